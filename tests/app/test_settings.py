@@ -89,7 +89,7 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
         page.get_by_label("The archive").set_input_files(photo)
         page.get_by_label("Its passphrase").fill(ARCHIVES)
         page.get_by_role("button", name="Read it").click()
-        page.get_by_text("This file is no archive of Entrenous").wait_for()
+        page.get_by_text("This is not a complete Entrenous archive").wait_for()
         page.go_back()
         settings(page)
         page.get_by_role("link", name="Read an archive").click()

@@ -114,7 +114,7 @@ def test_redirect_within_the_same_server_is_followed(played: Registry) -> None:
 )
 def test_redirect_to_this_machine_or_network_is_refused(played: Registry, location: str) -> None:
     played.says("/rdap/domain/pictures.example", b"", 302, {"Location": location})
-    refused(played, "gave no answer")
+    refused(played, "did not answer the query")
 
 
 def test_redirect_to_another_port_of_this_machine_is_never_asked(played: Registry) -> None:
@@ -169,7 +169,7 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
 )
 def test_answer_that_is_no_rdap_is_refused(played: Registry, body: bytes) -> None:
     played.says("/rdap/domain/pictures.example", body)
-    refused(played, "is not RDAP")
+    refused(played, "did not send a valid RDAP answer")
 
 
 def test_endless_answer_ends_at_the_limit(played: Registry) -> None:

@@ -165,7 +165,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(ro
             room.clock.wind(hours=1)
             with pytest.raises(HeldHere, match="clock") as held:
                 send_message(draft(ana, 7), ana.device)
-            assert "Once that is right they leave" in unwrapped(str(held.value))
+            assert "Once they are right, the messages are sent" in unwrapped(str(held.value))
             assert len(tried) == rounds
     assert len({one.id for one in tried}) == 1
     clock.moment = room.clock.moment

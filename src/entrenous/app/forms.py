@@ -21,7 +21,9 @@ class TooMuchAtOnce(Refused):
 
 
 class BrokenForm(Malformed):
-    """What your browser sent arrived incomplete. Go back and send it again."""
+    """The form that your browser sent is incomplete. Nothing was changed. Go back and send it
+    again.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ _QUOTED: Final = str.maketrans({sign: f"\\{sign}" for sign in '"`$\\'})
 
 
 class NoDesktopMenu(Refused):
-    """A menu entry can be made on Linux desktops alone, so nothing was changed. Here, start it with
-    entrenous app.
+    """A menu entry can be made on Linux desktops only, so nothing was changed. To start the app
+    here: entrenous app
     """
 
 

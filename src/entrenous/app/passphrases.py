@@ -22,8 +22,8 @@ class TypedDifferently(Refused):
 
 
 class EasilyGuessed(Refused):
-    """A computer can guess this passphrase if somebody gets hold of what it locks. Choose another
-    one, or use it anyway. Nothing was changed yet.
+    """A computer could guess this passphrase if somebody gets the files that it protects. Choose
+    another one, or use it anyway. Nothing was changed yet.
     """
 
 

@@ -31,11 +31,11 @@ Lock = Callable[[MailboxAddress], None]
 
 
 class VaultLocked(Refused):
-    """This is locked. Your passphrase opens it again, and nothing that you typed is lost."""
+    """The app is locked. Unlock it with your passphrase; nothing that you typed is lost."""
 
 
 class StoppedByLock(EntrenousError):
-    """This was stopped, because you locked the app. What waits to be sent is kept."""
+    """This was stopped because you locked the app. Messages that wait to be sent are kept."""
 
     family = "interrupted"
 

@@ -107,9 +107,8 @@ class NoArchiveHere(NotFound):
 
 
 class NotAnArchive(Malformed):
-    """
-    This file is no archive of Entrenous, or not all of it arrived, so nothing was changed. Choose
-    the file that the other device saved.
+    """This is not a complete Entrenous archive, so nothing was changed. Choose the file that the
+    other device saved.
     """
 
 

@@ -282,11 +282,11 @@ class ClocksDiffer(Refused):
 
 
 class WaitsForClock(ClocksDiffer):
-    """
-    This device's clock {differs} that of the relay at {host}, so the relay accepts no letters from
-    here now. They wait here, and nothing was lost. Check the date, the time and the time zone here:
-    this device has {now}. Once that is right they leave with the next command, or with: entrenous
-    send --resume. If it is right already, tell the people who run the relay.
+    """This device's clock {differs} that of the relay at {host}, so the relay accepts no messages
+    from it now. They wait on this device, and nothing was lost. Check the date, the time and the
+    time zone of this device: it shows {now}. Once they are right, the messages are sent with the
+    next command, or with: entrenous send --resume. If they are right already, tell the people who
+    run the relay.
     """
 
 

@@ -22,9 +22,8 @@ class DoesNotOpen(Unproven):
 
 
 class NotBound(Unproven):
-    """
-    A message that arrived does not belong to this mailbox or conversation ({what}), so it was not
-    opened. Somebody may have exchanged parts of it on the way. Ask the person to send it again.
+    """A message that arrived does not belong to this mailbox or conversation ({what}), so it was
+    not opened. Somebody may have replaced parts of it on the way. Ask the person to send it again.
     """
 
 

@@ -28,8 +28,8 @@ HELP_FIRST: Final = (
 
 
 class BadAnswers(Malformed):
-    """These answers cannot be used: {why}. Nothing was kept. The questions and their answers are
-    listed by: entrenous check-up --questions
+    """These answers cannot be used: {why}. Nothing was stored. To list the questions and their
+    answers: entrenous check-up --questions
     """
 
 

@@ -17,9 +17,9 @@ from entrenous.base.screen_text import acts_on_screen
 
 
 class BadRdapAnswer(Malformed):
-    """The answer of {server} is not RDAP, or too large or too deep, so nothing in it is used. Look
-    it up by hand at https://lookup.icann.org, and paste what it shows: entrenous case platform URL
-    --pasted -
+    """{server} did not send a valid RDAP answer, or sent one that is too large, so it was not used.
+    Look the address up at https://lookup.icann.org, and paste what it shows: entrenous case
+    platform URL --pasted -
     """
 
 

@@ -20,23 +20,18 @@ _FAR_MAX: Final = 2
 
 class ForYoungPeople(Refused):
     """Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when
-    it was taken, nothing was captured or stored here: there are people whose work this is, who help
-    free of charge and do not judge.
-
-    {help}
+    it was taken, nothing was captured or stored here. There are people whose job it is to help with
+    this, free of charge and without judging you. {help}
     """
 
 
 class NotAllAdults(Refused):
-    """
-    Case {name} takes in nothing more, because somebody in the picture was, or may have been, under
-    18 when it was taken. It is good that you said so: there are people whose work this is, who help
-    free of charge and do not judge.
-
-    {help}
-
-    What was kept before is still on this device; those who help need to know where it was seen, not
-    the picture. You can erase all of it from this device, for good: entrenous case erase {name}
+    """Nothing more can be added to case {name}, because somebody in the picture was, or may have
+    been, under 18 when it was taken. It is good that you said so. There are people whose job it is
+    to help with this, free of charge and without judging you. {help} What was stored before is
+    still on this device. Those who help need to know where the picture was seen; they do not need
+    the picture. You can erase the whole case from this device, for good: entrenous case erase
+    {name}
     """
 
 

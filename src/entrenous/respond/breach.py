@@ -30,15 +30,15 @@ from entrenous.respond.situation import Situation
 
 
 class NoBreachLaw(NotFound):
-    """For this place no law is known here that asks an organisation to tell an authority about a
-    breach. That does not mean that there is none: ask who looks after data protection for you. If
-    the place is missing, say where the organisation is: --place DE
+    """Entrenous knows no law for this place that requires an organisation to report a breach to an
+    authority. There may still be one: ask the person who handles data protection for you. If the
+    case names no place, say where the organisation is: --place DE
     """
 
 
 class NoBreach(Refused):
-    """Case {name} is not about a breach of your own systems, so nothing was noted. Say when you
-    became aware of one: entrenous case breach {name} --aware-at TIME
+    """Case {name} is not about a breach of your own systems, so nothing was changed. To record when
+    you became aware of one: entrenous case breach {name} --aware-at TIME
     """
 
 

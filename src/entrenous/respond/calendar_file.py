@@ -16,7 +16,7 @@ _PRODUCER: Final = "-//Reminders//EN"  # RFC 5545 asks for one; the program's na
 
 class NothingRunning(Refused):
     """No deadline of case {name} is running, so no calendar was written. A deadline starts when you
-    note that a notice was sent: entrenous case notice {name} --sent NUMBER
+    record that a notice was sent: entrenous case notice {name} --sent NUMBER
     """
 
 

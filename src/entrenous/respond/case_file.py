@@ -29,7 +29,7 @@ from entrenous.respond.nouns import (
 
 
 class CaseClosed(Refused):
-    """Case {name} is closed, so nothing was added to it. Open it again first: entrenous case open
+    """Case {name} is closed, so nothing was added to it. Reopen it first: entrenous case open
     {name}
     """
 

@@ -54,7 +54,7 @@ class Custody:
 
 
 class ChainBroken(Unproven):
-    """The record of who handled case {name} does not hold at entry {number}: {why}. Make no
+    """The record of who handled case {name} is not valid from entry {number} on: {why}. Make no
     changes, keep a copy of the device's folder, and show it to somebody you trust.
     """
 

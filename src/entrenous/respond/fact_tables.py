@@ -13,8 +13,8 @@ from entrenous.base.errors import Malformed
 
 
 class BadTable(Malformed):
-    """The table {table} that came with Entrenous is damaged at {entry}, so nothing in it is shown.
-    Install Entrenous again.
+    """The table {table} that came with Entrenous is damaged at {entry}, so it was not used. Install
+    Entrenous again.
     """
 
 

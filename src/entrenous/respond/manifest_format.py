@@ -34,8 +34,8 @@ class EvidenceManifest:
 
 
 class BadManifest(Malformed):
-    """This is not an evidence manifest that Entrenous wrote, or it was changed since. Use the file
-    exactly as it was exported.
+    """This is not an evidence manifest that Entrenous wrote, or it was changed afterwards. Use the
+    exported file without any change.
     """
 
 

@@ -12,7 +12,7 @@ from entrenous.respond.nouns import Case, Representative, Role
 
 class NoConsent(Refused):
     """You can act for somebody else only if they agreed to it. No consent was given here, so
-    nothing was stored. Ask them first, and tell them what you would do. Then note in your own words
+    nothing was stored. Ask them first, and explain what you would do. Then write in your own words
     who agreed, how, and to what: --consent -. If you cannot ask them now, you can still see who
     helps: entrenous help
     """

@@ -23,8 +23,8 @@ from entrenous.respond.law.legal_route import cautions
 
 
 class NoSuchPlatform(NotFound):
-    """There is no record of a platform called {name}. To see which there are, type:
-    entrenous case platform
+    """There is no record of a platform called {name}. To list the platforms: entrenous case
+    platform
     """
 
 

@@ -25,32 +25,32 @@ class Stamp:
 
 
 class NothingToStamp(Refused):
-    """Case {name} holds no evidence yet, so there is nothing to stamp. Add a file first: entrenous
-    case add {name} FILE
+    """Case {name} contains no evidence yet, so there is nothing to stamp. Add a file first:
+    entrenous case add {name} FILE
     """
 
 
 class NotAsStamped(Unproven):
-    """Item {number} of case {name} is not described as it was stamped: the stamp says {stamped},
-    the case says {told}. Somebody changed the case since. Make no changes, keep a copy of the
+    """Item {number} of case {name} does not match its time stamp: the stamp says {stamped}, the
+    case says {told}. Somebody changed the case afterwards. Make no changes, keep a copy of the
     device's folder, and show it to somebody you trust.
     """
 
 
 class AuthorityUnreachable(Unreachable):
-    """The stamp authority at {url} did not answer. Your evidence is safe without a stamp; try again
-    later, because a stamp proves only that it existed by the time of stamping.
+    """The stamp authority at {url} did not answer. Your evidence is safe without a stamp. Try again
+    soon: a stamp proves only that the evidence existed when it was stamped.
     """
 
 
 class StampRefused(Unreachable):
-    """The stamp authority at {url} answered, but gave no stamp ({why}). Your evidence is safe
+    """The stamp authority at {url} answered, but issued no stamp ({why}). Your evidence is safe
     without one. Try again later, or use another authority.
     """
 
 
 class NoAuthorityAnswered(Unreachable):
-    """None of the stamp authorities gave a stamp: {why}. Your evidence is safe without one. Try
+    """None of the stamp authorities issued a stamp: {why}. Your evidence is safe without one. Try
     again when this device is online.
     """
 
@@ -66,5 +66,6 @@ AUTHORITY_SEES: Final = translatable(
 
 class StampWaits(Unreachable):
     """No stamp authority could be reached ({why}). Your evidence is safe, and case {name} remembers
-    that you want it stamped. When this device is online, type: entrenous evidence stamp {name}
+    that you want it stamped. To stamp it when this device is online: entrenous evidence stamp
+    {name}
     """

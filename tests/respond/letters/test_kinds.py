@@ -175,7 +175,7 @@ def test_a_threat_goes_to_the_platform_with_the_account_and_no_chat_words() -> N
     assert "money was demanded" in letter
     assert "message of Monday" not in letter
     nobody = replace(THREAT, sightings=(replace(THREAT.sightings[0], handle=""),))
-    with pytest.raises(NoAccount, match="account that threatens"):
+    with pytest.raises(NoAccount, match="account that makes threats"):
         drafted(nobody, "account-threat")
 
 
@@ -228,7 +228,7 @@ def test_somebody_else_speaks_as_the_law_lets_them_or_is_told_why_not() -> None:
     refused = [route for route in FILED if representative(route)]
     assert refused
     for route in refused:
-        with pytest.raises(NotYoursToFile, match="only the person shown"):
+        with pytest.raises(NotYoursToFile, match="only the person in the picture"):
             draft_notice(ACTING, route, LATER)
 
 

@@ -291,7 +291,7 @@ def test_unsupported_file_is_not_shown(street: Street) -> None:
             assert (answer.status_code, "script" in answer.text.split("</head>")[1]) == (409, False)
 
     said = Looking(street, name).meanwhile(looks)
-    assert (said.status, "nothing of the message was shown" in " ".join(said.err.split())) == (
+    assert (said.status, "no part of the message was shown" in " ".join(said.err.split())) == (
         7,
         True,
     )

@@ -27,7 +27,7 @@ class NothingWritten(Refused):
 
 
 class NobodyChosen(Refused):
-    """Nobody is chosen, so nothing was sent. Say who gets it."""
+    """You have not chosen anybody, so nothing was sent. Say who gets it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,9 @@ class NothingChosen(Refused):
 
 
 class NobodyChosen(Refused):
-    """Nobody is named, so nothing was marked. Go back, and say who gets a copy: one name a line."""
+    """You named nobody, so nothing was marked. Go back and say who gets a copy: one name on each
+    line.
+    """
 
 
 @dataclass(frozen=True, slots=True)

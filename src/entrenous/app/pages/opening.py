@@ -60,7 +60,9 @@ class SeenOnce:
 
 
 class ShownAlready(Refused):
-    """This was shown already. What opens once is not kept, so it cannot be shown again."""
+    """This was already shown. A message that opens only once is not stored, so it cannot be shown
+    again.
+    """
 
 
 def routes() -> list[Route]:

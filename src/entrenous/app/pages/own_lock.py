@@ -71,7 +71,7 @@ class NoSheetGiven(Refused):
 
 
 class NotThePassphrase(Refused):
-    """That is not the passphrase that opens this device now. Nothing was changed."""
+    """That is not this device's present passphrase. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)

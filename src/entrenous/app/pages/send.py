@@ -92,7 +92,7 @@ async def seal(request: Request) -> Response:
 
 
 class NameNotTyped(Refused):
-    """Please look again before this goes out. If that is who you mean, type the name that is asked
+    """Please check before this is sent. If it is the right person, type the name that you are asked
     for. Nothing was sent.
     """
 

@@ -36,7 +36,7 @@ _PAGE_COMES_S = 1.0  # for the last page and its style sheet to arrive
 
 
 class WordNotTyped(Refused):
-    """The word was not typed, so nothing was erased."""
+    """You did not type the word, so nothing was erased."""
 
 
 def routes() -> list[Route]:

@@ -34,8 +34,9 @@ _BROKEN: Final = (
 
 
 class NotAWebArchive(Malformed):
-    """This is no web archive that can be read here (WACZ), or it is damaged or very large, so it
-    was not added as a second capture. To keep it as a file, leave out --captured-by.
+    """This file is not a web archive (WACZ) that Entrenous can read, or it is damaged or very
+    large. It was not added as a second capture. To add it as an ordinary file, leave out
+    --captured-by.
     """
 
 

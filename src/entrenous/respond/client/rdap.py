@@ -46,7 +46,7 @@ from entrenous.wire.text import is_on_this_machine
 
 
 class RdapFailed(Unreachable):
-    """{server} gave no answer about {asked} ({why}). You can look it up by hand at
+    """{server} did not answer the query about {asked} ({why}). You can look it up at
     https://lookup.icann.org, and paste what it shows: entrenous case platform URL --pasted -
     """
 

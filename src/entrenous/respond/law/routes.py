@@ -29,9 +29,9 @@ from entrenous.respond.situation import Posted, Situation, TakenBy
 
 
 class UnknownRoute(NotFound):
-    """There is no route called {route} that reaches this case on {on}, so nothing was drafted. See
-    which ones do: entrenous law routes {name}. A report at a platform needs no letter: entrenous
-    case platform NAME
+    """No route called {route} applies to this case on {on}, so nothing was drafted. To list the
+    routes that apply: entrenous law routes {name}. A report to a platform needs no letter:
+    entrenous case platform NAME
     """
 
 

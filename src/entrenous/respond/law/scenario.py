@@ -24,11 +24,13 @@ class BadScenario(Malformed):
 
 
 class UnknownKey(BadScenario):
-    """A scenario has no key {key}. Nothing was looked up. The keys are: {keys}."""
+    """{key} is not a key of a scenario. Nothing was looked up. The keys are: {keys}."""
 
 
 class BadValue(BadScenario):
-    """{value} is no value for {key} in a scenario. Nothing was looked up. Give {allowed}."""
+    """{value} is not a valid value for {key} in a scenario. Nothing was looked up. Give
+    {allowed}.
+    """
 
 
 class UnknownPlatform(BadScenario):

@@ -23,9 +23,10 @@ from entrenous.respond.nouns import Case, Notice, Part
 
 
 class NotYoursToFile(Refused):
-    """Nothing was drafted: under {law}, only the person shown can ask for this, so a letter by
-    somebody else could be turned away. Go through it with that person, who can draft and send it
-    from a case of their own. Other routes let you act for somebody: entrenous law routes {name}
+    """Nothing was drafted: under {law}, only the person in the picture can ask for this, so a
+    letter from somebody else could be rejected. Go through it with that person, who can draft and
+    send it from a case of their own. Other routes let you act for somebody: entrenous law routes
+    {name}
     """
 
 

@@ -11,8 +11,8 @@ from entrenous.respond.nouns import Case, Element, Notice, NoticeState, Part
 
 
 class AlreadySent(Refused):
-    """Notice {number} of case {name} is not a draft any more, so it stays as it was. Draft it anew
-    to write something else.
+    """Notice {number} of case {name} is no longer a draft, so it was not changed. To write
+    something else, draft a new notice.
     """
 
 

@@ -21,38 +21,40 @@ from entrenous.respond.report_steps import platform_of
 
 
 class ChatNotReached(Refused):
-    """Sighting {number} of case {name} is in a chat, and this route reaches no chat, so nothing was
-    drafted. Leave that number out, or see which routes may reach it: entrenous law routes {name}
+    """Sighting {number} of case {name} is in a chat, and this route does not cover chats, so
+    nothing was drafted. Leave out that number, or see which routes cover it: entrenous law routes
+    {name}
     """
 
 
 class NowhereToPoint(Refused):
-    """Nothing was drafted: case {name} has no place yet where it can be seen, and whoever gets this
-    letter would have nothing to look at. Add the web address of the page (entrenous case add {name}
-    --url -). If it is in a chat only, whoever has the message can report it in the app; these are
-    the steps: entrenous law routes {name}
+    """Nothing was drafted: case {name} has no place yet where the picture can be seen, so whoever
+    gets this letter would have nothing to look at. Add the web address of the page (entrenous case
+    add {name} --url -). If it is only in a chat, whoever has the message can report it in the app.
+    To see these steps: entrenous law routes {name}
     """
 
 
 class OnlyInChats(Refused):
-    """Nothing was drafted: case {name} has it in a chat only, and nobody outside of a chat can look
-    it up. First, let somebody who has the message report it in the app. If you know the chat's
-    invite link, or the number of the message, draft this letter again with that sighting by adding
-    --sighting {number}. These are the other steps for a chat: entrenous law routes {name}
+    """Nothing was drafted: in case {name}, the picture was seen only in a chat, and nobody outside
+    the chat can look it up. First ask somebody who has the message to report it in the app. If you
+    know the chat's invite link or the number of the message, draft this letter again and add
+    --sighting {number}. To see the other steps for a chat: entrenous law routes {name}
     """
 
 
 class NobodyToWriteTo(Refused):
     """Nothing was drafted: this letter goes to a person, and case {name} does not say who that is.
-    Add the account that it came from (entrenous case add {name} --chat TEXT --handle -). If you do
-    not know who it was, the police may find out; these are the routes: entrenous law routes {name}
+    Add the account that posted it (entrenous case add {name} --chat TEXT --handle -). If you do not
+    know who it was, the police may be able to find out. To see these routes: entrenous law routes
+    {name}
     """
 
 
 class NoAccount(Refused):
-    """Nothing was drafted: this letter tells a platform about an account that threatens, and case
-    {name} does not say which. Name the platform and the account, for example: entrenous case add
-    {name} --chat "message on Instagram" --handle -
+    """Nothing was drafted: this letter tells a platform about an account that makes threats, and
+    case {name} does not name the account. Name the platform and the account, for example: entrenous
+    case add {name} --chat "message on Instagram" --handle -
     """
 
 

@@ -13,24 +13,24 @@ from entrenous.crypto.nouns import BadKey, DoesNotOpen
 
 
 class NotARecipient(Malformed):
-    """This is not a public key that a pack can be encrypted to. Ask whoever gets the pack for an
-    age key, which begins with age1, or an SSH key, which begins with ssh-ed25519 or ssh-rsa.
+    """This is not a public key that a pack can be encrypted to. Ask the person who gets the pack
+    for an age key, which begins with age1, or an SSH key, which begins with ssh-ed25519 or ssh-rsa.
     """
 
 
 class PackIsSealed(Refused):
-    """This pack is encrypted. Give the private key that belongs to it: --identity FILE"""
+    """This pack is encrypted. Provide the private key that belongs to it: --identity FILE"""
 
 
 class NotAnIdentity(Malformed):
-    """This file has no private key that opens packs. An age key begins with AGE-SECRET-KEY-1; an
-    SSH key must have no passphrase of its own.
+    """This file contains no private key that can open a pack. An age key begins with
+    AGE-SECRET-KEY-1; an SSH key must have no passphrase of its own.
     """
 
 
 class PackDoesNotOpen(Malformed):
-    """This pack does not open with that key: it was encrypted to another one, or changed since. Ask
-    whoever made it to which key it was encrypted.
+    """This key does not open the pack: it was encrypted to another key, or was changed afterwards.
+    Ask the person who made it which key it was encrypted to.
     """
 
 

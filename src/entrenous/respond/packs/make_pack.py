@@ -38,14 +38,14 @@ class NothingToPack(Refused):
 
 
 class SeveralLetters(Refused):
-    """Case {name} has several letters, and a platform needs only those to it. Say which, by number:
+    """Case {name} has several letters, and a platform needs only its own. Give their numbers:
     entrenous evidence pack {name} --for platform --notice NUMBER --out DIR
     """
 
 
 class PackTooLarge(Refused):
     """The evidence of case {name} has {size_mb} MB, more than the {limit_mb} MB that a pack can
-    hold. Give the largest items one by one: entrenous evidence export {name} NUMBER --out DIR
+    hold. Export the largest items one by one: entrenous evidence export {name} NUMBER --out DIR
     """
 
 

@@ -29,14 +29,14 @@ class PageSilent(Unreachable):
 
 
 class AsksNotTo(Refused):
-    """The site asks not to be looked at by programs (robots.txt), so this one did not look. Open
-    the page in your browser instead.
+    """The site's robots.txt asks programs not to visit it, so the page was not fetched. Open the
+    page in your browser instead.
     """
 
 
 class NotOnTheWeb(Refused):
-    """This address is no page on the public web, or leads to one that is not, such as a device in
-    your own network, so it was not asked for. Check the address.
+    """This address is not on the public web, or leads to one that is not, such as a device in your
+    own network. It was not fetched. Check the address.
     """
 
 

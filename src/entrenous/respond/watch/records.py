@@ -21,14 +21,14 @@ from entrenous.respond.watch.states import Watched
 
 
 class NotAgreed(Refused):
-    """Watching is off until you agree to what the watched site sees, so nothing was asked.
-    Read it first: entrenous case watch {name} --on {number}
+    """Watching is off until you agree to what the watched site sees, so no page was fetched. Read
+    about it first: entrenous case watch {name} --on {number}
     """
 
 
 class NotWatchable(Refused):
-    """Sighting {number} of case {name} is a chat, which cannot be watched from here. Only web
-    addresses can.
+    """Sighting {number} of case {name} is a chat, and only web addresses can be watched from
+    here.
     """
 
 

@@ -68,12 +68,11 @@ class Received:
 
 
 class UnsafeFiles(Malformed):
-    """
-    {files} of {name}: not a picture, clip or sound as Entrenous writes it. It is damaged, or
-    contains something else as well. Such a file can attack the program that shows it, so nothing of
-    the message was written. Ask the person what they sent. To write all of it unchanged, for a
-    program that can open such files safely: entrenous open {name} --unchecked. If the message opens
-    a limited number of times, add --export.
+    """{files} of {name}: not a picture, clip or sound in the form that Entrenous writes. It is
+    damaged, or contains other data as well. Such a file can attack the program that shows it, so no
+    part of the message was written. Ask the person what they sent. To write all of it unchanged,
+    for a program that can open such files safely: entrenous open {name} --unchecked. If the message
+    opens a limited number of times, add --export.
     """
 
 
@@ -235,10 +234,9 @@ class NotSeen(Refused):
 
 
 class UnsafeToShow(Malformed):
-    """
-    A file of {name} is not a picture, clip or sound as Entrenous writes it. Such a file can attack
-    the program that shows it, so nothing of the message was shown. Ask the person what they sent,
-    and to send it again.
+    """A file of {name} is not a picture, clip or sound in the form that Entrenous writes. Such a
+    file can attack the program that shows it, so no part of the message was shown. Ask the person
+    what they sent, and to send it again.
     """
 
 
@@ -258,8 +256,7 @@ class ExportForbidden(Refused):
 
 
 class OddClock(Refused):
-    """
-    By this device's clock, {name} ended on {when}. But the clock is more than a month ahead of its
-    last use, so it may be wrong, and nothing was deleted. Check the date of this device. If it is
-    right, there is nothing to do: the message ends in an hour.
+    """By this device's clock, {name} ended on {when}. But the clock shows a time more than a month
+    after Entrenous was last used here, so it may be wrong, and nothing was deleted. Check the date
+    of this device. If it is right, there is nothing to do: the message ends in an hour.
     """

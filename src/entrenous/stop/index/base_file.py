@@ -174,9 +174,8 @@ Sections = Sequence[tuple[NDArray[np.uint8], int]]
 
 
 class DamagedBase(Malformed):
-    """
-    The index file {path} is incomplete, was changed, or belongs to another version. Nothing is
-    lost: the gate makes it again from its bank.
+    """The index file {path} is incomplete, was changed, or belongs to another version. Nothing is
+    lost: the gate rebuilds it from its bank.
     """
 
 

@@ -127,8 +127,7 @@ class OnlyPictures(NotFound):
 
 
 class TracedBefore(Refused):
-    """
-    Trace {number} does not say how many copies were compared, or the picture was marked for more
-    people since. Nothing was written. Trace the file again and disclose that trace: entrenous trace
-    FILE
+    """Trace {number} does not say how many copies were compared, or the picture was marked for more
+    people afterwards. Nothing was written. Trace the file again and disclose that trace: entrenous
+    trace FILE
     """
