@@ -82,7 +82,8 @@ class Found(NamedTuple):
 
 def messages() -> Iterator[Found]:
     """Every sentence that people read, by file."""
-    for file in sorted((*SOURCE.rglob("*.html"), SOURCE / "trace" / "explain" / "page.html.j2")):
+    pages = (SOURCE / "trace" / "explain" / "page.html.j2", *SOURCE.glob("learn/site/*.j2"))
+    for file in sorted((*SOURCE.rglob("*.html"), *pages)):
         yield from _by_babel(file)
     for file in sorted(SOURCE.rglob("*.py")):
         yield from _calls(file)

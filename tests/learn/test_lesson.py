@@ -128,11 +128,8 @@ def test_every_command_that_a_lesson_names_can_be_typed(one: Lesson) -> None:
 
 
 def _after_colon(text: str) -> list[str]:
-    """Commands in a plain sentence: "type: entrenous help --threat." """
-    return [
-        found[1]
-        for found in re.finditer(r"type: (entrenous [a-z-]+(?: --[a-z-]+)?(?: [A-Z]{2})?)", text)
-    ]
+    """Commands in a plain sentence: "get help: entrenous help --threat." """
+    return re.findall(r": (entrenous [a-z-]+(?: --[a-z-]+)?(?: [A-Z]{2})?)", text)
 
 
 @pytest.mark.parametrize("name", ["", "none", "../../base/errors", "where-copies-hide.md"])

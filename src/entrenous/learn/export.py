@@ -1,4 +1,7 @@
-"""The lessons as a static site and as sheets to print; pages run no script and load nothing."""
+"""The lessons as a static site and as sheets to print, in the person's language.
+
+Pages run no script and load nothing.
+"""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -7,6 +10,7 @@ from typing import Final
 
 import jinja2
 
+from entrenous.base.language import day_in_words, language_of_person, sentences_now
 from entrenous.crypto.hashing import sha256
 from entrenous.learn.lesson import Lesson
 from entrenous.learn.markdown import as_html
@@ -49,8 +53,16 @@ def _page(template: str, **shown: object) -> bytes:
         loader=jinja2.FunctionLoader(_read),
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    text = environment.get_template(template).render(style=style, policy=_policy(style), **shown)
+    environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
+    text = environment.get_template(template).render(
+        style=style,
+        policy=_policy(style),
+        language=language_of_person(),
+        day_in_words=day_in_words,
+        **shown,
+    )
     return f"{text}\n".encode()
 
 

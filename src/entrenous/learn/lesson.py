@@ -146,7 +146,7 @@ def is_right(question: Question, answer: int) -> bool:
 def verdict_in_words(question: Question, answer: int) -> str:
     """Say whether an answer is right, and why. A wrong one is nothing to worry about."""
     if is_right(question, answer):
-        return f"Yes. {question.why}"
+        return translated("Yes. {why}").format(why=question.why)
     right = question.choices[question.right - 1]
     return translated("Not quite. It is: {right}. {why}").format(right=right, why=question.why)
 

@@ -11,7 +11,7 @@ from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
 from entrenous import base
-from entrenous.base.language import day_in_words, translated
+from entrenous.base.language import day_in_words, language_of_person, translated
 from entrenous.learn.lesson import Lesson
 from entrenous.learn.markdown import Block, BlockKind, Span
 
@@ -184,7 +184,7 @@ def _empty(lesson: Lesson, paper: Paper) -> FPDF:
         with as_file(files(base) / "fonts" / name) as face:
             pdf.add_font(_FAMILY, style, face)
     pdf.set_title(lesson.title)
-    pdf.set_lang("en-GB")
+    pdf.set_lang(language_of_person())
     pdf.set_producer("Entrenous")
     newest = max(one.read_on for one in lesson.sources)
     pdf.set_creation_date(datetime.combine(newest, time(), UTC))

@@ -10,7 +10,7 @@ from fpdf import FPDF
 from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace
 
-from entrenous.base.language import translatable, translated
+from entrenous.base.language import language_of_person, translatable, translated
 from entrenous.media.pdf_fonts import FAMILY, add_fonts, drawable
 from entrenous.trace.explain.plots import Anchor, Dot, Drawing, Tone, Words
 from entrenous.trace.explain.plots import Path as PlotsPath
@@ -221,7 +221,7 @@ def new_sheet(title: str, at: datetime, texts: str) -> Sheet:
     pdf.c_margin = 0.0
     add_fonts(pdf, texts)
     pdf.set_title(title)
-    pdf.set_lang("en-GB")
+    pdf.set_lang(language_of_person())
     pdf.set_producer("Entrenous")
     pdf.set_creation_date(at)
     pdf.add_page()
