@@ -15,6 +15,7 @@ import typer
 
 from entrenous.base.environment import BadSetting
 from entrenous.base.errors import DiskFailed, DiskFull, EntrenousError
+from entrenous.base.language import language_of_person, speaking
 from entrenous.base.program import this_program
 from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand
 from entrenous.terminal.output import NO_ROOM, hint, print_line, unwrapped
@@ -137,7 +138,7 @@ class _Usage(Protocol):
 def run(arguments: list[str], apps: Apps) -> int:
     """Run one command and return its exit status (ARCHITECTURE section 8)."""
     try:
-        with _disk_errors():
+        with _disk_errors(), speaking(language_of_person()):
             return _run(arguments, apps)
     except EntrenousError as error:
         _flush_stdout()

@@ -7,6 +7,7 @@ gone, and prints how many sentences each language still lacks. What is in a cata
 import ast
 import inspect
 import io
+import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
 from entrenous.base.language import ENGLISH, LANGUAGES
+from entrenous.respond.law.deadlines import clauses_in
 
 SOURCE: Final = Path(__file__).parents[2] / "src" / "entrenous"
 _WIDTH: Final = 100
@@ -62,6 +64,26 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "respond/facts/*-ladder.toml": (
         *("step.*.name", "step.*.says", "step.*.to", "step.*.words"),
         *("step.*.what", "step.*.caution"),  # only where a step has no "says"
+        "police.*",
+    ),
+    "respond/facts/platforms.toml": (
+        *("platform.*.first_step", "platform.*.in_app", "platform.*.other_channel"),
+        *("platform.*.asks_for", "platform.*.receipt", "platform.*.time"),
+        *("platform.generic_site.name", "platform.generic_host.name"),
+    ),
+    "respond/facts/help/*.toml": ("contact.*.who", "contact.*.note", "contact.*.hours"),
+    "respond/facts/laws/*.toml": (
+        *("route.*.addressee", "route.*.deadline_rule", "route.*.deadline_from"),
+        *("route.*.escalation", "route.*.caution", "route.*.notice_need_not_contain"),
+        *("route.eu-gdpr-33.notice_must_contain", "route.uk-gdpr-33.notice_must_contain"),
+        "update.*.tell.says",
+    ),
+    "respond/facts/own-letters.toml": (
+        *("route.*.law", "route.*.provision", "route.*.addressee", "route.*.escalation"),
+        "route.*.caution",
+    ),
+    "respond/facts/counting.toml": (
+        *("order.*.receipt", "order.*.silent", "order.*.silent_hours", "order.*.cite_asked"),
     ),
     "learn/questions.toml": (
         *("question.question", "question.why", "question.closes", "question.step"),
@@ -69,6 +91,9 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "learn/facts/systems.toml": ("system.note",),
 }
+
+#: What a column may say that nobody reads: nothing, a reference to another route, or a duration.
+_NO_WORDS: Final = re.compile(r"\s*|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+(?: \(\+P2M\))?")
 
 
 class Found(NamedTuple):
@@ -149,8 +174,9 @@ def _facts(file: Path, columns: tuple[str, ...]) -> Iterator[Found]:
             step.pop("what", None), step.pop("caution", None)
     for column in columns:
         for value in _values(table, column.split(".")):
-            if value.strip():
-                yield Found(_where(file), value)
+            for part in clauses_in(value) if column.endswith(".deadline_rule") else (value,):
+                if not _NO_WORDS.fullmatch(part):
+                    yield Found(_where(file), part)
 
 
 def _values(value: object, path: list[str]) -> Iterator[str]:

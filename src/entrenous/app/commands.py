@@ -11,7 +11,7 @@ from entrenous.serving.http_server import listening, serve_on
 from entrenous.serving.private_pages import open_browser
 from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json, host_and_port
+from entrenous.terminal.typed_input import host_and_port
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
@@ -37,7 +37,7 @@ def open_app(
     from_menu: Annotated[
         bool, typer.Option("--remove-from-menu", help="Take it out of the menu, and end.")
     ] = False,
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Open your pages in the browser: everything here, without a terminal.
 

@@ -55,6 +55,13 @@ def speaking(tag: str) -> Iterator[None]:
         _chosen.reset(before)
 
 
+def speak_english() -> None:
+    """Show everything from here to the end of the enclosing :func:`speaking` in English, such as
+    what is printed for scripts.
+    """
+    _chosen.set(ENGLISH)
+
+
 def translated(text: str) -> str:
     """Return a sentence in the person's language; English if nobody has translated it.
 

@@ -124,10 +124,12 @@ def _lines(breach: Breach, own: list[Deadline]) -> Iterator[str]:
     for clock in own:
         words = deadline_in_words(clock)
         yield f"{words[:1].upper()}{words[1:]}."
-    yield translated("It goes to {addressee}, and says:").format(addressee=route.addressee)
+    yield translated("It goes to {addressee}, and says:").format(
+        addressee=translated(route.addressee)
+    )
     for element in route.elements:
-        yield f"- {element}"
-    yield route.caution
+        yield f"- {translated(element)}"
+    yield translated(route.caution)
     yield (
         translated("The authority was notified on {when}.").format(
             when=moment_in_words(breach.notified_at)
@@ -161,7 +163,9 @@ def breach_step(case: Case, now: datetime) -> str:
             (
                 translated(
                     "Tell {addressee}, unless a risk to people is unlikely: {deadline}."
-                ).format(addressee=breach.route.addressee, deadline=deadline_in_words(clock)),
+                ).format(
+                    addressee=translated(breach.route.addressee), deadline=deadline_in_words(clock)
+                ),
                 reasons,
                 translated(
                     "What is not known yet may follow. Then note it: entrenous case breach {name}"
@@ -180,14 +184,14 @@ def breach_without_case(places: tuple[Place, ...], aware_at: datetime) -> str:
     route = breach_law(places, aware_at)
     place = addressee_place(route, Situation(places))
     until = due(aware_at, route.deadline_rule)  # the earlier end, as in deadlines.py
-    shown = moment_at(until, place, None) if until else route.deadline_rule
+    shown = moment_at(until, place, None) if until else translated(route.deadline_rule)
     return translated(
         "Your organisation has until {shown} to tell {addressee} ({law}, {provision}). "
         "Nothing about it is stored here. {caution}"
     ).format(
         shown=shown,
-        addressee=route.addressee,
+        addressee=translated(route.addressee),
         law=route.law,
         provision=route.provision,
-        caution=route.caution,
+        caution=translated(route.caution),
     )

@@ -82,12 +82,13 @@ def contact_in_words(
     """
     reach = dict.fromkeys(filter(None, [line.phone, line.chat, line.web, line.email]))
     state = opening_of(line, now)
-    hours = line.hours if state is None else opening_in_words(state, now, here)
+    written = translated(line.hours)
+    hours = written if state is None else opening_in_words(state, now, here)
     if state is not None and (state.changes_at or "(" in line.hours):
-        hours += f" ({line.hours})"
+        hours += f" ({written})"
     free = translated("free of charge") if line.cost == "free" else ""
     confidential = translated("confidential") if line.confidential else ""
-    about = [line.who, free, confidential, hours, _languages(line)]
+    about = [translated(line.who), free, confidential, hours, _languages(line)]
     for_whom = (
         translated(_ABOUT_CHILDREN) if line.kind is HelpKind.CHILDREN and not under_18 else ""
     )
@@ -97,7 +98,7 @@ def contact_in_words(
     )
     where = "" if line.place == WORLDWIDE else f" ({place_name(line.place, language_of_person())})"
     rows = [f"{line.name}{where}: {', '.join(reach)}", "; ".join(filter(None, about))]
-    return tuple(filter(None, [*rows, line.note, cautions, read]))
+    return tuple(filter(None, [*rows, translated(line.note), cautions, read]))
 
 
 def opening_of(line: HelpLine, now: datetime) -> Opening | None:

@@ -84,7 +84,7 @@ def _unanswered_notices(
 def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
     """Return the complaint that can be drafted at once, or else where she could go next."""
     words = translated("Next you could go to: {escalation}.").format(
-        escalation=notice.route.escalation
+        escalation=translated(notice.route.escalation)
     )
     ready = next_route(notice, case, now)
     reached = translated("What reaches this case: {routes}").format(routes=_routes(case))

@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from entrenous.base.errors import NotFound
+from entrenous.base.language import translated
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import cautions
 
@@ -124,6 +125,11 @@ class PlatformRecord:
     def __post_init__(self) -> None:
         if len(self.paste) != len(self.asks_for):
             raise ValueError("every question of a form needs its answer in paste")
+
+    @property
+    def name_in_words(self) -> str:
+        """The name; that of any site or web host in the person's language."""
+        return translated(self.name) if self.kind is PlatformKind.GENERIC else self.name
 
     def cautions(self, today: date) -> tuple[str, ...]:
         """What must be said beside this record: not verified, read long ago."""

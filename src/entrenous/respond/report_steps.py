@@ -81,11 +81,11 @@ class ReportSteps:
         generic = record.kind is PlatformKind.GENERIC
         lead = translated(SAY if generic else ASKED if self.answers_known else READY)
         return (
-            translated("{name}: how to report it").format(name=record.name),
+            translated("{name}: how to report it").format(name=record.name_in_words),
             f"  {translated('First: {step}').format(step=self.first)}",
             *_indented(
                 form,
-                translated("In the app: {in_app}").format(in_app=record.in_app)
+                translated("In the app: {in_app}").format(in_app=translated(record.in_app))
                 if record.in_app
                 else "",
             ),
@@ -109,11 +109,11 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
     """
     situation = about if isinstance(about, Situation) else about.situation
     seen = () if isinstance(about, Situation) else sightings_at(record, about)
-    asked = tuple(zip(record.asks_for, record.paste, strict=True))
+    asked = tuple(zip(map(translated, record.asks_for), record.paste, strict=True))
     asked_or_ready = asked or (_ready(seen) if _takes_reports(record) else ())
     return ReportSteps(
         platform=record,
-        first=translated(_THREATENS) if situation.posted is Posted.THREAT else record.first_step,
+        first=translated(_THREATENS if situation.posted is Posted.THREAT else record.first_step),
         answers=tuple(_answer(asks, paste, situation, seen) for asks, paste in asked_or_ready),
         answers_known=bool(asked),
         before=_before(record, on_behalf=situation.on_behalf),
@@ -255,10 +255,10 @@ def _afterwards(record: PlatformRecord) -> tuple[str, ...]:
         return ()
     banks = f" {translated('and')} ".join(translated(_BANKS[one]) for one in record.hash_programme)
     return (
-        translated("What comes back: {receipt}.").format(receipt=record.receipt)
+        translated("What comes back: {receipt}.").format(receipt=translated(record.receipt))
         if record.receipt
         else translated(_NO_RECEIPT),
-        translated("Time: {time}.").format(time=record.time)
+        translated("Time: {time}.").format(time=translated(record.time))
         if record.time
         else translated("How long it takes was not read."),
         *(
@@ -277,7 +277,9 @@ def other_ways(record: PlatformRecord) -> tuple[str, ...]:
     """Name the other channels of a platform, and those that a law gives it."""
     us_page = record.tida_process_url if record.tida_process_url != record.report_url else ""
     return (
-        translated("Other ways: {other_channel}").format(other_channel=record.other_channel)
+        translated("Other ways: {other_channel}").format(
+            other_channel=translated(record.other_channel)
+        )
         if record.other_channel
         else "",
         translated(_BY_ADDRESS) if record.kind is PlatformKind.GENERIC else "",

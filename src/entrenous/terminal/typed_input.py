@@ -13,15 +13,29 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from entrenous.base.language import speak_english
 from entrenous.terminal.output import hint
 from entrenous.terminal.session import Session
 
 STDIN_MARK: Final = "-"
 #: Precedes an option's own help.
 SAFER: Final = "- reads it from standard input, unseen by others on this machine."
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 _LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
 _TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long for a message
+
+
+def json_option(words: str = "One JSON object.") -> Any:
+    """Return the option for scripts: with it, a command's answer does not depend on a language."""
+    return typer.Option("--json", help=words, callback=_in_english)
+
+
+def _in_english(as_json: bool) -> bool:
+    if as_json:
+        speak_english()
+    return as_json
+
+
+Json = Annotated[bool, json_option()]
 
 
 def read_typed_line(given: str, what: str, context: typer.Context) -> str:

@@ -27,6 +27,7 @@ from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.progress_bars import bar
 from entrenous.terminal.session import NO, YES, exit_of
+from entrenous.terminal.typed_input import json_option
 from entrenous.trace.explain.sections import Choices, account_of_file
 from entrenous.trace.explain.wording import (
     describe_alignment,
@@ -275,9 +276,7 @@ def trace(
         list[Path] | None,
         typer.Argument(metavar="FILE...", help="Found files, or folders of them."),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object; of several files, one a line.")
-    ] = False,
+    json: Annotated[bool, json_option("One JSON object; of several files, one a line.")] = False,
     learn: Annotated[
         bool, typer.Option("--learn", help="First look at sent photos that were never looked at.")
     ] = False,

@@ -20,7 +20,7 @@ from entrenous.learn.this_machine import inspect_machine
 from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import NO, YES, session_of
-from entrenous.terminal.typed_input import SAFER, STDIN_MARK, read_typed_text
+from entrenous.terminal.typed_input import SAFER, STDIN_MARK, Json, read_typed_text
 
 MARK: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
 _STOP: Final = frozenset({"s", "stop", "q", "quit"})
@@ -46,7 +46,7 @@ def check_up(
     questions: Annotated[
         bool, typer.Option("--questions", help="List the questions and end.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look for leak paths on this machine; nothing is kept, nothing leaves.
 

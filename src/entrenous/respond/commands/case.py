@@ -75,6 +75,7 @@ from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.output_files import FileGroup
 from entrenous.terminal.typed_input import (
     SAFER,
+    Json,
     read_typed_line,
     read_typed_text,
     refuse_two_stdin_options,
@@ -82,7 +83,6 @@ from entrenous.terminal.typed_input import (
 )
 from entrenous.wire.encodings import canonical_json
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Platform = Annotated[
     str,
     typer.Option(

@@ -19,7 +19,7 @@ from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.law.zones import capital_zone, moment_in_words
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.typed_input import parse_time
+from entrenous.terminal.typed_input import Json, parse_time
 
 _NONE: Final = 1  # exit status: there is no date
 _LATEST_YEAR: Final = 2200  # lists of holidays and time zones mean nothing far ahead
@@ -50,7 +50,7 @@ def deadline(
     ics: Ics = None,
     plain_titles: PlainTitles = False,
     alarm: Alarm = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Count until when somebody has to act under a law, with the working line by line. Exit status
     1: there is no date.
@@ -77,7 +77,7 @@ def calendar(
     ics: Annotated[Path, typer.Option(metavar="FILE", help="The calendar file (.ics) to write.")],
     plain_titles: PlainTitles = False,
     alarm: Alarm = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write all running deadlines of a case as a file for a calendar. It says "Reminder" and a
     number, so that whoever sees the calendar learns nothing.

@@ -35,9 +35,7 @@ from entrenous.respond.timestamps import PROVES, Stamp
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, read_typed_line
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
 
 
 def join(app: typer.Typer) -> None:
@@ -180,7 +178,7 @@ def export(
             metavar="-|TEXT", help=f"{SAFER} What for; it is noted in the chain of custody."
         ),
     ] = "taken out of the vault",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write an item to a folder as it was kept, with its stamps and their proofs, and note that in
     the case.

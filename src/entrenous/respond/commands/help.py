@@ -9,6 +9,7 @@ from entrenous.respond.help_report import help_in_words, help_json
 from entrenous.respond.law.places import parse_place
 from entrenous.respond.who_helps import Need, help_for
 from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.typed_input import Json
 
 
 def join(app: typer.Typer) -> None:
@@ -34,7 +35,7 @@ def help_(
     watched: Annotated[
         bool, typer.Option("--watched", help="Somebody may watch this device or an account.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show who helps where you live, and what to do first: no set-up, nothing leaves this
     device.

@@ -15,13 +15,13 @@ from entrenous.respond.packs.make_pack import Pack, pack_for_court, pack_for_pla
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import NO, YES
+from entrenous.terminal.typed_input import Json
 
 _ONE_KEY: Final = (
     "a pack for a court or the police needs --to RECIPIENT, their key, so that nobody else can open"
     " it; one for a platform does not. Without a key of theirs, write single items instead, to show"
     " or hand over: entrenous evidence export CASE NUMBER --out DIR"
 )
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 class Reader(StrEnum):

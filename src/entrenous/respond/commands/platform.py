@@ -33,7 +33,7 @@ from entrenous.respond.report_steps import GENERIC_SITE, NO_RECORD, ReportSteps,
 from entrenous.respond.situation import Situation
 from entrenous.terminal.output import hint, print_line, put_json, single_line
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, STDIN_MARK, read_typed_line, read_typed_text
+from entrenous.terminal.typed_input import SAFER, STDIN_MARK, Json, read_typed_line, read_typed_text
 
 
 def platform(
@@ -62,7 +62,7 @@ def platform(
         str, typer.Option(metavar="URL", help="Where the lists of RDAP servers are (RFC 9224).")
     ] = IANA,
     yes: Annotated[bool, typer.Option("--yes", help="Look up without asking first.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show where a picture is reported and what the form asks; needs no vault without --case."""
     today = SystemClock().now().date()

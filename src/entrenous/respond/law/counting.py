@@ -96,7 +96,7 @@ def count(start: datetime, period: Period, rule: CountingRule, place: Place) -> 
         place: whose clocks and holidays count. Of several time zones, the latest end counts.
     """
     if period.unit is Unit.HOURS and rule.hours is Hours.NOT_COUNTED:
-        return Ending(None, (rule.silent_hours,))
+        return Ending(None, (translated(rule.silent_hours),))
     zones = zones_of(place)
     if period.unit is Unit.HOURS and rule.hours is Hours.ELAPSED:
         zones = zones[:1]  # no clock on a wall matters

@@ -58,6 +58,7 @@ class Deadline:
         return self.state is DeadlineState.NO_FIXED_TIME and self.rule in _SILENT
 
 
+RECEIPT: Final = translatable("receipt")
 _SILENT: Final = frozenset({"none", "none published", "authority"})
 _BETWEEN: Final = re.compile(r";(?![^()]*\))")  # a semicolon in brackets ends no clause
 _CONFIRMS: Final = re.compile(r"\bconfirm")
@@ -103,11 +104,12 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
 
 def clauses_of(route: Route) -> tuple[str, ...]:
     """Return the clauses of a route's deadline rule, in its order."""
-    return _clauses(route.deadline_rule)
+    return clauses_in(route.deadline_rule)
 
 
 @lru_cache(maxsize=1024)
-def _clauses(rule: str) -> tuple[str, ...]:
+def clauses_in(rule: str) -> tuple[str, ...]:
+    """Return the clauses of a deadline rule, in its order."""
     return tuple(clause.strip() for clause in _BETWEEN.split(rule))
 
 
@@ -200,7 +202,9 @@ def deadline_in_words(deadline: Deadline) -> str:
         return f"{deadline.starts} {ground}"
     words = _YOURS if deadline.yours else _THEIRS
     no_date = _NO_DATE if deadline.silent else _NO_DATE_BUT
-    said = translated(words.get(deadline.state, no_date)).format(until=until, rule=deadline.rule)
+    said = translated(words.get(deadline.state, no_date)).format(
+        until=until, rule=translated(deadline.rule)
+    )
     return f"{said} {ground}"
 
 
@@ -291,7 +295,7 @@ def pauses(route: Route, rule: CountingRule) -> bool:
 
 
 def _start_in_words(notice: Notice, clause: str) -> str:
-    since = notice.route.deadline_from or translated("receipt")
+    since = translated(notice.route.deadline_from or RECEIPT)
     if not span(clause):
         return ""
     if notice.route.clock is ClockStart.RECEIPT:

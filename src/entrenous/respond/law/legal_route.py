@@ -137,9 +137,15 @@ class Route:
         return cautions(self.read_on, today, verified=self.verified)
 
     def cited(self) -> str:
-        """Format the source and the day of reading, which are shown with every fact."""
+        """Format the source and the day of reading, which are shown with every fact.
+
+        Laws keep their names; only the letters of our own have a description instead.
+        """
         return translated("{law}, {provision}; source {source}, read on {read_on}").format(
-            law=self.law, provision=self.provision, source=self.source, read_on=self.read_on
+            law=translated(self.law),
+            provision=translated(self.provision),
+            source=self.source,
+            read_on=self.read_on,
         )
 
 

@@ -212,10 +212,10 @@ def _about_start(
             "When it was received is not known: if that was later, their time ends later."
         )
         if rule.receipt:
-            yield f"{rule.receipt} ({rule.receipt_source})"
+            yield f"{translated(rule.receipt)} ({rule.receipt_source})"
     if route.deadline_from:
         yield translated("By this law their time runs from: {deadline_from}.").format(
-            deadline_from=route.deadline_from
+            deadline_from=translated(route.deadline_from)
         )
     bounds = [_cited(route)]
     if route.in_force_from:
@@ -232,11 +232,11 @@ def _about_start(
 def _about_clause(clause: str, end: Ending | None, place: Place, several: bool) -> Iterator[str]:  # noqa: FBT001
     if end is None:
         yield translated("The law names no duration here, but says: {clause}.").format(
-            clause=clause
+            clause=translated(clause)
         )
         return
     if several:
-        yield f"Clause: {clause}."
+        yield translated("Clause: {clause}.").format(clause=translated(clause))
     yield from end.working
     if end.due_at:
         yield translated("They have until {moment}.").format(
@@ -254,7 +254,7 @@ def _about_answers(
     asked, answered = events.get(Event.ASKED), events.get(Event.ANSWERED)
     if asked and pauses(route, rule):
         yield translated("They asked for more on {moment}. {cite_asked}.").format(
-            moment=moment_in_words(asked, place), cite_asked=rule.cite_asked
+            moment=moment_in_words(asked, place), cite_asked=translated(rule.cite_asked)
         )
         pause = _pause(route, rule, events)
         yield (
@@ -278,9 +278,9 @@ def _about_answers(
 def _where_the_text_is_silent(clauses: tuple[str, ...], rule: CountingRule) -> Iterator[str]:
     periods = [period for period in map(read_period, clauses) if period]
     if rule.silent_hours and any(one.unit is Unit.HOURS for one in periods):
-        yield rule.silent_hours
+        yield translated(rule.silent_hours)
     if rule.silent and any(one.unit is not Unit.HOURS for one in periods):
-        yield rule.silent
+        yield translated(rule.silent)
 
 
 def _about_order(rule: CountingRule) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from entrenous.base.language import translatable, translated
 from entrenous.respond.help_lines import HelpKind, HelpLine
-from entrenous.respond.law.deadlines import Due, span, time_for
+from entrenous.respond.law.deadlines import RECEIPT, Due, span, time_for
 from entrenous.respond.law.ladders import CHAT, THREAT, Ladder, LadderStep, shipped_ladder
 from entrenous.respond.law.legal_route import (
     ClockStart,
@@ -202,7 +202,7 @@ def _police(ladder: Ladder, step: LadderStep, said: Situation) -> str:
     if RouteKind.POLICE not in step.kinds:
         return ""
     countries = dict.fromkeys(Place(place.partition("-")[0]) for place in said.places)
-    return "; ".join(ladder.police[one] for one in countries if one in ladder.police)
+    return "; ".join(translated(ladder.police[one]) for one in countries if one in ladder.police)
 
 
 def _people(said: Situation, today: date) -> Iterator[PlanStep]:
@@ -214,9 +214,9 @@ def _people(said: Situation, today: date) -> Iterator[PlanStep]:
             route=line.id,
             kind=HELP,
             title=line.name,
-            why=". ".join([line.who, *line.cautions(today)]),
+            why=". ".join([translated(line.who), *line.cautions(today)]),
             to=", ".join(filter(None, [line.phone, line.web])),
-            expected=line.hours,
+            expected=translated(line.hours),
             verified=line.verified,
             source=line.source,
             read_on=line.read_on,
@@ -270,15 +270,15 @@ _ACCOUNT: Final = translatable(
 
 def _platform_step(record: PlatformRecord, said: Situation, today: date) -> PlanStep:
     form = record.report_url if said.posted in (None, Posted.PUBLIC) else ""
-    to = form or record.in_app or record.report_url or record.name
+    to = form or translated(record.in_app) or record.report_url or record.name_in_words
     why = [*_what_to_report(record, said), *record.cautions(today)]
     return PlanStep(
         route=f"platform-{record.id}",
         kind=DocumentKind.FORM if to.startswith("https://") else STEP,
-        title=record.name,
+        title=record.name_in_words,
         why=". ".join(why),
         to=to,
-        expected="; ".join(filter(None, [record.receipt, record.time])),
+        expected="; ".join(filter(None, map(translated, [record.receipt, record.time]))),
         verified=record.verified,
         source=record.source,
         read_on=record.read_on,
@@ -290,7 +290,7 @@ def _what_to_report(record: PlatformRecord, said: Situation) -> Iterator[str]:
     if said.posted is Posted.THREAT:
         yield translated(_ACCOUNT)
         return
-    yield record.first_step.rstrip(".")
+    yield translated(record.first_step).rstrip(".")
     if said.posted in (Posted.GROUP, Posted.PRIVATE) and record.private_messages is not None:
         yield translated(_IN_CHATS[record.private_messages])
 
@@ -300,7 +300,7 @@ def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
     return PlanStep(
         route=route.family,
         kind=route.document,
-        title=f"{route.law}, {route.provision}",
+        title=f"{translated(route.law)}, {translated(route.provision)}",
         why="; ".join([one.why, *(note.rstrip(".") for note in one.notes)]),
         to=_address(route, said),
         expected=expected(route),
@@ -320,14 +320,18 @@ def _record(route: Route, said: Situation) -> PlatformRecord | None:
 
 def _address(route: Route, said: Situation) -> str:
     """Return where it goes: the form of the platform's record, or else the law's addressee."""
-    record = _record(route, said)
+    record, addressee = _record(route, said), translated(route.addressee)
     if record is None:
-        return route.addressee
+        return addressee
     in_chat = said.posted in (Posted.GROUP, Posted.PRIVATE)
-    form = (in_chat and record.in_app) or getattr(record, route.form_at) or record.report_url
+    form = (
+        (in_chat and translated(record.in_app))
+        or getattr(record, route.form_at)
+        or record.report_url
+    )
     if route.document is DocumentKind.FORM:
-        return form or record.in_app or f"{record.name}: {route.addressee}"
-    return f"{record.name}: {route.addressee}"
+        return form or translated(record.in_app) or f"{record.name}: {addressee}"
+    return f"{record.name}: {addressee}"
 
 
 _COMES_BACK: Final = {
@@ -345,7 +349,7 @@ _COMES_BACK: Final = {
 
 def expected(route: Route) -> str:
     """Return what comes back along a route, and when, in words."""
-    since = route.deadline_from or translated("receipt")
+    since = translated(route.deadline_from or RECEIPT)
     if time := time_for(route, Due.REMOVE):
         return translated("removal within {time} of {since}").format(time=time, since=since)
     if time := time_for(route, Due.ANSWER):
@@ -355,6 +359,6 @@ def expected(route: Route) -> str:
     what = translated(_COMES_BACK[route.document])
     if route.clock is ClockStart.ELSEWHERE and (time := span(route.deadline_rule)):
         return translated("{what}; the law gives {time} from: {deadline_from}").format(
-            what=what, time=time, deadline_from=route.deadline_from
+            what=what, time=time, deadline_from=translated(route.deadline_from)
         )
     return translated("{what}; no fixed time").format(what=what)

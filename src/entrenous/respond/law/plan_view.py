@@ -62,7 +62,9 @@ def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[
     if plan.hand_over is not None:
         yield plan.hand_over.why
         for line in plan.hand_over.contacts:
-            yield "  " + ", ".join(filter(None, [line.name, line.phone, line.hours, line.web]))
+            yield "  " + ", ".join(
+                filter(None, [line.name, line.phone, translated(line.hours), line.web])
+            )
     for number, step in enumerate(plan.steps, start=1):
         if in_full or number <= _SHOWN:
             yield from _step(number, step)

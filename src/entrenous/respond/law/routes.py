@@ -445,13 +445,13 @@ def notes(route: Route, said: Situation, today: date, *, in_chats: bool = False)
         texts.append(translated(_ONLY_HERSELF if only else _MAYBE_FOR_HER))
     if in_chats:
         texts.extend(map(translated, _ABOUT_CHATS.get(route.covers_private_sharing, ())))
-    return (*texts, *filter(None, [route.caution]))
+    return (*texts, *filter(None, [translated(route.caution)]))
 
 
 def later_words(route: Route, day: date) -> tuple[str, ...]:
     """Return what changed beside this route by that day, in sentences."""
     return tuple(
-        says
+        translated(says)
         for change in shipped_changes()
         if change.route == route.family
         for since, says in change.tell

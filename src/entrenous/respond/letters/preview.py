@@ -60,7 +60,7 @@ def preview(notice: Notice, case: Case, today: date) -> str:
 def know_first(notice: Notice, case: Case, today: date) -> tuple[str, ...]:
     """Return what to know before sending it, in sentences."""
     route = notice.route
-    know = (*route.cautions(today), *filter(None, [route.caution]))
+    know = (*route.cautions(today), *filter(None, [translated(route.caution)]))
     lines = (_sent(notice), _gaps(notice), _holds(notice), *_notes(notice, case))
     return (*lines, *_line(translated("Know first"), know))
 
@@ -69,10 +69,10 @@ def know_after(notice: Notice) -> tuple[str, ...]:
     """Return what is not needed in it, its legal ground, and what comes after it."""
     route = notice.route
     return (
-        *_line(translated("Not needed"), route.leave_out),
+        *_line(translated("Not needed"), tuple(map(translated, route.leave_out))),
         translated("Ground: {ground}.").format(ground=route.cited()),
         translated("What comes after: {escalation}.").format(
-            escalation=route.escalation.rstrip(".")
+            escalation=translated(route.escalation).rstrip(".")
         ),
     )
 
@@ -101,10 +101,10 @@ def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
     if record.account_needed is False:
         yield translated("{name} takes a report without an account.").format(name=record.name)
     if record.in_app:
-        yield translated("In the app: {in_app}.").format(in_app=record.in_app)
+        yield translated("In the app: {in_app}.").format(in_app=translated(record.in_app))
     if record.time:
         yield translated("How long {name} takes: {time}.").format(
-            name=record.name, time=record.time
+            name=record.name, time=translated(record.time)
         )
 
 

@@ -37,7 +37,7 @@ from entrenous.send.devices.own_devices import (
 from entrenous.send.set_up import relay_address
 from entrenous.terminal.output import key_fingerprint, print_line, put_json, rfc3339_utc
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import Json, json_option
 
 Sheet = Annotated[
     Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
@@ -57,7 +57,7 @@ def add(
     context: typer.Context,
     sheet: Sheet = None,
     qr: Annotated[bool, typer.Option("--qr", help="The code as a QR code too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[bool, json_option("One JSON object a line.")] = False,
 ) -> None:
     """Link another device of yours: show a code, wait for the device, and compare pictures.
 

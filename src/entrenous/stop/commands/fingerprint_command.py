@@ -1,7 +1,6 @@
 """``entrenous fingerprint``."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -9,6 +8,7 @@ from entrenous.fingerprint.pdq import fingerprint as fingerprint_of
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.output_files import read_file
+from entrenous.terminal.typed_input import Json
 
 
 def join(app: typer.Typer) -> None:
@@ -18,7 +18,7 @@ def join(app: typer.Typer) -> None:
 
 def fingerprint(
     file: Path,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the picture's PDQ fingerprint, as platforms compare it; nothing leaves this device."""
     found = fingerprint_of(decode_untrusted(read_file(file)))

@@ -57,6 +57,7 @@ from entrenous.stop.registration import (
 from entrenous.terminal.media_files import name_file_on_error, read_media
 from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import Json
 
 
 def ask_adults() -> bool:
@@ -177,9 +178,6 @@ class FileRegistrar:
             except _SKIPPED as why:
                 self.left_out.append(why)
                 hint(f"File {number} of the message was left out.")
-
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def join(app: typer.Typer) -> None:

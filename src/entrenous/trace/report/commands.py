@@ -24,6 +24,7 @@ from entrenous.terminal.output import (
 )
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import bar
+from entrenous.terminal.typed_input import Json
 from entrenous.trace.commands import FOR_FEW, signing_account
 from entrenous.trace.explain.wording import NOT_WHO, in_digits, odds, ratio_in_digits, support
 from entrenous.trace.report.check_report import Files, Repeated, check_report, signer, was_opened
@@ -31,7 +32,6 @@ from entrenous.trace.report.disclose import disclose as disclose_trace
 from entrenous.trace.report.disclose import trace_of
 from entrenous.watermark.verdict import Finding
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 SENDER: Final = (
     "It can't show that the sender did not make the found file: she can make every copy."
 )
