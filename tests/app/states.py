@@ -52,6 +52,7 @@ STATES: Final = {
     "legal-question": "legal_question",
     "legal-routes": "legal_routes",
     "report-a-platform": "report_alone",
+    "who-hosts": "who_hosts",
     "link-here": "link_here",
     "link-here-refused": "link_here",
     "recovery-sheet-first": "use_sheet",
@@ -168,6 +169,7 @@ WALKED_ELSEWHERE: Final = {
     "archive_taken": "test_settings.py",
     "letters_compared": "walker.py",
     "outcome": "walker.py",
+    "case_host": "test_who_hosts.py",
     "protect_this": "test_protect_pages.py",
     "protected": "test_protect_pages.py",
     "unprotected": "test_protect_pages.py",
@@ -308,6 +310,9 @@ def _help(ana: Walker) -> Iterator[str]:
     yield "legal-routes"
     ana.follow("report_alone")
     yield "report-a-platform"
+    ana.go("who_hosts")
+    ana.send("who_hosts", where="https://pictures.example/1")
+    yield "who-hosts"
     ana.go("legal_routes")
     ana.send("stop")
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import server_for
 from tests.app.served import opened_page, served_app, set_up
-from tests.app.walker import Walker
+from tests.app.walker import Walker, begin_case
 from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -16,15 +16,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 def _open_case(page: Page) -> Walker:
     ana = Walker(page)
-    ana.press("Something happened", "link")
-    ana.press("Begin: it is about me")
-    for answer in ("Yes", "No", "Yes"):
-        ana.exactly(answer)
-    ana.press("Anybody can see it")
-    ana.fill("Its name, in any language", "United States")
-    ana.press("Next")
-    ana.fill("Web address of the page", "www.instagram.com/p/123")
-    ana.press("Open my case")
+    begin_case(ana)
     return ana
 
 

@@ -121,3 +121,22 @@ class Walker:
                 return
             self.page.keyboard.press("Tab")
         raise AssertionError(f"the keyboard does not reach {target}")
+
+
+def begin_case(
+    ana: Walker,
+    where: str = "www.instagram.com/p/123",
+    *,
+    shared: str = "Anybody can see it",
+    place: str = "United States",
+) -> None:
+    """Answer the questions from the first page on, up to the case that is opened."""
+    ana.press("Something happened", "link")
+    ana.press("Begin: it is about me")
+    for answer in ("Yes", "No", "Yes"):
+        ana.exactly(answer)
+    ana.press(shared)
+    ana.fill("Its name, in any language", place)
+    ana.press("Next")
+    ana.fill("Web address of the page", where)
+    ana.press("Open my case")

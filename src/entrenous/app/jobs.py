@@ -4,10 +4,12 @@ that something changed.
 
 import asyncio
 import contextlib
+import contextvars
 import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any, Final, TypeVar
 
 from starlette.datastructures import FormData
@@ -55,7 +57,8 @@ class Job:
     """One piece of work. ``stage`` is in words; ``done`` of ``total`` steps are made, and a
     ``total`` of 0 means that nobody can say how many there are.
 
-    ``page`` is the name of the page that shows the result, once it is there.
+    ``page`` is the name of the page that shows the result, once it is there. Work that is
+    ``beside`` the vault goes on when that is locked, and its result is then forgotten.
     """
 
     title: str
@@ -67,6 +70,7 @@ class Job:
     future: "Future[Any]" = field(default_factory=Future)
     form: FormData | None = None  # what was typed to begin it, and the page of that form
     form_page: str = "/"
+    beside: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -105,6 +109,16 @@ class Jobs:
         self._forget_old()
         return job
 
+    def start_beside(self, title: str, work: Callable[[], object], page: str) -> Job:
+        """Begin work that needs no vault, in a thread of its own and in the caller's language."""
+        job = Job(title, page, beside=True)
+        job.future.add_done_callback(lambda _: self._events.publish())
+        self._jobs[job.handle] = job
+        run = contextvars.copy_context().run
+        Thread(target=_fulfil, args=(job.future, lambda: run(work)), daemon=True).start()
+        self._forget_old()
+        return job
+
     def find(self, handle: str) -> Job | None:
         return self._jobs.get(handle)
 
@@ -112,8 +126,10 @@ class Jobs:
         return tuple(job for job in self._jobs.values() if not job.is_over)
 
     def forget(self) -> None:
-        """Forget what has ended; locking calls this."""
-        self._jobs = {handle: job for handle, job in self._jobs.items() if not job.is_over}
+        """Forget what has ended and what is beside the vault; locking and leaving call this."""
+        self._jobs = {
+            handle: job for handle, job in self._jobs.items() if not (job.is_over or job.beside)
+        }
 
     def drop(self, handle: str) -> None:
         """Forget one job, and its result."""
@@ -123,3 +139,10 @@ class Jobs:
         ended = [handle for handle, job in self._jobs.items() if job.is_over]
         for handle in ended[:-_ENDED_KEPT]:
             del self._jobs[handle]
+
+
+def _fulfil(future: "Future[Any]", work: Callable[[], object]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as why:  # noqa: BLE001 - handed to the page that shows the job
+        future.set_exception(why)

@@ -42,6 +42,7 @@ from entrenous.app.pages import (
     review,
     send,
     settings,
+    who_hosts,
 )
 from entrenous.app.preferences import ICONS, read_preferences
 from entrenous.app.slots import Slots
@@ -71,7 +72,7 @@ _ASSETS: Final = {
 }
 _CASES: Final = (
     *(help_lines, questions, cases, case_routes),
-    *(case_letters, case_evidence, case_ends),
+    *(case_letters, case_evidence, case_ends, who_hosts),
 )
 _PAGES: Final = (
     *(door, home, compose, review, send, copies, found, messages, opening),

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
 
 from entrenous.app.case_index import CaseIndex
-from entrenous.app.jobs import Events, Jobs, Report
+from entrenous.app.jobs import Events, Job, Jobs, Report
 from entrenous.app.language import Language, language_for
 from entrenous.app.linking import Linking
 from entrenous.app.login import COOKIE, Login
@@ -90,7 +90,15 @@ def start_job(
 
     Raises VaultLocked.
     """
-    job = state_of(request).jobs.start(title, work, page)
+    return _progress_of(state_of(request).jobs.start(title, work, page), request)
+
+
+def start_beside(request: Request, title: str, work: Callable[[], object], page: str) -> Response:
+    """Begin long work that needs no vault, otherwise like :func:`start_job`."""
+    return _progress_of(state_of(request).jobs.start_beside(title, work, page), request)
+
+
+def _progress_of(job: Job, request: Request) -> Response:
     job.form, job.form_page = posted(request), page_of_form(request)
     return go_to(request, "progress", handle=job.handle)
 

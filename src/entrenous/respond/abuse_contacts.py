@@ -55,10 +55,22 @@ class LookUp:
     contacts: tuple[AbuseContact, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was found as sentences: each contact, what could not be asked, and what to do."""
+        then = (translated(WRITE_TO_THE_HOST),) if self.contacts else ()
+        return (*(contact.text for contact in self.contacts), *self.notes, *then)
+
 
 def host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...]:
     """Sort contacts: who can take away the page comes before who can only take away the name."""
     return tuple(sorted(contacts, key=lambda one: list(ROLES).index(one.role)))
+
+
+def look_up_in_text(untrusted_text: str) -> LookUp:
+    """Return the contacts in a pasted answer, or a note that there are none."""
+    contacts = contacts_in_text(untrusted_text)
+    return LookUp(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS),))
 
 
 def how_to_find_the_host(typed: str) -> str:

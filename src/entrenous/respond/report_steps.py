@@ -154,6 +154,17 @@ def destinations(case: Case) -> tuple[PlatformRecord, ...]:
     return tuple({record.id: record for record in found if record is not None}.values())
 
 
+def unknown_sites(case: Case) -> tuple[Sighting, ...]:
+    """Return the sightings on sites without a record; their web hosts can be looked up."""
+    return tuple(
+        seen
+        for seen in case.sightings
+        if seen.reach is Reach.PUBLIC
+        and "." in host_of(seen.where)
+        and platform_of(seen, case.situation) is None
+    )
+
+
 def destination_text(record: PlatformRecord, case: Case) -> str:
     """Say where sightings go, and the command that shows all steps."""
     numbers = [str(seen.number) for seen in sightings_at(record, case)]

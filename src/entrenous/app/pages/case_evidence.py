@@ -33,9 +33,10 @@ from entrenous.respond.timestamps import AUTHORITY_SEES, PROVES, StampWaits
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What long work of a case came to, in sentences; the page leads back to ``page``.
+    """What long work came to, in sentences; the page leads back to ``page``, of a case if any.
 
-    ``file`` is to be saved under the neutral ``name``, if there is one.
+    ``file`` is to be saved under the neutral ``name``, if there is one; ``note`` can be kept in the
+    case.
     """
 
     heading: str
@@ -44,6 +45,12 @@ class Outcome:
     page: str
     file: bytes = b""
     name: str = ""
+    note: str = ""
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The parts of the address of ``page``."""
+        return {"case": self.case} if self.case else {}
 
 
 def routes() -> list[Route]:

@@ -49,7 +49,7 @@ async def letter(request: Request, words: str = "") -> Response:
         return case, notice, know_first(notice, case, device.clock.now().date())
 
     case, notice, know = await in_case(request, found)
-    record = addressee_of(case, notice.route, notice.told, notice.language).platform
+    to = addressee_of(case, notice.route, notice.told, notice.language)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
         request,
@@ -66,8 +66,9 @@ async def letter(request: Request, words: str = "") -> Response:
         events=[event for state, event in NOTICE_TABLE if state is notice.state],
         earlier=_earlier(case, notice),
         languages=[(one, words_in(one).name) for one in LANGUAGES],
-        platform=state_of(request).login.stand_in("platform", record.id) if record else "",
-        form_address=addressee_of(case, notice.route, notice.told, notice.language).form,
+        platform=to.platform and state_of(request).login.stand_in("platform", to.platform.id),
+        form_address=to.form,
+        unknown=to.unknown,
         form=form,
     )
 

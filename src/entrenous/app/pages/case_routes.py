@@ -27,7 +27,13 @@ from entrenous.respond.law.routes import day_of_event, situation_of
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.open_case import add_statement
 from entrenous.respond.platforms import PlatformRecord, shipped_platforms
-from entrenous.respond.report_steps import NO_PICTURE, ReportSteps, other_ways, report_steps
+from entrenous.respond.report_steps import (
+    GENERIC_SITE,
+    NO_PICTURE,
+    ReportSteps,
+    other_ways,
+    report_steps,
+)
 
 #: Letters of our own that belong to a step of a ladder.
 _LETTERS: Final = {
@@ -133,6 +139,7 @@ def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> 
         case=case,
         words=words,
         no_picture=translated(NO_PICTURE),
+        is_unknown=steps.platform.id == GENERIC_SITE,
         others=for_pages(other_ways(steps.platform)),
     )
 

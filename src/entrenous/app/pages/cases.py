@@ -48,7 +48,7 @@ from entrenous.respond.on_behalf import acting_words, noted_consent, record_repr
 from entrenous.respond.open_case import add_sighting, describe_case
 from entrenous.respond.platforms import find_platform
 from entrenous.respond.reappearance import returned_text
-from entrenous.respond.report_steps import destinations
+from entrenous.respond.report_steps import destinations, unknown_sites
 from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
 
 _NO_ADDRESS: Final = translatable(
@@ -128,6 +128,7 @@ async def show_case(request: Request) -> Response:
         it=found,
         case=case_handle(request),
         goes_to=goes_to,
+        unknown=unknown_sites(found.case),
         versions=versions(found.case),
     )
 

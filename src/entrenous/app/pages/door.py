@@ -135,5 +135,6 @@ async def leave(request: Request) -> Response:
     state = state_of(request)
     state.wanted = "/"
     state.vault.lock()
+    state.jobs.forget()
     state.login.forget()
     return HTMLResponse(_BLANK)

@@ -16,6 +16,7 @@ import httpx
 
 from entrenous.base.environment import Proxy, is_loopback
 from entrenous.base.errors import Unreachable
+from entrenous.base.language import translatable, translated
 from entrenous.device.client.connections import (
     HEADERS,
     MinimumRate,
@@ -37,6 +38,7 @@ from entrenous.respond.abuse_contacts import (
 from entrenous.respond.rdap_services import (
     IANA,
     Services,
+    is_address,
     names_to_ask,
     read_services,
     server_for_address,
@@ -49,6 +51,18 @@ class RdapFailed(Unreachable):
     """{server} did not answer the query about {asked} ({why}). You can look it up at
     https://lookup.icann.org, and paste what it shows: entrenous case platform URL --pasted -
     """
+
+
+def look_up_site(host: str, address: str, proxy: Proxy | None, lists: str = IANA) -> LookUp:
+    """Ask the registries who registered and who hosts a site, as :func:`.who_sees` says.
+
+    ``address`` is what the person typed as the site's network address, or ""; through a proxy no
+    name is resolved here. Raises RdapFailed, BadRdapAnswer.
+    """
+    typed = address or (host if is_address(host) else "")
+    known = (typed,) if typed else () if proxy is not None else resolved(host)
+    with rdap_client(proxy, lists) as client:
+        return client.look_up(host, known)
 
 
 def resolved(host: str) -> tuple[str, ...]:
@@ -114,7 +128,8 @@ class RdapClient:
         if failed and not contacts:
             raise failed[0]
         notes = [" ".join(str(why).split()) for why in failed]
-        return LookUp(host_first(contacts), (*notes, *(() if public else (NO_ADDRESS,))))
+        missing = () if public else (translated(NO_ADDRESS),)
+        return LookUp(host_first(contacts), (*notes, *missing))
 
     def _registrar(self, host: str) -> tuple[AbuseContact, ...]:
         if not names_to_ask(host):
@@ -185,7 +200,7 @@ class RdapClient:
             raise RdapFailed(server=(origin or url).host, asked=asked, why=why)
 
 
-NO_ADDRESS: Final = (
+NO_ADDRESS: Final = translatable(
     "The web host was not looked up, because no address of the site is known. If you know one, "
     "add: --address"
 )

@@ -10,13 +10,7 @@ import typer
 from entrenous.base.environment import SystemClock
 from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
-from entrenous.respond.abuse_contacts import (
-    NO_ABUSE_ADDRESS,
-    WRITE_TO_THE_HOST,
-    LookUp,
-    contacts_in_text,
-    how_to_find_the_host,
-)
+from entrenous.respond.abuse_contacts import LookUp, how_to_find_the_host, look_up_in_text
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.nouns import Case
@@ -28,7 +22,7 @@ from entrenous.respond.platforms import (
     platform_named,
     shipped_platforms,
 )
-from entrenous.respond.rdap_services import IANA, is_address, who_sees
+from entrenous.respond.rdap_services import IANA, who_sees
 from entrenous.respond.report_steps import GENERIC_SITE, NO_RECORD, ReportSteps, report_steps
 from entrenous.respond.situation import Situation
 from entrenous.terminal.output import hint, print_line, put_json, single_line
@@ -74,7 +68,7 @@ def platform(
     host = host_of(typed)
     if "." not in host and (record is None or look_up):
         raise NoSuchPlatform(name=typed[:60])
-    found = _pasted_contacts(pasted)
+    found = None if pasted is None else look_up_in_text(pasted)
     if look_up:
         found = _looked_up(context, host, address, lists, yes=yes)
     steps = report_steps(record or platform_named(GENERIC_SITE), _about(context, case), today)
@@ -93,16 +87,9 @@ def _typed(context: typer.Context, platform: str, pasted: str | None) -> tuple[s
     return typed, read_typed_text(pasted, "What WHOIS or RDAP says", context)
 
 
-def _pasted_contacts(pasted: str | None) -> LookUp | None:
-    if pasted is None:
-        return None
-    contacts = contacts_in_text(pasted)
-    return LookUp(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS),))
-
-
 def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, yes: bool) -> LookUp:
     """Say who will see what, and ask the registries."""
-    from entrenous.respond.client.rdap import rdap_client, resolved  # noqa: PLC0415
+    from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
     proxy = session_of(context).settings.proxy
     hint("To look this up, this computer asks:")
@@ -110,10 +97,7 @@ def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, y
         hint(f"  {line}")
     if not yes and sys.stdin.isatty():
         typer.confirm("Ask them now?", abort=True, err=True)
-    typed = address or (host if is_address(host) else "")
-    known = (typed,) if typed else () if proxy is not None else resolved(host)
-    with rdap_client(proxy, lists) as client:
-        return client.look_up(host, known)
+    return look_up_site(host, address, proxy, lists)
 
 
 def _print_contacts(found: LookUp | None, typed: str, *, known: bool) -> None:
@@ -122,10 +106,8 @@ def _print_contacts(found: LookUp | None, typed: str, *, known: bool) -> None:
             print_line(how_to_find_the_host(typed))
         return
     print_line()
-    for line in (*(contact.text for contact in found.contacts), *found.notes):
+    for line in found.lines:
         print_line(single_line(line))
-    if found.contacts:
-        print_line(translated(WRITE_TO_THE_HOST))
 
 
 def _about(context: typer.Context, case: str | None) -> Case | Situation:

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Final
 
 from entrenous.base.language import translatable, translated
+from entrenous.respond.abuse_contacts import how_to_find_the_host
 from entrenous.respond.law.legal_route import DocumentKind, Reaches
 from entrenous.respond.letters.sightings import addressee_of, left_out
 from entrenous.respond.letters.wordings import words_in
@@ -44,6 +45,9 @@ _ONLY_SHE: Final = translatable(
 )
 _PERHAPS: Final = translatable(
     "It is unclear whether this law lets somebody else file it. Ask a help line before you send it."
+)
+_UNKNOWN_SITE: Final = translatable(
+    "There is no record of {site} here, so its contact page or its web host gets this letter."
 )
 _IN: Final = translatable(
     "It is written in {name}. To have it in another language, draft it again with "
@@ -91,7 +95,11 @@ def _notes(notice: Notice, case: Case) -> Iterator[str]:
 
 def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
     """Yield what the platform's record says about its form."""
-    record = addressee_of(case, notice.route, notice.told, notice.language).platform
+    addressee = addressee_of(case, notice.route, notice.told, notice.language)
+    record = addressee.platform
+    if addressee.unknown is not None:
+        yield translated(_UNKNOWN_SITE).format(site=addressee.name)
+        yield how_to_find_the_host(addressee.unknown.where)
     if record is None:
         return
     if record.account_needed is True:

@@ -16,7 +16,7 @@ from entrenous.respond.letters.wordings import (
     words_in,
 )
 from entrenous.respond.nouns import Case, NothingThere, NoticeState, Reach, Sighting
-from entrenous.respond.platforms import PlatformRecord, platform_named
+from entrenous.respond.platforms import PlatformRecord, host_of, platform_named
 from entrenous.respond.report_steps import platform_of
 
 
@@ -63,13 +63,15 @@ class Addressee:
     """Who gets a document.
 
     ``name`` is a platform, a person's account or an authority; ``office`` is whom at a platform.
-    ``form`` is the address of its form, if one is known.
+    ``form`` is the address of its form, if one is known. ``unknown`` is the sighting on a site
+    without a record, whose web host has to be looked up first.
     """
 
     name: str
     office: str = ""
     form: str = ""
     platform: PlatformRecord | None = None
+    unknown: Sighting | None = None
 
 
 _ONE_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
@@ -149,8 +151,16 @@ def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...], language:
     record = _record(case, route, told)
     if record is not None:
         return Addressee(record.name, office, _form(record, route), record)
-    host = next((_host(seen) for seen in told if seen.reach is Reach.PUBLIC), "")
-    return Addressee(host or route.addressee, office if host else "")
+    return _site(route, told, office)
+
+
+def _site(route: Route, told: tuple[Sighting, ...], office: str) -> Addressee:
+    """Return a site without a record."""
+    site = next((seen for seen in told if seen.reach is Reach.PUBLIC), None)
+    if site is None:
+        return Addressee(route.addressee)
+    unknown = site if route.kind in _ONE_HOST and host_of(site.where) else None
+    return Addressee(_host(site), office, unknown=unknown)
 
 
 def left_out(told: tuple[Sighting, ...], case: Case, route: Route) -> tuple[Sighting, ...]:

@@ -1,0 +1,151 @@
+"""Who hosts a page: the registries are asked when the person says so, after the page has said who
+learns what from it; or what she looked up herself is read here.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import read_form, typed
+from entrenous.app.pages.case_answers import valid_address
+from entrenous.app.pages.case_evidence import Outcome
+from entrenous.app.pages.one_case import case_handle, in_case
+from entrenous.app.web import (
+    ResultGone,
+    go_to,
+    kept_form,
+    language_of,
+    posted,
+    show,
+    start_beside,
+    state_of,
+)
+from entrenous.app.wording import for_pages
+from entrenous.base.language import translatable, translated
+from entrenous.device.device import Device
+from entrenous.respond.abuse_contacts import WRITE_TO_THE_HOST, LookUp, look_up_in_text
+from entrenous.respond.case_file import find_open_case
+from entrenous.respond.platforms import host_of
+from entrenous.respond.rdap_services import IANA, is_address, who_sees
+
+_NO_ADDRESS: Final = translatable("This is no web address. Copy it from the top of the browser.")
+_NO_NUMBER: Final = translatable(
+    "This is no network address. It looks like 203.0.113.7, or like 2001:db8::7."
+)
+_ANY_ADDRESS: Final = "192.0.2.1"  # stands for the one that is typed later; RFC 5737
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/75", site, name="who_hosts", methods=["GET"]),
+        Route("/75", ask_about_site, methods=["POST"]),
+        Route("/96/{case}/{number:int}", page, name="case_host", methods=["GET"]),
+        Route("/96/{case}/{number:int}", ask_about_page, methods=["POST"]),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The host to look up, and the page and the case to which its answer belongs, if any."""
+
+    host: str
+    back: str
+    case: str = ""
+
+
+async def site(request: Request) -> Response:
+    """Ask for the address of a page, then say who learns what if it is looked up; no vault."""
+    return _show(request, _site_typed(request))
+
+
+async def ask_about_site(request: Request) -> Response:
+    """Take the address, which is in memory alone, or look it up."""
+    form, state = await read_form(request), state_of(request)
+    if not typed(form, "act"):
+        address = valid_address(typed(form, "where"))
+        if not address:
+            return _show(request, Site("", "who_hosts"), translated(_NO_ADDRESS))
+        state.login.answers["site"] = address
+        return go_to(request, "who_hosts")
+    return _look_up(request, form, _site_typed(request))
+
+
+def _site_typed(request: Request) -> Site:
+    return Site(host_of(state_of(request).login.answers.get("site", "")), "who_hosts")
+
+
+async def page(request: Request) -> Response:
+    """Say who learns what if the host of a sighting is looked up."""
+    return _show(request, await _site_of_page(request))
+
+
+async def ask_about_page(request: Request) -> Response:
+    return _look_up(request, await read_form(request), await _site_of_page(request))
+
+
+async def _site_of_page(request: Request) -> Site:
+    number = request.path_params["number"]
+
+    def found(name: str, device: Device) -> str:
+        seen = find_open_case(name, device).sightings
+        return next((host_of(one.where) for one in seen if one.number == number), "")
+
+    host = await in_case(request, found)
+    if "." not in host:
+        raise ResultGone
+    return Site(host, "case", case_handle(request))
+
+
+def _show(request: Request, it: Site, words: str = "") -> Response:
+    proxy, lists = state_of(request).settings.proxy, _lists()
+    sees = who_sees(it.host, proxy, "", lists) if it.host else ()
+    with_address = who_sees(it.host, proxy, _ANY_ADDRESS, lists) if it.host else ()
+    return show(
+        request,
+        "who_hosts.html",
+        status=409 if words else 200,
+        words=words,
+        it=it,
+        sees=sees,
+        sees_besides=[line for line in with_address if line not in sees],
+        is_number=is_address(it.host),
+        about=for_pages([translated(WRITE_TO_THE_HOST)]),
+        form=posted(request) or kept_form(request),
+    )
+
+
+def _look_up(request: Request, form: FormData, it: Site) -> Response:
+    """Ask the registries, or read what was pasted; nothing of that leaves the device."""
+    say, proxy = language_of(request).sentences.gettext, state_of(request).settings.proxy
+    address, pasted = typed(form, "address"), typed(form, "pasted")
+    if address and not is_address(address):
+        return _show(request, it, translated(_NO_NUMBER))
+    if not it.host:
+        return go_to(request, it.back)
+
+    def work() -> Outcome:
+        if typed(form, "act") == "read":
+            return _outcome(say("What is in it"), look_up_in_text(pasted), it)
+        from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
+
+        found = look_up_site(it.host, address, proxy, _lists())
+        return _outcome(say("Who hosts it"), found, it)
+
+    return start_beside(request, say("Asking the registries"), work, "outcome")
+
+
+def _outcome(heading: str, found: LookUp, it: Site) -> Outcome:
+    words = for_pages(found.lines)
+    kept = "\n".join((it.host, *(one.text for one in found.contacts)))
+    note = kept if it.case and found.contacts else ""
+    return Outcome(heading, (it.host, *words), it.case, it.back, note=note)
+
+
+def _lists() -> str:
+    """Return where the lists of registries are: the option's variable, as for the command."""
+    return os.environ.get("ENTRENOUS_CASE_PLATFORM_LISTS", IANA)

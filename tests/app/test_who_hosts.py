@@ -1,0 +1,87 @@
+"""The look-up of who hosts a page: it says who learns what, and asks only when told to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.app.client import ended, entered
+from tests.app.presentations import for_everybody
+from tests.app.served import opened_page, served_app, set_up
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker, begin_case
+from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, registry
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@pytest.fixture
+def there() -> Iterator[Registry]:
+    with registry() as played:
+        played.lists()
+        played.says("/rdap/domain/pictures.example", DOMAIN)
+        played.says("/rdap/ip/8.8.8.8", NETWORK)
+        yield played
+
+
+@MODE_PARAMETERS
+def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
+    browser: Browser, tmp_path: Path, there: Registry, mode: Mode
+) -> None:
+    with (
+        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=there.url) as app,
+        opened_page(browser, app.link, script=mode != "no-script") as page,
+    ):
+        set_up(page)
+        ana = Walker(page, mode)
+        begin_case(ana, where="https://pictures.example/p/1?name=ana")
+        ana.press("Or write the first letter now")
+        ana.press("Look up who hosts the page", "link")
+        assert page.get_by_text("127.0.0.1, which has the lists of servers").is_visible()
+        assert page.get_by_text("pictures.example, and your network address").is_visible()
+        assert there.asked == []
+        ana.unfold("You know the site's network address")
+        ana.fill("Network address, in numbers", "8.8.8.8")
+        for_everybody(page)
+        ana.begin("Ask them now")
+        ana.arrives("Who hosts it")
+        assert page.get_by_text("abuse@host.example").is_visible()
+        assert "/rdap/domain/pictures.example" in there.asked
+        assert not any("name=ana" in path or "/p/1" in path for path in there.asked)
+        ana.press("Note it in the case")
+        assert page.get_by_text("1. a statement").is_visible()
+
+
+def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
+    tmp_path: Path, there: Registry
+) -> None:
+    with (
+        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=there.url) as app,
+        entered(app) as ana,
+    ):
+        refused = ana.post("/75", {"where": "no address"})
+        assert refused.status_code == 409
+        assert "no address" in refused.text
+        assert "pictures.example" in ana.post("/75", {"where": "pictures.example/p/1"}).text
+        whois = "Registrar Abuse Contact Email: abuse@registrar.example"
+        found = ended(ana, ana.post("/75", {"act": "read", "pasted": whois}))
+        assert "abuse@registrar.example" in found.text
+        assert there.asked == []
+        wrong = ana.post("/75", {"act": "ask", "address": "somewhere"})
+        assert wrong.status_code == 409
+        ana.post("/3")  # leave quickly
+        assert ana.get(found.url.path).status_code == 404
+        assert "pictures.example" not in ana.get("/75").text
+
+
+def test_a_registry_that_does_not_answer_leads_back_to_what_was_typed(tmp_path: Path) -> None:
+    nowhere = "http://127.0.0.1:9/"
+    with (
+        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=nowhere) as app,
+        entered(app) as ana,
+    ):
+        ana.post("/75", {"where": "pictures.example"})
+        failed = ended(ana, ana.post("/75", {"act": "ask", "address": "8.8.8.8"}))
+        assert failed.status_code == 502
+        assert "entrenous case" not in failed.text
+        assert "8.8.8.8" in ana.get("/75").text
