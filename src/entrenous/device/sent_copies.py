@@ -21,6 +21,7 @@ from entrenous.base.copies import (
     breaks_a_line,
 )
 from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId, RecipientId
+from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names, key_bundle_with_head
 from entrenous.device.sent_messages import Message, SealedCopy, UnknownMessage
@@ -184,7 +185,6 @@ class ProvenReceipt:
     head: bytes
 
 
-_EXPORTED: Final = "opened and exported"
 _RECALLED_STATES: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
 
 
@@ -205,9 +205,9 @@ def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
     if copy.state in _RECALLED_STATES:
         return CopyState(copy.fate, copy.ended_at, signed=False)
     if exported is not None:
-        return CopyState(_EXPORTED, exported.at, signed=True)
+        return CopyState(translated("opened and exported"), exported.at, signed=True)
     if opened is not None:
-        return CopyState(EnvelopeState.OPENED.value, opened.at, signed=True)
+        return CopyState(translated(EnvelopeState.OPENED.value), opened.at, signed=True)
     told = {
         EnvelopeState.OPENED: copy.opened_at,
         EnvelopeState.LOST: None,
@@ -216,7 +216,7 @@ def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
     if copy.state in told:
         return CopyState(copy.fate, told[copy.state], signed=False)
     if delivered is not None:
-        return CopyState(EnvelopeState.DELIVERED.value, delivered.at, signed=True)
+        return CopyState(translated(EnvelopeState.DELIVERED.value), delivered.at, signed=True)
     return CopyState(copy.fate, copy.delivered_at, signed=False)
 
 

@@ -15,6 +15,7 @@ from entrenous.base.identifiers import (
     PersonId,
     RecipientId,
 )
+from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -99,10 +100,10 @@ class UnknownMessage(NotFound):
 class Departure(StrEnum):
     """Whether a sealed copy has left this device, in the words of ``entrenous sent``."""
 
-    WAITING = "not sent yet"
-    TRIED = "not confirmed yet"  # posted, without an answer
-    ACKNOWLEDGED = "sent"  # on the relay's disk
-    REFUSED = "refused"  # not retried
+    WAITING = translatable("not sent yet")
+    TRIED = translatable("not confirmed yet")  # posted, without an answer
+    ACKNOWLEDGED = translatable("sent")  # on the relay's disk
+    REFUSED = translatable("refused")  # not retried
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,14 @@ class SealedCopy:
 
     @property
     def fate(self) -> str:
-        """The copy's present or final state, in a few words."""
+        """The copy's present or final state, in a few words of the person's language."""
         ended = self.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
         if ended and self.opened:
-            return f"opened, then {self.state.value}"
+            words = translated("opened, then {state}")
+            return words.format(state=translated(self.state.value))
         if self.state is EnvelopeState.TAKEN_BACK or self.acknowledged:
-            return self.state.value
-        return self.departure.value
+            return translated(self.state.value)
+        return translated(self.departure.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,8 @@ class Reach(StrEnum):
 class CaseState(StrEnum):
     """The state of a case; case_status.py has the transitions."""
 
-    OPEN = "open"
-    CLOSED = "closed"
+    OPEN = translatable("open")
+    CLOSED = translatable("closed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +111,14 @@ class Sighting:
 class NoticeState(StrEnum):
     """The state of a notice; case_status.py has the transitions."""
 
-    DRAFTED = "drafted"
-    SENT = "sent"
-    RECEIVED = "received"
-    ASKED = "asked for more"
-    PARTLY = "partly removed"
-    REMOVED = "removed"
-    REFUSED = "refused"
-    WITHDRAWN = "withdrawn"
+    DRAFTED = translatable("drafted")
+    SENT = translatable("sent")
+    RECEIVED = translatable("received")
+    ASKED = translatable("asked for more")
+    PARTLY = translatable("partly removed")
+    REMOVED = translatable("removed")
+    REFUSED = translatable("refused")
+    WITHDRAWN = translatable("withdrawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +181,15 @@ class Notice:
 class Role(StrEnum):
     """Who acts for the person shown in the picture."""
 
-    PARENT = "parent"  # of a person who is an adult now
-    PARTNER = "partner"
-    RELATIVE = "relative"
-    FRIEND = "friend"
-    TEACHER = "teacher"
-    COLLEAGUE = "colleague"
-    HELPER = "helper"  # of a help line or another organisation
-    LAWYER = "lawyer"
-    OTHER = "other"
+    PARENT = translatable("parent")  # of a person who is an adult now
+    PARTNER = translatable("partner")
+    RELATIVE = translatable("relative")
+    FRIEND = translatable("friend")
+    TEACHER = translatable("teacher")
+    COLLEAGUE = translatable("colleague")
+    HELPER = translatable("helper")  # of a help line or another organisation
+    LAWYER = translatable("lawyer")
+    OTHER = translatable("other")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from entrenous.base.errors import NotFound
-from entrenous.base.language import translated
+from entrenous.base.language import translatable, translated
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import cautions
 
@@ -42,6 +42,20 @@ class PlatformKind(StrEnum):
     CLOUD = "cloud"
     REGISTRAR = "registrar"
     GENERIC = "generic"  # no platform of its own: any site, any web host
+
+
+KIND_WORDS: Final[Mapping[PlatformKind, str]] = {
+    PlatformKind.SOCIAL: translatable("a social network"),
+    PlatformKind.MESSENGER: translatable("a messenger"),
+    PlatformKind.SEARCH: translatable("a search engine"),
+    PlatformKind.HOST: translatable("a site that stores pictures or pages for others"),
+    PlatformKind.ADULT: translatable("a site with sexual pictures"),
+    PlatformKind.DATING: translatable("a dating app"),
+    PlatformKind.FORUM: translatable("a forum"),
+    PlatformKind.CLOUD: translatable("a cloud storage"),
+    PlatformKind.REGISTRAR: translatable("a company that rents out the names of sites"),
+    PlatformKind.GENERIC: translatable("another site"),
+}
 
 
 class PrivateMessages(StrEnum):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from entrenous.base.identifiers import MessageId, MessageName, PersonId
+from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_copies import copy_state
@@ -152,7 +153,7 @@ def _received(
     return Entry(
         name=one.name,
         place=place,
-        state=one.state.value,
+        state=translated(one.state.value),
         text=one.text,
         files=_file_count(one),
         expires_at=one.expires_at,

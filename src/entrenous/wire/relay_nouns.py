@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from entrenous.base.errors import NotFound, Refused
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
+from entrenous.base.language import translatable
 from entrenous.base.limits import (
     BLOBS_PER_ENVELOPE_MAX,
     GENERATION_MAX,
@@ -106,13 +107,13 @@ class RelayLock:
 class EnvelopeState(StrEnum):
     """The states of an envelope; carry/envelope_states.py has the table of transitions."""
 
-    WAITING = "waiting"
-    DELIVERED = "delivered"
-    OPENED = "opened"
-    TAKEN_BACK = "taken back"
-    EXPIRED = "expired"
-    REVOKED = "device revoked"
-    LOST = "lost in a restore"
+    WAITING = translatable("waiting")
+    DELIVERED = translatable("delivered")
+    OPENED = translatable("opened")
+    TAKEN_BACK = translatable("taken back")
+    EXPIRED = translatable("expired")
+    REVOKED = translatable("device revoked")
+    LOST = translatable("lost in a restore")
 
 
 @dataclass(frozen=True, slots=True)

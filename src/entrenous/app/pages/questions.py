@@ -38,7 +38,7 @@ from entrenous.respond.first_steps import AdviceId, advice, safety_questions
 from entrenous.respond.law.plan import plan_for
 from entrenous.respond.nouns import Role
 from entrenous.respond.on_behalf import noted_consent
-from entrenous.respond.platforms import PlatformKind, find_platform, host_of
+from entrenous.respond.platforms import KIND_WORDS, PlatformKind, find_platform, host_of
 from entrenous.respond.safety import STOPPED
 from entrenous.respond.situation import Demand, Posted, TakenBy
 
@@ -193,7 +193,7 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
         back=NUMBERS[before[-1]] if before else None,
         guesses=guesses(request, words) if name == "place" else (),
         roles=tuple(Role),
-        kinds=tuple(PlatformKind),
+        kinds=KIND_WORDS,
         step=len(before) + 1,
         steps=len(asked),
     )

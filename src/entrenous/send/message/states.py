@@ -18,6 +18,7 @@ from entrenous.base.errors import (
     UsedUp,
 )
 from entrenous.base.identifiers import BlobId, EnvelopeId, MessageId, MessageName, PersonId
+from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.device.sent_messages import Departure
 from entrenous.send.letter.letter_nouns import Manifest, ReplyTo
@@ -27,13 +28,13 @@ from entrenous.send.message.draft import StoppedWhileSending
 class InboxState(StrEnum):
     """The state of a received message; the transitions are in ``MESSAGE_NEXT``."""
 
-    WAITING = "waiting"
-    OPENED = "opened"
-    TAKEN_BACK = "taken back"
-    EXPIRED = "expired"
-    USED_UP = "used up"
-    ELSEWHERE = "opened on another device"
-    REMOVED = "removed by you"
+    WAITING = translatable("waiting")
+    OPENED = translatable("opened")
+    TAKEN_BACK = translatable("taken back")
+    EXPIRED = translatable("expired")
+    USED_UP = translatable("used up")
+    ELSEWHERE = translatable("opened on another device")
+    REMOVED = translatable("removed by you")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from entrenous.base.language import translatable
+
 
 class Stage(StrEnum):
     """A long stage, with the name for its progress bar."""
 
-    PREPARING = "Preparing"
-    MARKING = "Marking"
-    SEALING = "Sealing"
-    SENDING = "Sending"
-    FETCHING = "Fetching"
+    PREPARING = translatable("Preparing")
+    MARKING = translatable("Marking")
+    SEALING = translatable("Sealing")
+    SENDING = translatable("Sending")
+    FETCHING = translatable("Fetching")
 
 
 @dataclass(frozen=True, slots=True)

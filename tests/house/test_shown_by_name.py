@@ -1,0 +1,185 @@
+"""Words that are shown by a name, such as ``translated(record.time)``, are marked somewhere.
+
+A name leads to marked words if it is a constant or a table of its module, or a column of shipped
+facts. What is left is listed here, with where its words come from.
+"""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from entrenous.device.sent_messages import Departure
+from entrenous.media.track_metadata import FieldKind
+from entrenous.respond.nouns import NoticeState, Role
+from entrenous.respond.platforms import KIND_WORDS
+from entrenous.send.message.states import InboxState
+from entrenous.send.message.transfer_progress import Stage
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.house.messages import FACTS, SOURCE, messages
+
+pytestmark = pytest.mark.slow
+
+#: What templates show by a name, and the words that this may be; () for facts.
+IN_TEMPLATES: Final[Mapping[str, Iterable[str]]] = {
+    "it.state.value": NoticeState,
+    "kind.value": FieldKind,
+    "one.notice.state.value": NoticeState,
+    "role.value": Role,
+    "words": KIND_WORDS.values(),
+    # an addressee: of the law's column, or the name of a platform, an authority or a person
+    **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
+    **dict.fromkeys(("one.notice.route.law", "p.in_app"), ()),
+}
+#: Attributes that facts are read into under another name than their column's.
+_RENAMED: Final = frozenset({"leave_out", "rule"})  # notice_need_not_contain, deadline_rule
+#: The same in code; () for facts, and for what a caller or another function chose among constants.
+IN_CODE: Final[Mapping[str, Iterable[str]]] = {
+    "app/pages/opening.py: stage.value": Stage,
+    "app/pages/send.py: stage.value": Stage,
+    "base/errors.py: key": (),  # the docstring of an error
+    "device/sent_copies.py: EnvelopeState.DELIVERED.value": EnvelopeState,
+    "device/sent_copies.py: EnvelopeState.OPENED.value": EnvelopeState,
+    "device/sent_messages.py: self.departure.value": Departure,
+    "device/sent_messages.py: self.state.value": EnvelopeState,
+    "learn/questions.py: getattr(asked, name)": (),  # a column of questions.toml
+    "respond/breach.py: element": (),  # notice_must_contain of the two laws about breaches
+    "respond/first_steps.py: means": (),  # an answer in safety.toml
+    "respond/law/one_deadline.py: clause": (),  # of a deadline_rule
+    "respond/law/plan.py: ladder.police[one]": (),  # police of a ladder
+    "respond/law/routes.py: says": (),  # tell.says of an update
+    "respond/situation_words.py: fact": (),  # constants above
+    "respond/threat.py: words": (),  # constants below
+    "send/devices/device_wording.py: _older_copies(before, after)": (),  # constants above
+    "send/timeline.py: one.state.value": InboxState,
+}
+_SHOWING: Final = frozenset({"translated", "gettext", "say"})
+
+
+class Shown(NamedTuple):
+    """A call that shows something by a name: where, what, and the function around it."""
+
+    file: Path
+    what: ast.expr
+    around: ast.AST
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(SOURCE).as_posix()}: {ast.unparse(self.what)}"
+
+
+@cache
+def marked() -> frozenset[str]:
+    return frozenset(one.one for one in messages())
+
+
+def shown_by_name() -> Iterator[Shown]:
+    for file in sorted(SOURCE.rglob("*.py")):
+        if file.parts[-2:] == ("base", "language.py") or "connectors" in file.parts:
+            continue
+        tree = ast.parse(file.read_text())
+        parts = [
+            one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        for around in parts:
+            for node in ast.walk(around):
+                if isinstance(node, ast.Call) and (what := _shown(node, file)) is not None:
+                    yield Shown(file, what, around)
+
+
+def _shown(call: ast.Call, file: Path) -> ast.expr | None:
+    """Return what a call shows; None if it shows nothing, or a sentence as it is written."""
+    name = getattr(call.func, "id", "") or getattr(call.func, "attr", "")
+    if name == "map" and len(call.args) > 1 and getattr(call.args[0], "id", "") in _SHOWING:
+        return call.args[1]
+    if name == "say" and "app" not in file.parts:  # a page's own gettext
+        return None
+    if (
+        name not in _SHOWING
+        or not call.args
+        or isinstance(call.args[0], ast.Constant | ast.JoinedStr)
+    ):
+        return None
+    return call.args[0]
+
+
+def words_of(shown: Shown) -> set[str]:
+    """Return the words of the module's constants that lead to what is shown; a column has none."""
+    if isinstance(shown.what, ast.Attribute) and is_column(shown.what):
+        return set()
+    module = importlib.import_module(_module(shown.file))
+    found, waiting, seen = set[str](), [shown.what], set[str]()
+    while waiting:
+        part = waiting.pop()
+        for node in ast.walk(part):
+            if not isinstance(node, ast.Name) or node.id in seen:
+                continue
+            seen.add(node.id)
+            waiting += _assigned(node.id, shown.around)
+            found |= set(_texts(vars(module).get(node.id)))
+    return found
+
+
+def _assigned(name: str, around: ast.AST) -> Iterator[ast.expr]:
+    """Yield what a function gives to one of its names."""
+    for node in ast.walk(around):
+        if isinstance(node, ast.Assign) and any(_names(one, name) for one in node.targets):
+            yield node.value
+        elif isinstance(node, ast.For | ast.comprehension) and _names(node.target, name):
+            yield node.iter
+
+
+def _names(target: ast.expr, name: str) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(target))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Enum):
+        return
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts(tuple(value.values()))
+    elif isinstance(value, list | tuple | frozenset | set):
+        for one in value:
+            yield from _texts(one)
+
+
+def _module(file: Path) -> str:
+    parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_column(what: ast.expr) -> bool:
+    names = {one.attr for one in ast.walk(what) if isinstance(one, ast.Attribute)}
+    columns = {path.rpartition(".")[2] for paths in FACTS.values() for path in paths}
+    return bool(names & (columns | _RENAMED))
+
+
+def test_words_of_tables_that_are_shown_are_marked() -> None:
+    by_name = [one for one in shown_by_name() if str(one) not in IN_CODE]
+    unmarked = {str(one): bad for one in by_name if (bad := words_of(one) - marked() - {""})}
+    assert unmarked == {}
+    assert {str(word) for words in IN_CODE.values() for word in words} <= marked()
+
+
+def test_every_name_that_is_shown_leads_to_marked_words() -> None:
+    by_name = {str(one): one for one in shown_by_name()}
+    assert set(IN_CODE) - set(by_name) == set()
+    unknown = {name for name, one in by_name.items() if not (words_of(one) or is_column(one.what))}
+    assert unknown - set(IN_CODE) == set()
+
+
+def test_words_that_templates_show_by_a_name_are_marked() -> None:
+    found = {
+        name
+        for file in SOURCE.rglob("*.html")
+        for name in re.findall(r"\b_\(([a-z][\w.]*)\)", file.read_text())
+    }
+    assert found == set(IN_TEMPLATES)
+    assert {str(word) for words in IN_TEMPLATES.values() for word in words} <= marked()
