@@ -2,9 +2,11 @@
 (docs/spec/relay.md sections 4 and 5).
 """
 
-from dataclasses import replace
+import dataclasses
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from entrenous.base.errors import (
     EntrenousError,
@@ -73,7 +75,9 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         raise TooLarge(limit_bytes=SEALED_BYTES_MAX)
     present = now(relay)
     if envelope.expires_at.microsecond:
-        envelope = replace(envelope, expires_at=envelope.expires_at.replace(microsecond=0))
+        envelope = dataclasses.replace(
+            envelope, expires_at=envelope.expires_at.replace(microsecond=0)
+        )
     digest = digest_of(envelope)
 
     def work(tx: RowTransaction) -> bool:

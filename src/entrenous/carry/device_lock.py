@@ -3,9 +3,10 @@ docs/machines/device.md).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 from typing import Final
+
+from msgspec.structs import replace
 
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
 from entrenous.base.identifiers import MailboxId

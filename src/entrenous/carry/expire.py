@@ -4,10 +4,11 @@ section 8).
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import EnvelopeId

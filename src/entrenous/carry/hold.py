@@ -3,9 +3,10 @@
 from asyncio import CancelledError
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from entrenous.base.errors import (
     DamagedBlob,

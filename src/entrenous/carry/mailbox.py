@@ -2,10 +2,11 @@
 (docs/spec/relay.md sections 2 and 10).
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
+
+from msgspec.structs import replace
 
 from entrenous.base.errors import (
     IdInUse,

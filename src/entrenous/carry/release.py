@@ -4,8 +4,9 @@ section 6).
 Openings are counted for a person in a share group, not for each device.
 """
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from entrenous.base.errors import Expired, IdInUse, NoSuchEnvelope, UsedUp, WrongToken
 from entrenous.base.identifiers import EnvelopeId

@@ -1,9 +1,10 @@
 """Delete rows that a restored relay can no longer trust (docs/spec/relay.md section 12)."""
 
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from entrenous.carry.envelope_states import Event
 from entrenous.carry.expire import (

@@ -4,7 +4,6 @@ values.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -24,6 +23,7 @@ from entrenous.carry.relay_rows import (
     LastingKeys,
     NewerDatabase,
     OlderDatabase,
+    Row,
     UnusedDatabase,
 )
 from entrenous.wire.encodings import to_moment, to_seconds
@@ -55,10 +55,10 @@ _CODECS: Final[dict[type, Codec]] = {
 
 
 @cache
-def codecs(kind: type) -> dict[str, Codec]:
+def codecs(kind: type[Row]) -> dict[str, Codec]:
     """Return the codec of each field, in the order of the fields."""
     hints = get_type_hints(kind)
-    return {field.name: _CODECS[_plain(hints[field.name])] for field in fields(kind)}
+    return {name: _CODECS[_plain(hints[name])] for name in kind.__struct_fields__}
 
 
 def is_optional(kind: type, name: str) -> bool:

@@ -28,8 +28,9 @@ def _getter(names: tuple[str, ...]) -> Callable[[Any], Any]:
 def values_of(names: tuple[str, ...], row: Any) -> Key:
     if not names:
         return ()
-    found = _getter(names)(row)
-    return cast("Key", found) if len(names) > 1 else (found,)
+    found: Any = _getter(names)(row)
+    key: Key = found if len(names) > 1 else (found,)
+    return key
 
 
 def key_of(kind: type, row: Any) -> Key:
@@ -215,7 +216,8 @@ class UnitOfWork:
         if entry is None or entry.now is UNKNOWN:
             self._load(kind, [key])
             entry = self._held[kind][key]
-        return cast("Row | None", entry.now)
+        row: Row | None = entry.now
+        return row
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
         names, values = tuple(fields), tuple(fields.values())
@@ -340,6 +342,8 @@ class UnitOfWork:
                 entry = held[key]
             else:
                 entry = held[key] = _Entry(UNKNOWN, UNKNOWN)
+        if entry.now is row:  # it was dropped before
+            return
         self._undo.append((kind, key, entry.now))
         self._touched[kind].add(key)
         self._set(kind, key, entry, row)
