@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from entrenous.base.errors import DiskFailed, Expired
@@ -267,7 +268,10 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
         relay, post = replace(memory_relay(), blobs=Silent()), Post()
         await create_mailbox(post.mailbox, token_hash(post.owner), relay)
         row = HeldUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
-        many = [replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}") for n in range(3000)]
+        many = [
+            msgspec.structs.replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}")
+            for n in range(3000)
+        ]
         await relay.mail.together(lambda tx: [tx.put(one) for one in many])
         await asyncio.wait_for(close_mailbox(post.mailbox, post.owner, relay), 1.5)
         assert len(await left(relay)) == 3000

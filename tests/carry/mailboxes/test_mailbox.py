@@ -1,8 +1,7 @@
 """Which mailbox names may be created."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from entrenous.base.errors import IdInUse, NoSuchMailbox
 from entrenous.base.identifiers import MailboxId

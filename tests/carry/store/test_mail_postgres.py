@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from entrenous.base.errors import DatabaseAway
 from entrenous.base.identifiers import EnvelopeId, MailboxId

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from entrenous.base.errors import DiskFailed, DiskFull, NoSuchBlob
 from entrenous.base.identifiers import EnvelopeId, MailboxId

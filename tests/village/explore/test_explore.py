@@ -5,11 +5,11 @@ To twelve events, in a minute or two: python -m tests.village.explore --events 1
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.carry import accept, release, withdraw
