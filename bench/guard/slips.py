@@ -18,7 +18,7 @@ from entrenous.base.identifiers import MessageName
 from entrenous.base.identity import Contact, Trust
 from entrenous.device.identities import contacts, lookalike_form
 from entrenous.device.vault_tables import CONTACT, LAST_HEARD, peer_key, store_record
-from entrenous.send.guard import doubts_about
+from entrenous.send.guard import inspect
 from entrenous.send.message.draft import Draft
 from entrenous.send.people.circles import Circle, Conversation, circles
 from entrenous.send.people.contact_history import LastHeard
@@ -39,7 +39,7 @@ def plant(slip: Maker, year: Year) -> bool | None:
         planted = slip(year)
         if planted is not None:
             draft, wrong = planted
-            spoke = any(doubt.who == wrong for doubt in doubts_about(draft, year.device))
+            spoke = any(doubt.who == wrong for doubt in inspect(draft, year.device).doubts)
         raise Undone
     year.shelf.last_used.clear()
     return spoke

@@ -42,6 +42,7 @@ from entrenous.send.open import finish_openings
 from entrenous.send.people.invite import answer_greetings
 from entrenous.send.people.people_nouns import NotInvited
 from entrenous.send.recall import recall_late_copies
+from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.distribute import greet_devices, top_up_ranges
 from entrenous.wire.relay_nouns import RolledBack, WaitingEnvelope
 
@@ -58,7 +59,7 @@ class Fetched:
 
 
 def fetch_messages(device: Device) -> Fetched:
-    """Post the outbox, then fetch and process letters.
+    """Fetch and process letters, and post the outbox once, even if our own relay does not answer.
 
     If another person's relay refuses or does not answer, that is reported as a problem and stops
     nothing.
@@ -70,39 +71,41 @@ def fetch_messages(device: Device) -> Fetched:
     me = own_device(device)
     refuse_unconfirmed(device)
     record_clock(device)
+    finish_set_up(device)
     send_sync_letters(device)
-    problems = flush(device).problems
+    problems = list[EntrenousError]()
     try:
-        return _fetched(me.home, problems, device)
+        count = _receive(me.home, problems, device)
+        top_up_prekeys(device)  # our own housekeeping, before letters leave (relay.md section 14)
+    except EntrenousError:
+        flush(device)
+        raise
     finally:
         date_changes(device)  # changes made by letters, even if the relay stops answering halfway
+    return Fetched(count, (*flush(device).problems, *take_update_notice(device), *problems))
 
 
-def _fetched(home: MailboxAddress, problems: tuple[EntrenousError, ...], device: Device) -> Fetched:
-    count = _fetch_all(home, device)
-    late, silent = _fetch_old(device)
+def _receive(home: MailboxAddress, problems: list[EntrenousError], device: Device) -> int:
+    """Fetch letters and prepare what they call for; return the number of letters."""
+    count = _fetch_all(home, device) + _fetch_old(problems, device)
     finish_openings(device)
     answer_greetings(device)
     fetch_named_lists(device)
     for waiting in take_openable_letters(device):
         _read(waiting, device)
     greet_devices(device)
-    unready = prepare_to_follow(device)
+    problems.extend(prepare_to_follow(device))
     send_sync_letters(device)
     repeat_after_restore(device)
     recall_late_copies(device)
     top_up_ranges(device)
     send_receipts(device)
-    try:
-        top_up_prekeys(device)  # our own housekeeping, before letters leave (relay.md section 14)
-    finally:
-        problems += (*flush(device).problems, *take_update_notice(device), *silent, *unready)
-    return Fetched(count + late, problems)
+    return count
 
 
-def _fetch_old(device: Device) -> tuple[int, list[EntrenousError]]:
+def _fetch_old(problems: list[EntrenousError], device: Device) -> int:
     """Fetch from our former mailboxes; their relays may be gone or dishonest."""
-    count, problems = 0, list[EntrenousError]()
+    count = 0
     for old in old_mailboxes_due(device):
         try:
             count += _fetch_all(old.home, device)
@@ -110,7 +113,7 @@ def _fetch_old(device: Device) -> tuple[int, list[EntrenousError]]:
         except EntrenousError as error:
             why = note_failed_fetch(old, error, device)
             problems.extend([] if why is None else [why])
-    return count, problems
+    return count
 
 
 def _fetch_all(home: MailboxAddress, device: Device) -> int:

@@ -3,6 +3,7 @@ otherwise.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from entrenous.base.copies import join_names
@@ -61,54 +62,75 @@ _CIRCLE_CHECKS: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...
 _MEMBER_REASONS_MAX: Final = 5  # reasons about members that are listed one by one
 
 
-def doubts_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
-    """The doubts about a draft: at most one per circle, covering its members, and one per other
-    recipient.
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the guard found: the recipients ``to``, the ``doubts`` about them (at most one per
+    circle, covering its members, and one per other recipient), and what may be typed as an answer.
+
+    ``names`` are the circles and the recipients outside of them; ``answers`` are all names that
+    would answer some doubt, normalized.
+    """
+
+    draft: Draft
+    to: tuple[Contact, ...]
+    doubts: tuple[Doubt, ...]
+    names: tuple[str, ...]
+    answers: frozenset[str]
+
+    def confirmed_by(self, typed: Iterable[str]) -> "Inspection":
+        """Return the same with these names typed, besides those that were typed before."""
+        return replace(self, draft=replace(self.draft, confirmed=self.draft.confirmed.union(typed)))
+
+    @property
+    def unanswered(self) -> tuple[Doubt, ...]:
+        """The doubts that no typed name answers; case is ignored."""
+        typed = self.draft.confirmed
+        return tuple(doubt for doubt in self.doubts if not answers_doubt(doubt, typed))
+
+    def require_answers(self) -> None:
+        """Let the draft pass only if every doubt was answered with the recipient's name.
+
+        Raises:
+            ConfirmsNobody: a typed name belongs to no recipient of this draft.
+            GuardSaysStop: a doubt is unanswered.
+        """
+        for typed in self.draft.confirmed:
+            if lookalike_form(typed) not in self.answers:
+                raise ConfirmsNobody(typed=typed, to=join_names(self.names))
+        if self.unanswered:
+            raise GuardSaysStop(
+                reasons="; ".join(doubt.why for doubt in self.unanswered),
+                names=" ".join(
+                    f"--confirm {shell_quoted(doubt.answer)}" for doubt in self.unanswered
+                ),
+            )
+
+
+def inspect(draft: Draft, device: Device) -> Inspection:
+    """Look at a draft once: this reads the vault, may decode pictures and may ask relays.
 
     Raises:
         UnknownPerson, YouBlocked, TwoLists, WeAreTooOld, TheyAreTooOld.
         NotAPicture and similar errors, if a picture has to be examined.
     """
     context = _context(draft, device)
+    outside = _outside_circles(context)
     asked = [_circle_doubt(circle, context) for circle in context.circles]
-    asked.extend(_person_doubt(contact, context) for contact in _outside_circles(context))
-    return tuple(doubt for doubt in asked if doubt is not None)
+    asked.extend(_person_doubt(contact, context) for contact in outside)
+    people = (contact.name for contact in outside)
+    return Inspection(
+        draft=draft,
+        to=context.to,
+        doubts=tuple(doubt for doubt in asked if doubt is not None),
+        names=tuple(sorted([*(circle.name for circle in context.circles), *people])),
+        answers=_answers(context),
+    )
 
 
 def _outside_circles(context: DraftContext) -> tuple[Contact, ...]:
     """Return the recipients who are in none of the draft's circles."""
     in_circles = {person for circle in context.circles for person in circle.people}
     return tuple(contact for contact in context.to if contact.person.id not in in_circles)
-
-
-def require_answers(draft: Draft, device: Device) -> None:
-    """Let a draft pass only if every doubt was answered with the recipient's name.
-
-    Raises:
-        ConfirmsNobody: a typed name belongs to no recipient of this draft.
-        GuardSaysStop: a doubt is unanswered.
-        YouBlocked, TwoLists, WeAreTooOld, TheyAreTooOld, UnknownPerson.
-    """
-    context = _context(draft, device)
-    answers = _answers(context)
-    for typed in draft.confirmed:
-        if lookalike_form(typed) not in answers:
-            people = (contact.name for contact in _outside_circles(context))
-            named = sorted([*(circle.name for circle in context.circles), *people])
-            raise ConfirmsNobody(typed=typed, to=join_names(named))
-    doubts = unanswered_doubts(draft, device)
-    if doubts:
-        raise GuardSaysStop(
-            reasons="; ".join(doubt.why for doubt in doubts),
-            names=" ".join(f"--confirm {shell_quoted(doubt.answer)}" for doubt in doubts),
-        )
-
-
-def unanswered_doubts(draft: Draft, device: Device) -> list[Doubt]:
-    """Return the doubts that no typed name answers; case is ignored."""
-    return [
-        doubt for doubt in doubts_about(draft, device) if not answers_doubt(doubt, draft.confirmed)
-    ]
 
 
 def answers_doubt(doubt: Doubt, typed: Iterable[str]) -> bool:
@@ -167,10 +189,11 @@ def _doubt(who: Contact | Circle, why: list[str], context: DraftContext) -> Doub
     return Doubt(RecipientId(who.name), translated(", and ").join(why), _answer(who, context))
 
 
-def _answers(context: DraftContext) -> set[str]:
-    """Return every name that would answer a doubt about this draft, normalized by ``as_seen``."""
+def _answers(context: DraftContext) -> frozenset[str]:
+    """Return every name that would answer a doubt about this draft, normalized."""
     asked: list[Contact | Circle] = [*context.to, *context.circles]
-    return {lookalike_form(name) for one in asked for name in (one.name, _answer(one, context))}
+    names = (name for one in asked for name in (one.name, _answer(one, context)))
+    return frozenset(map(lookalike_form, names))
 
 
 def _answer(who: Contact | Circle, context: DraftContext) -> str:

@@ -15,7 +15,7 @@ from entrenous.device.sent_messages import Departure, Message, SealedCopy, Unkno
 from entrenous.device.vault_tables import COVERED, SEALED
 from entrenous.send.conversations import undo_record_sent
 from entrenous.send.flush import Flushed, flush
-from entrenous.send.guard import require_answers
+from entrenous.send.guard import Inspection, inspect
 from entrenous.send.inbox import new_name
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
@@ -36,7 +36,6 @@ from entrenous.send.message.states import can_be_cancelled
 from entrenous.send.message.transfer_progress import UNWATCHED, ByteCounter, Stage, TransferWatch
 from entrenous.send.message_index import copies_of_message, drop_copy
 from entrenous.send.outbox import drop_outbox_items, release_message, waiting_bytes
-from entrenous.send.people.keep_contacts import contacts_named
 from entrenous.send.people.people_nouns import TwoLists
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
@@ -53,10 +52,16 @@ class Posted:
 
 
 def send_message(draft: Draft, device: Device, watch: TransferWatch = UNWATCHED) -> Posted:
-    """Send a draft; return once every relay has every copy on disk.
+    """Have the guard inspect a draft, and send it as ``send_inspected`` does."""
+    refuse_unconfirmed(device)
+    return send_inspected(inspect(draft, device), device, watch)
 
-    Nothing is stored until the message is sealed. ``watch`` then waits for ``draft.undo_s``
-    seconds, during which nothing leaves.
+
+def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch) -> Posted:
+    """Send what the guard has just inspected; return once every relay has every copy on disk.
+
+    The vault must not have changed since the inspection. Nothing is stored until the message is
+    sealed. ``watch`` then waits for ``draft.undo_s`` seconds, during which nothing leaves.
 
     Raises:
         GuardSaysStop, ConfirmsNobody, UnknownPerson, YouBlocked, TwoLists, WeAreTooOld,
@@ -71,9 +76,9 @@ def send_message(draft: Draft, device: Device, watch: TransferWatch = UNWATCHED)
             sent.
     """
     refuse_unconfirmed(device)
-    require_answers(draft, device)
-    contacts = contacts_named(draft.to, device)
-    all_devices = tuple(one for contact in contacts for one in addressees(contact, device))
+    inspection.require_answers()
+    draft = inspection.draft
+    all_devices = tuple(one for contact in inspection.to for one in addressees(contact, device))
     _refuse_without_promise(draft, all_devices)
     preparing = ByteCounter(Stage.PREPARING, sum(map(len, draft.files)), watch)
     try:

@@ -5,9 +5,11 @@ sender writes control characters.
 import io
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, BinaryIO
 
 import pytest
@@ -25,6 +27,9 @@ from entrenous.media.copies.copy_check import check_copy
 from entrenous.media.copies.copy_checker import CopyChecker
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.commands import send
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.guard import inspect
 from entrenous.terminal.output import hint, print_line
 from tests.in_memory.courier import memory_courier
 from tests.send.send_device import HERE, THERE
@@ -119,6 +124,25 @@ def street(
 
 
 SEND = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
+
+
+def test_a_send_inspects_once_and_posts_the_outbox_once_before_and_once_after(
+    street: Street,
+) -> None:
+    order = list[str]()
+    watched = {inspect.__code__: "guard", flush.__code__: "outbox", fetch_messages.__code__: "mail"}
+
+    def called(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code in watched:
+            order.append(watched[frame.f_code])
+
+    sys.setprofile(called)
+    try:
+        said = street.types("ana", *SEND)
+    finally:
+        sys.setprofile(None)
+    assert said.status == 0
+    assert order == ["mail", "outbox", "guard", "outbox"]
 
 
 @pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)

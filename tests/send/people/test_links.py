@@ -18,7 +18,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.device.identities import contacts, own_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.guard import doubts_about
+from entrenous.send.guard import inspect
 from entrenous.send.letter.letter_nouns import LinkUsed
 from entrenous.send.message.draft import Draft, GuardSaysStop, Policy
 from entrenous.send.people.compare_keys import (
@@ -85,7 +85,7 @@ def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
 
 def guard_speaks(to: str, who: Person) -> str:
     """Return why the guard stops a picture to this person; empty if it does not."""
-    return "; ".join(doubt.why for doubt in doubts_about(draft(to, who), who.device))
+    return "; ".join(doubt.why for doubt in inspect(draft(to, who), who.device).doubts)
 
 
 def nobody_is_compared(*who: Person) -> bool:

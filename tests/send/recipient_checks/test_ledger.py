@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.send.guard import doubts_about
+from entrenous.send.guard import inspect
 from tests.send.send_device import Person, Room
 from tests.send.test_guard import draft
 from tests.village.world import photo
@@ -16,7 +16,7 @@ ASTRONAUT = photo(width_px=200)
 
 def asked(sender: Person, to: str, words: str, picture: bytes = ASTRONAUT) -> bool:
     going = replace(draft(sender, to), files=(picture,), caption=words)
-    return any("who got this picture" in one.why for one in doubts_about(going, sender.device))
+    return any("who got this picture" in one.why for one in inspect(going, sender.device).doubts)
 
 
 @pytest.fixture

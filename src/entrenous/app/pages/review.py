@@ -39,7 +39,7 @@ from entrenous.send.drafts import (
     find_draft,
     remove_draft_file,
 )
-from entrenous.send.guard import unanswered_doubts
+from entrenous.send.guard import inspect
 from entrenous.send.inbox import message_named, received_named
 from entrenous.send.message.draft import Doubt, Draft, Policy
 from entrenous.send.people.circle_members import recipients
@@ -121,7 +121,7 @@ async def review(request: Request, words: str = "", status: int = 200) -> Respon
         known = {one.name: one for one in contacts(device)}
         people = tuple(_recipient(known[name], device) for name in draft.to)
         files = tuple(_look_at(name, data) for name, data in zip_longest(kept.names, draft.files))
-        doubts = tuple(unanswered_doubts(draft, device))
+        doubts = inspect(draft, device).unanswered
         return Review(kept, people, files, doubts, beginning_of(kept.reply, device))
 
     found = await in_vault(request, read)

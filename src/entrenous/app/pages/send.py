@@ -32,7 +32,7 @@ from entrenous.send.drafts import (
     KeptDraft,
     discard_draft,
 )
-from entrenous.send.guard import unanswered_doubts
+from entrenous.send.guard import inspect
 from entrenous.send.message.draft import (
     HeldHere,
     NotYetToBeSent,
@@ -72,7 +72,7 @@ async def seal(request: Request) -> Response:
 
     def check(device: Device) -> None:
         draft = as_draft(draft_in(request, device), confirmed, device)
-        if unanswered_doubts(draft, device):
+        if inspect(draft, device).unanswered:
             raise NameNotTyped
 
     try:

@@ -19,13 +19,13 @@ from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
 from entrenous.send.conversations import conversation_of, names_in
 from entrenous.send.flush import flush
-from entrenous.send.guard import answers_doubt, unanswered_doubts
+from entrenous.send.guard import Inspection, answers_doubt, inspect
 from entrenous.send.inbox import message_named
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.send.outbox import waiting_bytes
 from entrenous.send.people.circle_members import recipients
-from entrenous.send.send import Posted, send_message
+from entrenous.send.send import Posted, send_inspected
 from entrenous.terminal.interrupts import checked_interrupts
 from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
 from entrenous.terminal.output import hint, hint_problems, print_line, put_json, unwrapped
@@ -126,9 +126,10 @@ def send(
         policy = Policy(rounded_expiry(days, device), 1 if once else None, may_export=allow_export)
         draft = _add_recipients(written, to or [], within, reply, policy, device)
         stills = hint_animated(zip(files or (), written.files, strict=True))
-        draft = _ask(replace(draft, confirmed=frozenset(confirm or ())), device)
+        draft = replace(draft, confirmed=frozenset(confirm or ()))
+        inspection = _ask(inspect(draft, device))
         with checked_interrupts(once=True) as check, bars() as shown:
-            sent = send_message(draft, device, _watch(shown, check, device))
+            sent = send_inspected(inspection, device, _watch(shown, check, device))
     _tell(sent, draft, stills, as_json=as_json)
 
 
@@ -216,19 +217,18 @@ def _resume(device: Device, *, as_json: bool) -> None:
         )
 
 
-def _ask(draft: Draft, device: Device) -> Draft:
+def _ask(inspection: Inspection) -> Inspection:
     """On a terminal, show the guard's doubts and let the user type the names."""
-    doubts = unanswered_doubts(draft, device)
-    if not doubts or not sys.stdin.isatty():
-        return draft
-    typed = set(draft.confirmed)
-    for doubt in doubts:
+    if not sys.stdin.isatty():
+        return inspection
+    typed = set[str]()
+    for doubt in inspection.unanswered:
         hint(f"  {doubt.why}.")
         question = f"  Type {doubt.answer} to send it to {doubt.who}"
         answer = typer.prompt(question, default="", err=True).strip()
         if answers_doubt(doubt, [answer]):
             typed.add(answer)
-    return replace(draft, confirmed=frozenset(typed))
+    return inspection.confirmed_by(typed)
 
 
 _POLL_S: Final = 0.1
