@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 
 _opened: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
@@ -38,12 +38,12 @@ def new_engine() -> sa.Engine:
     return engine
 
 
-def new_bank(clock: Clock | None = None) -> SqlBankStore:
+def new_bank(clock: Clock | None = None) -> BankStore:
     """A bank store on a new database."""
-    return SqlBankStore(new_engine(), clock or SystemClock())
+    return BankStore(new_engine(), clock or SystemClock())
 
 
-def copy_of(bank: SqlBankStore) -> SqlBankStore:
+def copy_of(bank: BankStore) -> BankStore:
     """Another database that holds the same, as one that was put back from a backup does."""
     copied = new_bank(bank.clock)
     with _file_of(bank) as source, _file_of(copied) as target:
@@ -51,12 +51,12 @@ def copy_of(bank: SqlBankStore) -> SqlBankStore:
     return copied
 
 
-def reviews_beside(bank: SqlBankStore) -> SqlReviewQueue:
+def reviews_beside(bank: BankStore) -> ReviewQueue:
     """The review queue in the same database."""
-    return SqlReviewQueue(_engine_of(bank), bank.clock)
+    return ReviewQueue(_engine_of(bank), bank.clock)
 
 
-def index_beside(bank: SqlBankStore) -> FileIndex:
+def index_beside(bank: BankStore) -> FileIndex:
     """An index of the bank, in files in the folder of its database."""
     database = _engine_of(bank).url.database
     assert database is not None
@@ -64,7 +64,7 @@ def index_beside(bank: SqlBankStore) -> FileIndex:
 
 
 @contextmanager
-def busy_at(bank: SqlBankStore, statement: str) -> Iterator[None]:
+def busy_at(bank: BankStore, statement: str) -> Iterator[None]:
     """The database is busy at each statement that begins so: those before it are undone."""
 
     def refuse(_db: object, _cursor: object, said: str, *_more: object) -> None:
@@ -88,13 +88,13 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="bank-", ignore_cleanup_errors=True)
 
 
-def _engine_of(bank: SqlBankStore) -> sa.Engine:
+def _engine_of(bank: BankStore) -> sa.Engine:
     assert isinstance(bank.engine, sa.Engine)
     return bank.engine
 
 
 @contextmanager
-def _file_of(bank: SqlBankStore) -> Iterator[sqlite3.Connection]:
+def _file_of(bank: BankStore) -> Iterator[sqlite3.Connection]:
     with closing(_engine_of(bank).raw_connection()) as pooled:
         file = pooled.driver_connection
         assert isinstance(file, sqlite3.Connection)

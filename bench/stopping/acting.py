@@ -17,9 +17,8 @@ from entrenous.stop.index.maintenance import open_index
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.stores import BankStore
 
 _BEFORE: Final = 20_000
 _CLAIMS: Final = 40
@@ -38,7 +37,7 @@ def acting() -> Acting:
     rng = np.random.default_rng(4)
     with TemporaryDirectory(dir=scratch()) as made:
         engine = open_engine(Path(made) / "bank.db")
-        bank = SqlBankStore(engine)
+        bank = BankStore(engine)
         bank.set_bank(Bank(PEOPLE))
         bank.register(_claim("before", *(rng.bytes(32) for _ in range(_BEFORE))))
         with closing(open_index(Path(made) / "index", bank)) as index:

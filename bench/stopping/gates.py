@@ -30,7 +30,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.index.maintenance import open_index
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.registration import Claim, ClaimState, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 
 LINES: Final = 8  # as many as a gate judges at once
@@ -143,7 +143,7 @@ def fill(folder: Path, count: int) -> None:
     """A bank of ``count`` random hashes, and its index."""
     hashes = random_hashes(count, np.random.default_rng(7)).tobytes()
     engine = open_engine(folder / "bank.db")
-    bank = SqlBankStore(engine)
+    bank = BankStore(engine)
     for name in (_LISTED, PEOPLE):
         bank.set_bank(Bank(name))
     step = 32 * _PER_CLAIM
@@ -159,7 +159,7 @@ def fill_parts(folder: Path) -> None:
     rng = np.random.default_rng(9)
     engine = open_engine(folder / "bank.db")
     parts = _cut(rng.bytes(32 * _PARTS))
-    SqlBankStore(engine).register(Registration(_claim("hers", PEOPLE), (rng.bytes(32),), parts))
+    BankStore(engine).register(Registration(_claim("hers", PEOPLE), (rng.bytes(32),), parts))
     engine.dispose()
 
 

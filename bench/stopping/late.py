@@ -33,13 +33,14 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.index.maintenance import open_index
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.schema import UPLOAD, UPLOAD_FRAMES
 
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
@@ -54,12 +55,18 @@ _MANY_WORDS: Final = 9_690  # of 20 minutes
 @contextmanager
 def _gate(folder: Path) -> Iterator[tuple[Platform, sa.Engine]]:
     engine = open_engine(folder / "bank.db")
-    bank = SqlBankStore(engine)
+    bank = BankStore(engine)
     bank.set_bank(Bank(PEOPLE))
     with open_index(folder / "index", bank) as index:
         clock: Clock = SystemClock()
-        reviews = SqlReviewQueue(engine, clock)
-        yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture), engine
+        reviews = ReviewQueue(engine, clock)
+        sounds = RegisteredSounds(bank)
+        yield (
+            Platform(
+                clock, SystemRandomSource(), bank, index, reviews, read_picture, sounds=sounds
+            ),
+            engine,
+        )
     engine.dispose()
 
 

@@ -39,11 +39,10 @@ from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.judge.deferred_scan import deferred_views
 from entrenous.stop.nouns import PEOPLE, Bank, Counts, Entry
 from entrenous.stop.registration import Claim, ClaimState, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, scrub
 from entrenous.stop.store.postgres import open_postgres_engine
-from entrenous.stop.store.review_queue import SqlReviewQueue
-from entrenous.stop.stores import BankStore
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
@@ -102,7 +101,7 @@ def rows(url: str | None) -> dict[str, float]:
     """Bytes of the database for each, and the milliseconds of a question for news."""
     with TemporaryDirectory(dir=scratch()) as folder:
         engine = open_postgres_engine(url) if url else open_engine(Path(folder) / "bank.db")
-        bank, reviews = SqlBankStore(engine), SqlReviewQueue(engine)
+        bank, reviews = BankStore(engine), ReviewQueue(engine)
         bank.set_bank(Bank(PEOPLE))
         sizes = [_size(engine)]
         bank.register(*(_claim(number, 0) for number in range(_CLAIMS)))

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import typer
 
@@ -124,17 +124,6 @@ _VERSION: Final = "--version"
 _EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": ["-h", "--help"]}
 
 
-@runtime_checkable
-class _Usage(Protocol):
-    """What Typer raises for a wrong command line, recognized by its shape: newer versions of Typer
-    contain their own Click.
-    """
-
-    exit_code: int
-
-    def show(self) -> None: ...
-
-
 def run(arguments: list[str], apps: Apps) -> int:
     """Run one command and return its exit status (ARCHITECTURE section 8)."""
     try:
@@ -151,8 +140,9 @@ def run(arguments: list[str], apps: Apps) -> int:
         _discard_stdout()
         return YES
     except Exception as bug:
-        if isinstance(bug, _Usage):
-            bug.show()
+        if (show_usage := getattr(bug, "show", None)) is not None:
+            # Typer's error for a wrong command line; newer versions have a Click of their own
+            show_usage()
             return USAGE
         if os.environ.get("ENTRENOUS_DEBUG"):
             raise

@@ -36,9 +36,9 @@ NOT_FUZZED = {
     ("media/file_kind.py", "is_voice_recording"): "compares the first bytes",
     ("crypto/encryption_at_rest.py", "encrypt_to_recipient"): "pyrage reads the recipient",
     ("crypto/encryption_at_rest.py", "decrypt_as_recipient"): "pyrage reads identity and file",
-    ("stop/store/review_queue.py", "SqlReviewQueue.record"): "keeps the bytes as they are",
-    ("stop/store/review_queue.py", "SqlReviewQueue.appeal"): "keeps the bytes as they are",
-    ("stop/store/review_queue.py", "SqlReviewQueue.keep"): "keeps the bytes as they are",
+    ("stop/store/review_queue.py", "ReviewQueue.record"): "keeps the bytes as they are",
+    ("stop/store/review_queue.py", "ReviewQueue.appeal"): "keeps the bytes as they are",
+    ("stop/store/review_queue.py", "ReviewQueue.keep"): "keeps the bytes as they are",
     ("connectors/exchange/exchange_client.py", "ExchangeHttp.follow"): "httpx reads the address",
     ("stop/client/upload_client.py", "AsyncGateClient.ask"): "sends the bytes as they are",
     ("stop/client/upload_client.py", "GateClient.ask"): "sends the bytes as they are",
@@ -90,12 +90,8 @@ NOT_FUZZED = {
     ("stop/judge/scan.py", "second_scan"): "hands the bytes to the decoder",
     ("stop/judge/clips.py", "scan_clip"): "hands the bytes to the decoders",
     ("stop/http/access.py", "checked_case"): "a length, and printable characters alone",
-    ("stop/store/due_work.py", "SqlDueWork.keep_for_slow_look"): "stores bytes unread",
-    ("stop/platform.py", "DueWork.keep_for_slow_look"): "a port: it says what others do",
+    ("stop/store/due_work.py", "DueWork.keep_for_slow_look"): "stores bytes unread",
     ("stop/platform.py", "Platform.read_upload"): "hands the bytes to the decoder",
-    ("stop/platform.py", "ReviewQueue.appeal"): "a port: it says what others do",
-    ("stop/platform.py", "ReviewQueue.keep"): "a port: it says what others do",
-    ("stop/platform.py", "ReviewQueue.record"): "a port: it says what others do",
 }
 #: Below these folders, verbs: crafts read for them, and those are fuzzed.
 VERBS = ("carry/", "learn/", "respond/", "send/", "stop/judge/decide.py", "trace/")

@@ -19,8 +19,8 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.commands import join
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
+from entrenous.stop.exchange_nouns import Exchange
 from entrenous.stop.exchange_serving import add_partner, update_marks
-from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent

@@ -31,8 +31,8 @@ from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.stop.banks import import_hashes
+from entrenous.stop.exchange_nouns import Exchange
 from entrenous.stop.exchange_serving import add_partner, update_marks
-from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.protect import protect_picture
 from tests.connectors.running_gates import jpeg
 from tests.stop.commands.gates import Running, running, within_an_hour
@@ -142,7 +142,7 @@ class Gate:
     def claimed(self, pixels: Any) -> None:
         """By somebody who says nothing of herself."""
         with httpx.Client(timeout=60, trust_env=False) as web:
-            client = HttpBankClient(self.running.url, web)
+            client = RegistrationClient(self.running.url, web)
             protect_picture(
                 picture(pixels), adult=True, parts=False, gate=client, device=a_device()
             )

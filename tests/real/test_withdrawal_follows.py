@@ -10,7 +10,7 @@ import skimage.data
 
 from entrenous.base.identifiers import BankName
 from entrenous.device.client.http_courier import new_client
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.exchange_nouns import Source, SourceKind
 from entrenous.stop.exchange_serving import add_partner
 from entrenous.stop.nouns import PEOPLE
@@ -56,7 +56,7 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path, kind: SourceKind) -
             exchange_of(platform).sources.add(source)
         with running(ours, "--judges", "0", "--no-slow-look") as here:
             assert here.bring(jpeg(hers), "post 17").json()["decision"] == "let through"
-            gate = HttpBankClient(there.url, client)
+            gate = RegistrationClient(there.url, client)
             protection = protect_picture(
                 picture(hers), adult=True, parts=False, gate=gate, device=device
             )

@@ -25,7 +25,7 @@ from entrenous.stop.protect import protect_picture
 from entrenous.stop.register import embedding_taken, register_claim, withdraw_claim
 from entrenous.stop.registration import ClaimRequest, ClaimStatus, Protection
 from entrenous.stop.registration_format import read_claim, read_request, write_claim, write_request
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.in_memory.vault import MemoryVault
 from tests.new_bank import index_beside, new_bank, reviews_beside
 
@@ -86,7 +86,7 @@ class Room:
 
     clock: WoundClock = field(default_factory=WoundClock)
     limits: GateLimits = field(default_factory=GateLimits)
-    bank: SqlBankStore = field(init=False)
+    bank: BankStore = field(init=False)
     device: Device = field(init=False)
     platform: Platform = field(init=False)
     gate: NearGate = field(init=False)

@@ -14,7 +14,7 @@ from entrenous.base.identifiers import BankName
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.nouns import ImportResult
 from entrenous.stop.registration import Claim, ClaimState
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.postgres import open_postgres_engine
 from tests.stop.platform_for_tests import Room
@@ -24,7 +24,7 @@ TEXT = "\n".join(number.to_bytes(32, "big").hex() for number in range(6000))
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 
 
-class Meeting(SqlBankStore):
+class Meeting(BankStore):
     """A bank that continues once both imports have looked the hashes up."""
 
     both = threading.Barrier(2)
@@ -57,7 +57,7 @@ def test_concurrent_imports_add_each_hash_once(
 
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(brings, range(2)))
-    bank = SqlBankStore(engine, room.clock)
+    bank = BankStore(engine, room.clock)
     assert bank.counts().claims == sum(one.accepted for one in done) == 6000
     assert sum(one.already for one in done) == 6000
     engine.dispose()

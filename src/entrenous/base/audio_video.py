@@ -254,7 +254,8 @@ class Sound:
 
 class ReadSound(Protocol):
     """Decodes a sound at its own rate, or with ``mono_hz`` to one channel at that rate:
-    fingerprints of a long sound then need little memory.
+    fingerprints of a long sound then need little memory. A protocol because Callable knows no
+    default: outside of tests this is a sandboxed process.
     """
 
     def __call__(self, untrusted_data: bytes, mono_hz: int = 0, /) -> Sound:
@@ -266,11 +267,9 @@ def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
     raise DecoderDidNotStart
 
 
-class CheckCopy(Protocol):
-    """Checks a received file, written by ``fill``, before anything else reads it."""
-
-    def __call__(self, media_type: str, size: int, fill: Callable[[BinaryIO], None], /) -> None:
-        """Raises NotACopy, DecoderDidNotStart; what ``fill`` raises."""
+#: Checks a received file of a media type and a size, written by a function, before anything else
+#: reads it. Raises NotACopy, DecoderDidNotStart; what the function raises.
+CheckCopy = Callable[[str, int, Callable[[BinaryIO], None]], None]
 
 
 def no_checks(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]) -> None:

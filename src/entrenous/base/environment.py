@@ -22,11 +22,15 @@ from entrenous.base.limits import PAUSE_S
 
 
 class Clock(Protocol):
+    """The time. Tests wind it, and stop it."""
+
     def now(self) -> datetime:
         """Return the present time, aware, in UTC."""
 
 
 class RandomSource(Protocol):
+    """Randomness. The tests' simulated world draws it from a seed."""
+
     def token(self, size: int) -> bytes:
         """Return ``size`` unpredictable bytes."""
 

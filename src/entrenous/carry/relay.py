@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 class RowView(Protocol):
-    """A snapshot of the relay's rows (carry/relay_rows.py)."""
+    """A snapshot of the relay's rows (carry/relay_rows.py), or the recorder of what a rule reads."""
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
         """Return the row of that kind whose key fields are ``key``, or None."""
@@ -53,7 +53,7 @@ class RowView(Protocol):
 
 
 class RowTransaction(RowView, Protocol):
-    """A transaction on the relay's rows."""
+    """A transaction on the relay's rows; those of the tests' simulated world are in memory."""
 
     def put(self, row: object) -> None:
         """Store a row, or replace the one with the same key fields."""

@@ -23,12 +23,12 @@ from entrenous.connectors.hma_requests import (
     on_http_error,
     only_pdq,
 )
-from entrenous.stop.exchange_stores import SourceStore
 from entrenous.stop.http.access import GateAccess, require_operator
 from entrenous.stop.http.answers import PRIVATE, on_hang_up
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
-from entrenous.stop.stores import ListingStore
+from entrenous.stop.store.exchange_partners import SourceStore
+from entrenous.stop.store.registration_changes import ListingStore
 
 ALIVE = "I-AM-ALIVE"
 NOT_LOADED = "INDEX-NOT-LOADED"

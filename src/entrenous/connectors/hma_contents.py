@@ -22,7 +22,7 @@ from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE, Bank, Listing
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import list_hashes, relist
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState
-from entrenous.stop.stores import ListingStore
+from entrenous.stop.store.registration_changes import ListingStore
 
 NOTE_CHARS_MAX: Final = 255
 LONGEST_OFF: Final = timedelta(days=5 * 365)

@@ -51,13 +51,13 @@ from entrenous.connectors.hma_requests import (
 from entrenous.fingerprint.nouns import TooFlat
 from entrenous.stop.banks import PolicyChange, set_policy
 from entrenous.stop.exchange_nouns import NoSuchSource, Source, SourceKind
-from entrenous.stop.exchange_stores import SourceStore
 from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.judge.look_back import look_back_now
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
-from entrenous.stop.stores import ListingStore
+from entrenous.stop.store.exchange_partners import SourceStore
+from entrenous.stop.store.registration_changes import ListingStore
 
 _APIS: Final[Mapping[SourceKind, str]] = {
     SourceKind.THREATEXCHANGE: "fb_threatexchange",

@@ -119,7 +119,7 @@ class Vault(Protocol):
 
 
 class SideBySide(Protocol):
-    """Runs several iterables concurrently."""
+    """Runs several iterables concurrently: in threads, or one after the other in tests."""
 
     def __call__(self, rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
         """Yield items as they arrive; the items of each iterable stay in order."""

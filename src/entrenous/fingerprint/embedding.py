@@ -5,11 +5,9 @@ The network comes with a proprietary extra.
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,19 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.borders import Box, boxes_inside_frames, thumbnail
 from entrenous.fingerprint.nouns import (
-    EMBEDDINGS_MAX,
     LARGEST,
-    MODEL,
     NUMBERS,
     SQUARE_PX,
     Embedding,
-    EmbeddingStore,
-    KeptEmbedding,
     LacksEmbedding,
-    NearEmbedding,
 )
 from entrenous.fingerprint.pdq import BLOCKS, LUMA, Pixels
 from entrenous.fingerprint.pdq import Floats as PdqFloats
@@ -178,46 +170,3 @@ def _session(network: bytes) -> Any:
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     return runtime.InferenceSession(network, settings, providers=["CPUExecutionProvider"])
-
-
-@dataclass(slots=True)
-class FollowingEmbeddings:
-    """Follows an embedding store; safe to use from several threads, one look-up at a time."""
-
-    store: EmbeddingStore
-    last: int = 0
-    read: int = 0
-    owners: list[tuple[int, ClaimId]] = field(default_factory=list)
-    kept: Rows = field(default_factory=lambda: rows(()))
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def alike(
-        self, queries: Sequence[Embedding], at_least: Sequence[float]
-    ) -> Sequence[NearEmbedding]:
-        """Update, then find matches, ordered by query and registration."""
-        with self.lock:
-            self._catch_up()
-            found = cosines(rows(queries), self.kept)
-            wanted = np.asarray(at_least, np.float32)[:, None]
-            return [
-                NearEmbedding(query, *self.owners[place], float(found[query, place]))
-                for query, place in np.argwhere(found >= wanted).tolist()
-            ]
-
-    def _catch_up(self) -> None:
-        self._add(self._new_rows())
-        if self.store.embedding_count() < self.read:
-            self.last, self.read, self.owners, self.kept = 0, 0, [], rows(())
-            self._add(self._new_rows())
-
-    def _new_rows(self) -> Iterator[KeptEmbedding]:
-        while new_rows := self.store.embeddings(self.last):
-            self.last, self.read = new_rows[-1].number, self.read + len(new_rows)
-            yield from new_rows
-
-    def _add(self, new_rows: Iterator[KeptEmbedding]) -> None:
-        ours = (one for one in new_rows if one.embedding.model == MODEL)
-        new = list(islice(ours, EMBEDDINGS_MAX - len(self.owners)))
-        if new:
-            self.owners += [(one.entry, one.claim) for one in new]
-            self.kept = np.concatenate([self.kept, rows([one.embedding for one in new])])

@@ -33,6 +33,8 @@ class Embedding:
 
 
 class Embedder(Protocol):
+    """Computes embeddings: the proprietary extra's network, or another that tests bring."""
+
     def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
         """Return one embedding per square of 224 x 224 RGB samples, row by row."""
         ...
@@ -48,16 +50,6 @@ class KeptEmbedding:
     embedding: Embedding
 
 
-class EmbeddingStore(Protocol):
-    """The registered embeddings in a BankStore. Raises BankUnreachable."""
-
-    def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
-        """Return those with a number above ``after``, in order; perhaps only the first of them."""
-        ...
-
-    def embedding_count(self) -> int: ...
-
-
 @dataclass(frozen=True, slots=True)
 class NearEmbedding:
     """A query (by index) and a claim's embedding with their cosine, from -1 to 1."""
@@ -66,24 +58,6 @@ class NearEmbedding:
     entry: int
     claim: ClaimId
     cosine: float
-
-
-class EmbeddingIndex(Protocol):
-    """Finds registered embeddings in an EmbeddingStore, which it follows."""
-
-    def alike(
-        self, queries: Sequence[Embedding], at_least: Sequence[float]
-    ) -> Sequence[NearEmbedding]:
-        """Return all embeddings whose cosine with a query is at least that query's threshold."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """What the extra adds to a platform: a network, and an index of the claims' embeddings."""
-
-    embedder: Embedder
-    index: EmbeddingIndex
 
 
 @dataclass(frozen=True, slots=True)

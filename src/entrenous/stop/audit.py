@@ -3,13 +3,17 @@
 It detects rows that were changed, deleted, moved or added.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from entrenous.base.errors import Unproven
 from entrenous.stop.nouns import AuditRow, Head
-from entrenous.stop.stores import BankStore
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 
 def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:  # noqa: B008 (frozen)

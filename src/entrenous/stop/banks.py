@@ -1,9 +1,11 @@
 """The platform's banks: the two that every gate has, imported lists, and policies."""
 
+from __future__ import annotations
+
 import csv
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
@@ -25,8 +27,10 @@ from entrenous.stop.nouns import (
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
 from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
-from entrenous.stop.stores import BankStore
 from entrenous.stop.upload_record import NAME, Outcome
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 _BATCH: Final = 5000  # hashes in a transaction: about a second
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})

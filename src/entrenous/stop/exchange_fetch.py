@@ -13,7 +13,9 @@ from typing import Final
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.exchange_nouns import (
     Checkpoint,
+    Exchange,
     Fetched,
+    Fetcher,
     KnownRecord,
     Source,
     SourceBrought,
@@ -21,7 +23,6 @@ from entrenous.stop.exchange_nouns import (
     SourceRecord,
 )
 from entrenous.stop.exchange_serving import claim_name, ensure_bank, register_missing
-from entrenous.stop.exchange_stores import Exchange, Fetcher
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 

@@ -1,15 +1,25 @@
 """Partners, sources and records of exchanges between platforms, and their errors."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from entrenous.base.errors import Malformed, NotFound, Refused, Unproven, Unreachable
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.stop.registration import ClaimState, Stance
+
+if TYPE_CHECKING:
+    from entrenous.base.environment import Clock, RandomSource
+    from entrenous.stop.exchange_serving import PartnerOpinions, PartnerSubmissions
+    from entrenous.stop.store.bank_store import BankStore
+    from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
+    from entrenous.stop.store.exchange_served import ServedStore
 
 PAGE_MAX: Final = 1000  # records, both protocols; section 1.3
 OWN_NUMBER: Final = 1  # this platform's number among NCMEC's members
@@ -328,3 +338,37 @@ class BadPage(Malformed):
     The source {name} sent a page that is not in the expected form ({why}). Earlier pages are
     stored. The next fetch continues from there.
     """
+
+
+class Fetcher(Protocol):
+    """A client of one source, in its protocol (docs/spec/exchange.md,
+    section 6). Five protocols have one each.
+    """
+
+    @property
+    def stale_after(self) -> timedelta | None:
+        """The age at which the checkpoint of a complete fetch becomes stale.
+
+        None: never. Zero: every fetch reads everything.
+        """
+
+    def pages(self, token: str) -> Iterator[SourcePage]:
+        """Yield pages from that checkpoint ("" is the beginning) to the end.
+
+        Raises SourceUnreachable, SourceRefused, BadPage.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Everything that exchanges use. ``name`` is this platform's name, as partners see it."""
+
+    name: str
+    clock: Clock
+    dice: RandomSource
+    feed: BankStore
+    partners: PartnerStore
+    served: ServedStore
+    sources: SourceStore
+    opinions: PartnerOpinions
+    submissions: PartnerSubmissions

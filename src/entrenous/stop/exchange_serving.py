@@ -5,6 +5,8 @@ when it sees a change and when the change is deleted (2, 5.2), and accept its op
 (3.4, 3.5, 5.1).
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 from bisect import bisect_left
@@ -14,20 +16,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from math import ceil
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from entrenous.base.environment import Clock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import CLAIM_ID_BYTES
 from entrenous.base.secret import Secret
 from entrenous.stop.exchange_nouns import (
+    Exchange,
     ExchangePartner,
     Mark,
     PartnerOpinion,
     ServedClaim,
     WrongKey,
 )
-from entrenous.stop.exchange_stores import Exchange, Feed, PartnerStore
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import (
@@ -41,8 +43,11 @@ from entrenous.stop.registration import (
     Registration,
     Stance,
 )
-from entrenous.stop.stores import BankStore
 from entrenous.wire.encodings import to_base64url
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
+    from entrenous.stop.store.exchange_partners import PartnerStore
 
 KEY_BYTES: Final = 32
 
@@ -139,7 +144,7 @@ def settle(to_s: int, seen: Mark, exchange: Exchange) -> Mark:
     return follow(exchange)  # includes what another process dated meanwhile
 
 
-def newest_number(feed: Feed, known: int) -> int:
+def newest_number(feed: BankStore, known: int) -> int:
     """Return the highest number of any change, or ``known`` if none is higher.
 
     Takes about 2 log2(n) queries, and one if nothing is new.
@@ -172,7 +177,7 @@ def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
     return [marks[min(bisect_left(tops, one), len(marks) - 1)].at_s for one in numbers]
 
 
-def _first(feed: Feed, newest: int, now_s: int) -> int:
+def _first(feed: BankStore, newest: int, now_s: int) -> int:
     """Date the first mark by its change; it may be in the past, since nobody has asked before."""
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
@@ -225,7 +230,7 @@ class HashStatus:
 
 
 def changes_for(
-    partner: ExchangePartner, after: int, upto: int, size: int, feed: Feed
+    partner: ExchangePartner, after: int, upto: int, size: int, feed: BankStore
 ) -> ChangePage:
     """Return at most ``size`` changes above ``after``, up to ``upto``, in the partner's banks.
 
@@ -305,7 +310,11 @@ class PartnerOpinions:
     partners: PartnerStore
 
     def give(self, partner: ExchangePartner, said: Mapping[ClaimId, Stance]) -> None:
-        """Store opinions; each partner counts once for a claim, with its newest opinion.
+        """Count these opinions in one transaction.
+
+        Raises NoSuchClaim, and counts none, when a claim is in no bank of that partner.
+
+        Each partner counts once for a claim, with its newest opinion.
 
         Only a new opinion against a claim suspends it, so that three older ones do not undo a
         reviewer's confirmation.
@@ -341,7 +350,7 @@ class PartnerSubmissions:
     platform: Platform
 
     def submit(self, partner: ExchangePartner, hashes: Collection[bytes]) -> None:
-        """Register hashes.
+        """Make one waiting claim for each hash in the partner's own bank.
 
         Repeating a hash gives the same claim, even if it was withdrawn since.
         """

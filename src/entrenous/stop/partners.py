@@ -1,8 +1,10 @@
 """Other platforms that the operator trusts, and their signed opinions (gate.md, 4)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from entrenous.crypto.identity_keys import verify_device
 from entrenous.stop.platform import Platform
@@ -19,8 +21,10 @@ from entrenous.stop.registration import (
     PartnerThere,
 )
 from entrenous.stop.review import DISPUTES_MAX
-from entrenous.stop.stores import BankStore
 from entrenous.wire.encodings import canonical_json
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 
 def add_partner(name: str, key_hex: str, platform: Platform) -> Partner:

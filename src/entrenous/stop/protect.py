@@ -4,10 +4,12 @@ A file's content decides what is registered: a picture, a video with its sound, 
 device's vault has a record of each registration, needed to query and to withdraw it.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -45,7 +47,6 @@ from entrenous.stop.registration import (
     ClaimRequest,
     ClaimState,
     Consent,
-    GateClient,
     NoSuchClaim,
     NoSuchProtection,
     OnlySound,
@@ -56,8 +57,11 @@ from entrenous.stop.registration import (
     holder_token_hash,
 )
 
+if TYPE_CHECKING:
+    from entrenous.stop.client.registration_client import RegistrationClient
 
-def unprotect(protection: Protection, gate: GateClient, device: Device) -> Protection:
+
+def unprotect(protection: Protection, gate: RegistrationClient, device: Device) -> Protection:
     """Withdraw a registration that this device made.
 
     Raises:
@@ -190,7 +194,9 @@ def delete_protection(protection: Protection, device: Device) -> None:
     device.vault.drop(PROTECTION, protection.claim)
 
 
-def refresh_protection(protection: Protection, gate: GateClient, device: Device) -> Protection:
+def refresh_protection(
+    protection: Protection, gate: RegistrationClient, device: Device
+) -> Protection:
     """Ask the platform for a claim's present state and store it.
 
     Raises:
@@ -203,7 +209,7 @@ def refresh_protection(protection: Protection, gate: GateClient, device: Device)
 
 
 def protect_picture(
-    picture: Picture, *, adult: bool, parts: bool, gate: GateClient, device: Device
+    picture: Picture, *, adult: bool, parts: bool, gate: RegistrationClient, device: Device
 ) -> Protection:
     """Register a decoded picture.
 
@@ -225,7 +231,7 @@ def protect_picture(
     return protect(fingerprint_picture_file(picture, consent, device), gate, device)
 
 
-def protect(what: Print, gate: GateClient, device: Device) -> Protection:
+def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection:
     """Register fingerprints with a platform and return the only record that can withdraw them.
 
     The record is stored before the request, with ``state`` None. Registering the same again after
@@ -267,7 +273,9 @@ def protect(what: Print, gate: GateClient, device: Device) -> Protection:
     return answered
 
 
-def find_active_registration(what: Print, gate: GateClient, device: Device) -> Protection | None:
+def find_active_registration(
+    what: Print, gate: RegistrationClient, device: Device
+) -> Protection | None:
     """Return the registration of these same fingerprints if the platform confirms it is active.
 
     Raises:
@@ -286,7 +294,7 @@ def find_active_registration(what: Print, gate: GateClient, device: Device) -> P
     return None
 
 
-def _refuse_untaken(what: Print, gate: GateClient) -> None:
+def _refuse_untaken(what: Print, gate: RegistrationClient) -> None:
     """Refuse to send an embedding that the platform does not use: it reveals too much."""
     wanted = what.embedding if isinstance(what, PicturePrint) else None
     if wanted is not None and gate.embedding_taken() != wanted.model:
@@ -307,7 +315,9 @@ def _digest(what: Print) -> bytes:
     return hashlib.sha256(b"".join(sent)).digest()
 
 
-def _new_record(kind: str, sent_sha256: bytes, gate: GateClient, device: Device) -> Protection:
+def _new_record(
+    kind: str, sent_sha256: bytes, gate: RegistrationClient, device: Device
+) -> Protection:
     token = Secret(device.dice.token(HOLDER_TOKEN_BYTES))
     claim = claim_id_of(holder_token_hash(token))
     record = Protection(claim, kind, None, gate.url, token, device.clock.now(), sent_sha256)

@@ -4,8 +4,11 @@ Matching uploads are held for review; an unconfirmed claim never blocks one. The
 withdraws a claim at once.
 """
 
+from __future__ import annotations
+
 import hmac
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import CLAIM_ID_BYTES, PDQ_QUALITY_MIN
@@ -34,7 +37,9 @@ from entrenous.stop.registration import (
     claim_id_of,
     holder_token_hash,
 )
-from entrenous.stop.stores import ListingStore
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.registration_changes import ListingStore
 
 
 def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from entrenous.base.errors import Malformed, NotFound, Refused, Unproven, Unreachable
 from entrenous.base.identifiers import BankName, ClaimId
@@ -63,29 +63,6 @@ class ClaimStatus:
     claim: ClaimId
     kind: str
     state: ClaimState
-
-
-class GateClient(Protocol):
-    """A platform's gate as seen from a device (docs/spec/gate.md section 6).
-
-    Every method raises GateUnreachable, GateBusy, GateRefused or BadAnswer.
-    """
-
-    @property
-    def url(self) -> str:
-        """The gate's address."""
-
-    def embedding_taken(self) -> str | None:
-        """Return the name of the network whose embeddings the platform compares, or None."""
-
-    def register(self, request: ClaimRequest) -> ClaimStatus:
-        """Register fingerprints; raises TooFlat, SoundTooQuiet."""
-
-    def status(self, claim: ClaimId) -> ClaimStatus:
-        """Return a claim's present state; raises NoSuchClaim."""
-
-    def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
-        """Withdraw a claim at once; may be repeated. Raises NoSuchClaim, NotTheHolder."""
 
 
 class ClaimEvent(StrEnum):

@@ -5,13 +5,15 @@ registered hash wait as one item (5.1). The operator's program alerts a person t
 to overdue reviews (7.4).
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +35,6 @@ from entrenous.stop.nouns import RELEASED, RELEASED_RADIUS, SAME_BITS, Alert, Pa
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
 from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
-from entrenous.stop.stores import BankStore
 from entrenous.stop.upload_record import (
     OPERATOR,
     FitsMore,
@@ -46,6 +47,9 @@ from entrenous.stop.upload_record import (
     UploadNotKept,
 )
 from entrenous.wire.encodings import to_base64url
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 _TOKEN_FORM: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 
@@ -201,7 +205,7 @@ def _note(case: str, by: str, what: str, platform: Platform) -> None:
 
 DISPUTES_MAX: Final = 3  # this many disagreeing reviewers suspend a claim
 _UNCHANGED_BITS: Final = 8  # from the registered hash; farther away the content may differ
-_Effect = Callable[[Review, BankStore], None]  # what a decision does to the bank
+_Effect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
 Shown = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
 
 

@@ -30,6 +30,7 @@ from entrenous.connectors.exchange.untrusted_pages import BadRecord
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import (
     BadPage,
+    Fetcher,
     Source,
     SourceKind,
     SourceRecord,
@@ -37,7 +38,6 @@ from entrenous.stop.exchange_nouns import (
     SourceUnreachable,
 )
 from entrenous.stop.exchange_serving import update_marks
-from entrenous.stop.exchange_stores import Fetcher
 from tests.stop.exchange.exchange_for_tests import Room, bits
 from tests.stop.platform_for_tests import WoundClock
 

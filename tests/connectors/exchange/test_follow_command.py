@@ -15,8 +15,7 @@ from entrenous.connectors.exchange.commands import fetch_due
 from entrenous.connectors.exchange.exchange_client import exchange_client
 from entrenous.stop.commands.gate_run import follow_command
 from entrenous.stop.exchange_fetch import FetchSchedule
-from entrenous.stop.exchange_nouns import Source, SourceKind
-from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.exchange_nouns import Exchange, Source, SourceKind
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import source_lock
 from entrenous.stop.store.open_gate import exchange_of, open_platform

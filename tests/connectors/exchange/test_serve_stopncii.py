@@ -22,7 +22,7 @@ from entrenous.stop.exchange_serving import (
     update_marks,
 )
 from entrenous.stop.registration import Change, ClaimEvent, ClaimState, NoSuchClaim, Stance
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import writing
 from entrenous.stop.store.exchange_served import SERVED_TO
 from tests.connectors.exchange.conftest import URL, Direct
@@ -460,7 +460,7 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
     for partner in partners[:2]:
         opinions.give(partner, {claim: Stance.DISPUTED})
     with monkeypatch.context() as dying:
-        dying.delattr(SqlBankStore, "move_all")
+        dying.delattr(BankStore, "move_all")
         with pytest.raises(AttributeError):
             opinions.give(partners[2], {claim: Stance.DISPUTED})
     assert len(room.exchange.partners.said([claim])) == 2
@@ -487,7 +487,7 @@ def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room)
 
 
 def test_concurrent_submissions_of_the_same_hashes_succeed(room: Room) -> None:
-    bank = SqlBankStore(room.exchange.served.engine)  # type: ignore[attr-defined]
+    bank = BankStore(room.exchange.served.engine)  # type: ignore[attr-defined]
     prepare_banks(bank)
     partner, _ = room.partner("friends", submits=True)
     submissions = PartnerSubmissions(replace(room.platform, bank=bank))

@@ -15,11 +15,12 @@ from entrenous.connectors.hma_app import hma_app
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.open_gate import exchange_of, listings_of
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from tests.stop.http.conftest import (  # noqa: F401 - fixtures
     Direct,
     WoundClock,
@@ -40,10 +41,11 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
     """A platform on that file, which may be opened again later."""
     engine = open_engine(path)
-    bank = SqlBankStore(engine, clock)
-    reviews = SqlReviewQueue(engine, clock)
+    bank = BankStore(engine, clock)
+    reviews = ReviewQueue(engine, clock)
     index = FileIndex(path.with_name("index"), bank)
-    yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture)
+    sounds = RegisteredSounds(bank)
+    yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture, sounds=sounds)
     engine.dispose()
 
 

@@ -13,7 +13,7 @@ from entrenous.connectors.exchange.fetchers import Hma as Fetched
 from entrenous.connectors.hma_contents import content
 from entrenous.connectors.hma_requests import NoSuchContent, bank_called
 from entrenous.stop.banks import import_hashes, prepare_banks
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import PEOPLE, RELEASED, Bank
 from entrenous.stop.platform import Platform
@@ -96,7 +96,7 @@ def test_one_hash_in_two_banks_is_deleted_from_one(hma: httpx.Client) -> None:
 
 
 def test_person_s_claim_is_found_but_not_changeable(
-    hma: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+    hma: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     protection = protect_picture(
         picture(hers), adult=True, parts=True, gate=device_gate, device=a_device()
@@ -147,7 +147,7 @@ def test_second_bank_is_fetched_completely(platform: Platform, hma: httpx.Client
 
 
 def test_parts_of_pictures_are_no_contents(
-    device_gate: HttpBankClient, platform: Platform, hers: Any
+    device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
     entries = platform.bank.entries(0)

@@ -20,7 +20,7 @@ from entrenous.fingerprint.nouns import BadFingerprint
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import BankUnreachable, Head
 from entrenous.stop.platform import Platform
-from entrenous.stop.stores import BankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.connectors.hma.conftest import OPERATOR, a_client, an_app
 from tests.stop.platform_for_tests import jpeg, png, screenshot_crop
 

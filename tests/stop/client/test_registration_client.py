@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.client.registration_client import HttpBankClient, bank_client
+from entrenous.stop.client.registration_client import RegistrationClient, bank_client
 from entrenous.stop.nouns import (
     BadAnswer,
     GateBusy,
@@ -20,14 +20,14 @@ from entrenous.stop.nouns import (
 CLAIM = ClaimId("c" * 32)
 
 
-def gate_that(answer: httpx.Response) -> HttpBankClient:
+def gate_that(answer: httpx.Response) -> RegistrationClient:
     transport = httpx.MockTransport(lambda _request: answer)
-    return HttpBankClient("https://gate.example", httpx.Client(transport=transport))
+    return RegistrationClient("https://gate.example", httpx.Client(transport=transport))
 
 
 def gate_that_answers(
     status: int, content: bytes, kind: str = "application/json"
-) -> HttpBankClient:
+) -> RegistrationClient:
     return gate_that(httpx.Response(status, content=content, headers={"content-type": kind}))
 
 
@@ -79,7 +79,7 @@ def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) ->
     """Nor is a .netrc read; a gate is contacted directly, with TLS 1.3 or newer."""
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
     with bank_client("https://gate.example") as gate:
-        assert isinstance(gate, HttpBankClient)
+        assert isinstance(gate, RegistrationClient)
         assert not gate._http.trust_env
         assert gate._http._mounts == {}
 
@@ -142,7 +142,7 @@ def test_a_redirect_is_not_followed() -> None:
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
     with pytest.raises(GateRefused, match="status 302"):  # no gate leads anybody elsewhere
-        HttpBankClient("https://gate.example", client).status(CLAIM)
+        RegistrationClient("https://gate.example", client).status(CLAIM)
     assert asked == [f"https://gate.example/v1/claims/{CLAIM}"]
 
 
@@ -180,7 +180,7 @@ def test_failed_connection_differs_from_a_lost_answer(
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
     with pytest.raises(GateUnreachable) as told:
-        HttpBankClient("https://gate.example", client).status(CLAIM)
+        RegistrationClient("https://gate.example", client).status(CLAIM)
     assert type(told.value) is said
 
 

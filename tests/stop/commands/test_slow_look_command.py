@@ -10,7 +10,7 @@ import pytest
 import skimage.data
 
 from entrenous.device.client.http_courier import new_client
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.store.open_gate import open_platform
@@ -25,7 +25,7 @@ def brought(gate: Running) -> Any:
     """Register her claim, and upload a screenshot that the first scan lets through."""
     hers = skimage.data.astronaut()
     with new_client() as client:
-        bank = HttpBankClient(gate.url, client)
+        bank = RegistrationClient(gate.url, client)
         protect_picture(picture(hers), adult=True, parts=False, gate=bank, device=a_device())
     return gate.bring(jpeg(on_a_page(hers)), "post 17").json()
 

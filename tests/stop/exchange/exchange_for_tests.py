@@ -11,21 +11,21 @@ from entrenous.base.environment import Clock, SystemRandomSource
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.secret import Secret
 from entrenous.stop.banks import prepare_banks
-from entrenous.stop.exchange_nouns import ExchangePartner
+from entrenous.stop.exchange_nouns import Exchange, ExchangePartner
 from entrenous.stop.exchange_serving import (
     PartnerOpinions,
     PartnerSubmissions,
     add_partner,
     partner_with,
 )
-from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Change, ClaimState
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.exchange_partners import SqlPartnerStore, SqlSourceStore
-from entrenous.stop.store.exchange_served import SqlServedStore, prepare_tables
+from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
+from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
 from tests.stop.platform_for_tests import WoundClock
 
 
@@ -74,7 +74,7 @@ class MemoryFeed:
 class Room:
     clock: WoundClock
     feed: MemoryFeed
-    bank: SqlBankStore
+    bank: BankStore
     platform: Platform
     exchange: Exchange
     file: Path
@@ -99,18 +99,20 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
     clock = clock or WoundClock()
     engine = open_engine(folder / "bank.db")
     prepare_tables(engine)
-    bank, feed = SqlBankStore(engine, clock), MemoryFeed(clock)
+    bank, feed = BankStore(engine, clock), MemoryFeed(clock)
     prepare_banks(bank)
-    platform = Platform(clock, SystemRandomSource(), bank, *_unused())
-    partners = SqlPartnerStore(engine)
+    platform = Platform(
+        clock, SystemRandomSource(), bank, *_unused(), sounds=RegisteredSounds(bank)
+    )
+    partners = PartnerStore(engine)
     exchange = Exchange(
         "our-gate",
         clock,
         SystemRandomSource(),
         feed,
         partners,
-        SqlServedStore(engine),
-        SqlSourceStore(engine),
+        ServedStore(engine),
+        SourceStore(engine),
         PartnerOpinions(clock, partners),
         PartnerSubmissions(platform),
     )

@@ -15,12 +15,13 @@ from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import Source, SourceKind, SourcePage, SourceRecord
 from entrenous.stop.exchange_serving import add_partner, partner_with
 from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.open_gate import exchange_of
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import Found
 from tests.stop.exchange.test_fetch import Script
 from tests.stop.platform_for_tests import WoundClock, jpeg, picture
@@ -32,10 +33,11 @@ SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", Ba
 @pytest.fixture(params=KINDS)
 def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
     engine, clock = engine_of(request.param, request, tmp_path), WoundClock()
-    bank = SqlBankStore(engine, clock)
+    bank = BankStore(engine, clock)
     prepare_banks(bank)
-    index, reviews = FileIndex(tmp_path / "index", bank), SqlReviewQueue(engine, clock)
-    yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture)
+    index, reviews = FileIndex(tmp_path / "index", bank), ReviewQueue(engine, clock)
+    sounds = RegisteredSounds(bank)
+    yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture, sounds=sounds)
     engine.dispose()
 
 

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.exchange_nouns import Checkpoint, KnownRecord, Mark, Source, SourceKind
 from entrenous.stop.registration import Stance
-from entrenous.stop.store.exchange_partners import SqlPartnerStore, SqlSourceStore
-from entrenous.stop.store.exchange_served import SERVED_HASH, SqlServedStore, prepare_tables
+from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
+from entrenous.stop.store.exchange_served import SERVED_HASH, ServedStore, prepare_tables
 from entrenous.stop.store.postgres import open_postgres_engine
 from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import PEOPLE, MemoryFeed, bits
@@ -29,7 +29,7 @@ def test_partners_tombstones_and_sources(postgres: Cluster) -> None:
 
 def _tombstones(engine: sa.Engine) -> None:
     clock = WoundClock()
-    feed, partners, served = MemoryFeed(clock), SqlPartnerStore(engine), SqlServedStore(engine)
+    feed, partners, served = MemoryFeed(clock), PartnerStore(engine), ServedStore(engine)
     partners.add("friends", [PEOPLE], submits=False, key=bytes(32))
     partner = partners.with_key(bytes(32))
     assert partner is not None
@@ -53,7 +53,7 @@ def _tombstones(engine: sa.Engine) -> None:
 
 
 def _sources(engine: sa.Engine) -> None:
-    sources, clock = SqlSourceStore(engine), WoundClock()
+    sources, clock = SourceStore(engine), WoundClock()
     sources.add(Source("charity", SourceKind.NCMEC, "https://x.example", BankName("theirs")))
     known = [KnownRecord(bits(n), 1, 2**40, bits(0), ClaimId(f"c{n}")) for n in range(1200)]
     at = Checkpoint(1, anew=True, token="a", begun_at=clock.now())

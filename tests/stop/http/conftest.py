@@ -15,16 +15,17 @@ from entrenous.base.environment import SystemRandomSource
 from entrenous.base.secret import Secret
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import prepare_banks
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.gate_settings import read_gate_settings
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.index.file_index import FileIndex
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 
 URL = "http://127.0.0.1:7802"
 SETTINGS = b'appeal_url = "https://platform.example/appeal"'
@@ -49,15 +50,16 @@ def clock() -> WoundClock:
 @pytest.fixture
 def platform(tmp_path: Path, clock: WoundClock) -> Iterator[Platform]:
     engine = open_engine(tmp_path / "gate.sqlite")
-    bank = SqlBankStore(engine, clock)
+    bank = BankStore(engine, clock)
     prepare_banks(bank)
     yield Platform(
         clock=clock,
         dice=SystemRandomSource(),
         bank=bank,
         index=FileIndex(tmp_path / "index", bank),
-        reviews=SqlReviewQueue(engine, clock),
+        reviews=ReviewQueue(engine, clock),
         read_picture=read_picture,
+        sounds=RegisteredSounds(bank),
         limits=GateLimits(claims_per_hour=4, held_per_hash=3),
     )
     engine.dispose()
@@ -99,10 +101,10 @@ def web(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def device_gate(platform: Platform, access: GateAccess) -> Iterator[HttpBankClient]:
+def device_gate(platform: Platform, access: GateAccess) -> Iterator[RegistrationClient]:
     """The device's client of the gate."""
     with httpx.Client(transport=Direct(gate_app(platform, access))) as client:
-        yield HttpBankClient(URL, client)
+        yield RegistrationClient(URL, client)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from entrenous import cli
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http import access as counting
 from entrenous.stop.http.access import Accounts, GateAccess, Role, TooManyUploads
 from entrenous.stop.http.gate_app import gate_app
@@ -37,20 +37,20 @@ def access(access: GateAccess) -> GateAccess:
     return replace(access, uploads_per_account=4, refused_per_account=2)
 
 
-def registered(gate: HttpBankClient, pixels: Any) -> ClaimId:
+def registered(gate: RegistrationClient, pixels: Any) -> ClaimId:
     asked = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
     return asked.claim
 
 
 @pytest.fixture
-def waiting(device_gate: HttpBankClient, hers: Any) -> bytes:
+def waiting(device_gate: RegistrationClient, hers: Any) -> bytes:
     """An upload that is quarantined."""
     registered(device_gate, hers)
     return jpeg(hers)
 
 
 @pytest.fixture
-def confirmed(device_gate: HttpBankClient, platform: Platform, hers: Any) -> bytes:
+def confirmed(device_gate: RegistrationClient, platform: Platform, hers: Any) -> bytes:
     """An upload that is refused."""
     platform.bank.move(registered(device_gate, hers), ClaimEvent.CONFIRM)
     return jpeg(hers)

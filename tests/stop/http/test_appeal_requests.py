@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.registration import ClaimEvent
@@ -16,7 +16,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 
-def protect(pixels: Any, gate: HttpBankClient) -> ClaimId:
+def protect(pixels: Any, gate: RegistrationClient) -> ClaimId:
     asked = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
     return asked.claim
 
@@ -35,7 +35,7 @@ def next_review(web: httpx.Client) -> Any:
 
 
 def test_review_has_the_upload_s_reference(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
     case = upload(web, jpeg(hers), reference="post 17 é")["case"]
@@ -45,7 +45,7 @@ def test_review_has_the_upload_s_reference(
 
 
 def test_reference_header_of_a_bare_upload(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
     headers = {**OPERATOR, "Content-Type": "image/jpeg", "Entrenous-Reference": "post 17"}
@@ -62,7 +62,7 @@ def test_malformed_reference_is_refused(web: httpx.Client, hers: Any, reference:
 
 
 def test_uploader_s_reference_is_ignored(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
     upload(web, jpeg(hers), UPLOADER, reference="the operator's post 1")
@@ -70,7 +70,7 @@ def test_uploader_s_reference_is_ignored(
 
 
 def test_appeal_with_the_secret_succeeds(
-    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     platform.bank.move(protect(hers, device_gate), ClaimEvent.CONFIRM)
     refused = upload(web, jpeg(hers), UPLOADER)
@@ -99,7 +99,7 @@ def test_appeal_with_the_secret_succeeds(
 
 @pytest.mark.threat("probing-registered")
 def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     protect(hers, device_gate)
     answers = []
@@ -116,7 +116,7 @@ def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
 
 @pytest.mark.slow
 def test_flood_is_one_review_over_http(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
     said = [upload(web, jpeg(hers, quality)) for quality in range(40, 46)]
@@ -129,7 +129,7 @@ def test_flood_is_one_review_over_http(
 
 
 def test_registration_over_http_looks_back(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     upload(web, jpeg(another), reference="post 1")
     case = upload(web, jpeg(hers), reference="post 2")["case"]

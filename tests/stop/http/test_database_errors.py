@@ -7,10 +7,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.stop.http.test_upload_requests import protect, upload
 from tests.stop.platform_for_tests import jpeg
 
@@ -19,7 +19,7 @@ WORDS = "no such table"
 
 
 def engine_of(platform: Platform) -> sa.Engine:
-    assert isinstance(platform.bank, SqlBankStore)
+    assert isinstance(platform.bank, BankStore)
     engine = platform.bank.engine
     assert isinstance(engine, sa.Engine)
     return engine
@@ -60,7 +60,7 @@ def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
 @pytest.mark.slow
 def test_failure_after_the_answer_logs_only_its_class(
     web: httpx.Client,
-    device_gate: HttpBankClient,
+    device_gate: RegistrationClient,
     hers: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

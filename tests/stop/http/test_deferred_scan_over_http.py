@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.background_work import minutely_work
 from entrenous.stop.http.gate_app import gate_app
@@ -33,7 +33,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 
-def protect(gate: HttpBankClient, pixels: Any) -> Any:
+def protect(gate: RegistrationClient, pixels: Any) -> Any:
     return protect_picture(
         picture(pixels), adult=True, parts=False, gate=gate, device=a_device()
     ).claim
@@ -46,7 +46,7 @@ def upload(web: httpx.Client, data: bytes, who: dict[str, str]) -> Any:
 
 @pytest.mark.slow
 def test_published_list_has_references(
-    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     protect(device_gate, hers)
     answer = upload(web, jpeg(on_a_page(hers)), OPERATOR)
@@ -72,7 +72,7 @@ def test_published_list_has_references(
 @pytest.mark.slow
 @pytest.mark.parametrize("became", ["confirmed", "released", "closed"])
 def test_case_tells_why_it_left_the_published_list(
-    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any, became: str
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any, became: str
 ) -> None:
     """Released and withdrawn cases leave the list; a confirmed one has to be removed."""
     claim = protect(device_gate, hers)
@@ -95,8 +95,9 @@ def test_case_tells_why_it_left_the_published_list(
 
 
 @pytest.mark.slow
-def test_published_list_is_paged(web: httpx.Client, platform: Platform, device_gate: HttpBankClient,
-    hers: Any) -> None:  # fmt: skip
+def test_published_list_is_paged(
+    web: httpx.Client, platform: Platform, device_gate: RegistrationClient, hers: Any
+) -> None:
     claim = platform.bank.claim(protect(device_gate, hers))
     match = Match(claim.bank, claim.id, 3, "as it is")
     for number in range(PUBLISHED_MAX + 2):
@@ -122,7 +123,7 @@ def test_invalid_case_name_is_not_queried(web: httpx.Client) -> None:
 
 
 def test_uploader_sees_no_difference_after_a_scan(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     protect(device_gate, hers)
     seen = [upload(web, jpeg(one), UPLOADER) for one in (on_a_page(hers), another)]
@@ -132,7 +133,7 @@ def test_uploader_sees_no_difference_after_a_scan(
 
 
 def test_upload_link_exists_only_while_bytes_are_stored(
-    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     """A gate killed after its answer leaves a quarantined case without bytes."""
     protect(device_gate, hers)
@@ -145,7 +146,7 @@ def test_upload_link_exists_only_while_bytes_are_stored(
 
 
 def test_appeal_without_a_file_has_no_upload_link(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any
 ) -> None:
     protect(device_gate, hers)
     case = upload(web, jpeg(hers), OPERATOR)["case"]
@@ -158,7 +159,7 @@ def test_appeal_without_a_file_has_no_upload_link(
 
 
 def test_gate_resumes_work_of_a_killed_one(
-    platform: Platform, device_gate: HttpBankClient, hers: Any, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, device_gate: RegistrationClient, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The claim was answered but not looked back for; the next gate does so."""
     case = judge_upload(jpeg(hers), platform).case

@@ -14,7 +14,7 @@ import pytest
 from entrenous.cli import run
 from entrenous.device.client.http_courier import new_client
 from entrenous.fingerprint.nouns import Fingerprint, PicturePrint
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
 from entrenous.stop.registration import ClaimRequest, ClaimState
 from entrenous.stop.registration_format import write_request
@@ -65,16 +65,16 @@ def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
     with running(data, log=log) as gate:
         assert gate.url.startswith("https://")
         with new_client(pair.cert) as web:
-            claim = HttpBankClient(gate.url, web).register(request(1))
+            claim = RegistrationClient(gate.url, web).register(request(1))
             assert claim.state is ClaimState.WAITING
         with new_client() as stranger, pytest.raises(GateUnreachable):
-            HttpBankClient(gate.url, stranger).register(request(2))
+            RegistrationClient(gate.url, stranger).register(request(2))
         assert version_of(gate.url, pair) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
             version_of(gate.url, pair, ssl.TLSVersion.TLSv1_2)
         new = renewed(data, gate.pid, gate.url)
         with new_client(new.cert) as web:
-            assert HttpBankClient(gate.url, web).status(claim.claim) == claim
+            assert RegistrationClient(gate.url, web).status(claim.claim) == claim
     assert log.read_text() == ""
 
 

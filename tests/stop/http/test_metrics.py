@@ -16,7 +16,7 @@ from entrenous.base.identifiers import BankName
 from entrenous.base.program import this_program
 from entrenous.base.secret import Secret
 from entrenous.stop.banks import import_hashes
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.http.metrics import GateMetrics, MetricsMiddleware, Snapshot, event_of
@@ -57,8 +57,8 @@ def web(platform: Platform, access: GateAccess, look: Any) -> Any:
 
 
 @pytest.fixture
-def device_gate(web: httpx.Client) -> HttpBankClient:
-    return HttpBankClient(URL, web)
+def device_gate(web: httpx.Client) -> RegistrationClient:
+    return RegistrationClient(URL, web)
 
 
 def scraped(web: httpx.Client) -> str:
@@ -88,7 +88,7 @@ def bring(web: httpx.Client, pixels: Any, **more: str) -> dict[str, Any]:
     return told
 
 
-def protect(gate: HttpBankClient, pixels: Any) -> Any:
+def protect(gate: RegistrationClient, pixels: Any) -> Any:
     return protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
 
 
@@ -119,7 +119,7 @@ def test_metrics_token_opens_nothing_else(
 
 
 def test_uploads_reviews_answers_and_the_queue_are_counted(
-    web: httpx.Client, device_gate: HttpBankClient, clock: WoundClock, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, clock: WoundClock, hers: Any, another: Any
 ) -> None:
     protect(device_gate, hers)
     bring(web, another)
@@ -151,7 +151,7 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
 
 
 def test_queue_metrics_are_refreshed_once_a_minute(
-    web: httpx.Client, platform: Platform, device_gate: HttpBankClient, clock: Any, hers: Any
+    web: httpx.Client, platform: Platform, device_gate: RegistrationClient, clock: Any, hers: Any
 ) -> None:
     protect(device_gate, hers)
     bring(web, hers)
@@ -168,7 +168,7 @@ def test_queue_metrics_are_refreshed_once_a_minute(
 
 
 def test_shadow_metrics_are_by_bank_and_distance(
-    web: httpx.Client, platform: Platform, hers: Any, device_gate: HttpBankClient
+    web: httpx.Client, platform: Platform, hers: Any, device_gate: RegistrationClient
 ) -> None:
     trial = BankName("trial")
     platform.bank.set_bank(Bank(trial, shadow=True))
@@ -190,7 +190,7 @@ def test_shadow_metrics_are_by_bank_and_distance(
 
 
 def test_metrics_reveal_no_person(
-    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     claim = protect(device_gate, hers)
     held = bring(web, hers, reference=REFERENCE)

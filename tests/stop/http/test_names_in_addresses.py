@@ -14,7 +14,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration_format import write_request
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.http.conftest import URL, Direct
 from tests.stop.http.test_registration_requests import REQUEST
@@ -91,5 +91,5 @@ def test_appeal_secret_is_checked_by_the_store(made: Stores) -> None:
 
 
 def test_database_engines_hide_parameters(made: Stores) -> None:
-    if isinstance(made.bank, SqlBankStore):
+    if isinstance(made.bank, BankStore):
         assert made.bank.engine.engine.hide_parameters

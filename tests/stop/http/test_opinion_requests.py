@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.registration_requests import write_opinion
 from entrenous.stop.partners import OPINION_CONTEXT, add_partner, opinion_statement
 from entrenous.stop.platform import Platform
@@ -20,7 +20,7 @@ KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 
 
 
 @pytest.fixture
-def claim(device_gate: HttpBankClient, platform: Platform, hers: Any) -> ClaimId:
+def claim(device_gate: RegistrationClient, platform: Platform, hers: Any) -> ClaimId:
     for number, key in enumerate(KEYS[:3]):
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), platform)
     asked = protect_picture(

@@ -12,7 +12,7 @@ import pytest
 
 from entrenous.device.client.http_courier import new_client
 from entrenous.stop.audit import verify_log
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
 from entrenous.stop.protect import protect_picture, unprotect
 from entrenous.stop.registration import ClaimState
@@ -68,16 +68,16 @@ def test_claims_and_withdrawals_survive_sigkill(
 ) -> None:
     data = tmp_path / "gate"
     with running(data) as url:
-        gate = HttpBankClient(url, outside)
+        gate = RegistrationClient(url, outside)
         protection = protect_picture(
             picture(hers), adult=True, parts=True, gate=gate, device=a_device()
         )
     with pytest.raises(GateUnreachable):
-        HttpBankClient(url, outside).status(protection.claim)
+        RegistrationClient(url, outside).status(protection.claim)
     with running(data) as url:
         assert decision(url, screenshot_crop(hers)) == "hold"
         assert decision(url, jpeg(another)) == "let through"
-        gate = HttpBankClient(url, outside)
+        gate = RegistrationClient(url, outside)
         assert unprotect(protection, gate, a_device()).state is ClaimState.WITHDRAWN
     with running(data) as url:
         assert decision(url, screenshot_crop(hers)) == "let through"
@@ -93,7 +93,7 @@ def test_two_gates_share_a_postgresql(
         folder.mkdir()
         (folder / "gate.toml").write_text(f'database = "{url}"\nclaims_per_hour = 50\n')
     with running(folders[0]) as one, running(folders[1]) as two:
-        gates = [HttpBankClient(where, outside) for where in (one, two)]
+        gates = [RegistrationClient(where, outside) for where in (one, two)]
         assert decision(two, jpeg(hers)) == "let through"
         protection = protect_picture(
             picture(hers), adult=True, parts=False, gate=gates[0], device=a_device()
@@ -105,7 +105,7 @@ def test_two_gates_share_a_postgresql(
             picture(hers), adult=True, parts=False, gate=gates[1], device=a_device()
         )
     with running(folders[0]) as one:
-        assert HttpBankClient(one, outside).status(kept.claim).state is ClaimState.WAITING
+        assert RegistrationClient(one, outside).status(kept.claim).state is ClaimState.WAITING
         assert decision(one, jpeg(hers)) == "hold"
     assert not (folders[0] / "bank.db").exists()
     with open_platform(folders[0]) as (platform, _):

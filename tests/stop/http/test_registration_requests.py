@@ -20,7 +20,7 @@ from entrenous.fingerprint.nouns import (
     TooFlat,
     VideoPrint,
 )
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateBusy, GateRefused
 from entrenous.stop.protect import protect_picture, unprotect
 from entrenous.stop.registration import (
@@ -42,7 +42,7 @@ SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
 REQUEST = ClaimRequest(PicturePrint(Fingerprint("pdq", b"\x55" * 32, 90)), bytes(32))
 
 
-def protect(pixels: Any, gate: HttpBankClient) -> Protection:
+def protect(pixels: Any, gate: RegistrationClient) -> Protection:
     return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=a_device())
 
 
@@ -53,7 +53,7 @@ def decision(web: httpx.Client, data: bytes) -> str:
 
 @pytest.mark.slow
 def test_register_query_and_withdraw(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any
 ) -> None:
     protection = protect(hers, device_gate)
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
@@ -65,7 +65,7 @@ def test_register_query_and_withdraw(
 
 
 @pytest.mark.slow
-def test_wrong_token_or_claim_is_refused(device_gate: HttpBankClient, hers: Any) -> None:
+def test_wrong_token_or_claim_is_refused(device_gate: RegistrationClient, hers: Any) -> None:
     protection = protect(hers, device_gate)
     with pytest.raises(NotTheHolder):
         unprotect(replace(protection, token=Secret(bytes(32))), device_gate, a_device())
@@ -78,7 +78,7 @@ def test_wrong_token_or_claim_is_refused(device_gate: HttpBankClient, hers: Any)
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
 
 
-def test_gate_refuses_flat_pictures(device_gate: HttpBankClient) -> None:
+def test_gate_refuses_flat_pictures(device_gate: RegistrationClient) -> None:
     with pytest.raises(TooFlat, match="quality 49"):
         device_gate.register(
             replace(REQUEST, print=PicturePrint(Fingerprint("pdq", bytes(32), 49)))
@@ -87,7 +87,7 @@ def test_gate_refuses_flat_pictures(device_gate: HttpBankClient) -> None:
 
 @pytest.mark.parametrize("one", [ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND])
 def test_a_video_and_a_sound_are_registered_and_withdrawn(
-    device_gate: HttpBankClient, one: Print
+    device_gate: RegistrationClient, one: Print
 ) -> None:
     token = Secret(bytes(32))
     asked = ClaimRequest(one, holder_token_hash(token))
@@ -98,7 +98,7 @@ def test_a_video_and_a_sound_are_registered_and_withdrawn(
     assert device_gate.status(first.claim).kind == one.kind
 
 
-def test_gate_refuses_flat_frames_and_quiet_sounds(device_gate: HttpBankClient) -> None:
+def test_gate_refuses_flat_frames_and_quiet_sounds(device_gate: RegistrationClient) -> None:
     flat = VideoPrint((FramePrint(0, bytes(32), 90), FramePrint(125, bytes(32), 49)))
     with pytest.raises(GateRefused, match="quality below 50"):
         device_gate.register(replace(REQUEST, print=ClipPrint(flat)))
@@ -111,7 +111,7 @@ def test_gate_refuses_flat_frames_and_quiet_sounds(device_gate: HttpBankClient) 
 
 
 @pytest.mark.threat("claims-flood")
-def test_claims_per_hour_are_limited(device_gate: HttpBankClient, clock: WoundClock) -> None:
+def test_claims_per_hour_are_limited(device_gate: RegistrationClient, clock: WoundClock) -> None:
     first, *again = [device_gate.register(REQUEST) for _ in range(4)]
     assert again == [first] * 3  # one holder's token is one claim, however often it is asked
     with pytest.raises(GateBusy):
@@ -148,7 +148,7 @@ def test_withdrawing_without_a_token(web: httpx.Client) -> None:
         assert web.delete(f"/v1/claims/{'0' * 32}", headers=header).status_code in (401, 404)
 
 
-def test_token_prefix_does_not_name_a_claim(device_gate: HttpBankClient) -> None:
+def test_token_prefix_does_not_name_a_claim(device_gate: RegistrationClient) -> None:
     device_gate.register(REQUEST)
     odd = replace(REQUEST, holder_sha256=bytes(31) + b"\x01")
     with pytest.raises(GateRefused, match="names another claim"):

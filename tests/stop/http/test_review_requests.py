@@ -9,7 +9,7 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.program import this_program
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import protect_picture
@@ -25,7 +25,7 @@ NO_SUCH = "urn:entrenous:not-found:no-such-review"
 
 
 @pytest.fixture
-def case(web: httpx.Client, device_gate: HttpBankClient, hers: Any) -> str:
+def case(web: httpx.Client, device_gate: RegistrationClient, hers: Any) -> str:
     protect_picture(picture(hers), adult=True, parts=False, gate=device_gate, device=a_device())
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
     return str(answer.json()["case"])

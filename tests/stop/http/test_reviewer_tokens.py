@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from entrenous.stop.audit import rows_of, verify_log
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
@@ -28,7 +28,7 @@ Bearers = dict[str, dict[str, str]]
 
 
 @pytest.fixture
-def case(web: httpx.Client, device_gate: HttpBankClient, hers: Any) -> str:
+def case(web: httpx.Client, device_gate: RegistrationClient, hers: Any) -> str:
     protect_picture(picture(hers), adult=True, parts=False, gate=device_gate, device=a_device())
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
     return str(answer.json()["case"])

@@ -5,22 +5,22 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import protect_picture
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.stop.platform_for_tests import a_device, jpeg, picture
 
 
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_upload_runs_few_identical_statements(
-    platform: Platform, device_gate: HttpBankClient, hers: Any, another: Any
+    platform: Platform, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
     decide_upload(jpeg(another), platform)  # the index has caught up
-    assert isinstance(platform.bank, SqlBankStore)
+    assert isinstance(platform.bank, BankStore)
     told: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:

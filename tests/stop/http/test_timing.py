@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import new_client
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.nouns import GateLimits
@@ -69,7 +69,7 @@ def small(pixels: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_quarantined_and_accepted_uploads_take_equally_long(
-    platform: Platform, access: GateAccess, device_gate: HttpBankClient, hers: Any, another: Any
+    platform: Platform, access: GateAccess, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     """With a large upload, whose storing takes longer than the allowed margin."""
     protect_picture(
@@ -100,7 +100,7 @@ SHARE, CHANCE = 0.15, 1e-4
 @contextmanager
 def claimed(gate: Running, pixels: Any) -> Iterator[None]:
     with new_client() as web:
-        bank = HttpBankClient(gate.url, web)
+        bank = RegistrationClient(gate.url, web)
         protection = protect_picture(
             picture(small(pixels)), adult=True, parts=False, gate=bank, device=a_device()
         )

@@ -7,7 +7,7 @@ import anyio
 import httpx
 import pytest
 
-from entrenous.stop.client.registration_client import HttpBankClient
+from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
@@ -19,7 +19,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 
-def protect(pixels: Any, gate: HttpBankClient) -> Protection:
+def protect(pixels: Any, gate: RegistrationClient) -> Protection:
     return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=a_device())
 
 
@@ -32,7 +32,7 @@ def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
 
 @pytest.mark.slow
 def test_match_is_held_with_bank_distance_and_kind(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     protect(hers, device_gate)
     held = upload(web, screenshot_crop(hers), OPERATOR)
@@ -55,7 +55,7 @@ def test_upload_without_a_form(web: httpx.Client, another: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_quarantined_and_accepted_uploads_get_the_same_answer(
-    web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     protect(hers, device_gate)
     held, passed = upload(web, jpeg(hers), UPLOADER), upload(web, jpeg(another), UPLOADER)
@@ -68,7 +68,7 @@ def test_quarantined_and_accepted_uploads_get_the_same_answer(
 
 @pytest.mark.slow
 def test_uploader_is_told_of_a_refusal_and_where_to_appeal(
-    web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     claim = protect(hers, device_gate).claim
     platform.bank.move(claim, ClaimEvent.CONFIRM)

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from entrenous.stop.index.maintenance import open_index
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.postgres import open_postgres_engine
 
 
 def main() -> None:
     """Read a hash in hexadecimal on each line and print how many claims match within 31 bits."""
     engine = open_postgres_engine(sys.argv[2])
-    bank = SqlBankStore(engine)
+    bank = BankStore(engine)
     with open_index(Path(sys.argv[1]), bank, shards=2) as index:
         print("ready", flush=True)  # noqa: T201
         for line in sys.stdin:

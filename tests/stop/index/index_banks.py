@@ -8,7 +8,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import Claim, ClaimState, Registration
-from entrenous.stop.stores import BankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.stop.index.brute_force import at_distance, brute_force, told
 
 PEOPLE = BankName("people")

@@ -22,7 +22,7 @@ import numpy as np
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from tests.stop.index.index_banks import agrees, fresh, register
 
@@ -49,11 +49,11 @@ class Reported:
 
 
 @contextmanager
-def bank_in(folder: Path) -> Iterator[SqlBankStore]:
+def bank_in(folder: Path) -> Iterator[BankStore]:
     """Open the bank of this trial."""
     engine = open_engine(folder / "bank.db")
     try:
-        yield SqlBankStore(engine)
+        yield BankStore(engine)
     finally:
         engine.dispose()
 
@@ -115,7 +115,7 @@ def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
             assert bits not in left
 
 
-def _is_withdrawn(bank: SqlBankStore, name: str) -> bool:
+def _is_withdrawn(bank: BankStore, name: str) -> bool:
     return bank.claim(ClaimId(name)).state.value == "withdrawn"
 
 

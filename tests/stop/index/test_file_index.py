@@ -14,15 +14,14 @@ from entrenous.stop.index.base_file import read_base, write_lock
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import Counts, Entry
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.stores import BankStore
 from tests.new_bank import copy_of, new_bank
 from tests.stop.index.index_banks import agrees, fresh, register
 
 
 @pytest.fixture
-def bank() -> SqlBankStore:
+def bank() -> BankStore:
     made = new_bank()
     register(made, "first", *fresh(30, 1), parts=fresh(40, 2))
     return made
@@ -38,20 +37,20 @@ def on_disk(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_first_index_is_made_from_the_bank(folder: Path, bank: SqlBankStore) -> None:
+def test_a_first_index_is_made_from_the_bank(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
     agrees(index, bank)
     assert (index.state().whole, index.state().parts, index.state().later) == (30, 40, 0)
 
 
-def test_index_folder_and_files_are_private(folder: Path, bank: SqlBankStore) -> None:
+def test_index_folder_and_files_are_private(folder: Path, bank: BankStore) -> None:
     FileIndex(folder, bank).merge()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert {path.name for path in folder.iterdir()} == {"base", "lock"}
 
 
-def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: SqlBankStore) -> None:
+def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3), parts=fresh(6, 4))
     agrees(index, bank)
@@ -65,7 +64,7 @@ def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: Sql
 
 
 @pytest.mark.slow
-def test_large_bank_is_indexed_with_tables(folder: Path, bank: SqlBankStore) -> None:
+def test_large_bank_is_indexed_with_tables(folder: Path, bank: BankStore) -> None:
     register(bank, "many", *fresh(12_000, 5))
     index = FileIndex(folder, bank)
     register(bank, "more", *fresh(100, 6), parts=fresh(10_500, 7))
@@ -75,7 +74,7 @@ def test_large_bank_is_indexed_with_tables(folder: Path, bank: SqlBankStore) -> 
 
 
 def test_merge_is_due_only_after_enough_new_hashes(
-    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_index, "_LATER_MAX", 4)
     index = FileIndex(folder, bank)
@@ -89,7 +88,7 @@ def test_merge_is_due_only_after_enough_new_hashes(
     assert not index.is_due()
 
 
-def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: SqlBankStore) -> None:
+def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None:
     secret, part = fresh(2, 8)
     claim = register(bank, "private", secret, parts=(part,))
     index = FileIndex(folder, bank)
@@ -106,7 +105,7 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: SqlBankStore) -> N
 
 
 @pytest.mark.slow
-def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: SqlBankStore) -> None:
+def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: BankStore) -> None:
     secret = fresh(1, 8)[0]
     claim = register(bank, "private", secret)
     register(bank, "many", *fresh(10_001, 9))
@@ -120,7 +119,7 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: SqlBankS
     agrees(index, bank, most=33)
 
 
-def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: SqlBankStore) -> None:
+def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: BankStore) -> None:
     """A hash that is withdrawn and registered again by somebody else gets another number."""
     bits = fresh(1, 8)[0]
     claim = register(bank, "one", bits)
@@ -134,7 +133,7 @@ def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: SqlBankS
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "noise", "gone", "other version"])
-def test_damaged_base_is_made_again(folder: Path, bank: SqlBankStore, harm: str) -> None:
+def test_damaged_base_is_made_again(folder: Path, bank: BankStore, harm: str) -> None:
     FileIndex(folder, bank)
     base = folder / "base"
     data = bytearray(base.read_bytes())
@@ -159,7 +158,7 @@ def test_damaged_base_is_made_again(folder: Path, bank: SqlBankStore, harm: str)
 
 
 @pytest.mark.slow
-def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) -> None:
+def test_damage_while_it_runs_is_not_merged(folder: Path, bank: BankStore) -> None:
     """A damaged page of the mapped file must not be copied under a new checksum."""
     hashes = fresh(10_100, 5)
     register(bank, "many", *hashes)
@@ -175,7 +174,7 @@ def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) ->
         agrees(one, bank, most=33)
 
 
-def test_a_base_of_another_bank_is_not_used(folder: Path, bank: SqlBankStore) -> None:
+def test_a_base_of_another_bank_is_not_used(folder: Path, bank: BankStore) -> None:
     FileIndex(folder, bank)
     other = new_bank()
     register(other, "other", *fresh(200, 77))
@@ -192,7 +191,7 @@ def test_restored_bank_that_reuses_numbers_is_read_again(folder: Path) -> None:
     agrees(FileIndex(folder, older), older)
 
 
-def test_another_process_switches_to_the_newer_base(folder: Path, bank: SqlBankStore) -> None:
+def test_another_process_switches_to_the_newer_base(folder: Path, bank: BankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3))
     one.merge()
@@ -203,7 +202,7 @@ def test_another_process_switches_to_the_newer_base(folder: Path, bank: SqlBankS
     agrees(other, bank)
 
 
-def test_two_processes_never_write_at_once(folder: Path, bank: SqlBankStore) -> None:
+def test_two_processes_never_write_at_once(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
     with write_lock(folder, wait=False) as mine:
         assert mine
@@ -211,7 +210,7 @@ def test_two_processes_never_write_at_once(folder: Path, bank: SqlBankStore) -> 
     assert index.merge()
 
 
-def test_files_of_a_killed_process_are_removed(folder: Path, bank: SqlBankStore) -> None:
+def test_files_of_a_killed_process_are_removed(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
     left = folder / ".entrenous-00112233"
     left.write_bytes(b"half a base with hashes")
@@ -245,14 +244,14 @@ def test_empty_bank_has_no_matches(folder: Path) -> None:
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[SqlBankStore]:
+def sqlite(tmp_path: Path) -> Iterator[BankStore]:
     engine = open_engine(tmp_path / "bank.db")
-    yield SqlBankStore(engine)
+    yield BankStore(engine)
     engine.dispose()
 
 
 @pytest.mark.slow
-def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore) -> None:
+def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) -> None:
     """A look-up finds all earlier registrations while bases are written all the time."""
     register(sqlite, "first", *fresh(200, 1))
     index = FileIndex(folder, sqlite)
@@ -284,7 +283,7 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore)
 class PageByPage:
     """A bank that returns few entries at a time, as one with millions does."""
 
-    bank: SqlBankStore
+    bank: BankStore
     asked: int = 0
 
     def entries(self, after: int) -> tuple[Entry, ...]:
@@ -295,7 +294,7 @@ class PageByPage:
         return self.bank.counts()
 
 
-def test_bank_may_return_entries_in_pages(folder: Path, bank: SqlBankStore) -> None:
+def test_bank_may_return_entries_in_pages(folder: Path, bank: BankStore) -> None:
     paged = cast("BankStore", PageByPage(bank))
     index = FileIndex(folder, paged)
     agrees(index, bank)

@@ -14,7 +14,7 @@ from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.index.maintenance import open_index
 from entrenous.stop.nouns import BankUnreachable, Counts, Entry
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.stop.index.index_banks import agrees, fresh, register
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def soon(true: Callable[[], bool]) -> None:
 
 
 def test_index_merges_automatically(
-    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_index, "_LATER_MAX", 10)
     with open_index(folder, bank, round_s=ROUND_S) as index:
@@ -47,7 +47,7 @@ def test_index_merges_automatically(
 
 
 def test_withdrawn_hashes_are_removed_automatically_in_every_process(
-    folder: Path, bank: SqlBankStore
+    folder: Path, bank: BankStore
 ) -> None:
     secret = fresh(1, 5)[0]
     claim = register(bank, "private", secret)
@@ -63,7 +63,7 @@ def test_withdrawn_hashes_are_removed_automatically_in_every_process(
 
 
 def test_index_far_behind_is_merged_before_the_first_answer(
-    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_index(folder, bank).close()
     register(bank, "later", *fresh(11, 3))
@@ -82,7 +82,7 @@ def spoil(file: Path, place: int, data: bytes) -> None:
 
 @pytest.mark.parametrize("shards", [1, 2])
 def test_damage_in_use_is_detected_and_repaired(
-    folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture, shards: int
+    folder: Path, bank: BankStore, caplog: pytest.LogCaptureFixture, shards: int
 ) -> None:
     hashes = fresh(10_100, 5)
     register(bank, "many", *hashes)
@@ -103,7 +103,7 @@ def test_damage_in_use_is_detected_and_repaired(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("section", range(8))
-def test_every_section_is_reread(folder: Path, bank: SqlBankStore, section: int) -> None:
+def test_every_section_is_reread(folder: Path, bank: BankStore, section: int) -> None:
     """Hashes, numbers and tables, of whole pictures and of parts, in small and in large steps."""
     register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
     index = FileIndex(folder, bank)
@@ -122,7 +122,7 @@ def test_every_section_is_reread(folder: Path, bank: SqlBankStore, section: int)
     agrees(index, bank, most=33)
 
 
-def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: SqlBankStore) -> None:
+def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankStore) -> None:
     """Reading beyond the end of a truncated mapped file would kill the process."""
     index = FileIndex(folder, bank)
     with (folder / "base").open("r+b") as file:
@@ -133,7 +133,7 @@ def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: SqlBan
     agrees(index, bank)
 
 
-def test_base_repaired_by_another_process_is_used(folder: Path, bank: SqlBankStore) -> None:
+def test_base_repaired_by_another_process_is_used(folder: Path, bank: BankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     one.rebuild()
     written = read_base(folder / "base").file
@@ -142,7 +142,7 @@ def test_base_repaired_by_another_process_is_used(folder: Path, bank: SqlBankSto
     agrees(other, bank)
 
 
-def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: SqlBankStore) -> None:
+def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: BankStore) -> None:
     began = time.monotonic()
     open_index(folder, bank, round_s=60).close()
     assert time.monotonic() - began < 5
@@ -152,7 +152,7 @@ def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: SqlBankSto
 class AwayAtTimes:
     """A bank whose counts are unavailable at times, as when its database is unreachable."""
 
-    bank: SqlBankStore
+    bank: BankStore
     asked: int = 0
 
     def entries(self, after: int) -> tuple[Entry, ...]:
@@ -166,7 +166,7 @@ class AwayAtTimes:
 
 
 def test_maintenance_continues_after_the_bank_was_unreachable(
-    folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture
+    folder: Path, bank: BankStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = AwayAtTimes(bank)
     with open_index(folder, away, round_s=ROUND_S, withdrawn_s=ROUND_S) as index:  # type: ignore[arg-type]

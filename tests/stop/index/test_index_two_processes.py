@@ -12,7 +12,7 @@ import pytest
 
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.postgres import open_postgres_engine
 from tests.postgres import Cluster
 from tests.stop.index.index_banks import fresh, register
@@ -47,7 +47,7 @@ def test_the_next_look_of_another_process_knows(tmp_path: Path, postgres: Cluste
     """The first answer after each change is right and quick."""
     url = postgres.fresh()
     engine = open_postgres_engine(url)
-    bank = SqlBankStore(engine)
+    bank = BankStore(engine)
     register(bank, "before", *fresh(50, 1))
     own = FileIndex(tmp_path / "own", bank)
     took: list[float] = []

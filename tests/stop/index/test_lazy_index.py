@@ -6,11 +6,11 @@ import pytest
 
 from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
 from entrenous.stop.nouns import BankUnreachable
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.stop.index.index_banks import agrees, fresh
 
 
-def test_lazy_index_is_opened_once_by_the_first_look_up(tmp_path: Path, bank: SqlBankStore) -> None:
+def test_lazy_index_is_opened_once_by_the_first_look_up(tmp_path: Path, bank: BankStore) -> None:
     made = list[MaintainedIndex]()
 
     def opening() -> MaintainedIndex:
@@ -25,7 +25,7 @@ def test_lazy_index_is_opened_once_by_the_first_look_up(tmp_path: Path, bank: Sq
     index.close()
 
 
-def test_failed_opening_is_tried_again(tmp_path: Path, bank: SqlBankStore) -> None:
+def test_failed_opening_is_tried_again(tmp_path: Path, bank: BankStore) -> None:
     failures = [BankUnreachable(why="it is away")]
 
     def opening() -> MaintainedIndex:
@@ -40,6 +40,6 @@ def test_failed_opening_is_tried_again(tmp_path: Path, bank: SqlBankStore) -> No
     index.close()
 
 
-def test_closing_an_unopened_index_opens_nothing(tmp_path: Path, bank: SqlBankStore) -> None:
+def test_closing_an_unopened_index_opens_nothing(tmp_path: Path, bank: BankStore) -> None:
     LazyIndex(lambda: open_index(tmp_path / "index", bank)).close()
     assert not (tmp_path / "index").exists()

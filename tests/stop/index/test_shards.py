@@ -13,14 +13,14 @@ from entrenous.stop.index import file_index
 from entrenous.stop.index.base_file import Shard, read_base, rows_of, shard_of, write_base
 from entrenous.stop.index.file_index import FileIndex, condition_of
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.new_bank import new_bank
 from tests.stop.index.brute_force import odd_bank
 from tests.stop.index.index_banks import agrees, fresh, register
 
 
 @pytest.fixture
-def bank() -> SqlBankStore:
+def bank() -> BankStore:
     made = new_bank()
     register(made, "first", *odd_bank(80, np.random.default_rng(1)), parts=fresh(40, 2))
     return made
@@ -39,7 +39,7 @@ def files(folder: Path) -> set[str]:
 @pytest.mark.parametrize("scanned_max", [10, 10_000], ids=["with tables", "scanned"])
 def test_it_finds_what_counting_bits_does(
     folder: Path,
-    bank: SqlBankStore,
+    bank: BankStore,
     shards: int,
     scanned_max: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -57,7 +57,7 @@ def test_it_finds_what_counting_bits_does(
     assert len(files(folder)) == shards
 
 
-def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: SqlBankStore) -> None:
+def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -> None:
     FileIndex(folder, bank, 4)
     told = 0
     for shard in Shard.all(4):
@@ -71,7 +71,7 @@ def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: SqlBankStore
 
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 3)])
 def test_another_number_of_shards_rewrites_all_files(
-    folder: Path, bank: SqlBankStore, before: int, after: int
+    folder: Path, bank: BankStore, before: int, after: int
 ) -> None:
     FileIndex(folder, bank, before)
     index = FileIndex(folder, bank, after)
@@ -81,7 +81,7 @@ def test_another_number_of_shards_rewrites_all_files(
 
 
 def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
-    folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = FileIndex(folder, bank, 4)
     register(bank, "later", *fresh(40, 5), parts=fresh(40, 6))
@@ -105,7 +105,7 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
     agrees(again, bank)
 
 
-def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: SqlBankStore) -> None:
+def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> None:
     (secret,) = fresh(1, 8)
     claim = register(bank, "private", secret)
     index = FileIndex(folder, bank, 4)
@@ -120,7 +120,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: SqlBankStore) -> 
 
 
 @pytest.mark.parametrize("harm", ["gone", "cut", "of another shard"])
-def test_one_damaged_shard_is_detected(folder: Path, bank: SqlBankStore, harm: str) -> None:
+def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, harm: str) -> None:
     FileIndex(folder, bank, 2)
     one, other = (folder / shard.file for shard in Shard.all(2))
     match harm:
@@ -135,7 +135,7 @@ def test_one_damaged_shard_is_detected(folder: Path, bank: SqlBankStore, harm: s
     agrees(FileIndex(folder, bank, 2), bank)
 
 
-def test_another_process_switches_to_newer_shards(folder: Path, bank: SqlBankStore) -> None:
+def test_another_process_switches_to_newer_shards(folder: Path, bank: BankStore) -> None:
     one, other = FileIndex(folder, bank, 4), FileIndex(folder, bank, 4)
     register(bank, "later", *fresh(20, 3))
     one.merge()

@@ -18,7 +18,7 @@ from entrenous.stop.nouns import PEOPLE, GateLimits
 from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm, release
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import DueCounts, Found, Outcome, ReviewState
 from tests.stop.judge.test_decide import Counting
 from tests.stop.judge.test_deferred_views import on_a_page
@@ -201,13 +201,13 @@ def test_answers_write_equally_much_with_and_without_a_deferred_scan(
     """Before the answer one row is written and no bytes; these follow after it."""
     room.protect(hers, parts=False)
     written = list[bytes | None]()
-    record = SqlReviewQueue.record
+    record = ReviewQueue.record
 
-    def noted(self: SqlReviewQueue, review: Any, data: bytes | None) -> None:
+    def noted(self: ReviewQueue, review: Any, data: bytes | None) -> None:
         written.append(data)
         record(self, review, data)
 
-    monkeypatch.setattr(SqlReviewQueue, "record", noted)
+    monkeypatch.setattr(ReviewQueue, "record", noted)
     for pixels in (hers, another, np.zeros((300, 300, 3), np.uint8)):
         decide_upload(png(pixels), room.platform)
     assert written == [None] * 3

@@ -9,14 +9,16 @@ import pytest
 import skimage.data
 
 from entrenous.device.device import Device
-from entrenous.fingerprint.embedding import FollowingEmbeddings, square
-from entrenous.fingerprint.nouns import MODEL, Embedding, LacksEmbedding, Likeness, TakesNoEmbedding
+from entrenous.fingerprint.embedding import square
+from entrenous.fingerprint.nouns import MODEL, Embedding, LacksEmbedding, TakesNoEmbedding
+from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.judge.deferred_scan import (
     angle,
     cosines_wanted,
     deferred_matches,
     lookalike_hits,
 )
+from entrenous.stop.platform import Likeness
 from entrenous.stop.protect import fingerprint_picture_file, protect
 from entrenous.stop.register import embedding_taken
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
@@ -31,7 +33,7 @@ AGREED = Consent(adult=True, parts=False, embedding=True)
 @pytest.fixture
 def room(room: Room) -> Room:
     """Return a platform and a device that both have a network."""
-    likeness = Likeness(FineEmbedder(), FollowingEmbeddings(room.bank))
+    likeness = Likeness(FineEmbedder(), RegisteredEmbeddings(room.bank))
     room.platform = replace(room.platform, likeness=likeness)
     room.gate = NearGate(room.platform)
     room.device = replace(room.device, embedder=FineEmbedder())

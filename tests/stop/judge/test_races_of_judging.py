@@ -21,9 +21,9 @@ from entrenous.stop.platform import IndexStore, Platform
 from entrenous.stop.register import register_claim
 from entrenous.stop.registration import BadClaim, Claim, ClaimRequest, NoSuchClaim
 from entrenous.stop.review import confirm, release
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import Found, Outcome, Review
 from tests.stop.platform_for_tests import Room, jpeg, picture
 
@@ -128,14 +128,14 @@ def test_refusal_after_a_look_back_can_be_appealed_with_the_file(room: Room, her
     assert room.platform.reviews.upload(decision.case) == jpeg(hers)
 
 
-class Overtaken(SqlBankStore):
+class Overtaken(BankStore):
     """A bank in which another request is stored after this one saw no claim of its id."""
 
     __slots__ = ("other",)
 
     def claim(self, claim: ClaimId) -> Claim:
         try:
-            return SqlBankStore.claim(self, claim)
+            return BankStore.claim(self, claim)
         except NoSuchClaim:
             store = threading.Thread(target=register_claim, args=self.other)
             store.start()
@@ -148,7 +148,7 @@ def test_concurrent_identical_requests_make_one_claim(
     room: Room, hers: Any, tmp_path: Path, *, same: bool
 ) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
-    first = SqlBankStore(engine, room.clock)
+    first = BankStore(engine, room.clock)
     prepare_banks(first)
     whole = fingerprint(picture(hers))
     request = ClaimRequest(PicturePrint(whole), b"\x07" * 32)
@@ -172,7 +172,7 @@ def test_deciding_thousands_of_claims_takes_few_statements(
 ) -> None:
     """Uploads wait while a decision is written, so 300 claims must be as quick as three."""
     engine = open_engine(tmp_path / "gate.sqlite")
-    bank, reviews = SqlBankStore(engine, room.clock), SqlReviewQueue(engine, room.clock)
+    bank, reviews = BankStore(engine, room.clock), ReviewQueue(engine, room.clock)
     prepare_banks(bank)
     index = FileIndex(tmp_path / "index", bank)
     platform = replace(room.platform, bank=bank, reviews=reviews, index=index)

@@ -12,14 +12,12 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.secret import Secret
 from entrenous.stop.nouns import Bank
-from entrenous.stop.platform import ReviewQueue
 from entrenous.stop.registration import Claim, ClaimState
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.postgres import open_postgres_engine
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher
-from entrenous.stop.stores import BankStore
 from entrenous.stop.upload_record import Review
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
@@ -54,7 +52,7 @@ def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[
     """New stores with the bank "people"."""
     clock = WoundClock()
     engine = engine_of(kind, request, folder)
-    made = Stores(SqlBankStore(engine, clock), SqlReviewQueue(engine, clock, held=SEALED), clock)
+    made = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, held=SEALED), clock)
     made.bank.set_bank(Bank(PEOPLE))
     yield made
     engine.dispose()

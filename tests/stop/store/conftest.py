@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.stop.platform import ReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from tests.stop.store.bank_stores import KINDS, Stores, stores
 
 

@@ -16,7 +16,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.audit import LogChanged, check_chain, rows_of, verify_log
 from entrenous.stop.nouns import AuditRow, BadHead, Bank, Head
 from entrenous.stop.registration import ClaimEvent, Opinion, Partner, Registration, Stance
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import writing
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.new_bank import new_bank, reviews_beside
@@ -109,7 +109,7 @@ def test_changing_a_logged_row_is_detected(tmp_path: Path, how: str) -> None:
     with stores("sqlite", None, tmp_path) as made:  # type: ignore[arg-type]
         live(made)
         verify_log(made.bank)
-        assert isinstance(made.bank, SqlBankStore)
+        assert isinstance(made.bank, BankStore)
         assert isinstance(made.bank.engine, sa.Engine)
         with made.bank.engine.begin() as db:
             db.exec_driver_sql(TAMPERINGS[how])

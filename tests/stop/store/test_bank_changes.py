@@ -17,7 +17,7 @@ from entrenous.stop.registration import (
     Registration,
     Stance,
 )
-from entrenous.stop.stores import BankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.stop.store.bank_stores import AT, ONE, THREE, TWO, Stores, claim
 
 KEY, OTHER = b"\x11" * 32, b"\x22" * 32

@@ -18,7 +18,7 @@ from entrenous.fingerprint.nouns import (
 from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import Bank, Counts
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, Stores, claim, stores
 
@@ -183,7 +183,7 @@ def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_sqlite_file_keeps_no_withdrawn_frames_or_sounds(tmp_path: Path) -> None:
-    store = SqlBankStore(open_engine(tmp_path / "gate.sqlite"))
+    store = BankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
     secret = b"\xa7" * 31 + b"\x11"
     video = VideoPrint((FramePrint(0, ONE, 90, secret), FramePrint(500, secret, 90)))

@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import Embedding
 from entrenous.stop.registration import ClaimEvent, Registration
-from entrenous.stop.stores import BankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.stop.store.bank_stores import KINDS, ONE, TWO, claim, stores
 
 NUMBERS = bytes([127, *range(100)]) + bytes(411)

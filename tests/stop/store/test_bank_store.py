@@ -22,11 +22,10 @@ from entrenous.stop.registration import (
     NoSuchClaim,
     Registration,
 )
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.postgres import open_postgres_engine
 from entrenous.stop.store.schema import VERSION
-from entrenous.stop.stores import BankStore
 from entrenous.stop.upload_record import Outcome
 from tests.postgres import Cluster
 from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, claim, stores
@@ -301,9 +300,9 @@ def test_missing_claims_and_banks_raise(bank: BankStore) -> None:
 
 def test_sqlite_claims_are_visible_to_other_processes_and_after_restart(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
-    first = SqlBankStore(open_engine(path))
+    first = BankStore(open_engine(path))
     first.set_bank(Bank(PEOPLE))
-    second = SqlBankStore(open_engine(path))
+    second = BankStore(open_engine(path))
     first.register(Registration(claim("a"), (ONE,)))
     assert second.claim(ClaimId("a")) == claim("a")
     second.move(ClaimId("a"), ClaimEvent.WITHDRAW)
@@ -313,7 +312,7 @@ def test_sqlite_claims_are_visible_to_other_processes_and_after_restart(tmp_path
 @pytest.mark.threat("withdrawal-ignored")
 def test_sqlite_file_keeps_no_withdrawn_hash(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
-    store = SqlBankStore(open_engine(path))
+    store = BankStore(open_engine(path))
     store.set_bank(Bank(PEOPLE))
     store.register(Registration(claim("a"), (SECRET_HASH,)))
     assert any(SECRET_HASH in file.read_bytes() for file in tmp_path.iterdir())
@@ -324,7 +323,7 @@ def test_sqlite_file_keeps_no_withdrawn_hash(tmp_path: Path) -> None:
 
 def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> None:
     """A repeated request costs the gate one row."""
-    store = SqlBankStore(open_engine(tmp_path / "gate.sqlite"))
+    store = BankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
     store.register(Registration(claim("a"), (ONE,)))
     rewritten: list[object] = []
@@ -349,13 +348,13 @@ def test_postgres_is_shared_by_several_processes(postgres: Cluster) -> None:
     by the last number misses nothing.
     """
     url = postgres.fresh()
-    writers = [SqlBankStore(open_postgres_engine(url)) for _ in range(4)]
+    writers = [BankStore(open_postgres_engine(url)) for _ in range(4)]
     writers[0].set_bank(Bank(PEOPLE))
     seen: list[int] = []
     done = threading.Event()
 
     def follow() -> None:
-        store = SqlBankStore(open_postgres_engine(url))
+        store = BankStore(open_postgres_engine(url))
         while True:
             last = done.is_set()
             seen.extend(entry.number for entry in store.entries(seen[-1] if seen else 0))

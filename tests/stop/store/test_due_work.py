@@ -18,13 +18,12 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.serving.host_checks import ClockMark
 from entrenous.stop.nouns import Bank
-from entrenous.stop.platform import ReviewQueue
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store import due_work
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import adding, open_engine
 from entrenous.stop.store.postgres import open_postgres_engine
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import (
     LISTED_FOR,
@@ -100,7 +99,7 @@ def test_processes_share_due_scans_without_overlap(
     if kind == "postgres":
         opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
     cases, first = [f"{number:03}" for number in range(60)], opened()
-    queue = SqlReviewQueue(first)
+    queue = ReviewQueue(first)
     for case in cases:
         assert keep(queue, case, most=99)
     at_once = threading.Barrier(3)
@@ -114,7 +113,7 @@ def test_processes_share_due_scans_without_overlap(
 def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int) -> list[str]:
     """Take scans, but no third one before each of the others has two."""
     engine, mine = opened(), list[str]()
-    queue = SqlReviewQueue(engine)
+    queue = ReviewQueue(engine)
     for turn in itertools.count():
         if turn < 3:
             at_once.wait(60)
@@ -175,7 +174,7 @@ def test_deferred_scans_are_limited_in_bytes(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     with stores(kind, request, tmp_path) as made:
-        made.reviews = SqlReviewQueue(
+        made.reviews = ReviewQueue(
             made.reviews.engine,  # type: ignore[attr-defined]
             made.clock,
             slow_bytes_max=250,
@@ -188,7 +187,7 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     with stores(kind, request, tmp_path) as made:
-        assert isinstance(made.reviews, SqlReviewQueue)
+        assert isinstance(made.reviews, ReviewQueue)
         other = replace(made.reviews, held=UploadCipher((Secret(b"l" * 32),)))
         assert [keep(other, case) for case in "bc"] == [True, True]
         assert keep(made.reviews, "d")
@@ -516,18 +515,18 @@ def test_due_work_survives_a_restart(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     engine = engine_of(kind, request, tmp_path)
-    keep(SqlReviewQueue(engine), "b")
+    keep(ReviewQueue(engine), "b")
     engine.dispose()
     if kind == "sqlite":
         engine = open_engine(tmp_path / "gate.sqlite")
-    assert SqlReviewQueue(engine).take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
+    assert ReviewQueue(engine).take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
     engine.dispose()
 
 
 def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
     """The indexes contain every queried column."""
     engine = open_engine(tmp_path / "gate.sqlite")
-    queue, bank = SqlReviewQueue(engine), SqlBankStore(engine)
+    queue, bank = ReviewQueue(engine), BankStore(engine)
     bank.set_bank(Bank(PEOPLE))
     bank.register(Registration(claim("a"), (ONE,)))
     asked: list[tuple[str, Any]] = []
@@ -551,7 +550,7 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
 def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -> None:
     """This is queried every few seconds, and must not delay uploads."""
     engine = open_engine(tmp_path / "gate.sqlite")
-    queue = SqlReviewQueue(engine)
+    queue = ReviewQueue(engine)
     with adding(engine):
         assert queue.take_slow_look(LEASE) is None
         assert queue.take_look_backs(AT, 9) == {}

@@ -13,9 +13,9 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.nouns import Bank, GateFigures, ShadowCell
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.gate_figures import count_figures, count_undecryptable
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.schema import UPLOAD
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Appeal, Decision, DueCounts, Outcome, Review, ReviewState
@@ -29,8 +29,8 @@ DUE = DueCounts(3, 2, 1)
 class Gate:
     engine: sa.Engine
     clock: WoundClock
-    bank: SqlBankStore
-    reviews: SqlReviewQueue
+    bank: BankStore
+    reviews: ReviewQueue
 
     def stands(self) -> GateFigures:
         return count_figures(self.engine, self.clock.now(), DUE, with_shadow=True)
@@ -50,10 +50,10 @@ class Gate:
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gate]:
     engine, clock = engine_of(request.param, request, tmp_path), WoundClock()
-    bank = SqlBankStore(engine, clock)
+    bank = BankStore(engine, clock)
     for name in ("people", "trial"):
         bank.set_bank(Bank(BankName(name), shadow=name == "trial"))
-    yield Gate(engine, clock, bank, SqlReviewQueue(engine, clock))
+    yield Gate(engine, clock, bank, ReviewQueue(engine, clock))
     engine.dispose()
 
 
@@ -160,7 +160,7 @@ def test_undecryptable_uploads_are_counted(gate: Gate) -> None:
     """Only waiting uploads count; unencrypted ones need no key."""
     old, new = Secret(b"1" * 32), Secret(b"2" * 32)
     for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
-        queue = SqlReviewQueue(gate.engine, gate.clock, held=UploadCipher(keys))
+        queue = ReviewQueue(gate.engine, gate.clock, held=UploadCipher(keys))
         decision = Decision(Outcome.HOLD, case, ())
         queue.record(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
     gate.upload("not-kept", Outcome.HOLD)

@@ -11,9 +11,8 @@ from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.stores import BankStore
 
 PEOPLE = BankName("people")
 AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -24,7 +23,7 @@ NEAR_ONE = b"\x0e" + b"\x0f" * 31
 @pytest.fixture
 def bank(tmp_path: Path) -> Iterator[BankStore]:
     engine = open_engine(tmp_path / "gate.sqlite")
-    store = SqlBankStore(engine)
+    store = BankStore(engine)
     store.set_bank(Bank(PEOPLE))
     yield store
     engine.dispose()

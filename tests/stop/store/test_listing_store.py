@@ -10,10 +10,9 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.nouns import Bank, Listing
 from entrenous.stop.registration import ClaimEvent, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.registration_changes import SqlListingStore
-from entrenous.stop.stores import BankStore, ListingStore
+from entrenous.stop.store.registration_changes import ListingStore
 from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, WoundClock, claim, engine_of
 
 A, B, NOBODY = ClaimId("a"), ClaimId("b"), ClaimId("nobody")
@@ -29,7 +28,7 @@ class Both:
 @pytest.fixture(params=KINDS)
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
     engine = engine_of(request.param, request, tmp_path)
-    made = Both(SqlBankStore(engine, WoundClock()), SqlListingStore(engine, WoundClock()))
+    made = Both(BankStore(engine, WoundClock()), ListingStore(engine, WoundClock()))
     made.bank.set_bank(Bank(PEOPLE))
     made.bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
     yield made
@@ -79,10 +78,10 @@ def test_invalid_content_id_is_refused(odd: str) -> None:
 
 def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
-    bank = SqlBankStore(engine, WoundClock())
+    bank = BankStore(engine, WoundClock())
     bank.set_bank(Bank(PEOPLE))
     bank.register(Registration(claim("a"), (ONE,)))
-    SqlListingStore(engine, WoundClock()).keep([A], Listing("upload-of-somebody"))
+    ListingStore(engine, WoundClock()).keep([A], Listing("upload-of-somebody"))
     assert b"upload-of-somebody" in _bytes(tmp_path)
     bank.withdraw(A)
     assert b"upload-of-somebody" not in _bytes(tmp_path)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName
 from entrenous.stop.nouns import Bank, BankUnreachable
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import reading, reading_once
 from entrenous.stop.store.schema import BANK
 from tests.stop.store.bank_stores import engine_of
@@ -30,7 +30,7 @@ def counted(engine: sa.Engine) -> int:
 
 
 def test_single_read_sees_later_writes(engine: sa.Engine) -> None:
-    bank = SqlBankStore(engine)
+    bank = BankStore(engine)
     before = counted(engine)
     for number in range(3):
         bank.set_bank(Bank(BankName(f"number {number}")))
@@ -63,7 +63,7 @@ def test_pinned_connection_closes_with_the_engine(engine: sa.Engine) -> None:
 def test_closing_the_engine_empties_the_write_ahead_log(tmp_path: Path) -> None:
     """Otherwise whoever copies the file after a stop would copy half of it."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
-    SqlBankStore(engine).set_bank(Bank(BankName("one")))
+    BankStore(engine).set_bank(Bank(BankName("one")))
     counted(engine)
     with reading(engine):
         pass

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName
 from entrenous.stop.nouns import Bank
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import adding, reading
 from entrenous.stop.store.schema import BANK
 from tests.stop.store.bank_stores import engine_of
@@ -20,7 +20,7 @@ def test_reading_sees_one_snapshot(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     engine = engine_of(kind, request, tmp_path)
-    bank = SqlBankStore(engine)
+    bank = BankStore(engine)
     bank.set_bank(Bank(BankName("one")))
     with reading(engine) as db:
         assert db.execute(COUNT).scalar_one() == 1

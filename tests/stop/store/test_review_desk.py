@@ -10,8 +10,8 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.audit import rows_of, verify_log
 from entrenous.stop.nouns import Alert, AlertKind
-from entrenous.stop.platform import ReviewQueue
 from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import (
     AlreadyDecided,
     Appeal,

@@ -12,11 +12,10 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.fingerprint.nouns import Match, SoundPrint
 from entrenous.stop.nouns import Bank, BankUnreachable
-from entrenous.stop.platform import ReviewQueue
 from entrenous.stop.registration import ClaimEvent, Registration
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.review_queue import SqlReviewQueue
-from entrenous.stop.stores import BankStore
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import (
     AlreadyAppealed,
     AlreadyDecided,
@@ -132,7 +131,7 @@ def test_refused_upload_keeps_its_sha256_for_an_appeal(queue: ReviewQueue) -> No
 
 def test_sqlite_file_keeps_no_decided_upload(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
-    queue = SqlReviewQueue(engine)
+    queue = ReviewQueue(engine)
     upload = bytes(range(256)) * 200
     queue.record(held("a"), upload)
     assert any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
@@ -309,7 +308,7 @@ def test_repeated_unreadable_file_is_one_item(queue: ReviewQueue) -> None:
 def test_bytes_of_unreadable_uploads_are_limited(made: Stores) -> None:
     """Beyond the limit the upload still waits, and the log says that its bytes are missing."""
     queue = made.reviews
-    assert isinstance(queue, SqlReviewQueue)
+    assert isinstance(queue, ReviewQueue)
     queue = replace(queue, unread_bytes_max=290)  # what seals them counts, too
     for number in range(4):
         unread(queue, f"c{number}", bytes([number]) * 100)
@@ -326,7 +325,7 @@ def test_bytes_of_unreadable_uploads_are_limited(made: Stores) -> None:
 
 def test_sqlite_finds_the_same_file_by_an_index(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
-    queue = SqlReviewQueue(engine)
+    queue = ReviewQueue(engine)
     asked: list[tuple[str, object]] = []
 
     def note(_db: object, _cursor: object, said: str, values: object, *_more: object) -> None:
@@ -589,7 +588,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> Non
 def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
     """Quarantined, appealed or due for a scan: the rows are written, and the log says so."""
     queue = made.reviews
-    assert isinstance(queue, SqlReviewQueue)
+    assert isinstance(queue, ReviewQueue)
     full = replace(queue, has_disk=lambda: False)
     full.record(flood("h"), None)
     full.keep("h", b"held", 20)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.registration import Claim, ClaimState, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import inserting_once, reading, reading_once
 from entrenous.stop.store.prepared_statements import PreparedInsert, PreparedSelect
 from entrenous.stop.store.schema import BANK, UPLOAD
@@ -70,7 +70,7 @@ def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
 
 
 def test_prepared_select_binds_by_name_and_keeps_types(engine: sa.Engine) -> None:
-    bank = SqlBankStore(engine)
+    bank = BankStore(engine)
     bank.set_bank(Bank(BankName("narrow"), radius=10))
     bank.set_bank(Bank(BankName("shadow"), radius=31, shadow=True))
     with reading_once(engine) as db:
@@ -145,7 +145,7 @@ def test_broken_connection_is_replaced(request: pytest.FixtureRequest, tmp_path:
 
 
 def test_hash_numbers_exceed_32_bits(engine: sa.Engine) -> None:
-    bank, claim = SqlBankStore(engine), ClaimId("0a" * 16)
+    bank, claim = BankStore(engine), ClaimId("0a" * 16)
     bank.set_bank(Bank(BankName("people")))
     made = Claim(claim, BankName("people"), ClaimState.WAITING, "pdq", 90, datetime.now(UTC))
     bank.register(Registration(made, (bytes(32),)))

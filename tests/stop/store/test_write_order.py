@@ -12,7 +12,7 @@ import pytest
 from entrenous.base.identifiers import BankName
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.store import engine as engines
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, writing
 
 # Has the file nearly all of the time, as several that write one after the other have.
@@ -45,7 +45,7 @@ def test_writer_is_not_starved_by_a_busy_one(path: Path) -> None:
             other.stdout.readline()
             began = time.monotonic()
             for number in range(20):
-                SqlBankStore(engine).set_bank(Bank(BankName(f"number {number}")))
+                BankStore(engine).set_bank(Bank(BankName(f"number {number}")))
             # SQLite's own waiting takes about a minute for these, or gives up.
             assert time.monotonic() - began < 20
         finally:
@@ -72,7 +72,7 @@ def test_waiting_writer_succeeds_after_the_other(path: Path) -> None:
     done = threading.Event()
 
     def write() -> None:
-        SqlBankStore(other).set_bank(Bank(BankName("late")))
+        BankStore(other).set_bank(Bank(BankName("late")))
         done.set()
 
     with writing(one):

@@ -19,7 +19,7 @@ GROUP_MAX: Final = 256
 
 
 class GroupConnection(Protocol):
-    """A connection to a database, used by one thread at a time.
+    """A connection to SQLite or PostgreSQL, used by one thread at a time.
 
     ``shared`` says whether other processes write too, so that each group waits for a lock.
     """

@@ -132,6 +132,8 @@ class Prefetch:
 
 
 class Rows(Protocol):
+    """The rows of a transaction, in SQLite or in PostgreSQL."""
+
     def answer(self, queries: Sequence[Query]) -> list[Any]:
         """Return each query's result, as :meth:`Query.read` converts it."""
 

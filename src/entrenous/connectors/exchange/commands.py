@@ -19,9 +19,8 @@ from entrenous.connectors.exchange.exchange_client import exchange_client, varia
 from entrenous.connectors.exchange.fetchers import check_source, fetch_from
 from entrenous.serving.server_process import LogKind, start_log
 from entrenous.stop.exchange_fetch import FetchSchedule
-from entrenous.stop.exchange_nouns import Fetched, FetchRuns, Source, SourceKind
+from entrenous.stop.exchange_nouns import Exchange, Fetched, FetchRuns, Source, SourceKind
 from entrenous.stop.exchange_serving import add_partner, forget_expired
-from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.gate_settings import gate_settings
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform

@@ -21,6 +21,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.secret import Secret
 from entrenous.stop.exchange_nouns import (
     BadQuery,
+    Exchange,
     ExchangePartner,
     MayNotSubmit,
     NotYet,
@@ -29,7 +30,6 @@ from entrenous.stop.exchange_nouns import (
     WrongKey,
 )
 from entrenous.stop.exchange_serving import partner_with
-from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.http.answers import PRIVATE, on_hang_up
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.wire.problem_details import status_of

@@ -6,7 +6,7 @@ from starlette.routing import Mount
 from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.connectors.exchange.serve_stopncii import stopncii_app
-from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.exchange_nouns import Exchange
 
 
 def exchange_app(exchange: Exchange) -> Starlette:

@@ -39,7 +39,9 @@ from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import (
     BadPage,
     BadSource,
+    Exchange,
     Fetched,
+    Fetcher,
     Source,
     SourceKind,
     SourcePage,
@@ -47,7 +49,6 @@ from entrenous.stop.exchange_nouns import (
     SourceRefused,
     SourceUnreachable,
 )
-from entrenous.stop.exchange_stores import Exchange, Fetcher
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import source_lock
 from entrenous.stop.store.open_gate import engine_of

@@ -30,6 +30,7 @@ from entrenous.stop.exchange_nouns import (
     AheadOfTime,
     BadQuery,
     BadXml,
+    Exchange,
     ExchangePartner,
     NotYet,
     PartnerOpinion,
@@ -44,7 +45,6 @@ from entrenous.stop.exchange_serving import (
     time_of,
     update_marks,
 )
-from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.registration import AGAINST, MATCHING, Change, ClaimState, Stance
 
 _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"

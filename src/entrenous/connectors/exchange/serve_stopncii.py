@@ -24,6 +24,7 @@ from entrenous.connectors.exchange.exchange_access import (
 from entrenous.stop.exchange_nouns import (
     PAGE_MAX,
     BadQuery,
+    Exchange,
     ExchangePartner,
     Mark,
     MayNotSubmit,
@@ -40,7 +41,6 @@ from entrenous.stop.exchange_serving import (
     seconds_first_seen,
     update_marks,
 )
-from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.http.answers import PRIVATE
 from entrenous.stop.registration import AGAINST, MATCHING, ClaimState, Stance
 

@@ -76,7 +76,7 @@ class WebAnswer:
 
 
 class Web(Protocol):
-    """One request, without following redirects."""
+    """One request, without following redirects: to the public web, also with a recording."""
 
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool

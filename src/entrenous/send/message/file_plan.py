@@ -39,7 +39,7 @@ class LedgerEntries:
 
 
 class FilePart(Protocol):
-    """The files of a message that are of one kind and are copied together. ``places`` are their
+    """The pictures, a clip or a sound of a message, copied together. ``places`` are their
     positions among the message's files, from 0; ``shapes`` have the same order.
     """
 

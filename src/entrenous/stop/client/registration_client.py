@@ -33,7 +33,6 @@ from entrenous.stop.registration import (
     BadClaim,
     ClaimRequest,
     ClaimStatus,
-    GateClient,
     NoSuchClaim,
     NotTheHolder,
 )
@@ -43,10 +42,10 @@ from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
 
 
 @contextmanager
-def bank_client(url: str, proxy: Proxy | None = None) -> Iterator[GateClient]:
+def bank_client(url: str, proxy: Proxy | None = None) -> Iterator["RegistrationClient"]:
     """Connect to a platform's gate."""
     with new_client(proxy=proxy) as client:
-        yield HttpBankClient(url, client)
+        yield RegistrationClient(url, client)
 
 
 _ANSWER_BYTES_MAX: Final = 64 * 1024  # a claim takes some hundred
@@ -65,7 +64,7 @@ class _Answer:
     untrusted_body: bytes
 
 
-class HttpBankClient:
+class RegistrationClient:
     """The gate at https://..., or at http:// on this machine.
 
     ``client`` must trust nothing in the environment; :func:`new_client` makes such a client.
@@ -82,7 +81,10 @@ class HttpBankClient:
         self._http = client
 
     def embedding_taken(self) -> str | None:
-        """GET /v1/status; None also if the answer has no network."""
+        """Return the name of the network whose embeddings the platform compares, or None.
+
+        This is GET /v1/status; None also if the answer has no network.
+        """
         answer = self._ask("GET", "/v1/status")
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
@@ -90,7 +92,10 @@ class HttpBankClient:
         return said if isinstance(said, str) else None
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
-        """POST /v1/claims; safe to repeat with the same holder."""
+        """Register fingerprints; raises TooFlat, SoundTooQuiet.
+
+        This is POST /v1/claims; safe to repeat with the same holder.
+        """
         sent = {"Content-Type": "application/json"}
         answer = self._ask("POST", "/v1/claims", sent, write_request(request))
         if _is_problem(answer, TooFlat):
@@ -100,14 +105,20 @@ class HttpBankClient:
         return self._claim(answer)
 
     def status(self, claim: ClaimId) -> ClaimStatus:
-        """GET /v1/claims/{id}."""
+        """Return a claim's present state; raises NoSuchClaim.
+
+        This is GET /v1/claims/{id}.
+        """
         answer = self._ask("GET", f"/v1/claims/{claim}")
         if answer.status == HTTPStatus.NOT_FOUND:
             raise NoSuchClaim(claim=claim)
         return self._claim(answer)
 
     def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
-        """DELETE /v1/claims/{id}; the token goes in a header, never in the address."""
+        """Withdraw a claim at once; may be repeated. Raises NoSuchClaim, NotTheHolder.
+
+        This is DELETE /v1/claims/{id}; the token goes in a header, never in the address.
+        """
         bearer = {"Authorization": f"Bearer {to_base64url(token.reveal())}"}
         answer = self._ask("DELETE", f"/v1/claims/{claim}", bearer)
         if answer.status == HTTPStatus.NOT_FOUND:

@@ -44,7 +44,7 @@ class OutOfTime(Exception):
 
 
 class Readable(Protocol):
-    """A file or a request's body."""
+    """A file or a request's body, of whatever server."""
 
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes; empty at the end."""

@@ -24,7 +24,7 @@ from entrenous.fingerprint.nouns import (
     VideoTooFlat,
 )
 from entrenous.media.file_kind import medium_of
-from entrenous.stop.client.registration_client import bank_client
+from entrenous.stop.client.registration_client import RegistrationClient, bank_client
 from entrenous.stop.protect import (
     delete_protection,
     find_active_registration,
@@ -46,7 +46,6 @@ from entrenous.stop.protect_wording import (
 from entrenous.stop.registration import (
     ClaimState,
     Consent,
-    GateClient,
     NoSuchClaim,
     NotAgreed,
     NothingToProtect,
@@ -132,7 +131,7 @@ class FileRegistrar:
     """
 
     consent: Consent
-    gate: GateClient
+    gate: RegistrationClient
     device: Device
     asks: bool = True
     answers: dict[MediaKind, bool] = field(default_factory=dict)
@@ -353,7 +352,10 @@ def _current_states(
 
 
 def _answer(
-    one: Protection, client_of: Callable[[str], GateClient], silent: Counter[str], device: Device
+    one: Protection,
+    client_of: Callable[[str], RegistrationClient],
+    silent: Counter[str],
+    device: Device,
 ) -> Protection:
     if one.gate_url in silent:
         silent[one.gate_url] += 1

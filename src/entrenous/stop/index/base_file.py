@@ -6,6 +6,8 @@ is never in memory as Python objects. Each shard has its own file. One process a
 base; leftovers of a killed one are removed.
 """
 
+from __future__ import annotations
+
 import fcntl
 import mmap
 import os
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,9 @@ from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.linear_scan import ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, Segment, plan_of, searchable
 from entrenous.stop.nouns import Entry
-from entrenous.stop.stores import BankStore
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 SHARDS_MAX: Final = 64
 _UNDIVIDED: Final = "base"

@@ -1,12 +1,14 @@
 """An IndexStore in a folder: a base that all processes map, and recent hashes in memory."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from entrenous.fingerprint.multi_index import Searchable
 from entrenous.fingerprint.nouns import NearHash
@@ -27,7 +29,9 @@ from entrenous.stop.index.base_file import (
 )
 from entrenous.stop.index.snapshot import Ask, IndexSnapshot
 from entrenous.stop.nouns import IndexSize
-from entrenous.stop.stores import BankStore
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 _LATER_MAX: Final = 32_768  # scanned in 0.03 ms
 _LATER_PART: Final = 100  # or a hundredth of all, so that a large base is not rewritten too often

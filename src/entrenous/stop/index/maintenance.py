@@ -1,16 +1,20 @@
 """An index that is maintained by a thread, and one that is opened by its first look-up."""
 
+from __future__ import annotations
+
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from entrenous.base.errors import EntrenousError
 from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.stores import BankStore
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 _ROUND_S: Final = 1.0
 _WITHDRAWN_S: Final = 30.0

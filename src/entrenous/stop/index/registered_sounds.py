@@ -1,16 +1,20 @@
-"""A SoundIndexStore in memory that follows the bank (docs/spec/gate.md, 12.3)."""
+"""The registered sounds in memory, which follow the bank (docs/spec/gate.md, 12.3)."""
+
+from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
 from entrenous.fingerprint.chromaprint import Words
 from entrenous.fingerprint.nouns import Alike, HeardAs, SoundPrint
 from entrenous.fingerprint.sound_index import SoundIndex, SoundView
-from entrenous.stop.stores import BankStore
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 _LATER_WORDS_MAX: Final = 100_000  # sorted again for each addition, in some milliseconds
 _LATER_PART: Final = 8  # or an eighth of all
@@ -55,7 +59,10 @@ class RegisteredSounds:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def near(self, views: Sequence[HeardAs]) -> Sequence[Alike]:
-        """Return matches after catching up, the longest stretch first."""
+        """Return the registered sounds, by number, that resemble some view of an upload.
+
+        They come after catching up, the longest stretch first.
+        """
         heard = [SoundView(one.how, _words(one.words)) for one in views]
         with self.lock:
             self._catch_up()
@@ -64,7 +71,10 @@ class RegisteredSounds:
         return sorted(found, key=lambda one: (-one.length_s, one.errors))
 
     def newest(self) -> int:
-        """Return the number of the newest sound, after catching up."""
+        """Return the number of the newest sound; 0 if there was none.
+
+        If that sound was withdrawn, the number may be a lower one.
+        """
         with self.lock:
             self._catch_up()
             return self.seen

@@ -4,12 +4,14 @@ It looks for registered pictures inside the upload, for parts and edits of them,
 embeddings if the platform has a network for them (3.2).
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import acos, pi
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from entrenous.fingerprint.crops import (
     trimmed_spectra,
 )
 from entrenous.fingerprint.embedding import level_share, square, windows
-from entrenous.fingerprint.nouns import Likeness, Match, NearEmbedding
+from entrenous.fingerprint.nouns import Match, NearEmbedding
 from entrenous.fingerprint.overlaid_text import spectra_without_text
 from entrenous.fingerprint.pdq import (
     TURNS,
@@ -55,10 +57,12 @@ from entrenous.stop.judge.weigh import (
     to_review,
 )
 from entrenous.stop.nouns import RELEASED
-from entrenous.stop.platform import Platform
+from entrenous.stop.platform import Likeness, Platform
 from entrenous.stop.registration import Claim
-from entrenous.stop.stores import BankStore
 from entrenous.stop.upload_record import DeferredScan, Found, LateMatch, Outcome
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.bank_store import BankStore
 
 EDGES: Final = "edges cut off"
 COVERED: Final = "partly covered"

@@ -3,11 +3,13 @@ are no longer stored, so their hashes are rotated and mirrored instead, which is
 are compared by their fingerprints.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +25,11 @@ from entrenous.fingerprint.sound_index import as_words as sound_index_as_words
 from entrenous.stop.judge.clip_matches import sound_hits
 from entrenous.stop.judge.scan import INVERTED, describe_edits
 from entrenous.stop.judge.weigh import describe_match
-from entrenous.stop.platform import ReviewQueue
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import KeptSound
+
+if TYPE_CHECKING:
+    from entrenous.stop.store.review_queue import ReviewQueue
 
 Bits = NDArray[np.uint8]  # (16, 16): vertical frequency, horizontal frequency
 _SIDE: Final = 16

@@ -53,7 +53,6 @@ from entrenous.stop.store.schema import (
     STILL,
     read_time,
 )
-from entrenous.stop.stores import ClaimHashes, ShownBy
 from entrenous.stop.upload_record import Release
 
 _ENTRIES_MAX: Final = 100_000  # per read; a new index reads all of them
@@ -91,33 +90,42 @@ _FEW_PLACES: Final = PreparedSelect(
 _OF_PICTURES: Final = _PLACES.where(sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL))
 
 
+ClaimHashes = tuple[Claim, tuple[bytes, ...]]
+ShownBy = tuple[int, Claim, int | None]  # a hash's number, a claim on it, its time in the video
+
+
 @dataclass(frozen=True, slots=True)
-class SqlBankQueries:
+class BankQueries:
     """Queries of the database ``engine``, or within one open transaction."""
 
     engine: Where
     clock: Clock = field(default_factory=SystemClock)
 
     def bank(self, name: BankName) -> Bank:
+        """Return the bank of that name; raises NoSuchBank."""
         with reading(self.engine) as db:
             return bank_of(db, name)
 
     def banks(self) -> tuple[Bank, ...]:
+        """Return all banks, by name."""
         with reading_once(self.engine) as db:
             every = (to_bank(row) for row in _BANKS.rows(db))
             return tuple(sorted(every, key=lambda bank: bank.name))  # databases collate differently
 
     def counts(self) -> Counts:
+        """Count matching claims and distinct hashes."""
         matching = sa.select(sa.func.count()).select_from(CLAIM).where(CLAIM.c.state.in_(MATCHING))
         hashes = sa.select(sa.func.count()).select_from(HASH)
         with reading(self.engine) as db:
             return Counts(db.execute(matching).scalar_one(), db.execute(hashes).scalar_one())
 
     def claim(self, claim: ClaimId) -> Claim:
+        """Return the claim, even if it is withdrawn; raises NoSuchClaim."""
         with reading(self.engine) as db:
             return get_claim(db, claim)
 
     def facts(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimFacts]:
+        """Return the facts for a reviewer, for the claims that exist."""
         with reading(self.engine) as db:
             opinions = _opinion_counts(db, claims)
             existing = existing_claims(db, claims)
@@ -126,6 +134,10 @@ class SqlBankQueries:
     def listed(
         self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
     ) -> dict[bytes, Claim]:
+        """Return those of these whole-picture hashes that this bank has, with one claim each.
+
+        Only claims of pictures in one of these states count.
+        """
         joined = HASH.join(CLAIM_HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
         wanted = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
         mine = CLAIM.c.bank == bank, CLAIM.c.kind == PICTURE_KIND, CLAIM.c.state.in_(states)
@@ -137,18 +149,31 @@ class SqlBankQueries:
             }
 
     def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
+        """Return a claim's hashes of whole pictures, 32 bytes each; none if it is withdrawn.
+
+        Hashes of frames are left out.
+        """
         with reading(self.engine) as db:
             return wholes_of(db, [claim]).get(claim, ())
 
     def with_hashes(
         self, claims: Collection[ClaimId], *, frames: bool = False
     ) -> dict[ClaimId, ClaimHashes]:
+        """Return the claims that exist, in the order given, with the hashes of :meth:`hashes_of`.
+
+        With ``frames``, hashes of whole frames are included.
+        """
         with reading(self.engine) as db:
             existing = existing_claims(db, claims)
             hashes = wholes_of(db, [claim.id for claim in existing], frames=frames)
             return {claim.id: (claim, hashes.get(claim.id, ())) for claim in existing}
 
     def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
+        """Return the hashes that :meth:`extend` added, by claim.
+
+        Each hash comes with the claim's state for that hash. Claims without added hashes are left
+        out.
+        """
         found: dict[ClaimId, dict[bytes, Claim]] = defaultdict(dict)
         joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
         wanted = sa.select(HASH.c.bits, CLAIM_HASH.c.added, CLAIM).select_from(joined)
@@ -161,17 +186,30 @@ class SqlBankQueries:
         return dict(found)
 
     def entries(self, after: int) -> tuple[Entry, ...]:
+        """Return distinct hashes numbered above ``after``, in order, to update an index.
+
+        It may return only the first ones: ask again after the last.
+        """
         with reading_once(self.engine) as db:
             rows = _ENTRIES_AFTER.rows(db, {"after": after})
             return tuple(Entry(row.number, row.bits, row.part) for row in rows)
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+        """Return matching (waiting or confirmed) claims on these picture hashes.
+
+        Each comes with the number of its hash. Frames of videos are left out.
+        """
         with reading(self.engine) as db:
             rows = _rows_for_hashes(db, entries, _OF_PICTURES)
             return tuple((row.number, claim_on_hash(to_claim(row), row.added)) for row in rows)
 
     def next_content(self, bank: BankName, after: int) -> int | None:
-        """Walk the index of claims by hash, so that no claim is read twice."""
+        """Return the lowest number above ``after`` of a whole picture's hash in that bank.
+
+        The claim on it matches or is suspended. None if there is no such hash.
+
+        It walks the index of claims by hash, so that no claim is read twice.
+        """
         joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
         wanted = sa.select(CLAIM_HASH.c.number).select_from(joined)
         wanted = wanted.where(CLAIM_HASH.c.number > after, CLAIM.c.bank == bank)
@@ -180,8 +218,13 @@ class SqlBankQueries:
             return db.execute(wanted.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
 
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
-        """Query even for zero hashes, with the same statement as for up to sixteen, so that timing
-        reveals no match.
+        """Return matching claims on these hashes of pictures and of frames of videos.
+
+        Each comes with the number of its hash, and with the time at which its video shows it (ms;
+        None for a picture). A claim is listed once for each such time.
+
+        It queries even for zero hashes, with the same statement as for up to sixteen, so that
+        timing reveals no match.
         """
         if len(entries) <= _FEW:
             with reading_once(self.engine) as db:
@@ -190,12 +233,17 @@ class SqlBankQueries:
             return _shown_by(_rows_for_hashes(db, entries, _PLACES))
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
+        """Return distinct sounds numbered above ``after``, in order, to update an index.
+
+        It may return only the first ones: ask again after the last.
+        """
         wanted = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
         with reading_once(self.engine) as db:
             rows = db.execute(wanted.order_by(SOUND.c.number).limit(_SOUNDS_MAX))
             return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
 
     def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
+        """Return the number and the sound of each claim that has a sound."""
         joined = CLAIM_SOUND.join(SOUND, SOUND.c.number == CLAIM_SOUND.c.number)
         wanted = sa.select(CLAIM_SOUND.c.claim, SOUND.c.number, SOUND.c.words).select_from(joined)
         with reading(self.engine) as db:
@@ -206,7 +254,10 @@ class SqlBankQueries:
             }
 
     def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-        """Query even for zero sounds, so that timing reveals no match."""
+        """Return matching claims on these sounds, each with the sound's number.
+
+        It queries even for zero sounds, so that timing reveals no match.
+        """
         joined = CLAIM_SOUND.join(CLAIM, CLAIM.c.id == CLAIM_SOUND.c.claim)
         wanted = sa.select(CLAIM_SOUND.c.number, CLAIM).select_from(joined)
         wanted = wanted.where(CLAIM.c.state.in_(MATCHING))
@@ -218,6 +269,7 @@ class SqlBankQueries:
             )
 
     def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
+        """Return those with a number above ``after``, in order; perhaps only the first of them."""
         wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
         with reading_once(self.engine) as db:
             rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_MAX))
@@ -236,20 +288,28 @@ class SqlBankQueries:
             return db.execute(sa.select(sa.func.count(EMBEDDING.c.claim))).scalar_one()
 
     def file_released(self, sha256: bytes) -> Release | None:
+        """Return the newest release of this exact file, or None."""
         with reading_once(self.engine) as db:
             rows = _RELEASED.rows(db, {"of": sha256})
         return Release(read_time(rows[0].at), rows[0].number) if rows else None
 
     def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
+        """Return one opinion for each key, the oldest first."""
         with reading(self.engine) as db:
             return opinions_on(db, claim)
 
     def partners(self) -> tuple[Partner, ...]:
+        """Return all platforms, by name."""
         with reading(self.engine) as db:
             found = [Partner(row.name, bytes(row.key)) for row in db.execute(sa.select(PARTNER))]
         return tuple(sorted(found, key=lambda one: (one.name, one.key)))
 
     def changes(self, after: int, limit: int) -> tuple[Change, ...]:
+        """Return changes with a higher number, in order. Numbers become visible in their order.
+
+        A claim appears only at its newest number; a withdrawn one has no hashes. Hashes that
+        :meth:`extend` added without confirmation stay on this platform.
+        """
         wanted = sa.select(CLAIM).where(CLAIM.c.changed > after).order_by(CLAIM.c.changed)
         with reading(self.engine) as db:
             rows = db.execute(wanted.limit(limit)).all()
@@ -268,10 +328,12 @@ class SqlBankQueries:
         )
 
     def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
+        """Return rows of the log with a higher number, in order."""
         with reading(self.engine) as db:
             return audit_rows_after(db, after, limit)
 
     def log_head(self) -> Head:
+        """Return the log's head, which is stored beside the log."""
         with reading(self.engine) as db:
             return audit_head(db)
 

@@ -18,7 +18,7 @@ from entrenous.stop.registration import (
 )
 from entrenous.stop.store import registration_changes
 from entrenous.stop.store.audit_events import append_event, bank_event, opinion_event, partner_event
-from entrenous.stop.store.bank_queries import SqlBankQueries
+from entrenous.stop.store.bank_queries import BankQueries
 from entrenous.stop.store.engine import insert_on_conflict, scrub, writing
 from entrenous.stop.store.registrations import (
     existing_claims,
@@ -29,14 +29,19 @@ from entrenous.stop.store.registrations import (
 )
 from entrenous.stop.store.schema import BANK, OPINION, PARTNER, RELEASED_FILE, stored_time
 from entrenous.stop.store.uploads import forget_claims
-from entrenous.stop.stores import BankStore
 
 
 @dataclass(frozen=True, slots=True)
-class SqlBankStore(SqlBankQueries):
-    """Banks and claims in the database ``engine``, or within one open transaction."""
+class BankStore(BankQueries):
+    """The authoritative store of banks and claims (docs/spec/gate.md section 5).
+
+    It works in the database ``engine``, or within one open transaction. Changes are durable when a
+    method returns, and each is logged in the same transaction. Every method raises BankUnreachable
+    when the database does not answer.
+    """
 
     def set_bank(self, bank: Bank) -> None:
+        """Create a bank, or replace the policy of the one with that name."""
         values = asdict(bank)
         with writing(self.engine) as db:
             wanted = insert_on_conflict(db, BANK).values(values)
@@ -44,26 +49,48 @@ class SqlBankStore(SqlBankQueries):
             append_event(db, self.clock, bank_event(bank))
 
     def register(self, *registrations: Registration) -> None:
+        """Store claims and their hashes, all or none; raises NoSuchBank."""
         with writing(self.engine) as db:
             register(db, self.clock, registrations)
 
     def register_new(
         self, enough: Collection[ClaimState], *registrations: Registration
     ) -> dict[bytes, Claim]:
+        """Store the registrations, each of one picture in the same bank, whose hash is not listed.
+
+        A hash is listed if :meth:`listed` finds it with the states ``enough``. Look-up and storage
+        share one transaction, so if several imports add the same hash, only one stores it. All new
+        ones are stored, or none; raises NoSuchBank.
+
+        Returns:
+            The claims that were already listed, by hash.
+        """
         hashes = [one.whole[0] for one in registrations]
         with writing(self.engine) as db:
             listed = dict[bytes, Claim]()
             for bank in {one.claim.bank for one in registrations}:
-                listed |= SqlBankQueries(db, self.clock).listed(bank, hashes, enough)
+                listed |= BankQueries(db, self.clock).listed(bank, hashes, enough)
             register(db, self.clock, [one for one in registrations if one.whole[0] not in listed])
             return listed
 
     def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
+        """Add hashes of whole uploads to the claims that exist and match; skip the others.
+
+        With ``confirmed`` a person said that these uploads are what the claims are about, and the
+        claims count as confirmed on these hashes; otherwise they count as waiting.
+        """
         with writing(self.engine) as db:
             existing = existing_claims(db, claims)
             registration_changes.extend(db, self.clock, existing, whole, confirmed=confirmed)
 
     def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
+        """Change a claim's state by CLAIM_TRANSITIONS; a withdrawn claim loses its hashes at once.
+
+        In the same transaction it is removed from uploads held by a look-back; uploads that match
+        no other claim are accepted again. A move to the present state changes nothing.
+
+        Raises NoSuchClaim, AlreadyWithdrawn.
+        """
         with writing(self.engine) as db:
             before = get_claim(db, claim)
             moved = registration_changes.move_all(db, self.clock, [before], event)
@@ -77,6 +104,11 @@ class SqlBankStore(SqlBankQueries):
         return moved[0]
 
     def move_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
+        """Change the states of many claims at once and return them as they are now.
+
+        Missing claims are skipped, and claims for which the change is not allowed: a withdrawn
+            claim stays withdrawn.
+        """
         if event is ClaimEvent.WITHDRAW:
             self.withdraw(*claims)
         with writing(self.engine) as db:
@@ -84,7 +116,10 @@ class SqlBankStore(SqlBankQueries):
             return tuple(registration_changes.move_all(db, self.clock, existing, event))
 
     def withdraw(self, *claims: ClaimId) -> int:
-        """Withdraw them in one transaction, and scrub the database once."""
+        """Withdraw many claims, as :meth:`move` does, in one transaction that scrubs once.
+
+        Return how many were not withdrawn before.
+        """
         with writing(self.engine) as db:
             existing = existing_claims(db, claims)
             live = [claim for claim in existing if claim.state is not ClaimState.WITHDRAWN]
@@ -96,11 +131,15 @@ class SqlBankStore(SqlBankQueries):
         return len(live)
 
     def dispute(self, *claims: ClaimId) -> tuple[Claim, ...]:
+        """Count one more reviewer who disagreed with each; all or none. Raises NoSuchClaim."""
         with writing(self.engine) as db:
             return tuple(registration_changes.dispute(db, self.clock, claims))
 
     def release_file(self, sha256: bytes, at: datetime) -> None:
-        """Also record the number of the next change: the reviewer knew all earlier claims."""
+        """Record that a reviewer who knew of claims up to that time released this exact file.
+
+        The number of the next change is recorded too: the reviewer knew all earlier claims.
+        """
         with writing(self.engine) as db:
             when = {"at": stored_time(at), "number": next_change(db)}
             wanted = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)
@@ -109,8 +148,15 @@ class SqlBankStore(SqlBankQueries):
     def opine(
         self,
         opinion: Opinion,
-        also: Callable[[tuple[Opinion, ...], BankStore], None] | None = None,
+        also: "Callable[[tuple[Opinion, ...], BankStore], None] | None" = None,
     ) -> tuple[Opinion, ...]:
+        """Store a key's opinion of a claim unless a newer one is stored; return all of that claim.
+
+        ``also`` applies its consequences in the same transaction: both take effect or neither. It
+        gets the opinions stored before, and the bank with this opinion.
+
+        Raises NoSuchClaim, NoSuchPartner, and what ``also`` raises.
+        """
         claim, key = opinion.claim, opinion.key
         values = {"stance": opinion.stance, "at": stored_time(opinion.at)}
         with writing(self.engine) as db:
@@ -126,10 +172,11 @@ class SqlBankStore(SqlBankQueries):
                 append_event(db, self.clock, opinion_event(opinion))
             now = opinions_on(db, claim)
             if also is not None:
-                also(before, SqlBankStore(db, self.clock))
+                also(before, BankStore(db, self.clock))
             return now
 
     def add_partner(self, partner: Partner) -> None:
+        """Add another platform, or change its name."""
         renamed = {"name": partner.name}
         with writing(self.engine) as db:
             wanted = insert_on_conflict(db, PARTNER).values(key=partner.key, name=partner.name)
@@ -137,11 +184,13 @@ class SqlBankStore(SqlBankQueries):
             append_event(db, self.clock, partner_event(partner))
 
     def drop_partner(self, key: bytes) -> None:
+        """Remove a platform and keep its opinions. Raises NoSuchPartner."""
         with writing(self.engine) as db:
             if db.execute(PARTNER.delete().where(PARTNER.c.key == key)).rowcount == 0:
                 raise NoSuchPartner
             append_event(db, self.clock, ("partner dropped", key.hex(), {}))
 
     def note(self, what: str, of: str, details: Details) -> None:
+        """Append a row to the log."""
         with writing(self.engine) as db:
             append_event(db, self.clock, (what, of, details))

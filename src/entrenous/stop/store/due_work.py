@@ -38,7 +38,7 @@ _MARK_SKIPPED: Final = _CLEARED | {"slow_look": "skipped"}
 
 
 @dataclass(frozen=True, slots=True)
-class SqlDueWork:
+class DueWork:
     """DueWork in the tables of ``engine``.
 
     Taking a row skips those locked by other transactions, so that processes never wait for each
@@ -52,7 +52,10 @@ class SqlDueWork:
     has_disk: Callable[[], bool] = lambda: True
 
     def note_clock(self, every: timedelta) -> None:
-        """Read first, since usually there is nothing to write."""
+        """Record the clock's time, shared by all processes; call it this often.
+
+        It reads first, since usually there is nothing to write.
+        """
         now = self.clock.now()
         before = self.clock_mark()
         if before is not None and before.seen(now, every) == before:
@@ -66,14 +69,22 @@ class SqlDueWork:
             db.execute(CLOCK.insert().values(row))
 
     def clock_mark(self) -> ClockMark | None:
+        """Return the recorded time; None before the first record."""
         with reading_once(self.engine) as db:
             return _clock_mark(db)
 
     def keeps_bytes(self) -> bool:
+        """Return whether the disk has room for bytes of uploads; otherwise none are kept."""
         return self.has_disk()
 
     def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
-        """Store the upload if there is room; concurrent calls may exceed it by one upload each."""
+        """Keep an upload's bytes until its deferred scan.
+
+        At most ``most`` uploads are kept, and their bytes together are limited. Returns False if
+        there is no room, or no scan of this upload is due.
+
+        Concurrent calls may exceed the limits by one upload each.
+        """
         if not self.has_disk():
             return False
         size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
@@ -91,7 +102,10 @@ class SqlDueWork:
             return db.execute(is_it.values(kept)).rowcount > 0
 
     def take_slow_look(self, lease: timedelta) -> DeferredScan | None:
-        """Lease the oldest; read first, since usually there is none."""
+        """Lease the oldest upload whose deferred scan nobody has taken, or return None.
+
+        It reads first, since usually there is none.
+        """
         now = self.clock.now()
         is_over = UPLOAD.c.slow_look_at <= stored_time(now)
         has_nobody = sa.or_(is_over, _taken_ahead(UPLOAD.c.slow_look_at, now, lease))
@@ -118,13 +132,19 @@ class SqlDueWork:
                 return DeferredScan(row.case_number, data)
 
     def slow_look_made(self, case: str) -> None:
-        """Delete the bytes stored for the scan."""
+        """Delete an upload's bytes after a scan without matches, unless it waits for review."""
         with adding(self.engine) as db:
             is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _KEPT)
             db.execute(is_it.values(_CLEARED))
 
     def skip_slow_looks(self, before: datetime) -> int:
-        """Skip in one statement; read first, since usually there is nothing to write."""
+        """Give up deferred scans that cannot be made; return how many.
+
+        These are scans of uploads before that time whose bytes never arrived, scans that were taken
+        three times and never ended, and scans that waited for a day.
+
+        One statement skips them all, after a read, since usually there is nothing to write.
+        """
         late = sa.and_(_DUE, UPLOAD.c.at < stored_time(before))
         deadly = UPLOAD.c.slow_looks_taken >= TAKES_MAX
         over = sa.and_(_KEPT, deadly, UPLOAD.c.slow_look_at <= stored_time(self.clock.now()))
@@ -139,7 +159,15 @@ class SqlDueWork:
             return db.execute(gone.values(_MARK_SKIPPED)).rowcount
 
     def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
-        """Take the newest first, then those that were leased by a clock that was ahead."""
+        """Lease claims whose look-back is due, until that time.
+
+        The newest come first, so that a person need not wait for an imported list of a million.
+
+        Returns:
+            By claim, the number of its newest change.
+
+        Those that were leased by a clock that was ahead come last.
+        """
         now = self.clock.now()
         at = CLAIM.c.look_back_at
         ranges = (at <= stored_time(now), _taken_ahead(at, now, until - now))
@@ -161,7 +189,10 @@ class SqlDueWork:
             return {ClaimId(row.id): row.changed for row in rows}
 
     def look_back_again(self, bank: BankName) -> int:
-        """Use several transactions, so that uploads do not wait for a bank of a million claims."""
+        """Make a look-back due for every matching claim of this bank; return how many.
+
+        It uses several transactions, so that uploads do not wait for a bank of a million claims.
+        """
         mine = sa.select(CLAIM.c.id).where(CLAIM.c.bank == bank, CLAIM.c.state.in_(MATCHING))
         mine = mine.order_by(CLAIM.c.id).limit(_AT_ONCE)
         count, after = 0, ""
@@ -174,7 +205,13 @@ class SqlDueWork:
             count, after = count + len(claims), claims[-1]
 
     def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
-        """Mark as done, unless a claim became due again since, which its earlier time shows."""
+        """Record that the look-back for these claims, leased until then, is done.
+
+        A claim that changed meanwhile stays due, since the look-back did not cover its present
+        state.
+
+        A claim that became due again has an earlier time.
+        """
         same = CLAIM.c.id == sa.bindparam("of"), CLAIM.c.changed == sa.bindparam("as")
         done = CLAIM.update().where(*same, CLAIM.c.look_back_at >= stored_time(until))
         rows = [{"of": claim, "as": changed} for claim, changed in taken.items()]
@@ -183,6 +220,7 @@ class SqlDueWork:
                 db.execute(done.values(look_back_at=None), rows)
 
     def due(self) -> DueCounts:
+        """Count the work that is due; skipped scans are counted for 24 hours."""
         one = sa.select(sa.func.count()).select_from(UPLOAD)
         lately = UPLOAD.c.at >= stored_time(self.clock.now() - DAY)
         backs = sa.select(sa.func.count()).select_from(CLAIM)

@@ -35,7 +35,7 @@ from entrenous.stop.exchange_nouns import (
 from entrenous.stop.nouns import Details
 from entrenous.stop.registration import Stance
 from entrenous.stop.store.audit_events import append_event
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import reading, writing
 from entrenous.stop.store.exchange_served import (
     CHECKPOINT,
@@ -49,18 +49,20 @@ from entrenous.stop.store.exchange_served import (
 )
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import AUDIT, read_time, stored_time
-from entrenous.stop.stores import BankStore
 
 
 @dataclass(frozen=True, slots=True)
-class SqlPartnerStore:
+class PartnerStore:
     """PartnerStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
 
     def add(self, name: str, banks: Collection[BankName], *, submits: bool, key: bytes) -> None:
-        """Insert a partner. Rows are numbered from 1, the partner number of this gate itself."""
+        """Add a partner; ``key`` is its key's SHA-256. Raises PartnerKnown, BadPartnerName.
+
+        Rows are numbered from 1, the partner number of this gate itself.
+        """
         if not NAME.fullmatch(name):
             raise BadPartnerName
         values = {"name": name, "banks": sorted(banks), "submits": submits, "key_sha256": key}
@@ -72,7 +74,7 @@ class SqlPartnerStore:
             append_event(db, self.clock, ("exchange partner added", name, details))
 
     def remove(self, name: str) -> None:
-        """Delete the partner and all data that was stored for it alone."""
+        """Remove a partner and the record of what it was served; raises NoSuchExchangePartner."""
         with writing(self.engine) as db:
             number = db.execute(sa.select(PARTNER.c.number).where(PARTNER.c.name == name)).scalar()
             if number is None:
@@ -85,15 +87,18 @@ class SqlPartnerStore:
         overwrite(self.engine)
 
     def partners(self) -> tuple[ExchangePartner, ...]:
+        """Return all partners, by name."""
         with reading(self.engine) as db:
             return tuple(map(_partner, db.execute(sa.select(PARTNER).order_by(PARTNER.c.name))))
 
     def with_key(self, key: bytes) -> ExchangePartner | None:
+        """Return the partner whose key has this SHA-256."""
         with reading(self.engine) as db:
             row = db.execute(sa.select(PARTNER).where(PARTNER.c.key_sha256 == key)).one_or_none()
         return None if row is None else _partner(row)
 
     def asked(self, name: str, at: datetime) -> None:
+        """Record when this partner last sent a request."""
         asked = PARTNER.update().where(PARTNER.c.name == name).values(asked_at=stored_time(at))
         with writing(self.engine) as db:
             db.execute(asked)
@@ -106,6 +111,12 @@ class SqlPartnerStore:
         also: Callable[[tuple[PartnerOpinion, ...], tuple[PartnerOpinion, ...], BankStore], None]
         | None = None,
     ) -> None:
+        """Store a partner's opinions of claims, each replacing its previous one; all or none.
+
+        ``also`` applies their consequences in the same transaction: both take effect or neither.
+        It gets the opinions of these claims before and after, and the bank.
+        Raises what ``also`` raises.
+        """
         of = {"partner": partner.number - OWN_NUMBER, "at": stored_time(at)}
         mine = OPINION.c.partner == of["partner"]
         with writing(self.engine) as db:
@@ -115,9 +126,10 @@ class SqlPartnerStore:
                 rows = [{**of, "claim": claim, "stance": said[claim]} for claim in batch]
                 db.execute(OPINION.insert(), rows)
             if also is not None:
-                also(before, _opinions(db, said), SqlBankStore(db, self.clock))
+                also(before, _opinions(db, said), BankStore(db, self.clock))
 
     def said(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
+        """Return all opinions of these claims, in the order of partners' numbers."""
         with reading(self.engine) as db:
             return _opinions(db, claims)
 
@@ -142,13 +154,14 @@ _REMOVED: Final = "exchange source removed"
 
 
 @dataclass(frozen=True, slots=True)
-class SqlSourceStore:
+class SourceStore:
     """SourceStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
 
     def add(self, source: Source) -> None:
+        """Add a source; raises SourceKnown."""
         with writing(self.engine) as db:
             if db.execute(sa.select(SOURCE).where(SOURCE.c.name == source.name)).first():
                 raise SourceKnown(name=source.name)
@@ -161,6 +174,7 @@ class SqlSourceStore:
             )
 
     def remove(self, name: str) -> None:
+        """Delete a source, its checkpoint and its records; keep claims. Raises NoSuchSource."""
         source = self.source(name)
         with writing(self.engine) as db:
             generation = _generation(db, name)
@@ -171,10 +185,12 @@ class SqlSourceStore:
             append_event(db, self.clock, (_REMOVED, name, details))
 
     def sources(self) -> tuple[Source, ...]:
+        """Return all sources, by name."""
         with reading(self.engine) as db:
             return tuple(map(_source, db.execute(sa.select(SOURCE).order_by(SOURCE.c.name))))
 
     def source(self, name: str) -> Source:
+        """Return the source of that name; raises NoSuchSource."""
         with reading(self.engine) as db:
             row = db.execute(sa.select(SOURCE).where(SOURCE.c.name == name)).one_or_none()
         if row is None:
@@ -182,6 +198,7 @@ class SqlSourceStore:
         return _source(row)
 
     def checkpoint(self, name: str) -> Checkpoint:
+        """Return the source's checkpoint; a fresh one if it was never read."""
         wanted = sa.select(CHECKPOINT).where(CHECKPOINT.c.source == name)
         with reading(self.engine) as db:
             row = db.execute(wanted).one_or_none()
@@ -191,6 +208,7 @@ class SqlSourceStore:
         return Checkpoint(row.generation, row.anew, row.token, *times)
 
     def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
+        """Return the stored states of records, by the SHA-256 of their keys."""
         wanted = sa.select(RECORD).where(RECORD.c.source == name)
         with reading(self.engine) as db:
             return {
@@ -200,6 +218,7 @@ class SqlSourceStore:
             }
 
     def keep(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
+        """Store a page's records and the checkpoint after it, both or neither."""
         with writing(self.engine) as db:
             for batch in batches(known):
                 keys = [one.key_sha256 for one in batch]
@@ -209,12 +228,14 @@ class SqlSourceStore:
             db.execute(CHECKPOINT.insert().values(source=name, **_stored(checkpoint)))
 
     def unseen(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
+        """Return records with a claim that were not seen in this generation."""
         wanted = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
         with reading(self.engine) as db:
             rows = db.execute(wanted.where(RECORD.c.generation < generation))
             return tuple(map(_known, rows))
 
     def live(self, name: str) -> int:
+        """Count the source's records that have a claim."""
         wanted = sa.select(sa.func.count()).select_from(RECORD)
         with reading(self.engine) as db:
             live = wanted.where(RECORD.c.source == name, RECORD.c.claim.is_not(None))

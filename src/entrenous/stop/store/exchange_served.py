@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.exchange_nouns import OWN_NUMBER, ExchangePartner, Mark, ServedClaim
-from entrenous.stop.exchange_stores import Feed
 from entrenous.stop.registration import Change, ClaimState
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import reading, refuse_other_version, scrub, writing
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import stored_time
@@ -140,23 +140,28 @@ _READS_MAX: Final = 50  # per call; the next call continues
 
 
 @dataclass(frozen=True, slots=True)
-class SqlServedStore:
+class ServedStore:
     """ServedStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
 
     engine: sa.Engine
 
     def newest_mark(self) -> Mark | None:
+        """Return the newest mark."""
         with reading(self.engine) as db:
             row = db.execute(sa.select(MARK).order_by(MARK.c.at_s.desc()).limit(1)).one_or_none()
         return None if row is None else Mark(row.at_s, row.number)
 
     def number_before(self, at_s: int) -> int:
+        """Return the number of the last mark before that second; 0 when there is none."""
         with reading(self.engine) as db:
             wanted = sa.select(sa.func.max(MARK.c.number)).where(MARK.c.at_s < at_s)
             return db.execute(wanted).scalar() or 0
 
     def marks_over(self, after: int, upto: int) -> tuple[Mark, ...]:
-        """Return the marks above ``after``, up to the first that covers ``upto``."""
+        """Return, in order, the marks that date the changes above ``after``, up to ``upto``.
+
+        Their seconds and numbers are strictly increasing.
+        """
         top = sa.select(sa.func.min(MARK.c.number)).where(MARK.c.number >= upto).scalar_subquery()
         wanted = sa.select(MARK).where(MARK.c.number > after, MARK.c.number <= top)
         with reading(self.engine) as db:
@@ -164,7 +169,11 @@ class SqlServedStore:
             return tuple(Mark(row.at_s, row.number) for row in rows)
 
     def add_mark(self, mark: Mark, drop_before_s: int) -> None:
-        """Insert it if its time and number increase."""
+        """Add a mark, dated no earlier than the settled time.
+
+        Of marks before ``drop_before_s`` only the newest is kept. A mark that is not above the
+        newest is ignored: another process was quicker.
+        """
         with writing(self.engine) as db:
             highest = sa.select(sa.func.max(MARK.c.at_s), sa.func.max(MARK.c.number))
             at_s, number = db.execute(highest).one()
@@ -176,7 +185,10 @@ class SqlServedStore:
             db.execute(MARK.delete().where(MARK.c.at_s < old.scalar_subquery()))
 
     def settle(self, before_s: int) -> None:
-        """Move the settled second forward; never back."""
+        """From now on date no mark before that second, even by a clock that is behind.
+
+        Call it before answering a partner for the time up to that second.
+        """
         with reading(self.engine) as db:
             if _settled(db) >= before_s:
                 return
@@ -186,8 +198,12 @@ class SqlServedStore:
                 db.execute(SETTLED.insert().values(one=1, before_s=before_s))
 
     def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
-        """Replace these claims and their hashes, add the partner, and follow changes from ``seen``
-        at the latest.
+        """Record these changes, which have hashes, before they are served to that partner.
+
+        ``seen`` is the number of the newest change known when they were read; later changes are
+        followed from there.
+
+        Known claims and their hashes are replaced.
         """
         fresh = {change.claim: change for change in changes}
         if not fresh:
@@ -201,6 +217,7 @@ class SqlServedStore:
     def told_of(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
     ) -> Mapping[ClaimId, ServedClaim]:
+        """Return those of the claims that are recorded as served to this partner."""
         wanted = _served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
         told = wanted.where(SERVED_TO.c.partner == partner.number - OWN_NUMBER)
         found = dict[ClaimId, ServedClaim]()
@@ -213,7 +230,10 @@ class SqlServedStore:
     def on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
     ) -> tuple[tuple[bytes, ServedClaim], ...]:
-        """Return them by hash, and for one hash in the order of claims' ids."""
+        """Return claims of these banks on these hashes that were served to any partner.
+
+        They come by hash, and for one hash in the order of claims' ids.
+        """
         wanted = _served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
         with reading(self.engine) as db:
             return tuple(
@@ -222,8 +242,11 @@ class SqlServedStore:
                 for row in db.execute(wanted.where(SERVED_HASH.c.bits.in_(batch)))
             )
 
-    def follow(self, feed: Feed, upto: int) -> None:
-        """Apply changes since the last call."""
+    def follow(self, feed: BankStore, upto: int) -> None:
+        """Update served claims to their state at that change.
+
+        Tombstones that no partner still has to read are deleted and overwritten.
+        """
         with reading(self.engine) as db:
             after, any_served = _followed(db), _any_served(db)
         for _ in range(_READS_MAX if any_served else 0):
@@ -233,9 +256,11 @@ class SqlServedStore:
             after = news[-1].number
 
     def has_read(self, partner: ExchangePartner, upto: int) -> None:
-        """Record that the partner need not be told any more.
+        """Record that a partner has read all changes up to this number.
 
-        Read first, since usually nothing is written.
+        Tombstones up to there need not be kept for it.
+
+        It reads first, since usually there is nothing to write.
         """
         ended = sa.select(SERVED.c.claim).where(SERVED.c.ended_number <= upto)
         mine = SERVED_TO.c.partner == partner.number - OWN_NUMBER
@@ -249,6 +274,7 @@ class SqlServedStore:
         overwrite(self.engine)
 
     def forget_tombstones(self, before: datetime) -> int:
+        """Delete claims withdrawn before then, read by partners or not; return how many."""
         ended = SERVED.c.ended_number.is_not(None)  # so that the query uses the index
         old = sa.select(SERVED.c.claim).where(ended, SERVED.c.ended_at < stored_time(before))
         with reading(self.engine) as db:

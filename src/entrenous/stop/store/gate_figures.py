@@ -12,9 +12,7 @@ from entrenous.base.identifiers import BankName
 from entrenous.stop.index.maintenance import LazyIndex
 from entrenous.stop.nouns import GateFigures, IndexSize, ShadowCell, even_distance
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.engine import reading
-from entrenous.stop.store.review_queue import SqlReviewQueue
 from entrenous.stop.store.schema import (
     AUDIT,
     AUDIT_HEAD,
@@ -136,20 +134,16 @@ def _cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[Shado
 
 def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
     """Count the figures of a platform; raises BankUnreachable."""
-    engine = platform.bank.engine if isinstance(platform.bank, SqlBankStore) else None
-    if not isinstance(engine, sa.Engine):
-        raise TypeError("figures are counted in a database")
     due = platform.reviews.due()
     now, shadow = platform.clock.now(), platform.limits.shadow
-    return count_figures(engine, now, due, with_shadow=with_shadow, all_in_shadow=shadow)
+    return count_figures(
+        platform.reviews.engine, now, due, with_shadow=with_shadow, all_in_shadow=shadow
+    )
 
 
 def undecryptable_uploads(platform: Platform) -> int:
     """Count its waiting uploads whose key is missing (see :func:`count_undecryptable`)."""
-    reviews = platform.reviews
-    if not isinstance(reviews, SqlReviewQueue) or not isinstance(reviews.engine, sa.Engine):
-        raise TypeError("keys are asked for in a database")
-    return count_undecryptable(reviews.engine, reviews.held)
+    return count_undecryptable(platform.reviews.engine, platform.reviews.held)
 
 
 def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:

@@ -15,16 +15,16 @@ from entrenous.base.errors import NotUnderstood
 from entrenous.base.files import add_private, folder_errors
 from entrenous.base.limits import GATE_SIDE_PX, TOKEN_BYTES
 from entrenous.base.secret import Secret
-from entrenous.fingerprint.embedding import FollowingEmbeddings, OnnxEmbedder
-from entrenous.fingerprint.nouns import LacksEmbedding, Likeness
+from entrenous.fingerprint.embedding import OnnxEmbedder
+from entrenous.fingerprint.nouns import LacksEmbedding
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound_untrusted
 from entrenous.serving.host_checks import free_bytes
 from entrenous.stop.banks import prepare_banks
 from entrenous.stop.exchange_fetch import Removed, remove_source_from_bank
+from entrenous.stop.exchange_nouns import Exchange
 from entrenous.stop.exchange_serving import PartnerOpinions, PartnerSubmissions
-from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.gate_settings import (
     FILE,
     GateFront,
@@ -33,18 +33,18 @@ from entrenous.stop.gate_settings import (
     gate_settings,
 )
 from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
+from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import BadKeptToken, LacksPsycopg, NoGateHere
-from entrenous.stop.platform import IndexStore, Platform
+from entrenous.stop.platform import IndexStore, Likeness, Platform
 from entrenous.stop.review import run_alert_program
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from entrenous.stop.store.exchange_partners import SqlPartnerStore, SqlSourceStore, source_lock
-from entrenous.stop.store.exchange_served import SqlServedStore, prepare_tables
-from entrenous.stop.store.registration_changes import SqlListingStore
-from entrenous.stop.store.review_queue import SqlReviewQueue
+from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore, source_lock
+from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
+from entrenous.stop.store.registration_changes import ListingStore
+from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher, open_upload_keys, upload_keys
-from entrenous.stop.stores import BankStore, ListingStore
 from entrenous.wire.encodings import from_base64url, to_base64url
 
 
@@ -56,15 +56,15 @@ def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
     """
     engine = engine_of(platform)
     prepare_tables(engine)
-    partners = SqlPartnerStore(engine, platform.clock)
+    partners = PartnerStore(engine, platform.clock)
     return Exchange(
         name,
         platform.clock,
         platform.dice,
         platform.bank,
         partners,
-        SqlServedStore(engine),
-        SqlSourceStore(engine, platform.clock),
+        ServedStore(engine),
+        SourceStore(engine, platform.clock),
         PartnerOpinions(platform.clock, partners),
         PartnerSubmissions(platform),
     )
@@ -83,13 +83,13 @@ def remove_source(
 
 def listings_of(platform: Platform) -> ListingStore:
     """Return the platform's own listings, in the same database as its banks."""
-    return SqlListingStore(engine_of(platform), platform.clock)
+    return ListingStore(engine_of(platform), platform.clock)
 
 
 def engine_of(platform: Platform) -> sa.Engine:
-    engine = platform.bank.engine if isinstance(platform.bank, SqlBankStore) else None
+    engine = platform.bank.engine
     if not isinstance(engine, sa.Engine):
-        raise TypeError("exchanges are kept beside the banks, in a database")
+        raise TypeError("a platform's bank must not be within a transaction")
     return engine
 
 
@@ -157,7 +157,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
     with ExitStack() as opened:
         engine = _platform_engine(folder, settings.database)
         opened.callback(engine.dispose)
-        bank = SqlBankStore(engine, SystemClock())
+        bank = BankStore(engine, SystemClock())
         prepare_banks(bank)
         index = opened.enter_context(
             closing(LazyIndex(partial(_index, folder, bank, settings.index_shards)))
@@ -256,7 +256,7 @@ def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
         dice=SystemRandomSource(),
         bank=bank,
         index=index,
-        reviews=SqlReviewQueue(engine, clock, held=held, has_disk=has_disk),
+        reviews=ReviewQueue(engine, clock, held=held, has_disk=has_disk),
         read_picture=partial(jails.read, at_least_px=GATE_SIDE_PX),
         read_luma=lambda data, side_px: jails.read(data, at_least_px=side_px, luma=True),
         read_clip=partial(decode_clip_untrusted, limits=_CLIP),
@@ -271,6 +271,6 @@ def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
 def _likeness(bank: BankStore) -> Likeness | None:
     """Return the network for embeddings; None without the extra `embedding`."""
     try:
-        return Likeness(OnnxEmbedder(), FollowingEmbeddings(bank))
+        return Likeness(OnnxEmbedder(), RegisteredEmbeddings(bank))
     except LacksEmbedding:
         return None

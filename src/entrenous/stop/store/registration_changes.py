@@ -208,13 +208,14 @@ def _look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]) -> None
 
 
 @dataclass(frozen=True, slots=True)
-class SqlListingStore:
+class ListingStore:
     """ListingStore in the tables of ``engine`` (see :func:`open_engine`)."""
 
     engine: sa.Engine
     clock: Clock
 
     def keep(self, claims: Collection[ClaimId], listing: Listing) -> None:
+        """Set the listing of these claims; skip those that are withdrawn or missing."""
         at = None if listing.on_at is None else stored_time(listing.on_at)
         values = {"content_id": listing.content_id, "on_at": at}
         with writing(self.engine) as db:
@@ -228,6 +229,7 @@ class SqlListingStore:
                     )
 
     def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Listing]:
+        """Return the listings of those claims that have one."""
         with reading(self.engine) as db:
             return {
                 ClaimId(row.claim): Listing(row.content_id, _time(row.on_at))
@@ -236,12 +238,14 @@ class SqlListingStore:
             }
 
     def due(self, at: datetime) -> tuple[ClaimId, ...]:
+        """Return claims whose ``on_at`` is not after ``at``."""
         wanted = sa.select(LISTING.c.claim).where(LISTING.c.on_at <= stored_time(at))
         with reading(self.engine) as db:
             rows = db.execute(wanted.order_by(LISTING.c.on_at, LISTING.c.claim))
             return tuple(ClaimId(claim) for claim in rows.scalars())
 
     def annotate(self, claims: Collection[ClaimId], note: str) -> None:
+        """Replace the reason of these claims and log each; skip withdrawn or missing ones."""
         with writing(self.engine) as db:
             for batch in batches(claims):
                 live = sa.select(CLAIM.c.id).where(CLAIM.c.id.in_(batch), _LIVE)

@@ -20,8 +20,8 @@ from entrenous.stop.store.audit_events import (
     reviewer_event,
     unkept_event,
 )
-from entrenous.stop.store.bank_store import SqlBankStore
-from entrenous.stop.store.due_work import SqlDueWork
+from entrenous.stop.store.bank_store import BankStore
+from entrenous.stop.store.due_work import DueWork
 from entrenous.stop.store.engine import (
     adding,
     insert_on_conflict,
@@ -45,7 +45,6 @@ from entrenous.stop.store.schema import (
     read_time,
     stored_time,
 )
-from entrenous.stop.stores import BankStore
 from entrenous.stop.upload_record import (
     LISTED_FOR,
     OPERATOR,
@@ -74,10 +73,14 @@ _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 
 
 @dataclass(frozen=True, slots=True)
-class SqlReviewDesk(SqlDueWork):
+class ReviewDesk(DueWork):
     """ReviewDesk in the tables of ``engine``."""
 
     def add_reviewer(self, name: str, token_sha256: bytes) -> None:
+        """Add a reviewer, with the hash of their token.
+
+        Raises BadReviewerName, ReviewerKnown.
+        """
         if not is_reviewer_name(name):
             raise BadReviewerName
         values = {"name": name, "token_sha256": token_sha256}
@@ -90,7 +93,10 @@ class SqlReviewDesk(SqlDueWork):
             append_event(db, self.clock, reviewer_event("added", name))
 
     def remove_reviewer(self, name: str) -> None:
-        """Delete the reviewer, and take back their first confirmations."""
+        """Remove a reviewer and their first confirmations of undecided cases.
+
+        Raises NoSuchReviewer.
+        """
         theirs = UPLOAD.update().where(WAITS, UPLOAD.c.first_confirmer == name)
         with writing(self.engine) as db:
             if db.execute(REVIEWER.delete().where(REVIEWER.c.name == name)).rowcount == 0:
@@ -99,17 +105,25 @@ class SqlReviewDesk(SqlDueWork):
             append_event(db, self.clock, reviewer_event("removed", name))
 
     def reviewers(self) -> tuple[Reviewer, ...]:
+        """Return all reviewers, by name."""
         with reading(self.engine) as db:
             rows = db.execute(sa.select(REVIEWER).order_by(REVIEWER.c.name))
             return tuple(Reviewer(row.name, read_time(row.added_at)) for row in rows)
 
     def reviewer_with(self, token_sha256: bytes) -> Reviewer | None:
+        """Return the reviewer whose token has this hash, or None."""
         wanted = sa.select(REVIEWER).where(REVIEWER.c.token_sha256 == token_sha256)
         with reading_once(self.engine) as db:
             row = db.execute(wanted).one_or_none()
         return None if row is None else Reviewer(row.name, read_time(row.added_at))
 
     def confirm_first(self, case: str, by: str) -> bool:
+        """Record the first of two confirmations of a waiting upload.
+
+        Returns False if another person has confirmed it already: the case may then be closed.
+
+        Raises NoSuchReview, AlreadyDecided; SecondPersonNeeded if ``by`` confirmed it already.
+        """
         with writing(self.engine) as db:
             review = uploads.get_review(db, case)
             if review.state is not ReviewState.WAITING:
@@ -123,7 +137,13 @@ class SqlReviewDesk(SqlDueWork):
             return True
 
     def take_pages(self, before: datetime, most: int) -> tuple[Alert, ...]:
-        """Read first, since usually there is nothing to write."""
+        """Return the alerts to send now, each kind at most once an hour across all callers.
+
+        They are about items that have waited since ``before``, and about waiting floods of more
+        than ``most`` uploads that no alert has reported.
+
+        It reads first, since usually there is nothing to write.
+        """
         with reading(self.engine) as db:
             pages = [
                 page for page in (_flood_alert(db, most), _waiting_alert(db, before)) if page.count
@@ -131,6 +151,7 @@ class SqlReviewDesk(SqlDueWork):
         return tuple(page for page in pages if self._may_send(page.kind))
 
     def paged(self, page: Alert) -> None:
+        """Record that this alert was sent."""
         told = PAGE.update().where(PAGE.c.kind == page.kind)
         with adding(self.engine) as db:
             db.execute(told.values(untold=PAGE.c.untold - page.told))
@@ -175,7 +196,7 @@ _INSERT: Final = PreparedInsert(UPLOAD, [*uploads.INSERTED_COLUMNS, "untrusted_u
 
 
 @dataclass(frozen=True, slots=True)
-class SqlReviewQueue(SqlReviewDesk):
+class ReviewQueue(ReviewDesk):
     """ReviewQueue in the tables of ``engine`` (see :func:`open_engine`)."""
 
     unread_bytes_max: int = UNREAD_BYTES_MAX
@@ -185,8 +206,12 @@ class SqlReviewQueue(SqlReviewDesk):
         object.__setattr__(self, "_batch", BatchInserter(self._insert))
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
-        """Insert the upload; in SQLite, which has one writer at a time, together with those of
-        waiting threads. A clip and its fingerprint are inserted in one transaction.
+        """Store a judged upload in one row, whatever the decision; durable on return.
+
+        The bytes of a held upload are stored with it, or later by :meth:`keep`.
+
+        In SQLite, which has one writer at a time, it is inserted together with those of waiting
+        threads. A clip and its fingerprint are inserted in one transaction.
         """
         kept = self._kept(review.case, untrusted_upload)
         row = uploads.review_row(review) | {"untrusted_upload": kept}
@@ -204,7 +229,13 @@ class SqlReviewQueue(SqlReviewDesk):
             _INSERT.run(db, rows)
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
-        """Join a flood first, in the same transaction, so that it gets only one lead."""
+        """Keep a waiting upload's bytes for the reviewer; do nothing if it does not wait.
+
+        When more than ``held_per_hash`` uploads within an hour wait for the same registered hash,
+        they become one item, and the bytes of some are kept (docs/spec/gate.md section 5, 5.1).
+
+        It joins a flood first, in the same transaction, so that the flood gets only one lead.
+        """
         kept = self._kept(case, untrusted_upload)  # encrypt before blocking others
         with writing(self.engine) as db:
             review = uploads.get_review(db, case)
@@ -220,7 +251,11 @@ class SqlReviewQueue(SqlReviewDesk):
                 append_event(db, self.clock, unkept_event(case, size))
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
-        """Return the oldest item in the queue after the case ``after``."""
+        """Return the first waiting upload by arrival after that case, or None.
+
+        If there is no such case, start with the first upload. Of uploads that wait as one item, the
+        first counts. Cases whose first confirmation is by ``but_confirmed_by`` are skipped.
+        """
         wanted = sa.select(UPLOAD.c.case_number).where(*SINGLE)
         if but_confirmed_by:
             wanted = wanted.where(UPLOAD.c.first_confirmer.is_distinct_from(but_confirmed_by))
@@ -231,10 +266,15 @@ class SqlReviewQueue(SqlReviewDesk):
             return None if case is None else uploads.review_with_count(db, case)
 
     def review(self, case: str) -> Review:
+        """Return the upload of that case, even if it was decided; raises NoSuchReview."""
         with reading(self.engine) as db:
             return uploads.review_with_count(db, case)
 
     def upload(self, case: str) -> bytes:
+        """Return the bytes of a held upload (untrusted).
+
+        Raises NoSuchReview; UploadNotKept once it was decided, or if no bytes were kept.
+        """
         wanted = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
         wanted = wanted.where(WAITS)
         with reading(self.engine) as db:
@@ -253,7 +293,17 @@ class SqlReviewQueue(SqlReviewDesk):
         *,
         keeps: bool = False,
     ) -> Review:
-        """Decide and delete in one transaction, so that two reviewers cannot both decide."""
+        """Decide a waiting upload once and delete its bytes; return the review as it was before.
+
+        Similar enough uploads of the same item are decided too, and named; the others stay one
+        item. ``also`` applies the decision to the bank in the same transaction: both take effect or
+        neither. The log says who decided (``by``). With ``keeps``, the data of a released upload
+        that a look-back needs stays until :meth:`forget_accepted`; otherwise it is deleted.
+
+        Raises NoSuchReview, AlreadyDecided, and what ``also`` raises.
+
+        It decides and deletes in one transaction, so that two reviewers cannot both decide.
+        """
         with writing(self.engine) as db:
             review = uploads.review_with_count(db, case)
             if review.state is not ReviewState.WAITING:
@@ -265,29 +315,48 @@ class SqlReviewQueue(SqlReviewDesk):
             uploads.forget_decided(db, (case, *review.also), state, until, keeps=keeps)
             uploads.choose_new_lead(db, case)
             append_event(db, self.clock, review_event(review, state, by))
-            also(review, SqlBankStore(db, self.clock))
+            also(review, BankStore(db, self.clock))
         scrub(self.engine)
         return review
 
     def waiting(self) -> int:
+        """Count the waiting items."""
         wanted = sa.select(sa.func.count()).select_from(UPLOAD).where(*SINGLE)
         with reading(self.engine) as db:
             return db.execute(wanted).scalar_one()
 
     def kept_pictures(self, after: int, limit: int) -> tuple[KeptPicture, ...]:
+        """Return, by number, waiting and accepted uploads whose hash is kept.
+
+        Those that a person released are among them.
+        """
         with reading(self.engine) as db:
             return uploads.kept_pictures(db, after, limit)
 
     def kept_clips(self, after: int, limit: int) -> tuple[KeptClip, ...]:
+        """Return, by number, once accepted clips whose frame hashes are kept.
+
+        Those that wait now, or were decided since, are among them.
+        """
         with reading(self.engine) as db:
             return uploads.kept_clips(db, after, limit)
 
     def kept_sounds(self, after: int, limit: int) -> tuple[KeptSound, ...]:
+        """Return, by number, once accepted clips and sounds whose sound fingerprint is kept."""
         with reading(self.engine) as db:
             return uploads.kept_sounds(db, after, limit)
 
     def hold_late(self, find: LateMatch, held_per_hash: int) -> bool:
-        """Quarantine an accepted upload, or add matches to one that waits already."""
+        """Put an accepted or released upload into the review queue retroactively.
+
+        For an upload that waits already, the new claims are added, so that it still waits if the
+        first claim is withdrawn. Many uploads of one registered hash become one item. After a
+        deferred scan the upload's bytes stay for the reviewer, under the limits of :meth:`keep`.
+
+        Returns:
+            False if the upload waits already, is no longer stored, or none of these claims matches
+            any more.
+        """
         with writing(self.engine) as db:
             matching = matching_claims(db, [one.claim for one in find.matches])
             left = [one for one in find.matches if one.claim in matching]
@@ -303,10 +372,18 @@ class SqlReviewQueue(SqlReviewDesk):
             return True
 
     def published(self, after: str, limit: int) -> tuple[Review, ...]:
+        """Return published uploads that wait for review, or that have to be removed.
+
+        They are ordered by arrival after that case, or from the first if there is no such case.
+        """
         with reading(self.engine) as db:
             return uploads.published(db, after, limit)
 
     def forget_accepted(self, before: datetime) -> int:
+        """Delete the hashes, frames, sounds and references of uploads accepted before then.
+
+        Uploads that a person released are among them. Returns how many.
+        """
         old = UPLOAD.update().where(UPLOAD.c.at < stored_time(before))
         old = old.values(bits=None, upload_sha256=None, reference="")
         with writing(self.engine) as db:
@@ -315,18 +392,28 @@ class SqlReviewQueue(SqlReviewDesk):
             return clips + sum(gone.rowcount for gone in pictures)
 
     def forget_removed(self, now: datetime) -> int:
+        """Delist uploads confirmed :data:`LISTED_FOR` ago and delete their references.
+
+        Returns how many.
+        """
         over = UPLOAD.update().where(TO_REMOVE, UPLOAD.c.listed_until <= stored_time(now))
         with writing(self.engine) as db:
             return db.execute(over.values(listed_until=None, reference="")).rowcount
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
+        """Return whether this is the hash of that case's secret. Reads only, in constant time."""
         wanted = sa.select(UPLOAD.c.secret_sha256).where(UPLOAD.c.case_number == case)
         with reading(self.engine) as db:
             known = db.execute(wanted).scalar()
         return known is not None and hmac.compare_digest(bytes(known), secret_sha256)
 
     def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
-        """Accept one appeal per case; encrypt before the transaction, since that blocks others."""
+        """Put a refused upload into the review queue, once; for others, only record the appeal.
+
+        Raises NoSuchReview (also for a wrong secret), AlreadyAppealed, NotThatUpload.
+
+        The bytes are encrypted before the transaction, since that blocks others.
+        """
         brought = untrusted_upload if self.has_disk() else None
         kept = self._kept(appeal.case, brought)
         with writing(self.engine) as db:

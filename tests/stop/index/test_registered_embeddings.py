@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.fingerprint.embedding import FollowingEmbeddings, quantised
+from entrenous.fingerprint.embedding import quantised
 from entrenous.fingerprint.nouns import NUMBERS, Embedding
+from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Registration
-from entrenous.stop.store.bank_store import SqlBankStore
+from entrenous.stop.store.bank_store import BankStore
 from tests.new_bank import new_bank
 from tests.stop.store.bank_stores import ONE, PEOPLE, TWO, claim
 
@@ -23,19 +24,19 @@ def near(seed: int, other: int, share: float) -> Embedding:
 
 
 @pytest.fixture
-def bank() -> SqlBankStore:
+def bank() -> BankStore:
     made = new_bank()
     made.set_bank(Bank(PEOPLE))
     return made
 
 
-def found(index: FollowingEmbeddings, *queries: Embedding, at_least: float = 0.5) -> list[str]:
+def found(index: RegisteredEmbeddings, *queries: Embedding, at_least: float = 0.5) -> list[str]:
     near_ones = index.alike(queries, [at_least] * len(queries))
     return [f"{one.query} {one.claim}" for one in near_ones]
 
 
-def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: SqlBankStore) -> None:
-    index = FollowingEmbeddings(bank)
+def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: BankStore) -> None:
+    index = RegisteredEmbeddings(bank)
     assert found(index, embedding(1)) == []
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
     bank.register(Registration(claim("b"), (ONE,), embedding=embedding(1)))
@@ -43,9 +44,9 @@ def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: SqlBankStore)
     assert found(index, embedding(1), embedding(2), embedding(3)) == ["0 a", "0 b", "1 c"]
 
 
-def test_each_query_has_its_own_bound(bank: SqlBankStore) -> None:
+def test_each_query_has_its_own_bound(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
-    index = FollowingEmbeddings(bank)
+    index = RegisteredEmbeddings(bank)
     likeness = near(1, 2, 1.5)  # a cosine of about 0.55
     assert [one.query for one in index.alike([likeness] * 3, [0.5, 0.6, -1.0])] == [0, 2]
     (one, *_) = index.alike([likeness], [0.5])
@@ -53,8 +54,8 @@ def test_each_query_has_its_own_bound(bank: SqlBankStore) -> None:
     assert one.entry == bank.entries(0)[0].number
 
 
-def test_withdrawn_embeddings_leave_memory(bank: SqlBankStore) -> None:
-    index = FollowingEmbeddings(bank)
+def test_withdrawn_embeddings_leave_memory(bank: BankStore) -> None:
+    index = RegisteredEmbeddings(bank)
     for number, name in enumerate("abc"):
         bank.register(Registration(claim(name), (ONE,), embedding=embedding(number)))
     assert len(found(index, embedding(0), at_least=-1.0)) == 3
@@ -65,7 +66,7 @@ def test_withdrawn_embeddings_leave_memory(bank: SqlBankStore) -> None:
     assert found(index, embedding(3)) == ["0 d"]
 
 
-def test_another_networks_numbers_are_not_compared(bank: SqlBankStore) -> None:
+def test_another_networks_numbers_are_not_compared(bank: BankStore) -> None:
     other = Embedding(embedding(1).numbers, "another-network")
     bank.register(Registration(claim("a"), (ONE,), embedding=other))
-    assert found(FollowingEmbeddings(bank), embedding(1)) == []
+    assert found(RegisteredEmbeddings(bank), embedding(1)) == []
