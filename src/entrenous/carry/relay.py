@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 class RowView(Protocol):
-    """A snapshot of the relay's rows (carry/relay_rows.py), or the recorder of what a rule reads."""
+    """A snapshot of the relay's rows (carry/relay_rows.py), or a recorder of what a rule reads."""
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
         """Return the row of that kind whose key fields are ``key``, or None."""

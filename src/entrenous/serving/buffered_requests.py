@@ -37,7 +37,7 @@ class BufferedRequest(NamedTuple):
 
 @runtime_checkable
 class BufferedHandler(Protocol):
-    """An application that can answer complete requests: the relay, which `serving` must not import."""
+    """An application that answers complete requests: the relay, which serving must not import."""
 
     def answer_whole(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
         """Call ``tell`` once, now or later in this thread.
