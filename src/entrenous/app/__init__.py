@@ -1,1 +1,3 @@
-"""The person's pages: everything that she does, in her browser, served on this machine alone."""
+"""The web app: everything that a person can do, as pages in their own browser, served on this
+machine only.
+"""

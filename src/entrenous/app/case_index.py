@@ -1,4 +1,6 @@
-"""Which cases there are, what is due first: read again only where a case has changed."""
+"""The cases of this device and the deadline that is due first; only changed cases are read
+again.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +19,7 @@ _SETTLED: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
 
 @dataclass(frozen=True, slots=True)
 class CaseDue:
-    """A case, and when the first time that is not settled ends or ended; None if none runs."""
+    """A case, and the end of its first unsettled deadline; None if none runs."""
 
     name: CaseName
     opened_at: datetime
@@ -26,19 +28,19 @@ class CaseDue:
 
     @property
     def order(self) -> tuple[bool, float, float]:
-        """Sort key: open ones first, then what is due first, then the newest."""
+        """Sort key: open cases first, then the earliest deadline, then the newest case."""
         due = self.due_at.timestamp() if self.due_at else float("inf")
         return not self.is_open, due, -self.opened_at.timestamp()
 
 
 @dataclass(slots=True, eq=False)
 class CaseIndex:
-    """What is due in every case of the opened vault; :meth:`forget` it when the vault is locked."""
+    """Caches the deadlines of every case in the unlocked vault; call :meth:`forget` on locking."""
 
     _known: dict[str, tuple[int, CaseDue]] = field(default_factory=dict)
 
     def by_due(self, device: Device) -> list[CaseDue]:
-        """Return all cases, what is due first."""
+        """Return all cases, the earliest deadline first."""
         now, found = device.clock.now(), dict[str, tuple[int, CaseDue]]()
         for name, record in device.vault.items(CASES):
             mark, known = hash(record), self._known.get(name)

@@ -1,4 +1,4 @@
-"""Files that a page shows or saves, from memory, in ranges as players ask for them."""
+"""Serve files from memory to a page or as downloads, in byte ranges as players request them."""
 
 import mimetypes
 import re

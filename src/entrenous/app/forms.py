@@ -1,4 +1,4 @@
-"""Forms that the browser posts, files included, in memory alone."""
+"""Forms posted by the browser, including files, kept in memory only."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class BrokenForm(Malformed):
 
 @dataclass(frozen=True, slots=True)
 class ChosenFile:
-    """A file that the person chose; ``name`` is for her alone."""
+    """A file that the person chose; its ``name`` is shown only to them."""
 
     name: str
     data: bytes
@@ -39,7 +39,7 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def read_form(request: Request) -> FormData:
-    """Return the posted form. If the page then finds the vault locked, it is kept.
+    """Return the posted form. It is kept if the page then finds the vault locked.
 
     Raises TooMuchAtOnce, BrokenForm.
     """

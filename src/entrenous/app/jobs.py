@@ -1,5 +1,5 @@
-"""Long work that pages start and show: sending, marking, tracing; and the events that tell pages
-that something changed.
+"""Long-running work that pages start and show (sending, marking, tracing), and events that tell
+pages that something changed.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Events:
                 self._loop.call_soon_threadsafe(self._wake)
 
     async def changes(self) -> AsyncIterator[None]:
-        """Yield each time something changed; several changes at once count as one."""
+        """Yield whenever something changed; several changes at once count as one."""
         self._loop = asyncio.get_running_loop()
         changed = asyncio.Event()
         self._waiting.add(changed)
@@ -54,11 +54,11 @@ class Events:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One piece of work. ``stage`` is in words; ``done`` of ``total`` steps are made, and a
-    ``total`` of 0 means that nobody can say how many there are.
+    """One piece of work. ``stage`` describes it in words; ``done`` of ``total`` steps are complete,
+    and a ``total`` of 0 means that their number is unknown.
 
-    ``page`` is the name of the page that shows the result, once it is there. Work that is
-    ``beside`` the vault goes on when that is locked, and its result is then forgotten.
+    ``page`` is the name of the page that shows the result, once there is one. Work that runs
+    ``beside`` the vault continues when the vault is locked, and its result is then deleted.
     """
 
     title: str
@@ -68,7 +68,7 @@ class Job:
     done: int = 0
     total: int = 0
     future: "Future[Any]" = field(default_factory=Future)
-    form: FormData | None = None  # what was typed to begin it, and the page of that form
+    form: FormData | None = None  # the form that began it, and the page of that form
     form_page: str = "/"
     beside: bool = False
 
@@ -126,7 +126,7 @@ class Jobs:
         return tuple(job for job in self._jobs.values() if not job.is_over)
 
     def forget(self) -> None:
-        """Forget what has ended and what is beside the vault; locking and leaving call this."""
+        """Forget finished jobs and those beside the vault; called on locking and leaving."""
         self._jobs = {
             handle: job for handle, job in self._jobs.items() if not (job.is_over or job.beside)
         }

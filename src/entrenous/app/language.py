@@ -63,7 +63,7 @@ class Language:
 def language_for(wanted: str) -> Language:
     """Return the best language for a tag or an Accept-Language header (RFC 9110, 12.5.4).
 
-    If none of them is there, it is the language of the environment.
+    If none of them matches, the language of the environment is used.
     """
     if wanted == PSEUDO:
         return _language(PSEUDO)
@@ -95,11 +95,12 @@ def _templates(language: Language) -> jinja2.Environment:
 
 
 def _read(name: str) -> str:
-    """Return a template's source, with what makes browsers forget what is typed.
+    """Return a template's source, with attributes that stop browsers from storing what is typed.
 
-    They write the fields of forms into their profile, and into what they restore after a crash,
-    unless each form forbids it. They offer to store a password with the name beside it, and keep
-    that name even if they may not, unless it is called a code for one time.
+    Browsers store form fields in their profile and for restoring after a crash, unless each form
+    forbids it. They offer to store a password together with the name in the field beside it, and
+    keep that name even if they may not store the password, unless the field is marked as a one-time
+    code.
     """
     text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
     return _STORED.sub('autocomplete="one-time-code"', text.replace("<form ", _FORM))

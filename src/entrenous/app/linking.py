@@ -1,4 +1,4 @@
-"""Linking another device of the same person, from either side, while pages show how far it is."""
+"""Link another device of the same person, from either side, while pages show the progress."""
 
 import asyncio
 import contextlib
@@ -40,14 +40,14 @@ from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
 
-_WAKE_S: Final = 5  # so long at most until a stop is noticed
+_WAKE_S: Final = 5  # the longest delay before a stop is noticed
 _LOOK_EVERY_S: Final = 1.0
 _ACT_S: Final = 2
 T = TypeVar("T")
 
 
 class Answer(StrEnum):
-    """What the person says about the short string, or that she stops."""
+    """The person's answer about the short string, or the request to stop."""
 
     SAME = "same"
     DIFFERS = "differs"
@@ -55,13 +55,13 @@ class Answer(StrEnum):
 
 
 class Linking:
-    """How far a linking is.
+    """The progress of a linking.
 
-    ``stage`` is None at first; ``string`` is there while and after both
-    devices show it; ``error`` says why it ended without a new device.
+    ``stage`` is None at first; ``string`` is set while and after both devices show it; ``error``
+    says why it ended without a new device.
 
-    ``name`` is what the new device is called, once it is on the list, and ``answered`` is whether
-    it has written since.
+    ``name`` is the new device's name once it is on the list; ``answered`` is whether it has written
+    since.
     """
 
     is_new = False
@@ -79,7 +79,7 @@ class Linking:
 
     @property
     def asks(self) -> bool:
-        """Whether the person is to say if both devices show the same."""
+        """Whether the person has to say if both devices show the same string."""
         return self.stage in {LinkState.COMPARING, LinkState.SHOWN} and not self.is_over
 
     @property
@@ -87,7 +87,7 @@ class Linking:
         return self.stage is LinkState.LINKED
 
     def answer(self, given: Answer) -> None:
-        """Take the person's answer, or stop the linking."""
+        """Accept the person's answer, or stop the linking."""
         if given is Answer.STOP:
             self._stopped = True
         self._answers.put(given)
@@ -126,7 +126,7 @@ class Linking:
 
 
 class LinkingOnOld(Linking):
-    """This device shows the code, and takes the new one into its list."""
+    """The old device's side: it shows the code and adds the new device to its list."""
 
     def start(self, sheet: RecoverySheet | None) -> None:
         threading.Thread(target=self._run, args=(sheet,), daemon=True).start()
@@ -165,11 +165,14 @@ class LinkingOnOld(Linking):
         return self._in_vault(confirm)
 
     def _await_first_letter(self, side: OldDeviceLink) -> None:
-        """The new device is on the list by now; its letter is fetched with all others."""
+        """Wait for the new device, now on the list, to write; its letter is fetched with all
+        others.
+        """
         try:
             side = self._until(LinkState.LINKED, side)
         except LinkOver as why:
-            if type(why) not in {LinkOver, LinkStoppedHere}:  # anything but time or the person
+            # neither a timeout nor the person's choice
+            if type(why) not in {LinkOver, LinkStoppedHere}:
                 raise
         self._in_vault(lambda device: close_link_mailbox(side, device))
 
@@ -190,7 +193,9 @@ class LinkingOnOld(Linking):
         return self._vault.run(work).result()
 
     def _give_up(self, side: OldDeviceLink | None) -> None:
-        """Tell the other device, unless this one is locked or the other is on the list already."""
+        """Tell the other device that linking ended, unless this one is locked or the other is
+        already on the list.
+        """
 
         def end(device: Device) -> None:
             if side is not None and not is_granted(side, device):
@@ -202,7 +207,7 @@ class LinkingOnOld(Linking):
 
 @contextlib.contextmanager
 def _until_it_answers() -> Iterator[None]:
-    """Wait a moment if a relay does not answer: it is asked again until time runs out."""
+    """Wait briefly if a relay does not answer; it is asked again until time runs out."""
     try:
         yield
     except Unreachable:
@@ -220,7 +225,7 @@ def _called(side: OldDeviceLink, device: Device) -> str:
 
 
 class LinkingHere(Linking):
-    """This device is new, and becomes one of the person's."""
+    """The new device's side: this device becomes one of the person's."""
 
     is_new = True
 

@@ -1,4 +1,6 @@
-"""Who may use the pages: whoever opens the one-time link; and what one browser has under way."""
+"""Access to the pages: the one-time link, the one browser session that it starts, and the session's
+unfinished input.
+"""
 
 import base64
 import hmac
@@ -25,7 +27,7 @@ class Login:
     _handles: dict[tuple[str, str], str] = field(default_factory=dict)
     _named: dict[tuple[str, str], str] = field(default_factory=dict)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(_TOKEN_BYTES))
-    #: What was answered about what happened, by question, before there is a case.
+    #: The answers about what happened, by question, before there is a case.
     answers: dict[str, str] = field(default_factory=dict)
     _set_aside: dict[str, str] = field(default_factory=dict)
 
@@ -43,21 +45,21 @@ class Login:
         return cookie is not None and hmac.compare_digest(cookie.encode(), self._cookie.encode())
 
     def handle(self, kind: str, name: str) -> str:
-        """Return a random stand-in for a name, so that addresses in a browser's history say
-        nothing; it means the same until the app is locked.
+        """Return a random stand-in for a name, so that addresses in the browser's history reveal
+        nothing; it is valid until the app is locked.
         """
         made = self._handles.setdefault((kind, name), secrets.token_urlsafe(9))
         self._named[kind, made] = name
         return made
 
     def named(self, kind: str, handle: str) -> str | None:
-        """Return the name behind a stand-in, or None."""
+        """Return the name that a stand-in represents, or None."""
         return self._named.get((kind, handle))
 
     def stand_in(self, kind: str, name: str) -> str:
-        """Return a stand-in for a name that means the same after the app was locked and opened.
+        """Return a stand-in for a name that is the same before and after the app was locked.
 
-        Nothing of it is kept: whoever has the names finds the one that it stands for.
+        It is not stored: the name is found by comparing the stand-ins of all names.
         """
         made = hmac.digest(self._key, f"{kind}/{name}".encode(), "sha256")
         return base64.urlsafe_b64encode(made[:9]).decode()
@@ -67,16 +69,16 @@ class Login:
         self._forms[path] = form
 
     def take_form(self, path: str) -> FormData | None:
-        """Return what was typed into the page at ``path`` before it could not be used."""
+        """Return what was typed into the page at ``path`` before it could be processed."""
         return self._forms.pop(path, None)
 
     def forget_handles(self) -> None:
-        """Forget every stand-in; what was typed stays, for it is the person's own."""
+        """Forget every stand-in, but keep the person's input."""
         self._handles.clear()
         self._named.clear()
 
     def set_answers_aside(self) -> None:
-        """Show nobody the answers until :meth:`take_answers_up`: the app is locked."""
+        """Hide the answers until :meth:`take_answers_up`, because the app is locked."""
         self._set_aside |= self.answers
         self.answers.clear()
 
@@ -85,7 +87,7 @@ class Login:
         return bool(self._set_aside)
 
     def take_answers_up(self) -> None:
-        """Go on with the answers that were set aside; newer ones count."""
+        """Restore the answers that were set aside; newer answers take precedence."""
         for question, answer in self._set_aside.items():
             self.answers.setdefault(question, answer)
         self._set_aside.clear()

@@ -1,5 +1,5 @@
-"""Fetch new messages while the vault is open: once at first, then whenever the relay says that
-something came.
+"""Fetch new messages while the vault is unlocked: once at first, then whenever the relay reports
+some.
 """
 
 import contextlib
@@ -18,14 +18,15 @@ from entrenous.device.lock_errors import OfflineDevice
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.status import answers_about, copies_due, record_answers
 
-_AGAIN_S: Final = 20.0  # after a relay that did not answer
-_ASKED_ABOUT: Final = 100  # of our newest messages; receipts tell about older ones
-_OWN_ROUNDS: Final = 6  # without news, look this seldom: what waits in the outbox leaves then
+_AGAIN_S: Final = 20.0  # wait after a relay that did not answer
+# number of newest messages whose state is queried; receipts report on older ones
+_ASKED_ABOUT: Final = 100
+_OWN_ROUNDS: Final = 6  # rounds between fetches without any report; the outbox is sent with each
 
 
 class MailWatch:
     """Keeps the inbox up to date. ``problem`` says why the last fetch failed, if it did, and
-    ``others`` why something for other people's relays could not leave.
+    ``others`` why messages for other people's relays could not be sent.
     """
 
     def __init__(self, settings: Settings, vault: VaultSession, events: Events) -> None:
@@ -36,16 +37,16 @@ class MailWatch:
         self.others: tuple[EntrenousError, ...] = ()
 
     def start(self) -> None:
-        """Begin to watch; call it when the vault was opened."""
+        """Start watching, once the vault is unlocked."""
         self._closed = threading.Event()
         threading.Thread(target=self._watch, args=(self._closed,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop to watch; a request under way ends by itself."""
+        """Stop watching; a running request ends by itself."""
         self._closed.set()
 
     def look_after(self, seconds: float) -> None:
-        """Send what waits, and fetch, after so many seconds, if the vault is open then."""
+        """After this many seconds, send what waits and fetch, if the vault is unlocked then."""
 
         def look() -> None:
             with contextlib.suppress(VaultLocked):
@@ -75,7 +76,7 @@ class MailWatch:
         self._events.publish()
 
     def _ask_about_copies(self, courier: Courier) -> None:
-        """Ask what became of our newest messages; pages can use the vault while relays answer."""
+        """Query the state of our newest messages; pages can use the vault while relays answer."""
         due = self._vault.run(partial(copies_due, _ASKED_ABOUT)).result()
         answers = tuple(answers_about(due, courier))
         self._vault.run(partial(record_answers, answers)).result()

@@ -74,7 +74,7 @@ def _folder() -> Path:
 
 
 def _refresh(folder: Path) -> None:
-    """Tell desktops that cache their menu; those without the program look by themselves."""
+    """Notify desktops that cache their menu; the others notice by themselves."""
     program = which("update-desktop-database")
     if program is not None and (folder / _ENTRY.parent).is_dir():
         subprocess.run([program, "-q", folder / _ENTRY.parent], check=False)  # noqa: S603

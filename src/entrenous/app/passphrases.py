@@ -1,4 +1,4 @@
-"""Passphrases that a person types or chooses: how strong one is, and a suggestion of five words."""
+"""Passphrases that a person types or chooses: their strength, and a suggestion of five words."""
 
 import secrets
 import unicodedata

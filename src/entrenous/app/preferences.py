@@ -1,4 +1,6 @@
-"""What a person chose for the pages; nothing secret, so it is read before the vault is opened."""
+"""The person's preferences for the pages. None is secret, so they are read before the vault is
+unlocked.
+"""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path

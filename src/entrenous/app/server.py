@@ -1,4 +1,4 @@
-"""Put the pages together, and serve them to this user's browser."""
+"""Assemble the pages, and serve them to this user's browser."""
 
 import os
 import socket
@@ -125,10 +125,10 @@ def _state(chosen: Settings, login: Login, events: Events) -> AppState:
         jobs.forget()
         events.publish()
 
-    # The answers are hidden at once; the rest when no work under way can add to it any more.
+    # The answers are hidden at once; the rest is cleared when no running work can add to it.
     vault.on_open, vault.on_lock, vault.on_close = opened, login.set_answers_aside, closed
     preferences = read_preferences(chosen.home)
-    archives.forget_archive(chosen.home / archives.ARCHIVE_FILE)  # of a process that was killed
+    archives.forget_archive(chosen.home / archives.ARCHIVE_FILE)  # left by a killed process
     state = AppState(
         chosen, vault, login, events, jobs, mail, preferences, slots=slots, cases=index
     )
@@ -136,7 +136,7 @@ def _state(chosen: Settings, login: Login, events: Events) -> AppState:
 
 
 def _warnings(vault: VaultSession, device: Device) -> tuple[str, ...]:
-    """Return what to say about wrong passphrases that were tried since the last opening."""
+    """Return warnings about wrong passphrases that were tried since the last unlock."""
     if vault.unlocked is None:
         return ()
     said = take_warning_of_tries(vault.unlocked, own_name(device))
@@ -144,7 +144,7 @@ def _warnings(vault: VaultSession, device: Device) -> tuple[str, ...]:
 
 
 class _OnlyThisBrowser:
-    """Lets in whoever opened the one-time link, and everybody to that link itself."""
+    """Admits only the browser that opened the one-time link; anybody may open the link itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -163,7 +163,7 @@ class _OnlyThisBrowser:
         except HTTPException:
             raise
         except Exception as bug:
-            if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would show what is private
+            if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would contain private data
                 raise
             words = translated(_FAULT).format(kind=type(bug).__name__)
             await show_error(request, words, 500, posted(request))(scope, receive, send)

@@ -1,4 +1,6 @@
-"""Pictures and sounds in the size of their place on a page, in memory until the app is locked."""
+"""Pictures and sounds at the size of their place on a page, cached in memory until the app is
+locked.
+"""
 
 import asyncio
 import threading
@@ -28,9 +30,9 @@ class Shown:
 
 
 class Slots:
-    """Files made for pages; when there are too many bytes, those not used for longest go.
+    """A cache of files for pages; when it is full, the least recently used are dropped.
 
-    ``kinds`` are the kinds of the files of messages that pages showed.
+    ``kinds`` are the kinds of files in messages that pages showed.
     """
 
     def __init__(self) -> None:
@@ -40,7 +42,7 @@ class Slots:
         self._lock = threading.Lock()
 
     async def get(self, key: Key, make: Callable[[], Shown]) -> Shown:
-        """Return the file under this key; ``make`` is called in a thread if it is not here."""
+        """Return the file for this key; if it is not cached, ``make`` is called in a thread."""
         found = self.find(key)
         if found is not None:
             return found
@@ -69,7 +71,7 @@ class Slots:
                 del self._kept[key]
 
     def forget(self) -> None:
-        """Forget every file, and end the processes that decode; locking calls this."""
+        """Forget every file, and end the decoder processes; locking calls this."""
         with self._lock:
             self.kinds.clear()
             self._kept.clear()
@@ -78,16 +80,16 @@ class Slots:
             pool.close()
 
     def picture(self, untrusted_data: bytes, side_px: int) -> Shown:
-        """Decode a picture in the sandbox, and make it small; raises what reading it raises."""
+        """Decode a picture in the sandbox and reduce it; raises the errors of reading it."""
         from entrenous.media.previews import small_jpeg  # noqa: PLC0415 - loads NumPy
 
         picture = self._decoder().read(untrusted_data, at_least_px=side_px)
         return Shown(small_jpeg(picture, side_px), "image/jpeg")
 
     def preview(self, untrusted_data: bytes, side_px: int) -> Shown:
-        """Return a picture, the first frame of a clip, or a sound to listen to.
+        """Return a picture, the first frame of a clip, or a playable sound.
 
-        Raises what reading it raises.
+        Raises the errors of reading it.
         """
         medium = medium_of(untrusted_data)
         if medium is MediaKind.PICTURE:
@@ -100,7 +102,7 @@ class Slots:
         return _sound(untrusted_data)
 
     def decode(self, untrusted_data: bytes) -> Picture:
-        """Decode a picture in the sandbox, in full size; raises what reading it raises."""
+        """Decode a picture in the sandbox at full size; raises the errors of reading it."""
         return self._decoder().read(untrusted_data)
 
     def _decoder(self) -> DecoderPool:

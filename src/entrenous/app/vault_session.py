@@ -1,7 +1,7 @@
-"""The opened vault: one thread owns the device, and pages give that thread their work.
+"""The unlocked vault: one thread owns the device, and pages submit their work to it.
 
-SQLCipher's connection belongs to the thread that opened it. It also makes what pages do follow one
-another, as commands do.
+SQLCipher's connection belongs to the thread that opened it. The one thread also runs the pages'
+work in sequence, like commands.
 """
 
 import contextlib
@@ -61,7 +61,8 @@ class VaultSession:
         self._touched_at = 0.0
         self._ends: list[Callable[[], None]] = []
         self._guard = threading.Lock()
-        self._locks = 0  # how often it was locked: an opening under way then does not open it
+        # number of locks so far: an unlock that was under way meanwhile does not open the vault
+        self._locks = 0
 
     @property
     def is_open(self) -> bool:
@@ -98,7 +99,7 @@ class VaultSession:
         return future
 
     def touch(self) -> None:
-        """Begin the idle time anew."""
+        """Restart the idle timer."""
         self._touched_at = time.monotonic()
 
     def stop_if_locked(self) -> None:
@@ -107,11 +108,11 @@ class VaultSession:
             raise StoppedByLock
 
     def call_at_lock(self, end: Callable[[], None]) -> None:
-        """Have ``end`` called when the vault is locked: it makes work that waits let go of it."""
+        """Have ``end`` called when the vault is locked, so that waiting work releases it."""
         self._ends.append(end)
 
     def lock(self, *, wait: bool = False) -> None:
-        """Accept no more work, and close the vault as soon as the work under way lets go of it."""
+        """Accept no more work, and close the vault as soon as running work releases it."""
         with self._guard:
             was_open, self._work = self._work is not None, None
             self._locks += 1
@@ -162,7 +163,7 @@ class VaultSession:
     def _begin(
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", locks: int
     ) -> None:
-        """Accept work; raises VaultLocked if it was locked while it was being opened."""
+        """Accept work; raises VaultLocked if it was locked while it was being unlocked."""
         with self._guard:
             if self._locks != locks:
                 raise VaultLocked

@@ -50,7 +50,7 @@ class AppState:
     mail: MailWatch
     preferences: Preferences
     wanted: str = "/"  # the page to show after unlocking
-    linking: Linking | None = None  # of another device, on either side
+    linking: Linking | None = None  # of another device, from either side
     warnings: list[str] = field(default_factory=list)  # what the person has yet to read
     shown: str = "/"  # the page that was shown last
     pages: tuple[Route, ...] = ()
@@ -62,7 +62,7 @@ class AppState:
         return has_vault(self.settings.home)
 
     def use(self, settings: Settings) -> None:
-        """Use other settings from the next opening of the vault."""
+        """Apply other settings from the next unlock on."""
         self.settings = settings
         self.vault.settings = settings
         self.mail.settings = settings
@@ -78,7 +78,8 @@ def state_of(request: Request) -> AppState:
 async def in_vault(request: Request, work: Callable[[Device], T]) -> T:
     """Call ``work`` with the device in the vault's thread; raises VaultLocked and its errors."""
     state = state_of(request)
-    if "x-live" not in request.headers:  # the page itself looks for news, not the person
+    # the page checks for news by itself, so this is no activity of the person
+    if "x-live" not in request.headers:
         state.vault.touch()
     return await asyncio.wrap_future(state.vault.run(work))
 
@@ -86,7 +87,7 @@ async def in_vault(request: Request, work: Callable[[Device], T]) -> T:
 def start_job(
     request: Request, title: str, work: Callable[[Device, Report], object], page: str
 ) -> Response:
-    """Begin long work, and show how far it is; ``page`` is the route that shows its result.
+    """Start long work, and show its progress; ``page`` is the route that shows its result.
 
     Raises VaultLocked.
     """
@@ -94,7 +95,7 @@ def start_job(
 
 
 def start_beside(request: Request, title: str, work: Callable[[], object], page: str) -> Response:
-    """Begin long work that needs no vault, otherwise like :func:`start_job`."""
+    """Start long work that needs no vault, otherwise like :func:`start_job`."""
     return _progress_of(state_of(request).jobs.start_beside(title, work, page), request)
 
 
@@ -112,7 +113,7 @@ def result_of(request: Request, kind: type[T]) -> T:
 
 
 def kept_form(request: Request) -> FormData:
-    """Return what was typed into this page before the vault locked, or an empty form."""
+    """Return the input of this page from before the vault locked, or an empty form."""
     return state_of(request).login.take_form(request.url.path) or FormData()
 
 
@@ -122,7 +123,9 @@ def go_to(request: Request, name: str, **parts: object) -> Response:
 
 
 def language_of(request: Request) -> Language:
-    """Return the language that the person chose here or for every command, else her browser's."""
+    """Return the language that the person chose here or for every command, otherwise the
+    browser's.
+    """
     chosen = state_of(request).preferences.language or os.environ.get("ENTRENOUS_LANGUAGE")
     return language_for(chosen or request.headers.get("accept-language", ""))
 
@@ -150,9 +153,9 @@ def show(request: Request, template: str, *, status: int = 200, **context: Any) 
 
 
 async def answer_error(request: Request, why: Exception) -> Response:
-    """Show an error of ours as a page; a locked vault leads to the page that opens it.
+    """Show one of our errors as a page; a locked vault leads to the page that unlocks it.
 
-    What was typed is kept for the page of the form, to which the error's page leads back.
+    The input is kept for the page of the form, to which the error's page links back.
     """
     if isinstance(why, VaultLocked):
         return _ask_to_unlock(request)
@@ -167,7 +170,7 @@ def status_of(why: BaseException) -> int:
 def show_error(
     request: Request, words: str, status: int, form: FormData | None = None, page: str = ""
 ) -> Response:
-    """Show an error, and lead back to the ``page`` whose ``form`` was not accepted."""
+    """Show an error, and link back to the ``page`` whose ``form`` was not accepted."""
     page = page or page_of_form(request)
     if form is not None:
         state_of(request).login.keep_form(page, form)
@@ -176,7 +179,7 @@ def show_error(
 
 
 def error_words(why: BaseException) -> str:
-    """Return an error's message without the sentences that name commands to type."""
+    """Return an error's message without sentences that name commands."""
     return without_commands(str(why))
 
 
@@ -189,14 +192,12 @@ def _ask_to_unlock(request: Request) -> Response:
 
 
 def posted(request: Request) -> FormData | None:
-    """Return what was typed into the form that this request posts, once it was read."""
+    """Return the input of the form that this request posts, once it was read."""
     return getattr(request.state, "form", None)
 
 
 def page_of_form(request: Request) -> str:
-    """Return the address of the page that has the form: the form's own, or else the page that was
-    shown last.
-    """
+    """Return the address of the form's own page, or of the page that was shown last."""
     asked = {**request.scope, "method": "GET"}
     is_page = any(page.matches(asked)[0] is Match.FULL for page in state_of(request).pages)
     return request.url.path if is_page else state_of(request).shown

@@ -1,4 +1,4 @@
-"""Sentences of rules as the pages show them: what is said to people who have no terminal."""
+"""The rules' sentences as the pages show them, for people without a terminal."""
 
 import re
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ _COMMAND: Final = re.compile(r"\bentrenous [a-z]|(?<![\w-])--[a-z]")
 
 
 def without_commands(text: str) -> str:
-    """Return a message without what it tells to type: a command at the end of a sentence and an
-    option in brackets go, and any other sentence with a command goes whole.
+    """Return a message without its commands: a command at the end of a sentence and an option in
+    brackets are removed; any other sentence with a command is removed entirely.
 
     >>> without_commands("It is closed. Open it again: entrenous case open X")
     'It is closed. Open it again.'
@@ -25,7 +25,7 @@ def without_commands(text: str) -> str:
 
 
 def _is_bare(whole: str, short: str) -> bool:
-    """Whether a sentence said no more than to type its command: "Type: entrenous help"."""
+    """Whether a sentence only says to type its command: "Type: entrenous help"."""
     return short != whole and len(short.split()) < _WORDS_MIN
 
 
@@ -34,7 +34,7 @@ _WORDS_MIN: Final = 3
 
 
 def for_pages(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return texts without commands; a text of which nothing is left is left out."""
+    """Return texts without commands, leaving out texts that would be empty."""
     cut = map(without_commands, filter(None, texts))
     return tuple(text for text in cut if not _COMMAND.search(text))
 

@@ -1,6 +1,6 @@
-"""The check-up: leak paths as open or closed, by what this machine shows and what the person says.
+"""The check-up: which leak paths are open or closed, according to this machine and to the person.
 
-Nothing is kept: findings and answers live as long as one call (docs/spec/learn.md section 1).
+Nothing is stored: findings and answers exist only during one call (docs/spec/learn.md section 1).
 """
 
 from collections.abc import Callable, Mapping
@@ -58,9 +58,9 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one check-up goes by: the machine, a folder of pictures, and the person's answers.
+    """The input of one check-up: the machine, a folder of pictures, and the person's answers.
 
-    ``answers`` has the key of an answer for each question's id; the skipped ones are missing.
+    ``answers`` has the key of an answer for each question's id; skipped questions are missing.
     """
 
     facts: MachineFacts
@@ -88,7 +88,7 @@ _NAMES_SHOWN: Final = 3
 
 
 def check_up(seen: Seen) -> CheckUp:
-    """Judge everything seen; open paths come first, the most effective to close before others.
+    """Judge the input; open paths come first, the ones most worth closing before others.
 
     Under a threat no step is advised: help comes first, and a changed setting may be noticed.
     """
@@ -349,7 +349,9 @@ def _named(names: tuple[str, ...]) -> str:
 def _finding(
     check: str, closes: str, fact: tuple[str, date] | tuple[None, None] = (None, None)
 ) -> Callable[..., Advice]:
-    """Return a function that makes a finding from a path, its words, a next step, its undoing."""
+    """Return a function that makes a finding from a path, its words, a next step and how to undo
+    it.
+    """
 
     def say(path: LeakPath, found: str, step: str | None = None, undo: str | None = None) -> Advice:
         return Advice(check, path, closes, found, step, undo, *fact)

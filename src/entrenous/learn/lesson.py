@@ -144,7 +144,7 @@ def is_right(question: Question, answer: int) -> bool:
 
 
 def verdict_in_words(question: Question, answer: int) -> str:
-    """Say whether an answer is right, and why. A wrong one is nothing to worry about."""
+    """Say whether an answer is right, and why. The sentence about a wrong one is reassuring."""
     if is_right(question, answer):
         return translated("Yes. {why}").format(why=question.why)
     right = question.choices[question.right - 1]
@@ -152,7 +152,7 @@ def verdict_in_words(question: Question, answer: int) -> str:
 
 
 def lesson_as_text(lesson: Lesson, width: int) -> str:
-    """Return a whole lesson as plain text for a terminal of ``width`` columns, but its question."""
+    """Return a lesson without its question as plain text for a terminal of ``width`` columns."""
     after = (
         translated("This closes: {closes}.").format(closes=lesson.closes),
         translated("One thing to try: {try_now}").format(try_now=lesson.try_now),

@@ -65,7 +65,7 @@ _HEADING: Final = "h2"
 
 def read_blocks(text: str) -> tuple[Block, ...]:
     """Parse Markdown of the subset; raises NotInSubset."""
-    reader = MarkdownIt("commonmark", {"html": True})  # so that HTML is seen, and refused
+    reader = MarkdownIt("commonmark", {"html": True})  # so that HTML is recognised, and refused
     reader.validateLink = bool  # type: ignore[method-assign, assignment]  # any address; _spans refuses some
     return tuple(_blocks(reader.parse(text)))
 

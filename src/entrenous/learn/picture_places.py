@@ -25,7 +25,8 @@ class NoSuchFolder(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class PicturesFound:
-    """What a folder holds: ``read`` counts pictures, ``with_place`` names those that tell a place.
+    """The result for a folder: ``read`` counts pictures, ``with_place`` names those that tell a
+    place.
 
     ``unread`` counts pictures that were too large, damaged or shut. ``whole`` is False if there
     were more than FILES_MAX files, and the rest was left out.
@@ -61,7 +62,9 @@ _NO_PICTURE: Final = "no picture"
 
 
 def _look_at(file: Path) -> str | None:
-    """Return what one file is; None for a picture that cannot be read whole."""
+    """Return the metadata finding for one file; None for a picture that cannot be read
+    completely.
+    """
     try:
         with file.open("rb") as opened:
             head = opened.read(_HEAD_BYTES)
@@ -77,7 +80,7 @@ def _look_at(file: Path) -> str | None:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield regular files below a folder, level by level."""
+    """Yield regular files in and below a folder, level by level."""
     waiting = [folder]
     for one in waiting:
         with suppress(OSError):

@@ -14,7 +14,7 @@ from entrenous.base.language import language_of_person, speaking, translatable, 
 from entrenous.learn.facts import Answer, CheckUpQuestion, shipped_questions
 
 THREAT: Final = "threat"
-#: What helps under a threat: a command of another verb, named here and run by the person.
+#: The command that helps under a threat; it belongs to another verb, and the person runs it.
 HELP: Final = "entrenous help --threat"
 SKIP: Final = "skip"
 HELP_FIRST: Final = (
@@ -60,7 +60,7 @@ _WORDS: Final = ("question", "why", "closes", "step", "undo")
 
 
 def help_first() -> tuple[str, ...]:
-    """Return what is said under a threat."""
+    """Return the sentence that is shown under a threat."""
     return tuple(translated(line).format(help=HELP) for line in HELP_FIRST)
 
 

@@ -51,7 +51,7 @@ def write_sheet(lesson: Lesson, paper: Paper) -> bytes:
 
 
 class _Sheet:
-    """One lesson set in one size of letters, on as many pages as that takes."""
+    """One lesson typeset at one size, on as many pages as it needs."""
 
     def __init__(self, lesson: Lesson, paper: Paper, size: float) -> None:
         self.pdf = _empty(lesson, paper)
@@ -115,7 +115,7 @@ class _Sheet:
         self.pdf.set_x(_MARGIN_MM)
 
     def _spans(self, block: Block) -> None:
-        """Set words line by line; a line is broken at blanks only, whatever a word looks like."""
+        """Typeset words line by line; lines break only at spaces, whatever a word looks like."""
         height, room = self._height(self._size), self.pdf.w - self.pdf.r_margin
         for pieces in _words(block):
             wide = sum(self._width(piece) for piece in pieces)
@@ -128,7 +128,7 @@ class _Sheet:
         self.pdf.ln(height)
 
     def _width(self, piece: Span) -> float:
-        """Return the width of a piece in mm, and leave its letters set."""
+        """Return the width of a piece in mm; its font stays selected."""
         self._letters(self._size, bold=piece.strong or piece.code)
         return float(self.pdf.get_string_width(piece.text))
 
@@ -158,13 +158,13 @@ class _Sheet:
 
 
 def _is_apart(before: Block, block: Block) -> bool:
-    """Return whether there is a gap between two blocks; a heading brings its own."""
+    """Return whether there is a gap between two blocks; a heading has its own."""
     is_text = BlockKind.HEADING not in {before.kind, block.kind}
     return is_text and (before.kind is not block.kind or block.kind is BlockKind.PARAGRAPH)
 
 
 def _words(block: Block) -> list[list[Span]]:
-    """Return the words of a block; one word has several pieces where its letters change."""
+    """Return the words of a block; a word has several pieces if its font changes."""
     words = [list[Span]()]
     for span in block.spans:
         for part in re.findall(r"\s+|\S+", span.text):

@@ -1,4 +1,4 @@
-"""Whether the vault or an export lies in a folder that a program copies to other machines.
+"""Find out whether the vault or an export is in a folder that a program copies to other machines.
 
 Synchronized folders are recognized by facts/synced.toml: files that such a program leaves in its
 folder, its usual places, environment variables, and its own settings. Nothing else is read.
@@ -19,14 +19,14 @@ from entrenous.learn.facts import SyncService
 
 @dataclass(frozen=True, slots=True)
 class SyncedPlace:
-    """Something of ours in a synchronized folder: ``holds`` says what, ``at`` where."""
+    """Something of ours in a synchronized folder: ``holds`` says what it is, ``at`` where it is."""
 
     service: str
     holds: str
     at: str
 
 
-#: What an archive and an item of evidence are called when they are exported; tests/learn compares.
+#: The names of an exported archive and of exported evidence; tests/learn compares them.
 EXPORTS: Final = {"archive.key.age": "an archive", "case-*-item-*": "an exported item of a case"}
 ENTRIES_MAX: Final = 20_000  # names looked at in one synchronized folder
 _SETTINGS_BYTES_MAX: Final = 1 << 20
@@ -38,7 +38,7 @@ def synced_places(
     environment: Mapping[str, str],
     services: Sequence[SyncService],
 ) -> tuple[SyncedPlace, ...]:
-    """Return where the vault and exports lie in synchronized folders.
+    """Return which vault and exports are in synchronized folders, and where.
 
     Args:
         vault: the device's folder.
@@ -111,7 +111,7 @@ def _has_marker(folder: Path, marker: str) -> bool:
 
 
 def _exports(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield what exported things a folder holds, by name, among its first ENTRIES_MAX entries."""
+    """Yield the kinds of exports in a folder, by name, among its first ENTRIES_MAX entries."""
     for place in islice(_walk(root), ENTRIES_MAX):
         for pattern, holds in EXPORTS.items():
             if fnmatch(place.name, pattern):

@@ -1,4 +1,4 @@
-"""An archive: take what is yours to another device, under a passphrase of its own."""
+"""Archives: move data to another device, encrypted under a separate passphrase."""
 
 import io
 from contextlib import suppress
@@ -33,14 +33,14 @@ from entrenous.archive.export import export_to_file, import_archive, import_from
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 
-#: In the device's folder until the app is locked: a browser fetches it in pieces.
+#: Stored in the device's folder until the app is locked, since a browser fetches it in pieces.
 ARCHIVE_FILE: Final = "archive.zip"
 _MB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An archive that was made, and what is not in it."""
+    """A new archive, and what it leaves out."""
 
     size: int
     left_out: tuple[str, ...]
@@ -48,7 +48,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was taken in from an archive."""
+    """The result of importing an archive."""
 
     said: tuple[str, ...]
 
@@ -106,7 +106,7 @@ async def made(request: Request) -> Response:
 
 
 async def save(request: Request) -> Response:
-    """Hand the archive to the browser; its name says nothing."""
+    """Serve the archive to the browser under a neutral name."""
     result_of(request, Made)
     await in_vault(request, lambda _: None)
     return FileResponse(_place(request), filename="page.zip", media_type="application/zip")
@@ -120,7 +120,7 @@ async def take(request: Request, words: str = "", status: int = 200) -> Response
 
 
 async def read(request: Request) -> Response:
-    """Take in an archive: a file that the browser sends, or a folder on this machine."""
+    """Import an archive: an uploaded file, or a folder on this machine."""
     form = await read_form(request)
     files, folder = await chosen_files(form, "file"), typed(form, "folder")
     words, say = passphrase_in(form, "passphrase"), language_of(request).sentences.gettext
@@ -147,7 +147,7 @@ async def taken(request: Request) -> Response:
 
 
 def forget_archive(place: Path) -> None:
-    """Delete an archive that the browser fetched, or never did."""
+    """Delete an archive, whether or not the browser fetched it."""
     with suppress(OSError):
         place.unlink(missing_ok=True)
 

@@ -1,6 +1,4 @@
-"""What was answered about what happened, as the rules take it; and the case that is opened from
-it.
-"""
+"""The answers about what happened as input for the rules, and the case that is opened from them."""
 
 from typing import Final
 
@@ -18,7 +16,7 @@ _IN_CHATS: Final = (Posted.GROUP, Posted.PRIVATE, Posted.THREAT)
 
 
 def situation_in(answers: dict[str, str]) -> Situation:
-    """Return what the answers say; what was skipped is unanswered."""
+    """Return the situation that the answers describe; skipped questions are unanswered."""
     said = {name: answer for name, answer in answers.items() if answer not in ("", "skip")}
     demand, posted = said.get("demand"), said.get("posted")
     platform = find_platform(said.get("told_platform") or said.get("platform", ""))
@@ -43,7 +41,9 @@ def role_in(answers: dict[str, str]) -> Role:
 
 
 def sighting_in(answers: dict[str, str], device: Device) -> Sighting | None:
-    """Return where it was seen, if that was said; a chat where a threat was made counts as one."""
+    """Return where the picture was seen, if that was answered; a chat in which a threat was made
+    counts as a sighting.
+    """
     where, account = answers.get("where", ""), answers.get("account", "")
     if where in ("", "skip"):
         return None
@@ -75,7 +75,7 @@ def _acting(answers: dict[str, str], device: Device) -> Representative | None:
 
 
 def valid_address(typed: str) -> str:
-    """Return a web address as it is typed, with https:// if that was left out; "" if it is none."""
+    """Return a typed web address, with https:// added if it is missing; "" if it is not valid."""
     address = typed if "://" in typed else f"https://{typed}"
     host = host_of(address)
     return address if "." in host or host == "localhost" else ""

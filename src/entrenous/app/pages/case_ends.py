@@ -1,4 +1,4 @@
-"""What follows: watching pages, capturing one, handing over, closing and erasing a case."""
+"""Later steps of a case: watch pages, capture one, hand over evidence, close and erase."""
 
 import time
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def routes() -> list[Route]:
 
 
 async def watching(request: Request, words: str = "") -> Response:
-    """Show which pages are watched, and what their sites see of it."""
+    """Show which pages are watched, and what their sites learn from that."""
     by_proxy = _by_proxy(request)
 
     def found(name: str, device: Device) -> tuple[Case, dict[int, Watched], bool]:
@@ -77,7 +77,7 @@ async def watching(request: Request, words: str = "") -> Response:
 
 
 async def watch(request: Request) -> Response:
-    """Switch watching on or off, look now, or capture a page; each only after she agreed."""
+    """Switch watching on or off, check now, or capture a page; each needs the person's consent."""
     form, by_proxy = await read_form(request), _by_proxy(request)
     on, off = typed(form, "on"), typed(form, "off")
 
@@ -148,7 +148,7 @@ async def _start_capture(request: Request, sighting: int) -> Response:
 
 
 async def packs(request: Request, words: str = "") -> Response:
-    """Ask for whom to pack: a platform, without pictures, or a court, sealed for its key."""
+    """Ask who gets the pack: a platform (without pictures), or a court (encrypted to its key)."""
     case = await in_case(request, find_case)
     return show(
         request,
@@ -196,7 +196,7 @@ def _packed(
 
 
 async def ending(request: Request) -> Response:
-    """Ask whether to close, open again, or erase the case, and say what each means."""
+    """Ask whether to close, reopen, or erase the case, and explain each."""
     return show(
         request,
         "ending.html",
@@ -219,7 +219,7 @@ async def end(request: Request) -> Response:
 
 
 async def under_18_later(request: Request) -> Response:
-    """Show who helps, before it is noted in the case that somebody was under 18."""
+    """Show who helps, before the case records that somebody was under 18."""
     case = await in_case(request, find_case)
 
     def lines(_: str, device: Device) -> object:
@@ -236,7 +236,7 @@ async def under_18_later(request: Request) -> Response:
 
 
 async def said_under_18(request: Request) -> Response:
-    """Note it, which closes the case for good."""
+    """Record it, which closes the case for good."""
 
     def note(name: str, device: Device) -> None:
         record_minor(name, Situation(()), device)

@@ -1,4 +1,4 @@
-"""Evidence of a case: kept as it is, stamped, captured, looked at."""
+"""Evidence of a case: store, stamp, capture and view it."""
 
 from dataclasses import dataclass
 
@@ -33,10 +33,9 @@ from entrenous.respond.timestamps import AUTHORITY_SEES, PROVES, StampWaits
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What long work came to, in sentences; the page leads back to ``page``, of a case if any.
+    """The result of long work in sentences; the page links back to ``page``, of a case if any.
 
-    ``file`` is to be saved under the neutral ``name``, if there is one; ``note`` can be kept in the
-    case.
+    ``file`` can be saved under the neutral ``name``; ``note`` can be stored in the case.
     """
 
     heading: str
@@ -65,7 +64,7 @@ def routes() -> list[Route]:
 
 
 async def evidence(request: Request, words: str = "") -> Response:
-    """Show what was kept, with what each item proves; what to know comes before the first one."""
+    """Show the stored evidence and what each item proves; before the first one, what to know."""
     case = await in_case(request, find_case)
     return show(
         request,
@@ -83,7 +82,7 @@ async def evidence(request: Request, words: str = "") -> Response:
 
 
 async def keep(request: Request) -> Response:
-    """Keep files and a note as they are."""
+    """Store files and a note unchanged."""
     form = await read_form(request)
     files, note = await chosen_files(form, "file"), typed(form, "note")
     if not files and not note:
@@ -107,7 +106,7 @@ async def keep(request: Request) -> Response:
 
 
 async def stamp(request: Request) -> Response:
-    """Have a stamp authority say that all of it existed by now; it sees one hash."""
+    """Have a stamp authority confirm that all evidence exists now; it sees one hash."""
     name, handle = await case_name(request), case_handle(request)
     settings, language = state_of(request).settings, language_of(request)
     say = language.sentences.gettext
@@ -127,7 +126,7 @@ async def stamp(request: Request) -> Response:
 
 
 async def outcome(request: Request) -> Response:
-    """Show what long work came to."""
+    """Show the result of long work."""
     found = result_of(request, Outcome)
     return show(request, "outcome.html", it=found, handle=request.path_params["handle"])
 
@@ -138,7 +137,7 @@ async def outcome_file(request: Request) -> Response:
 
 
 async def item(request: Request) -> Response:
-    """Hand one item over to be saved, as it was kept; that is noted in the case."""
+    """Serve one stored item as a download, and record that in the case."""
     number = request.path_params["number"]
     data = await in_case(
         request, lambda name, device: read_evidence(name, number, "saved from the app", device)

@@ -1,4 +1,4 @@
-"""A letter of a case: read before it leaves, filled in, saved, and what became of it."""
+"""A letter of a case: read it before sending, fill it in, save it, and record its outcome."""
 
 import asyncio
 from typing import Final
@@ -40,7 +40,7 @@ def routes() -> list[Route]:
 
 
 async def letter(request: Request, words: str = "") -> Response:
-    """Show a letter with what to know before it leaves."""
+    """Show a letter, with what to know before sending it."""
     number = request.path_params["number"]
 
     def found(name: str, device: Device) -> tuple[Case, Notice, tuple[str, ...]]:
@@ -74,7 +74,9 @@ async def letter(request: Request, words: str = "") -> Response:
 
 
 async def change(request: Request) -> Response:
-    """Fill in gaps, write it anew in another language, keep their number, or note what happened."""
+    """Fill in gaps, draft it again in another language, store the addressee's number, or record an
+    event.
+    """
     form, number = await read_form(request), request.path_params["number"]
     act = typed(form, "act")
 
@@ -107,7 +109,7 @@ async def change(request: Request) -> Response:
 
 
 async def pdf(request: Request) -> Response:
-    """Hand the letter over as a PDF; its name says nothing."""
+    """Serve the letter as a PDF under a neutral name."""
     from entrenous.respond.letters.render_pdf import render_pdf  # noqa: PLC0415 - fpdf2 is slow
 
     notice = await in_case(request, lambda name, device: _notice(request, name, device))
@@ -121,7 +123,7 @@ async def text(request: Request) -> Response:
 
 
 async def compared(request: Request) -> Response:
-    """Show what changed from one version of a letter to another."""
+    """Show the changes from one version of a letter to another."""
     first, second = request.path_params["first"], request.path_params["second"]
     changes = await in_case(
         request, lambda name, device: compare(find_case(name, device), first, second)

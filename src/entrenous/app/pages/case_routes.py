@@ -1,5 +1,5 @@
-"""What can be done, the first step large: for what was answered, or for a case; and how to report
-to a platform.
+"""The possible steps, for a case or for answers without one, the first step large; and how to
+report to a platform.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from entrenous.respond.report_steps import (
     report_steps,
 )
 
-#: Letters of our own that belong to a step of a ladder.
+#: The program's own letters that belong to a step of a ladder.
 _LETTERS: Final = {
     "ladder-threat-step_05": "account-threat",
     "ladder-chat-step_06": "civil-letter",
@@ -56,7 +56,7 @@ def routes() -> list[Route]:
 def show_plan(
     request: Request, plan: Plan, case: str = "", more: int | None = None, words: str = ""
 ) -> Response:
-    """Show a plan; ``case`` is the stand-in of a case in which its letters are drafted."""
+    """Show a plan; ``case`` is the stand-in of the case in which its letters are drafted."""
     login = state_of(request).login
     return show(
         request,
@@ -85,7 +85,7 @@ async def case_routes(request: Request, words: str = "") -> Response:
 
 
 async def draft(request: Request) -> Response:
-    """Draft the letter of a route, and show it; if that cannot be, say what is missing."""
+    """Draft the letter of a route and show it; if that is not possible, say what is missing."""
     form = await read_form(request)
     route = typed(form, "route")
     sightings = (int(typed(form, "sighting")),) if typed(form, "sighting").isdigit() else ()
@@ -115,7 +115,7 @@ async def report(request: Request, words: str = "") -> Response:
 
 
 async def keep_number(request: Request) -> Response:
-    """Keep what came back, in the case."""
+    """Store the number that the platform gave in the case."""
     record = _platform(request)
     number = typed(await read_form(request), "number")
     if number:

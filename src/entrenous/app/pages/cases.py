@@ -1,4 +1,4 @@
-"""The cases of this device, and one of them: one next step, what runs, what was kept."""
+"""The list of cases, and the page of one: its next step, its deadlines and its contents."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -92,7 +92,7 @@ class CasePage:
 
 
 async def cases(request: Request) -> Response:
-    """Show the cases, what is due first; or, without any, the ways to begin."""
+    """Show the cases, the earliest deadline first; without any, the ways to begin."""
     page, total, lines = request.path_params.get("page", 0), 0, list[CaseLine]()
     with suppress(VaultLocked):
         total, lines = await in_vault(request, lambda device: _listed(request, page, device))
@@ -101,7 +101,7 @@ async def cases(request: Request) -> Response:
 
 
 def _listed(request: Request, page: int, device: Device) -> tuple[int, list[CaseLine]]:
-    """Return how many cases there are, and one page of them."""
+    """Return the number of cases, and one page of them."""
     state, now = state_of(request), device.clock.now()
     found = state.cases.by_due(device)
     shown = found[page * _LISTED : (page + 1) * _LISTED]
@@ -157,7 +157,7 @@ def _case_page(name: str, device: Device) -> CasePage:
 
 
 async def days(request: Request) -> Response:
-    """Hand the running deadlines to the person's calendar; the file says Reminder, no more."""
+    """Serve the running deadlines as a calendar file, which says only "Reminder"."""
 
     def made(name: str, device: Device) -> bytes:
         case, now = find_case(name, device), device.clock.now()
@@ -167,7 +167,7 @@ async def days(request: Request) -> Response:
 
 
 async def seen(request: Request, words: str = "") -> Response:
-    """Ask where it was seen: a page, or a chat in words."""
+    """Ask where it was seen: a web page, or a chat described in words."""
     case = await in_case(request, find_case)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
@@ -197,7 +197,7 @@ async def add_seen(request: Request) -> Response:
 
 
 async def about(request: Request, words: str = "") -> Response:
-    """Ask for more about what happened; the choice of routes depends on it."""
+    """Ask for more about what happened, since the choice of routes depends on it."""
     case = await in_case(request, find_case)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
@@ -259,7 +259,7 @@ def _more(said: dict[str, str], place: Place | None) -> Situation:
 async def _changed(
     request: Request, change: Callable[[str, Device], Case], again: Callable[..., object]
 ) -> Response:
-    """Change a case and show it; a refusal is shown above what was typed."""
+    """Change a case and show it; an error is shown above the submitted form."""
     try:
         await in_case(request, change)
     except EntrenousError as why:
@@ -271,7 +271,7 @@ async def _changed(
 
 
 def _day(text: str, now: datetime) -> datetime:
-    """Return noon of the day that was typed, as the machine's clock has it; now for today."""
+    """Return noon of the typed day in the machine's zone; now for today."""
     return moment_typed(text, "", now)
 
 
@@ -283,4 +283,4 @@ def moment_typed(day: str, time: str, now: datetime) -> datetime:
     try:
         return datetime.fromisoformat(f"{day}T{time or '12:00'}").replace(tzinfo=here.tzinfo)
     except ValueError:
-        return now + timedelta(days=1)  # refused as a time in the future
+        return now + timedelta(days=1)  # in the future, so it is refused

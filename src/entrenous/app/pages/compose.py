@@ -1,4 +1,6 @@
-"""Write something to send: what, to whom, for how long; it is kept as a draft."""
+"""Write something to send: its content, its recipients and its duration; it is stored as a
+draft.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,7 +34,7 @@ class NobodyChosen(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Who can get something, the draft that is changed, and whom or what a message answers."""
+    """Possible recipients, the draft being changed, and the person or message being answered."""
 
     people: tuple[str, ...]
     circles: tuple[str, ...]
@@ -49,7 +51,7 @@ def routes() -> list[Route]:
 
 
 async def write(request: Request, words: str = "", status: int = 200, draft: str = "") -> Response:
-    """Show the form: empty, as it was typed before an error, or with the draft to change."""
+    """Show the form: empty, with the input before an error, or with the draft to change."""
     form = getattr(request.state, "form", None) or kept_form(request)
     draft = draft or typed(form, "draft") or request.query_params.get("draft", "")
     choices = await in_vault(request, lambda device: _choices(request, form, draft, device))
@@ -88,7 +90,7 @@ def _choices(request: Request, form: FormData, handle: str, device: Device) -> C
 
 
 async def keep(request: Request) -> Response:
-    """Keep what was written in the vault, and show it once more before it goes."""
+    """Store the draft in the vault, and show it for review before it is sent."""
     form = await read_form(request)
     chosen = await chosen_files(form, "file")
     login = state_of(request).login

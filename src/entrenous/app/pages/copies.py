@@ -31,7 +31,7 @@ class NobodyChosen(Refused):
 
 @dataclass(frozen=True, slots=True)
 class MadeCopies:
-    """The copies that were made, in memory; ``message`` is the name they have in the vault."""
+    """The finished copies, in memory; ``message`` is their name in the vault."""
 
     message: str
     copies: tuple[MarkedFile, ...]
@@ -87,7 +87,7 @@ async def result(request: Request) -> Response:
 
 
 async def save(request: Request) -> Response:
-    """Hand one copy to the browser to save; its name says nothing."""
+    """Serve one copy as a download under a neutral name."""
     made, number = result_of(request, MadeCopies), request.path_params["number"]
     if not 0 < number <= len(made.copies):
         raise NothingChosen

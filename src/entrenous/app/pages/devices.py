@@ -1,4 +1,6 @@
-"""My devices: their state, linking another one (on both sides), and one that was lost."""
+"""The person's devices: their state, linking another one (on both sides), and revoking a lost
+one.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -47,7 +49,7 @@ from entrenous.terminal.output import key_fingerprint
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What became of a device that was taken off the list, and what else to do."""
+    """The result of revoking a device, and what else to do."""
 
     said: tuple[str, ...]
     to_do: tuple[ChecklistItem, ...]
@@ -73,7 +75,7 @@ def routes() -> list[Route]:
 
 
 async def devices(request: Request) -> Response:
-    """List the devices, and what the relay or other people have yet to hear about them."""
+    """List the devices, and what the relay or other people have not been told yet."""
 
     def read(device: Device) -> tuple[DeviceOverview, str] | None:
         if not has_relay(device):
@@ -96,7 +98,7 @@ async def devices(request: Request) -> Response:
 
 
 async def sheet_in(form: FormData) -> RecoverySheet | None:
-    """Return the recovery sheet that was typed, or whose code was photographed, if any.
+    """Return the recovery sheet that was typed or photographed, if any.
 
     Raises NotASheet, NoCode, and the errors of reading a picture.
     """
@@ -109,7 +111,7 @@ async def sheet_in(form: FormData) -> RecoverySheet | None:
 
 
 async def link_another(request: Request) -> Response:
-    """Begin to link: a code is shown as soon as the relay has made a mailbox for it."""
+    """Begin linking: a code is shown as soon as the relay has created a mailbox for it."""
     sheet = await sheet_in(await read_form(request))
     state = state_of(request)
     await in_vault(request, lambda _: None)
@@ -139,7 +141,7 @@ def _show_side(request: Request, side: Linking) -> Response:
 
 
 async def answer(request: Request) -> Response:
-    """Take what the person says: the same on both devices, different, or stop."""
+    """Process the person's answer: the same on both devices, different, or stop."""
     await _answered(request)
     return go_to(request, "linking")
 
@@ -160,7 +162,7 @@ async def link_code(request: Request) -> Response:
 
 
 async def link_here(request: Request, words: str = "", status: int = 200) -> Response:
-    """Ask for the code of the other device: this one is new."""
+    """Ask for the other device's code: this device is new."""
     if state_of(request).has_device:
         return go_to(request, "home")
     form = getattr(request.state, "form", None) or kept_form(request)
@@ -168,7 +170,7 @@ async def link_here(request: Request, words: str = "", status: int = 200) -> Res
 
 
 async def take_code(request: Request) -> Response:
-    """Read the code, typed or photographed, and keep it in memory for the next page."""
+    """Read the typed or photographed code, and keep it in memory for the next page."""
     form = await read_form(request)
     try:
         photos = await chosen_files(form, "photo")
@@ -231,7 +233,7 @@ async def answer_here(request: Request) -> Response:
 
 
 async def lost(request: Request, words: str = "", status: int = 200) -> Response:
-    """Say what taking a device off the list does, and ask whether it was lost."""
+    """Explain what revoking does, and ask whether the device was lost."""
     name = _device_name(request)
     shown = await in_vault(request, overview)
     return show(
@@ -245,7 +247,7 @@ async def lost(request: Request, words: str = "", status: int = 200) -> Response
 
 
 async def revoke(request: Request) -> Response:
-    """Take the device off the list for good: the relay deletes its part of the lock."""
+    """Revoke the device for good: the relay deletes its part of the lock."""
     form, name = await read_form(request), _device_name(request)
     is_lost = typed(form, "do") == "lost"
     try:
@@ -269,7 +271,7 @@ async def revoked(request: Request) -> Response:
 
 
 def checklist_in_words(done: Lost) -> list[tuple[str, str]]:
-    """Return what to do, and why, as the pages show it."""
+    """Return the steps of the checklist and their reasons, as the pages show them."""
     texts = [(translated(one.what), translated(one.why)) for one in done.to_do]
     return [(without_commands(what), without_commands(why)) for what, why in texts]
 

@@ -1,4 +1,4 @@
-"""Come in by the one-time link, set up, unlock, lock, and leave quickly."""
+"""Enter by the one-time link, set up, unlock, lock, and leave quickly."""
 
 import asyncio
 from typing import Final
@@ -84,7 +84,7 @@ async def set_up(request: Request) -> Response:
 
 
 async def strength(request: Request) -> Response:
-    """Say how strong the passphrase is that is being typed."""
+    """Return how strong the passphrase is that is being typed."""
     words = passphrase_in(await read_form(request), "passphrase")
     return show(request, "strength.html", tries=round(guesses_log10(words)), weak=is_weak(words))
 
@@ -99,7 +99,7 @@ async def unlock_page(request: Request, words: str = "", status: int = 200) -> R
 
 
 async def unlock(request: Request) -> Response:
-    """Open the vault, and show the page that was wanted."""
+    """Unlock the vault, and show the requested page."""
     state = state_of(request)
     form = await read_form(request)
     if not state.vault.is_open:
@@ -112,7 +112,7 @@ async def unlock(request: Request) -> Response:
 
 
 def _to_wanted(request: Request) -> Response:
-    """Show the page that was asked for before the vault was open."""
+    """Redirect to the page that was requested before the vault was unlocked."""
     state = state_of(request)
     wanted, state.wanted = state.wanted, "/"
     return RedirectResponse(wanted, status_code=303)
@@ -129,9 +129,7 @@ async def warnings_read(request: Request) -> Response:
 
 
 async def leave(request: Request) -> Response:
-    """Lock, forget what was typed, and show an empty page; nothing leads back without the
-    passphrase.
-    """
+    """Lock, forget what was typed, and show an empty page; going back needs the passphrase."""
     state = state_of(request)
     state.wanted = "/"
     state.vault.lock()

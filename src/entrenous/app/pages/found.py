@@ -1,4 +1,4 @@
-"""I found something of mine: whose copy is it, how sure is that, and how do we know."""
+"""Trace found files: whose copy each is, how sure that is, and how it was determined."""
 
 import asyncio
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles:
-    """What was found, in the order of the files."""
+    """The found files, in their order."""
 
     files: tuple[Found, ...]
 
@@ -103,7 +103,7 @@ def _trace(file: ChosenFile, device: Device, originals: Originals) -> Found:
 
 
 async def verdicts(request: Request) -> Response:
-    """Show one sentence of verdict, one of chance, and one of what it does not say."""
+    """Show one sentence each about the verdict, its chance, and what it does not say."""
     found = result_of(request, FoundFiles)
     handle = request.path_params["handle"]
     return show(
@@ -112,7 +112,7 @@ async def verdicts(request: Request) -> Response:
 
 
 async def how(request: Request) -> Response:
-    """Show how it was found: scores, changes, method, and limits."""
+    """Show how the verdict was reached: scores, changes, method, and limits."""
     account = _account(request)
     return show(
         request,
@@ -128,14 +128,14 @@ async def how(request: Request) -> Response:
 
 
 async def paper(request: Request) -> Response:
-    """Hand the report to the browser as a PDF; its name says nothing."""
+    """Serve the report as a PDF under a neutral name."""
     account = _account(request)
     data = await asyncio.to_thread(write_pdf, account)
     return file_response(request, data, f"page-{account.number}.pdf")
 
 
 async def picture(request: Request) -> Response:
-    """Show one of the report's pictures; the page veils it."""
+    """Serve one of the report's pictures, which the page veils."""
     pictures = _account(request).pictures
     name = request.path_params["picture"]
     if pictures is None or name not in {"original", "outlined", "laid", "found"}:
@@ -144,7 +144,7 @@ async def picture(request: Request) -> Response:
 
 
 def found_file(request: Request, handle: str, number: int) -> bytes:
-    """Return a file that was found, by the job that looked at it; raises ResultGone."""
+    """Return a found file by the job that traced it; raises ResultGone."""
     job = state_of(request).jobs.find(handle)
     result = job.future.result() if job is not None and job.is_over else None
     if not isinstance(result, FoundFiles) or not 0 < number <= len(result.files):

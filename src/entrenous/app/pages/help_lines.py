@@ -1,4 +1,4 @@
-"""Who helps, and what to do first: no vault, no passphrase, nothing stored but the answers."""
+"""Who helps, and what to do first: needs no vault or passphrase, and stores only the answers."""
 
 import asyncio
 import re
@@ -42,7 +42,7 @@ def routes() -> list[Route]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A help line as it is shown: how to reach it, and what to know, in sentences."""
+    """A help line as displayed: how to reach it, and what to know, in sentences."""
 
     line: HelpLine
     phones: tuple[Telephone, ...]
@@ -59,7 +59,7 @@ class Emergency:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """First steps, and where they were read."""
+    """First steps, and their sources."""
 
     title: str
     steps: tuple[str, ...]
@@ -67,7 +67,7 @@ class Steps:
 
 
 async def people(request: Request, words: str = "", tried: str = "") -> Response:
-    """Show who helps, according to what was answered so far."""
+    """Show who helps, according to the answers so far."""
     answers = state_of(request).login.answers
     places, need, now = places_in(answers), need_in(answers), SystemClock().now()
     found = await asyncio.to_thread(help_for, places, need)
@@ -89,7 +89,7 @@ async def people(request: Request, words: str = "", tried: str = "") -> Response
 
 
 async def choose(request: Request) -> Response:
-    """Keep country and need for the next pages; about somebody under 18, nothing is kept."""
+    """Store country and need for the next pages; about somebody under 18, nothing is stored."""
     form, answers = await read_form(request), state_of(request).login.answers
     place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
     if typed(form, "under_18"):
@@ -105,7 +105,7 @@ async def choose(request: Request) -> Response:
 
 
 async def under_18(request: Request) -> Response:
-    """Show who helps somebody under 18; what was answered before is forgotten."""
+    """Show who helps somebody under 18, and delete earlier answers."""
     place = state_of(request).login.answers.get("place", "")
     return await _other_door(request, Place(place) if place else None, "")
 
@@ -137,7 +137,7 @@ async def _other_door(request: Request, place: Place | None, words: str) -> Resp
 
 
 async def place_typed(text: str) -> tuple[Place | None, str]:
-    """Return the place that was typed, or why it is none; rare languages take seconds."""
+    """Return the typed place, or why it is not valid; rare languages take seconds."""
     if not text:
         return None, ""
     try:
@@ -194,7 +194,7 @@ def emergencies(found: Sequence[EmergencyNumbers], today: date) -> list[Emergenc
 
 
 def _notes(notes: Sequence[str]) -> list[str]:
-    """Return the notes that name no command: what they lead to is on the page itself."""
+    """Return the notes that name no command: the page itself shows what commands would."""
     return [note for note in notes if "entrenous " not in note]
 
 
@@ -204,8 +204,8 @@ def first_steps(one: Advice, today: date) -> Steps:
 
 
 def guesses(request: Request, words: str = "") -> list[tuple[str, str]]:
-    """Return places to offer, code and name: those that ``words``, the refusal of a place, names;
-    or else countries from the browser's languages. None is assumed.
+    """Return places to suggest, code and name: those named in ``words``, the error about an unclear
+    place; otherwise countries from the browser's languages. None is preselected.
     """
     named = [Place(code) for code in _CODE.findall(words)]
     if named:

@@ -1,4 +1,4 @@
-"""The first page: four doors, and what is under way."""
+"""The first page: four entrances, and the work in progress."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -43,7 +43,7 @@ def routes() -> list[Route]:
 
 
 async def home(request: Request) -> Response:
-    """Show the doors; the vault need not be open."""
+    """Show the entrances; the vault may be locked."""
     state = state_of(request)
     found = Waiting()
     with suppress(VaultLocked):
@@ -63,7 +63,7 @@ def _waiting(state: AppState, device: Device) -> Waiting:
 
 
 async def progress(request: Request) -> Response:
-    """Show how far a job is; once it is over, its result or why there is none."""
+    """Show a job's progress; once it has ended, its result or its error."""
     job = state_of(request).jobs.find(request.path_params["handle"])
     if job is None:
         return go_to(request, "home")
@@ -77,7 +77,7 @@ async def progress(request: Request) -> Response:
 
 
 async def events(request: Request) -> Response:
-    """Tell the page, as server-sent events, that something changed; it then loads itself anew."""
+    """Tell the page by server-sent events that something changed; it then reloads itself."""
 
     async def lines() -> AsyncIterator[str]:
         # At once too: something may have changed since the page was made.

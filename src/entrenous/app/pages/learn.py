@@ -45,7 +45,7 @@ async def read(request: Request) -> Response:
 
 
 async def answer(request: Request) -> Response:
-    """Say whether the answer to the lesson's question is right, and why; nothing is kept."""
+    """Show whether the answer to the lesson's question is right, and why; nothing is stored."""
     found, chosen = _lesson(request), typed(await read_form(request), "choice")
     number = int(chosen) if chosen.isdigit() else 0
     if not 0 < number <= len(found.question.choices):
@@ -72,7 +72,7 @@ def _show_lesson(
 
 
 async def sheet(request: Request) -> Response:
-    """Hand the lesson's sheet to the browser: one page, A4 or Letter."""
+    """Serve the lesson's sheet: one page, A4 or Letter."""
     kind = request.path_params["paper"]
     if kind not in set(Paper):
         raise ResultGone
@@ -93,8 +93,8 @@ async def begin(request: Request) -> Response:
 
 
 async def go_on(request: Request) -> Response:
-    """Ask the next question, or show what was found. The answers travel in the form: no server and
-    no file keeps them.
+    """Ask the next question, or show the findings. The answers travel in the form, so that neither
+    the server nor a file stores them.
     """
     form = await read_form(request)
     at = int(typed(form, "at") or 0)

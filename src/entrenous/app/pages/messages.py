@@ -1,4 +1,4 @@
-"""Messages: notices, who wrote, what waits to leave, a conversation, reacting, taking back."""
+"""Messages: notices, the inbox, the outbox, a conversation, reactions and recalls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _KINDS: Final = {FileRole.PICTURE: "picture", FileRole.CLIP: "clip", FileRole.VO
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """What the messages page shows: people, their names, and what has not left yet."""
+    """The content of the messages page: people, their names, and unsent messages."""
 
     people: tuple[Correspondent, ...]
     names: Mapping[PersonId, str]
@@ -58,7 +58,7 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A page of a conversation; ``kinds`` are those of the files that are kept here."""
+    """A page of a conversation; ``kinds`` are those of the files stored here."""
 
     name: str
     page: TimelinePage
@@ -76,7 +76,7 @@ def routes() -> list[Route]:
 
 
 async def inbox(request: Request) -> Response:
-    """List everybody that something went to or came from, the newest first."""
+    """List everybody with whom messages were exchanged, the newest first."""
     state = state_of(request)
 
     def read(device: Device) -> Inbox:
@@ -116,7 +116,7 @@ async def dismiss(request: Request) -> Response:
 
 
 async def conversation(request: Request) -> Response:
-    """Show what went to and fro with one person, oldest first."""
+    """Show the messages exchanged with one person, oldest first."""
     person, skip = _person(request), int(request.path_params.get("skip", 0))
     state = state_of(request)
 
@@ -144,7 +144,7 @@ async def conversation(request: Request) -> Response:
 
 
 def _kinds(name: MessageName, state: AppState, device: Device) -> tuple[str, ...]:
-    """Return the kind of each file of a message that is kept here: picture, clip or voice."""
+    """Return the kind of each stored file of a message: picture, clip or voice."""
     found = state.slots.kinds.get(name)
     if found is None:
         found = tuple(_KINDS[one.role] for one in kept_frame(name, device).files)
@@ -153,7 +153,7 @@ def _kinds(name: MessageName, state: AppState, device: Device) -> tuple[str, ...
 
 
 async def answer(request: Request) -> Response:
-    """React, take back, or hide on this device."""
+    """React, recall, or hide on this device."""
     form = await read_form(request)
     name, what, sign = message_in(request), typed(form, "do"), typed(form, "sign")
     handle = typed(form, "person")
@@ -180,7 +180,7 @@ async def answer(request: Request) -> Response:
 
 
 def message_in(request: Request) -> str:
-    """Return the name of the message that the address stands for; raises ResultGone."""
+    """Return the name of the message for the stand-in in the address; raises ResultGone."""
     name = state_of(request).login.named("message", request.path_params["message"])
     if name is None:
         raise ResultGone

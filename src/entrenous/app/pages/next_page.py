@@ -1,4 +1,4 @@
-"""The page on which a case's next step is taken: each command that a step names has a page."""
+"""The page for a case's next step: each command that a step names has a page."""
 
 import re
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from entrenous.base.identifiers import CaseName
 
 @dataclass(frozen=True, slots=True)
 class NextPage:
-    """The next step in words, and the name of the route on which it is taken, or "".
+    """The next step in words, and the route name of its page, or "".
 
-    ``number`` is that of a notice, ``route`` a legal route to draft for, ``sighting`` the number of
-    the sighting that the draft tells.
+    ``number`` is the number of a notice, ``route`` a legal route to draft for, ``sighting`` the
+    number of the sighting that the draft names.
     """
 
     words: str
@@ -23,7 +23,7 @@ class NextPage:
     sighting: int = 0
 
 
-#: What a command begins with, and the page for it; the first that fits.
+#: The beginning of a command, and its page; the first match counts.
 _PAGES: Final = (
     ("law routes", "case_routes"),
     ("evidence stamp", "evidence"),
@@ -41,7 +41,7 @@ _SIGHTING: Final = re.compile(r"--sighting (\d+)")
 
 
 def next_page(step: str, case: CaseName) -> NextPage:
-    """Return where a step is taken.
+    """Return the page for a step.
 
     >>> next_page("Note it: entrenous case notice case-owl --sent 2", "case-owl").number
     2

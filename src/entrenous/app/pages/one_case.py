@@ -1,4 +1,4 @@
-"""The case that an address stands for."""
+"""Find the case for the stand-in in an address."""
 
 from collections.abc import Callable
 from typing import TypeVar

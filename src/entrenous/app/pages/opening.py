@@ -1,4 +1,4 @@
-"""Opening messages: the question about receipts, files from the vault, and what is seen once."""
+"""Open messages: the question about receipts, files from the vault, and messages that open once."""
 
 import asyncio
 from collections.abc import Callable
@@ -52,7 +52,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class SeenOnce:
-    """A message that is shown once, in memory until it was left."""
+    """A message that is shown once, in memory until the page is left."""
 
     name: str
     person: str
@@ -97,7 +97,7 @@ async def open_it(request: Request) -> Response:
 
 
 def _not_read(_number: int, _file: object, _fill: object) -> None:
-    """Leave the files sealed; the page asks for each."""
+    """Leave the files encrypted; the page requests each one."""
 
 
 async def _receipts_question(request: Request) -> Response | None:
@@ -164,7 +164,7 @@ async def save_file(request: Request) -> Response:
 
 
 async def see_once(request: Request) -> Response:
-    """Fetch a message that opens once; nothing of it is opened yet."""
+    """Fetch a message that opens once, without opening it yet."""
     question = await _receipts_question(request)
     if question is not None:
         return question
@@ -185,7 +185,7 @@ async def seen(request: Request) -> Response:
 
 
 async def show_once(request: Request) -> Response:
-    """Open it and show it: it counts once the page has loaded all of it."""
+    """Open and show it; it counts as opened once the page has loaded all of it."""
     once = _once(request)
     if not once.look.ask():
         raise ShownAlready

@@ -1,5 +1,5 @@
-"""The lock of this device: the recovery sheet, another passphrase, opening without the relay, and
-moving to another relay.
+"""This device's lock: the recovery sheet, a new passphrase, offline unlocking, and moving to
+another relay.
 """
 
 import asyncio
@@ -76,7 +76,9 @@ class NotThePassphrase(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A recovery sheet, in memory until it is on paper; ``device`` is what it opens and shuts."""
+    """A recovery sheet, in memory until it is on paper; ``device`` is the device that it unlocks
+    and revokes.
+    """
 
     text: str
     device: str
@@ -110,7 +112,7 @@ def routes() -> list[Route]:
 
 
 async def sheet(request: Request, words: str = "", status: int = 200) -> Response:
-    """Say what a recovery sheet is for, and offer to make one."""
+    """Explain what a recovery sheet is for, and offer to make one."""
     shown = await in_vault(request, overview)
     return show(
         request, "sheet.html", status=status, words=words, needs_sheet=not shown.master_here
@@ -126,7 +128,7 @@ async def make_sheet(request: Request) -> Response:
 
     def work(device: Device, _: Report) -> Sheet:
         with suppress(Unreachable):
-            fetch_messages(device)  # news of a lost device changes what belongs on the sheet
+            fetch_messages(device)  # may bring news of a lost device, which changes the sheet
         made = make_recovery_sheet(_unlocked(vault).part.output, old, device)
         return Sheet(write_sheet(made), overview(device).devices[0].name)
 
@@ -143,7 +145,9 @@ async def sheet_code(request: Request) -> Response:
 
 
 async def sheet_is_on_paper(request: Request) -> Response:
-    """The person has it on paper: the master key leaves this device, and the page its memory."""
+    """The person has the sheet on paper: delete the master key from this device, and the sheet from
+    memory.
+    """
     result_of(request, Sheet)
     await in_vault(request, delete_master_key)
     state_of(request).jobs.drop(request.path_params["handle"])
@@ -151,12 +155,14 @@ async def sheet_is_on_paper(request: Request) -> Response:
 
 
 async def use_sheet(request: Request, words: str = "", status: int = 200) -> Response:
-    """Offer what a recovery sheet can do without a vault: more tries, or shutting a lost device."""
+    """Offer what a recovery sheet can do without the vault: more tries, or revoking a lost
+    device.
+    """
     return show(request, "use_sheet.html", status=status, words=words)
 
 
 async def by_sheet(request: Request) -> Response:
-    """Allow more tries, shut a lost device, or open this one while its relay is gone."""
+    """Allow more tries, revoke a lost device, or unlock this one while its relay is gone."""
     form = await read_form(request)
     try:
         given = await sheet_in(form)
@@ -209,7 +215,7 @@ async def passphrase(
 
 
 async def change(request: Request) -> Response:
-    """Choose another passphrase, once the present one was typed: an open app may be found."""
+    """Change the passphrase once the present one was typed, since anybody may find the app open."""
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
     now = passphrase_in(form, "now")
@@ -255,7 +261,7 @@ async def offline(request: Request, words: str = "", status: int = 200) -> Respo
 
 
 async def set_offline(request: Request) -> Response:
-    """Let this device open without its relay for some hours, or no longer."""
+    """Let this device unlock without its relay for some hours, or no longer."""
     form, vault = await read_form(request), state_of(request).vault
     hours = max(1, min(OFFLINE_HOURS_MAX, int(typed(form, "hours") or 1)))
     say = language_of(request).sentences.gettext
@@ -298,7 +304,7 @@ async def move(request: Request, words: str = "", status: int = 200) -> Response
 
 
 async def move_on(request: Request) -> Response:
-    """Begin a move to another relay, go on with it, or cancel it."""
+    """Begin, continue or cancel a move to another relay."""
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
     try:
@@ -315,7 +321,7 @@ async def move_on(request: Request) -> Response:
         with suppress(Unreachable):
             fetch_messages(device)
         moved = move_device(url, paper, device)
-        with suppress(Unreachable):  # the next opening does it
+        with suppress(Unreachable):  # the next unlock does it
             vault.unlocked = lock_at_new_relay(_unlocked(vault), device)
         return Told(say("You moved"), tuple(describe_move(moved)))
 

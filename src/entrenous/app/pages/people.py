@@ -1,4 +1,4 @@
-"""People: invite, add, compare keys by number, by emoji or face to face, block, and circles."""
+"""People: invite, add, verify keys by number, by emoji or face to face, block, and circles."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ from entrenous.send.people.qr_codes import qr_picture, read_qr
 
 @dataclass(frozen=True, slots=True)
 class MadeLink:
-    """An invite link, in memory, and whom it is for."""
+    """An invite link, in memory, and the person it is for."""
 
     link: str
     name: str
@@ -58,7 +58,7 @@ class MadeLink:
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """How far a comparison by emoji is; ``string`` is there once both can compare."""
+    """The progress of a comparison by emoji; ``string`` is set once both can compare."""
 
     stage: ComparisonStage | None
     string: ShortString | None = None
@@ -150,7 +150,7 @@ async def person(request: Request) -> Response:
 
 
 async def change(request: Request) -> Response:
-    """Rename, block, unblock, forget, choose receipts, or note that the numbers are the same."""
+    """Rename, block, unblock, remove, choose receipts, or record that the numbers match."""
     form = await read_form(request)
     what, name = typed(form, "do"), typed(form, "name")
 
@@ -204,7 +204,7 @@ def _comparing(contact: Contact, device: Device) -> Comparing:
 
 
 async def compare_step(request: Request) -> Response:
-    """Begin or answer a comparison, or say whether both see the same."""
+    """Begin or answer a comparison, or record whether both see the same."""
     what = typed(await read_form(request), "do")
 
     def step(device: Device) -> None:
@@ -229,7 +229,7 @@ async def own_code(request: Request) -> Response:
 
 
 async def scan(request: Request) -> Response:
-    """Read the code on their screen from a photograph of it."""
+    """Read a photograph of the code on the other person's screen."""
     photos = await chosen_files(await read_form(request), "photo")
     if not photos:
         raise NothingChosen
@@ -265,7 +265,7 @@ def _handle(request: Request, contact: Contact) -> str:
 
 
 def _contact(request: Request, device: Device) -> Contact:
-    """Return the person that the address stands for; raises UnknownPerson."""
+    """Return the person for the stand-in in the address; raises UnknownPerson."""
     named = state_of(request).login.named("person", request.path_params["person"])
     contact = None if named is None else contact_by_id(bytes.fromhex(named), device)
     if contact is None:

@@ -1,4 +1,6 @@
-"""Ask a platform to stop a picture, a video or a sound; and withdraw that. Fingerprints leave."""
+"""Ask a platform to stop a picture, a video or a sound, and withdraw that. Only fingerprints are
+sent.
+"""
 
 from dataclasses import dataclass
 
@@ -56,7 +58,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A registration, and whether it was there before, so that nothing was sent."""
+    """A registration; ``was_there`` means that it already existed, so nothing was sent."""
 
     protection: Protection
     was_there: bool
@@ -78,14 +80,14 @@ def routes() -> list[Route]:
 
 
 async def ask_age(request: Request) -> Response:
-    """Ask first whether everybody was 18: otherwise nothing is chosen, stored or sent here."""
+    """Ask first whether everybody was 18; if not, nothing is chosen, stored or sent here."""
     await in_vault(request, lambda _: None)
     found, number = request.query_params.get("found", ""), request.query_params.get("number", "")
     return show(request, "protect.html", found=found, number=number)
 
 
 async def choose(request: Request) -> Response:
-    """Go on to the file, or, if somebody was under 18, to who helps then."""
+    """Go on to the file or, if somebody was under 18, to the people who help then."""
     form = await read_form(request)
     if typed(form, "adult") != "yes":
         return show(request, "protect_young.html", words=error_words(TooYoung()))
@@ -103,14 +105,14 @@ async def keep(request: Request) -> Response:
 
 
 def _chosen(request: Request, data: bytes) -> Response:
-    """Keep a file in memory, for the page that says what would leave."""
+    """Keep a file in memory, for the page that explains what would be sent."""
     say = language_of(request).sentences.gettext
     medium = medium_of(data)
     return start_job(request, say("One moment"), lambda _, __: Chosen(data, medium), "protect_this")
 
 
 async def ask(request: Request, words: str = "", status: int = 200) -> Response:
-    """Say what would leave, and ask for the platform."""
+    """Explain what would be sent, and ask which platform should get it."""
     chosen = result_of(request, Chosen)
     whole = Consent(adult=True, parts=True)
     form = getattr(request.state, "form", None)
@@ -127,7 +129,7 @@ async def ask(request: Request, words: str = "", status: int = 200) -> Response:
 
 
 async def send(request: Request) -> Response:
-    """Register the fingerprints with the platform that was named."""
+    """Register the fingerprints with the named platform."""
     form, chosen = await read_form(request), result_of(request, Chosen)
     url, proxy = typed(form, "platform"), state_of(request).settings.proxy
     say = language_of(request).sentences.gettext
@@ -136,7 +138,7 @@ async def send(request: Request) -> Response:
     )
     try:
         with bank_client(url, proxy):
-            pass  # refuses an address that is none before anything is computed
+            pass  # refuses an invalid address before anything is computed
     except EntrenousError as why:
         return await ask(request, error_words(why), 409)
 
@@ -157,7 +159,7 @@ async def done(request: Request) -> Response:
 
 
 async def registered(request: Request, words: str = "", status: int = 200) -> Response:
-    """List what was registered, the newest first."""
+    """List the registrations, newest first."""
     every = await in_vault(request, protections)
     login = state_of(request).login
     return show(
@@ -174,7 +176,7 @@ async def registered(request: Request, words: str = "", status: int = 200) -> Re
 
 
 async def ask_how_they_stand(request: Request) -> Response:
-    """Ask each platform how its registrations stand now."""
+    """Query the present state of all registrations at their platforms."""
     proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
 
     def work(device: Device, report: Report) -> str:
@@ -185,14 +187,14 @@ async def ask_how_they_stand(request: Request) -> Response:
                 with bank_client(one.gate_url, proxy) as gate:
                     refresh_protection(one, gate, device)
             except EntrenousError:
-                continue  # it is shown as it stood before
+                continue  # its last known state is shown
         return ""
 
     return start_job(request, say("Asking each platform"), work, "unprotected")
 
 
 async def withdraw(request: Request) -> Response:
-    """Withdraw a registration, or take one off the list that no platform ever confirmed."""
+    """Withdraw a registration, or remove one from the list that no platform ever confirmed."""
     claim = state_of(request).login.named("claim", request.path_params["claim"])
     if claim is None:
         raise ResultGone

@@ -1,7 +1,8 @@
-"""The questions about what happened: one a page, each may be skipped, and stop always.
+"""The questions about what happened: one on each page, each can be skipped, and stopping is always
+possible.
 
-Two ways lead through them: to the legal routes, which needs no vault, and to a case of one's own.
-Answers are in memory alone until a case is opened; about somebody under 18, nothing is kept.
+Two paths use them: to the legal routes, which needs no vault, and to a case. Answers are in memory
+only until a case is opened; about somebody under 18, nothing is stored.
 """
 
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ from entrenous.respond.platforms import KIND_WORDS, PlatformKind, find_platform,
 from entrenous.respond.safety import STOPPED
 from entrenous.respond.situation import Demand, Posted, TakenBy
 
-#: The number that stands for a question in an address; a browser's history shows addresses.
+#: The number of a question in its address, since a browser's history shows addresses.
 NUMBERS: Final = {
     "safe": 1,
     "watched": 2,
@@ -92,7 +93,7 @@ def routes() -> list[Route]:
 
 
 async def legal(request: Request) -> Response:
-    """Go on with the first question that was not answered yet, or to the routes."""
+    """Go on to the first unanswered question, or to the routes."""
     return _next(request, _LEGAL, "")
 
 
@@ -113,20 +114,20 @@ async def answer_case(request: Request) -> Response:
 
 
 async def begin(request: Request) -> Response:
-    """Begin the questions that lead to a case; a trace comes along from its verdict."""
+    """Begin the questions that lead to a case; a verdict passes its trace on."""
     form, answers = await read_form(request), state_of(request).login.answers
     answers.update({name: typed(form, name) for name in ("trace", "for")})
     return _next(request, _CASE, "")
 
 
 async def stop(request: Request) -> Response:
-    """Forget the answers, and say that nothing was stored."""
+    """Delete the answers, and confirm that nothing was stored."""
     state_of(request).login.forget_answers()
     return show(request, "stopped.html", words=without_commands(translated(STOPPED)))
 
 
 async def first_there(request: Request) -> Response:
-    """Keep the country, and show its numbers."""
+    """Store the country, and show its emergency numbers."""
     form = await read_form(request)
     place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
     if place:
@@ -135,7 +136,7 @@ async def first_there(request: Request) -> Response:
 
 
 async def first(request: Request, words: str = "", tried: str = "") -> Response:
-    """Show what an answer asks for before anything else: in danger, watched, or under threat."""
+    """Show what is needed before anything else: in danger, watched, or under threat."""
     name = _name(request)
     answers, now = state_of(request).login.answers, SystemClock().now()
     ids = {"safe": (AdviceId.DANGER,), "watched": (AdviceId.WATCHED,)}
@@ -157,7 +158,7 @@ async def first(request: Request, words: str = "", tried: str = "") -> Response:
 
 
 async def legal_routes(request: Request) -> Response:
-    """Show the steps for what was answered, the first one large."""
+    """Show the steps for the answers, the first one large."""
     answers = state_of(request).login.answers
     if answers.get("age") != "yes":
         return go_to(request, "legal_question", number=NUMBERS["age"])
@@ -177,7 +178,7 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
         return go_to(request, way if way == _LEGAL else "cases")
     before = asked[: asked.index(name)]
     question = safety_questions()[name] if name in _SAID_BY_RULES else None
-    if form is None:  # what was typed before the app was locked is shown when it is unlocked
+    if form is None:  # input from before the app was locked is shown again after unlocking
         form = FormData() if login.has_answers_aside else kept_form(request)
     return show(
         request,
@@ -204,7 +205,7 @@ async def _answer(request: Request, way: str) -> Response:
     form, answers = await read_form(request), login.answers
     opens_case = way == _CASE and name == _TO_CASE[-1]
     if opens_case and login.has_answers_aside:
-        raise VaultLocked  # what was answered before belongs to this case
+        raise VaultLocked  # earlier answers belong to this case too
     if name == "age" and typed(form, "answer") in ("no", "unsure"):
         return go_to(request, "under_18")
     words = await _take(name, form, answers)
@@ -218,7 +219,7 @@ async def _answer(request: Request, way: str) -> Response:
 
 
 async def _open(request: Request, form: FormData) -> Response:
-    """Open the case; what was answered is in it then, and nowhere else."""
+    """Open the case; the answers are then stored in it, and nowhere else."""
     login = state_of(request).login
     answers = dict(login.answers)
     if answers.get("age") != "yes":
@@ -235,7 +236,7 @@ async def _open(request: Request, form: FormData) -> Response:
 
 
 async def _take(name: str, form: FormData, answers: dict[str, str]) -> str:
-    """Keep an answer; returns why it cannot be one, or ""."""
+    """Store an answer; returns why it is not valid, or ""."""
     if typed(form, "skip"):
         answers[name] = "skip"
         return ""
@@ -301,7 +302,7 @@ def _needs_a_word(name: str, answers: dict[str, str]) -> bool:
 
 
 def _asked(way: str, answers: dict[str, str]) -> list[str]:
-    """Return the questions of this way, in order; some are asked only after certain answers."""
+    """Return the questions of this path, in order; some are asked only after certain answers."""
     posted = answers.get("posted")
     left_out = set()
     if answers.get("for") != "other":
@@ -314,7 +315,7 @@ def _asked(way: str, answers: dict[str, str]) -> list[str]:
 
 
 def _next(request: Request, way: str, name: str) -> Response:
-    """Show the first question after this one that was not answered, or the end of the way."""
+    """Show the first unanswered question after this one, or the end of the path."""
     answers = state_of(request).login.answers
     asked = _asked(way, answers)
     rest = asked[asked.index(name) + 1 :] if name in asked else asked

@@ -1,4 +1,6 @@
-"""Look at a draft before it goes: who gets it, what does not travel, and what their copy is."""
+"""Review a draft before it is sent: its recipients, the metadata that is removed, and their
+copy.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -49,7 +51,7 @@ from entrenous.send.people.notices import TRUST_WORDS
 if TYPE_CHECKING:
     from entrenous.send.preview import CopyPreview
 
-_QUOTED: Final = 120  # characters of an answered message that are shown
+_QUOTED: Final = 120  # characters shown of an answered message
 _SMALL_PX: Final = 480
 _LARGE_PX: Final = 900
 _WORDS: Final = {
@@ -61,7 +63,7 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody who is to get it, and when we last sent them something."""
+    """A recipient, and when we last sent them something."""
 
     contact: Contact
     last_at: datetime | None
@@ -69,7 +71,9 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class DraftFile:
-    """A file of a draft: its name, its kind in words, what it tells, and land around its place."""
+    """A file of a draft: its name, its kind in words, its metadata, and a map of the land around
+    its place.
+    """
 
     name: str
     kind: str
@@ -79,7 +83,7 @@ class DraftFile:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a person sees before she sends: who gets it, its files, and what the guard finds odd."""
+    """What the review page shows: recipients, files, and the guard's doubts."""
 
     draft: KeptDraft
     people: tuple[Recipient, ...]
@@ -90,7 +94,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class TheirCopy:
-    """A copy to look at, in memory, of the draft behind this stand-in."""
+    """A preview of a recipient's copy, in memory, for the draft behind this stand-in."""
 
     draft: str
     factor: int
@@ -109,8 +113,8 @@ def routes() -> list[Route]:
 
 
 async def review(request: Request, words: str = "", status: int = 200) -> Response:
-    """Show who gets it, what does not travel, and what the guard asks; without anybody to get it,
-    go on writing.
+    """Show recipients, removed metadata, and the guard's questions; without a recipient, return to
+    writing.
     """
 
     def read(device: Device) -> Review | None:
@@ -146,7 +150,7 @@ def _recipient(contact: Contact, device: Device) -> Recipient:
 
 
 def _look_at(name: str | None, data: bytes) -> DraftFile:
-    """Read what a file tells and what it is; its name does not travel either."""
+    """Read the kind and the metadata of a file; its name is not sent either."""
     told = read_metadata(data)
     land = map_around(told.place.latitude, told.place.longitude) if told.place else ""
     kind = MediaKind.SOUND if is_voice_recording(data) else medium_of(data)
@@ -154,7 +158,7 @@ def _look_at(name: str | None, data: bytes) -> DraftFile:
 
 
 async def small(request: Request) -> Response:
-    """Show a file of a draft, made small from its decoded pixels or samples."""
+    """Serve a small version of a draft's file, made from its decoded pixels or samples."""
     number, slots = int(request.path_params["number"]), state_of(request).slots
 
     def read(device: Device) -> tuple[str, bytes | None]:
@@ -171,7 +175,7 @@ async def small(request: Request) -> Response:
 
 
 async def remove(request: Request) -> Response:
-    """Take one file out of the draft; without any file or words, the draft goes too."""
+    """Remove one file from the draft; a draft without files and text is deleted."""
     place = int(request.path_params["number"]) - 1
 
     def take_out(device: Device) -> bool:
@@ -187,7 +191,7 @@ async def remove(request: Request) -> Response:
 
 
 async def make_copy(request: Request) -> Response:
-    """Make a copy as they will get it, in memory, to look at."""
+    """Make a preview of a recipient's copy, in memory."""
     say, place = language_of(request).sentences.gettext, int(request.path_params["number"]) - 1
     draft = request.path_params["draft"]
 
@@ -218,7 +222,7 @@ async def copy_picture(request: Request) -> Response:
 
 
 def beginning_of(reply: str, device: Device) -> str:
-    """Return the beginning of the message that is answered, or its name; "" if there is none."""
+    """Return the beginning of the answered message, or its name; "" if there is none."""
     if not reply:
         return ""
     received = received_named(reply, device)
@@ -227,15 +231,15 @@ def beginning_of(reply: str, device: Device) -> str:
 
 
 def draft_in(request: Request, device: Device) -> KeptDraft:
-    """Return the draft that the address stands for; raises NoSuchDraft."""
+    """Return the draft for the stand-in in the address; raises NoSuchDraft."""
     named = state_of(request).login.named("draft", request.path_params["draft"]) or ""
     return find_draft(bytes.fromhex(named), device)
 
 
 def as_draft(kept: KeptDraft, confirmed: frozenset[str], device: Device) -> Draft:
-    """Return a draft as it would be sent now; ``confirmed`` are names typed for the guard.
+    """Return a draft as it would be sent now; ``confirmed`` are the names typed for the guard.
 
-    Raises UnknownPerson, UnknownMessage and what makes a draft invalid.
+    Raises UnknownPerson, UnknownMessage and the errors of an invalid draft.
     """
     within = conversation_of(kept.reply, device) if kept.reply else None
     going = recipients(list(kept.to) or names_in(within, device), device)

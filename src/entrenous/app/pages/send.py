@@ -1,4 +1,4 @@
-"""Send a draft: the guard, ten seconds to undo, and whether it has left."""
+"""Send a draft: the guard's questions, ten seconds to undo, and whether it has been sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ _LEAVES_AFTER_S: Final = UNDO_S + 1
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A message that was sealed; until ``leaves_at`` nothing of it leaves."""
+    """An encrypted message; no part of it is sent before ``leaves_at``."""
 
     name: MessageName
     to: tuple[str, ...]
@@ -66,7 +66,7 @@ def routes() -> list[Route]:
 
 
 async def seal(request: Request) -> Response:
-    """Mark and seal the copies; they leave when the time to undo is over."""
+    """Mark and encrypt the copies; they are sent when the time to undo is over."""
     confirmed = frozenset(all_typed(await read_form(request), "confirm"))
     say = language_of(request).sentences.gettext
 
@@ -125,7 +125,7 @@ async def discard(request: Request) -> Response:
 
 
 async def sealed(request: Request) -> Response:
-    """Show how long it can be undone, and then whether it has left, or why it has not."""
+    """Show how long sending can be undone, and then whether it has been sent, or why not."""
     found, state = result_of(request, Sealed), state_of(request)
     departures = await in_vault(request, lambda device: departures_of(found.name, device))
     left_s = max(0, round((found.leaves_at - SystemClock().now()).total_seconds()))
@@ -142,13 +142,13 @@ async def sealed(request: Request) -> Response:
 
 
 async def undo(request: Request) -> Response:
-    """Undo it before it has left: then it is as if it was never sent."""
+    """Undo sending before any part was sent, as if the message had never been written."""
     found = result_of(request, Sealed)
 
     def cancel(device: Device) -> tuple[Recall, ...]:
         try:
             cancel_sending(device.ledger.find(found.name).id, device)
-        except StoppedWhileSending:  # something of it has left
+        except StoppedWhileSending:  # a part of it was already sent
             return recall_message(found.name, device)
         return ()
 

@@ -1,4 +1,4 @@
-"""Settings: few, with the safe default; erase everything; close the app."""
+"""Settings: few, with safe defaults; erase everything; close the app."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from entrenous.device.device import Device
 from entrenous.device.erase_device import close_own_mailboxes, erase_folder
 from entrenous.device.identities import has_relay, own_device
 
-_PAGE_COMES_S = 1.0  # for the last page and its style sheet to arrive
+_PAGE_COMES_S = 1.0  # time for the last page and its style sheet to arrive
 
 
 class WordNotTyped(Refused):
@@ -53,7 +53,7 @@ def routes() -> list[Route]:
 
 
 async def settings(request: Request) -> Response:
-    """Show the settings; the vault need not be open, but then the relay is not known."""
+    """Show the settings; while the vault is locked, the relay is unknown."""
     state = state_of(request)
     return show(
         request,
@@ -78,7 +78,7 @@ async def _relay(request: Request) -> str:
 
 
 async def save(request: Request) -> Response:
-    """Store what was chosen; anything that is not offered is the default."""
+    """Store the chosen settings; a value that is not offered means the default."""
     state, form = state_of(request), await read_form(request)
     language, size, icon = typed(form, "language"), typed(form, "size"), typed(form, "icon")
     with folder_errors(state.settings.home):
@@ -108,7 +108,7 @@ async def proxy(request: Request, words: str = "", status: int = 200) -> Respons
 
 
 async def save_proxy(request: Request) -> Response:
-    """Keep a proxy in the device's folder, or none; the app locks, so that nothing goes past it."""
+    """Store a proxy in the device's folder, or none; the app locks, so that nothing bypasses it."""
     state, form = state_of(request), await read_form(request)
     address = typed(form, "address") if typed(form, "do") != "none" else ""
     say = language_of(request).sentences.gettext
@@ -142,14 +142,16 @@ async def erase_page(request: Request, words: str = "", status: int = 200) -> Re
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What became of the mailbox (None: not known, since it was locked), and what is not ours."""
+    """The result for the mailbox (None: unknown, since the vault was locked), and files that are
+    not ours.
+    """
 
     mailbox_gone: bool | None
     left: tuple[str, ...]
 
 
 async def erase(request: Request) -> Response:
-    """Close the mailbox at the relay, if that can be, and empty the folder."""
+    """Delete the mailbox at the relay, if possible, and empty the folder."""
     state, form = state_of(request), await read_form(request)
     if typed(form, "word").casefold() != language_of(request).sentences.gettext("erase").casefold():
         return await erase_page(request, error_words(WordNotTyped()), 409)

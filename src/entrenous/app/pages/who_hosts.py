@@ -1,5 +1,5 @@
-"""Who hosts a page: the registries are asked when the person says so, after the page has said who
-learns what from it; or what she looked up herself is read here.
+"""Who hosts a page: after the page has explained who learns what, query the registries, or read an
+answer that the person pasted.
 """
 
 import os
@@ -37,7 +37,7 @@ _NO_ADDRESS: Final = translatable("This is no web address. Copy it from the top 
 _NO_NUMBER: Final = translatable(
     "This is no network address. It looks like 203.0.113.7, or like 2001:db8::7."
 )
-_ANY_ADDRESS: Final = "192.0.2.1"  # stands for the one that is typed later; RFC 5737
+_ANY_ADDRESS: Final = "192.0.2.1"  # placeholder for an address that is typed later; RFC 5737
 
 
 def routes() -> list[Route]:
@@ -51,7 +51,7 @@ def routes() -> list[Route]:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The host to look up, and the page and the case to which its answer belongs, if any."""
+    """The host to look up, and the page and the case to which the answer belongs, if any."""
 
     host: str
     back: str
@@ -59,12 +59,14 @@ class Site:
 
 
 async def site(request: Request) -> Response:
-    """Ask for the address of a page, then say who learns what if it is looked up; no vault."""
+    """Ask for the address of a page, then explain who learns what from looking it up; needs no
+    vault.
+    """
     return _show(request, _site_typed(request))
 
 
 async def ask_about_site(request: Request) -> Response:
-    """Take the address, which is in memory alone, or look it up."""
+    """Accept the address, which stays in memory, or look it up."""
     form, state = await read_form(request), state_of(request)
     if not typed(form, "act"):
         address = valid_address(typed(form, "where"))
@@ -80,7 +82,7 @@ def _site_typed(request: Request) -> Site:
 
 
 async def page(request: Request) -> Response:
-    """Say who learns what if the host of a sighting is looked up."""
+    """Explain who learns what if the host of a sighting is looked up."""
     return _show(request, await _site_of_page(request))
 
 
@@ -120,7 +122,7 @@ def _show(request: Request, it: Site, words: str = "") -> Response:
 
 
 def _look_up(request: Request, form: FormData, it: Site) -> Response:
-    """Ask the registries, or read what was pasted; nothing of that leaves the device."""
+    """Query the registries, or read the pasted answer; nothing of that leaves the device."""
     say, proxy = language_of(request).sentences.gettext, state_of(request).settings.proxy
     address, pasted = typed(form, "address"), typed(form, "pasted")
     if address and not is_address(address):
@@ -147,5 +149,5 @@ def _outcome(heading: str, found: LookUp, it: Site) -> Outcome:
 
 
 def _lists() -> str:
-    """Return where the lists of registries are: the option's variable, as for the command."""
+    """Return the location of the registries' lists: the option's variable, as for the command."""
     return os.environ.get("ENTRENOUS_CASE_PLATFORM_LISTS", IANA)

@@ -98,7 +98,7 @@ def _ask(one: Lesson) -> bool | None:
 
 
 def _number(most: int) -> int | None:
-    """Return the number typed, or None for an empty line; anything else is asked for again."""
+    """Return the typed number, or None for an empty line; ask again after anything else."""
     while True:
         typed = typer.prompt("Your answer", err=True, default="", show_default=False).strip()
         if typed.isdigit() and 1 <= int(typed) <= most:
