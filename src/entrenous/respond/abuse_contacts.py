@@ -26,8 +26,8 @@ class BadRdapAnswer(Malformed):
 class ContactRole(StrEnum):
     """Whose contact it is."""
 
-    REGISTRAR = "registrar"  # can only take away the whole name
-    HOST = "host"  # can take away the page
+    REGISTRAR = "registrar"  # can only take down the whole name
+    HOST = "host"  # can take down the page
     UNKNOWN = "unknown"
 
 
@@ -50,20 +50,22 @@ class AbuseContact:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """What was found: abuse contacts, the host's first, and what could not be asked."""
+    """Result of a look-up: abuse contacts, the host's first, and the queries that failed."""
 
     contacts: tuple[AbuseContact, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What was found as sentences: each contact, what could not be asked, and what to do."""
+        """The result as sentences: each contact, the failed queries, and what to do."""
         then = (translated(WRITE_TO_THE_HOST),) if self.contacts else ()
         return (*(contact.text for contact in self.contacts), *self.notes, *then)
 
 
 def host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...]:
-    """Sort contacts: who can take away the page comes before who can only take away the name."""
+    """Sort contacts: those who can take down the page come before those who can only take down the
+    name.
+    """
     return tuple(sorted(contacts, key=lambda one: list(ROLES).index(one.role)))
 
 
@@ -110,7 +112,7 @@ def contacts_in_rdap(
         server: named in the error.
 
     Raises:
-        BadRdapAnswer: it is no JSON object, or larger than this reads.
+        BadRdapAnswer: it is not a JSON object, or too large.
     """
     answer = _json_object(untrusted_answer)
     if answer is None:
@@ -122,7 +124,8 @@ def contacts_in_rdap(
 def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
     """Return the abuse addresses in a pasted WHOIS or RDAP answer, the host's first, each once.
 
-    An address counts if its line speaks of abuse, or if it begins with "abuse". Empty if none.
+    An address counts if its line speaks of abuse, or if it begins with "abuse". Empty if there is
+    none.
     """
     text = untrusted_text[:TEXT_CHARS_MAX]
     answer = _json_object(text.encode(errors="replace"))

@@ -64,7 +64,9 @@ def child_help_text(places: tuple[Place, ...], today: date) -> str:
 
 
 def _child_help_lines(places: tuple[Place, ...], today: date) -> str:
-    """Format them one a paragraph, with the command that shows all, and what to do first."""
+    """Format the help lines, one in each paragraph, with the command that lists all and what to do
+    first.
+    """
     named = "".join(f" --place {place}" for place in places)
     return "\n\n".join((*_child_help(places, today), translated(_ALL).format(places=named)))
 

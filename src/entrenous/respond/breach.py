@@ -1,7 +1,8 @@
-"""A breach of an organisation's own systems: what it owes the authority and the people concerned.
+"""A breach of an organisation's own systems: its duties to the authority and to the people
+concerned.
 
-GDPR Art. 33 and 34, as facts/laws/ has them. The organisation is the one who has to notify; nothing
-is sent from here.
+The duties are those of GDPR Art. 33 and 34, as stated in facts/laws/. The organisation itself has
+to notify; nothing is sent from here.
 """
 
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ _LAWS: Final = ("eu-gdpr-33", "uk-gdpr-33")  # families of routes
 
 
 def breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
-    """Return the law that an organisation in one of these places is under; raises NoBreachLaw."""
+    """Return the law that applies to an organisation in one of these places; raises NoBreachLaw."""
     for route in shipped_routes():
         fits = route.family in _LAWS and route.in_force(aware_at.date())
         if fits and places and reaches(route.jurisdiction, places):
@@ -55,11 +56,11 @@ def breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
 
 
 def with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
-    """Return the case with the moment from which the organisation's time runs.
+    """Return the case with the time from which the organisation's deadline runs.
 
     Raises:
-        TimesDoNotFit: ``aware_at`` is in the future, or after what was noted already.
-        NoBreachLaw: no known law reaches the case's places.
+        TimesDoNotFit: ``aware_at`` is in the future, or after an event that was already recorded.
+        NoBreachLaw: no known law applies in the case's places.
     """
     if aware_at > now:
         raise TimesDoNotFit(what="becoming aware", when="in the future")
@@ -110,7 +111,7 @@ def record_breach_done(
 
 
 def breach_in_words(case: Case, now: datetime) -> tuple[str, ...]:
-    """Return what the organisation owes, line by line; empty if the case has no breach."""
+    """Return the organisation's duties, line by line; empty if the case has no breach."""
     if case.breach is None:
         return ()
     own = [clock for clock in deadlines(case, now) if clock.yours]
@@ -177,7 +178,8 @@ def breach_step(case: Case, now: datetime) -> str:
 
 
 def breach_without_case(places: tuple[Place, ...], aware_at: datetime) -> str:
-    """Say until when to notify, for a breach of which nothing may be stored: of somebody under 18.
+    """State the deadline for notifying if the breach may not be stored, because somebody under 18
+    is concerned.
 
     Raises NoBreachLaw.
     """

@@ -1,4 +1,4 @@
-"""Deadlines as an iCalendar file (RFC 5545). What it says by default betrays nothing."""
+"""Deadlines as an iCalendar file (RFC 5545), which by default reveals nothing about the case."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in
 from entrenous.respond.nouns import Case
 
 _UID_BYTES: Final = 16
-_PRODUCER: Final = "-//Reminders//EN"  # RFC 5545 asks for one; the program's name would tell
+# required by RFC 5545; the program's name would reveal too much
+_PRODUCER: Final = "-//Reminders//EN"
 
 
 class NothingRunning(Refused):
@@ -22,7 +23,7 @@ class NothingRunning(Refused):
 
 @dataclass(frozen=True, slots=True)
 class CalendarEntry:
-    """One moment in a calendar. ``words`` are shown only if plain titles are asked for."""
+    """One time in a calendar. ``words`` are shown only if plain titles are chosen."""
 
     at: datetime
     words: str
@@ -42,7 +43,7 @@ def calendar_file(
         entries: numbered in their order.
         now: aware; when the file is made.
         plain_titles: name the law and the deadline, instead of "Reminder 1".
-        alarm: remind so long before; no alarm if None.
+        alarm: how long before each time to remind; None means no alarm.
     """
     from icalendar import Alarm, Calendar, Event  # noqa: PLC0415 - slow to load; few commands write one
 
@@ -81,7 +82,7 @@ def running_deadlines(case: Case, clocks: tuple[Deadline, ...]) -> tuple[Calenda
 
 
 def entry_uid(secret: datetime, *what: object) -> str:
-    """Return an id that tells nothing: a hash over something that only this device knows."""
+    """Return an id that reveals nothing: a hash over data that only this device knows."""
     return sha256(f"{secret.isoformat()} {what}".encode())[:_UID_BYTES].hex()
 
 

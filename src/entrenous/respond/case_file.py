@@ -40,7 +40,7 @@ _READ_ONLY_ACTS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED, Custod
 
 @dataclass(frozen=True, slots=True)
 class CaseSummary:
-    """What a list of cases needs of each."""
+    """The data of a case that a list of cases shows."""
 
     name: CaseName
     opened_at: datetime
@@ -50,7 +50,7 @@ class CaseSummary:
 
 
 def case_summaries(device: Device) -> tuple[CaseSummary, ...]:
-    """Return all cases on this device, newest first, without decoding what is in them.
+    """Return summaries of all cases on this device, newest first, without decoding the cases.
 
     Raises BadRecord.
     """
@@ -63,7 +63,7 @@ def case_summaries(device: Device) -> tuple[CaseSummary, ...]:
 
 
 def all_cases(device: Device) -> tuple[Case, ...]:
-    """Return all cases on this device whole, newest first; :func:`case_summaries` is quicker."""
+    """Return all complete cases on this device, newest first; :func:`case_summaries` is quicker."""
     found = (unpack(Case, record) for _, record in device.vault.items(CASES))
     return tuple(sorted(found, key=lambda case: case.opened_at, reverse=True))
 

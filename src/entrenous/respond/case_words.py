@@ -1,4 +1,4 @@
-"""What a case says about the copy that got out, in words."""
+"""What a case says about the leaked copy, in words."""
 
 from typing import Final
 
@@ -12,12 +12,14 @@ _FITS: Final = translatable("The leak fits the copy of {named}; it says no more.
 
 
 def named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
-    """Return the case's trace as it is stored here, if it is, and whose copies it names."""
+    """Return the case's trace, if it is stored here, and the holders of the copies that it
+    names.
+    """
     here = trace_here(case.trace, device)
     known = here or case.trace
     return here, () if known is None else known.verdict.named
 
 
 def fits_text(named: tuple[str, ...]) -> str:
-    """Say whose copy it fits; "" if it fits none."""
+    """Say whose copy the picture matches; "" if none."""
     return translated(_FITS).format(named=", ".join(named)) if named else ""

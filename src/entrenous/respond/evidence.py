@@ -80,7 +80,7 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
 def stamp_or_wait(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
     """Like :func:`stamp_evidence`; if no authority answers, remember in the case that it waits.
 
-    Raises StampWaits besides; it is raised again each time, and the first time counts.
+    Each such failure raises StampWaits; the stored time is that of the first one.
     """
     try:
         return stamp_evidence(name, stamp, device)
@@ -111,7 +111,7 @@ def stamp_waits_text(case: Case) -> str:
 
 
 def kept_roots_text(name: str, *, in_bundle: bool) -> str:
-    """Say what the roots that are kept with a case's stamps are worth."""
+    """Explain how far the roots stored with a case's stamps can be relied on."""
     if in_bundle:
         return translated(
             "All of these certificates are also in this system's bundle of public authorities, "
@@ -171,7 +171,7 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
     """Verify a case's custody chain, items and manifests, and with ``check`` every stamp's token.
 
     Without ``check`` the tokens are not verified, so the stamps must not be called valid. Raises
-    ChainBroken, EvidenceChanged, NotAsStamped or StampDoesNotHold, which say what no longer holds.
+    ChainBroken, EvidenceChanged, NotAsStamped or StampDoesNotHold, which say what is invalid.
     """
     links = verify_chain(CaseName(name), device)
     case = find_case(name, device)

@@ -1,4 +1,6 @@
-"""What to do first: under threat, in danger, when watched. Facts with sources, in safety.toml."""
+"""First steps under threat, in danger, or when watched. The facts and their sources are in
+safety.toml.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ class AdviceId(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """First steps, in the order in which to take them; ``title`` says when they are meant."""
+    """First steps, in the order in which to take them; ``title`` says when they apply."""
 
     id: AdviceId
     title: str
@@ -39,13 +41,13 @@ class Advice:
     verified_by: str
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """What must be said beside these steps: not verified, read long ago."""
+        """Cautions to show with these steps: not verified, read long ago."""
         return cautions(self.read_on, today, verified=self.verified)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that may be skipped, why it is asked, and what each of several answers means."""
+    """A question that can be skipped, the reason for it, and the consequence of each answer."""
 
     asks: str
     why: str
@@ -79,7 +81,7 @@ class _Safety(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
-    """Return first steps, without those that are for other ages."""
+    """Return first steps, leaving out those for other ages."""
     row = _table().advice[id_]
     other = "adults" if under_18 else "under-18"
     return Advice(
@@ -94,7 +96,7 @@ def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
 
 
 def safety_questions() -> Mapping[str, Question]:
-    """Return the questions of safety by name, in the order in which to ask them."""
+    """Return the safety questions by name, in the order in which to ask them."""
     return {
         name: Question(
             translated(row.asks),

@@ -76,7 +76,7 @@ class HelpLine:
     not_in: tuple[Place, ...] = ()
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """What must be said beside this contact: not verified, read long ago."""
+        """Cautions to show with this contact: not verified, read long ago."""
         said = () if self.verified else (translated(UNVERIFIED_CONTACT),)
         if self.verified and self.phone and not self.phone_verified:
             said = (translated(_UNVERIFIED_PHONE),)
@@ -85,7 +85,7 @@ class HelpLine:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyNumbers:
-    """The numbers to call in danger: for every service, and the police's own."""
+    """The emergency numbers for every service, and the police's own."""
 
     place: Place
     any_service: tuple[str, ...]
@@ -96,7 +96,7 @@ class EmergencyNumbers:
     verified_by: str
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """What must be said beside these numbers."""
+        """Cautions to show with these numbers."""
         said = () if self.verified else (translated("from a public list of numbers"),)
         return (*said, *cautions(self.read_on, today, verified=True))
 

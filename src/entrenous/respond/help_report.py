@@ -26,7 +26,7 @@ def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[s
     """Yield lines: emergency numbers, first steps, people who help (first in danger), notes.
 
     Args:
-        found: for the places and the need of somebody.
+        found: the help for somebody's places and need.
         now: aware.
         here: the person's time zone; None means this machine's.
     """

@@ -1,4 +1,4 @@
-"""What became of a notice, line by line: the history that a complaint to an authority needs."""
+"""The history of a notice, line by line, as a complaint to an authority needs it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from entrenous.respond.time_words import duration_in_words
 
 
 class HistoryEvent(StrEnum):
-    """What happened, in the order of a notice's life; events at one time are listed so."""
+    """What happened, in the order of a notice's life, which also orders events of one time."""
 
     REQUESTED = "requested"  # the notice was sent
     CONFIRMED = "confirmed"  # they confirmed its receipt
     ASKED = "asked"  # they asked for more
-    SUPPLIED = "supplied"  # she gave them what they asked for
+    SUPPLIED = "supplied"  # the person gave them what they asked for
     PARTLY = "partly"  # they removed some of it
     REFUSED = "refused"
     REMOVED = "removed"
-    DUE = "due"  # their time ran out, or will run out
-    MISSED = "missed"  # what was due came late, or has not come yet
+    DUE = "due"  # their deadline passed, or will pass
+    MISSED = "missed"  # what was due came late, or is still missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ _STILL_OPEN: Final = "What was due has not been done; that is {late} after the d
 
 
 def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...]:
-    """Return what became of a notice up to ``now``, earliest first; empty before it was sent.
+    """Return the history of a notice up to ``now``, earliest first; empty before it was sent.
 
     Args:
         case: the case of the notice.

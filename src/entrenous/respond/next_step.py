@@ -57,7 +57,9 @@ def next_step(case: Case, now: datetime) -> str:
 
 
 def _her_turn(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
-    """Return the latest matter for her: a missed deadline, a refusal, a question, a return ..."""
+    """Return the latest event that the person has to react to: a missed deadline, a refusal, a
+    question, a return ...
+    """
     everything = frozenset(DocumentKind)
     calls = [
         *_unanswered_notices(case, clocks, now),
@@ -82,7 +84,7 @@ def _unanswered_notices(
 
 
 def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
-    """Return the complaint that can be drafted at once, or else where she could go next."""
+    """Return the complaint that can be drafted now, or else where the person could go next."""
     words = translated("Next you could go to: {escalation}.").format(
         escalation=translated(notice.route.escalation)
     )
@@ -100,7 +102,7 @@ def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> st
 
 
 def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
-    """Return the first route that follows this notice's own and reaches the case today."""
+    """Return the first route after this notice's own that applies to the case today."""
     used = {other.route.family for other in case.notices if other.state not in _OVER}
     said, event = situation_of(case), day_of_event(case)
     for family in notice.route.next_routes:
@@ -112,7 +114,7 @@ def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
 
 
 def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
-    """Return when the notice was refused, done in part, or missed; None if none of these."""
+    """Return when the notice was refused, partly fulfilled, or missed; None if none of these."""
     if notice.state is NoticeState.REFUSED:
         return notice.refused_at
     if notice.state is NoticeState.PARTLY:
@@ -131,7 +133,9 @@ def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
 
 
 def _was_escalated(notice: Notice, since: datetime, case: Case) -> bool:
-    """Return whether she has gone on since then, e.g. to the authority of the same law."""
+    """Return whether the person has taken a further step since then, e.g. to the authority of the
+    same law.
+    """
     return any(
         later.drafted_at >= since and later.state not in _OVER and _follows(later, notice)
         for later in case.notices
@@ -177,7 +181,7 @@ _DRAFTED: Final = {
         " page; then note it: {command}"
     ),
 }
-_SHEETS: Final = frozenset(_DRAFTED)  # hers to take along if she likes: nobody waits for them
+_SHEETS: Final = frozenset(_DRAFTED)  # the person may take them along; nobody waits for them
 _LETTER: Final = translatable(
     "You have not sent notice {number} yet: fill in what is missing, send it yourself, then note"
     " the day: {command}"
@@ -202,7 +206,7 @@ def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
 
 
 def _about_places(case: Case) -> str:
-    """Return what to do about a page that nobody was asked about, or to say where it is at all."""
+    """Return the step for a page about which nobody was asked, or for a case without a sighting."""
     if case.notices and not case.sightings and situation_of(case).posted is not None:
         return _about_evidence(case)
     return unasked_step(case)
@@ -245,7 +249,9 @@ def _about_evidence(case: Case) -> str:
 
 
 def _chat_hint(case: Case) -> str:
-    """Name the steps for a chat, if it was passed on there only: their order is another one."""
+    """Name the steps for a chat if the picture was passed on only there, since their order
+    differs.
+    """
     posted = situation_of(case).posted
     if posted not in _IN_CHATS:
         return ""

@@ -145,10 +145,10 @@ class Notice:
 
     ``route`` is the law as of the draft. ``letter`` is the text to send, ``parts`` the same in
     parts, and ``told`` are the sightings named in it. ``other_gaps`` are missing parts that the law
-    does not ask for, e.g. who goes to the police. ``to`` names the addressee. ``reference`` is
-    the number that the addressee gave, e.g. a hash bank's case number. ``asked_at`` is when they
-    first asked for more, ``supplied_at`` when she first gave it. ``answered_at`` is when they first
-    answered, be it at ``partly_at``, ``removed_at`` or ``refused_at``.
+    does not ask for, e.g. who goes to the police. ``to`` names the addressee. ``reference`` is the
+    number that the addressee gave, e.g. a hash bank's case number. ``asked_at`` is when they first
+    asked for more, ``supplied_at`` when the person first supplied it. ``answered_at`` is when they
+    first answered, be it at ``partly_at``, ``removed_at`` or ``refused_at``.
     """
 
     number: int
@@ -197,7 +197,7 @@ class Representative:
     """Somebody who acts for the person shown, with consent that was asked for, never assumed.
 
     ``consent`` is in the representative's own words: who agreed, how, and to what. ``noted_at`` is
-    when it was noted here (aware, UTC).
+    when it was recorded here (aware, UTC).
     """
 
     role: Role
@@ -211,9 +211,9 @@ class Representative:
 
 @dataclass(frozen=True, slots=True)
 class Reappearance:
-    """The picture was found again at a sighting that had been gone, or where it was removed.
+    """The picture was found again at a sighting that was gone, or where it had been removed.
 
-    ``compared`` is false if there was no picture to compare, and only the page answers again.
+    ``compared`` is false if there was no picture to compare, and only the page is back.
     """
 
     sighting: int
@@ -263,7 +263,7 @@ class Case:
     steps: tuple[Step, ...] = ()
     links: int = 0
     age: AgeAnswer = AgeAnswer.ADULTS
-    representative: Representative | None = None  # None: the person shown acts herself
+    representative: Representative | None = None  # None: the person shown acts personally
     stamp_wanted_at: datetime | None = None
     returned: tuple[Reappearance, ...] = ()
     breach: Breach | None = None

@@ -1,4 +1,4 @@
-"""Acting for somebody else: only with that person's consent, which is asked for and noted."""
+"""Acting for somebody else: only with that person's consent, which is requested and recorded."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -69,7 +69,7 @@ def open_case(
         situation: the facts that decide which routes apply; questions may stay unanswered.
         age: the answer to "was everybody in the picture 18 or older when it was taken?"
         device: its vault stores the case.
-        representative: who acts for the person shown, and her consent; None if she acts herself.
+        representative: who acts for the person shown, with that person's consent; or None.
 
     Raises:
         ForYoungPeople: ``age`` is not ``ADULTS``; nothing was stored, and the message says who
@@ -135,7 +135,7 @@ def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
 
 
 def _merged_situation(known: Situation, more: Situation) -> Situation:
-    """Add the answers in ``more``; what it leaves at its default is unanswered."""
+    """Add the answers in ``more``; values left at their default are unanswered."""
     answers = {
         field.name: getattr(more, field.name)
         for field in fields(Situation)
@@ -197,7 +197,7 @@ def add_file(
 def store_item(
     name: str, data: bytes, about: tuple[Level, str, int | None], device: Device
 ) -> Case:
-    """Store an item, ``about`` being its level, a line about it, and its sighting if any; otherwise
+    """Store an item; ``about`` has its level, a line about it, and its sighting if any. Otherwise
     like :func:`add_file`.
     """
     if len(data) > ITEM_BYTES_MAX:

@@ -74,16 +74,16 @@ class HashProgramme(StrEnum):
 
 
 class Paste(StrEnum):
-    """What answers one question of a form; report_steps.py has the words."""
+    """The answer to one question of a form; report_steps.py has the words."""
 
-    LINKS = "links"  # where it is
-    ACCOUNT = "account"  # that showed it
-    CHAT = "chat"  # in her own words
+    LINKS = "links"  # where the picture is
+    ACCOUNT = "account"  # the account that showed it
+    CHAT = "chat"  # in the person's own words
     DOMAIN = "domain"
-    COUNTRY = "country"  # where she lives
+    COUNTRY = "country"  # where the person lives
     WHY = "why"  # one or two sentences
     MESSAGE = "message"  # those sentences, and the links
-    WHOSE = "whose"  # whom it shows, and for whom she acts
+    WHOSE = "whose"  # the person shown, and who acts for them
     KIND = "kind"  # real, or made or changed by software
     PROOF = "proof"  # never the picture
     CONFIRM = "confirm"  # only if it is true
@@ -108,7 +108,7 @@ class PlatformRecord:
         other_channel: other ways, e.g. for pictures that are not intimate.
         dsa_contact: its EU contact point for users: an address, or an email address.
         tida_process_url: its page for the US TAKE IT DOWN Act.
-        time: how long an answer takes, as stated or promised.
+        time: how long an answer takes, as the platform states.
         receipt: the number, email or answer that comes back.
     """
 
@@ -142,11 +142,11 @@ class PlatformRecord:
 
     @property
     def name_in_words(self) -> str:
-        """The name; that of any site or web host in the person's language."""
+        """The name; for any site or web host, in the person's language."""
         return translated(self.name) if self.kind is PlatformKind.GENERIC else self.name
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """What must be said beside this record: not verified, read long ago."""
+        """Cautions to show with this record: not verified, read long ago."""
         return cautions(self.read_on, today, verified=self.verified)
 
 

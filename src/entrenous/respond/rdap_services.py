@@ -1,4 +1,4 @@
-"""Which RDAP server to ask about a name or an address (RFC 9224), and who will see what."""
+"""Which RDAP server to query for a name or an address (RFC 9224), and who learns what from that."""
 
 import ipaddress
 from typing import Final
@@ -22,9 +22,10 @@ class _ServiceList(msgspec.Struct, frozen=True):
 def who_sees(
     host: str, proxy: Proxy | None, address: str = "", lists: str = IANA
 ) -> tuple[str, ...]:
-    """Say, before anything is asked, who will see what.
+    """Explain, before any query, who will learn what.
 
-    ``address`` is what the person typed as the site's address; ``lists`` where the lists are.
+    ``address`` is what the person typed as the site's address; ``lists`` is the location of the
+    lists.
     """
     sees = (
         translated("your network address")
@@ -53,11 +54,11 @@ def who_sees(
 
 
 def names_to_ask(host: str) -> tuple[str, ...]:
-    """Return what to ask about: "site.example", then names below it, shortest first.
+    """Return the names to query: "site.example", then names below it, shortest first.
 
-    Shortest first, so that the registry does not see a name below it that may name a person; a
-    public ending such as "co.uk" is no registered name, and the next one is asked. An address of
-    numbers has none.
+    So the registry does not see a longer name, which may identify a person. If the name is a public
+    ending such as "co.uk", it is not registered, and the next one is queried. A numeric address has
+    no names.
     """
     if is_address(host):
         return ()
@@ -66,7 +67,7 @@ def names_to_ask(host: str) -> tuple[str, ...]:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an address of numbers."""
+    """Whether a host is a numeric address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -75,7 +76,9 @@ def is_address(host: str) -> bool:
 
 
 def read_services(untrusted_list: bytes) -> Services | None:
-    """Parse a list of RFC 9224: (entries, addresses of servers) for each service; None if bad."""
+    """Parse a list of RFC 9224: (entries, addresses of servers) for each service; None if
+    invalid.
+    """
     try:
         listed = msgspec.json.decode(untrusted_list, type=_ServiceList).services
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

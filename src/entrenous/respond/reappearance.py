@@ -1,4 +1,4 @@
-"""A picture that came back: when a look counts as that, and the step that it calls for."""
+"""Pictures that came back: when a check counts as that, and the next step."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,10 +9,10 @@ from entrenous.respond.watch.states import Look, Watched, WatchEvent, Why
 
 
 def reappearance(case: Case, before: Watched, look: Look, now: datetime) -> Reappearance | None:
-    """Return what a look found again, or None; each return is told once.
+    """Return what a check found again, or None; each return is reported once.
 
-    A page that answers again counts if it had been gone. A picture that was compared counts also
-    where a notice had it removed.
+    A page that answers again counts if it had been gone. A compared picture counts also if a notice
+    had it removed.
     """
     compared = look.why in {Why.PICTURE, Why.PICTURE_ELSEWHERE}
     if not compared and look.event is not WatchEvent.SEEN:
@@ -39,7 +39,9 @@ def _names(notice: Notice, sighting: int) -> bool:
 
 
 def returned_steps(case: Case) -> Iterator[tuple[datetime, str]]:
-    """Yield a step for each sighting where it came back and nobody was asked again since."""
+    """Yield a step for each sighting where the picture came back and nobody was asked again
+    since.
+    """
     newest = {one.sighting: one for one in case.returned}
     for one in newest.values():
         if not _was_asked_again(case, one):
@@ -56,7 +58,7 @@ def _was_asked_again(case: Case, one: Reappearance) -> bool:
 
 
 def returned_text(one: Reappearance) -> str:
-    """Say what came back, and when it was found."""
+    """Say which picture came back, and when it was found."""
     day = day_in_words(one.at)
     if one.compared:
         return translated(
@@ -80,7 +82,9 @@ def _in_words(case: Case, one: Reappearance) -> str:
 
 
 def _last_route(case: Case, sighting: int) -> str | None:
-    """Return the route of the newest notice about a sighting, a removed one before the others."""
+    """Return the route of the newest notice about a sighting, preferring one that led to
+    removal.
+    """
     about = [notice for notice in case.notices if _names(notice, sighting)]
     removed = [notice for notice in about if notice.removed_at is not None]
     last = (removed or about)[-1:]

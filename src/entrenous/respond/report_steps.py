@@ -33,7 +33,8 @@ from entrenous.respond.situation import Demand, Posted, Situation
 
 @dataclass(frozen=True, slots=True)
 class FormAnswer:
-    """One question of a form, and what to paste or do; ``gap`` if only the person can fill it in.
+    """One question of a form, and what to paste or do; ``gap`` means that only the person can fill
+    it in.
 
     ``paste`` may have several lines.
     """
@@ -55,7 +56,7 @@ class ReportSteps:
         before: what to know before reporting: account, who may report.
         after: what comes back, how long it takes, what to do about new uploads.
         in_chats: what the platform can do about a copy in a chat; empty if it has none.
-        cautions: what must be said beside these facts today.
+        cautions: cautions to show with these facts today.
         cited: source, and day of reading.
     """
 
@@ -255,7 +256,7 @@ def _before(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, ...]:
 
 
 def _takes_reports(record: PlatformRecord) -> bool:
-    """Whether there is anything to fill in; a messenger that sees no message has no form."""
+    """Whether there is anything to report; a messenger that cannot see messages has no form."""
     no_reports = record.private_messages is PrivateMessages.NOT_MODERATED
     return bool(record.report_url or record.asks_for or not no_reports)
 
@@ -369,7 +370,7 @@ def _whose(situation: Situation, _: tuple[Sighting, ...]) -> str:
 
 
 def _why(situation: Situation, seen: tuple[Sighting, ...]) -> str:
-    """Say what happened in the first person; only what she said is claimed."""
+    """Say what happened in the first person; only claims that the person made are included."""
     whom = translated("me")
     if situation.on_behalf:
         whom = translated("the person I act for")

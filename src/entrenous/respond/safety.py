@@ -1,7 +1,6 @@
-"""Safety before evidence: a few questions, each of which may be skipped, and what follows.
+"""Safety before evidence: a few questions, each of which can be skipped, and their consequences.
 
-Nothing of the answers is stored unless a case is opened, and then only how far the picture has
-spread.
+The answers are not stored unless a case is opened, and then only how far the picture has spread.
 """
 
 from collections.abc import Iterator
@@ -27,7 +26,8 @@ YES_NO_UNSURE: Final = translatable("(yes, no, unsure, stop)")
 WHAT_TO_TYPE: Final = translatable(
     "This answer was not understood. Choose one of the words in brackets."
 )
-_YES: Final = frozenset({"yes", "y", "sí", "si", "s", "ja", "j"})  # in every language that we speak
+# in every language of the program
+_YES: Final = frozenset({"yes", "y", "sí", "si", "s", "ja", "j"})
 _NO: Final = frozenset({"no", "n", "nein"})
 _SKIP: Final = frozenset({"", "skip", "saltar", "omitir", "überspringen", "weiter"})
 _STOP: Final = frozenset({"stop", "quit", "parar", "stopp"})
@@ -51,11 +51,11 @@ _POSTED: Final = {
     **dict.fromkeys(("privado", "privat"), Posted.PRIVATE),
     **dict.fromkeys(("amenaza", "drohung"), Posted.THREAT),
 }
-_LINES: Final = 4  # people who help, shown between two questions; entrenous help has all
+_LINES: Final = 4  # help lines shown between two questions; entrenous help lists all
 
 
 class Reply(StrEnum):
-    """What may be answered instead of an answer."""
+    """Replies that are possible instead of an answer."""
 
     SKIP = "skip"
     UNSURE = "unsure"
@@ -82,7 +82,7 @@ class SafetyAnswers:
 
 
 def read_reply(typed: str) -> bool | Reply:
-    """Parse an answer to a question of yes or no.
+    """Parse an answer to a yes-or-no question.
 
     >>> read_reply(" Yes "), read_reply("N"), read_reply("stop"), read_reply("").value
     (True, False, <Reply.STOP: 'stop'>, 'skip')
@@ -108,12 +108,13 @@ def _no_answer(word: str) -> Reply:
 
 
 def in_doubt(question: str) -> bool:
-    """Return the answer that somebody unsure is helped by: not safe, and perhaps watched."""
+    """Return the cautious answers for somebody who is unsure: not safe, and perhaps watched."""
     return question != "safe"
 
 
 def when_not_safe(places: tuple[Place, ...], now: datetime, here: tzinfo | None) -> Iterator[str]:
-    """Yield what to read first in danger: numbers, people of the place, and what to do.
+    """Yield what to read first in danger: emergency numbers, help lines of the place, and what to
+    do.
 
     Args:
         places: where the person lives, if that is known.
@@ -137,7 +138,7 @@ def when_watched(now: datetime) -> Iterator[str]:
 
 
 def when_threatened(places: tuple[Place, ...], now: datetime) -> Iterator[str]:
-    """Yield what to do about a threat, what to keep of the demand, and where people who help are.
+    """Yield what to do about a threat, how to save the demand, and where help is.
 
     Args:
         places: where the person lives, if that is known.

@@ -10,7 +10,7 @@ from entrenous.respond.law.places import Place
 
 
 class TakenBy(StrEnum):
-    """Who took the picture, and so whether she owns its copyright."""
+    """Who took the picture, and so who owns its copyright."""
 
     ME = "me"
     SOMEBODY_ELSE = "somebody else"
@@ -27,7 +27,7 @@ class Posted(StrEnum):
 
 
 class Demand(StrEnum):
-    """What somebody demands so as not to share the picture."""
+    """What somebody demands in return for not sharing the picture."""
 
     NONE = "none"
     MONEY = "money"
@@ -45,14 +45,14 @@ class Situation:
         platform: the id of a platform record, e.g. "instagram", or "".
         platform_kind: e.g. "messenger", where no record is known, or "".
         posted: how far the picture has spread.
-        demand: what is demanded from her.
+        demand: what is demanded from the person.
         intimate: whether it is nude, sexual or otherwise intimate.
         altered: whether software made or changed it.
-        depicts_me: whether it shows her.
+        depicts_me: whether it shows the person.
         taken_by: who took it.
-        recipient_known: whether she knows who passed it on or threatens.
+        recipient_known: whether the person knows who passed it on or makes threats.
         on_behalf: somebody else acts for the person shown, with that person's consent.
-        name_must_stay_hidden: for her safety, the uploader must not learn her name.
+        name_must_stay_hidden: for safety, the uploader must not learn the person's name.
         language: an IETF language tag.
     """
 

@@ -1,4 +1,4 @@
-"""What a person said about what happened, in one sentence: to check it, and to change it."""
+"""The person's answers about what happened in one sentence, to check and change them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -39,7 +39,7 @@ _HIDE: Final = translatable("the uploader must not learn your name")
 
 
 def said_in_words(said: Situation) -> str:
-    """Return what was said, with its places and platform by name; "" if nothing was.
+    """Return the answers, with places and platform by name; "" if there are none.
 
     >>> said_in_words(Situation((), intimate=True, posted=Posted.THREAT, platform="instagram"))
     'You said: nothing was shared yet; Instagram; it is intimate.'

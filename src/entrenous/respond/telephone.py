@@ -14,7 +14,7 @@ _KEYS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Telephone:
-    """A number as it is written, with what is said beside it, and as it is dialled."""
+    """A number as it is written, the words beside it, and the number to dial."""
 
     words: str
     dialled: str

@@ -1,4 +1,4 @@
-"""Pages of a case whose platform was not asked yet to remove the picture: the step to do so."""
+"""The next step for pages of a case whose platform was not asked yet to remove the picture."""
 
 from typing import Final
 
@@ -30,9 +30,9 @@ _CHOOSE: Final = translatable(
 
 
 def unasked(case: Case) -> tuple[Sighting, ...]:
-    """Return the pages that no notice names which asks for removal where the picture is.
+    """Return the pages that no notice to their host names.
 
-    A search engine or the police were perhaps told of them; the page stays.
+    A search engine or the police may know of such a page, but the page stays online.
     """
     named = {seen.number for notice in _asking(case) for seen in notice.told}
     public = (seen for seen in case.sightings if seen.reach is Reach.PUBLIC)
@@ -40,7 +40,7 @@ def unasked(case: Case) -> tuple[Sighting, ...]:
 
 
 def unasked_step(case: Case) -> str:
-    """Return what to do about the first of them; "" if there is none, or nothing was drafted."""
+    """Return the step for the first of these pages; "" if there is none, or nothing was drafted."""
     left = unasked(case)
     if not case.notices or not left:
         return ""
@@ -63,7 +63,7 @@ def _asking(case: Case) -> tuple[Notice, ...]:
 
 
 def _route_to_repeat(case: Case) -> Route | None:
-    """Return the route of the newest notice that another platform can be asked along, too."""
+    """Return the route of the newest notice that can be repeated for another platform."""
     routes = (notice.route for notice in reversed(_asking(case)))
     return next((one for one in routes if one.kind in _FOR_ANY_HOST and not one.platform), None)
 

@@ -59,7 +59,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """Who helps in some places, best first, and what to do first. ``notes`` are said beside it."""
+    """Who helps in some places, best first, and what to do first. ``notes`` are shown with it."""
 
     places: tuple[Place, ...]
     need: Need
@@ -99,9 +99,9 @@ def help_for(places: tuple[Place, ...], need: Need) -> Help:
 def who_helps(places: tuple[Place, ...], need: Need) -> tuple[HelpLine, ...]:
     """Return the help lines for people in these places, best first.
 
-    Nearest first (own place, EU, worldwide), then what fits the need, then verified ones. Lines for
-    children are for adults only where their place has none about pictures; somebody under 18 gets
-    only lines that may be used by them.
+    Nearest first (own place, EU, worldwide), then what fits the need, then verified ones. Adults
+    get lines for children only if their place has none about pictures; somebody under 18 gets only
+    lines for people of that age.
     """
     near = [line for line in shipped_help_lines() if _serves(line, places)]
     if need.under_18:
@@ -172,7 +172,7 @@ def _is_for(where: Place, places: tuple[Place, ...]) -> bool:
 
 
 def _stands_in(line: HelpLine, covered: set[Place]) -> bool:
-    """Whether a line for children is shown to adults, for want of one about pictures."""
+    """Whether a line for children is shown to adults, because there is none about pictures."""
     return line.place != WORLDWIDE and line.place not in covered
 
 

@@ -1,7 +1,7 @@
 """Capture a public page as evidence of level A2: what the site sent, byte for byte.
 
-Asked for by the person, for one page at a time, as if she opened it in a browser; so robots.txt,
-which is about programs that look by themselves, is not asked.
+The person requests one page at a time, as in a browser. So robots.txt, which is for programs that
+visit pages by themselves, is not consulted.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ from entrenous.wire.encodings import write_time
 SCHEMA: Final = "entrenous/capture/1"
 PAGE_BYTES: Final = 16 * 1024 * 1024
 ALL_BYTES: Final = 64 * 1024 * 1024
-ALL_S: Final = 120.0  # after which no further picture is asked for
+ALL_S: Final = 120.0  # after this time no further picture is requested
 PAUSE_S: Final = 0.5  # between two requests to one host
 
 
@@ -47,7 +47,7 @@ class NotCapturable(Refused):
 
 @dataclass(slots=True)
 class RecordingWeb:
-    """A :class:`Web` that keeps every exchange; ``web`` must record what goes over the line."""
+    """A :class:`Web` that keeps every exchange; ``web`` must record the transferred bytes."""
 
     web: Web
     clock: Clock
@@ -65,7 +65,7 @@ class RecordingWeb:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How a capture asks: its web, pauses, and the offset of the person's own clock from UTC."""
+    """Settings of a capture: its web, pauses, and the offset of the person's own clock from UTC."""
 
     web: Web
     now_s: Callable[[], float]
@@ -85,7 +85,7 @@ def capture_page(name: str, number: int, why: str, asking: Asking, device: Devic
         device: its vault stores the capture, sealed.
 
     Raises:
-        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, NotCapturable: nothing was asked.
+        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, NotCapturable: nothing was requested.
         PageSilent, NotOnTheWeb: there was no page; nothing was stored.
     """
     seen = find_sighting(find_open_case(name, device), number)
@@ -120,7 +120,7 @@ def capture_page(name: str, number: int, why: str, asking: Asking, device: Devic
 def _fetch_pictures(
     polite: PoliteWeb, page: Fetched, recording: RecordingWeb, *, at_home: bool
 ) -> int:
-    """Fetch the pictures that a page shows, within limits; returns how many did not come."""
+    """Fetch the pictures that a page shows, within limits; returns how many failed."""
     start_s, missing = polite.now_s(), 0
     for url in picture_urls(page.answer.body, page.url) if _is_html(page.answer) else ():
         taken = sum(len(one.answer.body) for one in recording.exchanges)

@@ -1,4 +1,4 @@
-"""What a file is that a person saved from her browser: told by its bytes, in a few words."""
+"""Identify a file that a person saved from a browser by its bytes, in a few words."""
 
 import html
 import io
@@ -13,7 +13,7 @@ from entrenous.base.picture import MediaKind, NotAPicture
 from entrenous.media.file_kind import kind_of, medium_of
 
 UNKNOWN: Final = "a file"
-_START: Final = 4096  # bytes that are looked at
+_START: Final = 4096  # number of bytes that are examined
 _HTML: Final = re.compile(rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE)
 _MHTML: Final = re.compile(rb"^content-type:\s*multipart/related\b", re.IGNORECASE | re.MULTILINE)
 _HEADER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
@@ -47,8 +47,8 @@ _SUFFIXES: Final[Mapping[str, str]] = {
 
 
 def file_suffix(untrusted_data: bytes) -> str:
-    """Return the end of a name by which a file opens with a click; ".bin" if its kind is not
-    known.
+    """Return the suffix with which such a file opens by double click; ".bin" if its kind is
+    unknown.
     """
     other = ".zip" if untrusted_data.startswith(b"PK\x03\x04") else ".bin"
     return _SUFFIXES.get(describe_file(untrusted_data), other)
@@ -79,8 +79,8 @@ def _is_wacz(untrusted_data: bytes) -> bool:
 
 
 def refers_to_folder(untrusted_page: bytes, folder: str) -> bool:
-    """Return whether a saved page takes files from a folder beside it, of whatever name: browsers
-    call it "NAME_files" in some languages and otherwise in others.
+    """Return whether a saved page loads files from a folder beside it, whatever its name. Browsers
+    call the folder "NAME_files" in some languages and differently in others.
     """
     written = {folder, quote(folder), html.escape(folder)}
     return any(f"{name}/".encode() in untrusted_page for name in written)

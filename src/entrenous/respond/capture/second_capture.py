@@ -1,7 +1,7 @@
 """A second capture of the same page by somebody else: level A3 if both saw the same content.
 
-Reads other people's WACZ files, so everything is bounded, and nothing in them is believed but that
-it is there.
+It reads other people's WACZ files, so everything is bounded, and only the presence of content in
+them is trusted.
 """
 
 import io
@@ -46,7 +46,7 @@ def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Devic
     Args:
         name: the case.
         untrusted_wacz: the file.
-        who: who captured it, in the person's words; noted with the item.
+        who: who captured it, in the person's words; stored with the item.
         device: its vault stores it.
 
     Raises:
@@ -77,8 +77,8 @@ def _shared(case: Case, item: Evidence, theirs: Mapping[str, bytes], device: Dev
 
 
 def contents_of(untrusted_wacz: bytes) -> Mapping[str, bytes]:
-    """Return the SHA-256 of the content that each address answered with, unpacked; only answers
-    with status 200 and a content.
+    """Return the SHA-256 of each address's unpacked content, only for answers with status 200 and a
+    body.
 
     Raises NotAWebArchive.
     """

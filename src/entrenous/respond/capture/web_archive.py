@@ -33,7 +33,7 @@ _UUID_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer, recorded: when it began (aware, UTC) and which address it was."""
+    """One request and its answer, with its address and the time when it began (aware, UTC)."""
 
     at: datetime
     url: str
@@ -43,8 +43,8 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What was captured: ``facts`` say who, why and with what; the first exchange asked for the
-    sighting's address, and ``url`` is where the page came from in the end.
+    """A capture: ``facts`` say who, why and with what. The first exchange requested the sighting's
+    address; ``url`` is the address of the page after redirects.
     """
 
     title: str
@@ -127,7 +127,7 @@ class _Written:
 
 
 class _Records:
-    """Writes WARC 1.1 records whose blocks are exactly the bytes that are given."""
+    """Writes WARC 1.1 records whose blocks are exactly the given bytes."""
 
     def __init__(self, held: io.BytesIO, dice: RandomSource) -> None:
         self._held = held
@@ -163,7 +163,7 @@ class _Records:
         }
         headers.setdefault("WARC-Payload-Digest", _digest(payload_of(block)))
         record = self._writer.create_warc_record(
-            "",  # with an address warcio would parse the block, and write it in its own way
+            "",  # with an address, warcio would parse the block and rewrite it
             kind,
             payload=io.BytesIO(block),
             length=len(block),
@@ -179,7 +179,7 @@ def _http(kind: str) -> str:
 
 
 def payload_of(message: bytes) -> bytes:
-    """Return the body of an HTTP message as it was sent; all of other bytes."""
+    """Return the body of an HTTP message as it was sent; for other bytes, all of them."""
     head, end, body = message.partition(_HEADERS_END)
     return body if end and b"HTTP/" in head.partition(b"\r\n")[0] else message
 

@@ -1,7 +1,7 @@
 """Pages of the public web over HTTP/1.1: one request at a time, bounded in bytes and time.
 
-Names are resolved here, or by the proxy; an address on this machine or in a private network is
-never connected to, unless it was asked for itself. No cookie is kept, no referrer is sent.
+Names are resolved here, or by the proxy. An address on this machine or in a private network is
+never contacted, unless the person gave that very address. No cookie is kept, no referrer is sent.
 """
 
 import logging
@@ -43,8 +43,8 @@ _PIECE: Final = 64 * 1024
 
 @dataclass(slots=True)
 class PublicWeb:
-    """A :class:`entrenous.respond.watch.polite.Web`; ``records``: answers hold their bytes as they
-    went over the line.
+    """A :class:`entrenous.respond.watch.polite.Web`; with ``records``, answers have the transferred
+    bytes.
     """
 
     proxy: Proxy | None = None
@@ -132,7 +132,7 @@ def _final(received: bytearray) -> bytes:
 
 @contextmanager
 def _as_our_errors() -> Iterator[None]:
-    """Raise PageSilent for what can go wrong on the way, without any address in its words."""
+    """Translate network errors to PageSilent, without any address in its message."""
     try:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
@@ -177,7 +177,7 @@ def _der(certificate: Any) -> bytes:
 
 
 class _Line(httpcore.NetworkBackend):
-    """A network that copies what is sent and received for the last request, decrypted."""
+    """A network that copies the decrypted bytes sent and received for the last request."""
 
     def __init__(self, real: httpcore.NetworkBackend) -> None:
         self._real = real
@@ -185,7 +185,7 @@ class _Line(httpcore.NetworkBackend):
         self.read = bytearray()
 
     def traced(self) -> dict[str, Any]:
-        """Return httpx's extensions by which the copy begins with the request, not with a proxy's
+        """Return the extensions of httpx that start the copy with the request, not with a proxy's
         handshake.
         """
 

@@ -1,7 +1,7 @@
-"""Who registered a name and who hosts a site, by RDAP: asked only when the person says so.
+"""Look up who registered a name and who hosts a site by RDAP, only when the person asks for it.
 
 RFC 9082 (queries), RFC 9083 (answers), RFC 9224 (which server to ask). IANA's lists of servers are
-fetched for each look-up and not shipped: they change often, and asking for one tells IANA nothing
+fetched for each look-up and not shipped: they change often, and fetching one tells IANA nothing
 about the site.
 """
 
@@ -91,11 +91,11 @@ def rdap_client(
         yield RdapClient(client, bootstrap)
 
 
-TIMEOUT_S: Final = 15.0  # for each step; all of a look-up has to end within a minute
+TIMEOUT_S: Final = 15.0  # for each step; a whole look-up must end within a minute
 LIST_BYTES_MAX: Final = 2 * 1024 * 1024  # IANA's list of names has about 100 KB
 REDIRECTS_MAX: Final = 3
 _FOUND: Final = frozenset({301, 302, 303, 307, 308})
-_NEVER: Final = 1 << 50  # bytes: no answer earns a second minute
+_NEVER: Final = 1 << 50  # bytes: more than any answer, so only the time ends a look-up
 
 
 class RdapClient:
@@ -110,11 +110,11 @@ class RdapClient:
         """Look up the registrar of a name and the network of an address.
 
         Args:
-            host: in ASCII; asked for by its shortest names first, e.g. "site.example".
-            addresses: of the host; the first public one is asked about.
+            host: in ASCII; queried by its shortest names first, e.g. "site.example".
+            addresses: those of the host; the first public one is queried.
 
         Raises:
-            RdapFailed, BadRdapAnswer: nothing was found out; the first reason.
+            RdapFailed, BadRdapAnswer: nothing was found; the first failure.
         """
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []

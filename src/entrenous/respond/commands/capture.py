@@ -39,7 +39,7 @@ def capture(
     proxy = session_of(context).settings.proxy
     by_proxy = proxy is not None
     with opened_device(context) as device:
-        find_open_case(name, device)  # nothing is asked about anybody under 18
+        find_open_case(name, device)  # nothing about anybody under 18 is requested
         agree_first(device, by_proxy=by_proxy, yes=yes)
         web = PublicWeb(proxy, records=True)
         asking = Asking(web, time.monotonic, time.sleep, _local_offset(device), by_proxy)

@@ -158,11 +158,11 @@ def open_(
     situation = replace(situation, posted=posted, demand=demand)
     situation = replace(situation, depicts_me=shows_me, recipient_known=sender)
     situation = replace(situation, platform_in=_place_or_none(platform_in))
-    if name is None:  # before the vault is opened, so that help is shown in any case
+    if name is None:  # before the vault is unlocked, so that help is always shown
         answers = SafetyAnswers(safe, watched, posted)
         try:
             situation, age = _safety_first(answers, situation, adults=adults, under_18=under_18)
-        except ForYoungPeople:  # nothing is stored, but the organisation's time runs
+        except ForYoungPeople:  # nothing is stored, but the organisation's deadline runs
             with suppress(NoBreachLaw):
                 if breach_:
                     hint(breach_without_case(situation.places, aware_at or SystemClock().now()))
@@ -315,7 +315,7 @@ def add(
                 _add_second_capture(name, data, captured_by, device)
             elif data is not None:
                 add_file(name, data, what or kind, device)
-        # Outside the transaction: a closed output must not undo what was added.
+        # Outside the transaction, so that a closed output does not undo the addition.
         answer_case(find_case(name, device), device, as_json=as_json, steps_for=goes_to)
 
 
@@ -372,7 +372,10 @@ def _write_receipt(written: FileGroup, place: Path, data: bytes) -> None:
 def _safety_first(
     answers: SafetyAnswers, said: Situation, *, adults: bool, under_18: bool
 ) -> tuple[Situation, AgeAnswer]:
-    """Ask what was not said: safe, watched, age, how far; raises ForYoungPeople, typer.Exit."""
+    """Ask the safety questions that no option answered: safe, watched, age, how far.
+
+    Raises ForYoungPeople, typer.Exit.
+    """
     ask = sys.stdin.isatty()
     answers, places = ask_about_safety(answers, said.places, ask=ask)
     age = _age(adults=adults, under_18=under_18)

@@ -153,6 +153,8 @@ def _deadline(clock: Deadline) -> dict[str, object]:
 
 
 def how_to_name_a_place(case: Case) -> str:
-    """Suggest a place, since laws and helpers depend on it and a case can be opened without one."""
+    """Suggest naming a place: laws and helpers depend on it, and a case can be opened without
+    one.
+    """
     command = f"entrenous case about {shell_quoted(case.name)} --place GB"
     return f"For the laws and helpers of your place: {command}"

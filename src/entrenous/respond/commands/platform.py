@@ -88,7 +88,7 @@ def _typed(context: typer.Context, platform: str, pasted: str | None) -> tuple[s
 
 
 def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, yes: bool) -> LookUp:
-    """Say who will see what, and ask the registries."""
+    """Explain who will learn what, and query the registries."""
     from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
     proxy = session_of(context).settings.proxy

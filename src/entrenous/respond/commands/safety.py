@@ -1,4 +1,6 @@
-"""The questions of safety at a terminal: one at a time, each may be skipped, and stop always."""
+"""The safety questions at a terminal: one at a time, each can be skipped, and stopping is always
+possible.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Annotated, Final, TypeVar
@@ -54,9 +56,10 @@ Demanded = Annotated[
 def ask_about_safety(
     answers: SafetyAnswers, places: tuple[Place, ...], *, ask: bool
 ) -> tuple[SafetyAnswers, tuple[Place, ...]]:
-    """Return the answers and places, asked for where they are missing and ``ask`` is true.
+    """Return answers and places; missing ones are asked for if ``ask`` is true.
 
-    What follows from an answer is said on standard error at once. Raises typer.Exit on "stop".
+    The consequences of an answer are printed to standard error at once. Raises typer.Exit on
+    "stop".
     """
     safe = answers.safe if answers.safe is not None or not ask else _yes_or_no("safe")
     if safe is False:
@@ -72,7 +75,8 @@ def ask_about_safety(
 
 
 def ask_how_far(posted: Posted | None, places: tuple[Place, ...], *, ask: bool) -> Posted | None:
-    """Return how far it has spread, asked for if that is missing; says what to do about a threat.
+    """Return how far the picture has spread, asking for it if it is missing; says what to do about
+    a threat.
 
     Raises typer.Exit on "stop".
     """

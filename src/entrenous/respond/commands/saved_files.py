@@ -1,4 +1,4 @@
-"""Read what a person saved from her browser: one file, or a page with the folder of its files."""
+"""Read what a person saved from a browser: one file, or a page with the folder of its files."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def read_saved(path: Path) -> tuple[bytes, str]:
 
 
 def _folder_of(path: Path, page: bytes) -> Path | None:
-    """Return the folder that a saved page takes its files from; its name begins like the page's."""
+    """Return the folder from which a saved page loads files; its name begins like the page's."""
     beside = sorted(one for one in path.parent.glob("*") if one.is_dir() and not one.is_symlink())
     for folder in beside:
         if folder.name.startswith(path.stem) and refers_to_folder(page, folder.name):
@@ -47,7 +47,7 @@ def _folder_of(path: Path, page: bytes) -> Path | None:
 
 
 def _files_in(folder: Path, taken: int) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of every file below a folder, in order; links are passed over."""
+    """Yield name and content of every file below a folder, in order; links are skipped."""
     files = sorted(one for one in folder.rglob("*") if one.is_file() and not one.is_symlink())
     for number, file in enumerate(files):
         data = read_file(file)

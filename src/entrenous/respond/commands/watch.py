@@ -1,6 +1,6 @@
-"""``entrenous case watch``: watch addresses, and look at those that are due.
+"""``entrenous case watch``: watch addresses, and check those that are due.
 
-Numbers are printed, never addresses: the output may end in the log of a timer.
+Numbers are printed, never addresses, since the output may end up in the log of a timer.
 """
 
 import sys
@@ -73,7 +73,7 @@ def _switch(
 
 
 def agree_first(device: Device, *, by_proxy: bool, yes: bool) -> None:
-    """Say what a site sees and ask whether that is fine, unless she agreed before."""
+    """Explain what a site sees and ask for consent, unless the person agreed before."""
     if has_agreed(device, by_proxy=by_proxy):
         return
     for line in what_the_site_sees(by_proxy=by_proxy):

@@ -1,4 +1,6 @@
-"""Count a time limit: from an event to its last moment, by one legal order, in one place."""
+"""Calculate the end of a time limit that starts with an event, under one legal order, in one
+place.
+"""
 
 import calendar
 import re
@@ -31,7 +33,7 @@ _PERIOD: Final = re.compile(  # ISO 8601 durations, and working days, which it d
 
 
 class Unit(StrEnum):
-    """What a period is counted in, as it is said in a sentence."""
+    """The unit of a period, as it appears in a sentence."""
 
     HOURS = "hours"
     DAYS = "days"
@@ -63,9 +65,9 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """When a period ends, in aware UTC, and how that was found, line by line.
+    """When a period ends, in aware UTC, and the calculation, line by line.
 
-    ``due_at`` is None if the order gives no date for such a period.
+    ``due_at`` is None if the legal order gives no date for such a period.
     """
 
     due_at: datetime | None
@@ -99,7 +101,7 @@ def count(start: datetime, period: Period, rule: CountingRule, place: Place) -> 
         return Ending(None, (translated(rule.silent_hours),))
     zones = zones_of(place)
     if period.unit is Unit.HOURS and rule.hours is Hours.ELAPSED:
-        zones = zones[:1]  # no clock on a wall matters
+        zones = zones[:1]  # elapsed hours are the same in every zone
     ends = [_Count(start.astimezone(zone), zone, period, rule, place).end() for zone in zones]
     end = max(ends, key=lambda one: one.due_at or start)
     if len({one.due_at for one in ends}) > 1:
@@ -171,8 +173,8 @@ class _Count:
 def _end_of_days(
     event: date, period: Period, rule: CountingRule, place: Place, language: str
 ) -> tuple[date, tuple[str, ...]]:
-    """Return the last day of a period in days or longer units, and the working."""
-    del language  # what is cached is said in it
+    """Return the last day of a period in days or longer units, and the calculation."""
+    del language  # only a cache key: the calculation is worded in this language
     return _DayCount(event, period, rule, place).end()
 
 
@@ -286,7 +288,7 @@ class _DayCount:
         return moved, (said,)
 
     def _about_holidays(self, last: date) -> tuple[str, ...]:
-        """Say what is not known: a holiday of some parts, or no list at all."""
+        """Say which holidays are unknown: those of some parts, or all of them."""
         if DayOff.HOLIDAY not in self.rule.off:
             return ()
         where = place_in_words(self.place)

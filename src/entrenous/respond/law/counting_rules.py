@@ -11,7 +11,7 @@ from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.law.working_days import DayOff
 
-NONE: Final = "none"  # the order of a law whose counting was not read
+NONE: Final = "none"  # the rule for laws whose way of counting is not recorded
 
 
 class Hours(StrEnum):
@@ -75,14 +75,14 @@ class _Counting(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @cache
 def counting_rules() -> dict[str, CountingRule]:
-    """Return every order of counting by its id, in the table's order."""
+    """Return every counting rule by its id, in the table's order."""
     return read_counting_rules(shipped_table("counting.toml"))
 
 
 def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
-    """Parse a table of orders; raises BadTable."""
+    """Parse a table of counting rules; raises BadTable."""
     table = read_table(_Counting, data, "counting.toml")
-    if NONE not in table.order:  # every law that no other order names
+    if NONE not in table.order:  # every law without a rule of its own
         raise BadTable(table="counting.toml", entry=NONE)
     return {
         id_: msgspec.structs.replace(rule, read_on=rule.read_on or table.read_on)
@@ -91,7 +91,7 @@ def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
 
 
 def rule_for(route: Route) -> CountingRule:
-    """Return the order that counts a route's time: of its jurisdiction, or of that country."""
+    """Return the rule that counts a route's time: that of its jurisdiction, or of its country."""
     return _rule_for(route.jurisdiction, route.kind)
 
 

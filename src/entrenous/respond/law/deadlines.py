@@ -1,5 +1,5 @@
-"""Deadlines: which run for whom, and until when. They bind platforms and authorities, never the
-person; only an organisation has one of its own, for a breach of its systems.
+"""Deadlines: which ones run for whom, and until when. They bind platforms and authorities, never
+the person; only an organisation has its own deadline, for a breach of its systems.
 """
 
 import re
@@ -31,10 +31,10 @@ class DeadlineState(StrEnum):
 class Deadline:
     """A deadline of an addressee, never of the person; times are aware UTC.
 
-    ``yours`` marks that of an organisation for its own breach; its ``notice`` is 0.
+    ``yours`` marks an organisation's deadline for its own breach; its ``notice`` is 0.
 
-    ``place`` is where the addressee has to act, ``here`` where the person lives, if she said so.
-    ``done_at`` is when what was due was done.
+    ``place`` is where the addressee has to act, ``here`` where the person lives, if known.
+    ``done_at`` is when the required act was done.
     """
 
     notice: int
@@ -54,7 +54,7 @@ class Deadline:
 
     @property
     def silent(self) -> bool:
-        """Whether the law says nothing about the time, not even in words."""
+        """Whether the law sets no time, not even in words."""
         return self.state is DeadlineState.NO_FIXED_TIME and self.rule in _SILENT
 
 
@@ -124,7 +124,7 @@ def due(
     Args:
         started_at: aware; when the clause's time began.
         clause: of the route's deadline rule.
-        rule: how the legal order counts; as for a law whose counting was not read, if None.
+        rule: how the legal order counts; None means the default rule.
         place: where the addressee has to act.
     """
     period = read_period(clause)
@@ -134,10 +134,10 @@ def due(
 
 
 def addressee_place(route: Route, situation: Situation) -> Place:
-    """Return where a route's addressee has to act: there its clocks and holidays count.
+    """Return where a route's addressee has to act; that place's clocks and holidays count.
 
-    It is where the platform is, else where the person lives, whichever the law reaches first; or
-    else the law's own place.
+    It is the platform's place or the person's, whichever the law covers first; otherwise the law's
+    own place.
     """
     named = tuple(filter(None, (situation.platform_in, *situation.places)))
     return counting_place(route.jurisdiction, named)
@@ -145,7 +145,7 @@ def addressee_place(route: Route, situation: Situation) -> Place:
 
 @lru_cache(maxsize=1024)
 def counting_place(jurisdiction: str, named: tuple[Place, ...]) -> Place:
-    """Return the first of the named places that a jurisdiction's law reaches, or its own place."""
+    """Return the first of the named places that a jurisdiction's law covers, or its own place."""
     if jurisdiction == WORLDWIDE:
         return next(iter(named), WORLDWIDE)
     inside = (where for where in named if reaches(jurisdiction, (where,)))
@@ -167,7 +167,7 @@ def span(clause: str) -> str:
 def time_for(route: Route, what: Due) -> str:
     """Return an addressee's time from receipt for ``what``, in words; "" if the law sets none.
 
-    A deadline that an authority starts does not depend on what the person sends.
+    A deadline that an authority starts does not depend on the person's letter.
     """
     if route.clock is not ClockStart.RECEIPT:
         return ""
@@ -230,10 +230,11 @@ def _deadline(notice: Notice, clause: str, situation: Situation, now: datetime) 
 
 
 def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> list[Deadline]:
-    """Return what an organisation owes for its own breach: one clause has a time, others none.
+    """Return an organisation's duties for its own breach: one clause has a time limit, the others
+    none.
 
-    The hours run without a break from becoming aware. Regulation 1182/71, Art. 3(1), may give up to
-    an hour more; who has to act is shown the earlier end.
+    The hours run without a break from the time when it became aware. Regulation 1182/71, Art. 3(1),
+    may give up to an hour more; the organisation is shown the earlier end.
     """
     route, place = breach.route, addressee_place(breach.route, situation)
     found = []
@@ -282,7 +283,9 @@ def _start_time(notice: Notice, clause: str) -> datetime | None:
 
 
 def _pause(notice: Notice) -> timedelta:
-    """Return how long they waited for what they asked her for, where that time does not count."""
+    """Return how long the addressee waited for the person's answer, if the law does not count that
+    time.
+    """
     asked, supplied = notice.asked_at, notice.supplied_at
     if asked is None or supplied is None or not pauses(notice.route, rule_for(notice.route)):
         return timedelta()
@@ -290,7 +293,9 @@ def _pause(notice: Notice) -> timedelta:
 
 
 def pauses(route: Route, rule: CountingRule) -> bool:
-    """Return whether time in which they wait for the person's answer does not count."""
+    """Return whether the law does not count the time in which the addressee waits for the person's
+    answer.
+    """
     return rule.asked == "pauses" and route.kind is RouteKind.DATA
 
 
@@ -319,7 +324,7 @@ def _state(notice: Notice, clause: str, due_at: datetime | None, now: datetime) 
 
 
 def _done_at(notice: Notice, clause: str) -> datetime | None:
-    """Return when the clause was first fulfilled: by a receipt, an answer, or the removal."""
+    """Return when the clause's act was first done: by a receipt, an answer, or the removal."""
     removed_at = notice.removed_at
     if notice.state is NoticeState.REMOVED and removed_at is None:  # an older record
         removed_at = notice.answered_at

@@ -1,4 +1,4 @@
-"""Ladders: what to do in which order where no web address can be taken down.
+"""Ladders: ordered steps for cases in which no web address can be taken down.
 
 The steps are facts in respond/facts/chat-ladder.toml and threat-ladder.toml; docs/spec/routes.md
 section 3 explains their columns.
@@ -23,11 +23,11 @@ THREAT: Final = "threat"
 
 @dataclass(frozen=True, slots=True)
 class LadderStep:
-    """One step. ``what`` is the fact and ``says`` what a person reads; without it, they read the
-    fact. ``words`` are for a message that they may send. ``kinds`` are the kinds of route that
-    follow it, ``platform`` and ``help`` whether the platform's record and help lines do.
-    ``if_demanded``: it holds for any demand. ``only_with_routes``: it is nothing without a route
-    of its kinds. ``sender_known``: it goes to whoever passed the picture on.
+    """One step. ``what`` is the fact; a person reads ``says`` instead, if it is set. ``words`` are
+    for a message that they may send. ``kinds`` are the kinds of route that follow it; ``platform``
+    and ``help`` say whether the platform's record and help lines follow. ``if_demanded``: the step
+    applies to any demand. ``only_with_routes``: it is left out without a route of its kinds.
+    ``sender_known``: it addresses the person who passed the picture on.
     """
 
     id: str
@@ -57,13 +57,13 @@ class LadderStep:
     routes: tuple[str, ...]
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """What must be said beside this step: not verified, read long ago."""
+        """Cautions to show with this step: not verified, read long ago."""
         return cautions(self.read_on, today, verified=self.verified)
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Steps in their order; ``police`` says for a country who takes the report."""
+    """Steps in their order; ``police`` says for each country who takes the report."""
 
     name: str
     title: str

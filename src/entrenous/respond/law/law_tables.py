@@ -103,10 +103,10 @@ class _Laws(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LawChange:
-    """What changed about a route, or beside it, and from which day on.
+    """A change of a route, or of the law around it, and the day from which it applies.
 
-    ``law`` is false for a bill or a draft: it is never offered. ``tell`` are sentences that a
-    person may read beside the route, each from its day on.
+    ``law`` is false for a bill or a draft, which is never offered. ``tell`` are sentences to show
+    with the route, each from its day on.
     """
 
     id: str
@@ -131,7 +131,7 @@ def shipped_routes() -> tuple[Route, ...]:
 
 @cache
 def shipped_changes() -> tuple[LawChange, ...]:
-    """Return what is known about later changes of these laws, and about bills."""
+    """Return the known later changes of these laws, and bills."""
     return read_changes(_shipped_laws())
 
 
@@ -148,7 +148,7 @@ def read_routes(laws: Mapping[str, bytes]) -> tuple[Route, ...]:
 
 
 def read_changes(laws: Mapping[str, bytes]) -> tuple[LawChange, ...]:
-    """Parse what changed, from the same tables; raises BadTable."""
+    """Parse the changes in the same tables; raises BadTable."""
     tables = {name: read_table(_Laws, data, name) for name, data in laws.items()}
     return tuple(
         _change(id_, row, name, tables)
@@ -164,7 +164,7 @@ def _shipped_laws() -> dict[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A row, with the file that it is in and the day on which that file was read."""
+    """A row, with its file and the day on which that file was read."""
 
     row: _RouteRow
     file: str

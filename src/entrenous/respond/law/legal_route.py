@@ -28,15 +28,15 @@ class RouteKind(StrEnum):
     SEARCH = "search"
     BANK = "bank"
     HELPER = "helper"  # an organisation files it for the person
-    SENDER = "sender"  # a demand to whoever passed it on
+    SENDER = "sender"  # a demand to the person who passed it on
     COURT = "court"
     POLICE = "police"
-    ESCALATION = "escalation"  # only after somebody did not act
-    DUTY = "duty"  # the platform's own; the person files nothing
+    ESCALATION = "escalation"  # only if somebody did not act
+    DUTY = "duty"  # the platform's own process; the person files nothing
 
 
 class DocumentKind(StrEnum):
-    """What the person takes along a route, and so what is drafted for it."""
+    """What the person files along a route, and so the kind of document that is drafted."""
 
     FORM = "form"  # the addressee's own form: fields in its order
     LETTER = "letter"
@@ -44,7 +44,7 @@ class DocumentKind(StrEnum):
     COURT_SHEET = "court sheet"  # what an application to a court or tribunal needs
     HASH_BANK = "hash bank"  # steps on the bank's own page; nothing is sent from here
     COMPLAINT = "complaint"  # to a regulator, with what happened before
-    NONE = "none"  # she files nothing
+    NONE = "none"  # the person files nothing
 
 
 class Reaches(StrEnum):
@@ -68,17 +68,17 @@ class Route:
     """One version of one legal route.
 
     ``family`` is shared by all versions of a route. ``elements`` are what the law requires in a
-    notice. ``deadline_hours`` is None if the law sets
-    no whole number of hours; ``deadline_rule`` has ISO 8601 durations and words.
+    notice. ``deadline_hours`` is None if the law sets no whole number of hours; ``deadline_rule``
+    has ISO 8601 durations and words.
 
     ``posted`` says how far the picture may have spread, ``platform_kinds`` where it may be (empty:
-    anywhere), ``platform`` is the one platform that it is about, if any. ``representative`` says
-    whether somebody else may file it. ``sender_known``: it needs to be known who passed the
-    picture on. ``depicted_only``: only the person shown may use it, or who acts for her.
-    ``maker_only``: only whoever took the picture. ``by_platform``: the place of the platform
-    counts, too. ``form_at``: the field of the platform's record that has the form for it.
-    ``next_routes`` are the families to try next if this one did not help, best first.
-    docs/spec/case.md section 4 has every column.
+    anywhere); ``platform`` is the only platform for which the route exists, if any.
+    ``representative`` says whether somebody else may file it. ``sender_known``: the person must
+    know who passed the picture on. ``depicted_only``: only the person shown, or their
+    representative, may use it. ``maker_only``: only the person who took the picture may.
+    ``by_platform``: the place of the platform counts, too. ``form_at``: the field of the platform's
+    record that has the form for it. ``next_routes`` are the families to try next if this one did
+    not help, best first. docs/spec/case.md section 4 has every column.
     """
 
     id: RouteId
@@ -133,7 +133,7 @@ class Route:
         return begun and (self.in_force_until is None or on <= self.in_force_until)
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """What must be said beside this fact: not verified, read long ago."""
+        """Cautions to show with this fact: not verified, read long ago."""
         return cautions(self.read_on, today, verified=self.verified)
 
     def cited(self) -> str:
@@ -151,7 +151,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class RankedRoute:
-    """A route that may apply, the reason for its rank, and what to know first."""
+    """A route that may apply, the reason for its rank, and what to know beforehand."""
 
     route: Route
     why: str
@@ -162,8 +162,8 @@ class RankedRoute:
 class RouteChoice:
     """The routes for one case, best first.
 
-    ``first`` is None if no route is verified: then a help line comes first, and ``others`` are what
-    to ask it about. ``why`` is one sentence.
+    ``first`` is None if no route is verified: then a help line comes first, and can be asked about
+    ``others``. ``why`` is one sentence.
     """
 
     first: RankedRoute | None
@@ -176,7 +176,7 @@ class RouteChoice:
 
 
 def cautions(read_on: date, today: date, *, verified: bool) -> tuple[str, ...]:
-    """What must be said beside a fact that was read on ``read_on``.
+    """Return the cautions to show with a fact that was read on ``read_on``.
 
     >>> cautions(date(2026, 1, 1), date(2026, 12, 1), verified=False)
     ('check with a help line', 'read more than 180 days ago: it may have changed')

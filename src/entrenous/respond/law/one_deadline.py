@@ -1,4 +1,4 @@
-"""One deadline by itself, without a case: which version of a law counts, until when, and why."""
+"""A single deadline without a case: which version of a law counts, until when, and why."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -61,7 +61,8 @@ class ClauseDue:
 
 @dataclass(frozen=True, slots=True)
 class OneDeadline:
-    """A deadline with its working. ``due_at`` is the first clause's that has a date, aware UTC.
+    """A deadline with its calculation. ``due_at`` (aware UTC) is that of the first clause with a
+    date.
 
     ``route`` is the version of the law that counts; if none was in force, the nearest one.
     """
@@ -75,7 +76,7 @@ class OneDeadline:
 
     @property
     def rule(self) -> str:
-        """The clause that the date is of; the whole rule if there is none."""
+        """The clause that sets the date; the whole rule if there is none."""
         dated = (one.clause for one in self.clauses if one.due_at)
         return next(dated, self.route.deadline_rule)
 

@@ -15,19 +15,19 @@ import msgspec
 
 from entrenous.respond.fact_tables import read_table, shipped_table
 
-#: Languages that are looked through first, one after the other; no name in them means two places.
+#: Languages that are searched first, in this order; no name in them is ambiguous.
 LARGE_LANGUAGES: Final = (
     *("en", "es", "fr", "pt", "de", "ar", "hi", "zh", "ru", "id", "bn", "ja", "ur", "tr", "ko"),
     *("vi", "it", "pl", "uk", "nl", "fa", "th", "sw", "ta", "te", "mr", "ro", "el", "cs", "sv"),
     *("hu", "pt_PT", "zh_Hant", "sr_Latn"),
 )
-_ACCENT: Final = 200  # Unicode's combining classes from here on are those of accents
+_ACCENT: Final = 200  # Unicode's combining classes from here on are accents
 _KEPT: Final = ("Mn", "Mc", "Cn")  # vowel signs; letters newer than this Python's Unicode
 _NOT_DECOMPOSED: Final = str.maketrans(
     {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
 )
 _CLOSE: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
-_BEGINNING: Final = 4  # letters of a name that begin to say something: "Trinidad"
+_BEGINNING: Final = 4  # letters of a name that are enough to compare: "Trin" for "Trinidad"
 _SUGGESTIONS: Final = 3
 Names = Mapping[str, frozenset[str]]
 
@@ -110,7 +110,9 @@ def _table() -> _Places:
 
 @cache
 def _own_names() -> Names:
-    """The names in places.toml; those of several places last, so that they count."""
+    """Return the names in places.toml; names of several places come last, so that they take
+    precedence.
+    """
     table = _table()
     names = [(name, code) for code, names in table.names.items() for name in names]
     parts = [

@@ -1,6 +1,7 @@
-"""The steps for a situation, in their order: what to do, where it goes, what comes back.
+"""The steps for a situation, in order: what to do, where it goes, and the answer to expect.
 
-docs/spec/routes.md section 3 is the order; the order inside it is that of respond/law/routes.py.
+The order is defined in docs/spec/routes.md section 3; inside it, respond/law/routes.py ranks the
+routes.
 """
 
 from collections.abc import Iterator
@@ -48,8 +49,8 @@ HELP: Final = "help"
 class PlanStep:
     """One step. ``route`` is its id, ``kind`` a kind of document, or ``STEP`` or ``HELP``.
 
-    ``title`` names it, ``to`` is the address or the addressee, ``expected`` what comes back and
-    when, in words. ``platform`` is the id of the record of the platform that it goes to, or "".
+    ``title`` names it, ``to`` is the address or the addressee, ``expected`` the answer and when it
+    is due, in words. ``platform`` is the id of the addressed platform's record, or "".
     """
 
     route: str
@@ -66,7 +67,7 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Who helps where somebody was under 18: nothing is captured or stored."""
+    """The people who help if somebody was under 18: nothing is captured or stored."""
 
     why: str
     contacts: tuple[HelpLine, ...]
@@ -74,9 +75,9 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps in their order, what was looked at and does not apply, and a hand-over if any.
+    """The steps in order, the routes that do not apply, and a hand-over if any.
 
-    ``places`` are those whose laws and people were looked at.
+    ``places`` are those whose laws and help lines were considered.
     """
 
     first: str
@@ -100,7 +101,7 @@ def plan_for(said: Situation, on_date: date, today: date, *, under_18: bool = Fa
     Args:
         said: unanswered questions exclude nothing.
         on_date: the day of the event, for courts and police.
-        today: the day on which duties are asked for, and facts are shown.
+        today: the day whose duties apply, and on which facts are shown.
         under_18: somebody in the picture was under 18 when it was taken.
     """
     if under_18:
@@ -132,7 +133,9 @@ _BANK_FOR_MINORS: Final = translatable("it stops the picture on the platforms th
 def _by_ladder(
     ladder: Ladder, said: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> Iterator[PlanStep]:
-    """Yield each step of a ladder, with the platform, the routes and the people that it is for."""
+    """Yield each step of a ladder, with the platform, the routes and the people that belong to
+    it.
+    """
     for step in ladder.steps:
         routes = [_route_step(one, said) for one in ranked if one.route.kind in step.kinds]
         nobody = step.sender_known and said.recipient_known is False
@@ -148,7 +151,7 @@ def _by_ladder(
 
 
 def _by_rank(said: Situation, ranked: tuple[RankedRoute, ...], today: date) -> tuple[PlanStep, ...]:
-    """Merge laws with the platform's own report; people come first if nothing is sure."""
+    """Merge laws with the platform's own report; people come first if no route is verified."""
     keyed = [(rank_key(one.route, said), _route_step(one, said)) for one in ranked]
     reports = _platform_steps(said, ranked, today)
     keyed.extend((_platform_key(report, said), report) for report in reports)
@@ -161,7 +164,7 @@ def _by_rank(said: Situation, ranked: tuple[RankedRoute, ...], today: date) -> t
 
 
 def _platform_key(step: PlanStep, said: Situation) -> tuple[object, ...]:
-    """Rank a platform's own report behind what the law obliges it and regulators to do."""
+    """Rank a platform's own report after its legal duties and those of regulators."""
     after = kind_rank(RouteKind.REGULATOR, said) + 0.5
     return (not step.verified, False, False, False, after, False, False, 0, step.route)
 
@@ -206,7 +209,9 @@ def _police(ladder: Ladder, step: LadderStep, said: Situation) -> str:
 
 
 def _people(said: Situation, today: date) -> Iterator[PlanStep]:
-    """Yield help lines of the person's own places, at most three; a crisis line only in help."""
+    """Yield help lines of the person's own places, at most three; crisis lines are only in
+    `entrenous help`.
+    """
     lines = who_helps(said.places, Need(threat=said.posted is Posted.THREAT))
     near = [line for line in lines if line.place != WORLDWIDE and line.kind not in _NOT_FOR_THIS]
     for line in near[:_PEOPLE]:
@@ -237,7 +242,9 @@ _HAS_PAGES: Final = frozenset(
 def _platform_steps(
     said: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> Iterator[PlanStep]:
-    """Yield the report at the platform itself, or for a site without a record, how to find it."""
+    """Yield the report to the platform itself or, for a site without a record, how to find its
+    host.
+    """
     record = platform_record(said)
     if record is not None:
         if not _has_route_of_its_own(record, ranked):
@@ -312,14 +319,14 @@ def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
 
 
 def _record(route: Route, said: Situation) -> PlatformRecord | None:
-    """Return the platform that a route goes to, if it goes to one with a record."""
+    """Return the record of the platform that a route addresses, if there is one."""
     if route.kind not in (RouteKind.PLATFORM, RouteKind.SEARCH):
         return None
     return platform_named(route.platform) if route.platform else platform_record(said)
 
 
 def _address(route: Route, said: Situation) -> str:
-    """Return where it goes: the form of the platform's record, or else the law's addressee."""
+    """Return a route's address: the form in the platform's record, or else the law's addressee."""
     record, addressee = _record(route, said), translated(route.addressee)
     if record is None:
         return addressee
@@ -348,7 +355,7 @@ _COMES_BACK: Final = {
 
 
 def expected(route: Route) -> str:
-    """Return what comes back along a route, and when, in words."""
+    """Return the answer to expect along a route, and when, in words."""
     since = translated(route.deadline_from or RECEIPT)
     if time := time_for(route, Due.REMOVE):
         return translated("removal within {time} of {since}").format(time=time, since=since)

@@ -54,8 +54,8 @@ def _hand_over(hand_over: HandOver) -> dict[str, object]:
 def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[str]:
     """Yield a plan line by line: the first steps as they are, the later ones by name.
 
-    ``case`` is the name of the case that it is for, if any. ``in_full``: every step, and what was
-    looked at in vain.
+    ``case`` is the name of the plan's case, if any. ``in_full``: every step, and the routes that do
+    not apply.
     """
     yield translated(NOT_ADVICE)
     yield _for_whom(plan)
@@ -95,7 +95,7 @@ _DRAFT_WITHOUT: Final = translatable(
 
 
 def how_to_draft(case: str, route: Route) -> str:
-    """Say how to draft what a route of a case is filed with, by example."""
+    """Say how to draft the document of a route of a case, by example."""
     command = f"entrenous case notice {case} --route {route.id}"
     words = translated("To draft what a route is filed with, give its name, for example: {command}")
     return words.format(command=command)

@@ -51,7 +51,8 @@ _ORDER: Final = (
 _NO_HOURS: Final = 10**6  # ranks a route without a deadline behind every one with a deadline
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _CHATS: Final = frozenset({Posted.GROUP, Posted.PRIVATE})
-_NOT_BY_A_CHAT: Final = _CHATS | {Posted.THREAT}  # said, and no chat makes it otherwise
+# already said, and not changed by a sighting in a chat
+_NOT_BY_A_CHAT: Final = _CHATS | {Posted.THREAT}
 _NONE_VERIFIED: Final = translatable(
     "A help line comes first here, because no route for this case has been checked at "
     "its official text yet; it can tell you which of these holds."
@@ -88,9 +89,9 @@ def routes_for(
     Args:
         said: its answers decide; unanswered questions exclude nothing.
         on_date: the day of the event: courts and police apply its law.
-        today: the law of this day decides what somebody must do when asked.
+        today: the law of this day decides the duties of the addressees.
         routes: the shipped table if None.
-        also_in_chats: it is in a chat besides where ``posted`` says.
+        also_in_chats: it is also in a chat, besides the places that ``posted`` names.
     """
     table = shipped_routes() if routes is None else routes
     fitting = [route for route in table if not why_not(route, said, on_date, today)]
@@ -118,7 +119,9 @@ def routes_for(
 def refusals(
     said: Situation, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> tuple[Refusal, ...]:
-    """Return why each other route of these places does not apply; arguments as above."""
+    """Return why each other route of these places does not apply; arguments as for
+    :func:`routes_for`.
+    """
     table = shipped_routes() if routes is None else routes
     reasons = {route: why_not(route, said, on_date, today) for route in table}
     taken = {route.family for route, why in reasons.items() if not why}
@@ -144,11 +147,11 @@ def routes_for_minors(
 
 
 def situation_of(case: Case) -> Situation:
-    """Return a case's situation; where it was seen counts before what was said about it.
+    """Return a case's situation; sightings take precedence over the person's answers.
 
-    A copy in a chat counts as seen in a group, which is the wider of the two, unless it was said
-    to be from person to person. In a case about a threat, a chat is where the threat was made. If
-    it was seen at one platform only, that is its platform.
+    A copy in a chat counts as seen in a group, the wider of the two possibilities, unless the
+    answer was that it went from person to person. In a case about a threat, a chat is where the
+    threat was made. If all sightings are on one platform, that is the case's platform.
     """
     said = replace(case.situation, platform=case.situation.platform or _only_platform(case))
     if any(sighting.reach is Reach.PUBLIC for sighting in case.sightings):
@@ -199,7 +202,9 @@ def day_of_event(case: Case) -> date:
 
 
 def why_not(route: Route, said: Situation, on_date: date, today: date) -> str:
-    """Return why a route does not apply, in words; "" if it may. Arguments as above."""
+    """Return why a route does not apply, in words; "" if it may. Arguments as for
+    :func:`routes_for`.
+    """
     if not _reaches_place(route, said):
         return translated(_ELSEWHERE)
     # Today's law decides about duties, that of the event's day about offences.
@@ -318,7 +323,7 @@ def platform_kind(said: Situation) -> str:
 
 
 def rank_key(route: Route, said: Situation) -> tuple[object, ...]:
-    """Sort key: verified, copyright only if hers, kind, no open question, hours."""
+    """Sort key: verified, copyright only if the person's own, kind, no open question, hours."""
     helps_others = not said.on_behalf or route.representative is not Reaches.NO
     return (
         not route.verified,
@@ -334,7 +339,7 @@ def rank_key(route: Route, said: Situation) -> tuple[object, ...]:
 
 
 def kind_rank(kind: RouteKind, said: Situation) -> int:
-    """Return the place of a kind: search engines are first if it was found in one."""
+    """Return the rank of a kind; search engines come first if the picture was found in one."""
     if kind is RouteKind.SEARCH and platform_kind(said) == PlatformKind.SEARCH:
         return -1
     return _ORDER.index(kind)
@@ -391,13 +396,15 @@ def reason_for_route(route: Route, said: Situation) -> str:
 
 
 def unsure_copyright(route: Route, said: Situation) -> bool:
-    """Whether it is for the maker, and may not be hers, or may reveal her name."""
+    """Whether this is a copyright route, and the copyright may not be the person's, or the route
+    may reveal their name.
+    """
     free = said.taken_by is TakenBy.ME and not said.name_must_stay_hidden
     return route.maker_only and not free
 
 
 def only_prevents(route: Route, said: Situation) -> bool:
-    """Whether it stops the next upload, but does not reach the chat in which the picture is."""
+    """Whether the route stops new uploads, but does not reach the chat with the picture."""
     return said.posted in _CHATS and route.covers_private_sharing is Reaches.NO
 
 
@@ -449,7 +456,7 @@ def notes(route: Route, said: Situation, today: date, *, in_chats: bool = False)
 
 
 def later_words(route: Route, day: date) -> tuple[str, ...]:
-    """Return what changed beside this route by that day, in sentences."""
+    """Return what has changed around this route by that day, in sentences."""
     return tuple(
         translated(says)
         for change in shipped_changes()

@@ -41,7 +41,9 @@ class UnknownPlatform(BadScenario):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What was said, and the day. ``under_18``: somebody in it was, when it was taken."""
+    """The answers, and the day. ``under_18``: somebody in the picture was under 18 when it was
+    taken.
+    """
 
     situation: Situation
     under_18: bool
@@ -49,7 +51,7 @@ class Scenario:
 
 
 SCENARIO_BYTES_MAX: Final = 64 * 1024
-_SHOWN: Final = 60  # characters of a wrong value
+_SHOWN: Final = 60  # characters shown of a wrong value
 Word = TypeVar("Word", bound=StrEnum)
 
 
@@ -68,7 +70,7 @@ def read_scenario(data: bytes, today: date) -> Scenario:
 def scenario_from(
     given: Mapping[str, object], today: date, *, name_must_stay_hidden: bool = False
 ) -> Scenario:
-    """Return the scenario of keys and values; raises BadScenario, or UnknownPlace for a place."""
+    """Return the scenario for keys and values; raises BadScenario, or UnknownPlace for a place."""
     unknown = sorted(set(given) - set(_KEYS))
     if unknown:
         raise UnknownKey(key=unknown[0][:_SHOWN], keys=", ".join(_KEYS))
@@ -119,7 +121,7 @@ def _place(key: str, value: object) -> Place:
 
 
 def _platform(key: str, value: object) -> str:
-    """Return the id of its record, or the name or address of a site that has none."""
+    """Return the id of the platform's record, or the name or address of a site without one."""
     name = _text(key, value)
     record = find_platform(name)
     return record.id if record else name

@@ -23,7 +23,7 @@ _DAYS: Final = tuple(calendar.day_name)
 
 
 class DayOff(StrEnum):
-    """A sort of day on which an order lets no period end."""
+    """A kind of day on which a legal order lets no period end."""
 
     SATURDAY = "saturday"
     SUNDAY = "sunday"
@@ -109,7 +109,7 @@ def _of_parts(place: Place, year: int, *, most: bool) -> dict[date, str]:
 def _listed(country: str, part: str | None, year: int) -> dict[date, str]:
     import holidays  # noqa: PLC0415 - slow to load; most deadlines are hours
 
-    with warnings.catch_warnings():  # it warns of years that it knows in part
+    with warnings.catch_warnings():  # it warns about years with incomplete data
         warnings.simplefilter("ignore")
         found = holidays.country_holidays(country, subdiv=part, years=year, language="en_US")
     own = dict(_more(f"{country}-{part}" if part else country, year))
@@ -117,7 +117,7 @@ def _listed(country: str, part: str | None, year: int) -> dict[date, str]:
 
 
 def _more(place: str, year: int) -> Iterator[tuple[date, str]]:
-    """Yield what facts/holidays.toml adds for a place."""
+    """Yield further holidays of a place from facts/holidays.toml."""
     for one in _table().holiday:
         if one.place == place:
             yield _date_of(one, year), one.name

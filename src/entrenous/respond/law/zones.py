@@ -60,14 +60,14 @@ def capital_zone(place: Place) -> ZoneInfo:
 
 
 def zone_at(place: Place, moment: datetime) -> tzinfo | None:
-    """Return the zone in which a place reads its clocks at that moment; None if they differ."""
+    """Return the zone of a place's clocks at that time; None if they differ."""
     zones = zones_of(place)
     alike = len({moment.astimezone(zone).utcoffset() for zone in zones}) == 1
     return zones[0] if alike and place != WORLDWIDE else None
 
 
 def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -> str:
-    """Return a time as it is read in a place, and beside it as it is read where the person is.
+    """Return a time as shown by clocks in a place, followed by the time where the person is.
 
     Args:
         moment: aware.
@@ -92,7 +92,7 @@ def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -
 
 
 def place_in_words(place: Place) -> str:
-    """Return a place's name, in English as it stands behind "in".
+    """Return a place's name, in English as it is written after "in".
 
     >>> place_in_words(Place("US")), place_in_words(Place("US-CA")), place_in_words(Place("DE-BY"))
     ('the United States', 'California', 'Germany (BY)')
@@ -113,7 +113,9 @@ def _place_in(place: Place, language: str) -> str:
 
 
 def _beside(moment: datetime, local: datetime, here: Place | None) -> tuple[datetime, str]:
-    """Return the time where the person is, if it is another, or else in UTC; and its name."""
+    """Return the time where the person is, if it differs, otherwise in UTC; and the name of its
+    zone.
+    """
     there = zone_at(here, moment) if here else None
     if here and there and moment.astimezone(there).utcoffset() != local.utcoffset():
         return moment.astimezone(there), translated("in {place}").format(place=place_in_words(here))

@@ -1,4 +1,6 @@
-"""What a case says, as lines of a letter in one language: places, time line, history, evidence."""
+"""The facts of a case as lines of a letter in one language: places, time line, history,
+evidence.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -40,7 +42,7 @@ class CaseLines:
 
 @dataclass(frozen=True, slots=True)
 class DraftContext:
-    """What a draft is made from.
+    """The input of a draft.
 
     ``told`` are the sightings that may be named, ``language`` is one of LANGUAGES, and ``now``
     (aware, UTC) is the time until which deadlines count.
@@ -59,7 +61,7 @@ class DraftContext:
 
 
 def case_lines(draft: DraftContext) -> CaseLines:
-    """Word what a case says, in the draft's language."""
+    """Put the facts of a case into words, in the draft's language."""
     case, frame = draft.case, draft.frame
     about = notices_about(case, draft.route)
     return CaseLines(
@@ -84,9 +86,9 @@ def case_lines(draft: DraftContext) -> CaseLines:
 def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
     """Return the sent notices that a document along this route is about.
 
-    A complaint that follows a notice is about one addressee under the same law: the first that no
-    such complaint has named, else the first. Those who removed it come in only if all of them did.
-    An authority is told of every sent notice.
+    A complaint that follows a notice is about one addressee under the same law: the first without
+    such a complaint, otherwise the first. Notices after which the picture was removed count only if
+    this is true of all. A letter to an authority is about every sent notice.
     """
     sent = tuple(notice for notice in case.notices if notice.sent_at is not None)
     if route.kind is not RouteKind.ESCALATION:
@@ -130,7 +132,7 @@ def _account(sighting: Sighting, frame: dict[str, str]) -> str:
 
 
 def _timeline(draft: DraftContext) -> Iterable[str]:
-    """Return what happened in order, one line each; the sightings are only those told."""
+    """Return the events in order, one line each; only sightings that may be named appear."""
     frame, case = draft.frame, draft.case
     events: list[tuple[datetime, str]] = []
     for sighting in draft.told:
@@ -155,7 +157,7 @@ _DEMANDS: Final = {
 
 
 def _demands(case: Case, frame: dict[str, str]) -> Iterator[str]:
-    """Yield what she said about a threat; no day of it is stored."""
+    """Yield the person's answers about a threat; the day of it is not stored."""
     if case.situation.posted is Posted.THREAT:
         yield frame["threatened"]
     if case.situation.demand in _DEMANDS:
@@ -163,7 +165,9 @@ def _demands(case: Case, frame: dict[str, str]) -> Iterator[str]:
 
 
 def _senders(draft: DraftContext) -> Iterable[str]:
-    """Return the accounts that showed it. A letter about a threat names those of any sighting."""
+    """Return the accounts that showed the picture. A letter about a threat names those of all
+    sightings.
+    """
     threat_only = draft.route.posted == (Posted.THREAT,)
     seen = draft.case.sightings if threat_only and not draft.told else draft.told
     handles = dict.fromkeys(sighting.handle for sighting in seen if sighting.handle)
@@ -180,7 +184,7 @@ def _kept(item: Evidence, case: Case, frame: dict[str, str]) -> str:
 
 
 def _story(draft: DraftContext, about: tuple[Notice, ...], *, requests: bool) -> Iterator[str]:
-    """Yield the lines of these notices: the requests, or else what followed."""
+    """Yield the lines about these notices: the requests, or what followed them."""
     lines = [
         (line, notice)
         for notice in about
@@ -215,7 +219,7 @@ _UNREAD: Final = re.compile(r"re-verify|not read|general knowledge")
 
 
 def _law(route: Route, language: str) -> Iterator[str]:
-    """Yield the law, and in English what it reaches and punishes, in our own words."""
+    """Yield the law and, in English, what it covers and punishes, in our own words."""
     frame = words_in(language).frame
     yield f"- {law_in(route, language)}"
     if language == "en":

@@ -1,5 +1,5 @@
-"""Draft what a route is filed with: a letter, a form, a page for a desk, a complaint or the steps
-of a hash bank.
+"""Draft the document of a route: a letter, a form, a page for a desk, a complaint or the steps of a
+hash bank.
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ def write_notice(
         name: the case.
         route_id: the route's name, or its family's.
         device: its vault stores the case.
-        sightings: numbers of those to name; as few as necessary if empty.
+        sightings: numbers of the sightings to name; if empty, as few as necessary.
         language: an IETF tag; chosen by the route if empty.
 
     Raises:
@@ -74,7 +74,7 @@ def draft_notice(
     """Draft a notice for one route from a case's facts; pure.
 
     Args:
-        case: its sightings say where the copy is; its situation decides what she may say.
+        case: its sightings say where the copy is; its situation decides what the letter may claim.
         route: the law in force on the applicable day; stored in the notice.
         now: aware, UTC.
         sightings: as for :func:`write_notice`.
@@ -83,8 +83,8 @@ def draft_notice(
     Raises:
         NoSuchLanguage: there are no letters in that language.
         NotYoursToFile: somebody else acts, and the law does not let them.
-        NothingThere, ChatNotReached, NowhereToPoint, OnlyInChats, NobodyToWriteTo, NoAccount: it
-            would point at nothing, or go to nobody.
+        NothingThere, ChatNotReached, NowhereToPoint, OnlyInChats, NobodyToWriteTo, NoAccount:
+            the letter would point at nothing, or have no addressee.
     """
     _refuse_stranger(case, route)
     spoken = language_for(route, case.situation.language, language)
@@ -123,7 +123,7 @@ def _refuse_stranger(case: Case, route: Route) -> None:
 
 
 def _other_gaps(parts: tuple[Part, ...], worded: tuple[WordedElement, ...]) -> tuple[str, ...]:
-    """Return the gaps of a page's own sections; the elements of the law have theirs."""
+    """Return the gaps in a page's own sections; gaps in the law's elements are separate."""
     known = {gap for one in worded for gap in one.element.gaps}
     lines = (line for part in parts for line in part.lines if line not in known)
     return tuple(line for line in lines if line.startswith("[") and line.endswith("]"))

@@ -1,5 +1,5 @@
-"""Word the elements that a law requires: from the case, or in brackets where the person has not
-said it.
+"""Put the elements that a law requires into words, from the case, or in brackets where facts are
+missing.
 """
 
 import re
@@ -13,7 +13,7 @@ from entrenous.respond.nouns import Case, Element, Reach
 from entrenous.respond.situation import Posted, Situation, TakenBy
 
 _AS_ONE_TEXT: Final = frozenset({DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT})
-#: The gap that stands where the case says nothing.
+#: The gap that is written if the case lacks a fact.
 _GAPS: Final = {
     "places": "gap_places",
     "timeline": "gap_timeline",
@@ -49,9 +49,9 @@ class WordedElement:
 
 
 def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement, ...]:
-    """Word every element that the route's law requires, in its order.
+    """Put every element that the route's law requires into words, in its order.
 
-    What she has not said becomes a gap; ``lines`` is what the case says.
+    Missing facts become gaps; ``lines`` are the facts of the case.
     """
     route = draft.route
     keys = keys_for(route)
@@ -67,9 +67,10 @@ def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement,
 
 
 def shown(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ...]:
-    """Return the wordings that fit: before anything was shared, none says where it was seen.
+    """Return the wordings that apply: before anything was shared, those about where it was seen are
+    left out.
 
-    One that stands alone for what a law asks stays, with its gap.
+    If only one wording answers a requirement of the law, it stays, with its gap.
     """
     if draft.case.situation.posted is not Posted.THREAT or draft.told:
         return keys
@@ -77,7 +78,7 @@ def shown(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ...]:
 
 
 def word_key(key: str, draft: DraftContext, lines: CaseLines) -> WordedKey:
-    """Word one key; arguments as for :func:`word_elements`."""
+    """Put one key into words; arguments as for :func:`word_elements`."""
     says, gap = _said(key, draft)
     known = {name: lines.value(name) for name in placeholders(says)}
     missing = {name: _gap(name, draft) for name, value in known.items() if not value}
@@ -87,7 +88,7 @@ def word_key(key: str, draft: DraftContext, lines: CaseLines) -> WordedKey:
 
 
 def _gap(name: str, draft: DraftContext) -> str:
-    """Return the gap for something that the case does not say, or does not name unasked."""
+    """Return the gap for a fact that the case lacks, or that is named only on request."""
     chats = [seen.number for seen in draft.case.sightings if seen.reach is Reach.PRIVATE]
     if name == "places" and chats:
         return draft.frame["gap_chat"].format(number=chats[0])
@@ -98,7 +99,7 @@ _OUR_NOTE: Final = re.compile(r"re-verify|per one|press:")
 
 
 def is_the_laws(fact: str) -> bool:
-    """Whether a fact is told without a note of ours on how it was read."""
+    """Whether a fact has no note of ours about how it was read."""
     return _OUR_NOTE.search(fact) is None
 
 
@@ -125,7 +126,7 @@ def _element(need: str, keys: tuple[WordedKey, ...], *, headed: bool) -> WordedE
 
 
 def _said(key: str, draft: DraftContext) -> tuple[str, str]:
-    """Return what a wording says for this case, with placeholders, and its gap lines."""
+    """Return the text of a wording for this case, with placeholders, and its gap lines."""
     frame, wording = draft.frame, words_in(draft.language).element[key]
     acts = speaks_for_somebody(draft.case, draft.route)
     says = (acts and wording.says_for) or wording.says
@@ -142,7 +143,7 @@ def _said(key: str, draft: DraftContext) -> tuple[str, str]:
 
 
 def _unsaid(wording: Wording, said: Situation) -> tuple[str, ...]:
-    """Return the claims that she has not made, as gaps."""
+    """Return, as gaps, the claims that the person has not made."""
     claims = (
         wording.if_maker_unsaid if said.taken_by is not TakenBy.ME else "",
         wording.if_intimate_unsaid if said.intimate is None else "",
@@ -151,7 +152,7 @@ def _unsaid(wording: Wording, said: Situation) -> tuple[str, ...]:
 
 
 def _beside_the_law(key: str, says: str, *, acts: bool, language: str) -> str:
-    """Put the law's own words first, and what they mean in the letter's language after them."""
+    """Return the law's own words, followed by their meaning in the letter's language."""
     law = words_in(words_in(language).element[key].law_language).element[key]
     own = (acts and law.says_for) or law.says
     beside = words_in(language).frame["not_my_language"].format(says=_first_sentence(says))

@@ -1,4 +1,4 @@
-"""Fill in what a draft leaves open: the gaps in brackets that only the person can give."""
+"""Fill the gaps in brackets that a draft leaves for the person."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ class AlreadySent(Refused):
 
 
 def fill_gaps(name: str, number: int, given: Mapping[str, str], device: Device) -> Case:
-    """Write what the person gave into a draft, in the place of its gaps, and store it.
+    """Replace the gaps of a draft with the person's texts, and store it.
 
     Args:
         name: the case.
@@ -65,7 +65,7 @@ def _part(part: Part, known: Mapping[str, str]) -> Part:
 
 
 def _replaced(text: str, known: Mapping[str, str]) -> str:
-    """Replace each gap once found; what was filled in is not searched again."""
+    """Replace each gap once; the person's texts are not searched again."""
     for gap in sorted(known, key=len, reverse=True):
         before, found, after = text.partition(gap)
         if found:

@@ -50,7 +50,7 @@ def letter_parts(draft: DraftContext, worded: tuple[WordedElement, ...]) -> tupl
 
 
 def opening_lines(draft: DraftContext) -> Iterator[str]:
-    """Yield the sentence of somebody who acts for the person shown, where the law lets them."""
+    """Yield the sentence by which somebody acts for the person shown, if the law permits that."""
     if not speaks_for_somebody(draft.case, draft.route):
         return
     acting = draft.case.representative
@@ -121,7 +121,7 @@ _CHOICES: Final = frozenset({Paste.CHOOSE, Paste.CONFIRM, Paste.KIND})
 
 
 def _fields(draft: DraftContext, platform: PlatformRecord) -> Part:
-    """Return the form's fields in its order, each with what to paste; only told sightings count."""
+    """Return the form's fields in its order, with the text to paste; only named sightings count."""
     frame = draft.frame
     asked = frame["fields_from"].format(name=platform.name, day=platform.read_on)
     told_only = replace(draft.case, sightings=draft.told)
@@ -140,7 +140,9 @@ def _fields(draft: DraftContext, platform: PlatformRecord) -> Part:
 
 
 def _pasted(answer: FormAnswer, paste: Paste, language: str) -> str:
-    """Return what to paste; in another language than English, sentences are in the text below."""
+    """Return the text to paste; for languages other than English, the sentences are in the text
+    below.
+    """
     frame = words_in(language).frame
     if answer.gap:
         return frame["field_gap"].format(field=answer.asks)

@@ -1,5 +1,5 @@
-"""Letters that no single law gives: about an account that threatens, and to whoever passed it
-on.
+"""Letters that are not based on one law: about an account that makes threats, and to whoever passed
+it on.
 """
 
 from functools import cache
@@ -14,10 +14,12 @@ _TABLE: Final = "own-letters.toml"
 
 @cache
 def shipped_letters() -> tuple[Route, ...]:
-    """Return the letters of our own, described like routes."""
+    """Return the program's own letters, described like routes."""
     return read_routes({_TABLE: shipped_table(_TABLE)})
 
 
 def own_letter(name: str) -> Route | None:
-    """Return one of them by its name, e.g. "account-threat"; None if there is none."""
+    """Return one of the program's own letters by name, e.g. "account-threat"; None if there is
+    none.
+    """
     return next((route for route in shipped_letters() if route.id == name), None)

@@ -1,4 +1,6 @@
-"""What the person reads before sending: what is missing, what the draft tells, and its ground."""
+"""What the person reads before sending: missing parts, what the draft reveals, and its legal
+basis.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -70,7 +72,7 @@ def know_first(notice: Notice, case: Case, today: date) -> tuple[str, ...]:
 
 
 def know_after(notice: Notice) -> tuple[str, ...]:
-    """Return what is not needed in it, its legal ground, and what comes after it."""
+    """Return what the letter does not need, its legal basis, and what comes after it."""
     route = notice.route
     return (
         *_line(translated("Not needed"), tuple(map(translated, route.leave_out))),

@@ -17,13 +17,13 @@ from entrenous.respond.letters.wordings import law_in, sections_of, words_in
 from entrenous.respond.nouns import Part
 
 _FRAMES: Final = {DocumentKind.POLICE_SHEET: "police", DocumentKind.COURT_SHEET: "court"}
-_FIRST: Final = ("complaint", "claim", "unilateral")  # what she comes for stands near the top
+_FIRST: Final = ("complaint", "claim", "unilateral")  # the person's request comes near the top
 
 
 def sheet_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
 ) -> tuple[Part, ...]:
-    """Lay out a page: the sections that every such page has, and what this law asks for."""
+    """Lay out a page: the sections that every such page has, and what this law requires."""
     route, frame = draft.route, draft.frame
     kind = _FRAMES[route.document]
     title = frame[f"{kind}_page"].format(law=law_in(route, draft.language))
@@ -41,7 +41,7 @@ def sheet_parts(
 def bank_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
 ) -> tuple[Part, ...]:
-    """Lay out a hash bank's own steps, and how to keep the number that it gives."""
+    """Lay out a hash bank's own steps, and how to store the number that it gives."""
     route, frame = draft.route, draft.frame
     steps = f"bank_{route.family.removeprefix('hash-')}"
     keys = [steps, "bank_number"] if steps in words_in(draft.language).element else ["bank_number"]
@@ -66,7 +66,7 @@ def _part(one: WordedKey) -> Part:
 
 
 def _place(keys: tuple[WordedKey, ...], sections: tuple[str, ...]) -> float:
-    """Return where a section belongs: its first standard one, near the top, or before the law."""
+    """Return the position of a section: its first standard one, near the top, or before the law."""
     places = [sections.index(one.key) for one in keys if one.key in sections]
     if any(one.key in _FIRST for one in keys):
         return 0.5

@@ -1,4 +1,6 @@
-"""Which sightings a letter names, and to whom it goes; a letter that points nowhere is refused."""
+"""Choose the sightings that a letter names, and its addressee; a letter that points nowhere is
+refused.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -62,9 +64,9 @@ class NoAccount(Refused):
 class Addressee:
     """Who gets a document.
 
-    ``name`` is a platform, a person's account or an authority; ``office`` is whom at a platform.
-    ``form`` is the address of its form, if one is known. ``unknown`` is the sighting on a site
-    without a record, whose web host has to be looked up first.
+    ``name`` is a platform, a person's account or an authority; ``office`` is the office at a
+    platform. ``form`` is the address of its form, if one is known. ``unknown`` is the sighting on a
+    site without a record, whose web host has to be looked up first.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The notices of a case as they were drafted: list them, find one, compare two, keep its number."""
+"""The drafted notices of a case: list, find and compare them, and store an addressee's number."""
 
 import difflib
 from collections.abc import Iterator
@@ -21,7 +21,9 @@ _SHOW: Final = translatable("To read one again: entrenous case notice {name} --s
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A notice, and which draft it is along the same route to the same addressee, from 1."""
+    """A notice, and its version number among drafts along the same route to the same addressee,
+    from 1.
+    """
 
     notice: Notice
     version: int

@@ -1,4 +1,4 @@
-"""The words of letters in every language, and what each route is filed with: strictly parsed tables
+"""The words of letters in every language, and the documents of each route: strictly parsed tables
 in respond/facts/wordings/.
 """
 
@@ -83,7 +83,7 @@ def read_words(data: bytes, name: str) -> Language:
 
 @cache
 def shipped_plans() -> Plans:
-    """Return what every route is filed with."""
+    """Return the document plans of all routes."""
     return read_plans(shipped_table(f"{_FOLDER}/elements.toml"))
 
 
@@ -116,7 +116,7 @@ def sections_of(document: DocumentKind) -> tuple[str, ...]:
 
 
 _NOTES: Final = re.compile(r"\s*[(;][^();]*(?:re-verify|re-read|general knowledge)[^();]*(?:\)|$)")
-#: The language that an addressee under this jurisdiction reads, where it is one of ours.
+#: The language that an addressee in this jurisdiction reads, if there are letters in it.
 _READ_IN: Final[Mapping[str, str]] = {
     **dict.fromkeys(("DE", "AT", "CH"), "de"),
     **dict.fromkeys(("FR", "BE", "CA-QC"), "fr"),
@@ -166,7 +166,9 @@ def without_notes(fact: str) -> str:
 
 
 def office_in(route: Route, language: str) -> str:
-    """Return who gets it, in a language: an authority, or whom at a platform; "" if not said."""
+    """Return the addressee's name in a language: an authority, or an office at a platform; "" if
+    unknown.
+    """
     row = shipped_plans().route.get(route.family)
     return (row.to.get(language) or row.to.get("en", "")) if row else ""
 

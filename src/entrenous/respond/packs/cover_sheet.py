@@ -1,6 +1,6 @@
-"""The cover sheet of a pack as PDF, and its README: what is in it, and what it proves.
+"""The cover sheet of a pack as PDF, and its README: its contents, and what they prove.
 
-Neither holds words of the person's own, an address or a picture: only numbers, times and hashes.
+Neither contains the person's own words, an address or a picture: only numbers, times and hashes.
 """
 
 import logging
@@ -19,7 +19,7 @@ from entrenous.respond.timestamps import Stamp
 
 @dataclass(frozen=True, slots=True)
 class PackSummary:
-    """What a cover sheet tells; ``tree`` is the root over the ``links`` of the custody chain."""
+    """The data of a cover sheet; ``tree`` is the root over the ``links`` of the custody chain."""
 
     case: str
     for_court: bool

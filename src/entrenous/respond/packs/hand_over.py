@@ -39,9 +39,9 @@ _KEY_CHARS_MAX: Final = 4096
 
 
 def recipient_line(typed: str) -> str:
-    """Return the public key that was typed, or that is the first in the file that was named.
+    """Return the typed public key, or the first one in the named file.
 
-    Raises NotARecipient if there is none that works.
+    Raises NotARecipient if there is no usable key.
     """
     place = Path(typed)
     text = typed
@@ -51,7 +51,7 @@ def recipient_line(typed: str) -> str:
 
 
 def recipient_key(text: str) -> str:
-    """Return the first public key in a text; raises NotARecipient if there is none that works."""
+    """Return the first public key in a text; raises NotARecipient if there is no usable key."""
     keys = [line.strip() for line in text.splitlines() if line.strip().startswith(("age1", "ssh-"))]
     if not keys:
         raise NotARecipient
@@ -69,7 +69,7 @@ def sealed_for(recipient: str, zipped: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPack:
-    """What the verifier found: each check in words, and what each stamp states."""
+    """The verifier's result: each check in words, and what each stamp states."""
 
     fingerprint: str | None
     checks: tuple[tuple[bool, str], ...]
@@ -80,7 +80,7 @@ class CheckedPack:
         return all(good for good, _ in self.checks)
 
     def lines(self) -> Iterator[str]:
-        """Say it line by line."""
+        """The result, line by line."""
         for good, what in self.checks:
             yield f"{'holds' if good else 'DOES NOT HOLD'}: {what}"
         for stamp in self.stamps:
@@ -98,7 +98,7 @@ class CheckedPack:
 def check_packed(
     untrusted_place: Path | bytes, identity: Secret | None = None, ca: bytes | None = None
 ) -> CheckedPack:
-    """Check a pack with the verifier that goes into every pack.
+    """Check a pack with the verifier that every pack contains.
 
     Args:
         untrusted_place: the pack's bytes, or the folder that it was unpacked to.

@@ -124,7 +124,7 @@ def pack_for_platform(
     Args:
         name: the case; closed ones too.
         notices: numbers of the letters in it; may be empty if the case has one letter.
-        sightings: numbers of the sightings in it; those that the letters tell, if empty.
+        sightings: numbers of the sightings in it; if empty, those that the letters name.
         device: its vault has the case.
         write: writes the pack.
 
@@ -174,7 +174,9 @@ def _record(case: Case, purpose: str, pack: Pack, device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """What one reader gets; ``tree`` is the size, head and root of the custody chain, or None."""
+    """The contents for one reader; ``tree`` is the size, head and root of the custody chain, or
+    None.
+    """
 
     reader: str
     items: list[dict[str, object]]
@@ -212,7 +214,7 @@ def _platform_contents(
 
 
 def _pack(case: Case, contents: _Contents, now: datetime) -> Pack:
-    """Add what every pack has: letters, stamps, the description, the cover, the verifier."""
+    """Add what every pack contains: letters, stamps, the description, the cover, the verifier."""
     files = dict(contents.files)
     for letter in contents.letters:
         files[f"letters/{letter.number}.txt"] = letter.letter.encode()
@@ -247,7 +249,7 @@ def _finished(files: Files, summary: PackSummary) -> Pack:
 
 
 def verifier() -> bytes:
-    """Return the verifier as it goes into a pack: one file that needs nothing of Entrenous."""
+    """Return the verifier as packs contain it: one file that does not import Entrenous."""
     return resources.files("entrenous.respond.packs").joinpath("verify_pack.py").read_bytes()
 
 

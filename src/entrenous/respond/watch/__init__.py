@@ -1,1 +1,3 @@
-"""Watching given addresses: politely, compared by fingerprint, and nothing kept of what came."""
+"""Watch given addresses politely: pictures are compared by fingerprint, and nothing received is
+stored.
+"""

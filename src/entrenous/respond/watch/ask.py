@@ -1,4 +1,4 @@
-"""Ask one watched address, and compare the pictures that it shows; nothing of them is kept."""
+"""Request one watched address, and compare its pictures; none of them is stored."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ from entrenous.respond.watch.states import (
 )
 
 PICTURE_BYTES: Final = 8 * 1024 * 1024  # a larger file is not compared
-PICTURES_BYTES: Final = 48 * 1024 * 1024  # of one page
-LOOK_S: Final = 180.0  # after which no further picture of a page is asked for
+PICTURES_BYTES: Final = 48 * 1024 * 1024  # on one page
+LOOK_S: Final = 180.0  # after this time no further picture of a page is requested
 _NOT_MODIFIED: Final = 304
 _PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _HINDRANCES: Final = (AsksNotTo, NotOnTheWeb, PageSilent)
@@ -38,16 +38,16 @@ _HINDRANCES: Final = (AsksNotTo, NotOnTheWeb, PageSilent)
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """What one look needs: the web, the case's fingerprints, and a sandboxed decoder."""
+    """The tools of one check: the web, the case's fingerprints, and a sandboxed decoder."""
 
     web: PoliteWeb
     looks: Looks
     read: Callable[[bytes], Picture]
 
     def ask(self, record: Watched, where: str, now: datetime) -> Look:
-        """Ask a sighting's address (``where``), conditionally if it was found before.
+        """Request a sighting's address (``where``), conditionally if the picture was found before.
 
-        Returns: what it came to; never raises for what a site does.
+        Returns: the outcome; a site's behaviour never raises an error.
         """
         asked = _conditions(record, self.looks)
         try:
@@ -67,7 +67,7 @@ class Asker:
         return self._content(fetched, where)
 
     def _unchanged(self, record: Watched, where: str) -> Look:
-        """Ask for the picture of an unchanged page: it may be gone although the page is not."""
+        """Request the picture of an unchanged page: it may be gone although the page is not."""
         kept = (record.etag, record.last_modified, record.picture_url)
         if not self.looks.hashes:
             return Look(WatchEvent.SEEN, Why.ANSWERS, *kept)
@@ -89,7 +89,9 @@ class Asker:
         )
 
     def _picture(self, answer: WebAnswer, url: str, where: str) -> str | None:
-        """Return the address of the case's picture, if the answer is it or shows it."""
+        """Return the address of the case's picture, if the answer is that picture or a page showing
+        it.
+        """
         if is_picture(answer.body):
             return where if self._is_it(answer) else None
         if not self.looks.hashes:
@@ -127,7 +129,7 @@ class Asker:
 def _conditions(record: Watched, looks: Looks) -> dict[str, str]:
     """Return the headers of a conditional request (RFC 9110, section 13.1), or none.
 
-    None if there is a picture to compare now and none was found at the last look.
+    None if there is now a picture to compare and the last check found none.
     """
     if looks.hashes and not record.picture_url:
         return {}

@@ -1,7 +1,7 @@
 """The fingerprints of a case's pictures, and whether a picture found on the web matches one.
 
 Fingerprints are made once for each item and stored in the vault; a found picture is decoded in a
-sandbox, compared, and dropped.
+sandbox, compared, and discarded.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,10 +34,10 @@ class Looks:
 
 
 def looks_of(case: Case, device: Device) -> Looks:
-    """Return the fingerprints of the trace's pictures and of every picture kept in a case.
+    """Return the fingerprints of the trace's pictures and of every picture stored in a case.
 
-    Reading an item for the first time is noted in the chain of custody. Items that are no picture,
-    or have too little detail to be told from others, have none.
+    Reading an item for the first time is recorded in the chain of custody. Items that are not
+    pictures, or have too little detail, have none.
     """
     known = load_record(Looks, LOOKS, case.name, device.vault) or Looks()
     hashes = dict.fromkeys((*known.hashes, *_traced(case, device)))
@@ -57,7 +57,7 @@ def _traced(case: Case, device: Device) -> Iterator[bytes]:
     try:
         message = device.ledger.find(case.trace.message)
     except EntrenousError:
-        return  # it was sent from another device, or forgotten
+        return  # sent from another device, or deleted
     for place in range(len(message.pictures)):
         stored = device.ledger.look(message.id, place)
         record = None if stored is None else read_picture_record(stored)
@@ -80,7 +80,7 @@ def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
 
 
 def is_picture(untrusted_data: bytes) -> bool:
-    """Return whether the first bytes are those of a picture format that is read here."""
+    """Return whether the first bytes are those of a supported picture format."""
     try:
         kind_of(untrusted_data)
     except NotAPicture:
@@ -91,7 +91,7 @@ def is_picture(untrusted_data: bytes) -> bool:
 def matches(untrusted_data: bytes, looks: Looks, read: Callable[[bytes], Picture]) -> bool:
     """Return whether these bytes are a picture that looks like one of the case, in any orientation.
 
-    ``read`` decodes in a sandbox. Bytes that are no whole picture match nothing.
+    ``read`` decodes in a sandbox. Bytes that are not a complete picture match nothing.
     """
     if not looks.hashes or not is_picture(untrusted_data):
         return False
@@ -106,7 +106,7 @@ Turned = dict[str, Fingerprint]
 
 
 def _views(picture: Picture) -> Iterator[Turned]:
-    """Yield the eight orientations of a picture, then of what is inside each plain frame."""
+    """Yield the eight orientations of a picture, then of the area inside each plain frame."""
     pixels: Pixels = pixels_on_white(picture)
     yield dict(pixel_orientations(pixels, picture.shrunk_from, picture.shrunk_by))
     for inner in without_borders(pixels):

@@ -1,6 +1,6 @@
-"""Look at the watched sightings that are due, and record what each look came to.
+"""Check the watched sightings that are due, and record each outcome.
 
-Looking is no act of custody. Finding the picture again is: it is noted in the case.
+A check is no act of custody. Finding the picture again is: it is recorded in the case.
 """
 
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ from entrenous.respond.watch.records import (
 )
 from entrenous.respond.watch.states import EVERY, Look, Watched, after_look
 
-LOOKS_MAX: Final = 50  # in one run, during which the vault is open
+LOOKS_MAX: Final = 50  # in one run, during which the vault is unlocked
 _RANDOM_BYTES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class LookedAt:
-    """A sighting that was looked at; ``is_back``: it was found again."""
+    """A checked sighting; ``is_back``: the picture was found again."""
 
     record: Watched
     is_back: bool
@@ -44,9 +44,9 @@ class LookedAt:
 def look_at_due(
     device: Device, web: PoliteWeb, *, by_proxy: bool, name: str | None = None
 ) -> Iterator[LookedAt]:
-    """Look at what is due, at most 50 sightings, the longest due first; of one case if named.
+    """Check due sightings, at most 50, the longest overdue first; of one case if named.
 
-    Nothing is asked about a case that is closed, or in which somebody was under 18.
+    Closed cases, and cases in which somebody was under 18, are skipped.
 
     Raises NotAgreed before the first request.
     """
@@ -63,7 +63,7 @@ def look_at_due(
 
 
 def _case_to_look_at(record: Watched, device: Device) -> Case | None:
-    """Return the case of a record, or None: nothing may be asked, or not now."""
+    """Return the case of a record, or None if it must not be checked, or not now."""
     now = device.clock.now()
     with device.vault.together():
         try:
@@ -91,7 +91,7 @@ def _look_at(record: Watched, case: Case, device: Device, web: PoliteWeb) -> Loo
 
 
 def _recorded(before: Watched, look: Look, host: str, device: Device) -> LookedAt:
-    """Store the outcome, unless watching was switched off meanwhile."""
+    """Store the outcome, unless watching was switched off in the meantime."""
     now = device.clock.now()
     after = after_look(before, look, now, device.dice.token(_RANDOM_BYTES))
     with device.vault.together():

@@ -9,13 +9,13 @@ from urllib.parse import urljoin, urlsplit
 PICTURES_MAX: Final = 16
 PAGE_BYTES: Final = 2 * 1024 * 1024
 _URL_MAX: Final = 4096  # characters
-# Without "<" inside, so that a page of a million opened tags takes linear time.
+# Excluding "<" inside keeps the time linear for a page with a million unclosed tags.
 _TAG: Final = re.compile(r"<(base|img|link|meta|source|video)\b([^<>]{1,8192})>", re.IGNORECASE)
 _ATTRIBUTE: Final = re.compile(
     r"""(?<![A-Za-z:-])([A-Za-z][A-Za-z:-]{0,40})\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)"""
 )
 _CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9._-]{1,40})""")
-_CHARSET_WITHIN: Final = 1024  # bytes, as browsers look for it
+_CHARSET_WITHIN: Final = 1024  # bytes in which browsers look for it
 _SHARED: Final = frozenset({"og:image", "og:image:url", "og:image:secure_url", "twitter:image"})
 _LAZY: Final = ("src", "data-src", "data-original", "poster")
 
@@ -23,8 +23,8 @@ _LAZY: Final = ("src", "data-src", "data-original", "poster")
 def picture_urls(untrusted_page: bytes, url: str) -> tuple[str, ...]:
     """Return the absolute addresses of a page's pictures, at most 16, each once; never raises.
 
-    Those that it declares for sharing (og:image) come first, then the others as they stand in it.
-    ``data:`` addresses and everything else that is not on the web are passed over.
+    Those declared for sharing (og:image) come first, then the others in their order. ``data:``
+    addresses and everything else that is not on the web are skipped.
     """
     tags = [
         (name.lower(), _attributes(inside))
@@ -48,7 +48,7 @@ def _text(data: bytes) -> str:
     told = _CHARSET.search(data[:_CHARSET_WITHIN])
     try:
         return data.decode(told[1].decode() if told else "utf-8", "replace")
-    except (LookupError, UnicodeError):  # an unknown encoding, or one that is not of text
+    except (LookupError, UnicodeError):  # an unknown encoding, or one that is not for text
         return data.decode("latin-1")
 
 
@@ -81,7 +81,7 @@ def _shown(tags: Tags) -> Iterator[str]:
 
 
 def _largest(srcset: str) -> str:
-    """Return the last address of a srcset, which by custom is the largest."""
+    """Return the last address of a srcset, which is usually the largest."""
     last = srcset.rpartition(", ")[2].split()
     return last[0] if last else ""
 

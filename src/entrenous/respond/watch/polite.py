@@ -1,4 +1,4 @@
-"""Ask the web politely: what a site asks of programs, pauses for each host, redirects by hand.
+"""Access the web politely: robots.txt, pauses for each host, redirects followed one by one.
 
 A redirect from the public web never leads to this machine or to a private network.
 """
@@ -42,8 +42,8 @@ class NotOnTheWeb(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What went over the line for one request: both messages byte for byte, the server's
-    certificates (DER, its own first) if it was encrypted, and its IP address if known.
+    """The bytes transferred for one request: both messages, the server's certificates (DER, its own
+    first) if it was encrypted, and its IP address if known.
     """
 
     request: bytes
@@ -54,8 +54,8 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class WebAnswer:
-    """One HTTP response. Header names are in lower case; ``is_cut``: the body had more bytes than
-    asked for.
+    """One HTTP response. Header names are in lower case; ``is_cut``: the body was longer than the
+    requested limit.
     """
 
     status: int
@@ -71,7 +71,7 @@ class WebAnswer:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether the body is compressed, although that was not asked for."""
+        """Whether the body is compressed although compression was not requested."""
         return self.headers.get("content-encoding", "identity").strip().lower() != "identity"
 
 
@@ -91,7 +91,7 @@ class Web(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer, and the address that it came from after redirects."""
+    """An answer, and its address after redirects."""
 
     answer: WebAnswer
     url: str
@@ -109,8 +109,8 @@ _SEEN_MAX: Final = 4096  # characters of an address
 class PoliteWeb:
     """Requests with a pause for each host and redirects; for one run, which remembers robots.txt.
 
-    ``heeds_robots`` is false for a page that the person asks for once, by herself, as with a
-    browser: robots.txt is about programs that look by themselves (RFC 9309 section 1).
+    ``heeds_robots`` is false for a page that the person requests once, as with a browser:
+    robots.txt is about programs that visit pages by themselves (RFC 9309 section 1).
     """
 
     web: Web
@@ -165,7 +165,7 @@ class PoliteWeb:
             self._asked_s[host] = self.now_s()
 
     def _rules(self, url: str, *, at_home: bool) -> Robots:
-        """Return a site's rules, asked for once (RFC 9309 section 2.3); raises PageSilent."""
+        """Return a site's rules, requested once (RFC 9309 section 2.3); raises PageSilent."""
         site = _site(url)
         if site not in self._robots:
             self._robots[site] = self._read_rules(site + ROBOTS_PATH, at_home=at_home)
@@ -210,7 +210,8 @@ def _onward(answer: WebAnswer, url: str) -> str:
 
 
 def web_address(url: str) -> str:
-    """Return an address as it is asked for: without user name, password and fragment.
+    """Return an address in the form in which it is requested: without user name, password and
+    fragment.
 
     Raises NotOnTheWeb unless it is http or https with a host.
     """
@@ -245,11 +246,13 @@ def _is_private_number(host: str) -> bool:
     return not is_public(host)
 
 
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the end
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: it contains an IPv4 address
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is on the public internet, also if it holds an IPv4 address."""
+    """Return whether an IP address is on the public internet, even if it contains an IPv4
+    address.
+    """
     number = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(number, ipaddress.IPv6Address):
         inner = number.ipv4_mapped or number.sixtofour

@@ -1,8 +1,8 @@
-"""What watching stores in the vault, beside the case files, so that looking adds nothing to them.
+"""The vault's tables for watching. They are separate from the case files, so that checks add
+nothing to those.
 
-Two tables: a record for each watched sighting, and an index by due time, which finds what is due
-without reading any record. Others hold the person's agreement, and when a host may be asked
-again.
+One table has a record for each watched sighting. An index by due time finds what is due without
+reading any record. Others have the person's agreement, and when a host may be contacted again.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,9 @@ AGREEMENTS: Final = "watch-agreed"  # "watch" -> Agreement
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """When the person agreed to what watched sites see, and whether a proxy hid her address."""
+    """When the person agreed to what watched sites see, and whether a proxy hid their address
+    then.
+    """
 
     at: datetime
     by_proxy: bool
@@ -49,7 +51,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class HostRest:
-    """Until when a host is left alone, because it asked for that or did not answer."""
+    """The time until which a host is not contacted, because it asked for that or did not answer."""
 
     until: datetime
 
@@ -65,7 +67,7 @@ _KEPT: Final = translatable(
 
 
 def what_the_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
-    """Say what a request from here shows, before the first one is made."""
+    """Explain what a request from here reveals, before the first one is made."""
     address = (
         translated("an IP address: that of the way out of your proxy, not yours")
         if by_proxy
@@ -90,19 +92,19 @@ def agree(device: Device, *, by_proxy: bool) -> None:
 
 
 def has_agreed(device: Device, *, by_proxy: bool) -> bool:
-    """Return whether she agreed to what sites see now: with a proxy then and none now, she did
-    not.
+    """Return whether the person agreed to what sites see now: an agreement given with a proxy does
+    not cover requests without one.
     """
     known = load_record(Agreement, AGREEMENTS, "watch", device.vault)
     return known is not None and (by_proxy or not known.by_proxy)
 
 
 def watch_on(name: str, number: int, device: Device, *, by_proxy: bool) -> Watched:
-    """Begin to watch a sighting; the first look is due at once. Watched already: nothing changes.
+    """Begin to watch a sighting; the first check is due at once. For a watched one nothing changes.
 
     Raises:
         NoSuchCase, NotAllAdults, CaseClosed, NothingThere, NotWatchable.
-        NotAgreed: she has not agreed to what the site sees.
+        NotAgreed: the person has not agreed to what the site sees.
     """
     with device.vault.together():
         case = find_open_case(name, device)
@@ -119,7 +121,8 @@ def watch_on(name: str, number: int, device: Device, *, by_proxy: bool) -> Watch
 
 
 def watch_off(name: str, number: int, device: Device) -> None:
-    """Stop watching a sighting, and forget what was seen; one that is not watched is no error.
+    """Stop watching a sighting, and delete what was stored about it; one that is not watched is no
+    error.
 
     Raises NoSuchCase, NothingThere.
     """
@@ -169,7 +172,7 @@ def watched_in(name: str, device: Device) -> tuple[Watched, ...]:
 
 
 def due(now: datetime, device: Device, name: str | None = None) -> Iterator[Watched]:
-    """Yield the watched sightings that are due, the longest due first; of one case if named."""
+    """Yield the watched sightings that are due, the longest overdue first; of one case if named."""
     end = _time_key(now)
     for key in device.vault.keys(DUE):
         at, case, number = key.split("/")
@@ -190,13 +193,13 @@ def forget_watching(name: str, device: Device) -> None:
 
 
 def rest_of_host(host: str, device: Device) -> datetime | None:
-    """Return until when a host is left alone, or None."""
+    """Return the time until which a host is not contacted, or None."""
     known = load_record(HostRest, HOSTS, host, device.vault)
     return None if known is None else known.until
 
 
 def let_host_rest(host: str, until: datetime | None, device: Device) -> None:
-    """Store until when a host is left alone; None: it answered."""
+    """Store the time until which a host is not contacted; None: it answered."""
     if until is None:
         device.vault.drop(HOSTS, host)
     else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-#: The name that a site may address this program by; the User-Agent header says it too.
+#: The name by which a site may address this program; it is also in the User-Agent header.
 PRODUCT: Final = "entrenous"
 ROBOTS_BYTES: Final = 512 * 1024  # RFC 9309 section 2.5 asks for at least 500 KiB
 ROBOTS_PATH: Final = "/robots.txt"
@@ -32,7 +32,7 @@ class Robots:
     rules: tuple[Rule, ...] = ()
 
     def allow(self, url: str) -> bool:
-        """Return whether the site lets this program look at an address.
+        """Return whether the site lets this program visit an address.
 
         The longest matching pattern decides; of two equally long ones, the one that allows (RFC
         9309 section 2.2.2).
@@ -56,7 +56,7 @@ def _rank(rule: Rule) -> tuple[int, bool]:
 def read_robots(untrusted_data: bytes) -> Robots:
     """Read the rules for this program, or else those for every program; never raises.
 
-    Groups that name the same program are one group. Lines that cannot be read are passed over.
+    Groups that name the same program are one group. Unreadable lines are skipped.
     """
     text = untrusted_data[:ROBOTS_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
     named: dict[str, list[Rule]] = {}
@@ -94,8 +94,8 @@ def _rule(value: str, *, allows: bool) -> Rule:
 
 
 def _normal(path: str) -> str:
-    """Write a path so that equal ones are equal: escapes of plain characters undone, others upper
-    case, and what is not ASCII escaped (RFC 9309 section 2.2.2).
+    """Normalize a path: escapes of plain characters are undone, other escapes are in upper case,
+    and non-ASCII characters are escaped (RFC 9309 section 2.2.2).
     """
     plain = _ESCAPE.sub(_unescaped, path)
     return "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in plain)
@@ -108,7 +108,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _matches(pattern: str, path: str) -> bool:
-    """Match with "*" for anything and "$" at the end for the end; in linear time for each "*"."""
+    """Match with "*" for any text and a final "$" for the end; in linear time for each "*"."""
     to_end = pattern.endswith("$")
     first, *parts = pattern.removesuffix("$").split("*")
     if not path.startswith(first):

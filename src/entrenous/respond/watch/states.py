@@ -1,4 +1,4 @@
-"""The states of a watched sighting as one table, and when it is looked at next (docs/spec/case.md,
+"""The states of a watched sighting as one table, and when its next check is due (docs/spec/case.md,
 section 7).
 
 Pure: times and random numbers are passed in.
@@ -26,7 +26,7 @@ class WatchState(StrEnum):
 
 
 class WatchEvent(StrEnum):
-    """What one look came to."""
+    """The outcome of one check."""
 
     SEEN = "seen"
     NOT_FOUND = "not found"
@@ -55,7 +55,7 @@ WATCH_TABLE: Final[Mapping[tuple[WatchState, WatchEvent], WatchState]] = {
 
 
 class Why(StrEnum):
-    """The reason for a look's event; :data:`SENTENCES` says it in words."""
+    """The reason for the outcome of a check; :data:`SENTENCES` has its words."""
 
     NOT_YET = "not-yet"
     PICTURE = "picture"
@@ -109,11 +109,11 @@ SENTENCES: Final[Mapping[Why, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A sighting that is watched: what the last look said, and when the next one is due.
+    """A sighting that is watched: the outcome of the last check, and when the next one is due.
 
-    ``etag``, ``last_modified`` and ``picture_url`` are sent or asked again at the next look.
-    ``failures`` counts the looks without an answer since the last one with an answer. ``gone_at``
-    is when it was first found gone; it is cleared when it is found again.
+    ``etag`` and ``last_modified`` are sent with the next check, and ``picture_url`` is requested
+    again. ``failures`` counts the checks without an answer since the last answer. ``gone_at`` is
+    when it was first found gone; it is cleared when it is found again.
     """
 
     case: CaseName
@@ -132,7 +132,9 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The outcome of one look. ``wait`` is how long the site asked to be left alone, if it did."""
+    """The outcome of one check. ``wait`` is how long the site asked not to be contacted, if it
+    did.
+    """
 
     event: WatchEvent
     why: Why
@@ -144,17 +146,17 @@ class Look:
 
 EVERY: Final = timedelta(days=1)
 SELDOM: Final = timedelta(days=7)
-SELDOM_AFTER: Final = timedelta(days=14)  # a page that has been gone for so long
-FIRST_WAIT: Final = timedelta(hours=1)  # doubled after each look without an answer
-LONGEST_WAIT: Final = timedelta(days=30)  # whatever a site asks for
-_SPREAD: Final = 8  # up to an eighth is added at random, so that looks come at no fixed hour
+SELDOM_AFTER: Final = timedelta(days=14)  # for a page that has been gone for so long
+FIRST_WAIT: Final = timedelta(hours=1)  # doubled after each check without an answer
+LONGEST_WAIT: Final = timedelta(days=30)  # the longest pause, whatever a site asks for
+_SPREAD: Final = 8  # up to an eighth is added at random, so that checks come at no fixed hour
 _RANDOM_BYTES: Final = 2
 _FAILURES_MAX: Final = 20
 _ASKED_NOT_TO: Final = frozenset({Why.ROBOTS, Why.NOT_PUBLIC})
 
 
 def after_look(before: Watched, look: Look, now: datetime, random: bytes) -> Watched:
-    """Return the record after a look at ``now``; ``random`` are 2 random bytes."""
+    """Return the record after a check at ``now``; ``random`` are 2 random bytes."""
     event = look.event
     failed = event in {WatchEvent.BUSY, WatchEvent.SILENT}  # nothing was learnt about the page
     failures = min(before.failures + 1, _FAILURES_MAX) if failed else 0
@@ -219,8 +221,8 @@ _OK: Final = frozenset({200, 203})
 
 
 def meaning_of_status(status: int) -> tuple[WatchEvent, Why] | None:
-    """Return what an HTTP status says by itself (RFC 9110, section 15; RFC 7725); None if the
-    content decides. 304, "not modified", is for the caller, who knows what it asked.
+    """Return the meaning of an HTTP status (RFC 9110, section 15; RFC 7725); None if the content
+    decides. The caller handles 304, "not modified", since it knows the request.
     """
     if status in _OK:
         return None
@@ -238,7 +240,7 @@ def meaning_of_status(status: int) -> tuple[WatchEvent, Why] | None:
 def meaning_of_content(
     *, found: bool | None, readable: bool, moved: bool
 ) -> tuple[WatchEvent, Why]:
-    """Return what a page that came says.
+    """Return the event that a received page means.
 
     Args:
         found: whether the picture is on it; None if there is no picture to compare with.
