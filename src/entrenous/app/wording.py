@@ -13,10 +13,13 @@ _COMMAND: Final = re.compile(r"\bentrenous [a-z]|(?<![\w-])--[a-z]")
 
 def without_commands(text: str) -> str:
     """Return a message without its commands: a command at the end of a sentence and an option in
-    brackets are removed; any other sentence with a command is removed entirely.
+    brackets are removed; any other sentence with a command is removed entirely, and so is one that
+    only says what its command is for.
 
     >>> without_commands("It is closed. Open it again: entrenous case open X")
     'It is closed. Open it again.'
+    >>> without_commands("It is closed. To see why: entrenous case show X")
+    'It is closed.'
     """
     sentences = _SENTENCE.split(" ".join(text.split()))
     cut = [(one, _COMMAND_AT_END.sub("", _OPTION.sub("", one))) for one in sentences]
@@ -25,12 +28,14 @@ def without_commands(text: str) -> str:
 
 
 def _is_bare(whole: str, short: str) -> bool:
-    """Whether a sentence only says to type its command: "Type: entrenous help"."""
-    return short != whole and len(short.split()) < _WORDS_MIN
+    """Whether a sentence only says to type its command, or what the command is for."""
+    few = len(short.split()) < _WORDS_MIN
+    return short != whole and (few or _PURPOSE.match(short) is not None)
 
 
 _OPTION: Final = re.compile(r"\s\(--[a-z-]+\)")
 _WORDS_MIN: Final = 3
+_PURPOSE: Final = re.compile(r"(?:To|For|Para|Um|Für) [^,;:]*$")
 
 
 def for_pages(texts: Iterable[str]) -> tuple[str, ...]:
