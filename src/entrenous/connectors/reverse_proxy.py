@@ -1,4 +1,6 @@
-"""A reverse proxy for servers without plug-ins: uploads are checked, all else passes unchanged."""
+"""A reverse proxy for servers without plug-ins: it checks uploads, and forwards everything else
+unchanged.
+"""
 
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping

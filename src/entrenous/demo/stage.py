@@ -42,7 +42,7 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """One person with a device: a folder, and a passphrase that only she has."""
+    """One person with a device: a folder, and a passphrase that only this person has."""
 
     name: str
     home: Path
@@ -90,7 +90,7 @@ class Stage:
                 server.wait()
 
     def actor(self, name: str) -> Actor:
-        """Create a person; her passphrase is random and never shown."""
+        """Create a person with a random passphrase that is never shown."""
         return Actor(name, self.folder / "people" / name, secrets.token_urlsafe(24))
 
     def serve(self, what: str, *module_and_arguments: str) -> Mapping[str, Any]:

@@ -158,7 +158,7 @@ def server_for(authority: LocalStampAuthority, host: str, port: int) -> Threadin
             self.wfile.write(reply)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: who had what stamped, and when, is nobody's business."""
+            """Log nothing: who requested a stamp, and when, is private."""
 
     return ThreadingHTTPServer((host, port), Desk)
 

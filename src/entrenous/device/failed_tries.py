@@ -1,4 +1,4 @@
-"""What a person is told after wrong passphrases were tried at her device."""
+"""The warning about wrong passphrases that were tried on a person's device."""
 
 from collections.abc import Iterator
 from typing import Final

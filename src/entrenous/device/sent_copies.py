@@ -39,7 +39,8 @@ from entrenous.wire.relay_nouns import EnvelopeState
 T = TypeVar("T")
 
 
-#: Return the name to show for a person and the label of her copy; None is a person without keys.
+#: Returns the name to show for a person, given the label of their copy; None is a person without
+#: keys.
 NameOf = Callable[[PersonId | None, str], str]
 
 

@@ -22,9 +22,9 @@ class NoSuchDraft(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class KeptDraft:
-    """What a person wrote and chose. ``to`` are names of people and circles as typed, ``files`` the
-    sealed files in the vault, ``names`` what they were called, ``reply`` the name of the message
-    that it answers.
+    """What a person wrote and chose. ``to`` are the typed names of people and circles, ``files``
+    the sealed files in the vault, ``names`` their original names, ``reply`` the name of the message
+    being answered.
     """
 
     id: bytes

@@ -1,5 +1,5 @@
 """Indexes of messages by person and of copies by message, so that a page of a conversation reads
-that page alone.
+only its own messages.
 
 Call the functions that store in the transaction that stores the message itself.
 """
@@ -86,7 +86,7 @@ def places_with(person: PersonId, vault: Vault) -> "PlacesWith":
 
 
 class PlacesWith:
-    """Places that are read when they are asked for."""
+    """Places that are read when needed."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._keys = keys

@@ -1,5 +1,5 @@
-"""What a recipient's copy of a picture looks like, in memory, before anything is sent: nothing is
-recorded, and the mark is nobody's.
+"""Preview a recipient's copy of a picture in memory, before anything is sent. Nothing is recorded,
+and the mark belongs to nobody.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ FACTOR: Final = 20  # a mark changes most pixels by one to three of 255 levels
 
 @dataclass(frozen=True, slots=True)
 class CopyPreview:
-    """JPEGs of one size: the original, a really marked copy, and their difference, made
-    :data:`FACTOR` times stronger.
+    """JPEGs of one size: the original, a copy with a real mark, and their difference multiplied by
+    :data:`FACTOR`.
     """
 
     width_px: int
@@ -29,7 +29,7 @@ class CopyPreview:
 
 
 def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) -> CopyPreview:
-    """Mark a reduced picture as for a recipient, and compare it with the original.
+    """Mark a reduced picture like a recipient's copy, and compare it with the original.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.

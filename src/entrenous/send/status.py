@@ -55,14 +55,14 @@ def departures_of(name: str, device: Device) -> frozenset[Departure]:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """A message of which a copy still waits on this device, and the people that it is for."""
+    """A message with a copy that still waits on this device, and the recipients of these copies."""
 
     message: Message
     to: tuple[PersonId, ...]
 
 
 def waiting_to_leave(device: Device) -> tuple[Unsent, ...]:
-    """Return the messages in the outbox; each leaves by itself once its relay answers."""
+    """Return the messages in the outbox; each is sent automatically once its relay answers."""
     waiting = dict[MessageId, dict[PersonId, None]]()
     for item in outbox_items(device):
         copy = copy_in_envelope(item.envelope.id, device)

@@ -1,4 +1,4 @@
-"""What went to and fro between this person and others, a page at a time; no relay is asked."""
+"""The messages exchanged between this person and others, a page at a time; no relay is asked."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -29,8 +29,8 @@ from entrenous.send.message_index import (
 
 @dataclass(frozen=True, slots=True)
 class Correspondent:
-    """A person with whom there are messages: when the newest was sent, and how many of theirs wait
-    to be opened.
+    """A person with whom messages were exchanged: when the newest was sent, and how many of theirs
+    wait to be opened.
     """
 
     person: PersonId
@@ -43,11 +43,10 @@ class Entry:
     """One message between two people. ``person`` is the other one.
 
     ``state`` is in words. ``text`` of a received message is known once it was opened. ``reply`` is
-    the name of the message that it answers, and ``reactions`` are each sign with the names of those
-    who gave it. ``also`` are the names of further people who have a copy; "somebody" are people
-    whom we do not know. ``marked``: a file carries a mark that stands for this person's copy, or
-    for ours. ``leaves``: not every copy of it has left this device yet; ``refused``: a relay has
-    refused one.
+    the name of the answered message, and ``reactions`` has each sign with the names of those who
+    gave it. ``also`` are the names of further people who have a copy; "somebody" stands for unknown
+    people. ``marked``: a file has a mark for this person's copy, or for ours. ``leaves``: a copy of
+    it has not left this device yet; ``refused``: a relay has refused one.
     """
 
     name: MessageName
@@ -88,7 +87,9 @@ class TimelinePage:
 
 
 def correspondents(device: Device) -> tuple[Correspondent, ...]:
-    """Return everybody that something went to or came from, whoever wrote last first."""
+    """Return everybody with whom messages were exchanged, the person of the newest message
+    first.
+    """
     waiting = _waiting(device)
     found = (
         Correspondent(place.person, place.at, waiting[place.person])
@@ -98,7 +99,7 @@ def correspondents(device: Device) -> tuple[Correspondent, ...]:
 
 
 def _waiting(device: Device) -> Counter[PersonId]:
-    """Count unopened messages by sender; those that have ended are first marked as expired."""
+    """Count unopened messages by sender, after marking expired ones."""
     now, found = trusted_time(device), Counter[PersonId]()
     for key, ends_at in unopened(device.vault):
         received = None if ends_at is None or ends_at > now else received_at(key, device)
@@ -133,7 +134,7 @@ def hide_sent(name: str, person: PersonId, device: Device) -> None:
 
 
 def names_for(device: Device) -> Mapping[PersonId, str]:
-    """Return what to call each person whom we know, and ourselves."""
+    """Return the name of each known person, and our own."""
     known = {one.person.id: one.name for one in contacts(device)}
     return known | {own_device(device).person.id: "you"}
 

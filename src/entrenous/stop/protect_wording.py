@@ -1,4 +1,4 @@
-"""What a person reads before and after she registers something with a platform."""
+"""What a person reads before and after registering something with a platform."""
 
 from typing import Final
 

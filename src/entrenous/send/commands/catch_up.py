@@ -48,11 +48,11 @@ def _hint_at_unreadable(count: int) -> None:
 
 #: Shown to senders, and in lists of sent messages.
 COPIES_DISCLAIMER: Final = (
-    "Until a copy is first opened, taking it back and its end hold by cryptography; after that, by "
-    "the program of whoever opened it."
+    "Until a copy is first opened, taking it back and its expiry are enforced by cryptography; "
+    "after that, by the program of whoever opened it."
 )
 #: Shown to recipients.
 MESSAGES_DISCLAIMER: Final = (
-    "Until you first open a message, its sender's taking it back and its end hold by cryptography; "
+    "Until you first open a message, taking it back and its expiry are enforced by cryptography; "
     "after that, by your program."
 )

@@ -134,11 +134,11 @@ def move(
 ) -> None:
     """Move to another relay with all your devices: people are told, and write there from then on.
 
-    What comes to the old relay is fetched for 30 more days. Your other devices move too: nothing
-    changes until each of them has looked into its inbox; then type this once more. Given the relay
-    where you are, it cancels a move that has begun.
+    Messages that arrive at the old relay are fetched for 30 more days. Your other devices move too:
+    nothing changes until you have run entrenous inbox on each of them; then repeat this command.
+    With the address of your present relay, it cancels a move that has begun.
 
-    If the old relay is gone for good, your recovery sheet opens this device without it.
+    If the old relay is gone for good, your recovery sheet unlocks this device without it.
     """
     paper = read_optional_sheet(sheet)
     with unlocked_device(context, paper) as (device, unlocked):
@@ -195,9 +195,9 @@ def revoke(
 ) -> None:
     """Take a device off your list for good: its vault stays shut, even with its passphrase.
 
-    The relay deletes its part of the lock and what waits for that device; people are told that it
-    is no longer yours. What it has shown or exported stays where it is, and a device that you
-    allowed to open without its relay opens until that time is over.
+    The relay deletes its part of the lock and the messages that wait for that device; people are
+    told that it is no longer yours. Files that it has exported stay where they are. If you allowed
+    it to open without its relay, it opens until that time is over.
 
     If you lost your only device, its recovery sheet shuts it from any machine, without NAME and
     without a passphrase: entrenous device revoke --lost --recovery FILE. People are not told then.

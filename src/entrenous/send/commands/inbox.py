@@ -71,8 +71,8 @@ def inbox(
 ) -> None:
     """Fetch new messages from the relay, and list those that wait to be opened, and the newest.
 
-    Taking back, expiry and counted openings hold by cryptography before the first opening, and
-    after it by the program of whoever opened it.
+    Before the first opening, taking back, expiry and counted openings are enforced by cryptography;
+    after it, by the program of whoever opened the message.
     """
     refuse_both(last, everything=everything)
     with opened_device(context) as device:
@@ -145,11 +145,10 @@ def open_(
 ) -> None:
     """Open a message: show its text, and write its files to a folder.
 
-    A message that opens once is shown on a page in your browser, and nothing of it is written: it
-    counts as opened when you press Show there. With --export it is written out, if its sender
-    allowed that, and the sender is told. Until the first opening the limit holds by cryptography,
-    after it by your program. What you write to a folder is in your hands: it can't be taken back
-    from there.
+    A message that opens once is shown on a page in your browser and not written to disk: it counts
+    as opened when you press Show there. With --export it is written to files, if its sender allowed
+    that, and the sender is told. Until the first opening, the limit is enforced by cryptography;
+    after it, by your program. Files that you write to a folder can't be taken back.
     """
     with opened_device(context) as device:
         catch_up(device)  # earlier opened messages open without a relay

@@ -176,8 +176,8 @@ def rename(context: typer.Context, name: str, new_name: str) -> None:
 def block(context: typer.Context, name: str) -> None:
     """Accept nothing from somebody any more, and let nothing go to them.
 
-    No message tells them. But what they send next is refused, and they see that. What they sent
-    before stays in your inbox, and they can still take it back.
+    They are not told. But their next messages are refused, and they see that. Their earlier
+    messages stay in your inbox, and they can still take them back.
     """
     with opened_device(context) as device:
         contact = block_contact(name, device)
@@ -240,7 +240,7 @@ def receipts(
 def forget(context: typer.Context, name: str) -> None:
     """Forget somebody: their keys, your way to write to them, and theirs to write to you.
 
-    What they sent stays in your inbox, and copies that you sent them can still be traced.
+    Their messages stay in your inbox, and copies that you sent them can still be traced.
     """
     with opened_device(context) as device:
         within = circles_with(name, device)

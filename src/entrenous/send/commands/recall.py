@@ -38,8 +38,9 @@ def join(app: typer.Typer) -> None:
 def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     """Take a message back from everybody.
 
-    Before the first opening of a copy this holds by cryptography: nobody can open it any more.
-    After it, the program of whoever opened it is asked to forget it; a picture of it may exist.
+    Before the first opening of a copy, this is enforced by cryptography: nobody can open it any
+    more. After it, the program of whoever opened it is asked to delete it; they may have
+    photographed it.
     """
     if not message.strip():
         raise typer.BadParameter("say which message; entrenous sent lists yours")
@@ -69,8 +70,8 @@ def sent(
     """List what you sent, and what became of each copy: what waits to be opened, and the newest.
     This sends nothing.
 
-    A copy can be taken back, and expires, by cryptography before its first opening; after that by
-    the program of whoever opened it.
+    Before the first opening of a copy, taking back and expiry are enforced by cryptography; after
+    it, by the program of whoever opened it.
 
     If you compared keys with a recipient, their device signs that the copy arrived and was opened.
     """

@@ -101,10 +101,10 @@ def send(
 ) -> None:
     """Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.
 
-    Metadata is removed. Taking back, expiry and --once hold by cryptography before the first
-    opening, and after it by the recipient's program; anybody can photograph a screen.
+    Metadata is removed. Before the first opening, taking back, expiry and --once are enforced by
+    cryptography; after it, by the recipient's program. Anybody can photograph a screen.
     """
-    del yes  # typed out of habit, it would confirm what nobody has looked at
+    del yes  # typed out of habit, it would confirm a recipient that nobody has checked
     if resume:
         with opened_device(context) as device:
             _resume(device, as_json=as_json)

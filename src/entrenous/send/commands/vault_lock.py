@@ -99,8 +99,8 @@ def recovery(
     """
     earlier = read_sheet_file(old) if old else None
     with unlocked_device(context) as (device, unlocked):
-        with suppress(OfflineDevice):  # it has nothing to recover, and is told so below
-            catch_up(device)  # news of a lost device changes what belongs on the sheet
+        with suppress(OfflineDevice):  # there is nothing to recover, and it says so below
+            catch_up(device)  # may bring news of a lost device, which changes the sheet
         sheet = make_recovery_sheet(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
         delete_master_key(device)

@@ -1,4 +1,4 @@
-"""What people are told about links that were used, and about keys and lists that changed."""
+"""Notices about links that were used, and about keys and lists that changed."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -90,7 +90,9 @@ def describe_undecryptable(count: int) -> str:
 
 
 def without_receipts(name: str) -> str:
-    """Say that somebody known by link gets no receipts, before asking whether they should."""
+    """Say that somebody known by link gets no receipts, before asking whether they should get
+    some.
+    """
     return translated(
         "{name} is known to you by link only, so {name}'s program is not told when you get and "
         "open what they send."
@@ -98,7 +100,7 @@ def without_receipts(name: str) -> str:
 
 
 def have_told(name: str) -> str:
-    """Ask whether somebody is to get receipts."""
+    """Ask whether somebody should get receipts."""
     return translated("Have {name} told?").format(name=name)
 
 

@@ -219,9 +219,9 @@ def protect(
 ) -> None:
     """Ask a platform to stop a picture, video or sound; only its fingerprints leave this device.
 
-    What they betray is said first; on a terminal you are asked then. Without a terminal, running
-    this command says that everybody in it was 18 or older (if not, use --under-18), and that the
-    fingerprints may leave.
+    It first explains what they reveal; on a terminal it then asks you. Without a terminal, running
+    this command means that everybody in it was 18 or older (if not, use --under-18), and that the
+    fingerprints may be sent.
     """
     if listed:
         _list(context, ask=ask, as_json=as_json)

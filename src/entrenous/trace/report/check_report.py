@@ -85,9 +85,10 @@ def check_proofs(
 
 
 def signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
-    """Return the person whose keys signed for one copy, as her card proves; None without receipts.
+    """Return the person whose keys signed for one copy, as their card proves; None without
+    receipts.
 
-    A label, in contrast, is only the sender's name for her.
+    A label, in contrast, is only the sender's name for that person.
     """
     return next((one.recipient for one in signed), None)
 
