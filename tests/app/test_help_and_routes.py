@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
+from starlette.requests import Request
 
+from entrenous.app.pages.help_lines import guesses
+from entrenous.base.language import speaking
 from tests.app.served import PASSPHRASE, opened_page, served_app, set_up, unlock
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
@@ -49,6 +52,12 @@ def test_the_browsers_language_offers_a_country_and_assumes_none(
         assert page.get_by_label("Which country do you live in?").input_value() == ""
         page.get_by_role("button", name="Austria").click()
         assert page.locator("a[href='tel:133']").is_visible()
+
+
+def test_a_suggested_country_has_its_name_in_the_language_of_the_page() -> None:
+    request = Request({"type": "http", "headers": [(b"accept-language", b"de-AT,de;q=0.9")]})
+    with speaking("de"):
+        assert guesses(request)[0] == ("AT", "Österreich")
 
 
 @MODE_PARAMETERS

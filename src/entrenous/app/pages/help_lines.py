@@ -16,6 +16,7 @@ from starlette.routing import Route
 from entrenous.app.forms import read_form, typed
 from entrenous.app.web import error_words, go_to, show, state_of
 from entrenous.base.environment import SystemClock
+from entrenous.base.language import language_of_person
 from entrenous.respond.first_steps import Advice
 from entrenous.respond.help_lines import EmergencyNumbers, HelpLine
 from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
@@ -78,7 +79,7 @@ async def people(request: Request, words: str = "", tried: str = "") -> Response
         words=words,
         tried=tried,
         need=need,
-        place=", ".join(place_name(one, _language(request)) for one in places),
+        place=", ".join(place_name(one, _language()) for one in places),
         guesses=guesses(request, words),
         emergency=emergencies(found.emergency, now.date()),
         steps=[first_steps(one, now.date()) for one in found.advice],
@@ -126,7 +127,7 @@ async def _other_door(request: Request, place: Place | None, words: str) -> Resp
         "under_18.html",
         status=409 if words else 200,
         words=words,
-        place=place_name(place, _language(request)) if place else "",
+        place=place_name(place, _language()) if place else "",
         guesses=guesses(request, words),
         emergency=emergencies(found.emergency, now.date()),
         steps=[first_steps(one, now.date()) for one in found.advice],
@@ -209,11 +210,11 @@ def guesses(request: Request, words: str = "") -> list[tuple[str, str]]:
     """
     named = [Place(code) for code in _CODE.findall(words)]
     if named:
-        return [(one, place_name(one, _language(request))) for one in named]
+        return [(one, place_name(one, _language())) for one in named]
     header = request.headers.get("accept-language", "")
     tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
     codes = dict.fromkeys(filter(None, map(_country_of, tags)))
-    return [(one, place_name(Place(one), _language(request))) for one in list(codes)[:_GUESSES]]
+    return [(one, place_name(Place(one), _language())) for one in list(codes)[:_GUESSES]]
 
 
 def _country_of(tag: str) -> str:
@@ -226,9 +227,8 @@ def _country_of(tag: str) -> str:
     return found if found in COUNTRIES else ""
 
 
-def _language(request: Request) -> str:
-    chosen = state_of(request).preferences.language
-    return (chosen or "en").partition("-")[0]
+def _language() -> str:
+    return language_of_person().partition("-")[0]
 
 
 def _posted(known: str, *, threat: bool) -> str:
