@@ -118,7 +118,9 @@ STATES: Final = {
     "case-place": "place_seen",
     "case-evidence": "evidence",
     "case-evidence-kept": "evidence",
+    "case-evidence-shown": "evidence",
     "case-about": "about",
+    "case-breach": "breach",
     "case-watching": "watching",
     "case-packs": "packs",
     "case-under-18": "under_18_later",
@@ -155,6 +157,7 @@ NO_PAGE: Final = {
     "save_copy": "a file to save",
     "overlay": "a picture",
     "paper": "a PDF to save",
+    "item_picture": "a picture",
 }
 
 
@@ -540,7 +543,15 @@ def _case(world: World) -> Iterator[str]:
         yield "case-place" if name == "place_seen" else "case-evidence"
     ana.send("evidence", note=words.note, files={"file": world.photo})
     yield "case-evidence-kept"
-    for name in ("about", "watching", "packs"):
+    ana.send("show_small")
+    ana.wait_for("evidence")
+    yield "case-evidence-shown"
+    ana.page.goto(case)
+    ana.follow("about")
+    yield "case-about"
+    ana.follow("breach")
+    yield "case-breach"
+    for name in ("watching", "packs"):
         ana.page.goto(case)
         ana.follow(name)
         yield f"case-{name}"

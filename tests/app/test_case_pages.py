@@ -1,5 +1,6 @@
 """One case from its letter to its end: filled in, sent, counted, stamped, packed, erased."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -118,5 +119,10 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
         assert page.get_by_text("This case takes in nothing more").is_visible()
         ana.press("Erase it", "link")
         ana.unfold("I want to erase it")
-        ana.press("Erase it for good")
+        ana.begin("Erase it for good")
+        ana.arrives("The case is erased")
+        name, receipt = ana.saved("Save it")
+        assert name == "receipt.json"
+        assert json.loads(receipt).keys() == {"schema", "erased_at", "number"}
+        ana.press("Back", "link")
         assert page.get_by_text("case-").count() == 0

@@ -56,6 +56,14 @@ class Walker:
         self._tab_to(where)
         self.page.keyboard.press("Space")
 
+    def untick(self, label: str) -> None:
+        where = self.page.get_by_label(label)
+        if self.mode != "keyboard":
+            where.uncheck()
+            return
+        self._tab_to(where)
+        self.page.keyboard.press("Space")
+
     def choose(self, label: str, file: Path) -> None:
         where = self.page.get_by_label(label)
         if self.mode != "keyboard":

@@ -20,6 +20,7 @@ from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.pages import (
     archives,
+    breaches,
     case_ends,
     case_evidence,
     case_letters,
@@ -72,7 +73,7 @@ _ASSETS: Final = {
 }
 _CASES: Final = (
     *(help_lines, questions, cases, case_routes),
-    *(case_letters, case_evidence, case_ends, who_hosts),
+    *(case_letters, case_evidence, case_ends, who_hosts, breaches),
 )
 _PAGES: Final = (
     *(door, home, compose, review, send, copies, found, messages, opening),

@@ -1,13 +1,13 @@
 """Preserve evidence: have it timestamped, verify it, and export an item with its proofs."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from entrenous.base.errors import NoSuchBlob, StampDoesNotHold, Unproven
 from entrenous.base.identifiers import CaseName
-from entrenous.base.language import translated
+from entrenous.base.language import plural, translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import DoesNotOpen
@@ -110,20 +110,6 @@ def stamp_waits_text(case: Case) -> str:
     ).format(since=since, name=case.name)
 
 
-def kept_roots_text(name: str, *, in_bundle: bool) -> str:
-    """Explain how far the roots stored with a case's stamps can be relied on."""
-    if in_bundle:
-        return translated(
-            "All of these certificates are also in this system's bundle of public authorities, "
-            "so nobody put them into the case."
-        )
-    return translated(
-        "These certificates are the ones kept in the case. Compare them with what the "
-        "authority publishes, or check with its own: entrenous evidence verify {name} --ca "
-        "FILE"
-    ).format(name=name)
-
-
 def _remember_wish(name: str, device: Device) -> None:
     with device.vault.together():
         case = find_open_case(name, device)
@@ -182,6 +168,34 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
         if check is not None:
             check(stamp)
     return case
+
+
+def checked_text(case: Case) -> tuple[str, ...]:
+    """Say what :func:`verify_case` found to hold, in sentences."""
+    items, stamps = len(case.evidence), len(case.stamps)
+    return (
+        plural(
+            "The list of who handled this case has {count} entry, and it holds.",
+            "The list of who handled this case has {count} entries without a gap.",
+            case.links,
+        ),
+        plural(
+            "{count} item is byte for byte as it was kept.",
+            "{count} items are byte for byte as they were kept.",
+            items,
+        ),
+        plural(
+            "{count} stamp is genuine, and is about these items.",
+            "{count} stamps are genuine, and are about these items.",
+            stamps,
+        )
+        if stamps
+        else translated("There is no stamp yet, so nothing here proves a time."),
+        translated(
+            "So nothing was changed since it was kept. This does not say who made a picture, or"
+            " that what it shows is true."
+        ),
+    )
 
 
 def level_in_words(item: Evidence, case: Case) -> str:
@@ -257,37 +271,3 @@ def _refuse_too_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
             "device's first"
         ).format(at=stamp.at, written_at=manifest.written_at)
         raise StampDoesNotHold(why=why)
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedItem:
-    """An item's bytes, and the stamps over it by their number in the case, from 1."""
-
-    item: Evidence
-    data: bytes
-    stamps: Mapping[int, Stamp]
-
-
-def export_item(
-    name: str, number: int, purpose: str, device: Device, write: Callable[[ExportedItem], object]
-) -> None:
-    """Pass one item to ``write``, and record the export in the custody chain: both or neither.
-
-    Raises NoSuchCase, NothingThere, EvidenceChanged, and the errors of ``write``.
-    """
-    with device.vault.together():
-        data = read_evidence(name, number, purpose, device, CustodyAct.EXPORTED)
-        case = find_case(name, device)
-        item = find_item(case, number)
-        over = stamps_of(item, case)
-        stamps = {at: stamp for at, stamp in enumerate(case.stamps, start=1) if stamp in over}
-        write(ExportedItem(item, data, stamps))
-
-
-def authorities_pem(stamp: Stamp) -> bytes:
-    """Return what a stamp was proven with as PEM, as openssl needs it; one may be stored as DER."""
-    if b"-----BEGIN" in stamp.authorities:
-        return stamp.authorities
-    from ssl import DER_cert_to_PEM_cert  # noqa: PLC0415 - slow to load, and rarely needed
-
-    return DER_cert_to_PEM_cert(stamp.authorities).encode()

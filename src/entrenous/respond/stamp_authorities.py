@@ -4,6 +4,7 @@ A root is never taken from the authority: it has to be in the platform's certifi
 the SHA-256 that the table gives (facts/stamp-authorities.toml, docs/spec/case.md section 3).
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from entrenous.base.environment import BadSetting, Settings
+from entrenous.base.language import translated
 from entrenous.crypto.hashing import sha256
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 
@@ -114,6 +116,21 @@ def bundled_certificates(bundle: bytes) -> dict[str, bytes]:
         with suppress(ValueError):  # what follows the last certificate
             found[sha256(PEM_cert_to_DER_cert(pem)).hex()] = pem.encode()
     return found
+
+
+def kept_roots_text(name: str, roots: Iterable[bytes], settings: Settings) -> str:
+    """Explain how far the roots (SHA-256 of certificates) stored with a case can be relied on."""
+    bundled = bundled_certificates(certificate_bundle(settings))
+    if all(root.hex() in bundled for root in roots):
+        return translated(
+            "All of these certificates are also in this system's bundle of public authorities, "
+            "so nobody put them into the case."
+        )
+    return translated(
+        "These certificates are the ones kept in the case. Compare them with what the "
+        "authority publishes, or check with its own: entrenous evidence verify {name} --ca "
+        "FILE"
+    ).format(name=name)
 
 
 def _authority(id_: str, row: _Row, read_on: date) -> StampAuthority:

@@ -21,7 +21,13 @@ from entrenous.device.device import Device
 from entrenous.device.open_device import for_many_pictures
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case, find_open_case
-from entrenous.respond.case_status import ARCHIVE_KEEPS, close_case, erase_case, reopen_case
+from entrenous.respond.case_status import (
+    ARCHIVE_KEEPS,
+    close_case,
+    erase_case,
+    erasure_receipt,
+    reopen_case,
+)
 from entrenous.respond.client.stamp_authority import check_stamp
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import CAPTURE_PURPOSE, record_minor
@@ -39,6 +45,7 @@ from entrenous.respond.watch.records import (
 )
 from entrenous.respond.watch.states import Watched, in_words
 from entrenous.respond.who_helps import Need, who_helps
+from entrenous.wire.encodings import canonical_json
 
 
 def routes() -> list[Route]:
@@ -208,14 +215,34 @@ async def ending(request: Request) -> Response:
 
 async def end(request: Request) -> Response:
     act = typed(await read_form(request), "act")
-    done = {"close": close_case, "open": reopen_case, "erase": erase_case}.get(act)
+    if act == "erase":
+        return await _erase(request)
+    done = {"close": close_case, "open": reopen_case}.get(act)
     if done is not None:
         await in_case(request, done)
-    return (
-        go_to(request, "cases")
-        if act == "erase"
-        else go_to(request, "case", case=case_handle(request))
-    )
+    return go_to(request, "case", case=case_handle(request))
+
+
+async def _erase(request: Request) -> Response:
+    """Erase the case, and offer a receipt that says no more than that something was erased."""
+    name, say = await case_name(request), language_of(request).sentences.gettext
+    slots = state_of(request).slots
+
+    def work(device: Device, report: Report) -> Outcome:
+        report(say("Erasing the case"), 0, 0)
+        receipt = canonical_json(erasure_receipt(device)) + b"\n"
+        erase_case(name, device)
+        slots.drop(name)
+        words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS))
+        told = say(
+            "If somebody may ask whether you erased something, save the receipt. It has the time"
+            " and a random number, and nothing about the case."
+        )
+        return Outcome(
+            say("The case is erased"), (*words, told), "", "cases", receipt, "receipt.json"
+        )
+
+    return start_job(request, say("Erasing the case"), work, "outcome")
 
 
 async def under_18_later(request: Request) -> Response:

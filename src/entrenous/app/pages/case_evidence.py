@@ -1,17 +1,20 @@
-"""Evidence of a case: store, stamp, capture and view it."""
+"""Evidence of a case: store, stamp, check, capture and view it; save it with its proofs."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import file_response
+from entrenous.app.files import file_response, shown_file
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.pages.one_case import case_handle, case_name, in_case
+from entrenous.app.slots import Shown, Slots
 from entrenous.app.web import (
+    ResultGone,
     error_words,
     go_to,
     language_of,
@@ -20,15 +23,40 @@ from entrenous.app.web import (
     start_job,
     state_of,
 )
+from entrenous.app.wording import for_pages
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
+from entrenous.base.picture import MediaKind
+from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.device import Device
+from entrenous.media.file_kind import medium_of
 from entrenous.respond.capture.saved_page import describe_file, file_suffix
 from entrenous.respond.case_file import find_case, find_open_case
-from entrenous.respond.client.stamp_authority import known_authorities
-from entrenous.respond.evidence import level_in_words, read_evidence, stamp_or_wait
+from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
+from entrenous.respond.evidence import (
+    checked_text,
+    level_in_words,
+    read_evidence,
+    stamp_or_wait,
+    stamps_of,
+    verified_bytes,
+    verify_case,
+)
+from entrenous.respond.export_item import (
+    ExportedItem,
+    export_item,
+    exported_files,
+    how_to_check,
+)
+from entrenous.respond.nouns import Level
 from entrenous.respond.open_case import BEFORE_CAPTURE, add_file, add_statement
+from entrenous.respond.packs.make_pack import zipped
+from entrenous.respond.stamp_authorities import kept_roots_text
 from entrenous.respond.timestamps import AUTHORITY_SEES, PROVES, StampWaits
+
+_SLOT: Final = "evidence"
+_SMALL_PX: Final = 480
+_NOTHING_TO_SEE: Final = Shown(b"", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +85,11 @@ def routes() -> list[Route]:
         Route("/90/{case}", evidence, name="evidence", methods=["GET"]),
         Route("/90/{case}", keep, methods=["POST"]),
         Route("/90/{case}/stamp", stamp, name="stamp", methods=["POST"]),
+        Route("/90/{case}/check", check, name="check_case", methods=["POST"]),
+        Route("/90/{case}/pictures", show_small, name="show_small", methods=["POST"]),
         Route("/90/{case}/{number:int}", item, name="item", methods=["POST"]),
+        Route("/90/{case}/{number:int}/proofs", proofs, name="item_proofs", methods=["POST"]),
+        Route("/90/{case}/{number:int}/picture", picture, name="item_picture"),
         Route("/91/{handle}", outcome, name="outcome"),
         Route("/91/{handle}/file", outcome_file, name="outcome_file"),
     ]
@@ -65,7 +97,8 @@ def routes() -> list[Route]:
 
 async def evidence(request: Request, words: str = "") -> Response:
     """Show the stored evidence and what each item proves; before the first one, what to know."""
-    case = await in_case(request, find_case)
+    case, slots = await in_case(request, find_case), state_of(request).slots
+    small = {one.number: slots.find((_SLOT, case.name, one.number)) for one in case.evidence}
     return show(
         request,
         "evidence.html",
@@ -75,7 +108,9 @@ async def evidence(request: Request, words: str = "") -> Response:
         case=case_handle(request),
         before=[translated(line) for line in BEFORE_CAPTURE],
         authority_sees=translated(AUTHORITY_SEES),
-        items=[(one, level_in_words(one, case)) for one in case.evidence],
+        items=[(one, level_in_words(one, case), stamps_of(one, case)) for one in case.evidence],
+        shown={number for number, made in small.items() if made and made.data},
+        unseen=any(small[one.number] is None for one in case.evidence if one.level is not Level.A0),
         pages=[seen for seen in case.sightings if seen.where.startswith("http")],
         form=getattr(request.state, "form", None) or {},
     )
@@ -125,9 +160,68 @@ async def stamp(request: Request) -> Response:
     return start_job(request, say("Having it stamped"), work, "outcome")
 
 
+async def check(request: Request) -> Response:
+    """Check the custody chain, every item and every stamp again; nothing leaves the device."""
+    name, handle = await case_name(request), case_handle(request)
+    say, settings = language_of(request).sentences.gettext, state_of(request).settings
+
+    def work(device: Device, report: Report) -> Outcome:
+        report(say("Checking everything that was kept"), 0, 0)
+        case = verify_case(name, device, check_stamp)
+        roots = [one for at in case.stamps for one in certificate_fingerprints(at.authorities)]
+        worth = kept_roots_text(name, roots, settings) if roots else ""
+        words = (*checked_text(case), *for_pages([worth]))
+        return Outcome(say("Everything holds"), words, handle, "evidence")
+
+    return start_job(request, say("Checking everything that was kept"), work, "outcome")
+
+
+async def show_small(request: Request) -> Response:
+    """Make the pictures small, to be lifted from their veils; it is noted that they were seen."""
+    name, handle = await case_name(request), case_handle(request)
+    say, slots = language_of(request).sentences.gettext, state_of(request).slots
+
+    def work(device: Device, report: Report) -> Outcome:
+        case = find_case(name, device)
+        items = [one for one in case.evidence if one.level is not Level.A0]
+        for done, one in enumerate(items):
+            report(say("Making the pictures small"), done, len(items))
+            if slots.find((_SLOT, name, one.number)) is None:
+                made = _small(verified_bytes(case, one, device), slots)
+                slots.keep((_SLOT, name, one.number), made)
+                if made.data:
+                    read_evidence(name, one.number, "shown small in the app", device)
+        return Outcome("", (), handle, "evidence")
+
+    return start_job(request, say("Making the pictures small"), work, "outcome")
+
+
+def _small(untrusted_data: bytes, slots: Slots) -> Shown:
+    """Return a picture or a clip's first frame; without bytes if there is none to show."""
+    if medium_of(untrusted_data) is MediaKind.SOUND:
+        return _NOTHING_TO_SEE
+    try:
+        made = slots.preview(untrusted_data, _SMALL_PX)
+    except EntrenousError:
+        return _NOTHING_TO_SEE
+    return made if made.media_type == "image/jpeg" else _NOTHING_TO_SEE
+
+
+async def picture(request: Request) -> Response:
+    """Show one item small, if that was asked for since the app was unlocked."""
+    number, slots = request.path_params["number"], state_of(request).slots
+    name = await case_name(request)
+    made = slots.find((_SLOT, name, number))
+    if made is None or not made.data:
+        raise ResultGone
+    return shown_file(request, made.data, made.media_type)
+
+
 async def outcome(request: Request) -> Response:
-    """Show the result of long work."""
+    """Show the result of long work; without words, its page shows it."""
     found = result_of(request, Outcome)
+    if not found.words:
+        return go_to(request, found.page, **found.parts)
     return show(request, "outcome.html", it=found, handle=request.path_params["handle"])
 
 
@@ -143,3 +237,18 @@ async def item(request: Request) -> Response:
         request, lambda name, device: read_evidence(name, number, "saved from the app", device)
     )
     return file_response(request, data, f"item-{number}{file_suffix(data)}")
+
+
+async def proofs(request: Request) -> Response:
+    """Hand one item over with its stamps, and with how to check them; that is noted in the case."""
+    number, taken = request.path_params["number"], list[ExportedItem]()
+    await in_case(
+        request,
+        lambda name, device: export_item(
+            name, number, "saved from the app with its proofs", device, taken.append
+        ),
+    )
+    files = exported_files(taken[0])
+    told = "\n".join(how_to_check(list(files)))
+    made = zipped({**files, "how-to-check.txt": f"{told}\n".encode()})
+    return file_response(request, made, f"item-{number}.zip")

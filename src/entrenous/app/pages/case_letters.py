@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.files import file_response
-from entrenous.app.forms import read_form, typed
+from entrenous.app.forms import all_typed, read_form, typed
 from entrenous.app.pages.cases import moment_typed
 from entrenous.app.pages.one_case import case_handle, in_case
 from entrenous.app.web import error_words, go_to, kept_form, show, state_of
@@ -21,11 +21,12 @@ from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.letters.fill_gaps import fill_gaps
 from entrenous.respond.letters.preview import know_after, know_first
-from entrenous.respond.letters.sightings import addressee_of
+from entrenous.respond.letters.sightings import addressee_of, may_be_told
 from entrenous.respond.letters.versions import compare, find_notice, keep_reference, versions
 from entrenous.respond.letters.wordings import LANGUAGES, words_in
 from entrenous.respond.nouns import Case, Notice, NoticeState
 
+_WRITTEN_ANEW: Final = frozenset({"language", "places"})
 _BROUGHT: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 
 
@@ -69,6 +70,8 @@ async def letter(request: Request, words: str = "") -> Response:
         platform=to.platform and state_of(request).login.stand_in("platform", to.platform.id),
         form_address=to.form,
         unknown=to.unknown,
+        places=may_be_told(case, notice.route),
+        chosen={seen.number for seen in notice.told},
         form=form,
     )
 
@@ -89,6 +92,9 @@ async def change(request: Request) -> Response:
         elif act == "language":
             told = tuple(seen.number for seen in notice.told)
             write_notice(name, notice.route.family, device, told, typed(form, "language"))
+        elif act == "places":
+            picked = tuple(int(one) for one in all_typed(form, "sighting") if one.isdigit())
+            write_notice(name, notice.route.family, device, picked, notice.language)
         elif act == "number":
             keep_reference(name, number, typed(form, "reference"), device)
         elif act in set(NoticeEvent):
@@ -100,7 +106,7 @@ async def change(request: Request) -> Response:
 
     try:
         await in_case(request, changed)
-        shown = await in_case(request, newest) if act == "language" else number
+        shown = await in_case(request, newest) if act in _WRITTEN_ANEW else number
     except EntrenousError as why:
         if not state_of(request).vault.is_open:
             raise

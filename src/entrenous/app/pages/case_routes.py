@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.forms import read_form, typed
+from entrenous.app.forms import all_typed, read_form, typed
 from entrenous.app.pages.case_answers import situation_in
 from entrenous.app.pages.one_case import case_handle, in_case
 from entrenous.app.web import ResultGone, error_words, go_to, show, state_of
@@ -25,6 +25,8 @@ from entrenous.respond.law.plan import HELP, Plan, PlanStep, plan_for
 from entrenous.respond.law.plan_view import NOT_ADVICE
 from entrenous.respond.law.routes import day_of_event, situation_of
 from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.sightings import OnlyInChats
+from entrenous.respond.nouns import Sighting
 from entrenous.respond.open_case import add_statement
 from entrenous.respond.platforms import PlatformRecord, shipped_platforms
 from entrenous.respond.report_steps import (
@@ -53,18 +55,31 @@ def routes() -> list[Route]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class NotDrafted:
+    """Why the letter of a route was not drafted, and the places that may be picked for it."""
+
+    words: str = ""
+    route: str = ""
+    places: tuple[Sighting, ...] = ()
+
+
 def show_plan(
-    request: Request, plan: Plan, case: str = "", more: int | None = None, words: str = ""
+    request: Request,
+    plan: Plan,
+    case: str = "",
+    more: int | None = None,
+    refused: NotDrafted = NotDrafted(),
 ) -> Response:
     """Show a plan; ``case`` is the stand-in of the case in which its letters are drafted."""
     login = state_of(request).login
     return show(
         request,
         "routes.html",
-        status=409 if words else 200,
+        status=409 if refused.words else 200,
         plan=plan,
         case=case,
-        words=words,
+        refused=refused,
         more=more,
         not_advice=translated(NOT_ADVICE),
         to_send=_words_to_send(),
@@ -78,17 +93,17 @@ def show_plan(
     )
 
 
-async def case_routes(request: Request, words: str = "") -> Response:
+async def case_routes(request: Request, refused: NotDrafted = NotDrafted()) -> Response:
     """Show the routes of a case, best first."""
     plan = await in_case(request, plan_of)
-    return show_plan(request, plan, case_handle(request), words=words)
+    return show_plan(request, plan, case_handle(request), refused=refused)
 
 
 async def draft(request: Request) -> Response:
     """Draft the letter of a route and show it; if that is not possible, say what is missing."""
     form = await read_form(request)
     route = typed(form, "route")
-    sightings = (int(typed(form, "sighting")),) if typed(form, "sighting").isdigit() else ()
+    sightings = tuple(int(one) for one in all_typed(form, "sighting") if one.isdigit())
     try:
         notice = await in_case(
             request,
@@ -99,7 +114,9 @@ async def draft(request: Request) -> Response:
     except EntrenousError as why:
         if not state_of(request).vault.is_open:
             raise
-        return await case_routes(request, error_words(why))
+        case = await in_case(request, find_open_case)
+        places = case.sightings if isinstance(why, OnlyInChats) else ()
+        return await case_routes(request, NotDrafted(error_words(why), route, places))
     return go_to(request, "letter", case=case_handle(request), number=notice.number)
 
 

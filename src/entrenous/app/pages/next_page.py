@@ -30,6 +30,7 @@ _PAGES: Final = (
     ("case add --", "seen"),
     ("case add", "evidence"),
     ("case about", "about"),
+    ("case breach", "breach"),
     ("case close", "ending"),
     ("case erase", "ending"),
     ("case open", "ending"),

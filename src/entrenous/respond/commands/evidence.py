@@ -1,6 +1,5 @@
 """``entrenous evidence ...``: stamp, verify, and export an item with the proofs of its time."""
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +11,6 @@ import typer
 from entrenous.base.language import translated
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import opened_device
-from entrenous.respond.capture.saved_page import file_suffix
 from entrenous.respond.client.stamp_authority import (
     check_stamp,
     known_authorities,
@@ -21,16 +19,23 @@ from entrenous.respond.client.stamp_authority import (
 from entrenous.respond.commands.capture import capture
 from entrenous.respond.commands.packs import check, pack
 from entrenous.respond.evidence import (
-    ExportedItem,
-    authorities_pem,
     cases_to_stamp,
-    export_item,
-    kept_roots_text,
+    checked_text,
     stamp_or_wait,
     verify_case,
 )
+from entrenous.respond.export_item import (
+    ExportedItem,
+    export_item,
+    exported_files,
+    how_to_check,
+)
 from entrenous.respond.nouns import Case
-from entrenous.respond.stamp_authorities import bundled_certificates, certificate_bundle
+from entrenous.respond.stamp_authorities import (
+    bundled_certificates,
+    certificate_bundle,
+    kept_roots_text,
+)
 from entrenous.respond.timestamps import PROVES, Stamp
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
@@ -140,17 +145,16 @@ def verify(
             }
         )
         return
-    print_line(
-        f"{case.name}: {case.links} custody entries, {len(case.evidence)} items and "
-        f"{len(case.stamps)} stamps hold."
-    )
+    print_line(f"{case.name}:")
+    for line in checked_text(case):
+        print_line(f"  {line}")
     for stamp in case.stamps:
         print_line(f"  Stamped at {stamp.at:%d %B %Y, %H:%M:%S} UTC by {stamp.authority_url}.")
         for root in _roots(stamp, given):
             print_line(f"    Proven with the certificate whose SHA-256 is {root.hex(':').upper()}")
     if case.stamps and given is None:
-        known = all(root.hex() in bundled for one in case.stamps for root in _roots(one, None))
-        print_line(f"  {kept_roots_text(case.name, in_bundle=known)}")
+        roots = (root for one in case.stamps for root in _roots(one, None))
+        print_line(f"  {kept_roots_text(case.name, roots, session_of(context).settings)}")
 
 
 def _proven(stamp: Stamp, given: bytes | None, bundled: Mapping[str, bytes]) -> dict[str, object]:
@@ -194,35 +198,15 @@ def export(
     print_line(f"wrote {place}")
     for one in beside:
         print_line(f"  and {one}")
-    if not beside:
-        print_line("It is not stamped, so nothing goes with it that proves a time.")
-        return
-    print_line("Whoever gets these can check the stamp, with the authority's certificate:")
-    print_line(f"  {_openssl(beside)}")
-    print_line("The hash that the stamped file has of this item is printed by:")
-    print_line(f"  cat {shlex.join([str(beside[0]), str(place)])} | sha256sum")
+    for line in how_to_check([str(place), *map(str, beside)]):
+        print_line(line)
 
 
 def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:
-    """Write the item, then its salt, then each stamp's manifest, token and certificates."""
-    item = f"{name}-item-{taken.item.number}"
-    files = {item + file_suffix(taken.data): taken.data}
-    if taken.stamps:
-        files[f"{item}.salt"] = taken.item.salt.reveal()
-    for number, stamp in taken.stamps.items():
-        files[f"{name}-stamp-{number}.json"] = stamp.manifest
-        files[f"{name}-stamp-{number}.tsr"] = stamp.token
-        files[f"{name}-stamp-{number}.pem"] = authorities_pem(stamp)
-    for file, data in files.items():
+    for file, data in exported_files(taken, f"{name}-").items():
         written.want(out / file, len(data), partial(_write_bytes, data))
     written.write()
 
 
 def _write_bytes(data: bytes, file: BinaryIO) -> None:
     file.write(data)
-
-
-def _openssl(beside: list[Path]) -> str:
-    """Return the command that checks the first stamp; _write_out gives the order of the files."""
-    _, manifest, token, ca = map(str, beside[:4])
-    return shlex.join(["openssl", "ts", "-verify", "-in", token, "-data", manifest, "-CAfile", ca])

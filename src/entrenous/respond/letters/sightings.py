@@ -128,6 +128,13 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
     return tuple(sighting for sighting in public if _host(sighting) == host)
 
 
+def may_be_told(case: Case, route: Route) -> tuple[Sighting, ...]:
+    """Return the sightings that the person may pick for a document along this route."""
+    no_chats = route.covers_private_sharing is Reaches.NO
+    told = case.sightings if lists_places(route) else ()
+    return tuple(one for one in told if one.reach is Reach.PUBLIC or not no_chats)
+
+
 def lists_places(route: Route) -> bool:
     """Whether documents along this route say where the picture is."""
     if route.kind in (RouteKind.POLICE, RouteKind.COURT, RouteKind.ESCALATION):

@@ -20,11 +20,11 @@ from entrenous.respond.capture.saved_page import file_suffix
 from entrenous.respond.case_file import find_case, save_case
 from entrenous.respond.custody import Custody, CustodyAct, link_json, verify_chain
 from entrenous.respond.evidence import (
-    authorities_pem,
     commitment,
     verified_bytes,
     verify_case,
 )
+from entrenous.respond.export_item import authorities_pem
 from entrenous.respond.nouns import Case, Evidence, NothingThere, Notice, Sighting
 from entrenous.respond.packs.cover_sheet import PackSummary, cover_sheet, read_me
 from entrenous.respond.timestamps import Stamp
@@ -69,15 +69,20 @@ class Pack:
         return sha256(self.files[_SUMS])
 
     def zipped(self) -> bytes:
-        """Return the ZIP file, uncompressed; the same files give the same bytes."""
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w") as packed:
-            for name in sorted(self.files):
-                entry = zipfile.ZipInfo(name)
-                entry.create_system = 3  # Unix, wherever it is made
-                entry.external_attr = 0o600 << 16
-                packed.writestr(entry, self.files[name])
-        return out.getvalue()
+        """Return the ZIP file."""
+        return zipped(self.files)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return a ZIP file, uncompressed; the same files give the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)
+            entry.create_system = 3  # Unix, wherever it is made
+            entry.external_attr = 0o600 << 16
+            packed.writestr(entry, files[name])
+    return out.getvalue()
 
 
 def pack_for_court(

@@ -1,0 +1,77 @@
+"""A breach of an organisation's own systems: what it owes, by when, and what was done."""
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import read_form, typed
+from entrenous.app.pages.cases import moment_typed
+from entrenous.app.pages.one_case import case_handle, in_case
+from entrenous.app.web import error_words, go_to, kept_form, posted, show, state_of
+from entrenous.base.errors import EntrenousError
+from entrenous.device.device import Device
+from entrenous.respond.breach import breach_in_words, record_breach, record_breach_done
+from entrenous.respond.case_file import find_open_case
+from entrenous.respond.nouns import Case
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/97/{case}", breach, name="breach", methods=["GET"]),
+        Route("/97/{case}", note, methods=["POST"]),
+    ]
+
+
+async def breach(request: Request, words: str = "") -> Response:
+    """Show what the organisation owes, or ask when it became aware of the breach."""
+
+    def found(name: str, device: Device) -> tuple[Case, tuple[str, ...]]:
+        case = find_open_case(name, device)
+        return case, breach_in_words(case, device.clock.now())
+
+    case, lines = await in_case(request, found)
+    return show(
+        request,
+        "breach.html",
+        status=409 if words else 200,
+        words=words,
+        it=case.breach,
+        case=case_handle(request),
+        lines=_with_lists(lines),
+        form=posted(request) or kept_form(request),
+    )
+
+
+async def note(request: Request) -> Response:
+    """Note when the organisation became aware of it, or whom it told, and when."""
+    form = await read_form(request)
+    act = typed(form, "act")
+
+    def noted(name: str, device: Device) -> None:
+        at = moment_typed(typed(form, "day"), typed(form, "time"), device.clock.now())
+        if act == "aware":
+            record_breach(name, at, device)
+        else:
+            notified, told = act == "notified", act == "told"
+            record_breach_done(name, at, device, notified=notified, told=told)
+
+    try:
+        await in_case(request, noted)
+    except EntrenousError as why:
+        if not state_of(request).vault.is_open:
+            raise
+        return await breach(request, error_words(why))
+    return go_to(request, "breach", case=case_handle(request))
+
+
+def _with_lists(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Return each sentence with the list items that follow it."""
+    found = list[tuple[str, list[str]]]()
+    for line in lines:
+        if line.startswith("- "):
+            found[-1][1].append(line.removeprefix("- "))
+        elif line:
+            found.append((line, []))
+    return found

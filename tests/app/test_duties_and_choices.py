@@ -1,0 +1,70 @@
+"""What an organisation has to report, and which places a letter tells."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.app.presentations import for_everybody
+from tests.app.served import opened_page, served_app, set_up
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker, begin_case
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@MODE_PARAMETERS
+def test_an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(
+    browser: Browser, tmp_path: Path, mode: Mode
+) -> None:
+    with (
+        served_app(tmp_path / "device") as app,
+        opened_page(browser, app.link, script=mode != "no-script") as page,
+    ):
+        set_up(page)
+        ana = Walker(page, mode)
+        begin_case(ana)
+        ana.press("Say more about it", "link")
+        ana.press("Our own systems let it out", "link")
+        ana.press("Begin to count")
+        assert page.get_by_role("alert").get_by_text("no law for this place").is_visible()
+        assert page.get_by_text("entrenous case").count() == 0
+        ana.press("Say which country it is in", "link")
+        page.get_by_label("Which country do you live in?").fill("Germany")
+        ana.exactly("Keep it")
+        ana.press("Say more about it", "link")
+        ana.press("Our own systems let it out", "link")
+        for_everybody(page)
+        ana.press("Begin to count")
+        assert page.get_by_text("Aware of it since").is_visible()
+        for_everybody(page)
+        ana.press("Back to the case", "link")
+        ana.press("What has to be reported", "link")
+        ana.press("We told the authority")
+        assert page.get_by_text("The authority was notified on").is_visible()
+        ana.press("We told the people concerned")
+        assert page.get_by_text("The people concerned were told on").is_visible()
+
+
+@MODE_PARAMETERS
+def test_a_letter_tells_the_places_that_were_ticked(
+    browser: Browser, tmp_path: Path, mode: Mode
+) -> None:
+    with (
+        served_app(tmp_path / "device") as app,
+        opened_page(browser, app.link, script=mode != "no-script") as page,
+    ):
+        set_up(page)
+        ana = Walker(page, mode)
+        begin_case(ana)
+        ana.press("Add a place", "link")
+        ana.fill("The address, or the chat", "www.instagram.com/p/456")
+        ana.exactly("Keep it")
+        ana.press("Or write the first letter now")
+        letter = page.get_by_role("region")
+        assert "/p/123" in letter.inner_text()
+        assert "/p/456" in letter.inner_text()
+        ana.unfold("Which places it tells")
+        ana.untick("1. https://www.instagram.com/p/123")
+        ana.press("Write it with these places")
+        assert "/p/123" not in letter.inner_text()
+        assert "/p/456" in letter.inner_text()
