@@ -97,7 +97,7 @@ def test_a_letter_gives_a_time_only_for_what_the_law_gives_it_for() -> None:
 @pytest.mark.parametrize("id_", ["us-tida-removal", "us-dmca-512c", "eu-gdpr-17", "search-google"])
 def test_no_letter_is_drafted_without_a_place_to_look_at(id_: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
-    with pytest.raises(NowhereToPoint, match=r"case add\s+case-1-calm-otter\s+--url -"):
+    with pytest.raises(NowhereToPoint, match=r"case\s+add\s+case-1-calm-otter\s+--url -"):
         draft_notice(replace(CASE, sightings=()), route, START)
     chat_only = replace(CASE, sightings=(CHAT,))
     with pytest.raises(OnlyInChats, match=r"--sighting\s+3"):

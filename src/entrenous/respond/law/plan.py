@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from entrenous.base.language import translatable, translated
+from entrenous.base.language import ENGLISH, language_of_person, translatable, translated
 from entrenous.respond.help_lines import HelpKind, HelpLine
 from entrenous.respond.law.deadlines import RECEIPT, Due, span, time_for
 from entrenous.respond.law.ladders import CHAT, THREAT, Ladder, LadderStep, shipped_ladder
@@ -32,6 +32,7 @@ from entrenous.respond.law.routes import (
     routes_for_minors,
     unsure_copyright,
 )
+from entrenous.respond.letters.wordings import cited_in
 from entrenous.respond.platforms import (
     PlatformKind,
     PlatformRecord,
@@ -307,8 +308,8 @@ def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
     return PlanStep(
         route=route.family,
         kind=route.document,
-        title=f"{translated(route.law)}, {translated(route.provision)}",
-        why="; ".join([one.why, *(note.rstrip(".") for note in one.notes)]),
+        title=_title(route),
+        why=_why_with_notes(one),
         to=_address(route, said),
         expected=expected(route),
         verified=route.verified,
@@ -316,6 +317,22 @@ def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
         read_on=route.read_on,
         platform="" if record is None else record.id,
     )
+
+
+def _why_with_notes(one: RankedRoute) -> str:
+    """Return the reason and the notes; a note that is a sentence of its own stays one."""
+    why = one.why
+    for note in one.notes:
+        why += (". " if note[:1].isupper() else "; ") + note.rstrip(".")
+    return why
+
+
+def _title(route: Route) -> str:
+    """Return the name of a route: translated, or as people of the person's language cite it."""
+    title, language = f"{route.law}, {route.provision}", language_of_person()
+    shown = f"{translated(route.law)}, {translated(route.provision)}"
+    is_plain = shown == title and language != ENGLISH
+    return (cited_in(route, language) if is_plain else "") or shown
 
 
 def _record(route: Route, said: Situation) -> PlatformRecord | None:

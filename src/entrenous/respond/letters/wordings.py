@@ -150,10 +150,14 @@ def language_for(route: Route, spoken: str, wished: str = "") -> str:
 
 
 def law_in(route: Route, language: str) -> str:
-    """Return how the law is cited in a language."""
+    """Return how a letter in a language cites the law: as its readers do, or as in laws/."""
+    return cited_in(route, language) or without_notes(f"{route.law}, {route.provision}")
+
+
+def cited_in(route: Route, language: str) -> str:
+    """Return how people of a language cite the law; "" if they cite it as in laws/."""
     row = shipped_plans().route.get(route.family)
-    own = row.cited.get(language) if row else None
-    return own or without_notes(f"{route.law}, {route.provision}")
+    return row.cited.get(language, "") if row else ""
 
 
 def without_notes(fact: str) -> str:
