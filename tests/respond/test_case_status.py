@@ -181,6 +181,19 @@ def test_next_step_names_one_step(room: Room) -> None:
         assert waits or re.search(rf"entrenous (case|law|evidence) \w+ {case.name}", words)
 
 
+def test_of_two_late_sites_the_one_that_is_late_for_longest_comes_first(room: Room) -> None:
+    case = room.opens()
+    for site in ("https://one.example/1", "https://two.example/1"):
+        add_sighting(case.name, seen(site), room.device)
+        write_notice(case.name, "us-tida-removal", room.device)
+    for number in (1, 2):
+        room.clock.wind(hours=3)
+        now = room.clock.now()
+        record_notice_event(case.name, number, NoticeEvent.SEND, now, room.device)
+    step = next_step(find_case(case.name, room.device), now + 60 * HOUR)
+    assert "(notice 1)" in step
+
+
 def drafted(room: Room, *routes: str) -> Case:
     case = room.opens(lived_in("US", "DE"))
     add_sighting(case.name, seen(), room.device)

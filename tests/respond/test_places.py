@@ -139,6 +139,7 @@ def test_a_misspelled_place_leads_to_the_closest(typed: str, meant: str) -> None
         ("Georgia", {"GE", "US-GA"}),
         ("Guinea", {"GN", "GW", "GQ", "PG"}),
         ("nigeri", {"NE", "NG"}),
+        ("Nigera", {"NE", "NG"}),
     ],
 )
 def test_a_name_of_several_places_asks_which(typed: str, codes: set[str]) -> None:

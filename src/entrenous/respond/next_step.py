@@ -77,10 +77,18 @@ def _latest(calls: Iterable[tuple[datetime, str]]) -> str:
 def _unanswered_notices(
     case: Case, clocks: dict[int, Deadline], now: datetime
 ) -> Iterator[tuple[datetime, str]]:
+    late = list[tuple[datetime, Notice]]()
     for notice in case.notices:
         since = _since_when(notice, clocks.get(notice.number))
-        if since is not None and not _was_escalated(notice, since, case):
+        if since is None or _was_escalated(notice, since, case):
+            continue
+        if notice.state in _ANSWERS:
             yield since, _next_rung(notice, case, since, now)
+        else:
+            late.append((since, notice))
+    if late:  # who is late for longest comes first
+        since, notice = min(late, key=lambda one: one[0])
+        yield max(since for since, _ in late), _next_rung(notice, case, since, now)
 
 
 def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> str:

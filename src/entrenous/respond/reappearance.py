@@ -62,7 +62,8 @@ def returned_text(one: Reappearance) -> str:
     day = day_in_words(one.at)
     if one.compared:
         return translated(
-            "The picture is back at sighting {sighting}: it was found there on {day}."
+            "The picture was removed and is back at sighting {sighting}: it was found there on"
+            " {day}."
         ).format(sighting=one.sighting, day=day)
     return translated(
         "The page of sighting {sighting} answers again since {day}: look whether the picture is"

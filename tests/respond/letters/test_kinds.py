@@ -9,7 +9,15 @@ from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
 from entrenous.respond.letters.draft import NotYoursToFile, draft_notice
 from entrenous.respond.letters.preview import preview
 from entrenous.respond.letters.sightings import NoAccount, NobodyToWriteTo
-from entrenous.respond.nouns import Case, Notice, NoticeState, Reach, Representative, Role
+from entrenous.respond.nouns import (
+    Case,
+    Notice,
+    NoticeState,
+    Reach,
+    Reappearance,
+    Representative,
+    Role,
+)
 from entrenous.respond.situation import Demand, Posted
 from tests.respond.letters.letter_cases import BARE, FILED, LATER, ROUTES, full_case
 from tests.respond.room import START, lived_in, seen
@@ -250,3 +258,35 @@ def test_neither_the_hash_of_an_item_nor_what_it_shows_is_told() -> None:
         letter = draft_notice(FULL, route, LATER + timedelta(days=1), language="en").letter
         assert (b"h" * 32).hex() not in letter
         assert "the kitchen wall" not in letter
+
+
+def test_the_letter_to_the_sender_takes_the_only_place_if_it_is_a_chat() -> None:
+    chat = replace(seen("the class group", Reach.PRIVATE), number=1, handle="@tom")
+    alone = drafted(replace(BARE, sightings=(chat,)), "civil-letter")
+    assert [one.number for one in alone.told] == [1]
+    page = replace(seen("https://pictures.example/1"), number=2)
+    assert drafted(replace(BARE, sightings=(chat, page)), "civil-letter").told == ()
+
+
+def test_a_hash_bank_says_what_the_bank_asks_for() -> None:
+    steps = drafted(FULL, "hash-stopncii")
+    assert "The bank asks for the hash of the picture" in steps.letter
+    assert "The law asks" not in steps.letter
+
+
+@pytest.mark.parametrize("words", ["removed, and back on", "answering again since"])
+def test_a_letter_after_a_return_says_so(words: str) -> None:
+    page = replace(seen("https://pictures.example/1"), number=1)
+    back = Reappearance(1, LATER, compared=words.startswith("removed"))
+    case = replace(BARE, sightings=(page,), returned=(back,))
+    assert words in drafted(case, "us-tida-removal").letter
+    assert words not in drafted(replace(case, returned=()), "us-tida-removal").letter
+
+
+def test_a_letter_to_an_unknown_site_names_the_look_up() -> None:
+    page = replace(seen("https://pictures.example/1"), number=1)
+    case = replace(BARE, sightings=(page,))
+    said = preview(drafted(case, "us-tida-removal"), case, LATER.date())
+    assert "--look-up" in said
+    known = replace(case, sightings=(replace(page, where="https://www.instagram.com/p/1"),))
+    assert "--look-up" not in preview(drafted(known, "us-tida-removal"), known, LATER.date())

@@ -204,7 +204,8 @@ def test_return_after_gone_is_told_once_and_noted_in_the_case(watching: Watching
     (back,) = watching.looks(days=2)
     assert (back.record.state.value, back.is_back) == ("still there", True)
     case = find_case(watching.case, device)
-    assert "The picture is back at sighting 1" in next_step(case, watching.room.clock.now())
+    step = next_step(case, watching.room.clock.now())
+    assert "The picture was removed and is back at sighting 1" in step
     assert len(verify_chain(case.name, device)) == links + 1
     assert watching.looks(days=2)[0].is_back is False
     assert len(verify_chain(case.name, device)) == links + 1

@@ -12,9 +12,11 @@ import typer
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import shell_quoted
-from entrenous.base.language import translated
+from entrenous.base.language import translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
+from entrenous.device.lock_errors import NoVaultHere
+from entrenous.device.store.vault_folder import has_vault
 from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
 from entrenous.respond.breach import NoBreachLaw, breach_without_case, record_breach
 from entrenous.respond.case_file import all_cases, case_summaries, find_case
@@ -73,6 +75,7 @@ from entrenous.respond.situation import Situation, TakenBy
 from entrenous.respond.threat import is_threat_only
 from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.output_files import FileGroup
+from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import (
     SAFER,
     Json,
@@ -93,6 +96,10 @@ Consent = Annotated[
     str,
     typer.Option(metavar="-|TEXT", help=f"{SAFER} Who agreed that you act, how, and to what."),
 ]
+_HELP_ALL_THE_SAME: Final = translatable(
+    "Without one, no case is kept. The questions that follow still lead to people who help; stop at"
+    " any time."
+)
 _MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.UNSAID}
 
 
@@ -159,6 +166,7 @@ def open_(
     situation = replace(situation, depicts_me=shows_me, recipient_known=sender)
     situation = replace(situation, platform_in=_place_or_none(platform_in))
     if name is None:  # before the vault is unlocked, so that help is always shown
+        _tell_without_device(context)
         answers = SafetyAnswers(safe, watched, posted)
         try:
             situation, age = _safety_first(answers, situation, adults=adults, under_18=under_18)
@@ -367,6 +375,14 @@ def _write_receipt(written: FileGroup, place: Path, data: bytes) -> None:
 
     written.want(place, len(data), fill)
     written.write()
+
+
+def _tell_without_device(context: typer.Context) -> None:
+    """Say that there is no device before anything is asked; the questions still lead to help."""
+    home = session_of(context).settings.home
+    if sys.stdin.isatty() and not has_vault(home):
+        hint(str(NoVaultHere(home=home)))
+        hint(translated(_HELP_ALL_THE_SAME))
 
 
 def _safety_first(

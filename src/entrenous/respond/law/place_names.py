@@ -27,6 +27,7 @@ _NOT_DECOMPOSED: Final = str.maketrans(
     {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
 )
 _CLOSE: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
+_SLIP: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
 _BEGINNING: Final = 4  # letters of a name that are enough to compare: "Trin" for "Trinidad"
 _SUGGESTIONS: Final = 3
 Names = Mapping[str, frozenset[str]]
@@ -53,6 +54,13 @@ def codes_named(name: str) -> frozenset[str]:
 def codes_named_anywhere(name: str) -> frozenset[str]:
     """Return the codes of countries of this name in any language of CLDR; it takes a second."""
     return _names_anywhere().get(fold_name(name), frozenset())
+
+
+def nearly_named(name: str) -> frozenset[str]:
+    """Return the codes of places with nearly this name in the large languages: one slip apart."""
+    every = {*_own_names()}.union(*map(_names_in, LARGE_LANGUAGES))
+    close = get_close_matches(fold_name(name), every, n=2 * _SUGGESTIONS, cutoff=_SLIP)
+    return frozenset(chain.from_iterable(map(codes_named, close)))
 
 
 def closest_codes(name: str) -> tuple[str, ...]:

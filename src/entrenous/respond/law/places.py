@@ -12,6 +12,7 @@ from entrenous.respond.law.place_names import (
     codes_named,
     codes_named_anywhere,
     name_of_code,
+    nearly_named,
     parts_of,
 )
 
@@ -74,7 +75,7 @@ def parse_place(typed: str) -> Place:
     """
     text = typed.strip()
     found = _code(text) or _known(codes_named(text)) or _known(code_of_three_letters(text))
-    found = found or _in_its_country(text) or _known(codes_named_anywhere(text))
+    found = found or _in_its_country(text) or _named_in_a_small_language(text)
     if not found:
         closest = _known(closest_codes(text))
         if closest:
@@ -113,6 +114,15 @@ def _code(text: str) -> tuple[Place, ...]:
 def _known(codes: Iterable[str]) -> tuple[Place, ...]:
     kept = {*COUNTRIES, "EU"}
     return tuple(Place(code) for code in _in_order(codes) if code.partition("-")[0] in kept)
+
+
+def _named_in_a_small_language(text: str) -> tuple[Place, ...]:
+    """Return the places of this name in any language, and those that a slip of the keys would be.
+
+    "Nigera" is Niger in one language, and nearly Nigeria in many.
+    """
+    found = codes_named_anywhere(text)
+    return _known(found | nearly_named(text)) if found else ()
 
 
 def _in_order(codes: Iterable[str]) -> Iterable[str]:

@@ -65,7 +65,9 @@ def case_lines(draft: DraftContext) -> CaseLines:
     case, frame = draft.case, draft.frame
     about = notices_about(case, draft.route)
     return CaseLines(
-        places="\n".join(_place(sighting, frame) for sighting in draft.told),
+        places="\n".join(
+            f"{_place(sighting, frame)}{_return(sighting, case, frame)}" for sighting in draft.told
+        ),
         timeline="\n".join((*_timeline(draft), *_demands(case, frame))),
         sender="\n".join(_senders(draft)),
         kept="\n".join(_kept(item, case, frame) for item in case.evidence),
@@ -125,6 +127,15 @@ def _place(sighting: Sighting, frame: dict[str, str]) -> str:
         account=_account(sighting, frame),
         at=_time(sighting.first_seen_at),
     )
+
+
+def _return(sighting: Sighting, case: Case, frame: dict[str, str]) -> str:
+    """Say that the picture was removed there and is back; "" if it did not come back."""
+    backs = [one for one in case.returned if one.sighting == sighting.number]
+    if not backs:
+        return ""
+    key = "place_back" if backs[-1].compared else "place_answers"
+    return frame[key].format(at=_time(backs[-1].at))
 
 
 def _account(sighting: Sighting, frame: dict[str, str]) -> str:

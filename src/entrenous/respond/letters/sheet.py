@@ -48,7 +48,7 @@ def bank_parts(
     rest = [word_key(key, draft, lines) for key in keys]
     title = frame["bank_page"].format(law=law_in(route, draft.language))
     where = frame["bank_where"].format(address=lines.address)
-    hashed = (part for element in worded for part in _sections(element, draft.language))
+    hashed = (_part(one) for element in worded for one in element.keys)
     return (Part(title, (where,)), *hashed, *map(_part, rest))
 
 

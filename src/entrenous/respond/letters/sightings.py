@@ -88,7 +88,8 @@ def told_sightings(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[S
     Args:
         case: its sightings, and those that its notices have named.
         route: a platform is told about one host, a search engine about every page.
-        picked: numbers of sightings; chats are named only if picked.
+        picked: numbers of sightings; chats are named only if picked, or in a letter to a person if
+            it was seen nowhere else.
 
     Raises:
         NothingThere: there is no sighting of that number.
@@ -118,8 +119,9 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
         return ()
     public = tuple(sighting for sighting in case.sightings if sighting.reach is Reach.PUBLIC)
     if route.kind is RouteKind.SENDER:
+        only = case.sightings if len(case.sightings) == 1 else public
         sender = _next_sender(case, route)
-        return tuple(sighting for sighting in public if sighting.handle == sender)
+        return tuple(sighting for sighting in only if sighting.handle == sender)
     if route.kind is RouteKind.ESCALATION and (about := notices_about(case, route)):
         return tuple(dict.fromkeys(sighting for notice in about for sighting in notice.told))
     if route.kind not in _ONE_HOST:

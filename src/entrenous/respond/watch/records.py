@@ -72,8 +72,8 @@ def what_the_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
         translated("an IP address: that of the way out of your proxy, not yours")
         if by_proxy
         else translated(
-            "your IP address, which can show roughly where you are (if a proxy is set in "
-            "ENTRENOUS_PROXY, the proxy's instead)"
+            "your IP address, which can show roughly where you are (with the proxy in Settings, "
+            "the proxy's instead)"
         )
     )
     return (
