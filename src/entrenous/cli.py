@@ -15,7 +15,7 @@ import typer
 
 from entrenous.base.environment import BadSetting
 from entrenous.base.errors import DiskFailed, DiskFull, EntrenousError
-from entrenous.base.language import language_of_person, speaking
+from entrenous.base.language import language_of_person, speaking, translatable, translated
 from entrenous.base.program import this_program
 from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand
 from entrenous.terminal.output import NO_ROOM, hint, print_line, unwrapped
@@ -119,7 +119,9 @@ COMMANDS: Final = {
         "entrenous.send.commands.vault_lock", "What opens this device's vault."
     ),
 }
-_HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
+_HELP: Final = translatable(
+    "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
+)
 _VERSION: Final = "--version"
 _EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": ["-h", "--help"]}
 
@@ -134,7 +136,7 @@ def run(arguments: list[str], apps: Apps) -> int:
         hint(unwrapped(str(error)))
         return exit_of(error)
     except (KeyboardInterrupt, typer.Abort):
-        hint("Stopped. Nothing is half done.")
+        hint(translated("Stopped. Nothing is half done."))
         return INTERRUPTED
     except BrokenPipeError:
         _discard_stdout()
@@ -147,8 +149,10 @@ def run(arguments: list[str], apps: Apps) -> int:
         if os.environ.get("ENTRENOUS_DEBUG"):
             raise
         hint(
-            f"This is a fault in Entrenous ({type(bug).__name__}), not something you did. "
-            "Please report it; ENTRENOUS_DEBUG=1 shows where it happened."
+            translated(
+                "This is a fault in Entrenous ({name}), not something you did. Please report "
+                "it; ENTRENOUS_DEBUG=1 shows where it happened."
+            ).format(name=type(bug).__name__)
         )
         return BUG
 
@@ -241,7 +245,9 @@ def _take_passphrase_fd(arguments: list[str]) -> tuple[int | None, list[str]]:
             continue
         number = value if equals else "".join(rest[place + 1 : place + 2])
         if not number.isdigit():
-            raise typer.BadParameter("--passphrase-fd needs the number of a file descriptor")
+            raise typer.BadParameter(
+                translated("--passphrase-fd needs the number of a file descriptor")
+            )
         del rest[place : place + (1 if equals else 2)]
         return int(number), rest
     return _passphrase_fd_from_environment(), rest
@@ -251,4 +257,6 @@ def _passphrase_fd_from_environment() -> int | None:
     number = os.environ.get("ENTRENOUS_PASSPHRASE_FD")
     if number is None or number.isdigit():
         return None if number is None else int(number)
-    raise BadSetting(name="ENTRENOUS_PASSPHRASE_FD", wanted="the number of a file descriptor")
+    raise BadSetting(
+        name="ENTRENOUS_PASSPHRASE_FD", wanted=translated("the number of a file descriptor")
+    )

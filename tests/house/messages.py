@@ -19,6 +19,7 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
 from entrenous.base.language import ENGLISH, LANGUAGES
+from entrenous.crypto.short_auth_string import SIGNS
 from entrenous.respond.law.deadlines import clauses_in
 
 SOURCE: Final = Path(__file__).parents[2] / "src" / "entrenous"
@@ -113,6 +114,8 @@ def messages() -> Iterator[Found]:
     for file in sorted(SOURCE.rglob("*.py")):
         yield from _calls(file)
     yield from error_messages()
+    for sign in SIGNS:
+        yield Found("crypto/short_auth_string.py", sign.name)
     for pattern, columns in FACTS.items():
         for file in sorted(SOURCE.glob(pattern)):
             yield from _facts(file, columns)

@@ -32,6 +32,7 @@ IN_TEMPLATES: Final[Mapping[str, Iterable[str]]] = {
     "kind.value": FieldKind,
     "one.notice.state.value": NoticeState,
     "role.value": Role,
+    "sign.name": (),  # messages() reads SIGNS
     "words": KIND_WORDS.values(),
     # an addressee: of the law's column, or the name of a platform, an authority or a person
     **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
@@ -56,6 +57,9 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "respond/law/routes.py: says": (),  # tell.says of an update
     "respond/situation_words.py: fact": (),  # constants above
     "respond/threat.py: words": (),  # constants below
+    **dict.fromkeys(
+        ("send/commands/setup.py: sign.name", "send/commands/verify.py: sign.name"), ()
+    ),  # messages() reads SIGNS
     "send/devices/device_wording.py: _older_copies(before, after)": (),  # constants above
     "send/timeline.py: one.state.value": InboxState,
 }

@@ -7,6 +7,7 @@ import typer
 from entrenous.app.login import Login
 from entrenous.app.menu import add_to_menu, remove_from_menu
 from entrenous.app.server import person_pages
+from entrenous.base.language import translated
 from entrenous.serving.http_server import listening, serve_on
 from entrenous.serving.private_pages import open_browser
 from entrenous.terminal.output import hint, print_line, put_json
@@ -49,7 +50,9 @@ def open_app(
     settings = session_of(context).settings
     host, port = host_and_port(listen)
     if host not in _LOOPBACK:
-        raise typer.BadParameter("--listen takes 127.0.0.1 or [::1]: your pages are for you alone")
+        raise typer.BadParameter(
+            translated("--listen takes 127.0.0.1 or [::1]: your pages are for you alone")
+        )
     login = Login()
 
     def announce(url: str) -> None:
@@ -58,8 +61,11 @@ def open_app(
             put_json({"schema": "entrenous/app/1", "url": link})
             return
         opened = browser and open_browser(link)
-        print_line(f"{'Your browser opens' if opened else 'Open this in your browser'}: {link}")
-        hint("The link works once. Stop with Ctrl-C.")
+        said = translated("Open this in your browser: {link}")
+        if opened:
+            said = translated("Your browser opens: {link}")
+        print_line(said.format(link=link))
+        hint(translated("The link works once. Stop with Ctrl-C."))
 
     with listening(host, port) as taken:
         serve_on(taken, person_pages(settings, login, taken), announce)
@@ -67,9 +73,11 @@ def open_app(
 
 def _change_menu(*, add: bool, quiet: bool) -> None:
     if add:
-        print_line(f"It is in your menu now: {add_to_menu(quiet=quiet)}")
-        print_line("To take it out again: entrenous app --remove-from-menu")
+        print_line(
+            translated("It is in your menu now: {path}").format(path=add_to_menu(quiet=quiet))
+        )
+        print_line(translated("To take it out again: entrenous app --remove-from-menu"))
     elif remove_from_menu():
-        print_line("It is not in your menu any more.")
+        print_line(translated("It is not in your menu any more."))
     else:
-        print_line("It was not in your menu.")
+        print_line(translated("It was not in your menu."))

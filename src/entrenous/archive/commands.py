@@ -50,7 +50,7 @@ def export(
     """
     with opened_device(context) as device:
         passphrase = another_passphrase(descriptor, "--archive-passphrase-fd")
-        with bar("Writing", 0) as shown:
+        with bar(translated("Writing"), 0) as shown:
             written = export_archive(out, passphrase, device, shown.reached)
     index = written.index
     if as_json:
@@ -74,7 +74,11 @@ def export(
     )
     for line in describe_export(written):
         hint(line)
-    print_line(f"On the other device: entrenous archive import {shell_quoted(out)}")
+    print_line(
+        translated("On the other device: entrenous archive import {out}").format(
+            out=shell_quoted(out)
+        )
+    )
 
 
 def import_(
@@ -90,7 +94,7 @@ def import_(
     """
     with opened_device(context) as device:
         passphrase = archive_passphrase(descriptor)
-        with bar("Reading", 0) as shown:
+        with bar(translated("Reading"), 0) as shown:
             taken = import_archive(source, passphrase, device, shown.reached)
     if as_json:
         put_json({"schema": "entrenous/archive-import/1", **_counts(taken)})

@@ -11,6 +11,7 @@ from typing import Final
 
 import typer
 
+from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.failed_tries import take_warning_of_tries
@@ -74,7 +75,7 @@ def new_lockable_device(
         yield new
 
 
-_DEVICES: Final = "--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE"
+_DEVICES: Final = translatable("--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE")
 _ARCHIVES: Final = "--archive-passphrase-fd N"
 
 
@@ -86,7 +87,11 @@ def ask_passphrase(descriptor: int | None) -> Secret:
         NoSuchDescriptor: the descriptor cannot be read.
     """
     given = _given(descriptor)
-    return given if given is not None else _secret(_typed("Passphrase: ", _DEVICES))
+    return (
+        given
+        if given is not None
+        else _secret(_typed(translated("Passphrase: "), translated(_DEVICES)))
+    )
 
 
 def new_passphrase(descriptor: int | None) -> Secret:
@@ -95,7 +100,7 @@ def new_passphrase(descriptor: int | None) -> Secret:
     Raises NoPassphrase, PassphrasesDiffer.
     """
     given = _given(descriptor)
-    return given if given is not None else _typed_twice(_DEVICES)
+    return given if given is not None else _typed_twice(translated(_DEVICES))
 
 
 def another_passphrase(descriptor: int | None, option: str) -> Secret:
@@ -112,7 +117,7 @@ def archive_passphrase(descriptor: int | None) -> Secret:
     """Ask for the passphrase of an archive to read; raises NoPassphrase."""
     if descriptor is not None:
         return _read_from(descriptor, "--archive-passphrase-fd")
-    return _secret(_typed("Passphrase of the archive: ", _ARCHIVES))
+    return _secret(_typed(translated("Passphrase of the archive: "), _ARCHIVES))
 
 
 def _given(descriptor: int | None) -> Secret | None:
@@ -131,8 +136,8 @@ def _read_from(descriptor: int, option: str) -> Secret:
 
 
 def _typed_twice(how: str) -> Secret:
-    first = _typed("Choose a passphrase: ", how)
-    if _typed("Once more: ", how) != first:
+    first = _typed(translated("Choose a passphrase: "), how)
+    if _typed(translated("Once more: "), how) != first:
         raise PassphrasesDiffer
     return _secret(first)
 

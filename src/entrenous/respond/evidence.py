@@ -202,7 +202,7 @@ def level_in_words(item: Evidence, case: Case) -> str:
     """Describe what one item proves, and since when it provably existed."""
     stamps = stamps_of(item, case)
     since = (
-        f"; stamped {stamps[0].at:%Y-%m-%d %H:%M:%S} UTC"
+        translated("; stamped {time} UTC").format(time=f"{stamps[0].at:%Y-%m-%d %H:%M:%S}")
         if stamps
         else translated("; not stamped yet")
     )

@@ -7,6 +7,7 @@ from typing import Final
 from entrenous.base.copies import join_names
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.identity import Contact
+from entrenous.base.language import translatable
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
@@ -68,7 +69,7 @@ def audience_of(received: Received) -> frozenset[PersonId]:
     return frozenset(person for person, _ in received.manifest.audience)
 
 
-STRANGER: Final = "somebody"
+STRANGER: Final = translatable("somebody")
 
 
 def other_recipients(received: Received, me: PersonId, names: Mapping[PersonId, str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from entrenous.base.audio_video import NoFrames, NotASound
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translated
 from entrenous.base.picture import EmptyFile, NotAPicture, NothingToSee
 from entrenous.media.file_kind import is_animated
 from entrenous.terminal.output import hint, single_line
@@ -36,8 +37,9 @@ def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
     stills = [str(path) for path, data in files if is_animated(data)]
     for path in stills:
         hint(
-            f"{single_line(path)} moves; only its first picture is sent. To send it moving, save it"
-            " as MP4."
+            translated(
+                "{path} moves; only its first picture is sent. To send it moving, save it as MP4."
+            ).format(path=single_line(path))
         )
     return stills
 

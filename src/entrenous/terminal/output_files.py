@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 from entrenous.base.errors import DiskFull
 from entrenous.base.files import add_filled, add_private, sync_folder
+from entrenous.base.language import translated
 from entrenous.base.picture import (
     AlreadyThere,
     NoSuchFile,
@@ -149,7 +150,11 @@ class FileGroup:
             try:
                 place.unlink(missing_ok=True)
             except OSError:
-                hint(f"{place} was written before that, and could not be removed again.")
+                hint(
+                    translated(
+                        "{place} was written before that, and could not be removed again."
+                    ).format(place=place)
+                )
         for folder in {place.parent for place in self._made}:
             with suppress(OSError):
                 sync_folder(folder)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from entrenous.base.language import translated
+
 if TYPE_CHECKING:
     from rich.progress import Progress, Task, TaskID
     from rich.text import Text
@@ -37,8 +39,8 @@ class Bars:
         self._tasks = dict[str, "TaskID"]()
 
     def reached(self, label: str, done: int, total: int) -> None:
-        """Report the bytes done of a stage."""
-        self._show(label, done, total, counts=False)
+        """Report the bytes done of a stage, whose name is marked for translation."""
+        self._show(translated(label), done, total, counts=False)
 
     def counted(self, label: str, done: int, total: int) -> None:
         """Report a count in the same display, since two displays would erase each other."""

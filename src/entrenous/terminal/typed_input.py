@@ -13,13 +13,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from entrenous.base.language import speak_english
+from entrenous.base.language import speak_english, translatable, translated
 from entrenous.terminal.output import hint
 from entrenous.terminal.session import Session
 
 STDIN_MARK: Final = "-"
 #: Precedes an option's own help.
-SAFER: Final = "- reads it from standard input, unseen by others on this machine."
+SAFER: Final = translatable("- reads it from standard input, unseen by others on this machine.")
 _LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
 _TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long for a message
 
@@ -48,7 +48,7 @@ def read_typed_line(given: str, what: str, context: typer.Context) -> str:
         return given
     _refuse_passphrase(context)
     if sys.stdin.isatty():
-        line = getpass.getpass(f"{what} (it is not shown): ")
+        line = getpass.getpass(translated("{what} (it is not shown): ").format(what=what))
     else:
         line = _read(sys.stdin.readline, _LINE_MAX)
     return _something(line.strip())
@@ -64,7 +64,7 @@ def read_typed_text(given: str | None, what: str, context: typer.Context) -> str
         return given
     _refuse_passphrase(context)
     if sys.stdin.isatty():
-        hint(f"{what}; end it with Ctrl-D at the beginning of a line:")
+        hint(translated("{what}; end it with Ctrl-D at the beginning of a line:").format(what=what))
     return _something(_read(sys.stdin.read, _TEXT_MAX).removesuffix("\n").removesuffix("\r"))
 
 
@@ -72,28 +72,34 @@ def refuse_two_stdin_options(**given: str | None) -> None:
     """Raise BadParameter if more than one of these options reads standard input."""
     asking = [f"--{name}" for name, value in given.items() if value == STDIN_MARK]
     if len(asking) > 1:
-        raise typer.BadParameter(f"only one of {' and '.join(asking)} can read standard input")
+        raise typer.BadParameter(
+            translated("only one of {asking} can read standard input").format(
+                asking=" and ".join(asking)
+            )
+        )
 
 
 def _refuse_passphrase(context: typer.Context) -> None:
     session = context.find_root().obj
     if isinstance(session, Session) and session.passphrase_fd == 0:
-        raise typer.BadParameter("standard input already gives the passphrase, so - cannot read it")
+        raise typer.BadParameter(
+            translated("standard input already gives the passphrase, so - cannot read it")
+        )
 
 
 def _read(read: Callable[[int], str], most: int) -> str:
     try:
         found = read(most + 1)
     except UnicodeDecodeError:
-        raise typer.BadParameter("standard input is not text") from None
+        raise typer.BadParameter(translated("standard input is not text")) from None
     if len(found) > most:
-        raise typer.BadParameter("standard input is too long")
+        raise typer.BadParameter(translated("standard input is too long"))
     return found
 
 
 def _something(found: str) -> str:
     if not found:
-        raise typer.BadParameter("standard input is empty")
+        raise typer.BadParameter(translated("standard input is empty"))
     return found
 
 
@@ -101,7 +107,7 @@ _FORM: Final = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
 _EARLIEST_YEAR: Final = 1990  # before the web, so nothing could be seen there
-_SHOWN: Final = "write it as 2026-11-25, 2026-11-25T09:30 or 2026-11-25T09:30+01:00"
+_SHOWN: Final = translatable("write it as 2026-11-25, 2026-11-25T09:30 or 2026-11-25T09:30+01:00")
 
 
 def time_option(words: str) -> Any:
@@ -123,7 +129,11 @@ def parse_time(typed: str) -> datetime:
     except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.year < _EARLIEST_YEAR:
-        raise typer.BadParameter(f"{typed!r} is not a time that can be used here: {_SHOWN}")
+        raise typer.BadParameter(
+            translated("{typed!r} is not a time that can be used here: {shown}").format(
+                typed=typed, shown=translated(_SHOWN)
+            )
+        )
     return moment.replace(tzinfo=UTC)
 
 
@@ -131,5 +141,7 @@ def host_and_port(listen: str) -> tuple[str, int]:
     """Split "127.0.0.1:0" or "[::1]:0" into host and port; raise a usage error otherwise."""
     host, colon, port = listen.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise typer.BadParameter("give HOST:PORT, e.g. 127.0.0.1:7801", param_hint="--listen")
+        raise typer.BadParameter(
+            translated("give HOST:PORT, e.g. 127.0.0.1:7801"), param_hint="--listen"
+        )
     return host.strip("[]"), int(port)

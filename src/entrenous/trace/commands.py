@@ -13,6 +13,8 @@ import typer
 
 from entrenous.base.copies import Proofs
 from entrenous.base.errors import EntrenousError, about_file
+from entrenous.base.identifiers import MessageName
+from entrenous.base.language import translatable, translated
 from entrenous.base.picture import AlreadyThere, EmptyFolder
 from entrenous.base.secret import Secret
 from entrenous.device.commands import opened_device
@@ -62,12 +64,12 @@ def _files(named: Path) -> Iterator[Path]:
         yield named
 
 
-NOT_SAID = "This says whose copy got out, not who passed it on."
-NOBODY = (
+NOT_SAID = translatable("This says whose copy got out, not who passed it on.")
+NOBODY = translatable(
     "No copy stands out. This does not clear anybody: the picture may be too small or too changed, "
     "or it may be your own original, which carries no mark."
 )
-NOBODY_OF_THE_REST = (
+NOBODY_OF_THE_REST = translatable(
     "No copy stands out among those that could be compared. This does not clear anybody."
 )
 _SCHEMA = "entrenous/trace/1"
@@ -105,20 +107,26 @@ def error_as_json(error: EntrenousError) -> dict[str, object]:
 def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
     """Print a trace as sentences; ``lost`` as in :func:`as_json`."""
     if found.message is not None:
-        print_line(f"  {file.name} is {_description(found)}")
+        said = translated("{file} is {what}").format(file=file.name, what=_description(found))
+        print_line(f"  {said}")
     if found.verdict.finding is Finding.NOBODY:
-        print_line(NOBODY_OF_THE_REST if lost else NOBODY)
+        print_line(translated(NOBODY_OF_THE_REST if lost else NOBODY))
         _print_missing(lost)
         return
     _print_named(found.verdict)
     for part in found.others:
         how = [] if part.warp is None else [describe_alignment(part.warp)]
-        does = "holds" if part.warp is None else "shows"
-        print_line(f"  It also {does} {', '.join([f'your {_kind(found)} {part.message}', *how])}")
+        also = translated("It also holds {what}")
+        if part.warp is not None:
+            also = translated("It also shows {what}")
+        what = ", ".join([_yours(found, part.message), *how])
+        print_line(f"  {also.format(what=what)}")
         _print_named(part.verdict)
-    print_line(f"  {NOT_SAID}")
+    print_line(f"  {translated(NOT_SAID)}")
     _print_missing(lost)
-    print_line(f"next: entrenous case open --from-trace {found.number}")
+    print_line(
+        translated("next: entrenous case open --from-trace {number}").format(number=found.number)
+    )
 
 
 def _print_missing(lost: Sequence[str]) -> None:
@@ -126,21 +134,25 @@ def _print_missing(lost: Sequence[str]) -> None:
         print_line(f"  {missing_messages_line(lost)}")
 
 
-def _kind(found: Trace) -> str:
-    if found.warp is None:
-        return "recording"
-    return "photo" if found.span is None else "clip"
+def _yours(found: Trace, message: MessageName | None) -> str:
+    """Name a message by what was found in it: a photo, a clip or a recording."""
+    said = translated("your recording {message}")
+    if found.warp is not None:
+        said = translated("your clip {message}")
+        if found.span is None:
+            said = translated("your photo {message}")
+    return said.format(message=message)
 
 
 def _description(found: Trace) -> str:
     how = [] if found.warp is None else [describe_alignment(found.warp)]
     part = [] if found.span is None else [describe_part(found.span)]
-    return ", ".join([f"your {_kind(found)} {found.message}", *how, *part])
+    return ", ".join([_yours(found, found.message), *how, *part])
 
 
 def _print_named(verdict: Verdict) -> None:
     for who in verdict.named:
-        print_line(f"Its hidden marks fit the copy you sent to {who}.")
+        print_line(translated("Its hidden marks fit the copy you sent to {who}.").format(who=who))
         print_line(f"  {odds(verdict.chance[who])}")
 
 
@@ -180,7 +192,7 @@ def _span(span: Span) -> dict[str, object]:
 PAGE: Final = "trace.html"
 PAPER: Final = "trace.pdf"
 REPORT: Final = "report.json"
-FOR_FEW: Final = (
+FOR_FEW: Final = translatable(
     "Whoever has {path} can make every copy of this one picture. Give it to the person who checks "
     "the finding, and to nobody else. Your other messages are not in it."
 )
@@ -207,7 +219,7 @@ def wanted_of(out: Path | None, choices: Choices, *, disclose: bool) -> Wanted |
     if out is not None:
         return Wanted(out, choices, disclose)
     if disclose or choices != Choices():
-        raise typer.BadParameter("--blind, --veil and --disclose need --explain DIR")
+        raise typer.BadParameter(translated("--blind, --veil and --disclose need --explain DIR"))
     return None
 
 
@@ -247,9 +259,10 @@ def write_explanation(
         files[REPORT] = made.file
     for file, content in files.items():
         write_new(wanted.out / file, content)
-    hint(f"  wrote {', '.join(str(wanted.out / file) for file in files)}")
+    names = ", ".join(str(wanted.out / file) for file in files)
+    hint("  " + translated("wrote {names}").format(names=names))
     if wanted.disclosed:
-        hint(FOR_FEW.format(path=wanted.out / REPORT))
+        hint(translated(FOR_FEW).format(path=wanted.out / REPORT))
 
 
 def signing_account(device: Device) -> Secret | None:
@@ -260,7 +273,7 @@ def signing_account(device: Device) -> Secret | None:
         return None
 
 
-UNLEARNT = (
+UNLEARNT = translatable(
     "{count} of your sent photos are known by their fingerprints alone, so a cut-out of one of "
     "them may be missed. Look at them once: entrenous trace --learn"
 )
@@ -301,7 +314,7 @@ def trace(
     several files, one that cannot be read does not stop the others.
     """
     if not files and not learn:
-        raise typer.BadParameter("name a file or a folder", param_hint="FILE...")
+        raise typer.BadParameter(translated("name a file or a folder"), param_hint="FILE...")
     wanted = wanted_of(explain, Choices(blind, veil), disclose=disclose)
     found = files_in(files or [])
     alone = read_media(found[0]) if len(found) == 1 and files == found else None
@@ -333,7 +346,7 @@ def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) 
     """Trace files one by one. Return a failure's status only if every file failed."""
     statuses, failures = [], []
     originals = Originals(device.read_picture)
-    with bar("Tracing", len(files)) as steps:
+    with bar(translated("Tracing"), len(files)) as steps:
         for file in files:
             try:
                 data = read_media(file)
@@ -375,11 +388,15 @@ def _status(traced: Traced) -> int:
 def _hint_unlearnt(traced: Traced) -> None:
     investigation = traced.investigation
     if investigation is not None and investigation.unlearnt and not investigation.fits:
-        hint(UNLEARNT.format(count=investigation.unlearnt))
+        hint(translated(UNLEARNT).format(count=investigation.unlearnt))
 
 
 def _learn(device: Device) -> None:
     unlearnt = device.ledger.unlearnt()
-    with bar("Looking", len(unlearnt)) as steps:
+    with bar(translated("Looking"), len(unlearnt)) as steps:
         count = learn_looks(unlearnt, device, steps.done)
-    hint(f"Looked at {count} of {len(unlearnt)} sent photos.")
+    hint(
+        translated("Looked at {count} of {total} sent photos.").format(
+            count=count, total=len(unlearnt)
+        )
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.environment import SystemClock
+from entrenous.base.language import translated
 from entrenous.base.program import this_program
 from entrenous.base.secret import Secret
 from entrenous.device.commands import ask_passphrase
@@ -89,7 +90,11 @@ def _passphrase(descriptor: int | None) -> Secret | None:
 def _ask() -> dict[str, str]:
     """Ask the questions, one at a time; each can be skipped, and all can be stopped."""
     every = all_questions()
-    hint(f"{len(every)} questions. Press Enter to skip one, or type s to stop. Nothing is kept.")
+    hint(
+        translated(
+            "{count} questions. Press Enter to skip one, or type s to stop. Nothing is kept."
+        ).format(count=len(every))
+    )
     given = dict[str, str]()
     for number, asked in enumerate(every, 1):
         typed = _ask_one(asked, f"{number} of {len(every)}")
@@ -108,14 +113,20 @@ def _ask_one(asked: CheckUpQuestion, place: str) -> str | None:
     for number, answer in enumerate(asked.answers, 1):
         hint(f"  {number}  {answer.says}")
     while True:
-        typed = typer.prompt("Your answer", err=True, default="", show_default=False).strip()
+        typed = typer.prompt(
+            translated("Your answer"), err=True, default="", show_default=False
+        ).strip()
         if typed.casefold() in _STOP:
             return None
         if not typed:
             return ""
         if typed.isdigit() and 1 <= int(typed) <= len(asked.answers):
             return asked.answers[int(typed) - 1].key
-        hint(f"Type a number from 1 to {len(asked.answers)}, Enter to skip, or s to stop.")
+        hint(
+            translated("Type a number from 1 to {count}, Enter to skip, or s to stop.").format(
+                count=len(asked.answers)
+            )
+        )
 
 
 def _print(found: CheckUp, named: tuple[str, ...] | None) -> None:
@@ -127,10 +138,12 @@ def _print(found: CheckUp, named: tuple[str, ...] | None) -> None:
         print_line(f"{MARK[one.path.value]} {one.closes}")
         print_line(f"        {one.found}")
         if one.next_step:
-            print_line(f"        next: {one.next_step}")
-            print_line(f"        to undo it: {one.undo}")
+            step = translated("next: {step}").format(step=one.next_step)
+            print_line(f"        {step}")
+            undo = translated("to undo it: {undo}").format(undo=one.undo)
+            print_line(f"        {undo}")
     for name in named or ():
-        print_line(f"tells a place: {name}")
+        print_line(translated("tells a place: {name}").format(name=name))
 
 
 def _as_json(

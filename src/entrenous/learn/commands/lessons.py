@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from entrenous.base.language import translated
 from entrenous.learn.lesson import (
     Lesson,
     NoSuchLesson,
@@ -55,8 +56,9 @@ def list_lessons(context: typer.Context) -> None:
     wide = max(len(one.name) for one in all_lessons())
     for one in all_lessons():
         print_line(f"{one.name:{wide}}  {one.title}")
-        print_line(f"{'':{wide}}  closes: {one.closes}")
-    print_line("read one: entrenous learn where-copies-hide")
+        closes = translated("closes: {what}").format(what=one.closes)
+        print_line(f"{'':{wide}}  {closes}")
+    print_line(translated("read one: entrenous learn where-copies-hide"))
 
 
 def export(
@@ -69,7 +71,12 @@ def export(
     for name, data in site_files(all_lessons()):
         write_new(folder / name, data)
         count += 1
-    print_line(f"{count} files are in {folder}. Open {folder / INDEX}")
+    index = folder / INDEX
+    print_line(
+        translated("{count} files are in {folder}. Open {index}").format(
+            count=count, folder=folder, index=index
+        )
+    )
 
 
 def _show(one: Lesson) -> Callable[[bool], None]:
@@ -85,7 +92,7 @@ def _show(one: Lesson) -> Callable[[bool], None]:
 def _ask(one: Lesson) -> bool | None:
     """Ask a lesson's question; returns whether the answer is right, None if it was left out."""
     if not sys.stdin.isatty():
-        raise typer.BadParameter("there is no terminal to ask you at: leave out --quiz")
+        raise typer.BadParameter(translated("there is no terminal to ask you at: leave out --quiz"))
     hint("")
     hint(one.question.ask)
     for number, choice in enumerate(one.question.choices, 1):
@@ -100,9 +107,15 @@ def _ask(one: Lesson) -> bool | None:
 def _number(most: int) -> int | None:
     """Return the typed number, or None for an empty line; ask again after anything else."""
     while True:
-        typed = typer.prompt("Your answer", err=True, default="", show_default=False).strip()
+        typed = typer.prompt(
+            translated("Your answer"), err=True, default="", show_default=False
+        ).strip()
         if typed.isdigit() and 1 <= int(typed) <= most:
             return int(typed)
         if not typed:
             return None
-        hint(f"Type a number from 1 to {most}, or only press Enter to leave it out.")
+        hint(
+            translated(
+                "Type a number from 1 to {most}, or only press Enter to leave it out."
+            ).format(most=most)
+        )

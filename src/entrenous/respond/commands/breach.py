@@ -8,8 +8,7 @@ import typer
 from entrenous.device.commands import opened_device
 from entrenous.respond.breach import NoBreach, breach_in_words, record_breach, record_breach_done
 from entrenous.respond.case_file import find_case
-from entrenous.respond.commands.case_view import case_json
-from entrenous.respond.next_step import next_step
+from entrenous.respond.commands.case_view import case_json, next_in_words
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.typed_input import Json, time_option
 
@@ -41,4 +40,4 @@ def breach(
             return
     for line in breach_in_words(case, now):
         print_line(line)
-    print_line(f"next: {next_step(case, now)}")
+    print_line(next_in_words(case, now))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
@@ -35,7 +36,7 @@ def capture(
     )
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
 
-    why = read_typed_line(why, "What for", context)
+    why = read_typed_line(why, translated("What for"), context)
     proxy = session_of(context).settings.proxy
     by_proxy = proxy is not None
     with opened_device(context) as device:

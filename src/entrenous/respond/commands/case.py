@@ -12,7 +12,7 @@ import typer
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import shell_quoted
-from entrenous.base.language import translatable, translated
+from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import NoVaultHere
@@ -157,9 +157,11 @@ def open_(
 ) -> None:
     """Open a case, from a trace or from nothing but what you saw."""
     if name is not None and from_trace is not None:
-        raise typer.BadParameter("--from-trace opens a new case, so it goes without a name")
+        raise typer.BadParameter(
+            translated("--from-trace opens a new case, so it goes without a name")
+        )
     if aware_at is not None and not breach_:
-        raise typer.BadParameter("--aware-at goes with --breach")
+        raise typer.BadParameter(translated("--aware-at goes with --breach"))
     refuse_two_stdin_options(platform=platform, consent=consent)
     situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
     situation = replace(situation, posted=posted, demand=demand)
@@ -175,7 +177,9 @@ def open_(
                 if breach_:
                     hint(breach_without_case(situation.places, aware_at or SystemClock().now()))
             raise
-    situation = replace(situation, platform=read_typed_line(platform, "The platform", context))
+    situation = replace(
+        situation, platform=read_typed_line(platform, translated("The platform"), context)
+    )
     acting = _acting(for_somebody_else, consent, context)
     with opened_device(context) as device:
         since = (aware_at or device.clock.now()) if breach_ else None
@@ -222,7 +226,7 @@ def about(
         _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name),
         posted=posted,
         demand=demand,
-        platform=read_typed_line(platform, "The platform", context),
+        platform=read_typed_line(platform, translated("The platform"), context),
         platform_in=_place_or_none(platform_in),
         depicts_me=shows_me,
         recipient_known=sender,
@@ -245,8 +249,12 @@ def list_cases(context: typer.Context, as_json: Json = False) -> None:
             put_json({"schema": "entrenous/cases/1", "cases": shown})
             return
         known = case_summaries(device)
-    rows = [f"{one.name}  {one.state}, opened on {one.opened_at:%d %B %Y}" for one in known]
-    print_line("\n".join(rows) or "No cases. Open one with: entrenous case open")
+    row = translated("{name}  {state}, opened on {day}")
+    for one in known:
+        state, day = translated(one.state.value), day_in_words(one.opened_at)
+        print_line(row.format(name=one.name, state=state, day=day))
+    if not known:
+        print_line(translated("No cases. Open one with: entrenous case open"))
 
 
 def show(context: typer.Context, name: str, as_json: Json = False) -> None:
@@ -295,19 +303,21 @@ def add(
         captured_by=captured_by,
     )
     if captured_by and file is None:
-        raise typer.BadParameter("--captured-by goes with a web archive (WACZ)")
-    captured_by = read_typed_line(captured_by, "Who made it", context)
-    what = read_typed_line(what, "What the file shows", context) if what else ""
-    url = None if url is None else read_typed_line(url, "Address", context)
+        raise typer.BadParameter(translated("--captured-by goes with a web archive (WACZ)"))
+    captured_by = read_typed_line(captured_by, translated("Who made it"), context)
+    what = read_typed_line(what, translated("What the file shows"), context) if what else ""
+    url = None if url is None else read_typed_line(url, translated("Address"), context)
     chat, statement = (
-        read_typed_text(chat, "The chat", context),
-        read_typed_text(statement, "Note", context),
+        read_typed_text(chat, translated("The chat"), context),
+        read_typed_text(statement, translated("Note"), context),
     )
-    handle = read_typed_line(handle, "The account", context)
+    handle = read_typed_line(handle, translated("The account"), context)
     if url and urlsplit(url).scheme not in {"http", "https"}:
-        raise typer.BadParameter("--url begins with http:// or https://; say others with --chat")
+        raise typer.BadParameter(
+            translated("--url begins with http:// or https://; say others with --chat")
+        )
     if file is None and not (url or chat or statement):
-        raise typer.BadParameter("give a file, --url, --chat or --statement")
+        raise typer.BadParameter(translated("give a file, --url, --chat or --statement"))
     data, kind = (None, "") if file is None else read_saved(file)
     with opened_device(context) as device:
         goes_to: tuple[PlatformRecord, ...] = ()
@@ -338,8 +348,9 @@ def close(context: typer.Context, name: str) -> None:
     with opened_device(context) as device:
         closed = close_case(name, device)
     print_line(
-        f"{closed.name} is closed. Open it again with: "
-        f"entrenous case open {shell_quoted(closed.name)}"
+        translated("{name} is closed. Open it again with: entrenous case open {typed}").format(
+            name=closed.name, typed=shell_quoted(closed.name)
+        )
     )
 
 
@@ -358,15 +369,24 @@ def erase(
         find_case(name, device)
         if not yes:
             if not sys.stdin.isatty():
-                raise typer.BadParameter("there is no terminal to ask you at: say --yes")
-            question = f"Erase {name} and all that is kept in it, for good?"
+                raise typer.BadParameter(
+                    translated("there is no terminal to ask you at: say --yes")
+                )
+            question = translated("Erase {name} and all that is kept in it, for good?").format(
+                name=name
+            )
             typer.confirm(question, abort=True, err=True)
         if receipt is not None:
             _write_receipt(written, receipt, canonical_json(erasure_receipt(device)) + b"\n")
         erase_case(name, device)
-    print_line(f"{name} is erased from this device. {translated(ARCHIVE_KEEPS)}")
+    gone = translated("{name} is erased from this device.").format(name=name)
+    print_line(f"{gone} {translated(ARCHIVE_KEEPS)}")
     if receipt is not None:
-        print_line(f"wrote {receipt}: a time and a random number, and nothing about the case")
+        print_line(
+            translated(
+                "wrote {receipt}: a time and a random number, and nothing about the case"
+            ).format(receipt=receipt)
+        )
 
 
 def _write_receipt(written: FileGroup, place: Path, data: bytes) -> None:
@@ -403,9 +423,9 @@ def _acting(role: Role | None, consent: str, context: typer.Context) -> Represen
     """Return who acts for the person shown, or None; raises NoConsent."""
     if role is None:
         if consent:
-            raise typer.BadParameter("--consent goes with --for-somebody-else ROLE")
+            raise typer.BadParameter(translated("--consent goes with --for-somebody-else ROLE"))
         return None
-    typed = read_typed_line(consent, "Who agreed, how, and to what", context)
+    typed = read_typed_line(consent, translated("Who agreed, how, and to what"), context)
     return noted_consent(role, typed, SystemClock().now())
 
 
@@ -445,5 +465,7 @@ def _age(*, adults: bool, under_18: bool) -> AgeAnswer:
     if adults:
         return AgeAnswer.ADULTS
     if not sys.stdin.isatty():
-        raise typer.BadParameter("say --adults or --under-18: was everybody in it 18 or older?")
+        raise typer.BadParameter(
+            translated("say --adults or --under-18: was everybody in it 18 or older?")
+        )
     return ask_age()

@@ -1,12 +1,15 @@
 """Show a case: one JSON object for scripts, or a short list of steps for people."""
 
+from datetime import datetime
+
 from entrenous.base.errors import shell_quoted
+from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
 from entrenous.respond.case_words import fits_text, named_copies
 from entrenous.respond.evidence import level_in_words, stamp_waits_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
-from entrenous.respond.nouns import Breach, Case, Sighting
+from entrenous.respond.nouns import Breach, Case, Notice, Sighting
 from entrenous.respond.on_behalf import acting_words
 from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.reappearance import returned_text
@@ -85,7 +88,9 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     The steps of the platforms in ``steps_for`` are printed in full, before the next step.
     """
     now = device.clock.now()
-    print_line(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
+    opened = translated("{name}, opened on {day}, {state}")
+    state, day = translated(case.state.value), day_in_words(case.opened_at)
+    print_line(opened.format(name=case.name, day=day, state=state))
     if case.representative is not None:
         print_line(f"  {acting_words(case.representative)}")
     if said := said_in_words(case.situation):
@@ -95,25 +100,46 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
         print_line(f"  {fits}")
     _print_seen(case)
     for item in case.evidence:
-        print_line(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
+        kept = translated("Kept, item {number}: {what} ({level})")
+        level = level_in_words(item, case)
+        print_line(f"  {kept.format(number=item.number, what=item.what, level=level)}")
     if waits := stamp_waits_text(case):
         print_line(f"  {waits}")
     for one in case.notices:
-        to = f" to {one.to}" if one.to else ""
-        print_line(f"  Notice {one.number}{to}: {one.route.law}, {one.state}")
+        print_line(f"  {_notice_in_words(one)}")
     for clock in deadlines(case, now):
         if not clock.silent:
-            which = f" of notice {clock.notice}" if clock.notice else ""
-            print_line(f"  Clock{which}: {deadline_in_words(clock)}")
+            print_line(f"  {_clock_in_words(clock)}")
     for record in steps_for:
         _print_steps(report_steps(record, case, now.date()))
-    print_line(f"next: {next_step(case, now)}")
+    print_line(next_in_words(case, now))
+
+
+def next_in_words(case: Case, now: datetime) -> str:
+    """Return the line that ends what is said about a case: the one next step."""
+    return translated("next: {step}").format(step=next_step(case, now))
+
+
+def _notice_in_words(one: Notice) -> str:
+    said = translated("Notice {number} to {to}: {law}, {state}")
+    if not one.to:
+        said = translated("Notice {number}: {law}, {state}")
+    law, state = translated(one.route.law), translated(one.state.value)
+    return said.format(number=one.number, to=translated(one.to), law=law, state=state)
+
+
+def _clock_in_words(clock: Deadline) -> str:
+    said = translated("Clock of notice {number}: {deadline}")
+    if not clock.notice:
+        said = translated("Clock: {deadline}")
+    return said.format(number=clock.notice, deadline=deadline_in_words(clock))
 
 
 def _print_seen(case: Case) -> None:
+    line = translated("Seen, sighting {number}: {where}, {at}")
     for seen in case.sightings:
-        at = f"{seen.first_seen_at:%d %B %Y, %H:%M} UTC"
-        print_line(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
+        at = moment_in_words(seen.first_seen_at)
+        print_line(f"  {line.format(number=seen.number, where=seen.where, at=at)}")
     for back in case.returned:
         print_line(f"  {returned_text(back)}")
     for record in destinations(case):
@@ -157,4 +183,4 @@ def how_to_name_a_place(case: Case) -> str:
     one.
     """
     command = f"entrenous case about {shell_quoted(case.name)} --place GB"
-    return f"For the laws and helpers of your place: {command}"
+    return translated("For the laws and helpers of your place: {command}").format(command=command)

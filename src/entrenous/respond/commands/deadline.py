@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.environment import SystemClock
+from entrenous.base.language import translated
 from entrenous.respond.calendar_file import (
     CalendarEntry,
     calendar_file,
@@ -92,7 +93,11 @@ def calendar(
     if as_json:
         put_json({"schema": "entrenous/calendar/1", "file": str(ics), "entries": len(entries)})
     else:
-        print_line(f"wrote {ics}: {len(entries)} in all, each a time that ends for them, not you.")
+        print_line(
+            translated(
+                "wrote {ics}: {count} in all, each a time that ends for them, not you."
+            ).format(ics=ics, count=len(entries))
+        )
 
 
 def _events(typed: list[str]) -> dict[Event, datetime]:
@@ -101,10 +106,16 @@ def _events(typed: list[str]) -> dict[Event, datetime]:
         what, equals, when = one.partition("=")
         known = what.strip().casefold() in set(Event)
         if not (equals and known):
-            raise typer.BadParameter(f"{one!r} is not WHAT=TIME, with one of: {', '.join(Event)}")
+            raise typer.BadParameter(
+                translated("{one!r} is not WHAT=TIME, with one of: {events}").format(
+                    one=one, events=", ".join(Event)
+                )
+            )
         moment = parse_time(when)
         if moment.year > _LATEST_YEAR:
-            raise typer.BadParameter(f"{when!r} is too far ahead to count from")
+            raise typer.BadParameter(
+                translated("{when!r} is too far ahead to count from").format(when=when)
+            )
         found[Event(what.strip().casefold())] = moment
     return found
 
@@ -123,10 +134,12 @@ def _before(hours: int | None) -> timedelta | None:
 
 def _answer(found: OneDeadline) -> str:
     if found.due_at is not None:
-        return f"They have until {moment_in_words(found.due_at, found.place)}."
+        return translated("They have until {due_at}.").format(
+            due_at=moment_in_words(found.due_at, found.place)
+        )
     if not found.in_force:
-        return "No deadline: this law was not in force on that day."
-    return "No date: this law names none that can be counted."
+        return translated("No deadline: this law was not in force on that day.")
+    return translated("No date: this law names none that can be counted.")
 
 
 def _as_json(found: OneDeadline) -> dict[str, object]:

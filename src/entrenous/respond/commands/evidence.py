@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
-from entrenous.base.language import translated
+from entrenous.base.language import day_in_words, translated
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import opened_device
 from entrenous.respond.client.stamp_authority import (
@@ -73,7 +74,9 @@ def stamp(
     Public authorities are asked in turn, unless you name one. Offline, the case remembers it.
     """
     if (authority is None) != (ca is None) or (name is None and authority is not None):
-        raise typer.BadParameter("--authority URL and --ca FILE go together, with a case's name")
+        raise typer.BadParameter(
+            translated("--authority URL and --ca FILE go together, with a case's name")
+        )
     shown = []
     with _stamper(context, authority, ca) as stamper, opened_device(context) as device:
         for one in cases_to_stamp(device) if name is None else (name,):
@@ -84,7 +87,9 @@ def stamp(
     if as_json:
         put_json(shown[0] if name else {"schema": "entrenous/stamps/1", "stamped": shown})
     elif not shown:
-        print_line("No case waits for a stamp. To stamp one: entrenous evidence stamp NAME")
+        print_line(
+            translated("No case waits for a stamp. To stamp one: entrenous evidence stamp NAME")
+        )
 
 
 @contextmanager
@@ -113,9 +118,17 @@ def _stamped(case: Case) -> dict[str, object]:
 
 def _tell_stamped(case: Case) -> None:
     newest = case.stamps[-1]
-    at = f"{newest.at:%d %B %Y, %H:%M:%S} UTC"
-    print_line(f"{case.name}: stamped at {at} by {newest.authority_url}.")
+    at = _to_the_second(newest.at)
+    print_line(
+        translated("{name}: stamped at {at} by {authority_url}.").format(
+            name=case.name, at=at, authority_url=newest.authority_url
+        )
+    )
     print_line(translated(PROVES))
+
+
+def _to_the_second(at: datetime) -> str:
+    return f"{day_in_words(at)}, {at:%H:%M:%S} UTC"
 
 
 def verify(
@@ -149,9 +162,21 @@ def verify(
     for line in checked_text(case):
         print_line(f"  {line}")
     for stamp in case.stamps:
-        print_line(f"  Stamped at {stamp.at:%d %B %Y, %H:%M:%S} UTC by {stamp.authority_url}.")
+        at = _to_the_second(stamp.at)
+        print_line(
+            "  "
+            + translated("Stamped at {at} by {authority_url}.").format(
+                at=at, authority_url=stamp.authority_url
+            )
+        )
         for root in _roots(stamp, given):
-            print_line(f"    Proven with the certificate whose SHA-256 is {root.hex(':').upper()}")
+            sha256 = root.hex(":").upper()
+            print_line(
+                "    "
+                + translated("Proven with the certificate whose SHA-256 is {sha256}").format(
+                    sha256=sha256
+                )
+            )
     if case.stamps and given is None:
         roots = (root for one in case.stamps for root in _roots(one, None))
         print_line(f"  {kept_roots_text(case.name, roots, session_of(context).settings)}")
@@ -187,7 +212,7 @@ def export(
     """Write an item to a folder as it was kept, with its stamps and their proofs, and note that in
     the case.
     """
-    written, purpose = FileGroup(), read_typed_line(purpose, "What for", context)
+    written, purpose = FileGroup(), read_typed_line(purpose, translated("What for"), context)
     with opened_device(context) as device, written.unless(lambda: False):
         export_item(name, item, purpose, device, partial(_write_out, written, out, name))
     place, *beside = written.places
@@ -195,9 +220,9 @@ def export(
         shown = {"file": str(place), "beside": [str(one) for one in beside]}
         put_json({"schema": "entrenous/evidence-export/1", **shown})
         return
-    print_line(f"wrote {place}")
+    print_line(translated("wrote {place}").format(place=place))
     for one in beside:
-        print_line(f"  and {one}")
+        print_line("  " + translated("and {one}").format(one=one))
     for line in how_to_check([str(place), *map(str, beside)]):
         print_line(line)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.errors import shell_quoted
+from entrenous.base.language import translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
@@ -27,11 +28,11 @@ from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import STDIN_MARK, Json, read_typed_line, time_option
 
-_ONE: Final = (
+_USAGE: Final = translatable(
     "give one of --route, --show, --compare, --number-of, or an event: --sent, --received, "
+    "--asked, --supplied, --partly, --removed, --refused, --withdrawn"
 )
-_USAGE: Final = _ONE + "--asked, --supplied, --partly, --removed, --refused, --withdrawn"
-_NUMBER: Final = "The number (and PIN) that they gave you"
+_NUMBER: Final = translatable("The number (and PIN) that they gave you")
 
 
 def _number(about: str) -> typer.models.OptionInfo:
@@ -95,12 +96,14 @@ def notice(
     happened = [(event, number) for event, number in typed.items() if number is not None]
     acts = [one for one in (route, show, compare_two, number_of) if one is not None]
     if len(happened) + len(acts) > 1:
-        raise typer.BadParameter(_USAGE)
+        raise typer.BadParameter(translated(_USAGE))
     if (sighting or language) and route is None:
-        raise typer.BadParameter("--sighting and --language go with --route ID")
+        raise typer.BadParameter(translated("--sighting and --language go with --route ID"))
     if (pdf or text) and route is None and show is None:
-        raise typer.BadParameter("--pdf and --text go with --route ID or --show NUMBER")
-    reference = read_typed_line(STDIN_MARK, _NUMBER, context) if number_of is not None else ""
+        raise typer.BadParameter(translated("--pdf and --text go with --route ID or --show NUMBER"))
+    reference = (
+        read_typed_line(STDIN_MARK, translated(_NUMBER), context) if number_of is not None else ""
+    )
     with opened_device(context) as device:
         if route is not None:
             drafted = write_notice(name, route, device, tuple(sighting or ()), language)
@@ -140,12 +143,16 @@ def _answer(
     print_line(preview(one, case, device.clock.now().date()))
     for file in (pdf, text):
         if file is not None:
-            print_line(f"Written: {file}")
+            print_line(translated("Written: {file}").format(file=file))
     if one.reference:
-        print_line(f"Their number: {one.reference}")
+        print_line(translated("Their number: {reference}").format(reference=one.reference))
     if one.sent_at is None:
         command = f"entrenous case notice {shell_quoted(name)} --sent {number}"
-        print_line(f"This is notice {number}. Once you have sent it: {command}")
+        print_line(
+            translated("This is notice {number}. Once you have sent it: {command}").format(
+                number=number, command=command
+            )
+        )
 
 
 def _write_files(one: Notice, pdf: Path | None, text: Path | None) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, BinaryIO, Final
 
 import typer
 
+from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.device.commands import opened_device
 from entrenous.respond.client.stamp_authority import check_stamp
@@ -17,10 +18,11 @@ from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import NO, YES
 from entrenous.terminal.typed_input import Json
 
-_ONE_KEY: Final = (
-    "a pack for a court or the police needs --to RECIPIENT, their key, so that nobody else can open"
-    " it; one for a platform does not. Without a key of theirs, write single items instead, to show"
-    " or hand over: entrenous evidence export CASE NUMBER --out DIR"
+_ONE_KEY: Final = translatable(
+    "a pack for a court or the police needs --to RECIPIENT, their key, so that "
+    "nobody else can open it; one for a platform does not. Without a key of "
+    "theirs, write single items instead, to show or hand over: entrenous "
+    "evidence export CASE NUMBER --out DIR"
 )
 
 
@@ -58,9 +60,11 @@ def pack(
     case.
     """
     if (reader is Reader.PLATFORM) == (to is not None):
-        raise typer.BadParameter(_ONE_KEY)
+        raise typer.BadParameter(translated(_ONE_KEY))
     if to is not None and (notice or sighting):
-        raise typer.BadParameter("--notice and --sighting are for a platform; others get all")
+        raise typer.BadParameter(
+            translated("--notice and --sighting are for a platform; others get all")
+        )
     written = FileGroup()
     with opened_device(context) as device, written.unless(lambda: False):
         if to is not None:
@@ -78,12 +82,20 @@ def pack(
         shown = {"file": str(place), "files": sorted(made.files), "fingerprint": fingerprint}
         put_json({"schema": "entrenous/evidence-pack/1", "for": reader.value, **shown})
         return
-    print_line(f"wrote {place}")
-    print_line(f"Its fingerprint, to give by another way: {fingerprint}")
+    print_line(translated("wrote {place}").format(place=place))
+    print_line(
+        translated("Its fingerprint, to give by another way: {fingerprint}").format(
+            fingerprint=fingerprint
+        )
+    )
     if to is not None:
-        print_line("Only the holder of that key can open it. cover.pdf in it says what it proves.")
+        print_line(
+            translated(
+                "Only the holder of that key can open it. cover.pdf in it says what it proves."
+            )
+        )
     else:
-        print_line("No picture is in it. README.txt in it says what it proves.")
+        print_line(translated("No picture is in it. README.txt in it says what it proves."))
 
 
 def _seal(written: FileGroup, place: Path, key: str, made: Pack) -> None:

@@ -82,9 +82,11 @@ def platform(
 
 def _typed(context: typer.Context, platform: str, pasted: str | None) -> tuple[str, str | None]:
     if platform == STDIN_MARK and pasted == STDIN_MARK:
-        raise typer.BadParameter("only one of the address and --pasted can read standard input")
-    typed = read_typed_line(platform, "A name or a web address", context)
-    return typed, read_typed_text(pasted, "What WHOIS or RDAP says", context)
+        raise typer.BadParameter(
+            translated("only one of the address and --pasted can read standard input")
+        )
+    typed = read_typed_line(platform, translated("A name or a web address"), context)
+    return typed, read_typed_text(pasted, translated("What WHOIS or RDAP says"), context)
 
 
 def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, yes: bool) -> LookUp:
@@ -92,11 +94,11 @@ def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, y
     from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
     proxy = session_of(context).settings.proxy
-    hint("To look this up, this computer asks:")
+    hint(translated("To look this up, this computer asks:"))
     for line in who_sees(host, proxy, address, lists):
         hint(f"  {line}")
     if not yes and sys.stdin.isatty():
-        typer.confirm("Ask them now?", abort=True, err=True)
+        typer.confirm(translated("Ask them now?"), abort=True, err=True)
     return look_up_site(host, address, proxy, lists)
 
 
@@ -126,8 +128,8 @@ def _list(today: date, *, as_json: bool) -> None:
         put_json({"schema": "entrenous/platforms/1", "platforms": shown})
         return
     for record in records:
-        print_line(f"{record.id}: {'; '.join((record.name, *record.cautions(today)))}")
-    print_line("One of them, with what its form asks: entrenous case platform NAME")
+        print_line(f"{record.id}: {'; '.join((record.name_in_words, *record.cautions(today)))}")
+    print_line(translated("One of them, with what its form asks: entrenous case platform NAME"))
 
 
 def _facts(record: PlatformRecord, today: date) -> dict[str, object]:

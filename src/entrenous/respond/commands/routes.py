@@ -7,6 +7,7 @@ import typer
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import shell_quoted
+from entrenous.base.language import translatable, translated
 from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
 from entrenous.respond.commands.situation_options import (
     Altered,
@@ -36,8 +37,10 @@ from entrenous.respond.who_helps import Need, who_helps
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.typed_input import SAFER, STDIN_MARK, Json, read_typed_line, read_typed_text
 
-_USAGE: Final = "give a case, or say where you live and what happened: --place GB --what public"
-_ALONE: Final = "a case or --scenario goes without other options"
+_USAGE: Final = translatable(
+    "give a case, or say where you live and what happened: --place GB --what public"
+)
+_ALONE: Final = translatable("a case or --scenario goes without other options")
 _PEOPLE_MAX: Final = 6  # help lines beside a case's routes; entrenous help lists all
 _What = Annotated[
     Posted | None,
@@ -112,7 +115,7 @@ def routes(
     }
     given = {key: value for key, value in said.items() if value not in (None, "")}
     if (name is not None) + (scenario is not None) + bool(given or hide_my_name) != 1:
-        raise typer.BadParameter(_ALONE if name or scenario else _USAGE)
+        raise typer.BadParameter(translated(_ALONE if name or scenario else _USAGE))
     if name is not None:
         _for_case(context, name, as_json=as_json, in_full=in_full)
         return
@@ -121,7 +124,7 @@ def routes(
         asked = read_scenario(_file(scenario, context), today)
     else:
         if platform:
-            given["platform"] = read_typed_line(platform, "Where it is", context)
+            given["platform"] = read_typed_line(platform, translated("Where it is"), context)
         asked = scenario_from(given, today, name_must_stay_hidden=hide_my_name)
     _answer(asked, as_json=as_json, in_full=in_full)
 
@@ -195,7 +198,8 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool
         print_line(how_to_name_a_place(case))
     need = Need(threat=case.situation.posted is Posted.THREAT)
     for line in who_helps(case.situation.places, need)[:_PEOPLE_MAX]:
-        print_line(f"  People who help: {help_line_text(line, today)}")
+        helps = translated("People who help: {line}").format(line=help_line_text(line, today))
+        print_line(f"  {helps}")
 
 
 def _shown(one: RankedRoute) -> dict[str, object]:

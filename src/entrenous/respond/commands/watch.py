@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from entrenous.base.language import moment_in_words, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
@@ -49,7 +50,7 @@ def watch(
 ) -> None:
     """Watch addresses of a case: gone, still there, moved? Off until you ask for it with --on."""
     if name is None and (on or off or not once):
-        raise typer.BadParameter("give the name of a case, or --once for all of them")
+        raise typer.BadParameter(translated("give the name of a case, or --once for all of them"))
     by_proxy = session_of(context).settings.proxy is not None
     with opened_device(context) as device:
         if name is not None:
@@ -85,8 +86,10 @@ def agree_first(device: Device, *, by_proxy: bool, yes: bool) -> None:
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        raise typer.BadParameter("there is no terminal to ask you at: if you agree, say --yes")
-    typer.confirm("Do you agree to that?", abort=True, err=True)
+        raise typer.BadParameter(
+            translated("there is no terminal to ask you at: if you agree, say --yes")
+        )
+    typer.confirm(translated("Do you agree to that?"), abort=True, err=True)
 
 
 def _look(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
@@ -104,12 +107,17 @@ def _look(name: str | None, context: typer.Context, device: Device, *, as_json: 
             if not as_json:
                 print_line(_line(one.record))
                 if one.is_back:
-                    print_line(f"  It is there again. See: entrenous case show {one.record.case}")
+                    print_line(
+                        "  "
+                        + translated("It is there again. See: entrenous case show {case}").format(
+                            case=one.record.case
+                        )
+                    )
     if as_json:
         shown = [{**_shown(one.record), "back": one.is_back} for one in looked]
         put_json({"schema": "entrenous/watch/1", "looked": shown})
     elif not looked:
-        print_line("Nothing is due.")
+        print_line(translated("Nothing is due."))
 
 
 def _show(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> None:
@@ -119,15 +127,22 @@ def _show(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> None:
     for one in watched:
         print_line(_line(one))
     if not watched:
-        print_line(f"Nothing of {name} is watched. To begin: entrenous case watch {name} --on 1")
+        print_line(
+            translated(
+                "Nothing of {name} is watched. To begin: entrenous case watch {name} --on 1"
+            ).format(name=name)
+        )
     else:
         first = min(one.due_at for one in watched)
-        print_line(f"The next look is due on {first:%d %B %Y, %H:%M} UTC. To make it:")
+        at = moment_in_words(first)
+        print_line(translated("The next look is due on {at}. To make it:").format(at=at))
         print_line("  entrenous case watch --once")
 
 
 def _line(one: Watched) -> str:
-    return f"{one.case}, sighting {one.sighting}: {in_words(one)}"
+    return translated("{case}, sighting {sighting}: {state}").format(
+        case=one.case, sighting=one.sighting, state=in_words(one)
+    )
 
 
 def _shown(one: Watched) -> dict[str, object]:

@@ -38,13 +38,13 @@ class RouteKind(StrEnum):
 class DocumentKind(StrEnum):
     """What the person files along a route, and so the kind of document that is drafted."""
 
-    FORM = "form"  # the addressee's own form: fields in its order
-    LETTER = "letter"
-    POLICE_SHEET = "police sheet"  # a page for a desk at the police or a prosecutor
-    COURT_SHEET = "court sheet"  # what an application to a court or tribunal needs
-    HASH_BANK = "hash bank"  # steps on the bank's own page; nothing is sent from here
-    COMPLAINT = "complaint"  # to a regulator, with what happened before
-    NONE = "none"  # the person files nothing
+    FORM = translatable("form")  # the addressee's own form: fields in its order
+    LETTER = translatable("letter")
+    POLICE_SHEET = translatable("police sheet")  # a page for a desk at the police or a prosecutor
+    COURT_SHEET = translatable("court sheet")  # what an application to a court or tribunal needs
+    HASH_BANK = translatable("hash bank")  # steps on the bank's own page; nothing is sent from here
+    COMPLAINT = translatable("complaint")  # to a regulator, with what happened before
+    NONE = translatable("none")  # the person files nothing
 
 
 class Reaches(StrEnum):

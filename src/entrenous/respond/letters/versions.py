@@ -3,10 +3,9 @@
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
-from entrenous.base.language import translatable, translated
+from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case
 from entrenous.respond.letters.wordings import words_in
@@ -44,10 +43,17 @@ def list_lines(case: Case) -> Iterator[str]:
     """Yield one line for each notice: number, route, addressee, state and days."""
     for one in versions(case):
         notice = one.notice
-        again = f", version {one.version}" if one.version > 1 else ""
-        yield (
-            f"{notice.number}  {notice.route.id} to {notice.to}: {notice.state}{again}"
-            f" ({notice.route.document}, {words_in(notice.language).name})"
+        again = translated(", version {version}").format(version=one.version)
+        yield translated(
+            "{number}  {route} to {to}: {state}{again} ({document}, {language})"
+        ).format(
+            number=notice.number,
+            route=notice.route.id,
+            to=translated(notice.to),
+            state=translated(notice.state.value),
+            again=again if one.version > 1 else "",
+            document=translated(notice.route.document.value),
+            language=words_in(notice.language).name,
         )
         yield f"   {'; '.join(_days(notice))}"
     yield translated(_SHOW if case.notices else NO_NOTICES).format(name=case.name)
@@ -58,7 +64,7 @@ def find_notice(case: Case, number: int) -> Notice:
     for notice in case.notices:
         if notice.number == number:
             return notice
-    raise NothingThere(name=case.name, what="notice", number=number)
+    raise NothingThere(name=case.name, what=translated("notice"), number=number)
 
 
 def compare(case: Case, first: int, second: int) -> str:
@@ -90,24 +96,21 @@ def keep_reference(name: str, number: int, reference: str, device: Device) -> Ca
 
 
 def _days(notice: Notice) -> Iterator[str]:
-    yield f"drafted {_day(notice.drafted_at)}"
-    for word, at in (
-        ("sent", notice.sent_at),
-        ("received", notice.received_at),
-        ("asked for more", notice.asked_at),
-        ("partly removed", notice.partly_at),
-        ("refused", notice.refused_at),
-        ("removed", notice.removed_at),
+    for words, at in (
+        (translated("drafted {day}"), notice.drafted_at),
+        (translated("sent {day}"), notice.sent_at),
+        (translated("received {day}"), notice.received_at),
+        (translated("asked for more {day}"), notice.asked_at),
+        (translated("partly removed {day}"), notice.partly_at),
+        (translated("refused {day}"), notice.refused_at),
+        (translated("removed {day}"), notice.removed_at),
     ):
         if at is not None:
-            yield f"{word} {_day(at)}"
+            yield words.format(day=day_in_words(at))
     if notice.reference:
-        yield "their number is kept"
+        yield translated("their number is kept")
 
 
 def _name(notice: Notice) -> str:
-    return f"notice {notice.number}, drafted {_day(notice.drafted_at)}"
-
-
-def _day(at: datetime) -> str:
-    return f"{at:%d %B %Y}"
+    words = translated("notice {number}, drafted {day}")
+    return words.format(number=notice.number, day=day_in_words(notice.drafted_at))

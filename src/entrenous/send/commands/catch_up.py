@@ -5,6 +5,7 @@ text on the limits of recalls.
 from typing import Final
 
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translatable
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.send.fetch import fetch_messages
@@ -47,12 +48,12 @@ def _hint_at_unreadable(count: int) -> None:
 
 
 #: Shown to senders, and in lists of sent messages.
-COPIES_DISCLAIMER: Final = (
+COPIES_DISCLAIMER: Final = translatable(
     "Until a copy is first opened, taking it back and its expiry are enforced by cryptography; "
     "after that, by the program of whoever opened it."
 )
 #: Shown to recipients.
-MESSAGES_DISCLAIMER: Final = (
+MESSAGES_DISCLAIMER: Final = translatable(
     "Until you first open a message, taking it back and its expiry are enforced by cryptography; "
     "after that, by your program."
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from entrenous.base.errors import Unreachable, shell_quoted
-from entrenous.base.language import translated
+from entrenous.base.language import day_in_words, plural, translated
 from entrenous.device.commands import opened_device, unlocked_device
 from entrenous.device.identities import is_confirmed, own_device
 from entrenous.device.lock_errors import NoVaultHere
@@ -79,30 +79,38 @@ def list_devices(context: typer.Context, as_json: Json = False) -> None:
         return
     for line in _lines(shown):
         print_line(line)
-    print_line(f"Your keys: {key_fingerprint(person)}.")
+    print_line(translated("Your keys: {person}.").format(person=key_fingerprint(person)))
 
 
 def _lines(shown: DeviceOverview) -> Iterator[str]:
     for one in shown.devices:
-        about = ["this one"] if one.this else []
-        about.append(f"since {one.since:%d %B %Y}")
-        about.extend([] if one.heard else ["has not written to this one yet"])
+        about = [translated("this one")] if one.this else []
+        about.append(translated("since {day}").format(day=day_in_words(one.since)))
+        about.extend([] if one.heard else [translated("has not written to this one yet")])
         yield f"{one.name}  ({', '.join(about)})"
-    where = "on this device" if shown.master_here else "on your recovery sheet"
-    yield f"Your master key is {where}."
+    yield (
+        translated("Your master key is on this device.")
+        if shown.master_here
+        else translated("Your master key is on your recovery sheet.")
+    )
     yield from not_shut_in_words(shown)
     if shown.moves_to is not None:
-        unready = ", ".join(shown.not_ready)
-        wait = (
-            f"these are not ready: {unready} (entrenous inbox there)"
-            if unready
-            else "all are ready"
+        begun = (
+            translated(
+                "A move to {relay} has begun; these are not ready: {names} (entrenous inbox there)."
+                " Continue:"
+            )
+            if shown.not_ready
+            else translated("A move to {relay} has begun; all are ready. Continue:")
         )
-        yield f"A move to {shown.moves_to} has begun; {wait}. Continue:"
+        yield begun.format(relay=shown.moves_to, names=", ".join(shown.not_ready))
         yield f"entrenous device move --relay {shell_quoted(shown.moves_to)}"
     if shown.letters:
-        letters = "1 letter waits" if shown.letters == 1 else f"{shown.letters} letters wait"
-        yield f"{letters} here until a relay answers."
+        yield plural(
+            "{count} letter waits here until a relay answers.",
+            "{count} letters wait here until a relay answers.",
+            shown.letters,
+        )
 
 
 def _as_json(shown: DeviceOverview) -> dict[str, object]:
@@ -165,7 +173,11 @@ def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/stayed/1", "relay": relay_url, "called_off": called_off})
         return
-    print_line(f"The move to {called_off} is cancelled. You are at {relay_url}, as before.")
+    print_line(
+        translated(
+            "The move to {called_off} is cancelled. You are at {relay_url}, as before."
+        ).format(called_off=called_off, relay_url=relay_url)
+    )
 
 
 def _move_as_json(moved: Moved) -> dict[str, object]:
@@ -205,8 +217,10 @@ def revoke(
     if name is None:
         if sheet is None or not lost:
             raise typer.BadParameter(
-                "say which device: NAME, or, to shut a lost one by its recovery sheet alone, "
-                "--lost --recovery FILE"
+                translated(
+                    "say which device: NAME, or, to shut a lost one by its recovery sheet alone, "
+                    "--lost --recovery FILE"
+                )
             )
         _revoke_alone(context, sheet, as_json=as_json)
         return
@@ -240,7 +254,7 @@ def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None
 
 def _to_do(every: tuple[ChecklistItem, ...]) -> Iterator[str]:
     yield ""
-    yield "What else to do:"
+    yield translated("What else to do:")
     for number, one in enumerate(every, 1):
         yield f"{number}. {translated(one.what)} {translated(one.why)}"
 

@@ -9,6 +9,7 @@ import typer
 
 from entrenous.base.copies import join_names
 from entrenous.base.errors import DiskFull, RelayFull, Unreachable, shell_quoted
+from entrenous.base.language import translated
 from entrenous.base.picture import AlreadyThere, UnwritableFolder
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
@@ -84,7 +85,7 @@ def inbox(
                 wait_for_letter(wait, device)
         if (error := catch_up(device)) is not None:
             why = f"{unwrapped(str(error))} " if isinstance(error, Unreachable) else ""
-            hint(f"{why}So nothing new was fetched; these came before:")
+            hint(why + translated("So nothing new was fetched; these came before:"))
         every = received_messages(device)
         every = _from(sender, every, device) if sender else every
         whole = everything or (as_json and last is None)
@@ -96,8 +97,12 @@ def inbox(
     for message in shown:
         print_message(message)
     found.tell_older("inbox", "--from", sender or ())
-    nothing = f"Nothing from {join_names(sender)} here." if sender else "Nothing here yet."
-    print_line(MESSAGES_DISCLAIMER if shown else nothing)
+    nothing = (
+        translated("Nothing from {sender} here.").format(sender=join_names(sender))
+        if sender
+        else translated("Nothing here yet.")
+    )
+    print_line(translated(MESSAGES_DISCLAIMER) if shown else nothing)
 
 
 def _from(sender: list[str], every: tuple[Received, ...], device: Device) -> tuple[Received, ...]:
@@ -118,9 +123,14 @@ def _remove(name: str, device: Device, *, as_json: bool) -> None:
         shown = list(shown_messages([removed], device))
         put_json({"schema": "entrenous/inbox/1", "messages": shown})
     elif removed.state is InboxState.REMOVED:
-        print_line(f"{name} is removed from this device. What you wrote to a folder stays there.")
+        print_line(
+            translated(
+                "{name} is removed from this device. What you wrote to a folder stays there."
+            ).format(name=name)
+        )
     else:
-        print_line(f"Nothing of {name} is left here: {removed.state.value}.")
+        gone = translated("Nothing of {name} is left here: {state}.")
+        print_line(gone.format(name=name, state=translated(removed.state.value)))
 
 
 def open_(
@@ -212,8 +222,13 @@ def _write(
             hint(_counts_as_opened(message, before.opens))
         raise
     if about["opens"] is not None and not json:
-        hint("It may be opened a limited number of times, so nothing of it was kept in your vault.")
-        hint("The person is told that it was written out, if you send them receipts.")
+        hint(
+            translated(
+                "It may be opened a limited number of times, so nothing of it was kept in your "
+                "vault."
+            )
+        )
+        hint(translated("The person is told that it was written out, if you send them receipts."))
 
 
 def _ask_about_receipts(message: Received, device: Device) -> None:
@@ -228,9 +243,9 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     if not sys.stdin.isatty():
         set_receipts(sender.name, device, wanted=False)
         command = f"entrenous person receipts {shell_quoted(sender.name)} --on"
-        hint(f"{known} To have it told: {command}")
+        hint(f"{known} {translated('To have it told: {command}').format(command=command)}")
         return
-    hint(f"{known} This is asked once.")
+    hint(f"{known} {translated('This is asked once.')}")
     wanted = typer.confirm(have_told(sender.name), default=False, err=True)
     set_receipts(sender.name, device, wanted=wanted)
 
@@ -239,20 +254,24 @@ def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: De
     """Raise UnsafeFiles or DecoderDidNotStart if a file is unsafe to write."""
     unsafe = unsafe_files(files, device)
     if unsafe:
-        plural = "s" if len(unsafe) > 1 else ""
         numbers = ", ".join(map(str, unsafe))
-        raise UnsafeFiles(files=f"File{plural} {numbers}", name=message)
+        which = translated("File {numbers}") if len(unsafe) == 1 else translated("Files {numbers}")
+        raise UnsafeFiles(files=which.format(numbers=numbers), name=message)
 
 
 def _counts_as_opened(message: str, opens: int | None) -> str:
     """Return the hint about a failed opening that the relay may have counted."""
-    said = f"{message} counts as opened now, though you have not seen it: its relay gave the key."
+    said = translated(
+        "{message} counts as opened now, though you have not seen it: its relay gave the key."
+    ).format(message=message)
     if opens is None:
-        return f"{said} Once the reason is gone, type the same again."
-    return (
-        f"{said} That is one of the times it may be opened, and it still opens here until it is "
-        "taken back or ends: once the reason is gone, type the same again."
+        again = translated("Once the reason is gone, type the same again.")
+        return f"{said} {again}"
+    again = translated(
+        "That is one of the times it may be opened, and it still opens here until it is taken back "
+        "or ends: once the reason is gone, type the same again."
     )
+    return f"{said} {again}"
 
 
 def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
@@ -280,4 +299,4 @@ def _tell_opened(
     say_text(text)
     print_reply_and_reactions(about)
     for path in places:
-        print_line(f"wrote {path}")
+        print_line(translated("wrote {path}").format(path=path))

@@ -11,6 +11,7 @@ import typer
 from entrenous.base.copies import NobodyNamed, parse_label_file, parse_labels
 from entrenous.base.errors import DiskFull, EntrenousError
 from entrenous.base.identifiers import MessageName, RecipientId
+from entrenous.base.language import translated
 from entrenous.base.picture import AlreadyThere
 from entrenous.device.commands import opened_device
 from entrenous.send.copies.mark_file import Marked, NotWritten, mark_file
@@ -63,7 +64,7 @@ def mark(
             name_file_on_error([photo]),
             checked_interrupts() as check,
             opened_device(context) as device,
-            bar("Marking", len(labels)) as steps,
+            bar(translated("Marking"), len(labels)) as steps,
             closing(mark_file(data, labels, size, device)) as copies,
         ):
             for message, copy in copies:
@@ -90,7 +91,11 @@ def mark(
         tell(message, written)
         if isinstance(why, DiskFull):
             raise NoRoomForAllCopies(count=len(written), total=len(labels)) from None
-        hint(f"{len(written)} of {len(labels)} copies were written, and no more:")
+        hint(
+            translated("{count} of {total} copies were written, and no more:").format(
+                count=len(written), total=len(labels)
+            )
+        )
         raise
     tell(message, written)
 
@@ -117,5 +122,9 @@ def _tell(
         put_json({"schema": "entrenous/mark/1", **said})
         return
     for one in written:
-        print_line(f"{one['path']}  is for {one['to']}")
-    print_line(f"message {message}; if one gets out: entrenous trace FILE")
+        print_line(translated("{path}  is for {to}").format(path=one["path"], to=one["to"]))
+    print_line(
+        translated("message {message}; if one gets out: entrenous trace FILE").format(
+            message=message
+        )
+    )

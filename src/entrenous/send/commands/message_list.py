@@ -11,6 +11,7 @@ from typing import Annotated, Final, Generic, TypeVar
 import typer
 
 from entrenous.base.identifiers import PersonId
+from entrenous.base.language import ENGLISH, language_of_person, number_in_words, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import Call, contacts, current_names, lookalike_form, own_device
 from entrenous.send.conversations import STRANGER, other_recipients, others_in_words
@@ -69,13 +70,16 @@ class MessageList(Generic[One]):
         """Print how to list the rest."""
         if self.older:
             asked = "".join(f"{option} {shlex.quote(name)} " for name in names)
-            print_line(f"{self.older:,} older: entrenous {command} {asked}--all")
+            older = translated("{count} older: {command}")
+            english = language_of_person() == ENGLISH
+            count = f"{self.older:,}" if english else number_in_words(self.older)
+            print_line(older.format(count=count, command=f"entrenous {command} {asked}--all"))
 
 
 def refuse_both(last: int | None, *, everything: bool) -> None:
     """Raise BadParameter if both ``--last`` and ``--all`` were given."""
     if last is not None and everything:
-        raise typer.BadParameter("give either --last N or --all")
+        raise typer.BadParameter(translated("give either --last N or --all"))
 
 
 def select_messages(
@@ -114,7 +118,9 @@ class Names:
 
     def whose(self, person: PersonId) -> str:
         """Return the name under which to show a person beside a message."""
-        return "you" if person == self.me else self.known.get(person, STRANGER)
+        return (
+            translated("you") if person == self.me else self.known.get(person, translated(STRANGER))
+        )
 
     def also(self, message: Received) -> list[str]:
         """Return the names of the other recipients, known people first."""
@@ -152,8 +158,15 @@ def _shown(message: Received, names: Names, device: Device) -> dict[str, object]
 
 def print_message(message: dict[str, object]) -> None:
     """Print a message: one line, and details below it."""
-    limit = _limit(message)
-    print_line(f"{message['message']}  from {message['from']}, {message['why']}{limit}")
+    first = translated("{message}  from {sender}, {state}{limit}")
+    print_line(
+        first.format(
+            message=message["message"],
+            sender=message["from"],
+            state=translated(str(message["why"])),
+            limit=_limit(message),
+        )
+    )
     print_other_recipients(message, "    ")
     say_text(message["text"], "    ")
     print_reply_and_reactions(message, "    ")
@@ -170,7 +183,7 @@ def print_other_recipients(message: dict[str, object], indent: str = "") -> None
 def print_reply_and_reactions(message: dict[str, object], indent: str = "") -> None:
     """Print the message that this one replies to, and the reactions to it."""
     if message["reply"]:
-        print_line(f"{indent}answers {message['reply']}")
+        print_line(indent + translated("answers {message}").format(message=message["reply"]))
     reactions = message["reactions"]
     if isinstance(reactions, list) and reactions:
         by_sign = dict[str, list[str]]()
@@ -190,4 +203,5 @@ def _limit(message: dict[str, object]) -> str:
     opens = message["opens"]
     if opens is None or message["why"] != InboxState.WAITING.value:
         return ""
-    return ", opens once" if opens == 1 else f", opens {opens} times"
+    once = translated(", opens once")
+    return once if opens == 1 else translated(", opens {count} times").format(count=opens)

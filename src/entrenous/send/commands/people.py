@@ -7,7 +7,7 @@ import typer
 
 from entrenous.base.errors import UPDATE, shell_quoted
 from entrenous.base.identity import Contact
-from entrenous.base.language import translated
+from entrenous.base.language import day_in_words, plural, translatable, translated
 from entrenous.base.limits import INVITE_DAYS, INVITE_PEOPLE_MAX
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
@@ -37,8 +37,8 @@ from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
 
 _PROTOCOL_NOTES: Final = {
-    "newer": f", cannot read what this Entrenous writes: update it: {UPDATE}",
-    "older": f", has an Entrenous that is too old: they update it: {UPDATE}",
+    "newer": translatable(", cannot read what this Entrenous writes: update it: {update}"),
+    "older": translatable(", has an Entrenous that is too old: they update it: {update}"),
 }
 
 
@@ -84,7 +84,9 @@ def invite(
     added, and you are told that too.
     """
     if name is not None and uses > 1:
-        raise typer.BadParameter("a link --for somebody is for one person: leave out --uses")
+        raise typer.BadParameter(
+            translated("a link --for somebody is for one person: leave out --uses")
+        )
     with opened_device(context) as device:
         link = make_invite(device, name=name, people=uses)
     if qr is not None and qr != "-":
@@ -97,11 +99,17 @@ def invite(
     if qr == "-":
         print_line(qr_text(link))
         print_line()
-    whom = name or ("one person" if uses == 1 else f"{uses} people")
-    print_line(f"This link is for {whom}. Give it to nobody else, over a channel you trust.")
-    print_line("They add you with: entrenous person add - --as NAME")
+    whom = name or plural("one person", "{count} people", uses)
     print_line(
-        f"It is valid for {INVITE_DAYS} days. You are told who joined by it; compare keys then."
+        translated(
+            "This link is for {whom}. Give it to nobody else, over a channel you trust."
+        ).format(whom=whom)
+    )
+    print_line(translated("They add you with: entrenous person add - --as NAME"))
+    print_line(
+        translated(
+            "It is valid for {days} days. You are told who joined by it; compare keys then."
+        ).format(days=INVITE_DAYS)
     )
 
 
@@ -118,32 +126,50 @@ def add(
     They are known by link: whoever could change the link on its way may be in their place. To be
     sure, compare keys: entrenous person verify NAME.
     """
-    link = read_typed_line(link, "Their link", context)
+    link = read_typed_line(link, translated("Their link"), context)
     with opened_device(context) as device:
         before = {one.person.id: one.name for one in contacts(device)}
         contact = add_person(link, name, device)
         waits = not may_write_now(contact, device)
     if waits:
         hint(
-            f"That was the last letter that this link lets in. What you send to {contact.name} is "
-            "refused until they have looked into their inbox, and then you into yours. No new link "
-            "is needed for that."
+            translated(
+                "That was the last letter that this link lets in. What you send to {name} is "
+                "refused until they have looked into their inbox, and then you into yours. No "
+                "new link is needed for that."
+            ).format(name=contact.name)
         )
     if as_json:
         put_json({"schema": "entrenous/person/1", **_shown(contact)})
         return
     if contact.compared:
-        print_line(f"{contact.name} is added, and the keys are the ones that you compared.")
+        print_line(
+            translated("{name} is added, and the keys are the ones that you compared.").format(
+                name=contact.name
+            )
+        )
     else:
         print_line(
-            f"{contact.name} is added, and known by link: the keys are the ones the link names."
+            translated(
+                "{name} is added, and known by link: the keys are the ones the link names."
+            ).format(name=contact.name)
         )
-        print_line("Whoever could change the link on its way could name their own. To make sure,")
-        print_line(f"compare: entrenous person verify {shell_quoted(contact.name)}")
+        print_line(
+            translated(
+                "Whoever could change the link on its way could name their own. To make "
+                "sure,\ncompare: entrenous person verify {name}"
+            ).format(name=shell_quoted(contact.name))
+        )
     called = before.get(contact.person.id, contact.name)
     if called != contact.name:
-        print_line(f"You had called this person {called}; from now on it is {contact.name}.")
-    print_line(f"next: entrenous send PHOTO --to {shell_quoted(contact.name)}")
+        print_line(
+            translated("You had called this person {before}; from now on it is {name}.").format(
+                before=called, name=contact.name
+            )
+        )
+    print_line(
+        translated("next: entrenous send PHOTO --to {name}").format(name=shell_quoted(contact.name))
+    )
 
 
 def list_people(context: typer.Context, as_json: Json = False) -> None:
@@ -160,17 +186,17 @@ def list_people(context: typer.Context, as_json: Json = False) -> None:
         put_json({"schema": "entrenous/people/1", "people": people})
         return
     for contact in known:
-        note = _PROTOCOL_NOTES.get(speak[contact.name], "")
-        print_line(f"{contact.name}  ({_keys(contact)}{note})")
+        note = translated(_PROTOCOL_NOTES.get(speak[contact.name], ""))
+        print_line(f"{contact.name}  ({_keys(contact)}{note.format(update=translated(UPDATE))})")
     if not known:
-        print_line("Nobody yet. Make a link for people to add you: entrenous invite")
+        print_line(translated("Nobody yet. Make a link for people to add you: entrenous invite"))
 
 
 def rename(context: typer.Context, name: str, new_name: str) -> None:
     """Rename somebody, for example when two names are easily mistaken for each other."""
     with opened_device(context) as device:
         contact = rename_contact(name, new_name, device)
-    print_line(f"You call this person {contact.name} from now on.")
+    print_line(translated("You call this person {name} from now on.").format(name=contact.name))
 
 
 def block(context: typer.Context, name: str) -> None:
@@ -183,11 +209,20 @@ def block(context: typer.Context, name: str) -> None:
         contact = block_contact(name, device)
         flush(device)
         later = has_tokens_to_withdraw(device)
-    when = "as soon as your relay has answered" if later else "from now on"
-    print_line(f"{contact.name} is blocked: {when}, your relay accepts nothing from them any more.")
-    print_line("No message tells them; when they write next, they see that it was refused.")
-    print_line("What comes by a link of yours that they still have does nothing.")
-    print_line(f"To unblock them: entrenous person unblock {shell_quoted(contact.name)}")
+    print_line(
+        translated(
+            "{name} is blocked: {when}, your relay accepts nothing from them any more."
+        ).format(name=contact.name, when=_when(later))
+    )
+    print_line(
+        translated("No message tells them; when they write next, they see that it was refused.")
+    )
+    print_line(translated("What comes by a link of yours that they still have does nothing."))
+    print_line(
+        translated("To unblock them: entrenous person unblock {name}").format(
+            name=shell_quoted(contact.name)
+        )
+    )
 
 
 def unblock(context: typer.Context, name: str) -> None:
@@ -196,7 +231,9 @@ def unblock(context: typer.Context, name: str) -> None:
         contact = unblock_contact(name, device)
         flush(device)
     print_line(
-        f"{contact.name} can write to you again, once their program has looked into its inbox."
+        translated(
+            "{name} can write to you again, once their program has looked into its inbox."
+        ).format(name=contact.name)
     )
 
 
@@ -210,9 +247,11 @@ def repair(context: typer.Context, name: str) -> None:
         contact = repair_sessions(name, device)
         flush(device)
     print_line(
-        f"You and {contact.name} start over as soon as their program has looked into its inbox."
+        translated(
+            "You and {name} start over as soon as their program has looked into its inbox."
+        ).format(name=contact.name)
     )
-    print_line("Ask for what you miss to be sent again.")
+    print_line(translated("Ask for what you miss to be sent again."))
 
 
 def receipts(
@@ -230,11 +269,17 @@ def receipts(
     with opened_device(context) as device:
         contact = set_receipts(name, device, wanted=on)
     if contact.compared:
-        print_line(f"{contact.name}'s keys are compared, so {contact.name} is told.")
+        print_line(
+            translated("{name}'s keys are compared, so {name} is told.").format(name=contact.name)
+        )
     elif on:
-        print_line(f"{contact.name} is told, as long as you know them by link.")
+        print_line(
+            translated("{name} is told, as long as you know them by link.").format(
+                name=contact.name
+            )
+        )
     else:
-        print_line(f"{contact.name} is not told.")
+        print_line(translated("{name} is not told.").format(name=contact.name))
 
 
 def forget(context: typer.Context, name: str) -> None:
@@ -247,16 +292,29 @@ def forget(context: typer.Context, name: str) -> None:
         contact = forget_contact(name, device)
         flush(device)
         later = has_tokens_to_withdraw(device)
-    when = "as soon as your relay has answered" if later else "from now on"
     print_line(
-        f"{contact.name} is forgotten here; {when}, your relay accepts nothing from them any more."
+        translated(
+            "{name} is forgotten here; {when}, your relay accepts nothing from them any more."
+        ).format(name=contact.name, when=_when(later))
     )
     if within:
-        print_line(f"They are no longer in your circle {' and '.join(within)}.")
+        print_line(
+            translated("They are no longer in your circle {names}.").format(
+                names=f" {translated('and')} ".join(within)
+            )
+        )
     print_line(
-        "What they sent stays in your inbox. A link that let them in counts as used; one that you"
+        translated(
+            "What they sent stays in your inbox. A link that let them in counts as used; one "
+            "that you\nmade and nobody used lets in whoever has it, for {days} days at "
+            "most."
+        ).format(days=INVITE_DAYS)
     )
-    print_line(f"made and nobody used lets in whoever has it, for {INVITE_DAYS} days at most.")
+
+
+def _when(later: bool) -> str:
+    """Say when the relay begins to accept nothing from somebody."""
+    return translated("as soon as your relay has answered") if later else translated("from now on")
 
 
 def _shown(contact: Contact) -> dict[str, object]:
@@ -287,8 +345,10 @@ def _speaks(contact: Contact, device: Device) -> str:
 def _keys(contact: Contact) -> str:
     said = translated(TRUST_WORDS[contact.trust])
     if contact.changed_at is not None:
-        said += f", devices changed on {contact.changed_at:%d %B %Y}"
-    return f"blocked, {said}" if contact.blocked else said
+        said += translated(", devices changed on {day}").format(
+            day=day_in_words(contact.changed_at)
+        )
+    return translated("blocked, {keys}").format(keys=said) if contact.blocked else said
 
 
 People = Annotated[
@@ -311,7 +371,9 @@ def circle_add(
         put_json({"schema": "entrenous/circle/1", "name": circle.name, "people": people})
         return
     print_line(f"{circle.name}: {', '.join(people)}")
-    print_line(f"next: entrenous send PHOTO --to {shell_quoted(circle.name)}")
+    print_line(
+        translated("next: entrenous send PHOTO --to {name}").format(name=shell_quoted(circle.name))
+    )
 
 
 def list_circles(context: typer.Context, as_json: Json = False) -> None:
@@ -325,7 +387,7 @@ def list_circles(context: typer.Context, as_json: Json = False) -> None:
     for name, people in every.items():
         print_line(f"{name}: {', '.join(people)}")
     if not every:
-        print_line("None yet. Make one: entrenous circle add NAME --person NAME")
+        print_line(translated("None yet. Make one: entrenous circle add NAME --person NAME"))
 
 
 def remove(context: typer.Context, name: str, person: People = None, as_json: Json = False) -> None:
@@ -336,7 +398,11 @@ def remove(context: typer.Context, name: str, person: People = None, as_json: Js
     if as_json:
         put_json({"schema": "entrenous/circle/1", "name": name, "people": people})
         return
-    print_line(f"The circle {name} is deleted." if left is None else f"{name}: {', '.join(people)}")
+    print_line(
+        translated("The circle {name} is deleted.").format(name=name)
+        if left is None
+        else f"{name}: {', '.join(people)}"
+    )
 
 
 def _people(circle: Circle, device: Device) -> list[str]:

@@ -7,6 +7,7 @@ import typer
 
 from entrenous.base.copies import join_names
 from entrenous.base.identifiers import PersonId
+from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import Call, current_names, own_device
@@ -43,7 +44,7 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     photographed it.
     """
     if not message.strip():
-        raise typer.BadParameter("say which message; entrenous sent lists yours")
+        raise typer.BadParameter(translated("say which message; entrenous sent lists yours"))
     with opened_device(context) as device:
         recalls = recall_message(message, device)
         who = _called_now(message, device)
@@ -95,10 +96,13 @@ def sent(
         _list(*each)
     found.tell_older("sent", "--to", to or ())
     if not told:
-        whom = f"to {join_names(to)} from this device." if to else "from this device yet."
-        print_line(f"Nothing sent {whom}")
+        print_line(
+            translated("Nothing sent to {to} from this device.").format(to=join_names(to))
+            if to
+            else translated("Nothing sent from this device yet.")
+        )
     if us is not None:
-        print_line(COPIES_DISCLAIMER)
+        print_line(translated(COPIES_DISCLAIMER))
 
 
 def _list(one: Sent, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]) -> None:
@@ -166,7 +170,8 @@ def describe_fate(fate: CopyState) -> str:
         return fate.state
     if fate.signed:  # whole minutes (docs/spec/receipts.md): as a time, the start of the minute
         # would look exact, and may be before the sending
-        return f"{fate.state} in the minute {fate.at:%Y-%m-%dT%H:%MZ}, signed by their device"
+        signed = translated("{state} in the minute {minute}, signed by their device")
+        return signed.format(state=fate.state, minute=f"{fate.at:%Y-%m-%dT%H:%MZ}")
     return f"{fate.state} {rfc3339_utc(fate.at)}"
 
 
@@ -182,7 +187,7 @@ def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, CopyState]
         fates = ((copy, copy_state(copy, one.message, device)) for copy in one.copies)
         return [(call(copy.person, copy.to), fate) for copy, fate in fates]
     labels = dict.fromkeys(copy.to for copy in copies_of(one.message))
-    elsewhere = CopyState("marked for another channel", None, signed=False)
+    elsewhere = CopyState(translated("marked for another channel"), None, signed=False)
     return [(label, elsewhere) for label in labels]
 
 
@@ -192,7 +197,7 @@ def _answers(one: Sent, us: PersonId | None, call: Call, device: Device) -> list
         return []
     names = {copy.person: call(copy.person, copy.to) for copy in one.copies}
     return [
-        (names.get(each.by, "you"), each.reaction.text or "")
+        (names.get(each.by, translated("you")), each.reaction.text or "")
         for each in reactions_to(us, one.message.id, device)
     ]
 
@@ -212,8 +217,10 @@ def react_(
     It is sealed like a message, and the relay cannot tell it from a recall.
     """
     if (emoji is None) != none:
-        raise typer.BadParameter("give one EMOJI or -, or --none to take yours away")
-    emoji = None if emoji is None else read_typed_line(emoji, "An emoji or two", context)
+        raise typer.BadParameter(translated("give one EMOJI or -, or --none to take yours away"))
+    emoji = (
+        None if emoji is None else read_typed_line(emoji, translated("An emoji or two"), context)
+    )
     with opened_device(context) as device:
         catch_up(device)
         reacted = react(message, emoji, device)
@@ -225,7 +232,12 @@ def react_(
 
 
 def _told(message: str, emoji: str | None, reacted: Reacted) -> str:
-    done = f"took your reaction to {message} away" if emoji is None else f"{emoji} to {message}"
+    done = (
+        translated("took your reaction to {message} away")
+        if emoji is None
+        else translated("{emoji} to {message}")
+    ).format(message=message, emoji=emoji)
     if not reacted.waits:
-        return f"{done}: told {', '.join(reacted.to)}"
-    return f"{done}: {', '.join(reacted.waits)} will be told when their relay answers"
+        return translated("{done}: told {names}").format(done=done, names=", ".join(reacted.to))
+    later = translated("{done}: {names} will be told when their relay answers")
+    return later.format(done=done, names=", ".join(reacted.waits))

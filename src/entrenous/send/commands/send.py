@@ -12,6 +12,7 @@ import typer
 
 from entrenous.base.copies import join_names
 from entrenous.base.errors import Unreachable
+from entrenous.base.language import plural, translatable, translated
 from entrenous.base.limits import DAYS_TO_OPEN, UNDO_S, UNDO_S_MAX
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
@@ -112,10 +113,12 @@ def send(
     _refuse_nothing(files, text, caption)
     if allow_export and not once:
         raise typer.BadParameter(
-            "--allow-export goes with --once: other messages may be written out anyway"
+            translated("--allow-export goes with --once: other messages may be written out anyway")
         )
     if not (to or within or reply) or (within and reply):
-        raise typer.BadParameter("say to whom: --to NAME, or one of --reply and --in MESSAGE")
+        raise typer.BadParameter(
+            translated("say to whom: --to NAME, or one of --reply and --in MESSAGE")
+        )
     text, caption = (
         read_typed_text(text, "Text", context),
         read_typed_text(caption, "Caption", context),
@@ -154,9 +157,9 @@ class _Written:
 
 def _refuse_nothing(files: list[Path] | None, text: str | None, caption: str | None) -> None:
     if not files and not text:
-        raise typer.BadParameter("give at least one file, or --text -")
+        raise typer.BadParameter(translated("give at least one file, or --text -"))
     if caption and text:
-        raise typer.BadParameter("a message has one text: --caption or --text")
+        raise typer.BadParameter(translated("a message has one text: --caption or --text"))
 
 
 def _add_recipients(
@@ -171,9 +174,17 @@ def _add_recipients(
     belongs = None if named is None else conversation_of(named, device)
     going = recipients(to or names_in(belongs, device), device)
     for blocked in going.passed_over:
-        hint(f"{blocked} is in it too, but you blocked them, so they get nothing.")
+        hint(
+            translated("{blocked} is in it too, but you blocked them, so they get nothing.").format(
+                blocked=blocked
+            )
+        )
     if not going.people:
-        raise typer.BadParameter(f"you know nobody else who has {named}: name them with --to")
+        raise typer.BadParameter(
+            translated("you know nobody else who has {named}: name them with --to").format(
+                named=named
+            )
+        )
     return Draft(
         files=written.files,
         to=going.people,
@@ -195,8 +206,12 @@ def _tell(sent: Posted, draft: Draft, stills: list[str], *, as_json: bool) -> No
         put_json({"schema": "entrenous/send/1", **said})
         return
     people = unwrapped(join_names(draft.to))
-    print_line(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
-    print_line(COPIES_DISCLAIMER)
+    print_line(
+        translated("sent {name} to {people}; take it back with: entrenous recall {name}").format(
+            name=sent.name, people=people
+        )
+    )
+    print_line(translated(COPIES_DISCLAIMER))
 
 
 def _resume(device: Device, *, as_json: bool) -> None:
@@ -213,7 +228,7 @@ def _resume(device: Device, *, as_json: bool) -> None:
         put_json({"schema": "entrenous/resume/1", "left": left})
     else:
         print_line(
-            "1 waiting letter went out." if left == 1 else f"{left} waiting letters went out."
+            plural("{count} waiting letter went out.", "{count} waiting letters went out.", left)
         )
 
 
@@ -224,7 +239,9 @@ def _ask(inspection: Inspection) -> Inspection:
     typed = set[str]()
     for doubt in inspection.unanswered:
         hint(f"  {doubt.why}.")
-        question = f"  Type {doubt.answer} to send it to {doubt.who}"
+        question = "  " + translated("Type {answer} to send it to {who}").format(
+            answer=doubt.answer, who=doubt.who
+        )
         answer = typer.prompt(question, default="", err=True).strip()
         if answers_doubt(doubt, [answer]):
             typed.add(answer)
@@ -232,7 +249,7 @@ def _ask(inspection: Inspection) -> Inspection:
 
 
 _POLL_S: Final = 0.1
-_HINT: Final = "Undo: Ctrl-C"
+_HINT: Final = translatable("Undo: Ctrl-C")
 
 
 def undo_window(
@@ -253,9 +270,9 @@ def undo_window(
         total, end_s = max(1, round(whole_s)), ticks_s() + whole_s
         while (left_s := end_s - ticks_s()) > 0:
             check()
-            shown.counted(_HINT, min(total, total - int(left_s)), total)
+            shown.counted(translated(_HINT), min(total, total - int(left_s)), total)
             sleep_s(min(_POLL_S, left_s))
-        shown.counted(_HINT, total, total)
+        shown.counted(translated(_HINT), total, total)
         return True
 
     return wait

@@ -4,11 +4,12 @@ linking, which ``entrenous device add`` uses.
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translatable, translated
 from entrenous.base.limits import LINK_MINUTES, WAKE_ASK_S
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.commands import new_device, new_lockable_device
@@ -79,45 +80,58 @@ def setup(
     """
     if link is not None:
         if name is not None or relay is not None or offline:
-            raise typer.BadParameter("--link goes without --name, --relay and --offline")
+            raise typer.BadParameter(
+                translated("--link goes without --name, --relay and --offline")
+            )
         _link(context, link, called, as_json=as_json)
         return
     if name is None:
-        raise typer.BadParameter("give --name NAME, or --link -")
+        raise typer.BadParameter(translated("give --name NAME, or --link -"))
     if offline == (relay is not None):
-        raise typer.BadParameter("give either --relay URL or --offline")
+        raise typer.BadParameter(translated("give either --relay URL or --offline"))
     with new_device(context) as device:
         identity = set_up(name, relay, device)
     home = session_of(context).settings.home
     if as_json:
         put_json({"schema": "entrenous/setup/1", "name": identity.name, "home": str(home)})
         return
-    print_line(f"This is now {identity.name}'s device; its vault is in {home}.")
     print_line(
-        "next: entrenous mark PHOTO --to NAME --out DIR" if offline else "next: entrenous invite"
+        translated("This is now {name}'s device; its vault is in {home}.").format(
+            name=identity.name, home=home
+        )
+    )
+    print_line(
+        translated("next: entrenous mark PHOTO --to NAME --out DIR")
+        if offline
+        else translated("next: entrenous invite")
     )
     if not offline:
         print_line(
-            "A forgotten passphrase cannot be replaced, unless you have a recovery sheet on paper:"
+            translated(
+                "A forgotten passphrase cannot be replaced, unless you have a recovery sheet on "
+                "paper:"
+            )
         )
         print_line("entrenous device recovery --out FILE")
 
 
 def _link(context: typer.Context, code: str, called: str | None, *, as_json: bool) -> None:
     with new_lockable_device(context) as (device, lock):
-        code = read_typed_line(code, "Code of your other device", context)
+        code = read_typed_line(code, translated("Code of your other device"), context)
         link_on_new_device(code, called, device, lock, as_json=as_json)
         name = own_name(device)
     home = session_of(context).settings.home
     if as_json:
         put_json({"schema": "entrenous/setup/1", "device": name, "home": str(home)})
         return
-    print_line(f"Its vault is in {home}.")
-    print_line("next: entrenous person list")
+    print_line(translated("Its vault is in {home}.").format(home=home))
+    print_line(translated("next: entrenous person list"))
 
 
 Side = TypeVar("Side", OldDeviceLink, NewDeviceLink)
-_YES = frozenset({"yes", "y", "same"})
+_YES: Final = frozenset({"yes", "y", "same"})
+_OTHER: Final = translatable("Does the other device show exactly the same? Type yes or no:")
+_YOUR_OTHER: Final = translatable("Does your other device show exactly the same? Type yes or no:")
 
 
 def link_on_old_device(
@@ -133,7 +147,7 @@ def link_on_old_device(
     try:
         _put_code(side, qr=qr, as_json=as_json)
         side = _until(LinkState.COMPARING, side, lambda now: poll_old_device(now, device), device)
-        same = _is_same(side.string, "the other device", as_json=as_json)
+        same = _is_same(side.string, _OTHER, as_json=as_json)
     except BaseException:
         end_on_old_device(side, device)
         raise
@@ -142,8 +156,13 @@ def link_on_old_device(
     try:
         fetch_messages(device)  # another device may have changed the list meanwhile
         side = confirm_on_old_device(side, device)
-        hint("It is on your list now. Waiting until the other device has been answered too, and")
-        hint("writes to this one: ten minutes at most. Ctrl-C ends the waiting, and nothing else.")
+        hint(
+            translated(
+                "It is on your list now. Waiting until the other device has been answered too, "
+                "and\nwrites to this one: ten minutes at most. Ctrl-C ends the waiting, and "
+                "nothing else."
+            )
+        )
         side = wait_for_first_letter(side, device)
         close_link_mailbox(side, device)
     except (KeyboardInterrupt, typer.Abort):
@@ -175,11 +194,15 @@ def link_on_new_device(
     try:
         lock(side.home)
         side = _until(LinkState.SHOWN, side, lambda now: poll_new_device(now, device), device)
-        if not _is_same(side.string, "your other device", as_json=as_json):
+        if not _is_same(side.string, _YOUR_OTHER, as_json=as_json):
             reject_on_new_device(side, device)
         side = confirm_on_new_device(side)
-        hint("Waiting until the other device has been answered too: until ten minutes after it")
-        hint("showed its code. Ctrl-C ends it, and then this device is not linked.")
+        hint(
+            translated(
+                "Waiting until the other device has been answered too: until ten minutes after "
+                "it\nshowed its code. Ctrl-C ends it, and then this device is not linked."
+            )
+        )
         _until(LinkState.LINKED, side, lambda now: poll_new_device(now, device), device)
         catch_up(device)  # the next command does what the relay does not answer now
     except (KeyboardInterrupt, typer.Abort):
@@ -191,8 +214,14 @@ def link_on_new_device(
         end_on_new_device(side, device)
         raise
     if not as_json:
-        print_line(f"This device is linked; your others call it {own_name(device)}.")
-        print_line("The people you know appear as soon as your other device has told this one.")
+        print_line(
+            translated("This device is linked; your others call it {device}.").format(
+                device=own_name(device)
+            )
+        )
+        print_line(
+            translated("The people you know appear as soon as your other device has told this one.")
+        )
 
 
 def _put_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
@@ -205,9 +234,15 @@ def _put_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
     if qr:
         print_line(qr_text(side.code))
     print_line()
-    print_line("On the new device, within ten minutes: entrenous setup --link -")
-    print_line("It asks for the code then, so that it is not saved with your typed commands.")
-    print_line("Show this code to nobody, and do not send it: whoever has it can ask to be linked.")
+    print_line(translated("On the new device, within ten minutes: entrenous setup --link -"))
+    print_line(
+        translated("It asks for the code then, so that it is not saved with your typed commands.")
+    )
+    print_line(
+        translated(
+            "Show this code to nobody, and do not send it: whoever has it can ask to be linked."
+        )
+    )
 
 
 def _until(state: LinkState, side: Side, look: Callable[[Side], Side], device: Device) -> Side:
@@ -250,20 +285,20 @@ def _fetched_until_it_writes(side: OldDeviceLink, device: Device) -> OldDeviceLi
     return side
 
 
-def _is_same(shown: ShortString, other: str, *, as_json: bool) -> bool:
+def _is_same(shown: ShortString, question: str, *, as_json: bool) -> bool:
     """Ask whether both devices show the same; any answer but yes means no."""
     numbers = " ".join(map(str, shown.numbers))
     if as_json:
         signs = [sign.name for sign in shown.signs]
         put_json({"schema": "entrenous/compare/1", "signs": signs, "numbers": shown.numbers})
     else:
-        print_line("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
-        print_line(f"or in numbers: {numbers}")
-    hint(f"Does {other} show exactly the same? Type yes or no:")
+        print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.signs))
+        print_line(translated("or in numbers: {numbers}").format(numbers=numbers))
+    hint(translated(question))
     typed = sys.stdin.readline()
     if not typed:
         raise typer.Abort
-    return typed.strip().casefold() in _YES
+    return typed.strip().casefold() in {*_YES, translated("yes").casefold()}
 
 
 def _tell(name: str, *, answered: bool, as_json: bool) -> None:
@@ -271,15 +306,21 @@ def _tell(name: str, *, answered: bool, as_json: bool) -> None:
         put_json({"schema": "entrenous/linked/1", "device": name, "answered": answered})
         return
     if answered:
-        print_line(f"Linked: {name}. It receives what people send you from now on; they are told.")
+        print_line(
+            translated(
+                "Linked: {name}. It receives what people send you from now on; they are told."
+            ).format(name=name)
+        )
     else:
         print_line(
-            f"{name} is on your list, but it has not answered. If it does not within a while,"
+            translated(
+                "{name} is on your list, but it has not answered. If it does not within a "
+                "while,\nremove it: entrenous device revoke NAME"
+            ).format(name=name)
         )
-        print_line("remove it: entrenous device revoke NAME")
-    print_line("All of your devices: entrenous device list")
+    print_line(translated("All of your devices: entrenous device list"))
 
 
 def _called(side: OldDeviceLink, device: Device) -> str:
     sibling = None if side.offer is None else linked_device_by_id(side.offer.device, device)
-    return "another device" if sibling is None else sibling.name
+    return translated("another device") if sibling is None else sibling.name

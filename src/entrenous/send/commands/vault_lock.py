@@ -70,7 +70,7 @@ def offline(
     and fetching still wait for the relay.
     """
     if off == (hours is not None):
-        raise typer.BadParameter("give either --hours N or --off")
+        raise typer.BadParameter(translated("give either --hours N or --off"))
     with unlocked_device(context) as (device, unlocked):
         until = allow_offline(unlocked, hours, device.clock) if hours else None
         if until is None:
@@ -78,9 +78,13 @@ def offline(
     if as_json:
         put_json({"schema": "entrenous/offline/1", "until": rfc3339_utc(until) if until else None})
     elif until:
-        print_line(f"Until {rfc3339_utc(until)} this device opens without its relay.")
+        print_line(
+            translated("Until {until} this device opens without its relay.").format(
+                until=rfc3339_utc(until)
+            )
+        )
     else:
-        print_line("This device opens only with its relay.")
+        print_line(translated("This device opens only with its relay."))
 
 
 def recovery(
@@ -107,8 +111,10 @@ def recovery(
     if as_json:
         put_json({"schema": "entrenous/recovery/1", "file": str(out)})
         return
-    print_line(f"wrote {out}")
-    print_line("Print it, then delete the file. Your master key is no longer on this device.")
+    print_line(translated("wrote {out}").format(out=out))
+    print_line(
+        translated("Print it, then delete the file. Your master key is no longer on this device.")
+    )
 
 
 def unlock(
@@ -126,8 +132,15 @@ def unlock(
     if as_json:
         put_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES, "here": here})
         return
-    which = f"in {settings.home}" if here else "that this sheet was written on"
-    print_line(f"The relay allows ten more tries for the device {which}.")
+    print_line(
+        translated("The relay allows ten more tries for the device in {home}.").format(
+            home=settings.home
+        )
+        if here
+        else translated(
+            "The relay allows ten more tries for the device that this sheet was written on."
+        )
+    )
     print_line(translated(NOT_YOUR_TRIES))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from entrenous.base.errors import shell_quoted
+from entrenous.base.language import translatable, translated
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
@@ -27,9 +28,11 @@ from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import read_file, write_new
 
 _WAITING = {
-    ComparisonStage.BEGUN: "Asked. On {name}'s device: entrenous person verify YOU --sas",
+    ComparisonStage.BEGUN: translatable(
+        "Asked. On {name}'s device: entrenous person verify YOU --sas"
+    ),
     ComparisonStage.ANSWERED: (
-        "Answered. As soon as {name}'s device has looked into its inbox, look again."
+        translatable("Answered. As soon as {name}'s device has looked into its inbox, look again.")
     ),
 }
 
@@ -59,10 +62,10 @@ def verify(
     Face to face, each of you shows a code (--qr) and photographs the other's (--scan).
     """
     if differs and (same or not sas):
-        raise typer.BadParameter("--differs goes with --sas alone")
+        raise typer.BadParameter(translated("--differs goes with --sas alone"))
     by_code = qr is not None or scan is not None
     if by_code and (same or sas):
-        raise typer.BadParameter("--qr and --scan go without --same and --sas")
+        raise typer.BadParameter(translated("--qr and --scan go without --same and --sas"))
     with opened_device(context) as device:
         if by_code:
             _by_code(name, device, qr, scan)
@@ -75,7 +78,11 @@ def verify(
 def _by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> None:
     if scan is not None:
         contact = read_code(name, read_qr(read_file(scan)), device)
-        print_line(f"Noted: {contact.name}'s keys are compared on this device.")
+        print_line(
+            translated("Noted: {name}'s keys are compared on this device.").format(
+                name=contact.name
+            )
+        )
     if qr is None:
         return
     code = code_for(name, device)
@@ -83,9 +90,15 @@ def _by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> No
         print_line(qr_text(code))
     else:
         write_new(Path(qr), qr_picture(code))
-    print_line(f"On {name}'s device: entrenous person verify YOU --scan PHOTO, of this code.")
     print_line(
-        f"Then photograph the code there: entrenous person verify {shell_quoted(name)} --scan PHOTO"
+        translated(
+            "On {name}'s device: entrenous person verify YOU --scan PHOTO, of this code."
+        ).format(name=name)
+    )
+    print_line(
+        translated(
+            "Then photograph the code there: entrenous person verify {name} --scan PHOTO"
+        ).format(name=shell_quoted(name))
     )
 
 
@@ -93,18 +106,32 @@ def _by_number(name: str, device: Device, *, same: bool) -> None:
     print_line(safety_number(name, device))
     if same:
         mark_compared(name, device)
-        print_line(f"Noted: {name}'s keys are compared.")
+        print_line(translated("Noted: {name}'s keys are compared.").format(name=name))
     else:
-        print_line(f"Compare it with the number on {name}'s device, side by side or by voice.")
-        print_line(f"If it is the same: entrenous person verify {shell_quoted(name)} --same")
+        print_line(
+            translated(
+                "Compare it with the number on {name}'s device, side by side or by voice."
+            ).format(name=name)
+        )
+        print_line(
+            translated("If it is the same: entrenous person verify {name} --same").format(
+                name=shell_quoted(name)
+            )
+        )
 
 
 def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
     catch_up(device)
     if differs:
         report_mismatch(name, device)
-        print_line(f"Noted: {name}'s keys count as unknown. Somebody may stand between you.")
-        print_line("Do not send them anything private before you have met and found out why.")
+        print_line(
+            translated(
+                "Noted: {name}'s keys count as unknown. Somebody may stand between you."
+            ).format(name=name)
+        )
+        print_line(
+            translated("Do not send them anything private before you have met and found out why.")
+        )
         return
     if same:
         _agree(name, device)
@@ -115,21 +142,38 @@ def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
 
 def _agree(name: str, device: Device) -> None:
     if confirm_match(name, device).compared:
-        print_line(f"Noted: {name}'s keys are compared.")
+        print_line(translated("Noted: {name}'s keys are compared.").format(name=name))
     else:
-        print_line(f"Noted. {name}'s keys count as compared as soon as {name} has said so too.")
+        print_line(
+            translated(
+                "Noted. {name}'s keys count as compared as soon as {name} has said so too."
+            ).format(name=name)
+        )
 
 
 def _show(name: str, comparing: Comparison, device: Device) -> None:
     if comparing.stage in _WAITING:
-        print_line(_WAITING[comparing.stage].format(name=name))
-        print_line(f"Then here: entrenous person verify {shell_quoted(name)} --sas")
+        print_line(translated(_WAITING[comparing.stage]).format(name=name))
+        print_line(
+            translated("Then here: entrenous person verify {name} --sas").format(
+                name=shell_quoted(name)
+            )
+        )
         return
     _put(auth_string_with(name, device))
-    hint(f"The same on {name}'s device: entrenous person verify {shell_quoted(name)} --sas --same")
-    hint(f"Anything else: entrenous person verify {shell_quoted(name)} --sas --differs")
+    hint(
+        translated(
+            "The same on {name}'s device: entrenous person verify {typed} --sas --same"
+        ).format(name=name, typed=shell_quoted(name))
+    )
+    hint(
+        translated("Anything else: entrenous person verify {name} --sas --differs").format(
+            name=shell_quoted(name)
+        )
+    )
 
 
 def _put(shown: ShortString) -> None:
-    print_line("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
-    print_line("or in numbers: " + " ".join(map(str, shown.numbers)))
+    print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.signs))
+    numbers = " ".join(map(str, shown.numbers))
+    print_line(translated("or in numbers: {numbers}").format(numbers=numbers))

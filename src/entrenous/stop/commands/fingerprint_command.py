@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from entrenous.base.language import translated
 from entrenous.fingerprint.pdq import fingerprint as fingerprint_of
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.terminal.output import print_line, put_json
@@ -32,4 +33,8 @@ def fingerprint(
             }
         )
         return
-    print_line(f"{found.hex}  (PDQ, quality {found.quality} of 100)")
+    print_line(
+        translated("{hex}  (PDQ, quality {quality} of 100)").format(
+            hex=found.hex, quality=found.quality
+        )
+    )

@@ -66,7 +66,7 @@ def ask_adults() -> bool:
     """
     if not sys.stdin.isatty():
         return True
-    question = "Was everybody in it 18 or older when it was made?"
+    question = translated("Was everybody in it 18 or older when it was made?")
     return typer.confirm(question, err=True)  # standard output is for scripts
 
 
@@ -75,7 +75,9 @@ def ask_to_send(gate_url: str) -> bool:
 
     Without a terminal, running the command means yes.
     """
-    return not sys.stdin.isatty() or typer.confirm(f"Send this to {gate_url}?", err=True)
+    return not sys.stdin.isatty() or typer.confirm(
+        translated("Send this to {gate_url}?").format(gate_url=gate_url), err=True
+    )
 
 
 def ask_to_send_embedding() -> bool:
@@ -84,7 +86,7 @@ def ask_to_send_embedding() -> bool:
     Without a terminal, the option --embedding means yes.
     """
     hint(translated(WHAT_EMBEDDINGS_BETRAY))
-    return not sys.stdin.isatty() or typer.confirm("Send these numbers too?", err=True)
+    return not sys.stdin.isatty() or typer.confirm(translated("Send these numbers too?"), err=True)
 
 
 def files_of(
@@ -155,7 +157,10 @@ class FileRegistrar:
         before = find_active_registration(what, self.gate, self.device)
         if before is not None:
             hint(
-                "You have already registered this there, as the following claim. Nothing was sent."
+                translated(
+                    "You have already registered this there, as the following claim. Nothing was "
+                    "sent."
+                )
             )
         self.made.append(before or protect_protect(what, self.gate, self.device))
         return self.made[-1]
@@ -176,7 +181,7 @@ class FileRegistrar:
                 self.register(untrusted_data)
             except _SKIPPED as why:
                 self.left_out.append(why)
-                hint(f"File {number} of the message was left out.")
+                hint(translated("File {number} of the message was left out.").format(number=number))
 
 
 def join(app: typer.Typer) -> None:
@@ -229,7 +234,7 @@ def protect(
     if under_18:  # before any other error: tell who helps
         raise TooYoung
     if (file is None) == (message is None) or gate is None:
-        raise typer.BadParameter("give a file, or --message NAME, and --gate URL")
+        raise typer.BadParameter(translated("give a file, or --message NAME, and --gate URL"))
     data = None if file is None else read_media(file)
     looks = embedding and ask_to_send_embedding()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
@@ -242,7 +247,10 @@ def protect(
             _tell(made, as_json=as_json)
         elif message is not None:
             _protect_message(
-                message, desk, session_of(context).apps["received files"], as_json=as_json
+                message,
+                desk,
+                session_of(context).apps["received files"],
+                as_json=as_json,
             )
 
 
@@ -294,13 +302,17 @@ def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
     claim = protection.claim
     if protection.state is None:
         hint(
-            "The platform never confirmed it. To take it off your list: entrenous unprotect "
-            f"{claim} --forget"
+            translated(
+                "The platform never confirmed it. To take it off your list: entrenous "
+                "unprotect {claim} --forget"
+            ).format(claim=claim)
         )
     elif not isinstance(why, NoSuchClaim):
         hint(
-            f"As far as we can tell, {claim} is still registered there. "
-            f"Once this is solved, type again: entrenous unprotect {claim}"
+            translated(
+                "As far as we can tell, {claim} is still registered there. Once this is "
+                "solved, type again: entrenous unprotect {claim}"
+            ).format(claim=claim)
         )
 
 
@@ -312,11 +324,17 @@ def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/claim/1", **_shown(protection), "forgotten": True})
         return
-    print_line(f"claim {protection.claim} at {protection.gate_url}: off your list, never confirmed")
     print_line(
-        "if the platform heard of it after all, it stops that file until somebody there ends it:"
+        translated("claim {claim} at {gate_url}: off your list, never confirmed").format(
+            claim=protection.claim, gate_url=protection.gate_url
+        )
     )
-    print_line(f"write to them and name the claim {protection.claim}, so note it down")
+    print_line(
+        translated(
+            "if the platform heard of it after all, it stops that file until somebody "
+            "there ends it:\nwrite to them and name the claim {claim}, so note it down"
+        ).format(claim=protection.claim)
+    )
 
 
 def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
@@ -331,7 +349,7 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
             f"{one.claim}  {kind_in_words(one.kind)}, {state_in_words(one)}  at {one.gate_url}"
         )
     if not known:
-        print_line("Nothing registered yet.")
+        print_line(translated("Nothing registered yet."))
 
 
 def _current_states(
@@ -347,7 +365,11 @@ def _current_states(
         answers = [_answer(one, client_of, silent, device) for one in known]
     for url, claims in silent.items():
         if claims > 1:
-            hint(f"{claims} claims at {url} are shown as they stood before.")
+            hint(
+                translated("{count} claims at {url} are shown as they stood before.").format(
+                    count=claims, url=url
+                )
+            )
     return answers
 
 
@@ -363,7 +385,11 @@ def _answer(
     try:
         return refresh_protection(one, client_of(one.gate_url), device)
     except NoSuchClaim:
-        hint(f"{one.gate_url} has no claim {one.claim}.")
+        hint(
+            translated("{gate_url} has no claim {claim}.").format(
+                gate_url=one.gate_url, claim=one.claim
+            )
+        )
     except EntrenousError as error:
         hint(unwrapped(str(error)))
         if isinstance(error, Unreachable):
@@ -381,10 +407,18 @@ def _tell(protection: Protection, *, as_json: bool) -> None:
         put_json({"schema": "entrenous/claim/1", **_shown(protection)})
     else:
         print_line(
-            f"claim {protection.claim} at {protection.gate_url}: {state_in_words(protection)}"
+            translated("claim {claim} at {gate_url}: {state}").format(
+                claim=protection.claim,
+                gate_url=protection.gate_url,
+                state=state_in_words(protection),
+            )
         )
         if protection.state is not ClaimState.WITHDRAWN:
-            print_line(f"take it back at any time: entrenous unprotect {protection.claim}")
+            print_line(
+                translated("take it back at any time: entrenous unprotect {claim}").format(
+                    claim=protection.claim
+                )
+            )
 
 
 def _tell_all(made: Sequence[Protection], *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from entrenous.base.copies import Proofs, ReceiptEvent
 from entrenous.base.errors import shell_quoted
-from entrenous.base.language import translated
+from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names
@@ -32,7 +32,7 @@ from entrenous.trace.report.disclose import disclose as disclose_trace
 from entrenous.trace.report.disclose import trace_of
 from entrenous.watermark.verdict import Finding
 
-SENDER: Final = (
+SENDER: Final = translatable(
     "It can't show that the sender did not make the found file: she can make every copy."
 )
 
@@ -79,11 +79,18 @@ def disclose(
             }
         )
         return
-    print_line(f"wrote {out}")
-    print_line(f"  its digest, to pass on by another channel: {made.digest.hex()}")
-    print_line(FOR_FEW.format(path=out))
+    print_line(translated("wrote {out}").format(out=out))
     print_line(
-        f"to check it: entrenous verdict check {shell_quoted(out)} --leak FILE --original FILE"
+        "  "
+        + translated("its digest, to pass on by another channel: {hex}").format(
+            hex=made.digest.hex()
+        )
+    )
+    print_line(translated(FOR_FEW).format(path=out))
+    print_line(
+        translated("to check it: entrenous verdict check {out} --leak FILE --original FILE").format(
+            out=shell_quoted(out)
+        )
     )
 
 
@@ -109,7 +116,7 @@ def check(
     files = Files(
         read_file(report), read_file(leak), read_file(original), read_file(copy) if copy else None
     )
-    with bar("Checking", 1) as steps:
+    with bar(translated("Checking"), 1) as steps:
         repeated = check_report(files, decode_untrusted, steps.reached)
     if as_json:
         put_json(_shown(repeated))
@@ -147,22 +154,38 @@ def _shown(repeated: Repeated) -> dict[str, object]:
 def _tell(repeated: Repeated) -> None:
     if repeated.elsewhere:
         print_line(
-            "The report holds: everything in it was computed again and agrees, except for rounding."
+            translated(
+                "The report holds: everything in it was computed again and agrees, except "
+                "for rounding."
+            )
         )
         for name, (there, here) in repeated.elsewhere.items():
             print_line(
-                f"  {single_line(name)}: made with {single_line(there)}, checked with {here}"
+                "  "
+                + translated("{name}: made with {there}, checked with {here}").format(
+                    name=single_line(name), there=single_line(there), here=here
+                )
             )
     else:
-        print_line("The report holds: everything in it was computed again and agrees bit for bit.")
+        print_line(
+            translated(
+                "The report holds: everything in it was computed again and agrees bit for bit."
+            )
+        )
     _tell_finding(repeated)
     _tell_copy(repeated)
     if repeated.signed_by is None:
-        print_line("It is not signed.")
+        print_line(translated("It is not signed."))
     else:
-        print_line(f"It is signed with the device key {repeated.signed_by.hex()}.")
-        print_line("  Compare it with the sender's card to know whether it is hers.")
-    print_line(f"{translated(NOT_WHO)} {SENDER}")
+        print_line(
+            translated("It is signed with the device key {hex}.").format(
+                hex=repeated.signed_by.hex()
+            )
+        )
+        print_line(
+            "  " + translated("Compare it with the sender's card to know whether it is hers.")
+        )
+    print_line(f"{translated(NOT_WHO)} {translated(SENDER)}")
 
 
 def _tell_copy(repeated: Repeated) -> None:
@@ -172,31 +195,61 @@ def _tell_copy(repeated: Repeated) -> None:
     whose = ", ".join(single_line(label) for label in repeated.copy_of)
     if len(repeated.copy_of) > 1:
         print_line(
-            f"The copy you gave is the same file as each of these copies in the report: {whose}."
+            translated(
+                "The copy you gave is the same file as each of these copies in the report: {whose}."
+            ).format(whose=whose)
         )
         return
-    print_line(f"The copy you gave is the one that the report lists for {whose}.")
+    print_line(
+        translated("The copy you gave is the one that the report lists for {whose}.").format(
+            whose=whose
+        )
+    )
     if repeated.copy_of[0] in repeated.report.named:
-        print_line("  The finding names this copy.")
+        print_line("  " + translated("The finding names this copy."))
     else:
-        print_line("  The finding does not name this copy. This does not clear anybody.")
+        print_line(
+            "  " + translated("The finding does not name this copy. This does not clear anybody.")
+        )
 
 
 def _tell_finding(repeated: Repeated) -> None:
     report = repeated.report
     if report.finding is Finding.NOBODY:
-        print_line("No copy stands out. This does not clear anybody.")
+        print_line(translated("No copy stands out. This does not clear anybody."))
         return
     figures = {copy.to: copy for copy in report.copies}
     for label in report.named:
         copy = figures[label]
-        print_line(f"The found file's hidden marks fit the copy made for {single_line(label)}.")
-        print_line(f"  {odds(copy.chance)} Chance: {in_digits(copy.chance)}.")
+        print_line(
+            translated("The found file's hidden marks fit the copy made for {label}.").format(
+                label=single_line(label)
+            )
+        )
+        print_line(
+            "  "
+            + translated("{words} Chance: {chance}.").format(
+                words=odds(copy.chance), chance=in_digits(copy.chance)
+            )
+        )
         ratio = ratio_in_digits(copy.likelihood_ratio)
-        print_line(f"  Likelihood ratio: {ratio} ({support(copy.likelihood_ratio)}).")
+        print_line(
+            "  "
+            + translated("Likelihood ratio: {ratio} ({support}).").format(
+                ratio=ratio, support=support(copy.likelihood_ratio)
+            )
+        )
         _tell_receipts(label, repeated)
-    print_line(f"The report says that {report.given.compared:,} copies were compared.")
-    print_line(f"  The same would be named if there had been up to {repeated.most:,}.")
+    compared, most = f"{report.given.compared:,}", f"{repeated.most:,}"
+    print_line(
+        translated("The report says that {compared} copies were compared.").format(
+            compared=compared
+        )
+    )
+    print_line(
+        "  "
+        + translated("The same would be named if there had been up to {most}.").format(most=most)
+    )
 
 
 def _tell_receipts(label: str, repeated: Repeated) -> None:
@@ -204,19 +257,26 @@ def _tell_receipts(label: str, repeated: Repeated) -> None:
     person = signer(signed)
     if person is not None:
         print_line(
-            f"  A device of the person with the keys {key_fingerprint(person)} signed for it:"
+            "  "
+            + translated("A device of the person with the keys {person} signed for it:").format(
+                person=key_fingerprint(person)
+            )
         )
     for one in signed:
-        done = "opened" if one.event is ReceiptEvent.OPENED else "received"
-        at = f"{one.at:%d %B %Y, %H:%M UTC}"
-        print_line(f"  {done} on {at}, with this very mark.")
+        said = translated("received on {at}, with this very mark.")
+        if one.event is ReceiptEvent.OPENED:
+            said = translated("opened on {at}, with this very mark.")
+        print_line(f"  {said.format(at=moment_in_words(one.at))}")
     if not was_opened(signed):
-        print_line("  Never opened, as far as receipts show.")
+        print_line("  " + translated("Never opened, as far as receipts show."))
     if person is None:
-        print_line("  So only the sender's ledger says that this mark was in their copy.")
+        print_line(
+            "  " + translated("So only the sender's ledger says that this mark was in their copy.")
+        )
     else:
         who = single_line(label)
-        print_line(
-            f"  That this is {who} is the sender's word: compare the keys with theirs, which"
+        word = translated(
+            "That this is {who} is the sender's word: compare the keys with theirs, which\n"
+            "  entrenous device list shows them."
         )
-        print_line("  entrenous device list shows them.")
+        print_line(f"  {word.format(who=who)}")
