@@ -257,6 +257,4 @@ def _passphrase_fd_from_environment() -> int | None:
     number = os.environ.get("ENTRENOUS_PASSPHRASE_FD")
     if number is None or number.isdigit():
         return None if number is None else int(number)
-    raise BadSetting(
-        name="ENTRENOUS_PASSPHRASE_FD", wanted=translated("the number of a file descriptor")
-    )
+    raise BadSetting(name="ENTRENOUS_PASSPHRASE_FD", wanted="the number of a file descriptor")

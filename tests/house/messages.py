@@ -18,6 +18,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
+from entrenous.base.errors import OUR_WORDS
 from entrenous.base.language import ENGLISH, LANGUAGES
 from entrenous.crypto.short_auth_string import SIGNS
 from entrenous.respond.law.deadlines import clauses_in
@@ -114,6 +115,7 @@ def messages() -> Iterator[Found]:
     for file in sorted(SOURCE.rglob("*.py")):
         yield from _calls(file)
     yield from error_messages()
+    yield from _words_of_errors()
     for sign in SIGNS:
         yield Found("crypto/short_auth_string.py", sign.name)
     for pattern, columns in FACTS.items():
@@ -154,8 +156,28 @@ def error_messages() -> Iterator[Found]:
     errors = _descendants([node for _, node in classes], "EntrenousError")
     for file, node in classes:
         where = _where(file)
-        if node.name in errors and not where.startswith(tuple(ENGLISH_ERRORS)):
+        if node.name in errors and not _is_english(file):
             yield Found(where, " ".join(inspect.cleandoc(ast.get_docstring(node) or "").split()))
+
+
+def _words_of_errors() -> Iterator[Found]:
+    """What errors are raised with in our own words, such as ``why="it was changed"``."""
+    trees = {file: ast.parse(file.read_text()) for file in sorted(SOURCE.rglob("*.py"))}
+    nodes = [(file, node) for file, tree in trees.items() for node in ast.walk(tree)]
+    classes = {node: file for file, node in nodes if isinstance(node, ast.ClassDef)}
+    names = _descendants(list(classes), "EntrenousError")
+    english = {one.name for one, file in classes.items() if _is_english(file)}
+    for file, node in nodes:
+        if isinstance(node, ast.Call) and not _is_english(file):
+            name = getattr(node.func, "id", "")
+            for given in node.keywords if name in names - english else ():
+                words = getattr(given.value, "value", None)
+                if given.arg in OUR_WORDS and isinstance(words, str):
+                    yield Found(_where(file), words)
+
+
+def _is_english(file: Path) -> bool:
+    return _where(file).startswith(tuple(ENGLISH_ERRORS))
 
 
 def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:

@@ -17,7 +17,8 @@ import pytest
 
 from entrenous.device.sent_messages import Departure
 from entrenous.media.track_metadata import FieldKind
-from entrenous.respond.nouns import NoticeState, Role
+from entrenous.respond.law.legal_route import DocumentKind
+from entrenous.respond.nouns import CaseState, NoticeState, Role
 from entrenous.respond.platforms import KIND_WORDS
 from entrenous.send.message.states import InboxState
 from entrenous.send.message.transfer_progress import Stage
@@ -45,12 +46,19 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "app/pages/opening.py: stage.value": Stage,
     "app/pages/send.py: stage.value": Stage,
     "base/errors.py: key": (),  # the docstring of an error
+    "base/errors.py: fact": (),  # messages() reads what errors are raised with
     "device/sent_copies.py: EnvelopeState.DELIVERED.value": EnvelopeState,
     "device/sent_copies.py: EnvelopeState.OPENED.value": EnvelopeState,
     "device/sent_messages.py: self.departure.value": Departure,
     "device/sent_messages.py: self.state.value": EnvelopeState,
     "learn/questions.py: getattr(asked, name)": (),  # a column of questions.toml
     "respond/breach.py: element": (),  # notice_must_contain of the two laws about breaches
+    "respond/commands/case.py: one.state.value": CaseState,
+    "respond/commands/case_view.py: case.state.value": CaseState,
+    "respond/commands/case_view.py: one.state.value": NoticeState,
+    "respond/letters/versions.py: notice.route.document.value": DocumentKind,
+    "respond/letters/versions.py: notice.state.value": NoticeState,
+    "respond/on_behalf.py: representative.role.value": Role,
     "respond/first_steps.py: means": (),  # an answer in safety.toml
     "respond/law/one_deadline.py: clause": (),  # of a deadline_rule
     "respond/law/plan.py: ladder.police[one]": (),  # police of a ladder
@@ -61,7 +69,11 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
         ("send/commands/setup.py: sign.name", "send/commands/verify.py: sign.name"), ()
     ),  # messages() reads SIGNS
     "send/devices/device_wording.py: _older_copies(before, after)": (),  # constants above
+    "send/commands/inbox.py: removed.state.value": InboxState,
+    "send/commands/message_list.py: str(message['why'])": InboxState,
+    "send/commands/setup.py: question": (),  # constants above
     "send/timeline.py: one.state.value": InboxState,
+    "terminal/progress_bars.py: label": Stage,
 }
 _SHOWING: Final = frozenset({"translated", "gettext", "say"})
 

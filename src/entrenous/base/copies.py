@@ -99,7 +99,7 @@ def parse_label_file(text: bytes) -> tuple[RecipientId, ...]:
     for line, words in enumerate(_lines(text), start=1):
         if not words.strip():
             continue
-        label = _label(words, f"line {line}")
+        label = _label(words, translated("line {line}").format(line=line))
         if label in first_line:
             raise NamedTwice(label=label, line=line, before=first_line[label])
         first_line[label] = line

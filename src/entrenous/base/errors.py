@@ -26,7 +26,8 @@ class EntrenousError(Exception):
         self.facts = facts
 
     def __str__(self) -> str:
-        return fill_message(_message_of(type(self)), **{"update": translated(UPDATE), **self.facts})
+        facts = {name: _said(name, fact) for name, fact in self.facts.items()}
+        return fill_message(_message_of(type(self)), **{"update": translated(UPDATE), **facts})
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the facts as keyword arguments; the default would pass them by position."""
@@ -343,6 +344,15 @@ def fill_message(words: str, **facts: object) -> str:
     return said.format(
         **facts, **{f"typed {name}": shell_quoted(fact) for name, fact in facts.items()}
     )
+
+
+#: Facts that are words of ours, and so are translated; all others are names and what people typed.
+OUR_WORDS: Final = frozenset({"wanted", "what", "when", "why"})
+
+
+def _said(name: str, fact: object) -> object:
+    """Return a fact in the person's language, if it is in our words."""
+    return translated(fact) if name in OUR_WORDS and isinstance(fact, str) else fact
 
 
 def _in_words(fact: object) -> object:

@@ -13,6 +13,7 @@ from typing import Final
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Contact, DeviceKey, Head, Person, ProtocolRange, Trust
+from entrenous.base.language import translatable, translated
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.screen_text import visible_text
 from entrenous.base.secret import Secret
@@ -295,7 +296,7 @@ def delete_device_list(person: PersonId, device: Device) -> None:
 
 
 Call = Callable[[PersonId | None, str], str]
-FORMER_NAME: Final = "{label} (not the one you know now)"
+FORMER_NAME: Final = translatable("{label} (not the one you know now)")
 
 
 def current_names(device: Device) -> Call:
@@ -310,7 +311,9 @@ def current_names(device: Device) -> Call:
     def call(person: PersonId | None, label: str) -> str:
         if person is None:
             return label
-        known = FORMER_NAME.format(label=label) if lookalike_form(label) in taken else label
+        known = (
+            translated(FORMER_NAME).format(label=label) if lookalike_form(label) in taken else label
+        )
         return names.get(person, known)
 
     return call

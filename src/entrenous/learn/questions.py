@@ -75,9 +75,11 @@ def read_answers(data: bytes) -> dict[str, str]:
     known = {one.id: one for one in all_questions()}
     for number, (name, key) in enumerate(given.items(), 1):
         if name not in known:
-            raise BadAnswers(why=f"number {number} answers no question")
+            raise BadAnswers(
+                why=translated("number {number} answers no question").format(number=number)
+            )
         if key != SKIP and answer_of(known[name], key) is None:
-            raise BadAnswers(why=f"{name} has no such answer")
+            raise BadAnswers(why=translated("{name} has no such answer").format(name=name))
     return {name: key for name, key in given.items() if key != SKIP}
 
 

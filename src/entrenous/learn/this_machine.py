@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import entrenous
+from entrenous.base.language import translated
 from entrenous.base.program import Program, this_program
 from entrenous.learn.facts import shipped_services
 from entrenous.learn.synced_folders import SyncedPlace, synced_places
@@ -71,7 +72,7 @@ def inspect_machine(home: Path) -> MachineFacts:
     """Inspect this computer; ``home`` is the device's folder."""
     system = platform.system()
     return MachineFacts(
-        system=system or "this computer",
+        system=system or translated("this computer"),
         home=str(home),
         open_to_others=open_to_others(home) if os.name == "posix" else None,
         disk_encrypted=disk_encrypted(home) if system == "Linux" else None,

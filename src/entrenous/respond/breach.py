@@ -95,8 +95,9 @@ def record_breach_done(
         if breach is None:
             raise NoBreach(name=name)
         if not breach.aware_at <= at <= now:
-            when = "in the future" if at > now else "earlier than becoming aware"
-            raise TimesDoNotFit(what="telling", when=when)
+            if at > now:
+                raise TimesDoNotFit(what="telling", when="in the future")
+            raise TimesDoNotFit(what="telling", when="earlier than becoming aware")
         marked = replace(
             breach,
             notified_at=breach.notified_at or at if notified else breach.notified_at,

@@ -7,7 +7,7 @@ from typing import Final
 
 from entrenous.base.errors import NoSuchBlob, StampDoesNotHold, Unproven
 from entrenous.base.identifiers import CaseName
-from entrenous.base.language import plural, translated
+from entrenous.base.language import moment_in_words, plural, translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import DoesNotOpen
@@ -104,7 +104,7 @@ def stamp_waits_text(case: Case) -> str:
     """Say that a case waits for a stamp; "" if it does not."""
     if case.stamp_wanted_at is None or case.state is CaseState.CLOSED:
         return ""
-    since = f"{case.stamp_wanted_at:%d %B %Y, %H:%M} UTC"
+    since = moment_in_words(case.stamp_wanted_at)
     return translated(
         "To be stamped since {since}, when online: entrenous evidence stamp {name}"
     ).format(since=since, name=case.name)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from entrenous.base.errors import Refused
-from entrenous.base.language import translated
+from entrenous.base.language import day_in_words, translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case
 from entrenous.respond.nouns import Case, Representative, Role
@@ -43,7 +43,7 @@ def record_representative(name: str, representative: Representative, device: Dev
 
 def acting_words(representative: Representative) -> str:
     """Format who acts for the person shown, and the consent."""
-    as_whom, on = representative.role, f"{representative.noted_at:%d %B %Y}"
+    as_whom, on = translated(representative.role.value), day_in_words(representative.noted_at)
     return translated("For somebody else, as {as_whom}. Consent, noted on {on}: {consent}").format(
         as_whom=as_whom, on=on, consent=representative.consent
     )

@@ -7,7 +7,7 @@ from typing import Final
 from entrenous.base.copies import join_names
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.identity import Contact
-from entrenous.base.language import translatable
+from entrenous.base.language import plural, translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
@@ -83,8 +83,13 @@ def others_in_words(names: Sequence[str]) -> str:
     """Say who else has a message; a reply goes to them too."""
     known = [name for name in names if name != STRANGER]
     strangers = len(names) - len(known)
-    people = "1 person" if strangers == 1 else f"{strangers} people"
-    return f"also to {join_names(known, strangers) if known else f'{people} whom you do not know'}"
+    if known:
+        return translated("also to {names}").format(names=join_names(known, strangers))
+    return plural(
+        "also to {count} person whom you do not know",
+        "also to {count} people whom you do not know",
+        strangers,
+    )
 
 
 def record_sent(message: Message, draft: Draft, device: Device) -> None:

@@ -20,6 +20,7 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.base.identifiers import EnvelopeId
+from entrenous.base.language import translated
 from entrenous.base.limits import UNDO_S_MAX
 from entrenous.device.device import Device
 from entrenous.device.relay_lock_client import when_in_words
@@ -261,8 +262,8 @@ def _drop_refused(item: OutboxItem, why: EntrenousError, device: Device) -> Entr
 
 def _name_of(copy: SealedCopy | None, device: Device) -> str:
     if copy is None:
-        return "a letter"
+        return translated("a letter")
     try:
         return device.ledger.read(copy.message).name
     except UnknownMessage:
-        return "a message"
+        return translated("a message")

@@ -64,7 +64,7 @@ def find_notice(case: Case, number: int) -> Notice:
     for notice in case.notices:
         if notice.number == number:
             return notice
-    raise NothingThere(name=case.name, what=translated("notice"), number=number)
+    raise NothingThere(name=case.name, what="notice", number=number)
 
 
 def compare(case: Case, first: int, second: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from entrenous.base.errors import Malformed, Refused
+from entrenous.base.language import translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_as_recipient, encrypt_to_recipient
 from entrenous.crypto.hashing import sha256
@@ -82,17 +83,26 @@ class CheckedPack:
     def lines(self) -> Iterator[str]:
         """The result, line by line."""
         for good, what in self.checks:
-            yield f"{'holds' if good else 'DOES NOT HOLD'}: {what}"
+            words = translated("holds: {what}") if good else translated("DOES NOT HOLD: {what}")
+            yield words.format(what=what)
         for stamp in self.stamps:
             items = ", ".join(map(str, stamp["items"]))
-            yield f"Stamp {stamp['stamp']}: existed by {stamp['at']}: items {items}"
-            yield f"  by {stamp['authority']}; the SHA-256 of its root is {stamp['root_sha256']}"
+            by = translated("Stamp {stamp}: existed by {at}: items {items}")
+            yield by.format(stamp=stamp["stamp"], at=stamp["at"], items=items)
+            root = translated("by {authority}; the SHA-256 of its root is {root}")
+            root = root.format(authority=stamp["authority"], root=stamp["root_sha256"])
+            yield f"  {root}"
         if not self.stamps:
-            yield "No stamp holds, so nothing here proves a time."
+            yield translated("No stamp holds, so nothing here proves a time.")
         if self.fingerprint is not None:
-            yield f"The fingerprint of this pack: {self.fingerprint}"
-            yield "Compare it with the one that you were given by another way."
-        yield "Everything in this pack holds." if self.holds else "This pack does not hold."
+            shown = translated("The fingerprint of this pack: {fingerprint}")
+            yield shown.format(fingerprint=self.fingerprint)
+            yield translated("Compare it with the one that you were given by another way.")
+        yield (
+            translated("Everything in this pack holds.")
+            if self.holds
+            else translated("This pack does not hold.")
+        )
 
 
 def check_packed(

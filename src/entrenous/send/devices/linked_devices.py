@@ -8,6 +8,7 @@ from enum import IntEnum
 from entrenous.base.errors import NotFound, Refused
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import Person
+from entrenous.base.language import translated
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import SIBLING, load_record, load_records, store_record
@@ -121,7 +122,9 @@ def linked_device_named(name: str, device: Device) -> LinkedDevice:
     for one in known:
         if one.name.casefold() == name.strip().casefold():
             return one
-    raise UnknownDevice(name=name, known=", ".join(one.name for one in known) or "none yet")
+    raise UnknownDevice(
+        name=name, known=", ".join(one.name for one in known) or translated("none yet")
+    )
 
 
 def mailbox_of(one: DeviceId, person: Person) -> MailboxId | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from entrenous.base.identifiers import ID_BYTES, PersonId, RecipientId
 from entrenous.base.identity import Contact
+from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, lookalike_form
 from entrenous.send.clock_sanity import this_second
@@ -62,7 +63,7 @@ def circle_named(name: str, device: Device) -> Circle:
     circle = _found(name, device)
     if circle is None:
         known = ", ".join(one.name for one in circles(device.vault))
-        raise UnknownCircle(name=name, known=known or "none yet")
+        raise UnknownCircle(name=name, known=known or translated("none yet"))
     return circle
 
 

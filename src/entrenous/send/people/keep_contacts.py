@@ -7,6 +7,7 @@ from typing import Final
 
 from entrenous.base.copies import NAMES_SHOWN, join_names
 from entrenous.base.identity import Card, Contact, HistoryRelation, Trust
+from entrenous.base.language import translated
 from entrenous.crypto.statements import compare_heads, compare_later_lists, list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
@@ -83,8 +84,8 @@ def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
     seen = dict.fromkeys((*near, *by_name))
     told = join_names([by_name[one].name for one in seen])
     if len(by_name) > NAMES_SHOWN:
-        told += " (all of them: entrenous person list)"
-    return told or "nobody yet"
+        told += f" {translated('(all of them: entrenous person list)')}"
+    return told or translated("nobody yet")
 
 
 def contact_by_id(person: bytes, device: Device) -> Contact | None:
