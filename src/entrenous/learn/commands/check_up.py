@@ -75,7 +75,7 @@ def check_up(
 
 def _answers(typed: str, context: typer.Context) -> bytes:
     if typed == STDIN_MARK:
-        return (read_typed_text(typed, "Your answers in JSON", context) or "").encode()
+        return (read_typed_text(typed, translated("Your answers in JSON"), context) or "").encode()
     return read_file(Path(typed))
 
 
@@ -97,7 +97,9 @@ def _ask() -> dict[str, str]:
     )
     given = dict[str, str]()
     for number, asked in enumerate(every, 1):
-        typed = _ask_one(asked, f"{number} of {len(every)}")
+        typed = _ask_one(
+            asked, translated("{number} of {total}").format(number=number, total=len(every))
+        )
         if typed is None:
             break
         if typed:

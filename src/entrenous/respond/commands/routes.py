@@ -132,7 +132,7 @@ def routes(
 def _file(path: Path, context: typer.Context) -> bytes:
     if str(path) == STDIN_MARK:
         return (
-            read_typed_text(STDIN_MARK, "What happened, as TOML or JSON", context) or ""
+            read_typed_text(STDIN_MARK, translated("What happened, as TOML or JSON"), context) or ""
         ).encode()
     try:
         with path.open("rb") as file:
