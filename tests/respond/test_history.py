@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from entrenous.base.language import duration_in_words
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.history import HistoryEvent, HistoryLine, history
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.nouns import NoticeState
 from entrenous.respond.open_case import add_sighting
-from entrenous.respond.time_words import duration_in_words
 from tests.respond.room import PAGE, START, Room, seen
 
 HOUR = timedelta(hours=1)

@@ -1,7 +1,9 @@
 """What every page uses: the state of the app, its templates, forms, and answers to errors."""
 
 import asyncio
+import mimetypes
 import os
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -29,6 +31,7 @@ from entrenous.device.store.vault_folder import has_vault
 
 T = TypeVar("T")
 Page = Callable[[Request], Awaitable[Response]]
+_RANGE: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _STATUS: Final = {"refused": 409, "not-found": 404, "unreachable": 502, "malformed": 400}
 
 
@@ -176,6 +179,27 @@ def show_error(
         state_of(request).login.keep_form(page, form)
     back = "" if form is None else page
     return show(request, "error.html", status=status, words=words, back=back)
+
+
+def file_response(request: Request, data: bytes, name: str) -> Response:
+    """Return a file for the browser to save under ``name``."""
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    answer = shown_file(request, data, kind)
+    answer.headers["content-disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def shown_file(request: Request, data: bytes, media_type: str) -> Response:
+    """Return a file, or the range that a player asks for (RFC 9110, 14.2)."""
+    headers = {"accept-ranges": "bytes"}
+    wanted = _RANGE.fullmatch(request.headers.get("range", ""))
+    if wanted is None:
+        return Response(data, media_type=media_type, headers=headers)
+    first, last = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+    if first > last:
+        return Response(status_code=416, headers={"content-range": f"bytes */{len(data)}"})
+    headers["content-range"] = f"bytes {first}-{last}/{len(data)}"
+    return Response(data[first : last + 1], status_code=206, media_type=media_type, headers=headers)
 
 
 def error_words(why: BaseException) -> str:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -163,3 +163,23 @@ def catalogue_of(tag: str) -> Catalogue:
     # English nothing of it is needed
 
     return pseudo_catalogue() if tag == PSEUDO else read_catalogue(tag)
+
+
+def duration_in_words(late: timedelta) -> str:
+    """Return a duration in its two largest units, rounded down.
+
+    >>> duration_in_words(timedelta(days=1, hours=3, minutes=20))
+    '1 day and 3 hours'
+    """
+    days, rest = divmod(late, timedelta(days=1))
+    hours, rest = divmod(rest, timedelta(hours=1))
+    minutes = rest // timedelta(minutes=1)
+    parts = (
+        (days, plural("{count} day", "{count} days", days)),
+        (hours, plural("{count} hour", "{count} hours", hours)),
+        (minutes, plural("{count} minute", "{count} minutes", minutes)),
+    )
+    said = [words for number, words in parts if number][:2]
+    if len(said) < 2:
+        return said[0] if said else translated("less than a minute")
+    return translated("{first} and {second}").format(first=said[0], second=said[1])

@@ -12,8 +12,10 @@ import msgspec
 
 from entrenous.base.errors import BadRecord, Refused
 from entrenous.base.identifiers import CaseName
+from entrenous.base.language import translatable, translated
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
+from entrenous.device.sent_copies import trace_here
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.custody import CASES, CustodyAct, add_link, custody_link, last_link
@@ -26,6 +28,7 @@ from entrenous.respond.nouns import (
     NothingThere,
     Step,
 )
+from entrenous.watermark.verdict import Trace
 
 
 class CaseClosed(Refused):
@@ -145,3 +148,20 @@ def find_item(case: Case, number: int) -> Evidence:
         if item.number == number:
             return item
     raise NothingThere(name=case.name, what="item", number=number)
+
+
+_FITS: Final = translatable("The leak fits the copy of {named}; it says no more.")
+
+
+def named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
+    """Return the case's trace, if it is stored here, and the holders of the copies that it
+    names.
+    """
+    here = trace_here(case.trace, device)
+    known = here or case.trace
+    return here, () if known is None else known.verdict.named
+
+
+def fits_text(named: tuple[str, ...]) -> str:
+    """Say whose copy the picture matches; "" if none."""
+    return translated(_FITS).format(named=", ".join(named)) if named else ""

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from entrenous.base.language import duration_in_words
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines
 from entrenous.respond.nouns import Case, Notice
-from entrenous.respond.time_words import duration_in_words
 
 
 class HistoryEvent(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
-from entrenous.base.language import translatable, translated
+from entrenous.base.language import duration_in_words, translatable, translated
 from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.breach import breach_step
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
@@ -14,7 +14,6 @@ from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeSt
 from entrenous.respond.reappearance import returned_steps
 from entrenous.respond.situation import Posted
 from entrenous.respond.threat import is_threat_only, threat_step
-from entrenous.respond.time_words import duration_in_words
 from entrenous.respond.unasked import unasked_step
 
 _ANSWERS: Final = {

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.base.language import translatable, translated
+from entrenous.respond.law.law_tables import own_letter
 from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
-from entrenous.respond.letters.own_letters import own_letter
 from entrenous.respond.letters.sightings import ACCOUNT_THREAT
 from entrenous.respond.nouns import Case
 from entrenous.respond.situation import Posted

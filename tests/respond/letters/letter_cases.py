@@ -6,10 +6,9 @@ from typing import Final
 
 from entrenous.base.identifiers import BlobId, CaseName
 from entrenous.base.secret import Secret
-from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.law_tables import shipped_letters, shipped_routes
 from entrenous.respond.law.legal_route import Route, RouteId, RouteKind
 from entrenous.respond.letters.draft import draft_notice
-from entrenous.respond.letters.own_letters import shipped_letters
 from entrenous.respond.letters.wordings import keys_for
 from entrenous.respond.nouns import Case, Evidence, Level, NoticeState, Sighting
 from entrenous.respond.situation import Posted, TakenBy

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.respond.letters.draft import draft_notice
-from entrenous.respond.letters.render_pdf import render_pdf
+from entrenous.respond.letters.draft import draft_notice, render_pdf
 from entrenous.respond.letters.wordings import LANGUAGES
 from tests.respond.letters.letter_cases import FILED, LATER, full_case
 

@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import file_response, shown_file
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.copies import NothingChosen
@@ -16,10 +15,12 @@ from entrenous.app.slots import Shown, Slots
 from entrenous.app.web import (
     ResultGone,
     error_words,
+    file_response,
     go_to,
     language_of,
     result_of,
     show,
+    shown_file,
     start_job,
     state_of,
 )

@@ -7,18 +7,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import file_response
 from entrenous.app.forms import all_typed, read_form, typed
 from entrenous.app.pages.cases import moment_typed
 from entrenous.app.pages.one_case import case_handle, in_case
-from entrenous.app.web import error_words, go_to, kept_form, show, state_of
+from entrenous.app.web import error_words, file_response, go_to, kept_form, show, state_of
 from entrenous.app.wording import for_pages
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_notice_event
 from entrenous.respond.law.legal_route import DocumentKind
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import render_pdf, write_notice
 from entrenous.respond.letters.fill_gaps import fill_gaps
 from entrenous.respond.letters.preview import know_after, know_first
 from entrenous.respond.letters.sightings import addressee_of, may_be_told
@@ -116,8 +115,6 @@ async def change(request: Request) -> Response:
 
 async def pdf(request: Request) -> Response:
     """Serve the letter as a PDF under a neutral name."""
-    from entrenous.respond.letters.render_pdf import render_pdf  # noqa: PLC0415 - fpdf2 is slow
-
     notice = await in_case(request, lambda name, device: _notice(request, name, device))
     data = await asyncio.to_thread(render_pdf, notice)
     return file_response(request, data, f"letter-{notice.number}.pdf")

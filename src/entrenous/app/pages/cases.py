@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.case_index import CaseDue
-from entrenous.app.files import file_response
 from entrenous.app.forms import read_form, typed
 from entrenous.app.pages.case_answers import role_in, valid_address
 from entrenous.app.pages.case_routes import FirstLetter, first_letter
@@ -19,14 +18,13 @@ from entrenous.app.pages.help_lines import guesses, place_typed
 from entrenous.app.pages.next_page import NextPage, next_page
 from entrenous.app.pages.one_case import case_handle, in_case
 from entrenous.app.vault_session import VaultLocked
-from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
+from entrenous.app.web import error_words, file_response, go_to, in_vault, kept_form, show, state_of
 from entrenous.app.wording import for_pages
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.calendar_file import calendar_file, running_deadlines
-from entrenous.respond.case_file import find_case
-from entrenous.respond.case_words import fits_text, named_copies
+from entrenous.respond.case_file import find_case, fits_text, named_copies
 from entrenous.respond.evidence import stamp_waits_text
 from entrenous.respond.law.deadlines import (
     Deadline,

@@ -8,10 +8,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import file_response
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.jobs import Report
-from entrenous.app.web import in_vault, kept_form, language_of, result_of, show, start_job
+from entrenous.app.web import (
+    file_response,
+    in_vault,
+    kept_form,
+    language_of,
+    result_of,
+    show,
+    start_job,
+)
 from entrenous.base.copies import parse_labels
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import RecipientId

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import shown_file
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.linking import Answer, Linking, LinkingHere, LinkingOnOld
 from entrenous.app.passphrases import EasilyGuessed, chosen_passphrase, suggestion
@@ -23,6 +22,7 @@ from entrenous.app.web import (
     language_of,
     result_of,
     show,
+    shown_file,
     start_job,
     state_of,
 )

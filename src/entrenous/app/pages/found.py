@@ -8,17 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import file_response, shown_file
 from entrenous.app.forms import ChosenFile, chosen_files, read_form
 from entrenous.app.jobs import Report
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.web import (
     ResultGone,
     error_words,
+    file_response,
     in_vault,
     language_of,
     result_of,
     show,
+    shown_file,
     start_job,
     state_of,
 )

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import file_response
 from entrenous.app.forms import read_form, typed
-from entrenous.app.web import ResultGone, show, state_of
+from entrenous.app.web import ResultGone, file_response, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.learn.check_up import CheckUp, Seen, check_up

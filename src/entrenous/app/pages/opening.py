@@ -11,18 +11,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import file_response, shown_file
 from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.messages import message_in
 from entrenous.app.slots import Shown
 from entrenous.app.web import (
     ResultGone,
+    file_response,
     go_to,
     in_vault,
     language_of,
     result_of,
     show,
+    shown_file,
     start_job,
     state_of,
 )

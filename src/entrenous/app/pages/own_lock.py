@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import shown_file
 from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.devices import Lost, checklist_in_words, sheet_in
@@ -29,6 +28,7 @@ from entrenous.app.web import (
     language_of,
     result_of,
     show,
+    shown_file,
     start_job,
     state_of,
 )

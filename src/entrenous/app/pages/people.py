@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import shown_file
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.web import (
@@ -17,6 +16,7 @@ from entrenous.app.web import (
     language_of,
     result_of,
     show,
+    shown_file,
     start_job,
     state_of,
 )

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from entrenous.app.files import shown_file
 from entrenous.app.jobs import Report
 from entrenous.app.web import (
     ResultGone,
@@ -20,6 +19,7 @@ from entrenous.app.web import (
     language_of,
     result_of,
     show,
+    shown_file,
     start_job,
     state_of,
 )

@@ -5,7 +5,7 @@ from datetime import datetime
 from entrenous.base.errors import shell_quoted
 from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
-from entrenous.respond.case_words import fits_text, named_copies
+from entrenous.respond.case_file import fits_text, named_copies
 from entrenous.respond.evidence import level_in_words, stamp_waits_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step

@@ -13,7 +13,7 @@ from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.commands.case_view import answer_case
-from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.draft import render_pdf, write_notice
 from entrenous.respond.letters.preview import preview
 from entrenous.respond.letters.sightings import left_out
 from entrenous.respond.letters.versions import (
@@ -159,8 +159,6 @@ def _write_files(one: Notice, pdf: Path | None, text: Path | None) -> None:
     """Write the files whole, or none of them if the PDF cannot be made."""
     made = []
     if pdf is not None:
-        from entrenous.respond.letters.render_pdf import render_pdf  # noqa: PLC0415 - fpdf2 is slow
-
         made.append((pdf, render_pdf(one)))
     if text is not None:
         made.append((text, f"{one.letter}\n".encode()))

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from entrenous.respond.fact_tables import BadTable, read_table
+from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import (
     ClockStart,
     DocumentKind,
@@ -235,3 +235,19 @@ def _change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _Laws]) -> L
             for column in ("since", "since_note", "law", "source", "verified", "verified_by")
         },
     )
+
+
+_OWN_LETTERS: Final = "own-letters.toml"
+
+
+@cache
+def shipped_letters() -> tuple[Route, ...]:
+    """Return the program's own letters, described like routes."""
+    return read_routes({_OWN_LETTERS: shipped_table(_OWN_LETTERS)})
+
+
+def own_letter(name: str) -> Route | None:
+    """Return one of the program's own letters by name, e.g. "account-threat"; None if there is
+    none.
+    """
+    return next((route for route in shipped_letters() if route.id == name), None)

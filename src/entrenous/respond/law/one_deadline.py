@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from entrenous.base.errors import NotFound, Refused
-from entrenous.base.language import day_in_words, long_day_in_words, translated
+from entrenous.base.language import day_in_words, duration_in_words, long_day_in_words, translated
 from entrenous.respond.law.counting import Ending, Unit, count, read_period
 from entrenous.respond.law.counting_rules import CountingRule, rule_for
 from entrenous.respond.law.deadlines import (
@@ -20,7 +20,6 @@ from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.zones import capital_zone, moment_in_words, place_in_words
-from entrenous.respond.time_words import duration_in_words
 
 
 class Event(StrEnum):

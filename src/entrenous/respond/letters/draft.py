@@ -10,12 +10,12 @@ from entrenous.base.errors import Refused
 from entrenous.base.language import ENGLISH, speaking
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_open_case
+from entrenous.respond.law.law_tables import own_letter
 from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
 from entrenous.respond.law.routes import day_of_event, find_route
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext, case_lines
 from entrenous.respond.letters.elements import WordedElement, word_elements
 from entrenous.respond.letters.letter import letter_parts
-from entrenous.respond.letters.own_letters import own_letter
 from entrenous.respond.letters.sheet import bank_parts, sheet_parts
 from entrenous.respond.letters.sightings import addressee_of, told_sightings
 from entrenous.respond.letters.wordings import language_for, law_in
@@ -112,6 +112,22 @@ def render_text(parts: tuple[Part, ...]) -> str:
     """Return a document as plain text."""
     blocks = ("\n".join((f"{part.heading}", *part.lines)) for part in parts)
     return "\n\n".join(blocks)
+
+
+def render_pdf(notice: Notice) -> bytes:
+    """Return a notice as an accessible PDF with title, language, bookmarks and tags; it contains
+    nothing else.
+    """
+    from entrenous.media.tagged_pdf import Block, Tag, write_tagged_pdf  # noqa: PLC0415 - fpdf2 is slow
+
+    blocks = [
+        Block(Tag.PARAGRAPH if at else Tag.HEADING if number else Tag.TITLE, line)
+        for number, part in enumerate(notice.parts)
+        for at, line in enumerate((part.heading, *part.lines))
+        if not at or line.strip()
+    ]
+    title = notice.parts[0].heading
+    return write_tagged_pdf(title, notice.language, blocks, notice.drafted_at)
 
 
 def _refuse_stranger(case: Case, route: Route) -> None:
