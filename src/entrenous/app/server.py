@@ -3,7 +3,9 @@
 import os
 import socket
 from collections.abc import Callable
+from importlib import import_module
 from importlib.resources import files
+from pkgutil import iter_modules
 from typing import Final
 
 from starlette.applications import Starlette
@@ -14,37 +16,12 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from entrenous.app import pages
 from entrenous.app.case_index import CaseIndex
 from entrenous.app.jobs import Events, Jobs
 from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
-from entrenous.app.pages import (
-    archives,
-    breaches,
-    case_ends,
-    case_evidence,
-    case_letters,
-    case_routes,
-    cases,
-    compose,
-    copies,
-    devices,
-    door,
-    found,
-    help_lines,
-    home,
-    learn,
-    messages,
-    opening,
-    own_lock,
-    people,
-    protect,
-    questions,
-    review,
-    send,
-    settings,
-    who_hosts,
-)
+from entrenous.app.pages.archives import ARCHIVE_FILE, forget_archive
 from entrenous.app.preferences import ICONS, read_preferences
 from entrenous.app.slots import Slots
 from entrenous.app.vault_session import VaultSession
@@ -71,23 +48,15 @@ _ASSETS: Final = {
     "house.js": "text/javascript",
     **{f"{name}.svg": "image/svg+xml" for name in ICONS},
 }
-_CASES: Final = (
-    *(help_lines, questions, cases, case_routes),
-    *(case_letters, case_evidence, case_ends, who_hosts, breaches),
-)
-_PAGES: Final = (
-    *(door, home, compose, review, send, copies, found, messages, opening),
-    *(people, learn, devices, own_lock, settings, archives, protect),
-    *_CASES,
-)
 _FAULT: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
 )
 
 
 def all_routes() -> list[Route]:
-    """Return every page's address."""
-    return [route for page in _PAGES for route in page.routes()]
+    """Return every page's address: the routes of each module in ``pages`` that has some."""
+    found = (import_module(f"{pages.__name__}.{one.name}") for one in iter_modules(pages.__path__))
+    return [route for page in found if hasattr(page, "routes") for route in page.routes()]
 
 
 def person_pages(chosen: Settings, login: Login, taken: socket.socket) -> ASGIApp:
@@ -129,7 +98,7 @@ def _state(chosen: Settings, login: Login, events: Events) -> AppState:
     # The answers are hidden at once; the rest is cleared when no running work can add to it.
     vault.on_open, vault.on_lock, vault.on_close = opened, login.set_answers_aside, closed
     preferences = read_preferences(chosen.home)
-    archives.forget_archive(chosen.home / archives.ARCHIVE_FILE)  # left by a killed process
+    forget_archive(chosen.home / ARCHIVE_FILE)  # left by a killed process
     state = AppState(
         chosen, vault, login, events, jobs, mail, preferences, slots=slots, cases=index
     )

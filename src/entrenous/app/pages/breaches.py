@@ -8,9 +8,8 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.pages.cases import moment_typed
-from entrenous.app.pages.one_case import case_handle, in_case
-from entrenous.app.web import error_words, go_to, kept_form, posted, show, state_of
-from entrenous.base.errors import EntrenousError
+from entrenous.app.pages.one_case import case_handle, in_case, refusal
+from entrenous.app.web import go_to, kept_form, posted, show
 from entrenous.device.device import Device
 from entrenous.respond.breach import breach_in_words, record_breach, record_breach_done
 from entrenous.respond.case_file import find_open_case
@@ -57,13 +56,8 @@ async def note(request: Request) -> Response:
             notified, told = act == "notified", act == "told"
             record_breach_done(name, at, device, notified=notified, told=told)
 
-    try:
-        await in_case(request, noted)
-    except EntrenousError as why:
-        if not state_of(request).vault.is_open:
-            raise
-        return await breach(request, error_words(why))
-    return go_to(request, "breach", case=case_handle(request))
+    done = await refusal(request, noted, breach)
+    return done or go_to(request, "breach", case=case_handle(request))
 
 
 def _with_lists(lines: Iterable[str]) -> list[tuple[str, list[str]]]:

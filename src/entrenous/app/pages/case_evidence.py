@@ -10,7 +10,7 @@ from starlette.routing import Route
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.copies import NothingChosen
-from entrenous.app.pages.one_case import case_handle, case_name, in_case
+from entrenous.app.pages.one_case import case_handle, case_name, in_case, refusal
 from entrenous.app.slots import Shown, Slots
 from entrenous.app.web import (
     ResultGone,
@@ -132,13 +132,8 @@ async def keep(request: Request) -> Response:
             if note:
                 add_statement(name, note, device)
 
-    try:
-        await in_case(request, kept)
-    except EntrenousError as why:
-        if not state_of(request).vault.is_open:
-            raise
-        return await evidence(request, error_words(why))
-    return go_to(request, "evidence", case=case_handle(request))
+    done = await refusal(request, kept, evidence)
+    return done or go_to(request, "evidence", case=case_handle(request))
 
 
 async def stamp(request: Request) -> Response:

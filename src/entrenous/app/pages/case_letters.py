@@ -9,10 +9,9 @@ from starlette.routing import Route
 
 from entrenous.app.forms import all_typed, read_form, typed
 from entrenous.app.pages.cases import moment_typed
-from entrenous.app.pages.one_case import case_handle, in_case
-from entrenous.app.web import error_words, file_response, go_to, kept_form, show, state_of
+from entrenous.app.pages.one_case import case_handle, in_case, refusal
+from entrenous.app.web import file_response, go_to, kept_form, show, state_of
 from entrenous.app.wording import for_pages
-from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_notice_event
@@ -103,13 +102,9 @@ async def change(request: Request) -> Response:
     def newest(name: str, device: Device) -> int:
         return len(find_case(name, device).notices)
 
-    try:
-        await in_case(request, changed)
-        shown = await in_case(request, newest) if act in _WRITTEN_ANEW else number
-    except EntrenousError as why:
-        if not state_of(request).vault.is_open:
-            raise
-        return await letter(request, error_words(why))
+    if (answer := await refusal(request, changed, letter)) is not None:
+        return answer
+    shown = await in_case(request, newest) if act in _WRITTEN_ANEW else number
     return go_to(request, "letter", case=case_handle(request), number=shown)
 
 

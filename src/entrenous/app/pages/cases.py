@@ -1,6 +1,5 @@
 """The list of cases, and the page of one: its next step, its deadlines and its contents."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,11 +15,10 @@ from entrenous.app.pages.case_answers import role_in, valid_address
 from entrenous.app.pages.case_routes import FirstLetter, first_letter
 from entrenous.app.pages.help_lines import guesses, place_typed
 from entrenous.app.pages.next_page import NextPage, next_page
-from entrenous.app.pages.one_case import case_handle, in_case
+from entrenous.app.pages.one_case import case_handle, in_case, refusal
 from entrenous.app.vault_session import VaultLocked
-from entrenous.app.web import error_words, file_response, go_to, in_vault, kept_form, show, state_of
+from entrenous.app.web import file_response, go_to, in_vault, kept_form, show, state_of
 from entrenous.app.wording import for_pages
-from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.calendar_file import calendar_file, running_deadlines
@@ -191,7 +189,8 @@ async def add_seen(request: Request) -> Response:
         at = _day(typed(form, "day"), device.clock.now())
         return add_sighting(name, Sighting(address, reach, at, typed(form, "account")), device)
 
-    return await _changed(request, add, seen)
+    done = await refusal(request, add, seen)
+    return done or go_to(request, "case", case=case_handle(request))
 
 
 async def about(request: Request, words: str = "") -> Response:
@@ -231,7 +230,8 @@ async def add_about(request: Request) -> Response:
                 case = record_representative(name, acting, device)
             return case
 
-    return await _changed(request, add, about)
+    done = await refusal(request, add, about)
+    return done or go_to(request, "case", case=case_handle(request))
 
 
 def _more(said: dict[str, str], place: Place | None) -> Situation:
@@ -252,20 +252,6 @@ def _more(said: dict[str, str], place: Place | None) -> Situation:
         demand=Demand(said["demand"]) if said.get("demand") in set(Demand) else None,
         taken_by=TakenBy(said["maker"]) if said.get("maker") in set(TakenBy) else TakenBy.UNSAID,
     )
-
-
-async def _changed(
-    request: Request, change: Callable[[str, Device], Case], again: Callable[..., object]
-) -> Response:
-    """Change a case and show it; an error is shown above the submitted form."""
-    try:
-        await in_case(request, change)
-    except EntrenousError as why:
-        if not state_of(request).vault.is_open:
-            raise
-        answer: Response = await again(request, error_words(why))  # type: ignore[misc]
-        return answer
-    return go_to(request, "case", case=case_handle(request))
 
 
 def _day(text: str, now: datetime) -> datetime:

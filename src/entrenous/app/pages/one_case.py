@@ -1,11 +1,13 @@
 """Find the case for the stand-in in an address."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response
 
-from entrenous.app.web import ResultGone, in_vault, state_of
+from entrenous.app.web import ResultGone, error_words, in_vault, state_of
+from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 from entrenous.respond.custody import CASES
 
@@ -26,6 +28,24 @@ async def in_case(request: Request, work: Callable[[str, Device], T]) -> T:
         raise ResultGone
 
     return await in_vault(request, named)
+
+
+async def refusal(
+    request: Request,
+    change: Callable[[str, Device], object],
+    again: Callable[[Request, str], Awaitable[Response]],
+) -> Response | None:
+    """Change the case; if that is refused, show the page ``again`` with why and what was typed.
+
+    Raises VaultLocked, ResultGone.
+    """
+    try:
+        await in_case(request, change)
+    except EntrenousError as why:
+        if not state_of(request).vault.is_open:
+            raise
+        return await again(request, error_words(why))
+    return None
 
 
 async def case_name(request: Request) -> str:
