@@ -1,0 +1,67 @@
+"""The mutants of the rules: what is drawn, and that a trial tells a killed one from a survivor."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.house.mutant_trial import ROOT, Baseline, Place
+from tests.house.mutants import ROOMS, draw, interval
+
+_TRIAL = """
+import re
+from tests.house.mutant_trial import SOURCE, Mutant, Place, try_mutants
+file = "watermark/likelihood.py"
+code = (SOURCE / file).read_text()
+line = code[: code.index("if score <= 0.0:")].count("\\n") + 1
+place = Place(file, "upper_tail", range(line, line + 1))
+mutants = [
+    Mutant(place, code.replace("if score <= 0.0:", f"if score {changed} 0.0:"), changed)
+    for changed in ("<=", ">")
+]
+tell = lambda trial: print("told", trial.mutant.difference, trial.tests, trial.killer)
+try_mutants(mutants, ["tests/watermark/test_verdict.py"], tell)
+"""
+
+
+def test_every_room_has_files_and_tests() -> None:
+    for room in ROOMS.values():
+        assert all((ROOT / "src" / "entrenous" / file).exists() for file in room.files)
+        assert all((ROOT / tests).exists() for tests in room.tests)
+
+
+def test_the_same_seed_draws_the_same_mutants() -> None:
+    drawn = list(draw("guard", 5, seed=1))
+    assert drawn == list(draw("guard", 5, seed=1)) != list(draw("guard", 5, seed=2))
+
+
+def test_a_mutant_changes_one_statement_and_no_words_that_people_read() -> None:
+    for mutant in draw("guard", 40, seed=3):
+        compile(mutant.source, mutant.place.file, "exec")
+        removed = [line for line in mutant.difference.splitlines() if line.startswith("- ")]
+        assert len(removed) <= len(mutant.place.lines)
+        assert not any(word in mutant.difference for word in ("raise ", "translated(", '"""'))
+
+
+def test_tests_of_the_changed_lines_are_chosen_and_the_quickest_file_is_first() -> None:
+    seconds = {"slow.py::a": 3.0, "quick.py::b": 0.1, "other.py::c": 0.1, "fixture.py::d": 0.2}
+    covering = {"x.py": {7: {"slow.py::a", "quick.py::b"}, 8: {"fixture.py"}, 9: {"other.py::c"}}}
+    chosen = Baseline(seconds, covering).tests_for(Place("x.py", "f", range(7, 9)))
+    assert list(chosen) == ["quick.py::b", "fixture.py::d", "slow.py::a"]
+
+
+def test_interval_of_nine_in_ten() -> None:
+    low, high = interval(90, 100)
+    assert (round(low, 1), round(high, 1)) == (82.6, 94.5)
+
+
+@pytest.mark.real
+def test_a_trial_tells_a_killed_mutant_from_one_that_survives() -> None:
+    command = [sys.executable, "-c", _TRIAL]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    told = [line.split() for line in done.stdout.splitlines() if line.startswith("told")]
+    (_, same, tests, *no_killer), (_, turned, _, killer) = told
+    assert (same, turned) == ("<=", ">")
+    assert int(tests) > 0
+    assert not no_killer
+    assert killer.startswith("tests/watermark/test_verdict.py::")
