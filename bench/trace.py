@@ -1,7 +1,7 @@
-"""The bench of TRACE: attacks x photographs x sizes, innocents, colluders, looks, cost, peers.
+"""The bench of TRACE: attacks x photographs x sizes, innocents, colluders, visibility, cost, peers.
 
     python bench/trace.py --quick         under a minute; the last line is one JSON object
-    python bench/trace.py                 the full grid, its peers, looks, colluders and cost
+    python bench/trace.py                 the full grid, its peers, visibility, colluders and cost
     python bench/trace.py --null          innocent leaks x 1,000 keys; may be stopped and taken up
     python bench/trace.py --help          what else there is
 
@@ -51,7 +51,7 @@ def _measure(asked: argparse.Namespace, raw: Path) -> int:
 
 
 def _whole(run: parts.Run, *, quick_run: bool) -> int:
-    """The grid with its peers, looks and cost; a full run with the colluders too."""
+    """The grid with its peers, visibility and cost; a full run with the colluders too."""
     rows = parts.grid(run)
     looks = parts.looks(run)
     peers = parts.others(run, rows, looks)

@@ -15,8 +15,8 @@ class Claim:
 
 WHAT_THEY_ARE: Final = """### Learned watermarks, from their papers, not re-run
 
-Their tables are of other photographs and other attacks, and count bits, not names: they are quoted
-so that nobody has to look them up, and no row may be set against ours."""
+Their tables are of other photographs and other attacks, and count bits, not names. They are quoted
+for reference only: no row can be compared with ours."""
 
 CLAIMS: Final[tuple[Claim, ...]] = (
     Claim(

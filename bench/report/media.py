@@ -21,15 +21,16 @@ def sound_page(document: Document) -> str:
     marks: dict[str, Document] = document["marks"]
     return "\n".join(
         (
-            *_head("sounds", "python -m bench.sound --out docs/benchmarks", "10 s, 40 s of AMR-NB"),
+            *_head("sounds", "python -m bench.sound --out docs/benchmarks", "10 s (AMR-NB: 40 s)"),
             *_counts(document),
-            f"Fresh keys against leaks that are none of theirs: mean {document['null_mean']},",
+            f"Scores of keys that have nothing to do with the leak: mean {document['null_mean']},",
             f"deviation {document['null_sd']}, largest {document['null_max']}.",
             f"A trace takes {document['trace_s_p50']} s of processor time (median).",
             "",
             *_table(("z of the right copy", *marks), _by_attack(document, "material")),
-            "The mark beside its sound. MOS-LQO is ViSQOL's (1 to 5; 5: nobody tells it from the",
-            "original), of the copy and, to compare, of the unmarked sound after MP3 at 64 kbit/s.",
+            "How audible a mark is. ViSQOL computes MOS-LQO (1 to 5; 5: nobody can tell it from",
+            "the original) for the copy and, to compare, for the unmarked sound after MP3 at 64",
+            "kbit/s.",
             "",
             *_table(
                 ("", "SNR dB", "by segments dB", "MOS-LQO", "MP3 64k"),
@@ -56,19 +57,21 @@ def clip_page(document: Document) -> str:
             *_head("clips", "python -m bench.clips --out docs/benchmarks", "5 s, or one frame"),
             *_counts(document),
             *_table(("z of the right copy", *clips), _by_attack(document, "clip")),
-            "A copy as written against the clip that was given in: its size, PSNR over all samples",
-            "of Y, Cb and Cr (as FFmpeg's `psnr` averages), and over those of R, G and B.",
+            "Each copy as written, compared with the clip that it was made from: bit rates, PSNR",
+            "over all samples of Y, Cb and Cr (averaged as FFmpeg's `psnr` does), and over those",
+            "of R, G and B.",
             "",
             *_table(
                 ("", "Mbit/s given", "Mbit/s written", "PSNR YUV dB", "PSNR RGB dB"),
                 [(name, *(_figure(one[key]) for key in keys)) for name, one in clips.items()],
             ),
-            "Flicker, in grey levels of luma's full range: how much the error changes from one",
-            "frame to the next (root mean square; its mean, and the most of any pair: a pulse",
-            "would show there); then only what an eye sees pulsate: error averaged over 16 pixels",
-            "and 5 frames, its deviation over time, of a marked copy and of the same clip written",
-            "as finely without a mark. Last, seconds of processor time per copy, without the",
-            "preparation that all copies share.",
+            "Flicker, in grey levels of luma's full range. The first two columns say how much the",
+            "error changes from one frame to the next (root mean square): the mean, and the",
+            "largest of any pair, where a pulse would show. The next two count only what an eye",
+            "can see pulsate: the error averaged over 16 pixels and 5 frames, and how far this",
+            "varies over time, in a marked copy and in the same clip written as finely without a",
+            "mark. Last come the seconds of processor time per copy, without the preparation that",
+            "all copies share.",
             "",
             *_table(
                 ("", "change", "most", "slow and coarse", "without a mark", "s"),
@@ -82,9 +85,9 @@ def _head(what: str, command: str, length: str) -> Sequence[str]:
     return (
         f"# Marks in {what}",
         "",
-        f"Made by `{command}`, not by hand; the program says how in its first lines.",
-        f"z: the right copy's score in standard deviations of an innocent's, from {length}.",
-        "Among 24 copies a chance of 1e-6 takes 5.7.",
+        f"Written by `{command}`, whose docstring explains the method.",
+        "z: the score of the right copy, in standard deviations of an innocent copy's score;",
+        f"from {length}. With 24 copies and a chance of 1e-6, a copy is named from 5.7 on.",
         "",
     )
 

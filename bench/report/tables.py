@@ -8,16 +8,17 @@ from bench.report.summary import SETS
 
 Document = Mapping[str, Any]
 
-_HEAD: Final = """# What TRACE was measured to do
+_HEAD: Final = """# What was measured of TRACE
 
-Made by `bench/trace.py`, not by hand; how is said in [docs/benchmarks.md](../benchmarks.md). A
-score is in standard deviations of an innocent copy's; with 24 recipients and a chance of 1e-6 a
-copy is named from about 5.7 on. "Nobody" is counted as a miss, never as an error.
+`bench/trace.py` writes this page; [docs/benchmarks.md](../benchmarks.md) says how each figure is
+made. Scores are in standard deviations of an innocent copy's score. With 24 recipients and a chance
+of 1e-6, a copy is named from a score of about 5.7 on. "Nobody" counts as a miss, never as an error.
 """
-_FAIR: Final = """From the same run, the same photographs and attacks, 24 recipients: random numbers
-of 64 bits in the peers' copies, read at the original's size, the nearest named if it is near enough
-for a chance of 1e-6 (at most 10 wrong bits). They decode without the original; we keep it, and that
-is the difference."""
+_FAIR: Final = """\
+All methods ran on the same photographs and attacks, with 24 recipients. Each copy of a peer
+carries a random number of 64 bits. A leak is read at the original's size, and the copy with the
+nearest number is named if the two are near enough for a chance of 1e-6 (at most 10 wrong bits).
+The peers decode without the original; we compare with the original, and that is the difference."""
 _SETS: Final = {
     "core": "ordinary leaks",
     "hard": "hard ones",
@@ -68,7 +69,7 @@ def _grid(found: Document) -> str:
 
 def _conditions(found: Document) -> str:
     photos = "; ".join(f"{size}: {', '.join(names)}" for size, names in found["photos"].items())
-    gone = f" Not to be had: {', '.join(found['skipped'])}." if found["skipped"] else ""
+    gone = f" Missing: {', '.join(found['skipped'])}." if found["skipped"] else ""
     return f"Photographs: {photos}. Seed {found['seed']}.{gone}"
 
 
@@ -76,8 +77,8 @@ def _totals(found: Document) -> str:
     wrong = sum(one["wrong"] > 0 for one in found["missed"])
     return (
         f"Named wrongly: {wrong}. Largest of {found['innocents']:,} innocent scores: "
-        f"{found['innocent_largest']:.2f}. What a trace takes stands under cost: here several ran "
-        "at once."
+        f"{found['innocent_largest']:.2f}. Times are measured apart, in the last table: here, "
+        "several traces ran at once."
     )
 
 
@@ -97,11 +98,11 @@ def _missed(missed: Sequence[Document]) -> str:
     rows = [
         [m["photo"], m["size"], f"`{m['attack']}`", _score(m), m["wrong"] or ""] for m in missed
     ]
-    return "### What defeats us\n\n" + table(["photo", "size", "attack", "score", "wrong"], rows)
+    return "### What was missed\n\n" + table(["photo", "size", "attack", "score", "wrong"], rows)
 
 
 def _score(missed: Document) -> str:
-    return "not found to lie on it" if missed["score"] is None else f"{missed['score']:.1f}"
+    return "could not be aligned" if missed["score"] is None else f"{missed['score']:.1f}"
 
 
 def _peers(found: Document) -> str:
@@ -117,7 +118,7 @@ def _peers(found: Document) -> str:
     ]
     return "\n\n".join(
         [
-            "## Beside others",
+            "## Compared with others",
             _FAIR,
             table(["", "named right", "named wrongly", "PSNR of the mark, lowest, dB"], totals),
             table([f"right, of {first // max(1, len(found['attacks']))}", *names], rows),
@@ -168,7 +169,8 @@ def _null(found: Document) -> str:
 
 def _innocents(found: Document, seed: int) -> str:
     return (
-        f"{found['leaks']:,} leaks in which nobody of 1,000 compared had a part: "
+        f"{found['leaks']:,} leaks, each compared with 1,000 copies that have nothing to do "
+        "with it: "
         f"{found['scores']:,} scores, mean {found['mean']:.5f}, standard deviation "
         f"{found['sd']:.5f}, largest {found['largest']:.2f}. Smallest corrected chance "
         f"{found['best']:.2g}. **Named: {found['named']}.** Seed {seed}."
@@ -192,11 +194,11 @@ def _calibration(found: Document) -> str:
     ]
     words = (
         f"{found['true_copies']:,} true and {found['innocent_copies']:,} innocent copies, from "
-        f"leaks that are ruined or all but silent. Cllr {found['cllr_bits']:.3f} bits; "
+        f"leaks in which the mark is ruined or almost gone. Cllr {found['cllr_bits']:.3f} bits; "
         f"{found['cllr_min_bits']:.3f} with the best monotone map."
     )
     plots = "![reliability](reliability.png) ![Tippett plot](tippett.png)"
-    title = "## Does the likelihood ratio mean what it says?"
+    title = "## Are the likelihood ratios right?"
     return "\n\n".join([title, words, table(head, rows), plots])
 
 
@@ -213,7 +215,7 @@ def _copies(found: Document) -> str:
         [r["photo"], r["size"], *(_digits(r[key], d) for key, d in columns.values())]
         for r in found["rows"]
     ]
-    return "## What a mark costs the eye\n\n" + table(["photo", "size", *columns], rows)
+    return "## How visible a mark is\n\n" + table(["photo", "size", *columns], rows)
 
 
 def _cost(found: Document) -> str:
@@ -230,7 +232,7 @@ def _cost(found: Document) -> str:
     rows = [
         [r["photo"], *(_digits(r[key], d) for key, d in columns.values())] for r in found["rows"]
     ]
-    return "## What it takes\n\n" + table(["photo", *columns], rows)
+    return "## Time and memory\n\n" + table(["photo", *columns], rows)
 
 
 def _of(one: Document) -> str:

@@ -8,13 +8,13 @@ from typing import Final
 SCHEMA: Final = "entrenous/fuzz/1"
 HEADING: Final = """# What fuzzing has shown
 
-Made by `python -m tests.fuzz.run`, not by hand. Each target is a reader of what strangers send,
-fuzzed with [Atheris](https://github.com/google/atheris) (libFuzzer) in a process of its own. Out of
-a reader may come its own refusal, or something that is the same when it is written back; anything
-else is a find, and so is an input that takes more than 20 seconds or 2 GB. Counts are added up for
-as long as the code that a target reaches stays the same; *edges* are those of the byte code (ours,
-and that of python-multipart and tomllib) that its inputs went through. What was found so far, and
-what became of it, stands in [fuzz-finds.md](fuzz-finds.md).
+Written by `python -m tests.fuzz.run`. Each target is a reader of what strangers send,
+fuzzed with [Atheris](https://github.com/google/atheris) (libFuzzer) in a process of its own. A
+reader has to refuse its input with its own error, or to return something that is the same after it
+was written back. Anything else is a find, and so is an input that takes more than 20 seconds or
+2 GB. Counts are added up for as long as the code that a target reaches stays the same. *Edges* are
+those of the byte code (ours, and that of python-multipart and tomllib) that its inputs went
+through. [fuzz-finds.md](fuzz-finds.md) says what was found so far, and what became of it.
 
 | target | inputs | seconds | inputs/s | edges | finds |
 | --- | ---: | ---: | ---: | ---: | ---: |
