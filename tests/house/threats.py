@@ -18,8 +18,9 @@ MARK: Final = "threat"
 HEAD: Final = """\
 # Threats, controls, tests
 
-What could go wrong, what protects against it, and the tests that show it. Controls that are not built yet are marked. What we do not stop at all is in [known-attacks.md](known-attacks.md). This page is made of
-`docs/threats.toml` and of the tests marked with a row's name, by
+What could go wrong, what protects against it, and the tests that show it. Controls that are not
+built yet are marked. What we do not stop at all is in [known-attacks.md](known-attacks.md). This
+page is made of `docs/threats.toml` and of the tests marked with a row's name, by
 `python -m tests.house.threats --write`; `tests/house/test_threats.py` fails when it is stale, or
 when a row has no test.
 """
