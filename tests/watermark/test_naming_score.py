@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.limits import ALPHA
-from entrenous.watermark.likelihood import tail_of_best, upper_tail
+from entrenous.watermark.likelihood import SMALLEST, tail_of_best, upper_tail
 from entrenous.watermark.verdict import naming_score
 
 
@@ -14,6 +14,12 @@ def test_naming_score_names_and_slightly_less_does_not(compared: int) -> None:
     score = naming_score(compared)
     assert tail_of_best(compared, upper_tail(score)) <= ALPHA
     assert tail_of_best(compared, upper_tail(score - 1e-6)) > ALPHA
+
+
+def test_the_smallest_chance_there_is_can_be_asked_for() -> None:
+    assert 0.0 < naming_score(1, alpha=SMALLEST) <= 64.0
+    with pytest.raises(ValueError, match="no score"):
+        naming_score(1, alpha=SMALLEST / 2.0)
 
 
 def test_nobody_compared_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The guarantees of weigh, tested on examples, random scores and innocent crowds."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import NotFound
 from entrenous.base.identifiers import RecipientId
-from entrenous.watermark.verdict import Finding, NothingToWeigh, weigh
+from entrenous.watermark.verdict import Finding, NothingToWeigh, Span, Warp, weigh
 
 scores = st.dictionaries(st.text(min_size=1).map(RecipientId), st.floats(-40, 400), min_size=1)
+_SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 ANA, BEN, CARO = RecipientId("ana"), RecipientId("ben"), RecipientId("caro")
 
 
@@ -64,6 +66,27 @@ def test_a_nonsensical_alpha_is_refused(alpha: float) -> None:
 def test_a_broken_score_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         weigh({ANA: bad})
+
+
+@pytest.mark.parametrize(("kept", "holds"), [(0, True), (1, True), (-0.01, False), (1.01, False)])
+def test_the_visible_share_is_between_nothing_and_everything(kept: float, *, holds: bool) -> None:
+    with nullcontext() if holds else pytest.raises(ValueError, match="share"):
+        Warp(_SQUARE, kept, 0.0, mirrored=False, scale=1.0)
+
+
+def test_a_homography_has_nine_numbers() -> None:
+    with pytest.raises(ValueError, match="9 numbers"):
+        Warp(_SQUARE[:8], 1.0, 0.0, mirrored=False, scale=1.0)
+
+
+def test_a_span_may_be_a_single_frame() -> None:
+    assert Span(0.0, 0.0, 0.5).length_s == 0.0
+
+
+@pytest.mark.parametrize(("length_s", "speed"), [(-0.1, 1.0), (1.0, 0.0), (1.0, -1.0)])
+def test_a_span_without_length_or_speed_is_refused(length_s: float, speed: float) -> None:
+    with pytest.raises(ValueError, match="a length and a speed"):
+        Span(0.0, length_s, speed)
 
 
 @given(scores)
