@@ -15,13 +15,14 @@ import typer
 
 from entrenous.base.environment import BadSetting
 from entrenous.base.errors import DiskFailed, DiskFull, EntrenousError
-from entrenous.base.language import language_of_person, speaking, translatable, translated
+from entrenous.base.language import language_of_person, speaking, translated
 from entrenous.base.program import this_program
-from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand
+from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, with_translated_help
 from entrenous.terminal.output import NO_ROOM, hint, print_line, unwrapped
 from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Session, exit_of
 
-#: Every command, in the order of the help.
+#: Every command, in the order of the help. English are those of people who run a relay or a gate,
+#: and the demonstration, whose pages are English too (ENGLISH_ERRORS in tests/house/messages.py).
 COMMANDS: Final = {
     "help": ListedCommand(
         "entrenous.respond.commands.help",
@@ -94,6 +95,7 @@ COMMANDS: Final = {
     "demo": ListedCommand(
         "entrenous.demo.commands",
         "One photo sent, leaked, stopped, traced, and a case opened: all on this machine.",
+        english=True,
     ),
     "person": ListedCommand("entrenous.send.commands.people", "The people you write to."),
     "circle": ListedCommand(
@@ -109,9 +111,11 @@ COMMANDS: Final = {
     "law": ListedCommand(
         "entrenous.respond.commands.law", "Legal routes: facts with a source, not advice."
     ),
-    "relay": ListedCommand("entrenous.carry.commands", "Carry sealed messages for others."),
+    "relay": ListedCommand(
+        "entrenous.carry.commands", "Carry sealed messages for others.", english=True
+    ),
     "gate": ListedCommand(
-        "entrenous.stop.commands.gate", "A platform's gate: refuse a picture unseen."
+        "entrenous.stop.commands.gate", "A platform's gate: refuse a picture unseen.", english=True
     ),
     "archive": ListedCommand("entrenous.archive.commands", "Take what is yours to another device."),
     "device": ListedCommand("entrenous.send.commands.devices", "Your devices and their locks."),
@@ -119,9 +123,7 @@ COMMANDS: Final = {
         "entrenous.send.commands.vault_lock", "What opens this device's vault."
     ),
 }
-_HELP: Final = translatable(
-    "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
-)
+_HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
 _VERSION: Final = "--version"
 _EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": ["-h", "--help"]}
 
@@ -206,7 +208,7 @@ def program() -> Any:
         rich_markup_mode=None,
     )
     app.callback()(_options)
-    return typer.main.get_command(app)
+    return with_translated_help(typer.main.get_command(app))
 
 
 class _Program(LazyGroup):

@@ -20,8 +20,11 @@ from babel.messages.pofile import read_po, write_po
 
 from entrenous.base.errors import OUR_WORDS
 from entrenous.base.language import ENGLISH, LANGUAGES
+from entrenous.cli import COMMANDS, program
 from entrenous.crypto.short_auth_string import SIGNS
+from entrenous.learn.lesson import all_lessons
 from entrenous.respond.law.deadlines import clauses_in
+from entrenous.terminal.lazy_commands import load_command, paragraphs
 
 SOURCE: Final = Path(__file__).parents[2] / "src" / "entrenous"
 _WIDTH: Final = 100
@@ -116,6 +119,7 @@ def messages() -> Iterator[Found]:
         yield from _calls(file)
     yield from error_messages()
     yield from _words_of_errors()
+    yield from helps()
     for sign in SIGNS:
         yield Found("crypto/short_auth_string.py", sign.name)
     for pattern, columns in FACTS.items():
@@ -158,6 +162,21 @@ def error_messages() -> Iterator[Found]:
         where = _where(file)
         if node.name in errors and not _is_english(file):
             yield Found(where, " ".join(inspect.cleandoc(ast.get_docstring(node) or "").split()))
+
+
+def helps() -> Iterator[Found]:
+    """What the person's commands and their options say in their help; a lesson is its own."""
+    lessons = {one.name for one in all_lessons()}
+    for paragraph in (*paragraphs(program().help), *(one.help for one in COMMANDS.values())):
+        yield Found("cli.py", paragraph)
+    for name, known in COMMANDS.items():
+        waiting = [] if known.english else [load_command(name, known)]
+        for one in waiting:
+            below = getattr(one, "commands", {}).items()
+            waiting += [each for key, each in below if not (name == "learn" and key in lessons)]
+            for shown in (one, *one.params):
+                for paragraph in filter(None, paragraphs(shown.help)):
+                    yield Found(f"{known.module.partition('.')[2].replace('.', '/')}.py", paragraph)
 
 
 def _words_of_errors() -> Iterator[Found]:

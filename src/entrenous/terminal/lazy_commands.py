@@ -4,22 +4,26 @@ imported when that command runs or shows its own help.
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from entrenous.base.language import ENGLISH, language_of_person, translatable, translated
 
 
 class ListedCommand(NamedTuple):
     """A command's entry in its group's list.
 
     ``module`` has a function ``join(app)`` that adds the command to a Typer application. ``help``
-    is the first paragraph of the command's own help. A ``hidden`` command is not listed.
+    is the first paragraph of the command's own help. A ``hidden`` command is not listed. One that
+    is ``english`` has its own help in English, whatever the person reads.
     """
 
     module: str
     help: str
     hidden: bool = False
+    english: bool = False
 
 
 class LazyGroup(TyperGroup):
@@ -56,4 +60,50 @@ def load_command(name: str, known: ListedCommand) -> Any:
     app = typer.Typer(rich_markup_mode=None)
     app.callback()(lambda: None)  # makes Typer build a group even for a single command
     importlib.import_module(known.module).join(app)
-    return typer.main.get_group(app).commands[name]
+    command = typer.main.get_group(app).commands[name]
+    return command if known.english else with_translated_help(command)
+
+
+def with_translated_help(command: Any) -> Any:
+    """Return a command that prints its help in the person's language, like all commands below it.
+
+    What its functions and options say is translated when it is printed; English looks nothing up.
+    """
+    printed = command.format_help
+
+    def format_help(ctx: Any, formatter: Any) -> None:
+        if language_of_person() != ENGLISH:
+            _translate(command, ctx)
+            _translate_headings(formatter)
+        printed(ctx, formatter)
+
+    command.format_help = format_help
+    for one in getattr(command, "commands", {}).values():
+        with_translated_help(one)
+    return command
+
+
+def paragraphs(help_: str | None) -> list[str]:
+    """Return the paragraphs of a help text, each in one line, as they are in the catalogue."""
+    return [" ".join(part.split()) for part in (help_ or "").split("\n\n")]
+
+
+def _translate(command: Any, ctx: Any) -> None:
+    shown = (command, *command.get_params(ctx), *getattr(command, "commands", {}).values())
+    for one in shown:
+        if one.help:
+            one.help = "\n\n".join(map(translated, paragraphs(one.help)))
+
+
+#: What Click writes by itself.
+_BY_CLICK: Final = (
+    *(translatable("Options"), translatable("Arguments"), translatable("Commands")),
+    translatable("Show this message and exit."),
+)
+
+
+def _translate_headings(formatter: Any) -> None:
+    section, write_usage = formatter.section, formatter.write_usage
+    formatter.section = lambda name: section(translated(name))
+    usage = f"{translated('Usage:')} "
+    formatter.write_usage = lambda prog, args="": write_usage(prog, args, usage)

@@ -19,7 +19,7 @@ from entrenous.terminal.session import Session
 
 STDIN_MARK: Final = "-"
 #: Precedes an option's own help.
-SAFER: Final = translatable("- reads it from standard input, unseen by others on this machine.")
+SAFER: Final = "- reads it from standard input, unseen by others on this machine."
 _LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
 _TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long for a message
 
