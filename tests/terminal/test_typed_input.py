@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
+from entrenous.terminal.typed_input import is_agreed
 
 pytestmark = pytest.mark.slow
 
@@ -128,3 +129,13 @@ def test_sighting_place_is_read_from_standard_input(
     assert types(monkeypatch, io.StringIO(PAGE), *two) == USAGE
     assert "one of --url and --chat" in capsys.readouterr().err
     assert types(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-") == USAGE
+
+
+def test_a_question_is_asked_until_it_is_answered_in_any_language(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for typed, agreed in (("perhaps", None), ("Ja", True), ("nein", False), ("", False)):
+        answers = iter([typed, "y"] if agreed is None else [typed])
+        monkeypatch.setattr("typer.prompt", lambda *_, answers=answers, **__: next(answers))
+        assert is_agreed("Send it?") is (agreed is not False)
+        assert ("Type yes or no." in capsys.readouterr().err) is (agreed is None)

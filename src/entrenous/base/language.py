@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ENGLISH: Final = "en"
 LANGUAGES: Final = (ENGLISH, "es", "de")
+#: What people type for yes and for no, in every language of the program.
+YES_WORDS: Final = frozenset({"yes", "y", "sí", "si", "s", "ja", "j"})
+NO_WORDS: Final = frozenset({"no", "n", "nein"})
 PSEUDO: Final = "ar-XB"
 """Right-to-left, and every sentence is marked: with it, tests find sentences that nobody can
 translate. It is not offered to people.

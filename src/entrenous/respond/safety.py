@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Final
 
-from entrenous.base.language import translatable, translated
+from entrenous.base.language import NO_WORDS, YES_WORDS, translatable, translated
 from entrenous.respond.first_steps import AdviceId, advice
 from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
 from entrenous.respond.law.places import Place
@@ -26,9 +26,6 @@ YES_NO_UNSURE: Final = translatable("(yes, no, unsure, stop)")
 WHAT_TO_TYPE: Final = translatable(
     "This answer was not understood. Choose one of the words in brackets."
 )
-# in every language of the program
-_YES: Final = frozenset({"yes", "y", "sí", "si", "s", "ja", "j"})
-_NO: Final = frozenset({"no", "n", "nein"})
 _SKIP: Final = frozenset({"", "skip", "saltar", "omitir", "überspringen", "weiter"})
 _STOP: Final = frozenset({"stop", "quit", "parar", "stopp"})
 _UNSURE: Final = frozenset(
@@ -88,9 +85,9 @@ def read_reply(typed: str) -> bool | Reply:
     (True, False, <Reply.STOP: 'stop'>, 'skip')
     """
     word = typed.strip().casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    if word in _YES:
+    if word in YES_WORDS:
         return True
-    if word in _NO:
+    if word in NO_WORDS:
         return False
     return Reply.UNSURE if word in _UNSURE else _no_answer(word)
 

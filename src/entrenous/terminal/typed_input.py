@@ -13,7 +13,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from entrenous.base.language import speak_english, translatable, translated
+from entrenous.base.language import (
+    NO_WORDS,
+    YES_WORDS,
+    speak_english,
+    translatable,
+    translated,
+)
 from entrenous.terminal.output import hint
 from entrenous.terminal.session import Session
 
@@ -135,6 +141,24 @@ def parse_time(typed: str) -> datetime:
             )
         )
     return moment.replace(tzinfo=UTC)
+
+
+def is_agreed(question: str) -> bool:
+    """Ask until the answer is yes or no, in any language of the program; only Enter means no."""
+    while True:
+        shown = f"{question} {translated('[y/N]')}"
+        typed = typer.prompt(shown, default="", show_default=False, err=True).strip().casefold()
+        if typed in YES_WORDS:
+            return True
+        if typed in NO_WORDS or not typed:
+            return False
+        hint(translated("Type yes or no."))
+
+
+def refuse_unless_agreed(question: str) -> None:
+    """Ask, and end the command without an answer of yes; raises Abort."""
+    if not is_agreed(question):
+        raise typer.Abort
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

@@ -143,7 +143,6 @@ def test_questions_are_asked_beside_the_answer(
         return "yes"
 
     monkeypatch.setattr(typer, "prompt", answers)
-    monkeypatch.setattr(typer, "confirm", answers)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     assert ask("case", "open")["state"] == "open"
     assert ask_adults()

@@ -198,23 +198,23 @@ def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
 
 
 @pytest.mark.threat("receipt-probing")
-@pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.parametrize(("typed", "answer"), [("yes", True), ("Sí", True), ("", False)])
 def test_at_a_terminal_it_is_asked_and_the_answer_remembered(
-    street: Street, monkeypatch: pytest.MonkeyPatch, *, answer: bool
+    street: Street, monkeypatch: pytest.MonkeyPatch, typed: str, *, answer: bool
 ) -> None:
     asked = list[str]()
 
-    def confirm(question: str, **_: object) -> bool:
+    def prompt(question: str, **_: object) -> str:
         asked.append(question)
-        return answer
+        return typed
 
-    monkeypatch.setattr("typer.confirm", confirm)
+    monkeypatch.setattr("typer.prompt", prompt)
     for number in range(2):
         sent = street.does("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")
         street.does("ben", "inbox")
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
         street.types("ben", "open", sent["message"], "--out", f"got {number}")
         monkeypatch.setattr("sys.stdin.isatty", lambda: False)
-    assert asked == ["Have ana told?"]
+    assert asked == ["Have ana told? [y/N]"]
     people = street.does("ben", "person", "list")["people"]
     assert next(one for one in people if one["name"] == "ana")["receipts"] is answer

@@ -281,13 +281,13 @@ def test_protect_asks_once_per_kind_of_file(
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
     files = ("note.ogg", "beach.jpg", "note.ogg")
     name = street.does("ana", "send", *files, *to_ben)["message"]
-    answers, asked = iter([True, False, True]), list[str]()
+    answers, asked = iter(["yes", "no", "sí"]), list[str]()
 
-    def answered(question: str, **_: object) -> bool:
+    def answered(question: str, **_: object) -> str:
         asked.append(question)
         return next(answers)
 
-    monkeypatch.setattr("typer.confirm", answered)
+    monkeypatch.setattr("typer.prompt", answered)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     said = street.types("ana", "protect", "--message", name, *GATE, "--json")
     assert (said.status, len(asked)) == (3, 3)  # of age; a sound; a picture

@@ -82,6 +82,7 @@ from entrenous.terminal.typed_input import (
     read_typed_line,
     read_typed_text,
     refuse_two_stdin_options,
+    refuse_unless_agreed,
     time_option,
 )
 from entrenous.wire.encodings import canonical_json
@@ -375,7 +376,7 @@ def erase(
             question = translated("Erase {name} and all that is kept in it, for good?").format(
                 name=name
             )
-            typer.confirm(question, abort=True, err=True)
+            refuse_unless_agreed(question)
         if receipt is not None:
             _write_receipt(written, receipt, canonical_json(erasure_receipt(device)) + b"\n")
         erase_case(name, device)

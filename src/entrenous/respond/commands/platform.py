@@ -27,7 +27,14 @@ from entrenous.respond.report_steps import GENERIC_SITE, NO_RECORD, ReportSteps,
 from entrenous.respond.situation import Situation
 from entrenous.terminal.output import hint, print_line, put_json, single_line
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, STDIN_MARK, Json, read_typed_line, read_typed_text
+from entrenous.terminal.typed_input import (
+    SAFER,
+    STDIN_MARK,
+    Json,
+    read_typed_line,
+    read_typed_text,
+    refuse_unless_agreed,
+)
 
 
 def platform(
@@ -98,7 +105,7 @@ def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, y
     for line in who_sees(host, proxy, address, lists):
         hint(f"  {line}")
     if not yes and sys.stdin.isatty():
-        typer.confirm(translated("Ask them now?"), abort=True, err=True)
+        refuse_unless_agreed(translated("Ask them now?"))
     return look_up_site(host, address, proxy, lists)
 
 

@@ -25,7 +25,7 @@ from entrenous.respond.watch.records import (
 from entrenous.respond.watch.states import Watched, in_words
 from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import Json, refuse_unless_agreed
 
 
 def watch(
@@ -89,7 +89,7 @@ def _ask() -> None:
         raise typer.BadParameter(
             translated("there is no terminal to ask you at: if you agree, say --yes")
         )
-    typer.confirm(translated("Do you agree to that?"), abort=True, err=True)
+    refuse_unless_agreed(translated("Do you agree to that?"))
 
 
 def _look(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:

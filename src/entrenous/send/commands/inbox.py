@@ -39,7 +39,7 @@ from entrenous.send.people.notices import have_told, without_receipts
 from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.output_files import FileGroup, require_free_space
 from entrenous.terminal.progress_bars import bars
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import Json, is_agreed
 
 
 def join(app: typer.Typer) -> None:
@@ -246,7 +246,7 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
         hint(f"{known} {translated('To have it told: {command}').format(command=command)}")
         return
     hint(f"{known} {translated('This is asked once.')}")
-    wanted = typer.confirm(have_told(sender.name), default=False, err=True)
+    wanted = is_agreed(have_told(sender.name))
     set_receipts(sender.name, device, wanted=wanted)
 
 

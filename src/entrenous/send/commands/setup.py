@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from entrenous.base.errors import EntrenousError
-from entrenous.base.language import translatable, translated
+from entrenous.base.language import YES_WORDS, translatable, translated
 from entrenous.base.limits import LINK_MINUTES, WAKE_ASK_S
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.commands import new_device, new_lockable_device
@@ -129,7 +129,7 @@ def _link(context: typer.Context, code: str, called: str | None, *, as_json: boo
 
 
 Side = TypeVar("Side", OldDeviceLink, NewDeviceLink)
-_YES: Final = frozenset({"yes", "y", "same"})
+_SAME: Final = frozenset({*YES_WORDS, "same"})
 _OTHER: Final = translatable("Does the other device show exactly the same? Type yes or no:")
 _YOUR_OTHER: Final = translatable("Does your other device show exactly the same? Type yes or no:")
 
@@ -298,7 +298,7 @@ def _is_same(shown: ShortString, question: str, *, as_json: bool) -> bool:
     typed = sys.stdin.readline()
     if not typed:
         raise typer.Abort
-    return typed.strip().casefold() in {*_YES, translated("yes").casefold()}
+    return typed.strip().casefold() in _SAME
 
 
 def _tell(name: str, *, answered: bool, as_json: bool) -> None:

@@ -56,7 +56,7 @@ from entrenous.stop.registration import (
 from entrenous.terminal.media_files import name_file_on_error, read_media
 from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import Json, is_agreed
 
 
 def ask_adults() -> bool:
@@ -67,7 +67,7 @@ def ask_adults() -> bool:
     if not sys.stdin.isatty():
         return True
     question = translated("Was everybody in it 18 or older when it was made?")
-    return typer.confirm(question, err=True)  # standard output is for scripts
+    return is_agreed(question)
 
 
 def ask_to_send(gate_url: str) -> bool:
@@ -75,8 +75,8 @@ def ask_to_send(gate_url: str) -> bool:
 
     Without a terminal, running the command means yes.
     """
-    return not sys.stdin.isatty() or typer.confirm(
-        translated("Send this to {gate_url}?").format(gate_url=gate_url), err=True
+    return not sys.stdin.isatty() or is_agreed(
+        translated("Send this to {gate_url}?").format(gate_url=gate_url)
     )
 
 
@@ -86,7 +86,7 @@ def ask_to_send_embedding() -> bool:
     Without a terminal, the option --embedding means yes.
     """
     hint(translated(WHAT_EMBEDDINGS_BETRAY))
-    return not sys.stdin.isatty() or typer.confirm(translated("Send these numbers too?"), err=True)
+    return not sys.stdin.isatty() or is_agreed(translated("Send these numbers too?"))
 
 
 def files_of(
