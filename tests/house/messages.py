@@ -101,6 +101,10 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
 _NO_WORDS: Final = re.compile(r"\s*|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+(?: \(\+P2M\))?")
 
 
+#: Folders of templates that are not the app's.
+_PAGES: Final = ("trace/explain", "learn/site", "send/http")
+
+
 class Found(NamedTuple):
     """A sentence; ``many`` is its other form in English if it counts something."""
 
@@ -112,7 +116,7 @@ class Found(NamedTuple):
 
 def messages() -> Iterator[Found]:
     """Every sentence that people read, by file."""
-    pages = (SOURCE / "trace" / "explain" / "page.html.j2", *SOURCE.glob("learn/site/*.j2"))
+    pages = [page for folder in _PAGES for page in (SOURCE / folder).glob("*.j2")]
     for file in sorted((*SOURCE.rglob("*.html"), *pages)):
         yield from _by_babel(file)
     for file in sorted(SOURCE.rglob("*.py")):

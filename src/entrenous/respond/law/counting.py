@@ -134,7 +134,7 @@ class _Count:
         start, cited = self.start.astimezone(UTC), self.rule.cited(self.rule.cite_hours)
         length = self.period.number * _HOUR
         if self.rule.hours is Hours.WORKING:
-            said = f"Only the hours of working days count{cited}."
+            said = translated("Only the hours of working days count{cited}.").format(cited=cited)
             return Ending(self._through_working_days(length).astimezone(UTC), (said,))
         if self.rule.hours is Hours.ELAPSED:
             said = translated("{period} without a break, weekends and holidays too{cited}.").format(
@@ -227,7 +227,9 @@ class _DayCount:
             if left_out
             else ""
         )
-        said = f"Only working days count{cited}: number {self.period.number} is {_said(last)}."
+        said = translated("Only working days count{cited}: number {number} is {day}.").format(
+            cited=cited, number=self.period.number, day=_said(last)
+        )
         return last, (first, said + skipped)
 
     def _next_working_days(self, day: date, number: int) -> Iterator[date]:
@@ -246,7 +248,10 @@ class _DayCount:
         same = _same_day(begins, number)
         if same is not None:
             last = same - _DAY if rule.month_end is MonthEnd.DAY_BEFORE else same
-            return last, (f"{_capital(self.period)} from {_said(event)}: {_said(last)}{cited}.",)
+            said = translated("{period} from {event}: {day}{cited}.").format(
+                period=_capital(self.period), event=_said(event), day=_said(last), cited=cited
+            )
+            return last, (said,)
         last = _last_of_month(begins, number)
         last = last + _DAY if rule.missing_day == "next" else last
         said = translated(
@@ -271,7 +276,9 @@ class _DayCount:
         if enough <= last:
             return last, working
         cited = rule.cited(rule.cite_least)
-        said = f"It must hold {least} working days{cited}, so it goes on to {_said(enough)}."
+        said = translated(
+            "It must hold {least} working days{cited}, so it goes on to {day}."
+        ).format(least=least, cited=cited, day=_said(enough))
         return enough, (*working, said)
 
     def _rolled(self, last: date) -> tuple[date, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import BinaryIO, Final
 
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.send.http.view_pages import VIEW_S, ViewedContent, ViewSession, look_app
 from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
@@ -56,8 +57,15 @@ def show_once(message: str, sender: str, device: Device) -> None:
     look = ViewSession(sender)
     with serving(look) as address:
         opened = open_browser(address)
-        print_line(f"{'Your browser shows it' if opened else 'Look at it in a browser'}: {address}")
-        hint("It counts as opened once you press Show there. Nothing of it is written here.")
+        shown_at = translated("Look at it in a browser: {address}")
+        if opened:
+            shown_at = translated("Your browser shows it: {address}")
+        print_line(shown_at.format(address=address))
+        hint(
+            translated(
+                "It counts as opened once you press Show there. Nothing of it is written here."
+            )
+        )
         look.asked.wait(_PRESS_S)
         if not look.asked.is_set() or look.over.is_set():
             raise NotLookedAt(name=message)
@@ -67,7 +75,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
             look.fail(why if isinstance(why, EntrenousError) else NotSeen(name=message))
             raise
         look.over.wait(VIEW_S)
-    hint(f"{message} was opened, and nothing of it was kept.")
+    hint(translated("{message} was opened, and nothing of it was kept.").format(message=message))
 
 
 def open_into(message: str, look: ViewSession, device: Device) -> None:

@@ -21,13 +21,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import language_of_person, sentences_now, translatable, translated
 from entrenous.send.letter.letter_nouns import ContentFile
 from entrenous.serving.private_pages import PrivatePages
 
 #: How many seconds a shown page stays.
 VIEW_S: Final = 600
 _RANGE: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
-_GONE: Final = "This was given out already. To look again, type the command again."
+_GONE: Final = translatable("This was given out already. To look again, type the command again.")
 
 
 def _address() -> str:
@@ -129,18 +130,21 @@ def look_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
 class _Pages:
     def __init__(self, look: ViewSession) -> None:
         self._look = look
-        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+        environment = jinja2.Environment(
+            autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
+        )
+        environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
         self._template = environment.from_string(_read("page.html.j2"))
 
     async def cover(self, _: Request) -> Response:
         if not self._look.give_out():
-            return self._page(words=_GONE, status=410)
+            return self._page(words=translated(_GONE), status=410)
         return self._page()
 
     async def show(self, _: Request) -> Response:
         """Request the opening, and wait for it."""
         if not self._look.ask():
-            return self._page(words=_GONE, status=410)
+            return self._page(words=translated(_GONE), status=410)
         try:
             shown = await asyncio.wrap_future(self._look.answer)
         except EntrenousError as why:
@@ -174,6 +178,7 @@ class _Pages:
         inside = f"/{self._look.inside}"
         return HTMLResponse(
             self._template.render(
+                lang=language_of_person(),
                 shown=shown,
                 words=words,
                 sender=self._look.sender,
