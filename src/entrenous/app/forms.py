@@ -11,6 +11,7 @@ from starlette.requests import Request
 from entrenous.base.errors import Malformed, Refused
 
 BODY_BYTES_MAX: Final = 640 << 20
+_READ_BYTES_MAX: Final = 4 << 30  # read to its end, so that what was typed is kept
 _FILES_MAX: Final = 64
 _FIELDS_MAX: Final = 256
 _FIELD_BYTES_MAX: Final = 1 << 20
@@ -35,7 +36,23 @@ class ChosenFile:
 
 
 class _InMemoryParser(MultiPartParser):
+    """Keeps files in memory. Of more than BODY_BYTES_MAX, it goes on to read and keeps only what
+    was typed, so that the browser gets its answer and nothing typed is lost.
+    """
+
     spool_max_size = BODY_BYTES_MAX  # a larger part would be written to a temporary file
+    file_bytes = 0
+
+    @property
+    def is_too_much(self) -> bool:
+        return self.file_bytes > BODY_BYTES_MAX
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is not None:
+            self.file_bytes += end - start
+            if self.is_too_much:
+                return
+        super().on_part_data(data, start, end)
 
 
 async def read_form(request: Request) -> FormData:
@@ -57,6 +74,11 @@ async def read_form(request: Request) -> FormData:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError):
         raise BrokenForm from None
+    if isinstance(parser, _InMemoryParser) and parser.is_too_much:
+        only_typed = [one for one in form.multi_items() if isinstance(one[1], str)]
+        request.state.form = FormData(only_typed)
+        await form.close()
+        raise TooMuchAtOnce(limit_mb=BODY_BYTES_MAX >> 20)
     request.state.form = form
     return form
 
@@ -87,6 +109,6 @@ async def _limited(request: Request) -> AsyncGenerator[bytes]:
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size > BODY_BYTES_MAX:
+        if size > _READ_BYTES_MAX:
             raise TooMuchAtOnce(limit_mb=BODY_BYTES_MAX >> 20)
         yield part

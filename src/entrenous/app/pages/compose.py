@@ -2,6 +2,7 @@
 draft.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import all_typed, chosen_files, read_form, typed
-from entrenous.app.pages.review import beginning_of
+from entrenous.app.pages.review import SMALL_PX, beginning_of
 from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.limits import DAYS_TO_OPEN
@@ -90,7 +91,10 @@ def _choices(request: Request, form: FormData, handle: str, device: Device) -> C
 
 
 async def keep(request: Request) -> Response:
-    """Store the draft in the vault, and show it for review before it is sent."""
+    """Store the draft in the vault, and show it for review before it is sent.
+
+    Its files are made small for that first, so that what cannot be read is refused at once.
+    """
     form = await read_form(request)
     chosen = await chosen_files(form, "file")
     login = state_of(request).login
@@ -108,10 +112,15 @@ async def keep(request: Request) -> Response:
         )
         return keep_draft(written, tuple([one.data for one in chosen]), device)
 
+    slots = state_of(request).slots
     try:
+        await in_vault(request, lambda _: None)  # nothing is decoded while it is locked
+        small = [await asyncio.to_thread(slots.preview, one.data, SMALL_PX) for one in chosen]
         draft = await in_vault(request, store)
     except EntrenousError as why:
         return await write(request, error_words(why), 409)
+    for blob, made in zip(draft.files[len(draft.files) - len(small) :], small, strict=True):
+        slots.keep(("draft", blob.hex(), 0), made)
     handle = login.handle("draft", draft.id.hex())
     if not draft.to:  # the files stay, since a browser cannot choose them again
         return await write(request, str(NobodyChosen()), 409, handle)

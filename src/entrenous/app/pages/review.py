@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from entrenous.send.preview import CopyPreview
 
 _QUOTED: Final = 120  # characters shown of an answered message
-_SMALL_PX: Final = 480
+SMALL_PX: Final = 480
 _LARGE_PX: Final = 900
 _WORDS: Final = {
     MediaKind.PICTURE: "picture",
@@ -170,7 +170,7 @@ async def small(request: Request) -> Response:
         return blob.hex(), None if found else device.vault.kept(blob)
 
     blob, data = await in_vault(request, read)
-    made = await slots.get(("draft", blob, 0), lambda: slots.preview(data or b"", _SMALL_PX))
+    made = await slots.get(("draft", blob, 0), lambda: slots.preview(data or b"", SMALL_PX))
     return shown_file(request, made.data, made.media_type)
 
 

@@ -1,0 +1,182 @@
+"""Files that are made to do harm, in every field that takes files: nothing is run, shown as it is,
+or lost.
+"""
+
+import asyncio
+import io
+import time
+import zlib
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+from PIL import Image
+from skimage import data
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.types import Message
+
+from entrenous.app import forms
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.people.invite import make_invite
+from tests.app.client import Client, ended, entered
+from tests.app.served import served_app
+from tests.app.states import Words, ben_at_a_relay
+from tests.real.stage import wait_until
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def _picture(kind: str) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(data.astronaut()).resize((256, 256)).save(out, kind)
+    return out.getvalue()
+
+
+def _huge_png() -> bytes:
+    """A PNG of a few hundred bytes that says it is 60,000 x 60,000."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+        )
+
+    size = (60_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    pixels = zlib.compress(bytes(100_000))
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size)
+    return head + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+_SCRIPT: Final = b"<script>window.hit=1</script>"
+_POISONED: Final[dict[str, bytes]] = {
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg" onload="hit=1">' + _SCRIPT + b"</svg>",
+    "html": b"<!doctype html>" + _SCRIPT,
+    "half": _picture("JPEG")[:4000],
+    "behind": _picture("JPEG") + _SCRIPT,
+    "huge": _huge_png(),
+    "says-2-gb": b"\x89PNG\r\n\x1a\n" + (0x7FFFFFFF).to_bytes(4, "big") + b"IHDR" + bytes(64),
+    "clip-of-2-gb": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2\x7f\xff\xff\xffmdat" + bytes(64),
+    "gif-that-is-script": b"GIF89a/*" + bytes(20) + b"*/=1;hit=1//" + _SCRIPT,
+}
+
+
+#: Those that can be read: their pixels are taken, and nothing else of them.
+_READABLE: Final = {"behind"}
+_LONGEST_S: Final = 60
+_TYPED: Final = "words that stay"
+
+
+@pytest.mark.threat("page-poisoned-file")
+@pytest.mark.parametrize("name", sorted(_POISONED))
+def test_no_poisoned_file_is_shown_run_or_ends_the_app(name: str, tmp_path: Path) -> None:
+    poison = ("file", (f"{name}.jpg", _POISONED[name], "image/jpeg"))  # type: ignore[index]
+    with (
+        ben_at_a_relay(tmp_path, Words()) as (ben, relay),
+        served_app(tmp_path / "device", ENTRENOUS_PAUSE="0") as app,
+        entered(app) as ana,
+    ):
+        ana.set_up(relay.url)
+        person = ana.post("/52", {"link": make_invite(ben), "name": "Ben"}).url.path
+        assert wait_until(lambda: bool(fetch_messages(ben)), 20)
+        for path, fields in (("/20", {"names": "Ben"}), ("/30", {})):
+            _calm(ana, ana.post(path, fields, [poison]))
+        _refused_or_made_anew(ana, name, ana.post("/10", {"text": _TYPED, "to": "Ben"}, [poison]))
+        face = person.replace("/53/", "/55/")
+        assert "/55/" in face
+        compared = ana.post(face, {}, [("photo", poison[1])])
+        assert compared.status_code in {400, 404, 409}
+        _calm(ana, compared)
+        _kept_as_evidence(ana, poison)
+        assert ana.get("/").status_code == 200
+
+
+def _calm(ana: Client, answer: httpx.Response) -> httpx.Response:
+    """Wait for the answer; it is a page of ours, and nothing of the file is in it."""
+    began = time.monotonic()
+    answer = ended(ana, answer)
+    assert time.monotonic() - began < _LONGEST_S
+    assert _SCRIPT not in answer.content
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.status_code in {200, 400, 404, 409}, answer.text
+    assert "fault in Entrenous" not in answer.text
+    return answer
+
+
+def _refused_or_made_anew(ana: Client, name: str, answer: httpx.Response) -> None:
+    """A message keeps no file that cannot be read, and what was typed stays in its field."""
+    _calm(ana, answer)
+    assert _TYPED in answer.text
+    if name in _READABLE:
+        small = ana.get(answer.url.path.replace("/11/", "/14/") + "/1")
+        assert small.headers["content-type"] == "image/jpeg"
+        assert _SCRIPT not in small.content
+    else:
+        assert answer.status_code == 409
+        assert "file is in it already" not in answer.text
+        assert "/11/" not in ana.get("/").text, "no draft was stored"
+
+
+def _kept_as_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -> None:
+    """Evidence is kept byte for byte, whatever it is; it is never opened where it could harm."""
+    case = _case(ana)
+    kept = _calm(ana, ana.post(case, {"note": _TYPED}, [poison]))
+    assert "a statement" in kept.text
+    shown = _calm(ana, ana.post(f"{case}/pictures"))
+    assert shown.url.path == case
+    saved = ana.post(f"{case}/1")
+    assert saved.content == poison[1][1]
+    assert saved.headers["content-disposition"].startswith("attachment")
+    small = ana.get(f"{case}/1/picture")
+    assert small.status_code == 404 or small.headers["content-type"] == "image/jpeg"
+    assert _SCRIPT not in small.content
+
+
+def _case(ana: Client) -> str:
+    """Open a case; returns the address of its evidence."""
+    answer = ana.post("/81", {"for": "me"})
+    while answer.url.path.startswith("/81/"):
+        number = int(answer.url.path.rpartition("/")[2])
+        said = {1: "yes", 2: "no", 3: "yes", 4: "public"}.get(number, "skip")
+        answer = ana.post(answer.url.path, {"answer": said})
+    assert answer.url.path.startswith("/83/"), answer.url
+    return answer.url.path.replace("/83/", "/90/")
+
+
+def test_what_is_given_out_is_never_a_page(tmp_path: Path) -> None:
+    """A copy that is made of a file with a script behind it has no script."""
+    upload = [("file", ("photo.jpg", _POISONED["behind"], "image/jpeg"))]
+    with served_app(tmp_path / "device") as app, entered(app) as ana:
+        ana.set_up()
+        answer = ended(ana, ana.post("/20", {"names": "Ben"}, upload))
+        if answer.url.path.startswith("/21/"):
+            saved = ana.get(f"{answer.url.path}/1")
+            assert saved.headers["content-disposition"].startswith("attachment")
+            assert _SCRIPT not in saved.content
+
+
+def test_of_too_much_at_once_only_what_was_typed_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The limit is made small, for a test that sends 2 GB would take minutes."""
+    monkeypatch.setattr(forms, "BODY_BYTES_MAX", 1 << 20)
+    asked = _posted(b"x" * (3 << 20))
+    with pytest.raises(forms.TooMuchAtOnce):
+        asyncio.run(forms.read_form(asked))
+    kept: FormData = asked.state.form
+    assert kept.multi_items() == [("text", _TYPED)]
+
+
+def _posted(file: bytes) -> Request:
+    made = httpx.Request(
+        "POST", "http://here/10", data={"text": _TYPED}, files={"file": ("a.jpg", file)}
+    )
+    parts = [made.read()[at : at + 65536] for at in range(0, len(made.read()), 65536)]
+
+    async def receive() -> Message:
+        body = parts.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(parts)}
+
+    headers = [(name.lower(), value) for name, value in made.headers.raw]
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive)
