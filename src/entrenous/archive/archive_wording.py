@@ -69,7 +69,7 @@ def describe_import(taken: ImportReport) -> Iterator[str]:
 
 
 def describe_left_out(taken: ImportReport) -> Iterator[str]:
-    """Yield which cases were not taken in, and why."""
+    """Yield which cases were not imported, and why."""
     for name in taken.other_cases:
         yield translated("{name} was left out: a different case of that name is here.").format(
             name=name

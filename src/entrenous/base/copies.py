@@ -178,7 +178,7 @@ class ReceiptEvent(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One receipt as it is sent; unproven until crypto/statements.py has verified it.
+    """One receipt as it is sent; not trusted until crypto/statements.py has verified it.
 
     ``marks`` is the marks hash (docs/spec/content.md section 6); ``leaf`` the hash of the receipt's
     statement in its batch; 32 bytes each.

@@ -250,7 +250,7 @@ class Certificate:
 @dataclass(frozen=True, slots=True)
 class SignedCertificate:
     """A parsed certificate, the exact bytes that were signed, and both signatures on them (Ed25519,
-    then ML-DSA-65); unproven.
+    then ML-DSA-65), not verified yet.
     """
 
     certificate: Certificate
@@ -320,7 +320,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class SignedBatch:
-    """A parsed batch; unproven until crypto/statements.py has verified it.
+    """A parsed batch; not trusted until crypto/statements.py has verified it.
 
     ``statement`` are the exact bytes that were signed; ``mldsa65`` is the device's public key
     (1,952 bytes), whose hash is in its certificate; ``signature`` holds both signatures, 3,373
@@ -345,7 +345,7 @@ class BatchPosition:
 
 @dataclass(frozen=True, slots=True)
 class SignedPrekey:
-    """A parsed prekey; unproven until crypto/statements.py has verified it.
+    """A parsed prekey; not trusted until crypto/statements.py has verified it.
 
     ``place`` is its statement's position in its batch. Every claim returns an X-Wing prekey, so
     only that one carries the ``batch``.

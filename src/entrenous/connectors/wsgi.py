@@ -1,4 +1,6 @@
-"""WSGI middleware (PEP 3333) that asks the gate about each upload before the application."""
+"""WSGI middleware (PEP 3333) that asks the gate about each upload before the application gets
+it.
+"""
 
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -49,7 +51,7 @@ class GateMiddleware:
         app: the application.
         setting: the hook's settings, or a mapping of their names and values.
         paths: the paths of uploads.
-        on_hold: what to do with a held one, see :class:`entrenous.connectors.upload_rules.Rules`.
+        on_hold: what to do with a held upload (:class:`entrenous.connectors.upload_rules.Rules`).
         client: replaces the client for the gate.
         account: finds the user of a request from its environ, in something that the sender cannot
             choose; REMOTE_USER by default. Only its hash is sent. Without a user, the client's

@@ -76,7 +76,7 @@ def write_certificate(certificate: Certificate) -> bytes:
 
 
 def read_certificate(untrusted: bytes) -> Certificate:
-    """Parse a device certificate; unproven.
+    """Parse a device certificate, without verifying it.
 
     Raises:
         BadCard: not a certificate of this version.
@@ -101,7 +101,7 @@ def plain_certificate(signed: SignedCertificate) -> list[object]:
 
 
 def as_signed_certificate(entry: Any) -> SignedCertificate:
-    """Parse a signed certificate in a card or a letter; unproven."""
+    """Parse a signed certificate in a card or a letter, without verifying it."""
     untrusted_certificate, ed25519, mldsa65 = as_list(entry, 3, 3)
     statement = as_bytes_up_to(untrusted_certificate, _CERTIFICATE_MAX)
     return SignedCertificate(
@@ -153,7 +153,7 @@ def write_device_list(devices: DeviceList) -> bytes:
 
 
 def read_device_list(untrusted: bytes) -> ListStatement:
-    """Parse a device list; unproven.
+    """Parse a device list, without verifying it.
 
     Raises:
         BadCard: not a list of this version, or one that contradicts itself.
@@ -240,7 +240,7 @@ def write_card(card: Card) -> bytes:
 
 
 def read_card(untrusted: bytes) -> Card:
-    """Parse a card; unproven.
+    """Parse a card, without verifying it.
 
     Raises:
         BadCard: not a card of this version, or its lists are not one person's and consecutive, or
@@ -305,7 +305,7 @@ def signed_batch_fields(signed: SignedBatch) -> list[object]:
 
 
 def as_signed_batch(entry: Any) -> SignedBatch:
-    """Parse a signed batch in a prekey or a letter; unproven.
+    """Parse a signed batch in a prekey or a letter, without verifying it.
 
     Raises:
         BadCbor: it is none.

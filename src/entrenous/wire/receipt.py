@@ -105,7 +105,7 @@ def write_receipt_proof(proof: ReceiptProof) -> bytes:
 
 
 def read_receipt_proof(untrusted: bytes) -> ReceiptProof:
-    """Parse the proof of one receipt; unproven.
+    """Parse the proof of one receipt, without verifying it.
 
     Raises:
         BadReceipt: it is no such proof.

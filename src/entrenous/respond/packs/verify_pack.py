@@ -125,7 +125,9 @@ def read_json(data: bytes) -> Any:
 
 
 def check_custody(pack: Any, files: Files) -> list[Any]:
-    """Check the links of the chain, and the Merkle tree over them; a platform gets neither."""
+    """Check the links of the chain, and the Merkle tree over them; a platform's pack has
+    neither.
+    """
     if pack["custody"] is None:
         need(pack["for"] == "platform" and CUSTODY not in files, "is missing")
         return []
@@ -155,7 +157,7 @@ def tree(leaves: list[bytes]) -> bytes:
 def check_item(item: Any, links: list[Any], files: Files) -> None:
     """Compare an item's bytes with its salted hash, and with the entry made when it was stored."""
     if item["file"] is None:
-        return  # a platform gets the salted hash alone
+        return  # a platform gets only the salted hash
     data, salt = files[item["file"]], files[item["salt"]]
     need(len(salt) == 32 and sha256(salt + data) == item["salted_sha256"], "its bytes changed")
     told = {link["item_sha256"] for link in links if link["item"] == item["item"]}
@@ -260,9 +262,9 @@ def is_named(said: dict[str, bytes], one: x509.Certificate) -> bool:
 
 
 def follow(leaf: x509.Certificate, known: Certificates, at: datetime) -> Certificates:
-    """Return the roots that a certificate leads to, by issuers that were all valid then."""
+    """Return the roots that a certificate leads to, through issuers that were all valid then."""
     roots, chain = [], [leaf]
-    for one in chain:  # grows; each certificate is looked at once
+    for one in chain:  # the list grows; each certificate is visited once
         if one.not_valid_before_utc <= at <= one.not_valid_after_utc:
             roots += [one] if one.issuer == one.subject else []
             chain += [other for other in known if other not in chain and issued(one, other)]

@@ -78,8 +78,8 @@ class ClipOriginal:
 class _Shot:
     """A frame, and the data that all copies of it share.
 
-    The mark's local strength, and for both nodes their weight and the motion from their grid to the
-    frame's.
+    The mark's local strength; and for each of its two nodes the weight, and the motion from the
+    node's grid to the frame's.
     """
 
     frame: Frame
@@ -110,7 +110,7 @@ def prepare_clip(
 ) -> ClipOriginal:
     """Survey a clip, lay out its marks, and measure the quality that its copies need.
 
-    ``shown`` comes from :func:`frame_format`; ``reached`` gets the share done.
+    ``shown`` comes from :func:`frame_format`; ``reached`` is told the progress, from 0 to 1.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
@@ -140,7 +140,7 @@ def write_clips(
 ) -> list[bytes]:
     """Write one file per copy, all in one pass through the original.
 
-    ``reached`` gets the share done, in the calling thread.
+    ``reached`` is called, in this thread, with the share of the work that is done.
     """
     report = report_share_done(cut, original.camera, reached)
     workers = pool_size(original.shown.width_px * original.shown.height_px)
@@ -251,7 +251,7 @@ def _errors(
 
 
 def _trial_cuts(camera: Camera) -> list[FrameSelection]:
-    """Return all of a short clip, or of a longer one a part of its start and one of its middle."""
+    """Return the whole of a short clip, or two parts of a longer one: its start and its middle."""
     times = [float(at_s) for at_s in camera.times]
     if len(times) <= _TRIED_FRAMES:
         return [FrameSelection()]
@@ -305,7 +305,7 @@ def frame_format(untrusted_data: bytes, device: Device) -> ClipFormat:
 def survey(
     untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
 ) -> ClipMeasurements:
-    """Decode the whole clip once, and measure it; ``reached`` gets the share done.
+    """Decode the whole clip once, and measure it; ``reached`` is told the progress, from 0 to 1.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
@@ -341,7 +341,7 @@ def _key(frame: Frame) -> KeyFrame:
 def report_share_done(
     cut: FrameSelection, camera: Camera, reached: ShareCallback
 ) -> Callable[[float], None]:
-    """Return a function that takes the next frame's time in seconds, and reports the share done."""
+    """Return a function that takes the next frame's time in seconds, and reports the progress."""
     start_s = max(cut.start_s, float(camera.times[0]))
     length_s = min(cut.stop_s, start_s + camera.length_s) - start_s
     return lambda at_s: reached(share_of(at_s - start_s, length_s))

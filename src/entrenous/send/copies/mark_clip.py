@@ -94,7 +94,8 @@ class ClipSound:
 def prepare_with_sound(
     untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
 ) -> tuple[ClipOriginal, ClipSound | None]:
-    """Prepare a clip and its sound track (None if silent); ``reached`` gets the share done.
+    """Prepare a clip and its sound track (None if silent); ``reached`` is told the
+    progress, from 0 to 1.
 
     The sound is prepared first, so that an error in it is known before the frames are decoded,
     which may take an hour.

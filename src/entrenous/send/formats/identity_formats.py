@@ -77,7 +77,7 @@ def write_prekey(statement: bytes, place: BatchPosition, batch: SignedBatch | No
 
 
 def read_prekey(untrusted: bytes) -> SignedPrekey:
-    """Decode a signed prekey; unproven.
+    """Decode a signed prekey, without verifying it.
 
     Raises:
         BadPrekey: not a prekey of this version.

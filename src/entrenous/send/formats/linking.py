@@ -96,7 +96,7 @@ def write_link_message(message: LinkMessage) -> bytes:
 
 
 def read_link_message(untrusted: bytes) -> LinkMessage:
-    """Decode a message; unproven.
+    """Decode a message, without verifying it.
 
     Raises:
         BadLink: not a link message.
@@ -237,7 +237,7 @@ def write_grant(grant: Grant) -> bytes:
 
 
 def read_grant(untrusted: bytes) -> Grant:
-    """Decode what the old device grants; unproven.
+    """Decode what the old device grants, without verifying it.
 
     Raises:
         BadLink: not a grant.
@@ -327,7 +327,7 @@ def seal_offer(to: bytes, ask: bytes, answer: bytes, offer: bytes) -> bytes:
 
 
 def open_offer(private: Secret, ask: bytes, answer: bytes, untrusted: bytes) -> bytes:
-    """Decrypt the offer; unproven until it matches the commitment.
+    """Decrypt the offer, which is not trusted until it matches the commitment.
 
     Raises:
         NotBound: it was sealed to another key, or after other messages.

@@ -117,7 +117,7 @@ def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
 
 
 def batch_of_bundle(bundle: PrekeyBundle) -> SignedBatch:
-    """Return the batch to which all keys of one claim must belong; unproven.
+    """Return the batch to which all keys of one claim must belong; its signature is not verified.
 
     Raises:
         BadPrekey: the X-Wing prekey has no batch.

@@ -1,4 +1,6 @@
-"""``entrenous gate drop`` and ``gate proxy``: ask a gate about files, or in front of a server."""
+"""``entrenous gate drop`` and ``gate proxy``: ask a gate about files, or about a server's
+uploads.
+"""
 
 import itertools
 import os

@@ -175,7 +175,7 @@ class FileRegistrar:
         return self.answers[medium]
 
     def register_all(self, files: Iterable[bytes]) -> None:
-        """Register each file; name those that cannot be registered by their number."""
+        """Register each file; report the numbers of those that cannot be registered."""
         for number, untrusted_data in enumerate(files, 1):
             try:
                 self.register(untrusted_data)
@@ -355,7 +355,7 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
 def _current_states(
     known: Sequence[Protection], proxy: Proxy | None, device: Device
 ) -> Sequence[Protection]:
-    """Ask for the current state of each; without an answer, show the last known one.
+    """Ask for the current state of each registration; without an answer, show the last known one.
 
     An unreachable platform is asked only once, since the user is waiting.
     """

@@ -100,7 +100,9 @@ def short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
 
 
 def label_of(text: str) -> str:
-    """A label as in base/copies.py, but in any Unicode form, as contacts' names keep theirs."""
+    """Return a label as base/copies.py does, but in any Unicode form, since contacts' names keep
+    theirs.
+    """
     if not text.strip() or len(text) > _LABEL_MAX:
         raise ValueError("a label is empty or too long")
     return _one_line(text)
