@@ -53,8 +53,8 @@ class AppState:
     mail: MailWatch
     preferences: Preferences
     wanted: str = "/"  # the page to show after unlocking
-    linking: Linking | None = None  # of another device, from either side
-    warnings: list[str] = field(default_factory=list)  # what the person has yet to read
+    linking: Linking | None = None  # a linking in progress, seen from the old or the new device
+    warnings: list[str] = field(default_factory=list)  # not yet shown to the person
     shown: str = "/"  # the page that was shown last
     pages: tuple[Route, ...] = ()
     slots: Slots = field(default_factory=Slots)

@@ -64,7 +64,9 @@ class About:
         return json_answer({SIGNAL: {"present": True, "built_to": at, "size": size}})
 
     async def signal_index(self, request: Request) -> Response:
-        """Return the same in another form: every stored hash is indexed."""
+        """Return the same as :meth:`index_status`, in HMA's other form: every stored hash is
+        indexed.
+        """
         only_pdq(request)
         size, at = await run_in_threadpool(self._size)
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}

@@ -115,7 +115,7 @@ def windows(pixels: Pixels) -> tuple[bytes, ...]:
 
 
 def _boxes(grey: PdqFloats) -> list[Box]:
-    """Return the likeliest boxes, as many as fit beside the fixed shares, then the fixed shares."""
+    """Return the most promising boxes, then the fixed ones of ``_SHARES``: ``WINDOWS`` in all."""
     height, width = grey.shape
     shares = [
         (round(a * height), round(b * height), round(c * width), round(d * width))
@@ -137,7 +137,9 @@ class OnnxEmbedder:
     __slots__ = ("_lock", "_network", "_session")
 
     def __init__(self) -> None:
-        """Find the network; raises LacksEmbedding if a package is missing or another."""
+        """Find the network; raises LacksEmbedding if a package is missing or has another
+        version.
+        """
         self._network = _network()
         self._session: Any = None
         self._lock = threading.Lock()

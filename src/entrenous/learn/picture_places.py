@@ -28,8 +28,8 @@ class PicturesFound:
     """The result for a folder: ``read`` counts pictures, ``with_place`` names those that tell a
     place.
 
-    ``unread`` counts pictures that were too large, damaged or shut. ``whole`` is False if there
-    were more than FILES_MAX files, and the rest was left out.
+    ``unread`` counts pictures that were too large, damaged or not accessible. ``whole`` is False if
+    there were more than FILES_MAX files, and the rest was left out.
     """
 
     folder: str

@@ -85,7 +85,7 @@ def _unanswered_notices(
             yield since, _next_rung(notice, case, since, now)
         else:
             late.append((since, notice))
-    if late:  # who is late for longest comes first
+    if late:  # the notice that is overdue longest comes first
         since, notice = min(late, key=lambda one: one[0])
         yield max(since for since, _ in late), _next_rung(notice, case, since, now)
 
@@ -188,7 +188,7 @@ _DRAFTED: Final = {
         " page; then note it: {command}"
     ),
 }
-_SHEETS: Final = frozenset(_DRAFTED)  # the person may take them along; nobody waits for them
+_SHEETS: Final = frozenset(_DRAFTED)  # sheets to bring along: no addressee waits for them
 _LETTER: Final = translatable(
     "You have not sent notice {number} yet: fill in what is missing, send it yourself, then note"
     " the day: {command}"

@@ -129,7 +129,7 @@ def _table(toml: bytes, file: Path) -> Mapping[str, Any]:
 
 
 FILE: Final = "gate.toml"
-FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for trials
+FETCH_MINUTES_MIN: Final = 0.05  # three seconds, to try it out
 FETCH_MINUTES_MAX: Final = 7 * 24 * 60
 _URL_CHARS_MAX: Final = 500
 SLOW_LOOK_PROCESSES_MAX: Final = 64
@@ -180,7 +180,10 @@ def gate_settings(folder: Path) -> GateSettings:
     file = folder / FILE
     try:
         toml = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):  # creating the folder reports the latter
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+    ):  # the latter is reported on creation
         return GateSettings()
     except IsADirectoryError:
         raise UnreadableGateSettings(file=file, why="it is a folder") from None

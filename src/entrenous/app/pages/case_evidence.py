@@ -62,7 +62,8 @@ _NOTHING_TO_SEE: Final = Shown(b"", "")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of long work in sentences; the page links back to ``page``, of a case if any.
+    """The result of long work in sentences; the page links back to ``page``, which may be of a
+    case.
 
     ``file`` can be saved under the neutral ``name``; ``note`` can be stored in the case.
     """
@@ -173,7 +174,7 @@ async def check(request: Request) -> Response:
 
 
 async def show_small(request: Request) -> Response:
-    """Make the pictures small, to be lifted from their veils; it is noted that they were seen."""
+    """Make small versions of the pictures, shown veiled; the case records that they were viewed."""
     name, handle = await case_name(request), case_handle(request)
     say, slots = language_of(request).sentences.gettext, state_of(request).slots
 
@@ -204,7 +205,7 @@ def _small(untrusted_data: bytes, slots: Slots) -> Shown:
 
 
 async def picture(request: Request) -> Response:
-    """Show one item small, if that was asked for since the app was unlocked."""
+    """Show the small version of an item, if it was made since the app was unlocked."""
     number, slots = request.path_params["number"], state_of(request).slots
     name = await case_name(request)
     made = slots.find((_SLOT, name, number))
@@ -236,7 +237,7 @@ async def item(request: Request) -> Response:
 
 
 async def proofs(request: Request) -> Response:
-    """Hand one item over with its stamps, and with how to check them; that is noted in the case."""
+    """Serve an item with its stamps and with instructions to check them; the case records this."""
     number, taken = request.path_params["number"], list[ExportedItem]()
     await in_case(
         request,

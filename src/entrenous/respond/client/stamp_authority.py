@@ -36,7 +36,7 @@ def timestamp_authority(
     url: str, authorities: bytes, proxy: Proxy | None = None
 ) -> Iterator["HttpTimestampAuthority"]:
     """Open a client for an authority; ``authorities`` are the PEM certificates trusted for it."""
-    context = httpx.create_ssl_context(trust_env=False)  # many speak no TLS 1.3
+    context = httpx.create_ssl_context(trust_env=False)  # many do not support TLS 1.3
     transport = PerTokenTransport(
         lambda asked: PacedTransport(context, proxy_route_for(asked, proxy))
     )
@@ -48,8 +48,8 @@ def timestamp_authority(
 def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
     """Open a client for the known public authorities: it asks one after the other for a stamp.
 
-    Each has to prove itself by the root that the table names, as the certificate bundle has it; so
-    does the TLS of its address. Raises BadTable, BadSetting.
+    Each one's stamps and its TLS have to lead to the root that the table names, which is taken from
+    the certificate bundle. Raises BadTable, BadSetting.
 
     The function that it yields raises NoAuthorityAnswered, with each one's reason.
     """

@@ -116,7 +116,7 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
 
 
 def next_in_words(case: Case, now: datetime) -> str:
-    """Return the line that ends what is said about a case: the one next step."""
+    """Return the last line about a case: its one next step."""
     return translated("next: {step}").format(step=next_step(case, now))
 
 

@@ -107,7 +107,7 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
 
     Raises:
         TooLarge, LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
-        KeyboardInterrupt: ``watch`` was stopped.
+        KeyboardInterrupt: the person stopped it, as ``watch`` noticed.
     """
     making = _Making(draft, plan, sending, device)
     making.seal_all(to, watch)

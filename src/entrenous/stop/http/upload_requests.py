@@ -62,8 +62,8 @@ class Uploads:
 
     @classmethod
     def of(cls, platform: Platform, access: GateAccess, judges: JudgePool | None = None) -> Self:
-        """Limit bodies to the uploads at once (or twice the judges), appeals to half, clips to a
-        quarter.
+        """Choose the limits: bodies as many as uploads at once (or two per judge if that is more),
+        half as many appeals, a quarter as many clips.
         """
         most = access.uploads_at_once
         at_once, waiting = min(most, processor_count() + 1), most
@@ -165,7 +165,9 @@ class Uploads:
 
 @asynccontextmanager
 async def take_place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[None]:
-    """Take one of the places, at most one for each ``of``; raises GateBusy if there is none."""
+    """Take one of the places, at most one for each value of ``of``; raises GateBusy if none is
+    free.
+    """
     try:
         places.acquire_on_behalf_of_nowait(of)
     except (anyio.WouldBlock, RuntimeError) as problem:  # RuntimeError: ``of`` has one already
