@@ -125,9 +125,7 @@ def read_json(data: bytes) -> Any:
 
 
 def check_custody(pack: Any, files: Files) -> list[Any]:
-    """Check the links of the chain, and the Merkle tree over them; a platform's pack has
-    neither.
-    """
+    """Check the chain's links and the Merkle tree over them; a platform's pack has neither."""
     if pack["custody"] is None:
         need(pack["for"] == "platform" and CUSTODY not in files, "is missing")
         return []
