@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from entrenous.base.identifiers import CaseName, RecipientId
+from entrenous.base.language import speaking
 from entrenous.respond.case_file import CaseClosed, find_case
 from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
 from entrenous.respond.law.law_tables import shipped_routes
@@ -49,6 +50,12 @@ def test_the_take_it_down_request_has_its_five_elements() -> None:
     assert "believe in good faith" in notice.letter
     assert "48 hours after receipt of the valid removal request" in notice.letter
     assert [gap[:15] for gap in notice.missing] == ["[your signature", "[an e-mail addr"]
+
+
+def test_a_letter_is_in_the_persons_language_unless_the_laws_country_reads_another() -> None:
+    with speaking("de"):
+        assert draft_notice(CASE, ROUTES["eu-gdpr-17"], START).language == "de"  # type: ignore[index]
+        assert draft_notice(CASE, ROUTES["uk-osa-20a"], START).language == "en"  # type: ignore[index]
 
 
 def test_statutory_words_stay_as_the_law_has_them() -> None:

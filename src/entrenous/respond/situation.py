@@ -53,7 +53,7 @@ class Situation:
         recipient_known: whether the person knows who passed it on or makes threats.
         on_behalf: somebody else acts for the person shown, with that person's consent.
         name_must_stay_hidden: for safety, the uploader must not learn the person's name.
-        language: an IETF language tag.
+        language: the language of letters, an IETF tag; "" for the person's own.
     """
 
     places: tuple[Place, ...]
@@ -61,7 +61,7 @@ class Situation:
     altered: bool | None = None
     taken_by: TakenBy = TakenBy.UNSAID
     name_must_stay_hidden: bool = False
-    language: str = "en"
+    language: str = ""
     platform_in: Place | None = None
     platform: str = ""
     platform_kind: str = ""

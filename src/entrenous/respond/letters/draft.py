@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.base.errors import Refused
-from entrenous.base.language import ENGLISH, speaking
+from entrenous.base.language import ENGLISH, language_of_person, speaking
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_open_case
 from entrenous.respond.law.law_tables import own_letter
@@ -87,7 +87,8 @@ def draft_notice(
             the letter would point at nothing, or have no addressee.
     """
     _refuse_stranger(case, route)
-    spoken = language_for(route, case.situation.language, language)
+    own = case.situation.language or language_of_person()
+    spoken = language_for(route, own, language)
     told = told_sightings(case, route, sightings)
     draft = DraftContext(case, route, told, spoken, now)
     with speaking(ENGLISH):  # a letter has words of its own in its own language
