@@ -19,13 +19,15 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
     age_identity,
     check_blob,
+    decrypt_as_recipient,
     decrypt_blob,
     decrypt_stream,
     encrypt_blob,
     encrypt_stream,
+    encrypt_to_recipient,
 )
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.nouns import BlobChanged, BlobRef, DoesNotOpen
+from entrenous.crypto.nouns import BadKey, BlobChanged, BlobRef, DoesNotOpen
 
 KEY = Secret(bytes(range(32)))
 SEALED = encrypt_blob(KEY, b"picture" * 100)
@@ -217,3 +219,15 @@ def test_we_open_files_of_the_public_program(tmp_path: Path) -> None:
         ["age", "-e", "-i", str(tmp_path / "key")], input=b"hello", capture_output=True, check=True
     )
     assert decrypt_blob(KEY, got.stdout) == b"hello"
+
+
+def test_a_file_for_a_recipient_opens_with_that_identity_only() -> None:
+    ours, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
+    sealed = encrypt_to_recipient(f" {ours.to_public()}\n", b"evidence")
+    assert decrypt_as_recipient(Secret(f"# key\n{ours}\n".encode()), sealed) == b"evidence"
+    with pytest.raises(DoesNotOpen):
+        decrypt_as_recipient(Secret(str(other).encode()), sealed)
+    with pytest.raises(BadKey):
+        decrypt_as_recipient(Secret(b"no identity"), sealed)
+    with pytest.raises(ValueError, match="no age recipient"):
+        encrypt_to_recipient("age1nobody", b"evidence")

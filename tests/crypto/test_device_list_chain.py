@@ -150,6 +150,20 @@ def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
             compare_later_lists(TWO, shown)
 
 
+def test_the_very_next_list_is_proven_by_naming_the_known_one() -> None:
+    assert compare_later_lists(TWO, (THREE, FOUR)) is HistoryRelation.NEWER
+    for previous in (bytes(32), None):
+        forked = replace(THREE, said=replace(THREE.said, previous=previous))
+        with pytest.raises(ForkedList):
+            compare_later_lists(TWO, (forked,))
+
+
+def test_the_very_next_list_may_not_drop_a_device_without_revoking_it() -> None:
+    vanished = after(TWO, devices=(device(2),))
+    with pytest.raises(BadSignature, match="device list"):
+        compare_later_lists(TWO, (vanished,))
+
+
 @pytest.mark.threat("downgrade")
 @pytest.mark.parametrize(
     "speaks", [ProtocolRange(2, 2), ProtocolRange(2, 3), ProtocolRange(3, 3), ProtocolRange(1, 4)]

@@ -1,11 +1,13 @@
 """Files at rest open under their own name and key only."""
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.secret import Secret
-from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
+from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_file, unseal_stream
 from entrenous.crypto.nouns import DoesNotOpen
 
 KEY = Secret(b"k" * 32)
@@ -32,6 +34,19 @@ def test_wrong_key_name_or_length_does_not_unseal() -> None:
     ):
         with pytest.raises(DoesNotOpen):
             unseal_file(key, file, name)
+
+
+def test_a_stream_is_sealed_under_its_key_and_name_as_a_file_is() -> None:
+    written, read = io.BytesIO(), io.BytesIO()
+    seal_stream(KEY, io.BytesIO(b"picture" * 20_000), written, b"name")
+    assert unseal_file(KEY, written.getvalue(), b"name") == b"picture" * 20_000
+    for key, name in ((Secret(b"l" * 32), b"name"), (KEY, b"other")):
+        with pytest.raises(DoesNotOpen):
+            unseal_file(key, written.getvalue(), name)
+    unseal_stream(KEY, io.BytesIO(seal_file(KEY, b"picture", b"name")), read, b"name")
+    assert read.getvalue() == b"picture"
+    with pytest.raises(DoesNotOpen):
+        unseal_stream(KEY, io.BytesIO(written.getvalue()), io.BytesIO())
 
 
 def test_the_same_file_never_looks_the_same() -> None:

@@ -30,7 +30,7 @@ from tests.house.mutant_trial import SOURCE, Mutant, Place, Trial, try_mutants
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The files whose rules are mutated, and the tests that each mutant of them meets."""
+    """The files whose rules are mutated, and the tests of them."""
 
     files: Sequence[str]
     tests: Sequence[str]
@@ -70,7 +70,11 @@ ROOMS: Final = {
     ),
     "guard": Room(
         _in("send", "guard recipient_checks"),
-        ["tests/send/test_guard.py", "tests/send/recipient_checks"],
+        [
+            "tests/send/test_guard.py",
+            "tests/send/recipient_checks",
+            "tests/send/people/test_members.py",
+        ],
     ),
     "crypto": Room(
         _in(
@@ -78,7 +82,7 @@ ROOMS: Final = {
             "encryption_at_rest hashing hpke identity_keys key_derivation nouns oprf rfc3161 seal "
             "short_auth_string statements vault_key",
         ),
-        ["tests/crypto"],
+        ["tests/crypto", *_in("tests/respond", "test_stamp_authorities test_timestamps")],
     ),
 }
 #: Calls that write for people: a log, a translated sentence.

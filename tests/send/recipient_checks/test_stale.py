@@ -21,6 +21,18 @@ def test_a_silent_device_is_asked_about_once_in_three_weeks(friends: Room) -> No
     assert "ben has been silent for 44 days" in doubts(ana, "ben")["ben"]
 
 
+def test_three_weeks_begin_when_the_guard_asks_and_end_with_their_last_day(friends: Room) -> None:
+    ana, ben = friends["ana"], friends["ben"]
+    ana.sends(SMALL, ben)
+    friends.clock.wind(days=22)
+    ana.sends(SMALL, ben)
+    assert doubts(ana, "ben") == {}
+    friends.clock.wind(days=21)
+    assert doubts(ana, "ben") == {}
+    friends.clock.wind(seconds=1)
+    assert "ben has been silent for 43 days" in doubts(ana, "ben")["ben"]
+
+
 def test_a_letter_is_a_sign_of_life(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
