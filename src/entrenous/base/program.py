@@ -70,7 +70,7 @@ def _described(checkout: Path) -> str:
     surroundings = {
         "PATH": os.environ.get("PATH", os.defpath),
         "GIT_CEILING_DIRECTORIES": str(checkout.parent),
-        "GIT_OPTIONAL_LOCKS": "0",  # looking changes nothing
+        "GIT_OPTIONAL_LOCKS": "0",  # git must not write while it reads
     }
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, fixed options, no shell

@@ -156,7 +156,7 @@ class GateModule:
                         "entrenous_show", _rows, sql, (_PREFIX + case,)
                     )
             elif state != "confirmed":
-                self._hidden[case] = None  # to the end: query the others first
+                self._hidden[case] = None  # moved to the end, so that the others are queried first
 
 
 def _rows(transaction: Any, sql: str, values: tuple[str, ...]) -> int:

@@ -54,7 +54,7 @@ class Actor:
             **os.environ,
             "ENTRENOUS_HOME": str(self.home),
             "ENTRENOUS_UNDO": "0",
-            "ENTRENOUS_PAUSE": "0",  # its relay is this machine
+            "ENTRENOUS_PAUSE": "0",  # the relay runs on this machine
             "ENTRENOUS_PASSPHRASE": self.passphrase,
         }
         done = subprocess.run(  # noqa: S603 - our own program, arguments as a list

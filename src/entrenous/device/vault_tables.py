@@ -57,7 +57,7 @@ FROM_NEWER_PROGRAM: Final = (
 )
 LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
 CIRCLE: Final = "circle"  # circle
-TALK: Final = "talk"  # person, microsecond and message: the newest that we sent her
+TALK: Final = "talk"  # person, microsecond and message: the newest message that we sent
 LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last came
 KEY_CHANGE: Final = "changed"  # order: key changes, not reported yet
 COMPARE: Final = "compare"  # person: a key comparison in progress
@@ -139,7 +139,7 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
         noun = msgspec.convert(plain, kind, builtin_types=_NATIVE, dec_hook=_decode_secret)
         again = _to_builtins(noun)
         if msgspec.msgpack.encode(again) == untrusted_data:
-            return noun  # nothing was lost, and MessagePack times decode as UTC
+            return noun  # no field was lost, and times are in UTC
         _refuse_local_times(again)
     except _BROKEN:
         raise BadRecord(kind=kind.__name__) from None

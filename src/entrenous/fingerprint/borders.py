@@ -17,7 +17,7 @@ SLOPE: Final = 8.0
 _PARTS: Final = 8
 LEFT_MIN: Final = 0.3  # of each side: a smaller inside means that the frame is part of the picture
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
-_ROUNDED: Final = 1.1  # levels by which rounding twice may change these two
+_ROUNDED: Final = 1.1  # levels by which rounding twice may change the two limits
 NEAR_PX: Final = 8  # a JPEG block, all of which may ripple
 
 

@@ -141,7 +141,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _check_order(at_s: float, before_s: float) -> float:
-    """Check that times increase, because frames left out by time must not hide one that goes back.
+    """Check that times increase, also those of frames that are skipped.
 
     Raises:
         ClipBroken: they do not.

@@ -74,7 +74,7 @@ def threat_step(case: Case, now: datetime) -> str:
 
 
 def _with_skip(words: str, name: str, route: str = "") -> str:
-    """Return a step in words, and that it can be skipped."""
+    """Return a step in words, with the hint that it can be skipped."""
     said = f"{translated(words)}. {translated(_SKIP)}"
     return said.format(name=name, route=route)
 

@@ -167,7 +167,9 @@ def _serves(line: HelpLine, places: tuple[Place, ...]) -> bool:
 
 
 def _is_for(where: Place, places: tuple[Place, ...]) -> bool:
-    """Whether a line is for one of these places; those of a country's parts are for it too."""
+    """Whether a line is for one of these places; lines of a country's parts are also for the
+    country.
+    """
     return reaches(where, places) or where.partition("-")[0] in places
 
 

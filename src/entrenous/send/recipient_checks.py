@@ -87,7 +87,9 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
 
 def had_media_at_this_trust(contact: Contact, talks: Sequence[SentRecord]) -> bool:
     """Whether a picture, clip or voice note was sent to them at their present trust level."""
-    latest = [talk for talk in talks if talk.at == talks[-1].at]  # several may share one second
+    latest = [
+        talk for talk in talks if talk.at == talks[-1].at
+    ]  # several may have been sent in one second
     return any(talk.media and talk.trust is contact.trust for talk in latest)
 
 

@@ -119,7 +119,7 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
 def _table(toml: bytes, file: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(toml.decode())
-    except tomllib.TOMLDecodeError as problem:  # its text has no values
+    except tomllib.TOMLDecodeError as problem:  # its message contains no values
         why = str(problem)
     except UnicodeDecodeError:
         why = "it is not readable text"

@@ -1,4 +1,4 @@
-"""The possible steps, for a case or for answers without one, the first step large; and how to
+"""The plan of possible steps, for a case or without one, with the first step prominent; and how to
 report to a platform.
 """
 
@@ -37,7 +37,7 @@ from entrenous.respond.report_steps import (
     report_steps,
 )
 
-#: The program's own letters that belong to a step of a ladder.
+#: The program's own letter for a step of the ladders in respond/facts, by the step's id.
 _LETTERS: Final = {
     "ladder-threat-step_05": "account-threat",
     "ladder-chat-step_06": "civil-letter",
@@ -71,7 +71,9 @@ def show_plan(
     more: int | None = None,
     refused: NotDrafted = NotDrafted(),
 ) -> Response:
-    """Show a plan; ``case`` is the stand-in of the case in which its letters are drafted."""
+    """Show a plan; its letters are drafted in the case with the stand-in ``case`` (see
+    app/login.py).
+    """
     login = state_of(request).login
     return show(
         request,

@@ -195,7 +195,7 @@ def emergencies(found: Sequence[EmergencyNumbers], today: date) -> list[Emergenc
 
 
 def _notes(notes: Sequence[str]) -> list[str]:
-    """Return the notes that name no command: the page itself shows what commands would."""
+    """Return the notes that mention no command, since the page itself offers what commands do."""
     return [note for note in notes if "entrenous " not in note]
 
 
@@ -205,8 +205,10 @@ def first_steps(one: Advice, today: date) -> Steps:
 
 
 def guesses(request: Request, words: str = "") -> list[tuple[str, str]]:
-    """Return places to suggest, code and name: those named in ``words``, the error about an unclear
-    place; otherwise countries from the browser's languages. None is preselected.
+    """Return places to suggest, with code and name; none is preselected.
+
+    These are the places named in ``words``, the error about an unclear place; without it, countries
+    from the browser's languages.
     """
     named = [Place(code) for code in _CODE.findall(words)]
     if named:

@@ -159,7 +159,9 @@ def _is_wide_table(table: bytes, number: int) -> bool:
 
 
 def _jpeg_frame(file: Cursor) -> int:
-    """Check ITU-T T.81, B.2.2, as libjpeg writes it; return the number of components."""
+    """Check the frame header (ITU-T T.81, B.2.2) for the form that libjpeg writes; return the
+    number of components.
+    """
     size, precision = file.number(2), file.number(1)
     height, width, components = file.number(2), file.number(2), file.number(1)
     insist(precision == 8 and components in {1, 3} and size == 8 + 3 * components)

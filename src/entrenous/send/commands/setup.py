@@ -204,7 +204,7 @@ def link_on_new_device(
             )
         )
         _until(LinkState.LINKED, side, lambda now: poll_new_device(now, device), device)
-        catch_up(device)  # the next command does what the relay does not answer now
+        catch_up(device)  # if the relay does not answer now, the next command does this
     except (KeyboardInterrupt, typer.Abort):
         end_on_new_device(side, device)
         if own_other_devices(device) is not None:

@@ -138,14 +138,14 @@ def _on_message(
     manifest: Manifest, letter: Letter, waiting: WaitingEnvelope, device: Device
 ) -> None:
     if manifest.relay_url not in our_relays(device):
-        # The server that it names would learn our network address, and when we fetch.
+        # A server that the letter names would learn our network address, and when we fetch.
         raise NotBound(what="its files do not lie at our relay")
     message = letter.header.message
     for one in manifest.heads:
         own = one.person == letter.person.id
         note_named_list(one.person, Head(one.epoch, one.head), device, own=own)
     sender, now = sender_of(letter, device), this_second(device)
-    last = now + MAX_TIME_IN_TRANSIT  # whatever a modified program says
+    last = now + MAX_TIME_IN_TRANSIT  # even if a modified program states a later time
     received = Received(
         id=message,
         name=free_message_name(manifest.name, device),
@@ -217,7 +217,7 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
         store_message_state(received, InboxState.TAKEN_BACK, device)
         return
     contact = contact_by_id(sender, device)
-    if contact is not None and not contact.blocked:  # nothing arrives from others
+    if contact is not None and not contact.blocked:  # other people's messages do not arrive
         _remember(key, sender, device)
 
 

@@ -127,7 +127,7 @@ class CopyRefused(Refused):
 class Undone(EntrenousError):
     """Undone: nothing was sent to anybody."""
 
-    family = "interrupted"  # none of the five families: nothing failed
+    family = "interrupted"  # nothing failed, so it is in none of the five families
 
 
 class StoppedWhileSending(EntrenousError):

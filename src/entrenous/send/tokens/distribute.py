@@ -89,7 +89,7 @@ def _greet_device(peer_id: str, device: Device, *, anew: bool = False) -> None:
         with device.vault.together():
             if to is not None and not to.contact.blocked:
                 if not has_tokens_for(to.contact, to.key.device, device):
-                    return  # until it, or another device of ours, gives us tokens
+                    return  # wait until that device, or another one of ours, gives us tokens
                 if anew:
                     replace_session(to, device)
                 greet_one(to, _still_invited_by(to, device), device)
@@ -103,7 +103,7 @@ def _greet_device(peer_id: str, device: Device, *, anew: bool = False) -> None:
         else:
             device.vault.drop(GREET_DEVICE, peer_id)
     except EntrenousError:
-        device.vault.drop(GREET_DEVICE, peer_id)  # its keys or our tokens are invalid for good
+        device.vault.drop(GREET_DEVICE, peer_id)  # its keys or our tokens will never be valid
 
 
 def _was_lent_again(peer_id: str, device: Device) -> bool:

@@ -74,7 +74,7 @@ def status(data: Data, as_json: Json = False) -> None:
     """Say how many fingerprints the index contains, and the state of its file."""
     folder, shards = data / INDEX, gate_settings(data).index_shards
     with folder_errors(folder):
-        condition = condition_of(folder, shards)  # before opening repairs it
+        condition = condition_of(folder, shards)  # read first, since opening repairs it
     with open_existing(data) as (platform, _), folder_errors(folder):
         index = FileIndex(folder, platform.bank, shards)
         state, withdrawn = index.state(), index.holds_withdrawn()
@@ -160,7 +160,7 @@ def try_upload(
 ) -> None:
     """Say what the gate would do with a file; the file is not stored."""
     untrusted = read_file(file)
-    # As in a running gate, so that the time excludes what uploads do not wait for.
+    # As in a running gate, so that the time excludes work that uploads do not wait for.
     with open_existing(data, serves=True) as (platform, _):
         began = time.perf_counter()
         decision = dry_run(untrusted, platform, deep=deep)

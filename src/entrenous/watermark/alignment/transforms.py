@@ -75,7 +75,7 @@ def slope_at(homography: Homography, point: Points) -> NDArray[np.float64]:
 
 
 def scale_at(homography: Homography, point: Points) -> float:
-    """Pixels after per pixel before, along a side."""
+    """Return how many pixels along a side one pixel becomes at this point."""
     return math.sqrt(abs(float(np.linalg.det(slope_at(homography, point)))))
 
 
@@ -141,7 +141,7 @@ def middle(size: Size) -> Points:
 
 Field = NDArray[np.float32]  # rows x columns x 2, x and y
 _INVERSIONS: Final = 40
-_FARTHEST: Final = 8.0  # times the reach from the centre; a picture ends at 1
+_FARTHEST: Final = 8.0  # in units of ``reach``; the picture ends at 1
 _SETTLED_PX: Final = 1e-4
 
 
@@ -276,7 +276,7 @@ class Pose:
 
     @property
     def straight(self) -> bool:
-        """Whether the homography is complete, without bend and lens."""
+        """Whether there is neither bend nor lens, so that the homography alone is the mapping."""
         return self.bend is None and self.lens is None
 
     def sent_to_found(self, points: Points) -> Points:
