@@ -294,7 +294,7 @@ def connect_to(url: str) -> psycopg.Connection[Any]:
 
 
 def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
-    """Open a database by its libpq URI; passwords belong into ~/.pgpass.
+    """Open a database by its libpq URI; passwords belong in ~/.pgpass.
 
     ``create`` allows creating the tables if no relay has used the database yet.
 

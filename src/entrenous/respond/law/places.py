@@ -117,7 +117,8 @@ def _known(codes: Iterable[str]) -> tuple[Place, ...]:
 
 
 def _named_in_a_small_language(text: str) -> tuple[Place, ...]:
-    """Return the places of this name in any language, and those that a slip of the keys would be.
+    """Return the places of this name in any language, and those whose name differs by a typing
+    slip.
 
     "Nigera" is Niger in one language, and nearly Nigeria in many.
     """

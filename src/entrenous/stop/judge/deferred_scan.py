@@ -239,7 +239,9 @@ def _match(near: NearEmbedding, claim: Claim) -> Match:
     return Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
 
 
-BYTES_COME: Final = timedelta(minutes=1)  # an upload's bytes follow its row, or the gate has died
+BYTES_COME: Final = timedelta(
+    minutes=1
+)  # the bytes are stored after the row, unless the gate died in between
 
 
 def run_deferred_scan(platform: Platform) -> bool:
