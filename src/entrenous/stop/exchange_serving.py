@@ -178,7 +178,7 @@ def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
 
 
 def _first(feed: BankStore, newest: int, now_s: int) -> int:
-    """Date the first mark by its change; it may be in the past, since nobody has asked before."""
+    """Date the first mark by its change, even in the past, since nobody has asked before."""
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
 

@@ -27,9 +27,8 @@ class MonthEnd(StrEnum):
     """The day with which a period in months ends."""
 
     SAME_DAY = "same-day"  # the number of the event's day
-    DAY_BEFORE = (
-        "day-before"  # the day before the one with the same number as the day after the event
-    )
+    #: The day before the one with the same number as the day after the event.
+    DAY_BEFORE = "day-before"
 
 
 class CountingRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
