@@ -121,7 +121,7 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
         ana.unfold("I want to erase it")
         ana.begin("Erase it for good")
         ana.arrives("The case is erased")
-        name, receipt = ana.saved("Save it")
+        name, receipt = ana.saved("Save the receipt")
         assert name == "receipt.json"
         assert json.loads(receipt).keys() == {"schema", "erased_at", "number"}
         ana.press("Back", "link")

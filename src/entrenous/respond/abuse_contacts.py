@@ -92,7 +92,8 @@ NO_ABUSE_ADDRESS: Final = translatable(
 )
 WRITE_TO_THE_HOST: Final = translatable(
     "Write to the web host first: it can take away the page. A registrar can only take "
-    "away the whole name. What to say: entrenous case platform generic_host"
+    "away the whole name. The command entrenous case platform generic_host shows what to "
+    "say."
 )
 ROLES: Final[Mapping[ContactRole, str]] = {
     ContactRole.HOST: translatable("Web host, who can take away the page"),

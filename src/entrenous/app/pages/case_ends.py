@@ -238,9 +238,9 @@ async def _erase(request: Request) -> Response:
             "If somebody may ask whether you erased something, save the receipt. It has the time"
             " and a random number, and nothing about the case."
         )
-        return Outcome(
-            say("The case is erased"), (*words, told), "", "cases", receipt, "receipt.json"
-        )
+        erased, save = say("The case is erased"), say("Save the receipt")
+        file = (receipt, "receipt.json")
+        return Outcome(erased, (*words, told), "", "cases", *file, save=save)
 
     return start_job(request, say("Erasing the case"), work, "outcome")
 

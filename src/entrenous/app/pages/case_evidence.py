@@ -65,7 +65,8 @@ class Outcome:
     """The result of long work in sentences; the page links back to ``page``, which may be of a
     case.
 
-    ``file`` can be saved under the neutral ``name``; ``note`` can be stored in the case.
+    ``file`` is saved under the neutral ``name`` by a button that says ``save``. ``note`` can be
+    stored in the case.
     """
 
     heading: str
@@ -75,6 +76,7 @@ class Outcome:
     file: bytes = b""
     name: str = ""
     note: str = ""
+    save: str = ""
 
     @property
     def parts(self) -> dict[str, str]:

@@ -37,6 +37,7 @@ _NO_ADDRESS: Final = translatable("This is no web address. Copy it from the top 
 _NO_NUMBER: Final = translatable(
     "This is no network address. It looks like 203.0.113.7, or like 2001:db8::7."
 )
+_ANY_HOST: Final = "generic_host"  # the record of what goes for every web host
 _ANY_ADDRESS: Final = "192.0.2.1"  # placeholder for an address that is typed later; RFC 5737
 
 
@@ -118,6 +119,7 @@ def _show(request: Request, it: Site, words: str = "") -> Response:
         is_number=is_address(it.host),
         about=for_pages([translated(WRITE_TO_THE_HOST)]),
         form=posted(request) or kept_form(request),
+        host_record=state_of(request).login.stand_in("platform", _ANY_HOST),
     )
 
 
