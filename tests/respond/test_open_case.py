@@ -4,7 +4,6 @@ import pytest
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.language import speaking
 from entrenous.respond.age_gate import ForYoungPeople
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.custody import verify_chain
@@ -20,12 +19,6 @@ def test_a_case_opens_without_a_trace(room: Room) -> None:
     assert (case.state, case.trace, case.opened_at) == (CaseState.OPEN, None, START)
     assert find_case(case.name, room.device) == case
     assert len(verify_chain(case.name, room.device)) == 1
-
-
-def test_letters_of_a_case_are_in_the_language_of_the_person(room: Room) -> None:
-    with speaking("es"):
-        case = room.opens()
-    assert case.situation.language == "es"
 
 
 def test_a_case_opens_from_a_trace_and_keeps_its_verdict(room: Room) -> None:

@@ -5,7 +5,7 @@ from typing import Final, NoReturn
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import CaseName, message_name
-from entrenous.base.language import ENGLISH, language_of_person, translatable
+from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
@@ -62,8 +62,7 @@ def open_case(
     device: Device,
     representative: Representative | None = None,
 ) -> Case:
-    """Create a case file and start its custody chain. Its letters are in the person's language
-    where no law's own language is known.
+    """Create a case file and start its custody chain.
 
     Args:
         trace: the result of TRACE, or None: a case needs no verdict.
@@ -81,18 +80,11 @@ def open_case(
     with device.vault.together():
         if trace is not None:
             refuse_file_of_minor(trace.leak_sha256, device)
-        case = Case(_new_name(device), device.clock.now(), _in_own_language(situation), trace=trace)
+        case = Case(_new_name(device), device.clock.now(), situation, trace=trace)
         step = "opened from a trace" if trace else "opened without a trace"
         if representative is not None:
             case, step = represented(case, representative), f"{step}, for somebody else"
         return save_case(case, device, CustodyAct.OPENED, step)
-
-
-def _in_own_language(situation: Situation) -> Situation:
-    """Return the facts with the person's language, unless another one was chosen."""
-    if situation.language != ENGLISH:
-        return situation
-    return replace(situation, language=language_of_person())
 
 
 def find_trace(number: int, device: Device) -> Trace:
