@@ -239,9 +239,8 @@ def _match(near: NearEmbedding, claim: Claim) -> Match:
     return Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
 
 
-BYTES_COME: Final = timedelta(
-    minutes=1
-)  # the bytes are stored after the row, unless the gate died in between
+#: An upload's bytes are stored this long after its row at most, unless the gate died in between.
+BYTES_COME: Final = timedelta(minutes=1)
 
 
 def run_deferred_scan(platform: Platform) -> bool:
