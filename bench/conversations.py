@@ -40,8 +40,7 @@ from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.open_device import create_device, open_device
-from entrenous.device.sent_messages import Departure, Message, SealedCopy
-from entrenous.device.vault_tables import SEALED, store_record
+from entrenous.device.sent_messages import SEALED_TABLE, Departure, Message, SealedCopy
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import (
@@ -128,7 +127,7 @@ def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Dev
         Departure.ACKNOWLEDGED,
         opened=True,
     )
-    store_record(copy, SEALED, copy.envelope.hex(), ana.vault)
+    SEALED_TABLE.store(copy, copy.envelope.hex(), ana.vault)
     index_copy(copy, at, ana.vault)
 
 

@@ -16,12 +16,12 @@ from bench.guard.people import somebody, with_new_phone
 from bench.guard.year import Year
 from entrenous.base.identifiers import MessageName
 from entrenous.base.identity import Contact, Trust
-from entrenous.device.identities import contacts, lookalike_form
-from entrenous.device.vault_tables import CONTACT, LAST_HEARD, peer_key, store_record
+from entrenous.device.identities import CONTACT_TABLE, contacts, lookalike_form
+from entrenous.device.vault_tables import peer_key
 from entrenous.send.guard import inspect
 from entrenous.send.message.draft import Draft
 from entrenous.send.people.circles import Circle, Conversation, circles
-from entrenous.send.people.contact_history import LastHeard
+from entrenous.send.people.contact_history import LAST_HEARD_TABLE, LastHeard
 from entrenous.send.people.keep_contacts import store_contact
 
 Slip = tuple[Draft, str]  # what is sent, and of whom the guard has to speak
@@ -92,9 +92,9 @@ def stale_device(year: Year) -> Slip | None:
         since=now - timedelta(days=400),
         person=replace(meant.person, devices=(key,)),
     )
-    store_record(lost, CONTACT, meant.person.id.hex(), year.device.vault)
+    CONTACT_TABLE.store(lost, meant.person.id.hex(), year.device.vault)
     whose = peer_key(meant.person.id, key.device)
-    store_record(LastHeard(now - silent), LAST_HEARD, whose, year.device.vault)
+    LAST_HEARD_TABLE.store(LastHeard(now - silent), whose, year.device.vault)
     year.shelf.last_used[key.device] = now - silent
     return _picture(year, [lost], None, _talk_of(lost)), lost.name
 

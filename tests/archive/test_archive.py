@@ -26,22 +26,22 @@ from entrenous.base.errors import WrongToken
 from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.identities import ACCOUNT, IDENTITY, SIGNING_SEED, Identity, contacts
-from entrenous.device.sent_copies import ProvenReceipt, receipt_proofs
+from entrenous.device.identities import (
+    ACCOUNT,
+    CONTACT_TABLE,
+    OWN_IDENTITY,
+    SIGNING_SEED,
+    contacts,
+)
+from entrenous.device.sent_copies import RECEIPT_TABLE, ProvenReceipt, receipt_proofs
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import (
-    CONTACT,
-    INBOX,
     RECEIPT,
     RECEIPT_CARD,
     SEALED,
     SELF,
-    WINDOW_OUT,
     inbox_key,
-    load_record,
-    load_records,
-    store_record,
     unpack,
 )
 from entrenous.respond.custody import CASES, LINKS
@@ -49,7 +49,7 @@ from entrenous.send.copies.mark_file import mark_copies
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, is_message_name, received_messages
 from entrenous.send.message.draft import NothingToTakeBack, WaitsInOutbox
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact, rename_contact
 from entrenous.send.people.circle_members import add_to_circle, circle_named, people_in
@@ -58,8 +58,8 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import HeldRange
-from entrenous.stop.protect import PROTECTION
+from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
+from entrenous.stop.protect import PROTECTION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 from entrenous.wire.text import is_name
 from tests.archive.boxes import everything, exported, fresh_device, imported, nobody_watches
@@ -116,16 +116,16 @@ def secrets_of(device: Device) -> Iterator[bytes]:
     """Return the secrets that would let somebody pose as the device's owner, or read queued
     messages.
     """
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     assert identity is not None
     assert identity.home is not None
     held = [identity.master, identity.home.owner, identity.home.close]
     held += [contact.send_token for contact in contacts(device)]
-    held += [window.seed for window in load_records(HeldRange, WINDOW_OUT, device.vault)]
+    held += [window.seed for window in WINDOW_OUT_TABLE.all(device.vault)]
     yield from (secret.reveal() for secret in held if secret is not None)
     yield device.vault.get(SELF, ACCOUNT) or b"no account"
     yield device.vault.get(SELF, SIGNING_SEED) or b"no seed"
-    for received in load_records(Received, INBOX, device.vault):
+    for received in INBOX_TABLE.all(device.vault):
         if received.manifest is not None:
             yield received.manifest.secret.reveal()
             yield received.manifest.open_token.reveal()
@@ -375,14 +375,12 @@ def test_invalid_names_are_replaced_on_import(told: Told) -> None:
     received = find_received(told.kept, evil)
     key = inbox_key(received.sender, received.id)
     odd = replace(received, name=MessageName("../../evil"), sender_name="\x1b[2J")
-    store_record(odd, INBOX, key, evil.vault)
+    INBOX_TABLE.store(odd, key, evil.vault)
     for message in list(evil.ledger.messages()):
         evil.ledger.record(replace(message, name=MessageName(f"../{message.name}")))
     (ben,) = contacts(evil)
     person = replace(ben.person, name="\x1b[2J")
-    store_record(
-        replace(ben, name="x" * 65, person=person), CONTACT, ben.person.id.hex(), evil.vault
-    )
+    CONTACT_TABLE.store(replace(ben, name="x" * 65, person=person), ben.person.id.hex(), evil.vault)
     (circle,) = circles(evil.vault)
     store_circle(replace(circle, name="a\nb"), evil.vault)
     imported(exported(evil), anew)
@@ -405,20 +403,20 @@ def test_invalid_receipts_are_not_imported(told: Told) -> None:
     (key, first), (other, second) = sorted(kept.items())
     one = unpack(ProvenReceipt, first)
     forged = one.proof[:-1] + bytes([one.proof[-1] ^ 1])
-    store_record(replace(one, proof=forged), RECEIPT, key, evil.vault)
+    RECEIPT_TABLE.store(replace(one, proof=forged), key, evil.vault)
     said = unpack(ProvenReceipt, second)
-    store_record(replace(said, at=said.at + timedelta(days=1)), RECEIPT, other, evil.vault)
+    RECEIPT_TABLE.store(replace(said, at=said.at + timedelta(days=1)), other, evil.vault)
     imported(exported(evil), anew)
     assert dict(anew.vault.items(RECEIPT)) == {}
     assert dict(anew.vault.items(RECEIPT_CARD)) == {}
 
 
 def test_archive_tables_match_other_verbs_table_names() -> None:
-    assert (contents.CASES, contents.CUSTODY, contents.PROTECTION_TABLE) == (
+    assert (
         CASES,
         LINKS,
-        PROTECTION,
-    )
+        PROTECTION_TABLE.name,
+    ) == (contents.CASES, contents.CUSTODY, contents.PROTECTION_TABLE)
     assert Secret(bytes(32)) == NO_TOKEN
 
 

@@ -15,7 +15,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.device.device import Vault
 from entrenous.device.identities import ACCOUNT, IDENTITY, SIGNING_SEED, Identity
 from entrenous.device.open_device import open_device
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import (
     CONTACT,
@@ -25,7 +25,7 @@ from entrenous.device.vault_tables import (
     PEER,
     SEALED,
     SELF,
-    load_records,
+    Table,
     unpack,
 )
 from entrenous.send.formats.identity_formats import read_invite
@@ -66,7 +66,7 @@ def secrets_in(noun: Any) -> Iterator[bytes]:
 def secrets_of(vault: Vault) -> Iterator[bytes]:
     """Everything in a vault that opens or signs something."""
     for drawer, kind in DRAWERS.items():
-        for noun in load_records(kind, drawer, vault):
+        for noun in Table(drawer, kind).all(vault):
             yield from secrets_in(noun)
     for message in VaultLedger(vault).messages():
         yield from secrets_in(message)
@@ -139,7 +139,7 @@ def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes
     held = all_bytes(told.relay.folder)
     assert b"age-encryption.org/v1" in held  # the file that still waits is really looked at
     with vault_of(told.ana) as vault:
-        (sealed, *_) = load_records(SealedCopy, SEALED, vault)
+        (sealed, *_) = SEALED_TABLE.all(vault)
     assert token_hash(sealed.withdraw_token) in held  # and so is its database
     assert found(words(told), held) == []
     assert found([*who_they_are(told.ana), *who_they_are(told.ben)], held) == []

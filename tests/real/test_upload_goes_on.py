@@ -17,9 +17,8 @@ from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, Recipie
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
 from entrenous.device.store.ledger import VaultLedger
-from entrenous.device.vault_tables import SEALED, store_record
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
@@ -103,7 +102,7 @@ def lay_out(ana: Device) -> None:
         made.outer.envelope,
         made.outer.withdraw_token,
     )
-    store_record(copy, SEALED, made.outer.envelope.hex(), ana.vault)
+    SEALED_TABLE.store(copy, made.outer.envelope.hex(), ana.vault)
 
 
 def bytes_there(relay: Server) -> int:

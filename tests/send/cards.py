@@ -8,8 +8,7 @@ from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import ListedDevice, ListStatement, SignedCertificate
 from entrenous.crypto.identity_keys import DeviceSigner, new_signer
 from entrenous.crypto.statements import certificate_hash, list_head, verify_card
-from entrenous.device.identities import IDENTITY, Identity
-from entrenous.device.vault_tables import SELF, load_record, store_record
+from entrenous.device.identities import OWN_IDENTITY, Identity
 from entrenous.send.devices.own_key_bundle import certify_device, sign_bundle
 from entrenous.wire.key_bundle import read_card, read_device_list, write_card, write_device_list
 from tests.send.send_device import Person
@@ -18,14 +17,14 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def identity_of(who: Person) -> Identity:
-    identity = load_record(Identity, SELF, IDENTITY, who.device.vault)
+    identity = OWN_IDENTITY.load(who.device.vault)
     assert identity is not None
     return identity
 
 
 def becomes(who: Person, identity: Identity) -> None:
     """Replace the identity stored on her device."""
-    store_record(identity, SELF, IDENTITY, who.device.vault)
+    OWN_IDENTITY.store(identity, who.device.vault)
 
 
 def after(newest: ListStatement, **fields: Any) -> ListStatement:

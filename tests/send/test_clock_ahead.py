@@ -16,47 +16,47 @@ from entrenous.base.limits import LATE_DAYS
 from entrenous.base.secret import Secret
 from entrenous.device.identities import MailboxAddress, clear_next_lock, contacts
 from entrenous.device.relay_lock_client import former_addresses
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE
 from entrenous.device.vault_tables import (
     AWAITING_LIST,
     CLOSE,
     INVITE,
-    LAST_HEARD,
-    NAMED_HEAD,
     NEXT_HOME,
     OVERTAKEN,
-    OWED_RECEIPT,
-    OWN_KEY,
     RECALLED,
-    SEALED,
     TALK,
-    WINDOW_IN,
     WINDOW_OLD,
-    load_record,
-    load_records,
     peer_key,
-    store_record,
 )
-from entrenous.send.devices.ask_for_lists import NamedList
 from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.move_device import move_device
-from entrenous.send.devices.next_mailbox import PreparedMailbox, prepare_to_follow
+from entrenous.send.devices.next_mailbox import NEXT_HOME_TABLE, PreparedMailbox, prepare_to_follow
 from entrenous.send.devices.old_mailbox import old_mailboxes_due
 from entrenous.send.devices.own_key_bundle import schedule_deletion
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, remove_received
-from entrenous.send.letter.arrivals import AwaitingLetter, apply_recall
-from entrenous.send.letter.letter_nouns import OwnKey, PersonHead, RecallNote
-from entrenous.send.letter.receipts_owed import OwedReceipt
+from entrenous.send.letter.arrivals import AWAITING_LIST_TABLE, AwaitingLetter, apply_recall
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnKey, PersonHead, RecallNote
+from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.draft import NotTakenBackYet
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
-from entrenous.send.people.contact_history import LastHeard, SentRecord
+from entrenous.send.people.contact_history import (
+    LAST_HEARD_TABLE,
+    TALK_TABLE,
+    LastHeard,
+)
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
+from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, NamedList
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
+from entrenous.send.tokens.token_ranges import (
+    WINDOW_IN_TABLE,
+    WINDOW_OLD_TABLE,
+    IssuedRange,
+    RetiredRange,
+)
 from entrenous.wire.relay_nouns import EnvelopeState, WaitingEnvelope
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.send.test_guard import doubts
@@ -151,9 +151,9 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_compared("ana", ben.device)
     name = ana.sends(SMALL, ben).name
-    (copy,) = load_records(SealedCopy, SEALED, ana.device.vault)
-    store_record(
-        replace(copy, state=EnvelopeState.EXPIRED), SEALED, copy.envelope.hex(), ana.device.vault
+    (copy,) = SEALED_TABLE.all(ana.device.vault)
+    SEALED_TABLE.store(
+        replace(copy, state=EnvelopeState.EXPIRED), copy.envelope.hex(), ana.device.vault
     )
     fetch_messages(ben.device)
     open_message(name, ben.device)
@@ -196,7 +196,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
 
 
 def public_keys(who: Person) -> list[OwnKey]:
-    return [key for key in load_records(OwnKey, OWN_KEY, who.device.vault) if key.peer is None]
+    return [key for key in OWN_KEY_TABLE.all(who.device.vault) if key.peer is None]
 
 
 @pytest.mark.slow
@@ -216,7 +216,7 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: t
 
 
 def window(who: Person, to: Person) -> IssuedRange:
-    found = load_record(IssuedRange, WINDOW_IN, peer_key(*ids(to)), who.device.vault)
+    found = WINDOW_IN_TABLE.load(peer_key(*ids(to)), who.device.vault)
     assert found is not None
     return found
 
@@ -250,7 +250,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
     for made_ahead in (False, True):
         drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
         old = RetiredRange(Secret(bytes(32)), 0, 8, drop_at)
-        store_record(old, WINDOW_OLD, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault)
+        WINDOW_OLD_TABLE.store(old, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault)
     looks_ahead(friends, ben)
     assert sum(one.seed == old.seed for one in retired(ben)) == 2
     friends.clock.wind(days=8)
@@ -259,7 +259,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
 
 
 def retired(who: Person) -> list[RetiredRange]:
-    return list(load_records(RetiredRange, WINDOW_OLD, who.device.vault))
+    return list(WINDOW_OLD_TABLE.all(who.device.vault))
 
 
 def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -> None:
@@ -269,7 +269,7 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     )
     lacks = PersonHead(ana.id, 9, bytes(32))
     late = AwaitingLetter(letter, lacks, ana.id, friends.clock.moment)
-    store_record(late, AWAITING_LIST, letter.id.hex(), ben.device.vault)
+    AWAITING_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)
     assert ben.device.vault.keys(AWAITING_LIST)
     friends.clock.wind(days=LATE_DAYS + 1)
@@ -348,7 +348,7 @@ def test_receipts_do_not_wait_for_a_future_date(friends: Room) -> None:
 
 
 def owed(who: Person) -> list[OwedReceipt]:
-    return list(load_records(OwedReceipt, OWED_RECEIPT, who.device.vault))
+    return list(OWED_RECEIPT_TABLE.all(who.device.vault))
 
 
 def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> None:
@@ -358,7 +358,7 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> Non
     new = PreparedMailbox(
         home, Secret(bytes(32)), leads=False, idle_since=hushed, hushed_since=hushed
     )
-    store_record(new, NEXT_HOME, THERE, ana.device.vault)
+    NEXT_HOME_TABLE.store(new, THERE, ana.device.vault)
     with ahead(friends, ana):
         prepare_to_follow(ana.device)
     assert ana.device.vault.keys(NEXT_HOME) == (THERE,)
@@ -371,7 +371,7 @@ def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = NamedList(named, asked_at=friends.clock.moment + YEAR, tries=1)
-    store_record(asked, NAMED_HEAD, ben.id.hex(), ana.device.vault)
+    NAMED_HEAD_TABLE.store(asked, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["card"]
     fetch_messages(ana.device)
     fetch_messages(ana.device)
@@ -382,12 +382,12 @@ def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room)
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     then = friends.clock.moment + YEAR
-    store_record(LastHeard(then, looked_at=then), LAST_HEARD, peer_key(*ids(ben)), ana.device.vault)
+    LAST_HEARD_TABLE.store(LastHeard(then, looked_at=then), peer_key(*ids(ben)), ana.device.vault)
     store_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
     (key,) = ana.device.vault.keys(TALK, ben.id.hex())
-    talk = load_record(SentRecord, TALK, key, ana.device.vault)
+    talk = TALK_TABLE.load(key, ana.device.vault)
     assert talk is not None
-    store_record(replace(talk, asked_at=then), TALK, key, ana.device.vault)
+    TALK_TABLE.store(replace(talk, asked_at=then), key, ana.device.vault)
     friends.clock.wind(days=22)
     claims = ana.courier.calls["claim_prekeys"]
     assert "has been silent" in doubts(ana, "ben")["ben"]

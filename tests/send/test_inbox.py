@@ -17,7 +17,7 @@ from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.device import Vault
 from entrenous.device.relay_lock_client import when_in_words
 from entrenous.device.sent_messages import UnknownMessage
-from entrenous.device.vault_tables import FINISH, INBOX, inbox_key, store_record
+from entrenous.device.vault_tables import FINISH, inbox_key
 from entrenous.send import open as opening
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -32,7 +32,13 @@ from entrenous.send.letter.arrivals import apply_recall
 from entrenous.send.letter.letter_nouns import BadContent, Manifest, RecallNote
 from entrenous.send.message import make
 from entrenous.send.message.draft import NotTakenBackYet, WaitsInOutbox
-from entrenous.send.message.states import InboxState, NotThereYet, Received, RemovedHere
+from entrenous.send.message.states import (
+    INBOX_TABLE,
+    InboxState,
+    NotThereYet,
+    Received,
+    RemovedHere,
+)
 from entrenous.send.open import open_message
 from entrenous.send.people.contact_history import messages_sent_to
 from entrenous.send.recall import recall_message
@@ -179,7 +185,7 @@ def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Room) -> No
         with ben.courier.playing(open_share=lost), pytest.raises(NotThereYet, match="Try again"):
             ben.opens_newest()
         assert newest(ben).state is InboxState.WAITING
-    store_record(replace(newest(ben), expires_at=None), INBOX, *key_and_vault(ben))
+    INBOX_TABLE.store(replace(newest(ben), expires_at=None), *key_and_vault(ben))
     friends.clock.wind(days=31)
     with ben.courier.playing(open_share=lost), pytest.raises(Expired):
         open_message(newest(ben).name, ben.device)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import NAME_ADJECTIVES, NAME_NOUNS, MessageName, RecipientId
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import INBOX, INBOX_NAME, SELF, load_records
+from entrenous.device.vault_tables import INBOX, INBOX_NAME, SELF
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import free_message_name, new_name, received_messages, remove_received
 from entrenous.send.message.draft import Undone, WaitsInOutbox
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import INBOX_TABLE
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
@@ -50,7 +50,7 @@ def test_a_new_message_name_is_unused(friends: Room) -> None:
 def agrees(device: Device) -> bool:
     """Whether the index agrees with all messages: each taken name leads to its next free number."""
     sent = [message.name for message in device.ledger.messages()]
-    came = [received.name for received in load_records(Received, INBOX, device.vault)]
+    came = [received.name for received in INBOX_TABLE.all(device.vault)]
     indexed = [
         f"{number}-{words}"
         for key in device.vault.keys(INBOX_NAME)

@@ -20,8 +20,8 @@ from entrenous.base.errors import (
 )
 from entrenous.base.limits import LOOSE_BLOB_HOURS
 from entrenous.device.identities import own_device
-from entrenous.device.sent_messages import Departure, SealedCopy
-from entrenous.device.vault_tables import OUTBOX, RELAY_TASK, SEALED, load_records
+from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.device.vault_tables import OUTBOX, RELAY_TASK
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import Flushed, flush
 from entrenous.send.message.draft import CopyRefused, NotToAll, WaitsInOutbox
@@ -83,7 +83,7 @@ def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousErr
 
 
 def departures(who: Person) -> list[Departure]:
-    return sorted(copy.departure for copy in load_records(SealedCopy, SEALED, who.device.vault))
+    return sorted(copy.departure for copy in SEALED_TABLE.all(who.device.vault))
 
 
 def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:

@@ -15,8 +15,8 @@ from entrenous.base.errors import (
 )
 from entrenous.base.identifiers import MessageId
 from entrenous.base.limits import LETTERS_WAITING_MAX
-from entrenous.device.sent_messages import Recall, SealedCopy
-from entrenous.device.vault_tables import OVERTAKEN, RECALLED, SEALED, load_records
+from entrenous.device.sent_messages import SEALED_TABLE, Recall
+from entrenous.device.vault_tables import OVERTAKEN, RECALLED
 from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import inbox_names
@@ -146,7 +146,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     (honest, arguments), *_ = late
     honest(*arguments)
     fetch_messages(ana.device)
-    (copy,) = load_records(SealedCopy, SEALED, ana.device.vault)
+    (copy,) = SEALED_TABLE.all(ana.device.vault)
     status = ana.courier.state(HERE, copy.envelope, copy.withdraw_token)
     assert (status.state is EnvelopeState.TAKEN_BACK) is copy.acknowledged is (minutes < 60)
 

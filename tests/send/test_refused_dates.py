@@ -20,7 +20,7 @@ from entrenous.base.limits import DAYS_TO_OPEN, EXPIRY_DAYS_MAX, WINDOW_LOW
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay_settings import Limits
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import OUTBOX, WINDOW_IN, load_records
+from entrenous.device.vault_tables import OUTBOX
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.devices.link_new_device import start_on_new_device
 from entrenous.send.devices.link_old_device import start_on_old_device
@@ -34,7 +34,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.tokens.issue import register_tokens
-from entrenous.send.tokens.token_ranges import IssuedRange
+from entrenous.send.tokens.token_ranges import WINDOW_IN_TABLE
 from entrenous.terminal.output import unwrapped
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.room_text import writes
@@ -118,7 +118,7 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
 
 
 def _unused(who: Person) -> int:
-    (window,) = load_records(IssuedRange, WINDOW_IN, who.device.vault)
+    (window,) = WINDOW_IN_TABLE.all(who.device.vault)
     return window.handed_out - window.next_unused
 
 

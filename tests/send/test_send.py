@@ -7,8 +7,8 @@ import pytest
 
 from entrenous.base.errors import WrongToken
 from entrenous.base.screen_text import CaptionActs, CaptionTooLong
-from entrenous.device.sent_messages import Departure, SealedCopy
-from entrenous.device.vault_tables import OUTBOX, SEALED, load_records
+from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.device.vault_tables import OUTBOX, SEALED
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.message.draft import (
     NotToAll,
@@ -73,7 +73,7 @@ def test_an_interrupted_message_that_may_have_left_is_named(three: Room, trick: 
         ana.sends(SMALL, ben, caro)
     (message,) = ana.device.ledger.messages()
     assert f"entrenous recall {message.name}" in str(told.value).replace("\n", " ")
-    departures = [copy.departure for copy in load_records(SealedCopy, SEALED, ana.device.vault)]
+    departures = [copy.departure for copy in SEALED_TABLE.all(ana.device.vault)]
     assert sorted(departures) == [Departure.TRIED, Departure.WAITING]
     recall_message(message.name, ana.device)
     for one in (ben, caro):

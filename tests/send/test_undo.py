@@ -6,15 +6,13 @@ from typing import NoReturn
 
 import pytest
 
-from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, Departure
 from entrenous.device.vault_tables import (
     OUTBOX,
     OWN_KEY,
     PEER,
-    SEALED,
     SELF,
     WINDOW_OUT,
-    load_records,
 )
 from entrenous.send import send
 from entrenous.send.fetch import fetch_messages
@@ -149,7 +147,7 @@ def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     while not lived:
         before = friends["ben"].received()
         lived = survived(lambda device: _sealed(ana, device), ana.device, moments)
-        waiting = list(load_records(SealedCopy, SEALED, ana.device.vault))
+        waiting = list(SEALED_TABLE.all(ana.device.vault))
         sealed = [copy for copy in waiting if copy.departure is Departure.WAITING]
         fetch_messages(ana.device)
         assert friends["ben"].received() == before, f"after {moments} moments"

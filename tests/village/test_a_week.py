@@ -18,7 +18,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.hpke import OVERHEAD_BYTES
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import SIZES
-from entrenous.device.vault_tables import WINDOW_IN, WINDOW_OLD, load_record
+from entrenous.device.vault_tables import WINDOW_IN, WINDOW_OLD, Table
 from entrenous.send.inbox import received_messages
 from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
 from tests.village.week import Asked, Week, in_memory, unb64
@@ -144,7 +144,7 @@ def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
         )
         for drawer, kind in kinds:
             for key in one.device.vault.keys(drawer):
-                window = load_record(kind, drawer, key, one.device.vault)
+                window = Table(drawer, kind).load(key, one.device.vault)
                 assert window is not None
                 for index in range(window.first, window.until):
                     lock = token_hash(send_token(window.seed, index))

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from entrenous.device.identities import own_device
-from entrenous.device.vault_tables import FORK, NAMED_HEAD, load_record
-from entrenous.send.devices.ask_for_lists import NamedList
-from entrenous.send.devices.device_lists import ForkEvidence, unfreeze_contact
+from entrenous.device.vault_tables import NAMED_HEAD
+from entrenous.send.devices.device_lists import unfreeze_contact
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.devices.own_key_bundle import seal_bundle
 from entrenous.send.fetch import fetch_messages
@@ -17,7 +16,7 @@ from entrenous.send.flush import flush
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
-from entrenous.send.people.people_nouns import Contradiction, TwoLists
+from entrenous.send.people.people_nouns import FORK_TABLE, NAMED_HEAD_TABLE, Contradiction, TwoLists
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
 from entrenous.wire.key_bundle import read_card, write_card
@@ -127,7 +126,7 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
     assert (frozen.forked, frozen.compared) == (True, False)
     with pytest.raises(TwoLists):
         ben.sends(SMALL, ana)
-    kept = load_record(ForkEvidence, FORK, ana.id.hex(), ben.device.vault)
+    kept = FORK_TABLE.load(ana.id.hex(), ben.device.vault)
     assert kept is not None
     assert kept.other.digest == own_device(ana.device).person.head
     assert read_card(kept.known).newest.said.epoch == 2
@@ -208,14 +207,14 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
     ana.sends(SMALL, ben)
     with ben.courier.playing(card=showing(old, ana)):
         fetch_messages(ben.device)
-    named = load_record(NamedList, NAMED_HEAD, ana.id.hex(), ben.device.vault)
+    named = NAMED_HEAD_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
     home.clock.wind(hours=9)
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    assert load_record(NamedList, NAMED_HEAD, ana.id.hex(), ben.device.vault) is None
+    assert NAMED_HEAD_TABLE.load(ana.id.hex(), ben.device.vault) is None
 
 
 @pytest.mark.threat("server-adds-device")
@@ -227,7 +226,7 @@ def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> N
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    named = load_record(NamedList, NAMED_HEAD, ana.id.hex(), ben.device.vault)
+    named = NAMED_HEAD_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.tries) == (2**40, 1)
 

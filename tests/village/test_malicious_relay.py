@@ -26,10 +26,10 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.nouns import BlobChanged, DoesNotOpen
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.vault_tables import OWN_KEY, UNDECRYPTABLE, load_records
+from entrenous.device.vault_tables import UNDECRYPTABLE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import Content, OwnKey
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, Content
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
@@ -246,7 +246,7 @@ def test_what_was_taken_but_not_acknowledged_arrives_once(
 
 
 def own_keys(who: Person) -> int:
-    return sum(key.peer is not None for key in load_records(OwnKey, OWN_KEY, who.device.vault))
+    return sum(key.peer is not None for key in OWN_KEY_TABLE.all(who.device.vault))
 
 
 def test_a_letter_that_a_newer_key_has_overtaken_opens_and_its_key_goes_with_it(

@@ -16,14 +16,14 @@ from entrenous.base.copies import ReceiptEvent
 from entrenous.base.identity import BadPrekey, BadSignature
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import OWED_RECEIPT, RECEIPT, SELF, load_record, store_record
+from entrenous.device.vault_tables import OWED_RECEIPT, RECEIPT, SELF
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.letter.receipt_batches import send_receipts
-from entrenous.send.letter.receipts_owed import OwedReceipt
+from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE
 from entrenous.send.people.contact_history import last_heard_at, query_prekey_date
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_compared
@@ -179,9 +179,9 @@ def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -
     fetch_messages(ben.device)
     thief = thief_of(ben, room)
     (key,) = thief.vault.keys(OWED_RECEIPT)
-    owed = load_record(OwedReceipt, OWED_RECEIPT, key, thief.vault)
+    owed = OWED_RECEIPT_TABLE.load(key, thief.vault)
     assert owed is not None
-    store_record(replace(owed, event=ReceiptEvent.OPENED), OWED_RECEIPT, key, thief.vault)
+    OWED_RECEIPT_TABLE.store(replace(owed, event=ReceiptEvent.OPENED), key, thief.vault)
     room.clock.wind(minutes=16)
     send_receipts(thief)
     flush(thief)

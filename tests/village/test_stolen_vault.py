@@ -16,11 +16,11 @@ from entrenous.crypto.nouns import BadLetter, NotBound
 from entrenous.crypto.seal import OuterLetter, open_first_letter, open_letter, open_outer_seal
 from entrenous.device.device import Vault
 from entrenous.device.identities import ACCOUNT, own_device
-from entrenous.device.vault_tables import OWN_KEY, PEER, SELF, load_record, load_records
+from entrenous.device.vault_tables import SELF
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import read_header, read_sealed, write_info
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import OwnKey, Peer
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OwnKey
 from entrenous.send.letter.read import _address
 from entrenous.send.open import open_message
 from entrenous.wire.relay_nouns import WaitingEnvelope
@@ -72,9 +72,9 @@ class Wire:
     def _heard(self, one: WaitingEnvelope) -> Heard:
         key_id, outer = read_sealed(one.sealed)
         vault = self.who.device.vault
-        key = load_record(OwnKey, OWN_KEY, key_id.hex(), vault)
+        key = OWN_KEY_TABLE.load(key_id.hex(), vault)
         assert key is not None
-        peer = None if key.peer is None else load_record(Peer, PEER, key.peer, vault)
+        peer = None if key.peer is None else PEER_TABLE.load(key.peer, vault)
         info = write_info(_address(key, peer, own_device(self.who.device)))
         return Heard(one, key, info, open_outer_seal(key.private, info, outer))
 
@@ -141,7 +141,7 @@ def stolen(who: Person) -> MemoryVault:
 
 def opens_outer(vault: Vault, letter: Heard) -> bool:
     """As if Olm were broken: who gets through the outer layer has read the letter."""
-    return any(_outer(key, letter) for key in load_records(OwnKey, OWN_KEY, vault))
+    return any(_outer(key, letter) for key in OWN_KEY_TABLE.all(vault))
 
 
 def _outer(key: OwnKey, letter: Heard) -> bool:
@@ -154,7 +154,7 @@ def _outer(key: OwnKey, letter: Heard) -> bool:
 
 def opens_inner(vault: Vault, letter: Heard) -> bool:
     """As if X-Wing were broken: with what is inside, whatever session, or account, there is."""
-    sessions = [one for peer in load_records(Peer, PEER, vault) for one in peer.sessions]
+    sessions = [one for peer in PEER_TABLE.all(vault) for one in peer.sessions]
     return any(_inner(session, letter) for session in sessions) or _begins(vault, letter)
 
 

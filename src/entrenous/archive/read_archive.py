@@ -44,10 +44,10 @@ from entrenous.base.errors import BadRecord
 from entrenous.base.identifiers import ID_BYTES, BlobId, PersonId
 from entrenous.crypto.hashing import HashingReader, sha256
 from entrenous.device.device import Device
-from entrenous.device.identities import contacts, lookalike_form
-from entrenous.device.vault_tables import CIRCLE, CONTACT, LIST, store_record, unpack
+from entrenous.device.identities import CONTACT_TABLE, contacts, lookalike_form
+from entrenous.device.vault_tables import LIST, unpack
 from entrenous.send.devices.sync_records import date_changes
-from entrenous.send.people.circles import Circle, store_circle
+from entrenous.send.people.circles import CIRCLE_TABLE, Circle, store_circle
 from entrenous.send.people.keep_contacts import contact_by_id, free_name, taken_names
 from entrenous.wire.text import is_name
 
@@ -101,7 +101,7 @@ def _take_people(items: Sequence[ArchiveRecord], device: Device) -> int:
         taken.add(lookalike_form(name))
         person = replace(contact.person, name=_as_name(contact.person.name))
         named = replace(contact, name=name, person=person)
-        store_record(named, CONTACT, contact.person.id.hex(), device.vault)
+        CONTACT_TABLE.store(named, contact.person.id.hex(), device.vault)
     new = {contact.person.id.hex() for contact in fresh}
     for item in records_in(LISTS, items):
         if item.key in new:
@@ -113,7 +113,7 @@ def _take_circles(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh: list[Circle] = [
         item.noun
         for item in records_in(CIRCLES, items)
-        if device.vault.get(CIRCLE, item.noun.id.hex()) is None
+        if not CIRCLE_TABLE.has(item.noun.id.hex(), device.vault)
     ]
     for circle in fresh:
         store_circle(replace(circle, name=free_name(_as_name(circle.name), device)), device.vault)

@@ -28,22 +28,23 @@ from entrenous.base.identity import Person
 from entrenous.crypto.hashing import marks_hash, sha256
 from entrenous.crypto.statements import verify_card, verify_receipt
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import ProvenReceipt, ReceiptCoverage
-from entrenous.device.sent_messages import Message, SealedCopy
+from entrenous.device.sent_copies import (
+    COVERED_TABLE,
+    RECEIPT_TABLE,
+    ProvenReceipt,
+)
+from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy
 from entrenous.device.vault_tables import (
     COVERED,
-    INBOX,
     RECEIPT,
     RECEIPT_CARD,
     SEALED,
     inbox_key,
-    load_record,
-    store_record,
     unpack,
 )
 from entrenous.respond.nouns import Case
 from entrenous.send.inbox import free_message_name, inbox_names, index_message_name, is_message_name
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import INBOX_TABLE, Received
 from entrenous.send.message_index import index_copy, index_received
 from entrenous.watermark.verdict import Trace
 from entrenous.wire.key_bundle import read_card
@@ -54,14 +55,14 @@ from entrenous.wire.text import is_name
 def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
     """Store valid receipts, what they cover, and their key bundles."""
     for item in records_in(COVERS, items):
-        known = device.vault.get(SEALED, item.key) is not None
-        if known and device.vault.get(COVERED, item.key) is None:
+        known = SEALED_TABLE.has(item.key, device.vault)
+        if known and not COVERED_TABLE.has(item.key, device.vault):
             device.vault.put(COVERED, item.key, item.data)
     cards = {item.key: item.data for item in records_in(RECEIPT_CARDS, items)}
     people = _verified(cards)
     for item in records_in(RECEIPTS, items):
         key, receipt = item.key.replace("/", " "), item.noun
-        if device.vault.get(RECEIPT, key) is None and _is_valid(key, receipt, people, device):
+        if not RECEIPT_TABLE.has(key, device.vault) and _is_valid(key, receipt, people, device):
             device.vault.put(RECEIPT, key, item.data)
             device.vault.put(RECEIPT_CARD, receipt.head.hex(), cards[receipt.head.hex()])
 
@@ -82,8 +83,8 @@ def _is_valid(
 ) -> bool:
     """Check that a receipt was signed by the device that the copy was sent to."""
     envelope, _, event = key.partition(" ")
-    copy = load_record(SealedCopy, SEALED, envelope, device.vault)
-    covered = load_record(ReceiptCoverage, COVERED, envelope, device.vault)
+    copy = SEALED_TABLE.load(envelope, device.vault)
+    covered = COVERED_TABLE.load(envelope, device.vault)
     person = people.get(receipt.head)
     if copy is None or covered is None or person is None or event != str(int(receipt.event)):
         return False
@@ -156,7 +157,7 @@ def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
     for item in records_in(SENT, items):
         copy: SealedCopy = item.noun
         key = copy.envelope.hex()
-        if copy.message in known and device.vault.get(SEALED, key) is None:
+        if copy.message in known and not SEALED_TABLE.has(key, device.vault):
             device.vault.put(SEALED, key, item.data)
             index_copy(copy, known[copy.message], device.vault)
     import_receipts(items, device)
@@ -169,14 +170,14 @@ def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[Rec
     for item in records_in(RECEIVED, items):
         received: Received = item.noun
         key = inbox_key(received.sender, received.id)
-        if device.vault.get(INBOX, key) is not None:
+        if INBOX_TABLE.has(key, device.vault):
             continue
         if received.name in taken or not is_message_name(received.name):
             received = replace(received, name=free_message_name(received.name, device))
         if not is_name(received.sender_name):
             received = replace(received, sender_name=PLACEHOLDER_NAME)
         taken.add(received.name)
-        store_record(received, INBOX, key, device.vault)
+        INBOX_TABLE.store(received, key, device.vault)
         index_message_name(received, device)
         index_received(received, device.vault)
         new.append(received)

@@ -37,7 +37,6 @@ from entrenous.archive.contents import (
 )
 from entrenous.base.errors import NoSuchBlob
 from entrenous.base.identifiers import BlobId, PersonId
-from entrenous.base.identity import Contact
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import age_identity
@@ -45,24 +44,18 @@ from entrenous.crypto.hashing import HashingWriter, sha256
 from entrenous.crypto.key_derivation import blob_key
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.device import Device
-from entrenous.device.identities import IDENTITY, Identity
-from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.identities import CONTACT_TABLE, OWN_IDENTITY
+from entrenous.device.sent_messages import SEALED_TABLE, Departure
 from entrenous.device.vault_tables import (
     CIRCLE,
-    CONTACT,
-    INBOX,
     LIST,
-    SEALED,
-    SELF,
-    load_record,
-    load_records,
     pack,
     unpack,
 )
 from entrenous.respond.nouns import Case
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.inbox import ENDED, received_messages
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 
 Record = tuple[str, bytes]  # its name in the archive, and its content
 NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # replaces send tokens, which are not archived
@@ -97,12 +90,12 @@ def excluded_case_files(device: Device) -> int:
 
 def unopened_count(device: Device) -> int:
     """Return the number of received messages not archived because they can still be opened here."""
-    every = sum(1 for _ in load_records(Received, INBOX, device.vault))
+    every = sum(1 for _ in INBOX_TABLE.all(device.vault))
     return every - sum(1 for _ in _worth_keeping(device))
 
 
 def _people(device: Device) -> Iterator[Record]:
-    for contact in load_records(Contact, CONTACT, device.vault):
+    for contact in CONTACT_TABLE.all(device.vault):
         without = replace(contact, send_token=NO_TOKEN)
         yield f"{CONTACTS}/{contact.person.id.hex()}", pack(without)
     yield from _as_they_are(LISTS, LIST, device)
@@ -118,7 +111,7 @@ def _ledger(device: Device) -> Iterator[Record]:
 
 
 def _sent(device: Device) -> Iterator[Record]:
-    for copy in load_records(SealedCopy, SEALED, device.vault):
+    for copy in SEALED_TABLE.all(device.vault):
         if copy.departure is not Departure.WAITING:
             yield f"{SENT}/{copy.envelope.hex()}", pack(copy)
     for folder, table in PROOF_TABLES.items():
@@ -146,7 +139,7 @@ def _keys(received: Received) -> Iterator[Record]:
 
 def _worth_keeping(device: Device) -> Iterator[Received]:
     """Yield messages that were opened without an opening limit, or that have ended."""
-    for received in load_records(Received, INBOX, device.vault):
+    for received in INBOX_TABLE.all(device.vault):
         opened = received.state is InboxState.OPENED and received.key is not None
         if received.state in ENDED or (opened and received.opens is None):
             yield received
@@ -193,7 +186,7 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
 
 def own_person(device: Device) -> PersonId | None:
     """Return the person of this device; None without a relay."""
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     return None if identity is None or identity.person is None else identity.person.id
 
 

@@ -25,13 +25,14 @@ from entrenous.device.vault_tables import (
     CONTACT,
     LIST,
     SELF,
-    load_record,
-    load_records,
-    store_record,
+    OwnRecord,
+    Table,
 )
 from entrenous.wire.key_bundle import read_card
 from entrenous.wire.relay_nouns import RelayLock, RolledBack
 from entrenous.wire.text import is_on_this_machine
+
+CONTACT_TABLE: Final = Table(CONTACT, Contact)
 
 
 class OnThisMachine(Refused):
@@ -51,7 +52,7 @@ def own_name(device: Device) -> str:
 
 def own_other_devices(device: Device) -> Contact | None:
     """Return this person's other devices as a contact; None without a relay."""
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     if identity is None or identity.person is None:
         return None
     others = tuple(key for key in identity.person.devices if key.device != identity.device)
@@ -61,7 +62,7 @@ def own_other_devices(device: Device) -> Contact | None:
 
 def contacts(device: Device) -> tuple[Contact, ...]:
     """Return all contacts, sorted by name."""
-    found = load_records(Contact, CONTACT, device.vault)
+    found = CONTACT_TABLE.all(device.vault)
     return tuple(sorted(found, key=lambda contact: contact.name))
 
 
@@ -122,6 +123,9 @@ ROLLED_BACK = "rolled-back"  # the relay knows a later generation of this vault
 CARD_TO_SHOW = "card-to-show"  # our key bundle is newer than the one at the relay
 DEVICE_NAME = "device-name"  # shown to the person's own devices only
 LOCK_TO_FOLLOW = "lock-to-follow"  # the relay's share of the vault's key is still at the old relay
+
+OWN_IDENTITY: Final = OwnRecord(IDENTITY, Identity)
+_LOCK_TO_FOLLOW: Final = OwnRecord(LOCK_TO_FOLLOW, RelayLock)
 READY_SINCE = "ready-since"  # the epoch before which no linked device reported where it may move
 NEXT_CLOSE = "next-close"  # the token that shall delete our mailbox
 
@@ -146,7 +150,7 @@ def own_device(device: Device) -> OwnIdentity:
         RolledBack: a copy of this device is in use elsewhere.
     """
     _refuse_rolled_back(device)
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     if identity is None:
         raise UnfinishedDevice
     if identity.person is None or identity.home is None or not identity.card:
@@ -157,7 +161,7 @@ def own_device(device: Device) -> OwnIdentity:
 
 def has_relay(device: Device) -> bool:
     """Return whether this device was set up with a relay."""
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     return identity is not None and identity.home is not None
 
 
@@ -214,22 +218,22 @@ def store_signer(signer: DeviceSigner, device: Device) -> None:
 
 
 def store_identity(identity: Identity, device: Device) -> None:
-    store_record(identity, SELF, IDENTITY, device.vault)
+    OWN_IDENTITY.store(identity, device.vault)
 
 
 def store_next_lock(lock: RelayLock, device: Device) -> None:
     """Record the vault's next lock; call it in the transaction that moves the device."""
-    store_record(lock, SELF, LOCK_TO_FOLLOW, device.vault)
+    _LOCK_TO_FOLLOW.store(lock, device.vault)
 
 
 def next_lock(device: Device) -> RelayLock | None:
     """Return the lock that the vault still needs at the new relay; None if it has it."""
-    return load_record(RelayLock, SELF, LOCK_TO_FOLLOW, device.vault)
+    return _LOCK_TO_FOLLOW.load(device.vault)
 
 
 def clear_next_lock(device: Device) -> None:
     """Record that the vault uses the new relay's lock, so that the old one can be deleted."""
-    device.vault.drop(SELF, LOCK_TO_FOLLOW)
+    _LOCK_TO_FOLLOW.drop(device.vault)
 
 
 def refuse_local_address(relay_url: str, device: Device) -> None:
@@ -246,12 +250,15 @@ class KnownList:
     heads: tuple[Head, ...]
 
 
+LIST_TABLE: Final = Table(LIST, KnownList)
+
+
 def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
     """Return a person's known list heads, oldest first; our own are read from our key bundle."""
     me = own_device(device)
     if contact.person.id == me.person.id:
         return list_heads(read_card(me.card).lists)
-    known = load_record(KnownList, LIST, contact.person.id.hex(), device.vault)
+    known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
     newest = Head(contact.person.epoch, contact.person.head)
     older = () if known is None else known.heads
     return (*(head for head in older if head.epoch < newest.epoch), newest)
@@ -259,7 +266,7 @@ def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
 
 def known_key_bundle(person: PersonId, device: Device) -> bytes | None:
     """Return a person's newest verified key bundle."""
-    known = load_record(KnownList, LIST, person.hex(), device.vault)
+    known = LIST_TABLE.load(person.hex(), device.vault)
     return None if known is None else known.card
 
 
@@ -279,11 +286,11 @@ def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes
 
 def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
     """Store a verified key bundle that is not older than the stored one."""
-    known = load_record(KnownList, LIST, person.hex(), device.vault)
+    known = LIST_TABLE.load(person.hex(), device.vault)
     heads = {} if known is None else {head.epoch: head for head in known.heads}
     heads |= {head.epoch: head for head in list_heads(read_card(card).lists)}
     ordered = tuple(heads[epoch] for epoch in sorted(heads))
-    store_record(KnownList(card, ordered), LIST, person.hex(), device.vault)
+    LIST_TABLE.store(KnownList(card, ordered), person.hex(), device.vault)
 
 
 def check_head(contact: Contact, named: Head, device: Device) -> None:
@@ -292,7 +299,7 @@ def check_head(contact: Contact, named: Head, device: Device) -> None:
 
 
 def delete_device_list(person: PersonId, device: Device) -> None:
-    device.vault.drop(LIST, person.hex())
+    LIST_TABLE.drop(person.hex(), device.vault)
 
 
 Call = Callable[[PersonId | None, str], str]

@@ -21,12 +21,11 @@ from entrenous.crypto.vault_key import oprf_input, stretch
 from entrenous.device.device import Courier, Device, Vault, courier_of
 from entrenous.device.identities import (
     ACCOUNT,
-    IDENTITY,
+    OWN_IDENTITY,
     ROLLED_BACK,
     SIGNING_SEED,
     UNCONFIRMED,
     UNFINISHED,
-    Identity,
     MailboxAddress,
     clear_next_lock,
     next_lock,
@@ -58,9 +57,8 @@ from entrenous.device.vault_tables import (
     OLD_HOME,
     RATCHET_TABLES,
     SELF,
-    load_record,
-    load_records,
-    store_record,
+    OwnRecord,
+    Table,
 )
 from entrenous.wire.relay_nouns import Evaluation, NoLock, RelayLock, RolledBack, VaultUnlock
 
@@ -85,9 +83,12 @@ class FormerAddress:
     next_close: Secret | None = None
 
 
+OLD_HOME_TABLE: Final = Table(OLD_HOME, FormerAddress)
+
+
 def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
     """Return the former addresses, ordered by when they expire."""
-    found = load_records(FormerAddress, OLD_HOME, device.vault)
+    found = OLD_HOME_TABLE.all(device.vault)
     return tuple(sorted(found, key=lambda one: one.until))
 
 
@@ -338,13 +339,15 @@ def _is_at(lock: RelayLock, mail: MailboxAddress) -> bool:
 
 
 _GENERATION: Final = "generation"
-_OPENING: Final = "opening"  # reported to the relay, whose answer may have been lost
+_OPENING: Final = OwnRecord(
+    "opening", VaultUnlock
+)  # reported to the relay, whose answer may have been lost
 _OWN_TRIES: Final = "asked"  # tries this vault used itself since the relay last restored them
 
 
 def mailbox_address(vault: Vault) -> MailboxAddress | None:
     """Return this device's mailbox address; None if it was set up without a relay."""
-    identity = load_record(Identity, SELF, IDENTITY, vault)
+    identity = OWN_IDENTITY.load(vault)
     return identity.home if identity else None
 
 
@@ -408,17 +411,17 @@ def _new_opening(device: Device) -> VaultUnlock:
     number = device.dice.token(OPENING_BYTES)
     if device.vault.get(SELF, ROLLED_BACK) is not None:
         return VaultUnlock(1, number)
-    told = load_record(VaultUnlock, SELF, _OPENING, device.vault)
+    told = _OPENING.load(device.vault)
     before = () if told is None else (*told.before, told.number)[-OPENINGS_MAX:]
     opening = VaultUnlock(_generation(device.vault) + 1, number, before)
-    store_record(opening, SELF, _OPENING, device.vault)
+    _OPENING.store(opening, device.vault)
     return opening
 
 
 def _record_confirmation(opening: VaultUnlock, vault: Vault) -> None:
     with vault.together():
         vault.put(SELF, _GENERATION, opening.generation.to_bytes(8, "big"))
-        vault.drop(SELF, _OPENING)
+        _OPENING.drop(vault)
         vault.drop(SELF, _OWN_TRIES)
         vault.drop(SELF, UNCONFIRMED)
 

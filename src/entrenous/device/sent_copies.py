@@ -24,14 +24,12 @@ from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, Perso
 from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names, key_bundle_with_head
-from entrenous.device.sent_messages import Message, SealedCopy, UnknownMessage
+from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy, UnknownMessage
 from entrenous.device.vault_tables import (
     COVERED,
     RECEIPT,
     RECEIPT_CARD,
-    SEALED,
-    load_record,
-    load_records,
+    Table,
 )
 from entrenous.watermark.verdict import Trace, Verdict
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -172,6 +170,9 @@ class ReceiptCoverage:
     marks: tuple[bytes | None, ...]
 
 
+COVERED_TABLE: Final = Table(COVERED, ReceiptCoverage)
+
+
 @dataclass(frozen=True, slots=True)
 class ProvenReceipt:
     """A verified receipt: what was signed, and the device list it was signed under.
@@ -184,6 +185,9 @@ class ProvenReceipt:
     statement: bytes
     proof: bytes
     head: bytes
+
+
+RECEIPT_TABLE: Final = Table(RECEIPT, ProvenReceipt)
 
 
 _RECALLED_STATES: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
@@ -226,10 +230,10 @@ def receipt_proofs(message: MessageId, device: Device) -> Proofs:
 
     Receipts under a device list that no key bundle here proves are omitted.
     """
-    every = load_records(SealedCopy, SEALED, device.vault)
+    every = SEALED_TABLE.all(device.vault)
     proofs, cards = list[CopyProof](), dict[bytes, bytes]()
     for copy in (copy for copy in every if copy.message == message):
-        covered = load_record(ReceiptCoverage, COVERED, copy.envelope.hex(), device.vault)
+        covered = COVERED_TABLE.load(copy.envelope.hex(), device.vault)
         if covered is None:
             continue
         receipts = _receipts(copy.envelope, device)
@@ -247,6 +251,6 @@ def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | No
 
 
 def _receipts(envelope: EnvelopeId, device: Device) -> list[ProvenReceipt]:
-    keys = device.vault.keys(RECEIPT, envelope.hex())
-    found = (load_record(ProvenReceipt, RECEIPT, key, device.vault) for key in keys)
+    keys = RECEIPT_TABLE.keys(device.vault, envelope.hex())
+    found = (RECEIPT_TABLE.load(key, device.vault) for key in keys)
     return [one for one in found if one is not None]

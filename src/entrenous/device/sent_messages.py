@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from entrenous.base.copies import Copy
 from entrenous.base.errors import NotFound
@@ -17,6 +18,7 @@ from entrenous.base.identifiers import (
 )
 from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
+from entrenous.device.vault_tables import SEALED, Table
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -142,6 +144,9 @@ class SealedCopy:
         if self.state is EnvelopeState.TAKEN_BACK or self.acknowledged:
             return translated(self.state.value)
         return translated(self.departure.value)
+
+
+SEALED_TABLE: Final = Table(SEALED, SealedCopy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""The vault's tables, and the encoding, storing and loading of dataclasses in them."""
+"""The names of the vault's tables, and how dataclasses are stored in them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -91,20 +91,57 @@ def inbox_key(sender: bytes, message: bytes) -> str:
     return f"{sender.hex()} {message.hex()}"
 
 
-def load_record(kind: type[Noun], table: str, key: str, vault: Vault) -> Noun | None:
-    """Return the object under this key, or None; raises BadRecord."""
-    record = vault.get(table, key)
-    return None if record is None else unpack(kind, record)
+@dataclass(frozen=True, slots=True)
+class Table(Generic[Noun]):
+    """A table of the vault whose records are all of one dataclass; each stands beside its class."""
+
+    name: str
+    kind: type[Noun]
+
+    def load(self, key: str, vault: Vault) -> Noun | None:
+        """Return the record under this key, or None; raises BadRecord."""
+        record = vault.get(self.name, key)
+        return None if record is None else unpack(self.kind, record)
+
+    def all(self, vault: Vault) -> Iterator[Noun]:
+        """Return all records, sorted by key; raises BadRecord."""
+        return (unpack(self.kind, record) for _, record in vault.items(self.name))
+
+    def store(self, record: Noun, key: str, vault: Vault) -> None:
+        """Insert or replace a record."""
+        vault.put(self.name, key, pack(record))
+
+    def has(self, key: str, vault: Vault) -> bool:
+        """Whether there is a record under this key, without decoding it."""
+        return vault.get(self.name, key) is not None
+
+    def keys(self, vault: Vault, start: str = "") -> tuple[str, ...]:
+        """Return the sorted keys that begin with ``start``, without reading any record."""
+        return vault.keys(self.name, start)
+
+    def drop(self, key: str, vault: Vault) -> None:
+        """Delete a record; a missing one is no error."""
+        vault.drop(self.name, key)
 
 
-def load_records(kind: type[Noun], table: str, vault: Vault) -> Iterator[Noun]:
-    """Return all objects of a table, sorted by key; raises BadRecord."""
-    return (unpack(kind, record) for _, record in vault.items(table))
+@dataclass(frozen=True, slots=True)
+class OwnRecord(Generic[Noun]):
+    """A single record about this device itself, under a key of SELF."""
 
+    key: str
+    kind: type[Noun]
 
-def store_record(noun: object, table: str, key: str, vault: Vault) -> None:
-    """Insert or replace an object."""
-    vault.put(table, key, pack(noun))
+    def load(self, vault: Vault) -> Noun | None:
+        """Return the record, or None; raises BadRecord."""
+        return Table(SELF, self.kind).load(self.key, vault)
+
+    def store(self, record: Noun, vault: Vault) -> None:
+        """Insert or replace the record."""
+        Table(SELF, self.kind).store(record, self.key, vault)
+
+    def drop(self, vault: Vault) -> None:
+        """Delete the record; a missing one is no error."""
+        vault.drop(SELF, self.key)
 
 
 _NATIVE: Final = (bytes, datetime)

@@ -8,7 +8,7 @@ from typing import Final
 
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import SELF, load_record, store_record
+from entrenous.device.vault_tables import OwnRecord
 
 #: The longest time that a relay keeps an envelope, plus a day for clock errors.
 MAX_TIME_IN_TRANSIT: Final = timedelta(days=EXPIRY_DAYS_MAX + 1)
@@ -42,7 +42,6 @@ def rounded_expiry(days: int, device: Device) -> datetime:
     return later if later <= now + timedelta(days=EXPIRY_DAYS_MAX) else until
 
 
-_CLOCK: Final = "clock"
 _TRUSTED_AFTER: Final = timedelta(hours=1)
 _RECORD_INTERVAL: Final = timedelta(hours=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,16 +72,19 @@ class SeenClock:
         return SeenClock(now)
 
 
+_CLOCK: Final = OwnRecord("clock", SeenClock)
+
+
 def record_clock(device: Device) -> None:
     """Record the clock; called at each fetch."""
-    seen, now = load_record(SeenClock, SELF, _CLOCK, device.vault), device.clock.now()
+    seen, now = _CLOCK.load(device.vault), device.clock.now()
     after = SeenClock(now) if seen is None else seen.at_last(now)
     is_changed = seen is None or (after.odd_since, after.believed) != (
         seen.odd_since,
         seen.believed,
     )
     if seen is None or is_changed or abs(now - seen.at) >= _RECORD_INTERVAL:
-        store_record(after, SELF, _CLOCK, device.vault)
+        _CLOCK.store(after, device.vault)
 
 
 def is_clock_implausible(device: Device) -> bool:
@@ -111,5 +113,5 @@ def is_recent(at: datetime, within: timedelta, device: Device) -> bool:
 
 def _current_reading(device: Device) -> SeenClock:
     """Return the state that a fetch would record now; store nothing."""
-    seen, now = load_record(SeenClock, SELF, _CLOCK, device.vault), device.clock.now()
+    seen, now = _CLOCK.load(device.vault), device.clock.now()
     return SeenClock(now) if seen is None else seen.at_last(now)

@@ -5,13 +5,13 @@ discarded.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from entrenous.base.errors import NotFound
 from entrenous.base.identifiers import ID_BYTES, BlobId
 from entrenous.base.limits import DAYS_TO_OPEN
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import DRAFT, load_record, load_records, store_record
+from entrenous.device.vault_tables import DRAFT, Table
 
 Item = TypeVar("Item")
 
@@ -39,6 +39,9 @@ class KeptDraft:
     names: tuple[str, ...] = ()
 
 
+DRAFT_TABLE: Final = Table(DRAFT, KeptDraft)
+
+
 def keep_draft(draft: KeptDraft, files: tuple[bytes, ...], device: Device) -> KeptDraft:
     """Store a draft and its files; an empty ``id`` makes a new one.
 
@@ -48,19 +51,19 @@ def keep_draft(draft: KeptDraft, files: tuple[bytes, ...], device: Device) -> Ke
         blobs = (*draft.files, *(device.vault.keep(data) for data in files))
         number = draft.id or device.dice.token(ID_BYTES)
         kept = replace(draft, id=number, files=blobs)
-        store_record(kept, DRAFT, number.hex(), device.vault)
+        DRAFT_TABLE.store(kept, number.hex(), device.vault)
     return kept
 
 
 def kept_drafts(device: Device) -> tuple[KeptDraft, ...]:
     """Return all drafts, newest first."""
-    found: Iterator[KeptDraft] = load_records(KeptDraft, DRAFT, device.vault)
+    found: Iterator[KeptDraft] = DRAFT_TABLE.all(device.vault)
     return tuple(sorted(found, key=lambda draft: draft.written_at, reverse=True))
 
 
 def find_draft(number: bytes, device: Device) -> KeptDraft:
     """Return a draft; raises NoSuchDraft."""
-    draft = load_record(KeptDraft, DRAFT, number.hex(), device.vault)
+    draft = DRAFT_TABLE.load(number.hex(), device.vault)
     if draft is None:
         raise NoSuchDraft
     return draft
@@ -76,7 +79,7 @@ def remove_draft_file(number: bytes, place: int, device: Device) -> KeptDraft:
         return draft
     rest = replace(draft, files=_without(draft.files, place), names=_without(draft.names, place))
     with device.vault.together():
-        store_record(rest, DRAFT, number.hex(), device.vault)
+        DRAFT_TABLE.store(rest, number.hex(), device.vault)
         device.vault.forget(draft.files[place])
     return rest
 
@@ -87,10 +90,10 @@ def _without(several: tuple[Item, ...], place: int) -> tuple[Item, ...]:
 
 def discard_draft(number: bytes, device: Device) -> None:
     """Delete a draft and its files; a missing one is no error."""
-    draft = load_record(KeptDraft, DRAFT, number.hex(), device.vault)
+    draft = DRAFT_TABLE.load(number.hex(), device.vault)
     if draft is None:
         return
     with device.vault.together():
-        device.vault.drop(DRAFT, number.hex())
+        DRAFT_TABLE.drop(number.hex(), device.vault)
         for blob in draft.files:
             device.vault.forget(blob)

@@ -13,7 +13,7 @@ from entrenous.device.identities import (
     refuse_unconfirmed,
 )
 from entrenous.device.lock_errors import OfflineDevice
-from entrenous.device.vault_tables import AWAITING_LIST, SEEN
+from entrenous.device.vault_tables import SEEN
 from entrenous.send.clock_sanity import record_clock
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
 from entrenous.send.devices.device_lists import freeze_contact
@@ -27,6 +27,7 @@ from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush
 from entrenous.send.letter.arrivals import (
+    AWAITING_LIST_TABLE,
     apply_letter,
     count_undecryptable,
     keep_for_later,
@@ -158,7 +159,7 @@ def _read(waiting: WaitingEnvelope, device: Device) -> None:
 
 def _mark_as_seen(key: str, device: Device) -> None:
     device.vault.put(SEEN, key, b"")
-    device.vault.drop(AWAITING_LIST, key)
+    AWAITING_LIST_TABLE.drop(key, device.vault)
 
 
 def _note_device_lists(why: EntrenousError, device: Device) -> None:

@@ -25,7 +25,7 @@ from entrenous.base.limits import UNDO_S_MAX
 from entrenous.device.device import Device
 from entrenous.device.relay_lock_client import when_in_words
 from entrenous.device.sent_messages import Departure, SealedCopy, UnknownMessage
-from entrenous.device.vault_tables import FORK, OUTBOX, RELAY_TASK
+from entrenous.device.vault_tables import RELAY_TASK
 from entrenous.send.letter.relay_tasks import do_relay_tasks
 from entrenous.send.message.blob_transfer import (
     OnSent,
@@ -36,6 +36,7 @@ from entrenous.send.message.blob_transfer import (
 from entrenous.send.message.draft import CopyRefused, NotYetToBeSent
 from entrenous.send.message.states import CopyEvent
 from entrenous.send.outbox import (
+    OUTBOX_TABLE,
     OutboxItem,
     add_to_outbox,
     clock_difference,
@@ -47,7 +48,7 @@ from entrenous.send.outbox import (
     outbox_key,
     with_new_expiry,
 )
-from entrenous.send.people.people_nouns import TwoLists
+from entrenous.send.people.people_nouns import FORK_TABLE, TwoLists
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.outbox_tokens import has_no_token, with_token, without_refused_token
 from entrenous.send.tokens.token_ranges import OutOfTokens
@@ -149,7 +150,7 @@ def _can_be_undone(until: datetime, device: Device) -> bool:
 
 def _frozen(item: OutboxItem, device: Device) -> TwoLists | None:
     """Return the error for a message to somebody whose device lists contradict each other."""
-    if item.peer is None or device.vault.get(FORK, item.peer.split(" ")[0]) is None:
+    if item.peer is None or not FORK_TABLE.has(item.peer.split(" ")[0], device.vault):
         return None
     copy = copy_in_envelope(item.envelope.id, device)
     return None if copy is None else TwoLists(name=copy.to)
@@ -237,7 +238,7 @@ def _post(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
         device.courier.post(item.relay_url, item.token, item.envelope)
     with device.vault.together():
         mark_copy(item, CopyEvent.HEAR, device)
-        device.vault.drop(OUTBOX, outbox_key(item))
+        OUTBOX_TABLE.drop(outbox_key(item), device.vault)
     for _, kept in item.blobs:
         device.vault.forget(kept)
 

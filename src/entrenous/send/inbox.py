@@ -16,20 +16,16 @@ from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import (
-    INBOX,
     INBOX_NAME,
     SELF,
     inbox_key,
-    load_record,
-    load_records,
-    store_record,
 )
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.letter.receipts_owed import note_opened
 from entrenous.send.message.blob_transfer import forget_parts
 from entrenous.send.message.draft import SentByYou
-from entrenous.send.message.states import InboxState, Received, check_transition
+from entrenous.send.message.states import INBOX_TABLE, InboxState, Received, check_transition
 from entrenous.send.message_index import index_received
 
 ENDED: Final = (
@@ -43,15 +39,13 @@ def received_messages(device: Device) -> tuple[Received, ...]:
     them. Messages that have expired, by the trusted clock reading, are first marked as expired.
     """
     now = trusted_time(device)
-    messages = [
-        _as_of(now, one, device) for one in tuple(load_records(Received, INBOX, device.vault))
-    ]
+    messages = [_as_of(now, one, device) for one in tuple(INBOX_TABLE.all(device.vault))]
     return tuple(sorted(messages, key=lambda received: (received.sent_at, received.sequence)))
 
 
 def received_at(key: str, device: Device) -> Received | None:
     """The message under this key, marked as expired if it is; None if there is none."""
-    received = load_record(Received, INBOX, key, device.vault)
+    received = INBOX_TABLE.load(key, device.vault)
     return None if received is None else _as_of(trusted_time(device), received, device)
 
 
@@ -117,13 +111,13 @@ def store_message_state(received: Received, state: InboxState, device: Device) -
             # Delete files first: a crash in between leaves a record without a file, never an
             # orphaned file.
             device.vault.forget(blob)
-    store_record(updated, INBOX, inbox_key(received.sender, received.id), device.vault)
+    INBOX_TABLE.store(updated, inbox_key(received.sender, received.id), device.vault)
     index_received(updated, device.vault)
     return updated
 
 
 def inbox_names(device: Device) -> frozenset[MessageName]:
-    return frozenset(received.name for received in load_records(Received, INBOX, device.vault))
+    return frozenset(received.name for received in INBOX_TABLE.all(device.vault))
 
 
 def has_expired(received: Received, device: Device) -> bool:
@@ -184,7 +178,7 @@ def _complete_index(device: Device) -> None:
     if device.vault.get(SELF, _INDEX_COMPLETE) is not None:
         return
     with device.vault.together():
-        for received in load_records(Received, INBOX, device.vault):
+        for received in INBOX_TABLE.all(device.vault):
             index_message_name(received, device)
         device.vault.put(SELF, _INDEX_COMPLETE, b"")
 
@@ -204,7 +198,7 @@ def message_named(name: str, device: Device) -> ReplyTo:
 def name_of_message(meant: ReplyTo, device: Device) -> MessageName | None:
     """Return the name of a message on this device; None if it is not here."""
     key = inbox_key(meant.sender, meant.message)
-    if (received := load_record(Received, INBOX, key, device.vault)) is not None:
+    if (received := INBOX_TABLE.load(key, device.vault)) is not None:
         return received.name
     if meant.sender != own_device(device).person.id:
         return None

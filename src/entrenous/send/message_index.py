@@ -11,14 +11,12 @@ from typing import Final
 
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.device.device import Vault
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
-    SEALED,
     SEALED_OF,
     TIMELINE,
     UNOPENED,
     inbox_key,
-    load_record,
 )
 from entrenous.send.message.states import InboxState, Received
 
@@ -104,7 +102,7 @@ def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...
     """Return the copies of a message that went, or will go, through a relay."""
     start = f"{message.hex()} "
     envelopes = (key.removeprefix(start) for key in vault.keys(SEALED_OF, start))
-    found = (load_record(SealedCopy, SEALED, envelope, vault) for envelope in envelopes)
+    found = (SEALED_TABLE.load(envelope, vault) for envelope in envelopes)
     return tuple(copy for copy in found if copy is not None)
 
 

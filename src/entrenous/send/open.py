@@ -26,7 +26,7 @@ from entrenous.crypto.key_derivation import blob_key, content_key
 from entrenous.device.device import Device
 from entrenous.device.relay_lock_client import when_in_words
 from entrenous.device.sent_messages import UnknownMessage
-from entrenous.device.vault_tables import FINISH, inbox_key, load_record, store_record
+from entrenous.device.vault_tables import FINISH, inbox_key
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.send.clock_sanity import is_clock_implausible
 from entrenous.send.formats.message_format import Unpadding, read_frame, write_manifest
@@ -43,6 +43,7 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.receipts_owed import note_exported
 from entrenous.send.message.blob_transfer import download, forget_parts
 from entrenous.send.message.states import (
+    FINISH_TABLE,
     MESSAGE_REFUSED,
     CompletedOpening,
     ExportForbidden,
@@ -201,7 +202,7 @@ def finish_openings(device: Device) -> None:
     Retry unreachable ones later.
     """
     for key, _ in list(device.vault.items(FINISH)):
-        finishing = load_record(CompletedOpening, FINISH, key, device.vault)
+        finishing = FINISH_TABLE.load(key, device.vault)
         try:
             if finishing is not None:
                 device.courier.finish(
@@ -211,7 +212,7 @@ def finish_openings(device: Device) -> None:
             continue
         except EntrenousError:
             pass  # the relay has nothing left to delete
-        device.vault.drop(FINISH, key)
+        FINISH_TABLE.drop(key, device.vault)
 
 
 def _refuse_ended(received: Received) -> None:
@@ -356,7 +357,7 @@ def _note_finish(received: Received, device: Device) -> None:
         manifest.relay_url, received.envelope, manifest.open_token, attempt
     )
     key = f"{inbox_key(received.sender, received.id)} {attempt.hex()}"
-    store_record(finishing, FINISH, key, device.vault)
+    FINISH_TABLE.store(finishing, key, device.vault)
 
 
 class _FrameBuffer(io.BytesIO):

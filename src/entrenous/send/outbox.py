@@ -12,8 +12,8 @@ from entrenous.base.language import translated
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import Departure, SealedCopy, UnknownMessage
-from entrenous.device.vault_tables import OUTBOX, SEALED, load_record, store_record
+from entrenous.device.sent_messages import SEALED_TABLE, Departure, SealedCopy, UnknownMessage
+from entrenous.device.vault_tables import OUTBOX, Table
 from entrenous.send.clock_sanity import default_letter_expiry
 from entrenous.send.message.states import CopyEvent, next_departure
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope
@@ -49,14 +49,17 @@ class OutboxItem:
         return sum(deposit.size for deposit, _ in self.blobs)
 
 
+OUTBOX_TABLE: Final = Table(OUTBOX, OutboxItem)
+
+
 def add_to_outbox(item: OutboxItem, device: Device) -> None:
     """Add or replace an item; call it in the transaction that moves the ratchet."""
-    store_record(item, OUTBOX, outbox_key(item), device.vault)
+    OUTBOX_TABLE.store(item, outbox_key(item), device.vault)
 
 
 def next_order(device: Device) -> int:
     """Return the order number after all waiting items."""
-    return max(map(int, device.vault.keys(OUTBOX)), default=0) + 1
+    return max(map(int, OUTBOX_TABLE.keys(device.vault)), default=0) + 1
 
 
 def waiting_bytes(device: Device) -> int:
@@ -114,15 +117,15 @@ def drop_items_with_any_token(device: Device) -> None:
 
 def outbox_items(device: Device) -> Iterator[OutboxItem]:
     """Yield the waiting items in order, one in memory at a time."""
-    for key in device.vault.keys(OUTBOX):
-        item = load_record(OutboxItem, OUTBOX, key, device.vault)
+    for key in OUTBOX_TABLE.keys(device.vault):
+        item = OUTBOX_TABLE.load(key, device.vault)
         if item is not None:
             yield item
 
 
 def copy_in_envelope(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
     """Return the sealed copy that an envelope carries; None for a greeting, a recall or similar."""
-    return load_record(SealedCopy, SEALED, envelope.hex(), device.vault)
+    return SEALED_TABLE.load(envelope.hex(), device.vault)
 
 
 def _may_have_left(item: OutboxItem, device: Device) -> bool:
@@ -139,13 +142,13 @@ def mark_copy(item: OutboxItem, event: CopyEvent, device: Device) -> SealedCopy 
     departure = next_departure(copy.departure, event)
     if departure is not copy.departure:
         key = item.envelope.id.hex()
-        store_record(replace(copy, departure=departure), SEALED, key, device.vault)
+        SEALED_TABLE.store(replace(copy, departure=departure), key, device.vault)
     return copy
 
 
 def drop_outbox_item(item: OutboxItem, device: Device) -> None:
     """Drop an item and the blobs kept for it."""
-    device.vault.drop(OUTBOX, outbox_key(item))
+    OUTBOX_TABLE.drop(outbox_key(item), device.vault)
     for _, kept in item.blobs:
         device.vault.forget(kept)
 

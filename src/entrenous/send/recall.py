@@ -13,8 +13,15 @@ from entrenous.base.language import translatable, translated
 from entrenous.base.limits import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.identities import is_confirmed
-from entrenous.device.sent_messages import Departure, Message, Recall, SealedCopy, UnknownMessage
-from entrenous.device.vault_tables import OVERTAKEN, SEALED, load_record, store_record
+from entrenous.device.sent_messages import (
+    SEALED_TABLE,
+    Departure,
+    Message,
+    Recall,
+    SealedCopy,
+    UnknownMessage,
+)
+from entrenous.device.vault_tables import OVERTAKEN
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.conversations import undo_record_sent
 from entrenous.send.flush import RETRY_LATER, Flushed, flush
@@ -139,7 +146,7 @@ def _take_back(message: Message, copy: SealedCopy, status: Answer, device: Devic
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     taken_back = replace(taken_back, ended_at=ended_at)
     with device.vault.together():
-        store_record(taken_back, SEALED, copy.envelope.hex(), device.vault)
+        SEALED_TABLE.store(taken_back, copy.envelope.hex(), device.vault)
         if copy.departure is Departure.TRIED and status is None:
             device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")
         # Also if the relay says that it never got the copy or refused it: relays can lie, and the
@@ -157,7 +164,7 @@ def recall_late_copies(device: Device) -> None:
     """
     copies = list[SealedCopy]()
     for key in device.vault.keys(OVERTAKEN):
-        copy = load_record(SealedCopy, SEALED, key, device.vault)
+        copy = SEALED_TABLE.load(key, device.vault)
         if copy is None:
             device.vault.drop(OVERTAKEN, key)
         else:
@@ -190,7 +197,7 @@ def _settle_late_copy(copy: SealedCopy, status: EnvelopeStatus | None, device: D
     if status is not None and status is not _REFUSED_IN_ADVANCE:
         opened = copy.opened or status.opened > 0
         arrived = replace(copy, departure=Departure.ACKNOWLEDGED, opened=opened)
-        store_record(arrived, SEALED, copy.envelope.hex(), device.vault)
+        SEALED_TABLE.store(arrived, copy.envelope.hex(), device.vault)
     elif status is None:
         recalled_at = copy.ended_at or this_second(device)
         if trusted_time(device) < recalled_at + _IN_TRANSIT:

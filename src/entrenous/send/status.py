@@ -11,8 +11,7 @@ from entrenous.base.errors import EntrenousError, NoSuchEnvelope
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
-from entrenous.device.sent_messages import Departure, Message, SealedCopy
-from entrenous.device.vault_tables import SEALED, load_record, load_records, store_record
+from entrenous.device.sent_messages import SEALED_TABLE, Departure, Message, SealedCopy
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.message.states import CopyEvent, next_departure
 from entrenous.send.message_index import copies_of_message, newest_sent
@@ -118,7 +117,7 @@ def record_answers(answers: Iterable[tuple[SealedCopy, "Answer"]], device: Devic
     meanwhile, changes nothing.
     """
     for asked, answer in answers:
-        copy = load_record(SealedCopy, SEALED, asked.envelope.hex(), device.vault)
+        copy = SEALED_TABLE.load(asked.envelope.hex(), device.vault)
         if copy != asked or isinstance(answer, EntrenousError):
             continue
         if answer is not None or copy.acknowledged:
@@ -132,7 +131,7 @@ def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
 
 def copies_by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
     copies = defaultdict[MessageId, list[SealedCopy]](list)
-    for copy in load_records(SealedCopy, SEALED, device.vault):
+    for copy in SEALED_TABLE.all(device.vault):
         copies[copy.message].append(copy)
     return copies
 
@@ -216,7 +215,7 @@ def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Devi
         opened_at=status.opened_at or copy.opened_at,
     )
     if updated != copy:
-        store_record(updated, SEALED, copy.envelope.hex(), device.vault)
+        SEALED_TABLE.store(updated, copy.envelope.hex(), device.vault)
     return updated
 
 

@@ -20,7 +20,7 @@ from entrenous.base.picture import MediaKind, Picture
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip, SentPicture, SentSound
-from entrenous.device.vault_tables import pack, unpack
+from entrenous.device.vault_tables import Table
 from entrenous.fingerprint.chromaprint import RATE_HZ
 from entrenous.fingerprint.crops import part_hashes
 from entrenous.fingerprint.embedding import square
@@ -159,21 +159,20 @@ def _sound(untrusted_data: bytes, device: Device) -> SoundPrint:
     return sound_print(np.asarray(sound), sound.rate_hz)
 
 
-PROTECTION: Final = "protection"  # the vault's table; its keys are claims
+PROTECTION_TABLE: Final = Table("protection", Protection)  # by claim
 
 
 def protections(device: Device) -> tuple[Protection, ...]:
     """Return all registrations by this device, withdrawn ones too, the oldest first."""
-    found = (unpack(Protection, record) for _, record in device.vault.items(PROTECTION))
-    return tuple(sorted(found, key=lambda one: one.made_at))
+    return tuple(sorted(PROTECTION_TABLE.all(device.vault), key=lambda one: one.made_at))
 
 
 def find_protection(claim: str, device: Device) -> Protection:
     """Return the registration of that claim; raises NoSuchProtection."""
-    record = device.vault.get(PROTECTION, claim)
-    if record is None:
+    found = PROTECTION_TABLE.load(claim, device.vault)
+    if found is None:
         raise NoSuchProtection(claim=claim)
-    return unpack(Protection, record)
+    return found
 
 
 def find_unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection | None:
@@ -186,12 +185,12 @@ def find_unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protec
 
 def save_protection(protection: Protection, device: Device) -> None:
     """Store the record of a registration; durable when it returns."""
-    device.vault.put(PROTECTION, protection.claim, pack(protection))
+    PROTECTION_TABLE.store(protection, protection.claim, device.vault)
 
 
 def delete_protection(protection: Protection, device: Device) -> None:
     """Delete the record of a registration that need not or cannot be withdrawn."""
-    device.vault.drop(PROTECTION, protection.claim)
+    PROTECTION_TABLE.drop(protection.claim, device.vault)
 
 
 def refresh_protection(

@@ -41,7 +41,7 @@ def name(room: Room) -> str:
 def test_watching_is_off_until_she_agrees(room: Room, name: str) -> None:
     with pytest.raises(NotAgreed):
         watch_on(name, 1, room.device, by_proxy=False)
-    assert room.vault.keys(WATCHED) == ()
+    assert room.vault.keys(WATCHED.name) == ()
     agree(room.device, by_proxy=False)
     assert watch_on(name, 1, room.device, by_proxy=False).due_at == START
 
@@ -96,12 +96,12 @@ def test_switching_off_and_erasing_leave_nothing(room: Room, name: str) -> None:
         watch_on(name, 1, room.device, by_proxy=False)
         room.vault.put(LOOKS, name, b"x")
         leave()
-        assert room.vault.keys(WATCHED) == room.vault.keys(DUE) == ()
+        assert room.vault.keys(WATCHED.name) == room.vault.keys(DUE) == ()
     assert room.vault.keys(LOOKS) == ()
 
 
 def test_case_whose_name_begins_like_another_is_not_touched(room: Room) -> None:
-    room.vault.put(WATCHED, "case-ab/0000000001", b"x")
+    room.vault.put(WATCHED.name, "case-ab/0000000001", b"x")
     assert watched_in("case-a", room.device) == ()
 
 

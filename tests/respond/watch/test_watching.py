@@ -274,13 +274,12 @@ def test_nothing_is_asked_about_anybody_under_18(watching: Watching) -> None:
 
 
 def test_agreement_with_a_proxy_does_not_hold_without_one(watching: Watching) -> None:
-    from entrenous.device.vault_tables import store_record
     from entrenous.respond.watch.records import AGREEMENTS, Agreement
 
     shows(watching)
     watching.opens("/post")
     device = watching.room.device
-    store_record(Agreement(device.clock.now(), True), AGREEMENTS, "watch", device.vault)
+    AGREEMENTS.store(Agreement(device.clock.now(), True), "watch", device.vault)
     with pytest.raises(NotAgreed):
         watching.looks()
     assert watching.site.asked == []

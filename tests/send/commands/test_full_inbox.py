@@ -20,13 +20,13 @@ from entrenous.base.identifiers import (
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.open_device import open_device
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from entrenous.device.vault_tables import INBOX, SEALED, inbox_key, load_records, store_record
+from entrenous.device.vault_tables import inbox_key
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, MESSAGES_DISCLAIMER
 from entrenous.send.inbox import find_received, received_messages
 from entrenous.send.letter.letter_nouns import ReplyTo
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.session import BY_FAMILY
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -63,7 +63,7 @@ def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
     with opened as device, device.vault.together():
         *_, last = device.ledger.messages()
-        copy = next(iter(load_records(SealedCopy, SEALED, device.vault)))
+        copy = next(iter(SEALED_TABLE.all(device.vault)))
         person = contact_named(to, device).person.id
         for number in range(
             int(last.name.split("-")[0]) + 1, int(last.name.split("-")[0]) + 1 + many
@@ -78,7 +78,7 @@ def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
             device.ledger.record(last)
             more = replace(copy, message=last.id, envelope=envelope, to=RecipientId(to))
             more = replace(more, person=person, state=EnvelopeState.OPENED, opened=True)
-            store_record(more, SEALED, envelope.hex(), device.vault)
+            SEALED_TABLE.store(more, envelope.hex(), device.vault)
 
 
 def _lay(many: int, like: str | None, device: Device) -> None:
@@ -91,7 +91,7 @@ def _lay(many: int, like: str | None, device: Device) -> None:
     for one in _more(last, many):
         manifest = replace(last.manifest, audience=strangers)
         kept = replace(one, manifest=manifest)
-        store_record(kept, INBOX, inbox_key(kept.sender, kept.id), device.vault)
+        INBOX_TABLE.store(kept, inbox_key(kept.sender, kept.id), device.vault)
 
 
 def _more(last: Received, many: int) -> Iterator[Received]:

@@ -8,8 +8,7 @@ import pytest
 
 from entrenous.base.identity import Head
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.vault_tables import NAMED_HEAD, load_record
-from entrenous.send.devices.ask_for_lists import NamedList, note_named_list
+from entrenous.send.devices.ask_for_lists import note_named_list
 from entrenous.send.devices.own_key_bundle import seal_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -17,6 +16,7 @@ from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE
 from entrenous.wire.key_bundle import read_card, write_card
 from tests.send.cards import issue_card
 from tests.send.send_device import SMALL, THERE, Person, Room
@@ -45,7 +45,7 @@ def shows(who: Person, card: bytes) -> None:
 
 def asked_in_vain(about: Person, by: Person) -> int:
     """Return how often her relay was asked for the named list."""
-    waiting = load_record(NamedList, NAMED_HEAD, about.id.hex(), by.device.vault)
+    waiting = NAMED_HEAD_TABLE.load(about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
 
 

@@ -8,9 +8,9 @@ from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.limits import NEXT_HOME_DAYS, WINDOW_TOKENS
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.crypto.statements import list_heads
-from entrenous.device.identities import NO_TOKEN, clear_next_lock, own_device
+from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN, clear_next_lock, own_device
 from entrenous.device.relay_lock_client import former_addresses
-from entrenous.device.vault_tables import CONTACT, OUTBOX, WINDOW_OUT, peer_key, store_record
+from entrenous.device.vault_tables import OUTBOX, peer_key
 from entrenous.send.devices.link_new_device import (
     confirm_on_new_device,
     poll_new_device,
@@ -43,6 +43,7 @@ from entrenous.send.people.circles import Circle, CircleId, circles, store_circl
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import greet_devices
 from entrenous.send.tokens.issue import issue_range
+from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
 from entrenous.send.tokens.use import forget_tokens_of
 from entrenous.wire.key_bundle import read_card
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
@@ -341,7 +342,7 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
     some_days(ben, tablet, ana)
     key = peer_key(*ids(tablet))
     spent = held(ana, tablet)
-    store_record(replace(spent, next=spent.until), WINDOW_OUT, key, ana.device.vault)
+    WINDOW_OUT_TABLE.store(replace(spent, next=spent.until), key, ana.device.vault)
     third = links(town, ana, "third", "third")
     some_days(ben, third, ana, rounds=1)
     gets_ready(ben, tablet)
@@ -357,8 +358,8 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     known = contact_named("ben", ana.device)
     forget_tokens_of(known.person.id, ana.device)
-    store_record(
-        replace(known, send_token=NO_TOKEN), CONTACT, known.person.id.hex(), ana.device.vault
+    CONTACT_TABLE.store(
+        replace(known, send_token=NO_TOKEN), known.person.id.hex(), ana.device.vault
     )
     gets_ready(ana, phone)
     assert move_device(THERE, None, ana.device).letters == 0

@@ -22,7 +22,7 @@ from entrenous.device.identities import (
 from entrenous.device.lock_errors import NotConfirmed
 from entrenous.device.recovery_sheet import MasterAway
 from entrenous.device.relay_lock_client import begin_opening, former_addresses
-from entrenous.device.vault_tables import GREET_DEVICE, WINDOW_OUT, load_record, peer_key
+from entrenous.device.vault_tables import GREET_DEVICE, peer_key
 from entrenous.send.devices.move_device import AlreadyThere, Moved, move_device
 from entrenous.send.devices.own_devices import delete_master_key
 from entrenous.send.fetch import fetch_messages
@@ -38,7 +38,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.issue import issued_ranges
-from entrenous.send.tokens.token_ranges import HeldRange
+from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
 from entrenous.wire.key_bundle import read_card
 from entrenous.wire.relay_nouns import RelayLock, RolledBack, TokenBatch, VaultUnlock
 from tests.send.devices.test_link import sheet_of
@@ -296,7 +296,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     with ana.courier.playing(waiting=late):
         catch_up(ana)
     catch_up(ana)
-    held = load_record(HeldRange, WINDOW_OUT, theirs, ana.device.vault)
+    held = WINDOW_OUT_TABLE.load(theirs, ana.device.vault)
     assert held is not None
     assert held.seed == newest.seed
     assert all_is_well(ana, cleo)

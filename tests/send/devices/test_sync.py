@@ -9,8 +9,7 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identity import Head, Trust
-from entrenous.device.identities import contacts, own_device
-from entrenous.device.vault_tables import CONTACT, store_record
+from entrenous.device.identities import CONTACT_TABLE, contacts, own_device
 from entrenous.send.devices.device_lists import fork_error, freeze_contact
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.sync_records import stamp_of
@@ -236,7 +235,7 @@ def test_unencodable_record_blocks_no_other(home: Room) -> None:
     """A name that is too long for a record stays here, and every command goes on."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     known = contact_named("ben", ana.device)
-    store_record(replace(known, name="b" * 65), CONTACT, ben.id.hex(), ana.device.vault)
+    CONTACT_TABLE.store(replace(known, name="b" * 65), ben.id.hex(), ana.device.vault)
     ana.adds(home["caro"])
     talk(home["caro"], ana, phone)
     assert names(phone) == ["ben", "caro"]
@@ -344,7 +343,7 @@ def test_every_change_is_dated_when_it_is_made(
 ) -> None:
     ana, phone = home["ana"], home["phone"]
     known = replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN)
-    store_record(known, CONTACT, known.person.id.hex(), ana.device.vault)
+    CONTACT_TABLE.store(known, known.person.id.hex(), ana.device.vault)
     talk(ana, phone)
     change(ana, home)
     home.clock.wind(days=2)

@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import Head
 from entrenous.base.limits import LATE_DAYS
-from entrenous.device.vault_tables import AWAITING_LIST, OUTBOX, WINDOW_OUT, peer_key, store_record
+from entrenous.device.vault_tables import AWAITING_LIST, OUTBOX, peer_key
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
@@ -18,6 +18,7 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
+from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
 from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, held, ids, link, links
 from tests.village.malicious_relay import failing
@@ -36,9 +37,7 @@ def town() -> Room:
     tablet = links(room, ana, "tablet", "tablet")
     catch_up(ben, phone, tablet, ana, ben, phone, tablet, ana)
     left = held(ana, phone)
-    store_record(
-        replace(left, next=left.until), WINDOW_OUT, peer_key(*ids(phone)), ana.device.vault
-    )
+    WINDOW_OUT_TABLE.store(replace(left, next=left.until), peer_key(*ids(phone)), ana.device.vault)
     revoke_device("tablet", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(OUTBOX)
     catch_up(ben)

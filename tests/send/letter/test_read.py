@@ -18,17 +18,17 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import NotBound
 from entrenous.crypto.seal import seal_letter
 from entrenous.device.identities import own_device
-from entrenous.device.vault_tables import LIST, PEER, load_record, peer_key
+from entrenous.device.vault_tables import LIST, peer_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.letter_nouns import (
+    PEER_TABLE,
     Address,
     Body,
     Hello,
     KeyBundleNote,
     NeedsUpdate,
-    Peer,
     RecallNote,
     TokenRangeNote,
     UnknownBody,
@@ -66,7 +66,7 @@ class Forge:
         (self.to,) = addressees(contact_named(self.reader.name, device), device)
         ensure_session(self.to, device)
         whose = peer_key(self.reader.id, self.to.key.device)
-        peer = load_record(Peer, PEER, whose, device.vault)
+        peer = PEER_TABLE.load(whose, device.vault)
         assert peer is not None
         self.peer = peer
         self.next_key = make_own_key(whose, self.me, device)

@@ -8,23 +8,20 @@ import pytest
 
 from entrenous.base.copies import ReceiptEvent
 from entrenous.base.identity import Trust
-from entrenous.device.identities import own_device
-from entrenous.device.sent_copies import CopyState, ReceiptCoverage, copy_state
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.identities import CONTACT_TABLE, own_device
+from entrenous.device.sent_copies import COVERED_TABLE, CopyState, copy_state
+from entrenous.device.sent_messages import SEALED_TABLE
 from entrenous.device.vault_tables import (
     COVERED,
     OWED_RECEIPT,
     RECEIPT,
-    SEALED,
-    load_records,
-    store_record,
 )
 from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter import receipt_batches
 from entrenous.send.letter.arrivals import take_undecryptable
-from entrenous.send.letter.receipts_owed import OwedReceipt
+from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.states import ExportForbidden
 from entrenous.send.open import open_message, open_message_to
 from entrenous.send.people.block import block_contact, set_receipts, undecided_about_receipts
@@ -57,7 +54,7 @@ def opens(who: Person, name: str) -> None:
 
 
 def owed(who: Person) -> list[OwedReceipt]:
-    return list(load_records(OwedReceipt, OWED_RECEIPT, who.device.vault))
+    return list(OWED_RECEIPT_TABLE.all(who.device.vault))
 
 
 def test_a_sender_gets_receipts_signed_by_the_recipients_device(both: Room) -> None:
@@ -132,12 +129,8 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: s
 def unverify(who: Person) -> None:
     """As when a person's device list changed in a way that could not be verified."""
     contact = contact_named("ana", who.device)
-    store_record(
-        replace(contact, trust=Trust.UNKNOWN),
-        "contact-2",
-        contact.person.id.hex(),
-        who.device.vault,
-    )
+    unknown = replace(contact, trust=Trust.UNKNOWN)
+    CONTACT_TABLE.store(unknown, contact.person.id.hex(), who.device.vault)
 
 
 def changed_receipt(**fields: Any) -> Any:
@@ -180,20 +173,16 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     ana, ben, caro = both["ana"], both["ben"], both.settles("caro")
     ana.adds(caro)
     writes(ana, "ben", "caro")
-    of_caro = next(
-        copy
-        for copy in load_records(SealedCopy, SEALED, ana.device.vault)
-        if copy.person == caro.id
-    )
+    of_caro = next(copy for copy in SEALED_TABLE.all(ana.device.vault) if copy.person == caro.id)
     fetch_messages(ben.device)
     (mine,) = owed(ben)
     key = ben.device.vault.keys(OWED_RECEIPT)[0]
-    store_record(replace(mine, envelope=of_caro.envelope), OWED_RECEIPT, key, ben.device.vault)
+    OWED_RECEIPT_TABLE.store(replace(mine, envelope=of_caro.envelope), key, ben.device.vault)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable(ana.device) == 1
-    store_record(replace(mine, envelope=bytes(16)), OWED_RECEIPT, key, ben.device.vault)
+    OWED_RECEIPT_TABLE.store(replace(mine, envelope=bytes(16)), key, ben.device.vault)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -206,8 +195,8 @@ def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(both: Room) -> 
     ana, ben = both["ana"], both["ben"]
     writes(ana, "ben")
     (key,) = ana.device.vault.keys(COVERED)
-    (covered,) = load_records(ReceiptCoverage, COVERED, ana.device.vault)
-    store_record(replace(covered, manifest=bytes(32)), COVERED, key, ana.device.vault)
+    (covered,) = COVERED_TABLE.all(ana.device.vault)
+    COVERED_TABLE.store(replace(covered, manifest=bytes(32)), key, ana.device.vault)
     fetch_messages(ben.device)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)

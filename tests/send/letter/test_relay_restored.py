@@ -13,8 +13,8 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.carry.restore import close_after_restore
 from entrenous.device.identities import own_device
-from entrenous.device.sent_messages import Departure, SealedCopy
-from entrenous.device.vault_tables import CLOSED, RESTORED, SEALED, load_records, store_record
+from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.device.vault_tables import CLOSED, RESTORED
 from entrenous.send.devices.own_devices import overview, revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.relay_tasks import repeat_after_restore
@@ -155,9 +155,9 @@ def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
 ) -> None:
     town, ana, eve = apart
     ana.sends(SMALL, eve)
-    (copy_,) = load_records(SealedCopy, SEALED, ana.device.vault)
+    (copy_,) = SEALED_TABLE.all(ana.device.vault)
     said = replace(copy_, state=EnvelopeState.TAKEN_BACK)
-    store_record(said, SEALED, copy_.envelope.hex(), ana.device.vault)
+    SEALED_TABLE.store(said, copy_.envelope.hex(), ana.device.vault)
     assert asked(town, ana) == []
 
 
@@ -168,7 +168,7 @@ def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
     town.silence(THERE)
     with pytest.raises(WaitsInOutbox) as waits:
         ana.sends(SMALL, eve)
-    (copy_,) = load_records(SealedCopy, SEALED, ana.device.vault)
+    (copy_,) = SEALED_TABLE.all(ana.device.vault)
     assert copy_.departure is Departure.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
     town.back(THERE)

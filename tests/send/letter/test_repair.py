@@ -9,27 +9,27 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
     PEER,
-    SEALED,
     WINDOW_IN,
-    WINDOW_OUT,
     WITHDRAW,
-    load_records,
-    store_record,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter.arrivals import take_undecryptable
-from entrenous.send.letter.letter_nouns import Peer
+from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import forget_contact
 from entrenous.send.people.people_nouns import YouBlocked
 from entrenous.send.recall import recall_message
-from entrenous.send.tokens.token_ranges import HeldRange, IssuedRange
+from entrenous.send.tokens.token_ranges import (
+    WINDOW_IN_TABLE,
+    WINDOW_OUT_TABLE,
+    IssuedRange,
+)
 from entrenous.wire.relay_nouns import EnvelopeState, Protocol, TokenBatch
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
@@ -39,8 +39,8 @@ from tests.village.malicious_relay import Honest, failing
 def loses_its_ratchet(who: Person) -> None:
     """As after her vault was restored to an earlier state, with other sessions."""
     for key in who.device.vault.keys(PEER):
-        (peer,) = load_records(Peer, PEER, who.device.vault)
-        store_record(replace(peer, sessions=peer.sessions[:0]), PEER, key, who.device.vault)
+        (peer,) = PEER_TABLE.all(who.device.vault)
+        PEER_TABLE.store(replace(peer, sessions=peer.sessions[:0]), key, who.device.vault)
 
 
 def test_after_a_session_repair_both_sides_read_letters_again(friends: Room) -> None:
@@ -111,7 +111,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
-    (copy,) = load_records(SealedCopy, SEALED, ana.device.vault)
+    (copy,) = SEALED_TABLE.all(ana.device.vault)
     asked: list[bytes] = []
 
     def heard(honest: Honest, url: str, envelope: bytes, token: Any) -> Any:
@@ -136,7 +136,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     """Its backup predates both the removal of Caro and Ana's tokens."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
-    (of_caro,) = load_records(HeldRange, WINDOW_OUT, caro.device.vault)
+    (of_caro,) = WINDOW_OUT_TABLE.all(caro.device.vault)
     windows = dict(_windows(ben))
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
@@ -160,7 +160,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
 
 def _windows(who: Person) -> list[tuple[str, IssuedRange]]:
     keys = who.device.vault.keys(WINDOW_IN)
-    return list(zip(keys, load_records(IssuedRange, WINDOW_IN, who.device.vault), strict=True))
+    return list(zip(keys, WINDOW_IN_TABLE.all(who.device.vault), strict=True))
 
 
 def _token(windows: dict[str, IssuedRange], of: Person) -> Any:

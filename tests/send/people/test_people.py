@@ -11,20 +11,15 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Trust
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import send_token
-from entrenous.device.identities import contacts, lookalike_form
+from entrenous.device.identities import CONTACT_TABLE, contacts, lookalike_form
 from entrenous.device.vault_tables import (
-    CONTACT,
     OWN_KEY,
     PEER,
-    WINDOW_OUT,
-    load_record,
-    load_records,
-    store_record,
 )
 from entrenous.send.devices.linked_devices import free_device_name
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import Flushed, flush
-from entrenous.send.letter.letter_nouns import Peer
+from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.message.draft import NotToAll, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
@@ -40,7 +35,7 @@ from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
 from entrenous.send.people.similar_names import is_similar
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import HeldRange
+from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE, HeldRange
 from entrenous.wire.text import is_name, with_number
 from tests.send.send_device import HERE, SMALL, Person, Room
 from tests.send.test_guard import draft
@@ -120,7 +115,7 @@ def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: R
     ana, caro = friends["ana"], friends.settles("caro")
     ana.adds(caro)
     known = contact_named("caro", ana.device)
-    store_record(replace(known, name="ben"), CONTACT, caro.id.hex(), ana.device.vault)
+    CONTACT_TABLE.store(replace(known, name="ben"), caro.id.hex(), ana.device.vault)
     store_contact(replace(known, name="ben", trust=Trust.UNKNOWN), ana.device)
     assert [one.name for one in contacts(ana.device)] == ["ben", "ben"]
 
@@ -147,12 +142,12 @@ def test_comparing_changes_only_that_persons_trust(friends: Room) -> None:
 def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
     ana = friends["ana"]
     ((whose, _),) = ana.device.vault.items(PEER)
-    peer = load_record(Peer, PEER, whose, ana.device.vault)
+    peer = PEER_TABLE.load(whose, ana.device.vault)
     assert peer is not None
     assert (len(peer.sessions), len(peer.mine)) == (1, 1)
     assert forget_contact("BEN", ana.device).name == "ben"
     assert contacts(ana.device) == ()
-    left = load_record(Peer, PEER, whose, ana.device.vault)
+    left = PEER_TABLE.load(whose, ana.device.vault)
     assert left is not None
     assert (left.sessions, left.mine, left.sent) == ((), (), peer.sent)
     assert ana.device.vault.get(OWN_KEY, peer.mine[0].hex()) is None
@@ -162,7 +157,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
 
 def window_of(who: Person) -> HeldRange:
     """Return the send tokens of somebody for the one device that she knows."""
-    (held,) = load_records(HeldRange, WINDOW_OUT, who.device.vault)
+    (held,) = WINDOW_OUT_TABLE.all(who.device.vault)
     return held
 
 

@@ -9,10 +9,9 @@ from entrenous.base.errors import TooMany
 from entrenous.base.identifiers import DeviceId
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
-from entrenous.device.vault_tables import WINDOW_OUT, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.tokens.token_ranges import HeldRange
+from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
 from entrenous.wire.relay_nouns import PrekeyBundle
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
@@ -29,7 +28,7 @@ def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[Pr
 @pytest.mark.threat("prekey-depletion")
 def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    (held,) = load_records(HeldRange, WINDOW_OUT, ana.device.vault)
+    (held,) = WINDOW_OUT_TABLE.all(ana.device.vault)
     key = contact_named("ben", ana.device).person.devices[0].device
     url, mailbox, owner = ben.home
     assert held.seed is not None

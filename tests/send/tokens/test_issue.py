@@ -18,8 +18,6 @@ from entrenous.device.vault_tables import (
     WINDOW_IN,
     WINDOW_OLD,
     WINDOW_OUT,
-    load_records,
-    store_record,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -30,7 +28,12 @@ from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
-from entrenous.send.tokens.token_ranges import HeldRange, IssuedRange
+from entrenous.send.tokens.token_ranges import (
+    WINDOW_IN_TABLE,
+    WINDOW_OUT_TABLE,
+    HeldRange,
+    IssuedRange,
+)
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens, token_for
 from entrenous.wire.relay_nouns import TokenBatch
 from tests.send.cards import issue_card
@@ -44,13 +47,13 @@ pytestmark = pytest.mark.slow
 
 def given(who: Person) -> IssuedRange:
     """The token range that she issued to the only device that she knows."""
-    (window,) = load_records(IssuedRange, WINDOW_IN, who.device.vault)
+    (window,) = WINDOW_IN_TABLE.all(who.device.vault)
     return window
 
 
 def held(who: Person) -> HeldRange:
     """The tokens that she has for the only device that she knows."""
-    (window,) = load_records(HeldRange, WINDOW_OUT, who.device.vault)
+    (window,) = WINDOW_OUT_TABLE.all(who.device.vault)
     return window
 
 
@@ -162,7 +165,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     now = held(ana)
     assert now.old is not None
     noted = replace(now, old=replace(now.old, lapses_at=now.old.lapses_at + ahead))
-    store_record(noted, WINDOW_OUT, ana.device.vault.keys(WINDOW_OUT)[0], ana.device.vault)
+    WINDOW_OUT_TABLE.store(noted, ana.device.vault.keys(WINDOW_OUT)[0], ana.device.vault)
     friends.clock.wind(days=8)
     fetch_messages(ben.device)
     shown, trick = posted()

@@ -17,9 +17,6 @@ from entrenous.device.vault_tables import (
     WINDOW_IN,
     WINDOW_OUT,
     WITHDRAW,
-    load_record,
-    load_records,
-    store_record,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -28,7 +25,12 @@ from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import top_up_ranges
 from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
-from entrenous.send.tokens.token_ranges import HeldRange, IssuedRange, TokenWithdrawal
+from entrenous.send.tokens.token_ranges import (
+    WINDOW_IN_TABLE,
+    WINDOW_OUT_TABLE,
+    WITHDRAW_TABLE,
+    IssuedRange,
+)
 from entrenous.wire.relay_nouns import TokenBatch
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
@@ -37,16 +39,16 @@ from tests.village.malicious_relay import Honest, failing
 
 def given(who: Person) -> IssuedRange:
     """The token range that she issued to the only device that she knows."""
-    (window,) = load_records(IssuedRange, WINDOW_IN, who.device.vault)
+    (window,) = WINDOW_IN_TABLE.all(who.device.vault)
     return window
 
 
 def skips_to_the_last(who: Person) -> None:
     """The next letter uses the last token that she was given."""
     (key,) = who.device.vault.keys(WINDOW_OUT)
-    held = load_record(HeldRange, WINDOW_OUT, key, who.device.vault)
+    held = WINDOW_OUT_TABLE.load(key, who.device.vault)
     assert held is not None
-    store_record(replace(held, next=held.until - 1), WINDOW_OUT, key, who.device.vault)
+    WINDOW_OUT_TABLE.store(replace(held, next=held.until - 1), key, who.device.vault)
 
 
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
@@ -95,7 +97,7 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     (whose,) = ben.device.vault.keys(WINDOW_IN)
-    store_record(replace(given(ben), handed_out=400, until=400), WINDOW_IN, whose, ben.device.vault)
+    WINDOW_IN_TABLE.store(replace(given(ben), handed_out=400, until=400), whose, ben.device.vault)
     for index in (3, 5, 1, 200, 150, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
     assert given(ben).next_unused == 201
@@ -106,9 +108,7 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
 
 
 def taken(who: Person) -> list[tuple[int, int]]:
-    return [
-        (one.first, one.until) for one in load_records(TokenWithdrawal, WITHDRAW, who.device.vault)
-    ]
+    return [(one.first, one.until) for one in WITHDRAW_TABLE.all(who.device.vault)]
 
 
 def test_a_long_token_range_is_replaced(friends: Room) -> None:
@@ -116,7 +116,7 @@ def test_a_long_token_range_is_replaced(friends: Room) -> None:
     (whose,) = ben.device.vault.keys(WINDOW_IN)
     before, end = given(ben), WINDOW_SPAN
     used = replace(before, next_unused=end, handed_out=end, until=end)
-    store_record(used, WINDOW_IN, whose, ben.device.vault)
+    WINDOW_IN_TABLE.store(used, whose, ben.device.vault)
     top_up_ranges(ben.device)
     assert given(ben).seed != before.seed
     assert given(ben).first == end
@@ -174,7 +174,7 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
 
 def given_to(who: Person, by: Person) -> IssuedRange:
     (key,) = by.device.vault.keys(WINDOW_IN, PersonId(who.id).hex())
-    window = load_record(IssuedRange, WINDOW_IN, key, by.device.vault)
+    window = WINDOW_IN_TABLE.load(key, by.device.vault)
     assert window is not None
     return window
 

@@ -21,14 +21,12 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.identities import clear_next_lock, own_device
-from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, Departure
 from entrenous.device.vault_tables import (
     AWAITING_LIST,
     OUTBOX,
-    SEALED,
     UNDECRYPTABLE,
     WINDOW_TOLD,
-    load_records,
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.move_device import cancel_move, move_device
@@ -135,7 +133,7 @@ class Town:
         try:
             who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
         except WaitsInOutbox:
-            copies = load_records(SealedCopy, SEALED, who.device.vault)
+            copies = SEALED_TABLE.all(who.device.vault)
             self.waited |= {copy.envelope for copy in copies if not copy.acknowledged}
             raise
 
@@ -250,7 +248,7 @@ class Town:
         here = {own_device(one.device).key.device: one for one in self.everybody}
         wrong = list[str]()
         for writer in self.everybody:
-            for copy in load_records(SealedCopy, SEALED, writer.device.vault):
+            for copy in SEALED_TABLE.all(writer.device.vault):
                 reader = here.get(copy.device)
                 if reader is None:
                     continue

@@ -18,10 +18,9 @@ from datetime import datetime
 from entrenous.base.identifiers import EnvelopeId, PersonId
 from entrenous.base.identity import Person
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.sent_messages import Message, SealedCopy
-from entrenous.device.vault_tables import OWN_KEY, PEER, SEALED, load_records
+from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy
 from entrenous.send.inbox import ENDED, received_messages
-from entrenous.send.letter.letter_nouns import Content, OwnKey, Peer
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, Content
 from entrenous.send.message.states import Received
 from tests.village.siege.world import Besieged
 from tests.village.world import Villager
@@ -45,7 +44,7 @@ class Oracle:
         for who in self.village.people.values():
             me = own_device(who.device).person
             self._said[me.id, me.epoch] = me
-            for key in load_records(OwnKey, OWN_KEY, who.vault):
+            for key in OWN_KEY_TABLE.all(who.vault):
                 self._owners.setdefault(key.id, who.name)
         for who in self.village.people.values():
             self._look_at_inbox(who)
@@ -86,7 +85,7 @@ class Oracle:
             return None
         mine = own_device(who.device)
         messages = {one.id: one for one in sender.device.ledger.messages()}
-        for copy in load_records(SealedCopy, SEALED, sender.vault):
+        for copy in SEALED_TABLE.all(sender.vault):
             mine_too = (copy.person, copy.device) == (mine.person.id, mine.key.device)
             if mine_too and copy.message == received.id and copy.message in messages:
                 return messages[copy.message], copy
@@ -107,7 +106,7 @@ class Oracle:
             self._epochs[who.name, known.id] = max(before, known.epoch)
 
     def _look_at_keys(self, who: Villager) -> None:
-        for peer in load_records(Peer, PEER, who.vault):
+        for peer in PEER_TABLE.all(who.vault):
             owner, true = self._owners.get(peer.seal_to.id), self._owner_of(peer.person)
             if owner is not None and (true is None or owner != true.name):
                 self._accept(who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}")

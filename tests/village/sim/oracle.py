@@ -15,22 +15,19 @@ import httpx
 
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.carry.relay_rows import HeldEnvelope, HeldLetter
-from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, Departure, SealedCopy
 from entrenous.device.vault_tables import (
     FINISH,
     INBOX,
     OUTBOX,
     RELAY_TASK,
-    SEALED,
     SEEN,
     UNDECRYPTABLE,
     inbox_key,
-    load_record,
-    load_records,
 )
 from entrenous.send.inbox import ENDED
 from entrenous.send.message.draft import Draft
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.sim.world import Host, RelayHost, address
 
@@ -120,7 +117,7 @@ class Oracle:
         for key, record in host.vault.inner.items(INBOX):
             if known.get(key) != record:
                 known[key] = record
-                received = load_record(Received, INBOX, key, host.vault)
+                received = INBOX_TABLE.load(key, host.vault)
                 assert received is not None
                 self._look_at(received, key, host)
         if known.keys() - set(host.vault.inner.keys(INBOX)):
@@ -178,7 +175,7 @@ class Oracle:
             for drawer in (OUTBOX, RELAY_TASK, FINISH):
                 if host.vault.inner.keys(drawer):
                     self.is_wrong(f"{host.name}: something waits for ever in the drawer {drawer}")
-            for copy in load_records(SealedCopy, SEALED, host.vault):
+            for copy in SEALED_TABLE.all(host.vault):
                 self._owed(copy, host, now)
 
     def _owed(self, copy: SealedCopy, sender: Host, now: datetime) -> None:
@@ -188,7 +185,7 @@ class Oracle:
         if copy.departure is Departure.REFUSED:
             return  # its sender was told, and is held to the reason (run.py)
         key = inbox_key(sender.me.person.id, copy.message)
-        came = None if to is None else load_record(Received, INBOX, key, to.vault)
+        came = None if to is None else INBOX_TABLE.load(key, to.vault)
         if copy.state is EnvelopeState.TAKEN_BACK:
             lives = came is not None and came.state not in ENDED
             self._must_not(lives, f"{what} was taken back and is still there")

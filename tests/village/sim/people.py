@@ -10,13 +10,12 @@ from typing import Final
 from entrenous.base.errors import Unreachable
 from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import INBOX, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import ENDED
 from entrenous.send.letter.letter_nouns import Frame, FrameFile
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.react import react
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import INBOX_TABLE, Received
 from entrenous.send.message.transfer_progress import UNWATCHED
 from entrenous.send.open import Fill, open_message_to
 from entrenous.send.recall import recall_message
@@ -74,7 +73,7 @@ class Life:
 
     def opens(self) -> None:
         """Something that came, mostly what is not over yet."""
-        every = list(load_records(Received, INBOX, self.host.vault))
+        every = list(INBOX_TABLE.all(self.host.vault))
         alive = [one for one in every if one.state not in ENDED]
         some = alive if alive and self.dice.random() < 0.9 else every
         if some:
@@ -113,7 +112,7 @@ class Life:
         sent_messages(self.host.device)
 
     def reacts(self) -> None:
-        every = sorted(load_records(Received, INBOX, self.host.vault), key=lambda one: one.name)
+        every = sorted(INBOX_TABLE.all(self.host.vault), key=lambda one: one.name)
         alive = [one for one in every if one.state not in ENDED]
         if alive:
             react(

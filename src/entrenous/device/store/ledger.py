@@ -25,7 +25,7 @@ from entrenous.device.sent_messages import (
     SentSound,
     UnknownMessage,
 )
-from entrenous.device.vault_tables import pack, unpack
+from entrenous.device.vault_tables import Table, pack, unpack
 from entrenous.fingerprint.nouns import Candidate
 from entrenous.watermark.verdict import Trace
 
@@ -37,7 +37,7 @@ _MESSAGES: Final = "message"
 _NAMES: Final = "message-name"  # by words, number and message
 _COPIES: Final = "copies"  # by message, place of the file, place of the batch's first copy
 _LOOKS: Final = "looks"  # a picture record, by message and place
-_TRACES: Final = "trace"
+_TRACES: Final = Table("trace", Trace)
 _NEAR_MAX: Final = 32  # most distinct pictures that a leak is compared with
 _NONE: Final = msgspec.msgpack.encode(())
 _parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
@@ -201,10 +201,10 @@ class VaultLedger:
 
     def note(self, trace: Trace) -> None:
         """Store a trace, so that a case can be opened from it."""
-        self._vault.put(_TRACES, f"{trace.number:08d}", pack(trace))
+        _TRACES.store(trace, f"{trace.number:08d}", self._vault)
 
     def traces(self) -> tuple[Trace, ...]:
-        return tuple(unpack(Trace, record) for _, record in self._vault.items(_TRACES))
+        return tuple(_TRACES.all(self._vault))
 
 
 def _file_key(message: MessageId, place: int) -> str:

@@ -12,7 +12,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
 from entrenous.base.picture import NotAPicture, Picture
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import load_record, store_record
+from entrenous.device.vault_tables import Table
 from entrenous.fingerprint.borders import without_borders
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import UPRIGHT, Pixels, pixel_orientations, pixels_on_white
@@ -33,20 +33,23 @@ class Looks:
     items: tuple[int, ...] = ()
 
 
+_LOOKS: Final = Table(LOOKS, Looks)
+
+
 def looks_of(case: Case, device: Device) -> Looks:
     """Return the fingerprints of the trace's pictures and of every picture stored in a case.
 
     Reading an item for the first time is recorded in the chain of custody. Items that are not
     pictures, or have too little detail, have none.
     """
-    known = load_record(Looks, LOOKS, case.name, device.vault) or Looks()
+    known = _LOOKS.load(case.name, device.vault) or Looks()
     hashes = dict.fromkeys((*known.hashes, *_traced(case, device)))
     fresh = [item.number for item in case.evidence if item.number not in known.items]
     for number in fresh:
         hashes |= dict.fromkeys(_item_hashes(case, number, device))
     looks = Looks(tuple(hashes), (*known.items, *fresh))
     if looks != known:
-        store_record(looks, LOOKS, case.name, device.vault)
+        _LOOKS.store(looks, case.name, device.vault)
     return looks
 
 

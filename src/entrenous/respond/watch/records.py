@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from entrenous.base.errors import Refused
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import load_record, store_record, unpack
+from entrenous.device.vault_tables import Table
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.nouns import Case, NothingThere, Reach, Sighting
 from entrenous.respond.watch.states import Watched
@@ -32,11 +32,9 @@ class NotWatchable(Refused):
     """
 
 
-WATCHED: Final = "watched"  # case name / sighting in ten digits -> Watched
+WATCHED: Final = Table("watched", Watched)  # by case name / sighting in ten digits
 DUE: Final = "watch-due"  # time, case name and sighting -> empty
 LOOKS: Final = "watch-look"  # case name -> Looks
-HOSTS: Final = "watch-host"  # host -> HostRest
-AGREEMENTS: Final = "watch-agreed"  # "watch" -> Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,8 @@ class HostRest:
     until: datetime
 
 
+HOSTS: Final = Table("watch-host", HostRest)  # by host
+AGREEMENTS: Final = Table("watch-agreed", Agreement)  # under "watch"
 _SEEN: Final = translatable(
     "Looking at a page is a request to its site, as when you open it in a browser. The "
     "site, and other sites that its pictures come from, see:"
@@ -88,14 +88,14 @@ def what_the_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
 
 def agree(device: Device, *, by_proxy: bool) -> None:
     """Store that the person has read :func:`what_the_site_sees` and agreed."""
-    store_record(Agreement(device.clock.now(), by_proxy), AGREEMENTS, "watch", device.vault)
+    AGREEMENTS.store(Agreement(device.clock.now(), by_proxy), "watch", device.vault)
 
 
 def has_agreed(device: Device, *, by_proxy: bool) -> bool:
     """Return whether the person agreed to what sites see now: an agreement given with a proxy does
     not cover requests without one.
     """
-    known = load_record(Agreement, AGREEMENTS, "watch", device.vault)
+    known = AGREEMENTS.load("watch", device.vault)
     return known is not None and (by_proxy or not known.by_proxy)
 
 
@@ -150,7 +150,7 @@ def host_of(url: str) -> str:
 
 
 def load_watched(name: str, number: int, device: Device) -> Watched | None:
-    return load_record(Watched, WATCHED, _key(name, number), device.vault)
+    return WATCHED.load(_key(name, number), device.vault)
 
 
 def save_watched(record: Watched, device: Device) -> Watched:
@@ -159,16 +159,16 @@ def save_watched(record: Watched, device: Device) -> Watched:
         before = load_watched(record.case, record.sighting, device)
         if before is not None:
             device.vault.drop(DUE, _due_key(before))
-        store_record(record, WATCHED, _key(record.case, record.sighting), device.vault)
+        WATCHED.store(record, _key(record.case, record.sighting), device.vault)
         device.vault.put(DUE, _due_key(record), b"")
     return record
 
 
 def watched_in(name: str, device: Device) -> tuple[Watched, ...]:
     """Return the watched sightings of a case, by number."""
-    keys = device.vault.keys(WATCHED, f"{name}/")
-    found = (device.vault.get(WATCHED, key) for key in keys)
-    return tuple(unpack(Watched, record) for record in found if record is not None)
+    keys = WATCHED.keys(device.vault, f"{name}/")
+    found = (WATCHED.load(key, device.vault) for key in keys)
+    return tuple(record for record in found if record is not None)
 
 
 def due(now: datetime, device: Device, name: str | None = None) -> Iterator[Watched]:
@@ -194,21 +194,21 @@ def forget_watching(name: str, device: Device) -> None:
 
 def rest_of_host(host: str, device: Device) -> datetime | None:
     """Return the time until which a host is not contacted, or None."""
-    known = load_record(HostRest, HOSTS, host, device.vault)
+    known = HOSTS.load(host, device.vault)
     return None if known is None else known.until
 
 
 def let_host_rest(host: str, until: datetime | None, device: Device) -> None:
     """Store the time until which a host is not contacted; None: it answered."""
     if until is None:
-        device.vault.drop(HOSTS, host)
+        HOSTS.drop(host, device.vault)
     else:
-        store_record(HostRest(until), HOSTS, host, device.vault)
+        HOSTS.store(HostRest(until), host, device.vault)
 
 
 def _drop(record: Watched, device: Device) -> None:
     device.vault.drop(DUE, _due_key(record))
-    device.vault.drop(WATCHED, _key(record.case, record.sighting))
+    WATCHED.drop(_key(record.case, record.sighting), device.vault)
 
 
 def _key(name: str, number: int) -> str:

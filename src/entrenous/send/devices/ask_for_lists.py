@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from entrenous.base.errors import EntrenousError, Malformed, Refused, Unproven, Unreachable
@@ -14,38 +14,18 @@ from entrenous.crypto.statements import check_named_head, list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import known_heads, own_device
 from entrenous.device.lock_errors import OfflineDevice
-from entrenous.device.vault_tables import NAMED_HEAD, load_record, store_record
 from entrenous.send.clock_sanity import is_recent, this_second
 from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, freeze_contact
 from entrenous.send.devices.own_key_bundle import open_bundle
 from entrenous.send.people.contact_history import note_contradiction
 from entrenous.send.people.keep_contacts import contact_by_id
-from entrenous.send.people.people_nouns import Contradiction
+from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, Contradiction, NamedList
 from entrenous.send.tokens.use import has_tokens_for, token_for, token_route_to
 from entrenous.wire.key_bundle import read_card
 from entrenous.wire.relay_nouns import RolledBack
 
 _BETWEEN: Final = timedelta(hours=24) / LIST_TRIES
 _NOT_THE_BUNDLES_FAULT: Final = (RolledBack, OfflineDevice)
-
-
-@dataclass(frozen=True, slots=True)
-class NamedList:
-    """The newest list head that was named for a person, and our tries to fetch that list.
-
-    ``own``: one of the person's own devices named it. ``proven``: it is proven who named it.
-    """
-
-    head: Head
-    asked_at: datetime | None = None
-    tries: int = 0
-    own: bool = False
-    proven: bool = True
-
-    @property
-    def rank(self) -> tuple[bool, bool, int]:
-        """Sort key: of two named lists, the one with the greater rank is fetched."""
-        return self.own, self.proven, self.head.epoch
 
 
 def note_named_list(
@@ -64,10 +44,10 @@ def note_named_list(
     try:
         check_named_head(named, known_heads(contact, device))
     except (ForkedList, HeldBackList):
-        waiting = load_record(NamedList, NAMED_HEAD, person.hex(), device.vault)
+        waiting = NAMED_HEAD_TABLE.load(person.hex(), device.vault)
         received = NamedList(named, own=own, proven=proven)
         if waiting is None or waiting.rank < received.rank:
-            store_record(received, NAMED_HEAD, person.hex(), device.vault)
+            NAMED_HEAD_TABLE.store(received, person.hex(), device.vault)
 
 
 def fetch_named_lists(device: Device) -> None:
@@ -76,11 +56,11 @@ def fetch_named_lists(device: Device) -> None:
     A blocked person's relay is not queried, since that would reveal when and from where this device
     is used. Named lists are kept until the person is unblocked.
     """
-    for key in device.vault.keys(NAMED_HEAD):
-        waiting = load_record(NamedList, NAMED_HEAD, key, device.vault)
+    for key in NAMED_HEAD_TABLE.keys(device.vault):
+        waiting = NAMED_HEAD_TABLE.load(key, device.vault)
         contact = contact_by_id(PersonId(bytes.fromhex(key)), device)
         if waiting is None or contact is None or _is_settled(waiting.head, contact, device):
-            device.vault.drop(NAMED_HEAD, key)
+            NAMED_HEAD_TABLE.drop(key, device.vault)
         elif not contact.blocked and _is_due(waiting, device):
             with suppress(Unreachable):
                 _ask(waiting, contact, device)
@@ -140,7 +120,7 @@ def _judge(waiting: NamedList, heads: Sequence[Head], contact: Contact, device: 
     except HeldBackList:
         _count_try(waiting, contact, device)
     else:
-        device.vault.drop(NAMED_HEAD, contact.person.id.hex())
+        NAMED_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
 
 
 def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device: Device) -> None:
@@ -151,10 +131,10 @@ def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device
     with device.vault.together():
         if fork.facts:
             freeze_contact(fork, device)
-            device.vault.drop(NAMED_HEAD, contact.person.id.hex())
+            NAMED_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
             return
         reported = replace(waiting, asked_at=this_second(device), tries=LIST_TRIES)
-        store_record(reported, NAMED_HEAD, contact.person.id.hex(), device.vault)
+        NAMED_HEAD_TABLE.store(reported, contact.person.id.hex(), device.vault)
         if waiting.tries < LIST_TRIES and waiting.proven:
             _note(Contradiction.SPLIT, contact, device)
 
@@ -188,7 +168,7 @@ def _count_try(waiting: NamedList, contact: Contact, device: Device) -> None:
     """
     tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
     with device.vault.together():
-        store_record(tried, NAMED_HEAD, contact.person.id.hex(), device.vault)
+        NAMED_HEAD_TABLE.store(tried, contact.person.id.hex(), device.vault)
         if tried.tries == LIST_TRIES and waiting.proven:
             claimed = contact.person.id == own_device(device).person.id and not waiting.own
             _note(Contradiction.SPLIT if claimed else Contradiction.HELD_BACK, contact, device)

@@ -5,8 +5,7 @@ deleted.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Final
 
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
@@ -39,10 +38,10 @@ from entrenous.crypto.statements import (
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CARD_TO_SHOW,
-    IDENTITY,
+    CONTACT_TABLE,
+    LIST_TABLE,
     NEXT_CLOSE,
-    Identity,
-    KnownList,
+    OWN_IDENTITY,
     OwnIdentity,
     own_device,
     own_name,
@@ -52,26 +51,19 @@ from entrenous.device.identities import (
 )
 from entrenous.device.recovery_sheet import MasterAway, OthersSheet, RecoverySheet
 from entrenous.device.vault_tables import (
-    CONTACT,
     FIRST_TOKEN,
-    FORK,
     GREET_DEVICE,
     GREETED,
     LAST_HEARD,
-    LIST,
-    NAMED_HEAD,
-    OWN_KEY,
     PEER,
     SELF,
-    SIBLING,
     WINDOW_OUT,
     WINDOW_TOLD,
-    load_record,
     peer_key,
-    store_record,
 )
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.linked_devices import (
+    SIBLING_TABLE,
     LinkedDevice,
     TooManyDevices,
     free_device_name,
@@ -88,27 +80,19 @@ from entrenous.send.devices.next_mailbox import (
 )
 from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mailbox
 from entrenous.send.devices.own_key_bundle import schedule_deletion, sign_bundle
-from entrenous.send.letter.letter_nouns import Peer
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import refuse_outbox_items
 from entrenous.send.people.contact_history import note_change, note_contradiction
 from entrenous.send.people.keep_contacts import compare_bundle, contact_by_id, store_contact
-from entrenous.send.people.people_nouns import Contradiction
+from entrenous.send.people.people_nouns import (
+    FORK_TABLE,
+    NAMED_HEAD_TABLE,
+    Contradiction,
+    ForkEvidence,
+)
 from entrenous.send.tokens.issue import withdraw_range
 from entrenous.send.tokens.use import receive_waiting_ranges, record_former_mailboxes
 from entrenous.wire.key_bundle import read_card, read_device_list, write_card, write_device_list
-
-
-@dataclass(frozen=True, slots=True)
-class ForkEvidence:
-    """The evidence of two contradictory lists: our key bundle, and the list head named elsewhere.
-
-    ``shown`` is the other key bundle, if there was one.
-    """
-
-    at: datetime
-    known: bytes
-    other: Head
-    shown: bytes | None = None
 
 
 def fork_error(person: PersonId, head: Head, card: bytes | None = None) -> ForkedList:
@@ -126,28 +110,26 @@ def freeze_contact(fork: ForkedList, device: Device) -> None:
         return
     whose = person.hex()
     contact = contact_by_id(person, device)
-    if contact is None or device.vault.get(FORK, whose) is not None:
+    if contact is None or FORK_TABLE.has(whose, device.vault):
         return
     card = fork.facts.get("card")
     shown = card if isinstance(card, bytes) else None
     kept = ForkEvidence(this_second(device), _known_card(contact, device), head, shown)
-    store_record(kept, FORK, whose, device.vault)
+    FORK_TABLE.store(kept, whose, device.vault)
     ours = person == own_device(device).person.id
     if not ours:
-        store_record(
-            replace(contact, forked=True, trust=Trust.UNKNOWN), CONTACT, whose, device.vault
-        )
+        CONTACT_TABLE.store(replace(contact, forked=True, trust=Trust.UNKNOWN), whose, device.vault)
     note_contradiction(None if ours else contact.name, Contradiction.FORKED, device)
 
 
 def unfreeze_contact(contact: Contact, device: Device) -> Contact:
     """Unfreeze a contact who has compared these lists with us."""
-    device.vault.drop(FORK, contact.person.id.hex())
+    FORK_TABLE.drop(contact.person.id.hex(), device.vault)
     return replace(contact, forked=False)
 
 
 def _known_card(contact: Contact, device: Device) -> bytes:
-    known = load_record(KnownList, LIST, contact.person.id.hex(), device.vault)
+    known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
     return b"" if known is None else known.card
 
 
@@ -169,9 +151,9 @@ def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -
     """
     for one in gone:
         whose = peer_key(person, one)
-        peer = load_record(Peer, PEER, whose, device.vault)
+        peer = PEER_TABLE.load(whose, device.vault)
         for key in () if peer is None else peer.mine:
-            device.vault.drop(OWN_KEY, key.hex())
+            OWN_KEY_TABLE.drop(key.hex(), device.vault)
         withdraw_range(whose, device)
         refuse_outbox_items(whose, device)
         for table in _ABOUT_A_DEVICE:
@@ -209,7 +191,7 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     store_contact(after, device)
     store_device_list(person.id, untrusted_card, device)
     receive_waiting_ranges(person.id, device)
-    device.vault.drop(NAMED_HEAD, person.id.hex())
+    NAMED_HEAD_TABLE.drop(person.id.hex(), device.vault)
     return after
 
 
@@ -224,7 +206,7 @@ def find_master_key(sheet: RecoverySheet | None, device: Device) -> Secret:
         OthersSheet: the sheet is somebody else's.
         OfflineDevice, RolledBack.
     """
-    me, identity = own_device(device), load_record(Identity, SELF, IDENTITY, device.vault)
+    me, identity = own_device(device), OWN_IDENTITY.load(device.vault)
     if sheet is not None and sheet.person != me.person.id:
         raise OthersSheet
     master = (identity.master if identity else None) or (sheet and sheet.master)
@@ -294,7 +276,7 @@ def accept_own_bundle(card: Card, device: Device, *, signed_here: bool = False) 
         raise BadSignature(what="card")
     if _standing(card, me) is HistoryRelation.SAME:
         return False
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     if identity is None or not _lists_us(person, me):
         return False
     here = person.relay_url, mailbox_of(me.key.device, person)
@@ -352,7 +334,7 @@ def _update_siblings(
     Add those that another device of ours linked.
     """
     for one in gone:
-        device.vault.drop(SIBLING, one.hex())
+        SIBLING_TABLE.drop(one.hex(), device.vault)
     for one in sorted(listed):
         if linked_device_by_id(one, device) is None:
             names = [own_name(device), *(known.name for known in own_linked_devices(device))]

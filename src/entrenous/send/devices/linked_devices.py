@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import Final
 
 from entrenous.base.errors import NotFound, Refused
 from entrenous.base.identifiers import DeviceId, MailboxId
@@ -11,7 +12,7 @@ from entrenous.base.identity import Person
 from entrenous.base.language import translated
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import SIBLING, load_record, load_records, store_record
+from entrenous.device.vault_tables import CLOSE, CLOSED, SIBLING, Table
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.text import with_number
 
@@ -52,6 +53,9 @@ class LinkedDevice:
     told_under: int = 0
 
 
+SIBLING_TABLE: Final = Table(SIBLING, LinkedDevice)
+
+
 @dataclass(frozen=True, slots=True)
 class IntroducedDevice:
     """A linked device as introduced to a new device, with tokens for the first letters to it."""
@@ -81,6 +85,12 @@ class MailboxDeletion:
     refused: bool = False
 
 
+CLOSED_TABLE: Final = Table(CLOSED, MailboxDeletion)
+
+
+CLOSE_TABLE: Final = Table(CLOSE, MailboxDeletion)
+
+
 class UnknownDevice(NotFound):
     """
     You have no other device called {name}. Nothing was changed. Your other devices: {known}. To
@@ -104,16 +114,16 @@ class TooManyDevices(Refused):
 
 def own_linked_devices(device: Device) -> tuple[LinkedDevice, ...]:
     """Return our other devices, sorted by name."""
-    found = load_records(LinkedDevice, SIBLING, device.vault)
+    found = SIBLING_TABLE.all(device.vault)
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
 
 def store_linked_device(sibling: LinkedDevice, device: Device) -> None:
-    store_record(sibling, SIBLING, sibling.device.hex(), device.vault)
+    SIBLING_TABLE.store(sibling, sibling.device.hex(), device.vault)
 
 
 def linked_device_by_id(key: DeviceId, device: Device) -> LinkedDevice | None:
-    return load_record(LinkedDevice, SIBLING, key.hex(), device.vault)
+    return SIBLING_TABLE.load(key.hex(), device.vault)
 
 
 def linked_device_named(name: str, device: Device) -> LinkedDevice:

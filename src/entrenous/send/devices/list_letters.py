@@ -11,12 +11,18 @@ from entrenous.base.limits import GREETED_ANEW_MAX
 from entrenous.crypto.nouns import NotBound
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device, own_other_devices
-from entrenous.device.vault_tables import GREET_DEVICE, GREETED, PEER, load_record, peer_key
+from entrenous.device.vault_tables import GREET_DEVICE, GREETED, peer_key
 from entrenous.send.devices.device_lists import accept_list, accept_own_bundle
 from entrenous.send.devices.linked_devices import linked_device_by_id, store_linked_device
 from entrenous.send.devices.old_mailbox import was_at_another_mailbox
 from entrenous.send.devices.sync_receive import apply_sync_note
-from entrenous.send.letter.letter_nouns import Header, Hello, KeyBundleNote, Peer, SyncNote
+from entrenous.send.letter.letter_nouns import (
+    PEER_TABLE,
+    Header,
+    Hello,
+    KeyBundleNote,
+    SyncNote,
+)
 from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.tokens.issue import count_retired
 from entrenous.send.tokens.use import has_tokens_for, receive_range
@@ -48,7 +54,7 @@ def send_bundle_to_contacts(device: Device) -> None:
 
 def _tell(to: Addressee, device: Device) -> None:
     person = to.contact.person.id
-    peer = load_record(Peer, PEER, peer_key(person, to.key.device), device.vault)
+    peer = PEER_TABLE.load(peer_key(person, to.key.device), device.vault)
     if peer is not None and peer.sessions and has_tokens_for(to.contact, to.key.device, device):
         write_letter(
             KeyBundleNote(own_device(device).card), to, outer_without_content(device), device

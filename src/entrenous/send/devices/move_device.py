@@ -13,7 +13,6 @@ from entrenous.device.device import Device
 from entrenous.device.identities import is_confirmed, own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.relay_lock_client import FormerAddress, confirm_opening, former_addresses
-from entrenous.device.vault_tables import OUTBOX
 from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_at
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import (
@@ -25,6 +24,7 @@ from entrenous.send.devices.next_mailbox import (
 )
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush
+from entrenous.send.outbox import OUTBOX_TABLE
 from entrenous.send.set_up import relay_address
 from entrenous.send.tokens.distribute import greet_devices, to_be_greeted
 
@@ -124,5 +124,5 @@ def _tell_everybody(old: FormerAddress, device: Device) -> Moved:
         confirm_opening(device)
     greet_devices(device)
     flush(device)
-    waiting = len(device.vault.keys(OUTBOX)) + to_be_greeted(device)
+    waiting = len(OUTBOX_TABLE.keys(device.vault)) + to_be_greeted(device)
     return Moved(old.home.relay_url, own_device(device).home.relay_url, old.until, waiting)

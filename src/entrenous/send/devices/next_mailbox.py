@@ -23,7 +23,7 @@ from entrenous.device.identities import (
     refuse_local_address,
 )
 from entrenous.device.relay_lock_client import former_addresses
-from entrenous.device.vault_tables import NEXT_HOME, SELF, load_record, load_records, store_record
+from entrenous.device.vault_tables import NEXT_HOME, SELF, Table
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.linked_devices import (
     LinkedDevice,
@@ -59,6 +59,9 @@ class PreparedMailbox:
     hushed_since: datetime | None = None
 
 
+NEXT_HOME_TABLE: Final = Table(NEXT_HOME, PreparedMailbox)
+
+
 class WaitsForDevices(Unreachable):
     """
     Nothing has changed yet: your other devices have to move too, and these are not ready: {names}.
@@ -82,11 +85,11 @@ _IDLE: Final = timedelta(days=NEXT_HOME_DAYS)
 
 def prepared_mailbox(url: str, device: Device) -> PreparedMailbox | None:
     """Return the mailbox that this device prepared at a relay, or None."""
-    return load_record(PreparedMailbox, NEXT_HOME, url, device.vault)
+    return NEXT_HOME_TABLE.load(url, device.vault)
 
 
 def prepared_mailboxes(device: Device) -> tuple[PreparedMailbox, ...]:
-    return tuple(load_records(PreparedMailbox, NEXT_HOME, device.vault))
+    return tuple(NEXT_HOME_TABLE.all(device.vault))
 
 
 def lock_at(new: PreparedMailbox) -> RelayLock:
@@ -120,7 +123,7 @@ def _stop_leading(but: str | None, device: Device) -> None:
             continue
         if own_linked_devices(device):
             idle = replace(new, leads=False, idle_since=this_second(device))
-            store_record(idle, NEXT_HOME, new.home.relay_url, device.vault)
+            NEXT_HOME_TABLE.store(idle, new.home.relay_url, device.vault)
         else:
             _give_up(new, device)
 
@@ -177,7 +180,7 @@ def _update_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
         return
     else:
         return
-    store_record(after, NEXT_HOME, new.home.relay_url, device.vault)
+    NEXT_HOME_TABLE.store(after, new.home.relay_url, device.vault)
 
 
 def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
@@ -219,7 +222,7 @@ def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> N
             schedule_deletion(
                 MailboxDeletion(home.relay_url, home.mailbox, home.owner, give_up_at=until), device
             )
-        device.vault.drop(NEXT_HOME, home.relay_url)
+        NEXT_HOME_TABLE.drop(home.relay_url, device.vault)
 
 
 def deletions_for(
@@ -307,13 +310,13 @@ def _prepare(url: str, device: Device, *, leads: bool) -> PreparedMailbox:
     new = prepared_mailbox(url, device) or _generate(url, device, leads=leads)
     if leads:
         new = replace(new, leads=True, idle_since=None, hushed_since=None)
-    store_record(new, NEXT_HOME, url, device.vault)
+    NEXT_HOME_TABLE.store(new, url, device.vault)
     home = new.home
     device.courier.create_mailbox(url, home.mailbox, home.owner, home.close)
     device.courier.make_lock(lock_at(new), home.owner)
     made = replace(new, made=True)
     with device.vault.together():
-        store_record(made, NEXT_HOME, url, device.vault)
+        NEXT_HOME_TABLE.store(made, url, device.vault)
         if not leads:
             note_moving(url, FollowState.READY, device)
     return made
@@ -330,4 +333,4 @@ def _give_up(new: PreparedMailbox, device: Device) -> None:
     home = new.home
     with suppress(EntrenousError):
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
-    device.vault.drop(NEXT_HOME, home.relay_url)
+    NEXT_HOME_TABLE.drop(home.relay_url, device.vault)

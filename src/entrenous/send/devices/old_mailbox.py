@@ -24,8 +24,13 @@ from entrenous.device.identities import (
     own_other_devices,
     store_next_lock,
 )
-from entrenous.device.relay_lock_client import FormerAddress, former_addresses, note_opened_at
-from entrenous.device.vault_tables import GREET_DEVICE, OLD_HOME, SELF, peer_key, store_record
+from entrenous.device.relay_lock_client import (
+    OLD_HOME_TABLE,
+    FormerAddress,
+    former_addresses,
+    note_opened_at,
+)
+from entrenous.device.vault_tables import GREET_DEVICE, SELF, peer_key
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.next_mailbox import PreparedMailbox, delete_prepared_mailboxes, lock_at
@@ -57,11 +62,8 @@ def keep_old_mailbox(
     now = this_second(device)
     until = now + timedelta(days=OLD_HOME_DAYS)
     asked = now + _ASK_AGAIN if silent else None
-    store_record(
-        FormerAddress(home, until, asked, next_close=next_close),
-        OLD_HOME,
-        home.mailbox.hex(),
-        device.vault,
+    OLD_HOME_TABLE.store(
+        FormerAddress(home, until, asked, next_close=next_close), home.mailbox.hex(), device.vault
     )
     return until
 
@@ -105,7 +107,7 @@ def replace_close_tokens(device: Device) -> None:
     """
     for old in former_addresses(device):
         fresh = Secret(device.dice.token(TOKEN_BYTES))
-        store_record(replace(old, next_close=fresh), OLD_HOME, old.home.mailbox.hex(), device.vault)
+        OLD_HOME_TABLE.store(replace(old, next_close=fresh), old.home.mailbox.hex(), device.vault)
 
 
 def _change_close(old: FormerAddress, device: Device) -> FormerAddress:
@@ -119,7 +121,7 @@ def _change_close(old: FormerAddress, device: Device) -> FormerAddress:
         return old
     device.courier.set_close_token(home.relay_url, home.mailbox, home.owner, fresh)
     changed = replace(old, home=replace(home, close=fresh), next_close=None)
-    store_record(changed, OLD_HOME, home.mailbox.hex(), device.vault)
+    OLD_HOME_TABLE.store(changed, home.mailbox.hex(), device.vault)
     return changed
 
 
@@ -140,12 +142,12 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         # mailbox that is unknown right after a fetch has no lock.
         with suppress(RolledBack, NoLock, NoSuchMailbox):
             note_opened_at(home, GENERATION_MAX, device)
-        store_record(replace(old, ask_after=None, overtaken=True), OLD_HOME, key, device.vault)
+        OLD_HOME_TABLE.store(replace(old, ask_after=None, overtaken=True), key, device.vault)
     if trusted_time(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
         with device.vault.together():
             record_deletion(MailboxDeletion(home.relay_url, home.mailbox, home.owner), device)
-            device.vault.drop(OLD_HOME, key)
+            OLD_HOME_TABLE.drop(key, device.vault)
 
 
 def note_failed_fetch(
@@ -159,9 +161,9 @@ def note_failed_fetch(
     key, now = old.home.mailbox.hex(), this_second(device)
     if isinstance(why, WrongToken) or trusted_time(device) >= old.until + _GIVE_UP:
         if device.vault.get(SELF, LOCK_TO_FOLLOW) is None:
-            device.vault.drop(OLD_HOME, key)
+            OLD_HOME_TABLE.drop(key, device.vault)
         return None
-    store_record(replace(old, ask_after=now + _ASK_AGAIN), OLD_HOME, key, device.vault)
+    OLD_HOME_TABLE.store(replace(old, ask_after=now + _ASK_AGAIN), key, device.vault)
     return None if isinstance(why, NoSuchMailbox) else why
 
 

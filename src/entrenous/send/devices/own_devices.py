@@ -14,10 +14,9 @@ from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    IDENTITY,
     LOCK_TO_FOLLOW,
     NEXT_CLOSE,
-    Identity,
+    OWN_IDENTITY,
     own_device,
     own_name,
     refuse_unconfirmed,
@@ -31,13 +30,15 @@ from entrenous.device.recovery_sheet import (
     OthersSheet,
     RecoverySheet,
 )
-from entrenous.device.vault_tables import CLOSE, CLOSED, OUTBOX, SELF, load_record
+from entrenous.device.vault_tables import SELF
 from entrenous.send.devices.device_lists import (
     accept_own_bundle,
     find_master_key,
     sign_list_without,
 )
 from entrenous.send.devices.linked_devices import (
+    CLOSE_TABLE,
+    CLOSED_TABLE,
     LinkedDevice,
     MailboxDeletion,
     MailboxUse,
@@ -51,6 +52,7 @@ from entrenous.send.devices.next_mailbox import move_target, unready_devices
 from entrenous.send.devices.own_key_bundle import pending_deletions, schedule_deletion
 from entrenous.send.devices.sync_send import forget_synced
 from entrenous.send.flush import flush
+from entrenous.send.outbox import OUTBOX_TABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class DeviceOverview:
 
 def overview(device: Device) -> DeviceOverview:
     """Return the state of our devices; raises OfflineDevice or RolledBack."""
-    me, identity = own_device(device), load_record(Identity, SELF, IDENTITY, device.vault)
+    me, identity = own_device(device), OWN_IDENTITY.load(device.vault)
     others = list[OwnDevice]()
     for key in me.person.devices:
         sibling = linked_device_by_id(key.device, device)
@@ -97,7 +99,7 @@ def overview(device: Device) -> DeviceOverview:
         devices=(this, *sorted(others, key=lambda one: one.name.casefold())),
         master_here=identity is not None and identity.master is not None,
         to_close=tuple(one.name for one in to_close if one.name is not None),
-        letters=len(device.vault.keys(OUTBOX)),
+        letters=len(OUTBOX_TABLE.keys(device.vault)),
         refused=tuple(one.name for one in to_close if one.name is not None and one.refused),
         moves_to=moves_to,
         not_ready=() if moves_to is None else unready_devices(moves_to, device),
@@ -116,7 +118,7 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
         OthersSheet: the sheet given is somebody else's.
         CloseNotChangedYet, LockNotMovedYet: its content is about to be replaced.
     """
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     if identity is None or identity.person is None or identity.home is None:
         raise NothingToRecover
     if identity.home.close is None or not len(output):
@@ -136,7 +138,7 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
 
 def delete_master_key(device: Device) -> None:
     """Delete the master key from the device, so that only the sheet has it."""
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     if identity is not None and identity.master is not None:
         store_identity(replace(identity, master=None), device)
 
@@ -193,7 +195,7 @@ def _close_by_sheet(
     """
     if sheet is None or sheet.mailbox != mailbox:
         return
-    known = load_record(MailboxDeletion, CLOSE, sheet.mailbox.hex(), device.vault)
+    known = CLOSE_TABLE.load(sheet.mailbox.hex(), device.vault)
     told = () if known is None else (known.token,)
     url = own_device(device).home.relay_url
     schedule_deletion(
@@ -204,11 +206,11 @@ def _close_by_sheet(
 def _how_shut(mailbox: MailboxId | None, every: Collection[MailboxId], device: Device) -> ShutState:
     if mailbox is None:
         return ShutState.ELSEWHERE
-    left = [load_record(MailboxDeletion, CLOSE, one.hex(), device.vault) for one in every]
+    left = [CLOSE_TABLE.load(one.hex(), device.vault) for one in every]
     if any(one is not None for one in left):
         refused = any(one is not None and one.refused for one in left)
         return ShutState.REFUSED if refused else ShutState.WAITS
-    closed = device.vault.get(CLOSED, mailbox.hex()) is not None
+    closed = CLOSED_TABLE.has(mailbox.hex(), device.vault)
     return ShutState.DONE if closed else ShutState.ELSEWHERE
 
 

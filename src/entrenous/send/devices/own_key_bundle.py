@@ -42,9 +42,8 @@ from entrenous.crypto.statements import certificate_hash, sign_certificate, sign
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CARD_TO_SHOW,
-    IDENTITY,
     NEXT_CLOSE,
-    Identity,
+    OWN_IDENTITY,
     MailboxAddress,
     own_device,
     signer_of,
@@ -52,15 +51,10 @@ from entrenous.device.identities import (
 )
 from entrenous.device.recovery_sheet import TokenOfBefore
 from entrenous.device.vault_tables import (
-    CLOSE,
-    CLOSED,
     SELF,
-    load_record,
-    load_records,
-    store_record,
 )
 from entrenous.send.clock_sanity import trusted_time
-from entrenous.send.devices.linked_devices import MailboxDeletion
+from entrenous.send.devices.linked_devices import CLOSE_TABLE, CLOSED_TABLE, MailboxDeletion
 from entrenous.send.people.people_nouns import NotTheirKeys
 from entrenous.wire.key_bundle import (
     newest_lists,
@@ -204,7 +198,7 @@ def update_relay(device: Device) -> list[EntrenousError]:
 
 def schedule_deletion(closing: MailboxDeletion, device: Device) -> None:
     """Schedule the deletion of a mailbox once its relay answers, but not before ``not_before``."""
-    store_record(closing, CLOSE, closing.mailbox.hex(), device.vault)
+    CLOSE_TABLE.store(closing, closing.mailbox.hex(), device.vault)
 
 
 def repeat_deletions(relay_url: str, since: datetime, device: Device) -> None:
@@ -212,16 +206,16 @@ def repeat_deletions(relay_url: str, since: datetime, device: Device) -> None:
 
     Call it in a transaction.
     """
-    for one in list(load_records(MailboxDeletion, CLOSED, device.vault)):
+    for one in list(CLOSED_TABLE.all(device.vault)):
         if one.closed_at is not None and one.closed_at < since:
-            device.vault.drop(CLOSED, one.mailbox.hex())
+            CLOSED_TABLE.drop(one.mailbox.hex(), device.vault)
         elif one.relay_url == relay_url:
             schedule_deletion(replace(one, closed_at=None), device)
 
 
 def relays_with_deletions(since: datetime, device: Device) -> set[str]:
     """Return the relays at which mailboxes were deleted since that time."""
-    every = load_records(MailboxDeletion, CLOSED, device.vault)
+    every = CLOSED_TABLE.all(device.vault)
     return {one.relay_url for one in every if one.closed_at is None or one.closed_at >= since}
 
 
@@ -235,12 +229,12 @@ def resend_close_token(device: Device) -> None:
 def record_deletion(closing: MailboxDeletion, device: Device) -> None:
     """Record that a device's mailbox was deleted, for :func:`repeat_deletions`."""
     closed = replace(closing, closed_at=device.clock.now())
-    store_record(closed, CLOSED, closing.mailbox.hex(), device.vault)
+    CLOSED_TABLE.store(closed, closing.mailbox.hex(), device.vault)
 
 
 def pending_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
     """Return the mailboxes of devices that are not deleted yet."""
-    every = load_records(MailboxDeletion, CLOSE, device.vault)
+    every = CLOSE_TABLE.all(device.vault)
     return tuple(one for one in every if one.name is not None)
 
 
@@ -255,7 +249,7 @@ def _show_card(device: Device) -> None:
 
 def _change_close(device: Device) -> None:
     following = device.vault.get(SELF, NEXT_CLOSE)
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     if following is None or identity is None or identity.home is None:
         return
     home = replace(identity.home, close=Secret(following))
@@ -267,10 +261,10 @@ def _change_close(device: Device) -> None:
 
 def _closings(device: Device) -> list[Callable[[Device], None]]:
     now, surely = device.clock.now(), trusted_time(device)
-    every = list(load_records(MailboxDeletion, CLOSE, device.vault))
+    every = list(CLOSE_TABLE.all(device.vault))
     for one in every:
         if one.give_up_at is not None and one.give_up_at <= surely:
-            device.vault.drop(CLOSE, one.mailbox.hex())
+            CLOSE_TABLE.drop(one.mailbox.hex(), device.vault)
     return [partial(_close, one) for one in every if _is_due(one, now)]
 
 
@@ -301,7 +295,7 @@ def _close(one: MailboxDeletion, device: Device) -> None:
     with device.vault.together():
         if one.name is not None:
             record_deletion(one, device)
-        device.vault.drop(CLOSE, one.mailbox.hex())
+        CLOSE_TABLE.drop(one.mailbox.hex(), device.vault)
 
 
 def _ask_again(one: MailboxDeletion, device: Device) -> None:

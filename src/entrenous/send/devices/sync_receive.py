@@ -10,6 +10,7 @@ from entrenous.crypto.nouns import NotBound
 from entrenous.crypto.statements import verify_card
 from entrenous.device.device import Device
 from entrenous.device.identities import (
+    CONTACT_TABLE,
     NO_TOKEN,
     contacts,
     lookalike_form,
@@ -19,12 +20,8 @@ from entrenous.device.identities import (
     store_device_list,
 )
 from entrenous.device.vault_tables import (
-    CIRCLE,
-    CONTACT,
     GREET_DEVICE,
-    load_record,
     peer_key,
-    store_record,
 )
 from entrenous.send.devices.device_lists import accept_list, freeze_contact
 from entrenous.send.devices.linked_devices import (
@@ -55,7 +52,14 @@ from entrenous.send.formats.sync_format import (
 )
 from entrenous.send.letter.letter_nouns import SyncNote
 from entrenous.send.people.block import block_contact
-from entrenous.send.people.circles import Circle, CircleId, circles, delete_circle, store_circle
+from entrenous.send.people.circles import (
+    CIRCLE_TABLE,
+    Circle,
+    CircleId,
+    circles,
+    delete_circle,
+    store_circle,
+)
 from entrenous.send.people.contact_history import note_change, note_renamed
 from entrenous.send.people.invite import note_joined_elsewhere
 from entrenous.send.people.keep_contacts import (
@@ -105,7 +109,7 @@ def _rename_to_free(one: Contact | Circle, device: Device) -> None:
     renamed = replace(one, name=free_name(one.name, device))
     note_renamed(one.name, renamed.name, device)
     if isinstance(renamed, Contact):
-        store_record(renamed, CONTACT, renamed.person.id.hex(), device.vault)
+        CONTACT_TABLE.store(renamed, renamed.person.id.hex(), device.vault)
     else:
         store_circle(renamed, device.vault)
 
@@ -252,7 +256,7 @@ def _block(shared: SharedBlock, device: Device) -> None:
 
 
 def _circle(shared: SharedCircle, device: Device) -> None:
-    known = load_record(Circle, CIRCLE, shared.id.hex(), device.vault)
+    known = CIRCLE_TABLE.load(shared.id.hex(), device.vault)
     if shared.name is None or not shared.people:
         if known is not None:
             delete_circle(known, device.vault)

@@ -11,15 +11,17 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Person, Trust
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
-from entrenous.device.identities import ROLLED_BACK, KnownList, own_device, own_name
+from entrenous.device.identities import (
+    CONTACT_TABLE,
+    LIST_TABLE,
+    ROLLED_BACK,
+    own_device,
+    own_name,
+)
 from entrenous.device.vault_tables import (
-    CONTACT,
-    LIST,
     SELF,
     STAMP,
-    load_record,
-    load_records,
-    store_record,
+    Table,
 )
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.linked_devices import own_linked_devices
@@ -56,6 +58,9 @@ class Stamp:
         return self.at, self.digest
 
 
+STAMP_TABLE: Final = Table(STAMP, Stamp)
+
+
 def record_key(shared: Shared) -> str:
     """Return the key of the subject that a record is about."""
     match shared:
@@ -88,7 +93,7 @@ def all_records(device: Device) -> dict[str, Shared]:
     now = this_second(device)
     found = {record_key(one): one for one in _now(now, device)}
     ours = contact_key(own_device(device).person.id)
-    for key in device.vault.keys(STAMP):
+    for key in STAMP_TABLE.keys(device.vault):
         if key not in found and key.startswith((_CONTACT, _CIRCLE)) and key != ours:
             found[key] = _gone(key, now)
     # Blocks sort first, so that on a new device nobody is unblocked until a later letter.
@@ -106,11 +111,11 @@ def date_changes(device: Device) -> None:
 
 
 def stamp_of(key: str, device: Device) -> Stamp | None:
-    return load_record(Stamp, STAMP, key, device.vault)
+    return STAMP_TABLE.load(key, device.vault)
 
 
 def store_stamp(key: str, stamp: Stamp, device: Device) -> None:
-    store_record(stamp, STAMP, key, device.vault)
+    STAMP_TABLE.store(stamp, key, device.vault)
 
 
 def is_known_blocked(person: PersonId, device: Device) -> bool:
@@ -138,7 +143,7 @@ def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime
 
 
 def _now(now: datetime, device: Device) -> Iterator[Shared]:
-    known = tuple(load_records(Contact, CONTACT, device.vault))
+    known = tuple(CONTACT_TABLE.all(device.vault))
     yield from (_contact(one, now, device) for one in known)
     yield from (SharedBlock(one.person.id, now, one.blocked) for one in known)
     for circle in circles(device.vault):
@@ -154,7 +159,7 @@ def _now(now: datetime, device: Device) -> Iterator[Shared]:
 
 
 def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
-    known = load_record(KnownList, LIST, contact.person.id.hex(), device.vault)
+    known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
     return SharedContact(
         person=contact.person.id,
         at=now,

@@ -8,10 +8,11 @@ from entrenous.base.identifiers import ID_BYTES, DeviceId, PersonId
 from entrenous.base.limits import LENT_TOKENS
 from entrenous.device.device import Device
 from entrenous.device.identities import is_confirmed, own_device
-from entrenous.device.vault_tables import PEER, SIBLING_KNOWS, peer_key
+from entrenous.device.vault_tables import SIBLING_KNOWS, peer_key
 from entrenous.send.devices.linked_devices import LinkedDevice, own_linked_devices
 from entrenous.send.devices.sync_records import all_records, contact_key, record_digest, stamp_of
 from entrenous.send.formats.sync_format import Shared, SharedContact, SharedGone, write_sync
+from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.write import Addressee, addressee_of, outer_without_content, write_letter
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.token_ranges import LentToken
@@ -74,7 +75,7 @@ def forget_synced(sibling: DeviceId, device: Device) -> None:
 
 def _is_in_touch(to: Addressee, device: Device) -> bool:
     person, key = to.contact.person.id, to.key.device
-    met = device.vault.get(PEER, peer_key(person, key)) is not None
+    met = PEER_TABLE.has(peer_key(person, key), device.vault)
     return met and has_tokens_for(to.contact, key, device)
 
 

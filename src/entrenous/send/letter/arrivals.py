@@ -21,13 +21,10 @@ from entrenous.device.vault_tables import (
     AWAITING_LIST,
     FROM_NEWER_PROGRAM,
     GREET,
-    INBOX,
     RECALLED,
     UNDECRYPTABLE,
+    Table,
     inbox_key,
-    load_record,
-    load_records,
-    store_record,
 )
 from entrenous.send.clock_sanity import MAX_TIME_IN_TRANSIT, this_second, trusted_time
 from entrenous.send.devices.ask_for_lists import note_named_list
@@ -59,7 +56,7 @@ from entrenous.send.letter.read import Letter
 from entrenous.send.letter.receipt_batches import store_receipts
 from entrenous.send.letter.receipts_owed import note_delivered
 from entrenous.send.message.react import take_reaction
-from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 from entrenous.send.people.block import is_blocked
 from entrenous.send.people.compare_keys import process_step
 from entrenous.send.people.contact_history import note_heard_from
@@ -212,7 +209,7 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
     arrival.
     """
     key = inbox_key(sender, note.message)
-    received = load_record(Received, INBOX, key, device.vault)
+    received = INBOX_TABLE.load(key, device.vault)
     if received is not None:
         store_message_state(received, InboxState.TAKEN_BACK, device)
         return
@@ -282,6 +279,9 @@ class AwaitingLetter:
     since: datetime
 
 
+AWAITING_LIST_TABLE: Final = Table(AWAITING_LIST, AwaitingLetter)
+
+
 def keep_for_later(waiting: WaitingEnvelope, why: EntrenousError, device: Device) -> bool:
     """Keep a rejected letter if the list that it names may still arrive; return whether it is kept.
     Only letters from contacts are kept. Call it in a transaction.
@@ -292,11 +292,11 @@ def keep_for_later(waiting: WaitingEnvelope, why: EntrenousError, device: Device
     writer = contact_by_id(by, device)
     if writer is None or writer.blocked or lacks.epoch <= _known_epoch(lacks, device):
         return False
-    kept = list(load_records(AwaitingLetter, AWAITING_LIST, device.vault))
+    kept = list(AWAITING_LIST_TABLE.all(device.vault))
     if len(kept) >= _KEPT_MAX or sum(late.by == by for late in kept) >= _KEPT_PER_SENDER_MAX:
         return False
     late = AwaitingLetter(waiting, lacks, by, this_second(device))
-    store_record(late, AWAITING_LIST, waiting.id.hex(), device.vault)
+    AWAITING_LIST_TABLE.store(late, waiting.id.hex(), device.vault)
     return True
 
 
@@ -306,14 +306,14 @@ def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
     Letters stored for too long are counted as undecryptable.
     """
     now, due = trusted_time(device), list[WaitingEnvelope]()
-    for late in load_records(AwaitingLetter, AWAITING_LIST, device.vault):
+    for late in AWAITING_LIST_TABLE.all(device.vault):
         key = late.waiting.id.hex()
         if late.lacks.epoch <= _known_epoch(late.lacks, device):
             due.append(late.waiting)
         elif now - late.since > timedelta(days=LATE_DAYS):
             with device.vault.together():
                 count_undecryptable(key, device)
-                device.vault.drop(AWAITING_LIST, key)
+                AWAITING_LIST_TABLE.drop(key, device.vault)
     return tuple(sorted(due, key=lambda waiting: waiting.sequence))
 
 

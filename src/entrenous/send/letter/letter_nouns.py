@@ -11,6 +11,7 @@ from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, MessageN
 from entrenous.base.screen_text import DRAWN_AS_GAP, acts_on_screen, visible_text
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
+from entrenous.device.vault_tables import OWN_KEY, PEER, REACTION, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +298,9 @@ class KeptReaction:
     at: datetime
 
 
+REACTION_TABLE: Final = Table(REACTION, KeptReaction)
+
+
 def is_visible_sign(text: str) -> bool:
     """Return whether a reaction is visible and harmless on one line.
 
@@ -349,6 +353,9 @@ class Peer:
     used: bytes | None = None
 
 
+PEER_TABLE: Final = Table(PEER, Peer)
+
+
 @dataclass(frozen=True, slots=True)
 class OwnKey:
     """One of our X-Wing keys: ``peer`` is the ``peer_key`` (device/vault_tables.py) of the device
@@ -361,3 +368,6 @@ class OwnKey:
     head: bytes
     made_at: datetime
     peer: str | None = None
+
+
+OWN_KEY_TABLE: Final = Table(OWN_KEY, OwnKey)

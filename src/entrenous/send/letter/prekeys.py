@@ -13,7 +13,7 @@ from entrenous.crypto.identity_keys import add_one_time_keys, replace_fallback_k
 from entrenous.crypto.statements import prekey_leaf, sign_prekeys
 from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, account_of, own_device, store_account
-from entrenous.device.vault_tables import OWN_KEY, SELF, load_record, load_records, store_record
+from entrenous.device.vault_tables import OwnRecord
 from entrenous.send.clock_sanity import (
     MAX_TIME_IN_TRANSIT,
     is_clock_implausible,
@@ -23,14 +23,13 @@ from entrenous.send.clock_sanity import (
 )
 from entrenous.send.devices.own_key_bundle import places_in, sign_batch
 from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
-from entrenous.send.letter.letter_nouns import OwnKey, XWingKey
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
 
 _TOP_UP_BELOW: Final = ONE_TIME_KEYS // 2
 _REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
 _DELETE_AFTER: Final = timedelta(days=14)  # after its replacement
-_UNPUBLISHED_SET: Final = "prekeys"
-_LASTING: Final = "lasting-prekeys"
+_UNPUBLISHED_SET: Final = OwnRecord("prekeys", Prekeys)
 _FILLER_LEAF: Final = bytes(32)
 
 
@@ -40,6 +39,9 @@ class LastingStatements:
 
     fallback: bytes
     xwing: bytes
+
+
+_LASTING: Final = OwnRecord("lasting-prekeys", LastingStatements)
 
 
 def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
@@ -53,17 +55,17 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     often one-time keys run out.
     """
     me = own_device(device)
-    prekeys = load_record(Prekeys, SELF, _UNPUBLISHED_SET, device.vault)
+    prekeys = _UNPUBLISHED_SET.load(device.vault)
     prekeys = prekeys or _new_set(me, device, lasting=lasting)
     device.courier.publish_prekeys(
         me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
     )
-    device.vault.drop(SELF, _UNPUBLISHED_SET)
+    _UNPUBLISHED_SET.drop(device.vault)
 
 
 def _new_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.together():
-        current = None if lasting else load_record(LastingStatements, SELF, _LASTING, device.vault)
+        current = None if lasting else _LASTING.load(device.vault)
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
         store_account(account, device)
         kept = current or _new_lasting_keys(me, device)
@@ -72,7 +74,7 @@ def _new_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
             for key_id, public in one_time.items()
         ]
         prekeys = _signed([*statements, kept.fallback, kept.xwing], me, device)
-        store_record(prekeys, SELF, _UNPUBLISHED_SET, device.vault)
+        _UNPUBLISHED_SET.store(prekeys, device.vault)
     return prekeys
 
 
@@ -84,13 +86,13 @@ def _new_lasting_keys(me: OwnIdentity, device: Device) -> LastingStatements:
         _statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
         _statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
     )
-    store_record(made, SELF, _LASTING, device.vault)
+    _LASTING.store(made, device.vault)
     return made
 
 
 def forget_unpublished(device: Device) -> None:
     """Discard an unpublished set: a new relay needs a complete one."""
-    device.vault.drop(SELF, _UNPUBLISHED_SET)
+    _UNPUBLISHED_SET.drop(device.vault)
 
 
 def top_up_prekeys(device: Device) -> None:
@@ -116,12 +118,12 @@ def _redate_future_keys(device: Device) -> None:
     for key in _public_keys(device):
         if key.made_at - now > MAX_TIME_IN_TRANSIT and not is_clock_implausible(device):
             due = replace(key, made_at=now - _REPLACE_AFTER)
-            store_record(due, OWN_KEY, key.id.hex(), device.vault)
+            OWN_KEY_TABLE.store(due, key.id.hex(), device.vault)
 
 
 def _public_keys(device: Device) -> list[OwnKey]:
     """Return our X-Wing prekeys, oldest first."""
-    public = [key for key in load_records(OwnKey, OWN_KEY, device.vault) if key.peer is None]
+    public = [key for key in OWN_KEY_TABLE.all(device.vault) if key.peer is None]
     return sorted(public, key=lambda key: key.made_at)
 
 
@@ -130,7 +132,7 @@ def _forget_old_prekeys(device: Device) -> None:
     now = trusted_time(device)
     for key, successor in pairwise(_public_keys(device)):
         if now - successor.made_at >= _DELETE_AFTER:
-            device.vault.drop(OWN_KEY, key.id.hex())
+            OWN_KEY_TABLE.drop(key.id.hex(), device.vault)
 
 
 def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
@@ -138,7 +140,7 @@ def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
     private = new_key(device.dice.token(PRIVATE_BYTES))
     key_id = device.dice.token(KEY_ID_BYTES)
     own = OwnKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
-    store_record(own, OWN_KEY, key_id.hex(), device.vault)
+    OWN_KEY_TABLE.store(own, key_id.hex(), device.vault)
     return XWingKey(key_id, public_key(private))
 
 

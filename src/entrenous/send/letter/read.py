@@ -20,17 +20,15 @@ from entrenous.crypto.statements import check_heads_agree, list_heads, verify_ca
 from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, account_of, known_heads, store_account
 from entrenous.device.vault_tables import (
-    OWN_KEY,
-    PEER,
     SEEN_MESSAGE,
     inbox_key,
-    load_record,
     peer_key,
-    store_record,
 )
 from entrenous.send.devices.device_lists import fork_error
 from entrenous.send.formats.letter_format import read_body, read_header, read_sealed, write_info
 from entrenous.send.letter.letter_nouns import (
+    OWN_KEY_TABLE,
+    PEER_TABLE,
     Address,
     Body,
     Header,
@@ -62,14 +60,14 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
         BadLetter, NotBound, BadCard, BadSignature, ForkedList.
     """
     key_id, outer_bytes = read_sealed(waiting.sealed)
-    own = load_record(OwnKey, OWN_KEY, key_id.hex(), device.vault)
+    own = OWN_KEY_TABLE.load(key_id.hex(), device.vault)
     if own is None:
         raise NotBound(what="its key is not ours, or is gone")
-    made_for = None if own.peer is None else load_record(Peer, PEER, own.peer, device.vault)
+    made_for = None if own.peer is None else PEER_TABLE.load(own.peer, device.vault)
     outer = open_outer_seal(own.private, write_info(_address(own, made_for, me)), outer_bytes)
     header = read_header(outer.untrusted_header)
     _check_address(header, made_for, waiting, me)
-    peer = load_record(Peer, PEER, peer_key(header.from_person, header.from_device), device.vault)
+    peer = PEER_TABLE.load(peer_key(header.from_person, header.from_device), device.vault)
     opened, sessions = _open_inner_letter(outer, header, peer, device)
     if not equal_in_constant_time(sha256(opened.body), header.body_sha256):
         raise NotBound(what="its header names another body")
@@ -249,7 +247,7 @@ def _store_ratchet_state(
         moved = replace(
             moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch, key_head=peer.key_head
         )
-    store_record(moved, PEER, peer_key(header.from_person, header.from_device), device.vault)
+    PEER_TABLE.store(moved, peer_key(header.from_person, header.from_device), device.vault)
 
 
 def _drop_unneeded_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) -> Peer:
@@ -263,7 +261,7 @@ def _drop_unneeded_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) ->
         return replace(moved, mine=peer.mine, used=used)
     needed = 0 if _is_one_missing(moved.seen) else peer.mine.index(used)
     for forgotten in peer.mine[:needed]:
-        device.vault.drop(OWN_KEY, forgotten.hex())
+        OWN_KEY_TABLE.drop(forgotten.hex(), device.vault)
     return replace(moved, mine=peer.mine[needed:], used=used)
 
 

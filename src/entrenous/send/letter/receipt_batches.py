@@ -13,20 +13,24 @@ from entrenous.crypto.nouns import NotBound
 from entrenous.crypto.statements import receipt_leaf, sign_receipts, verify_receipts
 from entrenous.device.device import Device
 from entrenous.device.identities import key_bundle_with_head, own_device
-from entrenous.device.sent_copies import ProvenReceipt, ReceiptCoverage
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.sent_copies import (
+    COVERED_TABLE,
+    RECEIPT_TABLE,
+    ProvenReceipt,
+    ReceiptCoverage,
+)
+from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
-    COVERED,
-    OWED_RECEIPT,
-    RECEIPT,
     RECEIPT_CARD,
-    SEALED,
-    load_record,
-    store_record,
 )
 from entrenous.send.devices.own_key_bundle import places_in, sign_batch
 from entrenous.send.letter.letter_nouns import Header
-from entrenous.send.letter.receipts_owed import MAX_RECEIPT_DELAY, OwedReceipt, may_get_receipts
+from entrenous.send.letter.receipts_owed import (
+    MAX_RECEIPT_DELAY,
+    OWED_RECEIPT_TABLE,
+    OwedReceipt,
+    may_get_receipts,
+)
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
 from entrenous.wire.receipt import write_commitments, write_receipt_proof, write_receipt_statement
@@ -39,16 +43,14 @@ def send_receipts(device: Device) -> None:
     Receipts for devices that cannot be reached now are sent next time. Receipts for people who may
     no longer get any are dropped.
     """
-    for peer_id in sorted({key.rsplit(" ", 2)[0] for key in device.vault.keys(OWED_RECEIPT)}):
+    for peer_id in sorted({key.rsplit(" ", 2)[0] for key in OWED_RECEIPT_TABLE.keys(device.vault)}):
         with suppress(EntrenousError), device.vault.together():
             _send_to(peer_id, device)
 
 
 def _send_to(peer_id: str, device: Device) -> None:
-    keys = device.vault.keys(OWED_RECEIPT, peer_id)[:RECEIPTS_MAX]
-    owed = [
-        one for key in keys if (one := load_record(OwedReceipt, OWED_RECEIPT, key, device.vault))
-    ]
+    keys = OWED_RECEIPT_TABLE.keys(device.vault, peer_id)[:RECEIPTS_MAX]
+    owed = [one for key in keys if (one := OWED_RECEIPT_TABLE.load(key, device.vault))]
     person, key = (bytes.fromhex(part) for part in peer_id.split())
     to = addressee_of(PersonId(person), DeviceId(key), device)
     is_wanted = to is not None and device.receipts and may_get_receipts(PersonId(person), device)
@@ -61,7 +63,7 @@ def _send_to(peer_id: str, device: Device) -> None:
         batch = sign_batch([one.leaf for one in receipts], None, sign_receipts, device)
         write_letter(Receipts(receipts, batch), to, outer_without_content(device), device)
     for one_key in keys:
-        device.vault.drop(OWED_RECEIPT, one_key)
+        OWED_RECEIPT_TABLE.drop(one_key, device.vault)
 
 
 def _signed(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
@@ -93,8 +95,8 @@ def store_receipts(several: Receipts, header: Header, sender: Contact, device: D
     leaves = tuple(one.leaf for one in several.receipts)
     verify_receipts(leaves, several.batch, key)
     for one, place in zip(several.receipts, places_in(leaves), strict=True):
-        copy = load_record(SealedCopy, SEALED, one.envelope.hex(), device.vault)
-        expected = load_record(ReceiptCoverage, COVERED, one.envelope.hex(), device.vault)
+        copy = SEALED_TABLE.load(one.envelope.hex(), device.vault)
+        expected = COVERED_TABLE.load(one.envelope.hex(), device.vault)
         if copy is not None and expected is not None:
             proof = write_receipt_proof(ReceiptProof(place, several.batch))
             _store_receipt(
@@ -130,13 +132,13 @@ def _store_receipt(
     if not equal_in_constant_time(receipt_leaf(encoded), one.leaf):
         raise BadSignature(what="receipt")
     proven = ProvenReceipt(one.event, one.at, encoded, proof, head)
-    store_record(proven, RECEIPT, f"{one.envelope.hex()} {int(one.event)}", device.vault)
+    RECEIPT_TABLE.store(proven, f"{one.envelope.hex()} {int(one.event)}", device.vault)
     if one.event in {ReceiptEvent.OPENED, ReceiptEvent.EXPORTED}:
         # A clock that was ahead may have marked it as expired.
         state = EnvelopeState.OPENED if copy.state is EnvelopeState.EXPIRED else copy.state
         opened = replace(copy, state=state, opened=True)
         if opened != copy:
-            store_record(opened, SEALED, one.envelope.hex(), device.vault)
+            SEALED_TABLE.store(opened, one.envelope.hex(), device.vault)
     _keep_card(person.id, head, device)
 
 

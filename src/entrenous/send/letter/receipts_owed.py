@@ -8,19 +8,16 @@ from typing import Final
 
 from entrenous.base.copies import ReceiptEvent
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId
-from entrenous.base.identity import Contact
 from entrenous.crypto.hashing import marks_hash, sha256
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import ReceiptCoverage
+from entrenous.device.identities import CONTACT_TABLE
+from entrenous.device.sent_copies import COVERED_TABLE, ReceiptCoverage
 from entrenous.device.vault_tables import (
-    CONTACT,
-    COVERED,
     OWED_RECEIPT,
     SENT_FROM,
+    Table,
     inbox_key,
-    load_record,
     peer_key,
-    store_record,
 )
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.formats.message_format import write_manifest, write_marks
@@ -39,6 +36,9 @@ class OwedReceipt:
     manifest: bytes
     marks: bytes
     due_at: datetime
+
+
+OWED_RECEIPT_TABLE: Final = Table(OWED_RECEIPT, OwedReceipt)
 
 
 _SHORTEST_S: Final = 60
@@ -76,7 +76,7 @@ def may_get_receipts(person: PersonId, device: Device) -> bool:
     Their keys must be compared, or known by link with the user's consent, and their device lists
     must not conflict.
     """
-    contact = load_record(Contact, CONTACT, person.hex(), device.vault)
+    contact = CONTACT_TABLE.load(person.hex(), device.vault)
     if contact is None or contact.blocked or contact.forked:
         return False
     return contact.gets_receipts
@@ -100,16 +100,16 @@ def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:
         due_at=_due_at(peer_id, device),
     )
     key = f"{peer_id} {received.envelope.hex()} {int(event)}"
-    if device.vault.get(OWED_RECEIPT, key) is None:
-        store_record(owed, OWED_RECEIPT, key, device.vault)
+    if not OWED_RECEIPT_TABLE.has(key, device.vault):
+        OWED_RECEIPT_TABLE.store(owed, key, device.vault)
 
 
 def _due_at(peer_id: str, device: Device) -> datetime:
     """Return when receipts that are already owed to that device are due; if there are none, a
     random time that reveals nothing.
     """
-    for key in device.vault.keys(OWED_RECEIPT, peer_id):
-        owed = load_record(OwedReceipt, OWED_RECEIPT, key, device.vault)
+    for key in OWED_RECEIPT_TABLE.keys(device.vault, peer_id):
+        owed = OWED_RECEIPT_TABLE.load(key, device.vault)
         if owed is not None:
             return owed.due_at
     delay_s = int.from_bytes(device.dice.token(8), "big") % (_LONGEST_S - _SHORTEST_S + 1)
@@ -121,4 +121,4 @@ def record_receipt_terms(manifest: Manifest, envelope: EnvelopeId, device: Devic
     letter.
     """
     covered = ReceiptCoverage(sha256(write_manifest(manifest)), manifest.marks)
-    store_record(covered, COVERED, envelope.hex(), device.vault)
+    COVERED_TABLE.store(covered, envelope.hex(), device.vault)

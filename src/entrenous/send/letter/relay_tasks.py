@@ -12,15 +12,12 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import EXPIRY_DAYS_MAX, WAKE_ASK_S
 from entrenous.device.device import Device
 from entrenous.device.identities import NEXT_CLOSE, own_device
-from entrenous.device.sent_messages import Departure, SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, Departure, SealedCopy
 from entrenous.device.vault_tables import (
     RESTORED,
-    SEALED,
     SELF,
     WITHDRAW,
     WITHDRAWN,
-    load_record,
-    load_records,
 )
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.devices.own_key_bundle import (
@@ -33,13 +30,13 @@ from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.outbox import clock_difference
 from entrenous.send.tokens.issue import issued_ranges, queue_registration, register_tokens
-from entrenous.send.tokens.token_ranges import TokenWithdrawal
+from entrenous.send.tokens.token_ranges import WITHDRAW_TABLE, WITHDRAWN_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def has_tokens_to_withdraw(device: Device) -> bool:
     """Return whether a withdrawal of tokens still has to be sent to our relay."""
-    return bool(device.vault.keys(WITHDRAW))
+    return bool(WITHDRAW_TABLE.keys(device.vault))
 
 
 def do_relay_tasks(device: Device) -> list[EntrenousError]:
@@ -140,7 +137,7 @@ def _withdraw_again(url: str, device: Device) -> None:
 def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
     """Copies recalled recently, or at an unknown time, except those that never left this device."""
     since = _repeat_from(device)
-    for copy in load_records(SealedCopy, SEALED, device.vault):
+    for copy in SEALED_TABLE.all(device.vault):
         ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not Departure.WAITING
         if ended and (copy.ended_at is None or copy.ended_at >= since):
             yield copy
@@ -165,8 +162,8 @@ def _repeat_at_home(device: Device) -> None:
     since = _repeat_from(device)
     with device.vault.together():
         resend_close_token(device)
-        for key in device.vault.keys(WITHDRAWN):
-            done = load_record(TokenWithdrawal, WITHDRAWN, key, device.vault)
+        for key in WITHDRAWN_TABLE.keys(device.vault):
+            done = WITHDRAWN_TABLE.load(key, device.vault)
             if done is not None and done.told_at is not None and done.told_at >= since:
                 device.vault.put(WITHDRAW, key, device.vault.get(WITHDRAWN, key) or b"")
         for peer_id, issued in list(issued_ranges(device)):

@@ -14,9 +14,9 @@ from entrenous.crypto.seal import begin_session
 from entrenous.crypto.statements import verify_prekey
 from entrenous.device.device import Device
 from entrenous.device.identities import account_of, check_head, own_device
-from entrenous.device.vault_tables import PEER, load_record, peer_key, store_record
+from entrenous.device.vault_tables import peer_key
 from entrenous.send.formats.identity_formats import read_prekey
-from entrenous.send.letter.letter_nouns import Hello, Peer, XWingKey
+from entrenous.send.letter.letter_nouns import PEER_TABLE, Hello, Peer, XWingKey
 from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import YouBlocked
@@ -35,7 +35,7 @@ def ensure_session(to: Addressee, device: Device) -> None:
     """
     person = to.contact.person
     peer_id = peer_key(person.id, to.key.device)
-    known = load_record(Peer, PEER, peer_id, device.vault)
+    known = PEER_TABLE.load(peer_id, device.vault)
     if known is not None and known.sessions:
         return
     token = token_for(to.contact, to.key.device, device)
@@ -43,12 +43,12 @@ def ensure_session(to: Addressee, device: Device) -> None:
     peer = _new_peer(bundle, to, device)
     if known is not None:
         peer = replace(peer, sent=known.sent, seen=known.seen)
-    store_record(peer, PEER, peer_id, device.vault)
+    PEER_TABLE.store(peer, peer_id, device.vault)
 
 
 def has_session(to: Addressee, device: Device) -> bool:
     """Return whether a letter can be written to this device without asking its relay."""
-    known = load_record(Peer, PEER, peer_key(to.contact.person.id, to.key.device), device.vault)
+    known = PEER_TABLE.load(peer_key(to.contact.person.id, to.key.device), device.vault)
     return known is not None and bool(known.sessions)
 
 
@@ -85,15 +85,15 @@ def replace_session(to: Addressee, device: Device) -> None:
         BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
     """
     peer_id = peer_key(to.contact.person.id, to.key.device)
-    before = load_record(Peer, PEER, peer_id, device.vault)
+    before = PEER_TABLE.load(peer_id, device.vault)
     if before is not None:
-        store_record(replace(before, sessions=()), PEER, peer_id, device.vault)
+        PEER_TABLE.store(replace(before, sessions=()), peer_id, device.vault)
     ensure_session(to, device)
-    peer = load_record(Peer, PEER, peer_id, device.vault)
+    peer = PEER_TABLE.load(peer_id, device.vault)
     if before is not None and peer is not None:
         sessions = (*peer.sessions, *before.sessions)[:SESSIONS_MAX]
         kept = replace(peer, sessions=sessions, mine=before.mine, used=before.used)
-        store_record(kept, PEER, peer_id, device.vault)
+        PEER_TABLE.store(kept, peer_id, device.vault)
 
 
 def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:

@@ -12,10 +12,12 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import seal_letter
 from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, own_device, refuse_unconfirmed
-from entrenous.device.vault_tables import OWN_KEY, PEER, load_record, peer_key, store_record
+from entrenous.device.vault_tables import peer_key
 from entrenous.send.clock_sanity import default_letter_expiry
 from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
 from entrenous.send.letter.letter_nouns import (
+    OWN_KEY_TABLE,
+    PEER_TABLE,
     Address,
     Body,
     Header,
@@ -99,7 +101,7 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
     refuse_unconfirmed(device)
     with device.vault.together():
         peer_id = peer_key(to.contact.person.id, to.key.device)
-        peer = load_record(Peer, PEER, peer_id, device.vault)
+        peer = PEER_TABLE.load(peer_id, device.vault)
         if peer is None or not peer.sessions:
             raise LookupError("a letter is written to a device that there is a session with")
         next_key = make_own_key(peer_id, me, device)
@@ -164,14 +166,14 @@ def _header(  # noqa: PLR0913, PLR0917 - a header binds this many things
 def _keep_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) -> None:
     mine = (*peer.mine, next_key.id)
     for forgotten in mine[:-OWN_KEYS_PER_PEER]:
-        device.vault.drop(OWN_KEY, forgotten.hex())
+        OWN_KEY_TABLE.drop(forgotten.hex(), device.vault)
     moved = replace(
         peer,
         sessions=(session, *peer.sessions[1:]),
         mine=mine[-OWN_KEYS_PER_PEER:],
         sent=peer.sent + 1,
     )
-    store_record(moved, PEER, peer_key(peer.person, peer.device), device.vault)
+    PEER_TABLE.store(moved, peer_key(peer.person, peer.device), device.vault)
 
 
 def _outbox_item(

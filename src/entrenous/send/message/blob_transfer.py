@@ -16,10 +16,10 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import check_blob
 from entrenous.crypto.nouns import BlobChanged, BlobRef
 from entrenous.device.device import Device, Vault
-from entrenous.device.sent_messages import SealedCopy
-from entrenous.device.vault_tables import DOWNLOAD, SEALED, inbox_key, load_record, store_record
+from entrenous.device.sent_messages import SEALED_TABLE
+from entrenous.device.vault_tables import inbox_key
 from entrenous.send.letter.letter_nouns import Manifest
-from entrenous.send.message.states import DownloadPart, Received
+from entrenous.send.message.states import DOWNLOAD_TABLE, DownloadPart, Received
 from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.send.outbox import OutboxItem
 from entrenous.wire.relay_nouns import BlobDeposit
@@ -44,7 +44,7 @@ def upload_blobs(item: OutboxItem, device: Device, on_sent: OnSent = ignore_sent
     Raises:
         RelayUnreachable, or a refusal; the relay stores the arrived part for a day.
     """
-    copy = load_record(SealedCopy, SEALED, item.envelope.id.hex(), device.vault)
+    copy = SEALED_TABLE.load(item.envelope.id.hex(), device.vault)
     token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
     for deposit, kept in item.blobs:
         _Upload(item, deposit, kept, token, device).run(on_sent)
@@ -156,17 +156,17 @@ def download(
 
 def forget_parts(received: Received, vault: Vault, *, files: bool = True) -> None:
     """Forget a message's downloads; without ``files`` only the records, so that the files stay."""
-    for key in vault.keys(DOWNLOAD, f"{inbox_key(received.sender, received.id)} "):
-        part = load_record(DownloadPart, DOWNLOAD, key, vault)
+    for key in DOWNLOAD_TABLE.keys(vault, f"{inbox_key(received.sender, received.id)} "):
+        part = DOWNLOAD_TABLE.load(key, vault)
         if part is not None and files:
             vault.forget(part.kept)
-        vault.drop(DOWNLOAD, key)
+        DOWNLOAD_TABLE.drop(key, vault)
 
 
 def _download_blob(
     ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: ByteCounter
 ) -> BlobId:
-    part = load_record(DownloadPart, DOWNLOAD, key, device.vault)
+    part = DOWNLOAD_TABLE.load(key, device.vault)
     present = _bytes_present(part, ref, device.vault)
     if part is not None and part.whole and present == ref.size:
         counted.more(ref.size)
@@ -183,7 +183,7 @@ def _download_blob(
         return _mark_whole(part, key, device.vault)
     with device.vault.together():
         device.vault.forget(part.kept)
-        device.vault.drop(DOWNLOAD, key)
+        DOWNLOAD_TABLE.drop(key, device.vault)
     raise BlobChanged
 
 
@@ -202,7 +202,7 @@ def _begin(key: str, before: DownloadPart | None, vault: Vault) -> DownloadPart:
         if before is not None:
             vault.forget(before.kept)
         part = DownloadPart(vault.keep_sealed(b""))
-        store_record(part, DOWNLOAD, key, vault)
+        DOWNLOAD_TABLE.store(part, key, vault)
     return part
 
 
@@ -228,7 +228,7 @@ def _fetch_and_check(  # noqa: PLR0913, PLR0917 - one blob's way from the relay 
 
 
 def _mark_whole(part: DownloadPart, key: str, vault: Vault) -> BlobId:
-    store_record(DownloadPart(part.kept, whole=True), DOWNLOAD, key, vault)
+    DOWNLOAD_TABLE.store(DownloadPart(part.kept, whole=True), key, vault)
     return part.kept
 
 

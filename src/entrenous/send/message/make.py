@@ -28,8 +28,7 @@ from entrenous.crypto.hashing import HashingWriter, mark_commitment, token_hash
 from entrenous.crypto.key_derivation import blob_key, content_key, share_group
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import Message, SealedCopy
-from entrenous.device.vault_tables import SEALED, store_record
+from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy
 from entrenous.send.conversations import record_sent
 from entrenous.send.formats.message_format import (
     padded_length,
@@ -164,7 +163,7 @@ class _Making:
             outer = replace(one.sealed.outer, release_at=release_at)
             write_letter(one.sealed.manifest, one.to, outer, device)
             copy = _sealed_copy(one, self.sending)
-            store_record(copy, SEALED, outer.envelope.hex(), device.vault)
+            SEALED_TABLE.store(copy, outer.envelope.hex(), device.vault)
             index_copy(copy, message.sent_at, device.vault)
         return release_at
 

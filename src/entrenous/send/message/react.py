@@ -8,20 +8,15 @@ from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.limits import REACTION_BYTES_MAX
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device, refuse_unconfirmed
-from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE
 from entrenous.device.vault_tables import (
-    INBOX,
-    REACTION,
-    SEALED,
     inbox_key,
-    load_record,
-    load_records,
-    store_record,
 )
 from entrenous.send.conversations import conversation_of, names_in
 from entrenous.send.flush import flush
 from entrenous.send.inbox import message_named
 from entrenous.send.letter.letter_nouns import (
+    REACTION_TABLE,
     BadReaction,
     KeptReaction,
     NobodyToAnswer,
@@ -31,7 +26,7 @@ from entrenous.send.letter.letter_nouns import (
 )
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, outer_without_content, write_letter
-from entrenous.send.message.states import Received
+from entrenous.send.message.states import INBOX_TABLE
 from entrenous.send.people.keep_contacts import (
     contacts_named,
     no_common_protocol,
@@ -95,25 +90,25 @@ def keep_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
     """Store a person's latest reaction to a message."""
     key = f"{inbox_key(reaction.sender, reaction.message)} {by.hex()}"
     if reaction.text is None:
-        device.vault.drop(REACTION, key)
+        REACTION_TABLE.drop(key, device.vault)
     else:
-        store_record(KeptReaction(reaction, by, device.clock.now()), REACTION, key, device.vault)
+        REACTION_TABLE.store(KeptReaction(reaction, by, device.clock.now()), key, device.vault)
 
 
 def reactions_to(sender: PersonId, message: MessageId, device: Device) -> tuple[KeptReaction, ...]:
     """Return the reactions to a message, oldest first."""
-    keys = device.vault.keys(REACTION, inbox_key(sender, message))
-    found = (load_record(KeptReaction, REACTION, key, device.vault) for key in keys)
+    keys = REACTION_TABLE.keys(device.vault, inbox_key(sender, message))
+    found = (REACTION_TABLE.load(key, device.vault) for key in keys)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.at))
 
 
 def _who_has(meant: ReplyTo, device: Device) -> set[PersonId]:
     """Return the people known to have a message; empty if it is not on this device."""
     if meant.sender == own_device(device).person.id:
-        sent = load_records(SealedCopy, SEALED, device.vault)
+        sent = SEALED_TABLE.all(device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}
     key = inbox_key(meant.sender, meant.message)
-    received = load_record(Received, INBOX, key, device.vault)
+    received = INBOX_TABLE.load(key, device.vault)
     if received is None:
         return set()
     audience = () if received.manifest is None else received.manifest.audience

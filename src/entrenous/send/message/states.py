@@ -21,6 +21,7 @@ from entrenous.base.identifiers import BlobId, EnvelopeId, MessageId, MessageNam
 from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.device.sent_messages import Departure
+from entrenous.device.vault_tables import DOWNLOAD, FINISH, INBOX, Table
 from entrenous.send.letter.letter_nouns import Manifest, ReplyTo
 from entrenous.send.message.draft import StoppedWhileSending
 
@@ -66,6 +67,9 @@ class Received:
     reply: ReplyTo | None = None
     circle: bytes | None = None
     sequence: int = 0
+
+
+INBOX_TABLE: Final = Table(INBOX, Received)
 
 
 class UnsafeFiles(Malformed):
@@ -201,6 +205,9 @@ class DownloadPart:
     whole: bool = False
 
 
+DOWNLOAD_TABLE: Final = Table(DOWNLOAD, DownloadPart)
+
+
 @dataclass(frozen=True, slots=True)
 class CompletedOpening:
     """A completed opening that was not reported to its relay yet; ``attempt`` has 16 bytes."""
@@ -209,6 +216,9 @@ class CompletedOpening:
     envelope: EnvelopeId
     open_token: Secret
     attempt: bytes
+
+
+FINISH_TABLE: Final = Table(FINISH, CompletedOpening)
 
 
 class NotThereYet(Unreachable):

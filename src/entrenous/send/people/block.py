@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from entrenous.base.identity import Contact, Trust
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import COMPARE, GREET, GREET_DEVICE
+from entrenous.device.vault_tables import GREET, GREET_DEVICE
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.outbox import refuse_outbox_items
 from entrenous.send.people.invite import queue_hello
@@ -14,6 +14,7 @@ from entrenous.send.people.keep_contacts import (
     refuse_bad_name,
     store_contact,
 )
+from entrenous.send.people.people_nouns import COMPARE_TABLE
 from entrenous.send.tokens.issue import withdraw_tokens_of
 
 
@@ -34,7 +35,7 @@ def block_contact(name: str, device: Device) -> Contact:
         for key in device.vault.keys(GREET_DEVICE, person_key):
             device.vault.drop(GREET_DEVICE, key)
         device.vault.drop(GREET, person_key)
-        device.vault.drop(COMPARE, person_key)
+        COMPARE_TABLE.drop(person_key, device.vault)
         store_contact(contact, device)
         date_changes(device)
     return contact

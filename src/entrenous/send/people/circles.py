@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NewType
+from typing import Final, NewType
 
 from entrenous.base.errors import NotFound, Refused
 from entrenous.base.identifiers import MessageId, MessageName, PersonId
 from entrenous.base.limits import CIRCLE_PEOPLE_MAX
 from entrenous.device.device import Vault
-from entrenous.device.vault_tables import CIRCLE, load_record, load_records, store_record
+from entrenous.device.vault_tables import CIRCLE, Table
 
 CircleId = NewType("CircleId", bytes)  # random, 16 bytes
 
@@ -45,6 +45,9 @@ class Circle:
     def first_name(self) -> str:
         """The first word of the name."""
         return self.name.split()[0]
+
+
+CIRCLE_TABLE: Final = Table(CIRCLE, Circle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +99,22 @@ class NobodyInReach(Refused):
 
 def circles(vault: Vault) -> tuple[Circle, ...]:
     """Return every circle, sorted by name."""
-    return tuple(sorted(load_records(Circle, CIRCLE, vault), key=lambda circle: circle.name))
+    return tuple(sorted(CIRCLE_TABLE.all(vault), key=lambda circle: circle.name))
 
 
 def circles_by_id(ids: Iterable[CircleId], vault: Vault) -> tuple[Circle, ...]:
     """Return the circles with these ids that still exist."""
-    found = (load_record(Circle, CIRCLE, one.hex(), vault) for one in ids)
+    found = (CIRCLE_TABLE.load(one.hex(), vault) for one in ids)
     return tuple(circle for circle in found if circle is not None)
 
 
 def store_circle(circle: Circle, vault: Vault) -> None:
-    store_record(circle, CIRCLE, circle.id.hex(), vault)
+    CIRCLE_TABLE.store(circle, circle.id.hex(), vault)
 
 
 def delete_circle(circle: Circle, vault: Vault) -> None:
     """Delete a circle; its people remain contacts."""
-    vault.drop(CIRCLE, circle.id.hex())
+    CIRCLE_TABLE.drop(circle.id.hex(), vault)
 
 
 def remove_from_all_circles(person: PersonId, vault: Vault) -> None:

@@ -23,7 +23,6 @@ from entrenous.crypto.short_auth_string import (
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
-from entrenous.device.vault_tables import COMPARE, load_record, store_record
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.device_lists import unfreeze_contact
 from entrenous.send.devices.sync_records import date_changes
@@ -33,6 +32,7 @@ from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.people.people_nouns import (
+    COMPARE_TABLE,
     Comparison,
     ComparisonSide,
     ComparisonStage,
@@ -47,18 +47,18 @@ from entrenous.send.people.people_nouns import (
 
 def comparison_with(person: PersonId, device: Device) -> Comparison | None:
     """Return the comparison in progress with a person; None if there is none or it expired."""
-    found = load_record(Comparison, COMPARE, person.hex(), device.vault)
+    found = COMPARE_TABLE.load(person.hex(), device.vault)
     if found is None or device.clock.now() - found.began_at > timedelta(hours=COMPARE_HOURS):
         return None
     return found
 
 
 def store_comparison(person: PersonId, comparing: Comparison, device: Device) -> None:
-    store_record(comparing, COMPARE, person.hex(), device.vault)
+    COMPARE_TABLE.store(comparing, person.hex(), device.vault)
 
 
 def delete_comparison(person: PersonId, device: Device) -> None:
-    device.vault.drop(COMPARE, person.hex())
+    COMPARE_TABLE.drop(person.hex(), device.vault)
 
 
 def auth_string_of(comparing: Comparison, person: PersonId, device: Device) -> ShortString:

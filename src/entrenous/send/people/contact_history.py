@@ -16,21 +16,23 @@ from entrenous.base.identifiers import DeviceId, MessageId, PersonId
 from entrenous.base.identity import BadPrekey, Contact, DeviceKey, Trust
 from entrenous.crypto.statements import verify_prekey
 from entrenous.device.device import Device, Vault
+from entrenous.device.identities import CONTACT_TABLE
 from entrenous.device.sent_messages import Message
 from entrenous.device.vault_tables import (
-    CONTACT,
-    KEY_CHANGE,
     LAST_HEARD,
     SELF,
     TALK,
-    load_record,
-    load_records,
+    Table,
     peer_key,
-    store_record,
 )
 from entrenous.send.clock_sanity import is_recent, this_second
 from entrenous.send.formats.identity_formats import read_prekey
-from entrenous.send.people.people_nouns import ContactChange, Contradiction, FollowState
+from entrenous.send.people.people_nouns import (
+    KEY_CHANGE_TABLE,
+    ContactChange,
+    Contradiction,
+    FollowState,
+)
 from entrenous.send.tokens.use import token_for, token_route_to
 
 
@@ -51,6 +53,9 @@ class SentRecord:
     asked_at: datetime | None = None
 
 
+TALK_TABLE: Final = Table(TALK, SentRecord)
+
+
 @dataclass(frozen=True, slots=True)
 class LastHeard:
     """When a device was last heard from, and when its relay was last asked about it."""
@@ -59,17 +64,20 @@ class LastHeard:
     looked_at: datetime | None = None
 
 
+LAST_HEARD_TABLE: Final = Table(LAST_HEARD, LastHeard)
+
+
 _ASK_AGAIN: Final = timedelta(hours=24)  # each query uses up one of their one-time keys
 
 
 def note_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
-    store_record(LastHeard(device.clock.now()), LAST_HEARD, peer_key(person, key), device.vault)
+    LAST_HEARD_TABLE.store(LastHeard(device.clock.now()), peer_key(person, key), device.vault)
 
 
 def last_heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     """Return when a device was last heard from: by letter, by prekey, or when first known."""
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
-    heard = load_record(LastHeard, LAST_HEARD, whose, device.vault)
+    heard = LAST_HEARD_TABLE.load(whose, device.vault)
     times = [contact.since, key.created_at, *([] if heard is None else [heard.at])]
     past = [one for one in times if one <= now]  # the rest came from a clock that was ahead
     return max(past, default=max(times))
@@ -82,19 +90,19 @@ def query_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
     changes if the relay does not answer or shows an old one.
     """
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
-    heard = load_record(LastHeard, LAST_HEARD, whose, device.vault)
+    heard = LAST_HEARD_TABLE.load(whose, device.vault)
     looked_at = None if heard is None else heard.looked_at
     if looked_at is not None and is_recent(looked_at, _ASK_AGAIN, device):
         return
     at = last_heard_at(contact, key, device)
     with suppress(EntrenousError):
         at = max(at, min(now, _newest_prekey(contact, key, device)))
-    store_record(LastHeard(at, now), LAST_HEARD, whose, device.vault)
+    LAST_HEARD_TABLE.store(LastHeard(at, now), whose, device.vault)
 
 
 def forget_last_heard(person: PersonId, vault: Vault) -> None:
-    for key in vault.keys(LAST_HEARD, person.hex()):
-        vault.drop(LAST_HEARD, key)
+    for key in LAST_HEARD_TABLE.keys(vault, person.hex()):
+        LAST_HEARD_TABLE.drop(key, vault)
 
 
 def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime:
@@ -116,8 +124,8 @@ _INDEXED: Final = "talks-indexed"  # set once messages older than this index wer
 def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
     """Return the latest few messages to a person, oldest first."""
     _index(device)
-    keys = device.vault.keys(TALK, _key_of(person))
-    found = (load_record(SentRecord, TALK, key, device.vault) for key in keys)
+    keys = TALK_TABLE.keys(device.vault, _key_of(person))
+    found = (TALK_TABLE.load(key, device.vault) for key in keys)
     return tuple(talk for talk in found if talk is not None)
 
 
@@ -129,15 +137,15 @@ def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
 
 def forget_sent_records(person: PersonId, vault: Vault) -> None:
     """Delete the records of messages to a person; if added again, the person counts as new."""
-    for key in vault.keys(TALK, _key_of(person)):
-        vault.drop(TALK, key)
+    for key in TALK_TABLE.keys(vault, _key_of(person)):
+        TALK_TABLE.drop(key, vault)
 
 
 def forget_cancelled_message(message: MessageId, device: Device) -> None:
     """Delete the record of a message that was cancelled before any of it was sent."""
-    for key in device.vault.keys(TALK):
+    for key in TALK_TABLE.keys(device.vault):
         if key.endswith(message.hex()):
-            device.vault.drop(TALK, key)
+            TALK_TABLE.drop(key, device.vault)
 
 
 def copies_of(message: Message) -> Iterator[Copy]:
@@ -165,7 +173,7 @@ def _talks_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRe
     for person in {copy.person for copy in copies if copy.person is not None}:
         devices = {copy.device for copy in copies if copy.person == person}
         known = frozenset(one for one in devices if one is not None)
-        contact = load_record(Contact, CONTACT, person.hex(), vault)
+        contact = CONTACT_TABLE.load(person.hex(), vault)
         trust = Trust.UNKNOWN if contact is None else contact.trust
         yield person, SentRecord(message.sent_at, message.id, known, trust, media=True)
 
@@ -173,9 +181,9 @@ def _talks_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRe
 def _put(person: PersonId, talk: SentRecord, vault: Vault) -> None:
     start = _key_of(person)
     microseconds = (talk.at - _EPOCH) // timedelta(microseconds=1)
-    store_record(talk, TALK, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
-    for old in vault.keys(TALK, start)[:-_KEPT]:
-        vault.drop(TALK, old)
+    TALK_TABLE.store(talk, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
+    for old in TALK_TABLE.keys(vault, start)[:-_KEPT]:
+        TALK_TABLE.drop(old, vault)
 
 
 def _key_of(person: PersonId) -> str:
@@ -230,25 +238,25 @@ def note_moving(relay_url: str, moving: FollowState, device: Device) -> None:
 
 def take_contact_changes(device: Device) -> tuple[ContactChange, ...]:
     """Return the changes not reported yet, oldest first, and remove them."""
-    return take_notices(ContactChange, KEY_CHANGE, device)
+    return take_notices(KEY_CHANGE_TABLE, device)
 
 
 def _note(changed: ContactChange, device: Device) -> None:
-    add_notice(changed, KEY_CHANGE, device)
+    add_notice(changed, KEY_CHANGE_TABLE, device)
 
 
-def add_notice(notice: object, table: str, device: Device) -> None:
+def add_notice(notice: Notice, table: Table[Notice], device: Device) -> None:
     """Store a notice until it is shown, unless there are too many."""
-    unreported = device.vault.keys(table)
+    unreported = table.keys(device.vault)
     if len(unreported) < _UNREPORTED_MAX:
         number = int(unreported[-1]) + 1 if unreported else 0
-        store_record(notice, table, f"{number:012d}", device.vault)
+        table.store(notice, f"{number:012d}", device.vault)
 
 
-def take_notices(kind: type[Notice], table: str, device: Device) -> tuple[Notice, ...]:
+def take_notices(table: Table[Notice], device: Device) -> tuple[Notice, ...]:
     """Return a table's notices, oldest first, and remove them."""
     with device.vault.together():
-        notices = tuple(load_records(kind, table, device.vault))
-        for key in device.vault.keys(table):
-            device.vault.drop(table, key)
+        notices = tuple(table.all(device.vault))
+        for key in table.keys(device.vault):
+            table.drop(key, device.vault)
     return notices

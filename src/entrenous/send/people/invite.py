@@ -17,6 +17,7 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.statements import verify_card
 from entrenous.device.device import Device
 from entrenous.device.identities import (
+    CONTACT_TABLE,
     OnThisMachine,
     contacts,
     own_device,
@@ -24,13 +25,7 @@ from entrenous.device.identities import (
     store_device_list,
 )
 from entrenous.device.vault_tables import (
-    CONTACT,
     GREET,
-    INVITE,
-    LINK_NOTICE,
-    load_record,
-    load_records,
-    store_record,
 )
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.device_lists import accept_list, forget_devices, removed_devices
@@ -52,6 +47,8 @@ from entrenous.send.people.keep_contacts import (
     store_contact,
 )
 from entrenous.send.people.people_nouns import (
+    INVITE_TABLE,
+    LINK_NOTICE_TABLE,
     Invite,
     InviteEvent,
     InviteLink,
@@ -212,7 +209,7 @@ def answer_greetings(device: Device) -> None:
 
 
 def _answer(person: str, device: Device) -> None:
-    contact = load_record(Contact, CONTACT, person, device.vault)
+    contact = CONTACT_TABLE.load(person, device.vault)
     if contact is not None and contact.forked:
         return  # when their lists agree again
     try:
@@ -260,20 +257,20 @@ _REFUSED_MAX: Final = 64  # per link; an honest relay admits only a few letters
 
 
 def store_link(made: InviteLink, device: Device) -> None:
-    store_record(made, INVITE, made.token.lock.hex(), device.vault)
+    INVITE_TABLE.store(made, made.token.lock.hex(), device.vault)
 
 
 def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
     """Return this device's link with that lock, as long as a hello sent in time may arrive."""
-    made = load_record(InviteLink, INVITE, lock.hex(), device.vault)
+    made = INVITE_TABLE.load(lock.hex(), device.vault)
     return None if made is None or _is_over(made, device) else made
 
 
 def delete_expired_links(device: Device) -> None:
     """Delete links that no hello can use any more."""
-    for made in load_records(InviteLink, INVITE, device.vault):
+    for made in INVITE_TABLE.all(device.vault):
         if _is_over(made, device):
-            device.vault.drop(INVITE, made.token.lock.hex())
+            INVITE_TABLE.drop(made.token.lock.hex(), device.vault)
 
 
 def note_joined(made: InviteLink, contact: Contact, by: DeviceId, device: Device) -> None:
@@ -281,7 +278,7 @@ def note_joined(made: InviteLink, contact: Contact, by: DeviceId, device: Device
     before = _names_of(made, device)
     store_link(replace(made, used_by=(*made.used_by, contact.person.id)), device)
     notice = _about(InviteEvent.JOINED, contact.name, contact.person, by, device)
-    add_notice(replace(notice, meant_for=made.name, before=before), LINK_NOTICE, device)
+    add_notice(replace(notice, meant_for=made.name, before=before), LINK_NOTICE_TABLE, device)
 
 
 def refuse_joining(
@@ -300,7 +297,7 @@ def refuse_joining(
         _doubt(made.used_by[0], device)
     notice = _about(InviteEvent.REFUSED, person.name, person, header.from_device, device)
     notice = replace(notice, meant_for=made.name, before=_names_of(made, device), alike=())
-    add_notice(replace(notice, for_one=made.uses == 1), LINK_NOTICE, device)
+    add_notice(replace(notice, for_one=made.uses == 1), LINK_NOTICE_TABLE, device)
     with suppress(OnThisMachine):
         refuse_local_address(person.relay_url, device)
         _tell_refused(hello, person, header, device)
@@ -317,7 +314,9 @@ def handle_used_up_link(note: LinkUsed, contact: Contact, device: Device) -> Non
     if knows_us or not equal_in_constant_time(note.invite_lock, token_hash(contact.send_token)):
         return
     now, own_name = this_second(device), contact.person.name
-    add_notice(InviteNotice(InviteEvent.TOO_LATE, now, contact.name, own_name), LINK_NOTICE, device)
+    add_notice(
+        InviteNotice(InviteEvent.TOO_LATE, now, contact.name, own_name), LINK_NOTICE_TABLE, device
+    )
     forget_contact(contact.name, device)
 
 
@@ -325,7 +324,7 @@ def note_joined_elsewhere(contact: Contact, device: Device) -> None:
     """Record a notice that another device of ours added a person by a link."""
     first = min(contact.person.devices, key=lambda key: key.created_at)
     notice = _about(InviteEvent.ELSEWHERE, contact.name, contact.person, first.device, device)
-    add_notice(notice, LINK_NOTICE, device)
+    add_notice(notice, LINK_NOTICE_TABLE, device)
 
 
 def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
@@ -336,7 +335,7 @@ def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[
 
 def take_link_notices(device: Device) -> tuple[InviteNotice, ...]:
     """Return the notices not shown yet, oldest first, and remove them."""
-    return take_notices(InviteNotice, LINK_NOTICE, device)
+    return take_notices(LINK_NOTICE_TABLE, device)
 
 
 def _about(

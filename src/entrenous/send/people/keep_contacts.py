@@ -11,6 +11,7 @@ from entrenous.base.language import translated
 from entrenous.crypto.statements import compare_heads, compare_later_lists, list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
+    CONTACT_TABLE,
     contacts,
     delete_device_list,
     known_heads,
@@ -20,27 +21,22 @@ from entrenous.device.identities import (
     own_other_devices,
 )
 from entrenous.device.vault_tables import (
-    COMPARE,
-    CONTACT,
     FIRST_TOKEN,
     FORK,
     GREET,
     GREET_DEVICE,
     GREETED,
     NAMED_HEAD,
-    OWN_KEY,
-    PEER,
-    load_record,
     peer_key,
-    store_record,
 )
 from entrenous.send.devices.own_key_bundle import SPEAKS
 from entrenous.send.devices.sync_records import date_changes
-from entrenous.send.letter.letter_nouns import Peer
+from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import drop_items_with_token, refuse_outbox_items
 from entrenous.send.people.circles import circles, remove_from_all_circles
 from entrenous.send.people.contact_history import forget_last_heard, forget_sent_records
 from entrenous.send.people.people_nouns import (
+    COMPARE_TABLE,
     BadName,
     NameTaken,
     TheyAreTooOld,
@@ -90,7 +86,7 @@ def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
 
 def contact_by_id(person: bytes, device: Device) -> Contact | None:
     """Return the contact with this person id, or None; for our own id, our other devices."""
-    found = load_record(Contact, CONTACT, person.hex(), device.vault)
+    found = CONTACT_TABLE.load(person.hex(), device.vault)
     if found is None:
         us = own_other_devices(device)
         return us if us is not None and us.person.id == person else None
@@ -104,11 +100,11 @@ def store_contact(contact: Contact, device: Device) -> None:
         NameTaken: another contact or a circle has the new name.
     """
     person = contact.person.id
-    known = load_record(Contact, CONTACT, person.hex(), device.vault)
+    known = CONTACT_TABLE.load(person.hex(), device.vault)
     renamed = known is None or lookalike_form(known.name) != lookalike_form(contact.name)
     if renamed and lookalike_form(contact.name) in taken_names(device, but=person):
         raise NameTaken(name=contact.name)
-    store_record(contact, CONTACT, person.hex(), device.vault)
+    CONTACT_TABLE.store(contact, person.hex(), device.vault)
 
 
 def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
@@ -169,8 +165,8 @@ def forget_contact(name: str, device: Device) -> Contact:
         for lock in withdraw_tokens_of(contact.person.id, device):
             drop_items_with_token(lock, device)
         device.vault.drop(GREET, contact.person.id.hex())
-        device.vault.drop(CONTACT, contact.person.id.hex())
-        device.vault.drop(COMPARE, contact.person.id.hex())
+        CONTACT_TABLE.drop(contact.person.id.hex(), device.vault)
+        COMPARE_TABLE.drop(contact.person.id.hex(), device.vault)
         forget_tokens_of(contact.person.id, device)
         remove_from_all_circles(contact.person.id, device.vault)
         forget_sent_records(contact.person.id, device.vault)
@@ -191,11 +187,11 @@ def _forget_session(whose: str, device: Device) -> None:
     """
     for table in (FIRST_TOKEN, GREETED, GREET_DEVICE):
         device.vault.drop(table, whose)
-    peer = load_record(Peer, PEER, whose, device.vault)
+    peer = PEER_TABLE.load(whose, device.vault)
     if peer is not None:
         for key_id in peer.mine:
-            device.vault.drop(OWN_KEY, key_id.hex())
-        store_record(replace(peer, sessions=(), mine=(), prekey=None), PEER, whose, device.vault)
+            OWN_KEY_TABLE.drop(key_id.hex(), device.vault)
+        PEER_TABLE.store(replace(peer, sessions=(), mine=(), prekey=None), whose, device.vault)
 
 
 def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:

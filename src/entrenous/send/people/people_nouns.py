@@ -3,10 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from entrenous.base.errors import Malformed, NotFound, Refused, Unproven
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
+from entrenous.base.identity import Head
 from entrenous.base.secret import Secret
+from entrenous.device.vault_tables import (
+    COMPARE,
+    FORK,
+    INVITE,
+    KEY_CHANGE,
+    LINK_NOTICE,
+    NAMED_HEAD,
+    Table,
+)
 from entrenous.wire.relay_nouns import SendToken
 
 
@@ -130,6 +141,9 @@ class Comparison:
     they_agree: bool = False
 
 
+COMPARE_TABLE: Final = Table(COMPARE, Comparison)
+
+
 class NothingToCompare(NotFound):
     """No comparison with {name} is in progress. Start one: entrenous person verify {name} --sas"""
 
@@ -184,6 +198,9 @@ class InviteLink:
         return len(self.used_by) >= self.uses
 
 
+INVITE_TABLE: Final = Table(INVITE, InviteLink)
+
+
 class InviteEvent(StrEnum):
     JOINED = "joined"  # somebody joined by a link that this device made
     ELSEWHERE = "elsewhere"  # the same on another device of ours, or we added somebody there
@@ -211,6 +228,9 @@ class InviteNotice:
     before: tuple[str, ...] = ()
     for_one: bool = False
     alike: tuple[str, ...] = ()
+
+
+LINK_NOTICE_TABLE: Final = Table(LINK_NOTICE, InviteNotice)
 
 
 class Contradiction(StrEnum):
@@ -247,6 +267,9 @@ class ContactChange:
     moving: FollowState | None = None
 
 
+KEY_CHANGE_TABLE: Final = Table(KEY_CHANGE, ContactChange)
+
+
 class WeAreTooOld(Refused):
     """
     {name}'s program speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Nothing was
@@ -259,3 +282,41 @@ class TheyAreTooOld(Refused):
     {name}'s program speaks protocol {floor} to {newest}, which this Entrenous no longer supports;
     it speaks {ours}. Nothing was sent to anybody. Ask {name} to update Entrenous: {update}
     """
+
+
+@dataclass(frozen=True, slots=True)
+class NamedList:
+    """The newest list head that was named for a person, and our tries to fetch that list.
+
+    ``own``: one of the person's own devices named it. ``proven``: it is proven who named it.
+    """
+
+    head: Head
+    asked_at: datetime | None = None
+    tries: int = 0
+    own: bool = False
+    proven: bool = True
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """Sort key: of two named lists, the one with the greater rank is fetched."""
+        return self.own, self.proven, self.head.epoch
+
+
+NAMED_HEAD_TABLE: Final = Table(NAMED_HEAD, NamedList)
+
+
+@dataclass(frozen=True, slots=True)
+class ForkEvidence:
+    """The evidence of two contradictory lists: our key bundle, and the list head named elsewhere.
+
+    ``shown`` is the other key bundle, if there was one.
+    """
+
+    at: datetime
+    known: bytes
+    other: Head
+    shown: bytes | None = None
+
+
+FORK_TABLE: Final = Table(FORK, ForkEvidence)

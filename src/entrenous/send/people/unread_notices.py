@@ -10,7 +10,6 @@ from entrenous.device.vault_tables import (
     KEY_CHANGE,
     LINK_NOTICE,
     UNDECRYPTABLE,
-    load_record,
 )
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.notices import (
@@ -18,7 +17,10 @@ from entrenous.send.people.notices import (
     describe_link_notice,
     describe_undecryptable,
 )
-from entrenous.send.people.people_nouns import ContactChange, InviteNotice
+from entrenous.send.people.people_nouns import (
+    KEY_CHANGE_TABLE,
+    LINK_NOTICE_TABLE,
+)
 
 _LETTERS = "letters"
 
@@ -47,15 +49,15 @@ def dismiss_notice(number: str, device: Device) -> None:
 
 
 def _links(device: Device) -> Iterator[UnreadNotice]:
-    for key in device.vault.keys(LINK_NOTICE):
-        notice = load_record(InviteNotice, LINK_NOTICE, key, device.vault)
+    for key in LINK_NOTICE_TABLE.keys(device.vault):
+        notice = LINK_NOTICE_TABLE.load(key, device.vault)
         if notice is not None:
             yield UnreadNotice(f"{LINK_NOTICE} {key}", describe_link_notice(notice))
 
 
 def _changes(device: Device) -> Iterator[UnreadNotice]:
-    for key in device.vault.keys(KEY_CHANGE):
-        changed = load_record(ContactChange, KEY_CHANGE, key, device.vault)
+    for key in KEY_CHANGE_TABLE.keys(device.vault):
+        changed = KEY_CHANGE_TABLE.load(key, device.vault)
         if changed is not None:
             yield UnreadNotice(f"{KEY_CHANGE} {key}", describe_change(changed))
 

@@ -25,11 +25,7 @@ from entrenous.device.vault_tables import (
     FIRST_TOKEN,
     GREET_DEVICE,
     GREETED,
-    WINDOW_IN,
-    WINDOW_OUT,
-    load_record,
     peer_key,
-    store_record,
 )
 from entrenous.send.clock_sanity import (
     MAX_TIME_IN_TRANSIT,
@@ -47,7 +43,11 @@ from entrenous.send.tokens.issue import (
     withdraw_expired,
     withdraw_range,
 )
-from entrenous.send.tokens.token_ranges import HeldRange, IssuedRange
+from entrenous.send.tokens.token_ranges import (
+    WINDOW_IN_TABLE,
+    WINDOW_OUT_TABLE,
+    IssuedRange,
+)
 from entrenous.send.tokens.use import drop_lent, drop_refused, has_tokens_for
 
 _TRY_LATER = (Unreachable, TooMany, NoPrekeys)
@@ -111,14 +111,14 @@ def _was_lent_again(peer_id: str, device: Device) -> bool:
 
     That device added the person again, who may have withdrawn our range.
     """
-    held = load_record(HeldRange, WINDOW_OUT, peer_id, device.vault)
+    held = WINDOW_OUT_TABLE.load(peer_id, device.vault)
     return held is not None and held.seed is not None and bool(held.lent)
 
 
 def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
     """Return the lock of the invite to name, unless an earlier hello is known to have arrived."""
     peer_id = peer_key(to.contact.person.id, to.key.device)
-    held = load_record(HeldRange, WINDOW_OUT, peer_id, device.vault)
+    held = WINDOW_OUT_TABLE.load(peer_id, device.vault)
     if held is not None and (held.seed is not None or held.lent):
         return None
     token = device.vault.get(FIRST_TOKEN, peer_id)
@@ -209,7 +209,7 @@ def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Devi
         used_count=0,
         told_at=this_second(device),
     )
-    store_record(extended, WINDOW_IN, peer_id, device.vault)
+    WINDOW_IN_TABLE.store(extended, peer_id, device.vault)
     _send_tokens(extended, issued.next_unused, to, device)
 
 

@@ -32,13 +32,10 @@ from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
     BATCH,
     RELAY_TASK,
-    WINDOW_IN,
     WINDOW_OLD,
     WITHDRAW,
     WITHDRAWN,
-    load_record,
     peer_key,
-    store_record,
 )
 from entrenous.send.clock_sanity import (
     MAX_TIME_IN_TRANSIT,
@@ -47,6 +44,12 @@ from entrenous.send.clock_sanity import (
     trusted_time,
 )
 from entrenous.send.tokens.token_ranges import (
+    BATCH_TABLE,
+    RELAY_TASK_TABLE,
+    WINDOW_IN_TABLE,
+    WINDOW_OLD_TABLE,
+    WITHDRAW_TABLE,
+    WITHDRAWN_TABLE,
     IssuedRange,
     QueuedRegistration,
     RegistrationBatch,
@@ -65,7 +68,7 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
     previous range, so that an index identifies its range.
     """
     peer_id, now = peer_key(person.id, key), this_second(device)
-    previous = load_record(IssuedRange, WINDOW_IN, peer_id, device.vault)
+    previous = WINDOW_IN_TABLE.load(peer_id, device.vault)
     if previous is not None:
         _retire(previous, peer_id, device)
     first = 0 if previous is None else previous.until
@@ -75,7 +78,7 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
         *(person.head, own_device(device).person.head),
     )
     queue_registration(issued, range(first, end), person.id, device)
-    store_record(issued, WINDOW_IN, peer_id, device.vault)
+    WINDOW_IN_TABLE.store(issued, peer_id, device.vault)
     return issued
 
 
@@ -84,7 +87,7 @@ def extend_range(issued: IssuedRange, peer_id: str, until: int, device: Device) 
     person = PersonId(bytes.fromhex(peer_id.split(maxsplit=1)[0]))
     queue_registration(issued, range(issued.until, until), person, device)
     extended = replace(issued, until=max(until, issued.until))
-    store_record(extended, WINDOW_IN, peer_id, device.vault)
+    WINDOW_IN_TABLE.store(extended, peer_id, device.vault)
     return extended
 
 
@@ -94,7 +97,7 @@ def queue_registration(
     """Queue these tokens for registration with the next batch."""
     if indexes:
         registration = QueuedRegistration(person, issued.seed, indexes.start, indexes.stop)
-        store_record(registration, RELAY_TASK, _last(issued.seed, indexes).hex(), device.vault)
+        RELAY_TASK_TABLE.store(registration, _last(issued.seed, indexes).hex(), device.vault)
 
 
 def last_token_lock(issued: IssuedRange) -> bytes:
@@ -110,14 +113,14 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
     link tokens that are withdrawn together.
     """
     peer_id = peer_key(person, key)
-    issued = load_record(IssuedRange, WINDOW_IN, peer_id, device.vault)
+    issued = WINDOW_IN_TABLE.load(peer_id, device.vault)
     if issued is None or index is None or not issued.first <= index < issued.handed_out:
         return
     if index < issued.next_unused:
         skipped = tuple(one for one in issued.skipped if one != index)
         used = issued.used_count + len(issued.skipped) - len(skipped)
-        store_record(
-            replace(issued, skipped=skipped, used_count=used), WINDOW_IN, peer_id, device.vault
+        WINDOW_IN_TABLE.store(
+            replace(issued, skipped=skipped, used_count=used), peer_id, device.vault
         )
         return
     skipped = (*issued.skipped, *range(issued.next_unused, index))
@@ -129,30 +132,30 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
         used_count=issued.used_count + 1,
         skipped=skipped[-WINDOW_SKIPPED_MAX:],
     )
-    store_record(noted, WINDOW_IN, peer_id, device.vault)
+    WINDOW_IN_TABLE.store(noted, peer_id, device.vault)
 
 
 def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
     """Withdraw all tokens issued to a person; return the locks that outbox items may wait for. Call
     it in a transaction; the relay is told with the next relay tasks.
     """
-    keys = device.vault.keys(WINDOW_IN, person.hex())
+    keys = WINDOW_IN_TABLE.keys(device.vault, person.hex())
     needs = []
     for key in keys:
-        issued = load_record(IssuedRange, WINDOW_IN, key, device.vault)
+        issued = WINDOW_IN_TABLE.load(key, device.vault)
         needs.append(last_token_lock(issued) if issued else b"")
         withdraw_range(key, device)
-    for key in device.vault.keys(WINDOW_OLD, person.hex()):
+    for key in WINDOW_OLD_TABLE.keys(device.vault, person.hex()):
         _withdraw_old(key, device)
     return tuple(needs)
 
 
 def withdraw_range(peer_id: str, device: Device) -> None:
-    issued = load_record(IssuedRange, WINDOW_IN, peer_id, device.vault)
+    issued = WINDOW_IN_TABLE.load(peer_id, device.vault)
     if issued is not None:
         _withdraw(issued.seed, range(issued.first, issued.until), device)
-        device.vault.drop(WINDOW_IN, peer_id)
-    for key in device.vault.keys(WINDOW_OLD, peer_id):
+        WINDOW_IN_TABLE.drop(peer_id, device.vault)
+    for key in WINDOW_OLD_TABLE.keys(device.vault, peer_id):
         _withdraw_old(key, device)
 
 
@@ -161,8 +164,8 @@ def withdraw_expired(device: Device) -> None:
     days start now.
     """
     now, trusted_now = device.clock.now(), trusted_time(device)
-    for key in device.vault.keys(WINDOW_OLD):
-        retired = load_record(RetiredRange, WINDOW_OLD, key, device.vault)
+    for key in WINDOW_OLD_TABLE.keys(device.vault):
+        retired = WINDOW_OLD_TABLE.load(key, device.vault)
         if retired is None:
             continue
         too_far = retired.drop_at - now > _RETIRED_VALIDITY + MAX_TIME_IN_TRANSIT
@@ -171,7 +174,7 @@ def withdraw_expired(device: Device) -> None:
                 _withdraw_old(key, device)
         elif too_far and not is_clock_implausible(device):
             retired = replace(retired, drop_at=now + _RETIRED_VALIDITY)
-            store_record(retired, WINDOW_OLD, key, device.vault)
+            WINDOW_OLD_TABLE.store(retired, key, device.vault)
 
 
 def forget_issued_tokens(device: Device) -> None:
@@ -185,40 +188,40 @@ def forget_issued_tokens(device: Device) -> None:
     for key, issued in list(issued_ranges(device)):
         end = issued.until
         ended = replace(issued, first=end, next_unused=end, handed_out=end, skipped=())
-        store_record(ended, WINDOW_IN, key, device.vault)
+        WINDOW_IN_TABLE.store(ended, key, device.vault)
 
 
 def issued_ranges(device: Device) -> Iterator[tuple[str, IssuedRange]]:
     """Yield every issued range with the ``peer_key`` of its device."""
-    for key in device.vault.keys(WINDOW_IN):
-        issued = load_record(IssuedRange, WINDOW_IN, key, device.vault)
+    for key in WINDOW_IN_TABLE.keys(device.vault):
+        issued = WINDOW_IN_TABLE.load(key, device.vault)
         if issued is not None:
             yield key, issued
 
 
 def count_retired(peer_id: str, device: Device) -> int:
     """Return the number of replaced ranges of one device that are still valid."""
-    return len(device.vault.keys(WINDOW_OLD, peer_id))
+    return len(WINDOW_OLD_TABLE.keys(device.vault, peer_id))
 
 
 def _retire(issued: IssuedRange, peer_id: str, device: Device) -> None:
     drop_at = this_second(device) + _RETIRED_VALIDITY
     retired = RetiredRange(issued.seed, issued.first, issued.until, drop_at)
     name = token_hash(send_token(issued.seed, issued.first)).hex()
-    store_record(retired, WINDOW_OLD, f"{peer_id} {name}", device.vault)
+    WINDOW_OLD_TABLE.store(retired, f"{peer_id} {name}", device.vault)
 
 
 def _withdraw_old(key: str, device: Device) -> None:
-    retired = load_record(RetiredRange, WINDOW_OLD, key, device.vault)
+    retired = WINDOW_OLD_TABLE.load(key, device.vault)
     if retired is not None:
         _withdraw(retired.seed, range(retired.first, retired.until), device)
-    device.vault.drop(WINDOW_OLD, key)
+    WINDOW_OLD_TABLE.drop(key, device.vault)
 
 
 def _withdraw(seed: Secret, indexes: range, device: Device) -> None:
     for key, registration in _queued_registrations(device).items():
         if registration.seed == seed:
-            device.vault.drop(RELAY_TASK, key)
+            RELAY_TASK_TABLE.drop(key, device.vault)
     for start in range(indexes.start, indexes.stop, TOKEN_BATCH_MAX):
         part = range(start, min(start + TOKEN_BATCH_MAX, indexes.stop))
         _queue_withdrawal(seed, part, device)
@@ -226,7 +229,7 @@ def _withdraw(seed: Secret, indexes: range, device: Device) -> None:
 
 def _queue_withdrawal(seed: Secret, part: range, device: Device) -> None:
     withdrawal = TokenWithdrawal(seed, part.start, part.stop)
-    store_record(withdrawal, WITHDRAW, _last(seed, part).hex(), device.vault)
+    WITHDRAW_TABLE.store(withdrawal, _last(seed, part).hex(), device.vault)
 
 
 def _runs(indexes: Sequence[int]) -> Iterator[range]:
@@ -282,7 +285,7 @@ def _is_for_later(why: EntrenousError) -> bool:
 
 def _send_batches(device: Device) -> None:
     while True:
-        for key in device.vault.keys(BATCH):
+        for key in BATCH_TABLE.keys(device.vault):
             _send_batch(key, device)
         with device.vault.together():
             if not _assemble(device):
@@ -291,7 +294,7 @@ def _send_batches(device: Device) -> None:
 
 def _send_batch(key: str, device: Device) -> None:
     pending, home = (
-        load_record(RegistrationBatch, BATCH, key, device.vault),
+        BATCH_TABLE.load(key, device.vault),
         own_device(device).home,
     )
     if pending is None:
@@ -299,17 +302,17 @@ def _send_batch(key: str, device: Device) -> None:
     device.courier.change_tokens(home.relay_url, home.mailbox, home.owner, pending.batch)
     with device.vault.together():
         for registration in pending.promises:
-            device.vault.drop(RELAY_TASK, registration)
+            RELAY_TASK_TABLE.drop(registration, device.vault)
         for withdrawal in pending.withdrawals:
             _record_withdrawn(withdrawal, device)
-        device.vault.drop(BATCH, key)
+        BATCH_TABLE.drop(key, device.vault)
 
 
 def _record_withdrawn(key: str, device: Device) -> None:
-    done = load_record(TokenWithdrawal, WITHDRAW, key, device.vault)
+    done = WITHDRAW_TABLE.load(key, device.vault)
     if done is not None:
-        store_record(replace(done, told_at=device.clock.now()), WITHDRAWN, key, device.vault)
-    device.vault.drop(WITHDRAW, key)
+        WITHDRAWN_TABLE.store(replace(done, told_at=device.clock.now()), key, device.vault)
+    WITHDRAW_TABLE.drop(key, device.vault)
 
 
 def _assemble(device: Device) -> bool:
@@ -327,19 +330,17 @@ def _assemble(device: Device) -> bool:
         drop=_padded(withdrawals.values(), 0, device),
         expires_at=_expiry(device),
     )
-    store_record(
-        RegistrationBatch(batch, tuple(registrations), tuple(withdrawals)), BATCH, "0", device.vault
+    BATCH_TABLE.store(
+        RegistrationBatch(batch, tuple(registrations), tuple(withdrawals)), "0", device.vault
     )
     return True
 
 
 def _split_batches(device: Device) -> None:
     """Replace the waiting batches: first all withdrawals, then the remaining registrations."""
-    refused = [
-        load_record(RegistrationBatch, BATCH, key, device.vault) for key in device.vault.keys(BATCH)
-    ]
-    for key in device.vault.keys(BATCH):
-        device.vault.drop(BATCH, key)
+    refused = [BATCH_TABLE.load(key, device.vault) for key in BATCH_TABLE.keys(device.vault)]
+    for key in BATCH_TABLE.keys(device.vault):
+        BATCH_TABLE.drop(key, device.vault)
     waiting, laid = _queued_withdrawals(device), list[RegistrationBatch]()
     withdrawn_locks = frozenset(lock for one in waiting.values() for lock in locks_of(one))
     until, later = _expiry(device), list[RegistrationBatch]()
@@ -348,9 +349,7 @@ def _split_batches(device: Device) -> None:
             laid.append(
                 RegistrationBatch(TokenBatch((), one.batch.drop, until), (), one.withdrawals)
             )
-        promises = tuple(
-            key for key in one.promises if device.vault.get(RELAY_TASK, key) is not None
-        )
+        promises = tuple(key for key in one.promises if RELAY_TASK_TABLE.has(key, device.vault))
         if promises:
             kept = [lock for lock in one.batch.add if lock not in withdrawn_locks]
             add = _fill_up(kept, 0, device)
@@ -363,7 +362,7 @@ def _split_batches(device: Device) -> None:
         laid.append(RegistrationBatch(TokenBatch((), drop, until), (), tuple(withdrawals)))
         waiting = {key: one for key, one in waiting.items() if key not in withdrawals}
     for order, pending in enumerate((*laid, *later)):
-        store_record(pending, BATCH, f"{order:06d}", device.vault)
+        BATCH_TABLE.store(pending, f"{order:06d}", device.vault)
 
 
 def _expiry(device: Device) -> datetime:
@@ -374,15 +373,15 @@ def _expiry(device: Device) -> datetime:
 
 def _queued_registrations(device: Device) -> dict[str, QueuedRegistration]:
     found = (
-        (key, load_record(QueuedRegistration, RELAY_TASK, key, device.vault))
-        for key in device.vault.keys(RELAY_TASK)
+        (key, RELAY_TASK_TABLE.load(key, device.vault))
+        for key in RELAY_TASK_TABLE.keys(device.vault)
     )
     return {key: one for key, one in found if one is not None}
 
 
 def _queued_withdrawals(device: Device) -> dict[str, TokenWithdrawal]:
-    keys = device.vault.keys(WITHDRAW)
-    found = ((key, load_record(TokenWithdrawal, WITHDRAW, key, device.vault)) for key in keys)
+    keys = WITHDRAW_TABLE.keys(device.vault)
+    found = ((key, WITHDRAW_TABLE.load(key, device.vault)) for key in keys)
     return {key: one for key, one in found if one is not None}
 
 

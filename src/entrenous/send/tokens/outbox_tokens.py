@@ -6,12 +6,10 @@ from typing import Final
 
 from entrenous.base.errors import WaitedTooLong, WrongToken
 from entrenous.base.identifiers import DeviceId, MailboxId
-from entrenous.base.identity import Contact
 from entrenous.base.limits import OLD_WINDOW_DAYS
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.device import Device
-from entrenous.device.identities import NO_TOKEN
-from entrenous.device.vault_tables import CONTACT, load_record
+from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.outbox import OutboxItem
 from entrenous.send.tokens.token_ranges import HeldRange
@@ -104,7 +102,7 @@ def _with_another(
 
 def _first_token(peer_id: str, device: Device) -> Token:
     person, one = peer_id.split(" ")
-    contact = load_record(Contact, CONTACT, person, device.vault)
+    contact = CONTACT_TABLE.load(person, device.vault)
     of = DeviceId(bytes.fromhex(one))
     return Token(NO_TOKEN if contact is None else first_token_for(contact, of, device), None)
 

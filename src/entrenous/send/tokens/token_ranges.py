@@ -2,11 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from entrenous.base.errors import Unreachable
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Head
 from entrenous.base.secret import Secret
+from entrenous.device.vault_tables import (
+    BATCH,
+    RELAY_TASK,
+    WINDOW_IN,
+    WINDOW_OLD,
+    WINDOW_OUT,
+    WINDOW_TOLD,
+    WITHDRAW,
+    WITHDRAWN,
+    Table,
+)
 from entrenous.wire.relay_nouns import TokenBatch
 
 
@@ -36,6 +48,9 @@ class IssuedRange:
     told_at: datetime | None = None
 
 
+WINDOW_IN_TABLE: Final = Table(WINDOW_IN, IssuedRange)
+
+
 @dataclass(frozen=True, slots=True)
 class RetiredRange:
     """A replaced range that we issued; its remaining tokens are withdrawn at ``drop_at``."""
@@ -44,6 +59,9 @@ class RetiredRange:
     first: int
     until: int
     drop_at: datetime
+
+
+WINDOW_OLD_TABLE: Final = Table(WINDOW_OLD, RetiredRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +114,9 @@ class HeldRange:
     place: TokenMailbox | None = None
 
 
+WINDOW_OUT_TABLE: Final = Table(WINDOW_OUT, HeldRange)
+
+
 @dataclass(frozen=True, slots=True)
 class AnnouncedRange:
     """A range received in the letter with this counter, written under the device list ``under``."""
@@ -108,6 +129,9 @@ class AnnouncedRange:
     under: Head
 
 
+WINDOW_TOLD_TABLE: Final = Table(WINDOW_TOLD, AnnouncedRange)
+
+
 @dataclass(frozen=True, slots=True)
 class QueuedRegistration:
     """Tokens from index ``first`` to below ``until`` that wait to be registered, and for whom."""
@@ -116,6 +140,9 @@ class QueuedRegistration:
     seed: Secret
     first: int
     until: int
+
+
+RELAY_TASK_TABLE: Final = Table(RELAY_TASK, QueuedRegistration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +155,12 @@ class TokenWithdrawal:
     told_at: datetime | None = None
 
 
+WITHDRAWN_TABLE: Final = Table(WITHDRAWN, TokenWithdrawal)
+
+
+WITHDRAW_TABLE: Final = Table(WITHDRAW, TokenWithdrawal)
+
+
 @dataclass(frozen=True, slots=True)
 class RegistrationBatch:
     """A batch for our relay, and the vault keys of the records that it settles."""
@@ -135,6 +168,9 @@ class RegistrationBatch:
     batch: TokenBatch
     promises: tuple[str, ...]
     withdrawals: tuple[str, ...]
+
+
+BATCH_TABLE: Final = Table(BATCH, RegistrationBatch)
 
 
 class OutOfTokens(Unreachable):

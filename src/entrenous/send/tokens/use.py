@@ -16,28 +16,25 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.statements import list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    IDENTITY,
+    CONTACT_TABLE,
+    LIST_TABLE,
     NO_TOKEN,
-    Identity,
-    KnownList,
+    OWN_IDENTITY,
     OnThisMachine,
     known_key_bundle,
     refuse_local_address,
 )
 from entrenous.device.vault_tables import (
-    CONTACT,
     FIRST_TOKEN,
     GREET_DEVICE,
-    LIST,
-    SELF,
     WINDOW_OUT,
     WINDOW_TOLD,
-    load_record,
     peer_key,
-    store_record,
 )
 from entrenous.send.letter.letter_nouns import Header
 from entrenous.send.tokens.token_ranges import (
+    WINDOW_OUT_TABLE,
+    WINDOW_TOLD_TABLE,
     AnnouncedRange,
     HeldRange,
     LentToken,
@@ -103,10 +100,10 @@ def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool =
 def use_held(peer_id: str, held: HeldRange, device: Device) -> Token | None:
     """Use up the next token of a range, or a lent one; None if there is neither."""
     if held.seed is not None:
-        store_record(replace(held, next=held.next + 1), WINDOW_OUT, peer_id, device.vault)
+        WINDOW_OUT_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
         return Token(send_token(held.seed, held.next), held.next)
     if held.lent:
-        store_record(replace(held, lent=held.lent[1:]), WINDOW_OUT, peer_id, device.vault)
+        WINDOW_OUT_TABLE.store(replace(held, lent=held.lent[1:]), peer_id, device.vault)
         return Token(held.lent[0].token, held.lent[0].index)
     return None
 
@@ -135,19 +132,19 @@ def receive_range(header: Header, seed: Secret, first: int, device: Device) -> N
     if not is_under_unknown_list(told, device):
         _store_range(told, peer_id, device)
         return
-    waiting = load_record(AnnouncedRange, WINDOW_TOLD, peer_id, device.vault)
+    waiting = WINDOW_TOLD_TABLE.load(peer_id, device.vault)
     if waiting is None or waiting.counter < told.counter:
-        store_record(told, WINDOW_TOLD, peer_id, device.vault)
+        WINDOW_TOLD_TABLE.store(told, peer_id, device.vault)
 
 
 def receive_waiting_ranges(person: PersonId, device: Device) -> None:
     """Store waiting ranges whose device list is known now; call it in the transaction that stores
     the list.
     """
-    for peer_id in device.vault.keys(WINDOW_TOLD, person.hex()):
-        told = load_record(AnnouncedRange, WINDOW_TOLD, peer_id, device.vault)
+    for peer_id in WINDOW_TOLD_TABLE.keys(device.vault, person.hex()):
+        told = WINDOW_TOLD_TABLE.load(peer_id, device.vault)
         if told is not None and not is_under_unknown_list(told, device):
-            device.vault.drop(WINDOW_TOLD, peer_id)
+            WINDOW_TOLD_TABLE.drop(peer_id, device.vault)
             with suppress(OnThisMachine):  # nothing of it was stored
                 if is_under_known_list(told, device):
                     _store_range(told, peer_id, device)
@@ -164,7 +161,7 @@ def _store_range(told: AnnouncedRange, peer_id: str, device: Device) -> None:
     else:
         old, place = _as_old_range(held, device), mailbox_under_list(told, held.place, device)
         held = HeldRange(told.seed, told.first, until, old, told_by=told.counter, place=place)
-    store_record(held, WINDOW_OUT, peer_id, device.vault)
+    WINDOW_OUT_TABLE.store(held, peer_id, device.vault)
 
 
 def write_by_invite(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
@@ -191,7 +188,7 @@ def lend_tokens(
         return ()
     until = min(held.next + count, held.until)
     lent = tuple(LentToken(at, send_token(held.seed, at)) for at in range(held.next, until))
-    store_record(replace(held, next=max(until, held.next)), WINDOW_OUT, peer_id, device.vault)
+    WINDOW_OUT_TABLE.store(replace(held, next=max(until, held.next)), peer_id, device.vault)
     return lent
 
 
@@ -203,7 +200,7 @@ def receive_lent_tokens(
     held = held_range(peer_id, device)
     place = held.place if held.seed is not None or held.lent else None
     kept = (*held.lent, *lent)[-_LENT_MAX:]
-    store_record(replace(held, lent=kept, place=place), WINDOW_OUT, peer_id, device.vault)
+    WINDOW_OUT_TABLE.store(replace(held, lent=kept, place=place), peer_id, device.vault)
 
 
 def lacks_range(person: PersonId, key: DeviceId, device: Device) -> bool:
@@ -222,7 +219,7 @@ def drop_refused(peer_id: str, device: Device) -> bool:
         return False
     lent = held.lent if held.seed is not None else held.lent[1:]
     place = None if held.seed is not None else held.place
-    store_record(HeldRange(lent=lent, place=place), WINDOW_OUT, peer_id, device.vault)
+    WINDOW_OUT_TABLE.store(HeldRange(lent=lent, place=place), peer_id, device.vault)
     return True
 
 
@@ -230,7 +227,7 @@ def drop_lent(peer_id: str, device: Device) -> None:
     """Drop the lent tokens for a device that has given us a range."""
     held = held_range(peer_id, device)
     if held.seed is not None:
-        store_record(replace(held, lent=()), WINDOW_OUT, peer_id, device.vault)
+        WINDOW_OUT_TABLE.store(replace(held, lent=()), peer_id, device.vault)
 
 
 def is_last_reserved(peer_id: str, held: HeldRange, device: Device) -> bool:
@@ -290,7 +287,7 @@ def _is_valid(contact: Contact, key: DeviceKey, token: Secret, device: Device) -
 
 def held_range(peer_id: str, device: Device) -> HeldRange:
     """Return the tokens for a device, given its ``peer_key``."""
-    return load_record(HeldRange, WINDOW_OUT, peer_id, device.vault) or HeldRange()
+    return WINDOW_OUT_TABLE.load(peer_id, device.vault) or HeldRange()
 
 
 def record_former_mailboxes(before: Person, after: Person, device: Device) -> None:
@@ -307,8 +304,8 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
         held = held_range(peer_id, device)
         has_some = held.seed is not None or held.lent or device.vault.get(FIRST_TOKEN, peer_id)
         if was != here and held.place is None and has_some:
-            store_record(
-                replace(held, place=TokenMailbox(*was, head)), WINDOW_OUT, peer_id, device.vault
+            WINDOW_OUT_TABLE.store(
+                replace(held, place=TokenMailbox(*was, head)), peer_id, device.vault
             )
 
 
@@ -384,19 +381,19 @@ def _heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
     own = _own_card(person, device)
     if own is not None:
         return list_heads(read_card(own).lists)
-    known = load_record(KnownList, LIST, person.hex(), device.vault)
+    known = LIST_TABLE.load(person.hex(), device.vault)
     return () if known is None else known.heads
 
 
 def _own_card(person: PersonId, device: Device) -> bytes | None:
     """Return our own key bundle, if ``person`` is ourselves."""
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     return identity.card if identity is not None and _is_us(person, device) else None
 
 
 def _person(person: bytes, device: Device) -> Person | None:
     """Return a contact, or ourselves."""
-    contact = load_record(Contact, CONTACT, person.hex(), device.vault)
+    contact = CONTACT_TABLE.load(person.hex(), device.vault)
     if contact is not None:
         return contact.person
     return _ourselves(device) if _is_us(person, device) else None
@@ -408,5 +405,5 @@ def _is_us(person: bytes, device: Device) -> bool:
 
 
 def _ourselves(device: Device) -> Person | None:
-    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    identity = OWN_IDENTITY.load(device.vault)
     return None if identity is None else identity.person
