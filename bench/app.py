@@ -36,7 +36,6 @@ from entrenous.base.environment import read_settings
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.device.open_device import create_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.message.draft import Draft, Policy
@@ -47,6 +46,7 @@ from tests.app.client import Client, entered
 from tests.app.page_walker import route_of
 from tests.app.served import PASSPHRASE, PHONE, chromium, served_app
 from tests.real.stage import Server
+from tests.vaults import create_device
 
 SCHEMA: Final = "entrenous/bench-app/1"
 P95_MS_MAX: Final = 100.0

@@ -29,12 +29,12 @@ from bench.start import ARGON2ID, PASSPHRASE, PROGRAM, Cost, cost_of, output_of
 from entrenous.base.environment import read_settings
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.open_device import open_device
 from entrenous.respond.law.places import Place
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.nouns import AgeAnswer, Reach, Sighting
 from entrenous.respond.open_case import add_sighting, open_case
 from entrenous.respond.situation import Situation, TakenBy
+from tests.vaults import open_device
 
 SCHEMA: Final = "entrenous/bench-cases/1"
 BEYOND_S_MAX: Final = 0.5

@@ -39,7 +39,6 @@ from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.open_device import create_device, open_device
 from entrenous.device.sent_messages import SEALED_TABLE, Departure, Message, SealedCopy
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
@@ -59,6 +58,7 @@ from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.app.served import PASSPHRASE, served_app
 from tests.in_memory.vault import MemoryVault
+from tests.vaults import create_device, open_device
 
 SCHEMA: Final = "entrenous/bench-conversations/1"
 PAGE_MS_MAX: Final = 100.0

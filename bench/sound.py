@@ -27,9 +27,10 @@ from bench.sounds.attacks import ATTACKS, OPUS_24, Samples
 from bench.sounds.material import music, spoken, voice
 from bench.sounds.perceived import judge
 from entrenous.base.limits import ALPHA
-from entrenous.watermark.audio_detector import detect_sound, scores
+from entrenous.watermark.audio_detector import scores
 from entrenous.watermark.audio_mark import WINDOW, PreparedSound, embed, prepare
 from entrenous.watermark.likelihood import tail_of_best, upper_tail
+from tests.watermark.detect import detect_sound
 
 _RECIPIENTS: Final = 24
 _LEAK_S: Final = 10.0

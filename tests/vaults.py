@@ -1,15 +1,21 @@
 """Vaults on disk, as tests open them."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from entrenous.base.environment import Settings
 from entrenous.base.secret import Secret
 from entrenous.crypto.vault_key import Cost
+from entrenous.device.device import Device
+from entrenous.device.open_device import create_lockable_device, open_unlocked
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from entrenous.device.store.vault_folder import no_relay, unlock
+from entrenous.device.store.vault_folder import RelayShare, unlock
+from entrenous.wire.relay_nouns import RelayLock
 
 #: The least that a vault may ask for. It is written in vault.json, as any other cost is.
 LEAST_COST: Final = Cost(memory_kib=19_456, passes=2, lanes=1)
@@ -23,3 +29,22 @@ def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     """Open a vault of which no relay has a part."""
     return unlock(home, passphrase, no_relay).vault
+
+
+def no_relay(_: RelayLock, __: Secret) -> RelayShare:
+    """Return no share, so that only a vault without a relay's lock opens."""
+    return RelayShare()
+
+
+@contextmanager
+def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
+    """Open the device in ``settings.home``."""
+    with open_unlocked(settings, passphrase) as (device, _):
+        yield device
+
+
+@contextmanager
+def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
+    """Create an empty device in ``settings.home``."""
+    with create_lockable_device(settings, passphrase) as (device, _):
+        yield device

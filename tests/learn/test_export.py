@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, sync_playwright
 
 from entrenous.learn.export import site_files
-from entrenous.learn.lesson import Lesson, all_lessons, lesson_names
+from entrenous.learn.lesson import Lesson, all_lessons
 from entrenous.learn.sheet import LessonTooLong, Paper, write_sheet
 from tests.send.http.chromium import CHROMIUM
 from tests.trace.explain.test_page import Elements
@@ -19,7 +19,7 @@ from tests.trace.explain.test_page import Elements
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SIZES_PT = {Paper.A4: ("595.28", "841.89"), Paper.LETTER: ("612", "792")}
-each = pytest.mark.parametrize("name", lesson_names())
+each = pytest.mark.parametrize("name", [one.name for one in all_lessons()])
 
 
 def lines_of(*command: str | Path) -> str:
@@ -52,7 +52,9 @@ def browser() -> Iterator[Browser]:
 
 def test_there_is_an_index_and_for_each_lesson_a_page_and_two_sheets(site: Path) -> None:
     expected = {"index.html"} | {
-        f"{name}{end}" for name in lesson_names() for end in (".html", "-a4.pdf", "-letter.pdf")
+        f"{name}{end}"
+        for name in [one.name for one in all_lessons()]
+        for end in (".html", "-a4.pdf", "-letter.pdf")
     }
     assert {file.name for file in site.iterdir()} == expected
 
@@ -62,7 +64,7 @@ def test_the_same_lessons_make_the_same_bytes(site: Path) -> None:
         assert data == (site / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("page", ["index", *lesson_names()])
+@pytest.mark.parametrize("page", ["index", *[one.name for one in all_lessons()]])
 def test_no_page_has_a_script_or_asks_anybody(site: Path, browser: Browser, page: str) -> None:
     asked = list[str]()
     opened = browser.new_page()
@@ -121,7 +123,7 @@ def words_of(one: Lesson) -> list[str]:
 
 
 @pytest.mark.parametrize("paper", list(Paper))
-@pytest.mark.parametrize("one", all_lessons(), ids=lesson_names())
+@pytest.mark.parametrize("one", all_lessons(), ids=lambda one: one.name)
 def test_a_sheet_is_one_page_and_holds_every_word(site: Path, one: Lesson, paper: Paper) -> None:
     file = site / f"{one.name}-{paper.value}.pdf"
     about = lines_of("pdfinfo", file)

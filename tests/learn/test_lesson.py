@@ -13,7 +13,6 @@ from entrenous.learn.lesson import (
     is_right,
     lesson,
     lesson_as_text,
-    lesson_names,
     read_lesson,
     verdict_in_words,
 )
@@ -57,11 +56,11 @@ def every_word(one: Lesson) -> str:
     return "\n\n".join((*parts, asked.ask, *asked.choices, asked.why))
 
 
-each = pytest.mark.parametrize("one", all_lessons(), ids=lesson_names())
+each = pytest.mark.parametrize("one", all_lessons(), ids=lambda one: one.name)
 
 
 def test_there_are_fourteen_lessons_in_an_order_of_their_own() -> None:
-    assert lesson_names() == NAMES
+    assert [one.name for one in all_lessons()] == NAMES
     assert [one.order for one in all_lessons()] == list(range(1, 15))
 
 

@@ -20,10 +20,9 @@ import pytest
 import skimage.data
 
 from entrenous.stop.client.registration_client import RegistrationClient
-from entrenous.stop.protect import protect_picture
 from tests.connectors.running_gates import jpeg
 from tests.stop.commands.gates import Running, running, within_an_hour
-from tests.stop.platform_for_tests import a_device, picture
+from tests.stop.platform_for_tests import a_device, picture, protect_picture
 
 pytestmark = pytest.mark.real
 

@@ -38,7 +38,7 @@ from entrenous.device.lock_errors import (
     WeakPassphrase,
     WrongPassphrase,
 )
-from entrenous.device.open_device import create_device, open_device, open_unlocked
+from entrenous.device.open_device import open_unlocked
 from entrenous.device.recovery_sheet import (
     MasterAway,
     NothingToRecover,
@@ -71,7 +71,7 @@ from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import Locked, RelayLock, RolledBack
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.real.stage import all_bytes
-from tests.vaults import make_vaults_open_quickly
+from tests.vaults import create_device, make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 

@@ -16,14 +16,14 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.device.identities import next_lock
-from entrenous.device.open_device import open_device, open_unlocked
+from entrenous.device.open_device import open_unlocked
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.store.vault_folder import read_head
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import BY_FAMILY, YES
 from tests.carry.relays import WoundClock, disk_relay, served
-from tests.vaults import make_vaults_open_quickly
+from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 

@@ -14,7 +14,6 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.device.device import Vault
 from entrenous.device.identities import ACCOUNT, IDENTITY, SIGNING_SEED, Identity
-from entrenous.device.open_device import open_device
 from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import (
@@ -36,6 +35,7 @@ from entrenous.stop.registration import Protection
 from tests.media.test_no_metadata_left import MARKER, spellings
 from tests.real.evening import ANA, BEN, CAPTION, Evening
 from tests.real.stage import Shell, all_bytes
+from tests.vaults import open_device
 
 pytestmark = pytest.mark.real
 

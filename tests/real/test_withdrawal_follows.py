@@ -14,10 +14,10 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.exchange_nouns import Source, SourceKind
 from entrenous.stop.exchange_serving import add_partner
 from entrenous.stop.nouns import PEOPLE
-from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.protect import unprotect
 from entrenous.stop.store.open_gate import exchange_of, open_platform
 from tests.stop.commands.gates import running
-from tests.stop.platform_for_tests import a_device, jpeg, picture
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 pytestmark = pytest.mark.real
 

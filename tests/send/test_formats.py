@@ -13,9 +13,9 @@ from pillow_heif import from_pillow
 
 from entrenous.base.identifiers import RecipientId
 from entrenous.send.copies.mark_file import mark_copies
-from entrenous.trace.picture import trace_picture
 from entrenous.watermark.verdict import Finding
 from tests.send.send_device import Room
+from tests.trace.offline_device import trace_picture
 
 pytestmark = pytest.mark.slow
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import cv2
+import msgspec
 import numpy as np
 
 from entrenous.base.environment import SystemRandomSource
@@ -19,13 +20,16 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.banks import prepare_banks
 from entrenous.stop.index.registered_sounds import RegisteredSounds
+from entrenous.stop.judge.decide import Decision, decide_upload, keep_bytes
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
+from entrenous.stop.protect import fingerprint_picture_file, protect
 from entrenous.stop.register import embedding_taken, register_claim, withdraw_claim
-from entrenous.stop.registration import ClaimRequest, ClaimStatus, Protection
+from entrenous.stop.registration import ClaimRequest, ClaimStatus, Consent, Opinion, Protection
 from entrenous.stop.registration_format import read_claim, read_request, write_claim, write_request
 from entrenous.stop.store.bank_store import BankStore
+from entrenous.stop.upload_record import Publishes
+from entrenous.wire.encodings import to_base64url
 from tests.in_memory.vault import MemoryVault
 from tests.new_bank import index_beside, new_bank, reviews_beside
 
@@ -154,3 +158,36 @@ def screenshot_crop(pixels: Any) -> bytes:
     cut = pixels[height // 11 : height // 11 + rows, width // 13 : width // 13 + columns]
     small = cv2.resize(cut, (int(columns * 0.8), int(rows * 0.8)), interpolation=cv2.INTER_AREA)
     return jpeg(small)
+
+
+def judge_upload(
+    untrusted_data: bytes,
+    platform: Platform,
+    reference: str = "",
+    publishes: Publishes = Publishes.NOTHING,
+) -> Decision:
+    """Decide about an upload and keep its bytes, as the gate does before and after its answer."""
+    decision = decide_upload(untrusted_data, platform, reference, publishes)
+    keep_bytes(decision, untrusted_data, platform)
+    return decision
+
+
+def protect_picture(
+    picture: Picture, *, adult: bool, parts: bool, gate: Any, device: Device
+) -> Protection:
+    """Register a decoded picture."""
+    consent = Consent(adult=adult, parts=parts)
+    return protect(fingerprint_picture_file(picture, consent, device), gate, device)
+
+
+def write_opinion(opinion: Opinion, signature: bytes) -> bytes:
+    """Return the JSON that a partner platform submits."""
+    return msgspec.json.encode(
+        {
+            "schema": "entrenous/opinion/1",
+            "opinion": opinion.stance,
+            "at": int(opinion.at.timestamp()),
+            "key": to_base64url(opinion.key),
+            "signature": to_base64url(signature),
+        }
+    )

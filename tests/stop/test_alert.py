@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.nouns import Alert, AlertKind, GateLimits, PageFailed
 from entrenous.stop.review import send_alert
-from tests.stop.platform_for_tests import Room, jpeg
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 
 @dataclass

@@ -8,11 +8,10 @@ import pytest
 from entrenous.base.identifiers import BankName
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import bank_for_list, import_hashes, prepare_banks, read_hashes
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.nouns import PEOPLE, RELEASED, BadBankName, Bank, NoHashes, NotForLists
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg, picture
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
 NEEDLES = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.txt"
 LISTED = BankName("listed")

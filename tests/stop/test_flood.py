@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.nouns import RELEASED, GateLimits
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import Outcome, ReviewState
-from tests.stop.platform_for_tests import Room, jpeg, screenshot_crop
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_crop
 
 
 @pytest.fixture

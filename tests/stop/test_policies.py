@@ -8,12 +8,11 @@ import pytest
 from entrenous.base.identifiers import BankName
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import PolicyChange, import_hashes, set_policy
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.nouns import PEOPLE, RELEASED, BadPolicy, Bank, NoSuchBank
 from entrenous.stop.registration import ClaimEvent, ClaimState
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg, picture
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
 SHADOW = PolicyChange(shadow=True)
 

@@ -20,7 +20,7 @@ from entrenous.fingerprint.nouns import PicturePrint, Print
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.fingerprint.sound_index import sound_print
 from entrenous.stop.banks import suspend_claim
-from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.decide import appeal
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.look_back import look_back, look_back_due
 from entrenous.stop.nouns import GateLimits
@@ -29,7 +29,7 @@ from entrenous.stop.register import register_claim, withdraw_claim
 from entrenous.stop.registration import ClaimRequest, ClaimState
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import FitsMore, Found, Outcome, ReviewState
-from tests.stop.platform_for_tests import Room, jpeg, picture, png
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
 
 pytestmark = pytest.mark.slow
 

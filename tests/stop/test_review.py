@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from entrenous.base.picture import DecoderGaveUp
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.nouns import BankUnreachable, GateLimits
 from entrenous.stop.platform import Platform
@@ -16,7 +15,7 @@ from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm, next_review, release
 from entrenous.stop.upload_record import AlreadyDecided, NoSuchReview, Outcome, Review
 from tests.new_bank import busy_at
-from tests.stop.platform_for_tests import Room, jpeg, screenshot_crop
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_crop
 
 
 @pytest.mark.slow

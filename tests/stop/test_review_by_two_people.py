@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import add_reviewer, confirm, next_review, release
 from entrenous.stop.upload_record import AlreadyDecided, Outcome, ReviewState, SecondPersonNeeded
-from tests.stop.platform_for_tests import Room, jpeg
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 
 @pytest.fixture

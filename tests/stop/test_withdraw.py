@@ -6,12 +6,11 @@ import pytest
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.protect import unprotect
 from entrenous.stop.register import withdraw_claim
 from entrenous.stop.registration import ClaimState, NoSuchClaim, NotTheHolder
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 
 @pytest.mark.slow

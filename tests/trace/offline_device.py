@@ -11,6 +11,8 @@ from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_copies
+from entrenous.trace.picture import investigate
+from entrenous.watermark.verdict import Trace
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 from tests.village.world import RELAY, LoadedDice, WoundClock
@@ -36,3 +38,8 @@ def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, d
     """The message's name, and each person's copy of a photograph."""
     made = list(mark_copies(as_jpeg(photo, 95), [RecipientId(one) for one in people], None, device))
     return made[0][0], {copy.to: copy.data for _, copy in made}
+
+
+def trace_picture(untrusted_data: bytes, device: Device) -> Trace:
+    """Trace a found picture; nothing is stored."""
+    return investigate(untrusted_data, device).trace

@@ -10,9 +10,8 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import ALPHA
 from entrenous.device.device import Device
 from entrenous.send.copies.mark_file import mark_copies
-from entrenous.trace.picture import trace_picture
 from entrenous.watermark.verdict import Finding, NothingToWeigh
-from tests.trace.offline_device import as_jpeg, offline_device, photo_of
+from tests.trace.offline_device import as_jpeg, offline_device, photo_of, trace_picture
 
 pytestmark = pytest.mark.slow
 

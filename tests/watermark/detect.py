@@ -3,6 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from entrenous.watermark.audio_detector import (
+    DetectedSound,
+    PreparedSound,
+    detect_sound_at,
+    prepare_found,
+)
+from entrenous.watermark.audio_location import contour, locate, read_contour
 from entrenous.watermark.detector import (
     ChipEvidence,
     by_coding,
@@ -27,3 +34,12 @@ def detect_mark(
     return join_partial_evidence(
         octaves, None if laid_recoded is None else by_coding(laid_recoded, prepared)
     )
+
+
+def detect_sound(
+    samples: NDArray[np.float32], rate_hz: int, prepared: PreparedSound
+) -> DetectedSound | None:
+    """Locate, align and detect a sound; None when it matches nowhere on the sent one."""
+    found = prepare_found(samples, rate_hz)
+    sent = read_contour(contour(prepared.mono))
+    return detect_sound_at(found, prepared, locate(found.contour, sent))

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from bench.sounds.attacks import AMR_NB, ATTACKS, OPUS_24, cut, one_after_another, through
 from bench.sounds.material import Samples, music, voice
-from entrenous.watermark.audio_detector import detect_sound, scores
+from entrenous.watermark.audio_detector import scores
 from entrenous.watermark.audio_mark import PreparedSound, embed, prepare
+from tests.watermark.detect import detect_sound
 
 pytestmark = pytest.mark.slow
 

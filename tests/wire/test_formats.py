@@ -58,8 +58,8 @@ from entrenous.send.formats.letter_format import (
 )
 from entrenous.send.formats.message_format import (
     Unpadding,
-    pad_file,
     padded_length,
+    padded_reader,
     read_frame,
     write_frame,
     write_manifest,
@@ -734,7 +734,7 @@ def unpadded(padded: bytes, size: int) -> bytes:
 @pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 1_000_000])
 def test_a_file_is_padded_exactly(size: int) -> None:
     data = b"f" * size
-    padded = pad_file(data)
+    padded = padded_reader(data).read()
     assert len(padded) == padded_length(size)
     assert unpadded(padded, size) == data
     for wrong, said in (
@@ -751,7 +751,7 @@ def test_a_file_is_padded_exactly(size: int) -> None:
         with pytest.raises(BadContent):
             unpadded(padded, size - 1)
     with pytest.raises(ValueError, match="one byte"):
-        pad_file(b"")
+        padded_reader(b"").read()
 
 
 @pytest.mark.parametrize(

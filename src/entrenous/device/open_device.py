@@ -45,13 +45,6 @@ from entrenous.wire.relay_nouns import Locked
 
 
 @contextmanager
-def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """Like :func:`open_unlocked`, but yield only the device."""
-    with open_unlocked(settings, passphrase) as (device, _):
-        yield device
-
-
-@contextmanager
 def open_unlocked(
     settings: Settings, passphrase: Callable[[], Secret], sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
@@ -97,13 +90,6 @@ def for_many_pictures(device: Device) -> Iterator[Device]:
     """
     with DecoderPool() as jails:
         yield replace(device, read_picture=jails.read)
-
-
-@contextmanager
-def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """Like :func:`create_lockable_device`, but yield only the device."""
-    with create_lockable_device(settings, passphrase) as (device, _):
-        yield device
 
 
 @contextmanager

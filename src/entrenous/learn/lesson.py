@@ -83,11 +83,6 @@ _FENCE: Final = "+++\n"
 _SUFFIX: Final = ".md"
 
 
-def lesson_names() -> tuple[str, ...]:
-    """Return the names of all lessons, in their own order."""
-    return tuple(one.name for one in all_lessons())
-
-
 def all_lessons() -> tuple[Lesson, ...]:
     """Return all lessons in the person's language, in their own order."""
     return lessons_in(language_of_person())

@@ -86,10 +86,6 @@ def entry_uid(secret: datetime, *what: object) -> str:
     return sha256(f"{secret.isoformat()} {what}".encode())[:_UID_BYTES].hex()
 
 
-def _uid(case: Case, clock: Deadline) -> str:
-    return entry_uid(case.opened_at, clock.notice, clock.rule)
-
-
 def _fill(event: Any, entry: CalendarEntry, title: str, now: datetime) -> None:
     event.add("uid", entry.uid)
     event.add("dtstamp", now.replace(microsecond=0))

@@ -207,29 +207,6 @@ def refresh_protection(
     return asked
 
 
-def protect_picture(
-    picture: Picture, *, adult: bool, parts: bool, gate: RegistrationClient, device: Device
-) -> Protection:
-    """Register a decoded picture.
-
-    Args:
-        picture: only its fingerprints are sent.
-        adult: everybody in the picture was 18 or older; ask, never guess.
-        parts: send hashes of windows too, so that cut-outs are held; each hash reveals a little
-            more of the picture (docs/spec/gate.md section 8).
-        gate: see :func:`protect`.
-        device: see :func:`protect`.
-
-    Raises:
-        TooYoung: somebody is under 18; points to NCMEC's Take It Down.
-        TooFlat: it has too little detail to be distinctive.
-    """
-    if not adult:
-        raise TooYoung
-    consent = Consent(adult=adult, parts=parts)
-    return protect(fingerprint_picture_file(picture, consent, device), gate, device)
-
-
 def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection:
     """Register fingerprints with a platform and return the only record that can withdraw them.
 

@@ -147,13 +147,6 @@ def _sent(
     return tuple((message, message.pictures[place]) for message, place in pairs)
 
 
-def trace_picture(
-    untrusted_data: bytes, device: Device, originals: Originals | None = None
-) -> Trace:
-    """As :func:`investigate`, but return only the trace."""
-    return investigate(untrusted_data, device, originals=originals).trace
-
-
 LIKELY_MAX: Final = 8  # distinct pictures, for a collage or several shots of one scene
 FIRST: Final = 5
 PATIENT: Final = 2

@@ -15,10 +15,7 @@ from scipy.optimize import nnls
 from entrenous.watermark.audio_location import (
     FoundContour,
     Place,
-    contour,
     found_contour,
-    locate,
-    read_contour,
 )
 from entrenous.watermark.audio_mark import (
     BANDS,
@@ -276,15 +273,6 @@ def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
     mono = (shaped if shaped.ndim == 1 else shaped.mean(1))[:, None]
     working = at_working_rate(mono, rate_hz)[:, 0]
     return FoundSound(FractionalSamples(working), found_contour(working))
-
-
-def detect_sound(
-    samples: NDArray[np.float32], rate_hz: int, prepared: PreparedSound
-) -> DetectedSound | None:
-    """Locate, align and detect; None when the found sound matches nowhere on the sent one."""
-    found = prepare_found(samples, rate_hz)
-    sent = read_contour(contour(prepared.mono))
-    return detect_sound_at(found, prepared, locate(found.contour, sent))
 
 
 def detect_sound_at(

@@ -17,11 +17,11 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import PEOPLE, RELEASED, Bank
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform
 from tests.stop.http.conftest import WoundClock
-from tests.stop.platform_for_tests import a_device, jpeg, picture
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 pytestmark = pytest.mark.slow
 

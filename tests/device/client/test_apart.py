@@ -12,9 +12,9 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client import http_courier
 from entrenous.device.client.relay_request import Errand, PausedRequests, RelayCall
-from entrenous.device.open_device import create_device, open_device
 from tests.carry.relays import Post, fetched
 from tests.in_memory.courier import InProcess
+from tests.vaults import create_device, open_device
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, WoundClock
 

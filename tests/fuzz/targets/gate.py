@@ -7,12 +7,13 @@ from python_multipart.multipart import parse_options_header
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.connectors.hma_matching import Form, form_of
-from entrenous.stop.http.registration_requests import read_opinion, write_opinion
+from entrenous.stop.http.registration_requests import read_opinion
 from entrenous.stop.http.request_body import Sent, form_sent, read_reference
 from entrenous.stop.nouns import Head
 from entrenous.stop.registration import Opinion, Stance
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds, one_noun
+from tests.stop.platform_for_tests import write_opinion
 
 _CLAIM: Final = ClaimId("c" * 32)
 _AT: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)

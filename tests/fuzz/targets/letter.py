@@ -31,8 +31,8 @@ from entrenous.send.formats.letter_format import (
 from entrenous.send.formats.message_format import (
     Unpadding,
     _unpadded,
-    pad_file,
     padded_length,
+    padded_reader,
     read_frame,
     write_frame,
 )
@@ -196,9 +196,10 @@ TARGETS: Final = (
     ),
     Target(
         "file-padding",
-        one_form(_file_in, lambda file: file[0].to_bytes(3, "big") + pad_file(file[1])),
+        one_form(_file_in, lambda file: file[0].to_bytes(3, "big") + padded_reader(file[1]).read()),
         lambda: [
-            size.to_bytes(3, "big") + pad_file(bytes([7]) * size) for size in (1, 4095, 4096, 4097)
+            size.to_bytes(3, "big") + padded_reader(bytes([7]) * size).read()
+            for size in (1, 4095, 4096, 4097)
         ],
         longest=8192,
     ),

@@ -19,7 +19,6 @@ from entrenous.base.identifiers import (
 )
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.open_device import open_device
 from entrenous.device.sent_messages import SEALED_TABLE
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import inbox_key
@@ -31,6 +30,7 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.session import BY_FAMILY
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.commands.test_letters import WORDS, Street
+from tests.vaults import open_device
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,18 @@ import skimage.data
 
 from entrenous.base.picture import NotAPicture
 from entrenous.stop.commands.gate_run import judge_command
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.judge_pool import READY, SIZE, read_answer, write_judge_request
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome
 from tests.stop.commands.gates import PATIENCE_S, Running, running
-from tests.stop.platform_for_tests import NearGate, a_device, jpeg, picture
+from tests.stop.platform_for_tests import (
+    NearGate,
+    a_device,
+    jpeg,
+    judge_upload,
+    picture,
+    protect_picture,
+)
 from tests.village.world import photo
 
 pytestmark = [

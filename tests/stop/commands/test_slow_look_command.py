@@ -11,12 +11,17 @@ import skimage.data
 
 from entrenous.device.client.http_courier import new_client
 from entrenous.stop.client.registration_client import RegistrationClient
-from entrenous.stop.judge.decide import judge_upload
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.store.open_gate import open_platform
 from tests.stop.commands.gates import PATIENCE_S, Running, running
 from tests.stop.judge.test_deferred_views import on_a_page
-from tests.stop.platform_for_tests import NearGate, a_device, jpeg, picture
+from tests.stop.platform_for_tests import (
+    NearGate,
+    a_device,
+    jpeg,
+    judge_upload,
+    picture,
+    protect_picture,
+)
 
 pytestmark = pytest.mark.real
 

@@ -16,7 +16,6 @@ from entrenous.stop.exchange_nouns import Source, SourceKind, SourcePage, Source
 from entrenous.stop.exchange_serving import add_partner, partner_with
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.index.registered_sounds import RegisteredSounds
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
@@ -24,7 +23,7 @@ from entrenous.stop.store.open_gate import exchange_of
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import Found
 from tests.stop.exchange.test_fetch import Script
-from tests.stop.platform_for_tests import WoundClock, jpeg, picture
+from tests.stop.platform_for_tests import WoundClock, jpeg, judge_upload, picture
 from tests.stop.store.bank_stores import KINDS, engine_of
 
 SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", BankName("theirs"))

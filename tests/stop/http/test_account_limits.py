@@ -18,11 +18,10 @@ from entrenous.stop.http import access as counting
 from entrenous.stop.http.access import Accounts, GateAccess, Role, TooManyUploads
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.registration import ClaimEvent
 from tests.stop.commands.gates import running, within_an_hour
 from tests.stop.http.conftest import URL, Direct, WoundClock
-from tests.stop.platform_for_tests import a_device, jpeg, picture
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 pytestmark = pytest.mark.slow
 

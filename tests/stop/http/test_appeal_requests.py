@@ -8,9 +8,8 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.registration import ClaimEvent
-from tests.stop.platform_for_tests import a_device, jpeg, picture
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}

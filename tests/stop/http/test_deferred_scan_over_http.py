@@ -16,15 +16,14 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.background_work import minutely_work
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.http.review_requests import PUBLISHED_MAX
-from entrenous.stop.judge.decide import decide_upload, judge_upload
+from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.upload_record import Decision, LateMatch, Outcome, Review, ReviewState
 from tests.stop.http.conftest import WoundClock
 from tests.stop.judge.test_deferred_views import on_a_page
-from tests.stop.platform_for_tests import a_device, jpeg, picture
+from tests.stop.platform_for_tests import a_device, jpeg, judge_upload, picture, protect_picture
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")

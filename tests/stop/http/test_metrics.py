@@ -23,11 +23,10 @@ from entrenous.stop.http.metrics import GateMetrics, MetricsMiddleware, Snapshot
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.store.gate_figures import figures_of
 from entrenous.stop.upload_record import Outcome
 from tests.stop.http.conftest import URL, Direct, WoundClock
-from tests.stop.platform_for_tests import a_device, picture
+from tests.stop.platform_for_tests import a_device, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 REFERENCE = "photo-of-anna-771"

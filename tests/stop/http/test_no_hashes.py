@@ -13,14 +13,13 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.exchange_serving import add_partner
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import GateTokens, exchange_of
 from entrenous.wire.encodings import to_base64url
 from tests.stop.http.conftest import URL, Direct, WoundClock
-from tests.stop.platform_for_tests import jpeg, picture
+from tests.stop.platform_for_tests import jpeg, judge_upload, picture
 
 Held = tuple[bytes, bytes, str]
 CLAIM = ClaimId("a1" * 16)

@@ -8,13 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.client.registration_client import RegistrationClient
-from entrenous.stop.http.registration_requests import write_opinion
 from entrenous.stop.partners import OPINION_CONTEXT, add_partner, opinion_statement
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.registration import Opinion, Stance
 from tests.stop.http.conftest import WoundClock
-from tests.stop.platform_for_tests import a_device, picture
+from tests.stop.platform_for_tests import a_device, picture, protect_picture, write_opinion
 
 KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 4)]
 

@@ -14,11 +14,11 @@ from entrenous.device.client.http_courier import new_client
 from entrenous.stop.audit import verify_log
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
-from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
 from tests.postgres import Cluster
-from tests.stop.platform_for_tests import a_device, jpeg, picture, screenshot_crop
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture, screenshot_crop
 
 pytestmark = pytest.mark.real
 

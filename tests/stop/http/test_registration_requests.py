@@ -22,7 +22,7 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateBusy, GateRefused
-from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import (
     ClaimRequest,
     ClaimState,
@@ -34,7 +34,7 @@ from entrenous.stop.registration import (
 )
 from entrenous.stop.registration_format import write_request
 from tests.stop.http.conftest import WoundClock
-from tests.stop.platform_for_tests import a_device, jpeg, picture
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 VIDEO = VideoPrint(tuple(FramePrint(125 * at, bytes([at] * 32), 90) for at in range(9)))

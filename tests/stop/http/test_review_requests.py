@@ -12,9 +12,8 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.registration import Claim, ClaimState, Opinion, Partner, Registration, Stance
-from tests.stop.platform_for_tests import a_device, jpeg, picture
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 pytestmark = pytest.mark.slow
 

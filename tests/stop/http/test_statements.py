@@ -8,9 +8,8 @@ import sqlalchemy as sa
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.store.bank_store import BankStore
-from tests.stop.platform_for_tests import a_device, jpeg, picture
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 
 @pytest.mark.slow

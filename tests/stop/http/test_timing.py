@@ -24,9 +24,9 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture, unprotect
+from entrenous.stop.protect import unprotect
 from tests.stop.commands.gates import Running, running
-from tests.stop.platform_for_tests import a_device, picture
+from tests.stop.platform_for_tests import a_device, picture, protect_picture
 
 ROUNDS = 15
 BALLAST = (

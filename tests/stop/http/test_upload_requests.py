@@ -11,9 +11,8 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.registration import ClaimEvent, Protection
-from tests.stop.platform_for_tests import a_device, jpeg, picture, screenshot_crop
+from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture, screenshot_crop
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}

@@ -9,11 +9,11 @@ import pytest
 
 from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.pdq import distance, fingerprint
-from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.decide import appeal
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg, picture, png
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
 
 FORMS: dict[str, Callable[[Any], bytes]] = {
     "as it is": png,

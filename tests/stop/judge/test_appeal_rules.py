@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.decide import appeal
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.nouns import RELEASED
@@ -21,7 +21,7 @@ from entrenous.stop.upload_record import (
     Outcome,
     ReviewState,
 )
-from tests.stop.platform_for_tests import Room, jpeg
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 
 def refused(room: Room, pixels: Any) -> tuple[Decision, Secret]:

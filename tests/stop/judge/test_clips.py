@@ -21,7 +21,7 @@ from entrenous.fingerprint.sound_index import sound_print
 from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, differing_bits, video_print
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
-from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.decide import appeal
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.look_back import delete_expired, look_back
 from entrenous.stop.nouns import PEOPLE, Bank
@@ -30,7 +30,7 @@ from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, 
 from entrenous.stop.review import confirm, next_review, release
 from entrenous.stop.upload_record import Decision, Found, Outcome, ReviewState
 from tests.clips import Rgb, beep, beside, wander, written
-from tests.stop.platform_for_tests import Room, a_device, jpeg, picture, png
+from tests.stop.platform_for_tests import Room, a_device, jpeg, judge_upload, picture, png
 from tests.trace.test_trace_file import with_sound
 
 pytestmark = pytest.mark.slow

@@ -11,13 +11,12 @@ import pytest
 from entrenous.base.picture import NotAPicture, Picture
 from entrenous.fingerprint.nouns import NearHash
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.upload_record import Found, Outcome
-from tests.stop.platform_for_tests import Room, jpeg, png, screenshot_crop
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png, screenshot_crop
 
 EDITS: dict[str, Callable[[Any], bytes]] = {
     "as it is": lambda pixels: jpeg(pixels, 30),

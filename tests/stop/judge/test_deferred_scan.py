@@ -10,7 +10,7 @@ from entrenous.base.picture import DecoderGaveUp, Picture
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import PolicyChange, set_policy
-from entrenous.stop.judge.decide import decide_upload, judge_upload, keep_bytes
+from entrenous.stop.judge.decide import decide_upload, keep_bytes
 from entrenous.stop.judge.deferred_scan import run_deferred_scan, skip_deferred_scans
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.look_back import delete_expired, note_clock
@@ -22,7 +22,7 @@ from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import DueCounts, Found, Outcome, ReviewState
 from tests.stop.judge.test_decide import Counting
 from tests.stop.judge.test_deferred_views import on_a_page
-from tests.stop.platform_for_tests import Room, jpeg, png
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
 
 pytestmark = pytest.mark.slow
 

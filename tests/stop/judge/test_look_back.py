@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from entrenous.stop.banks import PolicyChange, set_policy
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.look_back import (
     LEASE,
     delete_expired,
@@ -21,7 +20,7 @@ from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimEvent, ClaimState
 from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import LISTED_FOR, Found, Outcome, ReviewState
-from tests.stop.platform_for_tests import Room, jpeg, png
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
 
 pytestmark = pytest.mark.slow
 

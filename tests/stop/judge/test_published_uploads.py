@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.look_back import delete_expired, look_back_due
 from entrenous.stop.nouns import GateLimits
@@ -25,7 +24,7 @@ from entrenous.stop.upload_record import (
     ReviewState,
 )
 from tests.stop.judge.test_deferred_views import on_a_page
-from tests.stop.platform_for_tests import Room, jpeg, screenshot_crop
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_crop
 
 
 def published(room: Room) -> dict[str, ReviewState]:

@@ -14,7 +14,7 @@ from entrenous.fingerprint.nouns import NearHash, PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import PolicyChange, import_hashes, prepare_banks, set_policy
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.judge.decide import appeal, judge_upload
+from entrenous.stop.judge.decide import appeal
 from entrenous.stop.judge.look_back import look_back
 from entrenous.stop.nouns import PEOPLE, GateLimits
 from entrenous.stop.platform import IndexStore, Platform
@@ -25,7 +25,7 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import Found, Outcome, Review
-from tests.stop.platform_for_tests import Room, jpeg, picture
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
 
 @dataclass(frozen=True, slots=True)

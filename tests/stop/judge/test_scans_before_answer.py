@@ -10,12 +10,11 @@ import pytest
 from entrenous.base.limits import GATE_SIDE_PX, WHOLE_SIDE_PX
 from entrenous.base.picture import DecoderGaveUp, Picture
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.scan import first_scan
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 Reads = tuple[Platform, list[int]]
 

@@ -10,13 +10,19 @@ import pytest
 
 from entrenous.stop.banks import prepare_banks
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.nouns import Alert, AlertKind
 from entrenous.stop.platform import Platform
-from entrenous.stop.protect import protect_picture
 from entrenous.stop.review import next_review, release
 from entrenous.stop.upload_record import Outcome, ReviewState
-from tests.stop.platform_for_tests import NearGate, Room, a_device, jpeg, picture
+from tests.stop.platform_for_tests import (
+    NearGate,
+    Room,
+    a_device,
+    jpeg,
+    judge_upload,
+    picture,
+    protect_picture,
+)
 from tests.stop.store.bank_stores import stores
 
 COUNT = 1000

@@ -33,7 +33,6 @@ from entrenous.trace.explain.sections import Account, Choices, account_of_file
 from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
 from entrenous.trace.originals import Originals
 from entrenous.trace.trace_file import trace_file, with_current_names
-from entrenous.watermark.verdict import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +43,6 @@ class Found:
     account: Account | None = None
     error: str = ""
     data: bytes = b""
-
-    @property
-    def names_a_copy(self) -> bool:
-        return self.account is not None and self.account.finding is not Finding.NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,11 +159,6 @@ def clear_away(home: Path, *, folder_too: bool) -> None:
             home.rmdir()
 
 
-def no_relay(_: RelayLock, __: Secret) -> RelayShare:
-    """Return no share, so that only a vault without a relay's lock opens."""
-    return RelayShare()
-
-
 def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
     """Open the vault in ``home``; complete an interrupted change of its key.
 

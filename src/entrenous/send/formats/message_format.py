@@ -216,17 +216,6 @@ def _frame(encoded: bytes) -> Frame:
     return Frame(files, text)
 
 
-def pad_file(data: bytes) -> bytes:
-    """Return the padded bytes of a file.
-
-    Raises:
-        ValueError: it is empty.
-    """
-    if not data:
-        raise ValueError("a file of a message has at least one byte")
-    return _padded(data)
-
-
 def padded_reader(data: bytes) -> BinaryIO:
     """Return a reader of the padded bytes of a file, without a copy of it.
 

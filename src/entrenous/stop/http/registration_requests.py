@@ -33,7 +33,7 @@ from entrenous.stop.registration import (
     Stance,
 )
 from entrenous.stop.registration_format import BYTES_MAX, read_request, write_claim
-from entrenous.wire.encodings import from_base64url, to_base64url
+from entrenous.wire.encodings import from_base64url
 
 OPINION_SCHEMA: Final = "entrenous/opinion/1"
 OPINION_BYTES_MAX: Final = 4096
@@ -72,13 +72,6 @@ def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]
     except NotUnderstood as problem:
         raise BadOpinion(why="its key or signature is not base64url of its length") from problem
     return Opinion(claim, form.opinion, datetime.fromtimestamp(form.at, UTC), key), signature
-
-
-def write_opinion(opinion: Opinion, signature: bytes) -> bytes:
-    """Return the JSON that a partner platform submits."""
-    at = int(opinion.at.timestamp())
-    key, signed = to_base64url(opinion.key), to_base64url(signature)
-    return msgspec.json.encode(_Opinion(OPINION_SCHEMA, opinion.stance, at, key, signed))
 
 
 @dataclass(frozen=True, slots=True)

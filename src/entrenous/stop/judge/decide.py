@@ -112,37 +112,22 @@ class _Kept:
 _NOTHING: Final = _Kept()
 
 
-def judge_upload(
-    untrusted_data: bytes,
-    platform: Platform,
-    reference: str = "",
-    publishes: Publishes = Publishes.NOTHING,
-) -> Decision:
-    """Decode an upload, compare it with the banks, and store the decision.
-
-    ``reference`` is the platform's name for the upload. Uploads that should be held or refused, but
-    that the platform ``publishes``, are listed as published. A gate in shadow accepts everything,
-    and lists these too.
-
-    Raises:
-        NotAPicture, NotASound, TooManyPixels, FramesTooLarge: it cannot be judged; refuse the
-            upload for this reason.
-        BankUnreachable: no decision could be made; publish nothing.
-    """
-    decision = decide_upload(untrusted_data, platform, reference, publishes)
-    keep_bytes(decision, untrusted_data, platform)
-    return decision
-
-
 def decide_upload(
     untrusted_data: bytes,
     platform: Platform,
     reference: str = "",
     publishes: Publishes = Publishes.NOTHING,
 ) -> Decision:
-    """Do the part of :func:`judge_upload` before the answer.
+    """Decode an upload, compare it with the banks, and store the decision; the answer follows.
 
-    It takes the same time for all outcomes.
+    It takes the same time for all outcomes. ``reference`` is the platform's name for the upload.
+    Uploads that should be held or refused, but that the platform ``publishes``, are listed as
+    published. A gate in shadow accepts everything, and lists these too.
+
+    Raises:
+        NotAPicture, NotASound, TooManyPixels, FramesTooLarge: it cannot be judged; refuse the
+            upload for this reason.
+        BankUnreachable: no decision could be made; publish nothing.
     """
     publishes = Publishes.ALL if platform.limits.shadow else publishes
     sha256 = hashlib.sha256(untrusted_data).digest()

@@ -13,7 +13,7 @@ from entrenous.stop.upload_record import Decision
 
 
 def dry_run(untrusted_data: bytes, platform: Platform, *, deep: bool = False) -> Decision:
-    """Return the decision that ``judge_upload`` would make, with an empty case number.
+    """Return the decision that ``decide_upload`` would make, with an empty case number.
 
     ``deep`` adds the deferred scan of a picture, whose matches are at most held.
 

@@ -14,11 +14,10 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_client
-from entrenous.device.open_device import open_device
 from entrenous.device.relay_lock_client import mailbox_address
 from entrenous.terminal.session import YES
 from tests.carry.relays import WoundClock, disk_relay, served
-from tests.vaults import make_vaults_open_quickly
+from tests.vaults import make_vaults_open_quickly, open_device
 
 WORDS = "four or five unrelated words"
 

@@ -16,7 +16,6 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.crypto.vault_key import Cost
 from entrenous.device.identities import NEXT_CLOSE, own_device
-from entrenous.device.open_device import open_device
 from entrenous.device.store.vault_folder import KeyTerms, RelayShare, Unlocked
 from entrenous.device.vault_tables import SELF
 from entrenous.send.devices.device_wording import describe_passphrase_change
@@ -24,7 +23,7 @@ from entrenous.send.formats.identity_formats import read_sheet
 from entrenous.terminal.session import BY_FAMILY, USAGE, YES
 from entrenous.wire.relay_nouns import RelayLock
 from tests.carry.relays import WoundClock, disk_relay, served
-from tests.vaults import make_vaults_open_quickly
+from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 

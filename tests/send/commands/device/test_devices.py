@@ -13,13 +13,8 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import WrongPassphrase
-from entrenous.device.open_device import (
-    create_device,
-    create_lockable_device,
-    open_device,
-    open_unlocked,
-)
-from entrenous.device.store.vault_folder import has_vault, no_relay, read_head, unlock
+from entrenous.device.open_device import create_lockable_device, open_unlocked
+from entrenous.device.store.vault_folder import has_vault, read_head, unlock
 from entrenous.send.commands import setup
 from entrenous.send.commands.catch_up import describe_change
 from entrenous.send.devices.device_wording import describe_revocation
@@ -30,7 +25,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, Contradiction
 from entrenous.terminal.session import BY_FAMILY, USAGE, YES
 from tests.carry.relays import WoundClock, disk_relay, served
-from tests.vaults import make_vaults_open_quickly
+from tests.vaults import create_device, make_vaults_open_quickly, no_relay, open_device
 from tests.village.households import link
 from tests.village.world import WoundClock as Clock
 
