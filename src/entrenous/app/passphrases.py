@@ -9,7 +9,8 @@ from starlette.datastructures import FormData
 from xkcdpass import xkcd_password
 
 from entrenous.app.forms import typed
-from entrenous.base.errors import Refused
+from entrenous.app.web import error_words
+from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import GUESSES_LOG10_MIN, guesses_log10
 
@@ -45,6 +46,15 @@ def chosen_passphrase(form: FormData) -> Secret:
     if is_weak(words) and not typed(form, "anyway"):
         raise EasilyGuessed
     return words
+
+
+def passphrase_fields(why: EntrenousError | None) -> dict[str, object]:
+    """Return what ``new_passphrase.html`` shows: a suggestion, and why it asks again."""
+    return {
+        "words": "" if why is None else error_words(why),
+        "suggestion": suggestion(),
+        "may_be_weak": isinstance(why, EasilyGuessed),
+    }
 
 
 def suggestion() -> str:

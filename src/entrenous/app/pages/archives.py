@@ -14,10 +14,9 @@ from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.passphrases import (
-    EasilyGuessed,
     chosen_passphrase,
+    passphrase_fields,
     passphrase_in,
-    suggestion,
 )
 from entrenous.app.web import (
     error_words,
@@ -73,9 +72,7 @@ async def archive(
         request,
         "archive.html",
         status=status,
-        words="" if why is None else error_words(why),
-        suggestion=suggestion(),
-        may_be_weak=isinstance(why, EasilyGuessed),
+        **passphrase_fields(why),
     )
 
 

@@ -12,7 +12,10 @@ from starlette.routing import Route
 
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.linking import Answer, Linking, LinkingHere, LinkingOnOld
-from entrenous.app.passphrases import EasilyGuessed, chosen_passphrase, suggestion
+from entrenous.app.passphrases import (
+    chosen_passphrase,
+    passphrase_fields,
+)
 from entrenous.app.web import (
     ResultGone,
     error_words,
@@ -193,10 +196,8 @@ async def choose_lock(
         request,
         "link_lock.html",
         status=status,
-        words="" if why is None else error_words(why),
         form=form,
-        suggestion=suggestion(),
-        may_be_weak=isinstance(why, EasilyGuessed),
+        **passphrase_fields(why),
     )
 
 

@@ -10,11 +10,10 @@ from starlette.routing import Route
 from entrenous.app.forms import read_form, typed
 from entrenous.app.login import COOKIE
 from entrenous.app.passphrases import (
-    EasilyGuessed,
     chosen_passphrase,
     is_weak,
+    passphrase_fields,
     passphrase_in,
-    suggestion,
 )
 from entrenous.app.web import error_words, go_to, kept_form, show, state_of
 from entrenous.base.errors import EntrenousError
@@ -62,10 +61,8 @@ async def set_up_page(
         request,
         "setup.html",
         status=status,
-        words="" if why is None else error_words(why),
         form=form,
-        suggestion=suggestion(),
-        may_be_weak=isinstance(why, EasilyGuessed),
+        **passphrase_fields(why),
     )
 
 

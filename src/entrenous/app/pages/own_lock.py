@@ -14,10 +14,9 @@ from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.devices import Lost, checklist_in_words, sheet_in
 from entrenous.app.passphrases import (
-    EasilyGuessed,
     chosen_passphrase,
+    passphrase_fields,
     passphrase_in,
-    suggestion,
 )
 from entrenous.app.vault_session import VaultLocked, VaultSession
 from entrenous.app.web import (
@@ -208,9 +207,7 @@ async def passphrase(
         request,
         "passphrase.html",
         status=status,
-        words="" if why is None else error_words(why),
-        suggestion=suggestion(),
-        may_be_weak=isinstance(why, EasilyGuessed),
+        **passphrase_fields(why),
     )
 
 

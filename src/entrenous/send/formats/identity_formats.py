@@ -4,9 +4,10 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
-from entrenous.base.errors import NotUnderstood
+from entrenous.base.errors import Malformed, NotUnderstood
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     BadPrekey,
@@ -118,22 +119,8 @@ def write_invite(invite: Invite) -> str:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    encoded = encode(
-        [
-            _INVITE_VERSION,
-            invite.name,
-            invite.relay_url,
-            invite.mailbox,
-            invite.person,
-            invite.token.reveal(),
-        ]
-    )
-    link = PREFIX + to_base64url(encoded)
-    try:
-        read_invite(link)
-    except BadInvite:
-        raise ValueError("a field of this invite is not what the specification allows") from None
-    return link
+    fields = [invite.name, invite.relay_url, invite.mailbox, invite.person, invite.token.reveal()]
+    return checked_text(PREFIX + to_base64url(encode([_INVITE_VERSION, *fields])), read_invite)
 
 
 def read_invite(untrusted_link: str) -> Invite:
@@ -143,9 +130,7 @@ def read_invite(untrusted_link: str) -> Invite:
         BadInvite: not a complete link of this version.
     """
     with bad_cbor_as(BadInvite):
-        if not untrusted_link.startswith(PREFIX) or len(untrusted_link) > LINK_CHARS_MAX:
-            raise BadCbor
-        fields = decode(decode_code(untrusted_link.removeprefix(PREFIX)))
+        fields = read_code(untrusted_link, PREFIX, LINK_CHARS_MAX)
         version, name, relay_url, mailbox, person, token = as_list(fields, 6, 6)
         as_uint(version, _INVITE_VERSION, _INVITE_VERSION)
         return Invite(
@@ -155,6 +140,26 @@ def read_invite(untrusted_link: str) -> Invite:
             person=PersonId(as_bytes(person, 32)),
             token=Secret(as_bytes(token, 32)),
         )
+
+
+def checked_text(text: str, read: Callable[[str], object]) -> str:
+    """Return a text that was just written, if it can be read again.
+
+    Raises:
+        ValueError: a field of it is not what the specification allows.
+    """
+    try:
+        read(text)
+    except Malformed:
+        raise ValueError("a field of this text is not what the specification allows") from None
+    return text
+
+
+def read_code(untrusted_text: str, prefix: str, chars_max: int) -> Any:
+    """Decode CBOR in base64url behind a prefix; raises BadCbor."""
+    if not untrusted_text.startswith(prefix) or len(untrusted_text) > chars_max:
+        raise BadCbor
+    return decode(decode_code(untrusted_text.removeprefix(prefix)))
 
 
 def decode_code(untrusted_code: str) -> bytes:
@@ -187,12 +192,7 @@ def write_sheet(sheet: RecoverySheet) -> str:
     ]
     code = to_base64url(encode([*fields, _checksum(fields)]))
     lines = [code[at : at + _LINE_CHARS] for at in range(0, len(code), _LINE_CHARS)]
-    text = "\n".join([_SHEET_PREFIX + lines[0], *lines[1:], ""])
-    try:
-        read_sheet(text)
-    except NotASheet:
-        raise ValueError("a field of this sheet is not what the specification allows") from None
-    return text
+    return checked_text("\n".join([_SHEET_PREFIX + lines[0], *lines[1:], ""]), read_sheet)
 
 
 def read_sheet(untrusted_text: str) -> RecoverySheet:

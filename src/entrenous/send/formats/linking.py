@@ -24,7 +24,7 @@ from entrenous.send.devices.link_nouns import (
     Offer,
 )
 from entrenous.send.devices.linked_devices import IntroducedDevice, LinkedDevice
-from entrenous.send.formats.identity_formats import decode_code
+from entrenous.send.formats.identity_formats import checked_text, read_code
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.cbor import (
     BadCbor,
@@ -59,12 +59,7 @@ def write_link_code(code: LinkCode) -> str:
         ValueError: a field is not what the specification allows.
     """
     fields = [_VERSION, code.relay_url, code.mailbox, code.token.reveal()]
-    text = PREFIX + to_base64url(encode(fields))
-    try:
-        read_link_code(text)
-    except BadLinkCode:
-        raise ValueError("a field of this code is not what the specification allows") from None
-    return text
+    return checked_text(PREFIX + to_base64url(encode(fields)), read_link_code)
 
 
 def read_link_code(untrusted_code: str) -> LinkCode:
@@ -74,10 +69,8 @@ def read_link_code(untrusted_code: str) -> LinkCode:
         BadLinkCode: not a complete code of this version.
     """
     with bad_cbor_as(BadLinkCode):
-        if not untrusted_code.startswith(PREFIX) or len(untrusted_code) > _CHARS_MAX:
-            raise BadCbor
-        encoded = decode_code(untrusted_code.removeprefix(PREFIX))
-        version, relay_url, mailbox, token = as_list(decode(encoded), 4, 4)
+        fields = read_code(untrusted_code, PREFIX, _CHARS_MAX)
+        version, relay_url, mailbox, token = as_list(fields, 4, 4)
         as_uint(version, _VERSION, _VERSION)
         return LinkCode(
             relay_url=as_url(relay_url),
