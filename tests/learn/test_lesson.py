@@ -60,7 +60,7 @@ each = pytest.mark.parametrize("one", all_lessons(), ids=lambda one: one.name)
 
 
 def test_there_are_fourteen_lessons_in_an_order_of_their_own() -> None:
-    assert [one.name for one in all_lessons()] == NAMES
+    assert tuple(one.name for one in all_lessons()) == NAMES
     assert [one.order for one in all_lessons()] == list(range(1, 15))
 
 
