@@ -31,9 +31,9 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.respond.law.places import Place
 from entrenous.respond.letters.draft import write_notice
-from entrenous.respond.nouns import AgeAnswer, Reach, Sighting
+from entrenous.respond.nouns import AgeAnswer, Sighting, SightingReach
 from entrenous.respond.open_case import add_sighting, open_case
-from entrenous.respond.situation import Situation, TakenBy
+from entrenous.respond.situation import PictureMaker, Situation
 from tests.vaults import open_device
 
 SCHEMA: Final = "entrenous/bench-cases/1"
@@ -45,15 +45,15 @@ _HOSTS: Final = ("reddit.com", "x.com", "pictures.example", "imgur.com")
 
 def fill(device: Device, cases: int) -> str:
     """Open cases with sightings; returns the name of the last one, which has a letter."""
-    situation = Situation((Place("US"),), intimate=True, taken_by=TakenBy.ME)
+    situation = Situation((Place("US"),), intimate=True, taken_by=PictureMaker.ME)
     began = device.clock.now() - timedelta(days=300)
     name = ""
-    with device.vault.together():
+    with device.vault.transaction():
         for number in range(cases):
             name = open_case(None, situation, AgeAnswer.ADULTS, device).name
             for place in range(_SIGHTINGS):
                 where = f"https://{_HOSTS[place]}/{number}/{place}"
-                seen = Sighting(where, Reach.PUBLIC, began + timedelta(minutes=number))
+                seen = Sighting(where, SightingReach.PUBLIC, began + timedelta(minutes=number))
                 add_sighting(name, seen, device)
             if number % 10 == 0 or number == cases - 1:
                 write_notice(name, "us-tida-removal", device, (1,))

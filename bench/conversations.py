@@ -36,10 +36,10 @@ from entrenous.base.environment import read_settings
 from entrenous.base.identifiers import ID_BYTES, EnvelopeId, MessageId, RecipientId
 from entrenous.base.identity import Contact
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.sent_messages import SEALED_TABLE, Departure, Message, SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy, SendState
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import (
@@ -84,7 +84,7 @@ def fill(home: Path, url: str, messages: int) -> None:
     secret = Secret(PASSPHRASE.encode())
     with create_device(settings, lambda: secret) as ana:
         set_up("Ana", url, ana)
-    with open_device(settings, lambda: secret) as ana, closing(new_client()) as client:
+    with open_device(settings, lambda: secret) as ana, closing(new_relay_client()) as client:
         friends = [_a_device(MemoryVault(), HttpCourier(client, 20.0)) for _ in range(_PEOPLE)]
         for number, friend in enumerate(friends):
             set_up(f"Friend {number}", url, friend)
@@ -104,7 +104,7 @@ def _fill(messages: int, ana: Device) -> None:
     known = contacts(ana)
     began = this_second(ana) - timedelta(days=300)
     until = this_second(ana) + timedelta(days=7)
-    with ana.vault.together():
+    with ana.vault.transaction():
         for number in range(messages):
             contact = known[0 if number % 5 == 0 else number % len(known)]
             at = began + timedelta(minutes=number)
@@ -114,7 +114,7 @@ def _fill(messages: int, ana: Device) -> None:
 def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Device) -> None:
     message = MessageId(ana.dice.token(ID_BYTES))
     text = f"what I wrote, number {number}"
-    ana.ledger.record(Message(message, new_name(ana), at, (), text, until))
+    ana.ledger.store_message(Message(message, new_name(ana), at, (), text, until))
     copy = SealedCopy(
         message,
         RecipientId(contact.name),
@@ -124,7 +124,7 @@ def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Dev
         EnvelopeId(ana.dice.token(ID_BYTES)),
         Secret(ana.dice.token(32)),
         EnvelopeState.OPENED,
-        Departure.ACKNOWLEDGED,
+        SendState.ACKNOWLEDGED,
         opened=True,
     )
     SEALED_TABLE.store(copy, copy.envelope.hex(), ana.vault)

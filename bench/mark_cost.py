@@ -27,7 +27,7 @@ from PIL import Image
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
@@ -77,7 +77,7 @@ def _mark(data: bytes, copies: int, folder: Path) -> tuple[float, float, bytes]:
         SystemRandomSource(),
         vault,
         VaultLedger(vault),
-        HttpCourier(new_client(), 1.0),
+        HttpCourier(new_relay_client(), 1.0),
         decode_untrusted,
     )
     to = [RecipientId(f"person {number}") for number in range(copies)]

@@ -38,7 +38,7 @@ from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device, Vault
 from entrenous.device.identities import contacts
 from entrenous.device.store.ledger import VaultLedger
@@ -50,7 +50,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import Addressee, addressees, write_letter
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.make import OwnFile, Sending, seal_content
+from entrenous.send.message.make import DeviceFile, Sending, seal_content
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -106,9 +106,9 @@ def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
     sending = _sending(to, ana)
     data = secrets.token_bytes(round(wanted.megabytes * 1e6))
     began = time.process_time(), time.perf_counter()
-    with ana.vault.together():
+    with ana.vault.transaction():
         for one in to:
-            own = OwnFile(ContentFile("image/jpeg", data), sha256(data))
+            own = DeviceFile(ContentFile("image/jpeg", data), sha256(data))
             sealed = seal_content((own,), None, one, sending, ana)
             write_letter(sealed.manifest, one, sealed.outer, ana)
     took = time.process_time() - began[0], time.perf_counter() - began[1]
@@ -157,7 +157,7 @@ def _everybody(ana: Device) -> tuple[Addressee, ...]:
 
 def _prepare(home: Path, url: str, people: int) -> None:
     """A device that knows so many people by their invites; each has a mailbox of her own."""
-    with _device(home) as ana, closing(new_client()) as client:
+    with _device(home) as ana, closing(new_relay_client()) as client:
         set_up("ana", url, ana)
         for number in range(people):
             friend = _a_device(MemoryVault(), HttpCourier(client, 1.0))
@@ -169,7 +169,7 @@ def _prepare(home: Path, url: str, people: int) -> None:
 @contextmanager
 def _device(home: Path) -> Iterator[Device]:
     vault = SqlcipherVault(home, _KEY)
-    with closing(vault), closing(new_client()) as client:
+    with closing(vault), closing(new_relay_client()) as client:
         yield _a_device(vault, HttpCourier(client, 20.0))
 
 

@@ -27,8 +27,8 @@ from bench.sounds.attacks import ATTACKS, OPUS_24, Samples
 from bench.sounds.material import music, spoken, voice
 from bench.sounds.perceived import judge
 from entrenous.base.limits import ALPHA
-from entrenous.watermark.audio_detector import scores
-from entrenous.watermark.audio_mark import WINDOW, PreparedSound, embed, prepare
+from entrenous.watermark.audio_detector import key_scores
+from entrenous.watermark.audio_mark import WINDOW, PreparedSound, embed_sound, prepare_sound
 from entrenous.watermark.likelihood import tail_of_best, upper_tail
 from tests.watermark.detect import detect_sound
 
@@ -74,9 +74,9 @@ def attacked(
     material: str, samples: Samples, rate_hz: int, names: tuple[str, ...], seed: int
 ) -> list[Result]:
     """One marked copy through every attack."""
-    prepared = prepare(samples, rate_hz)
+    prepared = prepare_sound(samples, rate_hz)
     streams = _streams(prepared, _RECIPIENTS, seed)
-    marked = embed(prepared, streams[0])[:, 0]
+    marked = embed_sound(prepared, streams[0])[:, 0]
     results = []
     for name in names:
         length = _LONG_S if name.startswith("amr") else _LEAK_S
@@ -85,19 +85,19 @@ def attacked(
         began = time.process_time()
         heard = detect_sound(leak, leak_hz, prepared)
         took = time.process_time() - began
-        found = np.zeros(_RECIPIENTS) if heard is None else scores(heard.evidence, streams)
+        found = np.zeros(_RECIPIENTS) if heard is None else key_scores(heard.evidence, streams)
         results.append(Result(material, name, float(found[0]), float(found[1:].max()), took))
     return results
 
 
 def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, float]:
     """How many of ``count`` copies, averaged and sent as Opus 24k, are named; the best z."""
-    prepared = prepare(samples, rate_hz)
+    prepared = prepare_sound(samples, rate_hz)
     streams = _streams(prepared, count, seed)
-    average = np.mean([embed(prepared, one)[:, 0] for one in streams], axis=0)
+    average = np.mean([embed_sound(prepared, one)[:, 0] for one in streams], axis=0)
     leak, leak_hz = OPUS_24(average.astype(np.float32), rate_hz)
     heard = detect_sound(leak, leak_hz, prepared)
-    found = np.zeros(count) if heard is None else scores(heard.evidence, streams)
+    found = np.zeros(count) if heard is None else key_scores(heard.evidence, streams)
     named = [tail_of_best(_RECIPIENTS, upper_tail(float(one))) <= ALPHA for one in found]
     return sum(named), float(found.max())
 
@@ -116,8 +116,8 @@ class Heard:
 
 def heard_of_mark(samples: Samples, rate_hz: int, seed: int, *, speech: bool) -> Heard:
     """Of one copy, before it is encoded."""
-    prepared = prepare(samples, rate_hz)
-    marked = embed(prepared, _streams(prepared, 1, seed)[0])[:, 0]
+    prepared = prepare_sound(samples, rate_hz)
+    marked = embed_sound(prepared, _streams(prepared, 1, seed)[0])[:, 0]
     own, other = _powers(samples, rate_hz), _powers(marked - samples, rate_hz)
     audible = own > 1e-6 * own.max()
     each = 10 * np.log10(own[audible] / (other[audible] + 1e-12))
@@ -139,11 +139,11 @@ def _powers(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
 
 def innocent_scores(samples: Samples, rate_hz: int, seed: int) -> NDArray[np.float64]:
     """A thousand fresh keys against an unmarked leak and two strangers' copies."""
-    prepared = prepare(samples, rate_hz)
-    leaks = [samples] + [embed(prepared, one)[:, 0] for one in _streams(prepared, 2, seed)]
+    prepared = prepare_sound(samples, rate_hz)
+    leaks = [samples] + [embed_sound(prepared, one)[:, 0] for one in _streams(prepared, 2, seed)]
     fresh = _streams(prepared, 1000, seed + 1)
     heard = [detect_sound(*OPUS_24(leak, rate_hz), prepared) for leak in leaks]
-    return np.concatenate([scores(one.evidence, fresh) for one in heard if one is not None])
+    return np.concatenate([key_scores(one.evidence, fresh) for one in heard if one is not None])
 
 
 def _streams(prepared: PreparedSound, count: int, seed: int) -> list[bytes]:

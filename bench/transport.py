@@ -32,7 +32,7 @@ import entrenous
 from bench.send import _photograph
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device, Vault
 from entrenous.device.identities import contacts
 from entrenous.device.store.ledger import VaultLedger
@@ -122,7 +122,7 @@ def _prepare(folder: Path, url: str, people: int) -> None:
 
 @contextmanager
 def _device(vault: Vault, cert: Path) -> Iterator[Device]:
-    with new_client(cert) as client:
+    with new_relay_client(cert) as client:
         clock, dice, courier = SystemClock(), SystemRandomSource(), HttpCourier(client, 20.0)
         device = Device(clock, dice, vault, VaultLedger(vault), courier, decode_untrusted)
         if isinstance(vault, SqlcipherVault):

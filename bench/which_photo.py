@@ -85,9 +85,9 @@ def main(arguments: list[str] | None = None) -> None:
     left_out = frozenset[str]() if asked.same_scene else _SAME_SCENE
     ledger, photos = VaultLedger(MemoryVault()), sent()
     for number, name in enumerate(photos):
-        ledger.learn(_message(number), 0, _picture(photos[name]))
+        ledger.store_picture_record(_message(number), 0, _picture(photos[name]))
     for number, rgb in enumerate(strangers(asked.strangers, rng, left_out), start=len(photos)):
-        ledger.learn(_message(number), 0, _picture(rgb))
+        ledger.store_picture_record(_message(number), 0, _picture(rgb))
     leaks = {**{name: ATTACKS[name] for name in _NAMES}, **_LEAKS}
     ways = {name: _found(ledger, photos, leak, rng, asked.each) for name, leak in leaks.items()}
     count = asked.each * len(photos)
@@ -115,7 +115,7 @@ def _found(ledger: VaultLedger, photos: dict[str, Rgb], leak: Attack, rng: Rng, 
         for _ in range(each):
             picture = _picture(load(leak(rgb, rng)))
             started = time.process_time()
-            near = ledger.near(picture)[:FIRST]
+            near = ledger.similar_pictures(picture)[:FIRST]
             spent += time.process_time() - started
             missed[name] += _message(number) not in {one.message for one in near}
     return +missed, spent / max(1, each * len(photos))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from entrenous.fingerprint.keypoints import WORDS, points_of
+from entrenous.fingerprint.keypoints import WORDS, find_points
 
 _NAMES: Final = (
     *("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel"),
@@ -50,8 +50,8 @@ def looks() -> Floats:
             size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
             how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
             small = np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
-            points = points_of(small, _POINTS)
-            found += [points.looks, points.mirrored().looks]
+            points = find_points(small, _POINTS)
+            found += [points.descriptors, points.mirrored().descriptors]
     return np.concatenate(found)
 
 

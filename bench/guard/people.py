@@ -116,7 +116,7 @@ class QuickVault(MemoryVault):
     """One that copies no record in order to undo a change: records are never changed in place."""
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """All changes inside, or none of them."""
         before = {drawer: dict(records) for drawer, records in self._drawers.items()}
         try:

@@ -16,7 +16,7 @@ from bench.guard.people import somebody, with_new_phone
 from bench.guard.year import Year
 from entrenous.base.identifiers import MessageName
 from entrenous.base.identity import Contact, Trust
-from entrenous.device.identities import CONTACT_TABLE, contacts, lookalike_form
+from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.guard import inspect
 from entrenous.send.message.draft import Draft
@@ -35,7 +35,7 @@ class Undone(Exception):
 def plant(slip: Maker, year: Year) -> bool | None:
     """Whether the guard speaks of whoever is wrong; None if this slip can't be made now."""
     spoke = None
-    with suppress(Undone), year.device.vault.together():
+    with suppress(Undone), year.device.vault.transaction():
         planted = slip(year)
         if planted is not None:
             draft, wrong = planted
@@ -61,9 +61,9 @@ def alike(make: NameMaker, at_least: int = 3) -> Callable[[Year], Slip | None]:
         every = year.some(len(contacts(year.device)))
         meant = next(one for one in every if len(one.name) >= at_least)
         other = next(one for one in every if one is not meant)
-        taken = {lookalike_form(one.name) for one in contacts(year.device)}
+        taken = {comparable_name(one.name) for one in contacts(year.device)}
         name = make(meant.name, year.rng)
-        while lookalike_form(name) in taken:
+        while comparable_name(name) in taken:
             name = make(meant.name, year.rng)
         typed = replace(other, name=name)
         store_contact(typed, year.device)
@@ -166,8 +166,8 @@ def _one_slip_from(name: str, year: Year) -> str:
         name[: at + 1] + name[at + 2 :],
         name[:at] + name[at + 1] + name[at] + name[at + 2 :],
     )
-    taken = {lookalike_form(one.name) for one in contacts(year.device)}
-    free = [one for one in slips if lookalike_form(one) not in taken]
+    taken = {comparable_name(one.name) for one in contacts(year.device)}
+    free = [one for one in slips if comparable_name(one) not in taken]
     return free[int(year.rng.integers(len(free)))]
 
 

@@ -147,7 +147,7 @@ class Year:
     def sent(self, meant: Meant) -> Conversation:
         """It has gone out; the conversation that it began or went on with."""
         message = self._message(meant)
-        self.device.ledger.record(message)
+        self.device.ledger.store_message(message)
         record_sent(message, meant.draft, self.device)
         people = frozenset(one.person.id for one in meant.to)
         return meant.draft.within or Conversation(message.name, people)

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from bench.attacks.kinds import Rgb
 from bench.stopping.recall_pictures import Subject
-from entrenous.fingerprint.embedding import OnnxEmbedder, Rows, cosines, rows, square, windows
+from entrenous.fingerprint.embedding import (
+    OnnxEmbedder,
+    Rows,
+    cosines,
+    to_rows,
+    to_square,
+    window_squares,
+)
 from entrenous.stop.judge.deferred_scan import cosines_wanted
 
 Bools = NDArray[np.bool_]
@@ -34,7 +41,7 @@ class Alike:
     def of(cls, subjects: Sequence[Subject]) -> Self:
         """With an embedding of each."""
         embedder = OnnxEmbedder()
-        bank = rows(embedder.embed([square(one.rgb) for one in subjects]))
+        bank = to_rows(embedder.embed([to_square(one.rgb) for one in subjects]))
         return cls(tuple(one.name for one in subjects), bank, embedder)
 
     def add(self, one: Subject, edit: str, upload: Rgb, *, deep: bool) -> None:
@@ -48,8 +55,8 @@ class Alike:
 
     def hits(self, upload: Rgb) -> Bools:
         """Which of the registered photographs it is like."""
-        squares = (square(upload), *windows(upload))
-        near = cosines(rows(self.embedder.embed(squares)), self.bank)
+        squares = (to_square(upload), *window_squares(upload))
+        near = cosines(to_rows(self.embedder.embed(squares)), self.bank)
         enough = near >= np.array(cosines_wanted(squares))[:, None]
         return np.asarray(enough.any(axis=0), np.bool_)
 

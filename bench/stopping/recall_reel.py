@@ -34,10 +34,15 @@ from bench.stopping.voices import SOUND_LEAKS, Heard, sounds
 from entrenous.base.audio_video import FrameSelection
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.linear_scan import ScanIndex
-from entrenous.fingerprint.nouns import VIDEO_KIND, VideoLook, VideoPrint
+from entrenous.fingerprint.nouns import VIDEO_KIND, VideoPrint, VideoViews
 from entrenous.fingerprint.pdq import orientations
-from entrenous.fingerprint.sound_index import SoundIndex, sound_look, sound_print
-from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, video_look, video_print
+from entrenous.fingerprint.sound_index import SoundIndex, make_sound_fingerprint, sound_views
+from entrenous.fingerprint.video_hash import (
+    LOOKED_AT,
+    REGISTERED,
+    make_video_fingerprint,
+    video_views,
+)
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.clip_matches import Place, trimmed_hits, video_hits
@@ -81,7 +86,7 @@ class Bank:
     places: Mapping[int, tuple[Place, ...]]
     part_places: Mapping[int, tuple[Place, ...]]
 
-    def found(self, look: VideoLook) -> dict[str, bool]:
+    def found(self, look: VideoViews) -> dict[str, bool]:
         """The names of claims that fit, and whether it is the video itself."""
         near = self.index.near(look.hashes)
         hits = video_hits(look, near, self.places, {PEOPLE: 31})
@@ -124,13 +129,13 @@ def clips(count: int, seconds: float) -> Iterator[tuple[str, bytes]]:
 def registered(data: bytes) -> VideoPrint:
     """As a person's device does it."""
     with read_clip(data, REGISTERED) as clip:
-        return video_print(clip.frames, clip.shown.length_s, parts=True)
+        return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
 
 
-def looked_at(data: bytes) -> VideoLook:
+def looked_at(data: bytes) -> VideoViews:
     """As the gate does it."""
     with read_clip(data, LOOKED_AT) as clip:
-        return video_look(clip.frames, clip.shown.length_s)
+        return video_views(clip.frames, clip.shown.length_s)
 
 
 def videos(found: Mapping[str, bytes], leaks: Mapping[str, Any], tries: int) -> dict[str, Tally]:
@@ -194,7 +199,7 @@ def _screenshots(
 
 def heard(material: Mapping[str, Heard], leaks: Mapping[str, Any], tries: int) -> dict[str, Tally]:
     """The same with sounds, which are never more than held."""
-    index = SoundIndex.of([sound_print(*sound) for sound in material.values()])
+    index = SoundIndex.of([make_sound_fingerprint(*sound) for sound in material.values()])
     print(f"sounds: {len(material)}, {len(index.words)} words")
     rng = np.random.default_rng(_SEED)
     tallies: dict[str, Tally] = {}
@@ -205,7 +210,7 @@ def heard(material: Mapping[str, Heard], leaks: Mapping[str, Any], tries: int) -
                 for _ in range(tries):
                     start = int(rng.integers(0, len(samples) - seconds * rate_hz))
                     part = change(samples[start : start + seconds * rate_hz], rate_hz)
-                    hits = {str(one.sound): False for one in index.near(sound_look(*part))}
+                    hits = {str(one.sound): False for one in index.near(sound_views(*part))}
                     _count(tally, str(number), hits, len(material))
             print(f"{leak:26} {seconds:2} s  {tally.shares()}", flush=True)
     return tallies
@@ -219,8 +224,8 @@ def speed(data: bytes) -> dict[str, float]:
     decoding_s = time.process_time() - start
     rates = {}
     for name, work, apart_s in (
-        ("registered", partial(video_print, parts=True), REGISTERED.apart_s),
-        ("looked_at", video_look, LOOKED_AT.apart_s),
+        ("registered", partial(make_video_fingerprint, parts=True), REGISTERED.apart_s),
+        ("looked_at", video_views, LOOKED_AT.apart_s),
     ):
         start = time.process_time()
         _repeated(work, frames)

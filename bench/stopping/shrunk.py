@@ -112,7 +112,7 @@ def _shrink(data: bytes, apart: Apart) -> None:
     for side in _SIDES_PX:
         shrunk = read_picture(data, at_least_px=side, luma=True)
         if shrunk.shrunk_by > 1:
-            as_small = replace(shrunk, shrunk_from=None)
+            as_small = replace(shrunk, original_size=None)
             apart[side, "ours"].append(distance(whole, fingerprint(shrunk)))
             apart[side, "of the smaller size"].append(distance(whole, fingerprint(as_small)))
 

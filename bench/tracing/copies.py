@@ -19,7 +19,7 @@ from entrenous.crypto.key_derivation import stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.send.copies.picture_copies import Original, new_seed, prepare_original, write_copy
 from entrenous.watermark.chip_layout import stream_bytes
-from entrenous.watermark.embed import embed
+from entrenous.watermark.embed import embed_mark
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _JUDGED_PX: Final = 1_600  # SSIMULACRA2 in numpy: a larger picture is judged on its middle
@@ -83,7 +83,7 @@ def marked_samples(original: Original, key: Secret) -> Rgb:
     """
     size = stream_bytes(original.picture.width_px, original.picture.height_px)
     key_stream = stream(key, COPY_CONTEXT, size)
-    marked = embed(original.prepared, key_stream, original.dither_stream)
+    marked = embed_mark(original.prepared, key_stream, original.dither_stream)
     written = write_picture(original.picture, marked, finer=original.finer)
     if written != write_copy(original, key):
         raise AssertionError("what is measured is not what is sent")

@@ -157,9 +157,9 @@ def _traced(case: _Case, found: bytes, dice: LoadedDice) -> Trace | None:
         for n in range(KEYS)
     )
     original = case.here.original
-    sent = ledger_entry(original, device.vault.keep(original.source), copies)
+    sent = ledger_entry(original, device.vault.keep_file(original.source), copies)
     name, message = MessageName("innocent"), MessageId(dice.token(ID_BYTES))
-    device.ledger.record(Message(message, name, device.clock.now(), (sent,)))
+    device.ledger.store_message(Message(message, name, device.clock.now(), (sent,)))
     try:
         return trace_picture(found, device, case.originals)
     except NothingToWeigh:

@@ -111,14 +111,14 @@ def _received_files(message: str, device: Device) -> Iterator[bytes]:
 
     Raises:
         UnknownMessage: no message has that name.
-        NotKeptHere: its files are not in the vault.
+        FilesNotOnDevice: its files are not in the vault.
     """
     from entrenous.send.inbox import find_received
     from entrenous.send.open import open_message
-    from entrenous.stop.registration import NotKeptHere
+    from entrenous.stop.registration import FilesNotOnDevice
 
     if find_received(message, device).key is None:
-        raise NotKeptHere(name=message)
+        raise FilesNotOnDevice(name=message)
     for file in open_message(message, device).files:
         yield file.data
 

@@ -18,8 +18,8 @@ from entrenous.base.errors import DiskFailed, DiskFull, EntrenousError
 from entrenous.base.language import language_of_person, speaking, translated
 from entrenous.base.program import this_program
 from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, with_translated_help
-from entrenous.terminal.output import NO_ROOM, hint, print_line, unwrapped
-from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Session, exit_of
+from entrenous.terminal.output import NO_ROOM, hint, join_wrapped_lines, print_line
+from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Session, exit_status_of
 
 #: Every command, in the order of the help. English are those of people who run a relay or a gate,
 #: and the demonstration, whose pages are English too (ENGLISH_ERRORS in tests/house/messages.py).
@@ -135,8 +135,8 @@ def run(arguments: list[str], apps: Apps) -> int:
             return _run(arguments, apps)
     except EntrenousError as error:
         _flush_stdout()
-        hint(unwrapped(str(error)))
-        return exit_of(error)
+        hint(join_wrapped_lines(str(error)))
+        return exit_status_of(error)
     except (KeyboardInterrupt, typer.Abort):
         hint(translated("Stopped. Nothing is half done."))
         return INTERRUPTED

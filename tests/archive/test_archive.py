@@ -18,8 +18,8 @@ from entrenous.archive.archive_format import (
     BadArchive,
     DamagedArchive,
     TooMuchForArchive,
-    entries,
     read_index,
+    tar_entries,
 )
 from entrenous.archive.write_archive import NO_TOKEN, write_archive
 from entrenous.base.errors import WrongToken
@@ -48,7 +48,7 @@ from entrenous.respond.custody import CASES, LINKS
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, is_message_name, received_messages
-from entrenous.send.message.draft import NothingToTakeBack, WaitsInOutbox
+from entrenous.send.message.draft import NothingToRecall, WaitsInOutbox
 from entrenous.send.message.states import INBOX_TABLE, InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact, rename_contact
@@ -141,8 +141,10 @@ def test_import_restores_everything_on_a_new_device(told: Told) -> None:
     assert list(anew.ledger.messages()) == list(ana.ledger.messages())
     for message in ana.ledger.messages():
         for place, picture in enumerate(message.pictures):
-            assert anew.vault.kept(picture.original) == SMALL
-            assert anew.ledger.look(message.id, place) == ana.ledger.look(message.id, place)
+            assert anew.vault.kept_file(picture.original) == SMALL
+            assert anew.ledger.picture_record(message.id, place) == ana.ledger.picture_record(
+                message.id, place
+            )
     assert open_message(told.kept, anew) == open_message(told.kept, ana)
     lost = find_received(told.taken_back, anew)
     assert (lost.state, lost.kept) == (InboxState.TAKEN_BACK, ())
@@ -197,7 +199,7 @@ def test_signed_receipts_are_imported(told: Told) -> None:
 
 
 def test_received_files_open_with_age_alone(told: Told) -> None:
-    parts = {entry.name: entry.content.read() for entry in entries(io.BytesIO(told.tar))}
+    parts = {entry.name: entry.content.read() for entry in tar_entries(io.BytesIO(told.tar))}
     (picture,) = open_message(told.kept, told.ana).files
     frame, file = find_received(told.kept, told.ana).kept
     assert {f"keys/{frame.hex()}", f"keys/{file.hex()}"} < set(parts)
@@ -256,7 +258,7 @@ def test_taken_names_are_numbered_on_import(told: Told) -> None:
     add_to_circle("Family", ["Ben"], other.device)
     list(mark_copies(SMALL, [RecipientId("x")], None, other.device))
     (here,) = other.device.ledger.messages()
-    other.device.ledger.record(replace(here, name=told.sent))
+    other.device.ledger.store_message(replace(here, name=told.sent))
     assert imported(told.tar, other.device).sent == 2
     assert [one.name for one in contacts(other.device)] == ["Ben", "ben 2"]
     assert circle_named("family 2", other.device).people != circle_named("Family", other.device)
@@ -305,7 +307,7 @@ def test_export_leaves_out_missing_files(told: Told) -> None:
     old, anew = told.anew, told.anew
     imported(told.tar, old)
     gone = next(iter(old.ledger.messages())).pictures[0].original
-    old.vault.forget(gone)
+    old.vault.delete_file(gone)
     assert write_archive(io.BytesIO(), old, nobody_watches).lost == 1
     assert imported(exported(old), anew).sent == 2
 
@@ -348,7 +350,7 @@ def test_import_overwrites_no_local_file(told: Told) -> None:
     assert isinstance(anew.vault, MemoryVault)
     anew.vault._files[blob] = b"ours"
     imported(told.tar, anew)
-    assert anew.vault.kept(blob) == b"ours"
+    assert anew.vault.kept_file(blob) == b"ours"
 
 
 @pytest.mark.parametrize("limit", ["INDEX_BYTES_MAX", "RECORD_BYTES_MAX", "FILE_BYTES_MAX"])
@@ -377,7 +379,7 @@ def test_invalid_names_are_replaced_on_import(told: Told) -> None:
     odd = replace(received, name=MessageName("../../evil"), sender_name="\x1b[2J")
     INBOX_TABLE.store(odd, key, evil.vault)
     for message in list(evil.ledger.messages()):
-        evil.ledger.record(replace(message, name=MessageName(f"../{message.name}")))
+        evil.ledger.store_message(replace(message, name=MessageName(f"../{message.name}")))
     (ben,) = contacts(evil)
     person = replace(ben.person, name="\x1b[2J")
     CONTACT_TABLE.store(replace(ben, name="x" * 65, person=person), ben.person.id.hex(), evil.vault)
@@ -434,7 +436,7 @@ def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
     second, anew = exported(ana.device), fresh_device(room)
     imported(first, anew)
     (sent,) = sent_messages(anew)
-    with pytest.raises(NothingToTakeBack):
+    with pytest.raises(NothingToRecall):
         recall_message(sent.message.name, anew)
     assert imported(second, anew).sent == 0
     recall_message(sent.message.name, anew)

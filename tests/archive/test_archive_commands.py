@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pytest
 
-from entrenous.archive.archive_wording import in_words
+from entrenous.archive.archive_wording import count_in_words
 from entrenous.archive.export import KEY, TAR
 from entrenous.base.identifiers import BlobId
 from entrenous.cli import run
@@ -123,7 +123,7 @@ def test_export_overwrites_nothing(exported: Path) -> None:
     [("people", 1, "1 person"), ("traces", 1, "1 trace"), ("traces", 2, "2 traces")],
 )
 def test_counts_of_one_are_singular(name: str, count: int, said: str) -> None:
-    assert in_words(name, count) == said
+    assert count_in_words(name, count) == said
 
 
 @pytest.mark.usefixtures("exported")

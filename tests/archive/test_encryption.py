@@ -12,9 +12,9 @@ from entrenous.archive.archive_format import (
     BadArchive,
     WrongArchivePassphrase,
     decrypt_key,
-    decrypting,
+    decrypting_reader,
     encrypt_key,
-    encrypting,
+    encrypting_writer,
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
@@ -24,7 +24,7 @@ from entrenous.crypto.encryption_at_rest import (
     encrypt_blob,
     encrypt_with_passphrase,
 )
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 
 KEY = Secret(bytes(range(32)))
 WORDS = Secret(b"four unrelated words")
@@ -32,14 +32,14 @@ WORDS = Secret(b"four unrelated words")
 
 def sealed(data: bytes) -> bytes:
     out = io.BytesIO()
-    with encrypting(KEY, out) as pipe:
+    with encrypting_writer(KEY, out) as pipe:
         for at in range(0, len(data), 5000):
             pipe.write(data[at : at + 5000])
     return out.getvalue()
 
 
 def opened(data: bytes) -> bytes:
-    with decrypting(KEY, io.BytesIO(data)) as pipe:
+    with decrypting_reader(KEY, io.BytesIO(data)) as pipe:
         return pipe.read()
 
 
@@ -52,15 +52,15 @@ def test_sealed_file_is_an_age_file(size: int) -> None:
 
 def test_unread_rest_is_still_authenticated() -> None:
     whole = encrypt_blob(KEY, bytes(500_000))
-    with decrypting(KEY, io.BytesIO(whole)) as pipe:
+    with decrypting_reader(KEY, io.BytesIO(whole)) as pipe:
         assert pipe.read(10) == bytes(10)
-    with pytest.raises(DoesNotOpen), decrypting(KEY, io.BytesIO(whole[:-1])) as pipe:
+    with pytest.raises(DecryptionFailed), decrypting_reader(KEY, io.BytesIO(whole[:-1])) as pipe:
         assert pipe.read(10) == bytes(10)
 
 
 def test_decryption_error_takes_precedence_over_truncation() -> None:
     def read_a_tar(data: bytes) -> None:
-        with decrypting(KEY, io.BytesIO(data)) as pipe:
+        with decrypting_reader(KEY, io.BytesIO(data)) as pipe:
             if len(pipe.read(300_000)) < 300_000:
                 raise BadArchive
 
@@ -68,12 +68,15 @@ def test_decryption_error_takes_precedence_over_truncation() -> None:
     with pytest.raises(BadArchive):
         read_a_tar(whole)
     for changed in (whole[:-1], whole[:100_000], whole + b"\0", b"", whole[:-9] + bytes(9)):
-        with pytest.raises(DoesNotOpen):
+        with pytest.raises(DecryptionFailed):
             read_a_tar(changed)
 
 
 def test_stopping_early_leaves_no_waiting_thread() -> None:
-    with pytest.raises(KeyError), decrypting(KEY, io.BytesIO(encrypt_blob(KEY, bytes(9_000_000)))):
+    with (
+        pytest.raises(KeyError),
+        decrypting_reader(KEY, io.BytesIO(encrypt_blob(KEY, bytes(9_000_000)))),
+    ):
         raise KeyError
 
 
@@ -84,13 +87,16 @@ class _Full(io.BytesIO):
 
 def test_full_disk_is_reported_as_such() -> None:
     for size in (10, 9_000_000):  # less than a pipe holds, and more
-        with pytest.raises(OSError, match="full") as raised, encrypting(KEY, _Full()) as pipe:
+        with (
+            pytest.raises(OSError, match="full") as raised,
+            encrypting_writer(KEY, _Full()) as pipe,
+        ):
             pipe.write(bytes(size))
         assert raised.value.errno == errno.ENOSPC
 
 
 def test_writer_errors_are_propagated() -> None:
-    with pytest.raises(KeyError), encrypting(KEY, io.BytesIO()):
+    with pytest.raises(KeyError), encrypting_writer(KEY, io.BytesIO()):
         raise KeyError
 
 
@@ -130,7 +136,7 @@ def test_strangers_files_are_refused(untrusted: bytes) -> None:
     for file in (untrusted, b"age-encryption.org/v1\n" + untrusted):
         with pytest.raises(BadArchive):
             decrypt_key(file, Secret(b"w"))
-        with pytest.raises(DoesNotOpen):
+        with pytest.raises(DecryptionFailed):
             opened(file)
 
 

@@ -30,4 +30,4 @@ def test_earlier_archive_restores_a_device_linked_again(town: Room) -> None:
     imported(tar, again.device)
     (kept,) = received_messages(again.device)
     assert open_message(kept.name, again.device).files == opened
-    assert again.device.ledger.find(name).name == name
+    assert again.device.ledger.message_named(name).name == name

@@ -13,11 +13,11 @@ from entrenous.archive.archive_format import (
     Index,
     Part,
     TooMuchForArchive,
-    end_of_tar,
-    entries,
-    header,
-    padding,
     read_index,
+    tar_end,
+    tar_entries,
+    tar_header,
+    tar_padding,
     write_index,
 )
 from entrenous.base.identifiers import PersonId
@@ -38,12 +38,14 @@ names = st.from_regex(r"(ledger|files)/[a-z0-9-]{1,80}", fullmatch=True)
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:
-    parts = [header(name, len(data)) + data + padding(len(data)) for name, data in files.items()]
-    return b"".join(parts) + end_of_tar()
+    parts = [
+        tar_header(name, len(data)) + data + tar_padding(len(data)) for name, data in files.items()
+    ]
+    return b"".join(parts) + tar_end()
 
 
 def read(tar: bytes) -> dict[str, bytes]:
-    return {entry.name: entry.content.read() for entry in entries(io.BytesIO(tar))}
+    return {entry.name: entry.content.read() for entry in tar_entries(io.BytesIO(tar))}
 
 
 def test_our_tar_is_read_by_tarfile() -> None:
@@ -70,12 +72,12 @@ def test_tarfiles_tar_is_read_by_our_reader(kind: int) -> None:
 
 
 def test_unread_entries_are_skipped() -> None:
-    assert [entry.name for entry in entries(io.BytesIO(tar_of(FILES)))] == list(FILES)
+    assert [entry.name for entry in tar_entries(io.BytesIO(tar_of(FILES)))] == list(FILES)
 
 
 def test_a_tar_that_ends_too_early_is_refused() -> None:
     whole = tar_of(FILES)
-    for end in range(0, len(whole) - len(end_of_tar()), 256):
+    for end in range(0, len(whole) - len(tar_end()), 256):
         with pytest.raises(BadArchive):
             read(whole[:end])
 
@@ -90,7 +92,7 @@ def test_entries_other_than_files_are_refused(kind: bytes) -> None:
 
 @given(st.binary(min_size=512, max_size=512), st.integers(0, 511), st.integers(0, 255))
 def test_strangers_headers_are_refused(block: bytes, place: int, byte: int) -> None:
-    changed = bytearray(header("ledger/a", 3))
+    changed = bytearray(tar_header("ledger/a", 3))
     changed[place] ^= byte or 1
     for untrusted in (block, bytes(changed)):
         if any(untrusted):

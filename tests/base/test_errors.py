@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.errors import fill_message, shell_quoted
-from entrenous.send.people.people_nouns import YouBlocked
+from entrenous.send.people.people_nouns import ContactIsBlocked
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_quoted_word_is_read_unchanged_by_a_shell(name: str) -> None:
 
 
 def test_names_are_quoted_in_commands_but_not_in_sentences() -> None:
-    said = " ".join(str(YouBlocked(name="Ben Okri")).split())
+    said = " ".join(str(ContactIsBlocked(name="Ben Okri")).split())
     assert said.startswith("You blocked Ben Okri.")
     assert said.endswith("entrenous person unblock 'Ben Okri'")
 

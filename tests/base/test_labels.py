@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from entrenous.base.copies import (
     BadLabel,
-    NamedTwice,
-    NobodyNamed,
-    NotAList,
+    DuplicateLabel,
+    NoLabelsGiven,
+    NotALabelList,
     TooManyLabels,
     parse_label_file,
     parse_labels,
@@ -55,12 +55,12 @@ def test_any_bytes_are_a_label_list_or_a_named_error(data: bytes) -> None:
 
 
 def test_repeated_label_is_reported_with_both_lines() -> None:
-    with pytest.raises(NamedTwice, match=r"ana is on line 2 and again on line 5"):
+    with pytest.raises(DuplicateLabel, match=r"ana is on line 2 and again on line 5"):
         parse_label_file(b"\nana\nben\n\n ana \n")
 
 
 def test_equivalent_unicode_forms_are_one_label() -> None:
-    with pytest.raises(NamedTwice):
+    with pytest.raises(DuplicateLabel):
         parse_label_file("Ren\u00e9\nRene\u0301\n".encode())
 
 
@@ -73,13 +73,13 @@ def test_invalid_label_is_reported_by_line_number_only() -> None:
 
 @pytest.mark.parametrize("text", ["ana\n".encode("utf-16"), b"\xff\xd8\xff\xe0", b"Ren\xe9\n"])
 def test_label_file_must_be_utf8(text: bytes) -> None:
-    with pytest.raises(NotAList, match="UTF-8"):
+    with pytest.raises(NotALabelList, match="UTF-8"):
         parse_label_file(text)
 
 
 def test_empty_label_file_is_refused() -> None:
     for text in (b"", b"\n \r\n", b"\xef\xbb\xbf"):
-        with pytest.raises(NobodyNamed, match="--to-file"):
+        with pytest.raises(NoLabelsGiven, match="--to-file"):
             parse_label_file(text)
 
 
@@ -91,7 +91,7 @@ def test_more_than_ten_thousand_labels_are_refused() -> None:
         parse_label_file("\n".join(one_more).encode())
     with pytest.raises(TooManyLabels):
         parse_labels(one_more)
-    with pytest.raises(NotAList):
+    with pytest.raises(NotALabelList):
         parse_label_file(b"\n" * 10_000_000)
 
 

@@ -9,12 +9,12 @@ from typing import BinaryIO
 import pytest
 
 from entrenous.base import files
-from entrenous.base.files import add_filled, add_private, write_private
-from entrenous.stop.nouns import BadKeptToken
+from entrenous.base.files import create_private, create_private_with, write_private
+from entrenous.stop.nouns import BadTokenFile
 from entrenous.stop.store.open_gate import read_or_create_token
 
 Write = Callable[[Path, bytes], None]
-both = pytest.mark.parametrize("write", [write_private, add_private])
+both = pytest.mark.parametrize("write", [write_private, create_private])
 
 
 @both
@@ -73,14 +73,14 @@ def test_existing_file_is_not_overwritten(
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("file", "link"):
         with pytest.raises(FileExistsError):
-            add_private(tmp_path / name, b"data")
+            create_private(tmp_path / name, b"data")
     assert (tmp_path / "file").read_bytes() == b"theirs"
     assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "link"]
 
 
 def test_file_is_added_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_links)
-    add_private(tmp_path / "file", b"data")
+    create_private(tmp_path / "file", b"data")
     assert [place.name for place in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"data"
 
@@ -108,7 +108,7 @@ def test_a_kept_token_is_made_once(tmp_path: Path) -> None:
 def test_file_without_a_token_opens_nothing(tmp_path: Path, found: bytes) -> None:
     place = tmp_path / "operator.token"
     place.write_bytes(found)
-    with pytest.raises(BadKeptToken, match=r"operator\.token does not contain a token"):
+    with pytest.raises(BadTokenFile, match=r"operator\.token does not contain a token"):
         read_or_create_token(place)
     assert place.read_bytes() == found
 
@@ -121,16 +121,16 @@ def test_filled_file_is_complete_or_absent_and_may_exist(tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        add_filled(place, breaks)
+        create_private_with(place, breaks)
     assert list(tmp_path.iterdir()) == []
     for _ in range(2):
-        add_filled(place, lambda file: file.write(b"data"))
+        create_private_with(place, lambda file: file.write(b"data"))
     with pytest.raises(FileExistsError):
-        add_filled(place, lambda file: file.write(b"date"))
+        create_private_with(place, lambda file: file.write(b"date"))
     link = tmp_path / "link"
     link.symlink_to(place)
     with pytest.raises(FileExistsError):
-        add_filled(link, lambda file: file.write(b"data"))
+        create_private_with(link, lambda file: file.write(b"data"))
     assert place.read_bytes() == b"data"
     assert {one.name for one in tmp_path.iterdir()} == {"file", "link"}
 
@@ -146,12 +146,12 @@ def test_file_is_removed_after_a_late_failure(
     place = tmp_path / "file"
     monkeypatch.setattr(files, "sync_folder", full)
     with pytest.raises(OSError, match="full"):
-        add_filled(place, lambda file: file.write(b"data"))
+        create_private_with(place, lambda file: file.write(b"data"))
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
-    assert add_filled(place, lambda file: file.write(b"data"))
-    assert not add_filled(place, lambda file: file.write(b"data"))
+    assert create_private_with(place, lambda file: file.write(b"data"))
+    assert not create_private_with(place, lambda file: file.write(b"data"))
     monkeypatch.setattr(files, "sync_folder", full)
     with pytest.raises(OSError, match="full"):
-        add_filled(place, lambda file: file.write(b"data"))
+        create_private_with(place, lambda file: file.write(b"data"))
     assert place.read_bytes() == b"data"

@@ -22,7 +22,7 @@ from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.device import Courier
-from entrenous.serving.http_server import listening, server_for, url_of
+from entrenous.serving.http_server import bind_socket, server_for, url_of
 from entrenous.serving.tls import Certificate
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, SendToken, ShareDeposit
 from tests.in_memory.blobs import MemoryBlobs
@@ -142,7 +142,7 @@ def served(
     answers.
     """
     server, ready = server_for(app, certificate), threading.Event()
-    with listening("127.0.0.1", 0) as taken:
+    with bind_socket("127.0.0.1", 0) as taken:
         if send_buffer:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
 
@@ -165,7 +165,7 @@ def served(
 
 def fetched(courier: Courier, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
     came = io.BytesIO()
-    courier.blob_to(url, blob, fetch_token, came)
+    courier.download_blob(url, blob, fetch_token, came)
     return came.getvalue()
 
 

@@ -13,7 +13,7 @@ from entrenous.base.errors import Expired, RelayClockAhead
 from entrenous.carry.accept import accept, waiting_envelopes
 from entrenous.carry.expire import expire_due
 from entrenous.carry.relay import Relay, last_sweep
-from entrenous.carry.relay_rows import HeldLetter, HeldShare, HeldToken
+from entrenous.carry.relay_rows import StoredLetter, StoredShare, StoredToken
 from entrenous.carry.release import open_share
 from entrenous.carry.store.postgres_rows import open_postgres
 from entrenous.carry.withdraw import envelope_status, withdraw
@@ -71,7 +71,7 @@ def test_clock_that_is_wrong_for_minutes_expires_nothing(
     assert sweeps(relay, 59) == [400] * 59
     clock.moment = right + timedelta(hours=1)
     assert sweeps(relay) == []
-    assert count(relay, HeldLetter, HeldShare, HeldToken) == 3
+    assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
     assert [
         one.id for one in at_once(waiting_envelopes(post.mailbox, post.owner, 0, 9, relay))
     ] == [post.id]
@@ -83,7 +83,7 @@ def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
 ) -> None:
     clock.wind(days=60)
     assert sweeps(relay, 70) == [60] * 60
-    assert count(relay, HeldLetter, HeldShare) == 0
+    assert count(relay, StoredLetter, StoredShare) == 0
     clock.wind(days=1)
     assert sweeps(relay) == []
 
@@ -97,7 +97,7 @@ def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: Wound
     sweeps(relay, 40)
     clock.wind(days=1)
     assert len(sweeps(relay, 15)) == 15
-    assert count(relay, HeldLetter, HeldShare) == 2
+    assert count(relay, StoredLetter, StoredShare) == 2
 
 
 def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: WoundClock) -> None:
@@ -108,7 +108,7 @@ def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: WoundClock) ->
     assert sweeps(relay, 70) == []
     clock.wind(days=1)
     assert sweeps(relay) == []
-    assert count(relay, HeldLetter) == 0
+    assert count(relay, StoredLetter) == 0
     clock.wind(days=30)
     assert sweeps(relay) == [30]  # it goes by the right clock again
 
@@ -120,7 +120,7 @@ def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
     for _ in range(180):
         assert sweeps(relay) == []
         assert sweeps(other) == [400]
-    assert count(relay, HeldLetter, HeldShare, HeldToken) == 3
+    assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
     assert at_once(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
@@ -131,7 +131,7 @@ def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: Wou
     for _ in range(62):
         sweeps(relay)
         sweeps(other)
-    assert count(relay, HeldLetter, HeldShare) == 0
+    assert count(relay, StoredLetter, StoredShare) == 0
 
 
 def test_doubtful_clock_reports_nothing_as_expired(
@@ -157,7 +157,7 @@ def test_withdrawal_deletes_whatever_the_clock_says(
 ) -> None:
     clock.wind(days=400)
     assert at_once(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.TAKEN_BACK
-    assert count(relay, HeldLetter, HeldShare) == 0
+    assert count(relay, StoredLetter, StoredShare) == 0
 
 
 def test_envelope_expired_earlier_is_reported_as_expired(
@@ -170,7 +170,7 @@ def test_envelope_expired_earlier_is_reported_as_expired(
     at_once(expire_due(as_of(clock.now() - timedelta(days=1), relay)))
     with pytest.raises(Expired):
         at_once(open_share(post.id, post.open, post.attempt(), relay))
-    assert count(relay, HeldShare) == 0
+    assert count(relay, StoredShare) == 0
 
 
 @pytest.mark.parametrize("store", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.real)])
@@ -185,15 +185,15 @@ def test_last_sweep_is_stored_across_restarts(
             asyncio.run(expire_due(relay))
             clock.wind(minutes=1)
     for relay in opened(store, tmp_path, clock, request):
-        assert asyncio.run(relay.mail.look(last_sweep)) == ClockMark(NOON)
+        assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(NOON)
         ahead = as_of(clock.now() + YEAR, relay)
         with pytest.raises(RelayClockAhead):
             asyncio.run(expire_due(ahead))
-        mark = asyncio.run(relay.mail.look(last_sweep))
+        mark = asyncio.run(relay.mail.read(last_sweep))
         assert mark == ClockMark(NOON, ahead.clock.now())
         asyncio.run(expire_due(relay))
-        assert asyncio.run(relay.mail.look(last_sweep)) == ClockMark(clock.now())
-        assert asyncio.run(relay.mail.look(lambda view: view.count(HeldLetter))) == 1
+        assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(clock.now())
+        assert asyncio.run(relay.mail.read(lambda view: view.count(StoredLetter))) == 1
 
 
 def opened(

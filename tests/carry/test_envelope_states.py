@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack
-from entrenous.carry.envelope_states import NEXT, REFUSED, Event, step
+from entrenous.carry.envelope_states import NEXT, REFUSED, EnvelopeEvent, next_envelope_state
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import NOON
 
@@ -24,13 +24,16 @@ def drawn() -> str:
         f"    {state.name.lower()} --> {NEXT[state, event].name.lower()}: {event}"
         for state, event in NEXT
     ]
-    head = "| | " + " | ".join(Event) + " |\n|" + " --- |" * (1 + len(Event))
-    rows = [f"| **{state}** | " + " | ".join(cell(state, e) for e in Event) + " |" for state in ALL]
+    head = "| | " + " | ".join(EnvelopeEvent) + " |\n|" + " --- |" * (1 + len(EnvelopeEvent))
+    rows = [
+        f"| **{state}** | " + " | ".join(cell(state, e) for e in EnvelopeEvent) + " |"
+        for state in ALL
+    ]
     diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting: accept", *arrows, "```"]
     return "\n".join([*diagram, "", head, *rows])
 
 
-def cell(state: EnvelopeState, event: Event) -> str:
+def cell(state: EnvelopeState, event: EnvelopeEvent) -> str:
     if (state, event) in REFUSED:
         return f"`{REFUSED[state, event].__name__}`"
     return str(NEXT.get((state, event), ""))
@@ -52,27 +55,27 @@ def test_no_state_returns_to_waiting() -> None:
 
 def test_every_state_can_be_reached_and_taken_back() -> None:
     assert {EnvelopeState.WAITING, *NEXT.values()} == set(EnvelopeState)
-    assert all((state, Event.WITHDRAW) in NEXT for state in EnvelopeState)
+    assert all((state, EnvelopeEvent.WITHDRAW) in NEXT for state in EnvelopeState)
 
 
 def test_opening_is_defined_in_every_state() -> None:
     for state in EnvelopeState:
-        assert ((state, Event.OPEN) in NEXT) != ((state, Event.OPEN) in REFUSED)
+        assert ((state, EnvelopeEvent.OPEN) in NEXT) != ((state, EnvelopeEvent.OPEN) in REFUSED)
 
 
 def test_every_refused_opening_names_its_error() -> None:
     with pytest.raises(TakenBack):
-        step(EnvelopeState.TAKEN_BACK, Event.OPEN, NOON)
+        next_envelope_state(EnvelopeState.TAKEN_BACK, EnvelopeEvent.OPEN, NOON)
     with pytest.raises(Expired, match="25 November 2026"):
-        step(EnvelopeState.EXPIRED, Event.OPEN, NOON)
+        next_envelope_state(EnvelopeState.EXPIRED, EnvelopeEvent.OPEN, NOON)
     with pytest.raises(NoSuchEnvelope):
-        step(EnvelopeState.REVOKED, Event.OPEN, NOON)
+        next_envelope_state(EnvelopeState.REVOKED, EnvelopeEvent.OPEN, NOON)
     with pytest.raises(NoSuchEnvelope):
-        step(EnvelopeState.LOST, Event.OPEN, NOON)
+        next_envelope_state(EnvelopeState.LOST, EnvelopeEvent.OPEN, NOON)
 
 
 def test_envelope_event_missing_from_the_table_is_a_bug() -> None:
-    every = set(itertools.product(EnvelopeState, Event))
+    every = set(itertools.product(EnvelopeState, EnvelopeEvent))
     for state, event in every - set(NEXT) - set(REFUSED):
         with pytest.raises(KeyError):
-            step(state, event, NOON)
+            next_envelope_state(state, event, NOON)

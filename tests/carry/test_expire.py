@@ -17,19 +17,19 @@ from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import (
     KEY_FIELDS,
-    HeldAttempt,
-    HeldBlob,
-    HeldEnvelope,
-    HeldLetter,
-    HeldMailbox,
-    HeldRestore,
-    HeldShare,
-    HeldSweep,
-    HeldToken,
-    HeldUpload,
-    LastingKeys,
-    Leftover,
-    SpentKey,
+    OrphanBlob,
+    ReusableKeys,
+    StoredAttempt,
+    StoredBlob,
+    StoredEnvelope,
+    StoredLetter,
+    StoredMailbox,
+    StoredRestore,
+    StoredShare,
+    StoredSweep,
+    StoredToken,
+    StoredUpload,
+    UsedOneTimeKey,
 )
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.send_tokens import register_token
@@ -44,8 +44,8 @@ from tests.in_memory.courier import at_once
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-CONTENT = (HeldLetter, HeldShare, HeldBlob, HeldAttempt, Leftover)
-OF_PEOPLE = tuple(kind for kind in KEY_FIELDS if kind is not HeldSweep)
+CONTENT = (StoredLetter, StoredShare, StoredBlob, StoredAttempt, OrphanBlob)
+OF_PEOPLE = tuple(kind for kind in KEY_FIELDS if kind is not StoredSweep)
 DEVICE = DeviceId(b"D" * 16)
 
 
@@ -57,7 +57,7 @@ async def arrive(relay: Relay, post: Post, opens: int | None = None) -> None:
 
 
 def count(relay: Relay, *kinds: type) -> int:
-    return run(relay.mail.look(lambda view: sum(view.count(kind) for kind in kinds)))
+    return run(relay.mail.read(lambda view: sum(view.count(kind) for kind in kinds)))
 
 
 def blobs_in(relay: Relay) -> int:
@@ -107,15 +107,15 @@ def test_content_is_deleted_at_the_end_and_the_tombstone_a_month_later(
 ) -> None:
     post = Post()
     at_once(arrive(relay, post, opens=1))
-    assert (count(relay, HeldLetter, HeldShare, HeldBlob), blobs_in(relay)) == (3, 1)
+    assert (count(relay, StoredLetter, StoredShare, StoredBlob), blobs_in(relay)) == (3, 1)
     at_once(ending(relay, post))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
     clock.wind(days=30, seconds=-1)
     at_once(expire(relay))
-    assert count(relay, HeldEnvelope) == 1
+    assert count(relay, StoredEnvelope) == 1
     clock.wind(seconds=1)
     at_once(expire(relay))
-    assert count(relay, *OF_PEOPLE) == count(relay, HeldMailbox, HeldToken) == 2
+    assert count(relay, *OF_PEOPLE) == count(relay, StoredMailbox, StoredToken) == 2
 
 
 def test_taking_back_again_does_not_keep_the_tombstone_longer(
@@ -128,7 +128,7 @@ def test_taking_back_again_does_not_keep_the_tombstone_longer(
     at_once(withdraw(post.id, post.withdraw, relay))
     clock.wind(days=10)
     at_once(expire(relay))
-    assert count(relay, HeldEnvelope) == 0
+    assert count(relay, StoredEnvelope) == 0
 
 
 def test_reading_a_due_envelope_expires_it(relay: Relay, clock: WoundClock) -> None:
@@ -180,19 +180,19 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
         pass
 
     async def keep_then_crash(*given: Any) -> None:
-        await MemoryBlobs.keep(relay.blobs, *given)
-        relay.mail.together = None  # type: ignore[method-assign, assignment]
+        await MemoryBlobs.store(relay.blobs, *given)
+        relay.mail.transact = None  # type: ignore[method-assign, assignment]
         raise Crash
 
-    together = relay.mail.together
-    relay.blobs.keep = keep_then_crash  # type: ignore[method-assign]
+    together = relay.mail.transact
+    relay.blobs.store = keep_then_crash  # type: ignore[method-assign]
     with pytest.raises(Crash):
         at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
-    relay.mail.together = together  # type: ignore[method-assign]
-    assert (count(relay, HeldUpload), blobs_in(relay)) == (1, 1)
+    relay.mail.transact = together  # type: ignore[method-assign]
+    assert (count(relay, StoredUpload), blobs_in(relay)) == (1, 1)
     clock.wind(days=1)
     at_once(expire(relay))
-    assert (count(relay, HeldUpload, Leftover), blobs_in(relay)) == (0, 0)
+    assert (count(relay, StoredUpload, OrphanBlob), blobs_in(relay)) == (0, 0)
 
 
 def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
@@ -203,13 +203,13 @@ def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
     keys = Prekeys((b"one",), b"fallback", b"xwing")
     at_once(add_prekeys(post.mailbox, post.owner, DEVICE, keys, relay))
     at_once(claim_prekeys(post.mailbox, post.token, DEVICE, relay))
-    assert count(relay, HeldToken, SpentKey) == 2
+    assert count(relay, StoredToken, UsedOneTimeKey) == 2
     clock.wind(days=10)
     at_once(expire(relay))
-    assert count(relay, HeldToken, SpentKey) == 1
+    assert count(relay, StoredToken, UsedOneTimeKey) == 1
     clock.wind(days=20)
     at_once(expire(relay))
-    assert count(relay, *OF_PEOPLE) == count(relay, HeldMailbox, LastingKeys) == 2
+    assert count(relay, *OF_PEOPLE) == count(relay, StoredMailbox, ReusableKeys) == 2
 
 
 def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock) -> None:
@@ -220,7 +220,7 @@ def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock)
         at_once(accept(post.letter(), post.token, relay))
     clock.wind(days=7)
     at_once(expire(relay))
-    assert (count(relay, HeldLetter), count(relay, HeldEnvelope)) == (0, 250)
+    assert (count(relay, StoredLetter), count(relay, StoredEnvelope)) == (0, 250)
 
 
 # --- at the byte level --------------------------------------------------------------------------
@@ -308,16 +308,16 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
     dice = CountingDice()
     box = MailboxId(dice.token(16))
     shares = [
-        HeldShare(EnvelopeId(dice.token(16)), Secret(dice.token(32)), 1, box) for _ in range(3000)
+        StoredShare(EnvelopeId(dice.token(16)), Secret(dice.token(32)), 1, box) for _ in range(3000)
     ]
     with disk_relay(tmp_path, WoundClock()) as relay:
         mail = relay.mail
         for start in range(0, 3000, 100):
             some = shares[start : start + 100]
-            asyncio.run(mail.together(lambda tx, some=some: [tx.put(one) for one in some]))
+            asyncio.run(mail.transact(lambda tx, some=some: [tx.put(one) for one in some]))
         gone, stay = shares[::2], shares[1::2]
-        asyncio.run(mail.together(lambda tx: [tx.drop(HeldShare, one.envelope) for one in gone]))
-        asyncio.run(mail.scrub())
+        asyncio.run(mail.transact(lambda tx: [tx.drop(StoredShare, one.envelope) for one in gone]))
+        asyncio.run(mail.overwrite_deleted())
         assert found_in(tmp_path, [one.value.reveal() for one in stay]) == len(stay)
         assert found_in(tmp_path, [one.value.reveal() for one in gone]) == 0
 
@@ -332,10 +332,10 @@ def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
         at_once(withdraw(post.id, post.withdraw, relay))
     clock.wind(minutes=59)
     at_once(expire(relay))
-    assert count(relay, HeldEnvelope) == 1
+    assert count(relay, StoredEnvelope) == 1
     clock.wind(minutes=1)
     at_once(expire(relay))
-    assert count(relay, HeldEnvelope) == 0
+    assert count(relay, StoredEnvelope) == 0
     at_once(accept(post.envelope(blobs=False), post.token, relay))
     assert at_once(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
@@ -345,10 +345,10 @@ def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
     relay: Relay, clock: WoundClock, days: int
 ) -> None:
     """The backup may be older than the post, and somebody may have opened that."""
-    post, restored = Post(), HeldRestore(1, clock.now())
-    at_once(relay.mail.together(lambda tx: tx.put(restored)))
+    post, restored = Post(), StoredRestore(1, clock.now())
+    at_once(relay.mail.transact(lambda tx: tx.put(restored)))
     clock.wind(days=days)
     with pytest.raises(NoSuchEnvelope) as why:
         at_once(withdraw(post.id, post.withdraw, relay))
     assert ("refused_until" in why.value.facts) is (days == 30)
-    assert count(relay, HeldEnvelope) == 1  # it is refused all the same
+    assert count(relay, StoredEnvelope) == 1  # it is refused all the same

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
-from entrenous.carry.relay_rows import HeldShare
+from entrenous.carry.relay_rows import StoredShare
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -88,7 +88,7 @@ class Life(RuleBasedStateMachine):
     def sweep(self) -> None:
         at_once(expire(self.relay))
         if self.taken_back or self.is_late() or self.is_used_up():
-            assert (count(self.relay, HeldShare), blobs_in(self.relay)) == (0, 0)
+            assert (count(self.relay, StoredShare), blobs_in(self.relay)) == (0, 0)
 
     @invariant()
     def it_waits_only_while_it_should(self) -> None:
@@ -99,7 +99,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def what_was_taken_back_holds_nothing(self) -> None:
         if self.taken_back:
-            assert (count(self.relay, HeldShare), blobs_in(self.relay)) == (0, 0)
+            assert (count(self.relay, StoredShare), blobs_in(self.relay)) == (0, 0)
 
     @invariant()
     def its_sender_is_told_the_truth(self) -> None:

@@ -16,7 +16,7 @@ from entrenous.carry.expire import remove_orphan_blobs
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay import Relay, RowStore
-from entrenous.carry.relay_rows import HeldLetter, HeldUpload, Leftover
+from entrenous.carry.relay_rows import OrphanBlob, StoredLetter, StoredUpload
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.restore import close_after_restore
 from entrenous.carry.withdraw import withdraw
@@ -32,7 +32,7 @@ from tests.in_memory.mail import MemoryMail
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 SEALED = b"a letter that was deleted " * 20
-LETTER = HeldLetter(
+LETTER = StoredLetter(
     EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, SEALED, NOON + timedelta(days=1)
 )
 
@@ -61,12 +61,12 @@ async def leave(relay: Relay, *names: str) -> None:
     """Create due leftovers, the first one longest due."""
     first = relay.clock.now() - timedelta(seconds=len(names))
     for number, name in enumerate(names):
-        row = Leftover(name, first + timedelta(seconds=number))
-        await relay.mail.together(lambda tx, row=row: tx.put(row))
+        row = OrphanBlob(name, first + timedelta(seconds=number))
+        await relay.mail.transact(lambda tx, row=row: tx.put(row))
 
 
 async def left(relay: Relay) -> list[str]:
-    return [row.name for row in await relay.mail.look(lambda view: view.find(Leftover))]
+    return [row.name for row in await relay.mail.read(lambda view: view.find(OrphanBlob))]
 
 
 async def fails(relay: Relay) -> None:
@@ -124,7 +124,7 @@ def test_leftover_removed_by_another_relay_is_not_recreated() -> None:
         refuse = blobs.drop
 
         async def drop(name: str) -> None:
-            await mail.together(lambda tx: tx.drop(Leftover, name))
+            await mail.transact(lambda tx: tx.drop(OrphanBlob, name))
             await refuse(name)
 
         blobs.drop = drop  # type: ignore[method-assign]
@@ -147,9 +147,9 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
         relay = replace(disk, blobs=Refusing("a"))
 
         async def story() -> None:
-            await relay.mail.together(lambda tx: tx.put(LETTER))
+            await relay.mail.transact(lambda tx: tx.put(LETTER))
             await leave(relay, "a")
-            await relay.mail.together(lambda tx: tx.drop(HeldLetter, LETTER.envelope))
+            await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
             assert found_in(tmp_path, [SEALED[:24]]) == 1
             with pytest.raises(DiskFailed):
                 await sweep(relay)
@@ -165,9 +165,9 @@ def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> No
         relay = replace(disk, blobs=Silent())
 
         async def story() -> None:
-            await relay.mail.together(lambda tx: tx.put(LETTER))
+            await relay.mail.transact(lambda tx: tx.put(LETTER))
             await leave(relay, "a")
-            await relay.mail.together(lambda tx: tx.drop(HeldLetter, LETTER.envelope))
+            await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
             app: Any = relay_app(relay)
             async with app._app.router.lifespan_context(app._app):
                 while found_in(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- a file says nothing
@@ -267,12 +267,12 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     async def story() -> None:
         relay, post = replace(memory_relay(), blobs=Silent()), Post()
         await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-        row = HeldUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
+        row = StoredUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
         many = [
             msgspec.structs.replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}")
             for n in range(3000)
         ]
-        await relay.mail.together(lambda tx: [tx.put(one) for one in many])
+        await relay.mail.transact(lambda tx: [tx.put(one) for one in many])
         await asyncio.wait_for(close_mailbox(post.mailbox, post.owner, relay), 1.5)
         assert len(await left(relay)) == 3000
 

@@ -12,15 +12,15 @@ from entrenous.carry.hold import upload_blob
 from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import (
-    HeldAttempt,
-    HeldBlob,
-    HeldEnvelope,
-    HeldGroup,
-    HeldKey,
-    HeldLetter,
-    HeldShare,
-    HeldUpload,
-    Leftover,
+    OrphanBlob,
+    StoredAttempt,
+    StoredBlob,
+    StoredEnvelope,
+    StoredLetter,
+    StoredOneTimeKey,
+    StoredShare,
+    StoredShareGroup,
+    StoredUpload,
 )
 from entrenous.carry.release import open_share
 from entrenous.carry.restore import close_after_restore, restored_at
@@ -52,7 +52,7 @@ def posted(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
 
 
 def count(relay: Relay, *kinds: type) -> int:
-    return run(relay.mail.look(lambda view: sum(view.count(kind) for kind in kinds)))
+    return run(relay.mail.read(lambda view: sum(view.count(kind) for kind in kinds)))
 
 
 def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: bool = False) -> int:
@@ -66,7 +66,7 @@ def test_unopened_envelope_is_lost_and_its_sender_is_told(relay: Relay) -> None:
         run(open_share(post.id, post.open, post.attempt(), relay))
     told = run(envelope_status(post.id, post.withdraw, relay))
     assert told.state is EnvelopeState.LOST
-    assert count(relay, HeldShare, HeldBlob, HeldLetter, HeldAttempt, Leftover) == 0
+    assert count(relay, StoredShare, StoredBlob, StoredLetter, StoredAttempt, OrphanBlob) == 0
     assert stored_blobs(relay) == 0
     assert run(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.LOST
 
@@ -88,7 +88,7 @@ def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
     letter = post.letter()
     run(accept(letter, post.token, relay))
     assert restore(relay) == 1
-    assert count(relay, HeldLetter) == 1
+    assert count(relay, StoredLetter) == 1
     assert run(envelope_status(letter.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
@@ -97,7 +97,7 @@ def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> No
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(add_prekeys(post.mailbox, post.owner, device, keys, relay))
     restore(relay)
-    assert count(relay, HeldKey) == 0
+    assert count(relay, StoredOneTimeKey) == 0
     bundle = run(claim_prekeys(post.mailbox, post.token, device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")
 
@@ -120,10 +120,10 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     run(accept(second.envelope(1, blobs=False), second.token, relay))
     with pytest.raises(UsedUp):
         run(open_share(second.id, second.open, second.attempt(), relay))
-    assert count(relay, HeldShare) == 0
+    assert count(relay, StoredShare) == 0
     relay.clock.wind(days=8)  # type: ignore[attr-defined]
     run(expire(relay))
-    assert count(relay, HeldGroup) == 0
+    assert count(relay, StoredShareGroup) == 0
 
 
 @pytest.mark.parametrize("groups", [4, 5])
@@ -134,7 +134,7 @@ def test_groups_are_used_up_in_several_batches(
     for number in range(groups):
         posted(relay, dice=1000 * number)
     restore(relay)
-    held = run(relay.mail.look(lambda view: view.find(HeldGroup)))
+    held = run(relay.mail.read(lambda view: view.find(StoredShareGroup)))
     assert [(one.opened, one.opens) for one in held] == [(2, 2)] * groups
 
 
@@ -156,7 +156,7 @@ def test_with_shares_nothing_is_lost(relay: Relay) -> None:
 def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
     """The backup names a blob that was deleted a moment later: used up, or taken back."""
     gone, there = posted(relay), posted(relay, dice=1000)
-    held = run(relay.mail.look(lambda view: view.get(HeldBlob, gone.blob_id)))
+    held = run(relay.mail.read(lambda view: view.get(StoredBlob, gone.blob_id)))
     assert held is not None
     assert restore(relay, frozenset({held.name}), with_shares=True) == 1
     with pytest.raises(NoSuchEnvelope):
@@ -168,7 +168,7 @@ def test_loose_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> None:
     post = posted(relay)
     other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
     run(upload_blob(other, post.token, stream(post.blob), relay))
-    held = run(relay.mail.look(lambda view: view.get(HeldBlob, other.id)))
+    held = run(relay.mail.read(lambda view: view.get(StoredBlob, other.id)))
     assert held is not None
     restore(relay, frozenset({held.name}), with_shares=True)
     assert run(upload_blob(other, post.token, stream(post.blob), relay))
@@ -185,18 +185,18 @@ def test_incomplete_uploads_restart_after_a_restore(relay: Relay) -> None:
     with pytest.raises(ConnectionError):
         run(upload_blob(other, post.token, broken(), relay))
     restore(relay, with_shares=True)
-    assert count(relay, HeldUpload) == 0
+    assert count(relay, StoredUpload) == 0
     assert run(upload_blob(other, post.token, stream(post.blob), relay))
 
 
 def test_restore_is_recorded_and_can_be_repeated(relay: Relay) -> None:
     clock = relay.clock
     assert isinstance(clock, WoundClock)
-    assert run(relay.mail.look(restored_at)) is None
+    assert run(relay.mail.read(restored_at)) is None
     for _ in range(2):
         clock.wind(days=1)
         restore(relay)
-        assert run(relay.mail.look(restored_at)) == clock.now()
+        assert run(relay.mail.read(restored_at)) == clock.now()
 
 
 def test_envelopes_are_closed_in_several_batches(
@@ -206,5 +206,5 @@ def test_envelopes_are_closed_in_several_batches(
     for number in range(5):
         posted(relay, dice=1000 * number)
     assert restore(relay) == 5
-    assert count(relay, HeldShare) == 0
-    assert count(relay, HeldEnvelope) == 5
+    assert count(relay, StoredShare) == 0
+    assert count(relay, StoredEnvelope) == 5

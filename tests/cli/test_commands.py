@@ -21,7 +21,7 @@ from entrenous.base.secret import Secret
 from entrenous.cli import COMMANDS, run
 from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
-from entrenous.terminal.session import BUG, BY_FAMILY, INTERRUPTED, NO, USAGE, YES, exit_of
+from entrenous.terminal.session import BUG, BY_FAMILY, INTERRUPTED, NO, USAGE, YES, exit_status_of
 from tests.village.world import photo as small_photo
 
 pytestmark = pytest.mark.slow
@@ -74,14 +74,14 @@ def every_error(family: type[EntrenousError]) -> set[type[EntrenousError]]:
 
 def test_every_error_family_has_its_own_exit_status() -> None:
     families = (Refused, NotFound, Unproven, Unreachable, Malformed)
-    assert [exit_of(family()) for family in families] == [3, 4, 5, 6, 7]
+    assert [exit_status_of(family()) for family in families] == [3, 4, 5, 6, 7]
     others = {YES, NO, USAGE, BUG, INTERRUPTED}
     assert others == {0, 1, 2, 70, 130}
     assert not others & set(BY_FAMILY.values())
     for family in families:
         for error in every_error(family):
-            assert exit_of(error()) == BY_FAMILY[family.family]
-    assert exit_of(EntrenousError()) == BUG
+            assert exit_status_of(error()) == BY_FAMILY[family.family]
+    assert exit_status_of(EntrenousError()) == BUG
 
 
 def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def post(request: HttpRequest) -> JsonResponse:
     form = PostForm(request.POST, request.FILES)
     if not form.is_valid():
         return JsonResponse({"errors": json.loads(form.errors.as_json())})
-    said = form.instance.file.entrenous.said
+    said = form.instance.file.entrenous.verdict
     saved = form.save()
     assert Path(saved.file.path).read_bytes() == (FOLDER / request.GET["name"]).read_bytes()
     return JsonResponse({"saved": said})
@@ -85,14 +85,16 @@ def mark(request: HttpRequest) -> JsonResponse:
     form = MarkingForm(request.POST, request.FILES)
     if not form.is_valid():
         return JsonResponse({"errors": json.loads(form.errors.as_json())})
-    return JsonResponse({"saved": form.cleaned_data["file"].entrenous.said})
+    return JsonResponse({"saved": form.cleaned_data["file"].entrenous.verdict})
 
 
 def handle(request: HttpRequest, first: str) -> JsonResponse:
     names = [first, *settings.FILE_UPLOAD_HANDLERS]
     request.upload_handlers = [load_handler(name, request) for name in names]
     files = list(request.FILES)
-    return JsonResponse({"files": files, "said": [one.said for one in request.entrenous["file"]]})
+    return JsonResponse(
+        {"files": files, "said": [one.verdict for one in request.entrenous["file"]]}
+    )
 
 
 urlpatterns = [

@@ -130,7 +130,7 @@ def test_proxy_forwards_a_request_without_body(method: str) -> None:
 @pytest.mark.parametrize(
     ("problem", "status", "kind"),
     [
-        (httpx.ConnectError("no"), 502, "upstream-away"),
+        (httpx.ConnectError("no"), 502, "upstream-unreachable"),
         (httpx.ReadTimeout("when"), 504, "upstream-slow"),
     ],
 )

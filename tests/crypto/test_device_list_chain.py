@@ -20,16 +20,16 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     BadSignature,
     DeviceList,
-    ForkedList,
+    ForkedDeviceList,
     Head,
-    HeldBackList,
     HistoryRelation,
     ListedDevice,
     ListStatement,
-    OldList,
+    OutdatedDeviceList,
     ProtocolRange,
-    RevokedAs,
+    RevocationReason,
     RevokedDevice,
+    WithheldDeviceList,
 )
 from entrenous.crypto.identity_keys import master_keys, public_master
 from entrenous.crypto.statements import (
@@ -84,7 +84,7 @@ def grown(newest: ListStatement, number: int) -> ListStatement:
 
 
 def without(newest: ListStatement, number: int) -> ListStatement:
-    gone = RevokedDevice(device(number).device, NOON, RevokedAs.LOST)
+    gone = RevokedDevice(device(number).device, NOON, RevocationReason.LOST)
     return after(
         newest,
         devices=tuple(one for one in newest.said.devices if one.device != gone.device),
@@ -154,7 +154,7 @@ def test_the_very_next_list_is_proven_by_naming_the_known_one() -> None:
     assert compare_later_lists(TWO, (THREE, FOUR)) is HistoryRelation.NEWER
     for previous in (bytes(32), None):
         forked = replace(THREE, said=replace(THREE.said, previous=previous))
-        with pytest.raises(ForkedList):
+        with pytest.raises(ForkedDeviceList):
             compare_later_lists(TWO, (forked,))
 
 
@@ -179,11 +179,11 @@ def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange
 def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
     """The list of the revoked is full; one leaves it, and comes back as a device."""
     many = tuple(
-        RevokedDevice(device(100 + n).device, NOON + timedelta(n), RevokedAs.RETIRED)
+        RevokedDevice(device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
     )
     full = after(FIRST, revoked=many)
-    extra = RevokedDevice(device(200).device, NOON + timedelta(99), RevokedAs.LOST)
+    extra = RevokedDevice(device(200).device, NOON + timedelta(99), RevocationReason.LOST)
     for kept in ((*many[:-1], extra), (*many[2:], extra)):  # the newest went, or two did
         assert not may_succeed(full.said, after(full, revoked=kept).said)
     makes_room = after(full, revoked=(*many[1:], extra))
@@ -217,12 +217,12 @@ FORK = list_heads((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
 @pytest.mark.parametrize(
     ("known", "shown", "error"),
     [
-        (HEADS, HEADS[:3], OldList),
-        (HEADS[2:], HEADS[:1], OldList),
-        (HEADS[:2], FORK[:2], ForkedList),
-        (HEADS[:2], FORK, ForkedList),
-        (HEADS, FORK[:2], ForkedList),  # older, and never was
-        (HEADS[1:2], FORK[1:], ForkedList),
+        (HEADS, HEADS[:3], OutdatedDeviceList),
+        (HEADS[2:], HEADS[:1], OutdatedDeviceList),
+        (HEADS[:2], FORK[:2], ForkedDeviceList),
+        (HEADS[:2], FORK, ForkedDeviceList),
+        (HEADS, FORK[:2], ForkedDeviceList),  # older, and never was
+        (HEADS[1:2], FORK[1:], ForkedDeviceList),
     ],
 )
 def test_dishonest_histories_are_refused(
@@ -235,9 +235,9 @@ def test_dishonest_histories_are_refused(
 def test_head_named_in_a_letter_must_be_in_the_shown_history() -> None:
     for head in HEADS[:3]:
         check_named_head(head, HEADS[:3])
-    with pytest.raises(HeldBackList):
+    with pytest.raises(WithheldDeviceList):
         check_named_head(HEADS[3], HEADS[:3])
-    with pytest.raises(ForkedList):
+    with pytest.raises(ForkedDeviceList):
         check_named_head(FORK[1], HEADS)
 
 
@@ -282,7 +282,7 @@ class Chains(RuleBasedStateMachine):
         end = data.draw(st.integers(0, len(self.lists)))
         shown = list_heads(self.lists[:end])
         if shown and shown[-1].epoch < self.known[-1].epoch:
-            with pytest.raises(OldList):
+            with pytest.raises(OutdatedDeviceList):
                 compare_heads(self.known, shown)
 
     @rule(data=st.data(), longer=st.integers(0, 3))
@@ -293,7 +293,7 @@ class Chains(RuleBasedStateMachine):
         other = (*self.lists[: epoch - 1], said(replace(honest, relay_url="https://evil.example")))
         for _ in range(longer):
             other = (*other, after(other[-1]))
-        with pytest.raises(ForkedList):
+        with pytest.raises(ForkedDeviceList):
             compare_heads(self.known, list_heads(other))
 
     @invariant()

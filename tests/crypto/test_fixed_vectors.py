@@ -21,18 +21,18 @@ from entrenous.crypto.identity_keys import (
     verify_both,
 )
 from entrenous.crypto.key_derivation import blob_key, content_key, send_token
-from entrenous.crypto.nouns import NotBound
+from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import open_first_letter, open_outer_seal
 from entrenous.crypto.statements import (
     list_heads,
     receipt_leaf,
-    verify_card,
+    verify_key_bundle,
     verify_prekey,
     verify_receipt,
 )
 from entrenous.crypto.vault_key import first_vault_key, offline_key, oprf_input, stretch, vault_key
 from entrenous.send.formats.identity_formats import read_prekey
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.receipt import read_receipt_proof
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "crypto"
@@ -50,7 +50,7 @@ def test_a_letter_and_the_stored_account_that_opens_it() -> None:
     around = open_outer_seal(private, letter["info"], letter["bytes"])
     opened, _ = open_first_letter(account, letter["sender"], around)
     assert (opened.header, opened.body) == (letter["header"], letter["body"])
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_outer_seal(private, letter["info"] + b"\x00", letter["bytes"])
 
 
@@ -98,8 +98,8 @@ def test_a_commitment_to_a_mark() -> None:
 
 def test_a_card_of_three_lists() -> None:
     parts = facts("card")
-    card = read_card(parts["bytes"])
-    person = verify_card(card)
+    card = read_key_bundle(parts["bytes"])
+    person = verify_key_bundle(card)
     (device,) = person.devices
     assert (person.id, bytes([person.epoch]), person.head) == (
         parts["person"],
@@ -113,7 +113,10 @@ def test_a_card_of_three_lists() -> None:
 
 def test_a_receipt() -> None:
     """Signed by the one device of the card of three lists."""
-    parts, (by,) = facts("receipt"), verify_card(read_card(facts("card")["bytes"])).devices
+    parts, (by,) = (
+        facts("receipt"),
+        verify_key_bundle(read_key_bundle(facts("card")["bytes"])).devices,
+    )
     assert by.ed25519 == parts["ed25519"]
     proof = read_receipt_proof(parts["bytes"])
     key = mldsa65_key(DeviceSigner(new_account(), Secret(parts["mldsa65_seed"])))
@@ -127,7 +130,10 @@ def test_a_receipt() -> None:
 
 def test_a_batch_of_prekeys() -> None:
     """Signed by that device too, for the mailbox that the card names."""
-    parts, (by,) = facts("prekeys"), verify_card(read_card(facts("card")["bytes"])).devices
+    parts, (by,) = (
+        facts("prekeys"),
+        verify_key_bundle(read_key_bundle(facts("card")["bytes"])).devices,
+    )
     batch = read_prekey(parts["bytes"]).batch
     assert batch is not None
     assert (batch.statement, batch.batch.root) == (parts["batch"], parts["root"])

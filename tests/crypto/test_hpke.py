@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.crypto.hpke import OVERHEAD_BYTES, new_key, open_sealed, public_key, seal_to
-from entrenous.crypto.nouns import BadKey, NotBound
+from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 
 PRIVATE = new_key(bytes(range(32)))
 PUBLIC = public_key(PRIVATE)
@@ -95,22 +95,22 @@ def test_sealed_plaintext_opens(plaintext: bytes, info: bytes) -> None:
 def test_flipped_bit_in_sealed_text_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_sealed(PRIVATE, b"info", bytes(flipped))
 
 
 @given(st.binary(max_size=1300))
 def test_random_bytes_do_not_open(untrusted: bytes) -> None:
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_sealed(PRIVATE, b"info", untrusted)
 
 
 def test_another_key_or_info_is_refused() -> None:
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_sealed(PRIVATE, b"Info", SEALED)
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_sealed(new_key(bytes(32)), b"info", SEALED)
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_sealed(PRIVATE, b"info", SEALED[:-1])
 
 

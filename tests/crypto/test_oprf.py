@@ -173,13 +173,13 @@ def test_library_loads_from_a_private_folder_without_memfd(
         monkeypatch.delattr(os, "memfd_create")
     monkeypatch.setattr(oprf, "CDLL", load)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert (oprf._loaded(b"library"), modes) == ("library", [0o700])
+    assert (oprf._load_from_memory(b"library"), modes) == ("library", [0o700])
     assert list(tmp_path.iterdir()) == []
     tmp_path.chmod(0o777)  # whoever may rename the folder could put another in its place
     with pytest.raises(ImportError, match="TMPDIR"):
-        oprf._loaded(b"library")
+        oprf._load_from_memory(b"library")
     tmp_path.chmod(0o1777)
-    assert oprf._loaded(b"library")
+    assert oprf._load_from_memory(b"library")
 
 
 @pytest.mark.real

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_with_passphrase, encrypt_with_passphrase
-from entrenous.crypto.nouns import BadKey, DoesNotOpen
+from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
 WORDS = Secret("fünf unrelated words".encode())
 NOISE = bytes(range(48))
@@ -40,14 +40,14 @@ def test_pyrage_opens_our_passphrase_file(size: int) -> None:
 def test_flipped_bit_in_passphrase_file_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
-    with pytest.raises((BadKey, DoesNotOpen)):
+    with pytest.raises((BadKey, DecryptionFailed)):
         decrypt_with_passphrase(WORDS, bytes(flipped))
 
 
 @given(st.integers(0, len(SEALED) - 1), st.binary(min_size=1, max_size=64))
 def test_cut_and_lengthened_files_are_refused(end: int, more: bytes) -> None:
     for changed in (SEALED[:end], SEALED + more):
-        with pytest.raises(DoesNotOpen):
+        with pytest.raises(DecryptionFailed):
             decrypt_with_passphrase(WORDS, changed)
 
 
@@ -58,7 +58,7 @@ def test_another_passphrase_is_named_as_such() -> None:
 
 @pytest.mark.parametrize("price", [b"21", b"22", b"99"])
 def test_excessive_scrypt_cost_is_refused(price: bytes) -> None:
-    with pytest.raises(DoesNotOpen):
+    with pytest.raises(DecryptionFailed):
         decrypt_with_passphrase(WORDS, SEALED.replace(b" 1\n", b" " + price + b"\n", 1))
 
 
@@ -82,7 +82,7 @@ def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> N
             got: str | None = hashlib.sha256(
                 decrypt_with_passphrase(Secret(facts["passphrase"].encode()), file)
             ).hexdigest()
-        except (BadKey, DoesNotOpen):
+        except (BadKey, DecryptionFailed):
             got = None
         meant = facts.get("payload") if facts["expect"] == "success" else None
         meant = None if facts.get("armored") == "yes" else meant

@@ -26,7 +26,7 @@ from entrenous.crypto.identity_keys import (
     new_account,
     replace_fallback_key,
 )
-from entrenous.crypto.nouns import BadKey, BadLetter, BlobRef, LetterTooLong, NotBound
+from entrenous.crypto.nouns import BadKey, BadLetter, BlobRef, LetterTooLong, NotForThisMailbox
 from entrenous.crypto.seal import (
     SIZES,
     OpenedLetter,
@@ -99,7 +99,7 @@ def first(around: OuterLetter, account: Secret = BENS_ACCOUNT) -> OpenedLetter:
 
 
 def test_a_letter_arrives() -> None:
-    assert AROUND.begins
+    assert AROUND.begins_session
     opened = first(AROUND)
     assert (opened.header, opened.body) == (HEAD, BODY)
     assert read_header(opened.header) == HEADER
@@ -141,13 +141,13 @@ def another(value: Any) -> Any:
 @pytest.mark.parametrize("name", [part.name for part in fields(Address)])
 def test_another_address_does_not_open(name: str) -> None:
     swapped = replace(ADDRESS, **{name: another(getattr(ADDRESS, name))})
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_outer_seal(BENS_KEY, write_info(swapped), SEALED)
 
 
 def test_a_letter_for_a_peers_key_is_none_from_anybody() -> None:
     anybody = replace(ADDRESS, from_person=None, from_device=None)
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_outer_seal(BENS_KEY, write_info(anybody), SEALED)
 
 
@@ -157,14 +157,14 @@ def test_another_header_under_the_same_inside_does_not_open(name: str) -> None:
     """HPKE has no sender, so anybody may seal a changed header around an inside that he saw."""
     swapped = write_header(replace(HEADER, **{name: another(getattr(HEADER, name))}))
     resealed = reseal(AROUND, swapped)
-    with pytest.raises(NotBound, match="names another outside"):
+    with pytest.raises(NotForThisMailbox, match="names another outside"):
         first(open_outer_seal(BENS_KEY, INFO, resealed))
 
 
 @pytest.mark.parametrize("name", [part.name for part in fields(Address)])
 def test_the_same_inside_under_another_address_does_not_open(name: str) -> None:
     info = write_info(replace(ADDRESS, **{name: another(getattr(ADDRESS, name))}))
-    with pytest.raises(NotBound, match="names another outside"):
+    with pytest.raises(NotForThisMailbox, match="names another outside"):
         first(open_outer_seal(BENS_KEY, info, reseal(AROUND, HEAD, info)))
 
 
@@ -189,7 +189,7 @@ def test_a_header_cannot_take_over_another_letters_body() -> None:
         b"other body",
     )
     mixed = replace(open_outer_seal(BENS_KEY, INFO, second), untrusted_header=HEAD)
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         first(mixed)
 
 
@@ -199,7 +199,7 @@ def test_another_sender_cannot_pose_as_ana() -> None:
     mallory = new_account()
     session = begin_session(mallory, identity_key(BENS_ACCOUNT), PREKEY)
     sealed, _ = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, BODY)
-    with pytest.raises(NotBound, match="first key"):
+    with pytest.raises(NotForThisMailbox, match="first key"):
         first(open_outer_seal(BENS_KEY, INFO, sealed))
 
 
@@ -208,7 +208,7 @@ def test_a_letter_to_mallory_cannot_be_handed_on_to_ben() -> None:
     account, prekey = bens_prekey()  # Mallory's
     session = begin_session(ANAS_ACCOUNT, identity_key(account), prekey)
     to_mallory, _ = seal_letter(session, public_key(BENS_KEY), INFO, HEAD, BODY)
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         first(open_outer_seal(BENS_KEY, INFO, to_mallory))
 
 
@@ -216,7 +216,7 @@ def test_a_letter_to_mallory_cannot_be_handed_on_to_ben() -> None:
 def test_flipped_bit_in_letter_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_outer_seal(BENS_KEY, INFO, bytes(flipped))
 
 
@@ -227,7 +227,7 @@ def test_any_flipped_bit_inside_is_refused_or_means_nothing(bit: int, olm_type: 
     flipped[bit // 8] ^= 1 << bit % 8
     changed = replace(AROUND, olm=bytes(flipped), olm_type=olm_type)
     if bit % 8 == 7 and olm_type == AROUND.olm_type:
-        with contextlib.suppress(NotBound, BadLetter):
+        with contextlib.suppress(NotForThisMailbox, BadLetter):
             assert (first(changed).header, first(changed).body) == (HEAD, BODY)
     else:
         refused_everywhere(changed)
@@ -240,10 +240,10 @@ def test_strangers_bytes_inside_are_refused(olm: bytes, olm_type: int) -> None:
 
 
 def refused_everywhere(around: OuterLetter) -> None:
-    assert not matches_session(ANAS_SESSION, around) or around.begins
-    with pytest.raises((NotBound, BadLetter)):
+    assert not matches_session(ANAS_SESSION, around) or around.begins_session
+    with pytest.raises((NotForThisMailbox, BadLetter)):
         open_letter(ANAS_SESSION, around)
-    with pytest.raises((NotBound, BadLetter)):
+    with pytest.raises((NotForThisMailbox, BadLetter)):
         first(around)
 
 
@@ -293,13 +293,13 @@ def test_a_session_needs_real_keys(bad: bytes) -> None:
 def test_a_letter_does_not_open_twice_in_a_session_that_moved_on() -> None:
     opened = first(AROUND)
     assert matches_session(opened.session, AROUND)
-    with pytest.raises(NotBound, match="next of its session"):
+    with pytest.raises(NotForThisMailbox, match="next of its session"):
         open_letter(opened.session, AROUND)
 
 
 def test_a_one_time_key_begins_one_session() -> None:
     _, account = open_first_letter(BENS_ACCOUNT, identity_key(ANAS_ACCOUNT), AROUND)
-    with pytest.raises(NotBound, match="used before"):
+    with pytest.raises(NotForThisMailbox, match="used before"):
         open_first_letter(account, identity_key(ANAS_ACCOUNT), AROUND)
 
 
@@ -334,7 +334,7 @@ def test_letters_may_overtake_each_other() -> None:
 def test_a_letter_that_is_too_late_is_lost_and_harms_nothing() -> None:
     sent = letters(50)
     session = open_letter(first(sent[0]).session, sent[48]).session  # 47 are overtaken
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_letter(session, sent[7])
     assert open_letter(session, sent[8]).body == b"8"
     assert open_letter(session, sent[49]).body == b"49"
@@ -417,11 +417,11 @@ def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
     # HPKE alone: none of the keys that are left is the one it was sealed to.
     assert ben.keys
     for private in ben.keys.values():
-        with pytest.raises(NotBound):
+        with pytest.raises(NotForThisMailbox):
             open_outer_seal(private, info, sealed)
     # Olm alone, as if HPKE were broken: the ratchet has moved on and cannot go back.
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_letter(ben.session, around)
     # Nor does the sender's state open what she sent.
-    with pytest.raises(NotBound):
+    with pytest.raises(NotForThisMailbox):
         open_letter(ana.session, around)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_file, unseal_stream
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 
 KEY = Secret(b"k" * 32)
 
@@ -32,7 +32,7 @@ def test_wrong_key_name_or_length_does_not_unseal() -> None:
         (KEY, b"name", sealed[: len(sealed) // 2]),
         (KEY, b"name", sealed + b"\x00"),
     ):
-        with pytest.raises(DoesNotOpen):
+        with pytest.raises(DecryptionFailed):
             unseal_file(key, file, name)
 
 
@@ -41,11 +41,11 @@ def test_a_stream_is_sealed_under_its_key_and_name_as_a_file_is() -> None:
     seal_stream(KEY, io.BytesIO(b"picture" * 20_000), written, b"name")
     assert unseal_file(KEY, written.getvalue(), b"name") == b"picture" * 20_000
     for key, name in ((Secret(b"l" * 32), b"name"), (KEY, b"other")):
-        with pytest.raises(DoesNotOpen):
+        with pytest.raises(DecryptionFailed):
             unseal_file(key, written.getvalue(), name)
     unseal_stream(KEY, io.BytesIO(seal_file(KEY, b"picture", b"name")), read, b"name")
     assert read.getvalue() == b"picture"
-    with pytest.raises(DoesNotOpen):
+    with pytest.raises(DecryptionFailed):
         unseal_stream(KEY, io.BytesIO(written.getvalue()), io.BytesIO())
 
 

@@ -12,9 +12,9 @@ from entrenous.base.identity import (
     BadSignature,
     Batch,
     BatchPosition,
-    Card,
     Certificate,
     DeviceList,
+    KeyBundle,
     ListedDevice,
     ListStatement,
     Prekey,
@@ -47,8 +47,8 @@ from entrenous.crypto.statements import (
     sign_list,
     sign_prekeys,
     sign_receipts,
-    verify_card,
     verify_certificate,
+    verify_key_bundle,
     verify_prekey,
     verify_receipt,
     verify_receipts,
@@ -59,12 +59,12 @@ from entrenous.send.formats.identity_formats import (
     write_prekey_statement,
 )
 from entrenous.wire.key_bundle import (
-    read_card,
     read_device_list,
+    read_key_bundle,
     write_batch,
-    write_card,
     write_certificate,
     write_device_list,
+    write_key_bundle,
 )
 from entrenous.wire.receipt import write_receipt_statement
 
@@ -122,11 +122,11 @@ def listed(said: DeviceList) -> ListStatement:
 
 def carded(
     said: DeviceList, *certificates: SignedCertificate, by: Secret = MASTER, keys: Secret = MASTER
-) -> Card:
+) -> KeyBundle:
     """A card as it arrives: a list signed by ``by``, under the public half of ``keys``."""
     one = listed(said)
-    card = Card(public_master(keys), (one,), sign_list(by, one.statement), certificates)
-    return read_card(write_card(card))
+    card = KeyBundle(public_master(keys), (one,), sign_list(by, one.statement), certificates)
+    return read_key_bundle(write_key_bundle(card))
 
 
 OURS = certified(MASTER)
@@ -135,7 +135,7 @@ CARD = carded(ANA, OURS)
 
 
 def test_a_card_travels_and_verifies() -> None:
-    person = verify_card(CARD)
+    person = verify_key_bundle(CARD)
     assert (person.id, person.name, person.epoch) == (who(MASTER), "Ana", 1)
     assert person.head == list_head(write_device_list(ANA))
     (device,) = person.devices
@@ -146,7 +146,7 @@ def test_a_card_travels_and_verifies() -> None:
 
 def test_somebody_elses_signature_is_refused() -> None:
     with pytest.raises(BadSignature, match="device list"):
-        verify_card(carded(ANA, OURS, by=OTHER_MASTER))
+        verify_key_bundle(carded(ANA, OURS, by=OTHER_MASTER))
 
 
 @pytest.mark.parametrize("half", [slice(0, 64), slice(64, None)], ids=["ed25519", "mldsa65"])
@@ -154,7 +154,7 @@ def test_one_of_two_signatures_is_not_enough(half: slice) -> None:
     mixed = bytearray(CARD.signature)
     mixed[half] = sign_list(OTHER_MASTER, CARD.newest.statement)[half]
     with pytest.raises(BadSignature, match="device list"):
-        verify_card(replace(CARD, signature=bytes(mixed)))
+        verify_key_bundle(replace(CARD, signature=bytes(mixed)))
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_one_of_two_signatures_is_not_enough(half: slice) -> None:
 def test_another_list_under_the_same_signature_is_refused(change: dict[str, object]) -> None:
     changed = listed(replace(ANA, **change))  # type: ignore[arg-type]
     with pytest.raises(BadSignature, match="device list"):
-        verify_card(replace(CARD, lists=(changed,)))
+        verify_key_bundle(replace(CARD, lists=(changed,)))
 
 
 def test_master_keys_that_are_not_the_named_person_are_refused() -> None:
     """Mallory signs, with her own keys, a list that names Ana."""
     posing = certified(OTHER_MASTER, person=who(MASTER))
     with pytest.raises(BadSignature, match="card"):
-        verify_card(
+        verify_key_bundle(
             carded(listing(posing, person=who(MASTER)), posing, by=OTHER_MASTER, keys=OTHER_MASTER)
         )
 
@@ -196,14 +196,14 @@ def test_a_device_that_the_master_key_did_not_certify_is_refused(added: SignedCe
     """Even if it got onto a list that she signed."""
     both = listing(OURS, added, person=who(MASTER))
     with pytest.raises(BadSignature, match="device certificate"):
-        verify_card(carded(both, OURS, added))
+        verify_key_bundle(carded(both, OURS, added))
 
 
 def test_a_certificate_that_is_hers_and_not_the_listed_one_is_refused() -> None:
     """As when a relay brings an earlier certificate of the same device back."""
     earlier = certified(MASTER, signer=new_signer(bytes(32)))
     with pytest.raises(BadSignature, match="device certificate"):
-        verify_card(replace(CARD, certificates=(earlier,)))
+        verify_key_bundle(replace(CARD, certificates=(earlier,)))
 
 
 @pytest.mark.threat("key-confusion")
@@ -213,7 +213,7 @@ def test_a_list_signature_is_no_certificate() -> None:
         verify_certificate(swapped, public_master(MASTER))
 
 
-BY = verify_card(CARD).devices[0]
+BY = verify_key_bundle(CARD).devices[0]
 
 
 BOX = MailboxId(b"m" * 16)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import open_stored, seal_stored, stored_key_name
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 
 KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
 CASE = b"3f9a-70c2-b11e"
@@ -24,7 +24,7 @@ def test_stored_value_opens(data: bytes) -> None:
 def test_changed_bit_in_stored_value_is_refused(at: int) -> None:
     sealed = bytearray(seal_stored(KEY, b"a picture of somebody", CASE))
     sealed[at] ^= 1
-    with pytest.raises(DoesNotOpen):
+    with pytest.raises(DecryptionFailed):
         open_stored(KEY, bytes(sealed), CASE)
 
 
@@ -37,7 +37,7 @@ def test_wrong_key_context_or_truncation_is_refused() -> None:
         (KEY, sealed[:5], CASE),
         (KEY, b"", CASE),
     ):
-        with pytest.raises(DoesNotOpen):
+        with pytest.raises(DecryptionFailed):
             open_stored(key, shown, about)
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from entrenous.demo.stamp_authority import LocalStampAuthority, NoOpenssl, server_for
-from entrenous.respond.client.stamp_authority import QUERY, HttpTimestampAuthority
+from entrenous.respond.client.stamp_authority import QUERY_MEDIA_TYPE, HttpTimestampAuthority
 
 pytestmark = [
     pytest.mark.real,
@@ -58,7 +58,11 @@ def test_its_keys_are_for_its_owner_alone(ready: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "body", "status"),
-    [(QUERY, b"", 400), ("text/plain", b"x", 400), (QUERY, bytes(20_000), 400)],
+    [
+        (QUERY_MEDIA_TYPE, b"", 400),
+        ("text/plain", b"x", 400),
+        (QUERY_MEDIA_TYPE, bytes(20_000), 400),
+    ],
 )
 def test_invalid_query_is_refused(
     kind: str, body: bytes, status: int, ready: dict[str, str]
@@ -68,7 +72,9 @@ def test_invalid_query_is_refused(
 
 
 def test_a_query_that_openssl_cannot_read_gets_no_stamp(ready: dict[str, str]) -> None:
-    answer = httpx.post(ready["url"], content=b"nonsense", headers={"Content-Type": QUERY})
+    answer = httpx.post(
+        ready["url"], content=b"nonsense", headers={"Content-Type": QUERY_MEDIA_TYPE}
+    )
     assert answer.status_code == 500 or b"nonsense" not in answer.content
 
 

@@ -19,8 +19,8 @@ from entrenous.device.identities import (
     UNCONFIRMED,
     is_confirmed,
 )
-from entrenous.device.lock_errors import DeviceShut, NotConfirmed
-from entrenous.device.relay_lock_client import begin_opening, confirm_opening, mailbox_address
+from entrenous.device.lock_errors import RevokedDeviceLocked, UnlockNotConfirmed
+from entrenous.device.relay_lock_client import begin_unlock, confirm_unlock, mailbox_address
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import OUTBOX, OWN_KEY, PEER, SELF
 from entrenous.send.fetch import fetch_messages
@@ -47,13 +47,13 @@ def room() -> Room:
     home = mailbox_address(ana.device.vault)
     assert home is not None
     lock = RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
-    ana.device.courier.make_lock(lock, home.owner)
+    ana.device.courier.create_lock(lock, home.owner)
     return room
 
 
 def opens(device: Device) -> None:
-    begin_opening(device.vault)
-    confirm_opening(device)
+    begin_unlock(device.vault)
+    confirm_unlock(device)
 
 
 def copied(who: Person) -> Device:
@@ -118,30 +118,30 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
 
 def test_ratchets_are_frozen_until_the_relay_confirms(room: Room) -> None:
     ana = room["ana"]
-    begin_opening(ana.device.vault)
+    begin_unlock(ana.device.vault)
     before = dict(ana.vault.items(PEER))
     for forbidden in (
         lambda: sends(ana.device, room["ben"]),
         lambda: fetch_messages(ana.device),
     ):
-        with pytest.raises(NotConfirmed, match=r"does\s+not\s+send\s+or\s+fetch"):
+        with pytest.raises(UnlockNotConfirmed, match=r"does\s+not\s+send\s+or\s+fetch"):
             forbidden()
     assert dict(ana.vault.items(PEER)) == before
-    confirm_opening(ana.device)
+    confirm_unlock(ana.device)
     sends(ana.device, room["ben"])
 
 
 def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
     ana = room["ana"]
-    begin_opening(ana.device.vault)
+    begin_unlock(ana.device.vault)
     room.silence(HERE)
     for _ in range(3):
         with pytest.raises(RelayUnreachable):
-            confirm_opening(ana.device)
+            confirm_unlock(ana.device)
         assert ana.vault.get(SELF, UNCONFIRMED) is not None
     room.back(HERE)
-    confirm_opening(ana.device)
-    confirm_opening(ana.device)
+    confirm_unlock(ana.device)
+    confirm_unlock(ana.device)
     fetch_messages(ana.device)
 
 
@@ -153,9 +153,9 @@ def test_lost_confirmation_is_not_taken_for_a_copy(room: Room) -> None:
     """Killed after the relay heard, before that was written down: the next number is a new one."""
     ana, told = room["ana"], ana_hears()
     for _ in range(3):
-        begin_opening(ana.device.vault)
+        begin_unlock(ana.device.vault)
         with ana.courier.playing(note_opened=told), pytest.raises(Killed):
-            confirm_opening(ana.device)
+            confirm_unlock(ana.device)
     opens(ana.device)
     fetch_messages(ana.device)
 
@@ -174,7 +174,7 @@ def test_a_device_whose_mailbox_was_deleted_is_shut(room: Room) -> None:
     assert home is not None
     assert home.close is not None
     room.honest.close_mailbox(home.relay_url, home.mailbox, home.close)
-    with pytest.raises(DeviceShut):
+    with pytest.raises(RevokedDeviceLocked):
         opens(ana.device)
 
 
@@ -183,8 +183,8 @@ def test_a_device_without_a_relay_has_no_generations() -> None:
     room = Room()
     ana = room.settles("ana")
     offline = replace(ana.device, vault=vault)
-    begin_opening(vault)
-    confirm_opening(offline)
+    begin_unlock(vault)
+    confirm_unlock(offline)
     assert vault.keys(SELF, "generation") == ()
 
 
@@ -207,7 +207,7 @@ class Copies(RuleBasedStateMachine):
         ana = self.room.settles("ana")
         home = mailbox_address(ana.device.vault)
         assert home is not None
-        self.room.honest.make_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
+        self.room.honest.create_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
         self.devices = [ana.device]
         self.knows = [0]  # of each copy: the last opening that was taken, in its own past
         self.taken = 0
@@ -226,15 +226,15 @@ class Copies(RuleBasedStateMachine):
             return
         device, allowed = self.devices[which], self.knows[which] == self.taken
         arrives = fate != "request lost"
-        begin_opening(device.vault)
+        begin_unlock(device.vault)
         courier = device.courier
         assert isinstance(courier, MaliciousCourier)
         with courier.playing(note_opened=partial(losing, fate)):
             if fate == "heard" or (fate == "answer lost" and not allowed):
-                confirm_opening(device)
+                confirm_unlock(device)
             else:
                 with pytest.raises(RelayUnreachable):
-                    confirm_opening(device)
+                    confirm_unlock(device)
         if arrives and allowed:
             self.taken += 1
             self.knows[which] = self.taken

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import skimage.data
 
-from entrenous.base.picture import CutShort
+from entrenous.base.picture import IncompletePicture
 from entrenous.device.open_device import for_many_pictures
 from entrenous.media.sandbox.decoders import decode_untrusted
 from tests.stop.platform_for_tests import png
@@ -29,7 +29,7 @@ def test_one_decoder_process_reads_all_pictures_and_ends_with_the_block() -> Non
     with for_many_pictures(offline_device()) as device:
         assert servers() == before  # nobody waits for it who reads nothing
         assert [device.read_picture(one) for one in files] == [decode_untrusted(o) for o in files]
-        with pytest.raises(CutShort):
+        with pytest.raises(IncompletePicture):
             device.read_picture(files[0][:-100])
         assert device.read_picture(files[1]) == decode_untrusted(files[1])
         assert len(servers()) == len(before) + 1

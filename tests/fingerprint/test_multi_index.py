@@ -39,18 +39,18 @@ def test_every_distance_from_0_to_32(substrings: int) -> None:
     ]
     expected = brute_force(bank(), queries, 31)
     assert {apart for _, _, apart in expected} >= set(range(32))
-    assert told(built(substrings).pairs(as_words(queries), 31).near()) == expected
+    assert told(built(substrings).pairs(as_words(queries), 31).to_near_hashes()) == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("substrings", PLANS)
 def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
     queries = [bits for _, bits in bank()[:: COUNT // 20]]
-    together = told(built(substrings).pairs(as_words(queries), 31).near())
+    together = told(built(substrings).pairs(as_words(queries), 31).to_near_hashes())
     apart = {
         (query, entry, bits)
         for query, one in enumerate(queries)
-        for _, entry, bits in told(built(substrings).pairs(as_words([one]), 31).near())
+        for _, entry, bits in told(built(substrings).pairs(as_words([one]), 31).to_near_hashes())
     }
     assert together == apart == brute_force(bank(), queries, 31)
 
@@ -64,7 +64,7 @@ def test_any_query_at_any_radius(hashes: list[bytes], radius: int, data: st.Data
     rng = np.random.default_rng(seed)
     wanted = [*hashes, at_distance(data.draw(near), data.draw(st.integers(0, 40)), rng)]
     for substrings in (12, 13, 16):
-        found = built(substrings).pairs(as_words(wanted), radius).near()
+        found = built(substrings).pairs(as_words(wanted), radius).to_near_hashes()
         assert told(found) == brute_force(bank(), wanted, radius)
 
 
@@ -96,7 +96,7 @@ def test_complements_find_their_own_entries(
     for row, apart, inverted in near:
         one = at_distance(bank()[row][1], apart, rng)
         wanted += [complement(one)] if inverted else [one, complement(one), one]
-    found = told(built(12).pairs(as_words(wanted), radius).near())
+    found = told(built(12).pairs(as_words(wanted), radius).to_near_hashes())
     assert found == brute_force(bank(), wanted, radius)
 
 
@@ -104,23 +104,23 @@ def test_a_hash_is_not_its_complement() -> None:
     """All 256 bits differ, which is 0 in one byte."""
     bits = bytes(range(32))
     index = Segment.built(plan_of(12), np.asarray([4, 7]), as_words([bits, complement(bits)]))
-    found = index.pairs(as_words([bits, complement(bits)]), 31).near()
+    found = index.pairs(as_words([bits, complement(bits)]), 31).to_near_hashes()
     assert told(found) == {(0, 4, 0), (1, 7, 0)}
 
 
 def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     queries = [bits for _, bits in bank()[:: COUNT // 6]]
-    whole = told(built(16).pairs(as_words(queries), 31).near())
+    whole = told(built(16).pairs(as_words(queries), 31).to_near_hashes())
     monkeypatch.setattr(multi_index, "_CANDIDATES", 7)
-    assert told(built(16).pairs(as_words(queries), 31).near()) == whole
+    assert told(built(16).pairs(as_words(queries), 31).to_near_hashes()) == whole
     monkeypatch.setattr(multi_index, "_PROBES", 1)
-    assert told(built(16).pairs(as_words(queries), 31).near()) == whole
+    assert told(built(16).pairs(as_words(queries), 31).to_near_hashes()) == whole
 
 
 def test_empty_index_finds_nothing() -> None:
     empty = Segment.built(plan_of(16), np.zeros(0, np.int64), as_words([]))
-    assert empty.pairs(as_words([bytes(32)]), 31).near() == []
-    assert built(16).pairs(as_words([]), 31).near() == []
+    assert empty.pairs(as_words([bytes(32)]), 31).to_near_hashes() == []
+    assert built(16).pairs(as_words([]), 31).to_near_hashes() == []
 
 
 def test_a_radius_that_the_substrings_do_not_cover_is_refused() -> None:
@@ -140,4 +140,4 @@ def test_the_size_decides_how_a_bank_is_searched() -> None:
         words = rng.integers(0, 2**64, size=(count, 4), dtype=np.uint64)
         index = searchable(np.arange(count), words)
         assert isinstance(index, kind)
-        assert index.pairs(words[77:78], 31).near()[0].entry == 77
+        assert index.pairs(words[77:78], 31).to_near_hashes()[0].entry == 77

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
 from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.nouns import Fingerprint
-from entrenous.fingerprint.overlaid_text import BLOBS_MAX, letters, spectra_without_text
+from entrenous.fingerprint.overlaid_text import BLOBS_MAX, letter_mask, spectra_without_text
 from entrenous.fingerprint.pdq import KIND, distance, frequencies, shrink, to_bits
 
 WHITE = (255, 255, 255)
@@ -62,10 +62,10 @@ def test_letters_are_marked_and_the_rest_is_not() -> None:
         pixels[40:60, 50 + 30 * column : 62 + 30 * column] = 240  # six letters on a line
     pixels[200:220, 50:62] = 240  # one alone
     pixels[120:125, 20:480] = 240  # a long stroke
-    mask = letters(pixels, 225)
+    mask = letter_mask(pixels, 225)
     assert mask[40:60].sum() == 6 * 20 * 12
     assert mask.sum() == mask[40:60].sum()
-    assert not letters(255 - pixels, 225).any()
+    assert not letter_mask(255 - pixels, 225).any()
 
 
 def test_a_page_of_text_leaves_nothing_to_hash() -> None:
@@ -81,7 +81,7 @@ def test_a_texture_is_no_writing() -> None:
         for column in range(4, 508, 11):
             pixels[row : row + 8, column : column + 6] = 255
     assert BLOBS_MAX < (512 // 11) ** 2
-    assert not letters(pixels, 225).any()
+    assert not letter_mask(pixels, 225).any()
 
 
 @given(

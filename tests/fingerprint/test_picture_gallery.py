@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from entrenous.fingerprint.keypoints import WORDS, Vocabulary
 from entrenous.fingerprint.picture_gallery import Gallery
-from entrenous.fingerprint.picture_record import ENTRY, packed
+from entrenous.fingerprint.picture_record import ENTRY, pack_points
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> Gallery:
     """The wanted photographs, then unrelated ones with shuffled points."""
     rng = np.random.default_rng(7)
     others = [
-        np.frombuffer(packed(photographs[name], vocabulary), ENTRY)
+        np.frombuffer(pack_points(photographs[name], vocabulary), ENTRY)
         for name in ("camera", "coins", "moon", "retina", "hubble_deep_field")
     ]
     pool = np.concatenate(others)
@@ -39,7 +39,7 @@ def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> Gallery:
         flips = np.packbits(rng.random((400, 64)) < 0.1, axis=1).view("<u8").ravel()
         some["signs"] ^= flips
         strangers.append(some.tobytes())
-    return Gallery.of([packed(photographs[name], vocabulary) for name in ASKED] + strangers)
+    return Gallery.of([pack_points(photographs[name], vocabulary) for name in ASKED] + strangers)
 
 
 def crop(picture: Image.Image, share: float = 0.3) -> Image.Image:
@@ -86,7 +86,7 @@ def test_the_right_picture_comes_first(
         file = io.BytesIO()
         LEAKS[how](Image.fromarray(photographs[name])).convert("RGB").save(file, "JPEG", quality=60)
         leak = np.asarray(Image.open(file).convert("RGB"))
-        first = gallery.votes(leak, vocabulary)[0]
+        first = gallery.vote(leak, vocabulary)[0]
         assert first.row == row, name
         assert len(first.where) >= 9, name
         assert first.mirrored == ("mirrored" in how)
@@ -98,17 +98,17 @@ def test_unrelated_picture_shares_only_chance_matches(
     odd = cv2.warpAffine(
         photographs["coins"], np.array([[1.0, 0.9, 0.0], [0.2, 0.5, 60.0]]), (400, 300)
     )
-    votes = gallery.votes(np.asarray(odd, np.uint8), vocabulary)
+    votes = gallery.vote(np.asarray(odd, np.uint8), vocabulary)
     assert all(len(vote.where) <= 10 for vote in votes)
 
 
 def test_an_empty_gallery_and_a_flat_picture_have_no_votes(vocabulary: Vocabulary) -> None:
     flat = np.zeros((100, 100, 3), np.uint8)
     noise = np.random.default_rng(1).integers(0, 256, (100, 100, 3), np.uint8)
-    assert Gallery.of([]).votes(noise, vocabulary) == []
-    assert Gallery.of([b"", b""]).votes(noise, vocabulary) == []
-    some = Gallery.of([packed(noise, vocabulary)])
-    assert some.votes(flat, vocabulary) == []
+    assert Gallery.of([]).vote(noise, vocabulary) == []
+    assert Gallery.of([b"", b""]).vote(noise, vocabulary) == []
+    some = Gallery.of([pack_points(noise, vocabulary)])
+    assert some.vote(flat, vocabulary) == []
 
 
 def test_a_word_that_does_not_exist_breaks_nothing() -> None:

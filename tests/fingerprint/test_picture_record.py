@@ -12,9 +12,9 @@ from entrenous.fingerprint.pdq import fingerprint, pixels_on_white
 from entrenous.fingerprint.picture_record import (
     ENTRY,
     KEPT,
-    layout_of,
+    compute_layout,
+    make_picture_record,
     read_picture_record,
-    record_of,
 )
 
 
@@ -23,14 +23,14 @@ def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
     photographs: dict[str, Any], picture_of: Callable[[Any], Any]
 ) -> None:
     picture = picture_of(photographs["coffee"])
-    record = record_of(picture)
+    record = make_picture_record(picture)
     kept = read_picture_record(record)
     assert kept is not None
     assert kept.bits == fingerprint(picture).bits
     assert len(kept.points) == KEPT * ENTRY.itemsize
-    assert np.array_equal(kept.cells, layout_of(pixels_on_white(picture)))
+    assert np.array_equal(kept.cells, compute_layout(pixels_on_white(picture)))
     assert len(record) < 8000
-    assert record_of(picture) == record
+    assert make_picture_record(picture) == record
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,9 @@ def test_damaged_record_is_read_as_none(
     damage: Callable[[bytes], bytes], photographs: dict[str, Any], picture_of: Callable[[Any], Any]
 ) -> None:
     assert (
-        read_picture_record(damage(record_of(picture_of(photographs["coffee"][:100, :100]))))
+        read_picture_record(
+            damage(make_picture_record(picture_of(photographs["coffee"][:100, :100])))
+        )
         is None
     )
 

@@ -20,9 +20,9 @@ from entrenous.fingerprint.sound_index import (
     SoundIndex,
     SoundView,
     as_words,
-    lively,
-    sound_look,
-    sound_print,
+    is_distinctive,
+    make_sound_fingerprint,
+    sound_views,
 )
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def sounds() -> list[Samples]:
 
 @pytest.fixture(scope="module")
 def index(sounds: list[Samples]) -> SoundIndex:
-    return SoundIndex.of([sound_print(one, RATE_HZ) for one in sounds])
+    return SoundIndex.of([make_sound_fingerprint(one, RATE_HZ) for one in sounds])
 
 
 @pytest.mark.parametrize("seconds", [5, 10])
@@ -57,7 +57,7 @@ def test_an_excerpt_is_found_and_only_its_own_sound(
     for number, sound in enumerate(sounds):
         start = int(rng.integers(0, len(sound) - seconds * RATE_HZ))
         leak = EDITS[edit](sound[start : start + seconds * RATE_HZ], RATE_HZ)
-        (found,) = index.near(sound_look(*leak))
+        (found,) = index.near(sound_views(*leak))
         assert found.sound == number
         assert found.length_s >= seconds - 0.6
         assert abs(found.registered_at_s - found.at_s - start / RATE_HZ) < 0.3
@@ -68,7 +68,7 @@ def test_an_excerpt_is_found_and_only_its_own_sound(
 def test_an_excerpt_at_another_speed_is_found_and_says_so(
     sounds: list[Samples], index: SoundIndex, speed: float
 ) -> None:
-    (found,) = index.near(sound_look(*faster(speed)(sounds[1][:160_000], RATE_HZ)))
+    (found,) = index.near(sound_views(*faster(speed)(sounds[1][:160_000], RATE_HZ)))
     assert found.sound == 1
     assert abs(float(found.how.removeprefix("speed ")) - speed) <= 0.0051
 
@@ -95,33 +95,35 @@ def test_silence_hum_and_noise_are_neither_registered_nor_found(
 ) -> None:
     samples = nothing_to_hear()[name]
     with pytest.raises(SoundTooQuiet):
-        sound_print(samples, RATE_HZ)
+        make_sound_fingerprint(samples, RATE_HZ)
     # a bank that an attacker filled with it nevertheless
-    words = sound_look(samples, RATE_HZ)[0].words
+    words = sound_views(samples, RATE_HZ)[0].words
     careless = SoundIndex.of([SoundPrint(words.astype(">u4").tobytes())])
-    assert careless.near(sound_look(samples, RATE_HZ)) == []
-    assert index.near(sound_look(samples, RATE_HZ)) == []
+    assert careless.near(sound_views(samples, RATE_HZ)) == []
+    assert index.near(sound_views(samples, RATE_HZ)) == []
 
 
 def test_the_quiet_rest_of_a_recording_matches_nothing(sounds: list[Samples]) -> None:
     quiet = np.zeros(20 * RATE_HZ, np.float32)
-    index = SoundIndex.of([sound_print(np.concatenate([sounds[0], quiet]), RATE_HZ)])
-    assert index.near(sound_look(np.concatenate([quiet, sounds[1]]), RATE_HZ)) == []
-    assert index.near(sound_look(np.concatenate([quiet, sounds[0]]), RATE_HZ))
+    index = SoundIndex.of([make_sound_fingerprint(np.concatenate([sounds[0], quiet]), RATE_HZ)])
+    assert index.near(sound_views(np.concatenate([quiet, sounds[1]]), RATE_HZ)) == []
+    assert index.near(sound_views(np.concatenate([quiet, sounds[0]]), RATE_HZ))
 
 
 def test_a_short_registered_sound_is_found_inside_a_long_upload(sounds: list[Samples]) -> None:
     note = sounds[3][:96_000]
-    index = SoundIndex.of([sound_print(one, RATE_HZ) for one in (sounds[0], note, sounds[5])])
+    index = SoundIndex.of(
+        [make_sound_fingerprint(one, RATE_HZ) for one in (sounds[0], note, sounds[5])]
+    )
     upload = np.concatenate([sounds[2], note, sounds[4]])
-    (found,) = index.near(sound_look(upload, RATE_HZ))
+    (found,) = index.near(sound_views(upload, RATE_HZ))
     assert found.sound == 1
     assert abs(found.at_s - 24.0) < 1.0
 
 
 def test_empty_index_finds_nothing(sounds: list[Samples]) -> None:
-    assert SoundIndex.of([]).near(sound_look(sounds[0], RATE_HZ)) == []
-    index = SoundIndex.of([sound_print(sounds[0], RATE_HZ)])
+    assert SoundIndex.of([]).near(sound_views(sounds[0], RATE_HZ)) == []
+    index = SoundIndex.of([make_sound_fingerprint(sounds[0], RATE_HZ)])
     assert index.near([]) == []
     assert index.near([SoundView("short", np.zeros(3, np.uint32))]) == []
 
@@ -186,7 +188,7 @@ def test_too_frequent_word_is_ignored() -> None:
 @given(arrays(np.uint32, st.integers(0, 80)))
 @settings(deadline=None)
 def test_lively_words_come_in_whole_stretches(words: NDArray[np.uint32]) -> None:
-    awake = lively(words)
+    awake = is_distinctive(words)
     assert awake.shape == words.shape
     runs = np.diff(np.concatenate([[0], awake.astype(int), [0]]))
     lengths = np.flatnonzero(runs == -1) - np.flatnonzero(runs == 1)

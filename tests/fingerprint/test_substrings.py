@@ -23,7 +23,7 @@ def owners(plan: Plan) -> list[int]:
 
 def reaches(plan: Plan, changed: list[int]) -> bool:
     """Whether a cell looked up for a zero hash contains the changed hash."""
-    probes = plan.probes(plan.cells(as_words([bytes(32)])))[0]
+    probes = plan.cells_to_probe(plan.cells(as_words([bytes(32)])))[0]
     cells = plan.cells(as_words([flipped(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())
 
@@ -42,7 +42,7 @@ def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: in
     ends = [*plan.first[1:].tolist(), plan.buckets]
     assert list(plan.sizes) == np.diff([0, *ends]).tolist()
     assert all(first % size == 0 for first, size in zip(plan.first, plan.sizes, strict=True))
-    full = plan.probes(plan.cells(as_words([b"\xff" * 32, bytes(32)])))
+    full = plan.cells_to_probe(plan.cells(as_words([b"\xff" * 32, bytes(32)])))
     assert (full >= plan.first[plan.which]).all()
     assert (full < np.asarray(ends)[plan.which]).all()
     assert len(set(full[0].tolist())) == full.shape[1]
@@ -85,5 +85,8 @@ def test_in_a_folded_plan_a_hash_and_its_complement_lie_together(bits: bytes) ->
     plan = plan_of(12)
     assert plan.is_folded
     assert (plan.cells(one) == plan.cells(other)).all()
-    columns = [[int(plan.column(words, place)[0]) for place in range(12)] for words in (one, other)]
+    columns = [
+        [int(plan.substring_column(words, place)[0]) for place in range(12)]
+        for words in (one, other)
+    ]
     assert columns[0] == columns[1] == (plan.cells(one)[0] - plan.first).tolist()

@@ -36,16 +36,18 @@ def test_signs_differ_more_the_farther_looks_are(vocabulary: Vocabulary) -> None
     words = rng.integers(0, WORDS, 500).astype(np.uint16)
     away = rng.normal(0, 0.03, (500, 128)).astype(np.float32)
     noise = rng.normal(0, 0.03, (500, 128)).astype(np.float32)
-    signs = vocabulary.signs(vocabulary.words[words] + away, words)
+    signs = vocabulary.descriptor_signs(vocabulary.words[words] + away, words)
 
     def apart(share: float) -> float:
-        other = vocabulary.signs(vocabulary.words[words] + away + share * noise, words)
+        other = vocabulary.descriptor_signs(vocabulary.words[words] + away + share * noise, words)
         return float(np.bitwise_count(signs ^ other).mean())
 
     assert apart(0.0) == 0.0
     assert apart(0.2) < apart(0.5) < apart(1.0) < 20
     assert (
         30
-        < np.bitwise_count(signs ^ vocabulary.signs(vocabulary.words[words] + noise, words)).mean()
+        < np.bitwise_count(
+            signs ^ vocabulary.descriptor_signs(vocabulary.words[words] + noise, words)
+        ).mean()
         < 34
     )

@@ -27,7 +27,7 @@ from entrenous.send.letter.letter_nouns import (
     CompareStep,
     Header,
     Hello,
-    LinkUsed,
+    InviteLinkUsedUp,
     Manifest,
     PersonHead,
     Reaction,
@@ -72,7 +72,7 @@ BODIES: Final = (
     CompareStep(bytes(16), 2, b"x" * 32),
     TokenRangeNote(Secret(bytes(32)), 64),
     RequestNote(b"card", "It is Ana"),
-    LinkUsed(b"l" * 32),
+    InviteLinkUsedUp(b"l" * 32),
 )
 _COPY: Final = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32, PERSON, DEVICE)
 MESSAGE: Final = Message(

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from entrenous.media.track_metadata import FieldKind
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.nouns import CaseState, NoticeState, Role
@@ -49,7 +49,7 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "base/errors.py: fact": (),  # messages() reads what errors are raised with
     "device/sent_copies.py: EnvelopeState.DELIVERED.value": EnvelopeState,
     "device/sent_copies.py: EnvelopeState.OPENED.value": EnvelopeState,
-    "device/sent_messages.py: self.departure.value": Departure,
+    "device/sent_messages.py: self.departure.value": SendState,
     "device/sent_messages.py: self.state.value": EnvelopeState,
     "learn/questions.py: getattr(asked, name)": (),  # a column of questions.toml
     "respond/breach.py: element": (),  # notice_must_contain of the two laws about breaches

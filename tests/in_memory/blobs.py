@@ -15,7 +15,7 @@ class MemoryBlobs:
         self._parts: dict[str, bytearray] = {}
         self._writer = ExclusiveUploads()
 
-    async def keep(
+    async def store(
         self,
         name: str,
         chunks: AsyncIterator[bytes],
@@ -24,7 +24,7 @@ class MemoryBlobs:
         owner: bytes = b"",
     ) -> None:
         """Store a stream."""
-        with self._writer.of(name, owner):
+        with self._writer.reserve(name, owner):
             await self._keep(name, chunks, sha256, start)
 
     async def _keep(
@@ -57,7 +57,7 @@ class MemoryBlobs:
         self._blobs.pop(name, None)
         self._parts.pop(name, None)
 
-    def room(self) -> int | None:
+    def free_bytes(self) -> int | None:
         """Nobody can tell."""
         return None
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import RowTransaction, RowView
-from entrenous.carry.relay_rows import KEY_FIELDS, HeldLetter
+from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.statements import cut_full_page
 
 Row = TypeVar("Row")
@@ -24,7 +24,7 @@ class MemoryMail:
     def __init__(self) -> None:
         self._desk = _Desk()
 
-    async def together(
+    async def transact(
         self, work: Callable[[RowTransaction], Answer], _: Look | None = None
     ) -> Answer:
         """Run ``work``; if it raises, all it did is undone."""
@@ -35,11 +35,11 @@ class MemoryMail:
             self._desk.roll_back()
             raise
 
-    async def look(self, work: Callable[[RowView], Answer], _: Look | None = None) -> Answer:
+    async def read(self, work: Callable[[RowView], Answer], _: Look | None = None) -> Answer:
         """Run ``work``, which reads only."""
         return work(self._desk)
 
-    async def scrub(self) -> None:
+    async def overwrite_deleted(self) -> None:
         """Nothing lies on a medium."""
 
 
@@ -58,7 +58,7 @@ class _Desk:
     def count(self, kind: type[object], **fields: object) -> int:
         return len(self._those_with(kind, fields))
 
-    def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
+    def count_and_sum(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
         rows = self._those_with(kind, fields)
         return len(rows), sum(getattr(row, what) for row in rows.values())
 
@@ -73,8 +73,8 @@ class _Desk:
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
-    ) -> list[HeldLetter]:
-        every = self.find(HeldLetter, mailbox=mailbox)
+    ) -> list[StoredLetter]:
+        every = self.find(StoredLetter, mailbox=mailbox)
         waiting = [one for one in every if one.sequence > after and one.expires_at > at]
         return cut_full_page(sorted(waiting, key=lambda one: one.sequence)[:limit], full_bytes)
 

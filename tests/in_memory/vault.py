@@ -40,7 +40,7 @@ class MemoryVault:
         return tuple(sorted(key for key in held if key.startswith(start)))
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """All changes inside, or none of them; nested uses join the outer one."""
         before, files = None, dict[BlobId, bytes]()
         if self._depth == 0:  # records are bytes, so that a copy of each drawer is enough
@@ -57,13 +57,13 @@ class MemoryVault:
         finally:
             self._depth -= 1
 
-    def keep(self, data: bytes) -> BlobId:
+    def keep_file(self, data: bytes) -> BlobId:
         """Keep a large thing under a random name."""
         blob = BlobId(secrets.token_bytes(ID_BYTES))
         self._files[blob] = data
         return blob
 
-    def kept(self, blob: BlobId) -> bytes:
+    def kept_file(self, blob: BlobId) -> bytes:
         """What was kept; raises KeptFileGone."""
         if blob not in self._files:
             raise KeptFileGone
@@ -78,33 +78,33 @@ class MemoryVault:
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
         """Keep what is ciphertext already, as it is."""
-        return self.keep(sealed if isinstance(sealed, bytes) else sealed.read())
+        return self.keep_file(sealed if isinstance(sealed, bytes) else sealed.read())
 
-    def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
+    def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
         """Write what was kept to ``writer``; raises KeptFileGone."""
-        writer.write(self.kept(blob))
+        writer.write(self.kept_file(blob))
 
     @contextlib.contextmanager
-    def reading(self, blob: BlobId) -> Iterator[BinaryIO]:
+    def open_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
         """What was kept, as a file that can seek; raises KeptFileGone."""
-        yield io.BytesIO(self.kept(blob))
+        yield io.BytesIO(self.kept_file(blob))
 
     @contextlib.contextmanager
-    def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
+    def append_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
         """Write on at its end; raises KeptFileGone."""
-        more, before = io.BytesIO(), self.kept(blob)
+        more, before = io.BytesIO(), self.kept_file(blob)
         try:
             yield more
         finally:
             self._files[blob] = before + more.getvalue()
 
-    def size(self, blob: BlobId) -> int:
+    def sealed_size(self, blob: BlobId) -> int:
         """How many bytes were kept; raises KeptFileGone."""
-        return len(self.kept(blob))
+        return len(self.kept_file(blob))
 
     def empty_journal(self) -> None:
         """There is none."""
 
-    def forget(self, blob: BlobId) -> None:
+    def delete_file(self, blob: BlobId) -> None:
         """Remove it; it need not exist."""
         self._files.pop(blob, None)

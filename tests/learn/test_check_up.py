@@ -13,8 +13,8 @@ from entrenous.base.secret import Secret
 from entrenous.learn.check_up import (
     Advice,
     CheckUp,
+    CheckUpInput,
     LeakPath,
-    Seen,
     _limit_steps,
     check_up,
     guesses_log10,
@@ -49,7 +49,7 @@ def looked(
     pictures: PicturesFound | None = None,
     today: date = TODAY,
 ) -> CheckUp:
-    return check_up(Seen(facts, today, passphrase, pictures, answers or {}))
+    return check_up(CheckUpInput(facts, today, passphrase, pictures, answers or {}))
 
 
 def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPath]:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from entrenous.cli import run
-from entrenous.learn.lesson import all_lessons, lesson
+from entrenous.learn.lesson import all_lessons, find_lesson
 from entrenous.learn.questions import all_questions
 from tests.real.stage import PROGRAM
 
@@ -172,7 +172,7 @@ def test_a_quiz_says_right_or_wrong_and_why(
     keys: str, starts: str, status: int, home: Path
 ) -> None:
     told, ended = typed(home, "learn", "weak-encryption", "--quiz", keys=keys)
-    asked = lesson("weak-encryption").question
+    asked = find_lesson("weak-encryption").question
     assert asked.ask in told
     assert (f"{starts} " in told.split("Your answer")[1]) if starts else asked.why not in told
     assert ended == status
@@ -197,7 +197,7 @@ def test_a_lesson_is_printed_and_an_unknown_one_is_not_found(
 ) -> None:
     for name in [one.name for one in all_lessons()]:
         assert run(["learn", name], {}) == 0
-        assert lesson(name).title in capsys.readouterr().out
+        assert find_lesson(name).title in capsys.readouterr().out
     assert run(["learn", "nothing"], {}) == 4
     assert "There is no lesson called nothing." in capsys.readouterr().err
 

@@ -10,8 +10,8 @@ from entrenous.learn.lesson import (
     Lesson,
     NoSuchLesson,
     all_lessons,
+    find_lesson,
     is_right,
-    lesson,
     lesson_as_text,
     read_lesson,
     verdict_in_words,
@@ -134,7 +134,7 @@ def _after_colon(text: str) -> list[str]:
 @pytest.mark.parametrize("name", ["", "none", "../../base/errors", "where-copies-hide.md"])
 def test_unknown_lesson_is_not_found(name: str) -> None:
     with pytest.raises(NoSuchLesson):
-        lesson(name)
+        find_lesson(name)
 
 
 def test_a_lesson_is_read_from_front_matter_and_markdown() -> None:

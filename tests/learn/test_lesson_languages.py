@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.app.wording import without_commands
 from entrenous.base.language import ENGLISH, LANGUAGES, speaking
-from entrenous.learn.lesson import Lesson, lessons_in
+from entrenous.learn.lesson import Lesson, lessons_in_language
 from entrenous.learn.sheet import Paper, write_sheet
 from tests.house.messages import SOURCE
 from tests.learn.test_lesson import WORDS_A_MINUTE, every_word
@@ -17,7 +17,7 @@ OTHERS = [tag for tag in LANGUAGES if tag != ENGLISH]
 PAIRS = [
     pytest.param(tag, *pair, id=f"{tag}-{pair[0].name}")
     for tag in OTHERS
-    for pair in zip(lessons_in(ENGLISH), lessons_in(tag), strict=True)
+    for pair in zip(lessons_in_language(ENGLISH), lessons_in_language(tag), strict=True)
 ]
 each = pytest.mark.parametrize(("tag", "english", "one"), PAIRS)
 _COMMAND = re.compile(r"entrenous [a-z-]+(?: --[a-z-]+)?")
@@ -27,7 +27,7 @@ _ADDRESS = re.compile(r"\b[a-z]+\.[a-z]+/[a-z]+")
 @pytest.mark.parametrize("tag", OTHERS)
 def test_a_language_has_every_lesson_and_no_other(tag: str) -> None:
     names = {file.name for file in (FOLDER / tag).iterdir()}
-    assert names == {f"{one.name}.md" for one in lessons_in(ENGLISH)}
+    assert names == {f"{one.name}.md" for one in lessons_in_language(ENGLISH)}
 
 
 @each

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from entrenous.base.audio_video import (
-    ClipBroken,
-    ClipCutShort,
+    DamagedClip,
     Frame,
     FramePrediction,
     FrameSelection,
-    NoFrames,
+    IncompleteClip,
+    NoVideoFound,
 )
 from entrenous.media.clip_reader import read_clip
 from tests.clips import beep, wander, written
@@ -71,7 +71,7 @@ def test_how_each_frame_was_coded_is_told_where_each_is_shown() -> None:
 
 def test_file_without_frames_is_refused() -> None:
     for data in (b"", b"hello", beep(), beep(container="matroska")):
-        with pytest.raises(NoFrames):
+        with pytest.raises(NoVideoFound):
             frames_of(data)
 
 
@@ -79,7 +79,7 @@ def test_file_without_frames_is_refused() -> None:
 @pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
 def test_half_a_file_is_refused(container: str, kept: float) -> None:
     data = written(FRAMES, container=container)
-    with pytest.raises(ClipCutShort):
+    with pytest.raises(IncompleteClip):
         frames_of(data[: round(kept * len(data))])
 
 
@@ -90,5 +90,5 @@ def test_noise_raises_only_our_own_errors() -> None:
         broken = bytearray(data)
         for place in rng.integers(0, len(data), 60):
             broken[place] = int(rng.integers(256))
-        with contextlib.suppress(NoFrames, ClipCutShort, ClipBroken):
+        with contextlib.suppress(NoVideoFound, IncompleteClip, DamagedClip):
             frames_of(bytes(broken))

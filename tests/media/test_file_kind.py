@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrenous.base.audio_video import SoundBroken
+from entrenous.base.audio_video import DamagedSound
 from entrenous.base.picture import MediaKind
 from entrenous.media.file_kind import medium_of
 from entrenous.media.sound_reader import read_sound
@@ -34,5 +34,5 @@ def test_files_of_old_cameras_are_clips() -> None:
 def test_video_in_an_ogg_file_is_refused() -> None:
     film = written(wander(seconds=0.5), codec="libvpx", container="ogg")
     assert medium_of(film) is MediaKind.SOUND
-    with pytest.raises(SoundBroken):
+    with pytest.raises(DamagedSound):
         read_sound(film)

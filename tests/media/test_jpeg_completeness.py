@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from entrenous.base.picture import CutShort, DecoderGaveUp
+from entrenous.base.picture import IncompletePicture, PictureDecodingFailed
 from entrenous.media.completeness import load_whole, outline_of
 from entrenous.media.picture_reader import read_picture
 
@@ -36,7 +36,7 @@ def test_truncated_jpeg_with_an_end_marker_is_refused(
         cut = (
             start + (len(data) - start) * part // 53
         )  # beyond this only the last blocks are affected
-        with pytest.raises(CutShort):
+        with pytest.raises(IncompletePicture):
             read_picture(data[:cut] + END)
 
 
@@ -70,7 +70,7 @@ def test_a_progressive_file_without_its_last_scans_is_whole_but_coarse(
     for cut in scans[1:]:
         try:
             picture = read_picture(data[:cut] + END)
-        except CutShort:
+        except IncompletePicture:
             assert read == 0
             continue
         read += 1
@@ -86,7 +86,7 @@ def test_colour_planes_in_scans_of_their_own_must_all_be_there() -> None:
     outline = outline_of(data)
     assert (outline.frame, outline.scans) == (0xC0, 1)
     assert (outline.components, outline.sharp) == ({1, 2, 3}, {1})
-    with pytest.raises(CutShort):
+    with pytest.raises(IncompletePicture):
         read_picture(data)
 
 
@@ -98,7 +98,7 @@ def test_stuffing_fill_and_restarts_are_no_markers() -> None:
 
 @pytest.mark.parametrize("length", [0, 1])
 def test_a_segment_shorter_than_its_own_length_is_refused(length: int) -> None:
-    with pytest.raises(DecoderGaveUp):
+    with pytest.raises(PictureDecodingFailed):
         read_picture(b"\xff\xd8\xff\xe0" + length.to_bytes(2) + bytes(20))
 
 

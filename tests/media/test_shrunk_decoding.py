@@ -8,7 +8,7 @@ import skimage.data
 from PIL import Image
 
 from entrenous.base.limits import WHOLE_SIDE_PX
-from entrenous.base.picture import CutShort
+from entrenous.base.picture import IncompletePicture
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sandbox.decoders import decode_untrusted
@@ -54,16 +54,16 @@ def test_hash_of_a_shrunk_picture_equals_the_whole_in_every_orientation(
     data = saved(photo(*size), exif=exif, quality=85)
     whole = read_picture(data, luma=True)
     shrunk = read_picture(data, at_least_px=WHOLE_SIDE_PX, luma=True)
-    assert shrunk.shrunk_from is not None
-    assert shrunk.shrunk_from[:2] == (whole.width_px, whole.height_px)
+    assert shrunk.original_size is not None
+    assert shrunk.original_size[:2] == (whole.width_px, whole.height_px)
     assert shrunk.shrunk_by == min(size) // WHOLE_SIDE_PX
     assert distance(fingerprint(whole), fingerprint(shrunk)) <= 4
 
 
 @pytest.mark.slow
 def test_unshrunk_picture_has_no_full_size() -> None:
-    assert read_picture(saved(photo(300, 200)), at_least_px=WHOLE_SIDE_PX).shrunk_from is None
-    assert read_picture(saved(photo(900, 900), "PNG"), at_least_px=10).shrunk_from is None
+    assert read_picture(saved(photo(300, 200)), at_least_px=WHOLE_SIDE_PX).original_size is None
+    assert read_picture(saved(photo(900, 900), "PNG"), at_least_px=10).original_size is None
 
 
 def test_shrunk_picture_is_turned_upright() -> None:
@@ -76,7 +76,7 @@ def test_shrunk_picture_is_turned_upright() -> None:
 def test_half_a_file_is_refused_when_shrinking() -> None:
     data = saved(photo(2048, 1536))
     for share in (0.3, 0.6, 0.9):
-        with pytest.raises(CutShort):
+        with pytest.raises(IncompletePicture):
             read_picture(data[: int(share * len(data))] + b"\xff\xd9", at_least_px=NEEDED_PX)
 
 
@@ -113,7 +113,7 @@ def test_a_turned_luma_is_upright_and_a_cut_one_is_refused() -> None:
     data = saved(photo(700, 600), exif=exif)
     luma = read_picture(data, luma=True)
     assert (luma.width_px, luma.height_px, luma.luma_alone) == (600, 700, True)
-    with pytest.raises(CutShort):
+    with pytest.raises(IncompletePicture):
         read_picture(data[: len(data) // 2] + b"\xff\xd9", luma=True)
 
 

@@ -11,13 +11,13 @@ import pytest
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
 from entrenous.base.audio_video import (
-    NotASound,
+    DamagedSound,
+    NoSoundFound,
     Sound,
-    SoundBroken,
     SoundEncoding,
     SoundFormat,
     SoundTooLong,
-    SoundUnknown,
+    UnsupportedSoundCodec,
 )
 from entrenous.media.sandbox.decoder_messages import sound_container_of
 from entrenous.media.sound_reader import read_sound
@@ -133,7 +133,7 @@ def test_more_than_two_channels_are_folded_into_two() -> None:
     "data", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(64), b"RIFF\0\0\0\0WEBP" + bytes(64)]
 )
 def test_what_is_no_sound_is_not_tried(data: bytes) -> None:
-    with pytest.raises(NotASound):
+    with pytest.raises(NoSoundFound):
         sound_container_of(data)
 
 
@@ -152,22 +152,22 @@ def a_wave(rate_hz: int) -> bytes:
     ids=["AC-3", "MP2", "too slow", "too fast"],
 )
 def test_unsupported_codec_is_not_taken_for_silence(data: bytes) -> None:
-    with pytest.raises(SoundUnknown):
+    with pytest.raises(UnsupportedSoundCodec):
         read_sound(data)
     read_sound(beside(FILES["mp4"][0], data, container="matroska"))  # one supported track is enough
 
 
 def test_a_file_without_a_sound_is_silent() -> None:
-    with pytest.raises(NotASound) as told:
+    with pytest.raises(NoSoundFound) as told:
         read_sound(written(wander(seconds=0.2)))
-    assert told.type is NotASound
+    assert told.type is NoSoundFound
 
 
 @pytest.mark.parametrize("name", ["ogg", "m4a", "flac"])
 def test_a_ruined_file_is_an_answer_not_a_crash(name: str) -> None:
     data = bytearray(FILES[name][0])
     data[40:] = bytes(len(data) - 40)
-    with pytest.raises((NotASound, SoundBroken)):
+    with pytest.raises((NoSoundFound, DamagedSound)):
         read_sound(bytes(data))
 
 

@@ -13,8 +13,8 @@ MOST = 1200 * RATE_HZ
 def followed(*times: float | None, picture_s: float = 0.0) -> SoundTiming:
     line = Timeline(RATE_HZ)
     for at_s in times:
-        line.note(at_s, PART)
-    return line.beside(picture_s)
+        line.add(at_s, PART)
+    return line.timing_beside_picture(picture_s)
 
 
 def on_time(parts: int, start_s: float = 0.0) -> list[float]:
@@ -54,6 +54,6 @@ def test_wrong_times_make_neither_long_nor_many_silences() -> None:
     assert far.silences == (Silence(9 * PART, MOST),)
     steps = followed(*(0.1 * number for number in range(100_000)))
     assert len(steps.silences) < 20_000
-    assert MOST <= steps.silent <= MOST + RATE_HZ
+    assert MOST <= steps.silent_samples <= MOST + RATE_HZ
     assert followed(*on_time(9), picture_s=1e15) == SoundTiming(9 * PART)
     assert followed(*on_time(9), picture_s=-1e15) == SoundTiming(0, (Silence(0, MOST),))

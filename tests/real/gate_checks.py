@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from entrenous.stop.audit import rows_of, verify_log
+from entrenous.stop.audit import audit_rows, verify_log
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.judge.look_back import look_back_due
 from entrenous.stop.platform import Platform
-from entrenous.stop.upload_record import Found, NoSuchReview, ReviewState
+from entrenous.stop.upload_record import FoundBy, NoSuchReview, ReviewState
 from tests.real.gate_stories import HOLD, Story
 from tests.stop.index.index_banks import agrees
 
@@ -29,7 +29,7 @@ class Listed:
 def compare(stories: Sequence[Story], lists: Sequence[Listed], platform: Platform) -> list[str]:
     """What is wrong in the store, while a gate still does what was due."""
     verify_log(platform.bank)
-    registered = {row.of for row in rows_of(platform.bank) if row.what == "claim registered"}
+    registered = {row.of for row in audit_rows(platform.bank) if row.what == "claim registered"}
     claims = {name: on for story in stories for name, on in story.claims.items()}
     faults = [f"a claim is not in the log: {name}" for name in claims.keys() - registered]
     matching = {claim.id for _, claim in platform.bank.claims_on(_numbers(platform))}
@@ -47,7 +47,7 @@ def look_backs(stories: Sequence[Story], platform: Platform) -> Iterator[str]:
     for _ in range(_DUE_S):
         while look_back_due(platform):
             pass
-        due = [case for case in due if platform.reviews.review(case).found is Found.UPLOAD]
+        due = [case for case in due if platform.reviews.review(case).found is FoundBy.UPLOAD]
         if not due:
             return
         threading.Event().wait(1)
@@ -67,7 +67,7 @@ def _cases(story: Story, platform: Platform) -> Iterator[str]:
         except NoSuchReview:
             yield "a case was lost"
             continue
-        if review.decision.outcome != told and review.found is Found.UPLOAD:
+        if review.decision.outcome != told and review.found is FoundBy.UPLOAD:
             yield f"{case} was {told}, and is {review.decision.outcome}"
         if told == HOLD and not decided and review.state is not ReviewState.WAITING:
             yield f"a held upload does not wait: {review.state}"

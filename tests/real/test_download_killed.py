@@ -12,7 +12,7 @@ import pytest
 
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
@@ -48,7 +48,7 @@ def ana_at(url: str, folder: Path) -> Iterator[Device]:
     """A device in this process, whose vault is on disk."""
     folder.mkdir()
     vault = SqlcipherVault(folder, Secret(b"k" * 32))
-    with new_client() as web:
+    with new_relay_client() as web:
         device = Device(
             *(SystemClock(), SystemRandomSource(), vault, VaultLedger(vault)),
             *(HttpCourier(web), read_picture),

@@ -22,27 +22,27 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.vault_key import Cost, oprf_input, stretch
 from entrenous.device import open_device as wiring
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.client.relay_request import RelayCall
 from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress
 from entrenous.device.lock_errors import (
-    DeviceShut,
     FewTriesLeft,
-    LockedOut,
     MailboxUnknown,
-    NoRelaysPart,
-    NotConfirmed,
-    OfflineWindowOver,
+    NotLockedAtRelay,
+    OfflineWindowExpired,
     OutdatedCopy,
+    RelayLockedOut,
+    RevokedDeviceLocked,
+    UnlockNotConfirmed,
     WeakPassphrase,
     WrongPassphrase,
 )
 from entrenous.device.open_device import open_unlocked
 from entrenous.device.recovery_sheet import (
-    MasterAway,
+    MasterKeyNotHere,
     NothingToRecover,
-    OthersSheet,
+    SheetOfAnotherPerson,
     allow_more_tries,
 )
 from entrenous.device.relay_lock_client import (
@@ -120,7 +120,7 @@ def town_in(folder: Path) -> Iterator[Town]:
     with (
         disk_relay(folder / "relay", WoundClock()) as relay,
         served(relay_app(relay)) as url,
-        new_client() as client,
+        new_relay_client() as client,
     ):
         town = Town(folder, url, HttpCourier(client))
         with create_device(town.settings, lambda: WORDS) as device:
@@ -179,7 +179,7 @@ def test_the_eleventh_guess_is_locked_and_the_sheet_frees_it(town: Town) -> None
                 pass
         except (WrongPassphrase, Locked) as why:
             said.append(type(why))
-    assert said == [*[WrongPassphrase] * 6, *[FewTriesLeft] * 3, *[LockedOut] * 2]
+    assert said == [*[WrongPassphrase] * 6, *[FewTriesLeft] * 3, *[RelayLockedOut] * 2]
     with pytest.raises(Locked), town.opened():
         pass
     allow_more_tries(town.settings, sheet)
@@ -217,7 +217,7 @@ def test_what_a_device_asked_itself_is_no_guess(
         changed = change_passphrase(changed, WORDS, device)
     assert changed.missed == missed(town) == 0
     with monkeypatch.context() as patch:  # the relay is away as soon as it has computed its part
-        patch.setattr(HttpCourier, "_ask", without("/opened", RelayUnreachable(host="relay")))
+        patch.setattr(HttpCourier, "_request", without("/opened", RelayUnreachable(host="relay")))
         for _ in range(3):
             assert missed(town) == 0
     guesses(town, 1)
@@ -226,7 +226,7 @@ def test_what_a_device_asked_itself_is_no_guess(
 
 def without(path: str, why: Exception) -> Callable[..., bytes]:
     """A relay of which one request does not get through."""
-    honest = HttpCourier._ask
+    honest = HttpCourier._request
 
     def asks(courier: HttpCourier, url: str, what: RelayCall) -> bytes:
         if what.path.endswith(path):
@@ -267,7 +267,7 @@ def test_a_relay_that_does_not_hear_of_it_hears_at_the_next_opening(
     """Also one of before this was known: it says that there is no such address."""
     image = town.image("thief")
     with monkeypatch.context() as patch:
-        patch.setattr(HttpCourier, "_ask", without("/renew", why))
+        patch.setattr(HttpCourier, "_request", without("/renew", why))
         with town.unlocked() as (device, unlocked):
             assert change_passphrase(unlocked, OTHERS, device).part.outdated
         for _ in range(2):
@@ -327,7 +327,7 @@ def test_a_device_that_is_newer_than_its_relays_backup_is_unknown_and_not_shut(t
     with town.unlocked() as (device, unlocked):
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
-        for table in ("held_mailbox", "held_lock", "held_card"):
+        for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
             database.execute(f"DELETE FROM {table}")  # as the backup has them
         database.commit()
     for _ in range(2):
@@ -336,7 +336,7 @@ def test_a_device_that_is_newer_than_its_relays_backup_is_unknown_and_not_shut(t
     with pytest.raises(MailboxUnknown):
         allow_more_tries(town.settings, sheet)
     opened = open_unlocked(town.settings, lambda: WORDS, sheet)
-    with opened as (device, _), pytest.raises(NotConfirmed):
+    with opened as (device, _), pytest.raises(UnlockNotConfirmed):
         fetch_messages(device)
 
 
@@ -354,7 +354,7 @@ def test_a_revoked_device_stays_shut_with_the_right_passphrase(town: Town) -> No
     town.courier.close_mailbox(town.url, mail.mailbox, mail.close)
     for home in (town.home, image):
         for _ in range(2):
-            with pytest.raises(DeviceShut), town.opened(home=home):
+            with pytest.raises(RevokedDeviceLocked), town.opened(home=home):
                 pass
         with pytest.raises(WrongPassphrase):
             unlock(home, WORDS, lambda _, __: RelayShare(Secret(bytes(64))))
@@ -375,7 +375,7 @@ def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
     opening = [WORDS, unlocked.stretched, output, lock.unlock_token, mail.owner, mail.close]
     assert [one for one in (secret, *(part.reveal() for part in opening)) if one in dump] == []
     with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
-        ((key,),) = database.execute("SELECT key FROM held_lock").fetchall()
+        ((key,),) = database.execute("SELECT key FROM stored_lock").fetchall()
     for words in (OTHERS, WORDS):  # with the folder too, a passphrase is still to be guessed
         opens = words is WORDS
         part = RelayShare(
@@ -408,9 +408,9 @@ def test_a_window_opens_without_the_relay_and_moves_no_ratchet(gone: Town) -> No
     for _ in range(2):
         with gone.unlocked() as (device, unlocked):
             assert unlocked.part.kept_here
-            with pytest.raises(NotConfirmed):
+            with pytest.raises(UnlockNotConfirmed):
                 fetch_messages(device)
-            with pytest.raises(NotConfirmed):
+            with pytest.raises(UnlockNotConfirmed):
                 allow_offline(unlocked, 1, device.clock)
     with pytest.raises(WrongPassphrase), gone.opened(OTHERS):
         pass
@@ -418,18 +418,18 @@ def test_a_window_opens_without_the_relay_and_moves_no_ratchet(gone: Town) -> No
 
 def test_a_window_that_is_over_opens_nothing(gone: Town) -> None:
     clock = WoundClock(SystemClock().now() + timedelta(hours=1))
-    with new_client() as client:
+    with new_relay_client() as client:
         ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
         for _ in range(2):
-            with pytest.raises(OfflineWindowOver, match=r"until .* 20\d\d, \d\d:\d\d UTC, and"):
+            with pytest.raises(OfflineWindowExpired, match=r"until .* 20\d\d, \d\d:\d\d UTC, and"):
                 unlock(gone.home, WORDS, ask)
 
 
 def test_a_clock_that_was_ahead_while_the_relay_was_away_ends_no_window(gone: Town) -> None:
     clock = WoundClock(SystemClock().now() + timedelta(hours=2))
-    with new_client() as client:
+    with new_relay_client() as client:
         ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
-        with pytest.raises(OfflineWindowOver):
+        with pytest.raises(OfflineWindowExpired):
             unlock(gone.home, WORDS, ask)
     with gone.unlocked() as (_, unlocked):
         assert unlocked.part.kept_here
@@ -446,7 +446,7 @@ def test_a_window_that_is_over_is_closed_once_the_relay_has_answered(
         town.courier.close_mailbox(town.url, mail.mailbox, mail.owner)
     clock = WoundClock(SystemClock().now() + timedelta(hours=2))
     ask = RelayShareClient(town.home, town.courier, clock, SystemRandomSource())
-    with pytest.raises(DeviceShut) if shut else nullcontext():
+    with pytest.raises(RevokedDeviceLocked) if shut else nullcontext():
         unlock(town.home, WORDS, ask)
     assert not has_window(town.home)
 
@@ -485,7 +485,7 @@ def test_a_window_ends_when_the_device_is_revoked(town: Town) -> None:
     mail = town.mail()
     town.courier.close_mailbox(town.url, mail.mailbox, mail.owner)
     for _ in range(2):
-        with pytest.raises(DeviceShut), town.opened():
+        with pytest.raises(RevokedDeviceLocked), town.opened():
             pass
         assert not has_window(town.home)
 
@@ -508,7 +508,7 @@ def test_the_master_key_leaves_with_the_sheet(town: Town) -> None:
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
         delete_master_key(device)
         delete_master_key(device)
-        with pytest.raises(MasterAway):
+        with pytest.raises(MasterKeyNotHere):
             make_recovery_sheet(unlocked.part.output, None, device)
         assert make_recovery_sheet(unlocked.part.output, sheet, device) == sheet
         fetch_messages(device)
@@ -523,7 +523,7 @@ def test_a_sheet_of_somebody_else_is_refused(town: Town, tmp_path: Path) -> None
         unlocked,
     ):
         others = make_recovery_sheet(unlocked.part.output, None, ben)
-    with town.unlocked() as (device, mine), pytest.raises(OthersSheet):
+    with town.unlocked() as (device, mine), pytest.raises(SheetOfAnotherPerson):
         make_recovery_sheet(mine.part.output, others, device)
 
 
@@ -532,7 +532,7 @@ def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
     with create_device(settings, lambda: WORDS) as device:
         set_up("Ana", None, device)
     with open_unlocked(settings, lambda: WORDS) as (device, unlocked):
-        with pytest.raises(NoRelaysPart):
+        with pytest.raises(NotLockedAtRelay):
             allow_offline(unlocked, 1, device.clock)
         with pytest.raises(NothingToRecover):
             make_recovery_sheet(unlocked.part.output, None, device)
@@ -555,7 +555,7 @@ def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_comma
 
     with monkeypatch.context() as patch:
         patch.setattr(wiring, "discard_vault", killed)
-        patch.setattr("entrenous.device.relay_lock_client.ask_relay", no_answer)
+        patch.setattr("entrenous.device.relay_lock_client.evaluate_at_relay", no_answer)
         with pytest.raises(KeyboardInterrupt), create_device(settings, lambda: WORDS) as ben:
             set_up("Ben", town.url, ben)
     head = read_head(settings.home)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.device.lock_errors import VaultBusy
+from entrenous.device.lock_errors import VaultInUse
 from entrenous.device.store.database import lock_folder
 from tests.real.stage import Server, Shell, wait_until
 from tests.village.world import photo
@@ -205,7 +205,7 @@ def is_held(home: Path) -> bool:
     time.sleep(0.05)  # asking holds it for a moment
     try:
         os.close(lock_folder(home, 0))
-    except VaultBusy:
+    except VaultInUse:
         return True
     return False
 

@@ -28,7 +28,7 @@ OLD = program("import entrenous.base.limits; entrenous.base.limits.PROTOCOL_VERS
 # One that has left ours behind and still finds a relay that it can speak to.
 NEW = program(
     "import entrenous.send.devices.own_key_bundle as card; "
-    "from entrenous.base.identity import ProtocolRange; card.SPEAKS = ProtocolRange(3, 4)"
+    "from entrenous.base.identity import ProtocolRange; card.PROTOCOLS_SPOKEN = ProtocolRange(3, 4)"
 )
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from entrenous.base.errors import NoSuchEnvelope
 from entrenous.cli import run
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.terminal.session import BY_FAMILY
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.commands.test_restore import sent
@@ -180,14 +180,14 @@ def test_a_restored_postgresql_is_told_of_by_one_command(house: House, postgres:
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     dump, where = postgres.folder / f"{name}.dump", ("-h", str(postgres.folder), "-U", "entrenous")
     house.uses(url)
-    with house.serves(), new_client() as web:
+    with house.serves(), new_relay_client() as web:
         courier = HttpCourier(web)
         waits, recalled, opened = (sent(courier, house.url, number) for number in range(3))
         postgres.run("pg_dump", "-Fc", "-f", str(dump), *where, str(name))
         courier.withdraw(house.url, recalled.id, recalled.withdraw)
         attempt = opened.attempt()
         courier.open_share(house.url, opened.id, opened.open, attempt)
-        courier.finish(house.url, opened.id, opened.open, attempt)
+        courier.finish_opening(house.url, opened.id, opened.open, attempt)
         assert "still running" in house.operator("restored", status=3)
     postgres.run("pg_restore", "--clean", "-d", str(name), *where, str(dump))
     house.uses(postgres.fresh())
@@ -195,12 +195,12 @@ def test_a_restored_postgresql_is_told_of_by_one_command(house: House, postgres:
     house.uses(url)
     told = json.loads(house.operator("restored", "--json"))
     assert (told["lost"], told["missing"]) == (3, 2)
-    with house.serves(), new_client() as web:
+    with house.serves(), new_relay_client() as web:
         courier = HttpCourier(web)
         status = httpx.get(f"{house.url}/v1/status", trust_env=False).json()
         assert status["restored_at"] is not None
         for post in (waits, recalled, opened):
-            state = courier.state(house.url, post.id, post.withdraw).state
+            state = courier.envelope_status(house.url, post.id, post.withdraw).state
             assert state is EnvelopeState.LOST
             with pytest.raises(NoSuchEnvelope):
                 courier.open_share(house.url, post.id, post.open, post.attempt())

@@ -57,13 +57,13 @@ def a_file_lies_there(relay: Server) -> Callable[[], bool]:
 
 def it_unlocks(relay: Server) -> Callable[[], bool]:
     """The relay has counted a try, and may not have answered yet."""
-    asked = "SELECT asked FROM held_lock ORDER BY mailbox"
+    asked = "SELECT asked FROM stored_lock ORDER BY mailbox"
     before = rows(relay, asked)
     return lambda: rows(relay, asked) != before
 
 
 def a_key_is_given_out(relay: Server) -> Callable[[], bool]:
-    attempts = "SELECT attempt FROM held_attempt"
+    attempts = "SELECT attempt FROM stored_attempt"
     before = rows(relay, attempts)
     return lambda: rows(relay, attempts) != before
 

@@ -25,7 +25,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.crypto.oprf import UNIFORM_BYTES, blind, scalar_from_random
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Courier, Device
 from entrenous.device.identities import own_device
 from entrenous.device.store.ledger import VaultLedger
@@ -111,7 +111,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     pair = certificate(tmp_path_factory.mktemp("tls"))
     with hostile_relay(pair) as relay:
         people = town(relay)
-        yield lived(people, relay, lambda: new_client(pair.cert))
+        yield lived(people, relay, lambda: new_relay_client(pair.cert))
     patch.undo()
 
 
@@ -134,7 +134,7 @@ def settled(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
     set_up(name, url, device)
     home = own_device(device).home
     lock = RelayLock(url, home.mailbox, Secret(dice.token(32)))
-    courier.make_lock(lock, home.owner)
+    courier.create_lock(lock, home.owner)
     return Person(name, device, vault, lock)
 
 

@@ -15,18 +15,18 @@ import pytest
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import Flushed, flush
+from entrenous.send.flush import FlushResult, flush
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonHead
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import OwnFile, Sending, seal_content
+from entrenous.send.message.make import DeviceFile, Sending, seal_content
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.set_up import set_up
@@ -49,7 +49,7 @@ class Counting:
     def __getattr__(self, call: str) -> Any:
         return getattr(self._courier, call)
 
-    def bring_blob(self, url: str, token: Any, deposit: Any, data: Any, start: int = 0) -> None:
+    def upload_blob(self, url: str, token: Any, deposit: Any, data: Any, start: int = 0) -> None:
         read = data.read
 
         def counted(size: int = -1) -> bytes:
@@ -59,7 +59,7 @@ class Counting:
 
         data.read = counted
         try:
-            self._courier.bring_blob(url, token, deposit, data, start)
+            self._courier.upload_blob(url, token, deposit, data, start)
         finally:
             data.read = read
 
@@ -91,7 +91,7 @@ def lay_out(ana: Device) -> None:
         groups=Secret(bytes(32)),
     )
     file = ContentFile("video/mp4", secrets.token_bytes(SIZE), FileRole.CLIP)
-    made = seal_content((OwnFile(file, bytes(32)),), None, to, sending, ana)
+    made = seal_content((DeviceFile(file, bytes(32)),), None, to, sending, ana)
     write_letter(made.manifest, to, made.outer, ana)
     copy = SealedCopy(
         sending.message,
@@ -112,7 +112,7 @@ def bytes_there(relay: Server) -> int:
 
 
 def test_a_relay_killed_half_way_is_sent_the_rest_alone(relay: Server) -> None:
-    with closing(new_client()) as client:
+    with closing(new_relay_client()) as client:
         courier = HttpCourier(client, 60.0)
         ana, ben = device(courier), device(courier)
         for name, one in (("ana", ana), ("ben", ben)):
@@ -122,7 +122,7 @@ def test_a_relay_killed_half_way_is_sent_the_rest_alone(relay: Server) -> None:
             fetch_messages(one)
         lay_out(ana)
         counting = Counting(courier)
-        done: list[Flushed] = []
+        done: list[FlushResult] = []
         sending = threading.Thread(
             target=lambda: done.append(flush(replace(ana, courier=counting)))
         )

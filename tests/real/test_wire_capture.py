@@ -19,7 +19,7 @@ from entrenous.base.limits import SHOWN_CARD_SIZES
 from entrenous.base.program import this_program
 from entrenous.crypto.hpke import OVERHEAD_BYTES
 from entrenous.crypto.seal import SIZES
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.vault_tables import REACTION, RECEIPT
 from entrenous.send.formats.message_format import padded_length
 from entrenous.send.inbox import received_messages
@@ -56,7 +56,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         with recorded(relay.url) as wire:
             day = Day(wire, relay, DayClock(), folder)
             for name in NAMES[1:]:
-                client = closing_all.enter_context(new_client())
+                client = closing_all.enter_context(new_relay_client())
                 day.devices[name] = settled(name, HttpCourier(client), day)
             lives_through(day)
             closing_all.pop_all().close()  # everybody hangs up, and the relay stops
@@ -191,7 +191,7 @@ def test_nor_does_the_relay_keep_or_write_down_anything(day: Day) -> None:
     assert b"age-encryption.org/v1" in held  # the last message still waits
     assert found(day, held, log) == []
     with closing(sqlite3.connect(day.relay.folder / "mail.db")) as database:
-        letters = database.execute("SELECT length(sealed) FROM held_letter").fetchall()
+        letters = database.execute("SELECT length(sealed) FROM stored_letter").fetchall()
     assert letters
     assert {size - OVERHEAD_BYTES - VERSION_AND_KEY for (size,) in letters} <= set(SIZES)
     blobs = [

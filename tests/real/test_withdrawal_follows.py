@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 
 from entrenous.base.identifiers import BankName
-from entrenous.device.client.http_courier import new_client
+from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.exchange_nouns import Source, SourceKind
 from entrenous.stop.exchange_serving import add_partner
@@ -48,7 +48,7 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path, kind: SourceKind) -
     ours.mkdir(mode=0o700)
     (ours / "gate.toml").write_text("fetch_minutes = 0.05\n")
     device, hers = a_device(), skimage.data.astronaut()
-    with running(theirs, "--judges", "0", "--no-slow-look") as there, new_client() as client:
+    with running(theirs, "--judges", "0", "--no-slow-look") as there, new_relay_client() as client:
         source = Source(
             "theirs", kind, f"{there.url}{path}", BankName("theirs"), credentials=str(file)
         )

@@ -12,11 +12,11 @@ from entrenous.base.picture import Picture
 from entrenous.demo.stamp_authority import LocalStampAuthority
 from entrenous.device.device import Courier, Device
 from entrenous.device.store.ledger import VaultLedger
-from entrenous.respond.client.stamp_authority import REPLY, HttpTimestampAuthority
+from entrenous.respond.client.stamp_authority import REPLY_MEDIA_TYPE, HttpTimestampAuthority
 from entrenous.respond.law.places import Place
-from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
+from entrenous.respond.nouns import AgeAnswer, Case, Sighting, SightingReach
 from entrenous.respond.open_case import open_case
-from entrenous.respond.situation import Situation, TakenBy
+from entrenous.respond.situation import PictureMaker, Situation
 from tests.in_memory.vault import MemoryVault
 
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -74,11 +74,15 @@ def in_step() -> Room:
     return Room(Watch(datetime.now(UTC)))
 
 
-def lived_in(*places: str, taken_by: TakenBy = TakenBy.ME, intimate: bool = True) -> Situation:
+def lived_in(
+    *places: str, taken_by: PictureMaker = PictureMaker.ME, intimate: bool = True
+) -> Situation:
     return Situation(tuple(map(Place, places)), intimate=intimate, taken_by=taken_by)
 
 
-def seen(where: str = PAGE, reach: Reach = Reach.PUBLIC, at: datetime = START) -> Sighting:
+def seen(
+    where: str = PAGE, reach: SightingReach = SightingReach.PUBLIC, at: datetime = START
+) -> Sighting:
     return Sighting(where, reach, at)
 
 
@@ -90,7 +94,7 @@ class _Direct(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         reply = self._authority.answer(request.read())
-        return httpx.Response(200, content=reply, headers={"Content-Type": REPLY})
+        return httpx.Response(200, content=reply, headers={"Content-Type": REPLY_MEDIA_TYPE})
 
 
 def stamp_authority(folder: Path) -> HttpTimestampAuthority:

@@ -9,7 +9,7 @@ import entrenous.respond.open_case as add_module
 from entrenous.respond.case_file import CaseClosed, find_case
 from entrenous.respond.case_status import close_case
 from entrenous.respond.custody import CustodyAct, verify_chain
-from entrenous.respond.nouns import Level, NothingThere, TimesDoNotFit
+from entrenous.respond.nouns import ImpossibleTime, Level, NoSuchCaseEntry
 from entrenous.respond.open_case import TooLargeToKeep, add_file, add_sighting, add_statement
 from tests.respond.room import START, Room, seen
 
@@ -23,7 +23,7 @@ def test_sightings_are_numbered_and_tidied_to_one_line(room: Room) -> None:
 
 def test_nothing_was_seen_in_the_future(room: Room) -> None:
     case = room.opens()
-    with pytest.raises(TimesDoNotFit, match="in the future"):
+    with pytest.raises(ImpossibleTime, match="in the future"):
         add_sighting(case.name, seen(at=START + timedelta(seconds=1)), room.device)
 
 
@@ -36,7 +36,7 @@ def test_a_file_is_kept_exactly_with_its_level_and_hash(room: Room) -> None:
     case = room.opens()
     kept = add_file(case.name, b"\x00screenshot", "the\npost", room.device).evidence[0]
     assert (kept.level, kept.what, kept.size_bytes) == (Level.A1, "the post", 11)
-    assert room.vault.kept(kept.blob) == b"\x00screenshot"
+    assert room.vault.kept_file(kept.blob) == b"\x00screenshot"
     link = verify_chain(case.name, room.device)[-1]
     assert (link.act, link.item, link.item_sha256) == (CustodyAct.STORED, 1, kept.sha256)
 
@@ -57,7 +57,7 @@ def test_two_items_never_share_a_salt(room: Room) -> None:
 
 def test_an_item_belongs_to_a_sighting_that_exists(room: Room) -> None:
     case = room.opens()
-    with pytest.raises(NothingThere):
+    with pytest.raises(NoSuchCaseEntry):
         add_file(case.name, b"x", "one", room.device, sighting=1)
     assert room.vault._files == {}
     add_sighting(case.name, seen(), room.device)

@@ -7,14 +7,14 @@ import pytest
 from entrenous.base.errors import EntrenousError
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.breach import (
-    NoBreach,
+    CaseHasNoBreach,
     NoBreachLaw,
     breach_in_words,
     breach_law,
     breach_step,
     breach_without_case,
     record_breach,
-    record_breach_done,
+    record_breach_notified,
 )
 from entrenous.respond.calendar_file import running_deadlines
 from entrenous.respond.case_file import find_case
@@ -22,7 +22,7 @@ from entrenous.respond.custody import verify_chain
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
 from entrenous.respond.law.places import Place
 from entrenous.respond.next_step import next_step
-from entrenous.respond.nouns import Case, TimesDoNotFit
+from entrenous.respond.nouns import Case, ImpossibleTime
 from tests.respond.room import START, Room, lived_in
 
 HOUR = timedelta(hours=1)
@@ -73,7 +73,7 @@ def test_notifying_meets_the_deadline_or_is_late(
     hours: int, state: DeadlineState, room: Room, case: Case
 ) -> None:
     room.clock.wind(hours=hours)
-    told = record_breach_done(case.name, room.clock.now(), room.device, notified=True)
+    told = record_breach_notified(case.name, room.clock.now(), room.device, notified=True)
     assert clock_of(told, room.clock.now()).state is state
     assert breach_step(told, room.clock.now()) == ""
 
@@ -103,9 +103,11 @@ def test_what_the_notification_says_and_where_that_stands_is_shown(case: Case) -
 
 
 def test_the_first_time_counts_and_telling_people_is_noted_apart(room: Room, case: Case) -> None:
-    record_breach_done(case.name, START, room.device, notified=True)
+    record_breach_notified(case.name, START, room.device, notified=True)
     room.clock.wind(hours=5)
-    again = record_breach_done(case.name, room.clock.now(), room.device, notified=True, told=True)
+    again = record_breach_notified(
+        case.name, room.clock.now(), room.device, notified=True, told=True
+    )
     assert again.breach is not None
     assert again.breach.notified_at == START
     assert again.breach.told_at == START + 5 * HOUR
@@ -113,22 +115,22 @@ def test_the_first_time_counts_and_telling_people_is_noted_apart(room: Room, cas
 
 def test_times_that_cannot_be_are_refused_and_change_nothing(room: Room, case: Case) -> None:
     before = find_case(case.name, room.device)
-    with pytest.raises(TimesDoNotFit):
+    with pytest.raises(ImpossibleTime):
         record_breach(case.name, START + HOUR, room.device)
-    with pytest.raises(TimesDoNotFit):
-        record_breach_done(case.name, AWARE - HOUR, room.device, notified=True)
-    with pytest.raises(TimesDoNotFit):
-        record_breach_done(case.name, START + HOUR, room.device, told=True)
+    with pytest.raises(ImpossibleTime):
+        record_breach_notified(case.name, AWARE - HOUR, room.device, notified=True)
+    with pytest.raises(ImpossibleTime):
+        record_breach_notified(case.name, START + HOUR, room.device, told=True)
     assert find_case(case.name, room.device) == before
-    record_breach_done(case.name, AWARE + HOUR, room.device, notified=True)
-    with pytest.raises(TimesDoNotFit):
+    record_breach_notified(case.name, AWARE + HOUR, room.device, notified=True)
+    with pytest.raises(ImpossibleTime):
         record_breach(case.name, START, room.device)
 
 
 def test_every_act_is_a_link_of_the_chain_and_the_record_is_read_again(
     room: Room, case: Case
 ) -> None:
-    done = record_breach_done(case.name, START, room.device, notified=True)
+    done = record_breach_notified(case.name, START, room.device, notified=True)
     verify_chain(done.name, room.device)
     assert unpack(Case, pack(done)) == done
     assert any("breach" in step.what for step in done.steps)
@@ -138,8 +140,8 @@ def test_a_case_without_a_breach_has_none_to_note(room: Room) -> None:
     opened = room.opens(lived_in("DE"))
     assert breach_in_words(opened, START) == ()
     assert breach_step(opened, START) == ""
-    with pytest.raises(NoBreach):
-        record_breach_done(opened.name, START, room.device, notified=True)
+    with pytest.raises(CaseHasNoBreach):
+        record_breach_notified(opened.name, START, room.device, notified=True)
 
 
 @pytest.mark.parametrize(

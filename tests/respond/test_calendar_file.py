@@ -10,7 +10,7 @@ from icalendar import Calendar
 from entrenous.base.identifiers import CaseName
 from entrenous.respond.calendar_file import (
     CalendarEntry,
-    NothingRunning,
+    NoRunningDeadline,
     calendar_file,
     running_deadlines,
 )
@@ -88,5 +88,5 @@ def test_a_second_reader_agrees() -> None:
 
 
 def test_without_a_running_deadline_nothing_is_written() -> None:
-    with pytest.raises(NothingRunning, match="case-1-calm-otter"):
+    with pytest.raises(NoRunningDeadline, match="case-1-calm-otter"):
         running_deadlines(CASE, ())

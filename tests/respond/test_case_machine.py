@@ -19,7 +19,7 @@ from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import (
     NOTICE_TABLE,
     NoticeEvent,
-    NotNow,
+    TransitionNotPossible,
     close_case,
     record_notice_event,
     reopen_case,
@@ -30,9 +30,9 @@ from entrenous.respond.evidence import EvidenceChanged, read_evidence, stamp_evi
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
 from entrenous.respond.law.routes import UnknownRoute
 from entrenous.respond.letters.draft import write_notice
-from entrenous.respond.letters.sightings import NowhereToPoint
+from entrenous.respond.letters.sightings import NoSightingToName
 from entrenous.respond.next_step import next_step
-from entrenous.respond.nouns import Case, CaseState, NoticeState, Reach
+from entrenous.respond.nouns import Case, CaseState, NoticeState, SightingReach
 from entrenous.respond.open_case import add_file, add_sighting, add_statement
 from tests.respond.room import in_step, lived_in, seen
 
@@ -68,8 +68,8 @@ class CaseLife(RuleBasedStateMachine):
         self.room.clock.wind(hours=hours)
 
     @precondition(is_open)
-    @rule(where=st.text(min_size=1).filter(str.strip), reach=st.sampled_from(Reach))
-    def sees(self, where: str, reach: Reach) -> None:
+    @rule(where=st.text(min_size=1).filter(str.strip), reach=st.sampled_from(SightingReach))
+    def sees(self, where: str, reach: SightingReach) -> None:
         spotted = replace(seen(reach=reach, at=self.room.clock.now()), where=where)
         add_sighting(self.name, spotted, self.room.device)
         self.links += 1
@@ -107,7 +107,7 @@ class CaseLife(RuleBasedStateMachine):
             write_notice(self.name, route, self.room.device)
         except UnknownRoute:
             return
-        except NowhereToPoint:
+        except NoSightingToName:
             assert not self.case.sightings
             return
         self.links += 1
@@ -121,7 +121,7 @@ class CaseLife(RuleBasedStateMachine):
             record_notice_event(
                 self.name, notice.number, event, self.room.clock.now(), self.room.device
             )
-        except NotNow:
+        except TransitionNotPossible:
             assert not allowed
             return
         assert allowed

@@ -15,7 +15,7 @@ from entrenous.respond.case_status import (
     NOTICE_TABLE,
     CaseEvent,
     NoticeEvent,
-    NotNow,
+    TransitionNotPossible,
     close_case,
     erase_case,
     record_notice_event,
@@ -28,10 +28,10 @@ from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import (
     Case,
     CaseState,
+    ImpossibleTime,
     NoSuchCase,
-    NothingThere,
+    NoSuchCaseEntry,
     NoticeState,
-    TimesDoNotFit,
 )
 from entrenous.respond.open_case import add_file, add_sighting
 from tests.respond.room import START, Room, lived_in, seen
@@ -99,7 +99,7 @@ def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:
 def test_transition_not_in_the_table_is_refused(room: Room, case: Case) -> None:
     for state, event in product(NoticeState, NoticeEvent):
         if state is NoticeState.DRAFTED and (state, event) not in NOTICE_TABLE:
-            with pytest.raises(NotNow, match="drafted"):
+            with pytest.raises(TransitionNotPossible, match="drafted"):
                 record_notice_event(case.name, 1, event, START, room.device)
     assert find_case(case.name, room.device) == case
 
@@ -115,24 +115,24 @@ def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft()
 
 
 def test_times_that_do_not_fit_are_refused(room: Room, case: Case) -> None:
-    with pytest.raises(TimesDoNotFit, match="future"):
+    with pytest.raises(ImpossibleTime, match="future"):
         record_notice_event(case.name, 1, NoticeEvent.SEND, START + HOUR, room.device)
     record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
-    with pytest.raises(TimesDoNotFit, match="earlier than sending"):
+    with pytest.raises(ImpossibleTime, match="earlier than sending"):
         record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, room.device)
 
 
 def test_a_notice_that_is_not_there_is_not_found(room: Room, case: Case) -> None:
-    with pytest.raises(NothingThere, match="no notice number 2"):
+    with pytest.raises(NoSuchCaseEntry, match="no notice number 2"):
         record_notice_event(case.name, 2, NoticeEvent.SEND, START, room.device)
 
 
 def test_cases_close_and_reopen_only_in_the_right_state(room: Room, case: Case) -> None:
     assert close_case(case.name, room.device).state is CaseState.CLOSED
-    with pytest.raises(NotNow, match="closed"):
+    with pytest.raises(TransitionNotPossible, match="closed"):
         close_case(case.name, room.device)
     assert reopen_case(case.name, room.device).state is CaseState.OPEN
-    with pytest.raises(NotNow, match="open"):
+    with pytest.raises(TransitionNotPossible, match="open"):
         reopen_case(case.name, room.device)
 
 

@@ -8,14 +8,14 @@ import pytest
 from entrenous.base.errors import BadRecord
 from entrenous.base.identifiers import CaseName
 from entrenous.device.vault_tables import pack, unpack
-from entrenous.respond.case_file import OWNER
+from entrenous.respond.case_file import CUSTODY_ACTOR
 from entrenous.respond.custody import (
     CASES,
     LINKS,
     ChainBroken,
     Custody,
     CustodyAct,
-    chain,
+    custody_chain,
     link_hash,
     verify_chain,
 )
@@ -48,9 +48,9 @@ def test_every_act_is_in_the_chain_with_actor_and_purpose(room: Room, name: Case
         CustodyAct.STORED,
         CustodyAct.READ,
     ]
-    assert {one.actor for one in links} == {OWNER}
+    assert {one.actor for one in links} == {CUSTODY_ACTOR}
     assert links[-1].purpose == "to look at it"
-    assert links == chain(name, room.device)
+    assert links == custody_chain(name, room.device)
 
 
 def test_reading_is_in_the_chain_and_not_on_the_ladder(room: Room, name: CaseName) -> None:
@@ -82,7 +82,7 @@ def test_two_links_that_changed_places_are_noticed(room: Room, name: CaseName) -
 
 
 def test_a_link_that_was_added_is_noticed(room: Room, name: CaseName) -> None:
-    last = chain(name, room.device)[-1]
+    last = custody_chain(name, room.device)[-1]
     more = replace(last, number=4, previous=last.hash, before=last.after)
     room.vault.put(LINKS, f"{name}/{4:010d}", pack(replace(more, hash=link_hash(more))))
     with pytest.raises(ChainBroken, match="counts other entries"):
@@ -92,7 +92,7 @@ def test_a_link_that_was_added_is_noticed(room: Room, name: CaseName) -> None:
 @pytest.mark.threat("evidence-changed")
 @pytest.mark.parametrize("field", [field.name for field in fields(Custody)])
 def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: CaseName) -> None:
-    one = chain(name, room.device)[2]
+    one = custody_chain(name, room.device)[2]
     value = getattr(one, field)
     changed: object
     if isinstance(value, bytes):
@@ -114,7 +114,7 @@ def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: C
 def test_a_link_rewritten_with_a_fitting_hash_breaks_at_its_neighbour(
     room: Room, name: CaseName
 ) -> None:
-    one = replace(chain(name, room.device)[1], purpose="another purpose")
+    one = replace(custody_chain(name, room.device)[1], purpose="another purpose")
     room.vault.put(LINKS, keys(room)[1], pack(replace(one, hash=link_hash(one))))
     with pytest.raises(ChainBroken, match="entry 2"):
         verify_chain(name, room.device)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from entrenous.respond.law.counting import Period, Unit, count, read_period
+from entrenous.respond.law.counting import Period, Unit, count_period, read_period
 from entrenous.respond.law.counting_rules import counting_rules
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.one_deadline import Event, one_deadline
@@ -67,8 +67,8 @@ def test_a_later_start_never_makes_an_earlier_end(
 ) -> None:
     choices = [(rule, place) for rule in RULES.values() for place in PLACES]
     for rule, place in choices if data is None else [data.draw(st.sampled_from(choices))]:
-        first = count(start, period, rule, Place(place)).due_at
-        second = count(start + later, period, rule, Place(place)).due_at
+        first = count_period(start, period, rule, Place(place)).due_at
+        second = count_period(start + later, period, rule, Place(place)).due_at
         assert (first is None) == (second is None)
         if first is not None and second is not None:
             assert start <= first <= second
@@ -80,7 +80,9 @@ def test_no_two_starts_of_three_years_are_out_of_order_in_any_order_of_counting(
         for clause in ("P1M", "P2D", "P7D", "PT72H", "5 business days"):
             period = read_period(clause)
             assert period is not None
-            ends = [count(start, period, RULES[name], Place(place)).due_at for start in starts]
+            ends = [
+                count_period(start, period, RULES[name], Place(place)).due_at for start in starts
+            ]
             assert ends == sorted(ends, key=lambda end: end or starts[0])
 
 
@@ -96,7 +98,7 @@ def test_every_law_with_a_date_is_counted_and_shows_its_working() -> None:
 def _ends(order: str, row: dict[str, Any]) -> datetime | None:
     period = read_period(row["clause"])
     assert period is not None
-    return count(
+    return count_period(
         datetime.fromisoformat(row["event"]), period, RULES[order], Place(row["place"])
     ).due_at
 

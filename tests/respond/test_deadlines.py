@@ -12,10 +12,10 @@ from entrenous.base.identifiers import CaseName
 from entrenous.respond.law.deadlines import (
     Deadline,
     DeadlineState,
+    clause_due_at,
+    clause_duration,
     deadline_in_words,
     deadlines,
-    due,
-    span,
 )
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
@@ -101,7 +101,7 @@ def test_a_month_is_a_calendar_month_to_the_end_of_a_working_day(start: str, end
 
 @given(moments, st.integers(0, 999))
 def test_hours_add_up(began: datetime, hours: int) -> None:
-    assert due(began, f"PT{hours}H, at once") == began + timedelta(hours=hours)
+    assert clause_due_at(began, f"PT{hours}H, at once") == began + timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_hours_add_up(began: datetime, hours: int) -> None:
     ["none", "undue-delay", "authority", "expeditiously", "timely", "P", "PT", "P1MX"],
 )
 def test_words_are_no_duration(words: str) -> None:
-    assert due(START, words) is None
-    assert span(words) == ""
+    assert clause_due_at(START, words) is None
+    assert clause_duration(words) == ""
 
 
 def test_a_law_without_a_date_says_so_in_its_own_words() -> None:

@@ -46,7 +46,7 @@ def test_an_erasure_that_is_cut_short_leaves_all_of_the_case_or_nothing(
 
     with opened(create(tmp_path / "home", PASSPHRASE).vault) as device:
         case = a_case(device)
-        monkeypatch.setattr(device.vault, "forget", killed)
+        monkeypatch.setattr(device.vault, "delete_file", killed)
         with pytest.raises(KeyboardInterrupt):
             erase_case(case.name, device)
     with opened(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:  # what has no row goes

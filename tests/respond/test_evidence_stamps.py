@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.base.errors import StampDoesNotHold
+from entrenous.base.errors import InvalidTimestamp
 from entrenous.respond.case_file import find_case, save_case
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
 from entrenous.respond.custody import CustodyAct, verify_chain
@@ -18,7 +18,7 @@ from entrenous.respond.evidence import (
     verify_case,
 )
 from entrenous.respond.manifest_format import read_manifest
-from entrenous.respond.nouns import Case, NothingThere
+from entrenous.respond.nouns import Case, NoSuchCaseEntry
 from entrenous.respond.open_case import add_file, add_statement
 from entrenous.respond.timestamps import AuthorityUnreachable, NothingToStamp, Stamp
 from tests.respond.room import Room, in_step
@@ -103,7 +103,7 @@ def test_a_stamp_over_another_manifest_is_noticed(
     elsewhere = add_file(other.opens().name, b"other", "other", other.device)
     foreign = stamp_evidence(elsewhere.name, authority.stamp, other.device).stamps[0]
     swap_stamp(room, stamped, foreign)
-    with pytest.raises(StampDoesNotHold, match="another chain"):
+    with pytest.raises(InvalidTimestamp, match="another chain"):
         verify_case(case.name, room.device)
 
 
@@ -115,7 +115,7 @@ def test_a_stamp_whose_token_is_of_another_manifest_is_noticed(
     first, second = stamped.stamps
     swap_stamp(room, replace(stamped, stamps=(second,)), replace(first, manifest=second.manifest))
     verify_case(case.name, room.device)  # without an authority the token is not looked at
-    with pytest.raises(StampDoesNotHold, match="other bytes"):
+    with pytest.raises(InvalidTimestamp, match="other bytes"):
         verify_case(case.name, room.device, check_stamp)
 
 
@@ -147,5 +147,5 @@ def test_reading_gives_the_bytes_and_writes_it_down(room: Room, case: Case) -> N
     assert data == b"a screenshot's bytes"
     link = verify_chain(case.name, room.device)[-1]
     assert (link.act, link.purpose, link.item) == (CustodyAct.EXPORTED, "for the court", 1)
-    with pytest.raises(NothingThere, match="no item number 9"):
+    with pytest.raises(NoSuchCaseEntry, match="no item number 9"):
         read_evidence(case.name, 9, "look", room.device)

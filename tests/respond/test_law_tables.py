@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.respond.law.counting import Unit, read_period
-from entrenous.respond.law.deadlines import span
+from entrenous.respond.law.deadlines import clause_duration
 from entrenous.respond.law.law_tables import (
     BadTable,
     read_changes,
@@ -17,8 +17,8 @@ from entrenous.respond.law.law_tables import (
     shipped_changes,
     shipped_routes,
 )
-from entrenous.respond.law.legal_route import ClockStart, DocumentKind, Reaches, RouteKind
-from entrenous.respond.situation import Posted
+from entrenous.respond.law.legal_route import ClockStart, DocumentKind, LawReach, RouteKind
+from entrenous.respond.situation import Spread
 
 SHELF = resources.files("entrenous.respond").joinpath("facts")
 LAWS = {file.name: file.read_bytes() for file in SHELF.joinpath("laws").iterdir()}
@@ -66,13 +66,13 @@ def test_what_kind_of_document_a_route_needs_fits_who_gets_it() -> None:
 
 def test_where_a_route_reaches_agrees_with_what_was_read_about_chats() -> None:
     for route in shipped_routes():
-        in_chats = {Posted.GROUP, Posted.PRIVATE} & set(route.posted)
-        if route.covers_private_sharing is Reaches.YES:
-            assert Posted.PRIVATE in route.posted, route.id
-        if route.covers_private_sharing is Reaches.NO and route.kind is not RouteKind.BANK:
+        in_chats = {Spread.GROUP, Spread.PRIVATE} & set(route.posted)
+        if route.covers_private_sharing is LawReach.YES:
+            assert Spread.PRIVATE in route.posted, route.id
+        if route.covers_private_sharing is LawReach.NO and route.kind is not RouteKind.BANK:
             assert not in_chats, route.id
-        assert Posted.GROUP in route.posted or Posted.PRIVATE not in route.posted, route.id
-        assert Posted.PUBLIC in route.posted, route.id
+        assert Spread.GROUP in route.posted or Spread.PRIVATE not in route.posted, route.id
+        assert Spread.PUBLIC in route.posted, route.id
 
 
 def test_a_letter_to_somebody_needs_to_know_who_that_is() -> None:
@@ -120,7 +120,9 @@ def test_a_month_is_never_given_in_hours() -> None:
 
 def test_a_clock_has_a_rule_and_a_rule_has_a_clock() -> None:
     for route in shipped_routes():
-        assert (route.clock is ClockStart.NONE) == (not span(route.deadline_rule)), route.id
+        assert (route.clock is ClockStart.NONE) == (not clause_duration(route.deadline_rule)), (
+            route.id
+        )
 
 
 def test_as_another_route_means_its_words() -> None:

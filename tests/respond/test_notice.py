@@ -13,12 +13,19 @@ from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.law.routes import UnknownRoute
 from entrenous.respond.letters.draft import draft_notice, write_notice
-from entrenous.respond.letters.elements import is_the_laws
+from entrenous.respond.letters.elements import is_stated_by_law
 from entrenous.respond.letters.preview import preview
-from entrenous.respond.letters.sightings import ChatNotReached, NowhereToPoint, OnlyInChats
-from entrenous.respond.nouns import AgeAnswer, Case, NoSuchCase, NothingThere, NoticeState, Reach
+from entrenous.respond.letters.sightings import ChatNotReached, NoSightingToName, OnlyInChats
+from entrenous.respond.nouns import (
+    AgeAnswer,
+    Case,
+    NoSuchCase,
+    NoSuchCaseEntry,
+    NoticeState,
+    SightingReach,
+)
 from entrenous.respond.open_case import add_file, add_sighting, open_case
-from entrenous.respond.situation import TakenBy
+from entrenous.respond.situation import PictureMaker
 from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.respond.room import PAGE, START, Room, lived_in, seen
 
@@ -34,7 +41,7 @@ def test_every_element_the_law_wants_is_there_or_marked_as_missing(id_: str) -> 
     notice = draft_notice(KNOWN, route, START, language="en")
     assert [element.required for element in notice.elements] == list(route.elements)
     for element in notice.elements:
-        is_law = route.document is not DocumentKind.HASH_BANK and is_the_laws(element.required)
+        is_law = route.document is not DocumentKind.HASH_BANK and is_stated_by_law(element.required)
         assert element.required in notice.letter or not is_law
         assert element.text in notice.letter
         assert element.text
@@ -67,7 +74,7 @@ def test_statutory_words_stay_as_the_law_has_them() -> None:
 
 
 def test_a_draft_does_not_swear_what_she_never_said() -> None:
-    unsaid = replace(CASE, situation=lived_in("US", taken_by=TakenBy.UNSAID))
+    unsaid = replace(CASE, situation=lived_in("US", taken_by=PictureMaker.UNSAID))
     notice = draft_notice(unsaid, ROUTES["us-dmca-512c"], START)  # type: ignore[index]
     assert "that I took myself" not in notice.letter
     sworn = next(gap for gap in notice.missing if "under penalty of perjury" in gap)
@@ -106,14 +113,14 @@ def test_a_letter_gives_a_time_only_for_what_the_law_gives_it_for() -> None:
 @pytest.mark.parametrize("id_", ["us-tida-removal", "us-dmca-512c", "eu-gdpr-17", "search-google"])
 def test_no_letter_is_drafted_without_a_place_to_look_at(id_: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
-    with pytest.raises(NowhereToPoint, match=r"case\s+add\s+case-1-calm-otter\s+--url -"):
+    with pytest.raises(NoSightingToName, match=r"case\s+add\s+case-1-calm-otter\s+--url -"):
         draft_notice(replace(CASE, sightings=()), route, START)
     chat_only = replace(CASE, sightings=(CHAT,))
     with pytest.raises(OnlyInChats, match=r"--sighting\s+3"):
         draft_notice(chat_only, route, START)
 
 
-CHAT = replace(seen("Tom Miller sent it to the football group", Reach.PRIVATE), number=3)
+CHAT = replace(seen("Tom Miller sent it to the football group", SightingReach.PRIVATE), number=3)
 TWO_HOSTS = replace(
     CASE,
     sightings=(
@@ -134,7 +141,7 @@ def test_a_chat_is_named_only_when_she_picks_it_and_the_route_reaches_chats() ->
     assert CHAT.where in told.letter
     with pytest.raises(ChatNotReached, match="Sighting 3"):
         draft_notice(TWO_HOSTS, ROUTES["us-dmca-512c"], START, (3,))  # type: ignore[index]
-    with pytest.raises(NothingThere, match="no sighting number 5"):
+    with pytest.raises(NoSuchCaseEntry, match="no sighting number 5"):
         draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (5,))  # type: ignore[index]
 
 

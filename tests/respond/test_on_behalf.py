@@ -6,7 +6,11 @@ from entrenous.respond.age_gate import ForYoungPeople
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.custody import verify_chain
 from entrenous.respond.nouns import AgeAnswer, Representative, Role
-from entrenous.respond.on_behalf import NoConsent, noted_consent, record_representative
+from entrenous.respond.on_behalf import (
+    NoConsent,
+    record_representative,
+    representative_with_consent,
+)
 from entrenous.respond.open_case import describe_case, open_case
 from tests.respond.room import START, Room, lived_in
 
@@ -40,13 +44,15 @@ def test_saying_more_about_a_case_keeps_who_acts(room: Room) -> None:
 @pytest.mark.parametrize("nothing", ["", "  ", "\n\t"])
 def test_without_consent_nobody_acts(nothing: str) -> None:
     with pytest.raises(NoConsent, match="Ask them first"):
-        noted_consent(Role.FRIEND, nothing, START)
+        representative_with_consent(Role.FRIEND, nothing, START)
     with pytest.raises(ValueError, match="consent"):
         Representative(Role.FRIEND, nothing, START)
 
 
 def test_consent_is_noted_in_one_line() -> None:
-    assert noted_consent(Role.TEACHER, " she \n agreed ", START).consent == "she agreed"
+    assert (
+        representative_with_consent(Role.TEACHER, " she \n agreed ", START).consent == "she agreed"
+    )
 
 
 @pytest.mark.threat("under-eighteen")

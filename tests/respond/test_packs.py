@@ -27,8 +27,8 @@ from entrenous.respond.packs.hand_over import (
     PackDoesNotOpen,
     PackIsSealed,
     check_packed,
+    encrypt_for,
     recipient_line,
-    sealed_for,
 )
 from entrenous.respond.packs.make_pack import (
     NothingToPack,
@@ -36,7 +36,7 @@ from entrenous.respond.packs.make_pack import (
     SeveralLetters,
     pack_for_court,
     pack_for_platform,
-    verifier,
+    verifier_source,
 )
 from entrenous.respond.situation import Situation
 from tests.respond.room import PAGE, Room, in_step, lived_in, seen, stamp_authority
@@ -89,7 +89,11 @@ def test_a_pack_for_a_court_holds_and_says_what_each_stamp_covers(packed: Pack) 
 
 
 def test_the_verifier_is_one_file_of_at_most_300_lines(packed: Pack) -> None:
-    assert packed.files["verify.py"] == Path(str(verify_pack.__file__)).read_bytes() == verifier()
+    assert (
+        packed.files["verify.py"]
+        == Path(str(verify_pack.__file__)).read_bytes()
+        == verifier_source()
+    )
     assert len(packed.files["verify.py"].splitlines()) <= 300
     assert b"entrenous." not in packed.files["verify.py"]
 
@@ -311,7 +315,7 @@ def test_the_cover_says_what_it_proves_and_tells_nothing_private(
 
 def test_only_the_recipient_opens_a_pack_for_a_court(packed: Pack, tmp_path: Path) -> None:
     court_key, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
-    sealed = sealed_for(str(court_key.to_public()), packed.zipped())
+    sealed = encrypt_for(str(court_key.to_public()), packed.zipped())
     assert SHOT not in sealed
     key = Secret(f"# created by age-keygen\n{court_key}\n".encode())
     assert check_packed(sealed, key).holds
@@ -336,7 +340,7 @@ def test_a_recipient_is_a_key_or_a_file_with_one(tmp_path: Path) -> None:
     told_by(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ssh")
     if (tmp_path / "ssh").exists():
         line = recipient_line(str(tmp_path / "ssh.pub"))
-        opened = sealed_for(line, b"PK")
+        opened = encrypt_for(line, b"PK")
         checked = check_packed(opened, Secret((tmp_path / "ssh").read_bytes()))
         assert not checked.holds
     for wrong in ("age1nonsense", "ssh-ed25519 AAAA", "me@example.org", str(tmp_path / "none")):

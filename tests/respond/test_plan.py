@@ -16,9 +16,9 @@ from entrenous.respond.law.places import COUNTRIES, Place
 from entrenous.respond.law.plan import HELP, STEP, Plan, plan_for
 from entrenous.respond.law.plan_view import plan_json, plan_text
 from entrenous.respond.law.routes import routes_for, situation_of
-from entrenous.respond.nouns import Case, Reach
+from entrenous.respond.nouns import Case, SightingReach
 from entrenous.respond.platforms import PlatformKind, shipped_platforms
-from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 from tests.respond.room import seen
 
 DAY = date(2026, 11, 30)
@@ -35,12 +35,12 @@ situations = st.builds(
     places=st.lists(places, max_size=2, unique=True).map(lambda some: tuple(map(Place, some))),
     intimate=maybe,
     altered=maybe,
-    taken_by=st.sampled_from(TakenBy),
+    taken_by=st.sampled_from(PictureMaker),
     name_must_stay_hidden=st.booleans(),
     platform_in=st.none() | places.map(Place),
     platform=st.sampled_from(["", "leaks.example", *(one.id for one in shipped_platforms())]),
     platform_kind=st.sampled_from(["", *PlatformKind]),
-    posted=st.none() | st.sampled_from(Posted),
+    posted=st.none() | st.sampled_from(Spread),
     demand=st.none() | st.sampled_from(Demand),
     depicts_me=maybe,
     recipient_known=maybe,
@@ -57,7 +57,7 @@ def test_every_route_that_fits_is_a_step_once_and_every_other_of_the_place_is_re
     assert len(set(ids)) == len(ids)
     assert plan.first == (ids[0] if ids else "")
     fitting = {one.route.family for one in routes_for(said, day, day).ranked}
-    if said.posted is Posted.THREAT:
+    if said.posted is Spread.THREAT:
         assert not {KINDS[id_] for id_ in fitting} & REMOVES
     assert fitting <= set(ids)
     assert not {one.route for one in plan.refused} & set(ids)
@@ -71,9 +71,9 @@ def test_no_letter_is_first_without_a_place_or_a_person_and_nothing_unverified_i
     if not plan.steps:
         return
     first = plan.steps[0]
-    if said.posted in (Posted.GROUP, Posted.PRIVATE):
+    if said.posted in (Spread.GROUP, Spread.PRIVATE):
         assert (first.route, first.kind) == ("ladder-chat-step_01", STEP)
-    if said.posted is Posted.THREAT:
+    if said.posted is Spread.THREAT:
         assert first.kind in (HELP, STEP)
     if first.kind in (DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT):
         assert first.to
@@ -108,16 +108,16 @@ def _plan(**said: object) -> Plan:
 def test_what_a_chat_cannot_do_is_said_of_the_app() -> None:
     signal = next(
         step
-        for step in _plan(posted=Posted.PRIVATE, platform="signal").steps
+        for step in _plan(posted=Spread.PRIVATE, platform="signal").steps
         if step.route == "platform-signal"
     )
     assert "nobody there can see or remove a message" in signal.why
 
 
 def test_a_demand_beside_a_leak_adds_not_to_pay() -> None:
-    ids = [step.route for step in _plan(posted=Posted.PUBLIC, demand=Demand.MONEY).steps]
+    ids = [step.route for step in _plan(posted=Spread.PUBLIC, demand=Demand.MONEY).steps]
     assert ids[1] == "ladder-threat-step_02"
-    without = [step.route for step in _plan(posted=Posted.PUBLIC, demand=Demand.NONE).steps]
+    without = [step.route for step in _plan(posted=Spread.PUBLIC, demand=Demand.NONE).steps]
     assert "ladder-threat-step_02" not in without
 
 
@@ -130,7 +130,7 @@ def test_a_demand_beside_a_leak_adds_not_to_pay() -> None:
     ],
 )
 def test_a_change_of_law_is_told_from_its_day_on(day: date, *, created: bool, taken: bool) -> None:
-    said = Situation((Place("GB"),), intimate=True, posted=Posted.PUBLIC)
+    said = Situation((Place("GB"),), intimate=True, posted=Spread.PUBLIC)
     plan = plan_for(said, day, day)
     why = next(step.why for step in plan.steps if step.route == "uk-soa-66b")
     assert ("66E" in why) is created
@@ -138,19 +138,19 @@ def test_a_change_of_law_is_told_from_its_day_on(day: date, *, created: bool, ta
 
 
 def test_somebody_who_acts_for_another_is_told_who_has_to_file() -> None:
-    plan = _plan(posted=Posted.PUBLIC, intimate=True, on_behalf=True, depicts_me=False)
+    plan = _plan(posted=Spread.PUBLIC, intimate=True, on_behalf=True, depicts_me=False)
     by_id = {step.route: step for step in plan.steps}
     assert "prepare it together" in by_id["uk-soa-66b"].why
     assert "prepare it together" not in by_id["uk-osa-20a"].why
 
 
 def test_no_letter_to_a_sender_whom_nobody_knows_and_no_step_without_its_routes() -> None:
-    unknown = [one.route for one in _plan(posted=Posted.GROUP, recipient_known=False).steps]
-    known = [one.route for one in _plan(posted=Posted.GROUP, recipient_known=True).steps]
+    unknown = [one.route for one in _plan(posted=Spread.GROUP, recipient_known=False).steps]
+    known = [one.route for one in _plan(posted=Spread.GROUP, recipient_known=True).steps]
     assert "ladder-chat-step_06" in known
     assert "ladder-chat-step_06" not in unknown
     assert "ladder-chat-step_07" not in known  # no court of this place is in the tables
-    austria = Situation((Place("AT"),), posted=Posted.GROUP, recipient_known=True)
+    austria = Situation((Place("AT"),), posted=Spread.GROUP, recipient_known=True)
     ids = [one.route for one in plan_for(austria, DAY, DAY).steps]
     assert ids.index("ladder-chat-step_07") == ids.index("at-mandatsverfahren") - 1
 
@@ -162,17 +162,17 @@ START = datetime(2026, 11, 25, tzinfo=UTC)
     ("said", "reach", "posted"),
     [
         (None, (), None),
-        (None, (Reach.PUBLIC,), Posted.PUBLIC),
-        (None, (Reach.PRIVATE,), Posted.GROUP),
-        (None, (Reach.PRIVATE, Reach.PUBLIC), Posted.PUBLIC),
-        (Posted.PRIVATE, (Reach.PRIVATE,), Posted.PRIVATE),
-        (Posted.THREAT, (), Posted.THREAT),
-        (Posted.THREAT, (Reach.PRIVATE,), Posted.THREAT),  # where the threat was made
-        (Posted.PRIVATE, (Reach.PUBLIC,), Posted.PUBLIC),
+        (None, (SightingReach.PUBLIC,), Spread.PUBLIC),
+        (None, (SightingReach.PRIVATE,), Spread.GROUP),
+        (None, (SightingReach.PRIVATE, SightingReach.PUBLIC), Spread.PUBLIC),
+        (Spread.PRIVATE, (SightingReach.PRIVATE,), Spread.PRIVATE),
+        (Spread.THREAT, (), Spread.THREAT),
+        (Spread.THREAT, (SightingReach.PRIVATE,), Spread.THREAT),  # where the threat was made
+        (Spread.PRIVATE, (SightingReach.PUBLIC,), Spread.PUBLIC),
     ],
 )
 def test_where_a_case_was_seen_counts_before_what_was_said(
-    said: Posted | None, reach: tuple[Reach, ...], posted: Posted | None
+    said: Spread | None, reach: tuple[SightingReach, ...], posted: Spread | None
 ) -> None:
     sightings = tuple(replace(seen(reach=one), number=n + 1) for n, one in enumerate(reach))
     situation = Situation((Place("DE"),), posted=said)
@@ -181,7 +181,7 @@ def test_where_a_case_was_seen_counts_before_what_was_said(
 
 
 def test_nobody_is_sent_to_a_bank_of_intimate_pictures_with_one_that_is_not() -> None:
-    for posted in (Posted.GROUP, Posted.THREAT):
+    for posted in (Spread.GROUP, Spread.THREAT):
         asked = {
             intimate: " ".join(
                 step.to
@@ -195,11 +195,11 @@ def test_nobody_is_sent_to_a_bank_of_intimate_pictures_with_one_that_is_not() ->
 
 
 def test_a_plan_says_for_which_country_it_is_and_what_the_words_in_brackets_are_for() -> None:
-    said = Situation((Place("NE"),), posted=Posted.THREAT)  # a slip for Nigeria would be seen
+    said = Situation((Place("NE"),), posted=Spread.THREAT)  # a slip for Nigeria would be seen
     lines = list(plan_text(plan_for(said, DAY, DAY), case="case-1"))
     assert lines[1] == "For: Niger (NE)"
     assert lines[-1].endswith("entrenous case notice case-1 --route WORD")
-    without = list(plan_text(plan_for(Situation((), posted=Posted.THREAT), DAY, DAY)))
+    without = list(plan_text(plan_for(Situation((), posted=Spread.THREAT), DAY, DAY)))
     assert without[1].startswith("No place was named")
     assert without[-1].endswith("entrenous case open")
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from entrenous.base.environment import Proxy
-from entrenous.base.errors import EntrenousError, ProxySilent
-from entrenous.respond.abuse_contacts import BadRdapAnswer, ContactRole, LookUp
+from entrenous.base.errors import EntrenousError, ProxyUnreachable
+from entrenous.respond.abuse_contacts import AbuseLookUp, BadRdapAnswer, ContactRole
 from entrenous.respond.client.rdap import (
     LIST_BYTES_MAX,
     NO_ADDRESS,
@@ -18,7 +18,7 @@ from entrenous.respond.client.rdap import (
     RdapFailed,
     rdap_client,
 )
-from entrenous.respond.rdap_services import IANA, who_sees
+from entrenous.respond.rdap_services import IANA, describe_who_learns_what
 from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, abuse, registry
 
 pytestmark = pytest.mark.real
@@ -36,7 +36,7 @@ def played() -> Iterator[Registry]:
         yield one
 
 
-def look_up(played: Registry, host: str = SITE, *addresses: str) -> LookUp:
+def look_up(played: Registry, host: str = SITE, *addresses: str) -> AbuseLookUp:
     with rdap_client(bootstrap=played.url) as client:
         return client.look_up(host, addresses)
 
@@ -213,7 +213,7 @@ def test_server_that_is_away_is_told_with_what_to_do() -> None:
 
 
 def test_proxy_that_is_away_is_never_bypassed(played: Registry) -> None:
-    with pytest.raises(ProxySilent), rdap_client(Proxy("127.0.0.1", 9)) as client:
+    with pytest.raises(ProxyUnreachable), rdap_client(Proxy("127.0.0.1", 9)) as client:
         client.look_up(SITE, ())
     assert played.asked == []
 
@@ -225,11 +225,11 @@ def test_abuse_contact_of_a_network_may_be_its_own_entity(played: Registry) -> N
 
 
 def test_who_sees_what_is_said_for_every_way() -> None:
-    plain = " ".join(who_sees(SITE, None))
+    plain = " ".join(describe_who_learns_what(SITE, None))
     assert "data.iana.org" in plain
     assert "name server of your own network: maria.pictures.example" in plain
-    tor = who_sees(SITE, Proxy("127.0.0.1", 9050))
+    tor = describe_who_learns_what(SITE, Proxy("127.0.0.1", 9050))
     assert all("your network address" not in line for line in tor)
     assert not any("name server" in line or "site's network" in line for line in tor)
-    typed = " ".join(who_sees(SITE, Proxy("127.0.0.1", 9050), ADDRESS))
+    typed = " ".join(describe_who_learns_what(SITE, Proxy("127.0.0.1", 9050), ADDRESS))
     assert "site's network" in typed

@@ -8,13 +8,13 @@ import pytest
 from entrenous.base.identifiers import CaseName
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.routes import situation_of
-from entrenous.respond.nouns import Case, Reach, Sighting
+from entrenous.respond.nouns import Case, Sighting, SightingReach
 from entrenous.respond.platforms import (
     Paste,
     PlatformKind,
     PlatformRecord,
-    platform_in_words,
     platform_named,
+    platform_named_in_text,
     shipped_platforms,
 )
 from entrenous.respond.report_steps import (
@@ -23,7 +23,7 @@ from entrenous.respond.report_steps import (
     report_steps,
     sightings_at,
 )
-from entrenous.respond.situation import Demand, Posted, Situation
+from entrenous.respond.situation import Demand, Situation, Spread
 from tests.respond.room import START
 
 TODAY = date(2026, 12, 1)
@@ -37,11 +37,11 @@ def case_with(*seen: Sighting, situation: Situation = HER) -> Case:
 
 
 def page(where: str, handle: str = "") -> Sighting:
-    return Sighting(where, Reach.PUBLIC, START, handle)
+    return Sighting(where, SightingReach.PUBLIC, START, handle)
 
 
 def chat(words: str) -> Sighting:
-    return Sighting(words, Reach.PRIVATE, START)
+    return Sighting(words, SightingReach.PRIVATE, START)
 
 
 def pasted(record: str, about: Case | Situation) -> dict[str, str]:
@@ -102,7 +102,7 @@ def test_only_what_she_said_is_claimed() -> None:
     unsaid = pasted("tumblr", Situation(()))["what happened"]
     assert "intimate" not in unsaid.lower()
     assert "software" not in unsaid
-    threat = replace(HER, posted=Posted.THREAT, demand=Demand.MONEY)
+    threat = replace(HER, posted=Spread.THREAT, demand=Demand.MONEY)
     said = pasted("tumblr", threat)["what happened"]
     assert said.startswith("Somebody threatens to share an intimate picture of me.")
     assert "Money is demanded" in said
@@ -159,12 +159,12 @@ def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
     ],
 )
 def test_platform_is_found_in_words(words: str, id_: str) -> None:
-    assert platform_in_words(words) == platform_named(id_)
+    assert platform_named_in_text(words) == platform_named(id_)
 
 
 @pytest.mark.parametrize("words", ["a chat on the line", "his x and mine", "", "the group"])
 def test_short_or_common_words_are_no_platform(words: str) -> None:
-    assert platform_in_words(words) is None
+    assert platform_named_in_text(words) is None
 
 
 def test_no_text_holds_a_sighting_of_another_place() -> None:
@@ -187,7 +187,7 @@ def test_case_is_about_one_platform_only_if_all_sightings_are_there() -> None:
 
 
 def test_before_anything_was_shared_the_first_step_is_the_account_not_the_links() -> None:
-    threat = Situation((), posted=Posted.THREAT)
+    threat = Situation((), posted=Spread.THREAT)
     assert "report the account" in report_steps(platform_named("instagram"), threat, TODAY).text[1]
 
 

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import CaseName
 from entrenous.respond.law.law_tables import shipped_routes
-from entrenous.respond.law.legal_route import RankedRoute, Reaches, RouteChoice, RouteId, RouteKind
+from entrenous.respond.law.legal_route import LawReach, RankedRoute, RouteChoice, RouteId, RouteKind
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.routes import UnknownRoute, day_of_event, find_route, routes_for_case
-from entrenous.respond.nouns import Case, Reach
-from entrenous.respond.situation import Situation, TakenBy
+from entrenous.respond.nouns import Case, SightingReach
+from entrenous.respond.situation import PictureMaker, Situation
 from tests.respond.room import START, lived_in, seen
 
 TODAY = START.date()
 ROUTES = shipped_routes()
 
 
-def a_case(situation: Situation, *reach: Reach) -> Case:
+def a_case(situation: Situation, *reach: SightingReach) -> Case:
     sightings = tuple(replace(seen(reach=r), number=n + 1) for n, r in enumerate(reach))
     return Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
 
@@ -38,7 +38,7 @@ def named(choice: RouteChoice, id_: str) -> RankedRoute:
 
 
 def test_copyright_comes_first_when_she_took_it_and_says_why_in_one_sentence() -> None:
-    choice = choose(a_case(lived_in("US"), Reach.PUBLIC))
+    choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC))
     assert choice.first is not None
     assert choice.first.route.kind is RouteKind.COPYRIGHT
     assert ids(choice)[1] == "us-tida-removal"
@@ -48,39 +48,39 @@ def test_copyright_comes_first_when_she_took_it_and_says_why_in_one_sentence() -
 
 
 def test_the_price_of_copyright_is_said_beside_it() -> None:
-    choice = choose(a_case(lived_in("US"), Reach.PUBLIC))
+    choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC))
     assert choice.first is not None
     assert any("name and address may reach the abuser" in note for note in choice.first.notes)
 
 
 def test_a_name_that_must_stay_hidden_puts_copyright_behind() -> None:
     hidden = replace(lived_in("US"), name_must_stay_hidden=True)
-    choice = choose(a_case(hidden, Reach.PUBLIC))
+    choice = choose(a_case(hidden, SightingReach.PUBLIC))
     assert ids(choice)[0] == "us-tida-removal"
     dmca = next(r for r in choice.ranked if r.route.kind is RouteKind.COPYRIGHT)
     assert "your name may reach the uploader, which you want to avoid" in dmca.notes
 
 
 def test_copyright_is_not_offered_to_others_than_the_maker() -> None:
-    other = lived_in("US", taken_by=TakenBy.SOMEBODY_ELSE)
-    assert "us-dmca-512c" not in ids(choose(a_case(other, Reach.PUBLIC)))
-    unsaid = lived_in("US", taken_by=TakenBy.UNSAID)
-    choice = choose(a_case(unsaid, Reach.PUBLIC))
+    other = lived_in("US", taken_by=PictureMaker.SOMEBODY_ELSE)
+    assert "us-dmca-512c" not in ids(choose(a_case(other, SightingReach.PUBLIC)))
+    unsaid = lived_in("US", taken_by=PictureMaker.UNSAID)
+    choice = choose(a_case(unsaid, SightingReach.PUBLIC))
     assert ids(choice)[0] == "us-tida-removal"
     assert "us-dmca-512c" in ids(choice)
 
 
-@pytest.mark.parametrize("taken_by", [TakenBy.UNSAID, TakenBy.ME])
+@pytest.mark.parametrize("taken_by", [PictureMaker.UNSAID, PictureMaker.ME])
 @pytest.mark.parametrize("intimate", [None, True, False])
 @pytest.mark.parametrize("hidden", [False, True])
 def test_copyright_is_first_only_for_who_took_it_and_needs_no_hiding(
-    taken_by: TakenBy, *, intimate: bool | None, hidden: bool
+    taken_by: PictureMaker, *, intimate: bool | None, hidden: bool
 ) -> None:
     said = Situation(
         (Place("US"),), intimate=intimate, taken_by=taken_by, name_must_stay_hidden=hidden
     )
-    choice = choose(a_case(said, Reach.PUBLIC))
-    if taken_by is TakenBy.ME and not hidden:
+    choice = choose(a_case(said, SightingReach.PUBLIC))
+    if taken_by is PictureMaker.ME and not hidden:
         assert choice.first is not None
         assert choice.first.route.kind is RouteKind.COPYRIGHT
         return
@@ -88,11 +88,15 @@ def test_copyright_is_first_only_for_who_took_it_and_needs_no_hiding(
     assert verified[-1].route.kind is RouteKind.COPYRIGHT
     assert (choice.first is None) is (len(verified) == 1)
     assert "copyright owner" not in choice.why
-    assert verified[-1].why.startswith("if you took") is (taken_by is TakenBy.UNSAID)
+    assert verified[-1].why.startswith("if you took") is (taken_by is PictureMaker.UNSAID)
 
 
 def test_a_german_with_a_platform_in_america_sees_both_laws() -> None:
-    found = ids(choose(a_case(lived_in("DE", "US", taken_by=TakenBy.SOMEBODY_ELSE), Reach.PUBLIC)))
+    found = ids(
+        choose(
+            a_case(lived_in("DE", "US", taken_by=PictureMaker.SOMEBODY_ELSE), SightingReach.PUBLIC)
+        )
+    )
     assert found.index(RouteId("us-tida-removal")) < found.index(RouteId("eu-dsa-16"))
     assert "eu-gdpr-17" in found
     assert not [id_ for id_ in found if id_.startswith(("uk-", "in-", "us-ca-"))]
@@ -106,55 +110,55 @@ def test_a_german_with_a_platform_in_america_sees_both_laws() -> None:
     ],
 )
 def test_india_went_from_24_hours_to_2_overnight(on: date, id_: str, hours: int) -> None:
-    route = find_route("in-it-3-2-b", a_case(lived_in("IN"), Reach.PUBLIC), on, on, ROUTES)
+    route = find_route("in-it-3-2-b", a_case(lived_in("IN"), SightingReach.PUBLIC), on, on, ROUTES)
     assert (route.id, route.deadline_hours) == (id_, hours)
 
 
 @pytest.mark.parametrize(("on", "there"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)])
 def test_the_uks_48_hours_begin_on_their_day(on: date, *, there: bool) -> None:
-    found = ids(choose(a_case(lived_in("GB"), Reach.PUBLIC), on))
+    found = ids(choose(a_case(lived_in("GB"), SightingReach.PUBLIC), on))
     assert ("uk-osa-20a" in found) is there
 
 
 def test_a_duty_follows_the_law_of_today_and_an_offence_that_of_its_day() -> None:
     """First seen in 2024 and still there: a platform's duty begins with a request."""
-    choice = choose(a_case(lived_in("US", "GB"), Reach.PUBLIC), date(2024, 5, 1), TODAY)
+    choice = choose(a_case(lived_in("US", "GB"), SightingReach.PUBLIC), date(2024, 5, 1), TODAY)
     assert {"us-tida-removal", "us-tida-ftc", "uk-osa-20a", "us-6851"} <= set(ids(choice))
     assert "us-tida-crime" not in ids(choice)
 
 
 def test_a_directive_that_is_not_yet_law_is_not_offered() -> None:
-    case = a_case(lived_in("FR"), Reach.PUBLIC)
+    case = a_case(lived_in("FR"), SightingReach.PUBLIC)
     assert "eu-2024-1385" not in ids(choose(case))
     assert "eu-2024-1385" in ids(choose(case, date(2027, 6, 14)))
 
 
 def test_a_copy_that_is_only_in_a_chat_gets_only_routes_that_may_reach_chats() -> None:
-    choice = choose(a_case(lived_in("US", "GB", "DE"), Reach.PRIVATE))
+    choice = choose(a_case(lived_in("US", "GB", "DE"), SightingReach.PRIVATE))
     lawful = [ranked for ranked in choice.ranked if ranked.route.kind is not RouteKind.BANK]
     reaches = {ranked.route.covers_private_sharing for ranked in lawful}
-    assert reaches == {Reaches.YES, Reaches.UNCLEAR}
-    unclear = [r for r in choice.ranked if r.route.covers_private_sharing is Reaches.UNCLEAR]
+    assert reaches == {LawReach.YES, LawReach.UNCLEAR}
+    unclear = [r for r in choice.ranked if r.route.covers_private_sharing is LawReach.UNCLEAR]
     assert all(
         "it is unclear whether this reaches a copy inside a chat" in r.notes for r in unclear
     )
 
 
 def test_a_copy_in_both_is_told_what_does_not_reach_the_chat() -> None:
-    choice = choose(a_case(lived_in("US"), Reach.PRIVATE, Reach.PUBLIC))
+    choice = choose(a_case(lived_in("US"), SightingReach.PRIVATE, SightingReach.PUBLIC))
     dmca = next(r for r in choice.ranked if r.route.id == "us-dmca-512c")
     assert "this does not reach the copy inside a chat" in dmca.notes
 
 
 def test_a_picture_that_is_not_intimate_gets_no_intimate_only_route() -> None:
-    choice = choose(a_case(lived_in("US", "DE", intimate=False), Reach.PUBLIC))
+    choice = choose(a_case(lived_in("US", "DE", intimate=False), SightingReach.PUBLIC))
     assert choice.ranked
     assert not [r for r in choice.ranked if r.route.intimate_only]
 
 
 def test_an_unsaid_answer_rules_nothing_out_and_is_pointed_at() -> None:
     unsaid = replace(lived_in("GB"), intimate=None)
-    choice = choose(a_case(unsaid, Reach.PUBLIC))
+    choice = choose(a_case(unsaid, SightingReach.PUBLIC))
     notes = named(choice, "uk-osa-20a").notes
     assert "only for an intimate picture; you have not said whether this one is" in notes
 
@@ -162,11 +166,11 @@ def test_an_unsaid_answer_rules_nothing_out_and_is_pointed_at() -> None:
 def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
     unsaid = lived_in("US-CA")
     real, forged = replace(unsaid, altered=False), replace(unsaid, altered=True)
-    assert "us-ca-22671" not in ids(choose(a_case(real, Reach.PUBLIC)))
-    assert not named(choose(a_case(forged, Reach.PUBLIC)), "us-ca-22671").notes
+    assert "us-ca-22671" not in ids(choose(a_case(real, SightingReach.PUBLIC)))
+    assert not named(choose(a_case(forged, SightingReach.PUBLIC)), "us-ca-22671").notes
     assert any(
         "you have not said whether this was" in note
-        for note in named(choose(a_case(unsaid, Reach.PUBLIC)), "us-ca-22671").notes
+        for note in named(choose(a_case(unsaid, SightingReach.PUBLIC)), "us-ca-22671").notes
     )
 
 
@@ -182,13 +186,13 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
 def test_hours_are_named_only_if_they_run_from_her_notice_to_the_removal(
     place: str, id_: str, said: str
 ) -> None:
-    because = named(choose(a_case(lived_in(place), Reach.PUBLIC)), id_).why
+    because = named(choose(a_case(lived_in(place), SightingReach.PUBLIC)), id_).why
     assert because.endswith(said)
     assert bool(said) is ("hours" in because)
 
 
 def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
-    choice = choose(a_case(lived_in("PK"), Reach.PRIVATE))
+    choice = choose(a_case(lived_in("PK"), SightingReach.PRIVATE))
     assert choice.first is None
     assert ids(choice) == ["hash-stopncii", "pk-peca-21"]  # the bank only stops the next upload
     assert "check with a help line" in choice.others[1].notes
@@ -196,7 +200,7 @@ def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
 
 
 def test_where_nothing_reaches_a_help_line_comes_first() -> None:
-    choice = choose(a_case(lived_in("MZ", intimate=False), Reach.PRIVATE))
+    choice = choose(a_case(lived_in("MZ", intimate=False), SightingReach.PRIVATE))
     assert (choice.first, choice.others) == (None, ())
     assert "help line" in choice.why
 
@@ -204,7 +208,7 @@ def test_where_nothing_reaches_a_help_line_comes_first() -> None:
 @pytest.mark.parametrize(("days", "said"), [(180, False), (181, True)])
 def test_a_fact_read_over_180_days_ago_says_so(days: int, *, said: bool) -> None:
     today = date.fromordinal(date(2026, 11, 25).toordinal() + days)
-    choice = choose(a_case(lived_in("US"), Reach.PUBLIC), TODAY, today)
+    choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC), TODAY, today)
     stale = {
         any("180 days" in note for note in ranked.notes)
         for ranked in choice.ranked
@@ -215,7 +219,7 @@ def test_a_fact_read_over_180_days_ago_says_so(days: int, *, said: bool) -> None
 
 def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
     early = datetime(2026, 2, 1, 23, 0, tzinfo=UTC)
-    case = a_case(lived_in("IN"), Reach.PUBLIC)
+    case = a_case(lived_in("IN"), SightingReach.PUBLIC)
     case = replace(case, sightings=(*case.sightings, seen(at=early)))
     assert day_of_event(case) == date(2026, 2, 1)
     assert day_of_event(replace(case, sightings=())) == START.date()
@@ -223,7 +227,7 @@ def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
 
 def test_a_route_that_does_not_reach_the_case_is_not_found() -> None:
     with pytest.raises(UnknownRoute, match="uk-osa-20a"):
-        find_route("uk-osa-20a", a_case(lived_in("US"), Reach.PUBLIC), TODAY, TODAY, ROUTES)
+        find_route("uk-osa-20a", a_case(lived_in("US"), SightingReach.PUBLIC), TODAY, TODAY, ROUTES)
 
 
 PLACES = ("US", "US-CA", "GB", "GB-SCT", "DE", "NO", "AU", "IN", "CA", "CA-BC", "KR", "BR", "EU")
@@ -234,14 +238,14 @@ situations = st.builds(
     ),
     intimate=st.sampled_from([None, True, False]),
     altered=st.sampled_from([None, True, False]),
-    taken_by=st.sampled_from(TakenBy),
+    taken_by=st.sampled_from(PictureMaker),
     name_must_stay_hidden=st.booleans(),
 )
 
 
-@given(situations, st.lists(st.sampled_from(Reach), max_size=3), st.dates(date(2020, 1, 1)))
+@given(situations, st.lists(st.sampled_from(SightingReach), max_size=3), st.dates(date(2020, 1, 1)))
 def test_chooser_keeps_its_promises_for_any_case(
-    situation: Situation, reach: list[Reach], on: date
+    situation: Situation, reach: list[SightingReach], on: date
 ) -> None:
     choice = choose(a_case(situation, *reach), on, on)
     routes = [ranked.route for ranked in choice.ranked]
@@ -253,11 +257,11 @@ def test_chooser_keeps_its_promises_for_any_case(
     unsure = [r for r in choice.ranked if not r.route.verified]
     assert all("check with a help line" in ranked.notes for ranked in unsure)
     if choice.first is not None and choice.first.route.kind is RouteKind.COPYRIGHT:
-        assert situation.taken_by is TakenBy.ME
+        assert situation.taken_by is PictureMaker.ME
         assert not situation.name_must_stay_hidden
     if situation.intimate is False:
         assert not any(route.intimate_only for route in routes)
-    if set(reach) == {Reach.PRIVATE}:
-        missing_it = [r for r in routes if r.covers_private_sharing is Reaches.NO]
+    if set(reach) == {SightingReach.PRIVATE}:
+        missing_it = [r for r in routes if r.covers_private_sharing is LawReach.NO]
         assert all(route.kind is RouteKind.BANK for route in missing_it)
         assert choice.first is None or choice.first.route not in missing_it

@@ -9,13 +9,13 @@ from entrenous.respond.law.places import Place
 from entrenous.respond.safety import (
     Reply,
     SafetyAnswers,
+    danger_advice,
     read_posted,
     read_reply,
-    when_not_safe,
-    when_threatened,
-    when_watched,
+    threat_advice,
+    watched_advice,
 )
-from entrenous.respond.situation import Posted
+from entrenous.respond.situation import Spread
 from entrenous.respond.who_helps import Need
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -43,8 +43,8 @@ def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: objec
 @pytest.mark.parametrize(
     ("typed", "answer"),
     [
-        ("threat", Posted.THREAT),
-        ("Group ", Posted.GROUP),
+        ("threat", Spread.THREAT),
+        ("Group ", Spread.GROUP),
         ("", Reply.SKIP),
         ("somebody threatens me", Reply.UNCLEAR),
         ("stop", Reply.STOP),
@@ -61,7 +61,7 @@ def test_the_questions_come_in_their_order_and_each_says_why() -> None:
 
 
 def test_in_danger_the_number_comes_first_then_lines_about_violence_police_and_crisis() -> None:
-    text = list(when_not_safe((Place("US"),), NOW, UTC))
+    text = list(danger_advice((Place("US"),), NOW, UTC))
     assert text[0].startswith("In danger (United States): call 911")
     joined = "\n".join(text)
     order = ["go to a place where you are safe", "National Sexual Assault Hotline", "FBI", "988"]
@@ -69,25 +69,25 @@ def test_in_danger_the_number_comes_first_then_lines_about_violence_police_and_c
 
 
 def test_in_danger_without_a_place_somebody_helps_all_the_same() -> None:
-    text = "\n".join(when_not_safe((), NOW, UTC))
+    text = "\n".join(danger_advice((), NOW, UTC))
     assert "befrienders.org" in text
     assert "entrenous help --place" in text
 
 
 def test_who_is_watched_hears_of_a_safer_device_before_any_change() -> None:
-    text = "\n".join(when_watched(NOW))
+    text = "\n".join(watched_advice(NOW))
     assert text.index("on a safer device") < text.index("new passwords")
     assert "Plan first" in text
 
 
 def test_who_is_threatened_hears_what_to_do_and_what_to_keep() -> None:
-    text = "\n".join(when_threatened((Place("NG"),), NOW))
+    text = "\n".join(threat_advice((Place("NG"),), NOW))
     assert text.index("Do not pay") < text.index("What to keep of the demand")
     assert text.endswith("entrenous help --place NG --threat")
 
 
 def test_answers_say_what_somebody_needs() -> None:
     assert SafetyAnswers().need() == Need()
-    answers = SafetyAnswers(safe=False, watched=True, posted=Posted.THREAT)
+    answers = SafetyAnswers(safe=False, watched=True, posted=Spread.THREAT)
     assert answers.need() == Need(threat=True, danger=True, watched=True)
     assert SafetyAnswers(safe=True, watched=False).need(under_18=True) == Need(under_18=True)

@@ -15,7 +15,7 @@ from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import DocumentKind, RouteId, RouteKind
 from entrenous.respond.law.plan import HELP, Plan, plan_for
 from entrenous.respond.law.scenario import Scenario, scenario_from
-from entrenous.respond.situation import Posted
+from entrenous.respond.situation import Spread
 
 FOLDER = Path(__file__).parent / "scenarios"
 TODAY = date(2026, 11, 30)
@@ -81,12 +81,12 @@ def test_no_letter_is_first_without_a_place_or_a_person(name: str) -> None:
     first = plan.steps[0]
     if first.kind in (DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT):
         assert first.to
-        assert asked.situation.posted in (Posted.PUBLIC, None)
+        assert asked.situation.posted in (Spread.PUBLIC, None)
     assert first.verified
     letters = [step for step in plan.steps if step.kind == DocumentKind.LETTER]
-    if asked.situation.posted is Posted.THREAT:
+    if asked.situation.posted is Spread.THREAT:
         assert not letters
-    if letters and asked.situation.posted in (Posted.GROUP, Posted.PRIVATE):
+    if letters and asked.situation.posted in (Spread.GROUP, Spread.PRIVATE):
         named = letters[0].platform or KINDS[RouteId(letters[0].route)] is RouteKind.SENDER
         assert named, letters[0]
 

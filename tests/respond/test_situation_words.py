@@ -5,17 +5,17 @@ from dataclasses import fields
 import pytest
 
 from entrenous.respond.law.places import Place
-from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
-from entrenous.respond.situation_words import said_in_words
+from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
+from entrenous.respond.situation_words import situation_in_words
 
 ALL = {
     "places": (Place("NG"),),
     "intimate": False,
     "altered": True,
-    "taken_by": TakenBy.ME,
+    "taken_by": PictureMaker.ME,
     "name_must_stay_hidden": True,
     "platform": "instagram",
-    "posted": Posted.GROUP,
+    "posted": Spread.GROUP,
     "demand": Demand.MONEY,
     "recipient_known": False,
 }
@@ -23,12 +23,12 @@ ALL = {
 
 @pytest.mark.parametrize("left_out", sorted(ALL))
 def test_every_fact_that_was_said_is_told_back(left_out: str) -> None:
-    whole = said_in_words(Situation(**ALL))  # type: ignore[arg-type]
+    whole = situation_in_words(Situation(**ALL))  # type: ignore[arg-type]
     less = {"places": (), **{key: value for key, value in ALL.items() if key != left_out}}
     assert left_out in {field.name for field in fields(Situation)}
-    assert len(said_in_words(Situation(**less))) < len(whole)  # type: ignore[arg-type]
+    assert len(situation_in_words(Situation(**less))) < len(whole)  # type: ignore[arg-type]
     assert "Nigeria; it is in a group chat; money is demanded; Instagram" in whole
 
 
 def test_nothing_said_is_nothing_told() -> None:
-    assert said_in_words(Situation(())) == ""
+    assert situation_in_words(Situation(())) == ""

@@ -14,7 +14,7 @@ from ssl import PEM_cert_to_DER_cert
 import pytest
 
 from entrenous.base.environment import Settings, read_settings
-from entrenous.base.errors import StampDoesNotHold
+from entrenous.base.errors import InvalidTimestamp
 from entrenous.crypto.rfc3161 import verify_timestamp
 from entrenous.demo.stamp_authority import LocalStampAuthority, server_for
 from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
@@ -32,7 +32,7 @@ from entrenous.respond.stamp_authorities import (
     read_stamp_authorities,
     root_in_bundle,
 )
-from entrenous.respond.timestamps import NoAuthorityAnswered, StampWaits
+from entrenous.respond.timestamps import NoAuthorityAnswered, StampPostponed
 from tests.respond.room import Room, in_step
 
 JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
@@ -65,7 +65,7 @@ def test_a_real_public_stamp_is_proven_by_the_root_that_the_table_names() -> Non
     assert verify_timestamp(token, b"hello", root) == datetime(2025, 3, 11, 8, 52, 8, tzinfo=UTC)
     other = root_in_bundle(known["sectigo"], bundle)
     assert other is not None
-    with pytest.raises(StampDoesNotHold):
+    with pytest.raises(InvalidTimestamp):
         verify_timestamp(token, b"hello", other)
 
 
@@ -99,11 +99,11 @@ def test_a_stamp_whose_certificates_are_in_the_order_of_the_chain_is_read(tmp_pa
         check=True,
     ).stdout
     token = local.answer(query)
-    with pytest.raises(StampDoesNotHold, match="cannot be read"):
+    with pytest.raises(InvalidTimestamp, match="cannot be read"):
         verify_timestamp(token[:-1], b"hello", local.ca.read_bytes())
     at = verify_timestamp(token, b"hello", local.ca.read_bytes())
     assert abs((datetime.now(UTC) - at).total_seconds()) < 60
-    with pytest.raises(StampDoesNotHold, match="other bytes"):
+    with pytest.raises(InvalidTimestamp, match="other bytes"):
         verify_timestamp(token, b"hellO", local.ca.read_bytes())
 
 
@@ -209,11 +209,11 @@ def test_offline_the_case_remembers_the_wish_until_a_stamp_is_there(
     case = add_statement(room.opens().name, "seen on Monday", room.device)
     assert cases_to_stamp(room.device) == ()
     with known_authorities(settings_for(tmp_path, addresses["away"])) as ask:
-        with pytest.raises(StampWaits, match="entrenous evidence stamp"):
+        with pytest.raises(StampPostponed, match="entrenous evidence stamp"):
             stamp_or_wait(case.name, ask, room.device)
         first = verify_case(case.name, room.device)
         room.clock.wind(minutes=2)
-        with pytest.raises(StampWaits):
+        with pytest.raises(StampPostponed):
             stamp_or_wait(case.name, ask, room.device)
     assert cases_to_stamp(room.device) == (case.name,)
     again = verify_case(case.name, room.device)

@@ -12,14 +12,14 @@ from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.law.places import Place
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.next_step import next_step
-from entrenous.respond.nouns import Case, Reach, Sighting
+from entrenous.respond.nouns import Case, Sighting, SightingReach
 from entrenous.respond.open_case import add_sighting, add_statement, describe_case
-from entrenous.respond.situation import Demand, Posted, Situation
+from entrenous.respond.situation import Demand, Situation, Spread
 from entrenous.respond.threat import is_threat_only
 from entrenous.respond.timestamps import Stamp
 from tests.respond.room import START, Room, seen
 
-HERS = Situation((), intimate=True, posted=Posted.THREAT, demand=Demand.MONEY)
+HERS = Situation((), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_the_whole_path_ends_before_anything_appears(room: Room) -> None:
     add_statement(case.name, "he wants 500 euros", room.device)
     files(case, "hash-stopncii", room)
     assert "Note which account threatens" in step(case, room)
-    account = Sighting("a chat on Instagram", Reach.PRIVATE, START, handle="badguy")
+    account = Sighting("a chat on Instagram", SightingReach.PRIVATE, START, handle="badguy")
     add_sighting(case.name, account, room.device)
     assert f"entrenous case notice {case.name} --route account-threat" in step(case, room)
     files(case, "account-threat", room)
@@ -70,7 +70,9 @@ def test_the_whole_path_ends_before_anything_appears(room: Room) -> None:
 def test_where_no_law_reaches_a_threat_the_police_are_named_at_the_end(room: Room) -> None:
     case = room.opens(replace(HERS, platform="instagram"))
     add_statement(case.name, "he wants 500 euros", room.device)
-    add_sighting(case.name, Sighting("a chat", Reach.PRIVATE, START, handle="badguy"), room.device)
+    add_sighting(
+        case.name, Sighting("a chat", SightingReach.PRIVATE, START, handle="badguy"), room.device
+    )
     files(case, "hash-stopncii", room)
     files(case, "account-threat", room)
     assert "whether you report it to the police is your choice" in step(case, room)
@@ -87,12 +89,12 @@ def test_the_order_is_that_of_the_ladder() -> None:
 
 
 def test_a_chat_in_which_somebody_threatens_is_no_leak(room: Room, case: Case) -> None:
-    add_sighting(case.name, seen("a chat on Instagram", Reach.PRIVATE), room.device)
+    add_sighting(case.name, seen("a chat on Instagram", SightingReach.PRIVATE), room.device)
     assert is_threat_only(find_case(case.name, room.device))
 
 
 def test_once_it_is_posted_the_case_goes_on_as_a_leak(room: Room, case: Case) -> None:
-    describe_case(case.name, Situation((), posted=Posted.PUBLIC), room.device)
+    describe_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
     assert "Add where you saw it" in step(case, room)
     add_sighting(case.name, seen(), room.device)
     assert not is_threat_only(find_case(case.name, room.device))
@@ -110,7 +112,7 @@ def test_a_case_that_is_no_threat_has_no_step_of_it(room: Room) -> None:
 
 def test_in_a_chat_the_next_step_names_the_order_of_a_chat(room: Room) -> None:
     case = room.opens(Situation((Place("NG"),), intimate=True))
-    add_sighting(case.name, seen("the class chat", Reach.PRIVATE), room.device)
+    add_sighting(case.name, seen("the class chat", SightingReach.PRIVATE), room.device)
     add_statement(case.name, "it is in the class chat", room.device)
     words = step(case, room)
     assert "law routes" in words
@@ -131,19 +133,19 @@ def test_once_it_is_public_the_next_step_is_where_not_to_wait_for_an_answer_to_t
     for route in ("hash-stopncii", "ng-cybercrimes-24"):
         files(case, route, room)
     assert "--platform NAME" not in step(case, room)  # it is known: no need to say it twice
-    describe_case(case.name, Situation((), posted=Posted.PUBLIC), room.device)
+    describe_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
     assert step(case, room).startswith("Add where you saw it")
     add_sighting(case.name, seen("https://www.instagram.com/p/abc/"), room.device)
     assert "No letter asks yet to remove it at sighting 1 (Instagram)" in step(case, room)
 
 
 def test_a_chat_is_asked_for_in_its_own_words_not_as_an_address(room: Room) -> None:
-    case = room.opens(Situation((), posted=Posted.GROUP))
+    case = room.opens(Situation((), posted=Spread.GROUP))
     assert f"entrenous case add {case.name} --chat -" in step(case, room)
 
 
 def test_a_page_about_a_threat_does_not_say_where_it_was_seen(room: Room) -> None:
-    said = Situation((Place("NG"),), intimate=True, posted=Posted.THREAT, demand=Demand.MONEY)
+    said = Situation((Place("NG"),), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
     case = room.opens(said)
     page = write_notice(case.name, "ng-cybercrimes-24", room.device)
     assert "nothing has been posted so far" in page.letter

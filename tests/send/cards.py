@@ -7,10 +7,15 @@ from typing import Any
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import ListedDevice, ListStatement, SignedCertificate
 from entrenous.crypto.identity_keys import DeviceSigner, new_signer
-from entrenous.crypto.statements import certificate_hash, list_head, verify_card
+from entrenous.crypto.statements import certificate_hash, list_head, verify_key_bundle
 from entrenous.device.identities import OWN_IDENTITY, Identity
 from entrenous.send.devices.own_key_bundle import certify_device, sign_bundle
-from entrenous.wire.key_bundle import read_card, read_device_list, write_card, write_device_list
+from entrenous.wire.key_bundle import (
+    read_device_list,
+    read_key_bundle,
+    write_device_list,
+    write_key_bundle,
+)
 from tests.send.send_device import Person
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -51,7 +56,7 @@ def issue_card(
     """
     identity = identity_of(who)
     assert identity.card is not None
-    card = read_card(identity.card)
+    card = read_key_bundle(identity.card)
     listed = [
         ListedDevice(
             one.certificate.device, certificate_hash(one), MailboxId(one.certificate.device)
@@ -63,8 +68,8 @@ def issue_card(
     lists = (*(card.lists[:-1] if same_epoch else card.lists), new)
     assert identity.master is not None
     issued = sign_bundle(identity.master, lists, (*card.certificates, *further))
-    becomes(who, replace(identity, person=verify_card(issued), card=write_card(issued)))
-    return write_card(issued)
+    becomes(who, replace(identity, person=verify_key_bundle(issued), card=write_key_bundle(issued)))
+    return write_key_bundle(issued)
 
 
 def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedCertificate:

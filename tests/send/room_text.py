@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from entrenous.base.identifiers import RecipientId
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.send import Posted, send_message
+from entrenous.send.send import PostedMessage, send_message
 from tests.village.world import Villager
 
 
@@ -14,7 +14,7 @@ def writes(
     text: str = "hello",
     opens: int | None = None,
     may_export: bool = False,
-) -> Posted:
+) -> PostedMessage:
     """Send a text, with the guard's questions answered."""
     names = tuple(RecipientId(name) for name in to)
     policy = Policy(who.device.clock.now() + timedelta(days=7), opens, may_export)

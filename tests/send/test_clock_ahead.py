@@ -12,7 +12,7 @@ import pytest
 from entrenous.base.errors import EntrenousError, RelayUnreachable
 from entrenous.base.identifiers import EnvelopeId, MailboxId, MessageId
 from entrenous.base.identity import Head
-from entrenous.base.limits import LATE_DAYS
+from entrenous.base.limits import AWAITING_LIST_DAYS
 from entrenous.base.secret import Secret
 from entrenous.device.identities import MailboxAddress, clear_next_lock, contacts
 from entrenous.device.relay_lock_client import former_addresses
@@ -38,7 +38,7 @@ from entrenous.send.inbox import received_messages, remove_received
 from entrenous.send.letter.arrivals import AWAITING_LIST_TABLE, AwaitingLetter, apply_recall
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnKey, PersonHead, RecallNote
 from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE, OwedReceipt
-from entrenous.send.message.draft import NotTakenBackYet
+from entrenous.send.message.draft import RecallIncomplete
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.contact_history import (
@@ -272,7 +272,7 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     AWAITING_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)
     assert ben.device.vault.keys(AWAITING_LIST)
-    friends.clock.wind(days=LATE_DAYS + 1)
+    friends.clock.wind(days=AWAITING_LIST_DAYS + 1)
     fetch_messages(ben.device)
     assert not ben.device.vault.keys(AWAITING_LIST)
 
@@ -300,7 +300,7 @@ def test_an_unheard_recall_is_repeated_after_a_clock_error(friends: Room) -> Non
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
-        with pytest.raises(NotTakenBackYet):
+        with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
         with ahead(friends, ana):
             fetch_messages(ana.device)
@@ -372,10 +372,10 @@ def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = NamedList(named, asked_at=friends.clock.moment + YEAR, tries=1)
     NAMED_HEAD_TABLE.store(asked, ben.id.hex(), ana.device.vault)
-    before = ana.courier.calls["card"]
+    before = ana.courier.calls["key_bundle"]
     fetch_messages(ana.device)
     fetch_messages(ana.device)
-    assert ana.courier.calls["card"] == before + 1
+    assert ana.courier.calls["key_bundle"] == before + 1
 
 
 def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room) -> None:

@@ -16,7 +16,7 @@ from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
 from entrenous.send.message.make import Sending, seal_content
-from entrenous.send.message.states import InboxState, NotThereYet, OddClock
+from entrenous.send.message.states import ImplausibleClock, InboxState, MessageNotAtRelay
 from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import SMALL, Room
@@ -41,7 +41,7 @@ def test_one_wrong_clock_reading_deletes_nothing(friends: Room, *, opened: bool)
         InboxState.OPENED if opened else InboxState.WAITING
     ]
     if opened:
-        with pytest.raises(OddClock, match="Check the date"):
+        with pytest.raises(ImplausibleClock, match="Check the date"):
             open_message(name, ben.device)
     friends.clock.moment = right
     fetch_messages(ben.device)
@@ -95,7 +95,7 @@ def test_a_message_dated_in_the_far_future_expires_normally(
         Secret(bytes(32)),
     )
     sealed = seal_content((), "hello", to, sending, ana.device)
-    with ana.device.vault.together():
+    with ana.device.vault.transaction():
         write_letter(replace(sealed.manifest, expires_at=end), to, sealed.outer, ana.device)
     flush(ana.device)
     fetch_messages(ben.device)
@@ -106,7 +106,7 @@ def test_a_message_dated_in_the_far_future_expires_normally(
     friends.clock.wind(days=20)
     fetch_messages(ben.device)
     with ben.courier.playing(open_share=failing(NoSuchEnvelope()), blob=failing(NoSuchBlob())):
-        with pytest.raises(NotThereYet):
+        with pytest.raises(MessageNotAtRelay):
             open_message(one.name, ben.device)
         friends.clock.wind(days=20)
         fetch_messages(ben.device)

@@ -12,11 +12,17 @@ from entrenous.device.vault_tables import SELF, TALK
 from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import inspect
-from entrenous.send.message.draft import ConfirmsNobody, Draft, GuardSaysStop, Policy, WaitsInOutbox
+from entrenous.send.message.draft import (
+    ConfirmedNameNotRecipient,
+    Draft,
+    GuardHasDoubts,
+    Policy,
+    WaitsInOutbox,
+)
 from entrenous.send.people.block import block_contact, rename_contact
 from entrenous.send.people.contact_history import forget_cancelled_message
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
-from entrenous.send.people.people_nouns import UnknownPerson, YouBlocked
+from entrenous.send.people.people_nouns import ContactIsBlocked, UnknownPerson
 from entrenous.send.send import send_message
 from tests.send.send_device import SMALL, Person, Room
 from tests.village.malicious_relay import failing
@@ -149,9 +155,9 @@ def test_a_unique_first_name_answers_a_doubt(friends: Room) -> None:
     for typed in ("ben", "BEN OKRI"):
         inspect(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device).require_answers()
     called("Ben Adam", friends)
-    with pytest.raises(ConfirmsNobody):
+    with pytest.raises(ConfirmedNameNotRecipient):
         inspect(draft(ana, "Ben Okri", confirmed=("Ben",)), ana.device).require_answers()
-    with pytest.raises(GuardSaysStop, match="--confirm 'Ben Okri'"):
+    with pytest.raises(GuardHasDoubts, match="--confirm 'Ben Okri'"):
         inspect(draft(ana, "Ben Okri"), ana.device).require_answers()
 
 
@@ -162,7 +168,7 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -
             ana.sends(SMALL, ben)
         (message,) = ana.device.ledger.messages()
         assert doubts(ana, "ben") == {}
-        with ana.device.vault.together():
+        with ana.device.vault.transaction():
             forget_cancelled_message(message.id, ana.device)
     assert "first message" in doubts(ana, "ben")["ben"]
 
@@ -179,7 +185,7 @@ def test_messages_sent_before_the_index_are_indexed(friends: Room) -> None:
 def test_nothing_is_sent_to_a_blocked_person(friends: Room) -> None:
     ana = friends["ana"]
     block_contact("ben", ana.device)
-    with pytest.raises(YouBlocked, match="ben"):
+    with pytest.raises(ContactIsBlocked, match="ben"):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
 
 
@@ -193,7 +199,7 @@ def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: 
     assert list(why) == ["caro"]
     for reason in ("know caro by link only", "first message to caro", "easily taken for cara"):
         assert reason in why["caro"]
-    with pytest.raises(GuardSaysStop) as stopped:
+    with pytest.raises(GuardHasDoubts) as stopped:
         send_message(draft(ana, "ben", "caro"), ana.device)
     assert "--confirm caro" in str(stopped.value)
     assert "--confirm ben" not in str(stopped.value)
@@ -203,7 +209,7 @@ def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: 
 def test_only_the_exact_name_answers_a_doubt(friends: Room) -> None:
     ana = friends["ana"]
     for typed in ("bem", "be n", "yes", "y", ""):
-        with pytest.raises(ConfirmsNobody):
+        with pytest.raises(ConfirmedNameNotRecipient):
             inspect(draft(ana, "ben", confirmed=(typed,)), ana.device).require_answers()
     for same in ("ben", "Ben", "BEN", "b\u200den"):
         inspect(draft(ana, "ben", confirmed=(same,)), ana.device).require_answers()
@@ -212,16 +218,16 @@ def test_only_the_exact_name_answers_a_doubt(friends: Room) -> None:
 def test_one_persons_name_does_not_answer_for_another(friends: Room) -> None:
     ana = friends["ana"]
     ana.adds(friends.settles("caro"))
-    with pytest.raises(GuardSaysStop, match="confirm caro"):
+    with pytest.raises(GuardHasDoubts, match="confirm caro"):
         inspect(draft(ana, "ben", "caro", confirmed=("ben",)), ana.device).require_answers()
-    with pytest.raises(ConfirmsNobody, match="goes to ben"):
+    with pytest.raises(ConfirmedNameNotRecipient, match="goes to ben"):
         inspect(draft(ana, "ben", confirmed=("ben", "caro")), ana.device).require_answers()
 
 
 def test_a_guard_stop_stores_nothing(friends: Room) -> None:
     ana = friends["ana"]
     before = dict(ana.vault._files)
-    with pytest.raises(GuardSaysStop):
+    with pytest.raises(GuardHasDoubts):
         send_message(draft(ana, "ben"), ana.device)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == before

@@ -13,7 +13,7 @@ from entrenous.base.errors import (
     TakenBack,
     UsedUp,
 )
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Vault
 from entrenous.device.relay_lock_client import when_in_words
 from entrenous.device.sent_messages import UnknownMessage
@@ -22,7 +22,7 @@ from entrenous.send import open as opening
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import (
-    ENDED,
+    ENDED_STATES,
     find_received,
     received_messages,
     remove_received,
@@ -31,13 +31,13 @@ from entrenous.send.inbox import (
 from entrenous.send.letter.arrivals import apply_recall
 from entrenous.send.letter.letter_nouns import BadContent, Manifest, RecallNote
 from entrenous.send.message import make
-from entrenous.send.message.draft import NotTakenBackYet, WaitsInOutbox
+from entrenous.send.message.draft import RecallIncomplete, WaitsInOutbox
 from entrenous.send.message.states import (
     INBOX_TABLE,
     InboxState,
-    NotThereYet,
+    MessageNotAtRelay,
+    MessageRemovedHere,
     Received,
-    RemovedHere,
 )
 from entrenous.send.open import open_message
 from entrenous.send.people.contact_history import messages_sent_to
@@ -63,7 +63,7 @@ def newest(who: Person) -> Received:
     return received_messages(who.device)[-1]
 
 
-@pytest.mark.parametrize("state", ENDED)
+@pytest.mark.parametrize("state", ENDED_STATES)
 def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
     opened = newest(ben)
     assert len(opened.kept) == 2  # the frame, and the file
@@ -166,7 +166,7 @@ def test_an_unreachable_relay_is_told_later_that_an_opening_is_complete(friends:
     ana.sends(SMALL, ben, opens=1)
     fetch_messages(ben.device)
     manifest = newest(ben).manifest
-    with ben.courier.playing(finish=failing(RelayUnreachable(host="x"))):
+    with ben.courier.playing(finish_opening=failing(RelayUnreachable(host="x"))):
         assert ben.opens_newest().files
     assert manifest is not None
     token, blob = manifest.fetch_token, manifest.blobs[0].id
@@ -182,7 +182,10 @@ def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Room) -> No
     ana.sends(SMALL, ben)
     lost = failing(NoSuchEnvelope())
     for _ in range(2):
-        with ben.courier.playing(open_share=lost), pytest.raises(NotThereYet, match="Try again"):
+        with (
+            ben.courier.playing(open_share=lost),
+            pytest.raises(MessageNotAtRelay, match="Try again"),
+        ):
             ben.opens_newest()
         assert newest(ben).state is InboxState.WAITING
     INBOX_TABLE.store(replace(newest(ben), expires_at=None), *key_and_vault(ben))
@@ -214,7 +217,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
     fetch_messages(ben.device)
     assert newest(ben).state is InboxState.WAITING
     rows._rows = on_disk
-    with pytest.raises(NotThereYet):
+    with pytest.raises(MessageNotAtRelay):
         ben.opens_newest()
     flush(ana.device)
     assert sent_messages(ana.device)[0].copies[0].acknowledged
@@ -230,7 +233,7 @@ def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
     for one in (ben, caro):
         fetch_messages(one.device)
     room.silence(THERE)
-    with pytest.raises(NotTakenBackYet):
+    with pytest.raises(RecallIncomplete):
         recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
         ben.opens_newest()
@@ -265,7 +268,7 @@ def test_a_message_with_files_at_another_server_is_refused(
     [
         (lambda blobs: blobs[:1], BadContent),
         (lambda blobs: (*blobs, blobs[1]), BadContent),
-        (lambda blobs: blobs[::-1], DoesNotOpen),
+        (lambda blobs: blobs[::-1], DecryptionFailed),
     ],
     ids=["one missing", "one twice", "in another order"],
 )
@@ -306,7 +309,7 @@ def test_a_recipient_can_remove_a_message(friends: Room, *, opened: bool) -> Non
     removed = remove_received(name, ben.device)
     assert (removed.state, removed.key, removed.manifest) == (InboxState.REMOVED, None, None)
     assert ben.vault._files == {}
-    with pytest.raises(RemovedHere):
+    with pytest.raises(MessageRemovedHere):
         open_message(name, ben.device)
     assert remove_received(name, ben.device) == removed
     fetch_messages(ben.device)

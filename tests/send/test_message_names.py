@@ -16,7 +16,7 @@ from entrenous.device.vault_tables import INBOX, INBOX_NAME, SELF
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import free_message_name, new_name, received_messages, remove_received
-from entrenous.send.message.draft import Undone, WaitsInOutbox
+from entrenous.send.message.draft import SendingUndone, WaitsInOutbox
 from entrenous.send.message.states import INBOX_TABLE
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import open_message
@@ -75,7 +75,7 @@ def calls_off(ana: Person) -> None:
         raise KeyboardInterrupt
 
     held = replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10)
-    with suppress(Undone):
+    with suppress(SendingUndone):
         send_message(held, ana.device, TransferWatch(wait=changes_her_mind))
 
 

@@ -18,17 +18,17 @@ from entrenous.base.errors import (
     TooMany,
     WrongToken,
 )
-from entrenous.base.limits import LOOSE_BLOB_HOURS
+from entrenous.base.limits import UNREFERENCED_BLOB_HOURS
 from entrenous.device.identities import own_device
-from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.device.sent_messages import SEALED_TABLE, SendState
 from entrenous.device.vault_tables import OUTBOX, RELAY_TASK
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import Flushed, flush
-from entrenous.send.message.draft import CopyRefused, NotToAll, WaitsInOutbox
+from entrenous.send.flush import FlushResult, flush
+from entrenous.send.message.draft import CopyRefused, RefusedForSome, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.terminal.output import unwrapped
+from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
@@ -73,16 +73,16 @@ def apart(room: Room) -> Room:
 @pytest.mark.parametrize("error", NEVER, ids=named)
 def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousError) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(post=failing(error, times=1)), pytest.raises(NotToAll):
+    with ana.courier.playing(post=failing(error, times=1)), pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben, caro)
     assert (ben.received(), caro.received()) == (0, 1)
     assert waiting(ana) == 0
-    assert flush(ana.device) == Flushed(0, {}, ())  # reported once
+    assert flush(ana.device) == FlushResult(0, {}, ())  # reported once
     ana.sends(SMALL, ben)
     assert ben.received() == 1
 
 
-def departures(who: Person) -> list[Departure]:
+def departures(who: Person) -> list[SendState]:
     return sorted(copy.departure for copy in SEALED_TABLE.all(who.device.vault))
 
 
@@ -91,20 +91,23 @@ def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with (
         ana.courier.playing(post=failing(WrongToken(), times=1)),
-        pytest.raises(NotToAll) as told,
+        pytest.raises(RefusedForSome) as told,
     ):
         ana.sends(SMALL, ben, caro)
     (sent,) = sent_messages(ana.device)
-    said = unwrapped(str(told.value))
+    said = join_wrapped_lines(str(told.value))
     assert f"The relay refused {sent.message.name} for ben." in said
     assert "On its way: caro." in said
     assert "waiting here: nobody." in said
-    assert unwrapped(str(WrongToken())) in said
-    assert {copy.to: copy.fate for copy in sent.copies} == {"ben": "refused", "caro": "waiting"}
+    assert join_wrapped_lines(str(WrongToken())) in said
+    assert {copy.to: copy.describe_state for copy in sent.copies} == {
+        "ben": "refused",
+        "caro": "waiting",
+    }
     assert list(ana.vault._files.values()) == [SMALL]  # nothing of the refused copy is kept
     recall_message(sent.message.name, ana.device)
     (sent,) = sent_messages(ana.device)
-    assert [copy.fate for copy in sent.copies] == ["taken back"] * 2
+    assert [copy.describe_state for copy in sent.copies] == ["taken back"] * 2
     assert three["caro"].received() == 0
 
 
@@ -119,7 +122,7 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Room) -> None
         (problem,) = fetch_messages(ana.device).problems
     assert isinstance(problem, CopyRefused)
     assert f"{sent.message.name} for ben" in str(problem).replace("\n", " ")
-    assert departures(ana) == [Departure.REFUSED]
+    assert departures(ana) == [SendState.REFUSED]
 
 
 @pytest.mark.slow
@@ -129,7 +132,7 @@ def test_a_refusal_by_one_relay_does_not_affect_other_messages(
 ) -> None:
     """Caro's relay refuses one item; later ones to Ben leave, and fetching continues."""
     ana, ben, caro = (apart[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(bring_blob=refusing_at(THERE, error)):
+    with ana.courier.playing(upload_blob=refusing_at(THERE, error)):
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, caro)
         assert ana.sends(SMALL, ben).devices == {"ben": 1}
@@ -185,7 +188,7 @@ def test_a_copy_without_an_answer_is_reported_as_neither_sent_nor_unsent(friends
 
     with ana.courier.playing(post=mute), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
-    assert departures(ana) == [Departure.TRIED]
+    assert departures(ana) == [SendState.TRIED]
 
 
 def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> None:
@@ -199,10 +202,10 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> N
     with ana.courier.playing(post=mute), pytest.raises(WaitsInOutbox):
         writes(ana, "ben", opens=1)
     assert ben.opens_newest().caption == "hello"
-    brought = ana.courier.calls["bring_blob"]
+    brought = ana.courier.calls["upload_blob"]
     assert flush(ana.device).problems == ()
-    assert departures(ana) == [Departure.ACKNOWLEDGED]
-    assert ana.courier.calls["bring_blob"] == brought
+    assert departures(ana) == [SendState.ACKNOWLEDGED]
+    assert ana.courier.calls["upload_blob"] == brought
 
 
 @pytest.mark.parametrize("answered", [False, True])
@@ -214,7 +217,7 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answe
     def sleeps(post: Honest, *arguments: Any) -> None:
         if not slept:
             slept.append(True)
-            friends.clock.wind(hours=LOOSE_BLOB_HOURS + 1)
+            friends.clock.wind(hours=UNREFERENCED_BLOB_HOURS + 1)
             if not answered:
                 raise RelayUnreachable(host="x")
         post(*arguments)
@@ -231,7 +234,7 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answe
 
 @pytest.mark.threat("relay-killed")
 @pytest.mark.parametrize("error", NOT_NOW, ids=named)
-@pytest.mark.parametrize("call", ["post", "bring_blob"])
+@pytest.mark.parametrize("call", ["post", "upload_blob"])
 def test_items_that_cannot_leave_now_stay_in_the_outbox(
     friends: Room, error: EntrenousError, call: str
 ) -> None:
@@ -276,7 +279,7 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Room) -> None:
         ana.sends(SMALL, ben)
     friends.back(HERE)
     with (
-        ana.courier.playing(bring_blob=failing(RelayFull(), times=1)),
+        ana.courier.playing(upload_blob=failing(RelayFull(), times=1)),
         pytest.raises(WaitsInOutbox),
     ):
         ana.sends(SMALL, ben)
@@ -346,4 +349,4 @@ def test_a_waiting_message_that_is_recalled_never_leaves(friends: Room) -> None:
     assert ben.received() == 0
     assert list(ana.vault._files.values()) == [SMALL]
     (copy,) = sent_messages(ana.device)[0].copies
-    assert (copy.state, copy.fate) == (EnvelopeState.TAKEN_BACK, "taken back")
+    assert (copy.state, copy.describe_state) == (EnvelopeState.TAKEN_BACK, "taken back")

@@ -23,10 +23,10 @@ from entrenous.send.inbox import inbox_names
 from entrenous.send.letter.arrivals import apply_recall
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.message.draft import (
-    NotTakenBackYet,
-    NotToAll,
-    SentByYou,
-    SentToYou,
+    CannotOpenOwnMessage,
+    CannotRecallReceivedMessage,
+    RecallIncomplete,
+    RefusedForSome,
     WaitsInOutbox,
 )
 from entrenous.send.open import open_message
@@ -63,14 +63,14 @@ def test_a_recalled_copy_known_as_opened_stays_opened(friends: Room, *, again: b
         recall_message(name, ana.device)
     else:
         sent_messages(ana.device)
-    with ana.courier.playing(state=GONE, withdraw=GONE):
-        assert sent_messages(ana.device)[0].copies[0].fate == (
+    with ana.courier.playing(envelope_status=GONE, withdraw=GONE):
+        assert sent_messages(ana.device)[0].copies[0].describe_state == (
             "opened, then taken back" if again else "opened"
         )
         assert recall_message(name, ana.device) == (Recall("ben", opened=True, asked=True),)
 
 
-@pytest.mark.parametrize(("call", "asked"), [("post", True), ("bring_blob", False)])
+@pytest.mark.parametrize(("call", "asked"), [("post", True), ("upload_blob", False)])
 def test_a_copy_that_never_arrived_is_reported_unopened(
     friends: Room, call: str, *, asked: bool
 ) -> None:
@@ -147,7 +147,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     honest(*arguments)
     fetch_messages(ana.device)
     (copy,) = SEALED_TABLE.all(ana.device.vault)
-    status = ana.courier.state(HERE, copy.envelope, copy.withdraw_token)
+    status = ana.courier.envelope_status(HERE, copy.envelope, copy.withdraw_token)
     assert (status.state is EnvelopeState.TAKEN_BACK) is copy.acknowledged is (minutes < 60)
 
 
@@ -158,7 +158,7 @@ def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room)
         honest(*arguments)
         raise WrongToken
 
-    with ana.courier.playing(post=liar), pytest.raises(NotToAll):
+    with ana.courier.playing(post=liar), pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
     with ana.courier.playing(withdraw=failing(WrongToken())):
@@ -170,12 +170,12 @@ def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room)
 def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(bring_blob=away, post=away, withdraw=away):
+    with ana.courier.playing(upload_blob=away, post=away, withdraw=away):
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, ben)
         (sent,) = sent_messages(ana.device)
         assert recall_message(sent.message.name, ana.device) == (Recall("ben", opened=False),)
-        assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
+        assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
     assert ben.received() == 0
 
 
@@ -183,9 +183,9 @@ def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=away), pytest.raises(NotTakenBackYet, match="ben may still"):
+    with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete, match="ben may still"):
         recall_message(name, ana.device)
-    assert sent_messages(ana.device)[0].copies[0].fate == "waiting"
+    assert sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
     assert recall_message(name, ana.device) == (Recall("ben", opened=False, asked=True),)
 
 
@@ -195,12 +195,12 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
     name = ana.sends(SMALL, ben).name
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(withdraw=away):
-        with pytest.raises(NotTakenBackYet):
+        with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
         fetch_messages(ana.device)  # still unreachable
         assert ana.device.vault.keys(OVERTAKEN)
     fetch_messages(ana.device)
-    assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
+    assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
     assert not ana.device.vault.keys(OVERTAKEN)
     assert ben.received() == 0
 
@@ -209,7 +209,7 @@ def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
-        with pytest.raises(NotTakenBackYet):
+        with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
         friends.clock.wind(days=60)
         fetch_messages(ana.device)
@@ -241,9 +241,9 @@ def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
     fetch_messages(ben.device)
     open_message(name, ben.device)
     away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=away), pytest.raises(NotTakenBackYet):
+    with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
-    assert sent_messages(ana.device)[0].copies[0].fate == "opened"
+    assert sent_messages(ana.device)[0].copies[0].describe_state == "opened"
     assert recall_message(name, ana.device)[0].opened
 
 
@@ -251,11 +251,11 @@ def test_status_asks_about_a_copy_that_may_have_left(friends: Room) -> None:
     ana = friends["ana"]
     name = sent_unheard(ana)
     away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=away), pytest.raises(NotTakenBackYet):
+    with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
-    with ana.courier.playing(state=GONE):
-        assert sent_messages(ana.device)[0].copies[0].fate == "not confirmed yet"
-    assert sent_messages(ana.device)[0].copies[0].fate == "waiting"
+    with ana.courier.playing(envelope_status=GONE):
+        assert sent_messages(ana.device)[0].copies[0].describe_state == "not confirmed yet"
+    assert sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -274,8 +274,8 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
     if not signed:
         sent_messages(ana.device)
     earlier = changed(lambda _: EnvelopeStatus(EnvelopeState[state], 0))
-    with ana.courier.playing(state=earlier, withdraw=earlier):
-        assert sent_messages(ana.device)[0].copies[0].fate == "opened"
+    with ana.courier.playing(envelope_status=earlier, withdraw=earlier):
+        assert sent_messages(ana.device)[0].copies[0].describe_state == "opened"
         (outcome,) = recall_message(name, ana.device)
     assert outcome.opened
 
@@ -284,7 +284,7 @@ def test_a_recalled_message_that_never_left_was_no_first_message(friends: Room) 
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     before = doubts(ana, "ben")
-    with ana.courier.playing(bring_blob=away, post=away), pytest.raises(WaitsInOutbox):
+    with ana.courier.playing(upload_blob=away, post=away), pytest.raises(WaitsInOutbox):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     (message,) = ana.device.ledger.messages()
     assert doubts(ana, "ben") != before
@@ -345,13 +345,13 @@ def test_a_waiting_recall_note_counts_as_asked(friends: Room) -> None:
 
 def test_a_refused_copy_is_recalled_with_the_others(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    with ana.courier.playing(post=failing(NoSuchMailbox())), pytest.raises(NotToAll):
+    with ana.courier.playing(post=failing(NoSuchMailbox())), pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
     assert recall_message(sent.message.name, ana.device) == (
         Recall("ben", opened=False, asked=True),
     )
-    assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
+    assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
 
 
 @pytest.mark.parametrize("error", [TooMany(retry_after_s=9), WrongToken()], ids=type)
@@ -361,7 +361,7 @@ def test_a_status_refusal_leaves_the_last_known_status(
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     before = sent_messages(ana.device)
-    with ana.courier.playing(state=failing(error)):
+    with ana.courier.playing(envelope_status=failing(error)):
         (sent,) = sent_messages(ana.device)
     assert (sent.copies, sent.problems) == (before[0].copies, (error,))
 
@@ -376,15 +376,15 @@ def test_listing_sent_messages_posts_nothing(friends: Room) -> None:
     def never(_: Honest, *__: Any) -> None:
         raise AssertionError("looking must not post")
 
-    with ana.courier.playing(post=never, bring_blob=never):
-        assert sent_messages(ana.device)[0].copies[0].fate == "not sent yet"
+    with ana.courier.playing(post=never, upload_blob=never):
+        assert sent_messages(ana.device)[0].copies[0].describe_state == "not sent yet"
 
 
 def test_a_received_message_cannot_be_recalled(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     assert ben.received() == 1
-    with pytest.raises(SentToYou):
+    with pytest.raises(CannotRecallReceivedMessage):
         recall_message(name, ben.device)
-    with pytest.raises(SentByYou):
+    with pytest.raises(CannotOpenOwnMessage):
         open_message(name, ana.device)

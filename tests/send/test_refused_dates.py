@@ -10,13 +10,13 @@ import pytest
 from entrenous.base.errors import (
     ClocksDiffer,
     Expired,
+    PostponedUntilClockIsRight,
     RelayUnreachable,
     TooFarAhead,
     WaitedTooLong,
-    WaitsForClock,
 )
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import DAYS_TO_OPEN, EXPIRY_DAYS_MAX, WINDOW_LOW
+from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, EXPIRY_DAYS_MAX, TOKEN_RANGE_LOW
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay_settings import Limits
 from entrenous.device.identities import contacts
@@ -27,7 +27,13 @@ from entrenous.send.devices.link_old_device import start_on_old_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
-from entrenous.send.message.draft import CopyRefused, Draft, HeldHere, NotToAll, Policy
+from entrenous.send.message.draft import (
+    CopyRefused,
+    Draft,
+    MessageNotSentYet,
+    Policy,
+    RefusedForSome,
+)
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.invite import add_person, make_invite
@@ -35,7 +41,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.tokens.issue import register_tokens
 from entrenous.send.tokens.token_ranges import WINDOW_IN_TABLE
-from entrenous.terminal.output import unwrapped
+from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, Person, Room, town_of_three
@@ -86,7 +92,7 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
 ) -> None:
     ana, ben = room["ana"], room["ben"]
     clock = off(ana, room, by)
-    with pytest.raises(WaitsForClock, match="Check"):
+    with pytest.raises(PostponedUntilClockIsRight, match="Check"):
         add_person(make_invite(ben.device), "ben", ana.device)
     clock.moment = room.clock.moment
     catch_up(ana, ben, ana)
@@ -103,16 +109,16 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     """It is the fetch that would send Ben further tokens."""
     ana, ben = friends["ana"], friends["ben"]
     clock = off(ana, friends, timedelta(0))
-    while _unused(ana) > WINDOW_LOW + 1:
+    while _unused(ana) > TOKEN_RANGE_LOW + 1:
         writes(ben, "ana")
         catch_up(ana, ben)
     writes(ben, "ana")
     writes(ben, "ana")
     clock.moment += by
     (problem, *_) = fetch_messages(ana.device).problems
-    assert isinstance(problem, WaitsForClock)
+    assert isinstance(problem, PostponedUntilClockIsRight)
     clock.moment -= by
-    for _ in range(3 * WINDOW_LOW):
+    for _ in range(3 * TOKEN_RANGE_LOW):
         catch_up(ana, ben)
         writes(ben, "ana")
 
@@ -156,16 +162,18 @@ def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
 def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     clock = off(ana, room, timedelta(days=2))
-    with pytest.raises(WaitsForClock):
+    with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite(ben.device), "ben", ana.device)
     tried = list[Envelope]()
     with ana.courier.playing(post=noted(tried)):
         for rounds in (1, 2, 3):
             clock.wind(hours=1)
             room.clock.wind(hours=1)
-            with pytest.raises(HeldHere, match="clock") as held:
+            with pytest.raises(MessageNotSentYet, match="clock") as held:
                 send_message(draft(ana, 7), ana.device)
-            assert "Once they are right, the messages are sent" in unwrapped(str(held.value))
+            assert "Once they are right, the messages are sent" in join_wrapped_lines(
+                str(held.value)
+            )
             assert len(tried) == rounds
     assert len({one.id for one in tried}) == 1
     clock.moment = room.clock.moment
@@ -181,7 +189,7 @@ def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
     ana.adds(ben)
     caro = room.settles("caro")
     off(ana, room, timedelta(days=2))
-    with pytest.raises(WaitsForClock):
+    with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite(caro.device), "caro", ana.device)
     writes(ana, "ben")
     assert ben.received() == 1
@@ -286,16 +294,16 @@ def test_the_default_expiry_is_accepted_when_the_clock_is_off_by_hours(
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     off(ana, friends, timedelta(hours=hours))
-    send_message(draft(ana, DAYS_TO_OPEN), ana.device)
+    send_message(draft(ana, DEFAULT_EXPIRY_DAYS), ana.device)
     assert ben.received() == 1
 
 
 def test_a_date_refusal_names_differing_clocks_and_not_the_days(friends: Room) -> None:
     ana = friends["ana"]
     off(ana, friends, timedelta(days=2))
-    with pytest.raises(NotToAll) as told:
-        send_message(draft(ana, DAYS_TO_OPEN), ana.device)
-    said = unwrapped(str(told.value))
+    with pytest.raises(RefusedForSome) as told:
+        send_message(draft(ana, DEFAULT_EXPIRY_DAYS), ana.device)
+    said = join_wrapped_lines(str(told.value))
     assert "This device's clock is ahead of that of the relay at 127.0.0.1:7001" in said
     assert "it shows 27 November 2026, 12:00 UTC" in said
     assert "--days" not in said
@@ -304,9 +312,9 @@ def test_a_date_refusal_names_differing_clocks_and_not_the_days(friends: Room) -
 def test_a_date_refusal_names_a_clock_that_is_behind(friends: Room) -> None:
     ana = friends["ana"]
     off(ana, friends, timedelta(days=-3))
-    with pytest.raises(NotToAll) as told:
+    with pytest.raises(RefusedForSome) as told:
         send_message(draft(ana, 2), ana.device)
-    said = unwrapped(str(told.value))
+    said = join_wrapped_lines(str(told.value))
     assert "This device's clock is behind that of the relay" in said
     assert "it shows 22 November 2026, 12:00 UTC" in said
     assert "key was deleted" not in said
@@ -314,8 +322,8 @@ def test_a_date_refusal_names_a_clock_that_is_behind(friends: Room) -> None:
 
 def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
     keeping(friends, 7)
-    with pytest.raises(NotToAll, match="--days 7"):
-        send_message(draft(friends["ana"], DAYS_TO_OPEN), friends["ana"].device)
+    with pytest.raises(RefusedForSome, match="--days 7"):
+        send_message(draft(friends["ana"], DEFAULT_EXPIRY_DAYS), friends["ana"].device)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +340,7 @@ def test_the_reason_why_a_waiting_copy_is_refused(
     ana = friends["ana"]
     clock = off(ana, friends, by)
     with (
-        ana.courier.playing(bring_blob=failing(RelayUnreachable(host="x"))),
+        ana.courier.playing(upload_blob=failing(RelayUnreachable(host="x"))),
         pytest.raises(Exception, match="has not been sent yet"),
     ):
         send_message(draft(ana, 2 if by else 7), ana.device)
@@ -341,7 +349,7 @@ def test_the_reason_why_a_waiting_copy_is_refused(
     (problem,) = flush(ana.device).problems
     assert isinstance(problem, CopyRefused)
     assert type(problem.facts["why"]) is kind
-    assert words in unwrapped(str(problem))
+    assert words in join_wrapped_lines(str(problem))
 
 
 def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: Room) -> None:
@@ -350,7 +358,7 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: R
     lacking = friends.settles("caro")
     with (
         ana.courier.playing(change_tokens=failing(refused)),
-        pytest.raises(WaitsForClock, match="is behind"),
+        pytest.raises(PostponedUntilClockIsRight, match="is behind"),
     ):
         add_person(make_invite(lacking.device), "caro", ana.device)
     register_tokens(ana.device)

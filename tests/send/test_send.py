@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from entrenous.base.errors import WrongToken
-from entrenous.base.screen_text import CaptionActs, CaptionTooLong
-from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.base.screen_text import CaptionTooLong, TextHasControlCharacters
+from entrenous.device.sent_messages import SEALED_TABLE, SendState
 from entrenous.device.vault_tables import OUTBOX, SEALED
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.message.draft import (
-    NotToAll,
+    RefusedForSome,
+    SendingUndone,
     StoppedWhileSending,
     TooManyPictures,
-    Undone,
     WaitsInOutbox,
 )
 from entrenous.send.message.transfer_progress import TransferWatch
@@ -49,7 +49,7 @@ def nothing_was_begun(who: Person) -> bool:
 def test_a_message_interrupted_before_it_left_never_leaves(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     for trick in (stopped, heard_and_stopped):
-        with ana.courier.playing(bring_blob=trick), pytest.raises(Undone):
+        with ana.courier.playing(upload_blob=trick), pytest.raises(SendingUndone):
             ana.sends(SMALL, ben, caro)
         assert nothing_was_begun(ana)
     fetch_messages(ana.device)
@@ -60,7 +60,7 @@ def test_a_message_interrupted_before_it_left_never_leaves(three: Room) -> None:
 
 def test_a_message_interrupted_while_sealing_leaves_nothing(three: Room) -> None:
     ana = three["ana"]
-    with pytest.raises(Undone):
+    with pytest.raises(SendingUndone):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, TransferWatch(step=stopped))
     assert list(ana.device.ledger.messages()) == []
     assert list(ana.device.vault.items(OUTBOX)) == []
@@ -74,7 +74,7 @@ def test_an_interrupted_message_that_may_have_left_is_named(three: Room, trick: 
     (message,) = ana.device.ledger.messages()
     assert f"entrenous recall {message.name}" in str(told.value).replace("\n", " ")
     departures = [copy.departure for copy in SEALED_TABLE.all(ana.device.vault)]
-    assert sorted(departures) == [Departure.TRIED, Departure.WAITING]
+    assert sorted(departures) == [SendState.TRIED, SendState.WAITING]
     recall_message(message.name, ana.device)
     for one in (ben, caro):
         fetch_messages(one.device)
@@ -88,7 +88,7 @@ def test_interrupting_a_message_keeps_other_waiting_ones(three: Room) -> None:
     with pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (first,) = ana.device.ledger.messages()
-    with ana.courier.playing(bring_blob=stopped), pytest.raises(Undone):
+    with ana.courier.playing(upload_blob=stopped), pytest.raises(SendingUndone):
         ana.sends(SMALL, ben)
     assert list(ana.device.ledger.messages()) == [first]
     three.back(HERE)
@@ -98,7 +98,7 @@ def test_interrupting_a_message_keeps_other_waiting_ones(three: Room) -> None:
 
 def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    with ana.courier.playing(post=failing(WrongToken())), pytest.raises(NotToAll) as told:
+    with ana.courier.playing(post=failing(WrongToken())), pytest.raises(RefusedForSome) as told:
         ana.sends(SMALL, ben)
     assert "On its way: nobody." in str(told.value).replace("\n", " ")
 
@@ -108,9 +108,9 @@ def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
     ("fields", "error"),
     [
         ({"caption": "c" * 4097}, CaptionTooLong),
-        ({"caption": "\x1b[2J"}, CaptionActs),
-        ({"caption": "half a \ud83d"}, CaptionActs),
-        ({"caption": "\u202egnp.exe"}, CaptionActs),
+        ({"caption": "\x1b[2J"}, TextHasControlCharacters),
+        ({"caption": "half a \ud83d"}, TextHasControlCharacters),
+        ({"caption": "\u202egnp.exe"}, TextHasControlCharacters),
         ({"files": (SMALL,) * 65}, TooManyPictures),
     ],
 )

@@ -31,7 +31,7 @@ def newcomer(room: Room) -> tuple[Device, MaliciousCourier]:
     return Device(room.clock, dice, vault, VaultLedger(vault), courier, read_picture), courier
 
 
-@pytest.mark.parametrize("call", ["create_mailbox", "publish_card", "publish_prekeys"])
+@pytest.mark.parametrize("call", ["create_mailbox", "publish_key_bundle", "publish_prekeys"])
 def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, call: str) -> None:
     device, courier = newcomer(room)
     with courier.playing(**{call: killed}), pytest.raises(Killed):
@@ -45,7 +45,7 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, ca
 def test_an_interrupted_set_up_is_finished_once(room: Room) -> None:
     device, courier = newcomer(room)
     set_up("caro", HERE, device)
-    with courier.playing(create_mailbox=killed, publish_card=killed, publish_prekeys=killed):
+    with courier.playing(create_mailbox=killed, publish_key_bundle=killed, publish_prekeys=killed):
         finish_set_up(device)
 
 

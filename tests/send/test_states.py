@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import EntrenousError
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from entrenous.send.message.states import (
     COPY_NEXT,
     COPY_REFUSED,
@@ -58,16 +58,16 @@ def cell(state: StrEnum, event: StrEnum, following: Next, refused: Refused) -> s
 
 def test_the_state_diagrams_match_the_tables() -> None:
     page = MACHINE.read_text()
-    assert drawn("seal", COPY_NEXT, COPY_REFUSED, Departure, CopyEvent) in page
+    assert drawn("seal", COPY_NEXT, COPY_REFUSED, SendState, CopyEvent) in page
     assert drawn("come", MESSAGE_NEXT, MESSAGE_REFUSED, InboxState, MessageEvent) in page
 
 
 def test_a_copy_that_may_have_left_never_waits_again() -> None:
-    assert Departure.WAITING not in COPY_NEXT.values()
+    assert SendState.WAITING not in COPY_NEXT.values()
 
 
 def test_every_copy_state_answers_a_cancellation() -> None:
-    for state in Departure:
+    for state in SendState:
         off = (state, CopyEvent.CALL_OFF)
         assert (off in COPY_NEXT) != (off in COPY_REFUSED)
         assert can_be_cancelled(state) is (off in COPY_NEXT)
@@ -75,7 +75,7 @@ def test_every_copy_state_answers_a_cancellation() -> None:
 
 def test_only_a_copy_that_cannot_have_left_is_deleted() -> None:
     gone = {state for (state, _), after in COPY_NEXT.items() if after is None}
-    assert gone == {Departure.WAITING, Departure.REFUSED}
+    assert gone == {SendState.WAITING, SendState.REFUSED}
 
 
 def test_an_ended_message_state_never_opens() -> None:
@@ -91,7 +91,7 @@ def test_every_message_state_can_be_recalled() -> None:
 
 
 def test_transitions_outside_the_tables_raise() -> None:
-    for state, event in itertools.product(Departure, CopyEvent):
+    for state, event in itertools.product(SendState, CopyEvent):
         if COPY_NEXT.get((state, event)) is None:
             with pytest.raises(KeyError):
                 next_departure(state, event)

@@ -28,9 +28,9 @@ ENDED = tuple(state for state in EnvelopeState if state not in LIVING)
 
 def asked(ana: Person) -> int:
     """How many copies a status check asks about."""
-    before = ana.courier.calls["state"]
+    before = ana.courier.calls["envelope_status"]
     sent_messages(ana.device)
-    return ana.courier.calls["state"] - before
+    return ana.courier.calls["envelope_status"] - before
 
 
 def state(ana: Person) -> EnvelopeState:
@@ -61,7 +61,7 @@ def test_status_of_an_unopened_copy_is_asked_until_it_is_known_to_have_ended(
 def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    with ana.courier.playing(state=failing(RelayUnreachable(host="x"))):
+    with ana.courier.playing(envelope_status=failing(RelayUnreachable(host="x"))):
         end = sent_messages(ana.device)[0].message.expires_at
         assert end is not None
         friends.clock.moment = end + timedelta(days=30)
@@ -100,21 +100,21 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
     shown = sent_messages(ana.device)
     assert (len(shown), sum(len(one.copies) for one in shown)) == (MESSAGES, MESSAGES)
     assert reads.count(SEALED) == MESSAGES
-    assert ana.courier.calls["state"] == 1 + MESSAGES // 100
+    assert ana.courier.calls["envelope_status"] == 1 + MESSAGES // 100
 
 
 def another(ana: Person, name: MessageName, number: int) -> None:
     """One more such message: every hundredth can still change, the others have ended or were opened
     and have expired.
     """
-    like = ana.device.ledger.find(name)
+    like = ana.device.ledger.message_named(name)
     (copy,) = (one for one in SEALED_TABLE.all(ana.vault) if one.message == like.id)
     id_ = MessageId(number.to_bytes(16))
     lives = number % 100 == 0
     before = like.sent_at - timedelta(days=40)
     message = replace(like, id=id_, name=MessageName(f"{number}-like-{name}"))
     message = message if lives else replace(message, sent_at=before, expires_at=before)
-    ana.device.ledger.record(message)
+    ana.device.ledger.store_message(message)
     over = (*ENDED, EnvelopeState.OPENED)[number % (len(ENDED) + 1)]
     of_it = replace(copy, message=id_, envelope=EnvelopeId(number.to_bytes(16)))
     of_it = replace(of_it, state=LIVING[0] if lives else over, opened=not lives)

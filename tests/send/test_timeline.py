@@ -67,4 +67,4 @@ def test_hiding_a_sent_message_keeps_it_in_the_ledger(town: Room) -> None:
     hide_sent(name, ben.id, ana.device)
     assert timeline(ben.id, ana.device, 0, 9).entries == ()
     assert len(timeline(cleo.id, ana.device, 0, 9).entries) == 1
-    assert ana.device.ledger.find(name).name == name
+    assert ana.device.ledger.message_named(name).name == name

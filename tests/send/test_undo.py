@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.device.sent_messages import SEALED_TABLE, SendState
 from entrenous.device.vault_tables import (
     OUTBOX,
     OWN_KEY,
@@ -18,7 +18,7 @@ from entrenous.send import send
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import new_name
-from entrenous.send.message.draft import NotYetToBeSent, Undone, WaitsInOutbox
+from entrenous.send.message.draft import SendingUndone, UndoWindowStillOpen, WaitsInOutbox
 from entrenous.send.message.transfer_progress import Stage, TransferWatch
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
@@ -76,7 +76,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
 
     new_name(ana.device)  # only the flag of the name index stays
     before = records(ana)
-    with pytest.raises(Undone):
+    with pytest.raises(SendingUndone):
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     after = records(ana)
     # The ratchet with its keys, and the token, are never moved back.
@@ -117,7 +117,7 @@ def test_a_second_interrupt_still_undoes_the_message(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(send, step, interrupted)
-    with pytest.raises(Undone):
+    with pytest.raises(SendingUndone):
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     assert len(asked) == 2
     friends.clock.wind(hours=1)
@@ -148,7 +148,7 @@ def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
         before = friends["ben"].received()
         lived = survived(lambda device: _sealed(ana, device), ana.device, moments)
         waiting = list(SEALED_TABLE.all(ana.device.vault))
-        sealed = [copy for copy in waiting if copy.departure is Departure.WAITING]
+        sealed = [copy for copy in waiting if copy.departure is SendState.WAITING]
         fetch_messages(ana.device)
         assert friends["ben"].received() == before, f"after {moments} moments"
         friends.clock.wind(seconds=9)
@@ -235,7 +235,7 @@ def test_a_delayed_message_names_its_own_reason(ana: Person) -> None:
         send_message(held(ana), ana.device)
     flushed = flush(ana.device)
     (why,) = flushed.stayed.values()
-    assert isinstance(why, NotYetToBeSent)
+    assert isinstance(why, UndoWindowStillOpen)
     assert flushed.problems == ()  # nothing went wrong
 
 

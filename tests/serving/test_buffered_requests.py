@@ -122,7 +122,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("by the parser")(scope, receive, send)
 
-    def answer_whole(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
+    def answer_buffered(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
         if asked.path == "/held":
             self.held.append((asked, tell))
         return asked.path == "/held"

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 def count(mail: Path) -> int:
     with open_read_only(mail) as rows:
-        found: int = rows.execute("SELECT count(*) FROM held_mailbox").fetchone()[0]
+        found: int = rows.execute("SELECT count(*) FROM stored_mailbox").fetchone()[0]
         return found
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from entrenous.serving.connection_limits import PORTION_BYTES, PortionedWriter
-from entrenous.serving.http_server import listening
+from entrenous.serving.connection_limits import WRITE_PORTION_BYTES, PortionedWriter
+from entrenous.serving.http_server import bind_socket
 from entrenous.serving.tls import Certificate
 from tests.carry.relays import CountingDice
 from tests.serving.certificates import Pair, certificate
@@ -27,10 +27,10 @@ class Below:
         self.room, self.said, self.closed = room, b"", False
 
     def set_write_buffer_limits(self, high: int) -> None:
-        assert high == PORTION_BYTES
+        assert high == WRITE_PORTION_BYTES
 
     def write(self, data: memoryview) -> None:
-        assert 0 < len(data) <= PORTION_BYTES
+        assert 0 < len(data) <= WRITE_PORTION_BYTES
         assert not self.closed
         self.said, self.room = self.said + bytes(data), self.room - 1
 
@@ -55,12 +55,12 @@ def test_writer_continues_in_order_and_closes_after_the_last_byte() -> None:
     one.write(DATA[:10])
     one.write(DATA[10:200_000])
     one.write(DATA[200_000:300_000])
-    assert below.said == DATA[: 10 + 2 * PORTION_BYTES]
+    assert below.said == DATA[: 10 + 2 * WRITE_PORTION_BYTES]
     assert one.get_write_buffer_size() == 300_000 - len(below.said) + 7
     one.close()
     assert (one.is_closing(), below.closed) == (True, False)
     below.room = 99
-    one.go_on()
+    one.resume_writing()
     assert (below.said, below.closed) == (DATA[:300_000], True)
     assert one.get_write_buffer_size() == 7
 
@@ -71,7 +71,7 @@ def test_aborted_writer_writes_nothing_more() -> None:
     one.write(DATA)
     one.abort()
     below.room = 99
-    one.go_on()
+    one.resume_writing()
     assert (len(below.said), one.get_write_buffer_size(), one.is_closing()) == (65536, 7, True)
 
 
@@ -92,7 +92,7 @@ class Server(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.full = False
-        self.portions.go_on()
+        self.portions.resume_writing()
 
     def connection_lost(self, _: Exception | None) -> None:
         self.lost.set()
@@ -107,7 +107,7 @@ def test_tls_connection_reports_its_unread_bytes(
 
     async def story() -> None:
         server = Server()
-        with listening("127.0.0.1", 0) as taken:
+        with bind_socket("127.0.0.1", 0) as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
             context = Certificate(pair.cert, pair.key).context
             serving = await asyncio.get_running_loop().create_server(

@@ -20,7 +20,7 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.banks import prepare_banks
 from entrenous.stop.index.registered_sounds import RegisteredSounds
-from entrenous.stop.judge.decide import Decision, decide_upload, keep_bytes
+from entrenous.stop.judge.decide import Decision, decide_upload, store_upload_bytes
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import fingerprint_picture_file, protect
@@ -168,7 +168,7 @@ def judge_upload(
 ) -> Decision:
     """Decide about an upload and keep its bytes, as the gate does before and after its answer."""
     decision = decide_upload(untrusted_data, platform, reference, publishes)
-    keep_bytes(decision, untrusted_data, platform)
+    store_upload_bytes(decision, untrusted_data, platform)
     return decision
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.stop.nouns import Alert, AlertKind, GateLimits, PageFailed
+from entrenous.stop.nouns import Alert, AlertKind, AlertProgramFailed, GateLimits
 from entrenous.stop.review import send_alert
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
@@ -19,7 +19,7 @@ class Pocket:
 
     def page(self, page: Alert) -> None:
         if self.broken:
-            raise PageFailed(kind=page.kind, why="says that it failed")
+            raise AlertProgramFailed(kind=page.kind, why="says that it failed")
         self.told.append((page.kind, page.count))
 
 

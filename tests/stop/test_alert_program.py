@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.stop.nouns import Alert, AlertKind, PageFailed
+from entrenous.stop.nouns import Alert, AlertKind, AlertProgramFailed
 from entrenous.stop.review import run_alert_program
 
 pytestmark = pytest.mark.real
@@ -40,12 +40,12 @@ def test_failed_alert_program_is_reported_without_its_output(
     tmp_path: Path, words: str, why: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tell = program(tmp_path, f"echo hunter2; echo hunter2 >&2; {words}")
-    with pytest.raises(PageFailed, match=f"to flood {why}") as caught:
+    with pytest.raises(AlertProgramFailed, match=f"to flood {why}") as caught:
         run_alert_program([tell, "hunter2"], FLOOD, wait_s=0.2 if "longer" in why else 30)
     assert "hunter2" not in str(caught.value) + "".join(capfd.readouterr())
 
 
 def test_alert_program_that_cannot_be_started_raises(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path, Path(__file__)):
-        with pytest.raises(PageFailed, match="cannot be started"):
+        with pytest.raises(AlertProgramFailed, match="cannot be started"):
             run_alert_program([str(path)], FLOOD)

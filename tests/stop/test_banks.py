@@ -9,7 +9,7 @@ from entrenous.base.identifiers import BankName
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import bank_for_list, import_hashes, prepare_banks, read_hashes
 from entrenous.stop.judge.look_back import look_back_due
-from entrenous.stop.nouns import PEOPLE, RELEASED, BadBankName, Bank, NoHashes, NotForLists
+from entrenous.stop.nouns import PEOPLE, RELEASED, BadBankName, Bank, BankTakesNoLists, NoHashes
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
@@ -80,7 +80,7 @@ def test_list_without_a_hash_changes_nothing(room: Room) -> None:
 def test_lists_cannot_go_into_people_or_released(room: Room) -> None:
     """These have people's own claims, and releases."""
     for name in (PEOPLE, RELEASED):
-        with pytest.raises(NotForLists, match=name):
+        with pytest.raises(BankTakesNoLists, match=name):
             bank_for_list(name, room.platform)
     for odd in ("", "a", "two words", "a\nb", "UPPER", "-a", "x" * 41, "bl\u00e4"):
         with pytest.raises(BadBankName):

@@ -8,7 +8,7 @@ import pytest
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
-from entrenous.base.audio_video import FramesUnknown, SoundBroken
+from entrenous.base.audio_video import DamagedSound, UnsupportedVideoCodec
 from entrenous.fingerprint.nouns import (
     ClipPrint,
     PicturePrint,
@@ -22,7 +22,7 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.protect import fingerprint_file
-from entrenous.stop.registration import Consent, OnlySound, TooYoung
+from entrenous.stop.registration import Consent, FileHasOnlySound, NotEverybodyAdult
 from tests.clips import beep, wander, written
 from tests.stop.platform_for_tests import a_device, picture, png
 from tests.trace.test_trace_file import with_sound
@@ -97,23 +97,23 @@ def test_sound_is_fingerprinted_in_any_container() -> None:
 
 
 def test_video_with_an_unknown_codec_is_not_taken_for_a_sound() -> None:
-    with pytest.raises(FramesUnknown, match=r"save it from there as\s+MP4"):
+    with pytest.raises(UnsupportedVideoCodec, match=r"save it from there as\s+MP4"):
         of(written(wander(seconds=0.5), codec="ffv1", container="matroska"))
 
 
 def test_sound_file_without_consent_to_sound_is_refused() -> None:
-    with pytest.raises(OnlySound, match="--no-sound"):
+    with pytest.raises(FileHasOnlySound, match="--no-sound"):
         of(NOTE, replace(ALL, sound=False))
 
 
 def test_nothing_is_decoded_for_somebody_under_eighteen() -> None:
     for data in (SILENT, NOTE, b"anything"):
-        with pytest.raises(TooYoung, match=r"takeitdown\.ncmec\.org"):
+        with pytest.raises(NotEverybodyAdult, match=r"takeitdown\.ncmec\.org"):
             of(data, replace(ALL, adult=False))
 
 
 def test_flat_picture_and_broken_sound_are_refused() -> None:
     with pytest.raises(TooFlat):
         of(png(np.full((200, 200, 3), 90, np.uint8)))
-    with pytest.raises(SoundBroken):
+    with pytest.raises(DamagedSound):
         of(b"OggS" + bytes(100))

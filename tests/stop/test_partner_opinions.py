@@ -12,10 +12,10 @@ from entrenous.base.identity import BadSignature
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.partners import (
     OPINION_CONTEXT,
+    accept_opinion,
     add_partner,
     drop_partner,
     opinion_statement,
-    take_opinion,
 )
 from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import (
@@ -51,7 +51,7 @@ def say(room: Room, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
     room.clock.wind(minutes=1)
     said = opinion(room, claim, stance, KEYS[number])
     signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
-    return take_opinion(said, signature, room.platform).state
+    return accept_opinion(said, signature, room.platform).state
 
 
 @pytest.mark.threat("claim-censors")
@@ -102,10 +102,10 @@ def test_opinion_with_a_wrong_signature_is_refused(room: Room, claim: ClaimId) -
         replace(said, key=KEYS[1].public_key().public_bytes_raw()),
     ):
         with pytest.raises(BadSignature):
-            take_opinion(forged, signature, room.platform)
+            accept_opinion(forged, signature, room.platform)
     for bad in (b"", bytes(64), signature[:63], KEYS[0].sign(opinion_statement(said))):
         with pytest.raises(BadSignature):
-            take_opinion(said, bad, room.platform)
+            accept_opinion(said, bad, room.platform)
     assert room.platform.bank.opinions(claim) == ()
 
 
@@ -116,12 +116,12 @@ def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(
     said = opinion(room, claim, D, stranger)
     signed = stranger.sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
     with pytest.raises(NoSuchPartner):
-        take_opinion(said, signed, room.platform)
+        accept_opinion(said, signed, room.platform)
     ahead = opinion(room, claim, D, KEYS[0])
     ahead = replace(ahead, at=ahead.at + timedelta(minutes=6))
     signed = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(ahead))
     with pytest.raises(BadOpinion, match="ahead"):
-        take_opinion(ahead, signed, room.platform)
+        accept_opinion(ahead, signed, room.platform)
     with pytest.raises(NoSuchClaim):
         say(room, ClaimId("0" * 32), D, 0)
 
@@ -142,9 +142,9 @@ def test_failed_suspension_succeeds_when_the_opinion_is_repeated(hers: Any) -> N
     said = opinion(room, claim, D, KEYS[2])
     signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
     with busy_at(room.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
-        take_opinion(said, signature, room.platform)
+        accept_opinion(said, signature, room.platform)
     assert len(room.bank.opinions(claim)) == 2
-    assert take_opinion(said, signature, room.platform).state is ClaimState.SUSPENDED
+    assert accept_opinion(said, signature, room.platform).state is ClaimState.SUSPENDED
 
 
 @pytest.mark.parametrize(("name", "key"), [("", "00" * 32), ("a", "00"), ("a", "x"), ("\n", "00")])

@@ -28,8 +28,8 @@ from entrenous.stop.registration import (
     ClaimStatus,
     Consent,
     NoSuchProtection,
-    TooYoung,
-    Unanswered,
+    NotEverybodyAdult,
+    RegistrationUnanswered,
     holder_token_hash,
 )
 from entrenous.stop.registration_format import write_request
@@ -64,7 +64,7 @@ def test_the_gate_keeps_nothing_about_her(room: Room, hers: Any) -> None:
 
 @pytest.mark.threat("under-eighteen")
 def test_under_eighteen_is_another_door(room: Room, hers: Any) -> None:
-    with pytest.raises(TooYoung, match=r"takeitdown\.ncmec\.org"):
+    with pytest.raises(NotEverybodyAdult, match=r"takeitdown\.ncmec\.org"):
         room.protect(hers, adult=False)
     assert room.gate.sent == []
 
@@ -91,7 +91,7 @@ class LostAnswers(NearGate):
 
 def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -> None:
     room.gate = LostAnswers(room.platform)
-    with pytest.raises(Unanswered) as told:
+    with pytest.raises(RegistrationUnanswered) as told:
         room.protect(hers)
     (asked,) = protections(room.device)
     assert asked.state is None
@@ -119,7 +119,7 @@ def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> N
 
 def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: Any) -> None:
     room.gate = gate = LostAnswers(room.platform)
-    with pytest.raises(Unanswered):
+    with pytest.raises(RegistrationUnanswered):
         room.protect(hers)
     gate.lost = False
     protection = room.protect(hers)
@@ -149,7 +149,7 @@ def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
     assert protections(room.device) == ()
     gate.heard_once = True
     for _ in range(2):  # the second error does not tell what became of the first request
-        with pytest.raises(Unanswered):
+        with pytest.raises(RegistrationUnanswered):
             room.protect(hers)
     assert len(protections(room.device)) == 1
 
@@ -170,7 +170,7 @@ def test_registration_that_never_arrived_can_be_withdrawn(room: Room, hers: Any)
             raise GateUnreachable(url=self.url)
 
     room.gate = Away(room.platform)
-    with pytest.raises(Unanswered):
+    with pytest.raises(RegistrationUnanswered):
         room.protect(hers)
     (asked,) = protections(room.device)
     assert unprotect(asked, room.gate, room.device).state is ClaimState.WITHDRAWN

@@ -17,7 +17,7 @@ from entrenous.fingerprint.nouns import (
     VideoPrint,
 )
 from entrenous.stop.protect import protect, protections, unprotect
-from entrenous.stop.registration import ClaimState, Protection, Unanswered
+from entrenous.stop.registration import ClaimState, Protection, RegistrationUnanswered
 from tests.stop.platform_for_tests import Room
 from tests.stop.test_protect import LostAnswers
 
@@ -67,7 +67,7 @@ def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
 ) -> None:
     """A request that differs in anything is another claim."""
     room.gate = gate = LostAnswers(room.platform)
-    with pytest.raises(Unanswered):
+    with pytest.raises(RegistrationUnanswered):
         protect(HERS[0], gate, room.device)
     gate.lost = False
     different = protect(other(VIDEO), gate, room.device)

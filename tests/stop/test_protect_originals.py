@@ -13,8 +13,8 @@ from tests.stop.platform_for_tests import a_device
 def test_originals_come_once_each_in_the_order_sent() -> None:
     """Records are stored by kind, and a clip's sound beside the clip."""
     device = a_device()
-    picture, clip, note = (device.vault.keep(data) for data in (b"picture", b"clip", b"note"))
-    beside = device.vault.keep(b"what was measured")
+    picture, clip, note = (device.vault.keep_file(data) for data in (b"picture", b"clip", b"note"))
+    beside = device.vault.keep_file(b"what was measured")
     dither, flat = Secret(bytes(32)), Fingerprint("pdq", bytes(32), 0)
     message = Message(
         MessageId(bytes(16)),
@@ -24,8 +24,8 @@ def test_originals_come_once_each_in_the_order_sent() -> None:
         clips=(SentClip(clip, beside, dither, (), 320, 240, 4.0, place=1),),
         sounds=(SentSound(clip, beside, 4.0, (), place=1), SentSound(note, beside, 6.0, (), 2)),
     )
-    device.ledger.record(message)
-    kept = device.ledger.find("7-lunar-otter")
+    device.ledger.store_message(message)
+    kept = device.ledger.message_named("7-lunar-otter")
     assert list(originals_of(kept, device)) == [b"clip", b"note", b"picture"]
     words = Message(message.id, message.name, message.sent_at, ())
     assert list(originals_of(words, device)) == []

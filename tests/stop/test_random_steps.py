@@ -18,7 +18,7 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.crops import part_hashes
 from entrenous.fingerprint.nouns import PicturePrint, Print
 from entrenous.fingerprint.pdq import distance, fingerprint
-from entrenous.fingerprint.sound_index import sound_print
+from entrenous.fingerprint.sound_index import make_sound_fingerprint
 from entrenous.stop.banks import suspend_claim
 from entrenous.stop.judge.decide import appeal
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
@@ -28,7 +28,7 @@ from entrenous.stop.protect import unprotect
 from entrenous.stop.register import register_claim, withdraw_claim
 from entrenous.stop.registration import ClaimRequest, ClaimState
 from entrenous.stop.review import confirm, release
-from entrenous.stop.upload_record import FitsMore, Found, Outcome, ReviewState
+from entrenous.stop.upload_record import FoundBy, Outcome, ReviewState, UnshownMatches
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
 
 pytestmark = pytest.mark.slow
@@ -168,10 +168,10 @@ def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers:
 def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> None:
     talk = voice(14.0, seed=3)
     case = judge_upload(coded(talk, 16_000, "aac", "ipod", 48_000), room.platform, "post 1").case
-    claim = registered(room, sound_print(talk, 16_000))
+    claim = registered(room, make_sound_fingerprint(talk, 16_000))
     assert look_back_due(room.platform) == 1
     (found,) = room.platform.reviews.published("", 9)
-    assert (found.case, found.found) == (case, Found.LOOK_BACK)
+    assert (found.case, found.found) == (case, FoundBy.LOOK_BACK)
     confirm(case, room.platform)
     assert room.platform.bank.claim(claim.id).state is ClaimState.CONFIRMED
 
@@ -189,7 +189,7 @@ def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -
     look_back_due(room.platform)
     withdraw_claim(mine.id, TOKEN, room.platform)
     appeal(refused.case, refused.secret, upload, room.platform)
-    with pytest.raises(FitsMore, match="look at the case again"):
+    with pytest.raises(UnshownMatches, match="look at the case again"):
         release(refused.case, room.platform)
     review = room.platform.reviews.review(refused.case)
     assert review.state is ReviewState.WAITING
@@ -204,7 +204,7 @@ def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
     room.protect(hers)
     case = judge_upload(jpeg(hers[:, ::-1]), room.platform).case
     second = room.protect(hers).claim
-    with pytest.raises(FitsMore):
+    with pytest.raises(UnshownMatches):
         release(case, room.platform)
     matches = room.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches][1:] == [second]
@@ -222,7 +222,7 @@ def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
     second = room.protect(hers).claim
     look_back_due(room.platform)
     for verb in (confirm, release):
-        with pytest.raises(FitsMore):
+        with pytest.raises(UnshownMatches):
             verb(case, room.platform, "ana", {first})
     review = room.platform.reviews.review(case)
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "")
@@ -275,13 +275,13 @@ def test_released_clip_is_not_held_for_an_unrelated_new_sound(
 ) -> None:
     """The sound is registered while the same file is judged again."""
     talk, upload = voice(14.0, seed=3), coded(voice(14.0, seed=3), 16_000, "aac", "ipod", 48_000)
-    registered(room, sound_print(talk, 16_000))
+    registered(room, make_sound_fingerprint(talk, 16_000))
     release(judge_upload(upload, room.platform).case, room.platform)
     record = type(room.platform.reviews).record
 
     def meanwhile(queue: Any, review: Any, untrusted: Any) -> None:
         record(queue, review, untrusted)
-        registered(room, sound_print(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
+        registered(room, make_sound_fingerprint(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
 
     monkeypatch.setattr(type(room.platform.reviews), "record", meanwhile)
     decision = judge_upload(upload, room.platform)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import (
     LAST_MS,
-    PRINT_FRAMES_MAX,
+    REGISTERED_FRAMES_MAX,
     SOUND_WORDS_MAX,
     ClipPrint,
     Embedding,
@@ -144,7 +144,9 @@ def test_video_request_with_one_error_is_refused(old: bytes, new: bytes) -> None
 
 def test_video_request_with_no_or_too_many_frames_is_refused() -> None:
     form = json.loads(GOOD_VIDEO)
-    frames = [{"at_ms": at, "hex": "0" * 64, "quality": 90} for at in range(PRINT_FRAMES_MAX + 1)]
+    frames = [
+        {"at_ms": at, "hex": "0" * 64, "quality": 90} for at in range(REGISTERED_FRAMES_MAX + 1)
+    ]
     assert read_request(json.dumps({**form, "frames": frames[:-1]}).encode())
     for wrong in ([], frames):
         with pytest.raises(BadClaim):
@@ -162,8 +164,8 @@ def test_sound_request_that_is_too_long_is_refused() -> None:
 def test_largest_request_of_each_kind_is_within_its_size_limit() -> None:
     bits = b"\xff" * 32
     frames = (
-        FramePrint(LAST_MS - PRINT_FRAMES_MAX + at, bits, 100, bits)
-        for at in range(PRINT_FRAMES_MAX)
+        FramePrint(LAST_MS - REGISTERED_FRAMES_MAX + at, bits, 100, bits)
+        for at in range(REGISTERED_FRAMES_MAX)
     )
     sound = SoundPrint(b"\xff\xff\xff\xff" * SOUND_WORDS_MAX)
     picture = PicturePrint(Fingerprint("pdq", bits, 100), (bits,) * 600)

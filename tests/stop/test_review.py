@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.base.picture import DecoderGaveUp
+from entrenous.base.picture import PictureDecodingFailed
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.nouns import BankUnreachable, GateLimits
 from entrenous.stop.platform import Platform
@@ -139,7 +139,7 @@ def unable(room: Room) -> Platform:
     """Return the gate with a decoder that fails on everything."""
 
     def give_up(*_: object) -> Any:
-        raise DecoderGaveUp
+        raise PictureDecodingFailed
 
     return replace(room.platform, read_picture=give_up, read_luma=give_up)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.base.audio_video import Clip, ClipBroken, FrameSelection
+from entrenous.base.audio_video import Clip, DamagedClip, FrameSelection
 from entrenous.media.resize import blurred_preview
 from entrenous.stop.review import blurred_view
 from entrenous.stop.store.open_gate import open_platform
@@ -69,7 +69,7 @@ def test_view_shows_the_decoded_frames_of_a_broken_clip(room: Room, film: bytes)
 
 def broken() -> Any:
     yield from ()
-    raise ClipBroken
+    raise DamagedClip
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (700, 500, 3), (20, 10, 3)])

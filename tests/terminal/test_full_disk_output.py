@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import entrenous.send.commands.setup as setup_command
-from entrenous.base.errors import AnswerCut
+from entrenous.base.errors import IncompleteOutput
 from entrenous.cli import run
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import print_json, print_line
 from tests.real.small_disk import SmallDisk, small_disk
 from tests.village.world import photo
 
@@ -22,13 +22,13 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 
 
 @needs_full
-@pytest.mark.parametrize("speak", [lambda: print_line("words"), lambda: put_json({"a": 1})])
+@pytest.mark.parametrize("speak", [lambda: print_line("words"), lambda: print_json({"a": 1})])
 def test_answer_to_a_full_disk_is_reported(
     speak: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FULL.open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
-        with pytest.raises(AnswerCut):
+        with pytest.raises(IncompleteOutput):
             speak()
         with Path(os.devnull).open("w") as nowhere:  # for what it still holds
             os.dup2(nowhere.fileno(), full.fileno())

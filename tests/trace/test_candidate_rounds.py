@@ -5,7 +5,13 @@ from dataclasses import replace
 
 from entrenous.base.identifiers import MessageId
 from entrenous.fingerprint.nouns import Candidate
-from entrenous.trace.picture import FIRST, LIKELY_MAX, PATIENT, rounds, tried
+from entrenous.trace.picture import (
+    FIRST_ROUND_PICTURES,
+    LIKELY_MAX,
+    THOROUGH_PICTURES,
+    candidates_of_rounds,
+    rounds,
+)
 
 
 def one(look: int, agreeing: int = 0, fresh: int = 0, bits: int = 128) -> Candidate:
@@ -24,7 +30,7 @@ def test_likely_pictures_are_tried_first_then_the_next_few_then_thoroughly() -> 
 
 def test_without_likely_pictures_the_first_few_are_tried() -> None:
     candidates = [one(look, agreeing=3) for look in range(20)]
-    assert looks(candidates) == [list(range(FIRST)), list(range(PATIENT))]
+    assert looks(candidates) == [list(range(FIRST_ROUND_PICTURES)), list(range(THOROUGH_PICTURES))]
 
 
 def test_a_twin_waits_but_the_next_tile_of_a_collage_does_not() -> None:
@@ -40,7 +46,7 @@ def test_a_close_fingerprint_is_likely_without_points() -> None:
 
 def test_number_of_likely_pictures_is_bounded() -> None:
     candidates = [one(look, agreeing=50, fresh=50) for look in range(30)]
-    assert [len(some) for some in looks(candidates)] == [LIKELY_MAX, PATIENT]
+    assert [len(some) for some in looks(candidates)] == [LIKELY_MAX, THOROUGH_PICTURES]
 
 
 def test_a_picture_in_several_messages_is_one_with_all_of_them() -> None:
@@ -57,8 +63,8 @@ def test_pictures_without_features_have_their_own_places() -> None:
 
 def test_everything_that_was_tried_is_counted_once() -> None:
     candidates = [one(look, agreeing=3) for look in range(20)]
-    assert tried(rounds(candidates)) == tuple(candidates[:FIRST])
-    assert tried(rounds([])) == ()
+    assert candidates_of_rounds(rounds(candidates)) == tuple(candidates[:FIRST_ROUND_PICTURES])
+    assert candidates_of_rounds(rounds([])) == ()
 
 
 def test_no_key_and_no_score_decides_the_rounds() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.base.audio_video import Frame, NoFrames
+from entrenous.base.audio_video import Frame, NoVideoFound
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import ALPHA
 from entrenous.device.device import Device
@@ -128,8 +128,8 @@ def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
 
 def test_file_without_frames_is_refused_before_anything_is_kept() -> None:
     device = offline_device()
-    with pytest.raises(NoFrames):
+    with pytest.raises(NoVideoFound):
         next(mark_clip_copies(beep(), PEOPLE, device))
-    with pytest.raises(NoFrames):
+    with pytest.raises(NoVideoFound):
         trace_clip(beep(), device)
     assert list(device.ledger.messages()) == []

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_clip import mark_clip_copies
@@ -30,7 +30,7 @@ BEN, CARO = RecipientId("ben"), RecipientId("caro")
 def test_trace_says_that_nothing_could_be_compared() -> None:
     seen = desk(("ben", "caro"), "caro")
     (message,) = seen.device.ledger.messages()
-    seen.device.vault.forget(message.pictures[0].original)
+    seen.device.vault.delete_file(message.pictures[0].original)
     traced = trace_file(seen.leak, seen.device)
     assert traced.trace.verdict.finding is Finding.NOBODY
     assert (traced.trace.compared, traced.trace.lost) == (0, (message.id,))
@@ -43,9 +43,9 @@ def test_damaged_file_is_skipped_like_a_missing_one(monkeypatch: pytest.MonkeyPa
     (message,) = seen.device.ledger.messages()
 
     def kept(_: object) -> bytes:
-        raise DoesNotOpen
+        raise DecryptionFailed
 
-    monkeypatch.setattr(seen.device.vault, "kept", kept)
+    monkeypatch.setattr(seen.device.vault, "kept_file", kept)
     assert investigate(seen.leak, seen.device).trace.lost == (message.id,)
 
 
@@ -53,8 +53,8 @@ def test_one_of_two_missing_files_leaves_the_other_traceable() -> None:
     device = offline_device()
     ((of_ben, _),) = mark_copies(as_jpeg(photo(), 95), [BEN], None, device)
     ((_, copy),) = mark_copies(as_jpeg(photo(), 95), [CARO], None, device)
-    gone = device.ledger.find(of_ben)
-    device.vault.forget(gone.pictures[0].original)
+    gone = device.ledger.message_named(of_ben)
+    device.vault.delete_file(gone.pictures[0].original)
     trace = investigate(copy.data, device).trace
     assert (trace.verdict.named, trace.compared, trace.lost) == ((CARO,), 1, (gone.id,))
 
@@ -66,7 +66,7 @@ def test_missing_clip_stops_no_trace(part: str) -> None:
     ((_, clip),) = mark_clip_copies(written(frames), [BEN], device)
     ((_, still),) = mark_copies(mark, [CARO], None, device)
     gone = next(one for one in device.ledger.messages() if one.clips)
-    device.vault.forget(getattr(gone.clips[0], part))
+    device.vault.delete_file(getattr(gone.clips[0], part))
 
     noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     stranger = investigate(as_jpeg(Image.fromarray(noise)), device).trace
@@ -87,8 +87,8 @@ def test_missing_sound_stops_no_trace(part: str) -> None:
         who: next(mark_sound_copies(note(seed, 6.0), [who], device))
         for seed, who in enumerate((BEN, CARO))
     }
-    gone = device.ledger.find(made[BEN][0])
-    device.vault.forget(getattr(gone.sounds[0], part))
+    gone = device.ledger.message_named(made[BEN][0])
+    device.vault.delete_file(getattr(gone.sounds[0], part))
     trace = trace_file(made[CARO][1].data, device).trace
     assert (trace.verdict.named, trace.lost) == ((CARO,), (gone.id,))
     trace = trace_file(made[BEN][1].data, device).trace
@@ -99,5 +99,5 @@ def test_all_files_missing_is_not_reported_as_nothing_sent() -> None:
     device: Device = device_for_sounds()
     ((_, copy),) = mark_sound_copies(note(1, 6.0), [BEN], device)
     (message,) = device.ledger.messages()
-    device.vault.forget(message.sounds[0].contour)
+    device.vault.delete_file(message.sounds[0].contour)
     assert trace_file(copy.data, device).lost == (message.name,)

@@ -11,8 +11,13 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import ALPHA
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
-from entrenous.trace.originals import learn, original_of
-from entrenous.trace.picture import LEARNT_AT_ONCE, Investigation, investigate, warp_onto_sent
+from entrenous.trace.originals import compute_missing_records, original_of
+from entrenous.trace.picture import (
+    RECORDS_COMPUTED_AT_ONCE,
+    Investigation,
+    investigate,
+    warp_onto_sent,
+)
 from entrenous.watermark.verdict import Finding
 from tests.trace.offline_device import as_jpeg, marked_for, offline_device, photo_of
 
@@ -109,11 +114,11 @@ def test_photo_without_stored_features_is_found_and_learnt() -> None:
     for key in device.vault.keys("looks"):
         device.vault.drop("looks", key)
     old = replace(device, ledger=VaultLedger(device.vault))
-    assert len(old.ledger.unlearnt()) == 1
+    assert len(old.ledger.pictures_without_record()) == 1
     leak = opened(copies["ben"]).crop((60, 30, 320, 230))
     seen = investigate(as_jpeg(leak, 85), old)
     assert (seen.trace.message, seen.trace.verdict.named, seen.unlearnt) == (name, ("ben",), 0)
-    assert old.ledger.unlearnt() == ()
+    assert old.ledger.pictures_without_record() == ()
 
 
 def test_missing_original_does_not_stop_learning_the_others() -> None:
@@ -123,9 +128,14 @@ def test_missing_original_does_not_stop_learning_the_others() -> None:
     for key in device.vault.keys("looks"):
         device.vault.drop("looks", key)
     old = replace(device, ledger=VaultLedger(device.vault))
-    gone = old.ledger.read(old.ledger.unlearnt()[0][0])
-    old.vault.forget(gone.pictures[0].original)
+    gone = old.ledger.message(old.ledger.pictures_without_record()[0][0])
+    old.vault.delete_file(gone.pictures[0].original)
     steps: list[None] = []
-    assert learn(old.ledger.unlearnt(), old, lambda: steps.append(None)) == 1
-    assert len(steps) == 2 <= LEARNT_AT_ONCE
-    assert old.ledger.unlearnt() == ((gone.id, 0),)
+    assert (
+        compute_missing_records(
+            old.ledger.pictures_without_record(), old, lambda: steps.append(None)
+        )
+        == 1
+    )
+    assert len(steps) == 2 <= RECORDS_COMPUTED_AT_ONCE
+    assert old.ledger.pictures_without_record() == ((gone.id, 0),)

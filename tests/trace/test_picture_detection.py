@@ -14,7 +14,7 @@ from entrenous.trace.picture_fit import detect_evidence
 from entrenous.watermark.alignment.image_registration import register
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
 from entrenous.watermark.detector import ChipEvidence
-from entrenous.watermark.embed import Prepared, embed, prepare
+from entrenous.watermark.embed import Prepared, embed_mark, prepare_picture
 
 _CUT = np.s_[30:200, 60:300]
 
@@ -25,12 +25,12 @@ def drawn(name: str, size: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def sent() -> Prepared:
-    return prepare(np.ascontiguousarray(skimage.data.chelsea()))
+    return prepare_picture(np.ascontiguousarray(skimage.data.chelsea()))
 
 
 def heard_of_a_cut_out(sent: Prepared) -> ChipEvidence:
     height, width = sent.layout.full
-    marked = embed(
+    marked = embed_mark(
         sent, drawn("copy", stream_bytes(width, height)), drawn("d", dither_bytes(width, height))
     )
     file = io.BytesIO()

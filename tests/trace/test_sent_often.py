@@ -20,7 +20,7 @@ from entrenous.trace.clip_candidates import clip_candidates
 from entrenous.trace.clip_frame import trace_frame
 from entrenous.trace.outcome import MissingFiles
 from entrenous.trace.picture import investigate
-from entrenous.trace.report.check_report import Files, check_report
+from entrenous.trace.report.check_report import ReportInputs, check_report
 from entrenous.trace.report.disclose import disclose
 from entrenous.trace.sound import trace_sound
 from entrenous.watermark.verdict import Finding
@@ -73,10 +73,10 @@ def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device,
     device, copies = clip_twice
     message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
     (clip,) = message.clips
-    survey = unpack(ClipMeasurements, device.vault.kept(clip.survey))
+    survey = unpack(ClipMeasurements, device.vault.kept_file(clip.survey))
     other = replace(survey, thumbs=bytes([survey.thumbs[0] ^ 1]) + survey.thumbs[1:])
-    anew = replace(clip, survey=device.vault.keep(pack(other)))
-    device.ledger.record(replace(message, clips=(anew,)))
+    anew = replace(clip, survey=device.vault.keep_file(pack(other)))
+    device.ledger.store_message(replace(message, clips=(anew,)))
     (candidate,) = clip_candidates(device, MissingFiles())
     assert len({candidate.survey_sha256, *(one.survey_sha256 for one in candidate.others)}) == 2
     shot = middle_of(copies["caro"])
@@ -99,7 +99,7 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
     seen = investigate(of_ben.data, device)
     assert (seen.trace.verdict.named, seen.compared) == (("ben",), 2)
     made = disclose(2, of_ben.data, device, None, blind=False)
-    repeated = check_report(Files(made.file, of_ben.data, still), read_picture)
+    repeated = check_report(ReportInputs(made.file, of_ben.data, still), read_picture)
     assert (repeated.report.given.compared, repeated.elsewhere) == (2, {})
 
     unmarked = investigate(still, device)

@@ -5,7 +5,7 @@ import pytest
 
 from bench.sounds.attacks import OPUS_24, coded, faster, one_after_another, room
 from bench.sounds.material import voice
-from entrenous.base.audio_video import NotASound
+from entrenous.base.audio_video import NoSoundFound
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import ALPHA
 from entrenous.device.device import Device
@@ -78,5 +78,5 @@ def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
 
 
 def test_file_without_sound_is_refused(marked: tuple[Device, dict[str, bytes]]) -> None:
-    with pytest.raises(NotASound):
+    with pytest.raises(NoSoundFound):
         trace_sound(b"no sound at all", marked[0])

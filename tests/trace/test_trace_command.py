@@ -70,7 +70,7 @@ def test_one_file_is_one_object_and_a_folder_a_line_a_file(
         assert (line["trace"], line["family"]) == (None, "malformed")
         assert line["detail"].endswith(".")
     assert "Traceback" not in err
-    assert [line["error"] for line in lines[1:]] == ["EmptyFile", "NothingToSee"]
+    assert [line["error"] for line in lines[1:]] == ["EmptyFile", "NoMediaFound"]
     assert all(str(found) in line["detail"] for line in lines[1:])
 
 
@@ -101,7 +101,7 @@ def test_exit_status_of_several_files_is_the_best_one(
     assert traced(bad, unmarked, copies["ben"])[0] == YES
     status, lines, _ = traced(bad, tmp_path / "missing.jpg")
     assert status == 7  # all failed: status of the first one's error family
-    assert [line["error"] for line in lines] == ["CutShort", "NoSuchFile"]
+    assert [line["error"] for line in lines] == ["IncompletePicture", "NoSuchFile"]
 
 
 def test_messages_that_could_not_be_compared_are_listed(

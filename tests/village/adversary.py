@@ -31,7 +31,7 @@ PATIENCE = 5000  # calls that one person's one action may make of a relay that n
 def calls_of_a_courier() -> frozenset[str]:
     """The name of everything that can be asked of a relay; to her, blobs are bytes."""
     names = frozenset(name for name in dir(Courier) if not name.startswith("_"))
-    return names - {"blob_to"} | {"blob"}
+    return names - {"download_blob"} | {"blob"}
 
 
 class NeverEnds(BaseException):  # not an Exception, so that nobody mends it on the way
@@ -110,7 +110,7 @@ class Adversary:
         answer = getattr(Whole(self.relay), call)(*arguments)
         if call == "withdraw":
             self.taken_back.add(arguments[1])
-        if call == "finish":
+        if call == "finish_opening":
             self.finished.add((arguments[1], arguments[3]))
         self.remember(caller, call, arguments, answer)
         return answer
@@ -119,7 +119,7 @@ class Adversary:
         """Keep an answer; and a new list as what the question for it would be answered with."""
         row = self.heard.setdefault(call, deque(maxlen=REMEMBERED))
         row.append(Heard(caller, arguments, answer))
-        if call == "publish_card":
+        if call == "publish_key_bundle":
             self.remember(caller, "card", arguments[:2], arguments[3])
 
     def answer(self, caller: str, call: str, arguments: tuple[Any, ...]) -> Any:
@@ -168,6 +168,6 @@ class Before:
     caller: str
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
-        if call not in calls_of_a_courier() | {"blob_to"}:
+        if call not in calls_of_a_courier() | {"download_blob"}:
             raise AttributeError(call)
         return streamed(call, lambda name, asked: self.adversary.answer(self.caller, name, asked))

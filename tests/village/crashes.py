@@ -8,7 +8,15 @@ from typing import Any, Final
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 
-CHANGES: Final = ("put", "drop", "keep", "keep_as", "keep_sealed", "adding", "forget")
+CHANGES: Final = (
+    "put",
+    "drop",
+    "keep_file",
+    "keep_as",
+    "keep_sealed",
+    "append_sealed",
+    "delete_file",
+)
 
 
 class Crash(BaseException):
@@ -36,8 +44,8 @@ class DyingVault:
         self._changes = changes
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        with self._vault.together():
+    def transaction(self) -> Iterator[None]:
+        with self._vault.transaction():
             yield
             self._fuse.burn()  # at the very end, not committed yet
         self._fuse.burn()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from entrenous.base.picture import Encoding, Picture, PictureFormat
-from entrenous.fingerprint.picture_record import record_of
+from entrenous.fingerprint.picture_record import make_picture_record
 from entrenous.send.copies import picture_copies
 
 _ANY = Encoding(PictureFormat.PNG)
@@ -16,7 +16,7 @@ _records: dict[Picture, bytes] = {}
 def _remembered(picture: Picture) -> bytes:
     bare = replace(picture, encoding=_ANY)
     if bare not in _records:
-        _records[bare] = record_of(picture)
+        _records[bare] = make_picture_record(picture)
     return _records[bare]
 
 
@@ -24,5 +24,5 @@ def _remembered(picture: Picture) -> bytes:
 def features_once() -> Iterator[None]:
     """Most tests send the same photo, and its record follows from its pixels alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picture_copies, "record_of", _remembered)
+        patch.setattr(picture_copies, "make_picture_record", _remembered)
         yield

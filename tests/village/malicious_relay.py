@@ -19,7 +19,7 @@ Trick = Callable[..., Any]
 class MaliciousCourier:
     """A :class:`.Courier` that passes everything on but what a trick takes over.
 
-    To a trick, blobs are bytes: that of ``blob`` returns them, and answers for ``blob_to``.
+    To a trick, blobs are bytes: that of ``blob`` returns them, and answers for ``download_blob``.
     """
 
     def __init__(self, honest: Courier) -> None:

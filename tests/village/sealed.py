@@ -11,7 +11,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead, ReplyTo
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import OwnFile, Sending, seal_content
+from entrenous.send.message.make import DeviceFile, Sending, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 
 
@@ -33,9 +33,9 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
         Secret(secrets.token_bytes(32)),
         reply,
     )
-    own = tuple(OwnFile(one, None) for one in files)
+    own = tuple(DeviceFile(one, None) for one in files)
     sealed = seal_content(own, text, whom, sending, sender)
-    with sender.vault.together():
+    with sender.vault.transaction():
         write_letter(sealed.manifest, whom, sealed.outer, sender)
     assert not flush(sender).problems
     return message

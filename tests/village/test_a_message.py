@@ -9,7 +9,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.message.draft import Draft, GuardSaysStop, Policy
+from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
@@ -153,7 +153,7 @@ def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Villag
     ana = village.people["ana"]
     policy = Policy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo(),), (RecipientId("ben"),), policy)
-    with pytest.raises(GuardSaysStop) as stopped:
+    with pytest.raises(GuardHasDoubts) as stopped:
         send_message(draft, ana.device)
     assert "--confirm ben" in str(stopped.value)
     assert list(ana.device.ledger.messages()) == []

@@ -72,8 +72,8 @@ def tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
     """Mailbox, end and lock of each token that is for one letter; none has a number."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as stolen:
         with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
-            stolen.execute("SELECT rowid FROM held_token")
-        asked = "SELECT mailbox, due_at, lock FROM held_token WHERE uses = 1"
+            stolen.execute("SELECT rowid FROM stored_token")
+        asked = "SELECT mailbox, due_at, lock FROM stored_token WHERE uses = 1"
         return list(stolen.execute(asked))
 
 
@@ -99,7 +99,7 @@ def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
 
 def written_together(url: str) -> Iterator[set[bytes]]:
     """Locks of tokens for one letter, by the transaction that wrote them."""
-    asked = "SELECT array_agg(lock) FROM held_token WHERE uses = 1 GROUP BY xmin::text"
+    asked = "SELECT array_agg(lock) FROM stored_token WHERE uses = 1 GROUP BY xmin::text"
     with psycopg.connect(url) as stolen:
         for (locks,) in stolen.execute(asked):
             yield set(map(bytes, locks))

@@ -12,7 +12,7 @@ import pytest
 
 from entrenous.base.limits import KEY_ID_BYTES
 from entrenous.base.secret import Secret
-from entrenous.carry.relay_rows import HeldEnvelope, HeldToken
+from entrenous.carry.relay_rows import StoredEnvelope, StoredToken
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.hpke import OVERHEAD_BYTES
 from entrenous.crypto.key_derivation import send_token
@@ -87,13 +87,13 @@ def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_
             for value in values.values()
             if isinstance(value, bytes | Secret)
         }
-        if isinstance(row, HeldToken):
+        if isinstance(row, StoredToken):
             continue
         assert not secrets & used
         if isinstance(envelope, bytes):
             for value in secrets:
                 by_value.setdefault(value, set()).add(envelope)
-    assert any(isinstance(row, HeldEnvelope) for row in week.rows)
+    assert any(isinstance(row, StoredEnvelope) for row in week.rows)
     assert [value for value, envelopes in by_value.items() if len(envelopes) > 1] == []
 
 

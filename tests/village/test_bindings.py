@@ -14,7 +14,7 @@ import pytest
 from entrenous.base.errors import EntrenousError, WrongToken
 from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId
 from entrenous.base.secret import Secret
-from entrenous.crypto.nouns import BlobChanged, DoesNotOpen
+from entrenous.crypto.nouns import BlobChanged, DecryptionFailed
 from entrenous.device.vault_tables import INBOX, inbox_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import index_message_name, received_messages, store_message_state
@@ -30,20 +30,20 @@ HEAD = PersonHead(PersonId(bytes(32)), 1, bytes(32))
 Change = Callable[[Manifest], dict[str, Any]]
 
 CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
-    "name": (lambda _: {"name": MessageName("1-other-name")}, DoesNotOpen),
-    "sent_at": (lambda m: {"sent_at": m.sent_at + timedelta(seconds=1)}, DoesNotOpen),
-    "expires_at": (lambda _: {"expires_at": None}, DoesNotOpen),
-    "opens": (lambda _: {"opens": 7}, DoesNotOpen),
-    "may_export": (lambda _: {"may_export": True}, DoesNotOpen),
-    "audience": (lambda m: {"audience": m.audience[:1]}, DoesNotOpen),
-    "secret": (lambda _: {"secret": OTHER}, DoesNotOpen),
+    "name": (lambda _: {"name": MessageName("1-other-name")}, DecryptionFailed),
+    "sent_at": (lambda m: {"sent_at": m.sent_at + timedelta(seconds=1)}, DecryptionFailed),
+    "expires_at": (lambda _: {"expires_at": None}, DecryptionFailed),
+    "opens": (lambda _: {"opens": 7}, DecryptionFailed),
+    "may_export": (lambda _: {"may_export": True}, DecryptionFailed),
+    "audience": (lambda m: {"audience": m.audience[:1]}, DecryptionFailed),
+    "secret": (lambda _: {"secret": OTHER}, DecryptionFailed),
     "blobs": (lambda m: {"blobs": (m.blobs[0], replace(m.blobs[1], size=9))}, BlobChanged),
     "fetch_token": (lambda _: {"fetch_token": OTHER}, WrongToken),
     "open_token": (lambda _: {"open_token": OTHER}, WrongToken),
-    "heads": (lambda m: {"heads": (HEAD, *m.heads[1:])}, DoesNotOpen),
-    "marks": (lambda _: {"marks": (bytes(32),)}, DoesNotOpen),
-    "reply": (lambda _: {"reply": ReplyTo(HEAD.person, MessageId(bytes(16)))}, DoesNotOpen),
-    "circle": (lambda _: {"circle": bytes(16)}, DoesNotOpen),
+    "heads": (lambda m: {"heads": (HEAD, *m.heads[1:])}, DecryptionFailed),
+    "marks": (lambda _: {"marks": (bytes(32),)}, DecryptionFailed),
+    "reply": (lambda _: {"reply": ReplyTo(HEAD.person, MessageId(bytes(16)))}, DecryptionFailed),
+    "circle": (lambda _: {"circle": bytes(16)}, DecryptionFailed),
 }
 
 
@@ -99,5 +99,5 @@ def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> Non
     def under_its_own(answer: Any, url: str, _: bytes, *arguments: Any) -> Any:
         return answer(url, honest.envelope, *arguments)
 
-    with ben.courier.playing(open_share=under_its_own), pytest.raises(DoesNotOpen):
+    with ben.courier.playing(open_share=under_its_own), pytest.raises(DecryptionFailed):
         open_message(honest.name, ben.device)

@@ -163,7 +163,9 @@ def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
             for copy in sent.copies
             if sent.message.name == name
         )
-        status = ana.device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
+        status = ana.device.courier.envelope_status(
+            copy.relay_url, copy.envelope, copy.withdraw_token
+        )
         assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
         assert before.manifest is not None
         with pytest.raises(UsedUp):

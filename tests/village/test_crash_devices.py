@@ -25,7 +25,7 @@ from entrenous.send.devices.link_old_device import (
     start_on_old_device,
 )
 from entrenous.send.devices.link_steps import LinkState
-from entrenous.send.devices.own_devices import overview, revoke_device
+from entrenous.send.devices.own_devices import device_overview, revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.keep_contacts import contact_named
@@ -112,7 +112,7 @@ def test_the_new_device_dies_while_it_becomes_one(home: Room) -> None:
         died = dies(become, new, moments)
         if new.device.vault.get(SELF, ACCOUNT) is None:
             assert died  # the folder is discarded; the device stays on the list until it is revoked
-            assert name in [one.name for one in overview(ana.device).devices]
+            assert name in [one.name for one in device_overview(ana.device).devices]
         else:
             catch_up(new, ana, new, ben, new, ana)
             assert count(new) == count(ana) == 2, f"after {moments} moments"
@@ -147,7 +147,7 @@ def test_a_device_dies_while_it_revokes(home: Room) -> None:
             revoke_device(name, lost=True, sheet=None, device=ana.device)
         with pytest.raises((NoSuchMailbox, WrongToken)):
             fetch_messages(new.device)
-        assert overview(ana.device).to_close == (), f"after {moments} moments"
+        assert device_overview(ana.device).to_close == (), f"after {moments} moments"
         catch_up(ben, ana)
         known = contact_named("ana", ben.device).person
         assert (known.epoch, known.head) == (

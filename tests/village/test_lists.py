@@ -16,10 +16,15 @@ from entrenous.send.flush import flush
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
-from entrenous.send.people.people_nouns import FORK_TABLE, NAMED_HEAD_TABLE, Contradiction, TwoLists
+from entrenous.send.people.people_nouns import (
+    FORK_TABLE,
+    NAMED_HEAD_TABLE,
+    Contradiction,
+    ContradictoryLists,
+)
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
-from entrenous.wire.key_bundle import read_card, write_card
+from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.send_device import SMALL, Person, Room
 from tests.send.test_guard import draft
@@ -66,16 +71,16 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
     ana, ben, thief = home["ana"], home["ben"], home.settles("thief")
     before = identity_of(ana)
     issue_card(ana)
-    mine = read_card(own_device(ana.device).card)
-    others = read_card(own_device(thief.device).card)
+    mine = read_key_bundle(own_device(ana.device).card)
+    others = read_key_bundle(own_device(thief.device).card)
     added = replace(mine, certificates=(*mine.certificates, *others.certificates))
     signed_by_another = replace(mine, master=others.master, signature=others.signature)
-    forged = [write_card(signed_by_another), own_device(thief.device).card]
+    forged = [write_key_bundle(signed_by_another), own_device(thief.device).card]
     with pytest.raises(ValueError, match="not what the specification allows"):
-        write_card(added)  # the newest list does not name that certificate
+        write_key_bundle(added)  # the newest list does not name that certificate
     ana.sends(SMALL, ben)
     for card in forged:
-        with ben.courier.playing(card=showing(card, ana)):
+        with ben.courier.playing(key_bundle=showing(card, ana)):
             fetch_messages(ben.device)
         home.clock.wind(hours=9)
     assert (devices("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
@@ -89,7 +94,7 @@ def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
     issue_card(ana)
     me = own_device(ana.device)
     shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
-    ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
@@ -105,7 +110,7 @@ def test_a_list_that_is_held_back_is_told_after_three_tries_in_a_day(home: Room)
     issue_card(ana)
     ana.sends(SMALL, ben)
     told = []
-    with ben.courier.playing(card=showing(old, ana)):
+    with ben.courier.playing(key_bundle=showing(old, ana)):
         for _ in range(6):
             fetch_messages(ben.device)
             told.append(contradictions(ben))
@@ -124,12 +129,12 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
     assert contradictions(ben) == [("ana", Contradiction.FORKED)]
     frozen = contact_named("ana", ben.device)
     assert (frozen.forked, frozen.compared) == (True, False)
-    with pytest.raises(TwoLists):
+    with pytest.raises(ContradictoryLists):
         ben.sends(SMALL, ana)
     kept = FORK_TABLE.load(ana.id.hex(), ben.device.vault)
     assert kept is not None
     assert kept.other.digest == own_device(ana.device).person.head
-    assert read_card(kept.known).newest.said.epoch == 2
+    assert read_key_bundle(kept.known).newest.said.epoch == 2
     fetch_messages(ben.device)
     assert contradictions(ben) == []
 
@@ -140,7 +145,7 @@ def fork(ana: Person, ben: Person) -> None:
     issue_card(ana, further=(another_device(ana),))
     me = own_device(ana.device)
     shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
-    ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     assert devices("ana", ben) == 2
@@ -156,7 +161,7 @@ def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(hom
     fork(ana, ben)
     me = own_device(ana.device)
     shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
-    ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, caro)
     fetch_messages(caro.device)
     assert contact_named("ana", caro.device).person.head == me.person.head
@@ -205,7 +210,7 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
     old = own_device(ana.device).card
     issue_card(ana)
     ana.sends(SMALL, ben)
-    with ben.courier.playing(card=showing(old, ana)):
+    with ben.courier.playing(key_bundle=showing(old, ana)):
         fetch_messages(ben.device)
     named = NAMED_HEAD_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
@@ -247,7 +252,7 @@ def publish(ana: Person) -> None:
     """Her newest card lies at her relay."""
     me = own_device(ana.device)
     shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
-    ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
 @pytest.mark.threat("server-adds-device")
@@ -265,7 +270,7 @@ def test_a_list_of_ours_that_we_did_not_make_is_told(home: Room) -> None:
 def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Room) -> None:
     """It shows nobody the new list, and lets no letter about it through; then it gives up."""
     ana, ben = home["ana"], home["ben"]
-    with ben.courier.playing(waiting=lambda *_: []):
+    with ben.courier.playing(waiting_envelopes=lambda *_: []):
         links(home, ana, "phone")
         catch_up(ben, ana, ben)
         assert devices("ana", ben) == 1
@@ -312,12 +317,12 @@ def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Room) -> 
     assert contact_named("ana", ben.device).forked
     home.clock.wind(seconds=61)
     (why,) = flush(ben.device).stayed.values()
-    assert isinstance(why, TwoLists)
+    assert isinstance(why, ContradictoryLists)
     assert ana.received() == before
     (sent,) = sent_messages(ben.device)
-    assert [copy.fate for copy in sent.copies] == ["not sent yet"]
-    with ben.device.vault.together():
+    assert [copy.describe_state for copy in sent.copies] == ["not sent yet"]
+    with ben.device.vault.transaction():
         store_contact(unfreeze_contact(contact_named("ana", ben.device), ben.device), ben.device)
     assert not flush(ben.device).stayed
     (sent,) = sent_messages(ben.device)
-    assert [copy.fate for copy in sent.copies] == ["waiting"]
+    assert [copy.describe_state for copy in sent.copies] == ["waiting"]

@@ -24,7 +24,7 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.identity import BadPrekey, BadSignature
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
-from entrenous.crypto.nouns import BlobChanged, DoesNotOpen
+from entrenous.crypto.nouns import BlobChanged, DecryptionFailed
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.vault_tables import UNDECRYPTABLE
 from entrenous.send.fetch import fetch_messages
@@ -85,7 +85,7 @@ def test_letters_that_are_held_back_arrive_later(ana: Person, ben: Person) -> No
     for _ in range(3):
         ana.sends(SMALL, ben)
     for kept in (slice(0), slice(1)):
-        with ben.courier.playing(waiting=pages(lambda page, kept=kept: page[kept])):
+        with ben.courier.playing(waiting_envelopes=pages(lambda page, kept=kept: page[kept])):
             fetch_messages(ben.device)
     assert len(opened(ben)) == 3
 
@@ -94,7 +94,7 @@ def test_a_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person
     """As an honest relay's is, where letters are large."""
     for _ in range(3):
         ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting=pages(lambda page: page[:1])):
+    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[:1])):
         assert ben.received() == 3
 
 
@@ -102,7 +102,7 @@ def test_a_letter_that_is_left_out_arrives_when_it_is_shown(ana: Person, ben: Pe
     """The relay hides the first of three, and takes its absence for no answer."""
     for _ in range(3):
         ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting=pages(lambda page: page[1:])):
+    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[1:])):
         assert ben.received() == 2
     assert len(opened(ben)) == 3
 
@@ -110,7 +110,7 @@ def test_a_letter_that_is_left_out_arrives_when_it_is_shown(ana: Person, ben: Pe
 def test_letters_in_another_order_all_arrive(ana: Person, ben: Person) -> None:
     for _ in range(5):
         ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting=pages(lambda page: page[::-1])):
+    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[::-1])):
         assert ben.received() == 5
     assert (len(opened(ben)), aside(ben)) == (5, 0)
 
@@ -121,7 +121,7 @@ def test_both_write_at_once_and_all_of_it_arrives_in_any_order(ana: Person, ben:
             for _ in range(2):
                 one.sends(SMALL, other)
         for one in (ana, ben):
-            with one.courier.playing(waiting=pages(lambda page: page[::-1])):
+            with one.courier.playing(waiting_envelopes=pages(lambda page: page[::-1])):
                 fetch_messages(one.device)
     assert (len(opened(ana)), len(opened(ben))) == (4, 4)
     assert (aside(ana), aside(ben)) == (0, 0)
@@ -132,7 +132,7 @@ def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Per
     ana.sends(SMALL, ben)
     ana.sends(SMALL, ben)
     with ben.courier.playing(
-        waiting=pages(lambda page: [*page, *page]), acknowledge=lambda *_: None
+        waiting_envelopes=pages(lambda page: [*page, *page]), acknowledge=lambda *_: None
     ):
         for _ in range(2):
             assert ben.received() == 2
@@ -144,7 +144,7 @@ def test_a_relay_that_never_ends_its_list_does_not_hold_a_device_for_ever(
 ) -> None:
     ana.sends(SMALL, ben)
     with ben.courier.playing(
-        waiting=lambda honest, *a: honest(*a[:-1], 0), acknowledge=lambda *_: None
+        waiting_envelopes=lambda honest, *a: honest(*a[:-1], 0), acknowledge=lambda *_: None
     ):
         assert ben.received() == 1
     ana.sends(SMALL, ben)
@@ -159,11 +159,13 @@ def test_an_old_letter_under_a_new_number_is_not_taken_in_again(ana: Person, ben
         seen.extend(page)
         return page
 
-    with ben.courier.playing(waiting=pages(noted)):
+    with ben.courier.playing(waiting_envelopes=pages(noted)):
         fetch_messages(ben.device)
     replayed = [replace(one, id=EnvelopeId(bytes(15) + b"\x01"), sequence=99) for one in seen]
     ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting=pages(lambda page: [*replayed, *page] if page else [])):
+    with ben.courier.playing(
+        waiting_envelopes=pages(lambda page: [*replayed, *page] if page else [])
+    ):
         fetch_messages(ben.device)
     assert (len(opened(ben)), aside(ben)) == (2, 1)
 
@@ -182,7 +184,7 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
         letters = [one.sealed for one in page][::-1]
         return [replace(one, sealed=sealed) for one, sealed in zip(page, letters, strict=True)]
 
-    with ben.courier.playing(waiting=pages(swapped), acknowledge=lambda *_: None):
+    with ben.courier.playing(waiting_envelopes=pages(swapped), acknowledge=lambda *_: None):
         assert ben.received() == 0
     assert aside(ben) == before + 2
     ana.sends(SMALL, ben)
@@ -193,9 +195,10 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
 def test_a_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: Person) -> None:
     ana.sends(SMALL, room["caro"])
     home = own_device(room["caro"].device).home
-    (for_caro,) = room.honest.waiting(home.relay_url, home.mailbox, home.owner, 0)
+    (for_caro,) = room.honest.waiting_envelopes(home.relay_url, home.mailbox, home.owner, 0)
     with ben.courier.playing(
-        waiting=lambda _honest, *a: [for_caro] if a[-1] == 0 else [], acknowledge=lambda *_: None
+        waiting_envelopes=lambda _honest, *a: [for_caro] if a[-1] == 0 else [],
+        acknowledge=lambda *_: None,
     ):
         assert ben.received() == 0
     assert aside(ben) == 1
@@ -212,7 +215,7 @@ def test_a_letter_with_a_bit_turned_stops_none_behind_it(
     def first_turned(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], sealed=flipped(page[0].sealed, place)), *page[1:]] if page else []
 
-    with ben.courier.playing(waiting=pages(first_turned)):
+    with ben.courier.playing(waiting_envelopes=pages(first_turned)):
         assert ben.received() == 2
     assert (len(opened(ben)), aside(ben)) == (2, 1)
     ana.sends(SMALL, ben)
@@ -226,12 +229,12 @@ def test_junk_in_the_mailbox_stops_nothing(ana: Person, ben: Person, junk: bytes
     def with_junk(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], id=EnvelopeId(b"j" * 16), sealed=junk), *page] if page else []
 
-    with ben.courier.playing(waiting=pages(with_junk)):
+    with ben.courier.playing(waiting_envelopes=pages(with_junk)):
         assert ben.received() == 1
     assert len(opened(ben)) == 1
 
 
-@pytest.mark.parametrize("call", ["post", "bring_blob"])
+@pytest.mark.parametrize("call", ["post", "upload_blob"])
 def test_what_was_taken_but_not_acknowledged_arrives_once(
     ana: Person, ben: Person, call: str
 ) -> None:
@@ -254,11 +257,11 @@ def test_a_letter_that_a_newer_key_has_overtaken_opens_and_its_key_goes_with_it(
 ) -> None:
     """docs/spec/letter.md section 5: an older key stays while a letter to it may still come."""
     ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting=pages(lambda _: [])):
+    with ben.courier.playing(waiting_envelopes=pages(lambda _: [])):
         ben.sends(SMALL, ana)  # his next key
     fetch_messages(ana.device)
     ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting=pages(lambda page: page[1:])):
+    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[1:])):
         assert ben.received() == 1
     assert own_keys(ben) == 2
     assert (len(opened(ben)), aside(ben)) == (2, 0)
@@ -369,7 +372,7 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: st
 def test_nobody_is_half_added_by_a_relay_that_refuses(room: Room, error: EntrenousError) -> None:
     ben, dan = room["ben"], room.settles("dan")
     link = make_invite(ben.device)
-    for call in ("card", "claim_prekeys"):
+    for call in ("key_bundle", "claim_prekeys"):
         with dan.courier.playing(**{call: failing(error)}), pytest.raises(type(error)):
             add_person(link, "ben", dan.device)
         assert contacts(dan.device) == ()
@@ -420,7 +423,7 @@ def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
     for wrong in (Secret(bytes(32)), Secret(b"\xff" * 32)):
         with (
             ben.courier.playing(open_share=changed(lambda _, wrong=wrong: wrong)),
-            pytest.raises(DoesNotOpen),
+            pytest.raises(DecryptionFailed),
         ):
             opened(ben)
     assert received_messages(ben.device)[0].state is InboxState.WAITING
@@ -435,7 +438,7 @@ def test_a_file_that_is_kept_back_is_there_later(ana: Person, ben: Person) -> No
     assert len(opened(ben)) == 1
 
 
-@pytest.mark.parametrize("call", ["blob", "open_share", "finish"])
+@pytest.mark.parametrize("call", ["blob", "open_share", "finish_opening"])
 def test_an_opening_that_breaks_off_anywhere_counts_once(
     ana: Person, ben: Person, call: str
 ) -> None:
@@ -448,17 +451,22 @@ def test_an_opening_that_breaks_off_anywhere_counts_once(
         raise RelayUnreachable(host="x")
 
     with ben.courier.playing(**{call: cut_off}):
-        if call == "finish":
+        if call == "finish_opening":
             assert open_message(name, ben.device).files
         else:
             with pytest.raises(RelayUnreachable):
                 open_message(name, ben.device)
-    if call != "finish":
+    if call != "finish_opening":
         assert open_message(name, ben.device).files
     with pytest.raises(UsedUp):
         open_message(name, ben.device)
     copy = sent_messages(ana.device)[0].copies[0]
-    assert ana.device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token).opened == 1
+    assert (
+        ana.device.courier.envelope_status(
+            copy.relay_url, copy.envelope, copy.withdraw_token
+        ).opened
+        == 1
+    )
 
 
 # --- lies ---------------------------------------------------------------------------------------
@@ -470,7 +478,7 @@ def test_a_lie_about_a_state_does_not_keep_a_message_from_being_taken_back(
 ) -> None:
     posted = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
-    with ana.courier.playing(state=lambda *_: EnvelopeStatus(lie, opened=0)):
+    with ana.courier.playing(envelope_status=lambda *_: EnvelopeStatus(lie, opened=0)):
         sent_messages(ana.device)
     recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
@@ -497,7 +505,7 @@ def test_a_relay_that_holds_the_note_back_cannot_undo_what_it_took_back(
     posted = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
-    with ben.courier.playing(waiting=pages(lambda _: [])), pytest.raises(TakenBack):
+    with ben.courier.playing(waiting_envelopes=pages(lambda _: [])), pytest.raises(TakenBack):
         opened(ben)
 
 
@@ -509,7 +517,7 @@ def test_a_relay_that_shows_the_note_first_and_the_message_later_undoes_nothing(
     said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
     with ana.courier.playing(withdraw=lambda *_: said):
         recall_message(posted.name, ana.device)
-    with ben.courier.playing(waiting=pages(lambda page: page[::-1])):
+    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[::-1])):
         fetch_messages(ben.device)
     (received,) = received_messages(ben.device)
     assert (received.state, received.manifest) == (InboxState.TAKEN_BACK, None)

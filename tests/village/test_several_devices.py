@@ -24,7 +24,7 @@ from entrenous.send.formats.sync_format import (
     Shared,
     SharedBlock,
     SharedContact,
-    SharedGone,
+    SharedForgottenContact,
     write_sync,
 )
 from entrenous.send.inbox import received_messages
@@ -94,7 +94,7 @@ def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
     revoke_device("phone", lost=False, sheet=None, device=ben.device)
     assert ana.sends(SMALL, ben).devices == {"ben": 1}
     (sent,) = sent_messages(ana.device)
-    assert sorted(copy.fate for copy in sent.copies) == ["refused", "waiting"]
+    assert sorted(copy.describe_state for copy in sent.copies) == ["refused", "waiting"]
     assert ben.received() == 1
 
 
@@ -139,7 +139,7 @@ def test_they_meet_though_who_linked_them_was_lost_at_once(home: Room) -> None:
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.parametrize("about", [SharedContact, SharedGone, SharedBlock])
+@pytest.mark.parametrize("about", [SharedContact, SharedForgottenContact, SharedBlock])
 def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: type) -> None:
     """A thief has it say so for the end of time; then it is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
@@ -149,7 +149,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     said: Shared = {
         SharedContact: SharedContact(ana.id, at, "x", trust=Trust.COMPARED, since=at, card=b""),
-        SharedGone: SharedGone(ana.id, at),
+        SharedForgottenContact: SharedForgottenContact(ana.id, at),
         SharedBlock: SharedBlock(ana.id, at, blocked=True),
     }[about]
     for to in (ana, phone):

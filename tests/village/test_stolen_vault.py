@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from entrenous.base.secret import Secret
-from entrenous.crypto.nouns import BadLetter, NotBound
+from entrenous.crypto.nouns import BadLetter, NotForThisMailbox
 from entrenous.crypto.seal import OuterLetter, open_first_letter, open_letter, open_outer_seal
 from entrenous.device.device import Vault
 from entrenous.device.identities import ACCOUNT, own_device
@@ -21,7 +21,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import read_header, read_sealed, write_info
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, OwnKey
-from entrenous.send.letter.read import _address
+from entrenous.send.letter.read import _letter_address
 from entrenous.send.open import open_message
 from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.in_memory.vault import MemoryVault
@@ -75,7 +75,7 @@ class Wire:
         key = OWN_KEY_TABLE.load(key_id.hex(), vault)
         assert key is not None
         peer = None if key.peer is None else PEER_TABLE.load(key.peer, vault)
-        info = write_info(_address(key, peer, own_device(self.who.device)))
+        info = write_info(_letter_address(key, peer, own_device(self.who.device)))
         return Heard(one, key, info, open_outer_seal(key.private, info, outer))
 
 
@@ -123,7 +123,7 @@ def talk(request: pytest.FixtureRequest) -> Iterator[Talk]:
     with ExitStack() as recording:
         for one in people:
             wire = talk.wires[one.name]
-            tricks = {"waiting": wire.waiting, "open_share": wire.open_share}
+            tricks = {"waiting_envelopes": wire.waiting, "open_share": wire.open_share}
             if request.param == "fallback key":
                 tricks["claim_prekeys"] = changed(lambda keys: replace(keys, one_time=None))
             recording.enter_context(one.courier.playing(**tricks))
@@ -147,7 +147,7 @@ def opens_outer(vault: Vault, letter: Heard) -> bool:
 def _outer(key: OwnKey, letter: Heard) -> bool:
     try:
         open_outer_seal(key.private, letter.info, letter.outer)
-    except (NotBound, BadLetter):
+    except (NotForThisMailbox, BadLetter):
         return False
     return True
 
@@ -161,7 +161,7 @@ def opens_inner(vault: Vault, letter: Heard) -> bool:
 def _inner(session: Secret, letter: Heard) -> bool:
     try:
         open_letter(session, letter.around)
-    except (NotBound, BadLetter):
+    except (NotForThisMailbox, BadLetter):
         return False
     return True
 
@@ -172,7 +172,7 @@ def _begins(vault: Vault, letter: Heard) -> bool:
     curve25519 = read_header(letter.around.untrusted_header).curve25519
     try:
         open_first_letter(Secret(account), curve25519, letter.around)
-    except (NotBound, BadLetter):
+    except (NotForThisMailbox, BadLetter):
         return False
     return True
 
@@ -196,7 +196,9 @@ def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(talk: Talk)
             # What is left for its days: the prekeys that anybody may use, of letters that begin.
             own = theft is thefts[to]
             assert opens_outer(theft, letter) == (own and letter.key.peer is None)
-            assert opens_inner(theft, letter) == (own and letter.around.begins and talk.drained)
+            assert opens_inner(theft, letter) == (
+                own and letter.around.begins_session and talk.drained
+            )
     for to, letter in early:
         assert holds(thefts[to], letter.key.private) == (letter.key.peer is None)
 

@@ -11,9 +11,9 @@ import pytest
 from entrenous.base.errors import TakenBack, UsedUp
 from entrenous.carry.accept import accept
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.relay_rows import HeldShare
+from entrenous.carry.relay_rows import StoredShare
 from entrenous.carry.withdraw import withdraw
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.vault_tables import DOWNLOAD, FINISH
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
@@ -49,7 +49,11 @@ def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
 def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
     dice, clock = CountingDice(), WoundClock()
     posts = [Post(dice=dice) for _ in range(DEVICES)]
-    with disk_relay(tmp_path, clock) as relay, served(relay_app(relay)) as url, new_client() as web:
+    with (
+        disk_relay(tmp_path, clock) as relay,
+        served(relay_app(relay)) as url,
+        new_relay_client() as web,
+    ):
         courier = HttpCourier(web)
         for post in posts:
             post.group = posts[0].group
@@ -61,7 +65,7 @@ def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
             post = posts[number % DEVICES]
             try:
                 courier.open_share(url, post.id, post.open, number.to_bytes(16))
-                courier.finish(url, post.id, post.open, number.to_bytes(16))
+                courier.finish_opening(url, post.id, post.open, number.to_bytes(16))
             except UsedUp:
                 return False
             return True
@@ -87,7 +91,7 @@ def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path
             status = await withdraw(post.id, post.withdraw, relay)
             took = time.perf_counter() - begun
             assert status.state is EnvelopeState.TAKEN_BACK
-            left = await relay.mail.look(lambda view: view.count(HeldShare, envelope=post.id))
+            left = await relay.mail.read(lambda view: view.count(StoredShare, envelope=post.id))
             return took, left
 
     took, left = asyncio.run(life())
@@ -172,13 +176,15 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
             open_message_to(name, breaks, ben.device)
         assert newest(ben).attempt == (attempt or newest(ben).attempt)
         attempt = newest(ben).attempt
-    assert ben.courier.calls["finish"] == 0
+    assert ben.courier.calls["finish_opening"] == 0
     assert (
         open_message(name, ben.device).files[0].data
         == shown.getvalue()[: len(shown.getvalue()) // 3]
     )
     copy = sent_messages(friends["ana"].device)[0].copies[0]
-    told = friends["ana"].device.courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
+    told = friends["ana"].device.courier.envelope_status(
+        copy.relay_url, copy.envelope, copy.withdraw_token
+    )
     assert told.opened == 1
 
 

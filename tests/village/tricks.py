@@ -132,7 +132,7 @@ def swallows(_asked: Any) -> None:
 
 def says_it_is_swallowed(asked: Any) -> EnvelopeStatus:
     """As above, where the answer is a state; or the true state, and a lie about it."""
-    if asked.call == "state" or asked.dice.random() < 0.5:
+    if asked.call == "envelope_status" or asked.dice.random() < 0.5:
         asked.honest()
     return EnvelopeStatus(asked.dice.choice(list(EnvelopeState)), asked.dice.randrange(3))
 
@@ -289,7 +289,7 @@ def answers_two_racers(asked: Any) -> Secret:
 
 
 ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
-    "waiting": (
+    "waiting_envelopes": (
         reorders,
         withholds_some,
         shows_twice,
@@ -300,24 +300,24 @@ ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
     "post": (swallows, posts_it_changed, posts_another_again),
     "acknowledge": (swallows,),
     "withdraw": (says_it_is_swallowed,),
-    "state": (says_it_is_swallowed,),
-    "card": (splits_the_view, rolls_the_list_back),
-    "publish_card": (swallows_the_list,),
+    "envelope_status": (says_it_is_swallowed,),
+    "key_bundle": (splits_the_view, rolls_the_list_back),
+    "publish_key_bundle": (swallows_the_list,),
     "publish_prekeys": (miscounts,),
     "prekey_count": (miscounts,),
     "claim_prekeys": (hands_out_anothers_keys, runs_out_of_keys),
     "register_token": (swallows,),
     "withdraw_token": (swallows,),
     "change_tokens": (swallows,),
-    "bring_blob": (swallows,),
+    "upload_blob": (swallows,),
     "blob": (cuts, lengthens),
     "open_share": (replays_a_half, hands_out_again, answers_two_racers),
-    "finish": (swallows,),
+    "finish_opening": (swallows,),
     "note_opened": (swallows,),
     "allow_more_tries": (swallows,),
     "renew_lock": (swallows,),
     "set_close_token": (swallows,),
     "close_mailbox": (swallows,),
-    "make_lock": (swallows,),
+    "create_lock": (swallows,),
     "create_mailbox": (swallows,),
 }

@@ -17,7 +17,7 @@ import httpx
 
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay, RowStore
-from entrenous.carry.relay_rows import KEY_FIELDS, HeldToken
+from entrenous.carry.relay_rows import KEY_FIELDS, StoredToken
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
@@ -84,11 +84,11 @@ class Week:
     nights: tuple[Night, ...]
     log: str
 
-    def tokens_of_nights(self) -> Iterator[tuple[tuple[Asked, ...], list[HeldToken]]]:
+    def tokens_of_nights(self) -> Iterator[tuple[tuple[Asked, ...], list[StoredToken]]]:
         """All requests until the end of a day, and the tokens that the relay held then."""
         for before, night in itertools.pairwise((Night(0, 0), *self.nights)):
             rows = self.rows[before.rows : night.rows]
-            yield self.asked[: night.asked], [row for row in rows if isinstance(row, HeldToken)]
+            yield self.asked[: night.asked], [row for row in rows if isinstance(row, StoredToken)]
 
     def posts(self, until: int | None = None) -> list[Asked]:
         """Envelopes that were accepted, among so many requests."""
@@ -132,7 +132,7 @@ def lives(day: int, people: list[Villager], clock: WoundClock) -> None:
 def rows_of(relay: Relay, run: Run = at_once) -> Iterator[Any]:
     """All rows that a relay has."""
     for kind in KEY_FIELDS:
-        yield from run(relay.mail.look(lambda view, kind=kind: view.find(kind)))  # type: ignore[misc]
+        yield from run(relay.mail.read(lambda view, kind=kind: view.find(kind)))  # type: ignore[misc]
 
 
 @cache

@@ -12,14 +12,14 @@ Answers = Callable[[str, tuple[Any, ...]], Any]
 
 
 class Whole:
-    """An honest courier whose ``bring_blob`` takes bytes and whose ``blob`` returns them."""
+    """An honest courier whose ``upload_blob`` takes bytes and whose ``blob`` returns them."""
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier
 
     def blob(self, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
         came = io.BytesIO()
-        self._courier.blob_to(url, blob, fetch_token, came)
+        self._courier.download_blob(url, blob, fetch_token, came)
         return came.getvalue()
 
     def __getattr__(self, call: str) -> Any:
@@ -29,18 +29,18 @@ class Whole:
 def streamed(call: str, answers: Answers) -> Callable[..., Any]:
     """A device's call, answered by ``answers`` as if blobs were bytes."""
 
-    def blob_to(
+    def download_blob(
         url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
         writer.write(answers("blob", (url, blob, fetch_token))[start:])
 
-    def bring_blob(
+    def upload_blob(
         url: str, token: Secret, deposit: Any, data: bytes | BinaryIO, start: int = 0
     ) -> Any:
         if not isinstance(data, bytes):
             data.seek(0)
             data = data.read()
-        return answers("bring_blob", (url, token, deposit, data, start))
+        return answers("upload_blob", (url, token, deposit, data, start))
 
-    special = {"blob_to": blob_to, "bring_blob": bring_blob}
+    special = {"download_blob": download_blob, "upload_blob": upload_blob}
     return special.get(call) or (lambda *arguments: answers(call, arguments))

@@ -23,7 +23,7 @@ from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.people.compare_keys import safety_number
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_by_id, mark_compared
-from entrenous.send.send import Posted, send_message
+from entrenous.send.send import PostedMessage, send_message
 from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
@@ -81,7 +81,7 @@ class Villager:
 
     def sends(
         self, photo: bytes, *to: "Villager", opens: int | None = None, days: int = 7
-    ) -> Posted:
+    ) -> PostedMessage:
         """Send one photo, with the guard's questions answered."""
         names = tuple(RecipientId(one.name) for one in to)
         policy = Policy(self.device.clock.now() + timedelta(days=days), opens)

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
-from entrenous.watermark.embed import Prepared, embed, prepare
+from entrenous.watermark.embed import Prepared, embed_mark, prepare_picture
 
 Pixels = NDArray[np.uint8]
 CANDIDATES = 24
@@ -41,8 +41,8 @@ def sent(pixels: Pixels, number: int = 1) -> Sent:
     dice = np.random.default_rng(number)
     streams = [dice.bytes(stream_bytes(width, height)) for _ in range(CANDIDATES)]
     dither = dice.bytes(dither_bytes(width, height))
-    prepared = prepare(pixels)
-    return Sent(pixels, prepared, streams, dither, embed(prepared, streams[0], dither))
+    prepared = prepare_picture(pixels)
+    return Sent(pixels, prepared, streams, dither, embed_mark(prepared, streams[0], dither))
 
 
 def jpeg(pixels: Pixels, quality: int) -> Leak:

@@ -9,12 +9,12 @@ from entrenous.watermark.audio_detector import (
     detect_sound_at,
     prepare_found,
 )
-from entrenous.watermark.audio_location import contour, locate, read_contour
+from entrenous.watermark.audio_location import contour, locate_sound, read_contour
 from entrenous.watermark.detector import (
     ChipEvidence,
-    by_coding,
-    by_octave,
+    coding_evidence,
     join_partial_evidence,
+    octave_evidence,
 )
 from entrenous.watermark.embed import Prepared
 from entrenous.watermark.pyramid import Pixels, Plane
@@ -30,9 +30,9 @@ def detect_mark(
 
     ``laid_recoded`` is the result of ``jpeg_evidence.recoded`` on the same grid, if there is one.
     """
-    octaves = by_octave(laid, covered, prepared)
+    octaves = octave_evidence(laid, covered, prepared)
     return join_partial_evidence(
-        octaves, None if laid_recoded is None else by_coding(laid_recoded, prepared)
+        octaves, None if laid_recoded is None else coding_evidence(laid_recoded, prepared)
     )
 
 
@@ -42,4 +42,4 @@ def detect_sound(
     """Locate, align and detect a sound; None when it matches nowhere on the sent one."""
     found = prepare_found(samples, rate_hz)
     sent = read_contour(contour(prepared.mono))
-    return detect_sound_at(found, prepared, locate(found.contour, sent))
+    return detect_sound_at(found, prepared, locate_sound(found.contour, sent))

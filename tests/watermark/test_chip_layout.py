@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.picture import TooSmallToMark
-from entrenous.watermark.chip_layout import chips, chips_needed, dither_bytes, layout, stream_bytes
+from entrenous.watermark.chip_layout import (
+    chips_needed,
+    chips_of_stream,
+    dither_bytes,
+    lay_out,
+    stream_bytes,
+)
 
 sides = st.integers(64, 6000)
 
@@ -18,14 +24,14 @@ sides = st.integers(64, 6000)
 def test_layout_is_that_of_the_specification(
     width: int, height: int, bands: int, count: int
 ) -> None:
-    assert len(layout(width, height).bands) == bands
+    assert len(lay_out(width, height).bands) == bands
     assert chips_needed(width, height) == count
 
 
 @given(sides, sides)
 def test_bands_halve_and_follow_each_other_without_a_gap(width: int, height: int) -> None:
-    plan = layout(width, height)
-    assert max(plan.working) <= 2000
+    plan = lay_out(width, height)
+    assert max(plan.working_size) <= 2000
     assert plan.bands[0].start == 0
     assert plan.chips == sum(band.cells[0] * band.cells[1] for band in plan.bands)
     for fine, coarse in zip(plan.bands, plan.bands[1:], strict=False):
@@ -33,7 +39,7 @@ def test_bands_halve_and_follow_each_other_without_a_gap(width: int, height: int
         assert coarse.cells == tuple((side + 1) // 2 for side in fine.cells)
     assert max(plan.bands[0].cells) <= 800
     assert max(plan.bands[-1].cells) >= 24
-    assert 2 * max(plan.bands[0].cells) <= max(plan.working)
+    assert 2 * max(plan.bands[0].cells) <= max(plan.working_size)
 
 
 @given(sides, sides)
@@ -43,7 +49,7 @@ def test_rotated_picture_has_as_many_chips(width: int, height: int) -> None:
 
 def test_too_small_picture_is_refused_with_its_size() -> None:
     with pytest.raises(TooSmallToMark, match="64 pixels"):
-        layout(2000, 63)
+        lay_out(2000, 63)
 
 
 def test_streams_are_long_enough_and_no_longer() -> None:
@@ -52,15 +58,15 @@ def test_streams_are_long_enough_and_no_longer() -> None:
 
 
 def test_bits_become_signs_from_the_highest_on() -> None:
-    assert chips(bytes([0b1010_0000]), 4).tolist() == [1, -1, 1, -1]
+    assert chips_of_stream(bytes([0b1010_0000]), 4).tolist() == [1, -1, 1, -1]
 
 
 def test_a_short_stream_is_refused() -> None:
     with pytest.raises(ValueError, match="2 bytes"):
-        chips(b"x", 9)
+        chips_of_stream(b"x", 9)
 
 
 def test_uniform_bytes_give_fair_signs() -> None:
-    signs = chips(np.random.default_rng(3).bytes(50_000), 400_000)
+    signs = chips_of_stream(np.random.default_rng(3).bytes(50_000), 400_000)
     assert set(np.unique(signs)) == {-1.0, 1.0}
     assert abs(float(signs.mean())) < 4 / np.sqrt(400_000)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from entrenous.watermark import clip_mark, detector
 from entrenous.watermark.clip_mark import (
-    amplitude,
     lay_out_clip,
-    marked,
+    mark_luma,
+    node_stream_bytes,
     nodes_at,
-    stream_bytes,
+    pattern_amplitude,
     warp_back,
     warp_pattern,
     working_luma,
@@ -29,12 +29,12 @@ NONE = np.zeros((240, 320), np.int16) + 128
 
 
 def stream(number: int) -> bytes:
-    return np.random.default_rng(number).bytes(stream_bytes(ON))
+    return np.random.default_rng(number).bytes(node_stream_bytes(ON))
 
 
 def copy_of(who: int, at_s: float) -> np.ndarray:
     shown = [(ON.pattern(stream(1000 * who + node), stream(node)), w) for node, w in nodes_at(at_s)]
-    return marked(LUMA, amplitude(WORKING, ON), shown, NONE)
+    return mark_luma(LUMA, pattern_amplitude(WORKING, ON), shown, NONE)
 
 
 @given(st.floats(0.0, 5000.0))
@@ -79,7 +79,7 @@ def heard_of(who: int) -> detector.CombinedEvidence:
     for at_s in (0.2, 0.6, 1.4):
         found = working_luma(copy_of(who, at_s), ON)
         nodes = {node: (share, still) for node, share in nodes_at(at_s)}
-        ear.take(found, np.ones(found.shape, np.bool_), WORKING, nodes)
+        ear.add_frame(found, np.ones(found.shape, np.bool_), WORKING, nodes)
     return detector.combine_evidence(ear, {node: stream(node) for node in ear.planes})
 
 
@@ -100,11 +100,15 @@ def test_copy_scores_high_and_innocents_are_standard_normal() -> None:
 def test_the_pilot_takes_no_part_in_a_score() -> None:
     heard = heard_of(1)
     for numbers in heard.per_chip.values():
-        assert not numbers[~ON.own].any()
+        assert not numbers[~ON.own_chips].any()
 
 
 def test_nothing_before_the_score_takes_a_key() -> None:
     """Alignment, accumulation and weighing may use the pilot, but no copy's stream."""
-    for function in (detector.FrameDetector.take, detector.combine_evidence, clip_mark.amplitude):
+    for function in (
+        detector.FrameDetector.add_frame,
+        detector.combine_evidence,
+        clip_mark.pattern_amplitude,
+    ):
         names = set(inspect.signature(function).parameters)
         assert not names & {"stream", "copy_stream", "seed", "key", "copies", "recipient", "scores"}

@@ -21,12 +21,12 @@ import entrenous.watermark.alignment
 from entrenous.base.identifiers import RecipientId
 from entrenous.watermark.alignment.image_registration import register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
-from entrenous.watermark.chip_layout import chips
+from entrenous.watermark.chip_layout import chips_of_stream
 from entrenous.watermark.detector import ChipEvidence, scores
-from entrenous.watermark.embed import embed
-from entrenous.watermark.jpeg_evidence import recoded, table_for
+from entrenous.watermark.embed import embed_mark
+from entrenous.watermark.jpeg_evidence import coding_evidence_of, luma_table_for
 from entrenous.watermark.likelihood import upper_tail
-from entrenous.watermark.verdict import Finding, weigh
+from entrenous.watermark.verdict import Finding, weigh_scores
 from tests.watermark.detect import detect_mark
 
 pytestmark = pytest.mark.slow
@@ -97,11 +97,13 @@ def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
     laid, covered = warp_to_sent(found, registration)
     again = None
     tables = None if table is None else {0: table}
-    read_by = table_for(tables, found.shape[0] * found.shape[1], sent.prepared.layout)
+    read_by = luma_table_for(tables, found.shape[0] * found.shape[1], sent.prepared.layout)
     if read_by is not None:
         under, inside = warp_to_found(sent.pixels, registration)
         trial, _ = warp_to_found(sent.prepared.trial(), registration)
-        again, _ = warp_to_sent(recoded(found, under, inside, read_by, trial), registration)
+        again, _ = warp_to_sent(
+            coding_evidence_of(found, under, inside, read_by, trial), registration
+        )
     return detect_mark(laid, covered, sent.prepared, again)
 
 
@@ -111,7 +113,7 @@ def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
         return detect_mark(found, covered, sent.prepared)
-    coded = recoded(found, sent.pixels, covered, table, sent.prepared.trial())
+    coded = coding_evidence_of(found, sent.pixels, covered, table, sent.prepared.trial())
     return detect_mark(found, covered, sent.prepared, coded)
 
 
@@ -122,7 +124,7 @@ def heard_as_is(found: Pixels, sent: Any) -> ChipEvidence:
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_the_right_copy_is_named_after(attack: str, chelsea: Any) -> None:
     heard = scores(heard_in(ATTACKS[attack](chelsea.copy), chelsea), chelsea.streams)
-    verdict = weigh({RecipientId(str(i)): float(z) for i, z in enumerate(heard)})
+    verdict = weigh_scores({RecipientId(str(i)): float(z) for i, z in enumerate(heard)})
     assert verdict.finding is Finding.ONE
     assert verdict.named == (RecipientId("0"),)
     assert heard[0] > 40.0
@@ -141,7 +143,7 @@ def test_the_demo_leak_is_traced_on_every_photograph(
 
 @pytest.mark.threat("merged-copies")
 def test_an_average_of_five_copies_names_all_five(chelsea: Any) -> None:
-    copies = [embed(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:5]]
+    copies = [embed_mark(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:5]]
     mean = np.rint(np.mean([copy.astype(np.float64) for copy in copies], axis=0)).astype(np.uint8)
     heard = scores(heard_in(jpeg(mean, 70), chelsea), chelsea.streams)
     assert heard[:5].min() > NAMED_FROM
@@ -149,7 +151,7 @@ def test_an_average_of_five_copies_names_all_five(chelsea: Any) -> None:
 
 
 def innocent_leaks(sent: Any, photographs: dict[str, Any]) -> dict[str, Pixels]:
-    other = embed(sent.prepared, sent.streams[1], sent.dither)
+    other = embed_mark(sent.prepared, sent.streams[1], sent.dither)
     stranger = photographs["coffee"].pixels[: sent.pixels.shape[0], : sent.pixels.shape[1]]
     noisy = sent.copy + np.random.default_rng(2).integers(0, 20, sent.pixels.shape)
     return {
@@ -185,7 +187,7 @@ def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
 
 def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
     heard = heard_as_is(jpeg(chelsea.copy, 70)[0], chelsea)
-    signs = chips(chelsea.streams[0], chelsea.prepared.layout.chips).astype(np.float64)
+    signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chips).astype(np.float64)
     expected = float(signs @ heard.per_chip) / float(np.linalg.norm(heard.per_chip))
     assert scores(heard, chelsea.streams[:1])[0] == pytest.approx(expected, rel=1e-4)
 
@@ -193,7 +195,7 @@ def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
 @pytest.mark.parametrize("quality", [85, 50, 20])
 def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) -> None:
     heard = heard_as_is(jpeg(chelsea.copy, quality)[0], chelsea)
-    signs = chips(chelsea.streams[0], chelsea.prepared.layout.chips)
+    signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chips)
     alone = [
         float(signs[band.start : band.stop] @ heard.per_chip[band.start : band.stop])
         / float(np.linalg.norm(heard.per_chip[band.start : band.stop]))
@@ -284,10 +286,15 @@ SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|se
 # What may take a stream: chips, making a copy, the score, and what is weighed after it; and the
 # bytes of a stored contour.
 MAY_KNOW = {
-    *{"audio_location.read_contour", "audio_mark.embed", "chip_layout.chips"},
-    *{"embed.embed", "embed.paint", "audio_detector.scores", "detector.scores"},
-    *{"detector.without_copies", "likelihood.likelihood_ratio", "likelihood.upper_tail"},
-    *{"verdict._chance", "verdict._named", "verdict.weigh", "verdict.weigh_in_rounds"},
+    *{"audio_location.read_contour", "audio_mark.embed_sound", "chip_layout.chips_of_stream"},
+    *{"embed.embed_mark", "embed.paint_copy", "audio_detector.key_scores", "detector.scores"},
+    *{"detector.remove_copies", "likelihood.likelihood_ratio", "likelihood.upper_tail"},
+    *{
+        "verdict._chance_in_round",
+        "verdict._newly_named",
+        "verdict.weigh_scores",
+        "verdict.weigh_in_rounds",
+    },
 }
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
-from entrenous.watermark.embed import embed, prepare, psnr_db_least
+from entrenous.watermark.embed import embed_mark, prepare_picture, psnr_db_least
 from entrenous.watermark.pyramid import luma
-from entrenous.watermark.visibility import masks
+from entrenous.watermark.visibility import band_masks
 
 Pixels = NDArray[np.uint8]
 AS_WANG: dict[str, Any] = {
@@ -39,7 +39,9 @@ def test_an_enlarged_photograph_keeps_its_higher_psnr(chelsea: Any) -> None:
     large = np.ascontiguousarray(chelsea.pixels.repeat(6, axis=0).repeat(6, axis=1))
     dice = np.random.default_rng(1)
     size = large.shape[1], large.shape[0]
-    copy = embed(prepare(large), dice.bytes(stream_bytes(*size)), dice.bytes(dither_bytes(*size)))
+    copy = embed_mark(
+        prepare_picture(large), dice.bytes(stream_bytes(*size)), dice.bytes(dither_bytes(*size))
+    )
     assert psnr_db(copy, large) >= psnr_db_least(max(size)) - 0.1
 
 
@@ -61,7 +63,7 @@ def test_only_luma_changes(chelsea: Any) -> None:
 def test_a_flat_picture_stays_flat_to_the_eye(grey: int) -> None:
     flat = np.full((200, 300, 3), grey, np.uint8)
     dice = np.random.default_rng(grey)
-    copy = embed(prepare(flat), dice.bytes(stream_bytes(300, 200)), dice.bytes(60_000))
+    copy = embed_mark(prepare_picture(flat), dice.bytes(stream_bytes(300, 200)), dice.bytes(60_000))
     assert np.abs(copy.astype(int) - flat).max() <= 3
     assert psnr_db(copy, flat) > 51.0
 
@@ -76,13 +78,13 @@ def test_structural_similarity_stays_high(name: str, photographs: dict[str, Any]
 def test_structural_similarity_stays_high_where_nothing_hides_a_mark(grey: int) -> None:
     flat = np.full((200, 300, 3), grey, np.uint8)
     dice = np.random.default_rng(grey)
-    copy = embed(prepare(flat), dice.bytes(stream_bytes(300, 200)), dice.bytes(60_000))
+    copy = embed_mark(prepare_picture(flat), dice.bytes(stream_bytes(300, 200)), dice.bytes(60_000))
     assert structural_similarity(copy, flat, **AS_WANG) > 0.985
 
 
 def test_pure_black_is_marked_less_than_dark_grey() -> None:
     black, dark = (
-        prepare(np.full((200, 300, 3), grey, np.uint8)).masks[0].mean() for grey in (0, 20)
+        prepare_picture(np.full((200, 300, 3), grey, np.uint8)).masks[0].mean() for grey in (0, 20)
     )
     assert black < 0.6 * dark
 
@@ -90,12 +92,12 @@ def test_pure_black_is_marked_less_than_dark_grey() -> None:
 def test_a_flat_side_of_an_edge_is_marked_no_louder_than_a_flat_picture() -> None:
     half = np.zeros((200, 300, 3), np.uint8)
     half[:, 150:] = 110
-    mask, alone = (masks(luma(one), 1)[0] for one in (half, np.full_like(half, 110)))
+    mask, alone = (band_masks(luma(one), 1)[0] for one in (half, np.full_like(half, 110)))
     assert np.allclose(mask[20:180, 155:280], alone[20:180, 155:280], rtol=0.01)
 
 
 def test_the_same_streams_give_the_same_copy(chelsea: Any) -> None:
-    again = embed(prepare(chelsea.pixels), chelsea.streams[0], chelsea.dither)
+    again = embed_mark(prepare_picture(chelsea.pixels), chelsea.streams[0], chelsea.dither)
     assert np.array_equal(again, chelsea.copy)
 
 
@@ -104,8 +106,8 @@ def test_copies_and_messages_differ(chelsea: Any) -> None:
     elsewhere = np.random.default_rng(99).bytes(dither_bytes(*size))
     copies = [
         chelsea.copy,
-        embed(chelsea.prepared, chelsea.streams[1], chelsea.dither),
-        embed(chelsea.prepared, chelsea.streams[0], elsewhere),
+        embed_mark(chelsea.prepared, chelsea.streams[1], chelsea.dither),
+        embed_mark(chelsea.prepared, chelsea.streams[0], elsewhere),
     ]
     changed = [np.mean(copies[i] != copies[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
     assert min(changed) > 0.2
@@ -114,10 +116,10 @@ def test_copies_and_messages_differ(chelsea: Any) -> None:
 def test_neither_the_picture_nor_the_streams_are_written_to(chelsea: Any) -> None:
     before = chelsea.pixels.copy()
     chelsea.pixels.setflags(write=False)
-    embed(prepare(chelsea.pixels), chelsea.streams[2], chelsea.dither)
+    embed_mark(prepare_picture(chelsea.pixels), chelsea.streams[2], chelsea.dither)
     assert np.array_equal(before, chelsea.pixels)
 
 
 def test_a_short_dither_is_refused(chelsea: Any) -> None:
     with pytest.raises(ValueError, match="bytes of dither"):
-        embed(chelsea.prepared, chelsea.streams[0], chelsea.dither[:-1])
+        embed_mark(chelsea.prepared, chelsea.streams[0], chelsea.dither[:-1])

@@ -11,9 +11,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from entrenous.watermark.chip_layout import dither_bytes, layout, stream_bytes
+from entrenous.watermark.chip_layout import dither_bytes, lay_out, stream_bytes
 from entrenous.watermark.detector import scores
-from entrenous.watermark.embed import embed, prepare
+from entrenous.watermark.embed import embed_mark, prepare_picture
 from entrenous.watermark.visibility import flat_places, zero_in_flat_areas
 from tests.watermark.detect import detect_mark
 
@@ -43,7 +43,7 @@ def streams(pixels: Pixels) -> list[bytes]:
 
 def copy_of(pixels: Pixels, who: int) -> Pixels:
     dither = np.random.default_rng(6).bytes(dither_bytes(*_size(pixels)))
-    return embed(prepare(pixels), streams(pixels)[who], dither)
+    return embed_mark(prepare_picture(pixels), streams(pixels)[who], dither)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])  # the largest is marked at a smaller size and enlarged
@@ -63,7 +63,7 @@ def test_a_chat_still_names_its_copy_after_a_service_that_recodes() -> None:
     file = io.BytesIO()
     Image.fromarray(copy_of(pixels, who=7)).save(file, "JPEG", quality=50)
     leak = np.asarray(Image.open(file).convert("RGB"))
-    heard = detect_mark(leak, np.ones(leak.shape[:2], np.bool_), prepare(pixels))
+    heard = detect_mark(leak, np.ones(leak.shape[:2], np.bool_), prepare_picture(pixels))
     found = scores(heard, streams(pixels))
     assert found.argmax() == 7
     assert found[7] > 20.0
@@ -73,7 +73,7 @@ def test_a_chat_still_names_its_copy_after_a_service_that_recodes() -> None:
 def test_a_photograph_without_a_flat_place_keeps_its_masks(photographs: dict[str, Any]) -> None:
     for name in ("chelsea", "coffee", "rocket", "flower"):
         pixels = photographs[name].pixels
-        masks = [np.ones(band.pixels, np.float32) for band in layout(*_size(pixels)).bands]
+        masks = [np.ones(band.pixels, np.float32) for band in lay_out(*_size(pixels)).bands]
         kept = zero_in_flat_areas(masks, pixels, pixels.shape[:2])
         assert all(after is before for after, before in zip(kept, masks, strict=True))
 
@@ -81,7 +81,7 @@ def test_a_photograph_without_a_flat_place_keeps_its_masks(photographs: dict[str
 def test_areas_far_from_flat_ones_keep_their_mask() -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (400, 600, 3), np.uint8)
     pixels[:, :200] = 90
-    masks = [np.ones(band.pixels, np.float32) for band in layout(600, 400).bands]
+    masks = [np.ones(band.pixels, np.float32) for band in lay_out(600, 400).bands]
     for level, mask in enumerate(zero_in_flat_areas(masks, pixels, (400, 600))):
         edge = -(-200 // 2**level)
         assert (mask[:, : edge - 7] == 0).all()

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from entrenous.watermark.chip_layout import layout
-from entrenous.watermark.embed import interleave, interleave_adjoint, pattern, pattern_adjoint
+from entrenous.watermark.chip_layout import lay_out
+from entrenous.watermark.embed import interleave, interleave_adjoint, mark_pattern, pattern_adjoint
 from entrenous.watermark.pyramid import (
-    add_up,
-    add_up_adjoint,
     detail_adjoint,
     detail_pyramid,
     gaussian_pyramid,
+    sum_pyramid,
+    sum_pyramid_adjoint,
 )
 
 sides = st.integers(5, 90)
@@ -51,27 +51,27 @@ def test_pyramids_have_exact_adjoints(rows: int, columns: int, seed: int, levels
     others = [drawn(seed + k, *detail.shape) for k, detail in enumerate(details)]
     forth = sum(inner(one, other) for one, other in zip(details, others, strict=True))
     assert close(forth, inner(plane, detail_adjoint(others)), rows * columns)
-    back = add_up_adjoint(plane, levels)
+    back = sum_pyramid_adjoint(plane, levels)
     whole = sum(inner(one, other) for one, other in zip(back, others, strict=True))
-    assert close(inner(add_up(others), plane), whole, 4 * rows * columns)
+    assert close(inner(sum_pyramid(others), plane), whole, 4 * rows * columns)
 
 
 @pytest.mark.parametrize("size", [(200, 131), (64, 333)])
 def test_pattern_has_an_exact_adjoint(size: tuple[int, int]) -> None:
-    plan = layout(*size)
+    plan = lay_out(*size)
     masks = [np.abs(drawn(k, *band.pixels)) for k, band in enumerate(plan.bands)]
-    signs, evidence = drawn(7, plan.chips), drawn(8, *plan.working)
-    forth = inner(pattern(signs, plan, masks), evidence)
+    signs, evidence = drawn(7, plan.chips), drawn(8, *plan.working_size)
+    forth = inner(mark_pattern(signs, plan, masks), evidence)
     back = inner(signs, np.concatenate(pattern_adjoint(evidence, plan, masks)))
     assert close(forth, back, plan.chips)
 
 
 def test_pattern_is_linear() -> None:
-    plan = layout(150, 100)
+    plan = lay_out(150, 100)
     masks = [np.ones(band.pixels, np.float32) for band in plan.bands]
     one, other = drawn(1, plan.chips), drawn(2, plan.chips)
-    both = pattern(2 * one - other, plan, masks)
-    apart = 2 * pattern(one, plan, masks) - pattern(other, plan, masks)
+    both = mark_pattern(2 * one - other, plan, masks)
+    apart = 2 * mark_pattern(one, plan, masks) - mark_pattern(other, plan, masks)
     assert np.abs(both - apart).max() < 1e-4
 
 
@@ -80,4 +80,4 @@ def test_detail_pyramid_loses_nothing() -> None:
     levels = detail_pyramid(plane, 3)
     lows = gaussian_pyramid(plane, 4)[3]
     up = cv2.pyrUp(lows, dstsize=levels[2].shape[::-1])
-    assert np.abs(add_up([*levels[:2], levels[2] + up]) - plane).max() < 1e-5
+    assert np.abs(sum_pyramid([*levels[:2], levels[2] + up]) - plane).max() < 1e-5

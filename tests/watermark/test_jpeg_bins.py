@@ -9,16 +9,16 @@ from PIL import Image
 from scipy.fft import dctn
 
 from entrenous.watermark.jpeg_evidence import (
+    CoefficientModel,
     Intervals,
-    Law,
-    blocks,
-    fit_law,
-    initial_law,
-    intervals,
-    limit_scale,
+    block_transform,
+    fit_model,
+    initial_model,
+    inverse_block_transform,
+    limit_spread,
     local_mean,
+    rounding_intervals,
     score_function,
-    unblocks,
 )
 
 
@@ -26,9 +26,9 @@ def drawn(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def law(shape: tuple[int, ...], gain: float = 1.0, scale: float = 1.0) -> Law:
+def law(shape: tuple[int, ...], gain: float = 1.0, scale: float = 1.0) -> CoefficientModel:
     ones = np.ones(shape, np.float32)
-    return Law(ones * np.float32(gain), ones * np.float32(scale), ones)
+    return CoefficientModel(ones * np.float32(gain), ones * np.float32(scale), ones)
 
 
 def lain(low: np.ndarray, high: np.ndarray) -> Intervals:
@@ -39,16 +39,16 @@ def lain(low: np.ndarray, high: np.ndarray) -> Intervals:
 def test_blocks_are_those_of_the_cosine_transform() -> None:
     plane = drawn(9, 16, 24)
     expected = dctn(plane[8:, 16:], norm="ortho")
-    assert np.allclose(blocks(plane)[:, 1, 2].reshape(8, 8), expected, atol=1e-5)
+    assert np.allclose(block_transform(plane)[:, 1, 2].reshape(8, 8), expected, atol=1e-5)
 
 
 def test_blocks_lose_nothing_and_keep_inner_products() -> None:
     plane, other = drawn(1, 40, 56), drawn(2, 40, 56)
-    assert np.abs(unblocks(blocks(plane), (40, 56)) - plane).max() < 1e-5
-    assert float((blocks(plane) * blocks(other)).sum()) == pytest.approx(
+    assert np.abs(inverse_block_transform(block_transform(plane), (40, 56)) - plane).max() < 1e-5
+    assert float((block_transform(plane) * block_transform(other)).sum()) == pytest.approx(
         float((plane * other).sum()), abs=1e-2
     )
-    assert unblocks(blocks(drawn(3, 13, 21)), (13, 21)).shape == (13, 21)
+    assert inverse_block_transform(block_transform(drawn(3, 13, 21)), (13, 21)).shape == (13, 21)
 
 
 @pytest.mark.parametrize("quality", [30, 75])
@@ -58,10 +58,14 @@ def test_coefficients_lie_in_their_intervals(quality: int) -> None:
     Image.fromarray(grey).save(file, "JPEG", quality=quality)
     with Image.open(file) as picture:
         leak, table = np.asarray(picture, np.float32), picture.quantization[0]
-    seen = intervals(blocks(leak - np.float32(128)), np.asarray(table, np.float32))
-    away = seen.outside(blocks(grey.astype(np.float32) - np.float32(128)))
+    seen = rounding_intervals(
+        block_transform(leak - np.float32(128)), np.asarray(table, np.float32)
+    )
+    away = seen.outside(block_transform(grey.astype(np.float32) - np.float32(128)))
     assert np.mean(away < 0.6) > 0.98
-    moved = seen.outside(blocks(np.roll(grey, 3, axis=1).astype(np.float32) - np.float32(128)))
+    moved = seen.outside(
+        block_transform(np.roll(grey, 3, axis=1).astype(np.float32) - np.float32(128))
+    )
     assert np.mean(moved) > 10 * np.mean(away)
 
 
@@ -93,7 +97,7 @@ def test_gain_and_scale_are_found_under_rounding() -> None:
     steps = np.float32(8.0)
     rounded = np.rint((0.7 * sent + noise) / steps)
     seen = lain((rounded - 0.5) * steps, (rounded + 0.5) * steps)
-    found = fit_law(seen, sent, initial_law(seen, sent, np.ones(shape, np.float32)))
+    found = fit_model(seen, sent, initial_model(seen, sent, np.ones(shape, np.float32)))
     assert np.median(found.gain[1:]) == pytest.approx(0.7, abs=0.03)
     assert np.median(found.scale[1:]) == pytest.approx(3.0, rel=0.25)
     assert (found.gain[0] == 1.0).all()
@@ -101,9 +105,9 @@ def test_gain_and_scale_are_found_under_rounding() -> None:
 
 def test_area_with_less_than_a_mark_gains_no_weight() -> None:
     shape = (64, 3, 3)
-    quiet = limit_scale(law(shape, scale=0.1))
+    quiet = limit_spread(law(shape, scale=0.1))
     assert (quiet.scale > 0.5).all()
-    assert (limit_scale(law(shape, scale=5.0)).scale == 5.0).all()
+    assert (limit_spread(law(shape, scale=5.0)).scale == 5.0).all()
 
 
 def test_local_mean_is_a_mean() -> None:

@@ -7,19 +7,24 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from entrenous.watermark.chip_layout import layout
-from entrenous.watermark.jpeg_evidence import PIXELS_MAX, UNROUNDED, recoded, table_for
+from entrenous.watermark.chip_layout import lay_out
+from entrenous.watermark.jpeg_evidence import (
+    PIXELS_MAX,
+    UNROUNDED,
+    coding_evidence_of,
+    luma_table_for,
+)
 
-PLAN = layout(600, 400)
+PLAN = lay_out(600, 400)
 TABLE = tuple(range(1, 65))
 
 
 def test_coded_leak_uses_its_table_and_a_small_one_works_without() -> None:
-    assert table_for({0: TABLE}, 240_000, PLAN) == TABLE
-    assert table_for({0: TABLE, 1: UNROUNDED}, 10_000, PLAN) == TABLE
-    assert table_for({0: TABLE}, PIXELS_MAX + 1, PLAN) is None
-    assert table_for(None, 120_000, PLAN) == UNROUNDED
-    assert table_for({}, 120_001, PLAN) is None
+    assert luma_table_for({0: TABLE}, 240_000, PLAN) == TABLE
+    assert luma_table_for({0: TABLE, 1: UNROUNDED}, 10_000, PLAN) == TABLE
+    assert luma_table_for({0: TABLE}, PIXELS_MAX + 1, PLAN) is None
+    assert luma_table_for(None, 120_000, PLAN) == UNROUNDED
+    assert luma_table_for({}, 120_001, PLAN) is None
 
 
 def coded(grey: np.ndarray, quality: int) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -39,7 +44,7 @@ def test_evidence_has_the_sign_of_the_added_mark(quality: int, alike: float) -> 
     covered = np.ones(grey.shape, np.bool_)
     covered[:, :64] = False
     trial = np.random.default_rng(3).normal(0.0, 2.0, grey.shape).astype(np.float32)
-    said, would = np.moveaxis(recoded(found, sent, covered, table, trial), 2, 0)
+    said, would = np.moveaxis(coding_evidence_of(found, sent, covered, table, trial), 2, 0)
     assert not said[:, :64].any()
     inside = np.s_[:, 64:]
     assert np.corrcoef(said[inside].ravel(), added[inside].ravel())[0, 1] > alike
@@ -53,4 +58,4 @@ def test_without_a_trial_there_is_one_plane() -> None:
     grey = skimage.data.camera()[:64, :80]
     found, table = coded(grey, 60)
     sent = np.stack([grey] * 3, axis=2)
-    assert recoded(found, sent, np.ones(grey.shape, np.bool_), table).shape == grey.shape
+    assert coding_evidence_of(found, sent, np.ones(grey.shape, np.bool_), table).shape == grey.shape

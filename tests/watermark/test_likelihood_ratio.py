@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import RecipientId
 from entrenous.watermark.likelihood import LARGEST, SMALLEST, likelihood_ratio, upper_tail
-from entrenous.watermark.verdict import weigh
+from entrenous.watermark.verdict import weigh_scores
 
 
 @given(st.lists(st.floats(0.05, 1.0), min_size=1, max_size=6))
@@ -61,7 +61,7 @@ def test_a_broken_score_is_refused(bad: float) -> None:
 
 def test_verdict_has_a_ratio_for_every_copy() -> None:
     ana, ben = RecipientId("ana"), RecipientId("ben")
-    verdict = weigh({ana: 9.0, ben: 0.1})
+    verdict = weigh_scores({ana: 9.0, ben: 0.1})
     assert verdict.likelihood_ratio[ana] == likelihood_ratio(9.0) > 1e6
     assert verdict.likelihood_ratio[ben] == likelihood_ratio(0.1) < 1.0
 

@@ -5,28 +5,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.watermark.detector import ChipEvidence, scores, without_copies
-from entrenous.watermark.embed import embed
+from entrenous.watermark.detector import ChipEvidence, remove_copies, scores
+from entrenous.watermark.embed import embed_mark
 from tests.watermark.detect import detect_mark
 
 
 @pytest.fixture(scope="module")
 def pair(chelsea: Any) -> ChipEvidence:
-    copies = [embed(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:2]]
+    copies = [embed_mark(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:2]]
     mean = np.rint(np.mean([copy.astype(np.float64) for copy in copies], axis=0))
     covered = np.ones(mean.shape[:2], np.bool_)
     return detect_mark(mean.astype(np.uint8), covered, chelsea.prepared)
 
 
 def test_removing_no_copy_changes_nothing(pair: ChipEvidence) -> None:
-    assert without_copies(pair, []) is pair
+    assert remove_copies(pair, []) is pair
 
 
 def test_removed_copy_scores_zero_and_the_other_scores_higher(
     pair: ChipEvidence, chelsea: Any
 ) -> None:
     before = scores(pair, chelsea.streams[:2])
-    after = scores(without_copies(pair, chelsea.streams[:1]), chelsea.streams[:2])
+    after = scores(remove_copies(pair, chelsea.streams[:1]), chelsea.streams[:2])
     assert before.min() > 50.0
     assert abs(after[0]) < 0.2 * before[0]
     assert after[1] > 1.1 * before[1]
@@ -37,7 +37,7 @@ def test_innocent_scores_stay_fair_after_removing_named_copies(
 ) -> None:
     dice = np.random.default_rng(17)
     size = len(chelsea.streams[0])
-    alone = without_copies(pair, chelsea.streams[:2])
+    alone = remove_copies(pair, chelsea.streams[:2])
     drawn = scores(alone, (dice.bytes(size) for _ in range(2000)))
     assert abs(drawn.mean()) < 4.0 / np.sqrt(2000)
     assert abs(drawn.var() - 1.0) < 4.0 * np.sqrt(2.0 / 2000)
@@ -46,10 +46,10 @@ def test_innocent_scores_stay_fair_after_removing_named_copies(
 
 def test_the_same_copy_twice_is_one_direction(pair: ChipEvidence, chelsea: Any) -> None:
     one = chelsea.streams[0]
-    once, twice = without_copies(pair, [one]), without_copies(pair, [one, one])
+    once, twice = remove_copies(pair, [one]), remove_copies(pair, [one, one])
     assert np.allclose(once.per_chip, twice.per_chip, atol=1e-5 * np.abs(once.per_chip).max())
 
 
 def test_all_evidence_can_be_removed(chelsea: Any) -> None:
     silent = ChipEvidence(np.zeros(chelsea.prepared.layout.chips, np.float32), 0.0)
-    assert without_copies(silent, chelsea.streams[:2]).strength == 0.0
+    assert remove_copies(silent, chelsea.streams[:2]).strength == 0.0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import RecipientId
 from entrenous.watermark.likelihood import tail_of_best, upper_tail
-from entrenous.watermark.verdict import Finding, NothingToWeigh, weigh, weigh_in_rounds
+from entrenous.watermark.verdict import Finding, NothingToWeigh, weigh_in_rounds, weigh_scores
 
 Scores = Mapping[RecipientId, float]
 
@@ -81,7 +81,7 @@ def test_scores_of_named_copies_are_ignored() -> None:
 
 @given(st.lists(st.floats(-5.0, 40.0), min_size=1, max_size=12))
 def test_unchanged_scores_name_no_more_than_one_round(scores: list[float]) -> None:
-    one, rounds = weigh(fixed(*scores)), weigh_in_rounds(lambda _: fixed(*scores))
+    one, rounds = weigh_scores(fixed(*scores)), weigh_in_rounds(lambda _: fixed(*scores))
     assert set(rounds.named) <= set(one.named)
     assert all(rounds.chance[name] >= one.chance[name] for name in rounds.chance)
 

@@ -22,7 +22,9 @@ START, STOP = 5.13, 12.13
 def laid(attack: Attack) -> Path:
     leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
     found = prepare_found(leak, rate_hz)
-    path = audio_tracking.follow(found.samples, SENT, audio_location.locate(found.contour, CONTOUR))
+    path = audio_tracking.follow_sound(
+        found.samples, SENT, audio_location.locate_sound(found.contour, CONTOUR)
+    )
     assert path is not None
     return path
 
@@ -68,7 +70,7 @@ def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
 def test_another_sound_is_less_like_it_than_a_part_of_itself() -> None:
     other = prepare_found(voice(7.0, seed=99), 16_000)
     own = prepare_found(cut(0.2, 0.5)(SENT, 16_000)[0], 16_000)
-    fits = [audio_location.locate(one.contour, CONTOUR)[0].fit for one in (other, own)]
+    fits = [audio_location.locate_sound(one.contour, CONTOUR)[0].fit for one in (other, own)]
     assert fits[0] < 0.4
     assert fits[1] > 0.8
 
@@ -91,4 +93,4 @@ def test_nothing_before_the_score_can_know_a_key(module: ModuleType) -> None:
         if name in {"scores", "chips"}:  # the score itself
             continue
         assert not known & set(inspect.signature(function).parameters)
-    assert not known & set(inspect.signature(audio_detector.evidence).parameters)
+    assert not known & set(inspect.signature(audio_detector.chip_evidence).parameters)

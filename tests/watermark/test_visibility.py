@@ -8,8 +8,8 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from entrenous.watermark.chip_layout import dither_bytes, layout, stream_bytes
-from entrenous.watermark.embed import embed, pattern, prepare, trial_chips
+from entrenous.watermark.chip_layout import dither_bytes, lay_out, stream_bytes
+from entrenous.watermark.embed import embed_mark, mark_pattern, prepare_picture, trial_chips
 from entrenous.watermark.visibility import reduce_where_visible
 
 Pixels = NDArray[np.uint8]
@@ -27,9 +27,9 @@ def half_calm() -> Pixels:
 
 def even(amplitude: float) -> tuple[list[Plane], Plane]:
     """Uniform masks and their trial mark."""
-    plan = layout(600, 400)
+    plan = lay_out(600, 400)
     masks = [np.full(band.pixels, amplitude, np.float32) for band in plan.bands]
-    return masks, pattern(trial_chips(plan), plan, masks)
+    return masks, mark_pattern(trial_chips(plan), plan, masks)
 
 
 def test_invisible_mark_is_not_reduced() -> None:
@@ -82,7 +82,9 @@ def test_visibility_of_smooth_pictures_is_equal_at_every_scale(name: str, tmp_pa
     sent = np.asarray(picture)
     dice = np.random.default_rng(1)
     size = picture.size
-    copy = embed(prepare(sent), dice.bytes(stream_bytes(*size)), dice.bytes(dither_bytes(*size)))
+    copy = embed_mark(
+        prepare_picture(sent), dice.bytes(stream_bytes(*size)), dice.bytes(dither_bytes(*size))
+    )
     paths = [str(tmp_path / one) for one in ("sent.png", "copy.png")]
     for path, pixels in zip(paths, (sent, copy), strict=True):
         Image.fromarray(pixels).save(path)

@@ -17,7 +17,7 @@ from entrenous.wire.cbor import (
     decode,
     encode,
     optional,
-    seconds,
+    to_unix_seconds,
 )
 
 # RFC 8949 appendix A, those of its examples that these formats use
@@ -118,7 +118,7 @@ def test_values_of_the_right_type_are_accepted() -> None:
     assert as_list([1], 1, 1) == [1]
     assert as_map({1: 0, 2: 0}, 2) == {1: 0, 2: 0}
     assert optional(None, as_time) is None
-    assert seconds(as_time(1_764_072_000)) == 1_764_072_000
+    assert to_unix_seconds(as_time(1_764_072_000)) == 1_764_072_000
 
 
 @pytest.mark.parametrize("value", [True, False, -1, 6, 5.0, "5", b"5", None, [], {}])

@@ -19,20 +19,20 @@ from entrenous.base.identifiers import (
     PersonId,
 )
 from entrenous.base.identity import (
-    BadCard,
+    BadKeyBundle,
     BadPrekey,
     Batch,
     BatchPosition,
-    Card,
     Certificate,
     DeviceList,
+    KeyBundle,
     ListedDevice,
     ListStatement,
     MasterKey,
     Prekey,
     PrekeyKind,
     ProtocolRange,
-    RevokedAs,
+    RevocationReason,
     RevokedDevice,
     SignedBatch,
     SignedCertificate,
@@ -57,7 +57,7 @@ from entrenous.send.formats.letter_format import (
     write_sealed,
 )
 from entrenous.send.formats.message_format import (
-    Unpadding,
+    UnpaddingWriter,
     padded_length,
     padded_reader,
     read_frame,
@@ -73,8 +73,8 @@ from entrenous.send.letter.letter_nouns import (
     FrameFile,
     Header,
     Hello,
+    InviteLinkUsedUp,
     KeyBundleNote,
-    LinkUsed,
     Manifest,
     PersonHead,
     Reaction,
@@ -91,14 +91,14 @@ from entrenous.send.people.people_nouns import BadInvite, Invite
 from entrenous.wire.cbor import decode, encode
 from entrenous.wire.key_bundle import (
     newest_lists,
-    read_card,
     read_certificate,
     read_device_list,
+    read_key_bundle,
     signed_batch_fields,
     write_batch,
-    write_card,
     write_certificate,
     write_device_list,
+    write_key_bundle,
 )
 from entrenous.wire.receipt import PROOF_BYTES_MAX, write_receipt_proof
 
@@ -108,7 +108,7 @@ ANAS, BENS = DeviceId(b"A" * 16), DeviceId(b"B" * 16)
 SIGNATURE = bytes(3373)
 CERTIFICATE = Certificate(ANA, ANAS, b"e" * 32, b"c" * 32, b"q" * 32, NOON, (1, 2, 3))
 SIGNED = SignedCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
-GONE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevokedAs.LOST)
+GONE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevocationReason.LOST)
 LIST = DeviceList(
     person=ANA,
     epoch=2,
@@ -126,7 +126,7 @@ def listed(devices: DeviceList = LIST) -> ListStatement:
     return read_device_list(write_device_list(devices))
 
 
-CARD = Card(MasterKey(b"e" * 32, b"m" * 1952), (listed(),), SIGNATURE, (SIGNED,))
+CARD = KeyBundle(MasterKey(b"e" * 32, b"m" * 1952), (listed(),), SIGNATURE, (SIGNED,))
 INVITE = Invite("Ana", "https://relay.example", MailboxId(b"m" * 16), ANA, Secret(b"t" * 32))
 MANIFEST = Manifest(
     name=MessageName("7-lunar-otter"),
@@ -186,7 +186,7 @@ def changed(encoded: bytes, key: int, value: object) -> bytes:
     ],
 )
 def test_malformed_certificate_is_refused(key: int, value: object) -> None:
-    with pytest.raises(BadCard):
+    with pytest.raises(BadKeyBundle):
         read_certificate(changed(write_certificate(CERTIFICATE), key, value))
 
 
@@ -194,10 +194,10 @@ def test_further_keys_are_refused() -> None:
     for statement, read in (
         (write_certificate(CERTIFICATE), read_certificate),
         (write_device_list(LIST), read_device_list),
-        (write_card(CARD), read_card),
+        (write_key_bundle(CARD), read_key_bundle),
     ):
         fields = decode(statement)
-        with pytest.raises(BadCard):
+        with pytest.raises(BadKeyBundle):
             read(encode({**fields, len(fields) + 1: None}))
 
 
@@ -248,7 +248,7 @@ DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
     ],
 )
 def test_malformed_device_list_is_refused(key: int, value: object) -> None:
-    with pytest.raises(BadCard):
+    with pytest.raises(BadKeyBundle):
         read_device_list(changed(write_device_list(LIST), key, value))
 
 
@@ -261,7 +261,7 @@ def test_a_list_holds_the_exact_bytes_that_were_signed() -> None:
 
 
 def test_a_card_holds_the_exact_bytes_that_were_signed() -> None:
-    card = read_card(write_card(CARD))
+    card = read_key_bundle(write_key_bundle(CARD))
     assert card == CARD
     assert card.newest.statement == write_device_list(LIST)
     assert card.certificates[0].statement == write_certificate(CERTIFICATE)
@@ -292,8 +292,8 @@ def following(count: int, **fields: Any) -> tuple[ListStatement, ...]:
     ],
 )
 def test_malformed_card_is_refused(key: int, value: object) -> None:
-    with pytest.raises(BadCard):
-        read_card(changed(write_card(CARD), key, value))
+    with pytest.raises(BadKeyBundle):
+        read_key_bundle(changed(write_key_bundle(CARD), key, value))
 
 
 def test_a_card_has_one_certificate_for_each_device_and_in_its_order() -> None:
@@ -301,10 +301,10 @@ def test_a_card_has_one_certificate_for_each_device_and_in_its_order() -> None:
     bens = replace(bens, statement=write_certificate(bens.certificate))
     two = (*LIST.devices, ListedDevice(BENS, bytes(32), MailboxId(bytes(16))))
     both = replace(CARD, lists=(listed(replace(LIST, devices=two)),), certificates=(SIGNED, bens))
-    assert read_card(write_card(both)) == both
+    assert read_key_bundle(write_key_bundle(both)) == both
     for wrong in ((SIGNED,), (bens, SIGNED), (SIGNED, SIGNED)):
         with pytest.raises(ValueError, match="specification"):
-            write_card(replace(both, certificates=wrong))
+            write_key_bundle(replace(both, certificates=wrong))
 
 
 def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
@@ -318,8 +318,8 @@ def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
     signed = tuple(
         SignedCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
     )
-    card = write_card(replace(CARD, lists=lists, certificates=signed))
-    assert read_card(card).newest.said.epoch == 71
+    card = write_key_bundle(replace(CARD, lists=lists, certificates=signed))
+    assert read_key_bundle(card).newest.said.epoch == 71
     assert sum(len(one.statement) for one in lists) <= 32_768 < 12 * len(lists[0].statement)
     assert len(write_body(Hello(card, Secret(bytes(32)), 0, None))) < 131_072 - 2048
     assert newest_lists(following(70)) == following(70)[-64:]
@@ -557,7 +557,7 @@ BODIES = {
     8: CompareStep(bytes(16), 1, b"mac"),
     9: TokenRangeNote(Secret(bytes(32)), 64),
     10: RequestNote(b"card", "It is Ana, from the market"),
-    11: LinkUsed(b"l" * 32),
+    11: InviteLinkUsedUp(b"l" * 32),
     12: UnknownBody(12, encode([1, "later"])),
 }
 
@@ -724,10 +724,10 @@ def test_a_frame_is_padded_exactly() -> None:
 
 def unpadded(padded: bytes, size: int) -> bytes:
     file = io.BytesIO()
-    inside = Unpadding(file, size)
+    inside = UnpaddingWriter(file, size)
     for at in range(0, len(padded), 1000):
         inside.write(padded[at : at + 1000])
-    inside.insist()
+    inside.require_complete()
     return file.getvalue()
 
 

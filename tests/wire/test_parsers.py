@@ -21,23 +21,23 @@ from entrenous.base.errors import Malformed
 from entrenous.base.identity import (
     Batch,
     BatchPosition,
-    Card,
     Certificate,
     DeviceList,
+    KeyBundle,
     ListedDevice,
     ListStatement,
     MasterKey,
     Prekey,
     PrekeyKind,
     ProtocolRange,
-    RevokedAs,
+    RevocationReason,
     RevokedDevice,
     SignedBatch,
     SignedCertificate,
     SignedPrekey,
 )
-from entrenous.base.limits import WINDOW_FIRST_MAX
-from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.limits import TOKEN_RANGE_FIRST_MAX
+from entrenous.base.screen_text import is_terminal_control
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
 from entrenous.send.formats.identity_formats import (
@@ -63,8 +63,8 @@ from entrenous.send.letter.letter_nouns import (
     FrameFile,
     Header,
     Hello,
+    InviteLinkUsedUp,
     KeyBundleNote,
-    LinkUsed,
     Manifest,
     PersonHead,
     Reaction,
@@ -80,13 +80,13 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.people.people_nouns import Invite
 from entrenous.wire.cbor import decode, encode
 from entrenous.wire.key_bundle import (
-    read_card,
     read_certificate,
     read_device_list,
+    read_key_bundle,
     write_batch,
-    write_card,
     write_certificate,
     write_device_list,
+    write_key_bundle,
 )
 from entrenous.wire.text import is_name
 
@@ -143,7 +143,7 @@ def lists(draw: st.DrawFn) -> DeviceList:
             for one, box in zip(devices, mailboxes, strict=False)
         ),
         revoked=tuple(
-            RevokedDevice(one, draw(times), draw(st.sampled_from(RevokedAs)))  # type: ignore[arg-type]
+            RevokedDevice(one, draw(times), draw(st.sampled_from(RevocationReason)))  # type: ignore[arg-type]
             for one in devices[split:]
         ),
         name=draw(names),
@@ -154,7 +154,7 @@ def lists(draw: st.DrawFn) -> DeviceList:
 
 
 @st.composite
-def cards(draw: st.DrawFn) -> Card:
+def cards(draw: st.DrawFn) -> KeyBundle:
     newest = draw(lists())
     older = replace(newest, epoch=max(newest.epoch - 1, 1), previous=draw(hashes))
     history = (newest,) if newest.epoch < 3 or draw(st.booleans()) else (older, newest)
@@ -163,7 +163,7 @@ def cards(draw: st.DrawFn) -> Card:
         replace(draw(certificates), person=newest.person, device=one.device)
         for one in newest.devices
     ]
-    return Card(
+    return KeyBundle(
         master=MasterKey(draw(hashes), draw(exactly(1952))),
         lists=tuple(map(ListStatement, history, statements)),
         signature=draw(signatures),
@@ -241,7 +241,7 @@ _manifests = st.builds(
     reply=st.none() | st.builds(ReplyTo, hashes, ids),
     circle=st.none() | ids,
 )
-shown = st.text(max_size=100).filter(lambda text: not any(map(acts_on_screen, text)))
+shown = st.text(max_size=100).filter(lambda text: not any(map(is_terminal_control, text)))
 signs = shown.filter(lambda text: 1 <= len(text.encode()) <= 32)
 receipts = st.builds(Receipt, st.sampled_from(ReceiptEvent), ids, ids, times, hashes, hashes)
 values = st.recursive(
@@ -251,7 +251,7 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
-indices = st.integers(0, WINDOW_FIRST_MAX)
+indices = st.integers(0, TOKEN_RANGE_FIRST_MAX)
 bodies = (
     st.builds(Hello, st.binary(max_size=300), secrets, indices, st.none() | hashes)
     | manifests()
@@ -263,7 +263,7 @@ bodies = (
     | st.builds(CompareStep, ids, st.integers(1, 4), st.binary(max_size=96))
     | st.builds(TokenRangeNote, secrets, indices)
     | st.builds(RequestNote, st.binary(max_size=300), shown)
-    | st.builds(LinkUsed, st.binary(min_size=32, max_size=32))
+    | st.builds(InviteLinkUsedUp, st.binary(min_size=32, max_size=32))
     | st.builds(UnknownBody, st.integers(12, 65_535), values.map(encode_within_a_body))
 )
 invites = st.builds(Invite, names, urls, ids, hashes, secrets)
@@ -294,7 +294,7 @@ PARSERS = {
     "cbor": Parser(values, encode, decode),
     "certificate": Parser(certificates, write_certificate, read_certificate),
     "list": Parser(lists(), write_device_list, lambda untrusted: read_device_list(untrusted).said),
-    "card": Parser(cards(), write_card, read_card),
+    "card": Parser(cards(), write_key_bundle, read_key_bundle),
     "prekey": Parser(
         prekeys(), lambda key: write_prekey(key.statement, key.place, key.batch), read_prekey
     ),

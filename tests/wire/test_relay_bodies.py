@@ -49,11 +49,11 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
     ),
     "unlock lock": (thirty_two, relay_json.write_unlock_lock, relay_json.read_unlock_lock),
     "close lock": (thirty_two, relay_json.write_close_lock, relay_json.read_close_lock),
-    "question": (thirty_two, relay_json.write_question, relay_json.read_question),
+    "question": (thirty_two, relay_json.write_blinded_element, relay_json.read_blinded_element),
     "answer": (
         st.builds(Evaluation, thirty_two, st.integers(0, 10)),
-        relay_json.write_answer,
-        relay_json.read_answer,
+        relay_json.write_evaluation,
+        relay_json.read_evaluation,
     ),
     "opened": (
         st.builds(
@@ -62,8 +62,8 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
             sixteen,
             st.lists(sixteen, max_size=3).map(tuple),
         ),
-        relay_json.write_opened,
-        relay_json.read_opened,
+        relay_json.write_vault_unlock,
+        relay_json.read_vault_unlock,
     ),
     "prekeys": (
         st.builds(Prekeys, st.lists(signed, max_size=4).map(tuple), signed, signed),
@@ -100,8 +100,8 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
             EnvelopeStatus,
             *(st.sampled_from(EnvelopeState), st.integers(0, 9), maybe(moments), maybe(moments)),
         ),
-        relay_json.write_look,
-        relay_json.read_look,
+        relay_json.write_envelope_status,
+        relay_json.read_envelope_status,
     ),
 }
 

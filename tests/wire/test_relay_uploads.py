@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.errors import NotUnderstood
-from entrenous.wire.relay_json import read_upload, write_upload
+from entrenous.wire.relay_json import read_upload_progress, write_upload_progress
 
 counts = st.integers(0, 2**53 - 1)
 
 
 @given(counts, counts)
 def test_upload_progress_is_read_back(came: int, size: int) -> None:
-    assert read_upload(write_upload(came, size)) == (came, size)
+    assert read_upload_progress(write_upload_progress(came, size)) == (came, size)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ def test_upload_progress_is_read_back(came: int, size: int) -> None:
 )
 def test_malformed_upload_progress_is_not_understood(body: bytes) -> None:
     with pytest.raises(NotUnderstood):
-        read_upload(body)
+        read_upload_progress(body)
 
 
 @given(st.binary(max_size=60))
 def test_random_upload_progress_bytes_do_no_harm(body: bytes) -> None:
     try:
-        came, size = read_upload(body)
+        came, size = read_upload_progress(body)
     except NotUnderstood:
         return
     assert min(came, size) >= 0

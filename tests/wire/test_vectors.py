@@ -16,18 +16,18 @@ from entrenous.send.formats.identity_formats import (
 from entrenous.send.formats.letter_format import read_body, read_header, write_body, write_header
 from entrenous.send.formats.message_format import read_frame, write_frame
 from entrenous.wire.key_bundle import (
-    read_card,
     read_certificate,
     read_device_list,
-    write_card,
+    read_key_bundle,
     write_certificate,
     write_device_list,
+    write_key_bundle,
 )
 
 FILES = sorted((Path(__file__).parents[1] / "vectors" / "wire").glob("*.txt"))
 FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "body": (read_body, write_body),
-    "card": (read_card, write_card),
+    "card": (read_key_bundle, write_key_bundle),
     "certificate": (read_certificate, write_certificate),
     "frame": (read_frame, write_frame),
     "header": (read_header, write_header),

@@ -8,9 +8,9 @@ from entrenous.app.login import Login
 from entrenous.app.menu import add_to_menu, remove_from_menu
 from entrenous.app.server import person_pages
 from entrenous.base.language import translated
-from entrenous.serving.http_server import listening, serve_on
+from entrenous.serving.http_server import bind_socket, serve_on
 from entrenous.serving.private_pages import open_browser
-from entrenous.terminal.output import hint, print_line, put_json
+from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import host_and_port
 
@@ -58,7 +58,7 @@ def open_app(
     def announce(url: str) -> None:
         link = f"{url}/enter/{login.link}"
         if as_json:
-            put_json({"schema": "entrenous/app/1", "url": link})
+            print_json({"schema": "entrenous/app/1", "url": link})
             return
         opened = browser and open_browser(link)
         said = translated("Open this in your browser: {link}")
@@ -67,7 +67,7 @@ def open_app(
         print_line(said.format(link=link))
         hint(translated("The link works once. Stop with Ctrl-C."))
 
-    with listening(host, port) as taken:
+    with bind_socket(host, port) as taken:
         serve_on(taken, person_pages(settings, login, taken), announce)
 
 

@@ -25,7 +25,7 @@ from entrenous.send.devices.link_new_device import (
     reject_on_new_device,
     start_on_new_device,
 )
-from entrenous.send.devices.link_nouns import LinkOver, LinkStoppedHere
+from entrenous.send.devices.link_nouns import LinkEnded, LinkStoppedHere
 from entrenous.send.devices.link_old_device import (
     OldDeviceLink,
     close_link_mailbox,
@@ -117,7 +117,7 @@ class Linking:
             raise LinkStoppedHere
 
     def _asked(self, refuse_late: Callable[[], None]) -> bool:
-        """Wait for the person's answer; raises LinkOver, LinkStoppedHere."""
+        """Wait for the person's answer; raises LinkEnded, LinkStoppedHere."""
         while True:
             refuse_late()
             self._refuse_stopped()
@@ -170,9 +170,9 @@ class LinkingOnOld(Linking):
         """
         try:
             side = self._until(LinkState.LINKED, side)
-        except LinkOver as why:
+        except LinkEnded as why:
             # neither a timeout nor the person's choice
-            if type(why) not in {LinkOver, LinkStoppedHere}:
+            if type(why) not in {LinkEnded, LinkStoppedHere}:
                 raise
         self._in_vault(lambda device: close_link_mailbox(side, device))
 
@@ -184,7 +184,9 @@ class LinkingOnOld(Linking):
                 with _until_it_answers():
                     side = self._in_vault(partial(_polled, side))
                     if side == before:
-                        courier.wake(side.box.relay_url, side.box.mailbox, side.box.owner, _WAKE_S)
+                        courier.wait_for_letter(
+                            side.box.relay_url, side.box.mailbox, side.box.owner, _WAKE_S
+                        )
                 self._show(side.state)
         return side
 
@@ -215,7 +217,7 @@ def _until_it_answers() -> Iterator[None]:
 
 
 def _polled(side: OldDeviceLink, device: Device) -> OldDeviceLink:
-    side.box.refuse_late(device)
+    side.box.refuse_after_timeout(device)
     return poll_old_device(side, device)
 
 
@@ -249,7 +251,7 @@ class LinkingHere(Linking):
         side = self._until(LinkState.SHOWN, side, device)
         self.string = side.string
         self._show(side.state)
-        if not self._asked(lambda: side.box.refuse_late(device)):
+        if not self._asked(lambda: side.box.refuse_after_timeout(device)):
             reject_on_new_device(side, device)
         self._until(LinkState.LINKED, confirm_on_new_device(side), device)
 
@@ -261,6 +263,6 @@ class LinkingHere(Linking):
             with _until_it_answers():
                 before, side = side, poll_new_device(side, device)
                 if side == before:
-                    device.courier.wake(box.relay_url, box.mailbox, box.owner, _WAKE_S)
+                    device.courier.wait_for_letter(box.relay_url, box.mailbox, box.owner, _WAKE_S)
         self._show(side.state)
         return side

@@ -11,12 +11,12 @@ from entrenous.app.jobs import Events
 from entrenous.app.vault_session import StoppedByLock, VaultLocked, VaultSession
 from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError, Unreachable
-from entrenous.base.limits import WAKE_ASK_S
+from entrenous.base.limits import WAKE_REQUEST_S
 from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import MailboxAddress, own_device
-from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.status import answers_about, copies_due, record_answers
+from entrenous.send.status import copies_due, query_relays, record_relay_answers
 
 _AGAIN_S: Final = 20.0  # wait after a relay that did not answer
 # number of newest messages whose state is queried; receipts report on older ones
@@ -57,7 +57,7 @@ class MailWatch:
         timer.start()
 
     def _watch(self, closed: threading.Event) -> None:
-        with contextlib.suppress(VaultLocked, StoppedByLock, OfflineDevice):
+        with contextlib.suppress(VaultLocked, StoppedByLock, DeviceWithoutRelay):
             home = self._vault.run(_own_mailbox).result()
             with courier_of(self.settings) as courier:
                 while not closed.is_set():
@@ -69,7 +69,7 @@ class MailWatch:
         try:
             self.others = fetch_messages(device).problems
             self.problem = None
-        except OfflineDevice:
+        except DeviceWithoutRelay:
             raise
         except EntrenousError as why:
             self.problem = why
@@ -78,8 +78,8 @@ class MailWatch:
     def _ask_about_copies(self, courier: Courier) -> None:
         """Query the state of our newest messages; pages can use the vault while relays answer."""
         due = self._vault.run(partial(copies_due, _ASKED_ABOUT)).result()
-        answers = tuple(answers_about(due, courier))
-        self._vault.run(partial(record_answers, answers)).result()
+        answers = tuple(query_relays(due, courier))
+        self._vault.run(partial(record_relay_answers, answers)).result()
         self._events.publish()
 
     def _wait_for_news(
@@ -89,7 +89,9 @@ class MailWatch:
             if closed.is_set():
                 return
             try:
-                if courier.wake(home.relay_url, home.mailbox, home.owner, WAKE_ASK_S):
+                if courier.wait_for_letter(
+                    home.relay_url, home.mailbox, home.owner, WAKE_REQUEST_S
+                ):
                     return
             except Unreachable:
                 closed.wait(_AGAIN_S)

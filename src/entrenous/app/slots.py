@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from entrenous.base.audio_video import ClipBroken, FrameSelection, NoFrames
+from entrenous.base.audio_video import DamagedClip, FrameSelection, NoVideoFound
 from entrenous.base.picture import MediaKind, Picture
 from entrenous.media.file_kind import medium_of
 from entrenous.media.sandbox.decoder_pool import DecoderPool
@@ -97,7 +97,7 @@ class Slots:
         if medium is MediaKind.CLIP:
             try:
                 return _first_frame(untrusted_data, side_px)
-            except NoFrames:
+            except NoVideoFound:
                 pass
         return _sound(untrusted_data)
 
@@ -118,7 +118,7 @@ def _first_frame(untrusted_data: bytes, side_px: int) -> Shown:
     with decode_clip_untrusted(untrusted_data, FrameSelection(side_px=side_px)) as clip:
         frame = next(clip.frames, None)
     if frame is None:
-        raise ClipBroken
+        raise DamagedClip
     return Shown(frame_jpeg(frame), "image/jpeg")
 
 

@@ -27,7 +27,7 @@ from entrenous.crypto.encryption_at_rest import (
     encrypt_stream,
     encrypt_with_passphrase,
 )
-from entrenous.crypto.nouns import BadKey, DoesNotOpen
+from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def decrypt_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
         text = decrypt_with_passphrase(passphrase, untrusted_file)
     except BadKey:
         raise WrongArchivePassphrase from None
-    except DoesNotOpen:
+    except DecryptionFailed:
         raise BadArchive from None
     lines = [line.strip() for line in text.splitlines()]
     identities = [line for line in lines if line and not line.startswith(b"#")]
@@ -177,7 +177,7 @@ def decrypt_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
 
 
 @contextmanager
-def encrypting(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
+def encrypting_writer(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
     """Yield a file whose content is encrypted into ``writer``, complete when the context ends.
 
     If it ends with an error, discard what was written.
@@ -198,14 +198,14 @@ def encrypting(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def decrypting(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
-    """Yield a file to read what :func:`encrypting` wrote.
+def decrypting_reader(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
+    """Yield a file to read what :func:`encrypting_writer` wrote.
 
     The content is known to be authentic only when the context ends. Until then, do nothing with it
     that cannot be undone.
 
     Raises:
-        DoesNotOpen: the key is wrong, or bytes were changed, removed or added.
+        DecryptionFailed: the key is wrong, or bytes were changed, removed or added.
     """
     source, sink = os.pipe()
     with ThreadPoolExecutor(1) as beside:
@@ -216,8 +216,8 @@ def decrypting(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
                 while pipe.read(_CHUNK):
                     pass
         except EntrenousError:
-            if isinstance(done.exception(), DoesNotOpen):
-                raise DoesNotOpen from None  # the reason why there was too little to read
+            if isinstance(done.exception(), DecryptionFailed):
+                raise DecryptionFailed from None  # the reason why there was too little to read
             raise
         done.result()
 
@@ -268,7 +268,7 @@ def write_index(index: Index) -> bytes:
         TooMuchForArchive: a part, or the index itself, is larger than readers accept.
         ValueError: a field that readers would refuse.
     """
-    if any(part.size > _most(part.name) for part in index.parts):
+    if any(part.size > _part_bytes_max(part.name) for part in index.parts):
         raise TooMuchForArchive
     parts = [(part.name, part.size, part.sha256.hex()) for part in index.parts]
     person = None if index.person is None else index.person.hex()
@@ -291,38 +291,40 @@ def read_index(untrusted_text: bytes) -> Index:
         raise BadArchive from None
     if read.schema != SCHEMA or not 0 <= read.made_at <= _TIME_MAX:
         raise BadArchive
-    parts = tuple(Part(name, size, _hash(sha256)) for name, size, sha256 in read.parts)
-    _refuse_odd(parts)
-    person = None if read.person is None else PersonId(_hash(read.person))
+    parts = tuple(Part(name, size, _parse_sha256(sha256)) for name, size, sha256 in read.parts)
+    _refuse_invalid_parts(parts)
+    person = None if read.person is None else PersonId(_parse_sha256(read.person))
     return Index(datetime.fromtimestamp(read.made_at, UTC), person, parts)
 
 
-def header(name: str, size: int) -> bytes:
-    """Return the 512-byte header of a file; its content is padded with zeros (:func:`padding`)."""
+def tar_header(name: str, size: int) -> bytes:
+    """Return the 512-byte header of a file; its content is padded with zeros
+    (:func:`tar_padding`).
+    """
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o600
     return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
 
 
-def padding(size: int) -> bytes:
+def tar_padding(size: int) -> bytes:
     """Return the padding after a file of this size."""
     return bytes(-size % _BLOCK)
 
 
-def end_of_tar() -> bytes:
+def tar_end() -> bytes:
     """Return the end mark after the last file."""
     return bytes(2 * _BLOCK)
 
 
-def entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
+def tar_entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
     """Yield the files of a tar in order; read each before requesting the next, or it is lost.
 
     Raises:
         BadArchive: there is something other than regular files and folders, a damaged header, or a
             premature end.
     """
-    while any(block := _exactly(untrusted_reader, _BLOCK)):
-        info = _info(block)
+    while any(block := _read_exactly(untrusted_reader, _BLOCK)):
+        info = _parse_tar_header(block)
         if info.type == tarfile.DIRTYPE and not info.size:
             continue
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.size < 0:
@@ -333,41 +335,41 @@ def entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
             pass
         if content.left:
             raise BadArchive
-        _exactly(untrusted_reader, -info.size % _BLOCK)
+        _read_exactly(untrusted_reader, -info.size % _BLOCK)
 
 
-def _info(block: bytes) -> tarfile.TarInfo:
+def _parse_tar_header(block: bytes) -> tarfile.TarInfo:
     try:
         return tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.TarError, ValueError):
         raise BadArchive from None
 
 
-def _exactly(untrusted_reader: BinaryIO, size: int) -> bytes:
+def _read_exactly(untrusted_reader: BinaryIO, size: int) -> bytes:
     data = untrusted_reader.read(size)
     if len(data) != size:
         raise BadArchive
     return data
 
 
-def _hash(text: str) -> bytes:
+def _parse_sha256(text: str) -> bytes:
     if not _HEX_32.fullmatch(text):
         raise BadArchive
     return bytes.fromhex(text)
 
 
-def _refuse_odd(parts: tuple[Part, ...]) -> None:
+def _refuse_invalid_parts(parts: tuple[Part, ...]) -> None:
     if len({part.name for part in parts}) != len(parts):
         raise BadArchive
     files = [part.name.startswith(FILES) for part in parts]
     if files != sorted(files):  # records first, so that the files they name are known
         raise BadArchive
     for part in parts:
-        if not _NAME.fullmatch(part.name) or not 0 <= part.size <= _most(part.name):
+        if not _NAME.fullmatch(part.name) or not 0 <= part.size <= _part_bytes_max(part.name):
             raise BadArchive
 
 
-def _most(name: str) -> int:
+def _part_bytes_max(name: str) -> int:
     """Return the maximum size in bytes of a part with this name."""
     return FILE_BYTES_MAX if name.startswith(FILES) else RECORD_BYTES_MAX
 

@@ -21,12 +21,12 @@ _COUNTED: Final[Mapping[str, Callable[[int], str]]] = MappingProxyType(
 )
 
 
-def in_words(name: str, count: int) -> str:
+def count_in_words(name: str, count: int) -> str:
     """Return a count in words, given its name in the JSON answer."""
     return _COUNTED[name](count)
 
 
-def counts_of(taken: ImportReport) -> dict[str, int]:
+def counts_by_name(taken: ImportReport) -> dict[str, int]:
     """Return how much was new, by the names of the JSON answer."""
     return {name: getattr(taken, name) for name in _COUNTED}
 
@@ -64,7 +64,7 @@ def describe_import(taken: ImportReport) -> Iterator[str]:
     if taken.nothing:
         yield translated("Nothing in it is new here.")
         return
-    new = [in_words(name, count) for name, count in counts_of(taken).items() if count]
+    new = [count_in_words(name, count) for name, count in counts_by_name(taken).items() if count]
     yield translated("Imported: {what}.").format(what=", ".join(new))
 
 

@@ -7,7 +7,7 @@ import typer
 
 from entrenous.archive.archive_format import ImportReport
 from entrenous.archive.archive_wording import (
-    counts_of,
+    counts_by_name,
     describe_export,
     describe_import,
     describe_left_out,
@@ -15,9 +15,13 @@ from entrenous.archive.archive_wording import (
 from entrenous.archive.export import export_archive, import_archive
 from entrenous.base.errors import shell_quoted
 from entrenous.base.language import number_in_words, plural, translated
-from entrenous.device.commands import another_passphrase, archive_passphrase, opened_device
-from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc
-from entrenous.terminal.progress_bars import bar
+from entrenous.device.commands import (
+    ask_archive_passphrase,
+    ask_replacement_passphrase,
+    opened_device,
+)
+from entrenous.terminal.output import hint, print_json, print_line, rfc3339_utc
+from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.typed_input import Json
 
 Descriptor = Annotated[
@@ -49,9 +53,9 @@ def export(
     passphrases without limit, so choose a long one. Your keys stay here.
     """
     with opened_device(context) as device:
-        passphrase = another_passphrase(descriptor, "--archive-passphrase-fd")
-        with bar(translated("Writing"), 0) as shown:
-            written = export_archive(out, passphrase, device, shown.reached)
+        passphrase = ask_replacement_passphrase(descriptor, "--archive-passphrase-fd")
+        with step_bar(translated("Writing"), 0) as shown:
+            written = export_archive(out, passphrase, device, shown.set_progress)
     index = written.index
     if as_json:
         told = {
@@ -64,7 +68,7 @@ def export(
             "unopened": written.unopened,
             "left_of_cases": written.left_of_cases,
         }
-        put_json({"schema": "entrenous/archive-export/1", **told, **left})
+        print_json({"schema": "entrenous/archive-export/1", **told, **left})
         return
     parts = plural("{count} part", "{count} parts", len(index.parts))
     print_line(
@@ -93,11 +97,11 @@ def import_(
     new to them, add them again by a link of theirs: entrenous person add - --as NAME
     """
     with opened_device(context) as device:
-        passphrase = archive_passphrase(descriptor)
-        with bar(translated("Reading"), 0) as shown:
-            taken = import_archive(source, passphrase, device, shown.reached)
+        passphrase = ask_archive_passphrase(descriptor)
+        with step_bar(translated("Reading"), 0) as shown:
+            taken = import_archive(source, passphrase, device, shown.set_progress)
     if as_json:
-        put_json({"schema": "entrenous/archive-import/1", **_counts(taken)})
+        print_json({"schema": "entrenous/archive-import/1", **_counts(taken)})
         return
     for line in describe_import(taken):
         print_line(line)
@@ -111,7 +115,7 @@ def _counts(taken: ImportReport) -> dict[str, object]:
         "made_at": rfc3339_utc(taken.made_at),
         "person": person,
         "made_by": taken.made_by,
-        **counts_of(taken),
+        **counts_by_name(taken),
         "other_cases": list(taken.other_cases),
         "erased_cases": list(taken.erased_cases),
     }

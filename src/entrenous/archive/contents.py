@@ -21,7 +21,7 @@ CONTACTS: Final = "contacts"
 LISTS: Final = "lists"
 CIRCLES: Final = "circles"
 LEDGER: Final = "ledger"
-LOOKS: Final = "looks"
+PICTURE_RECORDS: Final = "looks"
 SENT: Final = "sent"
 TRACES: Final = "traces"
 RECEIVED: Final = "received"
@@ -31,12 +31,12 @@ CUSTODY: Final = "custody"
 ERASED_TABLE: Final = "erased-case"
 PROTECTIONS: Final = "protections"
 PROTECTION_TABLE: Final = "protection"
-COVERS: Final = "covered"
+COVERED_RECEIPTS: Final = "covered"
 RECEIPTS: Final = "receipts"
 RECEIPT_CARDS: Final = "receipt-cards"
 #: What proves who got which mark, by folder: vault tables that are copied unchanged.
 PROOF_TABLES: Final[Mapping[str, str]] = {
-    COVERS: COVERED,
+    COVERED_RECEIPTS: COVERED,
     RECEIPTS: RECEIPT,
     RECEIPT_CARDS: RECEIPT_CARD,
 }
@@ -51,10 +51,10 @@ RECORD_TYPES: Final[Mapping[str, type[Any]]] = {
     CASES: Case,
     CUSTODY: Custody,
     PROTECTIONS: Protection,
-    COVERS: ReceiptCoverage,
+    COVERED_RECEIPTS: ReceiptCoverage,
     RECEIPTS: ProvenReceipt,
 }
-RAW_FOLDERS: Final = (KEYS, LOOKS, RECEIPT_CARDS)  # bytes in formats of their own
+RAW_FOLDERS: Final = (KEYS, PICTURE_RECORDS, RECEIPT_CARDS)  # bytes in formats of their own
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ from entrenous.archive.archive_format import (
     NoArchiveHere,
     NotAnArchive,
     decrypt_key,
-    decrypting,
+    decrypting_reader,
     encrypt_key,
-    encrypting,
+    encrypting_writer,
 )
 from entrenous.archive.read_archive import read_archive
 from entrenous.archive.write_archive import Progress, write_archive
-from entrenous.base.files import empty_folder, fill_private, folder_errors, write_private
+from entrenous.base.files import empty_folder, folder_errors, write_private, write_private_with
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import NOISE_BYTES
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.device.store.vault_folder import refuse_weak
 
@@ -44,7 +44,7 @@ def export_archive(
     with folder_errors(out):
         empty_folder(out)
         try:
-            written = _write(out / TAR, key, device, progress)
+            written = _write_to_folder(out / TAR, key, device, progress)
             noise = device.dice.token(NOISE_BYTES)
             write_private(out / KEY, encrypt_key(key, passphrase, noise))
         except BaseException:
@@ -66,8 +66,8 @@ def import_archive(
         key = decrypt_key(_key_file(folder), passphrase)
         try:
             with (folder / TAR).open("rb") as untrusted_file:
-                return read_archive(decrypting(key, untrusted_file), device, progress)
-        except DoesNotOpen:
+                return read_archive(decrypting_reader(key, untrusted_file), device, progress)
+        except DecryptionFailed:
             raise DamagedArchive(name=TAR) from None
         except FileNotFoundError:
             raise NoArchiveHere(path=folder) from None
@@ -88,14 +88,14 @@ def export_to_file(
         with ZipFile(file, "w", ZIP_STORED) as both:
             with (
                 both.open(ZipInfo(TAR), "w", force_zip64=True) as part,
-                encrypting(key, cast("BinaryIO", part)) as sealed,
+                encrypting_writer(key, cast("BinaryIO", part)) as sealed,
             ):
                 made.append(write_archive(sealed, device, progress))
             noise = device.dice.token(NOISE_BYTES)
             both.writestr(ZipInfo(KEY), encrypt_key(key, passphrase, noise))
 
     with folder_errors(place.parent):
-        fill_private(place, fill)
+        write_private_with(place, fill)
     return made[0]
 
 
@@ -115,21 +115,23 @@ def import_from_file(
             with both.open(KEY) as part:
                 key = decrypt_key(part.read(_KEY_FILE_MAX + 1), passphrase)
             with both.open(TAR) as part:
-                return read_archive(decrypting(key, cast("BinaryIO", part)), device, progress)
-    except DoesNotOpen:
+                return read_archive(
+                    decrypting_reader(key, cast("BinaryIO", part)), device, progress
+                )
+    except DecryptionFailed:
         raise DamagedArchive(name=TAR) from None
     except (BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError):
         raise NotAnArchive from None
 
 
-def _write(place: Path, key: Secret, device: Device, progress: Progress) -> ExportReport:
+def _write_to_folder(place: Path, key: Secret, device: Device, progress: Progress) -> ExportReport:
     made: list[ExportReport] = []
 
     def fill(file: object) -> None:
-        with encrypting(key, file) as sealed:  # type: ignore[arg-type]
+        with encrypting_writer(key, file) as sealed:  # type: ignore[arg-type]
             made.append(write_archive(sealed, device, progress))
 
-    fill_private(place, fill)
+    write_private_with(place, fill)
     return made[0]
 
 

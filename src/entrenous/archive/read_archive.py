@@ -16,8 +16,8 @@ from entrenous.archive.archive_format import (
     ImportReport,
     Index,
     Part,
-    entries,
     read_index,
+    tar_entries,
 )
 from entrenous.archive.contents import (
     CIRCLES,
@@ -44,7 +44,7 @@ from entrenous.base.errors import BadRecord
 from entrenous.base.identifiers import ID_BYTES, BlobId, PersonId
 from entrenous.crypto.hashing import HashingReader, sha256
 from entrenous.device.device import Device
-from entrenous.device.identities import CONTACT_TABLE, contacts, lookalike_form
+from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
 from entrenous.device.vault_tables import LIST, unpack
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.people.circles import CIRCLE_TABLE, Circle, store_circle
@@ -53,7 +53,7 @@ from entrenous.wire.text import is_name
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedRecords:
     """The new records, and the files that they name; ``sealed`` files are ciphertext."""
 
     told: ImportReport
@@ -61,13 +61,15 @@ class Imported:
     sealed: frozenset[BlobId]
 
 
-def import_records(items: Sequence[ArchiveRecord], made_at: datetime, device: Device) -> Imported:
+def import_records(
+    items: Sequence[ArchiveRecord], made_at: datetime, device: Device
+) -> ImportedRecords:
     """Store new records; call it in a vault transaction.
 
     Raises:
         BadArchive: two records contradict each other.
     """
-    people, in_circles = _take_people(items, device), _take_circles(items, device)
+    people, in_circles = _import_people(items, device), _import_circles(items, device)
     ledger = import_ledger(items, device)
     import_sent_copies(items, device)
     received, cases = import_received(items, device), import_cases(items, device)
@@ -79,27 +81,27 @@ def import_records(items: Sequence[ArchiveRecord], made_at: datetime, device: De
         received=len(received),
         traces=import_traces(items, ledger, device),
         cases=len(cases.new),
-        protections=_take_protections(items, device),
+        protections=_import_protections(items, device),
         other_cases=cases.others,
         erased_cases=cases.erased,
     )
     date_changes(device)
     sealed = frozenset(blob for one in received for blob in one.kept)
     plain = (blob for noun in (*ledger.new, *cases.new) for blob in files_of(noun))
-    return Imported(report, sealed.union(plain), sealed)
+    return ImportedRecords(report, sealed.union(plain), sealed)
 
 
-def _take_people(items: Sequence[ArchiveRecord], device: Device) -> int:
+def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
     """Store new people with the proven history of their lists, against rollback by a relay."""
     known = {contact.person.id for contact in contacts(device)} | {own_person(device)}
     fresh = [item.noun for item in records_in(CONTACTS, items) if item.noun.person.id not in known]
     taken = taken_names(device)
     for contact in fresh:
-        name = _as_name(contact.name)
-        if lookalike_form(name) in taken:
+        name = _displayable_name(contact.name)
+        if comparable_name(name) in taken:
             name = free_name(name, device)
-        taken.add(lookalike_form(name))
-        person = replace(contact.person, name=_as_name(contact.person.name))
+        taken.add(comparable_name(name))
+        person = replace(contact.person, name=_displayable_name(contact.person.name))
         named = replace(contact, name=name, person=person)
         CONTACT_TABLE.store(named, contact.person.id.hex(), device.vault)
     new = {contact.person.id.hex() for contact in fresh}
@@ -109,23 +111,25 @@ def _take_people(items: Sequence[ArchiveRecord], device: Device) -> int:
     return len(fresh)
 
 
-def _take_circles(items: Sequence[ArchiveRecord], device: Device) -> int:
+def _import_circles(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh: list[Circle] = [
         item.noun
         for item in records_in(CIRCLES, items)
         if not CIRCLE_TABLE.has(item.noun.id.hex(), device.vault)
     ]
     for circle in fresh:
-        store_circle(replace(circle, name=free_name(_as_name(circle.name), device)), device.vault)
+        store_circle(
+            replace(circle, name=free_name(_displayable_name(circle.name), device)), device.vault
+        )
     return len(fresh)
 
 
-def _as_name(untrusted: str) -> str:
+def _displayable_name(untrusted: str) -> str:
     """Return a name that can be displayed and typed."""
     return untrusted if is_name(untrusted) else PLACEHOLDER_NAME
 
 
-def _take_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
+def _import_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh = [
         item
         for item in records_in(PROTECTIONS, items)
@@ -147,18 +151,18 @@ def read_archive(
     Raises:
         BadArchive, DamagedArchive, DiskFull, and the errors of ``opened``: nothing was changed.
     """
-    reading = _Reading(device, progress)
+    reading = _ArchiveImport(device, progress)
     try:
-        with device.vault.together(), opened as untrusted_reader:
-            return reading.all_of(entries(untrusted_reader))
+        with device.vault.transaction(), opened as untrusted_reader:
+            return reading.import_all(tar_entries(untrusted_reader))
     except BaseException:
         for blob in reading.kept:  # records are rolled back, files in the vault are not
-            device.vault.forget(blob)
+            device.vault.delete_file(blob)
         raise
 
 
 @dataclass(slots=True)
-class _Reading:
+class _ArchiveImport:
     """One pass over a tar: records first, then the files that the new records name."""
 
     device: Device
@@ -166,66 +170,68 @@ class _Reading:
     done: int = 0
     kept: list[BlobId] = field(default_factory=list)
 
-    def all_of(self, every: Iterator[Entry]) -> ImportReport:
+    def import_all(self, every: Iterator[Entry]) -> ImportReport:
         """Import everything, in the order of the index."""
-        index = _index_of(every)
+        index = _read_index_entry(every)
         named = [part for part in index.parts if not part.name.startswith(FILES)]
         items = []
         for part in named:
-            items.append(_item(_next(every, part), part))
-            self._reached(part, index)
-        made_by = _made_by(index.person, self.device)  # before the import adds them
+            items.append(_parse_record_entry(_expect_entry(every, part), part))
+            self._report_progress(part, index)
+        made_by = _name_of_maker(index.person, self.device)  # before the import adds them
         taken = import_records(items, index.made_at, self.device)
         for part in index.parts[len(named) :]:
-            self._file(_next(every, part), part, taken)
-            self._reached(part, index)
+            self._import_file(_expect_entry(every, part), part, taken)
+            self._report_progress(part, index)
         if next(every, None) is not None:
             raise BadArchive
         return replace(taken.told, person=index.person, made_by=made_by)
 
-    def _file(self, entry: Entry, part: Part, taken: Imported) -> None:
-        blob, hashing = _blob(part.name), HashingReader(entry.content)
+    def _import_file(self, entry: Entry, part: Part, taken: ImportedRecords) -> None:
+        blob, hashing = _blob_id(part.name), HashingReader(entry.content)
         reader, sealed = cast("BinaryIO", hashing), blob in taken.sealed
         if blob in taken.files and self.device.vault.keep_as(blob, reader, sealed=sealed):
             self.kept.append(blob)
-        if hashing.rest() != part.sha256:
+        if hashing.read_to_end() != part.sha256:
             raise DamagedArchive(name=part.name)
 
-    def _reached(self, part: Part, index: Index) -> None:
+    def _report_progress(self, part: Part, index: Index) -> None:
         self.done += part.size
         self.progress(self.done, index.size)
 
 
-def _made_by(person: PersonId | None, device: Device) -> str | None:
+def _name_of_maker(person: PersonId | None, device: Device) -> str | None:
     if person is None:
         return None
     known = contact_by_id(person, device)
     return None if known is None else known.name
 
 
-def _index_of(every: Iterator[Entry]) -> Index:
+def _read_index_entry(every: Iterator[Entry]) -> Index:
     first = next(every, None)
     if first is None or first.name != INDEX or first.size > INDEX_BYTES_MAX:
         raise BadArchive
     return read_index(first.content.read())
 
 
-def _next(every: Iterator[Entry], part: Part) -> Entry:
+def _expect_entry(every: Iterator[Entry], part: Part) -> Entry:
     entry = next(every, None)
     if entry is None or (entry.name, entry.size) != (part.name, part.size):
         raise DamagedArchive(name=part.name)
     return entry
 
 
-def _item(entry: Entry, part: Part) -> ArchiveRecord:
+def _parse_record_entry(entry: Entry, part: Part) -> ArchiveRecord:
     data = entry.content.read()
     if sha256(data) != part.sha256:
         raise DamagedArchive(name=part.name)
     folder, _, key = part.name.partition("/")
-    return ArchiveRecord(folder, key, data if folder in RAW_FOLDERS else _noun(folder, data), data)
+    return ArchiveRecord(
+        folder, key, data if folder in RAW_FOLDERS else _parse_record(folder, data), data
+    )
 
 
-def _noun(folder: str, data: bytes) -> Any:
+def _parse_record(folder: str, data: bytes) -> Any:
     if folder not in RECORD_TYPES:
         raise BadArchive
     try:
@@ -234,7 +240,7 @@ def _noun(folder: str, data: bytes) -> Any:
         raise BadArchive from None
 
 
-def _blob(name: str) -> BlobId:
+def _blob_id(name: str) -> BlobId:
     try:
         blob = BlobId(bytes.fromhex(name.removeprefix(FILES)))
     except ValueError:

@@ -9,11 +9,11 @@ from typing import Final
 from entrenous.archive.archive_format import BadArchive
 from entrenous.archive.contents import (
     CASES,
-    COVERS,
+    COVERED_RECEIPTS,
     CUSTODY,
     ERASED_TABLE,
     LEDGER,
-    LOOKS,
+    PICTURE_RECORDS,
     RECEIPT_CARDS,
     RECEIPTS,
     RECEIVED,
@@ -26,7 +26,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.identity import Person
 from entrenous.crypto.hashing import marks_hash, sha256
-from entrenous.crypto.statements import verify_card, verify_receipt
+from entrenous.crypto.statements import verify_key_bundle, verify_receipt
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import (
     COVERED_TABLE,
@@ -47,19 +47,19 @@ from entrenous.send.inbox import free_message_name, inbox_names, index_message_n
 from entrenous.send.message.states import INBOX_TABLE, Received
 from entrenous.send.message_index import index_copy, index_received
 from entrenous.watermark.verdict import Trace
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.receipt import read_receipt_proof, read_receipt_statement, write_commitments
 from entrenous.wire.text import is_name
 
 
 def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
     """Store valid receipts, what they cover, and their key bundles."""
-    for item in records_in(COVERS, items):
+    for item in records_in(COVERED_RECEIPTS, items):
         known = SEALED_TABLE.has(item.key, device.vault)
         if known and not COVERED_TABLE.has(item.key, device.vault):
             device.vault.put(COVERED, item.key, item.data)
     cards = {item.key: item.data for item in records_in(RECEIPT_CARDS, items)}
-    people = _verified(cards)
+    people = _verified_people(cards)
     for item in records_in(RECEIPTS, items):
         key, receipt = item.key.replace("/", " "), item.noun
         if not RECEIPT_TABLE.has(key, device.vault) and _is_valid(key, receipt, people, device):
@@ -67,12 +67,12 @@ def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
             device.vault.put(RECEIPT_CARD, receipt.head.hex(), cards[receipt.head.hex()])
 
 
-def _verified(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
+def _verified_people(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
     """Return the people whose devices may have signed, by the head of their list."""
     people = dict[bytes, Person]()
     for head, untrusted in cards.items():
         with suppress(EntrenousError):
-            person = verify_card(read_card(untrusted))
+            person = verify_key_bundle(read_key_bundle(untrusted))
             if person.head.hex() == head:
                 people[person.head] = person
     return people
@@ -132,21 +132,23 @@ def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedLed
         taken.add(name)
         names[message.name] = name
         new.append(replace(message, name=name))
-        device.ledger.record(new[-1])
-    _take_looks(items, new, device)
+        device.ledger.store_message(new[-1])
+    _import_picture_records(items, new, device)
     return ImportedLedger(tuple(new), names)
 
 
-def _take_looks(items: Sequence[ArchiveRecord], new: Sequence[Message], device: Device) -> None:
+def _import_picture_records(
+    items: Sequence[ArchiveRecord], new: Sequence[Message], device: Device
+) -> None:
     """Import pictures' features; unreadable ones are computed again from the original on demand."""
     pictures = {message.id: len(message.pictures) for message in new}
-    for item in records_in(LOOKS, items):
+    for item in records_in(PICTURE_RECORDS, items):
         said = _LOOK.fullmatch(item.key)
         if said is None:
             continue
         message, position = MessageId(bytes.fromhex(said[1])), int(said[2])
         if position < pictures.get(message, 0):
-            device.ledger.keep_look(message, position, item.data)
+            device.ledger.store_existing_picture_record(message, position, item.data)
 
 
 def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
@@ -195,12 +197,12 @@ def import_traces(items: Sequence[ArchiveRecord], ledger: ImportedLedger, device
             continue
         number = trace.number if trace.number not in numbers else max(numbers) + 1
         numbers.add(number)
-        device.ledger.note(_renamed(replace(trace, number=number), ledger.names))
+        device.ledger.record_trace(_with_local_names(replace(trace, number=number), ledger.names))
         new += 1
     return new
 
 
-def _renamed(trace: Trace, names: Mapping[MessageName, MessageName]) -> Trace:
+def _with_local_names(trace: Trace, names: Mapping[MessageName, MessageName]) -> Trace:
     message = None if trace.message is None else names.get(trace.message, trace.message)
     others = tuple(
         replace(part, message=names.get(part.message, part.message)) for part in trace.others
@@ -226,23 +228,23 @@ def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCase
     Raises:
         BadArchive: a case is under another's name, or a custody entry under another's number.
     """
-    chains = _chains(items)
+    chains = _custody_chains(items)
     new, others, erased = list[Case](), list[str](), list[str]()
     for item in records_in(CASES, items):
         case: Case = item.noun
         if item.key != case.name:
             raise BadArchive
         links = chains.get(case.name, [])
-        if _was_erased(links, device):
+        if _was_case_erased(links, device):
             erased.append(case.name)
-        elif _is_other(case, links, device):
+        elif _is_different_case(case, links, device):
             others.append(case.name)
         else:
-            new.extend(_stored(item, links, device))
+            new.extend(_store_if_newer(item, links, device))
     return ImportedCases(tuple(new), tuple(others), tuple(erased))
 
 
-def _chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRecord]]:
+def _custody_chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRecord]]:
     """Return the custody chain of each case, by its name."""
     chains = dict[str, list[ArchiveRecord]]()
     for item in records_in(CUSTODY, items):
@@ -253,13 +255,13 @@ def _chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRecord]]:
     return chains
 
 
-def _was_erased(links: Sequence[ArchiveRecord], device: Device) -> bool:
+def _was_case_erased(links: Sequence[ArchiveRecord], device: Device) -> bool:
     """Check whether a case was erased here and must not return (docs/spec/case.md section 1)."""
     first = sha256(links[0].data).hex() if links else ""
     return device.vault.get(ERASED_TABLE, first) is not None
 
 
-def _is_other(case: Case, links: Sequence[ArchiveRecord], device: Device) -> bool:
+def _is_different_case(case: Case, links: Sequence[ArchiveRecord], device: Device) -> bool:
     """Check whether a different case of this name is here, not an earlier or later state of it."""
     record = device.vault.get(CASES, case.name)
     if record is None:
@@ -269,7 +271,7 @@ def _is_other(case: Case, links: Sequence[ArchiveRecord], device: Device) -> boo
     return here is None or here != links[last].data
 
 
-def _stored(
+def _store_if_newer(
     item: ArchiveRecord, links: Sequence[ArchiveRecord], device: Device
 ) -> tuple[Case, ...]:
     """Store a case and return it, unless the one here is at least as new."""

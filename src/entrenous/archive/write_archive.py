@@ -13,9 +13,9 @@ from entrenous.archive.archive_format import (
     ExportReport,
     Index,
     Part,
-    end_of_tar,
-    header,
-    padding,
+    tar_end,
+    tar_header,
+    tar_padding,
     write_index,
 )
 from entrenous.archive.contents import (
@@ -26,7 +26,7 @@ from entrenous.archive.contents import (
     KEYS,
     LEDGER,
     LISTS,
-    LOOKS,
+    PICTURE_RECORDS,
     PROOF_TABLES,
     PROTECTION_TABLE,
     PROTECTIONS,
@@ -42,10 +42,10 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import age_identity
 from entrenous.crypto.hashing import HashingWriter, sha256
 from entrenous.crypto.key_derivation import blob_key
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE, OWN_IDENTITY
-from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.device.sent_messages import SEALED_TABLE, SendState
 from entrenous.device.vault_tables import (
     CIRCLE,
     LIST,
@@ -54,7 +54,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.respond.nouns import Case
 from entrenous.send.clock_sanity import this_second
-from entrenous.send.inbox import ENDED, received_messages
+from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 
 Record = tuple[str, bytes]  # its name in the archive, and its content
@@ -64,21 +64,21 @@ NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # replaces send tokens, which are not arc
 def archive_records(device: Device) -> Iterator[Record]:
     """Yield all records, in the order of the archive."""
     return chain(
-        _people(device),
-        _as_they_are(CIRCLES, CIRCLE, device),
-        _ledger(device),
-        _sent(device),
-        _traces(device),
-        _received(device),
-        _cases(device),
-        _as_they_are(PROTECTIONS, PROTECTION_TABLE, device),
+        _people_records(device),
+        _unchanged_records(CIRCLES, CIRCLE, device),
+        _ledger_records(device),
+        _sent_records(device),
+        _trace_records(device),
+        _received_records(device),
+        _case_records(device),
+        _unchanged_records(PROTECTIONS, PROTECTION_TABLE, device),
     )
 
 
 def archive_files(device: Device) -> tuple[BlobId, ...]:
     """Return the files that the records name, each once."""
     cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
-    nouns = chain(device.ledger.messages(), _worth_keeping(device), cases)
+    nouns = chain(device.ledger.messages(), _archivable_received(device), cases)
     return tuple(dict.fromkeys(blob for noun in nouns for blob in files_of(noun)))
 
 
@@ -88,48 +88,48 @@ def excluded_case_files(device: Device) -> int:
     return sum(len(case.evidence) - len(tuple(files_of(case))) for case in cases)
 
 
-def unopened_count(device: Device) -> int:
+def count_unopened(device: Device) -> int:
     """Return the number of received messages not archived because they can still be opened here."""
     every = sum(1 for _ in INBOX_TABLE.all(device.vault))
-    return every - sum(1 for _ in _worth_keeping(device))
+    return every - sum(1 for _ in _archivable_received(device))
 
 
-def _people(device: Device) -> Iterator[Record]:
+def _people_records(device: Device) -> Iterator[Record]:
     for contact in CONTACT_TABLE.all(device.vault):
         without = replace(contact, send_token=NO_TOKEN)
         yield f"{CONTACTS}/{contact.person.id.hex()}", pack(without)
-    yield from _as_they_are(LISTS, LIST, device)
+    yield from _unchanged_records(LISTS, LIST, device)
 
 
-def _ledger(device: Device) -> Iterator[Record]:
+def _ledger_records(device: Device) -> Iterator[Record]:
     for message in device.ledger.messages():
         yield f"{LEDGER}/{message.id.hex()}", pack(message)
         for position in range(len(message.pictures)):
-            look = device.ledger.look(message.id, position)
+            look = device.ledger.picture_record(message.id, position)
             if look is not None:
-                yield f"{LOOKS}/{message.id.hex()}/{position:04d}", look
+                yield f"{PICTURE_RECORDS}/{message.id.hex()}/{position:04d}", look
 
 
-def _sent(device: Device) -> Iterator[Record]:
+def _sent_records(device: Device) -> Iterator[Record]:
     for copy in SEALED_TABLE.all(device.vault):
-        if copy.departure is not Departure.WAITING:
+        if copy.departure is not SendState.WAITING:
             yield f"{SENT}/{copy.envelope.hex()}", pack(copy)
     for folder, table in PROOF_TABLES.items():
-        yield from _as_they_are(folder, table, device)
+        yield from _unchanged_records(folder, table, device)
 
 
-def _traces(device: Device) -> Iterator[Record]:
+def _trace_records(device: Device) -> Iterator[Record]:
     for trace in device.ledger.traces():
         yield f"{TRACES}/{trace.number:08d}", pack(trace)
 
 
-def _received(device: Device) -> Iterator[Record]:
-    for number, received in enumerate(_worth_keeping(device)):
+def _received_records(device: Device) -> Iterator[Record]:
+    for number, received in enumerate(_archivable_received(device)):
         yield f"{RECEIVED}/{number:08d}", pack(replace(received, manifest=None, attempt=None))
-        yield from _keys(received)
+        yield from _file_keys(received)
 
 
-def _keys(received: Received) -> Iterator[Record]:
+def _file_keys(received: Received) -> Iterator[Record]:
     """Yield the key of each encrypted file, so that it can be decrypted without this program."""
     if received.key is not None:
         for place, blob in enumerate(received.kept):
@@ -137,21 +137,21 @@ def _keys(received: Received) -> Iterator[Record]:
             yield f"{KEYS}/{blob.hex()}", identity.reveal() + b"\n"
 
 
-def _worth_keeping(device: Device) -> Iterator[Received]:
+def _archivable_received(device: Device) -> Iterator[Received]:
     """Yield messages that were opened without an opening limit, or that have ended."""
     for received in INBOX_TABLE.all(device.vault):
         opened = received.state is InboxState.OPENED and received.key is not None
-        if received.state in ENDED or (opened and received.opens is None):
+        if received.state in ENDED_STATES or (opened and received.opens is None):
             yield received
 
 
-def _cases(device: Device) -> Iterator[Record]:
+def _case_records(device: Device) -> Iterator[Record]:
     """Yield cases in the form that was hashed, and their custody chains."""
-    yield from _as_they_are(CASES, CASES, device)
-    yield from _as_they_are(CUSTODY, CUSTODY, device)
+    yield from _unchanged_records(CASES, CASES, device)
+    yield from _unchanged_records(CUSTODY, CUSTODY, device)
 
 
-def _as_they_are(folder: str, table: str, device: Device) -> Iterator[Record]:
+def _unchanged_records(folder: str, table: str, device: Device) -> Iterator[Record]:
     items = device.vault.items(table)
     return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
 
@@ -169,18 +169,18 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
     """
     received_messages(device)  # ends expired messages, so that they are not archived
     every, wanted = list(archive_records(device)), archive_files(device)
-    present = {blob: part for blob in wanted if (part := _measured(blob, device)) is not None}
+    present = {blob: part for blob in wanted if (part := _measure_file(blob, device)) is not None}
     parts = (*(Part(name, len(data), sha256(data)) for name, data in every), *present.values())
     index = Index(this_second(device), own_person(device), parts)
-    out = _Counted(writer, index.size, progress)
-    _add(INDEX, write_index(index), writer)
+    out = _ProgressWriter(writer, index.size, progress)
+    _write_entry(INDEX, write_index(index), writer)
     for name, data in every:
-        _add(name, data, cast("BinaryIO", out))
+        _write_entry(name, data, cast("BinaryIO", out))
     for blob, part in present.items():
-        _add_file(blob, part, out, device)
-    writer.write(end_of_tar())
+        _write_file_entry(blob, part, out, device)
+    writer.write(tar_end())
     return ExportReport(
-        index, len(wanted) - len(present), unopened_count(device), excluded_case_files(device)
+        index, len(wanted) - len(present), count_unopened(device), excluded_case_files(device)
     )
 
 
@@ -190,29 +190,29 @@ def own_person(device: Device) -> PersonId | None:
     return None if identity is None or identity.person is None else identity.person.id
 
 
-def _measured(blob: BlobId, device: Device) -> Part | None:
+def _measure_file(blob: BlobId, device: Device) -> Part | None:
     """Return a file's entry in the index; None if the file is missing or damaged."""
-    seen = HashingWriter(cast("BinaryIO", _Nowhere()))
+    seen = HashingWriter(cast("BinaryIO", _NullWriter()))
     try:
-        device.vault.read_to(blob, cast("BinaryIO", seen))
-    except (NoSuchBlob, DoesNotOpen):
+        device.vault.copy_file_to(blob, cast("BinaryIO", seen))
+    except (NoSuchBlob, DecryptionFailed):
         return None
     return Part(FILES + blob.hex(), seen.size, seen.digest())
 
 
-def _add(name: str, data: bytes, writer: BinaryIO) -> None:
-    writer.write(header(name, len(data)))
+def _write_entry(name: str, data: bytes, writer: BinaryIO) -> None:
+    writer.write(tar_header(name, len(data)))
     writer.write(data)
-    writer.write(padding(len(data)))
+    writer.write(tar_padding(len(data)))
 
 
-def _add_file(blob: BlobId, part: Part, out: "_Counted", device: Device) -> None:
-    out.write(header(part.name, part.size))
-    device.vault.read_to(blob, cast("BinaryIO", out))
-    out.write(padding(part.size))
+def _write_file_entry(blob: BlobId, part: Part, out: "_ProgressWriter", device: Device) -> None:
+    out.write(tar_header(part.name, part.size))
+    device.vault.copy_file_to(blob, cast("BinaryIO", out))
+    out.write(tar_padding(part.size))
 
 
-class _Nowhere:
+class _NullWriter:
     """A writer that discards everything."""
 
     def write(self, data: bytes) -> int:
@@ -221,7 +221,7 @@ class _Nowhere:
     def flush(self) -> None: ...
 
 
-class _Counted:
+class _ProgressWriter:
     """A writer that passes everything on, and reports progress."""
 
     def __init__(self, writer: BinaryIO, total: int, progress: Progress) -> None:

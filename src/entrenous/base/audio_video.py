@@ -42,7 +42,7 @@ class FrameSelection:
         if not 0.0 <= self.apart_s <= 1e9 or self.frames_max < 0:
             raise ValueError("the distance and number of frames are not negative")
 
-    def pace(self, length_s: float) -> FrameSampler:
+    def sampler_for_length(self, length_s: float) -> FrameSampler:
         """Return the frame selection for a clip of that announced length (0: unknown)."""
         return FrameSampler(
             max(self.apart_s, length_s / self.frames_max if self.frames_max else 0.0)
@@ -134,7 +134,7 @@ class Clip:
     frames: Iterator[Frame]
 
 
-def no_clips(_untrusted_data: bytes, _cut: FrameSelection) -> AbstractContextManager[Clip]:
+def refuse_clip(_untrusted_data: bytes, _cut: FrameSelection) -> AbstractContextManager[Clip]:
     """Refuse to open a clip: this device has no decoder."""
     raise DecoderDidNotStart
 
@@ -207,7 +207,7 @@ class SoundTiming:
             raise ValueError("silences are in order, and ahead is not negative")
 
     @property
-    def silent(self) -> int:
+    def silent_samples(self) -> int:
         """Total length of all silences, in samples."""
         return sum(silence.length for silence in self.silences)
 
@@ -259,10 +259,12 @@ class ReadSound(Protocol):
     """
 
     def __call__(self, untrusted_data: bytes, mono_hz: int = 0, /) -> Sound:
-        """Raises NotASound, SoundUnknown, SoundBroken, SoundTooLong, DecoderDidNotStart."""
+        """Raises NoSoundFound, UnsupportedSoundCodec, DamagedSound, SoundTooLong,
+        DecoderDidNotStart.
+        """
 
 
-def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
+def refuse_sound(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
     """Refuse to open a sound: this device has no decoder."""
     raise DecoderDidNotStart
 
@@ -272,7 +274,7 @@ def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
 CheckCopy = Callable[[str, int, Callable[[BinaryIO], None]], None]
 
 
-def no_checks(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]) -> None:
+def refuse_check(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]) -> None:
     """Refuse to check a file: this device has no checker."""
     raise DecoderDidNotStart
 
@@ -289,7 +291,7 @@ class FrameSampler:
     apart_s: float
     due_s: float = 0.0
 
-    def takes(self, at_s: float) -> bool:
+    def selects(self, at_s: float) -> bool:
         """Return whether to select the frame shown at that time."""
         if at_s < self.due_s - _EARLY_S:
             return False
@@ -302,18 +304,18 @@ class FrameSampler:
 class KeyFrame:
     """Keypoints of one frame of a sent clip, to find it again.
 
-    ``points`` are float32 x and y, ``looks`` 128 bytes for each point, in a frame of ``width_px`` x
-    ``height_px`` pixels.
+    ``points`` are float32 x and y, ``descriptors`` 128 bytes for each point, in a frame of
+    ``width_px`` x ``height_px`` pixels.
     """
 
     at_s: float
     width_px: int
     height_px: int
     points: bytes
-    looks: bytes
+    descriptors: bytes
 
     def __post_init__(self) -> None:
-        if len(self.points) // 8 != len(self.looks) // 128:
+        if len(self.points) // 8 != len(self.descriptors) // 128:
             raise ValueError("every point has a descriptor")
 
 
@@ -342,7 +344,7 @@ class ClipMeasurements:
             raise ValueError("every small frame has a time")
 
 
-class NoFrames(Malformed):
+class NoVideoFound(Malformed):
     """
     Entrenous found no video in this file that it can read. It reads MP4, MOV, WebM and AVI with
     H.264, HEVC, VP8, VP9, AV1 or MPEG-4 inside. Nothing was changed or sent. If the file plays in
@@ -350,7 +352,7 @@ class NoFrames(Malformed):
     """
 
 
-class FramesUnknown(NoFrames):
+class UnsupportedVideoCodec(NoVideoFound):
     """
     Entrenous cannot read the encoding of this video. It reads H.264, HEVC, VP8, VP9, AV1 and
     MPEG-4. Nothing was changed or sent. If the file plays in another program, save it from there as
@@ -358,7 +360,7 @@ class FramesUnknown(NoFrames):
     """
 
 
-class ClipCutShort(Malformed):
+class IncompleteClip(Malformed):
     """
     This clip is incomplete: its end is missing, perhaps because a download was interrupted. Nothing
     was changed or sent. Get the whole file and try again.
@@ -388,7 +390,7 @@ class FramesTooLarge(Malformed):
     """
 
 
-class ClipBroken(Malformed):
+class DamagedClip(Malformed):
     """
     Entrenous could not read this clip: the file is broken, or reading it took too much time or
     memory. Nothing was changed or sent. Open the clip in another program, save it again and use the
@@ -403,7 +405,7 @@ class ClipTooSmallToMark(Refused):
     """
 
 
-class NotASound(Malformed):
+class NoSoundFound(Malformed):
     """
     Entrenous found no sound in this file that it can read. It reads Opus, AAC, MP3, AMR, WAV, FLAC
     and Vorbis, and the sound of MP4, MOV and WebM. Nothing was changed or sent. If the file plays
@@ -411,7 +413,7 @@ class NotASound(Malformed):
     """
 
 
-class SoundUnknown(NotASound):
+class UnsupportedSoundCodec(NoSoundFound):
     """
     Entrenous cannot read the encoding of this sound. It reads AAC, Opus, Vorbis, MP3, AMR, FLAC and
     WAV, at 4 to 96 kHz. Nothing was changed or sent. If it plays in another program, save it from
@@ -419,7 +421,7 @@ class SoundUnknown(NotASound):
     """
 
 
-class SoundBroken(Malformed):
+class DamagedSound(Malformed):
     """
     Entrenous could not read this sound: the file is broken, or reading it took too much time or
     memory. Nothing was changed or sent. Open the sound in another program, save it again and use

@@ -36,19 +36,19 @@ class Catalogue(gettext.NullTranslations):
         self.sentences = sentences
 
     def gettext(self, message: str) -> str:
-        return self._said(message, 0) or message
+        return self._translation(message, 0) or message
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        return self._said(msgid1, int(n != 1)) or (msgid1 if n == 1 else msgid2)
+        return self._translation(msgid1, int(n != 1)) or (msgid1 if n == 1 else msgid2)
 
     def pgettext(self, context: str, message: str) -> str:
-        return self._said(f"{context}{CONTEXT_END}{message}", 0) or message
+        return self._translation(f"{context}{CONTEXT_END}{message}", 0) or message
 
     def npgettext(self, context: str, msgid1: str, msgid2: str, n: int) -> str:
-        said = self._said(f"{context}{CONTEXT_END}{msgid1}", int(n != 1))
+        said = self._translation(f"{context}{CONTEXT_END}{msgid1}", int(n != 1))
         return said or (msgid1 if n == 1 else msgid2)
 
-    def _said(self, key: str, form: int) -> str:
+    def _translation(self, key: str, form: int) -> str:
         forms = self.sentences.get(key, ("",))
         return forms[min(form, len(forms) - 1)]
 
@@ -68,17 +68,21 @@ def parse_po(text: str) -> dict[str, tuple[str, ...]]:
     while entry := _ENTRY.match(text, at):
         at = entry.end()
         context, one, said, first, second = entry.groups()
-        key = _unquoted(one)
+        key = _unquote_po_lines(one)
         if context is not None:
-            key = _unquoted(context) + CONTEXT_END + key
-        found[key] = (_unquoted(said),) if first is None else (_unquoted(first), _unquoted(second))
+            key = _unquote_po_lines(context) + CONTEXT_END + key
+        found[key] = (
+            (_unquote_po_lines(said),)
+            if first is None
+            else (_unquote_po_lines(first), _unquote_po_lines(second))
+        )
     if not _END.match(text, at):
         raise ValueError(f"not the text of a catalogue: {text[at : at + 80]!r}")
     found.pop("", None)  # the header
     return found
 
 
-def _unquoted(lines: str) -> str:
+def _unquote_po_lines(lines: str) -> str:
     text = lines[1:-1].replace('"\n"', "")
     if "\\" not in text:
         return text
@@ -97,7 +101,7 @@ _KEPT: Final = re.compile(
 class _PseudoCatalogue(Catalogue):
     """Makes every sentence from the English one: accented, a third longer, in brackets."""
 
-    def _said(self, key: str, form: int) -> str:
+    def _translation(self, key: str, form: int) -> str:
         del form  # its one form is for any number
         return pseudo_text(key.rpartition(CONTEXT_END)[2])
 

@@ -15,7 +15,7 @@ from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.base.identity import BatchPosition, SignedBatch
 from entrenous.base.language import translated
 from entrenous.base.limits import LABEL_CHARS_MAX, LABELS_MAX
-from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.screen_text import is_terminal_control
 from entrenous.base.secret import Secret
 
 
@@ -80,7 +80,7 @@ def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:
     Raises:
         BadLabel, TooManyLabels.
     """
-    labels = tuple(dict.fromkeys(_label(name, f"{name[:40]}") for name in names))
+    labels = tuple(dict.fromkeys(_normalized_label(name, f"{name[:40]}") for name in names))
     if len(labels) > LABELS_MAX:
         raise TooManyLabels(count=f"{len(labels):,}", limit=f"{LABELS_MAX:,}")
     return labels
@@ -92,35 +92,35 @@ def parse_label_file(text: bytes) -> tuple[RecipientId, ...]:
     Any system's line ends are accepted; empty lines, and spaces around a label, are ignored.
 
     Raises:
-        NotAList: not UTF-8, or far larger than any list of labels.
-        BadLabel, NamedTwice, TooManyLabels, NobodyNamed.
+        NotALabelList: not UTF-8, or far larger than any list of labels.
+        BadLabel, DuplicateLabel, TooManyLabels, NoLabelsGiven.
     """
     first_line: dict[RecipientId, int] = {}
-    for line, words in enumerate(_lines(text), start=1):
+    for line, words in enumerate(_split_label_lines(text), start=1):
         if not words.strip():
             continue
-        label = _label(words, translated("line {line}").format(line=line))
+        label = _normalized_label(words, translated("line {line}").format(line=line))
         if label in first_line:
-            raise NamedTwice(label=label, line=line, before=first_line[label])
+            raise DuplicateLabel(label=label, line=line, before=first_line[label])
         first_line[label] = line
     if not first_line:
-        raise NobodyNamed
+        raise NoLabelsGiven
     if len(first_line) > LABELS_MAX:
         raise TooManyLabels(count=f"{len(first_line):,}", limit=f"{LABELS_MAX:,}")
     return tuple(first_line)
 
 
-def _lines(text: bytes) -> list[str]:
+def _split_label_lines(text: bytes) -> list[str]:
     if len(text) > _FILE_BYTES_MAX:
-        raise NotAList
+        raise NotALabelList
     try:
         words = text.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise NotAList from None
+        raise NotALabelList from None
     return words.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _label(words: str, where: str) -> RecipientId:
+def _normalized_label(words: str, where: str) -> RecipientId:
     """Return one label, normalized (UAX #15, NFC), so that equal-looking labels are equal."""
     label = unicodedata.normalize("NFC", words.strip())
     if not label or len(label) > LABEL_CHARS_MAX or any(map(breaks_a_line, label)):
@@ -130,10 +130,10 @@ def _label(words: str, where: str) -> RecipientId:
 
 def breaks_a_line(char: str) -> bool:
     """Return whether a character ends a line or acts on the screen."""
-    return char == "\n" or acts_on_screen(char)
+    return char == "\n" or is_terminal_control(char)
 
 
-class NotAList(Malformed):
+class NotALabelList(Malformed):
     """
     That file is not a list of names. It should be plain text in UTF-8, with one name on each line.
     Nothing was marked.
@@ -147,7 +147,7 @@ class BadLabel(Refused):
     """
 
 
-class NamedTwice(Refused):
+class DuplicateLabel(Refused):
     """
     {label} is on line {before} and again on line {line}, but each copy is for one person. Nothing
     was marked. If these are two people, give them different names; if not, remove one of the lines.
@@ -161,7 +161,7 @@ class TooManyLabels(Refused):
     """
 
 
-class NobodyNamed(Refused):
+class NoLabelsGiven(Refused):
     """
     You named nobody, so nothing was marked. Say who gets a copy: use --to NAME, or --to-file FILE
     with one name on each line.

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused, Unreachable
-from entrenous.base.limits import PAUSE_S
+from entrenous.base.limits import REQUEST_PAUSE_S_MAX
 
 
 class Clock(Protocol):
@@ -95,7 +95,7 @@ class Settings:
     patience_s: float = 20.0
     receipts: bool = True
     relay_ca: Path | None = None
-    pause_s: float = PAUSE_S
+    pause_s: float = REQUEST_PAUSE_S_MAX
     proxy: Proxy | None = None
     ca_bundle: Path | None = None
     stamp_authorities: Path | None = None
@@ -114,23 +114,29 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     home = Path(named) if named else _data_folder()
     return Settings(
         home=home,
-        patience_s=_seconds("ENTRENOUS_PATIENCE", environment.get("ENTRENOUS_PATIENCE", "20")),
-        receipts=_switch("ENTRENOUS_RECEIPTS", environment.get("ENTRENOUS_RECEIPTS", "on")),
-        relay_ca=_path(environment, "ENTRENOUS_RELAY_CA"),
-        pause_s=_seconds("ENTRENOUS_PAUSE", environment.get("ENTRENOUS_PAUSE", str(PAUSE_S))),
-        proxy=_chosen_proxy(home, environment.get("ENTRENOUS_PROXY", "")),
-        ca_bundle=_path(environment, "ENTRENOUS_CA_BUNDLE"),
-        stamp_authorities=_path(environment, "ENTRENOUS_STAMP_AUTHORITIES"),
-        lock_after_s=_seconds("ENTRENOUS_LOCKAFTER", environment.get("ENTRENOUS_LOCKAFTER", "120")),
+        patience_s=_parse_seconds(
+            "ENTRENOUS_PATIENCE", environment.get("ENTRENOUS_PATIENCE", "20")
+        ),
+        receipts=_parse_switch("ENTRENOUS_RECEIPTS", environment.get("ENTRENOUS_RECEIPTS", "on")),
+        relay_ca=_optional_path(environment, "ENTRENOUS_RELAY_CA"),
+        pause_s=_parse_seconds(
+            "ENTRENOUS_PAUSE", environment.get("ENTRENOUS_PAUSE", str(REQUEST_PAUSE_S_MAX))
+        ),
+        proxy=_read_proxy_setting(home, environment.get("ENTRENOUS_PROXY", "")),
+        ca_bundle=_optional_path(environment, "ENTRENOUS_CA_BUNDLE"),
+        stamp_authorities=_optional_path(environment, "ENTRENOUS_STAMP_AUTHORITIES"),
+        lock_after_s=_parse_seconds(
+            "ENTRENOUS_LOCKAFTER", environment.get("ENTRENOUS_LOCKAFTER", "120")
+        ),
     )
 
 
-def _path(environment: Mapping[str, str], name: str) -> Path | None:
+def _optional_path(environment: Mapping[str, str], name: str) -> Path | None:
     written = environment.get(name)
     return Path(written) if written else None
 
 
-def _seconds(name: str, written: str) -> float:
+def _parse_seconds(name: str, written: str) -> float:
     try:
         seconds = float(written)
     except ValueError:
@@ -143,7 +149,7 @@ def _seconds(name: str, written: str) -> float:
 PROXY_FILE: Final = "proxy"
 
 
-def _chosen_proxy(home: Path, written: str) -> Proxy | None:
+def _read_proxy_setting(home: Path, written: str) -> Proxy | None:
     if written:
         return parse_proxy("ENTRENOUS_PROXY", written)
     place = home / PROXY_FILE
@@ -183,7 +189,7 @@ def _data_folder() -> Path:
     return platformdirs.user_data_path("entrenous", appauthor=False)
 
 
-def _switch(name: str, written: str) -> bool:
+def _parse_switch(name: str, written: str) -> bool:
     if written not in {"on", "off"}:
         raise BadSetting(name=name, wanted="on or off")
     return written == "on"
@@ -193,7 +199,7 @@ def is_loopback(host: str) -> bool:
     """Return whether a URL's host, without brackets, is this machine: by number, or as "localhost".
 
     RFC 6761 section 6.3; any other name may lead anywhere. This check is narrow, because it
-    *allows* plain HTTP; ``is_on_this_machine`` in wire/text.py is wide, because it refuses
+    *allows* plain HTTP; ``is_local_address`` in wire/text.py is wide, because it refuses
     addresses.
     """
     try:

@@ -27,11 +27,13 @@ class EntrenousError(Exception):
 
     def __str__(self) -> str:
         facts = {name: _said(name, fact) for name, fact in self.facts.items()}
-        return fill_message(_message_of(type(self)), **{"update": translated(UPDATE), **facts})
+        return fill_message(
+            _message_template(type(self)), **{"update": translated(UPDATE), **facts}
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the facts as keyword arguments; the default would pass them by position."""
-        return (_rebuild, (type(self), self.facts))
+        return (_unpickle_error, (type(self), self.facts))
 
 
 class Unproven(EntrenousError):
@@ -40,7 +42,7 @@ class Unproven(EntrenousError):
     family = "unproven"
 
 
-class StampDoesNotHold(Unproven):
+class InvalidTimestamp(Unproven):
     """
     The time stamp was not accepted: {why}. Nothing was changed here. If you have just requested it,
     try again, or use another stamp authority. If it was saved earlier, do not rely on the time that
@@ -193,7 +195,7 @@ class OnionNeedsProxy(RelayUnreachable):
     """
 
 
-class ProxySilent(RelayUnreachable):
+class ProxyUnreachable(RelayUnreachable):
     """
     The proxy at {host}, set with ENTRENOUS_PROXY, does not answer. Nothing was sent without it, and
     nothing was lost. Start the proxy (for example Tor), then try again.
@@ -207,7 +209,7 @@ class DiskFull(Unreachable):
     """
 
 
-class AnswerCut(Unreachable):
+class IncompleteOutput(Unreachable):
     """
     The output is incomplete: the disk is full, or reported an error. The command itself may have
     completed. Free some space, or print to the terminal. To see what was sent: entrenous sent
@@ -244,7 +246,7 @@ class RelayClockAhead(Unreachable):
     """
 
 
-class NotProven(RelayUnreachable):
+class RelayNotAuthenticated(RelayUnreachable):
     """
     The server at {host} could not prove that it is the relay. Nothing was sent to it, and nothing
     was lost. On a network that you do not control, somebody may be intercepting the connection: try
@@ -282,7 +284,7 @@ class ClocksDiffer(Refused):
     """
 
 
-class WaitsForClock(ClocksDiffer):
+class PostponedUntilClockIsRight(ClocksDiffer):
     """This device's clock {differs} that of the relay at {host}, so the relay accepts no messages
     from it now. They wait on this device, and nothing was lost. Check the date, the time and the
     time zone of this device: it shows {now}. Once they are right, the messages are sent with the
@@ -339,7 +341,7 @@ def fill_message(words: str, **facts: object) -> str:
 
     Quote those that are part of a command (:func:`shell_quoted`).
     """
-    facts = {name: _in_words(fact) for name, fact in facts.items()}
+    facts = {name: _format_fact(fact) for name, fact in facts.items()}
     said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
     return said.format(
         **facts, **{f"typed {name}": shell_quoted(fact) for name, fact in facts.items()}
@@ -355,12 +357,12 @@ def _said(name: str, fact: object) -> object:
     return translated(fact) if name in OUR_WORDS and isinstance(fact, str) else fact
 
 
-def _in_words(fact: object) -> object:
+def _format_fact(fact: object) -> object:
     """Format a time for people, with its zone, since a relay may have chosen it."""
     return moment_in_words(fact) if isinstance(fact, datetime) else fact
 
 
-def _message_of(kind: type[EntrenousError]) -> str:
+def _message_template(kind: type[EntrenousError]) -> str:
     """Return an error's docstring, in the person's language if it is translated."""
     words = inspect.cleandoc(kind.__doc__ or kind.__name__)
     key = " ".join(words.split())
@@ -368,7 +370,7 @@ def _message_of(kind: type[EntrenousError]) -> str:
     return words if found == key else found
 
 
-def _rebuild(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousError:
+def _unpickle_error(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousError:
     return kind(**facts)
 
 

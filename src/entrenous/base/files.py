@@ -68,22 +68,22 @@ def write_private(place: Path, data: bytes) -> None:
     _write(place, lambda file: file.write(data), lambda fresh: fresh.replace(place))
 
 
-def fill_private(place: Path, fill: Callable[[BinaryIO], object]) -> None:
+def write_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Like :func:`write_private`, but ``fill`` writes into the open file."""
     _write(place, fill, lambda fresh: fresh.replace(place))
 
 
-def add_private(place: Path, data: bytes) -> None:
+def create_private(place: Path, data: bytes) -> None:
     """Write ``data`` as a new file at ``place``, mode 0600, durably.
 
     Raises:
         FileExistsError: something is there, even a dangling link; it is not touched.
     """
-    _write(place, lambda file: file.write(data), lambda fresh: _add(fresh, place))
+    _write(place, lambda file: file.write(data), lambda fresh: _link_as_new_file(fresh, place))
 
 
-def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
-    """Like :func:`add_private`, but ``fill`` writes into the open file.
+def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
+    """Like :func:`create_private`, but ``fill`` writes into the open file.
 
     Returns:
         True if the file was created, False if a file with the same content was there already.
@@ -95,13 +95,13 @@ def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
 
     def publish(fresh: Path) -> None:
         added.append(fresh.stat())
-        if not _add_unless_same(fresh, place):
+        if not _link_unless_same(fresh, place):
             added.clear()
 
     try:
         _write(place, fill, publish)
     except BaseException:
-        _take_away(place, added)
+        _remove_added_file(place, added)
         raise
     return bool(added)
 
@@ -145,10 +145,10 @@ def make_private(place: Path) -> None:
 def files_readable_by_others(folder: Path) -> tuple[Path, ...]:
     """Return the files below ``folder`` that give any permission to group or others."""
     found = (place for place in sorted(folder.rglob("*")) if place.is_file())
-    return tuple(place for place in found if _is_open(place))
+    return tuple(place for place in found if _is_accessible_to_others(place))
 
 
-def _is_open(place: Path) -> bool:
+def _is_accessible_to_others(place: Path) -> bool:
     with suppress(FileNotFoundError):  # a log that was deleted meanwhile
         return bool(place.stat().st_mode & _OTHERS)
     return False
@@ -183,19 +183,19 @@ def _write(
         fresh.unlink(missing_ok=True)
 
 
-def _add(fresh: Path, place: Path) -> None:
+def _link_as_new_file(fresh: Path, place: Path) -> None:
     """Create ``place`` as a second link, which fails atomically if it exists."""
     try:
         os.link(fresh, place)
     except OSError as why:
         if why.errno not in _NO_LINKS:
             raise
-        _add_without_links(fresh, place)
+        _rename_as_new_file(fresh, place)
 
 
-def _add_unless_same(fresh: Path, place: Path) -> bool:
+def _link_unless_same(fresh: Path, place: Path) -> bool:
     try:
-        _add(fresh, place)
+        _link_as_new_file(fresh, place)
     except FileExistsError:
         if place.is_symlink() or not place.is_file() or not cmp(fresh, place, shallow=False):
             raise
@@ -203,7 +203,7 @@ def _add_unless_same(fresh: Path, place: Path) -> bool:
     return True
 
 
-def _take_away(place: Path, added: list[os.stat_result]) -> None:
+def _remove_added_file(place: Path, added: list[os.stat_result]) -> None:
     """Remove the added file after a later step failed (a sync of the folder, Ctrl-C).
 
     A file with another inode is not removed.
@@ -213,7 +213,7 @@ def _take_away(place: Path, added: list[os.stat_result]) -> None:
             place.unlink()
 
 
-def _add_without_links(fresh: Path, place: Path) -> None:
+def _rename_as_new_file(fresh: Path, place: Path) -> None:
     """Add a file without hard links: reserve the name, then rename the file to it."""
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     try:

@@ -129,7 +129,7 @@ class ListedDevice:
     mailbox: MailboxId
 
 
-class RevokedAs(IntEnum):
+class RevocationReason(IntEnum):
     """Why a device was revoked; the numbers are part of the wire format."""
 
     RETIRED = 1
@@ -142,7 +142,7 @@ class RevokedDevice:
 
     device: DeviceId
     at: datetime
-    kind: RevokedAs
+    kind: RevocationReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class HistoryRelation(Enum):
     NEWER_UNPROVEN = auto()  # it does not reach back so far: the person is no longer verified
 
 
-class OldList(Unproven):
+class OutdatedDeviceList(Unproven):
     """
     The relay shows an older list of this person's devices than the one you have. Nothing was
     changed. Somebody may be intercepting the connection. Try again later, or ask the person for a
@@ -202,7 +202,7 @@ class OldList(Unproven):
     """
 
 
-class ForkedList(Unproven):
+class ForkedDeviceList(Unproven):
     """
     There are two lists of this person's devices that contradict each other. Nothing was changed,
     and nothing is sent to the new list's devices. Either somebody intercepts your connection, or
@@ -211,7 +211,7 @@ class ForkedList(Unproven):
     """
 
 
-class HeldBackList(Unproven):
+class WithheldDeviceList(Unproven):
     """
     A message from this person names a newer list of their devices than the one their relay shows.
     The relay may be late, or somebody may be withholding the list. Entrenous will ask for it again.
@@ -259,7 +259,7 @@ class SignedCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class KeyBundle:
     """A parsed card; nothing in it is proven until crypto/statements.py has verified it.
 
     ``lists`` are consecutive, the newest last; ``signature`` holds both signatures on the newest
@@ -361,7 +361,7 @@ class SignedPrekey:
             raise ValueError("an X-Wing prekey carries its batch, and no other one does")
 
 
-class BadCard(Malformed):
+class BadKeyBundle(Malformed):
     """
     The relay sent damaged keys for this person, or another program made them, so they were not
     used. Try again later, or ask the person to update Entrenous.

@@ -47,11 +47,11 @@ UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 PROTOCOL_VERSION: Final = 2
 # The default expiry of an unopened message; relays accept a day more, so that a clock which is off
 # by some hours does not matter.
-DAYS_TO_OPEN: Final = 29
+DEFAULT_EXPIRY_DAYS: Final = 29
 PICTURES_MAX: Final = 64  # files of one message; content.md section 1
 TEXT_CHARS_MAX: Final = 16_384
-UNDO_S: Final = 10  # default delay before any part of a message leaves
-UNDO_S_MAX: Final = 3600
+UNDO_WINDOW_S: Final = 10  # default delay before any part of a message leaves
+UNDO_WINDOW_S_MAX: Final = 3600
 RESUMED_BYTES_MIN: Final = 1024 * 1024  # smaller uploads restart instead of resuming
 REACTION_BYTES_MAX: Final = 32
 REQUEST_CHARS_MAX: Final = 280
@@ -74,17 +74,17 @@ ONE_TIME_KEYS: Final = 50
 OWN_KEYS_PER_PEER: Final = 64  # X-Wing keys kept for one peer
 COUNTER_WINDOW: Final = 64  # how far letters of one pair may arrive out of order
 SESSIONS_MAX: Final = 4  # both sides may begin one simultaneously; older ones are still in use
-WINDOW_TOKENS: Final = 64  # tokens issued to one device at once; letter.md section 9
-WINDOW_LOW: Final = 32  # with fewer left, more are issued
-WINDOW_AHEAD_MAX: Final = 256  # unused tokens registered for one device
-WINDOW_SKIPPED_MAX: Final = 64  # older unused tokens that stay valid
-WINDOW_SPAN: Final = 4096  # indexes of one seed, after which a window is replaced
-WINDOW_WAIT_HOURS: Final = 24  # wait before a device that used few of its tokens gets more
-WINDOW_DAYS: Final = 90  # age at which a window is replaced
-WINDOW_FIRST_MAX: Final = 1 << 53  # the highest first index of a window
+TOKEN_RANGE_SIZE: Final = 64  # tokens issued to one device at once; letter.md section 9
+TOKEN_RANGE_LOW: Final = 32  # with fewer left, more are issued
+TOKEN_RANGE_UNUSED_MAX: Final = 256  # unused tokens registered for one device
+TOKEN_RANGE_SKIPPED_MAX: Final = 64  # older unused tokens that stay valid
+TOKEN_RANGE_INDEXES_MAX: Final = 4096  # indexes of one seed, after which a window is replaced
+TOKEN_RANGE_TOP_UP_HOURS: Final = 24  # wait before a device that used few of its tokens gets more
+TOKEN_RANGE_DAYS: Final = 90  # age at which a window is replaced
+TOKEN_RANGE_FIRST_MAX: Final = 1 << 53  # the highest first index of a window
 # a device with so many replaced windows that are still valid gets no other
-GREETED_ANEW_MAX: Final = 4
-OLD_WINDOW_DAYS: Final = 7  # time for which a replaced window stays valid
+REPLACED_TOKEN_RANGES_MAX: Final = 4
+REPLACED_TOKEN_RANGE_DAYS: Final = 7  # time for which a replaced window stays valid
 # --- the relay: docs/spec/relay.md -------------------------------------------------------------
 PROTOCOL_FLOOR: Final = 2  # the oldest protocol that a relay still speaks
 PROTOCOL_NEWEST: Final = 2
@@ -97,56 +97,72 @@ CARD_BYTES_MAX: Final = 128 * 1024
 PREKEY_BYTES_MAX: Final = 8 * 1024  # an X-Wing prekey has 7 kB: it carries its batch's signature
 BLOB_BYTES_MAX: Final = 4 * 1024**3
 BLOBS_PER_ENVELOPE_MAX: Final = 65  # a frame and 64 files
-CLAIMS_PER_HOUR: Final = 20
-CLAIMS_OF_ONE_USE: Final = 4  # claims in an hour with a token that admits one envelope
+PREKEY_CLAIMS_PER_HOUR: Final = 20
+SINGLE_USE_TOKEN_CLAIMS_PER_HOUR: Final = (
+    4  # claims in an hour with a token that admits one envelope
+)
 OPENS_MAX: Final = 1000
-WAKE_S_MAX: Final = 60  # the longest time for which a device may wait for a letter in one request
-WAKE_ASK_S: Final = 20  # time for which our devices wait: less than their HTTP client's timeout
-PAGE_MAX: Final = 50  # envelopes in one answer
-# least progress of a large transfer in PACE_S (1 KiB/s), or it is aborted
-PACE_BYTES_MIN: Final = 60 * 1024
-PACE_S: Final = 60.0
-PAUSE_S: Final = 3.0  # the longest pause between own requests and sent ones (relay.md section 14)
+WAKE_REQUEST_S_MAX: Final = (
+    60  # the longest time for which a device may wait for a letter in one request
+)
+WAKE_REQUEST_S: Final = 20  # time for which our devices wait: less than their HTTP client's timeout
+ENVELOPES_PER_PAGE_MAX: Final = 50  # envelopes in one answer
+# least progress of a large transfer in TRANSFER_INTERVAL_S (1 KiB/s), or it is aborted
+TRANSFER_BYTES_MIN_PER_INTERVAL: Final = 60 * 1024
+TRANSFER_INTERVAL_S: Final = 60.0
+REQUEST_PAUSE_S_MAX: Final = (
+    3.0  # the longest pause between own requests and sent ones (relay.md section 14)
+)
 # size of the sealed bytes that fill a page, however few the envelopes
 PAGE_FULL_BYTES: Final = 512 * 1024
 # --- what one mailbox may hold: docs/spec/relay.md section 9, carry/send_tokens.py ---
 LETTERS_WAITING_MAX: Final = 2000  # 66 a day for a month; at most 313 MiB
 SHARES_MAX: Final = 10_000  # shares of letters that wait or were fetched; 333 a day for a month
 GROUP_SHARES_MAX: Final = 32  # twice a person's devices; ending a group reads all of them
-LOOSE_BLOBS_MAX: Final = 1000  # blobs that no envelope names yet, including uploads
-LOOSE_BYTES_MAX: Final = 8 * 1024**3  # two of the largest files
+UNREFERENCED_BLOBS_MAX: Final = 1000  # blobs that no envelope names yet, including uploads
+UNREFERENCED_BYTES_MAX: Final = 8 * 1024**3  # two of the largest files
 MAILBOX_BLOBS_MAX: Final = 10_000
 MAILBOX_BYTES_MAX: Final = 16 * 1024**3
 TOKENS_MAX: Final = 65_536  # windows of every device that may write, padding, open invites
 TOKEN_BATCH_MAX: Final = 4096  # locks that one request adds or drops
-TOKEN_BYTES_COMING_MAX: Final = 8 * 1024**3  # bytes that one token uploads at the same time
+TOKEN_UPLOAD_BYTES_MAX: Final = 8 * 1024**3  # bytes that one token uploads at the same time
 PREKEY_DEVICES_MAX: Final = 64  # a card names 16; replaced devices leave their keys behind
 # --- what the relay keeps: docs/spec/relay.md section 8, carry/expire.py -----------------------
 EXPIRY_DAYS_MAX: Final = 30
 TOMBSTONE_DAYS: Final = 30
 SPENT_KEY_DAYS: Final = 30
-LOOSE_BLOB_HOURS: Final = 24
-ON_ITS_WAY_HOURS: Final = 1  # no connection delays a request for longer
-CLOCK_FAR_DAYS: Final = 2  # days from the last sweep: a clock farther off deletes nothing yet
-CLOCK_BELIEVED_MINUTES: Final = 60  # minutes of steady running after which such a clock is believed
+UNREFERENCED_BLOB_HOURS: Final = 24
+REQUEST_IN_TRANSIT_HOURS: Final = 1  # no connection delays a request for longer
+CLOCK_JUMP_DAYS: Final = 2  # days from the last sweep: a clock farther off deletes nothing yet
+CLOCK_TRUSTED_AFTER_MINUTES: Final = (
+    60  # minutes of steady running after which such a clock is believed
+)
 # --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
 UNLOCK_TRIES: Final = 10  # requests that a relay answers until the vault has opened
 UNLOCK_TOKENS_KEPT: Final = 8  # earlier tokens that are kept for a restored relay
 GENERATION_MAX: Final = 2**53 - 1  # the largest integer that JSON numbers represent exactly
 OPENING_BYTES: Final = 16
 OPENINGS_MAX: Final = 128  # unlocks that one vault reports in a row without receiving an answer
-HOMES_MAX: Final = 8  # mailboxes that one device reports to its owner's others; devices.md 5
-NEXT_HOME_DAYS: Final = 14  # lifetime of a mailbox at a relay to which no device leads any more
-OLD_HOME_DAYS: Final = 30  # how long the mailbox at the old relay is read after a move
-LATE_DAYS: Final = 7  # time for which a letter waits for the unknown device list that it names
-GONE_DAYS: Final = 30  # how long the name of a deleted mailbox stays taken
+MAILBOXES_PER_DEVICE_MAX: Final = (
+    8  # mailboxes that one device reports to its owner's others; devices.md 5
+)
+PREPARED_MAILBOX_DAYS: Final = (
+    14  # lifetime of a mailbox at a relay to which no device leads any more
+)
+FORMER_MAILBOX_DAYS: Final = 30  # how long the mailbox at the old relay is read after a move
+AWAITING_LIST_DAYS: Final = (
+    7  # time for which a letter waits for the unknown device list that it names
+)
+DELETED_MAILBOX_DAYS: Final = 30  # how long the name of a deleted mailbox stays taken
 OFFLINE_HOURS_MAX: Final = 168
 # --- people: docs/spec/people.md -----------------------------------------------------------------
 CIRCLE_PEOPLE_MAX: Final = 256
-STALE_DAYS: Final = 21  # a device that was silent for longer may be in other hands
+SILENT_DEVICE_DAYS: Final = 21  # a device that was silent for longer may be in other hands
 COMPARE_HOURS: Final = 24  # how long one comparison of keys may take
 # --- devices: docs/spec/devices.md ---------------------------------------------------------------
 LINK_MINUTES: Final = 10  # the longest time for one linking
 LINK_USES: Final = 3  # letters that the token of a link code admits
-LIST_TRIES: Final = 3  # requests in 24 hours for a device list that a letter names
-LENT_TOKENS: Final = 2  # tokens for a new device's first letters to each of somebody's devices
+DEVICE_LIST_TRIES: Final = 3  # requests in 24 hours for a device list that a letter names
+LENT_TOKENS_PER_DEVICE: Final = (
+    2  # tokens for a new device's first letters to each of somebody's devices
+)

@@ -11,7 +11,7 @@ _AT_MOST: Final = 64  # threads; each uses one of the HTTP client's 100 connecti
 
 
 @dataclass(frozen=True, slots=True)
-class _Came(Generic[Item]):
+class _Arrival(Generic[Item]):
     """A thread's next item, or a sign that it has finished."""
 
     items: tuple[Item, ...]
@@ -31,12 +31,12 @@ def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
     if len(rows) == 1:
         yield from rows[0]
         return
-    came, left = queue.SimpleQueue[_Came[Item]](), queue.SimpleQueue[Iterable[Item]]()
+    came, left = queue.SimpleQueue[_Arrival[Item]](), queue.SimpleQueue[Iterable[Item]]()
     for row in rows:
         left.put(row)
     walkers = min(len(rows), _AT_MOST)
     for _ in range(walkers):
-        threading.Thread(target=_walk, args=(left, came), daemon=True).start()
+        threading.Thread(target=_feed_items, args=(left, came), daemon=True).start()
     while walkers:
         one = came.get()
         if one.error is not None:
@@ -45,14 +45,14 @@ def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
         walkers -= one.last
 
 
-def _walk(
-    left: "queue.SimpleQueue[Iterable[Item]]", came: "queue.SimpleQueue[_Came[Item]]"
+def _feed_items(
+    left: "queue.SimpleQueue[Iterable[Item]]", came: "queue.SimpleQueue[_Arrival[Item]]"
 ) -> None:
     try:
         while True:
             for item in left.get_nowait():
-                came.put(_Came((item,)))
+                came.put(_Arrival((item,)))
     except queue.Empty:
-        came.put(_Came((), last=True))
+        came.put(_Arrival((), last=True))
     except BaseException as why:  # noqa: BLE001 -- raised again where the items are read
-        came.put(_Came((), error=why))
+        came.put(_Arrival((), error=why))

@@ -87,8 +87,8 @@ class Picture:
     ``samples`` are 8-bit R, G, B interleaved, row by row: ``height_px * width_px * 3`` bytes in the
     colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB). A
     grey picture may have one byte per pixel (``luma_alone``), if its reader asked for luma only.
-    ``alpha`` is ``height_px * width_px`` bytes or None. ``shrunk_from`` is the size in the file if
-    the decoder reduced the picture by the factor ``shrunk_by``. ``numpy.asarray(picture)`` is a
+    ``alpha`` is ``height_px * width_px`` bytes or None. ``original_size`` is the size in the file
+    if the decoder reduced the picture by the factor ``shrunk_by``. ``numpy.asarray(picture)`` is a
     read-only (H, W, 3) uint8 view, without a copy.
     """
 
@@ -98,7 +98,7 @@ class Picture:
     encoding: Encoding
     alpha: bytes | None = None
     profile: bytes | None = None
-    shrunk_from: OriginalSize | None = None
+    original_size: OriginalSize | None = None
 
     def __post_init__(self) -> None:
         if self.shrunk_by not in SHRINKS:
@@ -127,9 +127,9 @@ class Picture:
 
         0 if the sizes do not agree with any.
         """
-        if self.shrunk_from is None:
+        if self.original_size is None:
             return 1
-        size, full = (self.width_px, self.height_px), self.shrunk_from[:2]
+        size, full = (self.width_px, self.height_px), self.original_size[:2]
         fits = (by for by in SHRINKS[1:] if tuple(-(-side // by) for side in full) == size)
         return next(fits, 0)
 
@@ -190,7 +190,7 @@ class NotAPicture(Malformed):
     """
 
 
-class CutShort(Malformed):
+class IncompletePicture(Malformed):
     """
     This picture is incomplete: its end is missing, perhaps because a download was interrupted.
     Nothing was changed or sent. Get the whole file and try again.
@@ -205,7 +205,7 @@ class TooManyPixels(Malformed):
     """
 
 
-class DecoderGaveUp(Malformed):
+class PictureDecodingFailed(Malformed):
     """
     Entrenous could not read this picture: the file is broken, or reading it took too much time or
     memory. Nothing was changed or sent. Open the picture in another program, save it again and use
@@ -247,7 +247,7 @@ class EmptyFile(Malformed):
     """
 
 
-class NothingToSee(Malformed):
+class NoMediaFound(Malformed):
     """
     Entrenous found no picture, clip or sound in {path} that it can read. It reads pictures in JPEG,
     PNG, WebP, HEIC, AVIF, GIF, TIFF and BMP; clips in MP4, MOV, WebM and AVI; sounds in Opus, AAC,

@@ -11,7 +11,7 @@ _TURNS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 _ACTS: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 
-def acts_on_screen(char: str) -> bool:
+def is_terminal_control(char: str) -> bool:
     """Return whether a character acts on a terminal instead of being visible.
 
     These are controls except for the line feed, surrogates, Unicode's own line ends and changes of
@@ -25,26 +25,26 @@ def check_caption(caption: str | None) -> None:
     """Check the text beside pictures.
 
     Raises:
-        CaptionTooLong, CaptionActs.
+        CaptionTooLong, TextHasControlCharacters.
     """
     if caption is None:
         return
     if len(caption) > CAPTION_CHARS_MAX:
         raise CaptionTooLong(chars=len(caption), limit=CAPTION_CHARS_MAX)
-    if any(map(acts_on_screen, caption)):
-        raise CaptionActs
+    if any(map(is_terminal_control, caption)):
+        raise TextHasControlCharacters
 
 
 def check_text(text: str | None) -> None:
     """Check the text of a message without pictures.
 
     Raises:
-        TextTooLong, CaptionActs.
+        TextTooLong, TextHasControlCharacters.
     """
     if text is not None and len(text) > TEXT_CHARS_MAX:
         raise TextTooLong(chars=len(text), limit=TEXT_CHARS_MAX)
-    if text is not None and any(map(acts_on_screen, text)):
-        raise CaptionActs
+    if text is not None and any(map(is_terminal_control, text)):
+        raise TextHasControlCharacters
 
 
 class CaptionTooLong(Refused):
@@ -61,7 +61,7 @@ class TextTooLong(Refused):
     """
 
 
-class CaptionActs(Refused):
+class TextHasControlCharacters(Refused):
     """
     This text contains invisible control characters, such as Escape, a tab or a change of direction.
     Nothing was sent. Type it again without them.

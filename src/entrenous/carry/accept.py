@@ -19,30 +19,30 @@ from entrenous.base.errors import (
     TooLarge,
 )
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
-from entrenous.base.limits import PAGE_FULL_BYTES, PAGE_MAX, SEALED_BYTES_MAX
+from entrenous.base.limits import ENVELOPES_PER_PAGE_MAX, PAGE_FULL_BYTES, SEALED_BYTES_MAX
 from entrenous.base.secret import Secret
-from entrenous.carry.envelope_states import Event, step
-from entrenous.carry.expire import bury
+from entrenous.carry.envelope_states import EnvelopeEvent, next_envelope_state
+from entrenous.carry.expire import leave_tombstone
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now, refuse_clock_ahead
 from entrenous.carry.relay_rows import (
-    HeldAttempt,
-    HeldBlob,
-    HeldEnvelope,
-    HeldGroup,
-    HeldLetter,
-    HeldMailbox,
-    HeldShare,
-    HeldToken,
+    StoredAttempt,
+    StoredBlob,
+    StoredEnvelope,
+    StoredLetter,
+    StoredMailbox,
+    StoredShare,
+    StoredShareGroup,
+    StoredToken,
 )
 from entrenous.carry.relay_settings import Limits
 from entrenous.carry.release import join_group
 from entrenous.carry.send_tokens import (
     require_owner,
+    require_room_for_letter,
+    require_room_for_share,
+    require_room_in_group,
     require_sender,
-    room_for_letter,
-    room_for_share,
-    room_in_group,
-    spend,
+    use_token,
 )
 from entrenous.carry.withdraw import was_never_posted
 from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
@@ -78,26 +78,26 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         envelope = dataclasses.replace(
             envelope, expires_at=envelope.expires_at.replace(microsecond=0)
         )
-    digest = digest_of(envelope)
+    digest = envelope_digest(envelope)
 
     def work(tx: RowTransaction) -> bool:
-        held = tx.get(HeldEnvelope, envelope.id)
+        held = tx.get(StoredEnvelope, envelope.id)
         if held is not None and equal_in_constant_time(held.digest, digest):
             return False
         granted = require_sender(tx, envelope.mailbox, token, present)
         if held is not None:
-            raise _refusal(held, envelope)
+            raise _duplicate_error(held, envelope)
         if envelope.expires_at <= present:
             refuse_clock_ahead(tx, present)
-        refuse_date(envelope.expires_at, present, relay.limits)
-        _check_room(tx, envelope, relay.limits)
-        _store(tx, envelope, digest, present)
-        spend(tx, granted)
+        refuse_invalid_expiry(envelope.expires_at, present, relay.limits)
+        _require_mailbox_room(tx, envelope, relay.limits)
+        _store_envelope(tx, envelope, digest, present)
+        use_token(tx, granted)
         return True
 
-    new = await relay.mail.together(work, lambda view: _prefetch(view, envelope, token))
+    new = await relay.mail.transact(work, lambda view: _prefetch(view, envelope, token))
     if new and relay.wake_ups is not None:
-        relay.wake_ups.ring(envelope.mailbox)
+        relay.wake_ups.wake(envelope.mailbox)
     return new
 
 
@@ -113,37 +113,37 @@ async def check_sender(
     """
 
     def work(view: RowView) -> None:
-        if view.get(HeldEnvelope, envelope) is None:
+        if view.get(StoredEnvelope, envelope) is None:
             require_sender(view, mailbox, token, now(relay))
 
-    await relay.mail.look(work)
+    await relay.mail.read(work)
 
 
 def _prefetch(view: RowView, envelope: Envelope, token: Secret) -> None:
-    view.get(HeldEnvelope, envelope.id)
-    view.get(HeldLetter, envelope.id)
-    view.get(HeldMailbox, envelope.mailbox)
-    view.get(HeldToken, envelope.mailbox, token_hash(token))
-    view.count(HeldLetter, mailbox=envelope.mailbox)
+    view.get(StoredEnvelope, envelope.id)
+    view.get(StoredLetter, envelope.id)
+    view.get(StoredMailbox, envelope.mailbox)
+    view.get(StoredToken, envelope.mailbox, token_hash(token))
+    view.count(StoredLetter, mailbox=envelope.mailbox)
     if envelope.share:
-        view.get(HeldShare, envelope.id)
-        view.count(HeldShare, mailbox=envelope.mailbox)
+        view.get(StoredShare, envelope.id)
+        view.count(StoredShare, mailbox=envelope.mailbox)
     if envelope.share and envelope.share.group:
-        view.count(HeldShare, group=envelope.share.group)
-        view.get(HeldGroup, envelope.share.group)
+        view.count(StoredShare, group=envelope.share.group)
+        view.get(StoredShareGroup, envelope.share.group)
     for blob in envelope.blobs:
-        view.get(HeldBlob, blob)
+        view.get(StoredBlob, blob)
 
 
-def _check_room(view: RowView, envelope: Envelope, limits: Limits) -> None:
-    room_for_letter(view, envelope.mailbox, limits)
+def _require_mailbox_room(view: RowView, envelope: Envelope, limits: Limits) -> None:
+    require_room_for_letter(view, envelope.mailbox, limits)
     if envelope.share:
-        room_for_share(view, envelope.mailbox)
+        require_room_for_share(view, envelope.mailbox)
     if envelope.share and envelope.share.group:
-        room_in_group(view, envelope.share.group)
+        require_room_in_group(view, envelope.share.group)
 
 
-def _refusal(held: HeldEnvelope, envelope: Envelope) -> EntrenousError:
+def _duplicate_error(held: StoredEnvelope, envelope: Envelope) -> EntrenousError:
     """Return the error for a post whose id is already known."""
     if was_never_posted(held) and equal_in_constant_time(
         held.withdraw_lock, envelope.withdraw_lock
@@ -152,7 +152,7 @@ def _refusal(held: HeldEnvelope, envelope: Envelope) -> EntrenousError:
     return IdInUse()
 
 
-def digest_of(envelope: Envelope) -> bytes:
+def envelope_digest(envelope: Envelope) -> bytes:
     """Return the SHA-256 of everything that was posted, each part preceded by its length."""
     share = envelope.share
     parts = (
@@ -165,7 +165,7 @@ def digest_of(envelope: Envelope) -> bytes:
     return sha256(b"".join(b"%d:" % len(part) + part for part in parts))
 
 
-def refuse_date(expires_at: datetime, present: datetime, limits: Limits) -> None:
+def refuse_invalid_expiry(expires_at: datetime, present: datetime, limits: Limits) -> None:
     """Raise Expired or TooFarAhead if ``expires_at`` is outside the time that this relay allows."""
     if expires_at <= present:
         raise Expired(when=expires_at)
@@ -173,36 +173,38 @@ def refuse_date(expires_at: datetime, present: datetime, limits: Limits) -> None
         raise TooFarAhead(limit_days=limits.keep_days)
 
 
-def _store(tx: RowTransaction, envelope: Envelope, digest: bytes, present: datetime) -> None:
+def _store_envelope(
+    tx: RowTransaction, envelope: Envelope, digest: bytes, present: datetime
+) -> None:
     share, expires_at = envelope.share, envelope.expires_at
     lock = share.open_lock if share else None
     tx.put(
-        HeldEnvelope(
+        StoredEnvelope(
             *(envelope.id, digest, envelope.withdraw_lock, lock, EnvelopeState.WAITING, 0),
             *(expires_at, None, None, None, expires_at),
         )
     )
     sequence = _next_sequence(tx, envelope)
-    tx.put(HeldLetter(envelope.id, envelope.mailbox, sequence, envelope.sealed, expires_at))
+    tx.put(StoredLetter(envelope.id, envelope.mailbox, sequence, envelope.sealed, expires_at))
     if share:
         counted = (share.opens, envelope.mailbox, share.group)
-        tx.put(HeldShare(envelope.id, share.value, *counted))
+        tx.put(StoredShare(envelope.id, share.value, *counted))
     for blob in envelope.blobs:
-        _link(tx, blob, envelope, present)
+        _link_blob(tx, blob, envelope, present)
     join_group(tx, envelope, present)
 
 
 def _next_sequence(tx: RowTransaction, envelope: Envelope) -> int:
-    held = tx.get(HeldMailbox, envelope.mailbox)
+    held = tx.get(StoredMailbox, envelope.mailbox)
     if held is None:
         raise NoSuchMailbox
     tx.put(replace(held, last_sequence=held.last_sequence + 1))
     return held.last_sequence + 1
 
 
-def _link(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: datetime) -> None:
+def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: datetime) -> None:
     """Link a blob to its envelope; equal withdraw locks prove that one sender uploaded both."""
-    held = tx.get(HeldBlob, blob)
+    held = tx.get(StoredBlob, blob)
     if held is None or held.due_at <= present or held.mailbox != envelope.mailbox:
         raise NoSuchBlob
     if not equal_in_constant_time(held.withdraw_lock, envelope.withdraw_lock):
@@ -218,16 +220,18 @@ async def waiting_envelopes(
     """List envelopes with a sequence above ``after``, oldest first.
 
     Returns:
-        At most ``limit`` or PAGE_MAX envelopes; fewer if they are large, since the page is held in
-            memory until the client has read it.
+        At most ``limit`` or ENVELOPES_PER_PAGE_MAX envelopes; fewer if they are large, since the
+            page is held in memory until the client has read it.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
     """
     present = now(relay)
 
-    def letters(view: RowView) -> list[HeldLetter]:
-        return view.letters(mailbox, after, present, min(limit, PAGE_MAX), PAGE_FULL_BYTES)
+    def letters(view: RowView) -> list[StoredLetter]:
+        return view.letters(
+            mailbox, after, present, min(limit, ENVELOPES_PER_PAGE_MAX), PAGE_FULL_BYTES
+        )
 
     def work(view: RowView) -> list[WaitingEnvelope]:
         require_owner(view, mailbox, token)
@@ -236,7 +240,9 @@ async def waiting_envelopes(
             for one in letters(view)
         ]
 
-    return await relay.mail.look(work, lambda view: (view.get(HeldMailbox, mailbox), letters(view)))
+    return await relay.mail.read(
+        work, lambda view: (view.get(StoredMailbox, mailbox), letters(view))
+    )
 
 
 async def acknowledge(
@@ -251,29 +257,29 @@ async def acknowledge(
 
     def work(tx: RowTransaction) -> None:
         require_owner(tx, mailbox, token)
-        letter = tx.get(HeldLetter, envelope)
-        held = tx.get(HeldEnvelope, envelope)
+        letter = tx.get(StoredLetter, envelope)
+        held = tx.get(StoredEnvelope, envelope)
         if letter is not None and letter.mailbox == mailbox and held is not None:
-            tx.drop(HeldLetter, envelope)
-            _deliver(tx, held, present)
+            tx.drop(StoredLetter, envelope)
+            _mark_delivered(tx, held, present)
 
-    await relay.mail.together(work, lambda view: _prefetch_acknowledge(view, mailbox, envelope))
+    await relay.mail.transact(work, lambda view: _prefetch_acknowledge(view, mailbox, envelope))
 
 
 def _prefetch_acknowledge(view: RowView, mailbox: MailboxId, envelope: EnvelopeId) -> None:
-    view.get(HeldMailbox, mailbox)
-    view.get(HeldLetter, envelope)
-    view.get(HeldEnvelope, envelope)
-    view.get(HeldShare, envelope)
-    view.find(HeldAttempt, envelope=envelope)
-    view.find(HeldBlob, envelope=envelope)
+    view.get(StoredMailbox, mailbox)
+    view.get(StoredLetter, envelope)
+    view.get(StoredEnvelope, envelope)
+    view.get(StoredShare, envelope)
+    view.find(StoredAttempt, envelope=envelope)
+    view.find(StoredBlob, envelope=envelope)
 
 
-def _deliver(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> None:
-    state = step(held.state, Event.DELIVER, held.expires_at)
+def _mark_delivered(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> None:
+    state = next_envelope_state(held.state, EnvelopeEvent.DELIVER, held.expires_at)
     delivered = replace(held, state=state, delivered_at=present)
-    share = tx.get(HeldShare, held.envelope)
-    if share is not None or tx.find(HeldBlob, envelope=held.envelope):
+    share = tx.get(StoredShare, held.envelope)
+    if share is not None or tx.find(StoredBlob, envelope=held.envelope):
         tx.put(delivered)
     else:
-        bury(tx, delivered, present)
+        leave_tombstone(tx, delivered, present)

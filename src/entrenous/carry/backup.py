@@ -17,13 +17,13 @@ from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NoSuchBlob, NotFound, Unproven
 from entrenous.base.files import empty_folder, folder_errors, sync_folder, write_private
 from entrenous.carry.open_relay import (
-    MAIL,
-    check_same_database,
+    DATABASE_NAME,
+    check_database_note,
     explain_disk_failure,
     open_relay,
 )
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_rows import BrokenDatabase, HeldBlob
+from entrenous.carry.relay_rows import BrokenDatabase, StoredBlob
 from entrenous.carry.relay_settings import NoRelayHere, RelaySettings, RelayStillRuns
 from entrenous.carry.restore import close_after_restore
 from entrenous.carry.store.sqlite_connection import translate_error
@@ -50,7 +50,7 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoredRelay:
     """A restored relay.
 
     ``lost`` copies have to be sent again by their senders. ``damaged`` blobs of the backup were
@@ -81,7 +81,7 @@ _CONTENTS: Final = "backup.json"
 _SCHEMA: Final = "entrenous/backup/1"
 
 
-class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ContentsForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: str
     made_at: int
     mail_sha256: str
@@ -102,22 +102,22 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
     try:
         return _save_into(data, out, at)
     except BaseException:
-        _empty_again(out)
+        _empty_folder_again(out)
         raise
 
 
 def _save_into(data: Path, out: Path, at: datetime) -> Backup:
-    _copy_rows(data / MAIL, out / MAIL)
+    _copy_rows(data / DATABASE_NAME, out / DATABASE_NAME)
     (out / BLOBS).mkdir(mode=0o700)
     saved, missing = list[BlobEntry](), list[str]()
-    for entry in _blobs_of(out / MAIL):
-        if _link(data / BLOBS / entry.name, out / BLOBS / entry.name):
+    for entry in _list_blobs(out / DATABASE_NAME):
+        if _hard_link_or_copy(data / BLOBS / entry.name, out / BLOBS / entry.name):
             saved.append(entry)
         else:
             missing.append(entry.name)
     sync_folder(out / BLOBS)
-    backup = Backup(at, _sha256(out / MAIL), tuple(saved), tuple(missing))
-    write_private(out / _CONTENTS, _written(backup))
+    backup = Backup(at, _file_sha256(out / DATABASE_NAME), tuple(saved), tuple(missing))
+    write_private(out / _CONTENTS, _encode_contents(backup))
     return backup
 
 
@@ -128,12 +128,12 @@ def read_backup(folder: Path) -> Backup:
     except OSError:
         raise NoBackupHere(path=folder) from None
     try:
-        read = msgspec.json.decode(untrusted_text, type=_Contents)
+        read = msgspec.json.decode(untrusted_text, type=_ContentsForm)
         made_at = datetime.fromtimestamp(read.made_at, UTC)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError):
         raise DamagedBackup(path=folder, name=_CONTENTS) from None
     blobs = tuple(BlobEntry(*one) for one in read.blobs)
-    if read.schema != _SCHEMA or not all(_is_name(one.name) for one in blobs):
+    if read.schema != _SCHEMA or not all(_is_hexadecimal_name(one.name) for one in blobs):
         raise DamagedBackup(path=folder, name=_CONTENTS)
     return Backup(made_at, read.mail_sha256, blobs, tuple(read.missing))
 
@@ -150,21 +150,21 @@ def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
         OSError: the disk failed.
     """
     (into / BLOBS).mkdir(mode=0o700, parents=True)
-    if not _copy_checked(folder / MAIL, into / MAIL, backup.mail_sha256) or database_fault(
-        into / MAIL
-    ):
-        raise DamagedBackup(path=folder, name=MAIL)
+    if not _copy_and_verify(
+        folder / DATABASE_NAME, into / DATABASE_NAME, backup.mail_sha256
+    ) or database_fault(into / DATABASE_NAME):
+        raise DamagedBackup(path=folder, name=DATABASE_NAME)
     damaged = frozenset(
         one.name
         for one in backup.blobs
-        if not _copy_checked(folder / BLOBS / one.name, into / BLOBS / one.name, one.sha256)
+        if not _copy_and_verify(folder / BLOBS / one.name, into / BLOBS / one.name, one.sha256)
     )
     sync_folder(into / BLOBS)
     sync_folder(into)
     return damaged
 
 
-def _empty_again(out: Path) -> None:
+def _empty_folder_again(out: Path) -> None:
     """Empty the folder again, so that the command can be repeated."""
     shutil.rmtree(out / BLOBS, ignore_errors=True)
     for path in out.iterdir():
@@ -185,24 +185,24 @@ def _copy_rows(source: Path, target: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _blobs_of(mail: Path) -> list[BlobEntry]:
+def _list_blobs(mail: Path) -> list[BlobEntry]:
     with contextlib.closing(sqlite3.connect(mail)) as rows:
-        found = rows.execute("SELECT name, size, sha256 FROM held_blob ORDER BY name").fetchall()
+        found = rows.execute("SELECT name, size, sha256 FROM stored_blob ORDER BY name").fetchall()
     return [BlobEntry(name, size, sha256.hex()) for name, size, sha256 in found]
 
 
-def _link(source: Path, target: Path) -> bool:
+def _hard_link_or_copy(source: Path, target: Path) -> bool:
     """Hard-link the file, or copy it to another disk; return False if it is gone."""
     try:
         os.link(source, target)
     except FileNotFoundError:
         return False
     except OSError:
-        return _copy(source, target)
+        return _copy_file(source, target)
     return True
 
 
-def _copy(source: Path, target: Path) -> bool:
+def _copy_file(source: Path, target: Path) -> bool:
     try:
         file = source.open("rb")
     except FileNotFoundError:
@@ -215,31 +215,31 @@ def _copy(source: Path, target: Path) -> bool:
     return True
 
 
-def _copy_checked(source: Path, target: Path, sha256: str) -> bool:
+def _copy_and_verify(source: Path, target: Path, sha256: str) -> bool:
     """Copy a file and verify its hash; return False, and leave nothing, if that fails.
 
     The copy is hashed, not the original: a disk error may affect only one of them.
     """
-    if _copy(source, target) and _sha256(target) == sha256:
+    if _copy_file(source, target) and _file_sha256(target) == sha256:
         return True
     target.unlink(missing_ok=True)
     return False
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_name(untrusted_name: str) -> bool:
+def _is_hexadecimal_name(untrusted_name: str) -> bool:
     """Return whether the name is hexadecimal, so that it cannot lead out of the folder."""
     return bool(untrusted_name) and set(untrusted_name) <= set("0123456789abcdef")
 
 
-def _written(backup: Backup) -> bytes:
+def _encode_contents(backup: Backup) -> bytes:
     rows = [(one.name, one.size, one.sha256) for one in backup.blobs]
     made_at = int(backup.made_at.timestamp())
-    contents = _Contents(_SCHEMA, made_at, backup.mail_sha256, rows, list(backup.missing))
+    contents = _ContentsForm(_SCHEMA, made_at, backup.mail_sha256, rows, list(backup.missing))
     return msgspec.json.encode(contents)
 
 
@@ -254,7 +254,7 @@ def back_up_relay(data: Path, out: Path) -> Backup:
         NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: nothing was left that could
             be mistaken for a backup.
     """
-    if not (data / MAIL).is_file():
+    if not (data / DATABASE_NAME).is_file():
         raise NoRelayHere(path=data)
     with explain_disk_failure(data):
         try:
@@ -264,7 +264,7 @@ def back_up_relay(data: Path, out: Path) -> Backup:
             raise translate_error(why) from None
 
 
-def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
+def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRelay:
     """Restore a backup into a new or empty folder, which may be a disk of its own.
 
     Everything is prepared and verified in a subfolder. The database is moved out last, since a
@@ -285,12 +285,12 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
             gone = damaged | frozenset(backup.missing)
             with open_relay(fresh) as relay:
                 lost = asyncio.run(close_after_restore(relay, gone, with_shares=with_shares))
-            for name in (BLOBS, MAIL):
+            for name in (BLOBS, DATABASE_NAME):
                 (fresh / name).rename(data / name)
                 sync_folder(data)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    return Restored(backup, lost, len(damaged))
+    return RestoredRelay(backup, lost, len(damaged))
 
 
 def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, int]:
@@ -302,11 +302,12 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
 
     Raises:
         NoRelayHere, RelayStillRuns.
-        OtherDatabase: this is not the database that was restored. The errors of open_relay.
+        FolderUsedWithOtherDatabase: this is not the database that was restored. The errors of
+            open_relay.
     """
-    if settings.database is None and not (settings.data / MAIL).is_file():
+    if settings.database is None and not (settings.data / DATABASE_NAME).is_file():
         raise NoRelayHere(path=settings.data)
-    check_same_database(settings)
+    check_database_note(settings)
     host, _, port = settings.listen.rpartition(":")
     if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
         raise RelayStillRuns(listen=settings.listen)
@@ -315,12 +316,12 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
 
 
 async def _close_restored(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
-    held = await relay.mail.look(lambda view: view.find(HeldBlob))
-    missing = frozenset([blob.name for blob in held if not await _is_there(blob, relay)])
+    held = await relay.mail.read(lambda view: view.find(StoredBlob))
+    missing = frozenset([blob.name for blob in held if not await _is_blob_readable(blob, relay)])
     return await close_after_restore(relay, missing, with_shares=with_shares), len(missing)
 
 
-async def _is_there(blob: HeldBlob, relay: Relay) -> bool:
+async def _is_blob_readable(blob: StoredBlob, relay: Relay) -> bool:
     """Return whether the last byte can be read.
 
     Hashing would be slower, since it reads every byte.

@@ -8,17 +8,17 @@ from typing import Final
 
 from entrenous.base.environment import SystemClock, is_loopback
 from entrenous.base.errors import EntrenousError
-from entrenous.carry.open_relay import MAIL, check_same_database, postgres_fault
+from entrenous.carry.open_relay import DATABASE_NAME, check_database_note, postgres_fault
 from entrenous.carry.relay import Relay, RowView, last_sweep
 from entrenous.carry.relay_rows import (
-    HeldBlob,
-    HeldEnvelope,
-    HeldLetter,
-    HeldLock,
-    HeldMailbox,
-    HeldShare,
-    HeldToken,
-    HeldUpload,
+    StoredBlob,
+    StoredEnvelope,
+    StoredLetter,
+    StoredLock,
+    StoredMailbox,
+    StoredShare,
+    StoredToken,
+    StoredUpload,
 )
 from entrenous.carry.relay_settings import MEGABYTE, RelaySettings
 from entrenous.carry.restore import restored_at
@@ -60,144 +60,153 @@ def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
     """
     now = SystemClock().now()
     looks: tuple[Callable[[RelaySettings, datetime], Finding], ...] = (
-        *(_folder, _disk, _database, _clock, _tls, _address),
+        *(
+            _check_folder,
+            _check_disk,
+            _check_database,
+            _check_clock,
+            _check_tls,
+            _check_listen_address,
+        ),
     )
     found = tuple(look(settings, now) for look in looks)
     if settings.metrics_listen is None:
         return found
-    return (*found, _metrics(settings.listen, settings.metrics_listen))
+    return (*found, _check_metrics_address(settings.listen, settings.metrics_listen))
 
 
-def _folder(settings: RelaySettings, _: datetime) -> Finding:
+def _check_folder(settings: RelaySettings, _: datetime) -> Finding:
     data = settings.data
     if not is_there(data):
         above = nearest_existing(data)
         if not above.is_dir() or not is_writable(above):
-            return _fault("folder", f"{data} is not there and cannot be made: make it in {above}")
-        return _fine("folder", f"{data} is not there yet; the relay creates it")
+            return _failed("folder", f"{data} is not there and cannot be made: make it in {above}")
+        return _passed("folder", f"{data} is not there yet; the relay creates it")
     if not data.is_dir() or not is_writable(data):
-        return _fault("folder", f"nothing can be kept in {data}: give it to the relay's account")
+        return _failed("folder", f"nothing can be kept in {data}: give it to the relay's account")
     if not is_private(data):
-        return _fault("folder", f"others can look into {data}: chmod 700 {data}")
-    return _fine("folder", f"{data} can be written to, and is private")
+        return _failed("folder", f"others can look into {data}: chmod 700 {data}")
+    return _passed("folder", f"{data} can be written to, and is private")
 
 
-def _disk(settings: RelaySettings, _: datetime) -> Finding:
+def _check_disk(settings: RelaySettings, _: datetime) -> Finding:
     free, least = free_bytes(settings.data), settings.limits.free_bytes_min
     words = f"{free // MEGABYTE:,} MB are free"
     if free < least:
-        return _fault("disk", f"{words}, free_mb_min is {least // MEGABYTE:,}: no blob is taken")
-    rewrite = _rewrite_bytes(settings)
+        return _failed("disk", f"{words}, free_mb_min is {least // MEGABYTE:,}: no blob is taken")
+    rewrite = _bytes_to_rewrite_database(settings)
     needs = f"a rewrite of the database needs {-(-rewrite // MEGABYTE):,}"
     if free < rewrite:
-        return _fault("disk", f"{words}, {needs}: what was deleted may stay in it")
-    return _fine("disk", f"{words}; {needs}" if rewrite else words)
+        return _failed("disk", f"{words}, {needs}: what was deleted may stay in it")
+    return _passed("disk", f"{words}; {needs}" if rewrite else words)
 
 
-def _rewrite_bytes(settings: RelaySettings) -> int:
+def _bytes_to_rewrite_database(settings: RelaySettings) -> int:
     """Return the free bytes that SQLite needs to rewrite the database without deleted rows."""
-    mail = settings.data / MAIL
+    mail = settings.data / DATABASE_NAME
     if settings.database is not None or not is_there(mail):
         return 0
     return REWRITE_COPIES * mail.stat().st_size
 
 
-def _database(settings: RelaySettings, _: datetime) -> Finding:
-    found = _any_database(settings)
+def _check_database(settings: RelaySettings, _: datetime) -> Finding:
+    found = _check_either_database(settings)
     if not found.ok:
         return found
     try:
-        check_same_database(settings)
+        check_database_note(settings)
     except EntrenousError as why:
-        return _fault("database", " ".join(str(why).split()))
+        return _failed("database", " ".join(str(why).split()))
     return found
 
 
-def _any_database(settings: RelaySettings) -> Finding:
+def _check_either_database(settings: RelaySettings) -> Finding:
     if settings.database is not None:
         fault = postgres_fault(settings.database)
-        return _fault("database", fault) if fault else _fine("database", "the PostgreSQL answers")
-    mail = settings.data / MAIL
+        return (
+            _failed("database", fault) if fault else _passed("database", "the PostgreSQL answers")
+        )
+    mail = settings.data / DATABASE_NAME
     if any(is_there(path) and not os.access(path, os.R_OK) for path in (settings.data, mail)):
-        return _fault("database", f"this account may not read {mail}: give it to the relay's")
+        return _failed("database", f"this account may not read {mail}: give it to the relay's")
     if not is_there(mail):
-        return _fine("database", "there is none yet; the relay creates it")
+        return _passed("database", "there is none yet; the relay creates it")
     fault = database_fault(mail, VERSION)
     if fault:
         remedy = "Restore a backup, or run the Entrenous that wrote it"
-        return _fault("database", f"{mail}: {fault}. {remedy}")
-    return _fine("database", "it is undamaged")
+        return _failed("database", f"{mail}: {fault}. {remedy}")
+    return _passed("database", "it is undamaged")
 
 
-def _clock(settings: RelaySettings, now: datetime) -> Finding:
+def _check_clock(settings: RelaySettings, now: datetime) -> Finding:
     """Check the clock: after it was set back, messages would expire too late."""
-    mail = settings.data / MAIL
+    mail = settings.data / DATABASE_NAME
     is_old = is_there(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
     if written_at > now + _CLOCK_GRACE:
-        return _fault("clock", "the database was written later than it is now: set the clock")
-    return _fine("clock", f"it is {now:%Y-%m-%d %H:%M} UTC")
+        return _failed("clock", "the database was written later than it is now: set the clock")
+    return _passed("clock", f"it is {now:%Y-%m-%d %H:%M} UTC")
 
 
-def _tls(settings: RelaySettings, now: datetime) -> Finding:
+def _check_tls(settings: RelaySettings, now: datetime) -> Finding:
     if settings.tls_cert is None or settings.tls_key is None:
-        return _plain(settings)
+        return _check_unencrypted(settings)
     try:
-        since, until = Certificate(settings.tls_cert, settings.tls_key).holds()
+        since, until = Certificate(settings.tls_cert, settings.tls_key).validity()
     except BadCertificate as bad:
-        return _fault("tls", " ".join(str(bad).split()))
+        return _failed("tls", " ".join(str(bad).split()))
     if not is_private(settings.tls_key, others=0o007):
-        return _fault("tls", f"anybody can read {settings.tls_key}: chmod 640 {settings.tls_key}")
+        return _failed("tls", f"anybody can read {settings.tls_key}: chmod 640 {settings.tls_key}")
     if not since <= now < until:
-        return _fault("tls", f"the certificate holds from {since:%Y-%m-%d} to {until:%Y-%m-%d}")
+        return _failed("tls", f"the certificate holds from {since:%Y-%m-%d} to {until:%Y-%m-%d}")
     if until - now < _RENEW_BEFORE:
-        return _fault("tls", f"the certificate ends on {until:%Y-%m-%d}: renew it")
-    return _fine("tls", f"the certificate holds until {until:%Y-%m-%d}")
+        return _failed("tls", f"the certificate ends on {until:%Y-%m-%d}: renew it")
+    return _passed("tls", f"the certificate holds until {until:%Y-%m-%d}")
 
 
-def _plain(settings: RelaySettings) -> Finding:
+def _check_unencrypted(settings: RelaySettings) -> Finding:
     host = settings.listen.rpartition(":")[0].strip("[]")
     if settings.behind_proxy:
-        return _fine("tls", "a web server in front speaks it")
+        return _passed("tls", "a web server in front speaks it")
     if is_loopback(host):
-        return _fine("tls", "none; only this machine reaches the relay")
+        return _passed("tls", "none; only this machine reaches the relay")
     words = f"nobody speaks TLS at {settings.listen}: set tls_cert and tls_key, or behind_proxy"
-    return _fault("tls", words)
+    return _failed("tls", words)
 
 
-def _address(settings: RelaySettings, _: datetime) -> Finding:
-    host, port = _split(settings.listen)
+def _check_listen_address(settings: RelaySettings, _: datetime) -> Finding:
+    host, port = _split_host_and_port(settings.listen)
     if is_relay_at(host, port, tls=settings.tls_cert is not None):
-        return _fine("address", f"a relay answers at {settings.listen}")
+        return _passed("address", f"a relay answers at {settings.listen}")
     fault = listen_fault(host, port)
     if fault:
-        return _fault("address", f"{settings.listen} {fault}")
-    return _fine("address", f"{settings.listen} is free; no relay runs there now")
+        return _failed("address", f"{settings.listen} {fault}")
+    return _passed("address", f"{settings.listen} is free; no relay runs there now")
 
 
-def _metrics(listen: str, wanted: str) -> Finding:
+def _check_metrics_address(listen: str, wanted: str) -> Finding:
     """Check the metrics address; "0.0.0.0" and "::" take the port on every address."""
-    (host, port), (other, its) = _split(listen), _split(wanted)
+    (host, port), (other, its) = _split_host_and_port(listen), _split_host_and_port(wanted)
     if port == its != 0 and (host == other or {host, other} & _EVERYWHERE):
-        return _fault("metrics", f"metrics_listen, {wanted}, is where the relay is: take another")
+        return _failed("metrics", f"metrics_listen, {wanted}, is where the relay is: take another")
     if are_metrics_at(other, its):
-        return _fine("metrics", f"metrics are served at {wanted}")
+        return _passed("metrics", f"metrics are served at {wanted}")
     fault = listen_fault(other, its)
     if fault:
-        return _fault("metrics", f"{wanted} {fault}: change metrics_listen")
-    return _fine("metrics", f"{wanted} is free; no metrics are served there now")
+        return _failed("metrics", f"{wanted} {fault}: change metrics_listen")
+    return _passed("metrics", f"{wanted} is free; no metrics are served there now")
 
 
-def _split(listen: str) -> tuple[str, int]:
+def _split_host_and_port(listen: str) -> tuple[str, int]:
     host, _colon, port = listen.rpartition(":")
     return host.strip("[]"), int(port)
 
 
-def _fine(part: str, words: str) -> Finding:
+def _passed(part: str, words: str) -> Finding:
     return Finding(part, ok=True, words=words)
 
 
-def _fault(part: str, words: str) -> Finding:
+def _failed(part: str, words: str) -> Finding:
     return Finding(part, ok=False, words=words)
 
 
@@ -226,21 +235,21 @@ class RelayStats:
     swept_at: datetime | None
 
 
-async def stats_of(relay: Relay) -> RelayStats:
-    return await relay.mail.look(lambda view: _count(view, relay.blobs.room()))
+async def collect_stats(relay: Relay) -> RelayStats:
+    return await relay.mail.read(lambda view: _count_rows(view, relay.blobs.free_bytes()))
 
 
-def _count(view: RowView, room: int | None) -> RelayStats:
-    blobs, blob_bytes = view.weigh(HeldBlob, "size")
+def _count_rows(view: RowView, room: int | None) -> RelayStats:
+    blobs, blob_bytes = view.count_and_sum(StoredBlob, "size")
     swept = last_sweep(view)
-    uploads, upload_bytes = view.weigh(HeldUpload, "size")
+    uploads, upload_bytes = view.count_and_sum(StoredUpload, "size")
     return RelayStats(
-        mailboxes=view.count(HeldMailbox),
-        locks=view.count(HeldLock),
-        tokens=view.count(HeldToken),
-        letters=view.count(HeldLetter),
-        shares=view.count(HeldShare),
-        envelopes=view.count(HeldEnvelope),
+        mailboxes=view.count(StoredMailbox),
+        locks=view.count(StoredLock),
+        tokens=view.count(StoredToken),
+        letters=view.count(StoredLetter),
+        shares=view.count(StoredShare),
+        envelopes=view.count(StoredEnvelope),
         blobs=blobs,
         blob_bytes=blob_bytes,
         uploads=uploads,

@@ -13,7 +13,7 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.limits import UNLOCK_TRIES
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowTransaction, RowView
-from entrenous.carry.relay_rows import GoneMailbox, HeldLock
+from entrenous.carry.relay_rows import DeletedMailbox, StoredLock
 from entrenous.carry.send_tokens import require_closer, require_owner
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.oprf import UNIFORM_BYTES, check_element, evaluate, scalar_from_random
@@ -74,7 +74,7 @@ REFUSED: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]] = {
 }
 
 
-def state_of(held: HeldLock | None) -> LockState:
+def lock_state(held: StoredLock | None) -> LockState:
     """Return the state of a lock; None is a lock that was deleted or never made."""
     if held is None:
         return LockState.SHUT
@@ -83,13 +83,13 @@ def state_of(held: HeldLock | None) -> LockState:
     return LockState.TRIED if held.tries else LockState.LOCKED
 
 
-def asking(held: HeldLock | None) -> LockEvent:
+def request_event(held: StoredLock | None) -> LockEvent:
     """Return ASK_LAST if the next request uses the last try, otherwise ASK."""
     last = held is not None and held.tries == 1
     return LockEvent.ASK_LAST if last else LockEvent.ASK
 
 
-def step(state: LockState, event: LockEvent) -> LockState:
+def next_lock_state(state: LockState, event: LockEvent) -> LockState:
     """Return the state after ``event``.
 
     Raises:
@@ -115,14 +115,14 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
 
     def work(tx: RowTransaction) -> bool:
         require_owner(tx, mailbox, token)
-        held = tx.get(HeldLock, mailbox)
+        held = tx.get(StoredLock, mailbox)
         if held is None:
-            tx.put(HeldLock(mailbox, key, unlock_lock, UNLOCK_TRIES))
+            tx.put(StoredLock(mailbox, key, unlock_lock, UNLOCK_TRIES))
         elif not equal_in_constant_time(held.unlock_lock, unlock_lock):
             raise LockExists
         return held is None
 
-    return await relay.mail.together(work)
+    return await relay.mail.transact(work)
 
 
 async def evaluate_blinded(
@@ -139,20 +139,20 @@ async def evaluate_blinded(
     """
     check_element(untrusted_blinded)
 
-    def work(tx: RowTransaction) -> HeldLock:
+    def work(tx: RowTransaction) -> StoredLock:
         held = _lock_for_token(tx, mailbox, token)
         if equal_in_constant_time(held.asked or b"", untrusted_blinded):
             return held
-        step(state_of(held), asking(held))
+        next_lock_state(lock_state(held), request_event(held))
         counted = replace(held, tries=held.tries - 1, asked=untrusted_blinded)
         tx.put(counted)
         return counted
 
-    held = await relay.mail.together(work)
+    held = await relay.mail.transact(work)
     return Evaluation(evaluate(held.key, untrusted_blinded), held.tries)
 
 
-async def note_opened(
+async def record_vault_unlock(
     mailbox: MailboxId, token: Secret, opening: VaultUnlock, relay: Relay
 ) -> None:
     """Restore all tries after the vault was unlocked; detect that another copy of it is in use.
@@ -171,12 +171,12 @@ async def note_opened(
         _refuse_deleted(tx, mailbox)
         require_owner(tx, mailbox, token)
         held = _with_all_tries(tx, mailbox, LockEvent.OPENED)
-        continues = _continues(opening, held)
+        continues = _is_next_unlock(opening, held)
         noted = replace(held, generation=opening.generation, opening=opening.number)
         tx.put(noted if continues else held)
         return continues
 
-    if not await relay.mail.together(work):
+    if not await relay.mail.transact(work):
         raise RolledBack
 
 
@@ -193,7 +193,7 @@ async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> N
         require_closer(tx, mailbox, token)
         tx.put(_with_all_tries(tx, mailbox, LockEvent.RESET))
 
-    await relay.mail.together(work)
+    await relay.mail.transact(work)
 
 
 async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> None:
@@ -208,13 +208,13 @@ async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rela
         _refuse_deleted(tx, mailbox)
         require_owner(tx, mailbox, token)
         held = _existing_lock(tx, mailbox)
-        step(state_of(held), LockEvent.RENEW)
+        next_lock_state(lock_state(held), LockEvent.RENEW)
         tx.put(replace(held, unlock_lock=unlock_lock))
 
-    await relay.mail.together(work)
+    await relay.mail.transact(work)
 
 
-def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> HeldLock:
+def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredLock:
     _refuse_deleted(view, mailbox)
     held = _existing_lock(view, mailbox)
     if not equal_in_constant_time(held.unlock_lock, token_hash(token)):
@@ -222,7 +222,7 @@ def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> HeldLoc
     return held
 
 
-def _continues(opening: VaultUnlock, held: HeldLock) -> bool:
+def _is_next_unlock(opening: VaultUnlock, held: StoredLock) -> bool:
     if opening.generation != held.generation or held.opening is None:
         return opening.generation > held.generation
     return any(
@@ -230,24 +230,24 @@ def _continues(opening: VaultUnlock, held: HeldLock) -> bool:
     )
 
 
-def _with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> HeldLock:
+def _with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> StoredLock:
     """Return the lock with all its tries; raises NoSuchMailbox."""
     held = _existing_lock(view, mailbox)
-    step(state_of(held), event)
+    next_lock_state(lock_state(held), event)
     return replace(held, tries=UNLOCK_TRIES)
 
 
 def _refuse_deleted(view: RowView, mailbox: MailboxId) -> None:
     """Raise NoLock if the lock was deleted together with its mailbox."""
-    if view.get(GoneMailbox, mailbox) is not None:
+    if view.get(DeletedMailbox, mailbox) is not None:
         raise NoLock
 
 
-def _existing_lock(view: RowView, mailbox: MailboxId) -> HeldLock:
+def _existing_lock(view: RowView, mailbox: MailboxId) -> StoredLock:
     """Return the lock; raises NoSuchMailbox. A missing lock was not necessarily deleted: the relay
     may run with another database.
     """
-    held = view.get(HeldLock, mailbox)
+    held = view.get(StoredLock, mailbox)
     if held is None:
         raise NoSuchMailbox
     return held

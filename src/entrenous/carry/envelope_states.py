@@ -9,7 +9,7 @@ from entrenous.base.errors import EntrenousError, Expired, NoSuchEnvelope, Taken
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
-class Event(StrEnum):
+class EnvelopeEvent(StrEnum):
     DELIVER = "deliver"  # the owner of the mailbox has it on disk
     OPEN = "open"  # a holder of the open token was given the share
     USE_UP = "use up"  # all allowed openings of its group happened and were finished
@@ -26,42 +26,44 @@ _TAKEN_BACK: Final = EnvelopeState.TAKEN_BACK
 _EXPIRED: Final = EnvelopeState.EXPIRED
 _REVOKED: Final = EnvelopeState.REVOKED
 _LOST: Final = EnvelopeState.LOST
-NEXT: Final[Mapping[tuple[EnvelopeState, Event], EnvelopeState]] = {
-    (_WAITING, Event.DELIVER): _DELIVERED,
-    (_WAITING, Event.OPEN): _OPENED,
-    (_WAITING, Event.USE_UP): _WAITING,
-    (_WAITING, Event.WITHDRAW): _TAKEN_BACK,
-    (_WAITING, Event.EXPIRE): _EXPIRED,
-    (_WAITING, Event.REVOKE): _REVOKED,
-    (_WAITING, Event.RESTORE): _LOST,
-    (_DELIVERED, Event.DELIVER): _DELIVERED,
-    (_DELIVERED, Event.OPEN): _OPENED,
-    (_DELIVERED, Event.USE_UP): _DELIVERED,
-    (_DELIVERED, Event.WITHDRAW): _TAKEN_BACK,
-    (_DELIVERED, Event.EXPIRE): _EXPIRED,
-    (_DELIVERED, Event.REVOKE): _REVOKED,
-    (_DELIVERED, Event.RESTORE): _LOST,
-    (_OPENED, Event.DELIVER): _OPENED,
-    (_OPENED, Event.OPEN): _OPENED,
-    (_OPENED, Event.USE_UP): _OPENED,
-    (_OPENED, Event.WITHDRAW): _TAKEN_BACK,
-    (_OPENED, Event.EXPIRE): _EXPIRED,
-    (_OPENED, Event.REVOKE): _REVOKED,
-    (_OPENED, Event.RESTORE): _OPENED,
-    (_TAKEN_BACK, Event.WITHDRAW): _TAKEN_BACK,
-    (_EXPIRED, Event.WITHDRAW): _EXPIRED,
-    (_REVOKED, Event.WITHDRAW): _REVOKED,
-    (_LOST, Event.WITHDRAW): _LOST,
+NEXT: Final[Mapping[tuple[EnvelopeState, EnvelopeEvent], EnvelopeState]] = {
+    (_WAITING, EnvelopeEvent.DELIVER): _DELIVERED,
+    (_WAITING, EnvelopeEvent.OPEN): _OPENED,
+    (_WAITING, EnvelopeEvent.USE_UP): _WAITING,
+    (_WAITING, EnvelopeEvent.WITHDRAW): _TAKEN_BACK,
+    (_WAITING, EnvelopeEvent.EXPIRE): _EXPIRED,
+    (_WAITING, EnvelopeEvent.REVOKE): _REVOKED,
+    (_WAITING, EnvelopeEvent.RESTORE): _LOST,
+    (_DELIVERED, EnvelopeEvent.DELIVER): _DELIVERED,
+    (_DELIVERED, EnvelopeEvent.OPEN): _OPENED,
+    (_DELIVERED, EnvelopeEvent.USE_UP): _DELIVERED,
+    (_DELIVERED, EnvelopeEvent.WITHDRAW): _TAKEN_BACK,
+    (_DELIVERED, EnvelopeEvent.EXPIRE): _EXPIRED,
+    (_DELIVERED, EnvelopeEvent.REVOKE): _REVOKED,
+    (_DELIVERED, EnvelopeEvent.RESTORE): _LOST,
+    (_OPENED, EnvelopeEvent.DELIVER): _OPENED,
+    (_OPENED, EnvelopeEvent.OPEN): _OPENED,
+    (_OPENED, EnvelopeEvent.USE_UP): _OPENED,
+    (_OPENED, EnvelopeEvent.WITHDRAW): _TAKEN_BACK,
+    (_OPENED, EnvelopeEvent.EXPIRE): _EXPIRED,
+    (_OPENED, EnvelopeEvent.REVOKE): _REVOKED,
+    (_OPENED, EnvelopeEvent.RESTORE): _OPENED,
+    (_TAKEN_BACK, EnvelopeEvent.WITHDRAW): _TAKEN_BACK,
+    (_EXPIRED, EnvelopeEvent.WITHDRAW): _EXPIRED,
+    (_REVOKED, EnvelopeEvent.WITHDRAW): _REVOKED,
+    (_LOST, EnvelopeEvent.WITHDRAW): _LOST,
 }
-REFUSED: Final[Mapping[tuple[EnvelopeState, Event], type[EntrenousError]]] = {
-    (_TAKEN_BACK, Event.OPEN): TakenBack,
-    (_EXPIRED, Event.OPEN): Expired,
-    (_REVOKED, Event.OPEN): NoSuchEnvelope,
-    (_LOST, Event.OPEN): NoSuchEnvelope,
+REFUSED: Final[Mapping[tuple[EnvelopeState, EnvelopeEvent], type[EntrenousError]]] = {
+    (_TAKEN_BACK, EnvelopeEvent.OPEN): TakenBack,
+    (_EXPIRED, EnvelopeEvent.OPEN): Expired,
+    (_REVOKED, EnvelopeEvent.OPEN): NoSuchEnvelope,
+    (_LOST, EnvelopeEvent.OPEN): NoSuchEnvelope,
 }
 
 
-def step(state: EnvelopeState, event: Event, expires_at: datetime) -> EnvelopeState:
+def next_envelope_state(
+    state: EnvelopeState, event: EnvelopeEvent, expires_at: datetime
+) -> EnvelopeState:
     """Return the state after ``event``.
 
     Raises:

@@ -21,13 +21,18 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.base.identifiers import BlobId
-from entrenous.base.limits import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS
+from entrenous.base.limits import BLOB_BYTES_MAX, UNREFERENCED_BLOB_HOURS
 from entrenous.base.secret import Secret
-from entrenous.carry.accept import refuse_date
-from entrenous.carry.expire import forget_blob, forget_upload, remove_soon, with_leftovers
+from entrenous.carry.accept import refuse_invalid_expiry
+from entrenous.carry.expire import (
+    collecting_orphan_blobs,
+    delete_blob_row,
+    delete_upload_row,
+    remove_orphans_briefly,
+)
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
-from entrenous.carry.relay_rows import HeldBlob, HeldUpload, Leftover
-from entrenous.carry.send_tokens import require_sender, room_for_blob
+from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
+from entrenous.carry.send_tokens import require_room_for_blob, require_sender
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import BlobDeposit
 
@@ -64,37 +69,37 @@ async def upload_blob(
     """
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
-    crowded = _is_crowded(deposit.size - start, relay)
+    crowded = _would_use_reserved_space(deposit.size - start, relay)
     new = _new_upload(deposit, relay.dice.token(16).hex(), now(relay))
 
-    def begin(tx: RowTransaction) -> HeldUpload | None:
-        upload = _begin(tx, new, deposit, token, relay)
+    def begin(tx: RowTransaction) -> StoredUpload | None:
+        upload = _begin_upload(tx, new, deposit, token, relay)
         if upload is not None and crowded:
             raise DiskFull
         if start and upload is not None and upload.name == new.name:
             raise WrongOffset  # a resumed upload must exist, and none is created
         return upload
 
-    upload = await relay.mail.together(begin)
+    upload = await relay.mail.transact(begin)
     if upload is None:
         return False
     if start > await relay.blobs.size(upload.name):
         raise WrongOffset
     try:
-        checked = _exact_size(deposit.size - start, _while_wanted(upload, chunks, relay))
-        await relay.blobs.keep(upload.name, checked, deposit.sha256, start, deposit.mailbox)
-        return await relay.mail.together(lambda tx: _publish(tx, upload, now(relay)))
+        checked = _exact_size(deposit.size - start, _yield_while_row_exists(upload, chunks, relay))
+        await relay.blobs.store(upload.name, checked, deposit.sha256, start, deposit.mailbox)
+        return await relay.mail.transact(lambda tx: _publish_blob(tx, upload, now(relay)))
     except TooMany:
         raise  # the stored bytes belong to the other upload
     except _HOPELESS:
-        await _abandon(upload, relay)
+        await _delete_partial_upload(upload, relay)
         raise
     except (Exception, CancelledError):
         await _keep_for_resumption(upload, relay)
         raise
 
 
-async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> HeldBlob:
+async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
     """Return a blob's row; ``relay.blobs.read(name, ...)`` gives its bytes. Reading is never
     counted.
 
@@ -104,15 +109,15 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> HeldBlob:
     """
     present = now(relay)
 
-    def work(view: RowView) -> HeldBlob:
-        held = view.get(HeldBlob, blob)
+    def work(view: RowView) -> StoredBlob:
+        held = view.get(StoredBlob, blob)
         if held is None or held.due_at <= present:
             raise NoSuchBlob
         if not equal_in_constant_time(held.fetch_lock, token_hash(token)):
             raise WrongToken
         return held
 
-    return await relay.mail.look(work)
+    return await relay.mail.read(work)
 
 
 async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
@@ -124,51 +129,51 @@ async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int
     """
     present = now(relay)
 
-    def work(view: RowView) -> HeldBlob | HeldUpload:
-        held = view.get(HeldBlob, blob) or view.get(HeldUpload, blob)
+    def work(view: RowView) -> StoredBlob | StoredUpload:
+        held = view.get(StoredBlob, blob) or view.get(StoredUpload, blob)
         if held is None or held.due_at <= present:
             raise NoSuchBlob
         if not equal_in_constant_time(held.withdraw_lock, token_hash(token)):
             raise WrongToken
         return held
 
-    held = await relay.mail.look(work)
-    whole = isinstance(held, HeldBlob)
+    held = await relay.mail.read(work)
+    whole = isinstance(held, StoredBlob)
     return held.size if whole else await relay.blobs.size(held.name), held.size
 
 
-def _is_crowded(size: int, relay: Relay) -> bool:
+def _would_use_reserved_space(size: int, relay: Relay) -> bool:
     """Return whether the blob would use disk space reserved for letters (relay.md section 9)."""
-    room, least = relay.blobs.room(), relay.limits.free_bytes_min
+    room, least = relay.blobs.free_bytes(), relay.limits.free_bytes_min
     return bool(least) and room is not None and room - size < least
 
 
-def _new_upload(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
-    due_at = min(deposit.expires_at, present + timedelta(hours=LOOSE_BLOB_HOURS))
-    return HeldUpload(
+def _new_upload(deposit: BlobDeposit, name: str, present: datetime) -> StoredUpload:
+    due_at = min(deposit.expires_at, present + timedelta(hours=UNREFERENCED_BLOB_HOURS))
+    return StoredUpload(
         *(deposit.id, name, deposit.mailbox, deposit.size, deposit.sha256),
         *(deposit.fetch_lock, deposit.withdraw_lock, due_at.replace(microsecond=0)),
     )
 
 
-def _begin(
-    tx: RowTransaction, new: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
-) -> HeldUpload | None:
+def _begin_upload(
+    tx: RowTransaction, new: StoredUpload, deposit: BlobDeposit, token: Secret, relay: Relay
+) -> StoredUpload | None:
     """Create the upload's row or find it; return None if this very blob is stored already."""
     present = now(relay)
-    held = tx.get(HeldBlob, new.blob)
+    held = tx.get(StoredBlob, new.blob)
     if held is not None and held.due_at <= present:
-        forget_blob(tx, held, present)
+        delete_blob_row(tx, held, present)
         held = None
-    if held is not None and _is_same(held, new):
+    if held is not None and _is_same_upload(held, new):
         return None
     require_sender(tx, new.mailbox, token, present)
     if held is not None:
         raise IdInUse
-    refuse_date(deposit.expires_at, present, relay.limits)
+    refuse_invalid_expiry(deposit.expires_at, present, relay.limits)
     upload = _existing_upload(tx, new, present)
     if upload is None:
-        room_for_blob(tx, new.mailbox, new.size, relay.limits)
+        require_room_for_blob(tx, new.mailbox, new.size, relay.limits)
         upload = new
     else:
         upload = replace(upload, due_at=new.due_at)
@@ -176,30 +181,32 @@ def _begin(
     return upload
 
 
-def _existing_upload(tx: RowTransaction, new: HeldUpload, present: datetime) -> HeldUpload | None:
+def _existing_upload(
+    tx: RowTransaction, new: StoredUpload, present: datetime
+) -> StoredUpload | None:
     """Return the existing upload of this blob, if it can still be resumed."""
-    upload = tx.get(HeldUpload, new.blob)
+    upload = tx.get(StoredUpload, new.blob)
     if upload is not None and upload.due_at <= present:
-        forget_upload(tx, upload, present)
+        delete_upload_row(tx, upload, present)
         upload = None
-    if upload is not None and not _is_same(upload, new):
+    if upload is not None and not _is_same_upload(upload, new):
         raise IdInUse
     return upload
 
 
-def _publish(tx: RowTransaction, upload: HeldUpload, present: datetime) -> bool:
+def _publish_blob(tx: RowTransaction, upload: StoredUpload, present: datetime) -> bool:
     """Turn the upload into a blob; return False if another upload of the same blob was faster."""
-    held = tx.get(HeldBlob, upload.blob)
-    if held is not None and _is_same(held, upload):
+    held = tx.get(StoredBlob, upload.blob)
+    if held is not None and _is_same_upload(held, upload):
         return False
     if held is not None:
         raise IdInUse
-    mine = tx.get(HeldUpload, upload.blob)
+    mine = tx.get(StoredUpload, upload.blob)
     if mine is None or mine.name != upload.name or mine.due_at <= present:
         raise NoSuchBlob  # this upload took so long that it expired
-    tx.drop(HeldUpload, upload.blob)
+    tx.drop(StoredUpload, upload.blob)
     tx.put(
-        HeldBlob(
+        StoredBlob(
             *(mine.blob, mine.name, mine.mailbox, mine.size, mine.sha256),
             *(mine.fetch_lock, mine.withdraw_lock, None, mine.due_at),
         )
@@ -207,21 +214,21 @@ def _publish(tx: RowTransaction, upload: HeldUpload, present: datetime) -> bool:
     return True
 
 
-async def _abandon(upload: HeldUpload, relay: Relay) -> None:
+async def _delete_partial_upload(upload: StoredUpload, relay: Relay) -> None:
     """Delete the bytes of an upload that cannot succeed."""
 
     def work(tx: RowTransaction) -> None:
-        mine = tx.get(HeldUpload, upload.blob)
+        mine = tx.get(StoredUpload, upload.blob)
         if mine is not None and mine.name == upload.name:
-            forget_upload(tx, mine, now(relay))
-        elif getattr(tx.get(HeldBlob, upload.blob), "name", None) != upload.name:
-            tx.put(Leftover(upload.name, now(relay)))  # the mailbox was deleted meanwhile
+            delete_upload_row(tx, mine, now(relay))
+        elif getattr(tx.get(StoredBlob, upload.blob), "name", None) != upload.name:
+            tx.put(OrphanBlob(upload.name, now(relay)))  # the mailbox was deleted meanwhile
 
-    _, left = await relay.mail.together(with_leftovers(work))
-    await remove_soon(left, relay)
+    _, left = await relay.mail.transact(collecting_orphan_blobs(work))
+    await remove_orphans_briefly(left, relay)
 
 
-async def _keep_for_resumption(upload: HeldUpload, relay: Relay) -> None:
+async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
     """Keep the stored part of an upload, so that it can be resumed; delete it if its row is gone.
 
     The row is gone if the mailbox was deleted; bytes that arrived after that are left. An
@@ -229,17 +236,17 @@ async def _keep_for_resumption(upload: HeldUpload, relay: Relay) -> None:
     """
 
     def work(tx: RowTransaction) -> None:
-        owners = (tx.get(HeldUpload, upload.blob), tx.get(HeldBlob, upload.blob))
+        owners = (tx.get(StoredUpload, upload.blob), tx.get(StoredBlob, upload.blob))
         if not any(one is not None and one.name == upload.name for one in owners):
-            tx.put(Leftover(upload.name, now(relay)))
+            tx.put(OrphanBlob(upload.name, now(relay)))
 
     with suppress(Unreachable):
-        _, left = await relay.mail.together(with_leftovers(work))
-        await remove_soon(left, relay)
+        _, left = await relay.mail.transact(collecting_orphan_blobs(work))
+        await remove_orphans_briefly(left, relay)
 
 
-async def _while_wanted(
-    upload: HeldUpload, chunks: AsyncIterator[bytes], relay: Relay
+async def _yield_while_row_exists(
+    upload: StoredUpload, chunks: AsyncIterator[bytes], relay: Relay
 ) -> AsyncIterator[bytes]:
     """Yield the bytes while the upload's row exists; raises NoSuchBlob."""
     came, looked_at = 0, now(relay)
@@ -247,21 +254,21 @@ async def _while_wanted(
         came += len(chunk)
         if came >= _LOOK_BYTES or now(relay) - looked_at >= _LOOK_EVERY:
             came, looked_at = 0, now(relay)
-            if not await _is_wanted(upload, relay):
+            if not await _has_upload_row(upload, relay):
                 raise NoSuchBlob
         yield chunk
 
 
-async def _is_wanted(upload: HeldUpload, relay: Relay) -> bool:
+async def _has_upload_row(upload: StoredUpload, relay: Relay) -> bool:
     """Return whether the upload's row exists; assume so if the database is unreachable."""
     try:
-        mine = await relay.mail.look(lambda view: view.get(HeldUpload, upload.blob))
+        mine = await relay.mail.read(lambda view: view.get(StoredUpload, upload.blob))
     except DatabaseAway:
         return True
     return mine is not None and mine.name == upload.name
 
 
-def _is_same(held: HeldBlob | HeldUpload, new: HeldUpload) -> bool:
+def _is_same_upload(held: StoredBlob | StoredUpload, new: StoredUpload) -> bool:
     placed = (held.mailbox, held.size) == (new.mailbox, new.size)
     locked = equal_in_constant_time(held.fetch_lock, new.fetch_lock)
     taken = equal_in_constant_time(held.withdraw_lock, new.withdraw_lock)

@@ -19,31 +19,36 @@ from entrenous.base.errors import (
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import (
     CARD_BYTES_MAX,
-    CLAIMS_OF_ONE_USE,
-    CLAIMS_PER_HOUR,
     ONE_TIME_KEYS,
     PREKEY_BYTES_MAX,
+    PREKEY_CLAIMS_PER_HOUR,
+    SINGLE_USE_TOKEN_CLAIMS_PER_HOUR,
     SPENT_KEY_DAYS,
 )
 from entrenous.base.secret import Secret
-from entrenous.carry.expire import EMPTYING, empty_batch, remove_soon, with_leftovers
+from entrenous.carry.expire import (
+    DUE_WHILE_EMPTYING,
+    collecting_orphan_blobs,
+    empty_batch,
+    remove_orphans_briefly,
+)
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import (
-    GoneMailbox,
-    HeldCard,
-    HeldKey,
-    HeldLock,
-    HeldMailbox,
-    HeldToken,
-    LastingKeys,
-    SpentKey,
+    DeletedMailbox,
+    ReusableKeys,
+    StoredKeyBundle,
+    StoredLock,
+    StoredMailbox,
+    StoredOneTimeKey,
+    StoredToken,
+    UsedOneTimeKey,
 )
 from entrenous.carry.send_tokens import (
     require_closer,
     require_owner,
     require_reader,
+    require_room_for_device,
     require_sender,
-    room_for_device,
 )
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
@@ -72,16 +77,16 @@ async def create_mailbox(
     def work(tx: RowTransaction) -> bool:
         if mailbox == _RESERVED:
             raise IdInUse
-        held = tx.get(HeldMailbox, mailbox)
-        if held is None and tx.get(GoneMailbox, mailbox) is None:
+        held = tx.get(StoredMailbox, mailbox)
+        if held is None and tx.get(DeletedMailbox, mailbox) is None:
             if not relay.limits.mailbox_open:
                 raise MailboxesClosed
-            tx.put(HeldMailbox(mailbox, owner_lock, close_lock=close_lock))
-        elif held is None or not _is_same(held, owner_lock, close_lock):
+            tx.put(StoredMailbox(mailbox, owner_lock, close_lock=close_lock))
+        elif held is None or not _has_same_locks(held, owner_lock, close_lock):
             raise IdInUse
         return held is None
 
-    return await relay.mail.together(work)
+    return await relay.mail.transact(work)
 
 
 async def put_card(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay) -> None:
@@ -96,9 +101,9 @@ async def put_card(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay)
 
     def work(tx: RowTransaction) -> None:
         require_owner(tx, mailbox, token)
-        tx.put(HeldCard(mailbox, card))
+        tx.put(StoredKeyBundle(mailbox, card))
 
-    await relay.mail.together(work)
+    await relay.mail.transact(work)
 
 
 async def get_card(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
@@ -112,15 +117,15 @@ async def get_card(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
 
     def work(view: RowView) -> bytes:
         require_reader(view, mailbox, token, present)
-        held = view.get(HeldCard, mailbox)
+        held = view.get(StoredKeyBundle, mailbox)
         if held is None:
             raise NoSuchMailbox
         return held.card
 
-    return await relay.mail.look(work)
+    return await relay.mail.read(work)
 
 
-def _is_same(held: HeldMailbox, owner_lock: bytes, close_lock: bytes | None) -> bool:
+def _has_same_locks(held: StoredMailbox, owner_lock: bytes, close_lock: bytes | None) -> bool:
     return equal_in_constant_time(held.owner_lock, owner_lock) and equal_in_constant_time(
         held.close_lock or b"", close_lock or b""
     )
@@ -143,20 +148,20 @@ async def add_prekeys(
         TooLarge: a key has more than 8 KiB.
         TooManyRegistered: the mailbox has as many devices as it may.
     """
-    _refuse_large(prekeys)
+    _refuse_large_prekeys(prekeys)
 
     def work(tx: RowTransaction) -> int:
         require_owner(tx, mailbox, token)
-        held = tx.get(LastingKeys, mailbox, device)
+        held = tx.get(ReusableKeys, mailbox, device)
         if held is None:
-            room_for_device(tx, mailbox)
-        _drop_others(tx, mailbox, device, prekeys)
+            require_room_for_device(tx, mailbox)
+        _drop_replaced_prekeys(tx, mailbox, device, prekeys)
         for signed in prekeys.one_time:
-            _add(tx, HeldKey(mailbox, device, sha256(signed), signed))
-        tx.put(LastingKeys(mailbox, device, prekeys.fallback, prekeys.xwing))
-        return tx.count(HeldKey, mailbox=mailbox, device=device)
+            _add_one_time_key(tx, StoredOneTimeKey(mailbox, device, sha256(signed), signed))
+        tx.put(ReusableKeys(mailbox, device, prekeys.fallback, prekeys.xwing))
+        return tx.count(StoredOneTimeKey, mailbox=mailbox, device=device)
 
-    return await relay.mail.together(work)
+    return await relay.mail.transact(work)
 
 
 async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, relay: Relay) -> int:
@@ -164,9 +169,9 @@ async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, rel
 
     def work(view: RowView) -> int:
         require_owner(view, mailbox, token)
-        return view.count(HeldKey, mailbox=mailbox, device=device)
+        return view.count(StoredOneTimeKey, mailbox=mailbox, device=device)
 
-    return await relay.mail.look(work)
+    return await relay.mail.read(work)
 
 
 async def claim_prekeys(
@@ -183,55 +188,57 @@ async def claim_prekeys(
     present = now(relay)
 
     def work(tx: RowTransaction) -> PrekeyBundle:
-        tx.put(_counted(require_sender(tx, mailbox, token, present), present))
-        lasting = tx.get(LastingKeys, mailbox, device)
+        tx.put(_with_claim_counted(require_sender(tx, mailbox, token, present), present))
+        lasting = tx.get(ReusableKeys, mailbox, device)
         if lasting is None or lasting.fallback is None or lasting.xwing is None:
             raise NoPrekeys
-        one_time = _take(tx, mailbox, device, present)
+        one_time = _take_one_time_key(tx, mailbox, device, present)
         return PrekeyBundle(device, one_time, lasting.fallback, lasting.xwing)
 
-    return await relay.mail.together(work)
+    return await relay.mail.transact(work)
 
 
-def _refuse_large(prekeys: Prekeys) -> None:
+def _refuse_large_prekeys(prekeys: Prekeys) -> None:
     every = (*prekeys.one_time, prekeys.fallback, prekeys.xwing)
     if any(len(signed) > PREKEY_BYTES_MAX for signed in every):
         raise TooLarge(limit_bytes=PREKEY_BYTES_MAX)
 
 
-def _drop_others(
+def _drop_replaced_prekeys(
     tx: RowTransaction, mailbox: MailboxId, device: DeviceId, prekeys: Prekeys
 ) -> None:
     kept = {sha256(signed) for signed in prekeys.one_time}
-    for held in tx.find(HeldKey, limit=ONE_TIME_KEYS, mailbox=mailbox, device=device):
+    for held in tx.find(StoredOneTimeKey, limit=ONE_TIME_KEYS, mailbox=mailbox, device=device):
         if held.digest not in kept:
-            tx.drop(HeldKey, mailbox, device, held.digest)
+            tx.drop(StoredOneTimeKey, mailbox, device, held.digest)
 
 
-def _add(tx: RowTransaction, key: HeldKey) -> None:
-    spent = tx.get(SpentKey, key.mailbox, key.device, key.digest)
-    held = tx.count(HeldKey, mailbox=key.mailbox, device=key.device)
+def _add_one_time_key(tx: RowTransaction, key: StoredOneTimeKey) -> None:
+    spent = tx.get(UsedOneTimeKey, key.mailbox, key.device, key.digest)
+    held = tx.count(StoredOneTimeKey, mailbox=key.mailbox, device=key.device)
     if spent is None and held < ONE_TIME_KEYS:
         tx.put(key)
 
 
-def _counted(held: HeldToken, present: datetime) -> HeldToken:
+def _with_claim_counted(held: StoredToken, present: datetime) -> StoredToken:
     over_at = held.claims_since + _HOUR
     if held.claims == 0 or present >= over_at:
         return replace(held, claims=1, claims_since=present)
-    if held.claims >= (CLAIMS_OF_ONE_USE if held.uses == 1 else CLAIMS_PER_HOUR):
+    if held.claims >= (
+        SINGLE_USE_TOKEN_CLAIMS_PER_HOUR if held.uses == 1 else PREKEY_CLAIMS_PER_HOUR
+    ):
         raise TooMany(retry_after_s=int((over_at - present).total_seconds()))
     return replace(held, claims=held.claims + 1)
 
 
-def _take(
+def _take_one_time_key(
     tx: RowTransaction, mailbox: MailboxId, device: DeviceId, present: datetime
 ) -> bytes | None:
-    keys = tx.find(HeldKey, limit=1, mailbox=mailbox, device=device)
+    keys = tx.find(StoredOneTimeKey, limit=1, mailbox=mailbox, device=device)
     for key in keys:
-        tx.drop(HeldKey, mailbox, device, key.digest)
+        tx.drop(StoredOneTimeKey, mailbox, device, key.digest)
         until = present + timedelta(days=SPENT_KEY_DAYS)
-        tx.put(SpentKey(mailbox, device, key.digest, until))
+        tx.put(UsedOneTimeKey(mailbox, device, key.digest, until))
     return keys[0].signed if keys else None
 
 
@@ -243,7 +250,7 @@ async def set_close_lock(
     def work(tx: RowTransaction) -> None:
         tx.put(replace(require_owner(tx, mailbox, token), close_lock=close_lock))
 
-    await relay.mail.together(work)
+    await relay.mail.transact(work)
 
 
 async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
@@ -257,19 +264,19 @@ async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None
         NoSuchMailbox, WrongToken: the token is neither the owner's nor the close token.
     """
 
-    def work(tx: RowTransaction) -> GoneMailbox:
-        gone = tx.get(GoneMailbox, mailbox)
+    def work(tx: RowTransaction) -> DeletedMailbox:
+        gone = tx.get(DeletedMailbox, mailbox)
         if gone is not None:
             return gone
         require_closer(tx, mailbox, token)
-        for kind in (HeldMailbox, HeldLock, HeldCard):
+        for kind in (StoredMailbox, StoredLock, StoredKeyBundle):
             tx.drop(kind, mailbox)
-        tx.put(GoneMailbox(mailbox, EMPTYING))
-        return GoneMailbox(mailbox, EMPTYING)
+        tx.put(DeletedMailbox(mailbox, DUE_WHILE_EMPTYING))
+        return DeletedMailbox(mailbox, DUE_WHILE_EMPTYING)
 
-    gone, left, more = await relay.mail.together(work), list[str](), True
+    gone, left, more = await relay.mail.transact(work), list[str](), True
     while more:
-        part = with_leftovers(partial(empty_batch, gone=gone, present=now(relay)))
-        more, names = await relay.mail.together(part)
+        part = collecting_orphan_blobs(partial(empty_batch, gone=gone, present=now(relay)))
+        more, names = await relay.mail.transact(part)
         left += names
-    await remove_soon(left, relay)
+    await remove_orphans_briefly(left, relay)

@@ -20,22 +20,22 @@ from entrenous.base.environment import SystemClock, SystemRandomSource, Unusable
 from entrenous.base.errors import DiskFailed, EntrenousError
 from entrenous.base.files import folder_errors, write_private
 from entrenous.carry.relay import BlobStore, Relay, RowStore, RowTransaction, RowView, WakeUps
-from entrenous.carry.relay_rows import BrokenDatabase, HeldMailbox, HeldRelay, UnusedDatabase
+from entrenous.carry.relay_rows import BrokenDatabase, StoredMailbox, StoredRelayId, UnusedDatabase
 from entrenous.carry.relay_settings import (
-    LacksPostgresql,
-    LacksS3,
+    FolderUsedWithOtherDatabase,
     Limits,
     NoRelayHere,
-    OtherDatabase,
+    PostgresqlLibraryMissing,
     RelaySettings,
-    WakeBounds,
+    S3LibraryMissing,
+    WakeLimits,
 )
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.serving.host_checks import database_fault, open_read_only
 
-MAIL: Final = "mail.db"
+DATABASE_NAME: Final = "mail.db"
 
 
 @contextmanager
@@ -59,17 +59,17 @@ def open_relay(
         BrokenDatabase: the database is damaged, perhaps found out by a disk error inside the block.
         DatabaseAway: the ``database`` cannot be reached.
         BadDatabaseAddress: its address cannot be parsed.
-        LacksPostgresql, LacksS3: a library is missing.
+        PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.
     """
     limits = limits or Limits()
     with explain_disk_failure(folder) if database is None else nullcontext():
         with folder_errors(folder), ExitStack() as opened:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            store = FileBlobs(folder / "blobs") if blobs is None else _in_bucket(blobs)
+            store = FileBlobs(folder / "blobs") if blobs is None else _open_bucket(blobs)
             mail, bell = (
-                _in_folder(folder, opened, limits.wakes, create=create)
+                _open_in_folder(folder, opened, limits.wakes, create=create)
                 if database is None
-                else _in_postgresql(database, opened, limits.wakes, create=create)
+                else _open_in_postgresql(database, opened, limits.wakes, create=create)
             )
             going = opened.pop_all()
         with going:
@@ -86,7 +86,7 @@ def explain_disk_failure(folder: Path) -> Iterator[None]:
     try:
         yield
     except DiskFailed:
-        mail = folder / MAIL
+        mail = folder / DATABASE_NAME
         fault = database_fault(mail) if os.access(mail, os.R_OK) else ""
         if fault:
             raise BrokenDatabase(path=mail, why=fault) from None
@@ -96,12 +96,12 @@ def explain_disk_failure(folder: Path) -> Iterator[None]:
         raise
 
 
-def _in_bucket(url: str) -> BlobStore:
+def _open_bucket(url: str) -> BlobStore:
     """Open a bucket, importing its optional library."""
     try:
         from entrenous.carry.store.s3_blobs import open_s3  # noqa: PLC0415
     except ImportError:
-        raise LacksS3 from None
+        raise S3LibraryMissing from None
     return open_s3(url)
 
 
@@ -109,7 +109,7 @@ def postgres_fault(url: str) -> str | None:
     """Return in words why a relay cannot use that PostgreSQL database; None if it can."""
     try:
         with ExitStack() as opened:
-            _in_postgresql(url, opened, WakeBounds(), create=False)
+            _open_in_postgresql(url, opened, WakeLimits(), create=False)
     except UnusedDatabase:
         return None  # the start of a relay creates the tables
     except EntrenousError as why:
@@ -117,22 +117,22 @@ def postgres_fault(url: str) -> str | None:
     return None
 
 
-def _in_folder(
-    folder: Path, opened: ExitStack, wakes: WakeBounds, *, create: bool
+def _open_in_folder(
+    folder: Path, opened: ExitStack, wakes: WakeLimits, *, create: bool
 ) -> tuple[RowStore, WakeUps]:
-    mail = opened.enter_context(closing(open_sqlite(folder / MAIL, create=create)))
+    mail = opened.enter_context(closing(open_sqlite(folder / DATABASE_NAME, create=create)))
     return mail, LocalWakeUps(wakes)
 
 
-def _in_postgresql(
-    url: str, opened: ExitStack, wakes: WakeBounds, *, create: bool
+def _open_in_postgresql(
+    url: str, opened: ExitStack, wakes: WakeLimits, *, create: bool
 ) -> tuple[RowStore, WakeUps]:
     """Open rows and wake-ups in PostgreSQL, importing its optional library."""
     try:
         from entrenous.carry.store.postgres_rows import connect_to, open_postgres  # noqa: PLC0415
         from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps  # noqa: PLC0415
     except ImportError:
-        raise LacksPostgresql from None
+        raise PostgresqlLibraryMissing from None
     mail = opened.enter_context(closing(open_postgres(url, create=create)))
     return mail, opened.enter_context(closing(PostgresWakeUps(partial(connect_to, url), wakes)))
 
@@ -148,9 +148,9 @@ def open_present_relay(
         UnusedDatabase: its tables were not created yet; only the start of a relay does that.
         UnusableFolder, DiskFull, DiskFailed, BrokenDatabase, NewerDatabase, OlderDatabase.
         DatabaseAway: the ``database`` cannot be reached.
-        LacksPostgresql, LacksS3: a library is missing.
+        PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.
     """
-    if database is None and not (folder / MAIL).is_file():
+    if database is None and not (folder / DATABASE_NAME).is_file():
         raise NoRelayHere(path=folder)
     with open_relay(folder, create=False, database=database, blobs=blobs) as relay:
         yield relay
@@ -161,16 +161,16 @@ _NAME_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class DatabaseContents:
     """A database's relay id, None before its first start, and whether it has mailboxes."""
 
     relay: bytes | None
     is_filled: bool
 
 
-def contents_of(view: RowView) -> Contents:
-    held = view.get(HeldRelay, _ONLY)
-    return Contents(held.name if held else None, bool(view.find(HeldMailbox, 1)))
+def database_contents(view: RowView) -> DatabaseContents:
+    held = view.get(StoredRelayId, _ONLY)
+    return DatabaseContents(held.name if held else None, bool(view.find(StoredMailbox, 1)))
 
 
 async def relay_id(relay: Relay) -> bytes:
@@ -178,15 +178,15 @@ async def relay_id(relay: Relay) -> bytes:
 
     They are generated at its first start. Copies of the database have the same.
     """
-    fresh = HeldRelay(_ONLY, relay.dice.token(_NAME_BYTES))
+    fresh = StoredRelayId(_ONLY, relay.dice.token(_NAME_BYTES))
 
     def work(tx: RowTransaction) -> bytes:
-        held = tx.get(HeldRelay, _ONLY)
+        held = tx.get(StoredRelayId, _ONLY)
         if held is None:
             tx.put(fresh)
         return (held or fresh).name
 
-    return await relay.mail.together(work)
+    return await relay.mail.transact(work)
 
 
 _FILE: Final = "database.json"
@@ -194,50 +194,50 @@ _SCHEMA: Final = "entrenous/relay-database/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class DatabaseNote:
     """A database's relay id, and its address without user and password."""
 
     relay: bytes
     address: str
 
 
-class _Written(msgspec.Struct, frozen=True):
+class _NoteForm(msgspec.Struct, frozen=True):
     schema: str
     relay: str
     database: str
 
 
-def read_note(folder: Path) -> Note | None:
+def read_database_note(folder: Path) -> DatabaseNote | None:
     """Read the note in a folder; None if there is none or it cannot be read."""
     try:
-        untrusted = msgspec.json.decode((folder / _FILE).read_bytes(), type=_Written)
-        return Note(bytes.fromhex(untrusted.relay), untrusted.database)
+        untrusted = msgspec.json.decode((folder / _FILE).read_bytes(), type=_NoteForm)
+        return DatabaseNote(bytes.fromhex(untrusted.relay), untrusted.database)
     except (OSError, msgspec.DecodeError, ValueError):
         return None
 
 
-def write_note(note: Note, folder: Path) -> None:
+def write_database_note(note: DatabaseNote, folder: Path) -> None:
     write_private(
-        folder / _FILE, msgspec.json.encode(_Written(_SCHEMA, note.relay.hex(), note.address))
+        folder / _FILE, msgspec.json.encode(_NoteForm(_SCHEMA, note.relay.hex(), note.address))
     )
 
 
-_NEW = Contents(None, is_filled=False)
+_NEW = DatabaseContents(None, is_filled=False)
 
 
-def check_same_database(settings: RelaySettings) -> None:
+def check_database_note(settings: RelaySettings) -> None:
     """Check, before a relay starts, that the folder belongs to this database; change nothing.
 
     Raises:
-        OtherDatabase: the folder was used with another database, or contains a used one beside this
-            empty one.
-        DatabaseAway, BadDatabaseAddress, LacksPostgresql, NewerDatabase, OlderDatabase.
+        FolderUsedWithOtherDatabase: the folder was used with another database, or contains a used
+            one beside this empty one.
+        DatabaseAway, BadDatabaseAddress, PostgresqlLibraryMissing, NewerDatabase, OlderDatabase.
     """
     if settings.database is None:
         found = _database_in_folder(settings)
     else:
         found = _database_in_postgresql(settings.database)
-    note = read_note(settings.data)
+    note = read_database_note(settings.data)
     if found is None:
         return
     if note is not None and note.relay != found.relay:
@@ -246,56 +246,56 @@ def check_same_database(settings: RelaySettings) -> None:
         beside = _database_in_folder(settings)
         if beside is None or not beside.is_filled:
             return
-        before = str(settings.data / MAIL)
+        before = str(settings.data / DATABASE_NAME)
     else:
         return
     held = "holds other mailboxes" if found.is_filled else "is empty"
-    raise OtherDatabase(
+    raise FolderUsedWithOtherDatabase(
         data=settings.data, before=before, now=_database_address(settings), held=held
     )
 
 
-def note_database(relay: Relay, settings: RelaySettings) -> None:
+def record_database(relay: Relay, settings: RelaySettings) -> None:
     """Record in the folder which database it is used with from now on.
 
     Raises:
         UnusableFolder, DiskFull; also what the database raises.
     """
-    note = Note(asyncio.run(relay_id(relay)), _database_address(settings))
-    if note != read_note(settings.data):
+    note = DatabaseNote(asyncio.run(relay_id(relay)), _database_address(settings))
+    if note != read_database_note(settings.data):
         with folder_errors(settings.data):
-            write_note(note, settings.data)
+            write_database_note(note, settings.data)
 
 
-def _database_in_folder(settings: RelaySettings) -> Contents | None:
+def _database_in_folder(settings: RelaySettings) -> DatabaseContents | None:
     """Return None for an unreadable database; opening the relay then reports what is wrong."""
-    mail = settings.data / MAIL
+    mail = settings.data / DATABASE_NAME
     try:
         if not mail.is_file():
             return _NEW
         with open_read_only(mail) as rows:
-            is_filled = bool(rows.execute("SELECT 1 FROM held_mailbox LIMIT 1").fetchone())
-            found = rows.execute("SELECT name FROM held_relay").fetchone()
+            is_filled = bool(rows.execute("SELECT 1 FROM stored_mailbox LIMIT 1").fetchone())
+            found = rows.execute("SELECT name FROM stored_relay_id").fetchone()
     except (OSError, sqlite3.Error):
         return None
-    return Contents(found[0] if found else None, is_filled)
+    return DatabaseContents(found[0] if found else None, is_filled)
 
 
-def _database_in_postgresql(url: str) -> Contents:
+def _database_in_postgresql(url: str) -> DatabaseContents:
     try:
         from entrenous.carry.store.postgres_rows import open_postgres  # noqa: PLC0415
     except ImportError:
-        raise LacksPostgresql from None
+        raise PostgresqlLibraryMissing from None
     try:
         with closing(open_postgres(url, create=False)) as mail:
-            return asyncio.run(mail.look(contents_of))
+            return asyncio.run(mail.read(database_contents))
     except UnusedDatabase:
         return _NEW
 
 
 def _database_address(settings: RelaySettings) -> str:
     if settings.database is None:
-        return str(settings.data / MAIL)
-    from entrenous.serving.postgres_address import place_of  # noqa: PLC0415
+        return str(settings.data / DATABASE_NAME)
+    from entrenous.serving.postgres_address import address_without_credentials  # noqa: PLC0415
 
-    return place_of(settings.database)
+    return address_without_credentials(settings.database)

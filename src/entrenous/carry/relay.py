@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 from entrenous.base.environment import Clock, RandomSource
 from entrenous.base.errors import RelayClockAhead
 from entrenous.base.identifiers import MailboxId
-from entrenous.carry.relay_rows import HeldLetter, HeldSweep
+from entrenous.carry.relay_rows import StoredLetter, StoredSweep
 from entrenous.carry.relay_settings import Limits
 from entrenous.serving.host_checks import ClockMark
 
@@ -35,12 +35,12 @@ class RowView(Protocol):
     def count(self, kind: type[object], **fields: object) -> int:
         """Return how many rows have named fields that equal these."""
 
-    def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
+    def count_and_sum(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
         """Count the rows with these fields (None: NULL), and sum their field ``what``."""
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
-    ) -> list[HeldLetter]:
+    ) -> list[StoredLetter]:
         """Return letters with a sequence above ``after`` that expire later than ``at``, by
         sequence.
 
@@ -69,7 +69,7 @@ class RowStore(Protocol):
     work may run more than once: it must depend on its arguments only and have no side effects.
     """
 
-    async def together(
+    async def transact(
         self,
         work: Callable[[RowTransaction], Answer],
         hint: Callable[[RowView], object] | None = None,
@@ -84,27 +84,27 @@ class RowStore(Protocol):
             Exception: what ``work`` raised; its changes are undone.
         """
 
-    async def look(
+    async def read(
         self, work: Callable[[RowView], Answer], hint: Callable[[RowView], object] | None = None
     ) -> Answer:
         """Run ``work`` on a snapshot that contains at least everything that was durable before.
 
         The snapshot may include commits that are not acknowledged yet; they are durable when this
-        returns or raises the error of ``work``. ``hint`` is as for :meth:`together`.
+        returns or raises the error of ``work``. ``hint`` is as for :meth:`transact`.
 
         Raises:
             DiskFull, DiskFailed: what ``work`` read may be lost after a crash.
             Exception: what ``work`` raised.
         """
 
-    async def scrub(self) -> None:
+    async def overwrite_deleted(self) -> None:
         """Make the bytes of deleted rows unreadable on the medium."""
 
 
 class BlobStore(Protocol):
     """Large sealed objects, under a new random name for each upload."""
 
-    async def keep(
+    async def store(
         self,
         name: str,
         chunks: AsyncIterator[bytes],
@@ -115,7 +115,7 @@ class BlobStore(Protocol):
         """Store a stream; when this returns, the blob is complete and durable.
 
         If it raises, the bytes so far remain as an incomplete blob: :meth:`size` returns its
-        length, a later ``keep`` resumes at any ``start`` up to that, :meth:`drop` removes it.
+        length, a later ``store`` resumes at any ``start`` up to that, :meth:`drop` removes it.
         Storing a complete blob again is no error.
 
         ``chunks`` are the bytes from ``start`` to the end, ``sha256`` is the hash of the whole
@@ -133,7 +133,7 @@ class BlobStore(Protocol):
     async def size(self, name: str) -> int:
         """Return how many bytes of an incomplete blob are stored; 0 if there is none."""
 
-    def room(self) -> int | None:
+    def free_bytes(self) -> int | None:
         """Return how many more bytes fit; None if unknown."""
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -146,7 +146,7 @@ class BlobStore(Protocol):
 class WakeUps(Protocol):
     """Wakes devices that wait at their mailbox; a wake-up says only that something arrived."""
 
-    def ring(self, mailbox: MailboxId) -> None:
+    def wake(self, mailbox: MailboxId) -> None:
         """Wake everybody who waits at the mailbox."""
 
     def listen(
@@ -162,7 +162,7 @@ class WakeUps(Protocol):
     def make_room(self) -> bool:
         """Drop one listener, since a connection is needed; return False if nobody listens."""
 
-    def hush(self) -> None:
+    def stop_waiting(self) -> None:
         """Wake everybody, and accept no more listeners, since the relay stops."""
 
 
@@ -202,16 +202,16 @@ _ONLY: Final = 1  # the number of the only row
 
 def last_sweep(view: RowView) -> ClockMark | None:
     """Return the time up to which everything due was deleted; None before the first sweep."""
-    held = view.get(HeldSweep, _ONLY)
+    held = view.get(StoredSweep, _ONLY)
     return ClockMark(held.swept_at, held.odd_at, held.odd_s) if held else None
 
 
-def note_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
+def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
     """Record this sweep's clock, and return how it relates to the last sweep."""
     before = last_sweep(tx)
     mark = before.seen(present, _EVERY) if before else ClockMark(present)
     if mark != before:
-        tx.put(HeldSweep(_ONLY, mark.at, mark.odd_at, mark.odd_s))
+        tx.put(StoredSweep(_ONLY, mark.at, mark.odd_at, mark.odd_s))
     return mark
 
 
@@ -224,10 +224,10 @@ def refuse_clock_ahead(view: RowView, present: datetime) -> None:
     """
     mark = last_sweep(view)
     if mark is not None:
-        refuse_mark_ahead(mark, present)
+        refuse_sweep_ahead(mark, present)
 
 
-def refuse_mark_ahead(mark: ClockMark, present: datetime) -> None:
+def refuse_sweep_ahead(mark: ClockMark, present: datetime) -> None:
     """Raise RelayClockAhead if ``present`` is too far ahead of the mark."""
     if mark.is_ahead(present):
         raise RelayClockAhead(days=(present - mark.at).days)

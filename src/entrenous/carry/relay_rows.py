@@ -22,7 +22,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """
 
 
-class HeldMailbox(Row, frozen=True):
+class StoredMailbox(Row, frozen=True):
     """A mailbox; ``last_sequence`` is the sequence of its newest envelope.
 
     ``close_lock`` belongs to the token that deletes it, held by its owner's other devices; None
@@ -35,7 +35,7 @@ class HeldMailbox(Row, frozen=True):
     close_lock: bytes | None = None
 
 
-class GoneMailbox(Row, frozen=True):
+class DeletedMailbox(Row, frozen=True):
     """A deleted mailbox.
 
     Its name cannot be used again until its correspondents know of the deletion.
@@ -45,7 +45,7 @@ class GoneMailbox(Row, frozen=True):
     due_at: datetime
 
 
-class HeldLock(Row, frozen=True):
+class StoredLock(Row, frozen=True):
     """The relay's part of a device's vault key (docs/spec/lock.md section 2).
 
     ``key`` is an OPRF key of 32 bytes; ``tries`` the requests left; ``asked`` the last counted
@@ -62,14 +62,14 @@ class HeldLock(Row, frozen=True):
     opening: bytes | None = None
 
 
-class HeldCard(Row, frozen=True):
+class StoredKeyBundle(Row, frozen=True):
     """The card that a mailbox shows to holders of its send tokens; opaque to the relay."""
 
     mailbox: MailboxId
     card: bytes
 
 
-class HeldToken(Row, frozen=True):
+class StoredToken(Row, frozen=True):
     """A send token, its allowed and past uses, and its claims in the hour from ``claims_since``."""
 
     mailbox: MailboxId
@@ -81,7 +81,7 @@ class HeldToken(Row, frozen=True):
     due_at: datetime | None
 
 
-class HeldKey(Row, frozen=True):
+class StoredOneTimeKey(Row, frozen=True):
     """An unclaimed one-time key; ``digest`` is its SHA-256."""
 
     mailbox: MailboxId
@@ -90,7 +90,7 @@ class HeldKey(Row, frozen=True):
     signed: bytes
 
 
-class SpentKey(Row, frozen=True):
+class UsedOneTimeKey(Row, frozen=True):
     """A one-time key that was handed out.
 
     It is remembered, so that it cannot be published again.
@@ -102,7 +102,7 @@ class SpentKey(Row, frozen=True):
     due_at: datetime
 
 
-class LastingKeys(Row, frozen=True):
+class ReusableKeys(Row, frozen=True):
     """The keys of a device that may be handed out repeatedly."""
 
     mailbox: MailboxId
@@ -111,7 +111,7 @@ class LastingKeys(Row, frozen=True):
     xwing: bytes | None
 
 
-class HeldEnvelope(Row, frozen=True):
+class StoredEnvelope(Row, frozen=True):
     """An envelope's state; a tombstone once ``closed_at`` is set.
 
     ``digest`` hashes everything that was posted, to recognize a repeat; it is empty if the sender
@@ -131,7 +131,7 @@ class HeldEnvelope(Row, frozen=True):
     due_at: datetime
 
 
-class HeldLetter(Row, frozen=True):
+class StoredLetter(Row, frozen=True):
     """Sealed bytes that the owner of the mailbox has not fetched yet."""
 
     envelope: EnvelopeId
@@ -141,7 +141,7 @@ class HeldLetter(Row, frozen=True):
     expires_at: datetime
 
 
-class HeldShare(Row, frozen=True):
+class StoredShare(Row, frozen=True):
     """A share that may still be released; ``group`` counts its openings if ``opens`` is set."""
 
     envelope: EnvelopeId
@@ -151,7 +151,7 @@ class HeldShare(Row, frozen=True):
     group: bytes | None = None
 
 
-class HeldGroup(Row, frozen=True):
+class StoredShareGroup(Row, frozen=True):
     """How often the copies of one message for one person's devices were opened in total."""
 
     group: bytes
@@ -160,7 +160,7 @@ class HeldGroup(Row, frozen=True):
     due_at: datetime
 
 
-class HeldAttempt(Row, frozen=True):
+class StoredAttempt(Row, frozen=True):
     """An attempt that received a share; ``finished`` once its device has stored the content."""
 
     envelope: EnvelopeId
@@ -168,7 +168,7 @@ class HeldAttempt(Row, frozen=True):
     finished: bool
 
 
-class HeldBlob(Row, frozen=True):
+class StoredBlob(Row, frozen=True):
     """A blob; BlobStore has its bytes under ``name``; ``envelope`` is the one that names it."""
 
     blob: BlobId
@@ -182,7 +182,7 @@ class HeldBlob(Row, frozen=True):
     due_at: datetime
 
 
-class HeldUpload(Row, frozen=True):
+class StoredUpload(Row, frozen=True):
     """An incomplete blob, to be completed by ``due_at``; its full ``size`` counts from the
     start.
     """
@@ -197,21 +197,21 @@ class HeldUpload(Row, frozen=True):
     due_at: datetime
 
 
-class Leftover(Row, frozen=True):
+class OrphanBlob(Row, frozen=True):
     """A stored blob without a row; its bytes are deleted when due."""
 
     name: str
     due_at: datetime
 
 
-class HeldRestore(Row, frozen=True):
+class StoredRestore(Row, frozen=True):
     """When this relay was last restored from a backup; at most one row."""
 
     number: int
     restored_at: datetime
 
 
-class HeldSweep(Row, frozen=True):
+class StoredSweep(Row, frozen=True):
     """The time up to which everything due was deleted, for all relays on the database; one row."""
 
     number: int
@@ -220,7 +220,7 @@ class HeldSweep(Row, frozen=True):
     odd_s: int = 0
 
 
-class HeldRelay(Row, frozen=True):
+class StoredRelayId(Row, frozen=True):
     """The id of the relay whose database this is, 16 random bytes; at most one row."""
 
     number: int
@@ -229,25 +229,25 @@ class HeldRelay(Row, frozen=True):
 
 #: Every kind of row, with its key fields in order.
 KEY_FIELDS: Final[Mapping[type, tuple[str, ...]]] = {
-    HeldMailbox: ("mailbox",),
-    GoneMailbox: ("mailbox",),
-    HeldLock: ("mailbox",),
-    HeldCard: ("mailbox",),
-    HeldToken: ("mailbox", "lock"),
-    HeldKey: ("mailbox", "device", "digest"),
-    SpentKey: ("mailbox", "device", "digest"),
-    LastingKeys: ("mailbox", "device"),
-    HeldEnvelope: ("envelope",),
-    HeldLetter: ("envelope",),
-    HeldShare: ("envelope",),
-    HeldGroup: ("group",),
-    HeldAttempt: ("envelope", "attempt"),
-    HeldBlob: ("blob",),
-    HeldUpload: ("blob",),
-    Leftover: ("name",),
-    HeldRestore: ("number",),
-    HeldSweep: ("number",),
-    HeldRelay: ("number",),
+    StoredMailbox: ("mailbox",),
+    DeletedMailbox: ("mailbox",),
+    StoredLock: ("mailbox",),
+    StoredKeyBundle: ("mailbox",),
+    StoredToken: ("mailbox", "lock"),
+    StoredOneTimeKey: ("mailbox", "device", "digest"),
+    UsedOneTimeKey: ("mailbox", "device", "digest"),
+    ReusableKeys: ("mailbox", "device"),
+    StoredEnvelope: ("envelope",),
+    StoredLetter: ("envelope",),
+    StoredShare: ("envelope",),
+    StoredShareGroup: ("group",),
+    StoredAttempt: ("envelope", "attempt"),
+    StoredBlob: ("blob",),
+    StoredUpload: ("blob",),
+    OrphanBlob: ("name",),
+    StoredRestore: ("number",),
+    StoredSweep: ("number",),
+    StoredRelayId: ("number",),
 }
 
 

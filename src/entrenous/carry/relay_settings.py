@@ -15,11 +15,11 @@ from entrenous.base.errors import Malformed, NotFound, Refused, Unreachable
 from entrenous.base.limits import (
     EXPIRY_DAYS_MAX,
     LETTERS_WAITING_MAX,
-    LOOSE_BYTES_MAX,
     MAILBOX_BYTES_MAX,
     PROTOCOL_FLOOR,
     PROTOCOL_NEWEST,
-    TOKEN_BYTES_COMING_MAX,
+    TOKEN_UPLOAD_BYTES_MAX,
+    UNREFERENCED_BYTES_MAX,
 )
 from entrenous.serving.server_process import LogKind
 
@@ -30,7 +30,7 @@ _NETWORKS: Final = 16  # one network may take one in so many places
 
 
 @dataclass(frozen=True, slots=True)
-class WakeBounds:
+class WakeLimits:
     """Maximum numbers of waiting requests: for one mailbox, from one network, and in total.
 
     ``network`` is None if the relay sees only the address of a web server in front.
@@ -41,11 +41,11 @@ class WakeBounds:
     total: int = 3072
 
 
-def wake_bounds(connections: int, *, behind_proxy: bool) -> WakeBounds:
+def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
     """Reserve a quarter of the connections for requests that do not wait."""
     total = max(connections * 3 // 4, 1)
     network = None if behind_proxy else max(total // _NETWORKS, _WAKES_FROM_NETWORK)
-    return WakeBounds(_WAKES_AT_MAILBOX, network, total)
+    return WakeLimits(_WAKES_AT_MAILBOX, network, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class Limits:
     keep_days: int = EXPIRY_DAYS_MAX
     letters: int = LETTERS_WAITING_MAX
     mailbox_bytes: int = MAILBOX_BYTES_MAX
-    coming_bytes: int = TOKEN_BYTES_COMING_MAX
+    coming_bytes: int = TOKEN_UPLOAD_BYTES_MAX
     free_bytes_min: int = 0
     floor: int = PROTOCOL_FLOOR
     mailbox_open: bool = True
-    wakes: WakeBounds = WakeBounds()
+    wakes: WakeLimits = WakeLimits()
 
     def __post_init__(self) -> None:
         if not 1 <= self.keep_days <= EXPIRY_DAYS_MAX:
@@ -79,7 +79,7 @@ class Limits:
     @property
     def loose_bytes(self) -> int:
         """The maximum size of a mailbox's blobs that no envelope names yet, in bytes."""
-        return min(LOOSE_BYTES_MAX, self.mailbox_bytes)
+        return min(UNREFERENCED_BYTES_MAX, self.mailbox_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class RelaySettings:
             raise ValueError("a certificate needs its key, and a key its certificate")
 
 
-class LacksPostgresql(Refused):
+class PostgresqlLibraryMissing(Refused):
     """
     The settings name a PostgreSQL database, but the library for it is not installed. The relay did
     not start. Install the library, in the folder of Entrenous: .venv/bin/pip install -e
@@ -115,14 +115,14 @@ class LacksPostgresql(Refused):
     """
 
 
-class LacksS3(Refused):
+class S3LibraryMissing(Refused):
     """
     The settings name an S3 bucket, but the library for it is not installed. The relay did not
     start. Install the library, in the folder of Entrenous: .venv/bin/pip install -e '.[s3]'
     """
 
 
-class NoBackupElsewhere(Refused):
+class BackupNeedsLocalStorage(Refused):
     """
     This relay stores its rows in PostgreSQL or its blobs in a bucket. Back these up and restore
     them with their own tools. Nothing was done. After you restore them, and before the relay
@@ -130,7 +130,7 @@ class NoBackupElsewhere(Refused):
     """
 
 
-class OtherDatabase(Refused):
+class FolderUsedWithOtherDatabase(Refused):
     """
     The relay in {data} used the database {before} until now. Its settings now name {now}, which
     {held}. With that database, no device of its people could be unlocked. So nothing was started or
@@ -195,7 +195,7 @@ _PORT_DIGITS: Final = 5
 _TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
 
 
-class _Key(NamedTuple):
+class _SettingKey(NamedTuple):
     """A setting's expected value in words, its parser, which returns None if it is wrong, and its
     ``field`` in Limits, if that is where it belongs.
     """
@@ -205,25 +205,25 @@ class _Key(NamedTuple):
     field: str = ""
 
 
-def _path(value: Any, folder: Path) -> object:
+def _parse_path(value: Any, folder: Path) -> object:
     return folder / value if isinstance(value, str) and value else None
 
 
-def _flag(value: Any, _: Path) -> object:
+def _parse_flag(value: Any, _: Path) -> object:
     return value if isinstance(value, bool) else None
 
 
-def _listen(value: Any, _: Path) -> object:
+def _parse_listen(value: Any, _: Path) -> object:
     host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     digits = port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS
     return value if colon and host and digits and int(port) <= 65535 else None
 
 
-def _log(value: Any, _: Path) -> object:
+def _parse_log_kind(value: Any, _: Path) -> object:
     return LogKind(value) if value in list(LogKind) else None  # a list or table has no hash
 
 
-def _count(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object]:
+def _count_parser(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object]:
     def read(value: Any, _: Path) -> object:
         fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
         return value * unit if fits else None
@@ -231,41 +231,49 @@ def _count(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object
     return read
 
 
-def _database(value: Any, _: Path) -> object:
+def _parse_database(value: Any, _: Path) -> object:
     fits = isinstance(value, str) and value.startswith(("postgresql://", "postgres://"))
     return value if fits else None
 
 
-def _bucket(value: Any, _: Path) -> object:
+def _parse_bucket(value: Any, _: Path) -> object:
     fits = isinstance(value, str) and re.fullmatch(r"s3://[a-z0-9.-]+(/[\w./-]*)?", value, re.ASCII)
     return value if fits else None
 
 
 _ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
 #: The file's keys that are fields of RelaySettings under the same name.
-_SETTINGS: Final[Mapping[str, _Key]] = {
-    "data": _Key("the path of a folder", _path),
-    "database": _Key("the address of a PostgreSQL, postgresql://...", _database),
-    "blobs": _Key("the address of a bucket, s3://bucket/prefix", _bucket),
-    "listen": _Key(_ADDRESS, _listen),
-    "tls_cert": _Key("the path of a PEM file", _path),
-    "tls_key": _Key("the path of a PEM file", _path),
-    "behind_proxy": _Key("true or false", _flag),
-    "metrics_listen": _Key(_ADDRESS, _listen),
-    "log": _Key('"errors", "text" or "json"', _log),
+_SETTINGS: Final[Mapping[str, _SettingKey]] = {
+    "data": _SettingKey("the path of a folder", _parse_path),
+    "database": _SettingKey("the address of a PostgreSQL, postgresql://...", _parse_database),
+    "blobs": _SettingKey("the address of a bucket, s3://bucket/prefix", _parse_bucket),
+    "listen": _SettingKey(_ADDRESS, _parse_listen),
+    "tls_cert": _SettingKey("the path of a PEM file", _parse_path),
+    "tls_key": _SettingKey("the path of a PEM file", _parse_path),
+    "behind_proxy": _SettingKey("true or false", _parse_flag),
+    "metrics_listen": _SettingKey(_ADDRESS, _parse_listen),
+    "log": _SettingKey('"errors", "text" or "json"', _parse_log_kind),
 }
 _PROTOCOLS: Final = f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}"
 _LETTERS: Final = f"1 to {LETTERS_WAITING_MAX} letters"
 _MEGABYTES: Final = f"1 to {_MAILBOX_MB_MAX} megabytes"
 #: Those that are fields of Limits.
-_LIMITS: Final[Mapping[str, _Key]] = {
-    "floor": _Key(_PROTOCOLS, _count(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"),
-    "keep_days": _Key(f"1 to {EXPIRY_DAYS_MAX} days", _count(1, EXPIRY_DAYS_MAX), "keep_days"),
-    "mailbox_open": _Key("true or false", _flag, "mailbox_open"),
-    "quota_letters": _Key(_LETTERS, _count(1, LETTERS_WAITING_MAX), "letters"),
-    "quota_mailbox_mb": _Key(_MEGABYTES, _count(1, _MAILBOX_MB_MAX, MEGABYTE), "mailbox_bytes"),
-    "quota_coming_mb": _Key("1 megabyte or more", _count(1, _MB_MAX, MEGABYTE), "coming_bytes"),
-    "free_mb_min": _Key("0 megabytes or more", _count(0, _MB_MAX, MEGABYTE), "free_bytes_min"),
+_LIMITS: Final[Mapping[str, _SettingKey]] = {
+    "floor": _SettingKey(_PROTOCOLS, _count_parser(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"),
+    "keep_days": _SettingKey(
+        f"1 to {EXPIRY_DAYS_MAX} days", _count_parser(1, EXPIRY_DAYS_MAX), "keep_days"
+    ),
+    "mailbox_open": _SettingKey("true or false", _parse_flag, "mailbox_open"),
+    "quota_letters": _SettingKey(_LETTERS, _count_parser(1, LETTERS_WAITING_MAX), "letters"),
+    "quota_mailbox_mb": _SettingKey(
+        _MEGABYTES, _count_parser(1, _MAILBOX_MB_MAX, MEGABYTE), "mailbox_bytes"
+    ),
+    "quota_coming_mb": _SettingKey(
+        "1 megabyte or more", _count_parser(1, _MB_MAX, MEGABYTE), "coming_bytes"
+    ),
+    "free_mb_min": _SettingKey(
+        "0 megabytes or more", _count_parser(0, _MB_MAX, MEGABYTE), "free_bytes_min"
+    ),
 }
 _KEYS: Final = {**_SETTINGS, **_LIMITS}
 _SERVED_FREE_MB: Final = 1000  # the default with a settings file
@@ -279,25 +287,29 @@ def read_relay_settings(path: Path) -> RelaySettings:
         UnreadableSettings: it is not TOML, or cannot be read.
         UnknownRelaySetting, BadRelaySetting: a key or its value is wrong.
     """
-    table = _table(path)
+    table = _parse_table(path)
     for name in table:
         if name not in _KEYS:
             raise UnknownRelaySetting(path=path, name=name)
-    given = {name: _read(path, name, table) for name in _SETTINGS if name in table}
+    given = {name: _read_setting(path, name, table) for name in _SETTINGS if name in table}
     if ("tls_cert" in given) != ("tls_key" in given):
         missing = "tls_key" if "tls_cert" in given else "tls_cert"
         raise BadRelaySetting(path=path, name=missing, wanted="set too: a certificate and its key")
     settings = RelaySettings(**{"data": path.parent / "relay-data", **given})
-    return replace(settings, limits=_limits(path, table))
+    return replace(settings, limits=_read_limits(path, table))
 
 
-def _limits(path: Path, table: Mapping[str, Any]) -> Limits:
-    given = {key.field: _read(path, name, table) for name, key in _LIMITS.items() if name in table}
+def _read_limits(path: Path, table: Mapping[str, Any]) -> Limits:
+    given = {
+        key.field: _read_setting(path, name, table)
+        for name, key in _LIMITS.items()
+        if name in table
+    }
     defaults: dict[str, Any] = {"free_bytes_min": _SERVED_FREE_MB * MEGABYTE}
     return Limits(**{**defaults, **given})
 
 
-def _read(path: Path, name: str, table: Mapping[str, Any]) -> Any:
+def _read_setting(path: Path, name: str, table: Mapping[str, Any]) -> Any:
     key = _KEYS[name]
     value = key.read(table[name], path.parent)
     if value is None:
@@ -305,7 +317,7 @@ def _read(path: Path, name: str, table: Mapping[str, Any]) -> Any:
     return value
 
 
-def _table(path: Path) -> Mapping[str, Any]:
+def _parse_table(path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

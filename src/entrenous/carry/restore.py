@@ -6,30 +6,30 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from entrenous.carry.envelope_states import Event
+from entrenous.carry.envelope_states import EnvelopeEvent
 from entrenous.carry.expire import (
-    bury,
-    close,
+    close_envelope,
+    delete_blob_row,
+    delete_upload_row,
     drop_row,
-    forget_blob,
-    forget_upload,
+    leave_tombstone,
     remove_orphan_blobs,
 )
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import (
-    HeldAttempt,
-    HeldBlob,
-    HeldEnvelope,
-    HeldGroup,
-    HeldKey,
-    HeldRestore,
-    HeldShare,
-    HeldUpload,
+    StoredAttempt,
+    StoredBlob,
+    StoredEnvelope,
+    StoredOneTimeKey,
+    StoredRestore,
+    StoredShare,
+    StoredShareGroup,
+    StoredUpload,
 )
 
 _BATCH: Final = 500  # rows in one transaction
 #: Rows that cannot be trusted any more.
-_DOUBTFUL: Final[tuple[type[Any], ...]] = (HeldAttempt, HeldKey)
+_DOUBTFUL: Final[tuple[type[Any], ...]] = (StoredAttempt, StoredOneTimeKey)
 
 
 async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
@@ -42,49 +42,51 @@ async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_sha
         The number of lost copies.
     """
     present, lost = now(relay), 0
-    while await relay.mail.together(lambda tx: _drop_uploads(tx, present)):
+    while await relay.mail.transact(lambda tx: _drop_uploads(tx, present)):
         pass
-    while not with_shares and (ended := await relay.mail.together(lambda d: _end(d, present))):
+    while not with_shares and (
+        ended := await relay.mail.transact(lambda d: _close_envelopes(d, present))
+    ):
         lost += ended
-    while not with_shares and await relay.mail.together(_drop_doubtful):
+    while not with_shares and await relay.mail.transact(_drop_possibly_outdated):
         pass
     if not with_shares:
         await _use_up_groups(relay)
-    lost += await relay.mail.together(lambda tx: _end_missing(tx, missing, present))
-    await relay.mail.together(lambda tx: tx.put(HeldRestore(1, present)))
+    lost += await relay.mail.transact(lambda tx: _close_without_blobs(tx, missing, present))
+    await relay.mail.transact(lambda tx: tx.put(StoredRestore(1, present)))
     try:
         await remove_orphan_blobs(relay)
     finally:
-        await relay.mail.scrub()
+        await relay.mail.overwrite_deleted()
     return lost
 
 
 def restored_at(view: RowView) -> datetime | None:
-    held = view.get(HeldRestore, 1)
+    held = view.get(StoredRestore, 1)
     return held.restored_at if held else None
 
 
 def _drop_uploads(tx: RowTransaction, present: datetime) -> int:
     """Delete a batch of incomplete uploads, whose bytes are in no backup."""
-    uploads = tx.find(HeldUpload, _BATCH)
+    uploads = tx.find(StoredUpload, _BATCH)
     for upload in uploads:
-        forget_upload(tx, upload, present)
+        delete_upload_row(tx, upload, present)
     return len(uploads)
 
 
-def _end(tx: RowTransaction, present: datetime) -> int:
+def _close_envelopes(tx: RowTransaction, present: datetime) -> int:
     """Close a batch of envelopes that have a share; drop shares without an envelope."""
-    shares = tx.find(HeldShare, _BATCH)
+    shares = tx.find(StoredShare, _BATCH)
     for share in shares:
-        held = tx.get(HeldEnvelope, share.envelope)
+        held = tx.get(StoredEnvelope, share.envelope)
         if held is not None and held.closed_at is None:
-            close(tx, held, Event.RESTORE, present)
+            close_envelope(tx, held, EnvelopeEvent.RESTORE, present)
         else:
-            tx.drop(HeldShare, share.envelope)
+            tx.drop(StoredShare, share.envelope)
     return len(shares)
 
 
-def _drop_doubtful(tx: RowTransaction) -> bool:
+def _drop_possibly_outdated(tx: RowTransaction) -> bool:
     """Drop a batch of each kind; return whether there was any."""
     rows = [row for kind in _DOUBTFUL for row in tx.find(kind, _BATCH)]
     for row in rows:
@@ -94,26 +96,26 @@ def _drop_doubtful(tx: RowTransaction) -> bool:
 
 async def _use_up_groups(relay: Relay) -> None:
     """Mark every group of the backup as used up: shares that join one later are not released."""
-    groups = await relay.mail.look(lambda view: view.find(HeldGroup))
+    groups = await relay.mail.read(lambda view: view.find(StoredShareGroup))
     for start in range(0, len(groups), _BATCH):
-        await relay.mail.together(partial(_use_up, groups=groups[start : start + _BATCH]))
+        await relay.mail.transact(partial(_use_up_batch, groups=groups[start : start + _BATCH]))
 
 
-def _use_up(tx: RowTransaction, groups: list[HeldGroup]) -> None:
+def _use_up_batch(tx: RowTransaction, groups: list[StoredShareGroup]) -> None:
     for group in groups:
         tx.put(replace(group, opened=group.opens))
 
 
-def _end_missing(tx: RowTransaction, missing: frozenset[str], present: datetime) -> int:
+def _close_without_blobs(tx: RowTransaction, missing: frozenset[str], present: datetime) -> int:
     """Close envelopes with a missing blob: they ended after the rows were copied."""
     ended = 0
-    for blob in (blob for name in missing for blob in tx.find(HeldBlob, name=name)):
-        held = tx.get(HeldEnvelope, blob.envelope) if blob.envelope else None
+    for blob in (blob for name in missing for blob in tx.find(StoredBlob, name=name)):
+        held = tx.get(StoredEnvelope, blob.envelope) if blob.envelope else None
         if held is None:
-            forget_blob(tx, blob, present)
+            delete_blob_row(tx, blob, present)
         elif held.closed_at is None:
-            close(tx, held, Event.RESTORE, present)
+            close_envelope(tx, held, EnvelopeEvent.RESTORE, present)
             ended += 1
         else:
-            bury(tx, held, present)
+            leave_tombstone(tx, held, present)
     return ended

@@ -22,24 +22,24 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.limits import (
     GROUP_SHARES_MAX,
     LETTERS_WAITING_MAX,
-    LOOSE_BLOBS_MAX,
-    LOOSE_BYTES_MAX,
     MAILBOX_BLOBS_MAX,
     MAILBOX_BYTES_MAX,
     PREKEY_DEVICES_MAX,
     SHARES_MAX,
     TOKENS_MAX,
+    UNREFERENCED_BLOBS_MAX,
+    UNREFERENCED_BYTES_MAX,
 )
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now, refuse_clock_ahead
 from entrenous.carry.relay_rows import (
-    HeldBlob,
-    HeldLetter,
-    HeldMailbox,
-    HeldShare,
-    HeldToken,
-    HeldUpload,
-    LastingKeys,
+    ReusableKeys,
+    StoredBlob,
+    StoredLetter,
+    StoredMailbox,
+    StoredShare,
+    StoredToken,
+    StoredUpload,
 )
 from entrenous.carry.relay_settings import Limits
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
@@ -64,14 +64,14 @@ async def register_token(
 
     def work(tx: RowTransaction) -> bool:
         require_owner(tx, mailbox, token)
-        held = tx.get(HeldToken, mailbox, granted.lock)
+        held = tx.get(StoredToken, mailbox, granted.lock)
         if held is None:
-            room_for_tokens(tx.count(HeldToken, mailbox=mailbox), 1)
-        fresh = HeldToken(mailbox, granted.lock, None, 0, 0, present, None)
+            require_room_for_tokens(tx.count(StoredToken, mailbox=mailbox), 1)
+        fresh = StoredToken(mailbox, granted.lock, None, 0, 0, present, None)
         tx.put(replace(held or fresh, uses=granted.uses, due_at=granted.expires_at))
         return held is None
 
-    return await relay.mail.together(work)
+    return await relay.mail.transact(work)
 
 
 async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay: Relay) -> int:
@@ -96,21 +96,21 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
     def work(tx: RowTransaction) -> int:
         require_owner(tx, mailbox, token)
         for lock in batch.drop:
-            tx.drop(HeldToken, mailbox, lock)
-        held = tx.count(HeldToken, mailbox=mailbox)
-        new = [lock for lock in batch.add if tx.get(HeldToken, mailbox, lock) is None]
+            tx.drop(StoredToken, mailbox, lock)
+        held = tx.count(StoredToken, mailbox=mailbox)
+        new = [lock for lock in batch.add if tx.get(StoredToken, mailbox, lock) is None]
         if new:  # a batch that only drops is always accepted
-            room_for_tokens(held, len(new))
+            require_room_for_tokens(held, len(new))
         for lock in new:
-            tx.put(HeldToken(mailbox, lock, 1, 0, 0, today, batch.expires_at))
+            tx.put(StoredToken(mailbox, lock, 1, 0, 0, today, batch.expires_at))
         return held + len(new)
 
     def prefetch(view: RowView) -> None:
-        view.get(HeldMailbox, mailbox)
+        view.get(StoredMailbox, mailbox)
         for lock in (*batch.add, *batch.drop):
-            view.get(HeldToken, mailbox, lock)
+            view.get(StoredToken, mailbox, lock)
 
-    return await relay.mail.together(work, prefetch)
+    return await relay.mail.transact(work, prefetch)
 
 
 async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: Relay) -> None:
@@ -122,9 +122,9 @@ async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: 
 
     def work(tx: RowTransaction) -> None:
         require_owner(tx, mailbox, token)
-        tx.drop(HeldToken, mailbox, lock)
+        tx.drop(StoredToken, mailbox, lock)
 
-    await relay.mail.together(work)
+    await relay.mail.transact(work)
 
 
 async def check_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
@@ -133,24 +133,24 @@ async def check_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
     """
-    await relay.mail.look(lambda view: require_owner(view, mailbox, token))
+    await relay.mail.read(lambda view: require_owner(view, mailbox, token))
 
 
-def require_owner(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
+def require_owner(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
     """Return the mailbox, if ``token`` is its owner's; raises NoSuchMailbox, WrongToken."""
-    held = _mailbox(view, mailbox)
+    held = _require_mailbox(view, mailbox)
     if not equal_in_constant_time(held.owner_lock, token_hash(token)):
         raise WrongToken
     return held
 
 
-def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
+def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
     """Return the mailbox, if ``token`` may delete it: its owner's, or its close token.
 
     Raises:
         NoSuchMailbox, WrongToken.
     """
-    held = _mailbox(view, mailbox)
+    held = _require_mailbox(view, mailbox)
     shown = token_hash(token)
     if not equal_in_constant_time(held.owner_lock, shown) and not equal_in_constant_time(
         held.close_lock or b"", shown
@@ -161,10 +161,10 @@ def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMail
 
 def require_sender(
     view: RowView, mailbox: MailboxId, token: Secret, present: datetime
-) -> HeldToken:
+) -> StoredToken:
     """Return the send token if it is valid; raises NoSuchMailbox, WrongToken, RelayClockAhead."""
-    _mailbox(view, mailbox)
-    held = view.get(HeldToken, mailbox, token_hash(token))
+    _require_mailbox(view, mailbox)
+    held = view.get(StoredToken, mailbox, token_hash(token))
     if held is None or (held.uses is not None and held.used >= held.uses):
         raise WrongToken
     if held.due_at is not None and held.due_at <= present:
@@ -175,21 +175,21 @@ def require_sender(
 
 def require_reader(view: RowView, mailbox: MailboxId, token: Secret, present: datetime) -> None:
     """Accept the owner or a holder of a send token; raises NoSuchMailbox, WrongToken."""
-    if not equal_in_constant_time(_mailbox(view, mailbox).owner_lock, token_hash(token)):
+    if not equal_in_constant_time(_require_mailbox(view, mailbox).owner_lock, token_hash(token)):
         require_sender(view, mailbox, token, present)
 
 
-def spend(tx: RowTransaction, held: HeldToken) -> None:
+def use_token(tx: RowTransaction, held: StoredToken) -> None:
     """Count one accepted envelope; delete the token if it is used up."""
     used = replace(held, used=held.used + 1)
     if used.uses is not None and used.used >= used.uses:
-        tx.drop(HeldToken, held.mailbox, held.lock)
+        tx.drop(StoredToken, held.mailbox, held.lock)
     else:
         tx.put(used)
 
 
-def _mailbox(view: RowView, mailbox: MailboxId) -> HeldMailbox:
-    held = view.get(HeldMailbox, mailbox)
+def _require_mailbox(view: RowView, mailbox: MailboxId) -> StoredMailbox:
+    held = view.get(StoredMailbox, mailbox)
     if held is None:
         raise NoSuchMailbox
     return held
@@ -198,63 +198,63 @@ def _mailbox(view: RowView, mailbox: MailboxId) -> HeldMailbox:
 _RETRY_S: Final = 3600  # there is room once the owner opens her device; asking sooner is useless
 
 
-def room_for_letter(view: RowView, mailbox: MailboxId, limits: Limits) -> None:
+def require_room_for_letter(view: RowView, mailbox: MailboxId, limits: Limits) -> None:
     """Raise MailboxFull unless one more letter may wait in a mailbox."""
-    if view.count(HeldLetter, mailbox=mailbox) >= min(limits.letters, LETTERS_WAITING_MAX):
+    if view.count(StoredLetter, mailbox=mailbox) >= min(limits.letters, LETTERS_WAITING_MAX):
         raise MailboxFull(retry_after_s=_RETRY_S)
 
 
-def room_for_share(view: RowView, mailbox: MailboxId) -> None:
+def require_room_for_share(view: RowView, mailbox: MailboxId) -> None:
     """Raise MailboxFull unless a mailbox may have one more share.
 
     A share outlives its fetched letter, so the bound on waiting letters does not cover it.
     """
-    if view.count(HeldShare, mailbox=mailbox) >= SHARES_MAX:
+    if view.count(StoredShare, mailbox=mailbox) >= SHARES_MAX:
         raise MailboxFull(retry_after_s=_RETRY_S)
 
 
-def room_in_group(view: RowView, group: bytes) -> None:
+def require_room_in_group(view: RowView, group: bytes) -> None:
     """Raise MailboxFull unless one more share may join a group.
 
     The limit exists because ending a group reads all its shares in one transaction, while others
     wait.
     """
-    if view.count(HeldShare, group=group) >= GROUP_SHARES_MAX:
+    if view.count(StoredShare, group=group) >= GROUP_SHARES_MAX:
         raise MailboxFull(retry_after_s=_RETRY_S)
 
 
-def room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: Limits) -> None:
+def require_room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: Limits) -> None:
     """Raise MailboxFull unless a mailbox may have one more blob of ``size`` bytes.
 
     Uploads count with their full size.
     """
-    coming = view.weigh(HeldUpload, "size", mailbox=mailbox)
-    loose = view.weigh(HeldBlob, "size", mailbox=mailbox, envelope=None)
-    every = view.weigh(HeldBlob, "size", mailbox=mailbox)
+    coming = view.count_and_sum(StoredUpload, "size", mailbox=mailbox)
+    loose = view.count_and_sum(StoredBlob, "size", mailbox=mailbox, envelope=None)
+    every = view.count_and_sum(StoredBlob, "size", mailbox=mailbox)
     for (rows, total), (rows_max, bytes_max) in (
-        (loose, (LOOSE_BLOBS_MAX, min(limits.loose_bytes, LOOSE_BYTES_MAX))),
+        (loose, (UNREFERENCED_BLOBS_MAX, min(limits.loose_bytes, UNREFERENCED_BYTES_MAX))),
         (every, (MAILBOX_BLOBS_MAX, min(limits.mailbox_bytes, MAILBOX_BYTES_MAX))),
     ):
         if rows + coming[0] >= rows_max or total + coming[1] + size > bytes_max:
             raise MailboxFull(retry_after_s=_RETRY_S)
 
 
-def room_for_tokens(held: int, more: int) -> None:
+def require_room_for_tokens(held: int, more: int) -> None:
     """Raise TooManyRegistered unless ``more`` tokens may join those that are registered."""
     if held + more > TOKENS_MAX:
         raise TooManyRegistered(limit=TOKENS_MAX, retry_after_s=_RETRY_S)
 
 
-def room_for_device(view: RowView, mailbox: MailboxId) -> None:
+def require_room_for_device(view: RowView, mailbox: MailboxId) -> None:
     """Raise TooManyRegistered unless one more device may publish keys at a mailbox."""
-    if view.count(LastingKeys, mailbox=mailbox) >= PREKEY_DEVICES_MAX:
+    if view.count(ReusableKeys, mailbox=mailbox) >= PREKEY_DEVICES_MAX:
         raise TooManyRegistered(limit=PREKEY_DEVICES_MAX, retry_after_s=_RETRY_S)
 
 
 _QUOTA_RETRY_S: Final = 60
 
 
-class UploadsUnderWay:
+class UploadsInProgress:
     """The number of bytes being uploaded now, by the hash of the send token."""
 
     def __init__(self, bytes_max: int) -> None:
@@ -262,7 +262,7 @@ class UploadsUnderWay:
         self._bytes: Counter[bytes] = Counter()
 
     @contextmanager
-    def of(self, lock: bytes, size: int) -> Iterator[None]:
+    def counting(self, lock: bytes, size: int) -> Iterator[None]:
         """Count ``size`` bytes inside the block; a token's only upload is always admitted.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowView, now
-from entrenous.carry.relay_settings import WakeBounds
+from entrenous.carry.relay_settings import WakeLimits
 from entrenous.carry.send_tokens import require_owner
 
 
@@ -36,15 +36,15 @@ class _Listener:
 class LocalWakeUps:
     """Implements :class:`entrenous.carry.relay.WakeUps` in one process; keeps no history."""
 
-    def __init__(self, bounds: WakeBounds | None = None) -> None:
-        self._bounds = bounds or WakeBounds()
+    def __init__(self, bounds: WakeLimits | None = None) -> None:
+        self._bounds = bounds or WakeLimits()
         # Dicts keep the order of arrival, so the first listener is the oldest.
         self._all: dict[_Listener, None] = {}
         self._at: defaultdict[MailboxId, dict[_Listener, None]] = defaultdict(dict)
         self._from: defaultdict[bytes, dict[_Listener, None]] = defaultdict(dict)
         self._stopped = False
 
-    def ring(self, mailbox: MailboxId) -> None:
+    def wake(self, mailbox: MailboxId) -> None:
         for listener in self._at.get(mailbox, ()):
             listener.wake()
 
@@ -66,30 +66,30 @@ class LocalWakeUps:
         """Drop the oldest listener of the source that has the most listeners."""
         if not self._all:
             return False
-        self._end_oldest(max(self._from.values(), key=len))
+        self._drop_oldest(max(self._from.values(), key=len))
         return True
 
-    def hush(self) -> None:
+    def stop_waiting(self) -> None:
         self._stopped = True
         for listener in self._all:
             listener.wake()
 
-    def places(self) -> int:
+    def listening_mailboxes(self) -> int:
         """Return the number of mailboxes that have a listener."""
         return len(self._at)
 
     def _add(self, listener: _Listener) -> None:
         at, from_source = self._at[listener.mailbox], self._from[listener.source]
         if len(at) >= self._bounds.mailbox:
-            self._end_oldest(at)
+            self._drop_oldest(at)
         if self._bounds.network and len(from_source) >= self._bounds.network:
-            self._end_oldest(from_source)
+            self._drop_oldest(from_source)
         if len(self._all) >= self._bounds.total:
             self.make_room()
         for listeners in (self._all, self._at[listener.mailbox], self._from[listener.source]):
             listeners[listener] = None
 
-    def _end_oldest(self, listeners: dict[_Listener, None]) -> None:
+    def _drop_oldest(self, listeners: dict[_Listener, None]) -> None:
         oldest = next(iter(listeners))
         self._remove(oldest)
         oldest.ended.set()
@@ -135,4 +135,4 @@ async def _has_letter(mailbox: MailboxId, token: Secret, relay: Relay) -> bool:
         require_owner(view, mailbox, token)
         return bool(view.letters(mailbox, 0, present, 1, 1))
 
-    return await relay.mail.look(work)
+    return await relay.mail.read(work)

@@ -5,17 +5,22 @@ from typing import Final
 
 from entrenous.base.errors import NoSuchEnvelope, RelayClockAhead, WrongToken
 from entrenous.base.identifiers import EnvelopeId
-from entrenous.base.limits import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
+from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS, TOMBSTONE_DAYS
 from entrenous.base.secret import Secret
-from entrenous.carry.envelope_states import Event
-from entrenous.carry.expire import close, expire_if_due, remove_soon, with_leftovers
+from entrenous.carry.envelope_states import EnvelopeEvent
+from entrenous.carry.expire import (
+    close_envelope,
+    collecting_orphan_blobs,
+    expire_if_due,
+    remove_orphans_briefly,
+)
 from entrenous.carry.relay import Relay, RowTransaction, now
-from entrenous.carry.relay_rows import HeldEnvelope
+from entrenous.carry.relay_rows import StoredEnvelope
 from entrenous.carry.restore import restored_at
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-_ON_ITS_WAY: Final = timedelta(hours=ON_ITS_WAY_HOURS)
+_ON_ITS_WAY: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
 _REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)
 _NEVER_CAME: Final = b""  # in place of the hash of what was posted
 
@@ -36,21 +41,25 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
     present = now(relay)
 
     def work(tx: RowTransaction) -> EnvelopeStatus | datetime | None:
-        held = tx.get(HeldEnvelope, envelope)
+        held = tx.get(StoredEnvelope, envelope)
         if held is None:
-            held = _never_came(envelope, token_hash(token), present + _ON_ITS_WAY, present)
+            held = _withdrawn_before_posting(
+                envelope, token_hash(token), present + _ON_ITS_WAY, present
+            )
             tx.put(held)
-        held = _this_senders(held, token)
+        held = _has_withdraw_token(held, token)
         if was_never_posted(held):
-            return _refused_until(held, tx, present)
-        return _status(close(tx, _lapsed(tx, held, present), Event.WITHDRAW, present))
+            return _block_posting_until(held, tx, present)
+        return _envelope_status(
+            close_envelope(tx, _expired_if_due(tx, held, present), EnvelopeEvent.WITHDRAW, present)
+        )
 
-    status, left = await relay.mail.together(with_leftovers(work))
+    status, left = await relay.mail.transact(collecting_orphan_blobs(work))
     if status is None:
         raise NoSuchEnvelope
     if isinstance(status, datetime):
         raise NoSuchEnvelope(refused_until=status)
-    await remove_soon(left, relay)
+    await remove_orphans_briefly(left, relay)
     return status
 
 
@@ -62,13 +71,15 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
         RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope has expired.
     """
     present = now(relay)
-    work = with_leftovers(lambda tx: _status(_sent_by(tx, envelope, token, present)))
-    status, left = await relay.mail.together(work)
-    await remove_soon(left, relay)
+    work = collecting_orphan_blobs(
+        lambda tx: _envelope_status(_require_withdraw_token(tx, envelope, token, present))
+    )
+    status, left = await relay.mail.transact(work)
+    await remove_orphans_briefly(left, relay)
     return status
 
 
-def _lapsed(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
+def _expired_if_due(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> StoredEnvelope:
     """Expire the envelope if due; an implausible clock does not prevent withdrawal."""
     try:
         return expire_if_due(tx, held, present)
@@ -76,40 +87,42 @@ def _lapsed(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEn
         return held
 
 
-def _sent_by(
+def _require_withdraw_token(
     tx: RowTransaction, envelope: EnvelopeId, token: Secret, present: datetime
-) -> HeldEnvelope:
-    held = tx.get(HeldEnvelope, envelope)
+) -> StoredEnvelope:
+    held = tx.get(StoredEnvelope, envelope)
     if held is None or was_never_posted(held):
         raise NoSuchEnvelope
-    return expire_if_due(tx, _this_senders(held, token), present)
+    return expire_if_due(tx, _has_withdraw_token(held, token), present)
 
 
-def _this_senders(held: HeldEnvelope, token: Secret) -> HeldEnvelope:
+def _has_withdraw_token(held: StoredEnvelope, token: Secret) -> StoredEnvelope:
     if not equal_in_constant_time(held.withdraw_lock, token_hash(token)):
         raise WrongToken
     return held
 
 
-def was_never_posted(held: HeldEnvelope) -> bool:
+def was_never_posted(held: StoredEnvelope) -> bool:
     """Return whether this row only records that the id was withdrawn before anything was posted."""
     return held.digest == _NEVER_CAME
 
 
-def _refused_until(held: HeldEnvelope, tx: RowTransaction, present: datetime) -> datetime | None:
+def _block_posting_until(
+    held: StoredEnvelope, tx: RowTransaction, present: datetime
+) -> datetime | None:
     restored = restored_at(tx)
     forgot = restored is not None and present < restored + _REMEMBERED
     return None if forgot else held.expires_at
 
 
-def _never_came(
+def _withdrawn_before_posting(
     envelope: EnvelopeId, withdraw_lock: bytes, until: datetime, present: datetime
-) -> HeldEnvelope:
-    return HeldEnvelope(
+) -> StoredEnvelope:
+    return StoredEnvelope(
         *(envelope, _NEVER_CAME, withdraw_lock, None, EnvelopeState.TAKEN_BACK, 0),
         *(until, None, None, present, until),
     )
 
 
-def _status(held: HeldEnvelope) -> EnvelopeStatus:
+def _envelope_status(held: StoredEnvelope) -> EnvelopeStatus:
     return EnvelopeStatus(held.state, held.opened, held.delivered_at, held.opened_at)

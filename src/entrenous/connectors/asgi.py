@@ -15,7 +15,7 @@ from entrenous.connectors.upload_rules import (
     header_value,
     headers_of,
     limit_of,
-    problem,
+    problem_document,
     reply_to,
     rules_of,
 )
@@ -28,18 +28,18 @@ from entrenous.stop.client.gate_answer import (
     read_client_settings,
     strictest,
 )
-from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, hold_unasked
+from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, hold_without_asking
 from entrenous.stop.client.uploaded_files import Unreadable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 AT_ONCE: Final = 16  # large bodies in memory; further ones wait with 64 kB read of each
 SMALL_BYTES: Final = 64 * 1024
-ROOM_S_MAX: Final = 10  # how long a large body waits; then as if the gate were busy
+PLACE_WAIT_S_MAX: Final = 10  # how long a large body waits; then as if the gate were busy
 ARRIVAL_S_MAX: Final = 60  # so that a slow sender does not keep a place from others
 
 
-class SenderGone(Exception):
+class SenderDisconnected(Exception):
     """The sender disconnected before the end; internal to the middleware."""
 
 
@@ -47,8 +47,8 @@ class NoRoom(Exception):
     """Too many large bodies are in memory; internal to the middleware."""
 
 
-class Place:
-    """One of the places for large bodies, from ``take`` to ``leave``."""
+class BodyPlace:
+    """One of the places for large bodies, from ``take`` to ``release``."""
 
     def __init__(self, room: anyio.Semaphore) -> None:
         self._room = room
@@ -63,17 +63,17 @@ class Place:
         _value: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.leave()
+        self.release()
 
     async def take(self) -> None:
         """Wait for a place; raises NoRoom."""
-        with anyio.move_on_after(ROOM_S_MAX):
+        with anyio.move_on_after(PLACE_WAIT_S_MAX):
             await self._room.acquire()
             self._is_taken = True
         if not self._is_taken:
             raise NoRoom
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release the place, if it was taken."""
         if self._is_taken:
             self._is_taken = False
@@ -83,7 +83,7 @@ class Place:
 class Body:
     """A request's body; ``held`` is what was read, and ``is_whole`` whether that is all."""
 
-    def __init__(self, receive: Receive, place: Place) -> None:
+    def __init__(self, receive: Receive, place: BodyPlace) -> None:
         self.held = b""
         self.is_whole = False
         self._receive = receive
@@ -91,42 +91,42 @@ class Body:
         self._has_ended = False
         self._is_given = False
 
-    async def arrive(self, limit: int) -> None:
+    async def read(self, limit: int) -> None:
         """Read the body, or a little more than ``limit`` bytes of it.
 
         Raises:
-            SenderGone, NoRoom.
+            SenderDisconnected, NoRoom.
             TimeoutError: it took too long.
         """
         with anyio.fail_after(ARRIVAL_S_MAX):
-            await self._hold(SMALL_BYTES)
+            await self._hold_body(SMALL_BYTES)
         if not self._has_ended:
             await self._place.take()
             with anyio.fail_after(ARRIVAL_S_MAX):
-                await self._hold(limit)
+                await self._hold_body(limit)
         self.is_whole = self._has_ended and len(self.held) <= limit
 
-    async def _hold(self, limit: int) -> None:
+    async def _hold_body(self, limit: int) -> None:
         pieces = [self.held]
         size = len(self.held)
         try:
             while not self._has_ended and size <= limit:
                 message = await self._receive()
                 if message["type"] != "http.request":
-                    raise SenderGone
+                    raise SenderDisconnected
                 pieces.append(message.get("body", b""))
                 size += len(pieces[-1])
                 self._has_ended = not message.get("more_body", False)
         finally:
             self.held = b"".join(pieces)
 
-    async def again(self) -> Message:
+    async def receive_again(self) -> Message:
         """Receive for the application; the first call frees the place."""
         if self._is_given:
             return await self._receive()
         self._is_given = True
         data, self.held = self.held, b""
-        self._place.leave()
+        self._place.release()
         return {"type": "http.request", "body": data, "more_body": not self._has_ended}
 
 
@@ -179,7 +179,7 @@ class GateMiddleware:
             (name, value) for name, value in scope["headers"] if not _is_decision_header(name)
         ]
         target = scope.get("raw_path") or b""
-        if self._rules.look_at(scope["method"], scope["path"], target):
+        if self._rules.may_contain_upload(scope["method"], scope["path"], target):
             await self._check(scope, headers, receive, send)
         else:
             await self._app({**scope, "headers": headers}, receive, send)
@@ -193,43 +193,43 @@ class GateMiddleware:
     ) -> None:
         name = self._account and self._account({**scope, "headers": headers})
         account = account_of(name, (scope.get("client") or [""])[0])
-        async with Place(self._room) as place:
+        async with BodyPlace(self._room) as place:
             body = Body(receive, place)
             try:
-                answer = await self._answer(body, headers, account)
-            except SenderGone:
+                answer = await self._ask_gate(body, headers, account)
+            except SenderDisconnected:
                 return
             except TimeoutError:
-                await say(problem(SlowUpload(), 408), send)
+                await send_reply(problem_document(SlowUpload(), 408), send)
                 return
             if answer is not None:
                 reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
                 if reply is not None:
-                    await say(reply, send)
+                    await send_reply(reply, send)
                     return
                 headers = [*headers, (NAME, header_value(answer).encode())]
-            await self._app({**scope, "headers": headers}, body.again, send)
+            await self._app({**scope, "headers": headers}, body.receive_again, send)
 
-    async def _answer(
+    async def _ask_gate(
         self, body: Body, headers: list[tuple[bytes, bytes]], account: str
     ) -> GateAnswer | None:
         try:
-            await body.arrive(limit_of(self._setting.upload_bytes_max))
+            await body.read(limit_of(self._setting.upload_bytes_max))
         except NoRoom:
-            return hold_unasked(GateReason.BUSY, self._setting)
+            return hold_without_asking(GateReason.BUSY, self._setting)
         if not body.is_whole:
-            return hold_unasked(GateReason.TOO_LARGE, self._setting)
-        types = _values(headers, b"content-type")
-        codings = _values(headers, b"content-encoding")
+            return hold_without_asking(GateReason.TOO_LARGE, self._setting)
+        types = _header_values(headers, b"content-type")
+        codings = _header_values(headers, b"content-encoding")
         try:
             files = await anyio.to_thread.run_sync(files_of, body.held, types, codings)
         except Unreadable:
-            return hold_unasked(GateReason.UNREADABLE, self._setting)
+            return hold_without_asking(GateReason.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
-            return hold_unasked(GateReason.TOO_MANY, self._setting)
-        return await self._settled(files, account)
+            return hold_without_asking(GateReason.TOO_MANY, self._setting)
+        return await self._ask_in_thread(files, account)
 
-    async def _settled(self, files: list[bytes], account: str) -> GateAnswer | None:
+    async def _ask_in_thread(self, files: list[bytes], account: str) -> GateAnswer | None:
         answers: list[GateAnswer] = []
         left = TimeLeft(self._setting.budget_s)  # one budget for all files
         for untrusted_data in files:
@@ -237,7 +237,7 @@ class GateMiddleware:
                 untrusted_data, left, account, publishes_held=self._rules.publishes_held
             )
             answers.append(answer)
-            if answer.acts is GateVerdict.REFUSE:
+            if answer.action is GateVerdict.REFUSE:
                 break
         return strictest(answers)
 
@@ -247,11 +247,11 @@ def _is_decision_header(name: bytes) -> bool:
     return name.lower().replace(b"_", b"-") == NAME
 
 
-def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
+def _header_values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
     return [value.decode("latin-1") for own, value in headers if own.lower() == name]
 
 
-async def say(reply: Reply, send: Send) -> None:
+async def send_reply(reply: Reply, send: Send) -> None:
     """Send a reply of the middleware itself."""
     headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(reply)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -21,7 +21,7 @@ from entrenous.stop.client.gate_answer import (
     account_of,
     read_client_settings,
 )
-from entrenous.stop.client.upload_client import GateClient, hold_unasked
+from entrenous.stop.client.upload_client import GateClient, hold_without_asking
 
 NAME: Final = "ENTRENOUS_GATE"
 #: The upload handler stores its answers in ``request.entrenous``, by the name of the field.
@@ -88,9 +88,9 @@ class GateValidator:
         file.seek(0)
         file.entrenous = answer
         error = error_for(answer, gate_client().setting.appeal_url)
-        if answer.acts is GateVerdict.REFUSE:
+        if answer.action is GateVerdict.REFUSE:
             raise ValidationError(reply_text(error), code="stopped")
-        if answer.acts is GateVerdict.HOLD and self.on_hold != "mark":
+        if answer.action is GateVerdict.HOLD and self.on_hold != "mark":
             raise ValidationError(reply_text(error), code="held")
 
     def __eq__(self, other: object) -> bool:
@@ -141,14 +141,14 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
         answer = self._answer()
         answers: dict[str, list[GateAnswer]] = self.request.__dict__.setdefault(ON_REQUEST, {})
         answers.setdefault(str(self.field_name), []).append(answer)
-        is_held = answer.acts is GateVerdict.HOLD and self.on_hold != "mark"
-        if is_held or answer.acts is GateVerdict.REFUSE:
+        is_held = answer.action is GateVerdict.HOLD and self.on_hold != "mark"
+        if is_held or answer.action is GateVerdict.REFUSE:
             raise StopUpload(connection_reset=False)
 
     def _answer(self) -> GateAnswer:
         data, self._held = self._held, None
         if data is None:
-            return hold_unasked(GateReason.TOO_LARGE, gate_client().setting)
+            return hold_without_asking(GateReason.TOO_LARGE, gate_client().setting)
         account, publishes = _account(self.request), self.on_hold == "publish"
         return gate_client().ask(bytes(data), account=account, publishes_held=publishes)
 

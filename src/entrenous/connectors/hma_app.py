@@ -13,18 +13,18 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from entrenous.base.errors import EntrenousError
-from entrenous.connectors.hma_curation import Curation, Exchanges
-from entrenous.connectors.hma_matching import Matching, Pictures, json_answer
+from entrenous.connectors.hma_curation import ContentRequests, ExchangeRequests
+from entrenous.connectors.hma_matching import MatchRequests, PictureRequests, json_answer
 from entrenous.connectors.hma_requests import (
     CONTENT,
     SIGNAL,
-    NotOffered,
+    NotSupportedHere,
     on_error,
     on_http_error,
-    only_pdq,
+    require_pdq,
 )
 from entrenous.stop.http.access import GateAccess, require_operator
-from entrenous.stop.http.answers import PRIVATE, on_hang_up
+from entrenous.stop.http.answers import PRIVATE, on_disconnect
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import SourceStore
@@ -59,7 +59,7 @@ class About:
 
     async def index_status(self, request: Request) -> Response:
         """Return the number of hashes, and the time of the latest change."""
-        only_pdq(request)
+        require_pdq(request)
         size, at = await run_in_threadpool(self._size)
         return json_answer({SIGNAL: {"present": True, "built_to": at, "size": size}})
 
@@ -67,7 +67,7 @@ class About:
         """Return the same as :meth:`index_status`, in HMA's other form: every stored hash is
         indexed.
         """
-        only_pdq(request)
+        require_pdq(request)
         size, at = await run_in_threadpool(self._size)
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}
         return json_answer({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
@@ -84,7 +84,7 @@ class About:
 
     async def change_signal_type(self, _request: Request) -> Response:
         """Refuse, and say what to do instead."""
-        raise NotOffered(instead=_ALWAYS_ON)
+        raise NotSupportedHere(instead=_ALWAYS_ON)
 
     def _size(self) -> tuple[int, int]:
         head = self.platform.bank.log_head()
@@ -93,7 +93,7 @@ class About:
         return self.platform.bank.counts().hashes, at
 
 
-def described(paths: dict[str, list[str]]) -> dict[str, Any]:
+def describe_api(paths: dict[str, list[str]]) -> dict[str, Any]:
     """Return an OpenAPI 3.1 description with paths, methods and authentication."""
     bearer = {"operator": {"type": "http", "scheme": "bearer"}}
     done = {"responses": {"200": {"description": "docs/spec/hma.md"}}}
@@ -118,19 +118,19 @@ def hma_app(
 ) -> Starlette:
     """Build HMA's API over this platform's banks, for holders of the operator's token."""
     about = About(platform)
-    pictures = Pictures.of(platform, access)
+    pictures = PictureRequests.of(platform, access)
     rows = [
-        *_about(about),
-        *_matching(Matching(platform, pictures)),
-        *_curation(Curation(platform, pictures, listings)),
-        *_exchanges(Exchanges(sources)),
+        *_about_routes(about),
+        *_matching_routes(MatchRequests(platform, pictures)),
+        *_curation_routes(ContentRequests(platform, pictures, listings)),
+        *_exchange_routes(ExchangeRequests(sources)),
     ]
 
     async def site_map(_request: Request) -> Response:
         return json_answer(sorted(path.translate(_ANGLED) for path in _paths(rows)))
 
     async def openapi(_request: Request) -> Response:
-        return json_answer(described(_paths(rows)))
+        return json_answer(describe_api(_paths(rows)))
 
     rows += [("GET", "/site-map", site_map), ("GET", "/openapi/openapi.json", openapi)]
     app = Starlette(
@@ -142,7 +142,7 @@ def hma_app(
         exception_handlers={
             EntrenousError: on_error,
             HTTPException: on_http_error,
-            ClientDisconnect: on_hang_up,
+            ClientDisconnect: on_disconnect,
             Exception: on_error,
         },
     )
@@ -150,7 +150,7 @@ def hma_app(
     return app
 
 
-def _about(about: About) -> list[Row]:
+def _about_routes(about: About) -> list[Row]:
     return [
         ("GET", "/", about.home),
         ("GET", "/m/index/status", about.index_status),
@@ -161,7 +161,7 @@ def _about(about: About) -> list[Row]:
     ]
 
 
-def _exchanges(exchanges: Exchanges) -> list[Row]:
+def _exchange_routes(exchanges: ExchangeRequests) -> list[Row]:
     return [
         ("GET", "/c/exchanges", exchanges.exchanges),
         (_CHANGES, "/c/exchanges", exchanges.not_here),
@@ -173,7 +173,7 @@ def _exchanges(exchanges: Exchanges) -> list[Row]:
     ]
 
 
-def _matching(matching: Matching) -> list[Row]:
+def _matching_routes(matching: MatchRequests) -> list[Row]:
     return [
         ("GET", "/h/hash", matching.hash_url),
         ("POST", "/h/hash", matching.hash_file),
@@ -184,7 +184,7 @@ def _matching(matching: Matching) -> list[Row]:
     ]
 
 
-def _curation(curation: Curation) -> list[Row]:
+def _curation_routes(curation: ContentRequests) -> list[Row]:
     return [
         ("GET", "/c/banks", curation.banks),
         ("POST", "/c/banks", curation.make_bank),

@@ -11,12 +11,12 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.connectors.hma_requests import (
     SIGNAL,
     BadParameter,
-    Missing,
+    MissingParameter,
     NoSuchContent,
-    NotOffered,
-    NotYours,
+    NotOwnContent,
+    NotSupportedHere,
     hma_name,
-    member,
+    json_member,
 )
 from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE, Bank, Listing
 from entrenous.stop.platform import Platform
@@ -47,11 +47,13 @@ class ContentNote:
         if not isinstance(metadata, dict):
             raise BadParameter(why='"metadata" is a JSON object')
         content_id = metadata.get("content_id")
-        return cls(_note(untrusted_note), "" if content_id is None else _content_id(content_id))
+        return cls(
+            _parse_note(untrusted_note), "" if content_id is None else _parse_content_id(content_id)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ContentChange:
     """A change of a content; fields that are None stay as they are.
 
     ``until`` is when a content that is off matches again; None if it stays off.
@@ -64,12 +66,12 @@ class Changed:
     @classmethod
     def of(cls, wanted: dict[str, Any], now: datetime) -> Self:
         """Parse the body of a PUT; raises Missing, BadParameter."""
-        note = _note(wanted["note"]) if "note" in wanted else None
+        note = _parse_note(wanted["note"]) if "note" in wanted else None
         if "disable_until_ts" not in wanted:
             if note is None:
-                raise Missing(name="disable_until_ts")
+                raise MissingParameter(name="disable_until_ts")
             return cls(note=note)
-        at_s = member(wanted, "disable_until_ts", int)
+        at_s = json_member(wanted, "disable_until_ts", int)
         if not 0 <= at_s <= (now + LONGEST_OFF).timestamp():
             raise BadParameter(why='"disable_until_ts" is 0, 1, or a time within five years')
         if at_s == _OFF:
@@ -80,7 +82,7 @@ class Changed:
         return cls(on=False, until=until, note=note)
 
 
-def parsed(untrusted_json: str) -> object:
+def parse_json_parameter(untrusted_json: str) -> object:
     """Parse a parameter with JSON; None if it is empty. Raises BadParameter."""
     try:
         return json.loads(untrusted_json) if untrusted_json else None
@@ -88,8 +90,8 @@ def parsed(untrusted_json: str) -> object:
         raise BadParameter(why='"metadata" is not JSON') from problem
 
 
-def ratio_of(untrusted_ratio: object) -> float:
-    """Parse 0 or 1; raises NotOffered for numbers between, else BadParameter."""
+def parse_ratio(untrusted_ratio: object) -> float:
+    """Parse 0 or 1; raises NotSupportedHere for numbers between, else BadParameter."""
     try:
         ratio = float(str(untrusted_ratio))
     except ValueError:
@@ -97,11 +99,11 @@ def ratio_of(untrusted_ratio: object) -> float:
     if isinstance(untrusted_ratio, bool) or not 0 <= ratio <= 1:
         raise BadParameter(why='"enabled_ratio" is a number from 0 to 1')
     if 0 < ratio < 1:
-        raise NotOffered(instead=_NO_COIN)
+        raise NotSupportedHere(instead=_NO_COIN)
     return ratio
 
 
-def _note(untrusted_note: object) -> str:
+def _parse_note(untrusted_note: object) -> str:
     if untrusted_note is None:
         return ""
     if not isinstance(untrusted_note, str) or len(untrusted_note) > NOTE_CHARS_MAX:
@@ -109,7 +111,7 @@ def _note(untrusted_note: object) -> str:
     return untrusted_note
 
 
-def _content_id(untrusted_id: object) -> str:
+def _parse_content_id(untrusted_id: object) -> str:
     text = str(untrusted_id) if isinstance(untrusted_id, int) else untrusted_id
     if not isinstance(text, str) or len(text) > CONTENT_ID_CHARS_MAX or not text.isprintable():
         what = f"text of at most {CONTENT_ID_CHARS_MAX} printable characters"
@@ -132,12 +134,12 @@ class Content:
     on: bool
 
     @property
-    def listed(self) -> tuple[Claim, ...]:
+    def claims_without_person(self) -> tuple[Claim, ...]:
         """The claims that no person registered."""
         return tuple(claim for claim in self.claims if claim.holder_sha256 is None)
 
 
-def content(number: int, bank: Bank, platform: Platform) -> Content:
+def find_content(number: int, bank: Bank, platform: Platform) -> Content:
     """Find a bank's content; raises NoSuchContent, with the next number.
 
     A content that is on, or missing, is found at once; for one that is off, all claims are read.
@@ -156,17 +158,19 @@ def content(number: int, bank: Bank, platform: Platform) -> Content:
     return Content(number, bank, bits, claims, on=bool(live))
 
 
-def add(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Claim | None]:
+def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Claim | None]:
     """List a hash in a bank as a waiting claim, unless it is listed there already.
 
     Returns:
         The content's number, and the new claim or None.
 
     Raises:
-        NotYours: only people register in that bank.
+        NotOwnContent: only people register in that bank.
     """
     if bank.name == PEOPLE:
-        raise NotYours(why="Only people themselves register in that bank; make one of your own")
+        raise NotOwnContent(
+            why="Only people themselves register in that bank; make one of your own"
+        )
     for number, claim in _claims_at(bits, platform):
         if claim.bank == bank.name and claim.holder_sha256 is None:
             return number, None
@@ -181,12 +185,12 @@ def add(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Cl
 def switch_off(
     one: Content, until: datetime | None, platform: Platform, listings: ListingStore
 ) -> None:
-    """Suspend the listed claims, for good or ``until`` then; raises NotYours.
+    """Suspend the listed claims, for good or ``until`` then; raises NotOwnContent.
 
     The time is stored first, so that a crash in between leaves the claims matching.
     """
-    for claim in _own(one):
-        listings.keep([claim.id], Listing(named(one, listings), until))
+    for claim in _require_own(one):
+        listings.keep([claim.id], Listing(content_id_of(one, listings), until))
         platform.bank.move(claim.id, ClaimEvent.SUSPEND)
 
 
@@ -196,46 +200,46 @@ def switch_on(one: Content, platform: Platform, listings: ListingStore) -> Claim
     Returns:
         The claim that matches now, or None if it did already.
     """
-    listed = _own(one)
+    listed = _require_own(one)
     return None if one.on else relist(listed, [one.bits], platform, listings)
 
 
-def name(one: Content, content_id: str, listings: ListingStore) -> None:
+def set_content_id(one: Content, content_id: str, listings: ListingStore) -> None:
     """Store the platform's own id for the content, instead of any earlier one."""
-    until = _until(one, listings)
-    listings.keep([claim.id for claim in _own(one)], Listing(content_id, until))
+    until = _matches_again_at(one, listings)
+    listings.keep([claim.id for claim in _require_own(one)], Listing(content_id, until))
 
 
-def named(one: Content, listings: ListingStore) -> str:
+def content_id_of(one: Content, listings: ListingStore) -> str:
     """Return the platform's own id for the content, or ""."""
-    names = (known.content_id for known in _kept(one, listings).values())
+    names = (known.content_id for known in _listing_of(one, listings).values())
     return next((content_id for content_id in names if content_id), "")
 
 
-def annotate(one: Content, note: str, listings: ListingStore) -> None:
-    """Replace the note; raises NotYours."""
-    listings.annotate([claim.id for claim in _own(one)], note)
+def replace_note(one: Content, note: str, listings: ListingStore) -> None:
+    """Replace the note; raises NotOwnContent."""
+    listings.annotate([claim.id for claim in _require_own(one)], note)
 
 
-def delete(one: Content, platform: Platform) -> int:
-    """Withdraw the listed claims for good; raises NotYours."""
-    return min(platform.bank.withdraw(*(claim.id for claim in _own(one))), 1)
+def delete_content(one: Content, platform: Platform) -> int:
+    """Withdraw the listed claims for good; raises NotOwnContent."""
+    return min(platform.bank.withdraw(*(claim.id for claim in _require_own(one))), 1)
 
 
-def described(one: Content, listings: ListingStore) -> dict[str, Any]:
+def describe_content(one: Content, listings: ListingStore) -> dict[str, Any]:
     """Return a content in HMA's form; fields that we do not store are empty."""
-    notes = [claim.reason for claim in one.listed if claim.reason]
-    until = None if one.on else _until(one, listings)
+    notes = [claim.reason for claim in one.claims_without_person if claim.reason]
+    until = None if one.on else _matches_again_at(one, listings)
     return {
         "id": one.number,
         "disable_until_ts": int(until.timestamp()) if until else int(one.on),
         "original_media_uri": None,
-        "bank": bank_described(one.bank),
+        "bank": describe_bank(one.bank),
         "note": notes[0] if notes else None,
     }
 
 
-def bank_described(bank: Bank) -> dict[str, Any]:
+def describe_bank(bank: Bank) -> dict[str, Any]:
     """Return a bank in HMA's form; in shadow mode its ratio of enabled matches is 0."""
     ratio = 0.0 if bank.shadow else 1.0
     return {"name": hma_name(bank.name), "matching_enabled_ratio": ratio}
@@ -245,20 +249,20 @@ def signals_of(one: Content) -> dict[str, str]:
     return {SIGNAL: one.bits.hex()}
 
 
-def _own(one: Content) -> tuple[Claim, ...]:
-    if not one.listed:
-        raise NotYours(why="A person registered this, and it is theirs to take back")
-    return one.listed
+def _require_own(one: Content) -> tuple[Claim, ...]:
+    if not one.claims_without_person:
+        raise NotOwnContent(why="A person registered this, and it is theirs to take back")
+    return one.claims_without_person
 
 
-def _until(one: Content, listings: ListingStore) -> datetime | None:
+def _matches_again_at(one: Content, listings: ListingStore) -> datetime | None:
     """Return the time at which the last of its claims matches again."""
-    times = [known.on_at for known in _kept(one, listings).values() if known.on_at]
+    times = [known.on_at for known in _listing_of(one, listings).values() if known.on_at]
     return max(times, default=None)
 
 
-def _kept(one: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
-    return listings.listings([claim.id for claim in one.listed])
+def _listing_of(one: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
+    return listings.listings([claim.id for claim in one.claims_without_person])
 
 
 def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:

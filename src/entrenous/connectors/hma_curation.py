@@ -13,39 +13,39 @@ from starlette.responses import Response
 from entrenous.base.limits import PDQ_QUALITY_MIN
 from entrenous.connectors.hma_contents import (
     NUMBER_DIGITS_MAX,
-    Changed,
     Content,
+    ContentChange,
     ContentNote,
-    add,
-    annotate,
-    bank_described,
-    content,
-    delete,
-    described,
-    name,
-    named,
-    parsed,
-    ratio_of,
+    add_content,
+    content_id_of,
+    delete_content,
+    describe_bank,
+    describe_content,
+    find_content,
+    parse_json_parameter,
+    parse_ratio,
+    replace_note,
+    set_content_id,
     signals_of,
     switch_off,
     switch_on,
 )
-from entrenous.connectors.hma_matching import Pictures, json_answer
+from entrenous.connectors.hma_matching import PictureRequests, json_answer
 from entrenous.connectors.hma_requests import (
     NAME_CHARS_MAX,
     SIGNAL,
     BadParameter,
     NoSuchContent,
-    NotOffered,
+    NotSupportedHere,
     bank_called,
-    bits_of,
-    flag,
     hma_name,
+    json_member,
     json_object,
-    member,
     new_name,
     no_url,
-    only_pdq,
+    parse_flag,
+    parse_pdq_signal,
+    require_pdq,
     shown_banks,
 )
 from entrenous.fingerprint.nouns import TooFlat
@@ -73,7 +73,7 @@ _BY_COMMAND: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Exchanges:
+class ExchangeRequests:
     """Handlers of /c/exchanges and /c/exchange."""
 
     sources: SourceStore
@@ -88,7 +88,7 @@ class Exchanges:
 
     async def exchange(self, request: Request) -> Response:
         """Return a source's kind; its address may be private."""
-        source = await run_in_threadpool(self._called, request.path_params["exchange"])
+        source = await run_in_threadpool(self._source_named, request.path_params["exchange"])
         return json_answer(
             {"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True}
         )
@@ -100,12 +100,12 @@ class Exchanges:
 
     async def not_here(self, _request: Request) -> Response:
         """Refuse, and say what to do instead."""
-        raise NotOffered(instead=_BY_COMMAND)
+        raise NotSupportedHere(instead=_BY_COMMAND)
 
     def _status(self, untrusted_name: str) -> dict[str, Any]:
-        source = self._called(untrusted_name)
+        source = self._source_named(untrusted_name)
         checkpoint = self.sources.checkpoint(source.name)
-        whole_at = _seconds(checkpoint.whole_at)
+        whole_at = _unix_seconds(checkpoint.whole_at)
         return {
             "checkpoint_ts": whole_at,
             "fetched_items": self.sources.live(source.name),
@@ -115,14 +115,14 @@ class Exchanges:
             "up_to_date": checkpoint.at_end,
         }
 
-    def _called(self, untrusted_name: str) -> Source:
+    def _source_named(self, untrusted_name: str) -> Source:
         known = {hma_name(one.name): one for one in self.sources.sources()}
         if untrusted_name not in known:
             raise NoSuchSource(name=untrusted_name[:NAME_CHARS_MAX])
         return known[untrusted_name]
 
 
-def _seconds(at: datetime | None) -> int | None:
+def _unix_seconds(at: datetime | None) -> int | None:
     return None if at is None else int(at.timestamp())
 
 
@@ -135,45 +135,47 @@ _NO_RENAMING: Final = "Claims belong to their bank by name. Make a new one besid
 
 
 @dataclass(frozen=True, slots=True)
-class Curation:
+class ContentRequests:
     """Handlers of /c/banks and /c/bank."""
 
     platform: Platform
-    pictures: Pictures
+    pictures: PictureRequests
     listings: ListingStore
 
     async def banks(self, _request: Request) -> Response:
         """Return all banks except the internal one of released uploads."""
         banks = await run_in_threadpool(shown_banks, self.platform)
-        return json_answer([bank_described(bank) for bank in banks])
+        return json_answer([describe_bank(bank) for bank in banks])
 
     async def make_bank(self, request: Request) -> Response:
         """Create a bank with the gate's cautious policy."""
         wanted = await json_object(request)
-        bank = await run_in_threadpool(self._make, member(wanted, "name", str), _shadow(wanted))
-        return json_answer(bank_described(bank), 201)
+        bank = await run_in_threadpool(
+            self._make, json_member(wanted, "name", str), _wants_shadow(wanted)
+        )
+        return json_answer(describe_bank(bank), 201)
 
     async def bank(self, request: Request) -> Response:
-        return json_answer(bank_described(await self._bank(request)))
+        return json_answer(describe_bank(await self._bank(request)))
 
     async def change_bank(self, request: Request) -> Response:
         """Put a bank into shadow mode, or take it out."""
         bank, wanted = await self._bank(request), await json_object(request)
         if wanted.get("name", request.path_params["bank"]) != request.path_params["bank"]:
-            raise NotOffered(instead=_NO_RENAMING)
-        change = PolicyChange(shadow=_shadow(wanted))
+            raise NotSupportedHere(instead=_NO_RENAMING)
+        change = PolicyChange(shadow=_wants_shadow(wanted))
         bank = await run_in_threadpool(set_policy, bank.name, change, self.platform)
-        return json_answer(bank_described(bank))
+        return json_answer(describe_bank(bank))
 
     async def drop_bank(self, request: Request) -> Response:
         """Refuse, and say what to do instead."""
         await self._bank(request)
-        raise NotOffered(instead=_HOW_TO_DROP)
+        raise NotSupportedHere(instead=_HOW_TO_DROP)
 
     async def add_signal(self, request: Request) -> Response:
         """Add a hash."""
         bank, wanted = await self._bank(request), await json_object(request)
-        bits = bits_of(member(wanted, SIGNAL, str))
+        bits = parse_pdq_signal(json_member(wanted, SIGNAL, str))
         if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
         said = ContentNote.of(wanted.get("note"), wanted.get("metadata"))
@@ -182,11 +184,13 @@ class Curation:
     async def add_photo(self, request: Request) -> Response:
         """Add a picture's hash; the picture is not stored."""
         no_url(request)
-        only_pdq(request)
+        require_pdq(request)
         bank = await self._bank(request)
         hashed, form = await self.pictures.fingerprint(request)
         words = {**request.query_params, **form.untrusted_fields}
-        said_of_it = ContentNote.of(words.get("note"), parsed(words.get("metadata", "")))
+        said_of_it = ContentNote.of(
+            words.get("note"), parse_json_parameter(words.get("metadata", ""))
+        )
         if hashed.quality < PDQ_QUALITY_MIN:
             raise TooFlat(quality=hashed.quality)
         return await self._add(hashed.bits, bank, said_of_it)
@@ -194,21 +198,21 @@ class Curation:
     async def content(self, request: Request) -> Response:
         """Return a content by its number."""
         bank = await self._bank(request)
-        one = await run_in_threadpool(content, _number(request), bank, self.platform)
-        answer = await run_in_threadpool(described, one, self.listings)
-        if _asked(request, "include_signals"):
+        one = await run_in_threadpool(find_content, _number(request), bank, self.platform)
+        answer = await run_in_threadpool(describe_content, one, self.listings)
+        if _query_parameter(request, "include_signals"):
             answer["signals"] = signals_of(one)
-        if _asked(request, "include_metadata"):
-            own = await run_in_threadpool(named, one, self.listings) or None
+        if _query_parameter(request, "include_metadata"):
+            own = await run_in_threadpool(content_id_of, one, self.listings) or None
             answer["metadata"] = {"content_id": own, "content_uri": None, "json": {}, "collab": {}}
         return json_answer(answer)
 
     async def change_content(self, request: Request) -> Response:
         """Switch a content on, or off until a given time, or change its note."""
         bank, wanted = await self._bank(request), await json_object(request)
-        change = Changed.of(wanted, self.platform.clock.now())
+        change = ContentChange.of(wanted, self.platform.clock.now())
         one, made = await run_in_threadpool(self._change, _number(request), bank, change)
-        answer = await run_in_threadpool(described, one, self.listings)
+        answer = await run_in_threadpool(describe_content, one, self.listings)
         answer |= {"signals": signals_of(one)} | _NO_METADATA
         return _with_background(answer, self._look_back_task(made))
 
@@ -233,25 +237,29 @@ class Curation:
         return bank
 
     def _list(self, bits: bytes, bank: Bank, said_of_it: ContentNote) -> tuple[int, Claim | None]:
-        number, made = add(bits, bank, said_of_it.note, self.platform)
+        number, made = add_content(bits, bank, said_of_it.note, self.platform)
         if said_of_it.content_id:
-            name(content(number, bank, self.platform), said_of_it.content_id, self.listings)
+            set_content_id(
+                find_content(number, bank, self.platform), said_of_it.content_id, self.listings
+            )
         return number, made
 
-    def _change(self, number: int, bank: Bank, change: Changed) -> tuple[Content, Claim | None]:
-        one, made = content(number, bank, self.platform), None
+    def _change(
+        self, number: int, bank: Bank, change: ContentChange
+    ) -> tuple[Content, Claim | None]:
+        one, made = find_content(number, bank, self.platform), None
         if change.note is not None:
-            annotate(one, change.note, self.listings)
-            one = content(number, bank, self.platform)
+            replace_note(one, change.note, self.listings)
+            one = find_content(number, bank, self.platform)
         if change.on:
             made = switch_on(one, self.platform, self.listings)
         elif change.on is not None:
             switch_off(one, change.until, self.platform, self.listings)
-        return content(number, bank, self.platform), made
+        return find_content(number, bank, self.platform), made
 
     def _delete(self, number: int, bank: Bank) -> int:
         try:
-            return delete(content(number, bank, self.platform), self.platform)
+            return delete_content(find_content(number, bank, self.platform), self.platform)
         except NoSuchContent:
             return 0
 
@@ -276,12 +284,12 @@ def _number(request: Request) -> int:
     return int(text)
 
 
-def _asked(request: Request, name: str) -> bool:
-    return flag(request.query_params.get(name, ""), name)
+def _query_parameter(request: Request, name: str) -> bool:
+    return parse_flag(request.query_params.get(name, ""), name)
 
 
-def _shadow(wanted: dict[str, Any]) -> bool | None:
+def _wants_shadow(wanted: dict[str, Any]) -> bool | None:
     """Whether ``enabled_ratio`` or ``enabled`` asks for shadow mode; None if neither is given."""
     if "enabled_ratio" in wanted:
-        return ratio_of(wanted["enabled_ratio"]) == 0
-    return not flag(wanted["enabled"], "enabled") if "enabled" in wanted else None
+        return parse_ratio(wanted["enabled_ratio"]) == 0
+    return not parse_flag(wanted["enabled"], "enabled") if "enabled" in wanted else None

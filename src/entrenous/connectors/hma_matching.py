@@ -17,15 +17,15 @@ from entrenous.connectors.hma_requests import (
     BadParameter,
     NoFetching,
     NoPhoto,
-    bits_of,
-    flag,
     hma_name,
+    json_member,
     json_object,
-    member,
     names_wanted,
-    needed,
     no_url,
-    only_pdq,
+    parse_flag,
+    parse_pdq_signal,
+    require_pdq,
+    required_parameter,
 )
 from entrenous.fingerprint.nouns import Fingerprint, Match
 from entrenous.fingerprint.pdq import distance, fingerprint
@@ -42,7 +42,7 @@ from entrenous.stop.http.request_body import (
 )
 from entrenous.stop.http.upload_requests import take_place
 from entrenous.stop.judge.scan import HashViews, first_scan
-from entrenous.stop.judge.weigh import is_released, outcome_of, release_of
+from entrenous.stop.judge.weigh import is_released, outcome_of_hit, release_of
 from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
@@ -86,10 +86,12 @@ def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
     photo = fields.pop(_PHOTO, b"")
     if not photo:
         raise NoPhoto
-    return Form(photo, {_text(name): _text(value) for name, value in fields.items()})
+    return Form(
+        photo, {_decode_field(name): _decode_field(value) for name, value in fields.items()}
+    )
 
 
-def _text(untrusted_data: bytes) -> str:
+def _decode_field(untrusted_data: bytes) -> str:
     return untrusted_data.decode(errors="replace")
 
 
@@ -132,24 +134,26 @@ def matches_acted_on(
     reviewer who released this picture (:func:`answered`).
     """
     released = [
-        release_of(_match(match), match.claim) for match in matches if match.bank.name == RELEASED
+        release_of(_hash_match_json(match), match.claim)
+        for match in matches
+        if match.bank.name == RELEASED
     ]
     answer: dict[str, list[dict[str, Any]]] = {}
     for match in _shown_in_banks(matches, wanted):
-        outcome = outcome_of(_match(match), match.claim, match.bank)
+        outcome = outcome_of_hit(_hash_match_json(match), match.claim, match.bank)
         is_answered = outcome is not Outcome.LET_THROUGH and is_released(
-            outcome, _match(match), match.claim, released
+            outcome, _hash_match_json(match), match.claim, released
         )
         if match.bank.shadow or is_answered:
             continue
-        said = described(match)
+        said = describe_match(match)
         contents = answer.setdefault(hma_name(match.bank.name), [])
         if said not in contents:
             contents.append(said)
     return answer
 
 
-def described(match: HashMatch) -> dict[str, Any]:
+def describe_match(match: HashMatch) -> dict[str, Any]:
     """Return a match in HMA's form, where the distance is a string."""
     return {"bank_content_id": match.number, "distance": str(match.distance)}
 
@@ -161,12 +165,12 @@ def _shown_in_banks(
     return (match for match in shown if wanted is None or hma_name(match.bank.name) in wanted)
 
 
-def _match(match: HashMatch) -> Match:
+def _hash_match_json(match: HashMatch) -> Match:
     return Match(match.claim.bank, match.claim.id, match.distance, "")
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class PictureRequests:
     """Decodes and hashes pictures, a limited number at once."""
 
     platform: Platform
@@ -200,54 +204,56 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True)
-class Matching:
+class MatchRequests:
     """Handlers of /h and /m."""
 
     platform: Platform
-    pictures: Pictures
+    pictures: PictureRequests
 
     async def hash_url(self, request: Request) -> Response:
         """Refuse: addresses are never fetched."""
-        needed(request, "url")
+        required_parameter(request, "url")
         raise NoFetching
 
     async def hash_file(self, request: Request) -> Response:
         """Return a picture's PDQ hash, or an empty one if it is too flat to compare."""
         no_url(request)
-        only_pdq(request)
+        require_pdq(request)
         hashed, _ = await self.pictures.fingerprint(request)
         return json_answer({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
         """Return all matches of a hash, including banks in shadow mode."""
-        seen = _signal(request)
-        with_distance = flag(request.query_params.get("include_distance", ""), "include_distance")
+        seen = _parse_signal(request)
+        with_distance = parse_flag(
+            request.query_params.get("include_distance", ""), "include_distance"
+        )
         banks = request.query_params.get("banks", "")
         found = await run_in_threadpool(self._in_banks, seen, banks)
-        matches = [described(match) if with_distance else match.number for match in found]
+        matches = [describe_match(match) if with_distance else match.number for match in found]
         return json_answer({"matches": matches})
 
     async def lookup(self, request: Request) -> Response:
         """Return matches of a hash that the gate would act on, by bank."""
         no_url(request)
-        seen = _signal(request)
+        seen = _parse_signal(request)
         banks = request.query_params.get("banks", "")
         return json_answer(await run_in_threadpool(self._acted_on, seen, banks))
 
     async def lookup_file(self, request: Request) -> Response:
         """Return the same for a picture in all orientations; nothing for a flat one."""
         no_url(request)
-        only_pdq(request)
+        require_pdq(request)
         seen = await self.pictures.views(request)
         banks = request.query_params.get("banks", "")
         return json_answer({SIGNAL: await run_in_threadpool(self._acted_on, seen, banks)})
 
     async def compare(self, request: Request) -> Response:
         asked = await json_object(request)
-        pair = member(asked, SIGNAL, list)
+        pair = json_member(asked, SIGNAL, list)
         if len(asked) > 1 or len(pair) != 2:
             raise BadParameter(why=f'{{"{SIGNAL}": [hash, hash]}} is expected')
-        one, other = (Fingerprint(SIGNAL, bits_of(signal), 0) for signal in pair)
+        one, other = (Fingerprint(SIGNAL, parse_pdq_signal(signal), 0) for signal in pair)
         bits = distance(one, other)
         return json_answer({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
 
@@ -265,7 +271,7 @@ def json_answer(answer: Any, status: int = 200) -> JSONResponse:
     return JSONResponse(answer, status, PRIVATE)
 
 
-def _signal(request: Request) -> HashViews:
-    signal = needed(request, "signal")
-    only_pdq(request, needs=True)
-    return (("", bits_of(signal)),)
+def _parse_signal(request: Request) -> HashViews:
+    signal = required_parameter(request, "signal")
+    require_pdq(request, needs=True)
+    return (("", parse_pdq_signal(signal)),)

@@ -27,7 +27,7 @@ class BadParameter(Malformed):
     """This request is not valid: {why}. Nothing was changed."""
 
 
-class Missing(Malformed):
+class MissingParameter(Malformed):
     """
     The parameter "{name}" is missing from this request. Nothing was changed. Add it and send the
     request again.
@@ -52,37 +52,37 @@ class NoSuchContent(NotFound):
     """There is no content with this number in that bank. Nothing was changed."""
 
 
-class BankThere(Refused):
+class BankAlreadyExists(Refused):
     """There is already a bank with this name, so no bank was created. Choose another name."""
 
 
-class NotYours(Refused):
+class NotOwnContent(Refused):
     """{why}, so nothing was changed here."""
 
 
-class TwoBanks(Refused):
+class AmbiguousBankName(Refused):
     """
     Two of this gate's banks have the same name when it is written in HMA's characters, so it is
     unclear which one you mean. Nothing was changed. Use the command line: entrenous gate bank
     """
 
 
-class NotOffered(Refused):
+class NotSupportedHere(Refused):
     """This gate does not offer that here. Nothing was changed. {instead}"""
 
 
 _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     TooFlat: 400,
     WrongToken: 401,
-    BankThere: 403,
-    NotYours: 403,
+    BankAlreadyExists: 403,
+    NotOwnContent: 403,
     TooSlow: 408,
-    TwoBanks: 409,
+    AmbiguousBankName: 409,
     TooLarge: 413,
     TooManyPixels: 413,
-    Missing: 422,
+    MissingParameter: 422,
     GateBusy: 429,
-    NotOffered: 501,
+    NotSupportedHere: 501,
 }
 _RETRY: Final = {"Retry-After": "5"}
 _HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY, 503: _RETRY}
@@ -115,15 +115,15 @@ _FALSE: Final = frozenset({"false", "0", "no", "off", ""})
 _T = TypeVar("_T")
 
 
-def needed(request: Request, name: str) -> str:
+def required_parameter(request: Request, name: str) -> str:
     """Return a required query parameter; raises Missing."""
     value = request.query_params.get(name)
     if value is None:
-        raise Missing(name=name)
+        raise MissingParameter(name=name)
     return value
 
 
-def flag(untrusted_value: object, name: str) -> bool:
+def parse_flag(untrusted_value: object, name: str) -> bool:
     """Parse a boolean in JSON or text; raises BadParameter."""
     text = str(untrusted_value).lower()
     if text not in _TRUE | _FALSE:
@@ -137,10 +137,10 @@ def no_url(request: Request) -> None:
         raise NoFetching
 
 
-def only_pdq(request: Request, *, needs: bool = False) -> None:
+def require_pdq(request: Request, *, needs: bool = False) -> None:
     """Check signal and content types; raises BadParameter, and Missing if one is needed."""
     query = request.query_params
-    wanted = [needed(request, "signal_type")] if needs else query.getlist("signal_type")
+    wanted = [required_parameter(request, "signal_type")] if needs else query.getlist("signal_type")
     wanted += [one.strip() for one in query.get("types", "").split(",") if one.strip()]
     if any(one != SIGNAL for one in wanted):
         raise BadParameter(why=f'the only signal type here is "{SIGNAL}"')
@@ -148,7 +148,7 @@ def only_pdq(request: Request, *, needs: bool = False) -> None:
         raise BadParameter(why=f'the only content type here is "{CONTENT}"')
 
 
-def bits_of(untrusted_signal: object) -> bytes:
+def parse_pdq_signal(untrusted_signal: object) -> bytes:
     """Parse a PDQ hash of 64 hexadecimal digits; raises BadFingerprint."""
     if not isinstance(untrusted_signal, str) or len(untrusted_signal) != 2 * PDQ_BYTES:
         raise BadFingerprint
@@ -166,10 +166,10 @@ async def json_object(request: Request) -> dict[str, Any]:
         raise BadParameter(why="the body is not a JSON object") from problem
 
 
-def member(said: dict[str, Any], name: str, kind: type[_T]) -> _T:
+def json_member(said: dict[str, Any], name: str, kind: type[_T]) -> _T:
     """Return a member of a JSON object; raises Missing, BadParameter."""
     if name not in said:
-        raise Missing(name=name)
+        raise MissingParameter(name=name)
     value = said[name]
     if not isinstance(value, kind) or isinstance(value, bool):
         raise BadParameter(why=f'"{name}" has the wrong type')
@@ -192,22 +192,22 @@ def shown_banks(platform: Platform) -> tuple[Bank, ...]:
 
 
 def bank_called(untrusted_name: str, platform: Platform) -> Bank:
-    """Return the bank with this HMA name; raises NoSuchBank, TwoBanks."""
+    """Return the bank with this HMA name; raises NoSuchBank, AmbiguousBankName."""
     banks = [bank for bank in shown_banks(platform) if hma_name(bank.name) == untrusted_name]
     if not banks:
         raise NoSuchBank(bank=untrusted_name[:NAME_CHARS_MAX])
     if len(banks) > 1:
-        raise TwoBanks
+        raise AmbiguousBankName
     return banks[0]
 
 
 def new_name(untrusted_name: str, platform: Platform) -> BankName:
-    """Return the name in this gate for a new bank; raises BadParameter, BankThere."""
+    """Return the name in this gate for a new bank; raises BadParameter, BankAlreadyExists."""
     if len(untrusted_name) > NAME_CHARS_MAX or not _NAME.fullmatch(untrusted_name):
         why = f"a name has at most {NAME_CHARS_MAX} of A-Z, 0-9 and _, and no digit first"
         raise BadParameter(why=why)
     if untrusted_name in {hma_name(bank.name) for bank in platform.bank.banks()}:
-        raise BankThere
+        raise BankAlreadyExists
     return BankName(untrusted_name.lower())
 
 

@@ -12,9 +12,9 @@ import httpx
 
 from entrenous.base.environment import BadSetting
 from entrenous.base.errors import Unreachable
-from entrenous.connectors.asgi import NAME, App, GateMiddleware, Receive, Send, say
-from entrenous.connectors.upload_rules import problem
-from entrenous.stop.client.gate_answer import ClientSettings, refuse_odd
+from entrenous.connectors.asgi import NAME, App, GateMiddleware, Receive, Send, send_reply
+from entrenous.connectors.upload_rules import problem_document
+from entrenous.stop.client.gate_answer import ClientSettings, refuse_invalid_address
 
 # Headers for one hop only: RFC 9110, section 7.6.1, and those about the connection to this proxy.
 _HOP: Final = frozenset(
@@ -30,7 +30,7 @@ _TIMEOUT: Final = httpx.Timeout(300, connect=10)
 _LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4)
 
 
-class UpstreamAway(Unreachable):
+class UpstreamUnreachable(Unreachable):
     """
     The server behind this proxy does not answer. Nothing was stored here. Try again in a while.
     """
@@ -81,7 +81,7 @@ class Upstream:
     """Forwards each request, and returns the answer. Raises BadSetting."""
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        refuse_odd("upstream", url)
+        refuse_invalid_address("upstream", url)
         self._base = httpx.URL(url.rstrip("/"))
         self._http = httpx.AsyncClient(
             transport=transport,
@@ -94,34 +94,34 @@ class Upstream:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Handle one request, or the server's start and stop."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._serve_lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._pass_on(scope, receive, send)
+            await self._forward(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1003})
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._http.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _pass_on(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         request = httpx.Request(
             scope["method"],
             self._address(scope),
             headers=_forwarded(_without_hop_headers(scope["headers"]), scope),
-            content=_body(receive) if _has_body(scope["headers"]) else None,
+            content=_read_body(receive) if _has_body(scope["headers"]) else None,
             extensions={"timeout": _TIMEOUT.as_dict()},
         )
         try:
             answer = await self._http.send(request, stream=True)
         except httpx.TimeoutException:
-            await say(problem(UpstreamSlow(), 504), send)
+            await send_reply(problem_document(UpstreamSlow(), 504), send)
             return
         except httpx.HTTPError:
-            await say(problem(UpstreamAway(), 502), send)
+            await send_reply(problem_document(UpstreamUnreachable(), 502), send)
             return
         try:
             async with anyio.create_task_group() as both:
@@ -155,7 +155,7 @@ async def _answer(answer: httpx.Response, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
+async def _read_body(receive: Receive) -> AsyncIterator[bytes]:
     while True:
         message = await receive()
         if message["type"] != "http.request":

@@ -113,10 +113,10 @@ class GateModule:
         if self._is_hidden(answer):
             self._hide_soon(file_info.server_name, file_info.file_id, answer.case)
             return NOT_SPAM
-        return NOT_SPAM if answer.acts is GateVerdict.LET_THROUGH else Codes.FORBIDDEN
+        return NOT_SPAM if answer.action is GateVerdict.LET_THROUGH else Codes.FORBIDDEN
 
     def _is_hidden(self, answer: GateAnswer) -> bool:
-        is_held = answer.acts is GateVerdict.HOLD and bool(answer.case)
+        is_held = answer.action is GateVerdict.HOLD and bool(answer.case)
         return is_held and self._setting.on_hold == "quarantine"
 
     def _hide_soon(
@@ -134,7 +134,7 @@ class GateModule:
         sql, values = (
             (_HIDE_OWN, (by, file)) if server is None else (_HIDE_REMOTE, (by, file, server))
         )
-        if await self._api.run_db_interaction("entrenous_hide", _rows, sql, values):
+        if await self._api.run_db_interaction("entrenous_hide", _execute, sql, values):
             self._hidden[case] = None
         elif tries > 0:
             self._hide_soon(server, file, case, tries - 1)
@@ -153,13 +153,13 @@ class GateModule:
             if state in ("released", "closed"):
                 for sql in _SHOW:
                     await self._api.run_db_interaction(
-                        "entrenous_show", _rows, sql, (_PREFIX + case,)
+                        "entrenous_show", _execute, sql, (_PREFIX + case,)
                     )
             elif state != "confirmed":
                 self._hidden[case] = None  # moved to the end, so that the others are queried first
 
 
-def _rows(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
+def _execute(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
     """Execute a statement; return the number of rows that it changed."""
     transaction.execute(sql, values)
     return int(transaction.rowcount)

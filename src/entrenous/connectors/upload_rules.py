@@ -98,14 +98,14 @@ _UNASKED: Final[dict[GateReason, tuple[type[EntrenousError], int]]] = {
 
 def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
     """Return the error for the uploader of a file that was not accepted; None if it passes."""
-    if answer.acts is GateVerdict.LET_THROUGH:
+    if answer.action is GateVerdict.LET_THROUGH:
         return None
     facts = {"where": f" here: {appeal_url}" if appeal_url else "", "case": answer.case}
-    if answer.acts is GateVerdict.REFUSE:
+    if answer.action is GateVerdict.REFUSE:
         return StoppedUpload(**facts)
     if answer.case:
         return HeldUpload(**facts)
-    kind, _ = _UNASKED.get(answer.why, (UncheckedUpload, 503))
+    kind, _ = _UNASKED.get(answer.reason, (UncheckedUpload, 503))
     return kind(**facts, minutes=-(-(answer.again_s or 0) // 60))
 
 
@@ -115,11 +115,11 @@ def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
     ``on_hold`` is that of :class:`entrenous.connectors.upload_rules.Rules`.
     """
     error = error_for(answer, appeal_url)
-    if error is None or (answer.acts is GateVerdict.HOLD and on_hold == "header"):
+    if error is None or (answer.action is GateVerdict.HOLD and on_hold == "header"):
         return None
-    status = 422 if answer.case else _UNASKED.get(answer.why, (UncheckedUpload, 503))[1]
+    status = 422 if answer.case else _UNASKED.get(answer.reason, (UncheckedUpload, 503))[1]
     return replace(
-        problem(error, status, **_appeal_members(answer)), again_s=_again_s(answer, status)
+        problem_document(error, status, **_appeal_members(answer)), again_s=_again_s(answer, status)
     )
 
 
@@ -133,7 +133,7 @@ def _appeal_members(answer: GateAnswer) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-def problem(error: EntrenousError, status: int, **more: str) -> Reply:
+def problem_document(error: EntrenousError, status: int, **more: str) -> Reply:
     """Return a problem document (RFC 9457) with further members."""
     name = "".join(f"-{one.lower()}" if one.isupper() else one for one in type(error).__name__)[1:]
     document = {
@@ -206,7 +206,7 @@ class Rules:
         """Whether an upload held for a claim is published anyway."""
         return self.on_hold == "publish"
 
-    def look_at(self, method: str, path: str, untrusted_target: bytes = b"") -> bool:
+    def may_contain_upload(self, method: str, path: str, untrusted_target: bytes = b"") -> bool:
         """Return whether a request may contain an upload; true in doubt.
 
         Args:
@@ -223,9 +223,11 @@ class Rules:
         return self._covers(path) or (bool(sent) and self._covers(unquote(sent)))
 
     def _covers(self, decoded: str) -> bool:
-        plain = _plain(decoded)
+        plain = _normalize_path(decoded)
         is_odd = not plain.isprintable() or _AMBIGUOUS.search(plain) is not None
-        return is_odd or any(_is_below(plain, _plain(own)) for own in map(_unquoted, self.paths))
+        return is_odd or any(
+            _is_below(plain, _normalize_path(own)) for own in map(_unquote_path, self.paths)
+        )
 
 
 def rules_of(paths: Iterable[str], on_hold: str) -> Rules:
@@ -251,7 +253,7 @@ def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> l
     return uploads_in(untrusted_body, "".join(types), "".join(encodings))
 
 
-def settled(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> GateAnswer | None:
+def ask_about_files(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> GateAnswer | None:
     """Ask about files until one is refused, and return the strictest answer; None for no files.
 
     In shadow mode nothing is refused, so all are asked about.
@@ -259,7 +261,7 @@ def settled(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> GateAnswe
     answers: list[GateAnswer] = []
     for untrusted_data in files:
         answers.append(ask(untrusted_data))
-        if answers[-1].acts is GateVerdict.REFUSE:
+        if answers[-1].action is GateVerdict.REFUSE:
             break
     return strictest(answers)
 
@@ -271,8 +273,8 @@ def header_value(answer: GateAnswer) -> str:
     also = f"; also={','.join(answer.also)}" if answer.also else ""
     shadow = "; shadow" if answer.shadow else ""
     listed = "; published" if answer.listed else ""
-    why = answer.why.value.replace(" ", "-")
-    return f"{answer.said.value}{case}; why={why}{also}{shadow}{listed}"
+    why = answer.reason.value.replace(" ", "-")
+    return f"{answer.verdict.value}{case}; why={why}{also}{shadow}{listed}"
 
 
 def _is_path(path: object) -> bool:
@@ -281,12 +283,12 @@ def _is_path(path: object) -> bool:
     return {".", ".."}.isdisjoint(path.split("/"))
 
 
-def _unquoted(own: str) -> str:
+def _unquote_path(own: str) -> str:
     """Normalize an operator's path, which may be encoded and have repeated slashes."""
     return re.sub("/+", "/", unquote(own))
 
 
-def _plain(path: str) -> str:
+def _normalize_path(path: str) -> str:
     """Normalize as the most lenient servers do: case, Unicode form, and a missing first slash."""
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
     return plain if plain.startswith("/") else f"/{plain}"

@@ -12,13 +12,13 @@ from entrenous.connectors.upload_rules import (
     FILES_MAX,
     HEADER,
     Reply,
+    ask_about_files,
     files_of,
     header_value,
     headers_of,
     limit_of,
     reply_to,
     rules_of,
-    settled,
 )
 from entrenous.stop.client.gate_answer import (
     ClientSettings,
@@ -32,7 +32,7 @@ from entrenous.stop.client.upload_client import (
     GateClient,
     Readable,
     TimeLeft,
-    hold_unasked,
+    hold_without_asking,
 )
 from entrenous.stop.client.uploaded_files import Unreadable
 
@@ -80,15 +80,15 @@ class GateMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ.pop(KEY, None)  # only this middleware may set it
-        if not self._rules.look_at(environ["REQUEST_METHOD"], _path(environ)) or not _has_body(
-            environ
-        ):
+        if not self._rules.may_contain_upload(
+            environ["REQUEST_METHOD"], _path(environ)
+        ) or not _has_body(environ):
             return cast("Iterable[bytes]", self._app(environ, start_response))
         answer = self._answer(environ)
         if answer is not None:
             reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
             if reply is not None:
-                return _say(reply, start_response)
+                return _send_reply(reply, start_response)
             environ[KEY] = header_value(answer)
         return cast("Iterable[bytes]", self._app(environ, start_response))
 
@@ -98,18 +98,20 @@ class GateMiddleware:
         whole = body.read_up_to(limit_of(self._setting.upload_bytes_max))
         environ["wsgi.input"] = io.BufferedReader(body)
         if whole is None:
-            return hold_unasked(GateReason.TOO_LARGE, self._setting)
+            return hold_without_asking(GateReason.TOO_LARGE, self._setting)
         try:
-            files = files_of(whole, _given(environ, "CONTENT_TYPE"), _coded(environ))
+            files = files_of(
+                whole, _content_length(environ, "CONTENT_TYPE"), _content_encoding(environ)
+            )
         except Unreadable:
-            return hold_unasked(GateReason.UNREADABLE, self._setting)
+            return hold_without_asking(GateReason.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
-            return hold_unasked(GateReason.TOO_MANY, self._setting)
+            return hold_without_asking(GateReason.TOO_MANY, self._setting)
         left = TimeLeft(self._setting.budget_s)  # one budget for all files
         account = account_of(self._account(environ), environ.get("REMOTE_ADDR", ""))
         held = self._rules.publishes_held
         ask = partial(self._client.ask, left=left, account=account, publishes_held=held)
-        return settled(files, ask)
+        return ask_about_files(files, ask)
 
 
 class _Body(io.RawIOBase):
@@ -126,7 +128,7 @@ class _Body(io.RawIOBase):
         """The whole body if it has at most ``limit`` bytes, to be read again from its start."""
         held = bytearray()
         is_whole = self._left is None or self._left <= limit
-        while is_whole and (chunk := self._more(min(CHUNK_BYTES, limit + 1 - len(held)))):
+        while is_whole and (chunk := self._read_more(min(CHUNK_BYTES, limit + 1 - len(held)))):
             held += chunk
             is_whole = len(held) <= limit
         self._read = io.BytesIO(bytes(held))
@@ -137,11 +139,11 @@ class _Body(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into ``buffer``, as io.RawIOBase requires."""
-        data = self._read.read(len(buffer)) or self._more(len(buffer))
+        data = self._read.read(len(buffer)) or self._read_more(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
-    def _more(self, size: int) -> bytes:
+    def _read_more(self, size: int) -> bytes:
         size = size if self._left is None else min(size, self._left)
         data = self._rest.read(size) if size > 0 else b""
         if self._left is not None:
@@ -164,15 +166,15 @@ def _has_body(environ: Mapping[str, Any]) -> bool:
     return declared.isdecimal() or bool(environ.get("wsgi.input_terminated"))
 
 
-def _given(environ: Mapping[str, Any], name: str) -> list[str]:
+def _content_length(environ: Mapping[str, Any], name: str) -> list[str]:
     return [environ[name]] if environ.get(name) else []
 
 
-def _coded(environ: Mapping[str, Any]) -> list[str]:
-    return _given(environ, "HTTP_CONTENT_ENCODING")
+def _content_encoding(environ: Mapping[str, Any]) -> list[str]:
+    return _content_length(environ, "HTTP_CONTENT_ENCODING")
 
 
-def _say(reply: Reply, start_response: Any) -> list[bytes]:
+def _send_reply(reply: Reply, start_response: Any) -> list[bytes]:
     status = HTTPStatus(reply.status)
     start_response(f"{status.value} {status.phrase}", headers_of(reply))
     return [reply.body]

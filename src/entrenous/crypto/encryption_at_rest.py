@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
 from entrenous.crypto.key_derivation import derive
-from entrenous.crypto.nouns import BadKey, BlobChanged, BlobRef, DoesNotOpen
+from entrenous.crypto.nouns import BadKey, BlobChanged, BlobRef, DecryptionFailed
 
 _ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
@@ -73,14 +73,14 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
     line.
 
     Raises:
-        DoesNotOpen: the wrong key, or bytes that were changed, truncated or extended.
+        DecryptionFailed: the wrong key, or bytes that were changed, truncated or extended.
     """
     if not _HEADER.match(untrusted_data):
-        raise DoesNotOpen
+        raise DecryptionFailed
     try:
         return pyrage.decrypt(untrusted_data, [_identity(key)])  # type: ignore[no-any-return]
     except pyrage.DecryptError:
-        raise DoesNotOpen from None
+        raise DecryptionFailed from None
 
 
 def encrypt_to_recipient(untrusted_recipient: str, data: bytes) -> bytes:
@@ -102,7 +102,7 @@ def decrypt_as_recipient(untrusted_identities: Secret, untrusted_data: bytes) ->
 
     Raises:
         BadKey: there is no identity in it.
-        DoesNotOpen: the file is for somebody else, or was changed.
+        DecryptionFailed: the file is for somebody else, or was changed.
     """
     identities = _identities(untrusted_identities.reveal())
     if not identities:
@@ -110,7 +110,7 @@ def decrypt_as_recipient(untrusted_identities: Secret, untrusted_data: bytes) ->
     try:
         return pyrage.decrypt(untrusted_data, identities)  # type: ignore[no-any-return]
     except pyrage.DecryptError:
-        raise DoesNotOpen from None
+        raise DecryptionFailed from None
 
 
 def _identities(untrusted_file: bytes) -> list[object]:
@@ -129,10 +129,10 @@ def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
     try:
         pyrage.encrypt_io(source, kept, [_identity(key).to_public()])
     except (pyrage.EncryptError, OSError):
-        kept.insist()
-        source.insist()
+        kept.raise_deferred_error()
+        source.raise_deferred_error()
         raise
-    kept.insist()
+    kept.raise_deferred_error()
 
 
 def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) -> None:
@@ -142,23 +142,23 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
     complete: after an error, discard what was written.
 
     Raises:
-        DoesNotOpen: the wrong key, or bytes that were changed, truncated or extended.
+        DecryptionFailed: the wrong key, or bytes that were changed, truncated or extended.
         OSError: raised by ``writer``.
     """
     untrusted_front = untrusted_reader.read(_FRONT)
     if not _HEADER.match(untrusted_front):
-        raise DoesNotOpen
+        raise DecryptionFailed
     source = _ReadAheadReader(untrusted_front, untrusted_reader)
     kept = _ErrorKeepingWriter(writer)
     try:
         pyrage.decrypt_io(source, kept, [_identity(key)])
     except pyrage.DecryptError:
-        raise DoesNotOpen from None
+        raise DecryptionFailed from None
     except OSError:
-        kept.insist()
-        source.insist()
-        raise DoesNotOpen from None
-    kept.insist()
+        kept.raise_deferred_error()
+        source.raise_deferred_error()
+        raise DecryptionFailed from None
+    kept.raise_deferred_error()
 
 
 def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
@@ -185,7 +185,7 @@ class _ReadAheadReader:
             self.failed = why
             raise
 
-    def insist(self) -> None:
+    def raise_deferred_error(self) -> None:
         """Raise the reader's error, if there was one."""
         if self.failed is not None:
             raise self.failed from None
@@ -211,7 +211,7 @@ class _ErrorKeepingWriter:
     def flush(self) -> None:
         self._writer.flush()
 
-    def insist(self) -> None:
+    def raise_deferred_error(self) -> None:
         """Raise the writer's error, if there was one."""
         if self.failed is not None:
             raise self.failed from None
@@ -257,7 +257,7 @@ def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
 def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> bytes:
     """Decrypt what :func:`seal_file` wrote under the same key and name.
 
-    Raises DoesNotOpen if they are wrong, or the file was changed or truncated.
+    Raises DecryptionFailed if they are wrong, or the file was changed or truncated.
     """
     return decrypt_blob(derive(key, _CONTEXT + name), untrusted_sealed)
 
@@ -273,7 +273,7 @@ def unseal_stream(
     """Like :func:`unseal_file`, in chunks; after an error, discard what was written.
 
     Raises:
-        DoesNotOpen: the wrong key or name, or the file was changed or truncated.
+        DecryptionFailed: the wrong key or name, or the file was changed or truncated.
         OSError: raised by ``writer``.
     """
     decrypt_stream(derive(key, _CONTEXT + name), untrusted_sealed, writer)
@@ -318,12 +318,12 @@ def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
 
     Raises:
         BadKey: the wrong passphrase.
-        DoesNotOpen: another kind of file, a changed file, or one that requires more than 1 GiB of
-            memory.
+        DecryptionFailed: another kind of file, a changed file, or one that requires more than 1 GiB
+            of memory.
     """
     found = _FILE.fullmatch(untrusted_file)
     if found is None or int(found["price"]) > _PRICE_MAX:
-        raise DoesNotOpen
+        raise DecryptionFailed
     salt, body, mac = (_decode_base64(found[name]) for name in ("salt", "body", "mac"))
     try:
         wrapping = ChaCha20Poly1305(_wrapping_key(passphrase, salt, int(found["price"])))
@@ -331,12 +331,12 @@ def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
     except InvalidTag:
         raise BadKey from None
     if not equal_in_constant_time(_header_mac(file_key, found[1]), mac):
-        raise DoesNotOpen
+        raise DecryptionFailed
     try:
         payload = ChaCha20Poly1305(_payload_key(file_key, found["nonce"]))
         return payload.decrypt(_ONLY, found["chunk"], None)
     except InvalidTag:
-        raise DoesNotOpen from None
+        raise DecryptionFailed from None
 
 
 def _wrapping_key(passphrase: Secret, salt: bytes, price: int) -> bytes:
@@ -361,9 +361,9 @@ def _decode_base64(text: bytes) -> bytes:
     try:
         data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
-        raise DoesNotOpen from None
+        raise DecryptionFailed from None
     if _encode_base64(data) != text:  # a non-canonical encoding
-        raise DoesNotOpen
+        raise DecryptionFailed
     return data
 
 
@@ -389,13 +389,13 @@ def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
 def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
     """Decrypt what :func:`seal_stored` wrote.
 
-    Raises DoesNotOpen for the wrong key or ``about``, or changed bytes.
+    Raises DecryptionFailed for the wrong key or ``about``, or changed bytes.
     """
     nonce, shut = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:
         return _cipher(key).decrypt(nonce, shut, about)
     except (InvalidTag, ValueError):  # ValueError: a truncated nonce
-        raise DoesNotOpen from None
+        raise DecryptionFailed from None
 
 
 def _cipher(key: Secret) -> AESGCM:

@@ -51,7 +51,7 @@ class HashingReader:
         self._hash.update(data)
         return data
 
-    def rest(self) -> bytes:
+    def read_to_end(self) -> bytes:
         """Read to the end; return the SHA-256 of everything, 32 bytes."""
         while self.read(1024 * 1024):
             pass
@@ -84,8 +84,8 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
         raise ValueError("a tree has at least one leaf")
     if len(leaves) == 1:
         return leaves[0]
-    split = _split(len(leaves))
-    return _node(merkle_root(leaves[:split]), merkle_root(leaves[split:]))
+    split = _largest_power_of_two_below(len(leaves))
+    return _hash_pair(merkle_root(leaves[:split]), merkle_root(leaves[split:]))
 
 
 def inclusion_proofs(leaves: Sequence[bytes]) -> tuple[tuple[bytes, ...], ...]:
@@ -101,14 +101,14 @@ def inclusion_proofs(leaves: Sequence[bytes]) -> tuple[tuple[bytes, ...], ...]:
 def _root_and_proofs(leaves: Sequence[bytes]) -> tuple[bytes, tuple[tuple[bytes, ...], ...]]:
     if len(leaves) == 1:
         return leaves[0], ((),)
-    split = _split(len(leaves))
+    split = _largest_power_of_two_below(len(leaves))
     left, left_proofs = _root_and_proofs(leaves[:split])
     right, right_proofs = _root_and_proofs(leaves[split:])
     proofs = (
         *((*proof, right) for proof in left_proofs),
         *((*proof, left) for proof in right_proofs),
     )
-    return _node(left, right), proofs
+    return _hash_pair(left, right), proofs
 
 
 def root_from_proof(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
@@ -123,21 +123,21 @@ def root_from_proof(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -
         if last == 0:
             return None
         if place & 1 or place == last:
-            found = _node(other, found)
+            found = _hash_pair(other, found)
             while place and not place & 1:
                 place, last = place >> 1, last >> 1
         else:
-            found = _node(found, other)
+            found = _hash_pair(found, other)
         place, last = place >> 1, last >> 1
     return found if last == 0 else None
 
 
-def _split(size: int) -> int:
+def _largest_power_of_two_below(size: int) -> int:
     """Return the largest power of two below ``size``."""
     return 1 << (size - 1).bit_length() - 1
 
 
-def _node(left: bytes, right: bytes) -> bytes:
+def _hash_pair(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right)
 
 

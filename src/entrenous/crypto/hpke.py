@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from entrenous.base.secret import Secret
-from entrenous.crypto.nouns import BadKey, NotBound
+from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 
 PRIVATE_BYTES: Final = 32
 PUBLIC_BYTES: Final = 1216
@@ -58,7 +58,7 @@ def open_sealed(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
     """Decrypt what :func:`seal_to` sealed to this key with this ``info``.
 
     Raises:
-        NotBound: another key or ``info``, or changed bytes.
+        NotForThisMailbox: another key or ``info``, or changed bytes.
         NoPostQuantum: the installed library lacks ML-KEM-768.
     """
     suite = _suite()
@@ -67,7 +67,7 @@ def open_sealed(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
             untrusted_sealed, hpke.MLKEM768X25519PrivateKey(*_expand(private)), info
         )
     except (InvalidTag, ValueError):
-        raise NotBound(what="its seal is for another device, key or sender") from None
+        raise NotForThisMailbox(what="its seal is for another device, key or sender") from None
 
 
 def _suite() -> hpke.Suite:

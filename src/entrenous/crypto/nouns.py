@@ -13,7 +13,7 @@ class BadKey(Malformed):
     """
 
 
-class DoesNotOpen(Unproven):
+class DecryptionFailed(Unproven):
     """
     The file could not be decrypted with its key, so nothing was written. The relay may have sent
     the wrong half of the key. Try again. If it happens again, ask the person to send the file
@@ -21,7 +21,7 @@ class DoesNotOpen(Unproven):
     """
 
 
-class NotBound(Unproven):
+class NotForThisMailbox(Unproven):
     """A message that arrived does not belong to this mailbox or conversation ({what}), so it was
     not opened. Somebody may have replaced parts of it on the way. Ask the person to send it again.
     """

@@ -100,7 +100,7 @@ def _group() -> Any:
     temporary files (docs/decisions/0039-libsodium-in-memory.md).
     """
     sodium = ModuleType(_SODIUM)
-    vars(sodium)[_SODIUM] = _loaded(_bundled())
+    vars(sodium)[_SODIUM] = _load_from_memory(_bundled_library())
     sys.modules[_SODIUM] = sodium  # where rbcl looks first
     try:
         return importlib.import_module("rbcl")
@@ -108,7 +108,7 @@ def _group() -> Any:
         sys.modules.pop(_SODIUM, None)
 
 
-def _bundled() -> bytes:
+def _bundled_library() -> bytes:
     """Return the library embedded in rbcl's module, which is read without running it."""
     spec = importlib.util.find_spec("rbcl")
     places = spec.submodule_search_locations if spec is not None else None
@@ -119,7 +119,7 @@ def _bundled() -> bytes:
     return bytes.fromhex(found[1].decode())
 
 
-def _loaded(library: bytes) -> CDLL:
+def _load_from_memory(library: bytes) -> CDLL:
     """Load a library from memory if the system allows it, otherwise from a private folder."""
     try:
         with os.fdopen(os.memfd_create("libsodium"), "wb") as memory:
@@ -127,10 +127,10 @@ def _loaded(library: bytes) -> CDLL:
             memory.flush()
             return CDLL(f"/proc/self/fd/{memory.fileno()}")
     except (AttributeError, OSError):  # not Linux, or not permitted
-        return _loaded_from_folder(library)
+        return _load_from_folder(library)
 
 
-def _loaded_from_folder(library: bytes) -> CDLL:
+def _load_from_folder(library: bytes) -> CDLL:
     """Load from a new folder of mode 0700, deleted afterwards (except on Windows).
 
     Raises ImportError if others could replace the folder meanwhile.

@@ -17,7 +17,7 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
-from entrenous.base.errors import StampDoesNotHold
+from entrenous.base.errors import InvalidTimestamp
 
 
 def verify_timestamp(
@@ -32,25 +32,25 @@ def verify_timestamp(
         nonce: the request's nonce; None for a stored stamp.
 
     Raises:
-        StampDoesNotHold: says why.
+        InvalidTimestamp: says why.
     """
     token = decode_response(untrusted_token)
     trusted = _certificates(authorities)
     try:
         _verifier(token, trusted, nonce).verify_message(token, manifest)
     except VerificationError as why:
-        raise StampDoesNotHold(why=_reason(why)) from None
+        raise InvalidTimestamp(why=_refusal_reason(why)) from None
     except Exception:  # noqa: BLE001 -- untrusted certificates fail in ways that no list covers
-        raise StampDoesNotHold(why="its certificates cannot be read") from None
+        raise InvalidTimestamp(why="its certificates cannot be read") from None
     return token.tst_info.gen_time
 
 
 def decode_response(untrusted_token: bytes) -> TimeStampResponse:
-    """Parse an authority's answer (RFC 3161, section 2.4.2); raises StampDoesNotHold."""
+    """Parse an authority's answer (RFC 3161, section 2.4.2); raises InvalidTimestamp."""
     try:
         return decode_timestamp_response(_with_sorted_certificates(untrusted_token))
     except ValueError:
-        raise StampDoesNotHold(why="it cannot be read") from None
+        raise InvalidTimestamp(why="it cannot be read") from None
 
 
 _CERTIFICATES: Final = 0xA0  # the tag of SignedData.certificates, [0] (RFC 5652, section 5.1)
@@ -66,19 +66,19 @@ def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
     unchanged.
     """
     try:
-        fields = _parts(untrusted_token, 0, len(untrusted_token))
+        fields = _split_der(untrusted_token, 0, len(untrusted_token))
         for place in _TO_SIGNED_DATA:
             _, inside, end = fields[place]
-            fields = _parts(untrusted_token, inside, end)
+            fields = _split_der(untrusted_token, inside, end)
         (found,) = (one for one in fields if untrusted_token[one[0]] == _CERTIFICATES)
     except (IndexError, ValueError):
         return untrusted_token
     _, inside, end = found
-    parts = [untrusted_token[at:to] for at, _, to in _parts(untrusted_token, inside, end)]
+    parts = [untrusted_token[at:to] for at, _, to in _split_der(untrusted_token, inside, end)]
     return untrusted_token[:inside] + b"".join(sorted(parts)) + untrusted_token[end:]
 
 
-def _parts(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
+def _split_der(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
     """Split DER into its elements.
 
     Return for each its start, the start of its content, and its end.
@@ -105,7 +105,7 @@ def _certificates(authorities: bytes) -> list[Certificate]:
             return load_pem_x509_certificates(authorities)
         return [load_der_x509_certificate(authorities)]
     except ValueError:
-        raise StampDoesNotHold(why="the authority's certificate file cannot be read") from None
+        raise InvalidTimestamp(why="the authority's certificate file cannot be read") from None
 
 
 def _verifier(token: TimeStampResponse, trusted: list[Certificate], nonce: int | None) -> Verifier:
@@ -115,22 +115,24 @@ def _verifier(token: TimeStampResponse, trusted: list[Certificate], nonce: int |
     """
     roots = [certificate for certificate in trusted if certificate.issuer == certificate.subject]
     if not roots:
-        raise StampDoesNotHold(why="the authority's certificate file has no root in it")
+        raise InvalidTimestamp(why="the authority's certificate file has no root in it")
     return VerifierBuilder(
         roots=roots,
         intermediates=[certificate for certificate in trusted if certificate not in roots],
-        tsa_certificate=None if token.signed_data.certificates else _signer(token, trusted),
+        tsa_certificate=None
+        if token.signed_data.certificates
+        else _signer_certificate(token, trusted),
         nonce=nonce,
     ).build()
 
 
-def _signer(token: TimeStampResponse, trusted: list[Certificate]) -> Certificate | None:
+def _signer_certificate(token: TimeStampResponse, trusted: list[Certificate]) -> Certificate | None:
     names = {(info.issuer, info.serial_number) for info in token.signed_data.signer_infos}
     ours = (one for one in trusted if (one.issuer, one.serial_number) in names)
     return next(ours, None)
 
 
-def _reason(refusal: VerificationError) -> str:
+def _refusal_reason(refusal: VerificationError) -> str:
     said = str(refusal)
     if "between messages" in said:
         return "it is over other bytes than these"

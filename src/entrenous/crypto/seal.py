@@ -11,7 +11,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.crypto.hpke import OVERHEAD_BYTES, open_sealed, seal_to
 from entrenous.crypto.identity_keys import pickled_account, unpickled_account
-from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotBound
+from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotForThisMailbox
 
 SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)  # bytes inside HPKE, section 1
 _BINDING: Final = b"entrenous/2 binding\x00"
@@ -29,7 +29,7 @@ class OuterLetter:
     olm: bytes
 
     @property
-    def begins(self) -> bool:
+    def begins_session(self) -> bool:
         """Whether it has the keys that are needed to begin a session."""
         return self.olm_type == _PREKEY_TYPE
 
@@ -73,20 +73,20 @@ def seal_letter(
     opened = _unpickled(session)
     message = opened.encrypt(_binding(sha256(info), header) + body)
     olm_type, olm = message.to_parts()
-    return seal_to(to, info, _framed(header, olm_type, olm)), _pickled(opened)
+    return seal_to(to, info, _write_inner_letter(header, olm_type, olm)), _pickled(opened)
 
 
 def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> OuterLetter:
     """Decrypt the outer seal.
 
     Raises:
-        NotBound: sealed to another key or with another ``info``, or changed.
+        NotForThisMailbox: sealed to another key or with another ``info``, or changed.
         BadLetter: the seal is valid, but its content is not a letter.
     """
     if len(untrusted_sealed) - OVERHEAD_BYTES not in SIZES:
         raise BadLetter
     untrusted_frame = open_sealed(private, info, untrusted_sealed)
-    header, olm_type, olm = _unframed(untrusted_frame)
+    header, olm_type, olm = _parse_inner_letter(untrusted_frame)
     return OuterLetter(sha256(info), header, olm_type, olm)
 
 
@@ -103,9 +103,9 @@ def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
     """Decrypt the inner seal with an existing session.
 
     Raises:
-        NotBound: the letter is of another session, was opened before, was changed, or its inner
-            part does not match the outer one; or more than 40 later letters arrived before it,
-            since the session stores only 40 message keys.
+        NotForThisMailbox: the letter is of another session, was opened before, was changed, or its
+            inner part does not match the outer one; or more than 40 later letters arrived before
+            it, since the session stores only 40 message keys.
         BadLetter: the inner part is not an Olm message.
     """
     opened = _unpickled(session)
@@ -113,7 +113,7 @@ def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
     try:
         plaintext = opened.decrypt(message)
     except ValueError:
-        raise NotBound(what="it is not the next of its session") from None
+        raise NotForThisMailbox(what="it is not the next of its session") from None
     return OpenedLetter(
         around.untrusted_header, _verified_body(around, plaintext), _pickled(opened)
     )
@@ -129,7 +129,7 @@ def open_first_letter(
     caller must check against a key bundle that it is a certified device's key.
 
     Raises:
-        NotBound: made with another key or a used one-time key, or changed.
+        NotForThisMailbox: made with another key or a used one-time key, or changed.
         BadLetter: the inner part is not an Olm message, or cannot begin a session.
     """
     opened = unpickled_account(account)
@@ -140,7 +140,7 @@ def open_first_letter(
         key = vodozemac.Curve25519PublicKey.from_bytes(curve25519)
         session, plaintext = opened.create_inbound_session(key, prekey)
     except ValueError:
-        raise NotBound(what="its first key is another's, or was used before") from None
+        raise NotForThisMailbox(what="its first key is another's, or was used before") from None
     letter = OpenedLetter(
         around.untrusted_header, _verified_body(around, plaintext), _pickled(session)
     )
@@ -155,11 +155,11 @@ def _verified_body(around: OuterLetter, plaintext: bytes) -> bytes:
     if not equal_in_constant_time(
         plaintext[:32], _binding(around.info_sha256, around.untrusted_header)
     ):
-        raise NotBound(what="its inside names another outside")
+        raise NotForThisMailbox(what="its inside names another outside")
     return plaintext[32:]
 
 
-def _framed(header: bytes, olm_type: int, olm: bytes) -> bytes:
+def _write_inner_letter(header: bytes, olm_type: int, olm: bytes) -> bytes:
     frame = len(header).to_bytes(4, "big") + header + bytes([olm_type]) + olm
     framed = len(frame).to_bytes(4, "big") + frame
     size = next((size for size in SIZES if size >= len(framed)), None)
@@ -168,12 +168,17 @@ def _framed(header: bytes, olm_type: int, olm: bytes) -> bytes:
     return framed.ljust(size, b"\x00")
 
 
-def _unframed(untrusted: bytes) -> tuple[bytes, int, bytes]:
-    """Parse header, Olm type and ciphertext; accept only what :func:`_framed` writes."""
+def _parse_inner_letter(untrusted: bytes) -> tuple[bytes, int, bytes]:
+    """Parse header, Olm type and ciphertext; accept only what :func:`_write_inner_letter`
+    writes.
+    """
     frame = untrusted[4 : 4 + int.from_bytes(untrusted[:4], "big")]
     split = 4 + int.from_bytes(frame[:4], "big")
     header, olm_type, olm = frame[4:split], frame[split : split + 1], frame[split + 1 :]
-    if olm_type not in (b"\x00", b"\x01") or _framed(header, olm_type[0], olm) != untrusted:
+    if (
+        olm_type not in (b"\x00", b"\x01")
+        or _write_inner_letter(header, olm_type[0], olm) != untrusted
+    ):
         raise BadLetter
     return header, olm_type[0], olm
 

@@ -12,22 +12,22 @@ from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import (
     BadSignature,
     BatchPosition,
-    Card,
     DeviceKey,
     DeviceList,
-    ForkedList,
+    ForkedDeviceList,
     Head,
-    HeldBackList,
     HistoryRelation,
+    KeyBundle,
     ListedDevice,
     ListStatement,
     MasterKey,
-    OldList,
+    OutdatedDeviceList,
     Person,
     RevokedDevice,
     SignedBatch,
     SignedCertificate,
     SignedPrekey,
+    WithheldDeviceList,
 )
 from entrenous.base.limits import REVOKED_MAX
 from entrenous.base.secret import Secret
@@ -108,7 +108,7 @@ def may_succeed(one: DeviceList, after: DeviceList) -> bool:
         and _same_certificates(one, after)
         and gone <= revoked
         and not listed & {was.device for was in one.revoked}
-        and _dropped_for_room([was for was in one.revoked if was.device not in revoked], after)
+        and _were_dropped_for_room([was for was in one.revoked if was.device not in revoked], after)
     )
 
 
@@ -123,7 +123,7 @@ def _same_certificates(one: DeviceList, another: DeviceList) -> bool:
     )
 
 
-def _dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
+def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
     """Return whether these were dropped for lack of room, as the ones revoked earliest."""
     if not missing:
         return True
@@ -135,13 +135,13 @@ def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelati
     """Compare a shown history with the known heads; both oldest first, neither empty.
 
     Raises:
-        OldList: its newest list is older than the newest known one.
-        ForkedList: it has another list for a known epoch.
+        OutdatedDeviceList: its newest list is older than the newest known one.
+        ForkedDeviceList: it has another list for a known epoch.
     """
     check_heads_agree(known, shown)
     newest, offered = known[-1], shown[-1]
     if offered.epoch < newest.epoch:
-        raise OldList
+        raise OutdatedDeviceList
     if offered.epoch == newest.epoch:
         return HistoryRelation.SAME
     return (
@@ -155,7 +155,7 @@ def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) ->
     It proves what happened in between only if it begins with the very next list.
 
     Raises:
-        ForkedList: the very next list names another predecessor.
+        ForkedDeviceList: the very next list names another predecessor.
         BadSignature: it breaks a rule: a revoked device is listed, a device has another
             certificate, or an older protocol is spoken.
     """
@@ -165,7 +165,7 @@ def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) ->
         if first.previous is None or not equal_in_constant_time(
             first.previous, list_head(known.statement)
         ):
-            raise ForkedList
+            raise ForkedDeviceList
         if not may_succeed(known.said, first):
             raise BadSignature(what="device list")
     older = (
@@ -179,23 +179,23 @@ def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) ->
 
 
 def check_heads_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
-    """Raise ForkedList if an epoch has two heads."""
+    """Raise ForkedDeviceList if an epoch has two heads."""
     heads = {head.epoch: head.digest for head in known}
     for head in named:
         if not equal_in_constant_time(heads.get(head.epoch, head.digest), head.digest):
-            raise ForkedList
+            raise ForkedDeviceList
 
 
 def check_named_head(named: Head, shown: Sequence[Head]) -> None:
     """Check that a head named in a letter is in the history that the relay shows.
 
     Raises:
-        ForkedList: another head has that epoch.
-        HeldBackList: it is newer than everything that the relay shows.
+        ForkedDeviceList: another head has that epoch.
+        WithheldDeviceList: it is newer than everything that the relay shows.
     """
     check_heads_agree(shown, [named])
     if named.epoch > shown[-1].epoch:
-        raise HeldBackList
+        raise WithheldDeviceList
 
 
 def _relists_revoked(lists: Sequence[ListStatement]) -> bool:
@@ -247,7 +247,7 @@ def certificate_hash(signed: SignedCertificate) -> bytes:
     return sha256(signed.statement + signed.signature)
 
 
-def verify_card(card: Card) -> Person:
+def verify_key_bundle(card: KeyBundle) -> Person:
     """Verify a key bundle, and return its person with all keys and devices.
 
     The caller must check that this is the expected person, and compare the lists with the known

@@ -52,12 +52,12 @@ def fresh_folder(out: Path) -> None:
             raise NotOurs(path=out)
         (out / MARKER).write_text(_MARKER_TEXT, encoding="utf-8")
         for place in left:
-            _remove(place)
+            _remove_entry(place)
     except OSError:
         raise UnwritableFolder(path=out) from None
 
 
-def _remove(place: Path) -> None:
+def _remove_entry(place: Path) -> None:
     """Remove a file, folder or link, but keep the marker in case we are interrupted."""
     if place.name == MARKER:
         return
@@ -104,7 +104,7 @@ def demo(
     """One photo sent, leaked, stopped, traced, and a case opened: all on this machine."""
     data = main_photo(photo)
     fresh_folder(out)
-    sent = out / f"photo{_suffix(data)}"
+    sent = out / f"photo{_file_suffix(data)}"
     sent.write_bytes(data)
     print_line("Entrenous: one private photo, on this machine only. Nothing leaves it.")
     print_line()
@@ -116,7 +116,7 @@ def demo(
         if ok:
             told.append(_run_step(9, "summary", write_page, story))
             ok = told[-1].ok
-    _summarise(out, told, ok=ok)
+    _print_summary(out, told, ok=ok)
     raise typer.Exit(YES if ok else NO)
 
 
@@ -142,7 +142,7 @@ def _run_step(
     return FinishedStep(number, name, outcome, ok, seconds)
 
 
-def _summarise(out: Path, told: list[FinishedStep], *, ok: bool) -> None:
+def _print_summary(out: Path, told: list[FinishedStep], *, ok: bool) -> None:
     summary = {
         "schema": "entrenous/demo/1",
         "ok": ok,
@@ -169,6 +169,6 @@ def _summarise(out: Path, told: list[FinishedStep], *, ok: bool) -> None:
         hint("The demonstration stopped early; the line above says where and why.")
 
 
-def _suffix(data: bytes) -> str:
+def _file_suffix(data: bytes) -> str:
     kinds = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp", b"GI": ".gif", b"BM": ".bmp"}
     return kinds.get(data[:2], ".heic" if data[4:8] == b"ftyp" else ".picture")

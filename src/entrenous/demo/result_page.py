@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from entrenous.demo.sample_photos import file_metadata, open_picture
 from entrenous.demo.stage import Outcome, Story
-from entrenous.trace.explain.wording import in_digits, odds
+from entrenous.trace.explain.wording import chance_in_digits, chance_in_words
 
 SIDE_PX: Final = 900
 GAIN: Final = 24  # factor that makes the difference of two copies visible
@@ -24,7 +24,7 @@ _FADED: Final = 0.35
 _LINE: Final = (79, 157, 222)
 
 
-def opened(path: Path) -> Image.Image:
+def open_rgb(path: Path) -> Image.Image:
     """Open a picture, upright, in RGB."""
     with open_picture(path.read_bytes()) as picture:
         return ImageOps.exif_transpose(picture).convert("RGB")
@@ -36,7 +36,9 @@ def difference(one: Image.Image, other: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(128 + GAIN * (a - b), 0, 255).astype(np.uint8))
 
 
-def laid_over(leak: Image.Image, original: Image.Image, homography: Sequence[float]) -> Image.Image:
+def draw_leak_over_original(
+    leak: Image.Image, original: Image.Image, homography: Sequence[float]
+) -> Image.Image:
     """Draw the leak in its place on the faded original, with a line around it.
 
     ``homography`` maps the original's pixels to the leak's, row by row, as in ``trace --json``.
@@ -49,11 +51,11 @@ def laid_over(leak: Image.Image, original: Image.Image, homography: Sequence[flo
         original.convert("L").convert("RGB"), Image.new("RGB", original.size, "white"), _FADED
     )
     faded.paste(placed, mask=inside)
-    _outline(faded, inside)
+    _draw_outline(faded, inside)
     return faded
 
 
-def as_data(picture: Image.Image) -> str:
+def picture_data_url(picture: Image.Image) -> str:
     """Encode a picture as a data URL, at most ``SIDE_PX`` on its longest side."""
     small = picture.copy()
     small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
@@ -62,7 +64,7 @@ def as_data(picture: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _outline(picture: Image.Image, inside: Image.Image) -> None:
+def _draw_outline(picture: Image.Image, inside: Image.Image) -> None:
     box = inside.getbbox()
     if box is not None:
         width = max(2, max(picture.size) // 200)
@@ -75,11 +77,11 @@ _NAMES_FROM: Final = 5.9  # score from which one of two copies is named; docs/sp
 
 def write_page(story: Story) -> Outcome:
     """9: a page with the pictures, the verdict and the case."""
-    style = _read("page.css")
+    style = _read_asset("page.css")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(_read("page.html.j2")).render(
+    page = environment.from_string(_read_asset("page.html.j2")).render(
         style=style,
-        policy=_policy(style),
+        policy=_content_security_policy(style),
         pictures=_pictures(story),
         left_behind=file_metadata(story.photo.read_bytes()),
         gain=GAIN,
@@ -97,16 +99,18 @@ def write_page(story: Story) -> Outcome:
 
 
 def _pictures(story: Story) -> dict[str, str]:
-    original = opened(story.photo)
-    ben, caro = opened(story.copies["ben"]), opened(story.copies["caro"])
-    leak = opened(story.leak)
+    original = open_rgb(story.photo)
+    ben, caro = open_rgb(story.copies["ben"]), open_rgb(story.copies["caro"])
+    leak = open_rgb(story.leak)
     return {
-        "original": as_data(original),
-        "ben": as_data(ben),
-        "caro": as_data(caro),
-        "difference": as_data(difference(ben, caro)),
-        "leak": as_data(leak),
-        "overlay": as_data(laid_over(leak, original, story.trace["warp"]["homography"])),
+        "original": picture_data_url(original),
+        "ben": picture_data_url(ben),
+        "caro": picture_data_url(caro),
+        "difference": picture_data_url(difference(ben, caro)),
+        "leak": picture_data_url(leak),
+        "overlay": picture_data_url(
+            draw_leak_over_original(leak, original, story.trace["warp"]["homography"])
+        ),
     }
 
 
@@ -117,7 +121,7 @@ def _verdict(story: Story) -> dict[str, Any]:
         {
             "who": who.capitalize(),
             "score": score[who],
-            "chance": in_digits(chance[who]),
+            "chance": chance_in_digits(chance[who]),
             "width": round(100 * max(score[who], 0.0) / most, 1),
             "named": who in story.trace["named"],
         }
@@ -126,12 +130,12 @@ def _verdict(story: Story) -> dict[str, Any]:
     return {
         "rows": rows,
         "line": round(100 * _NAMES_FROM / most, 1),
-        "odds": odds(chance["caro"]),
+        "odds": chance_in_words(chance["caro"]),
         "kept": story.trace["warp"]["kept"],
     }
 
 
-def _policy(style: str) -> str:
+def _content_security_policy(style: str) -> str:
     """Return a policy that allows only the style sheet's hash and the pictures in the page."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
@@ -140,5 +144,5 @@ def _policy(style: str) -> str:
     )
 
 
-def _read(name: str) -> str:
+def _read_asset(name: str) -> str:
     return files("entrenous.demo").joinpath(name).read_text(encoding="utf-8")

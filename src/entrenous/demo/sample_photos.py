@@ -38,10 +38,10 @@ def main_photo(given: Path | None) -> bytes:
 
     ``given`` is the person's own; otherwise scikit-image's NASA portrait of Eileen Collins is used.
 
-    Raises NoSuchFile, NotAPicture, CutShort, TooManyPixels, PhotoMissing.
+    Raises NoSuchFile, NotAPicture, IncompletePicture, TooManyPixels, PhotoMissing.
     """
     if given is None:
-        return with_position(_from_scikit("astronaut"))
+        return with_position(_load_from_scikit_image("astronaut"))
     untrusted_photo = read_file(given)
     decode_untrusted(untrusted_photo)  # reports a bad file before anything is started
     return with_position(untrusted_photo)
@@ -56,11 +56,11 @@ def open_picture(photo: bytes) -> Image.Image:
 
 def second_photo() -> bytes:
     """Return the photo of the message that is recalled."""
-    return _from_scikit("chelsea")
+    return _load_from_scikit_image("chelsea")
 
 
 def unrelated_photo() -> bytes:
-    return _from_scikit("coffee")
+    return _load_from_scikit_image("coffee")
 
 
 def with_position(photo: bytes) -> bytes:
@@ -87,7 +87,7 @@ def file_metadata(photo: bytes) -> tuple[tuple[str, str], ...]:
     with open_picture(photo) as opened:
         exif = opened.getexif()
         known = {
-            "Place": _place(exif.get_ifd(_GPS_IFD)),
+            "Place": _position_from_gps(exif.get_ifd(_GPS_IFD)),
             "Camera": " ".join(str(exif[tag]) for tag in (_MAKE, _MODEL) if tag in exif),
             "Date": str(exif.get(_DATE, "")),
             "Program": str(exif.get(_SOFTWARE, "")),
@@ -98,19 +98,19 @@ def file_metadata(photo: bytes) -> tuple[tuple[str, str], ...]:
     return tuple((label, value) for label, value in known.items() if value)
 
 
-def _place(gps: Mapping[int, Any]) -> str:
+def _position_from_gps(gps: Mapping[int, Any]) -> str:
     try:
-        return f"{_angle(gps[2])} {gps[1]}, {_angle(gps[4])} {gps[3]}"
+        return f"{_degrees_from_parts(gps[2])} {gps[1]}, {_degrees_from_parts(gps[4])} {gps[3]}"
     except (KeyError, TypeError, ValueError):
         return "a GPS position" if gps else ""
 
 
-def _angle(parts: Iterable[Any]) -> str:
+def _degrees_from_parts(parts: Iterable[Any]) -> str:
     degrees, minutes, seconds = map(float, parts)
     return f"{degrees:.0f}° {minutes:.0f}' {seconds:.2f}\""
 
 
-def _from_scikit(name: str) -> bytes:
+def _load_from_scikit_image(name: str) -> bytes:
     try:
         from skimage import data  # noqa: PLC0415 - only the demonstration needs it
     except ImportError:

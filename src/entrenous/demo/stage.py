@@ -20,7 +20,7 @@ class DidNotStart(Unreachable):
     """The {what} of the demonstration did not start: {why}"""
 
 
-class NotAsItShouldBe(Unreachable):
+class StepFailed(Unreachable):
     """
     Step {step} of the demonstration failed: {what}. Your own files and messages are not affected.
     """
@@ -48,7 +48,7 @@ class Actor:
     home: Path
     passphrase: str
 
-    def does(self, *arguments: str, typed: str = "") -> CommandResult:
+    def run(self, *arguments: str, typed: str = "") -> CommandResult:
         """Run one command as this person in its own process; ``typed`` is its standard input."""
         environment = {
             **os.environ,
@@ -158,16 +158,18 @@ class Story:
     recall_words: str = ""
 
 
-def require(step: int, *, hold: bool, what: str) -> None:
-    """Raise NotAsItShouldBe unless a step's outcome holds."""
+def require_outcome(step: int, *, hold: bool, what: str) -> None:
+    """Raise StepFailed unless a step's outcome holds."""
     if not hold:
-        raise NotAsItShouldBe(step=step, what=what)
+        raise StepFailed(step=step, what=what)
 
 
 def require_status(step: int, said: CommandResult, *, status: int = 0) -> Mapping[str, Any]:
     """Return the answer of a command that must exit with ``status``.
 
-    Raises NotAsItShouldBe, whose message holds the command's standard error.
+    Raises StepFailed, whose message holds the command's standard error.
     """
-    require(step, hold=said.status == status, what=f"exit status {said.status}. {said.words}")
+    require_outcome(
+        step, hold=said.status == status, what=f"exit status {said.status}. {said.words}"
+    )
     return said.answer

@@ -92,7 +92,9 @@ class LocalStampAuthority:
             return
         (self._folder / "tsa.cnf").write_text(_CONFIG)
         (self._folder / "serial").write_text("01\n")
-        self._run(*_new_key("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps")
+        self._run_openssl(
+            *_new_key("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps"
+        )
         self._make_ca()
 
     def answer(self, untrusted_query: bytes) -> bytes:
@@ -100,7 +102,7 @@ class LocalStampAuthority:
         with self._one_at_a_time, tempfile.TemporaryDirectory(dir=self._folder) as between:
             query, reply = Path(between) / "query", Path(between) / "reply"
             query.write_bytes(untrusted_query)
-            self._run(
+            self._run_openssl(
                 *("ts", "-reply", "-config", "tsa.cnf", "-section", "one"),
                 *("-queryfile", str(query.resolve()), "-out", str(reply.resolve())),
             )
@@ -108,14 +110,16 @@ class LocalStampAuthority:
 
     def _make_ca(self) -> None:
         """Create the certificate authority last: its file shows that all other files are there."""
-        self._run(*_new_key("ca.key"), "-x509", "-extensions", "ca", "-days", _DAYS, "-out", "new")
-        self._run(
+        self._run_openssl(
+            *_new_key("ca.key"), "-x509", "-extensions", "ca", "-days", _DAYS, "-out", "new"
+        )
+        self._run_openssl(
             *("x509", "-req", "-in", "signer.csr", "-CA", "new", "-CAkey", "ca.key", "-days"),
             *(_DAYS, "-extfile", "tsa.cnf", "-extensions", "signer", "-out", "signer.pem"),
         )
         (self._folder / "new").rename(self.ca)
 
-    def _run(self, *arguments: str) -> None:
+    def _run_openssl(self, *arguments: str) -> None:
         subprocess.run(  # noqa: S603 -- a fixed program, fixed options, no shell
             [self._program, *arguments],
             cwd=self._folder,

@@ -14,10 +14,10 @@ from PIL import Image
 from entrenous.base.environment import SystemClock
 from entrenous.base.limits import ALPHA
 from entrenous.demo.sample_photos import file_metadata, open_picture, second_photo, unrelated_photo
-from entrenous.demo.stage import Actor, Outcome, Story, require, require_status
-from entrenous.device.client.http_courier import new_client
+from entrenous.demo.stage import Actor, Outcome, Story, require_outcome, require_status
+from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.nouns import GateUnreachable
-from entrenous.trace.explain.wording import in_digits
+from entrenous.trace.explain.wording import chance_in_digits
 
 _PATIENCE_S = 60
 
@@ -26,7 +26,7 @@ def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the gate's decision about a file, as the operator sees it; raises GateUnreachable."""
     url, token = gate["url"], Path(gate["operator_token_file"]).read_text()
     try:
-        with new_client() as client:
+        with new_relay_client() as client:
             answer = client.post(
                 f"{url}/v1/uploads",
                 files={"file": ("upload", data)},
@@ -82,30 +82,30 @@ def start_servers(story: Story) -> Outcome:
 def set_up_people(story: Story) -> Outcome:
     """2: Ana, Ben and Caro, each with an encrypted vault; Ana adds both by link."""
     for person in (story.ana, story.ben, story.caro):
-        require_status(2, person.does("setup", "--name", person.name, "--relay", story.relay_url))
+        require_status(2, person.run("setup", "--name", person.name, "--relay", story.relay_url))
     for person in (story.ben, story.caro):
-        link = str(require_status(2, person.does("invite", "--for", "ana", "--json"))["link"])
+        link = str(require_status(2, person.run("invite", "--for", "ana", "--json"))["link"])
         require_status(
-            2, story.ana.does("person", "add", "-", "--as", person.name, "--json", typed=link)
+            2, story.ana.run("person", "add", "-", "--as", person.name, "--json", typed=link)
         )
     vaults = [(person.home / "vault.db").read_bytes() for person in (story.ana, story.ben)]
     sealed = all(not vault.startswith(b"SQLite format 3") for vault in vaults)
-    require(2, hold=sealed, what="a vault is not encrypted")
+    require_outcome(2, hold=sealed, what="a vault is not encrypted")
     return Outcome("Ana, Ben and Caro have a vault each; Ana knows both by their links.")
 
 
 def send_photo(story: Story) -> Outcome:
     """3: one photo to both; metadata stripped, a marked copy each, sealed per device, padded."""
     ana, to = story.ana, ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")
-    sent = require_status(3, ana.does("send", str(story.photo), *to, "--json"))
+    sent = require_status(3, ana.run("send", str(story.photo), *to, "--json"))
     story.message = str(sent["message"])
     for person in (story.ben, story.caro):
         story.copies[person.name] = _open_received(person, story)
     before = dict(file_metadata(story.photo.read_bytes()))
     after = [file_metadata(copy.read_bytes()) for copy in story.copies.values()]
-    require(3, hold=not any(after), what=f"a copy still carries {after}")
+    require_outcome(3, hold=not any(after), what=f"a copy still carries {after}")
     different = len({copy.read_bytes() for copy in story.copies.values()}) == len(story.copies)
-    require(3, hold=different, what="two people got the same copy")
+    require_outcome(3, hold=different, what="two people got the same copy")
     gone = "its GPS position is gone" if "Place" in before else "it carried no GPS position"
     return Outcome(
         f"Ana sent {story.message} to both; each opened a copy of their own; {gone}.",
@@ -121,7 +121,7 @@ def send_photo(story: Story) -> Outcome:
 def register_photo(story: Story) -> Outcome:
     """4: Ana registers the photo with the platform; only fingerprints leave her device."""
     command = ("protect", str(story.photo), "--gate", str(story.gate["url"]), "--json")
-    claim = require_status(4, story.ana.does(*command))
+    claim = require_status(4, story.ana.run(*command))
     return Outcome(
         "Ana registered the photo with the platform; only fingerprints left her device.",
         {"claim": claim["claim"], "kind": claim["kind"], "state": claim["state"]},
@@ -134,8 +134,12 @@ def leak_a_copy(story: Story) -> Outcome:
     story.leak.write_bytes(leak(story.copies["caro"].read_bytes()))
     story.decision = upload_to_gate(story.leak.read_bytes(), story.gate)
     other = upload_to_gate(unrelated_photo(), story.gate)
-    require(5, hold=story.decision["decision"] in STOPPED, what="the leak went through the gate")
-    require(5, hold=other["decision"] == "let through", what="an unrelated photo was stopped")
+    require_outcome(
+        5, hold=story.decision["decision"] in STOPPED, what="the leak went through the gate"
+    )
+    require_outcome(
+        5, hold=other["decision"] == "let through", what="an unrelated photo was stopped"
+    )
     match = story.decision["matches"][0]
     verb = {"hold": "holds it for a person to look at", "refuse": "refuses it"}
     return Outcome(
@@ -147,10 +151,10 @@ def leak_a_copy(story: Story) -> Outcome:
 
 
 def _open_received(person: Actor, story: Story) -> Path:
-    waiting = require_status(3, person.does("inbox", "--json"))["messages"]
+    waiting = require_status(3, person.run("inbox", "--json"))["messages"]
     name = next(message["message"] for message in waiting if message["state"] == "waiting")
     out = str(story.out / f"{person.name}-received")
-    files = require_status(3, person.does("open", str(name), "--out", out, "--json"))["files"]
+    files = require_status(3, person.run("open", str(name), "--out", out, "--json"))["files"]
     return Path(files[0])
 
 
@@ -161,13 +165,14 @@ _REFUSED: Final = 3
 
 def trace_leak(story: Story) -> Outcome:
     """6: Ana traces the leaked file; the trace names Caro's copy and gives both chances."""
-    story.trace = require_status(6, story.ana.does("trace", str(story.leak), "--json"))
+    story.trace = require_status(6, story.ana.run("trace", str(story.leak), "--json"))
     chance = story.trace["chance"]
-    require(6, hold=story.trace["named"] == ["caro"], what=f"named {story.trace['named']}")
-    require(6, hold=chance["caro"] <= ALPHA < chance["ben"], what="the chances do not fit")
+    require_outcome(6, hold=story.trace["named"] == ["caro"], what=f"named {story.trace['named']}")
+    require_outcome(6, hold=chance["caro"] <= ALPHA < chance["ben"], what="the chances do not fit")
     return Outcome(
         "Ana traces the leak: it is Caro's copy. The chance that an innocent copy fits as well is "
-        f"{in_digits(chance['caro'])}; for Ben's copy it is {in_digits(chance['ben'])}.",
+        f"{chance_in_digits(chance['caro'])}; for Ben's copy it is "
+        f"{chance_in_digits(chance['ben'])}.",
         {"named": ["caro"], "chance": chance, "score": story.trace["score"]},
     )
 
@@ -176,18 +181,18 @@ def take_back(story: Story) -> Outcome:
     """7: Ana recalls a second message that Ben has not opened; it can never be opened."""
     photo = story.out / "second-photo.jpg"
     photo.write_bytes(second_photo())
-    sent = require_status(7, story.ana.does("send", str(photo), "--to", "ben", "--json"))
+    sent = require_status(7, story.ana.run("send", str(photo), "--to", "ben", "--json"))
     second = str(sent["message"])
-    waiting = require_status(7, story.ben.does("inbox", "--json"))["messages"]
+    waiting = require_status(7, story.ben.run("inbox", "--json"))["messages"]
     arrived = any(m["message"] == second and m["state"] == "waiting" for m in waiting)
-    require(7, hold=arrived, what="the second message did not arrive")
-    require_status(7, story.ana.does("recall", second, "--json"))
+    require_outcome(7, hold=arrived, what="the second message did not arrive")
+    require_status(7, story.ana.run("recall", second, "--json"))
     out = str(story.out / "never")
-    first = story.ben.does("open", second, "--out", out, "--json")
-    again = story.ben.does("open", second, "--out", out, "--json")
+    first = story.ben.run("open", second, "--out", out, "--json")
+    again = story.ben.run("open", second, "--out", out, "--json")
     require_status(7, first, status=_REFUSED)
     require_status(7, again, status=_REFUSED)
-    require(7, hold=not (story.out / "never").exists(), what="something was written")
+    require_outcome(7, hold=not (story.out / "never").exists(), what="something was written")
     story.recall_words = first.words
     return Outcome(
         f"Ana took {second} back before Ben opened it; it cannot be opened any more.",
@@ -200,15 +205,15 @@ def open_demo_case(story: Story) -> Outcome:
     ana = story.ana
     number = str(story.trace["trace"])
     about = ("--adults", "--intimate", "--place", "US")
-    opened = require_status(8, ana.does("case", "open", "--from-trace", number, *about, "--json"))
+    opened = require_status(8, ana.run("case", "open", "--from-trace", number, *about, "--json"))
     name = str(opened["case"])
     kept = ("--url", PAGE, "--what", "the picture as it was found")
-    require_status(8, ana.does("case", "add", name, str(story.leak), *kept, "--json"))
+    require_status(8, ana.run("case", "add", name, str(story.leak), *kept, "--json"))
     tsa = ("--authority", str(story.authority["url"]), "--ca", str(story.authority["ca"]))
-    stamp = require_status(8, ana.does("evidence", "stamp", name, *tsa, "--json"))
-    story.notice = require_status(8, ana.does("case", "notice", name, "--route", ROUTE, "--json"))
-    drafted = require_status(8, ana.does("case", "show", name, "--json"))
-    story.case = require_status(8, ana.does("case", "notice", name, "--sent", "1", "--json"))
+    stamp = require_status(8, ana.run("evidence", "stamp", name, *tsa, "--json"))
+    story.notice = require_status(8, ana.run("case", "notice", name, "--route", ROUTE, "--json"))
+    drafted = require_status(8, ana.run("case", "show", name, "--json"))
+    story.case = require_status(8, ana.run("case", "notice", name, "--sent", "1", "--json"))
     clock = story.case["deadlines"][0]
     _check_case(drafted, story)
     return Outcome(
@@ -230,6 +235,6 @@ def _check_case(drafted: object, story: Story) -> None:
     clock = story.case["deadlines"][0]
     due_at = datetime.fromisoformat(str(clock["due_at"])).astimezone(UTC)
     hours = (due_at - SystemClock().now()).total_seconds() / 3600
-    require(8, hold=47 < hours <= 48, what=f"the platform's clock shows {hours:.1f} hours")
-    require(8, hold=story.case["stamps"] != [], what="the evidence has no stamp")
-    require(8, hold=bool(drafted), what="the case cannot be shown")
+    require_outcome(8, hold=47 < hours <= 48, what=f"the platform's clock shows {hours:.1f} hours")
+    require_outcome(8, hold=story.case["stamps"] != [], what="the evidence has no stamp")
+    require_outcome(8, hold=bool(drafted), what="the case cannot be shown")

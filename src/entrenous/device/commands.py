@@ -30,8 +30,8 @@ def opened_device(context: typer.Context) -> Iterator[Device]:
     """Unlock the device in ENTRENOUS_HOME, and lock it again on exit.
 
     Raises:
-        NoVaultHere, WrongPassphrase, NoPassphrase, VaultBusy, Locked, DeviceShut.
-        RelayUnreachable, OfflineWindowOver: the relay's share of the key is not available.
+        NoVaultHere, WrongPassphrase, NoPassphrase, VaultInUse, Locked, RevokedDeviceLocked.
+        RelayUnreachable, OfflineWindowExpired: the relay's share of the key is not available.
     """
     with unlocked_device(context) as (device, _):
         yield device
@@ -70,7 +70,7 @@ def new_lockable_device(
 ) -> Iterator[tuple[Device, Callable[[MailboxAddress], None]]]:
     """Like :func:`new_device`; also yields the function that locks it at its new mailbox."""
     session = session_of(context)
-    ask = partial(new_passphrase, session.passphrase_fd)
+    ask = partial(ask_new_passphrase, session.passphrase_fd)
     with terminate_like_interrupt(), create_lockable_device(session.settings, ask) as new:
         yield new
 
@@ -86,68 +86,74 @@ def ask_passphrase(descriptor: int | None) -> Secret:
         NoPassphrase: none was given and there is no terminal.
         NoSuchDescriptor: the descriptor cannot be read.
     """
-    given = _given(descriptor)
+    given = _passphrase_given(descriptor)
     return (
         given
         if given is not None
-        else _secret(_typed(translated("Passphrase: "), translated(_DEVICES)))
+        else _normalized_secret(_type_hidden(translated("Passphrase: "), translated(_DEVICES)))
     )
 
 
-def new_passphrase(descriptor: int | None) -> Secret:
+def ask_new_passphrase(descriptor: int | None) -> Secret:
     """Ask for a new vault's passphrase; on a terminal, twice.
 
     Raises NoPassphrase, PassphrasesDiffer.
     """
-    given = _given(descriptor)
-    return given if given is not None else _typed_twice(translated(_DEVICES))
+    given = _passphrase_given(descriptor)
+    return given if given is not None else _type_twice(translated(_DEVICES))
 
 
-def another_passphrase(descriptor: int | None, option: str) -> Secret:
+def ask_replacement_passphrase(descriptor: int | None, option: str) -> Secret:
     """Ask for a passphrase other than the one that opened the vault; on a terminal, twice.
 
     ``option`` is the option that passes the descriptor.
 
     Raises NoPassphrase, PassphrasesDiffer.
     """
-    return _read_from(descriptor, option) if descriptor is not None else _typed_twice(f"{option} N")
+    return (
+        _read_from_descriptor(descriptor, option)
+        if descriptor is not None
+        else _type_twice(f"{option} N")
+    )
 
 
-def archive_passphrase(descriptor: int | None) -> Secret:
+def ask_archive_passphrase(descriptor: int | None) -> Secret:
     """Ask for the passphrase of an archive to read; raises NoPassphrase."""
     if descriptor is not None:
-        return _read_from(descriptor, "--archive-passphrase-fd")
-    return _secret(_typed(translated("Passphrase of the archive: "), _ARCHIVES))
+        return _read_from_descriptor(descriptor, "--archive-passphrase-fd")
+    return _normalized_secret(_type_hidden(translated("Passphrase of the archive: "), _ARCHIVES))
 
 
-def _given(descriptor: int | None) -> Secret | None:
+def _passphrase_given(descriptor: int | None) -> Secret | None:
     if descriptor is not None:
-        return _read_from(descriptor, "--passphrase-fd")
+        return _read_from_descriptor(descriptor, "--passphrase-fd")
     written = os.environ.get("ENTRENOUS_PASSPHRASE")
-    return None if written is None else _secret(written)
+    return None if written is None else _normalized_secret(written)
 
 
-def _read_from(descriptor: int, option: str) -> Secret:
+def _read_from_descriptor(descriptor: int, option: str) -> Secret:
     try:
         with os.fdopen(os.dup(descriptor), "rb") as pipe:
-            return _secret(pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape"))
+            return _normalized_secret(
+                pipe.readline().rstrip(b"\r\n").decode(errors="surrogateescape")
+            )
     except (OSError, OverflowError):
         raise NoSuchDescriptor(number=descriptor, how=option) from None
 
 
-def _typed_twice(how: str) -> Secret:
-    first = _typed(translated("Choose a passphrase: "), how)
-    if _typed(translated("Once more: "), how) != first:
+def _type_twice(how: str) -> Secret:
+    first = _type_hidden(translated("Choose a passphrase: "), how)
+    if _type_hidden(translated("Once more: "), how) != first:
         raise PassphrasesDiffer
-    return _secret(first)
+    return _normalized_secret(first)
 
 
-def _typed(prompt: str, how: str) -> str:
+def _type_hidden(prompt: str, how: str) -> str:
     if not sys.stdin.isatty():
         raise NoPassphrase(how=how)
     return getpass.getpass(prompt)
 
 
-def _secret(words: str) -> Secret:
+def _normalized_secret(words: str) -> Secret:
     """Normalise to NFC, since keyboards encode accents differently."""
     return Secret(unicodedata.normalize("NFC", words).encode(errors="surrogateescape"))

@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
-from entrenous.base.audio_video import CheckCopy, ReadSound, no_checks, no_clips, no_sounds
+from entrenous.base.audio_video import CheckCopy, ReadSound, refuse_check, refuse_clip, refuse_sound
 from entrenous.base.environment import Settings
 from entrenous.base.identifiers import (
     BlobId,
@@ -69,13 +69,13 @@ class Vault(Protocol):
     def keys(self, table: str, start: str = "") -> tuple[str, ...]:
         """Return the sorted keys that begin with ``start``, without reading any record."""
 
-    def together(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Open a transaction: all changes are made or none. A nested call joins the outer one."""
 
-    def keep(self, data: bytes) -> BlobId:
+    def keep_file(self, data: bytes) -> BlobId:
         """Encrypt ``data`` into a new file with a random name; durable on return."""
 
-    def kept(self, blob: BlobId) -> bytes:
+    def kept_file(self, blob: BlobId) -> bytes:
         """Return the content of a file; raises KeptFileGone."""
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
@@ -90,7 +90,7 @@ class Vault(Protocol):
         when reading.
         """
 
-    def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
+    def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
         """Write the content of a file to ``writer`` in chunks.
 
         Raises:
@@ -99,33 +99,33 @@ class Vault(Protocol):
                 end; discard what was written.
         """
 
-    def reading(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
+    def open_sealed(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
         """Open a ``keep_sealed`` file as a seekable reader; raises KeptFileGone."""
 
-    def adding(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
+    def append_sealed(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
         """Open a ``keep_sealed`` file to append to it; raises KeptFileGone.
 
         The data is durable on exit, even after an error; after a crash, part of it may be there.
         """
 
-    def size(self, blob: BlobId) -> int:
+    def sealed_size(self, blob: BlobId) -> int:
         """Return the size in bytes of a ``keep_sealed`` file; raises KeptFileGone."""
 
-    def forget(self, blob: BlobId) -> None:
+    def delete_file(self, blob: BlobId) -> None:
         """Delete a file; a missing one is no error. A rollback restores it."""
 
     def empty_journal(self) -> None:
         """Remove deleted records from the journal too; call it outside of a transaction."""
 
 
-class SideBySide(Protocol):
+class RunConcurrently(Protocol):
     """Runs several iterables concurrently: in threads, or one after the other in tests."""
 
     def __call__(self, rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
         """Yield items as they arrive; the items of each iterable stay in order."""
 
 
-def in_turn(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
+def run_sequentially(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
     """Yield from one iterable after the other, without concurrency."""
     return chain.from_iterable(rows)
 
@@ -144,10 +144,10 @@ class Courier(Protocol):
     ) -> None:
         """Create a mailbox that ``owner`` opens and ``close`` deletes."""
 
-    def publish_card(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
+    def publish_key_bundle(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
         """Publish the key bundle to holders of a send token."""
 
-    def card(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
+    def key_bundle(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
         """Fetch a key bundle."""
 
     def publish_prekeys(
@@ -177,7 +177,7 @@ class Courier(Protocol):
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
         """Post an envelope; durable on return, and safe to repeat."""
 
-    def waiting(
+    def waiting_envelopes(
         self, url: str, mailbox: MailboxId, owner: Secret, after: int
     ) -> list[WaitingEnvelope]:
         """Return up to a page of envelopes with a sequence number above ``after``, oldest first."""
@@ -190,12 +190,14 @@ class Courier(Protocol):
     def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         """Recall an envelope."""
 
-    def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
+    def envelope_status(
+        self, url: str, envelope: EnvelopeId, withdraw_token: Secret
+    ) -> EnvelopeStatus:
         """Return the state of an envelope that this device posted."""
 
     # Encrypted files, transferred in chunks (section 4).
 
-    def bring_blob(
+    def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
     ) -> None:
         """Upload a blob from byte ``start``; durable on return, and safe to repeat.
@@ -204,12 +206,12 @@ class Courier(Protocol):
         relay has fewer than ``start`` bytes.
         """
 
-    def how_much_came(
+    def uploaded_size(
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
     ) -> int:
         """Return the number of bytes of an upload that the relay has."""
 
-    def blob_to(
+    def download_blob(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
         """Download a blob from byte ``start``; ``writer`` must limit the size.
@@ -224,12 +226,14 @@ class Courier(Protocol):
     ) -> Secret:
         """Fetch the relay's half of a content key; raises TakenBack, Expired, UsedUp."""
 
-    def finish(self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes) -> None:
+    def finish_opening(
+        self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
+    ) -> None:
         """Confirm that the content is stored here."""
 
     # The relay's share of a vault's key, and closing a mailbox (section 10, lock.md).
 
-    def make_lock(self, lock: RelayLock, owner: Secret) -> None:
+    def create_lock(self, lock: RelayLock, owner: Secret) -> None:
         """Have the relay generate a key for this device; safe to repeat; raises LockExists."""
 
     def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
@@ -256,8 +260,8 @@ class Courier(Protocol):
 
     # Long polling and the relay's status (sections 1, 13).
 
-    def wake(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
-        """Return whether a letter waits or arrives within ``seconds`` (at most WAKE_ASK_S)."""
+    def wait_for_letter(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
+        """Return whether a letter waits or arrives within ``seconds`` (at most WAKE_REQUEST_S)."""
 
     def status(self, url: str) -> tuple[Spoken, datetime | None]:
         """Return the relay's protocol versions, and when it was last restored from a backup."""
@@ -280,12 +284,12 @@ class Device:
     ledger: VaultLedger
     courier: Courier
     read_picture: Callable[[bytes], Picture]
-    read_clip: Callable[[bytes, FrameSelection], AbstractContextManager[Clip]] = no_clips
-    read_sound: ReadSound = no_sounds
-    check_copy: CheckCopy = no_checks
+    read_clip: Callable[[bytes, FrameSelection], AbstractContextManager[Clip]] = refuse_clip
+    read_sound: ReadSound = refuse_sound
+    check_copy: CheckCopy = refuse_check
     receipts: bool = True
     embedder: Embedder | None = None
-    side_by_side: SideBySide = in_turn
+    side_by_side: RunConcurrently = run_sequentially
 
 
 @contextmanager
@@ -306,7 +310,7 @@ def courier_of(
             from entrenous.device.client import http_courier  # noqa: PLC0415 - loads httpx
 
             client = opened.enter_context(
-                http_courier.new_client(settings.relay_ca, settings.proxy)
+                http_courier.new_relay_client(settings.relay_ca, settings.proxy)
             )
             if timeout_s is not None:
                 client.timeout = timeout_s
@@ -314,7 +318,7 @@ def courier_of(
 
         courier = _LazyCourier(make)
         if settings.relay_ca is not None:
-            courier.made()  # report a bad file at once, even if the command makes no request
+            courier.courier()  # report a bad file at once, even if the command makes no request
         yield cast("Courier", courier)
 
 
@@ -325,10 +329,10 @@ class _LazyCourier:
         self._make = make
         self._courier: Courier | None = None
 
-    def made(self) -> Courier:
+    def courier(self) -> Courier:
         if self._courier is None:
             self._courier = self._make()
         return self._courier
 
     def __getattr__(self, method: str) -> Any:
-        return getattr(self.made(), method)
+        return getattr(self.courier(), method)

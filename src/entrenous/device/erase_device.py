@@ -64,7 +64,7 @@ def erase_folder(home: Path) -> tuple[str, ...]:
     with folder_errors(home):
         if not home.is_dir():
             return ()
-        _overwrite(home / _KEY)
+        _overwrite_file(home / _KEY)
         for pattern in _OURS:
             for place in home.glob(pattern):
                 place.unlink(missing_ok=True)
@@ -77,7 +77,7 @@ def erase_folder(home: Path) -> tuple[str, ...]:
     return left
 
 
-def _overwrite(place: Path) -> None:
+def _overwrite_file(place: Path) -> None:
     with suppress(FileNotFoundError), place.open("r+b") as file:
         file.write(os.urandom(place.stat().st_size))
         file.flush()

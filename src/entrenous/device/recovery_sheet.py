@@ -19,11 +19,11 @@ from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.device.device import courier_of
 from entrenous.device.lock_errors import (
-    DeviceShut,
     MailboxUnknown,
-    SheetFreesNothing,
-    SheetOfAnother,
-    SheetOfNoDevice,
+    RevokedDeviceLocked,
+    SheetForAnotherDevice,
+    SheetForUnknownDevice,
+    SheetTokenRejected,
     WrongPassphrase,
 )
 from entrenous.device.store.vault_folder import (
@@ -31,8 +31,8 @@ from entrenous.device.store.vault_folder import (
     RelayShare,
     Unlocked,
     has_vault,
-    note_freed,
     read_head,
+    record_tries_allowed,
     unlock,
 )
 from entrenous.wire.relay_nouns import NoLock, RelayLock
@@ -76,8 +76,8 @@ class RelayOrSheet:
         """Return the relay's share for a stretched passphrase.
 
         Raises:
-            EarlierSheet: the relay does not answer, and this sheet is for another lock.
-            Locked, DeviceShut, WrongPassphrase.
+            OutdatedSheet: the relay does not answer, and this sheet is for another lock.
+            Locked, RevokedDeviceLocked, WrongPassphrase.
             RelayUnreachable: the sheet was already used for one lock, and a second lock's relay
                 does not answer.
         """
@@ -89,20 +89,20 @@ class RelayOrSheet:
                 return RelayShare(self.sheet.output, kept_here=True)
             if self.used:
                 raise
-            raise EarlierSheet from None
+            raise OutdatedSheet from None
 
 
 def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
     """Open a vault with a recovery sheet if its relay does not answer.
 
-    Raises SheetDoesNotOpen, EarlierSheet, and those of device/store/vault_folder.py ``unlock``.
+    Raises SheetCannotUnlock, OutdatedSheet, and those of device/store/vault_folder.py ``unlock``.
     """
     by_sheet = RelayOrSheet(ask, sheet)
     try:
         return unlock(home, words, by_sheet)
     except WrongPassphrase:
         if by_sheet.used:
-            raise SheetDoesNotOpen from None
+            raise SheetCannotUnlock from None
         raise
 
 
@@ -113,65 +113,65 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
         Whether it is the device in ``settings.home``; False if there is none.
 
     Raises:
-        SheetOfAnother: the sheet is not for the device there; the relay was not asked.
-        DeviceShut: the lock of the device there was deleted.
+        SheetForAnotherDevice: the sheet is not for the device there; the relay was not asked.
+        RevokedDeviceLocked: the lock of the device there was deleted.
         MailboxUnknown: the relay does not know the device there.
-        SheetOfNoDevice: either of these, with no device there.
-        SheetFreesNothing: the relay rejects this sheet's close token.
+        SheetForUnknownDevice: either of these, with no device there.
+        SheetTokenRejected: the relay rejects this sheet's close token.
         RelayUnreachable.
     """
     with folder_errors(settings.home):
         here = has_vault(settings.home)
-        if here and not _is_of(settings.home, sheet):
-            raise SheetOfAnother(home=settings.home)
+        if here and not _is_sheet_of(settings.home, sheet):
+            raise SheetForAnotherDevice(home=settings.home)
     with courier_of(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.allow_more_tries(sheet.relay_url, sheet.mailbox, sheet.close)
         except NoLock:
-            raise (DeviceShut if here else SheetOfNoDevice) from None
+            raise (RevokedDeviceLocked if here else SheetForUnknownDevice) from None
         except NoSuchMailbox:
-            raise (MailboxUnknown if here else SheetOfNoDevice) from None
+            raise (MailboxUnknown if here else SheetForUnknownDevice) from None
         except WrongToken:
-            raise SheetFreesNothing from None
+            raise SheetTokenRejected from None
     if here:
         with folder_errors(settings.home):
-            note_freed(settings.home)
+            record_tries_allowed(settings.home)
     return here
 
 
-def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
+def revoke_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     """Delete the mailbox of the sheet's device, and with it the relay's share of its key.
 
     Afterwards no passphrase opens that vault. Needs no vault; safe to repeat.
 
     Raises:
         SheetOfThisDevice: it is the device in ``settings.home``.
-        SheetShutsNothing: the relay rejects this sheet's close token.
-        UnknownToRelay: the relay does not know the mailbox, nor that it was deleted.
-        NotShutYet: the relay does not answer; TooMany, ProtocolTooOld.
+        SheetCloseTokenRejected: the relay rejects this sheet's close token.
+        DeviceUnknownToRelay: the relay does not know the mailbox, nor that it was deleted.
+        RevocationIncomplete: the relay does not answer; TooMany, ProtocolTooOld.
     """
     with folder_errors(settings.home):
-        if has_vault(settings.home) and _is_of(settings.home, sheet):
+        if has_vault(settings.home) and _is_sheet_of(settings.home, sheet):
             raise SheetOfThisDevice(home=settings.home)
     with courier_of(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
         except NoSuchMailbox:  # a restored database may know it later, so its lock may still exist
-            raise UnknownToRelay from None
+            raise DeviceUnknownToRelay from None
         except WrongToken:
-            raise SheetShutsNothing from None
+            raise SheetCloseTokenRejected from None
         except Unreachable as why:
-            raise NotShutYet(why=why) from None
+            raise RevocationIncomplete(why=why) from None
 
 
-def _is_of(home: Path, sheet: RecoverySheet) -> bool:
+def _is_sheet_of(home: Path, sheet: RecoverySheet) -> bool:
     """Check whether this folder's vault is locked at the sheet's mailbox; raises BadRecord."""
     head = read_head(home)
     locks = (terms.lock for terms in (head.now, head.next) if terms is not None)
     return any(lock is not None and lock.mailbox == sheet.mailbox for lock in locks)
 
 
-class NotASheet(Malformed):
+class NotARecoverySheet(Malformed):
     """
     This is not a recovery sheet, or one of its characters is wrong or missing. Nothing was changed.
     A recovery sheet begins with entrenous-recovery:2: and must be complete. Compare it with the
@@ -179,18 +179,18 @@ class NotASheet(Malformed):
     """
 
 
-class MasterAway(Refused):
+class MasterKeyNotHere(Refused):
     """
     This needs your master key, which is not on this device but on your recovery sheet. Nothing was
     changed. Add the sheet to the command: --recovery FILE
     """
 
 
-class OthersSheet(Refused):
+class SheetOfAnotherPerson(Refused):
     """This recovery sheet belongs to somebody else. Nothing was changed. Use your own sheet."""
 
 
-class EarlierSheet(Refused):
+class OutdatedSheet(Refused):
     """
     The relay does not answer, and this recovery sheet cannot unlock this device without it. The
     sheet belongs to another device, or was written before this one moved to its present relay or
@@ -198,7 +198,7 @@ class EarlierSheet(Refused):
     """
 
 
-class SheetDoesNotOpen(Refused):
+class SheetCannotUnlock(Refused):
     """
     The relay does not answer, and this recovery sheet with that passphrase does not unlock the
     device. Nothing was changed. Either the passphrase was mistyped, or it was changed after the
@@ -211,7 +211,7 @@ class NothingToRecover(Refused):
     """This device has no relay, so a recovery sheet would be of no use. Nothing was written."""
 
 
-class CloseNotChangedYet(Unreachable):
+class CloseTokenNotReplacedYet(Unreachable):
     """
     Another device of yours was revoked as lost, so the token that can revoke this device has to
     change. Your relay has not confirmed the new token yet, and a sheet with it would not work. No
@@ -227,7 +227,7 @@ class LockNotMovedYet(Unreachable):
     """
 
 
-class NoDeviceToRevokeOn(NotFound):
+class NoDeviceToRevokeFrom(NotFound):
     """
     There is no Entrenous device in {home}, and only another device of yours can find {name}.
     Nothing was changed. If {name} was your only device, its recovery sheet revokes it from any
@@ -246,7 +246,7 @@ class SheetOfThisDevice(Refused):
     """
 
 
-class SheetShutsNothing(Unproven):
+class SheetCloseTokenRejected(Unproven):
     """
     The relay does not accept this recovery sheet, so the lost device is not revoked. The sheet's
     token was replaced when another device of yours was revoked as lost. Try the newest sheet that
@@ -255,7 +255,7 @@ class SheetShutsNothing(Unproven):
     """
 
 
-class UnknownToRelay(NotFound):
+class DeviceUnknownToRelay(NotFound):
     """
     The relay named on this recovery sheet does not know the device that the sheet was written on,
     so nothing was revoked now. If that device was revoked more than 30 days ago, it stays locked.
@@ -264,7 +264,7 @@ class UnknownToRelay(NotFound):
     """
 
 
-class TokenOfBefore(Unproven):
+class RevocationTokenOutdated(Unproven):
     """
     {name} is NOT revoked at your relay: the token that this device has for it was replaced by a
     newer one, and {name} could not send the new one here. Another device of yours may have the new
@@ -274,7 +274,7 @@ class TokenOfBefore(Unproven):
     """
 
 
-class NotShutYet(Unreachable):
+class RevocationIncomplete(Unreachable):
     """
     The lost device is not revoked yet. {why} Entrenous does not repeat this by itself. Run the same
     command again, on this machine or any other, until it says that the device is shut.

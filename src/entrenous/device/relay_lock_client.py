@@ -31,12 +31,12 @@ from entrenous.device.identities import (
     next_lock,
 )
 from entrenous.device.lock_errors import (
-    DeviceShut,
     MailboxUnknown,
-    NoRelaysPart,
-    NotConfirmed,
-    OfflineWindowOver,
+    NotLockedAtRelay,
+    OfflineWindowExpired,
     OutdatedCopy,
+    RevokedDeviceLocked,
+    UnlockNotConfirmed,
     WrongPassphrase,
 )
 from entrenous.device.store.vault_folder import (
@@ -45,8 +45,8 @@ from entrenous.device.store.vault_folder import (
     VaultHead,
     change_key,
     close_window,
+    encrypt_empty_vault,
     has_window,
-    lock_empty,
     new_terms,
     open_window,
     read_window,
@@ -92,14 +92,14 @@ def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
     return tuple(sorted(found, key=lambda one: one.until))
 
 
-def give_tries_back(device: Device) -> None:
+def report_unlock_to_old_relays(device: Device) -> None:
     """Report the unlock to old relays, whose locks counted a try."""
     for old in former_addresses(device):
         with suppress(EntrenousError):
-            note_opened_at(old.home, 1, device)
+            report_unlock_to(old.home, 1, device)
 
 
-def note_opened_at(home: MailboxAddress, generation: int, device: Device) -> None:
+def report_unlock_to(home: MailboxAddress, generation: int, device: Device) -> None:
     """Tell a mailbox's relay which generation of the vault was opened (docs/spec/lock.md)."""
     opening = VaultUnlock(generation, device.dice.token(OPENING_BYTES))
     device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
@@ -124,32 +124,32 @@ class RelayShareClient:
         be fast.
 
         Raises:
-            Locked, DeviceShut, RelayUnreachable, OfflineWindowOver.
+            Locked, RevokedDeviceLocked, RelayUnreachable, OfflineWindowExpired.
             WrongPassphrase: the relay does not answer, and this passphrase opens no window.
         """
         window = read_window(self.home, stretched)
         if window is not None and self.clock.now() < window[0]:
             return RelayShare(window[1], kept_here=True)
         try:
-            part = ask_relay(lock, stretched, self.courier, self.dice)
+            part = evaluate_at_relay(lock, stretched, self.courier, self.dice)
         except Unreachable:
             if window is not None:
-                raise OfflineWindowOver(until=when_in_words(window[0])) from None
+                raise OfflineWindowExpired(until=when_in_words(window[0])) from None
             if has_window(self.home):
                 raise WrongPassphrase from None
             raise
         except EntrenousError:
-            self._close(window)
+            self._close_offline_window(window)
             raise
-        self._close(window)
+        self._close_offline_window(window)
         return part
 
-    def _close(self, window: tuple[datetime, Secret] | None) -> None:
+    def _close_offline_window(self, window: tuple[datetime, Secret] | None) -> None:
         if window is not None:
             close_window(self.home)
 
 
-def ask_relay(
+def evaluate_at_relay(
     lock: RelayLock, stretched: Secret, courier: Courier, dice: RandomSource
 ) -> RelayShare:
     """Evaluate a stretched passphrase at the relay, which uses up one of ten tries.
@@ -157,24 +157,24 @@ def ask_relay(
     The newest token that the relay accepts is used; a rejected one costs no try.
 
     Raises:
-        Locked, DeviceShut, OutdatedCopy, NotAPoint.
+        Locked, RevokedDeviceLocked, OutdatedCopy, NotAPoint.
         RelayUnreachable, MailboxUnknown: the relay may be able to answer later.
     """
     private_input, scalar = oprf_input(stretched), scalar_from_random(dice.token(UNIFORM_BYTES))
     blinded = blind(private_input, scalar)
     for token in (lock.unlock_token, *lock.earlier):
         with suppress(WrongToken):
-            answered = _evaluate(replace(lock, unlock_token=token), blinded, courier)
+            answered = _evaluate_or_explain(replace(lock, unlock_token=token), blinded, courier)
             output = finalize(private_input, scalar, answered.evaluated)
             return RelayShare(output, answered.tries, outdated=token is not lock.unlock_token)
     raise OutdatedCopy
 
 
-def _evaluate(lock: RelayLock, blinded: bytes, courier: Courier) -> Evaluation:
+def _evaluate_or_explain(lock: RelayLock, blinded: bytes, courier: Courier) -> Evaluation:
     try:
         return courier.unlock(lock, blinded)
     except NoLock:
-        raise DeviceShut from None
+        raise RevokedDeviceLocked from None
     except NoSuchMailbox:
         raise MailboxUnknown from None
 
@@ -186,7 +186,7 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
     device still opens; commands that need the relay report it.
 
     Raises:
-        DeviceShut: the relay has deleted this device's lock.
+        RevokedDeviceLocked: the relay has deleted this device's lock.
     """
     if unlocked.part.tries is not None:
         missed = failed_tries(unlocked.part.tries, unlocked.asked, device.vault)
@@ -196,18 +196,18 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
             make_first_lock(lock_at_new_relay(unlocked, device), device), device
         )
     if next_lock(device) is not None:
-        give_tries_back(device)
+        report_unlock_to_old_relays(device)
     if unlocked.terms.lock is not None:
-        _report_opening(unlocked, device, settings)
+        _report_unlock(unlocked, device, settings)
     return unlocked
 
 
 def lock_before_use(unlocked: Unlocked, mail: MailboxAddress, device: Device) -> Unlocked:
     """Lock an empty vault at the mailbox it has created; raises RelayUnreachable."""
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
-    device.courier.make_lock(lock, mail.owner)
-    part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
-    locked = lock_empty(unlocked, replace(unlocked.terms, lock=lock), part)
+    device.courier.create_lock(lock, mail.owner)
+    part = evaluate_at_relay(lock, unlocked.stretched, device.courier, device.dice)
+    locked = encrypt_empty_vault(unlocked, replace(unlocked.terms, lock=lock), part)
     return replace(locked, asked=unlocked.asked + 1)
 
 
@@ -215,7 +215,7 @@ def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
     """Lock a new vault at its relay, if any; safe to repeat after a crash; raises
     RelayUnreachable.
     """
-    mail = home_to_lock(device)
+    mail = mailbox_to_lock(device)
     if mail is None or unlocked.terms.lock is not None or unlocked.terms.first:
         return unlocked
     token = Secret(device.dice.token(TOKEN_BYTES))
@@ -223,7 +223,7 @@ def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
     lock = begun or RelayLock(mail.relay_url, mail.mailbox, token)
     terms = replace(unlocked.terms, lock=lock)
     write_head(unlocked.home, VaultHead(unlocked.terms, terms))
-    device.courier.make_lock(lock, mail.owner)
+    device.courier.create_lock(lock, mail.owner)
     part = _ask_as_owner(lock, unlocked.stretched, device)
     return change_key(unlocked, terms, unlocked.stretched, part)
 
@@ -251,13 +251,13 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
     """Let this vault open without its relay for ``hours``; returns the end of that time.
 
     Raises:
-        NoRelaysPart: no relay has a share of its key.
-        NotConfirmed: it was unlocked in such a window, and only the relay may allow another.
+        NotLockedAtRelay: no relay has a share of its key.
+        UnlockNotConfirmed: it was unlocked in such a window, and only the relay may allow another.
     """
     if unlocked.terms.lock is None:
-        raise NoRelaysPart
+        raise NotLockedAtRelay
     if unlocked.part.kept_here:
-        raise NotConfirmed
+        raise UnlockNotConfirmed
     until = (clock.now() + timedelta(hours=hours)).replace(microsecond=0)
     open_window(unlocked.home, unlocked.stretched, unlocked.part.output, until)
     return until
@@ -289,17 +289,17 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
 
 
 def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
-    """Like :func:`ask_relay`, from an open vault: the try counts as this vault's own."""
+    """Like :func:`evaluate_at_relay`, from an open vault: the try counts as this vault's own."""
     count_own_tries(device.vault)
-    return ask_relay(lock, stretched, device.courier, device.dice)
+    return evaluate_at_relay(lock, stretched, device.courier, device.dice)
 
 
-def _report_opening(unlocked: Unlocked, device: Device, settings: Settings) -> None:
-    begin_opening(device.vault, unlocked.asked)
+def _report_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> None:
+    begin_unlock(device.vault, unlocked.asked)
     try:
         with suppress(Unreachable), _with_short_timeout(unlocked, device, settings) as asked:
-            confirm_opening(asked)
-    except DeviceShut:
+            confirm_unlock(asked)
+    except RevokedDeviceLocked:
         close_window(unlocked.home)
         raise
 
@@ -320,7 +320,7 @@ def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
     Raises RelayUnreachable.
     """
     lock, mail = unlocked.terms.lock, mailbox_address(device.vault)
-    if not unlocked.part.outdated or lock is None or mail is None or not _is_at(lock, mail):
+    if not unlocked.part.outdated or lock is None or mail is None or not _is_lock_at(lock, mail):
         return unlocked
     device.courier.renew_lock(lock, mail.owner)
     return replace(unlocked, part=replace(unlocked.part, outdated=False))
@@ -329,12 +329,12 @@ def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
 def with_new_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
     """Return the lock with a new token, unless the device is leaving its relay."""
     mail = mailbox_address(device.vault)
-    if lock is None or mail is None or not _is_at(lock, mail):
+    if lock is None or mail is None or not _is_lock_at(lock, mail):
         return lock
     return lock.renewed(Secret(device.dice.token(TOKEN_BYTES)))
 
 
-def _is_at(lock: RelayLock, mail: MailboxAddress) -> bool:
+def _is_lock_at(lock: RelayLock, mail: MailboxAddress) -> bool:
     return (lock.relay_url, lock.mailbox) == (mail.relay_url, mail.mailbox)
 
 
@@ -351,22 +351,22 @@ def mailbox_address(vault: Vault) -> MailboxAddress | None:
     return identity.home if identity else None
 
 
-def home_to_lock(device: Device) -> MailboxAddress | None:
+def mailbox_to_lock(device: Device) -> MailboxAddress | None:
     """Return the address at which to make a lock; None without a mailbox."""
     unfinished = device.vault.get(SELF, UNFINISHED) is not None
     return None if unfinished else mailbox_address(device.vault)
 
 
-def begin_opening(vault: Vault, asked: int = 0) -> None:
+def begin_unlock(vault: Vault, asked: int = 0) -> None:
     """Stop ratchets until the relay confirms this unlock, which used ``asked`` tries."""
-    with vault.together():
+    with vault.transaction():
         vault.put(SELF, UNCONFIRMED, b"")
         count_own_tries(vault, asked)
 
 
 def count_own_tries(vault: Vault, asked: int = 1) -> None:
     """Count tries that this vault used itself, so that :func:`failed_tries` excludes them."""
-    vault.put(SELF, _OWN_TRIES, (_own_tries(vault) + asked).to_bytes(4, "big"))
+    vault.put(SELF, _OWN_TRIES, (_count_of_own_tries(vault) + asked).to_bytes(4, "big"))
 
 
 def failed_tries(left: int, asked: int, vault: Vault) -> int:
@@ -374,35 +374,35 @@ def failed_tries(left: int, asked: int, vault: Vault) -> int:
 
     ``left`` is what the relay reports after this opening, which used ``asked`` of them.
     """
-    return max(0, UNLOCK_TRIES - left - asked - _own_tries(vault))
+    return max(0, UNLOCK_TRIES - left - asked - _count_of_own_tries(vault))
 
 
-def confirm_opening(device: Device) -> None:
+def confirm_unlock(device: Device) -> None:
     """Report this opening of the vault to the relay, unless it was confirmed.
 
     If a copy is in use elsewhere, this state is marked as rolled back and its ratchets are deleted;
     functions that need them then raise RolledBack.
 
     Raises:
-        DeviceShut: the mailbox was deleted.
+        RevokedDeviceLocked: the mailbox was deleted.
         RelayUnreachable, MailboxUnknown: this opening is not confirmed.
     """
     home = mailbox_address(device.vault)
     if home is None or device.vault.get(SELF, UNCONFIRMED) is None:
         return
-    opening = _new_opening(device)
+    opening = _new_unlock(device)
     try:
         device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
     except RolledBack:
         _forget_ratchets(device.vault)
     except NoLock:
-        raise DeviceShut from None
+        raise RevokedDeviceLocked from None
     except NoSuchMailbox:
         raise MailboxUnknown from None
     _record_confirmation(opening, device.vault)
 
 
-def _new_opening(device: Device) -> VaultUnlock:
+def _new_unlock(device: Device) -> VaultUnlock:
     """Store this opening before it is reported, since the answer may be lost.
 
     A rolled-back state reports generation 1, which the relay always refuses, so that it never
@@ -413,30 +413,30 @@ def _new_opening(device: Device) -> VaultUnlock:
         return VaultUnlock(1, number)
     told = _OPENING.load(device.vault)
     before = () if told is None else (*told.before, told.number)[-OPENINGS_MAX:]
-    opening = VaultUnlock(_generation(device.vault) + 1, number, before)
+    opening = VaultUnlock(_confirmed_generation(device.vault) + 1, number, before)
     _OPENING.store(opening, device.vault)
     return opening
 
 
 def _record_confirmation(opening: VaultUnlock, vault: Vault) -> None:
-    with vault.together():
+    with vault.transaction():
         vault.put(SELF, _GENERATION, opening.generation.to_bytes(8, "big"))
         _OPENING.drop(vault)
         vault.drop(SELF, _OWN_TRIES)
         vault.drop(SELF, UNCONFIRMED)
 
 
-def _generation(vault: Vault) -> int:
+def _confirmed_generation(vault: Vault) -> int:
     """Return the last generation that the relay confirmed."""
     return int.from_bytes(vault.get(SELF, _GENERATION) or b"", "big")
 
 
-def _own_tries(vault: Vault) -> int:
+def _count_of_own_tries(vault: Vault) -> int:
     return int.from_bytes(vault.get(SELF, _OWN_TRIES) or b"", "big")
 
 
 def _forget_ratchets(vault: Vault) -> None:
-    with vault.together():
+    with vault.transaction():
         vault.put(SELF, ROLLED_BACK, b"")
         vault.drop(SELF, ACCOUNT)
         vault.drop(SELF, SIGNING_SEED)

@@ -126,12 +126,12 @@ def _current_labels(
 ) -> Mapping[RecipientId, RecipientId]:
     names = dict[RecipientId, RecipientId]()
     with suppress(UnknownMessage):
-        for copies in _copies(device.ledger.find(name)):
+        for copies in _copy_groups(device.ledger.message_named(name)):
             names |= current_labels(copies, call)
     return names
 
 
-def _copies(message: Message) -> Iterator[Sequence[Copy]]:
+def _copy_groups(message: Message) -> Iterator[Sequence[Copy]]:
     yield from (one.copies for one in message.pictures)
     yield from (one.copies for one in message.clips)
     yield from (one.copies for one in message.sounds)
@@ -150,7 +150,7 @@ def _renamed_verdict(verdict: Verdict, names: Mapping[RecipientId, RecipientId])
     )
 
 
-def trace_here(trace: Trace | None, device: Device) -> Trace | None:
+def matching_trace(trace: Trace | None, device: Device) -> Trace | None:
     """Return the trace that a case was opened from, as it is numbered on this device, or None.
 
     A case keeps its trace unchanged, even when an archive has moved both.
@@ -204,11 +204,11 @@ class CopyState:
 
 def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
     """Return the state of a copy; its device's receipts take precedence over the relay's answer."""
-    signed = {one.event: one for one in _receipts(copy.envelope, device)}
+    signed = {one.event: one for one in _stored_receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
     exported = signed.get(ReceiptEvent.EXPORTED)
     if copy.state in _RECALLED_STATES:
-        return CopyState(copy.fate, copy.ended_at, signed=False)
+        return CopyState(copy.describe_state, copy.ended_at, signed=False)
     if exported is not None:
         return CopyState(translated("opened and exported"), exported.at, signed=True)
     if opened is not None:
@@ -219,10 +219,10 @@ def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
         EnvelopeState.EXPIRED: message.expires_at,
     }
     if copy.state in told:
-        return CopyState(copy.fate, told[copy.state], signed=False)
+        return CopyState(copy.describe_state, told[copy.state], signed=False)
     if delivered is not None:
         return CopyState(translated(EnvelopeState.DELIVERED.value), delivered.at, signed=True)
-    return CopyState(copy.fate, copy.delivered_at, signed=False)
+    return CopyState(copy.describe_state, copy.delivered_at, signed=False)
 
 
 def receipt_proofs(message: MessageId, device: Device) -> Proofs:
@@ -236,7 +236,7 @@ def receipt_proofs(message: MessageId, device: Device) -> Proofs:
         covered = COVERED_TABLE.load(copy.envelope.hex(), device.vault)
         if covered is None:
             continue
-        receipts = _receipts(copy.envelope, device)
+        receipts = _stored_receipts(copy.envelope, device)
         proven = {one.head: _proving_bundle(copy.person, one.head, device) for one in receipts}
         cards |= {head: card for head, card in proven.items() if card}
         receipts = [one for one in receipts if one.head in cards]
@@ -250,7 +250,7 @@ def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | No
     return device.vault.get(RECEIPT_CARD, head.hex()) or key_bundle_with_head(person, head, device)
 
 
-def _receipts(envelope: EnvelopeId, device: Device) -> list[ProvenReceipt]:
+def _stored_receipts(envelope: EnvelopeId, device: Device) -> list[ProvenReceipt]:
     keys = RECEIPT_TABLE.keys(device.vault, envelope.hex())
     found = (RECEIPT_TABLE.load(key, device.vault) for key in keys)
     return [one for one in found if one is not None]

@@ -99,7 +99,7 @@ class UnknownMessage(NotFound):
     """
 
 
-class Departure(StrEnum):
+class SendState(StrEnum):
     """Whether a sealed copy has left this device, in the words of ``entrenous sent``."""
 
     WAITING = translatable("not sent yet")
@@ -124,7 +124,7 @@ class SealedCopy:
     envelope: EnvelopeId
     withdraw_token: Secret
     state: EnvelopeState = EnvelopeState.WAITING
-    departure: Departure = Departure.WAITING
+    departure: SendState = SendState.WAITING
     opened: bool = False
     delivered_at: datetime | None = None
     opened_at: datetime | None = None
@@ -132,10 +132,10 @@ class SealedCopy:
 
     @property
     def acknowledged(self) -> bool:
-        return self.departure is Departure.ACKNOWLEDGED
+        return self.departure is SendState.ACKNOWLEDGED
 
     @property
-    def fate(self) -> str:
+    def describe_state(self) -> str:
         """The copy's present or final state, in a few words of the person's language."""
         ended = self.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
         if ended and self.opened:

@@ -15,7 +15,9 @@ SPREAD: Final = 16.0  # brightness levels
 RIPPLE: Final = 6.0
 SLOPE: Final = 8.0
 _PARTS: Final = 8
-LEFT_MIN: Final = 0.3  # of each side: a smaller inside means that the frame is part of the picture
+REMAINING_SHARE_MIN: Final = (
+    0.3  # of each side: a smaller inside means that the frame is part of the picture
+)
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
 _ROUNDED: Final = 1.1  # levels by which rounding twice may change the two limits
 NEAR_PX: Final = 8  # a JPEG block, all of which may ripple
@@ -84,44 +86,47 @@ def boxes_inside_frames(grey: Floats) -> tuple[Box, ...]:
     height, width = grey.shape
     box, found = (0, height, 0, width), list[Box]()
     for _ in range(ROUNDS):
-        before, box = box, _without_one(grey, box)
+        before, box = box, _without_one_frame(grey, box)
         if box == before:
             break
-        if box[1] - box[0] < LEFT_MIN * height or box[3] - box[2] < LEFT_MIN * width:
+        if (
+            box[1] - box[0] < REMAINING_SHARE_MIN * height
+            or box[3] - box[2] < REMAINING_SHARE_MIN * width
+        ):
             break
         found.append(box)
-        box = _without_mixture(before, box)
+        box = _without_blended_edge(before, box)
     return tuple(found)
 
 
-def _without_mixture(before: Box, box: Box) -> Box:
+def _without_blended_edge(before: Box, box: Box) -> Box:
     """Remove one more pixel on each side that was cut, where frame and inside mix."""
     cut = [int(new != old) for new, old in zip(box, before, strict=True)]
     return box[0] + cut[0], box[1] - cut[1], box[2] + cut[2], box[3] - cut[3]
 
 
-def _without_one(grey: Floats, box: Box) -> Box:
+def _without_one_frame(grey: Floats, box: Box) -> Box:
     """Remove one plain frame: rows first, then columns between the remaining rows."""
     top, bottom, left, right = box
-    first, last = _between(grey[top:bottom, left:right])
+    first, last = _between_plain_ends(grey[top:bottom, left:right])
     top, bottom = top + first, top + last
-    first, last = _between(grey[top:bottom, left:right].T)
+    first, last = _between_plain_ends(grey[top:bottom, left:right].T)
     return top, bottom, left + first, left + last
 
 
-def _between(grey: Floats) -> tuple[int, int]:
+def _between_plain_ends(grey: Floats) -> tuple[int, int]:
     """Return first and last row between the plain rows at both ends; all rows if all are plain."""
     if min(grey.shape) < 2:
         return 0, len(grey)
     plain = plain_rows(grey)
     middle = grey.mean(axis=1)
-    start = _run(plain & (np.abs(middle - middle[0]) <= SPREAD))
-    end = _run((plain & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
+    start = _initial_run(plain & (np.abs(middle - middle[0]) <= SPREAD))
+    end = _initial_run((plain & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
     if start + end >= len(grey):
         return 0, len(grey)
     changes = np.abs(np.diff(grey, axis=0)).mean(axis=1)
-    first = _sharpest(changes, start) if start else 0
-    last = _sharpest(changes, len(grey) - end) if end else len(grey)
+    first = _sharpest_boundary(changes, start) if start else 0
+    last = _sharpest_boundary(changes, len(grey) - end) if end else len(grey)
     return (first, last) if first < last else (0, len(grey))
 
 
@@ -133,13 +138,13 @@ def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
     return np.asarray((rows.std(axis=1) <= RIPPLE + more) & (slope <= SLOPE + more))
 
 
-def _sharpest(changes: Floats, place: int) -> int:
+def _sharpest_boundary(changes: Floats, place: int) -> int:
     """Return the boundary near ``place`` with the largest change; seam i lies before row i + 1."""
     first = max(0, place - 2)
     return first + 1 + int(np.argmax(changes[first : place + NEAR_PX]))
 
 
-def _run(plain: NDArray[np.bool_]) -> int:
+def _initial_run(plain: NDArray[np.bool_]) -> int:
     """Return the length of the initial run of True."""
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 

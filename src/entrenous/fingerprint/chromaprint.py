@@ -51,11 +51,11 @@ def _energies(samples: Samples) -> Chroma:
     if len(samples) < FRAME:
         return np.zeros((0, NOTES))
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::STEP]
-    parts = [_notes_of(frames[at : at + _AT_ONCE]) for at in range(0, len(frames), _AT_ONCE)]
+    parts = [_note_energies(frames[at : at + _AT_ONCE]) for at in range(0, len(frames), _AT_ONCE)]
     return np.concatenate(parts)
 
 
-def _notes_of(frames: Samples) -> Chroma:
+def _note_energies(frames: Samples) -> Chroma:
     first, notes = _note_of_bin()
     window = (np.hamming(FRAME) / 32767.0).astype(np.float32)
     spectrum = np.fft.rfft(frames * window)[:, first : first + len(notes)]
@@ -116,12 +116,12 @@ def words_of(rows: Chroma) -> Words:
     total[1:, 1:] = rows.cumsum(axis=0).cumsum(axis=1)
     words = np.zeros(count, dtype=np.uint32)
     for one in _COMPARISONS:
-        level = np.searchsorted(one.levels, _compared(total, count, one), side="right")
+        level = np.searchsorted(one.levels, _filter_value(total, count, one), side="right")
         words = (words << np.uint32(2)) | _GRAY[level]
     return words
 
 
-def _compared(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64]:
+def _filter_value(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64]:
     """Logarithm of the filter's bright areas over its dark ones, for each position in time."""
 
     def area(start: int, low: int, stop: int, high: int) -> NDArray[np.float64]:
@@ -131,7 +131,7 @@ def _compared(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64
         return later[:, high] - later[:, low] - earlier[:, high] + earlier[:, low]
 
     bright, dark = (
-        sum((area(*corners) for corners in areas), np.zeros(count)) for areas in _areas(one)
+        sum((area(*corners) for corners in areas), np.zeros(count)) for areas in _filter_areas(one)
     )
     return np.asarray(np.log((1.0 + bright) / (1.0 + dark)))
 
@@ -139,7 +139,7 @@ def _compared(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64
 _Corners = tuple[int, int, int, int]
 
 
-def _areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
+def _filter_areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
     """Return bright and dark areas of a filter, each as first row and note, last row and note."""
     low, high, width = one.note, one.note + one.height, one.width
     half, across = low + one.height // 2, width // 2

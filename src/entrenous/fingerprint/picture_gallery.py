@@ -9,9 +9,9 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.keypoints import WORDS, Points, Vocabulary, points_of
+from entrenous.fingerprint.keypoints import WORDS, Points, Vocabulary, find_points
 from entrenous.fingerprint.pdq import Pixels
-from entrenous.fingerprint.picture_record import ENTRY, OCTAVE, TURN, Entries, place_in
+from entrenous.fingerprint.picture_record import ENTRY, OCTAVE, TURN, Entries, places_of_points
 
 _PAIRS_MAX: Final = 100
 _NEAR: Final = 5.0  # 1/255 of the sent picture's longest side
@@ -49,7 +49,7 @@ class Pairs:
         return (found.astype(np.float32) - sent.astype(np.float32)) / np.float32(OCTAVE)
 
 
-def agreeing(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int], float]:
+def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int], float]:
     """Return the cells of the found picture with agreeing pairs, and their total weight.
 
     Each place counts once in either picture, because repeated texture, like grass, matches
@@ -58,11 +58,11 @@ def agreeing(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int],
     if len(weight) > _PAIRS_MAX:
         strongest = np.argpartition(-weight, _PAIRS_MAX)[:_PAIRS_MAX]
         pairs, weight = pairs.subset(strongest), weight[strongest]
-    at_found = _places(pairs.found_entries[pairs.found])
-    at_sent = _places(pairs.sent_entries[pairs.sent])
+    at_found = _places_of(pairs.found_entries[pairs.found])
+    at_sent = _places_of(pairs.sent_entries[pairs.sent])
     agree = _agreement(pairs, at_found, at_sent)
     leading = np.argsort(-(agree @ weight))[:_LEADING]
-    groups = [_distinct(at_found, at_sent, weight, agree[one]) for one in leading]
+    groups = [_distinct_pairs(at_found, at_sent, weight, agree[one]) for one in leading]
     return max(groups, key=lambda one: one[1], default=(frozenset(), 0.0))
 
 
@@ -80,22 +80,22 @@ def _agreement(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bo
     )
 
 
-def _distinct(
+def _distinct_pairs(
     at_found: Places, at_sent: Places, weight: NDArray[np.float32], which: NDArray[np.bool_]
 ) -> tuple[frozenset[int], float]:
     kept = np.flatnonzero(which)
     kept = kept[np.argsort(-weight[kept])]
     for places in (at_sent, at_found):
-        kept = kept[np.sort(np.unique(_cells(places[kept]), return_index=True)[1])]
-    return frozenset(_cells(at_found[kept]).tolist()), float(weight[kept].sum())
+        kept = kept[np.sort(np.unique(_cells_of(places[kept]), return_index=True)[1])]
+    return frozenset(_cells_of(at_found[kept]).tolist()), float(weight[kept].sum())
 
 
-def _cells(places: Places) -> NDArray[np.int64]:
+def _cells_of(places: Places) -> NDArray[np.int64]:
     down, across = places.imag // _CELL, places.real // _CELL
     return np.asarray(down * TURN + across, np.int64)
 
 
-def _places(entries: Entries) -> Places:
+def _places_of(entries: Entries) -> Places:
     return np.asarray(entries["x"] + 1j * entries["y"].astype(np.float32), np.complex64)
 
 
@@ -147,47 +147,49 @@ class Gallery:
         entries = np.take(entries.view(f"V{ENTRY.itemsize}"), order).view(ENTRY)
         return cls(entries, np.ascontiguousarray(entries["signs"]), rows[order], starts, len(kept))
 
-    def votes(self, pixels: Pixels, vocabulary: Vocabulary) -> list[Vote]:
+    def vote(self, pixels: Pixels, vocabulary: Vocabulary) -> list[Vote]:
         """Return pictures that share points with (H, W, 3) pixels, the likeliest first.
 
         Mirrored pixels are tried too, and inverted colours if hardly anything is shared.
         """
-        points = points_of(pixels, FOUND_POINTS_MAX)
-        votes = self._both_ways(points, vocabulary)
+        points = find_points(pixels, FOUND_POINTS_MAX)
+        votes = self._votes_both_ways(points, vocabulary)
         if all(len(vote.where) < _SHARED for vote in votes):
-            votes += self._both_ways(points.inverted(), vocabulary)
+            votes += self._votes_both_ways(points.inverted(), vocabulary)
         best: dict[int, Vote] = {}
         for vote in sorted(votes, key=lambda one: -one.weight):
             best.setdefault(vote.row, vote)
         return list(best.values())
 
-    def _both_ways(self, points: Points, vocabulary: Vocabulary) -> list[Vote]:
+    def _votes_both_ways(self, points: Points, vocabulary: Vocabulary) -> list[Vote]:
         plain = self._votes(points, vocabulary, mirrored=False)
         return plain + self._votes(points.mirrored(), vocabulary, mirrored=True)
 
     def _votes(self, points: Points, vocabulary: Vocabulary, *, mirrored: bool) -> list[Vote]:
-        if not len(points.looks) or not len(self.rows):
+        if not len(points.descriptors) or not len(self.rows):
             return []
-        pairs, weight = self._pairs(points, vocabulary)
+        pairs, weight = self._matching_pairs(points, vocabulary)
         rows = self.rows[pairs.sent]
-        strongest = _consistent(rows, pairs, weight, self.count)
+        strongest = _consistent_pictures(rows, pairs, weight, self.count)
         order = np.argsort(rows, kind="stable")
         edges = np.searchsorted(rows[order], [strongest, strongest + 1])
         return [
             Vote(
                 int(row),
-                *agreeing(pairs.subset(order[start:stop]), weight[order[start:stop]]),
+                *agreeing_cells(pairs.subset(order[start:stop]), weight[order[start:stop]]),
                 mirrored,
             )
             for row, start, stop in zip(strongest, *edges, strict=True)
         ]
 
-    def _pairs(self, points: Points, vocabulary: Vocabulary) -> tuple[Pairs, NDArray[np.float32]]:
+    def _matching_pairs(
+        self, points: Points, vocabulary: Vocabulary
+    ) -> tuple[Pairs, NDArray[np.float32]]:
         """Return pairs of found points and entries, with their weights."""
-        words = vocabulary.nearest(points.looks, _ASSIGNED)
+        words = vocabulary.nearest(points.descriptors, _ASSIGNED)
         query = np.repeat(np.arange(len(words)), _ASSIGNED)
         words = words.ravel()
-        signs = vocabulary.signs(points.looks[query], words)
+        signs = vocabulary.descriptor_signs(points.descriptors[query], words)
         order = np.argsort(words, kind="stable")
         groups = np.flatnonzero(np.diff(words[order], prepend=-1))
         found, sent, differ = [], [], []
@@ -200,14 +202,14 @@ class Gallery:
             differ.append(bits[one, other])
         at_found, at_sent = np.concatenate(found), np.concatenate(sent)
         far = np.concatenate(differ).astype(np.float32) / np.float32(_SIGNS_SPREAD)
-        common = np.bincount(at_found, minlength=len(points.looks)).astype(np.float32)
+        common = np.bincount(at_found, minlength=len(points.descriptors)).astype(np.float32)
         rare = np.log1p(np.float32(self.count) / common[at_found])
-        own = np.zeros(len(points.looks), ENTRY)
-        place_in(own, points)
+        own = np.zeros(len(points.descriptors), ENTRY)
+        places_of_points(own, points)
         return Pairs(own, self.entries, at_found, at_sent), np.exp(-np.square(far)) * rare
 
 
-def _consistent(
+def _consistent_pictures(
     rows: NDArray[np.int32], pairs: Pairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
     """Return the pictures with the most weight in one class of rotation and scale, best first."""

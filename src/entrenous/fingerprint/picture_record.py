@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.keypoints import Points, Vocabulary, points_of
+from entrenous.fingerprint.keypoints import Points, Vocabulary, find_points
 from entrenous.fingerprint.pdq import Pixels, fingerprint, pixels_on_white
 
 Floats = NDArray[np.float32]
@@ -29,7 +29,7 @@ _BAR_MAX: Final = 0.3  # of a side, at either end
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Alike:
+class LayoutsOfShape:
     """Layouts of one shape (cells down, cells across): numbers ``rows``, N x 3 H W samples."""
 
     shape: tuple[int, int]
@@ -48,7 +48,7 @@ class Alike:
         """Return (N,): root of the smallest mean square difference of each layout from any view."""
         least = np.full(len(self.rows), np.inf, np.float32)
         for view in views:
-            placements = list(_placements(view, self.shape))
+            placements = list(_place_view(view, self.shape))
             if placements:
                 covers = np.stack([where for where, _ in placements]).astype(np.float32)
                 shown = np.stack([what for _, what in placements])
@@ -65,7 +65,7 @@ class Alike:
 class Layouts:
     """Layouts grouped by shape; ``count`` in total."""
 
-    shapes: tuple[Alike, ...]
+    shapes: tuple[LayoutsOfShape, ...]
     count: int
 
     @classmethod
@@ -74,7 +74,9 @@ class Layouts:
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for row, one in enumerate(layouts):
             by_shape.setdefault(one.shape, []).append(row)
-        groups = (Alike.of(rows, [layouts[at] for at in rows]) for rows in by_shape.values())
+        groups = (
+            LayoutsOfShape.of(rows, [layouts[at] for at in rows]) for rows in by_shape.values()
+        )
         return cls(tuple(groups), len(layouts))
 
     def differences(self, pixels: Pixels) -> Floats:
@@ -85,7 +87,7 @@ class Layouts:
         return differences
 
 
-def layout_of(pixels: Pixels) -> Cells:
+def compute_layout(pixels: Pixels) -> Cells:
     """About 192 cells of (H, W, 3) pixels, with their mean colours."""
     high, wide = pixels.shape[:2]
     across = int(np.clip(round((_CELLS * wide / high) ** 0.5), _SIDE_MIN, _SIDE_MAX))
@@ -99,14 +101,14 @@ def views_of(pixels: Pixels) -> list[Pixels]:
     high, wide = (max(1, round(side * min(1.0, _SEEN_PX / longest))) for side in pixels.shape[:2])
     small = _resized(pixels, wide, high)
     smooth = np.asarray(cv2.medianBlur(small, _STROKE_PX), np.uint8)
-    top, bottom = _inside(small)
-    left, right = _inside(small[top:bottom].transpose(1, 0, 2))
+    top, bottom = _rows_inside_bars(small)
+    left, right = _rows_inside_bars(small[top:bottom].transpose(1, 0, 2))
     inner = smooth[top:bottom, left:right]
     views = [smooth] if inner.shape == smooth.shape else [smooth, inner]
     return [np.ascontiguousarray(image) for one in views for image in (one, one[:, ::-1])]
 
 
-def _inside(pixels: Pixels) -> tuple[int, int]:
+def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
     """First row, and last one half-open, between bars of one colour above and below.
 
     Closing removes dark text (each sample takes bright neighbours' values), opening removes light
@@ -119,19 +121,19 @@ def _inside(pixels: Pixels) -> tuple[int, int]:
         colours = np.median(plain, axis=1)[[0, -1], None, None]
         near = np.abs(plain - colours).max(axis=3) <= _BAR_LEVELS
         above, below = near.mean(axis=2) >= _BAR_SHARE
-        runs.append((_run(above), _run(below[::-1])))
+        runs.append((_initial_plain_rows(above), _initial_plain_rows(below[::-1])))
     above, below = (max(group) for group in zip(*runs, strict=True))
     return above, len(pixels) - below
 
 
-def _run(plain: NDArray[np.bool_]) -> int:
+def _initial_plain_rows(plain: NDArray[np.bool_]) -> int:
     """Return the number of initial plain rows, plus one where bar and picture mix."""
     limit = int(_BAR_MAX * len(plain))
     run = limit if bool(plain[:limit].all()) else int(np.argmin(plain[:limit]))
     return min(run + 1, limit) if run else 0
 
 
-def _placements(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
+def _place_view(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
     """A view at every size and position on the cells: the mask it covers, and its colours there."""
     high, wide = shape
     for across in range(max(1, round(_SHARE_MIN * wide)), wide + 1):
@@ -168,20 +170,23 @@ TURN: Final = 256
 _SIDE: Final = 255
 
 
-def packed(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
+def pack_points(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
     """Return the points of (H, W, 3) pixels to store: at most 500 entries of 14 bytes."""
-    return entries_of(points_of(pixels, KEPT), vocabulary).tobytes()
+    return point_entries(find_points(pixels, KEPT), vocabulary).tobytes()
 
 
-def entries_of(points: Points, vocabulary: Vocabulary) -> Entries:
-    entries = np.empty(len(points.looks), ENTRY)
-    words = vocabulary.nearest(points.looks, 1)[:, 0]
-    entries["word"], entries["signs"] = words, vocabulary.signs(points.looks, words)
-    place_in(entries, points)
+def point_entries(points: Points, vocabulary: Vocabulary) -> Entries:
+    entries = np.empty(len(points.descriptors), ENTRY)
+    words = vocabulary.nearest(points.descriptors, 1)[:, 0]
+    entries["word"], entries["signs"] = (
+        words,
+        vocabulary.descriptor_signs(points.descriptors, words),
+    )
+    places_of_points(entries, points)
     return entries
 
 
-def place_in(entries: Entries, points: Points) -> None:
+def places_of_points(entries: Entries, points: Points) -> None:
     placed = np.clip(np.rint(points.places * _SIDE), 0, _SIDE)
     entries["x"], entries["y"] = placed[:, 0], placed[:, 1]
     entries["size"] = np.clip(np.rint(-points.sizes * OCTAVE), 0, 255)
@@ -209,12 +214,12 @@ class PictureRecord:
         return samples.reshape(down, across, CHANNELS)
 
 
-def record_of(picture: Picture) -> bytes:
+def make_picture_record(picture: Picture) -> bytes:
     """Return the record of a sent picture: about 7.6 kB at most."""
     bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), pixels_on_white(picture)
-    cells = layout_of(pixels)
+    cells = compute_layout(pixels)
     layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()
-    return _VERSION + bits + layout + packed(pixels, Vocabulary.shipped())
+    return _VERSION + bits + layout + pack_points(pixels, Vocabulary.shipped())
 
 
 def read_picture_record(record: bytes) -> PictureRecord | None:

@@ -14,7 +14,7 @@ from entrenous.fingerprint.pdq import Floats
 JUMP: Final = 12.0  # brightness levels: more than JPEG adds to a plain page
 SEEN: Final = 0.55  # least share of a line with a jump; pictures may fade into dark pages
 LINES: Final = 6  # per direction and strip
-APART_PX: Final = 4
+LINES_APART_PX: Final = 4
 NEARER: Final = 0.01  # extra score needed per pixel of distance from the page's end
 SIDE_MIN: Final = 0.1  # of the upload
 SIDE_PX_MIN: Final = 24  # of a thumbnail; less has no detail to hash
@@ -54,7 +54,9 @@ class _Page:
         """
         strength = (self.jumps[:, stop] - self.jumps[:, start]) / (stop - start)
         for end, share in self._block_ends(start, stop):
-            near = np.arange(max(0, end - APART_PX), min(len(strength), end + APART_PX + 1))
+            near = np.arange(
+                max(0, end - LINES_APART_PX), min(len(strength), end + LINES_APART_PX + 1)
+            )
             sharpest = near[np.argmax(strength[near] - NEARER * np.abs(near - end))]
             # A full picture has lines everywhere, so the end of a page counts more.
             base = 1 if share >= SIDE_MIN else SEEN
@@ -63,7 +65,7 @@ class _Page:
         for line in np.argsort(-strength, kind="stable").tolist():
             if len(chosen) == LINES or strength[line] < SEEN:
                 break
-            if all(abs(line - not_plain) >= APART_PX for not_plain in chosen):
+            if all(abs(line - not_plain) >= LINES_APART_PX for not_plain in chosen):
                 chosen[line] = min(1.0, float(strength[line]))
         return dict(sorted({**chosen, 0: 1.0, len(self.grey): 1.0}.items()))
 
@@ -77,18 +79,18 @@ class _Page:
             yield last, (last - first) / len(has_ink)
 
 
-def boxes(grey: Floats) -> list[Box]:
+def find_boxes(grey: Floats) -> list[Box]:
     """Return at most 64 boxes that may be pictures, the likeliest first, without the whole."""
     rows, columns = _Page.of(grey), _Page.of(grey.T)
     found: dict[Box, float] = {}
-    for box, jump_share in _cut(rows, columns):
+    for box, jump_share in _cut_page(rows, columns):
         found[box] = max(jump_share, found.get(box, 0.0))
-    for (left, right, top, bottom), jump_share in _cut(columns, rows):
+    for (left, right, top, bottom), jump_share in _cut_page(columns, rows):
         box = (top, bottom, left, right)
         found[box] = max(jump_share, found.get(box, 0.0))
     found.pop((0, grey.shape[0], 0, grey.shape[1]), None)
     sharpest = sorted(found, key=found.__getitem__, reverse=True)[: 2 * BOXES]
-    likely = {box: round(found[box] * _filled(grey, box), 1) for box in sharpest}
+    likely = {box: round(found[box] * _filled_share(grey, box), 1) for box in sharpest}
     return sorted(sharpest, key=lambda box: (-likely[box], -_area(box)))[:BOXES]
 
 
@@ -96,7 +98,7 @@ def _area(box: Box) -> int:
     return (box[1] - box[0]) * (box[3] - box[2])
 
 
-def _filled(grey: Floats, box: Box) -> float:
+def _filled_share(grey: Floats, box: Box) -> float:
     """Return the product of the shares of rows and columns that are not plain page."""
     inner = grey[box[0] : box[1], box[2] : box[3]]
     has_ink = (inner.max(axis=axis) - inner.min(axis=axis) > SPREAD for axis in (0, 1))
@@ -111,7 +113,7 @@ def usual_boxes(grey: Floats) -> list[Box]:
     height_px, width_px = grey.shape
     none = np.zeros(1, dtype=np.bool_)
     found = [
-        (*_share(row, rows, height_px, down), *_share(column, columns, width_px, across))
+        (*_even_share(row, rows, height_px, down), *_even_share(column, columns, width_px, across))
         for down, across in ((none, none), (plain_rows(grey), plain_rows(grey.T)))
         for rows, columns in TILES
         for row in range(rows)
@@ -125,16 +127,18 @@ def usual_boxes(grey: Floats) -> list[Box]:
     return list(dict.fromkeys(wanted))
 
 
-def _share(place: int, shares: int, length_px: int, plain: NDArray[np.bool_]) -> tuple[int, int]:
+def _even_share(
+    place: int, shares: int, length_px: int, plain: NDArray[np.bool_]
+) -> tuple[int, int]:
     """Return first and last line of an even share, between seams and equal outer margins."""
-    seam = _run_at(plain, length_px // shares) if shares > 1 else 0
-    margin = min(seam or length_px, _run_at(plain, 0))
+    seam = _plain_run_at(plain, length_px // shares) if shares > 1 else 0
+    margin = min(seam or length_px, _plain_run_at(plain, 0))
     each = (length_px - 2 * margin - (shares - 1) * seam) / shares
     first = margin + place * (each + seam)
     return round(first), round(first + each)
 
 
-def _run_at(plain: NDArray[np.bool_], place: int) -> int:
+def _plain_run_at(plain: NDArray[np.bool_], place: int) -> int:
     """Return the number of plain lines around ``place``, or 0 if too many for a seam."""
     if place >= len(plain) or not plain[place]:
         return 0
@@ -145,17 +149,17 @@ def _run_at(plain: NDArray[np.bool_], place: int) -> int:
     return last - first if last - first <= SEAM_MAX * len(plain) else 0
 
 
-def _cut(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
+def _cut_page(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
     """Boxes between lines of a page and crossing lines, each with the score of its weakest side."""
     high, wide = page.grey.shape
     rows = page.lines(0, wide)
-    for top, bottom in _pairs(rows, high):
+    for top, bottom in _line_pairs(rows, high):
         columns = across.lines(top, bottom)
-        for left, right in _pairs(columns, wide):
+        for left, right in _line_pairs(columns, wide):
             ends = (1.0 if rows[e] == 1 else page.jump_share(e, left, right) for e in (top, bottom))
             yield (top, bottom, left, right), min(columns[left], columns[right], *ends)
 
 
-def _pairs(lines: Iterable[int], length: int) -> Iterator[tuple[int, int]]:
+def _line_pairs(lines: Iterable[int], length: int) -> Iterator[tuple[int, int]]:
     least = max(SIDE_PX_MIN, SIDE_MIN * length)
     return ((a, b) for a, b in combinations(lines, 2) if b - a >= least)

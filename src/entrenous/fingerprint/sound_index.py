@@ -24,7 +24,7 @@ from entrenous.fingerprint.chromaprint import (
 from entrenous.fingerprint.nouns import (
     SOUND_S_MIN,
     SOUND_WORDS_MAX,
-    Alike,
+    SoundMatch,
     SoundPrint,
     SoundTooQuiet,
 )
@@ -37,10 +37,10 @@ _REACH_S: Final = (
 ) / RATE_HZ  # the time that one word covers
 STRETCH: Final = 19  # words in five seconds
 # mean changed bits from word to word in a stretch: at most 1.9 for noise, at least 3.7 for speech
-LIVELY: Final = 2.5
-SCREEN: Final = 0.30  # of a stretch's bits; if more differ, no alignment is tried
-COMMON: Final = 1000  # places; more frequent words are useless
-CLOSE_BY: Final = 4 * COMMON  # places of all words within two bits; likewise
+DISTINCTIVENESS_MIN: Final = 2.5
+SCREEN_ERRORS_MAX: Final = 0.30  # of a stretch's bits; if more differ, no alignment is tried
+COMMON_WORDS_MAX: Final = 1000  # places; more frequent words are useless
+CLOSE_BY_WORDS: Final = 4 * COMMON_WORDS_MAX  # places of all words within two bits; likewise
 ALIGNED: Final = 32  # alignments tried per sound; a loop has thousands
 _ASKED: Final = 64  # words at a time, to limit memory for loops
 _CLOSE: Final = 2  # bits
@@ -90,59 +90,65 @@ class SoundIndex:
         """Build an index; a sound's number is its position in the sequence."""
         sounds = [as_words(one) for one in prints]
         words = np.concatenate([np.zeros(0, np.uint32), *sounds])
-        distinctive = np.concatenate([np.zeros(0, np.bool_), *(lively(one) for one in sounds)])
+        distinctive = np.concatenate(
+            [np.zeros(0, np.bool_), *(is_distinctive(one) for one in sounds)]
+        )
         places = np.flatnonzero(distinctive)
         order = np.argsort(words[places], kind="stable")
         ends = np.cumsum([len(one) for one in sounds], dtype=np.int64)
         return cls(words, ends, words[places][order], places[order])
 
-    def near(self, views: Sequence[SoundView]) -> list[Alike]:
+    def near(self, views: Sequence[SoundView]) -> list[SoundMatch]:
         """Return the registered sounds that the upload resembles, each with its best view."""
-        best: dict[int, Alike] = {}
+        best: dict[int, SoundMatch] = {}
         for view in views:
-            for one in self._in(view):
+            for one in self._find_in_view(view):
                 known = best.get(one.sound)
                 if known is None or (one.length_s, -one.errors) > (known.length_s, -known.errors):
                     best[one.sound] = one
         return sorted(best.values(), key=lambda one: (-one.length_s, one.errors))
 
-    def _in(self, view: SoundView) -> Iterator[Alike]:
-        for sound, shift in self._aligned(view.words):
+    def _find_in_view(self, view: SoundView) -> Iterator[SoundMatch]:
+        for sound, shift in self._aligned_offsets(view.words):
             found = self._best_match(view.words, shift, sound)
             if found is not None:
-                yield _as_alike(found, shift - self._start(sound), sound, view)
+                yield _as_sound_match(found, shift - self._start_of_sound(sound), sound, view)
 
-    def _aligned(self, words: Words) -> Iterator[tuple[int, int]]:
+    def _aligned_offsets(self, words: Words) -> Iterator[tuple[int, int]]:
         """Yield sounds with offsets from the upload's words to ``words``, those with most votes."""
-        queried = np.flatnonzero(lively(words))
+        queried = np.flatnonzero(is_distinctive(words))
         span = len(self.words) + len(words)
         offsets, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for at in range(0, len(queried), _ASKED):
-            query, place = self._screened(words, *self._close(words, queried[at : at + _ASKED]))
+            query, place = self._screen_pairs(
+                words, *self._close_words(words, queried[at : at + _ASKED])
+            )
             sound = np.searchsorted(self.ends, place, side="right")
             keys, count = np.unique(sound * span + place - query + len(words), return_counts=True)
             offsets.append(keys)
             votes.append(count)
         all_offsets, which = np.unique(np.concatenate(offsets), return_inverse=True)
         total = np.bincount(which, np.concatenate(votes), len(all_offsets))
-        for offset in all_offsets[_most_voted(all_offsets // span, total)].tolist():
+        for offset in all_offsets[_most_voted_offsets(all_offsets // span, total)].tolist():
             yield offset // span, offset % span - len(words)
 
-    def _start(self, sound: int) -> int:
+    def _start_of_sound(self, sound: int) -> int:
         return int(self.ends[sound - 1]) if sound else 0
 
-    def _close(self, words: Words, queried: Places) -> tuple[Places, Places]:
+    def _close_words(self, words: Words, queried: Places) -> tuple[Places, Places]:
         """Return pairs of one of these words and a place with a word at most two bits away."""
         probes = (words[queried, None] ^ _FLIPS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
         count = np.searchsorted(self.values, probes, side="right") - first
-        count[count > COMMON] = 0
-        count[np.repeat(count.reshape(len(queried), -1).sum(axis=1) > CLOSE_BY, len(_FLIPS))] = 0
+        count[count > COMMON_WORDS_MAX] = 0
+        count[
+            np.repeat(count.reshape(len(queried), -1).sum(axis=1) > CLOSE_BY_WORDS, len(_FLIPS))
+        ] = 0
         query = np.repeat(np.repeat(queried, len(_FLIPS)), count)
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return query, self.places[np.repeat(first, count) + within]
 
-    def _screened(self, words: Words, query: Places, place: Places) -> tuple[Places, Places]:
+    def _screen_pairs(self, words: Words, query: Places, place: Places) -> tuple[Places, Places]:
         """Keep pairs where a stretch around both exists and differs in few enough bits."""
         sound = np.searchsorted(self.ends, place, side="right")
         start = np.where(sound > 0, self.ends[sound - 1], 0)
@@ -155,17 +161,17 @@ class SoundIndex:
         difference = (
             words[(query - before)[:, None] + along] ^ self.words[(place - before)[:, None] + along]
         )
-        near = np.bitwise_count(difference).sum(axis=1) <= SCREEN * 32 * STRETCH
+        near = np.bitwise_count(difference).sum(axis=1) <= SCREEN_ERRORS_MAX * 32 * STRETCH
         return query[near], place[near]
 
     def _best_match(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:
         """Return the longest match: first word, number of words, share of errors."""
-        first = max(0, self._start(sound) - shift)
+        first = max(0, self._start_of_sound(sound) - shift)
         stop = min(len(words), int(self.ends[sound]) - shift)
         mine, theirs = words[first:stop], self.words[first + shift : stop + shift]
         wrong = np.concatenate([[0], np.cumsum(np.bitwise_count(mine ^ theirs), dtype=np.int64)])
         distinctive = np.concatenate(
-            [[0], np.cumsum(lively(mine) & lively(theirs), dtype=np.int64)]
+            [[0], np.cumsum(is_distinctive(mine) & is_distinctive(theirs), dtype=np.int64)]
         )
         for length, most in LIMITS:
             if length > len(mine):
@@ -182,7 +188,7 @@ def as_words(sound: SoundPrint) -> Words:
     return np.frombuffer(sound.words, dtype=">u4").astype(np.uint32)
 
 
-def lively(words: Words) -> Flags:
+def is_distinctive(words: Words) -> Flags:
     """(N,): which words are in a stretch of 19 with at least LIVELY changed bits per word."""
     if len(words) < STRETCH:
         return np.zeros(len(words), dtype=np.bool_)
@@ -190,21 +196,21 @@ def lively(words: Words) -> Flags:
         [[0], np.cumsum(np.bitwise_count(words[1:] ^ words[:-1]), dtype=np.int64)]
     )
     steps = STRETCH - 1
-    distinctive = changes[steps:] - changes[:-steps] >= LIVELY * steps
+    distinctive = changes[steps:] - changes[:-steps] >= DISTINCTIVENESS_MIN * steps
     inside = np.zeros(len(words) + 1, dtype=np.int64)
     np.add.at(inside, np.flatnonzero(distinctive), 1)
     np.add.at(inside, np.flatnonzero(distinctive) + STRETCH, -1)
     return np.cumsum(inside)[:-1] > 0
 
 
-def _most_voted(sound: Places, votes: NDArray[Any]) -> Places:
+def _most_voted_offsets(sound: Places, votes: NDArray[Any]) -> Places:
     """Return indices of the ALIGNED offsets with most votes per sound; ``sound`` is ascending."""
     order = np.lexsort((-votes, sound))
     rank = np.arange(len(order)) - np.searchsorted(sound, sound[order])
     return np.sort(order[rank < ALIGNED])
 
 
-def _flips() -> Words:
+def _flip_patterns() -> Words:
     """Return zero, and every 32-bit number with one or two bits set."""
     ones = [
         sum(1 << bit for bit in bits)
@@ -214,13 +220,15 @@ def _flips() -> Words:
     return np.array(ones, dtype=np.uint32)
 
 
-_FLIPS: Final = _flips()
+_FLIPS: Final = _flip_patterns()
 
 
-def _as_alike(found: tuple[int, int, float], shift: int, sound: int, view: SoundView) -> Alike:
+def _as_sound_match(
+    found: tuple[int, int, float], shift: int, sound: int, view: SoundView
+) -> SoundMatch:
     at, length, errors = found
     length_s = (length - 1) * WORD_S + _REACH_S
-    return Alike(sound, errors, length_s, at * WORD_S, (at + shift) * WORD_S, view.how)
+    return SoundMatch(sound, errors, length_s, at * WORD_S, (at + shift) * WORD_S, view.how)
 
 
 AS_IT_IS: Final = "as it is"
@@ -237,7 +245,7 @@ SPEEDS: Final = (
 )  # playing speeds that are reversed
 
 
-def sound_look(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
+def sound_views(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
     """Return every view of (N,) or (N, channels) samples, full scale 1."""
     plain = to_rate(samples, rate_hz)
     return tuple(
@@ -261,21 +269,21 @@ def _speed_name(speed: float) -> str:
     return AS_IT_IS if speed == 1.0 else f"speed {speed:.2f}"
 
 
-def sound_print(samples: Samples, rate_hz: int) -> SoundPrint:
+def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
     """The print to register for (N,) or (N, channels) samples, full scale 1: at most 20 minutes.
 
     Raises:
         SoundTooQuiet: there are not five distinctive seconds.
     """
     words = words_of(chroma(to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
-    if not lively(words).any():
+    if not is_distinctive(words).any():
         raise SoundTooQuiet(needed_s=SOUND_S_MIN)
     return SoundPrint(np.asarray(words, dtype=">u4").tobytes())
 
 
 def is_too_quiet(sound: SoundPrint) -> bool:
     """Return whether the sound has less than five distinctive seconds."""
-    return not lively(as_words(sound)).any()
+    return not is_distinctive(as_words(sound)).any()
 
 
 def refuse_too_quiet(sound: SoundPrint) -> None:

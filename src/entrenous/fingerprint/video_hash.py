@@ -17,14 +17,14 @@ from entrenous.base.audio_video import Frame, FrameSampler, FrameSelection
 from entrenous.base.limits import PDQ_BYTES, PDQ_QUALITY_MIN
 from entrenous.fingerprint.borders import SIDE_PX as BORDERS_SIDE_PX
 from entrenous.fingerprint.nouns import (
-    LOOK_FRAMES_MAX,
-    MOMENT_MS,
-    PRINT_FRAMES_MAX,
+    HALF_SECOND_MS,
+    REGISTERED_FRAMES_MAX,
+    UPLOAD_FRAMES_MAX,
     FramePrint,
     TrimmedView,
-    VideoLook,
     VideoPrint,
     VideoTooFlat,
+    VideoViews,
     View,
 )
 from entrenous.fingerprint.pdq import (
@@ -42,26 +42,26 @@ from entrenous.fingerprint.pdq import (
 from entrenous.fingerprint.pdq import SIDE_PX_MIN as PDQ_SIDE_PX_MIN
 
 SIDE_PX: Final = 1024
-REGISTERED: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.125, frames_max=PRINT_FRAMES_MAX)
-LOOKED_AT: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.25, frames_max=LOOK_FRAMES_MAX)
+REGISTERED: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.125, frames_max=REGISTERED_FRAMES_MAX)
+LOOKED_AT: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.25, frames_max=UPLOAD_FRAMES_MAX)
 
 
-def registered(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
+def frames_to_register(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
     """Return the frames to register: eight per second, fewer when longer than 150 seconds.
 
     ``length_s`` is the announced length; if it is 0, the first 150 seconds are used.
     """
-    return paced(frames, REGISTERED.pace(length_s), PRINT_FRAMES_MAX)
+    return select_at_pace(frames, REGISTERED.sampler_for_length(length_s), REGISTERED_FRAMES_MAX)
 
 
-def looked_at(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
+def frames_to_scan(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
     """The frames of an upload to hash: four per second, fewer when longer than 10 minutes."""
-    return paced(frames, LOOKED_AT.pace(length_s), LOOK_FRAMES_MAX)
+    return select_at_pace(frames, LOOKED_AT.sampler_for_length(length_s), UPLOAD_FRAMES_MAX)
 
 
-def paced(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
+def select_at_pace(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
     """Return at most ``limit`` frames chosen by the pace; they must be in time order."""
-    return islice((frame for frame in frames if pace.takes(frame.at_s)), limit)
+    return islice((frame for frame in frames if pace.selects(frame.at_s)), limit)
 
 
 Luma = NDArray[np.uint8]
@@ -109,7 +109,7 @@ def inner_hash(luma: Luma) -> bytes | None:
 
 
 @dataclass(slots=True)
-class Trims:
+class TrimmedViewCollector:
     """Collects the trimmed views of an upload at ``MOMENTS`` times, ``apart_ms`` apart."""
 
     apart_ms: int
@@ -117,14 +117,14 @@ class Trims:
     _moments: set[int] = field(default_factory=set)
 
     @classmethod
-    def over(cls, length_s: float) -> Self:
+    def for_length(cls, length_s: float) -> Self:
         """For an upload of this length; without a length, its first moments are used."""
-        return cls(max(MOMENT_MS, round(1000 * length_s / MOMENTS)))
+        return cls(max(HALF_SECOND_MS, round(1000 * length_s / MOMENTS)))
 
-    def see(self, luma: Luma, at_ms: int) -> None:
+    def add_frame(self, luma: Luma, at_ms: int) -> None:
         """Hash this frame if it is at one of these times."""
-        moment = at_ms // MOMENT_MS
-        if at_ms % self.apart_ms >= MOMENT_MS or min(luma.shape) < SIDE_PX_MIN:
+        moment = at_ms // HALF_SECOND_MS
+        if at_ms % self.apart_ms >= HALF_SECOND_MS or min(luma.shape) < SIDE_PX_MIN:
             return
         if len(self._moments | {moment}) > MOMENTS:
             return
@@ -167,7 +167,7 @@ def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
 NEIGHBOUR_BITS: Final = 10  # largest difference between successive frames of one scene
 
 
-def video_print(
+def make_video_fingerprint(
     frames: Iterable[Frame], length_s: float = 0.0, *, parts: bool = False
 ) -> VideoPrint:
     """Return the print to register for a video: at most 1,200 frames, with one or two hashes each.
@@ -183,13 +183,15 @@ def video_print(
     Raises:
         VideoTooFlat: no frame has enough detail.
     """
-    kept = tuple(distinct(_prints(registered(frames, length_s), parts=parts)))
+    kept = tuple(
+        drop_repeated(_frame_fingerprints(frames_to_register(frames, length_s), parts=parts))
+    )
     if not kept:
         raise VideoTooFlat
     return VideoPrint(kept)
 
 
-def distinct(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
+def drop_repeated(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
     """Yield those that differ by more than 10 bits from the last one returned."""
     before: FramePrint | None = None
     for one in prints:
@@ -203,7 +205,7 @@ def differing_bits(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
-def _prints(frames: Iterable[Frame], *, parts: bool) -> Iterator[FramePrint]:
+def _frame_fingerprints(frames: Iterable[Frame], *, parts: bool) -> Iterator[FramePrint]:
     for frame in frames:
         luma = np.asarray(frame)
         blocks = blocks_of(luma)
@@ -218,19 +220,19 @@ LEFT_MIN: Final = 0.3  # of each side: with less inside, the bars are part of th
 
 
 @dataclass(slots=True)
-class Bars:
+class BarDetector:
     """Detects bars from the ``darkest`` and ``brightest`` value of each place so far."""
 
     darkest: Luma | None = None
     brightest: Luma | None = None
 
-    def without(self, luma: Luma) -> Luma | None:
+    def remove_bars(self, luma: Luma) -> Luma | None:
         """Update with this frame, and return the (H, W) luma inside the bars, None if there are
         none.
 
         All frames must have one size.
         """
-        small = _small(luma)
+        small = _shrink_luma(luma)
         self.darkest = small if self.darkest is None else np.minimum(self.darkest, small)
         self.brightest = small if self.brightest is None else np.maximum(self.brightest, small)
         top, bottom, left, right = inside(self.darkest, self.brightest)
@@ -248,28 +250,28 @@ def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
     everywhere as bright as at its outer edge, within 16 levels.
     """
     height, width = darkest.shape
-    top, bottom = _between(darkest.min(axis=1), brightest.max(axis=1))
+    top, bottom = _between_plain_ends(darkest.min(axis=1), brightest.max(axis=1))
     rows = slice(top, bottom)
-    left, right = _between(darkest[rows].min(axis=0), brightest[rows].max(axis=0))
+    left, right = _between_plain_ends(darkest[rows].min(axis=0), brightest[rows].max(axis=0))
     if bottom - top < LEFT_MIN * height or right - left < LEFT_MIN * width:
         return 0, height, 0, width
     return top, bottom, left, right
 
 
-def _between(low: Luma, high: Luma) -> tuple[int, int]:
+def _between_plain_ends(low: Luma, high: Luma) -> tuple[int, int]:
     """First and last line between the plain ones at both ends; all lines if all are plain."""
-    first, last = _run(low, high), len(low) - _run(low[::-1], high[::-1])
+    first, last = _initial_run(low, high), len(low) - _initial_run(low[::-1], high[::-1])
     return (first, last) if first < last else (0, len(low))
 
 
-def _run(low: Luma, high: Luma) -> int:
+def _initial_run(low: Luma, high: Luma) -> int:
     """Return the number of initial lines that are plain and as bright as the first."""
     darkest, brightest = np.minimum.accumulate(low), np.maximum.accumulate(high)
     plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= SPREAD
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 
 
-def _small(luma: Luma) -> Luma:
+def _shrink_luma(luma: Luma) -> Luma:
     height_px, width_px = luma.shape
     shrinking = min(1.0, BORDERS_SIDE_PX / max(height_px, width_px))
     size = (max(1, round(width_px * shrinking)), max(1, round(height_px * shrinking)))
@@ -290,7 +292,7 @@ class _HashedFrame:
     inner: Floats
 
 
-def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
+def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
     """Return every view of an uploaded video; without detail, the views have no frames.
 
     Frames are sampled four times per second. Frames with little detail are left out, and those
@@ -300,30 +302,34 @@ def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
         frames: upright, in time order; iterated once.
         length_s: the announced length (``Shown.length_s``).
     """
-    bars, kept, trims = Bars(), list[_HashedFrame](), Trims.over(length_s)
+    bars, kept, trims = (
+        BarDetector(),
+        list[_HashedFrame](),
+        TrimmedViewCollector.for_length(length_s),
+    )
     has_bars = False
-    for frame in looked_at(frames, length_s):
+    for frame in frames_to_scan(frames, length_s):
         luma = np.asarray(frame)
         blocks = blocks_of(luma)
-        cut = bars.without(luma)
+        cut = bars.remove_bars(luma)
         inner = blocks if cut is None else blocks_of(cut)
         has_bars |= cut is not None
         if quality(inner) < PDQ_QUALITY_MIN:
             continue
-        trims.see(luma if cut is None else cut, round(1000 * frame.at_s))
+        trims.add_frame(luma if cut is None else cut, round(1000 * frame.at_s))
         spectrum = frequencies(inner)
         bits = to_bits(spectrum)
         if not kept or differing_bits(bits, kept[-1].bits) > SAME_BITS:
             whole = spectrum if cut is None else frequencies(blocks)
             kept.append(_HashedFrame(round(1000 * frame.at_s), bits, whole, spectrum))
-    views = _views([one.whole for one in kept], "")
+    views = _orientation_views([one.whole for one in kept], "")
     if has_bars:
-        views += _views([one.inner for one in kept], NO_BARS)
+        views += _orientation_views([one.inner for one in kept], NO_BARS)
     times = tuple(one.at_ms for one in kept)
-    return VideoLook(times, tuple(views), tuple(trims.views))
+    return VideoViews(times, tuple(views), tuple(trims.views))
 
 
-def _views(spectra: list[Floats], done: str) -> list[View]:
+def _orientation_views(spectra: list[Floats], done: str) -> list[View]:
     """Return the eight orientations of all frames; empty without frames."""
     if not spectra:
         return []

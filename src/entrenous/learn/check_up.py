@@ -57,7 +57,7 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CheckUpInput:
     """The input of one check-up: the machine, a folder of pictures, and the person's answers.
 
     ``answers`` has the key of an answer for each question's id; skipped questions are missing.
@@ -87,15 +87,23 @@ _ZXCVBN_LENGTH_MAX: Final = 72  # a longer passphrase is judged by its beginning
 _NAMES_SHOWN: Final = 3
 
 
-def check_up(seen: Seen) -> CheckUp:
+def check_up(seen: CheckUpInput) -> CheckUp:
     """Judge the input; open paths come first, the ones most worth closing before others.
 
     Under a threat no step is advised: help comes first, and a changed setting may be noticed.
     """
-    machine = [_passphrase, _program, _system, _permissions, _synced, _disk, _pictures]
+    machine = [
+        _check_passphrase,
+        _check_program,
+        _check_system,
+        _check_permissions,
+        _check_synced_folders,
+        _check_disk_encryption,
+        _check_picture_places,
+    ]
     found = [one for check in machine if (one := check(seen))]
-    found += [one for asked in all_questions() if (one := _answered(asked, seen))]
-    ranked = sorted(found, key=lambda one: (_FIRST.index(one.path), _place(one.check)))
+    found += [one for asked in all_questions() if (one := _advice_from_answer(asked, seen))]
+    ranked = sorted(found, key=lambda one: (_FIRST.index(one.path), _check_order(one.check)))
     if is_threatened(seen.answers):
         return CheckUp(tuple(replace(one, next_step=None, undo=None) for one in ranked), HELP)
     return CheckUp(tuple(_limit_steps(ranked)))
@@ -110,14 +118,14 @@ def guesses_log10(passphrase: Secret) -> float:
 _FIRST: Final = (LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED)
 
 
-def _place(check: str) -> int:
+def _check_order(check: str) -> int:
     """Return a check's place in the order of facts/order.toml; unlisted ones come last."""
     names = [one.id for one in shipped_order()]
     return names.index(check) if check in names else len(names)
 
 
-def _passphrase(seen: Seen) -> Advice:
-    say = _finding(
+def _check_passphrase(seen: CheckUpInput) -> Advice:
+    say = _advice_factory(
         "passphrase", translated("somebody who gets hold of the vault guesses its passphrase")
     )
     if seen.passphrase is None:
@@ -139,8 +147,8 @@ def _passphrase(seen: Seen) -> Advice:
     )
 
 
-def _program(seen: Seen) -> Advice:
-    say = _finding(
+def _check_program(seen: CheckUpInput) -> Advice:
+    say = _advice_factory(
         "program", translated("an error of this program that is known by now lets somebody in")
     )
     newer = translated(
@@ -166,14 +174,14 @@ def _program(seen: Seen) -> Advice:
     )
 
 
-def _system(seen: Seen) -> Advice:
-    say = _finding(
+def _check_system(seen: CheckUpInput) -> Advice:
+    say = _advice_factory(
         "system", translated("a known error of a system without updates lets somebody in")
     )
     version, table = seen.facts.version, shipped_systems()
     if version is None:
         return say(LeakPath.UNKNOWN, translated("This system does not say which version it is."))
-    known = _end_of(version, table.system)
+    known = _support_end(version, table.system)
     if known is None:
         return say(
             LeakPath.UNKNOWN,
@@ -187,7 +195,7 @@ def _system(seen: Seen) -> Advice:
         )
     ends = known.ends_enterprise if version.enterprise and known.ends_enterprise else known.ends
     where = source_in_words(known.source, table.read_on, seen.today)
-    say = _finding("system", say(LeakPath.UNKNOWN, "").closes, (known.source, table.read_on))
+    say = _advice_factory("system", say(LeakPath.UNKNOWN, "").closes, (known.source, table.read_on))
     if seen.today <= ends:
         found = translated("{name} gets security updates until {day} ({where}).").format(
             name=known.name, day=day_in_words(ends), where=where
@@ -206,13 +214,13 @@ def _system(seen: Seen) -> Advice:
     )
 
 
-def _end_of(version: SystemVersion, known: tuple[SystemEnd, ...]) -> SystemEnd | None:
+def _support_end(version: SystemVersion, known: tuple[SystemEnd, ...]) -> SystemEnd | None:
     wanted = (version.system, version.version)
     return next((one for one in known if (one.system, one.version) == wanted), None)
 
 
-def _permissions(seen: Seen) -> Advice:
-    say = _finding(
+def _check_permissions(seen: CheckUpInput) -> Advice:
+    say = _advice_factory(
         "vault files", translated("another account on this computer reads the vault's files")
     )
     loose, home = seen.facts.open_to_others, seen.facts.home
@@ -223,16 +231,16 @@ def _permissions(seen: Seen) -> Advice:
     if loose:
         return say(
             LeakPath.OPEN,
-            translated("Others may open: {named}.").format(named=_named(loose)),
+            translated("Others may open: {named}.").format(named=_join_names(loose)),
             translated('Close them: chmod -R go-rwx "{home}"').format(home=home),
             translated('Open them again: chmod -R go+rX "{home}"').format(home=home),
         )
     return say(LeakPath.CLOSED, translated("Only your own account may read the vault's files."))
 
 
-def _synced(seen: Seen) -> Advice:
+def _check_synced_folders(seen: CheckUpInput) -> Advice:
     services = shipped_services().service
-    say = _finding(
+    say = _advice_factory(
         "synced folders", translated("a copy of the vault or of an export goes to a cloud")
     )
     places = seen.facts.synced
@@ -249,7 +257,7 @@ def _synced(seen: Seen) -> Advice:
     return say(
         LeakPath.OPEN,
         translated("In a folder of {service} there is {named}.").format(
-            service=first.service, named=_named(tuple(one.at for one in places))
+            service=first.service, named=_join_names(tuple(one.at for one in places))
         ),
         translated(
             "Take it out of what {service} copies, or move it to a folder of your own. Move "
@@ -259,8 +267,8 @@ def _synced(seen: Seen) -> Advice:
     )
 
 
-def _disk(seen: Seen) -> Advice:
-    say = _finding(
+def _check_disk_encryption(seen: CheckUpInput) -> Advice:
+    say = _advice_factory(
         "disk encryption", translated("somebody who has the disk reads what programs left on it")
     )
     encrypted = seen.facts.disk_encrypted
@@ -286,10 +294,10 @@ def _disk(seen: Seen) -> Advice:
     )
 
 
-def _pictures(seen: Seen) -> Advice | None:
+def _check_picture_places(seen: CheckUpInput) -> Advice | None:
     if seen.pictures is None:
         return None
-    say = _finding("pictures with a place", translated("a picture tells where it was taken"))
+    say = _advice_factory("pictures with a place", translated("a picture tells where it was taken"))
     looked = seen.pictures
     told = translated("{count} of {read} pictures tell where they were taken.").format(
         count=len(looked.with_place), read=looked.read
@@ -318,7 +326,7 @@ def _pictures(seen: Seen) -> Advice | None:
     )
 
 
-def _answered(asked: CheckUpQuestion, seen: Seen) -> Advice | None:
+def _advice_from_answer(asked: CheckUpQuestion, seen: CheckUpInput) -> Advice | None:
     """Return what an answer says; None for a question that was skipped."""
     key = seen.answers.get(asked.id)
     answer = None if key is None else answer_of(asked, key)
@@ -338,7 +346,7 @@ def _answered(asked: CheckUpQuestion, seen: Seen) -> Advice | None:
     )
 
 
-def _named(names: tuple[str, ...]) -> str:
+def _join_names(names: tuple[str, ...]) -> str:
     shown = ", ".join(names[:_NAMES_SHOWN])
     if len(names) <= _NAMES_SHOWN:
         return shown
@@ -346,7 +354,7 @@ def _named(names: tuple[str, ...]) -> str:
     return f"{shown} {more}"
 
 
-def _finding(
+def _advice_factory(
     check: str, closes: str, fact: tuple[str, date] | tuple[None, None] = (None, None)
 ) -> Callable[..., Advice]:
     """Return a function that makes a finding from a path, its words, a next step and how to undo

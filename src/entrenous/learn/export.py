@@ -23,11 +23,11 @@ def site_files(lessons: Sequence[Lesson]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the bytes of every file: an index, and for each lesson a page and a sheet
     for each paper. The same lessons give the same bytes.
     """
-    yield INDEX, _page("index.html.j2", lessons=lessons)
+    yield INDEX, _render_page("index.html.j2", lessons=lessons)
     for place, one in enumerate(lessons):
         yield (
             f"{one.name}.html",
-            _page(
+            _render_page(
                 "lesson.html.j2",
                 lesson=one,
                 body=as_html(one.text),
@@ -44,13 +44,13 @@ def sheet_name(lesson: Lesson, paper: Paper) -> str:
     return f"{lesson.name}-{paper.value}.pdf"
 
 
-def _page(template: str, **shown: object) -> bytes:
+def _render_page(template: str, **shown: object) -> bytes:
     """Render one page. ``body`` comes from our own Markdown renderer, which escapes it."""
-    style = _read("style.css")
+    style = _read_asset("style.css")
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        loader=jinja2.FunctionLoader(_read),
+        loader=jinja2.FunctionLoader(_read_asset),
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
@@ -58,7 +58,7 @@ def _page(template: str, **shown: object) -> bytes:
     environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
     text = environment.get_template(template).render(
         style=style,
-        policy=_policy(style),
+        policy=_content_security_policy(style),
         language=language_of_person(),
         day_in_words=day_in_words,
         **shown,
@@ -66,11 +66,11 @@ def _page(template: str, **shown: object) -> bytes:
     return f"{text}\n".encode()
 
 
-def _policy(style: str) -> str:
+def _content_security_policy(style: str) -> str:
     """Content security policy: nothing runs or loads; the style sheet is allowed by its hash."""
     digest = base64.b64encode(sha256(style.encode())).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def _read(name: str) -> str:
+def _read_asset(name: str) -> str:
     return files("entrenous.learn").joinpath("site", name).read_text(encoding="utf-8")

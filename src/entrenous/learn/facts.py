@@ -120,23 +120,23 @@ _Table = TypeVar("_Table")
 
 @cache
 def shipped_systems() -> _Systems:
-    return _shipped("facts/systems.toml", _Systems)
+    return _read_shipped_table("facts/systems.toml", _Systems)
 
 
 @cache
 def shipped_services() -> _Synced:
-    return _shipped("facts/synced.toml", _Synced)
+    return _read_shipped_table("facts/synced.toml", _Synced)
 
 
 @cache
 def shipped_questions() -> _Questions:
-    return _shipped("questions.toml", _Questions)
+    return _read_shipped_table("questions.toml", _Questions)
 
 
 @cache
 def shipped_order() -> tuple[OrderedCheck, ...]:
     """Return all checks and questions, the most effective to close first."""
-    return _shipped("facts/order.toml", _Order).check
+    return _read_shipped_table("facts/order.toml", _Order).check
 
 
 def read_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
@@ -164,6 +164,6 @@ def source_in_words(source: str, read_on: date, today: date) -> str:
     )
 
 
-def _shipped(name: str, kind: type[_Table]) -> _Table:
+def _read_shipped_table(name: str, kind: type[_Table]) -> _Table:
     data = resources.files("entrenous.learn").joinpath(*name.split("/")).read_bytes()
     return read_table(name, data, kind)

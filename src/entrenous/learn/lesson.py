@@ -16,7 +16,7 @@ import msgspec
 
 from entrenous.base.errors import Malformed, NotFound
 from entrenous.base.language import language_of_person, translated
-from entrenous.learn.markdown import Block, NotInSubset, as_plain_text, read_blocks
+from entrenous.learn.markdown import Block, UnsupportedMarkdown, as_plain_text, read_blocks
 
 
 class NoSuchLesson(NotFound):
@@ -85,11 +85,11 @@ _SUFFIX: Final = ".md"
 
 def all_lessons() -> tuple[Lesson, ...]:
     """Return all lessons in the person's language, in their own order."""
-    return lessons_in(language_of_person())
+    return lessons_in_language(language_of_person())
 
 
 @cache
-def lessons_in(language: str) -> tuple[Lesson, ...]:
+def lessons_in_language(language: str) -> tuple[Lesson, ...]:
     """Return all lessons in a language; those that nobody has translated are English."""
     files = {file.name: file for file in _markdown(_lessons_folder())}
     files |= {file.name: file for file in _markdown(_lessons_folder() / language)}
@@ -104,7 +104,7 @@ def _markdown(folder: Traversable) -> Iterator[Traversable]:
         yield from (file for file in folder.iterdir() if file.name.endswith(_SUFFIX))
 
 
-def lesson(name: str) -> Lesson:
+def find_lesson(name: str) -> Lesson:
     """Return one lesson by name; raises NoSuchLesson."""
     for one in all_lessons():
         if one.name == name:
@@ -115,17 +115,17 @@ def lesson(name: str) -> Lesson:
 def read_lesson(name: str, data: bytes) -> Lesson:
     """Parse a lesson's file; raises BadLesson."""
     try:
-        head, text = _split(data.decode())
+        head, text = _split_front_matter(data.decode())
         front = msgspec.convert(tomllib.loads(head), _FrontMatter)
         read_blocks(text)
-    except NotInSubset as why:
+    except UnsupportedMarkdown as why:
         raise BadLesson(name=name, why=f"{why.args[0]} is not allowed in a lesson") from None
     except (ValueError, tomllib.TOMLDecodeError, msgspec.ValidationError):
         raise BadLesson(name=name, why="its front matter cannot be read") from None
     return Lesson(name=name, text=text, **msgspec.structs.asdict(front))
 
 
-def _split(content: str) -> tuple[str, str]:
+def _split_front_matter(content: str) -> tuple[str, str]:
     """Return front matter and text; raises ValueError."""
     before, head, text = content.split(_FENCE, 2)
     if before or not text.strip():

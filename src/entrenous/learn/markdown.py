@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 
-class NotInSubset(ValueError):
+class UnsupportedMarkdown(ValueError):
     """A kind of Markdown that lessons do not use; its argument names it."""
 
 
@@ -64,14 +64,14 @@ _HEADING: Final = "h2"
 
 
 def read_blocks(text: str) -> tuple[Block, ...]:
-    """Parse Markdown of the subset; raises NotInSubset."""
+    """Parse Markdown of the subset; raises UnsupportedMarkdown."""
     reader = MarkdownIt("commonmark", {"html": True})  # so that HTML is recognised, and refused
     reader.validateLink = bool  # type: ignore[method-assign, assignment]  # any address; _spans refuses some
-    return tuple(_blocks(reader.parse(text)))
+    return tuple(_parse_blocks(reader.parse(text)))
 
 
 def as_html(text: str) -> str:
-    """Render Markdown of the subset as HTML; text is escaped. Raises NotInSubset."""
+    """Render Markdown of the subset as HTML; text is escaped. Raises UnsupportedMarkdown."""
     read_blocks(text)
     return str(MarkdownIt("commonmark", {"html": False}).render(text))
 
@@ -81,14 +81,14 @@ def as_plain_text(blocks: Sequence[Block], width: int) -> str:
     shown = list[str]()
     for before, block in zip([None, *blocks], blocks, strict=False):
         follows = before is not None and before.kind is block.kind in _ITEMS
-        shown += [*([] if follows or before is None else [""]), _plain(block, width)]
+        shown += [*([] if follows or before is None else [""]), _block_as_plain_text(block, width)]
     return "\n".join(shown)
 
 
 _ITEMS: Final = frozenset({BlockKind.BULLET, BlockKind.NUMBERED})
 
 
-def _plain(block: Block, width: int) -> str:
+def _block_as_plain_text(block: Block, width: int) -> str:
     if block.kind is BlockKind.HEADING:
         return block.text.upper()
     mark = {BlockKind.BULLET: "- ", BlockKind.NUMBERED: f"{block.number}. "}.get(block.kind, "")
@@ -102,10 +102,10 @@ def _plain(block: Block, width: int) -> str:
     )
 
 
-def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
+def _parse_blocks(tokens: Sequence[Token]) -> Iterator[Block]:
     kind, number, nested = BlockKind.PARAGRAPH, 0, False
     for token in tokens:
-        _refuse_others(token, nested=nested)
+        _refuse_unsupported_token(token, nested=nested)
         if token.type in _LIST_KINDS:
             kind, number, nested = _LIST_KINDS[token.type], 0, True
         elif token.type in _LISTS_CLOSED:
@@ -118,17 +118,19 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
             kind = BlockKind.PARAGRAPH
         elif token.type == "inline":
             shown = number if kind is BlockKind.NUMBERED else 0
-            yield Block(kind, tuple(_spans(token.children or ())), shown)
+            yield Block(kind, tuple(_parse_spans(token.children or ())), shown)
 
 
-def _refuse_others(token: Token, *, nested: bool) -> None:
+def _refuse_unsupported_token(token: Token, *, nested: bool) -> None:
     if token.type not in _BLOCKS or (nested and token.type in _LIST_KINDS):
-        raise NotInSubset("a list in a list" if nested else token.type.removesuffix("_open"))
+        raise UnsupportedMarkdown(
+            "a list in a list" if nested else token.type.removesuffix("_open")
+        )
     if token.type == "heading_open" and token.tag != _HEADING:
-        raise NotInSubset("a heading other than ##")
+        raise UnsupportedMarkdown("a heading other than ##")
 
 
-def _spans(children: Sequence[Token]) -> Iterator[Span]:
+def _parse_spans(children: Sequence[Token]) -> Iterator[Span]:
     strong, url = False, ""
     for child in children:
         match child.type:
@@ -143,10 +145,10 @@ def _spans(children: Sequence[Token]) -> Iterator[Span]:
             case "link_open":
                 url = str(child.attrGet("href") or "")
                 if not url.startswith("https://"):
-                    raise NotInSubset("a link that is not https")
+                    raise UnsupportedMarkdown("a link that is not https")
             case "link_close":
                 url = ""
             case "em_open" | "em_close":
                 pass  # slanted letters are harder to read, so emphasis is shown upright
             case other:
-                raise NotInSubset(other)
+                raise UnsupportedMarkdown(other)

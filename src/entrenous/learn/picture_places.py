@@ -44,10 +44,10 @@ def pictures_with_place(folder: Path) -> PicturesFound:
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         raise NoSuchFolder(path=folder)
     read, unread, seen, named = 0, 0, 0, list[str]()
-    for seen, file in enumerate(_files(folder), 1):
+    for seen, file in enumerate(_files_below(folder), 1):
         if seen > FILES_MAX:
             break
-        told = _look_at(file)
+        told = _read_picture_place(file)
         read += told is not None
         unread += told is None
         if told == _PLACE:
@@ -61,7 +61,7 @@ _NO_PLACE: Final = "no place"
 _NO_PICTURE: Final = "no picture"
 
 
-def _look_at(file: Path) -> str | None:
+def _read_picture_place(file: Path) -> str | None:
     """Return the metadata finding for one file; None for a picture that cannot be read
     completely.
     """
@@ -79,7 +79,7 @@ def _look_at(file: Path) -> str | None:
     return {True: _PLACE, False: _NO_PLACE, None: None}[told]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Path) -> Iterator[Path]:
     """Yield regular files in and below a folder, level by level."""
     waiting = [folder]
     for one in waiting:

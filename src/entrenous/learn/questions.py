@@ -46,10 +46,10 @@ def all_questions() -> tuple[CheckUpQuestion, ...]:
 @cache
 def _questions_in(language: str) -> tuple[CheckUpQuestion, ...]:
     with speaking(language):
-        return tuple(map(_translated, shipped_questions().question))
+        return tuple(map(_translated_question, shipped_questions().question))
 
 
-def _translated(asked: CheckUpQuestion) -> CheckUpQuestion:
+def _translated_question(asked: CheckUpQuestion) -> CheckUpQuestion:
     """Return a question in the person's language."""
     words = {name: translated(getattr(asked, name)) for name in _WORDS}
     answers = tuple(replace(one, says=translated(one.says)) for one in asked.answers)
@@ -59,7 +59,7 @@ def _translated(asked: CheckUpQuestion) -> CheckUpQuestion:
 _WORDS: Final = ("question", "why", "closes", "step", "undo")
 
 
-def help_first() -> tuple[str, ...]:
+def threat_help_text() -> tuple[str, ...]:
     """Return the sentence that is shown under a threat."""
     return tuple(translated(line).format(help=HELP) for line in HELP_FIRST)
 

@@ -54,36 +54,38 @@ class _Sheet:
     """One lesson typeset at one size, on as many pages as it needs."""
 
     def __init__(self, lesson: Lesson, paper: Paper, size: float) -> None:
-        self.pdf = _empty(lesson, paper)
+        self.pdf = _empty_pdf(lesson, paper)
         self._size = size
-        self._line(lesson.title, size * 1.6, bold=True)
-        self._line(
+        self._add_line(lesson.title, size * 1.6, bold=True)
+        self._add_line(
             translated("This closes: {closes}.").format(closes=lesson.closes), size, colour=_SOFT
         )
-        self._gap(0.4)
+        self._add_gap(0.4)
         for before, block in zip([None, *lesson.blocks], lesson.blocks, strict=False):
             if before is not None and _is_apart(before, block):
-                self._gap(0.3)
-            self._block(block)
-        self._part(translated("One thing to try"), lesson.try_now)
-        self._line(translated("To undo it: {undo}").format(undo=lesson.undo), size, colour=_SOFT)
-        self._part(translated("One question"), lesson.question.ask)
+                self._add_gap(0.3)
+            self._add_block(block)
+        self._add_part(translated("One thing to try"), lesson.try_now)
+        self._add_line(
+            translated("To undo it: {undo}").format(undo=lesson.undo), size, colour=_SOFT
+        )
+        self._add_part(translated("One question"), lesson.question.ask)
         for number, choice in enumerate(lesson.question.choices, 1):
-            self._block(Block(BlockKind.NUMBERED, (Span(choice),), number))
+            self._add_block(Block(BlockKind.NUMBERED, (Span(choice),), number))
         self._sources(lesson)
         answer = translated("Answer to the question: {right}. {why}").format(
             right=lesson.question.right, why=lesson.question.why
         )
-        self._gap(0.4)
-        self._line(answer, size * _SMALL, colour=_SOFT)
+        self._add_gap(0.4)
+        self._add_line(answer, size * _SMALL, colour=_SOFT)
 
     def _sources(self, lesson: Lesson) -> None:
-        self._gap(0.6)
+        self._add_gap(0.6)
         for one in lesson.sources:
             words = translated("{title}. {url} (read on {day})").format(
                 title=one.title, url=one.url, day=day_in_words(one.read_on)
             )
-            self._line(words, self._size * _SMALL * 0.9, colour=_SOFT)
+            self._add_line(words, self._size * _SMALL * 0.9, colour=_SOFT)
 
     def close(self) -> None:
         """Close the files of the typefaces, which the library leaves open."""
@@ -91,48 +93,48 @@ class _Sheet:
             if isinstance(face, TTFFont):
                 face.ttfont.close()
 
-    def _part(self, heading: str, text: str) -> None:
-        self._block(Block(BlockKind.HEADING, (Span(heading),)))
-        self._line(text, self._size)
+    def _add_part(self, heading: str, text: str) -> None:
+        self._add_block(Block(BlockKind.HEADING, (Span(heading),)))
+        self._add_line(text, self._size)
 
-    def _block(self, block: Block) -> None:
+    def _add_block(self, block: Block) -> None:
         if block.kind is BlockKind.HEADING:
-            self._gap(0.45)
-            self._line(block.text, self._size * 1.12, bold=True, colour=_ACCENT)
+            self._add_gap(0.45)
+            self._add_line(block.text, self._size * 1.12, bold=True, colour=_ACCENT)
         elif block.kind is BlockKind.PARAGRAPH:
-            self._spans(block)
+            self._add_spans(block)
         else:
             mark = f"{block.number}." if block.kind is BlockKind.NUMBERED else "\u2022"
-            self._item(mark, block)
+            self._add_list_item(mark, block)
 
-    def _item(self, mark: str, block: Block) -> None:
-        self._letters(self._size)
+    def _add_list_item(self, mark: str, block: Block) -> None:
+        self._set_letters(self._size)
         self.pdf.set_x(_MARGIN_MM)
         self.pdf.cell(_INDENT_MM, self._height(self._size), mark)
         self.pdf.set_left_margin(_MARGIN_MM + _INDENT_MM)
-        self._spans(block)
+        self._add_spans(block)
         self.pdf.set_left_margin(_MARGIN_MM)
         self.pdf.set_x(_MARGIN_MM)
 
-    def _spans(self, block: Block) -> None:
+    def _add_spans(self, block: Block) -> None:
         """Typeset words line by line; lines break only at spaces, whatever a word looks like."""
         height, room = self._height(self._size), self.pdf.w - self.pdf.r_margin
-        for pieces in _words(block):
+        for pieces in _words_of_block(block):
             wide = sum(self._width(piece) for piece in pieces)
             if self.pdf.get_x() + wide > room and self.pdf.get_x() > self.pdf.l_margin:
                 self.pdf.ln(height)
             for piece in pieces:
                 self.pdf.cell(self._width(piece), height, piece.text)
-            self._letters(self._size)
+            self._set_letters(self._size)
             self.pdf.cell(self.pdf.get_string_width(" "), height, " ")
         self.pdf.ln(height)
 
     def _width(self, piece: Span) -> float:
         """Return the width of a piece in mm; its font stays selected."""
-        self._letters(self._size, bold=piece.strong or piece.code)
+        self._set_letters(self._size, bold=piece.strong or piece.code)
         return float(self.pdf.get_string_width(piece.text))
 
-    def _line(
+    def _add_line(
         self,
         words: str,
         size: float,
@@ -140,16 +142,16 @@ class _Sheet:
         bold: bool = False,
         colour: tuple[int, int, int] = _INK,
     ) -> None:
-        self._letters(size, bold=bold, colour=colour)
+        self._set_letters(size, bold=bold, colour=colour)
         self.pdf.multi_cell(0, self._height(size), words, align="L", new_x="LMARGIN", new_y="NEXT")
 
-    def _letters(
+    def _set_letters(
         self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _INK
     ) -> None:
         self.pdf.set_font(_FAMILY, "B" if bold else "", size)
         self.pdf.set_text_color(*colour)
 
-    def _gap(self, lines: float) -> None:
+    def _add_gap(self, lines: float) -> None:
         self.pdf.set_y(self.pdf.get_y() + lines * self._height(self._size))
 
     @staticmethod
@@ -163,7 +165,7 @@ def _is_apart(before: Block, block: Block) -> bool:
     return is_text and (before.kind is not block.kind or block.kind is BlockKind.PARAGRAPH)
 
 
-def _words(block: Block) -> list[list[Span]]:
+def _words_of_block(block: Block) -> list[list[Span]]:
     """Return the words of a block; a word has several pieces if its font changes."""
     words = [list[Span]()]
     for span in block.spans:
@@ -175,7 +177,7 @@ def _words(block: Block) -> list[list[Span]]:
     return [word for word in words if word]
 
 
-def _empty(lesson: Lesson, paper: Paper) -> FPDF:
+def _empty_pdf(lesson: Lesson, paper: Paper) -> FPDF:
     pdf = FPDF(format=paper.value)
     pdf.set_margin(_MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM * 0.7)

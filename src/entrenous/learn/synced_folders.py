@@ -48,23 +48,23 @@ def synced_places(
     """
     found = dict[str, SyncedPlace]()
     for service in services:
-        roots = tuple(_roots(service, person_home, environment))
+        roots = tuple(_synced_roots(service, person_home, environment))
         if _is_below(vault, roots) or _has_marker_above(vault, service):
             found[service.name] = SyncedPlace(service.name, "the vault", str(vault))
         for root in roots:
-            for holds, at in _exports(root):
+            for holds, at in _find_exports(root):
                 found[at] = SyncedPlace(service.name, holds, at)
     return tuple(found.values())
 
 
-def _roots(
+def _synced_roots(
     service: SyncService, person_home: Path, environment: Mapping[str, str]
 ) -> Iterator[Path]:
     """Yield the folders that a program synchronizes, as far as they exist."""
     named = [
         *(Path(value) for name in service.variables if (value := environment.get(name))),
-        *_from_places(service, person_home),
-        *_from_settings(service, person_home),
+        *_roots_from_known_folders(service, person_home),
+        *_roots_from_settings(service, person_home),
     ]
     for folder in named:
         with suppress(OSError, ValueError):
@@ -72,13 +72,13 @@ def _roots(
                 yield folder.resolve()
 
 
-def _from_places(service: SyncService, person_home: Path) -> Iterator[Path]:
+def _roots_from_known_folders(service: SyncService, person_home: Path) -> Iterator[Path]:
     for place in service.folders:
         with suppress(OSError):
             yield from person_home.glob(place.removeprefix("~/"))
 
 
-def _from_settings(service: SyncService, person_home: Path) -> Iterator[Path]:
+def _roots_from_settings(service: SyncService, person_home: Path) -> Iterator[Path]:
     for setting in service.settings:
         file = person_home / setting.file.removeprefix("~/")
         with suppress(OSError):
@@ -110,15 +110,15 @@ def _has_marker(folder: Path, marker: str) -> bool:
     return any(one.is_dir() is wants_folder for one in folder.glob(marker.rstrip("/")))
 
 
-def _exports(root: Path) -> Iterator[tuple[str, str]]:
+def _find_exports(root: Path) -> Iterator[tuple[str, str]]:
     """Yield the kinds of exports in a folder, by name, among its first ENTRIES_MAX entries."""
-    for place in islice(_walk(root), ENTRIES_MAX):
+    for place in islice(_files_below(root), ENTRIES_MAX):
         for pattern, holds in EXPORTS.items():
             if fnmatch(place.name, pattern):
                 yield holds, str(place)
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def _files_below(root: Path) -> Iterator[Path]:
     """Yield files below a folder, level by level; links are not followed."""
     waiting = [root]
     for folder in waiting:

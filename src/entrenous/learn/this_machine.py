@@ -134,8 +134,12 @@ def disk_encrypted(home: Path, root: Path = Path("/")) -> bool | None:
         mount = _mount_of(home.resolve(), root)
         if mount is None or mount.kind in _ENCRYPTING:
             return None if mount is None else True
-        disk = root / "sys/dev/block" / _number(mount, root)
-        return any(_is_crypt(part) for part in _layers(disk)) if disk.exists() else None
+        disk = root / "sys/dev/block" / _device_number(mount, root)
+        return (
+            any(_is_encrypted_device(part) for part in _block_device_layers(disk))
+            if disk.exists()
+            else None
+        )
     except (OSError, ValueError):
         return None
 
@@ -148,24 +152,24 @@ def _is_open_to_others(entry: Path) -> bool:
 def _mount_of(home: Path, root: Path) -> _Mount | None:
     """Return the mount of ``home``: the deepest, and there the last, which hides the others."""
     lines = (root / "proc/self/mountinfo").read_text().splitlines()
-    above = [mount for mount in map(_parse, lines) if home.is_relative_to(mount.point)]
+    above = [mount for mount in map(_parse_mount, lines) if home.is_relative_to(mount.point)]
     deepest = max((len(mount.point.parts) for mount in above), default=0)
     return next((m for m in reversed(above) if len(m.point.parts) == deepest), None)
 
 
-def _parse(line: str) -> _Mount:
+def _parse_mount(line: str) -> _Mount:
     """Parse one line of mountinfo: fields before and after " - ", with octal escapes."""
     before, _, after = line.partition(" - ")
     number, _, point = before.split()[2:5]
     kind, source = after.split()[:2]
-    return _Mount(number, Path(_unescaped(point)), kind, _unescaped(source))
+    return _Mount(number, Path(_unescape_octal(point)), kind, _unescape_octal(source))
 
 
-def _unescaped(text: str) -> str:
+def _unescape_octal(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
-def _number(mount: _Mount, root: Path) -> str:
+def _device_number(mount: _Mount, root: Path) -> str:
     """Return the block device's number, by its source where btrfs and others have a virtual one."""
     if not mount.number.startswith("0:") or not mount.source.startswith("/dev/"):
         return mount.number
@@ -173,13 +177,13 @@ def _number(mount: _Mount, root: Path) -> str:
     return f"{os.major(device)}:{os.minor(device)}"
 
 
-def _layers(disk: Path) -> Iterator[Path]:
+def _block_device_layers(disk: Path) -> Iterator[Path]:
     """Yield a block device and everything below it."""
     yield disk
     for below in (disk / "slaves").glob("*"):
-        yield from _layers(below)
+        yield from _block_device_layers(below)
 
 
-def _is_crypt(disk: Path) -> bool:
+def _is_encrypted_device(disk: Path) -> bool:
     uuid = disk / "dm/uuid"
     return uuid.is_file() and uuid.read_text().startswith("CRYPT-")

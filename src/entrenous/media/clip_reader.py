@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from entrenous.base.audio_video import (
     Clip,
-    ClipBroken,
     ClipFormat,
     ClipTooLong,
     Colours,
+    DamagedClip,
     Frame,
     FramePrediction,
     FrameSelection,
     FramesTooLarge,
-    FramesUnknown,
-    NoFrames,
+    NoVideoFound,
+    UnsupportedVideoCodec,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
@@ -51,20 +51,20 @@ def read_clip(untrusted_data: bytes, cut: FrameSelection = _EVERYTHING) -> Itera
     """Open a clip; its frames are decoded while the caller iterates.
 
     Raises:
-        NoFrames: the file has no video.
-        FramesUnknown: it has video, but in no supported codec.
-        ClipCutShort: it ends too early.
+        NoVideoFound: the file has no video.
+        UnsupportedVideoCodec: it has video, but in no supported codec.
+        IncompleteClip: it ends too early.
         FramesTooLarge, ClipTooLong: more than ``CLIP_PIXELS_MAX``, ``CLIP_LENGTH_S_MAX``.
-        ClipBroken: the data is damaged. This and ClipTooLong may be raised during iteration.
+        DamagedClip: the data is damaged. This and ClipTooLong may be raised during iteration.
     """
     kind = clip_container_of(untrusted_data)
     try:
         container = av.open(io.BytesIO(untrusted_data), format=kind, metadata_errors="ignore")
     except Exception as error:
-        raise ClipBroken from error
+        raise DamagedClip from error
     with container:
         stream = pictures_of(container)
-        shown = _shown(container, stream, cut)
+        shown = _clip_format(container, stream, cut)
         yield Clip(shown, _frames(container, stream, shown, cut))
 
 
@@ -72,7 +72,7 @@ def pictures_of(container: Any) -> Any:
     """Return the first video stream of an open file; cover images do not count.
 
     Raises:
-        NoFrames, FramesUnknown.
+        NoVideoFound, UnsupportedVideoCodec.
     """
     unknown = False
     for stream in container.streams.video:
@@ -84,16 +84,16 @@ def pictures_of(container: Any) -> Any:
         context.thread_count = 1  # the sandbox allows no threads
         context.options = dict(_PICTURES_ONLY)
         return stream
-    raise FramesUnknown if unknown else NoFrames
+    raise UnsupportedVideoCodec if unknown else NoVideoFound
 
 
-def _shown(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat:
+def _clip_format(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat:
     """Properties of the video; the first frame is decoded because only it has the rotation."""
     context = stream.codec_context
     _check_size(context.width, context.height)
-    first = next(_decoded(container, stream), None)
+    first = next(_decode_frames(container, stream), None)
     if first is None:
-        raise FramesUnknown
+        raise UnsupportedVideoCodec
     _check_size(first.width, first.height)
     container.seek(stream.start_time or 0, stream=stream)
     width, height = _reduced_size(first.width, first.height, cut.side_px)
@@ -101,11 +101,13 @@ def _shown(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat:
     if _quarter_turns(first) % 2:
         width, height, aspect = height, width, 1 / aspect
     colours = Colours(
-        _known_code_point(first.colorspace),
-        _known_code_point(first.color_primaries),
-        _known_code_point(first.color_trc),
+        _code_point_or_unknown(first.colorspace),
+        _code_point_or_unknown(first.color_primaries),
+        _code_point_or_unknown(first.color_trc),
     )
-    return ClipFormat(width, height, _rate(stream), _length(container, stream), colours, aspect)
+    return ClipFormat(
+        width, height, _frame_rate(stream), _announced_length(container, stream), colours, aspect
+    )
 
 
 def _frames(container: Any, stream: Any, shown: ClipFormat, cut: FrameSelection) -> Iterator[Frame]:
@@ -114,8 +116,8 @@ def _frames(container: Any, stream: Any, shown: ClipFormat, cut: FrameSelection)
     start = (stream.start_time or 0) * base
     if cut.start_s > 0.0:
         container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
-    pace, before = cut.pace(shown.length_s), -math.inf
-    for number, raw in enumerate(_decoded(container, stream)):
+    pace, before = cut.sampler_for_length(shown.length_s), -math.inf
+    for number, raw in enumerate(_decode_frames(container, stream)):
         at = float(number / shown.rate if raw.pts is None else raw.pts * base - start)
         if at > CLIP_LENGTH_S_MAX:
             raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
@@ -125,30 +127,30 @@ def _frames(container: Any, stream: Any, shown: ClipFormat, cut: FrameSelection)
             return
         if at < cut.start_s - 1e-6 or round(at * float(shown.rate)) % cut.each:
             continue
-        if not pace.takes(max(at, 0.0)):
+        if not pace.selects(max(at, 0.0)):
             continue
         coded = kinds.get(raw.pict_type, FramePrediction.UNKNOWN)
         yield Frame(max(at, 0.0), shown.width_px, shown.height_px, _planes(raw, shown), coded)
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+def _decode_frames(container: Any, stream: Any) -> Iterator[Any]:
     try:
         yield from container.decode(stream)
     except EntrenousError:
         raise
     except Exception as error:  # libraries raise many kinds; the person needs one message
-        raise ClipBroken from error
+        raise DamagedClip from error
 
 
 def _check_order(at_s: float, before_s: float) -> float:
     """Check that times increase, also those of frames that are skipped.
 
     Raises:
-        ClipBroken: they do not.
+        DamagedClip: they do not.
     """
     if at_s > before_s or at_s == before_s == 0.0:
         return at_s
-    raise ClipBroken
+    raise DamagedClip
 
 
 def _planes(raw: Any, shown: ClipFormat) -> bytes:
@@ -167,10 +169,10 @@ def _planes(raw: Any, shown: ClipFormat) -> bytes:
         threads=1,
     )
     planes = plain.to_ndarray().reshape(-1)
-    return _turned(planes, width, height, turns) if turns else planes.tobytes()
+    return _rotate_planes(planes, width, height, turns) if turns else planes.tobytes()
 
 
-def _turned(planes: NDArray[np.uint8], width: int, height: int, turns: int) -> bytes:
+def _rotate_planes(planes: NDArray[np.uint8], width: int, height: int, turns: int) -> bytes:
     luma = planes[: width * height].reshape(height, width)
     chroma = planes[width * height :].reshape(2, height // 2, width // 2)
     parts = (luma, chroma[0], chroma[1])
@@ -193,12 +195,12 @@ def _check_size(width: int, height: int) -> None:
         raise FramesTooLarge(width_px=width, height_px=height, limit_mp=limit_mp)
 
 
-def _rate(stream: Any) -> Fraction:
+def _frame_rate(stream: Any) -> Fraction:
     rate = Fraction(stream.average_rate or stream.guessed_rate or _RATE)
     return min(max(rate, _RATES[0]), _RATES[1]).limit_denominator(100_000)
 
 
-def _length(container: Any, stream: Any) -> float:
+def _announced_length(container: Any, stream: Any) -> float:
     if stream.duration is not None:
         length = float(stream.duration * stream.time_base)
     else:
@@ -208,5 +210,5 @@ def _length(container: Any, stream: Any) -> float:
     return length if math.isfinite(length) and length > 0.0 else 0.0
 
 
-def _known_code_point(value: Any) -> int:
+def _code_point_or_unknown(value: Any) -> int:
     return int(value) if 0 <= int(value) <= 22 else 2

@@ -68,7 +68,7 @@ class ClipWriter:
         self._file = io.BytesIO()
         self._shown = shown
         self._container = av.open(self._file, "w", format="mp4", options=dict(_NO_METADATA))
-        self._stream = _video(self._container, shown, crf, threads)
+        self._stream = _open_video_stream(self._container, shown, crf, threads)
         self._filter = BitStreamFilterContext(_NO_SETTINGS, self._stream)
         self._sound = None if sound is None else _SoundTrack(self._container, sound)
         self._picture_delay_s = 0.0 if sound is None else sound.timing.ahead / sound.rate_hz
@@ -113,7 +113,7 @@ class ClipWriter:
                 self._container.mux(packet)
 
 
-def _video(container: Any, shown: ClipFormat, crf: float, threads: int) -> Any:
+def _open_video_stream(container: Any, shown: ClipFormat, crf: float, threads: int) -> Any:
     stream = container.add_stream("libx264", rate=shown.rate)
     stream.width, stream.height, stream.pix_fmt = shown.width_px, shown.height_px, "yuv420p"
     stream.options = {
@@ -167,14 +167,14 @@ def _sound_parts(track: Track) -> Iterator[Samples]:
     zeros = np.zeros((_SOUND_PART, track.samples.shape[1]), np.float32)
     at = 0
     for silence in track.timing.silences:
-        yield from _cut(track.samples[at : silence.before])
+        yield from _cut_into_frames(track.samples[at : silence.before])
         at = silence.before
         for done in range(0, silence.length, _SOUND_PART):
             yield zeros[: silence.length - done]
-    yield from _cut(track.samples[at:])
+    yield from _cut_into_frames(track.samples[at:])
 
 
-def _cut(samples: Samples) -> Iterator[Samples]:
+def _cut_into_frames(samples: Samples) -> Iterator[Samples]:
     for start in range(0, len(samples), _SOUND_PART):
         yield samples[start : start + _SOUND_PART]
 
@@ -199,7 +199,7 @@ def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
     """
     with read_clip(copy) as clip:
         pairs = zip(clip.frames, frames, strict=True)
-        luma, blue, red = np.mean([_errors(one, other) for one, other in pairs], axis=0)
+        luma, blue, red = np.mean([_squared_errors(one, other) for one, other in pairs], axis=0)
     return float(_Y * luma + _CB * blue + _CR * red + _ROUNDING)
 
 
@@ -218,7 +218,7 @@ def rate_factor(errors: tuple[float, float]) -> float:
     return round(min(max(crf, _CRF_RANGE[0]), _CRF_RANGE[1]), 1)
 
 
-def _errors(one: Frame, other: Frame) -> tuple[float, float, float]:
+def _squared_errors(one: Frame, other: Frame) -> tuple[float, float, float]:
     luma = one.width_px * one.height_px
     planes, others = (np.frombuffer(frame.planes, np.uint8) for frame in (one, other))
     parts = (slice(luma), slice(luma, luma + luma // 4), slice(luma + luma // 4, None))

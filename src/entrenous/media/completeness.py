@@ -12,9 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from entrenous.base.audio_video import ClipBroken, ClipCutShort, NoFrames
+from entrenous.base.audio_video import DamagedClip, IncompleteClip, NoVideoFound
 from entrenous.base.errors import EntrenousError
-from entrenous.base.picture import CutShort, DecoderGaveUp, NotAPicture, PictureFormat
+from entrenous.base.picture import (
+    IncompletePicture,
+    NotAPicture,
+    PictureDecodingFailed,
+    PictureFormat,
+)
 
 # Top-level boxes of HEIC and AVIF (ISO/IEC 23008-12, 14496-12); any other name ends the file.
 _PICTURE_BOXES: Final = frozenset(b"ftyp meta mdat moov moof mfra sidx free skip wide uuid".split())
@@ -29,8 +34,8 @@ def check_whole(kind: PictureFormat, untrusted_data: bytes) -> None:
     by :func:`check_tiff`, and JPEG while loading, by :func:`load_whole`.
 
     Raises:
-        CutShort: a marker, chunk or box is missing or reaches past the end.
-        DecoderGaveUp: the structure contradicts itself, or a PNG checksum is wrong.
+        IncompletePicture: a marker, chunk or box is missing or reaches past the end.
+        PictureDecodingFailed: the structure contradicts itself, or a PNG checksum is wrong.
     """
     walk = _WALKS.get(kind)
     if walk is not None:
@@ -44,35 +49,35 @@ def _walk_png(data: bytes) -> None:
         size, name = _PNG_CHUNK.unpack_from(data, at)
         end = at + 12 + size
         if end > len(data):
-            raise CutShort
+            raise IncompletePicture
         # Critical chunks (an upper-case first letter) must be valid; others are dropped anyway.
         crc = int.from_bytes(view[end - 4 : end], "big")
         if not name[0] & 0x20 and zlib.crc32(view[at + 4 : end - 4]) != crc:
-            raise DecoderGaveUp
+            raise PictureDecodingFailed
         if name == b"IEND":
             return
         at = end
-    raise CutShort
+    raise IncompletePicture
 
 
 def _walk_webp(data: bytes) -> None:
     """RFC 9649, 2.4: the RIFF header has the file's length, and each chunk its own."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
-        raise CutShort
+        raise IncompletePicture
     at = 12
     while at + 8 <= end:
         _, size = _WEBP_CHUNK.unpack_from(data, at)
         at += 8 + size
         if at > end:
-            raise DecoderGaveUp
+            raise PictureDecodingFailed
         at += size & 1
 
 
 def _walk_picture_boxes(data: bytes) -> None:
-    end, _ = _walk_boxes(data, _PICTURE_BOXES, DecoderGaveUp)
+    end, _ = _walk_boxes(data, _PICTURE_BOXES, PictureDecodingFailed)
     if end > len(data):
-        raise CutShort
+        raise IncompletePicture
 
 
 def _walk_boxes(
@@ -85,7 +90,7 @@ def _walk_boxes(
     at, seen = 0, set[bytes]()
     while at + 8 <= len(data) and data[at + 4 : at + 8] in names:
         seen.add(data[at + 4 : at + 8])
-        size = _size_of(data, at)
+        size = _box_size(data, at)
         if size == 0:
             return len(data), seen
         if size < 8:
@@ -100,7 +105,7 @@ def _walk_tiff(data: bytes) -> None:
     at = int.from_bytes(data[4:8], order)
     entries = int.from_bytes(data[at : at + 2], order)
     if at + 2 + 12 * entries > len(data):
-        raise CutShort
+        raise IncompletePicture
 
 
 _WALKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
@@ -120,7 +125,7 @@ def check_tiff(image: Any, file_bytes: int) -> None:
 
     Raises:
         NotAPicture: it is a camera's raw file, whose first picture is a thumbnail.
-        CutShort: a strip or tile reaches past the end of the file.
+        IncompletePicture: a strip or tile reaches past the end of the file.
     """
     tags = image.tag_v2
     if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
@@ -128,7 +133,7 @@ def check_tiff(image: Any, file_bytes: int) -> None:
     for offsets, sizes in _PLACES:
         pairs = zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=False)
         if any(at + size > file_bytes for at, size in pairs):
-            raise CutShort
+            raise IncompletePicture
 
 
 # ITU-T T.81, B.1.1: markers that have a length, or end the picture. FF 00 is data, FF FF is fill,
@@ -148,7 +153,7 @@ _NO_CODE: Final = 8 * b"\xff\0"  # as many bits, which no Huffman table decodes 
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class JpegOutline:
     """A JPEG's frame and scans (ITU-T T.81, B.2.2 and B.2.3).
 
     ``frame`` is the frame's marker, or 0; ``components`` are the announced component numbers,
@@ -163,34 +168,34 @@ class Outline:
     end: int
 
 
-def complete_outline_of(untrusted_data: bytes) -> Outline:
+def complete_outline_of(untrusted_data: bytes) -> JpegOutline:
     """Return the outline of a JPEG, which must have its end marker and every scan it needs.
 
     Raises:
-        CutShort: the file, a segment or a component's scan is incomplete.
-        DecoderGaveUp: a segment is shorter than its own length field.
+        IncompletePicture: the file, a segment or a component's scan is incomplete.
+        PictureDecodingFailed: a segment is shorter than its own length field.
     """
     outline = outline_of(untrusted_data)
     if not outline.components <= outline.sharp:
-        raise CutShort
+        raise IncompletePicture
     return outline
 
 
-def outline_of(untrusted_data: bytes) -> Outline:
+def outline_of(untrusted_data: bytes) -> JpegOutline:
     """Follow the markers to the first end marker; thumbnails inside segments are skipped.
 
     Raises:
-        CutShort, DecoderGaveUp: as :func:`complete_outline_of`.
+        IncompletePicture, PictureDecodingFailed: as :func:`complete_outline_of`.
     """
     at, frame, scans = 2, 0, 0
     components, sharp = frozenset[int](), frozenset[int]()
     while True:
         found = _MARKER.search(untrusted_data, at)
         if found is None:
-            raise CutShort
+            raise IncompletePicture
         marker, at = untrusted_data[found.start() + 1], found.end()
         if marker == _EOI:
-            return Outline(frame, components, sharp, scans, found.start())
+            return JpegOutline(frame, components, sharp, scans, found.start())
         segment = _segment(untrusted_data, at)
         if marker in _FRAMES:
             frame, components = marker, frozenset(segment[8::3])
@@ -207,22 +212,22 @@ def load_whole(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
     costs sharpness.
 
     Raises:
-        CutShort: the data ends before the picture does.
-        DecoderGaveUp: as :func:`complete_outline_of`.
+        IncompletePicture: the data ends before the picture does.
+        PictureDecodingFailed: as :func:`complete_outline_of`.
     """
     outline = complete_outline_of(untrusted_data)
     if outline.scans != 1 or outline.frame not in _SEQUENTIAL:
-        return _loaded(untrusted_data, opened)
+        return _load_jpeg(untrusted_data, opened)
     without_end = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD))
     partial = opened(io.BytesIO(without_end))
-    if partial.mode in _TEST_COLOURS and _reached(partial, _TEST_COLOURS[partial.mode]):
+    if partial.mode in _TEST_COLOURS and _was_pixel_reached(partial, _TEST_COLOURS[partial.mode]):
         partial.tile = []  # everything needed is loaded
         return partial
-    image = _loaded(untrusted_data, opened)
+    image = _load_jpeg(untrusted_data, opened)
     if _flat_corner(image):
-        colour = _different_colour(image.getpixel((image.width - 1, image.height - 1)))
-        if not _reached(opened(io.BytesIO(without_end)), colour):
-            raise CutShort
+        colour = _any_other_colour(image.getpixel((image.width - 1, image.height - 1)))
+        if not _was_pixel_reached(opened(io.BytesIO(without_end)), colour):
+            raise IncompletePicture
     return image
 
 
@@ -232,25 +237,25 @@ def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -
     The file must end with its end marker. Libjpeg cannot distinguish fewer than 8 bytes from its
     read-ahead.
     """
-    image = _loaded(untrusted_data, opened)
-    colour = _different_colour(image.getpixel((image.width - 1, image.height - 1)))
+    image = _load_jpeg(untrusted_data, opened)
+    colour = _any_other_colour(image.getpixel((image.width - 1, image.height - 1)))
     without_end = untrusted_data[:-2]
-    if not _reached(opened(io.BytesIO(without_end + _NO_CODE)), colour):
+    if not _was_pixel_reached(opened(io.BytesIO(without_end + _NO_CODE)), colour):
         return False
     try:
         shorter = opened(io.BytesIO(without_end[: -len(_READ_AHEAD)]))
     except (OSError, SyntaxError):  # the scan is not longer than that
         return True
-    return not _reached(shorter, colour)
+    return not _was_pixel_reached(shorter, colour)
 
 
-def _loaded(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
+def _load_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
     image = opened(io.BytesIO(untrusted_data))
     image.load()
     return image
 
 
-def _reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
+def _was_pixel_reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
     """Load a JPEG without end marker over this colour; whether the last sample changed."""
     partial.load_prepare()
     partial.im.paste(colour, (0, 0, *partial.size))
@@ -264,9 +269,9 @@ def _segment(data: bytes, at: int) -> bytes:
     """Return a segment, starting with its length field."""
     size = int.from_bytes(data[at : at + 2], "big")
     if at + max(size, 2) > len(data):
-        raise CutShort
+        raise IncompletePicture
     if size < 2:
-        raise DecoderGaveUp
+        raise PictureDecodingFailed
     return data[at : at + size]
 
 
@@ -284,7 +289,7 @@ def _flat_corner(image: Any) -> bool:
     return len(corner.getcolors()) == 1
 
 
-def _different_colour(pixel: int | tuple[int, ...]) -> int | tuple[int, ...]:
+def _any_other_colour(pixel: int | tuple[int, ...]) -> int | tuple[int, ...]:
     if isinstance(pixel, int):
         return pixel ^ 0x80
     return tuple(number ^ 0x80 for number in pixel)
@@ -302,21 +307,21 @@ def clip_container_of(untrusted_data: bytes) -> str:
     """Return the name of the only FFmpeg demuxer that this file is given to.
 
     Raises:
-        NoFrames: it starts like no supported container.
-        ClipCutShort: its own structure reaches past its end.
-        ClipBroken: its structure contradicts itself.
+        NoVideoFound: it starts like no supported container.
+        IncompleteClip: its own structure reaches past its end.
+        DamagedClip: its structure contradicts itself.
     """
     if untrusted_data.startswith(_EBML):
         _walk_elements(untrusted_data)
         return "matroska"
     if untrusted_data[:4] == b"RIFF" and untrusted_data[8:12] == b"AVI ":
         if 8 + int.from_bytes(untrusted_data[4:8], "little") > len(untrusted_data) + 1:
-            raise ClipCutShort
+            raise IncompleteClip
         return "avi"
     if untrusted_data[4:8] in _CLIP_BOXES:
         _walk_clip_boxes(untrusted_data)
         return "mov"
-    raise NoFrames
+    raise NoVideoFound
 
 
 def without_user_data(data: bytes) -> bytes:
@@ -324,35 +329,35 @@ def without_user_data(data: bytes) -> bytes:
 
     This is done only if ``moov`` comes last, because then no position in the file changes.
     """
-    at = _box(data, b"moov", 0)
-    if at < 0 or at + _size_of(data, at) != len(data):
+    at = _find_box(data, b"moov", 0)
+    if at < 0 or at + _box_size(data, at) != len(data):
         return data
-    place = _box(data, b"udta", at + 8)
+    place = _find_box(data, b"udta", at + 8)
     if place < 0:
         return data
-    size = _size_of(data, place)
+    size = _box_size(data, place)
     moov = (len(data) - at - size).to_bytes(4, "big")
     return data[:at] + moov + data[at + 4 : place] + data[place + size :]
 
 
-def _box(data: bytes, name: bytes, at: int) -> int:
+def _find_box(data: bytes, name: bytes, at: int) -> int:
     """Return the position of the first box of that name from ``at`` on, or -1."""
-    while at + 8 <= len(data) and (size := _size_of(data, at)) >= 8:
+    while at + 8 <= len(data) and (size := _box_size(data, at)) >= 8:
         if data[at + 4 : at + 8] == name:
             return at
         at += size
     return -1
 
 
-def _size_of(data: bytes, at: int) -> int:
+def _box_size(data: bytes, at: int) -> int:
     size = int.from_bytes(data[at : at + 4], "big")
     return int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size
 
 
 def _walk_clip_boxes(data: bytes) -> None:
-    end, seen = _walk_boxes(data, _CLIP_BOXES, ClipBroken)
+    end, seen = _walk_boxes(data, _CLIP_BOXES, DamagedClip)
     if end > len(data) or b"moov" not in seen:
-        raise ClipCutShort
+        raise IncompleteClip
 
 
 def _walk_elements(data: bytes) -> None:
@@ -360,20 +365,20 @@ def _walk_elements(data: bytes) -> None:
     size, start = _element_size(data, 4)
     at = start + size
     if data[at : at + 4] != _SEGMENT:
-        raise ClipCutShort if at + 4 > len(data) else NoFrames
+        raise IncompleteClip if at + 4 > len(data) else NoVideoFound
     octets = 9 - data[at + 4].bit_length() if at + 4 < len(data) else 9
     size, start = _element_size(data, at + 4)
     unknown = size == (1 << (7 * octets)) - 1
     if not unknown and start + size > len(data):
-        raise ClipCutShort
+        raise IncompleteClip
 
 
 def _element_size(data: bytes, at: int) -> tuple[int, int]:
     """Return a variable-size integer (RFC 8794, 4) and the position after it."""
     if at >= len(data):
-        raise ClipCutShort
+        raise IncompleteClip
     octets = 9 - data[at].bit_length()
     if octets > 8:
-        raise ClipBroken
+        raise DamagedClip
     raw = int.from_bytes(data[at : at + octets], "big")
     return raw & ((1 << (7 * octets)) - 1), at + octets

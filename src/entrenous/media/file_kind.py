@@ -108,7 +108,7 @@ def is_animated(untrusted_data: bytes) -> bool:
     return check is not None and check(untrusted_data)
 
 
-def _gif(data: bytes) -> bool:
+def _is_animated_gif(data: bytes) -> bool:
     """GIF89a, sections 17 to 25: extensions and images, each in blocks of up to 255 bytes."""
     at, pictures = 13 + _table_bytes(data, 10), 0
     while at < len(data) and data[at] in b",!":
@@ -119,7 +119,7 @@ def _gif(data: bytes) -> bool:
             at += 11 + _table_bytes(data, at + 9)  # position, colour table, code size
         else:
             at += 2
-        at = _after_blocks(data, at)
+        at = _skip_blocks(data, at)
     return False
 
 
@@ -129,13 +129,13 @@ def _table_bytes(data: bytes, at: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _after_blocks(data: bytes, at: int) -> int:
+def _skip_blocks(data: bytes, at: int) -> int:
     while at < len(data) and data[at]:
         at += 1 + data[at]
     return at + 1
 
 
-def _png(data: bytes) -> bool:
+def _is_animated_png(data: bytes) -> bool:
     """PNG (third edition), 11.3.6.1: the number of pictures comes before the first of them."""
     at = 8
     while at + 12 <= len(data):
@@ -148,7 +148,7 @@ def _png(data: bytes) -> bool:
     return False
 
 
-def _webp(data: bytes) -> bool:
+def _is_animated_webp(data: bytes) -> bool:
     """RFC 9649, 2.7: a flag in VP8X, and one chunk per picture."""
     if data[12:16] != b"VP8X" or not data[20:21] or not data[20] & _ANIMATED:
         return False
@@ -160,15 +160,15 @@ def _webp(data: bytes) -> bool:
     return pictures > 1
 
 
-def _sequence(data: bytes) -> bool:
+def _is_image_sequence(data: bytes) -> bool:
     """ISO/IEC 23008-12: the major brand shows that a file is primarily a sequence."""
     return data[8:12] in _SEQUENCES
 
 
 _CHECKS: Final[dict[PictureFormat, Callable[[bytes], bool]]] = {
-    PictureFormat.GIF: _gif,
-    PictureFormat.PNG: _png,
-    PictureFormat.WEBP: _webp,
-    PictureFormat.AVIF: _sequence,
-    PictureFormat.HEIC: _sequence,
+    PictureFormat.GIF: _is_animated_gif,
+    PictureFormat.PNG: _is_animated_png,
+    PictureFormat.WEBP: _is_animated_webp,
+    PictureFormat.AVIF: _is_image_sequence,
+    PictureFormat.HEIC: _is_image_sequence,
 }

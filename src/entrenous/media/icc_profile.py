@@ -44,7 +44,7 @@ class MatrixProfile:
 def parse_profile(untrusted_profile: bytes) -> MatrixProfile | None:
     """Return the colour numbers of a matrix profile; None for any other or broken profile."""
     try:
-        return _parse(untrusted_profile)
+        return _parse_matrix_profile(untrusted_profile)
     except (struct.error, LookupError, ValueError):
         return None
 
@@ -52,18 +52,18 @@ def parse_profile(untrusted_profile: bytes) -> MatrixProfile | None:
 def write_profile(profile: MatrixProfile) -> bytes:
     """Return a complete profile with these numbers; the same numbers give the same bytes."""
     tags = {
-        b"desc": _title(profile.major),
-        b"cprt": _copyright(profile.major),
-        b"wtpt": _element(b"XYZ ", profile.white),
+        b"desc": _title_element(profile.major),
+        b"cprt": _copyright_element(profile.major),
+        b"wtpt": _write_element(b"XYZ ", profile.white),
         **{
-            name: _element(b"XYZ ", xyz)
+            name: _write_element(b"XYZ ", xyz)
             for name, xyz in zip(_COLUMNS, profile.columns, strict=True)
         },
         **dict(zip(_CURVES, profile.curves, strict=True)),
     }
     if profile.adaptation is not None:
-        tags[b"chad"] = _element(b"sf32", profile.adaptation)
-    return _assemble(profile.major, tags)
+        tags[b"chad"] = _write_element(b"sf32", profile.adaptation)
+    return _assemble_profile(profile.major, tags)
 
 
 def is_srgb(profile: MatrixProfile) -> bool:
@@ -76,25 +76,25 @@ def is_srgb(profile: MatrixProfile) -> bool:
     ) and all(_is_srgb_curve(curve) for curve in set(profile.curves))
 
 
-def _parse(data: bytes) -> MatrixProfile | None:
+def _parse_matrix_profile(data: bytes) -> MatrixProfile | None:
     if data[36:40] != b"acsp" or data[12:16] not in _CLASSES or data[16:24] != b"RGB XYZ ":
         return None
-    tags = _tags(data)
+    tags = _read_tags(data)
     if any(name[:3] in (b"A2B", b"D2B") for name in tags):
         return None  # a table overrides the matrix (ICC.1:2022, 8.2)
-    red, green, blue = (_xyz(tags[name]) for name in _COLUMNS)
-    curves = tuple(_curve(tags[name]) for name in _CURVES)
+    red, green, blue = (_read_xyz(tags[name]) for name in _COLUMNS)
+    curves = tuple(_read_curve(tags[name]) for name in _CURVES)
     parametric = any(curve.startswith(b"para") for curve in curves)
     return MatrixProfile(
         major=4 if data[8] >= 4 or parametric else 2,
         columns=(red, green, blue),
         curves=(curves[0], curves[1], curves[2]),
-        white=_xyz(tags[b"wtpt"]),
-        adaptation=_numbers(tags[b"chad"], b"sf32", 9) if b"chad" in tags else None,
+        white=_read_xyz(tags[b"wtpt"]),
+        adaptation=_read_numbers(tags[b"chad"], b"sf32", 9) if b"chad" in tags else None,
     )
 
 
-def _tags(data: bytes) -> dict[bytes, bytes]:
+def _read_tags(data: bytes) -> dict[bytes, bytes]:
     """ICC.1:2022, 7.3: every element must lie inside the profile."""
     (count,) = struct.unpack_from(">I", data, 128)
     if count > _TAGS_MAX:
@@ -108,17 +108,17 @@ def _tags(data: bytes) -> dict[bytes, bytes]:
     return tags
 
 
-def _xyz(element: bytes) -> bytes:
-    return _numbers(element, b"XYZ ", 3)
+def _read_xyz(element: bytes) -> bytes:
+    return _read_numbers(element, b"XYZ ", 3)
 
 
-def _numbers(element: bytes, kind: bytes, count: int) -> bytes:
+def _read_numbers(element: bytes, kind: bytes, count: int) -> bytes:
     if element[:4] != kind or len(element) < 8 + 4 * count:
         raise ValueError("not the expected numbers")
     return element[8 : 8 + 4 * count]
 
 
-def _curve(element: bytes) -> bytes:
+def _read_curve(element: bytes) -> bytes:
     """Return a ``curv`` (10.6) or ``para`` (10.18) element, cut to its exact length."""
     if element[:4] == b"curv":
         (count,) = struct.unpack_from(">I", element, 8)
@@ -139,19 +139,21 @@ def _curve(element: bytes) -> bytes:
 def _is_srgb_curve(curve: bytes) -> bool:
     steps = (index / 32 for index in range(33))
     try:
-        return all(abs(_linear(curve, x) - _srgb(x)) <= _CURVE_TOLERANCE for x in steps)
+        return all(
+            abs(_curve_to_linear(curve, x) - _srgb_to_linear(x)) <= _CURVE_TOLERANCE for x in steps
+        )
     except (OverflowError, ZeroDivisionError):
         return False
 
 
-def _srgb(x: float) -> float:
+def _srgb_to_linear(x: float) -> float:
     """IEC 61966-2-1, 5.2: from an encoded value to linear light, both in [0, 1]."""
     return x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4
 
 
-def _linear(curve: bytes, x: float) -> float:
+def _curve_to_linear(curve: bytes, x: float) -> float:
     if curve.startswith(b"para"):
-        return _parametric(curve, x)
+        return _evaluate_parametric(curve, x)
     entries = struct.unpack_from(f">{(len(curve) - 12) // 2}H", curve, 12)
     if not entries:
         return x
@@ -162,7 +164,7 @@ def _linear(curve: bytes, x: float) -> float:
     return float((entries[low] * (1 - part) + entries[low + 1] * part) / 65535)
 
 
-def _parametric(curve: bytes, x: float) -> float:
+def _evaluate_parametric(curve: bytes, x: float) -> float:
     """ICC.1:2022, table 68, as one formula for all five types with neutral default values."""
     (function,) = struct.unpack_from(">H", curve, 8)
     count = _PARAMETERS[function]
@@ -173,31 +175,31 @@ def _parametric(curve: bytes, x: float) -> float:
     return float(max(a * x + b, 0.0) ** g + e) if x >= d else c * x + f
 
 
-def _element(kind: bytes, body: bytes) -> bytes:
+def _write_element(kind: bytes, body: bytes) -> bytes:
     return kind + b"\0\0\0\0" + body
 
 
-def _title(major: int) -> bytes:
+def _title_element(major: int) -> bytes:
     if major >= 4:
-        return _unicode(_TITLE)
+        return _unicode_element(_TITLE)
     # ICC.1:2001-04, 6.5.17, with empty Unicode and Macintosh parts
     text = _TITLE.encode("ascii") + b"\0"
-    return _element(b"desc", struct.pack(">I", len(text)) + text + bytes(78))
+    return _write_element(b"desc", struct.pack(">I", len(text)) + text + bytes(78))
 
 
-def _copyright(major: int) -> bytes:
+def _copyright_element(major: int) -> bytes:
     if major >= 4:
-        return _unicode(_COPYRIGHT)
-    return _element(b"text", _COPYRIGHT.encode("ascii") + b"\0")
+        return _unicode_element(_COPYRIGHT)
+    return _write_element(b"text", _COPYRIGHT.encode("ascii") + b"\0")
 
 
-def _unicode(text: str) -> bytes:
+def _unicode_element(text: str) -> bytes:
     """ICC.1:2022, 10.15: multiLocalizedUnicodeType with one record."""
     body = b"".join(bytes((0, letter)) for letter in text.encode("ascii"))
-    return _element(b"mluc", struct.pack(">II4sII", 1, 12, b"enUS", len(body), 28) + body)
+    return _write_element(b"mluc", struct.pack(">II4sII", 1, 12, b"enUS", len(body), 28) + body)
 
 
-def _assemble(major: int, tags: dict[bytes, bytes]) -> bytes:
+def _assemble_profile(major: int, tags: dict[bytes, bytes]) -> bytes:
     """Header (7.2), tag table (7.3), elements on 4-byte boundaries, equal ones stored once."""
     at = 132 + 12 * len(tags)
     table, body, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()

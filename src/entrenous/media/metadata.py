@@ -37,7 +37,7 @@ def read_metadata(untrusted_data: bytes) -> Metadata:
     """Return what a file tells beside its picture or sound; unknown files tell nothing."""
     found, places = dict[Field, None](), list[Place]()
     with suppress(*_DAMAGE, NotAPicture):
-        for kind, value in _walk(untrusted_data, places):
+        for kind, value in _metadata_fields(untrusted_data, places):
             cut = visible_text(value).strip()
             found[kind, cut[:_VALUE_MAX]] = None
             if len(found) >= _FIELDS_MAX:
@@ -55,9 +55,9 @@ def degrees(place: Place) -> str:
     return f"{abs(place.latitude):.2f}° {north}, {abs(place.longitude):.2f}° {east}"
 
 
-def _walk(data: bytes, places: list[Place]) -> Iterator[Field]:
+def _metadata_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
     if medium_of(data) is MediaKind.PICTURE:
-        yield from _picture(data, places)
+        yield from _picture_fields(data, places)
     else:
         yield from track_fields(data, places)
 
@@ -92,21 +92,21 @@ _MAKER_NOTE, _THUMBNAIL = 0x927C, 0x0201
 _WIDE_TEXT: Final = frozenset({0x9C9B, 0x9C9C, 0x9C9D})  # UTF-16, as Windows writes them
 
 
-def _picture(data: bytes, places: list[Place]) -> Iterator[Field]:
+def _picture_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
     for name, part in metadata_parts(data):
         if name == "exif":
-            yield from _exif(part, places)
+            yield from _exif_fields(part, places)
         elif name == "xmp":
-            yield from _xmp(part, places)
+            yield from _xmp_fields(part, places)
         elif name == "iptc":
-            yield from _iptc(part)
+            yield from _iptc_fields(part)
         else:
             yield FieldKind.WORDS, part.decode("utf-8", "replace")
 
 
-def _exif(tiff: bytes, places: list[Place]) -> Iterator[Field]:
+def _exif_fields(tiff: bytes, places: list[Place]) -> Iterator[Field]:
     exif = read_exif(tiff)
-    places += _exif_places(exif.gps)
+    places += _places_in_gps(exif.gps)
     for tag, value in exif.values:
         if tag == _MAKER_NOTE:
             yield FieldKind.MAKER, ""
@@ -118,7 +118,7 @@ def _exif(tiff: bytes, places: list[Place]) -> Iterator[Field]:
                 yield _TAGS[tag], text.strip("\0 ")
 
 
-def _exif_places(gps: Mapping[int, TiffValue]) -> Iterator[Place]:
+def _places_in_gps(gps: Mapping[int, TiffValue]) -> Iterator[Place]:
     if 2 not in gps or 4 not in gps:
         return
     south = 1 in gps and gps[1].text.upper().startswith("S")
@@ -154,7 +154,7 @@ _XMP_PLACE: Final = re.compile(
 )
 
 
-def _xmp(packet: bytes, places: list[Place]) -> Iterator[Field]:
+def _xmp_fields(packet: bytes, places: list[Place]) -> Iterator[Field]:
     part = packet[:_XMP_MAX]
     for pattern, kind in _XMP_FIELDS:
         for found in pattern.finditer(part):
@@ -176,7 +176,7 @@ _IPTC: Final = {
 }  # fmt: skip
 
 
-def _iptc(block: bytes) -> Iterator[Field]:
+def _iptc_fields(block: bytes) -> Iterator[Field]:
     at = block.find(b"\x1c\x02")
     while 0 <= at <= len(block) - 5 and block[at] == 0x1C:
         dataset, size = struct.unpack_from(">xxBH", block, at)

@@ -38,7 +38,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
     for style, name in _OURS.items():
         with as_file(files(base) / "fonts" / name) as ours:
             pdf.add_font(FAMILY, style, ours)
-    missing = _missing(pdf, texts)
+    missing = _missing_characters(pdf, texts)
     others = []
     for number, place in enumerate(_SYSTEMS):
         if missing and Path(place).is_file():
@@ -47,28 +47,28 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
                 pdf.add_font(f"other{number}", "", place)
                 others.append(f"other{number}")
                 pdf.set_fallback_fonts(others, exact_match=False)
-                missing = _missing(pdf, texts)
+                missing = _missing_characters(pdf, texts)
 
 
 def drawable(pdf: FPDF, text: str) -> str:
     """Prepare ``text`` for printing: missing letters become code points, all in visual order."""
-    shown = "".join(_shown(char, pdf) for char in unicodedata.normalize("NFC", text))
+    shown = "".join(_drawable_char(char, pdf) for char in unicodedata.normalize("NFC", text))
     if any(unicodedata.bidirectional(char) in _RIGHT_TO_LEFT for char in shown):
         return BidiParagraph(text=shown).get_reordered_string()
     return shown
 
 
-def _shown(char: str, pdf: FPDF) -> str:
-    if char == "\n" or any(ord(char) in face.cmap for face in _faces(pdf)):
+def _drawable_char(char: str, pdf: FPDF) -> str:
+    if char == "\n" or any(ord(char) in face.cmap for face in _load_faces(pdf)):
         return char
     return f"[U+{ord(char):04X}]"
 
 
-def _missing(pdf: FPDF, texts: str) -> set[int]:
+def _missing_characters(pdf: FPDF, texts: str) -> set[int]:
     return {ord(char) for char in unicodedata.normalize("NFC", texts) if ord(char) > 31} - {
-        code for face in _faces(pdf) for code in face.cmap
+        code for face in _load_faces(pdf) for code in face.cmap
     }
 
 
-def _faces(pdf: FPDF) -> Iterator[TTFFont]:
+def _load_faces(pdf: FPDF) -> Iterator[TTFFont]:
     return (face for face in pdf.fonts.values() if isinstance(face, TTFFont))

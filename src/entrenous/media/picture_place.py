@@ -30,10 +30,10 @@ def has_place(untrusted_data: bytes) -> bool | None:
     Raises:
         NotAPicture: the bytes announce no supported format.
     """
-    parts = _PARTS.get(kind_of(untrusted_data), _nothing)
+    parts = _PARTS.get(kind_of(untrusted_data), _no_metadata)
     try:
         return any(
-            _in_exif(part) if name == _EXIF else name == _XMP_PART and _XMP_NAME in part
+            _has_gps_position(part) if name == _EXIF else name == _XMP_PART and _XMP_NAME in part
             for name, part in parts(untrusted_data)
         )
     except (struct.error, IndexError, zlib.error):
@@ -47,7 +47,7 @@ def metadata_parts(untrusted_data: bytes) -> Iterator[tuple[str, bytes]]:
         NotAPicture: the bytes announce no supported format.
         struct.error, IndexError, zlib.error: the metadata is damaged.
     """
-    yield from _PARTS.get(kind_of(untrusted_data), _nothing)(untrusted_data)
+    yield from _PARTS.get(kind_of(untrusted_data), _no_metadata)(untrusted_data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +88,20 @@ def read_exif(tiff: bytes) -> Exif:
     for tag, value_at in _directory_entries(tiff, order):
         if tag in {_GPS, _EXIF_IFD}:
             (inner,) = struct.unpack_from(f"{order}I", tiff, value_at)
-            found = [(one, _value(tiff, at, order)) for one, at in _entries(tiff, inner, order)]
+            found = [
+                (one, _read_value(tiff, at, order))
+                for one, at in _read_directory(tiff, inner, order)
+            ]
             if tag == _GPS:
                 gps.update(found)
             else:
                 values += found
         else:
-            values.append((tag, _value(tiff, value_at, order)))
+            values.append((tag, _read_value(tiff, value_at, order)))
     return Exif(tuple(values), gps)
 
 
-def _value(tiff: bytes, value_at: int, order: str) -> TiffValue:
+def _read_value(tiff: bytes, value_at: int, order: str) -> TiffValue:
     """Return an entry's value: four bytes in place, or elsewhere (TIFF 6.0, section 2)."""
     kind, count = struct.unpack_from(f"{order}HI", tiff, value_at - 6)
     size = min(_SIZES.get(kind, 1) * count, _VALUE_BYTES_MAX)
@@ -116,18 +119,18 @@ _XMP_PART: Final = "xmp"
 _Parts = Iterator[tuple[str, bytes]]
 
 
-def _nothing(data: bytes) -> _Parts:
+def _no_metadata(data: bytes) -> _Parts:
     del data
     yield from ()
 
 
-def _in_exif(tiff: bytes) -> bool:
+def _has_gps_position(tiff: bytes) -> bool:
     """Return whether a TIFF structure has a GPS directory with both numbers."""
     order = "<" if tiff.startswith(b"II") else ">"
     for tag, value_at in _directory_entries(tiff, order):
         if tag == _GPS:
             (gps,) = struct.unpack_from(f"{order}I", tiff, value_at)
-            found = dict(_entries(tiff, gps, order))
+            found = dict(_read_directory(tiff, gps, order))
             return all(_is_number(tiff, found.get(one), order) for one in _PLACE)
     return False
 
@@ -147,12 +150,12 @@ def _directory_entries(tiff: bytes, order: str) -> Iterator[tuple[int, int]]:
     for _ in range(_DIRECTORIES_MAX):
         if not at:
             return
-        yield from _entries(tiff, at, order)
+        yield from _read_directory(tiff, at, order)
         (count,) = struct.unpack_from(f"{order}H", tiff, at)
         (at,) = struct.unpack_from(f"{order}I", tiff, at + 2 + _ENTRY * count)
 
 
-def _entries(tiff: bytes, at: int, order: str) -> Iterator[tuple[int, int]]:
+def _read_directory(tiff: bytes, at: int, order: str) -> Iterator[tuple[int, int]]:
     (count,) = struct.unpack_from(f"{order}H", tiff, at)
     for number in range(min(count, _ENTRIES_MAX)):
         entry = at + 2 + _ENTRY * number
@@ -160,7 +163,7 @@ def _entries(tiff: bytes, at: int, order: str) -> Iterator[tuple[int, int]]:
         yield tag, entry + 8
 
 
-def _tiff(data: bytes) -> _Parts:
+def _tiff_metadata(data: bytes) -> _Parts:
     yield _EXIF, data
     order = "<" if data.startswith(b"II") else ">"
     for tag, value_at in _directory_entries(data, order):
@@ -169,7 +172,7 @@ def _tiff(data: bytes) -> _Parts:
             yield "xmp", data[offset : offset + count]
 
 
-def _jpeg(data: bytes) -> _Parts:
+def _jpeg_metadata(data: bytes) -> _Parts:
     """ITU-T T.81, B.1: segments up to the first scan; Exif and XMP are in APP1."""
     at = 2
     for _ in range(_PARTS_MAX):
@@ -190,7 +193,7 @@ def _jpeg(data: bytes) -> _Parts:
         at += 2 + size
 
 
-def _png(data: bytes) -> _Parts:
+def _png_metadata(data: bytes) -> _Parts:
     at = 8
     for _ in range(_PARTS_MAX):
         size, name = struct.unpack_from(">I4s", data, at)
@@ -200,13 +203,13 @@ def _png(data: bytes) -> _Parts:
         if name == b"eXIf":
             yield _EXIF, body
         elif name == b"iTXt" and body.startswith(b"XML:com.adobe.xmp\0"):
-            yield "xmp", _itxt(body)
+            yield "xmp", _read_itxt(body)
         elif name in {b"tEXt", b"iTXt", b"zTXt"}:
-            yield "text", _png_text(name, body)
+            yield "text", _read_png_text(name, body)
         at += 12 + size
 
 
-def _itxt(body: bytes) -> bytes:
+def _read_itxt(body: bytes) -> bytes:
     """Return the text of an iTXt chunk: keyword, flag, method, language, translation, text."""
     keyword, _, rest = body.partition(b"\0")
     del keyword
@@ -214,18 +217,18 @@ def _itxt(body: bytes) -> bytes:
     return zlib.decompressobj().decompress(text, _TEXT_MAX) if rest[0] else text
 
 
-def _png_text(name: bytes, body: bytes) -> bytes:
+def _read_png_text(name: bytes, body: bytes) -> bytes:
     """Return keyword and text of a textual chunk (PNG, third edition, 11.3.3)."""
     keyword, _, rest = body.partition(b"\0")
     if name == b"iTXt":
-        text = _itxt(body)
+        text = _read_itxt(body)
     else:
         packed = name == b"zTXt"
         text = zlib.decompressobj().decompress(rest[1:], _TEXT_MAX) if packed else rest
     return keyword + b": " + text
 
 
-def _webp(data: bytes) -> _Parts:
+def _webp_metadata(data: bytes) -> _Parts:
     at = 12
     for _ in range(_PARTS_MAX):
         if at + 8 > len(data):
@@ -239,14 +242,14 @@ def _webp(data: bytes) -> _Parts:
         at += 8 + size + (size & 1)
 
 
-def _gif(data: bytes) -> _Parts:
+def _gif_metadata(data: bytes) -> _Parts:
     """XMP specification, part 3: the packet lies open in an application extension."""
     start = data.find(b"XMP DataXMP")
     if start >= 0:
         yield "xmp", data[start:]
 
 
-def _heif(data: bytes) -> _Parts:
+def _heif_metadata(data: bytes) -> _Parts:
     """ISO/IEC 14496-12, 8.11: items of the file's ``meta`` box, by their type."""
     meta = dict(_boxes(data, 0, len(data))).get(b"meta")
     if meta is None:
@@ -254,7 +257,7 @@ def _heif(data: bytes) -> _Parts:
     inside = dict(_boxes(data, meta[0] + 4, meta[1]))
     kinds = dict(_item_kinds(data, *inside[b"iinf"])) if b"iinf" in inside else {}
     idat = inside.get(b"idat", (0, 0))
-    for item, extents in _extents(data, *inside[b"iloc"]) if b"iloc" in inside else ():
+    for item, extents in _item_extents(data, *inside[b"iloc"]) if b"iloc" in inside else ():
         body = b"".join(
             data[(start := at + (idat[0] if in_idat else 0)) : start + size]
             for in_idat, at, size in extents
@@ -293,7 +296,7 @@ def _item_kinds(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
         yield item, kind
 
 
-def _extents(
+def _item_extents(
     data: bytes, at: int, end: int
 ) -> Iterator[tuple[int, tuple[tuple[bool, int, int], ...]]]:
     """Yield the number of each item in ``iloc``, and its extents: in ``idat``, offset, length."""
@@ -301,7 +304,7 @@ def _extents(
     version, sizes = data[at], struct.unpack_from(">BB", data, at + 4)
     offset_bytes, length_bytes = sizes[0] >> 4, sizes[0] & 15
     base_bytes, index_bytes = sizes[1] >> 4, (sizes[1] & 15 if version else 0)
-    walk = _Walk(data, at + 6)
+    walk = _ByteReader(data, at + 6)
     for _ in range(min(walk.number(4 if version == 2 else 2), _PARTS_MAX)):
         item = walk.number(4 if version == 2 else 2)
         in_idat = bool(version and walk.number(2) & 15 == 1)
@@ -315,7 +318,7 @@ def _extents(
         yield item, tuple(found)
 
 
-class _Walk:
+class _ByteReader:
     """Reads numbers of 0 to 8 bytes, one after the other."""
 
     def __init__(self, data: bytes, at: int) -> None:
@@ -330,11 +333,11 @@ class _Walk:
 
 
 _PARTS: Final[Mapping[PictureFormat, Callable[[bytes], _Parts]]] = {
-    PictureFormat.JPEG: _jpeg,
-    PictureFormat.PNG: _png,
-    PictureFormat.WEBP: _webp,
-    PictureFormat.GIF: _gif,
-    PictureFormat.TIFF: _tiff,
-    PictureFormat.HEIC: _heif,
-    PictureFormat.AVIF: _heif,
+    PictureFormat.JPEG: _jpeg_metadata,
+    PictureFormat.PNG: _png_metadata,
+    PictureFormat.WEBP: _webp_metadata,
+    PictureFormat.GIF: _gif_metadata,
+    PictureFormat.TIFF: _tiff_metadata,
+    PictureFormat.HEIC: _heif_metadata,
+    PictureFormat.AVIF: _heif_metadata,
 }

@@ -16,12 +16,12 @@ from PIL import Image, ImageCms
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import PICTURE_PIXELS_MAX
 from entrenous.base.picture import (
-    CutShort,
-    DecoderGaveUp,
     Encoding,
+    IncompletePicture,
     NotAPicture,
     OriginalSize,
     Picture,
+    PictureDecodingFailed,
     PictureFormat,
     TooManyPixels,
 )
@@ -56,16 +56,16 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
 
     Raises:
         NotAPicture: the bytes announce no supported format, or their header is invalid.
-        CutShort: the file ends too early; it is never half decoded.
+        IncompletePicture: the file ends too early; it is never half decoded.
         TooManyPixels: the header announces more than ``PICTURE_PIXELS_MAX``; nothing was decoded.
-        DecoderGaveUp: the data is damaged, or memory ran out.
+        PictureDecodingFailed: the data is damaged, or memory ran out.
     """
     kind = kind_of(untrusted_data)
     check_whole(kind, untrusted_data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an untrusted file must not print warnings
         try:
-            return _read(kind, untrusted_data, _Wanted(at_least_px, luma))
+            return _read_kind(kind, untrusted_data, _JpegRequest(at_least_px, luma))
         except EntrenousError:
             raise
         except Exception as error:  # decoders raise many kinds; the person needs one message
@@ -90,7 +90,7 @@ class Colour:
 
 
 @dataclass(slots=True)
-class _Wanted:
+class _JpegRequest:
     """How much of a JPEG is needed; ``full_px`` is its full size once it is decoded smaller."""
 
     at_least_px: int
@@ -99,7 +99,7 @@ class _Wanted:
 
     def open_jpeg(self, untrusted_file: Any) -> Any:
         """Let libjpeg skip frequencies (down to a half, quarter or eighth) and colours."""
-        image = _opened(PictureFormat.JPEG, untrusted_file)
+        image = _open_header(PictureFormat.JPEG, untrusted_file)
         shrinks = bool(self.at_least_px) and min(image.size) > self.at_least_px
         size = (self.at_least_px, self.at_least_px) if shrinks else image.size
         alone = self.luma and colour_of(image, grey=False).transform is None
@@ -114,13 +114,13 @@ class _Wanted:
         return self.luma and image.mode == "L" and colour.transform is None
 
 
-def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Picture:
+def _read_kind(kind: PictureFormat, untrusted_data: bytes, wanted: _JpegRequest) -> Picture:
     if kind is PictureFormat.WEBP:
         _check_size(_webp_size(untrusted_data))  # its decoder allocates memory on opening
     if kind is PictureFormat.JPEG:
         image = load_whole(untrusted_data, wanted.open_jpeg)
     else:
-        image = _opened(kind, io.BytesIO(untrusted_data))
+        image = _open_header(kind, io.BytesIO(untrusted_data))
     if kind is PictureFormat.TIFF:
         check_tiff(image, len(untrusted_data))
     image.load()
@@ -133,12 +133,12 @@ def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Pictur
     width, height = image.size
     shrunk = None if wanted.full_px is None else full_size(*wanted.full_px, turn)
     if kind is PictureFormat.JPEG and wanted.is_luma(image, colour):
-        return Picture(width, height, image.tobytes(), encoding, shrunk_from=shrunk)
+        return Picture(width, height, image.tobytes(), encoding, original_size=shrunk)
     samples, alpha = samples_of(image, colour, grey=encoding.grey)
     return Picture(width, height, samples, encoding, alpha, colour.profile, shrunk)
 
 
-def _opened(kind: PictureFormat, untrusted_file: Any) -> Any:
+def _open_header(kind: PictureFormat, untrusted_file: Any) -> Any:
     """Read the header without decoding."""
     try:
         image = load_decoder(kind)(untrusted_file)
@@ -170,8 +170,8 @@ def _webp_size(untrusted_data: bytes) -> tuple[int, int]:
 def _as_our_error(error: Exception) -> EntrenousError:
     words = str(error).lower()
     if any(cut in words for cut in _CUT_SHORT_WORDS):
-        return CutShort()
-    return DecoderGaveUp()
+        return IncompletePicture()
+    return PictureDecodingFailed()
 
 
 _ORIENTATION: Final = 0x0112  # Exif 3.0 (CIPA DC-008-2023), 4.6.5; a SHORT
@@ -243,7 +243,7 @@ def encoding_of(
     """The encoding of a loaded Pillow image; ``axes_swapped``: it will be turned by 90 degrees."""
     grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
     if kind is PictureFormat.JPEG:
-        return _jpeg(image, grey=grey, axes_swapped=axes_swapped)
+        return _jpeg_encoding(image, grey=grey, axes_swapped=axes_swapped)
     if kind is PictureFormat.PNG:
         return Encoding(kind, grey=untrusted_data[25] in _PNG_GREY)
     if kind is PictureFormat.WEBP:
@@ -253,7 +253,7 @@ def encoding_of(
     return Encoding(kind, grey=grey)
 
 
-def _jpeg(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
+def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
     """ITU-T T.81, B.2.2: each component names its sampling factors and its table.
 
     The result has luma in slot 0 and chroma in slot 1, turned with the picture. CMYK tables are
@@ -263,7 +263,7 @@ def _jpeg(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
     if len(layers) not in (1, 3):
         return Encoding(PictureFormat.JPEG, grey=grey)
     tables = {
-        slot: _turned_table(image.quantization[layer[3]], axes_swapped=axes_swapped)
+        slot: _turn_table(image.quantization[layer[3]], axes_swapped=axes_swapped)
         for slot, layer in enumerate(layers[:2])
     }
     subsampling = _SUBSAMPLING.get(tuple((layer[1], layer[2]) for layer in layers))
@@ -272,7 +272,7 @@ def _jpeg(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
     return Encoding(PictureFormat.JPEG, grey, tables, subsampling)
 
 
-def _turned_table(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:
+def _turn_table(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:
     return tuple(table[at] for at in _TURNED) if axes_swapped else tuple(table)
 
 
@@ -308,9 +308,9 @@ def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes
     if image.mode in _MEASUREMENT_MODES:
         raise NotAPicture
     samples, alphas = io.BytesIO(), io.BytesIO()
-    for strip in _strips(image):
-        alpha = _alpha(strip)
-        rgb = _rgb(strip, colour, grey=grey)
+    for strip in _horizontal_strips(image):
+        alpha = _alpha_of_strip(strip)
+        rgb = _rgb_of_strip(strip, colour, grey=grey)
         if alpha is not None:
             rgb.paste((0, 0, 0), mask=alpha.point(_INVISIBLE))
             alphas.write(alpha.tobytes())
@@ -320,7 +320,7 @@ def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes
     return samples.getvalue(), None if opaque else alpha_bytes
 
 
-def _strips(image: Image.Image) -> Iterator[Image.Image]:
+def _horizontal_strips(image: Image.Image) -> Iterator[Image.Image]:
     width, height = image.size
     rows = max(1, _STRIP_PX // width)
     for top in range(0, height, rows):
@@ -328,19 +328,19 @@ def _strips(image: Image.Image) -> Iterator[Image.Image]:
         yield strip
 
 
-def _alpha(strip: Image.Image) -> Image.Image | None:
+def _alpha_of_strip(strip: Image.Image) -> Image.Image | None:
     if strip.mode in _ALPHA_MODES or "transparency" in strip.info:
         return strip.convert("RGBA").getchannel("A")
     return None
 
 
-def _rgb(strip: Image.Image, colour: Colour, *, grey: bool) -> Image.Image:
+def _rgb_of_strip(strip: Image.Image, colour: Colour, *, grey: bool) -> Image.Image:
     plain = _eight_bits(strip)
     if colour.transform is not None:
-        plain = colour.transform.apply(_in_mode(plain, colour.mode))
+        plain = colour.transform.apply(_convert_mode(plain, colour.mode))
     if grey:
-        plain = _in_mode(plain, "L")
-    return _in_mode(plain, "RGB")
+        plain = _convert_mode(plain, "L")
+    return _convert_mode(plain, "RGB")
 
 
 def _eight_bits(strip: Image.Image) -> Image.Image:
@@ -350,7 +350,7 @@ def _eight_bits(strip: Image.Image) -> Image.Image:
     return strip
 
 
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
     """Convert to another mode without alpha, which was extracted before."""
     image.info.pop("transparency", None)
     return image if image.mode == mode else image.convert(mode)
@@ -372,10 +372,10 @@ def colour_of(image: Image.Image, *, grey: bool) -> Colour:
         return Colour()
     if numbers is not None and not grey:
         return Colour(profile=write_profile(numbers))
-    return Colour(transform=_to_srgb(untrusted_profile, mode), mode=mode)
+    return Colour(transform=_srgb_transform(untrusted_profile, mode), mode=mode)
 
 
-def _to_srgb(untrusted_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _srgb_transform(untrusted_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     try:
         return ImageCms.buildTransform(
             ImageCms.ImageCmsProfile(io.BytesIO(untrusted_profile)),

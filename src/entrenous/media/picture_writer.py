@@ -34,8 +34,8 @@ def write_picture(
         ValueError: ``pixels`` has another shape or type than the picture.
     """
     image = image_of(picture, pixels)
-    options = _options(picture.encoding, finer)
-    with _new_file() as out:
+    options = _encoder_options(picture.encoding, finer)
+    with _new_memory_file() as out:
         image.save(out, picture.encoding.format.written, icc_profile=picture.profile, **options)
         out.seek(0)
         return out.read()
@@ -47,7 +47,7 @@ def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image
     Raises:
         ValueError: as :func:`write_picture`.
     """
-    image = _colours(picture, pixels)
+    image = _colour_samples(picture, pixels)
     if picture.encoding.grey and picture.profile is None:
         image = image.convert("L")
     if picture.alpha is None and picture.encoding.format.written is PictureFormat.JPEG:
@@ -64,7 +64,7 @@ def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image
     return image
 
 
-def _colours(picture: Picture, pixels: NDArray[np.uint8] | None) -> Image.Image:
+def _colour_samples(picture: Picture, pixels: NDArray[np.uint8] | None) -> Image.Image:
     size = (picture.width_px, picture.height_px)
     if pixels is None:
         return Image.frombuffer("RGB", size, picture.samples, "raw", "RGB", 0, 1)
@@ -83,7 +83,7 @@ def _on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
     return white
 
 
-def _options(encoding: Encoding, finer: int) -> dict[str, Any]:
+def _encoder_options(encoding: Encoding, finer: int) -> dict[str, Any]:
     if encoding.format.written is PictureFormat.JPEG:
         return jpeg_options(encoding, finer)
     if encoding.format.written is PictureFormat.WEBP:
@@ -91,7 +91,7 @@ def _options(encoding: Encoding, finer: int) -> dict[str, Any]:
     return {"compress_level": 6}
 
 
-def _new_file() -> BinaryIO:
+def _new_memory_file() -> BinaryIO:
     """Return an anonymous file in memory.
 
     Pillow releases the interpreter lock while it writes to a descriptor, so all processors can
@@ -110,7 +110,7 @@ _LUMA_SUM_MAX: Final = 1860
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class QualityStep:
     """A quality of libjpeg or libwebp; ``sharp`` means full-size chroma or, for WebP, lossless."""
 
     quality: int
@@ -118,16 +118,21 @@ class Step:
 
 
 _JPEG_STEPS: Final = (
-    Step(QUALITY),
-    Step(96),
-    Step(98),
-    Step(97, sharp=True),
-    Step(98, sharp=True),
-    Step(99, sharp=True),
-    Step(100, sharp=True),
+    QualityStep(QUALITY),
+    QualityStep(96),
+    QualityStep(98),
+    QualityStep(97, sharp=True),
+    QualityStep(98, sharp=True),
+    QualityStep(99, sharp=True),
+    QualityStep(100, sharp=True),
 )
-_WEBP_STEPS: Final = (Step(QUALITY), Step(96), Step(100), Step(100, sharp=True))
-STEPS: Final = {PictureFormat.JPEG: len(_JPEG_STEPS), PictureFormat.WEBP: len(_WEBP_STEPS)}
+_WEBP_STEPS: Final = (
+    QualityStep(QUALITY),
+    QualityStep(96),
+    QualityStep(100),
+    QualityStep(100, sharp=True),
+)
+QUALITY_STEPS: Final = {PictureFormat.JPEG: len(_JPEG_STEPS), PictureFormat.WEBP: len(_WEBP_STEPS)}
 
 
 def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
@@ -164,10 +169,10 @@ def finer_needed(picture: Picture, trial: Pixels) -> int:
         picture: the original.
         trial: (H, W, 3 or 4) uint8, a copy for nobody, marked as strongly as others.
     """
-    steps = STEPS.get(picture.encoding.format.written, 1)
+    steps = QUALITY_STEPS.get(picture.encoding.format.written, 1)
     if steps == 1 or picture.encoding.lossless:
         return 0
-    sample, marked = _bands(picture, trial)
+    sample, marked = _sample_bands(picture, trial)
     want = _on_white_rgb(image_of(sample))
     for finer in range(steps - 1):
         with Image.open(io.BytesIO(write_picture(sample, marked, finer=finer))) as written:
@@ -178,7 +183,7 @@ def finer_needed(picture: Picture, trial: Pixels) -> int:
     return steps - 1
 
 
-def _bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
+def _sample_bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
     """Return evenly spread bands of whole rows, stacked."""
     rows = max(_BAND_PX, _SAMPLE_PX // picture.width_px)
     count = rows // _BAND_PX

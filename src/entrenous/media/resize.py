@@ -31,13 +31,13 @@ def resize(picture: Picture, longest_side_px: int) -> Picture:
         max(1, round(picture.width_px * longest_side_px / longest)),
         max(1, round(picture.height_px * longest_side_px / longest)),
     )
-    smaller = _image(picture).resize(size, Image.Resampling.LANCZOS)
+    smaller = _to_image(picture).resize(size, Image.Resampling.LANCZOS)
     alpha = smaller.getchannel("A").tobytes() if picture.alpha is not None else None
     samples = smaller.convert("RGB").tobytes() if alpha is not None else smaller.tobytes()
     return replace(picture, width_px=size[0], height_px=size[1], samples=samples, alpha=alpha)
 
 
-def _image(picture: Picture) -> Image.Image:
+def _to_image(picture: Picture) -> Image.Image:
     size = (picture.width_px, picture.height_px)
     image = Image.frombuffer("RGB", size, picture.samples, "raw", "RGB", 0, 1)
     if picture.alpha is not None:
@@ -52,14 +52,14 @@ SIDE_PX: Final = 256  # longer side of the preview
 def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:
     """Return a grey PNG, 256 pixels on the longer side, of (H, W, 3) RGB or (H, W) grey pixels."""
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    coarse = cv2.resize(grey, _size(pixels, DETAIL_PX), interpolation=cv2.INTER_AREA)
-    drawn = cv2.resize(coarse, _size(pixels, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+    coarse = cv2.resize(grey, _scaled_size(pixels, DETAIL_PX), interpolation=cv2.INTER_AREA)
+    drawn = cv2.resize(coarse, _scaled_size(pixels, SIDE_PX), interpolation=cv2.INTER_CUBIC)
     file = io.BytesIO()
     Image.fromarray(drawn.astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
-def _size(pixels: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
+def _scaled_size(pixels: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
     height_px, width_px = pixels.shape[:2]
     scale = longer_px / max(height_px, width_px)
     return max(1, round(width_px * scale)), max(1, round(height_px * scale))

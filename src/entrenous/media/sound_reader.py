@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.audio_video import (
-    FramesUnknown,
-    NoFrames,
-    NotASound,
+    DamagedSound,
+    NoSoundFound,
+    NoVideoFound,
     Silence,
     Sound,
-    SoundBroken,
     SoundEncoding,
     SoundFormat,
     SoundTiming,
     SoundTooLong,
-    SoundUnknown,
+    UnsupportedSoundCodec,
+    UnsupportedVideoCodec,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
@@ -54,29 +54,29 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
     With ``mono_hz``, one channel, the mean of all, at that rate, which takes little memory.
 
     Raises:
-        NotASound: it has no sound.
-        SoundUnknown: it has sound, but in no supported codec.
+        NoSoundFound: it has no sound.
+        UnsupportedSoundCodec: it has sound, but in no supported codec.
         SoundTooLong: more than ``SOUND_LENGTH_S_MAX`` seconds.
-        SoundBroken: nothing could be decoded, or it is an Ogg file with video.
+        DamagedSound: nothing could be decoded, or it is an Ogg file with video.
     """
     kind = sound_container_of(untrusted_data)
     try:
         container = av.open(io.BytesIO(untrusted_data), format=kind, metadata_errors="ignore")
     except Exception as error:
-        raise SoundBroken from error
+        raise DamagedSound from error
     with container:
         if kind == "ogg":
             _require_no_frames(container)
         stream = _stream_of(container)
         rate = int(stream.codec_context.sample_rate)
         timeline = Timeline(rate)
-        decoded = (_in_scale(part) for part in _decoded(container, stream, timeline))
-        parts = list(_mono(decoded, rate, mono_hz) if mono_hz else decoded)
+        decoded = (_to_full_scale(part) for part in _decoded(container, stream, timeline))
+        parts = list(_resample_to_mono(decoded, rate, mono_hz) if mono_hz else decoded)
         if not parts:
-            raise SoundBroken
+            raise DamagedSound
         samples = np.concatenate(parts)
-        encoding = _encoding(container, stream)
-        timing = SoundTiming() if mono_hz else _timing(container, timeline)
+        encoding = _encoding_of_stream(container, stream)
+        timing = SoundTiming() if mono_hz else _timing_of(container, timeline)
         return Sound(mono_hz or rate, samples.shape[1], samples.tobytes(), encoding, timing)
 
 
@@ -95,7 +95,7 @@ class Timeline:
         self._silence_count = 0
         self._silences: list[Silence] = []
 
-    def note(self, at_s: float | None, samples: int) -> None:
+    def add(self, at_s: float | None, samples: int) -> None:
         """Add ``samples`` that the file places at ``at_s``; None if it has no time."""
         if at_s is not None:
             if self._start_s is None or self._sample_count < _STARTING_S * self._rate_hz:
@@ -103,7 +103,7 @@ class Timeline:
             self._record_gap(at_s - self._start_s)
         self._sample_count += samples
 
-    def beside(self, picture_s: float) -> SoundTiming:
+    def timing_beside_picture(self, picture_s: float) -> SoundTiming:
         """The timing relative to a picture that begins at ``picture_s`` on the same clock."""
         offset_s = 0.0 if self._start_s is None else self._start_s - picture_s
         offset = min(round(abs(offset_s) * self._rate_hz), self._samples_max)
@@ -121,16 +121,16 @@ class Timeline:
             self._silence_count += self._silences[-1].length
 
 
-def _timing(container: Any, timeline: Timeline) -> SoundTiming:
+def _timing_of(container: Any, timeline: Timeline) -> SoundTiming:
     picture_s = picture_start_s(container)
-    return SoundTiming() if picture_s is None else timeline.beside(picture_s)
+    return SoundTiming() if picture_s is None else timeline.timing_beside_picture(picture_s)
 
 
 def _require_no_frames(container: Any) -> None:
     """Refuse video (Theora) in an Ogg file, which is opened only as a sound."""
     for stream in container.streams.video:
         if not int(stream.disposition) & int(type(stream.disposition).attached_pic):
-            raise SoundBroken
+            raise DamagedSound
 
 
 def _stream_of(container: Any) -> Any:
@@ -142,7 +142,7 @@ def _stream_of(container: Any) -> Any:
             continue
         context.thread_count = 1  # the sandbox allows no threads
         return stream
-    raise SoundUnknown if container.streams.audio else NotASound
+    raise UnsupportedSoundCodec if container.streams.audio else NoSoundFound
 
 
 def _decoded(container: Any, stream: Any, timeline: Timeline) -> Iterator[NDArray[Any]]:
@@ -151,22 +151,22 @@ def _decoded(container: Any, stream: Any, timeline: Timeline) -> Iterator[NDArra
     remaining = int(SOUND_LENGTH_S_MAX * rate)
     channels = 0
     for frame in _frames(container, stream):
-        part = _samples(frame)
+        part = _samples_of_frame(frame)
         channels = channels or part.shape[1]
         if frame.sample_rate != rate or part.shape[1] != channels:
             continue  # the format changed within the file
         remaining -= len(part)
         if remaining < 0:
             raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
-        timeline.note(frame.time, len(part))
+        timeline.add(frame.time, len(part))
         yield part
 
 
-def _in_scale(part: NDArray[Any]) -> NDArray[np.float32]:
+def _to_full_scale(part: NDArray[Any]) -> NDArray[np.float32]:
     return np.nan_to_num(np.clip(part.astype(np.float32, copy=False), -1.0, 1.0))
 
 
-def _mono(
+def _resample_to_mono(
     parts: Iterable[NDArray[np.float32]], rate_hz: int, mono_hz: int
 ) -> Iterator[NDArray[Any]]:
     """(samples, 1) parts at another rate, limited to the longest allowed sound, at least one
@@ -174,7 +174,7 @@ def _mono(
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=mono_hz)
     remaining = most = int(SOUND_LENGTH_S_MAX * mono_hz)
-    for frame in _with_end(parts, rate_hz):
+    for frame in _mean_frames_then_none(parts, rate_hz):
         for one in resampler.resample(frame):
             if one is not None:  # end of a sound that has the rate already
                 part = one.to_ndarray().reshape(-1, 1)[:remaining]
@@ -184,7 +184,7 @@ def _mono(
             yield np.zeros((1, 1), dtype=np.float32)
 
 
-def _with_end(parts: Iterable[NDArray[np.float32]], rate_hz: int) -> Iterator[Any]:
+def _mean_frames_then_none(parts: Iterable[NDArray[np.float32]], rate_hz: int) -> Iterator[Any]:
     """Yield the mean of all channels as frames, then None, which flushes a resampler."""
     any_sent = False
     for part in parts:
@@ -209,10 +209,10 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
     except EntrenousError:
         raise
     except Exception as error:  # libraries raise many kinds; the person needs one message
-        raise SoundBroken from error
+        raise DamagedSound from error
 
 
-def _samples(frame: Any) -> NDArray[Any]:
+def _samples_of_frame(frame: Any) -> NDArray[Any]:
     raw = frame.to_ndarray()
     channels = len(frame.layout.channels)
     plane = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
@@ -225,7 +225,7 @@ def _samples(frame: Any) -> NDArray[Any]:
     return folded
 
 
-def _encoding(container: Any, stream: Any) -> SoundEncoding:
+def _encoding_of_stream(container: Any, stream: Any) -> SoundEncoding:
     context = stream.codec_context
     kind = _FORMATS.get(context.name, SoundFormat.WAV)
     depth = str(context.format.name) if context.format is not None else "s16"
@@ -246,6 +246,6 @@ def picture_start_s(container: Any) -> float | None:
     """The start of the video of an open file, on the clock of its frames; None without video."""
     try:
         stream = pictures_of(container)
-    except (NoFrames, FramesUnknown):
+    except (NoVideoFound, UnsupportedVideoCodec):
         return None
     return float((stream.start_time or 0) * stream.time_base)

@@ -44,7 +44,7 @@ def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
     The bit rate is the original's, raised to what a second encoding needs; AMR is always mono.
     """
     kind = written_as(original.encoding)
-    codec, container, rate, sample_format = _coding(kind, original)
+    codec, container, rate, sample_format = _encoder_settings(kind, original)
     layout = "mono" if samples.shape[1] == 1 or kind is SoundFormat.AMR else "stereo"
     file = io.BytesIO()
     with av.open(file, "w", format=container, container_options=_NO_METADATA) as out:
@@ -55,7 +55,7 @@ def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
         if bits:
             stream.bit_rate = bits
         resampler = AudioResampler(sample_format, layout, rate, stream.frame_size or None)
-        for frame in _framed(samples, original.rate_hz):
+        for frame in _to_frames(samples, original.rate_hz):
             for ready in resampler.resample(frame):
                 out.mux(stream.encode(ready))
         for ready in resampler.resample(None):
@@ -64,7 +64,7 @@ def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
     return file.getvalue()
 
 
-def _coding(kind: SoundFormat, original: Sound) -> tuple[str, str, int, str]:
+def _encoder_settings(kind: SoundFormat, original: Sound) -> tuple[str, str, int, str]:
     """Return encoder, container, rate in Hz and sample format."""
     rate = original.rate_hz
     deep = original.encoding.deep
@@ -94,7 +94,7 @@ def _rate_at_least(rate: int, rates: tuple[int, ...]) -> int:
     return next((one for one in rates if one >= rate), rates[-1])
 
 
-def _framed(samples: NDArray[np.float32], rate_hz: int) -> Any:
+def _to_frames(samples: NDArray[np.float32], rate_hz: int) -> Any:
     layout = "mono" if samples.shape[1] == 1 else "stereo"
     for start in range(0, len(samples), _PART):
         part = np.ascontiguousarray(samples[start : start + _PART], np.float32).reshape(1, -1)

@@ -84,22 +84,22 @@ def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: dat
     pdf.viewer_preferences = ViewerPreferences(display_doc_title=True)
     pdf.add_page()
     for block in blocks:
-        _print(pdf, block)
+        _print_block(pdf, block)
     return bytes(pdf.output())
 
 
-def _print(pdf: _TaggedPdf, block: Block) -> None:
+def _print_block(pdf: _TaggedPdf, block: Block) -> None:
     """Print a block; one that does not fit goes on as another block of its kind."""
     height = _SIZES[block.tag] * _LINE * _POINT_MM
     pdf.set_font(FAMILY, "" if block.tag is Tag.PARAGRAPH else "B", _SIZES[block.tag])
-    lines = _lines(pdf, block, height)
+    lines = _wrap_lines(pdf, block, height)
     pdf.set_y(pdf.get_y() + _BEFORE_MM[block.tag])
-    if _room(pdf) < height * min(len(lines), 3) + _kept(block):
+    if _room_left(pdf) < height * min(len(lines), 3) + _printable_text(block):
         pdf.add_page()
     if block.tag in _LEVELS:
         pdf.start_section(block.text, level=_LEVELS[block.tag])
     while lines:
-        fits = max(1, int(_room(pdf) // height))
+        fits = max(1, int(_room_left(pdf) // height))
         with pdf.tagged(block.tag):
             for line in lines[:fits]:
                 pdf.cell(0, height, line, new_x="LMARGIN", new_y="NEXT")
@@ -108,7 +108,7 @@ def _print(pdf: _TaggedPdf, block: Block) -> None:
             pdf.add_page()
 
 
-def _lines(pdf: _TaggedPdf, block: Block, height: float) -> list[str]:
+def _wrap_lines(pdf: _TaggedPdf, block: Block, height: float) -> list[str]:
     lines = pdf.multi_cell(
         0,
         height,
@@ -122,9 +122,9 @@ def _lines(pdf: _TaggedPdf, block: Block, height: float) -> list[str]:
     return lines
 
 
-def _room(pdf: _TaggedPdf) -> float:
+def _room_left(pdf: _TaggedPdf) -> float:
     return float(pdf.h - _FOOT_MM - pdf.get_y())
 
 
-def _kept(block: Block) -> float:
+def _printable_text(block: Block) -> float:
     return _KEEP_WITH_NEXT_MM if block.tag in _LEVELS else 0.0

@@ -50,13 +50,13 @@ def track_fields(untrusted_data: bytes, places: list[Place]) -> Iterator[Field]:
     Raises ValueError, IndexError or struct.error where it is damaged.
     """
     if untrusted_data[:3] == b"ID3":
-        yield from _id3(untrusted_data)
+        yield from _id3_fields(untrusted_data)
     elif untrusted_data[:4] in {b"OggS", b"fLaC"}:
-        yield from _vorbis(untrusted_data)
+        yield from _vorbis_fields(untrusted_data)
     elif untrusted_data[:4] == b"\x1aE\xdf\xa3":
-        yield from _matroska(untrusted_data)
+        yield from _matroska_fields(untrusted_data)
     elif untrusted_data[:4] != b"RIFF":
-        yield from _movie(untrusted_data, places)
+        yield from _movie_fields(untrusted_data, places)
 
 
 _BOXES_MAX: Final = 10_000
@@ -74,7 +74,7 @@ _APPLE: Final = {
 }  # fmt: skip
 
 
-def _movie(data: bytes, places: list[Place]) -> Iterator[Field]:
+def _movie_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
     """QuickTime File Format, user data and metadata; ISO/IEC 14496-12, 8.2.2 (``mvhd``)."""
     keys = list[bytes]()
     for name, body in _boxes_within(data):
@@ -85,7 +85,7 @@ def _movie(data: bytes, places: list[Place]) -> Iterator[Field]:
         elif name in _USER_DATA:
             yield _USER_DATA[name], _user_text(body)
         elif name == b"keys":
-            keys = _keys(body)
+            keys = _metadata_keys(body)
         elif len(name) == len(b"mdta") and 0 < int.from_bytes(name, "big") <= len(keys):
             key = keys[int.from_bytes(name, "big") - 1].rpartition(b".")
             text = body[16:]
@@ -139,7 +139,7 @@ def _user_text(body: bytes) -> str:
     return text.decode("utf-8", "replace")
 
 
-def _keys(body: bytes) -> list[bytes]:
+def _metadata_keys(body: bytes) -> list[bytes]:
     found, at = list[bytes](), 8
     while at + 8 <= len(body):
         (size,) = struct.unpack_from(">I", body, at)
@@ -157,12 +157,12 @@ _ID3: Final = {
 _ID3_TEXT: Final = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
-def _id3(data: bytes) -> Iterator[Field]:
+def _id3_fields(data: bytes) -> Iterator[Field]:
     """ID3v2.4.0, section 4; sizes of 2.4 have 7 bits a byte."""
-    end, at, newer = 10 + _seven_bits(data[6:10]), 10, data[3] == len(b"2.4.")
+    end, at, newer = 10 + _decode_synchsafe(data[6:10]), 10, data[3] == len(b"2.4.")
     while at + 10 <= min(end, len(data)) and data[at]:
         name, raw = data[at : at + 4], data[at + 4 : at + 8]
-        size = _seven_bits(raw) if newer else int.from_bytes(raw, "big")
+        size = _decode_synchsafe(raw) if newer else int.from_bytes(raw, "big")
         body = data[at + 10 : at + 10 + size]
         if name == b"APIC":
             yield FieldKind.SMALL_PICTURE, ""
@@ -171,7 +171,7 @@ def _id3(data: bytes) -> Iterator[Field]:
         at += 10 + size
 
 
-def _seven_bits(raw: bytes) -> int:
+def _decode_synchsafe(raw: bytes) -> int:
     return sum((byte & 0x7F) << shift for byte, shift in zip(raw, (21, 14, 7, 0), strict=True))
 
 
@@ -183,7 +183,7 @@ _VORBIS: Final = {
 _HEAD_BYTES: Final = 1 << 16
 
 
-def _vorbis(data: bytes) -> Iterator[Field]:
+def _vorbis_fields(data: bytes) -> Iterator[Field]:
     """Xiph's comment header, in the first page or block that holds it."""
     head = data[:_HEAD_BYTES]
     for name, kind in _VORBIS.items():
@@ -201,7 +201,7 @@ _MATROSKA: Final = (
 )
 
 
-def _matroska(data: bytes) -> Iterator[Field]:
+def _matroska_fields(data: bytes) -> Iterator[Field]:
     """RFC 9559, 5.1.2: the Info element's writing program, title and date."""
     at = data.find(b"\x15\x49\xa9\x66", 0, _HEAD_BYTES)
     info = data[at : at + 1024] if at >= 0 else b""

@@ -13,7 +13,7 @@ import msgspec
 
 from entrenous.base.errors import Malformed, shell_quoted
 from entrenous.base.language import translatable, translated
-from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.screen_text import is_terminal_control
 
 
 class BadRdapAnswer(Malformed):
@@ -49,7 +49,7 @@ class AbuseContact:
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
+class AbuseLookUp:
     """Result of a look-up: abuse contacts, the host's first, and the queries that failed."""
 
     contacts: tuple[AbuseContact, ...]
@@ -69,10 +69,10 @@ def host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...]:
     return tuple(sorted(contacts, key=lambda one: list(ROLES).index(one.role)))
 
 
-def look_up_in_text(untrusted_text: str) -> LookUp:
+def look_up_in_text(untrusted_text: str) -> AbuseLookUp:
     """Return the contacts in a pasted answer, or a note that there are none."""
     contacts = contacts_in_text(untrusted_text)
-    return LookUp(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS),))
+    return AbuseLookUp(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS),))
 
 
 def how_to_find_the_host(typed: str) -> str:
@@ -118,7 +118,7 @@ def contacts_in_rdap(
     answer = _json_object(untrusted_answer)
     if answer is None:
         raise BadRdapAnswer(server=server)
-    found = (_contact(entity, parent, role) for entity, parent in _abuse_entities(answer))
+    found = (_parse_contact(entity, parent, role) for entity, parent in _abuse_entities(answer))
     return tuple(dict.fromkeys(one for one in found if one is not None))[:CONTACTS_MAX]
 
 
@@ -133,13 +133,15 @@ def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
     if answer is not None:
         role = _ROLE_OF_OBJECT.get(str(answer.get("objectClassName"))[:40], ContactRole.UNKNOWN)
         entities = _abuse_entities(answer)
-        contacts = (_contact(entity, parent, role) for entity, parent in entities)
+        contacts = (_parse_contact(entity, parent, role) for entity, parent in entities)
         return host_first(dict.fromkeys(filter(None, contacts)))[:CONTACTS_MAX]
     found: dict[str, AbuseContact] = {}
     for line in text.splitlines():
         for email in _EMAIL.findall(line[:LINE_CHARS_MAX]):
             if "abuse" in line.casefold():
-                found.setdefault(email.casefold(), AbuseContact(_role_of(line), emails=(email,)))
+                found.setdefault(
+                    email.casefold(), AbuseContact(_role_in_line(line), emails=(email,))
+                )
     return host_first(found.values())[:CONTACTS_MAX]
 
 
@@ -176,21 +178,21 @@ def _abuse_entities(answer: dict[str, Any]) -> Iterator[tuple[dict[str, Any], di
     for _ in range(_DEPTH_MAX):
         below: list[dict[str, Any]] = []
         for parent in level:
-            for entity in _dicts(parent.get("entities")):
+            for entity in _only_dicts(parent.get("entities")):
                 seen += 1
                 if seen > _ENTITIES_MAX:
                     return
-                if "abuse" in _texts(entity.get("roles")):
+                if "abuse" in _short_texts(entity.get("roles")):
                     yield entity, parent
                 below.append(entity)
         level = below
 
 
-def _contact(
+def _parse_contact(
     entity: dict[str, Any], parent: dict[str, Any], role: ContactRole
 ) -> AbuseContact | None:
-    card = _card(entity)
-    name = next(iter((*_card(parent).get("fn", ()), *card.get("fn", ()))), "")
+    card = _parse_jcard(entity)
+    name = next(iter((*_parse_jcard(parent).get("fn", ()), *card.get("fn", ()))), "")
     emails = tuple(one for one in card.get("email", ()) if _EMAIL.fullmatch(one))
     phones = (one.removeprefix("tel:") for one in card.get("tel", ()))
     web = tuple(one for one in card.get("contact-uri", ()) if one.startswith("https://"))
@@ -198,29 +200,29 @@ def _contact(
     return found if found.emails or found.phones or found.web else None
 
 
-def _card(entity: dict[str, Any]) -> dict[str, list[str]]:
+def _parse_jcard(entity: dict[str, Any]) -> dict[str, list[str]]:
     """Return the texts of a jCard by property, e.g. {"email": ["abuse@host.example"]}."""
     vcard = entity.get("vcardArray")
     properties = vcard[1] if isinstance(vcard, list) and len(vcard) > 1 else None
     found: dict[str, list[str]] = {}
     for one in properties[:_ENTITIES_MAX] if isinstance(properties, list) else ():
         if isinstance(one, list) and len(one) > 3 and isinstance(one[0], str):
-            found.setdefault(one[0][:_TEXT_MAX].lower(), []).extend(_texts([one[3]]))
+            found.setdefault(one[0][:_TEXT_MAX].lower(), []).extend(_short_texts([one[3]]))
     return found
 
 
-def _dicts(value: object) -> Iterator[dict[str, Any]]:
+def _only_dicts(value: object) -> Iterator[dict[str, Any]]:
     return (one for one in value if isinstance(one, dict)) if isinstance(value, list) else iter(())
 
 
-def _texts(value: object) -> list[str]:
+def _short_texts(value: object) -> list[str]:
     """Return the short texts in a list, each as one line without control characters."""
     texts = (one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
     lines = (" ".join(one.split()) for one in texts if len(one) <= _TEXT_MAX)
-    return [one for one in lines if one and not any(map(acts_on_screen, one))]
+    return [one for one in lines if one and not any(map(is_terminal_control, one))]
 
 
-def _role_of(line: str) -> ContactRole:
+def _role_in_line(line: str) -> ContactRole:
     label = line.casefold()
     if "registrar" in label:
         return ContactRole.REGISTRAR

@@ -18,15 +18,15 @@ from entrenous.respond.law.deadlines import (
     Deadline,
     DeadlineState,
     addressee_place,
+    clause_due_at,
     deadline_in_words,
     deadlines,
-    due,
 )
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import Place, reaches
 from entrenous.respond.law.zones import moment_in_words as moment_at
-from entrenous.respond.nouns import Breach, Case, TimesDoNotFit
+from entrenous.respond.nouns import Breach, Case, ImpossibleTime
 from entrenous.respond.situation import Situation
 
 
@@ -37,7 +37,7 @@ class NoBreachLaw(NotFound):
     """
 
 
-class NoBreach(Refused):
+class CaseHasNoBreach(Refused):
     """Case {name} is not about a breach of your own systems, so nothing was changed. To record when
     you became aware of one: entrenous case breach {name} --aware-at TIME
     """
@@ -55,18 +55,18 @@ def breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
     raise NoBreachLaw
 
 
-def with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
+def case_with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
     """Return the case with the time from which the organisation's deadline runs.
 
     Raises:
-        TimesDoNotFit: ``aware_at`` is in the future, or after an event that was already recorded.
+        ImpossibleTime: ``aware_at`` is in the future, or after an event that was already recorded.
         NoBreachLaw: no known law applies in the case's places.
     """
     if aware_at > now:
-        raise TimesDoNotFit(what="becoming aware", when="in the future")
+        raise ImpossibleTime(what="becoming aware", when="in the future")
     known = case.breach or Breach(breach_law(case.situation.places, aware_at), aware_at)
     if any(at is not None and at < aware_at for at in (known.notified_at, known.told_at)):
-        raise TimesDoNotFit(what="becoming aware", when="later than what was done about it")
+        raise ImpossibleTime(what="becoming aware", when="later than what was done about it")
     route = breach_law(case.situation.places, aware_at)
     return replace(case, breach=replace(known, route=route, aware_at=aware_at))
 
@@ -74,30 +74,31 @@ def with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
 def record_breach(name: str, aware_at: datetime, device: Device) -> Case:
     """Record, or correct, when the organisation became aware of its breach (aware UTC).
 
-    Raises NoSuchCase, NotAllAdults, CaseClosed, TimesDoNotFit, NoBreachLaw.
+    Raises NoSuchCase, NotAllAdults, CaseClosed, ImpossibleTime, NoBreachLaw.
     """
     now = device.clock.now()
     step = "noted a breach of the organisation's own systems"
-    return edit_case(name, device, lambda case: with_breach(case, aware_at, now), step)
+    return edit_case(name, device, lambda case: case_with_breach(case, aware_at, now), step)
 
 
-def record_breach_done(
+def record_breach_notified(
     name: str, at: datetime, device: Device, *, notified: bool = False, told: bool = False
 ) -> Case:
     """Record that the authority was notified, or the people concerned were told, and when.
 
-    The first time counts. Raises NoSuchCase, NotAllAdults, CaseClosed, NoBreach, TimesDoNotFit.
+    The first time counts. Raises NoSuchCase, NotAllAdults, CaseClosed, CaseHasNoBreach,
+    ImpossibleTime.
     """
     now = device.clock.now()
 
     def done(case: Case) -> Case:
         breach = case.breach
         if breach is None:
-            raise NoBreach(name=name)
+            raise CaseHasNoBreach(name=name)
         if not breach.aware_at <= at <= now:
             if at > now:
-                raise TimesDoNotFit(what="telling", when="in the future")
-            raise TimesDoNotFit(what="telling", when="earlier than becoming aware")
+                raise ImpossibleTime(what="telling", when="in the future")
+            raise ImpossibleTime(what="telling", when="earlier than becoming aware")
         marked = replace(
             breach,
             notified_at=breach.notified_at or at if notified else breach.notified_at,
@@ -116,10 +117,10 @@ def breach_in_words(case: Case, now: datetime) -> tuple[str, ...]:
     if case.breach is None:
         return ()
     own = [clock for clock in deadlines(case, now) if clock.yours]
-    return tuple(_lines(case.breach, own))
+    return tuple(_breach_lines(case.breach, own))
 
 
-def _lines(breach: Breach, own: list[Deadline]) -> Iterator[str]:
+def _breach_lines(breach: Breach, own: list[Deadline]) -> Iterator[str]:
     route = breach.route
     aware = moment_in_words(breach.aware_at)
     yield translated("Aware of it since {when}: from then on the time runs.").format(when=aware)
@@ -186,7 +187,7 @@ def breach_without_case(places: tuple[Place, ...], aware_at: datetime) -> str:
     """
     route = breach_law(places, aware_at)
     place = addressee_place(route, Situation(places))
-    until = due(aware_at, route.deadline_rule)  # the earlier end, as in deadlines.py
+    until = clause_due_at(aware_at, route.deadline_rule)  # the earlier end, as in deadlines.py
     shown = moment_at(until, place, None) if until else translated(route.deadline_rule)
     return translated(
         "Your organisation has until {shown} to tell {addressee} ({law}, {provision}). "

@@ -15,7 +15,7 @@ _UID_BYTES: Final = 16
 _PRODUCER: Final = "-//Reminders//EN"
 
 
-class NothingRunning(Refused):
+class NoRunningDeadline(Refused):
     """No deadline of case {name} is running, so no calendar was written. A deadline starts when you
     record that a notice was sent: entrenous case notice {name} --sent NUMBER
     """
@@ -53,7 +53,7 @@ def calendar_file(
     for number, entry in enumerate(entries, start=1):
         title = entry.words if plain_titles else f"Reminder {number}"
         event = Event()
-        _fill(event, entry, title, now)
+        _fill_event(event, entry, title, now)
         if alarm is not None:
             bell = Alarm()
             bell.add("action", "DISPLAY")
@@ -65,13 +65,14 @@ def calendar_file(
 
 
 def running_deadlines(case: Case, clocks: tuple[Deadline, ...]) -> tuple[CalendarEntry, ...]:
-    """Return an entry for each running deadline of a case, earliest first; raises NothingRunning.
+    """Return an entry for each running deadline of a case, earliest first; raises
+    NoRunningDeadline.
 
     The same deadline keeps its uid, so that a calendar updates it instead of adding another.
     """
     running = [clock for clock in clocks if clock.state is DeadlineState.RUNNING and clock.due_at]
     if not running:
-        raise NothingRunning(name=case.name)
+        raise NoRunningDeadline(name=case.name)
     dated = ((clock.due_at, clock) for clock in running if clock.due_at)
     return tuple(
         CalendarEntry(
@@ -86,7 +87,7 @@ def entry_uid(secret: datetime, *what: object) -> str:
     return sha256(f"{secret.isoformat()} {what}".encode())[:_UID_BYTES].hex()
 
 
-def _fill(event: Any, entry: CalendarEntry, title: str, now: datetime) -> None:
+def _fill_event(event: Any, entry: CalendarEntry, title: str, now: datetime) -> None:
     event.add("uid", entry.uid)
     event.add("dtstamp", now.replace(microsecond=0))
     event.add("dtstart", entry.at)

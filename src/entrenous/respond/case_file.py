@@ -15,7 +15,7 @@ from entrenous.base.identifiers import CaseName
 from entrenous.base.language import translatable, translated
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import trace_here
+from entrenous.device.sent_copies import matching_trace
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.custody import CASES, CustodyAct, add_link, custody_link, last_link
@@ -25,7 +25,7 @@ from entrenous.respond.nouns import (
     CaseState,
     Evidence,
     NoSuchCase,
-    NothingThere,
+    NoSuchCaseEntry,
     Step,
 )
 from entrenous.watermark.verdict import Trace
@@ -37,7 +37,7 @@ class CaseClosed(Refused):
     """
 
 
-OWNER: Final = "the owner of this device"
+CUSTODY_ACTOR: Final = "the owner of this device"
 _READ_ONLY_ACTS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED, CustodyAct.PACKED})
 
 
@@ -105,9 +105,11 @@ def save_case(
     stored = replace(case, steps=steps, links=case.links + 1)
     record = pack(stored)
     after = sha256(record)
-    with device.vault.together():
+    with device.vault.transaction():
         device.vault.put(CASES, case.name, record)
-        add_link(case.name, custody_link(last, now, (OWNER, act, purpose), after, item), device)
+        add_link(
+            case.name, custody_link(last, now, (CUSTODY_ACTOR, act, purpose), after, item), device
+        )
     return stored
 
 
@@ -116,7 +118,7 @@ def edit_case(name: str, device: Device, edit: Callable[[Case], Case], step: str
 
     Raises NoSuchCase, NotAllAdults, CaseClosed.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         edited = edit(find_open_case(name, device))
         return save_case(edited, device, CustodyAct.CHANGED, step)
 
@@ -143,11 +145,11 @@ def refuse_file_of_minor(digest: bytes, device: Device) -> None:
 
 
 def find_item(case: Case, number: int) -> Evidence:
-    """Return one item of evidence; raises NothingThere."""
+    """Return one item of evidence; raises NoSuchCaseEntry."""
     for item in case.evidence:
         if item.number == number:
             return item
-    raise NothingThere(name=case.name, what="item", number=number)
+    raise NoSuchCaseEntry(name=case.name, what="item", number=number)
 
 
 _FITS: Final = translatable("The leak fits the copy of {named}; it says no more.")
@@ -157,11 +159,11 @@ def named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, .
     """Return the case's trace, if it is stored here, and the holders of the copies that it
     names.
     """
-    here = trace_here(case.trace, device)
+    here = matching_trace(case.trace, device)
     known = here or case.trace
     return here, () if known is None else known.verdict.named
 
 
-def fits_text(named: tuple[str, ...]) -> str:
+def describe_named_copies(named: tuple[str, ...]) -> str:
     """Say whose copy the picture matches; "" if none."""
     return translated(_FITS).format(named=", ".join(named)) if named else ""

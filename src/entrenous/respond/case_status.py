@@ -11,15 +11,15 @@ from entrenous.base.language import translatable
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import edit_case, find_case, save_case
-from entrenous.respond.custody import CASES, CustodyAct, forget_chain, remember_erased
+from entrenous.respond.custody import CASES, CustodyAct, forget_chain, record_erased_case
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
     CaseState,
-    NothingThere,
+    ImpossibleTime,
+    NoSuchCaseEntry,
     Notice,
     NoticeState,
-    TimesDoNotFit,
 )
 from entrenous.respond.watch.records import forget_watching
 from entrenous.wire.encodings import write_time
@@ -41,7 +41,7 @@ class CaseEvent(StrEnum):
     REOPEN = "open again"
 
 
-class NotNow(Refused):
+class TransitionNotPossible(Refused):
     """This {what} is {state}, so "{event}" is not possible now, and nothing was changed. See where
     it stands: entrenous case show {name}
     """
@@ -92,15 +92,15 @@ def record_notice_event(
     """Record an event of a notice and its time (aware UTC); sending it starts the deadlines.
 
     Raises:
-        NothingThere: the case has no such notice.
-        NotNow: the event is not possible in the notice's state.
-        TimesDoNotFit: ``at`` is in the future, or before the notice was sent.
+        NoSuchCaseEntry: the case has no such notice.
+        TransitionNotPossible: the event is not possible in the notice's state.
+        ImpossibleTime: ``at`` is in the future, or before the notice was sent.
     """
     now = device.clock.now()
 
     def noted(case: Case) -> Case:
         notice = _find_notice(case, number)
-        _refuse_odd_time(notice, event, at, now)
+        _refuse_impossible_time(notice, event, at, now)
         after = _notice_after(notice, event, at, case)
         return replace(
             case, notices=tuple(after if n.number == number else n for n in case.notices)
@@ -110,14 +110,16 @@ def record_notice_event(
 
 
 def close_case(name: str, device: Device) -> Case:
-    """Close a case, which keeps everything and accepts nothing new; raises NoSuchCase, NotNow."""
-    return _transition(name, CaseEvent.CLOSE, device)
+    """Close a case, which keeps everything and accepts nothing new; raises NoSuchCase,
+    TransitionNotPossible.
+    """
+    return _apply_case_event(name, CaseEvent.CLOSE, device)
 
 
 def reopen_case(name: str, device: Device) -> Case:
-    """Reopen a closed case; raises NoSuchCase, NotAllAdults, NotNow."""
+    """Reopen a closed case; raises NoSuchCase, NotAllAdults, TransitionNotPossible."""
     refuse_unless_adults(find_case(name, device), device.clock.now().date())
-    return _transition(name, CaseEvent.REOPEN, device)
+    return _apply_case_event(name, CaseEvent.REOPEN, device)
 
 
 def erase_case(name: str, device: Device) -> None:
@@ -127,15 +129,15 @@ def erase_case(name: str, device: Device) -> None:
     was or may have been under 18, the hash of the chain's first link is kept, so that no archive
     import restores the case.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         case = find_case(name, device)
         if case.age is not AgeAnswer.ADULTS:
-            remember_erased(case.name, device)
+            record_erased_case(case.name, device)
         forget_chain(case.name, device)
         forget_watching(case.name, device)
         device.vault.drop(CASES, case.name)
         for item in case.evidence:  # in the transaction: only the record names the sealed files
-            device.vault.forget(item.blob)
+            device.vault.delete_file(item.blob)
     device.vault.empty_journal()
 
 
@@ -155,12 +157,14 @@ def erasure_receipt(device: Device) -> dict[str, object]:
 ARCHIVE_KEEPS: Final = translatable("An archive that you made before still holds it.")
 
 
-def _transition(name: str, event: CaseEvent, device: Device) -> Case:
-    with device.vault.together():
+def _apply_case_event(name: str, event: CaseEvent, device: Device) -> Case:
+    with device.vault.transaction():
         case = find_case(name, device)
         state = CASE_TABLE.get((case.state, event))
         if state is None:
-            raise NotNow(what="case", state=case.state.value, event=event.value, name=name)
+            raise TransitionNotPossible(
+                what="case", state=case.state.value, event=event.value, name=name
+            )
         turned = replace(case, state=state)
         return save_case(turned, device, CustodyAct.CHANGED, event.value)
 
@@ -169,20 +173,24 @@ def _find_notice(case: Case, number: int) -> Notice:
     for notice in case.notices:
         if notice.number == number:
             return notice
-    raise NothingThere(name=case.name, what="notice", number=number)
+    raise NoSuchCaseEntry(name=case.name, what="notice", number=number)
 
 
 def _notice_after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
     state = NOTICE_TABLE.get((notice.state, event))
     if state is None:
-        raise NotNow(what="notice", state=notice.state.value, event=event.value, name=case.name)
+        raise TransitionNotPossible(
+            what="notice", state=notice.state.value, event=event.value, name=case.name
+        )
     first = [field for field in _FIELDS.get(event, ()) if getattr(notice, field) is None]
     stamped = dict.fromkeys(first, at)  # the first time counts: later events cannot move it
     return replace(notice, state=state, **stamped)  # type: ignore[arg-type]
 
 
-def _refuse_odd_time(notice: Notice, event: NoticeEvent, at: datetime, now: datetime) -> None:
+def _refuse_impossible_time(
+    notice: Notice, event: NoticeEvent, at: datetime, now: datetime
+) -> None:
     if at > now:
-        raise TimesDoNotFit(what=event.value, when="in the future")
+        raise ImpossibleTime(what=event.value, when="in the future")
     if notice.sent_at is not None and at < notice.sent_at:
-        raise TimesDoNotFit(what=event.value, when="earlier than sending")
+        raise ImpossibleTime(what=event.value, when="earlier than sending")

@@ -115,9 +115,9 @@ def link_json(one: Custody) -> bytes:
     )
 
 
-def chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
+def custody_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
     """Return all links of a case, oldest first, unverified; raises BadRecord."""
-    return tuple(unpack(Custody, record) for _, record in records(name, device))
+    return tuple(unpack(Custody, record) for _, record in link_records(name, device))
 
 
 def add_link(name: CaseName, one: Custody, device: Device) -> None:
@@ -135,7 +135,7 @@ def last_link(case: Case, device: Device) -> Custody | None:
     return unpack(Custody, record)
 
 
-def remember_erased(name: CaseName, device: Device) -> None:
+def record_erased_case(name: CaseName, device: Device) -> None:
     """Store only the SHA-256 of a chain's first link (docs/spec/case.md section 1)."""
     first = device.vault.get(LINKS, link_key(name, 0))
     if first is not None:
@@ -143,7 +143,7 @@ def remember_erased(name: CaseName, device: Device) -> None:
 
 
 def forget_chain(name: CaseName, device: Device) -> None:
-    for key, _ in list(records(name, device)):
+    for key, _ in list(link_records(name, device)):
         device.vault.drop(LINKS, key)
 
 
@@ -151,7 +151,7 @@ def link_key(name: CaseName, number: int) -> str:
     return f"{name}/{number:010d}"
 
 
-def records(name: CaseName, device: Device) -> Iterator[tuple[str, bytes]]:
+def link_records(name: CaseName, device: Device) -> Iterator[tuple[str, bytes]]:
     """Return the stored records of a case's links with their keys, oldest first."""
     return (entry for entry in device.vault.items(LINKS) if entry[0].startswith(f"{name}/"))
 
@@ -166,7 +166,9 @@ def verify_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
     record = device.vault.get(CASES, name)
     if record is None:
         raise NoSuchCase(name=name)
-    links = tuple(_checked_link(name, n, entry) for n, entry in enumerate(records(name, device)))
+    links = tuple(
+        _checked_link(name, n, entry) for n, entry in enumerate(link_records(name, device))
+    )
     _check_neighbours(name, links)
     _check_end(name, record, links)
     return links

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from entrenous.base.errors import NoSuchBlob, StampDoesNotHold, Unproven
+from entrenous.base.errors import InvalidTimestamp, NoSuchBlob, Unproven
 from entrenous.base.identifiers import CaseName
 from entrenous.base.language import moment_in_words, plural, translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.respond.case_file import (
     case_summaries,
@@ -30,11 +30,11 @@ from entrenous.respond.manifest_format import (
 from entrenous.respond.nouns import Case, CaseState, Evidence
 from entrenous.respond.timestamps import (
     AuthorityUnreachable,
+    ItemDiffersFromStamp,
     NoAuthorityAnswered,
-    NotAsStamped,
     NothingToStamp,
     Stamp,
-    StampWaits,
+    StampPostponed,
 )
 from entrenous.wire.encodings import write_time
 
@@ -60,7 +60,7 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
     Raises:
         NothingToStamp: the case has no evidence.
         AuthorityUnreachable, StampRefused: there is no stamp; nothing was changed.
-        StampDoesNotHold: the stamp is invalid, or its time is before the manifest's; it was not
+        InvalidTimestamp: the stamp is invalid, or its time is before the manifest's; it was not
             stored.
         ChainBroken, EvidenceChanged: the case is not as it was stored.
     """
@@ -70,7 +70,7 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
     manifest = manifest_of(case, device)
     new = stamp(write_manifest(manifest))  # may take seconds, so it is outside the transaction
     _refuse_too_early(new, manifest)
-    with device.vault.together():
+    with device.vault.transaction():
         fresh = find_open_case(name, device)
         stamped = replace(fresh, stamps=(*fresh.stamps, new), stamp_wanted_at=None)
         step = f"stamped by {new.authority_url}"
@@ -80,14 +80,14 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
 def stamp_or_wait(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
     """Like :func:`stamp_evidence`; if no authority answers, remember in the case that it waits.
 
-    Each such failure raises StampWaits; the stored time is that of the first one.
+    Each such failure raises StampPostponed; the stored time is that of the first one.
     """
     try:
         return stamp_evidence(name, stamp, device)
     except (AuthorityUnreachable, NoAuthorityAnswered) as why:
-        _remember_wish(name, device)
+        _record_pending_stamp(name, device)
         told = why.facts.get("why") or why.facts.get("url")
-        raise StampWaits(name=name, why=told) from None
+        raise StampPostponed(name=name, why=told) from None
 
 
 def cases_to_stamp(device: Device) -> tuple[CaseName, ...]:
@@ -110,8 +110,8 @@ def stamp_waits_text(case: Case) -> str:
     ).format(since=since, name=case.name)
 
 
-def _remember_wish(name: str, device: Device) -> None:
-    with device.vault.together():
+def _record_pending_stamp(name: str, device: Device) -> None:
+    with device.vault.transaction():
         case = find_open_case(name, device)
         if case.stamp_wanted_at is None:
             wished = replace(case, stamp_wanted_at=device.clock.now())
@@ -143,9 +143,9 @@ def read_evidence(
 ) -> bytes:
     """Return the bytes of one item, and record the access and its purpose in the custody chain.
 
-    Raises NoSuchCase, NothingThere, EvidenceChanged.
+    Raises NoSuchCase, NoSuchCaseEntry, EvidenceChanged.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         case = find_case(name, device)
         item = find_item(case, number)
         data = verified_bytes(case, item, device)
@@ -157,7 +157,8 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
     """Verify a case's custody chain, items and manifests, and with ``check`` every stamp's token.
 
     Without ``check`` the tokens are not verified, so the stamps must not be called valid. Raises
-    ChainBroken, EvidenceChanged, NotAsStamped or StampDoesNotHold, which say what is invalid.
+    ChainBroken, EvidenceChanged, ItemDiffersFromStamp or InvalidTimestamp, which say what is
+    invalid.
     """
     links = verify_chain(CaseName(name), device)
     case = find_case(name, device)
@@ -224,8 +225,8 @@ def stamps_of(item: Evidence, case: Case) -> tuple[Stamp, ...]:
 def verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
     """Return an item's bytes; raises EvidenceChanged if they changed or are missing."""
     try:
-        data = device.vault.kept(item.blob)
-    except (NoSuchBlob, DoesNotOpen):
+        data = device.vault.kept_file(item.blob)
+    except (NoSuchBlob, DecryptionFailed):
         raise EvidenceChanged(name=case.name, number=item.number) from None
     if sha256(data) != item.sha256:
         raise EvidenceChanged(name=case.name, number=item.number)
@@ -237,20 +238,22 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
     try:
         manifest = read_manifest(stamp.manifest)
     except BadManifest:
-        raise StampDoesNotHold(why="its manifest cannot be read") from None
+        raise InvalidTimestamp(why="its manifest cannot be read") from None
     if manifest.custody_head not in {one.hash for one in links}:
-        raise StampDoesNotHold(why="its manifest belongs to another chain of custody")
+        raise InvalidTimestamp(why="its manifest belongs to another chain of custody")
     _refuse_too_early(stamp, manifest)
     here = {item.number: item for item in case.evidence}
     for line in manifest.items:
         item = here.get(line.number)
         if item is None:
-            raise StampDoesNotHold(why="its manifest speaks of an item that is not here")
+            raise InvalidTimestamp(why="its manifest speaks of an item that is not here")
         if line.commitment != commitment(item.salt, verified_bytes(case, item, device)):
             raise EvidenceChanged(name=case.name, number=item.number)
         stamped, told = _item_label(line), _item_label(item)
         if stamped != told:
-            raise NotAsStamped(name=case.name, number=item.number, stamped=stamped, told=told)
+            raise ItemDiffersFromStamp(
+                name=case.name, number=item.number, stamped=stamped, told=told
+            )
 
 
 def _item_label(item: Evidence | ManifestItem) -> str:
@@ -263,11 +266,11 @@ def _is_too_early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
 
 
 def _refuse_too_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
-    """Raise StampDoesNotHold if the stamp is older than its manifest."""
+    """Raise InvalidTimestamp if the stamp is older than its manifest."""
     if _is_too_early(stamp, manifest):
         why = translated(
             "it says {at:%Y-%m-%d %H:%M} UTC, but what it is over was written here at "
             "{written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is wrong; check this "
             "device's first"
         ).format(at=stamp.at, written_at=manifest.written_at)
-        raise StampDoesNotHold(why=why)
+        raise InvalidTimestamp(why=why)

@@ -28,9 +28,9 @@ def export_item(
 ) -> None:
     """Pass one item to ``write``, and record the export in the custody chain: both or neither.
 
-    Raises NoSuchCase, NothingThere, EvidenceChanged, and the errors of ``write``.
+    Raises NoSuchCase, NoSuchCaseEntry, EvidenceChanged, and the errors of ``write``.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         data = read_evidence(name, number, purpose, device, CustodyAct.EXPORTED)
         case = find_case(name, device)
         item = find_item(case, number)

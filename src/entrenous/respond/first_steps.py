@@ -82,7 +82,7 @@ class _Safety(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
     """Return first steps, leaving out those for other ages."""
-    row = _table().advice[id_]
+    row = _shipped_table().advice[id_]
     other = "adults" if under_18 else "under-18"
     return Advice(
         id=id_,
@@ -103,10 +103,10 @@ def safety_questions() -> Mapping[str, Question]:
             translated(row.why),
             {answer: translated(means) for answer, means in row.answers.items()},
         )
-        for name, row in _table().question.items()
+        for name, row in _shipped_table().question.items()
     }
 
 
 @cache
-def _table() -> _Safety:
+def _shipped_table() -> _Safety:
     return read_table(_Safety, shipped_table("safety.toml"), "safety.toml")

@@ -47,7 +47,7 @@ def advice_in_words(one: Advice, today: date) -> Iterator[str]:
     yield ""
     yield f"{one.title}:"
     yield from (f"  {number}. {step}" for number, step in enumerate(one.steps, 1))
-    hosts = list(dict.fromkeys(map(_host, one.sources)))
+    hosts = list(dict.fromkeys(map(_source_host, one.sources)))
     more = translated("and {number} more").format(number=len(hosts) - _HOSTS_MAX)
     where = ", ".join(hosts[:_HOSTS_MAX]) + (f" {more}" if len(hosts) > _HOSTS_MAX else "")
     read = translated("read on {day} at {where}")
@@ -88,13 +88,13 @@ def contact_in_words(
         hours += f" ({written})"
     free = translated("free of charge") if line.cost == "free" else ""
     confidential = translated("confidential") if line.confidential else ""
-    about = [translated(line.who), free, confidential, hours, _languages(line)]
+    about = [translated(line.who), free, confidential, hours, _language_names(line)]
     for_whom = (
         translated(_ABOUT_CHILDREN) if line.kind is HelpKind.CHILDREN and not under_18 else ""
     )
     cautions = "; ".join(filter(None, [for_whom, *line.cautions(now.date())]))
     read = translated("read on {day} at {where}").format(
-        day=day_in_words(line.read_on), where=_host(line.source)
+        day=day_in_words(line.read_on), where=_source_host(line.source)
     )
     where = "" if line.place == WORLDWIDE else f" ({place_name(line.place, language_of_person())})"
     rows = [f"{line.name}{where}: {', '.join(reach)}", "; ".join(filter(None, about))]
@@ -112,15 +112,15 @@ def help_json(found: Help, now: datetime) -> dict[str, object]:
         "schema": SCHEMA,
         "place": found.places[0] if found.places else None,
         "places": list(found.places),
-        "emergency": [_emergency(numbers, now.date()) for numbers in found.emergency],
-        "contacts": [_contact(line, now) for line in found.contacts],
+        "emergency": [_emergency_json(numbers, now.date()) for numbers in found.emergency],
+        "contacts": [_contact_json(line, now) for line in found.contacts],
         "steps": [step for one in found.advice for step in one.steps],
-        "advice": [_advice(one, now.date()) for one in found.advice],
+        "advice": [_advice_json(one, now.date()) for one in found.advice],
         "notes": list(found.notes),
     }
 
 
-def _emergency(numbers: EmergencyNumbers, today: date) -> dict[str, object]:
+def _emergency_json(numbers: EmergencyNumbers, today: date) -> dict[str, object]:
     return {
         "place": numbers.place,
         "any": list(numbers.any_service),
@@ -134,7 +134,7 @@ def _emergency(numbers: EmergencyNumbers, today: date) -> dict[str, object]:
     }
 
 
-def _contact(line: HelpLine, now: datetime) -> dict[str, object]:
+def _contact_json(line: HelpLine, now: datetime) -> dict[str, object]:
     state = opening_of(line, now)
     return {
         "id": line.id,
@@ -150,7 +150,9 @@ def _contact(line: HelpLine, now: datetime) -> dict[str, object]:
         "email": line.email,
         "hours": line.hours,
         "open_now": None if state is None else state.is_open,
-        "changes_at": None if state is None or not state.changes_at else _iso(state.changes_at),
+        "changes_at": None
+        if state is None or not state.changes_at
+        else _optional_iso_time(state.changes_at),
         "languages": list(line.languages),
         "cost": line.cost,
         "confidential": line.confidential,
@@ -163,7 +165,7 @@ def _contact(line: HelpLine, now: datetime) -> dict[str, object]:
     }
 
 
-def _advice(one: Advice, today: date) -> dict[str, object]:
+def _advice_json(one: Advice, today: date) -> dict[str, object]:
     return {
         "id": one.id.value,
         "title": one.title,
@@ -176,15 +178,15 @@ def _advice(one: Advice, today: date) -> dict[str, object]:
     }
 
 
-def _host(source: str) -> str:
+def _source_host(source: str) -> str:
     return urlsplit(source).hostname or source
 
 
-def _iso(moment: datetime) -> str:
+def _optional_iso_time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-def _languages(line: HelpLine) -> str:
+def _language_names(line: HelpLine) -> str:
     from babel.core import Locale  # noqa: PLC0415 -- takes a moment to import
 
     known = Locale(language_of_person().partition("-")[0]).languages

@@ -76,14 +76,17 @@ def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...
     if notice.sent_at is None:
         return ()
     clocks = [clock for clock in deadlines(case, now) if clock.notice == notice.number]
-    lines = [*_events(notice), *(line for clock in clocks for line in _about_clock(clock, now))]
+    lines = [
+        *_notice_events(notice),
+        *(line for clock in clocks for line in _deadline_lines(clock, now)),
+    ]
     return tuple(sorted(lines, key=lambda line: (line.at, _ORDER.index(line.event))))
 
 
 _ORDER: Final = tuple(HistoryEvent)
 
 
-def _events(notice: Notice) -> Iterator[HistoryLine]:
+def _notice_events(notice: Notice) -> Iterator[HistoryLine]:
     if notice.sent_at is not None:
         law = f"{notice.route.law}, {notice.route.provision}"
         places = tuple(sighting.where for sighting in notice.told)
@@ -101,7 +104,7 @@ def _events(notice: Notice) -> Iterator[HistoryLine]:
             yield HistoryLine(at, event)
 
 
-def _about_clock(clock: Deadline, now: datetime) -> Iterator[HistoryLine]:
+def _deadline_lines(clock: Deadline, now: datetime) -> Iterator[HistoryLine]:
     if clock.due_at is None or clock.due_at > now:
         return
     yield HistoryLine(clock.due_at, HistoryEvent.DUE, f"{clock.law}, {clock.provision}")

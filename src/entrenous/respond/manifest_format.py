@@ -62,13 +62,13 @@ def read_manifest(untrusted_data: bytes) -> EvidenceManifest:
     Raises BadManifest for any other bytes, even if they differ only in white space or order.
     """
     try:
-        plain = _map(read_canonical(untrusted_data), _FIELDS)
+        plain = _parse_map(read_canonical(untrusted_data), _FIELDS)
         if plain["schema"] != SCHEMA:
             raise BadManifest
         return EvidenceManifest(
             read_time(plain["written_at"]),
-            _hash(plain["custody_head"]),
-            tuple(_read_item(item) for item in _list(plain["items"])),
+            _parse_hash(plain["custody_head"]),
+            tuple(_read_item(item) for item in _parse_list(plain["items"])),
         )
     except ValueError:
         raise BadManifest from None
@@ -84,30 +84,30 @@ def _write_item(item: ManifestItem) -> dict[str, object]:
 
 
 def _read_item(untrusted: object) -> ManifestItem:
-    plain = _map(untrusted, _ITEM_FIELDS)
+    plain = _parse_map(untrusted, _ITEM_FIELDS)
     if type(plain["item"]) is not int:
         raise ValueError("an item has a number")
     return ManifestItem(
         plain["item"],
         Level(plain["level"]),
         read_time(plain["added_at"]),
-        _hash(plain["salted_sha256"]),
+        _parse_hash(plain["salted_sha256"]),
     )
 
 
-def _map(untrusted: object, names: set[str]) -> dict[str, Any]:
+def _parse_map(untrusted: object, names: set[str]) -> dict[str, Any]:
     if not isinstance(untrusted, dict) or set(untrusted) != names:
         raise ValueError("fields are missing or too many")
     return untrusted
 
 
-def _list(untrusted: object) -> list[object]:
+def _parse_list(untrusted: object) -> list[object]:
     if not isinstance(untrusted, list):
         raise ValueError("a list is needed")  # noqa: TRY004 -- one kind of failure for the caller
     return untrusted
 
 
-def _hash(untrusted: object) -> bytes:
+def _parse_hash(untrusted: object) -> bytes:
     if not isinstance(untrusted, str) or len(untrusted) != 2 * SHA256_BYTES:
         raise ValueError("a hash has 64 hexadecimal digits")
     value = bytes.fromhex(untrusted)

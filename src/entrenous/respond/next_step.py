@@ -9,12 +9,17 @@ from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.breach import breach_step
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
-from entrenous.respond.law.routes import day_of_event, situation_of, versions_of, why_not
+from entrenous.respond.law.routes import (
+    day_of_event,
+    reason_not_applicable,
+    situation_of,
+    versions_of,
+)
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
 from entrenous.respond.reappearance import returned_steps
-from entrenous.respond.situation import Posted
+from entrenous.respond.situation import Spread
 from entrenous.respond.threat import is_threat_only, threat_step
-from entrenous.respond.unasked import unasked_step
+from entrenous.respond.unasked import unreported_page_step
 
 _ANSWERS: Final = {
     NoticeState.REFUSED: translatable("They refused (notice {number})."),
@@ -22,7 +27,7 @@ _ANSWERS: Final = {
 }
 _LATE: Final = translatable("Their time ended {duration} ago (notice {number}).")
 _OVER: Final = frozenset({NoticeState.WITHDRAWN})
-_IN_CHATS: Final = (Posted.GROUP, Posted.PRIVATE)
+_IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE)
 
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
@@ -45,31 +50,31 @@ def next_step(case: Case, now: datetime) -> str:
     clocks = _most_urgent(case, now)
     return (
         breach_step(case, now)
-        or _her_turn(case, clocks, now)
+        or _person_must_act(case, clocks, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
-        or _about_places(case)
-        or _latest(_drafts(case, _SHEETS))
-        or _about_waiting(case, clocks)
-        or _about_removal(case)
-        or _about_evidence(case)
+        or _unreported_page_step(case)
+        or _latest_call(_draft_steps(case, _SHEETS))
+        or _waiting_step(case, clocks)
+        or _removal_step(case)
+        or _evidence_step(case)
     )
 
 
-def _her_turn(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
+def _person_must_act(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
     """Return the latest event that the person has to react to: a missed deadline, a refusal, a
     question, a return ...
     """
     everything = frozenset(DocumentKind)
     calls = [
         *_unanswered_notices(case, clocks, now),
-        *_questions(case),
-        *_drafts(case, everything if is_threat_only(case) else everything - _SHEETS),
+        *_open_questions(case),
+        *_draft_steps(case, everything if is_threat_only(case) else everything - _SHEETS),
         *returned_steps(case),
     ]
-    return _latest(calls)
+    return _latest_call(calls)
 
 
-def _latest(calls: Iterable[tuple[datetime, str]]) -> str:
+def _latest_call(calls: Iterable[tuple[datetime, str]]) -> str:
     return max(calls, key=lambda call: call[0], default=(None, ""))[1]
 
 
@@ -82,21 +87,21 @@ def _unanswered_notices(
         if since is None or _was_escalated(notice, since, case):
             continue
         if notice.state in _ANSWERS:
-            yield since, _next_rung(notice, case, since, now)
+            yield since, _next_escalation(notice, case, since, now)
         else:
             late.append((since, notice))
     if late:  # the notice that is overdue longest comes first
         since, notice = min(late, key=lambda one: one[0])
-        yield max(since for since, _ in late), _next_rung(notice, case, since, now)
+        yield max(since for since, _ in late), _next_escalation(notice, case, since, now)
 
 
-def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
+def _next_escalation(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
     """Return the complaint that can be drafted now, or else where the person could go next."""
     words = translated("Next you could go to: {escalation}.").format(
         escalation=translated(notice.route.escalation)
     )
     ready = next_route(notice, case, now)
-    reached = translated("What reaches this case: {routes}").format(routes=_routes(case))
+    reached = translated("What reaches this case: {routes}").format(routes=_route_steps(case))
     if ready is None:
         return f"{words} {reached}"
     said = translated(_ANSWERS.get(notice.state, _LATE)).format(
@@ -115,7 +120,7 @@ def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
     for family in notice.route.next_routes:
         versions = () if family in used else versions_of(family)
         for route in versions:
-            if not why_not(route, said, event, now.date()):
+            if not reason_not_applicable(route, said, event, now.date()):
                 return route
     return None
 
@@ -144,21 +149,23 @@ def _was_escalated(notice: Notice, since: datetime, case: Case) -> bool:
     same law.
     """
     return any(
-        later.drafted_at >= since and later.state not in _OVER and _follows(later, notice)
+        later.drafted_at >= since and later.state not in _OVER and _is_follow_up(later, notice)
         for later in case.notices
     )
 
 
-def _follows(later: Notice, notice: Notice) -> bool:
-    same_law = later.route.kind is RouteKind.ESCALATION and _name(later) == _name(notice)
+def _is_follow_up(later: Notice, notice: Notice) -> bool:
+    same_law = later.route.kind is RouteKind.ESCALATION and _notice_name(later) == _notice_name(
+        notice
+    )
     return same_law or later.route.family in notice.route.next_routes
 
 
-def _name(notice: Notice) -> str:
+def _notice_name(notice: Notice) -> str:
     return notice.route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
 
 
-def _questions(case: Case) -> Iterator[tuple[datetime, str]]:
+def _open_questions(case: Case) -> Iterator[tuple[datetime, str]]:
     for notice in case.notices:
         if notice.state is NoticeState.ASKED and notice.asked_at is not None:
             words = translated(
@@ -168,10 +175,10 @@ def _questions(case: Case) -> Iterator[tuple[datetime, str]]:
             yield notice.asked_at, words.format(number=notice.number, name=case.name)
 
 
-def _drafts(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[datetime, str]]:
+def _draft_steps(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[datetime, str]]:
     for draft in case.notices:
         if draft.state is NoticeState.DRAFTED and draft.route.document in kinds:
-            yield draft.drafted_at, _about_draft(draft, case)
+            yield draft.drafted_at, _draft_step(draft, case)
 
 
 _DRAFTED: Final = {
@@ -195,13 +202,13 @@ _LETTER: Final = translatable(
 )
 
 
-def _about_draft(draft: Notice, case: Case) -> str:
+def _draft_step(draft: Notice, case: Case) -> str:
     number, command = draft.number, f"entrenous case notice {case.name} --sent {draft.number}"
     words = translated(_DRAFTED.get(draft.route.document, _LETTER))
     return words.format(number=number, command=command)
 
 
-def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
+def _waiting_step(case: Case, clocks: dict[int, Deadline]) -> str:
     """Return the most urgent deadline of the sent notices; those without a date come last."""
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in clocks.items():
@@ -212,14 +219,14 @@ def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
     return ""
 
 
-def _about_places(case: Case) -> str:
+def _unreported_page_step(case: Case) -> str:
     """Return the step for a page about which nobody was asked, or for a case without a sighting."""
     if case.notices and not case.sightings and situation_of(case).posted is not None:
-        return _about_evidence(case)
-    return unasked_step(case)
+        return _evidence_step(case)
+    return unreported_page_step(case)
 
 
-def _about_removal(case: Case) -> str:
+def _removal_step(case: Case) -> str:
     if any(notice.state is NoticeState.REMOVED for notice in case.notices):
         words = translated(
             "They removed it. Look once more in a few days, then close the case if you like:"
@@ -229,7 +236,7 @@ def _about_removal(case: Case) -> str:
     return ""
 
 
-def _about_evidence(case: Case) -> str:
+def _evidence_step(case: Case) -> str:
     name = case.name
     if not case.sightings:
         if situation_of(case).posted in _IN_CHATS:
@@ -252,7 +259,7 @@ def _about_evidence(case: Case) -> str:
         words = translated("Have the evidence stamped: entrenous evidence stamp {name}.")
         return f"{words.format(name=name)} {_skip_hint(case)}"
     words = translated("Choose a route and draft its notice: {command}")
-    return _chat_hint(case) + words.format(command=_routes(case))
+    return _chat_hint(case) + words.format(command=_route_steps(case))
 
 
 def _chat_hint(case: Case) -> str:
@@ -268,8 +275,8 @@ def _chat_hint(case: Case) -> str:
 
 
 def _skip_hint(case: Case) -> str:
-    return translated("Or skip this and choose a route: {routes}").format(routes=_routes(case))
+    return translated("Or skip this and choose a route: {routes}").format(routes=_route_steps(case))
 
 
-def _routes(case: Case) -> str:
+def _route_steps(case: Case) -> str:
     return f"entrenous law routes {case.name}"

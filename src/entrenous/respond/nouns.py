@@ -76,7 +76,7 @@ class AgeAnswer(StrEnum):
     UNSURE = "unsure"
 
 
-class Reach(StrEnum):
+class SightingReach(StrEnum):
     """Whether a copy was seen in public or in a chat."""
 
     PUBLIC = "public"
@@ -98,7 +98,7 @@ class Sighting:
     """
 
     where: str
-    reach: Reach
+    reach: SightingReach
     first_seen_at: datetime
     handle: str = ""
     number: int = 0
@@ -122,7 +122,7 @@ class NoticeState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class NoticeElement:
     """One thing that the law requires in a notice; ``gaps`` are missing parts, in brackets."""
 
     required: str
@@ -131,7 +131,7 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DocumentPart:
     """A heading and the lines below it; a line that begins with ``- `` is an item of a list."""
 
     heading: str
@@ -154,7 +154,7 @@ class Notice:
     number: int
     route: Route
     drafted_at: datetime
-    elements: tuple[Element, ...]
+    elements: tuple[NoticeElement, ...]
     letter: str
     state: NoticeState = NoticeState.DRAFTED
     sent_at: datetime | None = None
@@ -168,7 +168,7 @@ class Notice:
     refused_at: datetime | None = None
     to: str = ""
     language: str = "en"
-    parts: tuple[Part, ...] = ()
+    parts: tuple[DocumentPart, ...] = ()
     reference: str = ""
     other_gaps: tuple[str, ...] = ()
 
@@ -273,11 +273,11 @@ class NoSuchCase(NotFound):
     """There is no case called {name} on this device. See which there are: entrenous case list"""
 
 
-class NothingThere(NotFound):
+class NoSuchCaseEntry(NotFound):
     """Case {name} has no {what} number {number}. See what it has: entrenous case show {name}"""
 
 
-class TimesDoNotFit(Refused):
+class ImpossibleTime(Refused):
     """That time is not possible: {what} cannot be {when}. Nothing was changed. Check the day and
     the hour, and enter it again.
     """

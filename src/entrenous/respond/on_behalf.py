@@ -18,7 +18,7 @@ class NoConsent(Refused):
     """
 
 
-def noted_consent(role: Role, consent: str, now: datetime) -> Representative:
+def representative_with_consent(role: Role, consent: str, now: datetime) -> Representative:
     """Return who acts, with the consent as typed; raises NoConsent if that is empty."""
     words = " ".join(consent.split())
     if not words:
@@ -26,7 +26,7 @@ def noted_consent(role: Role, consent: str, now: datetime) -> Representative:
     return Representative(role, words, now)
 
 
-def represented(case: Case, representative: Representative) -> Case:
+def case_with_representative(case: Case, representative: Representative) -> Case:
     """Return the case with somebody who acts for the person shown."""
     situation = replace(case.situation, on_behalf=True)
     return replace(case, situation=situation, representative=representative)
@@ -38,10 +38,12 @@ def record_representative(name: str, representative: Representative, device: Dev
     Raises NoSuchCase, NotAllAdults, CaseClosed.
     """
     step = f"noted who acts with consent: {representative.role}"
-    return edit_case(name, device, lambda case: represented(case, representative), step)
+    return edit_case(
+        name, device, lambda case: case_with_representative(case, representative), step
+    )
 
 
-def acting_words(representative: Representative) -> str:
+def representative_in_words(representative: Representative) -> str:
     """Format who acts for the person shown, and the consent."""
     as_whom, on = translated(representative.role.value), day_in_words(representative.noted_at)
     return translated("For somebody else, as {as_whom}. Consent, noted on {on}: {consent}").format(

@@ -24,13 +24,13 @@ from entrenous.respond.nouns import (
     Case,
     CaseState,
     Evidence,
+    ImpossibleTime,
     Level,
-    NothingThere,
+    NoSuchCaseEntry,
     Representative,
     Sighting,
-    TimesDoNotFit,
 )
-from entrenous.respond.on_behalf import represented
+from entrenous.respond.on_behalf import case_with_representative
 from entrenous.respond.situation import Situation
 from entrenous.watermark.verdict import NoSuchTrace, Trace
 
@@ -77,13 +77,16 @@ def open_case(
         NotAllAdults: another case about the same found file has such an answer.
     """
     pass_age_gate(age, situation.places, device.clock.now().date())
-    with device.vault.together():
+    with device.vault.transaction():
         if trace is not None:
             refuse_file_of_minor(trace.leak_sha256, device)
-        case = Case(_new_name(device), device.clock.now(), situation, trace=trace)
+        case = Case(_new_case_name(device), device.clock.now(), situation, trace=trace)
         step = "opened from a trace" if trace else "opened without a trace"
         if representative is not None:
-            case, step = represented(case, representative), f"{step}, for somebody else"
+            case, step = (
+                case_with_representative(case, representative),
+                f"{step}, for somebody else",
+            )
         return save_case(case, device, CustodyAct.OPENED, step)
 
 
@@ -95,7 +98,7 @@ def find_trace(number: int, device: Device) -> Trace:
     raise NoSuchTrace(number=number)
 
 
-def _new_name(device: Device) -> CaseName:
+def _new_case_name(device: Device) -> CaseName:
     taken = {name.removeprefix("case-") for name in device.vault.keys(CASES)}
     return CaseName(f"case-{message_name(device.dice.token(3), taken)}")
 
@@ -121,7 +124,7 @@ def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
         NoSuchCase: there is none.
         NotAllAdults: always otherwise, after recording; says who helps, and how to erase it.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         case = find_case(name, device)
         heard = replace(
             case,
@@ -159,11 +162,11 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
 
     Raises:
         NoSuchCase, NotAllAdults, CaseClosed.
-        TimesDoNotFit: the sighting is in the future.
+        ImpossibleTime: the sighting is in the future.
     """
     if seen.first_seen_at > device.clock.now():
-        raise TimesDoNotFit(what="a sighting", when="in the future")
-    tidy = replace(seen, where=_one_line(seen.where), handle=_one_line(seen.handle))
+        raise ImpossibleTime(what="a sighting", when="in the future")
+    tidy = replace(seen, where=_to_one_line(seen.where), handle=_to_one_line(seen.handle))
 
     def with_sighting(case: Case) -> Case:
         numbered = replace(tidy, number=len(case.sightings) + 1)
@@ -189,9 +192,9 @@ def add_file(
         device: its vault stores the file.
         sighting: the number of the sighting it belongs to.
 
-    Raises NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep.
+    Raises NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry, TooLargeToKeep.
     """
-    return store_item(name, data, (Level.A1, _one_line(what), sighting), device)
+    return store_item(name, data, (Level.A1, _to_one_line(what), sighting), device)
 
 
 def store_item(
@@ -202,21 +205,21 @@ def store_item(
     """
     if len(data) > ITEM_BYTES_MAX:
         raise TooLargeToKeep(size_mb=len(data) // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
-    with device.vault.together():
+    with device.vault.transaction():
         case = find_open_case(name, device)
         refuse_file_of_minor(sha256(data), device)
         _refuse_unknown_sighting(case, about[2])
-        item = _sealed_item(case, data, about, device)
+        item = _make_evidence(case, data, about, device)
         try:
             kept = replace(case, evidence=(*case.evidence, item))
             step = f"kept item {item.number}: {item.what}"
             return save_case(kept, device, CustodyAct.STORED, step, item)
         except BaseException:
-            device.vault.forget(item.blob)  # a rollback does not remove the sealed file
+            device.vault.delete_file(item.blob)  # a rollback does not remove the sealed file
             raise
 
 
-def _sealed_item(
+def _make_evidence(
     case: Case, data: bytes, about: tuple[Level, str, int | None], device: Device
 ) -> Evidence:
     level, what, sighting = about
@@ -228,15 +231,15 @@ def _sealed_item(
         sha256=sha256(data),
         size_bytes=len(data),
         salt=Secret(device.dice.token(SALT_BYTES)),
-        blob=device.vault.keep(data),
+        blob=device.vault.keep_file(data),
         sighting=sighting,
     )
 
 
 def _refuse_unknown_sighting(case: Case, number: int | None) -> None:
     if number is not None and number not in {seen.number for seen in case.sightings}:
-        raise NothingThere(name=case.name, what="sighting", number=number)
+        raise NoSuchCaseEntry(name=case.name, what="sighting", number=number)
 
 
-def _one_line(text: str) -> str:
+def _to_one_line(text: str) -> str:
     return " ".join(text.split())

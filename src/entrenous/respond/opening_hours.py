@@ -63,7 +63,7 @@ def parse_hours(text: str, zone: str = "", holidays_of: str = "") -> OpeningHour
         if first > last:
             raise ValueError(f"a week begins on Monday: {rule!r}")
         for day in range(first, last + 1):
-            week[day] = tuple(_span(span) for span in found[3].split(", "))
+            week[day] = tuple(_parse_span(span) for span in found[3].split(", "))
     return OpeningHours(tuple(week), zone, holidays_of)
 
 
@@ -101,7 +101,7 @@ def opening_in_words(found: Opening, now: datetime, here: tzinfo | None) -> str:
         )
     if found.is_open:
         return translated("open now, until {time}").format(time=at)
-    return _opens(there, now).format(
+    return _opens_in_words(there, now).format(
         time=at, weekday=weekday_in_words(there), day=month_day_in_words(there)
     )
 
@@ -122,7 +122,7 @@ def _spans_from(
             yield start, datetime.combine(until, last, zone).astimezone(UTC)
 
 
-def _opens(there: datetime, now: datetime) -> str:
+def _opens_in_words(there: datetime, now: datetime) -> str:
     """Return when a line opens, in words, with {time}, {weekday} and {day} to fill in."""
     days = (there.date() - now.astimezone(there.tzinfo).date()).days
     if days == 0:
@@ -134,7 +134,7 @@ def _opens(there: datetime, now: datetime) -> str:
     return translated("closed now, opens on {day} at {time}")
 
 
-def _span(text: str) -> Span:
+def _parse_span(text: str) -> Span:
     found = _SPAN.fullmatch(text)
     if not found:
         raise ValueError(f"not a span of time: {text!r}")

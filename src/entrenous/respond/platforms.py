@@ -208,20 +208,22 @@ def find_platform(name_or_url: str) -> PlatformRecord | None:
     >>> find_platform("https://instagram.com.evil.example/") is None
     True
     """
-    by_name, by_host = _indexes()
-    named = by_name.get(_folded(name_or_url))
+    by_name, by_host = _build_indexes()
+    named = by_name.get(_fold_name(name_or_url))
     if named is not None:
         return named
-    return next((by_host[host] for host in _parents(host_of(name_or_url)) if host in by_host), None)
+    return next(
+        (by_host[host] for host in _parent_domains(host_of(name_or_url)) if host in by_host), None
+    )
 
 
-def platform_in_words(words: str) -> PlatformRecord | None:
+def platform_named_in_text(words: str) -> PlatformRecord | None:
     """Return the platform that a description names first, e.g. "the WhatsApp group of my class".
 
     Names of fewer than five letters are left out: "line" and "x" mean other things too.
     """
-    by_name, _ = _indexes()
-    spoken = [_folded(word) for word in re.findall(r"\w+", words[:WORDS_MAX])]
+    by_name, _ = _build_indexes()
+    spoken = [_fold_name(word) for word in re.findall(r"\w+", words[:WORDS_MAX])]
     for at in range(len(spoken)):
         for count in (3, 2, 1):  # "Only Fans" is one name
             name = "".join(spoken[at : at + count])
@@ -254,9 +256,9 @@ def read_platforms(data: bytes) -> tuple[PlatformRecord, ...]:
     Raises BadTable for invalid TOML, an invalid column, or a host that two platforms claim.
     """
     table = read_table(_Platforms, data, TABLE)
-    records = tuple(_record(id_, row, table.read_on) for id_, row in table.platform.items())
-    _index(_hosts(records))
-    _index(_names(records))
+    records = tuple(_parse_record(id_, row, table.read_on) for id_, row in table.platform.items())
+    _unique_index(_hosts_of_records(records))
+    _unique_index(_names_of_records(records))
     return records
 
 
@@ -269,7 +271,7 @@ HOST_CHARS_MAX: Final = 254  # RFC 1035 section 2.3.4, with a final dot
 _HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
-def _record(id_: str, row: _PlatformRow, read_on: date) -> PlatformRecord:
+def _parse_record(id_: str, row: _PlatformRow, read_on: date) -> PlatformRecord:
     columns: dict[str, Any] = asdict(row)
     unknown = {name: None for name in ("account_needed", "on_behalf") if columns[name] == "unknown"}
     columns |= {**unknown, "read_on": row.read_on or read_on}
@@ -286,35 +288,35 @@ def _ascii_host(host: str) -> str:
     return (host if host.isascii() else host.encode("idna").decode()).lower().removesuffix(".")
 
 
-def _parents(host: str) -> Iterator[str]:
+def _parent_domains(host: str) -> Iterator[str]:
     """Yield a host and the domains that it lies in, the longest first."""
     labels = host.split(".")
     return (".".join(labels[cut:]) for cut in range(len(labels)))
 
 
-def _folded(name: str) -> str:
+def _fold_name(name: str) -> str:
     """Fold a name so that case, spaces, hyphens and underscores do not matter."""
     plain = unicodedata.normalize("NFKC", name[:URL_CHARS_MAX]).casefold()
     return "".join(plain.translate(_IGNORED).split())
 
 
 @cache
-def _indexes() -> tuple[Mapping[str, PlatformRecord], Mapping[str, PlatformRecord]]:
+def _build_indexes() -> tuple[Mapping[str, PlatformRecord], Mapping[str, PlatformRecord]]:
     records = shipped_platforms()
-    return _index(_names(records)), _index(_hosts(records))
+    return _unique_index(_names_of_records(records)), _unique_index(_hosts_of_records(records))
 
 
-def _names(records: tuple[PlatformRecord, ...]) -> Iterator[tuple[str, PlatformRecord]]:
+def _names_of_records(records: tuple[PlatformRecord, ...]) -> Iterator[tuple[str, PlatformRecord]]:
     for record in records:
-        for name in {_folded(one) for one in (record.id, record.name, *record.aliases)}:
+        for name in {_fold_name(one) for one in (record.id, record.name, *record.aliases)}:
             yield name, record
 
 
-def _hosts(records: tuple[PlatformRecord, ...]) -> Iterator[tuple[str, PlatformRecord]]:
+def _hosts_of_records(records: tuple[PlatformRecord, ...]) -> Iterator[tuple[str, PlatformRecord]]:
     return ((host, record) for record in records for host in record.hosts)
 
 
-def _index(pairs: Iterator[tuple[str, PlatformRecord]]) -> Mapping[str, PlatformRecord]:
+def _unique_index(pairs: Iterator[tuple[str, PlatformRecord]]) -> Mapping[str, PlatformRecord]:
     found: dict[str, PlatformRecord] = {}
     for key, record in pairs:
         if key in found:

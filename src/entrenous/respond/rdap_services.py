@@ -19,7 +19,7 @@ class _ServiceList(msgspec.Struct, frozen=True):
     services: tuple[tuple[tuple[str, ...], ...], ...]
 
 
-def who_sees(
+def describe_who_learns_what(
     host: str, proxy: Proxy | None, address: str = "", lists: str = IANA
 ) -> tuple[str, ...]:
     """Explain, before any query, who will learn what.
@@ -93,7 +93,7 @@ def server_for_name(name: str, services: Services) -> str | None:
         ending = ".".join(labels[cut:])
         for entries, servers in services:
             if ending in map(str.lower, entries):
-                return _preferred(servers)
+                return _preferred_server(servers)
     return None
 
 
@@ -106,7 +106,7 @@ def server_for_address(address: str, services: Services) -> str | None:
         for entry in entries
     ]
     length, servers = max(matching, key=lambda one: one[0], default=(-1, ()))
-    return _preferred(servers) if length >= 0 else None
+    return _preferred_server(servers) if length >= 0 else None
 
 
 def _prefix_length(asked: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> int:
@@ -118,13 +118,15 @@ def _prefix_length(asked: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: 
     return prefix.prefixlen if asked in prefix else -1
 
 
-def _preferred(servers: tuple[str, ...]) -> str | None:
+def _preferred_server(servers: tuple[str, ...]) -> str | None:
     """Return an https address with a final slash if there is one, else the first address."""
-    usable = sorted(filter(_is_base, servers), key=lambda url: not url.startswith("https://"))
+    usable = sorted(
+        filter(_is_server_address, servers), key=lambda url: not url.startswith("https://")
+    )
     return next(iter(usable), None)
 
 
-def _is_base(server: str) -> bool:
+def _is_server_address(server: str) -> bool:
     try:
         return bool(urlsplit(server).hostname) and server.endswith("/")
     except ValueError:

@@ -5,36 +5,38 @@ from datetime import datetime
 
 from entrenous.base.language import day_in_words, translated
 from entrenous.respond.nouns import Case, Notice, NoticeState, Reappearance
-from entrenous.respond.watch.states import Look, Watched, WatchEvent, Why
+from entrenous.respond.watch.states import WatchCheck, Watched, WatchEvent, WatchReason
 
 
-def reappearance(case: Case, before: Watched, look: Look, now: datetime) -> Reappearance | None:
+def find_reappearance(
+    case: Case, before: Watched, look: WatchCheck, now: datetime
+) -> Reappearance | None:
     """Return what a check found again, or None; each return is reported once.
 
     A page that answers again counts if it had been gone. A compared picture counts also if a notice
     had it removed.
     """
-    compared = look.why in {Why.PICTURE, Why.PICTURE_ELSEWHERE}
+    compared = look.why in {WatchReason.PICTURE, WatchReason.PICTURE_ELSEWHERE}
     if not compared and look.event is not WatchEvent.SEEN:
         return None
-    ends = [before.gone_at, *(_removals(case, before.sighting) if compared else ())]
+    ends = [before.gone_at, *(_removals_of(case, before.sighting) if compared else ())]
     known = [end for end in ends if end is not None]
-    if not known or _was_told(case, before.sighting, max(known)):
+    if not known or _was_already_reported(case, before.sighting, max(known)):
         return None
     return Reappearance(before.sighting, now, compared)
 
 
-def _removals(case: Case, sighting: int) -> Iterator[datetime]:
+def _removals_of(case: Case, sighting: int) -> Iterator[datetime]:
     for notice in case.notices:
-        if notice.removed_at is not None and _names(notice, sighting):
+        if notice.removed_at is not None and _names_sighting(notice, sighting):
             yield notice.removed_at
 
 
-def _was_told(case: Case, sighting: int, since: datetime) -> bool:
+def _was_already_reported(case: Case, sighting: int, since: datetime) -> bool:
     return any(one.sighting == sighting and one.at >= since for one in case.returned)
 
 
-def _names(notice: Notice, sighting: int) -> bool:
+def _names_sighting(notice: Notice, sighting: int) -> bool:
     return sighting in {seen.number for seen in notice.told}
 
 
@@ -45,14 +47,14 @@ def returned_steps(case: Case) -> Iterator[tuple[datetime, str]]:
     newest = {one.sighting: one for one in case.returned}
     for one in newest.values():
         if not _was_asked_again(case, one):
-            yield one.at, _in_words(case, one)
+            yield one.at, _reappearance_in_words(case, one)
 
 
 def _was_asked_again(case: Case, one: Reappearance) -> bool:
     return any(
         notice.drafted_at >= one.at
         and notice.state is not NoticeState.WITHDRAWN
-        and _names(notice, one.sighting)
+        and _names_sighting(notice, one.sighting)
         for notice in case.notices
     )
 
@@ -71,7 +73,7 @@ def returned_text(one: Reappearance) -> str:
     ).format(sighting=one.sighting, day=day)
 
 
-def _in_words(case: Case, one: Reappearance) -> str:
+def _reappearance_in_words(case: Case, one: Reappearance) -> str:
     first = returned_text(one)
     route = _last_route(case, one.sighting)
     if route is None:
@@ -86,7 +88,7 @@ def _last_route(case: Case, sighting: int) -> str | None:
     """Return the route of the newest notice about a sighting, preferring one that led to
     removal.
     """
-    about = [notice for notice in case.notices if _names(notice, sighting)]
+    about = [notice for notice in case.notices if _names_sighting(notice, sighting)]
     removed = [notice for notice in about if notice.removed_at is not None]
     last = (removed or about)[-1:]
     return last[0].route.id if last else None

@@ -16,7 +16,7 @@ from entrenous.base.language import (
     translated,
 )
 from entrenous.respond.law.places import Place, place_name
-from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
+from entrenous.respond.nouns import AgeAnswer, Case, Sighting, SightingReach
 from entrenous.respond.platforms import (
     HashProgramme,
     Paste,
@@ -25,10 +25,10 @@ from entrenous.respond.platforms import (
     PrivateMessages,
     find_platform,
     host_of,
-    platform_in_words,
     platform_named,
+    platform_named_in_text,
 )
-from entrenous.respond.situation import Demand, Posted, Situation
+from entrenous.respond.situation import Demand, Situation, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +80,28 @@ class ReportSteps:
             else ""
         )
         generic = record.kind is PlatformKind.GENERIC
-        lead = translated(SAY if generic else ASKED if self.answers_known else READY)
+        lead = translated(
+            WHAT_TO_SAY if generic else WHAT_IS_ASKED if self.answers_known else WHAT_TO_HAVE_READY
+        )
         return (
             translated("{name}: how to report it").format(name=record.name_in_words),
             f"  {translated('First: {step}').format(step=self.first)}",
-            *_indented(
+            *_indent(
                 form,
                 translated("In the app: {in_app}").format(in_app=translated(record.in_app))
                 if record.in_app
                 else "",
             ),
             *((f"  {lead}",) if self.answers else ()),
-            *(line for number, one in enumerate(self.answers, 1) for line in _lines(number, one)),
-            *_indented(
+            *(
+                line
+                for number, one in enumerate(self.answers, 1)
+                for line in _answer_lines(number, one)
+            ),
+            *_indent(
                 *self.before, self.in_chats, *self.after, translated(NO_PICTURE), translated(MINOR)
             ),
-            *_indented(*other_ways(record)),
+            *_indent(*other_ways(record)),
             f"  {'; '.join((self.cited, *self.cautions))}",
         )
 
@@ -111,14 +117,14 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
     situation = about if isinstance(about, Situation) else about.situation
     seen = () if isinstance(about, Situation) else sightings_at(record, about)
     asked = tuple(zip(map(translated, record.asks_for), record.paste, strict=True))
-    asked_or_ready = asked or (_ready(seen) if _takes_reports(record) else ())
+    asked_or_ready = asked or (_what_to_have_ready(seen) if _takes_reports(record) else ())
     return ReportSteps(
         platform=record,
-        first=translated(_THREATENS if situation.posted is Posted.THREAT else record.first_step),
-        answers=tuple(_answer(asks, paste, situation, seen) for asks, paste in asked_or_ready),
+        first=translated(_THREATENS if situation.posted is Spread.THREAT else record.first_step),
+        answers=tuple(_form_answer(asks, paste, situation, seen) for asks, paste in asked_or_ready),
         answers_known=bool(asked),
-        before=_before(record, on_behalf=situation.on_behalf),
-        after=_afterwards(record),
+        before=_before_reporting(record, on_behalf=situation.on_behalf),
+        after=_after_reporting(record),
         in_chats=translated(_CHATS[record.private_messages])
         if record.private_messages is not None
         else "",
@@ -136,9 +142,9 @@ def sightings_at(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
     For a generic record these are all pages elsewhere, for a search engine all pages.
     """
     if record.kind is PlatformKind.SEARCH:
-        return tuple(seen for seen in case.sightings if seen.reach is Reach.PUBLIC)
+        return tuple(seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
     if record.kind is PlatformKind.GENERIC:
-        pages = (seen for seen in case.sightings if seen.reach is Reach.PUBLIC)
+        pages = (seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
         return tuple(seen for seen in pages if platform_of(seen, case.situation) is None)
     return tuple(seen for seen in case.sightings if platform_of(seen, case.situation) == record)
 
@@ -160,7 +166,7 @@ def unknown_sites(case: Case) -> tuple[Sighting, ...]:
     return tuple(
         seen
         for seen in case.sightings
-        if seen.reach is Reach.PUBLIC
+        if seen.reach is SightingReach.PUBLIC
         and "." in host_of(seen.where)
         and platform_of(seen, case.situation) is None
     )
@@ -181,24 +187,24 @@ def destination_text(record: PlatformRecord, case: Case) -> str:
 
 def _destination(seen: Sighting, situation: Situation) -> PlatformRecord | None:
     known = platform_of(seen, situation)
-    elsewhere = known is None and seen.reach is Reach.PUBLIC
+    elsewhere = known is None and seen.reach is SightingReach.PUBLIC
     return platform_named(GENERIC_SITE) if elsewhere else known
 
 
 def platform_of(seen: Sighting, situation: Situation) -> PlatformRecord | None:
     """Return the platform of a sighting: by its host, or by the name in a chat's description."""
-    if seen.reach is Reach.PUBLIC:
+    if seen.reach is SightingReach.PUBLIC:
         return find_platform(seen.where)
-    named = platform_in_words(seen.where)
+    named = platform_named_in_text(seen.where)
     return named or (find_platform(situation.platform) if situation.platform else None)
 
 
 GENERIC_SITE: Final = "generic_site"
 NO_RECORD: Final = translatable("There is no record of this site here. What goes for any site:")
 UNKNOWN_SITE: Final = translatable("a site without a record here")
-ASKED: Final = translatable("It asks, in this order:")
-SAY: Final = translatable("Say this, in this order:")
-READY: Final = translatable("What the form asks was not read. Have this ready:")
+WHAT_IS_ASKED: Final = translatable("It asks, in this order:")
+WHAT_TO_SAY: Final = translatable("Say this, in this order:")
+WHAT_TO_HAVE_READY: Final = translatable("What the form asks was not read. Have this ready:")
 NO_PICTURE: Final = translatable(
     "The picture itself is not needed: links, accounts and dates are enough."
 )
@@ -248,7 +254,7 @@ _NO_RECEIPT: Final = translatable(
 )
 
 
-def _before(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, ...]:
+def _before_reporting(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, ...]:
     if not _takes_reports(record):
         return ()
     others = _ON_BEHALF if on_behalf else _FOR_HER
@@ -261,7 +267,7 @@ def _takes_reports(record: PlatformRecord) -> bool:
     return bool(record.report_url or record.asks_for or not no_reports)
 
 
-def _afterwards(record: PlatformRecord) -> tuple[str, ...]:
+def _after_reporting(record: PlatformRecord) -> tuple[str, ...]:
     """Say what comes back, how long it takes, and what stops new uploads."""
     if not _takes_reports(record):
         return ()
@@ -308,9 +314,9 @@ def other_ways(record: PlatformRecord) -> tuple[str, ...]:
     )
 
 
-def _ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, Paste], ...]:
+def _what_to_have_ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, Paste], ...]:
     """Return what to have ready for a form whose questions were not read."""
-    private = bool(seen) and all(one.reach is Reach.PRIVATE for one in seen)
+    private = bool(seen) and all(one.reach is SightingReach.PRIVATE for one in seen)
     where = (
         (translated("the chat"), Paste.CHAT)
         if private
@@ -323,37 +329,37 @@ def _ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, Paste], ...]:
     )
 
 
-def _answer(
+def _form_answer(
     asks: str, paste: Paste, situation: Situation, seen: tuple[Sighting, ...]
 ) -> FormAnswer:
     words = _WORDS[paste](situation, seen) if paste in _WORDS else translated(_FIXED.get(paste, ""))
     return FormAnswer(asks, words or f"[{asks}]", gap=not words)
 
 
-def _links(_: Situation, seen: tuple[Sighting, ...]) -> str:
+def _sighting_links(_: Situation, seen: tuple[Sighting, ...]) -> str:
     return "\n".join(
-        dict.fromkeys(one.where for one in seen if one.reach is Reach.PUBLIC)
+        dict.fromkeys(one.where for one in seen if one.reach is SightingReach.PUBLIC)
     )  # each once
 
 
-def _chats(_: Situation, seen: tuple[Sighting, ...]) -> str:
-    return "\n".join(dict.fromkeys(one.where for one in seen if one.reach is Reach.PRIVATE))
+def _chat_names(_: Situation, seen: tuple[Sighting, ...]) -> str:
+    return "\n".join(dict.fromkeys(one.where for one in seen if one.reach is SightingReach.PRIVATE))
 
 
-def _accounts(_: Situation, seen: tuple[Sighting, ...]) -> str:
+def _account_names(_: Situation, seen: tuple[Sighting, ...]) -> str:
     return "\n".join(dict.fromkeys(one.handle for one in seen if one.handle))
 
 
-def _domains(_: Situation, seen: tuple[Sighting, ...]) -> str:
+def _sighting_domains(_: Situation, seen: tuple[Sighting, ...]) -> str:
     return "\n".join(dict.fromkeys(filter(None, (host_of(one.where) for one in seen))))
 
 
-def _countries(situation: Situation, _: tuple[Sighting, ...]) -> str:
+def _country_names(situation: Situation, _: tuple[Sighting, ...]) -> str:
     countries = dict.fromkeys(Place(place.partition("-")[0]) for place in situation.places)
     return ", ".join(place_name(country, language_of_person()) for country in countries)
 
 
-def _kind(situation: Situation, _: tuple[Sighting, ...]) -> str:
+def _what_it_is(situation: Situation, _: tuple[Sighting, ...]) -> str:
     if situation.altered is None:
         return ""
     return (
@@ -363,34 +369,34 @@ def _kind(situation: Situation, _: tuple[Sighting, ...]) -> str:
     )
 
 
-def _whose(situation: Situation, _: tuple[Sighting, ...]) -> str:
+def _who_is_shown(situation: Situation, _: tuple[Sighting, ...]) -> str:
     if situation.on_behalf:
         return translated("I act for the person shown, with their consent.")
     return translated("It shows me.") if situation.depicts_me else ""
 
 
-def _why(situation: Situation, seen: tuple[Sighting, ...]) -> str:
+def _what_happened(situation: Situation, seen: tuple[Sighting, ...]) -> str:
     """Say what happened in the first person; only claims that the person made are included."""
     whom = translated("me")
     if situation.on_behalf:
         whom = translated("the person I act for")
     elif situation.depicts_me is False:
         whom = translated("another person")
-    is_threat = situation.posted is Posted.THREAT
+    is_threat = situation.posted is Spread.THREAT
     first = translated(_FIRST[is_threat, bool(situation.intimate)]).format(whom=whom)
     kind = translated("It was made or changed by software.") if situation.altered else ""
     demand = translated((_DEMANDS if is_threat else _DEMANDED).get(situation.demand, ""))
-    days = "\n".join(_day(one) for one in seen)
+    days = "\n".join(_first_seen_day(one) for one in seen)
     return "\n".join(filter(None, (first, kind, demand, days)))
 
 
-def _day(seen: Sighting) -> str:
+def _first_seen_day(seen: Sighting) -> str:
     return translated("I saw it on {moment}.").format(moment=moment_in_words(seen.first_seen_at))
 
 
-def _message(situation: Situation, seen: tuple[Sighting, ...]) -> str:
-    links = _links(situation, seen) or translated("[the link of each place]")
-    return f"{_why(situation, seen)}\n{links}"
+def _message_text(situation: Situation, seen: tuple[Sighting, ...]) -> str:
+    links = _sighting_links(situation, seen) or translated("[the link of each place]")
+    return f"{_what_happened(situation, seen)}\n{links}"
 
 
 _FIRST: Final = {  # whether it is a threat, and whether the picture is intimate
@@ -417,23 +423,23 @@ _FIXED: Final[Mapping[Paste, str]] = {
     Paste.CHOOSE: translatable("choose what the form offers for this"),
 }
 _WORDS: Final[Mapping[Paste, Callable[[Situation, tuple[Sighting, ...]], str]]] = {
-    Paste.LINKS: _links,
-    Paste.ACCOUNT: _accounts,
-    Paste.CHAT: _chats,
-    Paste.DOMAIN: _domains,
-    Paste.COUNTRY: _countries,
-    Paste.WHY: _why,
-    Paste.MESSAGE: _message,
-    Paste.WHOSE: _whose,
-    Paste.KIND: _kind,
+    Paste.LINKS: _sighting_links,
+    Paste.ACCOUNT: _account_names,
+    Paste.CHAT: _chat_names,
+    Paste.DOMAIN: _sighting_domains,
+    Paste.COUNTRY: _country_names,
+    Paste.WHY: _what_happened,
+    Paste.MESSAGE: _message_text,
+    Paste.WHOSE: _who_is_shown,
+    Paste.KIND: _what_it_is,
 }
 
 
-def _lines(number: int, answer: FormAnswer) -> tuple[str, ...]:
+def _answer_lines(number: int, answer: FormAnswer) -> tuple[str, ...]:
     if answer.gap:
         return (f"    {number}. {answer.paste}",)
     return (f"    {number}. {answer.asks}:", *(f"       {one}" for one in answer.paste.split("\n")))
 
 
-def _indented(*lines: str) -> tuple[str, ...]:
+def _indent(*lines: str) -> tuple[str, ...]:
     return tuple(f"  {line}" for line in lines if line)

@@ -13,14 +13,14 @@ from entrenous.base.language import NO_WORDS, YES_WORDS, translatable, translate
 from entrenous.respond.first_steps import AdviceId, advice
 from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
 from entrenous.respond.law.places import Place
-from entrenous.respond.situation import Posted
+from entrenous.respond.situation import Spread
 from entrenous.respond.who_helps import ABOUT_PLACES, Need, emergency_numbers, who_helps
 
-STOPPED: Final = translatable(
+STOPPED_NOTE: Final = translatable(
     "Stopped. Nothing was asked for or stored. You can go on at any time, and: entrenous help"
 )
-GO_ON: Final = translatable("Go on with the case now? (yes, stop)")
-WHERE: Final = translatable("Which country do you live in? (skip)")
+GO_ON_QUESTION: Final = translatable("Go on with the case now? (yes, stop)")
+WHERE_QUESTION: Final = translatable("Which country do you live in? (skip)")
 YES_NO: Final = translatable("(yes, no, unsure, skip, stop)")
 YES_NO_UNSURE: Final = translatable("(yes, no, unsure, stop)")
 WHAT_TO_TYPE: Final = translatable(
@@ -42,11 +42,11 @@ _UNSURE: Final = frozenset(
     }
 )
 _POSTED: Final = {
-    **{one.value: one for one in Posted},
-    **dict.fromkeys(("público", "publico", "öffentlich"), Posted.PUBLIC),
-    **dict.fromkeys(("grupo", "gruppe"), Posted.GROUP),
-    **dict.fromkeys(("privado", "privat"), Posted.PRIVATE),
-    **dict.fromkeys(("amenaza", "drohung"), Posted.THREAT),
+    **{one.value: one for one in Spread},
+    **dict.fromkeys(("público", "publico", "öffentlich"), Spread.PUBLIC),
+    **dict.fromkeys(("grupo", "gruppe"), Spread.GROUP),
+    **dict.fromkeys(("privado", "privat"), Spread.PRIVATE),
+    **dict.fromkeys(("amenaza", "drohung"), Spread.THREAT),
 }
 _LINES: Final = 4  # help lines shown between two questions; entrenous help lists all
 
@@ -66,13 +66,13 @@ class SafetyAnswers:
 
     safe: bool | None = None
     watched: bool | None = None
-    posted: Posted | None = None
+    posted: Spread | None = None
 
     def need(self, *, under_18: bool = False) -> Need:
         """Return what the person needs help with, according to these answers."""
         return Need(
             under_18=under_18,
-            threat=self.posted is Posted.THREAT,
+            threat=self.posted is Spread.THREAT,
             danger=self.safe is False,
             watched=self.watched is True,
         )
@@ -89,27 +89,27 @@ def read_reply(typed: str) -> bool | Reply:
         return True
     if word in NO_WORDS:
         return False
-    return Reply.UNSURE if word in _UNSURE else _no_answer(word)
+    return Reply.UNSURE if word in _UNSURE else _parse_no_answer(word)
 
 
-def read_posted(typed: str) -> Posted | Reply:
+def read_posted(typed: str) -> Spread | Reply:
     """Parse how far the picture has spread."""
     word = typed.strip().casefold()
-    return _POSTED.get(word) or _no_answer(word)
+    return _POSTED.get(word) or _parse_no_answer(word)
 
 
-def _no_answer(word: str) -> Reply:
+def _parse_no_answer(word: str) -> Reply:
     if word in _STOP:
         return Reply.STOP
     return Reply.SKIP if word in _SKIP else Reply.UNCLEAR
 
 
-def in_doubt(question: str) -> bool:
+def answer_when_unsure(question: str) -> bool:
     """Return the cautious answers for somebody who is unsure: not safe, and perhaps watched."""
     return question != "safe"
 
 
-def when_not_safe(places: tuple[Place, ...], now: datetime, here: tzinfo | None) -> Iterator[str]:
+def danger_advice(places: tuple[Place, ...], now: datetime, here: tzinfo | None) -> Iterator[str]:
     """Yield what to read first in danger: emergency numbers, help lines of the place, and what to
     do.
 
@@ -129,12 +129,12 @@ def when_not_safe(places: tuple[Place, ...], now: datetime, here: tzinfo | None)
         yield translated(ABOUT_PLACES)
 
 
-def when_watched(now: datetime) -> Iterator[str]:
+def watched_advice(now: datetime) -> Iterator[str]:
     """Yield what to do if somebody may watch this device or account."""
     yield from advice_in_words(advice(AdviceId.WATCHED), now.date())
 
 
-def when_threatened(places: tuple[Place, ...], now: datetime) -> Iterator[str]:
+def threat_advice(places: tuple[Place, ...], now: datetime) -> Iterator[str]:
     """Yield what to do about a threat, how to save the demand, and where help is.
 
     Args:

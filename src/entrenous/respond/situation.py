@@ -9,7 +9,7 @@ from enum import StrEnum
 from entrenous.respond.law.places import Place
 
 
-class TakenBy(StrEnum):
+class PictureMaker(StrEnum):
     """Who took the picture, and so who owns its copyright."""
 
     ME = "me"
@@ -17,7 +17,7 @@ class TakenBy(StrEnum):
     UNSAID = "unsaid"
 
 
-class Posted(StrEnum):
+class Spread(StrEnum):
     """How far the picture has spread; THREAT: nothing was shared yet."""
 
     PUBLIC = "public"
@@ -59,13 +59,13 @@ class Situation:
     places: tuple[Place, ...]
     intimate: bool | None = None
     altered: bool | None = None
-    taken_by: TakenBy = TakenBy.UNSAID
+    taken_by: PictureMaker = PictureMaker.UNSAID
     name_must_stay_hidden: bool = False
     language: str = ""
     platform_in: Place | None = None
     platform: str = ""
     platform_kind: str = ""
-    posted: Posted | None = None
+    posted: Spread | None = None
     demand: Demand | None = None
     depicts_me: bool | None = None
     recipient_known: bool | None = None

@@ -75,7 +75,9 @@ def read_stamp_authorities(table: bytes) -> tuple[StampAuthority, ...]:
     """Parse a table of authorities, in its order; raises BadTable."""
     read = read_table(_Table, table, _TABLE)
     try:
-        return tuple(_authority(id_, row, read.read_on) for id_, row in read.authority.items())
+        return tuple(
+            _parse_authority(id_, row, read.read_on) for id_, row in read.authority.items()
+        )
     except ValueError as why:
         raise BadTable(table=_TABLE, entry=str(why)) from None
 
@@ -88,7 +90,7 @@ def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
     if settings.stamp_authorities is None:
         return tuple(one for one in read_stamp_authorities(shipped_table(_TABLE)) if one.verified)
     name = "ENTRENOUS_STAMP_AUTHORITIES"
-    return read_stamp_authorities(_contents(settings.stamp_authorities, name))
+    return read_stamp_authorities(_read_certificate_file(settings.stamp_authorities, name))
 
 
 def certificate_bundle(settings: Settings) -> bytes:
@@ -100,7 +102,7 @@ def certificate_bundle(settings: Settings) -> bytes:
         import certifi  # noqa: PLC0415 - only a stamp needs it
 
         return Path(certifi.where()).read_bytes()
-    return _contents(settings.ca_bundle, "ENTRENOUS_CA_BUNDLE")
+    return _read_certificate_file(settings.ca_bundle, "ENTRENOUS_CA_BUNDLE")
 
 
 def root_in_bundle(authority: StampAuthority, bundle: bytes) -> bytes | None:
@@ -133,12 +135,12 @@ def kept_roots_text(name: str, roots: Iterable[bytes], settings: Settings) -> st
     ).format(name=name)
 
 
-def _authority(id_: str, row: _Row, read_on: date) -> StampAuthority:
+def _parse_authority(id_: str, row: _Row, read_on: date) -> StampAuthority:
     columns = {**asdict(row), "read_on": row.read_on or read_on}
     return StampAuthority(id=id_, **columns)
 
 
-def _contents(place: Path, name: str) -> bytes:
+def _read_certificate_file(place: Path, name: str) -> bytes:
     try:
         return place.read_bytes()
     except OSError:

@@ -33,10 +33,10 @@ def telephones(text: str) -> tuple[Telephone, ...]:
     """
     parts = (part.strip() for part in text.split(";"))
     found = ((part, _NUMBER.search(part)) for part in parts)
-    return tuple(Telephone(part, _dialled(match[0])) for part, match in found if match)
+    return tuple(Telephone(part, _dialled_digits(match[0])) for part, match in found if match)
 
 
-def _dialled(number: str) -> str:
+def _dialled_digits(number: str) -> str:
     number = number.replace("(0)", "") if number.startswith("+") else number
     before, bracket, after = number.partition("(")
     kept = number if after.partition(")")[0].strip().isdigit() else before + bracket

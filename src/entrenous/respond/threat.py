@@ -14,7 +14,7 @@ from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
 from entrenous.respond.letters.sightings import ACCOUNT_THREAT
 from entrenous.respond.nouns import Case
-from entrenous.respond.situation import Posted
+from entrenous.respond.situation import Spread
 
 _KEEP: Final = translatable(
     "Do not pay, and send nothing more. Save the demand before anything else: a screenshot of every"
@@ -53,7 +53,7 @@ _SKIP: Final = translatable("Or skip this; all steps: entrenous law routes {name
 
 def is_threat_only(case: Case) -> bool:
     """Whether nothing was shared yet, as far as the case knows."""
-    return situation_of(case).posted is Posted.THREAT
+    return situation_of(case).posted is Spread.THREAT
 
 
 def threat_step(case: Case, now: datetime) -> str:
@@ -64,22 +64,22 @@ def threat_step(case: Case, now: datetime) -> str:
         now: aware, UTC.
     """
     if not case.evidence:
-        return _with_skip(_KEEP, case.name)
-    for words, route in _steps(case, now):
+        return _with_skip_hint(_KEEP, case.name)
+    for words, route in _threat_steps(case, now):
         if not any(_is_same_step(notice.route, route) for notice in case.notices):
-            return _with_skip(words, case.name, route.family)
+            return _with_skip_hint(words, case.name, route.family)
     tried = any(notice.route.kind is RouteKind.POLICE for notice in case.notices)
     police = "" if tried else f" {translated(_ASK_POLICE)}"
     return translated(_DONE).format(name=case.name, police=police)
 
 
-def _with_skip(words: str, name: str, route: str = "") -> str:
+def _with_skip_hint(words: str, name: str, route: str = "") -> str:
     """Return a step in words, with the hint that it can be skipped."""
     said = f"{translated(words)}. {translated(_SKIP)}"
     return said.format(name=name, route=route)
 
 
-def _steps(case: Case, now: datetime) -> Iterator[tuple[str, Route]]:
+def _threat_steps(case: Case, now: datetime) -> Iterator[tuple[str, Route]]:
     """Yield what follows once the demand is saved, each with its route, in the ladder's order."""
     choice = routes_for_case(case, day_of_event(case), now.date())
     first = {one.route.kind: one.route for one in reversed(choice.ranked)}

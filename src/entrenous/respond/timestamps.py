@@ -30,7 +30,7 @@ class NothingToStamp(Refused):
     """
 
 
-class NotAsStamped(Unproven):
+class ItemDiffersFromStamp(Unproven):
     """Item {number} of case {name} does not match its time stamp: the stamp says {stamped}, the
     case says {told}. Somebody changed the case afterwards. Make no changes, keep a copy of the
     device's folder, and show it to somebody you trust.
@@ -64,7 +64,7 @@ AUTHORITY_SEES: Final = translatable(
 )
 
 
-class StampWaits(Unreachable):
+class StampPostponed(Unreachable):
     """No stamp authority could be reached ({why}). Your evidence is safe, and case {name} remembers
     that you want it stamped. To stamp it when this device is online: entrenous evidence stamp
     {name}

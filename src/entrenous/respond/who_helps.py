@@ -80,16 +80,16 @@ def help_for(places: tuple[Place, ...], need: Need) -> Help:
     notes = [
         translated(NO_LINE).format(place=place_name(place, language_of_person()))
         for place in places
-        if not _has_line(place)
+        if not _has_help_line(place)
     ]
     if any(line.kind is HelpKind.POLICE for line in contacts):
         notes.append(translated(ABOUT_POLICE))
     if places and not need.under_18:
         notes.append(_next_commands(places, need))
     if need == Need():
-        notes.append(translated(ABOUT_NEEDS).format(places=_named(places)))
+        notes.append(translated(ABOUT_NEEDS).format(places=_place_names(places)))
     if need.threat and not need.under_18:
-        notes.append(translated(ABOUT_MINORS).format(places=_named(places)))
+        notes.append(translated(ABOUT_MINORS).format(places=_place_names(places)))
     if not places:
         notes.append(translated(ABOUT_PLACES))
     emergency = emergency_numbers(places)
@@ -103,13 +103,15 @@ def who_helps(places: tuple[Place, ...], need: Need) -> tuple[HelpLine, ...]:
     get lines for children only if their place has none about pictures; somebody under 18 gets only
     lines for people of that age.
     """
-    near = [line for line in shipped_help_lines() if _serves(line, places)]
+    near = [line for line in shipped_help_lines() if _serves_places(line, places)]
     if need.under_18:
         kept = [line for line in near if line.for_children]
     else:
         covered = {line.place for line in near if line.kind is HelpKind.IMAGE_ABUSE}
         kept = [
-            line for line in near if line.kind is not HelpKind.CHILDREN or _stands_in(line, covered)
+            line
+            for line in near
+            if line.kind is not HelpKind.CHILDREN or _substitutes_for_adults(line, covered)
         ]
     return tuple(sorted(kept, key=lambda line: _rank(line, need)))
 
@@ -118,7 +120,7 @@ def emergency_numbers(places: tuple[Place, ...]) -> tuple[EmergencyNumbers, ...]
     """Return the emergency numbers of these places' countries that are known, each once."""
     known = {numbers.place: numbers for numbers in shipped_emergency_numbers()}
     countries = dict.fromkeys(Place(place.partition("-")[0]) for place in places)
-    found = [known.get(country) or _of_union(country, known) for country in countries]
+    found = [known.get(country) or _is_in_union(country, known) for country in countries]
     return tuple(dict.fromkeys(numbers for numbers in found if numbers is not None))
 
 
@@ -129,11 +131,11 @@ def is_public_holiday(place: str, day: date) -> bool:
 
 def _next_commands(places: tuple[Place, ...], need: Need) -> str:
     return translated(_COMMANDS).format(
-        places=_named(places), what="threat" if need.threat else "public"
+        places=_place_names(places), what="threat" if need.threat else "public"
     )
 
 
-def _named(places: tuple[Place, ...]) -> str:
+def _place_names(places: tuple[Place, ...]) -> str:
     return "".join(f" --place {place}" for place in places)
 
 
@@ -151,10 +153,10 @@ def _first_steps(need: Need) -> tuple[Advice, ...]:
 def _rank(line: HelpLine, need: Need) -> tuple[int, int, bool, str]:
     """Sort key: own place before EU before worldwide, what fits the need, verified."""
     far = {WORLDWIDE: 2, "EU": 1}.get(line.place, 0)
-    return far, _fit(line.kind, need), not line.verified, line.id
+    return far, _need_rank(line.kind, need), not line.verified, line.id
 
 
-def _fit(kind: HelpKind, need: Need) -> int:
+def _need_rank(kind: HelpKind, need: Need) -> int:
     about_children = kind in (HelpKind.CHILDREN, HelpKind.IMAGE_ABUSE)
     if need.under_18 and about_children and not need.danger:
         return 0
@@ -162,7 +164,7 @@ def _fit(kind: HelpKind, need: Need) -> int:
     return 1 + (*order, HelpKind.LEGAL, HelpKind.LGBT, HelpKind.CHILDREN).index(kind)
 
 
-def _serves(line: HelpLine, places: tuple[Place, ...]) -> bool:
+def _serves_places(line: HelpLine, places: tuple[Place, ...]) -> bool:
     return _is_for(line.place, tuple(place for place in places if place not in line.not_in))
 
 
@@ -173,17 +175,19 @@ def _is_for(where: Place, places: tuple[Place, ...]) -> bool:
     return reaches(where, places) or where.partition("-")[0] in places
 
 
-def _stands_in(line: HelpLine, covered: set[Place]) -> bool:
+def _substitutes_for_adults(line: HelpLine, covered: set[Place]) -> bool:
     """Whether a line for children is shown to adults, because there is none about pictures."""
     return line.place != WORLDWIDE and line.place not in covered
 
 
-def _has_line(place: Place) -> bool:
+def _has_help_line(place: Place) -> bool:
     return any(
         _is_for(line.place, (place,)) and line.place not in ("EU", WORLDWIDE)
         for line in shipped_help_lines()
     ) or place in ("EU", WORLDWIDE)
 
 
-def _of_union(country: Place, known: Mapping[Place, EmergencyNumbers]) -> EmergencyNumbers | None:
+def _is_in_union(
+    country: Place, known: Mapping[Place, EmergencyNumbers]
+) -> EmergencyNumbers | None:
     return known.get(Place("EU")) if country in EU else None

@@ -48,7 +48,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class SeenClock:
+class ClockReading:
     """The clock at the last fetch.
 
     ``odd_since`` is the time of an implausible jump. ``believed`` is the reading before the jump,
@@ -59,7 +59,7 @@ class SeenClock:
     odd_since: datetime | None = None
     believed: datetime | None = None
 
-    def at_last(self, now: datetime) -> "SeenClock":
+    def following(self, now: datetime) -> "ClockReading":
         """Return the next state when the clock reads ``now``."""
         odd, base = self.odd_since, self.at
         if odd is not None and odd <= now < odd + _TRUSTED_AFTER:
@@ -68,17 +68,17 @@ class SeenClock:
             base = self.believed or now  # it was set back, perhaps to the right time
         # Everything that was in transit has expired by then, so the exact time no longer matters.
         if abs(now - base) > MAX_TIME_IN_TRANSIT:
-            return SeenClock(now, now, min(base, now))
-        return SeenClock(now)
+            return ClockReading(now, now, min(base, now))
+        return ClockReading(now)
 
 
-_CLOCK: Final = OwnRecord("clock", SeenClock)
+_CLOCK: Final = OwnRecord("clock", ClockReading)
 
 
 def record_clock(device: Device) -> None:
     """Record the clock; called at each fetch."""
     seen, now = _CLOCK.load(device.vault), device.clock.now()
-    after = SeenClock(now) if seen is None else seen.at_last(now)
+    after = ClockReading(now) if seen is None else seen.following(now)
     is_changed = seen is None or (after.odd_since, after.believed) != (
         seen.odd_since,
         seen.believed,
@@ -91,14 +91,14 @@ def is_clock_implausible(device: Device) -> bool:
     """Whether the clock jumped by more than a month since the previous fetch, now or in the last
     hour. The clock of a device that was off for that long is trusted again after an hour.
     """
-    return _current_reading(device).odd_since is not None
+    return _reading_now(device).odd_since is not None
 
 
 def trusted_time(device: Device) -> datetime:
     """The latest time that has certainly passed: now, or the reading before an implausible jump.
     Use it for anything that cannot be undone.
     """
-    seen = _current_reading(device)
+    seen = _reading_now(device)
     return seen.at if seen.odd_since is None else seen.believed or _EPOCH
 
 
@@ -111,7 +111,7 @@ def is_recent(at: datetime, within: timedelta, device: Device) -> bool:
     return timedelta() <= device.clock.now() - at < within
 
 
-def _current_reading(device: Device) -> SeenClock:
+def _reading_now(device: Device) -> ClockReading:
     """Return the state that a fetch would record now; store nothing."""
     seen, now = _CLOCK.load(device.vault), device.clock.now()
-    return SeenClock(now) if seen is None else seen.at_last(now)
+    return ClockReading(now) if seen is None else seen.following(now)

@@ -10,7 +10,7 @@ from entrenous.base.identity import Contact
 from entrenous.base.language import plural, translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
+from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
 from entrenous.send.inbox import received_named
 from entrenous.send.message.draft import Draft
 from entrenous.send.message.states import Received
@@ -22,7 +22,7 @@ from entrenous.send.people.contact_history import (
     messages_sent_to,
 )
 from entrenous.send.people.keep_contacts import contacts_named
-from entrenous.send.recipient_checks import had_media_at_this_trust, longest_silence
+from entrenous.send.recipient_checks import had_media_at_current_trust, longest_device_silence
 from entrenous.send.status import sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -33,17 +33,19 @@ def conversation_of(name: str, device: Device) -> Conversation:
     Once a received message has ended, only its sender is still known.
 
     Raises:
-        UnknownMessage, OfflineDevice.
+        UnknownMessage, DeviceWithoutRelay.
     """
     received = received_named(name, device)
     if received is not None:
-        people = audience_of(received) - {own_device(device).person.id}
+        people = recipients_of_received(received) - {own_device(device).person.id}
         return Conversation(received.name, people | {received.sender}, received.sender)
-    sent = device.ledger.find(name)
+    sent = device.ledger.message_named(name)
     copies = sealed_copies(sent, device)
     if not copies:  # marked for another channel, so it has no conversation
         raise UnknownMessage(name=name)
-    return Conversation(sent.name, frozenset(one.person for one in copies if _may_have_it(one)))
+    return Conversation(
+        sent.name, frozenset(one.person for one in copies if _may_recipient_have(one))
+    )
 
 
 def names_in(conversation: Conversation | None, device: Device) -> list[str]:
@@ -53,16 +55,16 @@ def names_in(conversation: Conversation | None, device: Device) -> list[str]:
     return [one.name for one in known if not one.blocked]
 
 
-def _may_have_it(copy: SealedCopy) -> bool:
+def _may_recipient_have(copy: SealedCopy) -> bool:
     """Whether the recipient may have the copy: it left, and was not recalled before anybody opened
     it.
     """
-    refused = copy.departure is Departure.REFUSED
+    refused = copy.departure is SendState.REFUSED
     recalled = copy.state is EnvelopeState.TAKEN_BACK
     return not refused and (copy.opened or not recalled)
 
 
-def audience_of(received: Received) -> frozenset[PersonId]:
+def recipients_of_received(received: Received) -> frozenset[PersonId]:
     """The recipients that the sender lists, including us; empty once the message has ended."""
     if received.manifest is None:
         return frozenset()
@@ -74,7 +76,7 @@ STRANGER: Final = translatable("somebody")
 
 def other_recipients(received: Received, me: PersonId, names: Mapping[PersonId, str]) -> list[str]:
     """The names of a message's further recipients, as its sender says, known people first."""
-    others = audience_of(received) - {me, received.sender}
+    others = recipients_of_received(received) - {me, received.sender}
     called = [names.get(person, STRANGER) for person in others]
     return sorted(called, key=lambda name: (name == STRANGER, name))
 
@@ -96,7 +98,7 @@ def record_sent(message: Message, draft: Draft, device: Device) -> None:
     """Record a message that passed the guard; call it in the transaction that stores it."""
     recipients = contacts_named(draft.to, device)
     for contact in recipients:
-        add_sent_record(contact.person.id, _talk(message, draft, contact, device), device)
+        add_sent_record(contact.person.id, _sent_record(message, draft, contact, device), device)
     recipient_ids = {contact.person.id for contact in recipients}
     for circle in circles_by_id(draft.circles, device.vault):
         sent_to = frozenset[PersonId](recipient_ids.intersection(circle.people))
@@ -117,16 +119,16 @@ def undo_record_sent(message: MessageId, device: Device) -> None:
             store_circle(restored, device.vault)
 
 
-def _talk(message: Message, draft: Draft, contact: Contact, device: Device) -> SentRecord:
+def _sent_record(message: Message, draft: Draft, contact: Contact, device: Device) -> SentRecord:
     talks, now = messages_sent_to(contact.person.id, device), device.clock.now()
     before = talks[-1].asked_at if talks else None
-    asked = longest_silence(contact, talks, now, device) is not None
+    asked = longest_device_silence(contact, talks, now, device) is not None
     devices = frozenset(key.device for key in contact.person.devices)
     return SentRecord(
         at=message.sent_at,
         message=message.id,
         devices=devices,
         trust=contact.trust,
-        media=bool(draft.files) or had_media_at_this_trust(contact, talks),
+        media=bool(draft.files) or had_media_at_current_trust(contact, talks),
         asked_at=now if asked else before,
     )

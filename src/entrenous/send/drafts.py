@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from entrenous.base.errors import NotFound
 from entrenous.base.identifiers import ID_BYTES, BlobId
-from entrenous.base.limits import DAYS_TO_OPEN
+from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DRAFT, Table
 
@@ -21,7 +21,7 @@ class NoSuchDraft(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptDraft:
+class StoredDraft:
     """What a person wrote and chose. ``to`` are the typed names of people and circles, ``files``
     the sealed files in the vault, ``names`` their original names, ``reply`` the name of the message
     being answered.
@@ -32,36 +32,36 @@ class KeptDraft:
     files: tuple[BlobId, ...] = ()
     text: str = ""
     to: tuple[str, ...] = ()
-    days: int = DAYS_TO_OPEN
+    days: int = DEFAULT_EXPIRY_DAYS
     once: bool = False
     may_export: bool = False
     reply: str = ""
     names: tuple[str, ...] = ()
 
 
-DRAFT_TABLE: Final = Table(DRAFT, KeptDraft)
+DRAFT_TABLE: Final = Table(DRAFT, StoredDraft)
 
 
-def keep_draft(draft: KeptDraft, files: tuple[bytes, ...], device: Device) -> KeptDraft:
+def store_draft(draft: StoredDraft, files: tuple[bytes, ...], device: Device) -> StoredDraft:
     """Store a draft and its files; an empty ``id`` makes a new one.
 
     ``files`` are added to those that it has. Raises DiskFull.
     """
-    with device.vault.together():
-        blobs = (*draft.files, *(device.vault.keep(data) for data in files))
+    with device.vault.transaction():
+        blobs = (*draft.files, *(device.vault.keep_file(data) for data in files))
         number = draft.id or device.dice.token(ID_BYTES)
         kept = replace(draft, id=number, files=blobs)
         DRAFT_TABLE.store(kept, number.hex(), device.vault)
     return kept
 
 
-def kept_drafts(device: Device) -> tuple[KeptDraft, ...]:
+def stored_drafts(device: Device) -> tuple[StoredDraft, ...]:
     """Return all drafts, newest first."""
-    found: Iterator[KeptDraft] = DRAFT_TABLE.all(device.vault)
+    found: Iterator[StoredDraft] = DRAFT_TABLE.all(device.vault)
     return tuple(sorted(found, key=lambda draft: draft.written_at, reverse=True))
 
 
-def find_draft(number: bytes, device: Device) -> KeptDraft:
+def find_draft(number: bytes, device: Device) -> StoredDraft:
     """Return a draft; raises NoSuchDraft."""
     draft = DRAFT_TABLE.load(number.hex(), device.vault)
     if draft is None:
@@ -69,7 +69,7 @@ def find_draft(number: bytes, device: Device) -> KeptDraft:
     return draft
 
 
-def remove_draft_file(number: bytes, place: int, device: Device) -> KeptDraft:
+def remove_draft_file(number: bytes, place: int, device: Device) -> StoredDraft:
     """Delete the file at this place, from 0, of a draft; a missing one is no error.
 
     Raises NoSuchDraft.
@@ -77,14 +77,16 @@ def remove_draft_file(number: bytes, place: int, device: Device) -> KeptDraft:
     draft = find_draft(number, device)
     if not 0 <= place < len(draft.files):
         return draft
-    rest = replace(draft, files=_without(draft.files, place), names=_without(draft.names, place))
-    with device.vault.together():
+    rest = replace(
+        draft, files=_remove_at(draft.files, place), names=_remove_at(draft.names, place)
+    )
+    with device.vault.transaction():
         DRAFT_TABLE.store(rest, number.hex(), device.vault)
-        device.vault.forget(draft.files[place])
+        device.vault.delete_file(draft.files[place])
     return rest
 
 
-def _without(several: tuple[Item, ...], place: int) -> tuple[Item, ...]:
+def _remove_at(several: tuple[Item, ...], place: int) -> tuple[Item, ...]:
     return (*several[:place], *several[place + 1 :])
 
 
@@ -93,7 +95,7 @@ def discard_draft(number: bytes, device: Device) -> None:
     draft = DRAFT_TABLE.load(number.hex(), device.vault)
     if draft is None:
         return
-    with device.vault.together():
+    with device.vault.transaction():
         DRAFT_TABLE.drop(number.hex(), device.vault)
         for blob in draft.files:
-            device.vault.forget(blob)
+            device.vault.delete_file(blob)

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from entrenous.base.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
-from entrenous.base.identity import ForkedList, Head
+from entrenous.base.identity import ForkedDeviceList, Head
 from entrenous.device.device import Device
 from entrenous.device.identities import (
+    AddressOnThisMachine,
     MailboxAddress,
-    OnThisMachine,
     own_device,
     refuse_unconfirmed,
 )
-from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.vault_tables import SEEN
 from entrenous.send.clock_sanity import record_clock
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
@@ -39,7 +39,7 @@ from entrenous.send.letter.prekeys import top_up_prekeys
 from entrenous.send.letter.read import read_letter
 from entrenous.send.letter.receipt_batches import send_receipts
 from entrenous.send.letter.relay_tasks import repeat_after_restore
-from entrenous.send.open import finish_openings
+from entrenous.send.open import report_finished_openings
 from entrenous.send.people.invite import answer_greetings
 from entrenous.send.people.people_nouns import NotInvited
 from entrenous.send.recall import recall_late_copies
@@ -48,26 +48,26 @@ from entrenous.send.tokens.distribute import greet_devices, top_up_ranges
 from entrenous.wire.relay_nouns import RolledBack, WaitingEnvelope
 
 # The cause is this device, its disk or a relay, not the letter, so the letter stays at the relay.
-_KEEP_AT_RELAY: Final = (RolledBack, OfflineDevice)
+_KEEP_AT_RELAY: Final = (RolledBack, DeviceWithoutRelay)
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchResult:
     """The number of letters received, and the reasons why outgoing letters could not be sent."""
 
     came: int
     problems: tuple[EntrenousError, ...]
 
 
-def fetch_messages(device: Device) -> Fetched:
+def fetch_messages(device: Device) -> FetchResult:
     """Fetch and process letters, and post the outbox once, even if our own relay does not answer.
 
     If another person's relay refuses or does not answer, that is reported as a problem and stops
     nothing.
 
     Raises:
-        OfflineDevice; RelayUnreachable or a refusal from our own relay.
-        RolledBack, NotConfirmed: ratchets of this device must not advance (any more, or yet).
+        DeviceWithoutRelay; RelayUnreachable or a refusal from our own relay.
+        RolledBack, UnlockNotConfirmed: ratchets of this device must not advance (any more, or yet).
     """
     me = own_device(device)
     refuse_unconfirmed(device)
@@ -83,17 +83,17 @@ def fetch_messages(device: Device) -> Fetched:
         raise
     finally:
         date_changes(device)  # changes made by letters, even if the relay stops answering halfway
-    return Fetched(count, (*flush(device).problems, *take_update_notice(device), *problems))
+    return FetchResult(count, (*flush(device).problems, *take_update_notice(device), *problems))
 
 
 def _receive(home: MailboxAddress, problems: list[EntrenousError], device: Device) -> int:
     """Fetch letters and prepare what they call for; return the number of letters."""
-    count = _fetch_all(home, device) + _fetch_old(problems, device)
-    finish_openings(device)
+    count = _fetch_all(home, device) + _fetch_former_mailboxes(problems, device)
+    report_finished_openings(device)
     answer_greetings(device)
     fetch_named_lists(device)
     for waiting in take_openable_letters(device):
-        _read(waiting, device)
+        _process_letter(waiting, device)
     greet_devices(device)
     problems.extend(prepare_to_follow(device))
     send_sync_letters(device)
@@ -104,7 +104,7 @@ def _receive(home: MailboxAddress, problems: list[EntrenousError], device: Devic
     return count
 
 
-def _fetch_old(problems: list[EntrenousError], device: Device) -> int:
+def _fetch_former_mailboxes(problems: list[EntrenousError], device: Device) -> int:
     """Fetch from our former mailboxes; their relays may be gone or dishonest."""
     count = 0
     for old in old_mailboxes_due(device):
@@ -119,10 +119,10 @@ def _fetch_old(problems: list[EntrenousError], device: Device) -> int:
 
 def _fetch_all(home: MailboxAddress, device: Device) -> int:
     count, after = 0, 0
-    while page := device.courier.waiting(home.relay_url, home.mailbox, home.owner, after):
+    while page := device.courier.waiting_envelopes(home.relay_url, home.mailbox, home.owner, after):
         before = after
         for waiting in page:
-            count += _take_in(waiting, device)
+            count += _process_if_new(waiting, device)
             device.courier.acknowledge(home.relay_url, home.mailbox, home.owner, waiting.id)
             after = max(after, waiting.sequence)
         if after == before:
@@ -130,31 +130,31 @@ def _fetch_all(home: MailboxAddress, device: Device) -> int:
     return count
 
 
-def _take_in(waiting: WaitingEnvelope, device: Device) -> int:
+def _process_if_new(waiting: WaitingEnvelope, device: Device) -> int:
     if device.vault.get(SEEN, waiting.id.hex()) is not None:
         return 0
-    _read(waiting, device)
+    _process_letter(waiting, device)
     return 1
 
 
-def _read(waiting: WaitingEnvelope, device: Device) -> None:
+def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
     key = waiting.id.hex()
     try:
-        with device.vault.together():
+        with device.vault.transaction():
             apply_letter(read_letter(waiting, own_device(device), device), waiting, device)
             _mark_as_seen(key, device)
     except _KEEP_AT_RELAY:
         raise
-    except (NotInvited, OnThisMachine):
-        with device.vault.together():
+    except (NotInvited, AddressOnThisMachine):
+        with device.vault.transaction():
             _mark_as_seen(key, device)
     except (Malformed, Unproven, Refused, NotFound) as why:
         # A bad letter must not block the ones behind it, nor be fetched again and again.
-        with device.vault.together():
+        with device.vault.transaction():
             _mark_as_seen(key, device)
             if not keep_for_later(waiting, why, device):
                 count_undecryptable(key, device)
-            _note_device_lists(why, device)
+            _record_named_lists(why, device)
 
 
 def _mark_as_seen(key: str, device: Device) -> None:
@@ -162,10 +162,10 @@ def _mark_as_seen(key: str, device: Device) -> None:
     AWAITING_LIST_TABLE.drop(key, device.vault)
 
 
-def _note_device_lists(why: EntrenousError, device: Device) -> None:
+def _record_named_lists(why: EntrenousError, device: Device) -> None:
     """Use what a rejected letter says about device lists."""
     missing = why.facts.get("lacks")
-    if isinstance(why, ForkedList):
+    if isinstance(why, ForkedDeviceList):
         freeze_contact(why, device)
     elif isinstance(missing, PersonHead):
         ours = missing.person == own_device(device).person.id  # ours is proven by then

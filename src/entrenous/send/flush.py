@@ -12,19 +12,19 @@ from entrenous.base.errors import (
     MailboxFull,
     NoSuchBlob,
     NotUnderstood,
+    PostponedUntilClockIsRight,
     ProtocolTooOld,
     TooFarAhead,
     TooMany,
     Unreachable,
-    WaitsForClock,
     WrongToken,
 )
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.language import translated
-from entrenous.base.limits import UNDO_S_MAX
+from entrenous.base.limits import UNDO_WINDOW_S_MAX
 from entrenous.device.device import Device
 from entrenous.device.relay_lock_client import when_in_words
-from entrenous.device.sent_messages import Departure, SealedCopy, UnknownMessage
+from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import RELAY_TASK
 from entrenous.send.letter.relay_tasks import do_relay_tasks
 from entrenous.send.message.blob_transfer import (
@@ -33,7 +33,7 @@ from entrenous.send.message.blob_transfer import (
     is_worth_resuming,
     upload_blobs,
 )
-from entrenous.send.message.draft import CopyRefused, NotYetToBeSent
+from entrenous.send.message.draft import CopyRefused, UndoWindowStillOpen
 from entrenous.send.message.states import CopyEvent
 from entrenous.send.outbox import (
     OUTBOX_TABLE,
@@ -41,14 +41,14 @@ from entrenous.send.outbox import (
     add_to_outbox,
     clock_difference,
     copy_in_envelope,
-    date_refusal,
     drop_outbox_item,
-    mark_copy,
+    explain_date_refusal,
     outbox_items,
     outbox_key,
+    record_copy_event,
     with_new_expiry,
 )
-from entrenous.send.people.people_nouns import FORK_TABLE, TwoLists
+from entrenous.send.people.people_nouns import FORK_TABLE, ContradictoryLists
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.outbox_tokens import has_no_token, with_token, without_refused_token
 from entrenous.send.tokens.token_ranges import OutOfTokens
@@ -62,17 +62,17 @@ RETRY_LATER: Final = (
     ProtocolTooOld,
     NotUnderstood,
     DamagedBlob,
-    WaitsForClock,
+    PostponedUntilClockIsRight,
 )
 # The subset that concerns only one mailbox at the relay.
-_ONE_MAILBOX_ONLY: Final = (NotUnderstood, DamagedBlob, MailboxFull, WaitsForClock)
+_ONE_MAILBOX_ONLY: Final = (NotUnderstood, DamagedBlob, MailboxFull, PostponedUntilClockIsRight)
 _UPLOADS_MAX: Final = 3  # uploads of one letter's blobs
 _NEW_EXPIRIES_MAX: Final = 2  # it waited too long, and its relay keeps letters a few days
-_UNDO_MAX: Final = timedelta(seconds=UNDO_S_MAX)
+_UNDO_MAX: Final = timedelta(seconds=UNDO_WINDOW_S_MAX)
 
 
 @dataclass(frozen=True, slots=True)
-class Flushed:
+class FlushResult:
     """The number of items sent, the reason for each of the others, and the distinct problems."""
 
     left: int
@@ -81,7 +81,7 @@ class Flushed:
 
 
 @dataclass(slots=True)
-class _Round:
+class _FlushPass:
     """A pass over the outbox; ``held_up`` maps a blocked relay or mailbox to the reason."""
 
     problems: list[EntrenousError]
@@ -91,7 +91,7 @@ class _Round:
     stayed: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
 
-def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> Flushed:
+def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> FlushResult:
     """Post every outbox item that is due; ``on_sent`` is told the number of blob bytes uploaded.
 
     A relay that does not answer delays only its own items. An item that a relay does not understand
@@ -104,23 +104,23 @@ def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> Flushed:
         finish_set_up(device)
     except EntrenousError as error:
         stayed = {item.envelope.id: error for item in outbox_items(device)}
-        return Flushed(0, stayed, (error,))
+        return FlushResult(0, stayed, (error,))
     task_problems = do_relay_tasks(device)
-    round_ = _Round(list(task_problems), on_sent)
+    round_ = _FlushPass(list(task_problems), on_sent)
     for item in outbox_items(device):
-        why = _blocked_by(item, round_, task_problems, device) or _try_item(item, round_, device)
+        why = _blocked_by(item, round_, task_problems, device) or _try_to_post(item, round_, device)
         if why is None:
             round_.left += 1
         else:
             round_.stayed[item.envelope.id] = why
-    return Flushed(round_.left, round_.stayed, tuple(round_.problems))
+    return FlushResult(round_.left, round_.stayed, tuple(round_.problems))
 
 
 def _blocked_by(
-    item: OutboxItem, round_: _Round, task_problems: list[EntrenousError], device: Device
+    item: OutboxItem, round_: _FlushPass, task_problems: list[EntrenousError], device: Device
 ) -> EntrenousError | None:
     """Return why this item cannot be sent now; None if it can."""
-    if (conflict := _frozen(item, device)) is not None:
+    if (conflict := _frozen_contact_error(item, device)) is not None:
         return conflict  # delays nothing else: letters that compare keys overtake it
     mailbox = item.envelope.mailbox.hex()
     for place in (item.relay_url, mailbox):
@@ -128,8 +128,8 @@ def _blocked_by(
             return round_.held_up[place]
     if item.release_at is not None and _can_be_undone(item.release_at, device):
         until = when_in_words(item.release_at)
-        name = _name_of(copy_in_envelope(item.envelope.id, device), device)
-        round_.held_up[mailbox] = why = NotYetToBeSent(name=name, until=until)
+        name = _recipient_name(copy_in_envelope(item.envelope.id, device), device)
+        round_.held_up[mailbox] = why = UndoWindowStillOpen(name=name, until=until)
         return why
     awaits_registration = item.needs is not None and device.vault.get(RELAY_TASK, item.needs.hex())
     if awaits_registration and task_problems:
@@ -148,15 +148,15 @@ def _can_be_undone(until: datetime, device: Device) -> bool:
     return now < until <= now + _UNDO_MAX
 
 
-def _frozen(item: OutboxItem, device: Device) -> TwoLists | None:
+def _frozen_contact_error(item: OutboxItem, device: Device) -> ContradictoryLists | None:
     """Return the error for a message to somebody whose device lists contradict each other."""
     if item.peer is None or not FORK_TABLE.has(item.peer.split(" ")[0], device.vault):
         return None
     copy = copy_in_envelope(item.envelope.id, device)
-    return None if copy is None else TwoLists(name=copy.to)
+    return None if copy is None else ContradictoryLists(name=copy.to)
 
 
-def _try_item(item: OutboxItem, round_: _Round, device: Device) -> EntrenousError | None:
+def _try_to_post(item: OutboxItem, round_: _FlushPass, device: Device) -> EntrenousError | None:
     """Post one item; return None on success, else the reason, and record which items it delays."""
     current = item
     try:
@@ -187,7 +187,7 @@ def _try_item(item: OutboxItem, round_: _Round, device: Device) -> EntrenousErro
 
 
 def _with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
-    with device.vault.together():
+    with device.vault.transaction():
         ready = with_token(item, device)
         if ready is not None and ready is not item:
             add_to_outbox(ready, device)
@@ -203,47 +203,49 @@ def _post_in_time(
     store the letter.
 
     Raises:
-        WaitsForClock: no expiry computed from this clock would be accepted.
+        PostponedUntilClockIsRight: no expiry computed from this clock would be accepted.
         ClocksDiffer, TooFarAhead, WaitedTooLong: the expiry of a copy, which is fixed, was
             refused.
     """
     try:
-        _post(item, on_sent, device)
+        _post_item(item, on_sent, device)
     except (TooFarAhead, Expired) as why:
         copy = copy_in_envelope(item.envelope.id, device)
         if copy is not None:
-            raise date_refusal(why, item, copy, device) from None
+            raise explain_date_refusal(why, item, copy, device) from None
         updated = with_new_expiry(item, why, device)
         if updated is None or not dates:
-            raise clock_difference(WaitsForClock, why, item.relay_url, device) from None
+            raise clock_difference(
+                PostponedUntilClockIsRight, why, item.relay_url, device
+            ) from None
         add_to_outbox(updated, device)
         _post_in_time(updated, on_sent, device, dates - 1)
 
 
-def _post(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
+def _post_item(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
     copy = copy_in_envelope(item.envelope.id, device)
-    if copy is None or copy.departure is not Departure.TRIED:
-        _upload(item, on_sent, device)
+    if copy is None or copy.departure is not SendState.TRIED:
+        _upload_blobs_of(item, on_sent, device)
     # After an earlier try the relay may already have the letter, opened, with its blobs and token
     # used up; it recognizes the letter by its bytes alone.
-    mark_copy(item, CopyEvent.TRY, device)
+    record_copy_event(item, CopyEvent.TRY, device)
     for _ in range(_UPLOADS_MAX):
         try:
             device.courier.post(item.relay_url, item.token, item.envelope)
             break
         except NoSuchBlob:
             # It never arrived, or this machine slept for longer than a relay keeps unclaimed blobs.
-            _upload(item, on_sent, device)
+            _upload_blobs_of(item, on_sent, device)
     else:
         device.courier.post(item.relay_url, item.token, item.envelope)
-    with device.vault.together():
-        mark_copy(item, CopyEvent.HEAR, device)
+    with device.vault.transaction():
+        record_copy_event(item, CopyEvent.HEAR, device)
         OUTBOX_TABLE.drop(outbox_key(item), device.vault)
     for _, kept in item.blobs:
-        device.vault.forget(kept)
+        device.vault.delete_file(kept)
 
 
-def _upload(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
+def _upload_blobs_of(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
     if is_worth_resuming(item) and not item.begun:
         # Recorded before the first byte leaves, so that after a crash the relay is asked how much
         # arrived.
@@ -253,18 +255,18 @@ def _upload(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
 
 def _drop_refused(item: OutboxItem, why: EntrenousError, device: Device) -> EntrenousError:
     """Drop a refused item; return the problem as its sender should read it."""
-    with device.vault.together():
-        copy = mark_copy(item, CopyEvent.REFUSE, device)
+    with device.vault.transaction():
+        copy = record_copy_event(item, CopyEvent.REFUSE, device)
         drop_outbox_item(item, device)
     if copy is None:
         return why
-    return CopyRefused(name=_name_of(copy, device), to=copy.to, why=why)
+    return CopyRefused(name=_recipient_name(copy, device), to=copy.to, why=why)
 
 
-def _name_of(copy: SealedCopy | None, device: Device) -> str:
+def _recipient_name(copy: SealedCopy | None, device: Device) -> str:
     if copy is None:
         return translated("a letter")
     try:
-        return device.ledger.read(copy.message).name
+        return device.ledger.message(copy.message).name
     except UnknownMessage:
         return translated("a message")

@@ -12,12 +12,12 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Contact
 from entrenous.base.language import plural, translated
 from entrenous.device.device import Device
-from entrenous.device.identities import contacts, lookalike_form
-from entrenous.send.message.draft import ConfirmsNobody, Doubt, Draft, GuardSaysStop
+from entrenous.device.identities import comparable_name, contacts
+from entrenous.send.message.draft import ConfirmedNameNotRecipient, Doubt, Draft, GuardHasDoubts
 from entrenous.send.people.circles import Circle, circles, circles_by_id
 from entrenous.send.people.contact_history import messages_sent_to
 from entrenous.send.people.keep_contacts import refuse_other_protocols, select_by_name
-from entrenous.send.people.people_nouns import TwoLists, YouBlocked
+from entrenous.send.people.people_nouns import ContactIsBlocked, ContradictoryLists
 from entrenous.send.recipient_checks import (
     DraftContext,
     check_changed_keys,
@@ -91,14 +91,14 @@ class Inspection:
         """Let the draft pass only if every doubt was answered with the recipient's name.
 
         Raises:
-            ConfirmsNobody: a typed name belongs to no recipient of this draft.
-            GuardSaysStop: a doubt is unanswered.
+            ConfirmedNameNotRecipient: a typed name belongs to no recipient of this draft.
+            GuardHasDoubts: a doubt is unanswered.
         """
         for typed in self.draft.confirmed:
-            if lookalike_form(typed) not in self.answers:
-                raise ConfirmsNobody(typed=typed, to=join_names(self.names))
+            if comparable_name(typed) not in self.answers:
+                raise ConfirmedNameNotRecipient(typed=typed, to=join_names(self.names))
         if self.unanswered:
-            raise GuardSaysStop(
+            raise GuardHasDoubts(
                 reasons="; ".join(doubt.why for doubt in self.unanswered),
                 names=" ".join(
                     f"--confirm {shell_quoted(doubt.answer)}" for doubt in self.unanswered
@@ -110,10 +110,10 @@ def inspect(draft: Draft, device: Device) -> Inspection:
     """Look at a draft once: this reads the vault, may decode pictures and may ask relays.
 
     Raises:
-        UnknownPerson, YouBlocked, TwoLists, WeAreTooOld, TheyAreTooOld.
+        UnknownPerson, ContactIsBlocked, ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld.
         NotAPicture and similar errors, if a picture has to be examined.
     """
-    context = _context(draft, device)
+    context = _draft_context(draft, device)
     outside = _outside_circles(context)
     asked = [_circle_doubt(circle, context) for circle in context.circles]
     asked.extend(_person_doubt(contact, context) for contact in outside)
@@ -123,7 +123,7 @@ def inspect(draft: Draft, device: Device) -> Inspection:
         to=context.to,
         doubts=tuple(doubt for doubt in asked if doubt is not None),
         names=tuple(sorted([*(circle.name for circle in context.circles), *people])),
-        answers=_answers(context),
+        answers=_possible_answers(context),
     )
 
 
@@ -135,19 +135,19 @@ def _outside_circles(context: DraftContext) -> tuple[Contact, ...]:
 
 def answers_doubt(doubt: Doubt, typed: Iterable[str]) -> bool:
     """Return whether a typed name is the one that the doubt asks for, or the full name."""
-    return not {lookalike_form(doubt.answer), lookalike_form(doubt.who)}.isdisjoint(
-        map(lookalike_form, typed)
+    return not {comparable_name(doubt.answer), comparable_name(doubt.who)}.isdisjoint(
+        map(comparable_name, typed)
     )
 
 
-def _context(draft: Draft, device: Device) -> DraftContext:
+def _draft_context(draft: Draft, device: Device) -> DraftContext:
     known = contacts(device)
     recipients = select_by_name(draft.to, known)
     for contact in recipients:
         if contact.blocked:
-            raise YouBlocked(name=contact.name)
+            raise ContactIsBlocked(name=contact.name)
         if contact.forked:
-            raise TwoLists(name=contact.name)
+            raise ContradictoryLists(name=contact.name)
     refuse_other_protocols(recipients, device)
     return DraftContext(
         draft=draft,
@@ -164,7 +164,7 @@ def _context(draft: Draft, device: Device) -> DraftContext:
 
 def _person_doubt(contact: Contact, context: DraftContext) -> Doubt | None:
     why = [text for reason in _PERSON_CHECKS for text in reason(contact, context)]
-    return _doubt(contact, why, context)
+    return _make_doubt(contact, why, context)
 
 
 def _circle_doubt(circle: Circle, context: DraftContext) -> Doubt | None:
@@ -180,27 +180,29 @@ def _circle_doubt(circle: Circle, context: DraftContext) -> Doubt | None:
                 len(each) - _MEMBER_REASONS_MAX,
             )
         )
-    return _doubt(circle, why, context)
+    return _make_doubt(circle, why, context)
 
 
-def _doubt(who: Contact | Circle, why: list[str], context: DraftContext) -> Doubt | None:
+def _make_doubt(who: Contact | Circle, why: list[str], context: DraftContext) -> Doubt | None:
     if not why:
         return None
-    return Doubt(RecipientId(who.name), translated(", and ").join(why), _answer(who, context))
+    return Doubt(
+        RecipientId(who.name), translated(", and ").join(why), _expected_answer(who, context)
+    )
 
 
-def _answers(context: DraftContext) -> frozenset[str]:
+def _possible_answers(context: DraftContext) -> frozenset[str]:
     """Return every name that would answer a doubt about this draft, normalized."""
     asked: list[Contact | Circle] = [*context.to, *context.circles]
-    names = (name for one in asked for name in (one.name, _answer(one, context)))
-    return frozenset(map(lookalike_form, names))
+    names = (name for one in asked for name in (one.name, _expected_answer(one, context)))
+    return frozenset(map(comparable_name, names))
 
 
-def _answer(who: Contact | Circle, context: DraftContext) -> str:
+def _expected_answer(who: Contact | Circle, context: DraftContext) -> str:
     """Return the first name, or the full name if somebody else has the same first name."""
     every: list[Contact | Circle] = [*context.known, *circles(context.device.vault)]
-    first = lookalike_form(who.first_name)
+    first = comparable_name(who.first_name)
     alike = [
-        one for one in every if lookalike_form(one.first_name) == first and one.name != who.name
+        one for one in every if comparable_name(one.first_name) == first and one.name != who.name
     ]
     return who.name if alike else who.first_name

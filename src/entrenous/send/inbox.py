@@ -22,13 +22,13 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.letter.letter_nouns import ReplyTo
-from entrenous.send.letter.receipts_owed import note_opened
-from entrenous.send.message.blob_transfer import forget_parts
-from entrenous.send.message.draft import SentByYou
+from entrenous.send.letter.receipts_owed import owe_opening_receipt
+from entrenous.send.message.blob_transfer import delete_download_parts
+from entrenous.send.message.draft import CannotOpenOwnMessage
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received, check_transition
 from entrenous.send.message_index import index_received
 
-ENDED: Final = (
+ENDED_STATES: Final = (
     *(InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP),
     *(InboxState.ELSEWHERE, InboxState.REMOVED),
 )
@@ -39,18 +39,22 @@ def received_messages(device: Device) -> tuple[Received, ...]:
     them. Messages that have expired, by the trusted clock reading, are first marked as expired.
     """
     now = trusted_time(device)
-    messages = [_as_of(now, one, device) for one in tuple(INBOX_TABLE.all(device.vault))]
+    messages = [
+        _with_expiry_applied(now, one, device) for one in tuple(INBOX_TABLE.all(device.vault))
+    ]
     return tuple(sorted(messages, key=lambda received: (received.sent_at, received.sequence)))
 
 
 def received_at(key: str, device: Device) -> Received | None:
     """The message under this key, marked as expired if it is; None if there is none."""
     received = INBOX_TABLE.load(key, device.vault)
-    return None if received is None else _as_of(trusted_time(device), received, device)
+    return (
+        None if received is None else _with_expiry_applied(trusted_time(device), received, device)
+    )
 
 
-def _as_of(now: datetime, received: Received, device: Device) -> Received:
-    if received.state in ENDED or not _has_ended_by(now, received):
+def _with_expiry_applied(now: datetime, received: Received, device: Device) -> Received:
+    if received.state in ENDED_STATES or not _has_ended_by(now, received):
         return received
     return store_message_state(received, InboxState.EXPIRED, device)
 
@@ -59,13 +63,13 @@ def find_received(name: str, device: Device) -> Received:
     """Return the received message with this name.
 
     Raises:
-        SentByYou, UnknownMessage.
+        CannotOpenOwnMessage, UnknownMessage.
     """
     received = received_named(name, device)
     if received is not None:
         return received
-    if name in device.ledger.names_alike(name):
-        raise SentByYou(name=name)
+    if name in device.ledger.similar_names(name):
+        raise CannotOpenOwnMessage(name=name)
     raise UnknownMessage(name=name)
 
 
@@ -85,10 +89,10 @@ def remove_received(name: str, device: Device) -> Received:
     anybody. A message that has already ended stays as it is.
 
     Raises:
-        SentByYou, UnknownMessage.
+        CannotOpenOwnMessage, UnknownMessage.
     """
     received = find_received(name, device)
-    if received.state in ENDED:
+    if received.state in ENDED_STATES:
         return received
     return store_message_state(received, InboxState.REMOVED, device)
 
@@ -103,14 +107,14 @@ def store_message_state(received: Received, state: InboxState, device: Device) -
     check_transition(received.state, state)
     updated = replace(received, state=state)
     if received.state is InboxState.WAITING and state is InboxState.OPENED:
-        note_opened(received, device)
-    if state in ENDED:
+        owe_opening_receipt(received, device)
+    if state in ENDED_STATES:
         updated = replace(updated, manifest=None, attempt=None, kept=(), key=None, text=None)
-        forget_parts(received, device.vault)
+        delete_download_parts(received, device.vault)
         for blob in received.kept:
             # Delete files first: a crash in between leaves a record without a file, never an
             # orphaned file.
-            device.vault.forget(blob)
+            device.vault.delete_file(blob)
     INBOX_TABLE.store(updated, inbox_key(received.sender, received.id), device.vault)
     index_received(updated, device.vault)
     return updated
@@ -170,14 +174,14 @@ def _names_with_words(name: MessageName, device: Device) -> frozenset[MessageNam
     """Return the names on this device that are equal to ``name`` except for the number."""
     _complete_index(device)
     indexed = device.vault.keys(INBOX_NAME, name_index_prefix(name))
-    return device.ledger.names_alike(name) | frozenset(map(name_from_index_key, indexed))
+    return device.ledger.similar_names(name) | frozenset(map(name_from_index_key, indexed))
 
 
 def _complete_index(device: Device) -> None:
     """Index the messages that were received before the index existed, once."""
     if device.vault.get(SELF, _INDEX_COMPLETE) is not None:
         return
-    with device.vault.together():
+    with device.vault.transaction():
         for received in INBOX_TABLE.all(device.vault):
             index_message_name(received, device)
         device.vault.put(SELF, _INDEX_COMPLETE, b"")
@@ -187,12 +191,12 @@ def message_named(name: str, device: Device) -> ReplyTo:
     """Return the id of the message with this name that we sent or received.
 
     Raises:
-        UnknownMessage, OfflineDevice.
+        UnknownMessage, DeviceWithoutRelay.
     """
     received = received_named(name, device)
     if received is not None:
         return ReplyTo(received.sender, received.id)
-    return ReplyTo(own_device(device).person.id, device.ledger.find(name).id)
+    return ReplyTo(own_device(device).person.id, device.ledger.message_named(name).id)
 
 
 def name_of_message(meant: ReplyTo, device: Device) -> MessageName | None:
@@ -203,6 +207,6 @@ def name_of_message(meant: ReplyTo, device: Device) -> MessageName | None:
     if meant.sender != own_device(device).person.id:
         return None
     try:
-        return device.ledger.read(meant.message).name
+        return device.ledger.message(meant.message).name
     except UnknownMessage:
         return None

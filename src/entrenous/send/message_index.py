@@ -25,7 +25,7 @@ _MINE, _THEIRS = "out", "in"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class TimelinePlace:
     """The place of one message in the timeline with one person; places sort as the messages do."""
 
     person: PersonId
@@ -37,10 +37,10 @@ class Place:
 
 def index_received(received: Received, vault: Vault) -> None:
     """Index a received message in its present state."""
-    place = Place(
+    place = TimelinePlace(
         received.sender, received.sent_at, received.sequence, mine=False, message=received.id
     )
-    vault.put(TIMELINE, _key(place), b"")
+    vault.put(TIMELINE, _place_key(place), b"")
     key = inbox_key(received.sender, received.id)
     if received.state is InboxState.WAITING:
         ends_at = received.expires_at
@@ -51,31 +51,31 @@ def index_received(received: Received, vault: Vault) -> None:
 
 def index_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
     """Index a copy of a message that we sent."""
-    vault.put(TIMELINE, _key(_place_of(copy, sent_at)), b"")
+    vault.put(TIMELINE, _place_key(_place_of(copy, sent_at)), b"")
     vault.put(SEALED_OF, _copy_key(copy), b"")
 
 
 def drop_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
     """Remove a copy that was never sent from the indexes."""
-    vault.drop(TIMELINE, _key(_place_of(copy, sent_at)))
+    vault.drop(TIMELINE, _place_key(_place_of(copy, sent_at)))
     vault.drop(SEALED_OF, _copy_key(copy))
 
 
-def hide(place: Place, vault: Vault) -> None:
+def hide_place(place: TimelinePlace, vault: Vault) -> None:
     """Remove a message from the timeline; the message itself stays, to find a leak of it."""
-    vault.drop(TIMELINE, _key(place))
+    vault.drop(TIMELINE, _place_key(place))
 
 
-def newest_places(vault: Vault) -> tuple[Place, ...]:
+def newest_places(vault: Vault) -> tuple[TimelinePlace, ...]:
     """Return the place of the newest message with each person."""
     by_person = {key.partition(" ")[0]: key for key in vault.keys(TIMELINE)}
-    return tuple(map(_parsed, by_person.values()))
+    return tuple(map(_parse_place_key, by_person.values()))
 
 
-def newest_sent(count: int, vault: Vault) -> tuple[Place, ...]:
+def newest_sent(count: int, vault: Vault) -> tuple[TimelinePlace, ...]:
     """Return the places of our newest messages, oldest first; one message may have several."""
     mine = [key for key in vault.keys(TIMELINE) if f" {_MINE} " in key]
-    return tuple(map(_parsed, sorted(mine, key=lambda key: key.split(" ")[1])[-count:]))
+    return tuple(map(_parse_place_key, sorted(mine, key=lambda key: key.split(" ")[1])[-count:]))
 
 
 def places_with(person: PersonId, vault: Vault) -> "PlacesWith":
@@ -92,10 +92,10 @@ class PlacesWith:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def newest(self, skip: int, count: int) -> tuple[Place, ...]:
+    def newest(self, skip: int, count: int) -> tuple[TimelinePlace, ...]:
         """Return up to ``count`` places, oldest first, without the newest ``skip``."""
         end = max(0, len(self._keys) - skip)
-        return tuple(map(_parsed, self._keys[max(0, end - count) : end]))
+        return tuple(map(_parse_place_key, self._keys[max(0, end - count) : end]))
 
 
 def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...]:
@@ -106,30 +106,30 @@ def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...
     return tuple(copy for copy in found if copy is not None)
 
 
-def unopened(vault: Vault) -> Iterator[tuple[str, datetime | None]]:
+def unopened_keys(vault: Vault) -> Iterator[tuple[str, datetime | None]]:
     """Yield the inbox keys of messages that wait to be opened, and when each ends."""
     for key, ends in vault.items(UNOPENED):
         yield key, datetime.fromtimestamp(int(ends), UTC) if ends else None
 
 
-def _place_of(copy: SealedCopy, sent_at: datetime) -> Place:
-    return Place(copy.person, sent_at, 0, mine=True, message=copy.message)
+def _place_of(copy: SealedCopy, sent_at: datetime) -> TimelinePlace:
+    return TimelinePlace(copy.person, sent_at, 0, mine=True, message=copy.message)
 
 
 def _copy_key(copy: SealedCopy) -> str:
     return f"{copy.message.hex()} {copy.envelope.hex()}"
 
 
-def _key(place: Place) -> str:
+def _place_key(place: TimelinePlace) -> str:
     microseconds = (place.at - _EPOCH) // timedelta(microseconds=1)
     side = _MINE if place.mine else _THEIRS
     head = f"{place.person.hex()} {microseconds:018d} {place.sequence:012d}"
     return f"{head} {side} {place.message.hex()}"
 
 
-def _parsed(key: str) -> Place:
+def _parse_place_key(key: str) -> TimelinePlace:
     person, microseconds, sequence, side, message = key.split(" ")
-    return Place(
+    return TimelinePlace(
         PersonId(bytes.fromhex(person)),
         _EPOCH + timedelta(microseconds=int(microseconds)),
         int(sequence),

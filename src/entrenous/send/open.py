@@ -29,7 +29,7 @@ from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import FINISH, inbox_key
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.send.clock_sanity import is_clock_implausible
-from entrenous.send.formats.message_format import Unpadding, read_frame, write_manifest
+from entrenous.send.formats.message_format import UnpaddingWriter, read_frame, write_manifest
 from entrenous.send.inbox import find_received, has_expired, store_message_state
 from entrenous.send.letter.letter_nouns import (
     BadContent,
@@ -40,22 +40,22 @@ from entrenous.send.letter.letter_nouns import (
     FrameFile,
     Manifest,
 )
-from entrenous.send.letter.receipts_owed import note_exported
-from entrenous.send.message.blob_transfer import download, forget_parts
+from entrenous.send.letter.receipts_owed import owe_export_receipt
+from entrenous.send.message.blob_transfer import delete_download_parts, download
 from entrenous.send.message.states import (
     FINISH_TABLE,
     MESSAGE_REFUSED,
     CompletedOpening,
     ExportForbidden,
+    ImplausibleClock,
     InboxState,
     MessageEvent,
-    NotThereYet,
-    OddClock,
+    MessageNotAtRelay,
     OpenedElsewhere,
     Received,
     UnsafeToShow,
 )
-from entrenous.send.message.transfer_progress import UNWATCHED, TransferWatch
+from entrenous.send.message.transfer_progress import NO_WATCH, TransferWatch
 
 _FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text need less
 #: Writes a whole file of a message to a writer, a chunk at a time.
@@ -71,7 +71,7 @@ Ready = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Unlocked:
+class _UnlockedMessage:
     """A message that can be shown: its blobs in the vault, and their key."""
 
     received: Received
@@ -80,7 +80,7 @@ class _Unlocked:
     frame: Frame
 
 
-def _no_size_check(_: int) -> None:
+def _accept_any_size(_: int) -> None:
     """Accept any size."""
 
 
@@ -88,9 +88,9 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     name: str,
     show: Show,
     device: Device,
-    watch: TransferWatch = UNWATCHED,
+    watch: TransferWatch = NO_WATCH,
     tell: Tell | None = None,
-    ready: Ready = _no_size_check,
+    ready: Ready = _accept_any_size,
     *,
     export: bool = False,
 ) -> Frame:
@@ -105,8 +105,9 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
 
     Raises:
         ExportForbidden, UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere,
-            BlobChanged, DoesNotOpen, RemovedHere, OddClock, BadContent, RelayUnreachable.
-        NotThereYet: the message has not ended, but its relay does not know it.
+            BlobChanged, DecryptionFailed, MessageRemovedHere, ImplausibleClock, BadContent,
+            RelayUnreachable.
+        MessageNotAtRelay: the message has not ended, but its relay does not know it.
         Whatever ``show``, ``tell`` and ``ready`` raise.
     """
     received = find_received(name, device)
@@ -114,16 +115,16 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     if export:
         _require_export_allowed(received)
     if received.key is not None and has_expired(received, device):  # else its relay says so
-        raise OddClock(name=name, when=when_in_words(received.expires_at))
-    unlocked = _unlocked(received, device, watch, ready)
+        raise ImplausibleClock(name=name, when=when_in_words(received.expires_at))
+    unlocked = _unlock_message(received, device, watch, ready)
     if received.opens is None and received.key is None:
-        _keep(unlocked, device)
-    _show(unlocked, show, device)
+        _keep_opened(unlocked, device)
+    _show_files(unlocked, show, device)
     if tell is not None:
         tell(unlocked.frame)
     if received.opens is not None:
         _discard_opened(unlocked, device, export=export)
-    finish_openings(device)
+    report_finished_openings(device)
     return unlocked.frame
 
 
@@ -146,7 +147,7 @@ def kept_frame(name: str, device: Device) -> Frame:
     Raises:
         UnknownMessage: it is not kept here.
     """
-    return _kept(name, device).frame
+    return _unlocked_from_vault(name, device).frame
 
 
 def kept_file(name: str, number: int, device: Device) -> ContentFile:
@@ -156,31 +157,31 @@ def kept_file(name: str, number: int, device: Device) -> ContentFile:
         UnknownMessage: it is not kept here.
         UnsafeToShow: it is not a picture, clip or sound as Entrenous writes them.
     """
-    kept, buffer = _kept(name, device), io.BytesIO()
+    kept, buffer = _unlocked_from_vault(name, device), io.BytesIO()
     if not 0 < number <= len(kept.frame.files):
         raise UnknownMessage(name=name)
-    file, fill = kept.frame.files[number - 1], _fill(kept, number, device)
+    file, fill = kept.frame.files[number - 1], _file_writer(kept, number, device)
     fill(buffer)
     if not _is_copy(file, fill, device):
         raise UnsafeToShow(name=name)
     return ContentFile(file.media_type, buffer.getvalue(), file.role)
 
 
-def _kept(name: str, device: Device) -> _Unlocked:
+def _unlocked_from_vault(name: str, device: Device) -> _UnlockedMessage:
     received = find_received(name, device)
     if received.key is None or not received.kept:
         raise UnknownMessage(name=name)
-    frame = _frame(received.kept[0], received.key, device)
-    return _Unlocked(received, received.kept, received.key, frame)
+    frame = _read_frame(received.kept[0], received.key, device)
+    return _UnlockedMessage(received, received.kept, received.key, frame)
 
 
-def download_message(name: str, device: Device, watch: TransferWatch = UNWATCHED) -> None:
+def download_message(name: str, device: Device, watch: TransferWatch = NO_WATCH) -> None:
     """Download a message's sealed blobs without asking for the key share. The next opening need not
     wait, and the message can still be recalled.
 
     Raises:
-        UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged, RemovedHere,
-            RelayUnreachable, DiskFull.
+        UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged,
+            MessageRemovedHere, RelayUnreachable, DiskFull.
     """
     received = find_received(name, device)
     _refuse_ended(received)
@@ -196,7 +197,7 @@ def _require_export_allowed(received: Received) -> None:
         raise ExportForbidden(name=received.name)
 
 
-def finish_openings(device: Device) -> None:
+def report_finished_openings(device: Device) -> None:
     """Report completed openings to relays, so that they can delete their data.
 
     Retry unreachable ones later.
@@ -205,7 +206,7 @@ def finish_openings(device: Device) -> None:
         finishing = FINISH_TABLE.load(key, device.vault)
         try:
             if finishing is not None:
-                device.courier.finish(
+                device.courier.finish_opening(
                     finishing.relay_url, finishing.envelope, finishing.open_token, finishing.attempt
                 )
         except Unreachable:
@@ -221,11 +222,13 @@ def _refuse_ended(received: Received) -> None:
         raise refusal(name=received.name, when=when_in_words(received.expires_at))
 
 
-def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: Ready) -> _Unlocked:
+def _unlock_message(
+    received: Received, device: Device, watch: TransferWatch, ready: Ready
+) -> _UnlockedMessage:
     """The message with its key; a message that turns out to have ended is stored as ended."""
     if received.key is not None:
-        frame = _frame(received.kept[0], received.key, device)
-        return _Unlocked(received, received.kept, received.key, frame)
+        frame = _read_frame(received.kept[0], received.key, device)
+        return _UnlockedMessage(received, received.kept, received.key, frame)
     received = _with_attempt(received, device)
     try:
         return _download_and_unlock(received, device, watch, ready)
@@ -233,7 +236,7 @@ def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: R
         store_message_state(received, InboxState.TAKEN_BACK, device)
         raise
     except UsedUp:
-        _settle_used_up(received, device)
+        _record_used_up(received, device)
         raise
     except (Expired, NoSuchEnvelope) as why:
         gone_at = received.expires_at or received.sent_at + timedelta(days=EXPIRY_DAYS_MAX)
@@ -241,12 +244,12 @@ def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: R
         if isinstance(why, NoSuchEnvelope) and may_return:
             # A relay that crashed or was restored gets the message again from a sender who got no
             # answer.
-            raise NotThereYet(name=received.name) from None
+            raise MessageNotAtRelay(name=received.name) from None
         store_message_state(received, InboxState.EXPIRED, device)
         raise Expired(when=when_in_words(received.expires_at)) from None
 
 
-def _settle_used_up(received: Received, device: Device) -> None:
+def _record_used_up(received: Received, device: Device) -> None:
     """Record that no openings are left; openings not made here were made on another device."""
     if received.opens is None or received.views >= received.opens:
         store_message_state(received, InboxState.USED_UP, device)
@@ -266,7 +269,7 @@ def _with_attempt(received: Received, device: Device) -> Received:
 
 def _download_and_unlock(
     received: Received, device: Device, watch: TransferWatch, ready: Ready
-) -> _Unlocked:
+) -> _UnlockedMessage:
     """Download all blobs, then ask for the key share."""
     manifest = received.manifest
     if manifest is None:
@@ -275,24 +278,24 @@ def _download_and_unlock(
         blobs = download(received, manifest, device, watch)
     except NoSuchBlob:
         # The relay deletes blob and share together; asking for the share tells the reason.
-        _share(received, manifest, device)
+        _request_share(received, manifest, device)
         raise
     if len(manifest.blobs) > 1:
         ready(sum(ref.size for ref in manifest.blobs[1:]))
     key = content_key(
         manifest.secret,
-        _share(received, manifest, device),
+        _request_share(received, manifest, device),
         message=received.id,
         envelope=received.envelope,
         manifest=write_manifest(manifest),
     )
-    frame = _frame(blobs[0], key, device)
+    frame = _read_frame(blobs[0], key, device)
     if len(blobs) != 1 + len(frame.files):
         raise BadContent
-    return _Unlocked(received, blobs, key, frame)
+    return _UnlockedMessage(received, blobs, key, frame)
 
 
-def _share(received: Received, manifest: Manifest, device: Device) -> Secret:
+def _request_share(received: Received, manifest: Manifest, device: Device) -> Secret:
     if received.attempt is None:
         raise UnknownMessage(name=received.name)
     return device.courier.open_share(
@@ -300,56 +303,56 @@ def _share(received: Received, manifest: Manifest, device: Device) -> Secret:
     )
 
 
-def _frame(blob: BlobId, key: Secret, device: Device) -> Frame:
+def _read_frame(blob: BlobId, key: Secret, device: Device) -> Frame:
     buffer = _FrameBuffer()
-    with device.vault.reading(blob) as untrusted_file:
+    with device.vault.open_sealed(blob) as untrusted_file:
         decrypt_stream(blob_key(key, 0), untrusted_file, buffer)
     return read_frame(buffer.getvalue())
 
 
-def _show(unlocked: _Unlocked, show: Show, device: Device) -> None:
+def _show_files(unlocked: _UnlockedMessage, show: Show, device: Device) -> None:
     for place, file in enumerate(unlocked.frame.files, 1):
-        show(place, file, _fill(unlocked, place, device))
+        show(place, file, _file_writer(unlocked, place, device))
 
 
-def _fill(unlocked: _Unlocked, place: int, device: Device) -> Fill:
+def _file_writer(unlocked: _UnlockedMessage, place: int, device: Device) -> Fill:
     """Return what writes the file at this place, numbered from 1."""
 
     def fill(writer: BinaryIO) -> None:
-        inner = Unpadding(writer, unlocked.frame.files[place - 1].size)
-        with device.vault.reading(unlocked.blobs[place]) as untrusted_file:
+        inner = UnpaddingWriter(writer, unlocked.frame.files[place - 1].size)
+        with device.vault.open_sealed(unlocked.blobs[place]) as untrusted_file:
             key = blob_key(unlocked.key, place)
             decrypt_stream(key, untrusted_file, cast("BinaryIO", inner))
-        inner.insist()
+        inner.require_complete()
 
     return fill
 
 
-def _keep(unlocked: _Unlocked, device: Device) -> None:
+def _keep_opened(unlocked: _UnlockedMessage, device: Device) -> None:
     """Keep the sealed files and their key, for a message without an opening limit."""
     received, key = unlocked.received, unlocked.key
     kept = replace(received, kept=unlocked.blobs, key=key, text=unlocked.frame.text)
-    with device.vault.together():
-        forget_parts(received, device.vault, files=False)
+    with device.vault.transaction():
+        delete_download_parts(received, device.vault, files=False)
         store_message_state(kept, InboxState.OPENED, device)
-        _note_finish(received, device)
+        _record_finished_opening(received, device)
 
 
-def _discard_opened(unlocked: _Unlocked, device: Device, *, export: bool) -> None:
+def _discard_opened(unlocked: _UnlockedMessage, device: Device, *, export: bool) -> None:
     """Delete what was shown, and after the last opening our half of the key too."""
     received = unlocked.received
     shown = replace(received, views=received.views + 1, attempt=None)
-    with device.vault.together():
-        _note_finish(received, device)
-        forget_parts(received, device.vault)
+    with device.vault.transaction():
+        _record_finished_opening(received, device)
+        delete_download_parts(received, device.vault)
         store_message_state(shown, InboxState.OPENED, device)
         if export:
-            note_exported(received, device)
+            owe_export_receipt(received, device)
         if received.opens is not None and shown.views >= received.opens:
             store_message_state(replace(shown, state=InboxState.OPENED), InboxState.USED_UP, device)
 
 
-def _note_finish(received: Received, device: Device) -> None:
+def _record_finished_opening(received: Received, device: Device) -> None:
     manifest, attempt = received.manifest, received.attempt
     if manifest is None or attempt is None:
         return

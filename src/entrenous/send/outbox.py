@@ -12,7 +12,7 @@ from entrenous.base.language import translated
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SEALED_TABLE, Departure, SealedCopy, UnknownMessage
+from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import OUTBOX, Table
 from entrenous.send.clock_sanity import default_letter_expiry
 from entrenous.send.message.states import CopyEvent, next_departure
@@ -72,7 +72,7 @@ def release_message(message: MessageId, device: Device) -> None:
 
     The caller measured the window, since the clock may have been set back meanwhile.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         for item in outbox_items(device):
             copy = copy_in_envelope(item.envelope.id, device)
             if copy is not None and copy.message == message:
@@ -96,8 +96,8 @@ def refuse_outbox_items(peer_prefix: str, device: Device, *, but_recalls: bool =
     for item in outbox_items(device):
         stays = but_recalls and item.recalls
         if item.peer is not None and item.peer.startswith(peer_prefix) and not stays:
-            if not _may_have_left(item, device):
-                mark_copy(item, CopyEvent.REFUSE, device)
+            if not _may_have_been_posted(item, device):
+                record_copy_event(item, CopyEvent.REFUSE, device)
             drop_outbox_item(item, device)
 
 
@@ -128,13 +128,13 @@ def copy_in_envelope(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
     return SEALED_TABLE.load(envelope.hex(), device.vault)
 
 
-def _may_have_left(item: OutboxItem, device: Device) -> bool:
+def _may_have_been_posted(item: OutboxItem, device: Device) -> bool:
     """Whether the item was posted without an answer; its relay will be asked what became of it."""
     copy = copy_in_envelope(item.envelope.id, device)
-    return copy is not None and copy.departure is Departure.TRIED
+    return copy is not None and copy.departure is SendState.TRIED
 
 
-def mark_copy(item: OutboxItem, event: CopyEvent, device: Device) -> SealedCopy | None:
+def record_copy_event(item: OutboxItem, event: CopyEvent, device: Device) -> SealedCopy | None:
     """Record an event for the copy of an item; None if the item carries no copy."""
     copy = copy_in_envelope(item.envelope.id, device)
     if copy is None:
@@ -150,7 +150,7 @@ def drop_outbox_item(item: OutboxItem, device: Device) -> None:
     """Drop an item and the blobs kept for it."""
     OUTBOX_TABLE.drop(outbox_key(item), device.vault)
     for _, kept in item.blobs:
-        device.vault.forget(kept)
+        device.vault.delete_file(kept)
 
 
 def outbox_key(item: OutboxItem) -> str:
@@ -175,13 +175,13 @@ def with_new_expiry(
         until = default_letter_expiry(device)
         is_better = had <= device.clock.now()
     else:
-        until = default_letter_expiry(device, _kept_days(why))
+        until = default_letter_expiry(device, _days_relay_keeps(why))
         is_better = until < had
     envelope = replace(item.envelope, expires_at=until)
     return replace(item, envelope=envelope) if is_better else None
 
 
-def date_refusal(
+def explain_date_refusal(
     why: TooFarAhead | Expired, item: OutboxItem, copy: SealedCopy, device: Device
 ) -> EntrenousError:
     """Return the reason why the expiry of a copy was refused, as its sender should read it."""
@@ -189,9 +189,9 @@ def date_refusal(
     if isinstance(why, Expired) and until <= now:
         return WaitedTooLong()
     if isinstance(why, TooFarAhead):
-        longest = timedelta(days=_kept_days(why)) + _EXPIRY_TOLERANCE
-        if until - _sent_at(copy, device) > longest:
-            return TooFarAhead(limit_days=_kept_days(why))
+        longest = timedelta(days=_days_relay_keeps(why)) + _EXPIRY_TOLERANCE
+        if until - _sent_time(copy, device) > longest:
+            return TooFarAhead(limit_days=_days_relay_keeps(why))
         if until > now + longest:
             return clock_difference(ClocksDiffer, why, item.relay_url, device, then=True)
     return clock_difference(ClocksDiffer, why, item.relay_url, device)
@@ -215,14 +215,14 @@ def clock_difference(
     return kind(differs=differs, host=urlsplit(relay_url).netloc, now=device.clock.now())
 
 
-def _kept_days(why: TooFarAhead) -> int:
+def _days_relay_keeps(why: TooFarAhead) -> int:
     """For how many days that relay keeps letters; its answer is untrusted and therefore clamped."""
     days = why.facts.get("limit_days")
     return min(max(days, 1), EXPIRY_DAYS_MAX) if isinstance(days, int) else EXPIRY_DAYS_MAX
 
 
-def _sent_at(copy: SealedCopy, device: Device) -> datetime:
+def _sent_time(copy: SealedCopy, device: Device) -> datetime:
     try:
-        return device.ledger.read(copy.message).sent_at
+        return device.ledger.message(copy.message).sent_at
     except UnknownMessage:
         return device.clock.now()

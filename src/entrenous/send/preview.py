@@ -32,7 +32,7 @@ def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) ->
     """Mark a reduced picture like a recipient's copy, and compare it with the original.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
     original = prepare_original(untrusted_data, longest_side_px, device)
     copy = device.read_picture(write_copy(original, new_seed(device)))

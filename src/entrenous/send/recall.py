@@ -10,31 +10,35 @@ from typing import Final
 from entrenous.base.errors import EntrenousError, NoSuchEnvelope, Refused, Unreachable
 from entrenous.base.identifiers import EnvelopeId, RecipientId
 from entrenous.base.language import translatable, translated
-from entrenous.base.limits import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
+from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS, TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.identities import is_confirmed
 from entrenous.device.sent_messages import (
     SEALED_TABLE,
-    Departure,
     Message,
     Recall,
     SealedCopy,
+    SendState,
     UnknownMessage,
 )
 from entrenous.device.vault_tables import OVERTAKEN
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.conversations import undo_record_sent
-from entrenous.send.flush import RETRY_LATER, Flushed, flush
+from entrenous.send.flush import RETRY_LATER, FlushResult, flush
 from entrenous.send.inbox import inbox_names
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
-from entrenous.send.message.draft import NothingToTakeBack, NotTakenBackYet, SentToYou
+from entrenous.send.message.draft import (
+    CannotRecallReceivedMessage,
+    NothingToRecall,
+    RecallIncomplete,
+)
 from entrenous.send.outbox import drop_outbox_items
 from entrenous.send.status import Answer, ask_relays_about, sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-_IN_TRANSIT: Final = timedelta(hours=ON_ITS_WAY_HOURS)
+_IN_TRANSIT: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
 _RELAY_MEMORY: Final = timedelta(days=TOMBSTONE_DAYS)  # for ended envelopes
 #: The status of a copy that its relay does not have and will refuse if it arrives.
 _REFUSED_IN_ADVANCE: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
@@ -48,23 +52,23 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     copy was sent, the message counts as never sent.
 
     Raises:
-        UnknownMessage, SentToYou, NothingToTakeBack.
-        NotTakenBackYet: a relay that has a copy is unreachable.
+        UnknownMessage, CannotRecallReceivedMessage, NothingToRecall.
+        RecallIncomplete: a relay that has a copy is unreachable.
     """
     if name in inbox_names(device):
-        raise SentToYou(name=name)
-    message = device.ledger.find(name)
+        raise CannotRecallReceivedMessage(name=name)
+    message = device.ledger.message_named(name)
     copies = sealed_copies(message, device)
     if not copies:
-        raise NothingToTakeBack(name=name)
-    with device.vault.together():
+        raise NothingToRecall(name=name)
+    with device.vault.transaction():
         drop_outbox_items({copy.envelope for copy in copies}, device)
-        if not any(map(_has_left, copies)):
+        if not any(map(_may_be_at_relay, copies)):
             undo_record_sent(message.id, device)
     recalled, problems = dict[EnvelopeId, _RecalledCopy](), dict[RecipientId, EntrenousError]()
     for copy, answer in _withdraw_all(copies, device):
         try:
-            recalled[copy.envelope] = _take_back(message, copy, answer, device)
+            recalled[copy.envelope] = _recall_copy(message, copy, answer, device)
         except EntrenousError as error:
             problems[copy.to] = error
             device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")  # retried at the next fetch
@@ -72,8 +76,8 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     if problems:
         who = dict.fromkeys(copy.to for copy in copies if copy.to in problems)
         why = problems[next(iter(who))]
-        raise NotTakenBackYet(name=name, who=" and ".join(who), why=why) from None
-    return tuple(_outcome(recalled[copy.envelope], flushed) for copy in copies)
+        raise RecallIncomplete(name=name, who=" and ".join(who), why=why) from None
+    return tuple(_recall_result(recalled[copy.envelope], flushed) for copy in copies)
 
 
 def recall_in_words(who: str, one: Recall) -> str:
@@ -113,7 +117,7 @@ class _RecalledCopy:
     note: EnvelopeId | None
 
 
-def _outcome(one: _RecalledCopy, flushed: Flushed) -> Recall:
+def _recall_result(one: _RecalledCopy, flushed: FlushResult) -> Recall:
     why = None if one.note is None else flushed.stayed.get(one.note)
     asked = one.note is not None and (why is None or isinstance(why, RETRY_LATER))
     return Recall(one.to, one.opened, asked)
@@ -124,30 +128,32 @@ def _withdraw_all(
 ) -> Iterator[tuple[SealedCopy, Answer]]:
     """Yield each copy with its relay's answer to the withdrawal."""
     for copy in copies:
-        if not _has_left(copy):
+        if not _may_be_at_relay(copy):
             yield copy, None
-    left = filter(_has_left, copies)
-    yield from ask_relays_about(left, partial(_withdraw, courier=device.courier), device)
+    left = filter(_may_be_at_relay, copies)
+    yield from ask_relays_about(left, partial(_withdraw_copy, courier=device.courier), device)
 
 
-def _has_left(copy: SealedCopy) -> bool:
+def _may_be_at_relay(copy: SealedCopy) -> bool:
     """Whether a copy may be at its relay; one that was never posted needs no relay to recall it."""
-    return copy.departure is not Departure.WAITING
+    return copy.departure is not SendState.WAITING
 
 
-def _take_back(message: Message, copy: SealedCopy, status: Answer, device: Device) -> _RecalledCopy:
+def _recall_copy(
+    message: Message, copy: SealedCopy, status: Answer, device: Device
+) -> _RecalledCopy:
     if isinstance(status, EntrenousError):
         raise status
-    left = _has_left(copy)
+    left = _may_be_at_relay(copy)
     if status is _REFUSED_IN_ADVANCE and this_second(device) >= message.sent_at + _RELAY_MEMORY:
         status = None  # or the relay had it and has forgotten it
     opened = _was_opened(copy, status)
     ended_at = copy.ended_at or this_second(device)
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     taken_back = replace(taken_back, ended_at=ended_at)
-    with device.vault.together():
+    with device.vault.transaction():
         SEALED_TABLE.store(taken_back, copy.envelope.hex(), device.vault)
-        if copy.departure is Departure.TRIED and status is None:
+        if copy.departure is SendState.TRIED and status is None:
             device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")
         # Also if the relay says that it never got the copy or refused it: relays can lie, and the
         # copy may still be in transit.
@@ -170,18 +176,18 @@ def recall_late_copies(device: Device) -> None:
         else:
             copies.append(copy)
     for copy, answer in ask_relays_about(
-        copies, partial(_withdraw, courier=device.courier), device
+        copies, partial(_withdraw_copy, courier=device.courier), device
     ):
-        with suppress(Unreachable, Refused), device.vault.together():
+        with suppress(Unreachable, Refused), device.vault.transaction():
             if copy.state is not EnvelopeState.TAKEN_BACK:
                 _retry_recall(copy, answer, device)
             elif not isinstance(answer, EntrenousError):
-                _settle_late_copy(copy, answer, device)
+                _record_late_status(copy, answer, device)
 
 
 def _retry_recall(copy: SealedCopy, answer: Answer, device: Device) -> None:
     try:
-        message = device.ledger.read(copy.message)
+        message = device.ledger.message(copy.message)
     except UnknownMessage:  # its sending was cancelled
         device.vault.drop(OVERTAKEN, copy.envelope.hex())
         return
@@ -190,13 +196,13 @@ def _retry_recall(copy: SealedCopy, answer: Answer, device: Device) -> None:
     if not unreachable or trusted_time(device) >= end + _RELAY_MEMORY:
         device.vault.drop(OVERTAKEN, copy.envelope.hex())
     if not unreachable:
-        _take_back(message, copy, answer, device)
+        _recall_copy(message, copy, answer, device)
 
 
-def _settle_late_copy(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> None:
+def _record_late_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> None:
     if status is not None and status is not _REFUSED_IN_ADVANCE:
         opened = copy.opened or status.opened > 0
-        arrived = replace(copy, departure=Departure.ACKNOWLEDGED, opened=opened)
+        arrived = replace(copy, departure=SendState.ACKNOWLEDGED, opened=opened)
         SEALED_TABLE.store(arrived, copy.envelope.hex(), device.vault)
     elif status is None:
         recalled_at = copy.ended_at or this_second(device)
@@ -205,15 +211,15 @@ def _settle_late_copy(copy: SealedCopy, status: EnvelopeStatus | None, device: D
     device.vault.drop(OVERTAKEN, copy.envelope.hex())
 
 
-def _withdraw(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
+def _withdraw_copy(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
     """Return the relay's answer; None if it does not know the copy yet, or no longer."""
     try:
         return courier.withdraw(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope as why:
-        is_refused = copy.departure is Departure.TRIED and "refused_until" in why.facts
+        is_refused = copy.departure is SendState.TRIED and "refused_until" in why.facts
         return _REFUSED_IN_ADVANCE if is_refused else None
     except EntrenousError:
-        if copy.departure is Departure.REFUSED:
+        if copy.departure is SendState.REFUSED:
             return None  # as it said before, so an unreachable relay need not be asked
         raise
 
@@ -222,7 +228,7 @@ def _was_opened(copy: SealedCopy, status: EnvelopeStatus | None) -> bool | None:
     """Return whether a copy was opened; None if its relay no longer, or not yet, knows it."""
     if copy.opened or (status is not None and status.opened > 0):
         return True
-    known = status is not None or copy.departure in (Departure.WAITING, Departure.REFUSED)
+    known = status is not None or copy.departure in (SendState.WAITING, SendState.REFUSED)
     return False if known else None
 
 

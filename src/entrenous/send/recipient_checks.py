@@ -16,10 +16,10 @@ from entrenous.base.errors import about_file
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Trust
 from entrenous.base.language import plural, translatable, translated
-from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS, STALE_DAYS
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS, SILENT_DEVICE_DAYS
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
-from entrenous.device.identities import lookalike_form
+from entrenous.device.identities import comparable_name
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.media.file_kind import medium_of
 from entrenous.send.message.draft import Draft
@@ -73,7 +73,7 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
         yield translated(
             "{name}'s keys are unknown: compare them before you send anything private"
         ).format(name=name)
-    is_first = bool(context.draft.files) and not had_media_at_this_trust(
+    is_first = bool(context.draft.files) and not had_media_at_current_trust(
         contact, context.talks_with(contact)
     )
     if contact.trust is Trust.BY_LINK and is_first:
@@ -85,7 +85,7 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
         )
 
 
-def had_media_at_this_trust(contact: Contact, talks: Sequence[SentRecord]) -> bool:
+def had_media_at_current_trust(contact: Contact, talks: Sequence[SentRecord]) -> bool:
     """Whether a picture, clip or voice note was sent to them at their present trust level."""
     latest = [
         talk for talk in talks if talk.at == talks[-1].at
@@ -109,26 +109,31 @@ def check_changed_keys(contact: Contact, context: DraftContext) -> Iterator[str]
         yield translated("{name}'s keys no longer count as compared").format(name=contact.name)
 
 
-_STALE: Final = timedelta(days=STALE_DAYS)
+_STALE: Final = timedelta(days=SILENT_DEVICE_DAYS)
 
 
 def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for a silent device, once in three weeks, if its relay has nothing newer
     either.
     """
-    if longest_silence(contact, context.talks_with(contact), context.now, context.device) is None:
+    if (
+        longest_device_silence(contact, context.talks_with(contact), context.now, context.device)
+        is None
+    ):
         return
     for key in contact.person.devices:
         if context.now - last_heard_at(contact, key, context.device) > _STALE:
             query_prekey_date(contact, key, context.device)
-    silent = longest_silence(contact, context.talks_with(contact), context.now, context.device)
+    silent = longest_device_silence(
+        contact, context.talks_with(contact), context.now, context.device
+    )
     if silent is not None:
         yield translated("a device of {name} has been silent for {days} days").format(
             name=contact.name, days=silent.days
         )
 
 
-def longest_silence(
+def longest_device_silence(
     contact: Contact, talks: tuple[SentRecord, ...], now: datetime, device: Device
 ) -> timedelta | None:
     """How long a device of theirs has been silent; None if none has, or the guard already asked."""
@@ -277,9 +282,10 @@ def former_recipients_named(
     """The people whom the text names, who are no recipients and got one of the pictures before.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: only if the text names somebody.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed: only if the text names
+            somebody.
     """
-    words = lookalike_form(draft.words or "")
+    words = comparable_name(draft.words or "")
     going = {one.person.id for one in to}
     named = [one for one in known if one.person.id not in going and _is_named_in(words, one)]
     if not named:
@@ -299,19 +305,21 @@ def _fingerprint_of(place: int, untrusted_data: bytes, device: Device) -> Finger
 
 def _is_named_in(words: str, contact: Contact) -> bool:
     """Return whether the text contains a person's name, or its first word, as a whole word."""
-    names = (lookalike_form(contact.name), lookalike_form(contact.first_name)) if words else ()
+    names = (comparable_name(contact.name), comparable_name(contact.first_name)) if words else ()
     return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words) for name in names)
 
 
 def _recipients_of(fingerprints: list[Fingerprint], device: Device) -> set[PersonId | None]:
     sent = (picture for message in device.ledger.messages() for picture in message.pictures)
     alike = (
-        one for one in sent if any(_matches(one.fingerprint, sought) for sought in fingerprints)
+        one
+        for one in sent
+        if any(_do_fingerprints_match(one.fingerprint, sought) for sought in fingerprints)
     )
     return {copy.person for one in alike for copy in one.copies}
 
 
-def _matches(one: Fingerprint, other: Fingerprint) -> bool:
+def _do_fingerprints_match(one: Fingerprint, other: Fingerprint) -> bool:
     from entrenous.fingerprint.pdq import distance  # noqa: PLC0415 - loads NumPy
 
     flat = min(one.quality, other.quality) < PDQ_QUALITY_MIN  # flat pictures all look alike

@@ -5,71 +5,77 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from entrenous.base.errors import WaitsForClock
+from entrenous.base.errors import PostponedUntilClockIsRight
 from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
 from entrenous.base.identity import Enforces
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import refuse_unconfirmed
-from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
+from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import COVERED, SEALED
 from entrenous.send.conversations import undo_record_sent
-from entrenous.send.flush import Flushed, flush
+from entrenous.send.flush import FlushResult, flush
 from entrenous.send.guard import Inspection, inspect
 from entrenous.send.inbox import new_name
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import Addressee, addressees
 from entrenous.send.message.draft import (
-    DoesNotPromise,
     Draft,
-    HeldHere,
-    NotToAll,
-    NotYetToBeSent,
+    LimitNotSupportedByRecipient,
+    MessageNotSentYet,
+    RefusedForSome,
+    SendingUndone,
     StoppedWhileSending,
-    Undone,
+    UndoWindowStillOpen,
     WaitsInOutbox,
 )
-from entrenous.send.message.file_plan import plan_of
+from entrenous.send.message.file_plan import plan_files
 from entrenous.send.message.make import Sending, make_message
 from entrenous.send.message.states import can_be_cancelled
-from entrenous.send.message.transfer_progress import UNWATCHED, ByteCounter, Stage, TransferWatch
+from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, Stage, TransferWatch
 from entrenous.send.message_index import copies_of_message, drop_copy
 from entrenous.send.outbox import drop_outbox_items, release_message, waiting_bytes
-from entrenous.send.people.people_nouns import TwoLists
+from entrenous.send.people.people_nouns import ContradictoryLists
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
 # An immediate retry does not help with these; each message says what does.
-_RETRY_DOES_NOT_HELP: Final = (NotYetToBeSent, OutOfTokens, TwoLists, WaitsForClock)
+_RETRY_DOES_NOT_HELP: Final = (
+    UndoWindowStillOpen,
+    OutOfTokens,
+    ContradictoryLists,
+    PostponedUntilClockIsRight,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class PostedMessage:
     """A message that the relays have stored, with the number of devices per recipient."""
 
     name: MessageName
     devices: Mapping[RecipientId, int]
 
 
-def send_message(draft: Draft, device: Device, watch: TransferWatch = UNWATCHED) -> Posted:
+def send_message(draft: Draft, device: Device, watch: TransferWatch = NO_WATCH) -> PostedMessage:
     """Have the guard inspect a draft, and send it as ``send_inspected`` does."""
     refuse_unconfirmed(device)
     return send_inspected(inspect(draft, device), device, watch)
 
 
-def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch) -> Posted:
+def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch) -> PostedMessage:
     """Send what the guard has just inspected; return once every relay has every copy on disk.
 
     The vault must not have changed since the inspection. Nothing is stored until the message is
     sealed. ``watch`` then waits for ``draft.undo_s`` seconds, during which nothing leaves.
 
     Raises:
-        GuardSaysStop, ConfirmsNobody, UnknownPerson, YouBlocked, TwoLists, WeAreTooOld,
-            TheyAreTooOld, DoesNotPromise, OfflineDevice, RolledBack, NotConfirmed, TooLarge;
-            what preparing its files raises.
+        GuardHasDoubts, ConfirmedNameNotRecipient, UnknownPerson, ContactIsBlocked,
+            ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld,
+            LimitNotSupportedByRecipient, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed,
+            TooLarge; what preparing its files raises.
         WaitsInOutbox: it is sealed, but a relay is unreachable or the undo window was not
             waited for.
-        NotToAll: every copy for some person was refused.
+        RefusedForSome: every copy for some person was refused.
         Undone: it was interrupted, and nothing of it is left.
         StoppedWhileSending: it was interrupted, but may have left.
         KeyboardInterrupt: it was interrupted before anything was stored, or after it was all
@@ -82,22 +88,22 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
     _refuse_without_promise(draft, all_devices)
     preparing = ByteCounter(Stage.PREPARING, sum(map(len, draft.files)), watch)
     try:
-        plan = plan_of(draft.files, draft.size_px, device, preparing)
+        plan = plan_files(draft.files, draft.size_px, device, preparing)
     except KeyboardInterrupt:
-        raise Undone from None  # nothing is stored yet
+        raise SendingUndone from None  # nothing is stored yet
     to = ensure_sessions(all_devices, device)
-    sending = _sending(draft, to, device)
+    sending = _sending_data(draft, to, device)
     try:
-        with device.vault.together():
+        with device.vault.transaction():
             release_at = make_message(draft, plan, to, sending, device, watch)
         if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
             release_message(sending.message, device)
         sent = ByteCounter(Stage.SENDING, waiting_bytes(device), watch)
-        left = _copies_that_left(sending, flush(device, sent.more), device)
+        left = _copies_that_left(sending, flush(device, sent.add), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
-        raise Undone from None  # certain only here: a later Ctrl-C undoes nothing
-    return Posted(sending.name, dict(Counter(copy.to for copy in left)))
+        raise SendingUndone from None  # certain only here: a later Ctrl-C undoes nothing
+    return PostedMessage(sending.name, dict(Counter(copy.to for copy in left)))
 
 
 def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
@@ -106,26 +112,26 @@ def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
         return
     others = [one.contact.name for one in to if Enforces.VIEW_ONCE not in one.key.enforces]
     if others:
-        raise DoesNotPromise(names=", ".join(dict.fromkeys(others)))
+        raise LimitNotSupportedByRecipient(names=", ".join(dict.fromkeys(others)))
 
 
-def _copies_that_left(sending: Sending, flushed: Flushed, device: Device) -> list[SealedCopy]:
+def _copies_that_left(sending: Sending, flushed: FlushResult, device: Device) -> list[SealedCopy]:
     """Return the copies of this message that their relays have.
 
     Problems of other letters are ignored. A device that accepts nothing any more is ignored if
     another device of the same person has the message, since it may just have been revoked.
 
     Raises:
-        NotToAll, HeldHere, WaitsInOutbox: no copy for some person left.
+        RefusedForSome, MessageNotSentYet, WaitsInOutbox: no copy for some person left.
     """
     copies = copies_of_message(sending.message, device.vault)
     left = [copy for copy in copies if copy.acknowledged]
-    ended = (*left, *(copy for copy in copies if copy.departure is Departure.REFUSED))
+    ended = (*left, *(copy for copy in copies if copy.departure is SendState.REFUSED))
     stayed = [copy for copy in copies if copy not in ended]
     have = {copy.to for copy in (*left, *stayed)}
     refused = [copy for copy in copies if copy.to not in have]
     if refused:
-        raise NotToAll(
+        raise RefusedForSome(
             name=sending.name,
             refused=_recipient_names(refused),
             waits=_recipient_names(stayed),
@@ -134,7 +140,7 @@ def _copies_that_left(sending: Sending, flushed: Flushed, device: Device) -> lis
         )
     if stayed:
         why = flushed.stayed[stayed[0].envelope]
-        waits = HeldHere if isinstance(why, _RETRY_DOES_NOT_HELP) else WaitsInOutbox
+        waits = MessageNotSentYet if isinstance(why, _RETRY_DOES_NOT_HELP) else WaitsInOutbox
         raise waits(name=sending.name, why=why)
     return left
 
@@ -143,14 +149,14 @@ def _recipient_names(copies: list[SealedCopy]) -> str:
     return ", ".join(dict.fromkeys(str(copy.to) for copy in copies)) or "nobody"
 
 
-def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending:
+def _sending_data(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending:
     return Sending(
         message=MessageId(device.dice.token(ID_BYTES)),
         name=new_name(device),
         sent_at=device.clock.now(),
         policy=replace(draft.policy, expires_at=draft.policy.expires_at.replace(microsecond=0)),
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
-        heads=_heads(to),
+        heads=_known_list_heads(to),
         reply=draft.reply,
         # Several circles would suggest that each recipient belongs to one of them only.
         circle=draft.circles[0] if len(draft.circles) == 1 else None,
@@ -158,7 +164,7 @@ def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending
     )
 
 
-def _heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
+def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
     """The device list known for each recipient, sorted; the older one for a person who has a device
     that has not followed a move yet.
     """
@@ -188,21 +194,21 @@ def cancel_sending(message: MessageId, device: Device) -> None:
 def _undo_message(message: MessageId, device: Device) -> None:
     copies = copies_of_message(message, device.vault)
     try:
-        sent = device.ledger.read(message)
+        sent = device.ledger.message(message)
     except UnknownMessage:
         return  # interrupted before anything was stored
     if not all(can_be_cancelled(copy.departure) for copy in copies):
         raise StoppedWhileSending(name=sent.name)
-    with device.vault.together():
+    with device.vault.transaction():
         drop_outbox_items({copy.envelope for copy in copies}, device)
         for copy in copies:
             for table in (SEALED, COVERED):
                 device.vault.drop(table, copy.envelope.hex())
             drop_copy(copy, sent.sent_at, device.vault)
-        device.ledger.forget(message)
+        device.ledger.delete(message)
         undo_record_sent(message, device)
         for kept in _ledger_blobs(sent):
-            device.vault.forget(kept)
+            device.vault.delete_file(kept)
 
 
 def _ledger_blobs(sent: Message) -> Iterator[BlobId]:

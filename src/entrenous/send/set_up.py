@@ -5,7 +5,7 @@ interrupted set-up.
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import MASTER_BYTES, SIGNING_SEED_BYTES, master_keys, new_signer
-from entrenous.crypto.statements import verify_card
+from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     UNFINISHED,
@@ -27,7 +27,7 @@ from entrenous.send.devices.own_key_bundle import (
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.people.keep_contacts import refuse_bad_name
 from entrenous.wire.cbor import BadCbor
-from entrenous.wire.key_bundle import write_card
+from entrenous.wire.key_bundle import write_key_bundle
 from entrenous.wire.text import as_url
 
 
@@ -43,7 +43,7 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
         identity = Identity(name, _new_device_id(device), this_second(device))
         store_identity(identity, device)
         return identity
-    return _with_relay(name, relay_address(relay_url), device)
+    return _set_up_with_relay(name, relay_address(relay_url), device)
 
 
 def relay_address(relay_url: str) -> str:
@@ -54,7 +54,7 @@ def relay_address(relay_url: str) -> str:
         raise BadRelayAddress from None
 
 
-def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
+def _set_up_with_relay(name: str, relay_url: str, device: Device) -> Identity:
     tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
     home = MailboxAddress(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
     master = master_keys(device.dice.token(MASTER_BYTES))
@@ -67,11 +67,11 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
         device=signed.certificate.device,
         created_at=now,
         home=home,
-        person=verify_card(card),
-        card=write_card(card),
+        person=verify_key_bundle(card),
+        card=write_key_bundle(card),
         master=master,
     )
-    with device.vault.together():
+    with device.vault.transaction():
         store_signer(signer, device)
         store_identity(identity, device)
         device.vault.put(SELF, UNFINISHED, b"")
@@ -93,7 +93,7 @@ def finish_set_up(device: Device) -> None:
     home = me.home
     device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
     bundle = seal_bundle(me.card, me.person.id, home.mailbox)
-    device.courier.publish_card(home.relay_url, home.mailbox, home.owner, bundle)
+    device.courier.publish_key_bundle(home.relay_url, home.mailbox, home.owner, bundle)
     publish_prekeys(device)
     device.vault.drop(SELF, UNFINISHED)
 

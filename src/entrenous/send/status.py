@@ -11,7 +11,7 @@ from entrenous.base.errors import EntrenousError, NoSuchEnvelope
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
-from entrenous.device.sent_messages import SEALED_TABLE, Departure, Message, SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy, SendState
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.message.states import CopyEvent, next_departure
 from entrenous.send.message_index import copies_of_message, newest_sent
@@ -26,7 +26,7 @@ _FINAL: Final = (
     EnvelopeState.LOST,
 )
 #: A copy that may be at its relay.
-_LEFT: Final = (Departure.TRIED, Departure.ACKNOWLEDGED)
+_LEFT: Final = (SendState.TRIED, SendState.ACKNOWLEDGED)
 #: An opened copy is in none of these states, whatever its relay says.
 _BEFORE_OPENING: Final = (
     *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
@@ -36,7 +36,7 @@ _RELAY_FORGETS_AFTER: Final = timedelta(days=TOMBSTONE_DAYS + 1)  # a day for cl
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentStatus:
     """A message and the status of each copy that went through a relay. ``problems`` are the errors
     of relays that gave no status; their copies keep the last known one.
     """
@@ -46,28 +46,30 @@ class Sent:
     problems: tuple[EntrenousError, ...] = ()
 
 
-def departures_of(name: str, device: Device) -> frozenset[Departure]:
+def send_states_of(name: str, device: Device) -> frozenset[SendState]:
     """Return whether the copies of a message have left; raises UnknownMessage."""
-    copies = copies_of_message(device.ledger.find(name).id, device.vault)
+    copies = copies_of_message(device.ledger.message_named(name).id, device.vault)
     return frozenset(copy.departure for copy in copies)
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
+class UnsentMessage:
     """A message with a copy that still waits on this device, and the recipients of these copies."""
 
     message: Message
     to: tuple[PersonId, ...]
 
 
-def waiting_to_leave(device: Device) -> tuple[Unsent, ...]:
+def unsent_messages(device: Device) -> tuple[UnsentMessage, ...]:
     """Return the messages in the outbox; each is sent automatically once its relay answers."""
     waiting = dict[MessageId, dict[PersonId, None]]()
     for item in outbox_items(device):
         copy = copy_in_envelope(item.envelope.id, device)
         if copy is not None:
             waiting.setdefault(copy.message, {})[copy.person] = None
-    return tuple(Unsent(device.ledger.read(one), tuple(to)) for one, to in waiting.items())
+    return tuple(
+        UnsentMessage(device.ledger.message(one), tuple(to)) for one, to in waiting.items()
+    )
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ class _StatusCheck:
     problems: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
 
-def sent_messages(device: Device) -> tuple[Sent, ...]:
+def sent_messages(device: Device) -> tuple[SentStatus, ...]:
     """Return all messages, oldest first, with the current status of their copies; posts nothing.
 
     If a relay does not answer or refuses, the last known status stays. Relays are not asked about
@@ -87,32 +89,32 @@ def sent_messages(device: Device) -> tuple[Sent, ...]:
     """
     messages, copies = tuple(device.ledger.messages()), copies_by_message(device)
     check = _check_statuses(messages, copies, device)
-    return tuple(_sent(message, copies[message.id], check) for message in messages)
+    return tuple(_sent_status(message, copies[message.id], check) for message in messages)
 
 
 def copies_due(newest: int, device: Device) -> tuple[SealedCopy, ...]:
     """Return the copies of our newest messages whose status can still change, to ask their relays
-    with :func:`answers_about`.
+    with :func:`query_relays`.
     """
     recent = dict.fromkeys(place.message for place in newest_sent(newest, device.vault))
     copies = {one: list(copies_of_message(one, device.vault)) for one in recent}
-    reposted = _to_be_reposted(copies, device)
+    reposted = _waiting_to_be_reposted(copies, device)
     return tuple(
         copy
         for message in recent
-        for copy in _changeable(device.ledger.read(message), copies[message], device)
+        for copy in _changeable(device.ledger.message(message), copies[message], device)
         if copy.envelope not in reposted
     )
 
 
-def answers_about(
+def query_relays(
     copies: Iterable[SealedCopy], courier: Courier
 ) -> Iterator[tuple[SealedCopy, "Answer"]]:
     """Ask relays about copies, one after the other; this needs no vault."""
-    return _each(list(copies), partial(_state, courier=courier))
+    return _ask_each(list(copies), partial(_query_state, courier=courier))
 
 
-def record_answers(answers: Iterable[tuple[SealedCopy, "Answer"]], device: Device) -> None:
+def record_relay_answers(answers: Iterable[tuple[SealedCopy, "Answer"]], device: Device) -> None:
     """Record what relays said about copies; no answer, or one about a copy that has changed
     meanwhile, changes nothing.
     """
@@ -136,17 +138,17 @@ def copies_by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
     return copies
 
 
-def _sent(message: Message, copies: list[SealedCopy], check: _StatusCheck) -> Sent:
+def _sent_status(message: Message, copies: list[SealedCopy], check: _StatusCheck) -> SentStatus:
     now = tuple(check.changed.get(copy.envelope, copy) for copy in copies)
     every = (check.problems.get(copy.envelope) for copy in copies)
-    return Sent(message, now, tuple(problem for problem in every if problem is not None))
+    return SentStatus(message, now, tuple(problem for problem in every if problem is not None))
 
 
 def _check_statuses(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> _StatusCheck:
     check, due, now = _StatusCheck(), list[SealedCopy](), trusted_time(device)
-    to_be_reposted = _to_be_reposted(copies, device)
+    to_be_reposted = _waiting_to_be_reposted(copies, device)
     for message in messages:
         rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
         for copy in _changeable(message, rest, device):
@@ -154,7 +156,9 @@ def _check_statuses(
                 check.changed[copy.envelope] = _record_status(copy, None, device)
             else:
                 due.append(copy)
-    for copy, answer in ask_relays_about(due, partial(_state, courier=device.courier), device):
+    for copy, answer in ask_relays_about(
+        due, partial(_query_state, courier=device.courier), device
+    ):
         if isinstance(answer, EntrenousError):
             check.problems[copy.envelope] = answer
         elif answer is not None or copy.acknowledged:  # otherwise it may not have arrived
@@ -162,12 +166,12 @@ def _check_statuses(
     return check
 
 
-def _to_be_reposted(
+def _waiting_to_be_reposted(
     copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> frozenset[EnvelopeId]:
     """Return copies posted without an answer that will be posted again."""
     every = (copy for some in copies.values() for copy in some)
-    if not any(copy.departure is Departure.TRIED for copy in every):
+    if not any(copy.departure is SendState.TRIED for copy in every):
         return frozenset()  # the usual case needs no look at the outbox
     return frozenset(item.envelope.id for item in outbox_items(device))
 
@@ -188,17 +192,17 @@ def _changeable(message: Message, copies: list[SealedCopy], device: Device) -> I
             yield copy
 
 
-def _state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
+def _query_state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
     """Return the relay's status; None if it no longer knows the copy."""
     try:
-        return courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
+        return courier.envelope_status(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope:
         return None
 
 
 def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> SealedCopy:
     departure = copy.departure
-    if status is not None and departure is Departure.TRIED:
+    if status is not None and departure is SendState.TRIED:
         departure = next_departure(departure, CopyEvent.HEAR)
     if status is None:
         # Long expired there; an opened copy stays opened.
@@ -235,10 +239,10 @@ def ask_relays_about(
     by_relay = dict[str, list[SealedCopy]]()
     for copy in copies:
         by_relay.setdefault(copy.relay_url, []).append(copy)
-    return device.side_by_side([_each(some, ask) for some in by_relay.values()])
+    return device.side_by_side([_ask_each(some, ask) for some in by_relay.values()])
 
 
-def _each(
+def _ask_each(
     copies: list[SealedCopy], ask: Callable[[SealedCopy], EnvelopeStatus | None]
 ) -> Iterator[tuple[SealedCopy, Answer]]:
     for copy in copies:

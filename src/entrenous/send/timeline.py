@@ -10,7 +10,7 @@ from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_copies import copy_state
-from entrenous.device.sent_messages import Departure, UnknownMessage
+from entrenous.device.sent_messages import SendState, UnknownMessage
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.conversations import other_recipients
@@ -18,12 +18,12 @@ from entrenous.send.inbox import name_of_message, received_at
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, Received
 from entrenous.send.message_index import (
-    Place,
+    TimelinePlace,
     copies_of_message,
-    hide,
+    hide_place,
     newest_places,
     places_with,
-    unopened,
+    unopened_keys,
 )
 
 
@@ -39,7 +39,7 @@ class Correspondent:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineEntry:
     """One message between two people. ``person`` is the other one.
 
     ``state`` is in words. ``text`` of a received message is known once it was opened. ``reply`` is
@@ -50,7 +50,7 @@ class Entry:
     """
 
     name: MessageName
-    place: Place
+    place: TimelinePlace
     state: str
     text: str | None
     files: int
@@ -82,7 +82,7 @@ class Entry:
 class TimelinePage:
     """Some messages, oldest first, and how many older ones there are."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TimelineEntry, ...]
     older: int
 
 
@@ -90,7 +90,7 @@ def correspondents(device: Device) -> tuple[Correspondent, ...]:
     """Return everybody with whom messages were exchanged, the person of the newest message
     first.
     """
-    waiting = _waiting(device)
+    waiting = _count_unopened(device)
     found = (
         Correspondent(place.person, place.at, waiting[place.person])
         for place in newest_places(device.vault)
@@ -98,10 +98,10 @@ def correspondents(device: Device) -> tuple[Correspondent, ...]:
     return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
 
-def _waiting(device: Device) -> Counter[PersonId]:
+def _count_unopened(device: Device) -> Counter[PersonId]:
     """Count unopened messages by sender, after marking expired ones."""
     now, found = trusted_time(device), Counter[PersonId]()
-    for key, ends_at in unopened(device.vault):
+    for key, ends_at in unopened_keys(device.vault):
         received = None if ends_at is None or ends_at > now else received_at(key, device)
         if received is None or received.state is InboxState.WAITING:
             found[PersonId(bytes.fromhex(key.partition(" ")[0]))] += 1
@@ -112,12 +112,12 @@ def timeline(person: PersonId, device: Device, skip: int, count: int) -> Timelin
     """Return up to ``count`` messages to and from one person, without the newest ``skip``.
 
     Raises:
-        OfflineDevice.
+        DeviceWithoutRelay.
     """
     places = places_with(person, device.vault)
     shown = places.newest(skip, count)
     names, me = names_for(device), own_device(device).person.id
-    entries = (_entry(place, names, me, device) for place in shown)
+    entries = (_timeline_entry(place, names, me, device) for place in shown)
     older = max(0, len(places) - skip - len(shown))
     return TimelinePage(tuple(one for one in entries if one is not None), older)
 
@@ -126,11 +126,11 @@ def hide_sent(name: str, person: PersonId, device: Device) -> None:
     """Remove a message that we sent from the timeline with one person. It stays in the ledger, so
     that a leak of it can be traced. Raises UnknownMessage.
     """
-    message = device.ledger.find(name)
+    message = device.ledger.message_named(name)
     places = places_with(person, device.vault)
     for place in places.newest(0, len(places)):
         if place.mine and place.message == message.id:
-            hide(place, device.vault)
+            hide_place(place, device.vault)
 
 
 def names_for(device: Device) -> Mapping[PersonId, str]:
@@ -139,19 +139,19 @@ def names_for(device: Device) -> Mapping[PersonId, str]:
     return known | {own_device(device).person.id: "you"}
 
 
-def _entry(
-    place: Place, names: Mapping[PersonId, str], me: PersonId, device: Device
-) -> Entry | None:
+def _timeline_entry(
+    place: TimelinePlace, names: Mapping[PersonId, str], me: PersonId, device: Device
+) -> TimelineEntry | None:
     if place.mine:
-        return _sent(place, names, me, device)
+        return _sent_entry(place, names, me, device)
     received = received_at(inbox_key(place.person, place.message), device)
-    return None if received is None else _received(place, received, names, me, device)
+    return None if received is None else _received_entry(place, received, names, me, device)
 
 
-def _received(
-    place: Place, one: Received, names: Mapping[PersonId, str], me: PersonId, device: Device
-) -> Entry:
-    return Entry(
+def _received_entry(
+    place: TimelinePlace, one: Received, names: Mapping[PersonId, str], me: PersonId, device: Device
+) -> TimelineEntry:
+    return TimelineEntry(
         name=one.name,
         place=place,
         state=translated(one.state.value),
@@ -163,7 +163,7 @@ def _received(
         can_show=one.state is InboxState.OPENED and one.key is not None,
         marked=one.manifest is not None and any(one.manifest.marks),
         reply=None if one.reply is None else name_of_message(one.reply, device),
-        reactions=_reactions(one.sender, one.id, names, device),
+        reactions=_reactions_with_names(one.sender, one.id, names, device),
         also=tuple(other_recipients(one, me, names)),
     )
 
@@ -174,18 +174,18 @@ def _file_count(received: Received) -> int:
     return max(0, len(sealed) - 1)
 
 
-def _sent(
-    place: Place, names: Mapping[PersonId, str], me: PersonId, device: Device
-) -> Entry | None:
+def _sent_entry(
+    place: TimelinePlace, names: Mapping[PersonId, str], me: PersonId, device: Device
+) -> TimelineEntry | None:
     try:
-        message = device.ledger.read(place.message)
+        message = device.ledger.message(place.message)
     except UnknownMessage:
         return None
     copies = copies_of_message(message.id, device.vault)
     theirs = [copy for copy in copies if copy.person == place.person]
     others = dict.fromkeys(copy.person for copy in copies if copy.person != place.person)
     labels = {copy.person: copy.to for copy in copies}
-    return Entry(
+    return TimelineEntry(
         name=message.name,
         place=place,
         state=", ".join(dict.fromkeys(copy_state(one, message, device).state for one in theirs)),
@@ -193,14 +193,14 @@ def _sent(
         files=len(message.pictures) + len(message.clips) + len(message.sounds),
         expires_at=message.expires_at,
         marked=bool(message.pictures or message.clips or message.sounds),
-        refused=any(copy.departure is Departure.REFUSED for copy in theirs),
-        leaves=any(copy.departure is Departure.WAITING for copy in theirs),
-        reactions=_reactions(me, message.id, names, device),
+        refused=any(copy.departure is SendState.REFUSED for copy in theirs),
+        leaves=any(copy.departure is SendState.WAITING for copy in theirs),
+        reactions=_reactions_with_names(me, message.id, names, device),
         also=tuple(names.get(one, labels[one]) for one in others),
     )
 
 
-def _reactions(
+def _reactions_with_names(
     sender: PersonId, message: MessageId, names: Mapping[PersonId, str], device: Device
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     by_sign = dict[str, list[str]]()

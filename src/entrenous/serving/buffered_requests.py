@@ -39,7 +39,7 @@ class BufferedRequest(NamedTuple):
 class BufferedHandler(Protocol):
     """An application that answers complete requests: the relay, which serving must not import."""
 
-    def answer_whole(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
+    def answer_buffered(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
         """Call ``tell`` once, now or later in this thread.
 
         Return False to leave the request to ASGI.
@@ -75,7 +75,7 @@ class BufferedProtocol(LimitedProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, **more)
         self._answer_whole = (
-            config.app.answer_whole if isinstance(config.app, BufferedHandler) else None
+            config.app.answer_buffered if isinstance(config.app, BufferedHandler) else None
         )
         self._is_stopping = False
         self._pending = b""
@@ -86,8 +86,12 @@ class BufferedProtocol(LimitedProtocol):
         Data after an unanswered request waits.
         """
         if self._is_asked:
-            self._queue(data)
-        elif self._answer_whole is None or not self._is_free() or not self._offer(data):
+            self._queue_for_parser(data)
+        elif (
+            self._answer_whole is None
+            or not self._is_free()
+            or not self._offer_to_application(data)
+        ):
             super().data_received(data)
 
     def shutdown(self) -> None:
@@ -116,7 +120,7 @@ class BufferedProtocol(LimitedProtocol):
             and not self.transport.is_closing()
         )
 
-    def _offer(self, data: bytes) -> bool:
+    def _offer_to_application(self, data: bytes) -> bool:
         whole = parse_buffered(data)
         if whole is None or self._answer_whole is None:
             return False
@@ -126,7 +130,7 @@ class BufferedProtocol(LimitedProtocol):
         self._is_asked = False
         return False
 
-    def _queue(self, data: bytes) -> None:
+    def _queue_for_parser(self, data: bytes) -> None:
         self._pending += data
         if len(self._pending) > _PENDING_MAX:
             self.flow.pause_reading()

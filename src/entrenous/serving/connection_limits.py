@@ -50,7 +50,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._portions: PortionedWriter | None = None
         self._is_asked = False  # a request that bypassed the parser is not answered yet
         self._answered_at = 0.0  # when the last such request was answered
-        self._seen: tuple[object, ...] = self._state()
+        self._seen: tuple[object, ...] = self._progress_state()
         self._since = self.loop.time()
         self._unread = (0, self._since)
 
@@ -59,7 +59,7 @@ class LimitedProtocol(HttpToolsProtocol):
             transport = self._portions = PortionedWriter(transport, lambda: self.flow.write_paused)
         super().connection_made(transport)
         if self._connections and not self._connections.has_room(self):
-            self.end()
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; refuse it if the head of the request is too long."""
@@ -76,7 +76,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._portions is not None:
-            self._portions.go_on()
+            self._portions.resume_writing()
 
     def on_message_begin(self) -> None:
         self._stage, self._came = _IN_HEAD, 0
@@ -105,7 +105,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return None
         if self._is_answering() and (self._stage == _BETWEEN or self._came >= _LARGE_BODY):
             return None
-        if (state := self._state()) != self._seen:
+        if (state := self._progress_state()) != self._seen:
             self._seen, self._since = state, now_s
         return self._since
 
@@ -114,44 +114,44 @@ class LimitedProtocol(HttpToolsProtocol):
         since_s = self.waits_since(now_s)
         if since_s is None or self._is_answering():
             return self._is_unread(now_s)
-        if self._stage == _BETWEEN and (self._cycle() is not None or self._answered_at):
+        if self._stage == _BETWEEN and (self._current_request() is not None or self._answered_at):
             # uvicorn's own timer stops at any byte, even one that begins no request.
             return now_s - since_s > self.timeout_keep_alive + 1
         return now_s - since_s > (_REST_S if self._stage == _IN_BODY else _HEAD_S)
 
-    def end(self) -> None:
+    def abort(self) -> None:
         """Close the connection at once, and stop counting it."""
         self.connections.discard(self)
         self.transport.abort()
 
-    def unread(self) -> int:
+    def unread_bytes(self) -> int:
         """Return how many bytes wait for the peer to read."""
         return int(self.transport.get_write_buffer_size())
 
     def _refuse_head(self) -> None:
         if self._stage == _IN_BODY or self._is_answering():
-            self.end()
+            self.abort()
             return
         self._stage = _OVER
         self.flow.pause_reading()
         self.transport.write(_TOO_LONG)
-        self.loop.call_later(_LINGER_S, self.end)  # closing gracefully would read on, in TLS
+        self.loop.call_later(_LINGER_S, self.abort)  # closing gracefully would read on, in TLS
 
     def _is_answering(self) -> bool:
-        cycle = self._cycle()
+        cycle = self._current_request()
         return cycle is not None and not cycle.response_complete
 
-    def _cycle(self) -> RequestResponseCycle | None:
+    def _current_request(self) -> RequestResponseCycle | None:
         """Return the last request, or None, which uvicorn's type leaves out."""
         return self.cycle
 
     def _is_unread(self, now_s: float) -> bool:
-        size = self.unread() if self.flow.write_paused else 0
+        size = self.unread_bytes() if self.flow.write_paused else 0
         if not size or size != self._unread[0]:
             self._unread = (size, now_s)
         return now_s - self._unread[1] > _UNREAD_S
 
-    def _state(self) -> tuple[object, ...]:
+    def _progress_state(self) -> tuple[object, ...]:
         """Return a value that changes with each step of a request."""
         return (self.cycle, self._stage, self._answered_at)
 
@@ -174,31 +174,35 @@ class Connections(ServerState):
         if len(self.connections) <= self._most:
             return True
         now_s = newcomer.loop.time()
-        since_s = {one: one.waits_since(now_s) for one in self._all() if one is not newcomer}
+        since_s = {
+            one: one.waits_since(now_s) for one in self._open_connections() if one is not newcomer
+        }
         waiting = [(since, id(one), one) for one, since in since_s.items() if since is not None]
         oldest = heapq.nsmallest(1 + self._most // _EVICTED_SHARE, waiting)
         for _, _, one in oldest:
-            one.end()
+            one.abort()
         return bool(oldest) or self.make_room()
 
     def end_late(self, now_s: float) -> None:
         """End connections that are over a limit of time, or of buffered bytes."""
-        for one in self._all():
+        for one in self._open_connections():
             if one.is_late(now_s):
-                one.end()
+                one.abort()
         self._end_unread()
 
     def _end_unread(self) -> None:
         """While the total of unread bytes is too large, close the connection with the most."""
-        unread = [(size, id(one), one) for one in self._all() if (size := one.unread())]
+        unread = [
+            (size, id(one), one) for one in self._open_connections() if (size := one.unread_bytes())
+        ]
         too_much = sum(size for size, _, _ in unread) - _UNREAD_MAX
         for size, _, one in sorted(unread, reverse=True):
             if too_much <= 0:
                 return
-            one.end()
+            one.abort()
             too_much -= size
 
-    def _all(self) -> list[LimitedProtocol]:
+    def _open_connections(self) -> list[LimitedProtocol]:
         return [one for one in self.connections if isinstance(one, LimitedProtocol)]
 
 
@@ -234,14 +238,14 @@ def connections_max() -> int:
     return max(1, min(_CONNECTIONS_MAX, (max(soft, wanted) - _OWN_FILES) // 2))
 
 
-PORTION_BYTES: Final = 65536
+WRITE_PORTION_BYTES: Final = 65536
 
 
 class PortionedWriter:
     """The part of a transport that uvicorn uses; ``is_full`` says whether writing should pause."""
 
     def __init__(self, transport: Any, is_full: Callable[[], bool]) -> None:
-        transport.set_write_buffer_limits(high=PORTION_BYTES)
+        transport.set_write_buffer_limits(high=WRITE_PORTION_BYTES)
         self._transport = transport
         self._is_full = is_full
         self._rest: deque[memoryview] = deque()
@@ -253,13 +257,13 @@ class PortionedWriter:
     def write(self, data: bytes) -> None:
         """Accept all of ``data``; write the rest later if the transport is full."""
         self._rest.append(memoryview(data))
-        self.go_on()
+        self.resume_writing()
 
-    def go_on(self) -> None:
+    def resume_writing(self) -> None:
         while self._rest and not self._is_full():
             data = self._rest.popleft()
-            self._transport.write(data[:PORTION_BYTES])
-            if rest := data[PORTION_BYTES:]:
+            self._transport.write(data[:WRITE_PORTION_BYTES])
+            if rest := data[WRITE_PORTION_BYTES:]:
                 self._rest.appendleft(rest)
         if self._closes and not self._rest:
             self._transport.close()
@@ -271,7 +275,7 @@ class PortionedWriter:
     def close(self) -> None:
         """Close after writing the rest."""
         self._closes = True
-        self.go_on()
+        self.resume_writing()
 
     def abort(self) -> None:
         self._rest.clear()

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from entrenous.base.limits import CLOCK_BELIEVED_MINUTES, CLOCK_FAR_DAYS
+from entrenous.base.limits import CLOCK_JUMP_DAYS, CLOCK_TRUSTED_AFTER_MINUTES
 
 _PATIENCE_S: Final = 5.0
 _FIGURES_BYTES_MAX: Final = 1 << 20
@@ -104,16 +104,18 @@ def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
         )
     else:
         made = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
-    return _answers(made, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None)
+    return _probe_http(
+        made, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None
+    )
 
 
 def are_metrics_at(host: str, port: int) -> bool:
     """Return whether a relay's metrics are served there."""
     web = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
-    return _answers(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
+    return _probe_http(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
 
 
-def _answers(
+def _probe_http(
     made: http.client.HTTPConnection,
     path: str,
     fits: Callable[[http.client.HTTPResponse], bool],
@@ -141,8 +143,8 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
         yield rows
 
 
-CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_FAR_DAYS)
-_BELIEVED_AFTER: Final = timedelta(minutes=CLOCK_BELIEVED_MINUTES)
+CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS)
+_BELIEVED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
 _NOTED_EVERY: Final = timedelta(hours=1)  # sweeps run each minute; not each one is written
 _NOTHING: Final = timedelta(0)
 

@@ -65,7 +65,7 @@ def serve(
     Raises:
         AddressTaken: an address is not available.
     """
-    with listening(host, port) as listener:
+    with bind_socket(host, port) as listener:
         serve_on(listener, app, announce, ways)
 
 
@@ -78,7 +78,7 @@ def serve_on(
     """Like :func:`serve`, on a socket that listens already."""
     ways = ways or ServeOptions()
     tune_garbage_collection()
-    with _second_server(ways.beside) as second, _calm_stop():
+    with _second_server(ways.beside) as second, _sigterm_stops_server():
         server = server_for(app, ways.certificate)
         if ways.make_room is not None:
             server.server_state.make_room = ways.make_room
@@ -102,7 +102,7 @@ def _second_server(
     if beside is None:
         yield None
         return
-    with listening(beside.host, beside.port) as listener:
+    with bind_socket(beside.host, beside.port) as listener:
         yield server_for(beside.app), listener
 
 
@@ -115,20 +115,20 @@ async def _serve_all(
 ) -> None:
     """Serve both applications; the stop of the first also stops the second."""
     install_sighup(server, ways.certificate)
-    watching = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
+    watching = asyncio.create_task(_call_when_stopping(server, ways.stopping))
     if second is None:
         await _serve(server, listener, announce)
     else:
         other, its_listener = second
         serving = asyncio.create_task(other.serve(sockets=[its_listener]))
-        await _started(other, serving)
+        await _wait_until_started(other, serving)
         await _serve(server, listener, announce)
         other.should_exit = True
         await serving
     watching.cancel()
 
 
-async def _tell_when_stopping(server: uvicorn.Server, stopping: Callable[[], None] | None) -> None:
+async def _call_when_stopping(server: uvicorn.Server, stopping: Callable[[], None] | None) -> None:
     while not server.should_exit:  # noqa: ASYNC110 -- a flag is all it has
         await asyncio.sleep(_LOOK_EVERY_S)
     if stopping is not None:
@@ -136,7 +136,7 @@ async def _tell_when_stopping(server: uvicorn.Server, stopping: Callable[[], Non
 
 
 @contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
+def bind_socket(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say theirs;
     # without it every answer with a body waits 40 ms for an acknowledgement.
@@ -180,19 +180,19 @@ async def _serve(
     server: uvicorn.Server, listener: socket.socket, announce: Callable[[str], None]
 ) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    await _started(server, serving)
+    await _wait_until_started(server, serving)
     if server.started:
         announce(url_of(listener, "https" if server.config.ssl else "http"))
     await serving
 
 
-async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+async def _wait_until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
     while not server.started and not serving.done():  # noqa: ASYNC110 -- a flag is all it has
         await asyncio.sleep(0.005)
 
 
 @contextmanager
-def _calm_stop() -> Iterator[None]:
+def _sigterm_stops_server() -> Iterator[None]:
     """Make SIGTERM end the server and not the process, since uvicorn raises it again at its end."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -34,7 +34,7 @@ def refuse_unreadable(url: str) -> None:
         raise BadDatabaseAddress from None
 
 
-def place_of(url: str) -> str:
+def address_without_credentials(url: str) -> str:
     """Return the address for people to read, without user, password and other options.
 
     Raises:

@@ -73,10 +73,10 @@ class PrivatePages:
                 message["headers"] = [*message.get("headers", []), *more]
             await send(message)
 
-        app = self._app if self._may(Request(scope)) else Response(status_code=403)
+        app = self._app if self._is_allowed(Request(scope)) else Response(status_code=403)
         await app(scope, receive, with_headers)
 
-    def _may(self, request: Request) -> bool:
+    def _is_allowed(self, request: Request) -> bool:
         headers, client = request.headers, request.client
         return (
             headers.getlist("host") == [self._host]

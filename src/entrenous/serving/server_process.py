@@ -25,14 +25,14 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(int(record.created), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return json.dumps({"at": at, "level": record.levelname.lower(), **_said(record)})
+        return json.dumps({"at": at, "level": record.levelname.lower(), **_record_fields(record)})
 
 
 class TextLines(logging.Formatter):
     """One plain line, which begins with the level."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said = _said(record)
+        said = _record_fields(record)
         rest = " ".join(f"{name}={value}" for name, value in said.items() if name != "event")
         return f"{record.levelname.lower()} {said['event']} {rest}".rstrip()
 
@@ -62,7 +62,7 @@ def start_hooks_log(stream: TextIO) -> None:
     hooks.propagate = False  # a warning would be written twice
 
 
-def _said(record: logging.LogRecord) -> dict[str, object]:
+def _record_fields(record: logging.LogRecord) -> dict[str, object]:
     said = getattr(record, "said", None)
     if isinstance(said, dict):
         return said

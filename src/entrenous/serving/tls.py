@@ -50,17 +50,17 @@ class Certificate:
 
     def _load_into(self, context: ssl.SSLContext) -> None:
         try:
-            context.load_cert_chain(self._cert, self._key, password=_no_password)
+            context.load_cert_chain(self._cert, self._key, password=_refuse_password)
         except (OSError, ssl.SSLError, ValueError):
             raise BadCertificate(cert=self._cert, key=self._key) from None
 
-    def holds(self) -> tuple[datetime, datetime]:
+    def validity(self) -> tuple[datetime, datetime]:
         """Return the start and the end of the certificate's validity."""
         first = x509.load_pem_x509_certificates(self._cert.read_bytes())[0]
         return first.not_valid_before_utc, first.not_valid_after_utc
 
 
-def _no_password() -> str:
+def _refuse_password() -> str:
     """Refuse a key with a password, since nobody is there to type it when a server starts."""
     raise ValueError("this key has a password")
 
@@ -79,18 +79,18 @@ def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> N
         return
     if certificate is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return
-    in_a_terminal = _in_a_terminal()  # checked now, while the terminal is still open
+    in_a_terminal = _has_terminal()  # checked now, while the terminal is still open
 
     def on_sighup() -> None:
         if certificate is not None:
-            _read_again(certificate)
+            _reload_certificate(certificate)
         elif in_a_terminal:
             server.should_exit = True
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_sighup)
 
 
-def _read_again(certificate: Certificate) -> None:
+def _reload_certificate(certificate: Certificate) -> None:
     try:
         certificate.load()
     except BadCertificate:
@@ -98,7 +98,7 @@ def _read_again(certificate: Certificate) -> None:
         _LOG.error("certificate-unusable", extra={"said": said})
 
 
-def _in_a_terminal() -> bool:
+def _has_terminal() -> bool:
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

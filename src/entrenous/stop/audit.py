@@ -20,17 +20,20 @@ def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:  # noqa
     """Verify rows that follow ``start`` and return the head after them.
 
     Raises:
-        LogChanged: a row was changed, deleted, moved or added.
+        AuditLogChanged: a row was changed, deleted, moved or added.
     """
     head = start
     for row in rows:
-        if (row.number, row.before) != (head.number + 1, head.hash) or row.hash != row.seal():
-            raise LogChanged(number=head.number + 1)
+        if (row.number, row.before) != (
+            head.number + 1,
+            head.hash,
+        ) or row.hash != row.compute_hash():
+            raise AuditLogChanged(number=head.number + 1)
         head = row.head
     return head
 
 
-class LogChanged(Unproven):
+class AuditLogChanged(Unproven):
     """
     The gate's log cannot be trusted from row {number} on: something other than the gate changed,
     deleted, moved or added a row there. Nothing was changed now. Keep a copy of the database as it
@@ -50,27 +53,28 @@ def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
             Without it, a log that was rewritten from its start is not detected.
 
     Raises:
-        LogChanged: a row was changed, deleted, moved or added, or the noted head is not in the log.
+        AuditLogChanged: a row was changed, deleted, moved or added, or the noted head is not in the
+            log.
     """
     head = Head()
     if noted is not None:
-        head = check_chain(_up_to(noted, head, bank))
+        head = check_chain(_verify_up_to(noted, head, bank))
         if head != noted:
-            raise LogChanged(number=min(head.number, noted.number))
-    head = check_chain(rows_of(bank, head.number), head)
+            raise AuditLogChanged(number=min(head.number, noted.number))
+    head = check_chain(audit_rows(bank, head.number), head)
     if head != (stored := bank.log_head()):  # rows were added meanwhile, or the log was changed
-        head = check_chain(_up_to(stored, head, bank), head)
+        head = check_chain(_verify_up_to(stored, head, bank), head)
         if head != stored:
-            raise LogChanged(number=min(head.number, stored.number) + 1)
+            raise AuditLogChanged(number=min(head.number, stored.number) + 1)
     return head
 
 
-def rows_of(bank: BankStore, after: int = 0) -> Iterator[AuditRow]:
+def audit_rows(bank: BankStore, after: int = 0) -> Iterator[AuditRow]:
     """Yield every row after that number, in order."""
     while page := bank.log(after, _PAGE):
         yield from page
         after = page[-1].number
 
 
-def _up_to(last: Head, head: Head, bank: BankStore) -> Iterator[AuditRow]:
-    return takewhile(lambda row: row.number <= last.number, rows_of(bank, head.number))
+def _verify_up_to(last: Head, head: Head, bank: BankStore) -> Iterator[AuditRow]:
+    return takewhile(lambda row: row.number <= last.number, audit_rows(bank, head.number))

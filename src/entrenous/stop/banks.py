@@ -19,10 +19,10 @@ from entrenous.stop.nouns import (
     BadBankName,
     BadPolicy,
     Bank,
-    BankActs,
+    BankAlreadyActive,
+    BankTakesNoLists,
     ImportResult,
     NoHashes,
-    NotForLists,
 )
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
@@ -58,12 +58,12 @@ def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
     """Return the name of the bank for an imported list; the bank need not exist yet.
 
     Raises:
-        NotForLists: the bank is "people" or "released".
+        BankTakesNoLists: the bank is "people" or "released".
         BadBankName: there is no bank of that name, and none can have it.
     """
     name = BankName(untrusted_name)
     if name in BUILT_IN_BANKS:
-        raise NotForLists(bank=name)
+        raise BankTakesNoLists(bank=name)
     exists = name in {bank.name for bank in platform.bank.banks()}
     if not exists and not NAME.fullmatch(untrusted_name):  # HMA's clients make other names
         raise BadBankName
@@ -99,8 +99,8 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     Raises:
         NoHashes: no line is a hash, or the list is empty without even a comment; nothing was
             changed.
-        BankActs: ``shadow`` was asked for, but the bank exists and is not in shadow; nothing was
-            changed.
+        BankAlreadyActive: ``shadow`` was asked for, but the bank exists and is not in shadow;
+            nothing was changed.
     """
     hashes, refused = read_hashes(untrusted_csv)
     if not hashes and (refused or not untrusted_csv.strip()):
@@ -109,11 +109,11 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     if name not in banks:
         platform.bank.set_bank(Bank(name, shadow=shadow))
     elif shadow and not banks[name].shadow:
-        raise BankActs(bank=name)
+        raise BankAlreadyActive(bank=name)
     enough = {ClaimState.CONFIRMED} if confirmed else MATCHING  # a waiting claim asks for less
     known = dict(platform.bank.listed(name, hashes, enough))
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
-    wanted = [_listed(bits, name, platform, confirmed=confirmed) for bits in new]
+    wanted = [_list_registration(bits, name, platform, confirmed=confirmed) for bits in new]
     if looks_back is None:
         wanted = [replace(one, looks_back=True) for one in wanted]
     for start in range(0, len(wanted), _BATCH):
@@ -134,7 +134,7 @@ def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str],
         if not text or text.startswith("#") or (number == 1 and text in _HEADINGS):
             continue
         try:
-            hashes.append(_bits(text))
+            hashes.append(_parse_pdq_hash(text))
         except BadFingerprint as problem:
             refused.append((number, str(problem)))
     return hashes, tuple(refused)
@@ -152,13 +152,15 @@ def _first_column(line: str) -> str:
     return row[0].strip().lower() if row else ""
 
 
-def _bits(text: str) -> bytes:
+def _parse_pdq_hash(text: str) -> bytes:
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
         raise BadFingerprint
     return bytes.fromhex(text)
 
 
-def _listed(bits: bytes, name: BankName, platform: Platform, *, confirmed: bool) -> Registration:
+def _list_registration(
+    bits: bytes, name: BankName, platform: Platform, *, confirmed: bool
+) -> Registration:
     """Make a registration without a holder; its quality is 100, since lists state none."""
     state = ClaimState.CONFIRMED if confirmed else ClaimState.WAITING
     now = platform.clock.now()

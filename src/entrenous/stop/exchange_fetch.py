@@ -14,19 +14,19 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.stop.exchange_nouns import (
     Checkpoint,
     Exchange,
-    Fetched,
     Fetcher,
+    FetchResult,
     KnownRecord,
     Source,
-    SourceBrought,
+    SourceHasClaims,
     SourcePage,
     SourceRecord,
 )
-from entrenous.stop.exchange_serving import claim_name, ensure_bank, register_missing
+from entrenous.stop.exchange_serving import derived_claim_id, ensure_bank, register_missing
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 
-NOTE: Final = b"generation"
+GENERATION_RECORD_KEY: Final = b"generation"
 _INCOMPLETE: Final = b"incomplete"
 
 
@@ -35,7 +35,7 @@ def _generation_note(generation: int, live: int) -> KnownRecord:
 
     Its ``hashes_sha256`` becomes ``_INCOMPLETE`` when a record of the generation is unreadable.
     """
-    return KnownRecord(NOTE, generation, live, b"", None)
+    return KnownRecord(GENERATION_RECORD_KEY, generation, live, b"", None)
 
 
 _PROMISED: Final = b""
@@ -43,7 +43,7 @@ Rank = tuple[int, int, bool, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """Claims to make, with their hashes; claims to withdraw; record states to store."""
 
     make: Mapping[ClaimId, tuple[bytes, ...]]
@@ -61,24 +61,24 @@ def merge(
     generation: int,
     records: Iterable[SourceRecord],
     known: Mapping[bytes, KnownRecord],
-) -> Merged:
+) -> MergeResult:
     """Compute what these records change; ``known`` is indexed by :func:`key_sha256`."""
     now = dict(known)
     make = dict[ClaimId, tuple[bytes, ...]]()
     withdraw = dict[ClaimId, None]()
     for record in records:
         key = key_sha256(record.key)
-        before, after = now.get(key), _known(source, generation, record)
+        before, after = now.get(key), _known_record(source, generation, record)
         if before is not None and _rank(after) <= _rank(before):
             continue
-        now[key] = after = _kept(before, after)
-        _change(before, after, record, make, withdraw)
-    return Merged(
+        now[key] = after = _with_same_claim(before, after)
+        _merge_record(before, after, record, make, withdraw)
+    return MergeResult(
         make, tuple(withdraw), tuple(now[key] for key in now if now[key] != known.get(key))
     )
 
 
-def promised(known: KnownRecord) -> KnownRecord:
+def pending_record(known: KnownRecord) -> KnownRecord:
     """Return the state to store while the record's claim is being registered.
 
     It counts as older than the record, so that after a crash the page is fetched again and missing
@@ -87,7 +87,7 @@ def promised(known: KnownRecord) -> KnownRecord:
     return replace(known, hashes_sha256=_PROMISED)
 
 
-def _change(
+def _merge_record(
     before: KnownRecord | None,
     after: KnownRecord,
     record: SourceRecord,
@@ -103,18 +103,22 @@ def _change(
         make[after.claim] = record.hashes
 
 
-def _kept(before: KnownRecord | None, after: KnownRecord) -> KnownRecord:
+def _with_same_claim(before: KnownRecord | None, after: KnownRecord) -> KnownRecord:
     """Keep the claim of a record whose hashes stay the same."""
     if before is None or before.claim is None or before.hashes_sha256 != after.hashes_sha256:
         return after
     return replace(after, claim=before.claim)
 
 
-def _known(source: str, generation: int, record: SourceRecord) -> KnownRecord:
+def _known_record(source: str, generation: int, record: SourceRecord) -> KnownRecord:
     key, hashes = key_sha256(record.key), tuple(sorted(set(record.hashes)))
     hashes_sha256 = hashlib.sha256(b"".join(hashes)).digest()
     version = f"{generation} {record.version}".encode()
-    claim = None if record.gone else claim_name(source.encode(), key, version, hashes_sha256)
+    claim = (
+        None
+        if record.is_withdrawal
+        else derived_claim_id(source.encode(), key, version, hashes_sha256)
+    )
     return KnownRecord(key, generation, record.version, hashes_sha256, claim)
 
 
@@ -134,7 +138,7 @@ def fetch_source(
     platform: Platform,
     *,
     accept_shrinking: bool = False,
-) -> Fetched:
+) -> FetchResult:
     """Continue where the last fetch ended, and withdraw what the source withdrew.
 
     ``accept_shrinking``: also withdraw when more than half of the source's claims are gone, or
@@ -144,28 +148,30 @@ def fetch_source(
         SourceUnreachable, SourceRefused, BadPage: earlier pages are kept; try again later.
     """
     ensure_bank(source.bank, platform.bank)
-    run = _Run(source, exchange, platform)
+    run = _FetchInProgress(source, exchange, platform)
     before = exchange.sources.checkpoint(source.name)
-    at = begin(before, fetcher.stale_after, exchange.clock.now())
+    at = checkpoint_to_fetch_from(before, fetcher.stale_after, exchange.clock.now())
     if at.generation != before.generation:
         note = _generation_note(at.generation, exchange.sources.live(source.name))
         exchange.sources.keep(source.name, [note], at)
     for page in fetcher.pages(at.token):
-        at = run.take(page, at)
+        at = run.store_page(page, at)
     whole = replace(at, whole_at=exchange.clock.now())
-    done = not at.anew or run.sweep(at, accept=accept_shrinking)
+    done = not at.anew or run.withdraw_missing(at, accept=accept_shrinking)
     exchange.sources.keep(source.name, (), replace(whole, anew=not done))
-    return Fetched(**run.count, reasons=tuple(run.reasons))
+    return FetchResult(**run.count, reasons=tuple(run.reasons))
 
 
-def begin(at: Checkpoint, stale_after: timedelta | None, now: datetime) -> Checkpoint:
+def checkpoint_to_fetch_from(
+    at: Checkpoint, stale_after: timedelta | None, now: datetime
+) -> Checkpoint:
     """Return the checkpoint to fetch from; a stale one is replaced by a new generation."""
-    if at.begun_at is not None and not _stale(at, at.begun_at, stale_after, now):
+    if at.begun_at is not None and not _is_stale(at, at.begun_at, stale_after, now):
         return at
     return Checkpoint(at.generation + 1, anew=True, begun_at=now, whole_at=at.whole_at)
 
 
-def _stale(
+def _is_stale(
     at: Checkpoint, begun_at: datetime, stale_after: timedelta | None, now: datetime
 ) -> bool:
     """Return whether the checkpoint is stale.
@@ -180,7 +186,7 @@ def _stale(
 
 
 @dataclass(slots=True)
-class _Run:
+class _FetchInProgress:
     """A fetch in progress, with its counts."""
 
     source: Source
@@ -189,7 +195,7 @@ class _Run:
     count: Counter[str] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
 
-    def take(self, page: SourcePage, at: Checkpoint) -> Checkpoint:
+    def store_page(self, page: SourcePage, at: Checkpoint) -> Checkpoint:
         """Store a page and return the checkpoint after it.
 
         After a crash at any point, each matching claim has a record by which it can be withdrawn,
@@ -201,32 +207,36 @@ class _Run:
         withdrawn = self.platform.bank.withdraw(*merged.withdraw)
         if merged.make:
             sources.keep(
-                name, [promised(one) for one in merged.known if one.claim in merged.make], at
+                name, [pending_record(one) for one in merged.known if one.claim in merged.make], at
             )
         state = ClaimState.CONFIRMED if self.source.confirmed else ClaimState.WAITING
         made = register_missing(merged.make, self.source.bank, state, self.platform)
         at = replace(at, token=page.checkpoint)
         # The note is stored with the page, so that a fetch that continues later knows of it.
-        incomplete = replace(self._note(at), hashes_sha256=_INCOMPLETE) if page.refused else None
+        incomplete = (
+            replace(self._generation_record(at), hashes_sha256=_INCOMPLETE)
+            if page.refused
+            else None
+        )
         sources.keep(name, [*merged.known, *([incomplete] if incomplete else ())], at)
         self.count.update(records=len(page.records), made=made, withdrawn=withdrawn)
         self.count["refused"] += len(page.refused)
         self.reasons = [*self.reasons, *page.refused][:_REASONS_MAX]
         return at
 
-    def _note(self, at: Checkpoint) -> KnownRecord:
+    def _generation_record(self, at: Checkpoint) -> KnownRecord:
         name, sources = self.source.name, self.exchange.sources
-        stored = sources.known(name, [NOTE]).get(NOTE)
+        stored = sources.known(name, [GENERATION_RECORD_KEY]).get(GENERATION_RECORD_KEY)
         return stored or _generation_note(at.generation, sources.live(name))
 
-    def sweep(self, at: Checkpoint, *, accept: bool) -> bool:
+    def withdraw_missing(self, at: Checkpoint, *, accept: bool) -> bool:
         """Withdraw the claims that this generation did not contain.
 
         Return False, and withdraw none, if they are implausibly many, or if unreadable records may
         be among them.
         """
         name, sources = self.source.name, self.exchange.sources
-        unseen, note = sources.unseen(name, at.generation), self._note(at)
+        unseen, note = sources.unseen(name, at.generation), self._generation_record(at)
         shrunk = note.version >= _GUARDED and 2 * len(unseen) > note.version
         incomplete = note.hashes_sha256 == _INCOMPLETE
         if unseen and (shrunk or incomplete) and not accept:
@@ -260,12 +270,12 @@ class FetchSchedule:
         # abs: a clock that was set back must not stop fetching; a slight lag must not hasten it.
         return at.whole_at is None or abs(now - at.whole_at) >= self.every
 
-    def fetched(self, name: str) -> None:
+    def record_success(self, name: str) -> None:
         """Record that a source was read to its end."""
         self._failures.pop(name, None)
         self._not_before.pop(name, None)
 
-    def failed(self, name: str, now: datetime) -> timedelta:
+    def record_failure(self, name: str, now: datetime) -> timedelta:
         """Record a failure and return how long to wait before the next attempt."""
         count = self._failures.get(name, 0)
         self._failures[name] = count + 1
@@ -274,13 +284,13 @@ class FetchSchedule:
         self._not_before[name] = now + wait
         return wait
 
-    def left_to_another(self, name: str, now: datetime) -> None:
+    def record_running_elsewhere(self, name: str, now: datetime) -> None:
         """Record that another process is fetching this source."""
         self._not_before[name] = now + min(self.every, _RECHECK_AFTER)
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class RemovalResult:
     """How many claims of a removed source were withdrawn, and how many kept."""
 
     withdrawn: int = 0
@@ -289,23 +299,23 @@ class Removed:
 
 def remove_source_from_bank(
     name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None
-) -> Removed:
+) -> RemovalResult:
     """Remove a source, and withdraw or keep its claims.
 
     ``withdraw`` may be None only if the source has no claims.
 
     Raises:
-        NoSuchSource, SourceBrought: nothing is changed.
+        NoSuchSource, SourceHasClaims: nothing is changed.
     """
     exchange.sources.source(name)
     newest = exchange.sources.checkpoint(name).generation
     records = exchange.sources.unseen(name, newest + 1)
     claims = [one.claim for one in records if one.claim is not None]
     if claims and withdraw is None:
-        raise SourceBrought(name=name, claims=f"{len(claims):,}")
+        raise SourceHasClaims(name=name, claims=f"{len(claims):,}")
     withdrawn = 0
     if withdraw:  # before the source is removed, so that it can be repeated after a kill
         for start in range(0, len(claims), _BATCH):
             withdrawn += platform.bank.withdraw(*claims[start : start + _BATCH])
     exchange.sources.remove(name)
-    return Removed(withdrawn, 0 if withdraw else len(claims))
+    return RemovalResult(withdrawn, 0 if withdraw else len(claims))

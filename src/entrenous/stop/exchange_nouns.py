@@ -53,7 +53,7 @@ class ExchangePartner:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ChangeMark:
     """The number of the newest change at ``at_s``, in whole seconds since 1970 (section 2.1)."""
 
     at_s: int
@@ -132,7 +132,7 @@ class SourceRecord:
             raise ValueError(f"a PDQ hash has {PDQ_BYTES} bytes")
 
     @property
-    def gone(self) -> bool:
+    def is_withdrawal(self) -> bool:
         return not self.hashes
 
 
@@ -182,7 +182,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchResult:
     """The result of a fetch: records seen, claims made and withdrawn, records refused and why.
 
     ``kept`` counts claims that the source no longer has and that were not withdrawn, because they
@@ -217,7 +217,7 @@ class BadQuery(Malformed):
     """
 
 
-class AheadOfTime(Malformed):
+class TimeTooFarAhead(Malformed):
     """
     Your request asks for a time {minutes} minutes in the future. Your client sends local time as if
     it were UTC, and would miss deletions for good. Nothing was changed. Set TZ=UTC on the client's
@@ -225,7 +225,7 @@ class AheadOfTime(Malformed):
     """
 
 
-class NotYet(Unreachable):
+class TimeNotReached(Unreachable):
     """
     You ask for a time that is still in the future here: your clock is slightly ahead. Nothing was
     lost. Ask again in {seconds} s.
@@ -278,7 +278,7 @@ class BadSource(Refused):
     """This source cannot be added: {why}. Nothing was changed."""
 
 
-class SourceBrought(Refused):
+class SourceHasClaims(Refused):
     """
     {claims} registrations from {name} are stored here. Nothing was changed. Decide what happens to
     them: --withdraw ends them; --keep leaves them here, even if {name} withdraws them later.
@@ -291,7 +291,7 @@ class NoSuchSource(NotFound):
     """
 
 
-class FetchRuns(Refused):
+class FetchAlreadyRunning(Refused):
     """
     Another fetch from {name} is still running. Nothing was fetched now. Try again when it has
     ended.
@@ -305,14 +305,14 @@ class NoCredentials(Refused):
     """
 
 
-class OddCredentials(Refused):
+class MalformedCredentials(Refused):
     """
     The credentials for {name} are not in the right form. They were not used, and nothing was
     fetched. Provide one line in this form: {form}
     """
 
 
-class OpenCredentials(Refused):
+class CredentialsReadableByOthers(Refused):
     """
     Other accounts can read {path}, so it was not used. Nothing was fetched. Make the file private:
     chmod 600 {path}

@@ -23,9 +23,9 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import CLAIM_ID_BYTES
 from entrenous.base.secret import Secret
 from entrenous.stop.exchange_nouns import (
+    ChangeMark,
     Exchange,
     ExchangePartner,
-    Mark,
     PartnerOpinion,
     ServedClaim,
     WrongKey,
@@ -33,8 +33,8 @@ from entrenous.stop.exchange_nouns import (
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import (
-    AGAINST,
     MATCHING,
+    STANCES_AGAINST,
     Change,
     Claim,
     ClaimEvent,
@@ -84,31 +84,31 @@ def _key_hash(key: Secret) -> bytes:
 
 TOMBSTONE_DAYS: Final = 35  # a StopNCII client starts over after 30
 _MARKS_KEPT_S: Final = 100 * 24 * 3600
-_NONE: Final = Mark(0, 0)
+_NONE: Final = ChangeMark(0, 0)
 
 
-def seconds_of(at: datetime) -> int:
+def unix_seconds(at: datetime) -> int:
     """Return whole seconds since 1970."""
     return int(at.timestamp())
 
 
-def time_of(at_s: int) -> datetime:
+def time_from_seconds(at_s: int) -> datetime:
     """Return the time so many seconds after 1970 began, in UTC."""
     return datetime.fromtimestamp(at_s, UTC)
 
 
-def update_marks(exchange: Exchange) -> Mark:
+def update_marks(exchange: Exchange) -> ChangeMark:
     """Return the mark up to which partners may see changes now.
 
     New changes get a mark, at most one per second. Tombstones are deleted once every partner has
     read them or they are too old.
     """
-    seen = follow(exchange)
-    forget(exchange)
+    seen = update_served_claims(exchange)
+    delete_old_tombstones(exchange)
     return seen
 
 
-def forget(exchange: Exchange) -> int:
+def delete_old_tombstones(exchange: Exchange) -> int:
     """Delete claims that were withdrawn too long ago, even if partners have not read them.
 
     Return the number.
@@ -116,21 +116,21 @@ def forget(exchange: Exchange) -> int:
     return exchange.served.forget_tombstones(exchange.clock.now() - timedelta(days=TOMBSTONE_DAYS))
 
 
-def follow(exchange: Exchange) -> Mark:
+def update_served_claims(exchange: Exchange) -> ChangeMark:
     """Update the served claims, and return the mark up to which partners may see changes now."""
     last = exchange.served.newest_mark()
     known = last or _NONE
-    now_s = seconds_of(exchange.clock.now())
+    now_s = unix_seconds(exchange.clock.now())
     newest = newest_number(exchange.feed, known.number)
     if newest > known.number and now_s > known.at_s:
-        at_s = now_s if last else _first(exchange.feed, newest, now_s)
-        exchange.served.add_mark(Mark(at_s, newest), at_s - _MARKS_KEPT_S)
+        at_s = now_s if last else _first_mark(exchange.feed, newest, now_s)
+        exchange.served.add_mark(ChangeMark(at_s, newest), at_s - _MARKS_KEPT_S)
         known = exchange.served.newest_mark() or known  # another process may have been quicker
     exchange.served.follow(exchange.feed, known.number)
     return known
 
 
-def settle(to_s: int, seen: Mark, exchange: Exchange) -> Mark:
+def settle_marks(to_s: int, seen: ChangeMark, exchange: Exchange) -> ChangeMark:
     """Ensure that no process dates a change before ``to_s`` any more, even if its clock is behind.
 
     Call it before answering a partner for the time up to that second.
@@ -141,7 +141,7 @@ def settle(to_s: int, seen: Mark, exchange: Exchange) -> Mark:
     if to_s <= seen.at_s + 1:  # the next mark comes later anyway
         return seen
     exchange.served.settle(to_s)
-    return follow(exchange)  # includes what another process dated meanwhile
+    return update_served_claims(exchange)  # includes what another process dated meanwhile
 
 
 def newest_number(feed: BankStore, known: int) -> int:
@@ -163,7 +163,7 @@ def number_before(at_s: int, exchange: Exchange) -> int:
 
     For a time in the future it is 0: a client with a wrong checkpoint starts over.
     """
-    if at_s > seconds_of(exchange.clock.now()) + 1:
+    if at_s > unix_seconds(exchange.clock.now()) + 1:
         return 0
     return exchange.served.number_before(at_s)
 
@@ -177,7 +177,7 @@ def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
     return [marks[min(bisect_left(tops, one), len(marks) - 1)].at_s for one in numbers]
 
 
-def _first(feed: BankStore, newest: int, now_s: int) -> int:
+def _first_mark(feed: BankStore, newest: int, now_s: int) -> int:
     """Date the first mark by its change, even in the past, since nobody has asked before."""
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
@@ -188,8 +188,8 @@ def forget_expired(exchange: Exchange) -> int:
 
     Every request and fetch does this too; a gate without requests has to call it.
     """
-    follow(exchange)
-    return forget(exchange)
+    update_served_claims(exchange)
+    return delete_old_tombstones(exchange)
 
 
 _READ_AT_ONCE: Final = 1000
@@ -241,7 +241,7 @@ def changes_for(
         read = [one for one in feed.changes(after, _READ_AT_ONCE) if one.number <= upto]
         if not read:
             return ChangePage(tuple(found), max(after, upto), more=False)
-        fitting = islice(filter(_shown_to(partner), read), size - len(found))
+        fitting = islice(filter(_visible_states(partner), read), size - len(found))
         found.extend(fitting)
         after = found[-1].number if len(found) == size else read[-1].number
         if len(found) == size:
@@ -249,7 +249,7 @@ def changes_for(
     return ChangePage(tuple(found), after, more=after < upto and bool(feed.changes(after, 1)))
 
 
-def by_hash(
+def group_by_hash(
     partner: ExchangePartner, page: ChangePage, seen: int, exchange: Exchange
 ) -> tuple[HashStatus, ...]:
     """Group a page by hash, for protocols that have hashes instead of claims.
@@ -259,7 +259,7 @@ def by_hash(
     """
     live = [one for one in page.changes if one.state in MATCHING]
     exchange.served.remember(partner, live, seen)
-    touched = _touched(partner, page, exchange)
+    touched = _touched_hashes(partner, page, exchange)
     claims = exchange.served.on_hashes(partner.banks, touched)
     told = exchange.served.told_of(partner, [claim.claim for _, claim in claims])
     cases = dict[bytes, list[ServedClaim]]()
@@ -273,7 +273,9 @@ def by_hash(
     )
 
 
-def _touched(partner: ExchangePartner, page: ChangePage, exchange: Exchange) -> dict[bytes, int]:
+def _touched_hashes(
+    partner: ExchangePartner, page: ChangePage, exchange: Exchange
+) -> dict[bytes, int]:
     """Return the page's hashes, each with the second of its newest change.
 
     Ended claims count only if they were served to this partner.
@@ -289,7 +291,7 @@ def _touched(partner: ExchangePartner, page: ChangePage, exchange: Exchange) -> 
     return touched
 
 
-def _shown_to(partner: ExchangePartner) -> Callable[[Change], bool]:
+def _visible_states(partner: ExchangePartner) -> Callable[[Change], bool]:
     def shown(change: Change) -> bool:
         known = change.bank in partner.banks and change.kind == "pdq"
         return known and (bool(change.hashes) or change.state not in MATCHING)
@@ -326,7 +328,7 @@ class PartnerOpinions:
             for claim in said:
                 if bank.claim(claim).bank not in partner.banks:
                     raise NoSuchClaim(claim=claim)
-            old, against = _against(before), _against(now)
+            old, against = _partners_against(before), _partners_against(now)
             new = [claim for claim in said if partner.number in against[claim] - old[claim]]
             enough = [claim for claim in new if len(against[claim]) >= _AGAINST_MAX]
             bank.move_all(ClaimEvent.SUSPEND, *enough)
@@ -334,11 +336,11 @@ class PartnerOpinions:
         self.partners.say(partner, said, self.clock.now(), suspend)
 
 
-def _against(said: Iterable[PartnerOpinion]) -> Mapping[ClaimId, set[int]]:
+def _partners_against(said: Iterable[PartnerOpinion]) -> Mapping[ClaimId, set[int]]:
     """Return, by claim, the numbers of the partners against it."""
     against = defaultdict[ClaimId, set[int]](set)
     for one in said:
-        if one.stance in AGAINST:
+        if one.stance in STANCES_AGAINST:
             against[one.claim].add(one.number)
     return against
 
@@ -354,12 +356,12 @@ class PartnerSubmissions:
 
         Repeating a hash gives the same claim, even if it was withdrawn since.
         """
-        claims = {claim_name(partner.name.encode(), bits): (bits,) for bits in hashes}
+        claims = {derived_claim_id(partner.name.encode(), bits): (bits,) for bits in hashes}
         ensure_bank(partner.own_bank, self.platform.bank)
         register_missing(claims, partner.own_bank, ClaimState.WAITING, self.platform)
 
 
-def claim_name(*of: bytes) -> ClaimId:
+def derived_claim_id(*of: bytes) -> ClaimId:
     """Derive a claim's id from its origin.
 
     Equal origins give equal ids, which do not reveal the origin.
@@ -391,7 +393,7 @@ def register_missing(
         BankUnreachable: the store failed for a reason other than a concurrent registration.
     """
     now = platform.clock.now()
-    new = _missing(claims, platform.bank)
+    new = _missing_claims(claims, platform.bank)
     while new:
         registrations = [
             Registration(
@@ -402,7 +404,7 @@ def register_missing(
         try:
             platform.bank.register(*registrations)
         except BankUnreachable:
-            left = _missing(new, platform.bank)
+            left = _missing_claims(new, platform.bank)
             if len(left) == len(new):
                 raise
             new = left
@@ -411,7 +413,7 @@ def register_missing(
     return len(new)
 
 
-def _missing(
+def _missing_claims(
     claims: Mapping[ClaimId, tuple[bytes, ...]], bank: BankStore
 ) -> dict[ClaimId, tuple[bytes, ...]]:
     existing = bank.with_hashes(claims)

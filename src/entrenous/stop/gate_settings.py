@@ -103,7 +103,7 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
         BadGateSettings: a value is of the wrong kind. The message does not repeat it, since it may
             contain a password.
     """
-    table = _table(toml, file)
+    table = _parse_table(toml, file)
     kinds = {one.name: one.type for one in msgspec.structs.fields(SettingsForm)}
     for name, value in table.items():
         if name not in kinds:
@@ -116,7 +116,7 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
     return msgspec.convert(table, SettingsForm)
 
 
-def _table(toml: bytes, file: Path) -> Mapping[str, Any]:
+def _parse_table(toml: bytes, file: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(toml.decode())
     except tomllib.TOMLDecodeError as problem:  # its message contains no values
@@ -128,7 +128,7 @@ def _table(toml: bytes, file: Path) -> Mapping[str, Any]:
     raise UnreadableGateSettings(file=file, why=why)
 
 
-FILE: Final = "gate.toml"
+SETTINGS_FILE: Final = "gate.toml"
 FETCH_MINUTES_MIN: Final = 0.05  # three seconds, to try it out
 FETCH_MINUTES_MAX: Final = 7 * 24 * 60
 _URL_CHARS_MAX: Final = 500
@@ -177,7 +177,7 @@ def default_settings() -> bytes:
 
 def gate_settings(folder: Path) -> GateSettings:
     """Read the settings in that folder; raises BadGateSettings."""
-    file = folder / FILE
+    file = folder / SETTINGS_FILE
     try:
         toml = file.read_bytes()
     except (
@@ -199,34 +199,34 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
         BadGateSettings: this is not TOML, a name is unknown, or a value is of the wrong kind or out
             of range. The message does not repeat the value, since it may contain a password.
     """
-    form = read_form(toml, folder / FILE)
+    form = read_form(toml, folder / SETTINGS_FILE)
     try:
         return GateSettings(
             database=form.database,
             limits=GateLimits(**{one.name: getattr(form, one.name) for one in fields(GateLimits)}),
             index_shards=form.index_shards,
             fetch_minutes=form.fetch_minutes,
-            front=_front(form, folder),
+            front=_front_settings(form, folder),
             page=form.page,
             slow_look_processes=form.slow_look_processes,
             held_key=None if form.held_key is None else Path(form.held_key),
         )
     except ValueError as problem:
-        raise BadGateSettings(file=folder / FILE, why=problem) from None
+        raise BadGateSettings(file=folder / SETTINGS_FILE, why=problem) from None
 
 
-def _front(form: SettingsForm, folder: Path) -> GateFront:
+def _front_settings(form: SettingsForm, folder: Path) -> GateFront:
     return GateFront(
         tls_cert=folder / form.tls_cert if form.tls_cert else None,
         tls_key=folder / form.tls_key if form.tls_key else None,
-        trusted_proxies=tuple(_network(text) for text in form.trusted_proxies),
-        appeal_url=_appeal_url(form.appeal_url),
+        trusted_proxies=tuple(_parse_network(text) for text in form.trusted_proxies),
+        appeal_url=_check_appeal_url(form.appeal_url),
         uploads_per_account=form.uploads_per_account,
         refused_per_account=form.refused_per_account,
     )
 
 
-def _network(text: str) -> Network:
+def _parse_network(text: str) -> Network:
     """Parse an address or a network; refuse 0.0.0.0/0, since proxies name the client address."""
     try:
         network = ipaddress.ip_network(text)
@@ -238,7 +238,7 @@ def _network(text: str) -> Network:
     return network
 
 
-def _appeal_url(text: str) -> str:
+def _check_appeal_url(text: str) -> str:
     """Check the address of the appeal page: https, or http on this machine for a trial."""
     if not text:
         return text

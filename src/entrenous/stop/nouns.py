@@ -67,14 +67,14 @@ class AuditRow:
     def after(cls, head: Head, at: datetime, what: str, of: str, details: Details) -> Self:
         """Make the row after ``head``, with its hash."""
         row = cls(head.number + 1, at, what, of, dict(details), head.hash)
-        return cls(row.number, at, what, of, row.details, row.before, row.seal())
+        return cls(row.number, at, what, of, row.details, row.before, row.compute_hash())
 
     @property
     def head(self) -> Head:
         """The log's head while this row is its last."""
         return Head(self.number, self.hash)
 
-    def seal(self) -> bytes:
+    def compute_hash(self) -> bytes:
         """SHA-256 (32 bytes) over the canonical JSON (RFC 8785) of all fields but ``hash``.
 
         With ASCII keys and whole numbers, sorted JSON without blanks is canonical.
@@ -165,7 +165,7 @@ class NoSuchBank(NotFound):
     """
 
 
-class NotForLists(Refused):
+class BankTakesNoLists(Refused):
     """
     Lists cannot be imported into the bank {bank}. Nothing was imported. "people" contains what
     people registered themselves; uploads that match "released" are accepted. Choose another name
@@ -187,7 +187,7 @@ class NoHashes(Malformed):
     """
 
 
-class BankActs(Refused):
+class BankAlreadyActive(Refused):
     """
     The bank {bank} already exists and is not in shadow mode. Nothing was added. Leave out --shadow,
     or set the bank to shadow mode first: entrenous gate bank policy {bank} --shadow
@@ -244,7 +244,7 @@ class Listing:
             raise ValueError(f"a content_id is at most {CONTENT_ID_CHARS_MAX} printable characters")
 
 
-LATE: Final = timedelta(hours=24)  # half of the 48 hours that some notices give a platform
+LATE_AFTER: Final = timedelta(hours=24)  # half of the 48 hours that some notices give a platform
 
 
 class ShadowCell(NamedTuple):
@@ -291,7 +291,7 @@ class GateFigures:
     @property
     def is_late(self) -> bool:
         """Whether an item has waited for more than a day."""
-        return self.oldest_wait > LATE
+        return self.oldest_wait > LATE_AFTER
 
 
 def even_distance(distance: int) -> int:
@@ -424,7 +424,7 @@ class BadHeldKeys(Refused):
     """
 
 
-class BadKeptToken(Refused):
+class BadTokenFile(Refused):
     """
     {file} does not contain a token, which is 43 letters, digits, - and _. Nothing was started or
     changed. Put the right token back. Or delete the file: the gate then makes a new token, and
@@ -432,7 +432,7 @@ class BadKeptToken(Refused):
     """
 
 
-class LacksPsycopg(Refused):
+class PsycopgMissing(Refused):
     """
     The gate's settings name a PostgreSQL database, but the library for it is not installed. Nothing
     was started. Install the library, in the folder of Entrenous: .venv/bin/pip install -e
@@ -459,7 +459,7 @@ class Alert:
     told: int = 0
 
 
-class PageFailed(Unreachable):
+class AlertProgramFailed(Unreachable):
     """
     The program that alerts somebody to {kind} {why}. Nothing else is affected, and the gate tries
     again in an hour. See the setting "page" in gate.toml.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from entrenous.crypto.identity_keys import verify_device
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import (
-    AGAINST,
+    STANCES_AGAINST,
     BadOpinion,
     BadPartner,
     Claim,
@@ -18,7 +18,7 @@ from entrenous.stop.registration import (
     NoSuchPartner,
     Opinion,
     Partner,
-    PartnerThere,
+    PartnerAlreadyKnown,
 )
 from entrenous.stop.review import DISPUTES_MAX
 from entrenous.wire.encodings import canonical_json
@@ -32,7 +32,7 @@ def add_partner(name: str, key_hex: str, platform: Platform) -> Partner:
 
     Raises:
         BadPartner: the name or the key is malformed.
-        PartnerThere: the name has another key, or the key another name; nothing is changed.
+        PartnerAlreadyKnown: the name has another key, or the key another name; nothing is changed.
     """
     try:
         partner = Partner(name, bytes.fromhex(key_hex))
@@ -40,7 +40,7 @@ def add_partner(name: str, key_hex: str, platform: Platform) -> Partner:
         raise BadPartner from None
     for one in platform.bank.partners():
         if (one.name == name) != (one.key == partner.key):
-            raise PartnerThere(name=one.name, key=one.key.hex())
+            raise PartnerAlreadyKnown(name=one.name, key=one.key.hex())
     platform.bank.add_partner(partner)
     return partner
 
@@ -70,7 +70,7 @@ def opinion_statement(opinion: Opinion) -> bytes:
     return canonical_json({"at": at, "claim": opinion.claim, "opinion": str(opinion.stance)})
 
 
-def take_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Claim:
+def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Claim:
     """Store a platform's opinion; three platforms against a claim suspend it.
 
     An opinion in favour changes nothing by itself, since uploads are refused only after a
@@ -91,8 +91,8 @@ def take_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Clai
         raise BadOpinion(why="it is dated ahead")
 
     def suspend(before: tuple[Opinion, ...], bank: BankStore) -> None:
-        against = _against(bank.opinions(opinion.claim))
-        is_new = opinion.key in against - _against(before)
+        against = _platforms_against(bank.opinions(opinion.claim))
+        is_new = opinion.key in against - _platforms_against(before)
         withdrawn = bank.claim(opinion.claim).state is ClaimState.WITHDRAWN
         if is_new and len(against) >= DISPUTES_MAX and not withdrawn:
             bank.move(opinion.claim, ClaimEvent.SUSPEND)
@@ -101,13 +101,13 @@ def take_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Clai
     return platform.bank.claim(opinion.claim)
 
 
-def _against(opinions: Iterable[Opinion]) -> set[bytes]:
+def _platforms_against(opinions: Iterable[Opinion]) -> set[bytes]:
     """Return the keys of platforms that reject a claim.
 
     Only a new opinion suspends, so that repeating three old ones does not undo a later
     confirmation.
     """
-    return {one.key for one in opinions if one.stance in AGAINST}
+    return {one.key for one in opinions if one.stance in STANCES_AGAINST}
 
 
 def _require_partner(key: bytes, platform: Platform) -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from entrenous.base.audio_video import Clip, FrameSelection, ReadSound, no_clips, no_sounds
+from entrenous.base.audio_video import Clip, FrameSelection, ReadSound, refuse_clip, refuse_sound
 from entrenous.base.environment import Clock, RandomSource
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.nouns import Embedder, NearHash
@@ -36,7 +36,7 @@ class IndexStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class EmbeddingComparison:
     """What the extra `embedding` adds: a network, and the registered embeddings."""
 
     embedder: Embedder
@@ -53,7 +53,7 @@ class Platform:
     ``read_clip`` decodes frame by frame while its context is open. ``read_sound`` decodes a sound,
     also that of a clip. ``sounds`` finds registered sounds. ``limits`` say how much the gate takes
     and keeps. ``likeness`` is None without the extra `embedding`. ``page`` alerts a person (None:
-    nobody), and raises PageFailed.
+    nobody), and raises AlertProgramFailed.
     """
 
     clock: Clock
@@ -63,10 +63,10 @@ class Platform:
     reviews: ReviewQueue
     read_picture: Callable[[bytes], Picture]
     limits: GateLimits = field(default_factory=GateLimits)
-    read_clip: Callable[[bytes, FrameSelection], AbstractContextManager[Clip]] = no_clips
-    read_sound: ReadSound = no_sounds
+    read_clip: Callable[[bytes, FrameSelection], AbstractContextManager[Clip]] = refuse_clip
+    read_sound: ReadSound = refuse_sound
     sounds: RegisteredSounds = field(kw_only=True)
-    likeness: Likeness | None = None
+    likeness: EmbeddingComparison | None = None
     read_luma: Callable[[bytes, int], Picture] | None = None
     page: Callable[[Alert], object] | None = None
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from entrenous.base.audio_video import FramesUnknown, NoFrames, NotASound, SoundBroken, SoundTooLong
+from entrenous.base.audio_video import (
+    DamagedSound,
+    NoSoundFound,
+    NoVideoFound,
+    SoundTooLong,
+    UnsupportedVideoCodec,
+)
 from entrenous.base.errors import Refused
 from entrenous.base.limits import HOLDER_TOKEN_BYTES, PDQ_QUALITY_MIN
 from entrenous.base.picture import MediaKind, Picture
@@ -23,23 +29,23 @@ from entrenous.device.sent_messages import Message, SentClip, SentPicture, SentS
 from entrenous.device.vault_tables import Table
 from entrenous.fingerprint.chromaprint import RATE_HZ
 from entrenous.fingerprint.crops import part_hashes
-from entrenous.fingerprint.embedding import square
+from entrenous.fingerprint.embedding import to_square
 from entrenous.fingerprint.nouns import (
     ClipPrint,
     Embedding,
-    LacksEmbedding,
+    EmbeddingModelMissing,
     PicturePrint,
+    PlatformTakesNoEmbedding,
     Print,
     SoundPrint,
     SoundTooQuiet,
-    TakesNoEmbedding,
     TooFlat,
     VideoPrint,
     VideoTooFlat,
 )
 from entrenous.fingerprint.pdq import fingerprint, pixels_on_white
-from entrenous.fingerprint.sound_index import sound_print
-from entrenous.fingerprint.video_hash import REGISTERED, video_print
+from entrenous.fingerprint.sound_index import make_sound_fingerprint
+from entrenous.fingerprint.video_hash import REGISTERED, make_video_fingerprint
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.nouns import BadAnswer, GateUnreachable, NoConnection
 from entrenous.stop.registration import (
@@ -47,12 +53,12 @@ from entrenous.stop.registration import (
     ClaimRequest,
     ClaimState,
     Consent,
+    FileHasOnlySound,
     NoSuchClaim,
     NoSuchProtection,
-    OnlySound,
+    NotEverybodyAdult,
     Protection,
-    TooYoung,
-    Unanswered,
+    RegistrationUnanswered,
     claim_id_of,
     holder_token_hash,
 )
@@ -86,27 +92,27 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
     only its sound is registered.
 
     Raises:
-        TooYoung: somebody is under 18; points to NCMEC's Take It Down.
+        NotEverybodyAdult: somebody is under 18; points to NCMEC's Take It Down.
         TooFlat, VideoTooFlat, SoundTooQuiet: it has too little detail to be distinctive.
-        LacksEmbedding: an embedding was agreed to, but this device has no network.
-        OnlySound: it is a sound, and sound is to be left out.
+        EmbeddingModelMissing: an embedding was agreed to, but this device has no network.
+        FileHasOnlySound: it is a sound, and sound is to be left out.
         What ``read_picture``, ``read_clip`` and ``read_sound`` raise.
     """
     if not consent.adult:
-        raise TooYoung
+        raise NotEverybodyAdult
     medium = medium_of(untrusted_data)
     if medium is MediaKind.PICTURE:
         return fingerprint_picture_file(device.read_picture(untrusted_data), consent, device)
     if medium is MediaKind.CLIP:
         try:
-            return _clip(untrusted_data, consent, device)
-        except FramesUnknown:
+            return _fingerprint_clip(untrusted_data, consent, device)
+        except UnsupportedVideoCodec:
             raise  # do not register the sound alone
-        except NoFrames:
+        except NoVideoFound:
             pass  # these containers may contain only sound
     if not consent.sound:
-        raise OnlySound
-    return _sound(untrusted_data, device)
+        raise FileHasOnlySound
+    return _fingerprint_sound(untrusted_data, device)
 
 
 def fingerprint_picture_file(picture: Picture, consent: Consent, device: Device) -> PicturePrint:
@@ -114,25 +120,29 @@ def fingerprint_picture_file(picture: Picture, consent: Consent, device: Device)
 
     Raises:
         TooFlat: it has too little detail to be distinctive.
-        LacksEmbedding: this device has no network.
+        EmbeddingModelMissing: this device has no network.
     """
     whole = fingerprint(picture)
     if whole.quality < PDQ_QUALITY_MIN:
         raise TooFlat(quality=whole.quality)
     parts = part_hashes(picture) if consent.parts else ()
-    return PicturePrint(whole, parts, _embedding(picture, device) if consent.embedding else None)
+    return PicturePrint(
+        whole, parts, _compute_embedding(picture, device) if consent.embedding else None
+    )
 
 
-def _embedding(picture: Picture, device: Device) -> Embedding:
+def _compute_embedding(picture: Picture, device: Device) -> Embedding:
     if device.embedder is None:
-        raise LacksEmbedding
-    (embedding,) = device.embedder.embed([square(pixels_on_white(picture))])
+        raise EmbeddingModelMissing
+    (embedding,) = device.embedder.embed([to_square(pixels_on_white(picture))])
     return embedding
 
 
-def _clip(untrusted_data: bytes, consent: Consent, device: Device) -> ClipPrint | SoundPrint:
+def _fingerprint_clip(
+    untrusted_data: bytes, consent: Consent, device: Device
+) -> ClipPrint | SoundPrint:
     try:
-        video = _video(untrusted_data, consent, device)
+        video = _fingerprint_video(untrusted_data, consent, device)
     except VideoTooFlat:
         sound = _sound_of_video(untrusted_data, device) if consent.sound else None
         if sound is None:
@@ -141,22 +151,22 @@ def _clip(untrusted_data: bytes, consent: Consent, device: Device) -> ClipPrint 
     return ClipPrint(video, _sound_of_video(untrusted_data, device) if consent.sound else None)
 
 
-def _video(untrusted_data: bytes, consent: Consent, device: Device) -> VideoPrint:
+def _fingerprint_video(untrusted_data: bytes, consent: Consent, device: Device) -> VideoPrint:
     with device.read_clip(untrusted_data, REGISTERED) as clip:
-        return video_print(clip.frames, clip.shown.length_s, parts=consent.parts)
+        return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=consent.parts)
 
 
 def _sound_of_video(untrusted_data: bytes, device: Device) -> SoundPrint | None:
     """Return the fingerprint of a video's sound, or None if it has none that is usable."""
     try:
-        return _sound(untrusted_data, device)
-    except (NotASound, SoundBroken, SoundTooLong, SoundTooQuiet):
+        return _fingerprint_sound(untrusted_data, device)
+    except (NoSoundFound, DamagedSound, SoundTooLong, SoundTooQuiet):
         return None
 
 
-def _sound(untrusted_data: bytes, device: Device) -> SoundPrint:
+def _fingerprint_sound(untrusted_data: bytes, device: Device) -> SoundPrint:
     sound = device.read_sound(untrusted_data, RATE_HZ)
-    return sound_print(np.asarray(sound), sound.rate_hz)
+    return make_sound_fingerprint(np.asarray(sound), sound.rate_hz)
 
 
 PROTECTION_TABLE: Final = Table("protection", Protection)  # by claim
@@ -219,14 +229,14 @@ def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection
         device: generates and keeps the holder's token; the platform sees only its hash.
 
     Raises:
-        TakesNoEmbedding: the platform does not compare embeddings of this network; nothing was
-            sent.
+        PlatformTakesNoEmbedding: the platform does not compare embeddings of this network; nothing
+            was sent.
         NoConnection: nothing was sent, and no record is kept.
         Unanswered: it may have been registered or not; it can be withdrawn in either case.
         GateBusy, GateRefused, BadAnswer: see BankClient.
     """
-    _refuse_untaken(what, gate)
-    sent_sha256 = _digest(what)
+    _refuse_unused_embedding(what, gate)
+    sent_sha256 = _request_digest(what)
     before = find_unanswered(sent_sha256, gate.url, device)
     asked = before or _new_record(what.kind, sent_sha256, gate, device)
     try:
@@ -235,9 +245,9 @@ def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection
         if before is None:  # otherwise an earlier request may have arrived
             delete_protection(asked, device)
             raise
-        raise Unanswered(url=gate.url, claim=asked.claim) from None
+        raise RegistrationUnanswered(url=gate.url, claim=asked.claim) from None
     except GateUnreachable:
-        raise Unanswered(url=gate.url, claim=asked.claim) from None
+        raise RegistrationUnanswered(url=gate.url, claim=asked.claim) from None
     except Refused:
         if before is None:
             delete_protection(asked, device)
@@ -257,7 +267,7 @@ def find_active_registration(
     Raises:
         GateUnreachable, GateBusy, GateRefused, BadAnswer: see BankClient.
     """
-    sent_sha256 = _digest(what)
+    sent_sha256 = _request_digest(what)
     for one in protections(device):
         is_it = (one.sent_sha256, one.gate_url) == (sent_sha256, gate.url)
         if is_it and one.state in MATCHING:
@@ -270,14 +280,14 @@ def find_active_registration(
     return None
 
 
-def _refuse_untaken(what: Print, gate: RegistrationClient) -> None:
+def _refuse_unused_embedding(what: Print, gate: RegistrationClient) -> None:
     """Refuse to send an embedding that the platform does not use: it reveals too much."""
     wanted = what.embedding if isinstance(what, PicturePrint) else None
     if wanted is not None and gate.embedding_taken() != wanted.model:
-        raise TakesNoEmbedding(url=gate.url)
+        raise PlatformTakesNoEmbedding(url=gate.url)
 
 
-def _digest(what: Print) -> bytes:
+def _request_digest(what: Print) -> bytes:
     """Return the SHA-256 by which a repeated request is recognized."""
     match what:
         case PicturePrint(whole, parts, embedding):
@@ -313,4 +323,4 @@ def originals_of(message: Message, device: Device) -> Iterator[bytes]:
     )
     in_order = sorted(parts, key=lambda part: part.place or 0)
     for original in dict.fromkeys(part.original for part in in_order):
-        yield device.vault.kept(original)
+        yield device.vault.kept_file(original)

@@ -17,7 +17,7 @@ _PARTS: Final = translatable(
     "leave them out: --whole-only."
 )
 #: An embedding leaves only if the person agreed to that apart.
-WHAT_EMBEDDINGS_BETRAY: Final = translatable(
+WHAT_EMBEDDINGS_REVEAL: Final = translatable(
     "With --embedding, 512 numbers go along that say how the picture looks to a network. They "
     "betray more than its fingerprints do: what is in it (how many people, how they are placed, "
     "what is around them) and a fuller likeness can be guessed from them. They find more, also "
@@ -47,7 +47,7 @@ _SOUND: Final = translatable(
 )
 
 
-def what_leaves(medium: MediaKind, consent: Consent) -> str:
+def describe_what_is_sent(medium: MediaKind, consent: Consent) -> str:
     """Explain what the fingerprints of such a file reveal, before they leave."""
     if medium is MediaKind.PICTURE:
         said = [_PICTURE, *([_PARTS] if consent.parts else [])]

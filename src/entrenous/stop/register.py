@@ -71,12 +71,12 @@ def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName 
         NoSuchBank: the platform has no bank of that name.
     """
     _refuse_indistinct(request.print)
-    if known := _known(request, platform):
+    if known := _existing_claim(request, platform):
         return known
     try:
-        return _stored(request, platform, bank)
+        return _store_claim(request, platform, bank)
     except BankUnreachable:
-        if stored := _known(request, platform):  # a concurrent request was the same
+        if stored := _existing_claim(request, platform):  # a concurrent request was the same
             return stored
         raise
 
@@ -96,7 +96,7 @@ def new_claim_id(platform: Platform) -> ClaimId:
     return ClaimId(platform.dice.token(CLAIM_ID_BYTES).hex())
 
 
-def _known(request: ClaimRequest, platform: Platform) -> Claim | None:
+def _existing_claim(request: ClaimRequest, platform: Platform) -> Claim | None:
     try:
         claim = platform.bank.claim(claim_id_of(request.holder_sha256))
     except NoSuchClaim:
@@ -106,7 +106,7 @@ def _known(request: ClaimRequest, platform: Platform) -> Claim | None:
     return claim
 
 
-def _stored(request: ClaimRequest, platform: Platform, bank: BankName) -> Claim:
+def _store_claim(request: ClaimRequest, platform: Platform, bank: BankName) -> Claim:
     claim = Claim(
         id=claim_id_of(request.holder_sha256),
         bank=bank,
@@ -118,11 +118,11 @@ def _stored(request: ClaimRequest, platform: Platform, bank: BankName) -> Claim:
         reason=request.reason,
         jurisdiction=request.jurisdiction,
     )
-    platform.bank.register(_registration(claim, request.print, platform))
+    platform.bank.register(_make_registration(claim, request.print, platform))
     return claim
 
 
-def _registration(claim: Claim, what: Print, platform: Platform) -> Registration:
+def _make_registration(claim: Claim, what: Print, platform: Platform) -> Registration:
     match what:
         case PicturePrint(whole, parts, embedding):
             named = embedding.model if embedding else None
@@ -188,10 +188,10 @@ def relist(
 def relist_due(platform: Platform, listings: ListingStore) -> int:
     """Relist claims whose suspension is over; return how many match again."""
     due = listings.due(platform.clock.now())
-    return sum(_resume(platform.bank.claim(one), platform, listings) for one in due)
+    return sum(_relist_one(platform.bank.claim(one), platform, listings) for one in due)
 
 
-def _resume(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
+def _relist_one(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
     """Relist one suspended claim.
 
     Return False, and clear the time, for a claim that matches because suspending it was

@@ -189,7 +189,7 @@ class Stance(StrEnum):
     NOT_INTIMATE = "not intimate"
 
 
-AGAINST: Final = frozenset({Stance.DISPUTED, Stance.NOT_INTIMATE})
+STANCES_AGAINST: Final = frozenset({Stance.DISPUTED, Stance.NOT_INTIMATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ class BadPartner(Malformed):
     """
 
 
-class PartnerThere(Refused):
+class PartnerAlreadyKnown(Refused):
     """
     {name} already has the key {key} here, and each platform has one key. Nothing was changed. To
     replace it, remove it first: entrenous gate partner drop {key}
@@ -300,7 +300,7 @@ class Protection:
     sent_sha256: bytes = b""
 
 
-class TooYoung(Refused):
+class NotEverybodyAdult(Refused):
     """
     Nothing was registered: pictures and videos of somebody under 18 are not registered here,
     because another service does more for you. NCMEC's Take It Down is free, and needs neither your
@@ -308,7 +308,7 @@ class TooYoung(Refused):
     """
 
 
-class NotAgreed(Refused):
+class ConsentNotGiven(Refused):
     """You did not answer yes, so no fingerprint was sent and nothing was registered."""
 
 
@@ -319,7 +319,7 @@ class NoSuchProtection(NotFound):
     """
 
 
-class Unanswered(Unreachable):
+class RegistrationUnanswered(Unreachable):
     """
     The platform at {url} did not answer, so it is not known whether this was registered. To find
     out, give the same command again: it does not register twice. To withdraw it: entrenous
@@ -327,7 +327,7 @@ class Unanswered(Unreachable):
     """
 
 
-class OnlySound(Refused):
+class FileHasOnlySound(Refused):
     """
     This file contains only sound, and you chose to leave sound out. Nothing was registered. To
     register the sound, give the same command without --no-sound.
@@ -338,7 +338,7 @@ class NothingToProtect(Refused):
     """Message {name} contains no picture, video or sound. Nothing was registered."""
 
 
-class NotKeptHere(Refused):
+class FilesNotOnDevice(Refused):
     """
     This device does not have the files of message {name}: either the message was not opened here
     yet, or it opens only a limited number of times. Nothing was registered. If you have one of its

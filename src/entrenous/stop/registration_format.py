@@ -15,7 +15,7 @@ from entrenous.base.limits import (
 from entrenous.fingerprint.nouns import (
     NUMBERS,
     PICTURE_KIND,
-    PRINT_FRAMES_MAX,
+    REGISTERED_FRAMES_MAX,
     SOUND_KIND,
     SOUND_WORDS_MAX,
     VIDEO_KIND,
@@ -68,7 +68,7 @@ class _Frame(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Video(_Request, tag=VIDEO_KIND):
-    frames: Annotated[list[_Frame], msgspec.Meta(min_length=1, max_length=PRINT_FRAMES_MAX)]
+    frames: Annotated[list[_Frame], msgspec.Meta(min_length=1, max_length=REGISTERED_FRAMES_MAX)]
     sound: _Words | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -103,7 +103,9 @@ def read_request(untrusted_data: bytes) -> ClaimRequest:
     if form.schema != REQUEST_SCHEMA:
         raise BadClaim(why=f"its schema is not {REQUEST_SCHEMA}")
     try:
-        return ClaimRequest(_print_of(form), _bytes(form.holder), form.reason, form.jurisdiction)
+        return ClaimRequest(
+            _parse_fingerprint(form), _parse_hex(form.holder), form.reason, form.jurisdiction
+        )
     except ValueError as problem:
         raise BadClaim(why="a hash, a number, the order or a text is out of range") from problem
 
@@ -138,37 +140,41 @@ def _form_of(what: Print) -> _Picture | _Video | _Sound:
                 else _Embedding(one.model, one.numbers.hex()),
             )
         case ClipPrint(video, sound):
-            frames = [_frame(one) for one in video.frames]
+            frames = [_frame_json(one) for one in video.frames]
             words = msgspec.UNSET if sound is None else sound.words.hex()
             return _Video(schema=REQUEST_SCHEMA, holder="", frames=frames, sound=words)
         case SoundPrint(words):
             return _Sound(schema=REQUEST_SCHEMA, holder="", sound=words.hex())
 
 
-def _frame(one: FramePrint) -> _Frame:
+def _frame_json(one: FramePrint) -> _Frame:
     inner = msgspec.UNSET if one.inner is None else one.inner.hex()
     return _Frame(one.at_ms, one.bits.hex(), one.quality, inner)
 
 
-def _print_of(form: _Picture | _Video | _Sound) -> Print:
+def _parse_fingerprint(form: _Picture | _Video | _Sound) -> Print:
     if isinstance(form, _Picture):
-        whole = Fingerprint(PICTURE_KIND, _bytes(form.hex), form.quality)
-        parts = tuple(_bytes(one) for one in form.parts)
+        whole = Fingerprint(PICTURE_KIND, _parse_hex(form.hex), form.quality)
+        parts = tuple(_parse_hex(one) for one in form.parts)
         sent = form.embedding
-        embedding = None if sent is msgspec.UNSET else Embedding(_bytes(sent.numbers), sent.model)
+        embedding = (
+            None if sent is msgspec.UNSET else Embedding(_parse_hex(sent.numbers), sent.model)
+        )
         return PicturePrint(whole, parts, embedding)
     if isinstance(form, _Sound):
-        return SoundPrint(_bytes(form.sound))
-    video = VideoPrint(tuple(_frame_of(one) for one in form.frames))
-    return ClipPrint(video, None if form.sound is msgspec.UNSET else SoundPrint(_bytes(form.sound)))
+        return SoundPrint(_parse_hex(form.sound))
+    video = VideoPrint(tuple(_parse_frame(one) for one in form.frames))
+    return ClipPrint(
+        video, None if form.sound is msgspec.UNSET else SoundPrint(_parse_hex(form.sound))
+    )
 
 
-def _frame_of(form: _Frame) -> FramePrint:
-    inner = None if form.inner is msgspec.UNSET else _bytes(form.inner)
-    return FramePrint(form.at_ms, _bytes(form.hex), form.quality, inner)
+def _parse_frame(form: _Frame) -> FramePrint:
+    inner = None if form.inner is msgspec.UNSET else _parse_hex(form.inner)
+    return FramePrint(form.at_ms, _parse_hex(form.hex), form.quality, inner)
 
 
-def _bytes(text: str) -> bytes:
+def _parse_hex(text: str) -> bytes:
     """Decode lower-case hexadecimal digits; raises ValueError for anything else."""
     data = bytes.fromhex(text)
     if data.hex() != text:  # upper case, or spaces in between

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import FrameSelection, FramesTooLarge, NoFrames
+from entrenous.base.audio_video import FrameSelection, FramesTooLarge, NoVideoFound
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_RADIUS, TOKEN_BYTES
 from entrenous.base.picture import MediaKind, NotAPicture, TooManyPixels
@@ -30,20 +30,26 @@ from entrenous.media.resize import SIDE_PX, blurred_preview
 from entrenous.stop.judge.decide import UNREAD, file_releases, find_entries, unread_key
 from entrenous.stop.judge.retroactive_matches import all_orientations
 from entrenous.stop.judge.scan import first_scan
-from entrenous.stop.judge.weigh import INSIDE, is_released, policy_outcome, release_of, to_review
-from entrenous.stop.nouns import RELEASED, RELEASED_RADIUS, SAME_BITS, Alert, PageFailed
+from entrenous.stop.judge.weigh import (
+    FROM_LARGER_UPLOAD,
+    is_released,
+    policy_outcome,
+    release_of,
+    to_review,
+)
+from entrenous.stop.nouns import RELEASED, RELEASED_RADIUS, SAME_BITS, Alert, AlertProgramFailed
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
 from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.upload_record import (
     OPERATOR,
-    FitsMore,
-    Found,
+    FoundBy,
     LateMatch,
     NoView,
     Review,
     ReviewState,
     SecondPersonNeeded,
+    UnshownMatches,
     UploadNotKept,
 )
 from entrenous.wire.encodings import to_base64url
@@ -83,7 +89,7 @@ def _token_hash(token: bytes) -> bytes:
 
 UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # for all waiting uploads without a hash
 HOUR: Final = timedelta(hours=1)
-_AS_IT_CAME: Final = (Found.UPLOAD, Found.PUBLISHED)
+_AS_IT_CAME: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
 _DECIDED_WITHIN: Final = {
     ReviewState.RELEASED: RELEASED_RADIUS,
     ReviewState.CONFIRMED: PDQ_RADIUS,
@@ -104,7 +110,9 @@ def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) 
     """
     if is_unread(review):
         return True
-    recent = [one for one in others if review.found is Found.LOOK_BACK or one.at > review.at - HOUR]
+    recent = [
+        one for one in others if review.found is FoundBy.LOOK_BACK or one.at > review.at - HOUR
+    ]
     return len(recent) + 1 > held_per_hash
 
 
@@ -122,10 +130,14 @@ def decided_together(review: Review, waiting: Sequence[Review], state: ReviewSta
     matches a further claim, or is nearer to a claim than to the upload that the reviewer saw, which
     may have a part covered.
     """
-    return [one for one in waiting if _is_same_file(review, one) or _is_like(review, one, state)]
+    return [
+        one
+        for one in waiting
+        if _is_same_file(review, one) or _is_decided_alike(review, one, state)
+    ]
 
 
-def _is_like(review: Review, other: Review, state: ReviewState) -> bool:
+def _is_decided_alike(review: Review, other: Review, state: ReviewState) -> bool:
     near = is_same_flood(review.bits, other.bits, _DECIDED_WITHIN[state])
     return near and (state is not ReviewState.RELEASED or _release_covers(review, other))
 
@@ -144,7 +156,7 @@ def _is_same_file(review: Review, other: Review) -> bool:
 
 
 _BEGINNING: Final = FrameSelection(stop_s=10.0, side_px=SIDE_PX, apart_s=1.0)
-_NOTHING_SEEN: Final = (*UNREAD, NotAPicture, TooManyPixels, NoFrames, FramesTooLarge)
+_NOTHING_SEEN: Final = (*UNREAD, NotAPicture, TooManyPixels, NoVideoFound, FramesTooLarge)
 
 
 def blurred_view(case: str, by: str, platform: Platform) -> bytes:
@@ -156,10 +168,10 @@ def blurred_view(case: str, by: str, platform: Platform) -> bytes:
     """
     upload = platform.reviews.upload(case)
     try:
-        view = blurred_preview(_pixels(upload, platform))
+        view = blurred_preview(_decode_pixels(upload, platform))
     except _NOTHING_SEEN:
         raise NoView(case=case) from None
-    _note(case, by, "view", platform)
+    _log_view(case, by, "view", platform)
     return view
 
 
@@ -169,20 +181,20 @@ def unblurred_upload(case: str, by: str, platform: Platform) -> bytes:
     Raises NoSuchReview, UploadNotKept.
     """
     upload = platform.reviews.upload(case)
-    _note(case, by, "bytes", platform)
+    _log_view(case, by, "bytes", platform)
     return upload
 
 
-def _pixels(untrusted_upload: bytes, platform: Platform) -> NDArray[np.uint8]:
+def _decode_pixels(untrusted_upload: bytes, platform: Platform) -> NDArray[np.uint8]:
     medium = medium_of(untrusted_upload)
     if medium is MediaKind.SOUND:
-        raise NoFrames
+        raise NoVideoFound
     if medium is MediaKind.PICTURE:
         return pixels_or_luma(platform.read_upload(untrusted_upload, SIDE_PX))
-    return max(_frames(untrusted_upload, platform), key=lambda luma: float(luma.std()))
+    return max(_first_frames(untrusted_upload, platform), key=lambda luma: float(luma.std()))
 
 
-def _frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[np.uint8]]:
+def _first_frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[np.uint8]]:
     """Decode several first frames of a clip, since many begin with a black one.
 
     If decoding fails after the first frame, the frames so far are returned.
@@ -195,11 +207,11 @@ def _frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[np.uint
         if not frames:
             raise
     if not frames:
-        raise NoFrames
+        raise NoVideoFound
     return frames
 
 
-def _note(case: str, by: str, what: str, platform: Platform) -> None:
+def _log_view(case: str, by: str, what: str, platform: Platform) -> None:
     platform.bank.note("upload seen", case, {"by": by, "as": what})
 
 
@@ -234,11 +246,13 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
-        FitsMore: the case matches a claim that is not among ``shown``; nothing is changed.
+        UnshownMatches: the case matches a claim that is not among ``shown``; nothing is changed.
         SecondPersonNeeded: ``by`` is the first of two; nothing is changed.
     """
     if platform.limits.confirmers == 1:
-        return _close(case, ReviewState.CONFIRMED, _if_shown(shown, _agree), by, platform)
+        return _close_case(
+            case, ReviewState.CONFIRMED, _only_if_shown(shown, _confirm_claims), by, platform
+        )
     _require_shown(platform.reviews.review(case), shown)
     if platform.reviews.confirm_first(case, by):
         return platform.reviews.review(case)
@@ -246,9 +260,9 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
     def agree(review: Review, bank: BankStore) -> None:
         if review.first_confirmer in ("", by):  # the first reviewer was removed meanwhile
             raise SecondPersonNeeded(case=case, reviewer=by)
-        _agree(review, bank)
+        _confirm_claims(review, bank)
 
-    return _close(case, ReviewState.CONFIRMED, _if_shown(shown, agree), by, platform)
+    return _close_case(case, ReviewState.CONFIRMED, _only_if_shown(shown, agree), by, platform)
 
 
 def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
@@ -265,8 +279,8 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
-        FitsMore: it matches a claim that is not among ``shown``, or a newer claim that the case did
-            not name and now does; nothing else is changed.
+        UnshownMatches: it matches a claim that is not among ``shown``, or a newer claim that the
+            case did not name and now does; nothing else is changed.
     """
     recomputed = _recomputed_hash(case, platform)
     _require_all_named(case, recomputed, platform)
@@ -274,8 +288,8 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
     def disagree(review: Review, bank: BankStore) -> None:
         facts = bank.facts({match.claim for match in review.decision.matches})
         kinds = {one: fact.claim.kind for one, fact in facts.items()}
-        live = [one for one in _live(review, bank) if one.claim in kinds and not one.part]
-        _dispute([one.claim for one in live if _is_unchanged(one, kinds)], bank)
+        live = [one for one in _live_matches(review, bank) if one.claim in kinds and not one.part]
+        _dispute_claims([one.claim for one in live if _is_unchanged(one, kinds)], bank)
         bits = review.bits or recomputed
         if bits is not None and review.decision.matches:
             bank.register(_released_hash(bits, platform))
@@ -287,16 +301,18 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
             newest = max((fact.claim.made_at for fact in facts.values()), default=review.at)
             bank.release_file(review.upload_sha256, newest)
 
-    return _close(case, ReviewState.RELEASED, _if_shown(shown, disagree), by, platform)
+    return _close_case(case, ReviewState.RELEASED, _only_if_shown(shown, disagree), by, platform)
 
 
-def _close(case: str, state: ReviewState, also: _Effect, by: str, platform: Platform) -> Review:
+def _close_case(
+    case: str, state: ReviewState, also: _Effect, by: str, platform: Platform
+) -> Review:
     keeps = platform.limits.look_back_days > 0
     review = platform.reviews.close(case, state, also, by, keeps=keeps)
     return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 
-def _if_shown(shown: Shown, also: _Effect) -> _Effect:
+def _only_if_shown(shown: Shown, also: _Effect) -> _Effect:
     def checked(review: Review, bank: BankStore) -> None:
         _require_shown(review, shown)
         also(review, bank)
@@ -306,7 +322,7 @@ def _if_shown(shown: Shown, also: _Effect) -> _Effect:
 
 def _require_shown(review: Review, shown: Shown) -> None:
     if shown is not None and not {match.claim for match in review.decision.matches} <= set(shown):
-        raise FitsMore(case=review.case)
+        raise UnshownMatches(case=review.case)
 
 
 def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
@@ -324,7 +340,7 @@ def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
 
 
 def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) -> None:
-    """Raise FitsMore, and add them to the case, if newer claims match the upload.
+    """Raise UnshownMatches, and add them to the case, if newer claims match the upload.
 
     A release applies to all earlier claims, so the reviewer has to see them first. The look-back
     for a new claim may still be due, or impossible, since no data of a refused upload is stored.
@@ -347,20 +363,20 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
     ]
     if (shown := to_review(new, banks)) is not None:
         platform.reviews.hold_late(LateMatch(case, *shown), platform.limits.held_per_hash)
-        raise FitsMore(case=case)
+        raise UnshownMatches(case=case)
 
 
-def _agree(review: Review, bank: BankStore) -> None:
+def _confirm_claims(review: Review, bank: BankStore) -> None:
     # Skip claims that were withdrawn or suspended while the upload waited: that decision stands.
     facts = bank.facts({match.claim for match in review.decision.matches})
     matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING}
-    live = [match for match in _live(review, bank) if match.claim in matching]
+    live = [match for match in _live_matches(review, bank) if match.claim in matching]
     # The person has seen only this upload. So it confirms no claim of which it shows only a part,
     # and none that it matches only by a hash that a reviewer added.
     kinds = {one: fact.claim.kind for one, fact in facts.items()}
     bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds)))
     if review.bits is not None:
-        larger = {match.claim for match in live if INSIDE in match.how}
+        larger = {match.claim for match in live if FROM_LARGER_UPLOAD in match.how}
         bank.extend({one.claim for one in live} - larger, review.bits, confirmed=True)
         bank.extend(larger, review.bits, confirmed=False)
 
@@ -377,13 +393,13 @@ def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
     return near and not (match.part or match.added)
 
 
-def _live(review: Review, bank: BankStore) -> list[Match]:
+def _live_matches(review: Review, bank: BankStore) -> list[Match]:
     """Return the matches of banks that are not in shadow, which the reviewer was asked about."""
     shadows = {one.name for one in bank.banks() if one.shadow}
     return [match for match in review.decision.matches if match.bank not in shadows]
 
 
-def _dispute(claims: Sequence[ClaimId], bank: BankStore) -> None:
+def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
     """Dispute claims in a single write: one hash may have thousands, and uploads wait meanwhile."""
     disputed = bank.dispute(*claims)
     waiting = [one for one in disputed if one.state is ClaimState.WAITING]
@@ -404,17 +420,18 @@ def _released_hash(bits: bytes, platform: Platform) -> Registration:
     return Registration(claim, (bits,))
 
 
-WAIT_S: Final = 30.0
+ALERT_PROGRAM_S: Final = 30.0
 
 
-def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = WAIT_S) -> None:
+def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = ALERT_PROGRAM_S) -> None:
     """Run the alert program, without a shell, with the alert's kind and count as last arguments.
 
     It gets no information about a case. Its output is discarded, since it may contain the program's
     own secrets.
 
     Raises:
-        PageFailed: it cannot be started, exits with a status other than 0, or takes too long.
+        AlertProgramFailed: it cannot be started, exits with a status other than 0, or takes too
+            long.
     """
     arguments = [*command, page.kind.value, str(page.count)]
     null = subprocess.DEVNULL
@@ -423,14 +440,16 @@ def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = WAIT_
             arguments, stdin=null, stdout=null, stderr=null, timeout=wait_s, check=False
         )
     except subprocess.TimeoutExpired:
-        raise PageFailed(kind=page.kind, why=f"takes longer than {wait_s:g} seconds") from None
+        raise AlertProgramFailed(
+            kind=page.kind, why=f"takes longer than {wait_s:g} seconds"
+        ) from None
     except (OSError, ValueError, subprocess.SubprocessError):
-        raise PageFailed(kind=page.kind, why="cannot be started") from None
+        raise AlertProgramFailed(kind=page.kind, why="cannot be started") from None
     if done.returncode != 0:
-        raise PageFailed(kind=page.kind, why="says that it failed")
+        raise AlertProgramFailed(kind=page.kind, why="says that it failed")
 
 
-def send_alert(platform: Platform) -> tuple[PageFailed, ...]:
+def send_alert(platform: Platform) -> tuple[AlertProgramFailed, ...]:
     """Run the alert program for each alert that is due; return the failures.
 
     Raises BankUnreachable.
@@ -442,7 +461,7 @@ def send_alert(platform: Platform) -> tuple[PageFailed, ...]:
     for page in platform.reviews.take_pages(before, platform.limits.held_per_hash):
         try:
             platform.page(page)
-        except PageFailed as why:
+        except AlertProgramFailed as why:
             failed.append(why)
         else:
             platform.reviews.paged(page)

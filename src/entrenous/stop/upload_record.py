@@ -59,7 +59,7 @@ class ReviewState(StrEnum):
     CLOSED = "closed"  # decided without a person
 
 
-class Found(StrEnum):
+class FoundBy(StrEnum):
     """Why an upload waits for a reviewer."""
 
     UPLOAD = "upload"  # it was held on arrival
@@ -69,8 +69,10 @@ class Found(StrEnum):
     PUBLISHED = "published"  # it matches, but the platform published it
 
 
-FOUND_LATE: Final = frozenset({Found.LOOK_BACK, Found.SLOW_LOOK})  # found after it was let through
-LISTED_FOR: Final = timedelta(days=30)
+FOUND_RETROACTIVELY: Final = frozenset(
+    {FoundBy.LOOK_BACK, FoundBy.SLOW_LOOK}
+)  # found after it was let through
+PUBLISHED_LISTING_PERIOD: Final = timedelta(days=30)
 """How long a published upload that a person confirmed is listed for removal by the platform."""
 
 
@@ -93,7 +95,7 @@ class Review:
     bits: bytes | None = None
     entry: int | None = None
     reference: str = ""
-    found: Found = Found.UPLOAD
+    found: FoundBy = FoundBy.UPLOAD
     secret_sha256: bytes | None = None
     upload_sha256: bytes | None = None
     gathered: int = 0
@@ -178,12 +180,12 @@ class LateMatch:
     case: str
     matches: tuple[Match, ...]
     entry: int
-    found: Found = Found.LOOK_BACK
+    found: FoundBy = FoundBy.LOOK_BACK
     bits: bytes | None = None
     upload_sha256: bytes | None = None
 
     def __post_init__(self) -> None:
-        if self.found not in FOUND_LATE:
+        if self.found not in FOUND_RETROACTIVELY:
             raise ValueError("only an upload that was let through before has late matches")
 
 
@@ -224,7 +226,7 @@ class NoView(NotFound):
     """
 
 
-class UploadShut(UploadNotKept):
+class UploadKeyMissing(UploadNotKept):
     """
     The file of case {case} is encrypted with a key that this gate no longer has. Look at the
     platform's own copy. If you still have the key, add it to the gate's key file.
@@ -238,7 +240,7 @@ class AlreadyDecided(Refused):
     """
 
 
-class FitsMore(Refused):
+class UnshownMatches(Refused):
     """
     Case {case} also matches registrations that you were not shown. Nothing was decided. They are
     listed now: look at the case again.
@@ -252,7 +254,7 @@ class AlreadyAppealed(Refused):
     """
 
 
-class NotThatUpload(Unproven):
+class UploadFileDiffers(Unproven):
     """
     This is not the file of case {case}. Nothing was changed. Send exactly the file that was
     refused, or no file: the reviewer then looks at the platform's own copy, if there is one.

@@ -25,14 +25,14 @@ def terminate_like_interrupt() -> Iterator[None]:
     ours = [one for one in _LIKE_CTRL_C if signal.getsignal(one) is signal.SIG_DFL]
     try:
         for one in ours:
-            signal.signal(one, _stop)
+            signal.signal(one, _raise_keyboard_interrupt)
         yield
     finally:
         for one in ours:
             signal.signal(one, signal.SIG_DFL)
 
 
-def _stop(*_: object) -> None:
+def _raise_keyboard_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

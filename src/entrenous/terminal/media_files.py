@@ -5,17 +5,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from entrenous.base.audio_video import NoFrames, NotASound
+from entrenous.base.audio_video import NoSoundFound, NoVideoFound
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
-from entrenous.base.picture import EmptyFile, NotAPicture, NothingToSee
+from entrenous.base.picture import EmptyFile, NoMediaFound, NotAPicture
 from entrenous.media.file_kind import is_animated
 from entrenous.terminal.output import hint, single_line
 from entrenous.terminal.output_files import read_file
 
-# The errors that say that a file is of no supported kind. Their subclasses FramesUnknown and
-# SoundUnknown are kept, because they say more.
-_IS_NONE: Final = (NotAPicture, NoFrames, NotASound)
+# The errors that say that a file is of no supported kind. Their subclasses UnsupportedVideoCodec
+# and UnsupportedSoundCodec are kept, because they say more.
+_IS_NONE: Final = (NotAPicture, NoVideoFound, NoSoundFound)
 
 
 def read_media(path: Path) -> bytes:
@@ -46,16 +46,16 @@ def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
 
 @contextmanager
 def require_supported_kind(path: Path) -> Iterator[None]:
-    """Raise NothingToSee, naming the file, if it is not a picture, clip or sound.
+    """Raise NoMediaFound, naming the file, if it is not a picture, clip or sound.
 
     Raises:
-        NothingToSee; all other errors unchanged.
+        NoMediaFound; all other errors unchanged.
     """
     try:
         yield
     except _IS_NONE as error:
         if type(error) in _IS_NONE:
-            raise NothingToSee(path=path) from None
+            raise NoMediaFound(path=path) from None
         raise
 
 
@@ -64,7 +64,7 @@ def name_file_on_error(files: Sequence[Path]) -> Iterator[None]:
     """Print to standard error, never to a log, which of these files an error is about.
 
     Raises:
-        NothingToSee: that file is not a supported picture, clip or sound.
+        NoMediaFound: that file is not a supported picture, clip or sound.
         All other errors unchanged.
     """
     try:
@@ -74,6 +74,6 @@ def name_file_on_error(files: Sequence[Path]) -> Iterator[None]:
             raise
         path = files[error.file]
         if type(error) in _IS_NONE:
-            raise NothingToSee(path=path) from None
+            raise NoMediaFound(path=path) from None
         hint(f"{path}:")
         raise

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final, TextIO
 
-from entrenous.base.errors import AnswerCut, EntrenousError, Unreachable
+from entrenous.base.errors import EntrenousError, IncompleteOutput, Unreachable
 from entrenous.base.identifiers import PersonId
-from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.screen_text import is_terminal_control
 
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_ROOM: Final = DISK_FULL | {errno.EIO}
@@ -18,7 +18,7 @@ NO_ROOM: Final = DISK_FULL | {errno.EIO}
 
 def print_line(text: str = "") -> None:
     """Print one line to standard output, without control characters."""
-    with _answering():
+    with _raise_if_disk_full():
         _write_line(text, sys.stdout)
 
 
@@ -35,7 +35,9 @@ def _write_line(text: str, stream: TextIO) -> None:
 def hint_problems(problems: Iterable[EntrenousError]) -> None:
     """Print a hint for each distinct problem, except unreachable relays, which are tried again."""
     texts = (
-        unwrapped(str(problem)) for problem in problems if not isinstance(problem, Unreachable)
+        join_wrapped_lines(str(problem))
+        for problem in problems
+        if not isinstance(problem, Unreachable)
     )
     for line in dict.fromkeys(texts):
         hint(line)
@@ -45,7 +47,7 @@ def without_control_characters(text: str) -> str:
     """Replace control characters, since others may have chosen the text."""
     if text.replace("\n", "").isprintable():  # most text; none of its characters can act
         return text
-    return "".join("\ufffd" if acts_on_screen(char) else char for char in text)
+    return "".join("\ufffd" if is_terminal_control(char) else char for char in text)
 
 
 def single_line(text: str) -> str:
@@ -56,7 +58,7 @@ def single_line(text: str) -> str:
     return " ".join(text.replace("\n", "\ufffd").split())
 
 
-def unwrapped(text: str) -> str:
+def join_wrapped_lines(text: str) -> str:
     """Join the lines of a message's paragraphs; the terminal wraps them."""
     return "\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
@@ -66,21 +68,21 @@ def key_fingerprint(person: PersonId) -> str:
     return " ".join(person.hex()[at : at + 4] for at in range(0, 32, 4))
 
 
-def put_json(answer: Mapping[str, object]) -> None:
+def print_json(answer: Mapping[str, object]) -> None:
     """Print the one JSON object that ``--json`` promises."""
-    with _answering():
+    with _raise_if_disk_full():
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """Raise AnswerCut if standard output is a file on a full disk."""
+def _raise_if_disk_full() -> Iterator[None]:
+    """Raise IncompleteOutput if standard output is a file on a full disk."""
     try:
         yield
     except OSError as why:
         if why.errno in NO_ROOM:
-            raise AnswerCut from None
+            raise IncompleteOutput from None
         raise
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from entrenous.base.errors import DiskFull
-from entrenous.base.files import add_filled, add_private, sync_folder
+from entrenous.base.files import create_private, create_private_with, sync_folder
 from entrenous.base.language import translated
 from entrenous.base.picture import (
     AlreadyThere,
@@ -64,7 +64,7 @@ def write_new(path: Path, data: bytes) -> None:
     """
     with _new_file(path):
         try:
-            add_private(path, data)
+            create_private(path, data)
         except FileExistsError:
             if not _is_copy(path, data):
                 raise
@@ -79,7 +79,7 @@ def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
         AlreadyThere, DiskFull, UnwritableFolder, and the errors of ``fill``: nothing was written.
     """
     with _new_file(path):
-        return add_filled(path, fill)
+        return create_private_with(path, fill)
 
 
 @contextmanager
@@ -117,7 +117,7 @@ class FileGroup:
         self._wanted = list[tuple[Path, int, Callable[[BinaryIO], None]]]()
         self._made = list[Path]()
 
-    def want(self, place: Path, size: int, fill: Callable[[BinaryIO], None]) -> None:
+    def add(self, place: Path, size: int, fill: Callable[[BinaryIO], None]) -> None:
         """Add a file of ``size`` bytes that ``fill`` writes."""
         self._wanted.append((place, size, fill))
 
@@ -135,7 +135,7 @@ class FileGroup:
             self.places.append(place)
 
     @contextmanager
-    def unless(self, over: Callable[[], bool]) -> Iterator[None]:
+    def remove_on_failure(self, over: Callable[[], bool]) -> Iterator[None]:
         """On any failure, remove the created files unless ``over`` says that no opening is left."""
         try:
             yield

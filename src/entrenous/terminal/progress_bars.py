@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar(label: str, total: int) -> Iterator["Steps"]:
+def step_bar(label: str, total: int) -> Iterator["Steps"]:
     """Show one progress bar on standard error, if that is a terminal."""
-    with bars() as shown:
+    with stage_bars() as shown:
         yield Steps(shown, label, total)
 
 
 @contextmanager
-def bars() -> Iterator["Bars"]:
+def stage_bars() -> Iterator["Bars"]:
     """Show progress bars on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield Bars(None)
@@ -38,11 +38,11 @@ class Bars:
         self._progress = progress
         self._tasks = dict[str, "TaskID"]()
 
-    def reached(self, label: str, done: int, total: int) -> None:
+    def report_bytes(self, label: str, done: int, total: int) -> None:
         """Report the bytes done of a stage, whose name is marked for translation."""
         self._show(translated(label), done, total, counts=False)
 
-    def counted(self, label: str, done: int, total: int) -> None:
+    def report_count(self, label: str, done: int, total: int) -> None:
         """Report a count in the same display, since two displays would erase each other."""
         self._show(label, done, total, counts=True)
 
@@ -60,16 +60,16 @@ class Steps:
     def __init__(self, shown: Bars, label: str, total: int) -> None:
         self._shown, self._label, self._total = shown, label, total
         self._done = 0
-        self.reached(0, total)
+        self.set_progress(0, total)
 
-    def done(self) -> None:
+    def advance(self) -> None:
         """Count one step."""
-        self.reached(self._done + 1, self._total)
+        self.set_progress(self._done + 1, self._total)
 
-    def reached(self, done: int, total: int) -> None:
+    def set_progress(self, done: int, total: int) -> None:
         """Set the count and the total, for a total that is not known at the start."""
         self._done, self._total = done, total
-        self._shown.counted(self._label, done, total)
+        self._shown.report_count(self._label, done, total)
 
 
 def _display() -> "Progress":

@@ -55,6 +55,6 @@ BY_FAMILY: Final = {
 _STOPPED: Final = "interrupted"  # not a failure: the user stopped it
 
 
-def exit_of(error: EntrenousError) -> int:
+def exit_status_of(error: EntrenousError) -> int:
     """Return the exit status of an error's family; an error without a family counts as a bug."""
     return INTERRUPTED if error.family == _STOPPED else BY_FAMILY.get(error.family, BUG)

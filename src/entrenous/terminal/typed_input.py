@@ -25,7 +25,7 @@ from entrenous.terminal.session import Session
 
 STDIN_MARK: Final = "-"
 #: Precedes an option's own help.
-SAFER: Final = "- reads it from standard input, unseen by others on this machine."
+STDIN_OPTION_ADVICE: Final = "- reads it from standard input, unseen by others on this machine."
 _LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
 _TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long for a message
 
@@ -57,7 +57,7 @@ def read_typed_line(given: str, what: str, context: typer.Context) -> str:
         line = getpass.getpass(translated("{what} (it is not shown): ").format(what=what))
     else:
         line = _read(sys.stdin.readline, _LINE_MAX)
-    return _something(line.strip())
+    return _require_nonempty(line.strip())
 
 
 def read_typed_text(given: str | None, what: str, context: typer.Context) -> str | None:
@@ -71,7 +71,7 @@ def read_typed_text(given: str | None, what: str, context: typer.Context) -> str
     _refuse_passphrase(context)
     if sys.stdin.isatty():
         hint(translated("{what}; end it with Ctrl-D at the beginning of a line:").format(what=what))
-    return _something(_read(sys.stdin.read, _TEXT_MAX).removesuffix("\n").removesuffix("\r"))
+    return _require_nonempty(_read(sys.stdin.read, _TEXT_MAX).removesuffix("\n").removesuffix("\r"))
 
 
 def refuse_two_stdin_options(**given: str | None) -> None:
@@ -103,7 +103,7 @@ def _read(read: Callable[[int], str], most: int) -> str:
     return found
 
 
-def _something(found: str) -> str:
+def _require_nonempty(found: str) -> str:
     if not found:
         raise typer.BadParameter(translated("standard input is empty"))
     return found

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import Frame, FrameSelection, NoFrames
+from entrenous.base.audio_video import Frame, FrameSelection, NoVideoFound
 from entrenous.base.limits import CLIP_CONTEXT, PILOT_CONTEXT
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
@@ -23,24 +23,31 @@ from entrenous.trace.clip_candidates import (
     anchors,
     clip_candidates,
     count_all_copies,
-    rgb,
+    luma_to_rgb,
 )
 from entrenous.trace.outcome import NO_EVIDENCE, MessageVerdict, MissingFiles, build_trace
 from entrenous.watermark.alignment.clip_timing import (
-    Strips,
+    FrameRows,
     Timing,
     covers_enough,
-    nearest,
-    small,
+    nearest_indices,
+    shrink_for_timing,
     thumbnail_rows,
     warp_to_thumbnail,
 )
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.alignment.transforms import Homography, describe_warp, resizing
-from entrenous.watermark.clip_mark import nodes_at, stream_bytes, working_luma
+from entrenous.watermark.clip_mark import node_stream_bytes, nodes_at, working_luma
 from entrenous.watermark.detector import CombinedEvidence, FrameDetector, combine_evidence
-from entrenous.watermark.verdict import NothingToWeigh, Span, Trace, Verdict, Warp, weigh
+from entrenous.watermark.verdict import (
+    MatchedSpan,
+    NothingToWeigh,
+    PictureWarp,
+    Trace,
+    Verdict,
+    weigh_scores,
+)
 
 _PROBES: Final = 12
 _REACH_S: Final = 3.0  # from an anchor's key frame: the range for a moving camera
@@ -74,9 +81,9 @@ class Alignment:
     timing: Timing
     sent: list[Frame]
 
-    def shown_by(self, found_s: float) -> Frame:
+    def sent_time(self, found_s: float) -> Frame:
         wanted = np.array([self.timing.start_s + self.timing.speed * found_s])
-        return self.sent[int(nearest(_times(self.sent), wanted)[0])]
+        return self.sent[int(nearest_indices(_frame_times(self.sent), wanted)[0])]
 
 
 def align_clip(
@@ -95,7 +102,7 @@ def align_clip(
         device: the device whose vault holds the sent clips.
         lost: notes clips that cannot be read any more.
     """
-    sampled = _sample(found)
+    sampled = _sample_frames(found)
     hypotheses: list[Hypothesis] = []
     for anchor in anchors:
         hypothesis = _match_thumbnails(sampled, anchor)
@@ -122,9 +129,9 @@ def homographies_over_time(
 ) -> list[Homography]:
     """Predict a registration at ``at_s`` for other ``times``, as if only the camera had moved.
 
-    ``size`` is that of the sent frames the homography refers to.
+    ``working_size`` is that of the sent frames the homography refers to.
     """
-    motions = [candidate.camera.way(float(time), at_s, size) for time in times]
+    motions = [candidate.camera.motion_between(float(time), at_s, size) for time in times]
     return [homography @ np.vstack([motion, [0.0, 0.0, 1.0]]) for motion in motions]
 
 
@@ -141,7 +148,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None
         if any(np.allclose(homography, one, atol=0.01) for one in tried):
             continue  # the camera did not move
         tried.append(homography)
-        strips = _strips(
+        strips = _build_strips(
             sampled,
             homography,
             size,
@@ -150,7 +157,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None
         )
         if not covers_enough(strips.covered):
             continue
-        timing = strips.anywhere()
+        timing = strips.best_anywhere()
         if best is None or timing.likeness > best.timing.likeness:
             best = Hypothesis(anchor, homography, timing)
     return best
@@ -170,12 +177,14 @@ def _register_frames(
     size = (sent[0].width_px, sent[0].height_px)
     key = (hypothesis.anchor.key.width_px, hypothesis.anchor.key.height_px)
     rough = hypothesis.homography @ resizing(size, key)
-    shape = small(np.asarray(sent[0])).shape
-    timing = _strips(sampled, rough, size, shape, (strip, _times(sent))).refined(timing)
+    shape = shrink_for_timing(np.asarray(sent[0])).shape
+    timing = _build_strips(sampled, rough, size, shape, (strip, _frame_times(sent))).refine(timing)
     registration = None
     for _ in range(_ROUNDS):
         shown = sent[_shown_index(sent, timing, probe)]
-        registration = register(rgb(np.asarray(probe)), rgb(np.asarray(shown)), thorough=False)
+        registration = register(
+            luma_to_rgb(np.asarray(probe)), luma_to_rgb(np.asarray(shown)), thorough=False
+        )
         if registration is None:
             return None
         homographies = _nearby_frames(registration.homography, shown, sent, candidate)
@@ -190,7 +199,9 @@ def _nearby_frames(
 ) -> list[tuple[Frame, Homography]]:
     near = [frame for frame in sent if abs(frame.at_s - shown.at_s) <= _NEAR_S]
     size = (shown.width_px, shown.height_px)
-    homographies = homographies_over_time(homography, shown.at_s, _times(near), candidate, size)
+    homographies = homographies_over_time(
+        homography, shown.at_s, _frame_times(near), candidate, size
+    )
     return list(zip(near, homographies, strict=True))
 
 
@@ -203,9 +214,12 @@ def _best_timing(
 ) -> Timing:
     """The time mapping, close to the given one, under which the probe shows the likeliest frame."""
     sent, strip = all_sent
-    size, shape = (sent[0].width_px, sent[0].height_px), small(np.asarray(sent[0])).shape
+    size, shape = (
+        (sent[0].width_px, sent[0].height_px),
+        shrink_for_timing(np.asarray(sent[0])).shape,
+    )
     timings = [
-        _strips(sampled, homography, size, shape, (strip, _times(sent))).pinned(
+        _build_strips(sampled, homography, size, shape, (strip, _frame_times(sent))).best_pinned(
             near, probe.at_s, frame.at_s
         )
         for frame, homography in homographies
@@ -213,33 +227,33 @@ def _best_timing(
     return max(timings, key=lambda timing: timing.likeness)
 
 
-def _strips(
+def _build_strips(
     sampled: list[Frame],
     homography: Homography,
     size: tuple[int, int],
     shape: tuple[int, ...],
     sent: tuple[NDArray[np.float32], NDArray[np.float64]],
-) -> Strips:
+) -> FrameRows:
     rows = [
         warp_to_thumbnail(np.asarray(frame), homography, size, (shape[0], shape[1]))
         for frame in sampled
     ]
     found = np.stack([row for row, _ in rows])
-    return Strips(found, _times(sampled), sent[0], sent[1], rows[0][1])
+    return FrameRows(found, _frame_times(sampled), sent[0], sent[1], rows[0][1])
 
 
 def _shown_index(sent: list[Frame], timing: Timing, probe: Frame) -> int:
     wanted = np.array([timing.start_s + timing.speed * probe.at_s])
-    return int(nearest(_times(sent), wanted)[0])
+    return int(nearest_indices(_frame_times(sent), wanted)[0])
 
 
-def _sample(found: list[Frame]) -> list[Frame]:
+def _sample_frames(found: list[Frame]) -> list[Frame]:
     """Return a dozen frames spread over the whole length."""
     indices = np.unique(np.linspace(0, len(found) - 1, _PROBES).round().astype(int))
     return [found[int(index)] for index in indices]
 
 
-def _times(frames: list[Frame]) -> NDArray[np.float64]:
+def _frame_times(frames: list[Frame]) -> NDArray[np.float64]:
     return np.array([frame.at_s for frame in frames], np.float64)
 
 
@@ -263,9 +277,13 @@ def clip_verdicts(
     for one in (candidate, *candidate.others):
         if one.survey_sha256 not in detectors:
             detectors[one.survey_sha256] = _accumulate(pairs, registration, one)
-        evidence = _evidence(detectors[one.survey_sha256], one)
-        verdict = NO_EVIDENCE if evidence is None else _verdict(evidence, one, compared)
-        verdicts.append(MessageVerdict(one.message.name, verdict, _warp(registration, one.clip)))
+        evidence = _combined_evidence(detectors[one.survey_sha256], one)
+        verdict = NO_EVIDENCE if evidence is None else _clip_verdict(evidence, one, compared)
+        verdicts.append(
+            MessageVerdict(
+                one.message.name, verdict, _describe_registration(registration, one.clip)
+            )
+        )
     return verdicts
 
 
@@ -275,26 +293,31 @@ def _accumulate(
     """Accumulate the evidence of all pairs; of a message it uses only the camera motion."""
     detector = FrameDetector(candidate.stage)
     for found, sent in pairs:
-        aligned, covered = warp_to_sent(rgb(found), registration)
-        detector.take(
+        aligned, covered = warp_to_sent(luma_to_rgb(found), registration)
+        detector.add_frame(
             working_luma(np.ascontiguousarray(aligned[:, :, 0]), candidate.stage),
             working_luma(covered.astype(np.uint8) * np.uint8(255), candidate.stage) > _COVERED_MIN,
             working_luma(np.asarray(sent), candidate.stage),
             {
-                node: (share, candidate.camera.way(node, sent.at_s, candidate.stage.size))
+                node: (
+                    share,
+                    candidate.camera.motion_between(node, sent.at_s, candidate.stage.working_size),
+                )
                 for node, share in nodes_at(sent.at_s)
             },
         )
     return detector
 
 
-def _evidence(detector: FrameDetector, candidate: ClipCandidate) -> CombinedEvidence | None:
+def _combined_evidence(
+    detector: FrameDetector, candidate: ClipCandidate
+) -> CombinedEvidence | None:
     """Combine the evidence, weighted by the message's pilot, which all copies share; no copy key is
     used.
 
     Returns: None when there is no evidence at all.
     """
-    size = stream_bytes(candidate.stage)
+    size = node_stream_bytes(candidate.stage)
     pilots = {
         node: stream(candidate.clip.dither, PILOT_CONTEXT + node.to_bytes(4, "big"), size)
         for node in detector.planes
@@ -303,13 +326,13 @@ def _evidence(detector: FrameDetector, candidate: ClipCandidate) -> CombinedEvid
     return evidence if evidence.strength > 0.0 else None
 
 
-def _verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
+def _clip_verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
     """Score every copy of the clip, correcting chances for ``compared`` copies."""
-    scores = _scores(evidence, candidate.clip, stream_bytes(candidate.stage))
-    return weigh(by_label(candidate.clip.copies, scores), compared=compared)
+    scores = _copy_scores(evidence, candidate.clip, node_stream_bytes(candidate.stage))
+    return weigh_scores(by_label(candidate.clip.copies, scores), compared=compared)
 
 
-def _scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float]:
+def _copy_scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float]:
     """Return one score per copy, in standard deviations of an innocent copy's score."""
     scores = []
     for copy in clip.copies:
@@ -323,7 +346,7 @@ def _scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float
     return scores
 
 
-def _warp(registration: Registration, clip: SentClip) -> Warp:
+def _describe_registration(registration: Registration, clip: SentClip) -> PictureWarp:
     """Return the registration described at the size in which the clip was sent."""
     size = (clip.width_px, clip.height_px)
     whole = registration.homography @ resizing(size, registration.sent_size)
@@ -341,18 +364,18 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
 
     Raises:
         NothingToWeigh: this device sent no clip.
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip.
     """
-    found, length_s = _excerpt(untrusted_data, device)
+    found, length_s = _middle_frames(untrusted_data, device)
     lost = MissingFiles()
-    aligned = _align(found, device, lost)
+    aligned = _align_clip(found, device, lost)
     compared = count_all_copies(device)
-    verdicts = [] if aligned is None else _verdicts(found, aligned, compared)
-    span = None if aligned is None else _span(aligned, length_s)
+    verdicts = [] if aligned is None else _verdicts_for(found, aligned, compared)
+    span = None if aligned is None else _matched_span(aligned, length_s)
     return build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost, span=span)
 
 
-def _excerpt(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]:
+def _middle_frames(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]:
     """Decode frames from the middle of a found clip, and return its whole length too."""
     with device.read_clip(untrusted_data, FrameSelection(stop_s=0.0)) as clip:
         length_s = clip.shown.length_s
@@ -361,11 +384,11 @@ def _excerpt(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]
     with device.read_clip(untrusted_data, cut) as clip:
         found = list(clip.frames)
     if not found:
-        raise NoFrames
+        raise NoVideoFound
     return found, max(length_s, found[-1].at_s)
 
 
-def _align(found: list[Frame], device: Device, lost: MissingFiles) -> Alignment | None:
+def _align_clip(found: list[Frame], device: Device, lost: MissingFiles) -> Alignment | None:
     candidates = clip_candidates(device, lost)
     if not candidates and not lost.messages:
         raise NothingToWeigh
@@ -374,16 +397,16 @@ def _align(found: list[Frame], device: Device, lost: MissingFiles) -> Alignment 
     return align_clip(found, probes, likely, device, lost)
 
 
-def _verdicts(found: list[Frame], aligned: Alignment, compared: int) -> list[MessageVerdict]:
+def _verdicts_for(found: list[Frame], aligned: Alignment, compared: int) -> list[MessageVerdict]:
     indices = np.unique(np.linspace(0, len(found) - 1, _EXCERPT_FRAMES).round().astype(int))
     pairs: Pairs = [
-        (np.asarray(found[int(index)]), aligned.shown_by(found[int(index)].at_s))
+        (np.asarray(found[int(index)]), aligned.sent_time(found[int(index)].at_s))
         for index in indices
     ]
     return clip_verdicts(pairs, aligned.registration, aligned.candidate, compared)
 
 
-def _span(aligned: Alignment, length_s: float) -> Span:
+def _matched_span(aligned: Alignment, length_s: float) -> MatchedSpan:
     speed = aligned.timing.speed
     start_s = max(0.0, aligned.timing.start_s)
-    return Span(start_s, max(0.0, length_s * speed), speed)
+    return MatchedSpan(start_s, max(0.0, length_s * speed), speed)

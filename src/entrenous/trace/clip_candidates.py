@@ -15,8 +15,8 @@ from entrenous.device.sent_messages import Message, SentClip
 from entrenous.device.vault_tables import unpack
 from entrenous.trace.outcome import MissingFiles
 from entrenous.watermark.alignment.clip_timing import Camera
-from entrenous.watermark.alignment.features import Features, features, matches
-from entrenous.watermark.alignment.transforms import Homography, mirroring, plausible
+from entrenous.watermark.alignment.features import Features, extract_features, match_features
+from entrenous.watermark.alignment.transforms import Homography, is_plausible, mirroring
 from entrenous.watermark.clip_mark import SIDE_PX_MAX, ClipLayout, lay_out_clip
 
 Grey = NDArray[np.uint8]
@@ -52,7 +52,7 @@ class ClipCandidate:
 
         Returns: an empty list when the clip cannot be read any more.
         """
-        source = lost.kept(self.clip.original, self.message, device)
+        source = lost.read_file(self.clip.original, self.message, device)
         if source is None:
             return []
         cut = FrameSelection(max(0.0, start_s), max(0.0, stop_s), side_px=SIDE_PX_MAX)
@@ -90,12 +90,12 @@ def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
 def _sent_clips(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
     for message in device.ledger.with_clips():
         for clip in message.clips:
-            measured = lost.kept(clip.survey, message, device) if clip.copies else None
+            measured = lost.read_file(clip.survey, message, device) if clip.copies else None
             if measured is not None:
-                yield _candidate(message, clip, measured)
+                yield _clip_candidate(message, clip, measured)
 
 
-def _candidate(message: Message, clip: SentClip, measured: bytes) -> ClipCandidate:
+def _clip_candidate(message: Message, clip: SentClip, measured: bytes) -> ClipCandidate:
     survey = unpack(ClipMeasurements, measured)
     thumbs = np.frombuffer(survey.thumbs, np.uint8).reshape(-1, *survey.thumb_px[::-1])
     return ClipCandidate(
@@ -115,7 +115,7 @@ def _merge_equal(alike: list[ClipCandidate], device: Device) -> list[ClipCandida
         return alike
     same = dict[bytes, list[ClipCandidate]]()
     for one in alike:  # a missing file matters only if the clip is matched later
-        source = MissingFiles().kept(one.clip.original, one.message, device)
+        source = MissingFiles().read_file(one.clip.original, one.message, device)
         same.setdefault(one.clip.original if source is None else sha256(source), []).append(one)
     return [replace(first, others=tuple(rest)) for first, *rest in same.values()]
 
@@ -139,7 +139,7 @@ def anchors(
 ) -> list[Anchor]:
     """Match probes with key frames by their features; the best pairs first, at most ``limit``."""
     views = [
-        (number, flipped, _features(probe[:, ::-1] if flipped else probe))
+        (number, flipped, _luma_features(probe[:, ::-1] if flipped else probe))
         for number, probe in enumerate(probes)
         for flipped in (False, True)
     ]
@@ -148,16 +148,17 @@ def anchors(
         for candidate in candidates
         for key, sent in ((key, _stored_features(key)) for key in candidate.keys)
         for number, flipped, features_seen in views
-        if (anchor := _anchor(candidate, key, sent, (number, flipped, features_seen))) is not None
+        if (anchor := _match_anchor(candidate, key, sent, (number, flipped, features_seen)))
+        is not None
     ]
     return sorted(found, key=lambda anchor: -anchor.agreeing)[:limit]
 
 
-def _anchor(
+def _match_anchor(
     candidate: ClipCandidate, key: KeyFrame, sent: Features, view: tuple[int, bool, Features]
 ) -> Anchor | None:
     number, flipped, features_seen = view
-    at_sent, at_found = matches(features_seen, sent)
+    at_sent, at_found = match_features(features_seen, sent)
     if len(at_sent) < _MATCHES_MIN:
         return None
     affine, agree = cv2.estimateAffine2D(
@@ -168,23 +169,25 @@ def _anchor(
     homography = np.vstack([affine, [0.0, 0.0, 1.0]])
     if flipped:
         homography = mirroring(features_seen.size) @ homography
-    if not plausible(homography, sent.size, features_seen.size):
+    if not is_plausible(homography, sent.size, features_seen.size):
         return None
     return Anchor(candidate, number, key, homography, int(agree.sum()))
 
 
-def rgb(luma: Grey) -> Grey:
+def luma_to_rgb(luma: Grey) -> Grey:
     """Turn a luma plane into a grey picture (H, W, 3)."""
     return np.asarray(cv2.merge([luma] * 3), np.uint8)
 
 
-def _features(luma: Grey) -> Features:
-    return features(rgb(np.ascontiguousarray(luma)), side_px=_SIDE_PX, limit=_POINTS)
+def _luma_features(luma: Grey) -> Features:
+    return extract_features(
+        luma_to_rgb(np.ascontiguousarray(luma)), side_px=_SIDE_PX, limit=_POINTS
+    )
 
 
 def _stored_features(key: KeyFrame) -> Features:
     points = np.frombuffer(key.points, np.float32).reshape(-1, 2).astype(np.float64)
-    descriptors = np.frombuffer(key.looks, np.uint8).reshape(-1, 128).astype(np.float32)
+    descriptors = np.frombuffer(key.descriptors, np.uint8).reshape(-1, 128).astype(np.float32)
     norms = np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-6)
     return Features(
         (key.width_px, key.height_px), points, np.asarray(descriptors / norms, np.float32)

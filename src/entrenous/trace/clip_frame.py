@@ -16,19 +16,19 @@ from entrenous.trace.clip_candidates import (
     anchors,
     clip_candidates,
     count_all_copies,
-    rgb,
+    luma_to_rgb,
 )
 from entrenous.trace.outcome import MissingFiles, build_trace
 from entrenous.watermark.alignment.clip_timing import (
     covers_enough,
-    detail,
-    likeness,
+    fine_detail,
+    frame_correlation,
     warp_to_thumbnail,
 )
-from entrenous.watermark.alignment.features import grey_of
+from entrenous.watermark.alignment.features import to_grey
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.transforms import Homography, inverse, visible_share
-from entrenous.watermark.verdict import Span, Trace
+from entrenous.watermark.verdict import MatchedSpan, Trace
 
 Pixels = NDArray[np.uint8]
 _ANCHORS: Final = 60  # key frames; many, because a camera may return to a view
@@ -42,7 +42,7 @@ _LEFT_WEIGHT: Final = 0.5  # times the share of the picture that lies outside th
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shown:
+class _FrameMatch:
     """The sent frame that a picture shows, and the registration on it."""
 
     candidate: ClipCandidate
@@ -64,18 +64,18 @@ def trace_frame(
     Returns: None when the picture shows no clip that was sent.
     """
     lost = lost or MissingFiles()
-    luma = _to_limited_range(grey_of(np.asarray(found)))
-    shown = _shown(luma, device, lost)
+    luma = _to_limited_range(to_grey(np.asarray(found)))
+    shown = _best_frame_match(luma, device, lost)
     if shown is None:
         return None
-    compared, span = count_all_copies(device), Span(shown.frame.at_s, 0.0)
+    compared, span = count_all_copies(device), MatchedSpan(shown.frame.at_s, 0.0)
     verdicts = clip_verdicts([(luma, shown.frame)], shown.registration, shown.candidate, compared)
     return build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost, span=span)
 
 
-def _shown(luma: Pixels, device: Device, lost: MissingFiles) -> _Shown | None:
+def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _FrameMatch | None:
     candidates = clip_candidates(device, lost)
-    best: _Shown | None = None
+    best: _FrameMatch | None = None
     for anchor, at_s in _likely_times(luma, anchors([luma], candidates, _ANCHORS)):
         sent = anchor.candidate.frames(at_s - _AROUND_S, at_s + _AROUND_S, device, lost)
         one = _best_frame(luma, anchor.candidate, sent, at_s)
@@ -86,7 +86,7 @@ def _shown(luma: Pixels, device: Device, lost: MissingFiles) -> _Shown | None:
     return best
 
 
-def _mismatch(shown: _Shown) -> float:
+def _mismatch(shown: _FrameMatch) -> float:
     registration = shown.registration
     inside = visible_share(
         inverse(registration.homography), registration.found_size, registration.sent_size
@@ -130,7 +130,7 @@ def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, floa
 def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tuple[float, float]]:
     """Likeness and time of the thumbnails that this anchor judges, warped by the camera motion."""
     key, candidate = anchor.key, anchor.candidate
-    own = _judged_by(anchor, [one for one in likely if one.candidate is candidate])
+    own = _thumbnails_judged_by(anchor, [one for one in likely if one.candidate is candidate])
     times, thumbs = candidate.thumb_times[own], candidate.thumbs[own]
     size = (key.width_px, key.height_px)
     homographies = homographies_over_time(anchor.homography, key.at_s, times, candidate, size)
@@ -139,12 +139,12 @@ def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tupl
         row, covered = warp_to_thumbnail(luma, homography, size, (thumb.shape[0], thumb.shape[1]))
         if covers_enough(covered):
             left = _uncovered_penalty(homography, luma, size)
-            shown = likeness(row, thumb.ravel().astype(np.float32), covered)
+            shown = frame_correlation(row, thumb.ravel().astype(np.float32), covered)
             judged.append((shown - left, float(at_s)))
     return judged
 
 
-def _judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
+def _thumbnails_judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
     """Return the mask (N,) of the thumbnails that this anchor judges.
 
     These are the ones to which it is the nearest anchor of its clip in time, or the one with most
@@ -160,22 +160,22 @@ def _judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
 
 def _best_frame(
     luma: Pixels, candidate: ClipCandidate, sent: list[Frame], at_s: float
-) -> _Shown | None:
+) -> _FrameMatch | None:
     """Return the best-matching frame near this time, with the registration of the picture on it."""
     frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)
-    best: _Shown | None = None
+    best: _FrameMatch | None = None
     for _ in range(_ROUNDS):
         if frame is None or (best is not None and frame is best.frame):
             break
-        one = register(rgb(luma), rgb(np.asarray(frame)), thorough=False)
+        one = register(luma_to_rgb(luma), luma_to_rgb(np.asarray(frame)), thorough=False)
         if one is None or (best is not None and one.misfit >= best.registration.misfit):
             break
-        best = _Shown(candidate, frame, one)
+        best = _FrameMatch(candidate, frame, one)
         frame = _sharpest_match(luma, best, sent)
     return best
 
 
-def _sharpest_match(luma: Pixels, shown: _Shown, sent: list[Frame]) -> Frame:
+def _sharpest_match(luma: Pixels, shown: _FrameMatch, sent: list[Frame]) -> Frame:
     size = (shown.frame.width_px, shown.frame.height_px)
     times = np.array([frame.at_s for frame in sent])
     homographies = homographies_over_time(
@@ -183,9 +183,11 @@ def _sharpest_match(luma: Pixels, shown: _Shown, sent: list[Frame]) -> Frame:
     )
     judged = []
     for frame, homography in zip(sent, homographies, strict=True):
-        own = detail(np.asarray(frame, np.float32))
+        own = fine_detail(np.asarray(frame, np.float32))
         row, covered = warp_to_thumbnail(luma, homography, size, (own.shape[0], own.shape[1]))
-        judged.append(likeness(detail(row.reshape(own.shape)).ravel(), own.ravel(), covered))
+        judged.append(
+            frame_correlation(fine_detail(row.reshape(own.shape)).ravel(), own.ravel(), covered)
+        )
     return sent[int(np.argmax(judged))]
 
 

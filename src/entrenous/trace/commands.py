@@ -21,27 +21,33 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import account_of as keys_of
 from entrenous.device.identities import current_names
-from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.open_device import for_many_pictures
 from entrenous.device.sent_copies import receipt_proofs
 from entrenous.terminal.media_files import name_file_on_error, read_media, require_supported_kind
-from entrenous.terminal.output import hint, print_line, put_json, unwrapped
+from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.progress_bars import bar
-from entrenous.terminal.session import NO, YES, exit_of
+from entrenous.terminal.progress_bars import step_bar
+from entrenous.terminal.session import NO, YES, exit_status_of
 from entrenous.terminal.typed_input import json_option
 from entrenous.trace.explain.sections import Choices, account_of_file
 from entrenous.trace.explain.wording import (
+    chance_in_words,
     describe_alignment,
     describe_part,
     missing_messages_line,
-    odds,
     rounded_up,
 )
-from entrenous.trace.originals import Originals
-from entrenous.trace.originals import learn as learn_looks
+from entrenous.trace.originals import Originals, compute_missing_records
 from entrenous.trace.trace_file import Traced, trace_file, with_current_names
-from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, Warp
+from entrenous.watermark.verdict import (
+    Finding,
+    FurtherMessage,
+    MatchedSpan,
+    PictureWarp,
+    Trace,
+    Verdict,
+)
 
 
 def files_in(named: Sequence[Path]) -> list[Path]:
@@ -51,25 +57,25 @@ def files_in(named: Sequence[Path]) -> list[Path]:
     Raises:
         EmptyFolder: only folders were named, and they hold no file.
     """
-    found = list(dict.fromkeys(file for one in named for file in _files(one)))
+    found = list(dict.fromkeys(file for one in named for file in _list_files(one)))
     if named and not found:
         raise EmptyFolder(path=named[0])
     return found
 
 
-def _files(named: Path) -> Iterator[Path]:
+def _list_files(named: Path) -> Iterator[Path]:
     if named.is_dir():
         yield from sorted(file for file in named.rglob("*") if file.is_file())
     else:
         yield named
 
 
-NOT_SAID = translatable("This says whose copy got out, not who passed it on.")
+NOT_WHO_PASSED_IT_ON = translatable("This says whose copy got out, not who passed it on.")
 NOBODY = translatable(
     "No copy stands out. This does not clear anybody: the picture may be too small or too changed, "
     "or it may be your own original, which carries no mark."
 )
-NOBODY_OF_THE_REST = translatable(
+NOBODY_AMONG_THE_REST = translatable(
     "No copy stands out among those that could be compared. This does not clear anybody."
 )
 _SCHEMA = "entrenous/trace/1"
@@ -84,11 +90,11 @@ def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
         "schema": _SCHEMA,
         "trace": found.number,
         "message": found.message,
-        **_verdict(found.verdict),
-        "warp": None if found.warp is None else _warp(found.warp),
-        "span": None if found.span is None else _span(found.span),
+        **_verdict_json(found.verdict),
+        "warp": None if found.warp is None else _warp_json(found.warp),
+        "span": None if found.span is None else _span_json(found.span),
         "compared": found.compared,
-        "others": [_part(part) for part in found.others],
+        "others": [_part_json(part) for part in found.others],
         "lost": list(lost),
     }
 
@@ -100,20 +106,20 @@ def error_as_json(error: EntrenousError) -> dict[str, object]:
         "trace": None,
         "error": type(error).__name__,
         "family": error.family,
-        "detail": unwrapped(str(error)),
+        "detail": join_wrapped_lines(str(error)),
     }
 
 
 def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
     """Print a trace as sentences; ``lost`` as in :func:`as_json`."""
     if found.message is not None:
-        said = translated("{file} is {what}").format(file=file.name, what=_description(found))
+        said = translated("{file} is {what}").format(file=file.name, what=_describe_finding(found))
         print_line(f"  {said}")
     if found.verdict.finding is Finding.NOBODY:
-        print_line(translated(NOBODY_OF_THE_REST if lost else NOBODY))
+        print_line(translated(NOBODY_AMONG_THE_REST if lost else NOBODY))
         _print_missing(lost)
         return
-    _print_named(found.verdict)
+    _print_named_copies(found.verdict)
     for part in found.others:
         how = [] if part.warp is None else [describe_alignment(part.warp)]
         also = translated("It also holds {what}")
@@ -121,8 +127,8 @@ def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
             also = translated("It also shows {what}")
         what = ", ".join([_yours(found, part.message), *how])
         print_line(f"  {also.format(what=what)}")
-        _print_named(part.verdict)
-    print_line(f"  {translated(NOT_SAID)}")
+        _print_named_copies(part.verdict)
+    print_line(f"  {translated(NOT_WHO_PASSED_IT_ON)}")
     _print_missing(lost)
     print_line(
         translated("next: entrenous case open --from-trace {number}").format(number=found.number)
@@ -144,19 +150,19 @@ def _yours(found: Trace, message: MessageName | None) -> str:
     return said.format(message=message)
 
 
-def _description(found: Trace) -> str:
+def _describe_finding(found: Trace) -> str:
     how = [] if found.warp is None else [describe_alignment(found.warp)]
     part = [] if found.span is None else [describe_part(found.span)]
     return ", ".join([_yours(found, found.message), *how, *part])
 
 
-def _print_named(verdict: Verdict) -> None:
+def _print_named_copies(verdict: Verdict) -> None:
     for who in verdict.named:
         print_line(translated("Its hidden marks fit the copy you sent to {who}.").format(who=who))
-        print_line(f"  {odds(verdict.chance[who])}")
+        print_line(f"  {chance_in_words(verdict.chance[who])}")
 
 
-def _verdict(verdict: Verdict) -> dict[str, object]:
+def _verdict_json(verdict: Verdict) -> dict[str, object]:
     return {
         "finding": verdict.finding.value,
         "named": list(verdict.named),
@@ -166,12 +172,12 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _part(part: Part) -> dict[str, object]:
-    warp = None if part.warp is None else _warp(part.warp)
-    return {"message": part.message, **_verdict(part.verdict), "warp": warp}
+def _part_json(part: FurtherMessage) -> dict[str, object]:
+    warp = None if part.warp is None else _warp_json(part.warp)
+    return {"message": part.message, **_verdict_json(part.verdict), "warp": warp}
 
 
-def _warp(warp: Warp) -> dict[str, object]:
+def _warp_json(warp: PictureWarp) -> dict[str, object]:
     return {
         "kept": round(warp.kept, 4),
         "turned_deg": round(warp.turned_deg, 2),
@@ -181,7 +187,7 @@ def _warp(warp: Warp) -> dict[str, object]:
     }
 
 
-def _span(span: Span) -> dict[str, object]:
+def _span_json(span: MatchedSpan) -> dict[str, object]:
     return {
         "start_s": round(span.start_s, 3),
         "length_s": round(span.length_s, 3),
@@ -189,35 +195,37 @@ def _span(span: Span) -> dict[str, object]:
     }
 
 
-PAGE: Final = "trace.html"
-PAPER: Final = "trace.pdf"
-REPORT: Final = "report.json"
-FOR_FEW: Final = translatable(
+PAGE_NAME: Final = "trace.html"
+PDF_NAME: Final = "trace.pdf"
+REPORT_NAME: Final = "report.json"
+DISCLOSE_WARNING: Final = translatable(
     "Whoever has {path} can make every copy of this one picture. Give it to the person who checks "
     "the finding, and to nobody else. Your other messages are not in it."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExplanationOptions:
     """Options of ``--explain``, and the folder to write to."""
 
     out: Path
     choices: Choices
     disclosed: bool
 
-    def under(self, name: str) -> "Wanted":
+    def in_subfolder(self, name: str) -> "ExplanationOptions":
         return replace(self, out=self.out / name)
 
 
-def wanted_of(out: Path | None, choices: Choices, *, disclose: bool) -> Wanted | None:
+def explanation_options(
+    out: Path | None, choices: Choices, *, disclose: bool
+) -> ExplanationOptions | None:
     """Return the options of ``--explain``; None if it was not given.
 
     Raises:
         BadParameter: one of its options was given without it.
     """
     if out is not None:
-        return Wanted(out, choices, disclose)
+        return ExplanationOptions(out, choices, disclose)
     if disclose or choices != Choices():
         raise typer.BadParameter(translated("--blind, --veil and --disclose need --explain DIR"))
     return None
@@ -229,13 +237,13 @@ def refuse_existing_files(out: Path) -> None:
     Raises:
         AlreadyThere.
     """
-    for name in (PAGE, PAPER, REPORT):
+    for name in (PAGE_NAME, PDF_NAME, REPORT_NAME):
         if (out / name).exists() or (out / name).is_symlink():
             raise AlreadyThere(path=out / name)
 
 
 def write_explanation(
-    traced: Traced, data: bytes, name: str, device: Device, wanted: Wanted
+    traced: Traced, data: bytes, name: str, device: Device, wanted: ExplanationOptions
 ) -> None:
     """Write the page, the PDF and, on request, the report of one trace; print a hint about them."""
     choices = wanted.choices
@@ -245,35 +253,37 @@ def write_explanation(
         import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")
     )
     files = {
-        PAGE: page.write_page(account, veiled=choices.veiled).encode(),
-        PAPER: paper.write_pdf(account, veiled=choices.veiled),
+        PAGE_NAME: page.write_page(account, veiled=choices.veiled).encode(),
+        PDF_NAME: paper.write_pdf(account, veiled=choices.veiled),
     }
     if wanted.disclosed:
         keys, of = signing_account(device), traced.trace.message
-        proofs = Proofs() if of is None else receipt_proofs(device.ledger.find(of).id, device)
+        proofs = (
+            Proofs() if of is None else receipt_proofs(device.ledger.message_named(of).id, device)
+        )
         disclose = import_module("entrenous.trace.report.disclose").disclose
         blind, call = choices.blind, current_names(device)
         made = disclose(
             traced.trace.number, data, device, keys, blind=blind, proofs=proofs, call=call
         )
-        files[REPORT] = made.file
+        files[REPORT_NAME] = made.file
     for file, content in files.items():
         write_new(wanted.out / file, content)
     names = ", ".join(str(wanted.out / file) for file in files)
     hint("  " + translated("wrote {names}").format(names=names))
     if wanted.disclosed:
-        hint(translated(FOR_FEW).format(path=wanted.out / REPORT))
+        hint(translated(DISCLOSE_WARNING).format(path=wanted.out / REPORT_NAME))
 
 
 def signing_account(device: Device) -> Secret | None:
     """Return the keys that this device signs with; None when it was set up without a relay."""
     try:
         return keys_of(device)
-    except OfflineDevice:
+    except DeviceWithoutRelay:
         return None
 
 
-UNLEARNT = translatable(
+PICTURES_NOT_COMPARED = translatable(
     "{count} of your sent photos are known by their fingerprints alone, so a cut-out of one of "
     "them may be missed. Look at them once: entrenous trace --learn"
 )
@@ -315,59 +325,63 @@ def trace(
     """
     if not files and not learn:
         raise typer.BadParameter(translated("name a file or a folder"), param_hint="FILE...")
-    wanted = wanted_of(explain, Choices(blind, veil), disclose=disclose)
+    wanted = explanation_options(explain, Choices(blind, veil), disclose=disclose)
     found = files_in(files or [])
     alone = read_media(found[0]) if len(found) == 1 and files == found else None
     with opened_device(context) as opened, for_many_pictures(opened) as device:
         if learn:
-            _learn(device)
+            _learn_pictures(device)
         if alone is not None:
-            raise typer.Exit(_one(found[0], alone, device, wanted, json))
+            raise typer.Exit(_trace_one(found[0], alone, device, wanted, json))
         if found:
-            raise typer.Exit(_many(found, device, wanted, json))
+            raise typer.Exit(_trace_many(found, device, wanted, json))
 
 
-def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: bool) -> int:
+def _trace_one(
+    file: Path, data: bytes, device: Device, wanted: ExplanationOptions | None, json: bool
+) -> int:
     if wanted is not None:
         refuse_existing_files(wanted.out)
     with name_file_on_error([file]), about_file(0):
         traced = with_current_names(trace_file(data, device), device)
     if json:
-        put_json(as_json(traced.trace, traced.lost))
+        print_json(as_json(traced.trace, traced.lost))
     else:
         print_trace(traced.trace, file, traced.lost)
     if wanted is not None:
         write_explanation(traced, data, file.name, device, wanted)
     _hint_unlearnt(traced)
-    return _status(traced)
+    return _exit_status(traced)
 
 
-def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) -> int:
+def _trace_many(
+    files: list[Path], device: Device, wanted: ExplanationOptions | None, json: bool
+) -> int:
     """Trace files one by one. Return a failure's status only if every file failed."""
     statuses, failures = [], []
     originals = Originals(device.read_picture)
-    with bar(translated("Tracing"), len(files)) as steps:
+    with step_bar(translated("Tracing"), len(files)) as steps:
         for file in files:
             try:
                 data = read_media(file)
                 with require_supported_kind(file):
                     traced = with_current_names(trace_file(data, device, originals), device)
                 if wanted is not None:
-                    own = wanted.under(f"trace-{traced.trace.number}")
+                    own = wanted.in_subfolder(f"trace-{traced.trace.number}")
                     write_explanation(traced, data, file.name, device, own)
             except EntrenousError as error:
-                failures.append(exit_of(error))
+                failures.append(exit_status_of(error))
                 _report_error(error, file, json)
             else:
-                statuses.append(_status(traced))
-                _report(traced, file, json)
-            steps.done()
+                statuses.append(_exit_status(traced))
+                _report_trace(traced, file, json)
+            steps.advance()
     return min(statuses) if statuses else failures[0]
 
 
-def _report(traced: Traced, file: Path, json: bool) -> None:
+def _report_trace(traced: Traced, file: Path, json: bool) -> None:
     if json:
-        put_json({**as_json(traced.trace, traced.lost), "file": str(file)})
+        print_json({**as_json(traced.trace, traced.lost), "file": str(file)})
     else:
         print_line(str(file))
         print_trace(traced.trace, file, traced.lost)
@@ -375,26 +389,26 @@ def _report(traced: Traced, file: Path, json: bool) -> None:
 
 def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
     if json:
-        put_json({**error_as_json(error), "file": str(file)})
+        print_json({**error_as_json(error), "file": str(file)})
     else:
         print_line(str(file))
-        print_line(f"  {unwrapped(str(error))}")  # next to the file name, as with --json
+        print_line(f"  {join_wrapped_lines(str(error))}")  # next to the file name, as with --json
 
 
-def _status(traced: Traced) -> int:
+def _exit_status(traced: Traced) -> int:
     return NO if traced.trace.verdict.finding is Finding.NOBODY else YES
 
 
 def _hint_unlearnt(traced: Traced) -> None:
     investigation = traced.investigation
     if investigation is not None and investigation.unlearnt and not investigation.fits:
-        hint(translated(UNLEARNT).format(count=investigation.unlearnt))
+        hint(translated(PICTURES_NOT_COMPARED).format(count=investigation.unlearnt))
 
 
-def _learn(device: Device) -> None:
-    unlearnt = device.ledger.unlearnt()
-    with bar(translated("Looking"), len(unlearnt)) as steps:
-        count = learn_looks(unlearnt, device, steps.done)
+def _learn_pictures(device: Device) -> None:
+    unlearnt = device.ledger.pictures_without_record()
+    with step_bar(translated("Looking"), len(unlearnt)) as steps:
+        count = compute_missing_records(unlearnt, device, steps.advance)
     hint(
         translated("Looked at {count} of {total} sent photos.").format(
             count=count, total=len(unlearnt)

@@ -13,8 +13,8 @@ from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentPicture
 from entrenous.media.resize import resize
-from entrenous.watermark.alignment.features import Features, features
-from entrenous.watermark.embed import Prepared, prepare
+from entrenous.watermark.alignment.features import Features, extract_features
+from entrenous.watermark.embed import Prepared, prepare_picture
 
 _CACHED_PX_MAX: Final = 8_000_000  # about 200 MB with the features of these pictures
 
@@ -27,9 +27,11 @@ def original_of(sent: SentPicture, device: Device) -> Picture:
 
     Raises:
         KeptFileGone, KeptFileDamaged: its file is missing from the vault, or damaged.
-        DecoderGaveUp and related errors.
+        PictureDecodingFailed and related errors.
     """
-    return _read(device.vault.kept(sent.original), sent.size_px, device.read_picture)
+    return _decode_original(
+        device.vault.kept_file(sent.original), sent.size_px, device.read_picture
+    )
 
 
 class Original:
@@ -44,12 +46,12 @@ class Original:
 
     def features(self) -> Features:
         if self._features is None:
-            self._features = features(np.asarray(self.picture))
+            self._features = extract_features(np.asarray(self.picture))
         return self._features
 
     def prepared(self) -> Prepared:
         if self._prepared is None:
-            self._prepared = prepare(np.asarray(self.picture))
+            self._prepared = prepare_picture(np.asarray(self.picture))
         return self._prepared
 
 
@@ -67,26 +69,27 @@ class Originals:
         """Return the original for a source file's bytes and the size it was reduced to.
 
         Raises:
-            NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: see ``Device.read_picture``.
+            NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed: see
+                ``Device.read_picture``.
         """
         key = sha256(source), size_px
-        one = self._cache.pop(key, None) or Original(_read(source, size_px, self._read))
+        one = self._cache.pop(key, None) or Original(_decode_original(source, size_px, self._read))
         self._cache[key] = one  # the newest last
-        self._evict()
+        self._drop_oldest()
         return one
 
-    def _evict(self) -> None:
+    def _drop_oldest(self) -> None:
         """Drop the oldest pictures until the rest fit; one picture over the limit is not kept."""
         while sum(one.picture.pixels for one in self._cache.values()) > _CACHED_PX_MAX:
             del self._cache[next(iter(self._cache))]
 
 
-def _read(source: bytes, size_px: int | None, read: ReadPicture) -> Picture:
+def _decode_original(source: bytes, size_px: int | None, read: ReadPicture) -> Picture:
     picture = read(source)
     return picture if size_px is None else resize(picture, size_px)
 
 
-def learn(
+def compute_missing_records(
     unlearnt: Iterable[tuple[MessageId, int]],
     device: Device,
     on_each: Callable[[], None] = lambda: None,
@@ -100,8 +103,8 @@ def learn(
     learnt = 0
     for message, place in unlearnt:
         with suppress(EntrenousError):
-            picture = device.ledger.read(message).pictures[place]
-            device.ledger.learn(message, place, original_of(picture, device))
+            picture = device.ledger.message(message).pictures[place]
+            device.ledger.store_picture_record(message, place, original_of(picture, device))
             learnt += 1
         on_each()
     return learnt

@@ -7,10 +7,17 @@ from typing import Final
 from entrenous.base.errors import NoSuchBlob
 from entrenous.base.identifiers import BlobId, MessageId, MessageName
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
-from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, Warp
+from entrenous.watermark.verdict import (
+    Finding,
+    FurtherMessage,
+    MatchedSpan,
+    PictureWarp,
+    Trace,
+    Verdict,
+)
 
 NO_EVIDENCE: Final = Verdict(Finding.NOBODY, (), {}, {})
 
@@ -21,7 +28,7 @@ class MessageVerdict:
 
     message: MessageName
     verdict: Verdict
-    warp: Warp | None = None
+    warp: PictureWarp | None = None
 
 
 @dataclass(slots=True)
@@ -38,11 +45,11 @@ class MissingFiles:
         """Each message once, in the order in which a file was missed."""
         return tuple(dict.fromkeys(self.files.values()))
 
-    def kept(self, file: BlobId, message: Message, device: Device) -> bytes | None:
+    def read_file(self, file: BlobId, message: Message, device: Device) -> bytes | None:
         """Read a file from the vault; return None and note the file if it cannot be read."""
         try:
-            return device.vault.kept(file)
-        except (NoSuchBlob, DoesNotOpen):
+            return device.vault.kept_file(file)
+        except (NoSuchBlob, DecryptionFailed):
             self.files[file] = message.id
             return None
 
@@ -54,7 +61,7 @@ def build_trace(  # noqa: PLR0913 - a trace has this many parts
     *,
     compared: int,
     lost: MissingFiles,
-    span: Span | None = None,
+    span: MatchedSpan | None = None,
 ) -> Trace:
     """Build the trace of a found file; it is not recorded yet.
 
@@ -79,7 +86,9 @@ def build_trace(  # noqa: PLR0913 - a trace has this many parts
         span=span,
         compared=compared,
         others=tuple(
-            Part(one.message, one.verdict, one.warp) for one in ordered[1:] if one.verdict.named
+            FurtherMessage(one.message, one.verdict, one.warp)
+            for one in ordered[1:]
+            if one.verdict.named
         ),
         lost=lost.messages,
     )

@@ -17,13 +17,22 @@ from entrenous.device.sent_messages import Message
 from entrenous.fingerprint.nouns import Candidate
 from entrenous.trace.clip_candidates import count_clip_copies
 from entrenous.trace.clip_frame import trace_frame
-from entrenous.trace.originals import Originals, learn
+from entrenous.trace.originals import Originals, compute_missing_records
 from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
-from entrenous.trace.picture_fit import AlignedPicture, Fit, Found, Sent, align, weigh_copies
+from entrenous.trace.picture_fit import (
+    AlignedPicture,
+    FoundPicture,
+    PictureFit,
+    Sent,
+    align,
+    weigh_copies,
+)
 from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
-LEARNT_AT_ONCE = 8  # sent pictures with missing features; more would keep a person waiting
+RECORDS_COMPUTED_AT_ONCE = (
+    8  # sent pictures with missing features; more would keep a person waiting
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +48,7 @@ class Investigation:
 
     trace: Trace
     found: Picture
-    fits: tuple[Fit, ...]
+    fits: tuple[PictureFit, ...]
     compared: int
     tried: int
     unlearnt: int
@@ -61,11 +70,13 @@ def investigate(
 
     Raises:
         NothingToWeigh: this device sent no picture, and no clip that the picture shows.
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
     with ThreadPoolExecutor(1) as executor:
         decoding = executor.submit(_decode, untrusted_data, device, found)
-        unlearnt_pictures = device.ledger.unlearnt()  # loads the features of all sent pictures
+        unlearnt_pictures = (
+            device.ledger.pictures_without_record()
+        )  # loads the features of all sent pictures
         leak = decoding.result()
         extracting = executor.submit(leak.features.features)  # needs no vault
         candidates = _candidates(leak, unlearnt_pictures, device)
@@ -82,7 +93,7 @@ def investigate(
     named = any(fit.verdict.named for fit in fits)
     frame = None if named or not in_clips else trace_frame(picture, untrusted_data, device, lost)
     if frame is not None and (frame.verdict.named or not fits):
-        device.ledger.note(frame)
+        device.ledger.record_trace(frame)
         return Investigation(frame, picture, (), frame.compared, len(attempted), unlearnt)
     if not of_pictures and not lost.messages:
         raise NothingToWeigh
@@ -90,11 +101,11 @@ def investigate(
         MessageVerdict(fit.message.name, fit.verdict, fit.registration.warp) for fit in fits
     ]
     trace = build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost)
-    device.ledger.note(trace)
+    device.ledger.record_trace(trace)
     return Investigation(trace, picture, fits, compared, len(attempted), unlearnt)
 
 
-def warp_onto_sent(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def warp_onto_sent(found: Picture, fit: PictureFit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Warp the found picture onto the sent one's grid.
 
     Returns: the pixels (H, W, 3) and a mask (H, W) of where the found picture covers the grid.
@@ -102,21 +113,21 @@ def warp_onto_sent(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray
     return warp_to_sent(np.asarray(found), fit.registration)
 
 
-def _decode(untrusted_data: bytes, device: Device, found: Picture | None) -> Found:
-    return Found.of(device.read_picture(untrusted_data) if found is None else found)
+def _decode(untrusted_data: bytes, device: Device, found: Picture | None) -> FoundPicture:
+    return FoundPicture.of(device.read_picture(untrusted_data) if found is None else found)
 
 
 def _candidates(
-    leak: Found, unlearnt_pictures: Sequence[tuple[MessageId, int]], device: Device
+    leak: FoundPicture, unlearnt_pictures: Sequence[tuple[MessageId, int]], device: Device
 ) -> tuple[Candidate, ...]:
     """Find sent pictures that resemble the leak, after computing a few missing features."""
-    if len(unlearnt_pictures) <= LEARNT_AT_ONCE:
-        learn(unlearnt_pictures, device)
-    return device.ledger.near(leak.picture)
+    if len(unlearnt_pictures) <= RECORDS_COMPUTED_AT_ONCE:
+        compute_missing_records(unlearnt_pictures, device)
+    return device.ledger.similar_pictures(leak.picture)
 
 
 def _align(
-    found: Found,
+    found: FoundPicture,
     candidates: Sequence[Candidate],
     originals: Originals,
     device: Device,
@@ -126,21 +137,21 @@ def _align(
 
     Returns: the alignments, and every sent picture that was tried and could be read.
     """
-    read = lru_cache(maxsize=None)(device.ledger.read)
+    read = lru_cache(maxsize=None)(device.ledger.message)
     done: list[Round] = []
     aligned: list[AlignedPicture] = []
     for one_round in rounds(candidates) if candidates else ():
         done.append(one_round)
         for same in one_round.pictures:
-            sent = _sent(same, read)
+            sent = _group_by_original(same, read)
             aligned += align(found, sent, originals, device, lost=lost, patient=one_round.patient)
         if aligned:
             break
-    all_of_them = _sent(tried(done), read)
+    all_of_them = _group_by_original(candidates_of_rounds(done), read)
     return aligned, tuple(one for one in all_of_them if one[1].original not in lost.files)
 
 
-def _sent(
+def _group_by_original(
     candidates: Sequence[Candidate], read: Callable[[MessageId], Message]
 ) -> tuple[Sent, ...]:
     pairs = ((read(one.message), one.place) for one in candidates)
@@ -148,8 +159,8 @@ def _sent(
 
 
 LIKELY_MAX: Final = 8  # distinct pictures, for a collage or several shots of one scene
-FIRST: Final = 5
-PATIENT: Final = 2
+FIRST_ROUND_PICTURES: Final = 5
+THOROUGH_PICTURES: Final = 2
 _TWIN: Final = 0.5  # of the best one's matches: a similar shot seldom beats the picture itself
 _FRESH: Final = 9  # matches where no likelier picture has any: the next tile of a collage
 Same = tuple[Candidate, ...]
@@ -170,23 +181,27 @@ def rounds(candidates: Sequence[Candidate]) -> Iterator[Round]:
     if likely:
         yield Round(tuple(likely))
     learnt, unlearnt = [[p for p in pictures if p[0].learnt is kind] for kind in (True, False)]
-    rest = [one for one in (*learnt[:FIRST], *unlearnt[:FIRST]) if one not in likely]
+    rest = [
+        one
+        for one in (*learnt[:FIRST_ROUND_PICTURES], *unlearnt[:FIRST_ROUND_PICTURES])
+        if one not in likely
+    ]
     if rest:
         yield Round(tuple(rest))
-    yield Round(tuple([*likely, *rest][:PATIENT]), patient=True)
+    yield Round(tuple([*likely, *rest][:THOROUGH_PICTURES]), patient=True)
 
 
-def tried(rounds_: Iterable[Round]) -> tuple[Candidate, ...]:
+def candidates_of_rounds(rounds_: Iterable[Round]) -> tuple[Candidate, ...]:
     """List every candidate of these rounds once."""
     return tuple(dict.fromkeys(one for each in rounds_ for same in each.pictures for one in same))
 
 
 def _likely(pictures: list[Same]) -> list[Same]:
-    likely = [same for same in pictures if same[0].likely]
+    likely = [same for same in pictures if same[0].is_likely]
     most = max((same[0].agreeing for same in likely), default=0)
     strong = (
         same
         for same in likely
-        if same[0].same_print or same[0].agreeing >= _TWIN * most or same[0].fresh >= _FRESH
+        if same[0].has_same_hash or same[0].agreeing >= _TWIN * most or same[0].fresh >= _FRESH
     )
     return list(islice(strong, LIKELY_MAX))

@@ -25,14 +25,14 @@ from entrenous.watermark.chip_layout import Layout, stream_bytes
 from entrenous.watermark.detector import (
     ChipEvidence,
     PartialEvidence,
-    by_coding,
-    by_octave,
+    coding_evidence,
     join_partial_evidence,
+    octave_evidence,
+    remove_copies,
     scores,
-    without_copies,
 )
 from entrenous.watermark.embed import Prepared, trial_chips
-from entrenous.watermark.jpeg_evidence import recoded, table_for
+from entrenous.watermark.jpeg_evidence import coding_evidence_of, luma_table_for
 from entrenous.watermark.pyramid import luma
 from entrenous.watermark.verdict import Score, Verdict, weigh_in_rounds
 
@@ -42,7 +42,7 @@ def detect_evidence(found: Picture, registration: Registration, prepared: Prepar
     with ThreadPoolExecutor(1) as executor:
         coding = executor.submit(_coefficient_evidence, found, registration, prepared)
         warped, covered = warp_to_sent(luma(np.asarray(found)), registration)
-        octaves = by_octave(warped, covered, prepared)
+        octaves = octave_evidence(warped, covered, prepared)
         return join_partial_evidence(octaves, coding.result())
 
 
@@ -50,21 +50,21 @@ def _coefficient_evidence(
     found: Picture, registration: Registration, prepared: Prepared
 ) -> PartialEvidence | None:
     """Return evidence in the leak's JPEG coefficients; None when that would add nothing."""
-    table = table_for(found.encoding.tables, found.pixels, prepared.layout)
+    table = luma_table_for(found.encoding.tables, found.pixels, prepared.layout)
     if table is None:
         return None
     at_work = _at_working_size(registration, prepared.layout)
     under, inside = warp_to_found(prepared.pixels_rgb, registration)
     trial, _ = warp_to_found(prepared.pattern(trial_chips(prepared.layout)), at_work)
-    plane = recoded(np.asarray(found), under, inside, table, trial)
+    plane = coding_evidence_of(np.asarray(found), under, inside, table, trial)
     warped, covered = warp_to_sent(plane, at_work)
     warped[~covered] = 0  # otherwise border pixels would count as evidence outside the leak
-    return by_coding(warped, prepared)
+    return coding_evidence(warped, prepared)
 
 
 def _at_working_size(registration: Registration, layout: Layout) -> Registration:
     """Return the same registration for the sent picture at the size at which marks are embedded."""
-    rows, columns = layout.working
+    rows, columns = layout.working_size
     size = (columns, rows)
     pose = registration.pose.resized(resizing(registration.sent_size, size), np.eye(3))
     return replace(registration, sent_size=size, pose=pose)
@@ -74,7 +74,7 @@ Sent = tuple[Message, SentPicture]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class FoundPicture:
     """A found picture and its local features, computed when first needed."""
 
     picture: Picture
@@ -100,7 +100,7 @@ class AlignedPicture:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fit:
+class PictureFit:
     """A sent picture that the found one was registered on, and the verdict over its copies."""
 
     message: Message
@@ -111,7 +111,7 @@ class Fit:
 
 
 def align(  # noqa: PLR0913 - what is registered, on what, and how
-    found: Found,
+    found: FoundPicture,
     sent: Sequence[Sent],
     originals: Originals,
     device: Device,
@@ -138,12 +138,12 @@ def align(  # noqa: PLR0913 - what is registered, on what, and how
             yield AlignedPicture(tuple(same), registration, evidence, size)
 
 
-def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[Fit]:
+def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[PictureFit]:
     """Weigh the copies of each message; keys are derived only here."""
     for message, picture in one.sent:
         if picture.copies:
             verdict = weigh_in_rounds(_scorer(one, picture), compared=compared)
-            yield Fit(message, picture, one.registration, one.evidence, verdict)
+            yield PictureFit(message, picture, one.registration, one.evidence, verdict)
 
 
 def _scorer(one: AlignedPicture, picture: SentPicture) -> Score:
@@ -155,7 +155,7 @@ def _scorer(one: AlignedPicture, picture: SentPicture) -> Score:
         return (stream(seeds[who], COPY_CONTEXT, size) for who in labels)
 
     def score(named: Collection[RecipientId]) -> dict[RecipientId, float]:
-        measured = scores(without_copies(one.evidence, chip_streams(named)), chip_streams(seeds))
+        measured = scores(remove_copies(one.evidence, chip_streams(named)), chip_streams(seeds))
         return dict(zip(seeds, (float(value) for value in measured), strict=True))
 
     return score
@@ -167,7 +167,7 @@ def _by_original(
     """Group sent pictures by source bytes and reduced size, skipping unreadable ones."""
     names: dict[tuple[bytes, int | None], tuple[bytes, list[Sent]]] = {}
     for message, picture in sent:
-        source = lost.kept(picture.original, message, device)
+        source = lost.read_file(picture.original, message, device)
         if source is None:
             continue
         key = (sha256(source), picture.size_px)

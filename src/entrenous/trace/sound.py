@@ -18,30 +18,30 @@ from entrenous.watermark.audio_detector import (
     DetectedSound,
     FoundSound,
     detect_sound_at,
+    key_scores,
     prepare_found,
-    scores,
 )
-from entrenous.watermark.audio_location import Place, locate, read_contour
-from entrenous.watermark.audio_mark import prepare
-from entrenous.watermark.verdict import NothingToWeigh, Span, Trace, weigh
+from entrenous.watermark.audio_location import SoundPlace, locate_sound, read_contour
+from entrenous.watermark.audio_mark import prepare_sound
+from entrenous.watermark.verdict import MatchedSpan, NothingToWeigh, Trace, weigh_scores
 
 _TRIED_MAX: Final = 5  # distinct sounds; each may be in any number of messages
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class _SoundCandidate:
     """A sent sound, and the offsets at which the found one may match it."""
 
     message: Message
     sent: SentSound
-    places: tuple[Place, ...]
+    places: tuple[SoundPlace, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
+class _SoundFit:
     """The part of a sent sound that was found, and a verdict for each message it was sent in."""
 
-    span: Span
+    span: MatchedSpan
     verdicts: tuple[MessageVerdict, ...]
 
 
@@ -50,7 +50,7 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
 
     Raises:
         NothingToWeigh: this device sent no sound.
-        NotASound, SoundTooLong, SoundBroken.
+        NoSoundFound, SoundTooLong, DamagedSound.
     """
     sound = device.read_sound(untrusted_data)
     found = prepare_found(np.asarray(sound), sound.rate_hz)
@@ -61,32 +61,32 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
     return build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost, span=span)
 
 
-def _candidates(found: FoundSound, device: Device, lost: MissingFiles) -> list[_Candidate]:
+def _candidates(found: FoundSound, device: Device, lost: MissingFiles) -> list[_SoundCandidate]:
     """The sent sounds, best-matching loudness contours first; equal contours are matched once."""
-    places, candidates = dict[bytes, tuple[Place, ...]](), list[_Candidate]()
+    places, candidates = dict[bytes, tuple[SoundPlace, ...]](), list[_SoundCandidate]()
     for message in device.ledger.messages():
         for sent in message.sounds:
-            contour = lost.kept(sent.contour, message, device) if sent.copies else None
+            contour = lost.read_file(sent.contour, message, device) if sent.copies else None
             if not contour:
                 continue
             if contour not in places:
-                places[contour] = locate(found.contour, read_contour(contour))
-            candidates.append(_Candidate(message, sent, places[contour]))
+                places[contour] = locate_sound(found.contour, read_contour(contour))
+            candidates.append(_SoundCandidate(message, sent, places[contour]))
     if not candidates and not lost.messages:
         raise NothingToWeigh
     return sorted(candidates, key=lambda candidate: candidate.places[0].fit, reverse=True)
 
 
 def _by_original(
-    candidates: Sequence[_Candidate], device: Device, lost: MissingFiles
-) -> list[list[_Candidate]]:
+    candidates: Sequence[_SoundCandidate], device: Device, lost: MissingFiles
+) -> list[list[_SoundCandidate]]:
     """Group the best-matching candidates by their original: at most ``_TRIED_MAX`` distinct sounds.
 
     Candidates with the same original match equally well, so they are adjacent.
     """
-    candidates_of_one = dict[bytes, list[_Candidate]]()
+    candidates_of_one = dict[bytes, list[_SoundCandidate]]()
     for candidate in candidates:
-        source = lost.kept(candidate.sent.original, candidate.message, device)
+        source = lost.read_file(candidate.sent.original, candidate.message, device)
         if source is None:
             continue
         key = sha256(source)
@@ -97,37 +97,39 @@ def _by_original(
 
 
 def _best_fit(
-    found: FoundSound, likely: list[list[_Candidate]], compared: int, device: Device
-) -> _Fit | None:
+    found: FoundSound, likely: list[list[_SoundCandidate]], compared: int, device: Device
+) -> _SoundFit | None:
     """Return the first sound with a named copy; else the first that the leak matches at all."""
-    first: _Fit | None = None
+    first: _SoundFit | None = None
     for candidates_of_one in likely:
-        fit = _fit(found, candidates_of_one, compared, device)
+        fit = _fit_candidates(found, candidates_of_one, compared, device)
         if fit is not None and any(one.verdict.named for one in fit.verdicts):
             return fit
         first = first or fit
     return first
 
 
-def _fit(
-    found: FoundSound, candidates_of_one: Sequence[_Candidate], compared: int, device: Device
-) -> _Fit | None:
-    original = device.read_sound(device.vault.kept(candidates_of_one[0].sent.original))
-    prepared = prepare(np.asarray(original), original.rate_hz)
+def _fit_candidates(
+    found: FoundSound, candidates_of_one: Sequence[_SoundCandidate], compared: int, device: Device
+) -> _SoundFit | None:
+    original = device.read_sound(device.vault.kept_file(candidates_of_one[0].sent.original))
+    prepared = prepare_sound(np.asarray(original), original.rate_hz)
     detected = detect_sound_at(found, prepared, candidates_of_one[0].places)
     if detected is None:
         return None
-    verdicts = (_verdict(detected, one, compared) for one in candidates_of_one)
-    return _Fit(detected.span, tuple(verdicts))
+    verdicts = (_sound_verdict(detected, one, compared) for one in candidates_of_one)
+    return _SoundFit(detected.span, tuple(verdicts))
 
 
-def _verdict(detected: DetectedSound, candidate: _Candidate, compared: int) -> MessageVerdict:
+def _sound_verdict(
+    detected: DetectedSound, candidate: _SoundCandidate, compared: int
+) -> MessageVerdict:
     copies = candidate.sent.copies
-    verdict = weigh(by_label(copies, _scores(detected, candidate.sent)), compared=compared)
+    verdict = weigh_scores(by_label(copies, _scores(detected, candidate.sent)), compared=compared)
     return MessageVerdict(candidate.message.name, verdict)
 
 
 def _scores(detected: DetectedSound, sent: SentSound) -> list[float]:
     size = -(-detected.evidence.size // 8)
     streams = (stream(copy.seed, SOUND_CONTEXT, size) for copy in sent.copies)
-    return [float(score) for score in scores(detected.evidence, streams)]
+    return [float(score) for score in key_scores(detected.evidence, streams)]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 
-from entrenous.base.audio_video import NoFrames, NotASound, SoundBroken, SoundTooLong
+from entrenous.base.audio_video import DamagedSound, NoSoundFound, NoVideoFound, SoundTooLong
 from entrenous.base.identifiers import MessageName
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
@@ -32,15 +32,15 @@ def trace_file(untrusted_data: bytes, device: Device, originals: Originals | Non
 
     Raises:
         NothingToWeigh: no message with this kind of media was sent from this device.
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, and the errors of trace/clip.py and
-            trace/sound.py.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, and the errors of
+            trace/clip.py and trace/sound.py.
     """
     if medium_of(untrusted_data) is MediaKind.PICTURE:
         seen = investigate(untrusted_data, device, originals=originals)
         return Traced(seen.trace, _missing_messages(seen.trace, device), seen)
     is_clip = medium_of(untrusted_data) is MediaKind.CLIP
     trace = (_trace_clip if is_clip else _trace_sound)(untrusted_data, device)
-    device.ledger.note(trace)
+    device.ledger.record_trace(trace)
     return Traced(trace, _missing_messages(trace, device))
 
 
@@ -53,7 +53,7 @@ def with_current_names(traced: Traced, device: Device) -> Traced:
 
 
 def _missing_messages(trace: Trace, device: Device) -> tuple[MessageName, ...]:
-    return tuple(device.ledger.read(message).name for message in trace.lost)
+    return tuple(device.ledger.message(message).name for message in trace.lost)
 
 
 def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
@@ -63,8 +63,8 @@ def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
     copies are counted there twice, once for frames and once for sound.
     """
     try:
-        by_frames = _load("entrenous.trace.clip", "trace_clip")(untrusted_data, device)
-    except NoFrames:
+        by_frames = _load_tracer("entrenous.trace.clip", "trace_clip")(untrusted_data, device)
+    except NoVideoFound:
         return _trace_sound(untrusted_data, device)
     except NothingToWeigh:
         return _trace_sound_track(untrusted_data, device)
@@ -83,15 +83,15 @@ def _trace_sound_track(untrusted_data: bytes, device: Device) -> Trace:
     """Trace a clip by its sound track; raise NothingToWeigh if the track cannot be decoded."""
     try:
         return _trace_sound(untrusted_data, device)
-    except (NotASound, SoundTooLong, SoundBroken):
+    except (NoSoundFound, SoundTooLong, DamagedSound):
         raise NothingToWeigh from None
 
 
 def _trace_sound(untrusted_data: bytes, device: Device) -> Trace:
-    return _load("entrenous.trace.sound", "trace_sound")(untrusted_data, device)
+    return _load_tracer("entrenous.trace.sound", "trace_sound")(untrusted_data, device)
 
 
-def _load(module: str, name: str) -> Callable[[bytes, Device], Trace]:
+def _load_tracer(module: str, name: str) -> Callable[[bytes, Device], Trace]:
     """Import a tracer late, so that pictures do not wait for the clip and sound libraries."""
     tracer: Callable[[bytes, Device], Trace] = getattr(import_module(module), name)
     return tracer

@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 
 from entrenous.watermark.audio_location import (
     FoundContour,
-    Place,
+    SoundPlace,
     found_contour,
 )
 from entrenous.watermark.audio_mark import (
@@ -28,15 +28,15 @@ from entrenous.watermark.audio_mark import (
     FractionalSamples,
     PreparedSound,
     at_working_rate,
-    by_band,
-    by_tile,
-    framed,
-    power,
-    spectra,
+    band_power,
+    frame_spectra,
+    sum_bands,
+    sum_tiles,
+    to_frames,
 )
-from entrenous.watermark.audio_tracking import Path, follow
-from entrenous.watermark.chip_layout import chips
-from entrenous.watermark.verdict import Span
+from entrenous.watermark.audio_tracking import Path, follow_sound
+from entrenous.watermark.chip_layout import chips_of_stream
+from entrenous.watermark.verdict import MatchedSpan
 
 _CELLS: Final = 2  # per tile, 32 ms each: echoes need a finer resolution than marks
 _LAGS: Final = range(-2, 12)  # cells: echoes of up to a third of a second
@@ -58,17 +58,19 @@ def estimate_by_phase(
     sent: NDArray[np.complex64], found: NDArray[np.complex64], strength: NDArray[np.float32]
 ) -> Estimates:
     """Estimate from aligned spectra (frames, BINS) of both; strength is (tiles, BANDS)."""
-    sent_power = by_band(power(sent)).astype(np.float64)
-    cross = _banded(np.conj(sent) * found)
+    sent_power = sum_bands(band_power(sent)).astype(np.float64)
+    cross = _sum_bands(np.conj(sent) * found)
     gain = cross.sum(0) / (sent_power.sum(0) + _TINY)
     for _ in range(_ROUNDS):
-        residual = by_band(power(found - sent * np.repeat(gain, TILE_BINS).astype(np.complex64)))
-        weight = 1.0 / _level(residual, sent_power)
+        residual = sum_bands(
+            band_power(found - sent * np.repeat(gain, TILE_BINS).astype(np.complex64))
+        )
+        weight = 1.0 / _smoothed_power(residual, sent_power)
         gain = (cross * weight).sum(0) / ((sent_power * weight).sum(0) + _TINY)
     correlation = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
     loud = np.abs(gain) ** 2 * sent_power * weight
-    information = by_tile(loud).astype(np.float64) * strength**2
-    change = by_tile(correlation) * strength / (information + _TINY)
+    information = sum_tiles(loud).astype(np.float64) * strength**2
+    change = sum_tiles(correlation) * strength / (information + _TINY)
     return Estimates(change, information)
 
 
@@ -76,32 +78,32 @@ def estimate_by_power(
     sent: NDArray[np.float32], found: NDArray[np.float32], strength: NDArray[np.float32]
 ) -> Estimates:
     """Estimate from powers (frames, BANDS) of both; strength is (tiles, BANDS)."""
-    sent_power, found_power = _cells(sent), _cells(found)
+    sent_power, found_power = _cells_of_bands(sent), _cells_of_bands(found)
     strong = np.repeat(strength, _CELLS, axis=0)
     evidence, information = np.zeros(sent_power.shape), np.zeros(sent_power.shape)
     for band in range(BANDS):
-        shifted = _echoes(sent_power[:, band])
-        taps, expected = _fit(shifted, found_power[:, band])
+        shifted = _echo_columns(sent_power[:, band])
+        taps, expected = _fit_echoes(shifted, found_power[:, band])
         residual = np.clip(found_power[:, band] / expected - 1.0, -_CLIP, _CLIP)
         for lag, tap, echo in zip(_LAGS, taps, shifted.T, strict=False):
             if tap <= 0.0:
                 continue
             # An echo's evidence about a tile is moved to the tile's own position.
-            response = _shifted(2.0 * tap * echo / expected, -lag) * strong[:, band]
-            evidence[:, band] += _shifted(residual, -lag) * response
+            response = _shift(2.0 * tap * echo / expected, -lag) * strong[:, band]
+            evidence[:, band] += _shift(residual, -lag) * response
             information[:, band] += response**2
     whole = information.reshape(-1, _CELLS, BANDS).sum(1)
     return Estimates(evidence.reshape(-1, _CELLS, BANDS).sum(1) / (whole + _TINY), whole)
 
 
-def _cells(bands: NDArray[np.float32]) -> NDArray[np.float64]:
+def _cells_of_bands(bands: NDArray[np.float32]) -> NDArray[np.float64]:
     cells: NDArray[np.float64] = bands.reshape(-1, TILE_FRAMES // _CELLS, BANDS).sum(
         1, dtype=np.float64
     )
     return cells
 
 
-def _fit(
+def _fit_echoes(
     shifted: NDArray[np.float64], found: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Non-negative weights of the echoes and the floor, the last column of ``shifted``.
@@ -133,12 +135,12 @@ def _non_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> 
     return taps
 
 
-def _echoes(one: NDArray[np.float64]) -> NDArray[np.float64]:
-    columns = [_shifted(one, lag) for lag in _LAGS]
+def _echo_columns(one: NDArray[np.float64]) -> NDArray[np.float64]:
+    columns = [_shift(one, lag) for lag in _LAGS]
     return np.stack([*columns, np.full(len(one), one.mean() + _TINY)], axis=1)
 
 
-def _shifted(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
+def _shift(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
     """Shift by ``lag`` cells, filling with zeros."""
     result = np.zeros_like(one)
     if lag > 0:
@@ -150,14 +152,16 @@ def _shifted(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
     return result
 
 
-def _banded(bins: NDArray[np.complex64]) -> NDArray[np.complex128]:
+def _sum_bands(bins: NDArray[np.complex64]) -> NDArray[np.complex128]:
     banded: NDArray[np.complex128] = bins.reshape(len(bins), BANDS, TILE_BINS).sum(
         2, dtype=np.complex128
     )
     return banded
 
 
-def _level(residual: NDArray[np.float32], sent_power: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smoothed_power(
+    residual: NDArray[np.float32], sent_power: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return smoothed power of the residual, always positive."""
     smooth = uniform_filter1d(residual.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
     least: NDArray[np.float64] = 1e-9 * sent_power.mean(0) + 1e-6 * residual.mean(0) + _TINY
@@ -172,7 +176,9 @@ _TAIL: Final = 3.0  # standard deviations
 _SPREAD_MIN: Final = 0.05
 
 
-def evidence(estimates: Iterable[Estimates], covered: NDArray[np.bool_]) -> NDArray[np.float64]:
+def chip_evidence(
+    estimates: Iterable[Estimates], covered: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """(tiles, BANDS): the evidence in the found sound for every chip, in -1 .. 1.
 
     Tiles with similar information form a class. The variance of a class's estimates, minus the
@@ -183,14 +189,14 @@ def evidence(estimates: Iterable[Estimates], covered: NDArray[np.bool_]) -> NDAr
     total = np.zeros((len(covered), BANDS))
     weight = np.full(BANDS, _TINY)
     for estimate in estimates:
-        ratio, precision = _calibrated(estimate, covered)
+        ratio, precision = _calibrate(estimate, covered)
         total += precision * ratio
         weight += precision
     soft: NDArray[np.float64] = np.tanh(total / weight) * covered[:, None]
     return soft
 
 
-def scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArray[np.float64]:
+def key_scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArray[np.float64]:
     """sum(chip x evidence) / norm(evidence), one per key stream; 0 without any evidence.
 
     The chance that an innocent copy scores high is bounded in docs/spec/mark.md, section 7.
@@ -198,10 +204,10 @@ def scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArray[n
     flat = evidence.ravel()
     norm = float(np.linalg.norm(flat))
     unit = flat / norm if norm > 0.0 else flat
-    return np.array([float(chips(one, unit.size) @ unit) for one in streams])
+    return np.array([float(chips_of_stream(one, unit.size) @ unit) for one in streams])
 
 
-def _calibrated(
+def _calibrate(
     estimate: Estimates, covered: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Half log-likelihood ratios (tiles, BANDS), and a band's mean precision (BANDS,)."""
@@ -211,7 +217,9 @@ def _calibrated(
     for first in range(0, BANDS, _GROUP):
         part = np.s_[:, first : first + _GROUP]
         here = inside[part]
-        found, value = _by_class(estimate.change[part][here], estimate.information[part][here])
+        found, value = _grouped_by_strength(
+            estimate.change[part][here], estimate.information[part][here]
+        )
         ratio[part][here] = found
         values = np.zeros(here.shape)
         values[here] = value
@@ -219,21 +227,21 @@ def _calibrated(
     return ratio, precision
 
 
-def _by_class(
+def _grouped_by_strength(
     change: NDArray[np.float64], information: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     ratio, value = np.zeros(change.shape), np.zeros(change.shape)
     for members in np.array_split(np.argsort(information, kind="stable"), _CLASSES):
         if len(members) == 0:
             continue
-        clipped, spread = _winsorised(change[members])
+        clipped, spread = _winsorise(change[members])
         noise = max(spread - _MARK, 0.1 * spread, _SPREAD_MIN)
         ratio[members] = clipped / noise
         value[members] = 1.0 / noise
     return ratio, value
 
 
-def _winsorised(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _winsorise(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Return values clipped at ``_TAIL`` standard deviations, and their mean square."""
     clipped = change
     spread = float(np.mean(clipped**2)) + _TINY
@@ -264,7 +272,7 @@ class DetectedSound:
     """``evidence`` (chips,) is the expected chip, in -1 .. 1; ``span`` is the part found."""
 
     evidence: NDArray[np.float64]
-    span: Span
+    span: MatchedSpan
 
 
 def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
@@ -276,36 +284,38 @@ def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
 
 
 def detect_sound_at(
-    found: FoundSound, prepared: PreparedSound, places: Sequence[Place]
+    found: FoundSound, prepared: PreparedSound, places: Sequence[SoundPlace]
 ) -> DetectedSound | None:
     """Align and detect at one of the places where contours match."""
-    path = follow(found.samples, prepared.mono, places)
+    path = follow_sound(found.samples, prepared.mono, places)
     if path is None:
         return None
     first, count = _tiles_under(path, found.samples.length, len(prepared.strength))
     if count < _TILES_MIN:
         return None
     chips = np.zeros((len(prepared.strength), BANDS))
-    chips[first : first + count] = _evidence(found.samples, prepared, path, first, count)
+    chips[first : first + count] = _evidence_on_path(found.samples, prepared, path, first, count)
     tile = TILE_FRAMES * HOP / RATE_HZ
-    return DetectedSound(chips.ravel(), Span(first * tile, count * tile, path.speed))
+    return DetectedSound(chips.ravel(), MatchedSpan(first * tile, count * tile, path.speed))
 
 
-def _evidence(
+def _evidence_on_path(
     found_samples: FractionalSamples, prepared: PreparedSound, path: Path, first: int, count: int
 ) -> NDArray[np.float64]:
     frames = count * TILE_FRAMES
-    sent = spectra(framed(prepared.mono, first * TILE_FRAMES, frames))
+    sent = frame_spectra(to_frames(prepared.mono, first * TILE_FRAMES, frames))
     aligned = _aligned_spectra(found_samples, path, first * TILE_FRAMES, frames)
     strength = prepared.strength[first : first + count]
-    sent_power = by_band(power(sent))
-    aligned /= _volume(by_tile(sent_power), by_tile(by_band(power(aligned))))[:, None]
-    found_power = by_band(power(aligned))
+    sent_power = sum_bands(band_power(sent))
+    aligned /= _relative_volume(sum_tiles(sent_power), sum_tiles(sum_bands(band_power(aligned))))[
+        :, None
+    ]
+    found_power = sum_bands(band_power(aligned))
     estimates = (
         estimate_by_phase(sent, aligned, strength),
         estimate_by_power(sent_power, found_power, strength),
     )
-    return evidence(estimates, by_tile(found_power).sum(1) > 0.0)
+    return chip_evidence(estimates, sum_tiles(found_power).sum(1) > 0.0)
 
 
 def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
@@ -324,13 +334,13 @@ def _aligned_spectra(
     aligned = np.zeros((count, BINS), np.complex64)
     for start in range(0, count, _BLOCK):
         size = min(_BLOCK, count - start)
-        aligned[start : start + size] = spectra(
-            _stretches(found_samples, path, first + start, size)
+        aligned[start : start + size] = frame_spectra(
+            _stretches_of_tiles(found_samples, path, first + start, size)
         )
     return aligned
 
 
-def _stretches(
+def _stretches_of_tiles(
     found_samples: FractionalSamples, path: Path, first: int, count: int
 ) -> NDArray[np.float32]:
     if path.pitch == 1.0:  # only the tempo was changed: whole stretches were shifted
@@ -342,7 +352,9 @@ def _stretches(
     return np.lib.stride_tricks.sliding_window_view(signal, 2 * HALF)[::HOP]
 
 
-def _volume(sent: NDArray[np.float32], aligned: NDArray[np.float32]) -> NDArray[np.float32]:
+def _relative_volume(
+    sent: NDArray[np.float32], aligned: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """(frames,): slowly changing volume of the found sound relative to the sent one.
 
     It is a regression of loudness (Stevens 1955: power to the 0.3) on loudness from (tiles, BANDS).

@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from entrenous.watermark.audio_mark import HOP, RATE_HZ, WINDOW, framed, power, whole_spectra
+from entrenous.watermark.audio_mark import (
+    HOP,
+    RATE_HZ,
+    WINDOW,
+    band_power,
+    to_frames,
+    whole_spectra,
+)
 
 STEP: Final = 2 * HOP  # samples at 16 kHz
 STEP_S: Final = STEP / RATE_HZ
@@ -44,8 +51,8 @@ def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
     powers = np.zeros((steps, WINDOW // 2 + 1), np.float32)
     for first in range(0, steps, _BLOCK):
         size = min(_BLOCK, steps - first)
-        frames = framed(mono, 2 * first, 2 * size - 1)[::2]
-        powers[first : first + size] = power(whole_spectra(frames))
+        frames = to_frames(mono, 2 * first, 2 * size - 1)[::2]
+        powers[first : first + size] = band_power(whole_spectra(frames))
     return powers
 
 
@@ -54,7 +61,7 @@ def band_levels(powers: NDArray[np.float32], pitch: float) -> NDArray[np.float32
 
     ``pitch`` is how many times higher this sound is than the one to compare with.
     """
-    band_power = powers @ _shares(pitch)
+    band_power = powers @ _bin_shares(pitch)
     decibels = np.log(band_power + _FLOOR * band_power.mean(0) + 1e-9)
     fast = decibels - uniform_filter1d(decibels, _SMOOTHING_STEPS, axis=0, mode="nearest")
     spread = np.sqrt(np.mean(fast**2, axis=0)) + 1e-6
@@ -62,7 +69,7 @@ def band_levels(powers: NDArray[np.float32], pitch: float) -> NDArray[np.float32
     return levels
 
 
-def _shares(pitch: float) -> NDArray[np.float32]:
+def _bin_shares(pitch: float) -> NDArray[np.float32]:
     """(bins, bands): the share of each bin in each band; neighbouring bands overlap by half."""
     edges = np.geomspace(_LOW_HZ, _HIGH_HZ, CONTOUR_BANDS + 2) * pitch
     bins = np.arange(WINDOW // 2 + 1)[:, None] * (RATE_HZ / WINDOW)
@@ -82,7 +89,7 @@ _SHORTEST: Final = 24  # steps of overlap needed: 0.8 s
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SoundPlace:
     """A position and speed at which a found sound may match a sent one.
 
     The found sound starts at ``start_s`` of the sent one and has its middle at ``middle_s``. It
@@ -110,7 +117,7 @@ def found_contour(mono: NDArray[np.float32]) -> FoundContour:
     return FoundContour({pitch: band_levels(powers, pitch) for pitch in _TEMPOS})
 
 
-def locate(found: FoundContour, sent: NDArray[np.float32]) -> tuple[Place, ...]:
+def locate_sound(found: FoundContour, sent: NDArray[np.float32]) -> tuple[SoundPlace, ...]:
     """Return the best places of a found sound on a sent one's (steps, CONTOUR_BANDS) contour.
 
     The best is first; others (a refrain, a beat) follow only if nearly as good.
@@ -118,15 +125,15 @@ def locate(found: FoundContour, sent: NDArray[np.float32]) -> tuple[Place, ...]:
     tried = []
     for tempo in _TEMPOS:
         for pitch in {1.0, tempo}:
-            stretched = _stretched(found.levels[pitch], tempo)
-            for start, fit in _vote(stretched, sent):
+            stretched = _stretch_tempo(found.levels[pitch], tempo)
+            for start, fit in _vote_on_starts(stretched, sent):
                 middle = start + 0.5 * len(stretched)
-                tried.append(Place(start * STEP_S, middle * STEP_S, tempo, pitch, fit))
-    return _distinct(sorted(tried, key=lambda place: place.fit, reverse=True))
+                tried.append(SoundPlace(start * STEP_S, middle * STEP_S, tempo, pitch, fit))
+    return _distinct_places(sorted(tried, key=lambda place: place.fit, reverse=True))
 
 
-def _distinct(places: list[Place]) -> tuple[Place, ...]:
-    kept: list[Place] = []
+def _distinct_places(places: list[SoundPlace]) -> tuple[SoundPlace, ...]:
+    kept: list[SoundPlace] = []
     for place in places:
         if place.fit < _NEARLY_AS_GOOD * places[0].fit or len(kept) == _PLACES_MAX:
             break
@@ -135,7 +142,7 @@ def _distinct(places: list[Place]) -> tuple[Place, ...]:
     return tuple(kept)
 
 
-def _stretched(levels: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
+def _stretch_tempo(levels: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
     if tempo == 1.0 or len(levels) < 2:
         return levels
     at = np.arange(0.0, (len(levels) - 1) * tempo + 1e-9) / tempo
@@ -145,7 +152,9 @@ def _stretched(levels: NDArray[np.float32], tempo: float) -> NDArray[np.float32]
     return stretched
 
 
-def _vote(found: NDArray[np.float32], sent: NDArray[np.float32]) -> list[tuple[float, float]]:
+def _vote_on_starts(
+    found: NDArray[np.float32], sent: NDArray[np.float32]
+) -> list[tuple[float, float]]:
     """Return a few (start in steps, fit): pieces add up their correlations for one tempo."""
     starts = _piece_starts(len(found))
     size = min(_PIECE, len(found))

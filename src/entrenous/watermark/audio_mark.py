@@ -14,7 +14,7 @@ from scipy.ndimage import correlate1d, map_coordinates, spline_filter1d, uniform
 from scipy.signal import resample_poly
 
 from entrenous.base.audio_video import SoundTooShortToMark, TooQuietToMark
-from entrenous.watermark.chip_layout import chips
+from entrenous.watermark.chip_layout import chips_of_stream
 
 RATE_HZ: Final = 16_000
 WINDOW: Final = 1024  # samples of one spectrum, at RATE_HZ
@@ -31,13 +31,13 @@ def samples_at_rate(count: int, rate_hz: int) -> int:
     return -(-count * RATE_HZ // rate_hz)
 
 
-def tiles(count: int, rate_hz: int) -> int:
+def tile_count(count: int, rate_hz: int) -> int:
     frames = samples_at_rate(count, rate_hz) // HOP + 1
     return -(-frames // TILE_FRAMES)
 
 
 def chips_needed(count: int, rate_hz: int) -> int:
-    return tiles(count, rate_hz) * BANDS
+    return tile_count(count, rate_hz) * BANDS
 
 
 def stream_bytes(count: int, rate_hz: int) -> int:
@@ -52,7 +52,7 @@ _OVERSAMPLING: Final = (
 
 def at_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
     """(n, channels) samples at 16 kHz."""
-    up, down = _ratio(rate_hz, RATE_HZ)
+    up, down = _resampling_ratio(rate_hz, RATE_HZ)
     moved = resample_poly(samples, up, down, axis=0)
     fitted: NDArray[np.float32] = moved[: samples_at_rate(len(samples), rate_hz)]
     return fitted.astype(np.float32, copy=False)
@@ -62,7 +62,7 @@ def from_working_rate(
     samples: NDArray[np.float32], rate_hz: int, count: int
 ) -> NDArray[np.float32]:
     """Return the first ``count`` of (n, channels) samples at 16 kHz, converted to ``rate_hz``."""
-    up, down = _ratio(RATE_HZ, rate_hz)
+    up, down = _resampling_ratio(RATE_HZ, rate_hz)
     moved: NDArray[np.float32] = resample_poly(samples, up, down, axis=0)[:count]
     missing = count - len(moved)
     return np.pad(moved, ((0, missing), (0, 0))) if missing > 0 else moved
@@ -86,7 +86,7 @@ class FractionalSamples:
         return shaped
 
 
-def _ratio(old_hz: int, new_hz: int) -> tuple[int, int]:
+def _resampling_ratio(old_hz: int, new_hz: int) -> tuple[int, int]:
     common = gcd(old_hz, new_hz)
     return new_hz // common, old_hz // common
 
@@ -96,12 +96,12 @@ _OVERLAP: Final = WINDOW // HOP
 _SQUARES: Final = 1.5  # the sum of squared Hann windows at fourfold overlap
 
 
-def window() -> NDArray[np.float32]:
+def analysis_window() -> NDArray[np.float32]:
     turn = 2.0 * np.pi * np.arange(WINDOW) / WINDOW
     return (0.5 - 0.5 * np.cos(turn)).astype(np.float32)
 
 
-def framed(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
+def to_frames(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
     """(count, WINDOW) frames of a sound, centred on every HOP-th sample from frame ``first``."""
     start, stop = first * HOP - HALF, (first + count - 1) * HOP + HALF
     inside = mono[max(start, 0) : max(stop, 0)]
@@ -110,26 +110,26 @@ def framed(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.floa
     return np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
 
 
-def spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
+def frame_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
     """(frames, BINS) from (frames, WINDOW)."""
-    whole: NDArray[np.complex64] = rfft(frames * window(), axis=1)
+    whole: NDArray[np.complex64] = rfft(frames * analysis_window(), axis=1)
     return np.ascontiguousarray(whole[:, FIRST_BIN : FIRST_BIN + BINS])
 
 
 def whole_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
     """(frames, WINDOW / 2 + 1) with every bin."""
-    found: NDArray[np.complex64] = rfft(frames * window(), axis=1)
+    found: NDArray[np.complex64] = rfft(frames * analysis_window(), axis=1)
     return found
 
 
-def sound_of(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Return the least-squares inverse of :func:`spectra` (Griffin and Lim 1984).
+def invert_spectra(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Return the least-squares inverse of :func:`frame_frame_spectra` (Griffin and Lim 1984).
 
     Returns: the samples from HALF before the first frame's centre to HALF after the last one's.
     """
     whole = np.zeros((len(bins), HALF + 1), np.complex64)
     whole[:, FIRST_BIN : FIRST_BIN + BINS] = bins
-    frames = irfft(whole, axis=1) * (window() / np.float32(_SQUARES))
+    frames = irfft(whole, axis=1) * (analysis_window() / np.float32(_SQUARES))
     parts = frames.reshape(len(bins), _OVERLAP, HOP)
     summed = np.zeros((len(bins) + _OVERLAP - 1, HOP), np.float32)
     for part in range(_OVERLAP):
@@ -137,13 +137,13 @@ def sound_of(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
     return summed.reshape(-1)
 
 
-def by_band(bins: NDArray[np.float32]) -> NDArray[np.float32]:
+def sum_bands(bins: NDArray[np.float32]) -> NDArray[np.float32]:
     """(frames, BINS) summed to (frames, BANDS)."""
     bands: NDArray[np.float32] = bins.reshape(len(bins), BANDS, TILE_BINS).sum(2)
     return bands
 
 
-def by_tile(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+def sum_tiles(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     """(frames, bands) summed to (tiles, bands); the last tile may lack frames."""
     missing = -len(bands) % TILE_FRAMES
     whole = np.pad(bands, ((0, missing), (0, 0)))
@@ -151,14 +151,14 @@ def by_tile(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     return tiles
 
 
-def power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
+def band_power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
     squares: NDArray[np.float32] = bins.real**2 + bins.imag**2
     return squares
 
 
 LENGTH_S_MIN: Final = 1.0
 STRENGTH: Final = 0.1  # of the amplitude, where a sound changes quickly: 0.83 dB
-STEADY: Final = 0.4  # share of it for a steady tone
+STEADY_TONE_SHARE: Final = 0.4  # share of it for a steady tone
 _VARIATION_DB: Final = 4.0  # spread of a band's level in a tile's neighbourhood
 _AROUND: Final = 9  # tiles: 0.6 s
 _SILENCE: Final = 1e-8  # mean square, full scale 1: -80 dB
@@ -185,7 +185,7 @@ class PreparedSound:
         return self.strength.size
 
 
-def prepare(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
+def prepare_sound(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
     """Measure (n,) or (n, channels) samples, full scale 1.
 
     Raises:
@@ -198,7 +198,7 @@ def prepare(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
         raise SoundTooShortToMark(length_s=f"{len(shaped) / rate_hz:.1f}", limit_s=LENGTH_S_MIN)
     working = at_working_rate(shaped, rate_hz)
     mono = working.mean(1)
-    level = tile_power(mono, tiles(len(shaped), rate_hz))
+    level = tile_power(mono, tile_count(len(shaped), rate_hz))
     strength = _strength(level)
     if not strength.any():
         raise TooQuietToMark
@@ -213,7 +213,7 @@ def tile_power(mono: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     frames = count * TILE_FRAMES
     for first in range(0, frames, _BLOCK):
         size = min(_BLOCK, frames - first)
-        block = by_tile(by_band(power(spectra(framed(mono, first, size)))))
+        block = sum_tiles(sum_bands(band_power(frame_spectra(to_frames(mono, first, size)))))
         level[first // TILE_FRAMES : first // TILE_FRAMES + len(block)] = block
     return level
 
@@ -226,33 +226,39 @@ def _strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     variation = np.minimum(spread / _VARIATION_DB, 1.0)
     # A tile's power is that of TILE_FRAMES Hann windows: 3/8 WINDOW^2 / 2 for a full-scale tone.
     audible = level > _SILENCE * TILE_FRAMES * 0.1875 * WINDOW**2
-    strength: NDArray[np.float32] = STRENGTH * (STEADY + (1.0 - STEADY) * variation) * audible
+    strength: NDArray[np.float32] = (
+        STRENGTH * (STEADY_TONE_SHARE + (1.0 - STEADY_TONE_SHARE) * variation) * audible
+    )
     return strength.astype(np.float32)
 
 
-SMOOTH: Final = (0.25, 0.5, 0.25)  # smooths the edges of tiles, in time and frequency
+TILE_SMOOTHING_KERNEL: Final = (
+    0.25,
+    0.5,
+    0.25,
+)  # smooths the edges of tiles, in time and frequency
 
 
-def embed(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
+def embed_sound(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
     """Return the marked samples, (n, channels) at the sound's own rate.
 
     The mark is linear in the chips, and the same share of every channel's own sound.
     """
-    signs = chips(stream, prepared.chips).reshape(-1, BANDS)
+    signs = chips_of_stream(stream, prepared.chips).reshape(-1, BANDS)
     wanted = signs * prepared.strength
-    mark = np.stack([_mark(channel, wanted) for channel in prepared.working.T], axis=1)
+    mark = np.stack([_mark_channel(channel, wanted) for channel in prepared.working.T], axis=1)
     added = from_working_rate(mark, prepared.rate_hz, len(prepared.samples))
     marked: NDArray[np.float32] = np.clip(prepared.samples + added, -1.0, 1.0)
     return marked
 
 
-def _mark(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mark_channel(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
     frames = len(wanted) * TILE_FRAMES
     sound = np.zeros(frames * HOP + 2 * HALF, np.float32)
     for first in range(0, frames, _BLOCK):
         size = min(_BLOCK, frames - first)
         change = amplitude_changes(wanted, first, size)
-        part = sound_of(spectra(framed(channel, first, size)) * change)
+        part = invert_spectra(frame_spectra(to_frames(channel, first, size)) * change)
         sound[first * HOP : first * HOP + len(part)] += part
     return sound[HALF : HALF + len(channel)]
 
@@ -262,8 +268,8 @@ def amplitude_changes(wanted: NDArray[np.float32], first: int, count: int) -> ND
     low = max(first // TILE_FRAMES - 1, 0)
     high = min((first + count) // TILE_FRAMES + 1, len(wanted))
     steps = np.repeat(wanted[low:high], TILE_FRAMES, axis=0)
-    steps = correlate1d(steps, SMOOTH, axis=0, mode="nearest")
+    steps = correlate1d(steps, TILE_SMOOTHING_KERNEL, axis=0, mode="nearest")
     start = first - low * TILE_FRAMES
     fine = np.repeat(steps[start : start + count], TILE_BINS, axis=1)
-    smoothed: NDArray[np.float32] = correlate1d(fine, SMOOTH, axis=1, mode="nearest")
+    smoothed: NDArray[np.float32] = correlate1d(fine, TILE_SMOOTHING_KERNEL, axis=1, mode="nearest")
     return smoothed

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from entrenous.watermark.audio_location import Place, peak_offset, zero_padded_slice
+from entrenous.watermark.audio_location import SoundPlace, peak_offset, zero_padded_slice
 from entrenous.watermark.audio_mark import RATE_HZ, FractionalSamples
 
-FINER: Final = 2  # lags per sample
+LAG_OVERSAMPLING: Final = 2  # lags per sample
 _EQUALISED: Final = 0.7  # exponent; 1 is PHAT, which weights bins without sound equally
 _LOW_HZ: Final = 250.0
 _HIGH_HZ: Final = 3700.0
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TrackingWindow:
     """A part of the found sound around ``found``, expected at ``sent`` +- ``slack``; in samples."""
 
     found: float
@@ -29,8 +29,11 @@ class Window:
     slack: int
 
 
-def lags_of(
-    found_samples: FractionalSamples, sent: NDArray[np.float32], window: Window, finer: int = FINER
+def correlate_lags(
+    found_samples: FractionalSamples,
+    sent: NDArray[np.float32],
+    window: TrackingWindow,
+    finer: int = LAG_OVERSAMPLING,
 ) -> NDArray[np.float32]:
     """Return the correlation at lags of -slack .. slack around the *rounded* ``window.sent``.
 
@@ -44,14 +47,14 @@ def lags_of(
     own = zero_padded_slice(sent, round(window.sent) - span, round(window.sent) + span)
     points = next_fast_len(len(own) + window.size, real=True)
     cross = rfft(own, points) * np.conj(rfft(found, points))
-    cross *= _band(points) / (np.abs(cross) ** _EQUALISED + 1e-12)
+    cross *= _bandpass(points) / (np.abs(cross) ** _EQUALISED + 1e-12)
     lags = irfft(cross, points * finer)
     wanted: NDArray[np.float32] = lags[: 2 * window.slack * finer + 1]
     scaled: NDArray[np.float32] = wanted / (np.sqrt(np.mean(lags**2)) + 1e-20)
     return scaled
 
 
-def _band(points: int) -> NDArray[np.float32]:
+def _bandpass(points: int) -> NDArray[np.float32]:
     hertz = np.arange(points // 2 + 1) * (RATE_HZ / points)
     return ((hertz > _LOW_HZ) & (hertz < _HIGH_HZ)).astype(np.float32)
 
@@ -101,19 +104,21 @@ class Path:
         return placed
 
 
-def follow(
-    found_samples: FractionalSamples, sent: NDArray[np.float32], places: Sequence[Place]
+def follow_sound(
+    found_samples: FractionalSamples, sent: NDArray[np.float32], places: Sequence[SoundPlace]
 ) -> Path | None:
     """Return the path of a found sound from one of ``places``; None if windows disagree."""
-    lines = [line for place in places for line in _lines(found_samples, place)]
-    probes = _probes(found_samples)
-    line = max(lines, key=lambda one: one.weight * _agreement(found_samples, sent, one, probes))
-    path = _walk(found_samples, sent, line)
+    lines = [line for place in places for line in _line_hypotheses(found_samples, place)]
+    probes = _probe_centres(found_samples)
+    line = max(
+        lines, key=lambda one: one.weight * _line_agreement(found_samples, sent, one, probes)
+    )
+    path = _track_from_middle(found_samples, sent, line)
     for _ in range(0 if line.pitch_kept else 2):
         if path is None or abs(path.speed / path.pitch - 1.0) < 1e-6:
             break
-        line = _through(path, found_samples)
-        path = _walk(found_samples, sent, line) or path
+        line = _refine_through(path, found_samples)
+        path = _track_from_middle(found_samples, sent, line) or path
     return path
 
 
@@ -140,7 +145,7 @@ class _Line:
         return self.centre + self.tempo * (found - self.middle)
 
 
-def _lines(found_samples: FractionalSamples, place: Place) -> list[_Line]:
+def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> list[_Line]:
     """Hypotheses with preserved pitch, and with pitch and tempo changed together.
 
     Contours determine the tempo to 1 %.
@@ -155,13 +160,13 @@ def _lines(found_samples: FractionalSamples, place: Place) -> list[_Line]:
     return lines
 
 
-def _through(path: Path, found_samples: FractionalSamples) -> _Line:
+def _refine_through(path: Path, found_samples: FractionalSamples) -> _Line:
     middle, speed = found_samples.length / 2, path.speed
     centre = float(path.sent[0] + speed * (middle - path.found[0]))
     return _Line(middle, centre, speed, speed)
 
 
-def _agreement(
+def _line_agreement(
     found_samples: FractionalSamples,
     sent: NDArray[np.float32],
     line: _Line,
@@ -171,12 +176,12 @@ def _agreement(
     slack = round(_SLACK_S * RATE_HZ)
     total = 0.0
     for centre in probes:
-        window = Window(centre, line.at(centre), line.pitch, _SHORT, slack)
-        total += float(lags_of(found_samples, sent, window, 1).max())
+        window = TrackingWindow(centre, line.at(centre), line.pitch, _SHORT, slack)
+        total += float(correlate_lags(found_samples, sent, window, 1).max())
     return total
 
 
-def _probes(found_samples: FractionalSamples) -> list[float]:
+def _probe_centres(found_samples: FractionalSamples) -> list[float]:
     """Return centres of the loudest windows near the middle."""
     reach = min(found_samples.length / 2 - _SHORT / 2, _PROBES_WITHIN * RATE_HZ)
     if reach <= 0:
@@ -187,7 +192,9 @@ def _probes(found_samples: FractionalSamples) -> list[float]:
     return [float(centres[one]) for one in sorted(best)]
 
 
-def _walk(found_samples: FractionalSamples, sent: NDArray[np.float32], line: _Line) -> Path | None:
+def _track_from_middle(
+    found_samples: FractionalSamples, sent: NDArray[np.float32], line: _Line
+) -> Path | None:
     """Track in both directions from the middle, predicting each window from the one before."""
     size = _SHORT if line.pitch_kept else _LONG
     hop = size / 4 if line.pitch_kept else size / 2
@@ -198,10 +205,10 @@ def _walk(found_samples: FractionalSamples, sent: NDArray[np.float32], line: _Li
         for step in direction:
             centre = line.middle + step * hop
             window = tracker.next_window(centre, size)
-            at = tracker.locate_window(window, lags_of(found_samples, sent, window))
+            at = tracker.locate_window(window, correlate_lags(found_samples, sent, window))
             if at is not None:
                 knots.append((centre, at))
-    return _path(np.array(sorted(knots)).reshape(-1, 2), line)
+    return _path_from_knots(np.array(sorted(knots)).reshape(-1, 2), line)
 
 
 @dataclass(slots=True)
@@ -219,29 +226,31 @@ class _Tracker:
     pool: NDArray[np.float32] | None = None
     weight: float = 0.0
 
-    def next_window(self, centre: float, size: int) -> Window:
+    def next_window(self, centre: float, size: int) -> TrackingWindow:
         slack = round(_SLACK_S * RATE_HZ)
-        return Window(centre, self.line.at(centre) + self.shift, self.line.pitch, size, slack)
+        return TrackingWindow(
+            centre, self.line.at(centre) + self.shift, self.line.pitch, size, slack
+        )
 
-    def locate_window(self, window: Window, lags: NDArray[np.float32]) -> float | None:
+    def locate_window(self, window: TrackingWindow, lags: NDArray[np.float32]) -> float | None:
         """The position of the window's centre in the sent sound, or None if it is uncertain."""
-        pooled = self._pooled(lags)
+        pooled = self._pool_lags(lags)
         middle = len(pooled) // 2
-        reach = min(middle, round(self.slack * FINER))
+        reach = min(middle, round(self.slack * LAG_OVERSAMPLING))
         near = pooled[middle - reach : middle + reach + 1]
         best = int(np.argmax(near)) - reach
         if near[best + reach] < _PEAK_MIN:
             self.slack = min(self.slack * 1.2, _SLACK_S * RATE_HZ)
             return None
-        at = round(window.sent) + (best + peak_offset(near, best + reach)) / FINER
+        at = round(window.sent) + (best + peak_offset(near, best + reach)) / LAG_OVERSAMPLING
         moved = at - window.sent
         self.shift += moved
         if self.pool is not None:
-            self.pool = np.roll(self.pool, -round(moved * FINER))
+            self.pool = np.roll(self.pool, -round(moved * LAG_OVERSAMPLING))
         self.slack = max(self.slack * 0.5, self.reach)
         return at
 
-    def _pooled(self, lags: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _pool_lags(self, lags: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.line.pitch_kept:
             return lags
         before = np.zeros_like(lags) if self.pool is None else self.pool
@@ -251,7 +260,7 @@ class _Tracker:
         return pooled
 
 
-def _path(knots: NDArray[np.float64], line: _Line) -> Path | None:
+def _path_from_knots(knots: NDArray[np.float64], line: _Line) -> Path | None:
     """Return the knots in order, without outliers."""
     if len(knots) < 2:
         return None
@@ -263,13 +272,13 @@ def _path(knots: NDArray[np.float64], line: _Line) -> Path | None:
     if len(found) < 2:
         return None
     if not line.pitch_kept:
-        sent = _smoothed(found, sent, line.tempo)
+        sent = _smooth_knots(found, sent, line.tempo)
     rising = np.concatenate([[True], np.diff(np.maximum.accumulate(sent)) > 0.0])
     found, sent = found[rising], sent[rising]
     return Path(sent, found, line.pitch, len(found)) if len(found) > 1 else None
 
 
-def _smoothed(
+def _smooth_knots(
     found: NDArray[np.float64], sent: NDArray[np.float64], tempo: float
 ) -> NDArray[np.float64]:
     """Smooth the knots: a straight line if most knots lie on one, a running mean where it bends,

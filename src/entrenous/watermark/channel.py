@@ -15,10 +15,10 @@ from entrenous.watermark.chip_layout import Shape
 from entrenous.watermark.pyramid import (
     Pixels,
     Plane,
+    apply_curve,
     chroma,
     detail_pyramid,
     gaussian_pyramid,
-    looked_up,
     luma,
     shape_of,
 )
@@ -53,11 +53,11 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
     keep = covered.ravel()[::step]
     curve, slope = _local_lines(sent.ravel()[::step][keep], leak.ravel()[::step][keep])
     levels = np.linspace(0.0, _LEVELS - 1.0, (_LEVELS - 1) * _FINENESS + 1)
-    expected = looked_up(sent, levels, np.interp(levels, np.arange(_LEVELS), curve))
+    expected = apply_curve(sent, levels, np.interp(levels, np.arange(_LEVELS), curve))
     red, blue = chroma(sent_rgb, sent)
     gains = _chroma_gains(leak - expected, red, blue, covered, step)
     expected += gains[0] * red + gains[1] * blue
-    slopes = looked_up(sent, np.arange(_LEVELS, dtype=np.float64), slope)
+    slopes = apply_curve(sent, np.arange(_LEVELS, dtype=np.float64), slope)
     return Tone(expected, slopes)
 
 
@@ -67,7 +67,7 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
     levels = np.arange(_LEVELS, dtype=np.float64)
     count = np.bincount(at, minlength=_LEVELS).astype(np.float64)
     total = np.bincount(at, weights=leak, minlength=_LEVELS)
-    kernel = _kernel()
+    kernel = _smoothing_kernel()
     weight, first, second, value, cross = (
         np.convolve(moment, kernel, mode="same")
         for moment in (count, count * levels, count * levels**2, total, total * levels)
@@ -86,7 +86,7 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
     return curve, np.interp(levels, levels[known], slope[known])
 
 
-def _kernel() -> NDArray[np.float64]:
+def _smoothing_kernel() -> NDArray[np.float64]:
     at = np.arange(-round(4 * _SIGMA), round(4 * _SIGMA) + 1)
     weights = np.exp(-0.5 * (at / _SIGMA) ** 2)
     return np.asarray(weights / weights.sum())
@@ -153,19 +153,19 @@ class ChannelFilter:
 
 def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_]) -> ChannelFilter:
     """Measure the filter between two planes of equal size where they are covered."""
-    highs = _highs(expected)
-    weight = _evenness(highs, covered)
-    found = dctn(_highs(leak) * weight, norm="ortho").ravel()
+    highs = _high_frequencies(expected)
+    weight = _flatness_weight(highs, covered)
+    found = dctn(_high_frequencies(leak) * weight, norm="ortho").ravel()
     sent = dctn(highs * weight, norm="ortho").ravel()
     at = _frequency_rings(shape_of(leak))
-    curve = _regressed(np.rint(at).astype(np.intp).ravel(), found, sent)
+    curve = _regress_ring(np.rint(at).astype(np.intp).ravel(), found, sent)
     if np.abs(curve - 1.0).max() < _NEAR_ONE:
         return ChannelFilter(None)
     fine = np.interp(np.arange(_RINGS * _RING_STEPS) / _RING_STEPS, np.arange(_RINGS), curve)
     return ChannelFilter(fine.astype(np.float32)[(at * _RING_STEPS).astype(np.intp)])
 
 
-def _regressed(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
+def _regress_ring(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
     """Return one gain per ring; a ring without power in the sent picture follows the ring below."""
     cross = np.bincount(ring, found * sent, _RINGS)
     power = np.bincount(ring, sent * sent, _RINGS)
@@ -176,14 +176,14 @@ def _regressed(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.
     return np.asarray(np.clip(gains, 0.0, _GAIN_MAX), np.float64)
 
 
-def _evenness(highs: Plane, covered: NDArray[np.bool_]) -> Plane:
+def _flatness_weight(highs: Plane, covered: NDArray[np.bool_]) -> Plane:
     power = np.maximum(cv2.blur(highs * highs, (_WINDOW_PX, _WINDOW_PX)), 0.0)
     inside = cv2.erode(covered.astype(np.float32), np.ones((9, 9), np.uint8))
     even = cv2.GaussianBlur(inside / (power + np.float32(_SMOOTH_POWER)) ** _EVENNESS, (0, 0), 4.0)
     return np.asarray(even, np.float32)
 
 
-def _highs(plane: Plane) -> Plane:
+def _high_frequencies(plane: Plane) -> Plane:
     lows = cv2.GaussianBlur(plane, (0, 0), _LOWS_PX, borderType=cv2.BORDER_REFLECT)
     return np.asarray(plane - lows, np.float32)
 
@@ -218,7 +218,7 @@ class Evidence:
     response: Plane
 
 
-def gather(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane]) -> list[Evidence]:
+def gather_evidence(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane]) -> list[Evidence]:
     """Return the evidence of a leak on the sent picture's working grid, finest octave first.
 
     Args:
@@ -234,17 +234,21 @@ def gather(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane]) -> list[
     sent = detail_pyramid(tone.expected, levels)
     slopes = gaussian_pyramid(tone.slope, levels)
     coverage = gaussian_pyramid(covered, levels)
-    return [_weighed(found[k], sent[k], slopes[k], coverage[k], trial[k]) for k in range(levels)]
+    return [
+        _weigh_evidence(found[k], sent[k], slopes[k], coverage[k], trial[k]) for k in range(levels)
+    ]
 
 
-def _weighed(found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Plane) -> Evidence:
+def _weigh_evidence(
+    found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Plane
+) -> Evidence:
     weight = (coverage > _COVERED).astype(np.float32)
-    amount = np.maximum(_mean(weight), 1e-6)
-    gain = _gain(found, sent, weight, amount)
-    residual, variance = _residual(found, sent, gain, weight, amount)
+    amount = np.maximum(_local_mean(weight), 1e-6)
+    gain = _local_gain(found, sent, weight, amount)
+    residual, variance = _clipped_residual(found, sent, gain, weight, amount)
     kept = gain * slope
     # a rest smaller than a mark of this strength shows that marks were weakened
-    full = np.maximum(kept**2 * _mean(trial * trial), 1e-9)
+    full = np.maximum(kept**2 * _local_mean(trial * trial), 1e-9)
     kept *= np.minimum(1.0, variance / full)
     return Evidence(
         np.asarray(kept * residual / variance, np.float32),
@@ -252,22 +256,22 @@ def _weighed(found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Pl
     )
 
 
-def _residual(
+def _clipped_residual(
     found: Plane, sent: Plane, gain: Plane, weight: Plane, amount: Plane
 ) -> tuple[Plane, Plane]:
     """Return the residual of the regression, clipped, and its variance around each pixel."""
     residual = (found - gain * sent) * weight
-    spread = np.sqrt(np.maximum(_mean(residual * residual) / amount, 0.0))
+    spread = np.sqrt(np.maximum(_local_mean(residual * residual) / amount, 0.0))
     residual = np.clip(residual, -_CLIP_SD * spread, _CLIP_SD * spread)
-    return residual, np.maximum(_mean(residual * residual) / amount, 0.0) + np.float32(
+    return residual, np.maximum(_local_mean(residual * residual) / amount, 0.0) + np.float32(
         _VARIANCE_MIN
     )
 
 
-def _gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plane:
+def _local_gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plane:
     """Regression in windows; smooth windows borrow the average gain of equally smooth ones."""
-    cross = _mean(weight * found * sent) / amount
-    power = np.maximum(_mean(weight * sent * sent) / amount, 0.0)
+    cross = _local_mean(weight * found * sent) / amount
+    power = np.maximum(_local_mean(weight * sent * sent) / amount, 0.0)
     typical = _gain_by_contrast(cross, power, amount)
     local = (cross + _WINDOW_PRIOR * typical) / (power + _WINDOW_PRIOR)
     return np.asarray(np.clip(local, 0.0, _WINDOW_GAIN_MAX), np.float32)
@@ -290,11 +294,11 @@ def _gain_by_contrast(cross: Plane, power: Plane, amount: Plane) -> Plane:
         curve.append(gain)
         centres.append(np.log(has + _SILENT))
     ends = np.linspace(centres[-1], centres[0] + 1e-6, _STEPS)
-    return looked_up(
+    return apply_curve(
         np.log(power + np.float32(_SILENT)), ends, np.interp(ends, centres[::-1], curve[::-1])
     )
 
 
-def _mean(plane: Plane) -> Plane:
+def _local_mean(plane: Plane) -> Plane:
     rows, columns = (min(_WINDOW_PX, side | 1) for side in plane.shape)
     return np.asarray(cv2.blur(plane, (columns, rows), borderType=cv2.BORDER_REFLECT), np.float32)

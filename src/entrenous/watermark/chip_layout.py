@@ -41,7 +41,7 @@ class Layout:
     bands: tuple[Band, ...]
 
     @property
-    def working(self) -> Shape:
+    def working_size(self) -> Shape:
         """The size at which the mark is made and detected: that of the finest band's level."""
         return self.bands[0].pixels
 
@@ -50,7 +50,7 @@ class Layout:
         return self.bands[-1].stop
 
 
-def layout(width_px: int, height_px: int) -> Layout:
+def lay_out(width_px: int, height_px: int) -> Layout:
     """Lay out the bands of a picture.
 
     Raises:
@@ -60,18 +60,18 @@ def layout(width_px: int, height_px: int) -> Layout:
         raise TooSmallToMark(width_px=width_px, height_px=height_px, limit_px=MARK_SIDE_PX_MIN)
     pixels = _working_size((height_px, width_px))
     finest = min(CELLS_MAX, max(pixels) // CELL_PX_MIN)
-    cells = _scaled(pixels, finest / max(pixels))
+    cells = _scale_shape(pixels, finest / max(pixels))
     bands: list[Band] = []
     start = 0
     while max(cells) >= CELLS_MIN:
         bands.append(Band(cells, pixels, start))
         start = bands[-1].stop
-        cells, pixels = _half(cells), _half(pixels)
+        cells, pixels = _halve(cells), _halve(pixels)
     return Layout((height_px, width_px), tuple(bands))
 
 
 def chips_needed(width_px: int, height_px: int) -> int:
-    return layout(width_px, height_px).chips
+    return lay_out(width_px, height_px).chips
 
 
 def stream_bytes(width_px: int, height_px: int) -> int:
@@ -84,7 +84,7 @@ def dither_bytes(width_px: int, height_px: int) -> int:
     return width_px * height_px
 
 
-def chips(stream: bytes, count: int) -> NDArray[np.float32]:
+def chips_of_stream(stream: bytes, count: int) -> NDArray[np.float32]:
     """The first ``count`` bits of ``stream``, most significant first, as +1 (bit 1) and -1 (bit 0).
 
     Uniform bytes give independent fair signs, as the bound on false accusation requires
@@ -104,13 +104,15 @@ def chips(stream: bytes, count: int) -> NDArray[np.float32]:
 
 def _working_size(full: Shape) -> Shape:
     return (
-        full if max(full) <= WORKING_SIDE_PX_MAX else _scaled(full, WORKING_SIDE_PX_MAX / max(full))
+        full
+        if max(full) <= WORKING_SIDE_PX_MAX
+        else _scale_shape(full, WORKING_SIDE_PX_MAX / max(full))
     )
 
 
-def _scaled(shape: Shape, factor: float) -> Shape:
+def _scale_shape(shape: Shape, factor: float) -> Shape:
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
-def _half(shape: Shape) -> Shape:
+def _halve(shape: Shape) -> Shape:
     return (shape[0] + 1) // 2, (shape[1] + 1) // 2

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.watermark.chip_layout import Layout, chips, layout
-from entrenous.watermark.embed import enlarged, pattern, trial_chips
+from entrenous.watermark.chip_layout import Layout, chips_of_stream, lay_out
+from entrenous.watermark.embed import enlarge, mark_pattern, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, shape_of
-from entrenous.watermark.visibility import masks
+from entrenous.watermark.visibility import band_masks
 
 NODE_S: Final = 1.0
 SIDE_PX_MAX: Final = 960  # finer detail does not survive a messenger's encoder
@@ -42,13 +42,13 @@ class ClipLayout:
     loudness: float
 
     @property
-    def size(self) -> tuple[int, int]:
+    def working_size(self) -> tuple[int, int]:
         """Working (width, height)."""
-        rows, columns = self.plan.working
+        rows, columns = self.plan.working_size
         return columns, rows
 
     @property
-    def own(self) -> NDArray[np.bool_]:
+    def own_chips(self) -> NDArray[np.bool_]:
         """Mask of the copy's own chips; the others belong to the pilot."""
         own = np.ones(self.plan.chips, np.bool_)
         own[::_PILOT_EACH] = False
@@ -58,13 +58,13 @@ class ClipLayout:
         """Return one node's pattern at the working size, before any frame's amplitude.
 
         Args:
-            copy_stream: ``stream_bytes`` uniform bytes, unique to this copy and node.
+            copy_stream: ``node_stream_bytes`` uniform bytes, unique to this copy and node.
             pilot_stream: likewise for the pilot, which all copies of a message share; it tells a
                 tracer which bands have survived, without any copy's key.
         """
-        signs = chips(copy_stream, self.plan.chips)
-        signs[::_PILOT_EACH] = chips(pilot_stream, self.plan.chips)[::_PILOT_EACH]
-        return pattern(signs, self.plan, self.masks)
+        signs = chips_of_stream(copy_stream, self.plan.chips)
+        signs[::_PILOT_EACH] = chips_of_stream(pilot_stream, self.plan.chips)[::_PILOT_EACH]
+        return mark_pattern(signs, self.plan, self.masks)
 
 
 def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
@@ -74,17 +74,17 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
         TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
     """
     factor = min(1.0, SIDE_PX_MAX / max(width_px, height_px))
-    plan = layout(round(width_px * factor), round(height_px * factor))
+    plan = lay_out(round(width_px * factor), round(height_px * factor))
     gains = _GAINS + _GAINS[-1:] * len(plan.bands)
     planes = tuple(
         np.full(band.pixels, gain, np.float32)
         for band, gain in zip(plan.bands, gains, strict=False)
     )
-    trial = pattern(trial_chips(plan), plan, planes)
+    trial = mark_pattern(trial_chips(plan), plan, planes)
     return ClipLayout(plan, planes, float(np.mean(trial * trial)))
 
 
-def stream_bytes(clip: ClipLayout) -> int:
+def node_stream_bytes(clip: ClipLayout) -> int:
     """Return the length of one node's key stream."""
     return -(-clip.plan.chips // 8)
 
@@ -99,18 +99,20 @@ def nodes_at(at_s: float) -> tuple[tuple[int, float], tuple[int, float]]:
 def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
     """Return a frame's limited-range luma (H, W) at the working size, in grey levels 0 to 255."""
     small = luma
-    if (luma.shape[1], luma.shape[0]) != clip.size:
-        small = np.asarray(cv2.resize(luma, clip.size, interpolation=cv2.INTER_AREA), np.uint8)
+    if (luma.shape[1], luma.shape[0]) != clip.working_size:
+        small = np.asarray(
+            cv2.resize(luma, clip.working_size, interpolation=cv2.INTER_AREA), np.uint8
+        )
     return np.asarray((small - _BLACK) * (np.float32(1.0) / _LIMITED_RANGE), np.float32)
 
 
-def amplitude(working: Plane, clip: ClipLayout) -> Plane:
+def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:
     """Return the factor of the nodes' patterns at each place of a frame.
 
     It is computed as in pictures, but as one plane for all bands, the geometric mean of the two
     finest octaves' masks, so that a copy costs one product per frame.
     """
-    fine, coarse = masks(working, 2)
+    fine, coarse = band_masks(working, 2)
     wide = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)
     hidden = np.sqrt(fine * np.float32(1.0 / 1.3) * wide)
     allowed = 255.0**2 / 10.0 ** (_PSNR_DB / 10.0) - _ROUNDING
@@ -147,31 +149,31 @@ def warp_back(evidence: Plane, motion: Motion) -> Plane:
     inverse[:, 2] -= (left, top)
     size = (min(right - left, _SPREAD_MAX * columns), min(bottom - top, _SPREAD_MAX * rows))
     spread = cv2.warpAffine(evidence, inverse, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
-    tall = _folded(np.asarray(spread, np.float32), int(top), rows)
-    return np.ascontiguousarray(_folded(tall.T, int(left), columns).T)
+    tall = _fold_rows(np.asarray(spread, np.float32), int(top), rows)
+    return np.ascontiguousarray(_fold_rows(tall.T, int(left), columns).T)
 
 
-def marked(
+def mark_luma(
     luma: Pixels, strength: Plane, shown: Sequence[tuple[Plane, float]], dither: NDArray[np.int16]
 ) -> Pixels:
     """Return a frame's luma with one copy's mark, (H, W) uint8.
 
     Args:
         luma: (H, W), limited range.
-        strength: :func:`amplitude` of this frame.
+        strength: :func:`pattern_pattern_amplitude` of this frame.
         shown: both nodes' patterns with their shares.
         dither: (H, W), 0 to 255, the same for all frames and copies of a message.
     """
     (one, share), (other, rest) = shown
     blend = cv2.addWeighted(one, share, other, rest, 0.0)
     mark = cv2.multiply(blend, strength, scale=_STEPS)
-    large = enlarged(np.asarray(mark, np.float32), shape_of(luma))
+    large = enlarge(np.asarray(mark, np.float32), shape_of(luma))
     steps = np.asarray(cv2.add(large, dither, dtype=cv2.CV_16S), np.int16)  # rounds the sum
     steps >>= 8  # an arithmetic shift rounds down, also for negative numbers
     return np.asarray(cv2.add(luma, steps, dtype=cv2.CV_8U), np.uint8)
 
 
-def _folded(plane: Plane, first: int, period: int) -> Plane:
+def _fold_rows(plane: Plane, first: int, period: int) -> Plane:
     """Add up rows that are a whole number of periods apart; ``first`` is the position of row 0."""
     total = np.zeros((period, plane.shape[1]), np.float32)
     at = 0

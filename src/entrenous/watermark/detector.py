@@ -9,10 +9,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.watermark.channel import ChannelFilter, Tone, fit_channel_filter, fit_tone, gather
-from entrenous.watermark.chip_layout import Layout, Shape, chips
-from entrenous.watermark.clip_mark import ClipLayout, Motion, amplitude, warp_back
-from entrenous.watermark.embed import Prepared, pattern, pattern_adjoint, trial_chips
+from entrenous.watermark.channel import (
+    ChannelFilter,
+    Tone,
+    fit_channel_filter,
+    fit_tone,
+    gather_evidence,
+)
+from entrenous.watermark.chip_layout import Layout, Shape, chips_of_stream
+from entrenous.watermark.clip_mark import ClipLayout, Motion, pattern_amplitude, warp_back
+from entrenous.watermark.embed import Prepared, mark_pattern, pattern_adjoint, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
 _CODED_WEIGHT: Final = 2.0  # relative to 1 for the octaves
@@ -51,23 +57,23 @@ def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | No
     return ChipEvidence(per_chip, strength, forecast / strength if strength > 0.0 else 0.0)
 
 
-def by_octave(
+def octave_evidence(
     warped: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared
 ) -> PartialEvidence:
     """Return evidence in the leak's detail, octave by octave, at the working size."""
     plan = prepared.layout
-    inside = _fully_covered(covered, plan.working)
-    leak = shrink(_luma_of(warped), plan.working)
-    tone = fit_tone(leak, shrink(prepared.pixels_rgb, plan.working), inside > 0)
+    inside = _fully_covered(covered, plan.working_size)
+    leak = shrink(_luma_of(warped), plan.working_size)
+    tone = fit_tone(leak, shrink(prepared.pixels_rgb, plan.working_size), inside > 0)
     filled = np.where(inside > 0, leak, tone.expected).astype(np.float32)
     channel = fit_channel_filter(filled, tone.expected, inside > 0)
     tone = Tone(channel.filtered(tone.expected), tone.slope)
     pattern = channel.filtered(prepared.pattern(trial_chips(plan)))
     trial = detail_pyramid(pattern, len(plan.bands))
-    octaves = gather(leak, tone, inside, trial)
+    octaves = gather_evidence(leak, tone, inside, trial)
     evidence = _per_chip([octave.rho for octave in octaves], channel, prepared)
     trial_response = [octave.response * t for octave, t in zip(octaves, trial, strict=True)]
-    return _balanced(evidence, _per_chip(trial_response, channel, prepared), plan)
+    return _balance_bands(evidence, _per_chip(trial_response, channel, prepared), plan)
 
 
 def _luma_of(warped: Pixels | Plane) -> Plane:
@@ -76,15 +82,15 @@ def _luma_of(warped: Pixels | Plane) -> Plane:
     )
 
 
-def by_coding(warped: Plane, prepared: Prepared) -> PartialEvidence:
+def coding_evidence(warped: Plane, prepared: Prepared) -> PartialEvidence:
     """Return evidence in the leak's JPEG coefficients at its own size (see ``jpeg_evidence``)."""
     plan = prepared.layout
-    sized = _sized(warped, plan.working)
+    sized = _resize_to(warped, plan.working_size)
     planes = [sized] if sized.ndim == 2 else [sized[:, :, 0], sized[:, :, 1]]
     evidence, *trial_response = (
         pattern_adjoint(np.ascontiguousarray(plane), plan, prepared.masks) for plane in planes
     )
-    return _normalised(evidence, trial_response[0] if trial_response else None, plan)
+    return _normalise(evidence, trial_response[0] if trial_response else None, plan)
 
 
 def scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float64]:
@@ -94,7 +100,9 @@ def scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float
         ValueError: a stream is too short.
     """
     unit = evidence.per_chip / np.float32(evidence.strength or 1.0)
-    return np.fromiter((float(np.dot(chips(one, unit.size), unit)) for one in streams), np.float64)
+    return np.fromiter(
+        (float(np.dot(chips_of_stream(one, unit.size), unit)) for one in streams), np.float64
+    )
 
 
 def _per_chip(details: list[Plane], channel: ChannelFilter, prepared: Prepared) -> list[Plane]:
@@ -102,38 +110,40 @@ def _per_chip(details: list[Plane], channel: ChannelFilter, prepared: Prepared) 
     return pattern_adjoint(plane, prepared.layout, prepared.masks)
 
 
-def _balanced(evidence: list[Plane], trial_response: list[Plane], plan: Layout) -> PartialEvidence:
+def _balance_bands(
+    evidence: list[Plane], trial_response: list[Plane], plan: Layout
+) -> PartialEvidence:
     """Weigh the bands by the response of a trial mark.
 
     With a trial response s and noise of norm n, a band deserves the weight s / n^2. The square root
     is used, the geometric mean of that and no weighting, because s can be far too high after strong
     compression.
     """
-    signals = _signals(trial_response, plan)
+    signals = _trial_signal(trial_response, plan)
     noises = [float(np.dot(own, own)) for own in evidence]
     weights = [
         math.sqrt(max(0.0, signal) / noise) if noise > 0.0 else 0.0
         for signal, noise in zip(signals, noises, strict=True)
     ]
-    return _normalised(
+    return _normalise(
         [own * np.float32(weight) for own, weight in zip(evidence, weights, strict=True)],
         [own * np.float32(weight) for own, weight in zip(trial_response, weights, strict=True)],
         plan,
     )
 
 
-def _normalised(
+def _normalise(
     evidence: list[Plane], trial_response: list[Plane] | None, plan: Layout
 ) -> PartialEvidence:
     per_chip = np.concatenate(evidence)
     norm = float(np.linalg.norm(per_chip.astype(np.float64)))
     if norm == 0.0:
         return PartialEvidence(per_chip, 0.0)
-    forecast = 0.0 if trial_response is None else sum(_signals(trial_response, plan)) / norm
+    forecast = 0.0 if trial_response is None else sum(_trial_signal(trial_response, plan)) / norm
     return PartialEvidence(per_chip / np.float32(norm), forecast)
 
 
-def _signals(trial_response: Sequence[Plane], plan: Layout) -> list[float]:
+def _trial_signal(trial_response: Sequence[Plane], plan: Layout) -> list[float]:
     trial = trial_chips(plan)
     return [
         float(np.dot(trial[band.start : band.stop], own))
@@ -141,7 +151,7 @@ def _signals(trial_response: Sequence[Plane], plan: Layout) -> list[float]:
     ]
 
 
-def _sized(plane: Plane, shape: Shape) -> Plane:
+def _resize_to(plane: Plane, shape: Shape) -> Plane:
     if plane.shape == shape:
         return plane
     return np.asarray(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
@@ -156,7 +166,7 @@ def _fully_covered(covered: NDArray[np.bool_], shape: tuple[int, int]) -> NDArra
 _AROUND: Final = 63  # chips along a row
 
 
-def without_copies(evidence: ChipEvidence, streams: Iterable[bytes]) -> ChipEvidence:
+def remove_copies(evidence: ChipEvidence, streams: Iterable[bytes]) -> ChipEvidence:
     """Remove the evidence's projection on these copies' chips.
 
     A copy adds to each chip's evidence in proportion to the information about that chip, measured
@@ -170,7 +180,9 @@ def without_copies(evidence: ChipEvidence, streams: Iterable[bytes]) -> ChipEvid
         ValueError: a stream is too short.
     """
     local_power = _local_power(evidence.per_chip)
-    directions = [chips(stream, evidence.per_chip.size) * local_power for stream in streams]
+    directions = [
+        chips_of_stream(stream, evidence.per_chip.size) * local_power for stream in streams
+    ]
     if not directions:
         return evidence
     basis = np.stack(directions)
@@ -198,7 +210,7 @@ class FrameDetector:
     planes: dict[int, Plane] = field(default_factory=dict)
     _trial: Plane | None = None
 
-    def take(
+    def add_frame(
         self,
         found: Plane,
         covered: NDArray[np.bool_],
@@ -215,12 +227,14 @@ class FrameDetector:
             nodes: the share of each node, and the motion from its grid to the frame.
         """
         if self._trial is None:
-            self._trial = pattern(trial_chips(self.stage.plan), self.stage.plan, self.stage.masks)
-        strength = amplitude(sent, self.stage)
+            self._trial = mark_pattern(
+                trial_chips(self.stage.plan), self.stage.plan, self.stage.masks
+            )
+        strength = pattern_amplitude(sent, self.stage)
         grey = np.clip(np.rint(sent), 0, 255).astype(np.uint8)
         tone = fit_tone(found, np.asarray(cv2.merge([grey] * 3), np.uint8), covered)
         trial = detail_pyramid(self._trial * strength, len(self.stage.plan.bands))
-        octaves = gather(found, tone, covered.astype(np.float32), trial)
+        octaves = gather_evidence(found, tone, covered.astype(np.float32), trial)
         evidence = detail_adjoint([octave.rho for octave in octaves]) * strength
         for node, (share, motion) in nodes.items():
             own = warp_back(evidence, motion) * np.float32(share)
@@ -240,7 +254,7 @@ class CombinedEvidence:
     def agreement(self, node: int, copy_stream: bytes) -> float:
         """A node's evidence for a copy; the sum over nodes divided by ``strength`` is the score."""
         numbers = self.per_chip[node]
-        return float(np.dot(chips(copy_stream, numbers.size), numbers))
+        return float(np.dot(chips_of_stream(copy_stream, numbers.size), numbers))
 
 
 def combine_evidence(detector: FrameDetector, pilots: Mapping[int, bytes]) -> CombinedEvidence:
@@ -255,20 +269,20 @@ def combine_evidence(detector: FrameDetector, pilots: Mapping[int, bytes]) -> Co
         node: np.concatenate(pattern_adjoint(plane, stage.plan, stage.masks))
         for node, plane in detector.planes.items()
     }
-    pilot = {node: chips(stream, stage.plan.chips) for node, stream in pilots.items()}
-    weights = _weights(nodes, pilot, stage)
-    own = stage.own.astype(np.float32) * weights
+    pilot = {node: chips_of_stream(stream, stage.plan.chips) for node, stream in pilots.items()}
+    weights = _chip_weights(nodes, pilot, stage)
+    own = stage.own_chips.astype(np.float32) * weights
     weighed = {node: numbers * own for node, numbers in nodes.items()}
     power = sum(float(np.dot(one.astype(np.float64), one)) for one in weighed.values())
     return CombinedEvidence(weighed, math.sqrt(power))
 
 
-def _weights(
+def _chip_weights(
     nodes: Mapping[int, Plane], pilot: Mapping[int, Plane], stage: ClipLayout
 ) -> NDArray[np.float32]:
     """Per chip: z over the band's norm, where the pilot is z deviations above chance."""
     weights = np.zeros(stage.plan.chips, np.float32)
-    shared = ~stage.own
+    shared = ~stage.own_chips
     for band in stage.plan.bands:
         part = slice(band.start, band.stop)
         on = shared[part]

@@ -14,9 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from entrenous.watermark.chip_layout import Layout, Shape, chips, layout
-from entrenous.watermark.pyramid import Pixels, Plane, add_up, add_up_adjoint, luma, shrink
-from entrenous.watermark.visibility import masks, reduce_where_visible, zero_in_flat_areas
+from entrenous.watermark.chip_layout import Layout, Shape, chips_of_stream, lay_out
+from entrenous.watermark.pyramid import (
+    Pixels,
+    Plane,
+    luma,
+    shrink,
+    sum_pyramid,
+    sum_pyramid_adjoint,
+)
+from entrenous.watermark.visibility import band_masks, reduce_where_visible, zero_in_flat_areas
 
 _LOW_PASS_SHARE: Final = (
     0.9  # of the Gaussian: coarser detail belongs to the next band, or is visible
@@ -26,7 +33,7 @@ _KERNEL_CELLS: Final = (9, 9)
 _CUBIC: Final = -0.75  # the free parameter of Keys' kernel (1981), as OpenCV fixes it
 
 
-def pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
+def mark_pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
     """Return the mark that these chips form, in grey levels, at the layout's working size.
 
     Args:
@@ -34,7 +41,7 @@ def pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
         layout: the positions of the bands.
         masks: amplitude per pixel of each band's pyramid level.
     """
-    return add_up(
+    return sum_pyramid(
         [
             interleave(signs[band.start : band.stop].reshape(band.cells), mask)
             for band, mask in zip(layout.bands, masks, strict=True)
@@ -43,15 +50,17 @@ def pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
 
 
 def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> list[Plane]:
-    """Return the adjoint of :func:`pattern`: one number per chip, as one flat array per band."""
-    levels = add_up_adjoint(evidence, len(layout.bands))
+    """Return the adjoint of :func:`mark_pattern`: one number per chip, as one flat array per
+    band.
+    """
+    levels = sum_pyramid_adjoint(evidence, len(layout.bands))
     return [
         interleave_adjoint(level, mask, band.cells).ravel()
         for level, mask, band in zip(levels, masks, layout.bands, strict=True)
     ]
 
 
-def enlarged(mark: Plane, shape: Shape) -> Plane:
+def enlarge(mark: Plane, shape: Shape) -> Plane:
     """Bicubic enlargement to the full size; the same array if it has that size already."""
     if mark.shape == shape:
         return mark
@@ -68,19 +77,21 @@ def interleave(cells: Plane, mask: Plane) -> Plane:
     """
     rows, columns = mask.shape
     size = (columns, rows)
-    fine = np.asarray(cv2.resize(_without_lows(cells), size, interpolation=cv2.INTER_CUBIC))
+    fine = np.asarray(
+        cv2.resize(_without_low_frequencies(cells), size, interpolation=cv2.INTER_CUBIC)
+    )
     return np.multiply(fine, mask, out=fine, dtype=np.float32)  # in place: half the memory traffic
 
 
 def interleave_adjoint(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
     """The adjoint of :func:`interleave`: the inner product <pattern, e> equals <cells, result>."""
     rows, columns = mask.shape
-    down = _cubic(rows, cells[0]).T @ np.multiply(evidence, mask, dtype=np.float32)
-    coarse = (_cubic(columns, cells[1]).T @ np.ascontiguousarray(down.T)).T
-    return _without_lows(np.ascontiguousarray(coarse, np.float32))
+    down = _cubic_matrix(rows, cells[0]).T @ np.multiply(evidence, mask, dtype=np.float32)
+    coarse = (_cubic_matrix(columns, cells[1]).T @ np.ascontiguousarray(down.T)).T
+    return _without_low_frequencies(np.ascontiguousarray(coarse, np.float32))
 
 
-def _without_lows(cells: Plane) -> Plane:
+def _without_low_frequencies(cells: Plane) -> Plane:
     # zero padding makes this symmetric filter its own adjoint
     lows = cv2.GaussianBlur(
         cells, _KERNEL_CELLS, _SIGMA_CELLS, sigmaY=_SIGMA_CELLS, borderType=cv2.BORDER_CONSTANT
@@ -88,19 +99,19 @@ def _without_lows(cells: Plane) -> Plane:
     return np.asarray(cells - np.float32(_LOW_PASS_SHARE) * lows, np.float32)
 
 
-def _cubic(out: int, cells: int) -> sparse.csr_array:
+def _cubic_matrix(out: int, cells: int) -> sparse.csr_array:
     """``cv2.resize(..., INTER_CUBIC)`` along one axis as an (out, cells) matrix."""
     at = (np.arange(out) + 0.5) * (cells / out) - 0.5
     first = np.floor(at).astype(np.int64)
     taps = first[:, None] + np.arange(-1, 3)
-    weights = _keys(np.abs(at[:, None] - taps))
+    weights = _cubic_kernel(np.abs(at[:, None] - taps))
     rows = np.repeat(np.arange(out), 4)
     columns = np.clip(taps, 0, cells - 1).ravel()
     entries = (weights.astype(np.float32).ravel(), (rows, columns))
     return sparse.csr_array(sparse.coo_array(entries, shape=(out, cells)))
 
 
-def _keys(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cubic_kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
     near = ((_CUBIC + 2.0) * x - (_CUBIC + 3.0)) * x * x + 1.0
     far = ((_CUBIC * x - 5.0 * _CUBIC) * x + 8.0 * _CUBIC) * x - 4.0 * _CUBIC
     return np.where(x <= 1.0, near, np.where(x < 2.0, far, 0.0))
@@ -128,14 +139,14 @@ class Prepared:
 
     def pattern(self, signs: Plane) -> Plane:
         """Return the mark that these chips form in this picture, at the layout's working size."""
-        return pattern(signs, self.layout, self.masks)
+        return mark_pattern(signs, self.layout, self.masks)
 
     def trial(self) -> Plane:
         """Return the mark of trial chips at the picture's size, to measure how strong marks are."""
-        return enlarged(self.pattern(trial_chips(self.layout)), self.layout.full)
+        return enlarge(self.pattern(trial_chips(self.layout)), self.layout.full)
 
 
-def prepare(pixels_rgb: Pixels) -> Prepared:
+def prepare_picture(pixels_rgb: Pixels) -> Prepared:
     """Measure a picture once, before its copies are marked or a leak of it is traced.
 
     The PSNR of a copy stays above 43.8 dB at 600 px, plus 1.1 dB per octave, up to 46.6 dB; a
@@ -148,11 +159,11 @@ def prepare(pixels_rgb: Pixels) -> Prepared:
         TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
     """
     height_px, width_px = pixels_rgb.shape[:2]
-    plan = layout(width_px, height_px)
-    uncapped = masks(luma(shrink(pixels_rgb, plan.working)), len(plan.bands))
-    strongest = zero_in_flat_areas(uncapped, pixels_rgb, plan.working)
-    trial = enlarged(pattern(trial_chips(plan), plan, strongest), plan.full)
-    factor = np.float32(_cap(trial, psnr_db_least(max(plan.full))))
+    plan = lay_out(width_px, height_px)
+    uncapped = band_masks(luma(shrink(pixels_rgb, plan.working_size)), len(plan.bands))
+    strongest = zero_in_flat_areas(uncapped, pixels_rgb, plan.working_size)
+    trial = enlarge(mark_pattern(trial_chips(plan), plan, strongest), plan.full)
+    factor = np.float32(_strength_cap(trial, psnr_db_least(max(plan.full))))
     capped = [mask * factor for mask in strongest]
     return Prepared(pixels_rgb, plan, reduce_where_visible(capped, pixels_rgb, trial * factor))
 
@@ -165,23 +176,23 @@ def psnr_db_least(longest_side_px: int) -> float:
 
 def trial_chips(plan: Layout) -> Plane:
     """Chips that no copy has, for measuring the effect of a mark; always the same."""
-    return chips(hashlib.shake_256(_TRIAL).digest(-(-plan.chips // 8)), plan.chips)
+    return chips_of_stream(hashlib.shake_256(_TRIAL).digest(-(-plan.chips // 8)), plan.chips)
 
 
-def _cap(trial: Plane, psnr_db: float) -> float:
+def _strength_cap(trial: Plane, psnr_db: float) -> float:
     """The largest factor, at most 1, that keeps the expected error under the cap (bisection)."""
     allowed = 255.0**2 / 10.0 ** (psnr_db / 10.0)
     sample = np.abs(trial.ravel()[:: max(1, trial.size // _SAMPLE)])
     low, high = 0.0, 1.0
-    if _error(sample) <= allowed:
+    if _expected_error(sample) <= allowed:
         return high
     for _ in range(20):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if _error(middle * sample) <= allowed else (low, middle)
+        low, high = (middle, high) if _expected_error(middle * sample) <= allowed else (low, middle)
     return low
 
 
-def _error(sample: NDArray[np.floating[Any]]) -> float:
+def _expected_error(sample: NDArray[np.floating[Any]]) -> float:
     """Return expected squared error after dithered rounding: linear between squares of integers."""
     whole = np.floor(sample)
     return float(np.mean(whole**2 + (sample - whole) * (2.0 * whole + 1.0)))
@@ -204,7 +215,7 @@ class Canvas:
     fine: NDArray[np.int16]
 
 
-def canvas(rows: int, columns: int) -> Canvas:
+def new_canvas(rows: int, columns: int) -> Canvas:
     return Canvas(np.empty((rows, columns, 4), np.uint8), np.empty((rows, columns), np.int16))
 
 
@@ -223,13 +234,13 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
     if fine.shape != (rows, columns):
         cv2.resize(fine, (columns, rows), dst=onto.fine, interpolation=cv2.INTER_CUBIC)
         fine = onto.fine
-    for strip in _strips(rows, columns):
+    for strip in _row_strips(rows, columns):
         steps = fine[strip] + dither[strip]
         steps >>= 8  # an arithmetic shift rounds down, also for negative numbers
-        _add([colour[strip] for colour in colours], steps, onto.pixels[strip])
+        _add_saturating([colour[strip] for colour in colours], steps, onto.pixels[strip])
 
 
-def _add(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels: Pixels) -> None:
+def _add_saturating(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels: Pixels) -> None:
     """Add the same step to red, green and blue, saturating, first up and then down.
 
     All steps fit in a signed byte, as masks are at most 6 grey levels per band (docs/spec/mark.md,
@@ -243,13 +254,13 @@ def _add(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels: Pixels) ->
     cv2.merge([*marked, marked[0]], dst=pixels)
 
 
-def _strips(rows: int, columns: int) -> Iterator[slice]:
+def _row_strips(rows: int, columns: int) -> Iterator[slice]:
     height = max(1, _STRIP_PX // columns)
     for top in range(0, rows, height):
         yield slice(top, min(top + height, rows))
 
 
-def embed(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixels:
+def embed_mark(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixels:
     """Return the picture with one copy's mark added to its luma, (H, W, 3) uint8.
 
     The same integer is added to R, G and B: the mark plus a uniform dither, rounded down. All
@@ -264,17 +275,17 @@ def embed(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixel
     Raises:
         ValueError: a stream is too short.
     """
-    marked = canvas(*prepared.layout.full)
-    paint(prepared, colours(prepared), copy_stream, dither_stream, onto=marked)
+    marked = new_canvas(*prepared.layout.full)
+    paint_copy(prepared, split_colours(prepared), copy_stream, dither_stream, onto=marked)
     return np.ascontiguousarray(marked.pixels[:, :, :3])
 
 
-def colours(prepared: Prepared) -> tuple[Pixels, ...]:
+def split_colours(prepared: Prepared) -> tuple[Pixels, ...]:
     """Return the picture's red, green and blue, (H, W) uint8 each, split once for all copies."""
     return tuple(np.asarray(plane, np.uint8) for plane in cv2.split(prepared.pixels_rgb))
 
 
-def paint(
+def paint_copy(
     prepared: Prepared,
     planes: Sequence[Pixels],
     copy_stream: bytes,
@@ -282,10 +293,10 @@ def paint(
     *,
     onto: Canvas,
 ) -> None:
-    """As :func:`embed`, onto a canvas that is reused for the next copy.
+    """As :func:`embed_mark`, onto a canvas that is reused for the next copy.
 
     Encoders take four channels without another copy, and reused memory need not be cleared: at 12
-    megapixels this halves the cost of a copy. ``planes`` is the result of :func:`colours`.
+    megapixels this halves the cost of a copy. ``planes`` is the result of :func:`split_colours`.
 
     Raises:
         ValueError: a stream is too short.
@@ -293,6 +304,6 @@ def paint(
     rows, columns = prepared.layout.full
     if len(dither_stream) < rows * columns:
         raise ValueError(f"this picture needs {rows * columns} bytes of dither")
-    mark = prepared.pattern(chips(copy_stream, prepared.layout.chips))
+    mark = prepared.pattern(chips_of_stream(copy_stream, prepared.layout.chips))
     dither = np.frombuffer(dither_stream, np.uint8, rows * columns).reshape(rows, columns)
     add_mark(planes, mark, dither, onto)

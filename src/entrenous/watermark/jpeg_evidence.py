@@ -34,7 +34,7 @@ _NOISE: Final = 0.08  # squared grey levels: the rounding of an 8-bit picture, 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Law:
+class CoefficientModel:
     """The distribution of a leak's coefficients: centre ``gain`` x sent, and ``scale``.
 
     ``mark`` is the power of a mark in each coefficient, in squared grey levels.
@@ -45,7 +45,7 @@ class Law:
     mark: Planes
 
 
-def blocks(plane: Plane) -> Planes:
+def block_transform(plane: Plane) -> Planes:
     """8 x 8 cosine transforms as in JPEG (ITU-T T.81, A.3.3), with edges repeated.
 
     Returns: one plane for each of the 64 frequencies, in natural order.
@@ -60,8 +60,8 @@ def blocks(plane: Plane) -> Planes:
     return np.ascontiguousarray(planes, np.float32)
 
 
-def unblocks(coefficients: Planes, shape: Shape) -> Plane:
-    """Return the inverse of :func:`blocks`, cut to (rows, columns)."""
+def inverse_block_transform(coefficients: Planes, shape: Shape) -> Plane:
+    """Return the inverse of :func:`block_transform`, cut to (rows, columns)."""
     _, tall, wide = coefficients.shape
     separated = coefficients.reshape(BLOCK, BLOCK, tall, wide).transpose(2, 0, 3, 1)
     cosines = _cosines()
@@ -103,7 +103,7 @@ class Intervals:
     high: Planes
     free: Planes
 
-    def ends(self, sent: Planes, law: Law) -> tuple[Planes, Planes, Planes]:
+    def ends(self, sent: Planes, law: CoefficientModel) -> tuple[Planes, Planes, Planes]:
         """Return both ends minus the centre, over twice the scale; and 1 over twice the scale."""
         centre, inverse = law.gain * sent, np.float32(0.5) / law.scale
         return (self.low - centre) * inverse, (self.high - centre) * inverse, inverse
@@ -114,7 +114,7 @@ class Intervals:
         return np.asarray(np.maximum(distance, np.float32(0)), np.float32)
 
 
-def intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0) -> Intervals:
+def rounding_intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0) -> Intervals:
     """Recover the intervals that rounding mapped to the leak's coefficients.
 
     Args:
@@ -130,16 +130,16 @@ def intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0) -> Inter
     return Intervals(low, low + steps, free.astype(np.float32))
 
 
-def initial_law(observed: Intervals, sent: Planes, trial: Planes) -> Law:
+def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> CoefficientModel:
     """Return initial deviations: those of a mark, plus what clearly lies outside the intervals."""
     mark = local_mean(trial * trial)
     spread = (
         mark * np.float32(1.5) + np.float32(_NOISE) + 2 * local_mean(observed.outside(sent) ** 2)
     )
-    return Law(np.ones_like(mark), np.sqrt(spread) * np.float32(_LOGISTIC), mark)
+    return CoefficientModel(np.ones_like(mark), np.sqrt(spread) * np.float32(_LOGISTIC), mark)
 
 
-def score_function(observed: Intervals, sent: Planes, law: Law) -> Planes:
+def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> Planes:
     """Return the derivative of the log-likelihood by what was added to each coefficient.
 
     Twice the logistic function minus 1 is tanh of half its argument.
@@ -150,14 +150,14 @@ def score_function(observed: Intervals, sent: Planes, law: Law) -> Planes:
     return force
 
 
-def fit_law(observed: Intervals, sent: Planes, law: Law) -> Law:
+def fit_model(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
     """Maximum likelihood for gain and scale, by Fisher scoring in windows of blocks."""
     for _ in range(_ROUNDS):
         law = _refit_gain(observed, sent, _refit_scale(observed, sent, law))
     return law
 
 
-def limit_scale(law: Law) -> Law:
+def limit_spread(law: CoefficientModel) -> CoefficientModel:
     """Raise the spread to at least what a full-strength mark and rounding would leave.
 
     A smaller spread means that marks are gone there, so it must not raise the weight.
@@ -166,7 +166,7 @@ def limit_scale(law: Law) -> Law:
     return replace(law, scale=np.maximum(law.scale, least))
 
 
-def _refit_scale(observed: Intervals, sent: Planes, law: Law) -> Law:
+def _refit_scale(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
     low, high, _ = observed.ends(sent, law)
     np.clip(low, -_FAR, _FAR, out=low)
     np.clip(high, -_FAR, _FAR, out=high)
@@ -177,7 +177,7 @@ def _refit_scale(observed: Intervals, sent: Planes, law: Law) -> Law:
     return replace(law, scale=np.clip(law.scale * np.exp(step), *_SCALES))
 
 
-def _refit_gain(observed: Intervals, sent: Planes, law: Law) -> Law:
+def _refit_gain(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
     force = score_function(observed, sent, law)
     known = np.square(sent / law.scale) * np.float32(_INFORMATION)
     part = _sum_around(sent * force) + _GAIN_PRIOR * (1 - law.gain)
@@ -202,11 +202,11 @@ _THREADS: Final = (
 )
 
 
-def table_for(
+def luma_table_for(
     tables: Mapping[int, Sequence[int]] | None, found_pixels: int, plan: Layout
 ) -> Sequence[int] | None:
     """The luma table for reading a leak; None if it is too large, or neither coded nor small."""
-    working = plan.working[0] * plan.working[1]
+    working = plan.working_size[0] * plan.working_size[1]
     if found_pixels > min(PIXELS_MAX, max(_FINE_MIN, _FINE * working)):
         return None
     if tables and 0 in tables:
@@ -215,7 +215,7 @@ def table_for(
     return UNROUNDED if small else None
 
 
-def recoded(
+def coding_evidence_of(
     found_rgb: Pixels,
     sent_rgb: Pixels,
     covered: NDArray[np.bool_],
@@ -236,7 +236,9 @@ def recoded(
     evidence = np.zeros((*covered.shape, 1 if trial is None else 2), np.float32)
     box = _blocks_around(covered)
     marked = np.ones(covered.shape, np.float32) if trial is None else trial
-    planes = _evidence(luma(found_rgb[box]), sent_rgb[box], covered[box], table, marked[box])
+    planes = _evidence_and_signal(
+        luma(found_rgb[box]), sent_rgb[box], covered[box], table, marked[box]
+    )
     evidence[box] = np.stack(planes[: evidence.shape[2]], axis=2)
     return evidence[:, :, 0] if trial is None else evidence
 
@@ -244,33 +246,39 @@ def recoded(
 def _blocks_around(covered: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Return the smallest box of whole blocks around all covered pixels; at least one block."""
     down, across = np.nonzero(covered.any(axis=1))[0], np.nonzero(covered.any(axis=0))[0]
-    return _span(down), _span(across)
+    return _block_span(down), _block_span(across)
 
 
-def _span(at: NDArray[np.intp]) -> slice:
+def _block_span(at: NDArray[np.intp]) -> slice:
     first, last = (int(at[0]), int(at[-1])) if at.size else (0, 0)
     return slice(first // BLOCK * BLOCK, (last // BLOCK + 1) * BLOCK)
 
 
-def _evidence(
+def _evidence_and_signal(
     found: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_], table: Sequence[int], trial: Plane
 ) -> list[Plane]:
     """Return the evidence, and what the trial mark would add to it."""
     shape, steps = shape_of(found), np.asarray(table, np.float32)
     tone = fit_tone(found, sent_rgb, covered)
     marked = np.asarray(trial * tone.slope, np.float32)
-    coded = blocks(found - _MIDDLE)
+    coded = block_transform(found - _MIDDLE)
     expected = np.where(covered, tone.expected, found)
-    before = _by_frequency(_most_likely, coded, blocks(expected - _MIDDLE), blocks(marked), steps)
-    channel = fit_channel_filter(unblocks(before[0], shape) + _MIDDLE, expected, covered)
+    before = _map_frequencies(
+        _fit_most_likely, coded, block_transform(expected - _MIDDLE), block_transform(marked), steps
+    )
+    channel = fit_channel_filter(
+        inverse_block_transform(before[0], shape) + _MIDDLE, expected, covered
+    )
     kept = np.where(covered, channel.filtered(expected), found)
-    sent, remaining = blocks(kept - _MIDDLE), blocks(channel.filtered(marked))
-    results = _by_frequency(_evidence_of, coded, sent, remaining, steps)
+    sent, remaining = block_transform(kept - _MIDDLE), block_transform(channel.filtered(marked))
+    results = _map_frequencies(_evidence_of, coded, sent, remaining, steps)
     slope_back = np.where(covered, tone.slope, np.float32(0))
-    return [channel.filtered(unblocks(planes, shape)) * slope_back for planes in results]
+    return [
+        channel.filtered(inverse_block_transform(planes, shape)) * slope_back for planes in results
+    ]
 
 
-def _by_frequency(
+def _map_frequencies(
     work: Callable[[Intervals, Planes, Planes], Planes],
     coded: Planes,
     sent: Planes,
@@ -281,20 +289,22 @@ def _by_frequency(
 
     def chunk(first: int) -> Planes:
         which = slice(first, first + _CHUNK)
-        return work(intervals(coded[which], steps[which], first), sent[which], marked[which])
+        return work(
+            rounding_intervals(coded[which], steps[which], first), sent[which], marked[which]
+        )
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return np.concatenate(list(threads.map(chunk, range(0, len(coded), _CHUNK))), axis=1)
 
 
-def _most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Planes:
-    law = initial_law(observed, sent, marked)
+def _fit_most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Planes:
+    law = initial_model(observed, sent, marked)
     added = _SECOND_MOMENT * np.square(law.scale) * score_function(observed, sent, law)
     return (sent + added)[None]
 
 
 def _evidence_of(observed: Intervals, sent: Planes, remaining: Planes) -> Planes:
     """Return the evidence, and what a mark changed by the channel would add to it."""
-    law = limit_scale(fit_law(observed, sent, initial_law(observed, sent, remaining)))
+    law = limit_spread(fit_model(observed, sent, initial_model(observed, sent, remaining)))
     force = score_function(observed, sent, law) * law.gain
     return np.stack([force, local_mean(force * force) * remaining])

@@ -42,7 +42,7 @@ def chroma(pixels_rgb: Pixels, of_luma: Plane) -> tuple[Plane, Plane]:
     return red, blue
 
 
-def looked_up(plane: Plane, at: Curve, values: Curve) -> Plane:
+def apply_curve(plane: Plane, at: Curve, values: Curve) -> Plane:
     """Look up each pixel in a curve: ``values`` at the nearest of the evenly rising points ``at``.
 
     This is many times faster than interpolating; pixels beyond the ends get the end values.
@@ -67,45 +67,47 @@ def detail_pyramid(plane: Plane, levels: int) -> list[Plane]:
     """Return the detail of each of ``levels`` octaves beyond the next coarser one, finest first."""
     steps = gaussian_pyramid(plane, levels + 1)
     return [
-        np.subtract(steps[level], _up(steps[level + 1], shape_of(steps[level])), dtype=np.float32)
+        np.subtract(
+            steps[level], _upsample(steps[level + 1], shape_of(steps[level])), dtype=np.float32
+        )
         for level in range(levels)
     ]
 
 
 def detail_adjoint(details: list[Plane]) -> Plane:
-    upper = -_up_adjoint(details[-1])
+    upper = -_upsample_adjoint(details[-1])
     for level in range(len(details) - 1, 0, -1):
-        own = details[level] - _up_adjoint(details[level - 1])
-        upper = own + _down_adjoint(upper, shape_of(details[level]))
-    return np.asarray(details[0] + _down_adjoint(upper, shape_of(details[0])), np.float32)
+        own = details[level] - _upsample_adjoint(details[level - 1])
+        upper = own + _downsample_adjoint(upper, shape_of(details[level]))
+    return np.asarray(details[0] + _downsample_adjoint(upper, shape_of(details[0])), np.float32)
 
 
-def add_up(patterns: list[Plane]) -> Plane:
+def sum_pyramid(patterns: list[Plane]) -> Plane:
     """Sum a pyramid of patterns, finest first, at the finest level's size."""
     total = patterns[-1]
     for pattern in reversed(patterns[:-1]):
-        total = _up(total, shape_of(pattern))
+        total = _upsample(total, shape_of(pattern))
         total += pattern
     return total
 
 
-def add_up_adjoint(plane: Plane, levels: int) -> list[Plane]:
+def sum_pyramid_adjoint(plane: Plane, levels: int) -> list[Plane]:
     parts = [plane]
     for _ in range(levels - 1):
-        parts.append(_up_adjoint(parts[-1]))
+        parts.append(_upsample_adjoint(parts[-1]))
     return parts
 
 
-def _up(plane: Plane, shape: Shape) -> Plane:
+def _upsample(plane: Plane, shape: Shape) -> Plane:
     return np.asarray(cv2.pyrUp(plane, dstsize=(shape[1], shape[0])), np.float32)
 
 
-def _up_adjoint(plane: Plane) -> Plane:
+def _upsample_adjoint(plane: Plane) -> Plane:
     rows, columns = plane.shape
     return _both_axes(_up_matrix(rows).T, _up_matrix(columns).T, plane)
 
 
-def _down_adjoint(plane: Plane, shape: Shape) -> Plane:
+def _downsample_adjoint(plane: Plane, shape: Shape) -> Plane:
     return _both_axes(_down_matrix(shape[0]).T, _down_matrix(shape[1]).T, plane)
 
 
@@ -117,7 +119,7 @@ def _both_axes(down: sparse.csr_array, across: sparse.csr_array, plane: Plane) -
 def _down_matrix(size: int) -> sparse.csr_array:
     """``cv2.pyrDown`` along one axis: ((size + 1) // 2, size); mirrored at the border."""
     half = (size + 1) // 2
-    taps = _mirrored(2 * np.arange(half)[:, None] + np.arange(-2, 3), size)
+    taps = _mirror_taps(2 * np.arange(half)[:, None] + np.arange(-2, 3), size)
     return _matrix(taps, np.tile(_BINOMIAL, (half, 1)), size)
 
 
@@ -132,7 +134,7 @@ def _up_matrix(size: int) -> sparse.csr_array:
     return _matrix(taps.T, np.where(at % 2 == 0, even, odd).T.astype(np.float32), half)
 
 
-def _mirrored(taps: np.ndarray, size: int) -> np.ndarray:
+def _mirror_taps(taps: np.ndarray, size: int) -> np.ndarray:
     span = max(1, 2 * (size - 1))
     folded = np.abs(taps) % span
     return np.minimum(folded, span - folded) if size > 1 else np.zeros_like(taps)

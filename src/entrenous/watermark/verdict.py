@@ -25,7 +25,7 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Warp:
+class PictureWarp:
     """How a found picture is transformed from the sent one.
 
     ``homography`` maps homogeneous pixel-centre coordinates of the sent picture to the found one,
@@ -50,7 +50,7 @@ class Warp:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class MatchedSpan:
     """The part of a sent clip or sound that a found file shows.
 
     It starts at ``start_s`` of the sent file and covers ``length_s`` seconds of it; ``speed`` is
@@ -85,12 +85,12 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FurtherMessage:
     """A trace's result for one further message; ``warp`` is None for a sound."""
 
     message: MessageName
     verdict: Verdict
-    warp: Warp | None
+    warp: PictureWarp | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,10 @@ class Trace:
     leak_sha256: bytes
     verdict: Verdict
     message: MessageName | None = None
-    warp: Warp | None = None
-    span: Span | None = None
+    warp: PictureWarp | None = None
+    span: MatchedSpan | None = None
     compared: int = 0
-    others: tuple[Part, ...] = ()
+    others: tuple[FurtherMessage, ...] = ()
     lost: tuple[MessageId, ...] = ()
 
 
@@ -130,7 +130,7 @@ class NothingToWeigh(NotFound):
     """
 
 
-def weigh(
+def weigh_scores(
     scores: Mapping[RecipientId, float], *, alpha: float = ALPHA, compared: int | None = None
 ) -> Verdict:
     """Name the copies whose scores no innocent copy would plausibly reach.
@@ -149,7 +149,7 @@ def weigh(
     >>> weigh({RecipientId("ana"): 9.1, RecipientId("bo"): 0.3}).named
     ('ana',)
     """
-    total = _checked(len(scores), alpha, compared)
+    total = _check_scores(len(scores), alpha, compared)
     chance = {who: tail_of_best(total, upper_tail(score)) for who, score in scores.items()}
     outliers = (who for who in chance if chance[who] <= alpha)
     named = tuple(sorted(outliers, key=scores.__getitem__, reverse=True))
@@ -175,22 +175,22 @@ def weigh_in_rounds(score: Score, *, alpha: float = ALPHA, compared: int | None 
         score: returns the scores of all copies, in standard deviations of an innocent copy's, after
             removing the given copies' evidence; scores of named copies are ignored.
         alpha: accepted probability, in (0, 1), that any innocent copy is named.
-        compared: as in :func:`weigh`.
+        compared: as in :func:`weigh_scores`.
 
     Raises:
         NothingToWeigh: there are no copies.
         ValueError: a score is not finite, ``alpha`` is outside (0, 1), ``compared`` is too small.
     """
     first = dict(score(()))
-    total = _checked(len(first), alpha, compared)
-    best = {who: (_chance(z, total, 0), z) for who, z in first.items()}
-    named = _named(best, (), alpha)
+    total = _check_scores(len(first), alpha, compared)
+    best = {who: (_chance_in_round(z, total, 0), z) for who, z in first.items()}
+    named = _newly_named(best, (), alpha)
     newly_named, round_number = named, 1
     while newly_named and len(named) < len(first):
         for who, z in score(named).items():
             if who not in named:
-                best[who] = min(best[who], (_chance(z, total, round_number), z))
-        newly_named = _named(best, named, alpha)
+                best[who] = min(best[who], (_chance_in_round(z, total, round_number), z))
+        newly_named = _newly_named(best, named, alpha)
         named, round_number = named + newly_named, round_number + 1
     return Verdict(
         finding_of(len(named)),
@@ -201,7 +201,7 @@ def weigh_in_rounds(score: Score, *, alpha: float = ALPHA, compared: int | None 
     )
 
 
-def _checked(copies: int, alpha: float, compared: int | None) -> int:
+def _check_scores(copies: int, alpha: float, compared: int | None) -> int:
     if not copies:
         raise NothingToWeigh
     if not 0.0 < alpha < 1.0:
@@ -212,12 +212,12 @@ def _checked(copies: int, alpha: float, compared: int | None) -> int:
     return total
 
 
-def _chance(score: float, total: int, round_number: int) -> float:
+def _chance_in_round(score: float, total: int, round_number: int) -> float:
     """Counted 2^(round_number + 1)-fold; beyond 1,000 rounds no chance is small enough."""
     return min(1.0, tail_of_best(total, upper_tail(score)) * 2.0 ** min(round_number + 1, 1000))
 
 
-def _named(
+def _newly_named(
     best: Mapping[RecipientId, tuple[float, float]], before: Collection[RecipientId], alpha: float
 ) -> tuple[RecipientId, ...]:
     """Return the newly named copies, from most to least likely."""

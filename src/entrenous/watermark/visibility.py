@@ -51,7 +51,7 @@ _BAND_POWER: Final = 0.41  # of a whole pattern
 _DITHER_POWER: Final = 1.0 / 6.0  # added by dithered rounding, on average over marks
 
 
-def masks(luma: Plane, bands: int) -> list[Plane]:
+def band_masks(luma: Plane, bands: int) -> list[Plane]:
     """Return the amplitude of each band in grey levels, finest first, before the overall cap.
 
     The floor is 0.4 grey levels. It is lower where so much of the picture is flat that structural
@@ -59,12 +59,15 @@ def masks(luma: Plane, bands: int) -> list[Plane]:
     have few places for a strong mark.
     """
     octaves = [
-        _Octave(_activity(detail), light, gain)
+        _Octave(_local_activity(detail), light, gain)
         for detail, light, gain in zip(
-            detail_pyramid(luma, bands), gaussian_pyramid(luma, bands), _gains(bands), strict=True
+            detail_pyramid(luma, bands),
+            gaussian_pyramid(luma, bands),
+            _band_gains(bands),
+            strict=True,
         )
     ]
-    floor = _floor(luma, octaves)
+    floor = _highest_floor(luma, octaves)
     return [octave.mask(floor) for octave in octaves]
 
 
@@ -83,23 +86,23 @@ class _Octave:
         amplitude *= np.interp(self.light, _LUMA_AT, _LUMA_FACTOR)
         return np.asarray(self.gain * np.minimum(amplitude, _CEILING), np.float32)
 
-    def thinned(self, step: int) -> "_Octave":
+    def thin(self, step: int) -> "_Octave":
         return _Octave(self.activity[::step, ::step], self.light[::step, ::step], self.gain)
 
 
-def _gains(bands: int) -> tuple[float, ...]:
+def _band_gains(bands: int) -> tuple[float, ...]:
     return (_BAND_GAINS + _BAND_GAINS[-1:] * max(0, bands - len(_BAND_GAINS)))[:bands]
 
 
-def _floor(luma: Plane, octaves: list[_Octave]) -> float:
+def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
     """Return the highest floor that keeps the expected SSIM and, above 0.4, PSNR."""
     contrast = _variance(luma)[::_SAMPLE_PX, ::_SAMPLE_PX]
-    sampled = [one.thinned(max(1, _SAMPLE_PX >> level)) for level, one in enumerate(octaves)]
+    sampled = [one.thin(max(1, _SAMPLE_PX >> level)) for level, one in enumerate(octaves)]
     smooth_db = _SMOOTH_DB_AT_600_PX + _SMOOTH_DB_PER_OCTAVE * math.log2(max(luma.shape) / 600.0)
 
     def acceptable(floor: float) -> bool:
-        smooth = floor <= _FLOOR or _psnr_db(sampled, floor) >= smooth_db
-        return smooth and _ssim(contrast, sampled, floor) >= _SSIM_LEAST
+        smooth = floor <= _FLOOR or _expected_psnr_db(sampled, floor) >= smooth_db
+        return smooth and _expected_ssim(contrast, sampled, floor) >= _SSIM_LEAST
 
     low, high = _FLOOR_LEAST, _FLOOR_MOST
     if acceptable(high):
@@ -110,13 +113,13 @@ def _floor(luma: Plane, octaves: list[_Octave]) -> float:
     return low
 
 
-def _psnr_db(octaves: list[_Octave], floor: float) -> float:
+def _expected_psnr_db(octaves: list[_Octave], floor: float) -> float:
     """Return expected PSNR including rounding, before the overall cap."""
     power = sum(float(np.mean(octave.mask(floor) ** 2)) for octave in octaves)
     return 10.0 * math.log10(255.0**2 / (_DITHER_POWER + _BAND_POWER * power))
 
 
-def _ssim(contrast: Plane, octaves: list[_Octave], floor: float) -> float:
+def _expected_ssim(contrast: Plane, octaves: list[_Octave], floor: float) -> float:
     """Return expected SSIM; the mark is independent of the picture and has a mean of zero."""
     shape = (contrast.shape[1], contrast.shape[0])
     power = np.full(contrast.shape, _DITHER_POWER, np.float32)
@@ -134,7 +137,7 @@ def _variance(luma: Plane) -> Plane:
     return np.maximum(square - mean * mean, 0.0, dtype=np.float32)
 
 
-def _activity(detail: Plane) -> Plane:
+def _local_activity(detail: Plane) -> Plane:
     window = (_MASK_WINDOW_PX, _MASK_WINDOW_PX)
     power = cv2.blur(detail * detail, window, borderType=cv2.BORDER_REFLECT)
     near, wide = (
@@ -167,7 +170,7 @@ def zero_in_flat_areas(
     if not flat.any():
         return tuple(masks)
     touched = (shrink(flat, working) > 0).astype(np.float32)
-    left = tuple(mask * _away_from(touched, shape_of(mask)) for mask in masks)
+    left = tuple(mask * _untouched_mask(touched, shape_of(mask)) for mask in masks)
     return left if any(mask.any() for mask in left) else tuple(masks)
 
 
@@ -177,19 +180,19 @@ def flat_places(pixels_rgb: Pixels) -> Pixels:
     flat = np.empty(pixels_rgb.shape[:2], np.uint8)
     for top in range(0, high, _ROWS):
         first, last = max(0, top - half), min(high, top + _ROWS + half)
-        equal = _equal(pixels_rgb[first:last])
+        equal = _flat_places_of_strip(pixels_rgb[first:last])
         flat[top : top + _ROWS] = equal[top - first : top - first + _ROWS]
     return flat
 
 
-def _equal(pixels_rgb: Pixels) -> Pixels:
+def _flat_places_of_strip(pixels_rgb: Pixels) -> Pixels:
     """As :func:`flat_places`, without strips: the largest and smallest samples are equal."""
     window = np.ones((_FLAT_WINDOW_PX, _FLAT_WINDOW_PX), np.uint8)
     largest, smallest = cv2.dilate(pixels_rgb, window), cv2.erode(pixels_rgb, window)
     return np.asarray(cv2.inRange(cv2.subtract(largest, smallest), (0, 0, 0), (0, 0, 0)), np.uint8)
 
 
-def _away_from(touched: Plane, shape: Shape) -> Plane:
+def _untouched_mask(touched: Plane, shape: Shape) -> Plane:
     """Return 1 for a level's pixels that neither contain nor touch a flat area, else 0.
 
     A pattern on a level spreads by about one of its pixels when it is enlarged.
@@ -234,44 +237,47 @@ def reduce_where_visible(
         pixels_rgb: (H, W, 3) uint8.
         trial: (H, W), the mark of trial chips with these masks, in grey levels.
     """
-    scales = _scales(pixels_rgb, trial)
-    reduction = _reduction(scales)
+    scales = _visibility_scales(pixels_rgb, trial)
+    reduction = _smallest_reduction(scales)
     if reduction == 0.0:
         return tuple(strongest)
     factor = np.float32(1) / np.sqrt(np.float32(1) + np.float32(reduction) * scales[0].smooth)
-    return tuple(mask * _resized(factor, mask) for mask in strongest)
+    return tuple(mask * _resize_onto(factor, mask) for mask in strongest)
 
 
-def _reduction(scales: Sequence[_Scale]) -> float:
+def _smallest_reduction(scales: Sequence[_Scale]) -> float:
     """Return the smallest reduction with acceptable visibility, within its bound (bisection)."""
     low, high = 0.0, _REDUCTION_MAX
-    if _visibility(scales, low) <= _VISIBILITY_MAX:
+    if _total_visibility(scales, low) <= _VISIBILITY_MAX:
         return low
     for _ in range(_STEPS):
         middle = 0.5 * (low + high)
         low, high = (
-            (low, middle) if _visibility(scales, middle) <= _VISIBILITY_MAX else (middle, high)
+            (low, middle)
+            if _total_visibility(scales, middle) <= _VISIBILITY_MAX
+            else (middle, high)
         )
     return high
 
 
-def _visibility(scales: Sequence[_Scale], reduction: float) -> float:
+def _total_visibility(scales: Sequence[_Scale], reduction: float) -> float:
     return sum(scale.visibility(reduction) for scale in scales)
 
 
-def _scales(pixels_rgb: Pixels, trial: Plane) -> list[_Scale]:
-    quarter = _reduced(pixels_rgb, 4), _reduced(trial, 4)
-    eighth = _reduced(quarter[0], 2), _reduced(quarter[1], 2)
+def _visibility_scales(pixels_rgb: Pixels, trial: Plane) -> list[_Scale]:
+    quarter = _downsample(pixels_rgb, 4), _downsample(trial, 4)
+    eighth = _downsample(quarter[0], 2), _downsample(quarter[1], 2)
     return [
-        _scale(*small, weight) for small, weight in zip((quarter, eighth), _WEIGHTS, strict=True)
+        _visibility_at_scale(*small, weight)
+        for small, weight in zip((quarter, eighth), _WEIGHTS, strict=True)
     ]
 
 
-def _reduced(plane: Samples, times: int) -> Samples:
+def _downsample(plane: Samples, times: int) -> Samples:
     return shrink(plane, (-(-plane.shape[0] // times), -(-plane.shape[1] // times)))
 
 
-def _scale(small: Pixels, trial: Plane, weight: float) -> _Scale:
+def _visibility_at_scale(small: Pixels, trial: Plane, weight: float) -> _Scale:
     light = _lightness(small)
     per_level = _lightness(np.asarray(cv2.add(small, np.full_like(small, 1)), np.uint8)) - light
     contrast, added = _local_variance(light), _local_variance(trial * per_level)
@@ -281,14 +287,14 @@ def _scale(small: Pixels, trial: Plane, weight: float) -> _Scale:
 
 def _lightness(pixels_rgb: Pixels) -> Plane:
     """Y of XYB: the mean of two cones' cube roots, uniform to the eye at every brightness."""
-    light = cv2.LUT(pixels_rgb, _linear())
+    light = cv2.LUT(pixels_rgb, _linear_light_table())
     cones = [
         np.cbrt(light @ np.array(cone, np.float32) + np.float32(_BIAS)) for cone in (_LONG, _MIDDLE)
     ]
     return np.asarray(np.float32(0.5) * (cones[0] + cones[1]), np.float32)
 
 
-def _linear() -> Plane:
+def _linear_light_table() -> Plane:
     """Linear light, 0 to 1, of each sample value (sRGB, IEC 61966-2-1)."""
     value = np.arange(256) / 255.0
     bright = ((value + 0.055) / 1.055) ** 2.4
@@ -300,6 +306,6 @@ def _local_variance(plane: Plane) -> Plane:
     return np.maximum(square - mean * mean, 0.0, dtype=np.float32)
 
 
-def _resized(plane: Plane, onto: Plane) -> Plane:
+def _resize_onto(plane: Plane, onto: Plane) -> Plane:
     size = (onto.shape[1], onto.shape[0])
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)

@@ -66,7 +66,7 @@ def decode(untrusted: bytes) -> Any:
         BadCbor: another encoding of the same value, an unsupported type, more than 8 levels, or
             missing or extra bytes.
     """
-    value, end = _read(untrusted, 0, 0)
+    value, end = _decode_value(untrusted, 0, 0)
     if end != len(untrusted):
         raise BadCbor
     return value
@@ -124,29 +124,29 @@ def optional(value: object, read: Callable[[object], Read]) -> Read | None:
     return None if value is None else read(value)
 
 
-def seconds(moment: datetime) -> int:
+def to_unix_seconds(moment: datetime) -> int:
     """Return whole seconds since 1970 UTC; fractions are dropped."""
     return int(moment.timestamp())
 
 
-def _read(data: bytes, at: int, depth: int) -> tuple[Any, int]:
+def _decode_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     if depth > DEPTH_MAX:
         raise BadCbor
     if data[at : at + 1] == bytes([_NULL]):
         return None, at + 1
-    kind, size, at = _head(data, at)
+    kind, size, at = _decode_head(data, at)
     if kind == 0:
         return size, at
     if kind in (2, 3):
-        return _string(data, at, size, kind)
+        return _decode_string(data, at, size, kind)
     if kind == 4:
-        return _list(data, at, size, depth)
+        return _decode_list(data, at, size, depth)
     if kind == 5:
-        return _map(data, at, size, depth)
+        return _decode_map(data, at, size, depth)
     raise BadCbor
 
 
-def _head(data: bytes, at: int) -> tuple[int, int, int]:
+def _decode_head(data: bytes, at: int) -> tuple[int, int, int]:
     """Parse the shortest head: return major type, argument, and where the item's content begins."""
     if at >= len(data):
         raise BadCbor
@@ -162,7 +162,7 @@ def _head(data: bytes, at: int) -> tuple[int, int, int]:
     return kind, argument, at + width
 
 
-def _string(data: bytes, at: int, size: int, kind: int) -> tuple[bytes | str, int]:
+def _decode_string(data: bytes, at: int, size: int, kind: int) -> tuple[bytes | str, int]:
     if size > len(data) - at:
         raise BadCbor
     found = data[at : at + size]
@@ -174,25 +174,25 @@ def _string(data: bytes, at: int, size: int, kind: int) -> tuple[bytes | str, in
         raise BadCbor from None
 
 
-def _list(data: bytes, at: int, size: int, depth: int) -> tuple[list[Any], int]:
+def _decode_list(data: bytes, at: int, size: int, depth: int) -> tuple[list[Any], int]:
     if size > len(data) - at:  # an item has at least one byte
         raise BadCbor
     found = []
     for _ in range(size):
-        item, at = _read(data, at, depth + 1)
+        item, at = _decode_value(data, at, depth + 1)
         found.append(item)
     return found, at
 
 
-def _map(data: bytes, at: int, size: int, depth: int) -> tuple[dict[int, Any], int]:
+def _decode_map(data: bytes, at: int, size: int, depth: int) -> tuple[dict[int, Any], int]:
     if size > len(data) - at:
         raise BadCbor
     found: dict[int, Any] = {}
     newest = -1
     for _ in range(size):
-        kind, key, at = _head(data, at)
+        kind, key, at = _decode_head(data, at)
         if kind != 0 or key <= newest:  # ascending order is deterministic and excludes duplicates
             raise BadCbor
-        found[key], at = _read(data, at, depth + 1)
+        found[key], at = _decode_value(data, at, depth + 1)
         newest = key
     return found, at

@@ -75,7 +75,7 @@ def canonical_json(value: object) -> bytes:
     >>> canonical_json({"b": [1, None], "a": "é"}).decode()
     '{"a":"é","b":[1,null]}'
     """
-    _check(value)
+    _refuse_floats(value)
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return text.encode()
 
@@ -92,15 +92,15 @@ def read_canonical(untrusted_data: bytes) -> Any:
     return value
 
 
-def _check(value: object) -> None:
+def _refuse_floats(value: object) -> None:
     if isinstance(value, Mapping):
         for key, part in value.items():
             if not (isinstance(key, str) and key.isascii()):
                 raise ValueError("a key must be ASCII text")
-            _check(part)
+            _refuse_floats(part)
     elif isinstance(value, list | tuple):
         for part in value:
-            _check(part)
+            _refuse_floats(part)
     elif isinstance(value, int):
         if abs(value) > _WHOLE_MAX:
             raise ValueError("a whole number must stay within 2**53 - 1")
@@ -138,11 +138,11 @@ def construct(kind: type[Noun], *fields: Any) -> Noun:
         raise NotUnderstood from None
 
 
-def maybe_b64u(data: bytes | None) -> str | None:
+def optional_to_base64url(data: bytes | None) -> str | None:
     return None if data is None else to_base64url(data)
 
 
-def maybe_bytes(untrusted_text: str | None) -> bytes | None:
+def optional_from_base64url(untrusted_text: str | None) -> bytes | None:
     return None if untrusted_text is None else from_base64url(untrusted_text)
 
 
@@ -150,7 +150,7 @@ def to_seconds(when: datetime) -> int:
     return int(when.timestamp())
 
 
-def maybe_seconds(when: datetime | None) -> int | None:
+def optional_to_seconds(when: datetime | None) -> int | None:
     return None if when is None else to_seconds(when)
 
 
@@ -158,5 +158,5 @@ def to_moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def maybe_moment(seconds: int | None) -> datetime | None:
+def optional_to_moment(seconds: int | None) -> datetime | None:
     return None if seconds is None else to_moment(seconds)

@@ -8,17 +8,17 @@ from typing import Any, Final
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
-    BadCard,
+    BadKeyBundle,
     Batch,
     BatchPosition,
-    Card,
     Certificate,
     DeviceList,
+    KeyBundle,
     ListedDevice,
     ListStatement,
     MasterKey,
     ProtocolRange,
-    RevokedAs,
+    RevocationReason,
     RevokedDevice,
     SignedBatch,
     SignedCertificate,
@@ -43,7 +43,7 @@ from entrenous.wire.cbor import (
     decode,
     encode_checked,
     optional,
-    seconds,
+    to_unix_seconds,
 )
 from entrenous.wire.text import as_name, as_url
 
@@ -67,7 +67,7 @@ def write_certificate(certificate: Certificate) -> bytes:
             3: certificate.device,
             4: certificate.ed25519,
             5: certificate.curve25519,
-            6: seconds(certificate.created_at),
+            6: to_unix_seconds(certificate.created_at),
             7: list(certificate.enforces),
             8: certificate.mldsa65_hash,
         },
@@ -79,9 +79,9 @@ def read_certificate(untrusted: bytes) -> Certificate:
     """Parse a device certificate, without verifying it.
 
     Raises:
-        BadCard: not a certificate of this version.
+        BadKeyBundle: not a certificate of this version.
     """
-    with bad_cbor_as(BadCard):
+    with bad_cbor_as(BadKeyBundle):
         fields = as_map(decode(untrusted), 8)
         as_uint(fields[1], _VERSION, _VERSION)
         return Certificate(
@@ -90,12 +90,12 @@ def read_certificate(untrusted: bytes) -> Certificate:
             ed25519=as_bytes(fields[4], 32),
             curve25519=as_bytes(fields[5], 32),
             created_at=as_time(fields[6]),
-            enforces=_enforces(fields[7]),
+            enforces=_parse_enforced_limits(fields[7]),
             mldsa65_hash=as_bytes(fields[8], 32),
         )
 
 
-def plain_certificate(signed: SignedCertificate) -> list[object]:
+def certificate_fields(signed: SignedCertificate) -> list[object]:
     """Return a signed certificate as the fields of a card or a letter."""
     return [signed.statement, *split_signature(signed.signature)]
 
@@ -119,7 +119,7 @@ def split_signature(signature: bytes) -> tuple[bytes, bytes]:
     return signature[:_ED25519], signature[_ED25519:]
 
 
-def _enforces(value: object) -> tuple[int, ...]:
+def _parse_enforced_limits(value: object) -> tuple[int, ...]:
     found = tuple(as_uint(one) for one in as_list(value, 0, _ENFORCES_MAX))
     if any(one >= after for one, after in pairwise(found)):
         raise BadCbor
@@ -142,10 +142,10 @@ def write_device_list(devices: DeviceList) -> bytes:
             3: devices.epoch,
             4: devices.previous,
             5: [[one.device, one.proof, one.mailbox] for one in devices.devices],
-            6: [[one.device, seconds(one.at), int(one.kind)] for one in devices.revoked],
+            6: [[one.device, to_unix_seconds(one.at), int(one.kind)] for one in devices.revoked],
             7: devices.name,
             8: [devices.speaks.floor, devices.speaks.newest],
-            9: seconds(devices.issued_at),
+            9: to_unix_seconds(devices.issued_at),
             10: devices.relay_url,
         },
         read_device_list,
@@ -156,27 +156,27 @@ def read_device_list(untrusted: bytes) -> ListStatement:
     """Parse a device list, without verifying it.
 
     Raises:
-        BadCard: not a list of this version, or one that contradicts itself.
+        BadKeyBundle: not a list of this version, or one that contradicts itself.
     """
-    with bad_cbor_as(BadCard):
+    with bad_cbor_as(BadKeyBundle):
         fields = as_map(decode(untrusted), 10)
         as_uint(fields[1], _VERSION, _VERSION)
         said = DeviceList(
             person=PersonId(as_bytes(fields[2], 32)),
             epoch=as_uint(fields[3], least=1),
-            previous=optional(fields[4], _hash),
-            devices=tuple(map(_listed, as_list(fields[5], 1, DEVICES_MAX))),
-            revoked=tuple(map(_revoked, as_list(fields[6], 0, REVOKED_MAX))),
+            previous=optional(fields[4], _parse_hash),
+            devices=tuple(map(_parse_listed_device, as_list(fields[5], 1, DEVICES_MAX))),
+            revoked=tuple(map(_parse_revoked_device, as_list(fields[6], 0, REVOKED_MAX))),
             name=as_name(fields[7]),
-            speaks=_speaks(fields[8]),
+            speaks=_parse_protocol_range(fields[8]),
             issued_at=as_time(fields[9]),
             relay_url=as_url(fields[10]),
         )
-        _check(said)
+        _check_device_list(said)
         return ListStatement(said, untrusted)
 
 
-def _check(said: DeviceList) -> None:
+def _check_device_list(said: DeviceList) -> None:
     listed = [one.device for one in said.devices]
     revoked = [one.device for one in said.revoked]
     if (said.previous is None) != (said.epoch == 1) or set(listed) & set(revoked):
@@ -192,33 +192,33 @@ def _check_ascending(devices: Sequence[bytes]) -> None:
         raise BadCbor
 
 
-def _listed(entry: Any) -> ListedDevice:
+def _parse_listed_device(entry: Any) -> ListedDevice:
     device, proof, mailbox = as_list(entry, 3, 3)
     receives = MailboxId(as_bytes(mailbox, ID_BYTES))
-    return ListedDevice(_device(device), _hash(proof), receives)
+    return ListedDevice(_parse_device_id(device), _parse_hash(proof), receives)
 
 
-def _revoked(entry: Any) -> RevokedDevice:
+def _parse_revoked_device(entry: Any) -> RevokedDevice:
     device, at, kind = as_list(entry, 3, 3)
-    known = RevokedAs(as_uint(kind, max(RevokedAs), min(RevokedAs)))
-    return RevokedDevice(_device(device), as_time(at), known)
+    known = RevocationReason(as_uint(kind, max(RevocationReason), min(RevocationReason)))
+    return RevokedDevice(_parse_device_id(device), as_time(at), known)
 
 
-def _speaks(value: Any) -> ProtocolRange:
+def _parse_protocol_range(value: Any) -> ProtocolRange:
     floor, newest = as_list(value, 2, 2)
     least = as_uint(floor, _PROTOCOLS, 1)
     return ProtocolRange(least, as_uint(newest, _PROTOCOLS, least))
 
 
-def _device(value: object) -> DeviceId:
+def _parse_device_id(value: object) -> DeviceId:
     return DeviceId(as_bytes(value, ID_BYTES))
 
 
-def _hash(value: object) -> bytes:
+def _parse_hash(value: object) -> bytes:
     return as_bytes(value, 32)
 
 
-def write_card(card: Card) -> bytes:
+def write_key_bundle(card: KeyBundle) -> bytes:
     """Encode a card.
 
     Raises:
@@ -233,27 +233,27 @@ def write_card(card: Card) -> bytes:
             4: [one.statement for one in card.lists],
             5: ed25519,
             6: mldsa65,
-            7: [plain_certificate(signed) for signed in card.certificates],
+            7: [certificate_fields(signed) for signed in card.certificates],
         },
-        read_card,
+        read_key_bundle,
     )
 
 
-def read_card(untrusted: bytes) -> Card:
+def read_key_bundle(untrusted: bytes) -> KeyBundle:
     """Parse a card, without verifying it.
 
     Raises:
-        BadCard: not a card of this version, or its lists are not one person's and consecutive, or
-            its certificates do not match the devices of the newest list.
+        BadKeyBundle: not a card of this version, or its lists are not one person's and consecutive,
+            or its certificates do not match the devices of the newest list.
     """
-    with bad_cbor_as(BadCard):
+    with bad_cbor_as(BadKeyBundle):
         if len(untrusted) > PLAIN_CARD_BYTES_MAX:
             raise BadCbor
         fields = as_map(decode(untrusted), 7)
         as_uint(fields[1], _VERSION, _VERSION)
-        card = Card(
+        card = KeyBundle(
             master=MasterKey(as_bytes(fields[2], 32), as_bytes(fields[3], 1952)),
-            lists=_lists(fields[4]),
+            lists=_parse_device_lists(fields[4]),
             signature=joined_signature(fields[5], fields[6]),
             certificates=tuple(map(as_signed_certificate, as_list(fields[7], 1, DEVICES_MAX))),
         )
@@ -274,7 +274,7 @@ def newest_lists(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
     return tuple(reversed(kept))
 
 
-def _lists(value: Any) -> tuple[ListStatement, ...]:
+def _parse_device_lists(value: Any) -> tuple[ListStatement, ...]:
     statements = [as_bytes_up_to(one, LIST_BYTES_MAX) for one in as_list(value, 1, LISTS_MAX)]
     if sum(map(len, statements)) > LIST_BYTES_MAX:
         raise BadCbor
@@ -344,11 +344,11 @@ def _read_batch(encoded: bytes) -> Batch:
     device, mailbox, size, root = as_list(decode(encoded), 4, 4)
     return Batch(
         device=DeviceId(as_bytes(device, ID_BYTES)),
-        mailbox=optional(mailbox, _mailbox),
+        mailbox=optional(mailbox, _parse_mailbox_id),
         size=as_uint(size, BATCH_SIZE_MAX, 1),
         root=as_bytes(root, 32),
     )
 
 
-def _mailbox(value: object) -> MailboxId:
+def _parse_mailbox_id(value: object) -> MailboxId:
     return MailboxId(as_bytes(value, ID_BYTES))

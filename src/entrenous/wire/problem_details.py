@@ -31,7 +31,7 @@ class _Problem(msgspec.Struct, frozen=True):
 
 def urn_of(kind: type[EntrenousError]) -> str:
     """Return an error's name on the wire, e.g. ``urn:entrenous:refused:used-up``."""
-    return f"urn:entrenous:{kind.family}:{_kebab(kind)}"
+    return f"urn:entrenous:{kind.family}:{_kebab_case(kind)}"
 
 
 def status_of(
@@ -46,7 +46,7 @@ def status_of(
 def write_problem(error: EntrenousError, status: int) -> bytes:
     """Encode an error as a problem document; only facts that are numbers or times are included."""
     facts = {name: fact for name, fact in error.facts.items() if isinstance(fact, int | datetime)}
-    title = _kebab(type(error)).replace("-", " ").capitalize()
+    title = _kebab_case(type(error)).replace("-", " ").capitalize()
     with speaking(ENGLISH):
         detail = str(error)
     return msgspec.json.encode(_Problem(urn_of(type(error)), title, status, detail, facts))
@@ -69,5 +69,5 @@ def read_problem(
     return error
 
 
-def _kebab(kind: type[EntrenousError]) -> str:
+def _kebab_case(kind: type[EntrenousError]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", kind.__name__).lower()

@@ -17,7 +17,7 @@ from entrenous.wire.cbor import (
     decode,
     encode,
     encode_checked,
-    seconds,
+    to_unix_seconds,
 )
 from entrenous.wire.key_bundle import (
     as_position,
@@ -59,7 +59,7 @@ def write_receipt_statement(said: ReceiptStatement) -> bytes:
             said.device,
             said.head,
             int(said.event),
-            seconds(said.at),
+            to_unix_seconds(said.at),
             said.manifest,
             said.marks,
         ]

@@ -31,10 +31,10 @@ from entrenous.wire.encodings import (
     construct,
     from_base64url,
     from_json,
-    maybe_b64u,
-    maybe_bytes,
-    maybe_moment,
-    maybe_seconds,
+    optional_from_base64url,
+    optional_to_base64url,
+    optional_to_moment,
+    optional_to_seconds,
     to_base64url,
     to_json,
     to_moment,
@@ -93,7 +93,7 @@ class _Batch(Strict, frozen=True):
     expires_at: Seconds
 
 
-class _Held(Strict, frozen=True):
+class _StoredCount(Strict, frozen=True):
     held: Count
 
 
@@ -111,7 +111,7 @@ class _Status(Strict, frozen=True):
 
 
 def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
-    return to_json(_Locks(to_base64url(owner_lock), maybe_b64u(close_lock)))
+    return to_json(_Locks(to_base64url(owner_lock), optional_to_base64url(close_lock)))
 
 
 def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
@@ -143,24 +143,26 @@ def read_key_count(untrusted_body: bytes) -> int:
 def write_bundle(bundle: PrekeyBundle) -> bytes:
     return to_json(
         _Bundle(
-            maybe_b64u(bundle.one_time), to_base64url(bundle.fallback), to_base64url(bundle.xwing)
+            optional_to_base64url(bundle.one_time),
+            to_base64url(bundle.fallback),
+            to_base64url(bundle.xwing),
         )
     )
 
 
 def read_bundle(untrusted_body: bytes, device: DeviceId) -> PrekeyBundle:
     read = from_json(_Bundle, untrusted_body)
-    one_time = maybe_bytes(read.one_time)
+    one_time = optional_from_base64url(read.one_time)
     return PrekeyBundle(device, one_time, from_base64url(read.fallback), from_base64url(read.xwing))
 
 
 def write_send_token(token: SendToken) -> bytes:
-    return to_json(_Token(token.uses, maybe_seconds(token.expires_at)))
+    return to_json(_Token(token.uses, optional_to_seconds(token.expires_at)))
 
 
 def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
     read = from_json(_Token, untrusted_body)
-    return construct(SendToken, lock, read.uses, maybe_moment(read.expires_at))
+    return construct(SendToken, lock, read.uses, optional_to_moment(read.expires_at))
 
 
 def write_batch(batch: TokenBatch) -> bytes:
@@ -176,12 +178,12 @@ def read_batch(untrusted_body: bytes) -> TokenBatch:
     return construct(TokenBatch, add, drop, to_moment(read.expires_at))
 
 
-def write_held(count: int) -> bytes:
-    return to_json(_Held(count))
+def write_stored_count(count: int) -> bytes:
+    return to_json(_StoredCount(count))
 
 
-def read_held(untrusted_body: bytes) -> int:
-    return from_json(_Held, untrusted_body).held
+def read_stored_count(untrusted_body: bytes) -> int:
+    return from_json(_StoredCount, untrusted_body).held
 
 
 def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
@@ -190,7 +192,7 @@ def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
     if read.schema != STATUS_SCHEMA:
         raise NotUnderstood
     protocol = Protocol(read.protocol.floor, read.protocol.newest)
-    return protocol, maybe_moment(read.restored_at)
+    return protocol, optional_to_moment(read.restored_at)
 
 
 def write_status(
@@ -199,7 +201,10 @@ def write_status(
     """Encode the protocols that a relay speaks, its last restore, if any, and its program, which
     devices do not read.
     """
-    versions, restored = _Versions(protocol.floor, protocol.newest), maybe_seconds(restored_at)
+    versions, restored = (
+        _Versions(protocol.floor, protocol.newest),
+        optional_to_seconds(restored_at),
+    )
     return to_json(_Status(STATUS_SCHEMA, versions, restored, program.version, program.commit))
 
 
@@ -225,7 +230,7 @@ class _Letter(Strict, frozen=True):
     expires_at: Seconds
 
 
-class _Page(Strict, frozen=True):
+class _WaitingPage(Strict, frozen=True):
     envelopes: list[_Letter]
 
 
@@ -233,11 +238,11 @@ class _Attempt(Strict, frozen=True):
     attempt: str
 
 
-class _Given(Strict, frozen=True):
+class _ReleasedShare(Strict, frozen=True):
     share: str
 
 
-class _Look(Strict, frozen=True):
+class _EnvelopeStatus(Strict, frozen=True):
     state: EnvelopeState
     opened: Count
     delivered_at: Seconds | None
@@ -246,7 +251,7 @@ class _Look(Strict, frozen=True):
 
 def write_envelope(envelope: Envelope) -> bytes:
     """Encode an envelope without its id and mailbox, which are in the path."""
-    share = None if envelope.share is None else _shape(envelope.share)
+    share = None if envelope.share is None else _share_json(envelope.share)
     blobs = [to_base64url(blob) for blob in envelope.blobs]
     until, lock = to_seconds(envelope.expires_at), to_base64url(envelope.withdraw_lock)
     return to_json(_Envelope(to_base64url(envelope.sealed), until, lock, share, blobs))
@@ -259,7 +264,7 @@ def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxI
         *(envelope, mailbox, from_base64url(read.sealed), to_moment(read.expires_at)),
         *(
             from_base64url(read.withdraw_lock, LOCK_BYTES),
-            None if read.share is None else _deposit(read.share),
+            None if read.share is None else _parse_share_deposit(read.share),
         ),
         tuple(BlobId(from_base64url(blob, ID_BYTES)) for blob in read.blobs),
     )
@@ -272,7 +277,7 @@ def write_waiting(page: list[WaitingEnvelope]) -> bytes:
         )
         for one in page
     ]
-    return to_json(_Page(letters))
+    return to_json(_WaitingPage(letters))
 
 
 def read_waiting(untrusted_body: bytes) -> list[WaitingEnvelope]:
@@ -283,7 +288,7 @@ def read_waiting(untrusted_body: bytes) -> list[WaitingEnvelope]:
             from_base64url(one.sealed),
             to_moment(one.expires_at),
         )
-        for one in from_json(_Page, untrusted_body).envelopes
+        for one in from_json(_WaitingPage, untrusted_body).envelopes
     ]
 
 
@@ -297,25 +302,31 @@ def read_attempt(untrusted_body: bytes) -> bytes:
 
 
 def write_share(share: Secret) -> bytes:
-    return to_json(_Given(to_base64url(share.reveal())))
+    return to_json(_ReleasedShare(to_base64url(share.reveal())))
 
 
 def read_share(untrusted_body: bytes) -> Secret:
-    return Secret(from_base64url(from_json(_Given, untrusted_body).share, SHARE_BYTES))
+    return Secret(from_base64url(from_json(_ReleasedShare, untrusted_body).share, SHARE_BYTES))
 
 
-def write_look(status: EnvelopeStatus) -> bytes:
-    delivered_at, opened_at = maybe_seconds(status.delivered_at), maybe_seconds(status.opened_at)
-    return to_json(_Look(status.state, status.opened, delivered_at, opened_at))
+def write_envelope_status(status: EnvelopeStatus) -> bytes:
+    delivered_at, opened_at = (
+        optional_to_seconds(status.delivered_at),
+        optional_to_seconds(status.opened_at),
+    )
+    return to_json(_EnvelopeStatus(status.state, status.opened, delivered_at, opened_at))
 
 
-def read_look(untrusted_body: bytes) -> EnvelopeStatus:
-    read = from_json(_Look, untrusted_body)
-    delivered_at, opened_at = maybe_moment(read.delivered_at), maybe_moment(read.opened_at)
+def read_envelope_status(untrusted_body: bytes) -> EnvelopeStatus:
+    read = from_json(_EnvelopeStatus, untrusted_body)
+    delivered_at, opened_at = (
+        optional_to_moment(read.delivered_at),
+        optional_to_moment(read.opened_at),
+    )
     return EnvelopeStatus(read.state, read.opened, delivered_at, opened_at)
 
 
-def _deposit(read: _Share) -> ShareDeposit:
+def _parse_share_deposit(read: _Share) -> ShareDeposit:
     value = Secret(from_base64url(read.value, SHARE_BYTES))
     group = None if read.group is None else from_base64url(read.group, ID_BYTES)
     return construct(
@@ -323,25 +334,25 @@ def _deposit(read: _Share) -> ShareDeposit:
     )
 
 
-def _shape(deposit: ShareDeposit) -> _Share:
+def _share_json(deposit: ShareDeposit) -> _Share:
     group = None if deposit.group is None else to_base64url(deposit.group)
     return _Share(
         to_base64url(deposit.value.reveal()), to_base64url(deposit.open_lock), deposit.opens, group
     )
 
 
-class _Upload(Strict, frozen=True):
+class _UploadProgress(Strict, frozen=True):
     came: Count
     size: Count
 
 
-def write_upload(came: int, size: int) -> bytes:
-    return to_json(_Upload(came, size))
+def write_upload_progress(came: int, size: int) -> bytes:
+    return to_json(_UploadProgress(came, size))
 
 
-def read_upload(untrusted_body: bytes) -> tuple[int, int]:
+def read_upload_progress(untrusted_body: bytes) -> tuple[int, int]:
     """Return how many bytes are stored, and of how many."""
-    upload = from_json(_Upload, untrusted_body)
+    upload = from_json(_UploadProgress, untrusted_body)
     return upload.came, upload.size
 
 
@@ -356,16 +367,16 @@ class _Close(Strict, frozen=True):
     close_lock: str
 
 
-class _Question(Strict, frozen=True):
+class _BlindedElement(Strict, frozen=True):
     blinded: str
 
 
-class _Answer(Strict, frozen=True):
+class _EvaluatedElement(Strict, frozen=True):
     evaluated: str
     tries: Annotated[int, msgspec.Meta(ge=0, le=UNLOCK_TRIES)]
 
 
-class _Opened(Strict, frozen=True):
+class _VaultUnlock(Strict, frozen=True):
     generation: Annotated[int, msgspec.Meta(ge=1, le=GENERATION_MAX)]
     opening: str
     before: Annotated[list[str], msgspec.Meta(max_length=OPENINGS_MAX)]
@@ -387,31 +398,31 @@ def read_close_lock(untrusted_body: bytes) -> bytes:
     return from_base64url(from_json(_Close, untrusted_body).close_lock, LOCK_BYTES)
 
 
-def write_question(blinded: bytes) -> bytes:
-    return to_json(_Question(to_base64url(blinded)))
+def write_blinded_element(blinded: bytes) -> bytes:
+    return to_json(_BlindedElement(to_base64url(blinded)))
 
 
-def read_question(untrusted_body: bytes) -> bytes:
+def read_blinded_element(untrusted_body: bytes) -> bytes:
     """Return the blinded element, 32 bytes, unchecked."""
-    return from_base64url(from_json(_Question, untrusted_body).blinded, _ELEMENT_BYTES)
+    return from_base64url(from_json(_BlindedElement, untrusted_body).blinded, _ELEMENT_BYTES)
 
 
-def write_answer(answered: Evaluation) -> bytes:
-    return to_json(_Answer(to_base64url(answered.evaluated), answered.tries))
+def write_evaluation(answered: Evaluation) -> bytes:
+    return to_json(_EvaluatedElement(to_base64url(answered.evaluated), answered.tries))
 
 
-def read_answer(untrusted_body: bytes) -> Evaluation:
+def read_evaluation(untrusted_body: bytes) -> Evaluation:
     """Return the evaluated element, 32 bytes, unchecked, and the tries that are left."""
-    read = from_json(_Answer, untrusted_body)
+    read = from_json(_EvaluatedElement, untrusted_body)
     return Evaluation(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)
 
 
-def write_opened(opening: VaultUnlock) -> bytes:
+def write_vault_unlock(opening: VaultUnlock) -> bytes:
     before = [to_base64url(number) for number in opening.before]
-    return to_json(_Opened(opening.generation, to_base64url(opening.number), before))
+    return to_json(_VaultUnlock(opening.generation, to_base64url(opening.number), before))
 
 
-def read_opened(untrusted_body: bytes) -> VaultUnlock:
-    read = from_json(_Opened, untrusted_body)
+def read_vault_unlock(untrusted_body: bytes) -> VaultUnlock:
+    read = from_json(_VaultUnlock, untrusted_body)
     before = tuple(from_base64url(number, OPENING_BYTES) for number in read.before)
     return VaultUnlock(read.generation, from_base64url(read.opening, OPENING_BYTES), before)

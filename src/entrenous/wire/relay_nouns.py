@@ -131,9 +131,11 @@ class ShareDeposit:
     group: bytes | None = None
 
     def __post_init__(self) -> None:
-        _sized(value=(len(self.value), SHARE_BYTES), open_lock=(len(self.open_lock), LOCK_BYTES))
+        _check_sizes(
+            value=(len(self.value), SHARE_BYTES), open_lock=(len(self.open_lock), LOCK_BYTES)
+        )
         if self.group is not None:
-            _sized(group=(len(self.group), ID_BYTES))
+            _check_sizes(group=(len(self.group), ID_BYTES))
         if (self.opens is None) != (self.group is None):
             raise ValueError("a share has a group exactly if its openings are limited")
         if self.opens is not None and not 1 <= self.opens <= OPENS_MAX:
@@ -153,9 +155,9 @@ class Envelope:
     blobs: tuple[BlobId, ...] = ()
 
     def __post_init__(self) -> None:
-        _sized(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
-        _sized(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
-        _aware(self.expires_at)
+        _check_sizes(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
+        _check_sizes(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
+        _require_aware_time(self.expires_at)
         if not self.sealed or len(set(self.blobs)) != len(self.blobs):
             raise ValueError("an envelope holds sealed bytes and names each blob once")
         if len(self.blobs) > BLOBS_PER_ENVELOPE_MAX:
@@ -185,10 +187,10 @@ class BlobDeposit:
     expires_at: datetime
 
     def __post_init__(self) -> None:
-        _sized(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
-        _sized(fetch_lock=(len(self.fetch_lock), LOCK_BYTES), sha256=(len(self.sha256), 32))
-        _sized(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
-        _aware(self.expires_at)
+        _check_sizes(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
+        _check_sizes(fetch_lock=(len(self.fetch_lock), LOCK_BYTES), sha256=(len(self.sha256), 32))
+        _check_sizes(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
+        _require_aware_time(self.expires_at)
         if self.size < 1:
             raise ValueError("a blob has at least one byte")
 
@@ -234,11 +236,11 @@ class SendToken:
     expires_at: datetime | None
 
     def __post_init__(self) -> None:
-        _sized(lock=(len(self.lock), LOCK_BYTES))
+        _check_sizes(lock=(len(self.lock), LOCK_BYTES))
         if self.uses is not None and self.uses < 1:
             raise ValueError("a token admits at least one envelope")
         if self.expires_at is not None:
-            _aware(self.expires_at)
+            _require_aware_time(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +255,12 @@ class TokenBatch:
 
     def __post_init__(self) -> None:
         for locks in (self.add, self.drop):
-            _sized(**{f"lock {place}": (len(one), LOCK_BYTES) for place, one in enumerate(locks)})
+            _check_sizes(
+                **{f"lock {place}": (len(one), LOCK_BYTES) for place, one in enumerate(locks)}
+            )
             if len(locks) > TOKEN_BATCH_MAX or len(set(locks)) != len(locks):
                 raise ValueError(f"a batch names {TOKEN_BATCH_MAX} locks at most, each once")
-        _aware(self.expires_at)
+        _require_aware_time(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +271,12 @@ class Protocol:
     newest: int
 
 
-def _sized(**fields: tuple[int, int]) -> None:
+def _check_sizes(**fields: tuple[int, int]) -> None:
     for name, (length, wanted) in fields.items():
         if length != wanted:
             raise ValueError(f"{name} has {wanted} bytes")
 
 
-def _aware(when: datetime) -> None:
+def _require_aware_time(when: datetime) -> None:
     if when.tzinfo is None:
         raise ValueError("a time must be aware, in UTC")

@@ -31,7 +31,11 @@ def is_name(text: str) -> bool:
     Control, format (except joiners), private, surrogate and unassigned characters are refused, as
     are line and paragraph separators, and spaces at either end.
     """
-    return 0 < len(text) <= NAME_CHARS_MAX and text == text.strip() and all(map(_is_seen, text))
+    return (
+        0 < len(text) <= NAME_CHARS_MAX
+        and text == text.strip()
+        and all(map(_is_visible_character, text))
+    )
 
 
 def with_number(name: str, number: int) -> str:
@@ -67,12 +71,12 @@ def as_media_type(value: object) -> str:
     return text
 
 
-def _is_seen(char: str) -> bool:
+def _is_visible_character(char: str) -> bool:
     kind = unicodedata.category(char)
     return char in _JOINERS or not (kind.startswith("C") or kind in ("Zl", "Zp"))
 
 
-def is_on_this_machine(url: str) -> bool:
+def is_local_address(url: str) -> bool:
     """Return whether an address leads to the machine that requests it: loopback, or the address 0.
 
     RFC 6761 section 6.3 and RFC 6890; including the short and numeric forms that resolvers still

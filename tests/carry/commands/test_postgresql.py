@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.carry.open_relay import open_relay
-from entrenous.carry.relay_settings import LacksPostgresql
+from entrenous.carry.relay_settings import PostgresqlLibraryMissing
 from entrenous.cli import run
 from tests.carry.commands.test_relay_commands import does
 from tests.carry.operate.test_backup_files import fill
@@ -77,7 +77,7 @@ def test_missing_postgresql_library_is_reported(
     for name in ("entrenous.carry.store.postgres_wake_ups", "entrenous.carry.store.postgres_rows"):
         monkeypatch.setitem(sys.modules, name, None)
     with (
-        pytest.raises(LacksPostgresql, match="\\.\\[postgresql\\]"),
+        pytest.raises(PostgresqlLibraryMissing, match="\\.\\[postgresql\\]"),
         open_relay(tmp_path, database="postgresql:///relay"),
     ):
         pass

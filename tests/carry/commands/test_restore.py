@@ -15,7 +15,7 @@ import pytest
 
 from entrenous.base.errors import NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.cli import run
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import CountingDice, Post
 
@@ -40,7 +40,7 @@ def sent(courier: HttpCourier, url: str, number: int) -> Post:
     post = Post(until=datetime.now(UTC) + timedelta(days=3), dice=CountingDice(1000 * number))
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
-    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.upload_blob(url, post.token, post.deposit(), post.blob)
     courier.post(url, post.token, post.envelope(1))
     return post
 
@@ -56,7 +56,7 @@ def test_what_ended_after_the_backup_does_not_live_again(
 ) -> None:
     """Three messages that a plain copy would open again: taken back, used up, and waiting."""
     live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
-    with relay(Path(live)) as url, new_client() as web:
+    with relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
         waits, recalled, opened = (sent(courier, url, number) for number in range(3))
         told = does(capsys, "backup", "--data", live, "--out", saved)
@@ -64,16 +64,16 @@ def test_what_ended_after_the_backup_does_not_live_again(
         courier.withdraw(url, recalled.id, recalled.withdraw)
         attempt = opened.attempt()
         courier.open_share(url, opened.id, opened.open, attempt)
-        courier.finish(url, opened.id, opened.open, attempt)
+        courier.finish_opening(url, opened.id, opened.open, attempt)
         for post, refusal in ((recalled, TakenBack), (opened, UsedUp)):
             with pytest.raises(refusal):
                 courier.open_share(url, post.id, post.open, post.attempt())
     assert does(capsys, "restore", saved, "--data", again)["lost"] == 3
-    with relay(Path(again)) as url, new_client() as web:
+    with relay(Path(again)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
         assert httpx.get(f"{url}/v1/status", trust_env=False).json()["restored_at"] is not None
         for post in (waits, recalled, opened):
-            assert courier.state(url, post.id, post.withdraw).state is EnvelopeState.LOST
+            assert courier.envelope_status(url, post.id, post.withdraw).state is EnvelopeState.LOST
             with pytest.raises(NoSuchEnvelope):
                 courier.open_share(url, post.id, post.open, post.attempt())
         sent(courier, url, 7)

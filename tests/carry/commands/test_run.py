@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import Post
 
@@ -85,7 +85,7 @@ def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]
-            with new_client() as web:
+            with new_relay_client() as web:
                 HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
             wake = f"{url}/v1/mailboxes/{to_base64url(post.mailbox)}/wake"
             said = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrenous.base.limits import PAGE_FULL_BYTES, PAGE_MAX, SEALED_BYTES_MAX
+from entrenous.base.limits import ENVELOPES_PER_PAGE_MAX, PAGE_FULL_BYTES, SEALED_BYTES_MAX
 from entrenous.carry.accept import accept, waiting_envelopes
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
@@ -14,7 +14,7 @@ from tests.carry.relays import Post, new_relay, run
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
+def pages(relay: Relay, post: Post, limit: int = ENVELOPES_PER_PAGE_MAX) -> list[list[int]]:
     """Return the sequences on each page until an empty one."""
     found, after = list[list[int]](), 0
     while page := run(waiting_envelopes(post.mailbox, post.owner, after, limit, relay)):
@@ -53,6 +53,6 @@ def test_a_page_ends_when_it_is_full_and_the_rest_is_on_the_next(
 
 def test_page_of_small_letters_is_limited_by_count() -> None:
     post = Post()
-    relay = relay_with(post, *[9000] * (PAGE_MAX + 1))
-    assert [len(page) for page in pages(relay, post)] == [PAGE_MAX, 1]
+    relay = relay_with(post, *[9000] * (ENVELOPES_PER_PAGE_MAX + 1))
+    assert [len(page) for page in pages(relay, post)] == [ENVELOPES_PER_PAGE_MAX, 1]
     assert [len(page) for page in pages(relay, post, 40)] == [40, 11]

@@ -25,7 +25,7 @@ from entrenous.carry.accept import accept
 from entrenous.carry.hold import find_blob, upload_blob, uploaded_bytes
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay import Relay, RowStore
-from entrenous.carry.relay_rows import HeldBlob, HeldUpload, Leftover
+from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
 from entrenous.carry.relay_settings import Limits
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.store.file_blobs import FileBlobs
@@ -52,16 +52,16 @@ class Interrupted:
 
     def __init__(self, store: RowStore, at: int) -> None:
         self._store, self._left = store, at
-        self.look, self.scrub = store.look, store.scrub
+        self.read, self.overwrite_deleted = store.read, store.overwrite_deleted
 
-    async def together(self, work: Callable[[Any], Any], ahead: Any = None) -> Any:
+    async def transact(self, work: Callable[[Any], Any], ahead: Any = None) -> Any:
         self._left -= 1
         if self._left:
-            return await self._store.together(work, ahead)
+            return await self._store.transact(work, ahead)
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().call_soon(task.cancel)
-        return await self._store.together(work, ahead)
+        return await self._store.transact(work, ahead)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def read(relay: Relay, post: Post) -> bytes:
 
 
 def rows(relay: Relay, kind: type) -> int:
-    return asyncio.run(relay.mail.look(lambda view: view.count(kind)))
+    return asyncio.run(relay.mail.read(lambda view: view.count(kind)))
 
 
 def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Path) -> None:
@@ -101,7 +101,11 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
 
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(story(relay))
-        assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
+        assert (rows(relay, StoredBlob), rows(relay, OrphanBlob), rows(relay, StoredUpload)) == (
+            1,
+            0,
+            0,
+        )
 
 
 def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
@@ -127,7 +131,11 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
         assert await read(relay, post) == post.blob
 
     asyncio.run(story())
-    assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
+    assert (rows(relay, StoredBlob), rows(relay, OrphanBlob), rows(relay, StoredUpload)) == (
+        1,
+        0,
+        0,
+    )
 
 
 def test_upload_slower_than_a_day_does_not_complete() -> None:
@@ -142,8 +150,8 @@ def test_upload_slower_than_a_day_does_not_complete() -> None:
     with pytest.raises(NoSuchBlob):
         run(upload_blob(post.deposit(), post.token, slow(), relay))
     run(expire(relay))
-    kinds = (HeldBlob, Leftover, HeldUpload)
-    assert [run(relay.mail.look(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
+    kinds = (StoredBlob, OrphanBlob, StoredUpload)
+    assert [run(relay.mail.read(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
 
 
 def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
@@ -159,7 +167,11 @@ def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
             await uploaded_bytes(post.blob_id, post.withdraw, relay)
 
     asyncio.run(story())
-    assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (0, 0, 0)
+    assert (rows(relay, StoredBlob), rows(relay, OrphanBlob), rows(relay, StoredUpload)) == (
+        0,
+        0,
+        0,
+    )
 
 
 def test_other_blob_with_the_same_id_cannot_resume_the_upload() -> None:
@@ -209,7 +221,7 @@ def test_upload_interrupted_anywhere_arrives_unchanged(
 
 
 class Crowded(FileBlobs):
-    def room(self) -> int | None:
+    def free_bytes(self) -> int | None:
         return 10_000
 
 
@@ -241,9 +253,9 @@ class LikeABucket(FileBlobs):
     meanwhile.
     """
 
-    async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
+    async def store(self, name: str, *what: Any) -> None:  # type: ignore[override]
         try:
-            await super().keep(name, *what)
+            await super().store(name, *what)
         except BaseException:
             if not self._part(name).exists():
                 self._part(name).write_bytes(b"the rest")
@@ -270,7 +282,7 @@ def test_upload_to_a_deleted_mailbox_leaves_no_bytes(
 
     asyncio.run(story())
     assert stored_blobs(relay) == 0
-    assert (rows(relay, HeldUpload), rows(relay, Leftover)) == (0, 0)
+    assert (rows(relay, StoredUpload), rows(relay, OrphanBlob)) == (0, 0)
 
 
 def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,9 +308,9 @@ def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 class Flaky(FileBlobs):
     """A bucket that fails after it has stored everything."""
 
-    async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
+    async def store(self, name: str, *what: Any) -> None:  # type: ignore[override]
         try:
-            await super().keep(name, *what)
+            await super().store(name, *what)
         except ConnectionError:
             raise DiskFailed from None
 
@@ -338,18 +350,18 @@ def test_upload_continues_while_the_database_is_unreachable() -> None:
     """It checks again a minute later whether the upload is still wanted."""
     clock, post = WoundClock(), Post()
     relay = new_relay(clock)
-    look, asked = relay.mail.look, list[str]()
+    look, asked = relay.mail.read, list[str]()
 
     async def away(*_: object) -> None:
         asked.append("in vain")
         raise DatabaseAway(retry_after_s=5)
 
     async def chunks() -> AsyncIterator[bytes]:
-        relay.mail.look = away  # type: ignore[method-assign, assignment]
+        relay.mail.read = away  # type: ignore[method-assign, assignment]
         async for chunk in stream(post.blob):
             clock.wind(minutes=1)
             yield chunk
-        relay.mail.look = look  # type: ignore[method-assign]
+        relay.mail.read = look  # type: ignore[method-assign]
 
     async def story() -> None:
         await ready(relay, post)

@@ -17,7 +17,7 @@ from entrenous.base.limits import DEVICES_MAX, GROUP_SHARES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
 from entrenous.carry.relay import Relay, RowStore
-from entrenous.carry.relay_rows import HeldAttempt, HeldBlob, HeldGroup, HeldShare
+from entrenous.carry.relay_rows import StoredAttempt, StoredBlob, StoredShare, StoredShareGroup
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
@@ -26,7 +26,7 @@ from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay,
 from tests.carry.test_expire import arrive, blobs_in, count
 from tests.in_memory.courier import at_once
 
-CONTENT = (HeldShare, HeldAttempt, HeldBlob)
+CONTENT = (StoredShare, StoredAttempt, StoredBlob)
 
 
 def devices(number: int, until: int = 7) -> list[Post]:
@@ -139,7 +139,7 @@ def test_concurrent_shares_never_exceed_the_groups_limit(
         came = await asyncio.gather(*coming, return_exceptions=True)
         assert [one for one in came if isinstance(one, bool)] == [True] * 24
         assert sum(isinstance(one, MailboxFull) for one in came) == 11
-        assert await mail.look(lambda view: view.count(HeldShare)) == 25
+        assert await mail.read(lambda view: view.count(StoredShare)) == 25
 
     asyncio.run(story())
 
@@ -180,7 +180,7 @@ def test_group_is_deleted_with_its_last_envelope() -> None:
     for days, left in ((8, 1), (1, 0)):
         clock.wind(days=days)
         at_once(expire(relay))
-        assert count(relay, HeldGroup) == left
+        assert count(relay, StoredShareGroup) == left
 
 
 async def race(relay: Relay, posts: list[Post], racers: int) -> list[object]:
@@ -271,7 +271,7 @@ class Household(RuleBasedStateMachine):
         if not hasattr(self, "posts"):
             return
         left = 0 if self.over else 3 - len(self.taken_back)
-        assert count(self.relay, HeldShare) == blobs_in(self.relay) == left
+        assert count(self.relay, StoredShare) == blobs_in(self.relay) == left
         assert len(self.given) <= self.opens
 
 

@@ -40,7 +40,7 @@ def post(relay: Relay, meters: Metrics) -> Post:
     post, courier = Post(), memory_courier({URL: relay_app(relay, meters.answered)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
     courier.register_token(URL, post.mailbox, post.owner, post.granted())
-    courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+    courier.upload_blob(URL, post.token, post.deposit(), post.blob)
     courier.post(URL, post.token, post.envelope(2))
     courier.open_share(URL, post.id, post.open, post.attempt())
     with pytest.raises(WrongToken):

@@ -10,7 +10,7 @@ from obstore.store import MemoryStore
 from starlette.requests import ClientDisconnect
 
 from entrenous.base.identifiers import BlobId
-from entrenous.base.limits import PACE_BYTES_MIN, PACE_S
+from entrenous.base.limits import TRANSFER_BYTES_MIN_PER_INTERVAL, TRANSFER_INTERVAL_S
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.http.routes import at_minimum_pace
 from entrenous.carry.store.s3_blobs import OWNER_UPLOADS_MAX, S3Blobs
@@ -37,18 +37,20 @@ async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_upload_at_minimum_pace_continues_however_slow_the_store() -> None:
-    half = PACE_BYTES_MIN // 2
-    assert asyncio.run(passed([half] * 20, PACE_S / 2 - 1, 0)) == 20 * half
-    assert asyncio.run(passed([half] * 20, 1, 3 * PACE_S)) == 20 * half
-    assert asyncio.run(passed([1] * 9, PACE_S / 10, PACE_S)) == 9  # a small one, in a minute
+    half = TRANSFER_BYTES_MIN_PER_INTERVAL // 2
+    assert asyncio.run(passed([half] * 20, TRANSFER_INTERVAL_S / 2 - 1, 0)) == 20 * half
+    assert asyncio.run(passed([half] * 20, 1, 3 * TRANSFER_INTERVAL_S)) == 20 * half
+    assert (
+        asyncio.run(passed([1] * 9, TRANSFER_INTERVAL_S / 10, TRANSFER_INTERVAL_S)) == 9
+    )  # a small one, in a minute
 
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrenous.carry.http.routes.PACE_S", 0.05)
+    monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
 
     async def pieces() -> AsyncIterator[bytes]:
-        yield bytes(10 * PACE_BYTES_MIN)
+        yield bytes(10 * TRANSFER_BYTES_MIN_PER_INTERVAL)
         while True:
             await asyncio.sleep(0.001)
             yield b"x"

@@ -17,7 +17,7 @@ import pytest
 
 from entrenous.base.errors import DiskFull, NotARelay, RelayFull, RelayUnreachable
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, fetched, served
 
@@ -64,7 +64,7 @@ class Sender:
     unanswered: list[Envelope] = field(default_factory=list)
 
     def run(self) -> None:
-        with new_client() as web:
+        with new_relay_client() as web:
             courier = HttpCourier(web)
             while not self.unanswered:
                 letter = self.post.letter()
@@ -78,7 +78,7 @@ class Sender:
 
 def all_waiting(courier: HttpCourier, url: str, post: Post) -> list[WaitingEnvelope]:
     found: list[WaitingEnvelope] = []
-    while page := courier.waiting(
+    while page := courier.waiting_envelopes(
         url, post.mailbox, post.owner, found[-1].sequence if found else 0
     ):
         found += page
@@ -95,7 +95,7 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
     post = Post(until=soon(), sealed=CountingDice().token(4096))
     senders: list[Sender] = []
     for round_ in range(3):
-        with relay_process(tmp_path) as (process, url), new_client() as web:
+        with relay_process(tmp_path) as (process, url), new_relay_client() as web:
             courier = HttpCourier(web)
             courier.create_mailbox(url, post.mailbox, post.owner)
             courier.register_token(url, post.mailbox, post.owner, post.granted())
@@ -108,7 +108,7 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
             for thread in threads:
                 thread.join()
             senders += mine
-    with relay_process(tmp_path) as (_, url), new_client() as web:
+    with relay_process(tmp_path) as (_, url), new_relay_client() as web:
         courier = HttpCourier(web)
         found = [one.id for one in all_waiting(courier, url, post)]
         acknowledged = [letter.id for sender in senders for letter in sender.acknowledged]
@@ -146,7 +146,7 @@ def test_relay_with_a_full_disk_reports_it_and_still_deletes(tmp_path: Path) -> 
     with (
         disk_relay(tmp_path, WoundClock(), bytes_max=700_000) as relay,
         served(relay_app(relay)) as url,
-        new_client() as web,
+        new_relay_client() as web,
     ):
         courier = HttpCourier(web)
         courier.create_mailbox(url, post.mailbox, post.owner)
@@ -174,7 +174,7 @@ def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        with new_client() as web, pytest.raises(NotARelay, match="not an Entrenous relay"):
+        with new_relay_client() as web, pytest.raises(NotARelay, match="not an Entrenous relay"):
             HttpCourier(web).post(url, Post().token, Post().letter())
         process.kill()
 
@@ -192,7 +192,7 @@ server.serve_forever()
 
 @pytest.mark.threat("hostile-network")
 def test_an_old_tls_is_not_spoken() -> None:
-    with new_client() as web:
+    with new_relay_client() as web:
         lane = web._transport._make(httpx.URL("https://relay.example"))  # type: ignore[attr-defined]
         context = lane._pool._ssl_context
         assert context.minimum_version is ssl.TLSVersion.TLSv1_3
@@ -207,17 +207,17 @@ def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
     with (
         disk_relay(tmp_path, WoundClock()) as relay,
         served(relay_app(relay)) as url,
-        new_client() as web,
+        new_relay_client() as web,
     ):
         courier = HttpCourier(web)
         courier.create_mailbox(url, post.mailbox, post.owner)
         courier.register_token(url, post.mailbox, post.owner, post.granted())
-        courier.bring_blob(url, post.token, post.deposit(), post.blob)
+        courier.upload_blob(url, post.token, post.deposit(), post.blob)
         courier.post(url, post.token, post.envelope(opens=1))
         assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
         assert (tmp_path / "mail.db").stat().st_size < 1_000_000
         attempt = post.attempt()
         courier.open_share(url, post.id, post.open, attempt)
-        courier.finish(url, post.id, post.open, attempt)
+        courier.finish_opening(url, post.id, post.open, attempt)
         assert list((tmp_path / "blobs").iterdir()) == []
-        assert courier.state(url, post.id, post.withdraw).state is EnvelopeState.OPENED
+        assert courier.envelope_status(url, post.id, post.withdraw).state is EnvelopeState.OPENED

@@ -40,7 +40,7 @@ def post(courier: HttpCourier) -> Post:
     post = Post()
     courier.create_mailbox(URL, post.mailbox, post.owner)
     courier.register_token(URL, post.mailbox, post.owner, post.granted())
-    courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+    courier.upload_blob(URL, post.token, post.deposit(), post.blob)
     courier.post(URL, post.token, post.envelope(1))
     return post
 
@@ -95,7 +95,7 @@ def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post
             web.get(f"{URL}/v1/{path}", headers=bearer(token))
             web.head(f"{URL}/v1/{path}", headers=bearer(token))
     assert web.get(f"{URL}/v1/shares/{to_base64url(post.id)}/open").status_code == 405
-    assert courier.state(URL, post.id, post.withdraw).opened == 0
+    assert courier.envelope_status(URL, post.id, post.withdraw).opened == 0
     assert fetched(courier, URL, post.blob_id, post.fetch) == post.blob
 
 
@@ -306,7 +306,7 @@ def test_logs_hold_an_event_a_status_and_a_size(
     courier: HttpCourier, post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "entrenous")
-    courier.waiting(URL, post.mailbox, post.owner, 0)
+    courier.waiting_envelopes(URL, post.mailbox, post.owner, 0)
     courier.open_share(URL, post.id, post.open, post.attempt())
     courier.withdraw(URL, post.id, post.withdraw)
     assert [record.getMessage().split()[:2] for record in caplog.records] == [
@@ -327,7 +327,7 @@ def test_a_bug_is_500_and_logged_without_values(
     def break_down(_: object) -> None:
         raise RuntimeError("secret value 4711")
 
-    relay.mail.look = break_down  # type: ignore[method-assign, assignment]
+    relay.mail.read = break_down  # type: ignore[method-assign, assignment]
     answer = web.get(f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", headers=bearer(post.fetch))
     assert answer.status_code == 500
     assert answer.json()["type"] == "urn:entrenous:bug:entrenous-error"

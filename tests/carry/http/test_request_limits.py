@@ -60,7 +60,7 @@ def test_mailbox_bytes_setting_is_enforced() -> None:
     post = Post()
     courier = memory_courier({URL: relay_app(met(Limits(mailbox_bytes=4999), post))})
     with pytest.raises(MailboxFull):
-        courier.bring_blob(URL, post.token, post.deposit(), post.blob)
+        courier.upload_blob(URL, post.token, post.deposit(), post.blob)
 
 
 def test_keep_days_setting_is_enforced() -> None:
@@ -72,7 +72,7 @@ def test_keep_days_setting_is_enforced() -> None:
 
 
 class Crowded(MemoryBlobs):
-    def room(self) -> int | None:
+    def free_bytes(self) -> int | None:
         return 10_000
 
 
@@ -134,7 +134,7 @@ def test_stalled_upload_ends_and_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch, wait_s: float
 ) -> None:
     """Otherwise a client that sends a little and then almost nothing would hold memory for ever."""
-    monkeypatch.setattr("entrenous.carry.http.routes.PACE_S", 0.05)
+    monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
     post = Post()
     app = relay_app(met(Limits(), post))
 

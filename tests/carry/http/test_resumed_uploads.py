@@ -22,7 +22,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
-from entrenous.wire.relay_json import read_upload
+from entrenous.wire.relay_json import read_upload_progress
 from tests.carry.http.test_relay_app import URL, bearer
 from tests.carry.relays import CountingDice, Post, memory_relay
 from tests.in_memory.courier import at_once, memory_courier
@@ -77,7 +77,7 @@ def test_resumed_upload_sends_the_rest_and_an_offset_header(web: httpx.Client, p
     rest = said(post, **{"Entrenous-Offset": "4000"})
     assert web.put(url, content=post.blob[4000:], headers=rest).status_code == 200
     look = web.get(url, headers=bearer(post.withdraw))
-    assert read_upload(look.content) == (5000, 5000)
+    assert read_upload_progress(look.content) == (5000, 5000)
 
 
 def test_resumed_upload_may_have_an_empty_rest(web: httpx.Client, post: Post, relay: Relay) -> None:
@@ -90,7 +90,7 @@ def test_resumed_upload_may_have_an_empty_rest(web: httpx.Client, post: Post, re
     with pytest.raises(ConnectionError):
         at_once(upload_blob(post.deposit(), post.token, all_of_it(), relay))
     url = URL + address(post)
-    assert read_upload(web.get(url, headers=bearer(post.withdraw)).content) == (5000, 5000)
+    assert read_upload_progress(web.get(url, headers=bearer(post.withdraw)).content) == (5000, 5000)
     rest = said(post, **{"Entrenous-Offset": "5000", "Content-Length": "0"})
     assert web.put(url, content=b"", headers=rest).status_code == 201
     assert web.put(url, content=b"", headers={**rest, "Entrenous-Offset": "0"}).status_code == 400
@@ -144,7 +144,7 @@ def send_half(at: str, post: Post, half: int) -> None:
 
 def came(at: str, post: Post) -> int:
     status, told = ask(at, "GET", address(post), bearer(post.withdraw))
-    return read_upload(told)[0] if status == 200 else 0
+    return read_upload_progress(told)[0] if status == 200 else 0
 
 
 def large(size: int) -> Post:

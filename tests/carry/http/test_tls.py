@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.environment import BadSetting
-from entrenous.base.errors import NotProven, RelayUnreachable
+from entrenous.base.errors import RelayNotAuthenticated, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import CountingDice, Post, fetched
 from tests.nginx import needs_nginx, nginx
@@ -48,7 +48,7 @@ def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes
 @contextmanager
 def courier_to(pair: Pair) -> Iterator[HttpCourier]:
     """A courier that trusts only this certificate."""
-    with new_client(pair.cert) as web:
+    with new_relay_client(pair.cert) as web:
         yield HttpCourier(web)
 
 
@@ -58,9 +58,9 @@ def whole_way(courier: HttpCourier, url: str) -> None:
     post.blob = CountingDice().token(3_000_000)
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
-    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.upload_blob(url, post.token, post.deposit(), post.blob)
     courier.post(url, post.token, post.envelope(1))
-    (waiting,) = courier.waiting(url, post.mailbox, post.owner, 0)
+    (waiting,) = courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
     assert waiting.sealed == post.sealed
     assert courier.open_share(url, post.id, post.open, post.attempt()) == post.share
     assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
@@ -98,7 +98,7 @@ def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) 
 
 
 def test_sighup_without_a_certificate_does_not_stop_a_service(tmp_path: Path) -> None:
-    with relay_with(tmp_path, "") as (process, url), new_client() as web:
+    with relay_with(tmp_path, "") as (process, url), new_relay_client() as web:
         process.send_signal(signal.SIGHUP)
         assert web.get(f"{url}/v1/status").status_code == 200
         assert process.poll() is None
@@ -127,8 +127,8 @@ def test_who_is_not_that_relay_is_told_nothing(tmp_path: Path) -> None:
     certificate(tmp_path)
     other = certificate(tmp_path / "other")
     with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
-        for web in (new_client(), new_client(other.cert)):
-            with web, pytest.raises(NotProven, match="could not prove"):
+        for web in (new_relay_client(), new_relay_client(other.cert)):
+            with web, pytest.raises(RelayNotAuthenticated, match="could not prove"):
                 HttpCourier(web, patience_s=60).status(url)  # at once, not after a minute
     assert "status" not in (tmp_path / "log").read_text()
 
@@ -139,7 +139,7 @@ def test_ca_file_without_certificates_is_reported(tmp_path: Path, content: bytes
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(BadSetting, match="ENTRENOUS_RELAY_CA"):
-        new_client(file)
+        new_relay_client(file)
 
 
 def _says_no_addresses(log: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from entrenous.base.limits import SEALED_BYTES_MAX
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.serving.connection_limits import LimitedProtocol
 from entrenous.serving.tls import Certificate
 from entrenous.wire.encodings import to_base64url
@@ -52,7 +52,7 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
     with (
         subprocess.Popen(program, stdout=subprocess.PIPE) as process,
         ExitStack() as strangers,
-        new_client() as web,
+        new_relay_client() as web,
     ):
         try:
             assert process.stdout is not None
@@ -62,7 +62,8 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
             before = resident_mb(process.pid)
             for _ in range(40):
                 strangers.enter_context(ask(url, None, post))
-            assert courier.waiting(url, post.mailbox, post.owner, 0)  # who asked before has hers
+            # Who asked before has hers.
+            assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
             assert resident_mb(process.pid) - before < 128  # of 430 that fifty letters each take
         finally:
             process.kill()
@@ -74,14 +75,14 @@ def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
 ) -> None:
     """Each client has 850 KiB to read, of which its sockets hold a part."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_MAX", 3 << 20)
-    ended, end = list[LimitedProtocol](), LimitedProtocol.end
-    monkeypatch.setattr(LimitedProtocol, "end", lambda one: (ended.append(one), end(one)))
+    ended, end = list[LimitedProtocol](), LimitedProtocol.abort
+    monkeypatch.setattr(LimitedProtocol, "abort", lambda one: (ended.append(one), end(one)))
     pair = certificate(tmp_path) if sealed else None
     shown = Certificate(pair.cert, pair.key) if pair else None
     with (
         served(relay_app(memory_relay()), shown, send_buffer=65536) as url,
         ExitStack() as strangers,
-        new_client(pair and pair.cert) as web,
+        new_relay_client(pair and pair.cert) as web,
     ):
         courier = HttpCourier(web)
         post = post_with(4, courier, url, NOON + timedelta(days=1))
@@ -89,7 +90,7 @@ def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
         deadline = time.monotonic() + 20
         while len(ended) < 7 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert len(courier.waiting(url, post.mailbox, post.owner, 0)) == 4
+        assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 4
         assert sum(is_whole(one) for one in some) == 12 - len(ended) > 0
 
 

@@ -16,9 +16,9 @@ import pytest
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.relay_settings import wake_bounds
+from entrenous.carry.relay_settings import wake_limits
 from entrenous.carry.wake_ups import LocalWakeUps
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
 from tests.carry.http.test_connection_count import cramped_relay
 from tests.carry.relays import CountingDice, Post, memory_relay, served
@@ -33,7 +33,7 @@ NEIGHBOUR = Path(__file__).with_name("neighbour.py")
 def mailboxes(port: int, number: int) -> list[Box]:
     dice, url = CountingDice(), f"http://127.0.0.1:{port}"
     made = [(MailboxId(dice.token(16)), Secret(dice.token(32))) for _ in range(number)]
-    with new_client() as web:
+    with new_relay_client() as web:
         for mailbox, owner in made:
             HttpCourier(web).create_mailbox(url, mailbox, owner)
     return made
@@ -96,15 +96,18 @@ def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
 
 
 def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:
-    bounds = [wake_bounds(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)]
+    bounds = [wake_limits(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)]
     assert [one.total for one in bounds] == [1, 6, 84, 3072]
     assert [one.network for one in bounds] == [16, 16, 16, 192]
-    assert wake_bounds(4096, behind_proxy=True).network is None
+    assert wake_limits(4096, behind_proxy=True).network is None
 
 
 def test_client_that_hangs_up_frees_its_place_at_once() -> None:
     bell, post = LocalWakeUps(), Post()
-    with served(relay_app(replace(memory_relay(), wake_ups=bell))) as url, new_client() as web:
+    with (
+        served(relay_app(replace(memory_relay(), wake_ups=bell))) as url,
+        new_relay_client() as web,
+    ):
         HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
         with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as one:
             one.sendall(
@@ -112,5 +115,5 @@ def test_client_that_hangs_up_frees_its_place_at_once() -> None:
                 f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n"
                 "Entrenous-Protocol: 2\r\n\r\n".encode()
             )
-            assert wait_until(lambda: bell.places() == 1, 20)
-        assert wait_until(lambda: bell.places() == 0, 20)
+            assert wait_until(lambda: bell.listening_mailboxes() == 1, 20)
+        assert wait_until(lambda: bell.listening_mailboxes() == 0, 20)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.http.routes import network_of
+from entrenous.carry.http.routes import client_network
 from entrenous.carry.relay import Relay
 from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.crypto.hashing import token_hash
@@ -41,7 +41,7 @@ def told(story: Story, relay: Relay | None = None) -> Any:
             url = f"{box(post)}/tokens/{to_base64url(token_hash(post.token))}"
             await web.put(url, json=terms, headers=bearer(post.owner))
             answer = await story(web, post, bell)
-            assert bell.places() == 0
+            assert bell.listening_mailboxes() == 0
             return answer
 
     return asyncio.run(run())
@@ -62,7 +62,7 @@ async def posts(web: httpx.AsyncClient, post: Post, letter: Envelope) -> None:
 
 
 async def listens(bell: LocalWakeUps) -> None:
-    while not bell.places():  # noqa: ASYNC110 -- only to see that somebody listens
+    while not bell.listening_mailboxes():  # noqa: ASYNC110 -- only to see that somebody listens
         await asyncio.sleep(0)
 
 
@@ -102,10 +102,10 @@ def test_letters_for_other_mailboxes_wake_nobody() -> None:
     async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> bool:
         waiting = asyncio.create_task(wakes(web, post))
         await listens(bell)
-        bell.ring(type(post.mailbox)(bytes(16)))
+        bell.wake(type(post.mailbox)(bytes(16)))
         await asyncio.sleep(0)
         awake = waiting.done()
-        bell.ring(post.mailbox)
+        bell.wake(post.mailbox)
         await waiting
         return awake
 
@@ -138,7 +138,7 @@ def test_waiting_requests_at_one_mailbox_are_limited() -> None:
         oldest = await waiting[0]
         assert oldest.headers["connection"] == "close"  # nor does it keep the connection
         assert not any(one.done() for one in waiting[1:])
-        bell.ring(post.mailbox)
+        bell.wake(post.mailbox)
         others = await asyncio.gather(*waiting[1:])
         return [oldest.status_code, *(answer.status_code for answer in others)]
 
@@ -177,4 +177,4 @@ def test_relay_without_wake_ups_answers_at_once() -> None:
     ],
 )
 def test_ipv6_addresses_of_one_customer_are_one_network(address: str, network: bytes) -> None:
-    assert network_of(address) == network
+    assert client_network(address) == network

@@ -18,12 +18,12 @@ from entrenous.carry.hold import find_blob, upload_blob
 from entrenous.carry.mailbox import add_prekeys, close_mailbox, create_mailbox, get_card, put_card
 from entrenous.carry.relay import Relay, RowTransaction
 from entrenous.carry.relay_rows import (
-    GoneMailbox,
-    HeldEnvelope,
-    HeldLock,
-    HeldMailbox,
-    HeldUpload,
-    Leftover,
+    DeletedMailbox,
+    OrphanBlob,
+    StoredEnvelope,
+    StoredLock,
+    StoredMailbox,
+    StoredUpload,
 )
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.send_tokens import add_tokens, register_token
@@ -94,7 +94,7 @@ def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> Non
     post = Post()
     at_once(arrive(relay, post))
     at_once(close_mailbox(post.mailbox, post.owner, relay))
-    assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox, HeldEnvelope) == 2
+    assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
     with pytest.raises(NoSuchMailbox):
         at_once(get_card(post.mailbox, post.token, relay))
     relay.clock.wind(days=30)  # type: ignore[attr-defined]
@@ -111,12 +111,12 @@ class InParts(MemoryMail):
         self.sizes: list[int] = []
         self.breaks = 10**9
 
-    async def together(self, work: Callable[[RowTransaction], Any], _: Look | None = None) -> Any:
+    async def transact(self, work: Callable[[RowTransaction], Any], _: Look | None = None) -> Any:
         if len(self.sizes) >= self.breaks:
             raise DiskFailed
-        before = await self.look(lambda view: sum(map(view.count, OF_PEOPLE)))
-        answer = await super().together(work)
-        self.sizes.append(before - await self.look(lambda view: sum(map(view.count, OF_PEOPLE))))
+        before = await self.read(lambda view: sum(map(view.count, OF_PEOPLE)))
+        answer = await super().transact(work)
+        self.sizes.append(before - await self.read(lambda view: sum(map(view.count, OF_PEOPLE))))
         return answer
 
 
@@ -137,7 +137,7 @@ def test_large_mailbox_is_deleted_in_batches() -> None:
     mail, relay = crowded(post)
     at_once(close_mailbox(post.mailbox, post.owner, relay))
     assert max(mail.sizes) == 500
-    assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox, HeldEnvelope) == 2
+    assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
 
 
 @pytest.mark.threat("stolen-device")
@@ -149,13 +149,13 @@ def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: 
     with pytest.raises(DiskFailed):
         at_once(close_mailbox(post.mailbox, CLOSE, relay))
     mail.breaks = 10**9
-    assert count(relay, HeldMailbox, HeldLock) == 0
+    assert count(relay, StoredMailbox, StoredLock) == 0
     with pytest.raises(NoSuchMailbox):
         at_once(accept(post.letter(), post.token, relay))
     with pytest.raises(IdInUse):
         at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(expire(relay))
-    assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox, HeldEnvelope) == 2
+    assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
     assert max(mail.sizes) <= 500
     relay.clock.wind(days=30)  # type: ignore[attr-defined]
     at_once(expire(relay))
@@ -183,7 +183,7 @@ def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     at_once(close_mailbox(mine.mailbox, CLOSE, relay))
     assert at_once(open_share(others.id, others.open, others.attempt(), relay)) == others.share
     assert at_once(envelope_status(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
-    assert count(relay, HeldMailbox, HeldLock) == 2
+    assert count(relay, StoredMailbox, StoredLock) == 2
     assert count(relay, *OF_PEOPLE) < before
 
 
@@ -203,7 +203,7 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
 
     with pytest.raises(NoSuchBlob):
         at_once(story())
-    assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox) == 1
+    assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox) == 1
     assert blobs_in(relay) == 0
 
 
@@ -211,10 +211,10 @@ def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     until = NOON + timedelta(hours=1)
-    upload = HeldUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
-    at_once(relay.mail.together(lambda tx: tx.put(upload)))
+    upload = StoredUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
+    at_once(relay.mail.transact(lambda tx: tx.put(upload)))
     at_once(close_mailbox(post.mailbox, post.owner, relay))
-    assert count(relay, HeldUpload, Leftover) == 0
+    assert count(relay, StoredUpload, OrphanBlob) == 0
 
 
 @pytest.mark.threat("account-takeover")
@@ -223,7 +223,7 @@ def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(arrive(relay, post))
-        held = asyncio.run(relay.mail.look(lambda view: view.get(HeldLock, post.mailbox)))
+        held = asyncio.run(relay.mail.read(lambda view: view.get(StoredLock, post.mailbox)))
         assert held is not None
         planted = [*parts_of(post), held.key.reveal(), b"a card", token_hash(UNLOCK)]
         assert found_in(tmp_path, planted) == len(planted)

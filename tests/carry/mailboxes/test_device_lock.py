@@ -22,14 +22,14 @@ from entrenous.carry.device_lock import (
     allow_more_tries,
     create_lock,
     evaluate_blinded,
-    note_opened,
+    lock_state,
+    next_lock_state,
+    record_vault_unlock,
     renew_lock,
-    state_of,
-    step,
 )
 from entrenous.carry.mailbox import close_mailbox, create_mailbox, set_close_lock
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_rows import HeldLock
+from entrenous.carry.relay_rows import StoredLock
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.nouns import NotAPoint
 from entrenous.crypto.oprf import blind, finalize, scalar_from_random
@@ -117,7 +117,7 @@ def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
             at_once(evaluate_blinded(BOX, wrong, QUESTIONS[0], relay))
     for wrong in (UNLOCK, OTHER):
         with pytest.raises(WrongToken):
-            at_once(note_opened(BOX, wrong, opened(1, 1), relay))
+            at_once(record_vault_unlock(BOX, wrong, opened(1, 1), relay))
         with pytest.raises(WrongToken):
             at_once(allow_more_tries(BOX, wrong, relay))
         with pytest.raises(WrongToken):
@@ -125,18 +125,18 @@ def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
         with pytest.raises(WrongToken):
             at_once(set_close_lock(BOX, wrong, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
-        at_once(note_opened(BOX, CLOSE, opened(1, 1), relay))
+        at_once(record_vault_unlock(BOX, CLOSE, opened(1, 1), relay))
     with pytest.raises(WrongToken):
         at_once(set_close_lock(BOX, CLOSE, token_hash(OTHER), relay))
     assert ask(relay, 0).tries == 9
 
 
 def test_lock_is_created_once(relay: Relay) -> None:
-    kept = at_once(relay.mail.look(lambda view: view.get(HeldLock, BOX)))
+    kept = at_once(relay.mail.read(lambda view: view.get(StoredLock, BOX)))
     assert at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay)) is False
     with pytest.raises(LockExists):
         at_once(create_lock(BOX, OWNER, token_hash(OTHER), relay))
-    assert at_once(relay.mail.look(lambda view: view.get(HeldLock, BOX))) == kept
+    assert at_once(relay.mail.read(lambda view: view.get(StoredLock, BOX))) == kept
 
 
 def test_two_locks_have_different_keys(relay: Relay) -> None:
@@ -152,13 +152,13 @@ def test_two_locks_have_different_keys(relay: Relay) -> None:
 def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) -> None:
     ask(relay, 0)
     for taken in (opened(5, 1), opened(5, 1), opened(5, 2, 1), opened(5, 3, 1, 2)):
-        at_once(note_opened(BOX, OWNER, taken, relay))  # the answer before was lost
+        at_once(record_vault_unlock(BOX, OWNER, taken, relay))  # the answer before was lost
     assert ask(relay, 1).tries == 9
     for refused in (opened(5, 4), opened(5, 2, 1), opened(4, 3), opened(4, 5, 3), opened(1, 6)):
         with pytest.raises(RolledBack):
-            at_once(note_opened(BOX, OWNER, refused, relay))
+            at_once(record_vault_unlock(BOX, OWNER, refused, relay))
     assert ask(relay, 2).tries == 9  # who was refused had opened the vault all the same
-    at_once(note_opened(BOX, OWNER, opened(6, 4), relay))
+    at_once(record_vault_unlock(BOX, OWNER, opened(6, 4), relay))
 
 
 @pytest.mark.threat("stolen-device")
@@ -195,7 +195,7 @@ def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
             at_once(close_mailbox(BOX, CLOSE, relay))
         for asked in (
             evaluate_blinded(box, UNLOCK, QUESTIONS[0], relay),
-            note_opened(box, OWNER, opened(1, 1), relay),
+            record_vault_unlock(box, OWNER, opened(1, 1), relay),
             allow_more_tries(box, CLOSE, relay),
             renew_lock(box, OWNER, token_hash(UNLOCK), relay),
         ):
@@ -227,7 +227,7 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
     with pytest.raises(NoSuchMailbox):
         at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay))
     with pytest.raises(NoLock):
-        at_once(note_opened(BOX, OWNER, opened(9, 1), relay))
+        at_once(record_vault_unlock(BOX, OWNER, opened(9, 1), relay))
 
 
 @pytest.mark.threat("stolen-device")
@@ -285,15 +285,15 @@ class Tries(RuleBasedStateMachine):
         told = max(1, self.generation + by)
         if self.shut:
             with pytest.raises(NoLock):
-                self.run(note_opened(BOX, OWNER, opened(told, number), self.relay))
+                self.run(record_vault_unlock(BOX, OWNER, opened(told, number), self.relay))
             return
         self.left = 10
         if told > self.generation:
             self.generation = told
-            self.run(note_opened(BOX, OWNER, opened(told, 100 + told), self.relay))
+            self.run(record_vault_unlock(BOX, OWNER, opened(told, 100 + told), self.relay))
             return
         with pytest.raises(RolledBack):
-            self.run(note_opened(BOX, OWNER, opened(told, number), self.relay))
+            self.run(record_vault_unlock(BOX, OWNER, opened(told, number), self.relay))
 
     @rule()
     def reset(self) -> None:
@@ -318,9 +318,9 @@ class Tries(RuleBasedStateMachine):
 
     @invariant()
     def the_row_says_the_same(self) -> None:
-        held = self.run(self.relay.mail.look(lambda view: view.get(HeldLock, BOX)))
+        held = self.run(self.relay.mail.read(lambda view: view.get(StoredLock, BOX)))
         assert (held is None) == self.shut
-        assert not isinstance(held, HeldLock) or held.tries == self.left
+        assert not isinstance(held, StoredLock) or held.tries == self.left
 
     def teardown(self) -> None:
         self.stack.close()
@@ -381,11 +381,11 @@ def test_lock_event_missing_from_the_table_is_a_bug() -> None:
     every = set(itertools.product(LockState, LockEvent))
     for state, event in every - set(NEXT) - set(REFUSED):
         with pytest.raises(KeyError):
-            step(state, event)
+            next_lock_state(state, event)
 
 
 def test_lock_state_follows_from_the_row() -> None:
-    rows = [HeldLock(BOX, Secret(bytes(32)), b"", tries) for tries in (10, 9, 1, 0)]
-    found = [state_of(row) for row in (*rows, None)]
+    rows = [StoredLock(BOX, Secret(bytes(32)), b"", tries) for tries in (10, 9, 1, 0)]
+    found = [lock_state(row) for row in (*rows, None)]
     ready, tried, locked, shut = LockState
     assert found == [ready, tried, tried, locked, shut]

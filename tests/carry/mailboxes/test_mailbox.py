@@ -7,7 +7,7 @@ from entrenous.base.errors import IdInUse, NoSuchMailbox
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
-from entrenous.carry.relay_rows import HeldMailbox, HeldShare
+from entrenous.carry.relay_rows import StoredMailbox, StoredShare
 from entrenous.carry.release import open_share
 from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import Post, new_relay, run
@@ -23,13 +23,13 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
     """The upgrade to the second schema put shares under it; its owner could have deleted them."""
     relay, post, stranger = new_relay(), Post(), Secret(b"s" * 32)
     run(arrive(relay, post))
-    held = run(relay.mail.look(lambda view: view.get(HeldShare, post.id)))
+    held = run(relay.mail.read(lambda view: view.get(StoredShare, post.id)))
     assert held is not None
     placed_nowhere = replace(held, mailbox=NOBODY)
-    run(relay.mail.together(lambda tx: tx.put(placed_nowhere)))
+    run(relay.mail.transact(lambda tx: tx.put(placed_nowhere)))
     with pytest.raises(IdInUse):
         run(create_mailbox(NOBODY, token_hash(stranger), relay))
     with pytest.raises(NoSuchMailbox):
         run(close_mailbox(NOBODY, stranger, relay))
-    assert count(relay, HeldMailbox) == 1
+    assert count(relay, StoredMailbox) == 1
     assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share

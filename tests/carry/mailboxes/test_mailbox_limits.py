@@ -14,7 +14,7 @@ from entrenous.carry.accept import accept, acknowledge
 from entrenous.carry.hold import upload_blob
 from entrenous.carry.mailbox import add_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_rows import HeldUpload
+from entrenous.carry.relay_rows import StoredUpload
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.send_tokens import register_token, withdraw_token
 from entrenous.carry.withdraw import withdraw
@@ -61,7 +61,9 @@ def bring(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
     return run(upload_blob(deposit, post.token, stream(post.blob), relay))
 
 
-@pytest.mark.parametrize(("name", "value"), [("LOOSE_BYTES_MAX", 10_000), ("LOOSE_BLOBS_MAX", 2)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("UNREFERENCED_BYTES_MAX", 10_000), ("UNREFERENCED_BLOBS_MAX", 2)]
+)
 def test_loose_blobs_count_against_a_mailboxs_limit(
     relay: Relay, post: Post, limit: Limit, name: str, value: int
 ) -> None:
@@ -79,7 +81,7 @@ def test_loose_blobs_count_against_a_mailboxs_limit(
 def test_full_mailbox_blocks_no_other_and_loose_blobs_expire_in_a_day(
     relay: Relay, clock: WoundClock, post: Post, limit: Limit
 ) -> None:
-    limit("LOOSE_BYTES_MAX", 5000)
+    limit("UNREFERENCED_BYTES_MAX", 5000)
     bring(relay, post, post.deposit())
     ben = Post(dice=post.dice)
     run(create_mailbox(ben.mailbox, token_hash(ben.owner), relay))
@@ -94,7 +96,7 @@ def test_what_is_on_its_way_counts_and_gives_its_room_back(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
     """Many uploads that begin and never end must not pass where one could not."""
-    limit("LOOSE_BYTES_MAX", 9999)
+    limit("UNREFERENCED_BYTES_MAX", 9999)
 
     async def meanwhile() -> AsyncIterator[bytes]:
         yield post.blob[:1]
@@ -103,7 +105,7 @@ def test_what_is_on_its_way_counts_and_gives_its_room_back(
 
     with pytest.raises(DamagedBlob):
         run(upload_blob(post.deposit(), post.token, meanwhile(), relay))
-    assert run(relay.mail.look(lambda view: view.count(HeldUpload))) == 0
+    assert run(relay.mail.read(lambda view: view.count(StoredUpload))) == 0
     assert bring(relay, post, another(post))
 
 
@@ -210,7 +212,7 @@ def test_devices_beyond_the_prekey_limit_are_refused(
 def test_limits_match_the_specification() -> None:
     section = RELAY_MD.read_text().partition("\n## 9.")[2].partition("\n## ")[0]
     found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
-    counts = (limits.LETTERS_WAITING_MAX, limits.LOOSE_BLOBS_MAX, limits.MAILBOX_BLOBS_MAX)
-    sizes = (limits.LOOSE_BYTES_MAX // 2**30, limits.MAILBOX_BYTES_MAX // 2**30)
+    counts = (limits.LETTERS_WAITING_MAX, limits.UNREFERENCED_BLOBS_MAX, limits.MAILBOX_BLOBS_MAX)
+    sizes = (limits.UNREFERENCED_BYTES_MAX // 2**30, limits.MAILBOX_BYTES_MAX // 2**30)
     shares = (limits.SHARES_MAX, limits.GROUP_SHARES_MAX)
     assert {*counts, *sizes, *shares, limits.TOKENS_MAX, limits.PREKEY_DEVICES_MAX} <= found

@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.errors import Expired, TooMany, TooManyRegistered, WrongToken
 from entrenous.base.identifiers import DeviceId
-from entrenous.base.limits import CLAIMS_OF_ONE_USE, TOKEN_BATCH_MAX, TOKENS_MAX
+from entrenous.base.limits import SINGLE_USE_TOKEN_CLAIMS_PER_HOUR, TOKEN_BATCH_MAX, TOKENS_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept
 from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox, get_card, put_card
@@ -128,7 +128,7 @@ def test_one_that_admits_one_envelope_claims_a_few_times_only(
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(add_prekeys(post.mailbox, post.owner, device, keys, relay))
     told(post, relay, locks(1))
-    for _ in range(CLAIMS_OF_ONE_USE):
+    for _ in range(SINGLE_USE_TOKEN_CLAIMS_PER_HOUR):
         run(claim_prekeys(post.mailbox, token(1), device, relay))
     with pytest.raises(TooMany):
         run(claim_prekeys(post.mailbox, token(1), device, relay))

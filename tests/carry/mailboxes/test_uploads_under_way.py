@@ -5,39 +5,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.errors import TooMany
-from entrenous.carry.send_tokens import UploadsUnderWay
+from entrenous.carry.send_tokens import UploadsInProgress
 
 
 def test_upload_limit_applies_to_each_token_alone() -> None:
-    coming = UploadsUnderWay(100)
-    with coming.of(b"a", 60):
-        with pytest.raises(TooMany) as told, coming.of(b"a", 41):
+    coming = UploadsInProgress(100)
+    with coming.counting(b"a", 60):
+        with pytest.raises(TooMany) as told, coming.counting(b"a", 41):
             pass
         assert told.value.facts == {"retry_after_s": 60}
-        with coming.of(b"a", 40), coming.of(b"b", 100):
+        with coming.counting(b"a", 40), coming.counting(b"b", 100):
             assert len(coming) == 2
-    with coming.of(b"a", 100):
+    with coming.counting(b"a", 100):
         pass
     assert len(coming) == 0
 
 
 def test_only_upload_of_a_token_is_admitted_whatever_its_size() -> None:
-    with UploadsUnderWay(100).of(b"a", 10_000):
+    with UploadsInProgress(100).counting(b"a", 10_000):
         pass
 
 
 def test_failed_upload_frees_its_share_of_the_limit() -> None:
-    coming = UploadsUnderWay(100)
-    with pytest.raises(ConnectionError), coming.of(b"a", 100):
+    coming = UploadsInProgress(100)
+    with pytest.raises(ConnectionError), coming.counting(b"a", 100):
         raise ConnectionError
     assert len(coming) == 0
 
 
 @given(st.lists(st.integers(1, 60), max_size=12))
 def test_concurrent_uploads_never_exceed_the_limit(sizes: list[int]) -> None:
-    coming, taken, held = UploadsUnderWay(100), 0, []
+    coming, taken, held = UploadsInProgress(100), 0, []
     for size in sizes:
-        one = coming.of(b"a", size)
+        one = coming.counting(b"a", size)
         try:
             one.__enter__()
         except TooMany:

@@ -14,7 +14,7 @@ from entrenous.carry.backup import DamagedBackup, NoBackupHere, copy_back, read_
 from entrenous.carry.hold import upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_rows import HeldBlob, HeldEnvelope, HeldLetter
+from entrenous.carry.relay_rows import StoredBlob, StoredEnvelope, StoredLetter
 from entrenous.carry.send_tokens import register_token
 from entrenous.crypto.hashing import sha256, token_hash
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, stream
@@ -50,8 +50,8 @@ def test_backup_restores_identical_files(tmp_path: Path) -> None:
     assert (saved.blobs[0].size, saved.blobs[0].sha256) == (5000, sha256(Post().blob).hex())
     put_back(tmp_path / "backup", tmp_path / "again")
     with disk_relay(tmp_path / "again", WoundClock()) as relay:
-        kinds = (HeldBlob, HeldEnvelope, HeldLetter)
-        rows = [asyncio.run(relay.mail.look(lambda view, of=of: view.count(of))) for of in kinds]
+        kinds = (StoredBlob, StoredEnvelope, StoredLetter)
+        rows = [asyncio.run(relay.mail.read(lambda view, of=of: view.count(of))) for of in kinds]
     assert rows == [1, 1, 1]
     assert (tmp_path / "again" / "blobs" / saved.blobs[0].name).read_bytes() == Post().blob
 
@@ -79,7 +79,7 @@ def test_backup_copies_blobs_where_hard_links_fail(
 
 
 def test_blob_deleted_during_backup_is_listed_as_missing(running: Relay, tmp_path: Path) -> None:
-    (held,) = asyncio.run(running.mail.look(lambda view: view.find(HeldBlob)))
+    (held,) = asyncio.run(running.mail.read(lambda view: view.find(StoredBlob)))
     asyncio.run(running.blobs.drop(held.name))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     assert (saved.missing, saved.blobs) == ((held.name,), ())

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.carry.backup import back_up_relay
-from entrenous.carry.open_relay import MAIL, open_relay
+from entrenous.carry.open_relay import DATABASE_NAME, open_relay
 from entrenous.cli import run
 from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post
@@ -47,27 +47,27 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: object, status: int) ->
 def test_a_damaged_database_is_not_saved_and_nothing_is_in_the_way(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = (data / MAIL).read_bytes()
-    damage(data / MAIL)
+    whole = (data / DATABASE_NAME).read_bytes()
+    damage(data / DATABASE_NAME)
     out = tmp_path / "backup"
     for _ in range(2):  # the second time is told the same
         words = said(capsys, "backup", "--data", data, "--out", out, status=7)
-        assert f"{data / MAIL} cannot be used: it is damaged" in words
+        assert f"{data / DATABASE_NAME} cannot be used: it is damaged" in words
         assert list(out.iterdir()) == []
-    (data / MAIL).write_bytes(whole)
+    (data / DATABASE_NAME).write_bytes(whole)
     assert len(back_up_relay(data, out).blobs) == 1
 
 
 def test_check_finds_a_damaged_page_that_was_never_read(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with closing(sqlite3.connect(data / MAIL)) as rows:
+    with closing(sqlite3.connect(data / DATABASE_NAME)) as rows:
         (root,) = rows.execute(
-            "SELECT rootpage FROM sqlite_master WHERE name = 'held_letter'"
+            "SELECT rootpage FROM sqlite_master WHERE name = 'stored_letter'"
         ).fetchone()
-    pages = bytearray((data / MAIL).read_bytes())
+    pages = bytearray((data / DATABASE_NAME).read_bytes())
     pages[_PAGE * (root - 1) : _PAGE * root] = b"\xff" * _PAGE
-    (data / MAIL).write_bytes(pages)
+    (data / DATABASE_NAME).write_bytes(pages)
     assert "it is damaged" in said(
         capsys, "backup", "--data", data, "--out", tmp_path / "backup", status=7
     )
@@ -79,12 +79,12 @@ def test_backup_of_a_damaged_database_is_not_restored(
     """An earlier version made such backups: the hash is right."""
     out, again = tmp_path / "backup", tmp_path / "again"
     back_up_relay(data, out)
-    damage(out / MAIL)
+    damage(out / DATABASE_NAME)
     contents = json.loads((out / "backup.json").read_text())
-    contents["mail_sha256"] = hashlib.sha256((out / MAIL).read_bytes()).hexdigest()
+    contents["mail_sha256"] = hashlib.sha256((out / DATABASE_NAME).read_bytes()).hexdigest()
     (out / "backup.json").write_text(json.dumps(contents))
     words = said(capsys, "restore", out, "--data", again, status=5)
-    assert f"In the backup {out}, {MAIL} is damaged" in words
+    assert f"In the backup {out}, {DATABASE_NAME} is damaged" in words
     assert list(again.iterdir()) == []
 
 
@@ -94,9 +94,9 @@ def test_damaged_database_is_reported_as_damaged(
     data: Path, tmp_path: Path, command: str, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if what == "it is damaged":
-        damage(data / MAIL)
+        damage(data / DATABASE_NAME)
     else:
-        (data / MAIL).write_bytes(b"letters" * 1000)
+        (data / DATABASE_NAME).write_bytes(b"letters" * 1000)
     more = {"stats": (), "backup": ("--out", tmp_path / "backup"), "run": ("--listen", "1.2.3.4:0")}
     assert f"cannot be used: {what}" in said(
         capsys, command, "--data", data, *more[command], status=7

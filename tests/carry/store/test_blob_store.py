@@ -36,7 +36,7 @@ class Bench:
 
     def keep(self, name: str, data: bytes, start: int = 0) -> None:
         digest = hashlib.sha256(data).digest()
-        self.runner.run(self.store.keep(name, stream(data[start:], 70_001), digest, start))
+        self.runner.run(self.store.store(name, stream(data[start:], 70_001), digest, start))
 
     def breaks(self, name: str, data: bytes, why: Exception) -> None:
         """An upload of ``data`` that breaks after its bytes."""
@@ -46,7 +46,7 @@ class Bench:
             raise why
 
         with pytest.raises(type(why)):
-            self.runner.run(self.store.keep(name, broken(), b"", 0))
+            self.runner.run(self.store.store(name, broken(), b"", 0))
 
     def size(self, name: str) -> int:
         return self.runner.run(self.store.size(name))
@@ -124,7 +124,7 @@ def test_upload_cannot_resume_beyond_the_stored_end(bench: Bench) -> None:
 def test_blob_with_another_hash_is_not_stored(bench: Bench) -> None:
     digest = hashlib.sha256(b"other").digest()
     with pytest.raises(DamagedBlob):
-        bench.runner.run(bench.store.keep("name", stream(DATA), digest))
+        bench.runner.run(bench.store.store("name", stream(DATA), digest))
     with pytest.raises(NoSuchBlob):
         bench.read("name", 0, 1)
 
@@ -142,14 +142,14 @@ def test_second_upload_of_a_blob_is_refused_while_the_first_runs(bench: Bench) -
     async def slow(refused: list[bool]) -> AsyncIterator[bytes]:
         yield DATA[:2_000_000]
         with pytest.raises(TooMany):
-            await bench.store.keep("name", stream(b"evil" * 750_000), SHA)
+            await bench.store.store("name", stream(b"evil" * 750_000), SHA)
         with pytest.raises(TooMany):
-            await bench.store.keep("name", stream(b"evil"), SHA, 1000)
+            await bench.store.store("name", stream(b"evil"), SHA, 1000)
         refused.append(True)
         yield DATA[2_000_000:]
 
     refused: list[bool] = []
-    bench.runner.run(bench.store.keep("name", slow(refused), SHA))
+    bench.runner.run(bench.store.store("name", slow(refused), SHA))
     assert refused == [True]
     assert bench.read("name", 0, len(DATA)) == DATA
 
@@ -168,13 +168,13 @@ def test_bucket_limits_concurrent_uploads(buckets: Swift) -> None:
 
         digest = hashlib.sha256(b"data").digest()
         tasks = [
-            asyncio.create_task(store.keep(f"n{number}", slow(), digest, 0, b"%d" % number))
+            asyncio.create_task(store.store(f"n{number}", slow(), digest, 0, b"%d" % number))
             for number in range(UPLOADS_MAX + 1)
         ]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         go.set()
         await asyncio.wait(tasks)
-        await store.keep("later", stream(b"data"), digest)
+        await store.store("later", stream(b"data"), digest)
         return [task.exception() for task in tasks]
 
     *kept, refused = asyncio.run(story())
@@ -193,16 +193,16 @@ def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
             await go.wait()
             yield b"data"
 
-        coming = [store.keep(f"n{number}", slow(), sha256, 0, b"her") for number in range(9)]
+        coming = [store.store(f"n{number}", slow(), sha256, 0, b"her") for number in range(9)]
         tasks = [asyncio.create_task(one) for one in coming]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        await store.keep("another", stream(b"data"), sha256, 0, b"him")
+        await store.store("another", stream(b"data"), sha256, 0, b"him")
         go.set()
         await asyncio.wait(tasks)
         refused = [one for one in tasks if isinstance(one.exception(), TooMany)]
         assert len(tasks) - len(refused) == OWNER_UPLOADS_MAX
         assert done <= set(refused)
-        await store.keep("n8", stream(b"data"), sha256, 0, b"her")
+        await store.store("n8", stream(b"data"), sha256, 0, b"her")
 
     asyncio.run(story())
 
@@ -224,9 +224,9 @@ def test_two_relays_that_write_the_same_at_once_leave_it_whole(
 
     async def story() -> bytes:
         half, kept = asyncio.Event(), asyncio.Event()
-        task = asyncio.create_task(second.keep("name", slow(half, kept), SHA))
+        task = asyncio.create_task(second.store("name", slow(half, kept), SHA))
         await half.wait()
-        await first.keep("name", stream(DATA, 70_001), SHA)
+        await first.store("name", stream(DATA, 70_001), SHA)
         reading = await first.read("name", 0, len(DATA))
         data = await anext(reading)
         kept.set()
@@ -254,11 +254,11 @@ def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> No
 
     async def story() -> None:
         go = asyncio.Event()
-        task = asyncio.create_task(store.keep("name", slow(go), SHA))
+        task = asyncio.create_task(store.store("name", slow(go), SHA))
         await asyncio.sleep(0)
         while not (tmp_path / "blobs" / "name").exists():
             try:
-                await store.keep("name", stream(DATA), SHA)
+                await store.store("name", stream(DATA), SHA)
             except TooMany:
                 go.set()
                 await asyncio.wait({task})
@@ -296,11 +296,11 @@ def test_blob_dropped_during_upload_is_not_stored(bench: Bench) -> None:
     if isinstance(bench.store, MemoryBlobs):
         return  # it has all bytes in its hands
     with pytest.raises(NoSuchBlob):
-        bench.runner.run(bench.store.keep("name", cut(), SHA))
+        bench.runner.run(bench.store.store("name", cut(), SHA))
 
 
 def test_room_is_the_disks_free_space(tmp_path: Path) -> None:
-    room = FileBlobs(tmp_path / "blobs").room()
+    room = FileBlobs(tmp_path / "blobs").free_bytes()
     assert room is not None
     assert 0 < room < 2**60
 
@@ -311,14 +311,14 @@ def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> Non
 
     async def story() -> None:
         for waits in range(12):
-            task = asyncio.create_task(store.keep(f"name{waits}", stream(DATA, 1_048_576), SHA))
+            task = asyncio.create_task(store.store(f"name{waits}", stream(DATA, 1_048_576), SHA))
             for _ in range(waits):
                 await asyncio.sleep(0.0005)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             came = await store.size(f"name{waits}")
-            await store.keep(f"name{waits}", stream(DATA[came:]), SHA, came)
+            await store.store(f"name{waits}", stream(DATA[came:]), SHA, came)
             assert (tmp_path / f"name{waits}").read_bytes() == DATA
 
     asyncio.run(story())
@@ -333,7 +333,7 @@ def test_blob_is_absent_until_it_is_complete(tmp_path: Path) -> None:
             yield DATA
 
     digest = hashlib.sha256(DATA * 3).digest()
-    asyncio.run(store.keep("name", watched(), digest))
+    asyncio.run(store.store("name", watched(), digest))
     assert seen == [False] * 3
     assert (tmp_path / "name").read_bytes() == DATA * 3
     assert (tmp_path / "name").stat().st_mode & 0o077 == 0
@@ -351,7 +351,7 @@ def test_full_disk_is_reported(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
     try:
         with pytest.raises(DiskFull):
-            asyncio.run(store.keep("name", stream(DATA), SHA))
+            asyncio.run(store.store("name", stream(DATA), SHA))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0  # others need the room

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from entrenous.base.identifiers import EnvelopeId, MailboxId
-from entrenous.carry.relay_rows import HeldLetter
+from entrenous.carry.relay_rows import StoredLetter
 from entrenous.carry.store.statements import cut_full_page
 from tests.carry.relays import NOON
 
@@ -11,10 +11,10 @@ from tests.carry.relays import NOON
 def test_no_letter_is_read_beyond_a_full_page() -> None:
     asked = []
 
-    def letters() -> Iterator[HeldLetter]:
+    def letters() -> Iterator[StoredLetter]:
         for number in range(9):
             asked.append(number)
-            yield HeldLetter(EnvelopeId(b"e"), MailboxId(b"m"), number, bytes(100), NOON)
+            yield StoredLetter(EnvelopeId(b"e"), MailboxId(b"m"), number, bytes(100), NOON)
 
     assert len(cut_full_page(letters(), 250)) == 3
     assert asked == [0, 1, 2]

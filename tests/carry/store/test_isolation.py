@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from entrenous.carry.relay_rows import HeldRestore, NewerDatabase
+from entrenous.carry.relay_rows import NewerDatabase, StoredRestore
 from entrenous.carry.store.postgres_rows import LOCK, PostgresConnection, connect_to, open_postgres
 from tests.carry.relays import NOON
 from tests.postgres import Cluster
@@ -45,15 +45,15 @@ def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
         tx = first.begin([])
 
         def commit() -> None:
-            tx.put(HeldRestore(1, NOON))
+            tx.put(StoredRestore(1, NOON))
             first.commit(tx)
 
         _amid(second.wait_for_turn, server, commit)
         later = second.begin([])
-        assert later.get(HeldRestore, 1) == HeldRestore(1, NOON)
-        later.drop(HeldRestore, 1)
+        assert later.get(StoredRestore, 1) == StoredRestore(1, NOON)
+        later.drop(StoredRestore, 1)
         second.commit(later)
-        assert server.execute("SELECT count(*) FROM held_restore").fetchone() == (0,)
+        assert server.execute("SELECT count(*) FROM stored_restore").fetchone() == (0,)
 
 
 def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from entrenous.base.errors import DatabaseAway
 from entrenous.base.identifiers import EnvelopeId, MailboxId
 from entrenous.carry.open_relay import postgres_fault
-from entrenous.carry.relay_rows import HeldLetter, NewerDatabase, OlderDatabase, UnusedDatabase
+from entrenous.carry.relay_rows import NewerDatabase, OlderDatabase, StoredLetter, UnusedDatabase
 from entrenous.carry.store.postgres_rows import (
     LOCK,
     PostgresConnection,
@@ -34,7 +34,7 @@ from tests.postgres import Cluster, cluster
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-LETTER = HeldLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", NOON)
+LETTER = StoredLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", NOON)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
     url = postgres.fresh()
     with psycopg.connect(url) as server:
         server.execute(change.encode())
-        server.execute("DROP TABLE held_card")
+        server.execute("DROP TABLE stored_key_bundle")
     before = tables(url)
     with pytest.raises(refusal):
         open_postgres(url, create=create)
@@ -150,8 +150,8 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
 
         async def story() -> None:
             monkeypatch.setattr(writer._writer._connection, "sync", lambda _: go.wait(20))
-            putting = asyncio.create_task(writer.together(lambda tx: tx.put(LETTER)))
-            while not _ask(server, "SELECT count(*) FROM held_letter"):  # noqa: ASYNC110 -- a database
+            putting = asyncio.create_task(writer.transact(lambda tx: tx.put(LETTER)))
+            while not _ask(server, "SELECT count(*) FROM stored_letter"):  # noqa: ASYNC110 -- a database
                 await asyncio.sleep(0.01)
             place = _ask(server, "SELECT pg_current_wal_insert_lsn()::text")
             behind = f"SELECT pg_current_wal_flush_lsn() < '{place}'"
@@ -177,7 +177,7 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> No
         async def story() -> None:
             other.execute(f"SELECT pg_advisory_lock({LOCK})")
             putting = [
-                asyncio.create_task(store.together(lambda tx, one=one: tx.put(one)))
+                asyncio.create_task(store.transact(lambda tx, one=one: tx.put(one)))
                 for one in (LETTER, replace(LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2))
             ]
             for _ in range(20):
@@ -209,7 +209,7 @@ def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
         tx.put(LETTER)
         line.commit(tx)
         assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is True
-        assert _ask(other, "SELECT count(*) FROM held_letter") == 1
+        assert _ask(other, "SELECT count(*) FROM stored_letter") == 1
 
 
 @pytest.mark.real
@@ -282,9 +282,9 @@ def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> No
             for box in boxes[:4]:
                 for sequence in range(3, 0, -1):
                     name = EnvelopeId(box[:8] + bytes([sequence]) * 8)
-                    one = HeldLetter(name, box, sequence, b"sealed", NOON)
-                    await store.together(lambda tx, one=one: tx.put(one))
-            pages = await asyncio.gather(*(store.look(look, look) for look in looks))
+                    one = StoredLetter(name, box, sequence, b"sealed", NOON)
+                    await store.transact(lambda tx, one=one: tx.put(one))
+            pages = await asyncio.gather(*(store.read(look, look) for look in looks))
             return [[(one.mailbox[0], one.sequence) for one in page] for page in pages]
 
         pages = asyncio.run(story())
@@ -303,5 +303,5 @@ def _ask(server: psycopg.Connection[Any], question: Any) -> Any:
     return answer
 
 
-async def _letters(store: PostgresRows) -> list[HeldLetter]:
-    return await store.look(lambda view: view.find(HeldLetter))
+async def _letters(store: PostgresRows) -> list[StoredLetter]:
+    return await store.read(lambda view: view.find(StoredLetter))

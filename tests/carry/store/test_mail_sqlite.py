@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from entrenous.base.errors import DiskFailed, DiskFull, NoSuchBlob
 from entrenous.base.identifiers import EnvelopeId, MailboxId
 from entrenous.carry.relay import RowTransaction, RowView
-from entrenous.carry.relay_rows import HeldBlob, HeldLetter, HeldUpload, NewerDatabase
+from entrenous.carry.relay_rows import NewerDatabase, StoredBlob, StoredLetter, StoredUpload
 from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.store.statements import Query, SqliteStatements
 from tests.carry.relays import NOON
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 BOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)
-LETTER = HeldLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
+LETTER = StoredLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def test_rows_survive_and_only_their_owner_reads_them(
 ) -> None:
     path = tmp_path / "relay" / "mail.db"
     store = open_sqlite(path)
-    runner.run(store.together(lambda tx: tx.put(LETTER)))
+    runner.run(store.transact(lambda tx: tx.put(LETTER)))
     assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
     store.close()
     again = open_sqlite(path)
-    assert runner.run(again.look(lambda view: view.find(HeldLetter))) == [LETTER]
+    assert runner.run(again.read(lambda view: view.find(StoredLetter))) == [LETTER]
     again.close()
 
 
@@ -61,12 +61,12 @@ def test_nothing_in_the_file_says_in_which_order_letters_came(
     came = [random.Random(number).randbytes(16) for number in range(40)]
     for number, name in enumerate(came):
         box, sealed = MailboxId(name[::-1]), b"sealed %d" % number
-        letter = HeldLetter(EnvelopeId(name), box, 1, sealed.ljust(4096, b"."), NOON)
-        runner.run(store.together(lambda tx, letter=letter: tx.put(letter)))  # type: ignore[misc]
-    runner.run(store.scrub())
+        letter = StoredLetter(EnvelopeId(name), box, 1, sealed.ljust(4096, b"."), NOON)
+        runner.run(store.transact(lambda tx, letter=letter: tx.put(letter)))  # type: ignore[misc]
+    runner.run(store.overwrite_deleted())
     store.close()
     with closing(sqlite3.connect(tmp_path / "mail.db")) as stolen:
-        asked = "SELECT envelope FROM held_letter ORDER BY rowid"
+        asked = "SELECT envelope FROM stored_letter ORDER BY rowid"
         numbered = [name for (name,) in stolen.execute(asked)]
     file = (tmp_path / "mail.db").read_bytes()
     lying = sorted(came, key=file.index)
@@ -89,9 +89,9 @@ def test_every_answer_waits_for_the_disk(
         fdatasync(file)
 
     async def story() -> None:
-        putting = asyncio.create_task(store.together(lambda tx: tx.put(LETTER)))
+        putting = asyncio.create_task(store.transact(lambda tx: tx.put(LETTER)))
         await asyncio.to_thread(syncing.wait)
-        looks = [asyncio.create_task(store.look(work)) for work in (find, refuse)]
+        looks = [asyncio.create_task(store.read(work)) for work in (find, refuse)]
         await asyncio.sleep(0.05)
         assert not any(task.done() for task in (putting, *looks))
         done.set()
@@ -100,13 +100,13 @@ def test_every_answer_waits_for_the_disk(
             await looks[1]
         await putting
         syncing.clear()
-        assert await store.look(find) == [LETTER]
+        assert await store.read(find) == [LETTER]
         assert not syncing.is_set()
 
-    def find(view: RowView) -> list[HeldLetter]:
-        return view.find(HeldLetter)
+    def find(view: RowView) -> list[StoredLetter]:
+        return view.find(StoredLetter)
 
-    def refuse(_: RowView) -> list[HeldLetter]:
+    def refuse(_: RowView) -> list[StoredLetter]:
         raise NoSuchBlob
 
     monkeypatch.setattr(os, "fdatasync", slow)
@@ -132,23 +132,23 @@ def test_reads_between_groups_fail_after_a_failed_sync(
     ) -> list[object]:
         syncing.clear()
         done.clear()
-        putting = asyncio.create_task(store.together(work))
+        putting = asyncio.create_task(store.transact(work))
         await asyncio.to_thread(syncing.wait)
-        looking = asyncio.create_task(store.look(look))
+        looking = asyncio.create_task(store.read(look))
         await asyncio.sleep(0.05)
         done.set()
         return await asyncio.gather(putting, looking, return_exceptions=True)
 
     def count(view: RowView) -> int:
-        return view.count(HeldLetter)
+        return view.count(StoredLetter)
 
     async def story() -> None:
         _, refused = await look_during(
-            lambda tx: tx.put(LETTER), lambda tx: tx.drop(HeldLetter, ENVELOPE)
+            lambda tx: tx.put(LETTER), lambda tx: tx.drop(StoredLetter, ENVELOPE)
         )
         assert isinstance(refused, AttributeError)
-        assert await store.look(count) == 1
-        failed = await look_during(lambda tx: tx.drop(HeldLetter, ENVELOPE), count)
+        assert await store.read(count) == 1
+        failed = await look_during(lambda tx: tx.drop(StoredLetter, ENVELOPE), count)
         assert [type(one) for one in failed] == [DiskFailed, DiskFailed]
 
     monkeypatch.setattr(os, "fdatasync", slow)
@@ -167,19 +167,19 @@ def test_nothing_is_acknowledged_after_a_failed_sync(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fdatasync", broken)
         with pytest.raises(DiskFailed):
-            runner.run(store.together(lambda tx: tx.put(LETTER)))
+            runner.run(store.transact(lambda tx: tx.put(LETTER)))
     with pytest.raises(DiskFailed):
-        runner.run(store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE)))
+        runner.run(store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE)))
     with pytest.raises(DiskFailed):
-        runner.run(store.look(lambda view: view.find(HeldLetter)))
+        runner.run(store.read(lambda view: view.find(StoredLetter)))
     store.close()
 
 
 def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
     store = open_sqlite(tmp_path / "mail.db")
     with pytest.raises(Exception, match=r".*"):
-        runner.run(store.look(lambda view: view.put(LETTER)))  # type: ignore[attr-defined]
-    assert runner.run(store.look(lambda view: view.count(HeldLetter))) == 0
+        runner.run(store.read(lambda view: view.put(LETTER)))  # type: ignore[attr-defined]
+    assert runner.run(store.read(lambda view: view.count(StoredLetter))) == 0
     store.close()
 
 
@@ -188,21 +188,21 @@ def test_full_disk_refuses_large_writes_and_accepts_small_ones(
 ) -> None:
     """In one group the large letters fail, and the acknowledgement beside them succeeds."""
     store = open_sqlite(tmp_path / "mail.db", bytes_max=600_000)
-    runner.run(store.together(lambda tx: tx.put(LETTER)))
+    runner.run(store.transact(lambda tx: tx.put(LETTER)))
 
     async def group() -> list[object]:
         large = [
             replace(LETTER, envelope=EnvelopeId(bytes([n]) * 16), sealed=bytes(200_000))
             for n in range(6)
         ]
-        puts = [store.together(lambda tx, row=row: tx.put(row)) for row in large]
-        drop = store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE))
+        puts = [store.transact(lambda tx, row=row: tx.put(row)) for row in large]
+        drop = store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE))
         return await asyncio.gather(*puts, drop, return_exceptions=True)
 
     *large, small = runner.run(group())
     assert small is None
     assert sum(isinstance(outcome, DiskFull) for outcome in large) >= 4
-    kept = runner.run(store.look(lambda view: view.count(HeldLetter)))
+    kept = runner.run(store.read(lambda view: view.count(StoredLetter)))
     assert kept == sum(outcome is None for outcome in large) > 0
     store.close()
 
@@ -211,12 +211,12 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
     """Both sums run for every upload, each within one mailbox's part of an index."""
     store = open_sqlite(tmp_path / "mail.db")
     for kind, names, given in (
-        (HeldBlob, ("mailbox", "envelope"), (BOX, None)),
-        (HeldBlob, ("mailbox", "envelope"), (BOX, ENVELOPE)),
-        (HeldUpload, ("mailbox",), (BOX,)),
+        (StoredBlob, ("mailbox", "envelope"), (BOX, None)),
+        (StoredBlob, ("mailbox", "envelope"), (BOX, ENVELOPE)),
+        (StoredUpload, ("mailbox",), (BOX,)),
     ):
         ((text, values),) = SqliteStatements().selects(
-            Query("weigh", kind, names, ("size", *given))
+            Query("count_and_sum", kind, names, ("size", *given))
         )
         plan = store._writing._connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
         ((*_, step),) = plan.fetchall()
@@ -225,15 +225,15 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
     store.close()
 
 
-def letters_of_many_sizes(dice: random.Random) -> list[HeldLetter]:
+def letters_of_many_sizes(dice: random.Random) -> list[StoredLetter]:
     """Letters with their own bytes at the beginning and the end."""
     return [
-        HeldLetter(EnvelopeId(dice.randbytes(16)), BOX, n, dice.randbytes(300 + n * 97), NOON)
+        StoredLetter(EnvelopeId(dice.randbytes(16)), BOX, n, dice.randbytes(300 + n * 97), NOON)
         for n in range(60)
     ]
 
 
-def remains(path: Path, letters: list[HeldLetter]) -> int:
+def remains(path: Path, letters: list[StoredLetter]) -> int:
     files = [file.read_bytes() for file in path.parent.iterdir()]
     parts = [part for one in letters for part in (one.sealed[:16], one.sealed[-16:])]
     return sum(any(part in file for file in files) for part in parts)
@@ -250,14 +250,14 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     letters = letters_of_many_sizes(dice)
     order = letters.copy()
     dice.shuffle(order)
-    runner.run(store.together(lambda tx: [tx.put(one) for one in order]))
+    runner.run(store.transact(lambda tx: [tx.put(one) for one in order]))
     gone, stay = letters[0::3] + letters[1::3], letters[2::3]
     for one in gone:
-        runner.run(store.together(lambda tx, one=one: tx.drop(HeldLetter, one.envelope)))
-    runner.run(store.scrub())
+        runner.run(store.transact(lambda tx, one=one: tx.drop(StoredLetter, one.envelope)))
+    runner.run(store.overwrite_deleted())
     assert remains(tmp_path / "mail.db", gone) == 0
     assert remains(tmp_path / "mail.db", stay) == 2 * len(stay)
-    assert runner.run(store.look(lambda view: view.count(HeldLetter))) == len(stay)
+    assert runner.run(store.read(lambda view: view.count(StoredLetter))) == len(stay)
     store.close()
 
 
@@ -275,8 +275,8 @@ def test_large_database_is_rewritten_only_occasionally(
 
     monkeypatch.setattr(store._writer, "submit_exclusive", noted)
     for n in range(7):
-        runner.run(store.together(lambda tx, n=n: tx.put(replace(LETTER, sequence=n))))
-        runner.run(store.scrub())
+        runner.run(store.transact(lambda tx, n=n: tx.put(replace(LETTER, sequence=n))))
+        runner.run(store.overwrite_deleted())
     assert asked.count("VACUUM") == 2
     store.close()
 
@@ -304,9 +304,9 @@ def test_failed_rewrite_is_retried_later(
     monkeypatch.setattr(store._writer, "submit_exclusive", full)
     for minute in range(9):
         row = replace(LETTER, sequence=minute)
-        runner.run(store.together(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
+        runner.run(store.transact(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
         with contextlib.suppress(DiskFull):
-            runner.run(store.scrub())
+            runner.run(store.overwrite_deleted())
     assert asked == tried
     store.close()
 
@@ -322,7 +322,7 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
     for number in range(20):
         name = EnvelopeId(bytes([number]) * 16)
         row = replace(LETTER, envelope=name, sealed=bytes(100_000))
-        runner.run(store.together(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
+        runner.run(store.transact(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
 
     def look() -> None:
         for descriptor in Path("/proc/self/fd").iterdir():
@@ -332,7 +332,7 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
                     copied_to.add(file.parent)
 
     store._writing._connection.set_progress_handler(look, 10)
-    runner.run(store.scrub())
+    runner.run(store.overwrite_deleted())
     store.close()
     assert copied_to == {folder}
 
@@ -341,12 +341,12 @@ def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runne
     """Except once after opening: rows that an earlier process deleted may still be there."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
-    runner.run(store.scrub())
+    runner.run(store.overwrite_deleted())
     written_at = path.stat().st_mtime_ns
-    runner.run(store.scrub())
+    runner.run(store.overwrite_deleted())
     assert path.stat().st_mtime_ns == written_at
-    runner.run(store.together(lambda tx: tx.put(LETTER)))
-    runner.run(store.scrub())
+    runner.run(store.transact(lambda tx: tx.put(LETTER)))
+    runner.run(store.overwrite_deleted())
     assert path.stat().st_mtime_ns > written_at
     store.close()
 
@@ -355,19 +355,19 @@ def test_a_scrub_waits_for_a_reader(tmp_path: Path, runner: asyncio.Runner) -> N
     """A read does not keep the log from being emptied."""
     path, looking = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
-    runner.run(store.together(lambda tx: tx.put(LETTER)))
+    runner.run(store.transact(lambda tx: tx.put(LETTER)))
 
     def look(view: RowView) -> int:
-        found = view.count(HeldLetter)
+        found = view.count(StoredLetter)
         looking.set()
         time.sleep(0.3)
         return found
 
     async def both() -> int:
-        reader = asyncio.create_task(store.look(look))
+        reader = asyncio.create_task(store.read(look))
         await asyncio.to_thread(looking.wait)
-        await store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE))
-        await store.scrub()
+        await store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE))
+        await store.overwrite_deleted()
         assert path.with_name("mail.db-wal").stat().st_size == 0
         return await reader
 

@@ -26,25 +26,25 @@ from entrenous.base.secret import Secret
 from entrenous.carry.relay import RowStore, RowTransaction, RowView
 from entrenous.carry.relay_rows import (
     KEY_FIELDS,
-    GoneMailbox,
-    HeldAttempt,
-    HeldBlob,
-    HeldCard,
-    HeldEnvelope,
-    HeldGroup,
-    HeldKey,
-    HeldLetter,
-    HeldLock,
-    HeldMailbox,
-    HeldRelay,
-    HeldRestore,
-    HeldShare,
-    HeldSweep,
-    HeldToken,
-    HeldUpload,
-    LastingKeys,
-    Leftover,
-    SpentKey,
+    DeletedMailbox,
+    OrphanBlob,
+    ReusableKeys,
+    StoredAttempt,
+    StoredBlob,
+    StoredEnvelope,
+    StoredKeyBundle,
+    StoredLetter,
+    StoredLock,
+    StoredMailbox,
+    StoredOneTimeKey,
+    StoredRelayId,
+    StoredRestore,
+    StoredShare,
+    StoredShareGroup,
+    StoredSweep,
+    StoredToken,
+    StoredUpload,
+    UsedOneTimeKey,
 )
 from entrenous.carry.store.postgres_rows import PostgresRows, open_postgres
 from entrenous.carry.store.sqlite_rows import SqliteRows, open_sqlite
@@ -59,34 +59,34 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 BOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)
 DEVICE = DeviceId(b"D" * 16)
-LETTER = HeldLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
+LETTER = StoredLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
 EVERY_KIND = [
-    HeldMailbox(BOX, b"lock", 7),
-    HeldMailbox(BOX, b"lock", 7, b"close lock"),
-    GoneMailbox(BOX, NOON),
-    HeldLock(BOX, Secret(b"key"), b"lock", 10),
-    HeldLock(BOX, Secret(b"key"), b"lock", 0, 2**40, b"asked", b"opening"),
-    HeldCard(BOX, b"card"),
-    HeldToken(BOX, b"lock", None, 1, 2, NOON, None),
-    HeldToken(BOX, b"lock", 10, 1, 2, NOON, NOON),
-    HeldKey(BOX, DEVICE, b"digest", b"signed"),
-    SpentKey(BOX, DEVICE, b"digest", NOON),
-    LastingKeys(BOX, DEVICE, None, b"xwing"),
-    HeldEnvelope(
+    StoredMailbox(BOX, b"lock", 7),
+    StoredMailbox(BOX, b"lock", 7, b"close lock"),
+    DeletedMailbox(BOX, NOON),
+    StoredLock(BOX, Secret(b"key"), b"lock", 10),
+    StoredLock(BOX, Secret(b"key"), b"lock", 0, 2**40, b"asked", b"opening"),
+    StoredKeyBundle(BOX, b"card"),
+    StoredToken(BOX, b"lock", None, 1, 2, NOON, None),
+    StoredToken(BOX, b"lock", 10, 1, 2, NOON, NOON),
+    StoredOneTimeKey(BOX, DEVICE, b"digest", b"signed"),
+    UsedOneTimeKey(BOX, DEVICE, b"digest", NOON),
+    ReusableKeys(BOX, DEVICE, None, b"xwing"),
+    StoredEnvelope(
         *(ENVELOPE, b"digest", b"lock", None, EnvelopeState.TAKEN_BACK, 3, NOON),
         *(NOON, None, NOON, NOON),
     ),
     LETTER,
-    HeldShare(ENVELOPE, Secret(b"share"), None, BOX),
-    HeldShare(ENVELOPE, Secret(b"share"), 1, BOX, b"G" * 16),
-    HeldGroup(b"G" * 16, 1, 0, NOON),
-    HeldAttempt(ENVELOPE, b"attempt", finished=True),
-    HeldBlob(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", None, NOON),
-    HeldUpload(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", NOON),
-    Leftover("name", NOON),
-    HeldRestore(1, NOON),
-    HeldSweep(1, NOON, None, 7),
-    HeldRelay(1, b"r" * 16),
+    StoredShare(ENVELOPE, Secret(b"share"), None, BOX),
+    StoredShare(ENVELOPE, Secret(b"share"), 1, BOX, b"G" * 16),
+    StoredShareGroup(b"G" * 16, 1, 0, NOON),
+    StoredAttempt(ENVELOPE, b"attempt", finished=True),
+    StoredBlob(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", None, NOON),
+    StoredUpload(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", NOON),
+    OrphanBlob("name", NOON),
+    StoredRestore(1, NOON),
+    StoredSweep(1, NOON, None, 7),
+    StoredRelayId(1, b"r" * 16),
 ]
 
 
@@ -98,10 +98,10 @@ class Bench:
     run: Callable[[Awaitable[Any]], Any]
 
     def do(self, work: Callable[[RowTransaction], Any]) -> Any:
-        return self.run(self.store.together(work))
+        return self.run(self.store.transact(work))
 
     def see(self, work: Callable[[RowView], Any]) -> Any:
-        return self.run(self.store.look(work))
+        return self.run(self.store.read(work))
 
     def put(self, *rows: object) -> None:
         self.do(lambda tx: [tx.put(row) for row in rows])
@@ -144,28 +144,31 @@ def test_error_undoes_all_changes_of_its_work(bench: Bench) -> None:
 
     def refuse(tx: RowTransaction) -> None:
         tx.put(replace(LETTER, sealed=b"other"))
-        tx.put(HeldCard(BOX, b"card"))
-        tx.drop(HeldLetter, ENVELOPE)
+        tx.put(StoredKeyBundle(BOX, b"card"))
+        tx.drop(StoredLetter, ENVELOPE)
         raise IdInUse
 
     with pytest.raises(IdInUse):
         bench.do(refuse)
-    assert bench.see(lambda view: (view.find(HeldLetter), view.count(HeldCard))) == ([LETTER], 0)
+    assert bench.see(lambda view: (view.find(StoredLetter), view.count(StoredKeyBundle))) == (
+        [LETTER],
+        0,
+    )
 
 
 def test_work_sees_its_own_changes(bench: Bench) -> None:
     def work(tx: RowTransaction) -> tuple[object, object]:
         tx.put(LETTER)
-        before = tx.get(HeldLetter, ENVELOPE)
-        tx.drop(HeldLetter, ENVELOPE)
-        return before, tx.get(HeldLetter, ENVELOPE)
+        before = tx.get(StoredLetter, ENVELOPE)
+        tx.drop(StoredLetter, ENVELOPE)
+        return before, tx.get(StoredLetter, ENVELOPE)
 
     assert bench.do(work) == (LETTER, None)
 
 
 def test_letters_are_ordered_by_sequence_without_expired_ones(bench: Bench) -> None:
     letters = [
-        HeldLetter(EnvelopeId(bytes([255 - n]) * 16), BOX, n, b"x", NOON + timedelta(days=n))
+        StoredLetter(EnvelopeId(bytes([255 - n]) * 16), BOX, n, b"x", NOON + timedelta(days=n))
         for n in range(1, 6)
     ]
     elsewhere = replace(LETTER, mailbox=MailboxId(b"N" * 16))
@@ -181,34 +184,36 @@ def test_letters_end_with_the_one_that_fills_the_page(
 ) -> None:
     """Read alone, prefetched, and within work."""
     letters = [
-        HeldLetter(EnvelopeId(bytes([n]) * 16), BOX, n, bytes(100), NOON) for n in range(1, 6)
+        StoredLetter(EnvelopeId(bytes([n]) * 16), BOX, n, bytes(100), NOON) for n in range(1, 6)
     ]
     bench.put(*letters)
 
-    def page(view: RowView) -> list[HeldLetter]:
+    def page(view: RowView) -> list[StoredLetter]:
         return view.letters(BOX, 0, NOON - timedelta(hours=1), 9, full_bytes)
 
     assert bench.see(page) == letters[:count]
-    assert bench.run(bench.store.look(page, page)) == letters[:count]
+    assert bench.run(bench.store.read(page, page)) == letters[:count]
     assert bench.do(page) == letters[:count]
 
 
 def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
-    rows = [Leftover(str(n), NOON + timedelta(hours=(n * 7) % 5)) for n in range(5)]
-    never = HeldToken(BOX, b"lock", None, 0, 0, NOON, None)
+    rows = [OrphanBlob(str(n), NOON + timedelta(hours=(n * 7) % 5)) for n in range(5)]
+    never = StoredToken(BOX, b"lock", None, 0, 0, NOON, None)
     bench.put(never, *rows)
-    found = bench.see(lambda view: view.due(Leftover, NOON + timedelta(hours=3), 3))
+    found = bench.see(lambda view: view.due(OrphanBlob, NOON + timedelta(hours=3), 3))
     assert found == sorted(rows, key=lambda row: row.due_at)[:3]
-    assert bench.see(lambda view: view.due(HeldToken, NOON + timedelta(days=999), 9)) == []
+    assert bench.see(lambda view: view.due(StoredToken, NOON + timedelta(days=999), 9)) == []
 
 
 def test_sums_distinguish_rows_with_and_without_an_envelope(bench: Bench) -> None:
-    blob = HeldBlob(BlobId(b"1" * 16), "one", BOX, 5, b"sha", b"f", b"w", None, NOON)
+    blob = StoredBlob(BlobId(b"1" * 16), "one", BOX, 5, b"sha", b"f", b"w", None, NOON)
     named = replace(blob, blob=BlobId(b"2" * 16), size=2**40, envelope=ENVELOPE)
     elsewhere = replace(blob, blob=BlobId(b"3" * 16), mailbox=MailboxId(b"N" * 16))
 
     def weighed(**fields: object) -> tuple[int, int]:
-        found: tuple[int, int] = bench.see(lambda view: view.weigh(HeldBlob, "size", **fields))
+        found: tuple[int, int] = bench.see(
+            lambda view: view.count_and_sum(StoredBlob, "size", **fields)
+        )
         return found
 
     assert weighed(mailbox=BOX) == (0, 0)
@@ -221,10 +226,10 @@ def test_sums_distinguish_rows_with_and_without_an_envelope(bench: Bench) -> Non
 
 def test_concurrent_work_is_serializable(bench: Bench) -> None:
     """300 tasks read and write a counter; every third is refused."""
-    bench.put(HeldMailbox(BOX, b"lock", 0))
+    bench.put(StoredMailbox(BOX, b"lock", 0))
 
     def count(tx: RowTransaction, *, refused: bool) -> None:
-        held = tx.get(HeldMailbox, BOX)
+        held = tx.get(StoredMailbox, BOX)
         assert held is not None
         tx.put(replace(held, last_sequence=held.last_sequence + 1))
         if refused:
@@ -233,7 +238,7 @@ def test_concurrent_work_is_serializable(bench: Bench) -> None:
     async def crowd() -> list[object]:
         return await asyncio.gather(
             *(
-                bench.store.together(lambda tx, refused=n % 3 == 0: count(tx, refused=refused))
+                bench.store.transact(lambda tx, refused=n % 3 == 0: count(tx, refused=refused))
                 for n in range(300)
             ),
             return_exceptions=True,
@@ -241,7 +246,7 @@ def test_concurrent_work_is_serializable(bench: Bench) -> None:
 
     outcomes = bench.run(crowd())
     assert sum(isinstance(outcome, IdInUse) for outcome in outcomes) == 100
-    held = bench.see(lambda view: view.get(HeldMailbox, BOX))
+    held = bench.see(lambda view: view.get(StoredMailbox, BOX))
     assert held.last_sequence == 200
 
 
@@ -252,9 +257,9 @@ def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
     boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
 
     async def crowd() -> list[object]:
-        rows = [HeldMailbox(box, b"lock", 2**70 if box == boxes[7] else 7) for box in boxes]
+        rows = [StoredMailbox(box, b"lock", 2**70 if box == boxes[7] else 7) for box in boxes]
         return await asyncio.gather(
-            *(bench.store.together(lambda tx, row=row: tx.put(row)) for row in rows),
+            *(bench.store.transact(lambda tx, row=row: tx.put(row)) for row in rows),
             return_exceptions=True,
         )
 
@@ -262,7 +267,7 @@ def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [
         box == boxes[7] for box in boxes
     ]
-    kept = [bench.see(lambda view, box=box: view.get(HeldMailbox, box)) for box in boxes]
+    kept = [bench.see(lambda view, box=box: view.get(StoredMailbox, box)) for box in boxes]
     assert [held is None for held in kept] == [box == boxes[7] for box in boxes]
 
 
@@ -274,19 +279,19 @@ def test_error_in_a_prefetch_hint_fails_only_its_own_work(bench: Bench) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        bench.run(bench.store.together(lambda tx: tx.put(LETTER), faulty))
+        bench.run(bench.store.transact(lambda tx: tx.put(LETTER), faulty))
     with contextlib.suppress(ZeroDivisionError):  # a store need not ask ahead of a look
-        bench.run(bench.store.look(lambda view: view.count(HeldLetter), faulty))
-    assert bench.see(lambda view: view.count(HeldLetter)) == 0
+        bench.run(bench.store.read(lambda view: view.count(StoredLetter), faulty))
+    assert bench.see(lambda view: view.count(StoredLetter)) == 0
     bench.put(LETTER)
-    assert bench.see(lambda view: view.count(HeldLetter)) == 1
+    assert bench.see(lambda view: view.count(StoredLetter)) == 1
 
 
 def test_read_sees_everything_acknowledged_before(bench: Bench) -> None:
     async def write_then_look(n: int) -> bool:
-        await bench.store.together(lambda tx: tx.put(HeldCard(BOX, b"%d" % n)))
-        seen = await bench.store.look(lambda view: view.get(HeldCard, BOX))
-        return seen == HeldCard(BOX, b"%d" % n)
+        await bench.store.transact(lambda tx: tx.put(StoredKeyBundle(BOX, b"%d" % n)))
+        seen = await bench.store.read(lambda view: view.get(StoredKeyBundle, BOX))
+        return seen == StoredKeyBundle(BOX, b"%d" % n)
 
     for n in range(20):
         assert bench.run(write_then_look(n))
@@ -299,16 +304,16 @@ ids = few([bytes([n]) * 16 for n in (0, 1, 127, 255)])
 moments = st.integers(0, 6).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n))
 maybe = lambda of: st.none() | of  # noqa: E731
 rows = st.one_of(
-    st.builds(HeldMailbox, ids, ids, st.integers(0, 2**53)),
-    st.builds(HeldLetter, ids, ids, st.integers(0, 9), st.binary(max_size=9000), moments),
-    st.builds(HeldShare, ids, st.binary(max_size=40).map(Secret), maybe(st.integers(1, 9))),
-    st.builds(HeldAttempt, ids, ids, st.booleans()),
-    st.builds(Leftover, few(["a", "b", "é", "Z"]), moments),
+    st.builds(StoredMailbox, ids, ids, st.integers(0, 2**53)),
+    st.builds(StoredLetter, ids, ids, st.integers(0, 9), st.binary(max_size=9000), moments),
+    st.builds(StoredShare, ids, st.binary(max_size=40).map(Secret), maybe(st.integers(1, 9))),
+    st.builds(StoredAttempt, ids, ids, st.booleans()),
+    st.builds(OrphanBlob, few(["a", "b", "é", "Z"]), moments),
     st.builds(
-        HeldToken, ids, ids, maybe(st.integers(1, 9)), few([0]), few([0]), moments, maybe(moments)
+        StoredToken, ids, ids, maybe(st.integers(1, 9)), few([0]), few([0]), moments, maybe(moments)
     ),
     st.builds(
-        HeldBlob,
+        StoredBlob,
         ids,
         few(["n", "m"]),
         ids,
@@ -318,7 +323,7 @@ rows = st.one_of(
         moments,
     ),
     st.builds(
-        HeldEnvelope,
+        StoredEnvelope,
         ids,
         ids,
         ids,
@@ -360,7 +365,7 @@ class AgainstMemory(RuleBasedStateMachine):
 
     def outcome(self, store: RowStore, work: Callable[[RowTransaction], Any], ahead: Any) -> Any:
         try:
-            return self.runner.run(store.together(work, ahead))
+            return self.runner.run(store.transact(work, ahead))
         except _Undo:
             return "undone"
 
@@ -374,11 +379,11 @@ class AgainstMemory(RuleBasedStateMachine):
 
         def see(view: RowView) -> list[object]:
             return [
-                view.count(HeldAttempt, envelope=asked, finished=True),
-                view.find(HeldBlob, mailbox=asked),
-                view.count(HeldLetter, mailbox=asked),
-                view.get(HeldShare, asked),
-                view.weigh(HeldBlob, "size", mailbox=asked),
+                view.count(StoredAttempt, envelope=asked, finished=True),
+                view.find(StoredBlob, mailbox=asked),
+                view.count(StoredLetter, mailbox=asked),
+                view.get(StoredShare, asked),
+                view.count_and_sum(StoredBlob, "size", mailbox=asked),
             ]
 
         def work_of(changes: Any, *, undone: bool) -> Callable[[RowTransaction], Any]:
@@ -395,7 +400,7 @@ class AgainstMemory(RuleBasedStateMachine):
             jobs = [work_of(changes, undone=undone) for changes, undone in works]
             ahead = see if early else None
             return await asyncio.gather(
-                *(store.together(job, ahead) for job in jobs), return_exceptions=True
+                *(store.transact(job, ahead) for job in jobs), return_exceptions=True
             )
 
         found = [self.runner.run(crowd(store)) for store in (self.store, self.memory)]
@@ -412,7 +417,9 @@ class AgainstMemory(RuleBasedStateMachine):
         self.both(work)
 
     @rule(
-        kind=few([HeldBlob, HeldEnvelope, HeldToken, Leftover]), at=moments, limit=st.integers(1, 4)
+        kind=few([StoredBlob, StoredEnvelope, StoredToken, OrphanBlob]),
+        at=moments,
+        limit=st.integers(1, 4),
     )
     def due(self, kind: type, at: datetime, limit: int) -> None:
         self.both(lambda tx: tx.due(kind, at, limit))
@@ -429,16 +436,18 @@ class AgainstMemory(RuleBasedStateMachine):
 
     @rule(envelope=ids, finished=st.booleans(), limit=maybe(st.integers(1, 2)))
     def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:
-        self.both(lambda tx: tx.find(HeldBlob, limit=limit, envelope=envelope))
-        self.both(lambda tx: tx.count(HeldAttempt, envelope=envelope, finished=finished))
+        self.both(lambda tx: tx.find(StoredBlob, limit=limit, envelope=envelope))
+        self.both(lambda tx: tx.count(StoredAttempt, envelope=envelope, finished=finished))
 
     @rule(mailbox=ids, envelope=maybe(ids))
     def weigh(self, mailbox: bytes, envelope: bytes | None) -> None:
-        self.both(lambda tx: tx.weigh(HeldBlob, "size", mailbox=mailbox, envelope=envelope))
+        self.both(
+            lambda tx: tx.count_and_sum(StoredBlob, "size", mailbox=mailbox, envelope=envelope)
+        )
 
     @rule()
     def scrub(self) -> None:
-        self.runner.run(self.store.scrub())
+        self.runner.run(self.store.overwrite_deleted())
 
     @invariant()
     def agree(self) -> None:

@@ -9,9 +9,9 @@ def test_read_size_grows_for_fast_readers_only() -> None:
     for took_s in (0.0, 0.01, 0.05, 0.05, 0.05, 0.05, 3.0, 0.2, 0.01):
         sizes.append(stride.bytes)
         clock[0] += 9  # a slow disk is not the reader's fault
-        stride.given()
+        stride.piece_passed()
         clock[0] += took_s
-        stride.taken()
+        stride.piece_requested()
     grown = [SHORTEST_BYTES << step for step in range(5)]
     assert grown[-1] == LONGEST_BYTES
     assert sizes == [*grown, LONGEST_BYTES, LONGEST_BYTES, SHORTEST_BYTES, SHORTEST_BYTES]

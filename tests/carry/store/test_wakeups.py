@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import WakeUps
-from entrenous.carry.relay_settings import WakeBounds
+from entrenous.carry.relay_settings import WakeLimits
 from entrenous.carry.store.postgres_rows import connect_to
 from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps
 from entrenous.carry.wake_ups import LocalWakeUps
@@ -46,7 +46,7 @@ async def both(*waiting: Any) -> list[Any]:
 def test_wake_up_between_listening_and_waiting_is_received(bell: WakeUps, run: Run) -> None:
     async def story() -> bool:
         with bell.listen(HERE) as rings:
-            bell.ring(HERE)
+            bell.wake(HERE)
             return await rings(20)
 
     assert run(story()) is True
@@ -55,7 +55,7 @@ def test_wake_up_between_listening_and_waiting_is_received(bell: WakeUps, run: R
 def test_wake_up_reaches_all_listeners_of_its_mailbox_only(bell: WakeUps, run: Run) -> None:
     async def story() -> list[bool]:
         with bell.listen(HERE) as one, bell.listen(HERE) as two, bell.listen(THERE) as other:
-            bell.ring(HERE)
+            bell.wake(HERE)
             return await both(one(20), two(20), other(0))
 
     assert run(story()) == [True, True, False]
@@ -63,7 +63,7 @@ def test_wake_up_reaches_all_listeners_of_its_mailbox_only(bell: WakeUps, run: R
 
 def test_wake_up_before_listening_is_not_received(bell: WakeUps, run: Run) -> None:
     async def story() -> bool:
-        bell.ring(HERE)
+        bell.wake(HERE)
         with bell.listen(HERE) as rings:
             return await rings(0)
 
@@ -73,7 +73,7 @@ def test_wake_up_before_listening_is_not_received(bell: WakeUps, run: Run) -> No
 def test_listeners_do_not_wait_once_the_relay_stops(bell: WakeUps, run: Run) -> None:
     async def story() -> list[bool]:
         with bell.listen(HERE) as rings:
-            bell.hush()
+            bell.stop_waiting()
             first = await rings(20)
         with bell.listen(THERE) as rings:
             return [first, await rings(20)]
@@ -84,7 +84,7 @@ def test_listeners_do_not_wait_once_the_relay_stops(bell: WakeUps, run: Run) -> 
 def test_second_listening_does_not_receive_an_earlier_wake_up(bell: WakeUps, run: Run) -> None:
     async def story() -> list[bool]:
         with bell.listen(HERE) as rings:
-            bell.ring(HERE)
+            bell.wake(HERE)
             first = await rings(20)
         with bell.listen(HERE) as rings:
             return [first, await rings(0)]
@@ -95,7 +95,7 @@ def test_second_listening_does_not_receive_an_earlier_wake_up(bell: WakeUps, run
 @pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
 def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
     """Bounds: two listeners at one mailbox, three from one network, five in all."""
-    bounds = WakeBounds(mailbox=2, network=3, total=5)
+    bounds = WakeLimits(mailbox=2, network=3, total=5)
     if request.param == "local":
         yield LocalWakeUps(bounds)
         return
@@ -113,7 +113,7 @@ async def yielded(bell: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
             rings = listening.enter_context(bell.listen(MailboxId(bytes([mailbox]) * 16), network))
             waiting.append(asyncio.create_task(rings(20)))
         await asyncio.sleep(0)  # who has to yield is told at once
-        bell.hush()
+        bell.stop_waiting()
         heard = await asyncio.gather(*waiting)
     return [number for number, rung in enumerate(heard) if not rung]
 
@@ -154,10 +154,10 @@ def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None
 
     async def story() -> list[bool]:
         with there.listen(HERE) as one, there.listen(THERE) as other:
-            here.ring(HERE)
+            here.wake(HERE)
             return await both(one(20), other(0.2))
 
-    assert there.is_heard(20)
+    assert there.is_listening(20)
     assert run(story()) == [True, False]
     here.close()
     there.close()
@@ -168,18 +168,18 @@ def test_wake_ups_survive_a_database_restart(run: Run) -> None:
     """Wake-ups work within the process meanwhile, and between processes again afterwards."""
     with cluster("-c fsync=off") as own:
         here, there = (PostgresWakeUps(partial(connect_to, own.url("ours"))) for _ in range(2))
-        assert there.is_heard(20)
+        assert there.is_listening(20)
         own.stop()
 
         async def story() -> bool:
             with here.listen(HERE) as rings:
-                here.ring(HERE)
+                here.wake(HERE)
                 return await rings(20)
 
         async def again() -> bool:
             with there.listen(THERE) as rings:
                 for _ in range(100):
-                    here.ring(THERE)
+                    here.wake(THERE)
                     if await rings(0.2):
                         return True
             return False

@@ -485,9 +485,9 @@ def test_hma_bank_is_read_by_number_across_gaps() -> None:
     }
     pages = list(Hma(web_of(hma(contents)), "B", WoundClock()).pages(""))
     found = [record for page in pages for record in page.records]
-    live = {record.key for record in found if not record.gone}
+    live = {record.key for record in found if not record.is_withdrawal}
     assert live == {"1", "150", "154"}  # 1300 lies behind a gap of 1,000
-    assert {record.key for record in found if record.gone} == {"152", "153"}
+    assert {record.key for record in found if record.is_withdrawal} == {"152", "153"}
     assert [why for page in pages for why in page.refused] == [
         "content 155: its hash is not 64 hexadecimal digits",
         "content 157: it is not an object",

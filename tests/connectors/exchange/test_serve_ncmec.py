@@ -38,9 +38,9 @@ def walk(
     """All entries of a range, over all pages."""
     found, page = list[Element](), ask(web, key, "/v2/entries", **{"from": start, "to": to})
     while True:
-        images = page.one("images")
+        images = page.child("images")
         found.extend(images.children if images is not None else ())
-        following = page.one("paging", "next")
+        following = page.child("paging", "next")
         if following is None:
             return found
         assert following.text.startswith("/v2/")
@@ -51,7 +51,7 @@ def walk(
 
 
 def names(entries: list[Element]) -> list[tuple[str, str]]:
-    return [(one.name, one.one("id").text) for one in entries]  # type: ignore[union-attr]
+    return [(one.name, one.child("id").text) for one in entries]  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_pages_contain_every_entry_once(room: Room, web: httpx.Client, key: str)
     room.clock.wind(seconds=10)
     found = walk(web, key, BEGINNING, iso(room.clock.now()), size=3)
     assert names(found) == [("image", f"c{number}") for number in range(1010)]
-    prints = {one.one("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
+    prints = {one.child("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
     assert prints == {bits(number).hex() for number in range(1010)}
 
 
@@ -113,9 +113,9 @@ def test_registered_hash_comes_last(room: Room, web: httpx.Client, key: str) -> 
     update_marks(room.exchange)
     room.clock.wind(seconds=10)
     [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))
-    prints = entry.one("fingerprints")
+    prints = entry.child("fingerprints")
     assert prints is not None
-    assert [one.text for one in prints.all("pdq")] == [bits(2).hex(), bits(1).hex()]
+    assert [one.text for one in prints.children_named("pdq")] == [bits(2).hex(), bits(1).hex()]
 
 
 def test_range_in_the_future_is_refused(room: Room, web: httpx.Client, key: str) -> None:
@@ -200,7 +200,7 @@ def test_members_lists_known_partners(room: Room, web: httpx.Client) -> None:
     update_marks(room.exchange)
     room.clock.wind(seconds=10)
     [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))
-    member = entry.one("member")
+    member = entry.child("member")
     assert member is not None
     assert (member.text, member.attributes) == ("giver", {"id": str(giver.number)})
 

@@ -18,7 +18,7 @@ from entrenous.stop.banks import prepare_banks
 from entrenous.stop.exchange_serving import (
     PartnerSubmissions,
     forget_expired,
-    seconds_of,
+    unix_seconds,
     update_marks,
 )
 from entrenous.stop.registration import Change, ClaimEvent, ClaimState, NoSuchClaim, Stance
@@ -65,7 +65,7 @@ def test_pages_contain_every_hash_once(room: Room, web: httpx.Client) -> None:
         room.feed.put(f"c{number}", bits(number))
     found, following = everything(web, key)
     assert found == {bits(number).hex(): "Active" for number in range(25)}
-    assert following >= seconds_of(room.clock.now())
+    assert following >= unix_seconds(room.clock.now())
     assert everything(web, key, following)[0] == {}
 
 

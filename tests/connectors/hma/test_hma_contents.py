@@ -10,7 +10,7 @@ import pytest
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_client import ExchangeHttp
 from entrenous.connectors.exchange.fetchers import Hma as Fetched
-from entrenous.connectors.hma_contents import content
+from entrenous.connectors.hma_contents import find_content
 from entrenous.connectors.hma_requests import NoSuchContent, bank_called
 from entrenous.stop.banks import import_hashes, prepare_banks
 from entrenous.stop.client.registration_client import RegistrationClient
@@ -153,10 +153,10 @@ def test_parts_of_pictures_are_no_contents(
     entries = platform.bank.entries(0)
     (whole,) = [entry for entry in entries if not entry.part]
     people = bank_called("PEOPLE", platform)
-    assert content(whole.number, people, platform).bits == whole.bits
+    assert find_content(whole.number, people, platform).bits == whole.bits
     for window in [entry for entry in entries if entry.part][:3]:
         with pytest.raises(NoSuchContent):
-            content(window.number, people, platform)
+            find_content(window.number, people, platform)
 
 
 def test_suspended_claim_of_a_person_is_shown_as_off(hma: httpx.Client, platform: Platform) -> None:

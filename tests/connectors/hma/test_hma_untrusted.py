@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName
 from entrenous.connectors.hma_matching import form_of
-from entrenous.connectors.hma_requests import NoPhoto, bits_of, hma_name
+from entrenous.connectors.hma_requests import NoPhoto, hma_name, parse_pdq_signal
 from entrenous.fingerprint.nouns import BadFingerprint
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import BankUnreachable, Head
@@ -87,12 +87,12 @@ def test_first_field_of_a_name_counts() -> None:
 @given(st.text(max_size=70) | st.integers() | st.none() | st.binary())
 def test_invalid_hash_is_refused(noise: object) -> None:
     with pytest.raises(BadFingerprint):
-        bits_of(noise)
+        parse_pdq_signal(noise)
 
 
 @given(st.binary(min_size=32, max_size=32))
 def test_hash_is_read_in_either_letter_case(bits: bytes) -> None:
-    assert bits_of(bits.hex()) == bits_of(bits.hex().upper()) == bits
+    assert parse_pdq_signal(bits.hex()) == parse_pdq_signal(bits.hex().upper()) == bits
 
 
 @given(st.text(max_size=40))

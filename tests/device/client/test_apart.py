@@ -11,7 +11,7 @@ from entrenous.base.environment import Settings, read_settings
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client import http_courier
-from entrenous.device.client.relay_request import Errand, PausedRequests, RelayCall
+from entrenous.device.client.relay_request import PausedRequests, RelayCall, TokenSubject
 from tests.carry.relays import Post, fetched
 from tests.in_memory.courier import InProcess
 from tests.vaults import create_device, open_device
@@ -43,15 +43,19 @@ class World:
         )
 
 
-def does(apart: PausedRequests, errand: Errand, token: Secret = OWN) -> None:
-    with apart.during(RelayCall("GET", "", token, errand=errand)):
+def does(apart: PausedRequests, errand: TokenSubject, token: Secret = OWN) -> None:
+    with apart.pausing_before(RelayCall("GET", "", token, errand=errand)):
         pass
 
 
 def test_letters_and_own_requests_are_separated_by_pauses() -> None:
     world = World()
     apart = world.apart()
-    for errand, token in ((Errand.OWN, OWN), (Errand.LETTER, BEN), (Errand.OWN, OWN)):
+    for errand, token in (
+        (TokenSubject.OWN, OWN),
+        (TokenSubject.LETTER, BEN),
+        (TokenSubject.OWN, OWN),
+    ):
         for _ in range(2):  # the second request of the same errand follows at once
             does(apart, errand, token)
     assert world.pauses == [2.0, 2.0]
@@ -62,26 +66,26 @@ def test_letters_and_own_requests_are_separated_by_pauses() -> None:
 def test_pause_is_the_random_part(share: float, pause: list[float]) -> None:
     world = World(share)
     apart = world.apart()
-    does(apart, Errand.OWN)
-    does(apart, Errand.LETTER, BEN)
+    does(apart, TokenSubject.OWN)
+    does(apart, TokenSubject.LETTER, BEN)
     assert world.pauses == pause
 
 
 def test_work_in_between_is_part_of_the_pause() -> None:
     world = World()
     apart = world.apart()
-    does(apart, Errand.OWN)
+    does(apart, TokenSubject.OWN)
     world.now_s += 1.5
-    does(apart, Errand.LETTER, BEN)
+    does(apart, TokenSubject.LETTER, BEN)
     assert world.pauses == [0.5]
 
 
 def test_fifty_recipients_take_little_longer_than_one() -> None:
     world = World()
     apart = world.apart()
-    does(apart, Errand.OWN)
+    does(apart, TokenSubject.OWN)
     for number in range(50):
-        does(apart, Errand.LETTER, Secret(bytes([number]) * 32))
+        does(apart, TokenSubject.LETTER, Secret(bytes([number]) * 32))
     assert world.pauses[:3] == [2.0, 1.0, 0.666667]
     assert sum(world.pauses) < 10
 
@@ -89,17 +93,17 @@ def test_fifty_recipients_take_little_longer_than_one() -> None:
 def test_state_queries_are_one_errand_and_recalls_do_not_wait() -> None:
     world = World()
     apart = world.apart()
-    does(apart, Errand.OWN)
-    does(apart, Errand.OF_NOBODY, BEN)
+    does(apart, TokenSubject.OWN)
+    does(apart, TokenSubject.OF_NOBODY, BEN)
     assert world.pauses == []
-    does(apart, Errand.LOOK, BEN)
-    does(apart, Errand.LOOK, CARO)
+    does(apart, TokenSubject.LOOK, BEN)
+    does(apart, TokenSubject.LOOK, CARO)
     assert world.pauses == [2.0]
 
 
 def test_first_request_is_not_delayed() -> None:
     world = World()
-    does(world.apart(), Errand.LETTER, BEN)
+    does(world.apart(), TokenSubject.LETTER, BEN)
     assert world.pauses == []
 
 
@@ -114,15 +118,17 @@ def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyP
     own: list[Callable[[], object]] = [
         lambda: courier.create_mailbox(url, post.mailbox, post.owner),
         lambda: courier.register_token(url, post.mailbox, post.owner, post.granted()),
-        lambda: courier.publish_card(url, post.mailbox, post.owner, b"card"),
-        lambda: courier.waiting(url, post.mailbox, post.owner, 0),
+        lambda: courier.publish_key_bundle(url, post.mailbox, post.owner, b"card"),
+        lambda: courier.waiting_envelopes(url, post.mailbox, post.owner, 0),
     ]
     letter: list[Callable[[], object]] = [
-        lambda: courier.card(url, post.mailbox, post.token),
-        lambda: courier.bring_blob(url, post.token, post.deposit(), post.blob),
+        lambda: courier.key_bundle(url, post.mailbox, post.token),
+        lambda: courier.upload_blob(url, post.token, post.deposit(), post.blob),
         lambda: courier.post(url, post.token, post.envelope(1)),
     ]
-    look: list[Callable[[], object]] = [lambda: courier.state(url, post.id, post.withdraw)]
+    look: list[Callable[[], object]] = [
+        lambda: courier.envelope_status(url, post.id, post.withdraw)
+    ]
     opening: list[Callable[[], object]] = [
         lambda: courier.open_share(url, post.id, post.open, post.attempt()),
         lambda: fetched(courier, url, post.blob_id, post.fetch),

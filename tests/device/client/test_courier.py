@@ -35,7 +35,7 @@ from entrenous.base.limits import BLOB_BYTES_MAX, CARD_BYTES_MAX, SEALED_BYTES_M
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.crypto.hashing import sha256, token_hash
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendToken
 from tests.carry.minute import sweep_until_now
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, fetched, memory_relay, served
@@ -62,7 +62,7 @@ class Town:
         """A mailbox with one message in it."""
         post = self.opened()
         if blobs:
-            self.courier.bring_blob(self.url, post.token, post.deposit(), post.blob)
+            self.courier.upload_blob(self.url, post.token, post.deposit(), post.blob)
         self.courier.post(self.url, post.token, post.envelope(opens, blobs=blobs))
         return post
 
@@ -75,7 +75,7 @@ class Town:
         return post
 
     def state(self, post: Post) -> EnvelopeState:
-        return self.courier.state(self.url, post.id, post.withdraw).state
+        return self.courier.envelope_status(self.url, post.id, post.withdraw).state
 
 
 @pytest.fixture(params=["memory", pytest.param("http", marks=pytest.mark.real)])
@@ -94,7 +94,7 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
             run_coroutine_threadsafe(sweep_until_now(relay), loops[0]).result()
 
         app = relay_app(relay, lambda *_: loops.append(get_running_loop()))
-        with served(app) as url, new_client() as web:
+        with served(app) as url, new_relay_client() as web:
             yield Town(url, HttpCourier(web), clock, sweeps)
 
 
@@ -102,17 +102,17 @@ def test_message_travels_and_relay_keeps_no_share(town: Town) -> None:
     post = town.ready(opens=1)
     courier, url = town.courier, town.url
     assert town.state(post) is EnvelopeState.WAITING
-    (waiting,) = courier.waiting(url, post.mailbox, post.owner, 0)
+    (waiting,) = courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
     assert (waiting.id, waiting.sealed) == (post.id, post.sealed)
     assert waiting.expires_at == post.until
     courier.acknowledge(url, post.mailbox, post.owner, post.id)
-    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
     assert town.state(post) is EnvelopeState.DELIVERED
     attempt = post.attempt()
     assert courier.open_share(url, post.id, post.open, attempt) == post.share
     assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
-    courier.finish(url, post.id, post.open, attempt)
-    status = courier.state(url, post.id, post.withdraw)
+    courier.finish_opening(url, post.id, post.open, attempt)
+    status = courier.envelope_status(url, post.id, post.withdraw)
     assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
     assert (status.delivered_at, status.opened_at) == (NOON, NOON)
     with pytest.raises(UsedUp):
@@ -126,17 +126,17 @@ def test_everything_may_be_repeated(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready(opens=1)
     attempt = post.attempt()
     courier.create_mailbox(url, post.mailbox, post.owner)
-    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.upload_blob(url, post.token, post.deposit(), post.blob)
     courier.post(url, post.token, post.envelope(1))
-    assert len(courier.waiting(url, post.mailbox, post.owner, 0)) == 1
+    assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 1
     for _ in range(2):
         assert courier.open_share(url, post.id, post.open, attempt) == post.share
     for _ in range(2):
-        courier.finish(url, post.id, post.open, attempt)
+        courier.finish_opening(url, post.id, post.open, attempt)
     for _ in range(2):
         courier.acknowledge(url, post.mailbox, post.owner, post.id)
     courier.post(url, post.token, post.envelope(1))
-    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
     for _ in range(2):
         assert courier.withdraw(url, post.id, post.withdraw).opened == 1
 
@@ -156,7 +156,7 @@ def test_a_hundred_racing_openers_get_one_share(town: Town) -> None:
     with ThreadPoolExecutor(racers) as pool:
         outcomes = list(pool.map(try_to_open, range(100)))
     assert sum(outcomes) == 1
-    assert town.courier.state(town.url, post.id, post.withdraw).opened == 1
+    assert town.courier.envelope_status(town.url, post.id, post.withdraw).opened == 1
 
 
 def test_what_was_taken_back_is_gone_for_good(town: Town) -> None:
@@ -164,12 +164,12 @@ def test_what_was_taken_back_is_gone_for_good(town: Town) -> None:
     courier.open_share(url, post.id, post.open, post.attempt())
     status = courier.withdraw(url, post.id, post.withdraw)
     assert (status.state, status.opened) == (EnvelopeState.TAKEN_BACK, 1)
-    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
     with pytest.raises(TakenBack, match="took it back"):
         courier.open_share(url, post.id, post.open, post.attempt())
     with pytest.raises(NoSuchBlob):
         fetched(courier, url, post.blob_id, post.fetch)
-    courier.finish(url, post.id, post.open, post.attempt())
+    courier.finish_opening(url, post.id, post.open, post.attempt())
 
 
 def test_what_has_expired_says_when(town: Town) -> None:
@@ -178,7 +178,7 @@ def test_what_has_expired_says_when(town: Town) -> None:
     with pytest.raises(Expired) as refused:
         courier.open_share(url, post.id, post.open, post.attempt())
     assert refused.value.facts == {"when": post.until}
-    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
     with pytest.raises(NoSuchBlob):
         fetched(courier, url, post.blob_id, post.fetch)
     assert courier.withdraw(url, post.id, post.withdraw).state is EnvelopeState.EXPIRED
@@ -189,8 +189,8 @@ def test_pages_run_in_order_and_after_what_was_seen(town: Town) -> None:
     letters = [post.letter() for _ in range(53)]
     for letter in letters:
         courier.post(url, post.token, letter)
-    page = courier.waiting(url, post.mailbox, post.owner, 0)
-    rest = courier.waiting(url, post.mailbox, post.owner, page[-1].sequence)
+    page = courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
+    rest = courier.waiting_envelopes(url, post.mailbox, post.owner, page[-1].sequence)
     assert [one.id for one in page + rest] == [letter.id for letter in letters]
     assert [one.sequence for one in page + rest] == list(range(1, 54))
     assert len(page) == 50
@@ -247,7 +247,7 @@ def test_a_token_admits_as_many_letters_as_it_says(town: Town) -> None:
     with pytest.raises(WrongToken):
         courier.post(url, post.token, post.letter())
     courier.post(url, post.token, second)
-    assert len(courier.waiting(url, post.mailbox, post.owner, 0)) == 2
+    assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 2
 
 
 def test_registering_a_token_again_does_not_refill_it(town: Town) -> None:
@@ -263,18 +263,18 @@ def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
     town.waits(days=100)
     with pytest.raises(WrongToken):
-        courier.card(url, post.mailbox, post.token)
+        courier.key_bundle(url, post.mailbox, post.token)
     courier.register_token(
         url, post.mailbox, post.owner, SendToken(token_hash(post.token), None, None)
     )
     with pytest.raises(NoSuchMailbox):
-        courier.card(url, post.mailbox, post.token)
-    courier.publish_card(url, post.mailbox, post.owner, b"card")
-    assert courier.card(url, post.mailbox, post.token) == b"card"
-    assert courier.card(url, post.mailbox, post.owner) == b"card"
+        courier.key_bundle(url, post.mailbox, post.token)
+    courier.publish_key_bundle(url, post.mailbox, post.owner, b"card")
+    assert courier.key_bundle(url, post.mailbox, post.token) == b"card"
+    assert courier.key_bundle(url, post.mailbox, post.owner) == b"card"
     courier.withdraw_token(url, post.mailbox, post.owner, token_hash(post.token))
     with pytest.raises(WrongToken):
-        courier.card(url, post.mailbox, post.token)
+        courier.key_bundle(url, post.mailbox, post.token)
 
 
 @pytest.mark.threat("others-rights")
@@ -282,24 +282,24 @@ def test_nobody_does_what_is_another_ones(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready()
     keys, other = Prekeys((), b"fallback", b"xwing"), post.other
     for refused in (
-        lambda: courier.publish_card(url, post.mailbox, post.token, b"card"),
-        lambda: courier.card(url, post.mailbox, other),
+        lambda: courier.publish_key_bundle(url, post.mailbox, post.token, b"card"),
+        lambda: courier.key_bundle(url, post.mailbox, other),
         lambda: courier.publish_prekeys(url, post.mailbox, post.token, DEVICE, keys),
         lambda: courier.prekey_count(url, post.mailbox, post.token, DEVICE),
         lambda: courier.claim_prekeys(url, post.mailbox, post.owner, DEVICE),
         lambda: courier.register_token(url, post.mailbox, post.token, post.granted()),
         lambda: courier.withdraw_token(url, post.mailbox, post.token, token_hash(post.token)),
-        lambda: courier.bring_blob(
+        lambda: courier.upload_blob(
             url, other, replace(post.deposit(), id=BlobId(b"B" * 16)), post.blob
         ),
         lambda: fetched(courier, url, post.blob_id, post.open),
         lambda: courier.post(url, other, post.letter()),
-        lambda: courier.waiting(url, post.mailbox, post.token, 0),
+        lambda: courier.waiting_envelopes(url, post.mailbox, post.token, 0),
         lambda: courier.acknowledge(url, post.mailbox, post.token, post.id),
         lambda: courier.open_share(url, post.id, post.withdraw, post.attempt()),
-        lambda: courier.finish(url, post.id, post.withdraw, post.attempt()),
+        lambda: courier.finish_opening(url, post.id, post.withdraw, post.attempt()),
         lambda: courier.withdraw(url, post.id, post.open),
-        lambda: courier.state(url, post.id, post.open),
+        lambda: courier.envelope_status(url, post.id, post.open),
     ):
         with pytest.raises(WrongToken):
             refused()
@@ -311,7 +311,7 @@ def test_another_mailbox_cannot_acknowledge(town: Town) -> None:
     thief = MailboxId(b"T" * 16)
     courier.create_mailbox(url, thief, post.other)
     courier.acknowledge(url, thief, post.other, post.id)
-    assert len(courier.waiting(url, post.mailbox, post.owner, 0)) == 1
+    assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 1
 
 
 def test_ids_are_never_reused(town: Town) -> None:
@@ -322,7 +322,7 @@ def test_ids_are_never_reused(town: Town) -> None:
         courier.post(url, post.token, replace(post.envelope(), sealed=b"other"))
     changed = replace(post.deposit(), sha256=sha256(b"x"), size=1)
     with pytest.raises(IdInUse):
-        courier.bring_blob(url, post.token, changed, b"x")
+        courier.upload_blob(url, post.token, changed, b"x")
     courier.acknowledge(url, post.mailbox, post.owner, post.id)
     courier.withdraw(url, post.id, post.withdraw)
     with pytest.raises(IdInUse):
@@ -333,7 +333,7 @@ def test_a_blob_serves_only_the_envelope_it_was_brought_for(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, post.envelope())
-    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.upload_blob(url, post.token, post.deposit(), post.blob)
     thief = replace(post.envelope(), withdraw_lock=token_hash(post.other))
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, thief)
@@ -347,10 +347,10 @@ def test_a_blob_that_is_not_what_was_announced_is_not_stored(town: Town) -> None
     for damaged in (post.blob[:-1] + b"x", post.blob[:-1], post.blob + b"x"):
         deposit = replace(post.deposit(), size=len(damaged))
         with pytest.raises(DamagedBlob):
-            courier.bring_blob(url, post.token, deposit, damaged)
+            courier.upload_blob(url, post.token, deposit, damaged)
         with pytest.raises(NoSuchBlob):
             fetched(courier, url, post.blob_id, post.fetch)
-    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    courier.upload_blob(url, post.token, post.deposit(), post.blob)
 
 
 def test_what_is_too_large_or_too_late_is_refused(town: Town) -> None:
@@ -359,7 +359,7 @@ def test_what_is_too_large_or_too_late_is_refused(town: Town) -> None:
         courier.post(url, post.token, replace(post.letter(), sealed=b"x" * (SEALED_BYTES_MAX + 1)))
     courier.post(url, post.token, replace(post.letter(), sealed=b"x" * SEALED_BYTES_MAX))
     with pytest.raises(TooLarge, match=str(CARD_BYTES_MAX)):
-        courier.publish_card(url, post.mailbox, post.owner, b"x" * (CARD_BYTES_MAX + 1))
+        courier.publish_key_bundle(url, post.mailbox, post.owner, b"x" * (CARD_BYTES_MAX + 1))
     with pytest.raises(Expired):
         courier.post(url, post.token, replace(post.letter(), expires_at=NOON))
     late = replace(post.letter(), expires_at=NOON + timedelta(days=31))
@@ -371,7 +371,7 @@ def test_what_is_too_large_or_too_late_is_refused(town: Town) -> None:
 def test_unknown_ids_are_not_found(town: Town) -> None:
     courier, url, post = town.courier, town.url, Post()
     with pytest.raises(NoSuchMailbox):
-        courier.waiting(url, post.mailbox, post.owner, 0)
+        courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
     with pytest.raises(NoSuchMailbox):
         courier.post(url, post.token, post.letter())
     with pytest.raises(NoSuchEnvelope):
@@ -389,7 +389,7 @@ def test_what_was_taken_back_before_it_came_is_refused_for_an_hour(town: Town) -
             courier.withdraw(url, post.id, post.withdraw)
         assert why.value.facts == {"refused_until": NOON + timedelta(hours=1)}
     with pytest.raises(NoSuchEnvelope):
-        courier.state(url, post.id, post.withdraw)
+        courier.envelope_status(url, post.id, post.withdraw)
     with pytest.raises(WrongToken):
         courier.withdraw(url, post.id, post.token)
     late = post.envelope(blobs=False)
@@ -397,7 +397,7 @@ def test_what_was_taken_back_before_it_came_is_refused_for_an_hour(town: Town) -
         courier.post(url, post.token, late)
     with pytest.raises(IdInUse):  # somebody else's, of the same id
         courier.post(url, post.token, replace(late, withdraw_lock=token_hash(post.owner)))
-    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
+    assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
 
 
 def test_a_letter_has_no_share(town: Town) -> None:
@@ -416,9 +416,9 @@ def test_two_openings_end_with_the_second_finish(town: Town) -> None:
     courier.open_share(url, post.id, post.open, two)
     town.clock.wind(hours=1)
     courier.open_share(url, post.id, post.open, one)
-    courier.finish(url, post.id, post.open, one)
+    courier.finish_opening(url, post.id, post.open, one)
     assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
-    courier.finish(url, post.id, post.open, two)
+    courier.finish_opening(url, post.id, post.open, two)
     with pytest.raises(NoSuchBlob):
         fetched(courier, url, post.blob_id, post.fetch)
 
@@ -428,7 +428,7 @@ def test_first_opening_time_is_reported(town: Town) -> None:
     for _ in range(2):
         courier.open_share(url, post.id, post.open, post.attempt())
         town.clock.wind(hours=1)
-    status = courier.state(url, post.id, post.withdraw)
+    status = courier.envelope_status(url, post.id, post.withdraw)
     assert (status.opened, status.opened_at) == (2, NOON)
 
 
@@ -437,8 +437,8 @@ def test_letter_without_limit_opens_until_it_expires(town: Town) -> None:
     for _ in range(3):
         attempt = post.attempt()
         assert courier.open_share(url, post.id, post.open, attempt) == post.share
-        courier.finish(url, post.id, post.open, attempt)
-    assert courier.state(url, post.id, post.withdraw).opened == 3
+        courier.finish_opening(url, post.id, post.open, attempt)
+    assert courier.envelope_status(url, post.id, post.withdraw).opened == 3
     town.waits(days=8)
     with pytest.raises(Expired):
         courier.open_share(url, post.id, post.open, post.attempt())
@@ -448,15 +448,15 @@ def test_letter_without_limit_opens_until_it_expires(town: Town) -> None:
 def test_plain_http_stays_on_this_machine(town: Town) -> None:
     for far in ("http://relay.example", "http://192.0.2.1:80", "HTTP://relay.example"):
         with pytest.raises(NotEncrypted, match="https"):
-            town.courier.state(far, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+            town.courier.envelope_status(far, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
     for odd in ("ftp://relay.example", "relay.example", ""):
         with pytest.raises(NotARelay):
-            town.courier.state(odd, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+            town.courier.envelope_status(odd, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
 
 
 def test_unreachable_relay_raises_relay_unreachable(town: Town) -> None:
     with pytest.raises(RelayUnreachable, match=r"127\.0\.0\.1:1 does not answer"):
-        town.courier.state("http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+        town.courier.envelope_status("http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32))
 
 
 class Breaks(io.BytesIO):
@@ -480,32 +480,32 @@ class Breaks(io.BytesIO):
 def test_an_upload_goes_on_where_it_was_broken_off(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
     mine = (url, post.mailbox, post.blob_id, post.withdraw)
-    assert courier.how_much_came(*mine) == 0
+    assert courier.uploaded_size(*mine) == 0
     with pytest.raises(WrongOffset):
-        courier.bring_blob(url, post.token, post.deposit(), post.blob, 1)
+        courier.upload_blob(url, post.token, post.deposit(), post.blob, 1)
     with pytest.raises(KeyboardInterrupt):
-        courier.bring_blob(url, post.token, post.deposit(), Breaks(post.blob))
-    came = courier.how_much_came(*mine)
+        courier.upload_blob(url, post.token, post.deposit(), Breaks(post.blob))
+    came = courier.uploaded_size(*mine)
     assert came <= Breaks.left
-    courier.bring_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), came)
-    assert courier.how_much_came(*mine) == len(post.blob)
+    courier.upload_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), came)
+    assert courier.uploaded_size(*mine) == len(post.blob)
     assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
-    courier.bring_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), len(post.blob))
+    courier.upload_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), len(post.blob))
 
 
 def test_only_who_brings_a_blob_asks_how_much_came(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready()
     for token in (post.token, post.fetch, post.owner):
         with pytest.raises(WrongToken):
-            courier.how_much_came(url, post.mailbox, post.blob_id, token)
+            courier.uploaded_size(url, post.mailbox, post.blob_id, token)
 
 
 def test_a_download_goes_on_where_it_was_broken_off(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready()
     came = Breaks()
     with pytest.raises(KeyboardInterrupt):
-        courier.blob_to(url, post.blob_id, post.fetch, came)
+        courier.download_blob(url, post.blob_id, post.fetch, came)
     assert came.getvalue() == post.blob[: Breaks.left]
     rest = io.BytesIO()
-    courier.blob_to(url, post.blob_id, post.fetch, rest, Breaks.left)
+    courier.download_blob(url, post.blob_id, post.fetch, rest, Breaks.left)
     assert rest.getvalue() == post.blob[Breaks.left :]

@@ -73,17 +73,17 @@ def test_busy_connection_is_not_closed(client: RelayClient, lines: list[Line]) -
     """As when relays are asked side by side."""
     with client.stream("GET", RELAY, headers=BEN) as answer:
         client.get(RELAY, headers=CARO)
-        client.rest()
+        client.close_idle_connections()
         assert [line.closed for line in lines] == [False, True]
         assert answer.read() == b"answer"
-    client.rest()
+    client.close_idle_connections()
     assert all(line.closed for line in lines)
 
 
 def test_failed_request_frees_its_connection(client: RelayClient, lines: list[Line]) -> None:
     with pytest.raises(httpx.ReadError):
         client.get(f"{RELAY}/lost", headers=BEN)
-    client.rest()
+    client.close_idle_connections()
     assert [line.closed for line in lines] == [True]
 
 

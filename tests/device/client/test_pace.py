@@ -16,7 +16,7 @@ from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.device.client import connections
 from entrenous.device.client.connections import MinimumRate
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import BlobDeposit
 
 TOKEN: Final = Secret(bytes(32))
@@ -62,23 +62,23 @@ def drips(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
 @pytest.fixture
 def courier(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpCourier]:
     """One for which a minute passes quickly."""
-    monkeypatch.setattr(connections, "PACE_S", QUICK)
-    with new_client() as client:
+    monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", QUICK)
+    with new_relay_client() as client:
         yield HttpCourier(client)
 
 
 def test_minute_restarts_only_after_enough_bytes() -> None:
     now = 0.0
     pace = MinimumRate(1000, lambda: now)
-    pace.moved(999)
+    pace.count_bytes(999)
     now = 59.0
-    assert pace.left_s() == 1
-    pace.moved(1)
-    assert pace.left_s() == 60
-    pace.moved(1_000_000)
-    pace.moved(999)
+    assert pace.seconds_left() == 1
+    pace.count_bytes(1)
+    assert pace.seconds_left() == 60
+    pace.count_bytes(1_000_000)
+    pace.count_bytes(999)
     now = 119.0
-    assert pace.left_s() == 0  # many bytes at once are no credit for a rest
+    assert pace.seconds_left() == 0  # many bytes at once are no credit for a rest
 
 
 @pytest.mark.real
@@ -92,11 +92,11 @@ class TestForReal:
         assert courier  # a minute passes quickly
         asks: tuple[Callable[[HttpCourier, str], object], ...] = (
             lambda fresh, url: fresh.status(url),
-            lambda fresh, url: fresh.state(url, EnvelopeId(bytes(16)), TOKEN),
-            lambda fresh, url: fresh.waiting(url, MailboxId(bytes(16)), TOKEN, 0),
-            lambda fresh, url: fresh.blob_to(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
+            lambda fresh, url: fresh.envelope_status(url, EnvelopeId(bytes(16)), TOKEN),
+            lambda fresh, url: fresh.waiting_envelopes(url, MailboxId(bytes(16)), TOKEN, 0),
+            lambda fresh, url: fresh.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
-        with relay_that(drips(head)) as url, new_client() as client:
+        with relay_that(drips(head)) as url, new_relay_client() as client:
             for ask in asks:  # each by another command: one asks a relay that was so no more
                 with pytest.raises(RelayUnreachable):
                     ask(HttpCourier(client), url)
@@ -104,7 +104,7 @@ class TestForReal:
     def test_downloaded_part_of_a_blob_is_kept(self, courier: HttpCourier) -> None:
         came = io.BytesIO()
         with relay_that(drips(LONG)) as url, pytest.raises(RelayUnreachable):
-            courier.blob_to(url, BlobId(bytes(16)), TOKEN, came)
+            courier.download_blob(url, BlobId(bytes(16)), TOKEN, came)
         assert len(came.getvalue()) >= 1
 
     def test_a_blob_that_comes_fast_enough_may_take_as_long_as_it_takes(
@@ -114,8 +114,10 @@ class TestForReal:
         machine does not make one byte late.
         """
         minute, size = 2.0, 15
-        monkeypatch.setattr(connections, "PACE_S", minute)
-        monkeypatch.setattr("entrenous.device.client.http_courier.PACE_BYTES_MIN", 1)
+        monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", minute)
+        monkeypatch.setattr(
+            "entrenous.device.client.http_courier.TRANSFER_BYTES_MIN_PER_INTERVAL", 1
+        )
 
         def answers(mouth: socket.socket, over: threading.Event) -> None:
             mouth.recv(65536)
@@ -126,7 +128,7 @@ class TestForReal:
 
         came = io.BytesIO()
         with relay_that(answers) as url:
-            courier.blob_to(url, BlobId(bytes(16)), TOKEN, came)
+            courier.download_blob(url, BlobId(bytes(16)), TOKEN, came)
         assert len(came.getvalue()) == size
 
     def test_too_slow_upload_is_given_up(self, courier: HttpCourier) -> None:
@@ -145,7 +147,7 @@ class TestForReal:
             datetime(2026, 11, 25, tzinfo=UTC),
         )
         with relay_that(answers) as url, pytest.raises(RelayUnreachable):
-            courier.bring_blob(url, TOKEN, deposit, io.BytesIO(data))
+            courier.upload_blob(url, TOKEN, deposit, io.BytesIO(data))
 
     def test_overlong_answer_is_not_read(self, courier: HttpCourier) -> None:
         def answers(mouth: socket.socket, _: threading.Event) -> None:

@@ -11,7 +11,7 @@ from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier
-from entrenous.device.client.relay_request import SPOKEN, Patience
+from entrenous.device.client.relay_request import PROTOCOL_VERSION_HEADER, RetryPolicy
 
 
 @dataclass
@@ -44,8 +44,8 @@ class Relay:
         return "here"
 
 
-def patience(seconds: float, time: Time) -> Patience:
-    return Patience(seconds, time.now, time.sleep)
+def patience(seconds: float, time: Time) -> RetryPolicy:
+    return RetryPolicy(seconds, time.now, time.sleep)
 
 
 def test_relay_that_returns_in_time_is_waited_for() -> None:
@@ -127,7 +127,9 @@ def test_a_courier_has_no_patience_unless_it_is_given_some() -> None:
             asked.clear()
             courier = HttpCourier(client, patience_s)
             with pytest.raises(RelayUnreachable):
-                courier.state("http://127.0.0.1:1", EnvelopeId(bytes(16)), Secret(bytes(32)))
+                courier.envelope_status(
+                    "http://127.0.0.1:1", EnvelopeId(bytes(16)), Secret(bytes(32))
+                )
             assert len(asked) == least
 
 
@@ -181,10 +183,10 @@ def test_idle_disconnection_is_not_blamed_on_the_relay() -> None:
     with httpx.Client(transport=httpx.MockTransport(cuts_the_long_question)) as client:
         courier, mailbox = HttpCourier(client), MailboxId(bytes(16))
         with pytest.raises(RelayUnreachable):
-            courier.wake("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 20)
+            courier.wait_for_letter("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 20)
         for _ in range(2):
             with pytest.raises(RelayUnreachable):
-                courier.waiting("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 0)
+                courier.waiting_envelopes("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 0)
     assert len(asked) == 2
 
 
@@ -199,7 +201,7 @@ def test_slow_file_transfer_does_not_block_short_requests() -> None:
         courier, envelope = HttpCourier(client), EnvelopeId(bytes(16))
         url, token = "http://127.0.0.1:1", Secret(bytes(32))
         with pytest.raises(RelayUnreachable):
-            courier.blob_to(url, BlobId(bytes(16)), token, io.BytesIO())
+            courier.download_blob(url, BlobId(bytes(16)), token, io.BytesIO())
         with pytest.raises(RelayUnreachable):
             courier.withdraw(url, envelope, token)
     assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
@@ -207,7 +209,9 @@ def test_slow_file_transfer_does_not_block_short_requests() -> None:
 
 def waking(body: bytes, patience_s: float, time: Time) -> HttpCourier:
     def answer(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers={SPOKEN: "1"}, stream=httpx.ByteStream(body))
+        return httpx.Response(
+            200, headers={PROTOCOL_VERSION_HEADER: "1"}, stream=httpx.ByteStream(body)
+        )
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
     return HttpCourier(client, patience_s, time.now, sleep_s=time.sleep)
@@ -217,12 +221,14 @@ def waking(body: bytes, patience_s: float, time: Time) -> HttpCourier:
 def test_early_wake_answer_is_followed_by_a_rest(patient_s: float, rests: list[float]) -> None:
     time = Time()
     wakes = waking(b"", patient_s, time)
-    assert not wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
+    assert not wakes.wait_for_letter(
+        "http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20
+    )
     assert time.slept == rests
 
 
 def test_wake_with_a_letter_does_not_rest() -> None:
     time = Time()
     wakes = waking(b"{}", 20.0, time)
-    assert wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
+    assert wakes.wait_for_letter("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
     assert time.slept == []

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from entrenous.base.environment import BadSetting, Proxy, SystemClock, read_settings
-from entrenous.base.errors import NotEncrypted, OnionNeedsProxy, ProxySilent, RelayUnreachable
+from entrenous.base.errors import NotEncrypted, OnionNeedsProxy, ProxyUnreachable, RelayUnreachable
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from tests.carry.relays import Post, served
 from tests.device.client.socks import Socks, socks_proxy
 from tests.real.hostile import HostileRelay, hostile_relay
@@ -66,8 +66,8 @@ def asks_by_three_tokens(courier: HttpCourier, url: str, post: Post) -> None:
     """Nobody's request, two with the owner's token, and two with one for writing."""
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
-    assert courier.waiting(url, post.mailbox, post.owner, 0) == []
-    courier.bring_blob(url, post.token, post.deposit(), post.blob)
+    assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
+    courier.upload_blob(url, post.token, post.deposit(), post.blob)
     courier.post(url, post.token, post.envelope(1))
 
 
@@ -80,7 +80,7 @@ def by(proxy: Socks) -> Proxy:
 def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
     url: str, pair: Pair, proxy: Socks, relay: HostileRelay, looked_up: list[str]
 ) -> None:
-    with new_client(pair.cert, by(proxy)) as web:
+    with new_relay_client(pair.cert, by(proxy)) as web:
         asks_by_three_tokens(HttpCourier(web), url, Post())
     assert set(looked_up) == {"127.0.0.1"}  # the proxy
     assert {(one.by_name, one.name) for one in proxy.asked} == {
@@ -89,8 +89,8 @@ def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
     credentials = [one.credentials for one in proxy.asked]
     assert len(credentials) == len(set(credentials)) == 3
     assert len({one.header(b"authorization") for one in relay.seen}) == 3
-    with new_client(pair.cert, by(proxy)) as web:  # and others in the next command
-        HttpCourier(web).waiting(url, Post().mailbox, Post().owner, 0)
+    with new_relay_client(pair.cert, by(proxy)) as web:  # and others in the next command
+        HttpCourier(web).waiting_envelopes(url, Post().mailbox, Post().owner, 0)
     assert proxy.asked[-1].credentials not in credentials
 
 
@@ -118,7 +118,7 @@ def test_commands_ask_through_it(
 
 def test_local_relay_is_reached_without_proxy(proxy: Socks, pair: Pair) -> None:
     real, _ = village_relay("", WoundClock(), LoadedDice("relay"))
-    with served(relay_app(real)) as url, new_client(pair.cert, by(proxy)) as web:
+    with served(relay_app(real)) as url, new_relay_client(pair.cert, by(proxy)) as web:
         HttpCourier(web).status(url)
         with pytest.raises(NotEncrypted):
             HttpCourier(web).status("http://relay.test")
@@ -130,16 +130,19 @@ def test_local_relay_is_reached_without_proxy(proxy: Socks, pair: Pair) -> None:
 def test_missing_proxy_is_not_bypassed(pair: Pair, looked_up: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with new_client(pair.cert, Proxy("127.0.0.1", port)) as web:
+    with new_relay_client(pair.cert, Proxy("127.0.0.1", port)) as web:
         courier = HttpCourier(web, patience_s=60)
-        with pytest.raises(ProxySilent, match=f"127.0.0.1:{port}"):
+        with pytest.raises(ProxyUnreachable, match=f"127.0.0.1:{port}"):
             courier.status(RELAY)
     assert set(looked_up) == {"127.0.0.1"}
 
 
 def test_relay_unreachable_by_proxy_is_unreachable(pair: Pair, proxy: Socks) -> None:
     proxy.leads_to = 0
-    with new_client(pair.cert, by(proxy)) as web, pytest.raises(RelayUnreachable, match=r"relay\."):
+    with (
+        new_relay_client(pair.cert, by(proxy)) as web,
+        pytest.raises(RelayUnreachable, match=r"relay\."),
+    ):
         HttpCourier(web).status(RELAY)
 
 
@@ -147,12 +150,15 @@ def test_non_socks_proxy_is_refused(pair: Pair) -> None:
     real, _ = village_relay("", WoundClock(), LoadedDice("relay"))
     with served(relay_app(real)) as url:
         there = Proxy("127.0.0.1", int(url.rpartition(":")[2]))
-        with new_client(pair.cert, there) as web, pytest.raises(RelayUnreachable, match="relay"):
+        with (
+            new_relay_client(pair.cert, there) as web,
+            pytest.raises(RelayUnreachable, match="relay"),
+        ):
             HttpCourier(web).status(RELAY)
 
 
 def test_onion_name_is_never_looked_up_without_proxy(looked_up: list[str]) -> None:
-    with new_client() as web, pytest.raises(OnionNeedsProxy, match="ENTRENOUS_PROXY"):
+    with new_relay_client() as web, pytest.raises(OnionNeedsProxy, match="ENTRENOUS_PROXY"):
         HttpCourier(web, patience_s=60).status(ONION)
     assert looked_up == []
 

@@ -94,7 +94,7 @@ def test_empty_vault_is_no_device_and_is_created_again(tmp_path: Path) -> None:
     with contextlib.closing(create(tmp_path, WORDS).vault) as vault:
         assert vault.get("drawer", "key") is None
     assert not has_vault(tmp_path)
-    with contextlib.closing(create(tmp_path, WORDS).vault) as vault, vault.together():
+    with contextlib.closing(create(tmp_path, WORDS).vault) as vault, vault.transaction():
         assert has_vault(tmp_path)  # before what it is for is on disk
         vault.put("drawer", "key", b"value")
     with contextlib.closing(unlock_vault(tmp_path, WORDS)) as vault:

@@ -24,7 +24,7 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import pack
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.fingerprint.picture_record import record_of
+from entrenous.fingerprint.picture_record import make_picture_record
 from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.in_memory.vault import MemoryVault
 
@@ -75,16 +75,16 @@ def traced(number: int) -> Trace:
 def test_forgetting_a_message_deletes_no_other(ledger: VaultLedger) -> None:
     one, other = sent(1), sent(2)
     for message in (one, other):
-        ledger.record(message)
+        ledger.store_message(message)
     for _ in range(2):
-        ledger.forget(one.id)
+        ledger.delete(one.id)
         assert list(ledger.messages()) == [other]
 
 
 def test_messages_come_back_whole_and_oldest_first(ledger: VaultLedger) -> None:
     new, old = sent(1, picture(3), picture(4), after=timedelta(hours=1)), sent(2)
     for message in (new, old):
-        ledger.record(message)
+        ledger.store_message(message)
     assert list(ledger.messages()) == [old, new]
 
 
@@ -98,7 +98,7 @@ def test_with_clips_returns_only_messages_with_clips(ledger: VaultLedger) -> Non
         for number in (1, 2)
     )
     for message in (new, sent(3), old):
-        ledger.record(message)
+        ledger.store_message(message)
     ledger.add_copies(new.id, 0, 0, (copy,))
     whole = replace(new, clips=(replace(clip, copies=(copy,)),))
     assert list(ledger.with_clips()) == [old, whole]
@@ -113,18 +113,18 @@ def test_trace_record_without_later_fields_is_read(vault: Vault, ledger: VaultLe
 
 
 def test_a_message_is_replaced_under_its_id(ledger: VaultLedger) -> None:
-    ledger.record(sent(1))
+    ledger.store_message(sent(1))
     changed = replace(sent(1), caption=None)
-    ledger.record(changed)
+    ledger.store_message(changed)
     assert list(ledger.messages()) == [changed]
 
 
 def test_a_message_is_found_by_its_name_only(ledger: VaultLedger) -> None:
-    ledger.record(sent(1))
-    assert ledger.find("1-lunar-otter") == sent(1)
+    ledger.store_message(sent(1))
+    assert ledger.message_named("1-lunar-otter") == sent(1)
     for wrong in ("2-lunar-otter", "lunar-otter", "1-LUNAR-OTTER", ""):
         with pytest.raises(UnknownMessage):
-            ledger.find(wrong)
+            ledger.message_named(wrong)
 
 
 def alike(ledger: VaultLedger, name: str) -> set[str]:
@@ -136,20 +136,20 @@ def alike(ledger: VaultLedger, name: str) -> set[str]:
 def test_names_with_the_same_words_are_found_without_reading_messages(ledger: VaultLedger) -> None:
     other = replace(sent(3), name=MessageName("3-lunar-otters"))
     for message in (sent(1), sent(12), other):
-        ledger.record(message)
-    assert ledger.names_alike("7-lunar-otter") == {"1-lunar-otter", "12-lunar-otter"}
-    assert ledger.names_alike("7-lunar-otters") == {other.name}
-    assert ledger.names_alike("7-solar-otter") == set()
+        ledger.store_message(message)
+    assert ledger.similar_names("7-lunar-otter") == {"1-lunar-otter", "12-lunar-otter"}
+    assert ledger.similar_names("7-lunar-otters") == {other.name}
+    assert ledger.similar_names("7-solar-otter") == set()
 
 
 def test_a_name_whose_message_was_not_recorded_after_all_is_free(
     vault: Vault, ledger: VaultLedger
 ) -> None:
-    with contextlib.suppress(KeyError), vault.together():
-        ledger.record(sent(1))
-        ledger.names_alike("1-lunar-otter")
+    with contextlib.suppress(KeyError), vault.transaction():
+        ledger.store_message(sent(1))
+        ledger.similar_names("1-lunar-otter")
         raise KeyError
-    assert ledger.names_alike("1-lunar-otter") == set()
+    assert ledger.similar_names("1-lunar-otter") == set()
 
 
 NUMBERS = st.integers(1, 4)
@@ -168,13 +168,13 @@ def test_names_alike_agrees_with_reading_all_messages(
     ledger = VaultLedger(MemoryVault())
     for step, number, words, of in steps:
         if step == "record":
-            ledger.record(replace(sent(number), name=MessageName(f"{of}-{words}")))
+            ledger.store_message(replace(sent(number), name=MessageName(f"{of}-{words}")))
         elif step == "forget":
-            ledger.forget(sent(number).id)
+            ledger.delete(sent(number).id)
         else:
-            assert ledger.names_alike("1-lunar-otter") == alike(ledger, "1-lunar-otter")
+            assert ledger.similar_names("1-lunar-otter") == alike(ledger, "1-lunar-otter")
     for name in ("1-lunar-otter", "1-solar-otter"):
-        assert ledger.names_alike(name) == alike(ledger, name)
+        assert ledger.similar_names(name) == alike(ledger, name)
 
 
 def photo_of(name: str) -> Picture:
@@ -196,28 +196,28 @@ def learnt(ledger: VaultLedger) -> list[Message]:
     """Three messages, of a photograph each."""
     messages = [sent(number, picture(number)) for number in range(3)]
     for message, name in zip(messages, NAMES, strict=True):
-        ledger.record(message)
-        ledger.learn(message.id, 0, photo_of(name))
+        ledger.store_message(message)
+        ledger.store_picture_record(message.id, 0, photo_of(name))
     return messages
 
 
 def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> None:
     messages = learnt(ledger)
-    assert ledger.unlearnt() == ()
+    assert ledger.pictures_without_record() == ()
     for message, name in zip(messages, NAMES, strict=True):
-        first, *others = ledger.near(piece_of(photo_of(name)))
+        first, *others = ledger.similar_pictures(piece_of(photo_of(name)))
         assert (first.message, first.place) == (message.id, 0)
-        assert first.likely
-        assert not any(one.likely for one in others)
+        assert first.is_likely
+        assert not any(one.is_likely for one in others)
         assert {one.message for one in others} == {m.id for m in messages} - {message.id}
 
 
 def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) -> None:
     learnt(ledger)
     again = sent(9, picture(3), picture(4))
-    ledger.record(again)
-    ledger.learn(again.id, 1, photo_of("coffee"))
-    first, second, *others = ledger.near(photo_of("coffee"))
+    ledger.store_message(again)
+    ledger.store_picture_record(again.id, 1, photo_of("coffee"))
+    first, second, *others = ledger.similar_pictures(photo_of("coffee"))
     assert first.look == second.look
     assert {(first.message, first.place), (second.message, second.place)} == {
         (sent(1).id, 0),
@@ -227,22 +227,22 @@ def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) 
 
 
 def test_existing_picture_record_works_like_a_learnt_one(ledger: VaultLedger) -> None:
-    ledger.record(sent(1))
-    assert ledger.unlearnt() == ((sent(1).id, 0),)
-    assert ledger.look(sent(1).id, 0) is None
-    ledger.keep_look(sent(1).id, 0, record_of(photo_of("coffee")))
-    assert ledger.look(sent(1).id, 0) == record_of(photo_of("coffee"))
-    assert ledger.unlearnt() == ()
-    (near,) = ledger.near(piece_of(photo_of("coffee")))
-    assert near.likely
+    ledger.store_message(sent(1))
+    assert ledger.pictures_without_record() == ((sent(1).id, 0),)
+    assert ledger.picture_record(sent(1).id, 0) is None
+    ledger.store_existing_picture_record(sent(1).id, 0, make_picture_record(photo_of("coffee")))
+    assert ledger.picture_record(sent(1).id, 0) == make_picture_record(photo_of("coffee"))
+    assert ledger.pictures_without_record() == ()
+    (near,) = ledger.similar_pictures(piece_of(photo_of("coffee")))
+    assert near.is_likely
 
 
 def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None:
     _, coffee, _ = learnt(ledger)
-    ledger.forget(coffee.id)
-    assert coffee.id not in {one.message for one in ledger.near(photo_of("coffee"))}
-    ledger.record(coffee)
-    assert ledger.unlearnt() == ((coffee.id, 0),)
+    ledger.delete(coffee.id)
+    assert coffee.id not in {one.message for one in ledger.similar_pictures(photo_of("coffee"))}
+    ledger.store_message(coffee)
+    assert ledger.pictures_without_record() == ((coffee.id, 0),)
 
 
 def test_pictures_that_were_never_learnt_are_near_by_their_fingerprints(
@@ -252,58 +252,61 @@ def test_pictures_that_were_never_learnt_are_near_by_their_fingerprints(
     found = photo_of("astronaut")
     turned = Picture(300, 300, np.rot90(np.asarray(found)).tobytes(), found.encoding)
     near = replace(picture(3), fingerprint=fingerprint(found))
-    ledger.record(sent(1, picture(128), near))
-    (place, far_place) = ledger.unlearnt()[::-1]
+    ledger.store_message(sent(1, picture(128), near))
+    (place, far_place) = ledger.pictures_without_record()[::-1]
     assert (place, far_place) == ((sent(1).id, 1), (sent(1).id, 0))
     for one in (found, turned):
-        first, far = ledger.near(one)
-        assert (first.place, first.learnt, first.likely) == (1, False, True)
-        assert (far.place, far.learnt, far.likely) == (0, False, False)
+        first, far = ledger.similar_pictures(one)
+        assert (first.place, first.learnt, first.is_likely) == (1, False, True)
+        assert (far.place, far.learnt, far.is_likely) == (0, False, False)
         assert first.look != far.look
 
 
 def test_empty_ledger_has_no_candidates(ledger: VaultLedger) -> None:
-    assert ledger.near(photo_of("cat")) == ()
+    assert ledger.similar_pictures(photo_of("cat")) == ()
 
 
 def test_damaged_picture_record_affects_only_itself_and_is_remade(vault: Vault) -> None:
     ledger = VaultLedger(vault)
     _, coffee, _ = learnt(ledger)
-    ledger.record(replace(coffee, pictures=(picture(1), picture(2))))
-    ledger.learn(coffee.id, 1, photo_of("cat"))
+    ledger.store_message(replace(coffee, pictures=(picture(1), picture(2))))
+    ledger.store_picture_record(coffee.id, 1, photo_of("cat"))
     key = vault.keys("looks", coffee.id.hex())[0]
     vault.put("looks", key, (vault.get("looks", key) or b"")[:-3])
     again = VaultLedger(vault)
-    assert again.unlearnt() == ((coffee.id, 0),)
-    assert {one.message for one in again.near(photo_of("cat"))[:2]} == {sent(2).id, coffee.id}
-    again.learn(coffee.id, 0, photo_of("coffee"))
-    assert again.near(piece_of(photo_of("coffee")))[0].message == coffee.id
+    assert again.pictures_without_record() == ((coffee.id, 0),)
+    assert {one.message for one in again.similar_pictures(photo_of("cat"))[:2]} == {
+        sent(2).id,
+        coffee.id,
+    }
+    again.store_picture_record(coffee.id, 0, photo_of("coffee"))
+    assert again.similar_pictures(piece_of(photo_of("coffee")))[0].message == coffee.id
 
 
 def test_one_message_is_read_with_the_copies_that_were_added(ledger: VaultLedger) -> None:
     for number in (1, 2):
-        ledger.record(sent(number))
+        ledger.store_message(sent(number))
     more = Copy(RecipientId("caro"), Secret(b"t" * 32), b"i" * 32)
     ledger.add_copies(sent(1).id, 0, 1, (more,))
-    whole = ledger.read(sent(1).id)
+    whole = ledger.message(sent(1).id)
     assert [copy.to for copy in whole.pictures[0].copies] == ["ben", "caro"]
-    assert ledger.find("1-lunar-otter") == whole
-    assert ledger.read(sent(2).id) == sent(2)
+    assert ledger.message_named("1-lunar-otter") == whole
+    assert ledger.message(sent(2).id) == sent(2)
     with pytest.raises(UnknownMessage):
-        ledger.read(sent(3).id)
+        ledger.message(sent(3).id)
 
 
 def test_traces_come_back_whole_and_oldest_first_beyond_nine(ledger: VaultLedger) -> None:
     for number in (2, 10, 1, 9):
-        ledger.note(traced(number))
+        ledger.record_trace(traced(number))
     assert [trace.number for trace in ledger.traces()] == [1, 2, 9, 10]
     assert ledger.traces()[0] == traced(1)
 
 
 def test_ledger_survives_closing_and_opening(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        VaultLedger(vault).record(sent(1))
-        VaultLedger(vault).note(traced(1))
+        VaultLedger(vault).store_message(sent(1))
+        VaultLedger(vault).record_trace(traced(1))
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        assert VaultLedger(vault).find("1-lunar-otter") == sent(1)
+        assert VaultLedger(vault).message_named("1-lunar-otter") == sent(1)
         assert VaultLedger(vault).traces() == (traced(1),)

@@ -31,13 +31,13 @@ def copies(*names: str) -> tuple[Copy, ...]:
 
 def to(ledger: VaultLedger, number: int, place: int = 0) -> list[str]:
     found = next(one for one in ledger.messages() if one.id == sent(number).id)
-    assert ledger.find(found.name) == found
+    assert ledger.message_named(found.name) == found
     return [copy.to for copy in found.pictures[place].copies]
 
 
 def test_batches_are_joined_in_order_behind_those_of_the_message(ledger: VaultLedger) -> None:
-    ledger.record(sent(1))
-    ledger.record(sent(2))
+    ledger.store_message(sent(1))
+    ledger.store_message(sent(2))
     for start in range(1, 400, 3):  # more digits, and not sorted as text
         ledger.add_copies(sent(1).id, 0, start, copies(*(f"p{start + k}" for k in range(3))))
     assert to(ledger, 1) == ["ben", *(f"p{number}" for number in range(1, 400))]
@@ -45,7 +45,7 @@ def test_batches_are_joined_in_order_behind_those_of_the_message(ledger: VaultLe
 
 
 def test_a_batch_that_begins_at_the_same_copy_is_replaced(ledger: VaultLedger) -> None:
-    ledger.record(sent(1))
+    ledger.store_message(sent(1))
     ledger.add_copies(sent(1).id, 0, 1, copies("ana", "caro"))
     ledger.add_copies(sent(1).id, 0, 3, copies("dan", "eva"))
     ledger.add_copies(sent(1).id, 0, 3, copies("dan"))
@@ -55,17 +55,17 @@ def test_a_batch_that_begins_at_the_same_copy_is_replaced(ledger: VaultLedger) -
 
 
 def test_each_picture_has_its_own_copies(ledger: VaultLedger) -> None:
-    ledger.record(sent(1, picture(3), picture(4)))
+    ledger.store_message(sent(1, picture(3), picture(4)))
     ledger.add_copies(sent(1).id, 1, 1, copies("ana"))
     assert (to(ledger, 1, 0), to(ledger, 1, 1)) == (["ben"], ["ben", "ana"])
 
 
 def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
-    ledger.record(sent(1))
-    ledger.record(sent(2))
+    ledger.store_message(sent(1))
+    ledger.store_message(sent(2))
     for number in (1, 2):
         ledger.add_copies(sent(number).id, 0, 1, copies("ana"))
-    ledger.forget(sent(1).id)
-    ledger.record(sent(1))
-    ledger.record(replace(sent(2), caption=None))
+    ledger.delete(sent(1).id)
+    ledger.store_message(sent(1))
+    ledger.store_message(replace(sent(2), caption=None))
     assert (to(ledger, 1), to(ledger, 2)) == (["ben"], ["ben"])

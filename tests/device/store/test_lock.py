@@ -18,7 +18,12 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.vault_key import Cost, oprf_input, stretch
-from entrenous.device.lock_errors import DeviceShut, FewTriesLeft, VaultBusy, WrongPassphrase
+from entrenous.device.lock_errors import (
+    FewTriesLeft,
+    RevokedDeviceLocked,
+    VaultInUse,
+    WrongPassphrase,
+)
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
@@ -119,10 +124,10 @@ def test_how_many_tries_are_left_is_said_when_few_are(home: Path, relay: Holder)
 
 def test_what_the_relay_refuses_reaches_the_person_and_frees_the_vault(home: Path) -> None:
     def shut(_: RelayLock, __: Secret) -> RelayShare:
-        raise DeviceShut
+        raise RevokedDeviceLocked
 
     for _ in range(2):
-        with pytest.raises(DeviceShut, match="no longer be unlocked"):
+        with pytest.raises(RevokedDeviceLocked, match="no longer be unlocked"):
             unlock(home, WORDS, shut)
 
 
@@ -302,7 +307,7 @@ def test_nothing_is_swept_while_another_process_may_be_writing(
     monkeypatch.setattr(vault_folder, "WAIT_S", 0)
     with contextlib.closing(unlock(home, WORDS, relay).vault):
         killed(home)
-        with pytest.raises(VaultBusy):
+        with pytest.raises(VaultInUse):
             unlock(home, WORDS, relay)
         assert len(passing_names(home)) == 1
 

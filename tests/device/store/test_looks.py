@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from entrenous.base.identifiers import MessageId
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.device.store.picture_looks import PictureRecords
-from entrenous.fingerprint.picture_record import record_of
+from entrenous.fingerprint.picture_record import make_picture_record
 
 SENT = 30
 FIRST = 5
@@ -34,17 +34,17 @@ def message(number: int) -> MessageId:
 @pytest.mark.slow
 def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -> None:
     records = [
-        (f"{message(number).hex()} 0000", record_of(picture(soft(number))))
+        (f"{message(number).hex()} 0000", make_picture_record(picture(soft(number))))
         for number in range(SENT)
     ]
     looks = PictureRecords.read(records)
     assert looks.damaged == ()
     for number in (2, 11, 29):
         leak = picture(soft(number)[40:128, 60:192][:, ::-1])
-        first = [one.message for one in looks.near(leak, SENT)]
+        first = [one.message for one in looks.likeliest(leak, SENT)]
         assert message(number) in first[:FIRST]
         assert len(first) == len(set(first)) == SENT
 
 
 def test_empty_vault_has_no_candidates() -> None:
-    assert PictureRecords.read([]).near(picture(soft(1)), FIRST) == []
+    assert PictureRecords.read([]).likeliest(picture(soft(1)), FIRST) == []

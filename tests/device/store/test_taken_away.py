@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from entrenous.device.store.database import lock_folder
-from entrenous.device.store.vault_folder import clear_away
+from entrenous.device.store.vault_folder import delete_failed_set_up
 
 
 def test_waiter_for_a_deleted_folder_lock_gets_the_new_one(tmp_path: Path) -> None:
@@ -24,12 +24,12 @@ def test_clear_away_spares_a_locked_folder_and_a_device(
     tmp_path: Path,
 ) -> None:
     held = lock_folder(tmp_path, 0)
-    clear_away(tmp_path, folder_too=True)
+    delete_failed_set_up(tmp_path, folder_too=True)
     assert (tmp_path / "lock").exists()
     os.close(held)
     (tmp_path / "vault.json").write_text("{}")
-    clear_away(tmp_path, folder_too=True)
+    delete_failed_set_up(tmp_path, folder_too=True)
     assert (tmp_path / "lock").exists()
     (tmp_path / "vault.json").unlink()
-    clear_away(tmp_path, folder_too=True)
+    delete_failed_set_up(tmp_path, folder_too=True)
     assert not tmp_path.exists()

@@ -23,9 +23,9 @@ from hypothesis.stateful import (
 from entrenous.base.errors import BadRecord, DiskFull, NoSuchBlob
 from entrenous.base.identifiers import BlobId
 from entrenous.base.secret import Secret
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Vault
-from entrenous.device.lock_errors import VaultBusy, WrongPassphrase
+from entrenous.device.lock_errors import VaultInUse, WrongPassphrase
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from tests.in_memory.vault import MemoryVault
 
@@ -62,37 +62,37 @@ def opened(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
 def test_a_file_is_forgotten_with_its_transaction_or_not_at_all(
     vault: Vault, *, sealed: bool
 ) -> None:
-    blob = vault.keep_sealed(b"data") if sealed else vault.keep(b"data")
-    with contextlib.suppress(Planned), vault.together():
-        vault.forget(blob)
+    blob = vault.keep_sealed(b"data") if sealed else vault.keep_file(b"data")
+    with contextlib.suppress(Planned), vault.transaction():
+        vault.delete_file(blob)
         with pytest.raises(NoSuchBlob):
-            vault.kept(blob)
+            vault.kept_file(blob)
         raise Planned
-    assert vault.kept(blob) == b"data"
-    with vault.together():
-        vault.forget(blob)
+    assert vault.kept_file(blob) == b"data"
+    with vault.transaction():
+        vault.delete_file(blob)
     with pytest.raises(NoSuchBlob):
-        vault.kept(blob)
+        vault.kept_file(blob)
 
 
 def test_crash_before_commit_restores_a_forgotten_file(
     tmp_path: Path, opened: Callable[[], SqlcipherVault]
 ) -> None:
     vault, left = opened(), tmp_path.with_name("left by a crash")
-    blob = vault.keep(b"data")
-    with vault.together():
-        vault.forget(blob)
+    blob = vault.keep_file(b"data")
+    with vault.transaction():
+        vault.delete_file(blob)
         shutil.copytree(tmp_path, left)
     with contextlib.closing(SqlcipherVault(left, KEY)) as after:
-        assert after.kept(blob) == b"data"
+        assert after.kept_file(blob) == b"data"
 
 
 def test_new_file_with_a_forgotten_name_stays(vault: Vault) -> None:
-    blob = vault.keep(b"old")
-    with vault.together():
-        vault.forget(blob)
+    blob = vault.keep_file(b"old")
+    with vault.transaction():
+        vault.delete_file(blob)
         assert vault.keep_as(blob, io.BytesIO(b"new"))
-    assert vault.kept(blob) == b"new"
+    assert vault.kept_file(blob) == b"new"
 
 
 def test_record_is_returned_until_replaced_or_dropped(vault: Vault) -> None:
@@ -130,7 +130,7 @@ def test_keys_are_sorted_and_filtered_by_prefix(vault: Vault) -> None:
 
 def test_transaction_is_all_or_nothing(vault: Vault) -> None:
     def fails() -> None:
-        with vault.together():
+        with vault.transaction():
             vault.put("drawer", "kept", b"after")
             vault.put("drawer", "new", b"")
             vault.drop("drawer", "kept")
@@ -141,7 +141,7 @@ def test_transaction_is_all_or_nothing(vault: Vault) -> None:
     with pytest.raises(Planned):
         fails()
     assert list(vault.items("drawer")) == [("kept", b"before")]
-    with vault.together():
+    with vault.transaction():
         vault.put("drawer", "new", b"")
         vault.drop("drawer", "kept")
     assert list(vault.items("drawer")) == [("new", b"")]
@@ -149,16 +149,16 @@ def test_transaction_is_all_or_nothing(vault: Vault) -> None:
 
 def test_nested_transaction_joins_the_outer_one(vault: Vault) -> None:
     def outer_fails() -> None:
-        with vault.together():
-            with vault.together():
+        with vault.transaction():
+            with vault.transaction():
                 vault.put("drawer", "inner", b"")
             assert vault.get("drawer", "inner") == b""
             raise Planned
 
     def inner_fails() -> None:
-        with vault.together():
+        with vault.transaction():
             vault.put("drawer", "outer", b"")
-            with vault.together():
+            with vault.transaction():
                 vault.put("drawer", "inner", b"")
                 raise Planned
 
@@ -169,9 +169,9 @@ def test_nested_transaction_joins_the_outer_one(vault: Vault) -> None:
 
 
 def test_outer_transaction_may_catch_a_nested_failure(vault: Vault) -> None:
-    with vault.together():
+    with vault.transaction():
         vault.put("drawer", "outer", b"")
-        with contextlib.suppress(Planned), vault.together():
+        with contextlib.suppress(Planned), vault.transaction():
             vault.put("drawer", "inner", b"")
             raise Planned
     assert [key for key, _ in vault.items("drawer")] == ["inner", "outer"]
@@ -179,10 +179,10 @@ def test_outer_transaction_may_catch_a_nested_failure(vault: Vault) -> None:
 
 def test_change_after_a_failed_transaction_is_separate(vault: Vault) -> None:
     for _ in range(3):
-        with contextlib.suppress(Planned), vault.together(), vault.together():
+        with contextlib.suppress(Planned), vault.transaction(), vault.transaction():
             raise Planned
     vault.put("drawer", "alone", b"")
-    with pytest.raises(Planned), vault.together():
+    with pytest.raises(Planned), vault.transaction():
         raise Planned
     assert vault.get("drawer", "alone") == b""
 
@@ -190,14 +190,14 @@ def test_change_after_a_failed_transaction_is_separate(vault: Vault) -> None:
 @pytest.mark.parametrize("size", [0, 1, 65_536, 200_001])
 def test_large_things_are_kept_until_they_are_forgotten(vault: Vault, size: int) -> None:
     data = bytes(size)
-    first, second = vault.keep(data), vault.keep(data)
+    first, second = vault.keep_file(data), vault.keep_file(data)
     assert first != second
-    assert vault.kept(first) == data
+    assert vault.kept_file(first) == data
     for _ in range(2):
-        vault.forget(first)
+        vault.delete_file(first)
         with pytest.raises(NoSuchBlob):
-            vault.kept(first)
-    assert vault.kept(second) == data
+            vault.kept_file(first)
+    assert vault.kept_file(second) == data
 
 
 def as_elsewhere(vault: Vault, data: bytes) -> BlobId:
@@ -211,39 +211,39 @@ def as_elsewhere(vault: Vault, data: bytes) -> BlobId:
 def test_streamed_file_is_streamed_back(vault: Vault, size: int) -> None:
     data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     for blob in (
-        vault.keep(data),
+        vault.keep_file(data),
         as_elsewhere(vault, data),
         vault.keep_sealed(data),
         vault.keep_sealed(io.BytesIO(data)),
     ):
         out = io.BytesIO()
-        vault.read_to(blob, out)
-        assert out.getvalue() == vault.kept(blob) == data
-        vault.forget(blob)
+        vault.copy_file_to(blob, out)
+        assert out.getvalue() == vault.kept_file(blob) == data
+        vault.delete_file(blob)
         with pytest.raises(NoSuchBlob):
-            vault.read_to(blob, out)
+            vault.copy_file_to(blob, out)
         with pytest.raises(NoSuchBlob):
-            vault.kept(blob)
+            vault.kept_file(blob)
 
 
 def test_keep_as_keeps_the_name_and_overwrites_nothing(vault: Vault) -> None:
     blob = BlobId(bytes(range(16)))
     assert vault.keep_as(blob, io.BytesIO(PLANTED))
-    assert vault.kept(blob) == PLANTED
+    assert vault.kept_file(blob) == PLANTED
     sealed = vault.keep_sealed(b"ciphertext")
     for taken, held in ((blob, PLANTED), (sealed, b"ciphertext")):
         more = io.BytesIO(b"another")
         assert not vault.keep_as(taken, more)
         assert more.tell() == 0
-        assert vault.kept(taken) == held
-    vault.forget(blob)
+        assert vault.kept_file(taken) == held
+    vault.delete_file(blob)
     assert vault.keep_as(blob, io.BytesIO(b"another"))
-    assert vault.kept(blob) == b"another"
+    assert vault.kept_file(blob) == b"another"
 
 
 def test_keep_as_seals_the_file_here(opened: Callable[[], SqlcipherVault], tmp_path: Path) -> None:
     vault, blob = opened(), BlobId(bytes(16))
-    with contextlib.suppress(Planned), vault.together():
+    with contextlib.suppress(Planned), vault.transaction():
         vault.keep_as(blob, io.BytesIO(PLANTED))
         raise Planned
     vault = opened()  # which sweeps what has no row
@@ -253,8 +253,8 @@ def test_keep_as_seals_the_file_here(opened: Callable[[], SqlcipherVault], tmp_p
     other = BlobId(bytes(range(16)))
     assert vault.keep_as(other, io.BytesIO(b"ciphertext"), sealed=True)
     vault = opened()
-    assert (vault.kept(blob), vault.kept(other)) == (PLANTED, b"ciphertext")
-    with vault.reading(other) as file:
+    assert (vault.kept_file(blob), vault.kept_file(other)) == (PLANTED, b"ciphertext")
+    with vault.open_sealed(other) as file:
         assert file.read() == b"ciphertext"
 
 
@@ -274,42 +274,42 @@ def test_ciphertext_is_kept_as_it_is_and_everything_else_is_not(
     assert b"ciphertext" in everything_in(tmp_path / "files")
     assert PLANTED not in everything_in(tmp_path / "files")
     vault = opened()
-    assert (vault.kept(as_it_is), vault.kept(sealed)) == (b"ciphertext", PLANTED)
+    assert (vault.kept_file(as_it_is), vault.kept_file(sealed)) == (b"ciphertext", PLANTED)
 
 
 def test_planted_file_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
     """Whoever can write the folder but lacks the key cannot turn a sealed file into their own."""
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        blob = vault.keep(PLANTED)
+        blob = vault.keep_file(PLANTED)
         (tmp_path / "files" / f"{blob.hex()}.age").write_bytes(b"another")
-        assert vault.kept(blob) == PLANTED
+        assert vault.kept_file(blob) == PLANTED
         (tmp_path / "files" / blob.hex()).unlink()
         with pytest.raises(NoSuchBlob):
-            vault.kept(blob)
+            vault.kept_file(blob)
 
 
 def test_vault_content_survives_closing_and_opening(opened: Callable[[], SqlcipherVault]) -> None:
     vault = opened()
     vault.put("drawer", "alone", b"1")
-    with vault.together():
+    with vault.transaction():
         vault.put("drawer", "together", b"2")
-    blob = vault.keep(PLANTED)
+    blob = vault.keep_file(PLANTED)
     vault = opened()
     assert list(vault.items("drawer")) == [("alone", b"1"), ("together", b"2")]
-    assert vault.kept(blob) == PLANTED
+    assert vault.kept_file(blob) == PLANTED
 
 
 def test_vault_content_survives_without_closing(tmp_path: Path) -> None:
     """As after a crash: the folder is copied while the vault is open, log and all."""
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
         vault.put("drawer", "key", b"value")
-        blob = vault.keep(PLANTED)
-        with vault.together():
+        blob = vault.keep_file(PLANTED)
+        with vault.transaction():
             vault.put("drawer", "half", b"")
             shutil.copytree(tmp_path / "one", tmp_path / "two")
     with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
         assert list(vault.items("drawer")) == [("key", b"value")]
-        assert vault.kept(blob) == PLANTED
+        assert vault.kept_file(blob) == PLANTED
 
 
 def test_another_key_opens_nothing_and_changes_nothing(
@@ -328,7 +328,7 @@ def test_another_key_opens_nothing_and_changes_nothing(
 
 
 def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
-    with contextlib.closing(SqlcipherVault(tmp_path, KEY)), pytest.raises(VaultBusy):
+    with contextlib.closing(SqlcipherVault(tmp_path, KEY)), pytest.raises(VaultInUse):
         SqlcipherVault(tmp_path, KEY, wait_s=0.1)
     with pytest.raises(WrongPassphrase):
         SqlcipherVault(tmp_path, Secret(bytes(32)))
@@ -338,7 +338,7 @@ def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
 def test_only_its_owner_may_look_into_the_folder(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "new" / "home", KEY)) as vault:
         vault.put("drawer", "key", b"value")
-        vault.keep(PLANTED)
+        vault.keep_file(PLANTED)
         home = tmp_path / "new" / "home"
         modes = {place.name: place.stat().st_mode & 0o777 for place in (home, *home.rglob("*"))}
     folders = {"home", "files"}
@@ -352,7 +352,7 @@ def test_nothing_in_the_folder_can_be_read(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         for number in range(50):
             vault.put("drawer", f"planted key {number}", PLANTED * (number + 1))
-        vault.keep(PLANTED * 3000)
+        vault.keep_file(PLANTED * 3000)
         while_open = everything_in(tmp_path)
         vault.drop("drawer", "planted key 7")
     for seen in (while_open, everything_in(tmp_path)):
@@ -369,34 +369,34 @@ def everything_in(folder: Path) -> bytes:
 
 def test_one_sealed_file_does_not_open_in_anothers_place(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        one, two = vault.keep(b"one"), vault.keep(b"two")
+        one, two = vault.keep_file(b"one"), vault.keep_file(b"two")
         (tmp_path / "files" / one.hex()).replace(tmp_path / "files" / two.hex())
-        with pytest.raises(DoesNotOpen):
-            vault.kept(two)
+        with pytest.raises(DecryptionFailed):
+            vault.kept_file(two)
         with pytest.raises(NoSuchBlob):
-            vault.kept(one)
+            vault.kept_file(one)
 
 
 def test_a_sealed_file_that_was_changed_or_cut_does_not_open(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        blob = vault.keep(PLANTED * 3000)
+        blob = vault.keep_file(PLANTED * 3000)
         place = tmp_path / "files" / blob.hex()
         sealed = place.read_bytes()
         for changed in (sealed[:-1], sealed[:70_000], sealed[:-1] + b"\0", b"", sealed + b"\0"):
             place.write_bytes(changed)
-            with pytest.raises(DoesNotOpen):
-                vault.kept(blob)
-            with pytest.raises(DoesNotOpen):
-                vault.read_to(blob, io.BytesIO())
+            with pytest.raises(DecryptionFailed):
+                vault.kept_file(blob)
+            with pytest.raises(DecryptionFailed):
+                vault.copy_file_to(blob, io.BytesIO())
 
 
 def test_a_file_of_another_vault_does_not_open(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
-        blob = vault.keep(PLANTED)
+        blob = vault.keep_file(PLANTED)
     with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
         shutil.copy(tmp_path / "one/files" / blob.hex(), tmp_path / "two/files" / blob.hex())
-        with pytest.raises(DoesNotOpen):
-            vault.kept(blob)
+        with pytest.raises(DecryptionFailed):
+            vault.kept_file(blob)
 
 
 def test_a_damaged_page_has_a_name_and_is_not_taken_for_data(
@@ -416,13 +416,13 @@ def test_a_damaged_page_has_a_name_and_is_not_taken_for_data(
 def test_full_disk_leaves_no_partial_change(opened: Callable[[], SqlcipherVault]) -> None:
     vault = opened()
     vault.put("drawer", "before", b"")
-    pages = vault._database.run("PRAGMA page_count").fetchone()[0]
-    vault._database.run(f"PRAGMA max_page_count = {pages + 4}")
+    pages = vault._database.execute("PRAGMA page_count").fetchone()[0]
+    vault._database.execute(f"PRAGMA max_page_count = {pages + 4}")
     large = {"small": b"", "large": bytes(1_000_000)}
-    with pytest.raises(DiskFull), vault.together():
+    with pytest.raises(DiskFull), vault.transaction():
         put_all(vault, large)
     assert list(vault.items("drawer")) == [("before", b"")]
-    with vault.together():
+    with vault.transaction():
         vault.put("drawer", "after", b"")
     vault = opened()
     assert [key for key, _ in vault.items("drawer")] == ["after", "before"]
@@ -468,21 +468,21 @@ class Alike(RuleBasedStateMachine):
         caught: bool,
     ) -> None:
         for vault in (self.disk, self.memory):
-            with contextlib.suppress(Planned), vault.together():
+            with contextlib.suppress(Planned), vault.transaction():
                 apply(vault, outer)
-                with contextlib.suppress(Planned if caught else ()), vault.together():
+                with contextlib.suppress(Planned if caught else ()), vault.transaction():
                     apply(vault, inner)
                     if fails:
                         raise Planned
 
     @rule(target=blobs, data=st.binary(max_size=40))
     def keep(self, data: bytes) -> tuple[BlobId, BlobId]:
-        return self.disk.keep(data), self.memory.keep(data)
+        return self.disk.keep_file(data), self.memory.keep_file(data)
 
     @rule(names=blobs)
     def forget(self, names: tuple[BlobId, BlobId]) -> None:
-        self.disk.forget(names[0])
-        self.memory.forget(names[1])
+        self.disk.delete_file(names[0])
+        self.memory.delete_file(names[1])
 
     @rule(names=blobs)
     def read(self, names: tuple[BlobId, BlobId]) -> None:
@@ -511,7 +511,7 @@ def apply(vault: Vault, changes: list[tuple[str, str, bytes | None]]) -> None:
 
 def kept(vault: Vault, blob: BlobId) -> bytes | None:
     try:
-        return vault.kept(blob)
+        return vault.kept_file(blob)
     except NoSuchBlob:
         return None
 
@@ -529,37 +529,37 @@ def test_vault_on_disk_behaves_like_vault_in_memory() -> None:
 def test_a_file_whose_record_was_never_committed_goes_when_the_vault_opens(tmp_path: Path) -> None:
     key = Secret(bytes(32))
     vault = SqlcipherVault(tmp_path, key)
-    stays = vault.keep(b"its record was committed")
-    with contextlib.suppress(RuntimeError), vault.together():
-        lost = vault.keep(b"its record was not")
+    stays = vault.keep_file(b"its record was committed")
+    with contextlib.suppress(RuntimeError), vault.transaction():
+        lost = vault.keep_file(b"its record was not")
         raise RuntimeError("the process died here")
     vault.close()
     assert (tmp_path / "files" / lost.hex()).exists()
     with contextlib.closing(SqlcipherVault(tmp_path, key)) as again:
-        assert again.kept(stays) == b"its record was committed"
+        assert again.kept_file(stays) == b"its record was committed"
     assert [place.name for place in (tmp_path / "files").iterdir()] == [stays.hex()]
 
 
 def test_appended_data_goes_to_the_end_of_the_file(vault: Vault) -> None:
     part = vault.keep_sealed(b"")
-    assert vault.size(part) == 0
+    assert vault.sealed_size(part) == 0
     for piece in (b"one", b" and two"):
-        with vault.adding(part) as writer:
+        with vault.append_sealed(part) as writer:
             writer.write(piece)
-    with contextlib.suppress(Planned), vault.adding(part) as writer:
+    with contextlib.suppress(Planned), vault.append_sealed(part) as writer:
         writer.write(b", three")
         raise Planned
-    assert vault.size(part) == len(b"one and two, three")
-    with vault.reading(part) as reader:
+    assert vault.sealed_size(part) == len(b"one and two, three")
+    with vault.open_sealed(part) as reader:
         reader.seek(4)
         assert reader.read() == b"and two, three"
-    assert vault.kept(part) == b"one and two, three"
-    vault.forget(part)
-    for gone in (vault.reading, vault.adding):
+    assert vault.kept_file(part) == b"one and two, three"
+    vault.delete_file(part)
+    for gone in (vault.open_sealed, vault.append_sealed):
         with pytest.raises(NoSuchBlob), gone(part):
             pass
     with pytest.raises(NoSuchBlob):
-        vault.size(part)
+        vault.sealed_size(part)
 
 
 def test_appended_data_survives_reopening(
@@ -567,6 +567,6 @@ def test_appended_data_survives_reopening(
 ) -> None:
     vault = opened()
     part = vault.keep_sealed(b"begun")
-    with vault.adding(part) as writer:
+    with vault.append_sealed(part) as writer:
         writer.write(b", and more")
-    assert opened().kept(part) == b"begun, and more"
+    assert opened().kept_file(part) == b"begun, and more"

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from entrenous.base.audio_video import Frame, FrameSampler
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.nouns import LOOK_FRAMES_MAX, PRINT_FRAMES_MAX, VideoTooFlat
+from entrenous.fingerprint.nouns import REGISTERED_FRAMES_MAX, UPLOAD_FRAMES_MAX, VideoTooFlat
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.video_hash import (
     NEIGHBOUR_BITS,
     blocks_of,
     differing_bits,
-    looked_at,
-    paced,
-    registered,
-    video_print,
+    frames_to_register,
+    frames_to_scan,
+    make_video_fingerprint,
+    select_at_pace,
 )
 
 MakeFrames = Callable[[Any, float], list[Frame]]
@@ -35,7 +35,7 @@ def frame_at(at_s: float) -> Frame:
 @given(st.floats(0.1, 400.0), st.floats(0.5, 5.0))
 def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float) -> None:
     frames = [frame_at(number / fps) for number in range(min(2000, int(20 * fps)))]
-    times = [frame.at_s for frame in paced(frames, FrameSampler(apart_s), 2000)]
+    times = [frame.at_s for frame in select_at_pace(frames, FrameSampler(apart_s), 2000)]
     assert times[:1] == [frame.at_s for frame in frames[:1]]
     stretches = [int((at_s + 1e-6) // apart_s) for at_s in times]
     assert stretches == sorted(set(stretches))
@@ -44,20 +44,22 @@ def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float)
 
 def test_the_rate_of_frames_does_not_matter_and_gaps_do_no_harm() -> None:
     every = map(frame_at, np.arange(0.0, 6.0, 1 / 30))
-    even = [frame.at_s for frame in paced(every, FrameSampler(0.5), 99)]
+    even = [frame.at_s for frame in select_at_pace(every, FrameSampler(0.5), 99)]
     assert even == pytest.approx(np.arange(0.0, 6.0, 0.5))
     uneven = [0.0, 0.1, 3.2, 3.3, 3.4, 3.6, 9.0]
-    some = paced(map(frame_at, uneven), FrameSampler(0.5), 99)
+    some = select_at_pace(map(frame_at, uneven), FrameSampler(0.5), 99)
     assert [frame.at_s for frame in some] == [0.0, 3.2, 3.6, 9.0]
 
 
 def test_an_hour_has_no_more_frames_than_ten_minutes() -> None:
     hour = [frame_at(number / 10) for number in range(36_000)]
-    assert len(list(registered(hour, 3600.0))) == PRINT_FRAMES_MAX
-    assert len(list(looked_at(hour, 3600.0))) == LOOK_FRAMES_MAX
-    assert [frame.at_s for frame in registered(hour, 3600.0)][-1] == 3597.0
+    assert len(list(frames_to_register(hour, 3600.0))) == REGISTERED_FRAMES_MAX
+    assert len(list(frames_to_scan(hour, 3600.0))) == UPLOAD_FRAMES_MAX
+    assert [frame.at_s for frame in frames_to_register(hour, 3600.0)][-1] == 3597.0
     quick = [frame_at(number / 8) for number in range(2000)]
-    assert [frame.at_s for frame in registered(quick, 0.0)][-1] == 149.875  # no announced length
+    assert [frame.at_s for frame in frames_to_register(quick, 0.0)][
+        -1
+    ] == 149.875  # no announced length
 
 
 @pytest.mark.slow
@@ -68,7 +70,7 @@ def test_a_frame_hashes_like_a_screenshot_of_it(
         even = pixels[: pixels.shape[0] & ~1, : pixels.shape[1] & ~1]
         still = fingerprint(picture_of(even))
         try:
-            (frame,) = video_print(frames_of([even], 1.0)).frames
+            (frame,) = make_video_fingerprint(frames_of([even], 1.0)).frames
         except VideoTooFlat:
             assert still.quality < 52, name
             continue
@@ -84,7 +86,7 @@ def test_blocks_are_on_the_scale_of_pictures() -> None:
 
 @pytest.mark.slow
 def test_neighbours_differ_and_times_rise(scene: Any, frames_of: MakeFrames) -> None:
-    registered = video_print(frames_of(scene, 12.0))
+    registered = make_video_fingerprint(frames_of(scene, 12.0))
     assert 16 <= len(registered.frames) <= 64
     for one, next_one in pairwise(registered.frames):
         assert one.at_ms < next_one.at_ms
@@ -93,7 +95,7 @@ def test_neighbours_differ_and_times_rise(scene: Any, frames_of: MakeFrames) -> 
 
 
 def test_a_still_scene_is_one_frame(scene: Any, frames_of: MakeFrames) -> None:
-    assert len(video_print(frames_of([scene[0]] * 60, 12.0)).frames) == 1
+    assert len(make_video_fingerprint(frames_of([scene[0]] * 60, 12.0)).frames) == 1
 
 
 @pytest.mark.slow
@@ -102,8 +104,8 @@ def test_flat_frames_are_left_out_and_nothing_else_is_refused(
 ) -> None:
     flat = [np.full_like(scene[0], level) for level in (0, 90, 255)] * 12
     with pytest.raises(VideoTooFlat):
-        video_print(frames_of(flat, 12.0))
+        make_video_fingerprint(frames_of(flat, 12.0))
     with pytest.raises(VideoTooFlat):
-        video_print([])
-    mixed = video_print(frames_of([*flat, *scene[:24]], 12.0))
+        make_video_fingerprint([])
+    mixed = make_video_fingerprint(frames_of([*flat, *scene[:24]], 12.0))
     assert min(frame.at_ms for frame in mixed.frames) >= 3000

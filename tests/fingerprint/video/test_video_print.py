@@ -3,12 +3,12 @@
 import pytest
 
 from entrenous.fingerprint.nouns import (
-    PRINT_FRAMES_MAX,
+    REGISTERED_FRAMES_MAX,
     SOUND_WORDS_MAX,
     FramePrint,
     SoundPrint,
-    VideoLook,
     VideoPrint,
+    VideoViews,
     View,
 )
 
@@ -33,8 +33,8 @@ def test_an_impossible_frame_is_refused(
 
 
 def test_frames_run_in_the_order_of_time_and_are_not_too_many() -> None:
-    frames = tuple(FramePrint(at_ms, BITS, 60) for at_ms in range(PRINT_FRAMES_MAX + 1))
-    assert len(VideoPrint(frames[:-1]).hashes) == PRINT_FRAMES_MAX
+    frames = tuple(FramePrint(at_ms, BITS, 60) for at_ms in range(REGISTERED_FRAMES_MAX + 1))
+    assert len(VideoPrint(frames[:-1]).hashes) == REGISTERED_FRAMES_MAX
     for wrong in ((), frames, frames[1::-1], (frames[0], frames[0])):
         with pytest.raises(ValueError, match="frames"):
             VideoPrint(wrong)
@@ -42,8 +42,8 @@ def test_frames_run_in_the_order_of_time_and_are_not_too_many() -> None:
 
 def test_a_view_has_a_hash_for_every_frame() -> None:
     with pytest.raises(ValueError, match="one hash per frame"):
-        VideoLook((0, 250), (View("as it is", (BITS,)),))
-    assert VideoLook((0, 250, 700), (View("as it is", (BITS,) * 3),)).moments == 2
+        VideoViews((0, 250), (View("as it is", (BITS,)),))
+    assert VideoViews((0, 250, 700), (View("as it is", (BITS,) * 3),)).moments == 2
 
 
 @pytest.mark.parametrize("words", [b"", bytes(3), bytes(4 * SOUND_WORDS_MAX + 4)])

@@ -9,13 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrenous.base.audio_video import Frame
-from entrenous.fingerprint.nouns import VideoLook, VideoPrint
-from entrenous.fingerprint.video_hash import Bars, differing_bits, video_look, video_print
+from entrenous.fingerprint.nouns import VideoPrint, VideoViews
+from entrenous.fingerprint.video_hash import (
+    BarDetector,
+    differing_bits,
+    make_video_fingerprint,
+    video_views,
+)
 
 MakeFrames = Callable[[Any, float], list[Frame]]
 
 
-def fitting(look: VideoLook, registered: VideoPrint) -> dict[str, float]:
+def fitting(look: VideoViews, registered: VideoPrint) -> dict[str, float]:
     """By view, the share of the upload's half seconds within 31 bits of some registered frame."""
     return {
         view.how: len(
@@ -43,8 +48,8 @@ EDITS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("how", EDITS)
 def test_the_right_view_fits(scene: Any, frames_of: MakeFrames, how: str) -> None:
-    registered = video_print(frames_of(scene, 12.0))
-    look = video_look(frames_of([EDITS[how](pixels) for pixels in scene], 12.0))
+    registered = make_video_fingerprint(frames_of(scene, 12.0))
+    look = video_views(frames_of([EDITS[how](pixels) for pixels in scene], 12.0))
     shares = fitting(look, registered)
     assert max(shares, key=shares.__getitem__) == how
     assert shares[how] >= 0.9
@@ -55,28 +60,30 @@ def test_the_right_view_fits(scene: Any, frames_of: MakeFrames, how: str) -> Non
 def test_another_video_matches_in_no_view(
     scene: Any, another_scene: Any, frames_of: MakeFrames
 ) -> None:
-    registered = video_print(frames_of(scene, 12.0))
-    assert set(fitting(video_look(frames_of(another_scene, 12.0)), registered).values()) == {0.0}
+    registered = make_video_fingerprint(frames_of(scene, 12.0))
+    assert set(fitting(video_views(frames_of(another_scene, 12.0)), registered).values()) == {0.0}
 
 
 def test_without_bars_there_are_eight_views(scene: Any, frames_of: MakeFrames) -> None:
-    look = video_look(frames_of(scene[:30], 12.0))
+    look = video_views(frames_of(scene[:30], 12.0))
     assert len(look.views) == 8
     assert len(look.hashes) == 8 * len(look.at_ms)
-    assert look.asked(len(look.at_ms) + 1) == (1, 1)
+    assert look.view_and_frame(len(look.at_ms) + 1) == (1, 1)
 
 
 def test_flat_videos_have_no_view(frames_of: MakeFrames) -> None:
-    assert video_look([]) == VideoLook((), ())
-    assert video_look(frames_of([np.zeros((90, 160, 3), np.uint8)] * 20, 12.0)) == VideoLook((), ())
+    assert video_views([]) == VideoViews((), ())
+    assert video_views(frames_of([np.zeros((90, 160, 3), np.uint8)] * 20, 12.0)) == VideoViews(
+        (), ()
+    )
 
 
 def test_a_dark_frame_does_not_widen_the_bars(scene: Any, frames_of: MakeFrames) -> None:
     barred = np.pad(scene[0], ((40, 40), (0, 0), (0, 0)))
     dark = barred.copy()
     dark[:180] = 0
-    bars = Bars()
-    left = [bars.without(np.asarray(one)) for one in frames_of([dark, barred, dark], 12.0)]
+    bars = BarDetector()
+    left = [bars.remove_bars(np.asarray(one)) for one in frames_of([dark, barred, dark], 12.0)]
     assert [None if one is None else one.shape for one in left] == [
         (100, 320),
         (240, 320),
@@ -85,16 +92,16 @@ def test_a_dark_frame_does_not_widen_the_bars(scene: Any, frames_of: MakeFrames)
 
 
 def test_a_video_without_bars_has_none(scene: Any, frames_of: MakeFrames) -> None:
-    bars = Bars()
-    assert all(bars.without(np.asarray(one)) is None for one in frames_of(scene[:12], 12.0))
-    assert Bars().without(np.zeros((90, 160), np.uint8)) is None
+    bars = BarDetector()
+    assert all(bars.remove_bars(np.asarray(one)) is None for one in frames_of(scene[:12], 12.0))
+    assert BarDetector().remove_bars(np.zeros((90, 160), np.uint8)) is None
 
 
 @given(st.binary(min_size=96, max_size=96), st.sampled_from([(8, 8), (16, 4), (4, 16), (2, 32)]))
 @settings(max_examples=50)
 def test_any_small_frame_is_looked_at(planes: bytes, size: tuple[int, int]) -> None:
     frame = Frame(0.0, *size, planes)
-    look = video_look([frame])
+    look = video_views([frame])
     assert len(look.at_ms) in (0, 1)
 
 
@@ -103,7 +110,7 @@ def test_any_small_frame_is_looked_at(planes: bytes, size: tuple[int, int]) -> N
 def test_cut_edges_are_found_by_the_inner_hashes(
     scene: Any, frames_of: MakeFrames, share: float
 ) -> None:
-    registered = video_print(frames_of(scene, 12.0), parts=True)
+    registered = make_video_fingerprint(frames_of(scene, 12.0), parts=True)
     assert len(registered.inner) == len(registered.frames)
     rng = np.random.default_rng(round(100 * share))
     height, width = scene[0].shape[:2]
@@ -112,7 +119,7 @@ def test_cut_edges_are_found_by_the_inner_hashes(
         int(rng.uniform(max(0.0, share - 0.04), min(share, 0.04)) * n) for n in (height, width)
     )
     cut = [pixels[top : top + tall, left : left + wide] for pixels in scene]
-    look = video_look(frames_of([np.fliplr(one) for one in cut], 12.0), len(scene) / 12.0)
+    look = video_views(frames_of([np.fliplr(one) for one in cut], 12.0), len(scene) / 12.0)
     fitting = {
         (view.how, view.at_ms // 500)
         for view in look.trimmed
@@ -124,13 +131,13 @@ def test_cut_edges_are_found_by_the_inner_hashes(
 
 @pytest.mark.slow
 def test_the_moments_of_cut_edges_are_few_and_spread(scene: Any, frames_of: MakeFrames) -> None:
-    look = video_look(frames_of(scene, 12.0), len(scene) / 12.0)
+    look = video_views(frames_of(scene, 12.0), len(scene) / 12.0)
     moments = sorted({view.at_ms // 500 for view in look.trimmed})
     assert len(moments) == 8
     assert moments[-1] >= 14
-    silent = video_look(frames_of(scene, 12.0))  # no announced length
+    silent = video_views(frames_of(scene, 12.0))  # no announced length
     assert {view.at_ms // 500 for view in silent.trimmed} == set(range(8))
 
 
 def test_without_consent_there_are_no_inner_hashes(scene: Any, frames_of: MakeFrames) -> None:
-    assert video_print(frames_of(scene[:12], 12.0)).inner == ()
+    assert make_video_fingerprint(frames_of(scene[:12], 12.0)).inner == ()

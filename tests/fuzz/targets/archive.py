@@ -10,11 +10,11 @@ from entrenous.archive.archive_format import (
     Part,
     WrongArchivePassphrase,
     decrypt_key,
-    end_of_tar,
-    entries,
-    header,
-    padding,
     read_index,
+    tar_end,
+    tar_entries,
+    tar_header,
+    tar_padding,
     write_index,
 )
 from entrenous.base.secret import Secret
@@ -35,7 +35,7 @@ _SUM: Final = slice(148, 156)  # where a header of a tar has its own sum
 def _files(untrusted: bytes) -> list[tuple[str, int]]:
     """What there is in a tar; a file of every other place is left to be passed over."""
     found = list[tuple[str, int]]()
-    for entry in entries(io.BytesIO(untrusted)):
+    for entry in tar_entries(io.BytesIO(untrusted)):
         if len(found) % 2 == 0 and len(entry.content.read()) > entry.size:
             raise AssertionError("more than it announces")
         found.append((entry.name, entry.size))
@@ -47,8 +47,8 @@ def _fits(untrusted_files: list[tuple[str, int]]) -> bool:
 
 
 def _tar(*files: tuple[str, bytes]) -> bytes:
-    parts = (header(name, len(data)) + data + padding(len(data)) for name, data in files)
-    return b"".join(parts) + end_of_tar()
+    parts = (tar_header(name, len(data)) + data + tar_padding(len(data)) for name, data in files)
+    return b"".join(parts) + tar_end()
 
 
 def _change_tar(data: bytes, rng: Random) -> bytes:

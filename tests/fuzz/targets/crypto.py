@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from entrenous.base.errors import Malformed, StampDoesNotHold, Unproven
+from entrenous.base.errors import InvalidTimestamp, Malformed, Unproven
 from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import PREKEY_BYTES_MAX
 from entrenous.base.secret import Secret
@@ -21,7 +21,7 @@ from entrenous.crypto.encryption_at_rest import (
 )
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.hpke import new_key, public_key, seal_to
-from entrenous.crypto.nouns import BlobChanged, BlobRef, DoesNotOpen, NotBound
+from entrenous.crypto.nouns import BlobChanged, BlobRef, DecryptionFailed, NotForThisMailbox
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
 from entrenous.crypto.short_auth_string import agreement_proof, public_of, short_string
@@ -41,18 +41,18 @@ def _opened(untrusted: bytes, open_: Callable[..., bytes], stream: Callable[...,
     wrote = io.BytesIO()
     try:
         stream(_KEY, io.BytesIO(untrusted), wrote)
-    except DoesNotOpen:
+    except DecryptionFailed:
         streamed = None
     else:
         streamed = wrote.getvalue()
     try:
         whole = open_(_KEY, untrusted)
-    except DoesNotOpen:
+    except DecryptionFailed:
         whole = None
     if whole != streamed:
         raise AssertionError("one reader opens what the other refuses")
     if whole is None:
-        raise DoesNotOpen
+        raise DecryptionFailed
     return whole
 
 
@@ -117,7 +117,7 @@ def _linked(untrusted: bytes) -> bool:
     key, _ = _xwing()
     try:
         return open_offer(key, b"ask", b"answer", untrusted) == b"offer"
-    except NotBound:
+    except NotForThisMailbox:
         return open_grant(key, b"transcript", untrusted) == b"grant"
 
 
@@ -170,7 +170,7 @@ TARGETS: Final = (
     Target("link-sealed", holds(_linked, bool, _OPENS), _links, longest=1300),
     Target(
         "stamp",
-        holds(_stamped, _genuine, (StampDoesNotHold,)),
+        holds(_stamped, _genuine, (InvalidTimestamp,)),
         lambda: [_stamp()["token"], b"\x30\x03\x02\x01\x02", b""],
     ),
 )

@@ -13,7 +13,7 @@ from python_multipart.multipart import parse_options_header
 from entrenous.base.errors import Malformed, Refused, Unproven
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.carry.backup import Backup, BlobEntry, _written, read_backup
+from entrenous.carry.backup import Backup, BlobEntry, _encode_contents, read_backup
 from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
 from entrenous.crypto.vault_key import Cost
 from entrenous.device.store.vault_folder import (
@@ -43,14 +43,20 @@ from entrenous.respond.manifest_format import (
 )
 from entrenous.respond.nouns import Level
 from entrenous.stop.banks import read_hashes
-from entrenous.stop.client.registration_client import _Answer, _detail, _is_problem
-from entrenous.stop.http.request_body import form_sent
-from entrenous.stop.http.review_requests import verdict
+from entrenous.stop.client.registration_client import _HttpAnswer, _is_problem, _problem_detail
+from entrenous.stop.http.request_body import upload_in_form
+from entrenous.stop.http.review_requests import parse_verdict
 from entrenous.stop.nouns import GateRefused
 from entrenous.stop.registration import ClaimRequest, ClaimState, ClaimStatus
 from entrenous.stop.registration_format import read_claim, read_request, write_claim, write_request
 from entrenous.stop.review import confirm, release
-from entrenous.trace.report.nouns import DisclosedCopy, Disclosure, Examined, Report, Signature
+from entrenous.trace.report.nouns import (
+    DisclosedCopy,
+    Disclosure,
+    ExaminedEvidence,
+    Report,
+    Signature,
+)
 from entrenous.trace.report.report_format import read_report, seal_report, write_report
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json
@@ -120,7 +126,9 @@ def _report() -> bytes:
         for name, seed in (("ben", b"s"), ("caro", b"t"))
     )
     given = Disclosure(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
-    examined = Examined((1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32)
+    examined = ExaminedEvidence(
+        (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32
+    )
     report = Report(
         *(NOON, {"numpy": "2"}, 1, "7-otter", given, examined),
         *(1e-6, copies, Finding.ONE, ("ben",)),
@@ -147,7 +155,7 @@ def _form_of(untrusted: bytes) -> bytes:
     """A multipart form; its first line is the Content-Type that it came with."""
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
-    return form_sent(form, options.get(b"boundary", b"")).untrusted_data
+    return upload_in_form(form, options.get(b"boundary", b"")).untrusted_data
 
 
 _FORM: Final = (
@@ -161,9 +169,9 @@ _LIST: Final = b"hash,note\n\n# a comment\n" + b"0f" * 32 + b',one\r\n"' + b"0F"
 
 def _gate_said(untrusted: bytes) -> str:
     """A gate's words as they are passed on: some hundred printable characters."""
-    answer = _Answer(422, "application/problem+json", untrusted)
+    answer = _HttpAnswer(422, "application/problem+json", untrusted)
     _is_problem(answer, GateRefused)
-    return _detail(answer)
+    return _problem_detail(answer)
 
 
 def _head_again(head: VaultHead) -> bool:
@@ -188,7 +196,7 @@ def _settings(untrusted: bytes) -> bool:
 
 
 def _verdict(untrusted: bytes) -> bool:
-    verb, _, shown = verdict(untrusted)
+    verb, _, shown = parse_verdict(untrusted)
     return verb in (confirm, release) and (shown is None or all(isinstance(c, str) for c in shown))
 
 
@@ -283,8 +291,10 @@ TARGETS: Final = (
     ),
     Target(
         "relay-backup",
-        one_noun(_from_file(read_backup), _written, (Unproven,)),
-        lambda: [_written(Backup(NOON, "0a" * 32, (BlobEntry("0b", 7, "0c" * 32),), ("0d",)))],
+        one_noun(_from_file(read_backup), _encode_contents, (Unproven,)),
+        lambda: [
+            _encode_contents(Backup(NOON, "0a" * 32, (BlobEntry("0b", 7, "0c" * 32),), ("0d",)))
+        ],
         change_json,
         longest=1024,
     ),

@@ -45,7 +45,7 @@ Read = tuple[tuple[SourceRecord, ...], tuple[str, ...]]
 
 def _entries(untrusted: bytes) -> Read:
     root = read_xml(untrusted, 8192)
-    images = [child for one in root.all("images") for child in one.children]
+    images = [child for one in root.children_named("images") for child in one.children]
     return read_all(images, read_entry)
 
 

@@ -8,7 +8,7 @@ from python_multipart.multipart import parse_options_header
 from entrenous.base.identifiers import ClaimId
 from entrenous.connectors.hma_matching import Form, form_of
 from entrenous.stop.http.registration_requests import read_opinion
-from entrenous.stop.http.request_body import Sent, form_sent, read_reference
+from entrenous.stop.http.request_body import ReceivedUpload, read_reference, upload_in_form
 from entrenous.stop.nouns import Head
 from entrenous.stop.registration import Opinion, Stance
 from tests.fuzz.mutate import change_json
@@ -33,14 +33,14 @@ def _hma(untrusted: bytes) -> Form:
     return form_of(form, options.get(b"boundary", b""))
 
 
-def _sent(untrusted: bytes) -> Sent:
+def _sent(untrusted: bytes) -> ReceivedUpload:
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
-    sent = form_sent(form, options.get(b"boundary", b""))
-    return Sent(sent.untrusted_data, read_reference(sent.reference))
+    sent = upload_in_form(form, options.get(b"boundary", b""))
+    return ReceivedUpload(sent.untrusted_data, read_reference(sent.reference))
 
 
-def _fits(sent: Sent) -> bool:
+def _fits(sent: ReceivedUpload) -> bool:
     return len(sent.reference) <= 200 and sent.reference.isprintable()
 
 

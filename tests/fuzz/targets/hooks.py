@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from entrenous.connectors.upload_rules import rules_of
 from entrenous.stop.client.gate_answer import GateAnswer, GateVerdict, read_reply, read_state
-from entrenous.stop.client.uploaded_files import media_in, uploads_in
+from entrenous.stop.client.uploaded_files import media_in_mail, uploads_in
 from tests.connectors.form_readings import COVERED, java_like, leads_there, python_like
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds
@@ -39,7 +39,7 @@ _RULES: Final = rules_of([COVERED], "publish")
 def _looked_at(untrusted: bytes) -> tuple[str, bool]:
     """A path as it was sent, and whether it is asked about."""
     sent = untrusted.decode(errors="replace").partition("?")[0]
-    return sent, _RULES.look_at("POST", unquote(sent), untrusted)
+    return sent, _RULES.may_contain_upload("POST", unquote(sent), untrusted)
 
 
 def _is_asked_about(read: tuple[str, bool]) -> bool:
@@ -52,7 +52,7 @@ def _fits(answer: GateAnswer) -> bool:
     """Nothing passes without a case; a case and a secret are safe in a header."""
     named = answer.case + answer.secret
     return (
-        (bool(answer.case) or answer.acts is GateVerdict.HOLD)
+        (bool(answer.case) or answer.action is GateVerdict.HOLD)
         and named.isascii()
         and named.isprintable()
     )
@@ -73,7 +73,7 @@ TARGETS: Final = (
     ),
     Target(
         "hook-mail",
-        holds(media_in, lambda files: all(one.untrusted_data != b"" for one in files)),
+        holds(media_in_mail, lambda files: all(one.untrusted_data != b"" for one in files)),
         lambda: [_MAIL, _MAIL.replace(b"base64", b"quoted-printable"), b"A: b\r\n\r\nhello"],
         longest=2048,
     ),

@@ -12,10 +12,10 @@ from entrenous.base.secret import Secret
 from entrenous.send.devices.link_nouns import (
     Grant,
     LinkAnswer,
-    LinkAsk,
     LinkCode,
     LinkGrant,
-    LinkShow,
+    LinkRequest,
+    LinkReveal,
     LinkStop,
     Offer,
 )
@@ -52,10 +52,10 @@ from entrenous.send.formats.sync_format import (
     Shared,
     SharedBlock,
     SharedCircle,
-    SharedClose,
+    SharedCloseToken,
     SharedContact,
-    SharedGone,
-    SharedHomes,
+    SharedForgottenContact,
+    SharedMailboxes,
     comparable_form,
     read_sync,
     write_sync,
@@ -66,12 +66,12 @@ from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.cbor import decode, encode
 from entrenous.wire.encodings import from_base64url, to_base64url
 from entrenous.wire.key_bundle import (
-    read_card,
     read_certificate,
     read_device_list,
-    write_card,
+    read_key_bundle,
     write_certificate,
     write_device_list,
+    write_key_bundle,
 )
 from tests.fuzz.mutate import change_bytes, change_cbor, text_after
 from tests.fuzz.seeds import BOX, DEVICE, INVITE, LOCK, NOON, PERSON, SHEET, URL, encoded, good
@@ -85,9 +85,9 @@ _OFFER: Final = Offer(
     *(BOX, Secret(b"c" * 32), "Tablet"),
 )
 _MESSAGES: Final = (
-    LinkAsk(BOX, _TOKEN, b"p" * 32),
+    LinkRequest(BOX, _TOKEN, b"p" * 32),
     LinkAnswer(b"k" * 32, b"x" * 1216),
-    LinkShow(b"k" * 32, b"sealed"),
+    LinkReveal(b"k" * 32, b"sealed"),
     LinkGrant(b"sealed"),
     LinkStop(b"p" * 32),
 )
@@ -142,11 +142,11 @@ def _shared() -> list[bytes]:
     )
     every: tuple[Shared, ...] = (
         SharedContact(PERSON, NOON, "Ben", Trust.BY_LINK, NOON, good("card"), True, lent),
-        SharedGone(PERSON, NOON),
+        SharedForgottenContact(PERSON, NOON),
         SharedCircle(CircleId(b"o" * 16), NOON, "Friends", (PERSON,), NOON),
-        SharedClose(DEVICE, NOON, "Tablet", _TOKEN),
+        SharedCloseToken(DEVICE, NOON, "Tablet", _TOKEN),
         SharedBlock(PERSON, NOON, True),
-        SharedHomes(DEVICE, NOON, homes),
+        SharedMailboxes(DEVICE, NOON, homes),
     )
     return list(map(_note, every))
 
@@ -171,7 +171,7 @@ TARGETS: Final = (
     ),
     Target(
         "card",
-        one_form(read_card, write_card),
+        one_form(read_key_bundle, write_key_bundle),
         lambda: encoded("card"),
         change_cbor,
         longest=32 * 1024,

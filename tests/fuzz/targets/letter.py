@@ -9,12 +9,12 @@ import vodozemac
 from entrenous.base.errors import Malformed
 from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import new_account, signing_key
-from entrenous.crypto.nouns import NotBound
+from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import (
     SIZES,
     OuterLetter,
-    _framed,
-    _unframed,
+    _parse_inner_letter,
+    _write_inner_letter,
     matches_session,
     open_first_letter,
     open_letter,
@@ -29,8 +29,8 @@ from entrenous.send.formats.letter_format import (
     write_sealed,
 )
 from entrenous.send.formats.message_format import (
-    Unpadding,
-    _unpadded,
+    UnpaddingWriter,
+    _remove_padding,
     padded_length,
     padded_reader,
     read_frame,
@@ -48,7 +48,7 @@ from tests.fuzz.mutate import change_cbor, inside
 from tests.fuzz.seeds import BODIES, HEADER, encoded, vectors
 from tests.fuzz.target import Target, holds, one_form
 
-_REFUSED: Final = (Malformed, NotBound)
+_REFUSED: Final = (Malformed, NotForThisMailbox)
 _LENGTH: Final = 8
 
 
@@ -61,15 +61,15 @@ def _file_in(untrusted: bytes) -> tuple[int, bytes]:
     """A file whose size, as its frame would say it, stands in the first three bytes."""
     size = int.from_bytes(untrusted[:3], "big")
     file = io.BytesIO()
-    inside = Unpadding(file, size)
+    inside = UnpaddingWriter(file, size)
     inside.write(untrusted[3:])
-    inside.insist()
+    inside.require_complete()
     return size, file.getvalue()
 
 
 def _inside_of(untrusted: bytes) -> tuple[bytes, int, bytes]:
     """What the outer seal leaves has one of a few sizes; the rest of it is zeros here."""
-    return _unframed(untrusted.ljust(SIZES[0], b"\0"))
+    return _parse_inner_letter(untrusted.ljust(SIZES[0], b"\0"))
 
 
 def _letter() -> dict[str, str]:
@@ -155,8 +155,8 @@ TARGETS: Final = (
         "letter-inside",
         holds(_inside_of, lambda parts: len(b"".join((parts[0], parts[2]))) <= SIZES[0]),
         lambda: [
-            _framed(b"header", 1, b"olm").rstrip(b"\0"),
-            _framed(b"", 0, b"olm").rstrip(b"\0"),
+            _write_inner_letter(b"header", 1, b"olm").rstrip(b"\0"),
+            _write_inner_letter(b"", 0, b"olm").rstrip(b"\0"),
         ],
     ),
     Target("olm", lambda untrusted: _olm().take(untrusted), lambda: _olm().first()),
@@ -191,7 +191,7 @@ TARGETS: Final = (
         "frame",
         one_form(read_frame, write_frame),
         lambda: encoded("frame"),
-        inside(_unpadded, _framed_again, change_cbor),
+        inside(_remove_padding, _framed_again, change_cbor),
         longest=8192,
     ),
     Target(

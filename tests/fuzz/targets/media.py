@@ -28,7 +28,7 @@ from entrenous.base.errors import Malformed
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.media.completeness import check_whole, complete_outline_of, outline_of
 from entrenous.media.completeness import clip_container_of as clip_container
-from entrenous.media.copies.copy_check import FORMS, check_form
+from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_form
 from entrenous.media.file_kind import is_animated, kind_of, medium_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 from entrenous.media.metadata import Metadata, read_metadata
@@ -82,11 +82,14 @@ def _walk(untrusted: bytes) -> None:
 
 def _form(untrusted: bytes) -> None:
     """The structure of a received file, whose media type is the first byte."""
-    check_form(untrusted[1:], list(FORMS)[untrusted[0] % len(FORMS)] if untrusted else "")
+    check_form(
+        untrusted[1:],
+        list(STRUCTURE_CHECKS)[untrusted[0] % len(STRUCTURE_CHECKS)] if untrusted else "",
+    )
 
 
 def _copies() -> Iterable[bytes]:
-    return [bytes([list(FORMS).index(kind)]) + data for kind, data in honest().items()]
+    return [bytes([list(STRUCTURE_CHECKS).index(kind)]) + data for kind, data in honest().items()]
 
 
 def _outlined(untrusted: bytes) -> bool:

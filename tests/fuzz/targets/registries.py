@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 from entrenous.base.errors import Malformed
-from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.screen_text import is_terminal_control
 from entrenous.respond.abuse_contacts import (
     CONTACTS_MAX,
     AbuseContact,
@@ -51,7 +51,7 @@ def _can_be_shown(found: tuple[AbuseContact, ...]) -> bool:
     return (
         reached
         and len(found) <= CONTACTS_MAX
-        and not any(acts_on_screen(char) for text in texts for char in text)
+        and not any(is_terminal_control(char) for text in texts for char in text)
     )
 
 

@@ -12,8 +12,8 @@ from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import BLOB_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import FastRequest
-from entrenous.carry.http.requests import blob_of, mailbox_of, number, token_of
-from entrenous.carry.http.routes import RangeNotSatisfiable, _deposit, range_of
+from entrenous.carry.http.requests import blob_of, mailbox_of, parse_number, token_of
+from entrenous.carry.http.routes import RangeNotSatisfiable, _parse_deposit, parse_range
 from entrenous.wire import relay_json
 from entrenous.wire.relay_nouns import (
     Envelope,
@@ -60,12 +60,12 @@ _BODIES: Final = (
     ),
     _body("unlock-lock", relay_json.read_unlock_lock, relay_json.write_unlock_lock, LOCK),
     _body("close-lock", relay_json.read_close_lock, relay_json.write_close_lock, LOCK),
-    _body("question", relay_json.read_question, relay_json.write_question, LOCK),
-    _body("answer", relay_json.read_answer, relay_json.write_answer, Evaluation(LOCK, 9)),
+    _body("question", relay_json.read_blinded_element, relay_json.write_blinded_element, LOCK),
+    _body("answer", relay_json.read_evaluation, relay_json.write_evaluation, Evaluation(LOCK, 9)),
     _body(
         "opened",
-        relay_json.read_opened,
-        relay_json.write_opened,
+        relay_json.read_vault_unlock,
+        relay_json.write_vault_unlock,
         VaultUnlock(3, b"n" * 16, (b"b" * 16,)),
     ),
     _body(
@@ -93,7 +93,7 @@ _BODIES: Final = (
         relay_json.write_batch,
         TokenBatch((LOCK, b"M" * 32), (b"N" * 32,), NOON),
     ),
-    _body("tokens-held", relay_json.read_held, relay_json.write_held, 64),
+    _body("tokens-held", relay_json.read_stored_count, relay_json.write_stored_count, 64),
     _body(
         "status",
         relay_json.read_status,
@@ -117,11 +117,16 @@ _BODIES: Final = (
     _body("share", relay_json.read_share, relay_json.write_share, Secret(b"s" * 32)),
     _body(
         "look",
-        relay_json.read_look,
-        relay_json.write_look,
+        relay_json.read_envelope_status,
+        relay_json.write_envelope_status,
         *(EnvelopeStatus(state, 1, NOON, None) for state in EnvelopeState),
     ),
-    _body("upload", relay_json.read_upload, lambda said: relay_json.write_upload(*said), (7, 4096)),
+    _body(
+        "upload",
+        relay_json.read_upload_progress,
+        lambda said: relay_json.write_upload_progress(*said),
+        (7, 4096),
+    ),
 )
 
 
@@ -129,7 +134,7 @@ def _range(untrusted: bytes) -> tuple[int, int] | None:
     """A ``Range`` and, after a line end, an ``If-Range``, as a server hands them over."""
     asked, after, other = untrusted.decode("latin-1").partition("\n")
     headers = {"range": asked} | ({"if-range": other} if after else {})
-    return range_of(headers, _SIZE, _ETAG)
+    return parse_range(headers, _SIZE, _ETAG)
 
 
 def _lies_inside(part: tuple[int, int] | None) -> bool:
@@ -144,8 +149,8 @@ def _upload_asked(untrusted: bytes) -> None:
     headers = [(name.lower(), value.strip()) for name, _, value in lines[1:]]
     request = Request({"type": "http", "headers": headers, "path_params": names})
     token_of(request)
-    start = number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
-    deposit = _deposit(request, start)
+    start = parse_number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
+    deposit = _parse_deposit(request, start)
     if not 0 < deposit.size <= BLOB_BYTES_MAX:
         raise AssertionError(deposit.size)
     if (deposit.mailbox, deposit.id) != (mailbox_of(request), blob_of(request)):

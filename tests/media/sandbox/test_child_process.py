@@ -18,7 +18,7 @@ def ends() -> Iterator[Ends]:
     asked, questions = os.pipe()
     answers, answered = os.pipe()
     pipes = Pipes(questions, answers)
-    pipes.allow(30)
+    pipes.set_deadline(30)
     yield pipes, asked, answered
     for end in (asked, questions, answers, answered):
         with suppress(OSError):  # closed by a test
@@ -29,12 +29,12 @@ def test_read_returns_exactly_the_size_and_keeps_the_rest(ends: Ends) -> None:
     pipes, _, answered = ends
     os.write(answered, b"Rabcdefgh")
     assert pipes.read(1) == b"R"
-    assert pipes.is_ahead()
+    assert pipes.has_unread_bytes()
     assert pipes.read(0) == b""
     assert (pipes.read(3), pipes.read(5)) == (b"abc", b"defgh")
-    assert not pipes.is_ahead()
+    assert not pipes.has_unread_bytes()
     os.write(answered, b"x")
-    assert pipes.is_ahead()
+    assert pipes.has_unread_bytes()
 
 
 def test_data_larger_than_the_pipe_arrives_whole(ends: Ends) -> None:
@@ -61,7 +61,7 @@ def test_data_larger_than_the_pipe_arrives_whole(ends: Ends) -> None:
 
 def test_silent_child_times_out(ends: Ends) -> None:
     pipes, _, _ = ends
-    pipes.allow(0.05)
+    pipes.set_deadline(0.05)
     with pytest.raises(TimeoutError):
         pipes.read(1)
 
@@ -78,7 +78,7 @@ def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
 
     child = threading.Thread(target=trickle)
     child.start()
-    pipes.allow(0.2)
+    pipes.set_deadline(0.2)
     try:
         with pytest.raises(TimeoutError):
             pipes.read(1 << 40)
@@ -93,7 +93,7 @@ def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
 
 def test_child_that_reads_nothing_times_out(ends: Ends) -> None:
     pipes, _, _ = ends
-    pipes.allow(0.05)
+    pipes.set_deadline(0.05)
     with pytest.raises(TimeoutError):
         pipes.write(bytes(8 * PIPE_BYTES))
 

@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 
 from entrenous.base.audio_video import (
-    ClipBroken,
-    ClipCutShort,
+    DamagedClip,
     FrameSelection,
-    FramesUnknown,
-    NoFrames,
+    IncompleteClip,
+    NoVideoFound,
+    UnsupportedVideoCodec,
 )
-from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, looked_at, registered
+from entrenous.fingerprint.video_hash import (
+    LOOKED_AT,
+    REGISTERED,
+    frames_to_register,
+    frames_to_scan,
+)
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
@@ -39,7 +44,9 @@ def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> Non
         assert list(jailed.frames) == list(free.frames)
 
 
-@pytest.mark.parametrize(("cut", "paced"), [(LOOKED_AT, looked_at), (REGISTERED, registered)])
+@pytest.mark.parametrize(
+    ("cut", "paced"), [(LOOKED_AT, frames_to_scan), (REGISTERED, frames_to_register)]
+)
 def test_child_sends_only_the_frames_of_the_cut(cut: FrameSelection, paced: Any) -> None:
     data = written(wander(size=(1600, 240), seconds=2.0), fps=12)
     with decode_clip_untrusted(data, cut) as few, read_clip(data) as every:
@@ -63,7 +70,7 @@ def test_frames_out_of_time_order_are_refused() -> None:
     data[second : second + 8] = struct.pack(">II", many, later + 40 * 512)
     for cut in (FrameSelection(), LOOKED_AT):
         with (
-            pytest.raises(ClipBroken),
+            pytest.raises(DamagedClip),
             decode_clip_untrusted(bytes(data), cut) as clip,
         ):
             list(clip.frames)
@@ -71,9 +78,9 @@ def test_frames_out_of_time_order_are_refused() -> None:
 
 def test_child_reports_errors() -> None:
     for data, error in (
-        (beep(), NoFrames),
-        (written(FRAMES)[:-300], ClipCutShort),
-        (written(FRAMES, codec="ffv1", container="matroska"), FramesUnknown),
+        (beep(), NoVideoFound),
+        (written(FRAMES)[:-300], IncompleteClip),
+        (written(FRAMES, codec="ffv1", container="matroska"), UnsupportedVideoCodec),
     ):
         with pytest.raises(error) as told, decode_clip_untrusted(data) as clip:
             list(clip.frames)
@@ -97,7 +104,7 @@ def test_invalid_answers_are_refused(lie: str) -> None:
     limits = Limits(wall_s=5.0)
     command = (sys.executable, "-I", "-c", code)
     with (
-        pytest.raises(ClipBroken),
+        pytest.raises(DamagedClip),
         decode_clip_untrusted(written(FRAMES), limits=limits, command=command) as clip,
     ):
         list(clip.frames)

@@ -14,10 +14,10 @@ from PIL import Image
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.picture import (
-    CutShort,
     DecoderDidNotStart,
-    DecoderGaveUp,
+    IncompletePicture,
     NotAPicture,
+    PictureDecodingFailed,
     PictureFormat,
 )
 from entrenous.media.picture_reader import read_picture
@@ -66,7 +66,7 @@ def test_child_errors_are_raised_and_the_next_picture_is_read(
 ) -> None:
     with pytest.raises(NotAPicture):
         jails.read(b"hello")
-    with pytest.raises(CutShort):
+    with pytest.raises(IncompletePicture):
         jails.read(files["jpeg"][:-400])
     assert jails.read(files["jpeg"]) == read_picture(files["jpeg"])
 
@@ -113,13 +113,13 @@ def descriptors(pid: int) -> set[str]:
     ],
 )
 def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -> None:
-    with liars(code) as jails, pytest.raises(DecoderGaveUp):
+    with liars(code) as jails, pytest.raises(PictureDecodingFailed):
         jails.read(files["jpeg"])
 
 
 def test_a_child_that_never_answers_is_ended_in_time(files: Files) -> None:
     began_s = time.monotonic()
-    with liars("time.sleep(60)", wall_s=5.0) as jails, pytest.raises(DecoderGaveUp):
+    with liars("time.sleep(60)", wall_s=5.0) as jails, pytest.raises(PictureDecodingFailed):
         jails.read(files["jpeg"])
     assert time.monotonic() - began_s < 30.0
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import EntrenousError, Malformed
 from entrenous.base.picture import (
-    CutShort,
-    DecoderGaveUp,
     Encoding,
+    IncompletePicture,
     NotAPicture,
     OriginalSize,
     Picture,
+    PictureDecodingFailed,
     PictureFormat,
     TooManyPixels,
 )
@@ -74,7 +74,7 @@ def test_a_picture_arrives_whole(picture: Picture) -> None:
     assert read_from(b"".join(write_picture_answer(picture)), picture.encoding.format) == picture
 
 
-@pytest.mark.parametrize("kind", [NotAPicture, CutShort, DecoderGaveUp])
+@pytest.mark.parametrize("kind", [NotAPicture, IncompletePicture, PictureDecodingFailed])
 def test_a_failure_arrives_as_itself(kind: type[EntrenousError]) -> None:
     with pytest.raises(kind):
         read_from(write_picture_failure(kind()), PictureFormat.PNG)
@@ -117,7 +117,7 @@ def test_luma_alone_arrives_where_it_was_enough_and_is_refused_elsewhere() -> No
 
 def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
     encoding = Encoding(PictureFormat.JPEG)
-    shrunk = Picture(2, 1, b"abcdef", encoding, shrunk_from=OriginalSize(7, 4, from_below=True))
+    shrunk = Picture(2, 1, b"abcdef", encoding, original_size=OriginalSize(7, 4, from_below=True))
     data = bytearray(b"".join(write_picture_answer(shrunk)))
     assert read_from(bytes(data), PictureFormat.JPEG) == shrunk
     assert shrunk.shrunk_by == 4
@@ -128,7 +128,7 @@ def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
         with pytest.raises(ValueError, match=why):
             read_from(bytes(lied), PictureFormat.JPEG)
     png = replace(
-        Picture(1, 1, b"abc", Encoding(PictureFormat.PNG)), shrunk_from=OriginalSize(2, 2)
+        Picture(1, 1, b"abc", Encoding(PictureFormat.PNG)), original_size=OriginalSize(2, 2)
     )
     with pytest.raises(ValueError, match="only a JPEG"):
         read_from(b"".join(write_picture_answer(png)), PictureFormat.PNG)

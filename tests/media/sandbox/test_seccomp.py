@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from entrenous.media.sandbox.confinement import program
+from entrenous.media.sandbox.confinement import seccomp_program
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 REFUSED = 0x00050000 | errno.EPERM
@@ -103,7 +103,7 @@ def verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int
 @pytest.mark.parametrize("threads", [False, True])
 def test_what_decoding_needs_is_allowed_and_nothing_else(machine: str, *, threads: bool) -> None:
     column, architecture = MACHINES[machine]
-    code = program(column, architecture, threads=threads)
+    code = seccomp_program(column, architecture, threads=threads)
     calls = CALLS[machine]
     for name in ("read", "write", "mremap", "exit_group"):
         assert verdict(code, architecture, calls[name]) == ALLOW
@@ -117,7 +117,7 @@ def test_what_decoding_needs_is_allowed_and_nothing_else(machine: str, *, thread
 @pytest.mark.parametrize("machine", MACHINES)
 def test_memory_never_becomes_executable(machine: str) -> None:
     column, architecture = MACHINES[machine]
-    code = program(column, architecture, threads=True)
+    code = seccomp_program(column, architecture, threads=True)
     for name in ("mmap", "mprotect"):
         number = CALLS[machine][name]
         assert verdict(code, architecture, number, 0, 4096, 3) == ALLOW
@@ -128,8 +128,8 @@ def test_memory_never_becomes_executable(machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_threads_where_needed_processes_never(machine: str) -> None:
     column, architecture = MACHINES[machine]
-    with_threads = program(column, architecture, threads=True)
-    without = program(column, architecture, threads=False)
+    with_threads = seccomp_program(column, architecture, threads=True)
+    without = seccomp_program(column, architecture, threads=False)
     number, thread, process = CALLS[machine]["clone"], 0x3D0F00, 17
     assert verdict(with_threads, architecture, number, thread) == ALLOW
     assert verdict(with_threads, architecture, number, process) == REFUSED
@@ -140,6 +140,6 @@ def test_threads_where_needed_processes_never(machine: str) -> None:
 
 def test_another_architecture_is_killed() -> None:
     """The same numbers are other calls there (i386: 5 is open)."""
-    code = program(*MACHINES["x86_64"], threads=False)
+    code = seccomp_program(*MACHINES["x86_64"], threads=False)
     assert verdict(code, 0x40000003, 5) == KILL
     assert verdict(code, MACHINES["x86_64"][1], 0x40000000) == REFUSED  # x32's read

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
 from entrenous.base.audio_video import (
-    NotASound,
+    DamagedSound,
+    NoSoundFound,
     Silence,
     Sound,
-    SoundBroken,
     SoundTiming,
     SoundTooLong,
-    SoundUnknown,
+    UnsupportedSoundCodec,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.picture import DecoderDidNotStart
 from entrenous.fingerprint.chromaprint import RATE_HZ
-from entrenous.fingerprint.sound_index import sound_print
+from entrenous.fingerprint.sound_index import make_sound_fingerprint
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoder_messages import (
     read_sound_answer,
@@ -92,8 +92,8 @@ def test_for_a_fingerprint_the_child_sends_one_channel_at_its_rate() -> None:
     assert (sound.rate_hz, sound.channels) == (RATE_HZ, 1)
     assert len(sound) == pytest.approx(8 * RATE_HZ, abs=2)
     plain, small = read_sound(data), np.asarray(sound)
-    wanted = sound_print(np.asarray(plain), plain.rate_hz).words
-    found = sound_print(small, RATE_HZ).words
+    wanted = make_sound_fingerprint(np.asarray(plain), plain.rate_hz).words
+    found = make_sound_fingerprint(small, RATE_HZ).words
     assert len(wanted) == len(found)
     errors = int.from_bytes(wanted, "big") ^ int.from_bytes(found, "big")
     assert errors.bit_count() < 0.02 * 8 * len(wanted)
@@ -114,11 +114,11 @@ def test_a_child_that_sends_more_than_was_asked_for_is_not_believed() -> None:
 
 @pytest.mark.real
 def test_child_reports_errors() -> None:
-    with pytest.raises(SoundBroken):
+    with pytest.raises(DamagedSound):
         decode_sound_untrusted(b"OggS" + bytes(500))
-    with pytest.raises(NotASound):
+    with pytest.raises(NoSoundFound):
         decode_sound_untrusted(b"nothing of the kind")
-    with pytest.raises(SoundUnknown):
+    with pytest.raises(UnsupportedSoundCodec):
         decode_sound_untrusted(coded(voice(1.0, 48_000), 48_000, "ac3", "mp4", 96_000))
 
 
@@ -126,7 +126,7 @@ def test_child_reports_errors() -> None:
 def test_dead_or_invalid_child_raises_sound_broken() -> None:
     ready = "import sys; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
     for after in ("sys.stdout.buffer.write(b'Snonsense' * 9)", "sys.exit(1)"):
-        with pytest.raises(SoundBroken):
+        with pytest.raises(DamagedSound):
             decode_sound_untrusted(OGG, command=(sys.executable, "-c", ready + after))
     with pytest.raises(DecoderDidNotStart):
         decode_sound_untrusted(OGG, command=("/no/such/program",))
@@ -136,7 +136,7 @@ def test_dead_or_invalid_child_raises_sound_broken() -> None:
 def test_time_is_limited() -> None:
     ready = "import sys, time; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
     limits = Limits(wall_s=1.0)
-    with pytest.raises(SoundBroken):
+    with pytest.raises(DamagedSound):
         decode_sound_untrusted(
             OGG, limits=limits, command=(sys.executable, "-c", ready + "time.sleep(60)")
         )
@@ -150,7 +150,8 @@ def test_an_answer_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "failure", [NotASound(), SoundUnknown(), SoundBroken(), SoundTooLong(limit_minutes=20)]
+    "failure",
+    [NoSoundFound(), UnsupportedSoundCodec(), DamagedSound(), SoundTooLong(limit_minutes=20)],
 )
 def test_failures_cross_the_pipe(failure: EntrenousError) -> None:
     with pytest.raises(type(failure)) as told:

@@ -19,16 +19,16 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
 from entrenous.respond.age_gate import NotAllAdults
-from entrenous.respond.capture.capture_page import Asking, NotCapturable, capture_page
+from entrenous.respond.capture.capture_page import CaptureContext, NotCapturable, capture_page
 from entrenous.respond.capture.web_archive import sort_key
 from entrenous.respond.case_file import CaseClosed, find_case
 from entrenous.respond.case_status import close_case
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.custody import verify_chain
 from entrenous.respond.evidence import manifest_of
-from entrenous.respond.nouns import Level, NothingThere, Reach
+from entrenous.respond.nouns import Level, NoSuchCaseEntry, SightingReach
 from entrenous.respond.open_case import add_sighting, record_minor
-from entrenous.respond.watch.polite import NotOnTheWeb, PageSilent
+from entrenous.respond.watch.polite import NotOnTheWeb, SiteDidNotAnswer
 from tests.respond.capture.chain import chain
 from tests.respond.room import Room, lived_in, seen
 from tests.respond.watch.site import (
@@ -66,11 +66,11 @@ def captures(
     if context is not None:
         web.context = context
     pauses = Pauses()
-    asking = Asking(web, lambda: pauses.now_s, pauses.sleep, timedelta(hours=5, minutes=30))
+    asking = CaptureContext(web, lambda: pauses.now_s, pauses.sleep, timedelta(hours=5, minutes=30))
     case = capture_page(name, 1, "for the police", asking, room.device)
     (item,) = case.evidence
     assert (item.level, item.sighting) == (Level.A2, 1)
-    return room.vault.kept(item.blob)
+    return room.vault.kept_file(item.blob)
 
 
 def files(wacz: bytes) -> dict[str, bytes]:
@@ -251,7 +251,7 @@ def test_certificate_chain_is_kept(room: Room, tmp_path: Path) -> None:
 def test_site_with_a_certificate_of_nobody_known_is_not_captured(
     room: Room, tmp_path: Path
 ) -> None:
-    made, refused = chain(tmp_path), pytest.raises(PageSilent, match="certificate")
+    made, refused = chain(tmp_path), pytest.raises(SiteDidNotAnswer, match="certificate")
     with running(made.server) as served, refused:
         captures(room, f"{served.url}/post")
     assert find_case(room.vault.keys("cases")[0], room.device).evidence == ()
@@ -282,7 +282,7 @@ def test_endless_page_is_cut_and_says_so(room: Room, site: Site) -> None:
 
 def test_slow_page_is_no_capture(room: Room, site: Site) -> None:
     site.pages["/post"] = slow()
-    with pytest.raises(PageSilent, match="too long"):
+    with pytest.raises(SiteDidNotAnswer, match="too long"):
         captures(room, f"{site.url}/post", time_max_s=1.0)
 
 
@@ -304,9 +304,9 @@ def test_capture_is_in_custody_and_in_the_manifest(room: Room, site: Site) -> No
 def test_nothing_is_asked_or_written_for_a_case_that_takes_nothing(room: Room, site: Site) -> None:
     name = room.opens().name
     add_sighting(name, seen(f"{site.url}/post"), room.device)
-    add_sighting(name, seen("a chat", Reach.PRIVATE), room.device)
-    asking = Asking(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
-    for number, error in ((2, NotCapturable), (3, NothingThere)):
+    add_sighting(name, seen("a chat", SightingReach.PRIVATE), room.device)
+    asking = CaptureContext(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
+    for number, error in ((2, NotCapturable), (3, NoSuchCaseEntry)):
         with pytest.raises(error):
             capture_page(name, number, "", asking, room.device)
     close_case(name, room.device)

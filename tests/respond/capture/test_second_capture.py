@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.respond.capture.capture_page import Asking, capture_page
+from entrenous.respond.capture.capture_page import CaptureContext, capture_page
 from entrenous.respond.capture.second_capture import (
     NotAWebArchive,
     add_second_capture,
@@ -39,9 +39,9 @@ def captured(room: Room, site: Site) -> tuple[str, bytes]:
     """A case with a capture of the page, and that capture."""
     name = room.opens().name
     add_sighting(name, seen(f"{site.url}/post"), room.device)
-    asking = Asking(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
+    asking = CaptureContext(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
     case = capture_page(name, 1, "", asking, room.device)
-    return name, room.vault.kept(case.evidence[0].blob)
+    return name, room.vault.kept_file(case.evidence[0].blob)
 
 
 @pytest.mark.real
@@ -52,7 +52,7 @@ def test_same_content_is_level_a3(room: Room, site: Site) -> None:
     item = add_second_capture(name, theirs, " a  helper ", room.device).evidence[-1]
     assert item.level is Level.A3
     assert item.what == "a web archive by a helper; 1 answer is the same as in item 1"
-    assert room.vault.kept(item.blob) == theirs
+    assert room.vault.kept_file(item.blob) == theirs
 
 
 @pytest.mark.real

@@ -11,7 +11,7 @@ from entrenous.respond.law.legal_route import Route, RouteId, RouteKind
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import keys_for
 from entrenous.respond.nouns import Case, Evidence, Level, NoticeState, Sighting
-from entrenous.respond.situation import Posted, TakenBy
+from entrenous.respond.situation import PictureMaker, Spread
 from tests.respond.room import PAGE, START, lived_in, seen
 
 ROUTES: Final = {route.id: route for route in (*shipped_routes(), *shipped_letters())}
@@ -22,7 +22,7 @@ FILED: Final = tuple(
     if route.kind is not RouteKind.DUTY
 )
 _SAID: Final = replace(
-    lived_in("US", "DE"), posted=Posted.PUBLIC, recipient_known=True, platform="instagram"
+    lived_in("US", "DE"), posted=Spread.PUBLIC, recipient_known=True, platform="instagram"
 )
 _SHOT: Final = Evidence(
     1, Level.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
@@ -31,7 +31,7 @@ _SHOT: Final = Evidence(
 BARE: Final = Case(
     CaseName("case-2-quiet-heron"),
     START,
-    replace(_SAID, intimate=None, taken_by=TakenBy.UNSAID),
+    replace(_SAID, intimate=None, taken_by=PictureMaker.UNSAID),
     sightings=(replace(seen(), number=1, handle="@shadow"),),
 )
 

@@ -5,20 +5,20 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
+from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.letters.draft import NotYoursToFile, draft_notice
 from entrenous.respond.letters.preview import preview
-from entrenous.respond.letters.sightings import NoAccount, NobodyToWriteTo
+from entrenous.respond.letters.sightings import NoAccount, NoAddressee
 from entrenous.respond.nouns import (
     Case,
     Notice,
     NoticeState,
-    Reach,
     Reappearance,
     Representative,
     Role,
+    SightingReach,
 )
-from entrenous.respond.situation import Demand, Posted
+from entrenous.respond.situation import Demand, Spread
 from tests.respond.letters.letter_cases import BARE, FILED, LATER, ROUTES, full_case
 from tests.respond.room import START, lived_in, seen
 
@@ -31,9 +31,11 @@ ACTING = replace(
 THREAT = replace(
     BARE,
     situation=replace(
-        lived_in("US"), posted=Posted.THREAT, demand=Demand.MONEY, platform="instagram"
+        lived_in("US"), posted=Spread.THREAT, demand=Demand.MONEY, platform="instagram"
     ),
-    sightings=(replace(seen("Instagram message of Monday", Reach.PRIVATE), handle="@shadow"),),
+    sightings=(
+        replace(seen("Instagram message of Monday", SightingReach.PRIVATE), handle="@shadow"),
+    ),
 )
 
 
@@ -188,7 +190,7 @@ def test_a_threat_goes_to_the_platform_with_the_account_and_no_chat_words() -> N
 
 
 def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
-    chat = replace(seen("the class group", Reach.PRIVATE), number=1, handle="@tom")
+    chat = replace(seen("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
     case = replace(BARE, sightings=(chat,))
     notice = drafted(case, "civil-letter", "en", 1)
     text = preview(notice, case, LATER.date())
@@ -201,13 +203,13 @@ def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
         sightings=(replace(chat, handle=""),),
         situation=replace(case.situation, recipient_known=None),
     )
-    with pytest.raises(NobodyToWriteTo):
+    with pytest.raises(NoAddressee):
         drafted(unknown, "civil-letter")
 
 
 def test_each_sender_gets_a_letter_of_their_own() -> None:
     chats = [
-        replace(seen(f"chat {number}", Reach.PRIVATE), number=number, handle=handle)
+        replace(seen(f"chat {number}", SightingReach.PRIVATE), number=number, handle=handle)
         for number, handle in ((1, "@tom"), (2, "@ida"))
     ]
     case = replace(BARE, sightings=tuple(chats))
@@ -220,7 +222,7 @@ def test_each_sender_gets_a_letter_of_their_own() -> None:
 
 
 def representative(route: Route) -> bool:
-    return route.representative is Reaches.NO and route.document in {
+    return route.representative is LawReach.NO and route.document in {
         DocumentKind.LETTER,
         DocumentKind.FORM,
         DocumentKind.COMPLAINT,
@@ -261,7 +263,7 @@ def test_neither_the_hash_of_an_item_nor_what_it_shows_is_told() -> None:
 
 
 def test_the_letter_to_the_sender_takes_the_only_place_if_it_is_a_chat() -> None:
-    chat = replace(seen("the class group", Reach.PRIVATE), number=1, handle="@tom")
+    chat = replace(seen("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
     alone = drafted(replace(BARE, sightings=(chat,)), "civil-letter")
     assert [one.number for one in alone.told] == [1]
     page = replace(seen("https://pictures.example/1"), number=2)

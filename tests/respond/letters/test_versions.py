@@ -7,13 +7,13 @@ import pytest
 from entrenous.respond.case_file import find_case
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.letters.versions import (
-    compare,
+    compare_notices,
     find_notice,
     keep_reference,
     list_lines,
     versions,
 )
-from entrenous.respond.nouns import Case, NothingThere
+from entrenous.respond.nouns import Case, NoSuchCaseEntry
 from entrenous.respond.open_case import add_sighting
 from tests.respond.room import Room, seen
 
@@ -50,16 +50,16 @@ def test_the_list_says_number_route_addressee_state_and_days(case: Case) -> None
 
 
 def test_two_versions_are_compared_line_by_line(case: Case) -> None:
-    changes = compare(case, 1, 2).splitlines()
+    changes = compare_notices(case, 1, 2).splitlines()
     assert changes[:2] == [
         "--- notice 1, drafted 25 November 2026",
         "+++ notice 2, drafted 26 November 2026",
     ]
     added = [line for line in changes[2:] if line.startswith("+")]
     assert added == ["+- https://pictures.example/p/124, seen 2026-11-25 12:00 UTC"]
-    assert compare(case, 1, 1) == "Notices 1 and 1 have the same text."
-    with pytest.raises(NothingThere):
-        compare(case, 1, 9)
+    assert compare_notices(case, 1, 1) == "Notices 1 and 1 have the same text."
+    with pytest.raises(NoSuchCaseEntry):
+        compare_notices(case, 1, 9)
 
 
 def test_the_number_that_they_gave_is_kept_with_the_notice(case: Case, room: Room) -> None:

@@ -19,7 +19,7 @@ from entrenous.respond.letters.wordings import (
     shipped_plans,
     words_in,
 )
-from entrenous.respond.situation import TakenBy
+from entrenous.respond.situation import PictureMaker
 from tests.respond.letters.letter_cases import BARE, LATER, ROUTES, full_case
 
 SHELF = resources.files("entrenous.respond").joinpath("facts", "wordings")
@@ -86,7 +86,7 @@ def test_no_language_swears_what_she_never_said(language: str) -> None:
     route = ROUTES["us-dmca-512c"]  # type: ignore[index]
     said = draft_notice(full_case(), route, LATER, language=language)
     unsaid = draft_notice(BARE, route, LATER, language=language)
-    assert BARE.situation.taken_by is TakenBy.UNSAID
+    assert BARE.situation.taken_by is PictureMaker.UNSAID
     assert "under penalty of perjury, I am" in said.letter
     assert "under penalty of perjury, I am" not in unsaid.letter
     assert len(unsaid.missing) == len(said.missing) + 3

@@ -16,9 +16,9 @@ from skimage import data
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.open_case import add_file, add_sighting
-from entrenous.respond.watch.look import LookedAt, look_at_due
+from entrenous.respond.watch.look import CheckedSighting, check_due_sightings
 from entrenous.respond.watch.polite import PoliteWeb
-from entrenous.respond.watch.records import agree, watch_on
+from entrenous.respond.watch.records import start_watching, store_agreement
 from tests.respond.room import Room, seen
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
@@ -167,20 +167,20 @@ class Watching:
         self.case = self.room.opens().name
         if with_picture:
             add_file(self.case, photo(), "the picture", device)
-        agree(device, by_proxy=False)
+        store_agreement(device, by_proxy=False)
         for number, path in enumerate(paths, start=1):
             where = path if "://" in path else self.site.url + path
             add_sighting(self.case, seen(where, at=self.room.clock.now()), device)
-            watch_on(self.case, number, device, by_proxy=False)
+            start_watching(self.case, number, device, by_proxy=False)
         return self
 
-    def looks(self, time_max_s: float = 20.0, **later: float) -> list[LookedAt]:
+    def looks(self, time_max_s: float = 20.0, **later: float) -> list[CheckedSighting]:
         """Look at what is due, after so much time; robots.txt is asked for anew each time."""
         self.room.clock.wind(**later)
         web = PoliteWeb(
             PublicWeb(time_max_s=time_max_s), lambda: self.pauses.now_s, self.pauses.sleep
         )
-        return list(look_at_due(self.room.device, web, by_proxy=False))
+        return list(check_due_sightings(self.room.device, web, by_proxy=False))
 
     def state(self, **later: float) -> tuple[str, str]:
         (one,) = self.looks(**later)

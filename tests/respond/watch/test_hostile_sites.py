@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.watch.page_pictures import PICTURES_MAX
-from entrenous.respond.watch.polite import NotOnTheWeb, PageSilent, PoliteWeb
+from entrenous.respond.watch.polite import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
 from tests.respond.watch.site import (
     Pauses,
     Site,
@@ -201,7 +201,7 @@ def test_errors_hold_no_address(site: Site) -> None:
     secret = f"{site.url}/secret-path"
     site.pages["/secret-path"] = redirect("http://10.0.0.1/secret-path")
     for url in (secret, "http://127.0.0.1:9/secret-path"):
-        with pytest.raises((NotOnTheWeb, PageSilent)) as told:
+        with pytest.raises((NotOnTheWeb, SiteDidNotAnswer)) as told:
             fetches(url, at_home=True)
         assert "secret" not in str(told.value)
         assert "127.0.0.1" not in str(told.value)

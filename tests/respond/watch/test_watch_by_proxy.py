@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.base.environment import Proxy
 from entrenous.respond.client.public_web import PublicWeb
-from entrenous.respond.watch.polite import NotOnTheWeb, PageSilent, PoliteWeb
+from entrenous.respond.watch.polite import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
 from tests.device.client.socks import socks_proxy
 from tests.respond.watch.site import Pauses, Site, picture, redirect, reply
 
@@ -52,6 +52,6 @@ def test_redirect_inside_is_refused_behind_a_proxy(site: Site, to: str) -> None:
 
 def test_without_its_proxy_nothing_is_asked(site: Site) -> None:
     site.pages["/p"] = reply("a page")
-    with pytest.raises(PageSilent, match="proxy"):
+    with pytest.raises(SiteDidNotAnswer, match="proxy"):
         polite(Proxy("127.0.0.1", 9)).fetch("http://pictures.example/p", 1000)
     assert site.asked == []

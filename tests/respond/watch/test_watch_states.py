@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from entrenous.base.identifiers import CaseName
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.watch.states import (
-    EVERY,
-    LONGEST_WAIT,
-    SELDOM,
-    SELDOM_AFTER,
+    CHECK_INTERVAL,
+    LONGEST_RETRY_WAIT,
+    RARE_CHECK_INTERVAL,
+    RARE_CHECKS_AFTER,
     SENTENCES,
     WATCH_TABLE,
-    Look,
+    WatchCheck,
     Watched,
     WatchEvent,
+    WatchReason,
     WatchState,
-    Why,
-    after_look,
-    in_words,
+    after_check,
     retry_after,
+    watched_in_words,
 )
 
 MACHINE = Path(__file__).parents[3] / "docs" / "machines" / "watch.md"
@@ -70,50 +70,52 @@ def test_gone_is_said_only_when_the_site_said_so() -> None:
 
 
 def test_every_reason_has_words() -> None:
-    assert set(SENTENCES) == set(Why)
-    assert in_words(RECORD) == "unknown: nobody has looked yet"
+    assert set(SENTENCES) == set(WatchReason)
+    assert watched_in_words(RECORD) == "unknown: nobody has looked yet"
 
 
 @given(
     event=st.sampled_from(WatchEvent),
-    why=st.sampled_from(Why),
+    why=st.sampled_from(WatchReason),
     random=st.binary(min_size=2, max_size=2),
     failures=st.integers(0, 30),
     wait=st.none() | st.timedeltas(timedelta(0), timedelta(days=900)),
 )
 def test_next_look_is_never_sooner_than_an_hour_nor_later_than_five_weeks(
-    event: WatchEvent, why: Why, random: bytes, failures: int, wait: timedelta | None
+    event: WatchEvent, why: WatchReason, random: bytes, failures: int, wait: timedelta | None
 ) -> None:
     before = replace(RECORD, failures=failures)
-    after = after_look(before, Look(event, why, wait=wait), NOW, random)
-    assert timedelta(hours=1) <= after.due_at - NOW <= LONGEST_WAIT * 9 / 8
+    after = after_check(before, WatchCheck(event, why, wait=wait), NOW, random)
+    assert timedelta(hours=1) <= after.due_at - NOW <= LONGEST_RETRY_WAIT * 9 / 8
     if event in FAILED and wait is not None:
-        assert after.due_at - NOW >= min(wait, LONGEST_WAIT)
+        assert after.due_at - NOW >= min(wait, LONGEST_RETRY_WAIT)
     assert unpack(Watched, pack(after)) == after
 
 
 def test_failed_look_keeps_what_is_known_of_the_page() -> None:
     before = replace(RECORD, etag='"1"', picture_url="http://a/p", state=WatchState.THERE)
     for event in FAILED:
-        after = after_look(before, Look(event, Why.SILENT), NOW, LEAST)
+        after = after_check(before, WatchCheck(event, WatchReason.SILENT), NOW, LEAST)
         assert (after.etag, after.picture_url, after.failures) == ('"1"', "http://a/p", 1)
-    seen = after_look(after, Look(WatchEvent.UNCLEAR, Why.ODD), NOW, LEAST)
+    seen = after_check(after, WatchCheck(WatchEvent.UNCLEAR, WatchReason.ODD), NOW, LEAST)
     assert (seen.etag, seen.picture_url, seen.failures) == ("", "", 0)
 
 
 def test_page_that_stays_gone_is_looked_at_weekly() -> None:
-    gone = Look(WatchEvent.NOT_FOUND, Why.NOT_FOUND)
-    first = after_look(RECORD, gone, NOW, LEAST)
-    assert first.due_at == NOW + EVERY
-    later = after_look(first, gone, NOW + SELDOM_AFTER, LEAST)
-    assert later.due_at == NOW + SELDOM_AFTER + SELDOM
+    gone = WatchCheck(WatchEvent.NOT_FOUND, WatchReason.NOT_FOUND)
+    first = after_check(RECORD, gone, NOW, LEAST)
+    assert first.due_at == NOW + CHECK_INTERVAL
+    later = after_check(first, gone, NOW + RARE_CHECKS_AFTER, LEAST)
+    assert later.due_at == NOW + RARE_CHECKS_AFTER + RARE_CHECK_INTERVAL
     assert later.gone_at == NOW
 
 
 def test_random_part_is_at_most_an_eighth() -> None:
-    seen = Look(WatchEvent.SEEN, Why.PICTURE)
-    assert after_look(RECORD, seen, NOW, LEAST).due_at == NOW + EVERY
-    assert NOW + EVERY * 9 / 8 - after_look(RECORD, seen, NOW, MOST).due_at < timedelta(seconds=2)
+    seen = WatchCheck(WatchEvent.SEEN, WatchReason.PICTURE)
+    assert after_check(RECORD, seen, NOW, LEAST).due_at == NOW + CHECK_INTERVAL
+    assert NOW + CHECK_INTERVAL * 9 / 8 - after_check(RECORD, seen, NOW, MOST).due_at < timedelta(
+        seconds=2
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,8 +125,8 @@ def test_random_part_is_at_most_an_eighth() -> None:
         (" 0 ", timedelta(0)),
         ("Mon, 30 Nov 2026 10:00:00 GMT", timedelta(hours=1)),
         ("Mon, 30 Nov 2026 08:00:00 GMT", timedelta(0)),
-        ("99999999999999999999999999", LONGEST_WAIT),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
+        ("99999999999999999999999999", LONGEST_RETRY_WAIT),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_WAIT),
         ("-5", None),
         ("1.5", None),
         ("soon", None),
@@ -139,4 +141,4 @@ def test_retry_after_is_read_as_rfc_9110_has_it(value: str, wait: timedelta | No
 @given(st.text())
 def test_any_retry_after_is_read_or_refused(value: str) -> None:
     wait = retry_after(value, NOW)
-    assert wait is None or timedelta(0) <= wait <= LONGEST_WAIT
+    assert wait is None or timedelta(0) <= wait <= LONGEST_RETRY_WAIT

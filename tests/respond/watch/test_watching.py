@@ -7,13 +7,13 @@ import pytest
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
-from entrenous.respond.custody import chain, verify_chain
+from entrenous.respond.custody import custody_chain, verify_chain
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.open_case import record_minor
 from entrenous.respond.watch.polite import HOST_PAUSE_S
-from entrenous.respond.watch.records import NotAgreed, load_watched, watched_in
-from entrenous.respond.watch.states import EVERY, SELDOM
+from entrenous.respond.watch.records import WatchingNotAgreed, load_watched, watched_in
+from entrenous.respond.watch.states import CHECK_INTERVAL, RARE_CHECK_INTERVAL
 from tests.respond.room import lived_in
 from tests.respond.watch.site import Watching, photo, picture, redirect, reply
 
@@ -138,7 +138,11 @@ def test_robots_txt_is_heeded(watching: Watching) -> None:
     assert watching.opens("/post").state() == ("unknown", "robots")
     assert watching.site.paths == ["/robots.txt"]
     (record,) = watched_in(watching.case, watching.room.device)
-    assert SELDOM <= record.due_at - watching.room.clock.now() <= SELDOM * 9 / 8
+    assert (
+        RARE_CHECK_INTERVAL
+        <= record.due_at - watching.room.clock.now()
+        <= RARE_CHECK_INTERVAL * 9 / 8
+    )
 
 
 def test_robots_txt_that_fails_forbids_for_now(watching: Watching) -> None:
@@ -196,10 +200,12 @@ def test_return_after_gone_is_told_once_and_noted_in_the_case(watching: Watching
     shows(watching)
     watching.opens("/post").looks()
     device, page = watching.room.device, watching.site.pages.pop("/post")
-    links = len(chain(find_case(watching.case, device).name, device))
+    links = len(custody_chain(find_case(watching.case, device).name, device))
     assert watching.state(days=2) == ("gone", "not-found")
     assert watching.looks(days=2)[0].is_back is False
-    assert len(chain(find_case(watching.case, device).name, device)) == links  # looking is no act
+    assert (
+        len(custody_chain(find_case(watching.case, device).name, device)) == links
+    )  # looking is no act
     watching.site.pages["/post"] = page
     (back,) = watching.looks(days=2)
     assert (back.record.state.value, back.is_back) == ("still there", True)
@@ -259,7 +265,7 @@ def test_closed_case_is_not_looked_at_until_it_is_open_again(watching: Watching)
     assert watching.site.asked == []
     record = load_watched(watching.case, 1, watching.room.device)
     assert record is not None
-    assert record.due_at == watching.room.clock.now() + EVERY
+    assert record.due_at == watching.room.clock.now() + CHECK_INTERVAL
 
 
 @pytest.mark.threat("under-eighteen")
@@ -274,12 +280,12 @@ def test_nothing_is_asked_about_anybody_under_18(watching: Watching) -> None:
 
 
 def test_agreement_with_a_proxy_does_not_hold_without_one(watching: Watching) -> None:
-    from entrenous.respond.watch.records import AGREEMENTS, Agreement
+    from entrenous.respond.watch.records import AGREEMENT_TABLE, Agreement
 
     shows(watching)
     watching.opens("/post")
     device = watching.room.device
-    AGREEMENTS.store(Agreement(device.clock.now(), True), "watch", device.vault)
-    with pytest.raises(NotAgreed):
+    AGREEMENT_TABLE.store(Agreement(device.clock.now(), True), "watch", device.vault)
+    with pytest.raises(WatchingNotAgreed):
         watching.looks()
     assert watching.site.asked == []

@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.cli import run
 from entrenous.send.commands.send import undo_window
-from entrenous.terminal.progress_bars import bars
+from entrenous.terminal.progress_bars import stage_bars
 from tests.send.commands.test_letters import SEND, Street, street
 
 pytestmark = pytest.mark.slow
@@ -111,7 +111,7 @@ class _Seconds:
         self._step = timedelta(0)
 
     def wait(self, until: datetime) -> bool:
-        with bars() as shown:
+        with stage_bars() as shown:
             wait = undo_window(
                 shown, lambda: self.moment, lambda: None, self.sleep, lambda: self.slept_s
             )

@@ -53,7 +53,7 @@ def grow(street: Street, many: int, *, like: str | None = None) -> None:
     """
     home = street.folder / "ben"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
-    with opened as device, device.vault.together():
+    with opened as device, device.vault.transaction():
         _lay(many, like, device)
 
 
@@ -61,7 +61,7 @@ def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
     """Add this many messages like the one she sent Ben, opened, to Ana's ledger."""
     home = street.folder / "ana"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
-    with opened as device, device.vault.together():
+    with opened as device, device.vault.transaction():
         *_, last = device.ledger.messages()
         copy = next(iter(SEALED_TABLE.all(device.vault)))
         person = contact_named(to, device).person.id
@@ -75,7 +75,7 @@ def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
                 sent_at=last.sent_at + timedelta(seconds=1),
             )
             envelope = EnvelopeId(number.to_bytes(32, "big"))
-            device.ledger.record(last)
+            device.ledger.store_message(last)
             more = replace(copy, message=last.id, envelope=envelope, to=RecipientId(to))
             more = replace(more, person=person, state=EnvelopeState.OPENED, opened=True)
             SEALED_TABLE.store(more, envelope.hex(), device.vault)

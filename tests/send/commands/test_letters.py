@@ -154,7 +154,7 @@ def test_refusal_by_another_relay_is_only_a_hint(street: Street, error: Exceptio
             raise error
         return honest(url, *arguments)
 
-    with street.courier.playing(bring_blob=at_caros):
+    with street.courier.playing(upload_blob=at_caros):
         waits = street.types("ana", "send", "beach.jpg", "--to", "caro", "--confirm", "caro")
         assert waits.status == 6
         said = street.types("ana", *SEND, "--json")
@@ -189,9 +189,13 @@ def test_interrupted_send_sends_nothing_later(street: Street) -> None:
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with street.courier.playing(bring_blob=stopped):
+    with street.courier.playing(upload_blob=stopped):
         said = street.types("ana", *SEND)
-    assert (said.status, said.out, said.err) == (130, "", "Undone: nothing was sent to anybody.\n")
+    assert (said.status, said.out, said.err) == (
+        130,
+        "",
+        "Undone: nothing was sent to anybody.\n",
+    )
     assert street.does("ana", "sent")["messages"] == []
     street.does("ana", "inbox")
     assert street.does("ben", "inbox")["messages"] == []
@@ -228,7 +232,7 @@ def test_interrupt_after_sending_does_not_report_undo(street: Street) -> None:
     def late(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    street.monkeypatch.setattr(send_verb, "Posted", late)
+    street.monkeypatch.setattr(send_verb, "PostedMessage", late)
     said = street.types("ana", *SEND)
     assert (said.status, said.out) == (130, "")
     assert "nothing was sent" not in said.err
@@ -244,7 +248,7 @@ def test_undecryptable_letter_is_reported_once(street: Street) -> None:
             object.__setattr__(waiting, "sealed", b"nothing like a letter")
         return page
 
-    with street.courier.playing(waiting=spoiled):
+    with street.courier.playing(waiting_envelopes=spoiled):
         said = street.types("ben", "inbox")
     assert "1 letter could not be opened" in said.err
     assert street.types("ben", "inbox").err == ""

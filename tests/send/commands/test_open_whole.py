@@ -37,8 +37,8 @@ def test_full_disk_keeps_no_file_of_the_opening(tmp_path: Path) -> None:
     (tmp_path / "m-1.jpg").write_bytes(b"first")  # from an earlier opening
     files = FileGroup()
     for number, fill in enumerate((holds(b"first"), holds(b"other"), full), 1):
-        files.want(tmp_path / f"m-{number}.jpg", 5, fill)
-    with pytest.raises(DiskFull), files.unless(lambda: False):
+        files.add(tmp_path / f"m-{number}.jpg", 5, fill)
+    with pytest.raises(DiskFull), files.remove_on_failure(lambda: False):
         files.write()
     assert names(tmp_path) == ["m-1.jpg"]
 
@@ -119,7 +119,7 @@ def test_files_of_a_used_up_message_are_never_removed(street: Street) -> None:
         raise KeyboardInterrupt
 
     name = street.does("ana", *TWO, *ONCE)["message"]
-    with street.courier.playing(finish=stopped):
+    with street.courier.playing(finish_opening=stopped):
         said = street.types("ben", "open", name, "--export", "--out", "ex", "--json")
     assert said.status == 130
     assert names(street.folder / "ex") == [f"{name}-1.jpg", f"{name}-2.jpg"]

@@ -101,7 +101,7 @@ class Town:
         held = 0
         for relay in ("here", "there"):
             with closing(sqlite3.connect(self.folder / relay / "mail.db")) as database:
-                ((count,),) = database.execute("SELECT count(*) FROM held_share").fetchall()
+                ((count,),) = database.execute("SELECT count(*) FROM stored_share").fetchall()
                 held += count
         return held
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from entrenous.device.sent_copies import CopyState
-from entrenous.send.commands.recall import describe_fate
+from entrenous.send.commands.recall import describe_copy_state
 
 MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
 
@@ -23,4 +23,4 @@ MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
     ids=("unknown", "told", "signed"),
 )
 def test_signed_receipt_time_is_shown_as_a_minute(fate: CopyState, said: str) -> None:
-    assert describe_fate(fate) == said
+    assert describe_copy_state(fate) == said

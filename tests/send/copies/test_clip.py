@@ -11,14 +11,14 @@ from entrenous.base.audio_video import (
     Clip,
     ClipTooLongWithSound,
     FrameSelection,
-    FramesUnknown,
     SoundTooLong,
-    SoundUnknown,
+    UnsupportedSoundCodec,
+    UnsupportedVideoCodec,
 )
 from entrenous.media.clip_reader import read_clip
 from entrenous.send.copies.mark_clip import mark_clip_copies
-from entrenous.send.copies.mark_file import NotWritten, mark_file
-from entrenous.send.message.clip_and_sound_parts import clip_of
+from entrenous.send.copies.mark_file import CopyNotWritten, mark_file
+from entrenous.send.message.clip_and_sound_parts import prepare_clip_part
 from entrenous.send.message.transfer_progress import ignore_share
 from entrenous.trace.trace_file import trace_file
 from tests.clips import beside, wander, written
@@ -32,8 +32,8 @@ def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
     made = mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device)
     for _ in range(whole + 1):
         next(made)
-    with pytest.raises(NotWritten):
-        made.throw(NotWritten())
+    with pytest.raises(CopyNotWritten):
+        made.throw(CopyNotWritten())
     known = [[copy.to for copy in one.clips[0].copies] for one in device.ledger.messages()]
     assert known == [PEOPLE[:1]][:whole]
 
@@ -58,7 +58,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     talk = beside(written(wander(seconds=2.0)), heard)
     for ask in (
         lambda: next(mark_clip_copies(talk, PEOPLE, device)),
-        lambda: clip_of(0, talk, device, ignore_share),
+        lambda: prepare_clip_part(0, talk, device, ignore_share),
     ):
         with pytest.raises(ClipTooLongWithSound, match="This clip has sound and is longer"):
             ask()
@@ -79,7 +79,7 @@ def test_sound_without_frames_is_marked_as_a_sound() -> None:
 def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
     heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
-    with pytest.raises(FramesUnknown):
+    with pytest.raises(UnsupportedVideoCodec):
         next(mark_file(beside(film, heard, container="matroska"), PEOPLE, None, offline_device()))
 
 
@@ -88,7 +88,7 @@ def test_unsupported_sound_track_is_refused_but_does_not_prevent_tracing() -> No
     device = offline_device()
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
     silent = written(wander(seconds=2.0))
-    with pytest.raises(SoundUnknown):
+    with pytest.raises(UnsupportedSoundCodec):
         next(mark_clip_copies(beside(silent, surround), PEOPLE, device))
     assert list(device.ledger.messages()) == []
     copies = {copy.to: copy.data for _, copy in mark_clip_copies(silent, PEOPLE, device)}

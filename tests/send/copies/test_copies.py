@@ -18,7 +18,7 @@ from entrenous.crypto.hashing import mark_commitment, sha256
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.picture_copies import (
-    Trial,
+    TrialCopy,
     ledger_entry,
     new_seed,
     prepare_original,
@@ -26,7 +26,7 @@ from entrenous.send.copies.picture_copies import (
 )
 from entrenous.send.inbox import received_messages
 from entrenous.send.send import send_message
-from entrenous.watermark.embed import Canvas, canvas
+from entrenous.watermark.embed import Canvas, new_canvas
 from entrenous.wire.receipt import write_mark
 from tests.send.send_device import Room
 from tests.send.test_guard import draft
@@ -70,16 +70,16 @@ def test_trial_copy_is_made_once() -> None:
         assert go_on.wait(10.0)
         return 3
 
-    trial, own = Trial((64, 80), judge), canvas(64, 80)
+    trial, own = TrialCopy((64, 80), judge), new_canvas(64, 80)
     with ThreadPoolExecutor(2) as crew:
         first = crew.submit(trial.make, own)
         assert begun.wait(10.0)
-        trial.make(canvas(64, 80))
+        trial.make(new_canvas(64, 80))
         asked = crew.submit(lambda: trial.finer)
         assert not first.done()
         go_on.set()
         assert asked.result(10.0) == 3
-    trial.make(canvas(64, 80))
+    trial.make(new_canvas(64, 80))
     assert judged == [own]
 
 
@@ -101,7 +101,7 @@ def test_ledger_records_what_was_sent(friends: Room) -> None:
     ana.sends(SMALL, ben)
     (file,) = ben.opens_newest().files
     (picture,) = next(ana.device.ledger.messages()).pictures
-    assert ana.device.vault.kept(picture.original) == SMALL
+    assert ana.device.vault.kept_file(picture.original) == SMALL
     (copy,) = picture.copies
     assert copy == Copy(
         RecipientId("ben"), copy.seed, sha256(file.data), ben.id, copy.device, copy.nonce

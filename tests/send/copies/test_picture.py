@@ -11,7 +11,7 @@ from entrenous.media.picture_writer import write_picture
 from entrenous.media.resize import resize
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
-from entrenous.watermark.embed import embed, prepare
+from entrenous.watermark.embed import embed_mark, prepare_picture
 from tests.send.send_device import Room
 from tests.village.world import photo
 
@@ -39,7 +39,7 @@ def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
         (copy.to, sha256(copy.data)) for _, copy in copies
     ]
     assert all(copy.person is None for copy in picture.copies)
-    assert ana.device.vault.kept(picture.original) == SMALL
+    assert ana.device.vault.kept_file(picture.original) == SMALL
 
 
 @pytest.mark.parametrize("taken", [1, 2])
@@ -52,7 +52,7 @@ def test_copies_yielded_before_a_stop_can_be_traced(room: Room, taken: int) -> N
     (message,) = ana.device.ledger.messages()
     (picture,) = message.pictures
     assert [copy.sha256 for copy in picture.copies] == [sha256(copy.data) for copy in copies]
-    assert ana.device.vault.kept(picture.original) == SMALL
+    assert ana.device.vault.kept_file(picture.original) == SMALL
     assert len(ana.vault._files) == 1
 
 
@@ -60,9 +60,9 @@ def test_original_features_are_stored_with_the_first_copy(room: Room) -> None:
     device = room["ana"].device
     made = mark_copies(SMALL, TO, None, device)
     next(made)
-    assert device.ledger.unlearnt() == ()
-    (near,) = device.ledger.near(device.read_picture(SMALL))
-    assert near.likely
+    assert device.ledger.pictures_without_record() == ()
+    (near,) = device.ledger.similar_pictures(device.read_picture(SMALL))
+    assert near.is_likely
     made.close()  # type: ignore[attr-defined]
 
 
@@ -131,11 +131,11 @@ def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
     made = [copy.data for _, copy in mark_copies(SMALL, TO * 4, 120, ana.device)]
     (message,) = ana.device.ledger.messages()
     (sent,) = message.pictures
-    picture = resize(ana.device.read_picture(ana.device.vault.kept(sent.original)), 120)
-    prepared = prepare(np.asarray(picture))
+    picture = resize(ana.device.read_picture(ana.device.vault.kept_file(sent.original)), 120)
+    prepared = prepare_picture(np.asarray(picture))
     size = (picture.width_px, picture.height_px)
     dither = stream(sent.dither, DITHER_CONTEXT, dither_bytes(*size))
     assert sent.finer > 0  # a JPEG that was reduced
     for copy, data in zip(sent.copies, made, strict=True):
-        marked = embed(prepared, stream(copy.seed, COPY_CONTEXT, stream_bytes(*size)), dither)
+        marked = embed_mark(prepared, stream(copy.seed, COPY_CONTEXT, stream_bytes(*size)), dither)
         assert write_picture(picture, marked, finer=sent.finer) == data

@@ -5,15 +5,15 @@ import pytest
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
-from entrenous.base.audio_video import NotASound, SoundTooShortToMark
+from entrenous.base.audio_video import NoSoundFound, SoundTooShortToMark
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.picture import DecoderDidNotStart
 from entrenous.crypto.hashing import sha256
 from entrenous.media.sound_reader import read_sound
-from entrenous.send.copies.mark_file import NotWritten
+from entrenous.send.copies.mark_file import CopyNotWritten
 from entrenous.send.copies.sound_copies import mark_sound_copies
 from entrenous.watermark.audio_location import contour
-from entrenous.watermark.audio_mark import prepare
+from entrenous.watermark.audio_mark import prepare_sound
 from tests.send.sounds import device_for_sounds
 from tests.trace.test_trace_picture import offline_device
 
@@ -32,10 +32,10 @@ def test_every_yielded_copy_is_in_the_ledger() -> None:
     assert [sha256(file.data) for _, file in made] == [copy.sha256 for copy in sent.copies]
     assert len({file.data for _, file in made}) == 3
     assert {file.suffix for _, file in made} == {".ogg"}
-    assert device.vault.kept(sent.original) == NOTE
+    assert device.vault.kept_file(sent.original) == NOTE
     sound = read_sound(NOTE)
-    kept = contour(prepare(np.asarray(sound), sound.rate_hz).mono)
-    assert device.vault.kept(sent.contour) == kept
+    kept = contour(prepare_sound(np.asarray(sound), sound.rate_hz).mono)
+    assert device.vault.kept_file(sent.contour) == kept
     assert sent.length_s == pytest.approx(3.0)
 
 
@@ -53,14 +53,14 @@ def test_unwritten_copy_is_removed_from_the_ledger() -> None:
     made = mark_sound_copies(NOTE, TO, device)
     first = next(made)[1]
     next(made)
-    with pytest.raises(NotWritten):
-        made.throw(NotWritten())
+    with pytest.raises(CopyNotWritten):
+        made.throw(CopyNotWritten())
     (message,) = device.ledger.messages()
     assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
     made = mark_sound_copies(NOTE, TO, device)
     next(made)
-    with pytest.raises(NotWritten):
-        made.throw(NotWritten())
+    with pytest.raises(CopyNotWritten):
+        made.throw(CopyNotWritten())
     assert len(list(device.ledger.messages())) == 1
 
 
@@ -76,7 +76,7 @@ def test_copies_sound_like_the_original() -> None:
 def test_unmarkable_sound_leaves_nothing() -> None:
     device = device_for_sounds()
     short = coded(voice(0.4, 48_000), 48_000, "pcm_s16le", "wav", 0)
-    for data, error in ((b"no sound", NotASound), (short, SoundTooShortToMark)):
+    for data, error in ((b"no sound", NoSoundFound), (short, SoundTooShortToMark)):
         with pytest.raises(error):
             next(mark_sound_copies(data, TO, device))
     assert list(device.ledger.messages()) == []

@@ -17,7 +17,7 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE
-from entrenous.wire.key_bundle import read_card, write_card
+from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import issue_card
 from tests.send.send_device import SMALL, THERE, Person, Room
 from tests.village.households import links
@@ -40,7 +40,7 @@ def shows(who: Person, card: bytes) -> None:
     """Let him publish this key bundle at his own mailbox."""
     me = own_device(who.device)
     shown = seal_bundle(card, me.person.id, me.home.mailbox)
-    who.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    who.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
 def asked_in_vain(about: Person, by: Person) -> int:
@@ -71,8 +71,8 @@ def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
     ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
     for _ in range(4):
         issue_card(other)
-    card = read_card(own_device(other.device).card)
-    shows(ben, write_card(replace(card, lists=card.lists[3:])))
+    card = read_key_bundle(own_device(other.device).card)
+    shows(ben, write_key_bundle(replace(card, lists=card.lists[3:])))
     note_named_list(ben.id, Head(2, bytes(32)), ana.device, own=True)
     for _ in range(2):
         fetch_messages(ana.device)
@@ -92,11 +92,11 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
     flush(ben.device)
     fetch_messages(cleo.device)
     cleo.sends(SMALL, ana, ben)
-    before = ana.courier.calls["card"]
+    before = ana.courier.calls["key_bundle"]
     for _ in range(2):
         fetch_messages(ana.device)
         three.clock.wind(hours=9)
-    assert ana.courier.calls["card"] == before
+    assert ana.courier.calls["key_bundle"] == before
     unblock_contact("ben", ana.device)
     fetch_messages(ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
@@ -113,7 +113,7 @@ def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contrad
     me = own_device(phone.device)
     note_named_list(ana.id, Head(me.person.epoch + 1, bytes(32)), ana.device, own=True)
     forged = seal_bundle(own_device(ben.device).card, ana.id, me.home.mailbox)
-    with ana.courier.playing(card=changed(lambda _: forged)):
+    with ana.courier.playing(key_bundle=changed(lambda _: forged)):
         fetch_messages(ana.device)
     assert take_contact_changes(ana.device) == ()
     assert asked_in_vain(ana, ana) == 1

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from entrenous.base.errors import DiskFailed, EntrenousError
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from entrenous.device.vault_tables import OUTBOX
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.flush import flush
@@ -43,6 +43,6 @@ def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
     catch_up(ben)
     assert received_messages(phone.device) == ()
     (received,) = received_messages(ben.device)
-    copies = sealed_copies(ana.device.ledger.find(received.name), ana.device)
+    copies = sealed_copies(ana.device.ledger.message_named(received.name), ana.device)
     left = [copy.departure for copy in copies]
-    assert sorted(left) == sorted((Departure.ACKNOWLEDGED, Departure.TRIED))
+    assert sorted(left) == sorted((SendState.ACKNOWLEDGED, SendState.TRIED))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
-from entrenous.base.limits import NEXT_HOME_DAYS, WINDOW_TOKENS
+from entrenous.base.limits import PREPARED_MAILBOX_DAYS, TOKEN_RANGE_SIZE
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.crypto.statements import list_heads
 from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN, clear_next_lock, own_device
@@ -16,20 +16,20 @@ from entrenous.send.devices.link_new_device import (
     poll_new_device,
     start_on_new_device,
 )
-from entrenous.send.devices.link_nouns import MovedMeanwhile, NotLinkedHere
+from entrenous.send.devices.link_nouns import LinkInterruptedByMove, LinkNotCompleted
 from entrenous.send.devices.link_old_device import (
     confirm_on_old_device,
     poll_old_device,
     start_on_old_device,
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
-from entrenous.send.devices.move_device import ComesAlongFirst, cancel_move, move_device
+from entrenous.send.devices.move_device import DevicesHaveNotFollowedMove, cancel_move, move_device
 from entrenous.send.devices.next_mailbox import (
     WaitsForDevices,
     prepare_to_follow,
     prepared_mailboxes,
 )
-from entrenous.send.devices.own_devices import ShutState, revoke_device
+from entrenous.send.devices.own_devices import RevocationState, revoke_device
 from entrenous.send.devices.own_key_bundle import pending_deletions
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.fetch import fetch_messages
@@ -45,7 +45,7 @@ from entrenous.send.tokens.distribute import greet_devices
 from entrenous.send.tokens.issue import issue_range
 from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
 from entrenous.send.tokens.use import forget_tokens_of
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import failing
@@ -127,7 +127,7 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
     now = town.clock.now().replace(microsecond=0)
-    for number in range(WINDOW_TOKENS + 6):
+    for number in range(TOKEN_RANGE_SIZE + 6):
         name = CircleId(bytes([number]) * 16)
         store_circle(
             Circle(name, f"circle {number}", (ben.id,), now, frozenset()), ana.device.vault
@@ -137,7 +137,7 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
     move_device(THERE, None, ana.device)
     some_days(phone, ana)
     assert phone.home[0] == THERE
-    assert len(circles(phone.device.vault)) == WINDOW_TOKENS + 6
+    assert len(circles(phone.device.vault)) == TOKEN_RANGE_SIZE + 6
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
-    with pytest.raises(ComesAlongFirst, match="phone"):
+    with pytest.raises(DevicesHaveNotFollowedMove, match="phone"):
         links(town, ana, "tablet", "tablet")
     some_days(phone, ana)
     tablet = links(town, ana, "second tablet", "tablet")
@@ -168,10 +168,10 @@ def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
     move_device(THERE, None, phone.device)
     catch_up(ana)
     moved = own_device(ana.device).person
-    with pytest.raises(MovedMeanwhile):
+    with pytest.raises(LinkInterruptedByMove):
         confirm_on_old_device(here, ana.device)
     assert own_device(ana.device).person == moved
-    with pytest.raises(NotLinkedHere):
+    with pytest.raises(LinkNotCompleted):
         poll_new_device(there, tablet.device)
     some_days(phone, ana)
     links(town, ana, "second tablet", "tablet")
@@ -221,10 +221,10 @@ def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bo
         catch_up(phone)
     for name in ("tablet", "phone"):
         shut = revoke_device(name, lost=True, sheet=None, device=ana.device).shut
-        assert shut is ShutState.DONE
+        assert shut is RevocationState.DONE
     assert pending_deletions(ana.device) == ()
     with pytest.raises(NoSuchMailbox):
-        phone.device.courier.waiting(THERE, new.home.mailbox, new.home.owner, 0)
+        phone.device.courier.waiting_envelopes(THERE, new.home.mailbox, new.home.owner, 0)
 
 
 @pytest.mark.slow
@@ -243,7 +243,7 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> N
             phone.device.courier.close_mailbox(home.relay_url, home.mailbox, home.close)
     (old,) = former_addresses(ana.device)
     here = old.home
-    assert ana.device.courier.waiting(here.relay_url, here.mailbox, here.owner, 0) == []
+    assert ana.device.courier.waiting_envelopes(here.relay_url, here.mailbox, here.owner, 0) == []
 
 
 @pytest.mark.slow
@@ -295,7 +295,7 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> 
     gets_ready(ana, phone)
     cancel_move(ana.device)
     some_days(ana, phone)
-    town.clock.wind(days=NEXT_HOME_DAYS + 1)
+    town.clock.wind(days=PREPARED_MAILBOX_DAYS + 1)
     prepare_to_follow(phone.device)
     catch_up(ana)
     move_device(THERE, None, ana.device)
@@ -397,11 +397,11 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
         clear_next_lock(mallory.device)
     catch_up(ana, mallory, ana)
     me = own_device(mallory.device)
-    second = next(one for one in list_heads(read_card(me.card).lists) if one.epoch == 2)
+    second = next(one for one in list_heads(read_key_bundle(me.card).lists) if one.epoch == 2)
     before = replace(me, person=replace(me.person, epoch=2, head=second.digest))
     to = addressee_of(*ids(ana), mallory.device)
     assert to is not None
-    with mallory.device.vault.together():
+    with mallory.device.vault.transaction():
         window = issue_range(to.contact.person, to.key.device, mallory.device)
         note = TokenRangeNote(window.seed, window.first)
         monkeypatch.setattr(write, "own_device", lambda _: before)

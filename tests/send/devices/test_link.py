@@ -14,7 +14,7 @@ from entrenous.crypto.short_auth_string import public_of
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.lock_errors import UnfinishedDevice
-from entrenous.device.recovery_sheet import MasterAway, OthersSheet, RecoverySheet
+from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
 from entrenous.device.vault_tables import CLOSE, SELF
 from entrenous.send.devices.link_new_device import (
     NewDeviceLink,
@@ -26,18 +26,18 @@ from entrenous.send.devices.link_new_device import (
 )
 from entrenous.send.devices.link_nouns import (
     BadLinkCode,
-    DiffersHere,
-    EndedAfterGrant,
-    EndedThere,
     Grant,
     LinkAnswer,
-    LinkAsk,
     LinkDiffers,
+    LinkDiffersOnNewDevice,
+    LinkEnded,
+    LinkEndedAfterGrant,
+    LinkEndedByOtherDevice,
     LinkGrant,
-    LinkOver,
-    LinkShow,
+    LinkNotCompleted,
+    LinkRequest,
+    LinkReveal,
     LinkStop,
-    NotLinkedHere,
 )
 from entrenous.send.devices.link_old_device import (
     OldDeviceLink,
@@ -69,7 +69,7 @@ from tests.send.cards import identity_of
 from tests.send.send_device import HERE, Person, Room
 from tests.village.households import bare, link
 
-Message = LinkAsk | LinkAnswer | LinkShow | LinkGrant | LinkStop
+Message = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop
 
 
 @pytest.fixture
@@ -137,10 +137,10 @@ def test_a_code_that_is_used_twice_links_nobody(room: Room, ana: Person, phone: 
     start_on_new_device(here.code, None, phone.device)
     start_on_new_device(here.code, None, other.device)
     here = poll_old_device(here, ana.device)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
     assert devices_of(ana) == 1
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         start_on_new_device(here.code, None, other.device)
 
 
@@ -148,9 +148,9 @@ def test_a_code_that_is_used_twice_links_nobody(room: Room, ana: Person, phone: 
 def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -> None:
     here = start_on_old_device(None, ana.device)
     room.clock.wind(minutes=10)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         start_on_new_device(here.code, None, phone.device)
     room.clock.wind(seconds=1)
     fetch_messages(ana.device)
@@ -161,7 +161,7 @@ def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -
 def test_who_says_yes_too_late_links_nobody(room: Room, ana: Person, phone: Person) -> None:
     here, _ = both(ana.device, phone.device)
     room.clock.wind(minutes=10)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
@@ -177,7 +177,7 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
     here = poll_old_device(here, ana.device)
 
     def change(message: Message) -> Message:
-        if what == "key" and isinstance(message, LinkShow):
+        if what == "key" and isinstance(message, LinkReveal):
             return replace(message, public=public_of(Secret(b"m" * 32)))
         return message
 
@@ -185,7 +185,7 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
         there = replace(there, offer=replace(there.offer, close=Secret(b"m" * 32)))
     with phone.courier.playing(post=swapped(change)):
         poll_new_device(there, phone.device)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
@@ -207,7 +207,7 @@ def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone
     assert here.string != there.string
     with pytest.raises(LinkDiffers):
         reject_on_old_device(here, ana.device)
-    with pytest.raises(DiffersHere):
+    with pytest.raises(LinkDiffersOnNewDevice):
         reject_on_new_device(there, phone.device)
     assert devices_of(ana) == 1
     assert is_empty(phone)
@@ -222,7 +222,7 @@ def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
     """
     here, there = both(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
-    with pytest.raises(DiffersHere) as told:
+    with pytest.raises(LinkDiffersOnNewDevice) as told:
         reject_on_new_device(there, phone.device)
     assert devices_of(ana) == 2
     words = " ".join(str(told.value).split())
@@ -239,7 +239,7 @@ def test_a_new_device_that_ends_after_the_old_one_said_yes_is_told_of_there(
     here = confirm_on_old_device(here, ana.device)
     assert poll_old_device(here, ana.device) == here
     end_on_new_device(there, phone.device)
-    with pytest.raises(EndedAfterGrant, match="revoke NAME --lost"):
+    with pytest.raises(LinkEndedAfterGrant, match="revoke NAME --lost"):
         poll_old_device(here, ana.device)
     assert poll_old_device(here, ana.device) == here
     close_link_mailbox(here, ana.device)
@@ -251,9 +251,9 @@ def test_who_says_no_on_the_new_device_first_keeps_the_list_as_it_is(
     ana: Person, phone: Person
 ) -> None:
     here, there = both(ana.device, phone.device)
-    with pytest.raises(DiffersHere):
+    with pytest.raises(LinkDiffersOnNewDevice):
         reject_on_new_device(there, phone.device)
-    with pytest.raises(EndedThere):
+    with pytest.raises(LinkEndedByOtherDevice):
         confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
@@ -263,7 +263,7 @@ def test_old_device_does_not_wait_for_a_stopped_new_one(ana: Person, phone: Pers
     there = start_on_new_device(here.code, None, phone.device)
     here = poll_old_device(here, ana.device)
     end_on_new_device(there, phone.device)
-    with pytest.raises(EndedThere):
+    with pytest.raises(LinkEndedByOtherDevice):
         poll_old_device(here, ana.device)
 
 
@@ -275,7 +275,7 @@ def test_new_device_does_not_wait_for_an_ended_old_one(
     there = confirm_on_new_device(there) if said == "yes" else there
     with pytest.raises(LinkDiffers):
         reject_on_old_device(here, ana.device)
-    with pytest.raises(NotLinkedHere):
+    with pytest.raises(LinkNotCompleted):
         poll_new_device(there, phone.device)
     assert is_empty(phone)
 
@@ -286,7 +286,7 @@ def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: P
     def away(*_: object) -> None:
         raise RelayUnreachable(host=HERE)
 
-    with ana.courier.playing(waiting=away), pytest.raises(RelayUnreachable):
+    with ana.courier.playing(waiting_envelopes=away), pytest.raises(RelayUnreachable):
         confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
@@ -298,7 +298,7 @@ def test_a_new_device_that_is_granted_too_late_does_not_say_that_nothing_was_lin
     here, there = both(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
     room.clock.wind(minutes=10)
-    with pytest.raises(NotLinkedHere) as told:
+    with pytest.raises(LinkNotCompleted) as told:
         poll_new_device(confirm_on_new_device(there), phone.device)
     assert devices_of(ana) == 2
     words = " ".join(str(told.value).split())
@@ -324,7 +324,7 @@ def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
     with ana.courier.playing(post=swapped(change)):
         here = poll_old_device(here, ana.device)
     there = poll_new_device(there, phone.device)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
@@ -341,7 +341,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
     sealed = set[bytes]()
 
     def anew(message: Message) -> Message:
-        if not isinstance(message, LinkShow):
+        if not isinstance(message, LinkReveal):
             return message
         offer = write_offer(there.offer)
         again = seal_offer(public_key(here.unseal), there.asked, answered, offer)
@@ -362,7 +362,7 @@ def posted(
     """Return what the old device posts when its user says yes, and the grant in it."""
     confirm_on_old_device(here, old)
     box = there.box
-    (waiting,) = new.courier.waiting(box.relay_url, box.mailbox, box.owner, 0)
+    (waiting,) = new.courier.waiting_envelopes(box.relay_url, box.mailbox, box.owner, 0)
     message = read_link_message(unpadded_link(waiting.sealed))
     assert isinstance(message, LinkGrant)
     return waiting, read_grant(open_grant(there.unseal, there.transcript, message.sealed))
@@ -387,11 +387,11 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
     transcript = b"another" if spoilt == "transcript" else there.transcript
     sealed = seal_grant(to, transcript, write_grant(changed.get(spoilt, grant)))
     forged = replace(waiting, sealed=padded_link(write_link_message(LinkGrant(sealed))))
-    with phone.courier.playing(waiting=lambda *_: [forged]):
+    with phone.courier.playing(waiting_envelopes=lambda *_: [forged]):
         if spoilt == "nothing":
             assert poll_new_device(there, phone.device).state is LinkState.LINKED
             return
-        with pytest.raises(LinkOver):
+        with pytest.raises(LinkEnded):
             poll_new_device(there, phone.device)
     assert is_empty(phone)
 
@@ -413,10 +413,12 @@ def test_a_grant_sent_on_to_another_device_is_refused(
     boss, other = room.settles("boss"), bare(room, "other")
     _, others = both(boss.device, other.device)
     here = confirm_on_old_device(here, ana.device)
-    taken = phone.device.courier.waiting(there.box.relay_url, there.box.mailbox, there.box.owner, 0)
+    taken = phone.device.courier.waiting_envelopes(
+        there.box.relay_url, there.box.mailbox, there.box.owner, 0
+    )
     assert len(taken) == 1
-    tricks = {"waiting": lambda *_: taken, "acknowledge": lambda *_: None}
-    with other.courier.playing(**tricks), pytest.raises(LinkOver):
+    tricks = {"waiting_envelopes": lambda *_: taken, "acknowledge": lambda *_: None}
+    with other.courier.playing(**tricks), pytest.raises(LinkEnded):
         poll_new_device(confirm_on_new_device(others), other.device)
     assert is_empty(other)
     assert poll_new_device(confirm_on_new_device(there), phone.device).state is LinkState.LINKED
@@ -425,7 +427,7 @@ def test_a_grant_sent_on_to_another_device_is_refused(
 def test_grant_is_refused_before_the_user_confirms(ana: Person, phone: Person) -> None:
     here, there = both(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         poll_new_device(there, phone.device)
     assert is_empty(phone)
 
@@ -433,11 +435,13 @@ def test_grant_is_refused_before_the_user_confirms(ana: Person, phone: Person) -
 def test_repeated_message_ends_the_linking(ana: Person, phone: Person) -> None:
     here = start_on_old_device(None, ana.device)
     there = start_on_new_device(here.code, None, phone.device)
-    page = ana.device.courier.waiting(here.box.relay_url, here.box.mailbox, here.box.owner, 0)
+    page = ana.device.courier.waiting_envelopes(
+        here.box.relay_url, here.box.mailbox, here.box.owner, 0
+    )
     here = poll_old_device(here, ana.device)
-    with ana.courier.playing(waiting=lambda *_: page), pytest.raises(LinkOver):
+    with ana.courier.playing(waiting_envelopes=lambda *_: page), pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         poll_new_device(there, phone.device)
 
 
@@ -471,9 +475,9 @@ def test_master_key_on_a_sheet_is_required_and_not_passed_on(
 ) -> None:
     sheet, others = sheet_of(ana), sheet_of(room["ben"])
     delete_master_key(ana.device)
-    with pytest.raises(MasterAway):
+    with pytest.raises(MasterKeyNotHere):
         start_on_old_device(None, ana.device)
-    with pytest.raises(OthersSheet):
+    with pytest.raises(SheetOfAnotherPerson):
         start_on_old_device(others, ana.device)
     here = start_on_old_device(sheet, ana.device)
     there = start_on_new_device(here.code, None, phone.device)

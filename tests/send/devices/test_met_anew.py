@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from entrenous.base.errors import WrongToken
-from entrenous.base.limits import GREETED_ANEW_MAX
+from entrenous.base.limits import REPLACED_TOKEN_RANGES_MAX
 from entrenous.device.identities import contacts
 from entrenous.device.vault_tables import GREET_DEVICE, WINDOW_OLD, peer_key
 from entrenous.send.fetch import fetch_messages
@@ -123,11 +123,11 @@ def test_who_begins_anew_again_and_again_gets_no_more_tokens_for_it(home: Room) 
     """Each hello that begins a session is answered with tokens, which are enough for some days."""
     ana, ben = home["ana"], home["ben"]
     whose = peer_key(*ids(ben))
-    for _ in range(3 * GREETED_ANEW_MAX):
+    for _ in range(3 * REPLACED_TOKEN_RANGES_MAX):
         repair_sessions("ana", ben.device)
         flush(ben.device)
         home.clock.wind(minutes=1)
         fetch_messages(ana.device)
-    assert len(ana.device.vault.keys(WINDOW_OLD, whose)) == GREETED_ANEW_MAX
+    assert len(ana.device.vault.keys(WINDOW_OLD, whose)) == REPLACED_TOKEN_RANGES_MAX
     talk(home)
     assert all_write(home)

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import pytest
 
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable
-from entrenous.base.limits import NEXT_HOME_DAYS, OLD_HOME_DAYS
+from entrenous.base.limits import FORMER_MAILBOX_DAYS, PREPARED_MAILBOX_DAYS
 from entrenous.device.identities import clear_next_lock, next_lock, own_device
-from entrenous.device.lock_errors import DeviceShut
-from entrenous.device.relay_lock_client import begin_opening, former_addresses
+from entrenous.device.lock_errors import RevokedDeviceLocked
+from entrenous.device.relay_lock_client import begin_unlock, former_addresses
 from entrenous.device.vault_tables import GREET_DEVICE, NEXT_HOME, OUTBOX, RELAY_TASK
 from entrenous.send.devices.linked_devices import MailboxUse, UnknownDevice, own_linked_devices
-from entrenous.send.devices.move_device import OtherDevicesFirst, cancel_move, move_device
-from entrenous.send.devices.next_mailbox import NotFollowed, WaitsForDevices, prepared_mailboxes
-from entrenous.send.devices.own_devices import ShutState, revoke_device
+from entrenous.send.devices.move_device import OtherDevicesMustMoveFirst, cancel_move, move_device
+from entrenous.send.devices.next_mailbox import MoveNotFollowed, WaitsForDevices, prepared_mailboxes
+from entrenous.send.devices.own_devices import RevocationState, revoke_device
 from entrenous.send.devices.own_key_bundle import pending_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
@@ -151,12 +151,12 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
         assert one.opens_newest().files
         assert next_lock(one.device)
         clear_next_lock(one.device)
-    town.clock.wind(days=OLD_HOME_DAYS + 1)
+    town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, phone, ben)
     for one in (ana, phone):
         assert former_addresses(one.device) == ()
         with pytest.raises(NoSuchMailbox):
-            one.device.courier.waiting(*before[one.name], 0)
+            one.device.courier.waiting_envelopes(*before[one.name], 0)
     catch_up(ana, phone)
     homes = [home.what for one in own_linked_devices(ana.device) for home in one.homes]
     assert homes == [MailboxUse.PRESENT]
@@ -170,12 +170,12 @@ def test_move_can_be_cancelled(town: Room) -> None:
     assert cancel_move(ana.device) is None
     catch_up(ana, phone, ana)
     for _ in range(2):
-        town.clock.wind(days=NEXT_HOME_DAYS // 2)
+        town.clock.wind(days=PREPARED_MAILBOX_DAYS // 2)
         catch_up(ana, phone, ana)
     assert [prepared_mailboxes(one.device) for one in (ana, phone)] == [(), ()]
     for home in made:
         with pytest.raises(NoSuchMailbox):
-            ana.device.courier.waiting(THERE, home.mailbox, home.owner, 0)
+            ana.device.courier.waiting_envelopes(THERE, home.mailbox, home.owner, 0)
     gets_ready(ana, phone)  # and started again
     move_device(THERE, None, ana.device)
     catch_up(phone)
@@ -205,12 +205,15 @@ def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(town: Room, *, turne
     move_device(THERE, None, ana.device)
     if turned:
         catch_up(phone, ana)
-    assert revoke_device("phone", lost=True, sheet=None, device=ana.device).shut is ShutState.DONE
+    assert (
+        revoke_device("phone", lost=True, sheet=None, device=ana.device).shut
+        is RevocationState.DONE
+    )
     assert pending_deletions(ana.device) == ()
     for url, mailbox, owner in (old, (THERE, new.home.mailbox, new.home.owner)):
         with pytest.raises(NoSuchMailbox):
-            phone.device.courier.waiting(url, mailbox, owner, 0)
-    with pytest.raises((NoLock, DeviceShut, NoSuchMailbox)):
+            phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
+    with pytest.raises((NoLock, RevokedDeviceLocked, NoSuchMailbox)):
         phone.device.courier.allow_more_tries(old[0], old[1], new.home.close)
 
 
@@ -271,7 +274,7 @@ def test_local_relay_is_not_followed() -> None:
     phone = links(room, ana, "phone", "phone")
     with pytest.raises(WaitsForDevices):
         move_device(THERE, None, ana.device)
-    assert [type(one) for one in fetch_messages(phone.device).problems] == [NotFollowed]
+    assert [type(one) for one in fetch_messages(phone.device).problems] == [MoveNotFollowed]
     assert prepared_mailboxes(phone.device) == ()
 
 
@@ -280,8 +283,8 @@ def test_move_with_other_devices_needs_the_old_relay(town: Room) -> None:
     sheet = sheet_of(ana)
     gets_ready(ana, phone)
     town.silence(HERE)
-    begin_opening(ana.device.vault)
-    with pytest.raises(OtherDevicesFirst, match="phone"):
+    begin_unlock(ana.device.vault)
+    with pytest.raises(OtherDevicesMustMoveFirst, match="phone"):
         move_device(THERE, sheet, ana.device)
 
 

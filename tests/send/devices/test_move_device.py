@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
-from entrenous.base.limits import GENERATION_MAX, OLD_HOME_DAYS, OLD_WINDOW_DAYS, WINDOW_DAYS
+from entrenous.base.limits import (
+    FORMER_MAILBOX_DAYS,
+    GENERATION_MAX,
+    REPLACED_TOKEN_RANGE_DAYS,
+    TOKEN_RANGE_DAYS,
+)
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
@@ -19,11 +24,11 @@ from entrenous.device.identities import (
     next_lock,
     own_device,
 )
-from entrenous.device.lock_errors import NotConfirmed
-from entrenous.device.recovery_sheet import MasterAway
-from entrenous.device.relay_lock_client import begin_opening, former_addresses
+from entrenous.device.lock_errors import UnlockNotConfirmed
+from entrenous.device.recovery_sheet import MasterKeyNotHere
+from entrenous.device.relay_lock_client import begin_unlock, former_addresses
 from entrenous.device.vault_tables import GREET_DEVICE, peer_key
-from entrenous.send.devices.move_device import AlreadyThere, Moved, move_device
+from entrenous.send.devices.move_device import AlreadyAtRelay, MoveResult, move_device
 from entrenous.send.devices.own_devices import delete_master_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -39,7 +44,7 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.issue import issued_ranges
 from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RelayLock, RolledBack, TokenBatch, VaultUnlock
 from tests.send.devices.test_link import sheet_of
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
@@ -55,7 +60,7 @@ def town() -> Room:
     return town_of_three()
 
 
-def moves(who: Person, url: str = THERE) -> Moved:
+def moves(who: Person, url: str = THERE) -> MoveResult:
     """Move, and let the vault's lock follow as unlocking would (device/relay_lock_client.py)."""
     moved = move_device(url, None, who.device)
     clear_next_lock(who.device)
@@ -83,7 +88,7 @@ def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
     assert cleo.opens_newest().files
     town.back(HERE)
     ben.sends(SMALL, ana)
-    assert not ana.device.courier.waiting(HERE, before.mailbox, before.owner, 0)
+    assert not ana.device.courier.waiting_envelopes(HERE, before.mailbox, before.owner, 0)
     assert ana.opens_newest().files
     for one in (ben, cleo):
         known = contact_named("ana", one.device)
@@ -116,7 +121,7 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana)
     moves(ana)
-    with ben.courier.playing(waiting=lambda *_: []):  # his relay withholds his letters
+    with ben.courier.playing(waiting_envelopes=lambda *_: []):  # his relay withholds his letters
         for day in range(3):
             ben.sends(SMALL, ana)
             assert ana.received() == day + 1
@@ -130,7 +135,7 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -
     catch_up(ana)
     assert former_addresses(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
-        ana.device.courier.waiting(HERE, before.mailbox, before.owner, 0)
+        ana.device.courier.waiting_envelopes(HERE, before.mailbox, before.owner, 0)
     ben.sends(SMALL, ana)
     assert ana.opens_newest().files
     assert all_is_well(ana, ben)
@@ -145,7 +150,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
     catch_up(cleo, ana, cleo)
     cleo.sends(SMALL, ana)  # later letters do not wait for it
     assert ana.opens_newest().files
-    town.clock.wind(days=OLD_WINDOW_DAYS + 1)
+    town.clock.wind(days=REPLACED_TOKEN_RANGE_DAYS + 1)
     town.back(HERE)
     catch_up(cleo)
     assert ana.received() == 2
@@ -158,7 +163,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
 def test_lying_old_relay_delays_nobody(town: Room) -> None:
     """It shows the old key bundle to whoever asks, and says that nothing has arrived."""
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
-    shown = ana.device.courier.card(*ana.home)
+    shown = ana.device.courier.key_bundle(*ana.home)
     ana_before = home_of(ana)
 
     def old_card(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
@@ -168,9 +173,9 @@ def test_lying_old_relay_delays_nobody(town: Room) -> None:
         return [] if rest[0] == ana_before.mailbox else honest(url, *rest)
 
     with (
-        ben.courier.playing(card=old_card),
-        cleo.courier.playing(card=old_card),
-        ana.courier.playing(card=old_card, waiting=nothing),
+        ben.courier.playing(key_bundle=old_card),
+        cleo.courier.playing(key_bundle=old_card),
+        ana.courier.playing(key_bundle=old_card, waiting_envelopes=nothing),
     ):
         moves(ana)
         catch_up(ben, cleo, ana, ben, cleo)
@@ -209,7 +214,7 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
     assert not ana.device.vault.keys(GREET_DEVICE)
     catch_up(ben, ana)
     assert contact_named("ana", ben.device).person.relay_url == THERE
-    town.clock.wind(days=OLD_HOME_DAYS + 1)
+    town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, ben)
     ben.sends(SMALL, ana)
     assert ana.opens_newest().files
@@ -264,7 +269,7 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     with ana.courier.playing(change_tokens=heard):
         moves(ana)
         for _ in range(3):
-            town.clock.wind(days=OLD_WINDOW_DAYS)
+            town.clock.wind(days=REPLACED_TOKEN_RANGE_DAYS)
             catch_up(ana, cleo, ana)
     (now,) = (window for _, window in issued_ranges(ana.device))
     known = {lock for one in old.values() for lock in _locks(one.seed, 0, one.until)}
@@ -283,9 +288,9 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     peer = peer_key(ana.id, own_device(ana.device).key.device)
     theirs = peer_key(cleo.id, own_device(cleo.device).key.device)
-    town.clock.wind(days=WINDOW_DAYS)
+    town.clock.wind(days=TOKEN_RANGE_DAYS)
     catch_up(cleo)  # one that waits at the old mailbox
-    with ana.courier.playing(waiting=lambda *_: []):
+    with ana.courier.playing(waiting_envelopes=lambda *_: []):
         moves(ana)
     catch_up(cleo)  # another one, since Ana's list changed
     newest = dict(issued_ranges(cleo.device))[peer]
@@ -293,7 +298,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     def late(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return honest(url, *rest) if url == THERE else []
 
-    with ana.courier.playing(waiting=late):
+    with ana.courier.playing(waiting_envelopes=late):
         catch_up(ana)
     catch_up(ana)
     held = WINDOW_OUT_TABLE.load(theirs, ana.device.vault)
@@ -326,20 +331,20 @@ def test_moving_there_and_back_again(town: Room) -> None:
         one.sends(SMALL, ana)
         assert ana.opens_newest().files
     assert len({one.home.mailbox for one in former_addresses(ana.device)}) == 2
-    said = read_card(own_device(ana.device).card).newest.said
+    said = read_key_bundle(own_device(ana.device).card).newest.said
     assert (said.epoch, said.relay_url) == (3, HERE)
     assert all_is_well(ana, ben, cleo)
 
 
 def test_invalid_moves_are_refused(town: Room) -> None:
     ana = town["ana"]
-    with pytest.raises(AlreadyThere):
+    with pytest.raises(AlreadyAtRelay):
         move_device(f"{HERE}/", None, ana.device)
     with pytest.raises(BadRelayAddress):
         move_device("relay", None, ana.device)
     sheet = sheet_of(ana)
     delete_master_key(ana.device)
-    with pytest.raises(MasterAway):
+    with pytest.raises(MasterKeyNotHere):
         move_device(THERE, None, ana.device)
     assert move_device(THERE, sheet, ana.device).relay_url == THERE
     assert move_device(THERE, None, ana.device).before == HERE  # a repetition says the same
@@ -350,8 +355,8 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     sheet = sheet_of(ana)
     town.silence(HERE)
-    begin_opening(ana.device.vault)
-    with pytest.raises(NotConfirmed):
+    begin_unlock(ana.device.vault)
+    with pytest.raises(UnlockNotConfirmed):
         move_device(THERE, None, ana.device)
     move_device(THERE, sheet, ana.device)
     assert is_confirmed(ana.device)
@@ -371,12 +376,12 @@ def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
         return honest(url, *rest)
 
     town.silence(HERE)
-    with ana.courier.playing(waiting=counted):
+    with ana.courier.playing(waiting_envelopes=counted):
         for _ in range(4):
             catch_up(ana)
             town.clock.wind(minutes=20)
         assert asked.count(HERE) == 2
-        town.clock.wind(days=2 * OLD_HOME_DAYS)
+        town.clock.wind(days=2 * FORMER_MAILBOX_DAYS)
         catch_up(ana, ana)
         town.clock.wind(hours=1)  # until then her clock is implausible
         catch_up(ana, ana)
@@ -392,7 +397,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     ana = town["ana"]
     old = home_of(ana)
     at_old = RelayLock(HERE, old.mailbox, old.owner)
-    ana.device.courier.make_lock(at_old, old.owner)
+    ana.device.courier.create_lock(at_old, old.owner)
     ana.device.courier.note_opened(HERE, old.mailbox, old.owner, VaultUnlock(1, bytes(16)))
     move_device(THERE, None, ana.device)
     catch_up(ana)
@@ -414,13 +419,13 @@ def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> N
     ana = town["ana"]
     old = home_of(ana)
     move_device(THERE, None, ana.device)
-    town.clock.wind(days=OLD_HOME_DAYS + 1)
+    town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana)
-    assert ana.device.courier.waiting(HERE, old.mailbox, old.owner, 0) == []
+    assert ana.device.courier.waiting_envelopes(HERE, old.mailbox, old.owner, 0) == []
     clear_next_lock(ana.device)
     catch_up(ana)
     with pytest.raises((NoSuchMailbox, WrongToken)):
-        ana.device.courier.waiting(HERE, old.mailbox, old.owner, 0)
+        ana.device.courier.waiting_envelopes(HERE, old.mailbox, old.owner, 0)
 
 
 def test_vault_lock_moves_to_the_new_relay(town: Room) -> None:

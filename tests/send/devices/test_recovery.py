@@ -5,7 +5,7 @@ import pytest
 from entrenous.base.errors import NoSuchMailbox, WrongToken
 from entrenous.base.secret import Secret
 from entrenous.device.identities import clear_next_lock
-from entrenous.device.recovery_sheet import CloseNotChangedYet, LockNotMovedYet
+from entrenous.device.recovery_sheet import CloseTokenNotReplacedYet, LockNotMovedYet
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.devices.own_devices import make_recovery_sheet, revoke_device
 from entrenous.send.fetch import fetch_messages
@@ -28,7 +28,7 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
     links(room, ana, "phone", "phone")
     room.silence(HERE)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    with pytest.raises(CloseNotChangedYet):
+    with pytest.raises(CloseTokenNotReplacedYet):
         make_recovery_sheet(OUTPUT, None, ana.device)
     room.back(HERE)
     fetch_messages(ana.device)

@@ -5,23 +5,23 @@ from dataclasses import replace
 import pytest
 
 from entrenous.base.errors import NoSuchEnvelope, NoSuchMailbox, WrongToken
-from entrenous.base.identity import RevokedAs
+from entrenous.base.identity import RevocationReason
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.device.identities import own_device
-from entrenous.device.recovery_sheet import MasterAway, TokenOfBefore
+from entrenous.device.recovery_sheet import MasterKeyNotHere, RevocationTokenOutdated
 from entrenous.device.vault_tables import FIRST_TOKEN, PEER, WINDOW_IN, WINDOW_OUT, peer_key
 from entrenous.send.devices.linked_devices import (
-    ThisDevice,
+    CannotRevokeThisDevice,
     UnknownDevice,
     own_linked_devices,
     store_linked_device,
 )
 from entrenous.send.devices.own_devices import (
-    Revoked,
-    ShutState,
+    RevocationState,
+    RevokedDeviceResult,
     delete_master_key,
-    overview,
+    device_overview,
     revoke_device,
 )
 from entrenous.send.devices.own_key_bundle import pending_deletions
@@ -31,7 +31,7 @@ from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.devices.test_link import sheet_of
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.households import bare, catch_up, link, links
@@ -90,9 +90,9 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
         assert held == [None, None, None]
         assert one.device.vault.get(WINDOW_IN, whose) is None
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1"]
-    said = read_card(own_device(tablet.device).card).newest.said
+    said = read_key_bundle(own_device(tablet.device).card).newest.said
     assert [(one.device, one.kind) for one in said.revoked] == [
-        (gone.key.device, RevokedAs.RETIRED)
+        (gone.key.device, RevocationReason.RETIRED)
     ]
 
 
@@ -128,12 +128,12 @@ def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     home.silence(HERE)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert overview(ana.device).to_close == ("phone",)
-    assert overview(ana.device).letters > 0
+    assert device_overview(ana.device).to_close == ("phone",)
+    assert device_overview(ana.device).letters > 0
     home.back(HERE)
     catch_up(ana, ben)
-    assert overview(ana.device).to_close == ()
-    assert overview(ana.device).letters == 0
+    assert device_overview(ana.device).to_close == ()
+    assert device_overview(ana.device).letters == 0
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
     assert len(contact_named("ana", ben.device).person.devices) == 2
@@ -143,10 +143,10 @@ def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
 def test_reported_vault_state_is_true(home: Room) -> None:
     ana = home["ana"]
     told = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
-    assert told == Revoked("phone", ShutState.DONE)
+    assert told == RevokedDeviceResult("phone", RevocationState.DONE)
     home.silence(HERE)
     told = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
-    assert told == Revoked("tablet", ShutState.WAITS)
+    assert told == RevokedDeviceResult("tablet", RevocationState.WAITS)
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
     ana, phone = home["ana"], home["phone"]
     with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
         told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-        assert told == Revoked("phone", ShutState.WAITS)
+        assert told == RevokedDeviceResult("phone", RevocationState.WAITS)
         fetch_messages(ana.device)
     assert [one.name for one in pending_deletions(ana.device)] == ["phone"]
     home.clock.wind(hours=2)
@@ -176,14 +176,14 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     fetch_messages(ana.device)
     (name,) = (one.name for one in own_linked_devices(ana.device) if one.close is None)
     told = revoke_device(name, lost=True, sheet=None, device=ana.device)
-    assert told == Revoked(name, ShutState.ELSEWHERE)
+    assert told == RevokedDeviceResult(name, RevocationState.ELSEWHERE)
     assert pending_deletions(ana.device) == ()
     catch_up(tablet)
     mail = own_device(watch.device).home
-    watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)  # it is still there
+    watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)  # it is still there
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
-        watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)
+        watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)
     assert pending_deletions(phone.device) == ()
 
 
@@ -194,7 +194,7 @@ def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
     (told,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     store_linked_device(replace(told, close=None), ana.device)
     revoked = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
-    assert revoked == Revoked("phone", ShutState.DONE)
+    assert revoked == RevokedDeviceResult("phone", RevocationState.DONE)
 
 
 @pytest.mark.slow
@@ -208,7 +208,7 @@ def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Ro
     assert own_device(phone.device).home.close != known["phone"]
     fetch_messages(ana.device)
     told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert told == Revoked("phone", ShutState.DONE)
+    assert told == RevokedDeviceResult("phone", RevocationState.DONE)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
 
@@ -225,7 +225,7 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
     else:
         sheet = replace(right, close=before)
     told = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
-    assert told == Revoked("phone", ShutState.DONE)
+    assert told == RevokedDeviceResult("phone", RevocationState.DONE)
     assert pending_deletions(ana.device) == ()
 
 
@@ -238,10 +238,10 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
     for one in (ana, tablet):
         store_linked_device(replace(known, close=Secret(bytes(TOKEN_BYTES))), one.device)
     told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert told == Revoked("phone", ShutState.REFUSED)
-    assert overview(ana.device).refused == overview(ana.device).to_close == ("phone",)
+    assert told == RevokedDeviceResult("phone", RevocationState.REFUSED)
+    assert device_overview(ana.device).refused == device_overview(ana.device).to_close == ("phone",)
     problems = [fetch_messages(tablet.device).problems for _ in range(2)]
-    assert [[type(why) for why in each] for each in problems] == [[TokenOfBefore], []]
+    assert [[type(why) for why in each] for each in problems] == [[RevocationTokenOutdated], []]
     home.clock.wind(hours=2)
     assert fetch_messages(tablet.device).problems == (), "it was told"
     mail = own_device(phone.device).home
@@ -251,7 +251,7 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
     )  # the sheet alone does the same
     home.clock.wind(hours=2)
     catch_up(ana, tablet)
-    assert overview(ana.device).to_close == overview(tablet.device).to_close == ()
+    assert device_overview(ana.device).to_close == device_overview(tablet.device).to_close == ()
 
 
 @pytest.mark.slow
@@ -270,7 +270,7 @@ def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> Non
     others = [own_device(one.device) for one in (ana, phone, tablet)]
     assert known == {one.key.device: one.home.close for one in others}
     told = revoke_device("watch", lost=True, sheet=None, device=tablet.device)
-    assert told == Revoked("watch", ShutState.DONE)
+    assert told == RevokedDeviceResult("watch", RevocationState.DONE)
 
 
 @pytest.mark.slow
@@ -278,17 +278,17 @@ def test_revoking_needs_the_sheet_with_the_master_key(home: Room) -> None:
     ana = home["ana"]
     sheet = sheet_of(ana)
     delete_master_key(ana.device)
-    with pytest.raises(MasterAway):
+    with pytest.raises(MasterKeyNotHere):
         revoke_device("phone", lost=True, sheet=None, device=ana.device)
     assert len(own_linked_devices(ana.device)) == 2
     revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
     assert [one.name for one in own_linked_devices(ana.device)] == ["tablet"]
-    assert not overview(ana.device).master_here
+    assert not device_overview(ana.device).master_here
 
 
 @pytest.mark.slow
 def test_own_or_unknown_device_cannot_be_revoked(home: Room) -> None:
-    with pytest.raises(ThisDevice):
+    with pytest.raises(CannotRevokeThisDevice):
         revoke_device("Device 1", lost=False, sheet=None, device=home["ana"].device)
     with pytest.raises(UnknownDevice, match="phone, tablet"):
         revoke_device("watch", lost=False, sheet=None, device=home["ana"].device)

@@ -10,8 +10,8 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
 from entrenous.device.identities import contacts, own_device
 from entrenous.send.devices.own_key_bundle import open_bundle, seal_bundle
-from entrenous.send.people.people_nouns import NotTheirKeys
-from entrenous.wire.key_bundle import read_card
+from entrenous.send.people.people_nouns import InviteKeysDiffer
+from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.send_device import HERE, Room
 from tests.village.households import links
 from tests.village.malicious_relay import changed
@@ -41,7 +41,7 @@ def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
     links(room, people[-1], "phone", "phone")
     cards = [own_device(one.device).card for one in people]
     assert len({len(card) for card in cards}) == 3
-    assert [len(read_card(card).certificates) for card in cards] == [1, 1, 2]
+    assert [len(read_key_bundle(card).certificates) for card in cards] == [1, 1, 2]
     assert {inside(card) for card in cards} == {SHOWN_CARD_SIZES[0]}
 
 
@@ -49,7 +49,7 @@ def test_unpadded_bundle_is_still_read(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     me = own_device(ben.device)
     before = seal_file(Secret(me.person.id), me.card, me.home.mailbox)
-    with ana.courier.playing(card=changed(lambda _: before)):
+    with ana.courier.playing(key_bundle=changed(lambda _: before)):
         ana.adds(ben)
     (contact,) = contacts(ana.device)
     assert (contact.person.id, contact.person.relay_url) == (ben.id, HERE)
@@ -68,5 +68,5 @@ def test_unpadded_bundle_is_still_read(room: Room) -> None:
     ids=["nothing", "half a length", "no padding", "a word behind it", "too long", "another size"],
 )
 def test_wrongly_padded_bundle_is_refused(opened: bytes) -> None:
-    with pytest.raises(NotTheirKeys):
+    with pytest.raises(InviteKeysDiffer):
         open_bundle(seal_file(KEY, opened, WHERE), WHO, WHERE)

@@ -14,7 +14,7 @@ from entrenous.send.devices.device_lists import fork_error, freeze_contact
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.sync_records import stamp_of
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.formats.sync_format import SharedBlock, SharedGone, write_sync
+from entrenous.send.formats.sync_format import SharedBlock, SharedForgottenContact, write_sync
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.letter.write import addressees, outer_without_content, write_letter
@@ -147,7 +147,7 @@ def test_sync_record_from_another_person_is_refused(home: Room, what: str) -> No
     caro, now = home["caro"].id, home.clock.now()
     notes = {
         "block": write_sync(SharedBlock(ben.id, now, True)),
-        "gone": write_sync(SharedGone(caro, now)),
+        "gone": write_sync(SharedForgottenContact(caro, now)),
         "broken": SyncNote(SyncTopic.CIRCLE, b"\x80"),
     }
     for to in addressees(contact_named("ana", ben.device), ben.device):
@@ -192,12 +192,12 @@ def test_earlier_block_holds_on_a_new_device(
         fetch_messages(phone.device)
         room.clock.wind(seconds=2)
         fetch_messages(ana.device)
-        kept = phone.device.courier.waiting(*phone.home, 0)[held_back : held_back + 1]
+        kept = phone.device.courier.waiting_envelopes(*phone.home, 0)[held_back : held_back + 1]
 
     def later(honest: Honest, *arguments: Any) -> Any:
         return [one for one in honest(*arguments) if one not in kept]
 
-    with phone.courier.playing(waiting=later):
+    with phone.courier.playing(waiting_envelopes=later):
         for _ in range(3):
             for who in (phone, ana, ben):
                 room.clock.wind(seconds=2)
@@ -222,8 +222,8 @@ def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
         return honest(*arguments)[:1] if arguments[-1] == 0 else []
 
     seen = list[tuple[str, bool]]()
-    with tablet.courier.playing(waiting=one):
-        while tablet.device.courier.waiting(*tablet.home, 0):
+    with tablet.courier.playing(waiting_envelopes=one):
+        while tablet.device.courier.waiting_envelopes(*tablet.home, 0):
             home.clock.wind(seconds=5)
             fetch_messages(tablet.device)
             seen += [(who.name, who.blocked) for who in contacts(tablet.device)]

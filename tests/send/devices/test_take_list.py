@@ -7,8 +7,8 @@ import pytest
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.identity import (
     BadSignature,
-    Card,
-    ForkedList,
+    ForkedDeviceList,
+    KeyBundle,
     ListedDevice,
     ListStatement,
     ProtocolRange,
@@ -16,7 +16,7 @@ from entrenous.base.identity import (
 )
 from entrenous.crypto.identity_keys import new_signer
 from entrenous.crypto.statements import certificate_hash
-from entrenous.device.identities import OnThisMachine, own_device
+from entrenous.device.identities import AddressOnThisMachine, own_device
 from entrenous.device.vault_tables import OUTBOX
 from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.devices.list_letters import send_bundle_to_contacts
@@ -25,11 +25,11 @@ from entrenous.send.devices.own_key_bundle import certify_device, sign_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import KeyBundleNote, NobodyToAnswer
+from entrenous.send.letter.letter_nouns import KeyBundleNote, NobodyToReactTo
 from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named, store_contact
-from entrenous.wire.key_bundle import read_card, write_card
+from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import NOON, after, identity_of, instead, issue_card
 from tests.send.send_device import SMALL, Person, Room
 from tests.village.households import catch_up, links
@@ -39,15 +39,15 @@ pytestmark = pytest.mark.slow
 FAR = "https://far.test"
 
 
-def newest(household: Person) -> Card:
-    return read_card(own_device(household.device).card)
+def newest(household: Person) -> KeyBundle:
+    return read_key_bundle(own_device(household.device).card)
 
 
-def signed(by: Person, said: ListStatement, card: Card) -> bytes:
+def signed(by: Person, said: ListStatement, card: KeyBundle) -> bytes:
     """Return a key bundle with one list alone, signed with the master key."""
     master = identity_of(by).master
     assert master is not None
-    return write_card(sign_bundle(master, (said,), card.certificates))
+    return write_key_bundle(sign_bundle(master, (said,), card.certificates))
 
 
 def test_fork_is_found_without_its_history(friends: Room) -> None:
@@ -63,7 +63,7 @@ def test_fork_is_found_without_its_history(friends: Room) -> None:
     known = contact_named("ana", ben.device)
     epoch = known.person.epoch + 1
     for fields, why in (
-        ({"epoch": epoch, "previous": bytes(32)}, ForkedList),
+        ({"epoch": epoch, "previous": bytes(32)}, ForkedDeviceList),
         ({"epoch": epoch, "previous": known.person.head}, BadSignature),
         ({"epoch": epoch + 7}, BadSignature),
     ):
@@ -88,7 +88,7 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
     later = instead(following, epoch=following.said.epoch + 7, previous=bytes(32))
     for lists in ((*card.lists, following), (following,), (later,)):
         with pytest.raises(BadSignature):
-            accept_list(known, write_card(sign_bundle(master, lists, (theirs,))), ana.device)
+            accept_list(known, write_key_bundle(sign_bundle(master, lists, (theirs,))), ana.device)
     assert contact_named("ben", ana.device) == known
 
 
@@ -125,7 +125,7 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
     catch_up(ben, ana, ben)
     known = contact_named("ana", ben.device)
     issue_card(ana, relay_url="http://127.0.0.1:6379")
-    with pytest.raises(OnThisMachine):
+    with pytest.raises(AddressOnThisMachine):
         accept_list(known, own_device(ana.device).card, ben.device)
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     write_letter(
@@ -158,7 +158,7 @@ def test_only_comparison_letters_go_to_a_frozen_contact(friends: Room) -> None:
     issue_card(ana)
     assert accept_list(frozen, own_device(ana.device).card, ben.device) == frozen
     (received,) = received_messages(ben.device)
-    with pytest.raises(NobodyToAnswer):
+    with pytest.raises(NobodyToReactTo):
         react(received.name, "+", ben.device)
     issue_card(ben)
     send_bundle_to_contacts(ben.device)

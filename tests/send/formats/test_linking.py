@@ -15,11 +15,11 @@ from entrenous.send.devices.link_nouns import (
     BadLinkCode,
     Grant,
     LinkAnswer,
-    LinkAsk,
     LinkCode,
     LinkGrant,
     LinkMessage,
-    LinkShow,
+    LinkRequest,
+    LinkReveal,
     LinkStop,
     Offer,
 )
@@ -46,10 +46,10 @@ from entrenous.send.formats.sync_format import (
     Shared,
     SharedBlock,
     SharedCircle,
-    SharedClose,
+    SharedCloseToken,
     SharedContact,
-    SharedGone,
-    SharedHomes,
+    SharedForgottenContact,
+    SharedMailboxes,
     read_sync,
     write_sync,
 )
@@ -62,9 +62,9 @@ TOKEN, AT = Secret(b"t" * 32), datetime(2026, 11, 25, 12, tzinfo=UTC)
 CODE = LinkCode("https://relay.example", MAILBOX, TOKEN)
 LENT = (LentToken(0, TOKEN), LentToken(7, TOKEN))
 MESSAGES: list[LinkMessage] = [
-    LinkAsk(MAILBOX, TOKEN, b"h" * 32),
+    LinkRequest(MAILBOX, TOKEN, b"h" * 32),
     LinkAnswer(b"k" * 32, b"x" * 1216),
-    LinkShow(b"k" * 32, b"sealed"),
+    LinkReveal(b"k" * 32, b"sealed"),
     LinkGrant(b"sealed"),
     LinkStop(b"p" * 32),
 ]
@@ -87,12 +87,12 @@ SHARED: list[Shared] = [
         for trust in Trust
         for receipts in (None, True, False)
     ),
-    SharedGone(PERSON, AT),
+    SharedForgottenContact(PERSON, AT),
     SharedCircle(CircleId(b"c" * 16), AT, "friends", (PERSON,), AT),
     SharedCircle(CircleId(b"c" * 16), AT, None, (), AT),
-    SharedClose(DEVICE, AT, "phone", TOKEN),
+    SharedCloseToken(DEVICE, AT, "phone", TOKEN),
     SharedBlock(PERSON, AT, False),
-    SharedHomes(
+    SharedMailboxes(
         DEVICE,
         AT,
         tuple(
@@ -133,7 +133,7 @@ def test_a_sync_note_lists_each_mailbox_once() -> None:
     home = LinkedMailbox("https://relay.example", MAILBOX, TOKEN, MailboxUse.PRESENT)
     for homes in ((), (home, replace(home, what=MailboxUse.LEFT)), (home,) * 9):
         with pytest.raises(ValueError, match="specification"):
-            write_sync(SharedHomes(DEVICE, AT, homes))
+            write_sync(SharedMailboxes(DEVICE, AT, homes))
 
 
 @pytest.mark.threat("broken-formats")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import MailboxId, PersonId
 from entrenous.base.secret import Secret
-from entrenous.device.recovery_sheet import NotASheet, RecoverySheet
+from entrenous.device.recovery_sheet import NotARecoverySheet, RecoverySheet
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 
 
@@ -46,19 +46,19 @@ def test_a_recovery_sheet_is_read_back(sheet: RecoverySheet) -> None:
 def test_one_wrong_character_in_a_sheet_is_detected(place: int, wrong: str) -> None:
     if WRITTEN[place] in ("\n", wrong):
         return
-    with pytest.raises(NotASheet, match="character"):
+    with pytest.raises(NotARecoverySheet, match="character"):
         read_sheet(WRITTEN[:place] + wrong + WRITTEN[place + 1 :])
 
 
 @given(st.integers(0, len(WRITTEN) - 2))
 def test_half_a_sheet_is_refused(length: int) -> None:
-    with pytest.raises(NotASheet):
+    with pytest.raises(NotARecoverySheet):
         read_sheet(WRITTEN[:length])
 
 
 @given(st.text(max_size=300) | st.text(max_size=99).map("entrenous-recovery:2:".__add__))
 def test_text_without_a_sheet_code_is_refused(noise: str) -> None:
-    with pytest.raises(NotASheet):
+    with pytest.raises(NotARecoverySheet):
         read_sheet(noise)
 
 

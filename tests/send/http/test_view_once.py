@@ -53,7 +53,7 @@ def street(
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(view_once, "_PRESS_S", 60)  # a failing test should not wait for long
-    monkeypatch.setattr(view_once, "VIEW_S", 60)
+    monkeypatch.setattr(view_once, "VIEW_SECONDS", 60)
     return street
 
 

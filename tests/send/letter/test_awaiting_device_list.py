@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import Head
-from entrenous.base.limits import LATE_DAYS
+from entrenous.base.limits import AWAITING_LIST_DAYS
 from entrenous.device.vault_tables import AWAITING_LIST, OUTBOX, peer_key
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
 from entrenous.send.devices.own_devices import revoke_device
@@ -45,7 +45,7 @@ def town() -> Room:
 
 
 def shows_no_list(who: Person) -> AbstractContextManager[None]:
-    return who.courier.playing(card=failing(RelayUnreachable(host="relay")))
+    return who.courier.playing(key_bundle=failing(RelayUnreachable(host="relay")))
 
 
 def kept(who: Person) -> int:
@@ -58,7 +58,7 @@ def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:
     assert phone.received() == 1
     assert phone.opens_newest().files
     assert (kept(phone), take_undecryptable(phone.device)) == (0, 0)
-    assert ben.device.ledger.find(name)
+    assert ben.device.ledger.message_named(name)
 
 
 def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Room) -> None:
@@ -94,7 +94,7 @@ def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -
     ben.sends(SMALL, town["ana"])
     with shows_no_list(phone):
         fetch_messages(phone.device)
-        town.clock.wind(days=LATE_DAYS + 1)
+        town.clock.wind(days=AWAITING_LIST_DAYS + 1)
         fetch_messages(phone.device)
     assert (kept(phone), take_undecryptable(phone.device)) == (0, 2)
     fetch_messages(phone.device)
@@ -153,7 +153,7 @@ def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
     known = contact_named("ben", phone.device).person
     named = Head(known.epoch + 7, bytes(32))
     note_named_list(known.id, named, phone.device, own=False, proven=False)
-    with phone.courier.playing(card=failing(WrongToken())):
+    with phone.courier.playing(key_bundle=failing(WrongToken())):
         for _ in range(5):
             fetch_named_lists(phone.device)
             town.clock.wind(days=1)

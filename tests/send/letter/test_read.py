@@ -12,10 +12,10 @@ import pytest
 
 from entrenous.base.errors import Malformed, Unproven
 from entrenous.base.identifiers import EnvelopeId, MessageId
-from entrenous.base.identity import ForkedList
+from entrenous.base.identity import ForkedDeviceList
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.nouns import NotBound
+from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import seal_letter
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import LIST, peer_key
@@ -36,7 +36,12 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.prekeys import make_own_key
 from entrenous.send.letter.read import Letter, read_letter
 from entrenous.send.letter.sessions import ensure_session
-from entrenous.send.letter.write import _address, _header, addressees, outer_without_content
+from entrenous.send.letter.write import (
+    _letter_address,
+    _letter_header,
+    addressees,
+    outer_without_content,
+)
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
 from entrenous.wire.cbor import encode
 from entrenous.wire.relay_nouns import WaitingEnvelope
@@ -81,8 +86,8 @@ class Forge:
         """A letter with a changed header and address, sealed around them."""
         outer = outer_without_content(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
-        named = _header(encoded, self.peer, self.to, outer, self.me, self.next_key)
-        info = write_info(address(_address(self.peer, self.to, self.me)))
+        named = _letter_header(encoded, self.peer, self.to, outer, self.me, self.next_key)
+        info = write_info(address(_letter_address(self.peer, self.to, self.me)))
         inside = encoded if sent_body is None else write_body(sent_body)
         around, session = seal_letter(
             self.peer.sessions[0],
@@ -99,13 +104,13 @@ class Forge:
     def read(self, waiting: WaitingEnvelope) -> Letter:
         """Read it as fetching does: with all of its effect, or none."""
         device = self.reader.device
-        with device.vault.together():
+        with device.vault.transaction():
             return read_letter(waiting, own_device(device), device)
 
     def is_refused(
         self,
         waiting: WaitingEnvelope,
-        as_: type[Exception] | tuple[type[Exception], ...] = NotBound,
+        as_: type[Exception] | tuple[type[Exception], ...] = NotForThisMailbox,
     ) -> None:
         before = {name: dict(drawer) for name, drawer in self.reader.vault._drawers.items()}
         with pytest.raises(as_):
@@ -161,7 +166,7 @@ FIELDS: dict[str, Change] = {
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_header_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
-    forge.is_refused(forge.letter(header=FIELDS[field]), as_=(NotBound, ForkedList))
+    forge.is_refused(forge.letter(header=FIELDS[field]), as_=(NotForThisMailbox, ForkedDeviceList))
     forge.read(forge.letter())
 
 
@@ -238,8 +243,8 @@ def test_a_sender_with_two_conflicting_lists_is_detected(forge: Forge) -> None:
     newer = replace(contact.person, epoch=2, head=b"n" * 32)
     store_contact(replace(contact, person=newer), reader)
     older = forge.letter(header=lambda h: replace(h, from_head=bytes(32)))
-    forge.is_refused(older, as_=ForkedList)
-    forge.is_refused(forge.letter(header=lambda h: replace(h, from_epoch=2)), as_=ForkedList)
+    forge.is_refused(older, as_=ForkedDeviceList)
+    forge.is_refused(forge.letter(header=lambda h: replace(h, from_epoch=2)), as_=ForkedDeviceList)
     forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2, from_head=b"n" * 32)))
 
 
@@ -260,7 +265,7 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Fo
             header=lambda h: replace(h, counter=h.counter + 1),
         ),
     ]
-    trick = {"waiting": lambda _honest, *a: letters if a[-1] == 0 else []}
+    trick = {"waiting_envelopes": lambda _honest, *a: letters if a[-1] == 0 else []}
     with forge.reader.courier.playing(**trick, acknowledge=lambda *_: None):
         fetched = fetch_messages(reader)
     assert [type(problem) for problem in fetched.problems] == [NeedsUpdate]
@@ -301,7 +306,7 @@ def test_a_letter_with_a_bit_turned_or_cut_is_refused_and_the_whole_one_opens(
     honest = forge.letter()
     for place in (0, 1, 8, 9, 500, 1128, 1129, 2000, -1):
         turned = replace(honest, sealed=flipped(honest.sealed, place))
-        forge.is_refused(turned, as_=(NotBound, Malformed))
+        forge.is_refused(turned, as_=(NotForThisMailbox, Malformed))
     for cut in (0, 1, 9, 1000, -1):
         forge.is_refused(replace(honest, sealed=honest.sealed[:cut]), as_=Malformed)
     forge.read(honest)
@@ -316,7 +321,7 @@ def test_a_hello_with_an_older_card_does_not_replace_the_newer(forge: Forge) -> 
         body=Hello(forge.me.card, Secret(b"m" * 32), 0, None),
         header=lambda h: replace(h, from_epoch=2),
     )
-    trick = {"waiting": lambda _honest, *a: [old] if a[-1] == 0 else []}
+    trick = {"waiting_envelopes": lambda _honest, *a: [old] if a[-1] == 0 else []}
     with forge.reader.courier.playing(**trick, acknowledge=lambda *_: None):
         fetch_messages(reader)
     assert contact_named(forge.sender.name, reader) == newer

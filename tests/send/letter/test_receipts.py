@@ -24,7 +24,7 @@ from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.receipts_owed import OWED_RECEIPT_TABLE, OwedReceipt
 from entrenous.send.message.states import ExportForbidden
 from entrenous.send.open import open_message, open_message_to
-from entrenous.send.people.block import block_contact, set_receipts, undecided_about_receipts
+from entrenous.send.people.block import block_contact, sender_without_receipt_choice, set_receipts
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
@@ -135,7 +135,7 @@ def unverify(who: Person) -> None:
 
 def changed_receipt(**fields: Any) -> Any:
     """A receipt of Ben's whose fields differ from what he signed."""
-    honest = receipt_batches._signed
+    honest = receipt_batches._sign_receipts
 
     def lying(*arguments: Any) -> Any:
         return replace(honest(*arguments), **fields)
@@ -159,7 +159,7 @@ def test_a_receipt_signed_for_something_else_is_refused(
     ana, ben = both["ana"], both["ben"]
     writes(ana, "ben")
     fetch_messages(ben.device)
-    monkeypatch.setattr(receipt_batches, "_signed", changed_receipt(**fields))
+    monkeypatch.setattr(receipt_batches, "_sign_receipts", changed_receipt(**fields))
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -223,7 +223,7 @@ def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_kno
 
 def learns_of_newest_list(who: Person, of: Person) -> None:
     """As when she asks his relay before reading his letters."""
-    with who.device.vault.together():
+    with who.device.vault.transaction():
         accept_list(contact_named(of.name, who.device), own_device(of.device).card, who.device)
 
 
@@ -249,7 +249,7 @@ def test_who_gets_receipts_by_trust_and_consent(
     ana, ben = friends["ana"], friends["ben"]
     known = replace(contact_named("ana", ben.device), trust=trust, receipts=said)
     store_contact(known, ben.device)
-    asked = undecided_about_receipts(ana.id, ben.device)
+    asked = sender_without_receipt_choice(ana.id, ben.device)
     assert asked == (known if trust is Trust.BY_LINK and said is None else None)
     opens(ben, writes(ana, "ben").name)
     owes = trust is Trust.COMPARED or (trust is Trust.BY_LINK and said is True)
@@ -260,11 +260,11 @@ def test_who_gets_receipts_by_trust_and_consent(
 def test_the_answer_about_receipts_reaches_every_device(friends: Room) -> None:
     ben = friends["ben"]
     phone = links(friends, ben, "phone")
-    assert undecided_about_receipts(friends["ana"].id, phone.device) is not None
+    assert sender_without_receipt_choice(friends["ana"].id, phone.device) is not None
     set_receipts("ana", phone.device, wanted=True)
     catch_up(phone, ben, phone)
     assert contact_named("ana", ben.device).receipts is True
-    assert undecided_about_receipts(friends["ana"].id, ben.device) is None
+    assert sender_without_receipt_choice(friends["ana"].id, ben.device) is None
 
 
 @pytest.mark.parametrize("export", [False, True])

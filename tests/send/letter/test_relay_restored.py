@@ -13,9 +13,9 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.carry.restore import close_after_restore
 from entrenous.device.identities import own_device
-from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.device.sent_messages import SEALED_TABLE, SendState
 from entrenous.device.vault_tables import CLOSED, RESTORED
-from entrenous.send.devices.own_devices import overview, revoke_device
+from entrenous.send.devices.own_devices import device_overview, revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.relay_tasks import repeat_after_restore
 from entrenous.send.message.draft import WaitsInOutbox
@@ -60,11 +60,13 @@ def test_a_revoked_device_is_revoked_again() -> None:
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     url, mailbox, owner = phone.home
     town.is_put_back()
-    assert phone.device.courier.waiting(url, mailbox, owner, 0) == []  # the envelope is back
+    assert (
+        phone.device.courier.waiting_envelopes(url, mailbox, owner, 0) == []
+    )  # the envelope is back
     fetch_messages(ana.device)
-    assert overview(ana.device).to_close == ()
+    assert device_overview(ana.device).to_close == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
-        phone.device.courier.waiting(url, mailbox, owner, 0)
+        phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
     with pytest.raises(WrongToken):  # the token that the thief knew deletes nothing
         phone.device.courier.close_mailbox(url, ana.home[1], known)
     town.room.clock.wind(hours=7)
@@ -169,7 +171,7 @@ def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
     with pytest.raises(WaitsInOutbox) as waits:
         ana.sends(SMALL, eve)
     (copy_,) = SEALED_TABLE.all(ana.device.vault)
-    assert copy_.departure is Departure.WAITING
+    assert copy_.departure is SendState.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
     town.back(THERE)
     assert asked(town, ana) == []

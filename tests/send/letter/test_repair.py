@@ -23,7 +23,7 @@ from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import forget_contact
-from entrenous.send.people.people_nouns import YouBlocked
+from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.token_ranges import (
     WINDOW_IN_TABLE,
@@ -80,7 +80,7 @@ def test_a_session_repair_without_prekeys_changes_nothing(friends: Room) -> None
     writes(ana, "ben")
     assert ben.received() == 1
     block_contact("ben", ana.device)
-    with pytest.raises(YouBlocked):
+    with pytest.raises(ContactIsBlocked):
         repair_sessions("ben", ana.device)
 
 
@@ -89,7 +89,7 @@ def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Room) -> None
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     assert not wait_for_letter(45, ben.device)
-    assert ben.courier.calls["wake"] == 3
+    assert ben.courier.calls["wait_for_letter"] == 3
     answers = []
 
     def heard(honest: Honest, *arguments: Any) -> Any:
@@ -98,7 +98,7 @@ def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Room) -> None
 
     for text in ("a", "b" * 9000):
         writes(ana, "ben", text=text)
-        with ben.courier.playing(wake=heard):
+        with ben.courier.playing(wait_for_letter=heard):
             assert wait_for_letter(45, ben.device)
     assert answers == [True, True]
 
@@ -125,7 +125,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
         with ana.courier.playing(status=restored(when), withdraw=heard):
             fetch_messages(ana.device)
         assert asked == [copy.envelope] * times
-    assert ben.courier.state(*_look(copy)).state is EnvelopeState.TAKEN_BACK
+    assert ben.courier.envelope_status(*_look(copy)).state is EnvelopeState.TAKEN_BACK
 
 
 def _look(copy: SealedCopy) -> tuple[Any, ...]:
@@ -144,16 +144,16 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     for window in windows.values():  # what the backup has, and what it lacks
         _put(friends, ben, window, there=window.seed == of_caro.seed)
     with pytest.raises(WrongToken):
-        friends.honest.card(url, mailbox, _token(windows, ana))
+        friends.honest.key_bundle(url, mailbox, _token(windows, ana))
     friends.clock.wind(days=1)
     with ben.courier.playing(status=restored(friends.clock.now())):
         fetch_messages(ben.device)
     flush(ben.device)
     assert ben.device.vault.keys(WITHDRAW) == ()
-    friends.honest.card(url, mailbox, _token(windows, ana))
+    friends.honest.key_bundle(url, mailbox, _token(windows, ana))
     assert of_caro.seed is not None
     with pytest.raises(WrongToken):
-        friends.honest.card(url, mailbox, send_token(of_caro.seed, of_caro.next))
+        friends.honest.key_bundle(url, mailbox, send_token(of_caro.seed, of_caro.next))
     writes(ana, "ben")
     assert ben.received() == 1
 

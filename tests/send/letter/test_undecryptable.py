@@ -6,11 +6,11 @@ import pytest
 
 from entrenous.base.errors import DiskFull, EntrenousError
 from entrenous.base.identifiers import MessageId
-from entrenous.device.lock_errors import NotConfirmed, OfflineDevice
+from entrenous.device.lock_errors import DeviceWithoutRelay, UnlockNotConfirmed
 from entrenous.device.vault_tables import UNDECRYPTABLE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.arrivals import ARRIVALS, count_undecryptable, take_undecryptable
+from entrenous.send.letter.arrivals import ARRIVAL_HANDLERS, count_undecryptable, take_undecryptable
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.people.circles import CircleFull
@@ -33,7 +33,7 @@ def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Room) ->
             object.__setattr__(waiting, "sealed", bytes(100_000))
         return page
 
-    with ben.courier.playing(waiting=spoiled):
+    with ben.courier.playing(waiting_envelopes=spoiled):
         assert fetch_messages(ben.device).came == 1
     assert [record for _, record in ben.device.vault.items(UNDECRYPTABLE)] == [b""]
     assert take_undecryptable(ben.device) == 1
@@ -57,7 +57,7 @@ def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.Mon
     def failing(*_: Any) -> None:
         raise why
 
-    monkeypatch.setitem(ARRIVALS, RecallNote, failing)  # type: ignore[arg-type]
+    monkeypatch.setitem(ARRIVAL_HANDLERS, RecallNote, failing)  # type: ignore[arg-type]
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     write_letter(
         RecallNote(MessageId(bytes(16))), to, outer_without_content(ana.device), ana.device
@@ -80,7 +80,9 @@ def test_a_refused_letter_does_not_block_later_ones(
     assert fetch_messages(ben.device).came == 0
 
 
-@pytest.mark.parametrize("why", [RolledBack(), OfflineDevice(), NotConfirmed(), DiskFull()])
+@pytest.mark.parametrize(
+    "why", [RolledBack(), DeviceWithoutRelay(), UnlockNotConfirmed(), DiskFull()]
+)
 def test_a_fault_of_the_device_itself_loses_no_letter(
     friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:

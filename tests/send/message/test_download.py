@@ -31,11 +31,11 @@ class Line:
     passed: int = 0
     starts: list[int] = field(default_factory=list)
 
-    def blob_to(
+    def download_blob(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
         whole = io.BytesIO()
-        self.courier.blob_to(url, blob, fetch_token, whole)
+        self.courier.download_blob(url, blob, fetch_token, whole)
         self.starts.append(start)
         for at in range(start, len(whole.getvalue()), 1000):
             if self.cut_after is not None and self.passed >= self.cut_after:
@@ -104,12 +104,12 @@ def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, line: Line) -> None:
         while True:
             writer.write(bytes(1000))
 
-    name, honest = newest(ben).name, line.blob_to
-    line.blob_to = endless  # type: ignore[method-assign]
+    name, honest = newest(ben).name, line.download_blob
+    line.download_blob = endless  # type: ignore[method-assign]
     with pytest.raises(BlobChanged):
         open_message(name, ben.device)
     assert sum(map(len, ben.vault._files.values())) <= sizes(ben)
-    line.blob_to = honest  # type: ignore[method-assign]
+    line.download_blob = honest  # type: ignore[method-assign]
     assert open_message(name, ben.device).files
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
-from entrenous.base.audio_video import FramesUnknown, SoundUnknown
+from entrenous.base.audio_video import UnsupportedSoundCodec, UnsupportedVideoCodec
 from entrenous.base.copies import Copy
 from entrenous.base.picture import NotAPicture, OnlyPicturesHaveASize
 from entrenous.crypto.hashing import mark_commitment
@@ -15,9 +15,9 @@ from entrenous.device.sent_messages import Message
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import message_named, name_of_message, received_messages
 from entrenous.send.letter.letter_nouns import Content, FileRole
-from entrenous.send.message.draft import DoesNotPromise, Undone
-from entrenous.send.message.file_plan import plan_of
-from entrenous.send.message.transfer_progress import UNWATCHED, ByteCounter, Stage
+from entrenous.send.message.draft import LimitNotSupportedByRecipient, SendingUndone
+from entrenous.send.message.file_plan import plan_files
+from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, Stage
 from entrenous.send.people.circle_members import add_to_circle
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.send import send_message
@@ -48,7 +48,7 @@ def mixed() -> tuple[Room, Message, Opened]:
 
 
 def unwatched() -> ByteCounter:
-    return ByteCounter(Stage.PREPARING, 0, UNWATCHED)
+    return ByteCounter(Stage.PREPARING, 0, NO_WATCH)
 
 
 def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
@@ -138,8 +138,8 @@ def test_a_message_to_several_circles_names_none() -> None:
 def test_a_clip_without_frames_is_a_voice_note() -> None:
     room = talkers()
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
-    plan = plan_of((sound,), None, room["ana"].device, unwatched())
-    assert [(shape.media_type, shape.role) for shape in plan.shapes] == [
+    plan = plan_files((sound,), None, room["ana"].device, unwatched())
+    assert [(shape.media_type, shape.role) for shape in plan.copy_shapes] == [
         ("audio/mp4", FileRole.VOICE)
     ]
 
@@ -147,8 +147,11 @@ def test_a_clip_without_frames_is_a_voice_note() -> None:
 def test_the_size_option_requires_a_picture() -> None:
     device = talkers()["ana"].device
     with pytest.raises(OnlyPicturesHaveASize):
-        plan_of((note(),), 400, device, unwatched())
-    assert plan_of((note(), large()), 400, device, unwatched()).shapes[1].role is FileRole.PICTURE
+        plan_files((note(),), 400, device, unwatched())
+    assert (
+        plan_files((note(), large()), 400, device, unwatched()).copy_shapes[1].role
+        is FileRole.PICTURE
+    )
 
 
 def test_one_bad_file_stops_the_message_before_anything_is_stored() -> None:
@@ -164,7 +167,7 @@ def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
     room = talkers()
     ana = room["ana"]
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
-    with pytest.raises(SoundUnknown) as told:
+    with pytest.raises(UnsupportedSoundCodec) as told:
         send_message(to_friends(ana, large(), beside(clip(), surround)), ana.device)
     assert told.value.file == 1
     assert list(ana.device.ledger.messages()) == []
@@ -175,7 +178,7 @@ def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
     ana = room["ana"]
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
     heard = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
-    with pytest.raises(FramesUnknown) as told:
+    with pytest.raises(UnsupportedVideoCodec) as told:
         send_message(to_friends(ana, beside(film, heard, container="matroska")), ana.device)
     assert told.value.file == 0
     assert list(ana.device.ledger.messages()) == []
@@ -188,7 +191,7 @@ def test_cancelling_a_message_deletes_everything_stored_for_it() -> None:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with ana.courier.playing(bring_blob=stopped), pytest.raises(Undone):
+    with ana.courier.playing(upload_blob=stopped), pytest.raises(SendingUndone):
         send_message(to_friends(ana, note()), ana.device)
     assert ana.vault._files == {}
     assert list(ana.device.ledger.messages()) == []
@@ -204,7 +207,9 @@ def test_view_once_requires_recipient_programs_that_promise_it() -> None:
     store_contact(replace(old, person=person), ana.device)
     draft = to_friends(ana)
     once = replace(draft, policy=replace(draft.policy, opens=1))
-    with pytest.raises(DoesNotPromise, match="caro: the program on their device") as told:
+    with pytest.raises(
+        LimitNotSupportedByRecipient, match="caro: the program on their device"
+    ) as told:
         send_message(once, ana.device)
     assert "ben" not in str(told.value)
     assert list(ana.device.ledger.messages()) == []

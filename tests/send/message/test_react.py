@@ -6,8 +6,8 @@ from entrenous.base.identifiers import MessageId
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import message_named, received_messages
-from entrenous.send.letter.letter_nouns import BadReaction, NobodyToAnswer, Reaction
-from entrenous.send.message.react import react, reactions_to, take_reaction
+from entrenous.send.letter.letter_nouns import BadReaction, NobodyToReactTo, Reaction
+from entrenous.send.message.react import accept_reaction, react, reactions_to
 from entrenous.send.people.keep_contacts import forget_contact
 from tests.send.send_device import HERE, SMALL, Person, Room
 
@@ -63,9 +63,9 @@ def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Room) -> N
     meant = message_named(newest(ben), ben.device)
     dan = three.settles("dan")
     ana.adds(dan)
-    take_reaction(Reaction(meant.sender, meant.message, "x"), dan.id, ana.device)
-    take_reaction(Reaction(ana.id, MessageId(bytes(16)), "x"), ben.id, ana.device)
-    take_reaction(Reaction(dan.id, meant.message, "x"), ben.id, ana.device)
+    accept_reaction(Reaction(meant.sender, meant.message, "x"), dan.id, ana.device)
+    accept_reaction(Reaction(ana.id, MessageId(bytes(16)), "x"), ben.id, ana.device)
+    accept_reaction(Reaction(dan.id, meant.message, "x"), ben.id, ana.device)
     assert not list(ana.device.vault.items("reaction"))
 
 
@@ -81,7 +81,7 @@ def test_a_reaction_without_message_or_readers_is_refused(three: Room) -> None:
     with pytest.raises(UnknownMessage):
         react("9-other-name", "!", ben.device)
     forget_contact("ana", ben.device)
-    with pytest.raises(NobodyToAnswer):
+    with pytest.raises(NobodyToReactTo):
         react(newest(ben), "!", ben.device)
 
 
@@ -108,5 +108,5 @@ def test_a_received_reaction_with_line_breaks_is_ignored(friends: Room, sign: st
     with pytest.raises(BadReaction):
         react(name, sign, ben.device)
     meant = message_named(name, ana.device)
-    take_reaction(Reaction(meant.sender, meant.message, sign), ben.id, ana.device)
+    accept_reaction(Reaction(meant.sender, meant.message, sign), ben.id, ana.device)
     assert not reactions_to(meant.sender, meant.message, ana.device)

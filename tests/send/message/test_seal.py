@@ -15,7 +15,7 @@ from entrenous.crypto.hashing import HashingWriter, sha256
 from entrenous.crypto.key_derivation import blob_key, content_key
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.formats.message_format import (
-    Unpadding,
+    UnpaddingWriter,
     padded_length,
     padded_reader,
     read_frame,
@@ -25,14 +25,14 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.write import addressees
 from entrenous.send.message import make
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import OwnFile, Sealed, Sending, seal_content
+from entrenous.send.message.make import DeviceFile, SealedContent, Sending, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Person, Room
 
 LARGE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
 
 
-def sealed(ana: Person, *files: bytes) -> tuple[Sealed, MessageId]:
+def sealed(ana: Person, *files: bytes) -> tuple[SealedContent, MessageId]:
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     person = to.contact.person
     sending = Sending(
@@ -44,15 +44,15 @@ def sealed(ana: Person, *files: bytes) -> tuple[Sealed, MessageId]:
         heads=(PersonHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),
     )
-    own = tuple(OwnFile(ContentFile("video/mp4", data), sha256(data)) for data in files)
+    own = tuple(DeviceFile(ContentFile("video/mp4", data), sha256(data)) for data in files)
     return seal_content(own, "both", to, sending, ana.device), sending.message
 
 
 def unpadded(padded: bytes, size: int) -> bytes:
     held = io.BytesIO()
-    reading = Unpadding(held, size)
+    reading = UnpaddingWriter(held, size)
     reading.write(padded)
-    reading.insist()
+    reading.require_complete()
     return held.getvalue()
 
 
@@ -70,7 +70,7 @@ def test_small_and_large_files_open_again_with_their_own_keys(friends: Room) -> 
     )
     opened = []
     for place, (deposit, kept) in enumerate(outer.blobs):
-        data = ana.device.vault.kept(kept)
+        data = ana.device.vault.kept_file(kept)
         assert (len(data), sha256(data)) == (deposit.size, deposit.sha256)
         assert manifest.blobs[place].id == deposit.id
         opened.append(decrypt_blob(blob_key(key, place), data))

@@ -18,7 +18,7 @@ from entrenous.carry.hold import upload_blob
 from entrenous.carry.relay import Relay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.message.draft import Draft, Policy, Undone, WaitsInOutbox
+from entrenous.send.message.draft import Draft, Policy, SendingUndone, WaitsInOutbox
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
@@ -51,12 +51,12 @@ class Line:
     def __getattr__(self, call: str) -> Any:
         return getattr(self.courier, call)
 
-    def how_much_came(self, *arguments: Any) -> int:
+    def uploaded_size(self, *arguments: Any) -> int:
         self.asked += 1
-        came: int = self.courier.how_much_came(*arguments)
+        came: int = self.courier.uploaded_size(*arguments)
         return came
 
-    def bring_blob(
+    def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: Any, start: int = 0
     ) -> None:
         while self.breaks and deposit.size > RESUMED_BYTES_MIN:
@@ -66,7 +66,7 @@ class Line:
             self._half(deposit, token, data.read(round(share * (deposit.size - start))), start)
             if seen is not None:
                 raise seen
-        self.courier.bring_blob(url, token, deposit, data, start)
+        self.courier.upload_blob(url, token, deposit, data, start)
         self.sent += deposit.size - start
 
     def _half(self, deposit: BlobDeposit, token: Secret, part: bytes, start: int) -> None:
@@ -136,7 +136,7 @@ def test_an_unbroken_upload_asks_for_no_progress(talk: Talk) -> None:
 )
 def test_after_a_restart_only_the_rest_is_uploaded(talk: Talk, how: BaseException) -> None:
     talk.line.breaks = [(0.5, how)]
-    expected = {RelayUnreachable: WaitsInOutbox, KeyboardInterrupt: Undone}
+    expected = {RelayUnreachable: WaitsInOutbox, KeyboardInterrupt: SendingUndone}
     with pytest.raises(expected.get(type(how), type(how))):
         talk.sends(noise())
     if isinstance(how, KeyboardInterrupt):
@@ -191,15 +191,15 @@ class Liar:
     def __getattr__(self, call: str) -> Any:
         return getattr(self.courier, call)
 
-    def how_much_came(self, *_arguments: Any) -> int:
+    def uploaded_size(self, *_arguments: Any) -> int:
         self.asked += 1
         return RESUMED_BYTES_MIN // 2
 
-    def bring_blob(
+    def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: Any, start: int = 0
     ) -> None:
         if deposit.size < RESUMED_BYTES_MIN:
-            return self.courier.bring_blob(url, token, deposit, data, start)
+            return self.courier.upload_blob(url, token, deposit, data, start)
         assert self.asked < 50
         if start:
             raise WrongOffset

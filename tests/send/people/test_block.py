@@ -11,13 +11,13 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
-from entrenous.send.message.draft import NotToAll
+from entrenous.send.message.draft import RefusedForSome
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.compare_keys import compare_keys, comparison_with
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
-from entrenous.send.people.people_nouns import YouBlocked
+from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.recall import recall_message
 from tests.send.send_device import SMALL, THERE, Room
 from tests.village.households import catch_up, links
@@ -41,7 +41,7 @@ def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Room) 
     block_contact("ana", ben.device)
     assert flush(ben.device).problems == ()
     assert not has_tokens_to_withdraw(ben.device)
-    with pytest.raises(NotToAll):
+    with pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
     assert not unblock_contact("ana", ben.device).blocked
     flush(ben.device)
@@ -77,7 +77,7 @@ def test_blocked_persons_recall_is_applied(friends: Room) -> None:
 def test_blocked_person_cannot_be_compared_and_their_link_unblocks(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     block_contact("ben", ana.device)
-    with pytest.raises(YouBlocked):
+    with pytest.raises(ContactIsBlocked):
         compare_keys("ben", ana.device)
     assert not add_person(make_invite(ben.device), "ben", ana.device).blocked
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.carry.relay_rows import HeldBlob
+from entrenous.carry.relay_rows import StoredBlob
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter import prekeys
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.people.circle_members import add_to_circle, recipients
+from entrenous.send.people.circle_members import add_to_circle, resolve_recipients
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.send import send_message
 from tests.in_memory.courier import at_once
@@ -39,13 +39,16 @@ def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPa
         prekeys, "ONE_TIME_KEYS", 2
     )  # fifty queries for each take longer than everything else
     room, ana, people = city()
-    going, until = recipients(["city"], ana.device), ana.device.clock.now() + timedelta(days=1)
+    going, until = (
+        resolve_recipients(["city"], ana.device),
+        ana.device.clock.now() + timedelta(days=1),
+    )
     draft = Draft((), going.people, Policy(until), text="hello", confirmed=frozenset({"city"}))
     sent = send_message(replace(draft, circles=going.circles), ana.device)
     assert sent.devices == {RecipientId(one.name): 1 for one in people}
 
     view = room.relays[HERE].mail
-    blobs = at_once(view.look(lambda rows: rows.find(HeldBlob)))
+    blobs = at_once(view.read(lambda rows: rows.find(StoredBlob)))
     assert len({blob.envelope for blob in blobs}) == PEOPLE
     assert len({blob.sha256 for blob in blobs}) == len(blobs)
     for one in people[:: PEOPLE // 8]:

@@ -8,10 +8,10 @@ import pytest
 
 from entrenous.base.identity import Trust
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.people.compare_keys import code_for, read_code
+from entrenous.send.people.compare_keys import accept_qr_code, qr_code_text_for
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, store_contact
-from entrenous.send.people.people_nouns import NoCode, OtherKeys, OwnCode
+from entrenous.send.people.people_nouns import CodeDoesNotMatch, CodeOfOwnDevice, NoCodeInPicture
 from tests.send.send_device import Person, Room
 
 pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
@@ -31,30 +31,30 @@ def trust(name: str, who: Person) -> Trust:
 
 def test_each_device_that_reads_the_others_code_has_compared(by_link: Room) -> None:
     ana, ben = by_link["ana"], by_link["ben"]
-    assert read_code("ben", code_for("ana", ben.device), ana.device).compared
+    assert accept_qr_code("ben", qr_code_text_for("ana", ben.device), ana.device).compared
     assert (trust("ben", ana), trust("ana", ben)) == (Trust.COMPARED, Trust.BY_LINK)
-    assert read_code("ana", code_for("ben", ana.device), ben.device).compared
+    assert accept_qr_code("ana", qr_code_text_for("ben", ana.device), ben.device).compared
 
 
 def test_comparison_code_matches_the_specification(by_link: Room) -> None:
     ana, ben = by_link["ana"], by_link["ben"]
     digest = sha256(b"entrenous/1 keys face to face\x00" + ana.id + ben.id).digest()
     text = base64.b32encode(digest).decode().rstrip("=")
-    assert code_for("ben", ana.device) == f"ENTRENOUS:KEYS:1:{text}"
+    assert qr_code_text_for("ben", ana.device) == f"ENTRENOUS:KEYS:1:{text}"
 
 
 def test_own_comparison_code_is_refused(by_link: Room) -> None:
     ana = by_link["ana"]
-    with pytest.raises(OwnCode):
-        read_code("ben", code_for("ben", ana.device), ana.device)
+    with pytest.raises(CodeOfOwnDevice):
+        accept_qr_code("ben", qr_code_text_for("ben", ana.device), ana.device)
     assert trust("ben", ana) is Trust.BY_LINK
 
 
 @pytest.mark.parametrize("text", ["", "entrenous:1:AAAA", "https://relay.example", "ENTRENOUS:"])
 def test_unrelated_qr_code_is_refused(by_link: Room, text: str) -> None:
     ana = by_link["ana"]
-    with pytest.raises(NoCode):
-        read_code("ben", text, ana.device)
+    with pytest.raises(NoCodeInPicture):
+        accept_qr_code("ben", text, ana.device)
     assert trust("ben", ana) is Trust.BY_LINK
 
 
@@ -65,9 +65,9 @@ def test_a_code_of_other_keys_never_compares_and_makes_who_is_known_by_link_unkn
     """Mallory is in the middle: to Ana she is Ben, and Ben shows what he knows."""
     ana, mallory = by_link["ana"], by_link.settles("mallory")
     add_person(make_invite(ana.device), "ana", mallory.device)
-    shown = code_for("ana", mallory.device)
+    shown = qr_code_text_for("ana", mallory.device)
     store_contact(replace(contact_named("ben", ana.device), trust=before), ana.device)
-    with pytest.raises(OtherKeys):
-        read_code("ben", shown, ana.device)
+    with pytest.raises(CodeDoesNotMatch):
+        accept_qr_code("ben", shown, ana.device)
     after = Trust.COMPARED if before is Trust.COMPARED else Trust.UNKNOWN
     assert trust("ben", ana) is after

@@ -22,7 +22,7 @@ from entrenous.send.people.compare_keys import (
     store_comparison,
 )
 from entrenous.send.people.keep_contacts import contact_named, store_contact
-from entrenous.send.people.people_nouns import ComparisonStage, NotComparedYet, NothingToCompare
+from entrenous.send.people.people_nouns import ComparisonNotReady, ComparisonStage, NothingToCompare
 from tests.send.cards import identity_of
 from tests.send.send_device import Person, Room
 from tests.village.households import links
@@ -79,7 +79,7 @@ def test_no_string_before_both_keys_are_known(friends: Room) -> None:
     looks(ben)
     assert stage(ben, "ana") is ComparisonStage.ANSWERED
     for early in (auth_string_with, confirm_match):
-        with pytest.raises(NotComparedYet):
+        with pytest.raises(ComparisonNotReady):
             early("ana", ben.device)
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import EntrenousError, RelayUnreachable, TooMany, WrongToken
 from entrenous.base.identifiers import DeviceId
-from entrenous.base.identity import BadCard, ForkedList, Head, OldList, Trust
+from entrenous.base.identity import BadKeyBundle, ForkedDeviceList, Head, OutdatedDeviceList, Trust
 from entrenous.base.limits import EXPIRY_DAYS_MAX, INVITE_DAYS
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
-from entrenous.device.identities import OnThisMachine, contacts, own_device
-from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.identities import AddressOnThisMachine, contacts, own_device
+from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.vault_tables import GREET, INVITE
 from entrenous.send.devices.device_lists import fork_error, freeze_contact, unfreeze_contact
 from entrenous.send.devices.own_key_bundle import open_bundle, seal_bundle
@@ -29,15 +29,15 @@ from entrenous.send.people.keep_contacts import contact_named, forget_contact, s
 from entrenous.send.people.people_nouns import (
     BadInvite,
     BadName,
+    ContradictoryLists,
+    InviteKeysDiffer,
     NameTaken,
-    NotTheirKeys,
-    ThatIsYou,
-    TwoLists,
+    OwnInviteLink,
 )
 from entrenous.send.set_up import set_up
 from entrenous.send.tokens.use import keep_first_token, lend_tokens, may_write_now, token_for
-from entrenous.wire.key_bundle import read_card, write_card
-from entrenous.wire.text import is_on_this_machine
+from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
+from entrenous.wire.text import is_local_address
 from tests.in_memory.vault import MemoryVault
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
@@ -111,7 +111,7 @@ def test_a_link_may_be_pasted_with_space_around_it(room: Room) -> None:
 
 def test_own_invite_link_is_refused(room: Room) -> None:
     ana = room["ana"]
-    with pytest.raises(ThatIsYou):
+    with pytest.raises(OwnInviteLink):
         add_person(make_invite(ana.device), "me", ana.device)
     assert nobody_was_added(ana)
 
@@ -140,7 +140,10 @@ def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
     """An attacker in the middle shows her own, perfectly valid key bundle."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
     hers = own_device(mallory.device).card
-    with ana.courier.playing(card=showing(ben, lambda _: hers)), pytest.raises(NotTheirKeys):
+    with (
+        ana.courier.playing(key_bundle=showing(ben, lambda _: hers)),
+        pytest.raises(InviteKeysDiffer),
+    ):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
     assert ana.courier.calls["claim_prekeys"] == 0
@@ -153,8 +156,8 @@ def test_key_bundle_with_a_flipped_bit_is_refused(room: Room, place: int) -> Non
     outside = changed(lambda shown: flipped(shown, place))
     for spoiled in (inside, outside):
         with (
-            ana.courier.playing(card=spoiled),
-            pytest.raises((BadCard, NotTheirKeys)),
+            ana.courier.playing(key_bundle=spoiled),
+            pytest.raises((BadKeyBundle, InviteKeysDiffer)),
         ):
             add_person(make_invite(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
@@ -163,21 +166,21 @@ def test_key_bundle_with_a_flipped_bit_is_refused(room: Room, place: int) -> Non
 def test_published_bundle_reveals_neither_name_nor_keys(room: Room) -> None:
     ben = room["ben"]
     me = own_device(ben.device)
-    shown = room.honest.card(HERE, me.home.mailbox, me.home.owner)
+    shown = room.honest.key_bundle(HERE, me.home.mailbox, me.home.owner)
     for telling in (b"ben", me.person.master.ed25519, me.person.master.mldsa65[:32], me.person.id):
         assert telling not in shown
 
 
 def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    card = read_card(own_device(ben.device).card)
+    card = read_key_bundle(own_device(ben.device).card)
     for half in (slice(0, 64), slice(64, None)):
         signature = bytearray(card.signature)
         signature[half] = bytes(len(signature[half]))
-        forged = write_card(replace(card, signature=bytes(signature)))
+        forged = write_key_bundle(replace(card, signature=bytes(signature)))
         with (
-            ana.courier.playing(card=showing(ben, lambda _, forged=forged: forged)),
-            pytest.raises(NotTheirKeys),
+            ana.courier.playing(key_bundle=showing(ben, lambda _, forged=forged: forged)),
+            pytest.raises(InviteKeysDiffer),
         ):
             add_person(make_invite(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
@@ -234,7 +237,7 @@ def test_last_user_of_an_invite_can_write_once_greeted(
     assert may_write_now(of_ana, ana.device)
     of_caro = add_person(link, "ben", caro.device)
     assert not may_write_now(of_caro, caro.device)
-    with caro.courier.playing(card=failing(RelayUnreachable(host="relay"))):
+    with caro.courier.playing(key_bundle=failing(RelayUnreachable(host="relay"))):
         assert may_write_now(of_caro, caro.device)  # nobody knows her
     fetch_messages(ben.device)
     fetch_messages(caro.device)
@@ -374,7 +377,7 @@ def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, 
         asked.append(where)
         return honest(where, *arguments)
 
-    with ben.courier.playing(**dict.fromkeys(("claim_prekeys", "post", "card"), noted)):
+    with ben.courier.playing(**dict.fromkeys(("claim_prekeys", "post", "key_bundle"), noted)):
         assert fetch_messages(ben.device).came == 1
     assert asked == []
     assert contacts(ben.device) == ()
@@ -390,12 +393,15 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
     room.apps[far] = room.apps[url] = room.apps[HERE]
     link = make_invite(ben.device)
     moves_to(far, ana)
-    with pytest.raises(OnThisMachine):
+    with pytest.raises(AddressOnThisMachine):
         add_person(link, "ben", ana.device)
-    assert ana.courier.calls["card"] == 0
+    assert ana.courier.calls["key_bundle"] == 0
     moves_to(far, ben)
     lured = issue_card(ben, same_epoch=True, relay_url=url)
-    with ana.courier.playing(card=showing(ben, lambda _: lured)), pytest.raises(OnThisMachine):
+    with (
+        ana.courier.playing(key_bundle=showing(ben, lambda _: lured)),
+        pytest.raises(AddressOnThisMachine),
+    ):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
     assert ana.courier.calls["claim_prekeys"] == 0
@@ -413,7 +419,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
     ],
 )
 def test_local_addresses_are_recognized(url: str, *, here: bool) -> None:
-    assert is_on_this_machine(url) is here
+    assert is_local_address(url) is here
 
 
 @pytest.mark.threat("server-adds-device")
@@ -421,10 +427,13 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(frien
     ana, ben = friends["ana"], friends["ben"]
     old = own_device(ben.device).card
     new = issue_card(ben, name="Benjamin")
-    with ana.courier.playing(card=showing(ben, lambda _: new)):
+    with ana.courier.playing(key_bundle=showing(ben, lambda _: new)):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
-    with ana.courier.playing(card=showing(ben, lambda _: old)), pytest.raises(OldList):
+    with (
+        ana.courier.playing(key_bundle=showing(ben, lambda _: old)),
+        pytest.raises(OutdatedDeviceList),
+    ):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "Benjamin"
 
@@ -434,8 +443,8 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> Non
     other = issue_card(ben, same_epoch=True, name="Another")
     further = issue_card(ben)
     for forked in (other, further):
-        with ana.courier.playing(card=showing(ben, lambda _, now=forked: now)):  # noqa: SIM117
-            with pytest.raises(ForkedList):
+        with ana.courier.playing(key_bundle=showing(ben, lambda _, now=forked: now)):  # noqa: SIM117
+            with pytest.raises(ForkedDeviceList):
                 add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "ben"
 
@@ -456,7 +465,7 @@ def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(frie
     freeze_ben(friends)
     frozen = contact_named("ben", ana.device)
     issue_card(ben)
-    with pytest.raises(TwoLists, match=r"entrenous\s+person\s+forget\s+ben"):
+    with pytest.raises(ContradictoryLists, match=r"entrenous\s+person\s+forget\s+ben"):
         add_person(link, "benjamin", ana.device)
     assert contacts(ana.device) == (frozen,)
     assert fetch_messages(ben.device).came == 0
@@ -579,7 +588,7 @@ def test_offline_device_cannot_invite(room: Room) -> None:
     device = replace(room["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
     for what in (lambda: make_invite(device), lambda: fetch_messages(device)):
-        with pytest.raises(OfflineDevice):
+        with pytest.raises(DeviceWithoutRelay):
             what()
 
 
@@ -606,7 +615,7 @@ def test_expired_invite_admits_nobody(friends: Room) -> None:
     def posts(honest: Honest, url: str, own: Any, envelope: Any) -> Any:
         return honest(url, token if envelope.mailbox == home[1] else own, envelope)
 
-    with eve.courier.playing(card=shows, claim_prekeys=shows, post=posts):
+    with eve.courier.playing(key_bundle=shows, claim_prekeys=shows, post=posts):
         add_person(old, "ana", eve.device)
     fetch_messages(ana.device)
     assert [one.name for one in contacts(ana.device)] == ["ben"]

@@ -19,8 +19,8 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.device.identities import contacts, own_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import inspect
-from entrenous.send.letter.letter_nouns import LinkUsed
-from entrenous.send.message.draft import Draft, GuardSaysStop, Policy
+from entrenous.send.letter.letter_nouns import InviteLinkUsedUp
+from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
 from entrenous.send.people.compare_keys import (
     auth_string_with,
     compare_keys,
@@ -140,7 +140,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[
     party.hears()
     for _ in range(5):
         assert "ben's keys are unknown" in guard_speaks("ben", party.ana)
-        with pytest.raises(GuardSaysStop):
+        with pytest.raises(GuardHasDoubts):
             send_message(draft("ben", party.ana), party.ana.device)
         send_message(draft("ben", party.ana, ["ben"]), party.ana.device)
         party.room.clock.wind(minutes=1)
@@ -288,7 +288,7 @@ def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str)
     known = contact_named("ana", ben.device)
     lock = Secret(bytes(32)) if from_ == "stranger" else known.send_token
 
-    handle_used_up_link(LinkUsed(token_hash(lock)), known, ben.device)
+    handle_used_up_link(InviteLinkUsedUp(token_hash(lock)), known, ben.device)
     assert contacts(ben.device) == (known,)
     assert take_link_notices(ben.device) == ()
 

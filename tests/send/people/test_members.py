@@ -8,22 +8,27 @@ from entrenous.base.identifiers import PersonId
 from entrenous.device.vault_tables import CONTACT
 from entrenous.send.conversations import conversation_of
 from entrenous.send.guard import inspect
-from entrenous.send.message.draft import ConfirmsNobody, Draft, GuardSaysStop, Undone
+from entrenous.send.message.draft import (
+    ConfirmedNameNotRecipient,
+    Draft,
+    GuardHasDoubts,
+    SendingUndone,
+)
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.circle_members import (
     add_to_circle,
     circle_named,
     people_in,
-    recipients,
     remove_from_circle,
+    resolve_recipients,
 )
 from entrenous.send.people.circles import (
     Circle,
     CircleFull,
     CircleId,
     EmptyCircle,
-    NobodyInReach,
+    NoReachableMember,
     NotInCircle,
     UnknownCircle,
     circles,
@@ -34,8 +39,8 @@ from entrenous.send.people.keep_contacts import (
     free_name,
     store_contact,
 )
-from entrenous.send.people.people_nouns import BadName, NameTaken, UnknownPerson, YouBlocked
-from entrenous.send.send import Posted, send_message
+from entrenous.send.people.people_nouns import BadName, ContactIsBlocked, NameTaken, UnknownPerson
+from entrenous.send.send import PostedMessage, send_message
 from tests.send.cards import NOON
 from tests.send.send_device import SMALL, Person, Room
 from tests.send.test_guard import draft
@@ -53,21 +58,21 @@ def family(friends: Room) -> Room:
 
 
 def to_family(ana: Person, *confirmed: str) -> Draft:
-    going = recipients(["family"], ana.device)
+    going = resolve_recipients(["family"], ana.device)
     return replace(draft(ana, *going.people, confirmed=confirmed), circles=going.circles)
 
 
-def sends(ana: Person) -> Posted:
+def sends(ana: Person) -> PostedMessage:
     return send_message(to_family(ana, "Family"), ana.device)
 
 
 def test_circle_name_resolves_to_its_people(family: Room) -> None:
     ana = family["ana"]
-    going = recipients(["ben", "FAMILY", "Caro"], ana.device)
+    going = resolve_recipients(["ben", "FAMILY", "Caro"], ana.device)
     assert going.people == ("ben", "caro")
     assert going.circles == (circle_named("Family", ana.device).id,)
     with pytest.raises(UnknownPerson):
-        recipients(["familie"], ana.device)
+        resolve_recipients(["familie"], ana.device)
     with pytest.raises(UnknownCircle, match="family"):
         circle_named("familie", ana.device)
 
@@ -116,10 +121,12 @@ def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
     assert (doubt.who, doubt.answer) == ("family", "family")
     for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
         assert reason in doubt.why
-    with pytest.raises(ConfirmsNobody, match="goes to family"):  # its name, not everybody's
+    with pytest.raises(
+        ConfirmedNameNotRecipient, match="goes to family"
+    ):  # its name, not everybody's
         inspect(to_family(ana, "yes"), ana.device).require_answers()
     for wrong in ("ben", "yes"):
-        with pytest.raises((GuardSaysStop, ConfirmsNobody)):
+        with pytest.raises((GuardHasDoubts, ConfirmedNameNotRecipient)):
             inspect(to_family(ana, wrong), ana.device).require_answers()
     assert sends(ana).devices == {"ben": 1, "caro": 1}
     (again,) = inspect(to_family(ana), ana.device).doubts
@@ -151,8 +158,8 @@ def test_guard_names_new_circle_members(family: Room) -> None:
 def test_blocked_circle_members_are_left_out(family: Room) -> None:
     ana = family["ana"]
     block_contact("ben", ana.device)
-    assert recipients(["family"], ana.device).people == ("caro",)
-    with pytest.raises(YouBlocked, match="blocked ben"):
+    assert resolve_recipients(["family"], ana.device).people == ("caro",)
+    with pytest.raises(ContactIsBlocked, match="blocked ben"):
         inspect(draft(ana, "ben"), ana.device).require_answers()
 
 
@@ -164,7 +171,7 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
     add_to_circle("family", ["ben"], ana.device)
 
     def to_family(undo_s: int = 0) -> Draft:
-        going = recipients(["family"], ana.device)
+        going = resolve_recipients(["family"], ana.device)
         made = draft(ana, *going.people, confirmed=("family",))
         return replace(made, circles=going.circles, undo_s=undo_s)
 
@@ -179,7 +186,7 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
     def stops(_until: object) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(Undone):
+    with pytest.raises(SendingUndone):
         send_message(to_family(undo_s=10), ana.device, TransferWatch(wait=stops))
     assert says_so()
     send_message(to_family(), ana.device)
@@ -195,7 +202,7 @@ def not_told(who: Person, name: str) -> None:
 def test_unknown_circle_members_are_counted(family: Room) -> None:
     ana = family["ana"]
     not_told(ana, "caro")
-    assert recipients(["family"], ana.device).people == ("ben",)
+    assert resolve_recipients(["family"], ana.device).people == ("ben",)
     (doubt,) = inspect(to_family(ana), ana.device).doubts
     assert "this goes to 1 person" in doubt.why
     assert "1 person in it is not known on this device yet, and will get nothing" in doubt.why
@@ -210,5 +217,5 @@ def test_circle_without_reachable_members_is_refused(family: Room) -> None:
     ana = family["ana"]
     block_contact("ben", ana.device)
     not_told(ana, "caro")
-    with pytest.raises(NobodyInReach, match="anybody in family"):
-        recipients(["FAMILY"], ana.device)
+    with pytest.raises(NoReachableMember, match="anybody in family"):
+        resolve_recipients(["FAMILY"], ana.device)

@@ -7,7 +7,7 @@ from entrenous.base.identity import Trust
 from entrenous.send.devices.device_lists import removed_devices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.people.contact_history import note_change, take_contact_changes
+from entrenous.send.people.contact_history import record_contact_change, take_contact_changes
 from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.cards import another_device, issue_card
@@ -47,7 +47,7 @@ def test_other_keys_under_one_device_id_are_a_new_device(friends: Room) -> None:
         (replace(key, mailbox=MailboxId(bytes(16))), 0),
     ):
         after = replace(before.person, devices=(changed,))
-        note_change(before, replace(before, person=after), ana.device)
+        record_contact_change(before, replace(before, person=after), ana.device)
         assert [(one.came, one.went) for one in take_contact_changes(ana.device)] == [
             (1, 1)
         ] * count
@@ -59,6 +59,6 @@ def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
     before = contact_named("ben", ana.device)
     key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
     after = replace(before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN)
-    assert note_change(before, after, ana.device).changed_at is not None
+    assert record_contact_change(before, after, ana.device).changed_at is not None
     (changed,) = take_contact_changes(ana.device)
     assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)

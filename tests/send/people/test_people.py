@@ -11,17 +11,17 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Trust
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import send_token
-from entrenous.device.identities import CONTACT_TABLE, contacts, lookalike_form
+from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
 from entrenous.device.vault_tables import (
     OWN_KEY,
     PEER,
 )
 from entrenous.send.devices.linked_devices import free_device_name
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.flush import Flushed, flush
+from entrenous.send.flush import FlushResult, flush
 from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
-from entrenous.send.message.draft import NotToAll, WaitsInOutbox
+from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import (
     contact_by_id,
@@ -180,8 +180,8 @@ def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     for seed, until in ((first.seed, first.until), (second.seed, second.until)):
         for index in range(until):
             with pytest.raises(WrongToken):
-                friends.honest.card(url, mailbox, send_token(seed, index))
-    with pytest.raises(NotToAll):
+                friends.honest.key_bundle(url, mailbox, send_token(seed, index))
+    with pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
     caro.sends(SMALL, ben)
     assert ben.received() == 1
@@ -196,7 +196,7 @@ def test_unreachable_relay_learns_of_forgetting_later(friends: Room) -> None:
     friends.back(HERE)
     flush(ben.device)
     assert not has_tokens_to_withdraw(ben.device)
-    with pytest.raises(NotToAll):
+    with pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
 
 
@@ -206,13 +206,13 @@ def test_pending_tokens_are_not_given_to_a_forgotten_person(room: Room) -> None:
     with ana.courier.playing(post=away, change_tokens=away), pytest.raises(RelayUnreachable):
         add_person(make_invite(ben.device), "ben", ana.device)
     forget_contact("ben", ana.device)
-    assert flush(ana.device) == Flushed(0, {}, ())
+    assert flush(ana.device) == FlushResult(0, {}, ())
     assert fetch_messages(ben.device).came == 0
 
 
 @given(st.text(max_size=20))
 def test_name_normalization_is_idempotent(name: str) -> None:
-    assert lookalike_form(lookalike_form(name)) == lookalike_form(name)
+    assert comparable_name(comparable_name(name)) == comparable_name(name)
 
 
 @pytest.mark.threat("wrong-recipient")
@@ -224,7 +224,7 @@ def test_what_waits_for_somebody_forgotten_does_not_leave(friends: Room) -> None
     friends.clock.wind(seconds=11)
     fetch_messages(ana.device)
     assert ben.received() == 0
-    assert sent_messages(ana.device)[0].copies[0].fate == "refused"
+    assert sent_messages(ana.device)[0].copies[0].describe_state == "refused"
 
 
 UNSEEN = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
@@ -238,7 +238,7 @@ def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, unseen: str) -
     fake.adds(ana)
     fetch_messages(ana.device)
     (other,) = [one.name for one in contacts(ana.device) if one.name != "ben"]
-    assert lookalike_form(other) == "ben 2"
+    assert comparable_name(other) == "ben 2"
     assert is_similar("ben", fake.name)
 
 

@@ -9,7 +9,7 @@ from entrenous.device.vault_tables import OUTBOX
 from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.people.people_nouns import TheyAreTooOld, WeAreTooOld
+from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
 from entrenous.send.send import send_message
 from tests.send.cards import issue_card
 from tests.send.send_device import SMALL, Room
@@ -33,7 +33,7 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
         ana.adds(friends.settles(name))
     speaks("ben", ProtocolRange(3, 4), friends)
     before = ana.vault._files.copy(), ana.device.vault.keys(OUTBOX)
-    with pytest.raises(WeAreTooOld) as why:
+    with pytest.raises(OwnProgramTooOld) as why:
         send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
     said = " ".join(str(why.value).split())
     assert said.startswith("ben's program speaks protocol 3 to 4; this Entrenous speaks 2. ")
@@ -46,10 +46,10 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
 @pytest.mark.threat("downgrade")
 def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists never go back, so here our own program is the newer one."""
-    ours = "entrenous.send.people.keep_contacts.SPEAKS"
+    ours = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
     ana = friends["ana"]
     monkeypatch.setattr(ours, ProtocolRange(3, 4))
-    with pytest.raises(TheyAreTooOld, match="ben's program speaks protocol 2 to 2") as why:
+    with pytest.raises(ContactProgramTooOld, match="ben's program speaks protocol 2 to 2") as why:
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     assert UPDATE in str(why.value)
     assert friends["ben"].received() == 0
@@ -70,5 +70,5 @@ def test_reaction_skips_contacts_without_a_common_protocol(friends: Room) -> Non
     alone = ana.sends(SMALL, ben).name
     speaks("ben", ProtocolRange(3, 3), friends)
     assert react(both, "!", ana.device).to == ("caro",)
-    with pytest.raises(WeAreTooOld):
+    with pytest.raises(OwnProgramTooOld):
         react(alone, "!", ana.device)

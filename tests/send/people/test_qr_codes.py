@@ -14,7 +14,7 @@ import zxingcpp
 from entrenous.base.identifiers import MailboxId, PersonId
 from entrenous.base.secret import Secret
 from entrenous.send.formats.identity_formats import write_invite
-from entrenous.send.people.people_nouns import Invite, NoCode
+from entrenous.send.people.people_nouns import Invite, NoCodeInPicture
 from entrenous.send.people.qr_codes import qr_picture, qr_text, read_qr
 from tests.village.world import photo
 
@@ -83,12 +83,12 @@ def photographed(code: str, seed: int) -> bytes:
 def test_qr_code_is_read_from_a_photo() -> None:
     found = list[bool]()
     for seed, code in zip(SEEDS, CODES, strict=True):
-        with suppress(NoCode):
+        with suppress(NoCodeInPicture):
             assert read_qr(photographed(code, seed)) == code
             found.append(True)
     assert len(found) >= len(CODES) - 1, "a rare miss is photographed again"
 
 
 def test_picture_without_a_code_is_refused() -> None:
-    with pytest.raises(NoCode):
+    with pytest.raises(NoCodeInPicture):
         read_qr(photo(width_px=300))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from entrenous.device.identities import contacts
-from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.people.compare_keys import safety_number
 from entrenous.send.people.people_nouns import UnknownPerson
 from entrenous.send.set_up import set_up
@@ -47,5 +47,5 @@ def test_no_safety_number_on_a_device_without_keys(room: Room) -> None:
 
     device = replace(room["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
-    with pytest.raises(OfflineDevice):
+    with pytest.raises(DeviceWithoutRelay):
         safety_number("ben", device)

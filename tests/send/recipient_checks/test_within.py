@@ -18,7 +18,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
-from entrenous.send.message.draft import Draft, GuardSaysStop, Policy
+from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
 from entrenous.send.message.make import Sending, seal_content
 from entrenous.send.people.circle_members import add_to_circle
 from entrenous.send.people.keep_contacts import contact_named
@@ -74,7 +74,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
         Secret(bytes(32)),
     )
     sealed = seal_content((), "How do I look?", to, sending, sender.device)
-    with sender.device.vault.together():
+    with sender.device.vault.transaction():
         write_letter(sealed.manifest, to, sealed.outer, sender.device)
     flush(sender.device)
     fetch_messages(reader.device)
@@ -108,7 +108,7 @@ def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Room) -> Non
     (doubt,) = inspect(answer(ana, name), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("boss", "boss")
     assert doubt.why == f"this also goes to boss, who got {name} according to cleo"
-    with pytest.raises(GuardSaysStop):
+    with pytest.raises(GuardHasDoubts):
         send_message(answer(ana, name), ana.device)
     assert boss.received() == before
     to_cleo = replace(draft(ana, "cleo"), within=conversation_of(name, ana.device))

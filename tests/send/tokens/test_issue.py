@@ -8,7 +8,12 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identifiers import PersonId
-from entrenous.base.limits import WINDOW_AHEAD_MAX, WINDOW_FIRST_MAX, WINDOW_LOW, WINDOW_TOKENS
+from entrenous.base.limits import (
+    TOKEN_RANGE_FIRST_MAX,
+    TOKEN_RANGE_LOW,
+    TOKEN_RANGE_SIZE,
+    TOKEN_RANGE_UNUSED_MAX,
+)
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
@@ -92,7 +97,7 @@ def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> N
     assert given(ben).next_unused == 3
     for token in shown:
         with pytest.raises(WrongToken):  # once, and never again
-            friends.honest.card(*ben.home[:2], token)
+            friends.honest.key_bundle(*ben.home[:2], token)
 
 
 def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
@@ -100,29 +105,29 @@ def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
     told, trick = told_batches()
     with ben.courier.playing(change_tokens=trick):
         for _ in range(3):
-            for _ in range(WINDOW_TOKENS - 1):
+            for _ in range(TOKEN_RANGE_SIZE - 1):
                 writes(ana, "ben")
             fetch_messages(ben.device)
             fetch_messages(ana.device)
-    assert len(received_messages(ben.device)) == 3 * (WINDOW_TOKENS - 1)
+    assert len(received_messages(ben.device)) == 3 * (TOKEN_RANGE_SIZE - 1)
     assert len(told) == 3
     assert {len(batch.add) for batch in told} == {128}  # of one person, so it could be of two
-    assert given(ben).handed_out - given(ben).next_unused >= WINDOW_LOW
+    assert given(ben).handed_out - given(ben).next_unused >= TOKEN_RANGE_LOW
 
 
 def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    for _ in range(WINDOW_TOKENS):
+    for _ in range(TOKEN_RANGE_SIZE):
         writes(ana, "ben")
     for _ in range(2):
         with pytest.raises(WaitsInOutbox, match="is sent by itself after that"):
             writes(ana, "ben")
     fetch_messages(ben.device)
-    assert len(received_messages(ben.device)) == WINDOW_TOKENS
+    assert len(received_messages(ben.device)) == TOKEN_RANGE_SIZE
     fetch_messages(ana.device)
     assert flush(ana.device).stayed == {}
     fetch_messages(ben.device)
-    assert len(received_messages(ben.device)) == WINDOW_TOKENS + 2
+    assert len(received_messages(ben.device)) == TOKEN_RANGE_SIZE + 2
 
 
 def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: Room) -> None:
@@ -131,7 +136,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
     assert before.seed is not None
     friends.clock.wind(days=91)
     fetch_messages(ben.device)
-    friends.honest.card(*ben.home[:2], token=send_token(before.seed, before.next))
+    friends.honest.key_bundle(*ben.home[:2], token=send_token(before.seed, before.next))
     fetch_messages(ana.device)
     fetch_messages(ben.device)
     after = held(ana)
@@ -143,7 +148,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
     assert ben.device.vault.keys(WINDOW_OLD) == ()
     for index in range(before.until):
         with pytest.raises(WrongToken):
-            friends.honest.card(*ben.home[:2], send_token(before.seed, index))
+            friends.honest.key_bundle(*ben.home[:2], send_token(before.seed, index))
     writes(ana, "ben")
     assert ben.received() == 1
 
@@ -232,14 +237,14 @@ def test_tokens_registered_in_advance_are_limited(friends: Room) -> None:
             given(ben), range(10_000, 10_001), PersonId(bytes([number] * 32)), ben.device
         )
         register_tokens(ben.device)
-    assert given(ben).until - given(ben).next_unused == WINDOW_AHEAD_MAX
+    assert given(ben).until - given(ben).next_unused == TOKEN_RANGE_UNUSED_MAX
     assert whose in ben.device.vault.keys(WINDOW_IN)
 
 
 def test_an_unissued_index_has_no_effect(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
-    for index in (None, WINDOW_TOKENS, 2**63, -1):
+    for index in (None, TOKEN_RANGE_SIZE, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
     assert given(ben).next_unused == 0
     note_token_used(ana.id, key, 5, ben.device)
@@ -257,7 +262,7 @@ def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> No
     other = friends.settles("ana's other")
     receive_lent_tokens(contact.person.id, key, lent, other.device)
     assert token_for(contact, key, other.device) == lent[0].token
-    friends.honest.card(*ben.home[:2], lent[1].token)
+    friends.honest.key_bundle(*ben.home[:2], lent[1].token)
 
 
 def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> None:
@@ -267,7 +272,7 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)
-    last = TokenRangeNote(Secret(b"s" * 32), WINDOW_FIRST_MAX)
+    last = TokenRangeNote(Secret(b"s" * 32), TOKEN_RANGE_FIRST_MAX)
     write_letter(last, to, outer_without_content(eve.device), eve.device)
     for _ in range(3):
         issue_card(eve)
@@ -275,4 +280,4 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
         write_letter(card, to, outer_without_content(eve.device), eve.device)
         flush(eve.device)
         fetch_messages(ana.device)
-    assert WINDOW_FIRST_MAX < held(ana).next < WINDOW_FIRST_MAX + WINDOW_TOKENS
+    assert TOKEN_RANGE_FIRST_MAX < held(ana).next < TOKEN_RANGE_FIRST_MAX + TOKEN_RANGE_SIZE

@@ -9,7 +9,7 @@ import pytest
 import entrenous.carry.send_tokens as relay_room
 from entrenous.base.errors import Expired, RelayUnreachable, TooManyRegistered, WrongToken
 from entrenous.base.identifiers import PersonId
-from entrenous.base.limits import WINDOW_SKIPPED_MAX, WINDOW_SPAN, WINDOW_TOKENS
+from entrenous.base.limits import TOKEN_RANGE_INDEXES_MAX, TOKEN_RANGE_SIZE, TOKEN_RANGE_SKIPPED_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.vault_tables import (
@@ -20,7 +20,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.message.draft import NotToAll
+from entrenous.send.message.draft import RefusedForSome
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import top_up_ranges
@@ -54,7 +54,7 @@ def skips_to_the_last(who: Person) -> None:
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
     """Whether the relay still accepts this token."""
     try:
-        room.honest.card(*at.home[:2], send_token(seed, index))
+        room.honest.key_bundle(*at.home[:2], send_token(seed, index))
     except WrongToken:
         return False
     return True
@@ -79,7 +79,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
         for _ in range(3):
             for _ in range(4):  # on one day she is told of more once
                 skips_to_the_last(ana)
-                with suppress(NotToAll):
+                with suppress(RefusedForSome):
                     writes(ana, "ben")
                 fetch_messages(ben.device)
                 fetch_messages(ana.device)
@@ -87,9 +87,9 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
         assert len([batch for batch in told if batch.add]) <= 3
     window = given(ben)
     still = [index for index in range(window.until) if holds(seed, index, ben, friends)]
-    assert len(still) <= WINDOW_SKIPPED_MAX + window.until - window.next_unused
+    assert len(still) <= TOKEN_RANGE_SKIPPED_MAX + window.until - window.next_unused
     assert set(window.skipped) <= set(still)
-    assert len(window.skipped) == WINDOW_SKIPPED_MAX
+    assert len(window.skipped) == TOKEN_RANGE_SKIPPED_MAX
 
 
 def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
@@ -114,7 +114,7 @@ def taken(who: Person) -> list[tuple[int, int]]:
 def test_a_long_token_range_is_replaced(friends: Room) -> None:
     ben = friends["ben"]
     (whose,) = ben.device.vault.keys(WINDOW_IN)
-    before, end = given(ben), WINDOW_SPAN
+    before, end = given(ben), TOKEN_RANGE_INDEXES_MAX
     used = replace(before, next_unused=end, handed_out=end, until=end)
     WINDOW_IN_TABLE.store(used, whose, ben.device.vault)
     top_up_ranges(ben.device)
@@ -131,17 +131,17 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     fetch_messages(ben.device)
     seed = given(ben).seed
     monkeypatch.setattr(relay_room, "TOKENS_MAX", 100)  # as after years, or an attack
-    for _ in range(WINDOW_TOKENS - 1):
+    for _ in range(TOKEN_RANGE_SIZE - 1):
         writes(ana, "ben")
     problems = fetch_messages(ben.device).problems
     assert [type(problem) for problem in problems] == [TooManyRegistered]
     assert len(ben.device.vault.keys(BATCH)) == 1
-    assert holds(seed, WINDOW_TOKENS - 1, ben, friends)
+    assert holds(seed, TOKEN_RANGE_SIZE - 1, ben, friends)
     block_contact("ana", ben.device)
     flush(ben.device)
     assert ben.device.vault.keys(WITHDRAW) == ()
     assert ben.device.vault.keys(BATCH) == ()
-    until = 2 * WINDOW_TOKENS + 1
+    until = 2 * TOKEN_RANGE_SIZE + 1
     assert not any(holds(seed, index, ben, friends) for index in range(until))
     flush(ben.device)
     assert not any(holds(seed, index, ben, friends) for index in range(until))
@@ -183,7 +183,7 @@ def given_to(who: Person, by: Person) -> IssuedRange:
 def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ben.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))):
-        for _ in range(WINDOW_TOKENS - 1):
+        for _ in range(TOKEN_RANGE_SIZE - 1):
             writes(ana, "ben")
         for _ in range(2):
             problems = fetch_messages(ben.device).problems

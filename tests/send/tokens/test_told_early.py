@@ -49,7 +49,7 @@ def tells_of_a_window(giver: Person, to: Person) -> Secret:
     """Send a new range in a letter of its own; return its seed."""
     found = addressee_of(*ids(to), giver.device)
     assert found is not None
-    with giver.device.vault.together():
+    with giver.device.vault.transaction():
         window = issue_range(found.contact.person, found.key.device, giver.device)
         write_letter(
             TokenRangeNote(window.seed, window.first),
@@ -68,7 +68,7 @@ def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
     with kept_back(ben) as late:
         move_device(THERE, None, ben.device)
     seed = tells_of_a_window(ben, ana)
-    with ana.courier.playing(card=failing(RelayUnreachable(host="relay"))):
+    with ana.courier.playing(key_bundle=failing(RelayUnreachable(host="relay"))):
         fetch_messages(ana.device)
     assert held(ana, ben).seed == before.seed
     for posted in late:

@@ -18,12 +18,12 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
-from entrenous.send.message.draft import NotToAll, WaitsInOutbox
+from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE, HeldRange
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
-from entrenous.terminal.output import unwrapped
+from entrenous.terminal.output import join_wrapped_lines
 from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
 from tests.village.malicious_relay import Honest
@@ -199,7 +199,7 @@ def test_a_message_refused_with_its_issuers_token_is_dropped(town: Room) -> None
     tablet, ben = town["tablet"], town["ben"]
     spoiled = replace(held(tablet, ben), seed=Secret(bytes(range(32))))
     is_told(tablet, ben, spoiled)
-    with pytest.raises(NotToAll):
+    with pytest.raises(RefusedForSome):
         tablet.sends(SMALL, ben)
     assert waiting(tablet) == 0
 
@@ -220,7 +220,7 @@ def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
     writes_a_little(tablet, ben)
     town.clock.wind(days=30)
     (problem,) = flush(tablet.device).problems
-    assert "waited on this device until it expired" in unwrapped(str(problem))
+    assert "waited on this device until it expired" in join_wrapped_lines(str(problem))
     assert waiting(tablet) == 0
 
 

@@ -76,7 +76,7 @@ def test_account_is_sent_as_a_hash() -> None:
 def test_upload_is_streamed() -> None:
     gate = Scripted()
     pieces = [FINE[:5], b"", FINE[5:], bytes(70_000)]
-    assert gate.client().ask(iter(pieces)).said is GateVerdict.LET_THROUGH
+    assert gate.client().ask(iter(pieces)).verdict is GateVerdict.LET_THROUGH
     assert gate.asked == [b"".join(pieces)]
     assert gate.heads[0]["transfer-encoding"] == "chunked"
 
@@ -163,7 +163,7 @@ def test_malformed_answer_holds_the_upload(body: bytes) -> None:
 
 @given(st.integers(100, 999), st.binary(max_size=300))
 def test_random_answers_let_nothing_through(status: int, body: bytes) -> None:
-    assert read_reply(status, body).said is GateVerdict.HOLD
+    assert read_reply(status, body).verdict is GateVerdict.HOLD
 
 
 def test_uploader_token_is_detected() -> None:
@@ -208,14 +208,14 @@ def test_publishes_header_is_sent(*, shadow: bool, caplog: pytest.LogCaptureFixt
     said = [head.get("entrenous-publishes") for head in gate.heads]
     assert said == (["all"] * 3 if shadow else [None, "held", "held"])
     assert [one.listed for one in (held, listed)] == [shadow, True]
-    assert [one.acts is GateVerdict.HOLD for one in (held, listed)] == [not shadow, False]
+    assert [one.action is GateVerdict.HOLD for one in (held, listed)] == [not shadow, False]
     assert caplog.text.count("published=True") == 2 + shadow
 
 
 @pytest.mark.parametrize("more", [{"published": 1}, {"published": "true"}, {"published": None}])
 def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object]) -> None:
     answer = Scripted(lambda _: decided("hold", **more)).client().ask(FINE, publishes_held=True)
-    assert (answer.acts, answer.listed) == (GateVerdict.HOLD, False)
+    assert (answer.action, answer.listed) == (GateVerdict.HOLD, False)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_declared_media_is_never_an_other_file() -> None:
 def test_shadow_asks_logs_and_lets_through(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
     answer = both(Scripted(shadow=True), REFUSED)
-    assert (answer.said, answer.acts) == (GateVerdict.REFUSE, GateVerdict.LET_THROUGH)
+    assert (answer.verdict, answer.action) == (GateVerdict.REFUSE, GateVerdict.LET_THROUGH)
     expected = f"upload decision=refuse why=gate case={CASE} would=- shadow=True"
     assert caplog.messages == [expected, expected]
 
@@ -268,7 +268,7 @@ def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptur
     secret = "AAECAwQFBgcICQoLDA0ODw"
     gate = Scripted(lambda _: decided("let through", shadow="refuse", secret=secret))
     answer = both(gate, FINE)
-    assert (answer.acts, answer.would, answer.secret) == (
+    assert (answer.action, answer.would, answer.secret) == (
         GateVerdict.LET_THROUGH,
         GateVerdict.REFUSE,
         secret,
@@ -289,7 +289,7 @@ def test_malformed_members_hold_the_upload(more: dict[str, object]) -> None:
 )
 def test_reference_is_sent(reference: str, sent: str | None) -> None:
     gate = Scripted()
-    assert gate.client().ask(FINE, reference).said is GateVerdict.LET_THROUGH
+    assert gate.client().ask(FINE, reference).verdict is GateVerdict.LET_THROUGH
     assert gate.heads[0].get("entrenous-reference") == sent
 
 

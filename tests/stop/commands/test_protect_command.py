@@ -64,7 +64,7 @@ def street(
     """Ana's device, connected to a gate on a real SQLite file."""
     app = the_gate(platform)
     monkeypatch.setattr(
-        registration_client, "new_client", lambda **_: httpx.Client(transport=Direct(app))
+        registration_client, "new_relay_client", lambda **_: httpx.Client(transport=Direct(app))
     )
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     street = Street(tmp_path, monkeypatch, capsys)
@@ -127,7 +127,7 @@ def test_unconfirmed_claim_can_be_forgotten(
 
     monkeypatch.setattr(
         registration_client,
-        "new_client",
+        "new_relay_client",
         lambda **_: httpx.Client(transport=httpx.MockTransport(lost)),
     )
     assert street.types("ana", "protect", "talk.mp4", *GATE).status == 6
@@ -154,7 +154,9 @@ def test_unreachable_platform_is_asked_once(
         return Direct(app).handle_request(request)
 
     over = httpx.MockTransport(one_is_silent)
-    monkeypatch.setattr(registration_client, "new_client", lambda **_: httpx.Client(transport=over))
+    monkeypatch.setattr(
+        registration_client, "new_relay_client", lambda **_: httpx.Client(transport=over)
+    )
     told = street.types("ana", "protect", "--list", "--ask", "--json")
     assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
     assert f"2 claims at {URL} are shown as they stood before." in told.err
@@ -172,7 +174,9 @@ def test_failed_withdrawal_says_that_the_claim_remains(
 
     with monkeypatch.context() as down:
         nobody = httpx.MockTransport(silent)
-        down.setattr(registration_client, "new_client", lambda **_: httpx.Client(transport=nobody))
+        down.setattr(
+            registration_client, "new_relay_client", lambda **_: httpx.Client(transport=nobody)
+        )
         said = street.types("ana", "unprotect", claim)
     assert (said.status, f"{claim} is still registered there" in said.err) == (6, True)
     assert street.does("ana", "unprotect", claim)["state"] == "withdrawn"

@@ -17,11 +17,11 @@ from entrenous.__main__ import _gate_app
 from entrenous.base.identifiers import ClaimId
 from entrenous.cli import run
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.commands.gate_review import _arrival
+from entrenous.stop.commands.gate_review import _arrival_in_words
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import open_platform
-from entrenous.stop.upload_record import Decision, Found, Outcome, Review, ReviewState
+from entrenous.stop.upload_record import Decision, FoundBy, Outcome, Review, ReviewState
 from tests.stop.commands.gates import running
 from tests.stop.platform_for_tests import jpeg
 
@@ -61,7 +61,9 @@ def data(tmp_path: Path, hers: Any) -> Path:
             (Decision(Outcome.HOLD, OTHER), b"broken", "", AT),
         ):
             bits = bytes(32) if upload != b"broken" else None
-            review = Review(decision, at, ReviewState.WAITING, bits, None, reference, Found.UPLOAD)
+            review = Review(
+                decision, at, ReviewState.WAITING, bits, None, reference, FoundBy.UPLOAD
+            )
             platform.reviews.record(review, upload)
     return folder
 
@@ -113,7 +115,7 @@ def test_review_without_a_token_suggests_a_reviewer_token(
 )
 def test_review_shows_the_age_of_a_case(before: dict[str, int], said: str) -> None:
     at = datetime.now(UTC) - timedelta(**before)
-    assert _arrival(at.isoformat()).endswith(said)
+    assert _arrival_in_words(at.isoformat()).endswith(said)
 
 
 @pytest.mark.threat("reviewer-harm")

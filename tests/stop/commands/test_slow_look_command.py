@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import skimage.data
 
-from entrenous.device.client.http_courier import new_client
+from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.store.open_gate import open_platform
 from tests.stop.commands.gates import PATIENCE_S, Running, running
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.real
 def brought(gate: Running) -> Any:
     """Register her claim, and upload a screenshot that the first scan lets through."""
     hers = skimage.data.astronaut()
-    with new_client() as client:
+    with new_relay_client() as client:
         bank = RegistrationClient(gate.url, client)
         protect_picture(picture(hers), adult=True, parts=False, gate=bank, device=a_device())
     return gate.bring(jpeg(on_a_page(hers)), "post 17").json()

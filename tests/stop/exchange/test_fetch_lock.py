@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from entrenous.stop.exchange_nouns import FetchRuns
+from entrenous.stop.exchange_nouns import FetchAlreadyRunning
 from entrenous.stop.store.exchange_partners import source_lock
 from entrenous.stop.store.postgres import open_postgres_engine
 from tests.postgres import Cluster
@@ -25,7 +25,7 @@ def test_fetch_lock_in_postgresql(postgres: Cluster) -> None:
 
 def _one_at_a_time(engine: sa.Engine) -> None:
     with source_lock(engine, "charity"):
-        with pytest.raises(FetchRuns, match="charity"), source_lock(engine, "charity"):
+        with pytest.raises(FetchAlreadyRunning, match="charity"), source_lock(engine, "charity"):
             pass
         with source_lock(engine, "another"):
             pass

@@ -21,7 +21,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.open_gate import exchange_of
 from entrenous.stop.store.review_queue import ReviewQueue
-from entrenous.stop.upload_record import Found
+from entrenous.stop.upload_record import FoundBy
 from tests.stop.exchange.test_fetch import Script
 from tests.stop.platform_for_tests import WoundClock, jpeg, judge_upload, picture
 from tests.stop.store.bank_stores import KINDS, engine_of
@@ -45,7 +45,7 @@ def waits(platform: Platform, case: str, bank: str) -> None:
     assert look_back_due(platform) == 1
     review = platform.reviews.next()
     assert review is not None
-    assert (review.case, review.found, review.reference) == (case, Found.LOOK_BACK, "post 17")
+    assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
     assert [match.bank for match in review.decision.matches] == [bank]
     assert look_back_due(platform) == 0
 

@@ -31,28 +31,28 @@ def test_fetch_schedule_tolerates_clock_jumps() -> None:
 
 def test_repeated_failures_back_off_per_source() -> None:
     rounds = FetchSchedule(HOUR)
-    waits = [rounds.failed("broken", NOW) / HOUR for _ in range(40)]
+    waits = [rounds.record_failure("broken", NOW) / HOUR for _ in range(40)]
     assert waits[:5] == [1, 2, 4, 6, 6]
     assert waits[-1] == 6
     assert not rounds.is_due("broken", NEVER, NOW + HOUR * 5.9)
     assert rounds.is_due("broken", NEVER, NOW + HOUR * 6)
     assert rounds.is_due("sound", NEVER, NOW)
-    rounds.fetched("broken")
+    rounds.record_success("broken")
     assert rounds.is_due("broken", NEVER, NOW)
-    assert rounds.failed("broken", NOW) == HOUR
+    assert rounds.record_failure("broken", NOW) == HOUR
 
 
 @pytest.mark.parametrize("every", [timedelta(seconds=3), timedelta(days=2)])
 def test_backoff_is_never_shorter_than_the_interval(every: timedelta) -> None:
     rounds = FetchSchedule(every)
-    waits = [rounds.failed("broken", NOW) for _ in range(20)]
+    waits = [rounds.record_failure("broken", NOW) for _ in range(20)]
     assert waits[0] == every
     assert waits[-1] == max(every, HOUR * 6)
 
 
 def test_fetch_by_another_process_is_no_failure() -> None:
     rounds = FetchSchedule(HOUR)
-    rounds.left_to_another("theirs", NOW)
+    rounds.record_running_elsewhere("theirs", NOW)
     assert not rounds.is_due("theirs", NEVER, NOW + timedelta(seconds=59))
     assert rounds.is_due("theirs", NEVER, NOW + timedelta(minutes=1))
-    assert rounds.failed("theirs", NOW) == HOUR
+    assert rounds.record_failure("theirs", NOW) == HOUR

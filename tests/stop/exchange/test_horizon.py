@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.exchange_nouns import Mark
+from entrenous.stop.exchange_nouns import ChangeMark
 from entrenous.stop.exchange_serving import (
     newest_number,
     number_before,
     seconds_first_seen,
-    seconds_of,
+    unix_seconds,
     update_marks,
 )
 from tests.stop.exchange.exchange_for_tests import MemoryFeed, Room, bits
@@ -39,9 +39,9 @@ def test_no_news_costs_one_query(room: Room) -> None:
 
 def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
     room.feed.put("a", bits(1))
-    made_s = seconds_of(room.clock.now())
+    made_s = unix_seconds(room.clock.now())
     room.clock.wind(hours=3)
-    assert update_marks(room.exchange) == Mark(made_s, 1)
+    assert update_marks(room.exchange) == ChangeMark(made_s, 1)
 
 
 def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
@@ -50,14 +50,14 @@ def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
     room.feed.put("b", bits(2))
     assert update_marks(room.exchange) == first
     room.clock.wind(seconds=1)
-    assert update_marks(room.exchange) == Mark(first.at_s + 1, 2)
+    assert update_marks(room.exchange) == ChangeMark(first.at_s + 1, 2)
 
 
 def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
     room.feed.put("a", bits(1))
     update_marks(room.exchange)
     room.clock.wind(seconds=10)
-    asked_s = seconds_of(room.clock.now())
+    asked_s = unix_seconds(room.clock.now())
     update_marks(room.exchange)
     assert number_before(asked_s, room.exchange) == 1
     room.clock.wind(seconds=-9)
@@ -72,7 +72,7 @@ def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
     room.feed.put("a", bits(1))
     update_marks(room.exchange)
     room.clock.wind(seconds=5)
-    now_s = seconds_of(room.clock.now())
+    now_s = unix_seconds(room.clock.now())
     assert number_before(now_s, room.exchange) == 1
     assert number_before(now_s + 3600, room.exchange) == 0
 
@@ -98,7 +98,7 @@ def test_concurrent_mark_of_another_process_wins(
     store = type(room.exchange.served)
     add_mark = store.add_mark
 
-    def late(self: Any, mark: Mark, drop_before_s: int) -> None:
+    def late(self: Any, mark: ChangeMark, drop_before_s: int) -> None:
         add_mark(self, mark, drop_before_s)  # the other one, who did not see the newest yet
         add_mark(self, replace(mark, number=3), drop_before_s)
 
@@ -110,13 +110,13 @@ def test_concurrent_mark_of_another_process_wins(
         lambda self, mark, before: late(self, replace(mark, number=newest), before),
     )
     seen = update_marks(room.exchange)
-    assert seen == room.exchange.served.newest_mark() == Mark(seen.at_s, 2)
+    assert seen == room.exchange.served.newest_mark() == ChangeMark(seen.at_s, 2)
     assert seconds_first_seen([2], room.exchange) == [seen.at_s]
 
 
 def test_marks_that_do_not_increase_are_ignored(room: Room) -> None:
     served = room.exchange.served
-    served.add_mark(Mark(100, 5), 0)
-    for late in (Mark(100, 6), Mark(99, 7), Mark(101, 5)):
+    served.add_mark(ChangeMark(100, 5), 0)
+    for late in (ChangeMark(100, 6), ChangeMark(99, 7), ChangeMark(101, 5)):
         served.add_mark(late, 0)
-    assert served.newest_mark() == Mark(100, 5)
+    assert served.newest_mark() == ChangeMark(100, 5)

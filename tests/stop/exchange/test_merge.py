@@ -59,7 +59,7 @@ def _rank(record: SourceRecord) -> tuple[int, bool, bytes]:
 
     return (
         record.version,
-        record.gone,
+        record.is_withdrawal,
         hashlib.sha256(b"".join(sorted(set(record.hashes)))).digest(),
     )
 

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.exchange_nouns import Checkpoint, KnownRecord, Mark, Source, SourceKind
+from entrenous.stop.exchange_nouns import ChangeMark, Checkpoint, KnownRecord, Source, SourceKind
 from entrenous.stop.registration import Stance
 from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
 from entrenous.stop.store.exchange_served import SERVED_HASH, ServedStore, prepare_tables
@@ -34,13 +34,13 @@ def _tombstones(engine: sa.Engine) -> None:
     partner = partners.with_key(bytes(32))
     assert partner is not None
     claim = feed.put("hers", bits(1))
-    for mark in (Mark(5, 1), Mark(5, 9), Mark(9, 2)):
+    for mark in (ChangeMark(5, 1), ChangeMark(5, 9), ChangeMark(9, 2)):
         served.add_mark(mark, 0)
     assert [mark.number for mark in served.marks_over(0, 2)] == [1, 2]
     for before_s in (50, 40):
         served.settle(before_s)
-    served.add_mark(Mark(20, 3), 0)
-    assert served.newest_mark() == Mark(50, 3)
+    served.add_mark(ChangeMark(20, 3), 0)
+    assert served.newest_mark() == ChangeMark(50, 3)
     served.remember(partner, feed.changes(0, 9), 1)
     partners.say(partner, {claim: Stance.DISPUTED}, clock.now())
     assert [one.stance for one in partners.said([claim])] == [Stance.DISPUTED]

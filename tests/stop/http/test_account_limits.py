@@ -164,7 +164,7 @@ def test_account_name_is_neither_stored_nor_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     one, other = (Accounts(access, Secret(key * 32)) for key in (b"a", b"b"))
-    names = [each.of(_request(b"ana@example.org"), Role.OPERATOR) for each in (one, other)]
+    names = [each.names_of(_request(b"ana@example.org"), Role.OPERATOR) for each in (one, other)]
     assert names[0] != names[1]  # what is known of one process is of no use with another
     one.count(names[0], NOON)
     one.was_refused(names[0], NOON)
@@ -194,7 +194,7 @@ def test_number_of_remembered_accounts_is_limited(
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:1:2::7"])
 def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
     one = Accounts(replace(access, uploads_per_account=0, refused_per_account=0), Secret(bytes(32)))
-    names = one.of(_request(b"", address), Role.UPLOADER)
+    names = one.names_of(_request(b"", address), Role.UPLOADER)
     for _ in range(1000):
         one.count(names, NOON)
         one.was_refused(names, NOON)
@@ -203,10 +203,10 @@ def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
 def test_ipv6_household_counts_as_one_account(access: GateAccess) -> None:
     one = Accounts(access, Secret(bytes(32)))
     for number in range(4):
-        one.count(one.of(_request(b"", f"2001:db8:1:2::{number}"), Role.UPLOADER), NOON)
+        one.count(one.names_of(_request(b"", f"2001:db8:1:2::{number}"), Role.UPLOADER), NOON)
     with pytest.raises(TooManyUploads):
-        one.count(one.of(_request(b"", "2001:db8:1:2:ffff::9"), Role.UPLOADER), NOON)
-    one.count(one.of(_request(b"", "2001:db8:1:3::9"), Role.UPLOADER), NOON)
+        one.count(one.names_of(_request(b"", "2001:db8:1:2:ffff::9"), Role.UPLOADER), NOON)
+    one.count(one.names_of(_request(b"", "2001:db8:1:3::9"), Role.UPLOADER), NOON)
 
 
 def _request(account: bytes, address: str = "192.0.2.1") -> Any:

@@ -81,7 +81,7 @@ def test_appeal_with_the_secret_succeeds(
         headers = {"Authorization": b"Bearer " + (odd if isinstance(odd, bytes) else odd.encode())}
         assert web.post(where, headers=headers).text == other.text
     wrong = web.post(where, files={"file": ("x", jpeg(hers, 51))}, headers=secret)
-    assert wrong.json()["type"] == "urn:entrenous:unproven:not-that-upload"
+    assert wrong.json()["type"] == "urn:entrenous:unproven:upload-file-differs"
     asked = web.post(where, files={"file": ("x", jpeg(hers))}, headers=secret)
     assert asked.json() == {
         "schema": "entrenous/appeal/1", "case": refused["case"], "state": "waiting",

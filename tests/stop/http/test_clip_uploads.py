@@ -16,7 +16,7 @@ from bench.sounds.material import voice
 from entrenous.base.audio_video import Clip, FrameSelection
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import VIDEO_KIND
-from entrenous.fingerprint.video_hash import video_print
+from entrenous.fingerprint.video_hash import make_video_fingerprint
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.http.access import GateAccess
@@ -53,7 +53,7 @@ def registered(all_media: Platform) -> Platform:
         ClaimId("ab" * 16), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 90, all_media.clock.now()
     )
     with read_clip(FILM) as clip:
-        video = video_print(clip.frames, clip.shown.length_s, parts=True)
+        video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
     all_media.bank.register(Registration(claim, video=video))
     return all_media
 

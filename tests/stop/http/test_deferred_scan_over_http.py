@@ -13,7 +13,7 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.http.background_work import minutely_work
+from entrenous.stop.http.background_work import minutely_tasks
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.http.review_requests import PUBLISHED_MAX
 from entrenous.stop.judge.decide import decide_upload
@@ -182,7 +182,7 @@ def test_skipped_scans_are_logged_once(
     platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     none = replace(platform, limits=replace(platform.limits, slow_looks=1))
-    works: tuple[Callable[[], object], ...] = minutely_work(none)
+    works: tuple[Callable[[], object], ...] = minutely_tasks(none)
     for _ in range(3):
         judge_upload(jpeg(hers), none)
     clock.wind(minutes=2)
@@ -200,7 +200,7 @@ def test_no_skipped_scans_are_logged_when_scans_are_off(
     clock.wind(minutes=2)
     none = replace(platform, limits=replace(platform.limits, slow_looks=0))
     with caplog.at_level(logging.WARNING):
-        for work in minutely_work(none):
+        for work in minutely_tasks(none):
             work()
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
     assert platform.reviews.due().slow_looks == 0
@@ -210,7 +210,7 @@ def test_wrong_clock_is_logged(
     platform: Platform, clock: WoundClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        for work in minutely_work(platform):
+        for work in minutely_tasks(platform):
             work()
         clock.wind(days=60)
     (said,) = [one for one in caplog.records if one.name == "entrenous.gate"]

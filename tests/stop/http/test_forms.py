@@ -17,9 +17,9 @@ from entrenous.stop.http.request_body import (
     FORM_PARTS_MAX,
     LongForm,
     NoFile,
-    Sent,
+    ReceivedUpload,
     TwoFiles,
-    form_sent,
+    upload_in_form,
 )
 from entrenous.stop.platform import Platform
 from tests.connectors.hma.conftest import an_app
@@ -37,21 +37,21 @@ def field(name: bytes, value: bytes) -> bytes:
 @given(st.binary(max_size=200_000).filter(lambda data: data and b"\r\n--b" not in data))
 def test_form_file_of_any_bytes_is_returned(data: bytes) -> None:
     form = field(b"reference", b"post 17") + field(b"file", data) + END
-    assert form_sent(form, b"b") == Sent(data, "post 17")
+    assert upload_in_form(form, b"b") == ReceivedUpload(data, "post 17")
 
 
 @given(st.binary(max_size=400))
 def test_random_bytes_are_no_form(noise: bytes) -> None:
     for form in (noise, field(b"other", noise), field(b"file", noise)):
         with pytest.raises(NoFile):
-            form_sent(form, b"b")
+            upload_in_form(form, b"b")
 
 
 def test_number_of_form_parts_is_limited() -> None:
     file = field(b"file", b"x")
-    assert form_sent(EMPTY * (FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data == b"x"
+    assert upload_in_form(EMPTY * (FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data == b"x"
     with pytest.raises(LongForm):
-        form_sent(EMPTY * FORM_PARTS_MAX + file + END, b"b")
+        upload_in_form(EMPTY * FORM_PARTS_MAX + file + END, b"b")
 
 
 @pytest.mark.parametrize("large", [100_000, 1_000_000])
@@ -65,15 +65,17 @@ def test_number_of_form_parts_is_limited() -> None:
 )
 def test_form_bytes_besides_the_file_are_limited(form: Any, large: int) -> None:
     with pytest.raises(LongForm):
-        form_sent(form(large), b"b")
-    assert form_sent(field(b"other", bytes(FORM_BYTES_MAX // 2)) + field(b"file", b"x") + END, b"b")
+        upload_in_form(form(large), b"b")
+    assert upload_in_form(
+        field(b"other", bytes(FORM_BYTES_MAX // 2)) + field(b"file", b"x") + END, b"b"
+    )
 
 
 @pytest.mark.parametrize("first", [b"", b"x", bytes(1_000_000)])
 def test_second_file_in_a_form_is_refused(first: bytes) -> None:
     between = field(b"reference", b"post 17")
     with pytest.raises(TwoFiles):
-        form_sent(field(b"file", first) + between + field(b"file", b"hers") + END, b"b")
+        upload_in_form(field(b"file", first) + between + field(b"file", b"hers") + END, b"b")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_parsing_stops_at_the_form_limit() -> None:
     form = EMPTY * 1_000_000
     began = time.process_time()
     with pytest.raises(LongForm):
-        form_sent(form, b"b")
+        upload_in_form(form, b"b")
     assert time.process_time() - began < 1
 
 
@@ -109,15 +111,15 @@ def test_form_parsing_does_not_block_other_requests(
     """The parser does not run in the event loop's thread."""
     loops: list[bool] = []
 
-    def note(form: bytes, boundary: bytes) -> Sent:
+    def note(form: bytes, boundary: bytes) -> ReceivedUpload:
         try:
             asyncio.get_running_loop()
             loops.append(True)
         except RuntimeError:
             loops.append(False)
-        return form_sent(form, boundary)
+        return upload_in_form(form, boundary)
 
-    monkeypatch.setattr("entrenous.stop.http.request_body.form_sent", note)
+    monkeypatch.setattr("entrenous.stop.http.request_body.upload_in_form", note)
 
     async def ask() -> int:
         transport = httpx.ASGITransport(gate_app(platform, access))

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from entrenous.cli import run
-from entrenous.device.client.http_courier import new_client
+from entrenous.device.client.http_courier import new_relay_client
 from entrenous.fingerprint.nouns import Fingerprint, PicturePrint
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
@@ -64,16 +64,16 @@ def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with running(data, log=log) as gate:
         assert gate.url.startswith("https://")
-        with new_client(pair.cert) as web:
+        with new_relay_client(pair.cert) as web:
             claim = RegistrationClient(gate.url, web).register(request(1))
             assert claim.state is ClaimState.WAITING
-        with new_client() as stranger, pytest.raises(GateUnreachable):
+        with new_relay_client() as stranger, pytest.raises(GateUnreachable):
             RegistrationClient(gate.url, stranger).register(request(2))
         assert version_of(gate.url, pair) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
             version_of(gate.url, pair, ssl.TLSVersion.TLSv1_2)
         new = renewed(data, gate.pid, gate.url)
-        with new_client(new.cert) as web:
+        with new_relay_client(new.cert) as web:
             assert RegistrationClient(gate.url, web).status(claim.claim) == claim
     assert log.read_text() == ""
 

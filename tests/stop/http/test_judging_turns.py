@@ -284,7 +284,7 @@ class _OneJudge:
     async def __aexit__(self, *_: object) -> None:
         return
 
-    def wanted(self) -> None:
+    def start_missing(self) -> None:
         self.wants += 1
 
     async def decide(

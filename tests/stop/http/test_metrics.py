@@ -43,7 +43,7 @@ def look(platform: Platform, tmp_path: Path) -> Any:
     index = FileIndex(tmp_path / "index", platform.bank)
 
     def look() -> Snapshot:
-        return figures_of(platform), index.standing()
+        return figures_of(platform), index.size()
 
     return look
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from entrenous.device.client.http_courier import new_client
+from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.audit import verify_log
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
@@ -52,7 +52,7 @@ def running(data: Path) -> Iterator[str]:
 @pytest.fixture
 def outside() -> Iterator[httpx.Client]:
     """The client that a real device uses."""
-    with new_client() as client:
+    with new_relay_client() as client:
         yield client
 
 

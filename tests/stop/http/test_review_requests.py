@@ -126,7 +126,8 @@ def test_a_decision_says_which_claims_were_shown(web: httpx.Client, case: str) -
     assert shown
     release = {"decision": "release", "shown": []}
     unseen = web.post(address, json=release, headers=OPERATOR)
-    assert (unseen.status_code, unseen.json()["type"]) == (409, "urn:entrenous:refused:fits-more")
+    said = (unseen.status_code, unseen.json()["type"])
+    assert said == (409, "urn:entrenous:refused:unshown-matches")
     assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
     seen = web.post(address, json=release | {"shown": [*shown, "another"]}, headers=OPERATOR)
     assert seen.json()["state"] == "released"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.stop.audit import rows_of, verify_log
+from entrenous.stop.audit import audit_rows, verify_log
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
@@ -48,7 +48,7 @@ def two(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 
 
 def told(platform: Platform, what: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(row.of, dict(row.details)) for row in rows_of(platform.bank) if row.what == what]
+    return [(row.of, dict(row.details)) for row in audit_rows(platform.bank) if row.what == what]
 
 
 @pytest.mark.threat("insider-decides")

@@ -18,7 +18,7 @@ import pytest
 from starlette.applications import Starlette
 
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import new_client
+from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
@@ -99,7 +99,7 @@ SHARE, CHANCE = 0.15, 1e-4
 
 @contextmanager
 def claimed(gate: Running, pixels: Any) -> Iterator[None]:
-    with new_client() as web:
+    with new_relay_client() as web:
         bank = RegistrationClient(gate.url, web)
         protection = protect_picture(
             picture(small(pixels)), adult=True, parts=False, gate=bank, device=a_device()

@@ -40,7 +40,7 @@ def on_disk(folder: Path) -> bytes:
 def test_a_first_index_is_made_from_the_bank(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
     agrees(index, bank)
-    assert (index.state().whole, index.state().parts, index.state().later) == (30, 40, 0)
+    assert (index.state().whole, index.state().parts, index.state().added_since_base) == (30, 40, 0)
 
 
 def test_index_folder_and_files_are_private(folder: Path, bank: BankStore) -> None:
@@ -54,9 +54,9 @@ def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: Ban
     index = FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3), parts=fresh(6, 4))
     agrees(index, bank)
-    assert index.state().later == 11
+    assert index.state().added_since_base == 11
     assert index.merge()
-    assert index.state().later == 0
+    assert index.state().added_since_base == 0
     agrees(index, bank)
     again = FileIndex(folder, bank)
     assert again.state() == index.state()

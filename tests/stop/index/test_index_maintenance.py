@@ -69,7 +69,7 @@ def test_index_far_behind_is_merged_before_the_first_answer(
     register(bank, "later", *fresh(11, 3))
     monkeypatch.setattr(file_index, "_LATER_MAX", 10)
     with open_index(folder, bank, round_s=60) as index:
-        assert index.index.state().later == 0
+        assert index.index.state().added_since_base == 0
         agrees(index, bank)
 
 
@@ -117,7 +117,7 @@ def test_every_section_is_reread(folder: Path, bank: BankStore, section: int) ->
     spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
     assert any(index.is_damaged(100_000) for _ in range(2 * steps))
     assert index.is_damaged(1)  # until it was repaired, which may fail at first
-    index.mend()
+    index.replace_damaged()
     assert not any(index.is_damaged(100_000) for _ in range(steps))
     agrees(index, bank, most=33)
 
@@ -128,7 +128,7 @@ def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankSt
     with (folder / "base").open("r+b") as file:
         file.truncate(64)
     assert index.is_damaged(1_000_000)
-    index.mend()
+    index.replace_damaged()
     assert not index.is_damaged(1_000_000)
     agrees(index, bank)
 
@@ -137,7 +137,7 @@ def test_base_repaired_by_another_process_is_used(folder: Path, bank: BankStore)
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     one.rebuild()
     written = read_base(folder / "base").file
-    other.mend()
+    other.replace_damaged()
     assert read_base(folder / "base").file == written
     agrees(other, bank)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.fingerprint.embedding import quantised
+from entrenous.fingerprint.embedding import quantise
 from entrenous.fingerprint.nouns import NUMBERS, Embedding
 from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.nouns import Bank
@@ -15,12 +15,12 @@ from tests.stop.store.bank_stores import ONE, PEOPLE, TWO, claim
 
 
 def embedding(seed: int) -> Embedding:
-    return quantised(np.random.default_rng(seed).normal(size=NUMBERS).astype(np.float32))
+    return quantise(np.random.default_rng(seed).normal(size=NUMBERS).astype(np.float32))
 
 
 def near(seed: int, other: int, share: float) -> Embedding:
     mixed = [np.random.default_rng(one).normal(size=NUMBERS) for one in (seed, other)]
-    return quantised((mixed[0] + share * mixed[1]).astype(np.float32))
+    return quantise((mixed[0] + share * mixed[1]).astype(np.float32))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def bank() -> BankStore:
 
 
 def found(index: RegisteredEmbeddings, *queries: Embedding, at_least: float = 0.5) -> list[str]:
-    near_ones = index.alike(queries, [at_least] * len(queries))
+    near_ones = index.find_similar(queries, [at_least] * len(queries))
     return [f"{one.query} {one.claim}" for one in near_ones]
 
 
@@ -48,8 +48,8 @@ def test_each_query_has_its_own_bound(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
     index = RegisteredEmbeddings(bank)
     likeness = near(1, 2, 1.5)  # a cosine of about 0.55
-    assert [one.query for one in index.alike([likeness] * 3, [0.5, 0.6, -1.0])] == [0, 2]
-    (one, *_) = index.alike([likeness], [0.5])
+    assert [one.query for one in index.find_similar([likeness] * 3, [0.5, 0.6, -1.0])] == [0, 2]
+    (one, *_) = index.find_similar([likeness], [0.5])
     assert one.cosine == pytest.approx(0.55, abs=0.05)
     assert one.entry == bank.entries(0)[0].number
 

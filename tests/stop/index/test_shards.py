@@ -49,9 +49,9 @@ def test_it_finds_what_counting_bits_does(
     agrees(index, bank, most=33)
     register(bank, "later", *fresh(30, 3), parts=fresh(30, 4))
     agrees(index, bank, most=33)
-    assert index.state().later == 60
+    assert index.state().added_since_base == 60
     assert index.merge()
-    assert index.state().later == 0
+    assert index.state().added_since_base == 0
     for one in (index, FileIndex(folder, bank, shards)):
         agrees(one, bank, most=33)
     assert len(files(folder)) == shards
@@ -61,7 +61,7 @@ def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -
     FileIndex(folder, bank, 4)
     told = 0
     for shard in Shard.all(4):
-        for kind in read_base(folder / shard.file).kinds:
+        for kind in read_base(folder / shard.file).segments:
             rows = rows_of(kind)
             told += len(rows)
             assert {shard_of(row.tobytes(), 4) for row in rows} <= {shard.number}
@@ -98,7 +98,7 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
         index.merge()
     monkeypatch.undo()
     again = FileIndex(folder, bank, 4)
-    assert 0 < again.state().later < 80
+    assert 0 < again.state().added_since_base < 80
     agrees(again, bank)
     agrees(index, bank)
     assert again.merge()

@@ -15,11 +15,11 @@ from entrenous.stop.review import confirm, release
 from entrenous.stop.upload_record import (
     AlreadyAppealed,
     Decision,
-    Found,
+    FoundBy,
     NoSuchReview,
-    NotThatUpload,
     Outcome,
     ReviewState,
+    UploadFileDiffers,
 )
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
@@ -42,7 +42,7 @@ def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> No
     appeal(decision.case, secret, jpeg(hers), room.platform)
     review = room.platform.reviews.next()
     assert review is not None
-    assert (review.case, review.found) == (decision.case, Found.APPEAL)
+    assert (review.case, review.found) == (decision.case, FoundBy.APPEAL)
     assert room.platform.reviews.upload(decision.case) == jpeg(hers)
     with pytest.raises(AlreadyAppealed):
         appeal(decision.case, secret, None, room.platform)
@@ -57,7 +57,7 @@ def test_only_the_sha256_of_a_refused_upload_is_kept(room: Room, hers: Any) -> N
     assert kept.bits is None
     with pytest.raises(NoSuchReview):
         room.platform.reviews.upload(decision.case)
-    with pytest.raises(NotThatUpload):
+    with pytest.raises(UploadFileDiffers):
         appeal(decision.case, secret, jpeg(hers, 51), room.platform)
     appeal(decision.case, secret, None, room.platform)
 
@@ -88,7 +88,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> 
     decision, secret = judged(room, jpeg(hers))
     confirm(decision.case, room.platform)
     appeal(decision.case, secret, jpeg(hers), room.platform)
-    assert release(decision.case, room.platform).found is Found.APPEAL
+    assert release(decision.case, room.platform).found is FoundBy.APPEAL
     assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
 
 

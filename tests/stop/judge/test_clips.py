@@ -12,13 +12,18 @@ import skimage.data
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
-from entrenous.base.audio_video import Clip, FrameSelection, FramesTooLarge, NotASound, Sound
+from entrenous.base.audio_video import Clip, FrameSelection, FramesTooLarge, NoSoundFound, Sound
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint import chromaprint
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.fingerprint.sound_index import sound_print
-from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, differing_bits, video_print
+from entrenous.fingerprint.sound_index import make_sound_fingerprint
+from entrenous.fingerprint.video_hash import (
+    LOOKED_AT,
+    REGISTERED,
+    differing_bits,
+    make_video_fingerprint,
+)
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.judge.decide import appeal
@@ -28,7 +33,7 @@ from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.protect import fingerprint_file
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, Registration
 from entrenous.stop.review import confirm, next_review, release
-from entrenous.stop.upload_record import Decision, Found, Outcome, ReviewState
+from entrenous.stop.upload_record import Decision, FoundBy, Outcome, ReviewState
 from tests.clips import Rgb, beep, beside, wander, written
 from tests.stop.platform_for_tests import Room, a_device, jpeg, judge_upload, picture, png
 from tests.trace.test_trace_file import with_sound
@@ -85,7 +90,7 @@ def register(
     video = None
     if film is not None:
         with read_clip(film, REGISTERED) as clip:
-            video = video_print(clip.frames, clip.shown.length_s, parts=True)
+            video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
     room.platform.bank.register(Registration(claim, video=video, sound=sound))
     return claim.id
 
@@ -196,7 +201,7 @@ def test_new_video_claim_finds_an_accepted_upload(
     found = room.platform.reviews.published("", 9)
     assert {one.case for one in found} == {clip, still}
     for one in found:
-        assert (one.found, one.state) == (Found.LOOK_BACK, ReviewState.WAITING)
+        assert (one.found, one.state) == (FoundBy.LOOK_BACK, ReviewState.WAITING)
         assert [(match.claim, match.part) for match in one.decision.matches] == [(claim, True)]
     review = room.platform.reviews.review(clip)
     assert (review.reference, review.decision.matches[0].how) == ("post 1", how)
@@ -267,7 +272,9 @@ def test_a_registered_picture_shown_in_a_video_is_held(
 def test_sound_of_a_registered_video_is_held_in_other_files(
     room: Room, film: bytes, other_scene: list[Rgb], talk: Any
 ) -> None:
-    claim = register(room, film, sound=sound_print(talk, RATE_HZ), state=ClaimState.CONFIRMED)
+    claim = register(
+        room, film, sound=make_sound_fingerprint(talk, RATE_HZ), state=ClaimState.CONFIRMED
+    )
     part = talk[2 * RATE_HZ : 12 * RATE_HZ]
     for upload in (
         coded(part, RATE_HZ, "aac", "ipod", 48_000),
@@ -291,13 +298,13 @@ def test_new_sound_claim_finds_an_accepted_upload(
     let_through(room, coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000), "post 3")
     let_through(room, small(other_scene), "post 4")
     shown = film if what == "a film with its sound" else None
-    claim = register(room, shown, sound=sound_print(talk, RATE_HZ))
+    claim = register(room, shown, sound=make_sound_fingerprint(talk, RATE_HZ))
     assert look_back([claim], room.platform) == 2
     found = {one.case: one for one in room.platform.reviews.published("", 9)}
     assert set(found) == {note, under}
     for one in found.values():
         (match,) = one.decision.matches
-        assert (match.claim, match.part, one.found) == (claim, True, Found.LOOK_BACK)
+        assert (match.claim, match.part, one.found) == (claim, True, FoundBy.LOOK_BACK)
         seconds, after = match.how.removeprefix("as it is; ").split(" s of sound, from ")
         assert float(seconds) >= 5
         assert (
@@ -317,7 +324,7 @@ def test_upload_with_frames_and_sound_of_two_claims_matches_both(
 ) -> None:
     case = let_through(room, with_sound(small(scene), talk[:, None]), "post 1")
     seen = register(room, film, name="seen")
-    heard = register(room, sound=sound_print(talk, RATE_HZ), name="heard")
+    heard = register(room, sound=make_sound_fingerprint(talk, RATE_HZ), name="heard")
     assert look_back([seen, heard], room.platform) == 1
     matches = room.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches] == [seen, heard]
@@ -337,7 +344,7 @@ def test_sound_claim_made_while_an_upload_is_judged_holds_it(
     record = type(room.platform.reviews).record
 
     def late(queue: Any, review: Any, untrusted: Any) -> None:
-        look_back([register(room, sound=sound_print(talk, RATE_HZ))], room.platform)
+        look_back([register(room, sound=make_sound_fingerprint(talk, RATE_HZ))], room.platform)
         record(queue, review, untrusted)
 
     upload = coded(talk, RATE_HZ, "aac", "ipod", 48_000)
@@ -349,14 +356,14 @@ def test_sound_claim_made_while_an_upload_is_judged_holds_it(
 
 
 def test_another_voice_does_not_match(room: Room, talk: Any) -> None:
-    register(room, sound=sound_print(talk, RATE_HZ))
+    register(room, sound=make_sound_fingerprint(talk, RATE_HZ))
     upload = coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000)
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_withdrawn_it_matches_nothing(room: Room, film: bytes, scene: list[Rgb], talk: Any) -> None:
-    claim = register(room, film, sound=sound_print(talk, RATE_HZ))
+    claim = register(room, film, sound=make_sound_fingerprint(talk, RATE_HZ))
     upload = with_sound(small(scene), talk[:, None])
     assert judged(room, upload).outcome is Outcome.HOLD
     room.platform.bank.move(claim, ClaimEvent.WITHDRAW)
@@ -397,7 +404,7 @@ def test_held_clip_gets_a_later_claim_and_is_looked_back_at_once_released(
 ) -> None:
     first = register(room, film, name="first")
     case = judged(room, with_sound(small(scene), talk[:, None])).case
-    second = register(room, sound=sound_print(talk, RATE_HZ), name="second")
+    second = register(room, sound=make_sound_fingerprint(talk, RATE_HZ), name="second")
     assert look_back([second], room.platform) == 0
     matches = room.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches] == [first, second]
@@ -524,7 +531,7 @@ def test_video_with_unreadable_sound_is_judged_by_its_frames(
 
 def test_file_without_pictures_or_sound_raises(room: Room) -> None:
     assert judged(room, beep()).outcome is Outcome.LET_THROUGH  # a tone without pictures
-    with pytest.raises(NotASound):
+    with pytest.raises(NoSoundFound):
         judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), room.platform)
     with pytest.raises(FramesTooLarge):
         judge_upload(written([np.zeros((3000, 4000, 3), np.uint8)]), room.platform)
@@ -539,7 +546,7 @@ def test_a_confirmed_still_confirms_no_film(
     nasty = skimage.data.rocket()
     extra = fingerprint(picture(nasty)).bits
     with read_clip(film, REGISTERED) as clip:
-        video = video_print(clip.frames, clip.shown.length_s, parts=False)
+        video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=False)
     last = FramePrint(video.frames[-1].at_ms + 500, extra, 100)
     claim = Claim(ClaimId("made"), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 100, room.clock.now())
     room.platform.bank.register(Registration(claim, video=VideoPrint((*video.frames, last))))

@@ -15,7 +15,7 @@ from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.upload_record import Found, Outcome
+from entrenous.stop.upload_record import FoundBy, Outcome
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png, screenshot_crop
 
 EDITS: dict[str, Callable[[Any], bytes]] = {
@@ -106,7 +106,7 @@ def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(hers: Any)
     assert decision.outcome is Outcome.LET_THROUGH
     assert run_deferred_scan(room.platform)
     (review,) = room.platform.reviews.published("", 9)
-    assert (review.case, review.found) == (decision.case, Found.SLOW_LOOK)
+    assert (review.case, review.found) == (decision.case, FoundBy.SLOW_LOOK)
 
 
 @pytest.mark.slow

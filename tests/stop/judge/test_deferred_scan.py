@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entrenous.base.picture import DecoderGaveUp, Picture
+from entrenous.base.picture import Picture, PictureDecodingFailed
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import PolicyChange, set_policy
-from entrenous.stop.judge.decide import decide_upload, keep_bytes
+from entrenous.stop.judge.decide import decide_upload, store_upload_bytes
 from entrenous.stop.judge.deferred_scan import run_deferred_scan, skip_deferred_scans
 from entrenous.stop.judge.dry_run import dry_run
-from entrenous.stop.judge.look_back import delete_expired, note_clock
+from entrenous.stop.judge.look_back import delete_expired, record_clock
 from entrenous.stop.nouns import PEOPLE, GateLimits
 from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm, release
 from entrenous.stop.store.review_queue import ReviewQueue
-from entrenous.stop.upload_record import DueCounts, Found, Outcome, ReviewState
+from entrenous.stop.upload_record import DueCounts, FoundBy, Outcome, ReviewState
 from tests.stop.judge.test_decide import Counting
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
@@ -40,7 +40,7 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     (review,) = room.platform.reviews.published("", 9)
     assert (review.case, review.found, review.reference) == (
         decision.case,
-        Found.SLOW_LOOK,
+        FoundBy.SLOW_LOOK,
         "post 17",
     )
     (match,) = review.decision.matches
@@ -153,9 +153,9 @@ def test_deferred_scans_can_be_turned_off(hers: Any) -> None:
 def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
     room = Room(limits=GateLimits(slow_looks=1))
     first = decide_upload(jpeg(hers), room.platform)
-    keep_bytes(first, jpeg(hers), room.platform)
+    store_upload_bytes(first, jpeg(hers), room.platform)
     second = decide_upload(jpeg(hers), room.platform)
-    keep_bytes(second, jpeg(hers), room.platform)  # no room
+    store_upload_bytes(second, jpeg(hers), room.platform)  # no room
     decide_upload(jpeg(hers), room.platform)  # the gate is killed here
     assert skip_deferred_scans(room.platform) == 0
     room.clock.wind(seconds=61)
@@ -167,12 +167,12 @@ def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
 
 def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, hers: Any) -> None:
     def gives_up(_data: bytes) -> Picture:
-        raise DecoderGaveUp
+        raise PictureDecodingFailed
 
     judge_upload(jpeg(hers), room.platform)
     tired = replace(room.platform, read_picture=gives_up)
     for _ in range(3):
-        with pytest.raises(DecoderGaveUp):
+        with pytest.raises(PictureDecodingFailed):
             run_deferred_scan(tired)
         assert not run_deferred_scan(tired)
         room.clock.wind(minutes=2)
@@ -217,9 +217,9 @@ def test_answers_write_equally_much_with_and_without_a_deferred_scan(
 def test_no_scan_is_given_up_while_the_clock_is_ahead(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     judge_upload(jpeg(on_a_page(hers)), room.platform)
-    note_clock(room.platform)
+    record_clock(room.platform)
     room.clock.wind(days=400)
-    assert note_clock(room.platform) == 400
+    assert record_clock(room.platform) == 400
     assert skip_deferred_scans(room.platform) == 0
     room.clock.wind(days=-400)
     assert run_deferred_scan(room.platform)

@@ -9,8 +9,13 @@ import pytest
 import skimage.data
 
 from entrenous.device.device import Device
-from entrenous.fingerprint.embedding import square
-from entrenous.fingerprint.nouns import MODEL, Embedding, LacksEmbedding, TakesNoEmbedding
+from entrenous.fingerprint.embedding import to_square
+from entrenous.fingerprint.nouns import (
+    MODEL,
+    Embedding,
+    EmbeddingModelMissing,
+    PlatformTakesNoEmbedding,
+)
 from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.judge.deferred_scan import (
     angle,
@@ -18,7 +23,7 @@ from entrenous.stop.judge.deferred_scan import (
     deferred_matches,
     lookalike_hits,
 )
-from entrenous.stop.platform import Likeness
+from entrenous.stop.platform import EmbeddingComparison
 from entrenous.stop.protect import fingerprint_picture_file, protect
 from entrenous.stop.register import embedding_taken
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
@@ -33,7 +38,7 @@ AGREED = Consent(adult=True, parts=False, embedding=True)
 @pytest.fixture
 def room(room: Room) -> Room:
     """Return a platform and a device that both have a network."""
-    likeness = Likeness(FineEmbedder(), RegisteredEmbeddings(room.bank))
+    likeness = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(room.bank))
     room.platform = replace(room.platform, likeness=likeness)
     room.gate = NearGate(room.platform)
     room.device = replace(room.device, embedder=FineEmbedder())
@@ -53,7 +58,7 @@ def lit_by(other: Any, pixels: Any) -> Any:
     return np.clip(light + fine, 0, 255).astype(np.uint8)
 
 
-def likeness_of(room: Room) -> Likeness:
+def likeness_of(room: Room) -> EmbeddingComparison:
     assert room.platform.likeness is not None
     return room.platform.likeness
 
@@ -70,7 +75,10 @@ def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
 
 def test_flat_squares_need_a_higher_cosine() -> None:
     """Two flat drawings look alike to a network that was trained on photographs."""
-    photograph, flat = square(skimage.data.coffee()), bytes(len(square(skimage.data.coffee())))
+    photograph, flat = (
+        to_square(skimage.data.coffee()),
+        bytes(len(to_square(skimage.data.coffee()))),
+    )
     assert cosines_wanted((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
     assert cosines_wanted((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
@@ -125,7 +133,7 @@ def test_inactive_claim_is_not_found_by_its_embedding(
 
 def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> None:
     room.gate = NearGate(replace(room.platform, likeness=None))
-    with pytest.raises(TakesNoEmbedding, match="without --embedding"):
+    with pytest.raises(PlatformTakesNoEmbedding, match="without --embedding"):
         register(hers, room)
     assert room.gate.sent == []
 
@@ -147,7 +155,7 @@ def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any
 
 def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
     device: Device = replace(room.device, embedder=None)
-    with pytest.raises(LacksEmbedding, match=r"Python 3\.12"):
+    with pytest.raises(EmbeddingModelMissing, match=r"Python 3\.12"):
         fingerprint_picture_file(picture(hers), AGREED, device)
     assert (
         fingerprint_picture_file(picture(hers), replace(AGREED, embedding=False), device).embedding

@@ -70,7 +70,7 @@ async def ready(judges: JudgePool, reference: str = "post") -> str:
     """Ask until a judge answers; return its case number."""
     async with asyncio.timeout(60):
         while True:
-            judges.wanted()
+            judges.start_missing()
             decision = await judges.decide(b"x" * 70_000, reference)
             if decision is not None:
                 assert decision.outcome is Outcome.REFUSE
@@ -167,14 +167,14 @@ def test_cancelled_upload_ends_its_judge(told: Path) -> None:
 def test_judge_that_fails_to_start_is_not_retried_at_once(told: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         for _ in range(3):
-            judges.wanted()
+            judges.start_missing()
             await asyncio.sleep(0.05)
         assert await judges.decide(b"x", "") is None
 
     async def inside() -> None:
         count = f"open({str(told)!r}, 'a').write('1\\n')"
         async with JudgePool([sys.executable, "-c", count], 1) as judges:
-            judges.wanted()
+            judges.start_missing()
             await until(told.exists)
             await scenario(judges)
         async with JudgePool([str(told / "is no program")], 2) as judges:
@@ -190,7 +190,7 @@ def test_judges_end_with_a_killed_gate(told: Path) -> None:
         "from entrenous.stop.judge.judge_pool import JudgePool\n"
         "async def main():\n"
         "    async with JudgePool(sys.argv[1:], 2) as judges:\n"
-        "        judges.wanted()\n"
+        "        judges.start_missing()\n"
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )

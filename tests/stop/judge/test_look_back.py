@@ -13,13 +13,13 @@ from entrenous.stop.judge.look_back import (
     look_back,
     look_back_again,
     look_back_due,
-    note_clock,
+    record_clock,
 )
 from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
 from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimEvent, ClaimState
 from entrenous.stop.review import confirm, release
-from entrenous.stop.upload_record import LISTED_FOR, Found, Outcome, ReviewState
+from entrenous.stop.upload_record import PUBLISHED_LISTING_PERIOD, FoundBy, Outcome, ReviewState
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
     claim = protect(room, hers).claim
     review = room.platform.reviews.next()
     assert review is not None
-    assert (review.case, review.found, review.reference) == (case, Found.LOOK_BACK, "post 17")
+    assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
     (match,) = review.decision.matches
     assert (match.bank, match.claim) == (PEOPLE, claim)
     assert match.distance <= 31
@@ -69,7 +69,7 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     assert confirm(case, room.platform).reference == "post 17"
     kept = room.platform.reviews.review(case)
     assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "post 17")
-    room.clock.moment += LISTED_FOR  # until then the platform is told to remove it
+    room.clock.moment += PUBLISHED_LISTING_PERIOD  # until then the platform is told to remove it
     delete_expired(room.platform)
     assert room.platform.reviews.review(case).reference == ""
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
@@ -99,7 +99,7 @@ def test_who_claims_what_was_released_before_is_asked_about(
     room.clock.wind(days=1)
     second = protect(room, hers)
     review = room.platform.reviews.review(case)
-    assert (review.state, review.found) == (ReviewState.WAITING, Found.LOOK_BACK)
+    assert (review.state, review.found) == (ReviewState.WAITING, FoundBy.LOOK_BACK)
     assert ([one.claim for one in review.decision.matches], review.reference) == (
         [second.claim],
         "post 17",
@@ -231,7 +231,7 @@ def test_waiting_upload_gets_a_later_claim(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     second = protect(room, hers).claim
     review = room.platform.reviews.review(case)
-    assert (review.found, review.state) == (Found.UPLOAD, ReviewState.WAITING)
+    assert (review.found, review.state) == (FoundBy.UPLOAD, ReviewState.WAITING)
     assert [match.claim for match in review.decision.matches] == [first, second]
     assert [one.what for one in room.platform.bank.log(0, 99)][-1] == "case fits more"
     assert look_back([first, second], room.platform) == 0
@@ -257,7 +257,7 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     confirm(later.case, room.platform)
     assert look_back_due(room.platform) == 1
     (found,) = room.platform.reviews.published("", 9)
-    assert (found.case, found.reference, found.found) == (earlier.case, "post 1", Found.LOOK_BACK)
+    assert (found.case, found.reference, found.found) == (earlier.case, "post 1", FoundBy.LOOK_BACK)
 
 
 def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: Any) -> None:
@@ -293,25 +293,25 @@ def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, her
 
 def test_nothing_expires_while_the_clock_is_ahead(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform, "post 17")
-    assert note_clock(room.platform) == 0
+    assert record_clock(room.platform) == 0
     right = room.clock.moment
     room.clock.wind(days=400)
     for _ in range(59):
-        assert note_clock(room.platform) == 400
+        assert record_clock(room.platform) == 400
         delete_expired(room.platform)
         room.clock.wind(minutes=1)
     room.clock.moment = right + timedelta(hours=1)
-    assert note_clock(room.platform) == 0
+    assert record_clock(room.platform) == 0
     protect(room, hers)
     assert room.platform.reviews.waiting() == 1
 
 
 def test_data_expires_an_hour_after_a_long_downtime(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
-    note_clock(room.platform)
+    record_clock(room.platform)
     room.clock.wind(days=60)
     for _ in range(62):
-        note_clock(room.platform)
+        record_clock(room.platform)
         room.clock.wind(minutes=1)
     delete_expired(room.platform)
     assert room.platform.reviews.kept_pictures(0, 9) == ()

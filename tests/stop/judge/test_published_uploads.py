@@ -15,9 +15,9 @@ from entrenous.stop.nouns import GateLimits
 from entrenous.stop.register import withdraw_claim
 from entrenous.stop.review import confirm, next_review, release
 from entrenous.stop.upload_record import (
-    LISTED_FOR,
+    PUBLISHED_LISTING_PERIOD,
     Decision,
-    Found,
+    FoundBy,
     Outcome,
     Publishes,
     Review,
@@ -52,12 +52,12 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
     assert (decision.outcome, decision.listed) == (Outcome.HOLD, True)
     assert published(room) == {decision.case: ReviewState.WAITING}
     waits = of(room, decision.case)
-    assert (waits.found, waits.reference, waits.has_bytes) == (Found.PUBLISHED, "post 17", True)
+    assert (waits.found, waits.reference, waits.has_bytes) == (FoundBy.PUBLISHED, "post 17", True)
     assert next_review(room.platform) == waits
     confirm(decision.case, room.platform)
     assert published(room) == {decision.case: ReviewState.CONFIRMED}  # remove it
     assert (of(room, decision.case).reference, of(room, decision.case).bits) == ("post 17", None)
-    room.clock.moment += LISTED_FOR
+    room.clock.moment += PUBLISHED_LISTING_PERIOD
     delete_expired(room.platform)
     assert (published(room), of(room, decision.case).reference) == ({}, "")
 
@@ -134,7 +134,7 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, her
     while look_back_due(room.platform):
         pass
     assert published(room) == {case: ReviewState.WAITING}
-    assert of(room, case).found is Found.LOOK_BACK
+    assert of(room, case).found is FoundBy.LOOK_BACK
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from entrenous.stop.review import confirm, release
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
-from entrenous.stop.upload_record import Found, Outcome, Review
+from entrenous.stop.upload_record import FoundBy, Outcome, Review
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
 
@@ -76,7 +76,7 @@ def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, hers: An
     assert review is not None
     assert (review.case, review.found, review.reference) == (
         decision.case,
-        Found.LOOK_BACK,
+        FoundBy.LOOK_BACK,
         "post 17",
     )
 
@@ -92,7 +92,7 @@ def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
     review = room.platform.reviews.next()
     assert review is not None
     (match,) = review.decision.matches
-    assert (review.case, review.found, match.part) == (decision.case, Found.LOOK_BACK, True)
+    assert (review.case, review.found, match.part) == (decision.case, FoundBy.LOOK_BACK, True)
 
 
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])

@@ -11,7 +11,7 @@ from entrenous.fingerprint.linear_scan import as_words
 from entrenous.stop.judge import retroactive_matches
 from entrenous.stop.judge.look_back import look_back, look_back_due
 from entrenous.stop.judge.retroactive_matches import (
-    ReleasedUploads,
+    KeptUploads,
     SoughtHashes,
     kept_uploads,
     matching_uploads,
@@ -36,9 +36,7 @@ def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
 
 
-def brute_force(
-    sought: list[SoughtHashes], kept: ReleasedUploads
-) -> dict[str, list[tuple[str, int]]]:
+def brute_force(sought: list[SoughtHashes], kept: KeptUploads) -> dict[str, list[tuple[str, int]]]:
     """Return the matches of each upload with distances, by comparing every pair."""
     found = dict[str, list[tuple[str, int]]]()
     for case, upload in zip(kept.cases, kept.words, strict=True):
@@ -61,8 +59,8 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
     for at in range(min(uploads, 60)):
         turned = near(ways[at % hashes][at % 8], at % 36, rng)
         bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
-    kept = ReleasedUploads([f"case {at}" for at in range(uploads)], as_words(bits))
-    few = ReleasedUploads(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
+    kept = KeptUploads([f"case {at}" for at in range(uploads)], as_words(bits))
+    few = KeptUploads(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
     found = list(matching_uploads(sought, kept))
     told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
     assert told == brute_force(sought, few)
@@ -73,7 +71,7 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
 
 
 def test_no_hashes_give_no_matches() -> None:
-    kept = ReleasedUploads(["a"], as_words([bytes(32)]))
+    kept = KeptUploads(["a"], as_words([bytes(32)]))
     assert list(matching_uploads([], kept)) == []
 
 
@@ -81,7 +79,7 @@ def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     upload = rng.bytes(32)
     sought = [SoughtHashes(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
-    (found,) = matching_uploads(sought, ReleasedUploads(["case"], as_words([upload])))
+    (found,) = matching_uploads(sought, KeptUploads(["case"], as_words([upload])))
     assert [match.distance for match in found.matches] == [4]
     assert found.nearest == sought[1].bits
 

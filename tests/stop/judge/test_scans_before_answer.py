@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from entrenous.base.limits import GATE_SIDE_PX, WHOLE_SIDE_PX
-from entrenous.base.picture import DecoderGaveUp, Picture
+from entrenous.base.picture import Picture, PictureDecodingFailed
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.scan import first_scan
@@ -106,7 +106,7 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
 ) -> None:
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
         if at_least_px > WHOLE_SIDE_PX:
-            raise DecoderGaveUp
+            raise PictureDecodingFailed
         return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
 
     index = _Late(room.platform.index, lambda: room.protect(large, parts=True))

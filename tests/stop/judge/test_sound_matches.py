@@ -8,8 +8,8 @@ import pytest
 from bench.sounds.attacks import OPUS_24
 from bench.sounds.material import music, voice
 from entrenous.base.identifiers import ClaimId
-from entrenous.fingerprint.nouns import SOUND_KIND, Alike
-from entrenous.fingerprint.sound_index import SoundIndex, sound_look, sound_print
+from entrenous.fingerprint.nouns import SOUND_KIND, SoundMatch
+from entrenous.fingerprint.sound_index import SoundIndex, make_sound_fingerprint, sound_views
 from entrenous.stop.judge.clip_matches import sound_hits
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState
@@ -23,9 +23,11 @@ def claim(name: str) -> Claim:
 @pytest.mark.slow
 def test_voice_note_inside_an_upload_matches_as_a_part() -> None:
     hers, rest = voice(12.0, seed=1), music(12.0, seed=2)
-    index = SoundIndex.of([sound_print(rest, 16_000), sound_print(hers, 16_000)])
+    index = SoundIndex.of(
+        [make_sound_fingerprint(rest, 16_000), make_sound_fingerprint(hers, 16_000)]
+    )
     upload = OPUS_24(np.concatenate([music(8.0, seed=3), hers]), 16_000)
-    alike = index.near(sound_look(*upload))
+    alike = index.near(sound_views(*upload))
     ((match, of),) = sound_hits(alike, {0: [claim("rest")], 1: [claim("hers")]})
     assert of.id == match.claim == "hers"
     assert match.part
@@ -36,12 +38,12 @@ def test_voice_note_inside_an_upload_matches_as_a_part() -> None:
 
 
 def test_the_longest_stretch_of_each_claim_counts() -> None:
-    short = Alike(0, 0.05, 4.9, 1.0, 2.0, "as it is")
-    long = Alike(1, 0.20, 9.6, 3.0, 2.0, "speed 1.02")
+    short = SoundMatch(0, 0.05, 4.9, 1.0, 2.0, "as it is")
+    long = SoundMatch(1, 0.20, 9.6, 3.0, 2.0, "speed 1.02")
     found = sound_hits([short, long], {0: [claim("a"), claim("b")], 1: [claim("b")]})
     assert [(str(match.claim), match.distance) for match, _ in found] == [("b", 51), ("a", 13)]
     assert all(match.part for match, _ in found)
 
 
 def test_a_withdrawn_sound_finds_no_claim() -> None:
-    assert sound_hits([Alike(7, 0.0, 9.6, 0.0, 0.0, "as it is")], {}) == []
+    assert sound_hits([SoundMatch(7, 0.0, 9.6, 0.0, 0.0, "as it is")], {}) == []

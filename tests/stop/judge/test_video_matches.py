@@ -17,12 +17,12 @@ from entrenous.fingerprint.nouns import (
     Match,
     NearHash,
     TrimmedView,
-    VideoLook,
     VideoPrint,
+    VideoViews,
     View,
 )
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.fingerprint.video_hash import differing_bits, video_look, video_print
+from entrenous.fingerprint.video_hash import differing_bits, make_video_fingerprint, video_views
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
 from entrenous.stop.judge.clip_matches import Place, trimmed_hits, video_hits
 from entrenous.stop.nouns import PEOPLE
@@ -40,7 +40,7 @@ def claim(name: str, bank: BankName = PEOPLE, kind: str = VIDEO_KIND) -> Claim:
     return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, at)
 
 
-def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
+def near_all(look: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
     """Find near hashes by comparing every pair."""
     pairs = (
         NearHash(query, entry, differing_bits(one, other))
@@ -53,7 +53,7 @@ def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list
 def judged(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
     """Return an upload's matches by claim."""
     with decode_clip_untrusted(upload) as clip:
-        look = video_look(clip.frames, clip.shown.length_s)
+        look = video_views(clip.frames, clip.shown.length_s)
     frames = [(claim(name), one) for name, video in registered.items() for one in video.frames]
     places: dict[int, list[Place]] = {
         entry: [(of, one.at_ms)] for entry, (of, one) in enumerate(frames)
@@ -64,7 +64,7 @@ def judged(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
 
 def registered(data: bytes) -> VideoPrint:
     with decode_clip_untrusted(data) as clip:
-        return video_print(clip.frames, clip.shown.length_s)
+        return make_video_fingerprint(clip.frames, clip.shown.length_s)
 
 
 @pytest.fixture(scope="module")
@@ -144,17 +144,17 @@ def test_registered_picture_in_a_video_matches_as_a_part(hers: list[Rgb]) -> Non
     height, width, _ = pixels.shape
     picture = Picture(width, height, pixels.tobytes(), Encoding(PictureFormat.PNG))
     with decode_clip_untrusted(upload) as clip:
-        look = video_look(clip.frames)
+        look = video_views(clip.frames)
     near = near_all(look, [fingerprint(picture).bits])
     ((match, _),) = video_hits(look, near, {0: [(claim("still", kind="pdq"), None)]}, RADIUS)
     assert match.part
     assert match.distance <= 31
 
 
-def look_of(count: int) -> VideoLook:
+def look_of(count: int) -> VideoViews:
     times = tuple(range(0, 500 * count, 500))
     hashes = tuple(bytes([n]) * 32 for n in range(count))
-    return VideoLook(times, (View("as it is", hashes), View("mirror", hashes)))
+    return VideoViews(times, (View("as it is", hashes), View("mirror", hashes)))
 
 
 def hits(
@@ -233,7 +233,7 @@ def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
 def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) -> list[Match]:
     """Match windows (how, half second), each near the claim's frame at a time."""
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
-    look = VideoLook(tuple(range(0, 4000, 500)), (), seen)
+    look = VideoViews(tuple(range(0, 4000, 500)), (), seen)
     near = [NearHash(n, n, bits) for n in range(len(seen))]
     places = {n: [(claim("hers"), at_ms)] for n, at_ms in enumerate(at)}
     return [match for match, _ in trimmed_hits(look, near, places, RADIUS)]

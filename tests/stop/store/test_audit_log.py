@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.audit import LogChanged, check_chain, rows_of, verify_log
+from entrenous.stop.audit import AuditLogChanged, audit_rows, check_chain, verify_log
 from entrenous.stop.nouns import AuditRow, BadHead, Bank, Head
 from entrenous.stop.registration import ClaimEvent, Opinion, Partner, Registration, Stance
 from entrenous.stop.store.bank_store import BankStore
@@ -54,9 +54,9 @@ TOLD = [
 
 
 def test_every_change_is_logged_and_the_log_verifies(made: Stores) -> None:
-    assert made.bank.log_head() == Head(1, next(rows_of(made.bank)).hash)
+    assert made.bank.log_head() == Head(1, next(audit_rows(made.bank)).hash)
     live(made)
-    rows = list(rows_of(made.bank))
+    rows = list(audit_rows(made.bank))
     assert sorted(row.what for row in rows) == sorted(TOLD)
     assert [row.number for row in rows] == list(range(1, len(TOLD) + 1))
     assert verify_log(made.bank) == made.bank.log_head() == rows[-1].head
@@ -67,7 +67,7 @@ def test_every_change_is_logged_and_the_log_verifies(made: Stores) -> None:
 
 def test_audit_log_contains_nothing_about_people_or_pictures(made: Stores) -> None:
     live(made)
-    said = json.dumps([[row.what, row.of, dict(row.details)] for row in rows_of(made.bank)])
+    said = json.dumps([[row.what, row.of, dict(row.details)] for row in audit_rows(made.bank)])
     for private in (ONE.hex(), TWO.hex(), THREE.hex(), claim("a").holder_sha256.hex(), "post 7"):  # type: ignore[union-attr]
         assert private not in said
 
@@ -113,7 +113,7 @@ def test_changing_a_logged_row_is_detected(tmp_path: Path, how: str) -> None:
         assert isinstance(made.bank.engine, sa.Engine)
         with made.bank.engine.begin() as db:
             db.exec_driver_sql(TAMPERINGS[how])
-        with pytest.raises(LogChanged):
+        with pytest.raises(AuditLogChanged):
             verify_log(made.bank)
 
 
@@ -126,13 +126,13 @@ def test_rewritten_log_is_detected_by_a_noted_head() -> None:
     noted = bank.log_head()
     assert verify_log(bank, noted) == noted
     verify_log(forged)
-    with pytest.raises(LogChanged):
+    with pytest.raises(AuditLogChanged):
         verify_log(forged, noted)
     with writing(forged.engine) as db:
         db.exec_driver_sql("DELETE FROM audit")
         db.exec_driver_sql("DELETE FROM audit_head")
     assert tuple(forged.log(0, 1)) == ()
-    with pytest.raises(LogChanged):
+    with pytest.raises(AuditLogChanged):
         verify_log(forged, noted)
 
 
@@ -167,10 +167,10 @@ def test_any_log_verifies_and_any_change_is_detected(
     assert check_chain(rows) == rows[-1].head
     place %= len(rows)
     changed = [change(row) if at == place else row for at, row in enumerate(rows)]
-    with pytest.raises(LogChanged):
+    with pytest.raises(AuditLogChanged):
         check_chain(changed)
     for start in range(1, len(rows)):
-        with pytest.raises(LogChanged):
+        with pytest.raises(AuditLogChanged):
             check_chain(rows[start:])
 
 

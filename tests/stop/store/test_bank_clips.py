@@ -11,8 +11,8 @@ from entrenous.fingerprint.nouns import (
     SOUND_KIND,
     VIDEO_KIND,
     FramePrint,
-    HeardAs,
     SoundPrint,
+    SoundVariant,
     VideoPrint,
 )
 from entrenous.stop.index.registered_sounds import RegisteredSounds
@@ -152,7 +152,7 @@ def test_latest_release_of_a_file_counts(made: Stores) -> None:
 
 def test_sound_index_follows_and_skips_withdrawn_sounds(made: Stores) -> None:
     index = RegisteredSounds(made.bank)
-    wanted = [HeardAs("as it is", song(3).words), HeardAs("faster", b"")]
+    wanted = [SoundVariant("as it is", song(3).words), SoundVariant("faster", b"")]
     assert (index.near(wanted), index.newest()) == ([], 0)
     numbers = []
     for seed in (1, 2, 3):
@@ -169,7 +169,7 @@ def test_sound_index_follows_and_skips_withdrawn_sounds(made: Stores) -> None:
 
 def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None:
     index = RegisteredSounds(made.bank, later_words_max=100)
-    wanted = [HeardAs("as it is", song(1).words)]
+    wanted = [SoundVariant("as it is", song(1).words)]
     for seed in range(1, 6):
         made.bank.register(Registration(claim(f"{seed}"), sound=song(seed)))
         assert len(index.near(wanted)) == (1 if seed < 5 else 0)
@@ -177,7 +177,7 @@ def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None
             made.bank.withdraw(ClaimId("1"))
             assert len(index.near(wanted)) == 1  # of a claim that no longer matches
     for seed in (2, 3, 4, 5):
-        (found,) = index.near([HeardAs("as it is", song(seed).words)])
+        (found,) = index.near([SoundVariant("as it is", song(seed).words)])
         assert [of.id for _, of in made.bank.heard_by([found.sound])] == [f"{seed}"]
 
 

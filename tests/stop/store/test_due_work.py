@@ -26,12 +26,12 @@ from entrenous.stop.store.postgres import open_postgres_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import (
-    LISTED_FOR,
+    PUBLISHED_LISTING_PERIOD,
     Appeal,
     Decision,
     DeferredScan,
     DueCounts,
-    Found,
+    FoundBy,
     LateMatch,
     NoSuchReview,
     Outcome,
@@ -75,7 +75,7 @@ def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int =
 
 
 def find(case: str, entry: int = 1, bits: bytes = TWO) -> LateMatch:
-    return LateMatch(case, (MATCH,), entry, Found.SLOW_LOOK, bits, b"\x07" * 32)
+    return LateMatch(case, (MATCH,), entry, FoundBy.SLOW_LOOK, bits, b"\x07" * 32)
 
 
 def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
@@ -229,7 +229,7 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     queue.slow_look_made("b")  # by somebody who was slower: nothing
     review = queue.next()
     assert review is not None
-    assert (review.case, review.found, review.reference) == ("b", Found.SLOW_LOOK, "post b")
+    assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
     assert (review.state, review.decision.outcome) == (ReviewState.WAITING, Outcome.HOLD)
     assert (review.decision.matches, review.bits, review.has_bytes) == ((MATCH,), TWO, True)
     assert (review.upload_sha256, queue.upload("b")) == (b"\x07" * 32, b"b" * 100)
@@ -305,7 +305,7 @@ def published_although(case: str, **more: Any) -> Review:
     """A matching upload that a hook published."""
     review = Review(
         Decision(Outcome.HOLD, case, (MATCH,)), AT, ReviewState.WAITING, ONE, 1, f"post {case}",
-        Found.PUBLISHED, upload_sha256=TWO, slow_look_due=True,
+        FoundBy.PUBLISHED, upload_sha256=TWO, slow_look_due=True,
     )  # fmt: skip
     return replace(review, **more)
 
@@ -345,7 +345,7 @@ def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> N
 
 def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     queue = made.reviews
-    for case, found in (("b", Found.PUBLISHED), ("c", Found.UPLOAD)):
+    for case, found in (("b", FoundBy.PUBLISHED), ("c", FoundBy.UPLOAD)):
         queue.record(published_although(case, found=found, secret_sha256=ONE), None)
     keep(queue, "d")
     assert queue.hold_late(find("d"), 9)
@@ -361,7 +361,7 @@ def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     assert (queue.review("c").reference, queue.forget_removed(made.clock.now())) == ("", 0)
     queue.appeal(Appeal("b", ONE, AT), None)  # who asks for a person waits hidden
     assert [one.case for one in queue.published("", 9)] == ["d"]
-    assert queue.forget_removed(made.clock.now() + LISTED_FOR) == 1
+    assert queue.forget_removed(made.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
     assert (queue.published("", 9), queue.review("d").reference) == ((), "")
 
 
@@ -538,7 +538,10 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
     bank.withdraw(ClaimId("a"))
     with engine.connect() as db:
         plans = [
-            (said, str(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).fetchall()))
+            (
+                said,
+                str(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).fetchall()),
+            )
             for said, values in asked
             if said.startswith("SELECT") and ("slow_look =" in said or "upload.found !=" in said)
         ]

@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.audit import rows_of, verify_log
+from entrenous.stop.audit import audit_rows, verify_log
 from entrenous.stop.nouns import Alert, AlertKind
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.review_queue import ReviewQueue
@@ -17,7 +17,7 @@ from entrenous.stop.upload_record import (
     Appeal,
     BadReviewerName,
     Decision,
-    Found,
+    FoundBy,
     LateMatch,
     NoSuchReview,
     NoSuchReviewer,
@@ -38,7 +38,7 @@ def held(case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7) -> Review
 
 
 def told(made: Stores) -> list[tuple[str, str, dict[str, object]]]:
-    return [(row.what, row.of, dict(row.details)) for row in rows_of(made.bank)]
+    return [(row.what, row.of, dict(row.details)) for row in audit_rows(made.bank)]
 
 
 def test_reviewer_token_works_until_removal(made: Stores) -> None:
@@ -154,7 +154,7 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> Non
     made.bank.register(Registration(claim("c"), (ONE,)))
     passed = Decision(Outcome.LET_THROUGH, "p")
     queue.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
-    find = LateMatch("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, Found.LOOK_BACK)
+    find = LateMatch("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK)
     assert queue.hold_late(find, 20)
     queue.confirm_first("p", "ana")
     made.bank.move(ClaimId("c"), ClaimEvent.WITHDRAW)
@@ -237,7 +237,7 @@ def test_late_match_waits_from_when_found(made: Stores) -> None:
     passed = Decision(Outcome.LET_THROUGH, "p")
     made.reviews.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
     made.clock.wind(hours=30)
-    find = LateMatch("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, Found.LOOK_BACK)
+    find = LateMatch("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK)
     assert made.reviews.hold_late(find, 20)
     assert made.reviews.take_pages(made.clock.now() - DAY, 20) == ()
     made.clock.wind(hours=25)

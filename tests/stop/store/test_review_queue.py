@@ -21,13 +21,13 @@ from entrenous.stop.upload_record import (
     AlreadyDecided,
     Appeal,
     Decision,
-    Found,
+    FoundBy,
     LateMatch,
     NoSuchReview,
-    NotThatUpload,
     Outcome,
     Review,
     ReviewState,
+    UploadFileDiffers,
     UploadNotKept,
 )
 from tests.stop.store.bank_stores import Stores, claim, nothing_else
@@ -437,7 +437,7 @@ def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
     assert not queue.hold_late(LateMatch("nothing", (a,), 1), 20)
     review = queue.next()
     assert review is not None
-    assert (review.case, review.found, review.reference) == ("p", Found.LOOK_BACK, "post p")
+    assert (review.case, review.found, review.reference) == ("p", FoundBy.LOOK_BACK, "post p")
     assert (review.decision.outcome, review.decision.matches) == (Outcome.HOLD, (a,))
     assert claimed.bank.withdraw(a.claim) == 1
     assert queue.review("p") == passed("p", b"\x01" * 32)
@@ -543,14 +543,14 @@ def test_case_is_appealed_once(queue: ReviewQueue) -> None:
     queue.appeal(Appeal("r", SECRET, later, OTHER), b"the same file")
     review = queue.next()
     assert review is not None
-    assert (review.case, review.found, review.at) == ("r", Found.APPEAL, later)
+    assert (review.case, review.found, review.at) == ("r", FoundBy.APPEAL, later)
     assert queue.upload("r") == b"the same file"
     with pytest.raises(AlreadyAppealed):
         queue.appeal(Appeal("r", SECRET, later), None)
     queue.close("r", ReviewState.RELEASED, nothing_else)
     with pytest.raises(AlreadyAppealed):
         queue.appeal(Appeal("r", SECRET, later), None)
-    with pytest.raises(NotThatUpload):
+    with pytest.raises(UploadFileDiffers):
         queue.appeal(Appeal("s", SECRET, later, SECRET), b"another file")
     queue.appeal(Appeal("s", SECRET, later), None)
     assert queue.waiting() == 1
@@ -582,7 +582,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> Non
     queue.record(replace(held("h"), secret_sha256=SECRET, upload_sha256=OTHER), b"bytes")
     queue.close("h", ReviewState.CONFIRMED, nothing_else)
     queue.appeal(Appeal("h", SECRET, AT, OTHER), b"bytes")
-    assert (queue.waiting(), queue.review("h").found) == (1, Found.APPEAL)
+    assert (queue.waiting(), queue.review("h").found) == (1, FoundBy.APPEAL)
 
 
 def test_full_disk_quarantines_without_bytes(made: Stores) -> None:

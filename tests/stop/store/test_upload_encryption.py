@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.secret import Secret
 from entrenous.stop.nouns import BadHeldKeys
 from entrenous.stop.store.upload_encryption import UploadCipher, open_upload_keys, upload_keys
-from entrenous.stop.upload_record import UploadNotKept, UploadShut
+from entrenous.stop.upload_record import UploadKeyMissing, UploadNotKept
 
 OLD, NEW = Secret(b"1" * 32), Secret(b"2" * 32)
 PICTURE = b"\xff\xd8\xff a picture of somebody"
@@ -16,19 +16,19 @@ PLAIN = UploadCipher()
 
 
 @pytest.mark.parametrize("held", [PLAIN, UploadCipher((NEW,)), UploadCipher((NEW, OLD))])
-@pytest.mark.parametrize("data", [PICTURE, b"", PLAIN.stored("c", b"entrenous/1 held\1 x")])
+@pytest.mark.parametrize("data", [PICTURE, b"", PLAIN.encrypt("c", b"entrenous/1 held\1 x")])
 def test_encrypted_upload_is_decrypted(held: UploadCipher, data: bytes) -> None:
-    assert held.opened("c", held.stored("c", data)) == data
+    assert held.decrypt("c", held.encrypt("c", data)) == data
 
 
 def test_encrypted_upload_reveals_nothing() -> None:
-    stored = UploadCipher((NEW,)).stored("c", PICTURE)
+    stored = UploadCipher((NEW,)).encrypt("c", PICTURE)
     assert b"picture" not in stored
-    assert PLAIN.stored("c", PICTURE) == PICTURE
+    assert PLAIN.encrypt("c", PICTURE) == PICTURE
 
 
 def test_unencrypted_rows_are_read() -> None:
-    assert UploadCipher((NEW,)).opened("c", PICTURE) == PICTURE
+    assert UploadCipher((NEW,)).decrypt("c", PICTURE) == PICTURE
 
 
 @pytest.mark.parametrize("kind", [b"\0", b"\1", b"\1" + bytes(60)])
@@ -36,24 +36,24 @@ def test_upload_cannot_imitate_an_encrypted_one(kind: bytes) -> None:
     """Bytes that look encrypted are returned as they were sent."""
     crafted = b"entrenous/1 held" + kind
     for held in (PLAIN, UploadCipher((NEW,))):
-        assert held.opened("c", held.stored("c", crafted)) == crafted
+        assert held.decrypt("c", held.encrypt("c", crafted)) == crafted
 
 
 def test_keys_are_rotated() -> None:
-    of_before = UploadCipher((OLD,)).stored("c", PICTURE)
+    of_before = UploadCipher((OLD,)).encrypt("c", PICTURE)
     both = UploadCipher((NEW, OLD))
-    assert both.opened("c", of_before) == PICTURE
-    assert UploadCipher((NEW,)).opened("c", both.stored("c", PICTURE)) == PICTURE
+    assert both.decrypt("c", of_before) == PICTURE
+    assert UploadCipher((NEW,)).decrypt("c", both.encrypt("c", PICTURE)) == PICTURE
     for held in (UploadCipher((NEW,)), PLAIN):
-        with pytest.raises(UploadShut) as shut:
-            held.opened("c", of_before)
+        with pytest.raises(UploadKeyMissing) as shut:
+            held.decrypt("c", of_before)
         assert isinstance(shut.value, UploadNotKept)  # a reviewer decides all the same
 
 
 def test_ciphertext_is_bound_to_its_case() -> None:
     held = UploadCipher((NEW,))
-    with pytest.raises(UploadShut):
-        held.opened("d", held.stored("c", PICTURE))
+    with pytest.raises(UploadKeyMissing):
+        held.decrypt("d", held.encrypt("c", PICTURE))
 
 
 def test_gate_creates_one_private_key_file(tmp_path: Path) -> None:

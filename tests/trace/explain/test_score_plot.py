@@ -27,7 +27,7 @@ def test_everything_lies_inside(scores: list[float], needed: float, named: int) 
     by_label = {f"person {n}": score for n, score in enumerate(scores)}
     drawing = score_plot(by_label, list(by_label)[:named], needed)
     assert inside(drawing)
-    assert f"Named from {needed:.1f}" in drawing.said
+    assert f"Named from {needed:.1f}" in drawing.alt_text
 
 
 @pytest.mark.parametrize("copies", [2, 60, 61, 1000])

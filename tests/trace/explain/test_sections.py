@@ -9,7 +9,15 @@ from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.trace.explain.page import write_page
 from entrenous.trace.explain.pdf import write_pdf
 from entrenous.trace.explain.sections import Choices, account_of, account_of_picture
-from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, Warp, weigh
+from entrenous.watermark.verdict import (
+    Finding,
+    FurtherMessage,
+    MatchedSpan,
+    PictureWarp,
+    Trace,
+    Verdict,
+    weigh_scores,
+)
 from tests.trace.report_desk import Desk
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -18,7 +26,9 @@ SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def trace(scores: dict[str, float], **more: object) -> Trace:
-    verdict = weigh({RecipientId(who): score for who, score in scores.items()}, compared=1000)
+    verdict = weigh_scores(
+        {RecipientId(who): score for who, score in scores.items()}, compared=1000
+    )
     whole = Trace(3, AT, b"l" * 32, verdict, NAME, compared=1000)
     return replace(whole, **more)  # type: ignore[arg-type]
 
@@ -36,7 +46,9 @@ def test_picture_report_describes_the_alignment_and_its_certainty(caro_leaked: D
 
 
 def test_clip_report_says_which_part_without_pictures() -> None:
-    account = account_of(trace({"ben": 12.0, "caro": 0.2}, span=Span(3.0, 5.0)), "a.mp4", Choices())
+    account = account_of(
+        trace({"ben": 12.0, "caro": 0.2}, span=MatchedSpan(3.0, 5.0)), "a.mp4", Choices()
+    )
     assert dict(account.undone) == {"Which part": "5.0 s of it, from 3.0 s after its start"}
     assert account.pictures is None
     assert "picture" not in account.method[0]
@@ -75,10 +87,10 @@ def test_each_named_copy_has_its_sentence(named: int) -> None:
 
 
 def test_further_messages_are_mentioned() -> None:
-    other = Part(
+    other = FurtherMessage(
         MessageName("8-heron"),
-        weigh({RecipientId("eva"): 30.0}, compared=1000),
-        Warp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0),
+        weigh_scores({RecipientId("eva"): 30.0}, compared=1000),
+        PictureWarp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0),
     )
     account = account_of(trace({"ben": 40.0}, others=(other,)), "x.png", Choices())
     assert any("8-heron: eva" in remark for remark in account.remarks)

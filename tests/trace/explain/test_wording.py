@@ -6,18 +6,18 @@ from hypothesis import strategies as st
 
 from entrenous.trace.explain.wording import (
     NO_SUPPORT,
+    chance_in_digits,
+    chance_in_words,
     describe_alignment,
     describe_part,
     describe_size,
     explain_nobody,
-    in_digits,
-    odds,
     ratio_in_digits,
+    ratio_in_words,
     rounded_up,
-    support,
-    times_likelier,
+    support_in_words,
 )
-from entrenous.watermark.verdict import Span, Warp
+from entrenous.watermark.verdict import MatchedSpan, PictureWarp
 
 SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -30,13 +30,13 @@ def test_a_chance_is_never_shown_smaller_than_it_is(chance: float, digits: int) 
 
 @given(st.floats(1e-77, 1.0))
 def test_digits_never_show_a_smaller_chance(chance: float) -> None:
-    assert float(in_digits(chance).removeprefix("below ")) >= chance
+    assert float(chance_in_digits(chance).removeprefix("below ")) >= chance
 
 
 def test_the_odds_never_say_too_much() -> None:
-    assert "once in 100 million tries" in odds(9.9e-9)
-    assert "once in 1 million tries" in odds(9.9e-7)
-    assert "a million billion" in odds(1e-40)
+    assert "once in 100 million tries" in chance_in_words(9.9e-9)
+    assert "once in 1 million tries" in chance_in_words(9.9e-7)
+    assert "a million billion" in chance_in_words(1e-40)
 
 
 @given(st.floats(0.5, 2.0**256))
@@ -66,14 +66,14 @@ def test_a_ratio_is_never_shown_larger_than_it_is(ratio: float) -> None:
     ],
 )
 def test_support_follows_the_scale(ratio: float, words: str) -> None:
-    assert support(ratio) == words
+    assert support_in_words(ratio) == words
 
 
 def test_times_likelier_is_rounded_down() -> None:
-    assert "more than 7 times" in times_likelier(7.9)
-    assert "more than 1 million times" in times_likelier(9.9e6)
-    assert "a million billion times" in times_likelier(1e70)
-    assert "about as likely" in times_likelier(0.5)
+    assert "more than 7 times" in ratio_in_words(7.9)
+    assert "more than 1 million times" in ratio_in_words(9.9e6)
+    assert "a million billion times" in ratio_in_words(1e70)
+    assert "about as likely" in ratio_in_words(0.5)
 
 
 @given(st.floats(-5.0, 400.0), st.floats(4.5, 9.0))
@@ -91,9 +91,10 @@ def test_how_much_more_it_takes_grows_with_the_square() -> None:
 
 def test_alignment_in_words() -> None:
     assert (
-        describe_alignment(Warp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0)) == "the whole of it"
+        describe_alignment(PictureWarp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0))
+        == "the whole of it"
     )
-    cut = Warp(SQUARE, 0.712, -10.2, mirrored=True, scale=0.5)
+    cut = PictureWarp(SQUARE, 0.712, -10.2, mirrored=True, scale=0.5)
     assert describe_alignment(cut) == "cropped to 71 %, mirrored, turned by 10 degrees"
 
 
@@ -103,8 +104,11 @@ def test_size_in_words() -> None:
 
 
 def test_part_of_a_clip_in_words() -> None:
-    assert describe_part(Span(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
-    assert describe_part(Span(3.0, 0.0)) == "one frame, 3.0 s after its start"
-    assert describe_part(Span(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
+    assert describe_part(MatchedSpan(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
+    assert describe_part(MatchedSpan(3.0, 0.0)) == "one frame, 3.0 s after its start"
+    assert describe_part(MatchedSpan(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
     # half a frame of 48 must not count as a change of speed or length
-    assert describe_part(Span(0.0, 4.0 * 0.988, 0.988)) == "4.0 s of it, from 0.0 s after its start"
+    assert (
+        describe_part(MatchedSpan(0.0, 4.0 * 0.988, 0.988))
+        == "4.0 s of it, from 0.0 s after its start"
+    )

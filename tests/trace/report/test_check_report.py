@@ -19,19 +19,29 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.trace.explain.sections import Choices, account_of
 from entrenous.trace.picture import investigate
-from entrenous.trace.report.check_report import Files, check_report
+from entrenous.trace.report.check_report import ReportInputs, check_report
 from entrenous.trace.report.disclose import Disclosed, disclose
 from entrenous.trace.report.examine import Evidence, examine
 from entrenous.trace.report.nouns import (
     BadReport,
-    DoesNotHold,
     NothingToDisclose,
-    OnlyPictures,
-    TracedBefore,
+    OnlyPictureTracesDisclosed,
+    ReportCheckFailed,
+    TraceTooOldToDisclose,
 )
-from entrenous.trace.report.recompute import chance, ratio, remove_named, score, tail
+from entrenous.trace.report.recompute import (
+    chance_bound,
+    remove_named,
+    score,
+)
+from entrenous.trace.report.recompute import (
+    likelihood_ratio as recomputed_ratio,
+)
+from entrenous.trace.report.recompute import (
+    upper_tail as recomputed_tail,
+)
 from entrenous.watermark.likelihood import likelihood_ratio, tail_of_best, upper_tail
-from entrenous.watermark.verdict import Finding, NoSuchTrace, Span
+from entrenous.watermark.verdict import Finding, MatchedSpan, NoSuchTrace
 from entrenous.wire.encodings import canonical_json
 from tests.trace.report_desk import Desk, as_jpeg, desk, device_with_nothing, opened
 
@@ -64,8 +74,8 @@ def known() -> Known:
     return {}
 
 
-def files(desk: Desk, report: bytes, copy: bytes | None = None) -> Files:
-    return Files(report, desk.leak, desk.original, copy)
+def files(desk: Desk, report: bytes, copy: bytes | None = None) -> ReportInputs:
+    return ReportInputs(report, desk.leak, desk.original, copy)
 
 
 def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
@@ -110,7 +120,7 @@ def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
 def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: Disclosed) -> None:
     ours = files(caro_leaked, disclosed.file, caro_leaked.copies["ben"])
     assert check_report(ours, read_picture).copy_of == ("ben",)
-    with pytest.raises(DoesNotHold, match="the copy you gave"):
+    with pytest.raises(ReportCheckFailed, match="the copy you gave"):
         check_report(files(caro_leaked, disclosed.file, caro_leaked.leak), read_picture)
 
 
@@ -123,7 +133,7 @@ def test_identical_copies_are_all_listed() -> None:
     copy, _ = (one.data for _, one in made_copies)
     investigate(copy, device)
     made = disclose(1, copy, device, None, blind=False)
-    ours = Files(made.file, copy, plain.getvalue(), copy)
+    ours = ReportInputs(made.file, copy, plain.getvalue(), copy)
     assert check_report(ours, read_picture).copy_of == ("ben", "caro")
 
 
@@ -132,7 +142,7 @@ def listed_twice(plain: dict[str, Any]) -> None:
     plain["copies"].insert(0, {**plain["copies"][1], "to": "eva"})
     plain["finding"], plain["named"], plain["compared"] = "several", ["eva", "caro"], 4
     for one in plain["copies"]:
-        one["chance"] = repr(chance(float(one["score"]), 4, one["round"]))
+        one["chance"] = repr(chance_bound(float(one["score"]), 4, one["round"]))
 
 
 @pytest.mark.usefixtures("remembered")
@@ -153,7 +163,7 @@ def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
 def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
     ours = desk(("copy 2", "copy 1"), "copy 2")
     made = disclose(1, ours.leak, ours.device, None, blind=True)
-    report = check_report(Files(made.file, ours.leak, ours.original), read_picture).report
+    report = check_report(ReportInputs(made.file, ours.leak, ours.original), read_picture).report
     assert (report.finding, report.named) == (Finding.ONE, ("copy 2",))
     assert [copy.to for copy in report.copies] == ["copy 2", "copy 3"]
     account = account_of(ours.seen.trace, "leak.jpg", Choices(blind=True))
@@ -237,7 +247,7 @@ def test_a_change_is_refused(caro_leaked: Desk, disclosed: Disclosed, change: Ch
     with pytest.raises(BadReport, match="digest"):
         check_report(files(caro_leaked, careless), read_picture)
     careful = forged(disclosed.file, change)
-    with pytest.raises(DoesNotHold) as refusal:
+    with pytest.raises(ReportCheckFailed) as refusal:
         check_report(files(caro_leaked, careful), read_picture)
     assert refusal.value.family == "unproven"
 
@@ -253,7 +263,7 @@ def test_a_change_is_refused_even_if_it_claims_other_versions(
         change(plain)
         plain["made_with"]["numpy"] = "1.0"
 
-    with pytest.raises(DoesNotHold):
+    with pytest.raises(ReportCheckFailed):
         check_report(files(caro_leaked, forged(disclosed.file, both)), read_picture)
 
 
@@ -270,10 +280,10 @@ def test_other_versions_are_named(caro_leaked: Desk, disclosed: Disclosed) -> No
 
 def test_another_leak_or_original_is_refused(caro_leaked: Desk, disclosed: Disclosed) -> None:
     other = as_jpeg(Image.new("RGB", (200, 200)))
-    with pytest.raises(DoesNotHold, match="the found file"):
-        check_report(Files(disclosed.file, other, caro_leaked.original), read_picture)
-    with pytest.raises(DoesNotHold, match="the original"):
-        check_report(Files(disclosed.file, caro_leaked.leak, other), read_picture)
+    with pytest.raises(ReportCheckFailed, match="the found file"):
+        check_report(ReportInputs(disclosed.file, other, caro_leaked.original), read_picture)
+    with pytest.raises(ReportCheckFailed, match="the original"):
+        check_report(ReportInputs(disclosed.file, caro_leaked.leak, other), read_picture)
 
 
 def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
@@ -285,8 +295,8 @@ def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
         plain["leak_sha256"] = sha256(other).hex()
 
     forgery = forged(disclosed.file, to_fit)
-    with pytest.raises(DoesNotHold):
-        check_report(Files(forgery, other, caro_leaked.original), read_picture)
+    with pytest.raises(ReportCheckFailed):
+        check_report(ReportInputs(forgery, other, caro_leaked.original), read_picture)
 
 
 @pytest.mark.usefixtures("remembered")
@@ -312,7 +322,7 @@ def test_compared_at_most_is_the_largest_number_that_names_the_same(
 
 
 def test_only_the_traced_file_is_disclosed(caro_leaked: Desk) -> None:
-    with pytest.raises(DoesNotHold, match="the found file"):
+    with pytest.raises(ReportCheckFailed, match="the found file"):
         disclose(1, caro_leaked.original, caro_leaked.device, None, blind=False)
     with pytest.raises(NoSuchTrace):
         disclose(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
@@ -320,32 +330,32 @@ def test_only_the_traced_file_is_disclosed(caro_leaked: Desk) -> None:
 
 def test_unmatched_file_is_not_disclosed(caro_leaked: Desk) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
-    device.ledger.note(replace(kept, number=55, message=None, warp=None))
+    device.ledger.record_trace(replace(kept, number=55, message=None, warp=None))
     with pytest.raises(NothingToDisclose):
         disclose(55, caro_leaked.leak, device, None, blind=False)
 
 
 def test_clip_is_not_disclosed(caro_leaked: Desk) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
-    device.ledger.note(replace(kept, number=56, span=Span(0.0, 2.0)))
-    with pytest.raises(OnlyPictures):
+    device.ledger.record_trace(replace(kept, number=56, span=MatchedSpan(0.0, 2.0)))
+    with pytest.raises(OnlyPictureTracesDisclosed):
         disclose(56, caro_leaked.leak, device, None, blind=False)
 
 
 @pytest.mark.parametrize("z", [-3.0, 0.0, 1.4, 4.9, 6.2, 18.0, 300.0])
 @pytest.mark.parametrize("compared", [1, 24, 100_000])
 def test_recomputed_chance_equals_the_traces(z: float, compared: int) -> None:
-    assert tail(z) == upper_tail(z)
+    assert recomputed_tail(z) == upper_tail(z)
     once = tail_of_best(compared, upper_tail(z))
-    assert chance(z, compared, 0) == min(1.0, 2.0 * once)
-    assert chance(z, compared, 3) == min(1.0, 16.0 * once)
-    assert ratio(z) == pytest.approx(likelihood_ratio(z), rel=1e-12)
+    assert chance_bound(z, compared, 0) == min(1.0, 2.0 * once)
+    assert chance_bound(z, compared, 3) == min(1.0, 16.0 * once)
+    assert recomputed_ratio(z) == pytest.approx(likelihood_ratio(z), rel=1e-12)
 
 
 def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: Desk) -> None:
     device = caro_leaked.device
-    device.ledger.note(replace(caro_leaked.seen.trace, number=77, compared=0))
-    with pytest.raises(TracedBefore):
+    device.ledger.record_trace(replace(caro_leaked.seen.trace, number=77, compared=0))
+    with pytest.raises(TraceTooOldToDisclose):
         disclose(77, caro_leaked.leak, device, None, blind=False)
 
 
@@ -357,14 +367,14 @@ def test_merged_copies_are_repeated_in_rounds() -> None:
     merged = as_jpeg(Image.fromarray(np.rint(0.9 * loud + 0.1 * faint).astype(np.uint8)), 85)
     seen = investigate(merged, ours.device)
     made = disclose(seen.trace.number, merged, ours.device, None, blind=False)
-    repeated = check_report(Files(made.file, merged, ours.original), read_picture).report
+    repeated = check_report(ReportInputs(made.file, merged, ours.original), read_picture).report
     assert "ben" in repeated.named
     assert repeated.named == seen.trace.verdict.named
     for copy in repeated.copies:
         assert copy.score == pytest.approx(seen.trace.verdict.score[copy.to], abs=0.02)
     ben, caro = repeated.copies[0], repeated.copies[1]
     assert ben.round == 0
-    assert caro.likelihood_ratio == ratio(caro.first_score)
+    assert caro.likelihood_ratio == recomputed_ratio(caro.first_score)
 
 
 def test_evidence_of_named_copies_is_removed() -> None:

@@ -26,7 +26,7 @@ from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.terminal.output import key_fingerprint
 from entrenous.trace.picture import investigate
 from entrenous.trace.report.check_report import (
-    Files,
+    ReportInputs,
     cards_for,
     check_proofs,
     check_report,
@@ -35,7 +35,7 @@ from entrenous.trace.report.check_report import (
     was_opened,
 )
 from entrenous.trace.report.disclose import Disclosed, disclose
-from entrenous.trace.report.nouns import DisclosedCopy, DoesNotHold
+from entrenous.trace.report.nouns import DisclosedCopy, ReportCheckFailed
 from entrenous.wire.receipt import (
     read_receipt_proof,
     read_receipt_statement,
@@ -65,8 +65,8 @@ class Case:
         proofs = receipt_proofs(self.message.id, self.ana.device)
         return disclose(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
 
-    def files(self, report: bytes) -> Files:
-        return Files(report, self.leak, self.original)
+    def files(self, report: bytes) -> ReportInputs:
+        return ReportInputs(report, self.leak, self.original)
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +118,14 @@ def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
         replace(caro, seed=ben.seed, sha256=ben.sha256, nonce=ben.nonce),
     )
     edited = replace(case.message, pictures=(replace(picture, copies=framed),))
-    case.ana.device.ledger.record(edited)
+    case.ana.device.ledger.store_message(edited)
     try:
         made = case.disclosed()
         assert made.report.named == ("caro",)
-        with pytest.raises(DoesNotHold, match=r"what the device of .* signed"):
+        with pytest.raises(ReportCheckFailed, match=r"what the device of .* signed"):
             check_report(case.files(made.file), read_picture)
     finally:
-        case.ana.device.ledger.record(case.message)
+        case.ana.device.ledger.store_message(case.message)
 
 
 @pytest.fixture
@@ -135,11 +135,11 @@ def swapped(case: Case) -> Iterator[Disclosed]:
     ben, caro = picture.copies
     labels = replace(ben, to=caro.to), replace(caro, to=ben.to)
     edited = replace(case.message, pictures=(replace(picture, copies=labels),))
-    case.ana.device.ledger.record(edited)
+    case.ana.device.ledger.store_message(edited)
     try:
         yield case.disclosed()
     finally:
-        case.ana.device.ledger.record(case.message)
+        case.ana.device.ledger.store_message(case.message)
 
 
 @pytest.mark.threat("sender-frames")
@@ -174,7 +174,7 @@ def test_receipts_that_name_different_senders_are_refused(case: Case, disclosed:
     signed = SignedReceipt(statement, proof)
     claimed = replace(ben, proof=replace(ben.proof, receipts=(signed,)))
     assert set(check_proofs([claimed], disclosed.report.cards)) == {"ben"}
-    with pytest.raises(DoesNotHold, match="the sender in the receipts"):
+    with pytest.raises(ReportCheckFailed, match="the sender in the receipts"):
         check_proofs([claimed, caro], disclosed.report.cards)
 
 
@@ -188,7 +188,7 @@ def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card(
     room.clock.wind(minutes=16)
     fetch_messages(ben.device)
     links(room, ben, "phone")
-    with ana.device.vault.together():
+    with ana.device.vault.transaction():
         accept_list(contact_named("ben", ana.device), own_device(ben.device).card, ana.device)
     fetch_messages(ana.device)
     (message,) = ana.device.ledger.messages()
@@ -248,7 +248,7 @@ def test_receipt_for_another_copy_is_refused(disclosed: Disclosed, change: Chang
     assert ben.proof is not None
     assert caro.proof is not None
     changed = replace(ben, proof=change(ben.proof, caro.proof))
-    with pytest.raises(DoesNotHold):
+    with pytest.raises(ReportCheckFailed):
         check_proofs([changed, caro], disclosed.report.cards)
 
 
@@ -263,7 +263,7 @@ def test_unsigned_receipt_or_one_under_another_list_is_refused(
     unsigned = replace(ben, proof=replace(ben.proof, receipts=(forged, *rest)))
     with pytest.raises(BadSignature):
         check_proofs([unsigned], disclosed.report.cards)
-    with pytest.raises(DoesNotHold, match="no card with that list"):
+    with pytest.raises(ReportCheckFailed, match="no card with that list"):
         check_proofs([ben], ())
 
 

@@ -17,7 +17,7 @@ from entrenous.trace.report.nouns import (
     BadReport,
     DisclosedCopy,
     Disclosure,
-    Examined,
+    ExaminedEvidence,
     NewerReport,
     OlderReport,
     Report,
@@ -96,7 +96,7 @@ def reports(draw: st.DrawFn) -> Report:
             Secret(draw(hashes)),
             draw(st.integers(len(names), 10**9)),
         ),
-        examined=Examined(
+        examined=ExaminedEvidence(
             tuple(draw(st.lists(fractions, min_size=9, max_size=9))),
             draw(st.integers(0, 10**4)),
             draw(chances),
@@ -130,7 +130,9 @@ def test_written_report_is_read_back(report: Report, signed: Signature | None) -
 def example() -> dict[str, Any]:
     copies = (DisclosedCopy("ben", Secret(b"s" * 32), b"h" * 32, 9.5, 0, 9.5, 1e-9, 1e7),)
     given = Disclosure(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
-    examined = Examined((1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32)
+    examined = ExaminedEvidence(
+        (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32
+    )
     at = datetime(2026, 11, 25, tzinfo=UTC)
     report = Report(
         at, {"numpy": "2"}, 1, "7-otter", given, examined, 1e-6, copies, Finding.ONE, ("ben",)

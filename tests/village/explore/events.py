@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from entrenous.send.message.states import (
     MESSAGE_NEXT,
     MESSAGE_REFUSED,
@@ -23,7 +23,7 @@ from tests.village.explore.relay import LEAVING, Explored, Request
 from tests.village.explore.scene import CHEAT, DEVICES, SENDER, Copy, Device, Pending, Scene
 
 Event = tuple[str, Scene]
-_POSTABLE = (Departure.WAITING, Departure.TRIED)
+_POSTABLE = (SendState.WAITING, SendState.TRIED)
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Rules:
     relay: Explored
     groups: bool = False
     early: str | None = None
-    copies_met: set[tuple[Departure, CopyEvent]] = field(default_factory=set)
+    copies_met: set[tuple[SendState, CopyEvent]] = field(default_factory=set)
     messages_met: set[tuple[InboxState, MessageEvent]] = field(default_factory=set)
 
     def happens(self, scene: Scene) -> Iterator[Event]:
@@ -70,7 +70,7 @@ class Rules:
         if scene.listens(SENDER):
             return
         for place, copy in enumerate(scene.copies):
-            in_turn = place == 0 or scene.copies[0].departure is not Departure.WAITING
+            in_turn = place == 0 or scene.copies[0].departure is not SendState.WAITING
             if copy.untouched and copy.departure in _POSTABLE and in_turn:
                 tried = copy._replace(departure=self._departs(copy, CopyEvent.TRY))
                 yield from self._asks(scene.with_copy(place, tried), SENDER, Request("post", place))
@@ -140,7 +140,7 @@ class Rules:
     def _late(self, scene: Scene, place: int) -> Iterator[Event]:
         """A request that was sent before comes once more; only where it changes something."""
         device, asked = scene.devices[place], []
-        if scene.copies[place].departure is not Departure.WAITING:
+        if scene.copies[place].departure is not SendState.WAITING:
             asked.append(Request("post", place))
         for attempt in (1, 2, CHEAT):
             if device.asked >> attempt & 1:
@@ -210,7 +210,7 @@ class Rules:
             return self._goes(device, MessageEvent.MISS)
         raise Broken(f"a message that was fetched does not open: {said}")
 
-    def _departs(self, copy: Copy, event: CopyEvent) -> Departure:
+    def _departs(self, copy: Copy, event: CopyEvent) -> SendState:
         self.copies_met.add((copy.departure, event))
         return next_departure(copy.departure, event)
 

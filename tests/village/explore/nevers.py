@@ -1,6 +1,6 @@
 """What must never be, asked of every moment that the explorer comes to."""
 
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from tests.village.explore.relay import Explored, Request
 from tests.village.explore.scene import CHEAT, Scene
 
@@ -33,7 +33,7 @@ def _taken_back_stays_closed(scene: Scene, place: int) -> None:
 def _acknowledged_is_there(scene: Scene, place: int, relay: Explored) -> None:
     """Its letter is on the device's disk or waits on the relay's."""
     copy, device = scene.copies[place], scene.devices[place]
-    if copy.departure is not Departure.ACKNOWLEDGED or not copy.untouched or device.letter:
+    if copy.departure is not SendState.ACKNOWLEDGED or not copy.untouched or device.letter:
         return
     if not relay.shows(scene.disk, place)[0]:
         raise Broken("an acknowledged letter is nowhere")
@@ -43,7 +43,7 @@ def _can_still_be_seen(scene: Scene, relay: Explored) -> None:
     """If nobody took it back: who asks again, as it should, is shown what was not shown yet."""
     if not all(copy.untouched for copy in scene.copies):
         return
-    there = [place for place in (0, 1) if scene.copies[place].departure is Departure.ACKNOWLEDGED]
+    there = [place for place in (0, 1) if scene.copies[place].departure is SendState.ACKNOWLEDGED]
     able = [place for place in (0, 1) if _would_open(scene, place, relay)]
     if relay.opens is None:
         lost = any(place not in able for place in there if not scene.devices[place].seen)

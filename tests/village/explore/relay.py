@@ -20,7 +20,7 @@ from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
 from entrenous.carry.hold import find_blob, upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_rows import HeldEnvelope
+from entrenous.carry.relay_rows import StoredEnvelope
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.withdraw import withdraw
@@ -96,14 +96,14 @@ class _GroupMail(MemoryMail):
     replays: bool = False
     answer: Any = None
 
-    async def together(self, work: Callable[[Any], Any], _: object = None) -> Any:
+    async def transact(self, work: Callable[[Any], Any], _: object = None) -> Any:
         if not self.done:
-            self.done, self.answer = True, await super().together(work)
+            self.done, self.answer = True, await super().transact(work)
             raise _Waits
         if self.replays:
             self.replays = False
             return self.answer
-        return await super().together(work)
+        return await super().transact(work)
 
 
 class Explored:
@@ -203,7 +203,7 @@ class Explored:
         return blobs
 
     def _state(self, mail: MemoryMail, copy: int) -> EnvelopeState | None:
-        held = mail._desk.get(HeldEnvelope, self.posts[copy].id)
+        held = mail._desk.get(StoredEnvelope, self.posts[copy].id)
         return held.state if held else None
 
     def _work(self, request: Request, relay: Relay) -> Work:

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from entrenous.send.message.states import InboxState
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.explore.relay import NEVER_CAME, Disk, Request
@@ -19,12 +19,12 @@ class Copy(NamedTuple):
     it was taken back; less than 0 until then.
     """
 
-    departure: Departure = Departure.WAITING
+    departure: SendState = SendState.WAITING
     recalled: int = _NOT
 
     @property
     def may_be_recalled(self) -> bool:
-        there = self.departure in (Departure.TRIED, Departure.ACKNOWLEDGED)
+        there = self.departure in (SendState.TRIED, SendState.ACKNOWLEDGED)
         return there and self.recalled in (_NOT, _BEGUN)
 
     @property

@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.carry import accept, release, withdraw
-from entrenous.carry.envelope_states import NEXT, REFUSED, Event
-from entrenous.carry.expire import close
+from entrenous.carry.envelope_states import NEXT, REFUSED, EnvelopeEvent
+from entrenous.carry.expire import close_envelope
 from entrenous.carry.relay import RowTransaction
-from entrenous.carry.relay_rows import HeldEnvelope, HeldGroup, HeldShare
+from entrenous.carry.relay_rows import StoredEnvelope, StoredShare, StoredShareGroup
 from entrenous.crypto.hashing import sha256
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from entrenous.send.message.states import (
     COPY_NEXT,
     MESSAGE_NEXT,
@@ -33,8 +33,12 @@ from tests.village.explore.search import Found, explore
 
 pytestmark = pytest.mark.slow
 
-never_came = withdraw._never_came
-EVENTS = {"deliver": Event.DELIVER, "open": Event.OPEN, "withdraw": Event.WITHDRAW}
+never_came = withdraw._withdrawn_before_posting
+EVENTS = {
+    "deliver": EnvelopeEvent.DELIVER,
+    "open": EnvelopeEvent.OPEN,
+    "withdraw": EnvelopeEvent.WITHDRAW,
+}
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +99,9 @@ def test_the_search_comes_to_every_cell_that_two_devices_and_a_recall_can_reach(
     reached = set(itertools.product((waiting, delivered, opened, taken_back), EVENTS.values()))
     assert reached <= moved
     assert rules.copies_met >= {
-        (Departure.WAITING, CopyEvent.TRY),
-        (Departure.TRIED, CopyEvent.TRY),
-        (Departure.TRIED, CopyEvent.HEAR),
+        (SendState.WAITING, CopyEvent.TRY),
+        (SendState.TRIED, CopyEvent.TRY),
+        (SendState.TRIED, CopyEvent.HEAR),
     }
     assert rules.messages_met >= {
         (InboxState.WAITING, MessageEvent.OPEN),
@@ -112,29 +116,31 @@ def test_the_search_comes_to_every_cell_that_two_devices_and_a_recall_can_reach(
 # --- take one rule out, and the search finds what it was for -------------------------------------
 
 
-def counts_nothing(_desk: RowTransaction, _share: HeldShare) -> None:
+def counts_nothing(_desk: RowTransaction, _share: StoredShare) -> None:
     """An opening like any other."""
 
 
-def only_says_so(_desk: RowTransaction, held: HeldEnvelope, _event: Event, _present: Any) -> Any:
+def only_says_so(
+    _desk: RowTransaction, held: StoredEnvelope, _event: EnvelopeEvent, _present: Any
+) -> Any:
     return replace(held, state=EnvelopeState.TAKEN_BACK)
 
 
-def refuses_another(_: EnvelopeId, *facts: Any) -> HeldEnvelope:
+def refuses_another(_: EnvelopeId, *facts: Any) -> StoredEnvelope:
     return never_came(EnvelopeId(bytes(16)), *facts)
 
 
-def buries_the_letter_too(desk: RowTransaction, held: HeldEnvelope, present: Any) -> None:
-    close(desk, held, Event.USE_UP, present)
+def buries_the_letter_too(desk: RowTransaction, held: StoredEnvelope, present: Any) -> None:
+    close_envelope(desk, held, EnvelopeEvent.USE_UP, present)
 
 
 def waits_for_nobody(desk: RowTransaction, group_id: bytes | None, present: Any) -> None:
-    held = desk.get(HeldGroup, group_id)
+    held = desk.get(StoredShareGroup, group_id)
     if held is not None and held.opened >= held.opens:
-        for share in desk.find(HeldShare, group=group_id):
-            envelope = desk.get(HeldEnvelope, share.envelope)
+        for share in desk.find(StoredShare, group=group_id):
+            envelope = desk.get(StoredEnvelope, share.envelope)
             if envelope is not None:
-                release.use_up(desk, envelope, present)
+                release.use_up_share(desk, envelope, present)
 
 
 def knows_no_repeat() -> Callable[[Any], bytes]:
@@ -146,11 +152,17 @@ def knows_no_repeat() -> Callable[[Any], bytes]:
     ("module", "rule", "instead", "opens", "wrong"),
     [
         (release, "count_opening", counts_nothing, 1, "was shown 2 times"),
-        (withdraw, "close", only_says_so, 1, "a copy that was taken back is given out"),
-        (withdraw, "_never_came", refuses_another, 1, "a copy that was taken back is given out"),
-        (release, "use_up", buries_the_letter_too, 1, "an acknowledged letter is nowhere"),
-        (release, "settle_group", waits_for_nobody, 2, "opened by nobody any more"),
-        (accept, "digest_of", knows_no_repeat(), 1, "that was posted is refused"),
+        (withdraw, "close_envelope", only_says_so, 1, "a copy that was taken back is given out"),
+        (
+            withdraw,
+            "_withdrawn_before_posting",
+            refuses_another,
+            1,
+            "a copy that was taken back is given out",
+        ),
+        (release, "use_up_share", buries_the_letter_too, 1, "an acknowledged letter is nowhere"),
+        (release, "close_used_up_group", waits_for_nobody, 2, "opened by nobody any more"),
+        (accept, "envelope_digest", knows_no_repeat(), 1, "that was posted is refused"),
     ],
 )
 def test_it_finds_a_rule_that_is_missing(  # noqa: PLR0913, PLR0917 - what is instead of what

@@ -21,13 +21,13 @@ from entrenous.carry.device_lock import (
     LockState,
     allow_more_tries,
     evaluate_blinded,
-    note_opened,
+    lock_state,
+    record_vault_unlock,
     renew_lock,
-    state_of,
 )
 from entrenous.carry.mailbox import close_mailbox
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_rows import HeldLock
+from entrenous.carry.relay_rows import StoredLock
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.oprf import blind, scalar_from_random
 from entrenous.wire.relay_nouns import VaultUnlock
@@ -101,8 +101,8 @@ class Locks:
 
     def check(self, moment: Moment) -> None:
         assert len(moment.heard) <= UNLOCK_TRIES, f"{len(moment.heard)} guesses were answered"
-        held = self.rows.mail(moment.rows)._desk.get(HeldLock, BOX)
-        assert (state_of(held) is LockState.SHUT) == moment.shut
+        held = self.rows.mail(moment.rows)._desk.get(StoredLock, BOX)
+        assert (lock_state(held) is LockState.SHUT) == moment.shut
 
     def _asked(self, rows: int, what: str) -> tuple[int, bool]:
         if (rows, what) not in self._known:
@@ -111,18 +111,18 @@ class Locks:
 
     def _run(self, rows: int, what: str) -> tuple[int, bool]:
         mail = self.rows.mail(rows)
-        before = mail._desk.get(HeldLock, BOX)
+        before = mail._desk.get(StoredLock, BOX)
         try:
             at_once(_work(what, _relay(mail)))
             refused = None
         except EntrenousError as why:
             refused = type(why)
-        after = mail._desk.get(HeldLock, BOX)
+        after = mail._desk.get(StoredLock, BOX)
         self._note(what, before, after, refused)
         return self.rows.number(mail._desk._rows), refused is None
 
     def _note(
-        self, what: str, before: HeldLock | None, after: HeldLock | None, refused: type | None
+        self, what: str, before: StoredLock | None, after: StoredLock | None, refused: type | None
     ) -> None:
         """What the rules did is what the table says."""
         if refused is WrongToken:
@@ -131,7 +131,7 @@ class Locks:
         if what.startswith("guess") and before and before.asked == GUESSES[int(what[-1])]:
             assert after == before  # sent again, answered again, and not counted
             return
-        state, event = state_of(before), _event(what, before)
+        state, event = lock_state(before), _event(what, before)
         if (state, event) in REFUSED:
             assert refused in (
                 REFUSED[state, event],
@@ -139,11 +139,11 @@ class Locks:
             )  # the mailbox is looked at first
             assert after == before
         elif what != "close" or before is not None:
-            assert state_of(after) is NEXT[state, event]
-        self.met.add((state, event, None if refused else state_of(after)))
+            assert lock_state(after) is NEXT[state, event]
+        self.met.add((state, event, None if refused else lock_state(after)))
 
 
-def _event(what: str, held: HeldLock | None) -> LockEvent:
+def _event(what: str, held: StoredLock | None) -> LockEvent:
     if what.startswith("guess"):
         return LockEvent.ASK_LAST if held is not None and held.tries == 1 else LockEvent.ASK
     named = {"reset": LockEvent.RESET, "close": LockEvent.CLOSE, "renew": LockEvent.RENEW}
@@ -162,7 +162,7 @@ def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
         return close_mailbox(BOX, OWNER, relay)
     name, _, generation = what.partition(" ")
     number = name.encode().ljust(16, b"\0")
-    return note_opened(BOX, OWNER, VaultUnlock(int(generation), number), relay)
+    return record_vault_unlock(BOX, OWNER, VaultUnlock(int(generation), number), relay)
 
 
 def _relay(mail: MemoryMail) -> Relay:
@@ -192,6 +192,6 @@ def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
 
 def test_it_finds_a_try_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries are counted, and their end is seen by nobody."""
-    monkeypatch.setattr(device_lock, "step", lambda *_: None)
+    monkeypatch.setattr(device_lock, "next_lock_state", lambda *_: None)
     with pytest.raises(AssertionError, match="Locked"):
         explored(EVENTS)

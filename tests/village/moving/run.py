@@ -21,7 +21,7 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.identities import clear_next_lock, own_device
-from entrenous.device.sent_messages import SEALED_TABLE, Departure
+from entrenous.device.sent_messages import SEALED_TABLE, SendState
 from entrenous.device.vault_tables import (
     AWAITING_LIST,
     OUTBOX,
@@ -253,7 +253,7 @@ class Town:
                 if reader is None:
                     continue
                 came = {one.id for one in received_messages(reader.device)}
-                is_refused = copy.departure is Departure.REFUSED
+                is_refused = copy.departure is SendState.REFUSED
                 if is_refused and copy.envelope not in self.waited:
                     wrong.append(f"what {writer.name} sent to {reader.name} was refused")
                 elif not is_refused and copy.message not in came:

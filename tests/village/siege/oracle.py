@@ -19,7 +19,7 @@ from entrenous.base.identifiers import EnvelopeId, PersonId
 from entrenous.base.identity import Person
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy
-from entrenous.send.inbox import ENDED, received_messages
+from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, Content
 from entrenous.send.message.states import Received
 from tests.village.siege.world import Besieged
@@ -73,9 +73,9 @@ class Oracle:
         if said != (sent_at, message.expires_at, self.opens[message.id], copy.envelope):
             self._accept(who, f"{received.name} is shown otherwise than it was sent")
         key = (who.name, received.id)
-        if key in self._ended and received.state not in ENDED:
+        if key in self._ended and received.state not in ENDED_STATES:
             self._accept(who, f"{received.name} had ended and lives again")
-        if received.state in ENDED:
+        if received.state in ENDED_STATES:
             self._ended.add(key)
 
     def _sent(self, received: Received, who: Villager) -> tuple[Message, SealedCopy] | None:
@@ -130,7 +130,7 @@ class Oracle:
         whole = [hashlib.sha256(one.data).digest() for one in content.files]
         if whole != _made_for(who, message) or content.caption != message.caption:
             self._accept(who, f"{before.name} opened as something else than was sent")
-        if before.state in ENDED or (device, before.id) in self._ended:
+        if before.state in ENDED_STATES or (device, before.id) in self._ended:
             self._accept(who, f"{before.name} opened after it had ended here")
         if message.expires_at is not None and at >= message.expires_at:
             self._accept(who, f"{before.name} opened after its time")

@@ -19,7 +19,7 @@ from typing import Any, Final
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.relay_lock_client import ask_relay, begin_opening, confirm_opening
+from entrenous.device.relay_lock_client import begin_unlock, confirm_unlock, evaluate_at_relay
 from entrenous.device.sent_messages import Message
 from entrenous.send.devices.own_key_bundle import seal_bundle
 from entrenous.send.fetch import fetch_messages
@@ -212,7 +212,7 @@ class Siege:
         self._do(
             "publishes",
             who,
-            lambda: who.device.courier.publish_card(
+            lambda: who.device.courier.publish_key_bundle(
                 home.relay_url, home.mailbox, home.owner, shown
             ),
         )
@@ -227,11 +227,11 @@ class Siege:
         """Asks for the relay's part of the vault's key, and tells it of this opening."""
         courier, dice = who.device.courier, who.device.dice
         lock = lock_of_device(who)
-        self._do("unlocks", who, lambda: ask_relay(lock, PASSPHRASE, courier, dice))
+        self._do("unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, dice))
 
         def opening() -> None:
-            begin_opening(who.vault)
-            confirm_opening(who.device)
+            begin_unlock(who.vault)
+            confirm_unlock(who.device)
 
         if self.dice.random() < 0.3:
             self._do("opens the vault", who, opening)
@@ -265,12 +265,12 @@ STEPS_TAKEN: Final[dict[Step, int]] = {
 Plan = tuple[frozenset[str], frozenset[Step]]  # what she plays with, and what people then do more
 PLANS: Final[Mapping[str, Plan]] = {
     "anything": (frozenset(), frozenset()),
-    "letters": (frozenset({"waiting", "post", "acknowledge"}), frozenset({Siege.sends})),
-    "lists": (frozenset({"card"}), frozenset({Siege.changes_the_list, Siege.meets})),
+    "letters": (frozenset({"waiting_envelopes", "post", "acknowledge"}), frozenset({Siege.sends})),
+    "lists": (frozenset({"key_bundle"}), frozenset({Siege.changes_the_list, Siege.meets})),
     "keys": (frozenset({"claim_prekeys"}), frozenset({Siege.meets, Siege.forgets})),
     "content": (frozenset({"blob", "open_share"}), frozenset({Siege.opens, Siege.races})),
     "endings": (
-        frozenset({"withdraw", "state", "open_share"}),
+        frozenset({"withdraw", "envelope_status", "open_share"}),
         frozenset({Siege.takes_back, Siege.races}),
     ),
 }

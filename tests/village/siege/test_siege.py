@@ -69,7 +69,7 @@ def test_every_call_of_a_courier_is_played_with() -> None:
     """Those without a trick of their own are met by the ones for any call."""
     assert set(ON_ONE_CALL) <= calls_of_a_courier()
     # An upload that was broken off, an inbox that waits, and what batches of tokens do instead.
-    rare = {"how_much_came", "wake", "withdraw_token"}
+    rare = {"uploaded_size", "wait_for_letter", "withdraw_token"}
     missing = calls_of_a_courier() - rare
     for seed in range(40):
         missing -= set(besiege(seed).asked)
@@ -143,7 +143,7 @@ def test_an_ending_that_is_undone_is_noticed(siege: Siege) -> None:
 def test_a_relay_that_does_not_let_go_is_noticed(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.carry.withdraw.close", lambda _desk, held, *_: held)
+    monkeypatch.setattr("entrenous.carry.withdraw.close_envelope", lambda _desk, held, *_: held)
     ana, ben = siege.village.people["ana"], siege.village.people["ben"]
     received = received_messages(ben.device)[0]
     sent = [message.name for message in ana.device.ledger.messages() if message.id == received.id]
@@ -155,7 +155,7 @@ def test_a_relay_that_does_not_let_go_is_noticed(
 def test_a_relay_that_does_not_count_is_noticed(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.carry.release._count", lambda *_: None)
+    monkeypatch.setattr("entrenous.carry.release._record_attempt", lambda *_: None)
     ben = siege.village.people["ben"]
     received = received_messages(ben.device)[0]
     siege.oracle.opens[received.id] = 1

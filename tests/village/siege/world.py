@@ -99,7 +99,7 @@ def delete_mailbox(who: Villager) -> None:
 def look_after_lock(who: Villager) -> None:
     """Ask what a device, or its recovery sheet, asks of its relay about the lock."""
     home, courier = own_device(who.device).home, who.device.courier
-    courier.make_lock(lock_of_device(who), home.owner)
+    courier.create_lock(lock_of_device(who), home.owner)
     courier.renew_lock(lock_of_device(who), home.owner)
     courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
     courier.allow_more_tries(home.relay_url, home.mailbox, CLOSE)
@@ -115,7 +115,7 @@ def settled_people() -> Settled:
         village.people[one].adds(village.people[other])
     for who in village.people.values():
         home = own_device(who.device).home
-        who.device.courier.make_lock(lock_of_device(who), home.owner)
+        who.device.courier.create_lock(lock_of_device(who), home.owner)
     vaults = {name: (who.vault._drawers, who.vault._files) for name, who in village.people.items()}
     rows = {url: mail._desk._rows for url, mail in village.mails.items()}
     return Settled(vaults, rows, village.adversary)

@@ -14,8 +14,8 @@ from typing import Final
 import httpx
 
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
-from entrenous.carry.relay_rows import HeldEnvelope, HeldLetter
-from entrenous.device.sent_messages import SEALED_TABLE, Departure, SealedCopy
+from entrenous.carry.relay_rows import StoredEnvelope, StoredLetter
+from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy, SendState
 from entrenous.device.vault_tables import (
     FINISH,
     INBOX,
@@ -25,7 +25,7 @@ from entrenous.device.vault_tables import (
     UNDECRYPTABLE,
     inbox_key,
 )
-from entrenous.send.inbox import ENDED
+from entrenous.send.inbox import ENDED_STATES
 from entrenous.send.message.draft import Draft
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -97,8 +97,8 @@ class Oracle:
                 continue
             if envelope in self.withdrawn or self._is_on_a_device(envelope):
                 continue
-            held = relay.rows.durable.get((HeldEnvelope, envelope))
-            letter = relay.rows.durable.get((HeldLetter, envelope))
+            held = relay.rows.durable.get((StoredEnvelope, envelope))
+            letter = relay.rows.durable.get((StoredLetter, envelope))
             waits = held is not None and held.closed_at is None
             if held is None or (waits and letter is None):
                 self.is_wrong("a letter that a relay had acknowledged was lost in a crash")
@@ -133,9 +133,9 @@ class Oracle:
                 self.drafts[MessageId(bytes.fromhex(key))] = draft
 
     def _look_at(self, received: Received, key: str, host: Host) -> None:
-        if received.state not in ENDED and (host.name, key) in self._ended:
+        if received.state not in ENDED_STATES and (host.name, key) in self._ended:
             self.is_wrong(f"{host.name}: {received.name} had ended and lives again")
-        if received.state in ENDED:
+        if received.state in ENDED_STATES:
             self._ended.add((host.name, key))
         seen = self.shown[received.id, host.me.person.id]
         alone = len(host.me.person.devices) == 1
@@ -149,7 +149,7 @@ class Oracle:
         draft = self.drafts.get(before.id)
         if draft is not None and text != draft.words:
             self.is_wrong(f"{host.name}: {before.name} reads otherwise than it was written")
-        if before.state in ENDED:
+        if before.state in ENDED_STATES:
             self.is_wrong(f"{host.name}: {before.name} opened after it had ended")
         if before.expires_at is not None and begun.at >= before.expires_at:
             self.is_wrong(f"{host.name}: {before.name} opened after its time")
@@ -179,15 +179,15 @@ class Oracle:
                 self._owed(copy, host, now)
 
     def _owed(self, copy: SealedCopy, sender: Host, now: datetime) -> None:
-        message = sender.device.ledger.read(copy.message)
+        message = sender.device.ledger.message(copy.message)
         what = f"{sender.name}'s {message.name} for {copy.to}"
         to = self._at(copy)
-        if copy.departure is Departure.REFUSED:
+        if copy.departure is SendState.REFUSED:
             return  # its sender was told, and is held to the reason (run.py)
         key = inbox_key(sender.me.person.id, copy.message)
         came = None if to is None else INBOX_TABLE.load(key, to.vault)
         if copy.state is EnvelopeState.TAKEN_BACK:
-            lives = came is not None and came.state not in ENDED
+            lives = came is not None and came.state not in ENDED_STATES
             self._must_not(lives, f"{what} was taken back and is still there")
         elif message.expires_at is not None and message.expires_at > now:
             self._must_not(not copy.acknowledged, f"{what} never left")

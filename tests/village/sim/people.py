@@ -11,12 +11,12 @@ from entrenous.base.errors import Unreachable
 from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import ENDED
+from entrenous.send.inbox import ENDED_STATES
 from entrenous.send.letter.letter_nouns import Frame, FrameFile
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.react import react
 from entrenous.send.message.states import INBOX_TABLE, Received
-from entrenous.send.message.transfer_progress import UNWATCHED
+from entrenous.send.message.transfer_progress import NO_WATCH
 from entrenous.send.open import Fill, open_message_to
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
@@ -74,7 +74,7 @@ class Life:
     def opens(self) -> None:
         """Something that came, mostly what is not over yet."""
         every = list(INBOX_TABLE.all(self.host.vault))
-        alive = [one for one in every if one.state not in ENDED]
+        alive = [one for one in every if one.state not in ENDED_STATES]
         some = alive if alive and self.dice.random() < 0.9 else every
         if some:
             self.open(self.dice.choice(sorted(some, key=lambda one: one.name)))
@@ -90,7 +90,7 @@ class Life:
         def tell(frame: Frame) -> None:
             oracle.saw(self.host, before, frame.text, begun)
 
-        open_message_to(before.name, show, device, UNWATCHED, tell)
+        open_message_to(before.name, show, device, NO_WATCH, tell)
 
     def takes_back(self) -> None:
         sent = list(self.host.device.ledger.messages())[-6:]
@@ -113,7 +113,7 @@ class Life:
 
     def reacts(self) -> None:
         every = sorted(INBOX_TABLE.all(self.host.vault), key=lambda one: one.name)
-        alive = [one for one in every if one.state not in ENDED]
+        alive = [one for one in every if one.state not in ENDED_STATES]
         if alive:
             react(
                 self.dice.choice(alive).name, self.dice.choice(("+", "!", None)), self.host.device

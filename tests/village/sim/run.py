@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 
 from entrenous.base.errors import EntrenousError, Expired, TakenBack, UsedUp, WaitedTooLong
-from entrenous.send.message.draft import NothingToTakeBack
+from entrenous.send.message.draft import NothingToRecall
 from entrenous.send.message.states import OpenedElsewhere
 from tests.village.crashes import Crash
 from tests.village.siege.run import fresh_seeds
@@ -32,7 +32,7 @@ AGAIN: Final = "python -m tests.village.sim.run --seed {seed} --steps {steps} --
 WEEK_S: Final = 7 * 24 * 3600.0
 WEEKS: Final = 1.0
 _ENDED: Final = (
-    *(Expired, TakenBack, UsedUp, OpenedElsewhere, NothingToTakeBack),
+    *(Expired, TakenBack, UsedUp, OpenedElsewhere, NothingToRecall),
     WaitedTooLong,  # a relay was away until the end that its sender chose
 )
 

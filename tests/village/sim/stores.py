@@ -54,7 +54,7 @@ class SimVault:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        with self.inner.together():
+        with self.inner.transaction():
             self._depth += 1
             try:
                 yield
@@ -68,7 +68,7 @@ class SimVault:
             self._commit()
 
     def keep(self, data: bytes) -> BlobId:
-        blob = self.inner.keep(data)
+        blob = self.inner.keep_file(data)
         self._name(blob)
         return blob
 
@@ -83,15 +83,15 @@ class SimVault:
 
     @contextlib.contextmanager
     def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
-        before = self.inner.kept(blob)
+        before = self.inner.kept_file(blob)
         try:
-            with self.inner.adding(blob) as file:
+            with self.inner.append_sealed(blob) as file:
                 yield file
         finally:
             self._grow(blob, before)
 
     def forget(self, blob: BlobId) -> None:
-        self.inner.forget(blob)
+        self.inner.delete_file(blob)
         self._unlinked.append(((_FILE, blob), None))
         self._write(((_FILE, blob), None))
 
@@ -101,7 +101,7 @@ class SimVault:
 
     def _grow(self, blob: BlobId, before: bytes) -> None:
         """A file gets longer, piece by piece, and is synced then."""
-        whole = self.inner.kept(blob)
+        whole = self.inner.kept_file(blob)
         for piece in range(1, _PIECES + 1):
             come = len(before) + (len(whole) - len(before)) * piece // _PIECES
             self._files.write(((_FILE, blob), whole[:come]))
@@ -128,26 +128,26 @@ class SimMail:
         for (kind, *key), row in disk.durable.items():
             self.inner._desk._rows[kind][tuple(key)] = row  # type: ignore[index]
 
-    async def together(
+    async def transact(
         self,
         work: Callable[[RowTransaction], Any],
         ahead: Callable[[RowView], object] | None = None,
     ) -> Any:
         """Answer when it is durable."""
-        answer = await self.inner.together(work, ahead)
+        answer = await self.inner.transact(work, ahead)
         changes = self._changes()
         if changes:
             self._disk.write(*changes)
             self._disk.sync()
         return answer
 
-    async def look(
+    async def read(
         self, work: Callable[[RowView], Any], ahead: Callable[[RowView], object] | None = None
     ) -> Any:
-        return await self.inner.look(work, ahead)
+        return await self.inner.read(work, ahead)
 
-    async def scrub(self) -> None:
-        await self.inner.scrub()
+    async def overwrite_deleted(self) -> None:
+        await self.inner.overwrite_deleted()
 
     def _changes(self) -> list[Change]:
         desk = self.inner._desk
@@ -166,7 +166,7 @@ class SimBlobs:
             else:
                 self.inner._blobs[str(name)] = held
 
-    async def keep(
+    async def store(
         self,
         name: str,
         chunks: AsyncIterator[bytes],
@@ -175,7 +175,7 @@ class SimBlobs:
         owner: bytes = b"",
     ) -> None:
         try:
-            await self.inner.keep(name, chunks, sha256, start, owner)
+            await self.inner.store(name, chunks, sha256, start, owner)
         finally:
             part = self.inner._parts.get(name)
             if part is not None:
@@ -198,5 +198,5 @@ class SimBlobs:
     async def size(self, name: str) -> int:
         return await self.inner.size(name)
 
-    def room(self) -> int | None:
+    def free_bytes(self) -> int | None:
         return None

@@ -65,7 +65,7 @@ def test_a_vault_has_all_of_a_transaction_or_nothing_whenever_it_dies(moments: i
     if there is None:
         assert again.inner._files == {}
     else:
-        assert again.kept(there) == b"a file of some length"
+        assert again.kept_file(there) == b"a file of some length"
 
 
 def test_a_file_that_was_forgotten_does_not_come_back() -> None:
@@ -76,7 +76,7 @@ def test_a_file_that_was_forgotten_does_not_come_back() -> None:
         vault.forget(blob)
         files.crash()  # that it was unlinked may be forgotten; that its row went may not
         with pytest.raises(NoSuchBlob):
-            SimVault(records, files).kept(blob)
+            SimVault(records, files).kept_file(blob)
 
 
 def test_what_is_due_while_one_waits_happens_meanwhile_and_in_order() -> None:

@@ -21,35 +21,35 @@ SEEDS = range(40)  # a run ends at the first sight, so that few of them are whol
 
 def acknowledged_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
     """A device tells its relay to forget a letter that is not on its disk yet."""
-    honest = fetch._take_in
+    honest = fetch._process_if_new
 
     def take_in(waiting: Any, device: Any) -> int:
         home = fetch.own_device(device).home
         device.courier.acknowledge(home.relay_url, home.mailbox, home.owner, waiting.id)
         return honest(waiting, device)
 
-    patch.setattr(fetch, "_take_in", take_in)
+    patch.setattr(fetch, "_process_if_new", take_in)
 
 
 def answered_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     """A relay that answers when its rows are written, and not when the disk has them."""
 
     async def together(mail: SimMail, work: Callable[[Any], Any], _: object = None) -> Any:
-        answer = await mail.inner.together(work)
+        answer = await mail.inner.transact(work)
         mail._disk.write(*mail._changes())
         return answer
 
-    patch.setattr(SimMail, "together", together)
+    patch.setattr(SimMail, "transact", together)
 
 
 def released_after_a_recall(patch: pytest.MonkeyPatch) -> None:
     """A relay that says that a message is taken back, and lets go of nothing."""
-    patch.setattr("entrenous.carry.withdraw.close", lambda _desk, held, *_: held)
+    patch.setattr("entrenous.carry.withdraw.close_envelope", lambda _desk, held, *_: held)
 
 
 def not_counted(patch: pytest.MonkeyPatch) -> None:
     """A relay that hands a share out as often as it is asked."""
-    patch.setattr("entrenous.carry.release._count", lambda *_: None)
+    patch.setattr("entrenous.carry.release._record_attempt", lambda *_: None)
 
 
 def attempts_not_written_down(patch: pytest.MonkeyPatch) -> None:
@@ -62,18 +62,18 @@ def attempts_not_written_down(patch: pytest.MonkeyPatch) -> None:
 
 def letters_not_recognised(patch: pytest.MonkeyPatch) -> None:
     """A device that forgets which letters it has had, and meets one again."""
-    honest = fetch._take_in
+    honest = fetch._process_if_new
 
     def take_in(waiting: Any, device: Any) -> int:
         device.vault.drop(SEEN, waiting.id.hex())
         return honest(waiting, device)
 
-    patch.setattr(fetch, "_take_in", take_in)
+    patch.setattr(fetch, "_process_if_new", take_in)
 
 
 def repeats_not_recognised(patch: pytest.MonkeyPatch) -> None:
     """A relay that takes a repeated post for another letter of the same name."""
-    patch.setattr("entrenous.carry.accept.digest_of", lambda _: str(object()).encode())
+    patch.setattr("entrenous.carry.accept.envelope_digest", lambda _: str(object()).encode())
 
 
 def halves_of_transactions(patch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def halves_of_transactions(patch: pytest.MonkeyPatch) -> None:
     def together(_vault: SimVault) -> Iterator[None]:
         yield
 
-    patch.setattr(SimVault, "together", together)
+    patch.setattr(SimVault, "transaction", together)
 
 
 NOTICED: dict[Sabotage, str] = {

@@ -8,8 +8,8 @@ from entrenous.base.audio_video import ClipMeasurements
 from entrenous.watermark.alignment.clip_timing import (
     Camera,
     CameraTracker,
-    Strips,
-    nearest,
+    FrameRows,
+    nearest_indices,
     thumbnail_rows,
 )
 
@@ -22,7 +22,7 @@ def view(x: int, y: int) -> np.ndarray:
 
 def camera_over(places: list[tuple[int, int]]) -> Camera:
     follower = CameraTracker()
-    rows = np.array([follower.step(view(*place)) for place in places])
+    rows = np.array([follower.add_frame(view(*place)) for place in places])
     times = np.arange(len(places)) / 10.0
     survey = ClipMeasurements(times.tobytes(), rows.tobytes(), (), b"", b"", (1, 1))
     return Camera.of(survey)
@@ -30,28 +30,36 @@ def camera_over(places: list[tuple[int, int]]) -> Camera:
 
 def test_a_pan_is_followed() -> None:
     places = [(10 + 3 * n, 40 + 2 * n) for n in range(20)]
-    way = camera_over(places).way(0.0, 1.9, (320, 240))
+    way = camera_over(places).motion_between(0.0, 1.9, (320, 240))
     assert way[:, 2] == pytest.approx([-57.0, -38.0], abs=1.0)
     assert way[:, :2] == pytest.approx(np.eye(2), abs=0.01)
-    back = camera_over(places).way(1.9, 0.0, (320, 240))
+    back = camera_over(places).motion_between(1.9, 0.0, (320, 240))
     assert back[:, 2] == pytest.approx([57.0, 38.0], abs=1.0)
 
 
 def test_a_still_camera_stays_exactly_still() -> None:
-    assert np.array_equal(camera_over([(30, 30)] * 5).way(0.0, 0.4, (320, 240)), np.eye(2, 3))
+    assert np.array_equal(
+        camera_over([(30, 30)] * 5).motion_between(0.0, 0.4, (320, 240)), np.eye(2, 3)
+    )
 
 
 def test_a_cut_is_no_motion() -> None:
     follower = CameraTracker()
-    follower.step(view(0, 0))
+    follower.add_frame(view(0, 0))
     flat = np.full((240, 320), 90, np.uint8)
-    assert follower.step(flat) == (1.0, 0.0, 0.0, 0.0)
+    assert follower.add_frame(flat) == (1.0, 0.0, 0.0, 0.0)
 
 
 def test_the_nearest_time_is_found() -> None:
     times = np.array([0.0, 0.1, 0.5])
-    assert nearest(times, np.array([-1.0, 0.04, 0.06, 0.31, 9.0])).tolist() == [0, 0, 1, 2, 2]
-    assert nearest(times[:1], np.array([3.0])).tolist() == [0]
+    assert nearest_indices(times, np.array([-1.0, 0.04, 0.06, 0.31, 9.0])).tolist() == [
+        0,
+        0,
+        1,
+        2,
+        2,
+    ]
+    assert nearest_indices(times[:1], np.array([3.0])).tolist() == [0]
 
 
 @pytest.mark.slow
@@ -63,12 +71,12 @@ def test_start_and_speed_are_found(start_s: float, speed: float) -> None:
     places = np.clip(wander - wander.min(axis=0), 0, 180).astype(int)
     sent = thumbnail_rows([view(int(x), int(y)) for x, y in places])
     found_times = np.linspace(0.0, 2.4, 12)
-    shown = nearest(sent_times, start_s + speed * found_times)
+    shown = nearest_indices(sent_times, start_s + speed * found_times)
     noisy = sent[shown] * 0.8 + 20.0 + rng.normal(0.0, 4.0, sent[shown].shape)
-    strips = Strips(
+    strips = FrameRows(
         noisy.astype(np.float32), found_times, sent, sent_times, np.ones(sent.shape[1], np.bool_)
     )
-    moment = strips.refined(strips.anywhere())
+    moment = strips.refine(strips.best_anywhere())
     assert moment.start_s == pytest.approx(start_s, abs=0.06)
     assert moment.speed == pytest.approx(speed, abs=0.03)
     assert moment.likeness > 1.5

@@ -38,13 +38,13 @@ def test_one_span_represents_a_cubic_exactly() -> None:
 @given(st.integers(0, 50))
 def test_bend_is_inverted(seed: int) -> None:
     bend = waved(seed)
-    assert np.abs(bend.undistorted(PLACES + bend.at(PLACES)) - PLACES).max() < 1e-3
+    assert np.abs(bend.undistort(PLACES + bend.displacement_at(PLACES)) - PLACES).max() < 1e-3
 
 
 @given(st.floats(-0.12, 0.12), st.floats(-0.05, 0.05))
 def test_lens_is_inverted(k1: float, k2: float) -> None:
     lens = Lens((199.5, 149.5), 250.0, k1, k2)
-    assert np.abs(lens.undistorted(lens.distort(PLACES)) - PLACES).max() < 1e-3
+    assert np.abs(lens.undistort(lens.distort(PLACES)) - PLACES).max() < 1e-3
 
 
 def whole_pose(seed: int = 3) -> Pose:

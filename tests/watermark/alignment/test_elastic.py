@@ -80,7 +80,7 @@ def test_a_lens_is_measured(strength: float, cat: Pixels) -> None:
     back = lens((451, 300), strength)
     found = register(seen_through(cat, back), cat)
     assert found is not None
-    assert found.bent
+    assert found.is_bent
     assert found.pose.bend is None  # two numbers are enough
     assert found.warp.bent_px > 3.0
     assert off_by_px(found, back) < 0.1
@@ -90,7 +90,7 @@ def test_a_screen_photographed_askew_is_straightened(rocket: Pixels) -> None:
     back = screen((640, 427))
     found = register(seen_through(rocket, back), rocket)
     assert found is not None
-    assert found.bent
+    assert found.is_bent
     assert off_by_px(found, back) < 0.15
 
 
@@ -114,7 +114,7 @@ def test_a_plain_homography_is_not_bent(cat: Pixels) -> None:
 
     found = register(seen_through(cat, back), cat)
     assert found is not None
-    assert not found.bent
+    assert not found.is_bent
     assert found.warp.bent_px == 0.0
     assert off_by_px(found, back) < 0.06
     assert off_by_px(found, back) < 5 * found.error_px + 0.02

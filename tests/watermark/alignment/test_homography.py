@@ -11,8 +11,8 @@ from entrenous.watermark.alignment.transforms import (
     corners,
     describe_warp,
     inverse,
+    is_plausible,
     mirroring,
-    plausible,
     resizing,
     visible_share,
 )
@@ -65,12 +65,12 @@ def test_kept_is_the_share_that_is_still_seen() -> None:
     ],
 )
 def test_degenerate_homographies_are_implausible(nonsense: np.ndarray) -> None:
-    assert not plausible(nonsense, SIZE, SIZE)
+    assert not is_plausible(nonsense, SIZE, SIZE)
 
 
 @pytest.mark.parametrize("exact", [np.eye(3), mirroring(SIZE), turning(12.0), turning(90.0)])
 def test_ordinary_homographies_are_plausible(exact: np.ndarray) -> None:
-    assert plausible(exact, SIZE, (500, 500))
+    assert is_plausible(exact, SIZE, (500, 500))
 
 
 def closest(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -> float:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from entrenous.watermark.alignment.features import (
+    extract_features,
     feature_views,
-    features,
-    flipped,
-    matches,
+    flip_descriptors,
+    match_features,
 )
 from entrenous.watermark.alignment.image_registration import FoundBy, Registration, register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
@@ -89,7 +89,7 @@ def test_a_photographed_screen_is_straightened(rocket: Pixels) -> None:
     found = register(coded(warped(rocket, truth, (640, 480)), 80), rocket)
     assert found is not None
     assert off_by_px(found, truth) < 0.12
-    assert not found.bent
+    assert not found.is_bent
 
 
 @pytest.mark.slow
@@ -117,13 +117,15 @@ def test_a_blank_picture_is_not_taken_for_this_one(cat: Pixels) -> None:
 @pytest.mark.slow
 def test_stored_features_give_the_same_registration(cat: Pixels, rocket: Pixels) -> None:
     found = coded(cat[40:260, 60:400])
-    kept = features(cat)
+    kept = extract_features(cat)
     with_kept, without = register(found, cat, kept), register(found, cat)
     assert with_kept is not None
     assert without is not None
     assert with_kept.warp == without.warp
-    seen = features(found)
-    assert len(matches(seen, kept)[0]) > 5 * len(matches(seen, features(rocket))[0])
+    seen = extract_features(found)
+    assert len(match_features(seen, kept)[0]) > 5 * len(
+        match_features(seen, extract_features(rocket))[0]
+    )
 
 
 def test_warping_to_the_sent_grid_undoes_the_crop(cat: Pixels) -> None:
@@ -232,8 +234,9 @@ def test_flipped_descriptors_equal_those_of_the_flipped_picture(
 ) -> None:
     changed = cat[:, ::-1] if mirrored else cat
     changed = np.ascontiguousarray(255 - changed if inverted else changed)
-    ours, theirs = matches(
-        features(changed), flipped(features(cat), mirrored=mirrored, inverted=inverted)
+    ours, theirs = match_features(
+        extract_features(changed),
+        flip_descriptors(extract_features(cat), mirrored=mirrored, inverted=inverted),
     )
     truth = mirroring((451, 300)) if mirrored else np.eye(3)
     right = np.abs(apply_homography(truth, ours) - theirs).max(axis=1) < 1.0

@@ -11,7 +11,7 @@ from entrenous.app.pages.cases import moment_typed
 from entrenous.app.pages.one_case import case_handle, in_case, refusal
 from entrenous.app.web import go_to, kept_form, posted, show
 from entrenous.device.device import Device
-from entrenous.respond.breach import breach_in_words, record_breach, record_breach_done
+from entrenous.respond.breach import breach_in_words, record_breach, record_breach_notified
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.nouns import Case
 
@@ -54,7 +54,7 @@ async def note(request: Request) -> Response:
             record_breach(name, at, device)
         else:
             notified, told = act == "notified", act == "told"
-            record_breach_done(name, at, device, notified=notified, told=told)
+            record_breach_notified(name, at, device, notified=notified, told=told)
 
     done = await refusal(request, noted, breach)
     return done or go_to(request, "breach", case=case_handle(request))

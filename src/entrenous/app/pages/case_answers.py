@@ -5,14 +5,14 @@ from typing import Final
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.law.places import Place
-from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
-from entrenous.respond.on_behalf import noted_consent
+from entrenous.respond.nouns import AgeAnswer, Case, Representative, Role, Sighting, SightingReach
+from entrenous.respond.on_behalf import representative_with_consent
 from entrenous.respond.open_case import add_sighting, find_trace, open_case
 from entrenous.respond.platforms import find_platform, host_of
-from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 
 _YES_NO: Final = {"yes": True, "no": False}
-_IN_CHATS: Final = (Posted.GROUP, Posted.PRIVATE, Posted.THREAT)
+_IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
 
 
 def situation_in(answers: dict[str, str]) -> Situation:
@@ -23,13 +23,13 @@ def situation_in(answers: dict[str, str]) -> Situation:
     where = said.get("platform", "") if host_of(said.get("platform", "")) else ""
     return Situation(
         places=(Place(said["place"]),) if "place" in said else (),
-        posted=Posted(posted) if posted else None,
+        posted=Spread(posted) if posted else None,
         demand=Demand(demand) if demand else None,
         platform=platform.id if platform else where if "." in where else "",
         platform_kind=said.get("kind", ""),
         intimate=_YES_NO.get(said.get("intimate", "")),
         altered=_YES_NO.get(said.get("altered", "")),
-        taken_by=TakenBy(said.get("maker", TakenBy.UNSAID)),
+        taken_by=PictureMaker(said.get("maker", PictureMaker.UNSAID)),
         recipient_known=_YES_NO.get(said.get("sender", "")),
         on_behalf=said.get("for") == "other",
     )
@@ -47,7 +47,7 @@ def sighting_in(answers: dict[str, str], device: Device) -> Sighting | None:
     where, account = answers.get("where", ""), answers.get("account", "")
     if where in ("", "skip"):
         return None
-    reach = Reach.PRIVATE if answers.get("posted") in _IN_CHATS else Reach.PUBLIC
+    reach = SightingReach.PRIVATE if answers.get("posted") in _IN_CHATS else SightingReach.PUBLIC
     return Sighting(where, reach, device.clock.now(), account)
 
 
@@ -58,7 +58,7 @@ def opened_case(answers: dict[str, str], device: Device) -> Case:
     """
     number = answers.get("trace", "")
     trace = find_trace(int(number), device) if number.isdigit() else None
-    with device.vault.together():
+    with device.vault.transaction():
         case = open_case(
             trace, situation_in(answers), AgeAnswer.ADULTS, device, _acting(answers, device)
         )
@@ -71,7 +71,9 @@ def opened_case(answers: dict[str, str], device: Device) -> Case:
 def _acting(answers: dict[str, str], device: Device) -> Representative | None:
     if answers.get("for") != "other":
         return None
-    return noted_consent(role_in(answers), answers.get("consent", ""), device.clock.now())
+    return representative_with_consent(
+        role_in(answers), answers.get("consent", ""), device.clock.now()
+    )
 
 
 def valid_address(typed: str) -> str:

@@ -31,19 +31,19 @@ from entrenous.respond.case_status import (
 from entrenous.respond.client.stamp_authority import check_stamp
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import CAPTURE_PURPOSE, record_minor
-from entrenous.respond.packs.hand_over import recipient_key, sealed_for
+from entrenous.respond.packs.hand_over import encrypt_for, recipient_key
 from entrenous.respond.packs.make_pack import Pack, pack_for_court, pack_for_platform
 from entrenous.respond.situation import Situation
 from entrenous.respond.watch.records import (
-    agree,
+    describe_what_site_sees,
     has_agreed,
     host_of,
-    watch_off,
-    watch_on,
+    start_watching,
+    stop_watching,
+    store_agreement,
     watched_in,
-    what_the_site_sees,
 )
-from entrenous.respond.watch.states import Watched, in_words
+from entrenous.respond.watch.states import Watched, watched_in_words
 from entrenous.respond.who_helps import Need, who_helps
 from entrenous.wire.encodings import canonical_json
 
@@ -77,9 +77,9 @@ async def watching(request: Request, words: str = "") -> Response:
         words=words,
         case=case_handle(request),
         pages=[seen for seen in case.sightings if host_of(seen.where)],
-        watched={number: in_words(one) for number, one in watched.items()},
+        watched={number: watched_in_words(one) for number, one in watched.items()},
         agreed=agreed,
-        sees=what_the_site_sees(by_proxy=by_proxy),
+        sees=describe_what_site_sees(by_proxy=by_proxy),
     )
 
 
@@ -91,11 +91,11 @@ async def watch(request: Request) -> Response:
     def agreed(name: str, device: Device) -> bool:
         find_open_case(name, device)
         if typed(form, "agree"):
-            agree(device, by_proxy=by_proxy)
+            store_agreement(device, by_proxy=by_proxy)
         if off.isdigit():
-            watch_off(name, int(off), device)
+            stop_watching(name, int(off), device)
         if on.isdigit() and has_agreed(device, by_proxy=by_proxy):
-            watch_on(name, int(on), device, by_proxy=by_proxy)
+            start_watching(name, int(on), device, by_proxy=by_proxy)
         return has_agreed(device, by_proxy=by_proxy)
 
     may = await in_case(request, agreed)
@@ -115,7 +115,7 @@ _AGREE_FIRST: Final = translatable(
 
 async def _start_look(request: Request) -> Response:
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
-    from entrenous.respond.watch.look import look_at_due  # noqa: PLC0415 -- loads NumPy
+    from entrenous.respond.watch.look import check_due_sightings  # noqa: PLC0415 -- loads NumPy
     from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
 
     name, handle = await case_name(request), case_handle(request)
@@ -124,8 +124,8 @@ async def _start_look(request: Request) -> Response:
     def work(device: Device, report: Report) -> Outcome:
         web, lines = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep), list[str]()
         with for_many_pictures(device) as decoding:
-            for one in look_at_due(decoding, web, by_proxy=proxy is not None, name=name):
-                lines.append(in_words(one.record))
+            for one in check_due_sightings(decoding, web, by_proxy=proxy is not None, name=name):
+                lines.append(watched_in_words(one.record))
                 report(say("Looking at the pages"), len(lines), 0)
         words = tuple(lines) or (say("Nothing is due to be looked at yet."),)
         return Outcome(say("What was seen"), words, handle, "watching")
@@ -135,7 +135,7 @@ async def _start_look(request: Request) -> Response:
 
 async def _start_capture(request: Request, sighting: int) -> Response:
     from entrenous.respond.capture.capture_page import (  # noqa: PLC0415 -- loads warcio
-        Asking,
+        CaptureContext,
         capture_page,
     )
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
@@ -147,7 +147,7 @@ async def _start_capture(request: Request, sighting: int) -> Response:
         report(say("Fetching the page"), 0, 0)
         web = PublicWeb(proxy, records=True)
         offset = device.clock.now().astimezone().utcoffset() or timedelta()
-        asking = Asking(web, time.monotonic, time.sleep, offset, proxy is not None)
+        asking = CaptureContext(web, time.monotonic, time.sleep, offset, proxy is not None)
         case = capture_page(name, sighting, CAPTURE_PURPOSE, asking, device)
         return Outcome(say("The page is kept"), (case.evidence[-1].what,), handle, "evidence")
 
@@ -196,7 +196,7 @@ def _packed(
     """Make a pack for a court if there is a key, else for a platform."""
     kept = list[bytes]()
     if key:
-        seal: Callable[[Pack], object] = lambda made: kept.append(sealed_for(key, made.zipped()))  # noqa: E731
+        seal: Callable[[Pack], object] = lambda made: kept.append(encrypt_for(key, made.zipped()))  # noqa: E731
         return pack_for_court(name, key, device, check_stamp, seal), kept[0], "pack.zip.age"
     made = pack_for_platform(name, letters, (), device, lambda one: kept.append(one.zipped()))
     return made, kept[0], "pack.zip"

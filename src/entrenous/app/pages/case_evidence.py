@@ -53,7 +53,7 @@ from entrenous.respond.nouns import Level
 from entrenous.respond.open_case import BEFORE_CAPTURE, add_file, add_statement
 from entrenous.respond.packs.make_pack import zipped
 from entrenous.respond.stamp_authorities import kept_roots_text
-from entrenous.respond.timestamps import AUTHORITY_SEES, PROVES, StampWaits
+from entrenous.respond.timestamps import AUTHORITY_SEES, PROVES, StampPostponed
 
 _SLOT: Final = "evidence"
 _SMALL_PX: Final = 480
@@ -129,7 +129,7 @@ async def keep(request: Request) -> Response:
 
     def kept(name: str, device: Device) -> None:
         find_open_case(name, device)
-        with device.vault.together():
+        with device.vault.transaction():
             for one in files:
                 add_file(name, one.data, describe_file(one.data), device)
             if note:
@@ -150,7 +150,7 @@ async def stamp(request: Request) -> Response:
         try:
             with known_authorities(settings) as ask:
                 case = stamp_or_wait(name, ask, device)
-        except StampWaits as why:
+        except StampPostponed as why:
             return Outcome(say("It waits for a stamp"), (error_words(why),), handle, "evidence")
         newest = case.stamps[-1]
         words = (f"{language.moment(newest.at)}, {newest.authority_url}", translated(PROVES))

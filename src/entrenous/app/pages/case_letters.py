@@ -18,9 +18,14 @@ from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_noti
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.letters.draft import render_pdf, write_notice
 from entrenous.respond.letters.fill_gaps import fill_gaps
-from entrenous.respond.letters.preview import know_after, know_first
+from entrenous.respond.letters.preview import notes_after_draft, notes_before_sending
 from entrenous.respond.letters.sightings import addressee_of, may_be_told
-from entrenous.respond.letters.versions import compare, find_notice, keep_reference, versions
+from entrenous.respond.letters.versions import (
+    compare_notices,
+    find_notice,
+    keep_reference,
+    versions,
+)
 from entrenous.respond.letters.wordings import LANGUAGES, words_in
 from entrenous.respond.nouns import Case, Notice, NoticeState
 
@@ -45,7 +50,7 @@ async def letter(request: Request, words: str = "") -> Response:
     def found(name: str, device: Device) -> tuple[Case, Notice, tuple[str, ...]]:
         case = find_case(name, device)
         notice = find_notice(case, number)
-        return case, notice, know_first(notice, case, device.clock.now().date())
+        return case, notice, notes_before_sending(notice, case, device.clock.now().date())
 
     case, notice, know = await in_case(request, found)
     to = addressee_of(case, notice.route, notice.told, notice.language)
@@ -58,7 +63,7 @@ async def letter(request: Request, words: str = "") -> Response:
         it=notice,
         case=case_handle(request),
         know=for_pages(know[2:]),
-        after=for_pages(know_after(notice)),
+        after=for_pages(notes_after_draft(notice)),
         gaps=list(dict.fromkeys(notice.missing)),
         is_draft=notice.state is NoticeState.DRAFTED,
         brought=notice.route.document in _BROUGHT,
@@ -124,7 +129,7 @@ async def compared(request: Request) -> Response:
     """Show the changes from one version of a letter to another."""
     first, second = request.path_params["first"], request.path_params["second"]
     changes = await in_case(
-        request, lambda name, device: compare(find_case(name, device), first, second)
+        request, lambda name, device: compare_notices(find_case(name, device), first, second)
     )
     return show(
         request,

@@ -22,7 +22,7 @@ from entrenous.app.wording import for_pages
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.calendar_file import calendar_file, running_deadlines
-from entrenous.respond.case_file import find_case, fits_text, named_copies
+from entrenous.respond.case_file import describe_named_copies, find_case, named_copies
 from entrenous.respond.evidence import stamp_waits_text
 from entrenous.respond.law.deadlines import (
     Deadline,
@@ -36,16 +36,20 @@ from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
     CaseState,
-    Reach,
     Role,
     Sighting,
+    SightingReach,
 )
-from entrenous.respond.on_behalf import acting_words, noted_consent, record_representative
+from entrenous.respond.on_behalf import (
+    record_representative,
+    representative_in_words,
+    representative_with_consent,
+)
 from entrenous.respond.open_case import add_sighting, describe_case
 from entrenous.respond.platforms import find_platform
 from entrenous.respond.reappearance import returned_text
 from entrenous.respond.report_steps import destinations, unknown_sites
-from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 
 _NO_ADDRESS: Final = translatable(
     "This is no web address. Copy it from the top of the browser, or choose a chat."
@@ -134,8 +138,8 @@ def _case_page(name: str, device: Device) -> CasePage:
     acting = case.representative
     _, named = named_copies(case, device)
     said = (
-        acting_words(acting) if acting else "",
-        fits_text(named),
+        representative_in_words(acting) if acting else "",
+        describe_named_copies(named),
         *(returned_text(back) for back in case.returned),
         stamp_waits_text(case),
     )
@@ -183,7 +187,7 @@ async def add_seen(request: Request) -> Response:
     address = where if in_chat else valid_address(where) if where else ""
     if not address:
         return await seen(request, translated(_NO_ADDRESS))
-    reach = Reach.PRIVATE if in_chat else Reach.PUBLIC
+    reach = SightingReach.PRIVATE if in_chat else SightingReach.PUBLIC
 
     def add(name: str, device: Device) -> Case:
         at = _day(typed(form, "day"), device.clock.now())
@@ -206,7 +210,7 @@ async def about(request: Request, words: str = "") -> Response:
         case=case_handle(request),
         form=form,
         guesses=guesses(request, words),
-        postings=tuple(Posted),
+        postings=tuple(Spread),
         demands=tuple(Demand),
         roles=tuple(Role),
     )
@@ -222,11 +226,13 @@ async def add_about(request: Request) -> Response:
     more = _more({name: typed(form, name) for name in form}, place)
 
     def add(name: str, device: Device) -> Case:
-        with device.vault.together():
+        with device.vault.transaction():
             case = describe_case(name, more, device)
             if typed(form, "role"):
                 who = role_in({"role": typed(form, "role")})
-                acting = noted_consent(who, typed(form, "consent"), device.clock.now())
+                acting = representative_with_consent(
+                    who, typed(form, "consent"), device.clock.now()
+                )
                 case = record_representative(name, acting, device)
             return case
 
@@ -248,9 +254,11 @@ def _more(said: dict[str, str], place: Place | None) -> Situation:
     )
     return replace(
         more,
-        posted=Posted(said["posted"]) if said.get("posted") in set(Posted) else None,
+        posted=Spread(said["posted"]) if said.get("posted") in set(Spread) else None,
         demand=Demand(said["demand"]) if said.get("demand") in set(Demand) else None,
-        taken_by=TakenBy(said["maker"]) if said.get("maker") in set(TakenBy) else TakenBy.UNSAID,
+        taken_by=PictureMaker(said["maker"])
+        if said.get("maker") in set(PictureMaker)
+        else PictureMaker.UNSAID,
     )
 
 

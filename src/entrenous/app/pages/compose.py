@@ -16,10 +16,10 @@ from entrenous.app.forms import all_typed, chosen_files, read_form, typed
 from entrenous.app.pages.review import SMALL_PX, beginning_of
 from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
 from entrenous.base.errors import EntrenousError, Refused
-from entrenous.base.limits import DAYS_TO_OPEN
+from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.send.drafts import KeptDraft, find_draft, keep_draft
+from entrenous.send.drafts import StoredDraft, find_draft, store_draft
 from entrenous.send.people.circles import circles
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -39,7 +39,7 @@ class Choices:
 
     people: tuple[str, ...]
     circles: tuple[str, ...]
-    draft: KeptDraft | None = None
+    draft: StoredDraft | None = None
     to: tuple[str, ...] = ()
     answers: str = ""
 
@@ -67,7 +67,7 @@ async def write(request: Request, words: str = "", status: int = 200, draft: str
         reply=typed(form, "reply") or request.query_params.get("reply", ""),
         chosen={*all_typed(form, "to"), *choices.to},
         text=typed(form, "text") or (kept.text if kept else ""),
-        days=typed(form, "days") or (kept.days if kept else DAYS_TO_OPEN),
+        days=typed(form, "days") or (kept.days if kept else DEFAULT_EXPIRY_DAYS),
         once=bool(typed(form, "once") or (kept and kept.once)),
         may_export=bool(typed(form, "may_export") or (kept and kept.may_export)),
     )
@@ -99,9 +99,9 @@ async def keep(request: Request) -> Response:
     chosen = await chosen_files(form, "file")
     login = state_of(request).login
 
-    def store(device: Device) -> KeptDraft:
+    def store(device: Device) -> StoredDraft:
         named = login.named("draft", typed(form, "draft"))
-        before = find_draft(bytes.fromhex(named), device) if named else KeptDraft(b"", _LONG_AGO)
+        before = find_draft(bytes.fromhex(named), device) if named else StoredDraft(b"", _LONG_AGO)
         has_files = bool(chosen or before.files)
         written = _written(form, before, device.clock.now(), has_files=has_files)
         reply = login.named("message", typed(form, "reply"))
@@ -110,7 +110,7 @@ async def keep(request: Request) -> Response:
             reply=reply or before.reply,
             names=(*before.names, *(one.name for one in chosen)),
         )
-        return keep_draft(written, tuple([one.data for one in chosen]), device)
+        return store_draft(written, tuple([one.data for one in chosen]), device)
 
     slots = state_of(request).slots
     try:
@@ -127,7 +127,7 @@ async def keep(request: Request) -> Response:
     return go_to(request, "review", draft=handle)
 
 
-def _written(form: FormData, before: KeptDraft, at: datetime, *, has_files: bool) -> KeptDraft:
+def _written(form: FormData, before: StoredDraft, at: datetime, *, has_files: bool) -> StoredDraft:
     text, to = typed(form, "text"), tuple(all_typed(form, "to"))
     if not has_files and not text:
         raise NothingWritten
@@ -137,7 +137,7 @@ def _written(form: FormData, before: KeptDraft, at: datetime, *, has_files: bool
         written_at=at,
         text=text,
         to=to,
-        days=max(1, min(30, int(days))) if days.isdecimal() else DAYS_TO_OPEN,
+        days=max(1, min(30, int(days))) if days.isdecimal() else DEFAULT_EXPIRY_DAYS,
         once=once,
         may_export=once and bool(typed(form, "may_export")),
     )

@@ -41,7 +41,7 @@ from entrenous.send.devices.own_devices import (
     LOST,
     ChecklistItem,
     DeviceOverview,
-    overview,
+    device_overview,
     revoke_device,
 )
 from entrenous.send.formats.identity_formats import read_sheet
@@ -83,7 +83,7 @@ async def devices(request: Request) -> Response:
     def read(device: Device) -> tuple[DeviceOverview, str] | None:
         if not has_relay(device):
             return None
-        return overview(device), key_fingerprint(own_device(device).person.id)
+        return device_overview(device), key_fingerprint(own_device(device).person.id)
 
     found = await in_vault(request, read)
     if found is None:
@@ -103,7 +103,7 @@ async def devices(request: Request) -> Response:
 async def sheet_in(form: FormData) -> RecoverySheet | None:
     """Return the recovery sheet that was typed or photographed, if any.
 
-    Raises NotASheet, NoCode, and the errors of reading a picture.
+    Raises NotARecoverySheet, NoCodeInPicture, and the errors of reading a picture.
     """
     if text := typed(form, "sheet"):
         return read_sheet(text)
@@ -236,7 +236,7 @@ async def answer_here(request: Request) -> Response:
 async def lost(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what revoking does, and ask whether the device was lost."""
     name = _device_name(request)
-    shown = await in_vault(request, overview)
+    shown = await in_vault(request, device_overview)
     return show(
         request,
         "lost.html",

@@ -22,7 +22,7 @@ from entrenous.respond.help_lines import EmergencyNumbers, HelpLine
 from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
 from entrenous.respond.law.places import COUNTRIES, Place, UnknownPlace, parse_place, place_name
 from entrenous.respond.safety import SafetyAnswers, read_reply
-from entrenous.respond.situation import Posted
+from entrenous.respond.situation import Spread
 from entrenous.respond.telephone import Telephone, telephones
 from entrenous.respond.who_helps import Need, emergency_numbers, help_for, who_helps
 
@@ -159,7 +159,7 @@ def need_in(answers: dict[str, str]) -> Need:
     return SafetyAnswers(
         safe=False if yes["safe"] is False else None,
         watched=True if yes["watched"] is True else None,
-        posted=Posted(posted) if posted else None,
+        posted=Spread(posted) if posted else None,
     ).need()
 
 
@@ -235,5 +235,5 @@ def _language() -> str:
 
 def _posted(known: str, *, threat: bool) -> str:
     if threat:
-        return Posted.THREAT
-    return "" if known == Posted.THREAT else known
+        return Spread.THREAT
+    return "" if known == Spread.THREAT else known

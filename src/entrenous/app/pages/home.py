@@ -22,7 +22,7 @@ from entrenous.app.web import (
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
-from entrenous.send.drafts import kept_drafts
+from entrenous.send.drafts import stored_drafts
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ async def home(request: Request) -> Response:
 
 
 def _waiting(state: AppState, device: Device) -> Waiting:
-    drafts = tuple(draft.id for draft in kept_drafts(device))
+    drafts = tuple(draft.id for draft in stored_drafts(device))
     return Waiting(has_relay(device), drafts, notices(state, device))
 
 

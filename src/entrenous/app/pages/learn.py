@@ -13,8 +13,8 @@ from entrenous.app.forms import read_form, typed
 from entrenous.app.web import ResultGone, file_response, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
-from entrenous.learn.check_up import CheckUp, Seen, check_up
-from entrenous.learn.lesson import Lesson, all_lessons, is_right, lesson, verdict_in_words
+from entrenous.learn.check_up import CheckUp, CheckUpInput, check_up
+from entrenous.learn.lesson import Lesson, all_lessons, find_lesson, is_right, verdict_in_words
 from entrenous.learn.markdown import as_html
 from entrenous.learn.picture_places import NoSuchFolder, PicturesFound, pictures_with_place
 from entrenous.learn.questions import all_questions
@@ -84,7 +84,7 @@ def _lesson(request: Request) -> Lesson:
     name = state_of(request).login.named("lesson", request.path_params["lesson"])
     if name is None:
         raise ResultGone
-    return lesson(name)
+    return find_lesson(name)
 
 
 async def begin(request: Request) -> Response:
@@ -126,7 +126,7 @@ async def _result(request: Request, form: FormData) -> Response:
 
 def _judge(request: Request, pictures: PicturesFound | None, answers: dict[str, str]) -> CheckUp:
     facts = inspect_machine(state_of(request).settings.home)
-    return check_up(Seen(facts, SystemClock().now().date(), None, pictures, answers))
+    return check_up(CheckUpInput(facts, SystemClock().now().date(), None, pictures, answers))
 
 
 def _answers(form: FormData) -> dict[str, str]:

@@ -31,7 +31,7 @@ from entrenous.send.message.react import react
 from entrenous.send.open import kept_frame
 from entrenous.send.people.unread_notices import dismiss_notice, unread_notices
 from entrenous.send.recall import recall_in_words, recall_message
-from entrenous.send.status import Unsent, waiting_to_leave
+from entrenous.send.status import UnsentMessage, unsent_messages
 from entrenous.send.timeline import (
     Correspondent,
     TimelinePage,
@@ -52,7 +52,7 @@ class Inbox:
 
     people: tuple[Correspondent, ...]
     names: Mapping[PersonId, str]
-    unsent: tuple[Unsent, ...]
+    unsent: tuple[UnsentMessage, ...]
     notices: tuple[tuple[str, str], ...]
 
 
@@ -81,7 +81,7 @@ async def inbox(request: Request) -> Response:
 
     def read(device: Device) -> Inbox:
         return Inbox(
-            correspondents(device), _names(device), waiting_to_leave(device), notices(state, device)
+            correspondents(device), _names(device), unsent_messages(device), notices(state, device)
         )
 
     found = await in_vault(request, read)

@@ -37,8 +37,8 @@ from entrenous.send.letter.letter_nouns import SUFFIXES, ContentFile, FileRole
 from entrenous.send.message.states import Received
 from entrenous.send.message.transfer_progress import Stage, TransferWatch
 from entrenous.send.open import download_message, kept_file, open_message_to
-from entrenous.send.people.block import set_receipts, undecided_about_receipts
-from entrenous.send.people.notices import have_told, without_receipts
+from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
+from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
 
 PICTURE_PX: Final = 1080  # a conversation is 700 CSS pixels wide
 
@@ -108,7 +108,7 @@ async def _receipts_question(request: Request) -> Response | None:
     name, answer = message_in(request), typed(await read_form(request), "receipts")
 
     def undecided(device: Device) -> Contact | None:
-        sender = undecided_about_receipts(find_received(name, device).sender, device)
+        sender = sender_without_receipt_choice(find_received(name, device).sender, device)
         if sender is not None and answer in {"yes", "no"}:
             set_receipts(sender.name, device, wanted=answer == "yes")
             return None
@@ -120,8 +120,8 @@ async def _receipts_question(request: Request) -> Response | None:
     return show(
         request,
         "receipts.html",
-        known=without_receipts(sender.name),
-        question=have_told(sender.name),
+        known=no_receipts_in_words(sender.name),
+        question=ask_for_receipts_in_words(sender.name),
         person=state_of(request).login.handle("person", sender.person.id.hex()),
     )
 
@@ -188,7 +188,7 @@ async def seen(request: Request) -> Response:
 async def show_once(request: Request) -> Response:
     """Open and show it; it counts as opened once the page has loaded all of it."""
     once = _once(request)
-    if not once.look.ask():
+    if not once.look.request_opening():
         raise ShownAlready
     opening = state_of(request).vault.run(partial(open_into, once.name, once.look))
     state_of(request).vault.call_at_lock(once.look.end)
@@ -200,7 +200,7 @@ async def show_once(request: Request) -> Response:
 def _end_if_failed(look: ViewSession, opening: Future[None]) -> None:
     why = opening.exception()
     if why is not None:
-        look.fail(why if isinstance(why, EntrenousError) else ShownAlready())
+        look.report_failure(why if isinstance(why, EntrenousError) else ShownAlready())
 
 
 async def seen_file(request: Request) -> Response:

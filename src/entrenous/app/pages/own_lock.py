@@ -38,7 +38,7 @@ from entrenous.base.language import moment_in_words, translated
 from entrenous.base.limits import OFFLINE_HOURS_MAX
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
-from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries, shut_by_sheet
+from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries, revoke_by_sheet
 from entrenous.device.relay_lock_client import (
     allow_offline,
     change_passphrase,
@@ -56,8 +56,8 @@ from entrenous.send.devices.move_device import cancel_move, move_device
 from entrenous.send.devices.own_devices import (
     LOST_ALONE,
     delete_master_key,
+    device_overview,
     make_recovery_sheet,
-    overview,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import write_sheet
@@ -112,7 +112,7 @@ def routes() -> list[Route]:
 
 async def sheet(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what a recovery sheet is for, and offer to make one."""
-    shown = await in_vault(request, overview)
+    shown = await in_vault(request, device_overview)
     return show(
         request, "sheet.html", status=status, words=words, needs_sheet=not shown.master_here
     )
@@ -129,7 +129,7 @@ async def make_sheet(request: Request) -> Response:
         with suppress(Unreachable):
             fetch_messages(device)  # may bring news of a lost device, which changes the sheet
         made = make_recovery_sheet(_unlocked(vault).part.output, old, device)
-        return Sheet(write_sheet(made), overview(device).devices[0].name)
+        return Sheet(write_sheet(made), device_overview(device).devices[0].name)
 
     return start_job(request, say("Making the sheet"), work, "sheet_made")
 
@@ -193,7 +193,7 @@ async def _more_tries(request: Request, given: RecoverySheet) -> Response:
 
 
 async def _shut(request: Request, given: RecoverySheet) -> Response:
-    await asyncio.to_thread(shut_by_sheet, state_of(request).settings, given)
+    await asyncio.to_thread(revoke_by_sheet, state_of(request).settings, given)
     done = Lost(tuple(describe_shut_alone()), LOST_ALONE)
     to_do = checklist_in_words(done)
     return show(request, "revoked.html", said=done.said, to_do=to_do)
@@ -283,7 +283,7 @@ async def set_offline(request: Request) -> Response:
 
 async def move(request: Request, words: str = "", status: int = 200) -> Response:
     def read(device: Device) -> tuple[str, str, bool]:
-        shown = overview(device)
+        shown = device_overview(device)
         return own_device(device).home.relay_url, shown.moves_to or "", shown.master_here
 
     relay, moves_to, master_here = await in_vault(request, read)

@@ -32,12 +32,12 @@ from entrenous.send.people.block import block_contact, rename_contact, set_recei
 from entrenous.send.people.circle_members import add_to_circle, people_in, remove_from_circle
 from entrenous.send.people.circles import circles
 from entrenous.send.people.compare_keys import (
+    accept_qr_code,
     auth_string_of,
-    code_for,
     compare_keys,
     comparison_with,
     confirm_match,
-    read_code,
+    qr_code_text_for,
     report_mismatch,
     safety_number,
 )
@@ -224,7 +224,9 @@ async def face_to_face(request: Request) -> Response:
 
 
 async def own_code(request: Request) -> Response:
-    code = await in_vault(request, lambda device: code_for(_contact(request, device).name, device))
+    code = await in_vault(
+        request, lambda device: qr_code_text_for(_contact(request, device).name, device)
+    )
     return shown_file(request, qr_picture(code), "image/png")
 
 
@@ -235,7 +237,7 @@ async def scan(request: Request) -> Response:
         raise NothingChosen
 
     def read(device: Device) -> Contact:
-        return read_code(_contact(request, device).name, read_qr(photos[0].data), device)
+        return accept_qr_code(_contact(request, device).name, read_qr(photos[0].data), device)
 
     contact = await in_vault(request, read)
     return go_to(request, "person", person=_handle(request, contact))

@@ -39,12 +39,12 @@ from entrenous.stop.protect import (
     unprotect,
 )
 from entrenous.stop.protect import protect as register
-from entrenous.stop.protect_wording import kind_in_words, state_in_words, what_leaves
+from entrenous.stop.protect_wording import describe_what_is_sent, kind_in_words, state_in_words
 from entrenous.stop.registration import (
     ClaimState,
     Consent,
+    NotEverybodyAdult,
     Protection,
-    TooYoung,
 )
 
 
@@ -90,7 +90,7 @@ async def choose(request: Request) -> Response:
     """Go on to the file or, if somebody was under 18, to the people who help then."""
     form = await read_form(request)
     if typed(form, "adult") != "yes":
-        return show(request, "protect_young.html", words=error_words(TooYoung()))
+        return show(request, "protect_young.html", words=error_words(NotEverybodyAdult()))
     if typed(form, "found"):
         number = int(typed(form, "number") or 0)
         return _chosen(request, found_file(request, typed(form, "found"), number))
@@ -121,7 +121,7 @@ async def ask(request: Request, words: str = "", status: int = 200) -> Response:
         "protect_this.html",
         status=status,
         words=words,
-        leaves=without_commands(what_leaves(chosen.medium, whole)),
+        leaves=without_commands(describe_what_is_sent(chosen.medium, whole)),
         medium=chosen.medium.value,
         handle=request.path_params["handle"],
         platform=typed(form, "platform") if form else "",

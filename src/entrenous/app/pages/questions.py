@@ -38,10 +38,10 @@ from entrenous.base.language import translatable, translated
 from entrenous.respond.first_steps import AdviceId, advice, safety_questions
 from entrenous.respond.law.plan import plan_for
 from entrenous.respond.nouns import Role
-from entrenous.respond.on_behalf import noted_consent
+from entrenous.respond.on_behalf import representative_with_consent
 from entrenous.respond.platforms import KIND_WORDS, PlatformKind, find_platform, host_of
-from entrenous.respond.safety import STOPPED
-from entrenous.respond.situation import Demand, Posted, TakenBy
+from entrenous.respond.safety import STOPPED_NOTE
+from entrenous.respond.situation import Demand, PictureMaker, Spread
 
 #: The number of a question in its address, since a browser's history shows addresses.
 NUMBERS: Final = {
@@ -69,8 +69,8 @@ _YES_NO: Final = frozenset({"yes", "no"})
 _CHOICES: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(("safe", "watched", "intimate", "altered", "sender"), _YES_NO),
     "age": frozenset({"yes", "no", "unsure"}),
-    "posted": frozenset(Posted),
-    "maker": frozenset(TakenBy) - {TakenBy.UNSAID},
+    "posted": frozenset(Spread),
+    "maker": frozenset(PictureMaker) - {PictureMaker.UNSAID},
     "demand": frozenset(Demand),
 }
 _SAID_BY_RULES: Final = frozenset({"safe", "watched", "age", "posted"})
@@ -123,7 +123,7 @@ async def begin(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """Delete the answers, and confirm that nothing was stored."""
     state_of(request).login.forget_answers()
-    return show(request, "stopped.html", words=without_commands(translated(STOPPED)))
+    return show(request, "stopped.html", words=without_commands(translated(STOPPED_NOTE)))
 
 
 async def first_there(request: Request) -> Response:
@@ -266,7 +266,7 @@ async def _take_platform(form: FormData, answers: dict[str, str]) -> str:
 async def _take_consent(form: FormData, answers: dict[str, str]) -> str:
     answers["role"], answers["consent"] = typed(form, "role"), typed(form, "consent")
     try:
-        noted_consent(role_in(answers), answers["consent"], SystemClock().now())
+        representative_with_consent(role_in(answers), answers["consent"], SystemClock().now())
     except EntrenousError as why:
         return error_words(why)
     return ""
@@ -274,7 +274,7 @@ async def _take_consent(form: FormData, answers: dict[str, str]) -> str:
 
 async def _take_where(form: FormData, answers: dict[str, str]) -> str:
     where = typed(form, "where")
-    public = answers.get("posted") not in (Posted.GROUP, Posted.PRIVATE, Posted.THREAT)
+    public = answers.get("posted") not in (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
     address = valid_address(where) if where and public else where
     answers["where"], answers["account"] = address or "skip", typed(form, "account")
     answers["told_platform"] = typed(form, "told_platform")
@@ -298,7 +298,7 @@ _NO_SUCH_PLATFORM: Final = translatable(
 
 def _needs_a_word(name: str, answers: dict[str, str]) -> bool:
     said = (name, answers.get(name))
-    return said in (("safe", "no"), ("watched", "yes"), ("posted", Posted.THREAT))
+    return said in (("safe", "no"), ("watched", "yes"), ("posted", Spread.THREAT))
 
 
 def _asked(way: str, answers: dict[str, str]) -> list[str]:
@@ -307,7 +307,7 @@ def _asked(way: str, answers: dict[str, str]) -> list[str]:
     left_out = set()
     if answers.get("for") != "other":
         left_out.add("consent")
-    if posted != Posted.THREAT:
+    if posted != Spread.THREAT:
         left_out.add("demand")
     else:
         left_out.add("altered")

@@ -35,8 +35,8 @@ from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.conversations import conversation_of, names_in
 from entrenous.send.drafts import (
-    KeptDraft,
     NoSuchDraft,
+    StoredDraft,
     discard_draft,
     find_draft,
     remove_draft_file,
@@ -44,7 +44,7 @@ from entrenous.send.drafts import (
 from entrenous.send.guard import inspect
 from entrenous.send.inbox import message_named, received_named
 from entrenous.send.message.draft import Doubt, Draft, Policy
-from entrenous.send.people.circle_members import recipients
+from entrenous.send.people.circle_members import resolve_recipients
 from entrenous.send.people.contact_history import messages_sent_to
 from entrenous.send.people.notices import TRUST_WORDS
 
@@ -85,7 +85,7 @@ class DraftFile:
 class Review:
     """What the review page shows: recipients, files, and the guard's doubts."""
 
-    draft: KeptDraft
+    draft: StoredDraft
     people: tuple[Recipient, ...]
     files: tuple[DraftFile, ...]
     doubts: tuple[Doubt, ...]
@@ -167,7 +167,7 @@ async def small(request: Request) -> Response:
             raise NoSuchDraft
         blob = kept.files[number - 1]
         found = slots.find(("draft", blob.hex(), 0))
-        return blob.hex(), None if found else device.vault.kept(blob)
+        return blob.hex(), None if found else device.vault.kept_file(blob)
 
     blob, data = await in_vault(request, read)
     made = await slots.get(("draft", blob, 0), lambda: slots.preview(data or b"", SMALL_PX))
@@ -201,7 +201,7 @@ async def make_copy(request: Request) -> Response:
         kept = draft_in(request, device)
         if not 0 <= place < len(kept.files):
             raise NoSuchDraft
-        made = preview_copy(device.vault.kept(kept.files[place]), _LARGE_PX, device)
+        made = preview_copy(device.vault.kept_file(kept.files[place]), _LARGE_PX, device)
         return TheirCopy(draft, FACTOR, made)
 
     return start_job(request, say("Marking a copy to look at"), work, "their_copy")
@@ -226,24 +226,24 @@ def beginning_of(reply: str, device: Device) -> str:
     if not reply:
         return ""
     received = received_named(reply, device)
-    text = device.ledger.find(reply).caption if received is None else received.text
+    text = device.ledger.message_named(reply).caption if received is None else received.text
     return (text or reply)[:_QUOTED]
 
 
-def draft_in(request: Request, device: Device) -> KeptDraft:
+def draft_in(request: Request, device: Device) -> StoredDraft:
     """Return the draft for the stand-in in the address; raises NoSuchDraft."""
     named = state_of(request).login.named("draft", request.path_params["draft"]) or ""
     return find_draft(bytes.fromhex(named), device)
 
 
-def as_draft(kept: KeptDraft, confirmed: frozenset[str], device: Device) -> Draft:
+def as_draft(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Draft:
     """Return a draft as it would be sent now; ``confirmed`` are the names typed for the guard.
 
     Raises UnknownPerson, UnknownMessage and the errors of an invalid draft.
     """
     within = conversation_of(kept.reply, device) if kept.reply else None
-    going = recipients(list(kept.to) or names_in(within, device), device)
-    files = tuple(device.vault.kept(blob) for blob in kept.files)
+    going = resolve_recipients(list(kept.to) or names_in(within, device), device)
+    files = tuple(device.vault.kept_file(blob) for blob in kept.files)
     return Draft(
         files=files,
         to=going.people,

@@ -25,25 +25,25 @@ from entrenous.app.web import (
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identifiers import MessageName
-from entrenous.base.limits import UNDO_S
+from entrenous.base.limits import UNDO_WINDOW_S
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import Departure, Recall
+from entrenous.device.sent_messages import Recall, SendState
 from entrenous.send.drafts import (
-    KeptDraft,
+    StoredDraft,
     discard_draft,
 )
 from entrenous.send.guard import inspect
 from entrenous.send.message.draft import (
-    HeldHere,
-    NotYetToBeSent,
+    MessageNotSentYet,
     StoppedWhileSending,
+    UndoWindowStillOpen,
 )
 from entrenous.send.message.transfer_progress import Stage, TransferWatch
 from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.send import cancel_sending, send_message
-from entrenous.send.status import departures_of
+from entrenous.send.status import send_states_of
 
-_LEAVES_AFTER_S: Final = UNDO_S + 1
+_LEAVES_AFTER_S: Final = UNDO_WINDOW_S + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +98,23 @@ class NameNotTyped(Refused):
 
 
 def _seal(
-    kept: KeptDraft,
+    kept: StoredDraft,
     confirmed: frozenset[str],
     device: Device,
     report: Report,
     say: Callable[[str], str],
 ) -> Sealed:
-    draft = replace(as_draft(kept, confirmed, device), undo_s=UNDO_S)
+    draft = replace(as_draft(kept, confirmed, device), undo_s=UNDO_WINDOW_S)
 
     def step(stage: Stage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
 
     try:
         sent = send_message(draft, device, TransferWatch(step))
-    except HeldHere as why:
+    except MessageNotSentYet as why:
         held, name = why.facts["why"], why.facts["name"]
-        waits = "" if isinstance(held, NotYetToBeSent) else error_words(why)
-        leaves_at = device.clock.now() + timedelta(seconds=UNDO_S)
+        waits = "" if isinstance(held, UndoWindowStillOpen) else error_words(why)
+        leaves_at = device.clock.now() + timedelta(seconds=UNDO_WINDOW_S)
         return Sealed(MessageName(str(name)), draft.to, leaves_at, waits)
     return Sealed(sent.name, draft.to, device.clock.now())
 
@@ -127,7 +127,7 @@ async def discard(request: Request) -> Response:
 async def sealed(request: Request) -> Response:
     """Show how long sending can be undone, and then whether it has been sent, or why not."""
     found, state = result_of(request, Sealed), state_of(request)
-    departures = await in_vault(request, lambda device: departures_of(found.name, device))
+    departures = await in_vault(request, lambda device: send_states_of(found.name, device))
     left_s = max(0, round((found.leaves_at - SystemClock().now()).total_seconds()))
     problems = [state.mail.problem] if state.mail.problem else state.mail.others
     return show(
@@ -135,8 +135,8 @@ async def sealed(request: Request) -> Response:
         "sealed.html",
         found=found,
         left_s=left_s,
-        gone=all(one is Departure.ACKNOWLEDGED for one in departures),
-        refused=Departure.REFUSED in departures,
+        gone=all(one is SendState.ACKNOWLEDGED for one in departures),
+        refused=SendState.REFUSED in departures,
         problems=[error_words(why) for why in problems],
     )
 
@@ -147,7 +147,7 @@ async def undo(request: Request) -> Response:
 
     def cancel(device: Device) -> tuple[Recall, ...]:
         try:
-            cancel_sending(device.ledger.find(found.name).id, device)
+            cancel_sending(device.ledger.message_named(found.name).id, device)
         except StoppedWhileSending:  # a part of it was already sent
             return recall_message(found.name, device)
         return ()

@@ -28,10 +28,10 @@ from entrenous.app.web import (
 from entrenous.app.wording import for_pages
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
-from entrenous.respond.abuse_contacts import WRITE_TO_THE_HOST, LookUp, look_up_in_text
+from entrenous.respond.abuse_contacts import WRITE_TO_THE_HOST, AbuseLookUp, look_up_in_text
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.platforms import host_of
-from entrenous.respond.rdap_services import IANA, is_address, who_sees
+from entrenous.respond.rdap_services import IANA, describe_who_learns_what, is_address
 
 _NO_ADDRESS: Final = translatable("This is no web address. Copy it from the top of the browser.")
 _NO_NUMBER: Final = translatable(
@@ -106,8 +106,8 @@ async def _site_of_page(request: Request) -> Site:
 
 def _show(request: Request, it: Site, words: str = "") -> Response:
     proxy, lists = state_of(request).settings.proxy, _lists()
-    sees = who_sees(it.host, proxy, "", lists) if it.host else ()
-    with_address = who_sees(it.host, proxy, _ANY_ADDRESS, lists) if it.host else ()
+    sees = describe_who_learns_what(it.host, proxy, "", lists) if it.host else ()
+    with_address = describe_who_learns_what(it.host, proxy, _ANY_ADDRESS, lists) if it.host else ()
     return show(
         request,
         "who_hosts.html",
@@ -143,7 +143,7 @@ def _look_up(request: Request, form: FormData, it: Site) -> Response:
     return start_beside(request, say("Asking the registries"), work, "outcome")
 
 
-def _outcome(heading: str, found: LookUp, it: Site) -> Outcome:
+def _outcome(heading: str, found: AbuseLookUp, it: Site) -> Outcome:
     words = for_pages(found.lines)
     kept = "\n".join((it.host, *(one.text for one in found.contacts)))
     note = kept if it.case and found.contacts else ""

@@ -7,8 +7,8 @@ import typer
 
 from entrenous.carry.backup import back_up_relay, mark_restored, restore_relay
 from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsFile, settings_of
-from entrenous.carry.relay_settings import MEGABYTE, NoBackupElsewhere, RelaySettings
-from entrenous.terminal.output import print_line, put_json, rfc3339_utc
+from entrenous.carry.relay_settings import MEGABYTE, BackupNeedsLocalStorage, RelaySettings
+from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
 WithShares = Annotated[
     bool,
@@ -32,12 +32,12 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Save a snapshot of a relay, which may be running."""
-    saved = back_up_relay(_in_its_folder(settings_of(settings, data)), out)
+    saved = back_up_relay(_require_local_relay(settings_of(settings, data)), out)
     total = sum(blob.size for blob in saved.blobs)
     if as_json:
         told = {"blobs": len(saved.blobs), "blob_bytes": total, "missing": len(saved.missing)}
         made_at = rfc3339_utc(saved.made_at)
-        put_json({"schema": "entrenous/relay-backup/1", "made_at": made_at, **told})
+        print_json({"schema": "entrenous/relay-backup/1", "made_at": made_at, **told})
         return
     print_line(
         f"The relay is saved in {out}: {len(saved.blobs):,} blobs, {total // MEGABYTE:,} MB."
@@ -57,20 +57,20 @@ def restore(
     A share in a backup may have been taken back or used up since. So all are left out, and their
     messages have to be sent again; `entrenous sent` tells the senders.
     """
-    into = _in_its_folder(settings_of(settings, data))
+    into = _require_local_relay(settings_of(settings, data))
     done = restore_relay(source, into, with_shares=with_shares)
     if as_json:
         made_at = rfc3339_utc(done.backup.made_at)
         told = {"made_at": made_at, "lost": done.lost, "damaged": done.damaged}
-        put_json({"schema": "entrenous/relay-restore/1", **told, "with_shares": with_shares})
+        print_json({"schema": "entrenous/relay-restore/1", **told, "with_shares": with_shares})
         return
     print_line(f"The relay of {rfc3339_utc(done.backup.made_at)} is in {into}.")
-    _say_lost(done.lost)
+    _print_lost_blobs(done.lost)
     if done.damaged:
         print_line(
             f"  {done.damaged:,} blobs in the backup were missing or altered; they are left out."
         )
-    _say_what_devices_repeat()
+    _print_what_devices_repeat()
 
 
 def restored(
@@ -85,20 +85,20 @@ def restored(
     lost, missing = mark_restored(settings_of(settings, data), with_shares=with_shares)
     if as_json:
         told = {"lost": lost, "missing": missing, "with_shares": with_shares}
-        put_json({"schema": "entrenous/relay-restored/1", **told})
+        print_json({"schema": "entrenous/relay-restored/1", **told})
         return
     print_line("The relay knows that it was restored, and may be started.")
-    _say_lost(lost)
+    _print_lost_blobs(lost)
     if missing:
         print_line(f"  {missing:,} blobs are missing; the copies that need them are lost too.")
-    _say_what_devices_repeat()
+    _print_what_devices_repeat()
 
 
-def _say_lost(lost: int) -> None:
+def _print_lost_blobs(lost: int) -> None:
     print_line(f"  {lost:,} copies that nobody had opened are lost; `entrenous sent` shows which.")
 
 
-def _say_what_devices_repeat() -> None:
+def _print_what_devices_repeat() -> None:
     print_line(
         "  Tell your people to open Entrenous: within six hours of use their devices repeat what"
     )
@@ -108,8 +108,10 @@ def _say_what_devices_repeat() -> None:
     print_line("  Until then the lock of a lost device answers again.")
 
 
-def _in_its_folder(wanted: RelaySettings) -> Path:
-    """Return the folder with everything of the relay; raises NoBackupElsewhere if there is none."""
+def _require_local_relay(wanted: RelaySettings) -> Path:
+    """Return the folder with everything of the relay; raises BackupNeedsLocalStorage if there is
+    none.
+    """
     if wanted.database is not None or wanted.blobs is not None:
-        raise NoBackupElsewhere
+        raise BackupNeedsLocalStorage
     return wanted.data

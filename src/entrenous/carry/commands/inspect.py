@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from entrenous.carry.check_setup import check_relay, stats_of
+from entrenous.carry.check_setup import check_relay, collect_stats
 from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsFile, settings_of
 from entrenous.carry.open_relay import open_present_relay
 from entrenous.carry.relay_settings import MEGABYTE
-from entrenous.terminal.output import print_line, put_json, rfc3339_utc
+from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import NO, YES
 
 
@@ -35,7 +35,7 @@ def check(
     fine = all(finding.ok for finding in findings)
     if as_json:
         told = [{"part": one.part, "ok": one.ok, "words": one.words} for one in findings]
-        put_json({"schema": "entrenous/relay-check/1", "ok": fine, "findings": told})
+        print_json({"schema": "entrenous/relay-check/1", "ok": fine, "findings": told})
     else:
         for one in findings:
             print_line(f"{'ok ' if one.ok else 'no '} {one.part}: {one.words}")
@@ -46,12 +46,12 @@ def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJso
     """Show how much a relay holds, in numbers without names; it may be running."""
     wanted = settings_of(settings, data)
     with open_present_relay(wanted.data, wanted.database, wanted.blobs) as relay:
-        held = asyncio.run(stats_of(relay))
+        held = asyncio.run(collect_stats(relay))
     restored = rfc3339_utc(held.restored_at) if held.restored_at else None
     swept = rfc3339_utc(held.swept_at) if held.swept_at else None
     if as_json:
         told = {**asdict(held), "restored_at": restored, "swept_at": swept}
-        put_json({"schema": "entrenous/relay-stats/1", **told})
+        print_json({"schema": "entrenous/relay-stats/1", **told})
         return
     print_line(
         f"{held.mailboxes:,} mailboxes, {held.locks:,} locks of devices, {held.tokens:,} tokens"

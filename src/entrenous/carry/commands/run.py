@@ -10,14 +10,14 @@ import typer
 
 from entrenous.base.environment import AddressTaken
 from entrenous.carry.commands.settings_file import DataFolder, SettingsFile, settings_of
-from entrenous.carry.open_relay import check_same_database, note_database, open_relay
+from entrenous.carry.open_relay import check_database_note, open_relay, record_database
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_settings import MetricsAddressTaken, RelaySettings, wake_bounds
+from entrenous.carry.relay_settings import MetricsAddressTaken, RelaySettings, wake_limits
 from entrenous.serving.connection_limits import connections_max
 from entrenous.serving.http_server import SecondApp, ServeOptions, serve
 from entrenous.serving.server_process import start_log
 from entrenous.serving.tls import Certificate
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.session import Apps, Session
 from entrenous.terminal.typed_input import host_and_port
 
@@ -46,28 +46,28 @@ def run(
     """Run a relay: it carries sealed messages and can never read one."""
     wanted = settings_of(settings, data, listen)
     host, port = host_and_port(wanted.listen)
-    certificate = _certificate(wanted)
+    certificate = _certificate_from_settings(wanted)
     start_log(wanted.log, sys.stderr)
 
     def announce(url: str) -> None:
         if as_json:
-            put_json({"schema": "entrenous/relay/1", "url": url})
+            print_json({"schema": "entrenous/relay/1", "url": url})
         else:
             print_line(f"The relay serves at {url}. Stop it with Ctrl-C.")
 
     if not other_database:
-        check_same_database(wanted)
-    wakes = wake_bounds(connections_max(), behind_proxy=wanted.behind_proxy)
+        check_database_note(wanted)
+    wakes = wake_limits(connections_max(), behind_proxy=wanted.behind_proxy)
     limits = replace(wanted.limits, wakes=wakes)
     with open_relay(wanted.data, limits, database=wanted.database, blobs=wanted.blobs) as relay:
-        note_database(relay, wanted)
-        app, second = _apps(wanted, relay, _served_apps(context))
-        with _name_taken_address(second):
+        record_database(relay, wanted)
+        app, second = _build_apps(wanted, relay, _load_served_apps(context))
+        with _name_address_in_use(second):
             serve(app, host, port, announce, _serve_options(certificate, second, relay))
 
 
 @contextmanager
-def _name_taken_address(second: SecondApp | None) -> Iterator[None]:
+def _name_address_in_use(second: SecondApp | None) -> Iterator[None]:
     """Say which of two addresses is taken: --listen names only one.
 
     Raises:
@@ -88,10 +88,10 @@ def _serve_options(
     """End waiting requests when the server stops, or when other requests need their connections."""
     if relay.wake_ups is None:
         return ServeOptions(certificate, second)
-    return ServeOptions(certificate, second, relay.wake_ups.hush, relay.wake_ups.make_room)
+    return ServeOptions(certificate, second, relay.wake_ups.stop_waiting, relay.wake_ups.make_room)
 
 
-def _served_apps(context: typer.Context) -> Apps:
+def _load_served_apps(context: typer.Context) -> Apps:
     """Return the applications that can be served, without loading a device: its vault and picture
     decoders would double a relay's memory.
     """
@@ -101,13 +101,13 @@ def _served_apps(context: typer.Context) -> Apps:
     return session.apps
 
 
-def _certificate(wanted: RelaySettings) -> Certificate | None:
+def _certificate_from_settings(wanted: RelaySettings) -> Certificate | None:
     if wanted.tls_cert is None or wanted.tls_key is None:
         return None
     return Certificate(wanted.tls_cert, wanted.tls_key)
 
 
-def _apps(wanted: RelaySettings, relay: Relay, apps: Apps) -> tuple[Any, SecondApp | None]:
+def _build_apps(wanted: RelaySettings, relay: Relay, apps: Apps) -> tuple[Any, SecondApp | None]:
     """Return the relay's application, and the one that serves its metrics if they are wanted."""
     if wanted.metrics_listen is None:
         return apps["relay"](relay), None

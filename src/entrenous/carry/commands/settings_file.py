@@ -11,7 +11,7 @@ import typer
 
 from entrenous.base.errors import shell_quoted
 from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import host_and_port
 
@@ -57,7 +57,7 @@ def init(
     """Write a relay's default settings, each with an explanation."""
     write_new(out, default_settings())
     if as_json:
-        put_json({"schema": "entrenous/relay-init/1", "settings": str(out)})
+        print_json({"schema": "entrenous/relay-init/1", "settings": str(out)})
         return
     print_line(f"The settings are in {out}. Every line begins with #: it runs as it is.")
     print_line(f"next: entrenous relay check --settings {shell_quoted(out)}")

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.base.program import this_program
-from entrenous.carry.check_setup import stats_of
+from entrenous.carry.check_setup import collect_stats
 from entrenous.carry.relay import Relay
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
@@ -65,13 +65,13 @@ class Metrics:
         present = asyncio.get_running_loop().time()
         if present - self._counted_at >= _COUNT_AGAIN_S:
             self._counted_at = present
-            stats = await stats_of(relay)
+            stats = await collect_stats(relay)
             for name, gauge in self._held.items():
-                gauge.set(_figure(getattr(stats, name)))
+                gauge.set(_format_number(getattr(stats, name)))
         return generate_latest(self.registry)
 
 
-def _figure(value: float | datetime | None) -> float:
+def _format_number(value: float | datetime | None) -> float:
     if value is None:
         return float("nan")
     return value.timestamp() if isinstance(value, datetime) else value

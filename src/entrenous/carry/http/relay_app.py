@@ -25,13 +25,13 @@ from entrenous.carry.http.requests import ReceivedRequest, RelayRequest, query_o
 from entrenous.carry.http.responses import (
     AnswerObserver,
     Handler,
-    answer,
-    answering,
-    refuse,
-    unwatched,
+    answer_http_error,
+    answer_request,
+    endpoint_for,
+    ignore_metrics,
 )
 from entrenous.carry.relay import SWEEP_S, Relay
-from entrenous.carry.send_tokens import UploadsUnderWay
+from entrenous.carry.send_tokens import UploadsInProgress
 from entrenous.serving.buffered_requests import BufferedRequest, SendAnswer
 
 Answer = TypeVar("Answer")
@@ -50,19 +50,19 @@ class EagerCoroutine(Generic[Answer]):
     ) -> None:
         self._coroutine = coroutine
         self._tell = tell
-        self._step()
+        self._advance()
 
-    def _step(self, _: object = None) -> None:
+    def _advance(self, _: object = None) -> None:
         try:
             waits = self._coroutine.send(None)
         except StopIteration as ended:
             self._tell(ended.value)
             return
         if waits is None:  # a bare yield, as of asyncio.sleep(0)
-            asyncio.get_running_loop().call_soon(self._step)
+            asyncio.get_running_loop().call_soon(self._advance)
         else:
             waits._asyncio_future_blocking = False  # noqa: SLF001 -- as tasks do
-            waits.add_done_callback(self._step)
+            waits.add_done_callback(self._advance)
 
 
 _Quick = Callable[[RelayRequest, Relay], Coroutine[Any, Any, Response]]
@@ -118,17 +118,17 @@ class FastPath:
             await self._app(scope, receive, send)
             return
         asked = FastRequest(scope, receive, params)
-        response = await answer(handler, self._relay, self._watch, scope["path"], asked)
+        response = await answer_request(handler, self._relay, self._watch, scope["path"], asked)
         await response(scope, receive, send)
 
-    def answer_whole(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
+    def answer_buffered(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
         """Answer a fully received request; return False if it is none of the three."""
         params = _path_params(asked.path)
         handler = params and _HANDLERS.get((asked.method, "envelope" in params))
         if not params or not handler:
             return False
         brought = ReceivedRequest(params, asked.query, asked.headers, asked.body)
-        answering = answer(handler, self._relay, self._watch, asked.path, brought)
+        answering = answer_request(handler, self._relay, self._watch, asked.path, brought)
         EagerCoroutine(
             answering, lambda said: tell(said.status_code, said.raw_headers, bytes(said.body))
         )
@@ -180,21 +180,22 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 )
 
 
-def relay_app(relay: Relay, watch: AnswerObserver = unwatched) -> ASGIApp:
+def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
     """Return the relay as an ASGI application; it closes nothing that ``relay`` holds.
 
     ``watch`` is called for each response.
     """
     this_program()  # run git now, not while requests wait
     app_routes = [
-        Route(path, answering(handler, relay, watch), methods=[method])
+        Route(path, endpoint_for(handler, relay, watch), methods=[method])
         for method, path, handler in _ROUTES
     ]
 
     @contextlib.asynccontextmanager
     async def sweeping(_: Starlette) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(_sweep(one, relay)) for one in (expire_due, remove_orphan_blobs)
+            asyncio.create_task(_expire_every_minute(one, relay))
+            for one in (expire_due, remove_orphan_blobs)
         ]
         yield
         for task in tasks:
@@ -204,14 +205,14 @@ def relay_app(relay: Relay, watch: AnswerObserver = unwatched) -> ASGIApp:
     app = Starlette(
         routes=app_routes,
         lifespan=sweeping,
-        exception_handlers={HTTPException: refuse},
+        exception_handlers={HTTPException: answer_http_error},
     )
     app.router.redirect_slashes = False  # a client must not repeat its token elsewhere
-    app.state.coming = UploadsUnderWay(relay.limits.coming_bytes)
+    app.state.coming = UploadsInProgress(relay.limits.coming_bytes)
     return FastPath(app, relay, watch)
 
 
-async def _sweep(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
+async def _expire_every_minute(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
     """Delete expired data every minute, even if the previous attempt failed.
 
     Rows and bytes have separate tasks, since a request to an unreachable bucket takes minutes to

@@ -75,19 +75,19 @@ def token_of(request: RelayRequest) -> Secret:
 
 
 def mailbox_of(request: RelayRequest) -> MailboxId:
-    return MailboxId(_id(request, "mailbox"))
+    return MailboxId(_path_id(request, "mailbox"))
 
 
 def device_of(request: RelayRequest) -> DeviceId:
-    return DeviceId(_id(request, "device"))
+    return DeviceId(_path_id(request, "device"))
 
 
 def envelope_of(request: RelayRequest) -> EnvelopeId:
-    return EnvelopeId(_id(request, "envelope"))
+    return EnvelopeId(_path_id(request, "envelope"))
 
 
 def blob_of(request: RelayRequest) -> BlobId:
-    return BlobId(_id(request, "blob"))
+    return BlobId(_path_id(request, "blob"))
 
 
 def lock_in(request: RelayRequest) -> bytes:
@@ -95,7 +95,7 @@ def lock_in(request: RelayRequest) -> bytes:
     return from_base64url(request.path_params["lock"], LOCK_BYTES)
 
 
-def number(untrusted_text: str, most: int) -> int:
+def parse_number(untrusted_text: str, most: int) -> int:
     """Parse a number from 0 to ``most`` in decimal digits; raises NotUnderstood."""
     if not (untrusted_text.isascii() and untrusted_text.isdigit() and len(untrusted_text) < 20):
         raise NotUnderstood
@@ -140,5 +140,5 @@ async def chunks_of(request: RelayRequest, limit: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _id(request: RelayRequest, name: str) -> bytes:
+def _path_id(request: RelayRequest, name: str) -> bytes:
     return from_base64url(request.path_params[name], ID_BYTES)

@@ -26,7 +26,7 @@ from entrenous.carry.http.requests import RelayRequest
 from entrenous.carry.relay import Relay
 from entrenous.wire.problem_details import MEDIA_TYPE, status_of, write_problem
 
-Question = TypeVar("Question", bound=RelayRequest)
+RelayRequestT = TypeVar("RelayRequestT", bound=RelayRequest)
 Handler = Callable[[Request, Relay], Awaitable[Response]]
 #: Called for each answer with its event, its HTTP status and its duration in seconds.
 AnswerObserver = Callable[[str, int, float], None]
@@ -56,76 +56,76 @@ class ShortResponse(Response):
             self.raw_headers.append((b"content-type", media_type.encode()))
 
 
-def answering(
+def endpoint_for(
     handler: Handler, relay: Relay, watch: AnswerObserver
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return a handler's endpoint, which answers every error in a form that devices understand."""
 
     async def endpoint(request: Request) -> Response:
-        return await answer(handler, relay, watch, request.scope["path"], request)
+        return await answer_request(handler, relay, watch, request.scope["path"], request)
 
     return endpoint
 
 
-def unwatched(event: str, status: int, took_s: float) -> None:
+def ignore_metrics(event: str, status: int, took_s: float) -> None:
     pass
 
 
-async def refuse(_: Request, why: Exception) -> Response:
+async def answer_http_error(_: Request, why: Exception) -> Response:
     """Answer a request for an unknown path or method."""
     status = why.status_code if isinstance(why, HTTPException) else 500
-    response = _blank(status)
+    response = _blank_problem(status)
     response.raw_headers.append(_SPOKEN)
     return response
 
 
-async def answer(
-    handler: Callable[[Question, Relay], Awaitable[Response]],
+async def answer_request(
+    handler: Callable[[RelayRequestT, Relay], Awaitable[Response]],
     relay: Relay,
     watch: AnswerObserver,
     path: str,
-    request: Question,
+    request: RelayRequestT,
 ) -> Response:
     """Run a handler and return its response, or the problem document of its error."""
     began_s = time.perf_counter()
     try:
-        _refuse_old(request.headers.get("entrenous-protocol"), path, relay.limits.floor)
+        _refuse_old_protocol(request.headers.get("entrenous-protocol"), path, relay.limits.floor)
         response = await handler(request, relay)
     except EntrenousError as why:
-        response = _problem(why)
+        response = _problem_response(why)
     except ClientDisconnect:
-        response = _blank(HTTPStatus.REQUEST_TIMEOUT)
+        response = _blank_problem(HTTPStatus.REQUEST_TIMEOUT)
         response.raw_headers.append(_CLOSE)  # the rest of the body is not read
     except Exception as why:  # noqa: BLE001 -- a bug must not end in a page that shows secrets
         _log_bug(handler, why)
-        response = _problem(EntrenousError())
+        response = _problem_response(EntrenousError())
     response.raw_headers.append(_SPOKEN)
-    _log(handler, response)
-    watch(_event(handler), response.status_code, time.perf_counter() - began_s)
+    _log_response(handler, response)
+    watch(_event_name(handler), response.status_code, time.perf_counter() - began_s)
     return response
 
 
-def _blank(status: int) -> Response:
+def _blank_problem(status: int) -> Response:
     """Return a problem document without a message."""
     body = b'{"type":"about:blank","title":"%s","status":%d}'
     title = HTTPStatus(status).phrase.encode()
     return Response(body % (title, status), status, media_type=MEDIA_TYPE)
 
 
-def _refuse_old(said: str | None, path: str, floor: int) -> None:
+def _refuse_old_protocol(said: str | None, path: str, floor: int) -> None:
     """Raise ProtocolTooOld unless the client's protocol version is one of ours."""
     spoken = _ASSUMED.get(path, "1") if said is None else said
-    if spoken not in _spoken_from(floor):
+    if spoken not in _supported_versions(floor):
         ours = int(spoken) if spoken.isascii() and spoken.isdigit() and len(spoken) < 9 else 0
         raise ProtocolTooOld(floor=floor, newest=PROTOCOL_NEWEST, ours=ours)
 
 
 @cache
-def _spoken_from(floor: int) -> frozenset[str]:
+def _supported_versions(floor: int) -> frozenset[str]:
     return frozenset(str(one) for one in range(floor, PROTOCOL_NEWEST + 1))
 
 
-def _problem(why: EntrenousError) -> Response:
+def _problem_response(why: EntrenousError) -> Response:
     status = status_of(type(why), _STATUS)
     headers = {}
     if isinstance(why, TooMany | DatabaseAway):
@@ -137,10 +137,10 @@ def _problem(why: EntrenousError) -> Response:
     return Response(write_problem(why, status), status, headers, media_type=MEDIA_TYPE)
 
 
-def _log(handler: Callable[..., Any], response: Response) -> None:
+def _log_response(handler: Callable[..., Any], response: Response) -> None:
     if _LOG.isEnabledFor(logging.INFO):
         size = int(response.headers.get("content-length", 0))
-        event, status, bits = _event(handler), response.status_code, size.bit_length()
+        event, status, bits = _event_name(handler), response.status_code, size.bit_length()
         said = {"event": event, "status": status, "size_bits": bits}
         _LOG.info("%s %d size<=2^%d", event, status, bits, extra={"said": said})
 
@@ -149,10 +149,10 @@ def _log_bug(handler: Callable[..., Any], why: Exception) -> None:
     frames = traceback.extract_tb(why.__traceback__)
     path = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
     kind = type(why).__name__
-    said = {"event": "bug", "handler": _event(handler), "kind": kind, "at": path}
+    said = {"event": "bug", "handler": _event_name(handler), "kind": kind, "at": path}
     words = "bug in %(handler)s: %(kind)s at %(at)s"
     _LOG.error(words, said, extra={"said": said})
 
 
-def _event(handler: Callable[..., Any]) -> str:
+def _event_name(handler: Callable[..., Any]) -> str:
     return getattr(handler, "__name__", "answer")

@@ -15,16 +15,16 @@ from entrenous.base.errors import NotUnderstood, TooLarge
 from entrenous.base.limits import (
     BLOB_BYTES_MAX,
     CARD_BYTES_MAX,
+    ENVELOPES_PER_PAGE_MAX,
     LOCK_BYTES,
     ONE_TIME_KEYS,
-    PACE_BYTES_MIN,
-    PACE_S,
-    PAGE_MAX,
     PREKEY_BYTES_MAX,
     PROTOCOL_NEWEST,
     SEALED_BYTES_MAX,
     TOKEN_BATCH_MAX,
-    WAKE_S_MAX,
+    TRANSFER_BYTES_MIN_PER_INTERVAL,
+    TRANSFER_INTERVAL_S,
+    WAKE_REQUEST_S_MAX,
 )
 from entrenous.base.program import this_program
 from entrenous.carry.accept import accept, acknowledge, check_sender, waiting_envelopes
@@ -32,7 +32,7 @@ from entrenous.carry.device_lock import (
     allow_more_tries,
     create_lock,
     evaluate_blinded,
-    note_opened,
+    record_vault_unlock,
     renew_lock,
 )
 from entrenous.carry.hold import find_blob, upload_blob, uploaded_bytes
@@ -47,7 +47,7 @@ from entrenous.carry.http.requests import (
     is_large,
     lock_in,
     mailbox_of,
-    number,
+    parse_number,
     token_of,
 )
 from entrenous.carry.http.responses import ShortResponse
@@ -79,7 +79,7 @@ class RangeNotSatisfiable(Exception):
     """The range lies outside the blob (416)."""
 
 
-def range_of(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
+def parse_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
     """Return start and stop of the requested range; None for the whole.
 
     Anything but a single range is ignored, as the RFC allows, and so is a range for another version
@@ -93,7 +93,7 @@ def range_of(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int
         return None
     first, last = found.groups()
     if not first:
-        return _last(int(last), size) if last else None
+        return _suffix_range(int(last), size) if last else None
     if last and int(last) < int(first):
         return None
     if int(first) >= size:
@@ -101,7 +101,7 @@ def range_of(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int
     return int(first), min(int(last) + 1, size) if last else size
 
 
-def _last(count: int, size: int) -> tuple[int, int]:
+def _suffix_range(count: int, size: int) -> tuple[int, int]:
     if count == 0:
         raise RangeNotSatisfiable
     return max(0, size - count), size
@@ -110,14 +110,15 @@ def _last(count: int, size: int) -> tuple[int, int]:
 async def at_minimum_pace(
     chunks: AsyncIterator[bytes], now_s: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[bytes]:
-    """Yield the bytes; each minute of waiting must bring at least PACE_BYTES_MIN, or the end.
+    """Yield the bytes; each minute of waiting must bring at least TRANSFER_BYTES_MIN_PER_INTERVAL,
+    or the end.
 
     The time for storing bytes is not counted.
 
     Raises:
         ClientDisconnect: too few bytes arrived, so the sender counts as disconnected.
     """
-    came, left_s = 0, PACE_S
+    came, left_s = 0, TRANSFER_INTERVAL_S
     while True:
         since_s = now_s()
         try:
@@ -128,8 +129,8 @@ async def at_minimum_pace(
         except TimeoutError:
             raise ClientDisconnect from None
         came, left_s = came + len(chunk), left_s - (now_s() - since_s)
-        if came >= PACE_BYTES_MIN:  # a surplus is no credit for a later pause
-            came, left_s = 0, PACE_S
+        if came >= TRANSFER_BYTES_MIN_PER_INTERVAL:  # a surplus is no credit for a later pause
+            came, left_s = 0, TRANSFER_INTERVAL_S
         yield chunk
 
 
@@ -140,10 +141,10 @@ _LENGTH_MAX: Final = 2**63 - 1
 
 async def put_blob(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/blobs/{blob}``"""
-    start = number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
-    deposit, token = _deposit(request, start), token_of(request)
+    start = parse_number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
+    deposit, token = _parse_deposit(request, start), token_of(request)
     chunks = at_minimum_pace(chunks_of(request, BLOB_BYTES_MAX))
-    with request.app.state.coming.of(token_hash(token), deposit.size - start):
+    with request.app.state.coming.counting(token_hash(token), deposit.size - start):
         new = await upload_blob(deposit, token, chunks, relay, start)
     return Response(status_code=201 if new else 200)
 
@@ -151,7 +152,7 @@ async def put_blob(request: Request, relay: Relay) -> Response:
 async def look_at_upload(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: tell its sender how much of it is stored."""
     came, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
-    return Response(relay_json.write_upload(came, size), media_type=JSON)
+    return Response(relay_json.write_upload_progress(came, size), media_type=JSON)
 
 
 async def get_blob(request: Request, relay: Relay) -> Response:
@@ -159,7 +160,7 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     held = await find_blob(blob_of(request), token_of(request), relay)
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(held.sha256)}"'}
     try:
-        part = range_of(request.headers, held.size, headers["ETag"])
+        part = parse_range(request.headers, held.size, headers["ETag"])
     except RangeNotSatisfiable:
         headers["Content-Range"] = f"bytes */{held.size}"
         return Response(status_code=416, headers=headers)
@@ -174,12 +175,12 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
 
 
-def _deposit(request: Request, start: int) -> BlobDeposit:
+def _parse_deposit(request: Request, start: int) -> BlobDeposit:
     """Parse the announcement of a blob; the body has its bytes from ``start`` on."""
     asked = request.headers
     try:
-        length = number(asked["content-length"], _LENGTH_MAX)
-        seconds = number(asked["entrenous-expires-at"], _LAST_SECOND)
+        length = parse_number(asked["content-length"], _LENGTH_MAX)
+        seconds = parse_number(asked["entrenous-expires-at"], _LAST_SECOND)
         fetch, withdraw = asked["entrenous-fetch-lock"], asked["entrenous-withdraw-lock"]
         sha256 = from_base64url(asked["entrenous-sha256"], _HASH_BYTES)
     except KeyError:
@@ -210,8 +211,10 @@ async def post_envelope(request: RelayRequest, relay: Relay) -> Response:
 
 async def list_envelopes(request: RelayRequest, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/envelopes``"""
-    after = number(request.query_params.get("after", "0"), _SEQUENCE_MAX)
-    limit = number(request.query_params.get("limit", str(PAGE_MAX)), _SEQUENCE_MAX)
+    after = parse_number(request.query_params.get("after", "0"), _SEQUENCE_MAX)
+    limit = parse_number(
+        request.query_params.get("limit", str(ENVELOPES_PER_PAGE_MAX)), _SEQUENCE_MAX
+    )
     page = await waiting_envelopes(mailbox_of(request), token_of(request), after, limit, relay)
     return ShortResponse(200, relay_json.write_waiting(page), JSON)
 
@@ -239,13 +242,13 @@ async def finish_share(request: Request, relay: Relay) -> Response:
 async def withdraw_envelope(request: Request, relay: Relay) -> Response:
     """``POST /v1/envelopes/{envelope}/withdraw``"""
     status = await withdraw(envelope_of(request), token_of(request), relay)
-    return Response(relay_json.write_look(status), media_type=JSON)
+    return Response(relay_json.write_envelope_status(status), media_type=JSON)
 
 
 async def show_state(request: Request, relay: Relay) -> Response:
     """``GET /v1/envelopes/{envelope}/state``"""
     status = await envelope_status(envelope_of(request), token_of(request), relay)
-    return Response(relay_json.write_look(status), media_type=JSON)
+    return Response(relay_json.write_envelope_status(status), media_type=JSON)
 
 
 _SOMETHING: Final = b"{}"  # the same whatever arrived, and from whomever
@@ -256,18 +259,20 @@ _NETWORK_BYTES: Final = 8  # of an IPv6 address; the rest belongs to one custome
 
 async def wait_for_letter(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/wake``"""
-    seconds = number(request.query_params.get("seconds", str(WAKE_S_MAX)), WAKE_S_MAX)
-    network = network_of(request.client.host) if request.client else b""
+    seconds = parse_number(
+        request.query_params.get("seconds", str(WAKE_REQUEST_S_MAX)), WAKE_REQUEST_S_MAX
+    )
+    network = client_network(request.client.host) if request.client else b""
     waiting = wait_for_envelope(mailbox_of(request), token_of(request), seconds, relay, network)
     began_s = time.monotonic()
-    comes = waiting if relay.wake_ups is None else _while_there(request, waiting)
+    comes = waiting if relay.wake_ups is None else _until_disconnect(request, waiting)
     if await comes:
         return Response(_SOMETHING, media_type=JSON)
     is_early = time.monotonic() - began_s < seconds - 1
     return Response(status_code=204, headers=_CLOSE if is_early else None)
 
 
-def network_of(host: str) -> bytes:
+def client_network(host: str) -> bytes:
     """Return an IPv4 address, or the first 64 bits of an IPv6 one; b"" for anything else."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -277,13 +282,13 @@ def network_of(host: str) -> bytes:
     return address.packed[:_NETWORK_BYTES]
 
 
-async def _while_there(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
+async def _until_disconnect(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
     """Return the result of ``waiting``; stop waiting at once if the client disconnects.
 
     Raises:
         ClientDisconnect: the client hung up.
     """
-    answer, gone = asyncio.create_task(waiting), asyncio.create_task(_gone(request))
+    answer, gone = asyncio.create_task(waiting), asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
@@ -295,7 +300,7 @@ async def _while_there(request: Request, waiting: Coroutine[Any, Any, bool]) -> 
         await asyncio.gather(answer, gone, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -308,7 +313,7 @@ _PREKEYS_BODY: Final = (ONE_TIME_KEYS * 2 + 2) * PREKEY_BYTES_MAX * 4 // 3 + SMA
 async def look_at_status(_: Request, relay: Relay) -> Response:
     """``GET /v1/status``"""
     protocol = Protocol(relay.limits.floor, PROTOCOL_NEWEST)
-    restored = await relay.mail.look(restored_at)
+    restored = await relay.mail.read(restored_at)
     return Response(relay_json.write_status(protocol, restored, this_program()), media_type=JSON)
 
 
@@ -321,7 +326,7 @@ async def make_mailbox(request: Request, relay: Relay) -> Response:
 
 async def publish_card(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/card``"""
-    card = await _owners_body(request, relay, CARD_BYTES_MAX)
+    card = await _read_owners_body(request, relay, CARD_BYTES_MAX)
     await put_card(mailbox_of(request), token_of(request), card, relay)
     return Response(status_code=204)
 
@@ -334,7 +339,7 @@ async def show_card(request: Request, relay: Relay) -> Response:
 
 async def publish_prekeys(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/prekeys/{device}``"""
-    prekeys = relay_json.read_prekeys(await _owners_body(request, relay, _PREKEYS_BODY))
+    prekeys = relay_json.read_prekeys(await _read_owners_body(request, relay, _PREKEYS_BODY))
     mailbox, device = mailbox_of(request), device_of(request)
     count = await add_prekeys(mailbox, token_of(request), device, prekeys, relay)
     return Response(relay_json.write_key_count(count), media_type=JSON)
@@ -363,9 +368,9 @@ async def grant_token(request: Request, relay: Relay) -> Response:
 
 async def change_tokens(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/tokens``"""
-    batch = relay_json.read_batch(await _owners_body(request, relay, _BATCH_BODY))
+    batch = relay_json.read_batch(await _read_owners_body(request, relay, _BATCH_BODY))
     held = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
-    return Response(relay_json.write_held(held), media_type=JSON)
+    return Response(relay_json.write_stored_count(held), media_type=JSON)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:
@@ -374,7 +379,7 @@ async def revoke_token(request: Request, relay: Relay) -> Response:
     return Response(status_code=204)
 
 
-async def _owners_body(request: Request, relay: Relay, limit: int) -> bytes:
+async def _read_owners_body(request: Request, relay: Relay, limit: int) -> bytes:
     """Return the whole body; check the owner's token before reading a large one."""
     mailbox, token = mailbox_of(request), token_of(request)
     if is_large(request):
@@ -391,15 +396,15 @@ async def put_lock(request: Request, relay: Relay) -> Response:
 
 async def evaluate_question(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/evaluate``"""
-    blinded = relay_json.read_question(await body_of(request, SMALL_BODY))
+    blinded = relay_json.read_blinded_element(await body_of(request, SMALL_BODY))
     answered = await evaluate_blinded(mailbox_of(request), token_of(request), blinded, relay)
-    return Response(relay_json.write_answer(answered), media_type=JSON)
+    return Response(relay_json.write_evaluation(answered), media_type=JSON)
 
 
 async def hear_opened(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/opened``"""
-    opening = relay_json.read_opened(await body_of(request, SMALL_BODY))
-    await note_opened(mailbox_of(request), token_of(request), opening, relay)
+    opening = relay_json.read_vault_unlock(await body_of(request, SMALL_BODY))
+    await record_vault_unlock(mailbox_of(request), token_of(request), opening, relay)
     return Response(status_code=204)
 
 

@@ -35,7 +35,7 @@ class ExclusiveUploads:
         self._of_one = of_one
 
     @contextmanager
-    def of(self, name: str, owner: bytes) -> Iterator[None]:
+    def reserve(self, name: str, owner: bytes) -> Iterator[None]:
         """Reserve the name in the block; raises TooMany if it is taken or there are too many."""
         full = len(self._names) >= self._most or self._owned[owner] >= self._of_one
         if full or name in self._names:
@@ -62,11 +62,11 @@ class ReadSize:
         self._now_s = now_s
         self._since_s = now_s()
 
-    def given(self) -> None:
+    def piece_passed(self) -> None:
         """Record that a piece was passed to the reader."""
         self._since_s = self._now_s()
 
-    def taken(self) -> None:
+    def piece_requested(self) -> None:
         """Record that the reader wants the next piece."""
         prompt = self._now_s() - self._since_s < _PROMPT_S
         self.bytes = min(2 * self.bytes, LONGEST_BYTES) if prompt else SHORTEST_BYTES
@@ -139,7 +139,7 @@ class PartialBlob:
             self._path.rename(target)
             self._file.close()
 
-    def give_up(self) -> None:
+    def discard(self) -> None:
         """Truncate the file: the disk is full, and the database needs room to delete the row."""
         with self._lock:
             if not self._file.closed:
@@ -192,7 +192,7 @@ class FileBlobs:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
 
-    async def keep(
+    async def store(
         self,
         name: str,
         chunks: AsyncIterator[bytes],
@@ -205,11 +205,11 @@ class FileBlobs:
             part = PartialBlob(self._part(name))
             try:
                 await asyncio.to_thread(part.read_until, start)
-                await _fill(part, chunks)
+                await _write_stream(part, chunks)
                 await asyncio.to_thread(part.publish, sha256, self._folder / name)
             except OSError as why:
                 if why.errno in _FULL:
-                    part.give_up()
+                    part.discard()
                 raise
             finally:
                 # Not in a thread: a cancelled request cannot await, and this does not block.
@@ -233,7 +233,7 @@ class FileBlobs:
         with _disk_errors():
             await asyncio.to_thread(self._remove, name)
 
-    def room(self) -> int | None:
+    def free_bytes(self) -> int | None:
         return shutil.disk_usage(self._folder).free
 
     def _remove(self, name: str) -> None:
@@ -245,7 +245,7 @@ class FileBlobs:
         return self._folder / f"{name}.part"
 
 
-async def _fill(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None:
+async def _write_stream(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None:
     """Write in large pieces, each in a thread while the next one arrives.
 
     What has arrived is written even if the stream ends with an error.
@@ -282,9 +282,9 @@ async def _read_range(file: BinaryIO, start: int, stop: int) -> AsyncIterator[by
             if not chunk:
                 return
             start += len(chunk)
-            read_size.given()
+            read_size.piece_passed()
             yield chunk
-            read_size.taken()
+            read_size.piece_requested()
 
 
 @contextlib.contextmanager

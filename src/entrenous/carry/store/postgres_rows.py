@@ -13,9 +13,15 @@ import sqlalchemy as sql
 
 from entrenous.base.errors import DatabaseAway, DiskFailed, DiskFull
 from entrenous.carry.relay import RowTransaction, RowView
-from entrenous.carry.relay_rows import KEY_FIELDS, HeldLetter
+from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.group_commit import GroupCommit, Hint
-from entrenous.carry.store.statements import PostgresStatements, Query, Statement, by_query, pages
+from entrenous.carry.store.statements import (
+    PostgresStatements,
+    Query,
+    Statement,
+    combine_letter_queries,
+    split_by_query,
+)
 from entrenous.carry.store.tables import VERSION, create_if_empty, table_name
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 from entrenous.serving.postgres_address import refuse_unreadable
@@ -83,7 +89,7 @@ class PostgresConnection:
         self._begun = True
 
     def commit(self, tx: UnitOfWork) -> None:
-        connection = self._in_group()
+        connection = self._group_connection()
         with connection.pipeline():
             tx.flush()
             position = None if self._writes else connection.execute(_LOG_POSITION)
@@ -149,12 +155,14 @@ class PostgresConnection:
     def answer(self, queries: Sequence[Query]) -> list[Any]:
         of_pages = [query for query in queries if query.how == "letters"]
         others = [query for query in queries if query.how != "letters"]
-        with self._together(len(others) + bool(of_pages)) as connection:
+        with self._pipeline(len(others) + bool(of_pages)) as connection:
             asked = [
                 self._execute(connection, next(self._statements.selects(query))) for query in others
             ]
-            paged = self._execute(connection, pages(of_pages)) if of_pages else None
-        found = iter(by_query(paged.fetchall() if paged else (), len(of_pages)))
+            paged = (
+                self._execute(connection, combine_letter_queries(of_pages)) if of_pages else None
+            )
+        found = iter(split_by_query(paged.fetchall() if paged else (), len(of_pages)))
         told = iter(asked)
         return [
             query.read(next(found) if query.how == "letters" else next(told).fetchall())
@@ -162,15 +170,15 @@ class PostgresConnection:
         ]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
-        connection = self._in_group()
+        connection = self._group_connection()
         if drops:
             self._execute(connection, next(self._statements.drops(kind, drops)))
         if puts:
             self._execute(connection, next(self._statements.puts(kind, puts)))
 
     @contextmanager
-    def _together(self, questions: int) -> Iterator[psycopg.Connection[Any]]:
-        connection = self._in_group()
+    def _pipeline(self, questions: int) -> Iterator[psycopg.Connection[Any]]:
+        connection = self._group_connection()
         if questions == 1:
             yield connection
             return
@@ -183,7 +191,7 @@ class PostgresConnection:
         text, given = statement
         return connection.cursor(binary=True).execute(text, given, prepare=True)
 
-    def _in_group(self) -> psycopg.Connection[Any]:
+    def _group_connection(self) -> psycopg.Connection[Any]:
         """Return the connection in the middle of a group; a new one lacks its transaction."""
         if self._connection is None:
             raise psycopg.OperationalError("the connection was lost in the middle of a group")
@@ -245,8 +253,8 @@ _PATIENCE: Final[dict[str, Any]] = {
 #: Store a letter inside its row, which halves the pages, and uncompressed: sealed bytes do not
 #: shrink.
 _TUNING: Final = (
-    f"ALTER TABLE {table_name(HeldLetter)} SET (toast_tuple_target = 8160)",
-    f"ALTER TABLE {table_name(HeldLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
+    f"ALTER TABLE {table_name(StoredLetter)} SET (toast_tuple_target = 8160)",
+    f"ALTER TABLE {table_name(StoredLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
 )
 #: SQLite has this number in the file's header.
 _VERSION_TABLE: Final = (
@@ -263,15 +271,15 @@ class PostgresRows:
         self._writer = GroupCommit(writing)
         self._reader = GroupCommit(reading)
 
-    async def together(
+    async def transact(
         self, work: Callable[[RowTransaction], Answer], hint: Hint | None = None
     ) -> Answer:
         return await self._writer.submit(work, hint)
 
-    async def look(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
+    async def read(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
         return await self._reader.submit(work, hint)
 
-    async def scrub(self) -> None:
+    async def overwrite_deleted(self) -> None:
         """Vacuum all tables.
 
         Freed places are then reused; until that happens, and in the write-ahead log, bytes of

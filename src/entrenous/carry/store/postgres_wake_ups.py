@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from entrenous.base.identifiers import ID_BYTES, MailboxId
-from entrenous.carry.relay_settings import WakeBounds
+from entrenous.carry.relay_settings import WakeLimits
 from entrenous.carry.wake_ups import LocalWakeUps
 
 _CHANNEL: Final = "entrenous_bell"
@@ -24,7 +24,7 @@ Connect = Callable[[], psycopg.Connection[Any]]
 class PostgresWakeUps:
     """Implements :class:`.relay.WakeUps`; ``connect`` opens an autocommitting connection."""
 
-    def __init__(self, connect: Connect, bounds: WakeBounds | None = None) -> None:
+    def __init__(self, connect: Connect, bounds: WakeLimits | None = None) -> None:
         self._connect = connect
         self._local = LocalWakeUps(bounds)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -33,13 +33,13 @@ class PostgresWakeUps:
         self._listening = threading.Event()
         self._threads = [
             threading.Thread(target=self._with_database, args=(work,), daemon=True)
-            for work in (self._hear, self._tell)
+            for work in (self._listen_to_database, self._notify_database)
         ]
         for thread in self._threads:
             thread.start()
 
-    def ring(self, mailbox: MailboxId) -> None:
-        self._local.ring(mailbox)
+    def wake(self, mailbox: MailboxId) -> None:
+        self._local.wake(mailbox)
         with contextlib.suppress(queue.Full):
             self._rung.put_nowait(mailbox)
 
@@ -54,11 +54,11 @@ class PostgresWakeUps:
     def make_room(self) -> bool:
         return self._local.make_room()
 
-    def hush(self) -> None:
+    def stop_waiting(self) -> None:
         """Wake everybody in this process; only this process stops."""
-        self._local.hush()
+        self._local.stop_waiting()
 
-    def is_heard(self, seconds: float) -> bool:
+    def is_listening(self, seconds: float) -> bool:
         """Return whether this process listens to the database within that many seconds."""
         return self._listening.wait(seconds)
 
@@ -76,20 +76,20 @@ class PostgresWakeUps:
                 work(connection)
             self._ended.wait(_AGAIN_S)
 
-    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+    def _listen_to_database(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(f"LISTEN {_CHANNEL}")
         self._listening.set()
         while not self._ended.is_set():
             for notice in connection.notifies(timeout=_LOOK_S):
-                self._pass_on(notice.payload)
+                self._wake_locally(notice.payload)
 
-    def _pass_on(self, untrusted_payload: str) -> None:
+    def _wake_locally(self, untrusted_payload: str) -> None:
         with contextlib.suppress(ValueError, RuntimeError):  # not hexadecimal, or the loop closed
             mailbox = MailboxId(bytes.fromhex(untrusted_payload))
             if len(mailbox) == ID_BYTES and self._loop is not None:
-                self._loop.call_soon_threadsafe(self._local.ring, mailbox)
+                self._loop.call_soon_threadsafe(self._local.wake, mailbox)
 
-    def _tell(self, connection: psycopg.Connection[Any]) -> None:
+    def _notify_database(self, connection: psycopg.Connection[Any]) -> None:
         while not self._ended.is_set():
             rung = {self._rung.get()}
             with contextlib.suppress(queue.Empty):

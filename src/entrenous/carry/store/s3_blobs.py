@@ -24,7 +24,7 @@ _WHOLE: Final = "whole"
 _PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?")
 
 
-class _Partial(NamedTuple):
+class _StoredParts(NamedTuple):
     """The stored parts of an incomplete blob: its complete pieces, and the longest partial one."""
 
     pieces: list[str]
@@ -33,7 +33,7 @@ class _Partial(NamedTuple):
 
 
 @dataclass
-class _Writing:
+class _UploadInProgress:
     """One upload: its random word, its stored pieces, and the hash of all bytes so far."""
 
     name: str
@@ -41,7 +41,7 @@ class _Writing:
     digest: "hashlib._Hash"
     pieces: list[str] = field(default_factory=list)
 
-    def next(self) -> str:
+    def next_piece_path(self) -> str:
         return f"{self.name}/{len(self.pieces):05}-{self.word}"
 
 
@@ -53,7 +53,7 @@ class S3Blobs:
         self._piece = piece_bytes
         self._writer = ExclusiveUploads(UPLOADS_MAX, OWNER_UPLOADS_MAX)
 
-    async def keep(
+    async def store(
         self,
         name: str,
         chunks: AsyncIterator[bytes],
@@ -61,8 +61,8 @@ class S3Blobs:
         start: int = 0,
         owner: bytes = b"",
     ) -> None:
-        with _errors(), self._writer.of(name, owner):
-            writing = _Writing(name, secrets.token_hex(4), hashlib.sha256())
+        with _errors(), self._writer.reserve(name, owner):
+            writing = _UploadInProgress(name, secrets.token_hex(4), hashlib.sha256())
             held = await self._resume(writing, start)
             try:
                 async for chunk in chunks:
@@ -79,7 +79,7 @@ class S3Blobs:
         with _errors():
             if await self._pieces_of(name) is not None:
                 return 0
-            came = await self._partial(name)
+            came = await self._list_stored_parts(name)
         return len(came.pieces) * self._piece + came.rest_bytes
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -87,7 +87,7 @@ class S3Blobs:
             pieces = await self._pieces_of(name)
         if pieces is None:
             raise NoSuchBlob
-        return self._stretch(pieces, start, stop)
+        return self._read_pieces(pieces, start, stop)
 
     async def drop(self, name: str) -> None:
         """Delete the marker that makes the blob complete, then its pieces.
@@ -97,17 +97,17 @@ class S3Blobs:
         with _errors():
             pieces = await self._pieces_of(name) or []
             await self._delete([f"{name}/{_WHOLE}"])
-            listed = [path for path, _ in await self._listed(name)]
+            listed = [path for path, _ in await self._list_objects(name)]
             await self._delete([*listed, *pieces])
 
-    def room(self) -> int | None:
+    def free_bytes(self) -> int | None:
         return None
 
-    async def _resume(self, writing: "_Writing", start: int) -> bytearray:
+    async def _resume(self, writing: "_UploadInProgress", start: int) -> bytearray:
         """Hash the pieces that stay; return the part of the piece in which ``start`` lies."""
         if not start:
             return bytearray()
-        came, (full, more) = await self._partial(writing.name), divmod(start, self._piece)
+        came, (full, more) = await self._list_stored_parts(writing.name), divmod(start, self._piece)
         if full > len(came.pieces):
             raise DamagedBlob
         for path in came.pieces[:full]:
@@ -122,7 +122,7 @@ class S3Blobs:
             raise DamagedBlob
         return bytearray(await self._get(came.rest, 0, more))
 
-    async def _finish(self, writing: "_Writing", last: bytes, sha256: bytes) -> None:
+    async def _finish(self, writing: "_UploadInProgress", last: bytes, sha256: bytes) -> None:
         await asyncio.to_thread(writing.digest.update, last)
         if writing.digest.digest() != sha256:
             raise DamagedBlob
@@ -135,19 +135,19 @@ class S3Blobs:
             await self._delete([whole])
             raise NoSuchBlob  # it was dropped meanwhile
         # Delete rests only: another relay may be about to complete the blob with its own pieces.
-        await self._delete([path for path, _ in await self._listed(name) if "." in path])
+        await self._delete([path for path, _ in await self._list_objects(name) if "." in path])
 
-    async def _put_rest(self, writing: "_Writing", rest: bytes) -> None:
+    async def _put_rest(self, writing: "_UploadInProgress", rest: bytes) -> None:
         if rest:
-            await self._put_object(f"{writing.next()}.{len(rest)}", rest)
+            await self._put_object(f"{writing.next_piece_path()}.{len(rest)}", rest)
 
-    async def _put(self, writing: "_Writing", data: bytes) -> None:
+    async def _put(self, writing: "_UploadInProgress", data: bytes) -> None:
         await asyncio.to_thread(writing.digest.update, data)
         await self._put_next(writing, data)
 
-    async def _put_next(self, writing: "_Writing", data: bytes) -> None:
-        await self._put_object(writing.next(), data)
-        writing.pieces.append(writing.next())
+    async def _put_next(self, writing: "_UploadInProgress", data: bytes) -> None:
+        await self._put_object(writing.next_piece_path(), data)
+        writing.pieces.append(writing.next_piece_path())
 
     async def _put_object(self, path: str, data: bytes) -> None:
         await obstore.put_async(self._store, path, data, use_multipart=False)
@@ -161,7 +161,7 @@ class S3Blobs:
             raise DamagedBlob
         return data
 
-    async def _stretch(self, pieces: list[str], start: int, stop: int) -> AsyncIterator[bytes]:
+    async def _read_pieces(self, pieces: list[str], start: int, stop: int) -> AsyncIterator[bytes]:
         read_size = ReadSize()
         while start < stop:
             number, at = divmod(start, self._piece)
@@ -171,9 +171,9 @@ class S3Blobs:
                     self._store, pieces[number], start=at, end=until
                 )
             start += until - at
-            read_size.given()
+            read_size.piece_passed()
             yield bytes(data)
-            read_size.taken()
+            read_size.piece_requested()
 
     async def _pieces_of(self, name: str) -> list[str] | None:
         """Return the pieces of a complete blob; None if it is incomplete."""
@@ -184,13 +184,13 @@ class S3Blobs:
         named = bytes(await found.bytes_async()).decode().split("\n")
         return [f"{name}/{one}" for one in named]
 
-    async def _partial(self, name: str) -> _Partial:
+    async def _list_stored_parts(self, name: str) -> _StoredParts:
         """List what is stored.
 
         If a piece was uploaded twice, either is used, since the hash is checked.
         """
         whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()
-        for path, size in sorted(await self._listed(name)):
+        for path, size in sorted(await self._list_objects(name)):
             found = _PIECE.fullmatch(path.removeprefix(f"{name}/"))
             if found and found["rest"]:
                 rests.setdefault(int(found["number"]), []).append((size, path))
@@ -198,9 +198,9 @@ class S3Blobs:
                 whole.setdefault(int(found["number"]), path)
         pieces = [whole[at] for at in itertools.takewhile(whole.__contains__, itertools.count())]
         rest_bytes, rest = max(rests.get(len(pieces), []), default=(0, ""))
-        return _Partial(pieces, rest, rest_bytes)
+        return _StoredParts(pieces, rest, rest_bytes)
 
-    async def _listed(self, name: str) -> list[tuple[str, int]]:
+    async def _list_objects(self, name: str) -> list[tuple[str, int]]:
         found = obstore.list(self._store, prefix=f"{name}/")
         return [(one["path"], one["size"]) async for page in found for one in page]
 

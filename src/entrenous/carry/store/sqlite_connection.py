@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from entrenous.base.errors import DiskFailed, DiskFull
 from entrenous.base.files import sync_folder
-from entrenous.carry.relay_rows import HeldEnvelope, HeldLetter, HeldMailbox, HeldToken
+from entrenous.carry.relay_rows import StoredEnvelope, StoredLetter, StoredMailbox, StoredToken
 from entrenous.carry.store.group_commit import Hint
 from entrenous.carry.store.statements import Query, SqliteStatements
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
@@ -144,7 +144,7 @@ class SqliteConnection:
     def commit(self, tx: UnitOfWork) -> None:
         tx.flush()
         self._cursor.execute("COMMIT")
-        tx.settle(_CACHED)
+        tx.drop_cache(_CACHED)
 
     def ticket(self) -> None:
         """Return None: there is one log."""
@@ -195,7 +195,7 @@ def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:
 
     Only letters are numerous and large.
     """
-    return sum(len(row.sealed) >> _PAGE_BITS for row in rows) if kind is HeldLetter else 0
+    return sum(len(row.sealed) >> _PAGE_BITS for row in rows) if kind is StoredLetter else 0
 
 
 def _is_small(letter: Any) -> bool:
@@ -208,10 +208,10 @@ def _always(_: object) -> bool:
 
 #: What the next requests for a letter will read; nothing secret, and nothing large.
 _CACHED: Final[Mapping[type, Callable[[Any], bool]]] = {
-    HeldMailbox: _always,
-    HeldToken: _always,
-    HeldEnvelope: _always,
-    HeldLetter: _is_small,
+    StoredMailbox: _always,
+    StoredToken: _always,
+    StoredEnvelope: _always,
+    StoredLetter: _is_small,
 }
 
 

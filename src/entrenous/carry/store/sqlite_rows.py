@@ -30,7 +30,7 @@ class SqliteReader:
         self._statements = SqliteStatements()
         self._lock = threading.Lock()
 
-    def look(self, work: Callable[[RowView], Answer]) -> Answer:
+    def read(self, work: Callable[[RowView], Answer]) -> Answer:
         """Run ``work`` on a snapshot of what is committed."""
         with self._lock:
             try:
@@ -74,18 +74,18 @@ class SqliteRows:
         self._rewritten_at: int | None = None  # the count of changes at the last rewrite
         self._skipped = 0
 
-    async def together(
+    async def transact(
         self, work: Callable[[RowTransaction], Answer], hint: Hint | None = None
     ) -> Answer:
         return await self._writer.submit(work, hint)
 
-    async def look(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
+    async def read(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
         if not self._writer.leaves_reads_alone:
             return await self._writer.look(work, hint)
         self._writer.refuse_failed()
-        return self._reader.look(work)
+        return self._reader.read(work)
 
-    async def scrub(self) -> None:
+    async def overwrite_deleted(self) -> None:
         """Rewrite the file without deleted rows, then empty the write-ahead log.
 
         ``secure_delete`` zeroes a row in place. But SQLite moves rows between pages to balance its

@@ -5,21 +5,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
-from entrenous.carry.relay_rows import KEY_FIELDS, HeldLetter
+from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.tables import (
-    BULKY,
+    ROWID_TABLES,
     codecs,
     is_optional,
-    read,
+    read_row,
     table_name,
-    write,
-    written,
+    write_value,
+    written_row,
 )
 
 
-def cut_full_page(letters: Iterable[HeldLetter], full_bytes: int) -> list[HeldLetter]:
+def cut_full_page(letters: Iterable[StoredLetter], full_bytes: int) -> list[StoredLetter]:
     """Return letters up to the one that fills the page; the rest of ``letters`` is not read."""
-    page, size = list[HeldLetter](), 0
+    page, size = list[StoredLetter](), 0
     for one in letters:
         page.append(one)
         size += len(one.sealed)
@@ -29,7 +29,7 @@ def cut_full_page(letters: Iterable[HeldLetter], full_bytes: int) -> list[HeldLe
 
 
 Statement = tuple[str, list[object]]
-How = Literal["rows", "counts", "find", "letters", "due", "weigh"]
+How = Literal["rows", "counts", "find", "letters", "due", "count_and_sum"]
 _LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)  # of value lists, so that few statements are prepared
 
 
@@ -51,11 +51,11 @@ class Query(NamedTuple):
         """Convert the database's rows to the query's result."""
         if self.how == "counts":
             return {self._values(row): row[-1] for row in answer}
-        if self.how == "weigh":
+        if self.how == "count_and_sum":
             return tuple(*answer)
         if self.how == "letters":
-            return cut_full_page((read(HeldLetter, row) for row in answer), self.given[-1])
-        return [read(self.kind, row) for row in answer]
+            return cut_full_page((read_row(StoredLetter, row) for row in answer), self.given[-1])
+        return [read_row(self.kind, row) for row in answer]
 
     def _values(self, row: Sequence[Any]) -> tuple[object, ...]:
         of = codecs(self.kind)
@@ -66,12 +66,15 @@ class SqliteStatements:
     def selects(self, query: Query) -> Iterator[Statement]:
         """Yield the statements of one query; its answer is the rows of all of them."""
         if query.how not in ("rows", "counts"):
-            text, given = _plain(query, "?", "")
-            yield text, bound(given)
+            text, given = _single_statement(query, "?", "")
+            yield text, sqlite_values(given)
             return
         for part in _padded(query.given):
             given = _flat(query.kind, query.names, part)
-            yield _many_listed(query.how, query.kind, query.names, len(part)), bound(given)
+            yield (
+                _batched_select_listed(query.how, query.kind, query.names, len(part)),
+                sqlite_values(given),
+            )
 
     def rows(self, query: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
         """Return the rows of one query.
@@ -89,22 +92,25 @@ class SqliteStatements:
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
         """Insert or replace by key; rowids are random, since sequential ones reveal the order."""
-        for part in _exact(rows):
-            values = [value for row in part for value in written(kind, row)]
-            yield _put_listed(kind, len(part)), bound(values)
+        for part in _fixed_length_parts(rows):
+            values = [value for row in part for value in written_row(kind, row)]
+            yield _put_listed(kind, len(part)), sqlite_values(values)
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
         for part in _padded(keys):
-            yield _delete_listed(kind, len(part)), bound(_flat(kind, KEY_FIELDS[kind], part))
+            yield (
+                _delete_listed(kind, len(part)),
+                sqlite_values(_flat(kind, KEY_FIELDS[kind], part)),
+            )
 
 
-def bound(values: Iterable[object]) -> list[object]:
+def sqlite_values(values: Iterable[object]) -> list[object]:
     """Convert values to the types that sqlite3 binds fastest.
 
     For bytes and None, sqlite3 searches for an adapter, which takes several times as long as
     copying; for a bytearray or a text it does not (``need_adapt`` in CPython's
-    Modules/_sqlite/statement.c). So None becomes an empty text, which :func:`_place` turns into
-    NULL.
+    Modules/_sqlite/statement.c). So None becomes an empty text, which :func:`_placeholder` turns
+    into NULL.
     """
     return [
         bytearray(value) if type(value) is bytes else "" if value is None else value
@@ -117,14 +123,14 @@ class PostgresStatements:
 
     def selects(self, query: Query) -> Iterator[Statement]:
         if query.how not in ("rows", "counts"):
-            yield _plain(query, "%b", ' COLLATE "C"')
+            yield _single_statement(query, "%b", ' COLLATE "C"')
             return
-        text = _many(query.how, query.kind, query.names, _among(query.kind, query.names))
+        text = _batched_select(query.how, query.kind, query.names, _among(query.kind, query.names))
         yield text, _arrays(query.kind, query.names, query.given)
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
         names = tuple(codecs(kind))
-        values = list(zip(*(written(kind, row) for row in rows), strict=True))
+        values = list(zip(*(written_row(kind, row) for row in rows), strict=True))
         rows_given = f"SELECT * FROM {_unnest(kind, names)}"  # noqa: S608 -- our own nouns
         yield _put(kind, rows_given), [list(one) for one in values]
 
@@ -132,30 +138,33 @@ class PostgresStatements:
         yield _delete(kind, _among(kind, KEY_FIELDS[kind])), _arrays(kind, KEY_FIELDS[kind], keys)
 
 
-def _plain(query: Query, mark: str, bytewise: str) -> Statement:
+def _single_statement(query: Query, mark: str, bytewise: str) -> Statement:
     """Return the statement of a query that takes arguments of its own."""
     kind, names, given = query.kind, query.names, query.given
     if query.how == "letters":
         mailbox, after, at, limit, _ = given  # the reader stops fetching when the page is full
-        values = [mailbox, after, write(HeldLetter, "expires_at", at), limit]
+        values = [mailbox, after, write_value(StoredLetter, "expires_at", at), limit]
         return _letters(mark), values
     if query.how == "due":
-        return _due(kind, mark, bytewise), [write(kind, "due_at", given[0]), given[1]]
-    if query.how == "weigh":
+        return _due(kind, mark, bytewise), [write_value(kind, "due_at", given[0]), given[1]]
+    if query.how == "count_and_sum":
         what, *values = given
         lacking = tuple(value is None for value in values)
-        wanted = [write(kind, n, v) for n, v in zip(names, values, strict=True) if v is not None]
-        return _weigh(kind, what, names, lacking, mark), wanted
+        wanted = [
+            write_value(kind, n, v) for n, v in zip(names, values, strict=True) if v is not None
+        ]
+        return _count_and_sum(kind, what, names, lacking, mark), wanted
     *values, limit = given
-    wanted = [write(kind, name, value) for name, value in zip(names, values, strict=True)]
+    wanted = [write_value(kind, name, value) for name, value in zip(names, values, strict=True)]
     return _find(kind, names, mark, bytewise), [*wanted, limit]
 
 
 @cache
 def _letters(mark: str) -> str:
     return (
-        f"SELECT {_columns(HeldLetter)} FROM {table_name(HeldLetter)} WHERE mailbox = {mark} AND "  # noqa: S608 -- our own nouns
-        f"sequence > {mark} AND expires_at > {mark} ORDER BY sequence LIMIT {mark}"
+        f"SELECT {_columns(StoredLetter)} FROM {table_name(StoredLetter)} "  # noqa: S608 -- our own nouns
+        f"WHERE mailbox = {mark} AND sequence > {mark} AND expires_at > {mark} "
+        f"ORDER BY sequence LIMIT {mark}"
     )
 
 
@@ -177,7 +186,7 @@ def _find(kind: type, names: tuple[str, ...], mark: str, bytewise: str) -> str:
 
 
 @cache
-def _weigh(
+def _count_and_sum(
     kind: type, what: str, names: tuple[str, ...], lacking: tuple[bool, ...], mark: str
 ) -> str:
     tests = [
@@ -189,7 +198,7 @@ def _weigh(
     return f"SELECT count(*), {total} FROM {table_name(kind)} WHERE {where}"  # noqa: S608 -- our own nouns
 
 
-def _many(how: How, kind: type, names: tuple[str, ...], among: str) -> str:
+def _batched_select(how: How, kind: type, names: tuple[str, ...], among: str) -> str:
     table = table_name(kind)
     if how == "rows":
         return f"SELECT {_columns(kind)} FROM {table} WHERE {among}"  # noqa: S608 -- our own nouns
@@ -200,19 +209,19 @@ def _many(how: How, kind: type, names: tuple[str, ...], among: str) -> str:
 
 
 @cache
-def _many_listed(how: How, kind: type, names: tuple[str, ...], count: int) -> str:
-    return _many(how, kind, names, _among_listed(names, count) if names else "1")
+def _batched_select_listed(how: How, kind: type, names: tuple[str, ...], count: int) -> str:
+    return _batched_select(how, kind, names, _among_listed(names, count) if names else "1")
 
 
 @cache
 def _put_listed(kind: type, count: int) -> str:
-    numbered = kind in BULKY
-    places = [_place(kind, name) for name in codecs(kind)]
+    numbered = kind in ROWID_TABLES
+    places = [_placeholder(kind, name) for name in codecs(kind)]
     one = "(" + ", ".join(["random()"] * numbered + places) + ")"
     return _put(kind, "VALUES " + ", ".join([one] * count), numbered=numbered)
 
 
-def _place(kind: type, name: str) -> str:
+def _placeholder(kind: type, name: str) -> str:
     """Return a placeholder; an optional value is bytes or a number, so never an empty text."""
     return "nullif(?, '')" if is_optional(kind, name) else "?"
 
@@ -267,7 +276,7 @@ def _arrays(
 ) -> list[object]:
     columns = zip(*given, strict=True)
     return [
-        [write(kind, name, value) for value in column]
+        [write_value(kind, name, value) for value in column]
         for name, column in zip(names, columns, strict=False)
     ]
 
@@ -293,10 +302,10 @@ def _flat(kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]
     of = codecs(kind)
     if all(of[name].postgres == "bytea" for name in names):
         return [value for key in part for value in key]
-    return [write(kind, n, v) for key in part for n, v in zip(names, key, strict=True)]
+    return [write_value(kind, n, v) for key in part for n, v in zip(names, key, strict=True)]
 
 
-def _exact(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def _fixed_length_parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Split into parts that have one of a few fixed lengths, the largest first."""
     at = 0
     for length in _LENGTHS:
@@ -322,14 +331,16 @@ _BEFORE: Final = (
 )
 
 
-def pages(queries: Sequence[Query]) -> Statement:
-    """Combine many ``letters`` queries into one statement; :func:`by_query` separates its rows."""
+def combine_letter_queries(queries: Sequence[Query]) -> Statement:
+    """Combine many ``letters`` queries into one statement; :func:`split_by_query` separates its
+    rows.
+    """
     mailboxes, after, times, limits, full = zip(*(query.given for query in queries), strict=True)
-    at = [write(HeldLetter, "expires_at", time) for time in times]
-    return _text(), [list(mailboxes), list(after), at, list(limits), list(full)]
+    at = [write_value(StoredLetter, "expires_at", time) for time in times]
+    return _numbers_as_text(), [list(mailboxes), list(after), at, list(limits), list(full)]
 
 
-def by_query(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]]]:
+def split_by_query(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]]]:
     """Separate the rows of ``count`` queries, and remove the leading number."""
     found: list[list[Sequence[Any]]] = [[] for _ in range(count)]
     for place, *row in rows:
@@ -338,14 +349,14 @@ def by_query(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[An
 
 
 @cache
-def _text() -> str:
-    of = codecs(HeldLetter)
+def _numbers_as_text() -> str:
+    of = codecs(StoredLetter)
     given = ", ".join(f"%b::{of[name].postgres}[]" for name in _WANTED)
     columns = ", ".join(f'page."{name}"' for name in of)
     return (
         f"SELECT wanted.place, {columns} FROM unnest({given}, %b::bigint[], %b::bigint[]) "  # noqa: S608 -- our own nouns
         "WITH ORDINALITY AS wanted(mailbox, after, at, most, full_bytes, place) CROSS JOIN LATERAL "
-        f"(SELECT letter.*, {_BEFORE} AS before FROM {table_name(HeldLetter)} AS letter "
+        f"(SELECT letter.*, {_BEFORE} AS before FROM {table_name(StoredLetter)} AS letter "
         "WHERE letter.mailbox = wanted.mailbox AND letter.sequence > wanted.after "
         "AND letter.expires_at > wanted.at ORDER BY letter.sequence LIMIT wanted.most"
         ") AS page WHERE page.before < wanted.full_bytes ORDER BY wanted.place, page.sequence"

@@ -14,16 +14,16 @@ import sqlalchemy as sql
 from entrenous.base.secret import Secret
 from entrenous.carry.relay_rows import (
     KEY_FIELDS,
-    HeldBlob,
-    HeldCard,
-    HeldKey,
-    HeldLetter,
-    HeldShare,
-    HeldUpload,
-    LastingKeys,
     NewerDatabase,
     OlderDatabase,
+    ReusableKeys,
     Row,
+    StoredBlob,
+    StoredKeyBundle,
+    StoredLetter,
+    StoredOneTimeKey,
+    StoredShare,
+    StoredUpload,
     UnusedDatabase,
 )
 from entrenous.wire.encodings import to_moment, to_seconds
@@ -39,14 +39,14 @@ class Codec(NamedTuple):
     read: Callable[[Any], object]
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
 _CODECS: Final[dict[type, Codec]] = {
-    bytes: Codec(sql.LargeBinary, "bytea", _same, _same),
-    str: Codec(sql.String, "text", _same, _same),
-    int: Codec(sql.BigInteger, "bigint", _same, _same),
+    bytes: Codec(sql.LargeBinary, "bytea", _unchanged, _unchanged),
+    str: Codec(sql.String, "text", _unchanged, _unchanged),
+    int: Codec(sql.BigInteger, "bigint", _unchanged, _unchanged),
     bool: Codec(sql.SmallInteger, "smallint", int, bool),
     datetime: Codec(sql.BigInteger, "bigint", to_seconds, to_moment),
     Secret: Codec(sql.LargeBinary, "bytea", Secret.reveal, Secret),
@@ -58,38 +58,38 @@ _CODECS: Final[dict[type, Codec]] = {
 def codecs(kind: type[Row]) -> dict[str, Codec]:
     """Return the codec of each field, in the order of the fields."""
     hints = get_type_hints(kind)
-    return {name: _CODECS[_plain(hints[name])] for name in kind.__struct_fields__}
+    return {name: _CODECS[_plain_type(hints[name])] for name in kind.__struct_fields__}
 
 
 def is_optional(kind: type, name: str) -> bool:
     return type(None) in get_args(get_type_hints(kind)[name])
 
 
-def write(kind: type, name: str, value: object) -> object:
+def write_value(kind: type, name: str, value: object) -> object:
     return None if value is None else codecs(kind)[name].write(value)
 
 
-def read(kind: type, values: Sequence[Any]) -> Any:
+def read_row(kind: type, values: Sequence[Any]) -> Any:
     row = list(values)
-    for at, convert in _unlike(kind, "read"):
+    for at, convert in _converted_fields(kind, "read"):
         if row[at] is not None:
             row[at] = convert(row[at])
     return kind(*row)
 
 
-def written(kind: type, row: Any) -> list[object]:
+def written_row(kind: type, row: Any) -> list[object]:
     values = list(_fields_of(kind)(row))
-    for at, convert in _unlike(kind, "write"):
+    for at, convert in _converted_fields(kind, "write"):
         if values[at] is not None:
             values[at] = convert(values[at])
     return values
 
 
 @cache
-def _unlike(kind: type, way: str) -> tuple[tuple[int, Callable[[Any], object]], ...]:
+def _converted_fields(kind: type, way: str) -> tuple[tuple[int, Callable[[Any], object]], ...]:
     """Return position and conversion of the fields that need one."""
     ways = [getattr(one, way) for one in codecs(kind).values()]
-    return tuple((at, convert) for at, convert in enumerate(ways) if convert is not _same)
+    return tuple((at, convert) for at, convert in enumerate(ways) if convert is not _unchanged)
 
 
 @cache
@@ -97,25 +97,25 @@ def _fields_of(kind: type) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*codecs(kind))
 
 
-def _plain(hint: Any) -> Any:
+def _plain_type(hint: Any) -> Any:
     """Return the type inside ``None |`` and NewType."""
     for part in get_args(hint):
         if part is not type(None):
-            return _plain(part)
+            return _plain_type(part)
     return getattr(hint, "__supertype__", hint)
 
 
-VERSION: Final = 6  # of the schema; every change of a table, column or index increments it
+VERSION: Final = 7  # of the schema; every change of a table, column or index increments it
 #: Indexes besides keys and due_at; "size" is included to be summed.
 _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
-    HeldLetter: (("mailbox", "sequence"),),
-    HeldBlob: (("envelope",), ("mailbox", "envelope", "size")),
-    HeldShare: (("mailbox",), ("group",)),
-    HeldUpload: (("mailbox", "size"),),
+    StoredLetter: (("mailbox", "sequence"),),
+    StoredBlob: (("envelope",), ("mailbox", "envelope", "size")),
+    StoredShare: (("mailbox",), ("group",)),
+    StoredUpload: (("mailbox", "size"),),
 }
 #: Rows too large for WITHOUT ROWID tables (sqlite.org/withoutrowid.html). SQLite would number them
 #: in the order of arrival; statements.py makes the numbers random.
-BULKY: Final = (HeldLetter, HeldCard, HeldKey, LastingKeys)
+ROWID_TABLES: Final = (StoredLetter, StoredKeyBundle, StoredOneTimeKey, ReusableKeys)
 
 
 def schema() -> sql.MetaData:
@@ -153,7 +153,7 @@ def create_if_empty(connection: sql.Connection, found: int, *, create: bool) -> 
 
 @cache
 def table_name(kind: type) -> str:
-    """Return a class's table: HeldMailbox is stored in held_mailbox."""
+    """Return a class's table: StoredMailbox is stored in stored_mailbox."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
 
 
@@ -162,7 +162,7 @@ def _table(kind: type, metadata: sql.MetaData) -> sql.Table:
         table_name(kind),
         metadata,
         *(_column(kind, name) for name in codecs(kind)),
-        sqlite_with_rowid=kind in BULKY,
+        sqlite_with_rowid=kind in ROWID_TABLES,
     )
     for names in _INDEXES.get(kind, ()):
         sql.Index(f"{table.name}_by_{names[0]}", *(table.c[name] for name in names))

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import RowView
-from entrenous.carry.relay_rows import KEY_FIELDS, HeldLetter
+from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.statements import How, Query
 
 Key = tuple[Any, ...]
@@ -37,7 +37,9 @@ def key_of(kind: type, row: Any) -> Key:
     return values_of(KEY_FIELDS[kind], row)
 
 
-def known(undo: tuple[type, Key, Any], kind: type, key: Key, row: Any) -> tuple[type, Key, Any]:
+def record_undo(
+    undo: tuple[type, Key, Any], kind: type, key: Key, row: Any
+) -> tuple[type, Key, Any]:
     """Return the undo entry, which has the previous row if it was read."""
     return (kind, key, row) if undo[2] is UNKNOWN and undo[:2] == (kind, key) else undo
 
@@ -46,12 +48,12 @@ def is_row(value: Any) -> bool:
     return value is not None and value is not UNKNOWN
 
 
-def has(row: Any, names: tuple[str, ...], values: Key) -> bool:
+def matches_fields(row: Any, names: tuple[str, ...], values: Key) -> bool:
     """Return whether ``row`` is a row whose fields equal these."""
     return is_row(row) and values_of(names, row) == values
 
 
-def recount(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: int) -> None:
+def adjust_count(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: int) -> None:
     """Add ``by`` to the count that includes this row."""
     if is_row(row):
         values = values_of(names, row)
@@ -59,7 +61,7 @@ def recount(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: int) -
             counts[values] += by
 
 
-def relist(
+def update_list(
     lists: dict[Key, dict[Key, Any]], names: tuple[str, ...], key: Key, row: Any, now: Any
 ) -> None:
     """Put ``now`` into the list that ``row`` belongs to; None removes ``row`` from it."""
@@ -109,15 +111,15 @@ class Prefetch:
         self._add("counts", kind, tuple(fields), tuple(fields.values()))
         return 0
 
-    def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
-        self._ones[Query("weigh", kind, tuple(fields), (what, *fields.values()))] = None
+    def count_and_sum(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
+        self._ones[Query("count_and_sum", kind, tuple(fields), (what, *fields.values()))] = None
         return 0, 0
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
-    ) -> list[HeldLetter]:
+    ) -> list[StoredLetter]:
         if self._pages:
-            query = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
+            query = Query("letters", StoredLetter, (), (mailbox, after, at, limit, full_bytes))
             self._ones[query] = None
         return []
 
@@ -178,7 +180,7 @@ class UnitOfWork:
         for query, answer in zip(
             queries, self._rows.answer(queries) if queries else (), strict=True
         ):
-            self._learn(query, answer)
+            self._cache_prefetched(query, answer)
 
     def begin(self) -> None:
         """Start recording changes for :meth:`undo`."""
@@ -188,13 +190,13 @@ class UnitOfWork:
         """Undo all changes since :meth:`begin`."""
         while self._undo:
             kind, key, before = self._undo.pop()
-            self._set(kind, key, self._held[kind][key], before)
+            self._set_entry(kind, key, self._held[kind][key], before)
 
     def flush(self) -> None:
         for kind in list(self._changed):
             self._write(kind)
 
-    def settle(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
+    def drop_cache(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
         """After a commit, keep the cached rows that their kind's predicate in ``stay`` accepts."""
         self._counts.clear()
         self._lists.clear()
@@ -229,7 +231,7 @@ class UnitOfWork:
         lists = self._lists[kind].get(names)
         if lists is None or values not in lists:
             found = self._query(Query("rows", kind, names, (values,)))
-            self._learn_list(kind, names, values, found)
+            self._cache_list(kind, names, values, found)
             lists = self._lists[kind][names]
         rows = lists[values]
         return [rows[key] for key in sorted(rows)]
@@ -239,19 +241,19 @@ class UnitOfWork:
         counts = self._counts[kind].get(names)
         if counts is None or values not in counts:
             found = self._query(Query("counts", kind, names, (values,)))
-            self._learn_count(kind, names, values, found.get(values, 0))
+            self._cache_count(kind, names, values, found.get(values, 0))
             counts = self._counts[kind][names]
         return counts[values]
 
-    def weigh(self, kind: type[Any], what: str, **fields: object) -> tuple[int, int]:
-        query = Query("weigh", kind, tuple(fields), (what, *fields.values()))
+    def count_and_sum(self, kind: type[Any], what: str, **fields: object) -> tuple[int, int]:
+        query = Query("count_and_sum", kind, tuple(fields), (what, *fields.values()))
         return cast("tuple[int, int]", self._uncached(query))
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
-    ) -> list[HeldLetter]:
-        query = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
-        return cast("list[HeldLetter]", self._uncached(query))
+    ) -> list[StoredLetter]:
+        query = Query("letters", StoredLetter, (), (mailbox, after, at, limit, full_bytes))
+        return cast("list[StoredLetter]", self._uncached(query))
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
         return cast("list[Row]", self._uncached(Query("due", kind, (), (at, limit))))
@@ -266,27 +268,27 @@ class UnitOfWork:
     # --- what is known ---
 
     def _load(self, kind: type, keys: Sequence[Key]) -> None:
-        self._learn_rows(
+        self._cache_rows(
             kind, keys, self._query(Query("rows", kind, KEY_FIELDS[kind], tuple(keys)))
         )
 
-    def _learn(self, query: Query, answer: Any) -> None:
+    def _cache_prefetched(self, query: Query, answer: Any) -> None:
         """Cache what was prefetched; nothing has changed yet."""
         if query.how == "counts":
             for values in query.given:
-                self._learn_count(query.kind, query.names, values, answer.get(values, 0))
+                self._cache_count(query.kind, query.names, values, answer.get(values, 0))
         elif query.how != "rows":
             self._answers[query] = answer
         elif query.names == KEY_FIELDS[query.kind]:
-            self._learn_rows(query.kind, query.given, answer)
+            self._cache_rows(query.kind, query.given, answer)
         else:
             found: dict[Key, list[Any]] = {values: [] for values in query.given}
             for row in answer:
                 found[values_of(query.names, row)].append(row)
             for values, rows in found.items():
-                self._learn_list(query.kind, query.names, values, rows)
+                self._cache_list(query.kind, query.names, values, rows)
 
-    def _learn_rows(self, kind: type, keys: Sequence[Key], rows: list[Any]) -> None:
+    def _cache_rows(self, kind: type, keys: Sequence[Key], rows: list[Any]) -> None:
         found = {key_of(kind, row): row for row in rows}
         held = self._held[kind]
         self._touched[kind].update(keys)
@@ -297,24 +299,26 @@ class UnitOfWork:
             elif entry.kept is UNKNOWN:
                 entry.kept = row
                 entry.now = row if entry.now is UNKNOWN else entry.now
-                self._undo = [known(undo, kind, key, row) for undo in self._undo]
+                self._undo = [record_undo(undo, kind, key, row) for undo in self._undo]
 
-    def _learn_count(self, kind: type, names: tuple[str, ...], values: Key, count: int) -> None:
-        for entry in self._differing(kind):
-            count += has(entry.now, names, values) - has(entry.kept, names, values)
+    def _cache_count(self, kind: type, names: tuple[str, ...], values: Key, count: int) -> None:
+        for entry in self._pending_changes(kind):
+            count += matches_fields(entry.now, names, values) - matches_fields(
+                entry.kept, names, values
+            )
         self._counts[kind].setdefault(names, {})[values] = count
 
-    def _learn_list(self, kind: type, names: tuple[str, ...], values: Key, rows: list[Any]) -> None:
+    def _cache_list(self, kind: type, names: tuple[str, ...], values: Key, rows: list[Any]) -> None:
         found = {key_of(kind, row): row for row in rows}
-        self._learn_rows(kind, tuple(found), rows)
-        for entry in self._differing(kind):
-            if has(entry.kept, names, values):
+        self._cache_rows(kind, tuple(found), rows)
+        for entry in self._pending_changes(kind):
+            if matches_fields(entry.kept, names, values):
                 found.pop(key_of(kind, entry.kept), None)
-            if has(entry.now, names, values):
+            if matches_fields(entry.now, names, values):
                 found[key_of(kind, entry.now)] = entry.now
         self._lists[kind].setdefault(names, {})[values] = found
 
-    def _differing(self, kind: type) -> list[_Entry]:
+    def _pending_changes(self, kind: type) -> list[_Entry]:
         """Return the pending changes, with the rows that they replace."""
         changed = self._changed.get(kind)
         if not changed:
@@ -348,22 +352,22 @@ class UnitOfWork:
             return
         self._undo.append((kind, key, entry.now))
         self._touched[kind].add(key)
-        self._set(kind, key, entry, row)
+        self._set_entry(kind, key, entry, row)
 
-    def _set(self, kind: type, key: Key, entry: _Entry, row: Any) -> None:
+    def _set_entry(self, kind: type, key: Key, entry: _Entry, row: Any) -> None:
         before, entry.now = entry.now, row
         self._changed[kind][key] = entry
         for names, counts in self._counts.get(kind, {}).items():
-            recount(counts, names, before, -1)
-            recount(counts, names, row, 1)
+            adjust_count(counts, names, before, -1)
+            adjust_count(counts, names, row, 1)
         for names, lists in self._lists.get(kind, {}).items():
-            relist(lists, names, key, before, None)
-            relist(lists, names, key, row, row)
+            update_list(lists, names, key, before, None)
+            update_list(lists, names, key, row, row)
 
     def _write_now(self, kind: type) -> None:
         """Write during work; the replaced rows must be known, since it may be undone."""
         if self._changed.get(kind):
-            self._differing(kind)
+            self._pending_changes(kind)
             self._write(kind)
         self._answers = {
             query: answer for query, answer in self._answers.items() if query.kind is not kind
@@ -383,8 +387,8 @@ class UnitOfWork:
 class View:
     """A read-only :class:`entrenous.carry.relay.RowView` of a unit of work."""
 
-    __slots__ = ("count", "due", "find", "get", "letters", "weigh")
+    __slots__ = ("count", "count_and_sum", "due", "find", "get", "letters")
 
     def __init__(self, tx: UnitOfWork) -> None:
         self.get, self.find, self.count = tx.get, tx.find, tx.count
-        self.weigh, self.letters, self.due = tx.weigh, tx.letters, tx.due
+        self.count_and_sum, self.letters, self.due = tx.count_and_sum, tx.letters, tx.due

@@ -19,13 +19,19 @@ from entrenous.connectors.exchange.exchange_client import exchange_client, varia
 from entrenous.connectors.exchange.fetchers import check_source, fetch_from
 from entrenous.serving.server_process import LogKind, start_log
 from entrenous.stop.exchange_fetch import FetchSchedule
-from entrenous.stop.exchange_nouns import Exchange, Fetched, FetchRuns, Source, SourceKind
+from entrenous.stop.exchange_nouns import (
+    Exchange,
+    FetchAlreadyRunning,
+    FetchResult,
+    Source,
+    SourceKind,
+)
 from entrenous.stop.exchange_serving import add_partner, forget_expired
 from entrenous.stop.gate_settings import gate_settings
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import exchange_of, open_existing, remove_source
-from entrenous.terminal.output import hint, print_line, put_json, unwrapped
+from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -57,7 +63,7 @@ def source_add(
     with open_existing(data) as (platform, _):
         exchange_of(platform).sources.add(source)
     if as_json:
-        put_json(_source(source) | {"schema": "entrenous/exchange-source/1"})
+        print_json(_source_json(source) | {"schema": "entrenous/exchange-source/1"})
         return
     fetch = f"entrenous gate exchange fetch {shell_quoted(name)} --data {shell_quoted(data)}"
     print_line(f"{name} was added. Fetch it: {fetch}")
@@ -84,7 +90,7 @@ def source_remove(
         removed = remove_source(name, exchange_of(platform), platform, withdraw=wanted)
     if as_json:
         said = {"schema": "entrenous/exchange-source/1", "name": name, "removed": True}
-        put_json(said | {"withdrawn": removed.withdrawn, "kept": removed.kept})
+        print_json(said | {"withdrawn": removed.withdrawn, "kept": removed.kept})
         return
     print_line(f"{name} was removed, and is not fetched any more.")
     if removed.withdrawn:
@@ -101,12 +107,12 @@ def source_list(data: Data, as_json: AsJson = False) -> None:
             (one, sources.live(one.name), sources.checkpoint(one.name)) for one in sources.sources()
         ]
     rows = [
-        _source(one)
+        _source_json(one)
         | {"claims": live, "whole_at": at.whole_at.isoformat() if at.whole_at else None}
         for one, live, at in known
     ]
     if as_json:
-        put_json({"schema": "entrenous/exchange-sources/1", "sources": rows})
+        print_json({"schema": "entrenous/exchange-sources/1", "sources": rows})
         return
     for one, live, at in known:
         when = f"{at.whole_at:%Y-%m-%d %H:%M} UTC" if at.whole_at else "never to its end"
@@ -115,7 +121,7 @@ def source_list(data: Data, as_json: AsJson = False) -> None:
         print_line("This gate has no sources.")
 
 
-def _source(source: Source) -> dict[str, object]:
+def _source_json(source: Source) -> dict[str, object]:
     return {
         "name": source.name,
         "kind": source.kind,
@@ -161,7 +167,7 @@ def partner_add(
         key = add_partner(name, banks, exchange_of(platform), submits=may_submit).reveal().decode()
     if as_json:
         said = {"schema": "entrenous/exchange-partner/1", "name": name, "banks": banks}
-        put_json(said | {"may_submit": may_submit, "key": key})
+        print_json(said | {"may_submit": may_submit, "key": key})
         return
     print_line(f"{name} may fetch: {', '.join(banks)}.")
     print_line(f"  Its key, shown only now: {key}")
@@ -185,7 +191,7 @@ def partner_list(data: Data, as_json: AsJson = False) -> None:
             }
             for one in known
         ]
-        put_json({"schema": "entrenous/exchange-partners/1", "partners": shown})
+        print_json({"schema": "entrenous/exchange-partners/1", "partners": shown})
         return
     for one in known:
         asked = f"last asked {one.asked_at:%Y-%m-%d %H:%M} UTC" if one.asked_at else "never asked"
@@ -201,7 +207,7 @@ def partner_remove(
     with open_existing(data) as (platform, _):
         exchange_of(platform).partners.remove(name)
     if as_json:
-        put_json({"schema": "entrenous/exchange-partner/1", "name": name, "removed": True})
+        print_json({"schema": "entrenous/exchange-partner/1", "name": name, "removed": True})
         return
     print_line(f"{name} can no longer fetch. What it fetched before, it still has.")
 
@@ -225,7 +231,7 @@ def fetch(
         chosen = [
             exchange.sources.source(name) for name in names or ()
         ] or exchange.sources.sources()
-        done, failed = list[tuple[Source, Fetched]](), list[tuple[Source, EntrenousError]]()
+        done, failed = list[tuple[Source, FetchResult]](), list[tuple[Source, EntrenousError]]()
         for source in chosen:
             try:
                 told = fetch_from(
@@ -235,22 +241,22 @@ def fetch(
                 failed.append((source, error))
             else:
                 done.append((source, told))
-    _tell(done, failed, as_json=as_json)
+    _print_fetched(done, failed, as_json=as_json)
     if failed:
         raise failed[-1][1]
 
 
-def _tell(
-    done: Sequence[tuple[Source, Fetched]],
+def _print_fetched(
+    done: Sequence[tuple[Source, FetchResult]],
     failed: Sequence[tuple[Source, EntrenousError]],
     *,
     as_json: bool,
 ) -> None:
     """Report; a source that does not answer does not stop the others."""
     if as_json:
-        rows = [_fetched(source, told) for source, told in done]
-        rows += [{"source": one.name, "error": unwrapped(str(why))} for one, why in failed]
-        put_json({"schema": "entrenous/exchange-fetch/1", "sources": rows})
+        rows = [_fetch_json(source, told) for source, told in done]
+        rows += [{"source": one.name, "error": join_wrapped_lines(str(why))} for one, why in failed]
+        print_json({"schema": "entrenous/exchange-fetch/1", "sources": rows})
         return
     for source, told in done:
         print_line(
@@ -265,10 +271,10 @@ def _tell(
             print_line("  be read. So nothing was withdrawn.")
             print_line("  If the source is right, fetch it again with --accept-shrinking")
     for source, why in failed[:-1]:
-        hint(f"{source.name}: {unwrapped(str(why))}")
+        hint(f"{source.name}: {join_wrapped_lines(str(why))}")
 
 
-def _fetched(source: Source, told: Fetched) -> dict[str, object]:
+def _fetch_json(source: Source, told: FetchResult) -> dict[str, object]:
     return {
         "source": source.name,
         "records": told.records,
@@ -309,22 +315,22 @@ def fetch_due(
 
     Of a failure only the class is logged, since its message may name places.
     """
-    for source in _due(rounds, exchange):
+    for source in _due_sources(rounds, exchange):
         try:
             told = fetch_from(source, exchange, platform, client)
-        except FetchRuns:
-            rounds.left_to_another(source.name, exchange.clock.now())
+        except FetchAlreadyRunning:
+            rounds.record_running_elsewhere(source.name, exchange.clock.now())
         except EntrenousError as why:
-            wait = rounds.failed(source.name, exchange.clock.now())
+            wait = rounds.record_failure(source.name, exchange.clock.now())
             said = {"event": "fetch-failed", "kind": type(why).__name__}
             said["again_s"] = str(round(wait.total_seconds()))
             _LOG.warning("fetch failed: %(kind)s", said, extra={"said": said})
         else:
-            rounds.fetched(source.name)
-            _follow_tell(told)
+            rounds.record_success(source.name)
+            _warn_about_fetch(told)
 
 
-def _due(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
+def _due_sources(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
     """Return the due sources; none while the database is unreachable."""
     sources, now = exchange.sources, exchange.clock.now()
     try:
@@ -339,7 +345,7 @@ def _due(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
         return []
 
 
-def _follow_tell(told: Fetched) -> None:
+def _warn_about_fetch(told: FetchResult) -> None:
     """Warn the operator if missing records were not withdrawn, or some could not be read."""
     if told.kept or told.refused:
         said = {"event": "fetch-incomplete", "kept": told.kept, "unreadable": told.refused}

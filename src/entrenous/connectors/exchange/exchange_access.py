@@ -24,35 +24,35 @@ from entrenous.stop.exchange_nouns import (
     Exchange,
     ExchangePartner,
     MayNotSubmit,
-    NotYet,
+    TimeNotReached,
     TooLong,
     TooManyRequests,
     WrongKey,
 )
 from entrenous.stop.exchange_serving import partner_with
-from entrenous.stop.http.answers import PRIVATE, on_hang_up
+from entrenous.stop.http.answers import PRIVATE, on_disconnect
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.wire.problem_details import status_of
 
 NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
 
 
-def element(name: str, text: str = "", /, *inside: str, **attributes: object) -> str:
+def xml_element(name: str, text: str = "", /, *inside: str, **attributes: object) -> str:
     """Return an XML element; ``text`` is escaped, ``inside`` are complete elements."""
     said = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
     return f"<{name}{said}>{escape(text)}{''.join(inside)}</{name}>"
 
 
-def document(root: str, *inside: str) -> bytes:
+def xml_document(root: str, *inside: str) -> bytes:
     """Return an XML document with these elements."""
     head = '<?xml version="1.0" encoding="UTF-8"?>'
     return f'{head}<{root} xmlns="{NAMESPACE}">{"".join(inside)}</{root}>'.encode()
 
 
-def answer(root: str, *inside: str, **headers: str) -> Response:
+def xml_response(root: str, *inside: str, **headers: str) -> Response:
     """Return a document as an uncacheable response."""
     sent = PRIVATE | headers
-    return Response(document(root, *inside), 200, sent, media_type="application/xml")
+    return Response(xml_document(root, *inside), 200, sent, media_type="application/xml")
 
 
 class ExchangeFault(EntrenousError):
@@ -64,7 +64,7 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     MayNotSubmit: 403,
     TooLong: 413,
     TooManyRequests: 429,
-    NotYet: 429,  # clients obey Retry-After only with this status
+    TimeNotReached: 429,  # clients obey Retry-After only with this status
 }
 _RETRY: Final = "5"
 Handlers = dict[Any, Callable[[Request, Exception], Response]]
@@ -88,7 +88,7 @@ def _handlers(say: _Say, challenge: str = "") -> Handlers:
             own = BankUnreachable(why="it is busy or stopped")
         status = status_of(type(own), _STATUS)
         body, media_type = say(status, " ".join(str(own).split()))
-        headers = PRIVATE | _more(status, own, challenge)
+        headers = PRIVATE | _problem_fields(status, own, challenge)
         return Response(body, status, headers, media_type=media_type)
 
     def on_http_error(_request: Request, error: Exception) -> Response:
@@ -99,12 +99,12 @@ def _handlers(say: _Say, challenge: str = "") -> Handlers:
     return {
         EntrenousError: on_error,
         HTTPException: on_http_error,
-        ClientDisconnect: on_hang_up,
+        ClientDisconnect: on_disconnect,
         Exception: on_error,
     }
 
 
-def _more(status: int, error: EntrenousError, challenge: str) -> dict[str, str]:
+def _problem_fields(status: int, error: EntrenousError, challenge: str) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED and challenge:
         return {"WWW-Authenticate": challenge}
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
@@ -117,7 +117,7 @@ def _json(status: int, message: str) -> tuple[bytes, str]:
 
 
 def _xml(_status: int, message: str) -> tuple[bytes, str]:
-    return document("error", element("message", message)), "application/xml"
+    return xml_document("error", xml_element("message", message)), "application/xml"
 
 
 AT_ONCE: Final = 600
@@ -181,7 +181,7 @@ class PartnerAuth:
         return partner
 
 
-def basic(request: Request) -> tuple[str, Secret]:
+def basic_credentials(request: Request) -> tuple[str, Secret]:
     """Return name and key from Basic authentication (RFC 7617); raises WrongKey."""
     scheme, _, said = request.headers.get("authorization", "").partition(" ")
     try:
@@ -211,7 +211,7 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
     return bytes(body)
 
 
-def number_in(request: Request, name: str, default: int | None = None) -> int:
+def query_number(request: Request, name: str, default: int | None = None) -> int:
     """Return a whole number in the query; raises BadQuery."""
     return whole_number(request.query_params.get(name, "" if default is None else str(default)))
 

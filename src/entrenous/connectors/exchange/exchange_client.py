@@ -24,9 +24,9 @@ from entrenous.base.secret import Secret
 from entrenous.stop.exchange_nouns import (
     BadPage,
     BadSource,
+    CredentialsReadableByOthers,
+    MalformedCredentials,
     NoCredentials,
-    OddCredentials,
-    OpenCredentials,
     Source,
     SourceKind,
     SourceRefused,
@@ -52,14 +52,14 @@ def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str
 
     Raises:
         NoCredentials: there are none.
-        OddCredentials: they are not in the form of this kind of source.
-        OpenCredentials: other accounts can read the file.
+        MalformedCredentials: they are not in the form of this kind of source.
+        CredentialsReadableByOthers: other accounts can read the file.
     """
-    known = _read(source, environment)
+    known = _read_credentials(source, environment)
     if known is None:
         if source.kind is SourceKind.HMA:
             return {}
-        raise _missing(source)
+        raise _missing_credentials(source)
     return _headers(source, known.reveal().decode("latin-1"))
 
 
@@ -68,26 +68,26 @@ def check_file(source: Source) -> None:
     if source.credentials:
         known = _read_file(source)
         if known is None:
-            raise _missing(source)
+            raise _missing_credentials(source)
         _headers(source, known.reveal().decode("latin-1"))
 
 
 def _headers(source: Source, text: str) -> dict[str, str]:
     if not text.isprintable() or not text.isascii():
-        raise _malformed(source)
+        raise _malformed_credentials(source)
     if source.kind is SourceKind.STOPNCII:
         function, comma, subscription = text.partition(",")
         if not (function and comma and subscription):
-            raise _malformed(source)
+            raise _malformed_credentials(source)
         return {"x-functions-key": function, "Ocp-Apim-Subscription-Key": subscription}
     if source.kind is SourceKind.NCMEC:
         if ":" not in text:
-            raise _malformed(source)
+            raise _malformed_credentials(source)
         return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
     return {"Authorization": f"Bearer {text}"}
 
 
-def _read(source: Source, environment: Mapping[str, str]) -> Secret | None:
+def _read_credentials(source: Source, environment: Mapping[str, str]) -> Secret | None:
     text = environment.get(variable_of(source), "").strip()
     if text:
         return Secret(text.encode())
@@ -100,18 +100,18 @@ def _read_file(source: Source) -> Secret | None:
     try:
         with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise OpenCredentials(path=path)
+                raise CredentialsReadableByOthers(path=path)
             text = file.read(_BYTES_MAX).strip()
     except OSError:
-        raise _missing(source) from None
+        raise _missing_credentials(source) from None
     return Secret(text) if text else None
 
 
-def _malformed(source: Source) -> OddCredentials:
-    return OddCredentials(name=source.name, form=_FORM.get(source.kind, "nothing"))
+def _malformed_credentials(source: Source) -> MalformedCredentials:
+    return MalformedCredentials(name=source.name, form=_FORM.get(source.kind, "nothing"))
 
 
-def _missing(source: Source) -> NoCredentials:
+def _missing_credentials(source: Source) -> NoCredentials:
     form = _FORM.get(source.kind, "nothing")
     return NoCredentials(name=source.name, variable=variable_of(source), form=form)
 
@@ -177,10 +177,10 @@ class ExchangeHttp:
             SourceRefused: the status is another one, such as a redirect.
             BadPage: the answer is too long.
         """
-        there, body = self.look(path, query, absent_ok=absent_ok)
+        there, body = self.get_or_404(path, query, absent_ok=absent_ok)
         return body if there else None
 
-    def look(
+    def get_or_404(
         self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = True
     ) -> tuple[bool, bytes]:
         """As :meth:`get`, but return the body of a 404 too, with False."""
@@ -188,7 +188,7 @@ class ExchangeHttp:
             url = httpx.URL(self.base.rstrip("/") + path)
         except httpx.InvalidURL:
             raise BadPage(name=self.name, why="the address of its next page is invalid") from None
-        return self._ask(url.copy_merge_params(query) if query else url, absent_ok=absent_ok)
+        return self._request(url.copy_merge_params(query) if query else url, absent_ok=absent_ok)
 
     def follow(self, untrusted_url: str) -> bytes:
         """Get the next page that an answer named, if it is on the same server; raises BadPage."""
@@ -198,9 +198,9 @@ class ExchangeHttp:
             raise BadPage(name=self.name, why="the address of its next page is invalid") from None
         if (url.scheme, url.host, url.port) != (own.scheme, own.host, own.port) or url.userinfo:
             raise BadPage(name=self.name, why="its next page is at another place")
-        return self._ask(url, absent_ok=False)[1]
+        return self._request(url, absent_ok=False)[1]
 
-    def _ask(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
+    def _request(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
         pause_s = _FIRST_PAUSE_S
         for left in reversed(range(TRIES)):
             status, body, wait_s = self._try_once(url)
@@ -221,12 +221,12 @@ class ExchangeHttp:
         sent = {**self.headers, "Accept-Encoding": "identity"}
         try:
             with self.client.stream("GET", url, headers=sent) as answer:
-                body = self._whole(answer) if answer.status_code in _READ else b""
+                body = self._read_body(answer) if answer.status_code in _READ else b""
                 return answer.status_code, body, _retry_after_s(answer.headers)
         except (httpx.HTTPError, httpx.StreamError):
             return 0, b"", None
 
-    def _whole(self, answer: httpx.Response) -> bytes:
+    def _read_body(self, answer: httpx.Response) -> bytes:
         held = bytearray()
         for chunk in answer.iter_bytes():
             held += chunk

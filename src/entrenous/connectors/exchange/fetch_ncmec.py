@@ -12,10 +12,10 @@ from entrenous.connectors.exchange.exchange_client import PAGE_BYTES_MAX, Exchan
 from entrenous.connectors.exchange.untrusted_pages import (
     BadRecord,
     Element,
-    key,
-    pdq,
+    parse_pdq_hash,
     read_all,
     read_xml,
+    record_key,
 )
 from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRecord
 
@@ -26,7 +26,7 @@ _NEXT_HOLDS: Final = timedelta(hours=12)  # how long a page's address stays vali
 _NEXT_MAX: Final = 2000
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _RangePlace(msgspec.Struct, frozen=True):
     """A range being read, or, without ``to``, the start of the next one."""
 
     start: str = _BEGINNING
@@ -52,24 +52,24 @@ class Ncmec:
 
     def pages(self, token: str) -> Iterator[SourcePage]:
         """Yield pages up to five seconds ago."""
-        place = self._resumed(_Place.read(token))
+        place = self._resumed(_RangePlace.read(token))
         if place.to <= place.start:
             return
         while place.to:
-            root = self._ask(place)
-            records, refused = read_all(_entries(root), read_entry)
-            place = self._after(root, place)
+            root = self._request_page(place)
+            records, refused = read_all(_read_entries(root), read_entry)
+            place = self._place_after(root, place)
             yield SourcePage(records, place.written(), refused)
 
-    def _resumed(self, place: _Place) -> _Place:
+    def _resumed(self, place: _RangePlace) -> _RangePlace:
         """Resume at the next page if its address is still valid, else read the range again."""
         now = self.clock.now()
-        held = place.asked and now - _moment(place.asked) <= _NEXT_HOLDS
+        held = place.asked and now - _parse_time(place.asked) <= _NEXT_HOLDS
         if place.next and held:
             return place
-        return _Place(place.start, (now - _SETTLED).strftime(_DATE))
+        return _RangePlace(place.start, (now - _SETTLED).strftime(_DATE))
 
-    def _ask(self, place: _Place) -> Element:
+    def _request_page(self, place: _RangePlace) -> Element:
         if place.next:
             body = self.web.get(place.next)
         else:
@@ -79,13 +79,13 @@ class Ncmec:
         except BadXml as problem:
             raise BadPage(name=self.web.name, why="it is not valid XML") from problem
 
-    def _after(self, root: Element, place: _Place) -> _Place:
+    def _place_after(self, root: Element, place: _RangePlace) -> _RangePlace:
         if root.name != "queryResult":
             raise BadPage(name=self.web.name, why="it is not a queryResult")
-        following = root.one("paging", "next")
+        following = root.child("paging", "next")
         path = following.text.strip() if following is not None else ""
         if not path:
-            return _Place(place.to)
+            return _RangePlace(place.to)
         if not path.startswith("/v2/") or len(path) > _NEXT_MAX or path == place.next:
             raise BadPage(name=self.web.name, why="its next page is at another place")
         asked = self.clock.now().strftime(_DATE)
@@ -97,25 +97,29 @@ def read_entry(entry: Element) -> SourceRecord | None:
     name = entry.name.lower()
     if name not in ("image", "deletedimage"):
         return None
-    member, entry_id = entry.one("member"), entry.one("id")
-    owner = key(member.attributes.get("id") if member is not None else None)
-    called = key(entry_id.text.strip() if entry_id is not None else None)
-    record = SourceRecord(f"{owner}-{called}", _seconds(entry.one("timestamp")))
+    member, entry_id = entry.child("member"), entry.child("id")
+    owner = record_key(member.attributes.get("id") if member is not None else None)
+    called = record_key(entry_id.text.strip() if entry_id is not None else None)
+    record = SourceRecord(f"{owner}-{called}", _unix_seconds(entry.child("timestamp")))
     if name == "deletedimage":
         return record
-    prints = entry.one("fingerprints")
-    hashes = tuple(pdq(one.text) for one in prints.all("pdq")) if prints is not None else ()
+    prints = entry.child("fingerprints")
+    hashes = (
+        tuple(parse_pdq_hash(one.text) for one in prints.children_named("pdq"))
+        if prints is not None
+        else ()
+    )
     return replace(record, hashes=hashes) if hashes else None
 
 
-def _entries(root: Element) -> Iterator[Element]:
-    for images in root.all("images"):
+def _read_entries(root: Element) -> Iterator[Element]:
+    for images in root.children_named("images"):
         yield from images.children
 
 
-def _seconds(timestamp: Element | None) -> int:
+def _unix_seconds(timestamp: Element | None) -> int:
     try:
-        at = _moment(timestamp.text.strip()[:19] + "Z" if timestamp is not None else "")
+        at = _parse_time(timestamp.text.strip()[:19] + "Z" if timestamp is not None else "")
     except ValueError:
         raise BadRecord("its timestamp is missing, or not a date") from None
     if at.year < 1970:
@@ -123,5 +127,5 @@ def _seconds(timestamp: Element | None) -> int:
     return int(at.timestamp())
 
 
-def _moment(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     return datetime.strptime(text, _DATE).replace(tzinfo=UTC)

@@ -26,22 +26,22 @@ from entrenous.connectors.exchange.exchange_client import (
 from entrenous.connectors.exchange.fetch_ncmec import Ncmec
 from entrenous.connectors.exchange.untrusted_pages import (
     BadRecord,
-    fields,
     json_page,
-    key,
     list_in,
-    pdq,
+    parse_pdq_hash,
+    parse_whole_number,
     read_all,
-    whole,
-    word,
+    record_fields,
+    record_key,
+    record_type,
 )
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import (
     BadPage,
     BadSource,
     Exchange,
-    Fetched,
     Fetcher,
+    FetchResult,
     Source,
     SourceKind,
     SourcePage,
@@ -61,11 +61,12 @@ def fetch_from(
     client: httpx.Client,
     *,
     accept_shrinking: bool = False,
-) -> Fetched:
+) -> FetchResult:
     """Fetch a source under its lock, with credentials from its file or the environment.
 
     Raises:
-        FetchRuns, NoCredentials, OddCredentials, OpenCredentials, BadSource.
+        FetchAlreadyRunning, NoCredentials, MalformedCredentials, CredentialsReadableByOthers,
+        BadSource.
         Others: as :func:`fetch_source`.
     """
     fetcher = fetcher_of(source, client, exchange.clock, os.environ)
@@ -125,7 +126,7 @@ class StopNcii:
         if more and cursor in ("", before):
             raise BadPage(name=self.web.name, why="it says that there is more, but not where")
         try:
-            following = str(whole(said.get("nextSetTimestamp")))
+            following = str(parse_whole_number(said.get("nextSetTimestamp")))
         except BadRecord:
             raise BadPage(name=self.web.name, why="it has no nextSetTimestamp") from None
         return more, cursor, following
@@ -133,10 +134,13 @@ class StopNcii:
 
 def read_record(untrusted: object) -> SourceRecord | None:
     """Parse a record; None for hashes of another kind. Raises BadRecord."""
-    record = fields(untrusted)
-    if word(record.get("signalType")) != "ImagePDQ":
+    record = record_fields(untrusted)
+    if record_type(record.get("signalType")) != "ImagePDQ":
         return None
-    bits, version = pdq(record.get("hashValue")), whole(record.get("lastModtimestamp"))
+    bits, version = (
+        parse_pdq_hash(record.get("hashValue")),
+        parse_whole_number(record.get("lastModtimestamp")),
+    )
     status = record.get("hashStatus")
     if status in _ENDED:
         return SourceRecord(bits.hex(), version)
@@ -202,16 +206,16 @@ class ThreatExchange:
 
 def read_update(untrusted: object) -> SourceRecord | None:
     """Parse an update; None for indicators of another type. Raises BadRecord."""
-    update = fields(untrusted)
-    if word(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
+    update = record_fields(untrusted)
+    if record_type(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
         return None
-    name, version = key(update.get("id")), whole(update.get("last_updated"))
+    name, version = record_key(update.get("id")), parse_whole_number(update.get("last_updated"))
     deleted = update.get("should_delete", False)
     if not isinstance(deleted, bool):
         raise BadRecord("should_delete is neither true nor false")
     if deleted or "descriptors" not in update:
         return SourceRecord(name, version)
-    return SourceRecord(name, version, (pdq(update.get("indicator")),))
+    return SourceRecord(name, version, (parse_pdq_hash(update.get("indicator")),))
 
 
 _AT_ONCE: Final = 100  # numbers per page
@@ -264,26 +268,26 @@ class Hma:
     def _content(self, number: int, refused: list[str]) -> "tuple[SourceRecord, ...] | Missing":
         """Read a number's record; none if it is malformed or of another bank."""
         path = f"/c/bank/{self.bank}/content/{number}"
-        there, body = self.web.look(path, {"include_signals": "true"})
+        there, body = self.web.get_or_404(path, {"include_signals": "true"})
         if not there:
             return read_missing(body)
         try:
             record = self._record(number, json_page(self.web.name, body))
         except (BadRecord, BadPage) as problem:
-            refused.append(f"content {number}: {_reason(problem)}")
+            refused.append(f"content {number}: {_problem_reason(problem)}")
             return ()
         return () if record is None else (record,)
 
     def _record(self, number: int, content: dict[str, Any]) -> SourceRecord | None:
-        if fields(content.get("bank")).get("name") != self.bank:
+        if record_fields(content.get("bank")).get("name") != self.bank:
             return None
-        name = key(content.get("id", number))
+        name = record_key(content.get("id", number))
         until = content.get("disable_until_ts", _ON)
         if until != _ON and not self._is_over(until):
             return SourceRecord(name, 0)
         signals = content.get("signals")
         hashed = signals.get("pdq") if isinstance(signals, dict) else None
-        return None if hashed is None else SourceRecord(name, 0, (pdq(hashed),))
+        return None if hashed is None else SourceRecord(name, 0, (parse_pdq_hash(hashed),))
 
     def _is_over(self, until: object) -> bool:
         """Whether it was off until a time that has passed; 0 is off for good."""
@@ -319,7 +323,7 @@ def read_missing(untrusted_body: bytes) -> Missing:
     return Missing() if said.next is msgspec.UNSET else Missing(said=True, next=said.next)
 
 
-def _reason(problem: Exception) -> str:
+def _problem_reason(problem: Exception) -> str:
     return str(problem) if isinstance(problem, BadRecord) else "it is not JSON"
 
 
@@ -342,7 +346,7 @@ class HashFile:
         del token
         try:
             with self.path.open("rb") as file:
-                yield from self._pages(_lines(self.name, file))
+                yield from self._pages(_numbered_lines(self.name, file))
         except OSError as problem:
             why = problem.strerror or "it cannot be read"
             raise SourceUnreachable(name=self.name, why=why) from None
@@ -366,7 +370,7 @@ def read_line(untrusted_line: str) -> SourceRecord | None:
     typed = _TYPED.fullmatch(text)
     if typed and typed[1] != "pdq":
         return None
-    bits = pdq(typed[2] if typed else text)
+    bits = parse_pdq_hash(typed[2] if typed else text)
     return SourceRecord(bits.hex(), 0, (bits,))
 
 
@@ -379,7 +383,7 @@ def _first_column(line: str) -> str:
     return row[0].strip().lower() if row else ""
 
 
-def _lines(name: str, file: Iterable[bytes]) -> Iterator[str]:
+def _numbered_lines(name: str, file: Iterable[bytes]) -> Iterator[str]:
     for line in file:
         if len(line) > _LINE_MAX:
             raise BadPage(name=name, why="a line is longer than 4,096 bytes")
@@ -391,8 +395,9 @@ def check_source(source: Source) -> None:
 
     Raises:
         BadSource: its address is not private, or its file is missing.
-        NoCredentials, OpenCredentials, OddCredentials: its credentials file cannot be used. The
-            environment is not checked, since it may differ when this is fetched.
+        NoCredentials, CredentialsReadableByOthers, MalformedCredentials: its credentials file
+            cannot be used. The environment is not checked, since it may differ when this is
+            fetched.
     """
     if source.kind is not SourceKind.FILE:
         check_place(source.place)
@@ -408,7 +413,7 @@ def fetcher_of(
 
     Raises:
         BadSource: its address is not private.
-        NoCredentials, OpenCredentials, OddCredentials.
+        NoCredentials, CredentialsReadableByOthers, MalformedCredentials.
     """
     if source.kind is SourceKind.FILE:
         return HashFile(source.name, Path(source.place))

@@ -16,36 +16,36 @@ from starlette.routing import Route
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_access import (
     PartnerAuth,
-    answer,
-    basic,
+    basic_credentials,
     body_of,
-    element,
     in_xml,
-    number_in,
+    query_number,
+    xml_element,
+    xml_response,
 )
 from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
 from entrenous.stop.exchange_nouns import (
     OWN_NUMBER,
     PAGE_MAX,
-    AheadOfTime,
     BadQuery,
     BadXml,
     Exchange,
     ExchangePartner,
-    NotYet,
     PartnerOpinion,
+    TimeNotReached,
+    TimeTooFarAhead,
 )
 from entrenous.stop.exchange_serving import (
     ChangePage,
     changes_for,
     number_before,
     seconds_first_seen,
-    seconds_of,
-    settle,
-    time_of,
+    settle_marks,
+    time_from_seconds,
+    unix_seconds,
     update_marks,
 )
-from entrenous.stop.registration import AGAINST, MATCHING, Change, ClaimState, Stance
+from entrenous.stop.registration import MATCHING, STANCES_AGAINST, Change, ClaimState, Stance
 
 _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -78,61 +78,63 @@ class Numbers:
 
 
 def member(number: int, name: str) -> str:
-    return element("member", name, id=number)
+    return xml_element("member", name, id=number)
 
 
 def entries(page: ChangePage, times: Sequence[int], numbers: Numbers, exchange: Exchange) -> str:
     """Return the XML element with a page's entries, of which there is at least one."""
-    written = [time_of(at_s).strftime(_DATE) for at_s in times]
+    written = [time_from_seconds(at_s).strftime(_DATE) for at_s in times]
     claims = [one.claim for one in page.changes if one.state in MATCHING]
     said = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.said(claims):
         said.setdefault(opinion.claim, []).append(opinion)
     inside = [
-        _entry(one, at, numbers, said.get(one.claim, []))
+        _entry_element(one, at, numbers, said.get(one.claim, []))
         for one, at in zip(page.changes, written, strict=True)
     ]
-    return element("images", "", *inside, maxTimestamp=max(written))
+    return xml_element("images", "", *inside, maxTimestamp=max(written))
 
 
-def _entry(change: Change, at: str, numbers: Numbers, said: Sequence[PartnerOpinion]) -> str:
+def _entry_element(
+    change: Change, at: str, numbers: Numbers, said: Sequence[PartnerOpinion]
+) -> str:
     head = (
         member(*numbers.owner(change.bank)),
-        element("timestamp", at),
-        element("id", change.claim),
+        xml_element("timestamp", at),
+        xml_element("id", change.claim),
     )
     if change.state not in MATCHING:
-        return element("deletedImage", "", *head)
+        return xml_element("deletedImage", "", *head)
     confirmed = change.state is ClaimState.CONFIRMED
     # The public client keeps the last of several hashes, so the first registered one comes last.
-    prints = (element("pdq", bits.hex()) for bits in reversed(change.hashes))
-    return element(
+    prints = (xml_element("pdq", bits.hex()) for bits in reversed(change.hashes))
+    return xml_element(
         "image",
         "",
         *head,
-        element("classification", "confirmed" if confirmed else "unconfirmed"),
-        element("fingerprints", "", *prints),
-        *_feedback(said),
+        xml_element("classification", "confirmed" if confirmed else "unconfirmed"),
+        xml_element("fingerprints", "", *prints),
+        *_feedback_element(said),
     )
 
 
-def _feedback(said: Sequence[PartnerOpinion]) -> list[str]:
-    agree = [member(one.number, one.partner) for one in said if one.stance not in AGAINST]
+def _feedback_element(said: Sequence[PartnerOpinion]) -> list[str]:
+    agree = [member(one.number, one.partner) for one in said if one.stance not in STANCES_AGAINST]
     inside = list[str]()
     if agree:
-        members = element("members", "", *agree)
-        inside.append(element("affirmativeFeedback", "", members, type="PDQ"))
-    against = [one for one in said if one.stance in AGAINST]
+        members = xml_element("members", "", *agree)
+        inside.append(xml_element("affirmativeFeedback", "", members, type="PDQ"))
+    against = [one for one in said if one.stance in STANCES_AGAINST]
     if against:
-        reasons = (part for one in against for part in _reason(one))
-        whole = element("reasons", "", *reasons)
-        inside.append(element("negativeFeedback", "", whole, type="PDQ"))
-    return [element("feedback", "", *inside)] if inside else []
+        reasons = (part for one in against for part in _reason_element(one))
+        whole = xml_element("reasons", "", *reasons)
+        inside.append(xml_element("negativeFeedback", "", whole, type="PDQ"))
+    return [xml_element("feedback", "", *inside)] if inside else []
 
 
-def _reason(one: PartnerOpinion) -> tuple[str, str]:
-    members = element("members", "", member(one.number, one.partner))
-    return element("reason", "", name=one.stance), members
+def _reason_element(one: PartnerOpinion) -> tuple[str, str]:
+    members = xml_element("members", "", member(one.number, one.partner))
+    return xml_element("reason", "", name=one.stance), members
 
 
 BODY_BYTES_MAX: Final = 16_000
@@ -151,7 +153,7 @@ _WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC whe
 
 def ncmec_app(door: PartnerAuth) -> Starlette:
     """Return the API's application, to be mounted at any address."""
-    api = _Api(door, door.exchange)
+    api = _NcmecApi(door, door.exchange)
     feedback = "/v2/entries/{member:int}/{entry}/PDQ/feedback"
     routes = [
         Route("/v2/status", api.status),
@@ -175,30 +177,30 @@ class _Range:
 
 
 @dataclass(frozen=True, slots=True)
-class _Api:
+class _NcmecApi:
     door: PartnerAuth
     exchange: Exchange
 
     async def status(self, request: Request) -> Response:
         """Return the partner that is asking."""
         partner = await self._partner(request)
-        return answer("status", member(partner.number, partner.name))
+        return xml_response("status", member(partner.number, partner.name))
 
     async def members(self, request: Request) -> Response:
         """Return the members that entries may come from, and the one that is asking."""
         partner = await self._partner(request)
         numbers = await run_in_threadpool(Numbers.of, partner, self.exchange)
-        return answer("members", *(member(*one) for one in numbers.members()))
+        return xml_response("members", *(member(*one) for one in numbers.members()))
 
     async def reasons(self, request: Request) -> Response:
         """Return the reasons that negative feedback may give."""
         await self._partner(request)
         known = (
-            element("feedbackReason", "", guid=guid, name=stance)
+            xml_element("feedbackReason", "", guid=guid, name=stance)
             for guid, stance in REASONS.items()
         )
-        inside = element("availableFeedbackReasons", "", *known, type="PDQ")
-        return answer("feedbackReasons", inside)
+        inside = xml_element("availableFeedbackReasons", "", *known, type="PDQ")
+        return xml_response("feedbackReasons", inside)
 
     async def entries(self, request: Request) -> Response:
         """Return a page of entries that changed within a range of time."""
@@ -206,34 +208,36 @@ class _Api:
         wanted = self._range(request)
         headers = self._warning(partner, wanted)
         inside = await run_in_threadpool(self._page, partner, wanted)
-        return answer("queryResult", *inside, **headers)
+        return xml_response("queryResult", *inside, **headers)
 
     async def feedback(self, request: Request) -> Response:
         """Record an opinion on one entry."""
         partner = await self._partner(request)
-        stance = _stance(read_xml(await body_of(request, BODY_BYTES_MAX), BODY_BYTES_MAX))
+        stance = _parse_stance(read_xml(await body_of(request, BODY_BYTES_MAX), BODY_BYTES_MAX))
         entry = ClaimId(request.path_params["entry"][:64])
         await run_in_threadpool(self.exchange.opinions.give, partner, {entry: stance})
-        return answer("feedbackSubmissionResult")
+        return xml_response("feedbackSubmissionResult")
 
     async def _partner(self, request: Request) -> ExchangePartner:
-        name, key = basic(request)
+        name, key = basic_credentials(request)
         return await self.door.partner(request, key, name)
 
     def _range(self, request: Request) -> _Range:
-        from_s, to_s = _date(request, "from"), _date(request, "to")
-        ahead_s = to_s - seconds_of(self.exchange.clock.now())
+        from_s, to_s = _parse_date(request, "from"), _parse_date(request, "to")
+        ahead_s = to_s - unix_seconds(self.exchange.clock.now())
         if ahead_s > _AHEAD_S_MAX:
-            raise AheadOfTime(minutes=round(ahead_s / 60))
+            raise TimeTooFarAhead(minutes=round(ahead_s / 60))
         if ahead_s > 0:  # the next range would miss changes made until then
-            raise NotYet(seconds=ahead_s)
+            raise TimeNotReached(seconds=ahead_s)
         if "start" not in request.query_params:
             return _Range(from_s, to_s, None, 0, PAGE_MAX)
-        size = min(max(number_in(request, "size", PAGE_MAX), 1), PAGE_MAX)
-        return _Range(from_s, to_s, number_in(request, "start"), number_in(request, "max"), size)
+        size = min(max(query_number(request, "size", PAGE_MAX), 1), PAGE_MAX)
+        return _Range(
+            from_s, to_s, query_number(request, "start"), query_number(request, "max"), size
+        )
 
     def _warning(self, partner: ExchangePartner, wanted: _Range) -> dict[str, str]:
-        behind_s = seconds_of(self.exchange.clock.now()) - wanted.to_s
+        behind_s = unix_seconds(self.exchange.clock.now()) - wanted.to_s
         halves = round(behind_s / _HALF_HOUR_S)
         off_s = abs(behind_s - halves * _HALF_HOUR_S)
         if wanted.after is not None or halves < 1 or behind_s > _FURTHEST_S or off_s > _NEAR_S:
@@ -247,38 +251,42 @@ class _Api:
         seen = update_marks(self.exchange)
         after, upto = wanted.after, wanted.upto
         if after is None:
-            seen = settle(wanted.to_s, seen, self.exchange)
+            seen = settle_marks(wanted.to_s, seen, self.exchange)
             after = number_before(wanted.from_s, self.exchange)
             upto = self.exchange.served.number_before(wanted.to_s)
         page = changes_for(partner, after, min(upto, seen.number), wanted.size, self.exchange.feed)
         times = seconds_first_seen([one.number for one in page.changes], self.exchange)
         numbers = Numbers.of(partner, self.exchange) if page.changes else None
         inside = [] if numbers is None else [entries(page, times, numbers, self.exchange)]
-        return [*inside, *_paging(wanted, page, upto)]
+        return [*inside, *_paging_element(wanted, page, upto)]
 
 
-def _paging(wanted: _Range, page: ChangePage, upto: int) -> list[str]:
+def _paging_element(wanted: _Range, page: ChangePage, upto: int) -> list[str]:
     if not page.more:
         return []
-    said = {"from": _written(wanted.from_s), "to": _written(wanted.to_s)}
+    said = {"from": _format_time(wanted.from_s), "to": _format_time(wanted.to_s)}
     said |= {"start": str(page.reached), "size": str(wanted.size), "max": str(upto)}
     query = "&".join(f"{name}={value}" for name, value in said.items())
-    return [element("paging", "", element("next", f"/v2/entries?{query}"))]
+    return [xml_element("paging", "", xml_element("next", f"/v2/entries?{query}"))]
 
 
-def _stance(root: Element) -> Stance:
+def _parse_stance(root: Element) -> Stance:
     if root.name != "feedbackSubmission":
         raise BadXml(why="it is not a feedbackSubmission")
-    if root.one("affirmative") is not None:
+    if root.child("affirmative") is not None:
         return Stance.CONFIRMED
-    reasons = root.one("negative", "reasonIds")
-    guids = [guid.text.strip() for guid in reasons.all("guid")] if reasons is not None else []
+    reasons = root.child("negative", "reasonIds")
+    guids = (
+        [guid.text.strip() for guid in reasons.children_named("guid")]
+        if reasons is not None
+        else []
+    )
     if not guids or any(guid not in REASONS for guid in guids):
         raise BadQuery(why="it needs affirmative, or negative with a reason's guid")
     return REASONS[guids[0]]
 
 
-def _date(request: Request, name: str) -> int:
+def _parse_date(request: Request, name: str) -> int:
     text = request.query_params.get(name, "")
     if not _DATE_FORM.fullmatch(text):
         raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z")
@@ -286,8 +294,8 @@ def _date(request: Request, name: str) -> int:
         at = datetime.strptime(text[:19] + "Z", _DATE).replace(tzinfo=UTC)
     except ValueError as problem:
         raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z") from problem
-    return seconds_of(at)
+    return unix_seconds(at)
 
 
-def _written(at_s: int) -> str:
+def _format_time(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).strftime(_DATE)

@@ -18,15 +18,15 @@ from entrenous.connectors.exchange.exchange_access import (
     PartnerAuth,
     body_of,
     in_json,
-    number_in,
+    query_number,
     whole_number,
 )
 from entrenous.stop.exchange_nouns import (
     PAGE_MAX,
     BadQuery,
+    ChangeMark,
     Exchange,
     ExchangePartner,
-    Mark,
     MayNotSubmit,
     PartnerOpinion,
     ServedClaim,
@@ -35,14 +35,14 @@ from entrenous.stop.exchange_nouns import (
 from entrenous.stop.exchange_serving import (
     ChangePage,
     HashStatus,
-    by_hash,
     changes_for,
+    group_by_hash,
     number_before,
     seconds_first_seen,
     update_marks,
 )
 from entrenous.stop.http.answers import PRIVATE
-from entrenous.stop.registration import AGAINST, MATCHING, ClaimState, Stance
+from entrenous.stop.registration import MATCHING, STANCES_AGAINST, ClaimState, Stance
 
 Form = TypeVar("Form")
 Thing = TypeVar("Thing")
@@ -90,7 +90,7 @@ class _Submission(msgspec.Struct):
 
 def stopncii_app(door: PartnerAuth) -> Starlette:
     """Return the API's application, to be mounted at any address."""
-    api = _Api(door, door.exchange)
+    api = _StopNciiApi(door, door.exchange)
     routes = [
         Route("/FetchHashes", api.fetch),
         Route("/SubmitHashes", api.submit, methods=["POST"]),
@@ -102,15 +102,15 @@ def stopncii_app(door: PartnerAuth) -> Starlette:
 
 
 @dataclass(frozen=True, slots=True)
-class _Api:
+class _StopNciiApi:
     door: PartnerAuth
     exchange: Exchange
 
     async def fetch(self, request: Request) -> Response:
         """Return a page of hashes, in order of their latest change."""
         partner = await self._partner(request)
-        start_s = number_in(request, "startTimestamp", 0)
-        size = min(number_in(request, "pageSize", DEFAULT_PAGE), PAGE_MAX)
+        start_s = query_number(request, "startTimestamp", 0)
+        size = min(query_number(request, "pageSize", DEFAULT_PAGE), PAGE_MAX)
         if size < 1:
             raise BadQuery(why="a page has at least one record")
         token = request.query_params.get("nextPageToken", "")
@@ -120,8 +120,11 @@ class _Api:
     async def feedback(self, request: Request) -> Response:
         """Record opinions on hashes that this partner was served."""
         partner = await self._partner(request)
-        form = _read(await body_of(request, BODY_BYTES_MAX), _Feedbacks).hashFeedbacks
-        said = {_bits(one.hashValue): _stance(one.feedbackValue) for one in _check_count(form)}
+        form = _parse_body(await body_of(request, BODY_BYTES_MAX), _Feedbacks).hashFeedbacks
+        said = {
+            _parse_hash(one.hashValue): _parse_stance(one.feedbackValue)
+            for one in _check_count(form)
+        }
         unknown = await run_in_threadpool(self._record_opinions, partner, said)
         return JSONResponse({"count": len(said) - unknown, "unknown": unknown}, headers=PRIVATE)
 
@@ -130,10 +133,10 @@ class _Api:
         partner = await self._partner(request)
         if not partner.submits:
             raise MayNotSubmit
-        form = _read(await body_of(request, BODY_BYTES_MAX), _Submission).hashRecords
+        form = _parse_body(await body_of(request, BODY_BYTES_MAX), _Submission).hashRecords
         if any(one.signalType not in _SIGNAL for one in _check_count(form)):
             raise BadQuery(why="only ImagePDQ is taken here")
-        hashes = {_bits(one.hashValue): None for one in form}
+        hashes = {_parse_hash(one.hashValue): None for one in form}
         await run_in_threadpool(self.exchange.submissions.submit, partner, list(hashes))
         return JSONResponse({"count": len(hashes)}, headers=PRIVATE)
 
@@ -149,13 +152,13 @@ class _Api:
     ) -> dict[str, Any]:
         seen = update_marks(self.exchange)
         if token:
-            after, upto = _token(token)
+            after, upto = _parse_token(token)
         else:  # only a start time proves what a client has stored: it may crash between pages
             after, upto = number_before(start_s, self.exchange), seen.number
             self.exchange.served.has_read(partner, after)
         page = changes_for(partner, after, min(upto, seen.number), size, self.exchange.feed)
-        hashes = by_hash(partner, page, seen.number, self.exchange)
-        records = _records(hashes, self.exchange)
+        hashes = group_by_hash(partner, page, seen.number, self.exchange)
+        records = _records_json(hashes, self.exchange)
         return {
             "count": len(records),
             "nextPageToken": f"{page.reached}.{upto}" if page.more else None,
@@ -164,7 +167,7 @@ class _Api:
             "hashRecords": records,
         }
 
-    def _checkpoint(self, page: ChangePage, upto: int, seen: Mark, start_s: int) -> int:
+    def _checkpoint(self, page: ChangePage, upto: int, seen: ChangeMark, start_s: int) -> int:
         """A start time that misses nothing, even for a client that stores it after every page."""
         if page.more:
             return seconds_first_seen([page.reached], self.exchange)[0] if page.reached else start_s
@@ -189,15 +192,15 @@ class _Api:
         return len(said.keys() - {bits for bits, _ in served})
 
 
-def _records(hashes: Sequence[HashStatus], exchange: Exchange) -> list[dict[str, Any]]:
+def _records_json(hashes: Sequence[HashStatus], exchange: Exchange) -> list[dict[str, Any]]:
     claims = {case.claim for one in hashes for case in one.cases}
     said = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.said(claims):
         said.setdefault(opinion.claim, []).append(opinion)
-    return [_record(one, said, exchange.name) for one in hashes]
+    return [_record_json(one, said, exchange.name) for one in hashes]
 
 
-def _record(
+def _record_json(
     one: HashStatus, said: Mapping[ClaimId, list[PartnerOpinion]], ours: str
 ) -> dict[str, Any]:
     ended = "Withdrawn" if one.withdrawn else "Deleted"
@@ -207,7 +210,7 @@ def _record(
         "hashValue": one.bits.hex(),
         "hashStatus": "Active" if one.live else ended,
         "caseNumbers": {case.claim: _STATUS[case.state] for case in _usable_cases(one.cases)},
-        "CSPFeedbacks": _feedbacks(one, said, ours),
+        "CSPFeedbacks": _feedbacks_json(one, said, ours),
     }
 
 
@@ -216,7 +219,7 @@ def _usable_cases(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
     return sorted(cases, key=lambda case: case.state not in MATCHING)[:_CASES_MAX]
 
 
-def _feedbacks(
+def _feedbacks_json(
     one: HashStatus, said: Mapping[ClaimId, list[PartnerOpinion]], ours: str
 ) -> list[dict[str, Any]]:
     """For an ended hash, only our own feedback against it: the client reads nothing else (3.3)."""
@@ -224,24 +227,24 @@ def _feedbacks(
         tag = "withdrawn" if one.withdrawn else "suspended"
         return [{"feedbackValue": "NotBlocked", "tags": [tag], "source": ours}]
     about = [opinion for case in one.cases for opinion in said.get(case.claim, ())]
-    by_partner = {opinion.partner: _feedback(opinion) for opinion in about}
+    by_partner = {opinion.partner: _feedback_json(opinion) for opinion in about}
     own = [{"feedbackValue": "Blocked", "tags": [], "source": ours}] if one.confirmed else []
     return [*own, *by_partner.values()]
 
 
-def _feedback(opinion: PartnerOpinion) -> dict[str, Any]:
-    value = "NotBlocked" if opinion.stance in AGAINST else "Blocked"
+def _feedback_json(opinion: PartnerOpinion) -> dict[str, Any]:
+    value = "NotBlocked" if opinion.stance in STANCES_AGAINST else "Blocked"
     return {"feedbackValue": value, "tags": [], "source": opinion.partner}
 
 
-def _token(untrusted_text: str) -> tuple[int, int]:
+def _parse_token(untrusted_text: str) -> tuple[int, int]:
     after, dot, upto = untrusted_text.partition(".")
     if not dot:
         raise BadQuery(why="this page token is unknown")
     return whole_number(after), whole_number(upto)
 
 
-def _read(untrusted_body: bytes, form: type[Form]) -> Form:
+def _parse_body(untrusted_body: bytes, form: type[Form]) -> Form:
     try:
         return msgspec.json.decode(untrusted_body, type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
@@ -254,14 +257,14 @@ def _check_count(things: list[Thing]) -> list[Thing]:
     return things
 
 
-def _bits(untrusted_hex: str) -> bytes:
+def _parse_hash(untrusted_hex: str) -> bytes:
     text = untrusted_hex.lower()
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
         raise BadQuery(why="a hash has 64 hexadecimal digits")
     return bytes.fromhex(text)
 
 
-def _stance(untrusted_value: str) -> Stance | None:
+def _parse_stance(untrusted_value: str) -> Stance | None:
     if untrusted_value not in _STANCE:
         raise BadQuery(why="there is no such feedback value")
     return _STANCE[untrusted_value]

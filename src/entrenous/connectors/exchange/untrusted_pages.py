@@ -27,14 +27,14 @@ class Element:
     text: str = ""
     children: list["Element"] = field(default_factory=list)
 
-    def all(self, name: str) -> Iterator["Element"]:
+    def children_named(self, name: str) -> Iterator["Element"]:
         return (child for child in self.children if child.name == name)
 
-    def one(self, *names: str) -> "Element | None":
+    def child(self, *names: str) -> "Element | None":
         """Return the first child of that name, and so on downwards; None if there is none."""
         found: Element | None = self
         for name in names:
-            found = next(found.all(name), None) if found is not None else None
+            found = next(found.children_named(name), None) if found is not None else None
         return found
 
 
@@ -142,14 +142,14 @@ def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
     return found
 
 
-def fields(untrusted: object) -> dict[str, Any]:
+def record_fields(untrusted: object) -> dict[str, Any]:
     """Check that a record is an object; raises BadRecord."""
     if not isinstance(untrusted, dict):
         raise BadRecord("it is not an object")
     return untrusted
 
 
-def pdq(untrusted_hex: object) -> bytes:
+def parse_pdq_hash(untrusted_hex: object) -> bytes:
     """Parse a PDQ hash of 32 bytes; raises BadRecord."""
     text = untrusted_hex.strip().lower() if isinstance(untrusted_hex, str) else ""
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
@@ -157,7 +157,7 @@ def pdq(untrusted_hex: object) -> bytes:
     return bytes.fromhex(text)
 
 
-def whole(untrusted: object) -> int:
+def parse_whole_number(untrusted: object) -> int:
     """Parse a time in seconds or a counter, 0 to 2**53, also in digits; raises BadRecord."""
     number = untrusted
     if isinstance(untrusted, str) and untrusted.isascii() and untrusted.isdecimal():
@@ -167,7 +167,7 @@ def whole(untrusted: object) -> int:
     return number
 
 
-def key(untrusted: object) -> str:
+def record_key(untrusted: object) -> str:
     """Return the record's id at its source; raises BadRecord."""
     text = str(untrusted) if isinstance(untrusted, int | str) else ""
     if not 0 < len(text) <= _KEY_MAX:
@@ -175,7 +175,7 @@ def key(untrusted: object) -> str:
     return text
 
 
-def word(untrusted: object) -> str:
+def record_type(untrusted: object) -> str:
     """Return the record's type; raises BadRecord."""
     if not isinstance(untrusted, str):
         raise BadRecord("its type is missing")

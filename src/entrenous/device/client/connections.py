@@ -18,8 +18,8 @@ import httpx
 import socksio
 
 from entrenous.base.environment import Proxy
-from entrenous.base.errors import OnionNeedsProxy, ProxySilent
-from entrenous.base.limits import PACE_S
+from entrenous.base.errors import OnionNeedsProxy, ProxyUnreachable
+from entrenous.base.limits import TRANSFER_INTERVAL_S
 
 #: Sent with every request; reveals neither version nor operating system.
 HEADERS: Final = {
@@ -51,20 +51,20 @@ class PerTokenTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its transport is busy until the response body is read or closed."""
         _sort_headers(request)
-        entry = self._enter(_connection_key(request), request.url)
+        entry = self._busy_transport(_connection_key(request), request.url)
         try:
             answer = entry.transport.handle_request(request)
         except BaseException:
-            self._leave(entry)
+            self._release_transport(entry)
             raise
         return httpx.Response(
             answer.status_code,
             headers=answer.headers,
-            stream=_Body(answer, lambda: self._leave(entry)),
+            stream=_Body(answer, lambda: self._release_transport(entry)),
             extensions=answer.extensions,
         )
 
-    def rest(self) -> None:
+    def close_idle(self) -> None:
         """Close all idle connections."""
         with self._lock:
             self._close_idle()
@@ -75,7 +75,7 @@ class PerTokenTransport(httpx.BaseTransport):
                 entry.transport.close()
             self._entries.clear()
 
-    def _enter(self, key: object, url: httpx.URL) -> _Connections:
+    def _busy_transport(self, key: object, url: httpx.URL) -> _Connections:
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -85,7 +85,7 @@ class PerTokenTransport(httpx.BaseTransport):
                 entry = self._entries[key] = _Connections(self._make(url), busy=1)
             return entry
 
-    def _leave(self, entry: _Connections) -> None:
+    def _release_transport(self, entry: _Connections) -> None:
         with self._lock:
             entry.busy -= 1
 
@@ -150,17 +150,17 @@ class MinimumRate:
     ) -> None:
         self._least = least_bytes
         self._now_s = now_s
-        self._each_s = PACE_S if each_s is None else each_s
+        self._each_s = TRANSFER_INTERVAL_S if each_s is None else each_s
         self._moved = 0
         self._since_s = now_s()
 
-    def moved(self, count: int) -> None:
+    def count_bytes(self, count: int) -> None:
         """Count ``count`` more bytes."""
         self._moved += count
         if self._moved >= self._least:  # a surplus is not carried over
             self._moved, self._since_s = 0, self._now_s()
 
-    def left_s(self) -> float:
+    def seconds_left(self) -> float:
         """Return how many seconds the next bytes may take; 0 or less if they are overdue."""
         return self._since_s + self._each_s - self._now_s()
 
@@ -172,8 +172,10 @@ _OPENED_STREAMS: Final[ContextVar[list[httpcore.NetworkStream] | None]] = Contex
 
 
 @contextmanager
-def keeping_rate(pace: MinimumRate) -> Iterator[None]:
-    """Make requests over :class:`PacedTransport` time out if they are slower than ``pace``."""
+def minimum_rate_for_requests(pace: MinimumRate) -> Iterator[None]:
+    """Make requests over :class:`RateLimitedTransport` time out if they are slower than
+    ``pace``.
+    """
     before = _CURRENT_PACE.set(pace)
     try:
         yield
@@ -190,10 +192,11 @@ class ProxyRoute:
     password: str
 
 
-class PacedTransport(httpx.HTTPTransport):
-    """httpx's transport with paced sockets; the minimum rate applies inside :func:`keeping_rate`.
+class RateLimitedTransport(httpx.HTTPTransport):
+    """httpx's transport with paced sockets; the minimum rate applies inside
+    :func:`minimum_rate_for_requests`.
 
-    ``network`` opens the sockets instead of a :class:`PacedNetwork`.
+    ``network`` opens the sockets instead of a :class:`RateCheckedNetwork`.
     """
 
     def __init__(
@@ -208,7 +211,7 @@ class PacedTransport(httpx.HTTPTransport):
             "max_connections": 100,
             "max_keepalive_connections": 20,
             "keepalive_expiry": 5.0,
-            "network_backend": network or PacedNetwork(route.proxy if route else None),
+            "network_backend": network or RateCheckedNetwork(route.proxy if route else None),
         }
         if route is None:
             self._pool = httpcore.ConnectionPool(**limits)
@@ -235,7 +238,7 @@ class PacedTransport(httpx.HTTPTransport):
             _OPENED_STREAMS.reset(before)
 
 
-class PacedNetwork(httpcore.NetworkBackend):
+class RateCheckedNetwork(httpcore.NetworkBackend):
     """Sockets to servers, or only to ``proxy``, which then resolves names.
 
     ``may_reach`` says whether an IP address may be connected to, after names were resolved.
@@ -260,7 +263,7 @@ class PacedNetwork(httpcore.NetworkBackend):
 
         Raises:
             OnionNeedsProxy: such a name must not be looked up (RFC 7686 section 2).
-            ProxySilent.
+            ProxyUnreachable.
         """
         if host.rstrip(".").lower().endswith(".onion"):
             raise OnionNeedsProxy(host=host)
@@ -269,7 +272,7 @@ class PacedNetwork(httpcore.NetworkBackend):
             for address in filter(self._may_reach, _resolve(host, port)):
                 left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
                 try:
-                    return _tracked(
+                    return _track_stream(
                         self._real.connect_tcp(address, port, left_s, local_address, socket_options)
                     )
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as why:
@@ -278,16 +281,16 @@ class PacedNetwork(httpcore.NetworkBackend):
         except (httpcore.ConnectError, httpcore.ConnectTimeout):
             if self._proxy is None:
                 raise
-            raise ProxySilent(host=str(self._proxy)) from None
+            raise ProxyUnreachable(host=str(self._proxy)) from None
 
 
-class _PacedStream(httpcore.NetworkStream):
+class _RateCheckedStream(httpcore.NetworkStream):
     def __init__(self, real: httpcore.NetworkStream) -> None:
         self._real = real
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         came = self._real.read(max_bytes, _limited_timeout(timeout, httpcore.ReadTimeout))
-        _moved(len(came))
+        _count_moved_bytes(len(came))
         return came
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -295,7 +298,7 @@ class _PacedStream(httpcore.NetworkStream):
         for at in range(0, len(buffer), _PIECE):
             piece = buffer[at : at + _PIECE]
             self._real.write(piece, _limited_timeout(timeout, httpcore.WriteTimeout))
-            _moved(len(piece))
+            _count_moved_bytes(len(piece))
 
     def close(self) -> None:
         self._real.close()
@@ -307,17 +310,17 @@ class _PacedStream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
-        return _PacedStream(self._real.start_tls(ssl_context, server_hostname, left_s))
+        return _RateCheckedStream(self._real.start_tls(ssl_context, server_hostname, left_s))
 
     def get_extra_info(self, info: str) -> Any:
         return self._real.get_extra_info(info)
 
 
-def _tracked(stream: httpcore.NetworkStream) -> _PacedStream:
+def _track_stream(stream: httpcore.NetworkStream) -> _RateCheckedStream:
     opened = _OPENED_STREAMS.get()
     if opened is not None:
         opened.append(stream)
-    return _PacedStream(stream)
+    return _RateCheckedStream(stream)
 
 
 def _resolve(host: str, port: int) -> list[str]:
@@ -335,13 +338,13 @@ def _limited_timeout(timeout: float | None, late: type[Exception]) -> float | No
         timeout = _SILENT_S
     if pace is None:
         return timeout
-    left_s = pace.left_s()
+    left_s = pace.seconds_left()
     if left_s <= 0:
         raise late
     return min(timeout, left_s)
 
 
-def _moved(count: int) -> None:
+def _count_moved_bytes(count: int) -> None:
     pace = _CURRENT_PACE.get()
     if pace is not None:
-        pace.moved(count)
+        pace.count_bytes(count)

@@ -19,30 +19,30 @@ from entrenous.base.environment import (
 )
 from entrenous.base.errors import NoSuchBlob, NotUnderstood
 from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
-from entrenous.base.limits import PACE_BYTES_MIN
+from entrenous.base.limits import TRANSFER_BYTES_MIN_PER_INTERVAL
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.device.client.connections import (
     HEADERS,
-    PacedTransport,
     PerTokenTransport,
     ProxyRoute,
+    RateLimitedTransport,
     no_cookies,
 )
 from entrenous.device.client.relay_request import (
     PAGE_BYTES_MAX,
-    Errand,
-    Patience,
     PausedRequests,
     RelayCall,
+    RetryPolicy,
     Takes,
-    end_of,
+    TokenSubject,
+    discard_body,
     send_request,
     stream_request,
 )
 from entrenous.wire import relay_json
 from entrenous.wire.encodings import to_base64url
-from entrenous.wire.relay_json import read_status, read_upload
+from entrenous.wire.relay_json import read_status, read_upload_progress
 from entrenous.wire.relay_nouns import (
     BlobDeposit,
     Envelope,
@@ -81,16 +81,16 @@ class HttpCourier:
     ) -> None:
         self._client = client
         self._patience_s, self._now_s, self._sleep_s = patience_s, now_s, sleep_s
-        rest = client.rest if isinstance(client, RelayClient) else None
+        rest = client.close_idle_connections if isinstance(client, RelayClient) else None
         self._apart = PausedRequests(pause_s, _DICE, rest)
-        self._patience = Patience(patience_s, now_s)
+        self._patience = RetryPolicy(patience_s, now_s)
         # Long requests may time out on a slow line, which says nothing about short ones; nor do
         # long polls about files.
-        self._of_wakes = Patience(patience_s, now_s)
-        self._of_files = Patience(patience_s, now_s)
+        self._of_wakes = RetryPolicy(patience_s, now_s)
+        self._of_files = RetryPolicy(patience_s, now_s)
 
-    def _ask(self, url: str, what: RelayCall, patience: Patience | None = None) -> bytes:
-        with self._apart.during(what):
+    def _request(self, url: str, what: RelayCall, patience: RetryPolicy | None = None) -> bytes:
+        with self._apart.pausing_before(what):
             return send_request(self._client, url, what, patience or self._patience)
 
     def _stream(self, url: str, each_try: Callable[[], RelayCall], take: Takes) -> None:
@@ -99,8 +99,10 @@ class HttpCourier:
         def each() -> RelayCall:
             return first.pop() if first else each_try()
 
-        with self._apart.during(first[0]):
-            stream_request(self._client, url, each, take, self._of_files, PACE_BYTES_MIN)
+        with self._apart.pausing_before(first[0]):
+            stream_request(
+                self._client, url, each, take, self._of_files, TRANSFER_BYTES_MIN_PER_INTERVAL
+            )
 
     def create_mailbox(
         self, url: str, mailbox: MailboxId, owner: Secret, close: Secret | None = None
@@ -108,129 +110,139 @@ class HttpCourier:
         body = relay_json.write_mailbox_locks(
             token_hash(owner), token_hash(close) if close else None
         )
-        self._ask(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}", body=body))
+        self._request(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}", body=body))
 
-    def publish_card(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
-        self._ask(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/card", owner, card))
+    def publish_key_bundle(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
+        self._request(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/card", owner, card))
 
-    def card(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
+    def key_bundle(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
         path = f"mailboxes/{to_base64url(mailbox)}/card"
-        return self._ask(url, RelayCall("GET", path, token, errand=Errand.LETTER))
+        return self._request(url, RelayCall("GET", path, token, errand=TokenSubject.LETTER))
 
     def publish_prekeys(
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
     ) -> int:
         body = relay_json.write_prekeys(prekeys)
-        answer = self._ask(url, RelayCall("PUT", _prekeys_path(mailbox, device), owner, body))
+        answer = self._request(url, RelayCall("PUT", _prekeys_path(mailbox, device), owner, body))
         return relay_json.read_key_count(answer)
 
     def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
-        answer = self._ask(url, RelayCall("GET", _prekeys_path(mailbox, device), owner))
+        answer = self._request(url, RelayCall("GET", _prekeys_path(mailbox, device), owner))
         return relay_json.read_key_count(answer)
 
     def claim_prekeys(
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
     ) -> PrekeyBundle:
         path = f"{_prekeys_path(mailbox, device)}/claim"
-        answer = self._ask(url, RelayCall("POST", path, token, errand=Errand.LETTER))
+        answer = self._request(url, RelayCall("POST", path, token, errand=TokenSubject.LETTER))
         return relay_json.read_bundle(answer, device)
 
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(token.lock)}"
-        self._ask(url, RelayCall("PUT", path, owner, relay_json.write_send_token(token)))
+        self._request(url, RelayCall("PUT", path, owner, relay_json.write_send_token(token)))
 
     def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
         path, body = f"mailboxes/{to_base64url(mailbox)}/tokens", relay_json.write_batch(batch)
-        return relay_json.read_held(self._ask(url, RelayCall("POST", path, owner, body)))
+        return relay_json.read_stored_count(
+            self._request(url, RelayCall("POST", path, owner, body))
+        )
 
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(lock)}"
-        self._ask(url, RelayCall("DELETE", path, owner))
+        self._request(url, RelayCall("DELETE", path, owner))
 
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
         path = f"mailboxes/{to_base64url(envelope.mailbox)}/envelopes/{to_base64url(envelope.id)}"
         body = relay_json.write_envelope(envelope)
-        self._ask(url, RelayCall("PUT", path, token, body, errand=Errand.LETTER))
+        self._request(url, RelayCall("PUT", path, token, body, errand=TokenSubject.LETTER))
 
-    def waiting(
+    def waiting_envelopes(
         self, url: str, mailbox: MailboxId, owner: Secret, after: int
     ) -> list[WaitingEnvelope]:
         path = f"mailboxes/{to_base64url(mailbox)}/envelopes?after={after}"
         return relay_json.read_waiting(
-            self._ask(url, RelayCall("GET", path, owner, limit=PAGE_BYTES_MAX))
+            self._request(url, RelayCall("GET", path, owner, limit=PAGE_BYTES_MAX))
         )
 
     def acknowledge(
         self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId
     ) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/envelopes/{to_base64url(envelope)}"
-        self._ask(url, RelayCall("DELETE", path, owner))
+        self._request(url, RelayCall("DELETE", path, owner))
 
     def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/withdraw"
         what = RelayCall(
-            "POST", path, withdraw_token, errand=Errand.OF_NOBODY
+            "POST", path, withdraw_token, errand=TokenSubject.OF_NOBODY
         )  # each second counts
-        return relay_json.read_look(self._ask(url, what))
+        return relay_json.read_envelope_status(self._request(url, what))
 
-    def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
+    def envelope_status(
+        self, url: str, envelope: EnvelopeId, withdraw_token: Secret
+    ) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/state"
-        what = RelayCall("GET", path, withdraw_token, errand=Errand.LOOK)
-        return relay_json.read_look(self._ask(url, what))
+        what = RelayCall("GET", path, withdraw_token, errand=TokenSubject.LOOK)
+        return relay_json.read_envelope_status(self._request(url, what))
 
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> Secret:
         path, body = f"shares/{to_base64url(envelope)}/open", relay_json.write_attempt(attempt)
-        return relay_json.read_share(self._ask(url, RelayCall("POST", path, open_token, body)))
+        return relay_json.read_share(self._request(url, RelayCall("POST", path, open_token, body)))
 
-    def finish(self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes) -> None:
+    def finish_opening(
+        self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
+    ) -> None:
         body = relay_json.write_attempt(attempt)
-        self._ask(
+        self._request(
             url, RelayCall("POST", f"shares/{to_base64url(envelope)}/finish", open_token, body)
         )
 
-    def make_lock(self, lock: RelayLock, owner: Secret) -> None:
+    def create_lock(self, lock: RelayLock, owner: Secret) -> None:
         body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock"
-        self._ask(lock.relay_url, RelayCall("PUT", path, owner, body))
+        self._request(lock.relay_url, RelayCall("PUT", path, owner, body))
 
     def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/evaluate"
-        question = RelayCall("POST", path, lock.unlock_token, relay_json.write_question(blinded))
-        return relay_json.read_answer(self._ask(lock.relay_url, question))
+        question = RelayCall(
+            "POST", path, lock.unlock_token, relay_json.write_blinded_element(blinded)
+        )
+        return relay_json.read_evaluation(self._request(lock.relay_url, question))
 
     def note_opened(
         self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
     ) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/lock/opened"
-        self._ask(url, RelayCall("POST", path, owner, relay_json.write_opened(opening)))
+        self._request(url, RelayCall("POST", path, owner, relay_json.write_vault_unlock(opening)))
 
     def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
-        self._ask(url, RelayCall("POST", f"mailboxes/{to_base64url(mailbox)}/lock/reset", close))
+        self._request(
+            url, RelayCall("POST", f"mailboxes/{to_base64url(mailbox)}/lock/reset", close)
+        )
 
     def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
         body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/renew"
-        self._ask(lock.relay_url, RelayCall("POST", path, owner, body))
+        self._request(lock.relay_url, RelayCall("POST", path, owner, body))
 
     def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
         body = relay_json.write_close_lock(token_hash(close))
-        self._ask(
+        self._request(
             url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/close-lock", owner, body)
         )
 
     def close_mailbox(self, url: str, mailbox: MailboxId, token: Secret) -> None:
-        self._ask(url, RelayCall("DELETE", f"mailboxes/{to_base64url(mailbox)}", token))
+        self._request(url, RelayCall("DELETE", f"mailboxes/{to_base64url(mailbox)}", token))
 
-    def wake(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
+    def wait_for_letter(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
         """Return whether something waits; a relay answers 204 without a body for "nothing".
 
         A full relay answers early. Asking again at once would displace another device, which would
         do the same. So this waits for the rest of the time, up to ``patience_s``.
         """
         path, began_s = f"mailboxes/{to_base64url(mailbox)}/wake?seconds={seconds}", self._now_s()
-        if self._ask(url, RelayCall("GET", path, owner), self._of_wakes):
+        if self._request(url, RelayCall("GET", path, owner), self._of_wakes):
             return True
         left_s = seconds - (self._now_s() - began_s)
         if (rest_s := min(left_s, self._patience_s)) > 0:
@@ -238,9 +250,11 @@ class HttpCourier:
         return False
 
     def status(self, url: str) -> tuple[Protocol, datetime | None]:
-        return read_status(self._ask(url, RelayCall("GET", "status", errand=Errand.OF_NOBODY)))
+        return read_status(
+            self._request(url, RelayCall("GET", "status", errand=TokenSubject.OF_NOBODY))
+        )
 
-    def bring_blob(
+    def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
     ) -> None:
         said = {
@@ -249,31 +263,33 @@ class HttpCourier:
             "Entrenous-Expires-At": str(int(deposit.expires_at.timestamp())),
             "Entrenous-Sha256": to_base64url(deposit.sha256),
             "Entrenous-Offset": str(start),
-            "Content-Length": str(_length(deposit, data) - start),
+            "Content-Length": str(_blob_length(deposit, data) - start),
         }
         path = _blob_path(deposit.mailbox, deposit.id)
 
         def each_try() -> RelayCall:
             return RelayCall(
-                "PUT", path, token, _body_from(data, start), said, errand=Errand.LETTER
+                "PUT", path, token, _body_from(data, start), said, errand=TokenSubject.LETTER
             )
 
-        self._stream(url, each_try, end_of)
+        self._stream(url, each_try, discard_body)
 
-    def how_much_came(
+    def uploaded_size(
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
     ) -> int:
         try:
-            what = RelayCall("GET", _blob_path(mailbox, blob), withdraw_token, errand=Errand.LETTER)
-            told = self._ask(url, what)
+            what = RelayCall(
+                "GET", _blob_path(mailbox, blob), withdraw_token, errand=TokenSubject.LETTER
+            )
+            told = self._request(url, what)
         except NoSuchBlob:
             return 0
-        came, size = read_upload(told)
+        came, size = read_upload_progress(told)
         if came > size:
             raise NotUnderstood
         return came
 
-    def blob_to(
+    def download_blob(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
         coming = _Download(writer, start)
@@ -283,7 +299,7 @@ class HttpCourier:
                 "GET", f"blobs/{to_base64url(blob)}", fetch_token, headers=coming.range_header()
             )
 
-        self._stream(url, each_try, coming.take)
+        self._stream(url, each_try, coming.receive)
 
 
 class _Download:
@@ -296,14 +312,14 @@ class _Download:
     def range_header(self) -> dict[str, str]:
         return {"Range": f"bytes={self._at}-"} if self._at else {}
 
-    def take(self, answer: httpx.Response) -> None:
-        if self._at and not self._resumes(answer):
+    def receive(self, answer: httpx.Response) -> None:
+        if self._at and not self._is_continuation(answer):
             raise NotUnderstood
         for chunk in answer.iter_raw():
             self._writer.write(chunk)
             self._at += len(chunk)
 
-    def _resumes(self, answer: httpx.Response) -> bool:
+    def _is_continuation(self, answer: httpx.Response) -> bool:
         said = answer.headers.get("content-range", "")
         return answer.status_code == HTTPStatus.PARTIAL_CONTENT and said.startswith(
             f"bytes {self._at}-"
@@ -314,7 +330,7 @@ def _blob_path(mailbox: MailboxId, blob: BlobId) -> str:
     return f"mailboxes/{to_base64url(mailbox)}/blobs/{to_base64url(blob)}"
 
 
-def _length(deposit: BlobDeposit, data: bytes | BinaryIO) -> int:
+def _blob_length(deposit: BlobDeposit, data: bytes | BinaryIO) -> int:
     """Return the blob's length.
 
     For bytes the actual length, so that the relay detects a wrong one.
@@ -342,11 +358,11 @@ class RelayClient(httpx.Client):
         )
         self._connections = connections
 
-    def rest(self) -> None:
-        self._connections.rest()
+    def close_idle_connections(self) -> None:
+        self._connections.close_idle()
 
 
-def new_client(
+def new_relay_client(
     authorities: Path | None = None, proxy: Proxy | None = None, dice: RandomSource = _DICE
 ) -> RelayClient:
     """Create a client for TLS 1.3 or newer, without redirects or cookies, with connections per
@@ -360,7 +376,9 @@ def new_client(
     context = _tls_context(authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return RelayClient(
-        PerTokenTransport(lambda url: PacedTransport(context, proxy_route_for(url, proxy, dice)))
+        PerTokenTransport(
+            lambda url: RateLimitedTransport(context, proxy_route_for(url, proxy, dice))
+        )
     )
 
 

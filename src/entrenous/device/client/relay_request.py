@@ -23,15 +23,15 @@ from entrenous.base.errors import (
     EntrenousError,
     NotARelay,
     NotEncrypted,
-    NotProven,
     NotUnderstood,
     RelayFull,
+    RelayNotAuthenticated,
     RelayUnreachable,
 )
-from entrenous.base.limits import PACE_BYTES_MIN, PROTOCOL_VERSION
+from entrenous.base.limits import PROTOCOL_VERSION, TRANSFER_BYTES_MIN_PER_INTERVAL
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import NotAPoint
-from entrenous.device.client.connections import SMALL_BYTES, MinimumRate, keeping_rate
+from entrenous.device.client.connections import SMALL_BYTES, MinimumRate, minimum_rate_for_requests
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.problem_details import MEDIA_TYPE, read_problem
 from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
@@ -46,7 +46,7 @@ _SILENT_S: Final = 600.0
 _DISCONNECTED: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
-class Patience:
+class RetryPolicy:
     """Retries requests until ``seconds`` have passed since that relay last answered.
 
     After that, or after a timeout, requests to the same relay fail at once, so that a command waits
@@ -100,11 +100,13 @@ _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
     *(errors.UsedUp, errors.WrongOffset, errors.WrongToken),
     *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
 )
-SPOKEN: Final = "Entrenous-Protocol"  # a header of every request and every relay's answer
+PROTOCOL_VERSION_HEADER: Final = (
+    "Entrenous-Protocol"  # a header of every request and every relay's answer
+)
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # older relays send fifty of the largest letters: 11 MB
 
 
-class Errand(Enum):
+class TokenSubject(Enum):
     """Whom a request's token identifies to the relay (docs/spec/relay.md section 14)."""
 
     OWN = auto()  # this device: its mailbox, its lock, or its incoming letters
@@ -126,19 +128,19 @@ class RelayCall:
     body: bytes | Iterable[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     limit: int = SMALL_BYTES
-    errand: Errand = Errand.OWN
+    errand: TokenSubject = TokenSubject.OWN
 
 
 #: Reads the stream of a successful answer; may be called again after a lost connection.
 Takes = Callable[[httpx.Response], None]
 
 
-def send_request(client: httpx.Client, url: str, what: RelayCall, patience: Patience) -> bytes:
+def send_request(client: httpx.Client, url: str, what: RelayCall, patience: RetryPolicy) -> bytes:
     """Send a request and return the body of the answer.
 
     Raises:
         RelayUnreachable, NotARelay, NotEncrypted: no relay was reached, or none answered.
-        NotProven: the server's certificate is not the relay's.
+        RelayNotAuthenticated: the server's certificate is not the relay's.
         EntrenousError: an error that the relay reports.
     """
     held = b""
@@ -156,7 +158,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
     url: str,
     each_try: Callable[[], RelayCall],
     take: Takes,
-    patience: Patience,
+    patience: RetryPolicy,
     least_bytes: int,
 ) -> None:
     """Send a request and pass the answer to ``take``; repeat both after a lost connection.
@@ -167,7 +169,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
     Raises:
         The errors of :func:`send_request` and of ``take``.
     """
-    base = _address(url)
+    base = _parse_relay_address(url)
     host = base.netloc.decode()
 
     def exchange() -> EntrenousError | None:
@@ -178,13 +180,13 @@ def stream_request(  # noqa: PLR0913, PLR0917
             _naming_certificate_errors(host),
             client.stream(what.method, target, content=what.body, headers=headers) as answer,
         ):
-            if answer.is_success and SPOKEN in answer.headers:
+            if answer.is_success and PROTOCOL_VERSION_HEADER in answer.headers:
                 take(answer)
                 return None
             return _relay_error(answer, _read_body(answer, SMALL_BYTES), host)
 
     try:
-        with keeping_rate(MinimumRate(least_bytes)):
+        with minimum_rate_for_requests(MinimumRate(least_bytes)):
             error = patience(host, exchange)
     except httpx.HTTPError:
         raise RelayUnreachable(host=host) from None
@@ -196,7 +198,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
 
 @contextmanager
 def _naming_certificate_errors(host: str) -> Iterator[None]:
-    """Turn certificate errors into NotProven, which is not retried."""
+    """Turn certificate errors into RelayNotAuthenticated, which is not retried."""
     try:
         yield
     except httpx.ConnectError as problem:
@@ -205,11 +207,11 @@ def _naming_certificate_errors(host: str) -> Iterator[None]:
             reason = reason.__cause__ or reason.__context__
         if reason is None:
             raise
-        raise NotProven(host=host) from None
+        raise RelayNotAuthenticated(host=host) from None
 
 
 def _headers(what: RelayCall) -> dict[str, str]:
-    headers = {SPOKEN: str(PROTOCOL_VERSION), **what.headers}
+    headers = {PROTOCOL_VERSION_HEADER: str(PROTOCOL_VERSION), **what.headers}
     if what.token is not None:
         headers["Authorization"] = f"Bearer {to_base64url(what.token.reveal())}"
     return headers
@@ -222,10 +224,10 @@ def _least_bytes(what: RelayCall) -> int:
     """
     body = len(what.body) if isinstance(what.body, bytes) else 0
     is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
-    return SMALL_BYTES if is_small else PACE_BYTES_MIN
+    return SMALL_BYTES if is_small else TRANSFER_BYTES_MIN_PER_INTERVAL
 
 
-def _address(url: str) -> httpx.URL:
+def _parse_relay_address(url: str) -> httpx.URL:
     """Parse the relay's address; raises NotEncrypted for plain http to another machine."""
     try:
         base = httpx.URL(url)
@@ -248,7 +250,7 @@ def _read_body(answer: httpx.Response, limit: int) -> bytes:
     return bytes(held)
 
 
-def end_of(answer: httpx.Response) -> None:
+def discard_body(answer: httpx.Response) -> None:
     """Read an answer whose body is ignored, so that its connection can be reused."""
     _read_body(answer, SMALL_BYTES)
 
@@ -292,17 +294,17 @@ class PausedRequests:
         self._now_s = now_s
         self._sleep_s = sleep_s
         self._lock = threading.Lock()
-        self._last: tuple[Errand, bytes] | None = None
+        self._last: tuple[TokenSubject, bytes] | None = None
         self._in_a_row = 0
         self._ended_s = self._due_s = now_s()
 
     @contextmanager
-    def during(self, what: RelayCall) -> Iterator[None]:
+    def pausing_before(self, what: RelayCall) -> Iterator[None]:
         """Wait until this request may be sent; leave the context when it is finished."""
-        if what.errand is Errand.OF_NOBODY:
+        if what.errand is TokenSubject.OF_NOBODY:
             yield
             return
-        pause_s = self._pause_s(_errand_key(what))
+        pause_s = self._pause_s(_pause_key(what))
         if pause_s > 0:
             if self._rest is not None:
                 self._rest()
@@ -312,12 +314,12 @@ class PausedRequests:
         finally:
             self._ended_s = self._now_s()
 
-    def _pause_s(self, errand: tuple[Errand, bytes]) -> float:
+    def _pause_s(self, errand: tuple[TokenSubject, bytes]) -> float:
         with self._lock:
             if self._last is None:
                 self._last = errand
             elif errand != self._last:
-                in_a_row = errand[0] is Errand.LETTER and self._last[0] is Errand.LETTER
+                in_a_row = errand[0] is TokenSubject.LETTER and self._last[0] is TokenSubject.LETTER
                 self._in_a_row = self._in_a_row + 1 if in_a_row else 1
                 self._due_s = self._ended_s + self._random_pause_s() / self._in_a_row
                 self._last = errand
@@ -328,7 +330,7 @@ class PausedRequests:
         return self._longest_s * drawn / (1 << 8 * _RANDOM_BYTES)
 
 
-def _errand_key(what: RelayCall) -> tuple[Errand, bytes]:
+def _pause_key(what: RelayCall) -> tuple[TokenSubject, bytes]:
     """Return the errand's key: one for all own requests, and one for each letter token."""
-    is_letter = what.errand is Errand.LETTER and what.token is not None
+    is_letter = what.errand is TokenSubject.LETTER and what.token is not None
     return what.errand, what.token.reveal() if is_letter and what.token is not None else b""

@@ -12,7 +12,7 @@ import sqlcipher3
 
 from entrenous.base.errors import BadRecord, DiskFailed, DiskFull
 from entrenous.base.secret import Secret
-from entrenous.device.lock_errors import VaultBusy, WrongPassphrase
+from entrenous.device.lock_errors import VaultInUse, WrongPassphrase
 
 # The folder's lock excludes other processes, so SQLite needs no shared-memory file: it would be
 # created at each opening, and on a full disk even reading would fail.
@@ -60,10 +60,10 @@ class Database:
 
     def rekey(self, key: Secret) -> None:
         """Re-encrypt the database in one transaction; durable on return."""
-        self.run(f"PRAGMA rekey = \"x'{key.reveal().hex()}'\"")
-        self.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.execute(f"PRAGMA rekey = \"x'{key.reveal().hex()}'\"")
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def run(self, statement: str, *values: object) -> Any:
+    def execute(self, statement: str, *values: object) -> Any:
         """Run one statement.
 
         Raises:
@@ -83,27 +83,27 @@ class Database:
                 raise
 
     @property
-    def is_together(self) -> bool:
+    def in_transaction(self) -> bool:
         return self._depth > 0
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Open a transaction: all changes are made or none. A nested call joins the outer one."""
         self._depth += 1
         try:
             if self._depth == 1:  # inside the try, so that Ctrl-C leaves no open transaction
-                self.run("BEGIN IMMEDIATE")
+                self.execute("BEGIN IMMEDIATE")
             yield
         except BaseException:
-            self._end("ROLLBACK")
+            self._end_transaction("ROLLBACK")
             raise
-        self._end("COMMIT")
+        self._end_transaction("COMMIT")
 
-    def _end(self, word: str) -> None:
+    def _end_transaction(self, word: str) -> None:
         self._depth -= 1
         if self._depth == 0 and self._connection.in_transaction:
             try:
-                self.run(word)
+                self.execute(word)
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -179,7 +179,7 @@ _PAUSE_S = 0.05  # flock(2) has no timeout, so it is polled
 def lock_folder(folder: Path, wait_s: float) -> int:
     """Lock the folder and return the descriptor; closing it, or the end of the process, unlocks.
 
-    Raises VaultBusy if another process held the lock for longer than ``wait_s``.
+    Raises VaultInUse if another process held the lock for longer than ``wait_s``.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -190,7 +190,7 @@ def lock_folder(folder: Path, wait_s: float) -> int:
         except BlockingIOError:
             if time.monotonic() > until:
                 os.close(handle)
-                raise VaultBusy from None
+                raise VaultInUse from None
             time.sleep(_PAUSE_S)
         else:
             if _is_current_lock(handle, folder):

@@ -59,10 +59,10 @@ class VaultLedger:
         self._vault = vault
         self._looks: PictureRecords | None = None  # read once, when first needed
 
-    def record(self, message: Message) -> None:
+    def store_message(self, message: Message) -> None:
         """Insert a message, or replace the one with its id."""
         key = message.id.hex()
-        with self._vault.together():
+        with self._vault.transaction():
             if self._vault.get(_MESSAGES, key) is not None:
                 self._drop_copies_and_name(message.id)
             self._vault.put(_MESSAGES, key, pack(message))
@@ -82,9 +82,9 @@ class VaultLedger:
         else:
             self._vault.drop(_COPIES, key)
 
-    def forget(self, message: MessageId) -> None:
+    def delete(self, message: MessageId) -> None:
         """Delete a message of which no copy was sent; a missing one is no error."""
-        with self._vault.together():
+        with self._vault.transaction():
             self._drop_copies_and_name(message)
             for key in self._vault.keys(_LOOKS, message.hex()):
                 self._vault.drop(_LOOKS, key)
@@ -114,14 +114,14 @@ class VaultLedger:
             if bytes(_parts(record).get("clips", _NONE)) != _NONE
         )
 
-    def read(self, message: MessageId) -> Message:
+    def message(self, message: MessageId) -> Message:
         """Return one message; raises UnknownMessage."""
         record = self._vault.get(_MESSAGES, message.hex())
         if record is None:
             raise UnknownMessage(name=message.hex())
         return self._with_copies(record)
 
-    def find(self, name: str) -> Message:
+    def message_named(self, name: str) -> Message:
         """Return the message of that name; raises UnknownMessage."""
         start = name_index_key(name, "")
         for key in self._vault.keys(_NAMES, start):
@@ -136,7 +136,7 @@ class VaultLedger:
         records = ((key, self._vault.get(_COPIES, key)) for key in keys)
         return _with_batches(message, _by_file((key, one) for key, one in records if one))
 
-    def names_alike(self, name: str) -> frozenset[MessageName]:
+    def similar_names(self, name: str) -> frozenset[MessageName]:
         """Return the names that equal this one except for the number.
 
         Called for each letter, so it reads no message.
@@ -145,61 +145,63 @@ class VaultLedger:
             map(name_from_index_key, self._vault.keys(_NAMES, name_index_prefix(name)))
         )
 
-    def learn(self, message: MessageId, place: int, picture: Picture) -> None:
-        """Store the picture record of picture number ``place`` of a message, for ``near``."""
-        from entrenous.fingerprint.picture_record import record_of  # noqa: PLC0415 - loads OpenCV
+    def store_picture_record(self, message: MessageId, place: int, picture: Picture) -> None:
+        """Store the picture record of picture number ``place`` of a message, for
+        ``similar_pictures``.
+        """
+        from entrenous.fingerprint.picture_record import make_picture_record  # noqa: PLC0415 - loads OpenCV
 
-        self.keep_look(message, place, record_of(picture))
+        self.store_existing_picture_record(message, place, make_picture_record(picture))
 
-    def keep_look(self, message: MessageId, place: int, look: bytes) -> None:
-        """Like :meth:`learn`, with a picture record that exists already."""
+    def store_existing_picture_record(self, message: MessageId, place: int, look: bytes) -> None:
+        """Like :meth:`store_picture_store_message`, with a picture record that exists already."""
         self._vault.put(_LOOKS, _file_key(message, place), look)
         self._looks = None
 
-    def look(self, message: MessageId, place: int) -> bytes | None:
+    def picture_record(self, message: MessageId, place: int) -> bytes | None:
         """Return the picture record of a picture, or None."""
         return self._vault.get(_LOOKS, _file_key(message, place))
 
-    def near(self, found: Picture) -> tuple[Candidate, ...]:
+    def similar_pictures(self, found: Picture) -> tuple[Candidate, ...]:
         """Return sent pictures to compare with a found one, the likeliest first.
 
         Those without a picture record come last, ordered by fingerprint.
         """
         from entrenous.device.store.picture_looks import by_fingerprint  # noqa: PLC0415 - loads OpenCV
 
-        looks = self._seen()
+        looks = self._picture_records()
         unlearnt = [
-            ((message, place), self.read(message).pictures[place].fingerprint.bits)
-            for message, place in self.unlearnt()
+            ((message, place), self.message(message).pictures[place].fingerprint.bits)
+            for message, place in self.pictures_without_record()
         ]
         others = by_fingerprint(
             found,
             [(place, bits or bytes(PDQ_BYTES)) for place, bits in unlearnt],
             first_look=len(looks.places),
         )
-        return (*looks.near(found, _NEAR_MAX), *others)
+        return (*looks.likeliest(found, _NEAR_MAX), *others)
 
-    def unlearnt(self) -> tuple[tuple[MessageId, int], ...]:
+    def pictures_without_record(self) -> tuple[tuple[MessageId, int], ...]:
         """Return the message and place of sent pictures without a readable picture record."""
-        seen = self._seen()
+        seen = self._picture_records()
         known = seen.messages | {message for message, _ in seen.damaged}
         names = (MessageId(bytes.fromhex(name)) for name in self._vault.keys(_MESSAGES))
         never = (
             (name, place)
             for name in names
             if name not in known
-            for place in range(len(self.read(name).pictures))
+            for place in range(len(self.message(name).pictures))
         )
         return (*seen.damaged, *never)
 
-    def _seen(self) -> "PictureRecords":
+    def _picture_records(self) -> "PictureRecords":
         from entrenous.device.store.picture_looks import PictureRecords  # noqa: PLC0415 - loads OpenCV
 
         if self._looks is None:
             self._looks = PictureRecords.read(self._vault.items(_LOOKS))
         return self._looks
 
-    def note(self, trace: Trace) -> None:
+    def record_trace(self, trace: Trace) -> None:
         """Store a trace, so that a case can be opened from it."""
         _TRACES.store(trace, f"{trace.number:08d}", self._vault)
 

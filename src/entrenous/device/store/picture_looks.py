@@ -58,7 +58,7 @@ class PictureRecords:
         """Messages whose pictures all have a record."""
         return frozenset(message for places in self.places for message, _ in places)
 
-    def near(self, found: Picture, limit: int) -> list[Candidate]:
+    def likeliest(self, found: Picture, limit: int) -> list[Candidate]:
         """Return the pictures with the ``limit`` likeliest records, the likeliest first.
 
         If few keypoints agree, records with a similar colour layout are interleaved.
@@ -66,7 +66,7 @@ class PictureRecords:
         bits = nearest_bits(self.hashes, found)
         worth = np.maximum(_UNRELATED_BITS - bits, 0) * _WEIGHT_PER_BIT
         where: dict[int, frozenset[int]] = {}
-        for vote in self.gallery.votes(pixels_on_white(found), Vocabulary.shipped()):
+        for vote in self.gallery.vote(pixels_on_white(found), Vocabulary.shipped()):
             worth[vote.row] += vote.weight
             where[vote.row] = vote.where
         order = np.lexsort((bits, -worth))

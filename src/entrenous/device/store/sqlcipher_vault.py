@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from entrenous.base.files import fill_private
+from entrenous.base.files import write_private_with
 from entrenous.base.identifiers import ID_BYTES, BlobId
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_file, unseal_stream
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.lock_errors import KeptFileDamaged, KeptFileGone
 from entrenous.device.store.database import Database, lock_folder, name_disk_errors
 
@@ -33,7 +33,7 @@ class SqlcipherVault:
 
         Raises:
             WrongPassphrase: ``key`` is not this vault's.
-            VaultBusy: another process held the lock for longer than ``wait_s``.
+            VaultInUse: another process held the lock for longer than ``wait_s``.
         """
         self._folder = folder
         self._forgotten: list[str] = []  # files whose rows the open transaction deletes
@@ -64,26 +64,26 @@ class SqlcipherVault:
         self._database.rekey(key)
 
     def get(self, table: str, key: str) -> bytes | None:
-        row = self._database.run(
+        row = self._database.execute(
             "SELECT value FROM record WHERE drawer = ? AND key = ?", table, key
         )
         found = row.fetchone()
         return None if found is None else bytes(found[0])
 
     def put(self, table: str, key: str, record: bytes) -> None:
-        self._database.run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", table, key, record)
+        self._database.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", table, key, record)
 
     def drop(self, table: str, key: str) -> None:
-        self._database.run("DELETE FROM record WHERE drawer = ? AND key = ?", table, key)
+        self._database.execute("DELETE FROM record WHERE drawer = ? AND key = ?", table, key)
 
     def items(self, table: str) -> Iterator[tuple[str, bytes]]:
-        rows = self._database.run(
+        rows = self._database.execute(
             "SELECT key, value FROM record WHERE drawer = ? ORDER BY key", table
         )
         return iter([(str(key), bytes(value)) for key, value in rows.fetchall()])
 
     def keys(self, table: str, start: str = "") -> tuple[str, ...]:
-        rows = self._database.run(
+        rows = self._database.execute(
             "SELECT key FROM record WHERE drawer = ? AND key >= ? AND key < ? ORDER BY key",
             table,
             start,
@@ -92,18 +92,18 @@ class SqlcipherVault:
         return tuple(str(key) for (key,) in rows.fetchall())
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         try:
-            with self._database.together():
+            with self._database.transaction():
                 yield
         except BaseException:
-            if not self._database.is_together:
+            if not self._database.in_transaction:
                 self._forgotten.clear()
             raise
-        if not self._database.is_together:
+        if not self._database.in_transaction:
             self._unlink_forgotten()
 
-    def keep(self, data: bytes) -> BlobId:
+    def keep_file(self, data: bytes) -> BlobId:
         blob = _new_name()
         sealed = seal_file(self._files_key, data, blob)
         self._write_file(blob.hex(), lambda file: file.write(sealed))
@@ -111,7 +111,7 @@ class SqlcipherVault:
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
         names = (blob.hex(), blob.hex() + _UNSEALED_SUFFIX)
-        row = self._database.run("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone()
+        row = self._database.execute("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone()
         if row is not None:
             return False
         if sealed:
@@ -128,31 +128,31 @@ class SqlcipherVault:
         self._store_unsealed(blob, reader)
         return blob
 
-    def kept(self, blob: BlobId) -> bytes:
+    def kept_file(self, blob: BlobId) -> bytes:
         with self._reading(blob) as (file, sealed_here):
             data = file.read()
         try:
             return unseal_file(self._files_key, data, blob) if sealed_here else data
-        except DoesNotOpen:
+        except DecryptionFailed:
             raise KeptFileDamaged from None
 
-    def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
+    def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
         with self._reading(blob) as (file, sealed_here):
             if not sealed_here:
                 shutil.copyfileobj(file, writer, _CHUNK)
                 return
             try:
                 unseal_stream(self._files_key, file, writer, blob)
-            except DoesNotOpen:
+            except DecryptionFailed:
                 raise KeptFileDamaged from None
 
     @contextlib.contextmanager
-    def reading(self, blob: BlobId) -> Iterator[BinaryIO]:
+    def open_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
         with self._open_unsealed(blob, "rb") as file:
             yield file
 
     @contextlib.contextmanager
-    def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
+    def append_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
         with self._open_unsealed(blob, "r+b") as file:
             file.seek(0, os.SEEK_END)
             try:
@@ -161,22 +161,22 @@ class SqlcipherVault:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def size(self, blob: BlobId) -> int:
+    def sealed_size(self, blob: BlobId) -> int:
         with self._open_unsealed(blob, "rb") as file:
             return os.fstat(file.fileno()).st_size
 
-    def forget(self, blob: BlobId) -> None:
+    def delete_file(self, blob: BlobId) -> None:
         for name in (blob.hex(), blob.hex() + _UNSEALED_SUFFIX):
-            self._database.run("DELETE FROM file WHERE name = ?", name)
+            self._database.execute("DELETE FROM file WHERE name = ?", name)
             self._forgotten.append(name)
-        if not self._database.is_together:
+        if not self._database.in_transaction:
             self._unlink_forgotten()
 
     def empty_journal(self) -> None:
         """Free pages are overwritten when they are freed (secure_delete); earlier versions of pages
         are in the write-ahead log until it is emptied.
         """
-        self._database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _unlink_forgotten(self) -> None:
         """Delete files after their rows; files left by a crash are removed when the vault opens."""
@@ -190,14 +190,14 @@ class SqlcipherVault:
 
     def _write_file(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
         with name_disk_errors():
-            fill_private(self._folder / "files" / name, fill)
-        self._database.run("INSERT INTO file VALUES (?)", name)
+            write_private_with(self._folder / "files" / name, fill)
+        self._database.execute("INSERT INTO file VALUES (?)", name)
         self._forgotten = [one for one in self._forgotten if one != name]
 
     @contextlib.contextmanager
     def _reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
         """Yield the file, and whether it was encrypted here."""
-        as_it_is = self._database.run(
+        as_it_is = self._database.execute(
             "SELECT 1 FROM file WHERE name = ?", blob.hex() + _UNSEALED_SUFFIX
         ).fetchone()
         name = blob.hex() if as_it_is is None else blob.hex() + _UNSEALED_SUFFIX
@@ -226,7 +226,9 @@ class SqlcipherVault:
         return self._folder / "files" / name
 
     def _sweep(self) -> None:
-        known = {str(name) for (name,) in self._database.run("SELECT name FROM file").fetchall()}
+        known = {
+            str(name) for (name,) in self._database.execute("SELECT name FROM file").fetchall()
+        }
         for place in (self._folder / "files").iterdir():
             if place.name not in known:
                 place.unlink()

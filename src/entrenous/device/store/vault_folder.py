@@ -22,7 +22,7 @@ from entrenous.base.identifiers import ID_BYTES, MailboxId
 from entrenous.base.limits import TOKEN_BYTES, UNLOCK_TOKENS_KEPT
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_blob, encrypt_blob
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.crypto.vault_key import (
     DEVICE_SECRET_BYTES,
     NO_OUTPUT,
@@ -37,8 +37,8 @@ from entrenous.crypto.vault_key import (
 from entrenous.device.lock_errors import (
     FewTriesLeft,
     NoVaultHere,
-    VaultBusy,
     VaultExists,
+    VaultInUse,
     WeakPassphrase,
     WrongPassphrase,
 )
@@ -107,7 +107,7 @@ def create(home: Path, passphrase: Secret) -> Unlocked:
 
     It becomes a device at its first change; until then, another set-up may use its folder.
 
-    Raises VaultExists, WeakPassphrase, VaultBusy, DiskFull.
+    Raises VaultExists, WeakPassphrase, VaultInUse, DiskFull.
     """
     refuse_weak(passphrase)
     held = lock_folder(home, WAIT_S)  # two set-ups at once must not write over each other's keys
@@ -140,12 +140,12 @@ def discard_vault(home: Path) -> None:
         place.unlink()
 
 
-def clear_away(home: Path, *, folder_too: bool) -> None:
+def delete_failed_set_up(home: Path, *, folder_too: bool) -> None:
     """Delete what a failed set-up left in the folder, whose vault is closed.
 
     With ``folder_too``, also delete the folder if it is empty. A complete device is left alone.
     """
-    with suppress(OSError, VaultBusy):  # another set-up may be running
+    with suppress(OSError, VaultInUse):  # another set-up may be running
         held = lock_folder(home, 0)
         try:
             if has_vault(home):
@@ -163,9 +163,9 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
     """Open the vault in ``home``; complete an interrupted change of its key.
 
     Raises:
-        NoVaultHere, WrongPassphrase, VaultBusy.
+        NoVaultHere, WrongPassphrase, VaultInUse.
         BadRecord: the head is damaged.
-        Locked, DeviceShut, RelayUnreachable: raised by ``ask``.
+        Locked, RevokedDeviceLocked, RelayUnreachable: raised by ``ask``.
     """
     if not has_vault(home):
         raise NoVaultHere(home=home)
@@ -198,7 +198,7 @@ def change_key(
     return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
 
 
-def lock_empty(unlocked: Unlocked, terms: KeyTerms, part: RelayShare) -> Unlocked:
+def encrypt_empty_vault(unlocked: Unlocked, terms: KeyTerms, part: RelayShare) -> Unlocked:
     """Like :func:`change_key`, for an empty vault.
 
     It becomes a device at its first change; its head then names its lock from the start.
@@ -241,14 +241,14 @@ def _open_with(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlo
             return _finish_key_change(
                 Unlocked(home, vault, terms, stretched, part, asked=asked), head
             )
-    raise _wrong_passphrase(part)
+    raise _passphrase_error(part)
 
 
 def _open_vault(home: Path, key: Secret, held: int, part: RelayShare) -> SqlcipherVault:
     try:
         return SqlcipherVault(home, key, held=held)
     except WrongPassphrase:
-        raise _wrong_passphrase(part) from None
+        raise _passphrase_error(part) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
     return unlocked
 
 
-def _wrong_passphrase(part: RelayShare) -> WrongPassphrase | Locked:
+def _passphrase_error(part: RelayShare) -> WrongPassphrase | Locked:
     if part.tries is None or part.tries > _FEW_TRIES:
         return WrongPassphrase()
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
@@ -389,7 +389,7 @@ def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None
         plain = decrypt_blob(offline_key(stretched), (home / _OFFLINE_FILE).read_bytes())
         until, output = as_list(decode(plain), 2, 2)
         return as_time(until), Secret(as_bytes(output, OUTPUT_BYTES))
-    except (FileNotFoundError, DoesNotOpen, BadCbor):
+    except (FileNotFoundError, DecryptionFailed, BadCbor):
         return None
 
 
@@ -403,16 +403,16 @@ def close_window(home: Path) -> None:
 _FREED_FILE: Final = "unlocked-by-sheet"
 
 
-def note_freed(home: Path) -> None:
+def record_tries_allowed(home: Path) -> None:
     """Record durably that a recovery sheet allowed more tries; raises OSError."""
     write_private(home / _FREED_FILE, b"")
 
 
-def was_freed(home: Path) -> bool:
+def were_tries_allowed(home: Path) -> bool:
     """Return whether that is recorded and the user was not notified yet."""
     return (home / _FREED_FILE).is_file()
 
 
-def forget_freed(home: Path) -> None:
+def clear_tries_allowed(home: Path) -> None:
     """Record that the user was notified."""
     (home / _FREED_FILE).unlink(missing_ok=True)

@@ -12,16 +12,16 @@ from entrenous.base.program import this_program
 from entrenous.base.secret import Secret
 from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
-from entrenous.learn.check_up import Advice, CheckUp, Seen
+from entrenous.learn.check_up import Advice, CheckUp, CheckUpInput
 from entrenous.learn.check_up import check_up as judge
 from entrenous.learn.facts import CheckUpQuestion
 from entrenous.learn.picture_places import PicturesFound, pictures_with_place
-from entrenous.learn.questions import all_questions, help_first, read_answers
+from entrenous.learn.questions import all_questions, read_answers, threat_help_text
 from entrenous.learn.this_machine import inspect_machine
-from entrenous.terminal.output import hint, print_line, put_json
+from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import NO, YES, session_of
-from entrenous.terminal.typed_input import SAFER, STDIN_MARK, Json, read_typed_text
+from entrenous.terminal.typed_input import STDIN_MARK, STDIN_OPTION_ADVICE, Json, read_typed_text
 
 MARK: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
 _STOP: Final = frozenset({"s", "stop", "q", "quit"})
@@ -42,7 +42,9 @@ def check_up(
     ] = False,
     answers: Annotated[
         str | None,
-        typer.Option(metavar="-|FILE", help=f"{SAFER} Answers in JSON, instead of being asked."),
+        typer.Option(
+            metavar="-|FILE", help=f"{STDIN_OPTION_ADVICE} Answers in JSON, instead of being asked."
+        ),
     ] = None,
     questions: Annotated[
         bool, typer.Option("--questions", help="List the questions and end.")
@@ -57,29 +59,29 @@ def check_up(
         _list_questions(as_json=as_json)
         return
     session = session_of(context)
-    given = None if answers is None else read_answers(_answers(answers, context))
+    given = None if answers is None else read_answers(_collect_answers(answers, context))
     pictures = None if folder is None else pictures_with_place(folder)
     facts = inspect_machine(session.settings.home)
-    passphrase = _passphrase(session.passphrase_fd)
+    passphrase = _ask_passphrase(session.passphrase_fd)
     if given is None:
-        given = {} if as_json or not sys.stdin.isatty() else _ask()
+        given = {} if as_json or not sys.stdin.isatty() else _ask_questions()
     today = SystemClock().now().date()
-    found = judge(Seen(facts, today, passphrase, pictures, given))
+    found = judge(CheckUpInput(facts, today, passphrase, pictures, given))
     named = pictures.with_place if pictures is not None and list_names else None
     if as_json:
-        put_json(_as_json(found, pictures, named, given))
+        print_json(_check_up_json(found, pictures, named, given))
     else:
-        _print(found, named)
+        _print_check_up(found, named)
     raise typer.Exit(YES if found.has_step else NO)
 
 
-def _answers(typed: str, context: typer.Context) -> bytes:
+def _collect_answers(typed: str, context: typer.Context) -> bytes:
     if typed == STDIN_MARK:
         return (read_typed_text(typed, translated("Your answers in JSON"), context) or "").encode()
     return read_file(Path(typed))
 
 
-def _passphrase(descriptor: int | None) -> Secret | None:
+def _ask_passphrase(descriptor: int | None) -> Secret | None:
     """Ask for the passphrase to judge it; without one, that check is skipped."""
     try:
         return ask_passphrase(descriptor)
@@ -87,7 +89,7 @@ def _passphrase(descriptor: int | None) -> Secret | None:
         return None
 
 
-def _ask() -> dict[str, str]:
+def _ask_questions() -> dict[str, str]:
     """Ask the questions, one at a time; each can be skipped, and all can be stopped."""
     every = all_questions()
     hint(
@@ -97,7 +99,7 @@ def _ask() -> dict[str, str]:
     )
     given = dict[str, str]()
     for number, asked in enumerate(every, 1):
-        typed = _ask_one(
+        typed = _ask_question(
             asked, translated("{number} of {total}").format(number=number, total=len(every))
         )
         if typed is None:
@@ -107,7 +109,7 @@ def _ask() -> dict[str, str]:
     return given
 
 
-def _ask_one(asked: CheckUpQuestion, place: str) -> str | None:
+def _ask_question(asked: CheckUpQuestion, place: str) -> str | None:
     """Return the key of the answer, "" for a skipped question, None to stop."""
     hint("")
     hint(f"{place}: {asked.question}")
@@ -131,9 +133,9 @@ def _ask_one(asked: CheckUpQuestion, place: str) -> str | None:
         )
 
 
-def _print(found: CheckUp, named: tuple[str, ...] | None) -> None:
+def _print_check_up(found: CheckUp, named: tuple[str, ...] | None) -> None:
     if found.help is not None:
-        for line in help_first():
+        for line in threat_help_text():
             print_line(line)
         return
     for one in found.advice:
@@ -148,7 +150,7 @@ def _print(found: CheckUp, named: tuple[str, ...] | None) -> None:
         print_line(translated("tells a place: {name}").format(name=name))
 
 
-def _as_json(
+def _check_up_json(
     found: CheckUp,
     pictures: PicturesFound | None,
     named: tuple[str, ...] | None,
@@ -157,15 +159,15 @@ def _as_json(
     program = this_program()
     return {
         "schema": "entrenous/check-up/1",
-        "advice": [_shown(one) for one in found.advice],
+        "advice": [_advice_json(one) for one in found.advice],
         "program": {"version": program.version, "commit": program.commit},
-        "pictures": None if pictures is None else _pictures(pictures, named),
+        "pictures": None if pictures is None else _pictures_json(pictures, named),
         "questions": {"known": len(all_questions()), "answered": len(given)},
         "help": found.help,
     }
 
 
-def _pictures(looked: PicturesFound, named: tuple[str, ...] | None) -> dict[str, object]:
+def _pictures_json(looked: PicturesFound, named: tuple[str, ...] | None) -> dict[str, object]:
     return {
         "folder": looked.folder,
         "read": looked.read,
@@ -176,7 +178,7 @@ def _pictures(looked: PicturesFound, named: tuple[str, ...] | None) -> dict[str,
     }
 
 
-def _shown(one: Advice) -> dict[str, object]:
+def _advice_json(one: Advice) -> dict[str, object]:
     return {
         "check": one.check,
         "path": one.path.value,
@@ -191,7 +193,7 @@ def _shown(one: Advice) -> dict[str, object]:
 
 def _list_questions(*, as_json: bool) -> None:
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/check-up-questions/1",
                 "questions": [

@@ -26,7 +26,7 @@ _WIDTH_MAX: Final = 88  # columns; longer lines are hard to read
 Quiz = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at the end.")]
 
 
-class _Lessons(TyperGroup):
+class _LessonGroup(TyperGroup):
     """The group ``learn``: each lesson is a command of its own."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -38,14 +38,14 @@ class _Lessons(TyperGroup):
 
 def join(app: typer.Typer) -> None:
     learn = typer.Typer(
-        cls=_Lessons,
+        cls=_LessonGroup,
         help="Five-minute lessons; each ends in one setting changed.",
         invoke_without_command=True,
     )
     learn.callback()(list_lessons)
     learn.command("export")(export)
     for one in all_lessons():
-        learn.command(one.name, help=one.title)(_show(one))
+        learn.command(one.name, help=one.title)(_show_lesson(one))
     app.add_typer(learn, name="learn")
 
 
@@ -79,17 +79,17 @@ def export(
     )
 
 
-def _show(one: Lesson) -> Callable[[bool], None]:
+def _show_lesson(one: Lesson) -> Callable[[bool], None]:
     def show(quiz: Quiz = False) -> None:
         width = min(shutil.get_terminal_size().columns, _WIDTH_MAX)
         print_line(lesson_as_text(one, width))
         if quiz:
-            raise typer.Exit(NO if _ask(one) is False else YES)
+            raise typer.Exit(NO if _ask_lesson_question(one) is False else YES)
 
     return show
 
 
-def _ask(one: Lesson) -> bool | None:
+def _ask_lesson_question(one: Lesson) -> bool | None:
     """Ask a lesson's question; returns whether the answer is right, None if it was left out."""
     if not sys.stdin.isatty():
         raise typer.BadParameter(translated("there is no terminal to ask you at: leave out --quiz"))
@@ -97,14 +97,14 @@ def _ask(one: Lesson) -> bool | None:
     hint(one.question.ask)
     for number, choice in enumerate(one.question.choices, 1):
         hint(f"  {number}  {choice}")
-    answer = _number(len(one.question.choices))
+    answer = _read_choice(len(one.question.choices))
     if answer is None:
         return None
     print_line(verdict_in_words(one.question, answer))
     return is_right(one.question, answer)
 
 
-def _number(most: int) -> int | None:
+def _read_choice(most: int) -> int | None:
     """Return the typed number, or None for an empty line; ask again after anything else."""
     while True:
         typed = typer.prompt(

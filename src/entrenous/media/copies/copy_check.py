@@ -10,13 +10,13 @@ from entrenous.base.errors import Malformed
 from entrenous.media.copies import mp4_structure, picture_structure, sound_structure
 from entrenous.media.copies.cursor import NotACopy
 
-#: Request: the media type's index in ``FORMS``, and the length of the file.
-QUESTION: Final = struct.Struct(">BQ")
+#: Request: the media type's index in ``STRUCTURE_CHECKS``, and the length of the file.
+CHECK_REQUEST: Final = struct.Struct(">BQ")
 #: Answer: any number of heartbeats, then one of the other two.
-BEAT: Final = b"."
-COPY: Final = b"Y"
-NO_COPY: Final = b"N"
-Beats = Iterator[None]
+HEARTBEAT: Final = b"."
+IS_COPY: Final = b"Y"
+IS_NO_COPY: Final = b"N"
+Heartbeat = Iterator[None]
 
 
 class Decoders(StrEnum):
@@ -31,7 +31,7 @@ _MODULES: Final = {
     Decoders.MOVING: "entrenous.media.copies.tracks",
 }
 #: The structure check and the decoder of each media type.
-FORMS: Final[dict[str, tuple[Callable[[bytes], None], Decoders]]] = {
+STRUCTURE_CHECKS: Final[dict[str, tuple[Callable[[bytes], None], Decoders]]] = {
     "image/jpeg": (picture_structure.check_jpeg, Decoders.STILL),
     "image/png": (picture_structure.check_png, Decoders.STILL),
     "image/webp": (picture_structure.check_webp, Decoders.STILL),
@@ -51,20 +51,20 @@ def check_form(untrusted_data: bytes, media_type: str) -> None:
     Raises:
         NotACopy: our writers make no such file of this media type.
     """
-    form, _ = FORMS.get(media_type, (None, None))
+    form, _ = STRUCTURE_CHECKS.get(media_type, (None, None))
     if form is None:
         raise NotACopy
     form(untrusted_data)
 
 
-def check_copy(untrusted_data: bytes, media_type: str) -> Beats:
+def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeat:
     """Check the structure, then decode every pixel, frame and sample; yields heartbeats.
 
     Raises:
         NotACopy: as :func:`check_form`, or it does not decode completely.
     """
     check_form(untrusted_data, media_type)
-    _, decoders = FORMS[media_type]
+    _, decoders = STRUCTURE_CHECKS[media_type]
     decode = load_decoder_module(decoders)
     try:
         yield from decode(untrusted_data, media_type)
@@ -72,8 +72,8 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Beats:
         raise NotACopy from error
 
 
-def load_decoder_module(decoders: Decoders) -> Callable[[bytes, str], Beats]:
+def load_decoder_module(decoders: Decoders) -> Callable[[bytes, str], Heartbeat]:
     """Return the decoder of such files; its libraries are loaded now."""
     module = import_module(_MODULES[decoders])
-    decode: Callable[[bytes, str], Beats] = module.decode
+    decode: Callable[[bytes, str], Heartbeat] = module.decode
     return decode

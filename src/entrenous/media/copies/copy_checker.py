@@ -5,7 +5,13 @@ import sys
 from collections.abc import Callable
 from typing import BinaryIO, Final, Self, cast
 
-from entrenous.media.copies.copy_check import BEAT, COPY, FORMS, QUESTION, Decoders
+from entrenous.media.copies.copy_check import (
+    CHECK_REQUEST,
+    HEARTBEAT,
+    IS_COPY,
+    STRUCTURE_CHECKS,
+    Decoders,
+)
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoder_pool import ForkedChild, ForkServer
@@ -41,19 +47,19 @@ class CopyChecker:
             DecoderDidNotStart: no child could be started.
             Errors of ``fill``.
         """
-        if media_type not in FORMS:
+        if media_type not in STRUCTURE_CHECKS:
             raise NotACopy
-        _, decoders = FORMS[media_type]
+        _, decoders = STRUCTURE_CHECKS[media_type]
         limits = _LIMITS[decoders]
         server = self._server(decoders)
         child = server.child(limits.wall_s)
         try:
             to_child = _ToChild(child, limits.wall_s)
-            to_child.write(QUESTION.pack(list(FORMS).index(media_type), size))
+            to_child.write(CHECK_REQUEST.pack(list(STRUCTURE_CHECKS).index(media_type), size))
             fill(cast("BinaryIO", to_child))
             _wait_for_verdict(child, limits.wall_s)
         finally:
-            server.drop()
+            server.drop_child()
 
     def close(self) -> None:
         for server in self._servers.values():
@@ -62,7 +68,7 @@ class CopyChecker:
 
     def _server(self, decoders: Decoders) -> ForkServer:
         server = self._servers.get(decoders)
-        if server is not None and server.alive():
+        if server is not None and server.is_alive():
             return server
         if server is not None:
             server.end()
@@ -83,7 +89,7 @@ class _ToChild(io.RawIOBase):
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._child.allow(self._wall_s)
+        self._child.set_deadline(self._wall_s)
         try:
             self._child.write(bytes(data))
         except OSError as error:
@@ -95,11 +101,11 @@ def _wait_for_verdict(child: ForkedChild, wall_s: float) -> None:
     """Wait for the answer; raises NotACopy."""
     try:
         while True:
-            child.allow(wall_s)
+            child.set_deadline(wall_s)
             word = child.read(1)
-            if word == COPY:
+            if word == IS_COPY:
                 return
-            if word != BEAT:
+            if word != HEARTBEAT:
                 raise NotACopy
     except (OSError, EOFError) as error:
         raise NotACopy from error

@@ -6,19 +6,19 @@ from typing import Final
 
 from entrenous.base.picture import PictureFormat
 from entrenous.media.copies.copy_check import (
-    BEAT,
-    COPY,
-    FORMS,
-    NO_COPY,
-    QUESTION,
+    CHECK_REQUEST,
+    HEARTBEAT,
+    IS_COPY,
+    IS_NO_COPY,
+    STRUCTURE_CHECKS,
     Decoders,
     check_copy,
     load_decoder_module,
 )
 from entrenous.media.copies.cursor import NotACopy
-from entrenous.media.sandbox.confinement import REQUEST_FD, import_late, read_from, write_to
+from entrenous.media.sandbox.confinement import REQUEST_FD, import_late_modules, read_from, write_to
 from entrenous.media.sandbox.fork_server import serve
-from entrenous.media.sandbox.picture_child import load
+from entrenous.media.sandbox.picture_child import load_decoders
 
 _STILLS: Final = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)
 
@@ -28,22 +28,22 @@ def main(memory_bytes: int, cpu_s: int, decoders: Decoders) -> None:
     load_decoder_module(decoders)
     if decoders is Decoders.STILL:
         for kind in _STILLS:
-            load(kind)
+            load_decoders(kind)
     else:
-        import_late()
-    serve(memory_bytes, cpu_s, _answer, threads=False)
+        import_late_modules()
+    serve(memory_bytes, cpu_s, _answer_request, threads=False)
 
 
-def _answer(answers: int) -> None:
-    place, size = QUESTION.unpack(read_from(REQUEST_FD, QUESTION.size))
-    media_type = list(FORMS)[place]
+def _answer_request(answers: int) -> None:
+    place, size = CHECK_REQUEST.unpack(read_from(REQUEST_FD, CHECK_REQUEST.size))
+    media_type = list(STRUCTURE_CHECKS)[place]
     try:
         for _ in check_copy(read_from(REQUEST_FD, size), media_type):
-            write_to(answers, BEAT)
+            write_to(answers, HEARTBEAT)
     except NotACopy:
-        write_to(answers, NO_COPY)
+        write_to(answers, IS_NO_COPY)
     else:
-        write_to(answers, COPY)
+        write_to(answers, IS_COPY)
 
 
 if __name__ == "__main__":

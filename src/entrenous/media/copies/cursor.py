@@ -28,7 +28,7 @@ class Cursor:
 
     def take(self, size: int) -> bytes:
         end = self.at + size
-        insist(size >= 0 and end <= len(self.data))
+        require(size >= 0 and end <= len(self.data))
         found, self.at = self.data[self.at : end], end
         return found
 
@@ -37,23 +37,23 @@ class Cursor:
 
     def expect(self, wanted: bytes) -> None:
         """Require exactly these bytes next."""
-        insist(self.take(len(wanted)) == wanted)
+        require(self.take(len(wanted)) == wanted)
 
     def left(self) -> int:
         return len(self.data) - self.at
 
     def end(self) -> None:
-        insist(self.left() == 0)
+        require(self.left() == 0)
 
 
-def insist(holds: object) -> None:
+def require(holds: object) -> None:
     """Raise NotACopy unless ``holds`` is true."""
     if not holds:
         raise NotACopy
 
 
-def insist_on_profile(profile: bytes) -> None:
+def require_own_profile(profile: bytes) -> None:
     """Raise NotACopy unless a colour profile is exactly as our writer writes its numbers."""
-    insist(len(profile) <= PROFILE_BYTES_MAX)
+    require(len(profile) <= PROFILE_BYTES_MAX)
     numbers = parse_profile(profile)
-    insist(numbers is not None and write_profile(numbers) == profile)
+    require(numbers is not None and write_profile(numbers) == profile)

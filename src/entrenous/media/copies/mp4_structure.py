@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from entrenous.media.copies.cursor import Cursor, insist
+from entrenous.media.copies.cursor import Cursor, require
 
 Boxes = list[tuple[bytes, bytes]]
 _HEAD: Final = 8
@@ -90,74 +90,74 @@ def check_mp4(untrusted_data: bytes) -> None:
     """Check H.264 video with or without AAC sound; raises NotACopy."""
     tracks, media_at, media = _top_level(untrusted_data, "video/mp4")
     kinds = [track.kind for track in tracks]
-    insist(kinds in ([b"vide"], [b"vide", b"soun"]))
-    _insist_tiled(tracks, media_at, len(media))
-    for at, size in _samples(tracks[0].leaves):
-        _insist_on_slices(untrusted_data[at : at + size])
+    require(kinds in ([b"vide"], [b"vide", b"soun"]))
+    _require_no_gaps(tracks, media_at, len(media))
+    for at, size in _sample_ranges(tracks[0].leaves):
+        _require_slices_only(untrusted_data[at : at + size])
 
 
 def check_m4a(untrusted_data: bytes) -> None:
     """Check AAC sound; raises NotACopy."""
     tracks, media_at, media = _top_level(untrusted_data, "audio/mp4")
-    insist([track.kind for track in tracks] == [b"soun"])
-    _insist_tiled(tracks, media_at, len(media))
+    require([track.kind for track in tracks] == [b"soun"])
+    _require_no_gaps(tracks, media_at, len(media))
 
 
 def _top_level(data: bytes, media_type: str) -> tuple[list[_Track], int, bytes]:
     """Return the tracks, and the position and content of the media data."""
     boxes = _boxes(data)
-    insist([name for name, _ in boxes] == [b"ftyp", b"free", b"mdat", b"moov"])
+    require([name for name, _ in boxes] == [b"ftyp", b"free", b"mdat", b"moov"])
     (_, kind), (_, free), (_, media), (_, moov) = boxes
-    insist(kind == _FILE_TYPES[media_type] and not free)
-    inside = _ordered(b"moov", moov, repeated=b"trak")
+    require(kind == _FILE_TYPES[media_type] and not free)
+    inside = _boxes_in_order(b"moov", moov, repeated=b"trak")
     names = [name for name, _ in inside]
-    tracks = [_track(body) for name, body in inside if name == b"trak"]
-    insist(names[0] == b"mvhd" and 1 <= len(tracks) <= _TRACKS_MAX)
+    tracks = [_parse_track(body) for name, body in inside if name == b"trak"]
+    require(names[0] == b"mvhd" and 1 <= len(tracks) <= _TRACKS_MAX)
     for name, body in inside:
         if name == b"udta":
-            insist(media_type == "audio/mp4" and body == _NO_METADATA)
+            require(media_type == "audio/mp4" and body == _NO_METADATA)
         elif name == b"mvhd":
-            insist(_NUMBERS[name].fullmatch(body))
+            require(_NUMBERS[name].fullmatch(body))
     return tracks, _HEAD + len(kind) + _HEAD + _HEAD, media
 
 
-def _track(body: bytes) -> _Track:
+def _parse_track(body: bytes) -> _Track:
     track = _Track()
-    _read_leaves(b"trak", body, track)
-    insist(all(name in track.leaves for name in _ESSENTIAL))
-    insist((b"stco" in track.leaves) != (b"co64" in track.leaves))
+    _collect_leaf_boxes(b"trak", body, track)
+    require(all(name in track.leaves for name in _ESSENTIAL))
+    require((b"stco" in track.leaves) != (b"co64" in track.leaves))
     track.kind = track.leaves[b"hdlr"][8:12]
-    insist((b"vmhd" if track.kind == b"vide" else b"smhd") in track.leaves)
+    require((b"vmhd" if track.kind == b"vide" else b"smhd") in track.leaves)
     _check_entry(track.kind, track.leaves[b"stsd"])
     return track
 
 
-def _read_leaves(name: bytes, body: bytes, track: _Track) -> None:
-    for inner, data in _ordered(name, body):
+def _collect_leaf_boxes(name: bytes, body: bytes, track: _Track) -> None:
+    for inner, data in _boxes_in_order(name, body):
         if inner in _INSIDE:
-            _read_leaves(inner, data, track)
+            _collect_leaf_boxes(inner, data, track)
             continue
         if inner in _NUMBERS:
-            insist(_NUMBERS[inner].fullmatch(data))
+            require(_NUMBERS[inner].fullmatch(data))
         elif inner in _TABLES:
             before, entry = _TABLES[inner]
-            insist(len(data) >= before + 4 and not any(data[:4]))
+            require(len(data) >= before + 4 and not any(data[:4]))
             count = int.from_bytes(data[before : before + 4], "big")
             fixed = inner == b"stsz" and any(data[4:8])
-            insist(len(data) == before + 4 + (0 if fixed else count * entry))
-            insist(inner != b"elst" or count <= _EDITS_MAX)
+            require(len(data) == before + 4 + (0 if fixed else count * entry))
+            require(inner != b"elst" or count <= _EDITS_MAX)
         track.leaves[inner] = data
 
 
-def _ordered(name: bytes, body: bytes, repeated: bytes = b"") -> Boxes:
+def _boxes_in_order(name: bytes, body: bytes, repeated: bytes = b"") -> Boxes:
     """Return the boxes inside a box, which must be allowed, unique, and in the writer's order."""
     boxes, allowed, before = _boxes(body), _INSIDE[name], -1
     for inner, _ in boxes:
-        insist(inner in allowed)
+        require(inner in allowed)
         place = allowed.index(inner)
-        insist(place > before or (inner == repeated and place == before))
+        require(place > before or (inner == repeated and place == before))
         before = place
-    insist(boxes)
+    require(boxes)
     return boxes
 
 
@@ -173,24 +173,24 @@ def _check_entry(kind: bytes, description: bytes) -> None:
     """Check the only sample entry: the codec, with the numbers that a decoder needs."""
     file = Cursor(description)
     file.expect(bytes(7) + b"\x01")
-    ((name, body),) = _only(_boxes(file.take(file.left())))
+    ((name, body),) = _only_box(_boxes(file.take(file.left())))
     form, size, allowed = {
         b"vide": (_AVC1, 78, (b"avcC", b"colr", b"pasp", b"btrt")),
         b"soun": (_MP4A, 28, (b"esds", b"btrt")),
     }[kind]
-    insist(name == (b"avc1" if kind == b"vide" else b"mp4a") and form.fullmatch(body[:size]))
+    require(name == (b"avc1" if kind == b"vide" else b"mp4a") and form.fullmatch(body[:size]))
     inner = _boxes(body[size:])
-    insist([name for name, _ in inner] == [name for name in allowed if name in dict(inner)])
-    insist(inner and inner[0][0] == allowed[0])
+    require([name for name, _ in inner] == [name for name in allowed if name in dict(inner)])
+    require(inner and inner[0][0] == allowed[0])
     for name, data in inner:
         if name == b"avcC":
             _check_parameters(data)
         else:
-            insist(_NUMBERS[name].fullmatch(data))
+            require(_NUMBERS[name].fullmatch(data))
 
 
-def _only(boxes: Boxes) -> Boxes:
-    insist(len(boxes) == 1)
+def _only_box(boxes: Boxes) -> Boxes:
+    require(len(boxes) == 1)
     return boxes
 
 
@@ -200,56 +200,56 @@ def _check_parameters(data: bytes) -> None:
     file.expect(b"\x01")
     profile = file.take(3)[0]
     file.expect(b"\xff\xe1")
-    insist(file.take(file.number(2))[:1] == b"\x67")
+    require(file.take(file.number(2))[:1] == b"\x67")
     file.expect(b"\x01")
-    insist(file.take(file.number(2))[:1] == b"\x68")
+    require(file.take(file.number(2))[:1] == b"\x68")
     if profile == 100:
         file.expect(b"\xfd\xf8\xf8\0")
     file.end()
 
 
-def _numbers(data: bytes, size: int) -> list[int]:
+def _unpack_numbers(data: bytes, size: int) -> list[int]:
     return [int.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
 
 
-def _samples(leaves: Mapping[bytes, bytes]) -> Iterator[tuple[int, int]]:
+def _sample_ranges(leaves: Mapping[bytes, bytes]) -> Iterator[tuple[int, int]]:
     """Yield position and size of each sample (ISO/IEC 14496-12, 8.7.3 to 8.7.5)."""
-    fixed, count = _numbers(leaves[b"stsz"][4:12], 4)
-    insist(count)
-    sizes = [fixed] * count if fixed else _numbers(leaves[b"stsz"][12:], 4)
+    fixed, count = _unpack_numbers(leaves[b"stsz"][4:12], 4)
+    require(count)
+    sizes = [fixed] * count if fixed else _unpack_numbers(leaves[b"stsz"][12:], 4)
     wide = b"co64" in leaves
-    chunks = _numbers(leaves[b"co64" if wide else b"stco"][8:], 8 if wide else 4)
-    runs = _numbers(leaves[b"stsc"][8:], 4)
+    chunks = _unpack_numbers(leaves[b"co64" if wide else b"stco"][8:], 8 if wide else 4)
+    runs = _unpack_numbers(leaves[b"stsc"][8:], 4)
     firsts = [*runs[::3], len(chunks) + 1]
-    insist(firsts[0] == 1 and firsts == sorted(set(firsts)) and set(runs[2::3]) == {1})
+    require(firsts[0] == 1 and firsts == sorted(set(firsts)) and set(runs[2::3]) == {1})
     number = 0
     for place, each in enumerate(runs[1::3]):
-        insist(each)
+        require(each)
         for chunk in chunks[firsts[place] - 1 : firsts[place + 1] - 1]:
             at = chunk
             for size in sizes[number : number + each]:
                 yield at, size
                 at += size
             number += each
-    insist(number == count)
+    require(number == count)
 
 
-def _insist_tiled(tracks: list[_Track], media_at: int, size: int) -> None:
+def _require_no_gaps(tracks: list[_Track], media_at: int, size: int) -> None:
     """Require that every byte of the media data is in exactly one sample."""
     at = media_at
-    all_samples = sorted(sample for track in tracks for sample in _samples(track.leaves))
+    all_samples = sorted(sample for track in tracks for sample in _sample_ranges(track.leaves))
     for start, length in all_samples:
-        insist(start == at and length)
+        require(start == at and length)
         at += length
-    insist(at == media_at + size)
+    require(at == media_at + size)
     for track in tracks:
-        counted = _numbers(track.leaves[b"stts"][8:], 4)[::2]
-        insist(sum(counted) == len(list(_samples(track.leaves))))
+        counted = _unpack_numbers(track.leaves[b"stts"][8:], 4)[::2]
+        require(sum(counted) == len(list(_sample_ranges(track.leaves))))
 
 
-def _insist_on_slices(sample: bytes) -> None:
+def _require_slices_only(sample: bytes) -> None:
     """Require that a frame holds only slices of a picture (ISO/IEC 14496-15, 5.2.3)."""
     file = Cursor(sample)
     while file.left():
         unit = file.take(file.number(_NAL_SIZE))
-        insist(unit and unit[0] & 0x1F in _SLICES)
+        require(unit and unit[0] & 0x1F in _SLICES)

@@ -9,8 +9,8 @@ from entrenous.media.copies.cursor import (
     PROFILE_BYTES_MAX,
     Cursor,
     NotACopy,
-    insist,
-    insist_on_profile,
+    require,
+    require_own_profile,
 )
 
 _JFIF: Final = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
@@ -51,17 +51,17 @@ def check_jpeg(untrusted_data: bytes) -> None:
     """Check a sequential JPEG with one scan and the standard Huffman tables; raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"\xff\xd8" + _JFIF)
-    marker = _jpeg_profile(file)
+    marker = _read_jpeg_profile(file)
     tables, wide = 0, False
     while marker == 0xDB:
         wide |= _is_wide_table(file.take(file.number(2) - 2), tables)
-        tables, marker = tables + 1, _marker(file)
-    insist(marker == (0xC1 if wide else 0xC0))
-    components = _jpeg_frame(file)
-    insist(tables in {1, min(components, 2)})
+        tables, marker = tables + 1, _read_marker(file)
+    require(marker == (0xC1 if wide else 0xC0))
+    components = _check_jpeg_frame(file)
+    require(tables in {1, min(components, 2)})
     for table in _HUFFMAN[: 2 * min(components, 2)]:
         file.expect(b"\xff\xc4" + (len(table) + 2).to_bytes(2, "big") + table)
-    _jpeg_scan(file, components)
+    _check_jpeg_scan(file, components)
 
 
 def check_png(untrusted_data: bytes) -> None:
@@ -73,51 +73,51 @@ def check_png(untrusted_data: bytes) -> None:
     """
     file = Cursor(untrusted_data)
     file.expect(b"\x89PNG\r\n\x1a\n")
-    name, body = _png_chunk(file)
-    insist(name == b"IHDR" and len(body) == 13)
+    name, body = _read_png_chunk(file)
+    require(name == b"IHDR" and len(body) == 13)
     width, height = (int.from_bytes(body[at : at + 4], "big") for at in (0, 4))
     channels = _PNG_CHANNELS.get(body[9], 0)
-    insist(body[8] == 8 and body[10:] == bytes(3) and channels)
-    insist(0 < width * height <= PICTURE_PIXELS_MAX)
-    name, body = _png_chunk(file)
+    require(body[8] == 8 and body[10:] == bytes(3) and channels)
+    require(0 < width * height <= PICTURE_PIXELS_MAX)
+    name, body = _read_png_chunk(file)
     if name == b"iCCP":
-        insist(body.startswith(_PNG_PROFILE))
-        insist_on_profile(_unpacked(body[len(_PNG_PROFILE) :], PROFILE_BYTES_MAX))
-        name, body = _png_chunk(file)
+        require(body.startswith(_PNG_PROFILE))
+        require_own_profile(_decompress(body[len(_PNG_PROFILE) :], PROFILE_BYTES_MAX))
+        name, body = _read_png_chunk(file)
     packed_pixels = list[bytes]()
     while name == b"IDAT":
-        insist(body)
+        require(body)
         packed_pixels.append(body)
-        name, body = _png_chunk(file)
-    insist(name == b"IEND" and not body)
+        name, body = _read_png_chunk(file)
+    require(name == b"IEND" and not body)
     file.end()
-    insist(_unpacked_size(packed_pixels) == height * (1 + width * channels))
+    require(_decompressed_size(packed_pixels) == height * (1 + width * channels))
 
 
 def check_webp(untrusted_data: bytes) -> None:
     """Check a VP8 or VP8L chunk, alone or after VP8X, ICCP and ALPH; raises NotACopy."""
     names = [name for name, _ in webp_chunks(untrusted_data)]
     chunks = dict(webp_chunks(untrusted_data))
-    insist(len(chunks) == len(names))
+    require(len(chunks) == len(names))
     if names in ([b"VP8 "], [b"VP8L"]):
         return
     head = chunks.get(b"VP8X", b"")
-    insist(len(head) == 10 and head[1:4] == bytes(3))
+    require(len(head) == 10 and head[1:4] == bytes(3))
     flags, profile = head[0], chunks.get(b"ICCP")
-    insist(not flags & ~(_WEBP_ICC | _WEBP_ALPHA))
-    insist(bool(flags & _WEBP_ICC) == (profile is not None))
+    require(not flags & ~(_WEBP_ICC | _WEBP_ALPHA))
+    require(bool(flags & _WEBP_ICC) == (profile is not None))
     order = [b"VP8X", *([b"ICCP"] if profile is not None else [])]
     lossy = [*order, *([b"ALPH"] if flags & _WEBP_ALPHA else []), b"VP8 "]
-    insist(names in (lossy, [*order, b"VP8L"]))
+    require(names in (lossy, [*order, b"VP8L"]))
     if profile is not None:
-        insist_on_profile(profile)
+        require_own_profile(profile)
 
 
 def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
     """Name and body of each chunk (RFC 9649, 2.3); they must fill the file; raises NotACopy."""
     file = Cursor(untrusted_data, "little")
     file.expect(b"RIFF")
-    insist(file.number(4) == file.left())
+    require(file.number(4) == file.left())
     file.expect(b"WEBP")
     found = []
     while file.left():
@@ -128,87 +128,87 @@ def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _marker(file: Cursor) -> int:
+def _read_marker(file: Cursor) -> int:
     file.expect(b"\xff")
     return file.number(1)
 
 
-def _jpeg_profile(file: Cursor) -> int:
+def _read_jpeg_profile(file: Cursor) -> int:
     """Read the profile's segments, if any, and return the marker after them."""
     parts = list[bytes]()
     total = 0
-    while (marker := _marker(file)) == 0xE2:
+    while (marker := _read_marker(file)) == 0xE2:
         body = file.take(file.number(2) - 2)
-        insist(body.startswith(_ICC) and len(body) > 14 and body[12] == len(parts) + 1)
+        require(body.startswith(_ICC) and len(body) > 14 and body[12] == len(parts) + 1)
         parts.append(body[14:])
         total = body[13]
-        insist(len(parts) <= min(total, _ICC_PARTS_MAX))
+        require(len(parts) <= min(total, _ICC_PARTS_MAX))
     if parts:
-        insist(len(parts) == total)
-        insist_on_profile(b"".join(parts))
+        require(len(parts) == total)
+        require_own_profile(b"".join(parts))
     return marker
 
 
 def _is_wide_table(table: bytes, number: int) -> bool:
     """Return whether a quantisation table has 16-bit numbers (ITU-T T.81, B.2.4.1)."""
     wide = len(table) == 129
-    insist(len(table) in {65, 129} and table[0] == number + 16 * wide)
+    require(len(table) in {65, 129} and table[0] == number + 16 * wide)
     step = 2 if wide else 1
-    insist(all(any(table[at : at + step]) for at in range(1, len(table), step)))
+    require(all(any(table[at : at + step]) for at in range(1, len(table), step)))
     return wide
 
 
-def _jpeg_frame(file: Cursor) -> int:
+def _check_jpeg_frame(file: Cursor) -> int:
     """Check the frame header (ITU-T T.81, B.2.2) for the form that libjpeg writes; return the
     number of components.
     """
     size, precision = file.number(2), file.number(1)
     height, width, components = file.number(2), file.number(2), file.number(1)
-    insist(precision == 8 and components in {1, 3} and size == 8 + 3 * components)
-    insist(0 < width * height <= PICTURE_PIXELS_MAX)
+    require(precision == 8 and components in {1, 3} and size == 8 + 3 * components)
+    require(0 < width * height <= PICTURE_PIXELS_MAX)
     for number in range(1, components + 1):
         name, factors, table = file.take(3)
-        insist(name == number and table == (number > 1))
-        insist(factors in _FACTORS if number == 1 < components else factors == 0x11)
+        require(name == number and table == (number > 1))
+        require(factors in _FACTORS if number == 1 < components else factors == 0x11)
     return components
 
 
-def _jpeg_scan(file: Cursor, components: int) -> None:
+def _check_jpeg_scan(file: Cursor, components: int) -> None:
     """Check the only scan, which must end the file and contain no marker."""
     names = b"".join(bytes((n, 0x11 if n > 1 else 0)) for n in range(1, components + 1))
     size = 6 + 2 * components
     file.expect(b"\xff\xda" + size.to_bytes(2, "big") + bytes([components]) + names + b"\0\x3f\0")
     scan = file.take(file.left() - 2)
     file.expect(b"\xff\xd9")
-    insist(scan and not scan.endswith(b"\xff") and _MARKER_IN_SCAN.search(scan) is None)
+    require(scan and not scan.endswith(b"\xff") and _MARKER_IN_SCAN.search(scan) is None)
 
 
-def _png_chunk(file: Cursor) -> tuple[bytes, bytes]:
+def _read_png_chunk(file: Cursor) -> tuple[bytes, bytes]:
     """Return name and body of the next chunk, whose CRC must be right."""
     size = file.number(4)
     name = file.take(4)
     body = file.take(size)
-    insist(file.number(4) == zlib.crc32(body, zlib.crc32(name)))
+    require(file.number(4) == zlib.crc32(body, zlib.crc32(name)))
     return name, body
 
 
-def _unpacked(packed: bytes, most: int) -> bytes:
+def _decompress(packed: bytes, most: int) -> bytes:
     """Decompress to at most ``most`` bytes."""
     stream = zlib.decompressobj()
     try:
         data = stream.decompress(packed, most)
     except zlib.error as error:
         raise NotACopy from error
-    insist(stream.eof and not stream.unused_data)
+    require(stream.eof and not stream.unused_data)
     return data
 
 
-def _unpacked_size(packed: list[bytes]) -> int:
+def _decompressed_size(packed: list[bytes]) -> int:
     """Return the decompressed size of these pieces; the data must end with the last piece."""
     stream, size = zlib.decompressobj(), 0
     try:
         for piece in packed:
-            insist(not stream.eof)
+            require(not stream.eof)
             rest = piece
             while rest:
                 size += len(stream.decompress(rest, _PIECE))
@@ -216,5 +216,5 @@ def _unpacked_size(packed: list[bytes]) -> int:
         size += len(stream.flush())
     except zlib.error as error:
         raise NotACopy from error
-    insist(stream.eof and not stream.unused_data)
+    require(stream.eof and not stream.unused_data)
     return size

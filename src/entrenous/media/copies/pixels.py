@@ -8,7 +8,7 @@ from PIL import Image
 
 from entrenous.base.picture import PictureFormat
 from entrenous.media.completeness import ends_with_its_picture
-from entrenous.media.copies.cursor import insist
+from entrenous.media.copies.cursor import require
 from entrenous.media.copies.picture_structure import webp_chunks
 from entrenous.media.picture_reader import load_decoder, read_picture
 
@@ -20,10 +20,10 @@ def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
     yield
     kind = read_picture(untrusted_data).encoding.format
     if kind is PictureFormat.JPEG:
-        insist(ends_with_its_picture(untrusted_data, load_decoder(kind)))
+        require(ends_with_its_picture(untrusted_data, load_decoder(kind)))
     elif kind is PictureFormat.WEBP:
         for shorter in _shorter_webps(untrusted_data):
-            insist(not _decodes(shorter))
+            require(not _can_decode(shorter))
 
 
 def _shorter_webps(untrusted_data: bytes) -> Iterator[bytes]:
@@ -31,12 +31,14 @@ def _shorter_webps(untrusted_data: bytes) -> Iterator[bytes]:
     chunks = webp_chunks(untrusted_data)
     for place, (name, body) in enumerate(chunks):
         if name in {b"VP8 ", b"VP8L", b"ALPH"}:
-            yield _webp([*chunks[:place], (name, body[:-_CUT]), *chunks[place + 1 :]])
+            yield _write_webp([*chunks[:place], (name, body[:-_CUT]), *chunks[place + 1 :]])
         if name == b"VP8 ":
-            yield _webp([*chunks[:place], (name, _less_modes(body)), *chunks[place + 1 :]])
+            yield _write_webp(
+                [*chunks[:place], (name, _shorten_first_partition(body)), *chunks[place + 1 :]]
+            )
 
 
-def _webp(chunks: list[tuple[bytes, bytes]]) -> bytes:
+def _write_webp(chunks: list[tuple[bytes, bytes]]) -> bytes:
     body = b"".join(
         name + len(data).to_bytes(4, "little") + data + bytes(len(data) & 1)
         for name, data in chunks
@@ -44,16 +46,16 @@ def _webp(chunks: list[tuple[bytes, bytes]]) -> bytes:
     return b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
 
 
-def _less_modes(body: bytes) -> bytes:
+def _shorten_first_partition(body: bytes) -> bytes:
     """Shorten the first partition of a VP8 frame, whose length has 19 bits (RFC 6386, 9.1)."""
     tag = int.from_bytes(body[:3], "little")
     size = (tag >> 5) - _CUT
-    insist(size > 0)
+    require(size > 0)
     short = (tag & 0x1F | size << 5).to_bytes(3, "little")
     return short + body[3 : 10 + size] + body[10 + size + _CUT :]
 
 
-def _decodes(untrusted_data: bytes) -> bool:
+def _can_decode(untrusted_data: bytes) -> bool:
     try:
         image = load_decoder(PictureFormat.WEBP)(io.BytesIO(untrusted_data))
         image.load()

@@ -4,7 +4,7 @@ import re
 import zlib
 from typing import Final
 
-from entrenous.media.copies.cursor import Cursor, insist
+from entrenous.media.copies.cursor import Cursor, require
 
 _OPUS_HEAD: Final = re.compile(rb"OpusHead\x01[\x01\x02].{2}.{4}\0{3}", re.DOTALL)
 _OPUS_TAGS: Final = b"OpusTags\x06\0\0\0ffmpeg\0\0\0\0"
@@ -35,34 +35,34 @@ def check_ogg(untrusted_data: bytes) -> None:
     headers = (_OPUS_HEAD, re.compile(re.escape(_OPUS_TAGS), re.DOTALL))
     number, last, continued = 0, False, False
     while file.left():
-        insist(not last)
-        flags, body, lacing = _ogg_page(file, serial, number)
+        require(not last)
+        flags, body, lacing = _read_ogg_page(file, serial, number)
         last = bool(flags & 4)
-        insist(not flags & ~7 and bool(flags & 2) == (number == 0))
-        insist(bool(flags & 1) == continued)
+        require(not flags & ~7 and bool(flags & 2) == (number == 0))
+        require(bool(flags & 1) == continued)
         if number < len(headers):
-            insist(headers[number].fullmatch(body) and not last)
+            require(headers[number].fullmatch(body) and not last)
         else:
-            _insist_on_opus(body, lacing, continued=continued)
+            _require_opus_packets(body, lacing, continued=continued)
         continued = bool(lacing) and lacing[-1] == 255
         number += 1
-    insist(last and not continued and number > len(headers))
+    require(last and not continued and number > len(headers))
 
 
 def check_mp3(untrusted_data: bytes) -> None:
     """Check an Info frame, followed by layer III frames to the end; raises NotACopy."""
     file = Cursor(untrusted_data)
-    first = _mp3_frame(file)
+    first = _read_mp3_frame(file)
     version, channels = first[1] >> 3 & 3, 1 if first[3] >> 6 == 3 else 2
     at = 4 + _MP3_SIDE[version, channels]
-    insist(not any(first[4:at]) and first[at : at + 8] in (b"Info\0\0\0\x0f", b"Xing\0\0\0\x0f"))
+    require(not any(first[4:at]) and first[at : at + 8] in (b"Info\0\0\0\x0f", b"Xing\0\0\0\x0f"))
     name = at + 4 + _MP3_TABLE
-    insist(first[name : name + len(_MP3_NAME)] == _MP3_NAME and not any(first[name + _MP3_LAME :]))
+    require(first[name : name + len(_MP3_NAME)] == _MP3_NAME and not any(first[name + _MP3_LAME :]))
     declared = Cursor(first[at + 8 : at + 16])
     frames = declared.number(4)
-    insist(declared.number(4) == len(untrusted_data))
+    require(declared.number(4) == len(untrusted_data))
     for _ in range(frames):
-        insist(_mp3_frame(file)[1] == first[1])
+        require(_read_mp3_frame(file)[1] == first[1])
     file.end()
 
 
@@ -70,11 +70,11 @@ def check_amr(untrusted_data: bytes) -> None:
     """Check the frames (RFC 4867, 5); raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"#!AMR\n")
-    insist(file.left())
+    require(file.left())
     while file.left():
         head = file.number(1)
         kind = head >> 3 & 15
-        insist(not head & 0x83 and (kind < len(_AMR_BYTES) or kind == _AMR_NOTHING))
+        require(not head & 0x83 and (kind < len(_AMR_BYTES) or kind == _AMR_NOTHING))
         file.take(0 if kind == _AMR_NOTHING else _AMR_BYTES[kind] - 1)
 
 
@@ -82,20 +82,20 @@ def check_wav(untrusted_data: bytes) -> None:
     """Check the format and the sample data; raises NotACopy."""
     file = Cursor(untrusted_data, "little")
     file.expect(b"RIFF")
-    insist(file.number(4) == file.left())
+    require(file.number(4) == file.left())
     file.expect(b"WAVEfmt ")
     form = Cursor(file.take(file.number(4)), "little")
     kind = form.number(2)
-    insist(_WAV_TYPES.get(kind) == len(form.data))
+    require(_WAV_TYPES.get(kind) == len(form.data))
     channels, _rate, _bytes, frame, bits = (form.number(size) for size in (2, 4, 4, 2, 2))
-    insist(channels in {1, 2} and bits in {16, 24} and frame == channels * bits // 8)
+    require(channels in {1, 2} and bits in {16, 24} and frame == channels * bits // 8)
     if form.left():
         form.expect(b"\x16\0" + bits.to_bytes(2, "little"))
         form.take(4)
         form.expect(b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71")
     file.expect(b"data")
     size = file.number(4)
-    insist(size and not size % frame)
+    require(size and not size % frame)
     file.take(size)
     file.expect(bytes(size & 1))
     file.end()
@@ -108,14 +108,14 @@ def check_flac(untrusted_data: bytes) -> None:
     file.take(34)
     file.expect(_FLAC_COMMENT)
     file.expect(_FLAC_PADDING)
-    insist(file.left())
+    require(file.left())
 
 
 #: Bytes before the frames of a FLAC file.
 FLAC_HEAD: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
 
 
-def _ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
+def _read_ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
     """Return flags, body and lacing values of page ``number`` (RFC 3533, 6), with its checksum
     verified.
     """
@@ -124,20 +124,20 @@ def _ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, byt
     flags = file.number(1)
     file.take(8)
     file.expect(serial)
-    insist(file.number(4) == number)
+    require(file.number(4) == number)
     declared = file.number(4)
     lacing = file.take(file.number(1))
     body = file.take(sum(lacing))
     page = file.data[start : file.at]
-    insist(_ogg_checksum(page[:22] + bytes(4) + page[26:]) == declared)
+    require(_ogg_checksum(page[:22] + bytes(4) + page[26:]) == declared)
     return flags, body, lacing
 
 
-def _insist_on_opus(body: bytes, lacing: bytes, *, continued: bool) -> None:
+def _require_opus_packets(body: bytes, lacing: bytes, *, continued: bool) -> None:
     """Require one frame per packet, so that there is no padding (RFC 6716, 3.2)."""
     at, begins = 0, not continued
     for size in lacing:
-        insist(not begins or (size and body[at] & 3 == 0))
+        require(not begins or (size and body[at] & 3 == 0))
         at, begins = at + size, size < 255
 
 
@@ -147,13 +147,13 @@ def _ogg_checksum(page: bytes) -> int:
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED_BITS), "big")
 
 
-def _mp3_frame(file: Cursor) -> bytes:
+def _read_mp3_frame(file: Cursor) -> bytes:
     start = file.at
     head = file.take(4)
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    insist(head[0] == 0xFF and head[1] >> 5 == 7 and version in _MP3_BITS and layer == 1)
+    require(head[0] == 0xFF and head[1] >> 5 == 7 and version in _MP3_BITS and layer == 1)
     bits, rate = head[2] >> 4, head[2] >> 2 & 3
-    insist(0 < bits < 15 and rate < len(_MP3_RATES) and head[1] & 1)
+    require(0 < bits < 15 and rate < len(_MP3_RATES) and head[1] & 1)
     per_frame = 144 if version == 3 else 72
     hz = _MP3_RATES[rate] // _MP3_SLOWER[version]
     size = per_frame * _MP3_BITS[version][bits] * 1000 // hz + (head[2] >> 1 & 1)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import av
 
-from entrenous.media.copies.cursor import NotACopy, insist
+from entrenous.media.copies.cursor import NotACopy, require
 from entrenous.media.copies.sound_structure import FLAC_HEAD
 
 _STRICT: Final = {"err_detect": "crccheck+bitstream+buffer+explode"}
@@ -34,34 +34,34 @@ def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
         with opened as container:
             streams = list(container.streams)
             for stream in streams:
-                insist(stream.codec_context is not None and stream.codec_context.name in codecs)
+                require(stream.codec_context is not None and stream.codec_context.name in codecs)
                 stream.codec_context.thread_count = 1  # the sandbox allows no threads
                 stream.codec_context.options = dict(_STRICT)
-            yield from _walk(container, streams)
+            yield from _decode_all_frames(container, streams)
         if media_type == "audio/flac":
-            yield from _walk_flac(untrusted_data)
+            yield from _check_flac_frames(untrusted_data)
     except NotACopy:
         raise
     except Exception as error:  # libraries raise many kinds
         raise NotACopy from error
 
 
-def _walk(container: Any, streams: list[Any]) -> Iterator[None]:
+def _decode_all_frames(container: Any, streams: list[Any]) -> Iterator[None]:
     taken, given = dict.fromkeys(range(len(streams)), 0), dict.fromkeys(range(len(streams)), 0)
     for number, packet in enumerate(container.demux(streams)):
         place = packet.stream.index
         taken[place] += bool(packet.size)
         for frame in packet.decode():
-            insist(not frame.is_corrupt)
+            require(not frame.is_corrupt)
             given[place] += 1
         if number % _PACKETS_A_BEAT == 0:
             yield
     for stream in streams:
-        insist(given[stream.index])
-        insist(stream.type != "video" or given[stream.index] == taken[stream.index])
+        require(given[stream.index])
+        require(stream.type != "video" or given[stream.index] == taken[stream.index])
 
 
-def _walk_flac(untrusted_data: bytes) -> Iterator[None]:
+def _check_flac_frames(untrusted_data: bytes) -> Iterator[None]:
     """Check that the frames fill the file and have no unneeded bytes at their ends."""
     opened: Any = av.open(io.BytesIO(untrusted_data), format="flac")
     with opened as container:
@@ -71,13 +71,13 @@ def _walk_flac(untrusted_data: bytes) -> Iterator[None]:
             if not packet.size:
                 continue
             size += packet.size
-            insist(not _decodes_flac(bytes(packet)[:-1], stream.codec_context.extradata))
+            require(not _can_decode_flac(bytes(packet)[:-1], stream.codec_context.extradata))
             if number % _PACKETS_A_BEAT == 0:
                 yield
-    insist(size == len(untrusted_data) - FLAC_HEAD)
+    require(size == len(untrusted_data) - FLAC_HEAD)
 
 
-def _decodes_flac(frame: bytes, head: bytes) -> bool:
+def _can_decode_flac(frame: bytes, head: bytes) -> bool:
     context = av.CodecContext.create("flac", "r")
     context.extradata, context.thread_count = head, 1
     context.options = dict(_STRICT)

@@ -56,7 +56,7 @@ def start_child(command: Sequence[str], wall_s: float) -> "Child":
     """
     child = Child(start_alone(command, subprocess.PIPE, subprocess.PIPE))
     try:
-        child.hear_ready(wall_s)
+        child.wait_until_ready(wall_s)
     except (OSError, EOFError, ValueError) as error:
         child.end()
         raise DecoderDidNotStart from error
@@ -74,12 +74,12 @@ class Pipes:
         os.set_blocking(questions, False)
         os.set_blocking(answers, False)
 
-    def hear_ready(self, wall_s: float) -> None:
+    def wait_until_ready(self, wall_s: float) -> None:
         """Wait until the child is ready and read its confinement into ``walls``."""
-        self.allow(wall_s)
+        self.set_deadline(wall_s)
         self.walls = read_ready(self.read)
 
-    def allow(self, wall_s: float) -> None:
+    def set_deadline(self, wall_s: float) -> None:
         """Set the deadline for all following reads and writes."""
         # A timeout needs the monotonic clock, which the Clock port does not have.
         self._deadline_s = time.monotonic() + wall_s
@@ -109,9 +109,9 @@ class Pipes:
             except BlockingIOError:
                 self._wait(self._questions, select.POLLOUT, left_s)
 
-    def is_ahead(self) -> bool:
+    def has_unread_bytes(self) -> bool:
         """Return whether unread bytes are buffered or waiting in the pipe."""
-        return bool(self._ahead) or self._ready(self._answers, select.POLLIN, 0.0)
+        return bool(self._ahead) or self._poll(self._answers, select.POLLIN, 0.0)
 
     def _read_some(self, most: int) -> bytes:
         """Return the next bytes, at most ``most``.
@@ -138,11 +138,11 @@ class Pipes:
         return left_s
 
     def _wait(self, pipe: int, event: int, left_s: float) -> None:
-        if not self._ready(pipe, event, left_s):
+        if not self._poll(pipe, event, left_s):
             raise TimeoutError
 
     @staticmethod
-    def _ready(pipe: int, event: int, wait_s: float) -> bool:
+    def _poll(pipe: int, event: int, wait_s: float) -> bool:
         poll = select.poll()
         poll.register(pipe, event)
         return bool(poll.poll(wait_s * 1000))
@@ -156,9 +156,9 @@ class Child(Pipes):
         self._process = process
         self._open = (process.stdin, process.stdout)
 
-    def quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Return whether it is alive and has written nothing unasked."""
-        return self._process.poll() is None and not self.is_ahead()
+        return self._process.poll() is None and not self.has_unread_bytes()
 
     def end(self) -> None:
         end_group(self._process)

@@ -56,7 +56,7 @@ def confine_process(*, memory_bytes: int, cpu_s: int, threads: bool) -> Confinem
     ``threads`` must be true for decoders that start threads. All imports must be done before.
     """
     walls = Confinement(0)
-    _limit(memory_bytes, cpu_s, threads=threads)
+    _set_resource_limits(memory_bytes, cpu_s, threads=threads)
     if platform.system() == "Linux":
         walls |= _confine_on_linux()
     # After Landlock, which needs a descriptor for its ruleset; afterwards none can be opened.
@@ -67,7 +67,7 @@ def confine_process(*, memory_bytes: int, cpu_s: int, threads: bool) -> Confinem
     return walls
 
 
-def _limit(memory_bytes: int, cpu_s: int, *, threads: bool) -> None:
+def _set_resource_limits(memory_bytes: int, cpu_s: int, *, threads: bool) -> None:
     wanted = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: 0,
@@ -179,18 +179,18 @@ def forbid_system_calls(*, threads: bool) -> bool:
     machine = _MACHINES.get(platform.machine())
     if machine is None or platform.system() != "Linux" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
-    code = program(*machine, threads=threads)
+    code = seccomp_program(*machine, threads=threads)
     filter_program = _Program(len(code) // 8, code)
     wanted = ctypes.byref(filter_program)
     return bool(libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, wanted, 0, 0) == 0)
 
 
-def prepare(*, threads: bool) -> None:
+def prepare_seccomp(*, threads: bool) -> None:
     """Do in advance whatever :func:`forbid_system_calls` needs."""
     libc()
     machine = _MACHINES.get(platform.machine())
     if machine is not None:
-        program(*machine, threads=threads)
+        seccomp_program(*machine, threads=threads)
 
 
 @cache
@@ -200,27 +200,33 @@ def libc() -> ctypes.CDLL:
 
 
 @cache
-def program(column: int, architecture: int, *, threads: bool) -> bytes:
+def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
     """Return the filter as ``struct sock_filter`` instructions, 8 bytes each."""
     code = [
-        _step(_LOAD, _ARCH_AT),
-        _step(_IF_EQUAL, architecture, yes=1),
-        _step(_RETURN, _KILL_PROCESS),
-        _step(_LOAD, _NUMBER_AT),
+        _bpf_instruction(_LOAD, _ARCH_AT),
+        _bpf_instruction(_IF_EQUAL, architecture, yes=1),
+        _bpf_instruction(_RETURN, _KILL_PROCESS),
+        _bpf_instruction(_LOAD, _NUMBER_AT),
     ]
     for numbers in _NEEDED.values():
-        code += [_step(_IF_EQUAL, numbers[column], no=1), _step(_RETURN, _ALLOW)]
+        code += [
+            _bpf_instruction(_IF_EQUAL, numbers[column], no=1),
+            _bpf_instruction(_RETURN, _ALLOW),
+        ]
     for numbers in (_MMAP, _MPROTECT):
         code += _by_argument_bits(
-            numbers[column], 2, _PROT_EXEC, bits_set=_refuse(), bits_clear=_ALLOW
+            numbers[column], 2, _PROT_EXEC, bits_set=_refuse_call(), bits_clear=_ALLOW
         )
     if threads:
         code += _by_argument_bits(
-            _CLONE[column], 0, _CLONE_THREAD, bits_set=_ALLOW, bits_clear=_refuse()
+            _CLONE[column], 0, _CLONE_THREAD, bits_set=_ALLOW, bits_clear=_refuse_call()
         )
         # A filter cannot read its flags, which are in memory; with ENOSYS libc uses clone instead.
-        code += [_step(_IF_EQUAL, _CLONE3[column], no=1), _step(_RETURN, _ERRNO | errno.ENOSYS)]
-    return b"".join([*code, _step(_RETURN, _refuse())])
+        code += [
+            _bpf_instruction(_IF_EQUAL, _CLONE3[column], no=1),
+            _bpf_instruction(_RETURN, _ERRNO | errno.ENOSYS),
+        ]
+    return b"".join([*code, _bpf_instruction(_RETURN, _refuse_call())])
 
 
 def _by_argument_bits(
@@ -228,19 +234,19 @@ def _by_argument_bits(
 ) -> list[bytes]:
     """Decide a call by bits of one argument (its low half: both machines are little-endian)."""
     return [
-        _step(_IF_EQUAL, number, no=4),
-        _step(_LOAD, _ARGUMENTS_AT + 8 * argument),
-        _step(_IF_BITS, bits, no=1),
-        _step(_RETURN, bits_set),
-        _step(_RETURN, bits_clear),
+        _bpf_instruction(_IF_EQUAL, number, no=4),
+        _bpf_instruction(_LOAD, _ARGUMENTS_AT + 8 * argument),
+        _bpf_instruction(_IF_BITS, bits, no=1),
+        _bpf_instruction(_RETURN, bits_set),
+        _bpf_instruction(_RETURN, bits_clear),
     ]
 
 
-def _refuse() -> int:
+def _refuse_call() -> int:
     return _ERRNO | errno.EPERM
 
 
-def _step(code: int, value: int, *, yes: int = 0, no: int = 0) -> bytes:
+def _bpf_instruction(code: int, value: int, *, yes: int = 0, no: int = 0) -> bytes:
     return struct.pack("<HBBI", code, yes, no, value)
 
 
@@ -275,7 +281,7 @@ def write_to(descriptor: int, data: bytes) -> None:
 _LATE_IMPORTS: Final = ("av.subtitles.stream", "av.subtitles.codeccontext", "av.subtitles.subtitle")
 
 
-def import_late() -> None:
+def import_late_modules() -> None:
     """Import now what PyAV would import too late."""
     for module in _LATE_IMPORTS:
         import_module(module)

@@ -11,26 +11,26 @@ from typing import Final
 
 from entrenous.base.audio_video import (
     Clip,
-    ClipBroken,
-    ClipCutShort,
     ClipFormat,
     ClipTooLong,
     Colours,
+    DamagedClip,
+    DamagedSound,
     Frame,
     FramePrediction,
     FrameSelection,
     FramesTooLarge,
-    FramesUnknown,
-    NoFrames,
-    NotASound,
+    IncompleteClip,
+    NoSoundFound,
+    NoVideoFound,
     Silence,
     Sound,
-    SoundBroken,
     SoundEncoding,
     SoundFormat,
     SoundTiming,
     SoundTooLong,
-    SoundUnknown,
+    UnsupportedSoundCodec,
+    UnsupportedVideoCodec,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import (
@@ -41,12 +41,12 @@ from entrenous.base.limits import (
     SOUND_RATE_HZ_MAX,
 )
 from entrenous.base.picture import (
-    CutShort,
-    DecoderGaveUp,
     Encoding,
+    IncompletePicture,
     NotAPicture,
     OriginalSize,
     Picture,
+    PictureDecodingFailed,
     PictureFormat,
     TooManyPixels,
 )
@@ -55,7 +55,7 @@ from entrenous.media.sandbox.confinement import Confinement
 
 #: Request: the length of the file that follows, the least side in pixels (0: full size), and
 #: whether a JPEG's luma is enough.
-PICTURE_QUESTION: Final = struct.Struct(">QI?")
+PICTURE_REQUEST: Final = struct.Struct(">QI?")
 _READY: Final = struct.Struct(">cB")
 _PICTURE: Final = struct.Struct(">IIII8BI")
 _SIZE: Final = struct.Struct(">II")
@@ -64,8 +64,8 @@ _PICTURE_FORMATS: Final = tuple(PictureFormat)
 _SUBSAMPLINGS: Final = (None, "4:4:4", "4:2:2", "4:2:0")
 _PICTURE_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
     b"N": NotAPicture,
-    b"C": CutShort,
-    b"G": DecoderGaveUp,
+    b"C": IncompletePicture,
+    b"G": PictureDecodingFailed,
 }
 _SIDES: Final = ("width_px", "height_px")
 _TABLES_MAX: Final = 2
@@ -113,7 +113,7 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
     head = b"P" + _PICTURE.pack(
         picture.width_px,
         picture.height_px,
-        *(picture.shrunk_from or _NOT_SHRUNK),
+        *(picture.original_size or _NOT_SHRUNK),
         _PICTURE_FORMATS.index(encoding.format),
         _LUMA_ALONE if picture.luma_alone else encoding.grey,
         encoding.lossless,
@@ -131,7 +131,7 @@ def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) 
     """Read the answer for a file of this kind; ``luma`` allows luma alone.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: reported by the child.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed: reported by the child.
         ValueError: the answer is invalid, so the child cannot be trusted.
     """
     word = read(1)
@@ -194,22 +194,22 @@ def _read_profile(read: Read, size: int) -> bytes | None:
     return profile
 
 
-CLIP_QUESTION: Final = struct.Struct(">QddIIdI")  # length of the file that follows, and the cut
+CLIP_REQUEST: Final = struct.Struct(">QddIIdI")  # length of the file that follows, and the cut
 _SHOWN: Final = struct.Struct(">IIIIdBBBII")
 _FRAME: Final = struct.Struct(">dB")
 _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
-    b"U": FramesUnknown,  # before its base class
-    b"N": NoFrames,
-    b"C": ClipCutShort,
-    b"G": ClipBroken,
+    b"U": UnsupportedVideoCodec,  # before its base class
+    b"N": NoVideoFound,
+    b"C": IncompleteClip,
+    b"G": DamagedClip,
 }
 _END: Final = b"E"
 
 
-def write_clip_question(untrusted_data: bytes, cut: FrameSelection) -> bytes:
+def write_clip_request(untrusted_data: bytes, cut: FrameSelection) -> bytes:
     """Return the header of a request; the file follows it."""
     format_index = cut.start_s, cut.stop_s, cut.each, cut.side_px, cut.apart_s, cut.frames_max
-    return CLIP_QUESTION.pack(len(untrusted_data), *format_index)
+    return CLIP_REQUEST.pack(len(untrusted_data), *format_index)
 
 
 def write_clip_answer(clip: Clip) -> Iterator[bytes]:
@@ -224,7 +224,7 @@ def write_clip_answer(clip: Clip) -> Iterator[bytes]:
         shown.colours.matrix,
         shown.colours.primaries,
         shown.colours.transfer,
-        *_limited_ratio(shown.pixel_aspect),
+        *_parse_ratio(shown.pixel_aspect),
     )
     for frame in clip.frames:
         yield b"F" + _FRAME.pack(frame.at_s, frame.coded)
@@ -247,8 +247,8 @@ def read_clip_answer(read: Read) -> Clip:
     """Read a clip; its frames are read from the child during iteration.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken: reported by the child, also
-            during iteration.
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip: reported by the
+            child, also during iteration.
         ValueError: the answer is invalid, so the child cannot be trusted.
     """
     word = read(1)
@@ -261,10 +261,10 @@ def read_clip_answer(read: Read) -> Clip:
         raise ValueError("a clip of impossible length")
     rate, aspect = Fraction(up, down), Fraction(across, along)
     shown = ClipFormat(width, height, rate, length, Colours(*codes), aspect)
-    return Clip(shown, _frames(read, shown))
+    return Clip(shown, _read_frames(read, shown))
 
 
-def _frames(read: Read, shown: ClipFormat) -> Iterator[Frame]:
+def _read_frames(read: Read, shown: ClipFormat) -> Iterator[Frame]:
     before = -math.inf
     while (word := read(1)) == b"F":
         at_s, coded = _FRAME.unpack(read(_FRAME.size))
@@ -290,12 +290,12 @@ def _clip_failure(word: bytes, read: Read) -> EntrenousError:
     raise ValueError("the child said something else")
 
 
-def _limited_ratio(ratio: Fraction) -> tuple[int, int]:
+def _parse_ratio(ratio: Fraction) -> tuple[int, int]:
     short = ratio.limit_denominator(10_000)
     return max(1, min(short.numerator, 100_000)), short.denominator
 
 
-SOUND_QUESTION: Final = struct.Struct(">QI")  # length of the file that follows, and mono_hz
+SOUND_REQUEST: Final = struct.Struct(">QI")  # length of the file that follows, and mono_hz
 _SOUND: Final = struct.Struct(">IBBIBQ")
 _TIMING: Final = struct.Struct(">QI")
 _SILENCE: Final = struct.Struct(">QQ")
@@ -325,9 +325,9 @@ def _write_timing(timing: SoundTiming) -> bytes:
 
 
 def write_sound_failure(failure: EntrenousError) -> bytes:
-    if isinstance(failure, SoundUnknown):  # before its base class
+    if isinstance(failure, UnsupportedSoundCodec):  # before its base class
         return b"U"
-    if isinstance(failure, NotASound):
+    if isinstance(failure, NoSoundFound):
         return b"N"
     return b"L" if isinstance(failure, SoundTooLong) else b"G"
 
@@ -336,7 +336,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     """Read a sound; with ``mono_hz`` it must be one channel at that rate.
 
     Raises:
-        NotASound, SoundUnknown, SoundTooLong, SoundBroken: reported by the child.
+        NoSoundFound, UnsupportedSoundCodec, SoundTooLong, DamagedSound: reported by the child.
         ValueError: the answer is invalid, so the child cannot be trusted.
     """
     word = read(1)
@@ -354,7 +354,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
         raise ValueError("a number out of range")
     if mono_hz and (rate, channels) != (mono_hz, 1):
         raise ValueError("more than was asked for")
-    timing = _timing(read, count, round(SOUND_LENGTH_S_MAX * rate))
+    timing = _read_timing(read, count, round(SOUND_LENGTH_S_MAX * rate))
     if mono_hz and timing != SoundTiming():
         raise ValueError("more than was asked for")
     samples = read(4 * count * channels)
@@ -366,7 +366,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     return Sound(rate, channels, samples, encoding, timing)
 
 
-def _timing(read: Read, count: int, most: int) -> SoundTiming:
+def _read_timing(read: Read, count: int, most: int) -> SoundTiming:
     """Return the timing of a sound of ``count`` samples; no silence may be longer than ``most``.
 
     Raises:
@@ -377,7 +377,7 @@ def _timing(read: Read, count: int, most: int) -> SoundTiming:
         raise ValueError("too many silences")
     silences = tuple(Silence(*_SILENCE.unpack(read(_SILENCE.size))) for _ in range(several))
     timing = SoundTiming(ahead, silences)
-    if ahead > count + timing.silent:
+    if ahead > count + timing.silent_samples:
         raise ValueError("a picture that begins after its sound")
     if any(one.before >= count or one.length > most for one in silences):
         raise ValueError("a silence out of range")
@@ -386,13 +386,13 @@ def _timing(read: Read, count: int, most: int) -> SoundTiming:
 
 def _sound_failure(word: bytes) -> EntrenousError:
     if word == b"N":
-        return NotASound()
+        return NoSoundFound()
     if word == b"U":
-        return SoundUnknown()
+        return UnsupportedSoundCodec()
     if word == b"L":
         return SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
     if word == b"G":
-        return SoundBroken()
+        return DamagedSound()
     raise ValueError("the child said something else")
 
 
@@ -405,7 +405,7 @@ def sound_container_of(untrusted_data: bytes) -> str:
     """Return the name of the only FFmpeg demuxer that this file is given to.
 
     Raises:
-        NotASound: it starts like no supported container.
+        NoSoundFound: it starts like no supported container.
     """
     for start, kind in _STARTS:
         if untrusted_data.startswith(start):
@@ -422,4 +422,4 @@ def sound_container_of(untrusted_data: bytes) -> str:
 
 
 def _raise_not_a_sound() -> str:
-    raise NotASound
+    raise NoSoundFound

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from entrenous.base.errors import EntrenousError
-from entrenous.base.picture import DecoderDidNotStart, DecoderGaveUp, Picture, PictureFormat
+from entrenous.base.picture import DecoderDidNotStart, Picture, PictureDecodingFailed, PictureFormat
 from entrenous.media.file_kind import kind_of
 from entrenous.media.sandbox.child_process import PIPE_BYTES, Pipes, end_group, start_alone
 from entrenous.media.sandbox.confinement import Limits
-from entrenous.media.sandbox.decoder_messages import PICTURE_QUESTION, read_picture_answer
+from entrenous.media.sandbox.decoder_messages import PICTURE_REQUEST, read_picture_answer
 
 _SET_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux only
 _END_S: Final = 5.0
@@ -40,7 +40,7 @@ class ForkServer:
             self._control.close()
             raise
 
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Return whether it can still fork; the system may have killed it while idle."""
         return self._process.poll() is None
 
@@ -55,12 +55,12 @@ class ForkServer:
         """
         child = self._child
         if child is None or child.pictures >= self._pictures_per_child or not child.quiet():
-            self.drop()
+            self.drop_child()
             child = self._child = self._fork(wall_s)
         child.pictures += 1
         return child
 
-    def drop(self) -> None:
+    def drop_child(self) -> None:
         """Stop using the current child, which ends when its pipes are closed."""
         if self._child is not None:
             self._child.close()
@@ -78,7 +78,7 @@ class ForkServer:
             finally:
                 os.close(asked)
                 os.close(answered)
-            child.hear_ready(wall_s)
+            child.wait_until_ready(wall_s)
         except (OSError, EOFError, ValueError) as error:
             child.close()
             raise DecoderDidNotStart from error
@@ -86,7 +86,7 @@ class ForkServer:
 
     def end(self) -> None:
         """Let it end its child and itself; kill both after a while."""
-        self.drop()
+        self.drop_child()
         self._control.close()
         try:
             self._process.wait(_END_S)
@@ -108,7 +108,7 @@ class ForkedChild(Pipes):
 
     def quiet(self) -> bool:
         """Return whether it has written nothing unasked and has not exited."""
-        return not self.is_ahead()
+        return not self.has_unread_bytes()
 
     def close(self) -> None:
         os.close(self._questions)
@@ -155,30 +155,31 @@ class DecoderPool:
         """As :func:`.picture_reader.read_picture`, in a child.
 
         Raises:
-            NotAPicture, CutShort, TooManyPixels: as :func:`.picture_reader.read_picture`.
-            DecoderGaveUp: the child ran out of time or memory, died, or sent an invalid answer.
+            NotAPicture, IncompletePicture, TooManyPixels: as :func:`.picture_reader.read_picture`.
+            PictureDecodingFailed: the child ran out of time or memory, died, or sent an invalid
+                answer.
             DecoderDidNotStart: no child could be started.
         """
         kind = kind_of(untrusted_data)
-        server = self._take(kind)
+        server = self._take_server(kind)
         try:
             child = server.child(self._limits.wall_s)
-            child.allow(self._limits.wall_s)
-            child.write(PICTURE_QUESTION.pack(len(untrusted_data), at_least_px, luma))
+            child.set_deadline(self._limits.wall_s)
+            child.write(PICTURE_REQUEST.pack(len(untrusted_data), at_least_px, luma))
             child.write(untrusted_data)
             picture = read_picture_answer(child.read, kind, luma=luma)
             if len(picture.samples) > _KEPT_AFTER_BYTES:
-                server.drop()
+                server.drop_child()
         except DecoderDidNotStart:
             server.end()
             raise
         except EntrenousError:
-            server.drop()  # a child is not reused after a bad file
+            server.drop_child()  # a child is not reused after a bad file
             self._put_back(kind, server)
             raise
         except (OSError, EOFError, ValueError, MemoryError) as error:
             server.end()
-            raise DecoderGaveUp from error
+            raise PictureDecodingFailed from error
         self._put_back(kind, server)
         return picture
 
@@ -191,9 +192,9 @@ class DecoderPool:
         for server in servers:
             server.end()
 
-    def _take(self, kind: PictureFormat) -> ForkServer:
+    def _take_server(self, kind: PictureFormat) -> ForkServer:
         while (server := self._pop_idle(kind)) is not None:
-            if server.alive():
+            if server.is_alive():
                 return server
             server.end()
         return ForkServer((*self._command, kind), self._pictures_per_child)

@@ -6,20 +6,20 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
-from entrenous.base.audio_video import Clip, ClipBroken, Frame, FrameSelection, Sound, SoundBroken
-from entrenous.base.picture import DecoderGaveUp, NotAPicture, Picture, PictureFormat
+from entrenous.base.audio_video import Clip, DamagedClip, DamagedSound, Frame, FrameSelection, Sound
+from entrenous.base.picture import NotAPicture, Picture, PictureDecodingFailed, PictureFormat
 from entrenous.media.completeness import clip_container_of
 from entrenous.media.file_kind import kind_of
 from entrenous.media.sandbox.child_process import Child, start_child
 from entrenous.media.sandbox.confinement import Confinement, Limits
 from entrenous.media.sandbox.decoder_messages import (
-    PICTURE_QUESTION,
-    SOUND_QUESTION,
+    PICTURE_REQUEST,
+    SOUND_REQUEST,
     read_clip_answer,
     read_picture_answer,
     read_sound_answer,
     sound_container_of,
-    write_clip_question,
+    write_clip_request,
 )
 
 _PICTURE_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.picture_child")
@@ -32,8 +32,8 @@ def decode_untrusted(
     """As :func:`.picture_reader.read_picture`, in a child that exits after one answer.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels: as :func:`.picture_reader.read_picture`.
-        DecoderGaveUp: the child ran out of time or memory, died, or sent an invalid answer.
+        NotAPicture, IncompletePicture, TooManyPixels: as :func:`.picture_reader.read_picture`.
+        PictureDecodingFailed: the child ran out of time or memory, died, or sent an invalid answer.
         DecoderDidNotStart: no child could be started.
     """
     kind = kind_of(untrusted_data)
@@ -66,7 +66,7 @@ class PictureDecoder:
         self._answered = 0
 
     def __enter__(self) -> Self:
-        self._start()
+        self._start_child()
         return self
 
     def __exit__(
@@ -80,7 +80,7 @@ class PictureDecoder:
     @property
     def walls(self) -> Confinement:
         """The restrictions in force for the current child."""
-        return self._start().walls
+        return self._start_child().walls
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
         """As :func:`decode_untrusted`, with the current child or a new one.
@@ -91,15 +91,15 @@ class PictureDecoder:
         kind = kind_of(untrusted_data)
         if kind not in self._kinds:
             raise NotAPicture
-        child = self._start()
+        child = self._start_child()
         try:
-            child.allow(self._limits.wall_s)
-            child.write(PICTURE_QUESTION.pack(len(untrusted_data), at_least_px, False))
+            child.set_deadline(self._limits.wall_s)
+            child.write(PICTURE_REQUEST.pack(len(untrusted_data), at_least_px, False))
             child.write(untrusted_data)
             return read_picture_answer(child.read, kind)
         except (OSError, EOFError, ValueError, MemoryError) as error:
             self.close()
-            raise DecoderGaveUp from error
+            raise PictureDecodingFailed from error
         finally:
             self._answered += 1
 
@@ -108,9 +108,9 @@ class PictureDecoder:
             self._child.end()
             self._child = None
 
-    def _start(self) -> Child:
+    def _start_child(self) -> Child:
         if self._child is not None and (
-            self._answered >= self._pictures_per_child or not self._child.quiet()
+            self._answered >= self._pictures_per_child or not self._child.is_idle()
         ):
             self.close()
         if self._child is None:
@@ -138,8 +138,9 @@ def decode_clip_untrusted(
     ``limits.wall_s`` applies to each frame, ``limits.cpu_s`` to the whole clip.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong: as :func:`.clip_reader.read_clip`.
-        ClipBroken: the file is damaged, or the child ran out of time or memory, or sent an invalid
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong: as
+            :func:`.clip_reader.read_clip`.
+        DamagedClip: the file is damaged, or the child ran out of time or memory, or sent an invalid
             answer; perhaps only during iteration.
         DecoderDidNotStart: no child could be started.
     """
@@ -147,29 +148,29 @@ def decode_clip_untrusted(
     full_command = (*command, str(limits.memory_bytes), str(limits.cpu_s))
     child = start_child(full_command, limits.wall_s)
     try:
-        clip = _ask(child, untrusted_data, cut, limits.wall_s)
+        clip = _request_clip(child, untrusted_data, cut, limits.wall_s)
         yield Clip(clip.shown, _with_deadlines(child, clip.frames, limits.wall_s))
     finally:
         child.end()
 
 
-def _ask(child: Child, untrusted_data: bytes, cut: FrameSelection, wall_s: float) -> Clip:
-    child.allow(wall_s)
+def _request_clip(child: Child, untrusted_data: bytes, cut: FrameSelection, wall_s: float) -> Clip:
+    child.set_deadline(wall_s)
     try:
-        child.write(write_clip_question(untrusted_data, cut))
+        child.write(write_clip_request(untrusted_data, cut))
         child.write(untrusted_data)
         return read_clip_answer(child.read)
     except _CHILD_FAILED as error:
-        raise ClipBroken from error
+        raise DamagedClip from error
 
 
 def _with_deadlines(child: Child, frames: Iterator[Frame], wall_s: float) -> Iterator[Frame]:
     while True:
-        child.allow(wall_s)
+        child.set_deadline(wall_s)
         try:
             frame = next(frames, None)
         except _CHILD_FAILED as error:
-            raise ClipBroken from error
+            raise DamagedClip from error
         if frame is None:
             return
         yield frame
@@ -188,19 +189,19 @@ def decode_sound_untrusted(
     """As :func:`.sound_reader.read_sound`, in a child that exits after one answer.
 
     Raises:
-        NotASound, SoundUnknown, SoundTooLong: as :func:`.sound_reader.read_sound`.
-        SoundBroken: the file is damaged, or the child ran out of time or memory, or sent an invalid
-            answer.
+        NoSoundFound, UnsupportedSoundCodec, SoundTooLong: as :func:`.sound_reader.read_sound`.
+        DamagedSound: the file is damaged, or the child ran out of time or memory, or sent an
+            invalid answer.
         DecoderDidNotStart: no child could be started.
     """
     sound_container_of(untrusted_data)
     child = start_child((*command, str(limits.memory_bytes), str(limits.cpu_s)), limits.wall_s)
     try:
-        child.allow(limits.wall_s)
-        child.write(SOUND_QUESTION.pack(len(untrusted_data), mono_hz))
+        child.set_deadline(limits.wall_s)
+        child.write(SOUND_REQUEST.pack(len(untrusted_data), mono_hz))
         child.write(untrusted_data)
         return read_sound_answer(child.read, mono_hz)
     except (OSError, EOFError, ValueError, MemoryError) as error:
-        raise SoundBroken from error
+        raise DamagedSound from error
     finally:
         child.end()

@@ -13,11 +13,11 @@ from entrenous.media.sandbox.confinement import (
     REQUEST_FD,
     Limits,
     confine_process,
-    prepare,
+    prepare_seccomp,
     write_to,
 )
 from entrenous.media.sandbox.decoder_messages import write_ready
-from entrenous.media.sandbox.picture_child import THREADED, answer_all, load
+from entrenous.media.sandbox.picture_child import THREADED, answer_requests, load_decoders
 
 _CONTROL: Final = 0
 _ANSWERS: Final = 1
@@ -27,8 +27,8 @@ Answers = Callable[[int], None]
 
 
 def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
-    load(kind)
-    serve(memory_bytes, cpu_s, answer_all, threads=kind in THREADED)
+    load_decoders(kind)
+    serve(memory_bytes, cpu_s, answer_requests, threads=kind in THREADED)
 
 
 def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> None:
@@ -36,30 +36,30 @@ def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> 
 
     Each child runs ``answers`` on the pipes received. Everything it needs must be loaded before.
     """
-    prepare(threads=threads)
+    prepare_seccomp(threads=threads)
     gc.freeze()  # keeps objects untouched, so that children share their memory
     child = 0
     with socket.socket(fileno=os.dup(_CONTROL)) as control:
         while pipes := socket.recv_fds(control, 1, 2)[1]:
             if child:
-                _end(child)
+                _kill_child(child)
             child = os.fork()
             if not child:
                 limits = Limits(memory_bytes, cpu_s)
-                _answer(pipes[0], pipes[1], limits, answers, threads=threads)
+                _serve_as_child(pipes[0], pipes[1], limits, answers, threads=threads)
             for pipe in pipes:
                 os.close(pipe)
     if child:
-        _end(child)
+        _kill_child(child)
 
 
-def _end(child: int) -> None:
+def _kill_child(child: int) -> None:
     """Kill and reap the child; nobody else waits for it, so the process id is still valid."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
 
-def _answer(
+def _serve_as_child(
     questions: int, answered: int, limits: Limits, answers: Answers, *, threads: bool
 ) -> NoReturn:
     """Become the child."""

@@ -17,7 +17,7 @@ from entrenous.media.sandbox.confinement import (
     write_to,
 )
 from entrenous.media.sandbox.decoder_messages import (
-    PICTURE_QUESTION,
+    PICTURE_REQUEST,
     write_picture_answer,
     write_picture_failure,
     write_ready,
@@ -33,15 +33,15 @@ _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlug
 def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
     answers = reserve_answer_fd()
     for kind in kinds:
-        load(kind)
+        load_decoders(kind)
     walls = confine_process(
         memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not THREADED.isdisjoint(kinds)
     )
     write_to(answers, write_ready(walls))
-    answer_all(answers)
+    answer_requests(answers)
 
 
-def load(kind: PictureFormat) -> None:
+def load_decoders(kind: PictureFormat) -> None:
     """Load a decoder with its late imports, and set up memory allocation."""
     load_decoder(kind)
     for module in _LATE_IMPORTS:
@@ -53,15 +53,15 @@ def load(kind: PictureFormat) -> None:
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
 
 
-def answer_all(answers: int) -> None:
+def answer_requests(answers: int) -> None:
     """Answer requests until standard input ends."""
-    while head := read_from(REQUEST_FD, PICTURE_QUESTION.size):
-        size, at_least_px, luma = PICTURE_QUESTION.unpack(head)
-        for part in answer(read_from(REQUEST_FD, size), at_least_px, luma=luma):
+    while head := read_from(REQUEST_FD, PICTURE_REQUEST.size):
+        size, at_least_px, luma = PICTURE_REQUEST.unpack(head)
+        for part in answer_request(read_from(REQUEST_FD, size), at_least_px, luma=luma):
             write_to(answers, part)
 
 
-def answer(untrusted_data: bytes, at_least_px: int, *, luma: bool) -> Iterator[bytes]:
+def answer_request(untrusted_data: bytes, at_least_px: int, *, luma: bool) -> Iterator[bytes]:
     try:
         picture = read_picture(untrusted_data, at_least_px=at_least_px, luma=luma)
     except EntrenousError as failure:

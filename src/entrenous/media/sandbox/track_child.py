@@ -10,14 +10,14 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.confinement import (
     REQUEST_FD,
     confine_process,
-    import_late,
+    import_late_modules,
     read_from,
     reserve_answer_fd,
     write_to,
 )
 from entrenous.media.sandbox.decoder_messages import (
-    CLIP_QUESTION,
-    SOUND_QUESTION,
+    CLIP_REQUEST,
+    SOUND_REQUEST,
     write_clip_answer,
     write_clip_failure,
     write_ready,
@@ -30,15 +30,15 @@ from entrenous.media.sound_reader import read_sound
 def main(answer: Callable[[], Iterator[bytes]], memory_bytes: int, cpu_s: int) -> None:
     answers = reserve_answer_fd()
     warnings.simplefilter("ignore")  # an untrusted file must not print warnings
-    import_late()
+    import_late_modules()
     walls = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
     write_to(answers, write_ready(walls))
     for part in answer():
         write_to(answers, part)
 
 
-def _clip() -> Iterator[bytes]:
-    size, *cut = CLIP_QUESTION.unpack(read_from(REQUEST_FD, CLIP_QUESTION.size))
+def _answer_clip_request() -> Iterator[bytes]:
+    size, *cut = CLIP_REQUEST.unpack(read_from(REQUEST_FD, CLIP_REQUEST.size))
     try:
         with read_clip(read_from(REQUEST_FD, size), FrameSelection(*cut)) as clip:
             yield from write_clip_answer(clip)
@@ -46,8 +46,8 @@ def _clip() -> Iterator[bytes]:
         yield write_clip_failure(failure)
 
 
-def _sound() -> Iterator[bytes]:
-    size, mono_hz = SOUND_QUESTION.unpack(read_from(REQUEST_FD, SOUND_QUESTION.size))
+def _answer_sound_request() -> Iterator[bytes]:
+    size, mono_hz = SOUND_REQUEST.unpack(read_from(REQUEST_FD, SOUND_REQUEST.size))
     try:
         yield from write_sound_answer(read_sound(read_from(REQUEST_FD, size), mono_hz))
     except EntrenousError as failure:
@@ -55,4 +55,8 @@ def _sound() -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
-    main({"clip": _clip, "sound": _sound}[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]))
+    main(
+        {"clip": _answer_clip_request, "sound": _answer_sound_request}[sys.argv[1]],
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+    )

@@ -14,20 +14,20 @@ from entrenous.base.errors import Refused
 from entrenous.base.program import this_program
 from entrenous.device.device import Device
 from entrenous.respond.capture.web_archive import Capture, Exchange, write_wacz
-from entrenous.respond.case_file import OWNER, find_open_case
-from entrenous.respond.nouns import Case, Level, Reach
+from entrenous.respond.case_file import CUSTODY_ACTOR, find_open_case
+from entrenous.respond.nouns import Case, Level, SightingReach
 from entrenous.respond.open_case import store_item
 from entrenous.respond.watch.page_pictures import picture_urls
 from entrenous.respond.watch.polite import (
-    AsksNotTo,
     Fetched,
     NotOnTheWeb,
-    PageSilent,
     PoliteWeb,
+    RecordedTransfer,
+    RobotsForbid,
+    SiteDidNotAnswer,
     Web,
     WebAnswer,
-    Wire,
-    is_at_home,
+    is_local_url,
 )
 from entrenous.respond.watch.records import find_sighting, host_of
 from entrenous.wire.encodings import write_time
@@ -59,12 +59,12 @@ class RecordingWeb:
         """As :meth:`Web.get`."""
         at = self.clock.now()
         answer = self.web.get(url, headers, bytes_max, at_home=at_home)
-        self.exchanges.append(Exchange(at, url, answer, answer.wire or Wire(b"", b"")))
+        self.exchanges.append(Exchange(at, url, answer, answer.wire or RecordedTransfer(b"", b"")))
         return answer
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class CaptureContext:
     """Settings of a capture: its web, pauses, and the offset of the person's own clock from UTC."""
 
     web: Web
@@ -74,7 +74,7 @@ class Asking:
     by_proxy: bool = False
 
 
-def capture_page(name: str, number: int, why: str, asking: Asking, device: Device) -> Case:
+def capture_page(name: str, number: int, why: str, asking: CaptureContext, device: Device) -> Case:
     """Capture the page of a sighting with its pictures, and store it in the case as level A2.
 
     Args:
@@ -85,26 +85,26 @@ def capture_page(name: str, number: int, why: str, asking: Asking, device: Devic
         device: its vault stores the capture, sealed.
 
     Raises:
-        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, NotCapturable: nothing was requested.
-        PageSilent, NotOnTheWeb: there was no page; nothing was stored.
+        NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry, NotCapturable: nothing was requested.
+        SiteDidNotAnswer, NotOnTheWeb: there was no page; nothing was stored.
     """
     seen = find_sighting(find_open_case(name, device), number)
-    if seen.reach is not Reach.PUBLIC or not host_of(seen.where):
+    if seen.reach is not SightingReach.PUBLIC or not host_of(seen.where):
         raise NotCapturable(name=name, number=number)
     recording = RecordingWeb(asking.web, device.clock)
     polite = PoliteWeb(recording, asking.now_s, asking.sleep_s, heeds_robots=False, pause_s=PAUSE_S)
     started = device.clock.now()
-    page = polite.fetch(seen.where, PAGE_BYTES, at_home=is_at_home(seen.where))
-    missing = _fetch_pictures(polite, page, recording, at_home=is_at_home(seen.where))
+    page = polite.fetch(seen.where, PAGE_BYTES, at_home=is_local_url(seen.where))
+    missing = _fetch_pictures(polite, page, recording, at_home=is_local_url(seen.where))
     facts = {
         "schema": SCHEMA,
         "url_typed": seen.where,
         "url_final": page.url,
         "started_at": write_time(started),
         "ended_at": write_time(device.clock.now()),
-        "local_time": _local(started, asking.local_offset),
+        "local_time": _on_local_clock(started, asking.local_offset),
         "tool": str(this_program()),
-        "who": OWNER,
+        "who": CUSTODY_ACTOR,
         "why": why,
         "by_proxy": asking.by_proxy,
         "pictures_missing": missing,
@@ -129,7 +129,7 @@ def _fetch_pictures(
             continue
         try:
             polite.fetch(url, min(PAGE_BYTES, ALL_BYTES - taken), at_home=at_home)
-        except (AsksNotTo, NotOnTheWeb, PageSilent):
+        except (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer):
             missing += 1
     return missing
 
@@ -138,7 +138,7 @@ def _is_html(answer: WebAnswer) -> bool:
     return "html" in answer.content_type and not answer.is_encoded
 
 
-def _local(at: datetime, offset: timedelta) -> str:
+def _on_local_clock(at: datetime, offset: timedelta) -> str:
     """Return a time as the person's own clock showed it, with its offset from UTC."""
     minutes = int(offset.total_seconds()) // 60
     sign = "-" if minutes < 0 else "+"

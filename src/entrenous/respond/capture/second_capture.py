@@ -56,13 +56,13 @@ def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Devic
     case = find_open_case(name, device)
     theirs = contents_of(untrusted_wacz)
     own = [item for item in case.evidence if item.level is Level.A2]
-    with device.vault.together():
-        shared = [(_shared(case, one, theirs, device), one.number) for one in own]
-        level, what = _described(who, *max(shared, default=(0, 0)))
+    with device.vault.transaction():
+        shared = [(_count_shared_addresses(case, one, theirs, device), one.number) for one in own]
+        level, what = _describe_capture(who, *max(shared, default=(0, 0)))
         return store_item(name, untrusted_wacz, (level, what, None), device)
 
 
-def _described(who: str, shared: int, number: int) -> tuple[Level, str]:
+def _describe_capture(who: str, shared: int, number: int) -> tuple[Level, str]:
     by = f"a web archive by {' '.join(who.split())}"
     if not shared:
         return Level.A1, f"{by}; no content in it is the same as in a capture here"
@@ -70,7 +70,9 @@ def _described(who: str, shared: int, number: int) -> tuple[Level, str]:
     return Level.A3, f"{by}; {count} the same as in item {number}"
 
 
-def _shared(case: Case, item: Evidence, theirs: Mapping[str, bytes], device: Device) -> int:
+def _count_shared_addresses(
+    case: Case, item: Evidence, theirs: Mapping[str, bytes], device: Device
+) -> int:
     """Return how many addresses have the same content in an item and in their capture."""
     ours = contents_of(read_evidence(case.name, item.number, _PURPOSE, device))
     return sum(theirs.get(url) == digest for url, digest in ours.items())
@@ -83,15 +85,15 @@ def contents_of(untrusted_wacz: bytes) -> Mapping[str, bytes]:
     Raises NotAWebArchive.
     """
     try:
-        return dict(_contents(untrusted_wacz))
+        return dict(_content_hashes(untrusted_wacz))
     except _BROKEN:
         raise NotAWebArchive from None
 
 
-def _contents(untrusted_wacz: bytes) -> Iterator[tuple[str, bytes]]:
+def _content_hashes(untrusted_wacz: bytes) -> Iterator[tuple[str, bytes]]:
     left = UNPACKED_MAX
     records = 0
-    for warc in _warcs(untrusted_wacz):
+    for warc in _warc_files(untrusted_wacz):
         for record in ArchiveIterator(io.BytesIO(warc)):
             records += 1
             if records > _RECORDS_MAX:
@@ -108,7 +110,7 @@ def _contents(untrusted_wacz: bytes) -> Iterator[tuple[str, bytes]]:
                 yield record.rec_headers.get_header("WARC-Target-URI"), sha256(content)
 
 
-def _warcs(untrusted_wacz: bytes) -> Iterator[bytes]:
+def _warc_files(untrusted_wacz: bytes) -> Iterator[bytes]:
     with zipfile.ZipFile(io.BytesIO(untrusted_wacz)) as container:
         names = [name for name in container.namelist() if name.startswith("archive/")]
         for name in names[:_WARCS_MAX]:

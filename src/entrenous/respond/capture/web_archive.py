@@ -20,7 +20,7 @@ from warcio.warcwriter import WARCWriter
 
 from entrenous.base.environment import RandomSource
 from entrenous.crypto.hashing import sha256
-from entrenous.respond.watch.polite import WebAnswer, Wire
+from entrenous.respond.watch.polite import RecordedTransfer, WebAnswer
 
 WACZ_VERSION: Final = "1.1.1"
 WARC_FILE: Final = "data.warc.gz"
@@ -38,7 +38,7 @@ class Exchange:
     at: datetime
     url: str
     answer: WebAnswer
-    wire: Wire
+    wire: RecordedTransfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def write_wacz(capture: Capture, created: datetime, dice: RandomSource) -> bytes
     files = {
         f"archive/{WARC_FILE}": warc,
         "indexes/index.cdx": index,
-        "pages/pages.jsonl": _pages(capture, page),
+        "pages/pages.jsonl": _pages_file(capture, page),
     }
     package = _json(
         {
@@ -97,7 +97,7 @@ def _resource(path: str, data: bytes) -> dict[str, object]:
     return {"name": name, "path": path, "hash": _digest(data), "bytes": len(data)}
 
 
-def _pages(capture: Capture, page: Exchange) -> bytes:
+def _pages_file(capture: Capture, page: Exchange) -> bytes:
     head = {"format": "json-pages-1.0", "id": "pages", "title": "All Pages"}
     line = {"id": "page", "url": page.url, "ts": _seconds(page.at), "title": capture.title}
     return b"".join(json.dumps(each).encode() + b"\n" for each in (head, line))
@@ -106,7 +106,7 @@ def _pages(capture: Capture, page: Exchange) -> bytes:
 def _write_warc(capture: Capture, created: datetime, dice: RandomSource) -> tuple[bytes, bytes]:
     """Return the WARC, and its index in CDXJ."""
     held = io.BytesIO()
-    writer = _Records(held, dice)
+    writer = _WarcWriter(held, dice)
     info = f"software: {capture.software}\r\nformat: WARC File Format 1.1\r\n".encode()
     writer.write("warcinfo", created, info, "application/warc-fields", {})
     lines = list[str]()
@@ -121,12 +121,12 @@ def _write_warc(capture: Capture, created: datetime, dice: RandomSource) -> tupl
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
+class _WrittenRecord:
     id: str
     end: int
 
 
-class _Records:
+class _WarcWriter:
     """Writes WARC 1.1 records whose blocks are exactly the given bytes."""
 
     def __init__(self, held: io.BytesIO, dice: RandomSource) -> None:
@@ -134,17 +134,21 @@ class _Records:
         self._dice = dice
         self._writer = WARCWriter(held, gzip=True, warc_version="1.1")
 
-    def write_exchange(self, one: Exchange) -> _Written:
+    def write_exchange(self, one: Exchange) -> _WrittenRecord:
         """Write response, request and certificates; returns the response's record."""
         about = {"WARC-Target-URI": one.url}
         server = {"WARC-IP-Address": one.wire.ip} if one.wire.ip else {}
         cut = {"WARC-Truncated": "length"} if one.answer.is_cut else {}
         payload = {"WARC-Payload-Digest": _digest(payload_of(one.wire.response))}
         response = self.write(
-            "response", one.at, one.wire.response, _http("response"), about | server | cut | payload
+            "response",
+            one.at,
+            one.wire.response,
+            _http_block_type("response"),
+            about | server | cut | payload,
         )
         beside = about | {"WARC-Concurrent-To": response.id}
-        self.write("request", one.at, one.wire.request, _http("request"), beside)
+        self.write("request", one.at, one.wire.request, _http_block_type("request"), beside)
         if one.wire.certificates:
             chain = "".join(map(DER_cert_to_PEM_cert, one.wire.certificates)).encode()
             self.write("metadata", one.at, chain, CERTIFICATES, beside)
@@ -152,7 +156,7 @@ class _Records:
 
     def write(
         self, kind: str, at: datetime, block: bytes, media: str, more: Mapping[str, str]
-    ) -> _Written:
+    ) -> _WrittenRecord:
         name = UUID(bytes=self._dice.token(_UUID_BYTES), version=4)
         headers: dict[str, str] = {
             "WARC-Type": kind,
@@ -171,10 +175,10 @@ class _Records:
             warc_headers=StatusAndHeaders("", list(headers.items()), protocol="WARC/1.1"),
         )
         self._writer.write_record(record)
-        return _Written(headers["WARC-Record-ID"], self._held.tell())
+        return _WrittenRecord(headers["WARC-Record-ID"], self._held.tell())
 
 
-def _http(kind: str) -> str:
+def _http_block_type(kind: str) -> str:
     return f"application/http; msgtype={kind}"
 
 

@@ -16,21 +16,21 @@ import httpcore
 import httpx
 
 from entrenous.base.environment import Proxy, is_loopback
-from entrenous.base.errors import OnionNeedsProxy, ProxySilent
+from entrenous.base.errors import OnionNeedsProxy, ProxyUnreachable
 from entrenous.device.client.connections import (
     HEADERS,
     MinimumRate,
-    PacedNetwork,
-    PacedTransport,
-    keeping_rate,
+    RateCheckedNetwork,
+    RateLimitedTransport,
+    minimum_rate_for_requests,
     no_cookies,
 )
 from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.watch.polite import (
     NotOnTheWeb,
-    PageSilent,
+    RecordedTransfer,
+    SiteDidNotAnswer,
     WebAnswer,
-    Wire,
     is_public,
     refuse_private,
 )
@@ -61,14 +61,17 @@ class PublicWeb:
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
     ) -> WebAnswer:
-        """Get an address; raises PageSilent, NotOnTheWeb."""
+        """Get an address; raises SiteDidNotAnswer, NotOnTheWeb."""
         refuse_private(url, at_home=at_home)
-        with _as_our_errors(), keeping_rate(MinimumRate(sys.maxsize, each_s=self.time_max_s)):
+        with (
+            _translate_errors(),
+            minimum_rate_for_requests(MinimumRate(sys.maxsize, each_s=self.time_max_s)),
+        ):
             address = httpx.URL(url)
-            line = _Line(self._network(address, at_home=at_home))
+            line = _RecordingNetwork(self._network(address, at_home=at_home))
             route = proxy_route_for(address, self.proxy)
             with (
-                PacedTransport(self.context, route, line) as transport,
+                RateLimitedTransport(self.context, route, line) as transport,
                 httpx.Client(
                     transport=transport,
                     timeout=httpx.Timeout(self.time_max_s, connect=_CONNECT_S),
@@ -79,15 +82,19 @@ class PublicWeb:
                 ) as client,
                 client.stream("GET", address, headers=headers, extensions=line.traced()) as answer,
             ):
-                return self._read(answer, line, bytes_max)
+                return self._read_answer(answer, line, bytes_max)
 
-    def _network(self, url: httpx.URL, *, at_home: bool) -> PacedNetwork:
+    def _network(self, url: httpx.URL, *, at_home: bool) -> RateCheckedNetwork:
         """Return sockets that refuse private addresses; a proxy resolves names itself."""
         if self.proxy is not None and not is_loopback(url.host):
-            return PacedNetwork(self.proxy)
-        return PacedNetwork(None, _loopback_only if at_home and is_loopback(url.host) else _public)
+            return RateCheckedNetwork(self.proxy)
+        return RateCheckedNetwork(
+            None, _require_loopback if at_home and is_loopback(url.host) else _require_public
+        )
 
-    def _read(self, answer: httpx.Response, line: "_Line", bytes_max: int) -> WebAnswer:
+    def _read_answer(
+        self, answer: httpx.Response, line: "_RecordingNetwork", bytes_max: int
+    ) -> WebAnswer:
         stream = answer.extensions.get("network_stream")
         certificates = _certificates(stream)
         server = stream.get_extra_info("server_addr") if stream and self.proxy is None else None
@@ -96,8 +103,11 @@ class PublicWeb:
             body += part
             if len(body) > bytes_max:
                 break
-        wire = Wire(
-            bytes(line.written), _final(line.read), certificates, str(server[0]) if server else ""
+        wire = RecordedTransfer(
+            bytes(line.written),
+            _final_response(line.read),
+            certificates,
+            str(server[0]) if server else "",
         )
         headers = {
             name.lower(): value[:_HEADER_VALUE_MAX] for name, value in answer.headers.items()
@@ -111,18 +121,18 @@ class PublicWeb:
         )
 
 
-def _public(address: str) -> bool:
+def _require_public(address: str) -> bool:
     """Raise NotOnTheWeb for a private address, so that no other address of the name is tried."""
     if not is_public(address):
         raise NotOnTheWeb
     return True
 
 
-def _loopback_only(address: str) -> bool:
+def _require_loopback(address: str) -> bool:
     return is_loopback(address.partition("%")[0])
 
 
-def _final(received: bytearray) -> bytes:
+def _final_response(received: bytearray) -> bytes:
     """Return a response without interim ones (1xx, RFC 9110 section 15.2) before it."""
     rest = bytes(received)
     while rest[:5] == b"HTTP/" and rest[9:10] == b"1" and b"\r\n\r\n" in rest:
@@ -131,19 +141,21 @@ def _final(received: bytearray) -> bytes:
 
 
 @contextmanager
-def _as_our_errors() -> Iterator[None]:
-    """Translate network errors to PageSilent, without any address in its message."""
+def _translate_errors() -> Iterator[None]:
+    """Translate network errors to SiteDidNotAnswer, without any address in its message."""
     try:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         raise NotOnTheWeb from None
     except httpx.TimeoutException:
-        raise PageSilent(why="it took too long") from None
-    except (OnionNeedsProxy, ProxySilent) as error:
-        why = "the proxy" if isinstance(error, ProxySilent) else "an onion address needs a proxy"
-        raise PageSilent(why=f"{why} did not answer" if why == "the proxy" else why) from None
+        raise SiteDidNotAnswer(why="it took too long") from None
+    except (OnionNeedsProxy, ProxyUnreachable) as error:
+        why = (
+            "the proxy" if isinstance(error, ProxyUnreachable) else "an onion address needs a proxy"
+        )
+        raise SiteDidNotAnswer(why=f"{why} did not answer" if why == "the proxy" else why) from None
     except httpx.HTTPError as error:
-        raise PageSilent(why=_reason(error)) from None
+        raise SiteDidNotAnswer(why=_reason(error)) from None
 
 
 def _reason(error: httpx.HTTPError) -> str:
@@ -164,11 +176,11 @@ def _certificates(stream: Any) -> tuple[bytes, ...]:
         return ()
     inner = getattr(tls, "_sslobj", tls)  # public only from Python 3.13 on
     shown = getattr(inner, "get_unverified_chain", lambda: None)() or ()
-    chain = tuple(_der(one) for one in shown)
+    chain = tuple(_to_der(one) for one in shown)
     return chain or (tls.getpeercert(binary_form=True),)
 
 
-def _der(certificate: Any) -> bytes:
+def _to_der(certificate: Any) -> bytes:
     if isinstance(certificate, bytes):
         return certificate
     encoding_der = 2  # _ssl.ENCODING_DER
@@ -176,7 +188,7 @@ def _der(certificate: Any) -> bytes:
     return der
 
 
-class _Line(httpcore.NetworkBackend):
+class _RecordingNetwork(httpcore.NetworkBackend):
     """A network that copies the decrypted bytes sent and received for the last request."""
 
     def __init__(self, real: httpcore.NetworkBackend) -> None:
@@ -205,11 +217,11 @@ class _Line(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         stream = self._real.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _CopiedStream(stream, self)
+        return _RecordingStream(stream, self)
 
 
-class _CopiedStream(httpcore.NetworkStream):
-    def __init__(self, real: httpcore.NetworkStream, line: _Line) -> None:
+class _RecordingStream(httpcore.NetworkStream):
+    def __init__(self, real: httpcore.NetworkStream, line: _RecordingNetwork) -> None:
         self._real = real
         self._line = line
 
@@ -231,7 +243,7 @@ class _CopiedStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        return _CopiedStream(
+        return _RecordingStream(
             self._real.start_tls(ssl_context, server_hostname, timeout), self._line
         )
 

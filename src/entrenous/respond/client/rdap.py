@@ -20,18 +20,18 @@ from entrenous.base.language import translatable, translated
 from entrenous.device.client.connections import (
     HEADERS,
     MinimumRate,
-    PacedTransport,
     PerTokenTransport,
-    keeping_rate,
+    RateLimitedTransport,
+    minimum_rate_for_requests,
     no_cookies,
 )
 from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.abuse_contacts import (
     ANSWER_BYTES_MAX,
     AbuseContact,
+    AbuseLookUp,
     BadRdapAnswer,
     ContactRole,
-    LookUp,
     contacts_in_rdap,
     host_first,
 )
@@ -44,7 +44,7 @@ from entrenous.respond.rdap_services import (
     server_for_address,
     server_for_name,
 )
-from entrenous.wire.text import is_on_this_machine
+from entrenous.wire.text import is_local_address
 
 
 class RdapFailed(Unreachable):
@@ -53,8 +53,9 @@ class RdapFailed(Unreachable):
     """
 
 
-def look_up_site(host: str, address: str, proxy: Proxy | None, lists: str = IANA) -> LookUp:
-    """Ask the registries who registered and who hosts a site, as :func:`.who_sees` says.
+def look_up_site(host: str, address: str, proxy: Proxy | None, lists: str = IANA) -> AbuseLookUp:
+    """Ask the registries who registered and who hosts a site, as :func:`.describe_who_learns_what`
+    says.
 
     ``address`` is what the person typed as the site's network address, or ""; through a proxy no
     name is resolved here. Raises RdapFailed, BadRdapAnswer.
@@ -80,7 +81,9 @@ def rdap_client(
 ) -> Iterator["RdapClient"]:
     """Open a client; ``bootstrap`` is where the lists of RFC 9224 are, with a final slash."""
     tls = context or httpx.create_ssl_context(trust_env=False)
-    transport = PerTokenTransport(lambda url: PacedTransport(tls, proxy_route_for(url, proxy)))
+    transport = PerTokenTransport(
+        lambda url: RateLimitedTransport(tls, proxy_route_for(url, proxy))
+    )
     with httpx.Client(
         transport=transport,
         timeout=TIMEOUT_S,
@@ -106,7 +109,7 @@ class RdapClient:
         self._bootstrap = httpx.URL(bootstrap)
         self._local = is_loopback(self._bootstrap.host)  # a list of one's own machine
 
-    def look_up(self, host: str, addresses: Iterable[str]) -> LookUp:
+    def look_up(self, host: str, addresses: Iterable[str]) -> AbuseLookUp:
         """Look up the registrar of a name and the network of an address.
 
         Args:
@@ -119,8 +122,8 @@ class RdapClient:
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []
         public = next(filter(_is_public, addresses), "")
-        with keeping_rate(MinimumRate(_NEVER)):
-            for ask, about in ((self._registrar, host), (self._network, public)):
+        with minimum_rate_for_requests(MinimumRate(_NEVER)):
+            for ask, about in ((self._look_up_registrar, host), (self._look_up_network, public)):
                 try:
                     contacts += ask(about)
                 except (RdapFailed, BadRdapAnswer) as why:
@@ -129,35 +132,35 @@ class RdapClient:
             raise failed[0]
         notes = [" ".join(str(why).split()) for why in failed]
         missing = () if public else (translated(NO_ADDRESS),)
-        return LookUp(host_first(contacts), (*notes, *missing))
+        return AbuseLookUp(host_first(contacts), (*notes, *missing))
 
-    def _registrar(self, host: str) -> tuple[AbuseContact, ...]:
+    def _look_up_registrar(self, host: str) -> tuple[AbuseContact, ...]:
         if not names_to_ask(host):
             return ()
-        server = server_for_name(host, self._list("dns.json"))
+        server = server_for_name(host, self._service_list("dns.json"))
         if server is None:
             raise RdapFailed(server=self._bootstrap.host, asked=host, why=NO_SERVER)
-        base = _url(server, host)
+        base = _query_url(server, host)
         for name in names_to_ask(host):
             answer = self._get(base.join(f"domain/{name}"), name, ANSWER_BYTES_MAX)
             if answer is not None:
                 return contacts_in_rdap(answer, ContactRole.REGISTRAR, base.host)
         raise RdapFailed(server=base.host, asked=host, why="it has no such name")
 
-    def _network(self, address: str) -> tuple[AbuseContact, ...]:
+    def _look_up_network(self, address: str) -> tuple[AbuseContact, ...]:
         if not address:
             return ()
-        listed = self._list("ipv6.json" if ":" in address else "ipv4.json")
+        listed = self._service_list("ipv6.json" if ":" in address else "ipv4.json")
         server = server_for_address(address, listed)
         if server is None:
             raise RdapFailed(server=self._bootstrap.host, asked=address, why=NO_SERVER)
-        url = _url(server, address).join(f"ip/{address}")
+        url = _query_url(server, address).join(f"ip/{address}")
         answer = self._get(url, address, ANSWER_BYTES_MAX)
         if answer is None:
             raise RdapFailed(server=url.host, asked=address, why="it has no such network")
         return contacts_in_rdap(answer, ContactRole.HOST, url.host)
 
-    def _list(self, name: str) -> Services:
+    def _service_list(self, name: str) -> Services:
         listed = self._get(self._bootstrap.join(name), name, LIST_BYTES_MAX)
         if listed is None:
             raise RdapFailed(server=self._bootstrap.host, asked=name, why="it has no such list")
@@ -176,11 +179,11 @@ class RdapClient:
                     if answer.status_code == httpx.codes.NOT_FOUND:
                         return None
                     if answer.status_code == httpx.codes.OK:
-                        return _body(answer, asked, most)
+                        return _read_body(answer, asked, most)
                     if answer.status_code not in _FOUND:
                         why = f"HTTP status {answer.status_code}"
                         raise RdapFailed(server=url.host, asked=asked, why=why)
-                    url = _redirected(url, answer.headers.get("Location", ""), asked)
+                    url = _redirect_target(url, answer.headers.get("Location", ""), asked)
             except httpx.HTTPError:
                 raise RdapFailed(server=url.host, asked=asked, why="no connection") from None
             self._refuse_private(url, origin, asked)
@@ -195,7 +198,7 @@ class RdapClient:
             return
         if origin is None and self._local and is_loopback(url.host):
             return
-        if url.scheme != "https" or is_on_this_machine(str(url)) or not _may_be_public(url.host):
+        if url.scheme != "https" or is_local_address(str(url)) or not _may_be_public(url.host):
             why = "it points to an address that is not asked"
             raise RdapFailed(server=(origin or url).host, asked=asked, why=why)
 
@@ -207,7 +210,7 @@ NO_ADDRESS: Final = translatable(
 NO_SERVER: Final = "no RDAP server is listed for it"
 
 
-def _body(answer: httpx.Response, asked: str, most: int) -> bytes:
+def _read_body(answer: httpx.Response, asked: str, most: int) -> bytes:
     data = b""
     for part in answer.iter_raw():  # as sent: nothing is unpacked
         data += part
@@ -217,14 +220,14 @@ def _body(answer: httpx.Response, asked: str, most: int) -> bytes:
     return data
 
 
-def _url(server: str, asked: str) -> httpx.URL:
+def _query_url(server: str, asked: str) -> httpx.URL:
     try:
         return httpx.URL(server)
     except httpx.InvalidURL:
         raise RdapFailed(server=server[:80], asked=asked, why="that is no address") from None
 
 
-def _redirected(url: httpx.URL, location: str, asked: str) -> httpx.URL:
+def _redirect_target(url: httpx.URL, location: str, asked: str) -> httpx.URL:
     try:
         return url.join(location)
     except httpx.InvalidURL:

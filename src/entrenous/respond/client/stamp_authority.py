@@ -13,9 +13,9 @@ import httpx
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 from entrenous.base.environment import Proxy, Settings
-from entrenous.base.errors import StampDoesNotHold
+from entrenous.base.errors import InvalidTimestamp
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
-from entrenous.device.client.connections import PacedTransport, PerTokenTransport
+from entrenous.device.client.connections import PerTokenTransport, RateLimitedTransport
 from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.stamp_authorities import (
     StampAuthority,
@@ -38,7 +38,7 @@ def timestamp_authority(
     """Open a client for an authority; ``authorities`` are the PEM certificates trusted for it."""
     context = httpx.create_ssl_context(trust_env=False)  # many do not support TLS 1.3
     transport = PerTokenTransport(
-        lambda asked: PacedTransport(context, proxy_route_for(asked, proxy))
+        lambda asked: RateLimitedTransport(context, proxy_route_for(asked, proxy))
     )
     with httpx.Client(transport=transport, timeout=30, trust_env=False) as client:
         yield HttpTimestampAuthority(url, authorities, client)
@@ -57,13 +57,13 @@ def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
     known = known_stamp_authorities(settings)
     context = ssl.create_default_context(cadata=bundle.decode(errors="replace"))
     transport = PerTokenTransport(
-        lambda asked: PacedTransport(context, proxy_route_for(asked, settings.proxy))
+        lambda asked: RateLimitedTransport(context, proxy_route_for(asked, settings.proxy))
     )
     with httpx.Client(transport=transport, timeout=_PATIENCE_S, trust_env=False) as client:
-        yield lambda manifest: _first_stamp(manifest, known, bundle, client)
+        yield lambda manifest: _stamp_by_first_answering(manifest, known, bundle, client)
 
 
-def _first_stamp(
+def _stamp_by_first_answering(
     manifest: bytes, known: Iterable[StampAuthority], bundle: bytes, client: httpx.Client
 ) -> Stamp:
     reasons = []
@@ -78,24 +78,24 @@ def _first_stamp(
             reasons.append(f"{one.name} did not answer")
         except StampRefused as why:
             reasons.append(f"{one.name}: {why.facts['why']}")
-        except StampDoesNotHold as why:
+        except InvalidTimestamp as why:
             reasons.append(f"{one.name}: {why.facts['why']}")
     raise NoAuthorityAnswered(why="; ".join(reasons) or "none is known")
 
 
 def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
-    """Verify a stored stamp, offline; raises StampDoesNotHold.
+    """Verify a stored stamp, offline; raises InvalidTimestamp.
 
     ``authorities`` are the trusted PEM certificates; by default those stored with the stamp.
     """
     trusted = stamp.authorities if authorities is None else authorities
     if verify_timestamp(stamp.token, stamp.manifest, trusted) != stamp.at:
-        raise StampDoesNotHold(why="it states another time")
+        raise InvalidTimestamp(why="it states another time")
 
 
 _PATIENCE_S: Final = 15.0  # for each of several authorities
-QUERY: Final = "application/timestamp-query"
-REPLY: Final = "application/timestamp-reply"
+QUERY_MEDIA_TYPE: Final = "application/timestamp-query"
+REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
 REPLY_BYTES_MAX: Final = 64 * 1024  # real answers have 1 to 8 KiB
 _GRANTED: Final = 0  # RFC 3161 section 2.4.2; "granted with modifications" is not accepted
 
@@ -113,33 +113,36 @@ class HttpTimestampAuthority:
 
         Raises:
             AuthorityUnreachable, StampRefused: there is no stamp.
-            StampDoesNotHold: the answer is not a valid stamp over this manifest.
+            InvalidTimestamp: the answer is not a valid stamp over this manifest.
         """
         request = (
             TimestampRequestBuilder().data(manifest).hash_algorithm(HashAlgorithm.SHA256).build()
         )
-        untrusted_token = self._send(request.as_bytes())
+        untrusted_token = self._post_query(request.as_bytes())
         self._check_status(untrusted_token)
         at = verify_timestamp(untrusted_token, manifest, self._authorities, nonce=request.nonce)
         return Stamp(manifest, untrusted_token, at, self._url, self._authorities)
 
-    def _send(self, query: bytes) -> bytes:
+    def _post_query(self, query: bytes) -> bytes:
         try:
             with self._client.stream(
-                "POST", self._url, content=query, headers={"Content-Type": QUERY}
+                "POST", self._url, content=query, headers={"Content-Type": QUERY_MEDIA_TYPE}
             ) as answer:
                 self._check_response(answer)
-                return self._read(answer)
+                return self._read_answer(answer)
         except (httpx.HTTPError, httpx.InvalidURL):
             raise AuthorityUnreachable(url=self._url) from None
 
     def _check_response(self, answer: httpx.Response) -> None:
         if answer.status_code != httpx.codes.OK:
             raise StampRefused(url=self._url, why=f"HTTP status {answer.status_code}")
-        if answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() != REPLY:
+        if (
+            answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            != REPLY_MEDIA_TYPE
+        ):
             raise StampRefused(url=self._url, why="it is not a stamp authority's answer")
 
-    def _read(self, answer: httpx.Response) -> bytes:
+    def _read_answer(self, answer: httpx.Response) -> bytes:
         data = b""
         for part in answer.iter_bytes():
             data += part

@@ -10,11 +10,11 @@ from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
-from entrenous.respond.commands.case_view import answer_case
+from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.commands.watch import agree_first
 from entrenous.respond.open_case import CAPTURE_PURPOSE
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
 
 
 def capture(
@@ -22,7 +22,10 @@ def capture(
     name: str,
     sighting: Annotated[int, typer.Option(metavar="NUMBER", help="The sighting whose page it is.")],
     why: Annotated[
-        str, typer.Option(metavar="-|TEXT", help=f"{SAFER} What for; it is kept in the capture.")
+        str,
+        typer.Option(
+            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What for; it is kept in the capture."
+        ),
     ] = CAPTURE_PURPOSE,
     yes: Annotated[
         bool, typer.Option("--yes", help="You agree to what the site sees; do not ask.")
@@ -31,7 +34,7 @@ def capture(
 ) -> None:
     """Capture a page as evidence: what the site sent, its certificate and the time."""
     from entrenous.respond.capture.capture_page import (  # noqa: PLC0415 -- loads warcio
-        Asking,
+        CaptureContext,
         capture_page,
     )
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
@@ -43,9 +46,9 @@ def capture(
         find_open_case(name, device)  # nothing about anybody under 18 is requested
         agree_first(device, by_proxy=by_proxy, yes=yes)
         web = PublicWeb(proxy, records=True)
-        asking = Asking(web, time.monotonic, time.sleep, _local_offset(device), by_proxy)
+        asking = CaptureContext(web, time.monotonic, time.sleep, _local_offset(device), by_proxy)
         case = capture_page(name, sighting, why, asking, device)
-        answer_case(case, device, as_json=as_json)
+        print_case_answer(case, device, as_json=as_json)
 
 
 def _local_offset(device: Device) -> timedelta:

@@ -28,7 +28,7 @@ from entrenous.respond.case_status import (
     reopen_case,
 )
 from entrenous.respond.commands.breach import breach
-from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
+from entrenous.respond.commands.case_view import case_json, how_to_name_a_place, print_case_answer
 from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
@@ -56,8 +56,8 @@ from entrenous.respond.commands.situation_options import (
 )
 from entrenous.respond.commands.watch import watch
 from entrenous.respond.law.places import Place, parse_place
-from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
-from entrenous.respond.on_behalf import noted_consent, record_representative
+from entrenous.respond.nouns import AgeAnswer, Case, Representative, Role, Sighting, SightingReach
+from entrenous.respond.on_behalf import record_representative, representative_with_consent
 from entrenous.respond.open_case import (
     BEFORE_CAPTURE,
     add_file,
@@ -71,13 +71,13 @@ from entrenous.respond.open_case import (
 from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.report_steps import destinations
 from entrenous.respond.safety import SafetyAnswers
-from entrenous.respond.situation import Situation, TakenBy
+from entrenous.respond.situation import PictureMaker, Situation
 from entrenous.respond.threat import is_threat_only
-from entrenous.terminal.output import hint, print_line, put_json
+from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import FileGroup
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import (
-    SAFER,
+    STDIN_OPTION_ADVICE,
     Json,
     read_typed_line,
     read_typed_text,
@@ -90,18 +90,25 @@ from entrenous.wire.encodings import canonical_json
 Platform = Annotated[
     str,
     typer.Option(
-        metavar="-|NAME", help=f"{SAFER} The platform it is on, or the threat comes from."
+        metavar="-|NAME",
+        help=f"{STDIN_OPTION_ADVICE} The platform it is on, or the threat comes from.",
     ),
 ]
 Consent = Annotated[
     str,
-    typer.Option(metavar="-|TEXT", help=f"{SAFER} Who agreed that you act, how, and to what."),
+    typer.Option(
+        metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} Who agreed that you act, how, and to what."
+    ),
 ]
 _HELP_ALL_THE_SAME: Final = translatable(
     "Without one, no case is kept. The questions that follow still lead to people who help; stop at"
     " any time."
 )
-_MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.UNSAID}
+_MAKER: Final = {
+    True: PictureMaker.ME,
+    False: PictureMaker.SOMEBODY_ELSE,
+    None: PictureMaker.UNSAID,
+}
 
 
 def join(app: typer.Typer) -> None:
@@ -181,19 +188,19 @@ def open_(
     situation = replace(
         situation, platform=read_typed_line(platform, translated("The platform"), context)
     )
-    acting = _acting(for_somebody_else, consent, context)
+    acting = _representative(for_somebody_else, consent, context)
     with opened_device(context) as device:
         since = (aware_at or device.clock.now()) if breach_ else None
         if name is None:
             trace = None if from_trace is None else find_trace(from_trace, device)
-            with device.vault.together():
+            with device.vault.transaction():
                 case = open_case(trace, situation, age, device, acting)
                 case = record_breach(case.name, since, device) if since else case
         else:
-            case = _open_again(name, situation, device, under_18=under_18)
+            case = _reopen_with_facts(name, situation, device, under_18=under_18)
             case = record_representative(name, acting, device) if acting else case
             case = record_breach(name, since, device) if since else case
-        answer_case(case, device, as_json=as_json)
+        print_case_answer(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
             print_line(f"  {how_to_name_a_place(case)}")
@@ -232,14 +239,14 @@ def about(
         depicts_me=shows_me,
         recipient_known=sender,
     )
-    acting = None if under_18 else _acting(for_somebody_else, consent, context)
+    acting = None if under_18 else _representative(for_somebody_else, consent, context)
     with opened_device(context) as device:
         if under_18:
             record_minor(name, more, device)
-        with device.vault.together():
+        with device.vault.transaction():
             case = describe_case(name, more, device)
             case = record_representative(name, acting, device) if acting else case
-        answer_case(case, device, as_json=as_json)
+        print_case_answer(case, device, as_json=as_json)
 
 
 def list_cases(context: typer.Context, as_json: Json = False) -> None:
@@ -247,7 +254,7 @@ def list_cases(context: typer.Context, as_json: Json = False) -> None:
     with opened_device(context) as device:
         if as_json:
             shown = [case_json(case, device) for case in all_cases(device)]
-            put_json({"schema": "entrenous/cases/1", "cases": shown})
+            print_json({"schema": "entrenous/cases/1", "cases": shown})
             return
         known = case_summaries(device)
     row = translated("{name}  {state}, opened on {day}")
@@ -261,7 +268,7 @@ def list_cases(context: typer.Context, as_json: Json = False) -> None:
 def show(context: typer.Context, name: str, as_json: Json = False) -> None:
     """Show a case: findings, sightings, evidence, deadlines, and one next step."""
     with opened_device(context) as device:
-        answer_case(find_case(name, device), device, as_json=as_json)
+        print_case_answer(find_case(name, device), device, as_json=as_json)
 
 
 def add(
@@ -269,28 +276,39 @@ def add(
     name: str,
     file: Annotated[Path | None, typer.Argument(help="A screenshot or file to keep.")] = None,
     what: Annotated[
-        str, typer.Option(metavar="-|TEXT", help=f"{SAFER} What the file shows, in a line.")
+        str,
+        typer.Option(
+            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What the file shows, in a line."
+        ),
     ] = "",
     url: Annotated[
         str | None,
-        typer.Option(metavar="-|URL", help=f"{SAFER} Address of a page where you saw it."),
+        typer.Option(
+            metavar="-|URL", help=f"{STDIN_OPTION_ADVICE} Address of a page where you saw it."
+        ),
     ] = None,
     chat: Annotated[
         str | None,
-        typer.Option(metavar="-|TEXT", help=f"{SAFER} The chat where you saw it, in words."),
+        typer.Option(
+            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} The chat where you saw it, in words."
+        ),
     ] = None,
     handle: Annotated[
-        str, typer.Option(metavar="-|NAME", help=f"{SAFER} The account it was shown at.")
+        str,
+        typer.Option(metavar="-|NAME", help=f"{STDIN_OPTION_ADVICE} The account it was shown at."),
     ] = "",
     captured_by: Annotated[
         str,
-        typer.Option(metavar="-|TEXT", help=f"{SAFER} Who made this web archive (WACZ)."),
+        typer.Option(
+            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} Who made this web archive (WACZ)."
+        ),
     ] = "",
     seen_at: Annotated[
         datetime | None, time_option("When you first saw it, in UTC; now if left out.")
     ] = None,
     statement: Annotated[
-        str | None, typer.Option(metavar="-|TEXT", help=f"{SAFER} What you want to note.")
+        str | None,
+        typer.Option(metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What you want to note."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -322,9 +340,9 @@ def add(
     data, kind = (None, "") if file is None else read_saved(file)
     with opened_device(context) as device:
         goes_to: tuple[PlatformRecord, ...] = ()
-        with device.vault.together():
+        with device.vault.transaction():
             moment = seen_at or device.clock.now()
-            for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
+            for where, reach in ((url, SightingReach.PUBLIC), (chat, SightingReach.PRIVATE)):
                 if where:
                     case = add_sighting(name, Sighting(where, reach, moment, handle), device)
                     goes_to += destinations(replace(case, sightings=case.sightings[-1:]))
@@ -335,7 +353,7 @@ def add(
             elif data is not None:
                 add_file(name, data, what or kind, device)
         # Outside the transaction, so that a closed output does not undo the addition.
-        answer_case(find_case(name, device), device, as_json=as_json, steps_for=goes_to)
+        print_case_answer(find_case(name, device), device, as_json=as_json, steps_for=goes_to)
 
 
 def _add_second_capture(name: str, data: bytes, who: str, device: Device) -> None:
@@ -366,7 +384,7 @@ def erase(
 ) -> None:
     """Erase a case and everything kept in it from this device, for good."""
     written = FileGroup()
-    with opened_device(context) as device, written.unless(lambda: False):
+    with opened_device(context) as device, written.remove_on_failure(lambda: False):
         find_case(name, device)
         if not yes:
             if not sys.stdin.isatty():
@@ -394,7 +412,7 @@ def _write_receipt(written: FileGroup, place: Path, data: bytes) -> None:
     def fill(file: BinaryIO) -> None:
         file.write(data)
 
-    written.want(place, len(data), fill)
+    written.add(place, len(data), fill)
     written.write()
 
 
@@ -415,26 +433,28 @@ def _safety_first(
     """
     ask = sys.stdin.isatty()
     answers, places = ask_about_safety(answers, said.places, ask=ask)
-    age = _age(adults=adults, under_18=under_18)
+    age = _age_answer(adults=adults, under_18=under_18)
     pass_age_gate(age, places, SystemClock().now().date())
     return replace(said, places=places, posted=ask_how_far(answers.posted, places, ask=ask)), age
 
 
-def _acting(role: Role | None, consent: str, context: typer.Context) -> Representative | None:
+def _representative(
+    role: Role | None, consent: str, context: typer.Context
+) -> Representative | None:
     """Return who acts for the person shown, or None; raises NoConsent."""
     if role is None:
         if consent:
             raise typer.BadParameter(translated("--consent goes with --for-somebody-else ROLE"))
         return None
     typed = read_typed_line(consent, translated("Who agreed, how, and to what"), context)
-    return noted_consent(role, typed, SystemClock().now())
+    return representative_with_consent(role, typed, SystemClock().now())
 
 
-def _open_again(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
+def _reopen_with_facts(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
     """Reopen a case and record the facts given with its name."""
     if under_18:
         record_minor(name, more, device)
-    with device.vault.together():
+    with device.vault.transaction():
         case = reopen_case(name, device)
         return case if more == Situation(()) else describe_case(name, more, device)
 
@@ -460,7 +480,7 @@ def _place_or_none(typed: str) -> Place | None:
     return parse_place(typed) if typed else None
 
 
-def _age(*, adults: bool, under_18: bool) -> AgeAnswer:
+def _age_answer(*, adults: bool, under_18: bool) -> AgeAnswer:
     if under_18:
         return AgeAnswer.CHILD
     if adults:

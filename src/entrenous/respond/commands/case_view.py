@@ -5,12 +5,12 @@ from datetime import datetime
 from entrenous.base.errors import shell_quoted
 from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
-from entrenous.respond.case_file import fits_text, named_copies
+from entrenous.respond.case_file import describe_named_copies, named_copies
 from entrenous.respond.evidence import level_in_words, stamp_waits_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Breach, Case, Notice, Sighting
-from entrenous.respond.on_behalf import acting_words
+from entrenous.respond.on_behalf import representative_in_words
 from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.reappearance import returned_text
 from entrenous.respond.report_steps import (
@@ -20,8 +20,8 @@ from entrenous.respond.report_steps import (
     platform_of,
     report_steps,
 )
-from entrenous.respond.situation_words import said_in_words
-from entrenous.terminal.output import print_line, put_json, rfc3339_utc
+from entrenous.respond.situation_words import situation_in_words
+from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
 
 def case_json(case: Case, device: Device) -> dict[str, object]:
@@ -62,8 +62,8 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
             {"number": one.number, "route": one.route.id, "state": one.state.value}
             for one in case.notices
         ],
-        "breach": _breach(case.breach),
-        "deadlines": [_deadline(clock) for clock in deadlines(case, now)],
+        "breach": _breach_json(case.breach),
+        "deadlines": [_deadline_json(clock) for clock in deadlines(case, now)],
         "next": next_step(case, now),
     }
 
@@ -73,11 +73,11 @@ def _platform_id(seen: Sighting, case: Case) -> str | None:
     return None if record is None else record.id
 
 
-def answer_case(
+def print_case_answer(
     case: Case, device: Device, *, as_json: bool, steps_for: tuple[PlatformRecord, ...] = ()
 ) -> None:
     if as_json:
-        put_json({"schema": "entrenous/case/1", **case_json(case, device)})
+        print_json({"schema": "entrenous/case/1", **case_json(case, device)})
     else:
         print_case(case, device, steps_for)
 
@@ -92,13 +92,13 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     state, day = translated(case.state.value), day_in_words(case.opened_at)
     print_line(opened.format(name=case.name, day=day, state=state))
     if case.representative is not None:
-        print_line(f"  {acting_words(case.representative)}")
-    if said := said_in_words(case.situation):
+        print_line(f"  {representative_in_words(case.representative)}")
+    if said := situation_in_words(case.situation):
         print_line(f"  {said}")
     _, named = named_copies(case, device)
-    if fits := fits_text(named):
+    if fits := describe_named_copies(named):
         print_line(f"  {fits}")
-    _print_seen(case)
+    _print_sightings(case)
     for item in case.evidence:
         kept = translated("Kept, item {number}: {what} ({level})")
         level = level_in_words(item, case)
@@ -135,7 +135,7 @@ def _clock_in_words(clock: Deadline) -> str:
     return said.format(number=clock.notice, deadline=deadline_in_words(clock))
 
 
-def _print_seen(case: Case) -> None:
+def _print_sightings(case: Case) -> None:
     line = translated("Seen, sighting {number}: {where}, {at}")
     for seen in case.sightings:
         at = moment_in_words(seen.first_seen_at)
@@ -153,7 +153,7 @@ def _print_steps(steps: ReportSteps) -> None:
     print_line()
 
 
-def _breach(breach: Breach | None) -> dict[str, object] | None:
+def _breach_json(breach: Breach | None) -> dict[str, object] | None:
     if breach is None:
         return None
     done = {"notified_at": breach.notified_at, "told_at": breach.told_at}
@@ -164,7 +164,7 @@ def _breach(breach: Breach | None) -> dict[str, object] | None:
     }
 
 
-def _deadline(clock: Deadline) -> dict[str, object]:
+def _deadline_json(clock: Deadline) -> dict[str, object]:
     return {
         "notice": clock.notice,
         "law": clock.law,

@@ -18,7 +18,7 @@ from entrenous.respond.law.deadlines import deadlines
 from entrenous.respond.law.one_deadline import Event, OneDeadline, one_deadline
 from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.law.zones import capital_zone, moment_in_words
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import Json, parse_time
 
@@ -56,19 +56,19 @@ def deadline(
     """Count until when somebody has to act under a law, with the working line by line. Exit status
     1: there is no date.
     """
-    found = one_deadline(route, _events(event), _place(country, region))
+    found = one_deadline(route, _parse_events(event), _parse_place(country, region))
     if ics is not None and found.due_at is not None:
         now = SystemClock().now()
         words = f"{found.route.law}, {found.route.provision}: {found.rule}"
         entry = CalendarEntry(found.due_at, words, entry_uid(now, words))
-        shown = calendar_file([entry], now, plain_titles=plain_titles, alarm=_before(alarm))
+        shown = calendar_file([entry], now, plain_titles=plain_titles, alarm=_alarm_before(alarm))
         write_new(ics, shown)
     if as_json:
-        put_json(_as_json(found))
+        print_json(_deadline_json(found))
     else:
         for line in found.working:
             print_line(f"  {line}")
-        print_line(_answer(found))
+        print_line(_print_deadline(found))
     raise typer.Exit(0 if found.due_at else _NONE)
 
 
@@ -89,9 +89,11 @@ def calendar(
     with opened_device(context) as device:
         case, now = find_case(name, device), device.clock.now()
         entries = running_deadlines(case, deadlines(case, now))
-    write_new(ics, calendar_file(entries, now, plain_titles=plain_titles, alarm=_before(alarm)))
+    write_new(
+        ics, calendar_file(entries, now, plain_titles=plain_titles, alarm=_alarm_before(alarm))
+    )
     if as_json:
-        put_json({"schema": "entrenous/calendar/1", "file": str(ics), "entries": len(entries)})
+        print_json({"schema": "entrenous/calendar/1", "file": str(ics), "entries": len(entries)})
     else:
         print_line(
             translated(
@@ -100,7 +102,7 @@ def calendar(
         )
 
 
-def _events(typed: list[str]) -> dict[Event, datetime]:
+def _parse_events(typed: list[str]) -> dict[Event, datetime]:
     found: dict[Event, datetime] = {}
     for one in typed:
         what, equals, when = one.partition("=")
@@ -120,7 +122,7 @@ def _events(typed: list[str]) -> dict[Event, datetime]:
     return found
 
 
-def _place(country: str, region: str | None) -> Place:
+def _parse_place(country: str, region: str | None) -> Place:
     place = parse_place(country)
     if region is None:
         return place
@@ -128,11 +130,11 @@ def _place(country: str, region: str | None) -> Place:
     return parse_place(part if part.upper().startswith(f"{place}-") else f"{place}-{part}")
 
 
-def _before(hours: int | None) -> timedelta | None:
+def _alarm_before(hours: int | None) -> timedelta | None:
     return None if hours is None else timedelta(hours=hours)
 
 
-def _answer(found: OneDeadline) -> str:
+def _print_deadline(found: OneDeadline) -> str:
     if found.due_at is not None:
         return translated("They have until {due_at}.").format(
             due_at=moment_in_words(found.due_at, found.place)
@@ -142,11 +144,11 @@ def _answer(found: OneDeadline) -> str:
     return translated("No date: this law names none that can be counted.")
 
 
-def _as_json(found: OneDeadline) -> dict[str, object]:
+def _deadline_json(found: OneDeadline) -> dict[str, object]:
     return {
         "schema": "entrenous/deadline/1",
         "route": found.route.id,
-        "due_at": _local(found.due_at, found.place),
+        "due_at": _local_time(found.due_at, found.place),
         "in_force": found.in_force,
         "rule": found.rule,
         "working": list(found.working),
@@ -155,11 +157,12 @@ def _as_json(found: OneDeadline) -> dict[str, object]:
         "read_on": found.route.read_on.isoformat(),
         "verified": found.route.verified,
         "clauses": [
-            {"rule": one.clause, "due_at": _local(one.due_at, found.place)} for one in found.clauses
+            {"rule": one.clause, "due_at": _local_time(one.due_at, found.place)}
+            for one in found.clauses
         ],
     }
 
 
-def _local(moment: datetime | None, place: Place) -> str | None:
+def _local_time(moment: datetime | None, place: Place) -> str | None:
     """Format a time with the offset of the place (RFC 3339), so that its date is the law's."""
     return None if moment is None else moment.astimezone(capital_zone(place)).isoformat()

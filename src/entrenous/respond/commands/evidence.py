@@ -38,10 +38,10 @@ from entrenous.respond.stamp_authorities import (
     kept_roots_text,
 )
 from entrenous.respond.timestamps import PROVES, Stamp
-from entrenous.terminal.output import print_line, put_json, rfc3339_utc
+from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
 
 
 def join(app: typer.Typer) -> None:
@@ -78,14 +78,14 @@ def stamp(
             translated("--authority URL and --ca FILE go together, with a case's name")
         )
     shown = []
-    with _stamper(context, authority, ca) as stamper, opened_device(context) as device:
+    with _open_stamp_authority(context, authority, ca) as stamper, opened_device(context) as device:
         for one in cases_to_stamp(device) if name is None else (name,):
             case = stamp_or_wait(one, stamper, device)
-            shown.append(_stamped(case))
+            shown.append(_stamp_json(case))
             if not as_json:
-                _tell_stamped(case)
+                _print_stamped(case)
     if as_json:
-        put_json(shown[0] if name else {"schema": "entrenous/stamps/1", "stamped": shown})
+        print_json(shown[0] if name else {"schema": "entrenous/stamps/1", "stamped": shown})
     elif not shown:
         print_line(
             translated("No case waits for a stamp. To stamp one: entrenous evidence stamp NAME")
@@ -93,7 +93,7 @@ def stamp(
 
 
 @contextmanager
-def _stamper(
+def _open_stamp_authority(
     context: typer.Context, authority: str | None, ca: Path | None
 ) -> Iterator[Callable[[bytes], Stamp]]:
     settings = session_of(context).settings
@@ -105,7 +105,7 @@ def _stamper(
         yield chosen.stamp
 
 
-def _stamped(case: Case) -> dict[str, object]:
+def _stamp_json(case: Case) -> dict[str, object]:
     newest = case.stamps[-1]
     return {
         "schema": "entrenous/stamp/1",
@@ -116,7 +116,7 @@ def _stamped(case: Case) -> dict[str, object]:
     }
 
 
-def _tell_stamped(case: Case) -> None:
+def _print_stamped(case: Case) -> None:
     newest = case.stamps[-1]
     at = _to_the_second(newest.at)
     print_line(
@@ -146,7 +146,7 @@ def verify(
         case = verify_case(name, device, partial(check_stamp, authorities=given))
     bundled = bundled_certificates(certificate_bundle(session_of(context).settings))
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/evidence-check/1",
                 "case": case.name,
@@ -154,7 +154,7 @@ def verify(
                 "stamps": len(case.stamps),
                 "links": case.links,
                 "ca": "kept" if given is None else "given",
-                "stamped": [_proven(stamp, given, bundled) for stamp in case.stamps],
+                "stamped": [_proof_in_words(stamp, given, bundled) for stamp in case.stamps],
             }
         )
         return
@@ -169,7 +169,7 @@ def verify(
                 at=at, authority_url=stamp.authority_url
             )
         )
-        for root in _roots(stamp, given):
+        for root in _trusted_roots(stamp, given):
             sha256 = root.hex(":").upper()
             print_line(
                 "    "
@@ -178,12 +178,14 @@ def verify(
                 )
             )
     if case.stamps and given is None:
-        roots = (root for one in case.stamps for root in _roots(one, None))
+        roots = (root for one in case.stamps for root in _trusted_roots(one, None))
         print_line(f"  {kept_roots_text(case.name, roots, session_of(context).settings)}")
 
 
-def _proven(stamp: Stamp, given: bytes | None, bundled: Mapping[str, bytes]) -> dict[str, object]:
-    roots = [root.hex() for root in _roots(stamp, given)]
+def _proof_in_words(
+    stamp: Stamp, given: bytes | None, bundled: Mapping[str, bytes]
+) -> dict[str, object]:
+    roots = [root.hex() for root in _trusted_roots(stamp, given)]
     return {
         "at": rfc3339_utc(stamp.at),
         "authority": stamp.authority_url,
@@ -192,7 +194,7 @@ def _proven(stamp: Stamp, given: bytes | None, bundled: Mapping[str, bytes]) -> 
     }
 
 
-def _roots(stamp: Stamp, given: bytes | None) -> tuple[bytes, ...]:
+def _trusted_roots(stamp: Stamp, given: bytes | None) -> tuple[bytes, ...]:
     return certificate_fingerprints(stamp.authorities if given is None else given)
 
 
@@ -204,7 +206,8 @@ def export(
     purpose: Annotated[
         str,
         typer.Option(
-            metavar="-|TEXT", help=f"{SAFER} What for; it is noted in the chain of custody."
+            metavar="-|TEXT",
+            help=f"{STDIN_OPTION_ADVICE} What for; it is noted in the chain of custody.",
         ),
     ] = "taken out of the vault",
     as_json: Json = False,
@@ -213,12 +216,12 @@ def export(
     the case.
     """
     written, purpose = FileGroup(), read_typed_line(purpose, translated("What for"), context)
-    with opened_device(context) as device, written.unless(lambda: False):
-        export_item(name, item, purpose, device, partial(_write_out, written, out, name))
+    with opened_device(context) as device, written.remove_on_failure(lambda: False):
+        export_item(name, item, purpose, device, partial(_write_exported_item, written, out, name))
     place, *beside = written.places
     if as_json:
         shown = {"file": str(place), "beside": [str(one) for one in beside]}
-        put_json({"schema": "entrenous/evidence-export/1", **shown})
+        print_json({"schema": "entrenous/evidence-export/1", **shown})
         return
     print_line(translated("wrote {place}").format(place=place))
     for one in beside:
@@ -227,9 +230,9 @@ def export(
         print_line(line)
 
 
-def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:
+def _write_exported_item(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:
     for file, data in exported_files(taken, f"{name}-").items():
-        written.want(out / file, len(data), partial(_write_bytes, data))
+        written.add(out / file, len(data), partial(_write_bytes, data))
     written.write()
 
 

@@ -8,7 +8,7 @@ from entrenous.base.environment import SystemClock
 from entrenous.respond.help_report import help_in_words, help_json
 from entrenous.respond.law.places import parse_place
 from entrenous.respond.who_helps import Need, help_for
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.typed_input import Json
 
 
@@ -45,7 +45,7 @@ def help_(
     need = Need(under_18=under_18, threat=threat, danger=danger, watched=watched)
     found, now = help_for(places, need), SystemClock().now()
     if as_json:
-        put_json(help_json(found, now))
+        print_json(help_json(found, now))
         return
     for line in help_in_words(found, now, None):
         print_line(line)

@@ -12,19 +12,19 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
-from entrenous.respond.commands.case_view import answer_case
+from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.letters.draft import render_pdf, write_notice
 from entrenous.respond.letters.preview import preview
-from entrenous.respond.letters.sightings import left_out
+from entrenous.respond.letters.sightings import left_out_sightings
 from entrenous.respond.letters.versions import (
-    compare,
+    compare_notices,
     find_notice,
     keep_reference,
     list_lines,
     versions,
 )
 from entrenous.respond.nouns import Case, Notice
-from entrenous.terminal.output import print_line, put_json, rfc3339_utc
+from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import STDIN_MARK, Json, read_typed_line, time_option
 
@@ -35,7 +35,7 @@ _USAGE: Final = translatable(
 _NUMBER: Final = translatable("The number (and PIN) that they gave you")
 
 
-def _number(about: str) -> typer.models.OptionInfo:
+def _number_option(about: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(metavar="NUMBER", help=about)
     return option
 
@@ -53,7 +53,7 @@ def notice(
     language: Annotated[
         str, typer.Option(metavar="TAG", help="Language of the letter: en, de, fr, es, pt.")
     ] = "",
-    show: Annotated[int | None, _number("Show this notice again, by its number.")] = None,
+    show: Annotated[int | None, _number_option("Show this notice again, by its number.")] = None,
     compare_two: Annotated[
         tuple[int, int] | None,
         typer.Option("--compare", metavar="N M", help="Show what changed between two notices."),
@@ -65,16 +65,23 @@ def notice(
         Path | None, typer.Option(metavar="FILE", help="Write the letter as text to a new file.")
     ] = None,
     number_of: Annotated[
-        int | None, _number("Keep the number that they gave for this notice; you are asked for it.")
+        int | None,
+        _number_option("Keep the number that they gave for this notice; you are asked for it."),
     ] = None,
-    sent: Annotated[int | None, _number("Note that you sent this notice, by its number.")] = None,
-    received: Annotated[int | None, _number("Note that they confirmed its receipt.")] = None,
-    asked: Annotated[int | None, _number("Note that they asked for more.")] = None,
-    supplied: Annotated[int | None, _number("Note that you gave them what they asked.")] = None,
-    partly: Annotated[int | None, _number("Note that only part of it is gone there.")] = None,
-    removed: Annotated[int | None, _number("Note that the picture is gone there.")] = None,
-    refused: Annotated[int | None, _number("Note that they refused.")] = None,
-    withdrawn: Annotated[int | None, _number("Note that you no longer ask this.")] = None,
+    sent: Annotated[
+        int | None, _number_option("Note that you sent this notice, by its number.")
+    ] = None,
+    received: Annotated[int | None, _number_option("Note that they confirmed its receipt.")] = None,
+    asked: Annotated[int | None, _number_option("Note that they asked for more.")] = None,
+    supplied: Annotated[
+        int | None, _number_option("Note that you gave them what they asked.")
+    ] = None,
+    partly: Annotated[
+        int | None, _number_option("Note that only part of it is gone there.")
+    ] = None,
+    removed: Annotated[int | None, _number_option("Note that the picture is gone there.")] = None,
+    refused: Annotated[int | None, _number_option("Note that they refused.")] = None,
+    withdrawn: Annotated[int | None, _number_option("Note that you no longer ask this.")] = None,
     at: Annotated[
         datetime | None, time_option("When that happened, in UTC; now if left out.")
     ] = None,
@@ -107,24 +114,26 @@ def notice(
     with opened_device(context) as device:
         if route is not None:
             drafted = write_notice(name, route, device, tuple(sighting or ()), language)
-            _answer(name, drafted.number, device, pdf, text, as_json=as_json)
+            _show_notice(name, drafted.number, device, pdf, text, as_json=as_json)
         elif show is not None:
-            _answer(name, show, device, pdf, text, as_json=as_json)
+            _show_notice(name, show, device, pdf, text, as_json=as_json)
         elif compare_two is not None:
-            _compare(find_case(name, device), *compare_two, as_json=as_json)
+            _print_comparison(find_case(name, device), *compare_two, as_json=as_json)
         elif number_of is not None:
-            answer_case(keep_reference(name, number_of, reference, device), device, as_json=as_json)
+            print_case_answer(
+                keep_reference(name, number_of, reference, device), device, as_json=as_json
+            )
         elif happened:
             ((event, number),) = happened
             moment = at or device.clock.now()
-            answer_case(
+            print_case_answer(
                 record_notice_event(name, number, event, moment, device), device, as_json=as_json
             )
         else:
-            _list(find_case(name, device), as_json=as_json)
+            _list_notices(find_case(name, device), as_json=as_json)
 
 
-def _answer(
+def _show_notice(
     name: str,
     number: int,
     device: Device,
@@ -138,7 +147,7 @@ def _answer(
     one = find_notice(case, number)
     _write_files(one, pdf, text)
     if as_json:
-        put_json({"schema": "entrenous/notice/1", "case": name, **_shown(one, case)})
+        print_json({"schema": "entrenous/notice/1", "case": name, **_notice_json(one, case)})
         return
     print_line(preview(one, case, device.clock.now().date()))
     for file in (pdf, text):
@@ -166,10 +175,10 @@ def _write_files(one: Notice, pdf: Path | None, text: Path | None) -> None:
         write_new(file, data)
 
 
-def _compare(case: Case, first: int, second: int, *, as_json: bool) -> None:
-    changes = compare(case, first, second)
+def _print_comparison(case: Case, first: int, second: int, *, as_json: bool) -> None:
+    changes = compare_notices(case, first, second)
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/notice-comparison/1",
                 "case": case.name,
@@ -181,32 +190,32 @@ def _compare(case: Case, first: int, second: int, *, as_json: bool) -> None:
         print_line(changes)
 
 
-def _list(case: Case, *, as_json: bool) -> None:
+def _list_notices(case: Case, *, as_json: bool) -> None:
     if as_json:
-        shown = [_summary(one.notice, one.version) for one in versions(case)]
-        put_json({"schema": "entrenous/notices/1", "case": case.name, "notices": shown})
+        shown = [_notice_summary(one.notice, one.version) for one in versions(case)]
+        print_json({"schema": "entrenous/notices/1", "case": case.name, "notices": shown})
         return
     for line in list_lines(case):
         print_line(line)
 
 
-def _shown(one: Notice, case: Case) -> dict[str, object]:
+def _notice_json(one: Notice, case: Case) -> dict[str, object]:
     version = next(other.version for other in versions(case) if other.notice == one)
     return {
-        **_summary(one, version),
+        **_notice_summary(one, version),
         "provision": one.route.provision,
         "source": one.route.source,
         "read_on": one.route.read_on.isoformat(),
         "letter": one.letter,
         "sightings": [sighting.number for sighting in one.told],
-        "left_out": [sighting.number for sighting in left_out(one.told, case, one.route)],
+        "left_out": [sighting.number for sighting in left_out_sightings(one.told, case, one.route)],
         "missing": list(one.missing),
         "sent": one.sent_at is not None,
         "reference": one.reference,
     }
 
 
-def _summary(one: Notice, version: int) -> dict[str, object]:
+def _notice_summary(one: Notice, version: int) -> dict[str, object]:
     return {
         "notice": one.number,
         "route": one.route.id,

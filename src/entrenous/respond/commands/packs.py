@@ -11,9 +11,9 @@ from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.device.commands import opened_device
 from entrenous.respond.client.stamp_authority import check_stamp
-from entrenous.respond.packs.hand_over import check_packed, recipient_line, sealed_for
+from entrenous.respond.packs.hand_over import check_packed, encrypt_for, recipient_line
 from entrenous.respond.packs.make_pack import Pack, pack_for_court, pack_for_platform
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import NO, YES
 from entrenous.terminal.typed_input import Json
@@ -26,7 +26,7 @@ _ONE_KEY: Final = translatable(
 )
 
 
-class Reader(StrEnum):
+class PackReader(StrEnum):
     """Who gets a pack."""
 
     PLATFORM = "platform"
@@ -38,7 +38,8 @@ def pack(
     context: typer.Context,
     name: str,
     reader: Annotated[
-        Reader, typer.Option("--for", help="A platform (no pictures), or a court or the police.")
+        PackReader,
+        typer.Option("--for", help="A platform (no pictures), or a court or the police."),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
     to: Annotated[
@@ -59,28 +60,28 @@ def pack(
     """Write a case's evidence to one file that whoever gets it can check, and note that in the
     case.
     """
-    if (reader is Reader.PLATFORM) == (to is not None):
+    if (reader is PackReader.PLATFORM) == (to is not None):
         raise typer.BadParameter(translated(_ONE_KEY))
     if to is not None and (notice or sighting):
         raise typer.BadParameter(
             translated("--notice and --sighting are for a platform; others get all")
         )
     written = FileGroup()
-    with opened_device(context) as device, written.unless(lambda: False):
+    with opened_device(context) as device, written.remove_on_failure(lambda: False):
         if to is not None:
             key = recipient_line(to)
             place = out / f"{name}-for-{reader}.zip.age"
             made = pack_for_court(
-                name, key, device, check_stamp, partial(_seal, written, place, key)
+                name, key, device, check_stamp, partial(_encrypt_pack, written, place, key)
             )
         else:
             place = out / f"{name}-for-platform.zip"
             chosen = (tuple(notice or ()), tuple(sighting or ()))
-            made = pack_for_platform(name, *chosen, device, partial(_write, written, place))
+            made = pack_for_platform(name, *chosen, device, partial(_write_pack, written, place))
     fingerprint = made.fingerprint.hex()
     if as_json:
         shown = {"file": str(place), "files": sorted(made.files), "fingerprint": fingerprint}
-        put_json({"schema": "entrenous/evidence-pack/1", "for": reader.value, **shown})
+        print_json({"schema": "entrenous/evidence-pack/1", "for": reader.value, **shown})
         return
     print_line(translated("wrote {place}").format(place=place))
     print_line(
@@ -98,19 +99,19 @@ def pack(
         print_line(translated("No picture is in it. README.txt in it says what it proves."))
 
 
-def _seal(written: FileGroup, place: Path, key: str, made: Pack) -> None:
-    _put(written, place, sealed_for(key, made.zipped()))
+def _encrypt_pack(written: FileGroup, place: Path, key: str, made: Pack) -> None:
+    _store_file(written, place, encrypt_for(key, made.zipped()))
 
 
-def _write(written: FileGroup, place: Path, made: Pack) -> None:
-    _put(written, place, made.zipped())
+def _write_pack(written: FileGroup, place: Path, made: Pack) -> None:
+    _store_file(written, place, made.zipped())
 
 
-def _put(written: FileGroup, place: Path, data: bytes) -> None:
+def _store_file(written: FileGroup, place: Path, data: bytes) -> None:
     def fill(file: BinaryIO) -> None:
         file.write(data)
 
-    written.want(place, len(data), fill)
+    written.add(place, len(data), fill)
     written.write()
 
 
@@ -131,7 +132,7 @@ def check(
     place = pack if pack.is_dir() else read_file(pack)
     checked = check_packed(place, key, None if ca is None else read_file(ca))
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/pack-check/1",
                 "holds": checked.holds,

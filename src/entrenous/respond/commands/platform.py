@@ -10,7 +10,7 @@ import typer
 from entrenous.base.environment import SystemClock
 from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
-from entrenous.respond.abuse_contacts import LookUp, how_to_find_the_host, look_up_in_text
+from entrenous.respond.abuse_contacts import AbuseLookUp, how_to_find_the_host, look_up_in_text
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.nouns import Case
@@ -22,14 +22,14 @@ from entrenous.respond.platforms import (
     platform_named,
     shipped_platforms,
 )
-from entrenous.respond.rdap_services import IANA, who_sees
+from entrenous.respond.rdap_services import IANA, describe_who_learns_what
 from entrenous.respond.report_steps import GENERIC_SITE, NO_RECORD, ReportSteps, report_steps
 from entrenous.respond.situation import Situation
-from entrenous.terminal.output import hint, print_line, put_json, single_line
+from entrenous.terminal.output import hint, print_json, print_line, single_line
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import (
-    SAFER,
     STDIN_MARK,
+    STDIN_OPTION_ADVICE,
     Json,
     read_typed_line,
     read_typed_text,
@@ -42,7 +42,8 @@ def platform(
     platform: Annotated[
         str | None,
         typer.Argument(
-            metavar="[-|NAME|URL]", help=f"{SAFER} A name, or a web address; all if left out."
+            metavar="[-|NAME|URL]",
+            help=f"{STDIN_OPTION_ADVICE} A name, or a web address; all if left out.",
         ),
     ] = None,
     case: Annotated[
@@ -57,7 +58,9 @@ def platform(
     ] = "",
     pasted: Annotated[
         str | None,
-        typer.Option(metavar="-|TEXT", help=f"{SAFER} What WHOIS or RDAP says about the site."),
+        typer.Option(
+            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} What WHOIS or RDAP says about the site."
+        ),
     ] = None,
     lists: Annotated[
         str, typer.Option(metavar="URL", help="Where the lists of RDAP servers are (RFC 9224).")
@@ -68,26 +71,28 @@ def platform(
     """Show where a picture is reported and what the form asks; needs no vault without --case."""
     today = SystemClock().now().date()
     if platform is None:
-        _list(today, as_json=as_json)
+        _list_platforms(today, as_json=as_json)
         return
-    typed, pasted = _typed(context, platform, pasted)
+    typed, pasted = _read_platform_option(context, platform, pasted)
     record = find_platform(typed)
     host = host_of(typed)
     if "." not in host and (record is None or look_up):
         raise NoSuchPlatform(name=typed[:60])
     found = None if pasted is None else look_up_in_text(pasted)
     if look_up:
-        found = _looked_up(context, host, address, lists, yes=yes)
-    steps = report_steps(record or platform_named(GENERIC_SITE), _about(context, case), today)
+        found = _look_up_contacts(context, host, address, lists, yes=yes)
+    steps = report_steps(record or platform_named(GENERIC_SITE), _case_option(context, case), today)
     if as_json:
-        put_json(_shown(steps, found, known=record is not None))
+        print_json(_report_steps_json(steps, found, known=record is not None))
         return
     for line in (*(() if record else (translated(NO_RECORD),)), *steps.text):
         print_line(line)
     _print_contacts(found, typed, known=record is not None)
 
 
-def _typed(context: typer.Context, platform: str, pasted: str | None) -> tuple[str, str | None]:
+def _read_platform_option(
+    context: typer.Context, platform: str, pasted: str | None
+) -> tuple[str, str | None]:
     if platform == STDIN_MARK and pasted == STDIN_MARK:
         raise typer.BadParameter(
             translated("only one of the address and --pasted can read standard input")
@@ -96,20 +101,22 @@ def _typed(context: typer.Context, platform: str, pasted: str | None) -> tuple[s
     return typed, read_typed_text(pasted, translated("What WHOIS or RDAP says"), context)
 
 
-def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, yes: bool) -> LookUp:
+def _look_up_contacts(
+    context: typer.Context, host: str, address: str, lists: str, *, yes: bool
+) -> AbuseLookUp:
     """Explain who will learn what, and query the registries."""
     from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
     proxy = session_of(context).settings.proxy
     hint(translated("To look this up, this computer asks:"))
-    for line in who_sees(host, proxy, address, lists):
+    for line in describe_who_learns_what(host, proxy, address, lists):
         hint(f"  {line}")
     if not yes and sys.stdin.isatty():
         refuse_unless_agreed(translated("Ask them now?"))
     return look_up_site(host, address, proxy, lists)
 
 
-def _print_contacts(found: LookUp | None, typed: str, *, known: bool) -> None:
+def _print_contacts(found: AbuseLookUp | None, typed: str, *, known: bool) -> None:
     if found is None:
         if not known:
             print_line(how_to_find_the_host(typed))
@@ -119,7 +126,7 @@ def _print_contacts(found: LookUp | None, typed: str, *, known: bool) -> None:
         print_line(single_line(line))
 
 
-def _about(context: typer.Context, case: str | None) -> Case | Situation:
+def _case_option(context: typer.Context, case: str | None) -> Case | Situation:
     if case is None:
         return Situation(())
     with opened_device(context) as device:
@@ -128,29 +135,31 @@ def _about(context: typer.Context, case: str | None) -> Case | Situation:
         return found
 
 
-def _list(today: date, *, as_json: bool) -> None:
+def _list_platforms(today: date, *, as_json: bool) -> None:
     records = shipped_platforms()
     if as_json:
-        shown = [_facts(record, today) for record in records]
-        put_json({"schema": "entrenous/platforms/1", "platforms": shown})
+        shown = [_record_facts(record, today) for record in records]
+        print_json({"schema": "entrenous/platforms/1", "platforms": shown})
         return
     for record in records:
         print_line(f"{record.id}: {'; '.join((record.name_in_words, *record.cautions(today)))}")
     print_line(translated("One of them, with what its form asks: entrenous case platform NAME"))
 
 
-def _facts(record: PlatformRecord, today: date) -> dict[str, object]:
+def _record_facts(record: PlatformRecord, today: date) -> dict[str, object]:
     """Return every column of a record, with the source and day of reading beside them."""
     columns = {name: value if value != "" else None for name, value in asdict(record).items()}
     cautions = list(record.cautions(today))
     return {**columns, "read_on": record.read_on.isoformat(), "cautions": cautions}
 
 
-def _shown(steps: ReportSteps, found: LookUp | None, *, known: bool) -> dict[str, object]:
+def _report_steps_json(
+    steps: ReportSteps, found: AbuseLookUp | None, *, known: bool
+) -> dict[str, object]:
     return {
         "schema": "entrenous/platform/1",
         "known": known,
-        **_facts(steps.platform, SystemClock().now().date()),
+        **_record_facts(steps.platform, SystemClock().now().date()),
         "steps": {
             "answers": [asdict(answer) for answer in steps.answers],
             "answers_known": steps.answers_known,

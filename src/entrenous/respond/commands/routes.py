@@ -32,10 +32,16 @@ from entrenous.respond.law.scenario import (
     scenario_from,
 )
 from entrenous.respond.platforms import PlatformKind
-from entrenous.respond.situation import Demand, Posted
+from entrenous.respond.situation import Demand, Spread
 from entrenous.respond.who_helps import Need, who_helps
-from entrenous.terminal.output import print_line, put_json
-from entrenous.terminal.typed_input import SAFER, STDIN_MARK, Json, read_typed_line, read_typed_text
+from entrenous.terminal.output import print_json, print_line
+from entrenous.terminal.typed_input import (
+    STDIN_MARK,
+    STDIN_OPTION_ADVICE,
+    Json,
+    read_typed_line,
+    read_typed_text,
+)
 
 _USAGE: Final = translatable(
     "give a case, or say where you live and what happened: --place GB --what public"
@@ -43,7 +49,7 @@ _USAGE: Final = translatable(
 _ALONE: Final = translatable("a case or --scenario goes without other options")
 _PEOPLE_MAX: Final = 6  # help lines beside a case's routes; entrenous help lists all
 _What = Annotated[
-    Posted | None,
+    Spread | None,
     typer.Option(
         "--what",
         "--posted",
@@ -56,7 +62,7 @@ _Where = Annotated[
     typer.Option(
         "--platform",
         metavar="-|NAME|URL",
-        help=f"{SAFER} Where it is: a platform's name, or an address.",
+        help=f"{STDIN_OPTION_ADVICE} Where it is: a platform's name, or an address.",
     ),
 ]
 _Kind = Annotated[
@@ -65,7 +71,11 @@ _Kind = Annotated[
 _Demand = Annotated[Demand | None, typer.Option(help="What somebody demands from you.")]
 _File = Annotated[
     Path | None,
-    typer.Option("--scenario", metavar="-|FILE", help=f"{SAFER} What happened, as TOML or JSON."),
+    typer.Option(
+        "--scenario",
+        metavar="-|FILE",
+        help=f"{STDIN_OPTION_ADVICE} What happened, as TOML or JSON.",
+    ),
 ]
 _Day = Annotated[
     str, typer.Option("--day", metavar="DAY", help="When it happened: 2026-03-01; else today.")
@@ -117,19 +127,19 @@ def routes(
     if (name is not None) + (scenario is not None) + bool(given or hide_my_name) != 1:
         raise typer.BadParameter(translated(_ALONE if name or scenario else _USAGE))
     if name is not None:
-        _for_case(context, name, as_json=as_json, in_full=in_full)
+        _print_for_case(context, name, as_json=as_json, in_full=in_full)
         return
     today = SystemClock().now().date()
     if scenario is not None:
-        asked = read_scenario(_file(scenario, context), today)
+        asked = read_scenario(_read_scenario_file(scenario, context), today)
     else:
         if platform:
             given["platform"] = read_typed_line(platform, translated("Where it is"), context)
         asked = scenario_from(given, today, name_must_stay_hidden=hide_my_name)
-    _answer(asked, as_json=as_json, in_full=in_full)
+    _print_answer(asked, as_json=as_json, in_full=in_full)
 
 
-def _file(path: Path, context: typer.Context) -> bytes:
+def _read_scenario_file(path: Path, context: typer.Context) -> bytes:
     if str(path) == STDIN_MARK:
         return (
             read_typed_text(STDIN_MARK, translated("What happened, as TOML or JSON"), context) or ""
@@ -141,10 +151,10 @@ def _file(path: Path, context: typer.Context) -> bytes:
         raise typer.BadParameter(f"{path}: {why.strerror}") from None
 
 
-def _answer(asked: Scenario, *, as_json: bool, in_full: bool) -> None:
+def _print_answer(asked: Scenario, *, as_json: bool, in_full: bool) -> None:
     plan = plan_for(asked.situation, asked.day, asked.day, under_18=asked.under_18)
     if as_json:
-        put_json(plan_json(plan))
+        print_json(plan_json(plan))
         return
     _print_plan(plan, in_full=in_full)
 
@@ -154,7 +164,7 @@ def _print_plan(plan: Plan, *, in_full: bool, case: str = "") -> None:
         print_line(line)
 
 
-def _for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool) -> None:
+def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool) -> None:
     from entrenous.device.commands import opened_device  # noqa: PLC0415 - only a case needs a vault
     from entrenous.respond.case_file import find_case  # noqa: PLC0415
     from entrenous.respond.commands.case_view import how_to_name_a_place  # noqa: PLC0415
@@ -166,19 +176,19 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool
         refuse_unless_adults(case, today)
         choice = routes_for_case(case, day_of_event(case), today)
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/routes/1",
                 "why": choice.why,
-                "routes": [_shown(one) for one in choice.ranked],
+                "routes": [_refusal_json(one) for one in choice.ranked],
             }
         )
         return
     said = situation_of(case)
     if said.posted in (
-        Posted.GROUP,
-        Posted.PRIVATE,
-        Posted.THREAT,
+        Spread.GROUP,
+        Spread.PRIVATE,
+        Spread.THREAT,
     ):  # a ladder, not a law, is first
         _print_plan(
             plan_for(said, day_of_event(case), today), in_full=in_full, case=shell_quoted(name)
@@ -196,13 +206,13 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool
         print_line(how_to_draft(shell_quoted(name), choice.ranked[0].route))
     if not case.situation.places:
         print_line(how_to_name_a_place(case))
-    need = Need(threat=case.situation.posted is Posted.THREAT)
+    need = Need(threat=case.situation.posted is Spread.THREAT)
     for line in who_helps(case.situation.places, need)[:_PEOPLE_MAX]:
         helps = translated("People who help: {line}").format(line=help_line_text(line, today))
         print_line(f"  {helps}")
 
 
-def _shown(one: RankedRoute) -> dict[str, object]:
+def _refusal_json(one: RankedRoute) -> dict[str, object]:
     return {
         "route": one.route.id,
         "law": one.route.law,

@@ -13,23 +13,23 @@ from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, UnknownPlace, parse_place
 from entrenous.respond.nouns import AgeAnswer
 from entrenous.respond.safety import (
-    GO_ON,
-    STOPPED,
+    GO_ON_QUESTION,
+    STOPPED_NOTE,
     WHAT_TO_TYPE,
-    WHERE,
+    WHERE_QUESTION,
     YES_NO,
     YES_NO_UNSURE,
     Reply,
     SafetyAnswers,
-    in_doubt,
+    answer_when_unsure,
+    danger_advice,
     read_posted,
     read_reply,
-    when_not_safe,
-    when_threatened,
-    when_watched,
+    threat_advice,
+    watched_advice,
 )
-from entrenous.respond.situation import Demand, Posted
-from entrenous.terminal.output import hint, unwrapped
+from entrenous.respond.situation import Demand, Spread
+from entrenous.terminal.output import hint, join_wrapped_lines
 
 Answer = TypeVar("Answer")
 _AGAIN: Final = 2  # then the question is skipped
@@ -41,7 +41,7 @@ Watched = Annotated[
     typer.Option("--watched/--not-watched", help="Whether somebody may watch this device."),
 ]
 PostedTo = Annotated[
-    Posted | None,
+    Spread | None,
     typer.Option(
         "--posted",
         help="public: anybody can see it; group: in a group chat; private: sent from person to"
@@ -61,20 +61,22 @@ def ask_about_safety(
     The consequences of an answer are printed to standard error at once. Raises typer.Exit on
     "stop".
     """
-    safe = answers.safe if answers.safe is not None or not ask else _yes_or_no("safe")
+    safe = answers.safe if answers.safe is not None or not ask else _yes_or_no_answer("safe")
     if safe is False:
-        places = places or (_place() if ask else ())
+        places = places or (_ask_place() if ask else ())
         now = SystemClock().now()
-        _say(when_not_safe(places, now, None))
-        _go_on(ask=ask)
-    watched = answers.watched if answers.watched is not None or not ask else _yes_or_no("watched")
+        _print_lines(danger_advice(places, now, None))
+        _ask_to_go_on(ask=ask)
+    watched = (
+        answers.watched if answers.watched is not None or not ask else _yes_or_no_answer("watched")
+    )
     if watched is True:
-        _say(when_watched(SystemClock().now()))
-        _go_on(ask=ask)
+        _print_lines(watched_advice(SystemClock().now()))
+        _ask_to_go_on(ask=ask)
     return SafetyAnswers(safe, watched, answers.posted), places
 
 
-def ask_how_far(posted: Posted | None, places: tuple[Place, ...], *, ask: bool) -> Posted | None:
+def ask_how_far(posted: Spread | None, places: tuple[Place, ...], *, ask: bool) -> Spread | None:
     """Return how far the picture has spread, asking for it if it is missing; says what to do about
     a threat.
 
@@ -85,10 +87,10 @@ def ask_how_far(posted: Posted | None, places: tuple[Place, ...], *, ask: bool) 
         hint(question.why)
         hint(". ".join(f"{word}: {means}" for word, means in question.answers.items()) + ".")
         words = ", ".join(question.answers)
-        reply = _reply(read_posted, f"{question.asks} ({words}, skip, stop)")
-        posted = reply if isinstance(reply, Posted) else None
-    if posted is Posted.THREAT:
-        _say(when_threatened(places, SystemClock().now()))
+        reply = _ask_until_understood(read_posted, f"{question.asks} ({words}, skip, stop)")
+        posted = reply if isinstance(reply, Spread) else None
+    if posted is Spread.THREAT:
+        _print_lines(threat_advice(places, SystemClock().now()))
     return posted
 
 
@@ -98,21 +100,21 @@ def ask_age() -> AgeAnswer:
     Raises typer.Exit on "stop".
     """
     question = safety_questions()["age"].asks
-    reply = _reply(read_reply, f"{question} {translated(YES_NO_UNSURE)}")
+    reply = _ask_until_understood(read_reply, f"{question} {translated(YES_NO_UNSURE)}")
     known = {True: AgeAnswer.ADULTS, False: AgeAnswer.CHILD}
     return known[reply] if isinstance(reply, bool) else AgeAnswer.UNSURE
 
 
-def _yes_or_no(name: str) -> bool | None:
+def _yes_or_no_answer(name: str) -> bool | None:
     question = safety_questions()[name]
     hint(question.asks)
-    reply = _reply(read_reply, f"{question.why} {translated(YES_NO)}")
+    reply = _ask_until_understood(read_reply, f"{question.why} {translated(YES_NO)}")
     if reply is Reply.UNSURE:
-        return in_doubt(name)
+        return answer_when_unsure(name)
     return reply if isinstance(reply, bool) else None
 
 
-def _reply(read: Callable[[str], Answer], question: str) -> Answer:
+def _ask_until_understood(read: Callable[[str], Answer], question: str) -> Answer:
     """Ask again if the answer is not understood, a few times; raises typer.Exit on "stop"."""
     reply = read(_prompt(question))
     for _ in range(_AGAIN):
@@ -124,18 +126,18 @@ def _reply(read: Callable[[str], Answer], question: str) -> Answer:
     return reply
 
 
-def _place() -> tuple[Place, ...]:
-    typed = _prompt(translated(WHERE)).strip()
+def _ask_place() -> tuple[Place, ...]:
+    typed = _prompt(translated(WHERE_QUESTION)).strip()
     try:
         return (parse_place(typed),) if typed and read_reply(typed) is not Reply.STOP else ()
     except UnknownPlace as unknown:
-        hint(unwrapped(str(unknown)))
+        hint(join_wrapped_lines(str(unknown)))
         return ()
 
 
-def _go_on(*, ask: bool) -> None:
+def _ask_to_go_on(*, ask: bool) -> None:
     if ask:
-        _stop_if(read_reply(_prompt(translated(GO_ON))) is not True)
+        _stop_if(read_reply(_prompt(translated(GO_ON_QUESTION))) is not True)
 
 
 def _prompt(question: str) -> str:
@@ -143,7 +145,7 @@ def _prompt(question: str) -> str:
     return answer
 
 
-def _say(lines: Iterable[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         hint(line)
     hint("")
@@ -151,5 +153,5 @@ def _say(lines: Iterable[str]) -> None:
 
 def _stop_if(stopped: bool) -> None:
     if stopped:
-        hint(translated(STOPPED))
+        hint(translated(STOPPED_NOTE))
         raise typer.Exit

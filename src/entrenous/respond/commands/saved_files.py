@@ -32,7 +32,7 @@ def read_saved(path: Path) -> tuple[bytes, str]:
         return data, what
     from entrenous.respond.capture.web_archive import stored_zip  # noqa: PLC0415 -- loads warcio
 
-    files = dict(_files_in(folder, len(data)))
+    files = dict(_files_below(folder, len(data)))
     page = stored_zip({path.name: data, **files}, _NO_TIME)
     return page, complete_page_in_words(len(files))
 
@@ -46,7 +46,7 @@ def _folder_of(path: Path, page: bytes) -> Path | None:
     return None
 
 
-def _files_in(folder: Path, taken: int) -> Iterator[tuple[str, bytes]]:
+def _files_below(folder: Path, taken: int) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of every file below a folder, in order; links are skipped."""
     files = sorted(one for one in folder.rglob("*") if one.is_file() and not one.is_symlink())
     for number, file in enumerate(files):

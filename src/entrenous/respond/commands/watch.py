@@ -15,15 +15,15 @@ from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.watch.records import (
-    agree,
+    describe_what_site_sees,
     has_agreed,
-    watch_off,
-    watch_on,
+    start_watching,
+    stop_watching,
+    store_agreement,
     watched_in,
-    what_the_site_sees,
 )
-from entrenous.respond.watch.states import Watched, in_words
-from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc
+from entrenous.respond.watch.states import Watched, watched_in_words
+from entrenous.terminal.output import hint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json, refuse_unless_agreed
 
@@ -55,36 +55,36 @@ def watch(
     with opened_device(context) as device:
         if name is not None:
             refuse_unless_adults(find_case(name, device), device.clock.now().date())
-            _switch(name, on or [], off or [], device, by_proxy=by_proxy, yes=yes)
+            _switch_watching(name, on or [], off or [], device, by_proxy=by_proxy, yes=yes)
         if once:
-            _look(name, context, device, as_json=as_json)
+            _look_now(name, context, device, as_json=as_json)
         elif name is not None:
-            _show(name, watched_in(name, device), as_json=as_json)
+            _show_watched(name, watched_in(name, device), as_json=as_json)
 
 
-def _switch(
+def _switch_watching(
     name: str, on: list[int], off: list[int], device: Device, *, by_proxy: bool, yes: bool
 ) -> None:
     if on:
         agree_first(device, by_proxy=by_proxy, yes=yes)
     for number in on:
-        watch_on(name, number, device, by_proxy=by_proxy)
+        start_watching(name, number, device, by_proxy=by_proxy)
     for number in off:
-        watch_off(name, number, device)
+        stop_watching(name, number, device)
 
 
 def agree_first(device: Device, *, by_proxy: bool, yes: bool) -> None:
     """Explain what a site sees and ask for consent, unless the person agreed before."""
     if has_agreed(device, by_proxy=by_proxy):
         return
-    for line in what_the_site_sees(by_proxy=by_proxy):
+    for line in describe_what_site_sees(by_proxy=by_proxy):
         hint(line)
     if not yes:
-        _ask()
-    agree(device, by_proxy=by_proxy)
+        _ask_agreement()
+    store_agreement(device, by_proxy=by_proxy)
 
 
-def _ask() -> None:
+def _ask_agreement() -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter(
             translated("there is no terminal to ask you at: if you agree, say --yes")
@@ -92,20 +92,20 @@ def _ask() -> None:
     refuse_unless_agreed(translated("Do you agree to that?"))
 
 
-def _look(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
+def _look_now(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
     from entrenous.device.open_device import for_many_pictures  # noqa: PLC0415 -- loads decoders
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
-    from entrenous.respond.watch.look import look_at_due  # noqa: PLC0415 -- loads NumPy
+    from entrenous.respond.watch.look import check_due_sightings  # noqa: PLC0415 -- loads NumPy
     from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
 
     proxy = session_of(context).settings.proxy
     web = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep)
     looked = []
     with for_many_pictures(device) as decoding:
-        for one in look_at_due(decoding, web, by_proxy=proxy is not None, name=name):
+        for one in check_due_sightings(decoding, web, by_proxy=proxy is not None, name=name):
             looked.append(one)
             if not as_json:
-                print_line(_line(one.record))
+                print_line(_watched_in_words(one.record))
                 if one.is_back:
                     print_line(
                         "  "
@@ -114,18 +114,20 @@ def _look(name: str | None, context: typer.Context, device: Device, *, as_json: 
                         )
                     )
     if as_json:
-        shown = [{**_shown(one.record), "back": one.is_back} for one in looked]
-        put_json({"schema": "entrenous/watch/1", "looked": shown})
+        shown = [{**_watched_json(one.record), "back": one.is_back} for one in looked]
+        print_json({"schema": "entrenous/watch/1", "looked": shown})
     elif not looked:
         print_line(translated("Nothing is due."))
 
 
-def _show(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> None:
+def _show_watched(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> None:
     if as_json:
-        put_json({"schema": "entrenous/watched/1", "watched": [_shown(one) for one in watched]})
+        print_json(
+            {"schema": "entrenous/watched/1", "watched": [_watched_json(one) for one in watched]}
+        )
         return
     for one in watched:
-        print_line(_line(one))
+        print_line(_watched_in_words(one))
     if not watched:
         print_line(
             translated(
@@ -139,19 +141,19 @@ def _show(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> None:
         print_line("  entrenous case watch --once")
 
 
-def _line(one: Watched) -> str:
+def _watched_in_words(one: Watched) -> str:
     return translated("{case}, sighting {sighting}: {state}").format(
-        case=one.case, sighting=one.sighting, state=in_words(one)
+        case=one.case, sighting=one.sighting, state=watched_in_words(one)
     )
 
 
-def _shown(one: Watched) -> dict[str, object]:
+def _watched_json(one: Watched) -> dict[str, object]:
     return {
         "case": one.case,
         "sighting": one.sighting,
         "state": one.state.value,
         "why": one.why.value,
-        "in_words": in_words(one),
+        "in_words": watched_in_words(one),
         "looked_at": None if one.looked_at is None else rfc3339_utc(one.looked_at),
         "next_at": rfc3339_utc(one.due_at),
     }

@@ -64,7 +64,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class PeriodEnd:
     """When a period ends, in aware UTC, and the calculation, line by line.
 
     ``due_at`` is None if the legal order gives no date for such a period.
@@ -88,7 +88,7 @@ def read_period(clause: str) -> Period | None:
     return Period(number, Unit[unit.upper()])
 
 
-def count(start: datetime, period: Period, rule: CountingRule, place: Place) -> Ending:
+def count_period(start: datetime, period: Period, rule: CountingRule, place: Place) -> PeriodEnd:
     """Return when a period that starts with an event ends; never before it.
 
     Args:
@@ -98,22 +98,22 @@ def count(start: datetime, period: Period, rule: CountingRule, place: Place) -> 
         place: whose clocks and holidays count. Of several time zones, the latest end counts.
     """
     if period.unit is Unit.HOURS and rule.hours is Hours.NOT_COUNTED:
-        return Ending(None, (translated(rule.silent_hours),))
+        return PeriodEnd(None, (translated(rule.silent_hours),))
     zones = zones_of(place)
     if period.unit is Unit.HOURS and rule.hours is Hours.ELAPSED:
         zones = zones[:1]  # elapsed hours are the same in every zone
-    ends = [_Count(start.astimezone(zone), zone, period, rule, place).end() for zone in zones]
+    ends = [_TimeCount(start.astimezone(zone), zone, period, rule, place).end() for zone in zones]
     end = max(ends, key=lambda one: one.due_at or start)
     if len({one.due_at for one in ends}) > 1:
         said = translated(
             "There are several time zones in {place}: the latest end is taken."
         ).format(place=place_in_words(place))
-        return Ending(end.due_at, (*end.working, said))
+        return PeriodEnd(end.due_at, (*end.working, said))
     return end
 
 
 @dataclass(frozen=True, slots=True)
-class _Count:
+class _TimeCount:
     """One count in one time zone; ``start`` is in that zone."""
 
     start: datetime
@@ -122,25 +122,25 @@ class _Count:
     rule: CountingRule
     place: Place
 
-    def end(self) -> Ending:
+    def end(self) -> PeriodEnd:
         if self.period.unit is Unit.HOURS:
-            return self._hours()
+            return self._end_of_hours()
         last, working = _end_of_days(
             self.start.date(), self.period, self.rule, self.place, language_of_person()
         )
-        return Ending(datetime.combine(last, _LAST, self.zone).astimezone(UTC), working)
+        return PeriodEnd(datetime.combine(last, _LAST, self.zone).astimezone(UTC), working)
 
-    def _hours(self) -> Ending:
+    def _end_of_hours(self) -> PeriodEnd:
         start, cited = self.start.astimezone(UTC), self.rule.cited(self.rule.cite_hours)
         length = self.period.number * _HOUR
         if self.rule.hours is Hours.WORKING:
             said = translated("Only the hours of working days count{cited}.").format(cited=cited)
-            return Ending(self._through_working_days(length).astimezone(UTC), (said,))
+            return PeriodEnd(self._count_working_hours(length).astimezone(UTC), (said,))
         if self.rule.hours is Hours.ELAPSED:
             said = translated("{period} without a break, weekends and holidays too{cited}.").format(
-                period=_capital(self.period), cited=cited
+                period=_capitalized_period(self.period), cited=cited
             )
-            return Ending(start + length, (said,))
+            return PeriodEnd(start + length, (said,))
         begun = timedelta(
             minutes=self.start.minute,
             seconds=self.start.second,
@@ -151,9 +151,11 @@ class _Count:
         said = translated(
             "The hour of the event does not count{cited}: the time starts at {local}."
         ).format(cited=cited, local=local)
-        return Ending(first + length, (said, translated("Hours run on weekends and holidays too.")))
+        return PeriodEnd(
+            first + length, (said, translated("Hours run on weekends and holidays too."))
+        )
 
-    def _through_working_days(self, left: timedelta) -> datetime:
+    def _count_working_hours(self, left: timedelta) -> datetime:
         moment = self.start
         while True:
             if day_off(moment.date(), self.place, self.rule.off):
@@ -189,26 +191,26 @@ class _DayCount:
 
     def end(self) -> tuple[date, tuple[str, ...]]:
         last, working = self._last_day()
-        moved, moves = self._rolled(last)
+        moved, moves = self._roll_to_working_day(last)
         said = translated("The last day counts to its end, 24:00{cited}.").format(
             cited=self.rule.cited(self.rule.cite_end)
         )
-        return moved, (*working, *moves, *self._about_holidays(moved), said)
+        return moved, (*working, *moves, *self._note_unknown_holidays(moved), said)
 
     def _last_day(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
         first = translated("The day of the event, {said}, does not count{cited}.").format(
-            said=_said(event), cited=rule.cited(rule.cite_day)
+            said=_format_day(event), cited=rule.cited(rule.cite_day)
         )
         if self._counts_working_days():
             return self._working_days(first)
         if self.period.unit is Unit.DAYS:
             last = event + self.period.number * _DAY
             said = translated("{period} after it: {day}.").format(
-                period=_capital(self.period), day=_said(last)
+                period=_capitalized_period(self.period), day=_format_day(last)
             )
             return self._with_enough_working_days(last, (first, said))
-        return self._with_enough_working_days(*self._months())
+        return self._with_enough_working_days(*self._end_of_months())
 
     def _counts_working_days(self) -> bool:
         unit, short = self.period.unit, self.period.number <= self.rule.short_days
@@ -219,7 +221,9 @@ class _DayCount:
         event, rule = self.event, self.rule
         *_, last = self._next_working_days(event, self.period.number)
         between = (event + n * _DAY for n in range(1, (last - event).days))
-        left_out = [f"{_said(day)} ({self._off(day)})" for day in between if self._off(day)]
+        left_out = [
+            f"{_format_day(day)} ({self._day_off(day)})" for day in between if self._day_off(day)
+        ]
         short = self.period.unit is Unit.DAYS and rule.days != "working"
         cited = rule.cited(rule.cite_short if short else rule.cite_working)
         skipped = (
@@ -228,7 +232,7 @@ class _DayCount:
             else ""
         )
         said = translated("Only working days count{cited}: number {number} is {day}.").format(
-            cited=cited, number=self.period.number, day=_said(last)
+            cited=cited, number=self.period.number, day=_format_day(last)
         )
         return last, (first, said + skipped)
 
@@ -236,11 +240,11 @@ class _DayCount:
         yield day
         for _ in range(number):
             day += _DAY
-            while self._off(day):
+            while self._day_off(day):
                 day += _DAY
             yield day
 
-    def _months(self) -> tuple[date, tuple[str, ...]]:
+    def _end_of_months(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
         number = self.period.number * (12 if self.period.unit is Unit.YEARS else 1)
         cited = rule.cited(rule.cite_months)
@@ -249,7 +253,10 @@ class _DayCount:
         if same is not None:
             last = same - _DAY if rule.month_end is MonthEnd.DAY_BEFORE else same
             said = translated("{period} from {event}: {day}{cited}.").format(
-                period=_capital(self.period), event=_said(event), day=_said(last), cited=cited
+                period=_capitalized_period(self.period),
+                event=_format_day(event),
+                day=_format_day(last),
+                cited=cited,
             )
             return last, (said,)
         last = _last_of_month(begins, number)
@@ -257,10 +264,10 @@ class _DayCount:
         said = translated(
             "{period} from {event}: that month has no day {number}, so {last}{cited}."
         ).format(
-            period=_capital(self.period),
-            event=_said(event),
+            period=_capitalized_period(self.period),
+            event=_format_day(event),
             number=begins.day,
-            last=_said(last),
+            last=_format_day(last),
             cited=cited,
         )
         return last, (said,)
@@ -278,23 +285,23 @@ class _DayCount:
         cited = rule.cited(rule.cite_least)
         said = translated(
             "It must hold {least} working days{cited}, so it goes on to {day}."
-        ).format(least=least, cited=cited, day=_said(enough))
+        ).format(least=least, cited=cited, day=_format_day(enough))
         return enough, (*working, said)
 
-    def _rolled(self, last: date) -> tuple[date, tuple[str, ...]]:
+    def _roll_to_working_day(self, last: date) -> tuple[date, tuple[str, ...]]:
         moved, why = last, []
-        while reason := self._off(moved):
-            why.append(f"{_said(moved)} ({reason})")
+        while reason := self._day_off(moved):
+            why.append(f"{_format_day(moved)} ({reason})")
             moved += _DAY
         if not why:
             return moved, ()
         cited = self.rule.cited(self.rule.cite_roll)
         said = translated("No working day: {names}. The end moves to {said}{cited}.").format(
-            names=", ".join(why), said=_said(moved), cited=cited
+            names=", ".join(why), said=_format_day(moved), cited=cited
         )
         return moved, (said,)
 
-    def _about_holidays(self, last: date) -> tuple[str, ...]:
+    def _note_unknown_holidays(self, last: date) -> tuple[str, ...]:
         """Say which holidays are unknown: those of some parts, or all of them."""
         if DayOff.HOLIDAY not in self.rule.off:
             return ()
@@ -310,17 +317,17 @@ class _DayCount:
             "In some parts of {place}, {day} is a holiday ({name}): there the end is later. Name"
             " the region to see it."
         )
-        return (some.format(place=where, day=_said(last), name=name),) if name else ()
+        return (some.format(place=where, day=_format_day(last), name=name),) if name else ()
 
-    def _off(self, day: date) -> str:
+    def _day_off(self, day: date) -> str:
         return day_off(day, self.place, self.rule.off)
 
 
-def _said(day: date) -> str:
+def _format_day(day: date) -> str:
     return long_day_in_words(day)
 
 
-def _capital(period: Period) -> str:
+def _capitalized_period(period: Period) -> str:
     words = str(period)
     return words[0].upper() + words[1:]
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from entrenous.base.language import translatable, translated
-from entrenous.respond.law.counting import count, read_period
+from entrenous.respond.law.counting import count_period, read_period
 from entrenous.respond.law.counting_rules import NONE, CountingRule, counting_rules, rule_for
 from entrenous.respond.law.legal_route import ClockStart, Route, RouteKind
 from entrenous.respond.law.places import WORLDWIDE, Place, reaches
@@ -75,7 +75,7 @@ _OWN_PLACE: Final = {"EU/EEA": "EU", "US-states": "US"}
 _ANSWERED_BY_KIND: Final = frozenset({RouteKind.DATA, RouteKind.ESCALATION})
 
 
-class Due(Enum):
+class RequiredAct(Enum):
     """What has to be done within a clause's time."""
 
     CONFIRM = auto()  # the receipt
@@ -99,7 +99,7 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
     ]
     if case.breach is not None:
         clocks += _breach_deadlines(case.breach, case.situation, now)
-    return tuple(sorted(clocks, key=_urgency))
+    return tuple(sorted(clocks, key=_urgency_key))
 
 
 def clauses_of(route: Route) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def clauses_in(rule: str) -> tuple[str, ...]:
     return tuple(clause.strip() for clause in _BETWEEN.split(rule))
 
 
-def due(
+def clause_due_at(
     started_at: datetime,
     clause: str,
     rule: CountingRule | None = None,
@@ -130,7 +130,7 @@ def due(
     period = read_period(clause)
     if period is None:
         return None
-    return count(started_at, period, rule or counting_rules()[NONE], place).due_at
+    return count_period(started_at, period, rule or counting_rules()[NONE], place).due_at
 
 
 def addressee_place(route: Route, situation: Situation) -> Place:
@@ -154,7 +154,7 @@ def counting_place(jurisdiction: str, named: tuple[Place, ...]) -> Place:
     return own if own.startswith(f"{found}-") else found
 
 
-def span(clause: str) -> str:
+def clause_duration(clause: str) -> str:
     """Return a clause's duration in words, or "" if it names none.
 
     >>> span("PT48H confirm receipt")
@@ -164,20 +164,20 @@ def span(clause: str) -> str:
     return "" if period is None else str(period)
 
 
-def time_for(route: Route, what: Due) -> str:
+def time_allowed(route: Route, what: RequiredAct) -> str:
     """Return an addressee's time from receipt for ``what``, in words; "" if the law sets none.
 
     A deadline that an authority starts does not depend on the person's letter.
     """
     if route.clock is not ClockStart.RECEIPT:
         return ""
-    timed = (one for one in clauses_of(route) if span(one))
-    return next((span(one) for one in timed if required_act(route, one) is what), "")
+    timed = (one for one in clauses_of(route) if clause_duration(one))
+    return next((clause_duration(one) for one in timed if required_act(route, one) is what), "")
 
 
 def hours_to_remove(route: Route) -> int | None:
     """Return the whole hours from receipt to removal; None if the law sets none."""
-    return route.deadline_hours if time_for(route, Due.REMOVE) else None
+    return route.deadline_hours if time_allowed(route, RequiredAct.REMOVE) else None
 
 
 _THEIRS: Final = {
@@ -211,19 +211,23 @@ def deadline_in_words(deadline: Deadline) -> str:
 def _deadline(notice: Notice, clause: str, situation: Situation, now: datetime) -> Deadline:
     route, place = notice.route, addressee_place(notice.route, situation)
     began = _start_time(notice, clause)
-    due_at = due(began + _pause(notice), clause, rule_for(route), place) if began else None
+    due_at = (
+        clause_due_at(began + _pause_length(notice), clause, rule_for(route), place)
+        if began
+        else None
+    )
     return Deadline(
         notice=notice.number,
         law=route.law,
         provision=route.provision,
         rule=clause,
         starts=_start_in_words(notice, clause),
-        state=_state(notice, clause, due_at, now),
+        state=_deadline_state(notice, clause, due_at, now),
         source=route.source,
         read_on=route.read_on,
         started_at=began if due_at else None,
         due_at=due_at,
-        done_at=_done_at(notice, clause),
+        done_at=_fulfilled_at(notice, clause),
         place=place,
         here=next(iter(situation.places), None),
     )
@@ -239,7 +243,7 @@ def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> li
     route, place = breach.route, addressee_place(breach.route, situation)
     found = []
     for clause in clauses_of(route):
-        due_at = due(breach.aware_at, clause)
+        due_at = clause_due_at(breach.aware_at, clause)
         found.append(
             Deadline(
                 notice=0,
@@ -277,22 +281,28 @@ def _start_time(notice: Notice, clause: str) -> datetime | None:
     """
     if notice.route.clock is not ClockStart.RECEIPT:
         return None
-    if required_act(notice.route, clause) is Due.CONFIRM:  # receipt cannot start the time for it
+    if (
+        required_act(notice.route, clause) is RequiredAct.CONFIRM
+    ):  # receipt cannot start the time for it
         return notice.sent_at
     return notice.received_at or notice.sent_at
 
 
-def _pause(notice: Notice) -> timedelta:
+def _pause_length(notice: Notice) -> timedelta:
     """Return how long the addressee waited for the person's answer, if the law does not count that
     time.
     """
     asked, supplied = notice.asked_at, notice.supplied_at
-    if asked is None or supplied is None or not pauses(notice.route, rule_for(notice.route)):
+    if (
+        asked is None
+        or supplied is None
+        or not pauses_while_waiting(notice.route, rule_for(notice.route))
+    ):
         return timedelta()
     return max(supplied - asked, timedelta())
 
 
-def pauses(route: Route, rule: CountingRule) -> bool:
+def pauses_while_waiting(route: Route, rule: CountingRule) -> bool:
     """Return whether the law does not count the time in which the addressee waits for the person's
     answer.
     """
@@ -301,53 +311,55 @@ def pauses(route: Route, rule: CountingRule) -> bool:
 
 def _start_in_words(notice: Notice, clause: str) -> str:
     since = translated(notice.route.deadline_from or RECEIPT)
-    if not span(clause):
+    if not clause_duration(clause):
         return ""
     if notice.route.clock is ClockStart.RECEIPT:
         return translated("starts when you send it: {span} after {since}").format(
-            span=span(clause), since=since
+            span=clause_duration(clause), since=since
         )
     return translated("does not start with what you send: {span} after {since}").format(
-        span=span(clause), since=since
+        span=clause_duration(clause), since=since
     )
 
 
-def _state(notice: Notice, clause: str, due_at: datetime | None, now: datetime) -> DeadlineState:
-    if not span(clause):
+def _deadline_state(
+    notice: Notice, clause: str, due_at: datetime | None, now: datetime
+) -> DeadlineState:
+    if not clause_duration(clause):
         return DeadlineState.NO_FIXED_TIME
     if due_at is None:
         return DeadlineState.NOT_STARTED
-    done_at = _done_at(notice, clause)
+    done_at = _fulfilled_at(notice, clause)
     if done_at is not None and done_at <= due_at:
         return DeadlineState.MET
     return DeadlineState.RUNNING if now <= due_at and done_at is None else DeadlineState.MISSED
 
 
-def _done_at(notice: Notice, clause: str) -> datetime | None:
+def _fulfilled_at(notice: Notice, clause: str) -> datetime | None:
     """Return when the clause's act was first done: by a receipt, an answer, or the removal."""
     removed_at = notice.removed_at
     if notice.state is NoticeState.REMOVED and removed_at is None:  # an older record
         removed_at = notice.answered_at
     what = required_act(notice.route, clause)
     done = [removed_at]
-    if what is not Due.REMOVE:
+    if what is not RequiredAct.REMOVE:
         done.append(notice.answered_at)
-    if what is Due.CONFIRM:  # a request for more also confirms receipt
+    if what is RequiredAct.CONFIRM:  # a request for more also confirms receipt
         done += (notice.received_at, notice.asked_at)
     return min(filter(None, done), default=None)
 
 
-def required_act(route: Route, clause: str) -> Due:
+def required_act(route: Route, clause: str) -> RequiredAct:
     """Return what the addressee has to do within a clause's time."""
     if _CONFIRMS.search(clause):
-        return Due.CONFIRM
+        return RequiredAct.CONFIRM
     if _REPORTS.search(clause):
-        return Due.REPORT
+        return RequiredAct.REPORT
     if route.kind in _ANSWERED_BY_KIND or _ANSWERS.search(clause):
-        return Due.ANSWER
-    return Due.REMOVE
+        return RequiredAct.ANSWER
+    return RequiredAct.REMOVE
 
 
-def _urgency(deadline: Deadline) -> tuple[int, float, int]:
+def _urgency_key(deadline: Deadline) -> tuple[int, float, int]:
     due_at = deadline.due_at.timestamp() if deadline.due_at else 0.0
     return (_URGENT.index(deadline.state), due_at, deadline.notice)

@@ -16,12 +16,12 @@ from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import (
     ClockStart,
     DocumentKind,
-    Reaches,
+    LawReach,
     Route,
     RouteId,
     RouteKind,
 )
-from entrenous.respond.situation import Posted
+from entrenous.respond.situation import Spread
 
 _MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")  # may be "as other-id"
 _SAME_NAMES: Final = (
@@ -41,7 +41,7 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     provision: str
     scope: str
     intimate_only: bool
-    covers_private_sharing: Reaches
+    covers_private_sharing: LawReach
     who_may_file: str
     notice_must_contain: tuple[str, ...]
     addressee: str
@@ -52,8 +52,8 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verified: bool
     verified_by: str
     document: DocumentKind
-    posted: tuple[Posted, ...]
-    representative: Reaches
+    posted: tuple[Spread, ...]
+    representative: LawReach
     platform_kinds: tuple[str, ...] = ()
     platform: str = ""
     sender_known: bool = False
@@ -144,14 +144,14 @@ def read_routes(laws: Mapping[str, bytes]) -> tuple[Route, ...]:
     Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
     rows = _rows_of({name: read_table(_Laws, data, name) for name, data in laws.items()})
-    return tuple(_route(id_, rows) for id_ in rows)
+    return tuple(_parse_route(id_, rows) for id_ in rows)
 
 
 def read_changes(laws: Mapping[str, bytes]) -> tuple[LawChange, ...]:
     """Parse the changes in the same tables; raises BadTable."""
     tables = {name: read_table(_Laws, data, name) for name, data in laws.items()}
     return tuple(
-        _change(id_, row, name, tables)
+        _parse_change(id_, row, name, tables)
         for name, table in tables.items()
         for id_, row in table.update.items()
     )
@@ -163,7 +163,7 @@ def _shipped_laws() -> dict[str, bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class _RowInFile:
     """A row, with its file and the day on which that file was read."""
 
     row: _RouteRow
@@ -171,21 +171,21 @@ class _Placed:
     read_on: date
 
 
-def _rows_of(tables: dict[str, _Laws]) -> dict[str, _Placed]:
-    rows: dict[str, _Placed] = {}
+def _rows_of(tables: dict[str, _Laws]) -> dict[str, _RowInFile]:
+    rows: dict[str, _RowInFile] = {}
     for name, table in tables.items():
         for id_, row in table.route.items():
             if id_ in rows:
                 raise BadTable(table=name, entry=f"{id_}: this id is in {rows[id_].file} too")
-            rows[id_] = _Placed(row, name, row.read_on or table.read_on)
+            rows[id_] = _RowInFile(row, name, row.read_on or table.read_on)
     return rows
 
 
-def _route(id_: str, rows: dict[str, _Placed]) -> Route:
+def _parse_route(id_: str, rows: dict[str, _RowInFile]) -> Route:
     row, family = rows[id_].row, rows[id_].row.version_of or id_
     model = _referenced_route(row.notice_must_contain, rows)
     columns: dict[str, Any] = {name: getattr(row, name) for name in _SAME_NAMES}
-    columns |= {name: _resolved(name, row, rows) for name in _MAY_FOLLOW}
+    columns |= {name: _resolve_reference(name, row, rows) for name in _MAY_FOLLOW}
     dangling = [one for one in row.next_routes if one not in rows]
     if dangling:
         raise BadTable(table=rows[id_].file, entry=f"{id_}: there is no route {dangling[0]}")
@@ -206,13 +206,13 @@ def _route(id_: str, rows: dict[str, _Placed]) -> Route:
         raise BadTable(table=rows[id_].file, entry=f"{id_}: {why}") from None
 
 
-def _resolved(column: str, row: _RouteRow, rows: dict[str, _Placed]) -> str:
+def _resolve_reference(column: str, row: _RouteRow, rows: dict[str, _RowInFile]) -> str:
     text: str = getattr(row, column)
     leader = _referenced_route((text,), rows)
     return str(getattr(rows[leader].row, column)) if leader else text
 
 
-def _referenced_route(texts: tuple[str, ...], rows: dict[str, _Placed]) -> str | None:
+def _referenced_route(texts: tuple[str, ...], rows: dict[str, _RowInFile]) -> str | None:
     """Return the route that a column refers to with a single ``as other-id``."""
     if len(texts) != 1 or not texts[0].startswith("as "):
         return None
@@ -220,7 +220,7 @@ def _referenced_route(texts: tuple[str, ...], rows: dict[str, _Placed]) -> str |
     return id_ if id_ in rows else None
 
 
-def _change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _Laws]) -> LawChange:
+def _parse_change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _Laws]) -> LawChange:
     if row.route and not any(row.route in table.route for table in tables.values()):
         raise BadTable(table=name, entry=f"{id_}: there is no route {row.route}")
     return LawChange(

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, NewType
 
 from entrenous.base.language import translatable, translated
-from entrenous.respond.situation import Posted
+from entrenous.respond.situation import Spread
 
 RouteId = NewType("RouteId", str)  # as in facts/laws/, e.g. "us-tida-removal"
 FRESH_DAYS: Final = 180  # older facts carry a caution; docs/spec/case.md section 4
@@ -47,7 +47,7 @@ class DocumentKind(StrEnum):
     NONE = translatable("none")  # the person files nothing
 
 
-class Reaches(StrEnum):
+class LawReach(StrEnum):
     """Whether a law reaches something: a copy in a chat, or a request by a representative."""
 
     YES = "yes"
@@ -89,7 +89,7 @@ class Route:
     provision: str
     scope: str
     intimate_only: bool
-    covers_private_sharing: Reaches
+    covers_private_sharing: LawReach
     who_may_file: str
     elements: tuple[str, ...]
     addressee: str
@@ -112,8 +112,8 @@ class Route:
     caution: str = ""
     second_source: str = ""
     document: DocumentKind = DocumentKind.LETTER
-    posted: tuple[Posted, ...] = tuple(Posted)
-    representative: Reaches = Reaches.UNCLEAR
+    posted: tuple[Spread, ...] = tuple(Spread)
+    representative: LawReach = LawReach.UNCLEAR
     platform_kinds: tuple[str, ...] = ()
     platform: str = ""
     sender_known: bool = False

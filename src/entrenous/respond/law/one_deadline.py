@@ -7,13 +7,13 @@ from enum import StrEnum
 
 from entrenous.base.errors import NotFound, Refused
 from entrenous.base.language import day_in_words, duration_in_words, long_day_in_words, translated
-from entrenous.respond.law.counting import Ending, Unit, count, read_period
+from entrenous.respond.law.counting import PeriodEnd, Unit, count_period, read_period
 from entrenous.respond.law.counting_rules import CountingRule, rule_for
 from entrenous.respond.law.deadlines import (
-    Due,
+    RequiredAct,
     clauses_of,
     counting_place,
-    pauses,
+    pauses_while_waiting,
     required_act,
 )
 from entrenous.respond.law.law_tables import shipped_routes
@@ -38,7 +38,7 @@ class NoSuchRoute(NotFound):
     """
 
 
-class NothingStarts(Refused):
+class NoStartingEvent(Refused):
     """None of these events starts a deadline. Say when the request was received or sent: --event
     received=2026-02-20T00:10:00+05:30
     """
@@ -95,7 +95,7 @@ def one_deadline(
         routes: the shipped table if None.
 
     Raises:
-        NoSuchRoute, NothingStarts, EventsOutOfOrder.
+        NoSuchRoute, NoStartingEvent, EventsOutOfOrder.
     """
     table = shipped_routes() if routes is None else routes
     versions = [one for one in table if one.family == route_id] or [
@@ -103,13 +103,13 @@ def one_deadline(
     ]
     if not versions:
         raise NoSuchRoute(route=route_id)
-    start = _start(events)
+    start = _starting_event(events)
     where = counting_place(versions[0].jurisdiction, (place,))
     day = start.astimezone(capital_zone(where)).date()
     in_force = [one for one in versions if one.in_force(day)]
     if not in_force:
-        return _not_in_force(_nearest(versions, day), day, where)
-    counted = _counted(in_force[0], events, where, day)
+        return _note_not_in_force(_nearest_version(versions, day), day, where)
+    counted = _count_clauses(in_force[0], events, where, day)
     if where == place:
         return counted
     asked, own = place_in_words(place), place_in_words(where)
@@ -119,11 +119,11 @@ def one_deadline(
     return replace(counted, working=(elsewhere, *counted.working))
 
 
-def _start(events: Mapping[Event, datetime]) -> datetime:
+def _starting_event(events: Mapping[Event, datetime]) -> datetime:
     """Return the event that starts the clock; raises for a time before an earlier event."""
     start = events.get(Event.RECEIVED) or events.get(Event.SENT)
     if start is None:
-        raise NothingStarts
+        raise NoStartingEvent
     order = [event for event in Event if event in events]
     for earlier, later in ((Event.SENT, one) for one in order if Event.SENT in events):
         if events[later] < events[earlier]:
@@ -134,15 +134,15 @@ def _start(events: Mapping[Event, datetime]) -> datetime:
     return start
 
 
-def _nearest(versions: list[Route], day: date) -> Route:
+def _nearest_version(versions: list[Route], day: date) -> Route:
     """Return the first version that begins after that day, or else the last one."""
     later = [one for one in versions if one.in_force_from and one.in_force_from > day]
     return min(later, key=lambda one: one.in_force_from or day) if later else versions[-1]
 
 
-def _not_in_force(route: Route, day: date, place: Place) -> OneDeadline:
+def _note_not_in_force(route: Route, day: date, place: Place) -> OneDeadline:
     first, last = route.in_force_from, route.in_force_until
-    not_then = [translated("{law} was not in force on that day.").format(law=_cited(route))]
+    not_then = [translated("{law} was not in force on that day.").format(law=_cite_route(route))]
     if first and first > day:
         not_then.append(translated("It began on {day}.").format(day=day_in_words(first)))
     if last and last < day:
@@ -154,12 +154,12 @@ def _not_in_force(route: Route, day: date, place: Place) -> OneDeadline:
     return OneDeadline(route, place, False, None, clauses, (there, " ".join(not_then)))
 
 
-def _counted(
+def _count_clauses(
     route: Route, events: Mapping[Event, datetime], place: Place, day: date
 ) -> OneDeadline:
     rule = rule_for(route)
     clauses = clauses_of(route)
-    endings = [(one, _ending(one, route, rule, events, place)) for one in clauses]
+    endings = [(one, _count_clause_end(one, route, rule, events, place)) for one in clauses]
     due_at = next((end.due_at for _, end in endings if end and end.due_at), None)
     return OneDeadline(
         route=route,
@@ -168,35 +168,35 @@ def _counted(
         due_at=due_at,
         clauses=tuple(ClauseDue(clause, end.due_at if end else None) for clause, end in endings),
         working=(
-            *_about_start(route, rule, events, place, day),
-            *(line for one in endings for line in _about_clause(*one, place, len(endings) > 1)),
-            *_about_answers(route, rule, events, place, due_at),
-            *_where_the_text_is_silent(clauses, rule),
-            _about_order(rule),
+            *_note_start(route, rule, events, place, day),
+            *(line for one in endings for line in _note_clause(*one, place, len(endings) > 1)),
+            *_note_answers(route, rule, events, place, due_at),
+            *_note_silences(clauses, rule),
+            _note_counting_rule(rule),
         ),
     )
 
 
-def _ending(
+def _count_clause_end(
     clause: str, route: Route, rule: CountingRule, events: Mapping[Event, datetime], place: Place
-) -> Ending | None:
+) -> PeriodEnd | None:
     period = read_period(clause)
     if period is None:
         return None
-    start = _start(events)
-    if required_act(route, clause) is Due.CONFIRM:
+    start = _starting_event(events)
+    if required_act(route, clause) is RequiredAct.CONFIRM:
         start = events.get(Event.SENT) or start
-    return count(start + _pause(route, rule, events), period, rule, place)
+    return count_period(start + _pause_length(route, rule, events), period, rule, place)
 
 
-def _pause(route: Route, rule: CountingRule, events: Mapping[Event, datetime]) -> timedelta:
+def _pause_length(route: Route, rule: CountingRule, events: Mapping[Event, datetime]) -> timedelta:
     asked, supplied = events.get(Event.ASKED), events.get(Event.SUPPLIED)
-    if asked is None or supplied is None or not pauses(route, rule):
+    if asked is None or supplied is None or not pauses_while_waiting(route, rule):
         return timedelta()
     return supplied - asked
 
 
-def _about_start(
+def _note_start(
     route: Route, rule: CountingRule, events: Mapping[Event, datetime], place: Place, day: date
 ) -> Iterator[str]:
     known = Event.RECEIVED if Event.RECEIVED in events else Event.SENT
@@ -217,7 +217,7 @@ def _about_start(
         yield translated("By this law their time runs from: {deadline_from}.").format(
             deadline_from=translated(route.deadline_from)
         )
-    bounds = [_cited(route)]
+    bounds = [_cite_route(route)]
     if route.in_force_from:
         since = translated("in force from {day}")
         bounds.append(since.format(day=day_in_words(route.in_force_from)))
@@ -229,7 +229,7 @@ def _about_start(
     )
 
 
-def _about_clause(clause: str, end: Ending | None, place: Place, several: bool) -> Iterator[str]:  # noqa: FBT001
+def _note_clause(clause: str, end: PeriodEnd | None, place: Place, several: bool) -> Iterator[str]:  # noqa: FBT001
     if end is None:
         yield translated("The law names no duration here, but says: {clause}.").format(
             clause=translated(clause)
@@ -244,7 +244,7 @@ def _about_clause(clause: str, end: Ending | None, place: Place, several: bool) 
         )
 
 
-def _about_answers(
+def _note_answers(
     route: Route,
     rule: CountingRule,
     events: Mapping[Event, datetime],
@@ -252,11 +252,11 @@ def _about_answers(
     due_at: datetime | None,
 ) -> Iterator[str]:
     asked, answered = events.get(Event.ASKED), events.get(Event.ANSWERED)
-    if asked and pauses(route, rule):
+    if asked and pauses_while_waiting(route, rule):
         yield translated("They asked for more on {moment}. {cite_asked}.").format(
             moment=moment_in_words(asked, place), cite_asked=translated(rule.cite_asked)
         )
-        pause = _pause(route, rule, events)
+        pause = _pause_length(route, rule, events)
         yield (
             translated("The pause of {duration} is added.").format(
                 duration=duration_in_words(pause)
@@ -275,7 +275,7 @@ def _about_answers(
         )
 
 
-def _where_the_text_is_silent(clauses: tuple[str, ...], rule: CountingRule) -> Iterator[str]:
+def _note_silences(clauses: tuple[str, ...], rule: CountingRule) -> Iterator[str]:
     periods = [period for period in map(read_period, clauses) if period]
     if rule.silent_hours and any(one.unit is Unit.HOURS for one in periods):
         yield translated(rule.silent_hours)
@@ -283,7 +283,7 @@ def _where_the_text_is_silent(clauses: tuple[str, ...], rule: CountingRule) -> I
         yield translated(rule.silent)
 
 
-def _about_order(rule: CountingRule) -> str:
+def _note_counting_rule(rule: CountingRule) -> str:
     if rule.verified:
         words = translated("Counted by {law}: {source}, read on {day}.")
     else:
@@ -293,5 +293,5 @@ def _about_order(rule: CountingRule) -> str:
     return words.format(law=rule.law, source=rule.source, day=rule.read_on)
 
 
-def _cited(route: Route) -> str:
+def _cite_route(route: Route) -> str:
     return f"{route.law}, {route.provision}"

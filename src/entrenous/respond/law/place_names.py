@@ -45,7 +45,7 @@ class _Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 def codes_named(name: str) -> frozenset[str]:
     """Return the codes of places of this name in the large languages; several if it is unclear."""
     folded = fold_name(name)
-    for names in chain([_own_names()], map(_names_in, LARGE_LANGUAGES)):
+    for names in chain([_names_in_table()], map(_names_in, LARGE_LANGUAGES)):
         if folded in names:
             return names[folded]
     return frozenset()
@@ -58,14 +58,14 @@ def codes_named_anywhere(name: str) -> frozenset[str]:
 
 def nearly_named(name: str) -> frozenset[str]:
     """Return the codes of places with nearly this name in the large languages: one slip apart."""
-    every = {*_own_names()}.union(*map(_names_in, LARGE_LANGUAGES))
+    every = {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
     close = get_close_matches(fold_name(name), every, n=2 * _SUGGESTIONS, cutoff=_SLIP)
     return frozenset(chain.from_iterable(map(codes_named, close)))
 
 
 def closest_codes(name: str) -> tuple[str, ...]:
     """Return the codes of up to three places whose names look like this one, closest first."""
-    folded, every = fold_name(name), {*_own_names()}.union(*map(_names_in, LARGE_LANGUAGES))
+    folded, every = fold_name(name), {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
     longer = [known for known in sorted(every) if known.startswith(folded)]
     close = get_close_matches(folded, every, n=2 * _SUGGESTIONS, cutoff=_CLOSE)
     beginning = longer if len(folded) >= _BEGINNING else []
@@ -75,7 +75,7 @@ def closest_codes(name: str) -> tuple[str, ...]:
 
 def parts_of(country: str) -> frozenset[str]:
     """Return the codes of a country's parts; empty if they are not known here."""
-    return frozenset(_table().parts.get(country, ()))
+    return frozenset(_places_table().parts.get(country, ()))
 
 
 def code_of_three_letters(letters: str) -> frozenset[str]:
@@ -90,9 +90,9 @@ def name_of_code(code: str, language: str = "en") -> str:
     """Return the name of a country in a language, or of a part in English; else the code itself."""
     country, _, part = code.partition("-")
     if part:
-        known = _table().parts.get(country, {}).get(part, ())
+        known = _places_table().parts.get(country, {}).get(part, ())
         return known[0] if known else code
-    return _territories(language.partition("-")[0]).get(code, code)
+    return _territory_names(language.partition("-")[0]).get(code, code)
 
 
 def fold_name(name: str) -> str:
@@ -112,16 +112,16 @@ def fold_name(name: str) -> str:
 
 
 @cache
-def _table() -> _Places:
+def _places_table() -> _Places:
     return read_table(_Places, shipped_table("places.toml"), "places.toml")
 
 
 @cache
-def _own_names() -> Names:
+def _names_in_table() -> Names:
     """Return the names in places.toml; names of several places come last, so that they take
     precedence.
     """
-    table = _table()
+    table = _places_table()
     names = [(name, code) for code, names in table.names.items() for name in names]
     parts = [
         (name, f"{country}-{part}")
@@ -135,7 +135,7 @@ def _own_names() -> Names:
 
 @cache
 def _names_in(language: str) -> Names:
-    return _by_folded_name((name, code) for code, name in _territories(language).items())
+    return _by_folded_name((name, code) for code, name in _territory_names(language).items())
 
 
 @cache
@@ -155,7 +155,7 @@ def _names_anywhere() -> Names:
 _OF_A_TERRITORY: Final = re.compile(r"_([A-Z]{2}|\d{3})(_|$)")
 
 
-def _territories(language: str) -> Mapping[str, str]:
+def _territory_names(language: str) -> Mapping[str, str]:
     from babel.core import Locale  # noqa: PLC0415 -- two letters need no Babel
 
     every = Locale.parse(language).territories

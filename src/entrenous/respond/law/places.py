@@ -74,15 +74,19 @@ def parse_place(typed: str) -> Place:
     ('GB-SCT', 'DE', 'US-GA')
     """
     text = typed.strip()
-    found = _code(text) or _known(codes_named(text)) or _known(code_of_three_letters(text))
-    found = found or _in_its_country(text) or _named_in_a_small_language(text)
+    found = (
+        _place_of_code(text)
+        or _known_places(codes_named(text))
+        or _known_places(code_of_three_letters(text))
+    )
+    found = found or _place_with_country(text) or _named_in_a_small_language(text)
     if not found:
-        closest = _known(closest_codes(text))
+        closest = _known_places(closest_codes(text))
         if closest:
-            raise MisspelledPlace(place=text[:40], closest=_choices(closest))
+            raise MisspelledPlace(place=text[:40], closest=_choices_in_words(closest))
         raise UnknownPlace(place=text[:40])
     if len(found) > 1:
-        raise AmbiguousPlace(place=text[:40], choices=_choices(found))
+        raise AmbiguousPlace(place=text[:40], choices=_choices_in_words(found))
     return found[0]
 
 
@@ -95,14 +99,14 @@ def place_name(place: Place, language: str = "en") -> str:
     return name_of_code(place, language)
 
 
-def _choices(places: tuple[Place, ...]) -> str:
+def _choices_in_words(places: tuple[Place, ...]) -> str:
     named = [f"{place_name(place, language_of_person())} ({place})" for place in places]
     return f" {translated('or')} ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
 
 
-def _code(text: str) -> tuple[Place, ...]:
+def _place_of_code(text: str) -> tuple[Place, ...]:
     """Return the place whose code this is, if it is one."""
-    code = _canonical(text.upper().replace(".", ""))  # U.K.
+    code = _canonical_place(text.upper().replace(".", ""))  # U.K.
     if code in ("EU", WORLDWIDE):
         return (Place(code),)
     country, dash, part = code.partition("-")
@@ -111,9 +115,9 @@ def _code(text: str) -> tuple[Place, ...]:
     return (Place(code),) if text.isascii() and _CODE.fullmatch(code) and known else ()
 
 
-def _known(codes: Iterable[str]) -> tuple[Place, ...]:
+def _known_places(codes: Iterable[str]) -> tuple[Place, ...]:
     kept = {*COUNTRIES, "EU"}
-    return tuple(Place(code) for code in _in_order(codes) if code.partition("-")[0] in kept)
+    return tuple(Place(code) for code in _sorted_places(codes) if code.partition("-")[0] in kept)
 
 
 def _named_in_a_small_language(text: str) -> tuple[Place, ...]:
@@ -123,21 +127,21 @@ def _named_in_a_small_language(text: str) -> tuple[Place, ...]:
     "Nigera" is Niger in one language, and nearly Nigeria in many.
     """
     found = codes_named_anywhere(text)
-    return _known(found | nearly_named(text)) if found else ()
+    return _known_places(found | nearly_named(text)) if found else ()
 
 
-def _in_order(codes: Iterable[str]) -> Iterable[str]:
+def _sorted_places(codes: Iterable[str]) -> Iterable[str]:
     return codes if isinstance(codes, tuple) else sorted(codes)
 
 
-def _in_its_country(text: str) -> tuple[Place, ...]:
+def _place_with_country(text: str) -> tuple[Place, ...]:
     """Return the place in "Georgia, USA", or the country in "Lagos, Nigeria"."""
     before, comma, last = map(str.strip, text.rpartition(","))
-    countries = (_code(last) or _known(codes_named(last))) if comma else ()
+    countries = (_place_of_code(last) or _known_places(codes_named(last))) if comma else ()
     if len(countries) != 1:
         return ()
     parts = [code for code in codes_named(before) if code.startswith(f"{countries[0]}-")]
-    return _known(parts) or countries
+    return _known_places(parts) or countries
 
 
 def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
@@ -147,7 +151,7 @@ def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
     )
 
 
-def _canonical(spoken: str) -> str:
+def _canonical_place(spoken: str) -> str:
     country, dash, part = spoken.partition("-")
     return f"{_ALIASES.get(country, country)}{dash}{part}"
 

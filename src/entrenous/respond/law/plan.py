@@ -11,7 +11,7 @@ from typing import Final
 
 from entrenous.base.language import ENGLISH, language_of_person, translatable, translated
 from entrenous.respond.help_lines import HelpKind, HelpLine
-from entrenous.respond.law.deadlines import RECEIPT, Due, span, time_for
+from entrenous.respond.law.deadlines import RECEIPT, RequiredAct, clause_duration, time_allowed
 from entrenous.respond.law.ladders import CHAT, THREAT, Ladder, LadderStep, shipped_ladder
 from entrenous.respond.law.legal_route import (
     ClockStart,
@@ -39,7 +39,7 @@ from entrenous.respond.platforms import (
     PrivateMessages,
     platform_named,
 )
-from entrenous.respond.situation import Demand, Posted, Situation
+from entrenous.respond.situation import Demand, Situation, Spread
 from entrenous.respond.who_helps import Need, who_helps
 
 STEP: Final = "step"
@@ -67,7 +67,7 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class ChildHelpHandOver:
     """The people who help if somebody was under 18: nothing is captured or stored."""
 
     why: str
@@ -84,7 +84,7 @@ class Plan:
     first: str
     steps: tuple[PlanStep, ...]
     refused: tuple[Refusal, ...]
-    hand_over: HandOver | None = None
+    hand_over: ChildHelpHandOver | None = None
     places: tuple[Place, ...] = ()
 
 
@@ -93,7 +93,7 @@ _UNDER_18: Final = translatable(
     "stored here; these people help free of charge, do not judge, and need no copy of "
     "the picture."
 )
-_LADDERS: Final = {Posted.GROUP: CHAT, Posted.PRIVATE: CHAT, Posted.THREAT: THREAT}
+_LADDERS: Final = {Spread.GROUP: CHAT, Spread.PRIVATE: CHAT, Spread.THREAT: THREAT}
 
 
 def plan_for(said: Situation, on_date: date, today: date, *, under_18: bool = False) -> Plan:
@@ -106,32 +106,32 @@ def plan_for(said: Situation, on_date: date, today: date, *, under_18: bool = Fa
         under_18: somebody in the picture was under 18 when it was taken.
     """
     if under_18:
-        return _handed_over(said, on_date)
+        return _plan_for_minor(said, on_date)
     ranked = routes_for(said, on_date, today).ranked
     ladder = _LADDERS.get(said.posted) if said.posted else None
     if ladder is None:
-        steps = _by_rank(said, ranked, today)
+        steps = _steps_by_rank(said, ranked, today)
     else:
-        steps = tuple(_by_ladder(shipped_ladder(ladder), said, ranked, today))
-    steps = _with_demand(steps, said, today)
+        steps = tuple(_steps_by_ladder(shipped_ladder(ladder), said, ranked, today))
+    steps = _add_demand_steps(steps, said, today)
     first = steps[0].route if steps else ""
     return Plan(first, steps, refusals(said, on_date, today), places=said.places)
 
 
-def _handed_over(said: Situation, on_date: date) -> Plan:
-    contacts = who_helps(said.places, Need(under_18=True, threat=said.posted is Posted.THREAT))
+def _plan_for_minor(said: Situation, on_date: date) -> Plan:
+    contacts = who_helps(said.places, Need(under_18=True, threat=said.posted is Spread.THREAT))
     routes = routes_for_minors(said, on_date)
     banks = tuple(
         _route_step(RankedRoute(route, translated(_BANK_FOR_MINORS)), said) for route in routes
     )
     first = banks[0].route if banks else contacts[0].id
-    return Plan(first, banks, (), HandOver(translated(_UNDER_18), contacts), said.places)
+    return Plan(first, banks, (), ChildHelpHandOver(translated(_UNDER_18), contacts), said.places)
 
 
 _BANK_FOR_MINORS: Final = translatable("it stops the picture on the platforms that take part")
 
 
-def _by_ladder(
+def _steps_by_ladder(
     ladder: Ladder, said: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> Iterator[PlanStep]:
     """Yield each step of a ladder, with the platform, the routes and the people that belong to
@@ -142,22 +142,24 @@ def _by_ladder(
         nobody = step.sender_known and said.recipient_known is False
         if nobody or (step.only_with_routes and not routes):
             continue
-        people = list(_people(said, today)) if step.help else []
+        people = list(_help_line_steps(said, today)) if step.help else []
         yield from (one for one in people if one.verified)
-        yield _ladder_step(step, _police(ladder, step, said), today)
+        yield _ladder_step(step, _police_contact(ladder, step, said), today)
         yield from (one for one in people if not one.verified)
         if step.platform:
             yield from _platform_steps(said, ranked, today)
         yield from routes
 
 
-def _by_rank(said: Situation, ranked: tuple[RankedRoute, ...], today: date) -> tuple[PlanStep, ...]:
+def _steps_by_rank(
+    said: Situation, ranked: tuple[RankedRoute, ...], today: date
+) -> tuple[PlanStep, ...]:
     """Merge laws with the platform's own report; people come first if no route is verified."""
     keyed = [(rank_key(one.route, said), _route_step(one, said)) for one in ranked]
     reports = _platform_steps(said, ranked, today)
     keyed.extend((_platform_key(report, said), report) for report in reports)
     steps = [step for _, step in sorted(keyed, key=lambda pair: pair[0])]
-    people = list(_people(said, today))
+    people = list(_help_line_steps(said, today))
     unsure = {one.route.family for one in ranked if unsure_copyright(one.route, said)}
     if not steps or not steps[0].verified or steps[0].route in unsure:
         return (*people, *steps)
@@ -170,8 +172,10 @@ def _platform_key(step: PlanStep, said: Situation) -> tuple[object, ...]:
     return (not step.verified, False, False, False, after, False, False, 0, step.route)
 
 
-def _with_demand(steps: tuple[PlanStep, ...], said: Situation, today: date) -> tuple[PlanStep, ...]:
-    if said.posted is Posted.THREAT or said.demand in (None, Demand.NONE):
+def _add_demand_steps(
+    steps: tuple[PlanStep, ...], said: Situation, today: date
+) -> tuple[PlanStep, ...]:
+    if said.posted is Spread.THREAT or said.demand in (None, Demand.NONE):
         return steps
     more = [
         _ladder_step(step, "", today) for step in shipped_ladder(THREAT).steps if step.if_demanded
@@ -201,7 +205,7 @@ def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:
     )
 
 
-def _police(ladder: Ladder, step: LadderStep, said: Situation) -> str:
+def _police_contact(ladder: Ladder, step: LadderStep, said: Situation) -> str:
     """Return who takes the report in the person's countries, for the step about the police."""
     if RouteKind.POLICE not in step.kinds:
         return ""
@@ -209,11 +213,11 @@ def _police(ladder: Ladder, step: LadderStep, said: Situation) -> str:
     return "; ".join(translated(ladder.police[one]) for one in countries if one in ladder.police)
 
 
-def _people(said: Situation, today: date) -> Iterator[PlanStep]:
+def _help_line_steps(said: Situation, today: date) -> Iterator[PlanStep]:
     """Yield help lines of the person's own places, at most three; crisis lines are only in
     `entrenous help`.
     """
-    lines = who_helps(said.places, Need(threat=said.posted is Posted.THREAT))
+    lines = who_helps(said.places, Need(threat=said.posted is Spread.THREAT))
     near = [line for line in lines if line.place != WORLDWIDE and line.kind not in _NOT_FOR_THIS]
     for line in near[:_PEOPLE]:
         yield PlanStep(
@@ -277,7 +281,7 @@ _ACCOUNT: Final = translatable(
 
 
 def _platform_step(record: PlatformRecord, said: Situation, today: date) -> PlanStep:
-    form = record.report_url if said.posted in (None, Posted.PUBLIC) else ""
+    form = record.report_url if said.posted in (None, Spread.PUBLIC) else ""
     to = form or translated(record.in_app) or record.report_url or record.name_in_words
     why = [*_what_to_report(record, said), *record.cautions(today)]
     return PlanStep(
@@ -295,22 +299,22 @@ def _platform_step(record: PlatformRecord, said: Situation, today: date) -> Plan
 
 
 def _what_to_report(record: PlatformRecord, said: Situation) -> Iterator[str]:
-    if said.posted is Posted.THREAT:
+    if said.posted is Spread.THREAT:
         yield translated(_ACCOUNT)
         return
     yield translated(record.first_step).rstrip(".")
-    if said.posted in (Posted.GROUP, Posted.PRIVATE) and record.private_messages is not None:
+    if said.posted in (Spread.GROUP, Spread.PRIVATE) and record.private_messages is not None:
         yield translated(_IN_CHATS[record.private_messages])
 
 
 def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
-    route, record = one.route, _record(one.route, said)
+    route, record = one.route, _platform_of_route(one.route, said)
     return PlanStep(
         route=route.family,
         kind=route.document,
         title=_title(route),
         why=_why_with_notes(one),
-        to=_address(route, said),
+        to=_route_address(route, said),
         expected=expected(route),
         verified=route.verified,
         source=route.source,
@@ -335,19 +339,19 @@ def _title(route: Route) -> str:
     return (cited_in(route, language) if is_plain else "") or shown
 
 
-def _record(route: Route, said: Situation) -> PlatformRecord | None:
+def _platform_of_route(route: Route, said: Situation) -> PlatformRecord | None:
     """Return the record of the platform that a route addresses, if there is one."""
     if route.kind not in (RouteKind.PLATFORM, RouteKind.SEARCH):
         return None
     return platform_named(route.platform) if route.platform else platform_record(said)
 
 
-def _address(route: Route, said: Situation) -> str:
+def _route_address(route: Route, said: Situation) -> str:
     """Return a route's address: the form in the platform's record, or else the law's addressee."""
-    record, addressee = _record(route, said), translated(route.addressee)
+    record, addressee = _platform_of_route(route, said), translated(route.addressee)
     if record is None:
         return addressee
-    in_chat = said.posted in (Posted.GROUP, Posted.PRIVATE)
+    in_chat = said.posted in (Spread.GROUP, Spread.PRIVATE)
     form = (
         (in_chat and translated(record.in_app))
         or getattr(record, route.form_at)
@@ -374,14 +378,14 @@ _COMES_BACK: Final = {
 def expected(route: Route) -> str:
     """Return the answer to expect along a route, and when, in words."""
     since = translated(route.deadline_from or RECEIPT)
-    if time := time_for(route, Due.REMOVE):
+    if time := time_allowed(route, RequiredAct.REMOVE):
         return translated("removal within {time} of {since}").format(time=time, since=since)
-    if time := time_for(route, Due.ANSWER):
+    if time := time_allowed(route, RequiredAct.ANSWER):
         return translated("an answer within {time} of {since}").format(time=time, since=since)
-    if time := time_for(route, Due.CONFIRM):
+    if time := time_allowed(route, RequiredAct.CONFIRM):
         return translated("a confirmation within {time} of {since}").format(time=time, since=since)
     what = translated(_COMES_BACK[route.document])
-    if route.clock is ClockStart.ELSEWHERE and (time := span(route.deadline_rule)):
+    if route.clock is ClockStart.ELSEWHERE and (time := clause_duration(route.deadline_rule)):
         return translated("{what}; the law gives {time} from: {deadline_from}").format(
             what=what, time=time, deadline_from=translated(route.deadline_from)
         )

@@ -6,7 +6,7 @@ from typing import Final
 from entrenous.base.language import language_of_person, translatable, translated
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import place_name
-from entrenous.respond.law.plan import HELP, STEP, HandOver, Plan, PlanStep
+from entrenous.respond.law.plan import HELP, STEP, ChildHelpHandOver, Plan, PlanStep
 
 NOT_ADVICE: Final = translatable(
     "Facts with a source, not advice. Every step is your choice; you can stop at any time."
@@ -30,11 +30,11 @@ def plan_json(plan: Plan) -> dict[str, object]:
             for step in plan.steps
         ],
         "refused": [{"route": one.route, "why": one.why} for one in plan.refused],
-        "hand_over": None if plan.hand_over is None else _hand_over(plan.hand_over),
+        "hand_over": None if plan.hand_over is None else _hand_over_json(plan.hand_over),
     }
 
 
-def _hand_over(hand_over: HandOver) -> dict[str, object]:
+def _hand_over_json(hand_over: ChildHelpHandOver) -> dict[str, object]:
     return {
         "why": hand_over.why,
         "contacts": [
@@ -58,7 +58,7 @@ def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[
     not apply.
     """
     yield translated(NOT_ADVICE)
-    yield _for_whom(plan)
+    yield _for_whom_line(plan)
     if plan.hand_over is not None:
         yield plan.hand_over.why
         for line in plan.hand_over.contacts:
@@ -67,9 +67,9 @@ def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[
             )
     for number, step in enumerate(plan.steps, start=1):
         if in_full or number <= _SHOWN:
-            yield from _step(number, step)
+            yield from _step_lines(number, step)
         else:
-            yield _title(number, step)
+            yield _step_title(number, step)
     if in_full and plan.refused:
         yield translated("Looked at, and not for this:")
         yield from (f"  {one.route}: {one.why}" for one in plan.refused)
@@ -101,7 +101,7 @@ def how_to_draft(case: str, route: Route) -> str:
     return words.format(command=command)
 
 
-def _for_whom(plan: Plan) -> str:
+def _for_whom_line(plan: Plan) -> str:
     language = language_of_person()
     named = ", ".join(f"{place_name(place, language)} ({place})" for place in plan.places)
     return translated("For: {places}").format(places=named) if named else translated(_NO_PLACE)
@@ -112,13 +112,13 @@ def _is_drafted(step: PlanStep) -> bool:
     return step.kind not in (STEP, HELP) and not step.route.startswith("platform-")
 
 
-def _title(number: int, step: PlanStep) -> str:
+def _step_title(number: int, step: PlanStep) -> str:
     word = f" [{step.route}]" if _is_drafted(step) else ""
     return f"{number}. {step.title}{word}"
 
 
-def _step(number: int, step: PlanStep) -> Iterator[str]:
-    yield _title(number, step)
+def _step_lines(number: int, step: PlanStep) -> Iterator[str]:
+    yield _step_title(number, step)
     yield f"   {step.why[:1].upper()}{step.why[1:]}" + ("" if step.why.endswith('"') else ".")
     yield f"   {translated('To: {to}').format(to=step.to)}"
     if step.platform:

@@ -14,18 +14,18 @@ from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.respond.law.deadlines import hours_to_remove
 from entrenous.respond.law.law_tables import shipped_changes, shipped_routes
 from entrenous.respond.law.legal_route import (
+    LawReach,
     RankedRoute,
-    Reaches,
     Route,
     RouteChoice,
     RouteId,
     RouteKind,
 )
 from entrenous.respond.law.places import WORLDWIDE, reaches
-from entrenous.respond.nouns import Case, Reach
+from entrenous.respond.nouns import Case, SightingReach
 from entrenous.respond.platforms import PlatformKind, PlatformRecord, find_platform
 from entrenous.respond.report_steps import platform_of
-from entrenous.respond.situation import Posted, Situation, TakenBy
+from entrenous.respond.situation import PictureMaker, Situation, Spread
 
 
 class UnknownRoute(NotFound):
@@ -50,9 +50,9 @@ _ORDER: Final = (
 )
 _NO_HOURS: Final = 10**6  # ranks a route without a deadline behind every one with a deadline
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
-_CHATS: Final = frozenset({Posted.GROUP, Posted.PRIVATE})
+_CHATS: Final = frozenset({Spread.GROUP, Spread.PRIVATE})
 # already said, and not changed by a sighting in a chat
-_NOT_BY_A_CHAT: Final = _CHATS | {Posted.THREAT}
+_NOT_BY_A_CHAT: Final = _CHATS | {Spread.THREAT}
 _NONE_VERIFIED: Final = translatable(
     "A help line comes first here, because no route for this case has been checked at "
     "its official text yet; it can tell you which of these holds."
@@ -94,12 +94,12 @@ def routes_for(
         also_in_chats: it is also in a chat, besides the places that ``posted`` names.
     """
     table = shipped_routes() if routes is None else routes
-    fitting = [route for route in table if not why_not(route, said, on_date, today)]
+    fitting = [route for route in table if not reason_not_applicable(route, said, on_date, today)]
     ranked = tuple(
         RankedRoute(
             route,
             reason_for_route(route, said),
-            notes(route, said, today, in_chats=also_in_chats or said.posted in _CHATS),
+            route_notes(route, said, today, in_chats=also_in_chats or said.posted in _CHATS),
         )
         for route in sorted(fitting, key=lambda route: rank_key(route, said))
     )
@@ -123,7 +123,7 @@ def refusals(
     :func:`routes_for`.
     """
     table = shipped_routes() if routes is None else routes
-    reasons = {route: why_not(route, said, on_date, today) for route in table}
+    reasons = {route: reason_not_applicable(route, said, on_date, today) for route in table}
     taken = {route.family for route, why in reasons.items() if not why}
     refused: dict[RouteId, str] = {}
     for route, why in reasons.items():
@@ -141,7 +141,7 @@ def routes_for_minors(
         route
         for route in table
         if route.for_children and _reaches_place(route, said) and route.in_force(today)
-        if not _by_picture(route, said)
+        if not _refuse_by_picture(route, said)
     ]
     return tuple(sorted(fitting, key=lambda route: (route.jurisdiction == WORLDWIDE, route.id)))
 
@@ -154,10 +154,10 @@ def situation_of(case: Case) -> Situation:
     threat was made. If all sightings are on one platform, that is the case's platform.
     """
     said = replace(case.situation, platform=case.situation.platform or _only_platform(case))
-    if any(sighting.reach is Reach.PUBLIC for sighting in case.sightings):
-        return replace(said, posted=Posted.PUBLIC)
+    if any(sighting.reach is SightingReach.PUBLIC for sighting in case.sightings):
+        return replace(said, posted=Spread.PUBLIC)
     if case.sightings and said.posted not in _NOT_BY_A_CHAT:
-        return replace(said, posted=Posted.GROUP)
+        return replace(said, posted=Spread.GROUP)
     return said
 
 
@@ -172,7 +172,7 @@ def routes_for_case(
     case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> RouteChoice:
     """Return the routes for a case; arguments as for :func:`routes_for`."""
-    in_chats = any(sighting.reach is Reach.PRIVATE for sighting in case.sightings)
+    in_chats = any(sighting.reach is SightingReach.PRIVATE for sighting in case.sightings)
     return routes_for(situation_of(case), on_date, today, routes, also_in_chats=in_chats)
 
 
@@ -201,7 +201,7 @@ def day_of_event(case: Case) -> date:
     return min(days, default=case.opened_at.date())
 
 
-def why_not(route: Route, said: Situation, on_date: date, today: date) -> str:
+def reason_not_applicable(route: Route, said: Situation, on_date: date, today: date) -> str:
     """Return why a route does not apply, in words; "" if it may. Arguments as for
     :func:`routes_for`.
     """
@@ -210,7 +210,7 @@ def why_not(route: Route, said: Situation, on_date: date, today: date) -> str:
     # Today's law decides about duties, that of the event's day about offences.
     day = on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today
     if not route.in_force(day):
-        return _out_of_force(route, day)
+        return _refuse_out_of_force(route, day)
     return next(filter(None, (rule(route, said) for rule in _RULES)), "")
 
 
@@ -222,7 +222,7 @@ def _reaches_place(route: Route, said: Situation) -> bool:
     return reaches(route.jurisdiction, (*said.places, *at_platform))
 
 
-def _out_of_force(route: Route, day: date) -> str:
+def _refuse_out_of_force(route: Route, day: date) -> str:
     if route.in_force_from and day < route.in_force_from:
         return translated("it is in force from {day} only").format(
             day=day_in_words(route.in_force_from)
@@ -232,7 +232,7 @@ def _out_of_force(route: Route, day: date) -> str:
     )
 
 
-def _by_age(route: Route, _: Situation) -> str:
+def _refuse_by_age(route: Route, _: Situation) -> str:
     return (
         translated("only if somebody in it was under 18 when it was taken")
         if route.for_children
@@ -240,14 +240,14 @@ def _by_age(route: Route, _: Situation) -> str:
     )
 
 
-def _by_duty(route: Route, _: Situation) -> str:
+def _refuse_by_duty(route: Route, _: Situation) -> str:
     owed = route.kind is RouteKind.DUTY
     return (
         translated("it is what the platform owes to the uploader; you file nothing") if owed else ""
     )
 
 
-def _by_picture(route: Route, said: Situation) -> str:
+def _refuse_by_picture(route: Route, said: Situation) -> str:
     if route.intimate_only and said.intimate is False:
         return translated("only for an intimate picture")
     if route.altered_only and said.altered is False:
@@ -255,12 +255,12 @@ def _by_picture(route: Route, said: Situation) -> str:
     return ""
 
 
-def _by_maker(route: Route, said: Situation) -> str:
-    other = route.maker_only and said.taken_by is TakenBy.SOMEBODY_ELSE
+def _refuse_by_maker(route: Route, said: Situation) -> str:
+    other = route.maker_only and said.taken_by is PictureMaker.SOMEBODY_ELSE
     return translated("only for whoever took the picture") if other else ""
 
 
-def _by_subject(route: Route, said: Situation) -> str:
+def _refuse_by_subject(route: Route, said: Situation) -> str:
     stranger = route.depicted_only and said.depicts_me is False and not said.on_behalf
     return (
         translated("only for the person in the picture, or who acts for them") if stranger else ""
@@ -268,19 +268,19 @@ def _by_subject(route: Route, said: Situation) -> str:
 
 
 _NOT_WHERE: Final = {
-    Posted.PUBLIC: translatable("it does not reach what is public"),
-    Posted.GROUP: translatable("it does not reach a copy in a chat"),
-    Posted.PRIVATE: translatable("it does not reach a copy that was sent to one person"),
-    Posted.THREAT: translatable("nothing was shared yet, and it does not reach a threat"),
+    Spread.PUBLIC: translatable("it does not reach what is public"),
+    Spread.GROUP: translatable("it does not reach a copy in a chat"),
+    Spread.PRIVATE: translatable("it does not reach a copy that was sent to one person"),
+    Spread.THREAT: translatable("nothing was shared yet, and it does not reach a threat"),
 }
 
 
-def _by_spread(route: Route, said: Situation) -> str:
+def _refuse_by_spread(route: Route, said: Situation) -> str:
     missed = said.posted is not None and said.posted not in route.posted
     return translated(_NOT_WHERE[said.posted]) if missed and said.posted is not None else ""
 
 
-def _by_platform_kind(route: Route, said: Situation) -> str:
+def _refuse_by_platform_kind(route: Route, said: Situation) -> str:
     kind = platform_kind(said)
     missed = bool(kind and route.platform_kinds) and kind not in route.platform_kinds
     return (
@@ -290,7 +290,7 @@ def _by_platform_kind(route: Route, said: Situation) -> str:
     )
 
 
-def _by_sender(route: Route, said: Situation) -> str:
+def _refuse_by_sender(route: Route, said: Situation) -> str:
     unknown = route.sender_known and said.recipient_known is False
     return (
         translated("it goes against a person, and it is not known who passed it on")
@@ -300,14 +300,14 @@ def _by_sender(route: Route, said: Situation) -> str:
 
 
 _RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
-    _by_duty,
-    _by_age,
-    _by_picture,
-    _by_maker,
-    _by_subject,
-    _by_spread,
-    _by_platform_kind,
-    _by_sender,
+    _refuse_by_duty,
+    _refuse_by_age,
+    _refuse_by_picture,
+    _refuse_by_maker,
+    _refuse_by_subject,
+    _refuse_by_spread,
+    _refuse_by_platform_kind,
+    _refuse_by_sender,
 )
 
 
@@ -324,7 +324,7 @@ def platform_kind(said: Situation) -> str:
 
 def rank_key(route: Route, said: Situation) -> tuple[object, ...]:
     """Sort key: verified, copyright only if the person's own, kind, no open question, hours."""
-    helps_others = not said.on_behalf or route.representative is not Reaches.NO
+    helps_others = not said.on_behalf or route.representative is not LawReach.NO
     return (
         not route.verified,
         unsure_copyright(route, said),
@@ -379,15 +379,15 @@ _WHY: Final = {
     RouteKind.ESCALATION: translatable("it is for later, when somebody did not act"),
 }
 _ABOUT_CHATS: Final = {
-    Reaches.UNCLEAR: (translatable("it is unclear whether this reaches a copy inside a chat"),),
-    Reaches.NO: (translatable("this does not reach the copy inside a chat"),),
+    LawReach.UNCLEAR: (translatable("it is unclear whether this reaches a copy inside a chat"),),
+    LawReach.NO: (translatable("this does not reach the copy inside a chat"),),
 }
 
 
 def reason_for_route(route: Route, said: Situation) -> str:
     """Return why to take this route, with the hours to removal if the law sets them."""
     if route.maker_only:
-        return translated(_HERS if said.taken_by is TakenBy.ME else _IF_HERS)
+        return translated(_HERS if said.taken_by is PictureMaker.ME else _IF_HERS)
     hours = hours_to_remove(route)
     why = translated(_WHY[route.kind])
     if not hours:
@@ -399,13 +399,13 @@ def unsure_copyright(route: Route, said: Situation) -> bool:
     """Whether this is a copyright route, and the copyright may not be the person's, or the route
     may reveal their name.
     """
-    free = said.taken_by is TakenBy.ME and not said.name_must_stay_hidden
+    free = said.taken_by is PictureMaker.ME and not said.name_must_stay_hidden
     return route.maker_only and not free
 
 
 def only_prevents(route: Route, said: Situation) -> bool:
     """Whether the route stops new uploads, but does not reach the chat with the picture."""
-    return said.posted in _CHATS and route.covers_private_sharing is Reaches.NO
+    return said.posted in _CHATS and route.covers_private_sharing is LawReach.NO
 
 
 def open_questions(route: Route, said: Situation) -> tuple[str, ...]:
@@ -423,7 +423,7 @@ def open_questions(route: Route, said: Situation) -> tuple[str, ...]:
             ),
         ),
         (
-            route.maker_only and said.taken_by is TakenBy.UNSAID,
+            route.maker_only and said.taken_by is PictureMaker.UNSAID,
             translated("only if you took the picture yourself; you have not said whether you did"),
         ),
         (
@@ -442,20 +442,22 @@ _MAYBE_FOR_HER: Final = translatable(
 )
 
 
-def notes(route: Route, said: Situation, today: date, *, in_chats: bool = False) -> tuple[str, ...]:
+def route_notes(
+    route: Route, said: Situation, today: date, *, in_chats: bool = False
+) -> tuple[str, ...]:
     """Return the notes beside a route: unverified, outdated, open questions, not covering chats."""
-    texts = [*route.cautions(today), *open_questions(route, said), *later_words(route, today)]
+    texts = [*route.cautions(today), *open_questions(route, said), *later_changes(route, today)]
     if route.maker_only and said.name_must_stay_hidden:
         texts.append(translated("your name may reach the uploader, which you want to avoid"))
-    if said.on_behalf and route.representative is not Reaches.YES:
-        only = route.representative is Reaches.NO
+    if said.on_behalf and route.representative is not LawReach.YES:
+        only = route.representative is LawReach.NO
         texts.append(translated(_ONLY_HERSELF if only else _MAYBE_FOR_HER))
     if in_chats:
         texts.extend(map(translated, _ABOUT_CHATS.get(route.covers_private_sharing, ())))
     return (*texts, *filter(None, [translated(route.caution)]))
 
 
-def later_words(route: Route, day: date) -> tuple[str, ...]:
+def later_changes(route: Route, day: date) -> tuple[str, ...]:
     """Return what has changed around this route by that day, in sentences."""
     return tuple(
         translated(says)

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from entrenous.base.errors import Malformed
 from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.platforms import PlatformKind, find_platform
-from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 
 
 class BadScenario(Malformed):
@@ -85,44 +85,48 @@ def scenario_from(
     return Scenario(situation, under_18, day)
 
 
-_MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.UNSAID}
+_MAKER: Final = {
+    True: PictureMaker.ME,
+    False: PictureMaker.SOMEBODY_ELSE,
+    None: PictureMaker.UNSAID,
+}
 _FIELDS: Final = {"lives_in": "places", "synthetic": "altered"}
 
 
-def _yes_or_no(key: str, value: object) -> bool:
+def _parse_yes_or_no(key: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise _bad(key, value, "true or false")
+        raise _bad_value(key, value, "true or false")
     return value
 
 
-def _text(key: str, value: object) -> str:
+def _parse_text(key: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _bad(key, value, "a text")
+        raise _bad_value(key, value, "a text")
     return value.strip()
 
 
-def _one_of(words: type[Word]) -> Callable[[str, object], Word]:
+def _enum_parser(words: type[Word]) -> Callable[[str, object], Word]:
     def parsed(key: str, value: object) -> Word:
         try:
-            return words(_text(key, value))
+            return words(_parse_text(key, value))
         except ValueError:
-            raise _bad(key, value, "one of " + ", ".join(words)) from None
+            raise _bad_value(key, value, "one of " + ", ".join(words)) from None
 
     return parsed
 
 
-def _places(key: str, value: object) -> tuple[Place, ...]:
+def _parse_places(key: str, value: object) -> tuple[Place, ...]:
     several = value if isinstance(value, list) else [value]
-    return tuple(_place(key, one) for one in several)
+    return tuple(_parse_place(key, one) for one in several)
 
 
-def _place(key: str, value: object) -> Place:
-    return parse_place(_text(key, value))
+def _parse_place(key: str, value: object) -> Place:
+    return parse_place(_parse_text(key, value))
 
 
-def _platform(key: str, value: object) -> str:
+def _parse_platform(key: str, value: object) -> str:
     """Return the id of the platform's record, or the name or address of a site without one."""
-    name = _text(key, value)
+    name = _parse_text(key, value)
     record = find_platform(name)
     return record.id if record else name
 
@@ -133,32 +137,32 @@ def _refuse_unknown_platform(name: str) -> None:
         raise UnknownPlatform(name=name[:_SHOWN], kinds=", ".join(PlatformKind))
 
 
-def _day(key: str, value: object) -> date:
+def _parse_day(key: str, value: object) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
     try:
-        return date.fromisoformat(_text(key, value))
+        return date.fromisoformat(_parse_text(key, value))
     except ValueError:
-        raise _bad(key, value, "a day such as 2026-03-01") from None
+        raise _bad_value(key, value, "a day such as 2026-03-01") from None
 
 
-def _bad(key: str, value: object, allowed: str) -> BadValue:
+def _bad_value(key: str, value: object, allowed: str) -> BadValue:
     return BadValue(key=key, value=str(value)[:_SHOWN], allowed=allowed)
 
 
 _KEYS: Final[Mapping[str, Callable[[str, object], object]]] = {
-    "lives_in": _places,
-    "platform": _platform,
-    "platform_kind": _one_of(PlatformKind),
-    "platform_in": _place,
-    "posted": _one_of(Posted),
-    "intimate": _yes_or_no,
-    "synthetic": _yes_or_no,
-    "depicts_me": _yes_or_no,
-    "made_by_me": _yes_or_no,
-    "under_18": _yes_or_no,
-    "on_behalf": _yes_or_no,
-    "recipient_known": _yes_or_no,
-    "demand": _one_of(Demand),
-    "day": _day,
+    "lives_in": _parse_places,
+    "platform": _parse_platform,
+    "platform_kind": _enum_parser(PlatformKind),
+    "platform_in": _parse_place,
+    "posted": _enum_parser(Spread),
+    "intimate": _parse_yes_or_no,
+    "synthetic": _parse_yes_or_no,
+    "depicts_me": _parse_yes_or_no,
+    "made_by_me": _parse_yes_or_no,
+    "under_18": _parse_yes_or_no,
+    "on_behalf": _parse_yes_or_no,
+    "recipient_known": _parse_yes_or_no,
+    "demand": _enum_parser(Demand),
+    "day": _parse_day,
 }

@@ -58,7 +58,9 @@ def day_off(day: date, place: Place, kinds: frozenset[DayOff]) -> str:
     """
     weekday = day.weekday()
     named = {_SATURDAY: DayOff.SATURDAY, _SUNDAY: DayOff.SUNDAY}.get(weekday)
-    if named in kinds or (DayOff.WEEKEND in kinds and weekday in _weekend(place.partition("-")[0])):
+    if named in kinds or (
+        DayOff.WEEKEND in kinds and weekday in _weekend_days(place.partition("-")[0])
+    ):
         return weekday_in_words(day)
     return holidays_of(place, day.year).get(day, "") if DayOff.HOLIDAY in kinds else ""
 
@@ -78,15 +80,15 @@ def holidays_of(place: Place, year: int) -> Mapping[date, str]:
     if not has_holidays(place):
         return {}
     part = _known_part(place)
-    listed = _listed(place.partition("-")[0], part, year)
-    return listed if part else listed | _of_parts(place, year, most=True)
+    listed = _library_holidays(place.partition("-")[0], part, year)
+    return listed if part else listed | _holidays_of_parts(place, year, most=True)
 
 
 def holiday_in_some_parts(day: date, place: Place) -> str:
     """Return the name of a holiday that only some parts of a country have; "" if none has one."""
     if not has_holidays(place) or _known_part(place):
         return ""
-    return _of_parts(place, day.year, most=False).get(day, "")
+    return _holidays_of_parts(place, day.year, most=False).get(day, "")
 
 
 def _known_part(place: Place) -> str | None:
@@ -96,29 +98,29 @@ def _known_part(place: Place) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _of_parts(place: Place, year: int, *, most: bool) -> dict[date, str]:
+def _holidays_of_parts(place: Place, year: int, *, most: bool) -> dict[date, str]:
     """Return the holidays of most, or of fewer, of a country's parts."""
     country = place.partition("-")[0]
-    lists = [_listed(country, part, year) for part in _parts_of(country)]
+    lists = [_library_holidays(country, part, year) for part in _parts_of(country)]
     counts = Counter(day for one in lists for day in one)
     names = {day: name for one in lists for day, name in one.items()}
     return {day: names[day] for day, n in counts.items() if (2 * n > len(lists)) is most}
 
 
 @lru_cache(maxsize=4096)
-def _listed(country: str, part: str | None, year: int) -> dict[date, str]:
+def _library_holidays(country: str, part: str | None, year: int) -> dict[date, str]:
     import holidays  # noqa: PLC0415 - slow to load; most deadlines are hours
 
     with warnings.catch_warnings():  # it warns about years with incomplete data
         warnings.simplefilter("ignore")
         found = holidays.country_holidays(country, subdiv=part, years=year, language="en_US")
-    own = dict(_more(f"{country}-{part}" if part else country, year))
+    own = dict(_additional_holidays(f"{country}-{part}" if part else country, year))
     return {day: str(name) for day, name in found.items()} | own
 
 
-def _more(place: str, year: int) -> Iterator[tuple[date, str]]:
+def _additional_holidays(place: str, year: int) -> Iterator[tuple[date, str]]:
     """Yield further holidays of a place from facts/holidays.toml."""
-    for one in _table().holiday:
+    for one in _holidays_table().holiday:
         if one.place == place:
             yield _date_of(one, year), one.name
 
@@ -134,7 +136,7 @@ def _date_of(one: _Holiday, year: int) -> date:
 
 
 @cache
-def _table() -> _Holidays:
+def _holidays_table() -> _Holidays:
     return read_table(_Holidays, shipped_table("holidays.toml"), "holidays.toml")
 
 
@@ -153,7 +155,7 @@ def _parts_of(country: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _weekend(country: str) -> frozenset[int]:
+def _weekend_days(country: str) -> frozenset[int]:
     import holidays  # noqa: PLC0415
 
     if not has_holidays(Place(country)):

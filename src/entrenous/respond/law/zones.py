@@ -38,7 +38,7 @@ def zones_of(place: Place) -> tuple[ZoneInfo, ...]:
 
     A country, or a part that is in no table, has all zones of its country.
     """
-    table, country = _table(), place.partition("-")[0]
+    table, country = _zones_table(), place.partition("-")[0]
     if place in table.part:
         names = table.part[place]
     elif place != country and country in table.rest:
@@ -46,7 +46,7 @@ def zones_of(place: Place) -> tuple[ZoneInfo, ...]:
     elif place in ("EU", WORLDWIDE):
         names = (table.capital[place],)
     else:
-        names = _countries().get(country, ("UTC",))
+        names = _zones_by_country().get(country, ("UTC",))
     return tuple(ZoneInfo(name) for name in names)
 
 
@@ -54,8 +54,8 @@ def zones_of(place: Place) -> tuple[ZoneInfo, ...]:
 def capital_zone(place: Place) -> ZoneInfo:
     """Return the zone that decides the day of the law of a place."""
     country = place.partition("-")[0]
-    if place == country and country in _table().capital:
-        return ZoneInfo(_table().capital[country])
+    if place == country and country in _zones_table().capital:
+        return ZoneInfo(_zones_table().capital[country])
     return zones_of(place)[0]
 
 
@@ -81,8 +81,8 @@ def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -
     local = moment.astimezone(zone or UTC)
     if not local.utcoffset():
         return f"{long_day_in_words(local)}, {local:%H:%M} UTC"
-    beside, name = _beside(moment, local, here)
-    aside = f"{beside:%H:%M} {name}{_day_aside(beside.date(), local.date())}"
+    beside, name = _time_at_home(moment, local, here)
+    aside = f"{beside:%H:%M} {name}{_other_day(beside.date(), local.date())}"
     return translated("{day}, {time} in {place} ({beside})").format(
         day=long_day_in_words(local),
         time=f"{local:%H:%M}",
@@ -112,7 +112,7 @@ def _place_in(place: Place, language: str) -> str:
     return f"the {name}" if with_article else name
 
 
-def _beside(moment: datetime, local: datetime, here: Place | None) -> tuple[datetime, str]:
+def _time_at_home(moment: datetime, local: datetime, here: Place | None) -> tuple[datetime, str]:
     """Return the time where the person is, if it differs, otherwise in UTC; and the name of its
     zone.
     """
@@ -122,7 +122,7 @@ def _beside(moment: datetime, local: datetime, here: Place | None) -> tuple[date
     return moment.astimezone(UTC), "UTC"
 
 
-def _day_aside(beside: date, local: date) -> str:
+def _other_day(beside: date, local: date) -> str:
     if beside == local:
         return ""
     before = beside == local - timedelta(days=1)
@@ -130,12 +130,12 @@ def _day_aside(beside: date, local: date) -> str:
 
 
 @cache
-def _table() -> _Zones:
+def _zones_table() -> _Zones:
     return read_table(_Zones, shipped_table("zones.toml"), "zones.toml")
 
 
 @cache
-def _countries() -> Mapping[str, tuple[str, ...]]:
+def _zones_by_country() -> Mapping[str, tuple[str, ...]]:
     """Return the zones of each country, in the order of the IANA database's zone.tab."""
     text = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8")
     found: dict[str, tuple[str, ...]] = {}

@@ -12,8 +12,8 @@ from entrenous.respond.evidence import stamps_of
 from entrenous.respond.history import HistoryEvent, HistoryLine, history
 from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.letters.wordings import law_in, without_notes, words_in
-from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Reach, Sighting
-from entrenous.respond.situation import Demand, Posted
+from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Sighting, SightingReach
+from entrenous.respond.situation import Demand, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,20 @@ def case_lines(draft: DraftContext) -> CaseLines:
     about = notices_about(case, draft.route)
     return CaseLines(
         places="\n".join(
-            f"{_place(sighting, frame)}{_return(sighting, case, frame)}" for sighting in draft.told
+            f"{_sighting_place(sighting, frame)}{_return(sighting, case, frame)}"
+            for sighting in draft.told
         ),
-        timeline="\n".join((*_timeline(draft), *_demands(case, frame))),
-        sender="\n".join(_senders(draft)),
-        kept="\n".join(_kept(item, case, frame) for item in case.evidence),
-        history="\n".join(_story(draft, about, requests=True)),
-        answers="\n".join(_answers(draft, about)),
+        timeline="\n".join((*_timeline_lines(draft), *_demand_lines(case, frame))),
+        sender="\n".join(_sender_accounts(draft)),
+        kept="\n".join(_evidence_line(item, case, frame) for item in case.evidence),
+        history="\n".join(_notice_story(draft, about, requests=True)),
+        answers="\n".join(_answer_lines(draft, about)),
         asked="\n".join(dict.fromkeys(f"- {notice.to}" for notice in about)),
         copies="\n".join(
-            frame["copy_of"].format(number=notice.number, at=_time(notice.sent_at))
+            frame["copy_of"].format(number=notice.number, at=_format_time(notice.sent_at))
             for notice in about
         ),
-        law="\n".join(_law(draft.route, draft.language)),
+        law="\n".join(_law_lines(draft.route, draft.language)),
         case=case.name,
         number=str(len(case.notices) + 1),
         address="/".join(draft.route.source.split("/")[:3]),
@@ -95,7 +96,10 @@ def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
     sent = tuple(notice for notice in case.notices if notice.sent_at is not None)
     if route.kind is not RouteKind.ESCALATION:
         return sent
-    same = tuple(notice for notice in sent if _act(notice.route) == _act(route)) or sent
+    same = (
+        tuple(notice for notice in sent if _what_was_done(notice.route) == _what_was_done(route))
+        or sent
+    )
     first_asked = tuple(notice for notice in same if notice.route.kind is not RouteKind.ESCALATION)
     asked = tuple(one for one in first_asked if one.state not in _DONE) or first_asked
     named = {
@@ -112,20 +116,20 @@ def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
 _DONE: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
-def _act(route: Route) -> str:
+def _what_was_done(route: Route) -> str:
     return route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
 
 
-def _time(at: datetime | None) -> str:
+def _format_time(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
 
 
-def _place(sighting: Sighting, frame: dict[str, str]) -> str:
+def _sighting_place(sighting: Sighting, frame: dict[str, str]) -> str:
     return frame["place"].format(
         where=sighting.where,
-        chat=frame["in_chat"] if sighting.reach is Reach.PRIVATE else "",
-        account=_account(sighting, frame),
-        at=_time(sighting.first_seen_at),
+        chat=frame["in_chat"] if sighting.reach is SightingReach.PRIVATE else "",
+        account=_account_in_words(sighting, frame),
+        at=_format_time(sighting.first_seen_at),
     )
 
 
@@ -135,28 +139,30 @@ def _return(sighting: Sighting, case: Case, frame: dict[str, str]) -> str:
     if not backs:
         return ""
     key = "place_back" if backs[-1].compared else "place_answers"
-    return frame[key].format(at=_time(backs[-1].at))
+    return frame[key].format(at=_format_time(backs[-1].at))
 
 
-def _account(sighting: Sighting, frame: dict[str, str]) -> str:
+def _account_in_words(sighting: Sighting, frame: dict[str, str]) -> str:
     return frame["at_account"].format(account=sighting.handle) if sighting.handle else ""
 
 
-def _timeline(draft: DraftContext) -> Iterable[str]:
+def _timeline_lines(draft: DraftContext) -> Iterable[str]:
     """Return the events in order, one line each; only sightings that may be named appear."""
     frame, case = draft.frame, draft.case
     events: list[tuple[datetime, str]] = []
     for sighting in draft.told:
-        key = "seen_in_chat" if sighting.reach is Reach.PRIVATE else "seen"
+        key = "seen_in_chat" if sighting.reach is SightingReach.PRIVATE else "seen"
         at, where = sighting.first_seen_at, sighting.where
-        line = frame[key].format(at=_time(at), where=where, account=_account(sighting, frame))
+        line = frame[key].format(
+            at=_format_time(at), where=where, account=_account_in_words(sighting, frame)
+        )
         events.append((at, line))
     for item in case.evidence:
-        line = frame["kept_at"].format(at=_time(item.added_at), number=item.number)
+        line = frame["kept_at"].format(at=_format_time(item.added_at), number=item.number)
         events.append((item.added_at, line))
     for notice in case.notices:
         lines = history(case, notice, draft.now)
-        events += [(one.at, _told(one, notice, draft.language)) for one in lines]
+        events += [(one.at, _history_line_in_words(one, notice, draft.language)) for one in lines]
     return (line for _, line in sorted(events, key=lambda event: event[0]))
 
 
@@ -167,34 +173,36 @@ _DEMANDS: Final = {
 }
 
 
-def _demands(case: Case, frame: dict[str, str]) -> Iterator[str]:
+def _demand_lines(case: Case, frame: dict[str, str]) -> Iterator[str]:
     """Yield the person's answers about a threat; the day of it is not stored."""
-    if case.situation.posted is Posted.THREAT:
+    if case.situation.posted is Spread.THREAT:
         yield frame["threatened"]
     if case.situation.demand in _DEMANDS:
         yield frame[_DEMANDS[case.situation.demand]]
 
 
-def _senders(draft: DraftContext) -> Iterable[str]:
+def _sender_accounts(draft: DraftContext) -> Iterable[str]:
     """Return the accounts that showed the picture. A letter about a threat names those of all
     sightings.
     """
-    threat_only = draft.route.posted == (Posted.THREAT,)
+    threat_only = draft.route.posted == (Spread.THREAT,)
     seen = draft.case.sightings if threat_only and not draft.told else draft.told
     handles = dict.fromkeys(sighting.handle for sighting in seen if sighting.handle)
     return (draft.frame["account_line"].format(account=handle) for handle in handles)
 
 
-def _kept(item: Evidence, case: Case, frame: dict[str, str]) -> str:
+def _evidence_line(item: Evidence, case: Case, frame: dict[str, str]) -> str:
     stamped = "".join(
-        frame["stamped"].format(at=_time(stamp.at), authority=stamp.authority_url)
+        frame["stamped"].format(at=_format_time(stamp.at), authority=stamp.authority_url)
         for stamp in stamps_of(item, case)[:1]
     )
     level = frame[f"level_{item.level}"]
     return frame["kept"].format(number=item.number, level=level, stamped=stamped)
 
 
-def _story(draft: DraftContext, about: tuple[Notice, ...], *, requests: bool) -> Iterator[str]:
+def _notice_story(
+    draft: DraftContext, about: tuple[Notice, ...], *, requests: bool
+) -> Iterator[str]:
     """Yield the lines about these notices: the requests, or what followed them."""
     lines = [
         (line, notice)
@@ -203,33 +211,33 @@ def _story(draft: DraftContext, about: tuple[Notice, ...], *, requests: bool) ->
         if (line.event is HistoryEvent.REQUESTED) is requests
     ]
     for line, notice in sorted(lines, key=lambda pair: pair[0].at):
-        yield _told(line, notice, draft.language)
+        yield _history_line_in_words(line, notice, draft.language)
         if requests:
             yield from (f"  {place}" for place in line.places)
 
 
-def _answers(draft: DraftContext, about: tuple[Notice, ...]) -> Iterator[str]:
+def _answer_lines(draft: DraftContext, about: tuple[Notice, ...]) -> Iterator[str]:
     """Yield what came back, and for each notice without an answer that none came."""
-    yield from _story(draft, about, requests=False)
+    yield from _notice_story(draft, about, requests=False)
     for notice in about:
         if notice.answered_at is None:
-            at, line = _time(draft.now), draft.frame["no_answer"]
+            at, line = _format_time(draft.now), draft.frame["no_answer"]
             yield line.format(at=at, number=notice.number)
 
 
-def _told(line: HistoryLine, notice: Notice, language: str) -> str:
+def _history_line_in_words(line: HistoryLine, notice: Notice, language: str) -> str:
     frame = words_in(language).frame
     key = line.event.value
     if line.event is HistoryEvent.MISSED:
         key = "missed_open" if line.open else "missed_late"
     law = law_in(notice.route, language)
-    return frame[key].format(at=_time(line.at), number=notice.number, to=notice.to, law=law)
+    return frame[key].format(at=_format_time(line.at), number=notice.number, to=notice.to, law=law)
 
 
 _UNREAD: Final = re.compile(r"re-verify|not read|general knowledge")
 
 
-def _law(route: Route, language: str) -> Iterator[str]:
+def _law_lines(route: Route, language: str) -> Iterator[str]:
     """Yield the law and, in English, what it covers and punishes, in our own words."""
     frame = words_in(language).frame
     yield f"- {law_in(route, language)}"

@@ -11,15 +11,15 @@ from entrenous.base.language import ENGLISH, language_of_person, speaking
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_open_case
 from entrenous.respond.law.law_tables import own_letter
-from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
+from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.law.routes import day_of_event, find_route
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext, case_lines
 from entrenous.respond.letters.elements import WordedElement, word_elements
 from entrenous.respond.letters.letter import letter_parts
 from entrenous.respond.letters.sheet import bank_parts, sheet_parts
-from entrenous.respond.letters.sightings import addressee_of, told_sightings
+from entrenous.respond.letters.sightings import addressee_of, sightings_to_name
 from entrenous.respond.letters.wordings import language_for, law_in
-from entrenous.respond.nouns import Case, Notice, Part
+from entrenous.respond.nouns import Case, DocumentPart, Notice
 
 
 class NotYoursToFile(Refused):
@@ -83,18 +83,18 @@ def draft_notice(
     Raises:
         NoSuchLanguage: there are no letters in that language.
         NotYoursToFile: somebody else acts, and the law does not let them.
-        NothingThere, ChatNotReached, NowhereToPoint, OnlyInChats, NobodyToWriteTo, NoAccount:
+        NoSuchCaseEntry, ChatNotReached, NoSightingToName, OnlyInChats, NoAddressee, NoAccount:
             the letter would point at nothing, or have no addressee.
     """
-    _refuse_stranger(case, route)
+    _refuse_unentitled(case, route)
     own = case.situation.language or language_of_person()
     spoken = language_for(route, own, language)
-    told = told_sightings(case, route, sightings)
+    told = sightings_to_name(case, route, sightings)
     draft = DraftContext(case, route, told, spoken, now)
     with speaking(ENGLISH):  # a letter has words of its own in its own language
         lines = case_lines(draft)
         worded = word_elements(draft, lines)
-        parts = _parts(draft, worded, lines)
+        parts = _document_parts(draft, worded, lines)
     return Notice(
         number=len(case.notices) + 1,
         route=route,
@@ -109,7 +109,7 @@ def draft_notice(
     )
 
 
-def render_text(parts: tuple[Part, ...]) -> str:
+def render_text(parts: tuple[DocumentPart, ...]) -> str:
     """Return a document as plain text."""
     blocks = ("\n".join((f"{part.heading}", *part.lines)) for part in parts)
     return "\n\n".join(blocks)
@@ -131,24 +131,26 @@ def render_pdf(notice: Notice) -> bytes:
     return write_tagged_pdf(title, notice.language, blocks, notice.drafted_at)
 
 
-def _refuse_stranger(case: Case, route: Route) -> None:
+def _refuse_unentitled(case: Case, route: Route) -> None:
     """Refuse a letter by somebody whom the law does not let file; pages speak for the person."""
     acts = case.representative is not None or case.situation.on_behalf
     page = route.document in _SHEETS or route.document is DocumentKind.HASH_BANK
-    if acts and route.representative is Reaches.NO and not page:
+    if acts and route.representative is LawReach.NO and not page:
         raise NotYoursToFile(law=law_in(route, "en"), name=case.name)
 
 
-def _other_gaps(parts: tuple[Part, ...], worded: tuple[WordedElement, ...]) -> tuple[str, ...]:
+def _other_gaps(
+    parts: tuple[DocumentPart, ...], worded: tuple[WordedElement, ...]
+) -> tuple[str, ...]:
     """Return the gaps in a page's own sections; gaps in the law's elements are separate."""
     known = {gap for one in worded for gap in one.element.gaps}
     lines = (line for part in parts for line in part.lines if line not in known)
     return tuple(line for line in lines if line.startswith("[") and line.endswith("]"))
 
 
-def _parts(
+def _document_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
-) -> tuple[Part, ...]:
+) -> tuple[DocumentPart, ...]:
     if draft.route.document in _SHEETS:
         return sheet_parts(draft, worded, lines)
     if draft.route.document is DocumentKind.HASH_BANK:

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
+from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
 from entrenous.respond.letters.wordings import Wording, keys_for, placeholders, words_in
-from entrenous.respond.nouns import Case, Element, Reach
-from entrenous.respond.situation import Posted, Situation, TakenBy
+from entrenous.respond.nouns import Case, NoticeElement, SightingReach
+from entrenous.respond.situation import PictureMaker, Situation, Spread
 
 _AS_ONE_TEXT: Final = frozenset({DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT})
 #: The gap that is written if the case lacks a fact.
@@ -40,7 +40,7 @@ class WordedKey:
 class WordedElement:
     """One element of the law, and the wordings that it consists of."""
 
-    element: Element
+    element: NoticeElement
     keys: tuple[WordedKey, ...]
 
     @property
@@ -56,40 +56,42 @@ def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement,
     route = draft.route
     keys = keys_for(route)
     if keys is None:
-        return tuple(_unworded(need) for need in route.elements)
+        return tuple(_unworded_element(need) for need in route.elements)
     headed = route.document not in _AS_ONE_TEXT
     return tuple(
-        _element(
-            need, tuple(word_key(key, draft, lines) for key in shown(some, draft)), headed=headed
+        _join_wordings(
+            need,
+            tuple(word_key(key, draft, lines) for key in applicable_keys(some, draft)),
+            headed=headed,
         )
         for need, some in zip(route.elements, keys, strict=True)
     )
 
 
-def shown(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ...]:
+def applicable_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ...]:
     """Return the wordings that apply: before anything was shared, those about where it was seen are
     left out.
 
     If only one wording answers a requirement of the law, it stays, with its gap.
     """
-    if draft.case.situation.posted is not Posted.THREAT or draft.told:
+    if draft.case.situation.posted is not Spread.THREAT or draft.told:
         return keys
     return tuple(key for key in keys if key != "places") or keys
 
 
 def word_key(key: str, draft: DraftContext, lines: CaseLines) -> WordedKey:
     """Put one key into words; arguments as for :func:`word_elements`."""
-    says, gap = _said(key, draft)
+    says, gap = _fill_wording(key, draft)
     known = {name: lines.value(name) for name in placeholders(says)}
-    missing = {name: _gap(name, draft) for name, value in known.items() if not value}
+    missing = {name: _gap_for(name, draft) for name, value in known.items() if not value}
     text = "\n".join(filter(None, [says.format(**(known | missing)), gap]))
     gaps = (*gap.splitlines(), *missing.values())
     return WordedKey(key, words_in(draft.language).element[key].title, text, gaps)
 
 
-def _gap(name: str, draft: DraftContext) -> str:
+def _gap_for(name: str, draft: DraftContext) -> str:
     """Return the gap for a fact that the case lacks, or that is named only on request."""
-    chats = [seen.number for seen in draft.case.sightings if seen.reach is Reach.PRIVATE]
+    chats = [seen.number for seen in draft.case.sightings if seen.reach is SightingReach.PRIVATE]
     if name == "places" and chats:
         return draft.frame["gap_chat"].format(number=chats[0])
     return draft.frame[_GAPS[name]]
@@ -98,7 +100,7 @@ def _gap(name: str, draft: DraftContext) -> str:
 _OUR_NOTE: Final = re.compile(r"re-verify|per one|press:")
 
 
-def is_the_laws(fact: str) -> bool:
+def is_stated_by_law(fact: str) -> bool:
     """Whether a fact has no note of ours about how it was read."""
     return _OUR_NOTE.search(fact) is None
 
@@ -109,49 +111,49 @@ def speaks_for_somebody(case: Case, route: Route) -> bool:
     Where only the person shown may file, the page speaks in that person's own name.
     """
     acts = case.representative is not None or case.situation.on_behalf
-    return acts and route.representative is not Reaches.NO
+    return acts and route.representative is not LawReach.NO
 
 
-def _unworded(need: str) -> WordedElement:
+def _unworded_element(need: str) -> WordedElement:
     gap = f"[{need}]"
-    return WordedElement(Element(need, gap, (gap,)), (WordedKey("", need, gap, (gap,)),))
+    return WordedElement(NoticeElement(need, gap, (gap,)), (WordedKey("", need, gap, (gap,)),))
 
 
-def _element(need: str, keys: tuple[WordedKey, ...], *, headed: bool) -> WordedElement:
+def _join_wordings(need: str, keys: tuple[WordedKey, ...], *, headed: bool) -> WordedElement:
     """Join wordings: each under its own heading on a page, as one text in a letter."""
     rest = (f"\n{one.title}\n{one.text}" if headed else one.text for one in keys[1:])
     text = "\n".join((keys[0].text, *rest))
     gaps = tuple(gap for one in keys for gap in one.gaps)
-    return WordedElement(Element(need, text, gaps), keys)
+    return WordedElement(NoticeElement(need, text, gaps), keys)
 
 
-def _said(key: str, draft: DraftContext) -> tuple[str, str]:
+def _fill_wording(key: str, draft: DraftContext) -> tuple[str, str]:
     """Return the text of a wording for this case, with placeholders, and its gap lines."""
     frame, wording = draft.frame, words_in(draft.language).element[key]
     acts = speaks_for_somebody(draft.case, draft.route)
     says = (acts and wording.says_for) or wording.says
     gap = (acts and wording.gap_for) or wording.gap
-    unsaid = _unsaid(wording, draft.case.situation)
+    unsaid = _unmade_claims(wording, draft.case.situation)
     if wording.says_for and draft.case.situation.depicts_me is False and not acts:
         unsaid = (*unsaid, frame["only_if_shown"].format(says=_first_sentence(says)))
     if unsaid:
         here = frame["here"] if "{places}" in says else ""
         return here, "\n".join(filter(None, [*unsaid, gap]))
     if wording.law_language and wording.law_language != draft.language:
-        return _beside_the_law(key, says, acts=acts, language=draft.language), gap
+        return _with_law_text(key, says, acts=acts, language=draft.language), gap
     return says, gap
 
 
-def _unsaid(wording: Wording, said: Situation) -> tuple[str, ...]:
+def _unmade_claims(wording: Wording, said: Situation) -> tuple[str, ...]:
     """Return, as gaps, the claims that the person has not made."""
     claims = (
-        wording.if_maker_unsaid if said.taken_by is not TakenBy.ME else "",
+        wording.if_maker_unsaid if said.taken_by is not PictureMaker.ME else "",
         wording.if_intimate_unsaid if said.intimate is None else "",
     )
     return tuple(filter(None, claims))
 
 
-def _beside_the_law(key: str, says: str, *, acts: bool, language: str) -> str:
+def _with_law_text(key: str, says: str, *, acts: bool, language: str) -> str:
     """Return the law's own words, followed by their meaning in the letter's language."""
     law = words_in(words_in(language).element[key].law_language).element[key]
     own = (acts and law.says_for) or law.says

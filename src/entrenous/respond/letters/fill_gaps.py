@@ -7,7 +7,7 @@ from entrenous.base.errors import Refused
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case
 from entrenous.respond.letters.versions import find_notice
-from entrenous.respond.nouns import Case, Element, Notice, NoticeState, Part
+from entrenous.respond.nouns import Case, DocumentPart, Notice, NoticeElement, NoticeState
 
 
 class AlreadySent(Refused):
@@ -26,7 +26,7 @@ def fill_gaps(name: str, number: int, given: Mapping[str, str], device: Device) 
         device: its vault stores the case.
 
     Raises:
-        NoSuchCase, NotAllAdults, CaseClosed, NothingThere.
+        NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry.
         AlreadySent: it was sent or withdrawn.
     """
 
@@ -48,26 +48,26 @@ def with_gaps_filled(notice: Notice, given: Mapping[str, str]) -> Notice:
     known = {gap: words[gap] for gap in notice.missing if gap in words}
     return replace(
         notice,
-        elements=tuple(_element(one, known) for one in notice.elements),
-        parts=tuple(_part(one, known) for one in notice.parts),
-        letter=_replaced(notice.letter, known),
+        elements=tuple(_fill_element(one, known) for one in notice.elements),
+        parts=tuple(_fill_part(one, known) for one in notice.parts),
+        letter=_replace_gaps(notice.letter, known),
     )
 
 
-def _element(element: Element, known: Mapping[str, str]) -> Element:
+def _fill_element(element: NoticeElement, known: Mapping[str, str]) -> NoticeElement:
     left = tuple(gap for gap in element.gaps if gap not in known)
-    return replace(element, text=_replaced(element.text, known), gaps=left)
+    return replace(element, text=_replace_gaps(element.text, known), gaps=left)
 
 
-def _part(part: Part, known: Mapping[str, str]) -> Part:
-    lines = (_replaced(line, known).split("\n") for line in part.lines)
+def _fill_part(part: DocumentPart, known: Mapping[str, str]) -> DocumentPart:
+    lines = (_replace_gaps(line, known).split("\n") for line in part.lines)
     return replace(part, lines=tuple(row for rows in lines for row in rows))
 
 
-def _replaced(text: str, known: Mapping[str, str]) -> str:
+def _replace_gaps(text: str, known: Mapping[str, str]) -> str:
     """Replace each gap once; the person's texts are not searched again."""
     for gap in sorted(known, key=len, reverse=True):
         before, found, after = text.partition(gap)
         if found:
-            return _replaced(before, known) + known[gap] + _replaced(after, known)
+            return _replace_gaps(before, known) + known[gap] + _replace_gaps(after, known)
     return text

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from entrenous.respond.law.deadlines import Due, time_for
+from entrenous.respond.law.deadlines import RequiredAct, time_allowed
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.case_lines import DraftContext
-from entrenous.respond.letters.elements import WordedElement, is_the_laws, speaks_for_somebody
+from entrenous.respond.letters.elements import WordedElement, is_stated_by_law, speaks_for_somebody
 from entrenous.respond.letters.sightings import ACCOUNT_THREAT, Addressee, addressee_of
 from entrenous.respond.letters.wordings import law_in, words_in
-from entrenous.respond.nouns import Part
+from entrenous.respond.nouns import DocumentPart
 from entrenous.respond.platforms import Paste, PlatformRecord
 from entrenous.respond.report_steps import FormAnswer, report_steps
 
@@ -30,7 +30,9 @@ _NO_ASK: Final = frozenset({RouteKind.SENDER})  # its elements have the demands
 _WITHOUT_PICTURE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
 
 
-def letter_parts(draft: DraftContext, worded: tuple[WordedElement, ...]) -> tuple[Part, ...]:
+def letter_parts(
+    draft: DraftContext, worded: tuple[WordedElement, ...]
+) -> tuple[DocumentPart, ...]:
     """Lay out a letter: addressee, law, each element by number, the request, the time.
 
     A form's fields come first, if the platform's record has them.
@@ -41,12 +43,20 @@ def letter_parts(draft: DraftContext, worded: tuple[WordedElement, ...]) -> tupl
     kind = "sender_letter" if to_person else _TITLES.get(route.document, "letter_under")
     title = frame[kind].format(law=law_in(route, draft.language))
     body = tuple(
-        Part(f"{number}. {_heading(one, draft.language)}", tuple(one.element.text.splitlines()))
+        DocumentPart(
+            f"{number}. {_element_heading(one, draft.language)}",
+            tuple(one.element.text.splitlines()),
+        )
         for number, one in enumerate(worded, start=1)
     )
-    closing = tuple(_closing(route, draft.language))
-    ends = (Part(frame["request"], closing),) if closing else ()
-    return (Part(title, tuple(_head(draft, to))), *_form_parts(draft, to), *body, *ends)
+    closing = tuple(_closing_lines(route, draft.language))
+    ends = (DocumentPart(frame["request"], closing),) if closing else ()
+    return (
+        DocumentPart(title, tuple(_letter_head(draft, to))),
+        *_form_parts(draft, to),
+        *body,
+        *ends,
+    )
 
 
 def opening_lines(draft: DraftContext) -> Iterator[str]:
@@ -58,23 +68,23 @@ def opening_lines(draft: DraftContext) -> Iterator[str]:
     yield draft.frame["behalf"].format(role=role)
 
 
-def _head(draft: DraftContext, to: Addressee) -> Iterator[str]:
-    yield draft.frame["to"].format(addressee=_named(to, draft))
+def _letter_head(draft: DraftContext, to: Addressee) -> Iterator[str]:
+    yield draft.frame["to"].format(addressee=_addressee_name(to, draft))
     if to.form:
         yield draft.frame["form_address"].format(address=to.form)
     yield from opening_lines(draft)
 
 
-def _named(to: Addressee, draft: DraftContext) -> str:
+def _addressee_name(to: Addressee, draft: DraftContext) -> str:
     return ", ".join(filter(None, (to.name, to.office))) or draft.frame["gap_sender"]
 
 
-def _heading(one: WordedElement, language: str) -> str:
-    own_words = language == "en" and is_the_laws(one.element.required)
+def _element_heading(one: WordedElement, language: str) -> str:
+    own_words = language == "en" and is_stated_by_law(one.element.required)
     return one.element.required if own_words else one.title
 
 
-def _closing(route: Route, language: str) -> Iterator[str]:
+def _closing_lines(route: Route, language: str) -> Iterator[str]:
     frame = words_in(language).frame
     if route.kind in _NO_ASK or route.family == ACCOUNT_THREAT:
         return
@@ -86,10 +96,10 @@ def _closing(route: Route, language: str) -> Iterator[str]:
 
 def _time_lines(route: Route, language: str) -> Iterator[str]:
     frame = words_in(language).frame
-    own_words = language == "en" and is_the_laws(route.deadline_from)
+    own_words = language == "en" and is_stated_by_law(route.deadline_from)
     since = (route.deadline_from if own_words else "") or frame["since_receipt"]
-    for due, key in ((Due.REMOVE, "time_remove"), (Due.ANSWER, "time_answer")):
-        if time := _time_in(time_for(route, due), language):
+    for due, key in ((RequiredAct.REMOVE, "time_remove"), (RequiredAct.ANSWER, "time_answer")):
+        if time := _translate_duration(time_allowed(route, due), language):
             yield frame[key].format(time=time, since=since)
             return
 
@@ -97,10 +107,10 @@ def _time_lines(route: Route, language: str) -> Iterator[str]:
 _SPAN: Final = re.compile(r"(one|\d+) (hour|day|calendar month)s?")
 
 
-def _time_in(english: str, language: str) -> str:
+def _translate_duration(english: str, language: str) -> str:
     """Translate a length of time such as "48 hours"; "" if there is none.
 
-    >>> _time_in("48 hours", "de")
+    >>> _translate_duration("48 hours", "de")
     '48 Stunden'
     """
     found = _SPAN.fullmatch(english)
@@ -111,23 +121,23 @@ def _time_in(english: str, language: str) -> str:
     return words_in(language).frame[unit].format(n=number)
 
 
-def _form_parts(draft: DraftContext, to: Addressee) -> Iterator[Part]:
+def _form_parts(draft: DraftContext, to: Addressee) -> Iterator[DocumentPart]:
     if draft.route.document is DocumentKind.FORM and to.platform and to.platform.asks_for:
-        yield _fields(draft, to.platform)
+        yield _form_fields(draft, to.platform)
 
 
 _PLACES: Final = frozenset({Paste.LINKS, Paste.ACCOUNT, Paste.CHAT, Paste.DOMAIN, Paste.COUNTRY})
 _CHOICES: Final = frozenset({Paste.CHOOSE, Paste.CONFIRM, Paste.KIND})
 
 
-def _fields(draft: DraftContext, platform: PlatformRecord) -> Part:
+def _form_fields(draft: DraftContext, platform: PlatformRecord) -> DocumentPart:
     """Return the form's fields in its order, with the text to paste; only named sightings count."""
     frame = draft.frame
     asked = frame["fields_from"].format(name=platform.name, day=platform.read_on)
     told_only = replace(draft.case, sightings=draft.told)
     answers = report_steps(platform, told_only, draft.now.date()).answers
     pasted = (
-        _pasted(one, paste, draft.language)
+        _text_to_paste(one, paste, draft.language)
         for one, paste in zip(answers, platform.paste, strict=True)
     )
     items = (
@@ -136,10 +146,10 @@ def _fields(draft: DraftContext, platform: PlatformRecord) -> Part:
     )
     numbered = (f"{number}. {item}" for number, item in enumerate(items, start=1))
     rows = (row.rstrip() for item in numbered for row in item.splitlines())
-    return Part(frame["fields"], (asked, *rows))
+    return DocumentPart(frame["fields"], (asked, *rows))
 
 
-def _pasted(answer: FormAnswer, paste: Paste, language: str) -> str:
+def _text_to_paste(answer: FormAnswer, paste: Paste, language: str) -> str:
     """Return the text to paste; for languages other than English, the sentences are in the text
     below.
     """

@@ -8,10 +8,10 @@ from typing import Final
 
 from entrenous.base.language import translatable, translated
 from entrenous.respond.abuse_contacts import how_to_find_the_host
-from entrenous.respond.law.legal_route import DocumentKind, Reaches
-from entrenous.respond.letters.sightings import addressee_of, left_out
+from entrenous.respond.law.legal_route import DocumentKind, LawReach
+from entrenous.respond.letters.sightings import addressee_of, left_out_sightings
 from entrenous.respond.letters.wordings import words_in
-from entrenous.respond.nouns import Case, Notice, NoticeState, Reach
+from entrenous.respond.nouns import Case, Notice, NoticeState, SightingReach
 
 NOT_SENT: Final = translatable("You have not sent it yet.")
 _SAFER: Final = translatable(
@@ -59,23 +59,28 @@ _IN: Final = translatable(
 
 def preview(notice: Notice, case: Case, today: date) -> str:
     """Format a draft with what to know before sending it."""
-    before, after = know_first(notice, case, today), know_after(notice)
+    before, after = notes_before_sending(notice, case, today), notes_after_draft(notice)
     return "\n".join((*before, "----", notice.letter, "----", *after, ""))
 
 
-def know_first(notice: Notice, case: Case, today: date) -> tuple[str, ...]:
+def notes_before_sending(notice: Notice, case: Case, today: date) -> tuple[str, ...]:
     """Return what to know before sending it, in sentences."""
     route = notice.route
     know = (*route.cautions(today), *filter(None, [translated(route.caution)]))
-    lines = (_sent(notice), _gaps(notice), _holds(notice), *_notes(notice, case))
-    return (*lines, *_line(translated("Know first"), know))
+    lines = (
+        _sent_note(notice),
+        _gap_notes(notice),
+        _legal_ground_notes(notice),
+        *_route_notes(notice, case),
+    )
+    return (*lines, *_titled_line(translated("Know first"), know))
 
 
-def know_after(notice: Notice) -> tuple[str, ...]:
+def notes_after_draft(notice: Notice) -> tuple[str, ...]:
     """Return what the letter does not need, its legal basis, and what comes after it."""
     route = notice.route
     return (
-        *_line(translated("Not needed"), tuple(map(translated, route.leave_out))),
+        *_titled_line(translated("Not needed"), tuple(map(translated, route.leave_out))),
         translated("Ground: {ground}.").format(ground=route.cited()),
         translated("What comes after: {escalation}.").format(
             escalation=translated(route.escalation).rstrip(".")
@@ -83,13 +88,13 @@ def know_after(notice: Notice) -> tuple[str, ...]:
     )
 
 
-def _notes(notice: Notice, case: Case) -> Iterator[str]:
+def _route_notes(notice: Notice, case: Case) -> Iterator[str]:
     kind = _KINDS.get(notice.route.document)
-    yield from filter(None, [kind and translated(kind), _left_out(notice, case)])
+    yield from filter(None, [kind and translated(kind), _left_out_note(notice, case)])
     if notice.language != "en":
         yield translated(_IN).format(name=words_in(notice.language).name)
     if case.representative is not None or case.situation.on_behalf:
-        about = {Reaches.NO: _ONLY_SHE, Reaches.UNCLEAR: _PERHAPS}
+        about = {LawReach.NO: _ONLY_SHE, LawReach.UNCLEAR: _PERHAPS}
         said = about.get(notice.route.representative)
         yield from filter(None, [said and translated(said)])
     yield from _about_platform(notice, case)
@@ -118,7 +123,7 @@ def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
         )
 
 
-def _sent(notice: Notice) -> str:
+def _sent_note(notice: Notice) -> str:
     if notice.sent_at is None:
         ended = notice.state is NoticeState.WITHDRAWN
         return (
@@ -129,16 +134,16 @@ def _sent(notice: Notice) -> str:
     return translated("You sent it on {when} UTC.").format(when=f"{notice.sent_at:%Y-%m-%d %H:%M}")
 
 
-def _gaps(notice: Notice) -> str:
+def _gap_notes(notice: Notice) -> str:
     if not notice.missing:
         return translated("Nothing is missing. Read it once more: it speaks in your name.")
     missing = translated("Still missing, for you to fill in: {gaps}")
     return missing.format(gaps=" ".join(notice.missing))
 
 
-def _holds(notice: Notice) -> str:
+def _legal_ground_notes(notice: Notice) -> str:
     what = []
-    if any(sighting.reach is Reach.PRIVATE for sighting in notice.told):
+    if any(sighting.reach is SightingReach.PRIVATE for sighting in notice.told):
         what.append(translated("your own words for a chat"))
     if any(sighting.handle for sighting in notice.told):
         what.append(translated("the name of an account"))
@@ -147,16 +152,18 @@ def _holds(notice: Notice) -> str:
     return translated(_READ).format(what=f" {translated('and')} ".join(what))
 
 
-def _left_out(notice: Notice, case: Case) -> str:
+def _left_out_note(notice: Notice, case: Case) -> str:
     places = "; ".join(
         translated("sighting {number}: {where}").format(
             number=sighting.number,
-            where=translated("a chat") if sighting.reach is Reach.PRIVATE else sighting.where,
+            where=translated("a chat")
+            if sighting.reach is SightingReach.PRIVATE
+            else sighting.where,
         )
-        for sighting in left_out(notice.told, case, notice.route)
+        for sighting in left_out_sightings(notice.told, case, notice.route)
     )
     return translated(_LEFT_OUT).format(places=places) if places else ""
 
 
-def _line(title: str, texts: tuple[str, ...]) -> tuple[str, ...]:
+def _titled_line(title: str, texts: tuple[str, ...]) -> tuple[str, ...]:
     return (f"{title}: {'; '.join(text.rstrip('.') for text in texts)}.",) if texts else ()

@@ -8,13 +8,13 @@ from entrenous.respond.letters.case_lines import CaseLines, DraftContext
 from entrenous.respond.letters.elements import (
     WordedElement,
     WordedKey,
-    is_the_laws,
-    shown,
+    applicable_keys,
+    is_stated_by_law,
     word_key,
 )
 from entrenous.respond.letters.letter import opening_lines
 from entrenous.respond.letters.wordings import law_in, sections_of, words_in
-from entrenous.respond.nouns import Part
+from entrenous.respond.nouns import DocumentPart
 
 _FRAMES: Final = {DocumentKind.POLICE_SHEET: "police", DocumentKind.COURT_SHEET: "court"}
 _FIRST: Final = ("complaint", "claim", "unilateral")  # the person's request comes near the top
@@ -22,7 +22,7 @@ _FIRST: Final = ("complaint", "claim", "unilateral")  # the person's request com
 
 def sheet_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
-) -> tuple[Part, ...]:
+) -> tuple[DocumentPart, ...]:
     """Lay out a page: the sections that every such page has, and what this law requires."""
     route, frame = draft.route, draft.frame
     kind = _FRAMES[route.document]
@@ -31,16 +31,16 @@ def sheet_parts(
     standard = sections_of(route.document)
     asked = {one.key for element in worded for one in element.keys}
     own = tuple(key for key in standard if key not in asked)
-    rest = [word_key(key, draft, lines) for key in shown(own, draft)]
-    placed = [(_place(one.keys, standard), _sections(one, draft.language)) for one in worded]
-    placed += [(_place((one,), standard), (_part(one),)) for one in rest]
+    rest = [word_key(key, draft, lines) for key in applicable_keys(own, draft)]
+    placed = [(_section_of(one.keys, standard), _sections(one, draft.language)) for one in worded]
+    placed += [(_section_of((one,), standard), (_as_part(one),)) for one in rest]
     ordered = sorted(placed, key=lambda pair: pair[0])
-    return (Part(title, opening), *(part for _, parts in ordered for part in parts))
+    return (DocumentPart(title, opening), *(part for _, parts in ordered for part in parts))
 
 
 def bank_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
-) -> tuple[Part, ...]:
+) -> tuple[DocumentPart, ...]:
     """Lay out a hash bank's own steps, and how to store the number that it gives."""
     route, frame = draft.route, draft.frame
     steps = f"bank_{route.family.removeprefix('hash-')}"
@@ -48,24 +48,24 @@ def bank_parts(
     rest = [word_key(key, draft, lines) for key in keys]
     title = frame["bank_page"].format(law=law_in(route, draft.language))
     where = frame["bank_where"].format(address=lines.address)
-    hashed = (_part(one) for element in worded for one in element.keys)
-    return (Part(title, (where,)), *hashed, *map(_part, rest))
+    hashed = (_as_part(one) for element in worded for one in element.keys)
+    return (DocumentPart(title, (where,)), *hashed, *map(_as_part, rest))
 
 
-def _sections(element: WordedElement, language: str) -> tuple[Part, ...]:
+def _sections(element: WordedElement, language: str) -> tuple[DocumentPart, ...]:
     """Return the sections for an element of the law, with the law's words for it in English."""
-    first, *others = map(_part, element.keys)
-    if language != "en" or not is_the_laws(element.element.required):
+    first, *others = map(_as_part, element.keys)
+    if language != "en" or not is_stated_by_law(element.element.required):
         return (first, *others)
     asks = words_in("en").frame["law_asks"].format(required=element.element.required)
     return (replace(first, lines=(asks, *first.lines)), *others)
 
 
-def _part(one: WordedKey) -> Part:
-    return Part(one.title, tuple(one.text.splitlines()))
+def _as_part(one: WordedKey) -> DocumentPart:
+    return DocumentPart(one.title, tuple(one.text.splitlines()))
 
 
-def _place(keys: tuple[WordedKey, ...], sections: tuple[str, ...]) -> float:
+def _section_of(keys: tuple[WordedKey, ...], sections: tuple[str, ...]) -> float:
     """Return the position of a section: its first standard one, near the top, or before the law."""
     places = [sections.index(one.key) for one in keys if one.key in sections]
     if any(one.key in _FIRST for one in keys):

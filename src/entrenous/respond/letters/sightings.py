@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused
-from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route, RouteKind
+from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route, RouteKind
 from entrenous.respond.letters.case_lines import notices_about
 from entrenous.respond.letters.wordings import (
     Wording,
@@ -17,7 +17,7 @@ from entrenous.respond.letters.wordings import (
     placeholders,
     words_in,
 )
-from entrenous.respond.nouns import Case, NothingThere, NoticeState, Reach, Sighting
+from entrenous.respond.nouns import Case, NoSuchCaseEntry, NoticeState, Sighting, SightingReach
 from entrenous.respond.platforms import PlatformRecord, host_of, platform_named
 from entrenous.respond.report_steps import platform_of
 
@@ -29,7 +29,7 @@ class ChatNotReached(Refused):
     """
 
 
-class NowhereToPoint(Refused):
+class NoSightingToName(Refused):
     """Nothing was drafted: case {name} has no place yet where the picture can be seen, so whoever
     gets this letter would have nothing to look at. Add the web address of the page (entrenous case
     add {name} --url -). If it is only in a chat, whoever has the message can report it in the app.
@@ -45,7 +45,7 @@ class OnlyInChats(Refused):
     """
 
 
-class NobodyToWriteTo(Refused):
+class NoAddressee(Refused):
     """Nothing was drafted: this letter goes to a person, and case {name} does not say who that is.
     Add the account that posted it (entrenous case add {name} --chat TEXT --handle -). If you do not
     know who it was, the police may be able to find out. To see these routes: entrenous law routes
@@ -82,7 +82,7 @@ _DESKS: Final = {DocumentKind.POLICE_SHEET: "to_police", DocumentKind.COURT_SHEE
 ACCOUNT_THREAT: Final = "account-threat"
 
 
-def told_sightings(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
+def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
     """Return the sightings that a document names; empty if it names no places.
 
     Args:
@@ -92,10 +92,10 @@ def told_sightings(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[S
             it was seen nowhere else.
 
     Raises:
-        NothingThere: there is no sighting of that number.
+        NoSuchCaseEntry: there is no sighting of that number.
         ChatNotReached: a chat was picked, and the route covers none.
-        NowhereToPoint, OnlyInChats: the addressee needs a place, and there is none to name.
-        NobodyToWriteTo: the letter goes to a person, and nothing says who that is.
+        NoSightingToName, OnlyInChats: the addressee needs a place, and there is none to name.
+        NoAddressee: the letter goes to a person, and nothing says who that is.
         NoAccount: the letter is about an account, and nothing says which.
     """
     told = sightings_for_notice(case, route, picked) if lists_places(route) else ()
@@ -104,20 +104,22 @@ def told_sightings(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[S
     elif route.kind in _NEED_A_PLACE and lists_places(route) and not told:
         _refuse_without_place(case)
     elif route.kind is RouteKind.SENDER and not _knows_sender(case):
-        raise NobodyToWriteTo(name=case.name)
+        raise NoAddressee(name=case.name)
     return told
 
 
 def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
     """Return the sightings that the person picked, or else those that this addressee needs.
 
-    Arguments as for :func:`told_sightings`; raises NothingThere, ChatNotReached.
+    Arguments as for :func:`sightings_to_name`; raises NoSuchCaseEntry, ChatNotReached.
     """
     if picked:
-        return tuple(_picked(number, case, route) for number in dict.fromkeys(picked))
+        return tuple(_picked_sighting(number, case, route) for number in dict.fromkeys(picked))
     if route.family == ACCOUNT_THREAT:
         return ()
-    public = tuple(sighting for sighting in case.sightings if sighting.reach is Reach.PUBLIC)
+    public = tuple(
+        sighting for sighting in case.sightings if sighting.reach is SightingReach.PUBLIC
+    )
     if route.kind is RouteKind.SENDER:
         only = case.sightings if len(case.sightings) == 1 else public
         sender = _next_sender(case, route)
@@ -127,14 +129,14 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
     if route.kind not in _ONE_HOST:
         return public
     host = _next_host(case, route, public)
-    return tuple(sighting for sighting in public if _host(sighting) == host)
+    return tuple(sighting for sighting in public if _sighting_host(sighting) == host)
 
 
 def may_be_told(case: Case, route: Route) -> tuple[Sighting, ...]:
     """Return the sightings that the person may pick for a document along this route."""
-    no_chats = route.covers_private_sharing is Reaches.NO
+    no_chats = route.covers_private_sharing is LawReach.NO
     told = case.sightings if lists_places(route) else ()
-    return tuple(one for one in told if one.reach is Reach.PUBLIC or not no_chats)
+    return tuple(one for one in told if one.reach is SightingReach.PUBLIC or not no_chats)
 
 
 def lists_places(route: Route) -> bool:
@@ -143,7 +145,7 @@ def lists_places(route: Route) -> bool:
         return True  # a page for a desk has a time line, a complaint its history
     return any(
         not placeholders(words.says).isdisjoint({"places", "timeline", "sender"})
-        for words in _wordings(route)
+        for words in _wording_keys(route)
     )
 
 
@@ -159,34 +161,36 @@ def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...], language:
         return Addressee(next((one.to for one in notices_about(case, route)), ""), office)
     if route.kind not in _NEED_A_PLACE or route.kind is RouteKind.HELPER:
         return Addressee(office or route.addressee)
-    record = _record(case, route, told)
+    record = _platform_record(case, route, told)
     if record is not None:
-        return Addressee(record.name, office, _form(record, route), record)
+        return Addressee(record.name, office, _form_address(record, route), record)
     return _site(route, told, office)
 
 
 def _site(route: Route, told: tuple[Sighting, ...], office: str) -> Addressee:
     """Return a site without a record."""
-    site = next((seen for seen in told if seen.reach is Reach.PUBLIC), None)
+    site = next((seen for seen in told if seen.reach is SightingReach.PUBLIC), None)
     if site is None:
         return Addressee(route.addressee)
     unknown = site if route.kind in _ONE_HOST and host_of(site.where) else None
-    return Addressee(_host(site), office, unknown=unknown)
+    return Addressee(_sighting_host(site), office, unknown=unknown)
 
 
-def left_out(told: tuple[Sighting, ...], case: Case, route: Route) -> tuple[Sighting, ...]:
+def left_out_sightings(
+    told: tuple[Sighting, ...], case: Case, route: Route
+) -> tuple[Sighting, ...]:
     """Return the case's sightings that this document could have named, and does not."""
     if not lists_places(route):
         return ()
     return tuple(sighting for sighting in case.sightings if sighting not in told)
 
 
-def _wordings(route: Route) -> Iterable[Wording]:
+def _wording_keys(route: Route) -> Iterable[Wording]:
     element = words_in("en").element
     return (element[key] for keys in keys_for(route) or () for key in keys)
 
 
-def _record(case: Case, route: Route, told: tuple[Sighting, ...]) -> PlatformRecord | None:
+def _platform_record(case: Case, route: Route, told: tuple[Sighting, ...]) -> PlatformRecord | None:
     if route.platform:
         return platform_named(route.platform)
     seen = told or (case.sightings if route.family == ACCOUNT_THREAT else ())
@@ -195,15 +199,15 @@ def _record(case: Case, route: Route, told: tuple[Sighting, ...]) -> PlatformRec
     return next(known, platform_named(named) if named else None)
 
 
-def _form(record: PlatformRecord, route: Route) -> str:
+def _form_address(record: PlatformRecord, route: Route) -> str:
     return getattr(record, route.form_at) or record.report_url
 
 
 def _refuse_without_place(case: Case) -> None:
-    chats = [seen.number for seen in case.sightings if seen.reach is Reach.PRIVATE]
+    chats = [seen.number for seen in case.sightings if seen.reach is SightingReach.PRIVATE]
     if chats:
         raise OnlyInChats(name=case.name, number=chats[0])
-    raise NowhereToPoint(name=case.name)
+    raise NoSightingToName(name=case.name)
 
 
 def _refuse_without_account(case: Case, told: tuple[Sighting, ...]) -> None:
@@ -234,20 +238,23 @@ def _next_sender(case: Case, route: Route) -> str:
     return next((one for one in handles if one not in asked), next(iter(handles), ""))
 
 
-def _picked(number: int, case: Case, route: Route) -> Sighting:
+def _picked_sighting(number: int, case: Case, route: Route) -> Sighting:
     for sighting in case.sightings:
         if sighting.number == number:
-            if sighting.reach is Reach.PRIVATE and route.covers_private_sharing is Reaches.NO:
+            if (
+                sighting.reach is SightingReach.PRIVATE
+                and route.covers_private_sharing is LawReach.NO
+            ):
                 raise ChatNotReached(name=case.name, number=number)
             return sighting
-    raise NothingThere(name=case.name, what="sighting", number=number)
+    raise NoSuchCaseEntry(name=case.name, what="sighting", number=number)
 
 
 def _next_host(case: Case, route: Route, public: tuple[Sighting, ...]) -> str:
     """Return the first host that no notice along this route has named, else the first one."""
-    hosts = dict.fromkeys(map(_host, public))
+    hosts = dict.fromkeys(map(_sighting_host, public))
     asked = {
-        _host(sighting)
+        _sighting_host(sighting)
         for notice in case.notices
         if notice.route.family == route.family and notice.state is not NoticeState.WITHDRAWN
         for sighting in notice.told
@@ -255,7 +262,7 @@ def _next_host(case: Case, route: Route, public: tuple[Sighting, ...]) -> str:
     return next((host for host in hosts if host not in asked), next(iter(hosts), ""))
 
 
-def _host(sighting: Sighting) -> str:
+def _sighting_host(sighting: Sighting) -> str:
     """Return the host of a web address; for any other place, its words."""
     try:
         host = urlsplit(sighting.where).hostname

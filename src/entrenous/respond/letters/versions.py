@@ -9,9 +9,9 @@ from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case
 from entrenous.respond.letters.wordings import words_in
-from entrenous.respond.nouns import Case, NothingThere, Notice
+from entrenous.respond.nouns import Case, NoSuchCaseEntry, Notice
 
-SAME: Final = translatable("Notices {first} and {second} have the same text.")
+NO_DIFFERENCE: Final = translatable("Notices {first} and {second} have the same text.")
 NO_NOTICES: Final = translatable(
     "There are no notices yet. See which routes there are: entrenous law routes {name}"
 )
@@ -55,35 +55,37 @@ def list_lines(case: Case) -> Iterator[str]:
             document=translated(notice.route.document.value),
             language=words_in(notice.language).name,
         )
-        yield f"   {'; '.join(_days(notice))}"
+        yield f"   {'; '.join(_notice_days(notice))}"
     yield translated(_SHOW if case.notices else NO_NOTICES).format(name=case.name)
 
 
 def find_notice(case: Case, number: int) -> Notice:
-    """Return a notice by its number; raises NothingThere."""
+    """Return a notice by its number; raises NoSuchCaseEntry."""
     for notice in case.notices:
         if notice.number == number:
             return notice
-    raise NothingThere(name=case.name, what="notice", number=number)
+    raise NoSuchCaseEntry(name=case.name, what="notice", number=number)
 
 
-def compare(case: Case, first: int, second: int) -> str:
+def compare_notices(case: Case, first: int, second: int) -> str:
     """Return what changed from one notice to another, as lines with - and + before them.
 
-    Raises NothingThere.
+    Raises NoSuchCaseEntry.
     """
     old, new = find_notice(case, first), find_notice(case, second)
     before, after = old.letter.splitlines(), new.letter.splitlines()
-    changes = list(difflib.unified_diff(before, after, _name(old), _name(new), n=1, lineterm=""))
+    changes = list(
+        difflib.unified_diff(before, after, _notice_name(old), _notice_name(new), n=1, lineterm="")
+    )
     if not changes:
-        return translated(SAME).format(first=first, second=second)
+        return translated(NO_DIFFERENCE).format(first=first, second=second)
     return "\n".join(line for line in changes if not line.startswith("@@"))
 
 
 def keep_reference(name: str, number: int, reference: str, device: Device) -> Case:
     """Store the number that an addressee gave for a notice, e.g. a hash bank's case number.
 
-    Raises NoSuchCase, NotAllAdults, CaseClosed, NothingThere.
+    Raises NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry.
     """
 
     def noted(case: Case) -> Case:
@@ -95,7 +97,7 @@ def keep_reference(name: str, number: int, reference: str, device: Device) -> Ca
     return edit_case(name, device, noted, f"notice {number}: kept the number that they gave")
 
 
-def _days(notice: Notice) -> Iterator[str]:
+def _notice_days(notice: Notice) -> Iterator[str]:
     for words, at in (
         (translated("drafted {day}"), notice.drafted_at),
         (translated("sent {day}"), notice.sent_at),
@@ -111,6 +113,6 @@ def _days(notice: Notice) -> Iterator[str]:
         yield translated("their number is kept")
 
 
-def _name(notice: Notice) -> str:
+def _notice_name(notice: Notice) -> str:
     words = translated("notice {number}, drafted {day}")
     return words.format(number=notice.number, day=day_in_words(notice.drafted_at))

@@ -76,7 +76,7 @@ _PLATFORM_ITEMS: Final = (
 def summary_sections(summary: PackSummary) -> Sections:
     """Return the headings and paragraphs of a cover sheet, in order."""
     return (
-        ("What is in it", tuple(_contents(summary))),
+        ("What is in it", tuple(_contents_paragraphs(summary))),
         ("What it proves", _paragraphs(_PROVES)[: 3 if summary.for_court else 2]),
         ("What it does not prove", _paragraphs(_PROVES_NOT)),
         ("How to check it yourself", _paragraphs(_CHECK)),
@@ -100,7 +100,7 @@ def read_me(summary: PackSummary) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _contents(summary: PackSummary) -> Iterator[str]:
+def _contents_paragraphs(summary: PackSummary) -> Iterator[str]:
     for item in summary.items:
         at = item.added_at.strftime(_TIME)
         level = f"{item.level.value}, {item.level.proves}"
@@ -138,17 +138,17 @@ def cover_sheet(summary: PackSummary) -> bytes:
     pdf.set_producer("Entrenous")
     pdf.set_creation_date(summary.packed_at)
     pdf.add_page()
-    _write(pdf, cover_title(summary), 16.0, bold=True)
-    _write(pdf, f"Made on {summary.packed_at.strftime(_TIME)}.", 9.5)
+    _write_paragraph(pdf, cover_title(summary), 16.0, bold=True)
+    _write_paragraph(pdf, f"Made on {summary.packed_at.strftime(_TIME)}.", 9.5)
     for heading, paragraphs in summary_sections(summary):
         pdf.ln(2.5)
-        _write(pdf, heading, 12.0, bold=True)
+        _write_paragraph(pdf, heading, 12.0, bold=True)
         for one in paragraphs:
-            _write(pdf, one, 9.5)
+            _write_paragraph(pdf, one, 9.5)
     return bytes(pdf.output())
 
 
-def _write(pdf: FPDF, words: str, size: float, *, bold: bool = False) -> None:
+def _write_paragraph(pdf: FPDF, words: str, size: float, *, bold: bool = False) -> None:
     pdf.set_font(_FAMILY, "B" if bold else "", size)
     pdf.multi_cell(0, size * 0.5, words, align="L", new_x="LMARGIN", new_y="NEXT")
     pdf.ln(1.2)

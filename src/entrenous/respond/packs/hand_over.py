@@ -10,7 +10,7 @@ from entrenous.base.language import translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_as_recipient, encrypt_to_recipient
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.nouns import BadKey, DoesNotOpen
+from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
 
 class NotARecipient(Malformed):
@@ -56,11 +56,11 @@ def recipient_key(text: str) -> str:
     keys = [line.strip() for line in text.splitlines() if line.strip().startswith(("age1", "ssh-"))]
     if not keys:
         raise NotARecipient
-    sealed_for(keys[0], b"")
+    encrypt_for(keys[0], b"")
     return keys[0]
 
 
-def sealed_for(recipient: str, zipped: bytes) -> bytes:
+def encrypt_for(recipient: str, zipped: bytes) -> bytes:
     """Encrypt a pack to an age file for one recipient; raises NotARecipient."""
     try:
         return encrypt_to_recipient(recipient, zipped)
@@ -121,8 +121,8 @@ def check_packed(
 
     place = untrusted_place
     if isinstance(place, bytes) and place.startswith(_AGE):
-        place = _opened(place, identity)
-    report = verify_pack.Report()
+        place = _decrypt_pack(place, identity)
+    report = verify_pack.CheckReport()
     files = report.note("the pack", verify_pack.read_pack, place)
     if files is not None:
         report = verify_pack.check_pack(files, ca)
@@ -131,12 +131,12 @@ def check_packed(
     return CheckedPack(fingerprint, tuple(report.checks), tuple(report.stamps))
 
 
-def _opened(sealed: bytes, identity: Secret | None) -> bytes:
+def _decrypt_pack(sealed: bytes, identity: Secret | None) -> bytes:
     if identity is None:
         raise PackIsSealed
     try:
         return decrypt_as_recipient(identity, sealed)
     except BadKey:
         raise NotAnIdentity from None
-    except DoesNotOpen:
+    except DecryptionFailed:
         raise PackDoesNotOpen from None

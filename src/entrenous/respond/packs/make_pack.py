@@ -25,7 +25,7 @@ from entrenous.respond.evidence import (
     verify_case,
 )
 from entrenous.respond.export_item import authorities_pem
-from entrenous.respond.nouns import Case, Evidence, NothingThere, Notice, Sighting
+from entrenous.respond.nouns import Case, Evidence, NoSuchCaseEntry, Notice, Sighting
 from entrenous.respond.packs.cover_sheet import PackSummary, cover_sheet, read_me
 from entrenous.respond.timestamps import Stamp
 from entrenous.wire.encodings import canonical_json, write_time
@@ -103,17 +103,18 @@ def pack_for_court(
 
     Raises:
         NoSuchCase, NotAllAdults, NothingToPack, PackTooLarge.
-        ChainBroken, EvidenceChanged, NotAsStamped, StampDoesNotHold: the case does not hold.
+        ChainBroken, EvidenceChanged, ItemDiffersFromStamp, InvalidTimestamp: the case does not
+            hold.
     """
-    with device.vault.together():
-        case = _packable(name, device)
+    with device.vault.transaction():
+        case = _case_to_pack(name, device)
         if not case.evidence:
             raise NothingToPack(name=name)
         verify_case(name, device, check)
         links = verify_chain(case.name, device)
-        pack = _pack(case, _court_contents(case, links, device), device.clock.now())
+        pack = _build_pack(case, _court_contents(case, links, device), device.clock.now())
         write(pack)
-        _record(case, f"for a court or the police, to {to}", pack, device)
+        _record_pack(case, f"for a court or the police, to {to}", pack, device)
     return pack
 
 
@@ -133,21 +134,22 @@ def pack_for_platform(
         device: its vault has the case.
         write: writes the pack.
 
-    Raises NoSuchCase, NotAllAdults, NothingThere, NothingToPack, SeveralLetters, EvidenceChanged.
+    Raises NoSuchCase, NotAllAdults, NoSuchCaseEntry, NothingToPack, SeveralLetters,
+    EvidenceChanged.
     """
-    with device.vault.together():
-        case = _packable(name, device)
-        letters = _letters(case, notices)
+    with device.vault.transaction():
+        case = _case_to_pack(name, device)
+        letters = _letters_to_pack(case, notices)
         told = {one.number: one for letter in letters for one in letter.told}
-        seen = [_numbered(case, "sighting", case.sightings, n) for n in sightings]
+        seen = [_entry_by_number(case, "sighting", case.sightings, n) for n in sightings]
         contents = _platform_contents(case, letters, seen or [*told.values()], device)
-        pack = _pack(case, contents, device.clock.now())
+        pack = _build_pack(case, contents, device.clock.now())
         write(pack)
-        _record(case, "for a platform, without pictures", pack, device)
+        _record_pack(case, "for a platform, without pictures", pack, device)
     return pack
 
 
-def _packable(name: str, device: Device) -> Case:
+def _case_to_pack(name: str, device: Device) -> Case:
     case = find_case(name, device)
     refuse_unless_adults(case, device.clock.now().date())
     size = sum(item.size_bytes for item in case.evidence)
@@ -156,29 +158,29 @@ def _packable(name: str, device: Device) -> Case:
     return case
 
 
-def _letters(case: Case, numbers: Sequence[int]) -> list[Notice]:
+def _letters_to_pack(case: Case, numbers: Sequence[int]) -> list[Notice]:
     if not case.notices:
         raise NothingToPack(name=case.name)
     if not numbers and len(case.notices) > 1:
         raise SeveralLetters(name=case.name)
-    wanted = [_numbered(case, "notice", case.notices, number) for number in numbers]
+    wanted = [_entry_by_number(case, "notice", case.notices, number) for number in numbers]
     return wanted or [*case.notices]
 
 
-def _numbered(case: Case, what: str, found: Sequence[Numbered], number: int) -> Numbered:
+def _entry_by_number(case: Case, what: str, found: Sequence[Numbered], number: int) -> Numbered:
     for one in found:
         if one.number == number:
             return one
-    raise NothingThere(name=case.name, what=what, number=number)
+    raise NoSuchCaseEntry(name=case.name, what=what, number=number)
 
 
-def _record(case: Case, purpose: str, pack: Pack, device: Device) -> None:
+def _record_pack(case: Case, purpose: str, pack: Pack, device: Device) -> None:
     told = f"{purpose}; its fingerprint is {pack.fingerprint.hex()}"
     save_case(case, device, CustodyAct.PACKED, told)
 
 
 @dataclass(frozen=True, slots=True)
-class _Contents:
+class _PackContents:
     """The contents for one reader; ``tree`` is the size, head and root of the custody chain, or
     None.
     """
@@ -191,7 +193,7 @@ class _Contents:
     tree: dict[str, object] | None = None
 
 
-def _court_contents(case: Case, links: tuple[Custody, ...], device: Device) -> _Contents:
+def _court_contents(case: Case, links: tuple[Custody, ...], device: Device) -> _PackContents:
     lines = [link_json(link) for link in links]
     files: Files = {"custody.jsonl": b"".join(line + b"\n" for line in lines)}
     rows = []
@@ -205,20 +207,20 @@ def _court_contents(case: Case, links: tuple[Custody, ...], device: Device) -> _
         "head": links[-1].hash.hex(),
         "root": merkle_root([log_leaf(line) for line in lines]).hex(),
     }
-    return _Contents("court", rows, files, case.notices, case.sightings, tree)
+    return _PackContents("court", rows, files, case.notices, case.sightings, tree)
 
 
 def _platform_contents(
     case: Case, letters: Sequence[Notice], seen: Sequence[Sighting], device: Device
-) -> _Contents:
+) -> _PackContents:
     rows = [
         _item_row(item, verified_bytes(case, item, device)) | {"file": None}
         for item in case.evidence
     ]
-    return _Contents("platform", rows, {}, letters, seen)
+    return _PackContents("platform", rows, {}, letters, seen)
 
 
-def _pack(case: Case, contents: _Contents, now: datetime) -> Pack:
+def _build_pack(case: Case, contents: _PackContents, now: datetime) -> Pack:
     """Add what every pack contains: letters, stamps, the description, the cover, the verifier."""
     files = dict(contents.files)
     for letter in contents.letters:
@@ -227,11 +229,11 @@ def _pack(case: Case, contents: _Contents, now: datetime) -> Pack:
         files[f"stamps/{number}.json"] = stamp.manifest
         files[f"stamps/{number}.tsr"] = stamp.token
         files[f"stamps/{number}.pem"] = authorities_pem(stamp)
-    files["pack.json"] = canonical_json(_description(case, contents, now))
-    return _finished(files, _summary(case, contents, now))
+    files["pack.json"] = canonical_json(_describe_pack(case, contents, now))
+    return _finish_pack(files, _pack_summary(case, contents, now))
 
 
-def _description(case: Case, contents: _Contents, now: datetime) -> dict[str, object]:
+def _describe_pack(case: Case, contents: _PackContents, now: datetime) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "for": contents.reader,
@@ -245,20 +247,20 @@ def _description(case: Case, contents: _Contents, now: datetime) -> dict[str, ob
     }
 
 
-def _finished(files: Files, summary: PackSummary) -> Pack:
+def _finish_pack(files: Files, summary: PackSummary) -> Pack:
     files["cover.pdf"] = cover_sheet(summary)
     files["README.txt"] = read_me(summary).encode()
-    files[VERIFIER] = verifier()
+    files[VERIFIER] = verifier_source()
     sums = "".join(f"{sha256(files[name]).hex()}  {name}\n" for name in sorted(files))
     return Pack({**files, _SUMS: sums.encode()})
 
 
-def verifier() -> bytes:
+def verifier_source() -> bytes:
     """Return the verifier as packs contain it: one file that does not import Entrenous."""
     return resources.files("entrenous.respond.packs").joinpath("verify_pack.py").read_bytes()
 
 
-def _summary(case: Case, contents: _Contents, now: datetime) -> PackSummary:
+def _pack_summary(case: Case, contents: _PackContents, now: datetime) -> PackSummary:
     tree = contents.tree
     return PackSummary(
         case=case.name,

@@ -6,127 +6,127 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.base.picture import Picture
-from entrenous.respond.watch.likeness import Looks, is_picture, matches
+from entrenous.respond.watch.likeness import CaseHashes, is_picture, shows_case_picture
 from entrenous.respond.watch.page_pictures import picture_urls
 from entrenous.respond.watch.polite import (
-    AsksNotTo,
     Fetched,
     NotOnTheWeb,
-    PageSilent,
     PoliteWeb,
+    RobotsForbid,
+    SiteDidNotAnswer,
     WebAnswer,
-    is_at_home,
+    is_local_url,
     same_page,
 )
 from entrenous.respond.watch.states import (
-    Look,
+    WatchCheck,
     Watched,
     WatchEvent,
-    Why,
+    WatchReason,
     meaning_of_content,
     meaning_of_status,
     retry_after,
 )
 
-PICTURE_BYTES: Final = 8 * 1024 * 1024  # a larger file is not compared
-PICTURES_BYTES: Final = 48 * 1024 * 1024  # on one page
-LOOK_S: Final = 180.0  # after this time no further picture of a page is requested
+PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # a larger file is not compared
+PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # on one page
+CHECK_S_MAX: Final = 180.0  # after this time no further picture of a page is requested
 _NOT_MODIFIED: Final = 304
 _PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
-_HINDRANCES: Final = (AsksNotTo, NotOnTheWeb, PageSilent)
+_HINDRANCES: Final = (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer)
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class PageChecker:
     """The tools of one check: the web, the case's fingerprints, and a sandboxed decoder."""
 
     web: PoliteWeb
-    looks: Looks
+    looks: CaseHashes
     read: Callable[[bytes], Picture]
 
-    def ask(self, record: Watched, where: str, now: datetime) -> Look:
+    def check(self, record: Watched, where: str, now: datetime) -> WatchCheck:
         """Request a sighting's address (``where``), conditionally if the picture was found before.
 
         Returns: the outcome; a site's behaviour never raises an error.
         """
-        asked = _conditions(record, self.looks)
+        asked = _conditional_headers(record, self.looks)
         try:
-            fetched = self.web.fetch(where, PICTURE_BYTES, asked, at_home=is_at_home(where))
-        except AsksNotTo:
-            return Look(WatchEvent.UNCLEAR, Why.ROBOTS)
+            fetched = self.web.fetch(where, PICTURE_BYTES_MAX, asked, at_home=is_local_url(where))
+        except RobotsForbid:
+            return WatchCheck(WatchEvent.UNCLEAR, WatchReason.ROBOTS)
         except NotOnTheWeb:
-            return Look(WatchEvent.UNCLEAR, Why.NOT_PUBLIC)
-        except PageSilent:
-            return Look(WatchEvent.SILENT, Why.SILENT)
+            return WatchCheck(WatchEvent.UNCLEAR, WatchReason.NOT_PUBLIC)
+        except SiteDidNotAnswer:
+            return WatchCheck(WatchEvent.SILENT, WatchReason.SILENT)
         if asked and fetched.answer.status == _NOT_MODIFIED:
-            return self._unchanged(record, where)
+            return self._check_unchanged_page(record, where)
         said = meaning_of_status(fetched.answer.status)
         if said is not None:
             wait = retry_after(fetched.answer.headers.get("retry-after", ""), now)
-            return Look(*said, wait=wait)
-        return self._content(fetched, where)
+            return WatchCheck(*said, wait=wait)
+        return self._check_content(fetched, where)
 
-    def _unchanged(self, record: Watched, where: str) -> Look:
+    def _check_unchanged_page(self, record: Watched, where: str) -> WatchCheck:
         """Request the picture of an unchanged page: it may be gone although the page is not."""
         kept = (record.etag, record.last_modified, record.picture_url)
         if not self.looks.hashes:
-            return Look(WatchEvent.SEEN, Why.ANSWERS, *kept)
-        if record.picture_url == where or self._shows(record.picture_url, where):
-            return Look(WatchEvent.SEEN, Why.PICTURE, *kept)
-        return Look(WatchEvent.UNCLEAR, Why.NO_PICTURE)
+            return WatchCheck(WatchEvent.SEEN, WatchReason.ANSWERS, *kept)
+        if record.picture_url == where or self._shows_case_picture(record.picture_url, where):
+            return WatchCheck(WatchEvent.SEEN, WatchReason.PICTURE, *kept)
+        return WatchCheck(WatchEvent.UNCLEAR, WatchReason.NO_PICTURE)
 
-    def _content(self, fetched: Fetched, where: str) -> Look:
+    def _check_content(self, fetched: Fetched, where: str) -> WatchCheck:
         answer, moved = fetched.answer, not same_page(fetched.url, where)
         readable = not answer.is_encoded and (_is_page(answer) or is_picture(answer.body))
-        picture = self._picture(answer, fetched.url, where) if readable else None
+        picture = self._find_picture(answer, fetched.url, where) if readable else None
         found = None if not self.looks.hashes else picture is not None
         event, why = meaning_of_content(found=found, readable=readable, moved=moved)
         if event is not WatchEvent.SEEN:
-            return Look(event, why)
+            return WatchCheck(event, why)
         headers = answer.headers
-        return Look(
+        return WatchCheck(
             event, why, headers.get("etag", ""), headers.get("last-modified", ""), picture or ""
         )
 
-    def _picture(self, answer: WebAnswer, url: str, where: str) -> str | None:
+    def _find_picture(self, answer: WebAnswer, url: str, where: str) -> str | None:
         """Return the address of the case's picture, if the answer is that picture or a page showing
         it.
         """
         if is_picture(answer.body):
-            return where if self._is_it(answer) else None
+            return where if self._is_case_picture(answer) else None
         if not self.looks.hashes:
             return None
-        return next(self._found_on(answer, url, where), None)
+        return next(self._find_picture_on_page(answer, url, where), None)
 
-    def _found_on(self, page: WebAnswer, url: str, where: str) -> Iterator[str]:
-        start_s, left = self.web.now_s(), PICTURES_BYTES
+    def _find_picture_on_page(self, page: WebAnswer, url: str, where: str) -> Iterator[str]:
+        start_s, left = self.web.now_s(), PICTURES_BYTES_MAX
         for picture in picture_urls(page.body, url):
-            if left <= 0 or self.web.now_s() - start_s > LOOK_S:
+            if left <= 0 or self.web.now_s() - start_s > CHECK_S_MAX:
                 return
-            answer = self._get(picture, where)
+            answer = self._fetch_picture(picture, where)
             if answer is not None:
                 left -= len(answer.body)
-                if self._is_it(answer):
+                if self._is_case_picture(answer):
                     yield picture
 
-    def _shows(self, picture: str, where: str) -> bool:
-        answer = self._get(picture, where)
-        return answer is not None and self._is_it(answer)
+    def _shows_case_picture(self, picture: str, where: str) -> bool:
+        answer = self._fetch_picture(picture, where)
+        return answer is not None and self._is_case_picture(answer)
 
-    def _get(self, picture: str, where: str) -> WebAnswer | None:
+    def _fetch_picture(self, picture: str, where: str) -> WebAnswer | None:
         """Return the answer of a picture's address, or None; ``where`` decides what is allowed."""
         try:
-            return self.web.fetch(picture, PICTURE_BYTES, at_home=is_at_home(where)).answer
+            return self.web.fetch(picture, PICTURE_BYTES_MAX, at_home=is_local_url(where)).answer
         except _HINDRANCES:
             return None
 
-    def _is_it(self, answer: WebAnswer) -> bool:
+    def _is_case_picture(self, answer: WebAnswer) -> bool:
         if meaning_of_status(answer.status) is not None or answer.is_cut or answer.is_encoded:
             return False
-        return matches(answer.body, self.looks, self.read)
+        return shows_case_picture(answer.body, self.looks, self.read)
 
 
-def _conditions(record: Watched, looks: Looks) -> dict[str, str]:
+def _conditional_headers(record: Watched, looks: CaseHashes) -> dict[str, str]:
     """Return the headers of a conditional request (RFC 9110, section 13.1), or none.
 
     None if there is now a picture to compare and the last check found none.

@@ -20,49 +20,49 @@ from entrenous.fingerprint.picture_record import read_picture_record
 from entrenous.media.file_kind import kind_of
 from entrenous.respond.evidence import read_evidence
 from entrenous.respond.nouns import Case
-from entrenous.respond.watch.records import LOOKS
+from entrenous.respond.watch.records import CASE_HASHES_TABLE
 
 PURPOSE: Final = "to compare it with watched pages"
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class CaseHashes:
     """PDQ hashes of a case's pictures (32 bytes each); ``items`` are those that were hashed."""
 
     hashes: tuple[bytes, ...] = ()
     items: tuple[int, ...] = ()
 
 
-_LOOKS: Final = Table(LOOKS, Looks)
+_CASE_HASHES: Final = Table(CASE_HASHES_TABLE, CaseHashes)
 
 
-def looks_of(case: Case, device: Device) -> Looks:
+def case_hashes(case: Case, device: Device) -> CaseHashes:
     """Return the fingerprints of the trace's pictures and of every picture stored in a case.
 
     Reading an item for the first time is recorded in the chain of custody. Items that are not
     pictures, or have too little detail, have none.
     """
-    known = _LOOKS.load(case.name, device.vault) or Looks()
-    hashes = dict.fromkeys((*known.hashes, *_traced(case, device)))
+    known = _CASE_HASHES.load(case.name, device.vault) or CaseHashes()
+    hashes = dict.fromkeys((*known.hashes, *_hashes_of_traced(case, device)))
     fresh = [item.number for item in case.evidence if item.number not in known.items]
     for number in fresh:
         hashes |= dict.fromkeys(_item_hashes(case, number, device))
-    looks = Looks(tuple(hashes), (*known.items, *fresh))
+    looks = CaseHashes(tuple(hashes), (*known.items, *fresh))
     if looks != known:
-        _LOOKS.store(looks, case.name, device.vault)
+        _CASE_HASHES.store(looks, case.name, device.vault)
     return looks
 
 
-def _traced(case: Case, device: Device) -> Iterator[bytes]:
+def _hashes_of_traced(case: Case, device: Device) -> Iterator[bytes]:
     """Yield the hashes of the pictures in the message that the trace found."""
     if case.trace is None or case.trace.message is None:
         return
     try:
-        message = device.ledger.find(case.trace.message)
+        message = device.ledger.message_named(case.trace.message)
     except EntrenousError:
         return  # sent from another device, or deleted
     for place in range(len(message.pictures)):
-        stored = device.ledger.look(message.id, place)
+        stored = device.ledger.picture_record(message.id, place)
         record = None if stored is None else read_picture_record(stored)
         if record is not None and any(record.bits):
             yield record.bits
@@ -70,14 +70,14 @@ def _traced(case: Case, device: Device) -> Iterator[bytes]:
 
 def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
     item = next(one for one in case.evidence if one.number == number)
-    if not is_picture(device.vault.kept(item.blob)):
+    if not is_picture(device.vault.kept_file(item.blob)):
         return
     data = read_evidence(case.name, number, PURPOSE, device)
     try:
         picture = device.read_picture(data)
     except EntrenousError:
         return
-    for turned in _views(picture):
+    for turned in _view_hashes(picture):
         if turned[UPRIGHT].quality >= PDQ_QUALITY_MIN:
             yield turned[UPRIGHT].bits
 
@@ -91,7 +91,9 @@ def is_picture(untrusted_data: bytes) -> bool:
     return True
 
 
-def matches(untrusted_data: bytes, looks: Looks, read: Callable[[bytes], Picture]) -> bool:
+def shows_case_picture(
+    untrusted_data: bytes, looks: CaseHashes, read: Callable[[bytes], Picture]
+) -> bool:
     """Return whether these bytes are a picture that looks like one of the case, in any orientation.
 
     ``read`` decodes in a sandbox. Bytes that are not a complete picture match nothing.
@@ -102,21 +104,23 @@ def matches(untrusted_data: bytes, looks: Looks, read: Callable[[bytes], Picture
         picture = read(untrusted_data)
     except EntrenousError:
         return False
-    return any(_near(view, looks) for turned in _views(picture) for view in turned.values())
+    return any(
+        _is_near(view, looks) for turned in _view_hashes(picture) for view in turned.values()
+    )
 
 
 Turned = dict[str, Fingerprint]
 
 
-def _views(picture: Picture) -> Iterator[Turned]:
+def _view_hashes(picture: Picture) -> Iterator[Turned]:
     """Yield the eight orientations of a picture, then of the area inside each plain frame."""
     pixels: Pixels = pixels_on_white(picture)
-    yield dict(pixel_orientations(pixels, picture.shrunk_from, picture.shrunk_by))
+    yield dict(pixel_orientations(pixels, picture.original_size, picture.shrunk_by))
     for inner in without_borders(pixels):
         yield dict(pixel_orientations(inner))
 
 
-def _near(view: Fingerprint, looks: Looks) -> bool:
+def _is_near(view: Fingerprint, looks: CaseHashes) -> bool:
     if view.quality < PDQ_QUALITY_MIN:
         return False
     bits = int.from_bytes(view.bits, "big")

@@ -11,61 +11,61 @@ from entrenous.base.errors import NotFound
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_case
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Reappearance
-from entrenous.respond.reappearance import reappearance
-from entrenous.respond.watch.ask import Asker
-from entrenous.respond.watch.likeness import looks_of
+from entrenous.respond.reappearance import find_reappearance
+from entrenous.respond.watch.ask import PageChecker
+from entrenous.respond.watch.likeness import case_hashes
 from entrenous.respond.watch.polite import PoliteWeb
 from entrenous.respond.watch.records import (
-    NotAgreed,
-    due,
+    WatchingNotAgreed,
+    due_sightings,
     find_sighting,
     forget_watching,
     has_agreed,
     host_of,
-    let_host_rest,
+    host_postponed_until,
     load_watched,
-    rest_of_host,
+    postpone_host,
     save_watched,
 )
-from entrenous.respond.watch.states import EVERY, Look, Watched, after_look
+from entrenous.respond.watch.states import CHECK_INTERVAL, WatchCheck, Watched, after_check
 
-LOOKS_MAX: Final = 50  # in one run, during which the vault is unlocked
+CHECKS_MAX: Final = 50  # in one run, during which the vault is unlocked
 _RANDOM_BYTES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class LookedAt:
+class CheckedSighting:
     """A checked sighting; ``is_back``: the picture was found again."""
 
     record: Watched
     is_back: bool
 
 
-def look_at_due(
+def check_due_sightings(
     device: Device, web: PoliteWeb, *, by_proxy: bool, name: str | None = None
-) -> Iterator[LookedAt]:
+) -> Iterator[CheckedSighting]:
     """Check due sightings, at most 50, the longest overdue first; of one case if named.
 
     Closed cases, and cases in which somebody was under 18, are skipped.
 
-    Raises NotAgreed before the first request.
+    Raises WatchingNotAgreed before the first request.
     """
-    now, left = device.clock.now(), LOOKS_MAX
-    for record in due(now, device, name):
+    now, left = device.clock.now(), CHECKS_MAX
+    for record in due_sightings(now, device, name):
         if left == 0:
             return
         if not has_agreed(device, by_proxy=by_proxy):
-            raise NotAgreed(name=record.case, number=record.sighting)
-        case = _case_to_look_at(record, device)
+            raise WatchingNotAgreed(name=record.case, number=record.sighting)
+        case = _case_to_check(record, device)
         if case is not None:
             left -= 1
-            yield _look_at(record, case, device, web)
+            yield _check_sighting(record, case, device, web)
 
 
-def _case_to_look_at(record: Watched, device: Device) -> Case | None:
+def _case_to_check(record: Watched, device: Device) -> Case | None:
     """Return the case of a record, or None if it must not be checked, or not now."""
     now = device.clock.now()
-    with device.vault.together():
+    with device.vault.transaction():
         try:
             case = find_case(record.case, device)
             host = host_of(find_sighting(case, record.sighting).where)
@@ -75,37 +75,37 @@ def _case_to_look_at(record: Watched, device: Device) -> Case | None:
         if case.age is not AgeAnswer.ADULTS:
             forget_watching(record.case, device)
             return None
-        rest = rest_of_host(host, device)
-        until = now + EVERY if case.state is CaseState.CLOSED else rest or now
+        rest = host_postponed_until(host, device)
+        until = now + CHECK_INTERVAL if case.state is CaseState.CLOSED else rest or now
         if until > now:
             save_watched(replace(record, due_at=until), device)
             return None
     return case
 
 
-def _look_at(record: Watched, case: Case, device: Device, web: PoliteWeb) -> LookedAt:
+def _check_sighting(record: Watched, case: Case, device: Device, web: PoliteWeb) -> CheckedSighting:
     where = find_sighting(case, record.sighting).where
-    asker = Asker(web, looks_of(case, device), device.read_picture)
-    look = asker.ask(record, where, device.clock.now())
-    return _recorded(record, look, host_of(where), device)
+    asker = PageChecker(web, case_hashes(case, device), device.read_picture)
+    look = asker.check(record, where, device.clock.now())
+    return _store_outcome(record, look, host_of(where), device)
 
 
-def _recorded(before: Watched, look: Look, host: str, device: Device) -> LookedAt:
+def _store_outcome(before: Watched, look: WatchCheck, host: str, device: Device) -> CheckedSighting:
     """Store the outcome, unless watching was switched off in the meantime."""
     now = device.clock.now()
-    after = after_look(before, look, now, device.dice.token(_RANDOM_BYTES))
-    with device.vault.together():
-        let_host_rest(host, after.due_at if after.failures else None, device)
+    after = after_check(before, look, now, device.dice.token(_RANDOM_BYTES))
+    with device.vault.transaction():
+        postpone_host(host, after.due_at if after.failures else None, device)
         if load_watched(before.case, before.sighting, device) is None:
-            return LookedAt(after, is_back=False)
+            return CheckedSighting(after, is_back=False)
         save_watched(after, device)
-        back = reappearance(find_case(before.case, device), before, look, now)
+        back = find_reappearance(find_case(before.case, device), before, look, now)
         if back is not None:
-            _note(back, before.case, device)
-    return LookedAt(after, back is not None)
+            _record_reappearance(back, before.case, device)
+    return CheckedSighting(after, back is not None)
 
 
-def _note(back: Reappearance, name: str, device: Device) -> None:
+def _record_reappearance(back: Reappearance, name: str, device: Device) -> None:
     def with_return(case: Case) -> Case:
         return replace(case, returned=(*case.returned, back))
 

@@ -27,13 +27,13 @@ def picture_urls(untrusted_page: bytes, url: str) -> tuple[str, ...]:
     addresses and everything else that is not on the web are skipped.
     """
     tags = [
-        (name.lower(), _attributes(inside))
-        for name, inside in _TAG.findall(_text(untrusted_page[:PAGE_BYTES]))
+        (name.lower(), _parse_attributes(inside))
+        for name, inside in _TAG.findall(_decode_page(untrusted_page[:PAGE_BYTES]))
     ]
-    base = _base(tags, url)
+    base = _base_url(tags, url)
     found: dict[str, None] = {}
-    for reference in (*_declared(tags), *_shown(tags)):
-        absolute = _absolute(reference, base)
+    for reference in (*_declared_pictures(tags), *_shown_pictures(tags)):
+        absolute = _absolute_url(reference, base)
         if absolute:
             found[absolute] = None
         if len(found) == PICTURES_MAX:
@@ -44,7 +44,7 @@ def picture_urls(untrusted_page: bytes, url: str) -> tuple[str, ...]:
 Tags = list[tuple[str, dict[str, str]]]
 
 
-def _text(data: bytes) -> str:
+def _decode_page(data: bytes) -> str:
     told = _CHARSET.search(data[:_CHARSET_WITHIN])
     try:
         return data.decode(told[1].decode() if told else "utf-8", "replace")
@@ -52,19 +52,19 @@ def _text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _attributes(inside: str) -> dict[str, str]:
+def _parse_attributes(inside: str) -> dict[str, str]:
     return {
         name.lower(): html.unescape(value.strip("\"'"))
         for name, value in _ATTRIBUTE.findall(inside)
     }
 
 
-def _base(tags: Tags, url: str) -> str:
+def _base_url(tags: Tags, url: str) -> str:
     references = (each.get("href", "") for name, each in tags if name == "base")
-    return _absolute(next(references, ""), url) or url
+    return _absolute_url(next(references, ""), url) or url
 
 
-def _declared(tags: Tags) -> Iterator[str]:
+def _declared_pictures(tags: Tags) -> Iterator[str]:
     for name, each in tags:
         if name == "meta" and (each.get("property") or each.get("name", "")).lower() in _SHARED:
             yield each.get("content", "")
@@ -72,21 +72,21 @@ def _declared(tags: Tags) -> Iterator[str]:
             yield each.get("href", "")
 
 
-def _shown(tags: Tags) -> Iterator[str]:
+def _shown_pictures(tags: Tags) -> Iterator[str]:
     for name, each in tags:
         if name in {"img", "video"}:
             yield from (each[key] for key in _LAZY if key in each)
         if name in {"img", "source"}:
-            yield _largest(each.get("srcset", ""))
+            yield _largest_in_srcset(each.get("srcset", ""))
 
 
-def _largest(srcset: str) -> str:
+def _largest_in_srcset(srcset: str) -> str:
     """Return the last address of a srcset, which is usually the largest."""
     last = srcset.rpartition(", ")[2].split()
     return last[0] if last else ""
 
 
-def _absolute(reference: str, base: str) -> str:
+def _absolute_url(reference: str, base: str) -> str:
     """Return an address on the web, or "" if this is none."""
     if not reference or len(reference) > _URL_MAX:
         return ""

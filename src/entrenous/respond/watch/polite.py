@@ -19,16 +19,16 @@ from entrenous.respond.watch.robots import (
     Robots,
     read_robots,
 )
-from entrenous.wire.text import is_on_this_machine
+from entrenous.wire.text import is_local_address
 
 
-class PageSilent(Unreachable):
+class SiteDidNotAnswer(Unreachable):
     """The site did not answer: {why}. Nothing was stored. The address may be wrong, or the site may
     be down or block programs; try again later.
     """
 
 
-class AsksNotTo(Refused):
+class RobotsForbid(Refused):
     """The site's robots.txt asks programs not to visit it, so the page was not fetched. Open the
     page in your browser instead.
     """
@@ -41,7 +41,7 @@ class NotOnTheWeb(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class RecordedTransfer:
     """The bytes transferred for one request: both messages, the server's certificates (DER, its own
     first) if it was encrypted, and its IP address if known.
     """
@@ -62,7 +62,7 @@ class WebAnswer:
     headers: Mapping[str, str]
     body: bytes
     is_cut: bool = False
-    wire: Wire | None = None
+    wire: RecordedTransfer | None = None
 
     @property
     def content_type(self) -> str:
@@ -84,7 +84,7 @@ class Web(Protocol):
         """Get an address; ``at_home``: it may be on this machine.
 
         Raises:
-            PageSilent: there was no answer, or none in time.
+            SiteDidNotAnswer: there was no answer, or none in time.
             NotOnTheWeb: the address is on this machine or in a private network.
         """
 
@@ -118,7 +118,7 @@ class PoliteWeb:
     sleep_s: Callable[[float], None]
     heeds_robots: bool = True
     pause_s: float = HOST_PAUSE_S
-    _robots: dict[str, Robots | PageSilent] = field(default_factory=dict)
+    _robots: dict[str, Robots | SiteDidNotAnswer] = field(default_factory=dict)
     _asked_s: dict[str, float] = field(default_factory=dict)
 
     def fetch(
@@ -135,21 +135,21 @@ class PoliteWeb:
         ``headers`` are sent to the site of ``url`` alone.
 
         Raises:
-            PageSilent: no answer, or too many redirects.
-            AsksNotTo: robots.txt forbids it.
+            SiteDidNotAnswer: no answer, or too many redirects.
+            RobotsForbid: robots.txt forbids it.
             NotOnTheWeb: the address, or one that it leads to.
         """
         here = web_address(url)
         for _ in range(REDIRECTS_MAX + 1):
-            if self.heeds_robots and not self._rules(here, at_home=at_home).allow(here):
-                raise AsksNotTo
-            sent = headers if headers and _site(here) == _site(url) else {}
+            if self.heeds_robots and not self._site_rules(here, at_home=at_home).allow(here):
+                raise RobotsForbid
+            sent = headers if headers and _site_of_url(here) == _site_of_url(url) else {}
             answer = self._get(here, sent, bytes_max, at_home=at_home)
-            onward = _onward(answer, here)
+            onward = _redirect_target(answer, here)
             if not onward:
                 return Fetched(answer, here)
             here = web_address(onward)
-        raise PageSilent(why="it led from one address to the next without an end")
+        raise SiteDidNotAnswer(why="it led from one address to the next without an end")
 
     def _get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
@@ -164,41 +164,41 @@ class PoliteWeb:
         finally:
             self._asked_s[host] = self.now_s()
 
-    def _rules(self, url: str, *, at_home: bool) -> Robots:
-        """Return a site's rules, requested once (RFC 9309 section 2.3); raises PageSilent."""
-        site = _site(url)
+    def _site_rules(self, url: str, *, at_home: bool) -> Robots:
+        """Return a site's rules, requested once (RFC 9309 section 2.3); raises SiteDidNotAnswer."""
+        site = _site_of_url(url)
         if site not in self._robots:
             self._robots[site] = self._read_rules(site + ROBOTS_PATH, at_home=at_home)
         known = self._robots[site]
-        if isinstance(known, PageSilent):
+        if isinstance(known, SiteDidNotAnswer):
             raise known
         return known
 
-    def _read_rules(self, url: str, *, at_home: bool) -> Robots | PageSilent:
+    def _read_rules(self, url: str, *, at_home: bool) -> Robots | SiteDidNotAnswer:
         here = url
         try:
             for _ in range(REDIRECTS_MAX + 1):
                 answer = self._get(here, {}, ROBOTS_BYTES, at_home=at_home)
-                onward = _onward(answer, here)
+                onward = _redirect_target(answer, here)
                 if not onward:
-                    return _rules_in(answer)
+                    return _parse_rules(answer)
                 here = web_address(onward)
-        except PageSilent as silent:
+        except SiteDidNotAnswer as silent:
             return silent
         except NotOnTheWeb:
             pass  # more redirects than five, or to nowhere: no rules (RFC 9309 section 2.3.1.2)
         return EVERYTHING_ALLOWED
 
 
-def _rules_in(answer: WebAnswer) -> Robots | PageSilent:
+def _parse_rules(answer: WebAnswer) -> Robots | SiteDidNotAnswer:
     if answer.status in _UNAVAILABLE and answer.status != _BUSY:
         return EVERYTHING_ALLOWED
     if answer.status >= 500 or answer.status == _BUSY:
-        return PageSilent(why="it did not show its rules for programs")
+        return SiteDidNotAnswer(why="it did not show its rules for programs")
     return NOTHING_ALLOWED if answer.is_encoded else read_robots(answer.body)
 
 
-def _onward(answer: WebAnswer, url: str) -> str:
+def _redirect_target(answer: WebAnswer, url: str) -> str:
     """Return the address that a redirect leads to, or ""."""
     target = answer.headers.get("location", "")
     if answer.status not in _REDIRECTS or not target:
@@ -231,10 +231,10 @@ def refuse_private(url: str, *, at_home: bool) -> None:
     """Raise NotOnTheWeb if an address names this machine or a private network; names are not
     resolved. ``at_home``: this machine may be asked.
     """
-    host = _host(url)
+    host = _host_of_url(url)
     if at_home and is_loopback(host):
         return
-    if is_on_this_machine(url) or _is_private_number(host):
+    if is_local_address(url) or _is_private_number(host):
         raise NotOnTheWeb
 
 
@@ -265,19 +265,19 @@ def is_public(address: str) -> bool:
     return number.is_global and not number.is_multicast
 
 
-def is_at_home(url: str) -> bool:
+def is_local_url(url: str) -> bool:
     """Return whether an address is on this machine."""
-    return is_loopback(_host(url))
+    return is_loopback(_host_of_url(url))
 
 
-def _host(url: str) -> str:
+def _host_of_url(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
 
 
-def _site(url: str) -> str:
+def _site_of_url(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 

@@ -16,11 +16,11 @@ from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import Table
 from entrenous.respond.case_file import find_open_case
-from entrenous.respond.nouns import Case, NothingThere, Reach, Sighting
+from entrenous.respond.nouns import Case, NoSuchCaseEntry, Sighting, SightingReach
 from entrenous.respond.watch.states import Watched
 
 
-class NotAgreed(Refused):
+class WatchingNotAgreed(Refused):
     """Watching is off until you agree to what the watched site sees, so no page was fetched. Read
     about it first: entrenous case watch {name} --on {number}
     """
@@ -32,9 +32,9 @@ class NotWatchable(Refused):
     """
 
 
-WATCHED: Final = Table("watched", Watched)  # by case name / sighting in ten digits
-DUE: Final = "watch-due"  # time, case name and sighting -> empty
-LOOKS: Final = "watch-look"  # case name -> Looks
+WATCHED_TABLE: Final = Table("watched", Watched)  # by case name / sighting in ten digits
+DUE_TABLE: Final = "watch-due_sightings"  # time, case name and sighting -> empty
+CASE_HASHES_TABLE: Final = "watch-look"  # case name -> CaseHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class HostRest:
+class HostPause:
     """The time until which a host is not contacted, because it asked for that or did not answer."""
 
     until: datetime
 
 
-HOSTS: Final = Table("watch-host", HostRest)  # by host
-AGREEMENTS: Final = Table("watch-agreed", Agreement)  # under "watch"
+HOST_PAUSE_TABLE: Final = Table("watch-host", HostPause)  # by host
+AGREEMENT_TABLE: Final = Table("watch-agreed", Agreement)  # under "watch"
 _SEEN: Final = translatable(
     "Looking at a page is a request to its site, as when you open it in a browser. The "
     "site, and other sites that its pictures come from, see:"
@@ -66,7 +66,7 @@ _KEPT: Final = translatable(
 )
 
 
-def what_the_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
+def describe_what_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
     """Explain what a request from here reveals, before the first one is made."""
     address = (
         translated("an IP address: that of the way out of your proxy, not yours")
@@ -86,33 +86,33 @@ def what_the_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
     )
 
 
-def agree(device: Device, *, by_proxy: bool) -> None:
-    """Store that the person has read :func:`what_the_site_sees` and agreed."""
-    AGREEMENTS.store(Agreement(device.clock.now(), by_proxy), "watch", device.vault)
+def store_agreement(device: Device, *, by_proxy: bool) -> None:
+    """Store that the person has read :func:`describe_what_site_sees` and agreed."""
+    AGREEMENT_TABLE.store(Agreement(device.clock.now(), by_proxy), "watch", device.vault)
 
 
 def has_agreed(device: Device, *, by_proxy: bool) -> bool:
     """Return whether the person agreed to what sites see now: an agreement given with a proxy does
     not cover requests without one.
     """
-    known = AGREEMENTS.load("watch", device.vault)
+    known = AGREEMENT_TABLE.load("watch", device.vault)
     return known is not None and (by_proxy or not known.by_proxy)
 
 
-def watch_on(name: str, number: int, device: Device, *, by_proxy: bool) -> Watched:
+def start_watching(name: str, number: int, device: Device, *, by_proxy: bool) -> Watched:
     """Begin to watch a sighting; the first check is due at once. For a watched one nothing changes.
 
     Raises:
-        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, NotWatchable.
-        NotAgreed: the person has not agreed to what the site sees.
+        NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry, NotWatchable.
+        WatchingNotAgreed: the person has not agreed to what the site sees.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         case = find_open_case(name, device)
         seen = find_sighting(case, number)
-        if seen.reach is not Reach.PUBLIC or not host_of(seen.where):
+        if seen.reach is not SightingReach.PUBLIC or not host_of(seen.where):
             raise NotWatchable(name=case.name, number=number)
         if not has_agreed(device, by_proxy=by_proxy):
-            raise NotAgreed(name=case.name, number=number)
+            raise WatchingNotAgreed(name=case.name, number=number)
         known = load_watched(name, number, device)
         if known is not None:
             return known
@@ -120,24 +120,24 @@ def watch_on(name: str, number: int, device: Device, *, by_proxy: bool) -> Watch
         return save_watched(Watched(case.name, number, since=now, due_at=now), device)
 
 
-def watch_off(name: str, number: int, device: Device) -> None:
+def stop_watching(name: str, number: int, device: Device) -> None:
     """Stop watching a sighting, and delete what was stored about it; one that is not watched is no
     error.
 
-    Raises NoSuchCase, NothingThere.
+    Raises NoSuchCase, NoSuchCaseEntry.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         known = load_watched(name, number, device)
         if known is not None:
-            _drop(known, device)
+            _drop_record(known, device)
 
 
 def find_sighting(case: Case, number: int) -> Sighting:
-    """Return one sighting; raises NothingThere."""
+    """Return one sighting; raises NoSuchCaseEntry."""
     for seen in case.sightings:
         if seen.number == number:
             return seen
-    raise NothingThere(name=case.name, what="sighting", number=number)
+    raise NoSuchCaseEntry(name=case.name, what="sighting", number=number)
 
 
 def host_of(url: str) -> str:
@@ -150,31 +150,31 @@ def host_of(url: str) -> str:
 
 
 def load_watched(name: str, number: int, device: Device) -> Watched | None:
-    return WATCHED.load(_key(name, number), device.vault)
+    return WATCHED_TABLE.load(_record_key(name, number), device.vault)
 
 
 def save_watched(record: Watched, device: Device) -> Watched:
     """Store a record and move its entry in the index."""
-    with device.vault.together():
+    with device.vault.transaction():
         before = load_watched(record.case, record.sighting, device)
         if before is not None:
-            device.vault.drop(DUE, _due_key(before))
-        WATCHED.store(record, _key(record.case, record.sighting), device.vault)
-        device.vault.put(DUE, _due_key(record), b"")
+            device.vault.drop(DUE_TABLE, _due_key(before))
+        WATCHED_TABLE.store(record, _record_key(record.case, record.sighting), device.vault)
+        device.vault.put(DUE_TABLE, _due_key(record), b"")
     return record
 
 
 def watched_in(name: str, device: Device) -> tuple[Watched, ...]:
     """Return the watched sightings of a case, by number."""
-    keys = WATCHED.keys(device.vault, f"{name}/")
-    found = (WATCHED.load(key, device.vault) for key in keys)
+    keys = WATCHED_TABLE.keys(device.vault, f"{name}/")
+    found = (WATCHED_TABLE.load(key, device.vault) for key in keys)
     return tuple(record for record in found if record is not None)
 
 
-def due(now: datetime, device: Device, name: str | None = None) -> Iterator[Watched]:
+def due_sightings(now: datetime, device: Device, name: str | None = None) -> Iterator[Watched]:
     """Yield the watched sightings that are due, the longest overdue first; of one case if named."""
     end = _time_key(now)
-    for key in device.vault.keys(DUE):
+    for key in device.vault.keys(DUE_TABLE):
         at, case, number = key.split("/")
         if at > end:
             return
@@ -186,37 +186,37 @@ def due(now: datetime, device: Device, name: str | None = None) -> Iterator[Watc
 
 def forget_watching(name: str, device: Device) -> None:
     """Delete everything that watching stored about a case."""
-    with device.vault.together():
+    with device.vault.transaction():
         for record in watched_in(name, device):
-            _drop(record, device)
-        device.vault.drop(LOOKS, name)
+            _drop_record(record, device)
+        device.vault.drop(CASE_HASHES_TABLE, name)
 
 
-def rest_of_host(host: str, device: Device) -> datetime | None:
+def host_postponed_until(host: str, device: Device) -> datetime | None:
     """Return the time until which a host is not contacted, or None."""
-    known = HOSTS.load(host, device.vault)
+    known = HOST_PAUSE_TABLE.load(host, device.vault)
     return None if known is None else known.until
 
 
-def let_host_rest(host: str, until: datetime | None, device: Device) -> None:
+def postpone_host(host: str, until: datetime | None, device: Device) -> None:
     """Store the time until which a host is not contacted; None: it answered."""
     if until is None:
-        HOSTS.drop(host, device.vault)
+        HOST_PAUSE_TABLE.drop(host, device.vault)
     else:
-        HOSTS.store(HostRest(until), host, device.vault)
+        HOST_PAUSE_TABLE.store(HostPause(until), host, device.vault)
 
 
-def _drop(record: Watched, device: Device) -> None:
-    device.vault.drop(DUE, _due_key(record))
-    WATCHED.drop(_key(record.case, record.sighting), device.vault)
+def _drop_record(record: Watched, device: Device) -> None:
+    device.vault.drop(DUE_TABLE, _due_key(record))
+    WATCHED_TABLE.drop(_record_key(record.case, record.sighting), device.vault)
 
 
-def _key(name: str, number: int) -> str:
+def _record_key(name: str, number: int) -> str:
     return f"{name}/{number:010d}"
 
 
 def _due_key(record: Watched) -> str:
-    return f"{_time_key(record.due_at)}/{_key(record.case, record.sighting)}"
+    return f"{_time_key(record.due_at)}/{_record_key(record.case, record.sighting)}"
 
 
 def _time_key(at: datetime) -> str:

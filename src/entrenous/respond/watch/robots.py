@@ -38,18 +38,20 @@ class Robots:
         9309 section 2.2.2).
         """
         parts = urlsplit(url)
-        path = _normal(parts.path or "/") + (f"?{_normal(parts.query)}" if parts.query else "")
+        path = _normalize_path(parts.path or "/") + (
+            f"?{_normalize_path(parts.query)}" if parts.query else ""
+        )
         if path == ROBOTS_PATH:
             return True
-        fits = [rule for rule in self.rules if _matches(rule.pattern, path)]
-        return max(fits, key=_rank).allows if fits else True
+        fits = [rule for rule in self.rules if _matches_pattern(rule.pattern, path)]
+        return max(fits, key=_rule_rank).allows if fits else True
 
 
 EVERYTHING_ALLOWED: Final = Robots()
 NOTHING_ALLOWED: Final = Robots((Rule("/", allows=False),))
 
 
-def _rank(rule: Rule) -> tuple[int, bool]:
+def _rule_rank(rule: Rule) -> tuple[int, bool]:
     return len(rule.pattern.encode()), rule.allows
 
 
@@ -62,52 +64,52 @@ def read_robots(untrusted_data: bytes) -> Robots:
     named: dict[str, list[Rule]] = {}
     group: list[str] = []
     in_rules = False
-    for key, value in _lines(text):
+    for key, value in _parse_lines(text):
         if key == "user-agent":
             if in_rules:
                 group, in_rules = [], False
-            group.append(_product(value))
+            group.append(_product_token(value))
             named.setdefault(group[-1], [])
         elif key in {"allow", "disallow"}:
             in_rules = True
             for name in set(group) & {PRODUCT, "*"}:
                 if value and len(named[name]) < _RULES_MAX:
-                    named[name].append(_rule(value, allows=key == "allow"))
+                    named[name].append(_parse_rule(value, allows=key == "allow"))
     return Robots(tuple(named.get(PRODUCT, named.get("*", ()))))
 
 
-def _lines(text: str) -> Iterator[tuple[str, str]]:
+def _parse_lines(text: str) -> Iterator[tuple[str, str]]:
     for line in re.split(r"\r\n|\r|\n", text):
         found = _LINE.match(line)
         if found:
             yield found[1].lower(), found[2].strip()
 
 
-def _product(value: str) -> str:
+def _product_token(value: str) -> str:
     """Return the product token of a User-Agent line in lower case; "*" stands for every program."""
     token = _TOKEN.match(value)
     return token[0].lower() if token else value[:1]
 
 
-def _rule(value: str, *, allows: bool) -> Rule:
-    return Rule(_normal(re.sub(r"\*+", "*", value))[:_PATTERN_MAX], allows)
+def _parse_rule(value: str, *, allows: bool) -> Rule:
+    return Rule(_normalize_path(re.sub(r"\*+", "*", value))[:_PATTERN_MAX], allows)
 
 
-def _normal(path: str) -> str:
+def _normalize_path(path: str) -> str:
     """Normalize a path: escapes of plain characters are undone, other escapes are in upper case,
     and non-ASCII characters are escaped (RFC 9309 section 2.2.2).
     """
-    plain = _ESCAPE.sub(_unescaped, path)
+    plain = _ESCAPE.sub(_unescape, path)
     return "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in plain)
 
 
-def _unescaped(found: re.Match[str]) -> str:
+def _unescape(found: re.Match[str]) -> str:
     char = chr(int(found[1], 16))
     kept = not char.isascii() or not (char.isalnum() or char in "-._~")
     return found[0].upper() if kept else char
 
 
-def _matches(pattern: str, path: str) -> bool:
+def _matches_pattern(pattern: str, path: str) -> bool:
     """Match with "*" for any text and a final "$" for the end; in linear time for each "*"."""
     to_end = pattern.endswith("$")
     first, *parts = pattern.removesuffix("$").split("*")

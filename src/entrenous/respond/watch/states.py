@@ -54,7 +54,7 @@ WATCH_TABLE: Final[Mapping[tuple[WatchState, WatchEvent], WatchState]] = {
 }
 
 
-class Why(StrEnum):
+class WatchReason(StrEnum):
     """The reason for the outcome of a check; :data:`SENTENCES` has its words."""
 
     NOT_YET = "not-yet"
@@ -80,30 +80,36 @@ _STATES: Final = {
     WatchState.MOVED: translatable("moved"),
     WatchState.UNREACHABLE: translatable("unreachable"),
 }
-SENTENCES: Final[Mapping[Why, str]] = {
-    Why.NOT_YET: translatable("nobody has looked yet"),
-    Why.PICTURE: translatable("the picture was found there"),
-    Why.ANSWERS: translatable("the page answers; the case has no picture to compare it with"),
-    Why.NOT_FOUND: translatable("the site says that there is no such page"),
-    Why.WITHHELD: translatable("the site says that it withholds the page for legal reasons"),
-    Why.ELSEWHERE: translatable(
+SENTENCES: Final[Mapping[WatchReason, str]] = {
+    WatchReason.NOT_YET: translatable("nobody has looked yet"),
+    WatchReason.PICTURE: translatable("the picture was found there"),
+    WatchReason.ANSWERS: translatable(
+        "the page answers; the case has no picture to compare it with"
+    ),
+    WatchReason.NOT_FOUND: translatable("the site says that there is no such page"),
+    WatchReason.WITHHELD: translatable(
+        "the site says that it withholds the page for legal reasons"
+    ),
+    WatchReason.ELSEWHERE: translatable(
         "the address leads to another page, and the picture was not found there"
     ),
-    Why.PICTURE_ELSEWHERE: translatable(
+    WatchReason.PICTURE_ELSEWHERE: translatable(
         "the address leads to another page, and the picture was found there"
     ),
-    Why.NO_PICTURE: translatable(
+    WatchReason.NO_PICTURE: translatable(
         "the page answers, but the picture was not found on it; look yourself, because a "
         "page may show programs less than people"
     ),
-    Why.SIGN_IN: translatable(
+    WatchReason.SIGN_IN: translatable(
         "the site shows this page only to people who are signed in, or not to programs"
     ),
-    Why.ROBOTS: translatable("the site asks not to be looked at by programs"),
-    Why.NOT_PUBLIC: translatable("the address leads to a place that is not on the public web"),
-    Why.ODD: translatable("the answer cannot be read by this program"),
-    Why.BUSY: translatable("the site asked to be left alone for a while"),
-    Why.SILENT: translatable("the site did not answer"),
+    WatchReason.ROBOTS: translatable("the site asks not to be looked at by programs"),
+    WatchReason.NOT_PUBLIC: translatable(
+        "the address leads to a place that is not on the public web"
+    ),
+    WatchReason.ODD: translatable("the answer cannot be read by this program"),
+    WatchReason.BUSY: translatable("the site asked to be left alone for a while"),
+    WatchReason.SILENT: translatable("the site did not answer"),
 }
 
 
@@ -121,7 +127,7 @@ class Watched:
     since: datetime
     due_at: datetime
     state: WatchState = WatchState.UNKNOWN
-    why: Why = Why.NOT_YET
+    why: WatchReason = WatchReason.NOT_YET
     looked_at: datetime | None = None
     failures: int = 0
     etag: str = ""
@@ -131,31 +137,31 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WatchCheck:
     """The outcome of one check. ``wait`` is how long the site asked not to be contacted, if it
     did.
     """
 
     event: WatchEvent
-    why: Why
+    why: WatchReason
     etag: str = ""
     last_modified: str = ""
     picture_url: str = ""
     wait: timedelta | None = None
 
 
-EVERY: Final = timedelta(days=1)
-SELDOM: Final = timedelta(days=7)
-SELDOM_AFTER: Final = timedelta(days=14)  # for a page that has been gone for so long
-FIRST_WAIT: Final = timedelta(hours=1)  # doubled after each check without an answer
-LONGEST_WAIT: Final = timedelta(days=30)  # the longest pause, whatever a site asks for
+CHECK_INTERVAL: Final = timedelta(days=1)
+RARE_CHECK_INTERVAL: Final = timedelta(days=7)
+RARE_CHECKS_AFTER: Final = timedelta(days=14)  # for a page that has been gone for so long
+FIRST_RETRY_WAIT: Final = timedelta(hours=1)  # doubled after each check without an answer
+LONGEST_RETRY_WAIT: Final = timedelta(days=30)  # the longest pause, whatever a site asks for
 _SPREAD: Final = 8  # up to an eighth is added at random, so that checks come at no fixed hour
 _RANDOM_BYTES: Final = 2
 _FAILURES_MAX: Final = 20
-_ASKED_NOT_TO: Final = frozenset({Why.ROBOTS, Why.NOT_PUBLIC})
+_ASKED_NOT_TO: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT_PUBLIC})
 
 
-def after_look(before: Watched, look: Look, now: datetime, random: bytes) -> Watched:
+def after_check(before: Watched, look: WatchCheck, now: datetime, random: bytes) -> Watched:
     """Return the record after a check at ``now``; ``random`` are 2 random bytes."""
     event = look.event
     failed = event in {WatchEvent.BUSY, WatchEvent.SILENT}  # nothing was learnt about the page
@@ -164,7 +170,7 @@ def after_look(before: Watched, look: Look, now: datetime, random: bytes) -> Wat
         case=before.case,
         sighting=before.sighting,
         since=before.since,
-        due_at=now + _spread(_interval(before, look, failures, now), random),
+        due_at=now + _randomize_interval(_interval(before, look, failures, now), random),
         state=WATCH_TABLE[before.state, event],
         why=look.why,
         looked_at=now,
@@ -182,17 +188,19 @@ def _gone_at(before: Watched, event: WatchEvent, now: datetime) -> datetime | No
     return before.gone_at or (now if event is WatchEvent.NOT_FOUND else None)
 
 
-def _interval(before: Watched, look: Look, failures: int, now: datetime) -> timedelta:
+def _interval(before: Watched, look: WatchCheck, failures: int, now: datetime) -> timedelta:
     if failures:
-        doubled = min(FIRST_WAIT * int(2 ** (failures - 1)), SELDOM)
-        return max(doubled, min(look.wait or doubled, LONGEST_WAIT))
+        doubled = min(FIRST_RETRY_WAIT * int(2 ** (failures - 1)), RARE_CHECK_INTERVAL)
+        return max(doubled, min(look.wait or doubled, LONGEST_RETRY_WAIT))
     if look.why in _ASKED_NOT_TO:
-        return SELDOM
-    gone_long = before.gone_at is not None and now - before.gone_at >= SELDOM_AFTER
-    return SELDOM if gone_long and look.event is WatchEvent.NOT_FOUND else EVERY
+        return RARE_CHECK_INTERVAL
+    gone_long = before.gone_at is not None and now - before.gone_at >= RARE_CHECKS_AFTER
+    return (
+        RARE_CHECK_INTERVAL if gone_long and look.event is WatchEvent.NOT_FOUND else CHECK_INTERVAL
+    )
 
 
-def _spread(interval: timedelta, random: bytes) -> timedelta:
+def _randomize_interval(interval: timedelta, random: bytes) -> timedelta:
     share = int.from_bytes(random[:_RANDOM_BYTES], "big") / 256**_RANDOM_BYTES
     return interval + interval * share / _SPREAD
 
@@ -203,14 +211,14 @@ def retry_after(untrusted_value: str, now: datetime) -> timedelta | None:
     """
     text = untrusted_value.strip()
     if text.isascii() and text.isdecimal():
-        return min(timedelta(seconds=min(int(text[:10]), 10**9)), LONGEST_WAIT)
+        return min(timedelta(seconds=min(int(text[:10]), 10**9)), LONGEST_RETRY_WAIT)
     try:
         until = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
-    return min(max(until - now, timedelta(0)), LONGEST_WAIT)
+    return min(max(until - now, timedelta(0)), LONGEST_RETRY_WAIT)
 
 
 _GONE: Final = frozenset({404, 410})
@@ -220,26 +228,30 @@ _BUSY: Final = frozenset({429, 503})
 _OK: Final = frozenset({200, 203})
 
 
-def meaning_of_status(status: int) -> tuple[WatchEvent, Why] | None:
+def meaning_of_status(status: int) -> tuple[WatchEvent, WatchReason] | None:
     """Return the meaning of an HTTP status (RFC 9110, section 15; RFC 7725); None if the content
     decides. The caller handles 304, "not modified", since it knows the request.
     """
     if status in _OK:
         return None
     if status in _GONE:
-        return WatchEvent.NOT_FOUND, Why.NOT_FOUND
+        return WatchEvent.NOT_FOUND, WatchReason.NOT_FOUND
     if status == _LEGAL:
-        return WatchEvent.NOT_FOUND, Why.WITHHELD
+        return WatchEvent.NOT_FOUND, WatchReason.WITHHELD
     if status in _SIGN_IN:
-        return WatchEvent.UNCLEAR, Why.SIGN_IN
+        return WatchEvent.UNCLEAR, WatchReason.SIGN_IN
     if status in _BUSY:
-        return WatchEvent.BUSY, Why.BUSY
-    return (WatchEvent.SILENT, Why.SILENT) if status >= 500 else (WatchEvent.UNCLEAR, Why.ODD)
+        return WatchEvent.BUSY, WatchReason.BUSY
+    return (
+        (WatchEvent.SILENT, WatchReason.SILENT)
+        if status >= 500
+        else (WatchEvent.UNCLEAR, WatchReason.ODD)
+    )
 
 
 def meaning_of_content(
     *, found: bool | None, readable: bool, moved: bool
-) -> tuple[WatchEvent, Why]:
+) -> tuple[WatchEvent, WatchReason]:
     """Return the event that a received page means.
 
     Args:
@@ -248,15 +260,22 @@ def meaning_of_content(
         moved: it came from another address than the sighting's.
     """
     if moved:
-        return WatchEvent.ELSEWHERE, Why.PICTURE_ELSEWHERE if found else Why.ELSEWHERE
+        return (
+            WatchEvent.ELSEWHERE,
+            WatchReason.PICTURE_ELSEWHERE if found else WatchReason.ELSEWHERE,
+        )
     if not readable:
-        return WatchEvent.UNCLEAR, Why.ODD
+        return WatchEvent.UNCLEAR, WatchReason.ODD
     if found is None:
-        return WatchEvent.SEEN, Why.ANSWERS
-    return (WatchEvent.SEEN, Why.PICTURE) if found else (WatchEvent.UNCLEAR, Why.NO_PICTURE)
+        return WatchEvent.SEEN, WatchReason.ANSWERS
+    return (
+        (WatchEvent.SEEN, WatchReason.PICTURE)
+        if found
+        else (WatchEvent.UNCLEAR, WatchReason.NO_PICTURE)
+    )
 
 
-def in_words(record: Watched) -> str:
+def watched_in_words(record: Watched) -> str:
     """Say what is known about a watched sighting, and why; never its address."""
     when = "" if record.looked_at is None else f" ({moment_in_words(record.looked_at)})"
     state, why = translated(_STATES[record.state]), translated(SENTENCES[record.why])

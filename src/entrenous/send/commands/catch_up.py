@@ -7,7 +7,7 @@ from typing import Final
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable
 from entrenous.device.device import Device
-from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.contact_history import take_contact_changes
@@ -24,11 +24,11 @@ def catch_up(device: Device) -> EntrenousError | None:
     """Fetch, and print notices. Returns our own relay's error, if the fetch failed.
 
     Raises:
-        OfflineDevice.
+        DeviceWithoutRelay.
     """
     try:
         hint_problems(fetch_messages(device).problems)
-    except OfflineDevice:
+    except DeviceWithoutRelay:
         raise
     except EntrenousError as error:
         hint_problems([error])

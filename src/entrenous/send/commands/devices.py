@@ -12,7 +12,7 @@ from entrenous.base.language import day_in_words, plural, translated
 from entrenous.device.commands import opened_device, unlocked_device
 from entrenous.device.identities import is_confirmed, own_device
 from entrenous.device.lock_errors import NoVaultHere
-from entrenous.device.recovery_sheet import NoDeviceToRevokeOn, shut_by_sheet
+from entrenous.device.recovery_sheet import NoDeviceToRevokeFrom, revoke_by_sheet
 from entrenous.device.relay_lock_client import lock_at_new_relay
 from entrenous.send.commands import vault_lock
 from entrenous.send.commands.catch_up import catch_up
@@ -24,18 +24,18 @@ from entrenous.send.devices.device_wording import (
     describe_shut_alone,
     not_shut_in_words,
 )
-from entrenous.send.devices.move_device import Moved, cancel_move, move_device
+from entrenous.send.devices.move_device import MoveResult, cancel_move, move_device
 from entrenous.send.devices.own_devices import (
     LOST,
     LOST_ALONE,
     ChecklistItem,
     DeviceOverview,
-    ShutState,
-    overview,
+    RevocationState,
+    device_overview,
     revoke_device,
 )
 from entrenous.send.set_up import relay_address
-from entrenous.terminal.output import key_fingerprint, print_line, put_json, rfc3339_utc
+from entrenous.terminal.output import key_fingerprint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json, json_option
 
@@ -73,16 +73,16 @@ def list_devices(context: typer.Context, as_json: Json = False) -> None:
     """List your devices, and what your relay or other people have yet to hear about them."""
     with opened_device(context) as device:
         catch_up(device)
-        shown, person = overview(device), own_device(device).person.id
+        shown, person = device_overview(device), own_device(device).person.id
     if as_json:
-        put_json({**_as_json(shown), "keys": person.hex()})
+        print_json({**_device_list_json(shown), "keys": person.hex()})
         return
-    for line in _lines(shown):
+    for line in _device_list_lines(shown):
         print_line(line)
     print_line(translated("Your keys: {person}.").format(person=key_fingerprint(person)))
 
 
-def _lines(shown: DeviceOverview) -> Iterator[str]:
+def _device_list_lines(shown: DeviceOverview) -> Iterator[str]:
     for one in shown.devices:
         about = [translated("this one")] if one.this else []
         about.append(translated("since {day}").format(day=day_in_words(one.since)))
@@ -113,7 +113,7 @@ def _lines(shown: DeviceOverview) -> Iterator[str]:
         )
 
 
-def _as_json(shown: DeviceOverview) -> dict[str, object]:
+def _device_list_json(shown: DeviceOverview) -> dict[str, object]:
     return {
         "schema": "entrenous/devices/1",
         "devices": [
@@ -156,22 +156,22 @@ def move(
             called_off = cancel_move(device)
             if called_off is not None:
                 catch_up(device)
-                _tell_stayed(relay, called_off, as_json=as_json)
+                _print_move_cancelled(relay, called_off, as_json=as_json)
                 return
         moved = move_device(relay, paper, device)
         with suppress(Unreachable):  # the next command does it
             lock_at_new_relay(unlocked, device)
         catch_up(device)
     if as_json:
-        put_json(_move_as_json(moved))
+        print_json(_move_as_json(moved))
         return
     for line in describe_move(moved):
         print_line(line)
 
 
-def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
+def _print_move_cancelled(relay_url: str, called_off: str, *, as_json: bool) -> None:
     if as_json:
-        put_json({"schema": "entrenous/stayed/1", "relay": relay_url, "called_off": called_off})
+        print_json({"schema": "entrenous/stayed/1", "relay": relay_url, "called_off": called_off})
         return
     print_line(
         translated(
@@ -180,7 +180,7 @@ def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
     )
 
 
-def _move_as_json(moved: Moved) -> dict[str, object]:
+def _move_as_json(moved: MoveResult) -> dict[str, object]:
     return {
         "schema": "entrenous/moved/1",
         "relay": moved.relay_url,
@@ -231,28 +231,30 @@ def revoke(
                 name, lost=lost, sheet=read_optional_sheet(sheet), device=device
             )
     except NoVaultHere as why:
-        raise NoDeviceToRevokeOn(home=why.facts["home"], name=name) from None
+        raise NoDeviceToRevokeFrom(home=why.facts["home"], name=name) from None
     if as_json:
         to_do = _revoke_as_json(LOST) if lost else []
-        shut = {"shut": revoked.shut is ShutState.DONE, "how": revoked.shut.value}
-        put_json({"schema": "entrenous/revoked/1", "device": revoked.name, **shut, "to_do": to_do})
+        shut = {"shut": revoked.shut is RevocationState.DONE, "how": revoked.shut.value}
+        print_json(
+            {"schema": "entrenous/revoked/1", "device": revoked.name, **shut, "to_do": to_do}
+        )
         return
-    for line in (*describe_revocation(revoked), *(_to_do(LOST) if lost else ())):
+    for line in (*describe_revocation(revoked), *(_checklist_lines(LOST) if lost else ())):
         print_line(line)
 
 
 def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None:
     """Revoke the device that the sheet was written on; a vault on this machine is not affected."""
-    shut_by_sheet(session_of(context).settings, read_sheet_file(sheet))
+    revoke_by_sheet(session_of(context).settings, read_sheet_file(sheet))
     if as_json:
         told = {"shut": True, "people_told": False, "to_do": _revoke_as_json(LOST_ALONE)}
-        put_json({"schema": "entrenous/shut-by-sheet/1", **told})
+        print_json({"schema": "entrenous/shut-by-sheet/1", **told})
         return
-    for line in (*describe_shut_alone(), *_to_do(LOST_ALONE)):
+    for line in (*describe_shut_alone(), *_checklist_lines(LOST_ALONE)):
         print_line(line)
 
 
-def _to_do(every: tuple[ChecklistItem, ...]) -> Iterator[str]:
+def _checklist_lines(every: tuple[ChecklistItem, ...]) -> Iterator[str]:
     yield ""
     yield translated("What else to do:")
     for number, one in enumerate(every, 1):

@@ -23,22 +23,22 @@ from entrenous.send.commands.message_list import (
     print_message,
     print_other_recipients,
     print_reply_and_reactions,
+    print_text,
     refuse_both,
-    say_text,
     select_messages,
     shown_messages,
 )
 from entrenous.send.inbox import find_received, received_messages, remove_received
 from entrenous.send.letter.letter_nouns import SUFFIXES, Frame, FrameFile
 from entrenous.send.letter.relay_tasks import wait_for_letter
-from entrenous.send.message.states import InboxState, LookedAtOnly, Received, UnsafeFiles
+from entrenous.send.message.states import InboxState, MessageIsViewOnly, Received, UnsafeFiles
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import Fill, open_message_to, unsafe_files
-from entrenous.send.people.block import set_receipts, undecided_about_receipts
-from entrenous.send.people.notices import have_told, without_receipts
-from entrenous.terminal.output import hint, print_line, put_json, unwrapped
+from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
+from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
+from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import FileGroup, require_free_space
-from entrenous.terminal.progress_bars import bars
+from entrenous.terminal.progress_bars import stage_bars
 from entrenous.terminal.typed_input import Json, is_agreed
 
 
@@ -78,25 +78,25 @@ def inbox(
     refuse_both(last, everything=everything)
     with opened_device(context) as device:
         if remove is not None:
-            _remove(remove, device, as_json=as_json)
+            _remove_message(remove, device, as_json=as_json)
             return
         if wait:
             with suppress(Unreachable):  # reported below
                 wait_for_letter(wait, device)
         if (error := catch_up(device)) is not None:
-            why = f"{unwrapped(str(error))} " if isinstance(error, Unreachable) else ""
+            why = f"{join_wrapped_lines(str(error))} " if isinstance(error, Unreachable) else ""
             hint(why + translated("So nothing new was fetched; these came before:"))
         every = received_messages(device)
-        every = _from(sender, every, device) if sender else every
+        every = _received_from(sender, every, device) if sender else every
         whole = everything or (as_json and last is None)
-        found = select_messages(every, _waits, last, everything=whole)
+        found = select_messages(every, _is_unopened, last, everything=whole)
         shown = list(shown_messages(found.these, device))
     if as_json:
-        put_json({"schema": "entrenous/inbox/1", "messages": shown})
+        print_json({"schema": "entrenous/inbox/1", "messages": shown})
         return
     for message in shown:
         print_message(message)
-    found.tell_older("inbox", "--from", sender or ())
+    found.print_how_to_list_older("inbox", "--from", sender or ())
     nothing = (
         translated("Nothing from {sender} here.").format(sender=join_names(sender))
         if sender
@@ -105,23 +105,25 @@ def inbox(
     print_line(translated(MESSAGES_DISCLAIMER) if shown else nothing)
 
 
-def _from(sender: list[str], every: tuple[Received, ...], device: Device) -> tuple[Received, ...]:
+def _received_from(
+    sender: list[str], every: tuple[Received, ...], device: Device
+) -> tuple[Received, ...]:
     names = current_name_table(device)
     by = [names.sender(one) for one in every]
     who = person_filter(sender, by, device)
-    return tuple(one for one, name in zip(every, by, strict=True) if who.has(one.sender, name))
+    return tuple(one for one, name in zip(every, by, strict=True) if who.matches(one.sender, name))
 
 
-def _waits(message: Received) -> bool:
+def _is_unopened(message: Received) -> bool:
     return message.state is InboxState.WAITING
 
 
-def _remove(name: str, device: Device, *, as_json: bool) -> None:
+def _remove_message(name: str, device: Device, *, as_json: bool) -> None:
     """Remove a message from this device, which needs no relay."""
     removed = remove_received(name, device)
     if as_json:
         shown = list(shown_messages([removed], device))
-        put_json({"schema": "entrenous/inbox/1", "messages": shown})
+        print_json({"schema": "entrenous/inbox/1", "messages": shown})
     elif removed.state is InboxState.REMOVED:
         print_line(
             translated(
@@ -163,15 +165,17 @@ def open_(
     with opened_device(context) as device:
         catch_up(device)  # earlier opened messages open without a relay
         received = find_received(message, device)
-        if _waits(received):  # otherwise no receipt is owed any more
+        if _is_unopened(received):  # otherwise no receipt is owed any more
             _ask_about_receipts(received, device)
         counted = received.opens is not None
         if counted and not export:
             if out is not None or unchecked or as_json:
-                raise LookedAtOnly(name=message)
+                raise MessageIsViewOnly(name=message)
             _show_once(message, device)
             return
-        _write(message, out or Path(), device, export=export, checked=not unchecked, json=as_json)
+        _write_message_files(
+            message, out or Path(), device, export=export, checked=not unchecked, json=as_json
+        )
 
 
 def _show_once(message: str, device: Device) -> None:
@@ -182,7 +186,7 @@ def _show_once(message: str, device: Device) -> None:
     show_once(message, str(about["from"]), device)
 
 
-def _write(
+def _write_message_files(
     message: str, out: Path, device: Device, *, export: bool, checked: bool, json: bool
 ) -> None:
     """Show a message's text, and write its files to a folder."""
@@ -193,7 +197,7 @@ def _write(
 
     def show(number: int, file: FrameFile, fill: Fill) -> None:
         arrived.append((file, fill))
-        files.want(file_path(message, number, file.media_type, out), file.size, fill)
+        files.add(file_path(message, number, file.media_type, out), file.size, fill)
 
     def ready(size: int) -> None:
         nonlocal asked
@@ -205,7 +209,7 @@ def _write(
         if checked:
             _refuse_unsafe(message, arrived, device)
         files.write()  # only now are all their names known
-        _tell_opened(frame.text, files.places, about, as_json=json)
+        _print_opened(frame.text, files.places, about, as_json=json)
         told = True
 
     def over() -> bool:
@@ -214,12 +218,12 @@ def _write(
         return told and (kept or find_received(message, device).views > before.views)
 
     try:
-        with bars() as shown, files.unless(over):
-            watch = TransferWatch(shown.reached)
+        with stage_bars() as shown, files.remove_on_failure(over):
+            watch = TransferWatch(shown.report_bytes)
             open_message_to(message, show, device, watch, tell, ready, export=export)
     except (AlreadyThere, DiskFull, UnsafeFiles, UnwritableFolder) as why:
         if asked and not isinstance(why, RelayFull):
-            hint(_counts_as_opened(message, before.opens))
+            hint(_hint_about_counted_opening(message, before.opens))
         raise
     if about["opens"] is not None and not json:
         hint(
@@ -236,17 +240,17 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
 
     Without a terminal, print how to decide.
     """
-    sender = undecided_about_receipts(message.sender, device)
+    sender = sender_without_receipt_choice(message.sender, device)
     if sender is None:
         return
-    known = without_receipts(sender.name)
+    known = no_receipts_in_words(sender.name)
     if not sys.stdin.isatty():
         set_receipts(sender.name, device, wanted=False)
         command = f"entrenous person receipts {shell_quoted(sender.name)} --on"
         hint(f"{known} {translated('To have it told: {command}').format(command=command)}")
         return
     hint(f"{known} {translated('This is asked once.')}")
-    wanted = is_agreed(have_told(sender.name))
+    wanted = is_agreed(ask_for_receipts_in_words(sender.name))
     set_receipts(sender.name, device, wanted=wanted)
 
 
@@ -259,7 +263,7 @@ def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: De
         raise UnsafeFiles(files=which.format(numbers=numbers), name=message)
 
 
-def _counts_as_opened(message: str, opens: int | None) -> str:
+def _hint_about_counted_opening(message: str, opens: int | None) -> str:
     """Return the hint about a failed opening that the relay may have counted."""
     said = translated(
         "{message} counts as opened now, though you have not seen it: its relay gave the key."
@@ -286,17 +290,17 @@ def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
     return out / plain
 
 
-def _tell_opened(
+def _print_opened(
     text: str | None, places: list[Path], about: dict[str, object], *, as_json: bool
 ) -> None:
     """Print the text before the vault deletes it, so that a crash does not lose it unread."""
     if as_json:
         files = [str(path) for path in places]
         answer = {"files": files, "text": text, "kept": about["opens"] is None}
-        put_json({"schema": "entrenous/open/1", **answer})
+        print_json({"schema": "entrenous/open/1", **answer})
         return
     print_other_recipients(about)
-    say_text(text)
+    print_text(text)
     print_reply_and_reactions(about)
     for path in places:
         print_line(translated("wrote {path}").format(path=path))

@@ -8,19 +8,19 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.copies import NobodyNamed, parse_label_file, parse_labels
+from entrenous.base.copies import NoLabelsGiven, parse_label_file, parse_labels
 from entrenous.base.errors import DiskFull, EntrenousError
 from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.base.language import translated
 from entrenous.base.picture import AlreadyThere
 from entrenous.device.commands import opened_device
-from entrenous.send.copies.mark_file import Marked, NotWritten, mark_file
+from entrenous.send.copies.mark_file import CopyNotWritten, Marked, mark_file
 from entrenous.send.message.draft import NoRoomForAllCopies, StoppedWhileMarking
 from entrenous.terminal.interrupts import checked_interrupts
 from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
-from entrenous.terminal.output import hint, print_line, put_json
+from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import read_file, write_new
-from entrenous.terminal.progress_bars import bar
+from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.typed_input import Json
 
 _COPIES: Final = Path("copies")
@@ -54,9 +54,9 @@ def mark(
     Copies are numbered; no file name carries a person's name. The list of whose copy is which stays
     in your vault and is printed here.
     """
-    labels = _labels(to or [], to_file)
+    labels = _labels_from_options(to or [], to_file)
     data = read_media(photo)
-    tell = partial(_tell, stills=hint_animated([(photo, data)]), as_json=as_json)
+    tell = partial(_print_marked, stills=hint_animated([(photo, data)]), as_json=as_json)
     written: list[dict[str, str]] = []
     message: MessageName | None = None
     try:
@@ -64,7 +64,7 @@ def mark(
             name_file_on_error([photo]),
             checked_interrupts() as check,
             opened_device(context) as device,
-            bar(translated("Marking"), len(labels)) as steps,
+            step_bar(translated("Marking"), len(labels)) as steps,
             closing(mark_file(data, labels, size, device)) as copies,
         ):
             for message, copy in copies:
@@ -77,7 +77,7 @@ def mark(
                         written.pop()
                         _forget_last(copies)
                     raise
-                steps.done()
+                steps.advance()
                 check()
     except KeyboardInterrupt:
         written = [one for one in written if Path(one["path"]).is_file()]
@@ -102,24 +102,24 @@ def mark(
 
 def _forget_last(copies: Marked) -> None:
     """Remove the unwritten copy from the ledger, if the disk has room for the change."""
-    with suppress(NotWritten, EntrenousError):
-        copies.throw(NotWritten())
+    with suppress(CopyNotWritten, EntrenousError):
+        copies.throw(CopyNotWritten())
 
 
-def _labels(to: list[str], to_file: Path | None) -> tuple[RecipientId, ...]:
+def _labels_from_options(to: list[str], to_file: Path | None) -> tuple[RecipientId, ...]:
     listed = () if to_file is None else parse_label_file(read_file(to_file))
     labels = parse_labels((*to, *listed))
     if not labels:
-        raise NobodyNamed
+        raise NoLabelsGiven
     return labels
 
 
-def _tell(
+def _print_marked(
     message: MessageName | None, written: list[dict[str, str]], *, stills: list[str], as_json: bool
 ) -> None:
     if as_json:
         said = {"message": message, "copies": written, "first_picture_only": stills}
-        put_json({"schema": "entrenous/mark/1", **said})
+        print_json({"schema": "entrenous/mark/1", **said})
         return
     for one in written:
         print_line(translated("{path}  is for {to}").format(path=one["path"], to=one["to"]))

@@ -13,9 +13,9 @@ import typer
 from entrenous.base.identifiers import PersonId
 from entrenous.base.language import ENGLISH, language_of_person, number_in_words, translated
 from entrenous.device.device import Device
-from entrenous.device.identities import Call, contacts, current_names, lookalike_form, own_device
+from entrenous.device.identities import Call, comparable_name, contacts, current_names, own_device
 from entrenous.send.conversations import STRANGER, other_recipients, others_in_words
-from entrenous.send.inbox import ENDED, name_of_message
+from entrenous.send.inbox import ENDED_STATES, name_of_message
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, Received
 from entrenous.send.people.circle_members import people_by_name
@@ -39,9 +39,9 @@ class PersonFilter:
     people: frozenset[PersonId]
     names: frozenset[str]
 
-    def has(self, person: PersonId | None, name: str) -> bool:
+    def matches(self, person: PersonId | None, name: str) -> bool:
         """Check whether the person with this id or listed name is among them."""
-        return person in self.people or lookalike_form(name) in self.names
+        return person in self.people or comparable_name(name) in self.names
 
 
 def person_filter(names: Sequence[str], listed: Iterable[str], device: Device) -> PersonFilter:
@@ -50,13 +50,13 @@ def person_filter(names: Sequence[str], listed: Iterable[str], device: Device) -
     Raises:
         UnknownPerson: a name is none of these.
     """
-    there, people = {lookalike_form(name) for name in listed}, set[PersonId]()
+    there, people = {comparable_name(name) for name in listed}, set[PersonId]()
     for name in names:
         found = people_by_name(name, device)
-        if not found and lookalike_form(name) not in there:
+        if not found and comparable_name(name) not in there:
             contact_named(name, device)
         people |= found
-    return PersonFilter(frozenset(people), frozenset(map(lookalike_form, names)))
+    return PersonFilter(frozenset(people), frozenset(map(comparable_name, names)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class MessageList(Generic[One]):
     these: tuple[One, ...]
     older: int
 
-    def tell_older(self, command: str, option: str, names: Sequence[str]) -> None:
+    def print_how_to_list_older(self, command: str, option: str, names: Sequence[str]) -> None:
         """Print how to list the rest."""
         if self.older:
             asked = "".join(f"{option} {shlex.quote(name)} " for name in names)
@@ -98,7 +98,7 @@ def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dic
     names = None
     for message in messages:
         names = names or current_name_table(device)
-        yield _shown(message, names, device)
+        yield _message_json(message, names, device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,29 +116,29 @@ class Names:
             return self.ours
         return self.call(message.sender, message.sender_name)
 
-    def whose(self, person: PersonId) -> str:
+    def name_beside_message(self, person: PersonId) -> str:
         """Return the name under which to show a person beside a message."""
         return (
             translated("you") if person == self.me else self.known.get(person, translated(STRANGER))
         )
 
-    def also(self, message: Received) -> list[str]:
+    def other_recipients(self, message: Received) -> list[str]:
         """Return the names of the other recipients, known people first."""
         return other_recipients(message, self.me, self.known)
 
 
 def current_name_table(device: Device) -> Names:
-    """Read the current names; raises OfflineDevice."""
+    """Read the current names; raises DeviceWithoutRelay."""
     me = own_device(device)
     known = {contact.person.id: contact.name for contact in contacts(device)}
     return Names(me.person.id, me.name, known, current_names(device))
 
 
-def _shown(message: Received, names: Names, device: Device) -> dict[str, object]:
-    over = message.state in ENDED[1:]  # scripts see one state for all that cannot be opened
+def _message_json(message: Received, names: Names, device: Device) -> dict[str, object]:
+    over = message.state in ENDED_STATES[1:]  # scripts see one state for all that cannot be opened
     state = InboxState.EXPIRED if over else message.state
     reactions = [
-        {"from": names.whose(one.by), "reaction": one.reaction.text}
+        {"from": names.name_beside_message(one.by), "reaction": one.reaction.text}
         for one in reactions_to(message.sender, message.id, device)
     ]
     return {
@@ -149,7 +149,7 @@ def _shown(message: Received, names: Names, device: Device) -> dict[str, object]
         "sent_at": rfc3339_utc(message.sent_at),
         "expires_at": None if message.expires_at is None else rfc3339_utc(message.expires_at),
         "opens": message.opens,
-        "also": names.also(message),
+        "also": names.other_recipients(message),
         "text": message.text,
         "reply": None if message.reply is None else name_of_message(message.reply, device),
         "reactions": reactions,
@@ -164,11 +164,11 @@ def print_message(message: dict[str, object]) -> None:
             message=message["message"],
             sender=message["from"],
             state=translated(str(message["why"])),
-            limit=_limit(message),
+            limit=_opening_limit_in_words(message),
         )
     )
     print_other_recipients(message, "    ")
-    say_text(message["text"], "    ")
+    print_text(message["text"], "    ")
     print_reply_and_reactions(message, "    ")
 
 
@@ -193,13 +193,13 @@ def print_reply_and_reactions(message: dict[str, object], indent: str = "") -> N
             print_line(f"{indent}{sign} {', '.join(names)}")
 
 
-def say_text(text: object, indent: str = "") -> None:
+def print_text(text: object, indent: str = "") -> None:
     """Print the sender's text, line by line."""
     for line in str(text or "").splitlines():
         print_line(indent + line)
 
 
-def _limit(message: dict[str, object]) -> str:
+def _opening_limit_in_words(message: dict[str, object]) -> str:
     opens = message["opens"]
     if opens is None or message["why"] != InboxState.WAITING.value:
         return ""

@@ -28,13 +28,13 @@ from entrenous.send.people.circles import Circle, circles
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import forget_contact, no_common_protocol
 from entrenous.send.people.notices import TRUST_WORDS
-from entrenous.send.people.people_nouns import TheyAreTooOld, WeAreTooOld
+from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
 from entrenous.send.people.qr_codes import qr_picture, qr_text
 from entrenous.send.tokens.use import may_write_now
-from entrenous.terminal.output import hint, print_line, put_json
+from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output import rfc3339_utc as when_exactly
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
 
 _PROTOCOL_NOTES: Final = {
     "newer": translatable(", cannot read what this Entrenous writes: update it: {update}"),
@@ -92,7 +92,7 @@ def invite(
     if qr is not None and qr != "-":
         write_new(Path(qr), qr_picture(link))
     if as_json:
-        put_json({"schema": "entrenous/invite/1", "link": link, "for": name, "uses": uses})
+        print_json({"schema": "entrenous/invite/1", "link": link, "for": name, "uses": uses})
         return
     print_line(link)
     print_line()
@@ -116,7 +116,10 @@ def invite(
 def add(
     context: typer.Context,
     link: Annotated[
-        str, typer.Argument(metavar="-|LINK", help=f"{SAFER} The link that they gave you.")
+        str,
+        typer.Argument(
+            metavar="-|LINK", help=f"{STDIN_OPTION_ADVICE} The link that they gave you."
+        ),
     ],
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="What you call this person.")],
     as_json: Json = False,
@@ -140,7 +143,7 @@ def add(
             ).format(name=contact.name)
         )
     if as_json:
-        put_json({"schema": "entrenous/person/1", **_shown(contact)})
+        print_json({"schema": "entrenous/person/1", **_contact_json(contact)})
         return
     if contact.compared:
         print_line(
@@ -177,17 +180,19 @@ def list_people(context: typer.Context, as_json: Json = False) -> None:
     with opened_device(context) as device:
         catch_up(device)
         known = contacts(device)
-        speak = {contact.name: _speaks(contact, device) for contact in known}
+        speak = {contact.name: _protocol_difference(contact, device) for contact in known}
     if as_json:
         people = [
-            _shown(contact) | ({"protocol": note} if (note := speak[contact.name]) else {})
+            _contact_json(contact) | ({"protocol": note} if (note := speak[contact.name]) else {})
             for contact in known
         ]
-        put_json({"schema": "entrenous/people/1", "people": people})
+        print_json({"schema": "entrenous/people/1", "people": people})
         return
     for contact in known:
         note = translated(_PROTOCOL_NOTES.get(speak[contact.name], ""))
-        print_line(f"{contact.name}  ({_keys(contact)}{note.format(update=translated(UPDATE))})")
+        print_line(
+            f"{contact.name}  ({_trust_in_words(contact)}{note.format(update=translated(UPDATE))})"
+        )
     if not known:
         print_line(translated("Nobody yet. Make a link for people to add you: entrenous invite"))
 
@@ -317,7 +322,7 @@ def _when(later: bool) -> str:
     return translated("as soon as your relay has answered") if later else translated("from now on")
 
 
-def _shown(contact: Contact) -> dict[str, object]:
+def _contact_json(contact: Contact) -> dict[str, object]:
     shown: dict[str, object] = {
         "name": contact.name,
         "trust": contact.trust.value,
@@ -331,18 +336,18 @@ def _shown(contact: Contact) -> dict[str, object]:
     return shown
 
 
-def _speaks(contact: Contact, device: Device) -> str:
+def _protocol_difference(contact: Contact, device: Device) -> str:
     """Return "newer" or "older" if their program is too new or too old for ours, else ""."""
     match no_common_protocol(contact, device):
         case None:
             return ""
-        case WeAreTooOld():
+        case OwnProgramTooOld():
             return "newer"
-        case TheyAreTooOld():
+        case ContactProgramTooOld():
             return "older"
 
 
-def _keys(contact: Contact) -> str:
+def _trust_in_words(contact: Contact) -> str:
     said = translated(TRUST_WORDS[contact.trust])
     if contact.changed_at is not None:
         said += translated(", devices changed on {day}").format(
@@ -366,9 +371,9 @@ def circle_add(
     """
     with opened_device(context) as device:
         circle = add_to_circle(name, person or [], device)
-        people = _people(circle, device)
+        people = _member_names(circle, device)
     if as_json:
-        put_json({"schema": "entrenous/circle/1", "name": circle.name, "people": people})
+        print_json({"schema": "entrenous/circle/1", "name": circle.name, "people": people})
         return
     print_line(f"{circle.name}: {', '.join(people)}")
     print_line(
@@ -379,10 +384,10 @@ def circle_add(
 def list_circles(context: typer.Context, as_json: Json = False) -> None:
     """List your circles, and who is in them."""
     with opened_device(context) as device:
-        every = {circle.name: _people(circle, device) for circle in circles(device.vault)}
+        every = {circle.name: _member_names(circle, device) for circle in circles(device.vault)}
     if as_json:
         listed = [{"name": name, "people": people} for name, people in every.items()]
-        put_json({"schema": "entrenous/circles/1", "circles": listed})
+        print_json({"schema": "entrenous/circles/1", "circles": listed})
         return
     for name, people in every.items():
         print_line(f"{name}: {', '.join(people)}")
@@ -394,9 +399,9 @@ def remove(context: typer.Context, name: str, person: People = None, as_json: Js
     """Remove people from a circle, or delete the whole circle; the people stay."""
     with opened_device(context) as device:
         left = remove_from_circle(name, person or [], device)
-        people = [] if left is None else _people(left, device)
+        people = [] if left is None else _member_names(left, device)
     if as_json:
-        put_json({"schema": "entrenous/circle/1", "name": name, "people": people})
+        print_json({"schema": "entrenous/circle/1", "name": name, "people": people})
         return
     print_line(
         translated("The circle {name} is deleted.").format(name=name)
@@ -405,5 +410,5 @@ def remove(context: typer.Context, name: str, person: People = None, as_json: Js
     )
 
 
-def _people(circle: Circle, device: Device) -> list[str]:
+def _member_names(circle: Circle, device: Device) -> list[str]:
     return [contact.name for contact in people_in(circle, device)]

@@ -12,7 +12,7 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import Call, current_names, own_device
 from entrenous.device.sent_copies import CopyState, copy_state
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
 from entrenous.send.commands.message_list import (
     All,
@@ -21,12 +21,12 @@ from entrenous.send.commands.message_list import (
     refuse_both,
     select_messages,
 )
-from entrenous.send.message.react import Reacted, react, reactions_to
+from entrenous.send.message.react import ReactionResult, react, reactions_to
 from entrenous.send.people.contact_history import copies_of
 from entrenous.send.recall import recall_in_words, recall_message
-from entrenous.send.status import Sent, sealed_copies, sent_messages
-from entrenous.terminal.output import hint_problems, print_line, put_json, rfc3339_utc
-from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
+from entrenous.send.status import SentStatus, sealed_copies, sent_messages
+from entrenous.terminal.output import hint_problems, print_json, print_line, rfc3339_utc
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
@@ -47,12 +47,12 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
         raise typer.BadParameter(translated("say which message; entrenous sent lists yours"))
     with opened_device(context) as device:
         recalls = recall_message(message, device)
-        who = _called_now(message, device)
+        who = _current_names(message, device)
     if as_json:
         copies = [
             {"to": who[one.to], "opened_before": one.opened, "asked": one.asked} for one in recalls
         ]
-        put_json({"schema": "entrenous/recall/1", "message": message, "copies": copies})
+        print_json({"schema": "entrenous/recall/1", "message": message, "copies": copies})
         return
     for one in recalls:
         print_line(recall_in_words(who[one.to], one))
@@ -79,22 +79,22 @@ def sent(
     refuse_both(last, everything=everything)
     with opened_device(context) as device:
         every, call = sent_messages(device), current_names(device)
-        messages = _to(to, every, call, device) if to else every
+        messages = _sent_to(to, every, call, device) if to else every
         whole = everything or (as_json and last is None)
-        found = select_messages(messages, _waits, last, everything=whole)
+        found = select_messages(messages, _may_still_be_opened, last, everything=whole)
         us = own_device(device).person.id if any(one.copies for one in found.these) else None
         told = [
-            (one, _copies(one, call, device), _answers(one, us, call, device))
+            (one, _copy_states(one, call, device), _reactions_with_names(one, us, call, device))
             for one in found.these
         ]
     hint_problems(problem for one in every for problem in one.problems)
     if as_json:
-        shown = [_shown(*each) for each in told]
-        put_json({"schema": "entrenous/sent/1", "messages": shown})
+        shown = [_sent_json(*each) for each in told]
+        print_json({"schema": "entrenous/sent/1", "messages": shown})
         return
     for each in told:
-        _list(*each)
-    found.tell_older("sent", "--to", to or ())
+        _print_sent(*each)
+    found.print_how_to_list_older("sent", "--to", to or ())
     if not told:
         print_line(
             translated("Nothing sent to {to} from this device.").format(to=join_names(to))
@@ -105,22 +105,28 @@ def sent(
         print_line(translated(COPIES_DISCLAIMER))
 
 
-def _list(one: Sent, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]) -> None:
-    words = ", ".join(f"{who} ({describe_fate(fate)})" for who, fate in copies)
+def _print_sent(
+    one: SentStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
+) -> None:
+    words = ", ".join(f"{who} ({describe_copy_state(fate)})" for who, fate in copies)
     print_line(f"{one.message.name}  {rfc3339_utc(one.message.sent_at)}  {words}")
     if answers:
         print_line("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
 
 
-def _to(names: list[str], every: tuple[Sent, ...], call: Call, device: Device) -> tuple[Sent, ...]:
+def _sent_to(
+    names: list[str], every: tuple[SentStatus, ...], call: Call, device: Device
+) -> tuple[SentStatus, ...]:
     went = [tuple(_recipients(one, call)) for one in every]
     who = person_filter(names, {name for some in went for _, name in some}, device)
     return tuple(
-        one for one, some in zip(every, went, strict=True) if any(who.has(*each) for each in some)
+        one
+        for one, some in zip(every, went, strict=True)
+        if any(who.matches(*each) for each in some)
     )
 
 
-def _recipients(one: Sent, call: Call) -> Iterator[tuple[PersonId | None, str]]:
+def _recipients(one: SentStatus, call: Call) -> Iterator[tuple[PersonId | None, str]]:
     """Yield each recipient, with the name under which the recipient is listed."""
     if one.copies:
         yield from ((copy.person, call(copy.person, copy.to)) for copy in one.copies)
@@ -128,24 +134,24 @@ def _recipients(one: Sent, call: Call) -> Iterator[tuple[PersonId | None, str]]:
         yield from ((None, copy.to) for copy in copies_of(one.message))
 
 
-def _waits(one: Sent) -> bool:
+def _may_still_be_opened(one: SentStatus) -> bool:
     """Check whether a copy may still be opened for the first time."""
     return any(
         copy.state in (EnvelopeState.WAITING, EnvelopeState.DELIVERED)
-        and copy.departure is not Departure.REFUSED
+        and copy.departure is not SendState.REFUSED
         and not copy.opened
         for copy in one.copies
     )
 
 
-def _called_now(name: str, device: Device) -> Mapping[str, str]:
+def _current_names(name: str, device: Device) -> Mapping[str, str]:
     """Map the recipients' names when the message was sent to their current names."""
-    call, copies = current_names(device), sealed_copies(device.ledger.find(name), device)
+    call, copies = current_names(device), sealed_copies(device.ledger.message_named(name), device)
     return {copy.to: call(copy.person, copy.to) for copy in copies}
 
 
-def _shown(
-    one: Sent, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
+def _sent_json(
+    one: SentStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
 ) -> dict[str, object]:
     return {
         "message": one.message.name,
@@ -164,7 +170,7 @@ def _shown(
     }
 
 
-def describe_fate(fate: CopyState) -> str:
+def describe_copy_state(fate: CopyState) -> str:
     """Describe the state of a copy and its time, as far as known."""
     if fate.at is None:
         return fate.state
@@ -182,7 +188,7 @@ def _precision_s(fate: CopyState) -> int | None:
     return 60 if fate.signed else 1
 
 
-def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, CopyState]]:
+def _copy_states(one: SentStatus, call: Call, device: Device) -> list[tuple[str, CopyState]]:
     if one.copies:
         fates = ((copy, copy_state(copy, one.message, device)) for copy in one.copies)
         return [(call(copy.person, copy.to), fate) for copy, fate in fates]
@@ -191,7 +197,9 @@ def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, CopyState]
     return [(label, elsewhere) for label in labels]
 
 
-def _answers(one: Sent, us: PersonId | None, call: Call, device: Device) -> list[tuple[str, str]]:
+def _reactions_with_names(
+    one: SentStatus, us: PersonId | None, call: Call, device: Device
+) -> list[tuple[str, str]]:
     """Return the reactions to a message; none are possible to one marked for another channel."""
     if us is None or not one.copies:
         return []
@@ -207,7 +215,9 @@ def react_(
     message: str,
     emoji: Annotated[
         str | None,
-        typer.Argument(metavar="-|EMOJI", help=f"{SAFER} An emoji or two, at most 32 bytes."),
+        typer.Argument(
+            metavar="-|EMOJI", help=f"{STDIN_OPTION_ADVICE} An emoji or two, at most 32 bytes."
+        ),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Take your reaction away.")] = False,
     as_json: Json = False,
@@ -226,12 +236,12 @@ def react_(
         reacted = react(message, emoji, device)
     if as_json:
         answer = {"message": message, "reaction": emoji, "to": list(reacted.to)}
-        put_json({"schema": "entrenous/react/1", **answer, "waits": list(reacted.waits)})
+        print_json({"schema": "entrenous/react/1", **answer, "waits": list(reacted.waits)})
         return
-    print_line(_told(message, emoji, reacted))
+    print_line(_reaction_result_in_words(message, emoji, reacted))
 
 
-def _told(message: str, emoji: str | None, reacted: Reacted) -> str:
+def _reaction_result_in_words(message: str, emoji: str | None, reacted: ReactionResult) -> str:
     done = (
         translated("took your reaction to {message} away")
         if emoji is None

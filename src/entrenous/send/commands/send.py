@@ -13,7 +13,7 @@ import typer
 from entrenous.base.copies import join_names
 from entrenous.base.errors import Unreachable
 from entrenous.base.language import plural, translatable, translated
-from entrenous.base.limits import DAYS_TO_OPEN, UNDO_S, UNDO_S_MAX
+from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, UNDO_WINDOW_S, UNDO_WINDOW_S_MAX
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.send.clock_sanity import rounded_expiry
@@ -25,13 +25,19 @@ from entrenous.send.inbox import message_named
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.send.outbox import waiting_bytes
-from entrenous.send.people.circle_members import recipients
-from entrenous.send.send import Posted, send_inspected
+from entrenous.send.people.circle_members import resolve_recipients
+from entrenous.send.send import PostedMessage, send_inspected
 from entrenous.terminal.interrupts import checked_interrupts
 from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
-from entrenous.terminal.output import hint, hint_problems, print_line, put_json, unwrapped
-from entrenous.terminal.progress_bars import Bars, bars
-from entrenous.terminal.typed_input import SAFER, Json, read_typed_text
+from entrenous.terminal.output import (
+    hint,
+    hint_problems,
+    join_wrapped_lines,
+    print_json,
+    print_line,
+)
+from entrenous.terminal.progress_bars import Bars, stage_bars
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_text
 
 
 def join(app: typer.Typer) -> None:
@@ -64,11 +70,15 @@ def send(
     ] = False,
     caption: Annotated[
         str | None,
-        typer.Option(metavar="-|TEXT", help=f"{SAFER} A line that goes with the files."),
+        typer.Option(
+            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} A line that goes with the files."
+        ),
     ] = None,
     text: Annotated[
         str | None,
-        typer.Option(metavar="-|TEXT", help=f"{SAFER} A text, with files or by itself."),
+        typer.Option(
+            metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} A text, with files or by itself."
+        ),
     ] = None,
     size: Annotated[
         int | None,
@@ -76,7 +86,7 @@ def send(
     ] = None,
     days: Annotated[
         int, typer.Option(min=1, max=30, metavar="DAYS", help="Until when it can be opened.")
-    ] = DAYS_TO_OPEN,
+    ] = DEFAULT_EXPIRY_DAYS,
     once: Annotated[
         bool,
         typer.Option("--once", help="The key is given out once, and their program keeps nothing."),
@@ -89,12 +99,12 @@ def send(
         int,
         typer.Option(
             min=0,
-            max=UNDO_S_MAX,
+            max=UNDO_WINDOW_S_MAX,
             metavar="SECONDS",
             envvar="ENTRENOUS_UNDO",
             help="For how long nothing leaves, so that Ctrl-C undoes it.",
         ),
-    ] = UNDO_S,
+    ] = UNDO_WINDOW_S,
     resume: Annotated[
         bool, typer.Option("--resume", help="Only send what still waits here.")
     ] = False,
@@ -108,9 +118,9 @@ def send(
     del yes  # typed out of habit, it would confirm a recipient that nobody has checked
     if resume:
         with opened_device(context) as device:
-            _resume(device, as_json=as_json)
+            _resume_sending(device, as_json=as_json)
         return
-    _refuse_nothing(files, text, caption)
+    _refuse_empty_message(files, text, caption)
     if allow_export and not once:
         raise typer.BadParameter(
             translated("--allow-export goes with --once: other messages may be written out anyway")
@@ -123,29 +133,29 @@ def send(
         read_typed_text(text, "Text", context),
         read_typed_text(caption, "Caption", context),
     )
-    written = _Written(tuple(map(read_media, files or ())), text, caption, size, undo)
+    written = _MessageContent(tuple(map(read_media, files or ())), text, caption, size, undo)
     with name_file_on_error(files or ()), opened_device(context) as device:
         catch_up(device)  # sealing does not need our relay
         policy = Policy(rounded_expiry(days, device), 1 if once else None, may_export=allow_export)
         draft = _add_recipients(written, to or [], within, reply, policy, device)
         stills = hint_animated(zip(files or (), written.files, strict=True))
         draft = replace(draft, confirmed=frozenset(confirm or ()))
-        inspection = _ask(inspect(draft, device))
-        with checked_interrupts(once=True) as check, bars() as shown:
-            sent = send_inspected(inspection, device, _watch(shown, check, device))
-    _tell(sent, draft, stills, as_json=as_json)
+        inspection = _ask_about_doubts(inspect(draft, device))
+        with checked_interrupts(once=True) as check, stage_bars() as shown:
+            sent = send_inspected(inspection, device, _progress_watch(shown, check, device))
+    _print_sent(sent, draft, stills, as_json=as_json)
 
 
-def _watch(shown: Bars, check: Callable[[], None], device: Device) -> TransferWatch:
+def _progress_watch(shown: Bars, check: Callable[[], None], device: Device) -> TransferWatch:
     def step(stage: Stage, done: int, total: int) -> None:
         check()
-        shown.reached(stage, done, total)
+        shown.report_bytes(stage, done, total)
 
     return TransferWatch(step, undo_window(shown, device.clock.now, check))
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
+class _MessageContent:
     """The content to send, without its recipients."""
 
     files: tuple[bytes, ...]
@@ -155,7 +165,7 @@ class _Written:
     undo_s: int
 
 
-def _refuse_nothing(files: list[Path] | None, text: str | None, caption: str | None) -> None:
+def _refuse_empty_message(files: list[Path] | None, text: str | None, caption: str | None) -> None:
     if not files and not text:
         raise typer.BadParameter(translated("give at least one file, or --text -"))
     if caption and text:
@@ -163,7 +173,7 @@ def _refuse_nothing(files: list[Path] | None, text: str | None, caption: str | N
 
 
 def _add_recipients(
-    written: _Written,
+    written: _MessageContent,
     to: list[str],
     within: str | None,
     reply: str | None,
@@ -172,7 +182,7 @@ def _add_recipients(
 ) -> Draft:
     named = within or reply
     belongs = None if named is None else conversation_of(named, device)
-    going = recipients(to or names_in(belongs, device), device)
+    going = resolve_recipients(to or names_in(belongs, device), device)
     for blocked in going.passed_over:
         hint(
             translated("{blocked} is in it too, but you blocked them, so they get nothing.").format(
@@ -199,13 +209,13 @@ def _add_recipients(
     )
 
 
-def _tell(sent: Posted, draft: Draft, stills: list[str], *, as_json: bool) -> None:
+def _print_sent(sent: PostedMessage, draft: Draft, stills: list[str], *, as_json: bool) -> None:
     if as_json:
         copies = [{"to": name, "devices": count} for name, count in sent.devices.items()]
         said = {"message": sent.name, "copies": copies, "first_picture_only": stills}
-        put_json({"schema": "entrenous/send/1", **said})
+        print_json({"schema": "entrenous/send/1", **said})
         return
-    people = unwrapped(join_names(draft.to))
+    people = join_wrapped_lines(join_names(draft.to))
     print_line(
         translated("sent {name} to {people}; take it back with: entrenous recall {name}").format(
             name=sent.name, people=people
@@ -214,10 +224,10 @@ def _tell(sent: Posted, draft: Draft, stills: list[str], *, as_json: bool) -> No
     print_line(translated(COPIES_DISCLAIMER))
 
 
-def _resume(device: Device, *, as_json: bool) -> None:
-    with bars() as shown:
-        sent = ByteCounter(Stage.SENDING, waiting_bytes(device), TransferWatch(shown.reached))
-        flushed = flush(device, sent.more)
+def _resume_sending(device: Device, *, as_json: bool) -> None:
+    with stage_bars() as shown:
+        sent = ByteCounter(Stage.SENDING, waiting_bytes(device), TransferWatch(shown.report_bytes))
+        flushed = flush(device, sent.add)
     if flushed.problems:
         # A refusal is reported once; an unreachable relay will be reported again.
         first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
@@ -225,14 +235,14 @@ def _resume(device: Device, *, as_json: bool) -> None:
         raise first
     left = flushed.left
     if as_json:
-        put_json({"schema": "entrenous/resume/1", "left": left})
+        print_json({"schema": "entrenous/resume/1", "left": left})
     else:
         print_line(
             plural("{count} waiting letter went out.", "{count} waiting letters went out.", left)
         )
 
 
-def _ask(inspection: Inspection) -> Inspection:
+def _ask_about_doubts(inspection: Inspection) -> Inspection:
     """On a terminal, show the guard's doubts and let the user type the names."""
     if not sys.stdin.isatty():
         return inspection
@@ -266,13 +276,13 @@ def undo_window(
     """
 
     def wait(until: datetime) -> bool:
-        whole_s = min((until - now()).total_seconds(), UNDO_S_MAX)
+        whole_s = min((until - now()).total_seconds(), UNDO_WINDOW_S_MAX)
         total, end_s = max(1, round(whole_s)), ticks_s() + whole_s
         while (left_s := end_s - ticks_s()) > 0:
             check()
-            shown.counted(translated(_HINT), min(total, total - int(left_s)), total)
+            shown.report_count(translated(_HINT), min(total, total - int(left_s)), total)
             sleep_s(min(_POLL_S, left_s))
-        shown.counted(translated(_HINT), total, total)
+        shown.report_count(translated(_HINT), total, total)
         return True
 
     return wait

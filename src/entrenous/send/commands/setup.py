@@ -10,7 +10,7 @@ import typer
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import YES_WORDS, translatable, translated
-from entrenous.base.limits import LINK_MINUTES, WAKE_ASK_S
+from entrenous.base.limits import LINK_MINUTES, WAKE_REQUEST_S
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.commands import new_device, new_lockable_device
 from entrenous.device.device import Device
@@ -41,9 +41,9 @@ from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.qr_codes import qr_text
 from entrenous.send.set_up import set_up
-from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc, unwrapped
+from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
 
 
 def join(app: typer.Typer) -> None:
@@ -65,7 +65,8 @@ def setup(
         str | None,
         typer.Option(
             metavar="-|CODE",
-            help=f"{SAFER} The code of your other device; this one becomes another of yours.",
+            help=f"{STDIN_OPTION_ADVICE} The code of your other device; this one becomes another "
+            "of yours.",
         ),
     ] = None,
     called: Annotated[
@@ -83,7 +84,7 @@ def setup(
             raise typer.BadParameter(
                 translated("--link goes without --name, --relay and --offline")
             )
-        _link(context, link, called, as_json=as_json)
+        _link_this_device(context, link, called, as_json=as_json)
         return
     if name is None:
         raise typer.BadParameter(translated("give --name NAME, or --link -"))
@@ -93,7 +94,7 @@ def setup(
         identity = set_up(name, relay, device)
     home = session_of(context).settings.home
     if as_json:
-        put_json({"schema": "entrenous/setup/1", "name": identity.name, "home": str(home)})
+        print_json({"schema": "entrenous/setup/1", "name": identity.name, "home": str(home)})
         return
     print_line(
         translated("This is now {name}'s device; its vault is in {home}.").format(
@@ -115,14 +116,16 @@ def setup(
         print_line("entrenous device recovery --out FILE")
 
 
-def _link(context: typer.Context, code: str, called: str | None, *, as_json: bool) -> None:
+def _link_this_device(
+    context: typer.Context, code: str, called: str | None, *, as_json: bool
+) -> None:
     with new_lockable_device(context) as (device, lock):
         code = read_typed_line(code, translated("Code of your other device"), context)
         link_on_new_device(code, called, device, lock, as_json=as_json)
         name = own_name(device)
     home = session_of(context).settings.home
     if as_json:
-        put_json({"schema": "entrenous/setup/1", "device": name, "home": str(home)})
+        print_json({"schema": "entrenous/setup/1", "device": name, "home": str(home)})
         return
     print_line(translated("Its vault is in {home}.").format(home=home))
     print_line(translated("next: entrenous person list"))
@@ -140,14 +143,16 @@ def link_on_old_device(
     """Run the old device's side, from the code to the new device's first letter.
 
     Raises:
-        MasterAway, OthersSheet, TooManyDevices, OfflineDevice, LinkOver, LinkDiffers, EndedThere,
-        RelayUnreachable.
+        MasterKeyNotHere, SheetOfAnotherPerson, TooManyDevices, DeviceWithoutRelay, LinkEnded,
+        LinkDiffers, LinkEndedByOtherDevice, RelayUnreachable.
     """
     side = start_on_old_device(sheet, device)
     try:
-        _put_code(side, qr=qr, as_json=as_json)
-        side = _until(LinkState.COMPARING, side, lambda now: poll_old_device(now, device), device)
-        same = _is_same(side.string, _OTHER, as_json=as_json)
+        _print_link_code(side, qr=qr, as_json=as_json)
+        side = _process_until(
+            LinkState.COMPARING, side, lambda now: poll_old_device(now, device), device
+        )
+        same = _ask_whether_same(side.string, _OTHER, as_json=as_json)
     except BaseException:
         end_on_old_device(side, device)
         raise
@@ -168,10 +173,12 @@ def link_on_old_device(
     except (KeyboardInterrupt, typer.Abort):
         if is_granted(side, device):
             close_link_mailbox(side, device)
-            raise StoppedAfterGrant(name=_called(side, device)) from None
+            raise StoppedAfterGrant(name=_name_of_new_device(side, device)) from None
         end_on_old_device(side, device)
         raise
-    _tell(_called(side, device), answered=side.state is LinkState.LINKED, as_json=as_json)
+    _print_linked(
+        _name_of_new_device(side, device), answered=side.state is LinkState.LINKED, as_json=as_json
+    )
 
 
 def link_on_new_device(
@@ -188,13 +195,15 @@ def link_on_new_device(
     has the master key, so that revoking it later really makes the vault unreadable.
 
     Raises:
-        BadLinkCode, BadName, LinkOver, DiffersHere, RelayUnreachable.
+        BadLinkCode, BadName, LinkEnded, LinkDiffersOnNewDevice, RelayUnreachable.
     """
     side = start_on_new_device(code, name, device)
     try:
         lock(side.home)
-        side = _until(LinkState.SHOWN, side, lambda now: poll_new_device(now, device), device)
-        if not _is_same(side.string, _YOUR_OTHER, as_json=as_json):
+        side = _process_until(
+            LinkState.SHOWN, side, lambda now: poll_new_device(now, device), device
+        )
+        if not _ask_whether_same(side.string, _YOUR_OTHER, as_json=as_json):
             reject_on_new_device(side, device)
         side = confirm_on_new_device(side)
         hint(
@@ -203,7 +212,7 @@ def link_on_new_device(
                 "it\nshowed its code. Ctrl-C ends it, and then this device is not linked."
             )
         )
-        _until(LinkState.LINKED, side, lambda now: poll_new_device(now, device), device)
+        _process_until(LinkState.LINKED, side, lambda now: poll_new_device(now, device), device)
         catch_up(device)  # if the relay does not answer now, the next command does this
     except (KeyboardInterrupt, typer.Abort):
         end_on_new_device(side, device)
@@ -224,9 +233,9 @@ def link_on_new_device(
         )
 
 
-def _put_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
+def _print_link_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
     if as_json:
-        put_json(
+        print_json(
             {"schema": "entrenous/link/1", "code": side.code, "until": rfc3339_utc(side.until)}
         )
         return
@@ -245,17 +254,19 @@ def _put_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
     )
 
 
-def _until(state: LinkState, side: Side, look: Callable[[Side], Side], device: Device) -> Side:
+def _process_until(
+    state: LinkState, side: Side, look: Callable[[Side], Side], device: Device
+) -> Side:
     """Process messages until the linking has this state, waiting for the relay in between.
 
     Raises:
-        LinkOver: time ran out, or a message was out of order.
+        LinkEnded: time ran out, or a message was out of order.
     """
     box = side.box
     while side.state is not state:
         looked = look(side)
         if looked == side:
-            device.courier.wake(box.relay_url, box.mailbox, box.owner, WAKE_ASK_S)
+            device.courier.wait_for_letter(box.relay_url, box.mailbox, box.owner, WAKE_REQUEST_S)
         side = looked
     return side
 
@@ -266,31 +277,31 @@ def wait_for_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
     The device is already on the list, so errors are only printed as hints.
     """
     try:
-        return _fetched_until_it_writes(side, device)
+        return _fetch_until_it_writes(side, device)
     except EntrenousError as error:
-        hint(unwrapped(str(error)))
+        hint(join_wrapped_lines(str(error)))
         return poll_old_device(side, device)
 
 
-def _fetched_until_it_writes(side: OldDeviceLink, device: Device) -> OldDeviceLink:
+def _fetch_until_it_writes(side: OldDeviceLink, device: Device) -> OldDeviceLink:
     asked = 0
-    while side.state is not LinkState.LINKED and asked * WAKE_ASK_S < LINK_MINUTES * 60:
+    while side.state is not LinkState.LINKED and asked * WAKE_REQUEST_S < LINK_MINUTES * 60:
         fetch_messages(device)
         side = poll_old_device(side, device)
         if side.state is not LinkState.LINKED:
             home = own_device(device).home
-            device.courier.wake(home.relay_url, home.mailbox, home.owner, WAKE_ASK_S)
+            device.courier.wait_for_letter(home.relay_url, home.mailbox, home.owner, WAKE_REQUEST_S)
             asked += 1
     fetch_messages(device)
     return side
 
 
-def _is_same(shown: ShortString, question: str, *, as_json: bool) -> bool:
+def _ask_whether_same(shown: ShortString, question: str, *, as_json: bool) -> bool:
     """Ask whether both devices show the same; any answer but yes means no."""
     numbers = " ".join(map(str, shown.numbers))
     if as_json:
         signs = [sign.name for sign in shown.signs]
-        put_json({"schema": "entrenous/compare/1", "signs": signs, "numbers": shown.numbers})
+        print_json({"schema": "entrenous/compare/1", "signs": signs, "numbers": shown.numbers})
     else:
         print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.signs))
         print_line(translated("or in numbers: {numbers}").format(numbers=numbers))
@@ -301,9 +312,9 @@ def _is_same(shown: ShortString, question: str, *, as_json: bool) -> bool:
     return typed.strip().casefold() in _SAME
 
 
-def _tell(name: str, *, answered: bool, as_json: bool) -> None:
+def _print_linked(name: str, *, answered: bool, as_json: bool) -> None:
     if as_json:
-        put_json({"schema": "entrenous/linked/1", "device": name, "answered": answered})
+        print_json({"schema": "entrenous/linked/1", "device": name, "answered": answered})
         return
     if answered:
         print_line(
@@ -321,6 +332,6 @@ def _tell(name: str, *, answered: bool, as_json: bool) -> None:
     print_line(translated("All of your devices: entrenous device list"))
 
 
-def _called(side: OldDeviceLink, device: Device) -> str:
+def _name_of_new_device(side: OldDeviceLink, device: Device) -> str:
     sibling = None if side.offer is None else linked_device_by_id(side.offer.device, device)
     return translated("another device") if sibling is None else sibling.name

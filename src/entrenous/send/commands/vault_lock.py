@@ -10,8 +10,8 @@ import typer
 
 from entrenous.base.language import translated
 from entrenous.base.limits import OFFLINE_HOURS_MAX, UNLOCK_TRIES
-from entrenous.device.commands import another_passphrase, unlocked_device
-from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.commands import ask_replacement_passphrase, unlocked_device
+from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
 from entrenous.device.relay_lock_client import allow_offline, change_passphrase, forbid_offline
 from entrenous.send.commands.catch_up import catch_up
@@ -22,21 +22,21 @@ from entrenous.send.devices.device_wording import (
 )
 from entrenous.send.devices.own_devices import delete_master_key, make_recovery_sheet
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
-from entrenous.terminal.output import print_line, put_json, rfc3339_utc
+from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json
 
 
 def read_optional_sheet(path: Path | None) -> RecoverySheet | None:
-    """Read the recovery sheet in a file, if one was given; raises NotASheet, NoSuchFile,
+    """Read the recovery sheet in a file, if one was given; raises NotARecoverySheet, NoSuchFile,
     UnreadableFile.
     """
     return None if path is None else read_sheet_file(path)
 
 
 def read_sheet_file(path: Path) -> RecoverySheet:
-    """Read a recovery sheet; raises NotASheet, NoSuchFile, UnreadableFile."""
+    """Read a recovery sheet; raises NotARecoverySheet, NoSuchFile, UnreadableFile."""
     return read_sheet(read_file(path).decode(errors="replace"))
 
 
@@ -76,7 +76,9 @@ def offline(
         if until is None:
             forbid_offline(unlocked)
     if as_json:
-        put_json({"schema": "entrenous/offline/1", "until": rfc3339_utc(until) if until else None})
+        print_json(
+            {"schema": "entrenous/offline/1", "until": rfc3339_utc(until) if until else None}
+        )
     elif until:
         print_line(
             translated("Until {until} this device opens without its relay.").format(
@@ -103,13 +105,13 @@ def recovery(
     """
     earlier = read_sheet_file(old) if old else None
     with unlocked_device(context) as (device, unlocked):
-        with suppress(OfflineDevice):  # there is nothing to recover, and it says so below
+        with suppress(DeviceWithoutRelay):  # there is nothing to recover, and it says so below
             catch_up(device)  # may bring news of a lost device, which changes the sheet
         sheet = make_recovery_sheet(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
         delete_master_key(device)
     if as_json:
-        put_json({"schema": "entrenous/recovery/1", "file": str(out)})
+        print_json({"schema": "entrenous/recovery/1", "file": str(out)})
         return
     print_line(translated("wrote {out}").format(out=out))
     print_line(
@@ -130,7 +132,7 @@ def unlock(
     settings = session_of(context).settings
     here = allow_more_tries(settings, read_sheet_file(sheet))
     if as_json:
-        put_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES, "here": here})
+        print_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES, "here": here})
         return
     print_line(
         translated("The relay allows ten more tries for the device in {home}.").format(
@@ -161,12 +163,12 @@ def change(
     old passphrase.
     """
     with unlocked_device(context) as (device, unlocked):
-        words = another_passphrase(descriptor, "--new-passphrase-fd")
+        words = ask_replacement_passphrase(descriptor, "--new-passphrase-fd")
         changed = change_passphrase(unlocked, words, device)
     if as_json:
         sheet = changed.terms.lock is not None
         said = {"copies_shut": are_copies_shut(unlocked, changed), "new_sheet_needed": sheet}
-        put_json({"schema": "entrenous/passphrase/1", **said})
+        print_json({"schema": "entrenous/passphrase/1", **said})
         return
     for line in describe_passphrase_change(unlocked, changed):
         print_line(line)

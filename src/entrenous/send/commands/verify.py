@@ -13,11 +13,11 @@ from entrenous.device.device import Device
 from entrenous.send.commands.catch_up import catch_up
 from entrenous.send.flush import flush
 from entrenous.send.people.compare_keys import (
+    accept_qr_code,
     auth_string_with,
-    code_for,
     compare_keys,
     confirm_match,
-    read_code,
+    qr_code_text_for,
     report_mismatch,
     safety_number,
 )
@@ -68,16 +68,16 @@ def verify(
         raise typer.BadParameter(translated("--qr and --scan go without --same and --sas"))
     with opened_device(context) as device:
         if by_code:
-            _by_code(name, device, qr, scan)
+            _verify_by_code(name, device, qr, scan)
         elif sas:
-            _by_signs(name, device, same=same, differs=differs)
+            _verify_by_signs(name, device, same=same, differs=differs)
         else:
-            _by_number(name, device, same=same)
+            _verify_by_number(name, device, same=same)
 
 
-def _by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> None:
+def _verify_by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> None:
     if scan is not None:
-        contact = read_code(name, read_qr(read_file(scan)), device)
+        contact = accept_qr_code(name, read_qr(read_file(scan)), device)
         print_line(
             translated("Noted: {name}'s keys are compared on this device.").format(
                 name=contact.name
@@ -85,7 +85,7 @@ def _by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> No
         )
     if qr is None:
         return
-    code = code_for(name, device)
+    code = qr_code_text_for(name, device)
     if qr == "-":
         print_line(qr_text(code))
     else:
@@ -102,7 +102,7 @@ def _by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> No
     )
 
 
-def _by_number(name: str, device: Device, *, same: bool) -> None:
+def _verify_by_number(name: str, device: Device, *, same: bool) -> None:
     print_line(safety_number(name, device))
     if same:
         mark_compared(name, device)
@@ -120,7 +120,7 @@ def _by_number(name: str, device: Device, *, same: bool) -> None:
         )
 
 
-def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
+def _verify_by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
     catch_up(device)
     if differs:
         report_mismatch(name, device)
@@ -134,13 +134,13 @@ def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
         )
         return
     if same:
-        _agree(name, device)
+        _confirm_match(name, device)
     else:
-        _show(name, compare_keys(name, device), device)
+        _print_comparison(name, compare_keys(name, device), device)
     flush(device)
 
 
-def _agree(name: str, device: Device) -> None:
+def _confirm_match(name: str, device: Device) -> None:
     if confirm_match(name, device).compared:
         print_line(translated("Noted: {name}'s keys are compared.").format(name=name))
     else:
@@ -151,7 +151,7 @@ def _agree(name: str, device: Device) -> None:
         )
 
 
-def _show(name: str, comparing: Comparison, device: Device) -> None:
+def _print_comparison(name: str, comparing: Comparison, device: Device) -> None:
     if comparing.stage in _WAITING:
         print_line(translated(_WAITING[comparing.stage]).format(name=name))
         print_line(
@@ -160,7 +160,7 @@ def _show(name: str, comparing: Comparison, device: Device) -> None:
             )
         )
         return
-    _put(auth_string_with(name, device))
+    _print_short_string(auth_string_with(name, device))
     hint(
         translated(
             "The same on {name}'s device: entrenous person verify {typed} --sas --same"
@@ -173,7 +173,7 @@ def _show(name: str, comparing: Comparison, device: Device) -> None:
     )
 
 
-def _put(shown: ShortString) -> None:
+def _print_short_string(shown: ShortString) -> None:
     print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.signs))
     numbers = " ".join(map(str, shown.numbers))
     print_line(translated("or in numbers: {numbers}").format(numbers=numbers))

@@ -20,7 +20,7 @@ from entrenous.base.audio_video import (
     Frame,
     FrameSelection,
     KeyFrame,
-    NoFrames,
+    NoVideoFound,
 )
 from entrenous.base.limits import CLIP_CONTEXT, DITHER_CONTEXT, PILOT_CONTEXT, SEED_BYTES
 from entrenous.base.picture import TooSmallToMark
@@ -32,20 +32,26 @@ from entrenous.send.copies.worker_pool import pool_size
 from entrenous.send.message.transfer_progress import (
     ShareCallback,
     ignore_share,
-    share_of,
+    share_done,
     share_range,
     split_shares,
 )
-from entrenous.watermark.alignment.clip_timing import Camera, CameraTracker, Motion, Row, small
-from entrenous.watermark.alignment.features import features
+from entrenous.watermark.alignment.clip_timing import (
+    Camera,
+    CameraTracker,
+    Motion,
+    Row,
+    shrink_for_timing,
+)
+from entrenous.watermark.alignment.features import extract_features
 from entrenous.watermark.clip_mark import (
     SIDE_PX_MAX,
     ClipLayout,
-    amplitude,
     lay_out_clip,
-    marked,
+    mark_luma,
+    node_stream_bytes,
     nodes_at,
-    stream_bytes,
+    pattern_amplitude,
     warp_pattern,
     working_luma,
 )
@@ -75,7 +81,7 @@ class ClipOriginal:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shot:
+class _SharedFrame:
     """A frame, and the data that all copies of it share.
 
     The mark's local strength; and for each of its two nodes the weight, and the motion from the
@@ -113,7 +119,7 @@ def prepare_clip(
     ``shown`` comes from :func:`frame_format`; ``reached`` is told the progress, from 0 to 1.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip, ClipTooSmallToMark.
     """
     surveyed = survey(untrusted_data, device, share_range(reached, 0.0, _SURVEYED))
     dither = Secret(device.dice.token(SEED_BYTES))
@@ -124,7 +130,7 @@ def prepare_clip(
         shown,
         surveyed,
         dither,
-        _stage(shown),
+        _lay_out_marks(shown),
         Camera.of(surveyed),
         noise.reshape(sides).astype(np.int16),
     )
@@ -150,66 +156,66 @@ def write_clips(
         for one in copies
     ]
     with ThreadPoolExecutor(workers) as crew, device.read_clip(original.source, cut) as clip:
-        shots = _shots(clip.frames, original)
+        shots = _shared_frames(clip.frames, original)
         work: list[Future[None]] = []
         while few := tuple(islice(shots, _SHOTS)):
-            _wait_for(work)  # limits the frames in memory
+            _wait_for_all(work)  # limits the frames in memory
             report(few[0].frame.at_s)
-            work = [crew.submit(_add, original, copy, few) for copy in made]
-        _wait_for(work)
+            work = [crew.submit(_add_frames, original, copy, few) for copy in made]
+        _wait_for_all(work)
         files = list(crew.map(lambda copy: copy.writer.finish(), made))
     reached(1.0)
     return files
 
 
-def _add(original: ClipOriginal, copy: _Copy, shots: Sequence[_Shot]) -> None:
+def _add_frames(original: ClipOriginal, copy: _Copy, shots: Sequence[_SharedFrame]) -> None:
     for shot in shots:
-        luma, frame = _marked(original, copy.seed, copy.patterns, shot), shot.frame
+        luma, frame = _mark_frame(original, copy.seed, copy.patterns, shot), shot.frame
         chroma = np.frombuffer(frame.planes, np.uint8)[frame.width_px * frame.height_px :]
         copy.writer.add(luma, chroma, frame.at_s, frame.coded)
 
 
-def _wait_for(work: Iterable[Future[None]]) -> None:
+def _wait_for_all(work: Iterable[Future[None]]) -> None:
     for each in work:
         each.result()
 
 
-def _shots(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[_Shot]:
+def _shared_frames(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[_SharedFrame]:
     on, camera = original.stage, original.camera
     made: tuple[float, Plane] | None = None
     for frame in frames:
         if made is None or not 0.0 <= frame.at_s - made[0] < _SAME_S:
-            made = frame.at_s, amplitude(working_luma(np.asarray(frame), on), on)
+            made = frame.at_s, pattern_amplitude(working_luma(np.asarray(frame), on), on)
         nodes = tuple(
-            (node, share, camera.way(node, frame.at_s, on.size))
+            (node, share, camera.motion_between(node, frame.at_s, on.working_size))
             for node, share in nodes_at(frame.at_s)
         )
-        yield _Shot(frame, made[1], nodes)
+        yield _SharedFrame(frame, made[1], nodes)
 
 
-def _stage(shown: ClipFormat) -> ClipLayout:
+def _lay_out_marks(shown: ClipFormat) -> ClipLayout:
     try:
         return lay_out_clip(shown.width_px, shown.height_px)
     except TooSmallToMark as error:
         raise ClipTooSmallToMark(**error.facts) from None
 
 
-def _marked(
+def _mark_frame(
     original: ClipOriginal,
     seed: Secret,
     patterns: dict[int, Plane],
-    shot: _Shot,
+    shot: _SharedFrame,
 ) -> NDArray[np.uint8]:
     _update_patterns(original, seed, patterns, [node for node, _, _ in shot.nodes])
     shown = [(warp_pattern(patterns[node], way), share) for node, share, way in shot.nodes]
-    return marked(np.asarray(shot.frame), shot.strength, shown, original.noise)
+    return mark_luma(np.asarray(shot.frame), shot.strength, shown, original.noise)
 
 
 def _update_patterns(
     original: ClipOriginal, seed: Secret, patterns: dict[int, Plane], nodes: Sequence[int]
 ) -> None:
     """Make the patterns of these nodes, and forget all others."""
-    size = stream_bytes(original.stage)
+    size = node_stream_bytes(original.stage)
     for node in nodes:
         if node not in patterns:
             number = node.to_bytes(4, "big")
@@ -225,14 +231,14 @@ def _with_quality(original: ClipOriginal, device: Device, reached: ShareCallback
     wanted = [CopyOrder(_TRIAL, None, crf) for crf in TRIED_CRFS]
     cuts = _trial_cuts(original.camera)
     errors = [
-        _errors(original, wanted, cut, device, each)
+        _measure_errors(original, wanted, cut, device, each)
         for cut, each in zip(cuts, split_shares(reached, len(cuts)), strict=True)
     ]
     coarse, fine = np.mean(errors, axis=0)
     return replace(original, crf=rate_factor((float(coarse), float(fine))))
 
 
-def _errors(
+def _measure_errors(
     original: ClipOriginal,
     wanted: Sequence[CopyOrder],
     cut: FrameSelection,
@@ -272,7 +278,7 @@ _LOOK_SCALE: Final = 512.0  # descriptor entries are mostly below a half
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Measurements:
     times: list[float] = field(default_factory=list)
     motions: list[Row] = field(default_factory=list)
     keys: list[Future[KeyFrame]] = field(default_factory=list)
@@ -280,7 +286,7 @@ class _Seen:
     thumbs: list[NDArray[np.uint8]] = field(default_factory=list)
     thumb_times: list[float] = field(default_factory=list)
 
-    def packed(self) -> ClipMeasurements:
+    def pack(self) -> ClipMeasurements:
         rows, columns = self.thumbs[0].shape
         return ClipMeasurements(
             np.array(self.times, np.float64).tobytes(),
@@ -296,7 +302,7 @@ def frame_format(untrusted_data: bytes, device: Device) -> ClipFormat:
     """Return the properties that all frames of a clip share, at full size, without decoding them.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip.
     """
     with device.read_clip(untrusted_data, FrameSelection(stop_s=0.0)) as clip:
         return clip.shown
@@ -308,32 +314,34 @@ def survey(
     """Decode the whole clip once, and measure it; ``reached`` is told the progress, from 0 to 1.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip.
     """
-    seen, follower = _Seen(), CameraTracker()
+    seen, follower = _Measurements(), CameraTracker()
     cut = FrameSelection(side_px=SIDE_PX_MAX)
     with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
         longer = max(1.0, clip.shown.length_s / _KEYS_MAX)
         for frame in clip.frames:
-            reached(share_of(frame.at_s, clip.shown.length_s))
+            reached(share_done(frame.at_s, clip.shown.length_s))
             luma: NDArray[np.uint8] = np.asarray(frame)
             seen.times.append(frame.at_s)
-            seen.motions.append(follower.step(luma))
+            seen.motions.append(follower.add_frame(luma))
             if not seen.keys or frame.at_s - seen.key_times[-1] >= longer * _KEY_EACH_S:
-                seen.keys.append(crew.submit(_key, frame))
+                seen.keys.append(crew.submit(_key_frame, frame))
                 seen.key_times.append(frame.at_s)
             if not seen.thumbs or frame.at_s - seen.thumb_times[-1] >= longer * _THUMB_EACH_S:
-                seen.thumbs.append(small(luma, _THUMB_PX))
+                seen.thumbs.append(shrink_for_timing(luma, _THUMB_PX))
                 seen.thumb_times.append(frame.at_s)
     if not seen.times:
-        raise NoFrames
-    return seen.packed()
+        raise NoVideoFound
+    return seen.pack()
 
 
-def _key(frame: Frame) -> KeyFrame:
+def _key_frame(frame: Frame) -> KeyFrame:
     luma: NDArray[np.uint8] = np.asarray(frame)
-    seen = features(np.asarray(cv2.merge([luma] * 3)), side_px=_KEY_SIDE_PX, limit=_KEY_POINTS)
-    looks = np.clip(np.rint(seen.looks * _LOOK_SCALE), 0, 255).astype(np.uint8)
+    seen = extract_features(
+        np.asarray(cv2.merge([luma] * 3)), side_px=_KEY_SIDE_PX, limit=_KEY_POINTS
+    )
+    looks = np.clip(np.rint(seen.descriptors * _LOOK_SCALE), 0, 255).astype(np.uint8)
     points = seen.points.astype(np.float32)
     return KeyFrame(frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes())
 
@@ -344,7 +352,7 @@ def report_share_done(
     """Return a function that takes the next frame's time in seconds, and reports the progress."""
     start_s = max(cut.start_s, float(camera.times[0]))
     length_s = min(cut.stop_s, start_s + camera.length_s) - start_s
-    return lambda at_s: reached(share_of(at_s - start_s, length_s))
+    return lambda at_s: reached(share_done(at_s - start_s, length_s))
 
 
 def report_each_frame(frames: Iterable[Frame], report: Callable[[float], None]) -> Iterator[Frame]:

@@ -10,12 +10,12 @@ import numpy as np
 
 from entrenous.base.audio_video import (
     ClipTooLongWithSound,
-    NotASound,
+    NoSoundFound,
     Sound,
     SoundTooLong,
     SoundTooShortToMark,
-    SoundUnknown,
     TooQuietToMark,
+    UnsupportedSoundCodec,
 )
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import BlobId, MessageId, MessageName, RecipientId
@@ -34,11 +34,11 @@ from entrenous.send.copies.clip_copies import (
     prepare_clip,
     write_clips,
 )
-from entrenous.send.copies.mark_file import MarkedFile, Recording
+from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
 from entrenous.send.copies.picture_copies import MadeCopy, new_seed
 from entrenous.send.message.transfer_progress import ShareCallback, ignore_share, share_range
 from entrenous.watermark.audio_location import contour
-from entrenous.watermark.audio_mark import PreparedSound, embed, prepare, stream_bytes
+from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
 
 _BATCH_BYTES: Final = 256 * 1024 * 1024  # of copies in one batch, at the original's size
 _BATCH_MAX: Final = 12
@@ -56,15 +56,15 @@ def mark_clip_copies(
 
     Each pass through the original makes up to twelve copies, which are in memory together. If the
     caller stops early, the ledger has the copies that were yielded and no others; throwing
-    NotWritten into the generator removes the last one too.
+    CopyNotWritten into the generator removes the last one too.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipTooLongWithSound, ClipBroken,
-        ClipTooSmallToMark.
-        SoundUnknown, SoundBroken: its sound track cannot be read.
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, ClipTooLongWithSound,
+        DamagedClip, ClipTooSmallToMark.
+        UnsupportedSoundCodec, DamagedSound: its sound track cannot be read.
     """
     original, sound = prepare_with_sound(untrusted_data, device)
-    recording = _recording(original, sound, device)
+    recording = _begin_recording(original, sound, device)
     with closing(clip_copies(original, sound, len(to), device)) as copies:
         for person, made in zip(to, copies, strict=True):
             copy = Copy(person, made.seed, made.sha256)
@@ -87,7 +87,7 @@ class ClipSound:
         if self.prepared is None:
             return Track(np.asarray(sound), sound.rate_hz, sound.timing)
         size = stream_bytes(len(sound), sound.rate_hz)
-        samples = embed(self.prepared, stream(seed, SOUND_CONTEXT, size))
+        samples = embed_sound(self.prepared, stream(seed, SOUND_CONTEXT, size))
         return Track(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
 
 
@@ -101,7 +101,7 @@ def prepare_with_sound(
     which may take an hour.
 
     Raises:
-        NoFrames: the file is not a clip; raised before its sound is read.
+        NoVideoFound: the file is not a clip; raised before its sound is read.
         The errors of :func:`.clip_sound` and :func:`.prepare_clip`.
     """
     shown = frame_format(untrusted_data, device)
@@ -150,22 +150,24 @@ def sent_clip(original: ClipOriginal) -> SentClip:
     )
 
 
-def _recording(original: ClipOriginal, sound: ClipSound | None, device: Device) -> Recording:
+def _begin_recording(
+    original: ClipOriginal, sound: ClipSound | None, device: Device
+) -> CopyRecording:
     marked_sound = sound if sound is not None and sound.contour else None
 
     def begin(id_: MessageId, name: MessageName, at: datetime) -> Message:
         source, survey = (
-            device.vault.keep(original.source),
-            device.vault.keep(pack(original.survey)),
+            device.vault.keep_file(original.source),
+            device.vault.keep_file(pack(original.survey)),
         )
         clip = replace(sent_clip(original), original=source, survey=survey)
         sounds: tuple[SentSound, ...] = ()
         if marked_sound is not None:  # to trace the sound without its picture
-            kept = device.vault.keep(marked_sound.contour)
+            kept = device.vault.keep_file(marked_sound.contour)
             sounds = (SentSound(source, kept, marked_sound.sound.length_s, ()),)
         return Message(id_, name, at, (), clips=(clip,), sounds=sounds)
 
-    return Recording(device, (_FRAMES,) if marked_sound is None else (_FRAMES, _SOUND), begin)
+    return CopyRecording(device, (_FRAMES,) if marked_sound is None else (_FRAMES, _SOUND), begin)
 
 
 def _batch_size(original: ClipOriginal, room_bytes: int) -> int:
@@ -178,22 +180,22 @@ def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
     """Read and prepare a clip's sound track; None if it is silent.
 
     Raises:
-        SoundUnknown: its codec is not supported, so that copies would be silent.
+        UnsupportedSoundCodec: its codec is not supported, so that copies would be silent.
         ClipTooLongWithSound: it is too long, including inserted silences.
-        SoundBroken.
+        DamagedSound.
     """
     try:
         sound = device.read_sound(untrusted_data)
         _refuse_too_long(sound)
-    except SoundUnknown:
+    except UnsupportedSoundCodec:
         raise
-    except NotASound:
+    except NoSoundFound:
         return None
     except SoundTooLong as error:
         limits = {**error.facts, "silent_minutes": round(CLIP_LENGTH_S_MAX / 60)}
         raise ClipTooLongWithSound(**limits) from None
     try:
-        prepared = prepare(np.asarray(sound), sound.rate_hz)
+        prepared = prepare_sound(np.asarray(sound), sound.rate_hz)
     except (SoundTooShortToMark, TooQuietToMark):
         return ClipSound(sound, None, b"")
     return ClipSound(sound, prepared, contour(prepared.mono))
@@ -204,5 +206,5 @@ def _refuse_too_long(sound: Sound) -> None:
 
     A found copy must be readable.
     """
-    if len(sound) + sound.timing.silent > SOUND_LENGTH_S_MAX * sound.rate_hz:
+    if len(sound) + sound.timing.silent_samples > SOUND_LENGTH_S_MAX * sound.rate_hz:
         raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))

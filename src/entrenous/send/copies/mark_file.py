@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 
-from entrenous.base.audio_video import FramesUnknown, NoFrames
+from entrenous.base.audio_video import NoVideoFound, UnsupportedVideoCodec
 from entrenous.base.copies import Copy
 from entrenous.base.errors import about_file
 from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
@@ -42,14 +42,14 @@ def mark_copies(
 
     All processors work, a few copies ahead of the caller, so memory does not grow with the number
     of copies. If the caller stops early, the ledger has the copies that were yielded and no others;
-    throwing NotWritten into the generator removes the last one too.
+    throwing CopyNotWritten into the generator removes the last one too.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
     original = prepare_original(untrusted_data, size_px, device)
     message = MessageId(device.dice.token(ID_BYTES))
-    marking = _Marking(original, message, new_name(device), device.clock.now(), device)
+    marking = _PictureMarking(original, message, new_name(device), device.clock.now(), device)
     suffix = original.picture.encoding.format.written.suffix
     people = iter(to)
     with (
@@ -63,13 +63,13 @@ def mark_copies(
                 marking.handed += 1
                 try:
                     yield marking.name, MarkedFile(name, copy.data, suffix)
-                except NotWritten:
+                except CopyNotWritten:
                     marking.handed -= 1
                     raise
 
 
 @dataclass(slots=True)
-class _Marking:
+class _PictureMarking:
     """A message whose copies are being made.
 
     ``batch`` was recorded last, and its first copy has number ``start``; ``handed`` copies have
@@ -92,9 +92,9 @@ class _Marking:
             Copy(name, copy.seed, copy.sha256) for name, copy in zip(names, made, strict=True)
         )
         self.start, self.batch = self.start + len(self.batch), copies
-        with self.device.vault.together():
+        with self.device.vault.transaction():
             if self.kept is None:
-                self._begin()
+                self._record_message()
             self.device.ledger.add_copies(self.id, 0, self.start, copies)
 
     def close(self) -> None:
@@ -103,13 +103,13 @@ class _Marking:
         if self.handed > 0 and len(handed) < len(self.batch):
             self.device.ledger.add_copies(self.id, 0, self.start, handed)
         if self.handed == 0 and self.kept is not None:
-            self.device.ledger.forget(self.id)
-            self.device.vault.forget(self.kept)
+            self.device.ledger.delete(self.id)
+            self.device.vault.delete_file(self.kept)
 
-    def _begin(self) -> None:
-        self.kept = self.device.vault.keep(self.original.source)
+    def _record_message(self) -> None:
+        self.kept = self.device.vault.keep_file(self.original.source)
         picture = ledger_entry(self.original, self.kept, ())
-        self.device.ledger.record(Message(self.id, self.name, self.at, (picture,)))
+        self.device.ledger.store_message(Message(self.id, self.name, self.at, (picture,)))
         store_features(self.id, (self.original,), self.device)
 
 
@@ -126,10 +126,10 @@ def mark_file(
         The errors of :func:`mark_copies`, mark_clip_copies and mark_sound_copies.
     """
     with about_file(0):
-        yield from _marked(untrusted_data, to, size_px, device)
+        yield from _mark_picture(untrusted_data, to, size_px, device)
 
 
-def _marked(
+def _mark_picture(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
 ) -> Marked:
     medium = medium_of(untrusted_data)
@@ -139,35 +139,39 @@ def _marked(
         raise OnlyPicturesHaveASize
     if medium is MediaKind.CLIP:
         return _mark_clip(untrusted_data, to, device)
-    return _lazy("entrenous.send.copies.sound_copies:mark_sound_copies")(untrusted_data, to, device)
+    return _import_on_call("entrenous.send.copies.sound_copies:mark_sound_copies")(
+        untrusted_data, to, device
+    )
 
 
 def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> Marked:
     """Mark a clip; if it has no frames, mark its sound."""
     try:
-        yield from _lazy("entrenous.send.copies.mark_clip:mark_clip_copies")(
+        yield from _import_on_call("entrenous.send.copies.mark_clip:mark_clip_copies")(
             untrusted_data, to, device
         )
-    except FramesUnknown:  # it has frames that we cannot read, so its sound alone is not enough
+    except (
+        UnsupportedVideoCodec
+    ):  # it has frames that we cannot read, so its sound alone is not enough
         raise
-    except NoFrames:
-        yield from _lazy("entrenous.send.copies.sound_copies:mark_sound_copies")(
+    except NoVideoFound:
+        yield from _import_on_call("entrenous.send.copies.sound_copies:mark_sound_copies")(
             untrusted_data, to, device
         )
 
 
-def _lazy(place: str) -> Callable[..., Marked]:
+def _import_on_call(place: str) -> Callable[..., Marked]:
     """Import a function when it is called: the video library is slow to load."""
     module, _, name = place.partition(":")
     found: Callable[..., Marked] = getattr(import_module(module), name)
     return found
 
 
-class NotWritten(Exception):
+class CopyNotWritten(Exception):
     """Thrown into a generator of marked copies: the copy it yielded last was not written."""
 
 
-class Recording:
+class CopyRecording:
     """A new message whose copies enter the ledger one by one, each at the same ``positions``.
 
     ``begin`` stores the originals and makes the message, once the first copy is there.
@@ -185,16 +189,18 @@ class Recording:
         self._made = 0
 
     def hand_over(self, copy: Copy, file: MarkedFile) -> Marked:
-        """Add a copy to the ledger and yield its file; NotWritten removes it from the ledger."""
-        with self._device.vault.together():
+        """Add a copy to the ledger and yield its file; CopyNotWritten removes it from the
+        ledger.
+        """
+        with self._device.vault.transaction():
             if not self._made:
-                self._device.ledger.record(self._begin(self._id, self._name, self._at))
+                self._device.ledger.store_message(self._begin(self._id, self._name, self._at))
             for position in self._positions:
                 self._device.ledger.add_copies(self._id, position, self._made, (copy,))
         self._made += 1
         try:
             yield self._name, file
-        except NotWritten:
+        except CopyNotWritten:
             self._drop_last()
             raise
 
@@ -202,14 +208,14 @@ class Recording:
         """Remove the last copy from the ledger; if it was the only one, the message too."""
         self._made -= 1
         ledger, vault = self._device.ledger, self._device.vault
-        with vault.together():
+        with vault.transaction():
             if self._made:
                 for position in self._positions:
                     ledger.add_copies(self._id, position, self._made, ())
                 return
-            sent = ledger.read(self._id)
-            ledger.forget(self._id)
+            sent = ledger.message(self._id)
+            ledger.delete(self._id)
             clips = {blob for one in sent.clips for blob in (one.original, one.survey)}
             sounds = {blob for one in sent.sounds for blob in (one.original, one.contour)}
             for blob in clips | sounds:
-                vault.forget(blob)
+                vault.delete_file(blob)

@@ -20,7 +20,7 @@ from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentPicture
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.fingerprint.picture_record import record_of
+from entrenous.fingerprint.picture_record import make_picture_record
 from entrenous.media.picture_writer import finer_needed, write_picture
 from entrenous.media.resize import resize
 from entrenous.send.copies.worker_pool import (
@@ -31,7 +31,14 @@ from entrenous.send.copies.worker_pool import (
     start_in_thread,
 )
 from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
-from entrenous.watermark.embed import Canvas, Prepared, canvas, colours, paint, prepare
+from entrenous.watermark.embed import (
+    Canvas,
+    Prepared,
+    new_canvas,
+    paint_copy,
+    prepare_picture,
+    split_colours,
+)
 from entrenous.watermark.pyramid import Pixels
 
 _TRIAL: Final = Secret(bytes(SEED_BYTES))  # the seed of the trial copy, which nobody gets
@@ -53,7 +60,7 @@ class Original:
     dither: Secret
     dither_stream: bytes
     look: Future[bytes]
-    trial: "Trial"
+    trial: "TrialCopy"
     size_px: int | None
 
     @property
@@ -62,7 +69,7 @@ class Original:
         return self.trial.finer
 
 
-class Trial:
+class TrialCopy:
     """A trial copy, marked as strongly as all others, to find the quality that they need.
 
     The first thread with a free canvas makes it, while other threads already paint copies.
@@ -79,7 +86,7 @@ class Trial:
         """Make the trial, unless it exists or another thread is making it."""
         if self._lock.acquire(blocking=False):
             try:
-                self._judged(lambda: onto)
+                self._measure_trial(lambda: onto)
             finally:
                 self._lock.release()
 
@@ -87,9 +94,9 @@ class Trial:
     def finer(self) -> int:
         """Return the number of steps, waiting for another thread or making the trial if needed."""
         with self._lock:
-            return self._judged(lambda: canvas(*self._shape))
+            return self._measure_trial(lambda: new_canvas(*self._shape))
 
-    def _judged(self, room: Callable[[], Canvas]) -> int:
+    def _measure_trial(self, room: Callable[[], Canvas]) -> int:
         if self._finer is None:
             self._finer = self._judge(room())
         return self._finer
@@ -112,23 +119,23 @@ def prepare_original(
     Its features are computed at the same time, or before with ``sparing``, to save memory.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
     read = device.read_picture(untrusted_data)
     picture = read if size_px is None else resize(read, size_px)
     # Each step keeps one processor busy; doing two at once takes twice the memory.
-    look = (run_now if sparing else start_in_thread)(lambda: record_of(picture))
+    look = (run_now if sparing else start_in_thread)(lambda: make_picture_record(picture))
     dither = Secret(device.dice.token(SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
     dither_stream = stream(dither, DITHER_CONTEXT, size)
-    prepared = prepare(np.asarray(picture))
-    apart = colours(prepared)
+    prepared = prepare_picture(np.asarray(picture))
+    apart = split_colours(prepared)
 
     def judge(trial: Canvas) -> int:
-        paint(prepared, apart, _copy_stream(picture, _TRIAL), dither_stream, onto=trial)
+        paint_copy(prepared, apart, _copy_stream(picture, _TRIAL), dither_stream, onto=trial)
         return finer_needed(picture, trial.pixels)
 
-    trial = Trial(prepared.layout.full, judge)
+    trial = TrialCopy(prepared.layout.full, judge)
     return Original(
         untrusted_data, picture, prepared, apart, dither, dither_stream, look, trial, size_px
     )
@@ -140,7 +147,7 @@ def new_seed(device: Device) -> Secret:
 
 def write_copy(original: Original, seed: Secret) -> bytes:
     """Return one marked copy as a file: no metadata, the original's format, size and colours."""
-    return _write(original, seed, canvas(*original.prepared.layout.full))
+    return _write_painted(original, seed, new_canvas(*original.prepared.layout.full))
 
 
 def write_copies(
@@ -154,12 +161,12 @@ def write_copies(
     workers = pool_size(original.picture.pixels)
     free = SimpleQueue[Canvas]()  # one canvas per worker, reused
     for _ in range(workers):
-        free.put(canvas(*original.prepared.layout.full))
+        free.put(new_canvas(*original.prepared.layout.full))
 
     def make(seed: Secret) -> MadeCopy:
         onto = free.get()
         try:
-            data = _write(original, seed, onto)
+            data = _write_painted(original, seed, onto)
         finally:
             free.put(onto)
         return MadeCopy(seed, data, sha256(data))
@@ -188,10 +195,10 @@ def write_copies_per_recipient(
     making = ordered_results(make, jobs, workers) if workers > 1 else (make(job) for job in jobs)
     with closing(making) as made:
         for _ in seeds:
-            yield tuple(_reported(originals, made, done))
+            yield tuple(_report_each(originals, made, done))
 
 
-def _reported(
+def _report_each(
     originals: Sequence[Original], made: Iterator[MadeCopy], done: Callable[[Original], None]
 ) -> Iterator[MadeCopy]:
     for original, copy in zip(originals, made, strict=False):
@@ -199,15 +206,15 @@ def _reported(
         yield copy
 
 
-def _write(original: Original, seed: Secret, onto: Canvas) -> bytes:
+def _write_painted(original: Original, seed: Secret, onto: Canvas) -> bytes:
     original.trial.make(onto)
-    _paint(original, seed, onto)
+    _paint_copy(original, seed, onto)
     return write_picture(original.picture, onto.pixels, finer=original.finer)
 
 
-def _paint(original: Original, seed: Secret, onto: Canvas) -> None:
+def _paint_copy(original: Original, seed: Secret, onto: Canvas) -> None:
     key_stream = _copy_stream(original.picture, seed)
-    paint(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
+    paint_copy(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
 
 
 def _copy_stream(picture: Picture, seed: Secret) -> bytes:
@@ -229,4 +236,4 @@ def ledger_entry(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> 
 def store_features(message: MessageId, originals: Sequence[Original], device: Device) -> None:
     """Store the features of a recorded message's pictures, so that crops of them are found."""
     for position, original in enumerate(originals):
-        device.ledger.keep_look(message, position, original.look.result())
+        device.ledger.store_existing_picture_record(message, position, original.look.result())

@@ -17,11 +17,11 @@ from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.media.sound_writer import write_sound, written_as
-from entrenous.send.copies.mark_file import MarkedFile, Recording
+from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
 from entrenous.send.copies.picture_copies import new_seed
 from entrenous.send.copies.worker_pool import ordered_results, pool_size
 from entrenous.watermark.audio_location import contour
-from entrenous.watermark.audio_mark import PreparedSound, embed, prepare, stream_bytes
+from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
 
 _PIXELS_PER_SAMPLE: Final = 2  # a sample in progress takes as much memory as this many pixels
 
@@ -32,24 +32,25 @@ def mark_sound_copies(
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
     If the caller stops early, the ledger has the copies that were yielded and no others; throwing
-    NotWritten into the generator removes the last one too.
+    CopyNotWritten into the generator removes the last one too.
 
     Raises:
-        NotASound, SoundUnknown, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
+        NoSoundFound, UnsupportedSoundCodec, SoundTooLong, DamagedSound, SoundTooShortToMark,
+        TooQuietToMark.
     """
     sound = device.read_sound(untrusted_data)
-    prepared = prepare(np.asarray(sound), sound.rate_hz)
+    prepared = prepare_sound(np.asarray(sound), sound.rate_hz)
     found_by = contour(prepared.mono)
 
     def begin(id_: MessageId, name: MessageName, at: datetime) -> Message:
-        kept = device.vault.keep(untrusted_data), device.vault.keep(found_by)
+        kept = device.vault.keep_file(untrusted_data), device.vault.keep_file(found_by)
         return Message(id_, name, at, (), sounds=(SentSound(*kept, sound.length_s, ()),))
 
     def make(job: tuple[RecipientId, Secret]) -> tuple[Copy, bytes]:
         data = write_copy(sound, prepared, job[1])
         return Copy(*job, sha256(data)), data
 
-    recording = Recording(device, (0,), begin)
+    recording = CopyRecording(device, (0,), begin)
     workers = sound_pool_size(sound)
     jobs = ((recipient, new_seed(device)) for recipient in to)
     suffix = written_as(sound.encoding).suffix
@@ -66,4 +67,4 @@ def sound_pool_size(sound: Sound) -> int:
 def write_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> bytes:
     """Return one marked copy as a file: no metadata, the original's codec, about its bit rate."""
     size = stream_bytes(len(sound), sound.rate_hz)
-    return write_sound(sound, embed(prepared, stream(seed, SOUND_CONTEXT, size)))
+    return write_sound(sound, embed_sound(prepared, stream(seed, SOUND_CONTEXT, size)))

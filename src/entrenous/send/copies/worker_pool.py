@@ -58,7 +58,7 @@ def ordered_batches(
             waiting.extend(pool.submit(work, job) for job in ahead)
             if not waiting:
                 return
-            yield _ready(waiting, batch)
+            yield _take_finished(waiting, batch)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -72,7 +72,7 @@ def ordered_results(
             yield from batch
 
 
-def _ready(waiting: deque[Future[Made]], batch: int) -> tuple[Made, ...]:
+def _take_finished(waiting: deque[Future[Made]], batch: int) -> tuple[Made, ...]:
     """Return the next result, and the results after it that are finished already."""
     made = [waiting.popleft().result()]
     while waiting and len(made) < batch and waiting[0].done() and not waiting[0].exception():

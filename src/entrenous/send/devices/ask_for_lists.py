@@ -8,24 +8,30 @@ from typing import Final
 
 from entrenous.base.errors import EntrenousError, Malformed, Refused, Unproven, Unreachable
 from entrenous.base.identifiers import PersonId
-from entrenous.base.identity import Contact, ForkedList, Head, HeldBackList, OldList
-from entrenous.base.limits import LIST_TRIES
+from entrenous.base.identity import (
+    Contact,
+    ForkedDeviceList,
+    Head,
+    OutdatedDeviceList,
+    WithheldDeviceList,
+)
+from entrenous.base.limits import DEVICE_LIST_TRIES
 from entrenous.crypto.statements import check_named_head, list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import known_heads, own_device
-from entrenous.device.lock_errors import OfflineDevice
+from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.clock_sanity import is_recent, this_second
 from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, freeze_contact
 from entrenous.send.devices.own_key_bundle import open_bundle
-from entrenous.send.people.contact_history import note_contradiction
+from entrenous.send.people.contact_history import record_contradiction
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, Contradiction, NamedList
 from entrenous.send.tokens.use import has_tokens_for, token_for, token_route_to
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
 
-_BETWEEN: Final = timedelta(hours=24) / LIST_TRIES
-_NOT_THE_BUNDLES_FAULT: Final = (RolledBack, OfflineDevice)
+_BETWEEN: Final = timedelta(hours=24) / DEVICE_LIST_TRIES
+_NOT_THE_BUNDLES_FAULT: Final = (RolledBack, DeviceWithoutRelay)
 
 
 def note_named_list(
@@ -43,10 +49,10 @@ def note_named_list(
         return
     try:
         check_named_head(named, known_heads(contact, device))
-    except (ForkedList, HeldBackList):
+    except (ForkedDeviceList, WithheldDeviceList):
         waiting = NAMED_HEAD_TABLE.load(person.hex(), device.vault)
         received = NamedList(named, own=own, proven=proven)
-        if waiting is None or waiting.rank < received.rank:
+        if waiting is None or waiting.sort_key < received.sort_key:
             NAMED_HEAD_TABLE.store(received, person.hex(), device.vault)
 
 
@@ -59,33 +65,35 @@ def fetch_named_lists(device: Device) -> None:
     for key in NAMED_HEAD_TABLE.keys(device.vault):
         waiting = NAMED_HEAD_TABLE.load(key, device.vault)
         contact = contact_by_id(PersonId(bytes.fromhex(key)), device)
-        if waiting is None or contact is None or _is_settled(waiting.head, contact, device):
+        if waiting is None or contact is None or _is_head_known(waiting.head, contact, device):
             NAMED_HEAD_TABLE.drop(key, device.vault)
-        elif not contact.blocked and _is_due(waiting, device):
+        elif not contact.blocked and _is_retry_due(waiting, device):
             with suppress(Unreachable):
-                _ask(waiting, contact, device)
+                _ask_for_list(waiting, contact, device)
 
 
-def _is_due(waiting: NamedList, device: Device) -> bool:
+def _is_retry_due(waiting: NamedList, device: Device) -> bool:
     return waiting.asked_at is None or not is_recent(waiting.asked_at, _BETWEEN, device)
 
 
-def _is_settled(named: Head, contact: Contact, device: Device) -> bool:
+def _is_head_known(named: Head, contact: Contact, device: Device) -> bool:
     """Check whether a named head is among those we know, or older."""
     try:
         check_named_head(named, known_heads(contact, device))
-    except (ForkedList, HeldBackList):
+    except (ForkedDeviceList, WithheldDeviceList):
         return False
     return True
 
 
-def _ask(waiting: NamedList, contact: Contact, device: Device) -> None:
+def _ask_for_list(waiting: NamedList, contact: Contact, device: Device) -> None:
     shown = _fetch_bundle(contact, device)
     try:
-        with device.vault.together():
-            _judge(waiting, _take(contact, shown, device), contact, device)
-    except ForkedList as fork:
-        _contradicted(fork, waiting, contact, device)
+        with device.vault.transaction():
+            _compare_with_named(
+                waiting, _accept_shown_list(contact, shown, device), contact, device
+            )
+    except ForkedDeviceList as fork:
+        _handle_fork(fork, waiting, contact, device)
     except _NOT_THE_BUNDLES_FAULT:
         raise
     except (Malformed, Unproven, Refused):
@@ -93,17 +101,17 @@ def _ask(waiting: NamedList, contact: Contact, device: Device) -> None:
         _count_try(waiting, contact, device)
 
 
-def _take(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, ...]:
+def _accept_shown_list(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, ...]:
     """Accept a newer key bundle. Returns the list heads known then and those shown, oldest first.
 
     Raises:
-        BadCard, BadSignature, OnThisMachine.
-        ForkedList: it contradicts what we know.
+        BadKeyBundle, BadSignature, AddressOnThisMachine.
+        ForkedDeviceList: it contradicts what we know.
     """
     heads = {head.epoch: head for head in known_heads(contact, device)}
     if shown is not None:
-        card = read_card(shown)
-        with suppress(OldList):
+        card = read_key_bundle(shown)
+        with suppress(OutdatedDeviceList):
             if contact.person.id == own_device(device).person.id:
                 accept_own_bundle(card, device)
             else:
@@ -112,31 +120,35 @@ def _take(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, 
     return tuple(heads[epoch] for epoch in sorted(heads))
 
 
-def _judge(waiting: NamedList, heads: Sequence[Head], contact: Contact, device: Device) -> None:
+def _compare_with_named(
+    waiting: NamedList, heads: Sequence[Head], contact: Contact, device: Device
+) -> None:
     try:
         check_named_head(waiting.head, heads)
-    except ForkedList as fork:
-        _contradicted(fork, waiting, contact, device)
-    except HeldBackList:
+    except ForkedDeviceList as fork:
+        _handle_fork(fork, waiting, contact, device)
+    except WithheldDeviceList:
         _count_try(waiting, contact, device)
     else:
         NAMED_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
 
 
-def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device: Device) -> None:
+def _handle_fork(
+    fork: ForkedDeviceList, waiting: NamedList, contact: Contact, device: Device
+) -> None:
     """Freeze the contact if a relay showed both lists.
 
     If one was only named in a letter, report that once.
     """
-    with device.vault.together():
+    with device.vault.transaction():
         if fork.facts:
             freeze_contact(fork, device)
             NAMED_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
             return
-        reported = replace(waiting, asked_at=this_second(device), tries=LIST_TRIES)
+        reported = replace(waiting, asked_at=this_second(device), tries=DEVICE_LIST_TRIES)
         NAMED_HEAD_TABLE.store(reported, contact.person.id.hex(), device.vault)
-        if waiting.tries < LIST_TRIES and waiting.proven:
-            _note(Contradiction.SPLIT, contact, device)
+        if waiting.tries < DEVICE_LIST_TRIES and waiting.proven:
+            _store_named_list(Contradiction.SPLIT, contact, device)
 
 
 def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
@@ -151,7 +163,7 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
         token = token_for(contact, key.device, device)
         url, mailbox = token_route_to(contact.person, key, device)
         try:
-            shown = device.courier.card(url, mailbox, token)
+            shown = device.courier.key_bundle(url, mailbox, token)
             return open_bundle(shown, contact.person.id, mailbox)
         except Unreachable:
             raise
@@ -167,13 +179,15 @@ def _count_try(waiting: NamedList, contact: Contact, device: Device) -> None:
     list, another person's claim alone is not reported.
     """
     tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
-    with device.vault.together():
+    with device.vault.transaction():
         NAMED_HEAD_TABLE.store(tried, contact.person.id.hex(), device.vault)
-        if tried.tries == LIST_TRIES and waiting.proven:
+        if tried.tries == DEVICE_LIST_TRIES and waiting.proven:
             claimed = contact.person.id == own_device(device).person.id and not waiting.own
-            _note(Contradiction.SPLIT if claimed else Contradiction.HELD_BACK, contact, device)
+            _store_named_list(
+                Contradiction.SPLIT if claimed else Contradiction.HELD_BACK, contact, device
+            )
 
 
-def _note(lists: Contradiction, contact: Contact, device: Device) -> None:
+def _store_named_list(lists: Contradiction, contact: Contact, device: Device) -> None:
     ours = contact.person.id == own_device(device).person.id
-    note_contradiction(None if ours else contact.name, lists, device)
+    record_contradiction(None if ours else contact.name, lists, device)

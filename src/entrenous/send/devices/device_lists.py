@@ -11,15 +11,15 @@ from typing import Final
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     BadSignature,
-    Card,
     Contact,
     DeviceList,
-    ForkedList,
+    ForkedDeviceList,
     Head,
     HistoryRelation,
+    KeyBundle,
     ListedDevice,
     Person,
-    RevokedAs,
+    RevocationReason,
     RevokedDevice,
     SignedCertificate,
     Trust,
@@ -33,7 +33,7 @@ from entrenous.crypto.statements import (
     compare_later_lists,
     list_head,
     list_heads,
-    verify_card,
+    verify_key_bundle,
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import (
@@ -49,7 +49,7 @@ from entrenous.device.identities import (
     store_device_list,
     store_identity,
 )
-from entrenous.device.recovery_sheet import MasterAway, OthersSheet, RecoverySheet
+from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
 from entrenous.device.vault_tables import (
     FIRST_TOKEN,
     GREET_DEVICE,
@@ -82,7 +82,7 @@ from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mail
 from entrenous.send.devices.own_key_bundle import schedule_deletion, sign_bundle
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import refuse_outbox_items
-from entrenous.send.people.contact_history import note_change, note_contradiction
+from entrenous.send.people.contact_history import record_contact_change, record_contradiction
 from entrenous.send.people.keep_contacts import compare_bundle, contact_by_id, store_contact
 from entrenous.send.people.people_nouns import (
     FORK_TABLE,
@@ -92,15 +92,20 @@ from entrenous.send.people.people_nouns import (
 )
 from entrenous.send.tokens.issue import withdraw_range
 from entrenous.send.tokens.use import receive_waiting_ranges, record_former_mailboxes
-from entrenous.wire.key_bundle import read_card, read_device_list, write_card, write_device_list
+from entrenous.wire.key_bundle import (
+    read_device_list,
+    read_key_bundle,
+    write_device_list,
+    write_key_bundle,
+)
 
 
-def fork_error(person: PersonId, head: Head, card: bytes | None = None) -> ForkedList:
-    """Return the ForkedList error with the facts that :func:`freeze_contact` needs."""
-    return ForkedList(person=person, head=head, card=card)
+def fork_error(person: PersonId, head: Head, card: bytes | None = None) -> ForkedDeviceList:
+    """Return the ForkedDeviceList error with the facts that :func:`freeze_contact` needs."""
+    return ForkedDeviceList(person=person, head=head, card=card)
 
 
-def freeze_contact(fork: ForkedList, device: Device) -> None:
+def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
     """Store the evidence of a fork, and stop sending to this person; call it in a transaction.
 
     Only the first fork is kept; later ones add nothing. A fork of our own lists is only reported.
@@ -114,12 +119,12 @@ def freeze_contact(fork: ForkedList, device: Device) -> None:
         return
     card = fork.facts.get("card")
     shown = card if isinstance(card, bytes) else None
-    kept = ForkEvidence(this_second(device), _known_card(contact, device), head, shown)
+    kept = ForkEvidence(this_second(device), _known_key_bundle(contact, device), head, shown)
     FORK_TABLE.store(kept, whose, device.vault)
     ours = person == own_device(device).person.id
     if not ours:
         CONTACT_TABLE.store(replace(contact, forked=True, trust=Trust.UNKNOWN), whose, device.vault)
-    note_contradiction(None if ours else contact.name, Contradiction.FORKED, device)
+    record_contradiction(None if ours else contact.name, Contradiction.FORKED, device)
 
 
 def unfreeze_contact(contact: Contact, device: Device) -> Contact:
@@ -128,7 +133,7 @@ def unfreeze_contact(contact: Contact, device: Device) -> Contact:
     return replace(contact, forked=False)
 
 
-def _known_card(contact: Contact, device: Device) -> bytes:
+def _known_key_bundle(contact: Contact, device: Device) -> bytes:
     known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
     return b"" if known is None else known.card
 
@@ -168,12 +173,12 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     fork stays unchanged.
 
     Raises:
-        BadCard, OldList, OnThisMachine.
+        BadKeyBundle, OutdatedDeviceList, AddressOnThisMachine.
         BadSignature: also for somebody else's bundle.
-        ForkedList: with the facts that :func:`freeze_contact` needs.
+        ForkedDeviceList: with the facts that :func:`freeze_contact` needs.
     """
-    card = read_card(untrusted_card)
-    person = verify_card(card)
+    card = read_key_bundle(untrusted_card)
+    person = verify_key_bundle(card)
     if not equal_in_constant_time(person.id, known.person.id):
         raise BadSignature(what="card")
     if known.forked:
@@ -181,11 +186,11 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     refuse_local_address(person.relay_url, device)
     try:
         standing = compare_bundle(card, known, device)
-    except ForkedList:
+    except ForkedDeviceList:
         head = Head(person.epoch, list_head(card.newest.statement))
         raise fork_error(person.id, head, untrusted_card) from None
     trust = Trust.UNKNOWN if standing is HistoryRelation.NEWER_UNPROVEN else known.trust
-    after = note_change(known, replace(known, person=person, trust=trust), device)
+    after = record_contact_change(known, replace(known, person=person, trust=trust), device)
     forget_devices(person.id, removed_devices(known.person, person), device)
     record_former_mailboxes(known.person, person, device)
     store_contact(after, device)
@@ -195,35 +200,35 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     return after
 
 
-_LOST: Final = RevokedAs.LOST
+_LOST: Final = RevocationReason.LOST
 
 
 def find_master_key(sheet: RecoverySheet | None, device: Device) -> Secret:
     """Return the master key, which signs lists, from the vault or the recovery sheet.
 
     Raises:
-        MasterAway: the key is on a sheet, and no sheet was given.
-        OthersSheet: the sheet is somebody else's.
-        OfflineDevice, RolledBack.
+        MasterKeyNotHere: the key is on a sheet, and no sheet was given.
+        SheetOfAnotherPerson: the sheet is somebody else's.
+        DeviceWithoutRelay, RolledBack.
     """
     me, identity = own_device(device), OWN_IDENTITY.load(device.vault)
     if sheet is not None and sheet.person != me.person.id:
-        raise OthersSheet
+        raise SheetOfAnotherPerson
     master = (identity.master if identity else None) or (sheet and sheet.master)
     if not master:
-        raise MasterAway
+        raise MasterKeyNotHere
     return master
 
 
 def sign_list_with(
     master: Secret, signed: SignedCertificate, mailbox: MailboxId, device: Device
-) -> Card:
+) -> KeyBundle:
     """Sign a list with one more device; returns the new key bundle.
 
     Raises:
         TooManyDevices.
     """
-    card = read_card(own_device(device).card)
+    card = read_key_bundle(own_device(device).card)
     listed = ListedDevice(signed.certificate.device, certificate_hash(signed), mailbox)
     devices = (*card.newest.said.devices, listed)
     if len(devices) > DEVICES_MAX:
@@ -231,34 +236,36 @@ def sign_list_with(
     following = replace(
         card.newest.said, devices=tuple(sorted(devices, key=lambda one: one.device))
     )
-    return _signed(master, card, following, (*card.certificates, signed), device)
+    return _sign_next_list(master, card, following, (*card.certificates, signed), device)
 
 
-def sign_list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device) -> Card:
+def sign_list_without(
+    master: Secret, gone: DeviceId, kind: RevocationReason, device: Device
+) -> KeyBundle:
     """Sign a list that has this device among the revoked ones; returns the new key bundle."""
-    card = read_card(own_device(device).card)
+    card = read_key_bundle(own_device(device).card)
     said = card.newest.said
     revoked = (*said.revoked, RevokedDevice(gone, this_second(device), kind))
     following = replace(
         said,
         devices=tuple(one for one in said.devices if one.device != gone),
-        revoked=_with_room(revoked),
+        revoked=_newest_revocations(revoked),
     )
-    return _signed(master, card, following, card.certificates, device)
+    return _sign_next_list(master, card, following, card.certificates, device)
 
 
 def sign_list_at(
     master: Secret, relay_url: str, mailboxes: Mapping[DeviceId, MailboxId], device: Device
-) -> Card:
+) -> KeyBundle:
     """Sign a list that moves all our devices to another relay; returns the new key bundle."""
-    card = read_card(own_device(device).card)
+    card = read_key_bundle(own_device(device).card)
     said = card.newest.said
     devices = tuple(replace(one, mailbox=mailboxes[one.device]) for one in said.devices)
     following = replace(said, devices=devices, relay_url=relay_url)
-    return _signed(master, card, following, card.certificates, device)
+    return _sign_next_list(master, card, following, card.certificates, device)
 
 
-def accept_own_bundle(card: Card, device: Device, *, signed_here: bool = False) -> bool:
+def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = False) -> bool:
     """Accept a newer key bundle of ours; call it in a transaction.
 
     Devices that left it are forgotten; if it lists this device at another relay, we move. A bundle
@@ -268,16 +275,16 @@ def accept_own_bundle(card: Card, device: Device, *, signed_here: bool = False) 
     Returns: whether it was accepted.
 
     Raises:
-        OldList, ForkedList.
+        OutdatedDeviceList, ForkedDeviceList.
         BadSignature: also for somebody else's bundle.
     """
-    me, person = own_device(device), verify_card(card)
+    me, person = own_device(device), verify_key_bundle(card)
     if not equal_in_constant_time(person.id, me.person.id):
         raise BadSignature(what="card")
-    if _standing(card, me) is HistoryRelation.SAME:
+    if _compare_with_own(card, me) is HistoryRelation.SAME:
         return False
     identity = OWN_IDENTITY.load(device.vault)
-    if identity is None or not _lists_us(person, me):
+    if identity is None or not _is_device_listed(person, me):
         return False
     here = person.relay_url, mailbox_of(me.key.device, person)
     moves = here != (me.home.relay_url, me.home.mailbox)
@@ -286,33 +293,35 @@ def accept_own_bundle(card: Card, device: Device, *, signed_here: bool = False) 
         return False
     listed, gone = {key.device for key in person.devices}, removed_devices(me.person, person)
     home = me.home if new is None else new.home
-    updated = replace(identity, name=person.name, home=home, person=person, card=write_card(card))
+    updated = replace(
+        identity, name=person.name, home=home, person=person, card=write_key_bundle(card)
+    )
     store_identity(updated, device)
     device.vault.put(SELF, CARD_TO_SHOW, b"")
     _close_mailboxes(gone, me, device)
     forget_devices(person.id, gone, device)
-    _update_siblings(listed - {me.key.device}, gone, device)
+    _remove_unlisted_siblings(listed - {me.key.device}, gone, device)
     if new is not None:
         switch_mailbox(me, new, device, led=signed_here)
         forget_other_prepared(person, device)
     receive_waiting_ranges(person.id, device)
-    _replace_close_tokens(read_card(me.card).newest.said, card.newest.said, person, device)
+    _replace_close_tokens(read_key_bundle(me.card).newest.said, card.newest.said, person, device)
     return True
 
 
-def _lists_us(person: Person, me: OwnIdentity) -> bool:
+def _is_device_listed(person: Person, me: OwnIdentity) -> bool:
     keys = (replace(key, mailbox=me.key.mailbox) for key in person.devices)
     return me.key in keys
 
 
-def _standing(card: Card, me: OwnIdentity) -> HistoryRelation:
-    known = read_card(me.card)
+def _compare_with_own(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
+    known = read_key_bundle(me.card)
     try:
         standing = compare_heads(list_heads(known.lists), list_heads(card.lists))
         unproven = standing is HistoryRelation.NEWER_UNPROVEN
         return compare_later_lists(known.newest, card.lists) if unproven else standing
-    except ForkedList:
-        raise fork_error(me.person.id, list_heads(card.lists)[-1], write_card(card)) from None
+    except ForkedDeviceList:
+        raise fork_error(me.person.id, list_heads(card.lists)[-1], write_key_bundle(card)) from None
 
 
 def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
@@ -326,7 +335,7 @@ def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device
             schedule_deletion(closing, device)
 
 
-def _update_siblings(
+def _remove_unlisted_siblings(
     listed: Collection[DeviceId], gone: Collection[DeviceId], device: Device
 ) -> None:
     """Remove our devices that are no longer listed.
@@ -354,13 +363,13 @@ def _replace_close_tokens(
         device.vault.put(SELF, NEXT_CLOSE, device.dice.token(TOKEN_BYTES))
 
 
-def _signed(
+def _sign_next_list(
     master: Secret,
-    card: Card,
+    card: KeyBundle,
     following: DeviceList,
     certificates: tuple[SignedCertificate, ...],
     device: Device,
-) -> Card:
+) -> KeyBundle:
     said = replace(
         following,
         epoch=card.newest.said.epoch + 1,
@@ -371,7 +380,7 @@ def _signed(
     return sign_bundle(master, (*card.lists, statement), certificates)
 
 
-def _with_room(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
+def _newest_revocations(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
     """Return the latest revocations that fit into a list, in the order of lists."""
     newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_MAX:]
     return tuple(sorted(newest, key=lambda one: one.device))

@@ -6,8 +6,8 @@ from typing import Final
 from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.base.limits import OFFLINE_HOURS_MAX
 from entrenous.device.store.vault_folder import Unlocked
-from entrenous.send.devices.move_device import Moved
-from entrenous.send.devices.own_devices import DeviceOverview, Revoked, ShutState
+from entrenous.send.devices.move_device import MoveResult
+from entrenous.send.devices.own_devices import DeviceOverview, RevocationState, RevokedDeviceResult
 
 _NOT_YET: Final = translatable(
     "Not shut yet: {name}. Your relay is asked again whenever this device fetches."
@@ -37,13 +37,13 @@ _WINDOW: Final = translatable(
     "need not keep to that."
 )
 _NOT_DONE: Final = {
-    ShutState.WAITS: (
+    RevocationState.WAITS: (
         translatable(
             "Your relay has not confirmed yet that its vault is shut; it is asked again whenever "
             "this device fetches. To see its state: entrenous device list"
         ),
     ),
-    ShutState.REFUSED: (
+    RevocationState.REFUSED: (
         translatable(
             "Its vault is NOT shut: your relay does not accept the code that this device has for "
             "it. The code was replaced, and the lost device had no time to tell this one. Another "
@@ -55,7 +55,7 @@ _NOT_DONE: Final = {
             "entrenous device revoke --lost --recovery FILE"
         ),
     ),
-    ShutState.ELSEWHERE: (
+    RevocationState.ELSEWHERE: (
         translatable(
             "Its vault is NOT shut: this device never learned the code that deletes its part at "
             "the relay. The device of yours that linked it has the code, and shuts it as soon as "
@@ -79,27 +79,27 @@ _ALONE: Final = (
 )
 
 
-def _window() -> str:
+def _offline_window_in_words() -> str:
     return translated(_WINDOW).format(hours=OFFLINE_HOURS_MAX)
 
 
-def describe_revocation(revoked: Revoked) -> Iterator[str]:
+def describe_revocation(revoked: RevokedDeviceResult) -> Iterator[str]:
     """Yield what the user reads about a revoked device, a paragraph at a time."""
-    if revoked.shut is ShutState.DONE:
+    if revoked.shut is RevocationState.DONE:
         yield translated(_SHUT).format(name=revoked.name)
     else:
         yield translated(_OFF_LIST).format(name=revoked.name)
         yield from map(translated, _NOT_DONE[revoked.shut])
-    yield _window()
+    yield _offline_window_in_words()
 
 
 def describe_shut_alone() -> Iterator[str]:
     """Yield what the user reads about a device that was shut with its recovery sheet alone."""
     first, *others = map(translated, _ALONE)
-    yield from (first, _window(), *others)
+    yield from (first, _offline_window_in_words(), *others)
 
 
-def describe_move(moved: Moved) -> Iterator[str]:
+def describe_move(moved: MoveResult) -> Iterator[str]:
     """Yield what the user reads after this device moved to another relay."""
     yield translated("This device is at {relay} now.").format(relay=moved.relay_url)
     yield translated(_UNTOLD if moved.letters else _TOLD)

@@ -21,16 +21,16 @@ from entrenous.crypto.short_auth_string import ShortString, agreement_proof, pub
 from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.send.devices.link_nouns import (
-    DiffersHere,
     Grant,
     LinkAnswer,
-    LinkAsk,
     LinkCode,
+    LinkDiffersOnNewDevice,
+    LinkEnded,
     LinkGrant,
+    LinkNotCompleted,
     LinkNotProven,
-    LinkOver,
-    LinkShow,
-    NotLinkedHere,
+    LinkRequest,
+    LinkReveal,
     Offer,
 )
 from entrenous.send.devices.link_steps import (
@@ -45,7 +45,7 @@ from entrenous.send.devices.link_steps import (
     post_stop,
     store_new_identity,
 )
-from entrenous.send.devices.own_key_bundle import ENFORCES
+from entrenous.send.devices.own_key_bundle import ENFORCED_LIMITS
 from entrenous.send.formats.linking import (
     link_commitment,
     link_transcript,
@@ -87,10 +87,10 @@ class NewDeviceLink:
         """The short string; it is the same on both devices unless somebody is in the middle.
 
         Raises:
-            LinkOver: the old device has not answered yet.
+            LinkEnded: the old device has not answered yet.
         """
         if self.answer is None:
-            raise LinkOver
+            raise LinkEnded
         return short_string(self.private, self.answer.public, self.transcript)
 
 
@@ -101,7 +101,7 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
 
     Raises:
         BadLinkCode, BadName, NotEncrypted, RelayUnreachable, MailboxesClosed.
-        LinkOver: the code has expired.
+        LinkEnded: the code has expired.
     """
     code = read_link_code(untrusted_code.strip())
     if name is not None:
@@ -115,7 +115,7 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
         curve25519=identity_key(signer.account),
         mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
         device=DeviceId(name_of_device),
-        enforces=ENFORCES,
+        enforces=ENFORCED_LIMITS,
         seal_to=public_key(unseal),
         mailbox=MailboxId(mailbox),
         close=close,
@@ -123,7 +123,7 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
     )
     box = create_link_mailbox(code.relay_url, offer.mailbox, owner, offer.close, device)
     promise = link_commitment(public_of(private), write_offer(offer))
-    asked = write_link_message(LinkAsk(box.mailbox, box.token, promise))
+    asked = write_link_message(LinkRequest(box.mailbox, box.token, promise))
     post_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
     return NewDeviceLink(LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise)
 
@@ -132,24 +132,24 @@ def poll_new_device(new: NewDeviceLink, device: Device) -> NewDeviceLink:
     """Process the next message, if one has arrived.
 
     Raises:
-        NotLinkedHere: time ran out, or a message was out of order or invalid.
+        LinkNotCompleted: time ran out, or a message was out of order or invalid.
         RelayUnreachable.
     """
     try:
-        return _next(new, device)
-    except (Malformed, Unproven, LinkOver):
+        return _process_next_message(new, device)
+    except (Malformed, Unproven, LinkEnded):
         end_on_new_device(new, device)
-        raise NotLinkedHere from None
+        raise LinkNotCompleted from None
 
 
 def confirm_on_new_device(new: NewDeviceLink) -> NewDeviceLink:
     """Record the user's answer that both devices show the same; accept a grant from now on.
 
     Raises:
-        LinkOver.
+        LinkEnded.
     """
     if next_link_state(new.state, LinkEvent.SAME) is not LinkState.AGREED:
-        raise LinkOver
+        raise LinkEnded
     return replace(new, state=LinkState.AGREED)
 
 
@@ -159,10 +159,10 @@ def reject_on_new_device(new: NewDeviceLink, device: Device) -> None:
     The old device may not know: an attacker in the middle may already be on its list.
 
     Raises:
-        DiffersHere: always.
+        LinkDiffersOnNewDevice: always.
     """
     end_on_new_device(new, device)
-    raise DiffersHere
+    raise LinkDiffersOnNewDevice
 
 
 def end_on_new_device(new: NewDeviceLink, device: Device) -> None:
@@ -181,23 +181,25 @@ def end_on_new_device(new: NewDeviceLink, device: Device) -> None:
         return  # the mailbox is empty, and accepts nothing after ten minutes
 
 
-def _next(new: NewDeviceLink, device: Device) -> NewDeviceLink:
+def _process_next_message(new: NewDeviceLink, device: Device) -> NewDeviceLink:
     came = next_message(new.box, device)
     if came is None:
         return new
     message, encoded = came
     match message:
         case LinkAnswer() if next_link_state(new.state, LinkEvent.ANSWER) is LinkState.SHOWN:
-            return _show(new, message, encoded, device)
+            return _send_offer(new, message, encoded, device)
         case LinkGrant() if next_link_state(new.state, LinkEvent.GRANT) is LinkState.LINKED:
-            return _take(new, message, device)
-    raise LinkOver
+            return _accept_grant(new, message, device)
+    raise LinkEnded
 
 
-def _show(new: NewDeviceLink, answer: LinkAnswer, encoded: bytes, device: Device) -> NewDeviceLink:
+def _send_offer(
+    new: NewDeviceLink, answer: LinkAnswer, encoded: bytes, device: Device
+) -> NewDeviceLink:
     offer = write_offer(new.offer)
     sealed = seal_offer(answer.seal_to, new.asked, encoded, offer)
-    shown = write_link_message(LinkShow(public_of(new.private), sealed))
+    shown = write_link_message(LinkReveal(public_of(new.private), sealed))
     transcript = link_transcript(new.asked, encoded)
     following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
     following.string  # noqa: B018 - raises before anything is sent
@@ -206,14 +208,14 @@ def _show(new: NewDeviceLink, answer: LinkAnswer, encoded: bytes, device: Device
     return following
 
 
-def _take(new: NewDeviceLink, message: LinkGrant, device: Device) -> NewDeviceLink:
+def _accept_grant(new: NewDeviceLink, message: LinkGrant, device: Device) -> NewDeviceLink:
     grant = read_grant(open_grant(new.unseal, new.transcript, message.sealed))
-    _check(grant, new)
+    _check_grant(grant, new)
     store_new_identity(grant, new.offer, new.signer, new.box, device)
     return replace(new, state=LinkState.LINKED)
 
 
-def _check(grant: Grant, new: NewDeviceLink) -> None:
+def _check_grant(grant: Grant, new: NewDeviceLink) -> None:
     """Check that the grant is from the device that we compared pictures with."""
     if new.answer is None:
         raise LinkNotProven

@@ -20,7 +20,7 @@ class LinkCode:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkAsk:
+class LinkRequest:
     """New device to old: where to answer, and a commitment to its key and offer (32 bytes)."""
 
     mailbox: MailboxId
@@ -37,7 +37,7 @@ class LinkAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkShow:
+class LinkReveal:
     """New device to old: the committed key and the sealed offer."""
 
     public: bytes
@@ -58,7 +58,7 @@ class LinkStop:
     promise: bytes
 
 
-LinkMessage = LinkAsk | LinkAnswer | LinkShow | LinkGrant | LinkStop
+LinkMessage = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +107,14 @@ class BadLink(Malformed):
     """
 
 
-class LinkOver(Refused):
+class LinkEnded(Refused):
     """
     Linking has ended: it took longer than ten minutes, its code was already used, or a message
     arrived out of order. Nothing was linked. Start again on your other device: entrenous device add
     """
 
 
-class EndedThere(LinkOver):
+class LinkEndedByOtherDevice(LinkEnded):
     """
     Your other device ended the linking, so nothing was linked. Somebody answered there that the
     pictures differ, or stopped it. If you did neither, somebody may be intercepting the connection.
@@ -122,14 +122,14 @@ class EndedThere(LinkOver):
     """
 
 
-class MovedMeanwhile(LinkOver):
+class LinkInterruptedByMove(LinkEnded):
     """
     While you compared the pictures here, another device of yours moved to another relay. The new
     device has no mailbox there yet, so nothing was linked. Start again: entrenous device add
     """
 
 
-class EndedAfterGrant(LinkOver):
+class LinkEndedAfterGrant(LinkEnded):
     """
     The other device ended the linking after you answered yes here: somebody answered there that the
     pictures differ, or stopped it. The new device is already on your list, and the people you write
@@ -145,7 +145,7 @@ class LinkDiffers(Unproven):
     """
 
 
-class DiffersHere(Unproven):
+class LinkDiffersOnNewDevice(Unproven):
     """
     You answered that the two devices show different pictures, so this device was not linked:
     somebody may be intercepting the connection. If you answered yes on your other device, a
@@ -155,7 +155,7 @@ class DiffersHere(Unproven):
     """
 
 
-class NotLinkedHere(LinkOver):
+class LinkNotCompleted(LinkEnded):
     """
     Linking has ended, and this device was not linked. Either your other device ended it, it took
     longer than ten minutes, its code was already used, or a message arrived out of order. If your
@@ -171,7 +171,7 @@ class LinkNotProven(Unproven):
     """
 
 
-class LinkStoppedHere(LinkOver):
+class LinkStoppedHere(LinkEnded):
     """
     You stopped this linking, so nothing was linked. To begin again on your other device: entrenous
     device add

@@ -16,16 +16,16 @@ from entrenous.device.identities import own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.send.devices.device_lists import find_master_key
 from entrenous.send.devices.link_nouns import (
-    EndedAfterGrant,
-    EndedThere,
     LinkAnswer,
-    LinkAsk,
     LinkCode,
     LinkDiffers,
-    LinkOver,
-    LinkShow,
+    LinkEnded,
+    LinkEndedAfterGrant,
+    LinkEndedByOtherDevice,
+    LinkInterruptedByMove,
+    LinkRequest,
+    LinkReveal,
     LinkStop,
-    MovedMeanwhile,
     Offer,
 )
 from entrenous.send.devices.link_steps import (
@@ -46,7 +46,7 @@ from entrenous.send.devices.linked_devices import (
     linked_device_by_id,
     own_linked_devices,
 )
-from entrenous.send.devices.move_device import ComesAlongFirst
+from entrenous.send.devices.move_device import DevicesHaveNotFollowedMove
 from entrenous.send.devices.own_key_bundle import schedule_deletion
 from entrenous.send.flush import flush
 from entrenous.send.formats.linking import (
@@ -71,10 +71,10 @@ class OldDeviceLink:
     hand_master_on: bool
     private: Secret
     unseal: Secret
-    ask: LinkAsk | None = None
+    ask: LinkRequest | None = None
     asked: bytes = b""
     answered: bytes = b""
-    shown: LinkShow | None = None
+    shown: LinkReveal | None = None
     transcript: bytes = b""
     offer: Offer | None = None
 
@@ -93,15 +93,15 @@ class OldDeviceLink:
         """The short string; it is the same on both devices unless somebody is in the middle.
 
         Raises:
-            LinkOver: the new device has not shown its key yet.
+            LinkEnded: the new device has not shown its key yet.
         """
         if self.shown is None:
-            raise LinkOver
+            raise LinkEnded
         return short_string(self.private, self.shown.public, self.transcript)
 
 
 def _refuse_if_devices_lag(device: Device) -> None:
-    """Raise ComesAlongFirst if a device of ours has not followed a move yet.
+    """Raise DevicesHaveNotFollowedMove if a device of ours has not followed a move yet.
 
     It and the new device could not get tokens for each other.
     """
@@ -112,15 +112,15 @@ def _refuse_if_devices_lag(device: Device) -> None:
         if mailbox_for_token(me, one.device, device) is not None
     ]
     if late:
-        raise ComesAlongFirst(names=", ".join(late))
+        raise DevicesHaveNotFollowedMove(names=", ".join(late))
 
 
 def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDeviceLink:
     """Start linking: create a mailbox for it alone.
 
     Raises:
-        MasterAway, OthersSheet, TooManyDevices, ComesAlongFirst, OfflineDevice, RolledBack,
-        NotConfirmed, RelayUnreachable.
+        MasterKeyNotHere, SheetOfAnotherPerson, TooManyDevices, DevicesHaveNotFollowedMove,
+        DeviceWithoutRelay, RolledBack, UnlockNotConfirmed, RelayUnreachable.
     """
     refuse_unconfirmed(device)
     master = find_master_key(sheet, device)
@@ -146,17 +146,17 @@ def poll_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     """Process the next message, if one has arrived.
 
     Raises:
-        LinkOver: time ran out, or a message was out of order or invalid.
-        EndedThere, EndedAfterGrant: the new device ended the linking.
+        LinkEnded: time ran out, or a message was out of order or invalid.
+        LinkEndedByOtherDevice, LinkEndedAfterGrant: the new device ended the linking.
         RelayUnreachable.
     """
     if old.state is LinkState.GRANTED:
-        return _check_for_hello(old, device)
+        return _check_for_first_letter(old, device)
     try:
-        return _next(old, device)
-    except (Malformed, Unproven, LinkOver) as why:
+        return _process_next_message(old, device)
+    except (Malformed, Unproven, LinkEnded) as why:
         end_on_old_device(old, device)
-        raise why if isinstance(why, EndedThere) else LinkOver from None
+        raise why if isinstance(why, LinkEndedByOtherDevice) else LinkEnded from None
 
 
 def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
@@ -166,16 +166,16 @@ def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     only a revocation could undo the list.
 
     Raises:
-        LinkOver, EndedThere, MovedMeanwhile, TooManyDevices, RelayUnreachable.
+        LinkEnded, LinkEndedByOtherDevice, LinkInterruptedByMove, TooManyDevices, RelayUnreachable.
     """
     if next_link_state(old.state, LinkEvent.SAME) is not LinkState.GRANTED:
-        raise LinkOver
+        raise LinkEnded
     if old.box.relay_url != own_device(device).home.relay_url:
         end_on_old_device(old, device)  # the new device has no mailbox at our new relay
-        raise MovedMeanwhile
+        raise LinkInterruptedByMove
     poll_old_device(old, device)
     if old.offer is None or old.ask is None or old.shown is None:
-        raise LinkOver
+        raise LinkEnded
     compared = ConfirmedLink(
         offer=old.offer,
         ask=old.ask,
@@ -220,22 +220,24 @@ def close_link_mailbox(old: OldDeviceLink, device: Device) -> None:
     flush(device)
 
 
-def _next(old: OldDeviceLink, device: Device) -> OldDeviceLink:
+def _process_next_message(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     came = next_message(old.box, device)
     if came is None:
         return old
     message, encoded = came
     match message:
-        case LinkAsk() if next_link_state(old.state, LinkEvent.ASK) is LinkState.ANSWERED:
-            return _answer(old, message, encoded, device)
-        case LinkShow() if next_link_state(old.state, LinkEvent.SHOW) is LinkState.COMPARING:
-            return _compare(old, message)
+        case LinkRequest() if next_link_state(old.state, LinkEvent.ASK) is LinkState.ANSWERED:
+            return _answer_request(old, message, encoded, device)
+        case LinkReveal() if next_link_state(old.state, LinkEvent.SHOW) is LinkState.COMPARING:
+            return _check_reveal(old, message)
         case LinkStop():
-            raise EndedThere
-    raise LinkOver
+            raise LinkEndedByOtherDevice
+    raise LinkEnded
 
 
-def _answer(old: OldDeviceLink, ask: LinkAsk, encoded: bytes, device: Device) -> OldDeviceLink:
+def _answer_request(
+    old: OldDeviceLink, ask: LinkRequest, encoded: bytes, device: Device
+) -> OldDeviceLink:
     answer = LinkAnswer(public_of(old.private), public_key(old.unseal))
     answered = write_link_message(answer)
     url, until = old.box.relay_url, old.until
@@ -243,15 +245,15 @@ def _answer(old: OldDeviceLink, ask: LinkAsk, encoded: bytes, device: Device) ->
     return replace(old, state=LinkState.ANSWERED, ask=ask, asked=encoded, answered=answered)
 
 
-def _compare(old: OldDeviceLink, show: LinkShow) -> OldDeviceLink:
+def _check_reveal(old: OldDeviceLink, show: LinkReveal) -> OldDeviceLink:
     offer = open_offer(old.unseal, old.asked, old.answered, show.sealed_offer)
     if old.ask is None or not equal_in_constant_time(
         link_commitment(show.public, offer), old.ask.promise
     ):
-        raise LinkOver
+        raise LinkEnded
     said = read_offer(offer)
     if said.mailbox != old.ask.mailbox:
-        raise LinkOver
+        raise LinkEnded
     transcript = link_transcript(old.asked, old.answered)
     compared = replace(
         old, state=LinkState.COMPARING, shown=show, transcript=transcript, offer=said
@@ -259,11 +261,11 @@ def _compare(old: OldDeviceLink, show: LinkShow) -> OldDeviceLink:
     try:
         compared.string  # noqa: B018 - raises before anything is shown
     except BadKey:
-        raise LinkOver from None
+        raise LinkEnded from None
     return compared
 
 
-def _check_for_hello(old: OldDeviceLink, device: Device) -> OldDeviceLink:
+def _check_for_first_letter(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     """Finish linking if the new device's first letter was fetched and accepted."""
     sibling = None if old.offer is None else linked_device_by_id(old.offer.device, device)
     if sibling is None or not sibling.heard:
@@ -282,4 +284,4 @@ def _refuse_ended(old: OldDeviceLink, device: Device) -> None:
     except EntrenousError:
         return  # time ran out, or the relay is unavailable: still unknown
     if came is not None and isinstance(came[0], LinkStop):
-        raise EndedAfterGrant
+        raise LinkEndedAfterGrant

@@ -17,14 +17,14 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.base.identifiers import ID_BYTES, DeviceId, EnvelopeId, MailboxId
-from entrenous.base.identity import Card, Certificate, DeviceKey, Person, SignedCertificate
-from entrenous.base.limits import LENT_TOKENS, LINK_MINUTES, LINK_USES, TOKEN_BYTES
+from entrenous.base.identity import Certificate, DeviceKey, KeyBundle, Person, SignedCertificate
+from entrenous.base.limits import LENT_TOKENS_PER_DEVICE, LINK_MINUTES, LINK_USES, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.identity_keys import DeviceSigner, public_master
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.short_auth_string import agreement_proof
-from entrenous.crypto.statements import sign_certificate, verify_card
+from entrenous.crypto.statements import sign_certificate, verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     DEVICE_NAME,
@@ -42,11 +42,11 @@ from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.device_lists import accept_own_bundle, sign_list_with
 from entrenous.send.devices.link_nouns import (
     Grant,
-    LinkAsk,
+    LinkEnded,
     LinkGrant,
     LinkMessage,
     LinkNotProven,
-    LinkOver,
+    LinkRequest,
     LinkStop,
     Offer,
 )
@@ -70,7 +70,7 @@ from entrenous.send.outbox import OutboxItem, add_to_outbox, clock_difference, n
 from entrenous.send.tokens.issue import issue_range, last_token_lock
 from entrenous.send.tokens.token_ranges import IssuedRange, LentToken
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
-from entrenous.wire.key_bundle import read_card, write_card, write_certificate
+from entrenous.wire.key_bundle import read_key_bundle, write_certificate, write_key_bundle
 from entrenous.wire.relay_nouns import Envelope, SendToken
 
 
@@ -130,10 +130,10 @@ class LinkMailbox:
     token: Secret
     until: datetime
 
-    def refuse_late(self, device: Device) -> None:
-        """Raise LinkOver if time has run out."""
+    def refuse_after_timeout(self, device: Device) -> None:
+        """Raise LinkEnded if time has run out."""
         if device.clock.now() >= self.until:
-            raise LinkOver
+            raise LinkEnded
 
 
 def create_link_mailbox(
@@ -169,13 +169,13 @@ def post_message(  # noqa: PLR0913, PLR0917 - the address, and its time limit
     """Post a message to the other side's mailbox.
 
     Raises:
-        LinkOver: the mailbox no longer accepts any.
+        LinkEnded: the mailbox no longer accepts any.
         ClocksDiffer, RelayUnreachable.
     """
     try:
         device.courier.post(url, token, link_envelope(mailbox, message, until, device))
     except (WrongToken, NoSuchMailbox):
-        raise LinkOver from None
+        raise LinkEnded from None
     except (TooFarAhead, Expired) as why:
         raise clock_difference(ClocksDiffer, why, url, device) from None
 
@@ -196,11 +196,11 @@ def next_message(box: LinkMailbox, device: Device) -> tuple[LinkMessage, bytes] 
 
     Raises:
         BadLink: the message is invalid.
-        LinkOver: time ran out.
+        LinkEnded: time ran out.
         RelayUnreachable.
     """
-    box.refuse_late(device)
-    page = device.courier.waiting(box.relay_url, box.mailbox, box.owner, 0)
+    box.refuse_after_timeout(device)
+    page = device.courier.waiting_envelopes(box.relay_url, box.mailbox, box.owner, 0)
     if not page:
         return None
     device.courier.acknowledge(box.relay_url, box.mailbox, box.owner, page[0].id)
@@ -214,11 +214,11 @@ def store_new_identity(
     """Store this device's new identity, in one transaction; the next flush tells the relay.
 
     Raises:
-        BadCard, BadSignature, LinkNotProven: the key bundle does not list exactly this device.
+        BadKeyBundle, BadSignature, LinkNotProven: the key bundle does not list exactly this device.
     """
-    card = read_card(grant.card)
-    person = verify_card(card)
-    key = _own_key(person, offer)
+    card = read_key_bundle(grant.card)
+    person = verify_key_bundle(card)
+    key = _listed_key(person, offer)
     _check_master(grant, card)
     home = MailboxAddress(person.relay_url, offer.mailbox, box.owner, offer.close)
     if home.relay_url != box.relay_url:
@@ -232,15 +232,15 @@ def store_new_identity(
         card=grant.card,
         master=grant.master,
     )
-    with device.vault.together():
+    with device.vault.transaction():
         store_signer(signer, device)
         store_identity(identity, device)
         device.vault.put(SELF, UNFINISHED, b"")
         device.vault.put(SELF, DEVICE_NAME, grant.name.encode())
-        _meet_siblings(grant, person, device)
+        _store_siblings(grant, person, device)
 
 
-def _own_key(person: Person, offer: Offer) -> DeviceKey:
+def _listed_key(person: Person, offer: Offer) -> DeviceKey:
     for key in person.devices:
         offered = (offer.device, offer.ed25519, offer.curve25519, offer.mldsa65_hash)
         if key.keys == offered and key.mailbox == offer.mailbox:
@@ -248,7 +248,7 @@ def _own_key(person: Person, offer: Offer) -> DeviceKey:
     raise LinkNotProven
 
 
-def _check_master(grant: Grant, card: Card) -> None:
+def _check_master(grant: Grant, card: KeyBundle) -> None:
     if grant.master is None:
         return
     public = public_master(grant.master)
@@ -258,7 +258,7 @@ def _check_master(grant: Grant, card: Card) -> None:
         raise LinkNotProven
 
 
-def _meet_siblings(grant: Grant, person: Person, device: Device) -> None:
+def _store_siblings(grant: Grant, person: Person, device: Device) -> None:
     listed = {key.device for key in person.devices}
     for one in grant.siblings:
         if one.sibling.device in listed:
@@ -279,7 +279,7 @@ class ConfirmedLink:
     """
 
     offer: Offer
-    ask: LinkAsk
+    ask: LinkRequest
     until: datetime
     master: Secret
     handed_on: Secret | None
@@ -297,10 +297,10 @@ def add_to_list(compared: ConfirmedLink, device: Device) -> None:
         TooManyDevices.
     """
     offer = compared.offer
-    with device.vault.together():
+    with device.vault.transaction():
         me = own_device(device)
         card = sign_list_with(
-            compared.master, _certified(compared, me, device), offer.mailbox, device
+            compared.master, _certify_new_device(compared, me, device), offer.mailbox, device
         )
         name = free_device_name(
             offer.name, [own_name(device), *(one.name for one in own_linked_devices(device))]
@@ -313,7 +313,9 @@ def add_to_list(compared: ConfirmedLink, device: Device) -> None:
         send_bundle_to_contacts(device)
 
 
-def _certified(compared: ConfirmedLink, me: OwnIdentity, device: Device) -> SignedCertificate:
+def _certify_new_device(
+    compared: ConfirmedLink, me: OwnIdentity, device: Device
+) -> SignedCertificate:
     certificate = Certificate(
         person=me.person.id,
         device=compared.offer.device,
@@ -329,15 +331,15 @@ def _certified(compared: ConfirmedLink, me: OwnIdentity, device: Device) -> Sign
 
 
 def _grant_item(
-    compared: ConfirmedLink, card: Card, name: str, window: IssuedRange, device: Device
+    compared: ConfirmedLink, card: KeyBundle, name: str, window: IssuedRange, device: Device
 ) -> OutboxItem:
     grant = Grant(
-        card=write_card(card),
+        card=write_key_bundle(card),
         master=compared.handed_on,
         name=name,
         siblings=(
-            _introduce_ourselves(window, device),
-            *_introduce_others(compared.offer.device, device),
+            _introduce_own_devices(window, device),
+            *_introduce_contacts(compared.offer.device, device),
         ),
         proof=agreement_proof(compared.private, compared.public, compared.transcript, OLD),
     )
@@ -353,17 +355,17 @@ def _grant_item(
     )
 
 
-def _introduce_ourselves(window: IssuedRange, device: Device) -> IntroducedDevice:
+def _introduce_own_devices(window: IssuedRange, device: Device) -> IntroducedDevice:
     me = own_device(device)
-    indexes = range(window.first, window.first + LENT_TOKENS)
+    indexes = range(window.first, window.first + LENT_TOKENS_PER_DEVICE)
     lent = tuple(LentToken(at, send_token(window.seed, at)) for at in indexes)
     return IntroducedDevice(LinkedDevice(me.key.device, own_name(device), me.home.close), lent)
 
 
-def _introduce_others(besides: DeviceId, device: Device) -> tuple[IntroducedDevice, ...]:
+def _introduce_contacts(besides: DeviceId, device: Device) -> tuple[IntroducedDevice, ...]:
     person = own_device(device).person.id
     return tuple(
-        IntroducedDevice(one, lend_tokens(person, one.device, LENT_TOKENS, device))
+        IntroducedDevice(one, lend_tokens(person, one.device, LENT_TOKENS_PER_DEVICE, device))
         for one in own_linked_devices(device)
         if one.device != besides
     )

@@ -98,7 +98,7 @@ class UnknownDevice(NotFound):
     """
 
 
-class ThisDevice(Refused):
+class CannotRevokeThisDevice(Refused):
     """
     That is the device you are using, and a device can only be revoked from another one. Nothing was
     changed. On another device of yours: entrenous device revoke NAME

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Final
 
 from entrenous.base.identifiers import DeviceId
-from entrenous.base.identity import Contact, OldList
-from entrenous.base.limits import GREETED_ANEW_MAX
-from entrenous.crypto.nouns import NotBound
+from entrenous.base.identity import Contact, OutdatedDeviceList
+from entrenous.base.limits import REPLACED_TOKEN_RANGES_MAX
+from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device, own_other_devices
 from entrenous.device.vault_tables import GREET_DEVICE, GREETED, peer_key
@@ -26,7 +26,7 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.tokens.issue import count_retired
 from entrenous.send.tokens.use import has_tokens_for, receive_range
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 
 
 def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) -> None:
@@ -37,7 +37,7 @@ def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) ->
     us = own_other_devices(device)
     for to in addressees(us, device) if us is not None else ():
         if to.key.device not in besides:
-            _tell(to, device)
+            _write_bundle_letter(to, device)
 
 
 def send_bundle_to_contacts(device: Device) -> None:
@@ -49,10 +49,10 @@ def send_bundle_to_contacts(device: Device) -> None:
     for contact in contacts(device):
         if not (contact.blocked or contact.forked):
             for to in addressees(contact, device):
-                _tell(to, device)
+                _write_bundle_letter(to, device)
 
 
-def _tell(to: Addressee, device: Device) -> None:
+def _write_bundle_letter(to: Addressee, device: Device) -> None:
     person = to.contact.person.id
     peer = PEER_TABLE.load(peer_key(person, to.key.device), device.vault)
     if peer is not None and peer.sessions and has_tokens_for(to.contact, to.key.device, device):
@@ -71,12 +71,12 @@ def is_from_own_device(header: Header, device: Device) -> bool:
 
 def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> None:
     """Accept the tokens of another device of ours; send a greeting back once."""
-    card = read_card(hello.card)
-    with suppress(OldList):  # it does not have the newest list yet
+    card = read_key_bundle(hello.card)
+    with suppress(OutdatedDeviceList):  # it does not have the newest list yet
         accept_own_bundle(card, device)
     known = linked_device_by_id(header.from_device, device)
     if known is None:
-        raise NotBound(what="it is from a device that is none of ours")
+        raise NotForThisMailbox(what="it is from a device that is none of ours")
     store_linked_device(replace(known, heard=True), device)
     receive_range(header, hello.seed, hello.first, device)
     if own_device(device).person.epoch >= card.newest.said.epoch:
@@ -92,7 +92,7 @@ def queue_greeting_back(header: Header, device: Device) -> None:
     """
     whose = peer_key(header.from_person, header.from_device)
     anew = header.prekey is not None and header.counter > 1
-    often = count_retired(whose, device) >= GREETED_ANEW_MAX
+    often = count_retired(whose, device) >= REPLACED_TOKEN_RANGES_MAX
     if device.vault.get(GREETED, whose) is None or (anew and not often):
         device.vault.put(GREET_DEVICE, whose, b"")
 
@@ -117,11 +117,11 @@ def accept_bundle_letter(
     """Accept a changed device list, a contact's or ours; ignore one older than what we know.
 
     Raises:
-        BadCard, BadSignature, ForkedList.
+        BadKeyBundle, BadSignature, ForkedDeviceList.
     """
-    with suppress(OldList):
+    with suppress(OutdatedDeviceList):
         if is_from_own_device(header, device):
-            accept_own_bundle(read_card(note.card), device)
+            accept_own_bundle(read_key_bundle(note.card), device)
         else:
             accept_list(contact, note.card, device)
 
@@ -130,9 +130,9 @@ def accept_sync_letter(note: SyncNote, header: Header, device: Device) -> None:
     """Apply a record from another device of ours.
 
     Raises:
-        NotBound: the letter is from somebody else.
+        NotForThisMailbox: the letter is from somebody else.
         BadSync.
     """
     if not is_from_own_device(header, device):
-        raise NotBound(what="it is not from one of your devices")
+        raise NotForThisMailbox(what="it is not from one of your devices")
     apply_sync_note(note, header.from_device, header.from_epoch, device)

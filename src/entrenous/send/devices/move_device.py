@@ -12,7 +12,7 @@ from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.device.device import Device
 from entrenous.device.identities import is_confirmed, own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.device.relay_lock_client import FormerAddress, confirm_opening, former_addresses
+from entrenous.device.relay_lock_client import FormerAddress, confirm_unlock, former_addresses
 from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_at
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import (
@@ -26,10 +26,10 @@ from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush
 from entrenous.send.outbox import OUTBOX_TABLE
 from entrenous.send.set_up import relay_address
-from entrenous.send.tokens.distribute import greet_devices, to_be_greeted
+from entrenous.send.tokens.distribute import count_devices_to_greet, greet_devices
 
 
-class OtherDevicesFirst(Refused):
+class OtherDevicesMustMoveFirst(Refused):
     """
     All your devices have to use the same relay, and you have others: {names}. They can only be
     notified through the old relay, which does not answer now. Nothing was changed. If the old relay
@@ -39,7 +39,7 @@ class OtherDevicesFirst(Refused):
     """
 
 
-class ComesAlongFirst(Refused):
+class DevicesHaveNotFollowedMove(Refused):
     """
     You moved to another relay, and these devices of yours have not moved yet: {names}. Nothing was
     linked. On each of them, run: entrenous inbox. If you no longer have one of them, revoke it:
@@ -47,12 +47,12 @@ class ComesAlongFirst(Refused):
     """
 
 
-class AlreadyThere(Refused):
+class AlreadyAtRelay(Refused):
     """This device already uses that relay. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MoveResult:
     """The old and the new relay, until when the old mailbox is read, and how many letters still
     wait for a relay.
     """
@@ -63,7 +63,7 @@ class Moved:
     letters: int
 
 
-def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> Moved:
+def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> MoveResult:
     """Move to another relay, and tell everybody how to write to us there.
 
     Safe to repeat. Our other devices move too: on each, a command must first prepare a mailbox
@@ -73,8 +73,9 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
     device is in use (lock.md section 5).
 
     Raises:
-        WaitsForDevices, OtherDevicesFirst, AlreadyThere, BadRelayAddress, MasterAway, OthersSheet,
-        OfflineDevice, RolledBack, NotConfirmed (without a sheet).
+        WaitsForDevices, OtherDevicesMustMoveFirst, AlreadyAtRelay, BadRelayAddress,
+        MasterKeyNotHere, SheetOfAnotherPerson, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed
+        (without a sheet).
         RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed: from the new relay;
         nothing has changed then.
     """
@@ -85,17 +86,17 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
             refuse_unconfirmed(device)
         others = own_linked_devices(device)
         if others and not is_confirmed(device):
-            raise OtherDevicesFirst(names=", ".join(one.name for one in others))
+            raise OtherDevicesMustMoveFirst(names=", ".join(one.name for one in others))
         new = prepare_to_lead(url, device)
         ready = _new_mailboxes(url, device)
         mailboxes = {**ready, own_device(device).key.device: new.home.mailbox}
-        with device.vault.together():
+        with device.vault.transaction():
             accept_own_bundle(
                 sign_list_at(master, url, mailboxes, device), device, signed_here=True
             )
     elif not former_addresses(device):
-        raise AlreadyThere
-    return _tell_everybody(former_addresses(device)[-1], device)
+        raise AlreadyAtRelay
+    return _notify_everybody(former_addresses(device)[-1], device)
 
 
 def cancel_move(device: Device) -> str | None:
@@ -118,11 +119,11 @@ def _new_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
         raise
 
 
-def _tell_everybody(old: FormerAddress, device: Device) -> Moved:
+def _notify_everybody(old: FormerAddress, device: Device) -> MoveResult:
     """Notify everybody who can be reached now; later commands notify the others."""
     with suppress(Unreachable):
-        confirm_opening(device)
+        confirm_unlock(device)
     greet_devices(device)
     flush(device)
-    waiting = len(OUTBOX_TABLE.keys(device.vault)) + to_be_greeted(device)
-    return Moved(old.home.relay_url, own_device(device).home.relay_url, old.until, waiting)
+    waiting = len(OUTBOX_TABLE.keys(device.vault)) + count_devices_to_greet(device)
+    return MoveResult(old.home.relay_url, own_device(device).home.relay_url, old.until, waiting)

@@ -11,13 +11,18 @@ from typing import Final
 from entrenous.base.errors import EntrenousError, Refused, Unreachable
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.identity import DeviceKey, Person
-from entrenous.base.limits import HOMES_MAX, NEXT_HOME_DAYS, OLD_HOME_DAYS, TOKEN_BYTES
+from entrenous.base.limits import (
+    FORMER_MAILBOX_DAYS,
+    MAILBOXES_PER_DEVICE_MAX,
+    PREPARED_MAILBOX_DAYS,
+    TOKEN_BYTES,
+)
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     READY_SINCE,
+    AddressOnThisMachine,
     MailboxAddress,
-    OnThisMachine,
     next_lock,
     own_device,
     refuse_local_address,
@@ -35,7 +40,7 @@ from entrenous.send.devices.linked_devices import (
     store_linked_device,
 )
 from entrenous.send.devices.own_key_bundle import schedule_deletion
-from entrenous.send.people.contact_history import note_moving
+from entrenous.send.people.contact_history import record_move_progress
 from entrenous.send.people.people_nouns import FollowState
 from entrenous.send.tokens.use import mailbox_for_token
 from entrenous.wire.relay_nouns import RelayLock
@@ -70,7 +75,7 @@ class WaitsForDevices(Unreachable):
     """
 
 
-class NotFollowed(Refused):
+class MoveNotFollowed(Refused):
     """
     Another device of yours wants to move to {relay}. That is the address of a program on the same
     machine, while your present relay is elsewhere. So this device does not move, and neither do
@@ -80,7 +85,7 @@ class NotFollowed(Refused):
 
 
 _READY: Final = (MailboxUse.LEADS, MailboxUse.FOLLOWS)
-_IDLE: Final = timedelta(days=NEXT_HOME_DAYS)
+_IDLE: Final = timedelta(days=PREPARED_MAILBOX_DAYS)
 
 
 def prepared_mailbox(url: str, device: Device) -> PreparedMailbox | None:
@@ -92,7 +97,7 @@ def prepared_mailboxes(device: Device) -> tuple[PreparedMailbox, ...]:
     return tuple(NEXT_HOME_TABLE.all(device.vault))
 
 
-def lock_at(new: PreparedMailbox) -> RelayLock:
+def lock_for_prepared(new: PreparedMailbox) -> RelayLock:
     """Return the lock that holds the relay's part of this vault's key there."""
     return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
 
@@ -103,16 +108,16 @@ def prepare_to_lead(url: str, device: Device) -> PreparedMailbox:
     Raises:
         RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed.
     """
-    _stop_leading(url, device)
-    return _prepare(url, device, leads=True)
+    _stop_leading_elsewhere(url, device)
+    return _prepare_mailbox(url, device, leads=True)
 
 
 def cancel_next_mailbox(device: Device) -> None:
     """Stop leading our devices to another relay."""
-    _stop_leading(None, device)
+    _stop_leading_elsewhere(None, device)
 
 
-def _stop_leading(but: str | None, device: Device) -> None:
+def _stop_leading_elsewhere(but: str | None, device: Device) -> None:
     """Stop leading moves, except to the relay ``but``.
 
     If we have other devices, keep the mailboxes for a while, since a list that moves us there may
@@ -125,7 +130,7 @@ def _stop_leading(but: str | None, device: Device) -> None:
             idle = replace(new, leads=False, idle_since=this_second(device))
             NEXT_HOME_TABLE.store(idle, new.home.relay_url, device.vault)
         else:
-            _give_up(new, device)
+            _delete_unannounced(new, device)
 
 
 def prepare_to_follow(device: Device) -> list[EntrenousError]:
@@ -143,27 +148,27 @@ def prepare_to_follow(device: Device) -> list[EntrenousError]:
     }
     for new in prepared_mailboxes(device):
         if not new.leads:
-            _update_idle(new, device, led=new.home.relay_url in led)
+            _delete_if_idle(new, device, led=new.home.relay_url in led)
     problems = list[EntrenousError]()
     for url in sorted(led - {own_device(device).home.relay_url}):
         known = prepared_mailbox(url, device)
         if known is None or not known.made:
             try:
-                _follow(url, device)
+                _prepare_to_follow_to(url, device)
             except EntrenousError as error:
                 problems.append(error)
     return problems
 
 
-def _follow(url: str, device: Device) -> None:
+def _prepare_to_follow_to(url: str, device: Device) -> None:
     try:
         refuse_local_address(url, device)
-    except OnThisMachine:
-        raise NotFollowed(relay=url, present=own_device(device).home.relay_url) from None
-    _prepare(url, device, leads=False)
+    except AddressOnThisMachine:
+        raise MoveNotFollowed(relay=url, present=own_device(device).home.relay_url) from None
+    _prepare_mailbox(url, device, leads=False)
 
 
-def _update_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
+def _delete_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
     """Delete an unused mailbox in two stages.
 
     Stop announcing it, then delete it after a while, since a list that names it may be on its way.
@@ -176,7 +181,7 @@ def _update_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
     elif new.hushed_since is None and now - new.idle_since >= _IDLE / 2:
         after = replace(new, hushed_since=now)
     elif new.hushed_since is not None and trusted_time(device) - new.hushed_since >= _IDLE / 2:
-        _give_up(new, device)
+        _delete_unannounced(new, device)
         return
     else:
         return
@@ -229,7 +234,7 @@ def deletions_for(
     one: LinkedDevice, relay_url: str, key: DeviceKey, device: Device
 ) -> tuple[MailboxDeletion, ...]:
     """Return the deletions for all mailboxes of a revoked device that it announced to us."""
-    told = [_closing(home, one, device) for home in one.homes]
+    told = [_deletion_of(home, one, device) for home in one.homes]
     if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
         return tuple(told)
     if mailbox_for_token(own_device(device).person.id, key.device, device) is not None:
@@ -255,7 +260,7 @@ def own_mailboxes(device: Device) -> tuple[LinkedMailbox, ...]:
         for home, what in every
         if home.close is not None
     )
-    return tuple(told)[:HOMES_MAX]
+    return tuple(told)[:MAILBOXES_PER_DEVICE_MAX]
 
 
 def move_target(device: Device) -> str | None:
@@ -267,7 +272,7 @@ def move_target(device: Device) -> str | None:
 
 def unready_devices(url: str, device: Device) -> tuple[str, ...]:
     """Return the names of our other devices that have announced no mailbox at this relay."""
-    ready = _ready(url, device)
+    ready = _announced_mailboxes(url, device)
     return tuple(one.name for one in own_linked_devices(device) if one.device not in ready)
 
 
@@ -280,10 +285,10 @@ def ready_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
     unready = unready_devices(url, device)
     if unready:
         raise WaitsForDevices(names=", ".join(unready), relay=url)
-    return _ready(url, device)
+    return _announced_mailboxes(url, device)
 
 
-def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
+def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
     """Accept only mailboxes announced since the list of the last loss or move."""
     since = int(device.vault.get(SELF, READY_SINCE) or 0)
     return {
@@ -294,41 +299,41 @@ def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
     }
 
 
-def _closing(home: LinkedMailbox, one: LinkedDevice, device: Device) -> MailboxDeletion:
+def _deletion_of(home: LinkedMailbox, one: LinkedDevice, device: Device) -> MailboxDeletion:
     """Limit how long we try to delete a former mailbox.
 
     It only unlocks older copies of the folder, and its relay may be gone.
     """
     if home.what is MailboxUse.LEFT:
-        give_up_at = this_second(device) + timedelta(days=OLD_HOME_DAYS)
+        give_up_at = this_second(device) + timedelta(days=FORMER_MAILBOX_DAYS)
         return MailboxDeletion(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
     return MailboxDeletion(home.relay_url, home.mailbox, home.close, name=one.name)
 
 
-def _prepare(url: str, device: Device, *, leads: bool) -> PreparedMailbox:
+def _prepare_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailbox:
     """Create a mailbox and a lock at another relay; reuse those of an interrupted attempt."""
-    new = prepared_mailbox(url, device) or _generate(url, device, leads=leads)
+    new = prepared_mailbox(url, device) or _generate_mailbox(url, device, leads=leads)
     if leads:
         new = replace(new, leads=True, idle_since=None, hushed_since=None)
     NEXT_HOME_TABLE.store(new, url, device.vault)
     home = new.home
     device.courier.create_mailbox(url, home.mailbox, home.owner, home.close)
-    device.courier.make_lock(lock_at(new), home.owner)
+    device.courier.create_lock(lock_for_prepared(new), home.owner)
     made = replace(new, made=True)
-    with device.vault.together():
+    with device.vault.transaction():
         NEXT_HOME_TABLE.store(made, url, device.vault)
         if not leads:
-            note_moving(url, FollowState.READY, device)
+            record_move_progress(url, FollowState.READY, device)
     return made
 
 
-def _generate(url: str, device: Device, *, leads: bool) -> PreparedMailbox:
+def _generate_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailbox:
     owner, close, unlock = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
     home = MailboxAddress(url, MailboxId(device.dice.token(ID_BYTES)), owner, close)
     return PreparedMailbox(home, unlock, leads)
 
 
-def _give_up(new: PreparedMailbox, device: Device) -> None:
+def _delete_unannounced(new: PreparedMailbox, device: Device) -> None:
     """Delete an empty mailbox that only our own devices know of."""
     home = new.home
     with suppress(EntrenousError):

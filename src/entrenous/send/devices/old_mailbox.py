@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
-from entrenous.base.limits import GENERATION_MAX, OLD_HOME_DAYS, TOKEN_BYTES
+from entrenous.base.limits import FORMER_MAILBOX_DAYS, GENERATION_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
@@ -28,30 +28,36 @@ from entrenous.device.relay_lock_client import (
     OLD_HOME_TABLE,
     FormerAddress,
     former_addresses,
-    note_opened_at,
+    report_unlock_to,
 )
 from entrenous.device.vault_tables import GREET_DEVICE, SELF, peer_key
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.linked_devices import MailboxDeletion
-from entrenous.send.devices.next_mailbox import PreparedMailbox, delete_prepared_mailboxes, lock_at
+from entrenous.send.devices.next_mailbox import (
+    PreparedMailbox,
+    delete_prepared_mailboxes,
+    lock_for_prepared,
+)
 from entrenous.send.devices.own_key_bundle import record_deletion
 from entrenous.send.letter.prekeys import forget_unpublished
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressees
 from entrenous.send.outbox import drop_items_with_any_token
-from entrenous.send.people.contact_history import note_moving
+from entrenous.send.people.contact_history import record_move_progress
 from entrenous.send.people.people_nouns import FollowState
-from entrenous.send.tokens.distribute import greet_one
+from entrenous.send.tokens.distribute import queue_greeting
 from entrenous.send.tokens.issue import forget_issued_tokens
 from entrenous.send.tokens.use import has_tokens_for, record_former_mailboxes
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import NoLock, RolledBack
 
 _ASK_AGAIN: Final = timedelta(hours=1)
-_GIVE_UP: Final = timedelta(days=OLD_HOME_DAYS)  # counted from when it should have been deleted
+_GIVE_UP: Final = timedelta(
+    days=FORMER_MAILBOX_DAYS
+)  # counted from when it should have been deleted
 
 
-def keep_old_mailbox(
+def record_former_mailbox(
     home: MailboxAddress, device: Device, *, silent: bool, next_close: Secret | None = None
 ) -> datetime:
     """Keep a mailbox as an old one; returns until when letters may arrive there.
@@ -60,7 +66,7 @@ def keep_old_mailbox(
     transaction.
     """
     now = this_second(device)
-    until = now + timedelta(days=OLD_HOME_DAYS)
+    until = now + timedelta(days=FORMER_MAILBOX_DAYS)
     asked = now + _ASK_AGAIN if silent else None
     OLD_HOME_TABLE.store(
         FormerAddress(home, until, asked, next_close=next_close), home.mailbox.hex(), device.vault
@@ -81,7 +87,7 @@ def was_at_another_mailbox(epoch: int, device: Device) -> bool:
     me = own_device(device)
     if epoch >= me.person.epoch:
         return False
-    said = next(one.said for one in read_card(me.card).lists if one.said.epoch >= epoch)
+    said = next(one.said for one in read_key_bundle(me.card).lists if one.said.epoch >= epoch)
     then = {listed.mailbox for listed in said.devices if listed.device == me.key.device}
     return bool(then - {me.home.mailbox})
 
@@ -89,10 +95,10 @@ def was_at_another_mailbox(epoch: int, device: Device) -> bool:
 def old_mailboxes_due(device: Device) -> tuple[FormerAddress, ...]:
     """Return the old mailboxes that are due to be fetched from."""
     now = device.clock.now()
-    return tuple(one for one in former_addresses(device) if _is_due(one, now))
+    return tuple(one for one in former_addresses(device) if _is_fetch_due(one, now))
 
 
-def _is_due(old: FormerAddress, now: datetime) -> bool:
+def _is_fetch_due(old: FormerAddress, now: datetime) -> bool:
     """Check whether it is due.
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
@@ -110,7 +116,7 @@ def replace_close_tokens(device: Device) -> None:
         OLD_HOME_TABLE.store(replace(old, next_close=fresh), old.home.mailbox.hex(), device.vault)
 
 
-def _change_close(old: FormerAddress, device: Device) -> FormerAddress:
+def _send_close_token(old: FormerAddress, device: Device) -> FormerAddress:
     """Tell the relay the mailbox's new close token, if there is one.
 
     Raises:
@@ -133,7 +139,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
     Raises:
         RelayUnreachable, NoSuchMailbox, WrongToken.
     """
-    old = _change_close(old, device)
+    old = _send_close_token(old, device)
     if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
         return
     home, key = old.home, old.home.mailbox.hex()
@@ -141,11 +147,11 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         # The highest possible generation locks out copies of this device from before the move. A
         # mailbox that is unknown right after a fetch has no lock.
         with suppress(RolledBack, NoLock, NoSuchMailbox):
-            note_opened_at(home, GENERATION_MAX, device)
+            report_unlock_to(home, GENERATION_MAX, device)
         OLD_HOME_TABLE.store(replace(old, ask_after=None, overtaken=True), key, device.vault)
     if trusted_time(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
-        with device.vault.together():
+        with device.vault.transaction():
             record_deletion(MailboxDeletion(home.relay_url, home.mailbox, home.owner), device)
             OLD_HOME_TABLE.drop(key, device.vault)
 
@@ -175,8 +181,10 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     """
     unsent = device.vault.get(SELF, NEXT_CLOSE)
     next_close = None if unsent is None else Secret(unsent)
-    keep_old_mailbox(before.home, device, silent=not is_confirmed(device), next_close=next_close)
-    store_next_lock(lock_at(new), device)
+    record_former_mailbox(
+        before.home, device, silent=not is_confirmed(device), next_close=next_close
+    )
+    store_next_lock(lock_for_prepared(new), device)
     drop_items_with_any_token(device)
     forget_issued_tokens(device)
     forget_unpublished(device)
@@ -186,7 +194,7 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     device.vault.put(SELF, UNFINISHED, b"")
     _queue_greetings(device)
     if not led:
-        note_moving(new.home.relay_url, FollowState.MOVED, device)
+        record_move_progress(new.home.relay_url, FollowState.MOVED, device)
     _greet_siblings(before, device)
 
 
@@ -208,6 +216,6 @@ def _greet_siblings(before: OwnIdentity, device: Device) -> None:
     for to in addressees(us, device):
         whose = peer_key(us.person.id, to.key.device)
         if has_session(to, device) and has_tokens_for(us, to.key.device, device):
-            greet_one(to, None, device)
+            queue_greeting(to, None, device)
         else:
             device.vault.put(GREET_DEVICE, whose, b"")

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from entrenous.base.identifiers import MailboxId
-from entrenous.base.identity import RevokedAs
+from entrenous.base.identity import RevocationReason
 from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
@@ -23,12 +23,12 @@ from entrenous.device.identities import (
     store_identity,
 )
 from entrenous.device.recovery_sheet import (
-    CloseNotChangedYet,
+    CloseTokenNotReplacedYet,
     LockNotMovedYet,
-    MasterAway,
+    MasterKeyNotHere,
     NothingToRecover,
-    OthersSheet,
     RecoverySheet,
+    SheetOfAnotherPerson,
 )
 from entrenous.device.vault_tables import SELF
 from entrenous.send.devices.device_lists import (
@@ -39,10 +39,10 @@ from entrenous.send.devices.device_lists import (
 from entrenous.send.devices.linked_devices import (
     CLOSE_TABLE,
     CLOSED_TABLE,
+    CannotRevokeThisDevice,
     LinkedDevice,
     MailboxDeletion,
     MailboxUse,
-    ThisDevice,
     linked_device_by_id,
     linked_device_named,
     mailbox_of,
@@ -83,8 +83,8 @@ class DeviceOverview:
     not_ready: tuple[str, ...] = ()
 
 
-def overview(device: Device) -> DeviceOverview:
-    """Return the state of our devices; raises OfflineDevice or RolledBack."""
+def device_overview(device: Device) -> DeviceOverview:
+    """Return the state of our devices; raises DeviceWithoutRelay or RolledBack."""
     me, identity = own_device(device), OWN_IDENTITY.load(device.vault)
     others = list[OwnDevice]()
     for key in me.person.devices:
@@ -114,9 +114,9 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
 
     Raises:
         NothingToRecover: no relay has a part of this vault's key.
-        MasterAway: the master key is on a sheet, and none was given.
-        OthersSheet: the sheet given is somebody else's.
-        CloseNotChangedYet, LockNotMovedYet: its content is about to be replaced.
+        MasterKeyNotHere: the master key is on a sheet, and none was given.
+        SheetOfAnotherPerson: the sheet given is somebody else's.
+        CloseTokenNotReplacedYet, LockNotMovedYet: its content is about to be replaced.
     """
     identity = OWN_IDENTITY.load(device.vault)
     if identity is None or identity.person is None or identity.home is None:
@@ -124,15 +124,15 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
     if identity.home.close is None or not len(output):
         raise NothingToRecover
     if device.vault.get(SELF, NEXT_CLOSE) is not None:
-        raise CloseNotChangedYet
+        raise CloseTokenNotReplacedYet
     if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
         raise LockNotMovedYet
     home, person = identity.home, identity.person.id
     if old is not None and old.person != person:
-        raise OthersSheet
+        raise SheetOfAnotherPerson
     master = identity.master or (old and old.master)
     if not master:
-        raise MasterAway
+        raise MasterKeyNotHere
     return RecoverySheet(person, master, home.relay_url, home.mailbox, identity.home.close, output)
 
 
@@ -143,7 +143,7 @@ def delete_master_key(device: Device) -> None:
         store_identity(replace(identity, master=None), device)
 
 
-class ShutState(StrEnum):
+class RevocationState(StrEnum):
     """Whether the relay has deleted its part of a revoked device's lock."""
 
     DONE = "done"
@@ -153,40 +153,43 @@ class ShutState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Revoked:
+class RevokedDeviceResult:
     """A revoked device's name, and whether its vault can still be opened through the relay."""
 
     name: str
-    shut: ShutState
+    shut: RevocationState
 
 
-def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device) -> Revoked:
+def revoke_device(
+    name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device
+) -> RevokedDeviceResult:
     """Remove a device from our list for good, and have everything of it at the relay deleted:
     waiting letters, its shares, and the relay's part of its vault's lock.
 
     Raises:
-        UnknownDevice, ThisDevice, MasterAway, OthersSheet, OfflineDevice, RolledBack, NotConfirmed.
+        UnknownDevice, CannotRevokeThisDevice, MasterKeyNotHere, SheetOfAnotherPerson,
+        DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
     refuse_unconfirmed(device)
     if name.strip().casefold() == own_name(device).casefold():
-        raise ThisDevice
+        raise CannotRevokeThisDevice
     one = linked_device_named(name, device)
     mailbox = mailbox_of(one.device, own_device(device).person)
     every = {home.mailbox for home in one.homes if home.what is not MailboxUse.LEFT}
     every |= {mailbox} if mailbox else set()
     master = find_master_key(sheet, device)
-    with device.vault.together():
-        kind = RevokedAs.LOST if lost else RevokedAs.RETIRED
+    with device.vault.transaction():
+        kind = RevocationReason.LOST if lost else RevocationReason.RETIRED
         accept_own_bundle(sign_list_without(master, one.device, kind, device), device)
-        _close_by_sheet(one, mailbox, sheet, device)
+        _close_with_sheet(one, mailbox, sheet, device)
         forget_synced(one.device, device)
         send_bundle_to_own_devices((), device)
         send_bundle_to_contacts(device)
     flush(device)
-    return Revoked(one.name, _how_shut(mailbox, every, device))
+    return RevokedDeviceResult(one.name, _revocation_state(mailbox, every, device))
 
 
-def _close_by_sheet(
+def _close_with_sheet(
     one: LinkedDevice, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
 ) -> None:
     """Also try the sheet's close token.
@@ -203,15 +206,17 @@ def _close_by_sheet(
     )
 
 
-def _how_shut(mailbox: MailboxId | None, every: Collection[MailboxId], device: Device) -> ShutState:
+def _revocation_state(
+    mailbox: MailboxId | None, every: Collection[MailboxId], device: Device
+) -> RevocationState:
     if mailbox is None:
-        return ShutState.ELSEWHERE
+        return RevocationState.ELSEWHERE
     left = [CLOSE_TABLE.load(one.hex(), device.vault) for one in every]
     if any(one is not None for one in left):
         refused = any(one is not None and one.refused for one in left)
-        return ShutState.REFUSED if refused else ShutState.WAITS
+        return RevocationState.REFUSED if refused else RevocationState.WAITS
     closed = CLOSED_TABLE.has(mailbox.hex(), device.vault)
-    return ShutState.DONE if closed else ShutState.ELSEWHERE
+    return RevocationState.DONE if closed else RevocationState.ELSEWHERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,17 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     Batch,
     BatchPosition,
-    Card,
     Certificate,
     DeviceList,
     Enforces,
+    KeyBundle,
     ListedDevice,
     ListStatement,
     ProtocolRange,
     SignedBatch,
     SignedCertificate,
 )
-from entrenous.base.limits import GONE_DAYS, PROTOCOL_VERSION, SHOWN_CARD_SIZES
+from entrenous.base.limits import DELETED_MAILBOX_DAYS, PROTOCOL_VERSION, SHOWN_CARD_SIZES
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
 from entrenous.crypto.hashing import inclusion_proofs, merkle_root
@@ -37,7 +37,7 @@ from entrenous.crypto.identity_keys import (
     public_master,
     signing_key,
 )
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.crypto.statements import certificate_hash, sign_certificate, sign_list
 from entrenous.device.device import Device
 from entrenous.device.identities import (
@@ -49,13 +49,13 @@ from entrenous.device.identities import (
     signer_of,
     store_identity,
 )
-from entrenous.device.recovery_sheet import TokenOfBefore
+from entrenous.device.recovery_sheet import RevocationTokenOutdated
 from entrenous.device.vault_tables import (
     SELF,
 )
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.devices.linked_devices import CLOSE_TABLE, CLOSED_TABLE, MailboxDeletion
-from entrenous.send.people.people_nouns import NotTheirKeys
+from entrenous.send.people.people_nouns import InviteKeysDiffer
 from entrenous.wire.key_bundle import (
     newest_lists,
     read_device_list,
@@ -64,8 +64,8 @@ from entrenous.wire.key_bundle import (
     write_device_list,
 )
 
-SPEAKS: Final = ProtocolRange(PROTOCOL_VERSION, PROTOCOL_VERSION)
-ENFORCES: Final = tuple(int(one) for one in Enforces)  # the rules that this program enforces
+PROTOCOLS_SPOKEN: Final = ProtocolRange(PROTOCOL_VERSION, PROTOCOL_VERSION)
+ENFORCED_LIMITS: Final = tuple(int(one) for one in Enforces)  # the rules that this program enforces
 
 
 def certify_device(
@@ -79,7 +79,7 @@ def certify_device(
         curve25519=identity_key(signer.account),
         mldsa65_hash=mldsa65_hash(mldsa65_key(signer)),
         created_at=created_at,
-        enforces=ENFORCES,
+        enforces=ENFORCED_LIMITS,
     )
     statement = write_certificate(certificate)
     return SignedCertificate(certificate, statement, sign_certificate(master, statement))
@@ -96,7 +96,7 @@ def first_list(
         devices=(ListedDevice(signed.certificate.device, certificate_hash(signed), home.mailbox),),
         revoked=(),
         name=name,
-        speaks=SPEAKS,
+        speaks=PROTOCOLS_SPOKEN,
         issued_at=issued_at,
         relay_url=home.relay_url,
     )
@@ -105,13 +105,13 @@ def first_list(
 
 def sign_bundle(
     master: Secret, lists: tuple[ListStatement, ...], certificates: tuple[SignedCertificate, ...]
-) -> Card:
+) -> KeyBundle:
     """Return the signed key bundle of these lists, newest last, with its devices' certificates
     (given in any order).
     """
     by_device = {one.certificate.device: one for one in certificates}
     newest = lists[-1]
-    return Card(
+    return KeyBundle(
         master=public_master(master),
         lists=newest_lists(lists),
         signature=sign_list(master, newest.statement),
@@ -134,23 +134,23 @@ def open_bundle(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) ->
     """Open a published key bundle, which is still to be verified.
 
     Raises:
-        NotTheirKeys: it was published for another person or mailbox, or was changed.
+        InviteKeysDiffer: it was published for another person or mailbox, or was changed.
     """
     try:
         opened = unseal_file(Secret(person), untrusted_shown, mailbox)
-    except DoesNotOpen:
-        raise NotTheirKeys from None
-    return opened if opened.startswith(_BARE_CARD) else _unpadded(opened)
+    except DecryptionFailed:
+        raise InviteKeysDiffer from None
+    return opened if opened.startswith(_BARE_CARD) else _remove_padding(opened)
 
 
-def _unpadded(opened: bytes) -> bytes:
+def _remove_padding(opened: bytes) -> bytes:
     """Remove the padding.
 
     The input is untrusted, since anybody with an invite could have encrypted it.
     """
     end = _LENGTH_BYTES + int.from_bytes(opened[:_LENGTH_BYTES], "big")
     if len(opened) not in SHOWN_CARD_SIZES or end > len(opened) or opened[end:].strip(b"\0"):
-        raise NotTheirKeys
+        raise InviteKeysDiffer
     return opened[_LENGTH_BYTES:end]
 
 
@@ -166,7 +166,7 @@ def sign_batch(
 
     Raises:
         ValueError: there are none, or more than 64.
-        OfflineDevice, RolledBack, NotConfirmed.
+        DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
     signer = signer_of(device)
     batch = Batch(own_device(device).key.device, mailbox, len(leaves), merkle_root(leaves))
@@ -188,7 +188,7 @@ def update_relay(device: Device) -> list[EntrenousError]:
     Returns: the errors met; the next call tries again.
     """
     problems = list[EntrenousError]()
-    for work in (_show_card, _change_close, *_closings(device)):
+    for work in (_publish_key_bundle, _send_close_token, *_due_deletions(device)):
         try:
             work(device)
         except EntrenousError as error:
@@ -238,37 +238,37 @@ def pending_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
     return tuple(one for one in every if one.name is not None)
 
 
-def _show_card(device: Device) -> None:
+def _publish_key_bundle(device: Device) -> None:
     if device.vault.get(SELF, CARD_TO_SHOW) is None:
         return
     me = own_device(device)
     shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
-    device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     device.vault.drop(SELF, CARD_TO_SHOW)
 
 
-def _change_close(device: Device) -> None:
+def _send_close_token(device: Device) -> None:
     following = device.vault.get(SELF, NEXT_CLOSE)
     identity = OWN_IDENTITY.load(device.vault)
     if following is None or identity is None or identity.home is None:
         return
     home = replace(identity.home, close=Secret(following))
     device.courier.set_close_token(home.relay_url, home.mailbox, home.owner, Secret(following))
-    with device.vault.together():
+    with device.vault.transaction():
         store_identity(replace(identity, home=home), device)
         device.vault.drop(SELF, NEXT_CLOSE)
 
 
-def _closings(device: Device) -> list[Callable[[Device], None]]:
+def _due_deletions(device: Device) -> list[Callable[[Device], None]]:
     now, surely = device.clock.now(), trusted_time(device)
     every = list(CLOSE_TABLE.all(device.vault))
     for one in every:
         if one.give_up_at is not None and one.give_up_at <= surely:
             CLOSE_TABLE.drop(one.mailbox.hex(), device.vault)
-    return [partial(_close, one) for one in every if _is_due(one, now)]
+    return [partial(_delete_mailbox, one) for one in every if _is_deletion_due(one, now)]
 
 
-def _is_due(one: MailboxDeletion, now: datetime) -> bool:
+def _is_deletion_due(one: MailboxDeletion, now: datetime) -> bool:
     """Check whether it is due.
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
@@ -276,40 +276,40 @@ def _is_due(one: MailboxDeletion, now: datetime) -> bool:
     return one.not_before is None or not now < one.not_before <= now + _ASK_AGAIN
 
 
-def _close(one: MailboxDeletion, device: Device) -> None:
+def _delete_mailbox(one: MailboxDeletion, device: Device) -> None:
     try:
-        _delete(one, device)
+        _try_each_token(one, device)
     except NoSuchMailbox:  # it never existed, or the relay runs on another database for a while
         if one.name is not None:
-            _ask_again(one, device)
+            _retry_later(one, device)
             return
     except WrongToken:
         if one.name is None:
             raise
-        _note_refused(one, one.name, device)
+        _report_refused_token(one, one.name, device)
         return
     except Unreachable:
         if one.give_up_at is not None:  # that relay may be gone for good
             schedule_deletion(replace(one, not_before=device.clock.now() + _ASK_AGAIN), device)
         raise
-    with device.vault.together():
+    with device.vault.transaction():
         if one.name is not None:
             record_deletion(one, device)
         CLOSE_TABLE.drop(one.mailbox.hex(), device.vault)
 
 
-def _ask_again(one: MailboxDeletion, device: Device) -> None:
+def _retry_later(one: MailboxDeletion, device: Device) -> None:
     """Retry later.
 
     A relay that knows neither the mailbox nor its deletion may temporarily use another database, so
     the device is not revoked there.
     """
     now = device.clock.now()
-    give_up_at = one.give_up_at or now + timedelta(days=GONE_DAYS)
+    give_up_at = one.give_up_at or now + timedelta(days=DELETED_MAILBOX_DAYS)
     schedule_deletion(replace(one, not_before=now + _ASK_AGAIN, give_up_at=give_up_at), device)
 
 
-def _delete(one: MailboxDeletion, device: Device) -> None:
+def _try_each_token(one: MailboxDeletion, device: Device) -> None:
     """Try each token in turn; raises WrongToken if the relay accepts none."""
     *others, last = (one.token, *one.others)
     for token in others:
@@ -319,15 +319,15 @@ def _delete(one: MailboxDeletion, device: Device) -> None:
     device.courier.close_mailbox(one.relay_url, one.mailbox, last)
 
 
-def _note_refused(one: MailboxDeletion, name: str, device: Device) -> None:
+def _report_refused_token(one: MailboxDeletion, name: str, device: Device) -> None:
     """Report once that our token no longer deletes a mailbox, and retry later.
 
     Another device may still delete it.
 
     Raises:
-        TokenOfBefore: the first time.
+        RevocationTokenOutdated: the first time.
     """
     again = device.clock.now() + _ASK_AGAIN
     schedule_deletion(replace(one, refused=True, not_before=again), device)
     if not one.refused:
-        raise TokenOfBefore(name=name)
+        raise RevocationTokenOutdated(name=name)

@@ -4,16 +4,16 @@ from dataclasses import replace
 from typing import Final
 
 from entrenous.base.identifiers import DeviceId, PersonId
-from entrenous.base.identity import Contact, ForkedList, OldList, Trust
+from entrenous.base.identity import Contact, ForkedDeviceList, OutdatedDeviceList, Trust
 from entrenous.crypto.hashing import equal_in_constant_time
-from entrenous.crypto.nouns import NotBound
-from entrenous.crypto.statements import verify_card
+from entrenous.crypto.nouns import NotForThisMailbox
+from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
     NO_TOKEN,
+    comparable_name,
     contacts,
-    lookalike_form,
     own_device,
     own_name,
     refuse_local_address,
@@ -44,10 +44,10 @@ from entrenous.send.formats.sync_format import (
     Shared,
     SharedBlock,
     SharedCircle,
-    SharedClose,
+    SharedCloseToken,
     SharedContact,
-    SharedGone,
-    SharedHomes,
+    SharedForgottenContact,
+    SharedMailboxes,
     read_sync,
 )
 from entrenous.send.letter.letter_nouns import SyncNote
@@ -60,7 +60,7 @@ from entrenous.send.people.circles import (
     delete_circle,
     store_circle,
 )
-from entrenous.send.people.contact_history import note_change, note_renamed
+from entrenous.send.people.contact_history import record_contact_change, record_renaming
 from entrenous.send.people.invite import note_joined_elsewhere
 from entrenous.send.people.keep_contacts import (
     contact_by_id,
@@ -69,7 +69,7 @@ from entrenous.send.people.keep_contacts import (
     store_contact,
 )
 from entrenous.send.tokens.use import lacks_range, receive_lent_tokens
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 
 
 def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Device) -> str:
@@ -80,41 +80,41 @@ def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Devi
     alike. ``before`` is the name used here so far. Call it in the transaction that stores the
     record, before storing.
     """
-    others = [one for one in _called(wanted, device) if _id_of(one) != of]
-    if any(_rank(_id_of(one)) < _rank(of) for one in others):
+    others = [one for one in _named_alike(wanted, device) if _id_of_named(one) != of]
+    if any(_naming_rank(_id_of_named(one)) < _naming_rank(of) for one in others):
         name = free_name(wanted, device, of)
         if name != before:
-            note_renamed(wanted, name, device)
+            record_renaming(wanted, name, device)
         return name
     for one in others:
         _rename_to_free(one, device)
     return wanted
 
 
-def _called(name: str, device: Device) -> list[Contact | Circle]:
+def _named_alike(name: str, device: Device) -> list[Contact | Circle]:
     every: list[Contact | Circle] = [*contacts(device), *circles(device.vault)]
-    return [one for one in every if lookalike_form(one.name) == lookalike_form(name)]
+    return [one for one in every if comparable_name(one.name) == comparable_name(name)]
 
 
-def _id_of(one: Contact | Circle) -> PersonId | CircleId:
+def _id_of_named(one: Contact | Circle) -> PersonId | CircleId:
     return one.person.id if isinstance(one, Contact) else one.id
 
 
-def _rank(of: PersonId | CircleId) -> tuple[int, bytes]:
+def _naming_rank(of: PersonId | CircleId) -> tuple[int, bytes]:
     """Sort key: people, whose ids are longer, come first; then by id."""
     return -len(of), of
 
 
 def _rename_to_free(one: Contact | Circle, device: Device) -> None:
     renamed = replace(one, name=free_name(one.name, device))
-    note_renamed(one.name, renamed.name, device)
+    record_renaming(one.name, renamed.name, device)
     if isinstance(renamed, Contact):
         CONTACT_TABLE.store(renamed, renamed.person.id.hex(), device.vault)
     else:
         store_circle(renamed, device.vault)
 
 
-_ABOUT_SOMEBODY: Final = (SharedContact, SharedGone, SharedBlock)
+_ABOUT_SOMEBODY: Final = (SharedContact, SharedForgottenContact, SharedBlock)
 
 
 def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
@@ -123,14 +123,14 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
 
     Raises:
         BadSync.
-        NotBound: it has another device's close token, or says that we know, forgot or blocked
-            ourselves.
+        NotForThisMailbox: it has another device's close token, or says that we know, forgot or
+            blocked ourselves.
     """
     shared = read_sync(note)
-    if isinstance(shared, SharedClose | SharedHomes) and shared.device != sender:
-        raise NotBound(what="it is about another device of yours")
+    if isinstance(shared, SharedCloseToken | SharedMailboxes) and shared.device != sender:
+        raise NotForThisMailbox(what="it is about another device of yours")
     if isinstance(shared, _ABOUT_SOMEBODY) and shared.person == own_device(device).person.id:
-        _meet_siblings(shared, device)
+        _apply_own_record(shared, device)
         return
     # The outcome here may differ, as when a name is taken: then all_records dates it again.
     key, said = record_key(shared), Stamp(shared.at, record_digest(shared))
@@ -139,11 +139,11 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
         if known == said:
             note_synced(sender, key, device)
         if isinstance(shared, SharedContact):
-            _take_lent(shared, device)
-        elif isinstance(shared, SharedGone):
+            _store_lent_tokens(shared, device)
+        elif isinstance(shared, SharedForgottenContact):
             mark_for_resync(sender, shared.person, device)
         return
-    _take(shared, epoch, device)
+    _apply_record(shared, epoch, device)
     store_stamp(key, said, device)
     note_synced(sender, key, device)
 
@@ -153,27 +153,27 @@ def _is_current(known: Stamp, said: Stamp, shared: Shared) -> bool:
 
     Records written by a single device arrive in order.
     """
-    if isinstance(shared, SharedClose | SharedHomes):
+    if isinstance(shared, SharedCloseToken | SharedMailboxes):
         return known.at > said.at or known == said
-    return known.rank >= said.rank
+    return known.sort_key >= said.sort_key
 
 
-def _take(shared: Shared, epoch: int, device: Device) -> None:
+def _apply_record(shared: Shared, epoch: int, device: Device) -> None:
     match shared:
         case SharedContact():
-            _contact(shared, device)
-        case SharedGone():
+            _apply_contact(shared, device)
+        case SharedForgottenContact():
             known = _other_contact(shared.person, device)
             if known is not None:
                 forget_contact(known.name, device)
         case SharedBlock():
-            _block(shared, device)
+            _apply_block(shared, device)
         case SharedCircle():
-            _circle(shared, device)
-        case SharedClose():
-            _close(shared, device)
-        case SharedHomes():
-            _homes(shared, epoch, device)
+            _apply_circle(shared, device)
+        case SharedCloseToken():
+            _apply_close_token(shared, device)
+        case SharedMailboxes():
+            _apply_mailboxes(shared, epoch, device)
 
 
 def _other_contact(person: bytes, device: Device) -> Contact | None:
@@ -181,22 +181,24 @@ def _other_contact(person: bytes, device: Device) -> Contact | None:
     return None if person == own_device(device).person.id else contact_by_id(person, device)
 
 
-def _contact(shared: SharedContact, device: Device) -> None:
+def _apply_contact(shared: SharedContact, device: Device) -> None:
     before = _other_contact(shared.person, device)
-    known = _new(shared, device) if before is None else _newer(before, shared, device)
+    known = (
+        _new_contact(shared, device) if before is None else _updated_contact(before, shared, device)
+    )
     name = resolve_name(shared.name, known.name, shared.person, device)
     trust = Trust.UNKNOWN if known.forked else shared.trust
     after = replace(known, name=name, trust=trust, since=shared.since, receipts=shared.receipts)
     if before is not None:
-        after = note_change(known, after, device)
+        after = record_contact_change(known, after, device)
     store_contact(after, device)
     is_news = shared.since >= own_device(device).key.created_at  # not so on a newly linked device
     if before is None and trust is Trust.BY_LINK and is_news:
         note_joined_elsewhere(after, device)
-    _take_lent(shared, device)
+    _store_lent_tokens(shared, device)
 
 
-def _take_lent(shared: SharedContact, device: Device) -> None:
+def _store_lent_tokens(shared: SharedContact, device: Device) -> None:
     """Store lent tokens, which may arrive after the contact."""
     kept = _other_contact(shared.person, device)
     listed = set() if kept is None else {key.device for key in kept.person.devices}
@@ -207,42 +209,42 @@ def _take_lent(shared: SharedContact, device: Device) -> None:
                 device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
 
 
-def _meet_siblings(shared: Shared, device: Device) -> None:
+def _apply_own_record(shared: Shared, device: Device) -> None:
     """Accept a record about ourselves.
 
     Take its lent tokens for our devices that have sent us none yet. Ignore everything else in it.
     """
     if not isinstance(shared, SharedContact):
-        raise NotBound(what="it is about yourself")
+        raise NotForThisMailbox(what="it is about yourself")
     for key, lent in shared.lent:
         if linked_device_by_id(key, device) and lacks_range(shared.person, key, device):
             receive_lent_tokens(shared.person, key, lent, device)
             device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
 
 
-def _new(shared: SharedContact, device: Device) -> Contact:
-    person = verify_card(read_card(shared.card))
+def _new_contact(shared: SharedContact, device: Device) -> Contact:
+    person = verify_key_bundle(read_key_bundle(shared.card))
     if not equal_in_constant_time(person.id, shared.person):
-        raise NotBound(what="its card is another person's")
+        raise NotForThisMailbox(what="its card is another person's")
     refuse_local_address(person.relay_url, device)
     store_device_list(person.id, shared.card, device)
     blocked = is_known_blocked(shared.person, device)
     return Contact(shared.name, person, NO_TOKEN, shared.trust, shared.since, blocked=blocked)
 
 
-def _newer(known: Contact, shared: SharedContact, device: Device) -> Contact:
+def _updated_contact(known: Contact, shared: SharedContact, device: Device) -> Contact:
     if not shared.card:
         return known
     try:
         return accept_list(known, shared.card, device)
-    except OldList:
+    except OutdatedDeviceList:
         return known
-    except ForkedList as fork:
+    except ForkedDeviceList as fork:
         freeze_contact(fork, device)
         return contact_by_id(known.person.id, device) or known
 
 
-def _block(shared: SharedBlock, device: Device) -> None:
+def _apply_block(shared: SharedBlock, device: Device) -> None:
     """Apply a block; for an unknown person, store only the stamp until they are known."""
     known = _other_contact(shared.person, device)
     if known is None or known.blocked == shared.blocked:
@@ -255,7 +257,7 @@ def _block(shared: SharedBlock, device: Device) -> None:
         device.vault.put(GREET_DEVICE, peer_key(known.person.id, key.device), b"")
 
 
-def _circle(shared: SharedCircle, device: Device) -> None:
+def _apply_circle(shared: SharedCircle, device: Device) -> None:
     known = CIRCLE_TABLE.load(shared.id.hex(), device.vault)
     if shared.name is None or not shared.people:
         if known is not None:
@@ -269,7 +271,7 @@ def _circle(shared: SharedCircle, device: Device) -> None:
     store_circle(circle, device.vault)
 
 
-def _close(shared: SharedClose, device: Device) -> None:
+def _apply_close_token(shared: SharedCloseToken, device: Device) -> None:
     known = linked_device_by_id(shared.device, device)
     others = [one.name for one in own_linked_devices(device) if one.device != shared.device]
     name = free_device_name(shared.name, [own_name(device), *others])
@@ -277,7 +279,7 @@ def _close(shared: SharedClose, device: Device) -> None:
     store_linked_device(replace(known, name=name, close=shared.close), device)
 
 
-def _homes(shared: SharedHomes, epoch: int, device: Device) -> None:
+def _apply_mailboxes(shared: SharedMailboxes, epoch: int, device: Device) -> None:
     known = linked_device_by_id(shared.device, device)
     if known is not None:
         store_linked_device(replace(known, homes=shared.homes, told_under=epoch), device)

@@ -30,10 +30,10 @@ from entrenous.send.formats.sync_format import (
     Shared,
     SharedBlock,
     SharedCircle,
-    SharedClose,
+    SharedCloseToken,
     SharedContact,
-    SharedGone,
-    SharedHomes,
+    SharedForgottenContact,
+    SharedMailboxes,
     comparable_form,
 )
 from entrenous.send.people.circles import CircleId, circles
@@ -53,7 +53,7 @@ class Stamp:
     digest: bytes
 
     @property
-    def rank(self) -> tuple[datetime, bytes]:
+    def sort_key(self) -> tuple[datetime, bytes]:
         """Sort key: the greater stamp wins, and within one second all devices choose the same."""
         return self.at, self.digest
 
@@ -64,15 +64,15 @@ STAMP_TABLE: Final = Table(STAMP, Stamp)
 def record_key(shared: Shared) -> str:
     """Return the key of the subject that a record is about."""
     match shared:
-        case SharedContact() | SharedGone():
+        case SharedContact() | SharedForgottenContact():
             return contact_key(shared.person)
         case SharedCircle():
             return _CIRCLE + shared.id.hex()
-        case SharedClose():
+        case SharedCloseToken():
             return "close " + shared.device.hex()
         case SharedBlock():
             return "blocked " + shared.person.hex()
-        case SharedHomes():
+        case SharedMailboxes():
             return "homes " + shared.device.hex()
 
 
@@ -91,13 +91,13 @@ def all_records(device: Device) -> dict[str, Shared]:
     change; changes since the last call are dated now. Call it in a transaction.
     """
     now = this_second(device)
-    found = {record_key(one): one for one in _now(now, device)}
+    found = {record_key(one): one for one in _current_records(now, device)}
     ours = contact_key(own_device(device).person.id)
     for key in STAMP_TABLE.keys(device.vault):
         if key not in found and key.startswith((_CONTACT, _CIRCLE)) and key != ours:
-            found[key] = _gone(key, now)
+            found[key] = _deletion_record(key, now)
     # Blocks sort first, so that on a new device nobody is unblocked until a later letter.
-    return {key: _stamped(key, one, now, device) for key, one in sorted(found.items())}
+    return {key: _with_stamp(key, one, now, device) for key, one in sorted(found.items())}
 
 
 def date_changes(device: Device) -> None:
@@ -106,7 +106,7 @@ def date_changes(device: Device) -> None:
     So a device that sends it days later does not undo newer changes made elsewhere.
     """
     if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK) is None:
-        with device.vault.together():
+        with device.vault.transaction():
             all_records(device)
 
 
@@ -125,7 +125,7 @@ def is_known_blocked(person: PersonId, device: Device) -> bool:
     return stamp is not None and stamp.digest == record_digest(said)
 
 
-def _stamped(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
+def _with_stamp(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
     stamp, digest = stamp_of(key, device), record_digest(shared)
     if stamp is None or stamp.digest != digest:
         stamp = Stamp(_changed_at(shared, stamp, now), digest)
@@ -142,23 +142,23 @@ def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime
     return _LONG_AGO if never_blocked else now
 
 
-def _now(now: datetime, device: Device) -> Iterator[Shared]:
+def _current_records(now: datetime, device: Device) -> Iterator[Shared]:
     known = tuple(CONTACT_TABLE.all(device.vault))
-    yield from (_contact(one, now, device) for one in known)
+    yield from (_contact_record(one, now, device) for one in known)
     yield from (SharedBlock(one.person.id, now, one.blocked) for one in known)
     for circle in circles(device.vault):
         yield SharedCircle(circle.id, now, circle.name, circle.people, circle.made_at)
     me = own_device(device)
     if len(me.person.devices) > _INTRODUCED:
-        yield _ourselves(me.person, now)
+        yield _own_record(me.person, now)
     if me.home.close is not None:
-        yield SharedClose(me.key.device, now, own_name(device), me.home.close)
-    several = SharedHomes(me.key.device, now, own_mailboxes(device))
+        yield SharedCloseToken(me.key.device, now, own_name(device), me.home.close)
+    several = SharedMailboxes(me.key.device, now, own_mailboxes(device))
     if len(several.homes) > 1 or stamp_of(record_key(several), device) is not None:
         yield several
 
 
-def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
+def _contact_record(contact: Contact, now: datetime, device: Device) -> SharedContact:
     known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
     return SharedContact(
         person=contact.person.id,
@@ -171,7 +171,7 @@ def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
     )
 
 
-def _ourselves(us: Person, now: datetime) -> SharedContact:
+def _own_record(us: Person, now: datetime) -> SharedContact:
     """Return a record about ourselves that lends tokens.
 
     With it, two devices of ours can write to each other although neither linked the other.
@@ -179,8 +179,8 @@ def _ourselves(us: Person, now: datetime) -> SharedContact:
     return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_LONG_AGO, card=b"")
 
 
-def _gone(key: str, now: datetime) -> Shared:
+def _deletion_record(key: str, now: datetime) -> Shared:
     what, _, name = key.partition(" ")
     if what == _CIRCLE.strip():
         return SharedCircle(CircleId(bytes.fromhex(name)), now, None, (), _LONG_AGO)
-    return SharedGone(PersonId(bytes.fromhex(name)), now)
+    return SharedForgottenContact(PersonId(bytes.fromhex(name)), now)

@@ -5,13 +5,18 @@ from dataclasses import replace
 from typing import Final
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, PersonId
-from entrenous.base.limits import LENT_TOKENS
+from entrenous.base.limits import LENT_TOKENS_PER_DEVICE
 from entrenous.device.device import Device
 from entrenous.device.identities import is_confirmed, own_device
 from entrenous.device.vault_tables import SIBLING_KNOWS, peer_key
 from entrenous.send.devices.linked_devices import LinkedDevice, own_linked_devices
 from entrenous.send.devices.sync_records import all_records, contact_key, record_digest, stamp_of
-from entrenous.send.formats.sync_format import Shared, SharedContact, SharedGone, write_sync
+from entrenous.send.formats.sync_format import (
+    Shared,
+    SharedContact,
+    SharedForgottenContact,
+    write_sync,
+)
 from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.write import Addressee, addressee_of, outer_without_content, write_letter
 from entrenous.send.people.keep_contacts import contact_by_id
@@ -30,12 +35,12 @@ def send_sync_letters(device: Device) -> None:
     others = [one for one in own_linked_devices(device) if one.heard]
     if not others or not is_confirmed(device):
         return
-    with device.vault.together():
+    with device.vault.transaction():
         records = all_records(device)
         for one in others:
             to = addressee_of(own_device(device).person.id, one.device, device)
-            if to is not None and _is_in_touch(to, device):
-                _tell(one, to, records, device)
+            if to is not None and _can_write_to(to, device):
+                _write_changed_records(one, to, records, device)
 
 
 def note_synced(
@@ -48,9 +53,11 @@ def note_synced(
     """
     stamp = stamp_of(key, device)
     if stamp is not None:
-        before = device.vault.get(SIBLING_KNOWS, _told_key(sibling, key)) or b""
+        before = device.vault.get(SIBLING_KNOWS, _synced_key(sibling, key)) or b""
         still = before[_STAMP_BYTES:] if lacks is None else b"".join(lacks)
-        device.vault.put(SIBLING_KNOWS, _told_key(sibling, key), _told(key, device) + still)
+        device.vault.put(
+            SIBLING_KNOWS, _synced_key(sibling, key), _synced_state(key, device) + still
+        )
 
 
 def mark_contact_for_resync(person: PersonId, device: Device) -> None:
@@ -64,7 +71,7 @@ def mark_contact_for_resync(person: PersonId, device: Device) -> None:
 
 def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None:
     """Have the next sync resend a contact to another device of ours that has forgotten it."""
-    device.vault.drop(SIBLING_KNOWS, _told_key(sibling, contact_key(person)))
+    device.vault.drop(SIBLING_KNOWS, _synced_key(sibling, contact_key(person)))
 
 
 def forget_synced(sibling: DeviceId, device: Device) -> None:
@@ -73,19 +80,21 @@ def forget_synced(sibling: DeviceId, device: Device) -> None:
         device.vault.drop(SIBLING_KNOWS, key)
 
 
-def _is_in_touch(to: Addressee, device: Device) -> bool:
+def _can_write_to(to: Addressee, device: Device) -> bool:
     person, key = to.contact.person.id, to.key.device
     met = PEER_TABLE.has(peer_key(person, key), device.vault)
     return met and has_tokens_for(to.contact, key, device)
 
 
-def _tell(one: LinkedDevice, to: Addressee, records: dict[str, Shared], device: Device) -> None:
+def _write_changed_records(
+    one: LinkedDevice, to: Addressee, records: dict[str, Shared], device: Device
+) -> None:
     for key, shared in records.items():
-        told = device.vault.get(SIBLING_KNOWS, _told_key(one.device, key))
-        knows = told is not None and told[:_STAMP_BYTES] == _told(key, device)
-        if told is not None and _was_gone(told, shared):
+        told = device.vault.get(SIBLING_KNOWS, _synced_key(one.device, key))
+        knows = told is not None and told[:_STAMP_BYTES] == _synced_state(key, device)
+        if told is not None and _was_forgotten(told, shared):
             told = None  # with the contact, it forgot the tokens lent to it
-        lacked = [who for who in _lacked(told, shared, device) if who != one.device]
+        lacked = [who for who in _devices_without_tokens(told, shared, device) if who != one.device]
         if (knows and not lacked) or not _is_encodable(shared):
             continue
         said = _with_tokens(shared, lacked, device)
@@ -96,7 +105,7 @@ def _tell(one: LinkedDevice, to: Addressee, records: dict[str, Shared], device: 
         note_synced(one.device, key, device, [who for who in lacked if who not in lent])
 
 
-def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId]:
+def _devices_without_tokens(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId]:
     """Return the contact's devices for which our other device was lent no tokens."""
     contact = contact_by_id(shared.person, device) if isinstance(shared, SharedContact) else None
     if contact is None or contact.blocked:
@@ -109,11 +118,11 @@ def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId
     return [one for one in listed if one in lacked]
 
 
-def _was_gone(told: bytes, shared: Shared) -> bool:
+def _was_forgotten(told: bytes, shared: Shared) -> bool:
     """Check whether our other device's last record says that this contact was forgotten."""
     if not isinstance(shared, SharedContact):
         return False
-    gone = record_digest(SharedGone(shared.person, shared.at))
+    gone = record_digest(SharedForgottenContact(shared.person, shared.at))
     return told[_DIGEST_AT:_STAMP_BYTES] == gone
 
 
@@ -135,17 +144,17 @@ def _with_tokens(shared: Shared, lacked: Sequence[DeviceId], device: Device) -> 
         return shared
     lent = list[tuple[DeviceId, tuple[LentToken, ...]]]()
     for one in lacked:
-        tokens = lend_tokens(shared.person, one, LENT_TOKENS, device)
+        tokens = lend_tokens(shared.person, one, LENT_TOKENS_PER_DEVICE, device)
         lent.extend([(one, tokens)] if tokens else [])
     return replace(shared, lent=tuple(lent))
 
 
-def _told(key: str, device: Device) -> bytes:
+def _synced_state(key: str, device: Device) -> bytes:
     stamp = stamp_of(key, device)
     if stamp is None:
         return b""
     return int(stamp.at.timestamp()).to_bytes(_DIGEST_AT, "big") + stamp.digest
 
 
-def _told_key(sibling: DeviceId, key: str) -> str:
+def _synced_key(sibling: DeviceId, key: str) -> str:
     return f"{sibling.hex()} {key}"

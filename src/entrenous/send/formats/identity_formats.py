@@ -19,7 +19,7 @@ from entrenous.base.identity import (
 )
 from entrenous.base.limits import KEY_ID_BYTES, PREKEY_BYTES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
-from entrenous.device.recovery_sheet import NotASheet, RecoverySheet
+from entrenous.device.recovery_sheet import NotARecoverySheet, RecoverySheet
 from entrenous.send.people.people_nouns import BadInvite, Invite
 from entrenous.wire.cbor import (
     BadCbor,
@@ -33,7 +33,7 @@ from entrenous.wire.cbor import (
     encode,
     encode_checked,
     optional,
-    seconds,
+    to_unix_seconds,
 )
 from entrenous.wire.encodings import from_base64url, to_base64url
 from entrenous.wire.key_bundle import (
@@ -59,7 +59,7 @@ def write_prekey_statement(prekey: Prekey) -> bytes:
         prekey.device,
         prekey.epoch,
         prekey.head,
-        seconds(prekey.made_at),
+        to_unix_seconds(prekey.made_at),
         prekey.public,
     ]
     return encode_checked(fields, _read_statement)
@@ -199,19 +199,19 @@ def read_sheet(untrusted_text: str) -> RecoverySheet:
     """Decode a recovery sheet; ignore text before its code, and line ends within it.
 
     Raises:
-        NotASheet: the text holds no complete code.
+        NotARecoverySheet: the text holds no complete code.
     """
     found = _SHEET_CODE.search(untrusted_text)
     if found is None or len(untrusted_text) > _SHEET_CHARS_MAX:
-        raise NotASheet
-    with bad_cbor_as(NotASheet):
+        raise NotARecoverySheet
+    with bad_cbor_as(NotARecoverySheet):
         *fields, check = as_list(decode(decode_code("".join(found[1].split()))), 8, 8)
         if as_bytes(check, _CHECK_BYTES) != _checksum(fields):
-            raise NotASheet
-        return _sheet(fields)
+            raise NotARecoverySheet
+        return _parse_sheet(fields)
 
 
-def _sheet(fields: list[Any]) -> RecoverySheet:
+def _parse_sheet(fields: list[Any]) -> RecoverySheet:
     version, person, master, relay_url, mailbox, close, output = fields
     as_uint(version, _RECOVERY_VERSION, _RECOVERY_VERSION)
     return RecoverySheet(

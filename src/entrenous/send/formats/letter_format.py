@@ -14,19 +14,24 @@ from entrenous.base.limits import (
     RECEIPTS_MAX,
     REQUEST_CHARS_MAX,
     SEALED_BYTES_MAX,
-    WINDOW_FIRST_MAX,
+    TOKEN_RANGE_FIRST_MAX,
 )
-from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.screen_text import is_terminal_control
 from entrenous.crypto.nouns import BadLetter
-from entrenous.send.formats.message_format import as_hash, as_message, as_secret, plain_message
+from entrenous.send.formats.message_format import (
+    message_fields,
+    parse_hash,
+    parse_message,
+    parse_secret,
+)
 from entrenous.send.letter.letter_nouns import (
     Address,
     Body,
     CompareStep,
     Header,
     Hello,
+    InviteLinkUsedUp,
     KeyBundleNote,
-    LinkUsed,
     Manifest,
     Reaction,
     RecallNote,
@@ -52,7 +57,7 @@ from entrenous.wire.cbor import (
     encode,
     encode_checked,
     optional,
-    seconds,
+    to_unix_seconds,
 )
 from entrenous.wire.key_bundle import as_signed_batch, signed_batch_fields
 
@@ -61,88 +66,95 @@ _STEPS: Final = 4
 _STEP_MAX: Final = 96
 
 
-def _hello(value: object) -> Hello:
+def _parse_hello(value: object) -> Hello:
     card, seed, first, invite_lock = as_list(value, 4, 4)
-    return Hello(_card(card), as_secret(seed), _first(first), optional(invite_lock, as_hash))
+    return Hello(
+        _parse_card(card),
+        parse_secret(seed),
+        _parse_first_index(first),
+        optional(invite_lock, parse_hash),
+    )
 
 
-def _sync(value: object) -> SyncNote:
+def _parse_sync(value: object) -> SyncNote:
     topic, data = as_list(value, 2, 2)
     known = SyncTopic(as_uint(topic, max(SyncTopic), min(SyncTopic)))
     return SyncNote(known, as_bytes_up_to(data, _SYNC_MAX))
 
 
-def _plain_receipts(several: Receipts) -> object:
+def _receipt_fields(several: Receipts) -> object:
     entries = [
-        [int(one.event), one.message, one.envelope, seconds(one.at), one.marks, one.leaf]
+        [int(one.event), one.message, one.envelope, to_unix_seconds(one.at), one.marks, one.leaf]
         for one in several.receipts
     ]
     return [entries, signed_batch_fields(several.batch)]
 
 
-def _receipts(value: object) -> Receipts:
+def _parse_receipts(value: object) -> Receipts:
     entries, batch = as_list(value, 2, 2)
-    receipts = tuple(map(_receipt, as_list(entries, 1, RECEIPTS_MAX)))
+    receipts = tuple(map(_parse_receipt, as_list(entries, 1, RECEIPTS_MAX)))
     return Receipts(receipts, as_signed_batch(batch))
 
 
-def _reaction(value: object) -> Reaction:
+def _parse_reaction(value: object) -> Reaction:
     sender, message, text = as_list(value, 3, 3)
-    return Reaction(PersonId(as_hash(sender)), _message(message), optional(text, _sign))
+    return Reaction(
+        PersonId(parse_hash(sender)), _parse_message(message), optional(text, _parse_reaction_text)
+    )
 
 
-def _step(value: object) -> CompareStep:
+def _parse_comparison_step(value: object) -> CompareStep:
     transaction, step, data = as_list(value, 3, 3)
     number = as_uint(step, _STEPS, 1)
     return CompareStep(as_bytes(transaction, ID_BYTES), number, as_bytes_up_to(data, _STEP_MAX))
 
 
-def _window(value: object) -> TokenRangeNote:
+def _parse_token_range(value: object) -> TokenRangeNote:
     seed, first = as_list(value, 2, 2)
-    return TokenRangeNote(as_secret(seed), _first(first))
+    return TokenRangeNote(parse_secret(seed), _parse_first_index(first))
 
 
-def _request(value: object) -> RequestNote:
+def _parse_request(value: object) -> RequestNote:
     card, note = as_list(value, 2, 2)
-    return RequestNote(_card(card), _shown(as_text(note, REQUEST_CHARS_MAX)))
+    return RequestNote(_parse_card(card), _parse_visible_text(as_text(note, REQUEST_CHARS_MAX)))
 
 
-def _receipt(entry: Any) -> Receipt:
+def _parse_receipt(entry: Any) -> Receipt:
     event, message, envelope, at, marks, leaf = as_list(entry, 6, 6)
     return Receipt(
         event=ReceiptEvent(as_uint(event, max(ReceiptEvent), min(ReceiptEvent))),
-        message=_message(message),
+        message=_parse_message(message),
         envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
         at=as_time(at),
-        marks=as_hash(marks),
-        leaf=as_hash(leaf),
+        marks=parse_hash(marks),
+        leaf=parse_hash(leaf),
     )
 
 
-def _sign(value: object) -> str:
-    text = _shown(as_text(value, REACTION_BYTES_MAX))
+def _parse_reaction_text(value: object) -> str:
+    text = _parse_visible_text(as_text(value, REACTION_BYTES_MAX))
     if not 1 <= len(text.encode()) <= REACTION_BYTES_MAX:
         raise BadCbor
     return text
 
 
-def _shown(text: str) -> str:
-    if any(map(acts_on_screen, text)):
+def _parse_visible_text(text: str) -> str:
+    if any(map(is_terminal_control, text)):
         raise BadCbor
     return text
 
 
-def _card(value: object) -> bytes:
+def _parse_card(value: object) -> bytes:
     return as_bytes_up_to(value, PLAIN_CARD_BYTES_MAX)
 
 
-def _message(value: object) -> MessageId:
+def _parse_message(value: object) -> MessageId:
     return MessageId(as_bytes(value, ID_BYTES))
 
 
-def _first(value: object) -> int:
+def _parse_first_index(value: object) -> int:
     """Read the first index, limited so that every index of the range can be encoded."""
-    return as_uint(value, WINDOW_FIRST_MAX)
+    return as_uint(value, TOKEN_RANGE_FIRST_MAX)
 
 
 VERSION: Final = 2
@@ -234,16 +246,16 @@ def read_header(untrusted: bytes) -> Header:
         envelope, body_sha256 = as_list(fields[12], 2, 2)
         from_head, to_head = as_list(fields[13], 2, 2)
         return Header(
-            from_person=_person(fields[2]),
-            from_device=_device(fields[3]),
-            to_person=_person(fields[4]),
-            to_device=_device(fields[5]),
+            from_person=_parse_person_id(fields[2]),
+            from_device=_parse_device_id(fields[3]),
+            to_person=_parse_person_id(fields[4]),
+            to_device=_parse_device_id(fields[5]),
             from_epoch=as_uint(from_epoch, least=1),
             to_epoch=as_uint(to_epoch, least=1),
-            prekey=optional(fields[7], _key_id),
+            prekey=optional(fields[7], _parse_key_id),
             message=MessageId(as_bytes(fields[8], ID_BYTES)),
             counter=as_uint(fields[9], least=1),
-            next_key=_xwing(fields[10]),
+            next_key=_parse_xwing_key(fields[10]),
             curve25519=as_bytes(fields[11], 32),
             envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
             body_sha256=as_bytes(body_sha256, 32),
@@ -258,37 +270,37 @@ def _read_info(encoded: bytes) -> Address:
     if fields[:3] != [_INFO, VERSION, SUITE] or encode(fields) != encoded:
         raise BadLetter
     return Address(
-        to_person=_person(fields[3]),
-        to_device=_device(fields[4]),
-        key=_key_id(fields[5]),
+        to_person=_parse_person_id(fields[3]),
+        to_device=_parse_device_id(fields[4]),
+        key=_parse_key_id(fields[5]),
         epoch=as_uint(fields[8], least=1),
         head=as_bytes(fields[9], 32),
-        from_person=optional(fields[6], _person),
-        from_device=optional(fields[7], _device),
+        from_person=optional(fields[6], _parse_person_id),
+        from_device=optional(fields[7], _parse_device_id),
     )
 
 
-def _person(value: object) -> PersonId:
+def _parse_person_id(value: object) -> PersonId:
     return PersonId(as_bytes(value, 32))
 
 
-def _device(value: object) -> DeviceId:
+def _parse_device_id(value: object) -> DeviceId:
     return DeviceId(as_bytes(value, ID_BYTES))
 
 
-def _key_id(value: object) -> bytes:
+def _parse_key_id(value: object) -> bytes:
     return as_bytes(value, KEY_ID_BYTES)
 
 
-def _xwing(value: Any) -> XWingKey:
+def _parse_xwing_key(value: Any) -> XWingKey:
     key_id, public = as_list(value, 2, 2)
-    return XWingKey(_key_id(key_id), as_bytes(public, 1216))
+    return XWingKey(_parse_key_id(key_id), as_bytes(public, 1216))
 
 
 _KIND_MAX: Final = 2**16 - 1
 
 
-class _Kind(NamedTuple):
+class _BodyKind(NamedTuple):
     """A kind of body: its class, its CBOR value, and how that is read."""
 
     noun: type[Any]
@@ -296,18 +308,30 @@ class _Kind(NamedTuple):
     read: Callable[[object], Body]
 
 
-_KINDS: Final[Mapping[int, _Kind]] = {
-    1: _Kind(Hello, lambda one: [one.card, one.seed.reveal(), one.first, one.invite_lock], _hello),
-    2: _Kind(Manifest, plain_message, as_message),
-    3: _Kind(RecallNote, lambda one: one.message, lambda value: RecallNote(_message(value))),
-    4: _Kind(KeyBundleNote, lambda one: one.card, lambda value: KeyBundleNote(_card(value))),
-    5: _Kind(SyncNote, lambda one: [int(one.topic), one.data], _sync),
-    6: _Kind(Receipts, _plain_receipts, _receipts),
-    7: _Kind(Reaction, lambda one: [one.sender, one.message, one.text], _reaction),
-    8: _Kind(CompareStep, lambda one: [one.transaction, one.step, one.data], _step),
-    9: _Kind(TokenRangeNote, lambda one: [one.seed.reveal(), one.first], _window),
-    10: _Kind(RequestNote, lambda one: [one.card, one.note], _request),
-    11: _Kind(LinkUsed, lambda one: one.invite_lock, lambda value: LinkUsed(as_hash(value))),
+_KINDS: Final[Mapping[int, _BodyKind]] = {
+    1: _BodyKind(
+        Hello, lambda one: [one.card, one.seed.reveal(), one.first, one.invite_lock], _parse_hello
+    ),
+    2: _BodyKind(Manifest, message_fields, parse_message),
+    3: _BodyKind(
+        RecallNote, lambda one: one.message, lambda value: RecallNote(_parse_message(value))
+    ),
+    4: _BodyKind(
+        KeyBundleNote, lambda one: one.card, lambda value: KeyBundleNote(_parse_card(value))
+    ),
+    5: _BodyKind(SyncNote, lambda one: [int(one.topic), one.data], _parse_sync),
+    6: _BodyKind(Receipts, _receipt_fields, _parse_receipts),
+    7: _BodyKind(Reaction, lambda one: [one.sender, one.message, one.text], _parse_reaction),
+    8: _BodyKind(
+        CompareStep, lambda one: [one.transaction, one.step, one.data], _parse_comparison_step
+    ),
+    9: _BodyKind(TokenRangeNote, lambda one: [one.seed.reveal(), one.first], _parse_token_range),
+    10: _BodyKind(RequestNote, lambda one: [one.card, one.note], _parse_request),
+    11: _BodyKind(
+        InviteLinkUsedUp,
+        lambda one: one.invite_lock,
+        lambda value: InviteLinkUsedUp(parse_hash(value)),
+    ),
 }
 
 
@@ -317,7 +341,7 @@ def write_body(body: Body) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    return encode_checked(_plain(body), read_body)
+    return encode_checked(_body_fields(body), read_body)
 
 
 def read_body(untrusted: bytes) -> Body:
@@ -333,7 +357,7 @@ def read_body(untrusted: bytes) -> Body:
         return UnknownBody(number, encode(value)) if kind is None else kind.read(value)
 
 
-def _plain(body: Body) -> list[object]:
+def _body_fields(body: Body) -> list[object]:
     if isinstance(body, UnknownBody):
         return [body.kind, decode(body.value)]
     number = next(number for number, kind in _KINDS.items() if kind.noun is type(body))
@@ -346,8 +370,8 @@ def write_transcript(
     other: tuple[PersonId, ComparisonSide],
 ) -> bytes:
     """Encode both sides' person, device, list head and public key, the starter's first."""
-    return encode([transaction, _side(*starter), _side(*other)])
+    return encode([transaction, _side_fields(*starter), _side_fields(*other)])
 
 
-def _side(person: PersonId, half: ComparisonSide) -> list[bytes]:
+def _side_fields(person: PersonId, half: ComparisonSide) -> list[bytes]:
     return [person, half.device, half.head, half.public]

@@ -15,11 +15,11 @@ from entrenous.send.devices.link_nouns import (
     BadLinkCode,
     Grant,
     LinkAnswer,
-    LinkAsk,
     LinkCode,
     LinkGrant,
     LinkMessage,
-    LinkShow,
+    LinkRequest,
+    LinkReveal,
     LinkStop,
     Offer,
 )
@@ -85,7 +85,7 @@ def write_link_message(message: LinkMessage) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    return encode_checked(_plain(message), read_link_message)
+    return encode_checked(_message_fields(message), read_link_message)
 
 
 def read_link_message(untrusted: bytes) -> LinkMessage:
@@ -128,13 +128,13 @@ def unpadded_link(untrusted: bytes) -> bytes:
     return message
 
 
-def _plain(message: LinkMessage) -> list[object]:
+def _message_fields(message: LinkMessage) -> list[object]:
     match message:
-        case LinkAsk():
+        case LinkRequest():
             return [1, message.mailbox, message.token.reveal(), message.promise]
         case LinkAnswer():
             return [2, message.public, message.seal_to]
-        case LinkShow():
+        case LinkReveal():
             return [3, message.public, message.sealed_offer]
         case LinkGrant():
             return [4, message.sealed]
@@ -142,36 +142,36 @@ def _plain(message: LinkMessage) -> list[object]:
             return [5, message.promise]
 
 
-def _ask(fields: list[Any]) -> LinkAsk:
+def _parse_request(fields: list[Any]) -> LinkRequest:
     mailbox, token, promise = as_list(fields, 3, 3)
-    return LinkAsk(
+    return LinkRequest(
         mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
         token=Secret(as_bytes(token, TOKEN_BYTES)),
         promise=as_bytes(promise, 32),
     )
 
 
-def _answer(fields: list[Any]) -> LinkAnswer:
+def _parse_answer(fields: list[Any]) -> LinkAnswer:
     public, seal_to = as_list(fields, 2, 2)
     return LinkAnswer(as_bytes(public, 32), as_bytes(seal_to, _XWING_BYTES))
 
 
-def _show(fields: list[Any]) -> LinkShow:
+def _parse_reveal(fields: list[Any]) -> LinkReveal:
     public, sealed = as_list(fields, 2, 2)
-    return LinkShow(as_bytes(public, 32), as_bytes_up_to(sealed, _SEALED_MAX))
+    return LinkReveal(as_bytes(public, 32), as_bytes_up_to(sealed, _SEALED_MAX))
 
 
-def _grant(fields: list[Any]) -> LinkGrant:
+def _parse_grant(fields: list[Any]) -> LinkGrant:
     (sealed,) = as_list(fields, 1, 1)
     return LinkGrant(as_bytes_up_to(sealed, _SEALED_MAX))
 
 
-def _stop(fields: list[Any]) -> LinkStop:
+def _parse_stop(fields: list[Any]) -> LinkStop:
     (promise,) = as_list(fields, 1, 1)
     return LinkStop(as_bytes(promise, 32))
 
 
-_READ: Final = (_ask, _answer, _show, _grant, _stop)
+_READ: Final = (_parse_request, _parse_answer, _parse_reveal, _parse_grant, _parse_stop)
 
 
 _MASTER_BYTES: Final = 64
@@ -210,10 +210,10 @@ def read_offer(untrusted: bytes) -> Offer:
             curve25519=as_bytes(curve25519, 32),
             mldsa65_hash=as_bytes(mldsa65, 32),
             device=DeviceId(as_bytes(device, ID_BYTES)),
-            enforces=_enforces(enforces),
+            enforces=_parse_enforced_limits(enforces),
             seal_to=as_bytes(seal_to, _XWING_BYTES),
             mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
-            close=_token(close),
+            close=_parse_token(close),
             name=optional(name, as_name),
         )
 
@@ -225,7 +225,7 @@ def write_grant(grant: Grant) -> bytes:
         ValueError: a field is not what the specification allows.
     """
     master = None if grant.master is None else grant.master.reveal()
-    siblings = [_plain_introduced(one) for one in grant.siblings]
+    siblings = [_introduced_fields(one) for one in grant.siblings]
     return encode_checked([grant.card, master, grant.name, siblings, grant.proof], read_grant)
 
 
@@ -239,50 +239,50 @@ def read_grant(untrusted: bytes) -> Grant:
         card, master, name, siblings, proof = as_list(decode(untrusted), 5, 5)
         return Grant(
             card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
-            master=optional(master, _master),
+            master=optional(master, _parse_master_key),
             name=as_name(name),
-            siblings=tuple(map(_introduced, as_list(siblings, 1, DEVICES_MAX))),
+            siblings=tuple(map(_parse_introduced, as_list(siblings, 1, DEVICES_MAX))),
             proof=as_bytes(proof, 32),
         )
 
 
-def plain_lent(lent: tuple[LentToken, ...]) -> list[object]:
+def lent_token_fields(lent: tuple[LentToken, ...]) -> list[object]:
     return [[one.index, one.token.reveal()] for one in lent]
 
 
-def as_lent(value: object) -> tuple[LentToken, ...]:
+def parse_lent_tokens(value: object) -> tuple[LentToken, ...]:
     """Read tokens lent by another device of ours."""
     pairs = (as_list(entry, 2, 2) for entry in as_list(value, 0, _LENT_MAX))
-    return tuple(LentToken(as_uint(index), _token(token)) for index, token in pairs)
+    return tuple(LentToken(as_uint(index), _parse_token(token)) for index, token in pairs)
 
 
-def _plain_introduced(one: IntroducedDevice) -> list[object]:
+def _introduced_fields(one: IntroducedDevice) -> list[object]:
     close = None if one.sibling.close is None else one.sibling.close.reveal()
-    return [one.sibling.device, one.sibling.name, close, plain_lent(one.lent)]
+    return [one.sibling.device, one.sibling.name, close, lent_token_fields(one.lent)]
 
 
-def _introduced(entry: Any) -> IntroducedDevice:
+def _parse_introduced(entry: Any) -> IntroducedDevice:
     device, name, close, lent = as_list(entry, 4, 4)
     sibling = LinkedDevice(
         device=DeviceId(as_bytes(device, ID_BYTES)),
         name=as_name(name),
-        close=optional(close, _token),
+        close=optional(close, _parse_token),
     )
-    return IntroducedDevice(sibling, as_lent(lent))
+    return IntroducedDevice(sibling, parse_lent_tokens(lent))
 
 
-def _enforces(value: object) -> tuple[int, ...]:
+def _parse_enforced_limits(value: object) -> tuple[int, ...]:
     numbers = tuple(map(as_uint, as_list(value, 0, _ENFORCES_MAX)))
     if any(one >= after for one, after in pairwise(numbers)):
         raise BadCbor
     return numbers
 
 
-def _master(value: object) -> Secret:
+def _parse_master_key(value: object) -> Secret:
     return Secret(as_bytes(value, _MASTER_BYTES))
 
 
-def _token(value: object) -> Secret:
+def _parse_token(value: object) -> Secret:
     return Secret(as_bytes(value, TOKEN_BYTES))
 
 
@@ -323,7 +323,7 @@ def open_offer(private: Secret, ask: bytes, answer: bytes, untrusted: bytes) -> 
     """Decrypt the offer, which is not trusted until it matches the commitment.
 
     Raises:
-        NotBound: it was sealed to another key, or after other messages.
+        NotForThisMailbox: it was sealed to another key, or after other messages.
     """
     return open_sealed(private, _offer_context(ask, answer), untrusted)
 
@@ -341,7 +341,7 @@ def open_grant(private: Secret, transcript: bytes, untrusted: bytes) -> bytes:
     """Decrypt the grant.
 
     Raises:
-        NotBound: it is for another device or another linking.
+        NotForThisMailbox: it is for another device or another linking.
     """
     return open_sealed(private, _GRANT_LABEL + sha256(transcript), untrusted)
 

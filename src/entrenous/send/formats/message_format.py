@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, MessageId, MessageName, PersonId
 from entrenous.base.limits import BLOBS_PER_ENVELOPE_MAX, PICTURES_MAX, TEXT_CHARS_MAX
-from entrenous.base.screen_text import acts_on_screen
+from entrenous.base.screen_text import is_terminal_control
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
 from entrenous.send.letter.letter_nouns import (
@@ -36,7 +36,7 @@ from entrenous.wire.cbor import (
     encode,
     encode_checked,
     optional,
-    seconds,
+    to_unix_seconds,
 )
 from entrenous.wire.receipt import write_commitments
 from entrenous.wire.text import as_media_type, as_name, as_url
@@ -50,7 +50,7 @@ def write_manifest(manifest: Manifest) -> bytes:
 
     The CBOR list of the fields 1 to 5 and 11 to 15.
     """
-    fields = plain_message(manifest)
+    fields = message_fields(manifest)
     return encode([fields[key] for key in _MANIFEST_FIELDS])
 
 
@@ -59,11 +59,11 @@ def write_marks(manifest: Manifest) -> bytes:
     return write_commitments(manifest.marks)
 
 
-def plain_message(body: Manifest) -> dict[int, object]:
+def message_fields(body: Manifest) -> dict[int, object]:
     return {
         1: body.name,
-        2: seconds(body.sent_at),
-        3: None if body.expires_at is None else seconds(body.expires_at),
+        2: to_unix_seconds(body.sent_at),
+        3: None if body.expires_at is None else to_unix_seconds(body.expires_at),
         4: body.opens,
         5: [[person, device] for person, device in body.audience],
         6: body.secret.reveal(),
@@ -79,68 +79,68 @@ def plain_message(body: Manifest) -> dict[int, object]:
     }
 
 
-def as_message(value: object) -> Manifest:
+def parse_message(value: object) -> Manifest:
     """Read a message body.
 
     Raises:
         BadCbor: not a message body.
     """
     fields = as_map(value, _FIELDS)
-    blobs = tuple(map(_blob, as_list(fields[7], 1, BLOBS_PER_ENVELOPE_MAX)))
-    audience = _audience(fields[5])
+    blobs = tuple(map(_parse_blob, as_list(fields[7], 1, BLOBS_PER_ENVELOPE_MAX)))
+    audience = _parse_audience(fields[5])
     return Manifest(
         name=MessageName(as_name(fields[1])),
         sent_at=as_time(fields[2]),
         expires_at=optional(fields[3], as_time),
-        opens=optional(fields[4], _opens),
+        opens=optional(fields[4], _parse_opens),
         audience=audience,
-        secret=as_secret(fields[6]),
+        secret=parse_secret(fields[6]),
         blobs=blobs,
-        fetch_token=as_secret(fields[8]),
-        open_token=as_secret(fields[9]),
+        fetch_token=parse_secret(fields[8]),
+        open_token=parse_secret(fields[9]),
         relay_url=as_url(fields[10]),
-        heads=_heads(fields[11], audience),
-        marks=_marks(fields[12], len(blobs) - 1),
-        reply=optional(fields[13], _reply),
-        circle=optional(fields[14], _id),
-        may_export=_may_export(fields[15], fields[4]),
+        heads=_parse_heads(fields[11], audience),
+        marks=_parse_marks(fields[12], len(blobs) - 1),
+        reply=optional(fields[13], _parse_reply),
+        circle=optional(fields[14], _parse_id),
+        may_export=_parse_may_export(fields[15], fields[4]),
     )
 
 
-def _marks(value: object, files: int) -> tuple[bytes | None, ...]:
-    return tuple(optional(one, as_hash) for one in as_list(value, files, files))
+def _parse_marks(value: object, files: int) -> tuple[bytes | None, ...]:
+    return tuple(optional(one, parse_hash) for one in as_list(value, files, files))
 
 
-def _reply(value: object) -> ReplyTo:
+def _parse_reply(value: object) -> ReplyTo:
     sender, message = as_list(value, 2, 2)
-    return ReplyTo(PersonId(as_hash(sender)), MessageId(_id(message)))
+    return ReplyTo(PersonId(parse_hash(sender)), MessageId(_parse_id(message)))
 
 
-def _blob(entry: Any) -> BlobRef:
+def _parse_blob(entry: Any) -> BlobRef:
     blob, size, sha256 = as_list(entry, 3, 3)
-    return BlobRef(BlobId(_id(blob)), as_uint(size, least=1), as_hash(sha256))
+    return BlobRef(BlobId(_parse_id(blob)), as_uint(size, least=1), parse_hash(sha256))
 
 
-def _opens(value: object) -> int:
+def _parse_opens(value: object) -> int:
     return as_uint(value, least=1)
 
 
-def _may_export(value: object, opens: object) -> bool:
+def _parse_may_export(value: object, opens: object) -> bool:
     """Read field 15, which may be set only if openings are limited."""
     return bool(as_uint(value, 0 if opens is None else 1))
 
 
-def as_secret(value: object) -> Secret:
+def parse_secret(value: object) -> Secret:
     """Read a secret of 32 bytes."""
-    return Secret(as_hash(value))
+    return Secret(parse_hash(value))
 
 
-def as_hash(value: object) -> bytes:
+def parse_hash(value: object) -> bytes:
     """Read 32 bytes."""
     return as_bytes(value, 32)
 
 
-def _id(value: object) -> bytes:
+def _parse_id(value: object) -> bytes:
     return as_bytes(value, ID_BYTES)
 
 
@@ -148,16 +148,16 @@ _DEVICES_MAX: Final = 1024  # more do not fit into a letter
 _Audience = tuple[tuple[PersonId, DeviceId], ...]
 
 
-def _audience(value: object) -> _Audience:
+def _parse_audience(value: object) -> _Audience:
     """Read persons and devices, sorted without duplicates, so that all see the same list."""
-    found = tuple(map(_recipient, as_list(value, 1, _DEVICES_MAX)))
+    found = tuple(map(_parse_recipient, as_list(value, 1, _DEVICES_MAX)))
     _check_ascending(found)
     return found
 
 
-def _heads(value: object, audience: _Audience) -> tuple[PersonHead, ...]:
+def _parse_heads(value: object, audience: _Audience) -> tuple[PersonHead, ...]:
     """Read one head for each person of the audience, sorted."""
-    found = tuple(map(_head, as_list(value, 1, _DEVICES_MAX)))
+    found = tuple(map(_parse_head, as_list(value, 1, _DEVICES_MAX)))
     _check_ascending([one.person for one in found])
     if {one.person for one in found} != {person for person, _ in audience}:
         raise BadCbor
@@ -169,12 +169,12 @@ def _check_ascending(found: Sequence[Any]) -> None:
         raise BadCbor
 
 
-def _recipient(entry: object) -> tuple[PersonId, DeviceId]:
+def _parse_recipient(entry: object) -> tuple[PersonId, DeviceId]:
     person, device = as_list(entry, 2, 2)
     return PersonId(as_bytes(person, 32)), DeviceId(as_bytes(device, ID_BYTES))
 
 
-def _head(entry: object) -> PersonHead:
+def _parse_head(entry: object) -> PersonHead:
     person, epoch, head = as_list(entry, 3, 3)
     return PersonHead(PersonId(as_bytes(person, 32)), as_uint(epoch, least=1), as_bytes(head, 32))
 
@@ -192,8 +192,8 @@ def write_frame(frame: Frame) -> bytes:
             text that is too long or has control characters.
     """
     files = [[file.media_type, file.size, int(file.role)] for file in frame.files]
-    encoded = encode_checked({1: VERSION, 2: files, 3: frame.text}, _frame)
-    return _padded(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
+    encoded = encode_checked({1: VERSION, 2: files, 3: frame.text}, _parse_frame)
+    return _add_padding(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
 
 
 def read_frame(untrusted_padded: bytes) -> Frame:
@@ -203,14 +203,14 @@ def read_frame(untrusted_padded: bytes) -> Frame:
         BadContent: not a frame of this version, or not padded exactly as specified.
     """
     with bad_cbor_as(BadContent):
-        return _frame(_unpadded(untrusted_padded))
+        return _parse_frame(_remove_padding(untrusted_padded))
 
 
-def _frame(encoded: bytes) -> Frame:
+def _parse_frame(encoded: bytes) -> Frame:
     fields = as_map(decode(encoded), 3)
     as_uint(fields[1], VERSION, VERSION)
-    files = tuple(_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
-    text = optional(fields[3], _text)
+    files = tuple(_parse_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
+    text = optional(fields[3], _parse_text)
     if not files and text is None:
         raise BadCbor
     return Frame(files, text)
@@ -227,7 +227,7 @@ def padded_reader(data: bytes) -> BinaryIO:
     return cast("BinaryIO", _PaddedReader(data))
 
 
-class Unpadding:
+class UnpaddingWriter:
     """Receives a padded blob and writes the file of ``size`` bytes in it to ``writer``.
 
     Raises:
@@ -252,7 +252,7 @@ class Unpadding:
     def flush(self) -> None:
         self._writer.flush()
 
-    def insist(self) -> None:
+    def require_complete(self) -> None:
         """Raise BadContent unless the whole padded file was written."""
         if self._seen != padded_length(self._size):
             raise BadContent
@@ -288,11 +288,11 @@ class _PaddedReader(io.RawIOBase):
         return size
 
 
-def _padded(data: bytes) -> bytes:
+def _add_padding(data: bytes) -> bytes:
     return data.ljust(padded_length(len(data)), b"\x00")
 
 
-def _unpadded(untrusted: bytes) -> bytes:
+def _remove_padding(untrusted: bytes) -> bytes:
     end = _LENGTH_BYTES + int.from_bytes(untrusted[:_LENGTH_BYTES], "big")
     if end > len(untrusted) or len(untrusted) != padded_length(end):
         raise BadCbor
@@ -301,14 +301,14 @@ def _unpadded(untrusted: bytes) -> bytes:
     return untrusted[_LENGTH_BYTES:end]
 
 
-def _file(entry: Any) -> FrameFile:
+def _parse_file(entry: Any) -> FrameFile:
     media_type, size, role = as_list(entry, 3, 3)
     file_role = FileRole(as_uint(role, max(FileRole), min(FileRole)))
     return FrameFile(as_media_type(media_type), as_uint(size, least=1), file_role)
 
 
-def _text(value: object) -> str:
+def _parse_text(value: object) -> str:
     text = as_text(value, TEXT_CHARS_MAX)
-    if not text or any(map(acts_on_screen, text)):
+    if not text or any(map(is_terminal_control, text)):
         raise BadCbor
     return text

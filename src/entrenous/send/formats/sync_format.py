@@ -12,13 +12,13 @@ from entrenous.base.identity import Trust
 from entrenous.base.limits import (
     CIRCLE_PEOPLE_MAX,
     DEVICES_MAX,
-    HOMES_MAX,
+    MAILBOXES_PER_DEVICE_MAX,
     PLAIN_CARD_BYTES_MAX,
     TOKEN_BYTES,
 )
 from entrenous.base.secret import Secret
 from entrenous.send.devices.linked_devices import LinkedMailbox, MailboxUse
-from entrenous.send.formats.linking import as_lent, plain_lent
+from entrenous.send.formats.linking import lent_token_fields, parse_lent_tokens
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.people.circles import CircleId
 from entrenous.send.tokens.token_ranges import LentToken
@@ -34,7 +34,7 @@ from entrenous.wire.cbor import (
     encode,
     encode_checked,
     optional,
-    seconds,
+    to_unix_seconds,
 )
 from entrenous.wire.text import as_name, as_url
 
@@ -54,7 +54,7 @@ class SharedContact:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedGone:
+class SharedForgottenContact:
     """A contact was forgotten."""
 
     person: PersonId
@@ -73,7 +73,7 @@ class SharedCircle:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedClose:
+class SharedCloseToken:
     """The sending device's name, and the token that deletes its mailbox."""
 
     device: DeviceId
@@ -92,7 +92,7 @@ class SharedBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedHomes:
+class SharedMailboxes:
     """All mailboxes of the sending device: current, former, and those it may move to."""
 
     device: DeviceId
@@ -100,7 +100,14 @@ class SharedHomes:
     homes: tuple[LinkedMailbox, ...]
 
 
-Shared = SharedContact | SharedGone | SharedCircle | SharedClose | SharedBlock | SharedHomes
+Shared = (
+    SharedContact
+    | SharedForgottenContact
+    | SharedCircle
+    | SharedCloseToken
+    | SharedBlock
+    | SharedMailboxes
+)
 
 
 class BadSync(Malformed):
@@ -122,7 +129,9 @@ def write_sync(shared: Shared) -> SyncNote:
         ValueError: a field is not what the specification allows.
     """
     topic = _TOPICS[type(shared)]
-    data = encode_checked(_plain(shared), lambda encoded: read_sync(SyncNote(topic, encoded)))
+    data = encode_checked(
+        _record_fields(shared), lambda encoded: read_sync(SyncNote(topic, encoded))
+    )
     return SyncNote(topic, data)
 
 
@@ -144,57 +153,68 @@ def comparable_form(shared: Shared) -> bytes:
     timeless = replace(shared, at=_NO_TIME)
     if isinstance(timeless, SharedContact):
         timeless = replace(timeless, card=b"", lent=())
-    return bytes([_TOPICS[type(timeless)]]) + encode(_plain(timeless))
+    return bytes([_TOPICS[type(timeless)]]) + encode(_record_fields(timeless))
 
 
-def _plain(shared: Shared) -> list[object]:
+def _record_fields(shared: Shared) -> list[object]:
     match shared:
         case SharedContact():
-            lent = [[device, plain_lent(tokens)] for device, tokens in shared.lent]
+            lent = [[device, lent_token_fields(tokens)] for device, tokens in shared.lent]
             return [
-                *(shared.person, seconds(shared.at), shared.name, _TRUST.index(shared.trust)),
-                *(seconds(shared.since), shared.card, lent),
+                *(
+                    shared.person,
+                    to_unix_seconds(shared.at),
+                    shared.name,
+                    _TRUST.index(shared.trust),
+                ),
+                *(to_unix_seconds(shared.since), shared.card, lent),
                 None if shared.receipts is None else int(shared.receipts),
             ]
-        case SharedGone():
-            return [shared.person, seconds(shared.at)]
+        case SharedForgottenContact():
+            return [shared.person, to_unix_seconds(shared.at)]
         case SharedCircle():
-            made_at = seconds(shared.made_at)
-            return [shared.id, seconds(shared.at), shared.name, list(shared.people), made_at]
-        case SharedClose():
-            return [shared.device, seconds(shared.at), shared.name, shared.close.reveal()]
+            made_at = to_unix_seconds(shared.made_at)
+            return [
+                shared.id,
+                to_unix_seconds(shared.at),
+                shared.name,
+                list(shared.people),
+                made_at,
+            ]
+        case SharedCloseToken():
+            return [shared.device, to_unix_seconds(shared.at), shared.name, shared.close.reveal()]
         case SharedBlock():
-            return [shared.person, seconds(shared.at), int(shared.blocked)]
-        case SharedHomes():
+            return [shared.person, to_unix_seconds(shared.at), int(shared.blocked)]
+        case SharedMailboxes():
             homes = [
                 [home.relay_url, home.mailbox, home.close.reveal(), int(home.what)]
                 for home in shared.homes
             ]
-            return [shared.device, seconds(shared.at), homes]
+            return [shared.device, to_unix_seconds(shared.at), homes]
 
 
-def _contact(value: Any) -> SharedContact:
+def _parse_contact(value: Any) -> SharedContact:
     person, at, name, trust, since, card, lent, receipts = as_list(value, 8, 8)
     return SharedContact(
-        person=_person(person),
+        person=_parse_person_id(person),
         at=as_time(at),
         name=as_name(name),
         trust=_TRUST[as_uint(trust, len(_TRUST) - 1)],
         since=as_time(since),
         card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
-        receipts=optional(receipts, _flag),
-        lent=tuple(map(_lent, as_list(lent, 0, DEVICES_MAX))),
+        receipts=optional(receipts, _parse_flag),
+        lent=tuple(map(_parse_lent_tokens, as_list(lent, 0, DEVICES_MAX))),
     )
 
 
-def _gone(value: Any) -> SharedGone:
+def _parse_forgotten_contact(value: Any) -> SharedForgottenContact:
     person, at = as_list(value, 2, 2)
-    return SharedGone(_person(person), as_time(at))
+    return SharedForgottenContact(_parse_person_id(person), as_time(at))
 
 
-def _circle(value: Any) -> SharedCircle:
+def _parse_circle(value: Any) -> SharedCircle:
     circle, at, name, people, made_at = as_list(value, 5, 5)
-    members = tuple(map(_person, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
+    members = tuple(map(_parse_person_id, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
     if any(one >= after for one, after in pairwise(members)):
         raise BadCbor
     circle_name = optional(name, as_name)
@@ -207,26 +227,26 @@ def _circle(value: Any) -> SharedCircle:
     )
 
 
-def _close(value: Any) -> SharedClose:
+def _parse_close_token(value: Any) -> SharedCloseToken:
     device, at, name, close = as_list(value, 4, 4)
     token = Secret(as_bytes(close, TOKEN_BYTES))
-    return SharedClose(_device(device), as_time(at), as_name(name), token)
+    return SharedCloseToken(_parse_device_id(device), as_time(at), as_name(name), token)
 
 
-def _block(value: Any) -> SharedBlock:
+def _parse_block(value: Any) -> SharedBlock:
     person, at, blocked = as_list(value, 3, 3)
-    return SharedBlock(_person(person), as_time(at), _flag(blocked))
+    return SharedBlock(_parse_person_id(person), as_time(at), _parse_flag(blocked))
 
 
-def _homes(value: Any) -> SharedHomes:
+def _parse_mailboxes(value: Any) -> SharedMailboxes:
     device, at, homes = as_list(value, 3, 3)
-    every = tuple(map(_home, as_list(homes, 1, HOMES_MAX)))
+    every = tuple(map(_parse_mailbox, as_list(homes, 1, MAILBOXES_PER_DEVICE_MAX)))
     if len({home.mailbox for home in every}) < len(every):
         raise BadCbor
-    return SharedHomes(_device(device), as_time(at), every)
+    return SharedMailboxes(_parse_device_id(device), as_time(at), every)
 
 
-def _home(entry: Any) -> LinkedMailbox:
+def _parse_mailbox(entry: Any) -> LinkedMailbox:
     url, mailbox, close, what = as_list(entry, 4, 4)
     return LinkedMailbox(
         relay_url=as_url(url),
@@ -236,36 +256,36 @@ def _home(entry: Any) -> LinkedMailbox:
     )
 
 
-def _lent(entry: Any) -> Any:
+def _parse_lent_tokens(entry: Any) -> Any:
     device, tokens = as_list(entry, 2, 2)
-    return _device(device), as_lent(tokens)
+    return _parse_device_id(device), parse_lent_tokens(tokens)
 
 
-def _flag(value: object) -> bool:
+def _parse_flag(value: object) -> bool:
     return bool(as_uint(value, 1))
 
 
-def _person(value: object) -> PersonId:
+def _parse_person_id(value: object) -> PersonId:
     return PersonId(as_bytes(value, 32))
 
 
-def _device(value: object) -> DeviceId:
+def _parse_device_id(value: object) -> DeviceId:
     return DeviceId(as_bytes(value, ID_BYTES))
 
 
 _TOPICS: Final[Mapping[type[Shared], SyncTopic]] = {
     SharedContact: SyncTopic.CONTACT,
-    SharedGone: SyncTopic.CONTACT_GONE,
+    SharedForgottenContact: SyncTopic.CONTACT_GONE,
     SharedCircle: SyncTopic.CIRCLE,
-    SharedClose: SyncTopic.CLOSE_TOKEN,
+    SharedCloseToken: SyncTopic.CLOSE_TOKEN,
     SharedBlock: SyncTopic.BLOCKED,
-    SharedHomes: SyncTopic.HOMES,
+    SharedMailboxes: SyncTopic.HOMES,
 }
 _READ: Final[Mapping[SyncTopic, Callable[[Any], Shared]]] = {
-    SyncTopic.CONTACT: _contact,
-    SyncTopic.CONTACT_GONE: _gone,
-    SyncTopic.CIRCLE: _circle,
-    SyncTopic.CLOSE_TOKEN: _close,
-    SyncTopic.BLOCKED: _block,
-    SyncTopic.HOMES: _homes,
+    SyncTopic.CONTACT: _parse_contact,
+    SyncTopic.CONTACT_GONE: _parse_forgotten_contact,
+    SyncTopic.CIRCLE: _parse_circle,
+    SyncTopic.CLOSE_TOKEN: _parse_close_token,
+    SyncTopic.BLOCKED: _parse_block,
+    SyncTopic.HOMES: _parse_mailboxes,
 }

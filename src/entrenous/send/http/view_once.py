@@ -10,26 +10,26 @@ from typing import BinaryIO, Final
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.device.device import Device
-from entrenous.send.http.view_pages import VIEW_S, ViewedContent, ViewSession, look_app
+from entrenous.send.http.view_pages import VIEW_SECONDS, ViewedContent, ViewSession, view_app
 from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
-from entrenous.send.message.states import NotLookedAt, NotSeen, UnsafeToShow
+from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import Fill, download_message, open_message_to, unsafe_files
-from entrenous.serving.http_server import listening, server_for, url_of
+from entrenous.serving.http_server import bind_socket, server_for, url_of
 from entrenous.serving.private_pages import open_browser
 from entrenous.terminal.output import hint, print_line
-from entrenous.terminal.progress_bars import bars
+from entrenous.terminal.progress_bars import stage_bars
 
 
 @contextmanager
-def serving(look: ViewSession) -> Iterator[str]:
+def serve_view(look: ViewSession) -> Iterator[str]:
     """Serve the page on the loopback inside the context; yields its address.
 
     Raises:
         AddressTaken: the loopback cannot be listened on.
     """
-    with listening("127.0.0.1", 0) as taken:
-        server = server_for(look_app(look, taken))
+    with bind_socket("127.0.0.1", 0) as taken:
+        server = server_for(view_app(look, taken))
         thread = threading.Thread(target=server.run, args=([taken],), daemon=True)
         thread.start()
         try:
@@ -48,14 +48,14 @@ def show_once(message: str, sender: str, device: Device) -> None:
     """Serve a page and wait; the relay is asked for its share only after *Show* is pressed there.
 
     Raises:
-        NotLookedAt: nobody pressed it, so nothing was opened.
-        NotSeen, UnsafeToShow: it may be opened again.
+        ViewNeverShown: nobody pressed it, so nothing was opened.
+        ViewNotCompleted, UnsafeToShow: it may be opened again.
         AddressTaken, and the errors of :func:`.open_message_to`.
     """
-    with bars() as shown:
-        download_message(message, device, TransferWatch(shown.reached))
+    with stage_bars() as shown:
+        download_message(message, device, TransferWatch(shown.report_bytes))
     look = ViewSession(sender)
-    with serving(look) as address:
+    with serve_view(look) as address:
         opened = open_browser(address)
         shown_at = translated("Look at it in a browser: {address}")
         if opened:
@@ -68,20 +68,22 @@ def show_once(message: str, sender: str, device: Device) -> None:
         )
         look.asked.wait(_PRESS_S)
         if not look.asked.is_set() or look.over.is_set():
-            raise NotLookedAt(name=message)
+            raise ViewNeverShown(name=message)
         try:
             open_into(message, look, device)
         except BaseException as why:
-            look.fail(why if isinstance(why, EntrenousError) else NotSeen(name=message))
+            look.report_failure(
+                why if isinstance(why, EntrenousError) else ViewNotCompleted(name=message)
+            )
             raise
-        look.over.wait(VIEW_S)
+        look.over.wait(VIEW_SECONDS)
     hint(translated("{message} was opened, and nothing of it was kept.").format(message=message))
 
 
 def open_into(message: str, look: ViewSession, device: Device) -> None:
     """Open a message into a view; it counts once the page has requested every file.
 
-    Raises NotSeen, UnsafeToShow, and the errors of :func:`.open_message_to`.
+    Raises ViewNotCompleted, UnsafeToShow, and the errors of :func:`.open_message_to`.
     """
     files = list[ContentFile]()
 
@@ -92,20 +94,20 @@ def open_into(message: str, look: ViewSession, device: Device) -> None:
 
     def tell(frame: Frame) -> None:
         _refuse_unsafe(message, frame, files, device)
-        look.show(ViewedContent(frame.text, tuple(files)))
+        look.provide_content(ViewedContent(frame.text, tuple(files)))
         look.loaded.wait(_LOAD_S)
-        if not look.saw_all():
-            raise NotSeen(name=message)
+        if not look.has_requested_all():
+            raise ViewNotCompleted(name=message)
 
     open_message_to(message, show, device, tell=tell)
 
 
 def _refuse_unsafe(message: str, frame: Frame, files: list[ContentFile], device: Device) -> None:
     """Raise UnsafeToShow or DecoderDidNotStart if a file cannot be shown."""
-    fills = [partial(_fill, one.data) for one in files]
+    fills = [partial(_write_data, one.data) for one in files]
     if unsafe_files(list(zip(frame.files, fills, strict=True)), device):
         raise UnsafeToShow(name=message)
 
 
-def _fill(data: bytes, writer: BinaryIO) -> None:
+def _write_data(data: bytes, writer: BinaryIO) -> None:
     writer.write(data)

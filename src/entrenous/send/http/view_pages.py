@@ -26,12 +26,12 @@ from entrenous.send.letter.letter_nouns import ContentFile
 from entrenous.serving.private_pages import PrivatePages
 
 #: How many seconds a shown page stays.
-VIEW_S: Final = 600
+VIEW_SECONDS: Final = 600
 _RANGE: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _GONE: Final = translatable("This was given out already. To look again, type the command again.")
 
 
-def _address() -> str:
+def _random_path() -> str:
     return secrets.token_urlsafe(_ADDRESS_BYTES)
 
 
@@ -48,13 +48,14 @@ class ViewSession:
     """One view of a message. ``cover`` is the path of the first page, served once; ``inside`` is
     the path of everything after it.
 
-    The command waits for ``asked``, then answers with :meth:`show` or :meth:`fail`. ``loaded`` is
-    set once the page has requested every file, ``over`` once it was left.
+    The command waits for ``asked``, then answers with :meth:`provide_content` or
+    :meth:`report_failure`. ``loaded`` is set once the page has requested every file, ``over`` once
+    it was left.
     """
 
     sender: str
-    cover: str = field(default_factory=_address)
-    inside: str = field(default_factory=_address)
+    cover: str = field(default_factory=_random_path)
+    inside: str = field(default_factory=_random_path)
     asked: Event = field(default_factory=Event)
     loaded: Event = field(default_factory=Event)
     over: Event = field(default_factory=Event)
@@ -65,20 +66,20 @@ class ViewSession:
     _was_shown: bool = False
     _lock: Lock = field(default_factory=Lock)
 
-    def give_out(self) -> bool:
+    def claim_first_page(self) -> bool:
         """Return whether the first page may be served: only the first time."""
         with self._lock:
             given, self._given = self._given, True
             return not given
 
-    def ask(self) -> bool:
+    def request_opening(self) -> bool:
         """Request the opening; returns whether this is the first request."""
         with self._lock:
             first = not self.asked.is_set()
             self.asked.set()
             return first
 
-    def show(self, shown: ViewedContent) -> None:
+    def provide_content(self, shown: ViewedContent) -> None:
         """Provide the opened content."""
         self._shown, self._unasked = shown, set(range(len(shown.files)))
         self._was_shown = True
@@ -86,7 +87,7 @@ class ViewSession:
             self.loaded.set()
         self.answer.set_result(shown)
 
-    def fail(self, why: Exception) -> None:
+    def report_failure(self, why: Exception) -> None:
         """Report that the message was not opened, or will not be shown."""
         if not self.answer.done():
             self.answer.set_exception(why)
@@ -102,7 +103,7 @@ class ViewSession:
                 self.loaded.set()
         return shown.files[index]
 
-    def saw_all(self) -> bool:
+    def has_requested_all(self) -> bool:
         """Return whether the page has requested every file."""
         return self._was_shown and not self._unasked
 
@@ -113,7 +114,7 @@ class ViewSession:
             one.set()
 
 
-def look_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
+def view_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
     """Return the application that serves one view on the socket ``taken``."""
     pages = _Pages(look)
     routes = [
@@ -121,8 +122,8 @@ def look_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
         Route(f"/{look.inside}/show", pages.show, methods=["POST"]),
         Route(f"/{look.inside}/end", pages.end, methods=["POST"]),
         Route(f"/{look.inside}/{{number:int}}", pages.file, methods=["GET"]),
-        Route("/look.css", _asset("look.css", "text/css"), methods=["GET"]),
-        Route("/look.js", _asset("look.js", "text/javascript"), methods=["GET"]),
+        Route("/look.css", _serve_asset("look.css", "text/css"), methods=["GET"]),
+        Route("/look.js", _serve_asset("look.js", "text/javascript"), methods=["GET"]),
     ]
     return PrivatePages(Starlette(routes=routes), taken)
 
@@ -134,16 +135,16 @@ class _Pages:
             autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
         )
         environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
-        self._template = environment.from_string(_read("page.html.j2"))
+        self._template = environment.from_string(_read_asset("page.html.j2"))
 
     async def cover(self, _: Request) -> Response:
-        if not self._look.give_out():
+        if not self._look.claim_first_page():
             return self._page(words=translated(_GONE), status=410)
         return self._page()
 
     async def show(self, _: Request) -> Response:
         """Request the opening, and wait for it."""
-        if not self._look.ask():
+        if not self._look.request_opening():
             return self._page(words=translated(_GONE), status=410)
         try:
             shown = await asyncio.wrap_future(self._look.answer)
@@ -184,17 +185,17 @@ class _Pages:
                 sender=self._look.sender,
                 inside=inside,
                 end=f"{inside}/end",
-                seconds=VIEW_S,
+                seconds=VIEW_SECONDS,
             ),
             status_code=status,
         )
 
 
-def _asset(name: str, media_type: str) -> ASGIApp:
-    return Response(_read(name), media_type=media_type)
+def _serve_asset(name: str, media_type: str) -> ASGIApp:
+    return Response(_read_asset(name), media_type=media_type)
 
 
-def _read(name: str) -> str:
+def _read_asset(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 

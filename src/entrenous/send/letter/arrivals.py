@@ -1,4 +1,4 @@
-"""The effect of each kind of letter on arrival; ``ARRIVALS`` maps body types to handlers.
+"""The effect of each kind of letter on arrival; ``ARRIVAL_HANDLERS`` maps body types to handlers.
 
 Letters that cannot be decrypted are counted. Letters that name an unknown device list are stored
 until the list is known.
@@ -13,8 +13,8 @@ from entrenous.base.copies import Receipts
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Head
-from entrenous.base.limits import LATE_DAYS, LETTERS_WAITING_MAX
-from entrenous.crypto.nouns import NotBound
+from entrenous.base.limits import AWAITING_LIST_DAYS, LETTERS_WAITING_MAX
+from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
@@ -42,8 +42,8 @@ from entrenous.send.inbox import free_message_name, index_message_name, store_me
 from entrenous.send.letter.letter_nouns import (
     CompareStep,
     Hello,
+    InviteLinkUsedUp,
     KeyBundleNote,
-    LinkUsed,
     Manifest,
     NeedsUpdate,
     PersonHead,
@@ -54,8 +54,8 @@ from entrenous.send.letter.letter_nouns import (
 )
 from entrenous.send.letter.read import Letter
 from entrenous.send.letter.receipt_batches import store_receipts
-from entrenous.send.letter.receipts_owed import note_delivered
-from entrenous.send.message.react import take_reaction
+from entrenous.send.letter.receipts_owed import owe_delivery_receipt
+from entrenous.send.message.react import accept_reaction
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 from entrenous.send.people.block import is_blocked
 from entrenous.send.people.compare_keys import process_step
@@ -80,7 +80,8 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
     """Apply a letter's effect; a letter of an unknown kind is counted.
 
     Raises:
-        NotInvited, OnThisMachine, OldList, ForkedList, NotBound: it has no effect.
+        NotInvited, AddressOnThisMachine, OutdatedDeviceList, ForkedDeviceList, NotForThisMailbox:
+            it has no effect.
     """
     if is_blocked(letter.person.id, device) and not isinstance(letter.body, RecallNote):
         return  # its ratchets still move, so that letters after an unblocking open
@@ -90,7 +91,7 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
     note_named_list(letter.person.id, named, device, own=True)
     if not is_from_own_device(letter.header, device):
         repeat_greeting(letter.header, device, greets=isinstance(letter.body, Hello))
-    handler = ARRIVALS.get(type(letter.body))
+    handler = ARRIVAL_HANDLERS.get(type(letter.body))
     if handler is None:
         count_unknown_kind(waiting.id.hex(), device)
     else:
@@ -101,11 +102,11 @@ def sender_of(letter: Letter, device: Device) -> Contact:
     """Return the contact who sent this letter.
 
     Raises:
-        NotBound: no contact has these keys.
+        NotForThisMailbox: no contact has these keys.
     """
     contact = contact_by_id(letter.person.id, device)
     if contact is None:
-        raise NotBound(what="it is from nobody we know")
+        raise NotForThisMailbox(what="it is from nobody we know")
     return contact
 
 
@@ -136,7 +137,7 @@ def _on_message(
 ) -> None:
     if manifest.relay_url not in our_relays(device):
         # A server that the letter names would learn our network address, and when we fetch.
-        raise NotBound(what="its files do not lie at our relay")
+        raise NotForThisMailbox(what="its files do not lie at our relay")
     message = letter.header.message
     for one in manifest.heads:
         own = one.person == letter.person.id
@@ -160,7 +161,7 @@ def _on_message(
         sequence=waiting.sequence,
     )
     key = inbox_key(sender.person.id, message)
-    note_delivered(letter.header, received, device)
+    owe_delivery_receipt(letter.header, received, device)
     taken_back = device.vault.get(RECALLED, key) is not None
     store_message_state(
         received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device
@@ -176,7 +177,7 @@ def _on_more_tokens(
 
 
 #: What each kind of body does.
-ARRIVALS: Final[Mapping[type[Any], Handler]] = {
+ARRIVAL_HANDLERS: Final[Mapping[type[Any], Handler]] = {
     Hello: _on_hello,
     Manifest: _on_message,
     RecallNote: lambda note, letter, _, device: apply_recall(note, letter.person.id, device),
@@ -187,14 +188,14 @@ ARRIVALS: Final[Mapping[type[Any], Handler]] = {
     Receipts: lambda several, letter, _, device: store_receipts(
         several, letter.header, sender_of(letter, device), device
     ),
-    Reaction: lambda reaction, letter, _, device: take_reaction(
+    Reaction: lambda reaction, letter, _, device: accept_reaction(
         reaction, sender_of(letter, device).person.id, device
     ),
     KeyBundleNote: lambda note, letter, _, device: accept_bundle_letter(
         note, letter.header, sender_of(letter, device), device
     ),
     SyncNote: lambda note, letter, _, device: accept_sync_letter(note, letter.header, device),
-    LinkUsed: lambda note, letter, _, device: handle_used_up_link(
+    InviteLinkUsedUp: lambda note, letter, _, device: handle_used_up_link(
         note, sender_of(letter, device), device
     ),
 }
@@ -215,10 +216,10 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
         return
     contact = contact_by_id(sender, device)
     if contact is not None and not contact.blocked:  # other people's messages do not arrive
-        _remember(key, sender, device)
+        _remember_recall(key, sender, device)
 
 
-def _remember(key: str, sender: PersonId, device: Device) -> None:
+def _remember_recall(key: str, sender: PersonId, device: Device) -> None:
     """Remember a recall for as long as a relay may keep the message. The number per person is
     limited to the letters that may wait for us at a relay.
     """
@@ -243,7 +244,7 @@ def count_undecryptable(envelope: str, device: Device) -> None:
 
 def take_undecryptable(device: Device) -> int:
     """Return and reset the number of letters that could not be decrypted."""
-    return _drain(UNDECRYPTABLE, device)
+    return _take_all(UNDECRYPTABLE, device)
 
 
 def count_unknown_kind(envelope: str, device: Device) -> None:
@@ -254,11 +255,11 @@ def count_unknown_kind(envelope: str, device: Device) -> None:
 
 def take_update_notice(device: Device) -> tuple[NeedsUpdate, ...]:
     """Ask for an update, once, if letters of an unknown kind arrived."""
-    return (NeedsUpdate(),) if _drain(FROM_NEWER_PROGRAM, device) else ()
+    return (NeedsUpdate(),) if _take_all(FROM_NEWER_PROGRAM, device) else ()
 
 
-def _drain(table: str, device: Device) -> int:
-    with device.vault.together():
+def _take_all(table: str, device: Device) -> int:
+    with device.vault.transaction():
         counted = device.vault.keys(table)
         for key in counted:
             device.vault.drop(table, key)
@@ -310,8 +311,8 @@ def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
         key = late.waiting.id.hex()
         if late.lacks.epoch <= _known_epoch(late.lacks, device):
             due.append(late.waiting)
-        elif now - late.since > timedelta(days=LATE_DAYS):
-            with device.vault.together():
+        elif now - late.since > timedelta(days=AWAITING_LIST_DAYS):
+            with device.vault.transaction():
                 count_undecryptable(key, device)
                 AWAITING_LIST_TABLE.drop(key, device.vault)
     return tuple(sorted(due, key=lambda waiting: waiting.sequence))

@@ -8,7 +8,7 @@ from typing import Final
 from entrenous.base.copies import Receipts
 from entrenous.base.errors import Malformed, NotFound, Refused
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, MessageName, PersonId
-from entrenous.base.screen_text import DRAWN_AS_GAP, acts_on_screen, visible_text
+from entrenous.base.screen_text import DRAWN_AS_GAP, is_terminal_control, visible_text
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.vault_tables import OWN_KEY, PEER, REACTION, Table
@@ -195,7 +195,7 @@ class RequestNote:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkUsed:
+class InviteLinkUsedUp:
     """The invite link with this lock (32 bytes) was already used, so you were not added."""
 
     invite_lock: bytes
@@ -220,7 +220,7 @@ Body = (
     | CompareStep
     | TokenRangeNote
     | RequestNote
-    | LinkUsed
+    | InviteLinkUsedUp
     | UnknownBody
 )
 
@@ -290,7 +290,7 @@ class BadContent(Malformed):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptReaction:
+class StoredReaction:
     """A reaction, its author, and when it arrived."""
 
     reaction: Reaction
@@ -298,15 +298,15 @@ class KeptReaction:
     at: datetime
 
 
-REACTION_TABLE: Final = Table(REACTION, KeptReaction)
+REACTION_TABLE: Final = Table(REACTION, StoredReaction)
 
 
-def is_visible_sign(text: str) -> bool:
+def is_valid_reaction(text: str) -> bool:
     """Return whether a reaction is visible and harmless on one line.
 
     It has no control characters, line breaks, or characters that look like the gap before the name.
     """
-    unsafe = (char.isspace() or char in DRAWN_AS_GAP or acts_on_screen(char) for char in text)
+    unsafe = (char.isspace() or char in DRAWN_AS_GAP or is_terminal_control(char) for char in text)
     return bool(visible_text(text)) and not any(unsafe)
 
 
@@ -317,7 +317,7 @@ class BadReaction(Refused):
     """
 
 
-class NobodyToAnswer(NotFound):
+class NobodyToReactTo(NotFound):
     """Nobody who has {name} is among your people any more, so the reaction was not sent."""
 
 

@@ -34,14 +34,14 @@ _FILLER_LEAF: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
-class LastingStatements:
+class ReusableKeyStatements:
     """The statements of the current fallback and X-Wing keys, part of each set until rotation."""
 
     fallback: bytes
     xwing: bytes
 
 
-_LASTING: Final = OwnRecord("lasting-prekeys", LastingStatements)
+_LASTING: Final = OwnRecord("lasting-prekeys", ReusableKeyStatements)
 
 
 def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
@@ -56,33 +56,33 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     """
     me = own_device(device)
     prekeys = _UNPUBLISHED_SET.load(device.vault)
-    prekeys = prekeys or _new_set(me, device, lasting=lasting)
+    prekeys = prekeys or _new_prekey_set(me, device, lasting=lasting)
     device.courier.publish_prekeys(
         me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
     )
     _UNPUBLISHED_SET.drop(device.vault)
 
 
-def _new_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
-    with device.vault.together():
+def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
+    with device.vault.transaction():
         current = None if lasting else _LASTING.load(device.vault)
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
         store_account(account, device)
-        kept = current or _new_lasting_keys(me, device)
+        kept = current or _new_reusable_keys(me, device)
         statements = [
             _statement(PrekeyKind.ONE_TIME, key_id, public, me, device)
             for key_id, public in one_time.items()
         ]
-        prekeys = _signed([*statements, kept.fallback, kept.xwing], me, device)
+        prekeys = _sign_prekey_set([*statements, kept.fallback, kept.xwing], me, device)
         _UNPUBLISHED_SET.store(prekeys, device.vault)
     return prekeys
 
 
-def _new_lasting_keys(me: OwnIdentity, device: Device) -> LastingStatements:
+def _new_reusable_keys(me: OwnIdentity, device: Device) -> ReusableKeyStatements:
     account, fallback_id, fallback = replace_fallback_key(account_of(device))
     store_account(account, device)
     xwing = make_own_key(None, me, device)
-    made = LastingStatements(
+    made = ReusableKeyStatements(
         _statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
         _statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
     )
@@ -153,7 +153,7 @@ def _statement(
     )
 
 
-def _signed(statements: Sequence[bytes], me: OwnIdentity, device: Device) -> Prekeys:
+def _sign_prekey_set(statements: Sequence[bytes], me: OwnIdentity, device: Device) -> Prekeys:
     """The set as the relay hands it out; the last two statements are those of the lasting keys.
 
     The Merkle tree is filled up with dummy leaves, so that all paths are equally long and an

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from entrenous.base.identity import Contact, ForkedList, Head, Person
+from entrenous.base.identity import Contact, ForkedDeviceList, Head, Person
 from entrenous.base.limits import COUNTER_WINDOW, SESSIONS_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.crypto.hpke import seal_to
-from entrenous.crypto.nouns import BadKey, NotBound
+from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 from entrenous.crypto.seal import (
     OpenedLetter,
     OuterLetter,
@@ -16,7 +16,7 @@ from entrenous.crypto.seal import (
     open_letter,
     open_outer_seal,
 )
-from entrenous.crypto.statements import check_heads_agree, list_heads, verify_card
+from entrenous.crypto.statements import check_heads_agree, list_heads, verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, account_of, known_heads, store_account
 from entrenous.device.vault_tables import (
@@ -40,7 +40,7 @@ from entrenous.send.letter.letter_nouns import (
     RequestNote,
 )
 from entrenous.send.people.keep_contacts import contact_by_id
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import WaitingEnvelope
 
 
@@ -57,30 +57,32 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     """Open one letter and move the ratchets; call it in the transaction that stores its effect.
 
     Raises:
-        BadLetter, NotBound, BadCard, BadSignature, ForkedList.
+        BadLetter, NotForThisMailbox, BadKeyBundle, BadSignature, ForkedDeviceList.
     """
     key_id, outer_bytes = read_sealed(waiting.sealed)
     own = OWN_KEY_TABLE.load(key_id.hex(), device.vault)
     if own is None:
-        raise NotBound(what="its key is not ours, or is gone")
+        raise NotForThisMailbox(what="its key is not ours, or is gone")
     made_for = None if own.peer is None else PEER_TABLE.load(own.peer, device.vault)
-    outer = open_outer_seal(own.private, write_info(_address(own, made_for, me)), outer_bytes)
+    outer = open_outer_seal(
+        own.private, write_info(_letter_address(own, made_for, me)), outer_bytes
+    )
     header = read_header(outer.untrusted_header)
     _check_address(header, made_for, waiting, me)
     peer = PEER_TABLE.load(peer_key(header.from_person, header.from_device), device.vault)
     opened, sessions = _open_inner_letter(outer, header, peer, device)
     if not equal_in_constant_time(sha256(opened.body), header.body_sha256):
-        raise NotBound(what="its header names another body")
+        raise NotForThisMailbox(what="its header names another body")
     body = read_body(opened.body)
     person = _proven_sender(body, header, device)
     _check_lists(header, person, me, device)
-    _check_new(header, peer, device)
+    _check_counter(header, peer, device)
     _check_next_key(header)
     _store_ratchet_state(header, own, peer, sessions, device)
     return Letter(header, body, person)
 
 
-def _address(own: OwnKey, made_for: Peer | None, me: OwnIdentity) -> Address:
+def _letter_address(own: OwnKey, made_for: Peer | None, me: OwnIdentity) -> Address:
     return Address(
         to_person=me.person.id,
         to_device=me.key.device,
@@ -96,14 +98,14 @@ def _check_address(
     header: Header, made_for: Peer | None, waiting: WaitingEnvelope, me: OwnIdentity
 ) -> None:
     if (header.to_person, header.to_device) != (me.person.id, me.key.device):
-        raise NotBound(what="it is for another device")
+        raise NotForThisMailbox(what="it is for another device")
     if header.envelope != waiting.id:
-        raise NotBound(what="it came in another envelope")
+        raise NotForThisMailbox(what="it came in another envelope")
     if made_for is not None and (header.from_person, header.from_device) != (
         made_for.person,
         made_for.device,
     ):
-        raise NotBound(what="its key was made for another device")
+        raise NotForThisMailbox(what="its key was made for another device")
 
 
 def _open_inner_letter(
@@ -112,14 +114,14 @@ def _open_inner_letter(
     """Return the opened letter, and the sessions with its sender, the current one first."""
     known_sessions = () if peer is None else peer.sessions
     for session in known_sessions:
-        if outer.begins and not matches_session(session, outer):
+        if outer.begins_session and not matches_session(session, outer):
             continue
         opened = _try_session(session, outer)
         if opened is not None:
             others = tuple(other for other in known_sessions if other != session)
             return opened, (opened.session, *others)
-    if not outer.begins:
-        raise NotBound(what="it is of no session that we have")
+    if not outer.begins_session:
+        raise NotForThisMailbox(what="it is of no session that we have")
     opened, account = open_first_letter(account_of(device), header.curve25519, outer)
     store_account(account, device)
     return opened, (opened.session, *known_sessions)[:SESSIONS_MAX]
@@ -128,7 +130,7 @@ def _open_inner_letter(
 def _try_session(session: Secret, outer: OuterLetter) -> OpenedLetter | None:
     try:
         return open_letter(session, outer)
-    except NotBound:
+    except NotForThisMailbox:
         return None
 
 
@@ -136,17 +138,19 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     """Return the person whose master key certified the device of this session."""
     contact = contact_by_id(header.from_person, device)
     if isinstance(body, Hello | RequestNote) or (isinstance(body, KeyBundleNote) and contact):
-        person = _newer_person(verify_card(read_card(body.card)), contact)
+        person = _newer_person(verify_key_bundle(read_key_bundle(body.card)), contact)
     elif contact is None:
-        raise NotBound(what="it is from nobody we know")
+        raise NotForThisMailbox(what="it is from nobody we know")
     else:
         person = contact.person
     keys = [key for key in person.devices if key.device == header.from_device]
     if person.id != header.from_person or not keys:
         lacks = PersonHead(header.from_person, header.from_epoch, header.from_head)
-        raise NotBound(what="its sender has no such device", lacks=lacks, by=header.from_person)
+        raise NotForThisMailbox(
+            what="its sender has no such device", lacks=lacks, by=header.from_person
+        )
     if not equal_in_constant_time(keys[0].curve25519, header.curve25519):
-        raise NotBound(what="its session is with another key")
+        raise NotForThisMailbox(what="its session is with another key")
     return person
 
 
@@ -171,25 +175,25 @@ def _check_lists(header: Header, person: Person, me: OwnIdentity, device: Device
     try:
         check_heads_agree(known, (shown, named))
         check_heads_agree((shown,), (named,))
-    except ForkedList:
+    except ForkedDeviceList:
         raise fork_error(person.id, named) from None
     older = named.epoch < max(person.epoch, known[-1].epoch)
     if older and named not in known:
-        raise NotBound(what="it was written under a card that is too old to be known")
-    _check_ours(header, me)
+        raise NotForThisMailbox(what="it was written under a card that is too old to be known")
+    _check_list_named_for_us(header, me)
 
 
-def _check_ours(header: Header, me: OwnIdentity) -> None:
+def _check_list_named_for_us(header: Header, me: OwnIdentity) -> None:
     if header.from_person == me.person.id:
         _check_sibling_list(header)
         return
     head = me.person.head
     if header.to_epoch < me.person.epoch:
-        heads = {one.epoch: one.digest for one in list_heads(read_card(me.card).lists)}
+        heads = {one.epoch: one.digest for one in list_heads(read_key_bundle(me.card).lists)}
         head = heads.get(header.to_epoch, header.to_head)  # too old for our card to tell
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
-        raise NotBound(
+        raise NotForThisMailbox(
             what="it was written to a card that is not ours",
             lacks=lacks,
             by=header.from_person,
@@ -203,16 +207,16 @@ def _check_sibling_list(header: Header) -> None:
     """
     to = header.to_epoch, header.to_head
     if to != (header.from_epoch, header.from_head):
-        raise NotBound(what="it was written under two cards of ours")
+        raise NotForThisMailbox(what="it was written under two cards of ours")
 
 
-def _check_new(header: Header, peer: Peer | None, device: Device) -> None:
+def _check_counter(header: Header, peer: Peer | None, device: Device) -> None:
     seen = frozenset[int]() if peer is None else peer.seen
     if header.counter in seen or header.counter <= max(seen, default=0) - COUNTER_WINDOW:
-        raise NotBound(what="it came before")
+        raise NotForThisMailbox(what="it came before")
     message = inbox_key(header.from_person, header.message)
     if device.vault.get(SEEN_MESSAGE, message) is not None:
-        raise NotBound(what="its message came before")
+        raise NotForThisMailbox(what="its message came before")
     device.vault.put(SEEN_MESSAGE, message, b"")
 
 
@@ -221,7 +225,7 @@ def _check_next_key(header: Header) -> None:
     try:
         seal_to(header.next_key.public, b"", b"")
     except BadKey:
-        raise NotBound(what="its next key is no key") from None
+        raise NotForThisMailbox(what="its next key is no key") from None
 
 
 def _store_ratchet_state(
@@ -259,7 +263,7 @@ def _drop_unneeded_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) ->
     used = _newer_used_key(own.id, peer)
     if used not in peer.mine:
         return replace(moved, mine=peer.mine, used=used)
-    needed = 0 if _is_one_missing(moved.seen) else peer.mine.index(used)
+    needed = 0 if _is_any_letter_missing(moved.seen) else peer.mine.index(used)
     for forgotten in peer.mine[:needed]:
         OWN_KEY_TABLE.drop(forgotten.hex(), device.vault)
     return replace(moved, mine=peer.mine[needed:], used=used)
@@ -271,7 +275,7 @@ def _newer_used_key(key: bytes, peer: Peer) -> bytes | None:
     return key if age.get(key, -1) >= age.get(peer.used or b"", 0) else peer.used
 
 
-def _is_one_missing(seen: frozenset[int]) -> bool:
+def _is_any_letter_missing(seen: frozenset[int]) -> bool:
     """Return whether a letter is missing that would still be accepted."""
     newest = max(seen)
     return len(seen) < min(newest, COUNTER_WINDOW)

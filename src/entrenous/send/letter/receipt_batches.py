@@ -9,7 +9,7 @@ from entrenous.base.identifiers import DeviceId, PersonId
 from entrenous.base.identity import BadSignature, Contact, DeviceKey, Person
 from entrenous.base.limits import RECEIPTS_MAX
 from entrenous.crypto.hashing import equal_in_constant_time, marks_hash
-from entrenous.crypto.nouns import NotBound
+from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.statements import receipt_leaf, sign_receipts, verify_receipts
 from entrenous.device.device import Device
 from entrenous.device.identities import key_bundle_with_head, own_device
@@ -44,11 +44,11 @@ def send_receipts(device: Device) -> None:
     no longer get any are dropped.
     """
     for peer_id in sorted({key.rsplit(" ", 2)[0] for key in OWED_RECEIPT_TABLE.keys(device.vault)}):
-        with suppress(EntrenousError), device.vault.together():
-            _send_to(peer_id, device)
+        with suppress(EntrenousError), device.vault.transaction():
+            _send_receipts_to(peer_id, device)
 
 
-def _send_to(peer_id: str, device: Device) -> None:
+def _send_receipts_to(peer_id: str, device: Device) -> None:
     keys = OWED_RECEIPT_TABLE.keys(device.vault, peer_id)[:RECEIPTS_MAX]
     owed = [one for key in keys if (one := OWED_RECEIPT_TABLE.load(key, device.vault))]
     person, key = (bytes.fromhex(part) for part in peer_id.split())
@@ -59,14 +59,14 @@ def _send_to(peer_id: str, device: Device) -> None:
         return
     if to is not None and is_wanted:
         ensure_session(to, device)
-        receipts = tuple(_signed(one, PersonId(person), device) for one in owed)
+        receipts = tuple(_sign_receipts(one, PersonId(person), device) for one in owed)
         batch = sign_batch([one.leaf for one in receipts], None, sign_receipts, device)
         write_letter(Receipts(receipts, batch), to, outer_without_content(device), device)
     for one_key in keys:
         OWED_RECEIPT_TABLE.drop(one_key, device.vault)
 
 
-def _signed(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
+def _sign_receipts(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
     me = own_device(device)
     statement = ReceiptStatement(
         sender=sender,
@@ -88,8 +88,9 @@ def store_receipts(several: Receipts, header: Header, sender: Contact, device: D
     """Store a device's receipts for our copies; receipts for unknown copies are ignored.
 
     Raises:
-        NotBound, BadSignature: a receipt is for a copy sent to another device, names another
-            message than that copy's, or is not signed by this device under the letter's list.
+        NotForThisMailbox, BadSignature: a receipt is for a copy sent to another device, names
+            another message than that copy's, or is not signed by this device under the letter's
+            list.
     """
     key = next(key for key in sender.person.devices if key.device == header.from_device)
     leaves = tuple(one.leaf for one in several.receipts)
@@ -115,7 +116,7 @@ def _store_receipt(
     destination = (copy.message, copy.person, copy.device)
     marks = marks_hash(write_commitments(expected.marks))
     if (one.message, person.id, key.device) != destination or one.marks != marks:
-        raise NotBound(what="its receipt is for another copy")
+        raise NotForThisMailbox(what="its receipt is for another copy")
     statement = ReceiptStatement(
         sender=own_device(device).person.id,
         message=one.message,
@@ -139,10 +140,10 @@ def _store_receipt(
         opened = replace(copy, state=state, opened=True)
         if opened != copy:
             SEALED_TABLE.store(opened, one.envelope.hex(), device.vault)
-    _keep_card(person.id, head, device)
+    _store_proving_bundle(person.id, head, device)
 
 
-def _keep_card(person: PersonId, head: bytes, device: Device) -> None:
+def _store_proving_bundle(person: PersonId, head: bytes, device: Device) -> None:
     """Store the first key bundle that proves this list.
 
     It has every device that signs under the list.

@@ -47,27 +47,27 @@ _LONGEST_S: Final = 900
 MAX_RECEIPT_DELAY: Final = timedelta(seconds=_LONGEST_S)
 
 
-def note_delivered(header: Header, received: Received, device: Device) -> None:
+def owe_delivery_receipt(header: Header, received: Received, device: Device) -> None:
     """Record that a receipt is owed for a stored message.
 
     Call it in the transaction that stores it.
     """
     key = inbox_key(received.sender, received.id)
     device.vault.put(SENT_FROM, key, header.from_device)
-    _owe(ReceiptEvent.DELIVERED, received, device)
+    _store_owed_receipt(ReceiptEvent.DELIVERED, received, device)
 
 
-def note_opened(received: Received, device: Device) -> None:
+def owe_opening_receipt(received: Received, device: Device) -> None:
     """Record that a receipt is owed for an opening.
 
     Call it in the transaction that records the opening, while the manifest is still stored.
     """
-    _owe(ReceiptEvent.OPENED, received, device)
+    _store_owed_receipt(ReceiptEvent.OPENED, received, device)
 
 
-def note_exported(received: Received, device: Device) -> None:
-    """Record that a receipt is owed for an export; call it like :func:`note_opened`."""
-    _owe(ReceiptEvent.EXPORTED, received, device)
+def owe_export_receipt(received: Received, device: Device) -> None:
+    """Record that a receipt is owed for an export; call it like :func:`owe_opening_receipt`."""
+    _store_owed_receipt(ReceiptEvent.EXPORTED, received, device)
 
 
 def may_get_receipts(person: PersonId, device: Device) -> bool:
@@ -82,7 +82,7 @@ def may_get_receipts(person: PersonId, device: Device) -> bool:
     return contact.gets_receipts
 
 
-def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:
+def _store_owed_receipt(event: ReceiptEvent, received: Received, device: Device) -> None:
     sent_from = device.vault.get(SENT_FROM, inbox_key(received.sender, received.id))
     manifest = received.manifest
     if not device.receipts or sent_from is None or manifest is None:
@@ -97,14 +97,14 @@ def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:
         at=this_second(device).replace(second=0),
         manifest=sha256(write_manifest(manifest)),
         marks=marks_hash(write_marks(manifest)),
-        due_at=_due_at(peer_id, device),
+        due_at=_next_due_time(peer_id, device),
     )
     key = f"{peer_id} {received.envelope.hex()} {int(event)}"
     if not OWED_RECEIPT_TABLE.has(key, device.vault):
         OWED_RECEIPT_TABLE.store(owed, key, device.vault)
 
 
-def _due_at(peer_id: str, device: Device) -> datetime:
+def _next_due_time(peer_id: str, device: Device) -> datetime:
     """Return when receipts that are already owed to that device are due; if there are none, a
     random time that reveals nothing.
     """

@@ -7,12 +7,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrenous.base.errors import EntrenousError, Expired, WaitsForClock
+from entrenous.base.errors import EntrenousError, Expired, PostponedUntilClockIsRight
 from entrenous.base.identifiers import PersonId
-from entrenous.base.limits import EXPIRY_DAYS_MAX, WAKE_ASK_S
+from entrenous.base.limits import EXPIRY_DAYS_MAX, WAKE_REQUEST_S
 from entrenous.device.device import Device
 from entrenous.device.identities import NEXT_CLOSE, own_device
-from entrenous.device.sent_messages import SEALED_TABLE, Departure, SealedCopy
+from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy, SendState
 from entrenous.device.vault_tables import (
     RESTORED,
     SELF,
@@ -54,7 +54,10 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
         register_tokens(device)
     except Expired as why:
         home = own_device(device).home
-        return [clock_difference(WaitsForClock, why, home.relay_url, device), *problems]
+        return [
+            clock_difference(PostponedUntilClockIsRight, why, home.relay_url, device),
+            *problems,
+        ]
     except EntrenousError as error:
         return [error, *problems]
     return problems
@@ -64,11 +67,13 @@ def wait_for_letter(seconds: int, device: Device) -> bool:
     """Return whether a letter waits at our relay, or arrives within ``seconds``; it is not fetched.
 
     Raises:
-        OfflineDevice, RelayUnreachable.
+        DeviceWithoutRelay, RelayUnreachable.
     """
     home = own_device(device).home
-    for left in range(seconds, -1, -WAKE_ASK_S):
-        if device.courier.wake(home.relay_url, home.mailbox, home.owner, min(left, WAKE_ASK_S)):
+    for left in range(seconds, -1, -WAKE_REQUEST_S):
+        if device.courier.wait_for_letter(
+            home.relay_url, home.mailbox, home.owner, min(left, WAKE_REQUEST_S)
+        ):
             return True
     return False
 
@@ -86,13 +91,13 @@ def repeat_after_restore(device: Device) -> None:
     """
     home = own_device(device).home.relay_url
     known = dict(device.vault.items(RESTORED))
-    if home in known and not any(_is_due(record, device) for record in known.values()):
+    if home in known and not any(_is_check_due(record, device) for record in known.values()):
         return  # reading all sent copies is slow, so it is done only when due
     relays = {home, *_relays_with_repeats(device)}
     for url in known.keys() - relays:
         device.vault.drop(RESTORED, url)
     for url in sorted(relays):
-        if _is_due(known.get(url), device):
+        if _is_check_due(known.get(url), device):
             with suppress(EntrenousError):
                 _check_restored(url, home, device)
 
@@ -101,28 +106,28 @@ def _relays_with_repeats(device: Device) -> set[str]:
     # Copies without our own recall date were recalled according to their relay only, which is no
     # reason to ask it for ever.
     taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
-    return taken_back | relays_with_deletions(_repeat_from(device), device)
+    return taken_back | relays_with_deletions(_repeat_since(device), device)
 
 
-def _is_due(record: bytes | None, device: Device) -> bool:
+def _is_check_due(record: bytes | None, device: Device) -> bool:
     """Return whether a relay is due to be asked, given the record of the last time."""
     if record is None:
         return True
-    return not 0 <= _now_s(device) - int(record.split(b" ")[0]) < _ASK_AGAIN_S
+    return not 0 <= _unix_seconds_now(device) - int(record.split(b" ")[0]) < _ASK_AGAIN_S
 
 
 def _check_restored(url: str, home: str, device: Device) -> None:
-    now = _now_s(device)
+    now = _unix_seconds_now(device)
     _, known = (device.vault.get(RESTORED, url) or b"-1 ").split(b" ")
     device.vault.put(RESTORED, url, b"%d %s" % (now + _AFTER_SILENCE_S - _ASK_AGAIN_S, known))
     _, restored_at = device.courier.status(url)
     seen = b"" if restored_at is None else b"%d" % int(restored_at.timestamp())
     if seen not in (b"", known):
         _withdraw_again(url, device)
-        with device.vault.together():
-            repeat_deletions(url, _repeat_from(device), device)
+        with device.vault.transaction():
+            repeat_deletions(url, _repeat_since(device), device)
         if url == home:
-            _repeat_at_home(device)
+            _repeat_to_own_relay(device)
     device.vault.put(RESTORED, url, b"%d %s" % (now, seen))
 
 
@@ -136,14 +141,14 @@ def _withdraw_again(url: str, device: Device) -> None:
 
 def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
     """Copies recalled recently, or at an unknown time, except those that never left this device."""
-    since = _repeat_from(device)
+    since = _repeat_since(device)
     for copy in SEALED_TABLE.all(device.vault):
-        ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not Departure.WAITING
+        ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not SendState.WAITING
         if ended and (copy.ended_at is None or copy.ended_at >= since):
             yield copy
 
 
-def _repeat_from(device: Device) -> datetime:
+def _repeat_since(device: Device) -> datetime:
     """Return the start of the period to repeat.
 
     A restore is noticed only once, so with an implausible clock older requests are repeated too.
@@ -151,16 +156,16 @@ def _repeat_from(device: Device) -> datetime:
     return trusted_time(device) - _REPEAT_PERIOD
 
 
-def _now_s(device: Device) -> int:
+def _unix_seconds_now(device: Device) -> int:
     return int(device.clock.now().timestamp())
 
 
-def _repeat_at_home(device: Device) -> None:
+def _repeat_to_own_relay(device: Device) -> None:
     """Repeat to our own relay: recent withdrawals, valid registrations, the mailbox's deletion
     token and prekeys.
     """
-    since = _repeat_from(device)
-    with device.vault.together():
+    since = _repeat_since(device)
+    with device.vault.transaction():
         resend_close_token(device)
         for key in WITHDRAWN_TABLE.keys(device.vault):
             done = WITHDRAWN_TABLE.load(key, device.vault)

@@ -19,7 +19,7 @@ from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.letter.letter_nouns import PEER_TABLE, Hello, Peer, XWingKey
 from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.people.people_nouns import YouBlocked
+from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.tokens.issue import issue_range
 from entrenous.send.tokens.use import has_tokens_for, token_for
 from entrenous.wire.relay_nouns import PrekeyBundle
@@ -31,7 +31,7 @@ def ensure_session(to: Addressee, device: Device) -> None:
     """Ensure that a session with this device exists; its relay is asked only if there is none.
 
     Raises:
-        BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
+        BadSignature, BadPrekey, BadKey, ForkedDeviceList, TooMany, RelayUnreachable, WrongToken.
     """
     person = to.contact.person
     peer_id = peer_key(person.id, to.key.device)
@@ -60,7 +60,7 @@ def ensure_sessions(every: Iterable[Addressee], device: Device) -> tuple[Address
 
     Raises:
         NoPrekeys, NoSuchMailbox, WrongToken: none of a person's devices can be reached.
-        BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable.
+        BadSignature, BadPrekey, BadKey, ForkedDeviceList, TooMany, RelayUnreachable.
     """
     reached, unreached = list[Addressee](), dict[PersonId, EntrenousError]()
     for to in every:
@@ -82,7 +82,7 @@ def replace_session(to: Addressee, device: Device) -> None:
     transit. Counters continue, since the peer refuses used numbers.
 
     Raises:
-        BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
+        BadSignature, BadPrekey, BadKey, ForkedDeviceList, TooMany, RelayUnreachable, WrongToken.
     """
     peer_id = peer_key(to.contact.person.id, to.key.device)
     before = PEER_TABLE.load(peer_id, device.vault)
@@ -99,10 +99,10 @@ def replace_session(to: Addressee, device: Device) -> None:
 def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
     batch = batch_of_bundle(bundle)
     if bundle.one_time is not None:
-        opening_key = _proven(bundle.one_time, PrekeyKind.ONE_TIME, batch, to, device)
+        opening_key = _verified_prekey(bundle.one_time, PrekeyKind.ONE_TIME, batch, to, device)
     else:
-        opening_key = _proven(bundle.fallback, PrekeyKind.FALLBACK, batch, to, device)
-    xwing = _proven(bundle.xwing, PrekeyKind.XWING, batch, to, device)
+        opening_key = _verified_prekey(bundle.fallback, PrekeyKind.FALLBACK, batch, to, device)
+    xwing = _verified_prekey(bundle.xwing, PrekeyKind.XWING, batch, to, device)
     session = begin_session(account_of(device), to.key.curve25519, opening_key.prekey.public)
     return Peer(
         device=to.key.device,
@@ -128,7 +128,7 @@ def batch_of_bundle(bundle: PrekeyBundle) -> SignedBatch:
     return batch
 
 
-def _proven(
+def _verified_prekey(
     untrusted: bytes, kind: PrekeyKind, batch: SignedBatch, to: Addressee, device: Device
 ) -> SignedPrekey:
     signed = read_prekey(untrusted)
@@ -144,13 +144,13 @@ def repair_sessions(name: str, device: Device) -> Contact:
     outbox.
 
     Raises:
-        UnknownPerson, YouBlocked, OfflineDevice.
+        UnknownPerson, ContactIsBlocked, DeviceWithoutRelay.
         RelayUnreachable or a refusal: their relay gave no prekeys, and nothing was changed.
     """
     contact = contact_named(name, device)
     if contact.blocked:
-        raise YouBlocked(name=contact.name)
-    with device.vault.together():
+        raise ContactIsBlocked(name=contact.name)
+    with device.vault.transaction():
         for to in addressees(contact, device):
             if has_tokens_for(contact, to.key.device, device):
                 _greet_in_new_session(to, device)

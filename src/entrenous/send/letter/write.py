@@ -5,7 +5,7 @@ from datetime import datetime
 
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.base.identity import Contact, DeviceKey
-from entrenous.base.limits import OWN_KEYS_PER_PEER, WINDOW_TOKENS
+from entrenous.base.limits import OWN_KEYS_PER_PEER, TOKEN_RANGE_SIZE
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.crypto.key_derivation import send_token
@@ -47,7 +47,7 @@ class Addressee:
 
 
 @dataclass(frozen=True, slots=True)
-class Outer:
+class OuterLetterParts:
     """The parts of a letter that the relay sees, and the time until which the letter waits here."""
 
     envelope: EnvelopeId
@@ -80,9 +80,9 @@ def addressee_of(person: PersonId, key: DeviceId, device: Device) -> Addressee |
     return next((one for one in every if one.key.device == key), None)
 
 
-def outer_without_content(device: Device) -> Outer:
+def outer_without_content(device: Device) -> OuterLetterParts:
     """Return the outer parts of a letter without content, such as a hello or a recall."""
-    return Outer(
+    return OuterLetterParts(
         envelope=EnvelopeId(device.dice.token(ID_BYTES)),
         expires_at=default_letter_expiry(device),
         withdraw_token=Secret(device.dice.token(32)),
@@ -90,30 +90,30 @@ def outer_without_content(device: Device) -> Outer:
     )
 
 
-def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> None:
+def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Device) -> None:
     """Seal a letter and put it into the outbox, in one transaction. A session with the addressee
     must exist (send/letter/sessions.py).
 
     Raises:
-        LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
+        LetterTooLong, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
     me = own_device(device)
     refuse_unconfirmed(device)
-    with device.vault.together():
+    with device.vault.transaction():
         peer_id = peer_key(to.contact.person.id, to.key.device)
         peer = PEER_TABLE.load(peer_id, device.vault)
         if peer is None or not peer.sessions:
             raise LookupError("a letter is written to a device that there is a session with")
         next_key = make_own_key(peer_id, me, device)
-        info = write_info(_address(peer, to, me))
+        info = write_info(_letter_address(peer, to, me))
         encoded = write_body(body)
         token = use_token(to.contact, to.key.device, device, greets=isinstance(body, Hello))
-        header = _header(encoded, peer, to, outer, me, next_key)
+        header = _letter_header(encoded, peer, to, outer, me, next_key)
         encoded_header = write_header(replace(header, token=token.index))
         sealed, session = seal_letter(
             peer.sessions[0], peer.seal_to.public, info, encoded_header, encoded
         )
-        _keep_peer(peer, session, next_key, device)
+        _store_peer(peer, session, next_key, device)
         item = _outbox_item(write_sealed(peer.seal_to.id, sealed), to, outer, token, device)
         item = replace(item, needs=_required_lock(body), release_at=outer.release_at)
         add_to_outbox(replace(item, recalls=isinstance(body, RecallNote)), device)
@@ -124,11 +124,11 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
 def _required_lock(body: Body) -> bytes | None:
     """The lock to register before this letter leaves: that of the last token that it hands out."""
     if isinstance(body, Hello | TokenRangeNote):
-        return token_hash(send_token(body.seed, body.first + WINDOW_TOKENS - 1))
+        return token_hash(send_token(body.seed, body.first + TOKEN_RANGE_SIZE - 1))
     return None
 
 
-def _address(peer: Peer, to: Addressee, me: OwnIdentity) -> Address:
+def _letter_address(peer: Peer, to: Addressee, me: OwnIdentity) -> Address:
     return Address(
         to_person=to.contact.person.id,
         to_device=to.key.device,
@@ -140,8 +140,13 @@ def _address(peer: Peer, to: Addressee, me: OwnIdentity) -> Address:
     )
 
 
-def _header(  # noqa: PLR0913, PLR0917 - a header binds this many things
-    encoded: bytes, peer: Peer, to: Addressee, outer: Outer, me: OwnIdentity, next_key: XWingKey
+def _letter_header(  # noqa: PLR0913, PLR0917 - a header binds this many things
+    encoded: bytes,
+    peer: Peer,
+    to: Addressee,
+    outer: OuterLetterParts,
+    me: OwnIdentity,
+    next_key: XWingKey,
 ) -> Header:
     return Header(
         from_person=me.person.id,
@@ -163,7 +168,7 @@ def _header(  # noqa: PLR0913, PLR0917 - a header binds this many things
     )
 
 
-def _keep_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) -> None:
+def _store_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) -> None:
     mine = (*peer.mine, next_key.id)
     for forgotten in mine[:-OWN_KEYS_PER_PEER]:
         OWN_KEY_TABLE.drop(forgotten.hex(), device.vault)
@@ -177,7 +182,7 @@ def _keep_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) 
 
 
 def _outbox_item(
-    sealed: bytes, to: Addressee, outer: Outer, token: Token, device: Device
+    sealed: bytes, to: Addressee, outer: OuterLetterParts, token: Token, device: Device
 ) -> OutboxItem:
     person = to.contact.person
     envelope = Envelope(

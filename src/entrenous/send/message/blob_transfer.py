@@ -47,7 +47,7 @@ def upload_blobs(item: OutboxItem, device: Device, on_sent: OnSent = ignore_sent
     copy = SEALED_TABLE.load(item.envelope.id.hex(), device.vault)
     token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
     for deposit, kept in item.blobs:
-        _Upload(item, deposit, kept, token, device).run(on_sent)
+        _Upload(item, deposit, kept, token, device).upload(on_sent)
 
 
 @dataclass(slots=True)
@@ -60,14 +60,14 @@ class _Upload:
     withdraw: Secret | None
     device: Device
 
-    def run(self, on_sent: OnSent) -> None:
+    def upload(self, on_sent: OnSent) -> None:
         start = self._bytes_at_relay() if self.item.begun else 0
-        with self.device.vault.reading(self.kept) as file:
+        with self.device.vault.open_sealed(self.kept) as file:
             counted, best, idle = _CountedReader(file, on_sent), start, 0
             while True:
                 reader = counted.starting_at(start, once=self.withdraw is not None)
                 try:
-                    self.device.courier.bring_blob(
+                    self.device.courier.upload_blob(
                         self.item.relay_url, self.item.token, self.deposit, reader, start
                     )
                 except _RestartRequestedError:
@@ -78,7 +78,7 @@ class _Upload:
                         raise
                     start, idle = 0, idle + 1  # the relay lost what it had
                 else:
-                    return counted.report(self.deposit.size)
+                    return counted.report_progress(self.deposit.size)
                 if idle > _IDLE_TRIES_MAX:
                     # A relay that claims progress without making any is not asked again; from here
                     # on the courier's own timeout ends the upload.
@@ -88,7 +88,7 @@ class _Upload:
         if self.withdraw is None:
             return 0
         url, deposit = self.item.relay_url, self.deposit
-        size = self.device.courier.how_much_came(url, deposit.mailbox, deposit.id, self.withdraw)
+        size = self.device.courier.uploaded_size(url, deposit.mailbox, deposit.id, self.withdraw)
         return min(size, deposit.size)
 
 
@@ -108,7 +108,7 @@ class _CountedReader(io.BufferedIOBase):
 
     def starting_at(self, start: int, *, once: bool) -> BinaryIO:
         self._seeks_left = 1 if once else None
-        self.report(start)
+        self.report_progress(start)
         return cast("BinaryIO", self)
 
     def readable(self) -> bool:
@@ -119,7 +119,7 @@ class _CountedReader(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = self._file.read(-1 if size is None else size)
-        self.report(self._file.tell())
+        self.report_progress(self._file.tell())
         return data
 
     def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
@@ -131,7 +131,7 @@ class _CountedReader(io.BufferedIOBase):
     def tell(self) -> int:
         return self._file.tell()
 
-    def report(self, place: int) -> None:
+    def report_progress(self, place: int) -> None:
         if place > self._reported:
             self._on_sent(place - self._reported)
             self._reported = place
@@ -154,12 +154,12 @@ def download(
     )
 
 
-def forget_parts(received: Received, vault: Vault, *, files: bool = True) -> None:
+def delete_download_parts(received: Received, vault: Vault, *, files: bool = True) -> None:
     """Forget a message's downloads; without ``files`` only the records, so that the files stay."""
     for key in DOWNLOAD_TABLE.keys(vault, f"{inbox_key(received.sender, received.id)} "):
         part = DOWNLOAD_TABLE.load(key, vault)
         if part is not None and files:
-            vault.forget(part.kept)
+            vault.delete_file(part.kept)
         DOWNLOAD_TABLE.drop(key, vault)
 
 
@@ -167,40 +167,40 @@ def _download_blob(
     ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: ByteCounter
 ) -> BlobId:
     part = DOWNLOAD_TABLE.load(key, device.vault)
-    present = _bytes_present(part, ref, device.vault)
+    present = _downloaded_bytes(part, ref, device.vault)
     if part is not None and part.whole and present == ref.size:
-        counted.more(ref.size)
+        counted.add(ref.size)
         return part.kept
     if part is None or present is None:
-        part, present = _begin(key, part, device.vault), 0
+        part, present = _begin_part(key, part, device.vault), 0
     elif present:
-        counted.more(present)
-        if _fetch_and_check(part, present, ref, manifest, device, counted.more):
-            return _mark_whole(part, key, device.vault)
+        counted.add(present)
+        if _fetch_and_check(part, present, ref, manifest, device, counted.add):
+            return _mark_complete(part, key, device.vault)
         # A power cut may have damaged earlier bytes: start over.
-        part = _begin(key, part, device.vault)
-    if _fetch_and_check(part, 0, ref, manifest, device, counted.more):
-        return _mark_whole(part, key, device.vault)
-    with device.vault.together():
-        device.vault.forget(part.kept)
+        part = _begin_part(key, part, device.vault)
+    if _fetch_and_check(part, 0, ref, manifest, device, counted.add):
+        return _mark_complete(part, key, device.vault)
+    with device.vault.transaction():
+        device.vault.delete_file(part.kept)
         DOWNLOAD_TABLE.drop(key, device.vault)
     raise BlobChanged
 
 
-def _bytes_present(part: DownloadPart | None, ref: BlobRef, vault: Vault) -> int | None:
+def _downloaded_bytes(part: DownloadPart | None, ref: BlobRef, vault: Vault) -> int | None:
     """Return the number of bytes present; None if the download cannot be continued."""
     try:
-        present = None if part is None else vault.size(part.kept)
+        present = None if part is None else vault.sealed_size(part.kept)
     except NoSuchBlob:
         return None
     return None if present is None or present > ref.size else present
 
 
-def _begin(key: str, before: DownloadPart | None, vault: Vault) -> DownloadPart:
+def _begin_part(key: str, before: DownloadPart | None, vault: Vault) -> DownloadPart:
     """Start an empty part; file and record are created together."""
-    with vault.together():
+    with vault.transaction():
         if before is not None:
-            vault.forget(before.kept)
+            vault.delete_file(before.kept)
         part = DownloadPart(vault.keep_sealed(b""))
         DOWNLOAD_TABLE.store(part, key, vault)
     return part
@@ -216,10 +216,12 @@ def _fetch_and_check(  # noqa: PLR0913, PLR0917 - one blob's way from the relay 
 ) -> bool:
     """Download the missing bytes; return whether the blob matches the letter's reference."""
     if present < ref.size:
-        with device.vault.adding(part.kept) as file:
+        with device.vault.append_sealed(part.kept) as file:
             rest = cast("BinaryIO", _LimitedWriter(file, ref.size - present, more))
-            device.courier.blob_to(manifest.relay_url, ref.id, manifest.fetch_token, rest, present)
-    with device.vault.reading(part.kept) as file:
+            device.courier.download_blob(
+                manifest.relay_url, ref.id, manifest.fetch_token, rest, present
+            )
+    with device.vault.open_sealed(part.kept) as file:
         try:
             check_blob(ref, file)
         except BlobChanged:
@@ -227,7 +229,7 @@ def _fetch_and_check(  # noqa: PLR0913, PLR0917 - one blob's way from the relay 
     return True
 
 
-def _mark_whole(part: DownloadPart, key: str, vault: Vault) -> BlobId:
+def _mark_complete(part: DownloadPart, key: str, vault: Vault) -> BlobId:
     DOWNLOAD_TABLE.store(DownloadPart(part.kept, whole=True), key, vault)
     return part.kept
 

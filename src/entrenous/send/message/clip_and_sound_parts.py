@@ -28,7 +28,7 @@ from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.file_plan import CopyShape, LedgerEntries
 from entrenous.send.message.transfer_progress import ByteCounter, ShareCallback
 from entrenous.watermark.audio_location import contour
-from entrenous.watermark.audio_mark import PreparedSound, prepare
+from entrenous.watermark.audio_mark import PreparedSound, prepare_sound
 
 _PENDING_BYTES_MAX: Final = (
     64 * 1024 * 1024
@@ -36,7 +36,7 @@ _PENDING_BYTES_MAX: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class ClipPart:
     """One clip of a message; ``sound`` is None if it is silent."""
 
     places: tuple[int]
@@ -44,7 +44,7 @@ class Clip:
     sound: ClipSound | None
 
     @property
-    def shapes(self) -> tuple[CopyShape, ...]:
+    def copy_shapes(self) -> tuple[CopyShape, ...]:
         return (CopyShape(MEDIA_TYPE, FileRole.CLIP),)
 
     def copies(
@@ -58,17 +58,17 @@ class Clip:
             people,
             device,
             _PENDING_BYTES_MAX,
-            lambda several: marking.piece(several * size),
+            lambda several: marking.counting_callback(several * size),
         )
         with closing(making) as copies:
             for made in copies:
                 yield (made,)
 
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
+    def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Store the original, and the data for tracing it by its sound alone."""
         (made,) = copies
-        kept = device.vault.keep(self.original.source)
-        surveyed = device.vault.keep(pack(self.original.survey))
+        kept = device.vault.keep_file(self.original.source)
+        surveyed = device.vault.keep_file(pack(self.original.survey))
         clip = replace(
             sent_clip(self.original),
             original=kept,
@@ -76,40 +76,44 @@ class Clip:
             copies=made,
             place=self.places[0] + 1,
         )
-        return LedgerEntries(clips=(clip,), sounds=self._heard(kept, made, device))
+        return LedgerEntries(clips=(clip,), sounds=self._sent_sound(kept, made, device))
 
-    def keep_looks(self, message: MessageId, device: Device) -> None:
+    def store_features(self, message: MessageId, device: Device) -> None:
         """Do nothing: a clip is found by its measurements."""
 
-    def _heard(self, kept: BlobId, made: tuple[Copy, ...], device: Device) -> tuple[SentSound, ...]:
+    def _sent_sound(
+        self, kept: BlobId, made: tuple[Copy, ...], device: Device
+    ) -> tuple[SentSound, ...]:
         if self.sound is None or not self.sound.contour:
             return ()
-        contour = device.vault.keep(self.sound.contour)
+        contour = device.vault.keep_file(self.sound.contour)
         length_s, place = self.sound.sound.length_s, self.places[0] + 1
         return (SentSound(kept, contour, length_s, made, place),)
 
 
-def clip_of(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> Clip:
+def prepare_clip_part(
+    place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
+) -> ClipPart:
     """Prepare a clip; ``reached`` receives the share that is done.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipTooLongWithSound, ClipBroken,
-            ClipTooSmallToMark, SoundUnknown, SoundBroken.
+        NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, ClipTooLongWithSound,
+            DamagedClip, ClipTooSmallToMark, UnsupportedSoundCodec, DamagedSound.
     """
     original, sound = prepare_with_sound(untrusted_data, device, reached)
     reached(1.0)
-    return Clip((place,), original, sound)
+    return ClipPart((place,), original, sound)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Voice:
+class SoundPart:
     places: tuple[int]
     source: bytes
     sound: Sound
     prepared: PreparedSound
 
     @property
-    def shapes(self) -> tuple[CopyShape, ...]:
+    def copy_shapes(self) -> tuple[CopyShape, ...]:
         return (CopyShape(written_as(self.sound.encoding).media_type, FileRole.VOICE),)
 
     def copies(
@@ -120,31 +124,34 @@ class Voice:
             return (MadeCopy(seed, data, sha256(data)),)
 
         seeds = (new_seed(device) for _ in range(people))
-        marking.more(0)  # shows the progress bar before the first is done
+        marking.add(0)  # shows the progress bar before the first is done
         with closing(ordered_results(make, seeds, sound_pool_size(self.sound))) as made:
             for one in made:
-                marking.more(len(self.source))
+                marking.add(len(self.source))
                 yield one
 
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
+    def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Store the original, and the data for tracing it."""
         (made,) = copies
-        kept = device.vault.keep(self.source)
-        contour_blob = device.vault.keep(contour(self.prepared.mono))
+        kept = device.vault.keep_file(self.source)
+        contour_blob = device.vault.keep_file(contour(self.prepared.mono))
         length_s, place = self.sound.length_s, self.places[0] + 1
         return LedgerEntries(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
 
-    def keep_looks(self, message: MessageId, device: Device) -> None:
+    def store_features(self, message: MessageId, device: Device) -> None:
         """Do nothing: a sound is found by its contour."""
 
 
-def voice_of(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> Voice:
+def prepare_sound_part(
+    place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
+) -> SoundPart:
     """Prepare a sound; ``reached`` is called at the end.
 
     Raises:
-        NotASound, SoundUnknown, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.
+        NoSoundFound, UnsupportedSoundCodec, SoundTooLong, DamagedSound, SoundTooShortToMark,
+        TooQuietToMark.
     """
     sound = device.read_sound(untrusted_data)
-    prepared = prepare(np.asarray(sound), sound.rate_hz)
+    prepared = prepare_sound(np.asarray(sound), sound.rate_hz)
     reached(1.0)
-    return Voice((place,), untrusted_data, sound, prepared)
+    return SoundPart((place,), untrusted_data, sound, prepared)

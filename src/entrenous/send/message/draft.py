@@ -5,7 +5,7 @@ from datetime import datetime
 
 from entrenous.base.errors import DiskFull, EntrenousError, NotFound, Refused, Unreachable
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import PICTURES_MAX, UNDO_S_MAX
+from entrenous.base.limits import PICTURES_MAX, UNDO_WINDOW_S_MAX
 from entrenous.base.screen_text import check_caption, check_text
 from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.people.circles import CircleId, Conversation
@@ -33,7 +33,7 @@ class Draft:
     seconds.
 
     Raises:
-        TooManyPictures, CaptionTooLong, TextTooLong, CaptionActs.
+        TooManyPictures, CaptionTooLong, TextTooLong, TextHasControlCharacters.
     """
 
     files: tuple[bytes, ...]
@@ -57,7 +57,7 @@ class Draft:
             raise ValueError("a message goes to one or more people, each once")
         if len(self.files) > PICTURES_MAX:
             raise TooManyPictures(count=len(self.files), limit=PICTURES_MAX)
-        if not 0 <= self.undo_s <= UNDO_S_MAX:
+        if not 0 <= self.undo_s <= UNDO_WINDOW_S_MAX:
             raise ValueError("a message waits from now on, and for an hour at most")
         check_caption(self.caption)
         check_text(self.text)
@@ -79,18 +79,18 @@ class Doubt:
     answer: str
 
 
-class SentByYou(Refused):
+class CannotOpenOwnMessage(Refused):
     """
     You sent {name} yourself, so there is nothing to open here. To see whether it was opened:
     entrenous sent. To take it back: entrenous recall {name}
     """
 
 
-class SentToYou(Refused):
+class CannotRecallReceivedMessage(Refused):
     """You received {name}; only the person who sent it can take it back. Nothing was changed."""
 
 
-class GuardSaysStop(Refused):
+class GuardHasDoubts(Refused):
     """
     Please check before this is sent: {reasons}. Nothing was sent. If this is the right person, type
     the name: {names}
@@ -104,11 +104,11 @@ class WaitsInOutbox(Unreachable):
     """
 
 
-class HeldHere(WaitsInOutbox):
+class MessageNotSentYet(WaitsInOutbox):
     """{name} is encrypted and stored on this device, but has not been sent yet. {why}"""
 
 
-class NotToAll(Refused):
+class RefusedForSome(Refused):
     """
     The relay refused {name} for {refused}. {why} Entrenous does not try again for them. On its way:
     {has}. Still waiting here: {waits}. Once the reason is resolved, send it again to {refused}
@@ -124,7 +124,7 @@ class CopyRefused(Refused):
     """
 
 
-class Undone(EntrenousError):
+class SendingUndone(EntrenousError):
     """Undone: nothing was sent to anybody."""
 
     family = "interrupted"  # nothing failed, so it is in none of the five families
@@ -162,35 +162,35 @@ class TooManyPictures(Refused):
     """
 
 
-class ConfirmsNobody(Refused):
+class ConfirmedNameNotRecipient(Refused):
     """
     You confirmed {typed}, but this message goes to {to}. Nothing was sent. Type the name that you
     were asked for, or choose somebody else with --to.
     """
 
 
-class NotTakenBackYet(Unreachable):
+class RecallIncomplete(Unreachable):
     """
     {name} is not taken back from everybody yet: {who} may still open it. {why} Entrenous tries
     again with each command that fetches messages. To try again now, type the same command again.
     """
 
 
-class NotYetToBeSent(Unreachable):
+class UndoWindowStillOpen(Unreachable):
     """
     You can still undo this, so it has not been sent yet. It is sent when you next send or fetch
     something after {until}. To take it back before then: entrenous recall {name}
     """
 
 
-class DoesNotPromise(Refused):
+class LimitNotSupportedByRecipient(Refused):
     """
     {names}: the program on their device does not promise to show a message only once. Nothing was
     sent. Ask them to update Entrenous and to write to you, or send the message without --once.
     """
 
 
-class NothingToTakeBack(NotFound):
+class NothingToRecall(NotFound):
     """
     {name} was made for another channel, and no relay has it, so it cannot be taken back from here.
     Nothing was changed. Ask the people who have it to delete it.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from entrenous.base.audio_video import FramesUnknown, NoFrames
+from entrenous.base.audio_video import NoVideoFound, UnsupportedVideoCodec
 from entrenous.base.copies import Copy
 from entrenous.base.errors import about_file
 from entrenous.base.identifiers import MessageId
@@ -40,14 +40,14 @@ class LedgerEntries:
 
 class FilePart(Protocol):
     """The pictures, a clip or a sound of a message, copied together. ``places`` are their
-    positions among the message's files, from 0; ``shapes`` have the same order.
+    positions among the message's files, from 0; ``copy_shapes`` have the same order.
     """
 
     @property
     def places(self) -> tuple[int, ...]: ...
 
     @property
-    def shapes(self) -> tuple[CopyShape, ...]: ...
+    def copy_shapes(self) -> tuple[CopyShape, ...]: ...
 
     def copies(
         self, people: int, device: Device, marking: ByteCounter
@@ -57,11 +57,11 @@ class FilePart(Protocol):
         """
         ...
 
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
+    def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Keep the originals; ``copies`` are the copies made of each file."""
         ...
 
-    def keep_looks(self, message: MessageId, device: Device) -> None:
+    def store_features(self, message: MessageId, device: Device) -> None:
         """Store the fingerprints of a recorded message's pictures."""
         ...
 
@@ -70,15 +70,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FilePlan:
     """The files of a message, prepared once for all recipients and grouped by kind."""
 
     parts: tuple[FilePart, ...]
 
     @property
-    def shapes(self) -> tuple[CopyShape, ...]:
+    def copy_shapes(self) -> tuple[CopyShape, ...]:
         """The shape of each file, in the message's order."""
-        return self._in_order([part.shapes for part in self.parts])
+        return self._in_message_order([part.copy_shapes for part in self.parts])
 
     def copies(
         self, people: int, device: Device, marking: ByteCounter
@@ -92,12 +92,13 @@ class Plan:
                 for part in self.parts
             ]
             for _ in range(people):
-                yield self._in_order(list(map(_next, self.parts, making)))
+                yield self._in_message_order(list(map(_next_copies, self.parts, making)))
 
-    def remember(self, by_file: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
+    def keep_originals(self, by_file: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Keep all originals; ``by_file`` are the copies of each file, in the message's order."""
         kept = [
-            part.remember([by_file[place] for place in part.places], device) for part in self.parts
+            part.keep_originals([by_file[place] for place in part.places], device)
+            for part in self.parts
         ]
         return LedgerEntries(
             tuple(one for each in kept for one in each.pictures),
@@ -105,11 +106,11 @@ class Plan:
             tuple(one for each in kept for one in each.sounds),
         )
 
-    def keep_looks(self, message: MessageId, device: Device) -> None:
+    def store_features(self, message: MessageId, device: Device) -> None:
         for part in self.parts:
-            part.keep_looks(message, device)
+            part.store_features(message, device)
 
-    def _in_order(self, by_part: Sequence[tuple[T, ...]]) -> tuple[T, ...]:
+    def _in_message_order(self, by_part: Sequence[tuple[T, ...]]) -> tuple[T, ...]:
         placed = {
             place: one
             for part, several in zip(self.parts, by_part, strict=True)
@@ -118,14 +119,14 @@ class Plan:
         return tuple(placed[place] for place in sorted(placed))
 
 
-def plan_of(
+def plan_files(
     files: Sequence[bytes], size_px: int | None, device: Device, preparing: ByteCounter
-) -> Plan:
+) -> FilePlan:
     """Prepare each file of a message according to its kind; ``preparing`` counts their bytes.
 
     Raises:
         OnlyPicturesHaveASize: a size was given, but there is no picture.
-        What ``pictures_of``, ``clip_of`` and ``voice_of`` raise.
+        What ``prepare_picture_part``, ``prepare_clip_part`` and ``prepare_sound_part`` raise.
     """
     by_kind: dict[MediaKind, list[tuple[int, bytes]]] = {medium: [] for medium in MediaKind}
     for place, data in enumerate(files):
@@ -135,37 +136,41 @@ def plan_of(
         raise OnlyPicturesHaveASize
     parts: list[FilePart] = []
     if pictures:
-        prepare = _import_on_demand("entrenous.send.message.picture_parts:pictures_of")
+        prepare = _import_on_demand("entrenous.send.message.picture_parts:prepare_picture_part")
         parts.append(prepare(pictures, size_px, device, preparing))
     for place, data in by_kind[MediaKind.CLIP]:
-        parts.append(_clip(place, data, device, preparing.piece(len(data))))
+        parts.append(_plan_clip(place, data, device, preparing.counting_callback(len(data))))
     for place, data in by_kind[MediaKind.SOUND]:
-        parts.append(_voice(place, data, device, preparing.piece(len(data))))
-    return Plan(tuple(parts))
+        parts.append(_plan_sound(place, data, device, preparing.counting_callback(len(data))))
+    return FilePlan(tuple(parts))
 
 
-def _next(part: FilePart, copies: Iterator[T]) -> T:
+def _next_copies(part: FilePart, copies: Iterator[T]) -> T:
     """Return the next copies of a part; a clip may be shorter when it is read again."""
     with about_file(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
 
 
-def _clip(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> FilePart:
+def _plan_clip(
+    place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
+) -> FilePart:
     """Prepare a clip, or a file without frames as a sound."""
     try:
         with about_file(place):
-            return _import_on_demand("entrenous.send.message.clip_and_sound_parts:clip_of")(
-                place, untrusted_data, device, reached
-            )
-    except FramesUnknown:  # it has pictures, so it must not be sent as sound alone
+            return _import_on_demand(
+                "entrenous.send.message.clip_and_sound_parts:prepare_clip_part"
+            )(place, untrusted_data, device, reached)
+    except UnsupportedVideoCodec:  # it has pictures, so it must not be sent as sound alone
         raise
-    except NoFrames:
-        return _voice(place, untrusted_data, device, reached)
+    except NoVideoFound:
+        return _plan_sound(place, untrusted_data, device, reached)
 
 
-def _voice(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> FilePart:
+def _plan_sound(
+    place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
+) -> FilePart:
     with about_file(place):
-        return _import_on_demand("entrenous.send.message.clip_and_sound_parts:voice_of")(
+        return _import_on_demand("entrenous.send.message.clip_and_sound_parts:prepare_sound_part")(
             place, untrusted_data, device, reached
         )
 

@@ -44,9 +44,9 @@ from entrenous.send.letter.letter_nouns import (
     PersonHead,
     ReplyTo,
 )
-from entrenous.send.letter.write import Addressee, Outer, write_letter
+from entrenous.send.letter.write import Addressee, OuterLetterParts, write_letter
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.file_plan import Plan
+from entrenous.send.message.file_plan import FilePlan
 from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.send.message_index import index_copy
 from entrenous.wire.receipt import write_mark
@@ -57,17 +57,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedContent:
     manifest: Manifest
-    outer: Outer
+    outer: OuterLetterParts
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _SealedDeviceCopies:
     """One device's sealed copies, in the order of the draft's files."""
 
     to: Addressee
-    sealed: Sealed
+    sealed: SealedContent
     copies: tuple[Copy, ...]
 
 
@@ -94,7 +94,7 @@ class Sending:
 
 def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     draft: Draft,
-    plan: Plan,
+    plan: FilePlan,
     to: tuple[Addressee, ...],
     sending: Sending,
     device: Device,
@@ -105,23 +105,23 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     Call it in one transaction.
 
     Raises:
-        TooLarge, LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
+        TooLarge, LetterTooLong, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
         KeyboardInterrupt: the person stopped it, as ``watch`` noticed.
     """
-    making = _Making(draft, plan, sending, device)
+    making = _MessageInProgress(draft, plan, sending, device)
     making.seal_all(to, watch)
     return making.commit()
 
 
 @dataclass(slots=True)
-class _Making:
+class _MessageInProgress:
     """A message under construction."""
 
     draft: Draft
-    plan: Plan
+    plan: FilePlan
     sending: Sending
     device: Device
-    made: list[_Made] = field(default_factory=list)
+    made: list[_SealedDeviceCopies] = field(default_factory=list)
 
     def seal_all(self, to: tuple[Addressee, ...], watch: TransferWatch) -> None:
         """Make and encrypt the copies, one device after the other, to save memory."""
@@ -129,34 +129,34 @@ class _Making:
         marking = ByteCounter(Stage.MARKING, size * len(to), watch)
         sealing = ByteCounter(Stage.SEALING, size * len(to), watch)
         for one, copies in zip(to, self._copies(len(to), marking), strict=True):
-            self.made.append(self._seal(one, copies))
-            sealing.more(size)
+            self.made.append(self._seal_for_device(one, copies))
+            sealing.add(size)
 
     def _copies(self, people: int, marking: ByteCounter) -> Iterator[tuple["MadeCopy", ...]]:
         with closing(self.plan.copies(people, self.device, marking)) as copies:
             yield from copies
 
-    def _seal(self, to: Addressee, made: tuple["MadeCopy", ...]) -> _Made:
-        copies = tuple(_copy(to, one, self.device) for one in made)
+    def _seal_for_device(self, to: Addressee, made: tuple["MadeCopy", ...]) -> _SealedDeviceCopies:
+        copies = tuple(_ledger_copy(to, one, self.device) for one in made)
         files = tuple(
-            OwnFile(
+            DeviceFile(
                 ContentFile(shape.media_type, one.data, shape.role),
                 mark_commitment(write_mark(self.sending.message, place, copy)),
             )
             for place, (shape, one, copy) in enumerate(
-                zip(self.plan.shapes, made, copies, strict=True), start=1
+                zip(self.plan.copy_shapes, made, copies, strict=True), start=1
             )
         )
-        return _Made(
+        return _SealedDeviceCopies(
             to, seal_content(files, self.draft.words, to, self.sending, self.device), copies
         )
 
     def commit(self) -> datetime | None:
         """Record the message and put its letters into the outbox; return when they may be sent."""
-        device, message = self.device, self._message()
-        device.ledger.record(message)
+        device, message = self.device, self._ledger_message()
+        device.ledger.store_message(message)
         record_sent(message, self.draft, device)
-        self.plan.keep_looks(message.id, device)
+        self.plan.store_features(message.id, device)
         wait = timedelta(seconds=self.draft.undo_s)
         release_at = device.clock.now() + wait if wait else None
         for one in self.made:
@@ -167,9 +167,9 @@ class _Making:
             index_copy(copy, message.sent_at, device.vault)
         return release_at
 
-    def _message(self) -> Message:
+    def _ledger_message(self) -> Message:
         by_file = tuple(zip(*(one.copies for one in self.made), strict=True))
-        kept = self.plan.remember(by_file, self.device)
+        kept = self.plan.keep_originals(by_file, self.device)
         return Message(
             id=self.sending.message,
             name=self.sending.name,
@@ -182,7 +182,7 @@ class _Making:
         )
 
 
-def _copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
+def _ledger_copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
     return Copy(
         to=RecipientId(to.contact.name),
         seed=made.seed,
@@ -193,7 +193,7 @@ def _copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
     )
 
 
-def _sealed_copy(made: _Made, sending: Sending) -> SealedCopy:
+def _sealed_copy(made: _SealedDeviceCopies, sending: Sending) -> SealedCopy:
     return SealedCopy(
         message=sending.message,
         to=RecipientId(made.to.contact.name),
@@ -209,7 +209,7 @@ _MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024  # ciphertext up to this size is wri
 
 
 @dataclass(frozen=True, slots=True)
-class OwnFile:
+class DeviceFile:
     """A file for one device, and the commitment to its mark (None: unmarked)."""
 
     file: ContentFile
@@ -217,12 +217,12 @@ class OwnFile:
 
 
 def seal_content(
-    files: tuple[OwnFile, ...],
+    files: tuple[DeviceFile, ...],
     text: str | None,
     to: Addressee,
     sending: Sending,
     device: Device,
-) -> Sealed:
+) -> SealedContent:
     """Encrypt each file for one device; the key is split between its letter and its relay.
 
     Raises:
@@ -256,7 +256,7 @@ def seal_content(
         )
         deposits.append((deposit, kept))
     blobs = tuple(deposits)
-    outer = Outer(
+    outer = OuterLetterParts(
         envelope=envelope,
         expires_at=sending.policy.expires_at,
         withdraw_token=withdraw_token,
@@ -265,10 +265,12 @@ def seal_content(
         blobs=blobs,
     )
     refs = tuple(BlobRef(deposit.id, deposit.size, deposit.sha256) for deposit, _ in blobs)
-    return Sealed(replace(manifest, blobs=refs), outer)
+    return SealedContent(replace(manifest, blobs=refs), outer)
 
 
-def _padded_blobs(files: tuple[OwnFile, ...], text: str | None) -> Iterator[tuple[BinaryIO, int]]:
+def _padded_blobs(
+    files: tuple[DeviceFile, ...], text: str | None
+) -> Iterator[tuple[BinaryIO, int]]:
     """Yield the padded frame and then the padded files, each with its size in bytes."""
     frame_files = tuple(
         FrameFile(one.file.media_type, len(one.file.data), one.file.role) for one in files
@@ -308,7 +310,7 @@ def _encrypt(key: Secret, padded: BinaryIO, size: int, device: Device) -> tuple[
         kept = device.vault.keep_sealed(buffer.getvalue())
     else:
         kept = device.vault.keep_sealed(b"")
-        with device.vault.adding(kept) as file:
+        with device.vault.append_sealed(kept) as file:
             length, sha256 = _encrypt_into(file, key, padded)
     if length > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)

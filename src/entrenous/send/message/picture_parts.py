@@ -25,50 +25,52 @@ from entrenous.send.message.transfer_progress import ByteCounter
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class PicturePart:
     places: tuple[int, ...]
     originals: tuple[Original, ...]
 
     @property
-    def shapes(self) -> tuple[CopyShape, ...]:
+    def copy_shapes(self) -> tuple[CopyShape, ...]:
         formats = (original.picture.encoding.format for original in self.originals)
         return tuple(CopyShape(one.written.media_type, FileRole.PICTURE) for one in formats)
 
     def copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        marking.more(0)  # shows the progress bar before the first is done
+        marking.add(0)  # shows the progress bar before the first is done
         seeds = [tuple(new_seed(device) for _ in self.originals) for _ in range(people)]
         return write_copies_per_recipient(
-            self.originals, seeds, lambda one: marking.more(len(one.source))
+            self.originals, seeds, lambda one: marking.add(len(one.source))
         )
 
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
-        kept = [device.vault.keep(original.source) for original in self.originals]
+    def keep_originals(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
+        kept = [device.vault.keep_file(original.source) for original in self.originals]
         by_part = map(ledger_entry, self.originals, kept, copies)
         numbered = zip(by_part, self.places, strict=True)
         return LedgerEntries(tuple(replace(one, place=place + 1) for one, place in numbered))
 
-    def keep_looks(self, message: MessageId, device: Device) -> None:
+    def store_features(self, message: MessageId, device: Device) -> None:
         store_features(message, self.originals, device)
 
 
-def pictures_of(
+def prepare_picture_part(
     files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device, preparing: ByteCounter
-) -> Pictures:
+) -> PicturePart:
     """Prepare pictures by their places in the message; ``preparing`` counts their bytes.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
     places = tuple(place for place, _ in files)
-    return Pictures(places, tuple(_original(*file, size_px, device, preparing) for file in files))
+    return PicturePart(
+        places, tuple(_prepare_picture(*file, size_px, device, preparing) for file in files)
+    )
 
 
-def _original(
+def _prepare_picture(
     place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: ByteCounter
 ) -> Original:
-    reached = preparing.piece(len(untrusted_data))
+    reached = preparing.counting_callback(len(untrusted_data))
     with about_file(place):
         original = prepare_original(untrusted_data, size_px, device, sparing=True)
     reached(1.0)

@@ -18,11 +18,11 @@ from entrenous.send.inbox import message_named
 from entrenous.send.letter.letter_nouns import (
     REACTION_TABLE,
     BadReaction,
-    KeptReaction,
-    NobodyToAnswer,
+    NobodyToReactTo,
     Reaction,
     ReplyTo,
-    is_visible_sign,
+    StoredReaction,
+    is_valid_reaction,
 )
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, outer_without_content, write_letter
@@ -35,26 +35,26 @@ from entrenous.send.people.keep_contacts import (
 
 
 @dataclass(frozen=True, slots=True)
-class Reacted:
+class ReactionResult:
     """The people who get a reaction, and those to whom it could not be sent yet."""
 
     to: tuple[str, ...]
     waits: tuple[str, ...]
 
 
-def react(name: str, sign: str | None, device: Device) -> Reacted:
+def react(name: str, sign: str | None, device: Device) -> ReactionResult:
     """Send a reaction to a message, or withdraw it (``sign`` None).
 
     Each contact in its conversation gets a letter, except people with conflicting device lists or
     without a common protocol version.
 
     Raises:
-        UnknownMessage, BadReaction, NobodyToAnswer, WeAreTooOld, TheyAreTooOld, OfflineDevice,
-            RolledBack, NotConfirmed.
+        UnknownMessage, BadReaction, NobodyToReactTo, OwnProgramTooOld, ContactProgramTooOld,
+            DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
         RelayUnreachable: a session with somebody could not be started.
     """
     refuse_unconfirmed(device)
-    _check(sign)
+    _require_valid_reaction(sign)
     meant = message_named(name, device)
     reaction = Reaction(meant.sender, meant.message, sign)
     known = contacts_named(names_in(conversation_of(name, device), device), device)
@@ -62,47 +62,49 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
     people = [one for one in readers if no_common_protocol(one, device) is None]
     if not people:
         refuse_other_protocols(readers, device)
-        raise NobodyToAnswer(name=name)
+        raise NobodyToReactTo(name=name)
     to = ensure_sessions([one for person in people for one in addressees(person, device)], device)
     outers = [outer_without_content(device) for _ in to]
-    with device.vault.together():
-        keep_reaction(reaction, own_device(device).person.id, device)
+    with device.vault.transaction():
+        store_reaction(reaction, own_device(device).person.id, device)
         for one, outer in zip(to, outers, strict=True):
             write_letter(reaction, one, outer, device)
     stayed = flush(device).stayed
     waits = (
         one.contact.name for one, outer in zip(to, outers, strict=True) if outer.envelope in stayed
     )
-    return Reacted(tuple(person.name for person in people), tuple(dict.fromkeys(waits)))
+    return ReactionResult(tuple(person.name for person in people), tuple(dict.fromkeys(waits)))
 
 
-def take_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
+def accept_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
     """Store a received reaction, if both its author and we have the message. Call it in the
     transaction that moves the ratchet.
     """
-    if reaction.text is not None and not is_visible_sign(reaction.text):
+    if reaction.text is not None and not is_valid_reaction(reaction.text):
         return  # a modified program sent it; in a list it would look like lines of its own
-    if by in _who_has(ReplyTo(reaction.sender, reaction.message), device):
-        keep_reaction(reaction, by, device)
+    if by in _people_who_have(ReplyTo(reaction.sender, reaction.message), device):
+        store_reaction(reaction, by, device)
 
 
-def keep_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
+def store_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
     """Store a person's latest reaction to a message."""
     key = f"{inbox_key(reaction.sender, reaction.message)} {by.hex()}"
     if reaction.text is None:
         REACTION_TABLE.drop(key, device.vault)
     else:
-        REACTION_TABLE.store(KeptReaction(reaction, by, device.clock.now()), key, device.vault)
+        REACTION_TABLE.store(StoredReaction(reaction, by, device.clock.now()), key, device.vault)
 
 
-def reactions_to(sender: PersonId, message: MessageId, device: Device) -> tuple[KeptReaction, ...]:
+def reactions_to(
+    sender: PersonId, message: MessageId, device: Device
+) -> tuple[StoredReaction, ...]:
     """Return the reactions to a message, oldest first."""
     keys = REACTION_TABLE.keys(device.vault, inbox_key(sender, message))
     found = (REACTION_TABLE.load(key, device.vault) for key in keys)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.at))
 
 
-def _who_has(meant: ReplyTo, device: Device) -> set[PersonId]:
+def _people_who_have(meant: ReplyTo, device: Device) -> set[PersonId]:
     """Return the people known to have a message; empty if it is not on this device."""
     if meant.sender == own_device(device).person.id:
         sent = SEALED_TABLE.all(device.vault)
@@ -115,12 +117,12 @@ def _who_has(meant: ReplyTo, device: Device) -> set[PersonId]:
     return {received.sender, *(person for person, _ in audience)}
 
 
-def _check(sign: str | None) -> None:
+def _require_valid_reaction(sign: str | None) -> None:
     if sign is None:
         return
     try:
         size = len(sign.encode())
     except UnicodeEncodeError:
         raise BadReaction(limit=REACTION_BYTES_MAX) from None
-    if not 1 <= size <= REACTION_BYTES_MAX or not is_visible_sign(sign):
+    if not 1 <= size <= REACTION_BYTES_MAX or not is_valid_reaction(sign):
         raise BadReaction(limit=REACTION_BYTES_MAX)

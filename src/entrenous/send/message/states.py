@@ -20,7 +20,7 @@ from entrenous.base.errors import (
 from entrenous.base.identifiers import BlobId, EnvelopeId, MessageId, MessageName, PersonId
 from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
-from entrenous.device.sent_messages import Departure
+from entrenous.device.sent_messages import SendState
 from entrenous.device.vault_tables import DOWNLOAD, FINISH, INBOX, Table
 from entrenous.send.letter.letter_nouns import Manifest, ReplyTo
 from entrenous.send.message.draft import StoppedWhileSending
@@ -101,11 +101,11 @@ class MessageEvent(StrEnum):
     REMOVE = "remove"  # by its recipient, from this device
 
 
-_WAITING: Final = Departure.WAITING
-_TRIED: Final = Departure.TRIED
-_ACKNOWLEDGED: Final = Departure.ACKNOWLEDGED
-_REFUSED: Final = Departure.REFUSED
-COPY_NEXT: Final[Mapping[tuple[Departure, CopyEvent], Departure | None]] = {
+_WAITING: Final = SendState.WAITING
+_TRIED: Final = SendState.TRIED
+_ACKNOWLEDGED: Final = SendState.ACKNOWLEDGED
+_REFUSED: Final = SendState.REFUSED
+COPY_NEXT: Final[Mapping[tuple[SendState, CopyEvent], SendState | None]] = {
     (_WAITING, CopyEvent.TRY): _TRIED,
     (_WAITING, CopyEvent.REFUSE): _REFUSED,
     (_WAITING, CopyEvent.CALL_OFF): None,  # as if it had never been made
@@ -114,7 +114,7 @@ COPY_NEXT: Final[Mapping[tuple[Departure, CopyEvent], Departure | None]] = {
     (_TRIED, CopyEvent.REFUSE): _REFUSED,
     (_REFUSED, CopyEvent.CALL_OFF): None,
 }
-COPY_REFUSED: Final[Mapping[tuple[Departure, CopyEvent], type[EntrenousError]]] = {
+COPY_REFUSED: Final[Mapping[tuple[SendState, CopyEvent], type[EntrenousError]]] = {
     (_TRIED, CopyEvent.CALL_OFF): StoppedWhileSending,
     (_ACKNOWLEDGED, CopyEvent.CALL_OFF): StoppedWhileSending,
 }
@@ -154,7 +154,7 @@ class OpenedElsewhere(UsedUp):
     """
 
 
-class RemovedHere(Refused):
+class MessageRemovedHere(Refused):
     """You removed {name} from this device, so it no longer opens here. Ask the person to send it
     again, or look on another device of yours.
     """
@@ -165,11 +165,11 @@ MESSAGE_REFUSED: Final[Mapping[tuple[InboxState, MessageEvent], type[EntrenousEr
     (_EXPIRED, MessageEvent.OPEN): Expired,
     (_USED_UP, MessageEvent.OPEN): UsedUp,
     (_ELSEWHERE, MessageEvent.OPEN): OpenedElsewhere,
-    (_REMOVED, MessageEvent.OPEN): RemovedHere,
+    (_REMOVED, MessageEvent.OPEN): MessageRemovedHere,
 }
 
 
-def next_departure(departure: Departure, event: CopyEvent) -> Departure:
+def next_departure(departure: SendState, event: CopyEvent) -> SendState:
     """Return the state of a copy after ``event``.
 
     Raises:
@@ -181,7 +181,7 @@ def next_departure(departure: Departure, event: CopyEvent) -> Departure:
     return reached
 
 
-def can_be_cancelled(departure: Departure) -> bool:
+def can_be_cancelled(departure: SendState) -> bool:
     """Return whether a copy certainly was not sent."""
     return (departure, CopyEvent.CALL_OFF) in COPY_NEXT
 
@@ -221,7 +221,7 @@ class CompletedOpening:
 FINISH_TABLE: Final = Table(FINISH, CompletedOpening)
 
 
-class NotThereYet(Unreachable):
+class MessageNotAtRelay(Unreachable):
     """
     The relay does not have {name} now. It may have lost the messages of its last few minutes; the
     sender's program then sends this one again by itself. Nothing on this device was lost. Try again
@@ -229,14 +229,14 @@ class NotThereYet(Unreachable):
     """
 
 
-class NotLookedAt(Refused):
+class ViewNeverShown(Refused):
     """
     Nobody pressed Show on the page of {name}, so it was not opened, and its sender can still take
     it back. To look at it: entrenous open {name}
     """
 
 
-class NotSeen(Refused):
+class ViewNotCompleted(Refused):
     """
     The page of {name} was closed, or failed to load, before you could see it. This does not count
     as opened, so you can open it again until it ends. But the relay has already sent the key, so
@@ -251,7 +251,7 @@ class UnsafeToShow(Malformed):
     """
 
 
-class LookedAtOnly(Refused):
+class MessageIsViewOnly(Refused):
     """
     {name} may be opened a limited number of times, so it is shown on a page and not written to
     files. Nothing was opened. To look at it: entrenous open {name}. If its sender allows it, you
@@ -266,7 +266,7 @@ class ExportForbidden(Refused):
     """
 
 
-class OddClock(Refused):
+class ImplausibleClock(Refused):
     """By this device's clock, {name} ended on {when}. But the clock shows a time more than a month
     after Entrenous was last used here, so it may be wrong, and nothing was deleted. Check the date
     of this device. If it is right, there is nothing to do: the message ends in an hour.

@@ -31,7 +31,7 @@ class TransferWatch:
     wait: Callable[[datetime], bool] = lambda _until: False
 
 
-UNWATCHED: Final = TransferWatch()
+NO_WATCH: Final = TransferWatch()
 #: Receives the share of a piece of work that is done, from 0 to 1.
 ShareCallback = Callable[[float], None]
 
@@ -40,7 +40,7 @@ def ignore_share(_share: float) -> None:
     """Ignore progress."""
 
 
-def share_of(done: float, whole: float) -> float:
+def share_done(done: float, whole: float) -> float:
     """Return the share done, limited to 0..1: the ``whole`` that a file claims may be wrong."""
     return min(max(done / whole, 0.0), 1.0) if whole > 0.0 else 0.0
 
@@ -64,12 +64,12 @@ class ByteCounter:
     watch: TransferWatch
     done: int = field(default=0, init=False)
 
-    def more(self, size: int) -> None:
+    def add(self, size: int) -> None:
         """Count ``size`` further bytes."""
         self.done = min(self.done + size, self.total)
         self.watch.step(self.stage, self.done, self.total)
 
-    def piece(self, size: int) -> ShareCallback:
+    def counting_callback(self, size: int) -> ShareCallback:
         """Return a callback for ``size`` bytes that are done gradually, all of them at share 1.
 
         It reports once immediately, before any of them is done, since they may take long.
@@ -79,7 +79,7 @@ class ByteCounter:
         def reached(share: float) -> None:
             nonlocal told
             now = max(told, min(size, int(share * size)))
-            self.more(now - told)
+            self.add(now - told)
             told = now
 
         reached(0.0)

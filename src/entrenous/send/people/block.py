@@ -28,7 +28,7 @@ def block_contact(name: str, device: Device) -> Contact:
         UnknownPerson.
     """
     contact = replace(contact_named(name, device), blocked=True)
-    with device.vault.together():
+    with device.vault.transaction():
         withdraw_tokens_of(contact.person.id, device)
         person_key = contact.person.id.hex()
         refuse_outbox_items(person_key, device, but_recalls=True)
@@ -45,7 +45,7 @@ def unblock_contact(name: str, device: Device) -> Contact:
     """Unblock a person, and issue them new send tokens.
 
     Raises:
-        UnknownPerson, OfflineDevice.
+        UnknownPerson, DeviceWithoutRelay.
         RelayUnreachable, or the relay's refusal: we have no session with them, and their relay
             provides no prekeys to begin one.
     """
@@ -53,7 +53,7 @@ def unblock_contact(name: str, device: Device) -> Contact:
     if not contact.blocked:
         return contact
     unblocked = replace(contact, blocked=False)
-    with device.vault.together():
+    with device.vault.transaction():
         store_contact(unblocked, device)
         queue_hello(unblocked, None, device)
         date_changes(device)
@@ -76,13 +76,13 @@ def rename_contact(name: str, new_name: str, device: Device) -> Contact:
     contact = contact_named(name, device)
     refuse_bad_name(new_name)
     renamed = replace(contact, name=new_name)
-    with device.vault.together():
+    with device.vault.transaction():
         store_contact(renamed, device)
         date_changes(device)
     return renamed
 
 
-def undecided_about_receipts(sender: bytes, device: Device) -> Contact | None:
+def sender_without_receipt_choice(sender: bytes, device: Device) -> Contact | None:
     """Return the sender if the user has yet to decide whether they get receipts; else None."""
     contact = contact_by_id(sender, device)
     if contact is None or contact.blocked or not device.receipts:
@@ -98,7 +98,7 @@ def set_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
         UnknownPerson.
     """
     contact = replace(contact_named(name, device), receipts=wanted)
-    with device.vault.together():
+    with device.vault.transaction():
         store_contact(contact, device)
         date_changes(device)
     return contact

@@ -6,13 +6,13 @@ from entrenous.base.identifiers import ID_BYTES, PersonId, RecipientId
 from entrenous.base.identity import Contact
 from entrenous.base.language import translated
 from entrenous.device.device import Device
-from entrenous.device.identities import contacts, lookalike_form
+from entrenous.device.identities import comparable_name, contacts
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.people.circles import (
     Circle,
     CircleId,
-    NobodyInReach,
+    NoReachableMember,
     NotInCircle,
     UnknownCircle,
     circles,
@@ -35,23 +35,23 @@ class Recipients:
     passed_over: tuple[str, ...] = ()
 
 
-def recipients(names: list[str], device: Device) -> Recipients:
+def resolve_recipients(names: list[str], device: Device) -> Recipients:
     """Resolve names of people and circles to recipients, leaving out a circle's blocked members.
 
     Raises:
         UnknownPerson: a name is neither a person's nor a circle's.
-        NobodyInReach: only circles were named, and none has a member who can be sent to.
+        NoReachableMember: only circles were named, and none has a member who can be sent to.
     """
     people, named = list[Contact](), list[Circle]()
     for name in names:
-        circle = _found(name, device)
+        circle = _contacts_or_circle(name, device)
         if circle is None:
             people.extend(contacts_named([name], device))
         else:
             people.extend(one for one in people_in(circle, device) if not one.blocked)
             named.append(circle)
     if named and not people:
-        raise NobodyInReach(name=named[0].name)
+        raise NoReachableMember(name=named[0].name)
     each = dict.fromkeys(RecipientId(contact.name) for contact in people)
     blocked = (one.name for circle in named for one in people_in(circle, device) if one.blocked)
     circles_meant = tuple(dict.fromkeys(circle.id for circle in named))
@@ -60,7 +60,7 @@ def recipients(names: list[str], device: Device) -> Recipients:
 
 def circle_named(name: str, device: Device) -> Circle:
     """Return the circle with this name, ignoring case; raises UnknownCircle."""
-    circle = _found(name, device)
+    circle = _contacts_or_circle(name, device)
     if circle is None:
         known = ", ".join(one.name for one in circles(device.vault))
         raise UnknownCircle(name=name, known=known or translated("none yet"))
@@ -72,10 +72,10 @@ def people_by_name(name: str, device: Device) -> frozenset[PersonId]:
 
     Empty for an unknown name.
     """
-    if (circle := _found(name, device)) is not None:
+    if (circle := _contacts_or_circle(name, device)) is not None:
         return frozenset(circle.people)
-    seen = lookalike_form(name)
-    return frozenset(one.person.id for one in contacts(device) if lookalike_form(one.name) == seen)
+    seen = comparable_name(name)
+    return frozenset(one.person.id for one in contacts(device) if comparable_name(one.name) == seen)
 
 
 def people_in(circle: Circle, device: Device) -> tuple[Contact, ...]:
@@ -96,12 +96,12 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
         BadName, NameTaken, UnknownPerson, CircleFull, EmptyCircle.
     """
     added = tuple(sorted({one.person.id for one in contacts_named(people, device)}))
-    known = _found(name, device)
+    known = _contacts_or_circle(name, device)
     if known is None:
         refuse_bad_name(name)
-        if any(lookalike_form(one.name) == lookalike_form(name) for one in contacts(device)):
+        if any(comparable_name(one.name) == comparable_name(name) for one in contacts(device)):
             raise NameTaken(name=name)
-    with device.vault.together():
+    with device.vault.transaction():
         circle = (
             Circle(CircleId(device.dice.token(ID_BYTES)), name, added, this_second(device))
             if known is None
@@ -119,8 +119,8 @@ def remove_from_circle(name: str, people: list[str], device: Device) -> Circle |
         UnknownCircle, UnknownPerson, NotInCircle, EmptyCircle.
     """
     circle = circle_named(name, device)
-    left = _without(circle, people, device) if people else None
-    with device.vault.together():
+    left = _without_people(circle, people, device) if people else None
+    with device.vault.transaction():
         if left is None:
             delete_circle(circle, device.vault)
         else:
@@ -129,7 +129,7 @@ def remove_from_circle(name: str, people: list[str], device: Device) -> Circle |
     return left
 
 
-def _without(circle: Circle, people: list[str], device: Device) -> Circle:
+def _without_people(circle: Circle, people: list[str], device: Device) -> Circle:
     removed = contacts_named(people, device)
     for contact in removed:
         if contact.person.id not in circle.people:
@@ -138,6 +138,6 @@ def _without(circle: Circle, people: list[str], device: Device) -> Circle:
     return replace(circle, people=tuple(one for one in circle.people if one not in removed_ids))
 
 
-def _found(name: str, device: Device) -> Circle | None:
+def _contacts_or_circle(name: str, device: Device) -> Circle | None:
     every = circles(device.vault)
-    return next((one for one in every if lookalike_form(one.name) == lookalike_form(name)), None)
+    return next((one for one in every if comparable_name(one.name) == comparable_name(name)), None)

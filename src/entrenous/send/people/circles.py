@@ -88,7 +88,7 @@ class NotInCircle(NotFound):
     """{person} is not in {name}. Nothing was changed. To see who is: entrenous circle list"""
 
 
-class NobodyInReach(Refused):
+class NoReachableMember(Refused):
     """
     This device cannot send to anybody in {name}, so nothing was sent. Either you blocked them, or
     the device on which you added them has not passed them on to this one yet. Open Entrenous on

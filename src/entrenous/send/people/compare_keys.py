@@ -33,15 +33,15 @@ from entrenous.send.letter.write import Addressee, addressees, outer_without_con
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.people.people_nouns import (
     COMPARE_TABLE,
+    CodeDoesNotMatch,
+    CodeOfOwnDevice,
     Comparison,
+    ComparisonNotReady,
     ComparisonSide,
     ComparisonStage,
-    NoCode,
-    NotComparedYet,
+    ContactIsBlocked,
+    NoCodeInPicture,
     NothingToCompare,
-    OtherKeys,
-    OwnCode,
-    YouBlocked,
 )
 
 
@@ -64,24 +64,26 @@ def delete_comparison(person: PersonId, device: Device) -> None:
 def auth_string_of(comparing: Comparison, person: PersonId, device: Device) -> ShortString:
     """Return the short authentication string that both people should see; raises BadKey."""
     return short_string(
-        comparing.private, _theirs(comparing), _transcript(comparing, person, device)
+        comparing.private, _their_public_key(comparing), _transcript(comparing, person, device)
     )
 
 
-def _theirs(comparing: Comparison) -> bytes:
+def _their_public_key(comparing: Comparison) -> bytes:
     if comparing.theirs is None:
         raise LookupError("their public key has not arrived")
     return comparing.theirs.public
 
 
-def _proof(comparing: Comparison, person: PersonId, by: PersonId, device: Device) -> bytes:
+def _confirmation_proof(
+    comparing: Comparison, person: PersonId, by: PersonId, device: Device
+) -> bytes:
     """Return the 32-byte confirmation, by either of the two people, that the strings match.
 
     Raises:
         BadKey.
     """
     transcript = _transcript(comparing, person, device)
-    return agreement_proof(comparing.private, _theirs(comparing), transcript, by)
+    return agreement_proof(comparing.private, _their_public_key(comparing), transcript, by)
 
 
 def _transcript(comparing: Comparison, person: PersonId, device: Device) -> bytes:
@@ -98,17 +100,17 @@ def compare_keys(name: str, device: Device) -> Comparison:
     The letters leave with the next flush.
 
     Raises:
-        UnknownPerson, YouBlocked, OfflineDevice.
+        UnknownPerson, ContactIsBlocked, DeviceWithoutRelay.
         RelayUnreachable, or the relay's refusal: we have no session with them yet.
     """
     contact = contact_named(name, device)
     if contact.blocked:
-        raise YouBlocked(name=contact.name)
+        raise ContactIsBlocked(name=contact.name)
     known = comparison_with(contact.person.id, device)
     if known is None:
-        return _begin(contact, device)
+        return _begin_comparison(contact, device)
     if known.stage is ComparisonStage.ASKED:
-        return _answer(known, contact, device)
+        return _answer_comparison(known, contact, device)
     return known
 
 
@@ -116,25 +118,27 @@ def auth_string_with(name: str, device: Device) -> ShortString:
     """Return the string to compare with a contact, side by side or by voice.
 
     Raises:
-        UnknownPerson, NothingToCompare, NotComparedYet.
+        UnknownPerson, NothingToCompare, ComparisonNotReady.
     """
     contact = contact_named(name, device)
-    return auth_string_of(_ready(contact, device), contact.person.id, device)
+    return auth_string_of(_require_ready(contact, device), contact.person.id, device)
 
 
 def confirm_match(name: str, device: Device) -> Contact:
     """Record, and tell them, that the strings match; trust is "compared" once they agree too.
 
     Raises:
-        UnknownPerson, NothingToCompare, NotComparedYet.
+        UnknownPerson, NothingToCompare, ComparisonNotReady.
     """
     contact = contact_named(name, device)
-    ready = _ready(contact, device)
-    with device.vault.together():
+    ready = _require_ready(contact, device)
+    with device.vault.transaction():
         if ready.stage is not ComparisonStage.AGREED and ready.their_device is not None:
-            proof = _proof(ready, contact.person.id, own_device(device).person.id, device)
+            proof = _confirmation_proof(
+                ready, contact.person.id, own_device(device).person.id, device
+            )
             step = CompareStep(ready.transaction, 4, proof)
-            _write(step, contact, ready.their_device, device)
+            _write_step(step, contact, ready.their_device, device)
         store_comparison(contact.person.id, replace(ready, stage=ComparisonStage.AGREED), device)
         return finish_if_both_agree(contact, device)
 
@@ -148,7 +152,7 @@ def report_mismatch(name: str, device: Device) -> Contact:
     contact = contact_named(name, device)
     if comparison_with(contact.person.id, device) is None:
         raise NothingToCompare(name=contact.name)
-    with device.vault.together():
+    with device.vault.transaction():
         delete_comparison(contact.person.id, device)
         doubted = replace(contact, trust=Trust.UNKNOWN)
         store_contact(doubted, device)
@@ -172,10 +176,10 @@ def send_public_key(comparing: Comparison, step: int, contact: Contact, device: 
     """Send our public key to their device."""
     if comparing.their_device is not None:
         note = CompareStep(comparing.transaction, step, public_of(comparing.private))
-        _write(note, contact, comparing.their_device, device)
+        _write_step(note, contact, comparing.their_device, device)
 
 
-def _begin(contact: Contact, device: Device) -> Comparison:
+def _begin_comparison(contact: Contact, device: Device) -> Comparison:
     private = Secret(device.dice.token(32))
     begun = Comparison(
         transaction=device.dice.token(ID_BYTES),
@@ -183,10 +187,10 @@ def _begin(contact: Contact, device: Device) -> Comparison:
         stage=ComparisonStage.BEGUN,
         starter=True,
         private=private,
-        mine=_our_half(private, device),
+        mine=_our_side(private, device),
     )
     commitment = CompareStep(begun.transaction, 1, key_commitment(public_of(private)))
-    with device.vault.together():
+    with device.vault.transaction():
         for to in addressees(contact, device):
             ensure_session(to, device)
             write_letter(commitment, to, outer_without_content(device), device)
@@ -194,31 +198,31 @@ def _begin(contact: Contact, device: Device) -> Comparison:
     return begun
 
 
-def _answer(asked: Comparison, contact: Contact, device: Device) -> Comparison:
-    with device.vault.together():
+def _answer_comparison(asked: Comparison, contact: Contact, device: Device) -> Comparison:
+    with device.vault.transaction():
         send_public_key(asked, 2, contact, device)
-        mine = _our_half(asked.private, device)
+        mine = _our_side(asked.private, device)
         answered = replace(asked, stage=ComparisonStage.ANSWERED, mine=mine)
         store_comparison(contact.person.id, answered, device)
     return answered
 
 
-def _our_half(private: Secret, device: Device) -> ComparisonSide:
+def _our_side(private: Secret, device: Device) -> ComparisonSide:
     """Return our half, identical to what the other side reads from the letter written now."""
     me = own_device(device)
     return ComparisonSide(me.key.device, me.person.head, public_of(private))
 
 
-def _ready(contact: Contact, device: Device) -> Comparison:
+def _require_ready(contact: Contact, device: Device) -> Comparison:
     found = comparison_with(contact.person.id, device)
     if found is None:
         raise NothingToCompare(name=contact.name)
     if found.stage not in {ComparisonStage.READY, ComparisonStage.AGREED}:
-        raise NotComparedYet(name=contact.name)
+        raise ComparisonNotReady(name=contact.name)
     return found
 
 
-def _write(step: CompareStep, contact: Contact, to: DeviceId, device: Device) -> None:
+def _write_step(step: CompareStep, contact: Contact, to: DeviceId, device: Device) -> None:
     key = next((key for key in contact.person.devices if key.device == to), None)
     if key is not None:  # the device may have left their list meanwhile
         addressee = Addressee(contact, key)
@@ -231,7 +235,7 @@ def process_step(step: CompareStep, header: Header, contact: Contact, device: De
     ratchet.
     """
     if step.step == 1:
-        _asked(step, header, contact, device)
+        _on_begun(step, header, contact, device)
         return
     known = comparison_with(contact.person.id, device)
     if known is None or known.transaction != step.transaction:
@@ -244,7 +248,7 @@ def process_step(step: CompareStep, header: Header, contact: Contact, device: De
         delete_comparison(contact.person.id, device)
 
 
-def _asked(step: CompareStep, header: Header, contact: Contact, device: Device) -> None:
+def _on_begun(step: CompareStep, header: Header, contact: Contact, device: Device) -> None:
     """Step 1: they began.
 
     If we began too, both sides continue the comparison with the lower number.
@@ -270,7 +274,7 @@ def _asked(step: CompareStep, header: Header, contact: Contact, device: Device) 
     store_comparison(contact.person.id, asked, device)
 
 
-def _answered(
+def _on_key_shown(
     known: Comparison, step: CompareStep, header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 2: they showed their key, so we may reveal ours, to which we had committed."""
@@ -279,10 +283,10 @@ def _answered(
     theirs = ComparisonSide(header.from_device, header.from_head, step.data)
     met = replace(known, their_device=header.from_device, theirs=theirs)
     send_public_key(met, 3, contact, device)
-    _get_ready(met, contact, device)
+    _store_as_ready(met, contact, device)
 
 
-def _shown(
+def _on_key_revealed(
     known: Comparison, step: CompareStep, header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 3: they revealed the key to which they had committed before they saw ours.
@@ -296,16 +300,16 @@ def _shown(
         delete_comparison(contact.person.id, device)
         return
     theirs = ComparisonSide(header.from_device, known.their_head, step.data)
-    _get_ready(replace(known, theirs=theirs), contact, device)
+    _store_as_ready(replace(known, theirs=theirs), contact, device)
 
 
-def _agreed(
+def _on_match_confirmed(
     known: Comparison, step: CompareStep, _header: Header, contact: Contact, device: Device
 ) -> None:
     """Step 4: they say that the strings match."""
     if known.stage not in {ComparisonStage.READY, ComparisonStage.AGREED}:
         return
-    proof = _proof(known, contact.person.id, contact.person.id, device)
+    proof = _confirmation_proof(known, contact.person.id, contact.person.id, device)
     if not equal_in_constant_time(step.data, proof):
         delete_comparison(contact.person.id, device)
         return
@@ -313,62 +317,62 @@ def _agreed(
     finish_if_both_agree(contact, device)
 
 
-def _get_ready(met: Comparison, contact: Contact, device: Device) -> None:
+def _store_as_ready(met: Comparison, contact: Contact, device: Device) -> None:
     ready = replace(met, stage=ComparisonStage.READY)
     auth_string_of(ready, contact.person.id, device)  # raises BadKey before anything is shown
     store_comparison(contact.person.id, ready, device)
 
 
 _STEPS: Final[Mapping[int, Callable[[Comparison, CompareStep, Header, Contact, Device], None]]] = {
-    2: _answered,
-    3: _shown,
-    4: _agreed,
+    2: _on_key_shown,
+    3: _on_key_revealed,
+    4: _on_match_confirmed,
 }
 _PREFIX: Final = "ENTRENOUS:KEYS:1:"  # capitals and digits alone give the smallest QR code
 _CONTEXT: Final = b"entrenous/1 keys face to face\x00"
 
 
-def code_for(name: str, device: Device) -> str:
+def qr_code_text_for(name: str, device: Device) -> str:
     """Return the QR code text to show a contact: our keys, and theirs as this device knows them.
 
     Raises:
-        UnknownPerson, OfflineDevice.
+        UnknownPerson, DeviceWithoutRelay.
     """
     theirs = contact_named(name, device).person.id
-    return _code(own_device(device).person.id, theirs)
+    return _code_text(own_device(device).person.id, theirs)
 
 
-def read_code(name: str, untrusted_code: str, device: Device) -> Contact:
+def accept_qr_code(name: str, untrusted_code: str, device: Device) -> Contact:
     """Mark a contact's keys as compared if the code on their screen matches what this device knows.
 
     A code for other keys lowers trust from "by link" to "unknown".
 
     Raises:
-        UnknownPerson, OfflineDevice.
-        NoCode: this is not one of our codes.
-        OwnCode: this is the code that this device shows.
-        OtherKeys: the code is for other people, or there is an attacker in the middle.
+        UnknownPerson, DeviceWithoutRelay.
+        NoCodeInPicture: this is not one of our codes.
+        CodeOfOwnDevice: this is the code that this device shows.
+        CodeDoesNotMatch: the code is for other people, or there is an attacker in the middle.
     """
     contact, ours = contact_named(name, device), own_device(device).person.id
     shown, theirs = untrusted_code.encode(), contact.person.id
     if not untrusted_code.startswith(_PREFIX):
-        raise NoCode
-    if equal_in_constant_time(shown, _code(ours, theirs).encode()):
-        raise OwnCode(name=contact.name)
-    if not equal_in_constant_time(shown, _code(theirs, ours).encode()):
-        _doubt(contact, device)
-        raise OtherKeys(name=contact.name)
+        raise NoCodeInPicture
+    if equal_in_constant_time(shown, _code_text(ours, theirs).encode()):
+        raise CodeOfOwnDevice(name=contact.name)
+    if not equal_in_constant_time(shown, _code_text(theirs, ours).encode()):
+        _downgrade_link_trust(contact, device)
+        raise CodeDoesNotMatch(name=contact.name)
     return mark_compared(name, device)
 
 
-def _code(shows: PersonId, reads: PersonId) -> str:
+def _code_text(shows: PersonId, reads: PersonId) -> str:
     digest = sha256(_CONTEXT + shows + reads)
     return _PREFIX + base64.b32encode(digest).decode().rstrip("=")
 
 
-def _doubt(contact: Contact, device: Device) -> None:
+def _downgrade_link_trust(contact: Contact, device: Device) -> None:
     if contact.trust is Trust.BY_LINK:
-        with device.vault.together():
+        with device.vault.transaction():
             store_contact(replace(contact, trust=Trust.UNKNOWN), device)
             date_changes(device)
 
@@ -381,7 +385,7 @@ def safety_number(name: str, device: Device) -> str:
     """Return sixty digits computed from both persons' master keys, the same on both devices.
 
     Raises:
-        UnknownPerson, OfflineDevice.
+        UnknownPerson, DeviceWithoutRelay.
     """
     mine = own_device(device).person.id
     theirs = contact_named(name, device).person.id

@@ -123,21 +123,21 @@ _INDEXED: Final = "talks-indexed"  # set once messages older than this index wer
 
 def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
     """Return the latest few messages to a person, oldest first."""
-    _index(device)
-    keys = TALK_TABLE.keys(device.vault, _key_of(person))
+    _build_index_once(device)
+    keys = TALK_TABLE.keys(device.vault, _history_key(person))
     found = (TALK_TABLE.load(key, device.vault) for key in keys)
     return tuple(talk for talk in found if talk is not None)
 
 
 def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
     """Record a message to a person, in the transaction that records the message."""
-    _index(device)
-    _put(person, talk, device.vault)
+    _build_index_once(device)
+    _store_sent_record(person, talk, device.vault)
 
 
 def forget_sent_records(person: PersonId, vault: Vault) -> None:
     """Delete the records of messages to a person; if added again, the person counts as new."""
-    for key in TALK_TABLE.keys(vault, _key_of(person)):
+    for key in TALK_TABLE.keys(vault, _history_key(person)):
         TALK_TABLE.drop(key, vault)
 
 
@@ -158,17 +158,17 @@ def copies_of(message: Message) -> Iterator[Copy]:
         yield from sound.copies
 
 
-def _index(device: Device) -> None:
+def _build_index_once(device: Device) -> None:
     """Add the messages sent before this index existed, once."""
     if device.vault.get(SELF, _INDEXED) is not None:
         return
     for message in device.ledger.messages():
-        for person, talk in _talks_of(message, device.vault):
-            _put(person, talk, device.vault)
+        for person, talk in _sent_records_of(message, device.vault):
+            _store_sent_record(person, talk, device.vault)
         device.vault.put(SELF, _INDEXED, b"")
 
 
-def _talks_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRecord]]:
+def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRecord]]:
     copies = tuple(copies_of(message))
     for person in {copy.person for copy in copies if copy.person is not None}:
         devices = {copy.device for copy in copies if copy.person == person}
@@ -178,15 +178,15 @@ def _talks_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRe
         yield person, SentRecord(message.sent_at, message.id, known, trust, media=True)
 
 
-def _put(person: PersonId, talk: SentRecord, vault: Vault) -> None:
-    start = _key_of(person)
+def _store_sent_record(person: PersonId, talk: SentRecord, vault: Vault) -> None:
+    start = _history_key(person)
     microseconds = (talk.at - _EPOCH) // timedelta(microseconds=1)
     TALK_TABLE.store(talk, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
     for old in TALK_TABLE.keys(vault, start)[:-_KEPT]:
         TALK_TABLE.drop(old, vault)
 
 
-def _key_of(person: PersonId) -> str:
+def _history_key(person: PersonId) -> str:
     return f"{person.hex()} "
 
 
@@ -194,7 +194,7 @@ Notice = TypeVar("Notice")
 _UNREPORTED_MAX: Final = 1000  # neither senders nor holders of a link may fill the vault
 
 
-def note_change(before: Contact, after: Contact, device: Device) -> Contact:
+def record_contact_change(before: Contact, after: Contact, device: Device) -> Contact:
     """Record a change of devices or trust, in the transaction that stores the contact.
 
     Returns: ``after``, with ``changed_at`` set if there was a change.
@@ -206,42 +206,44 @@ def note_change(before: Contact, after: Contact, device: Device) -> Contact:
         return after
     now = this_second(device)
     changed = ContactChange(after.name, now, len(new - old), len(old - new), in_doubt)
-    _note(changed, device)
+    _store_change(changed, device)
     return replace(after, changed_at=now)
 
 
-def note_contradiction(name: str | None, lists: Contradiction, device: Device) -> None:
+def record_contradiction(name: str | None, lists: Contradiction, device: Device) -> None:
     """Record, for one report, that a contact's lists contradict each other.
 
     Ours if the name is None.
     """
-    _note(ContactChange(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device)
+    _store_change(
+        ContactChange(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device
+    )
 
 
-def note_renamed(was: str, name: str, device: Device) -> None:
+def record_renaming(was: str, name: str, device: Device) -> None:
     """Record, for one report, that a person or circle was renamed because another has that name.
 
     Call it in the transaction that renames.
     """
-    _note(ContactChange(name, this_second(device), 0, 0, in_doubt=False, was=was), device)
+    _store_change(ContactChange(name, this_second(device), 0, 0, in_doubt=False, was=was), device)
 
 
-def note_moving(relay_url: str, moving: FollowState, device: Device) -> None:
+def record_move_progress(relay_url: str, moving: FollowState, device: Device) -> None:
     """Record, for one report, that this device follows another of ours to a new relay.
 
     Call it in the transaction that does so.
     """
-    _note(
+    _store_change(
         ContactChange(relay_url, this_second(device), 0, 0, in_doubt=False, moving=moving), device
     )
 
 
 def take_contact_changes(device: Device) -> tuple[ContactChange, ...]:
     """Return the changes not reported yet, oldest first, and remove them."""
-    return take_notices(KEY_CHANGE_TABLE, device)
+    return take_all_notices(KEY_CHANGE_TABLE, device)
 
 
-def _note(changed: ContactChange, device: Device) -> None:
+def _store_change(changed: ContactChange, device: Device) -> None:
     add_notice(changed, KEY_CHANGE_TABLE, device)
 
 
@@ -253,9 +255,9 @@ def add_notice(notice: Notice, table: Table[Notice], device: Device) -> None:
         table.store(notice, f"{number:012d}", device.vault)
 
 
-def take_notices(table: Table[Notice], device: Device) -> tuple[Notice, ...]:
+def take_all_notices(table: Table[Notice], device: Device) -> tuple[Notice, ...]:
     """Return a table's notices, oldest first, and remove them."""
-    with device.vault.together():
+    with device.vault.transaction():
         notices = tuple(table.all(device.vault))
         for key in table.keys(device.vault):
             table.drop(key, device.vault)

@@ -9,16 +9,23 @@ from typing import Final
 
 from entrenous.base.errors import EntrenousError, NoPrekeys, TooMany, Unreachable
 from entrenous.base.identifiers import DeviceId, EnvelopeId, PersonId
-from entrenous.base.identity import BadSignature, Contact, HistoryRelation, OldList, Person, Trust
+from entrenous.base.identity import (
+    BadSignature,
+    Contact,
+    HistoryRelation,
+    OutdatedDeviceList,
+    Person,
+    Trust,
+)
 from entrenous.base.limits import EXPIRY_DAYS_MAX, INVITE_DAYS, INVITE_PEOPLE_MAX, INVITE_USES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.key_derivation import send_token
-from entrenous.crypto.statements import verify_card
+from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
-    OnThisMachine,
+    AddressOnThisMachine,
     contacts,
     own_device,
     refuse_local_address,
@@ -34,10 +41,10 @@ from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.devices.sync_send import mark_contact_for_resync
 from entrenous.send.flush import flush
 from entrenous.send.formats.identity_formats import read_invite, write_invite
-from entrenous.send.letter.letter_nouns import Header, Hello, LinkUsed
+from entrenous.send.letter.letter_nouns import Header, Hello, InviteLinkUsedUp
 from entrenous.send.letter.sessions import ensure_sessions, replace_session
 from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
-from entrenous.send.people.contact_history import add_notice, take_notices
+from entrenous.send.people.contact_history import add_notice, take_all_notices
 from entrenous.send.people.keep_contacts import (
     compare_bundle,
     contact_by_id,
@@ -49,27 +56,27 @@ from entrenous.send.people.keep_contacts import (
 from entrenous.send.people.people_nouns import (
     INVITE_TABLE,
     LINK_NOTICE_TABLE,
+    ContradictoryLists,
     Invite,
     InviteEvent,
+    InviteKeysDiffer,
     InviteLink,
     InviteNotice,
     NameTaken,
-    NotTheirKeys,
-    ThatIsYou,
-    TwoLists,
+    OwnInviteLink,
 )
 from entrenous.send.people.similar_names import is_similar
 from entrenous.send.set_up import finish_set_up
-from entrenous.send.tokens.distribute import greet_one
+from entrenous.send.tokens.distribute import queue_greeting
 from entrenous.send.tokens.use import (
     are_tokens_valid,
     forget_tokens_of,
     has_tokens_for,
     lacks_range,
     receive_range,
-    write_by_invite,
+    use_invite_token_for,
 )
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import SendToken
 
 
@@ -78,7 +85,7 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
     (docs/spec/identity.md 6). With a ``name``, it is for one person, who will be called that.
 
     Raises:
-        BadName, NameTaken, OfflineDevice, RelayUnreachable.
+        BadName, NameTaken, DeviceWithoutRelay, RelayUnreachable.
     """
     if not 1 <= people <= (INVITE_PEOPLE_MAX if name is None else 1):
         raise ValueError("a link is for 1 to 64 people, and one with a name for one")
@@ -102,34 +109,35 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     first: the link could lead to the wrong list.
 
     Raises:
-        BadInvite, BadName, NameTaken, ThatIsYou, TwoLists, NotTheirKeys, OldList, ForkedList,
-        BadSignature, WrongToken, OnThisMachine, RelayUnreachable.
+        BadInvite, BadName, NameTaken, OwnInviteLink, ContradictoryLists, InviteKeysDiffer,
+        OutdatedDeviceList, ForkedDeviceList, BadSignature, WrongToken, AddressOnThisMachine,
+        RelayUnreachable.
     """
     invite = read_invite(link.strip())
     refuse_bad_name(name)
     if equal_in_constant_time(invite.person, own_device(device).person.id):
-        raise ThatIsYou
+        raise OwnInviteLink
     known = contact_by_id(invite.person, device)
     if known is not None and known.forked:
-        raise TwoLists(name=known.name)
-    card = _card_of(invite, device)
-    person = _person_of(card, invite, device)
+        raise ContradictoryLists(name=known.name)
+    card = _fetch_inviter_bundle(invite, device)
+    person = _verify_inviter(card, invite, device)
     contact = Contact(name, person, invite.token, Trust.BY_LINK, since=this_second(device))
     if known is not None:
-        trust = _trust_again(known, compare_bundle(read_card(card), known, device))
+        trust = _trust_after_readding(known, compare_bundle(read_key_bundle(card), known, device))
         contact = replace(known, name=name, person=person, send_token=invite.token, trust=trust)
         contact = replace(contact, blocked=False)
-    through = _device_of(invite, person)
+    through = _device_of_invite(invite, person)
     keeps = known is not None and are_tokens_valid(contact, through, device)
-    with device.vault.together():
+    with device.vault.transaction():
         if known is not None:
             forget_devices(person.id, removed_devices(known.person, person), device)
         if not keeps:  # even for a known contact, who may have forgotten us and our tokens
-            write_by_invite(person.id, through, invite.token, device)
+            use_invite_token_for(person.id, through, invite.token, device)
         store_contact(contact, device)
         store_device_list(person.id, card, device)
         if known is not None:
-            _begin_again(contact, device)
+            _replace_all_sessions(contact, device)
             mark_contact_for_resync(person.id, device)
         hellos = queue_hello(contact, token_hash(invite.token), device)
         date_changes(device)
@@ -140,7 +148,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     return contact
 
 
-def _trust_again(known: Contact, standing: HistoryRelation) -> Trust:
+def _trust_after_readding(known: Contact, standing: HistoryRelation) -> Trust:
     """Return the trust of a contact who is added again: the link names the same master key, so
     compared keys stay compared, unless the lists leave a gap.
     """
@@ -162,10 +170,12 @@ def queue_hello(
     reachable = (
         to for to in addressees(contact, device) if has_tokens_for(contact, to.key.device, device)
     )
-    return tuple(greet_one(to, invite_lock, device) for to in ensure_sessions(reachable, device))
+    return tuple(
+        queue_greeting(to, invite_lock, device) for to in ensure_sessions(reachable, device)
+    )
 
 
-def _begin_again(contact: Contact, device: Device) -> None:
+def _replace_all_sessions(contact: Contact, device: Device) -> None:
     """Replace all sessions, since a person who forgot us has deleted theirs."""
     for to in addressees(contact, device):
         if has_tokens_for(contact, to.key.device, device):
@@ -179,14 +189,14 @@ def accept_hello(hello: Hello, person: Person, made: InviteLink | None, device: 
     for themselves.
 
     Raises:
-        ForkedList, OnThisMachine.
+        ForkedDeviceList, AddressOnThisMachine.
     """
     refuse_local_address(person.relay_url, device)
     known = contact_by_id(person.id, device)
     if known is not None:
         try:
             return accept_list(known, hello.card, device)
-        except OldList:
+        except OutdatedDeviceList:
             return known  # from a device of theirs that does not have the newest list yet
     meant = None if made is None else made.name
     name, token = free_name(meant or person.name, device), send_token(hello.seed, hello.first)
@@ -205,15 +215,15 @@ def answer_greetings(device: Device) -> None:
     """
     for person, _ in list(device.vault.items(GREET)):
         with suppress(Unreachable, TooMany, NoPrekeys):
-            _answer(person, device)
+            _greet_invited(person, device)
 
 
-def _answer(person: str, device: Device) -> None:
+def _greet_invited(person: str, device: Device) -> None:
     contact = CONTACT_TABLE.load(person, device.vault)
     if contact is not None and contact.forked:
         return  # when their lists agree again
     try:
-        with device.vault.together():
+        with device.vault.transaction():
             if contact is not None:
                 queue_hello(contact, None, device)
             device.vault.drop(GREET, person)
@@ -223,31 +233,31 @@ def _answer(person: str, device: Device) -> None:
         device.vault.drop(GREET, person)  # their keys or address will never work
 
 
-def _device_of(invite: Invite, person: Person) -> DeviceId:
+def _device_of_invite(invite: Invite, person: Person) -> DeviceId:
     """Return the device whose mailbox an invite opens.
 
     Raises:
-        NotTheirKeys: no device of theirs has that mailbox.
+        InviteKeysDiffer: no device of theirs has that mailbox.
     """
     for key in person.devices:
         if key.mailbox == invite.mailbox:
             return key.device
-    raise NotTheirKeys
+    raise InviteKeysDiffer
 
 
-def _card_of(invite: Invite, device: Device) -> bytes:
+def _fetch_inviter_bundle(invite: Invite, device: Device) -> bytes:
     refuse_local_address(invite.relay_url, device)
-    untrusted_shown = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
+    untrusted_shown = device.courier.key_bundle(invite.relay_url, invite.mailbox, invite.token)
     return open_bundle(untrusted_shown, invite.person, invite.mailbox)
 
 
-def _person_of(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
+def _verify_inviter(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
     try:
-        person = verify_card(read_card(untrusted_card))
+        person = verify_key_bundle(read_key_bundle(untrusted_card))
     except BadSignature:
-        raise NotTheirKeys from None
+        raise InviteKeysDiffer from None
     if not equal_in_constant_time(person.id, invite.person):
-        raise NotTheirKeys
+        raise InviteKeysDiffer
     refuse_local_address(person.relay_url, device)
     return person
 
@@ -263,21 +273,21 @@ def store_link(made: InviteLink, device: Device) -> None:
 def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
     """Return this device's link with that lock, as long as a hello sent in time may arrive."""
     made = INVITE_TABLE.load(lock.hex(), device.vault)
-    return None if made is None or _is_over(made, device) else made
+    return None if made is None or _has_link_expired(made, device) else made
 
 
 def delete_expired_links(device: Device) -> None:
     """Delete links that no hello can use any more."""
     for made in INVITE_TABLE.all(device.vault):
-        if _is_over(made, device):
+        if _has_link_expired(made, device):
             INVITE_TABLE.drop(made.token.lock.hex(), device.vault)
 
 
 def note_joined(made: InviteLink, contact: Contact, by: DeviceId, device: Device) -> None:
     """Count a use, and record a notice, in the transaction that accepts the person."""
-    before = _names_of(made, device)
+    before = _names_that_used(made, device)
     store_link(replace(made, used_by=(*made.used_by, contact.person.id)), device)
-    notice = _about(InviteEvent.JOINED, contact.name, contact.person, by, device)
+    notice = _invite_notice(InviteEvent.JOINED, contact.name, contact.person, by, device)
     add_notice(replace(notice, meant_for=made.name, before=before), LINK_NOTICE_TABLE, device)
 
 
@@ -294,16 +304,16 @@ def refuse_joining(
         return
     store_link(replace(made, refused=(*made.refused, person.id)), device)
     if made.uses == 1:
-        _doubt(made.used_by[0], device)
-    notice = _about(InviteEvent.REFUSED, person.name, person, header.from_device, device)
-    notice = replace(notice, meant_for=made.name, before=_names_of(made, device), alike=())
+        _downgrade_link_trust(made.used_by[0], device)
+    notice = _invite_notice(InviteEvent.REFUSED, person.name, person, header.from_device, device)
+    notice = replace(notice, meant_for=made.name, before=_names_that_used(made, device), alike=())
     add_notice(replace(notice, for_one=made.uses == 1), LINK_NOTICE_TABLE, device)
-    with suppress(OnThisMachine):
+    with suppress(AddressOnThisMachine):
         refuse_local_address(person.relay_url, device)
-        _tell_refused(hello, person, header, device)
+        _reply_refused(hello, person, header, device)
 
 
-def handle_used_up_link(note: LinkUsed, contact: Contact, device: Device) -> None:
+def handle_used_up_link(note: InviteLinkUsedUp, contact: Contact, device: Device) -> None:
     """Forget a contact whose link was used up before our hello arrived, and record a notice.
 
     Ignored if they have since sent us tokens.
@@ -323,7 +333,9 @@ def handle_used_up_link(note: LinkUsed, contact: Contact, device: Device) -> Non
 def note_joined_elsewhere(contact: Contact, device: Device) -> None:
     """Record a notice that another device of ours added a person by a link."""
     first = min(contact.person.devices, key=lambda key: key.created_at)
-    notice = _about(InviteEvent.ELSEWHERE, contact.name, contact.person, first.device, device)
+    notice = _invite_notice(
+        InviteEvent.ELSEWHERE, contact.name, contact.person, first.device, device
+    )
     add_notice(notice, LINK_NOTICE_TABLE, device)
 
 
@@ -335,10 +347,10 @@ def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[
 
 def take_link_notices(device: Device) -> tuple[InviteNotice, ...]:
     """Return the notices not shown yet, oldest first, and remove them."""
-    return take_notices(LINK_NOTICE_TABLE, device)
+    return take_all_notices(LINK_NOTICE_TABLE, device)
 
 
-def _about(
+def _invite_notice(
     event: InviteEvent, name: str, person: Person, by: DeviceId, device: Device
 ) -> InviteNotice:
     made_at = next((key.created_at for key in person.devices if key.device == by), None)
@@ -353,28 +365,28 @@ def _about(
     )
 
 
-def _doubt(person: PersonId, device: Device) -> None:
+def _downgrade_link_trust(person: PersonId, device: Device) -> None:
     contact = contact_by_id(person, device)
     if contact is not None and contact.trust is Trust.BY_LINK:
         store_contact(replace(contact, trust=Trust.UNKNOWN), device)
 
 
-def _tell_refused(hello: Hello, person: Person, header: Header, device: Device) -> None:
+def _reply_refused(hello: Hello, person: Person, header: Header, device: Device) -> None:
     """Reply in the session that their hello began, then delete their tokens."""
     now, first = this_second(device), send_token(hello.seed, hello.first)
     stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
     key = next(key for key in person.devices if key.device == header.from_device)
     receive_range(header, hello.seed, hello.first, device)
-    note = LinkUsed(hello.invite_lock or b"")
+    note = InviteLinkUsedUp(hello.invite_lock or b"")
     write_letter(note, Addressee(stranger, key), outer_without_content(device), device)
     forget_tokens_of(person.id, device)
 
 
-def _names_of(made: InviteLink, device: Device) -> tuple[str, ...]:
+def _names_that_used(made: InviteLink, device: Device) -> tuple[str, ...]:
     known = (contact_by_id(person, device) for person in made.used_by)
     return tuple(one.name for one in known if one is not None)
 
 
-def _is_over(made: InviteLink, device: Device) -> bool:
+def _has_link_expired(made: InviteLink, device: Device) -> bool:
     over = made.token.expires_at
     return over is not None and trusted_time(device) > over + _ON_ITS_WAY

@@ -6,18 +6,18 @@ from difflib import get_close_matches
 from typing import Final
 
 from entrenous.base.copies import NAMES_SHOWN, join_names
-from entrenous.base.identity import Card, Contact, HistoryRelation, Trust
+from entrenous.base.identity import Contact, HistoryRelation, KeyBundle, Trust
 from entrenous.base.language import translated
 from entrenous.crypto.statements import compare_heads, compare_later_lists, list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
+    comparable_name,
     contacts,
     delete_device_list,
     known_heads,
     known_key_bundle,
     known_protocols,
-    lookalike_form,
     own_other_devices,
 )
 from entrenous.device.vault_tables import (
@@ -29,7 +29,7 @@ from entrenous.device.vault_tables import (
     NAMED_HEAD,
     peer_key,
 )
-from entrenous.send.devices.own_key_bundle import SPEAKS
+from entrenous.send.devices.own_key_bundle import PROTOCOLS_SPOKEN
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import drop_items_with_token, refuse_outbox_items
@@ -38,17 +38,17 @@ from entrenous.send.people.contact_history import forget_last_heard, forget_sent
 from entrenous.send.people.people_nouns import (
     COMPARE_TABLE,
     BadName,
+    ContactProgramTooOld,
     NameTaken,
-    TheyAreTooOld,
+    OwnProgramTooOld,
     UnknownPerson,
-    WeAreTooOld,
 )
 from entrenous.send.tokens.issue import withdraw_tokens_of
 from entrenous.send.tokens.use import forget_tokens_of
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.text import is_name, with_number
 
-NAMELESS: Final = "nameless"
+DEFAULT_CONTACT_NAME: Final = "nameless"
 
 
 def contact_named(name: str, device: Device) -> Contact:
@@ -67,16 +67,16 @@ def select_by_name(names: Sequence[str], known: Sequence[Contact]) -> tuple[Cont
     Raises:
         UnknownPerson.
     """
-    by_name = {lookalike_form(contact.name): contact for contact in known}
+    by_name = {comparable_name(contact.name): contact for contact in known}
     for name in names:
-        if lookalike_form(name) not in by_name:
-            raise UnknownPerson(name=name, known=_who_there_is(name, by_name))
-    return tuple(by_name[lookalike_form(name)] for name in names)
+        if comparable_name(name) not in by_name:
+            raise UnknownPerson(name=name, known=_list_known_names(name, by_name))
+    return tuple(by_name[comparable_name(name)] for name in names)
 
 
-def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
+def _list_known_names(name: str, by_name: Mapping[str, Contact]) -> str:
     """List a few known names, those most similar to ``name`` first."""
-    near = get_close_matches(lookalike_form(name), by_name, NAMES_SHOWN)
+    near = get_close_matches(comparable_name(name), by_name, NAMES_SHOWN)
     seen = dict.fromkeys((*near, *by_name))
     told = join_names([by_name[one].name for one in seen])
     if len(by_name) > NAMES_SHOWN:
@@ -101,8 +101,8 @@ def store_contact(contact: Contact, device: Device) -> None:
     """
     person = contact.person.id
     known = CONTACT_TABLE.load(person.hex(), device.vault)
-    renamed = known is None or lookalike_form(known.name) != lookalike_form(contact.name)
-    if renamed and lookalike_form(contact.name) in taken_names(device, but=person):
+    renamed = known is None or comparable_name(known.name) != comparable_name(contact.name)
+    if renamed and comparable_name(contact.name) in taken_names(device, but=person):
         raise NameTaken(name=contact.name)
     CONTACT_TABLE.store(contact, person.hex(), device.vault)
 
@@ -115,36 +115,36 @@ def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
     nothing visible becomes "nameless".
     """
     taken, wanted = taken_names(device, but=of), wanted.lstrip("-").strip()
-    wanted = wanted if lookalike_form(wanted) else NAMELESS
+    wanted = wanted if comparable_name(wanted) else DEFAULT_CONTACT_NAME
     name, number = wanted, 2
-    while lookalike_form(name) in taken:
+    while comparable_name(name) in taken:
         name, number = with_number(wanted, number), number + 1
     return name
 
 
 def taken_names(device: Device, but: bytes | None = None) -> set[str]:
     """Return the names, normalized for comparison, of all people and circles except ``but``."""
-    people = {lookalike_form(one.name) for one in contacts(device) if one.person.id != but}
-    return people | {lookalike_form(one.name) for one in circles(device.vault) if one.id != but}
+    people = {comparable_name(one.name) for one in contacts(device) if one.person.id != but}
+    return people | {comparable_name(one.name) for one in circles(device.vault) if one.id != but}
 
 
-def compare_bundle(shown: Card, known: Contact, device: Device) -> HistoryRelation:
+def compare_bundle(shown: KeyBundle, known: Contact, device: Device) -> HistoryRelation:
     """Compare a verified key bundle with the one we know (docs/spec/identity.md section 3).
 
     Raises:
-        OldList, ForkedList, BadSignature: it is not accepted.
+        OutdatedDeviceList, ForkedDeviceList, BadSignature: it is not accepted.
     """
     standing = compare_heads(known_heads(known, device), list_heads(shown.lists))
     card = known_key_bundle(known.person.id, device)
     if standing is not HistoryRelation.NEWER_UNPROVEN or card is None:
         return standing
-    return compare_later_lists(read_card(card).newest, shown.lists)
+    return compare_later_lists(read_key_bundle(card).newest, shown.lists)
 
 
 def mark_compared(name: str, device: Device) -> Contact:
     """Record that a contact's safety number was compared and matches."""
     contact = replace(contact_named(name, device), trust=Trust.COMPARED)
-    with device.vault.together():
+    with device.vault.transaction():
         store_contact(contact, device)
         date_changes(device)
     return contact
@@ -160,7 +160,7 @@ def forget_contact(name: str, device: Device) -> Contact:
         UnknownPerson.
     """
     contact = contact_named(name, device)
-    with device.vault.together():
+    with device.vault.transaction():
         refuse_outbox_items(contact.person.id.hex(), device, but_recalls=True)
         for lock in withdraw_tokens_of(contact.person.id, device):
             drop_items_with_token(lock, device)
@@ -198,7 +198,7 @@ def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
     """Check that we share a protocol version with each contact; an unknown list passes.
 
     Raises:
-        WeAreTooOld, TheyAreTooOld: for the first contact without a common version.
+        OwnProgramTooOld, ContactProgramTooOld: for the first contact without a common version.
     """
     for contact in to:
         why = no_common_protocol(contact, device)
@@ -206,16 +206,20 @@ def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
             raise why
 
 
-def no_common_protocol(contact: Contact, device: Device) -> WeAreTooOld | TheyAreTooOld | None:
+def no_common_protocol(
+    contact: Contact, device: Device
+) -> OwnProgramTooOld | ContactProgramTooOld | None:
     """Return why a contact could not read what we write (docs/spec/identity.md section 3).
 
     None if they can, or if we know no list of theirs.
     """
     theirs = known_protocols(contact.person.id, device)
-    if theirs is None or (theirs.floor <= SPEAKS.newest and theirs.newest >= SPEAKS.floor):
+    if theirs is None or (
+        theirs.floor <= PROTOCOLS_SPOKEN.newest and theirs.newest >= PROTOCOLS_SPOKEN.floor
+    ):
         return None
-    kind = WeAreTooOld if theirs.floor > SPEAKS.newest else TheyAreTooOld
-    ours = SPEAKS.newest
+    kind = OwnProgramTooOld if theirs.floor > PROTOCOLS_SPOKEN.newest else ContactProgramTooOld
+    ours = PROTOCOLS_SPOKEN.newest
     return kind(name=contact.name, floor=theirs.floor, newest=theirs.newest, ours=ours)
 
 

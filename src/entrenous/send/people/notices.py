@@ -32,10 +32,10 @@ def describe_change(changed: ContactChange) -> str:
         return fill_message(translated(_MOVING[changed.moving]), relay=changed.name)
     if changed.was is not None:
         return translated(_RENAMED).format(was=changed.was, name=changed.name)
-    return " ".join(_about_devices(changed))
+    return " ".join(_describe_device_changes(changed))
 
 
-def _about_devices(changed: ContactChange) -> Iterator[str]:
+def _describe_device_changes(changed: ContactChange) -> Iterator[str]:
     at = moment_in_words(changed.at)
     what = [
         plural("{count} is new", "{count} are new", changed.came) if changed.came else "",
@@ -65,8 +65,8 @@ def describe_link_notice(notice: InviteNotice) -> str:
         at=moment_in_words(notice.at),
         name=notice.name,
         called=notice.called,
-        device=_device(notice),
-        link=_link(notice),
+        device=_describe_device(notice),
+        link=_describe_link(notice),
         before=translated(", by {names}").format(names=join_names(notice.before))
         if notice.before
         else "",
@@ -89,7 +89,7 @@ def describe_undecryptable(count: int) -> str:
     )
 
 
-def without_receipts(name: str) -> str:
+def no_receipts_in_words(name: str) -> str:
     """Say that somebody known by link gets no receipts, before asking whether they should get
     some.
     """
@@ -99,18 +99,18 @@ def without_receipts(name: str) -> str:
     ).format(name=name)
 
 
-def have_told(name: str) -> str:
+def ask_for_receipts_in_words(name: str) -> str:
     """Ask whether somebody should get receipts."""
     return translated("Have {name} told?").format(name=name)
 
 
-def _link(notice: InviteNotice) -> str:
+def _describe_link(notice: InviteNotice) -> str:
     if not notice.meant_for:
         return translated("your link")
     return translated("the link that you made for {name}").format(name=notice.meant_for)
 
 
-def _device(notice: InviteNotice) -> str:
+def _describe_device(notice: InviteNotice) -> str:
     """Describe a device so that others can tell it apart: its number, and when it says it was set
     up.
     """

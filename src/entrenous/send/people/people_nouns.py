@@ -39,7 +39,7 @@ class UnknownPerson(NotFound):
     """
 
 
-class NotTheirKeys(Unproven):
+class InviteKeysDiffer(Unproven):
     """
     The keys that the relay shows for this invite are not the ones that the invite names, so nobody
     was added. Somebody may be intercepting the connection, or the link is damaged. Ask for a new
@@ -54,14 +54,14 @@ class NameTaken(Refused):
     """
 
 
-class YouBlocked(Refused):
+class ContactIsBlocked(Refused):
     """
     You blocked {name}. Nothing was sent to anybody. To write to them again: entrenous person
     unblock {name}
     """
 
 
-class TwoLists(Refused):
+class ContradictoryLists(Refused):
     """
     There are two lists of {name}'s devices that contradict each other. Nothing was sent to anybody,
     and no link of theirs is accepted. Either somebody intercepts your connection, or somebody else
@@ -92,7 +92,7 @@ class NotInvited(Refused):
     """
 
 
-class ThatIsYou(Refused):
+class OwnInviteLink(Refused):
     """
     This is your own invite link, so nobody was added. Give it to the people who may write to you.
     To add somebody, ask for their link.
@@ -148,7 +148,7 @@ class NothingToCompare(NotFound):
     """No comparison with {name} is in progress. Start one: entrenous person verify {name} --sas"""
 
 
-class OtherKeys(Unproven):
+class CodeDoesNotMatch(Unproven):
     """
     The code in this picture is not the one that {name}'s device shows for yours, so {name}'s keys
     do not count as compared. Photograph the code again, from {name}'s own screen. If it is refused
@@ -156,21 +156,21 @@ class OtherKeys(Unproven):
     """
 
 
-class OwnCode(Refused):
+class CodeOfOwnDevice(Refused):
     """
     This is the code that your own device shows for {name}. Nothing was changed. {name} photographs
     this one; you photograph the one on {name}'s screen.
     """
 
 
-class NoCode(Malformed):
+class NoCodeInPicture(Malformed):
     """
     No code was found in this picture. Nothing was changed. Photograph the code again: straight,
     sharp, and with the light frame around it.
     """
 
 
-class NotComparedYet(Refused):
+class ComparisonNotReady(Refused):
     """
     {name}'s part of the comparison has not arrived yet, so you cannot confirm anything. Nothing was
     changed. Ask {name} to run: entrenous person verify YOU --sas. Then repeat here: entrenous
@@ -270,14 +270,14 @@ class ContactChange:
 KEY_CHANGE_TABLE: Final = Table(KEY_CHANGE, ContactChange)
 
 
-class WeAreTooOld(Refused):
+class OwnProgramTooOld(Refused):
     """
     {name}'s program speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Nothing was
     sent to anybody. Update Entrenous: {update}
     """
 
 
-class TheyAreTooOld(Refused):
+class ContactProgramTooOld(Refused):
     """
     {name}'s program speaks protocol {floor} to {newest}, which this Entrenous no longer supports;
     it speaks {ours}. Nothing was sent to anybody. Ask {name} to update Entrenous: {update}
@@ -298,7 +298,7 @@ class NamedList:
     proven: bool = True
 
     @property
-    def rank(self) -> tuple[bool, bool, int]:
+    def sort_key(self) -> tuple[bool, bool, int]:
         """Sort key: of two named lists, the one with the greater rank is fetched."""
         return self.own, self.proven, self.head.epoch
 

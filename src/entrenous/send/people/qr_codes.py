@@ -6,7 +6,7 @@ from typing import Final
 import segno
 
 from entrenous.media.sandbox.decoders import decode_untrusted
-from entrenous.send.people.people_nouns import NoCode
+from entrenous.send.people.people_nouns import NoCodeInPicture
 
 _PIXELS: Final = 8  # per square of the code
 _SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides at which a code is searched
@@ -24,7 +24,7 @@ def read_qr(untrusted_data: bytes) -> str:
     several sizes, since a code may be missed at one and found at another.
 
     Raises:
-        NoCode, and the decoding errors, such as NotAPicture.
+        NoCodeInPicture, and the decoding errors, such as NotAPicture.
     """
     import cv2  # noqa: PLC0415 - only a code in a picture needs it
     import numpy as np  # noqa: PLC0415 - as above
@@ -37,7 +37,7 @@ def read_qr(untrusted_data: bytes) -> str:
             text, _, _ = reader.detectAndDecode(np.ascontiguousarray(smaller))
             if text:
                 return str(text)
-    raise NoCode
+    raise NoCodeInPicture
 
 
 def qr_text(link: str) -> str:

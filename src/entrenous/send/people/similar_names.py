@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from entrenous.device.identities import lookalike_form
+from entrenous.device.identities import comparable_name
 
 # Look-alikes of each small letter, after accents have been removed.
 _SMALL: Final = {
@@ -70,8 +70,8 @@ def is_similar(one: str, other: str) -> bool:
     a, b = of_one[0], of_other[0]
     if _is_short_form(a, b) or _is_short_form(b, a):
         return True
-    slips = min(_slips(of_one[0]), _slips(of_other[0]))
-    return any(_is_within(slips, *pair) for pair in zip(of_one, of_other, strict=True))
+    slips = min(_typing_errors_allowed(of_one[0]), _typing_errors_allowed(of_other[0]))
+    return any(_is_within_distance(slips, *pair) for pair in zip(of_one, of_other, strict=True))
 
 
 def mixes_alphabets(name: str) -> bool:
@@ -82,9 +82,9 @@ def mixes_alphabets(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def similar_forms(name: str) -> tuple[str, str, str]:
     """Return a name as displayed, and its skeletons in small letters and in capitals."""
-    drawn = unicodedata.normalize("NFD", lookalike_form(name.translate(_LUNATE)))
+    drawn = unicodedata.normalize("NFD", comparable_name(name.translate(_LUNATE)))
     bare = "".join(char for char in drawn if not unicodedata.combining(char))
-    return lookalike_form(name), _skeleton(bare, _TO_SMALL), _skeleton(bare, _TO_CAPITAL)
+    return comparable_name(name), _skeleton(bare, _TO_SMALL), _skeleton(bare, _TO_CAPITAL)
 
 
 def _skeleton(bare: str, table: Mapping[int, str]) -> str:
@@ -94,7 +94,7 @@ def _skeleton(bare: str, table: Mapping[int, str]) -> str:
     return drawn
 
 
-def _turned(looks: Mapping[str, str]) -> dict[int, str]:
+def _translation_table(looks: Mapping[str, str]) -> dict[int, str]:
     return {ord(char): letter for letter, chars in looks.items() for char in chars}
 
 
@@ -117,7 +117,7 @@ def _words(name: str) -> list[str]:
     return [word.rstrip(".") for word in name.split()]
 
 
-def _slips(seen: str) -> int:
+def _typing_errors_allowed(seen: str) -> int:
     """Return the number of typing errors up to which a name counts as similar to this one.
 
     It is 0 for names of two syllabic characters, as in Chinese.
@@ -128,7 +128,7 @@ def _slips(seen: str) -> int:
     return 2 if len(seen) >= _LONG else 1
 
 
-def _is_within(slips: int, a: str, b: str) -> bool:
+def _is_within_distance(slips: int, a: str, b: str) -> bool:
     slips = slips if min(len(a), len(b)) >= _LONG else min(slips, 1)
     return abs(len(a) - len(b)) <= slips and _distance(a, b) <= slips
 
@@ -152,5 +152,5 @@ def _distance(a: str, b: str) -> int:
     return rows[-1][-1]
 
 
-_TO_SMALL: Final = _turned(_SMALL)
-_TO_CAPITAL: Final = _TO_SMALL | _turned(_CAPITAL)
+_TO_SMALL: Final = _translation_table(_SMALL)
+_TO_CAPITAL: Final = _TO_SMALL | _translation_table(_CAPITAL)

@@ -35,7 +35,7 @@ class UnreadNotice:
 
 def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
     """Return the notices that were not dismissed, links first; nothing is removed."""
-    return (*_links(device), *_changes(device), *_letters(device))
+    return (*_link_notices(device), *_change_notices(device), *_letter_notices(device))
 
 
 def dismiss_notice(number: str, device: Device) -> None:
@@ -48,21 +48,21 @@ def dismiss_notice(number: str, device: Device) -> None:
         device.vault.drop(table, key)
 
 
-def _links(device: Device) -> Iterator[UnreadNotice]:
+def _link_notices(device: Device) -> Iterator[UnreadNotice]:
     for key in LINK_NOTICE_TABLE.keys(device.vault):
         notice = LINK_NOTICE_TABLE.load(key, device.vault)
         if notice is not None:
             yield UnreadNotice(f"{LINK_NOTICE} {key}", describe_link_notice(notice))
 
 
-def _changes(device: Device) -> Iterator[UnreadNotice]:
+def _change_notices(device: Device) -> Iterator[UnreadNotice]:
     for key in KEY_CHANGE_TABLE.keys(device.vault):
         changed = KEY_CHANGE_TABLE.load(key, device.vault)
         if changed is not None:
             yield UnreadNotice(f"{KEY_CHANGE} {key}", describe_change(changed))
 
 
-def _letters(device: Device) -> Iterator[UnreadNotice]:
+def _letter_notices(device: Device) -> Iterator[UnreadNotice]:
     count = len(device.vault.keys(UNDECRYPTABLE))
     if count:
         yield UnreadNotice(_LETTERS, describe_undecryptable(count))

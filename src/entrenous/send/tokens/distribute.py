@@ -11,11 +11,11 @@ from typing import Final
 from entrenous.base.errors import EntrenousError, NoPrekeys, TooMany, Unreachable, WrongToken
 from entrenous.base.identifiers import DeviceId, EnvelopeId, PersonId
 from entrenous.base.limits import (
-    WINDOW_DAYS,
-    WINDOW_LOW,
-    WINDOW_SPAN,
-    WINDOW_TOKENS,
-    WINDOW_WAIT_HOURS,
+    TOKEN_RANGE_DAYS,
+    TOKEN_RANGE_INDEXES_MAX,
+    TOKEN_RANGE_LOW,
+    TOKEN_RANGE_SIZE,
+    TOKEN_RANGE_TOP_UP_HOURS,
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
@@ -63,7 +63,7 @@ def greet_devices(device: Device) -> None:
             _greet_device(peer_id, device)
 
 
-def to_be_greeted(device: Device) -> int:
+def count_devices_to_greet(device: Device) -> int:
     """Return the number of devices still to be greeted that we can write to."""
     count = 0
     for peer_id in device.vault.keys(GREET_DEVICE):
@@ -86,13 +86,13 @@ def _greet_device(peer_id: str, device: Device, *, anew: bool = False) -> None:
         return  # greeted once their lists agree again
     anew = anew or _was_lent_again(peer_id, device)
     try:
-        with device.vault.together():
+        with device.vault.transaction():
             if to is not None and not to.contact.blocked:
                 if not has_tokens_for(to.contact, to.key.device, device):
                     return  # wait until that device, or another one of ours, gives us tokens
                 if anew:
                     replace_session(to, device)
-                greet_one(to, _still_invited_by(to, device), device)
+                queue_greeting(to, _still_invited_by(to, device), device)
                 drop_lent(peer_id, device)
             device.vault.drop(GREET_DEVICE, peer_id)
     except _TRY_LATER:
@@ -125,7 +125,7 @@ def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
     return None if token is None else token_hash(Secret(token))
 
 
-def greet_one(to: Addressee, invite_lock: bytes | None, device: Device) -> EnvelopeId:
+def queue_greeting(to: Addressee, invite_lock: bytes | None, device: Device) -> EnvelopeId:
     """Put a hello with a new token range into the outbox; return the envelope's id."""
     ensure_session(to, device)
     issued = issue_range(to.contact.person, to.key.device, device)
@@ -138,8 +138,8 @@ def greet_one(to: Addressee, invite_lock: bytes | None, device: Device) -> Envel
     return outer.envelope
 
 
-_REPLACE_AFTER: Final = timedelta(days=WINDOW_DAYS)
-_TOP_UP_WAIT: Final = timedelta(hours=WINDOW_WAIT_HOURS)
+_REPLACE_AFTER: Final = timedelta(days=TOKEN_RANGE_DAYS)
+_TOP_UP_WAIT: Final = timedelta(hours=TOKEN_RANGE_TOP_UP_HOURS)
 
 
 def top_up_ranges(device: Device) -> None:
@@ -154,27 +154,27 @@ def top_up_ranges(device: Device) -> None:
         person, key = (bytes.fromhex(part) for part in peer_id.split())
         to = addressee_of(PersonId(person), DeviceId(key), device)
         if to is None:
-            with device.vault.together():
+            with device.vault.transaction():
                 withdraw_range(peer_id, device)
         elif not to.contact.forked and has_tokens_for(to.contact, to.key.device, device):
-            task = _task_for(issued, to, device)
+            task = _due_task(issued, to, device)
             if task is not None:
-                with suppress(EntrenousError), device.vault.together():
+                with suppress(EntrenousError), device.vault.transaction():
                     task(issued, peer_id, to, device)
 
 
 RangeTask = Callable[[IssuedRange, str, Addressee, Device], None]
 
 
-def _task_for(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask | None:
+def _due_task(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask | None:
     """Return the task that is due for a range."""
     heads = to.contact.person.head, own_device(device).person.head
     age = device.clock.now() - issued.made_at
     too_old = age >= _REPLACE_AFTER or _was_issued_in_future(age, device)
-    too_long = issued.until - issued.first >= WINDOW_SPAN
+    too_long = issued.until - issued.first >= TOKEN_RANGE_INDEXES_MAX
     if too_old or too_long or heads != (issued.theirs, issued.ours):
         return _replace_range
-    is_low = issued.handed_out - issued.next_unused < WINDOW_LOW
+    is_low = issued.handed_out - issued.next_unused < TOKEN_RANGE_LOW
     return _extend_range if is_low and _is_top_up_earned(issued, device) else None
 
 
@@ -194,7 +194,7 @@ def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
     them.
     """
     told_at = issued.told_at or issued.made_at
-    return issued.used_count >= WINDOW_LOW or not is_recent(told_at, _TOP_UP_WAIT, device)
+    return issued.used_count >= TOKEN_RANGE_LOW or not is_recent(told_at, _TOP_UP_WAIT, device)
 
 
 def _replace_range(issued: IssuedRange, _: str, to: Addressee, device: Device) -> None:
@@ -202,7 +202,7 @@ def _replace_range(issued: IssuedRange, _: str, to: Addressee, device: Device) -
 
 
 def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Device) -> None:
-    end = issued.next_unused + WINDOW_TOKENS
+    end = issued.next_unused + TOKEN_RANGE_SIZE
     extended = replace(
         extend_range(issued, peer_id, end, device),
         handed_out=end,

@@ -17,12 +17,12 @@ from entrenous.base.errors import (
 from entrenous.base.identifiers import DeviceId, PersonId
 from entrenous.base.identity import Person
 from entrenous.base.limits import (
-    OLD_WINDOW_DAYS,
+    REPLACED_TOKEN_RANGE_DAYS,
     TOKEN_BATCH_MAX,
-    WINDOW_AHEAD_MAX,
-    WINDOW_DAYS,
-    WINDOW_SKIPPED_MAX,
-    WINDOW_TOKENS,
+    TOKEN_RANGE_DAYS,
+    TOKEN_RANGE_SIZE,
+    TOKEN_RANGE_SKIPPED_MAX,
+    TOKEN_RANGE_UNUSED_MAX,
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
@@ -58,7 +58,7 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.wire.relay_nouns import TokenBatch
 
-_RETIRED_VALIDITY: Final = timedelta(days=OLD_WINDOW_DAYS)
+_RETIRED_VALIDITY: Final = timedelta(days=REPLACED_TOKEN_RANGE_DAYS)
 
 
 def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
@@ -70,9 +70,9 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
     peer_id, now = peer_key(person.id, key), this_second(device)
     previous = WINDOW_IN_TABLE.load(peer_id, device.vault)
     if previous is not None:
-        _retire(previous, peer_id, device)
+        _retire_range(previous, peer_id, device)
     first = 0 if previous is None else previous.until
-    end = first + WINDOW_TOKENS
+    end = first + TOKEN_RANGE_SIZE
     issued = IssuedRange(
         *(Secret(device.dice.token(32)), first, first, end, end, now),
         *(person.head, own_device(device).person.head),
@@ -97,7 +97,7 @@ def queue_registration(
     """Queue these tokens for registration with the next batch."""
     if indexes:
         registration = QueuedRegistration(person, issued.seed, indexes.start, indexes.stop)
-        RELAY_TASK_TABLE.store(registration, _last(issued.seed, indexes).hex(), device.vault)
+        RELAY_TASK_TABLE.store(registration, _last_lock(issued.seed, indexes).hex(), device.vault)
 
 
 def last_token_lock(issued: IssuedRange) -> bytes:
@@ -124,13 +124,13 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
         )
         return
     skipped = (*issued.skipped, *range(issued.next_unused, index))
-    for run in _runs(skipped[:-WINDOW_SKIPPED_MAX]):
+    for run in _split_into_runs(skipped[:-TOKEN_RANGE_SKIPPED_MAX]):
         _queue_withdrawal(issued.seed, run, device)
     noted = replace(
         issued,
         next_unused=index + 1,
         used_count=issued.used_count + 1,
-        skipped=skipped[-WINDOW_SKIPPED_MAX:],
+        skipped=skipped[-TOKEN_RANGE_SKIPPED_MAX:],
     )
     WINDOW_IN_TABLE.store(noted, peer_id, device.vault)
 
@@ -153,7 +153,7 @@ def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
 def withdraw_range(peer_id: str, device: Device) -> None:
     issued = WINDOW_IN_TABLE.load(peer_id, device.vault)
     if issued is not None:
-        _withdraw(issued.seed, range(issued.first, issued.until), device)
+        _withdraw_indexes(issued.seed, range(issued.first, issued.until), device)
         WINDOW_IN_TABLE.drop(peer_id, device.vault)
     for key in WINDOW_OLD_TABLE.keys(device.vault, peer_id):
         _withdraw_old(key, device)
@@ -170,7 +170,7 @@ def withdraw_expired(device: Device) -> None:
             continue
         too_far = retired.drop_at - now > _RETIRED_VALIDITY + MAX_TIME_IN_TRANSIT
         if retired.drop_at <= trusted_now:
-            with device.vault.together():
+            with device.vault.transaction():
                 _withdraw_old(key, device)
         elif too_far and not is_clock_implausible(device):
             retired = replace(retired, drop_at=now + _RETIRED_VALIDITY)
@@ -204,7 +204,7 @@ def count_retired(peer_id: str, device: Device) -> int:
     return len(WINDOW_OLD_TABLE.keys(device.vault, peer_id))
 
 
-def _retire(issued: IssuedRange, peer_id: str, device: Device) -> None:
+def _retire_range(issued: IssuedRange, peer_id: str, device: Device) -> None:
     drop_at = this_second(device) + _RETIRED_VALIDITY
     retired = RetiredRange(issued.seed, issued.first, issued.until, drop_at)
     name = token_hash(send_token(issued.seed, issued.first)).hex()
@@ -214,11 +214,11 @@ def _retire(issued: IssuedRange, peer_id: str, device: Device) -> None:
 def _withdraw_old(key: str, device: Device) -> None:
     retired = WINDOW_OLD_TABLE.load(key, device.vault)
     if retired is not None:
-        _withdraw(retired.seed, range(retired.first, retired.until), device)
+        _withdraw_indexes(retired.seed, range(retired.first, retired.until), device)
     WINDOW_OLD_TABLE.drop(key, device.vault)
 
 
-def _withdraw(seed: Secret, indexes: range, device: Device) -> None:
+def _withdraw_indexes(seed: Secret, indexes: range, device: Device) -> None:
     for key, registration in _queued_registrations(device).items():
         if registration.seed == seed:
             RELAY_TASK_TABLE.drop(key, device.vault)
@@ -229,10 +229,10 @@ def _withdraw(seed: Secret, indexes: range, device: Device) -> None:
 
 def _queue_withdrawal(seed: Secret, part: range, device: Device) -> None:
     withdrawal = TokenWithdrawal(seed, part.start, part.stop)
-    WITHDRAW_TABLE.store(withdrawal, _last(seed, part).hex(), device.vault)
+    WITHDRAW_TABLE.store(withdrawal, _last_lock(seed, part).hex(), device.vault)
 
 
-def _runs(indexes: Sequence[int]) -> Iterator[range]:
+def _split_into_runs(indexes: Sequence[int]) -> Iterator[range]:
     """Split ascending indexes into ranges without gaps."""
     start = 0
     for place in range(1, len(indexes) + 1):
@@ -247,7 +247,7 @@ def locks_of(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
     return (token_hash(send_token(tokens.seed, index)) for index in indexes)
 
 
-def _last(seed: Secret, indexes: range) -> bytes:
+def _last_lock(seed: Secret, indexes: range) -> bytes:
     return token_hash(send_token(seed, indexes[-1]))
 
 
@@ -255,7 +255,9 @@ Tokens = TypeVar("Tokens", QueuedRegistration, TokenWithdrawal)
 _PEOPLE_MIN: Final = 2  # a batch for fewer people is recognizable, so it gets more padding
 _COVER_PEOPLE: Final = 4  # people who get further tokens as well
 _COVER_TOKENS: Final = 4  # at least so many tokens each
-_VALIDITY: Final = timedelta(days=WINDOW_DAYS + OLD_WINDOW_DAYS + 3)  # and three days of slack
+_VALIDITY: Final = timedelta(
+    days=TOKEN_RANGE_DAYS + REPLACED_TOKEN_RANGE_DAYS + 3
+)  # and three days of slack
 
 
 def register_tokens(device: Device) -> None:
@@ -270,14 +272,14 @@ def register_tokens(device: Device) -> None:
     try:
         _send_batches(device)
     except EntrenousError as why:
-        if _is_for_later(why):
+        if _may_succeed_later(why):
             raise
-        with device.vault.together():
+        with device.vault.transaction():
             _split_batches(device)
         _send_batches(device)
 
 
-def _is_for_later(why: EntrenousError) -> bool:
+def _may_succeed_later(why: EntrenousError) -> bool:
     """Return whether the same bytes may be accepted later."""
     asked_too_often = isinstance(why, TooMany) and not isinstance(why, TooManyRegistered)
     return asked_too_often or isinstance(why, (Unreachable, ProtocolTooOld))
@@ -287,8 +289,8 @@ def _send_batches(device: Device) -> None:
     while True:
         for key in BATCH_TABLE.keys(device.vault):
             _send_batch(key, device)
-        with device.vault.together():
-            if not _assemble(device):
+        with device.vault.transaction():
+            if not _assemble_batch(device):
                 return
 
 
@@ -300,7 +302,7 @@ def _send_batch(key: str, device: Device) -> None:
     if pending is None:
         return
     device.courier.change_tokens(home.relay_url, home.mailbox, home.owner, pending.batch)
-    with device.vault.together():
+    with device.vault.transaction():
         for registration in pending.promises:
             RELAY_TASK_TABLE.drop(registration, device.vault)
         for withdrawal in pending.withdrawals:
@@ -315,7 +317,7 @@ def _record_withdrawn(key: str, device: Device) -> None:
     WITHDRAW_TABLE.drop(key, device.vault)
 
 
-def _assemble(device: Device) -> bool:
+def _assemble_batch(device: Device) -> bool:
     """Store the next batch; return whether there was anything to send."""
     registrations = _queued_registrations(device)
     if registrations:
@@ -326,9 +328,9 @@ def _assemble(device: Device) -> bool:
         return False
     alone = len({one.person for one in registrations.values()}) < _PEOPLE_MIN
     batch = TokenBatch(
-        add=_padded(registrations.values(), WINDOW_TOKENS if alone else 0, device),
-        drop=_padded(withdrawals.values(), 0, device),
-        expires_at=_expiry(device),
+        add=_pad_locks(registrations.values(), TOKEN_RANGE_SIZE if alone else 0, device),
+        drop=_pad_locks(withdrawals.values(), 0, device),
+        expires_at=_token_expiry(device),
     )
     BATCH_TABLE.store(
         RegistrationBatch(batch, tuple(registrations), tuple(withdrawals)), "0", device.vault
@@ -343,7 +345,7 @@ def _split_batches(device: Device) -> None:
         BATCH_TABLE.drop(key, device.vault)
     waiting, laid = _queued_withdrawals(device), list[RegistrationBatch]()
     withdrawn_locks = frozenset(lock for one in waiting.values() for lock in locks_of(one))
-    until, later = _expiry(device), list[RegistrationBatch]()
+    until, later = _token_expiry(device), list[RegistrationBatch]()
     for one in (one for one in refused if one is not None):
         if one.withdrawals:
             laid.append(
@@ -352,20 +354,20 @@ def _split_batches(device: Device) -> None:
         promises = tuple(key for key in one.promises if RELAY_TASK_TABLE.has(key, device.vault))
         if promises:
             kept = [lock for lock in one.batch.add if lock not in withdrawn_locks]
-            add = _fill_up(kept, 0, device)
+            add = _pad_with_random_locks(kept, 0, device)
             later.append(RegistrationBatch(TokenBatch(add, (), until), promises, ()))
         for key in one.withdrawals:
             waiting.pop(key, None)
     while waiting:
         withdrawals = _fitting_in_batch(waiting)
-        drop = _padded(withdrawals.values(), 0, device)
+        drop = _pad_locks(withdrawals.values(), 0, device)
         laid.append(RegistrationBatch(TokenBatch((), drop, until), (), tuple(withdrawals)))
         waiting = {key: one for key, one in waiting.items() if key not in withdrawals}
     for order, pending in enumerate((*laid, *later)):
         BATCH_TABLE.store(pending, f"{order:06d}", device.vault)
 
 
-def _expiry(device: Device) -> datetime:
+def _token_expiry(device: Device) -> datetime:
     """The expiry of the tokens: the end of a day, the same for everybody who registers that day."""
     end = this_second(device) + _VALIDITY + timedelta(days=1)
     return end.replace(hour=0, minute=0, second=0)
@@ -404,19 +406,21 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
     ]
     others.sort(key=lambda one: one[1].until - one[1].next_unused)
     for key, issued in others[:_COVER_PEOPLE]:
-        until = max(issued.until + _COVER_TOKENS, issued.next_unused + WINDOW_TOKENS)
-        extend_range(issued, key, min(until, issued.next_unused + WINDOW_AHEAD_MAX), device)
+        until = max(issued.until + _COVER_TOKENS, issued.next_unused + TOKEN_RANGE_SIZE)
+        extend_range(issued, key, min(until, issued.next_unused + TOKEN_RANGE_UNUSED_MAX), device)
 
 
-def _padded(tokens: Iterable[Tokens], further: int, device: Device) -> tuple[bytes, ...]:
+def _pad_locks(tokens: Iterable[Tokens], further: int, device: Device) -> tuple[bytes, ...]:
     """Pad to 64, 128, 256, ... locks, of which at least ``further`` are random."""
-    return _fill_up([lock for one in tokens for lock in locks_of(one)], further, device)
+    return _pad_with_random_locks(
+        [lock for one in tokens for lock in locks_of(one)], further, device
+    )
 
 
-def _fill_up(real: list[bytes], further: int, device: Device) -> tuple[bytes, ...]:
+def _pad_with_random_locks(real: list[bytes], further: int, device: Device) -> tuple[bytes, ...]:
     if not real:
         return ()
-    size = WINDOW_TOKENS
+    size = TOKEN_RANGE_SIZE
     while size < min(len(real) + further, TOKEN_BATCH_MAX):
         size *= 2
     randomness = device.dice.token(32 * (size - len(real)))

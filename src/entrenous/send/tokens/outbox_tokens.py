@@ -6,7 +6,7 @@ from typing import Final
 
 from entrenous.base.errors import WaitedTooLong, WrongToken
 from entrenous.base.identifiers import DeviceId, MailboxId
-from entrenous.base.limits import OLD_WINDOW_DAYS
+from entrenous.base.limits import REPLACED_TOKEN_RANGE_DAYS
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN
@@ -17,9 +17,9 @@ from entrenous.send.tokens.use import (
     Token,
     first_token_for,
     held_range,
-    is_last_reserved,
+    is_only_reserved_left,
     token_mailbox,
-    use_held,
+    use_range_token,
 )
 
 #: Tokens of a range that are left to letters with indexes: from these its issuer sees how many were
@@ -42,12 +42,12 @@ def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
         return item
     held = held_range(item.peer, device)
     if has_no_token(item):
-        return _with_first(item, item.peer, held, device)
+        return _with_first_token(item, item.peer, held, device)
     if item.index is None or held.seed is None:
         return item
     if item.token == send_token(held.seed, item.index):
         return item if item.index < held.until else None
-    return _with_another(item, item.peer, held, device)
+    return _with_next_token(item, item.peer, held, device)
 
 
 def has_no_token(item: OutboxItem) -> bool:
@@ -69,7 +69,7 @@ def without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | None
     return replace(item, token=NO_TOKEN, index=None)
 
 
-def _with_first(
+def _with_first_token(
     item: OutboxItem, peer_id: str, held: HeldRange, device: Device
 ) -> OutboxItem | None:
     if item.envelope.expires_at <= trusted_time(device):
@@ -81,13 +81,13 @@ def _with_first(
         raise WrongToken
     if held.seed is not None and held.next >= held.until - _RESERVED_TOKENS:
         return None
-    if is_last_reserved(peer_id, held, device):
+    if is_only_reserved_left(peer_id, held, device):
         return None
-    token = use_held(peer_id, held, device) or _first_token(peer_id, device)
+    token = use_range_token(peer_id, held, device) or _first_token(peer_id, device)
     return None if token.token == NO_TOKEN else _with_mailbox_and_token(valid_at, item, token)
 
 
-def _with_another(
+def _with_next_token(
     item: OutboxItem, peer_id: str, held: HeldRange, device: Device
 ) -> OutboxItem | None:
     valid_at = token_mailbox(peer_id, held, device)
@@ -96,7 +96,7 @@ def _with_another(
         return item
     if _is_still_valid(item, held, device, is_there=is_there):
         return item
-    token = use_held(peer_id, held, device) if held.next < held.until else None
+    token = use_range_token(peer_id, held, device) if held.next < held.until else None
     return None if token is None else _with_mailbox_and_token(valid_at, item, token)
 
 
@@ -128,5 +128,5 @@ def _is_still_valid(item: OutboxItem, held: HeldRange, device: Device, *, is_the
     if old is None or index is None or item.token != send_token(old.seed, index):
         return not is_there
     left = old.lapses_at - device.clock.now()  # longer if a clock that was ahead set it
-    in_time = timedelta() < left <= timedelta(days=OLD_WINDOW_DAYS) or not is_there
+    in_time = timedelta() < left <= timedelta(days=REPLACED_TOKEN_RANGE_DAYS) or not is_there
     return in_time and index < old.until

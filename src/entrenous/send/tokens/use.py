@@ -10,7 +10,7 @@ from typing import Final
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Contact, DeviceKey, DeviceList, Head, Person
-from entrenous.base.limits import OLD_WINDOW_DAYS, WINDOW_TOKENS
+from entrenous.base.limits import REPLACED_TOKEN_RANGE_DAYS, TOKEN_RANGE_SIZE
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.statements import list_heads
@@ -20,7 +20,7 @@ from entrenous.device.identities import (
     LIST_TABLE,
     NO_TOKEN,
     OWN_IDENTITY,
-    OnThisMachine,
+    AddressOnThisMachine,
     known_key_bundle,
     refuse_local_address,
 )
@@ -41,7 +41,7 @@ from entrenous.send.tokens.token_ranges import (
     ReplacedRange,
     TokenMailbox,
 )
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 
 
 def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
@@ -92,12 +92,14 @@ def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool =
     """
     peer_id = peer_key(contact.person.id, key)
     held = held_range(peer_id, device)
-    if is_last_reserved(peer_id, held, device) and not greets:
+    if is_only_reserved_left(peer_id, held, device) and not greets:
         return Token(NO_TOKEN, None)
-    return use_held(peer_id, held, device) or Token(first_token_for(contact, key, device), None)
+    return use_range_token(peer_id, held, device) or Token(
+        first_token_for(contact, key, device), None
+    )
 
 
-def use_held(peer_id: str, held: HeldRange, device: Device) -> Token | None:
+def use_range_token(peer_id: str, held: HeldRange, device: Device) -> Token | None:
     """Use up the next token of a range, or a lent one; None if there is neither."""
     if held.seed is not None:
         WINDOW_OUT_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
@@ -122,7 +124,7 @@ def receive_range(header: Header, seed: Secret, first: int, device: Device) -> N
     it wrote; they wait until we know that list.
 
     Raises:
-        OnThisMachine: the device was on this machine.
+        AddressOnThisMachine: the device was on this machine.
     """
     under = Head(header.from_epoch, header.from_head)
     told = AnnouncedRange(
@@ -145,13 +147,13 @@ def receive_waiting_ranges(person: PersonId, device: Device) -> None:
         told = WINDOW_TOLD_TABLE.load(peer_id, device.vault)
         if told is not None and not is_under_unknown_list(told, device):
             WINDOW_TOLD_TABLE.drop(peer_id, device.vault)
-            with suppress(OnThisMachine):  # nothing of it was stored
+            with suppress(AddressOnThisMachine):  # nothing of it was stored
                 if is_under_known_list(told, device):
                     _store_range(told, peer_id, device)
 
 
 def _store_range(told: AnnouncedRange, peer_id: str, device: Device) -> None:
-    held, until = held_range(peer_id, device), told.first + WINDOW_TOKENS
+    held, until = held_range(peer_id, device), told.first + TOKEN_RANGE_SIZE
     if held.seed == told.seed:
         # Indexes between two ranges that do not meet are not registered.
         next_index = held.next if told.first <= held.until else max(held.next, told.first)
@@ -159,12 +161,12 @@ def _store_range(told: AnnouncedRange, peer_id: str, device: Device) -> None:
     elif held.seed is not None and told.counter < held.told_by:
         return
     else:
-        old, place = _as_old_range(held, device), mailbox_under_list(told, held.place, device)
+        old, place = _as_replaced_range(held, device), mailbox_under_list(told, held.place, device)
         held = HeldRange(told.seed, told.first, until, old, told_by=told.counter, place=place)
     WINDOW_OUT_TABLE.store(held, peer_id, device.vault)
 
 
-def write_by_invite(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
+def use_invite_token_for(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
     """Use an invite's token for this person from now on, until they give us a range."""
     forget_tokens_of(person, device)
     keep_first_token(person, key, token, device)
@@ -230,16 +232,16 @@ def drop_lent(peer_id: str, device: Device) -> None:
         WINDOW_OUT_TABLE.store(replace(held, lent=()), peer_id, device.vault)
 
 
-def is_last_reserved(peer_id: str, held: HeldRange, device: Device) -> bool:
+def is_only_reserved_left(peer_id: str, held: HeldRange, device: Device) -> bool:
     """Return whether the only token left is a lent one that is reserved for the first hello."""
     is_last = held.seed is None and len(held.lent) == 1
     return is_last and device.vault.get(GREET_DEVICE, peer_id) is not None
 
 
-def _as_old_range(held: HeldRange, device: Device) -> ReplacedRange | None:
+def _as_replaced_range(held: HeldRange, device: Device) -> ReplacedRange | None:
     if held.seed is None:
         return None
-    lapses_at = device.clock.now() + timedelta(days=OLD_WINDOW_DAYS)
+    lapses_at = device.clock.now() + timedelta(days=REPLACED_TOKEN_RANGE_DAYS)
     return ReplacedRange(held.seed, held.until, lapses_at)
 
 
@@ -279,7 +281,7 @@ def may_write_now(contact: Contact, device: Device) -> bool:
 
 def _is_valid(contact: Contact, key: DeviceKey, token: Secret, device: Device) -> bool:
     try:
-        device.courier.card(*token_route_to(contact.person, key, device), token)
+        device.courier.key_bundle(*token_route_to(contact.person, key, device), token)
     except (WrongToken, NoSuchMailbox):
         return False
     return True
@@ -295,7 +297,7 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
 
     Our tokens are valid there. Call it in the transaction that stores the list.
     """
-    head = None if _is_us(after.id, device) else Head(before.epoch, before.head)
+    head = None if _is_own_person(after.id, device) else Head(before.epoch, before.head)
     there = {key.device: (before.relay_url, key.mailbox) for key in before.devices}
     for key in after.devices:
         here = after.relay_url, key.mailbox
@@ -325,7 +327,7 @@ def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, M
     if held.place is not None:
         return held.place.relay_url, held.place.mailbox
     person, one = (bytes.fromhex(part) for part in peer_id.split(" "))
-    known = _person(person, device)
+    known = _contact_or_self(person, device)
     if known is None:
         return None
     keys = known.devices
@@ -337,13 +339,13 @@ def is_under_unknown_list(told: AnnouncedRange, device: Device) -> bool:
 
     The mailbox at which its tokens are valid is then unknown too.
     """
-    person = _person(told.person, device)
+    person = _contact_or_self(told.person, device)
     return person is not None and told.under.epoch > person.epoch
 
 
 def is_under_known_list(told: AnnouncedRange, device: Device) -> bool:
     """Return whether we know the list under which the range was given."""
-    return told.under in _heads_of(told.person, device)
+    return told.under in _known_heads_of(told.person, device)
 
 
 def mailbox_under_list(
@@ -353,12 +355,12 @@ def mailbox_under_list(
     now. If that list is too old to be known, the result is ``known``.
 
     Raises:
-        OnThisMachine: the mailbox was on this machine.
+        AddressOnThisMachine: the mailbox was on this machine.
     """
-    person = _person(told.person, device)
+    person = _contact_or_self(told.person, device)
     if person is None or told.under.epoch >= person.epoch:
         return None
-    listed_then = _list_of(person.id, told.under.epoch, device)
+    listed_then = _device_list_of(person.id, told.under.epoch, device)
     if listed_then is None:
         return known
     was = {listed.device: (listed_then.relay_url, listed.mailbox) for listed in listed_then.devices}
@@ -367,20 +369,20 @@ def mailbox_under_list(
     if there is None or there == now.get(told.device):
         return None
     refuse_local_address(listed_then.relay_url, device)  # older lists were not checked when stored
-    return TokenMailbox(*there, None if _is_us(person.id, device) else told.under)
+    return TokenMailbox(*there, None if _is_own_person(person.id, device) else told.under)
 
 
-def _list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
+def _device_list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
     """Return the list of this epoch in the newest key bundle of a person, or our own."""
     card = _own_card(person, device) or known_key_bundle(person, device)
-    lists = () if card is None else read_card(card).lists
+    lists = () if card is None else read_key_bundle(card).lists
     return next((one.said for one in lists if one.said.epoch == epoch), None)
 
 
-def _heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
+def _known_heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
     own = _own_card(person, device)
     if own is not None:
-        return list_heads(read_card(own).lists)
+        return list_heads(read_key_bundle(own).lists)
     known = LIST_TABLE.load(person.hex(), device.vault)
     return () if known is None else known.heads
 
@@ -388,22 +390,22 @@ def _heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
 def _own_card(person: PersonId, device: Device) -> bytes | None:
     """Return our own key bundle, if ``person`` is ourselves."""
     identity = OWN_IDENTITY.load(device.vault)
-    return identity.card if identity is not None and _is_us(person, device) else None
+    return identity.card if identity is not None and _is_own_person(person, device) else None
 
 
-def _person(person: bytes, device: Device) -> Person | None:
+def _contact_or_self(person: bytes, device: Device) -> Person | None:
     """Return a contact, or ourselves."""
     contact = CONTACT_TABLE.load(person.hex(), device.vault)
     if contact is not None:
         return contact.person
-    return _ourselves(device) if _is_us(person, device) else None
+    return _own_person(device) if _is_own_person(person, device) else None
 
 
-def _is_us(person: bytes, device: Device) -> bool:
-    ourselves = _ourselves(device)
+def _is_own_person(person: bytes, device: Device) -> bool:
+    ourselves = _own_person(device)
     return ourselves is not None and ourselves.id == person
 
 
-def _ourselves(device: Device) -> Person | None:
+def _own_person(device: Device) -> Person | None:
     identity = OWN_IDENTITY.load(device.vault)
     return None if identity is None else identity.person

@@ -55,16 +55,16 @@ class ClientSettings:
     ca_file: str = ""
 
     def __post_init__(self) -> None:
-        refuse_odd("gate", self.gate)
+        refuse_invalid_address("gate", self.gate)
         for name in ("budget_s", "upload_bytes_max"):
-            _require(name, _is_positive(getattr(self, name)), "a number above 0")
+            _require_setting(name, _is_positive(getattr(self, name)), "a number above 0")
         for name in ("other_media", "other_files"):
-            _require(name, getattr(self, name) in _CHOICES, '"hold" or "pass"')
-        _require("shadow", _is_a(self.shadow, bool), "true or false")
+            _require_setting(name, getattr(self, name) in _CHOICES, '"hold" or "pass"')
+        _require_setting("shadow", _has_type(self.shadow, bool), "true or false")
         for name in ("appeal_url", "ca_file"):
-            _require(name, _is_a(getattr(self, name), str), "a text")
+            _require_setting(name, _has_type(getattr(self, name), str), "a text")
         is_token = _TOKEN.fullmatch(self.token.reveal()) is not None
-        _require("token", is_token, "the text in the gate's file operator.token")
+        _require_setting("token", is_token, "the text in the gate's file operator.token")
 
 
 _NAMES: Final = frozenset(one.name for one in fields(ClientSettings)) - {"token"} | {"token_file"}
@@ -90,10 +90,10 @@ def read_client_settings(
     if not isinstance(given.get("gate"), str):
         raise BadSetting(name="gate", wanted="the gate's address, such as http://127.0.0.1:7802")
     rest = {name: value for name, value in given.items() if name != "token_file"}
-    return ClientSettings(token=_token(given.get("token_file"), environ), **rest)
+    return ClientSettings(token=_read_token(given.get("token_file"), environ), **rest)
 
 
-def _token(file: object, environ: Mapping[str, str]) -> Secret:
+def _read_token(file: object, environ: Mapping[str, str]) -> Secret:
     if file is None:
         if TOKEN_VARIABLE not in environ:
             wanted = f"the path of the gate's operator.token, or {TOKEN_VARIABLE} be set"
@@ -106,12 +106,12 @@ def _token(file: object, environ: Mapping[str, str]) -> Secret:
         raise BadSetting(name="token_file", wanted=wanted) from None
 
 
-def _require(name: str, holds: bool, wanted: str) -> None:  # noqa: FBT001 -- private, one use
+def _require_setting(name: str, holds: bool, wanted: str) -> None:  # noqa: FBT001 -- private, one use
     if not holds:
         raise BadSetting(name=name, wanted=wanted)
 
 
-def _is_a(value: object, kind: type) -> bool:
+def _has_type(value: object, kind: type) -> bool:
     return isinstance(value, kind)
 
 
@@ -119,7 +119,7 @@ def _is_positive(value: object) -> bool:
     return type(value) in (int, float) and 0 < cast("float", value) < float("inf")
 
 
-def refuse_odd(name: str, url: str) -> None:
+def refuse_invalid_address(name: str, url: str) -> None:
     """Raise BadSetting for an invalid web address, or one that uses http to another machine."""
     try:
         address = urlsplit(url)
@@ -212,13 +212,13 @@ class GateAnswer:
 
     ``case`` is the gate's number for it, if any; ``secret`` is what the uploader needs to appeal.
     ``would`` is the decision that banks in shadow mode would have made. With ``shadow``, the hook
-    only asks and logs: apply :attr:`acts`, not ``said``. ``listed``: the gate knows that
+    only asks and logs: apply :attr:`action`, not ``verdict``. ``listed``: the gate knows that
     the platform publishes it anyway, and lists it as published. ``also``: cases of the request's
     other uploads. ``again_s``: seconds until the gate accepts uploads of this account again.
     """
 
-    said: GateVerdict
-    why: GateReason = GateReason.GATE
+    verdict: GateVerdict
+    reason: GateReason = GateReason.GATE
     case: str = ""
     shadow: bool = False
     would: GateVerdict | None = None
@@ -228,14 +228,14 @@ class GateAnswer:
     also: tuple[str, ...] = ()
 
     @property
-    def acts(self) -> GateVerdict:
+    def action(self) -> GateVerdict:
         """The action to take.
 
         The verdict, except that everything passes in shadow mode, and that held uploads pass if
         they are listed as published.
         """
-        passes = self.shadow or (self.listed and self.said is GateVerdict.HOLD)
-        return GateVerdict.LET_THROUGH if passes else self.said
+        passes = self.shadow or (self.listed and self.verdict is GateVerdict.HOLD)
+        return GateVerdict.LET_THROUGH if passes else self.verdict
 
 
 def strictest(answers: Iterable[GateAnswer]) -> GateAnswer | None:
@@ -255,7 +255,7 @@ def _strictness(answer: GateAnswer) -> tuple[int, int]:
 
     The action comes first: an upload to be held outweighs one that is held but passes.
     """
-    return _STRICTNESS.index(answer.acts), _STRICTNESS.index(answer.said)
+    return _STRICTNESS.index(answer.action), _STRICTNESS.index(answer.verdict)
 
 
 REPLY_BYTES_MAX: Final = 64 * 1024  # a reply takes some hundred
@@ -275,7 +275,7 @@ _REASONS: Final[Mapping[int, GateReason]] = {
 }
 
 
-def held(why: GateReason) -> GateAnswer:
+def held_answer(why: GateReason) -> GateAnswer:
     """Return the answer that holds an upload that was not judged."""
     return GateAnswer(GateVerdict.HOLD, why)
 
@@ -283,48 +283,52 @@ def held(why: GateReason) -> GateAnswer:
 def read_reply(status: int, untrusted_body: bytes) -> GateAnswer:
     """Parse the gate's reply. Never raises: an upload with a malformed reply is held."""
     if status == HTTPStatus.OK:
-        return _decision(untrusted_body)
+        return _parse_decision(untrusted_body)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return held(GateReason.AWAY)
+        return held_answer(GateReason.AWAY)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _busy(untrusted_body)
-    return held(_REASONS.get(status, GateReason.MALFORMED))
+        return _busy_reason(untrusted_body)
+    return held_answer(_REASONS.get(status, GateReason.MALFORMED))
 
 
 def read_state(status: int, untrusted_body: bytes) -> str:
     """Parse the state of a case; empty for anything else. Never raises."""
-    state = _document(untrusted_body).get("state") if status == HTTPStatus.OK else None
+    state = _parse_document(untrusted_body).get("state") if status == HTTPStatus.OK else None
     return state if isinstance(state, str) and state in _STATES else ""
 
 
-def _busy(untrusted_body: bytes) -> GateAnswer:
+def _busy_reason(untrusted_body: bytes) -> GateAnswer:
     """Distinguish the limit of an account from a busy gate."""
-    document = _document(untrusted_body)
+    document = _parse_document(untrusted_body)
     facts = document.get("facts")
     if document.get("type") != _TOO_MANY_UPLOADS or not isinstance(facts, dict):
-        return held(GateReason.BUSY)
+        return held_answer(GateReason.BUSY)
     wait_s = facts.get("retry_after_s")
     again_s = wait_s if type(wait_s) is int and 0 < wait_s <= _HOUR_S else _HOUR_S
     return GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, again_s=again_s)
 
 
-def _decision(untrusted_body: bytes) -> GateAnswer:
+def _parse_decision(untrusted_body: bytes) -> GateAnswer:
     """Parse the reply to an operator's token.
 
     With an uploader's token, the reply for a quarantined upload looks like that for one that
     passed, with an "appeal" beside it. Such a reply is not accepted as a decision.
     """
-    document = _document(untrusted_body)
+    document = _parse_document(untrusted_body)
     case, said = document.get("case"), document.get("decision")
     if document.get("schema") != _SCHEMA or said not in tuple(GateVerdict):
-        return held(GateReason.MALFORMED)
+        return held_answer(GateReason.MALFORMED)
     if not isinstance(case, str) or _CASE.fullmatch(case) is None:
-        return held(GateReason.MALFORMED)
+        return held_answer(GateReason.MALFORMED)
     if said == GateVerdict.LET_THROUGH and "appeal" in document:
-        return held(GateReason.WRONG_TOKEN)
+        return held_answer(GateReason.WRONG_TOKEN)
     would, secret = document.get("shadow"), document.get("secret", "")
-    if would not in (None, *GateVerdict) or not isinstance(secret, str) or not _is_secret(secret):
-        return held(GateReason.MALFORMED)
+    if (
+        would not in (None, *GateVerdict)
+        or not isinstance(secret, str)
+        or not _is_valid_secret(secret)
+    ):
+        return held_answer(GateReason.MALFORMED)
     would = None if would is None else GateVerdict(would)
     listed = document.get("published") is True
     return GateAnswer(
@@ -332,12 +336,12 @@ def _decision(untrusted_body: bytes) -> GateAnswer:
     )
 
 
-def _is_secret(text: str) -> bool:
+def _is_valid_secret(text: str) -> bool:
     """Base64url, or empty: older gates send none."""
     return _SECRET.fullmatch(text) is not None
 
 
-def _document(untrusted_body: bytes) -> dict[str, Any]:
+def _parse_document(untrusted_body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(untrusted_body)
     except (ValueError, RecursionError):

@@ -18,7 +18,7 @@ from entrenous.base.environment import Proxy, is_loopback
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import new_client
+from entrenous.device.client.http_courier import new_relay_client
 from entrenous.fingerprint.nouns import SOUND_S_MIN, SoundTooQuiet, TooFlat
 from entrenous.stop.nouns import (
     BadAnswer,
@@ -44,7 +44,7 @@ from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
 @contextmanager
 def bank_client(url: str, proxy: Proxy | None = None) -> Iterator["RegistrationClient"]:
     """Connect to a platform's gate."""
-    with new_client(proxy=proxy) as client:
+    with new_relay_client(proxy=proxy) as client:
         yield RegistrationClient(url, client)
 
 
@@ -58,7 +58,7 @@ _NOT_A_GATE: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _HttpAnswer:
     status: int
     kind: str
     untrusted_body: bytes
@@ -67,7 +67,7 @@ class _Answer:
 class RegistrationClient:
     """The gate at https://..., or at http:// on this machine.
 
-    ``client`` must trust nothing in the environment; :func:`new_client` makes such a client.
+    ``client`` must trust nothing in the environment; :func:`new_relay_client` makes such a client.
 
     Raises:
         NotAGate, NotPrivate: for any other address: fingerprints are not sent unencrypted.
@@ -85,10 +85,10 @@ class RegistrationClient:
 
         This is GET /v1/status; None also if the answer has no network.
         """
-        answer = self._ask("GET", "/v1/status")
+        answer = self._request("GET", "/v1/status")
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
-        said = _object(answer.untrusted_body).get("embedding")
+        said = _parse_object(answer.untrusted_body).get("embedding")
         return said if isinstance(said, str) else None
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
@@ -97,22 +97,22 @@ class RegistrationClient:
         This is POST /v1/claims; safe to repeat with the same holder.
         """
         sent = {"Content-Type": "application/json"}
-        answer = self._ask("POST", "/v1/claims", sent, write_request(request))
+        answer = self._request("POST", "/v1/claims", sent, write_request(request))
         if _is_problem(answer, TooFlat):
             raise TooFlat(quality=request.print.quality)
         if _is_problem(answer, SoundTooQuiet):
             raise SoundTooQuiet(needed_s=SOUND_S_MIN)
-        return self._claim(answer)
+        return self._parse_claim(answer)
 
     def status(self, claim: ClaimId) -> ClaimStatus:
         """Return a claim's present state; raises NoSuchClaim.
 
         This is GET /v1/claims/{id}.
         """
-        answer = self._ask("GET", f"/v1/claims/{claim}")
+        answer = self._request("GET", f"/v1/claims/{claim}")
         if answer.status == HTTPStatus.NOT_FOUND:
             raise NoSuchClaim(claim=claim)
-        return self._claim(answer)
+        return self._parse_claim(answer)
 
     def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
         """Withdraw a claim at once; may be repeated. Raises NoSuchClaim, NotTheHolder.
@@ -120,25 +120,25 @@ class RegistrationClient:
         This is DELETE /v1/claims/{id}; the token goes in a header, never in the address.
         """
         bearer = {"Authorization": f"Bearer {to_base64url(token.reveal())}"}
-        answer = self._ask("DELETE", f"/v1/claims/{claim}", bearer)
+        answer = self._request("DELETE", f"/v1/claims/{claim}", bearer)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise NoSuchClaim(claim=claim)
         if _is_problem(answer, NotTheHolder):
             raise NotTheHolder(claim=claim)
-        return self._claim(answer)
+        return self._parse_claim(answer)
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> _Answer:
+    ) -> _HttpAnswer:
         sent = {**_PLAIN, **(headers or {})}
         try:
             with self._http.stream(method, self.url + path, content=body, headers=sent) as answer:
                 kind = answer.headers.get("content-type", "")
-                said = _Answer(answer.status_code, kind, self._whole(answer))
+                said = _HttpAnswer(answer.status_code, kind, self._read_answer(answer))
         except _NOT_CONNECTED as problem:
             raise NoConnection(url=self.url) from problem
         except httpx.HTTPError as problem:
@@ -149,7 +149,7 @@ class RegistrationClient:
             raise GateBusy
         return said
 
-    def _whole(self, answer: httpx.Response) -> bytes:
+    def _read_answer(self, answer: httpx.Response) -> bytes:
         held = bytearray()
         for chunk in answer.iter_bytes():
             held += chunk
@@ -157,9 +157,9 @@ class RegistrationClient:
                 raise BadAnswer(url=self.url)
         return bytes(held)
 
-    def _claim(self, answer: _Answer) -> ClaimStatus:
+    def _parse_claim(self, answer: _HttpAnswer) -> ClaimStatus:
         if answer.status in _NOT_A_GATE or 400 <= answer.status < 500:
-            raise GateRefused(url=self.url, detail=_detail(answer))
+            raise GateRefused(url=self.url, detail=_problem_detail(answer))
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
         try:
@@ -182,22 +182,22 @@ def _check_address(url: str) -> None:
         raise NotPrivate(url=url)
 
 
-def _is_problem(answer: _Answer, kind: type[EntrenousError]) -> bool:
+def _is_problem(answer: _HttpAnswer, kind: type[EntrenousError]) -> bool:
     """Return whether the answer is a problem document (RFC 9457) of that error."""
-    return _document(answer).get("type") == urn_of(kind)
+    return _parse_document(answer).get("type") == urn_of(kind)
 
 
-def _detail(answer: _Answer) -> str:
-    said = str(_document(answer).get("detail", f"status {answer.status}"))
+def _problem_detail(answer: _HttpAnswer) -> str:
+    said = str(_parse_document(answer).get("detail", f"status {answer.status}"))
     plain = " ".join(said.split())  # turns line ends into spaces
     return "".join(letter for letter in plain if letter.isprintable())[:_DETAIL_MAX]
 
 
-def _document(answer: _Answer) -> dict[str, object]:
-    return _object(answer.untrusted_body) if answer.kind.startswith(MEDIA_TYPE) else {}
+def _parse_document(answer: _HttpAnswer) -> dict[str, object]:
+    return _parse_object(answer.untrusted_body) if answer.kind.startswith(MEDIA_TYPE) else {}
 
 
-def _object(untrusted_body: bytes) -> dict[str, object]:
+def _parse_object(untrusted_body: bytes) -> dict[str, object]:
     """Return a JSON object; empty for anything else."""
     try:
         document = msgspec.json.decode(untrusted_body)

@@ -112,15 +112,15 @@ class ReviewClient:
     called: str = ""
 
     @property
-    def _named(self) -> str:
+    def _error_name(self) -> str:
         return self.called or self.url
 
-    def first(self, after: str = "") -> ShownQueue:
+    def first_waiting(self, after: str = "") -> ShownQueue:
         """Return the queue with its oldest item, or the next one after that case."""
-        return self._form(self._ask("GET", "", after, query={"after": after}), ShownQueue)
+        return self._parse_form(self._request("GET", "", after, query={"after": after}), ShownQueue)
 
-    def one(self, case: str) -> ShownReview:
-        return self._form(self._ask("GET", "/{}", case), ShownReview)
+    def review(self, case: str) -> ShownReview:
+        return self._parse_form(self._request("GET", "/{}", case), ShownReview)
 
     def decide(self, case: str, decision: str, shown: Sequence[str]) -> ShownReview:
         """Decide "confirm" or "release"; ``shown`` lists the claims that the reviewer saw.
@@ -129,17 +129,17 @@ class ReviewClient:
             The review in its new state.
         """
         body = msgspec.json.encode({"decision": decision, "shown": shown})
-        return self._form(self._ask("POST", "/{}", case, body=body), ShownReview)
+        return self._parse_form(self._request("POST", "/{}", case, body=body), ShownReview)
 
     def view(self, case: str) -> bytes:
         """Return a small, grey, blurred PNG; raises NoView, UploadNotKept too."""
-        return self._ask("GET", "/{}/view", case)
+        return self._request("GET", "/{}/view", case)
 
     def upload(self, case: str) -> bytes:
         """Return the original bytes, untrusted; raises UploadNotKept too."""
-        return self._ask("GET", "/{}/upload", case)
+        return self._request("GET", "/{}/upload", case)
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
@@ -154,39 +154,41 @@ class ReviewClient:
             with self.client.stream(
                 method, where, params=query, content=body, headers=headers
             ) as answer:
-                said = self._whole(answer)
+                said = self._read_answer(answer)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            raise GateUnreachable(url=self._named) from problem
+            raise GateUnreachable(url=self._error_name) from problem
         if answer.status_code != HTTPStatus.OK:
-            raise self._refusal(answer, said, case)
+            raise self._error_from_answer(answer, said, case)
         return said
 
-    def _whole(self, answer: httpx.Response) -> bytes:
+    def _read_answer(self, answer: httpx.Response) -> bytes:
         held = bytearray()
         for chunk in answer.iter_bytes():
             held += chunk
             if len(held) > self.answer_bytes_max:
-                raise BadAnswer(url=self._named)
+                raise BadAnswer(url=self._error_name)
         return bytes(held)
 
-    def _refusal(self, answer: httpx.Response, untrusted_body: bytes, case: str) -> EntrenousError:
+    def _error_from_answer(
+        self, answer: httpx.Response, untrusted_body: bytes, case: str
+    ) -> EntrenousError:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            return WrongReviewToken(url=self._named)
+            return WrongReviewToken(url=self._error_name)
         if answer.status_code in _BUSY:
             return GateBusy()
         if not 400 <= answer.status_code < 500:
-            return GateUnreachable(url=self._named)
+            return GateUnreachable(url=self._error_name)
         problem = _Problem()
         if answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
-            problem = self._form(untrusted_body, _Problem)
+            problem = self._parse_form(untrusted_body, _Problem)
         if problem.type in _ABOUT_A_CASE:
             return _ABOUT_A_CASE[problem.type](case=case)
         said = problem.detail or f"status {answer.status_code}"
         shown = "".join(letter for letter in " ".join(said.split()) if letter.isprintable())
-        return GateRefused(url=self._named, detail=shown[:_DETAIL_MAX])
+        return GateRefused(url=self._error_name, detail=shown[:_DETAIL_MAX])
 
-    def _form(self, untrusted_body: bytes, form: type[Form]) -> Form:
+    def _parse_form(self, untrusted_body: bytes, form: type[Form]) -> Form:
         try:
             return msgspec.json.decode(untrusted_body, type=form)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise BadAnswer(url=self._named) from None
+            raise BadAnswer(url=self._error_name) from None

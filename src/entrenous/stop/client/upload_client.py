@@ -26,7 +26,7 @@ from entrenous.stop.client.gate_answer import (
     GateReason,
     GateVerdict,
     account_header,
-    held,
+    held_answer,
     read_reply,
     read_state,
 )
@@ -35,11 +35,11 @@ from entrenous.stop.client.uploaded_files import START_BYTES, is_media
 CHUNK_BYTES: Final = 64 * 1024
 
 
-class OverLimit(Exception):
+class UploadOverLimit(Exception):
     """The upload exceeds the limit; internal to the client."""
 
 
-class OutOfTime(Exception):
+class TimeBudgetUsedUp(Exception):
     """The budget of time is used up; internal to the client."""
 
 
@@ -72,15 +72,15 @@ class TimeLeft(dict[str, Any]):
         return max(self._until - self._now(), 0.001)
 
     def check(self) -> None:
-        """Raises OutOfTime."""
+        """Raises TimeBudgetUsedUp."""
         if self._now() >= self._until:
-            raise OutOfTime
+            raise TimeBudgetUsedUp
 
 
 class OutgoingUpload:
     """Yields the bytes to send.
 
-    Raises OverLimit after ``limit_bytes``, OutOfTime after the budget.
+    Raises UploadOverLimit after ``limit_bytes``, TimeBudgetUsedUp after the budget.
     """
 
     def __init__(self, chunks: Iterable[bytes], limit_bytes: int, left: TimeLeft) -> None:
@@ -95,7 +95,7 @@ class OutgoingUpload:
             self._left.check()
             self._count += len(chunk)
             if self._count > self._limit:
-                raise OverLimit
+                raise UploadOverLimit
             if len(self.start) < START_BYTES:
                 self.start += chunk[: START_BYTES - len(self.start)]
             if chunk:
@@ -123,7 +123,7 @@ class GateClient:
         self.setting = setting
         self._http = httpx.Client(
             transport=transport,
-            verify=_context(setting),
+            verify=_tls_context(setting),
             trust_env=False,
             follow_redirects=False,
             limits=_LIMITS,
@@ -158,7 +158,9 @@ class GateClient:
         headers |= _publishes(self.setting, held=publishes_held)
         answer = self._exchange(outgoing, left, headers)
         may_show = says_media or is_media(outgoing.start)
-        return _logged(_with_operator_choice(answer, self.setting, may_show=may_show), self.setting)
+        return _log_answer(
+            _with_operator_choice(answer, self.setting, may_show=may_show), self.setting
+        )
 
     def ask_file(
         self, path: Path, reference: str = "", account: str = "", *, publishes_held: bool = False
@@ -185,7 +187,7 @@ class GateClient:
                     if len(body) > STATE_BYTES_MAX:
                         return ""
                 return read_state(reply.status_code, bytes(body))
-        except (OutOfTime, httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+        except (TimeBudgetUsedUp, httpx.HTTPError, httpx.InvalidURL, UnicodeError):
             return ""
 
     def close(self) -> None:
@@ -197,7 +199,7 @@ class GateClient:
         try:
             with self._http.stream(
                 "POST",
-                _address(self.setting),
+                _uploads_address(self.setting),
                 content=iter(outgoing),
                 headers=headers,
                 extensions={"timeout": left},
@@ -207,10 +209,16 @@ class GateClient:
                     left.check()
                     body += chunk
                     if len(body) > REPLY_BYTES_MAX:
-                        return held(GateReason.MALFORMED)
+                        return held_answer(GateReason.MALFORMED)
                 return read_reply(reply.status_code, bytes(body))
-        except (OverLimit, OutOfTime, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            return _held_for(problem)
+        except (
+            UploadOverLimit,
+            TimeBudgetUsedUp,
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            UnicodeError,
+        ) as problem:
+            return _held_answer_for(problem)
 
 
 class AsyncGateClient:
@@ -222,7 +230,7 @@ class AsyncGateClient:
         self.setting = setting
         self._http = httpx.AsyncClient(
             transport=transport,
-            verify=_context(setting),
+            verify=_tls_context(setting),
             trust_env=False,
             follow_redirects=False,
             limits=_LIMITS,
@@ -244,14 +252,14 @@ class AsyncGateClient:
         setting = self.setting
         left = TimeLeft(setting.budget_s) if left is None else left
         if len(untrusted_data) > setting.upload_bytes_max:
-            return _logged(held(GateReason.TOO_LARGE), setting)
+            return _log_answer(held_answer(GateReason.TOO_LARGE), setting)
         publishes = _publishes(setting, held=publishes_held)
         try:
             with anyio.fail_after(left.get("")):
                 answer = await self._exchange(untrusted_data, account, publishes)
         except TimeoutError:
-            answer = held(GateReason.SLOW)
-        return _logged(
+            answer = held_answer(GateReason.SLOW)
+        return _log_answer(
             _with_operator_choice(answer, setting, may_show=is_media(untrusted_data)), setting
         )
 
@@ -263,7 +271,7 @@ class AsyncGateClient:
     ) -> GateAnswer:
         headers = _headers(self.setting, untrusted_data, account=account)
         headers |= publishes
-        address = _address(self.setting)
+        address = _uploads_address(self.setting)
         try:
             async with self._http.stream(
                 "POST", address, content=untrusted_data, headers=headers
@@ -272,18 +280,18 @@ class AsyncGateClient:
                 async for chunk in reply.aiter_raw():
                     body += chunk
                     if len(body) > REPLY_BYTES_MAX:
-                        return held(GateReason.MALFORMED)
+                        return held_answer(GateReason.MALFORMED)
                 return read_reply(reply.status_code, bytes(body))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            return _held_for(problem)
+            return _held_answer_for(problem)
 
 
-def hold_unasked(why: GateReason, setting: ClientSettings) -> GateAnswer:
+def hold_without_asking(why: GateReason, setting: ClientSettings) -> GateAnswer:
     """Hold an upload without asking the gate, and log that."""
-    return _logged(held(why), setting)
+    return _log_answer(held_answer(why), setting)
 
 
-def _address(setting: ClientSettings) -> str:
+def _uploads_address(setting: ClientSettings) -> str:
     return f"{setting.gate.rstrip('/')}/v1/uploads"
 
 
@@ -313,7 +321,7 @@ def _publishes(setting: ClientSettings, *, held: bool) -> dict[str, str]:
     return {"Entrenous-Publishes": "held"} if held else {}
 
 
-def _context(setting: ClientSettings) -> ssl.SSLContext:
+def _tls_context(setting: ClientSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=setting.ca_file or None)
     except (OSError, ssl.SSLError):
@@ -323,37 +331,37 @@ def _context(setting: ClientSettings) -> ssl.SSLContext:
     return context
 
 
-def _held_for(problem: Exception) -> GateAnswer:
-    if isinstance(problem, OverLimit):
-        return held(GateReason.TOO_LARGE)
-    if isinstance(problem, OutOfTime | httpx.TimeoutException):
-        return held(GateReason.SLOW)
-    return held(GateReason.AWAY)
+def _held_answer_for(problem: Exception) -> GateAnswer:
+    if isinstance(problem, UploadOverLimit):
+        return held_answer(GateReason.TOO_LARGE)
+    if isinstance(problem, TimeBudgetUsedUp | httpx.TimeoutException):
+        return held_answer(GateReason.SLOW)
+    return held_answer(GateReason.AWAY)
 
 
 def _with_operator_choice(
     answer: GateAnswer, setting: ClientSettings, *, may_show: bool
 ) -> GateAnswer:
     """Apply the operator's choice to uploads that the gate cannot read."""
-    if answer.why is not GateReason.OTHER_MEDIA:
+    if answer.reason is not GateReason.OTHER_MEDIA:
         return answer
     why = GateReason.OTHER_MEDIA if may_show else GateReason.OTHER_FILE
     choice = setting.other_media if why is GateReason.OTHER_MEDIA else setting.other_files
     return GateAnswer(GateVerdict.LET_THROUGH if choice == "pass" else GateVerdict.HOLD, why)
 
 
-def _logged(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
+def _log_answer(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
     """Log the decision and its case number, but nothing from the upload."""
     answer = replace(answer, shadow=setting.shadow)
     said: dict[str, object] = {
         "event": "upload",
-        "decision": answer.said.value,
-        "why": answer.why.value.replace(" ", "-"),
+        "decision": answer.verdict.value,
+        "why": answer.reason.value.replace(" ", "-"),
         "case": answer.case or "-",
         "would": "-" if answer.would is None else answer.would.value,
         "shadow": answer.shadow,
     }
-    level = logging.WARNING if answer.why in FAILURES else logging.INFO
+    level = logging.WARNING if answer.reason in FAILURES else logging.INFO
     words = (
         "upload decision=%(decision)s why=%(why)s case=%(case)s would=%(would)s shadow=%(shadow)s"
     )

@@ -226,13 +226,13 @@ def _parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     end = untrusted_body[-len(delimiter) - 4 :].rstrip(b"\r\n")
     if _BOUNDARY.fullmatch(boundary) is None or not untrusted_body.startswith(delimiter):
         raise Unreadable
-    parts = _parsed(untrusted_body, boundary)
+    parts = _parse_form(untrusted_body, boundary)
     if not end.endswith(delimiter + b"--") or untrusted_body.count(delimiter) != len(parts) + 1:
         raise Unreadable
     return parts
 
 
-def _parsed(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
+def _parse_form(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     found = _PartCollector()
     try:
         parser = MultipartParser(boundary, found.callbacks())
@@ -311,7 +311,7 @@ class MailFile:
     says_media: bool = False
 
 
-def media_in(untrusted_mail: bytes) -> list[MailFile]:
+def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
     """Extract pictures, videos, sounds and attached files from a message, and every part that
     cannot be decoded.
 
@@ -337,7 +337,7 @@ def _media_files(parts: list[Message]) -> Iterator[MailFile]:
     for part in parts:
         says_media = part.get_content_maintype() in _MEDIA
         try:
-            data = _content(part)
+            data = _content_of_part(part)
         except AmbiguousPart:
             yield MailFile(None, says_media=says_media)
             continue
@@ -345,7 +345,7 @@ def _media_files(parts: list[Message]) -> Iterator[MailFile]:
             yield MailFile(data, says_media=says_media)
 
 
-def _content(part: Message) -> bytes:
+def _content_of_part(part: Message) -> bytes:
     """Return a part's own bytes; empty if it contains other parts; raises AmbiguousPart."""
     if part.defects or any(len(part.get_all(name, ())) > 1 for name in _ONCE):
         raise AmbiguousPart
@@ -359,10 +359,10 @@ def _content(part: Message) -> bytes:
         return b""
     del part[_CODING]  # so that the library returns the encoded bytes
     raw = part.get_payload(decode=True)
-    return _decoded(raw, coding) if isinstance(raw, bytes) else b""
+    return _decode_part(raw, coding) if isinstance(raw, bytes) else b""
 
 
-def _decoded(raw: bytes, coding: str) -> bytes:
+def _decode_part(raw: bytes, coding: str) -> bytes:
     if coding in _MAIL_NOT_ENCODED:
         return raw
     if coding == "quoted-printable":

@@ -7,7 +7,7 @@ import typer
 from entrenous.base.language import translated
 from entrenous.fingerprint.pdq import fingerprint as fingerprint_of
 from entrenous.media.sandbox.decoders import decode_untrusted
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.typed_input import Json
 
@@ -24,7 +24,7 @@ def fingerprint(
     """Print the picture's PDQ fingerprint, as platforms compare it; nothing leaves this device."""
     found = fingerprint_of(decode_untrusted(read_file(file)))
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/fingerprint/1",
                 "kind": found.kind,

@@ -18,7 +18,7 @@ from entrenous.stop.nouns import Bank
 from entrenous.stop.partners import add_partner, drop_partner
 from entrenous.stop.store.open_gate import is_gate, open_existing, open_platform
 from entrenous.stop.upload_record import Outcome
-from entrenous.terminal.output import print_line, put_json, unwrapped
+from entrenous.terminal.output import join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import read_file
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
@@ -78,18 +78,18 @@ def import_list(
         refused = [{"line": line, "why": why} for line, why in done.refused]
         answer = {"schema": "entrenous/import/1", "accepted": done.accepted, "refused": refused}
         answer["already"] = done.already
-        put_json(answer | ({"looked_back": done.looked_back} if looks_back else {}))
+        print_json(answer | ({"looked_back": done.looked_back} if looks_back else {}))
         return
     if is_new:
-        print_line(f"There was no gate in {unwrapped(str(data))}, so one was made.")
+        print_line(f"There was no gate in {join_wrapped_lines(str(data))}, so one was made.")
     there = f"; {done.already} were there already" if done.already else ""
-    print_line(f"{done.accepted} hashes were added to bank {unwrapped(bank)}{there}.")
+    print_line(f"{done.accepted} hashes were added to bank {join_wrapped_lines(bank)}{there}.")
     if shadow:
-        print_line(_in_words(bank_now))
+        print_line(_bank_in_words(bank_now))
     if looks_back:
         print_line(f"{done.looked_back} uploads that were let through now wait for a reviewer.")
     for line, why in done.refused:
-        print_line(f"  line {line} was left out: {unwrapped(why)}")
+        print_line(f"  line {line} was left out: {join_wrapped_lines(why)}")
 
 
 def list_banks(data: Data, as_json: AsJson = False) -> None:
@@ -97,10 +97,10 @@ def list_banks(data: Data, as_json: AsJson = False) -> None:
     with open_existing(data) as (platform, _):
         banks = platform.bank.banks()
     if as_json:
-        put_json({"schema": "entrenous/banks/1", "banks": [_as_json(bank) for bank in banks]})
+        print_json({"schema": "entrenous/banks/1", "banks": [_bank_json(bank) for bank in banks]})
         return
     for bank in banks:
-        print_line(_in_words(bank))
+        print_line(_bank_in_words(bank))
 
 
 def policy(
@@ -139,10 +139,10 @@ def policy(
         bank = set_policy(BankName(name), wanted, platform)
         due = look_back_again(bank, platform) if looks_back else 0
     if as_json:
-        told = {"schema": "entrenous/bank/1", **_as_json(bank)}
-        put_json(told | ({"look_backs_due": due} if looks_back else {}))
+        told = {"schema": "entrenous/bank/1", **_bank_json(bank)}
+        print_json(told | ({"look_backs_due": due} if looks_back else {}))
         return
-    print_line(_in_words(bank))
+    print_line(_bank_in_words(bank))
     if looks_back:
         print_line(f"The running gate compares {due:,} claims with uploads that were let through.")
 
@@ -159,12 +159,14 @@ def suspend(
         ended = suspend_claim(ClaimId(claim), platform)
     if as_json:
         told = {"claim": ended.id, "kind": ended.kind, "state": ended.state}
-        put_json({"schema": "entrenous/claim/1", **told})
+        print_json({"schema": "entrenous/claim/1", **told})
         return
-    print_line(f"Claim {unwrapped(claim)} is {ended.state}: nothing is held or refused for it.")
+    print_line(
+        f"Claim {join_wrapped_lines(claim)} is {ended.state}: nothing is held or refused for it."
+    )
 
 
-def _as_json(bank: Bank) -> dict[str, object]:
+def _bank_json(bank: Bank) -> dict[str, object]:
     return {
         "bank": bank.name,
         "radius": bank.radius,
@@ -174,7 +176,7 @@ def _as_json(bank: Bank) -> dict[str, object]:
     }
 
 
-def _in_words(bank: Bank) -> str:
+def _bank_in_words(bank: Bank) -> str:
     does = f"claimed: {bank.on_claimed}, confirmed: {bank.on_confirmed}"
     shadow = "; in shadow, so matches are only recorded" if bank.shadow else ""
     return f"{bank.name}: within {bank.radius} bits; {does}{shadow}"
@@ -212,7 +214,7 @@ def list_partners(data: Data, as_json: AsJson = False) -> None:
         partners = platform.bank.partners()
     if as_json:
         known = [{"name": one.name, "key": one.key.hex()} for one in partners]
-        put_json({"schema": "entrenous/partners/1", "partners": known})
+        print_json({"schema": "entrenous/partners/1", "partners": known})
         return
     for one in partners:
         print_line(f"{one.name}: {one.key.hex()}")

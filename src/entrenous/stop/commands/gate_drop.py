@@ -26,9 +26,9 @@ from entrenous.stop.client.gate_answer import (
     read_client_settings,
     strictest,
 )
-from entrenous.stop.client.upload_client import GateClient, hold_unasked
-from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in
-from entrenous.terminal.output import hint, print_line, put_json, unwrapped
+from entrenous.stop.client.upload_client import GateClient, hold_without_asking
+from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in_mail
+from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.session import BY_FAMILY, YES, session_of
 from entrenous.terminal.typed_input import host_and_port
 
@@ -84,7 +84,7 @@ def proxy(
 
     def announce(url: str) -> None:
         if as_json:
-            put_json({"schema": "entrenous/gate-proxy/1", "url": url})
+            print_json({"schema": "entrenous/gate-proxy/1", "url": url})
         else:
             print_line(f"Uploads to {upstream} are checked at {url}. Stop it with Ctrl-C.")
 
@@ -116,7 +116,7 @@ class OtherFileSystem(Unreachable):
     """
 
 
-class NotMoved(Unreachable):
+class FileNotMoved(Unreachable):
     """
     {path} could not be moved to {folder}, and is still in its old place. Make sure that no program
     reads it there, and move it yourself.
@@ -162,15 +162,15 @@ def drop(
         closing(GateClient(settings_from_options(gate, token_file, **asked))) as client,
     ):
         if mail:
-            answers = _mail_parts(client, account)
+            answers = _ask_about_mail_parts(client, account)
         else:
             ask = partial(client.ask_file, account=account)
             answers = _ask_each(files or [], ask, quarantine, failed)
-    _tell(answers, as_json=as_json)
+    _print_answers(answers, as_json=as_json)
     for error in failed:
-        hint(unwrapped(str(error)))
+        hint(join_wrapped_lines(str(error)))
     worst = strictest(answer for _, answer in answers)
-    raise typer.Exit(_TRY_AGAIN if failed else YES if worst is None else _EXITS[worst.acts])
+    raise typer.Exit(_TRY_AGAIN if failed else YES if worst is None else _EXITS[worst.action])
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def _retry_later() -> Iterator[None]:
     except NoSuchFile:
         raise
     except EntrenousError as error:
-        hint(unwrapped(str(error)))
+        hint(join_wrapped_lines(str(error)))
         raise typer.Exit(_TRY_AGAIN) from None
 
 
@@ -207,8 +207,8 @@ def _ask_each(
     for file in files:
         try:
             answers.append((str(file), _ask_about(file, ask)))
-            if quarantine is not None and answers[-1][1].acts is not GateVerdict.LET_THROUGH:
-                _move(file, quarantine)
+            if quarantine is not None and answers[-1][1].action is not GateVerdict.LET_THROUGH:
+                _move_file(file, quarantine)
         except EntrenousError as error:
             failed.append(error)
     return answers
@@ -240,7 +240,7 @@ def _ask_about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
         raise UnreadableFile(path=file) from None
 
 
-def _move(file: Path, folder: Path) -> None:
+def _move_file(file: Path, folder: Path) -> None:
     """Move a file within its file system, so that no partial file is visible; overwrite nothing."""
     try:
         for number in itertools.count(1):
@@ -250,17 +250,17 @@ def _move(file: Path, folder: Path) -> None:
                 break
         file.unlink()
     except OSError:
-        raise NotMoved(path=file, folder=folder) from None
+        raise FileNotMoved(path=file, folder=folder) from None
 
 
-def _mail_parts(client: GateClient, account: str) -> Answers:
+def _ask_about_mail_parts(client: GateClient, account: str) -> Answers:
     untrusted_mail = sys.stdin.buffer.read(MAIL_BYTES_MAX + 1)
     if len(untrusted_mail) > MAIL_BYTES_MAX:
-        return [("message", hold_unasked(GateReason.TOO_LARGE, client.setting))]
+        return [("message", hold_without_asking(GateReason.TOO_LARGE, client.setting))]
     try:
-        parts = media_in(untrusted_mail)
+        parts = media_in_mail(untrusted_mail)
     except NotAMail:
-        return [("message", hold_unasked(GateReason.UNREADABLE, client.setting))]
+        return [("message", hold_without_asking(GateReason.UNREADABLE, client.setting))]
     return [
         (f"part {number}", _ask_about_part(part, client, account))
         for number, part in enumerate(parts, 1)
@@ -269,16 +269,16 @@ def _mail_parts(client: GateClient, account: str) -> Answers:
 
 def _ask_about_part(part: MailFile, client: GateClient, account: str) -> GateAnswer:
     if part.untrusted_data is None:
-        return hold_unasked(GateReason.UNREADABLE, client.setting)
+        return hold_without_asking(GateReason.UNREADABLE, client.setting)
     return client.ask(part.untrusted_data, account=account, says_media=part.says_media)
 
 
-def _tell(answers: Answers, *, as_json: bool) -> None:
+def _print_answers(answers: Answers, *, as_json: bool) -> None:
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/drop/1",
-                "uploads": [{"name": name, **_shown(answer)} for name, answer in answers],
+                "uploads": [{"name": name, **_answer_json(answer)} for name, answer in answers],
             }
         )
         return
@@ -286,15 +286,15 @@ def _tell(answers: Answers, *, as_json: bool) -> None:
         case = f"  case {answer.case}" if answer.case else ""
         would = f"  (a bank in shadow would {answer.would.value})" if answer.would else ""
         shadow = "  (shadow: let through)" if answer.shadow else ""
-        print_line(f"{name}: {answer.said.value}  {answer.why.value}{case}{would}{shadow}")
+        print_line(f"{name}: {answer.verdict.value}  {answer.reason.value}{case}{would}{shadow}")
     if not answers:
         hint("There is no picture, video or sound in it.")
 
 
-def _shown(answer: GateAnswer) -> dict[str, object]:
+def _answer_json(answer: GateAnswer) -> dict[str, object]:
     return {
-        "decision": answer.said.value,
-        "why": answer.why.value,
+        "decision": answer.verdict.value,
+        "why": answer.reason.value,
         "case": answer.case,
         "would": None if answer.would is None else answer.would.value,
         "shadow": answer.shadow,

@@ -20,7 +20,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.store.open_gate import INDEX, open_existing
 from entrenous.stop.upload_record import Decision
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import NO
 
@@ -48,7 +48,7 @@ def lookup(
 
     Exit status 1: there are none.
     """
-    wanted = [_bits(text) for text in hashes]
+    wanted = [_parse_pdq_hash(text) for text in hashes]
     with open_existing(data) as (platform, _):
         found = [
             [*whole, *parts]
@@ -60,12 +60,12 @@ def lookup(
         ]
     if as_json:
         shown = [
-            {"hex": bits.hex(), "matches": [_shown(*one) for one in some]}
+            {"hex": bits.hex(), "matches": [_match_json(*one) for one in some]}
             for bits, some in zip(wanted, found, strict=True)
         ]
-        put_json({"schema": "entrenous/lookup/1", "hashes": shown})
+        print_json({"schema": "entrenous/lookup/1", "hashes": shown})
     else:
-        _tell(wanted, found)
+        _print_matches(wanted, found)
     if not any(found):
         raise typer.Exit(NO)
 
@@ -80,14 +80,14 @@ def status(data: Data, as_json: Json = False) -> None:
         state, withdrawn = index.state(), index.holds_withdrawn()
         age = max(timedelta(), platform.clock.now() - written_at(folder, shards))
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/index/1",
                 "file_was": condition,
                 "whole": state.whole,
                 "parts": state.parts,
                 "in_base": state.in_base,
-                "later": state.later,
+                "later": state.added_since_base,
                 "withdrawn_waiting": withdrawn,
                 "bytes": state.base_bytes,
                 "age_s": round(age.total_seconds()),
@@ -109,12 +109,12 @@ def rebuild(data: Data, as_json: Json = False) -> None:
         index.rebuild()
         state = index.state()
     if as_json:
-        put_json({"schema": "entrenous/index/1", "whole": state.whole, "parts": state.parts})
+        print_json({"schema": "entrenous/index/1", "whole": state.whole, "parts": state.parts})
         return
     print_line(f"The index was rebuilt: {state.whole} of pictures, {state.parts} of parts.")
 
 
-def _bits(text: str) -> bytes:
+def _parse_pdq_hash(text: str) -> bytes:
     """Parse 64 hexadecimal digits; raises BadFingerprint."""
     digits = text.strip().lower()
     if len(digits) != 2 * PDQ_BYTES or not set(digits) <= set("0123456789abcdef"):
@@ -135,12 +135,12 @@ def _claims_near(wanted: Sequence[bytes], platform: Platform, *, part: bool) -> 
     return found
 
 
-def _shown(distance: int, claim: Claim, part: bool) -> dict[str, object]:
+def _match_json(distance: int, claim: Claim, part: bool) -> dict[str, object]:
     where = {"bank": claim.bank, "claim": claim.id, "state": claim.state.value}
     return {"distance": distance, **where, "part": part}
 
 
-def _tell(wanted: Sequence[bytes], found: Sequence[list[Found]]) -> None:
+def _print_matches(wanted: Sequence[bytes], found: Sequence[list[Found]]) -> None:
     for bits, some in zip(wanted, found, strict=True):
         print_line(f"{bits.hex()}: {len(some) or 'no'} {'match' if len(some) == 1 else 'matches'}")
         for distance, claim, part in some:
@@ -166,7 +166,7 @@ def try_upload(
         decision = dry_run(untrusted, platform, deep=deep)
         took_ms = round(1000 * (time.perf_counter() - began), 1)
     if as_json:
-        put_json(_as_json(decision, took_ms))
+        print_json(_decision_json(decision, took_ms))
         return
     print_line(f"It would be answered: {decision.outcome}.")
     if decision.would is not None:
@@ -175,7 +175,7 @@ def try_upload(
         print_line(f"  bank {match.bank}, {match.distance} of 256 bits apart: {match.how}")
 
 
-def _as_json(decision: Decision, took_ms: float) -> dict[str, object]:
+def _decision_json(decision: Decision, took_ms: float) -> dict[str, object]:
     return {
         "schema": "entrenous/decision/1",
         "decision": decision.outcome,

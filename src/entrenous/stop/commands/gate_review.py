@@ -14,7 +14,7 @@ import typer
 from entrenous.base.environment import SystemClock
 from entrenous.base.picture import AlreadyThere
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import new_client
+from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.gate_answer import TOKEN_VARIABLE
 from entrenous.stop.client.review_client import (
     ReviewClient,
@@ -28,7 +28,7 @@ from entrenous.stop.commands.gate_drop import settings_from_options
 from entrenous.stop.registration import MATCHING
 from entrenous.stop.review import add_reviewer
 from entrenous.stop.store.open_gate import open_existing
-from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc, unwrapped
+from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.session import session_of
 
@@ -43,7 +43,7 @@ def add(name: Name, data: Data, as_json: AsJson = False) -> None:
         token = add_reviewer(name, platform).reveal().decode()
         confirmers = platform.limits.confirmers
     if as_json:
-        put_json({"schema": "entrenous/gate-reviewer/1", "reviewer": name, "token": token})
+        print_json({"schema": "entrenous/gate-reviewer/1", "reviewer": name, "token": token})
         return
     print_line(f"{name} may look at held uploads and decide.")
     print_line(f"  Their token, shown only now: {token}")
@@ -59,7 +59,7 @@ def list_reviewers(data: Data, as_json: AsJson = False) -> None:
     if as_json:
         shown = [{"reviewer": one.name, "added_at": rfc3339_utc(one.added_at)} for one in known]
         schema = "entrenous/gate-reviewers/1"
-        put_json({"schema": schema, "reviewers": shown, "confirmers": confirmers})
+        print_json({"schema": schema, "reviewers": shown, "confirmers": confirmers})
         return
     for one in known:
         print_line(f"{one.name}: added {one.added_at:%Y-%m-%d %H:%M} UTC")
@@ -73,7 +73,7 @@ def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
     with open_existing(data) as (platform, _):
         platform.reviews.remove_reviewer(name)
     if as_json:
-        put_json({"schema": "entrenous/gate-reviewer/1", "reviewer": name, "removed": True})
+        print_json({"schema": "entrenous/gate-reviewer/1", "reviewer": name, "removed": True})
         return
     print_line(f"{name} can no longer decide. What they decided stays.")
 
@@ -133,17 +133,17 @@ def review(
         raise typer.BadParameter("give --show CASE and --out FILE together, without --decide")
     if decide and decide[1] not in _DECISIONS:
         raise typer.BadParameter("a decision is confirm or release")
-    with _client(context, data, gate, token_file) as client:
+    with _open_review_client(context, data, gate, token_file) as client:
         if show is not None and out is not None:
-            _show(client, show, out, clear=clear, as_json=as_json)
+            _write_upload(client, show, out, clear=clear, as_json=as_json)
         elif decide:
-            _decide(client, *decide, as_json=as_json)
+            _decide_case(client, *decide, as_json=as_json)
         else:
-            _list(client, after, limit, as_json=as_json)
+            _list_waiting(client, after, limit, as_json=as_json)
 
 
 @contextmanager
-def _client(
+def _open_review_client(
     context: typer.Context, data: Path | None, gate: str | None, token_file: Path | None
 ) -> Iterator[ReviewClient]:
     """Connect to the gate at an address, or open it in this process, without a socket."""
@@ -154,7 +154,7 @@ def _client(
                 "create it with: entrenous gate reviewer add"
             )
         setting = settings_from_options(gate or "", token_file)
-        with new_client(proxy=session_of(context).settings.proxy) as client:
+        with new_relay_client(proxy=session_of(context).settings.proxy) as client:
             yield ReviewClient(setting.gate.rstrip("/"), setting.token, client)
         return
     token = None if token_file is None else Secret(read_file(token_file).strip())
@@ -164,17 +164,17 @@ def _client(
             yield ReviewClient(_LOCAL_URL, token or tokens.operator, client, called=str(data))
 
 
-def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
+def _list_waiting(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
     if after:
-        client.one(after)  # raises if there is no such case, else all would be listed
-    queue = client.first(after)
+        client.review(after)  # raises if there is no such case, else all would be listed
+    queue = client.first_waiting(after)
     first, found = queue, list[ShownReview]()
     while queue.next is not None and len(found) < limit:
         found.append(queue.next)
-        queue = client.first(queue.next.case)
+        queue = client.first_waiting(queue.next.case)
     if as_json:
         cases = msgspec.to_builtins(found)
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/gate-review/1", "waiting": first.waiting, "cases": cases,
                 "more": queue.next is not None, "reviewer": first.reviewer,
@@ -182,17 +182,21 @@ def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> Non
             }
         )  # fmt: skip
         return
-    for line in _in_words(first, found, more=queue.next is not None, all_asked=not after):
-        print_line(unwrapped(line) if not line.startswith(" ") else f"  {unwrapped(line)}")
+    for line in _queue_in_words(first, found, more=queue.next is not None, all_asked=not after):
+        print_line(
+            join_wrapped_lines(line)
+            if not line.startswith(" ")
+            else f"  {join_wrapped_lines(line)}"
+        )
 
 
-def _in_words(
+def _queue_in_words(
     queue: ShownQueue, found: list[ShownReview], *, more: bool, all_asked: bool
 ) -> Iterator[str]:
     yield f"{queue.waiting:,} wait for a reviewer; you are {queue.reviewer} at this gate."
     for one in found:
-        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_arrival(one.at)}"
-        yield from (f"  {line}" for line in _facts(one))
+        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_arrival_in_words(one.at)}"
+        yield from (f"  {line}" for line in _facts_in_words(one))
     if more:
         yield f"There are more: --after {found[-1].case}"
     elif all_asked and len(found) < queue.waiting:
@@ -201,7 +205,7 @@ def _in_words(
         yield "To look, blurred: --show CASE --out FILE. To decide: --decide CASE confirm|release."
 
 
-def _arrival(at: str) -> str:
+def _arrival_in_words(at: str) -> str:
     """The time to the minute, and how long ago unless the clock here is behind the gate's."""
     try:
         moment = datetime.fromisoformat(at).astimezone(UTC)
@@ -212,10 +216,10 @@ def _arrival(at: str) -> str:
     return f"came {moment:%Y-%m-%d %H:%M} UTC" + (f", {ago} ago" if hours >= 0 else "")
 
 
-def _facts(one: ShownReview) -> Iterator[str]:
+def _facts_in_words(one: ShownReview) -> Iterator[str]:
     """Yield the facts for a decision; reasons and references are other people's words."""
     for match in one.matches:
-        yield _match(match)
+        yield _match_in_words(match)
     if not one.matches:
         yield "it could not be read"
     if one.gathered:
@@ -228,7 +232,7 @@ def _facts(one: ShownReview) -> Iterator[str]:
         yield "its bytes are not stored here: look at your own copy"
 
 
-def _match(match: ShownMatch) -> str:
+def _match_in_words(match: ShownMatch) -> str:
     reason = f"; its owner says: {match.reason}" if match.reason else ""
     said = ", ".join(f"{many} {stance}" for stance, many in match.opinions.items() if many)
     others = f"; other platforms: {said}" if said else ""
@@ -236,7 +240,9 @@ def _match(match: ShownMatch) -> str:
     return f"{match.bank}, {match.distance} bits away, {match.how}{claim}{reason}{others}"
 
 
-def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: bool) -> None:
+def _write_upload(
+    client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: bool
+) -> None:
     """Write the upload to a new file.
 
     An existing file is refused first, so that the log has no view that did not happen.
@@ -246,30 +252,30 @@ def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: b
     write_new(out, client.upload(case) if clear else client.view(case))
     if as_json:
         schema = "entrenous/gate-view/1"
-        put_json({"schema": schema, "case": case, "file": str(out), "clear": clear})
+        print_json({"schema": schema, "case": case, "file": str(out), "clear": clear})
         return
     what = "the upload itself, as it came" if clear else "small, grey and blurred"
     print_line(f"{out} has case {case}: {what}. The log records that you asked for it.")
 
 
-def _decide(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
+def _decide_case(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
     """Decide a case.
 
     On a terminal, show it and ask first, since a number is easily mistyped. The decision does not
     cover claims that match only later.
     """
-    before = client.one(case)
+    before = client.review(case)
     if sys.stdin.isatty() and not as_json and before.state == "waiting":
-        for line in _facts(before):
-            hint(unwrapped(line))
+        for line in _facts_in_words(before):
+            hint(join_wrapped_lines(line))
         typer.confirm(f"{decision.capitalize()} case {case}?", abort=True, err=True)
     claims = [match.claim for match in before.matches]
-    _told(client.decide(case, decision, claims), as_json=as_json)
+    _decision_in_words(client.decide(case, decision, claims), as_json=as_json)
 
 
-def _told(review: ShownReview, *, as_json: bool) -> None:
+def _decision_in_words(review: ShownReview, *, as_json: bool) -> None:
     if as_json:
-        put_json(msgspec.to_builtins(review))
+        print_json(msgspec.to_builtins(review))
         return
     if review.state == "waiting":
         print_line(f"Case {review.case} waits for a second person, who has to confirm it too.")

@@ -40,12 +40,12 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import (
     TOKEN_ROLES,
     GateTokens,
-    front_of,
     open_existing,
     open_platform,
+    read_front_settings,
     token_file,
 )
-from entrenous.terminal.output import hint, print_line, put_json
+from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import host_and_port
 
@@ -95,8 +95,8 @@ def run(
     Its tokens are files in its folder that only its account can read.
     """
     host, port = host_and_port(listen)
-    front = front_of(data)
-    options = ServeOptions(_certificate(front))
+    front = read_front_settings(data)
+    options = ServeOptions(_certificate_from_settings(front))
     if not front.appeal_url:
         hint(NO_APPEAL)
     start_log(LogKind.ERRORS, sys.stderr)
@@ -105,17 +105,19 @@ def run(
     with ExitStack() as opened:
         platform, tokens = opened.enter_context(open_platform(data, serves=True))
         if not slow_look:
-            platform = without_slow_looks(platform)
+            platform = without_deferred_scans(platform)
         if platform.limits.slow_looks > 0:
-            count = _slow_looks_at_once(data)
-            opened.enter_context(keep_running(slow_look_command(data), count=count))
+            count = _deferred_scans_at_once(data)
+            opened.enter_context(keep_running(deferred_scan_command(data), count=count))
         if gate_settings(data).fetch_minutes:
             opened.enter_context(keep_running(follow_command(data)))
 
         def announce(url: str) -> None:
-            shown = _shown(tokens) if show_tokens else {}
+            shown = _shown_tokens(tokens) if show_tokens else {}
             if as_json:
-                put_json({"schema": "entrenous/gate/1", "url": url, **_files(data), **shown})
+                print_json(
+                    {"schema": "entrenous/gate/1", "url": url, **_token_files(data), **shown}
+                )
                 return
             print_line(f"The gate serves at {url}. Stop it with Ctrl-C.")
             print_line(
@@ -124,18 +126,18 @@ def run(
             for name, token in shown.items():
                 print_line(f"  {name}: {token}")
 
-        beside = _judges(data, judges, slow_look=slow_look)
+        beside = _open_judge_pool(data, judges, slow_look=slow_look)
         app = session_of(context).apps["gate"](platform, tokens, beside, front)
         serve(app, host, port, announce, options)
 
 
-def _certificate(front: GateFront) -> Certificate | None:
+def _certificate_from_settings(front: GateFront) -> Certificate | None:
     if front.tls_cert is None or front.tls_key is None:
         return None
     return Certificate(front.tls_cert, front.tls_key)
 
 
-def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:
+def _open_judge_pool(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:
     """Return the pool of judges; None on a machine with one processor, where it gains nothing."""
     count = wanted
     if count is None:
@@ -153,7 +155,7 @@ def judge_command(data: Path, *, slow_look: bool) -> list[str]:
     return _subcommand("judge", data, "--slow-look" if slow_look else "--no-slow-look")
 
 
-def slow_look_command(data: Path) -> list[str]:
+def deferred_scan_command(data: Path) -> list[str]:
     """Return the command of a process that makes deferred scans."""
     return _subcommand("slow-look", data, "--follow")
 
@@ -162,7 +164,7 @@ def _subcommand(name: str, data: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "entrenous", "gate", name, "--data", str(data), *more]
 
 
-def _slow_looks_at_once(data: Path) -> int:
+def _deferred_scans_at_once(data: Path) -> int:
     """The setting, or half the number of processors, since each process needs memory and runs only
     while uploads leave processors idle.
     """
@@ -170,7 +172,7 @@ def _slow_looks_at_once(data: Path) -> int:
     return wanted or min(max(1, processor_count() // 2), SLOW_LOOK_PROCESSES_MAX)
 
 
-def _files(data: Path) -> dict[str, str]:
+def _token_files(data: Path) -> dict[str, str]:
     """Return the paths of the token files.
 
     The tokens are not printed, since others may read logs.
@@ -178,7 +180,7 @@ def _files(data: Path) -> dict[str, str]:
     return {f"{role}_token_file": str(token_file(data.absolute(), role)) for role in TOKEN_ROLES}
 
 
-def _shown(tokens: GateTokens) -> dict[str, str]:
+def _shown_tokens(tokens: GateTokens) -> dict[str, str]:
     return {f"{role}_token": getattr(tokens, role).reveal().decode() for role in TOKEN_ROLES}
 
 
@@ -193,7 +195,7 @@ def judge(
     keep_freed_memory()
     use_fork_exec()
     with open_platform(data, serves=True) as (opened, _):
-        platform = opened if slow_look else without_slow_looks(opened)
+        platform = opened if slow_look else without_deferred_scans(opened)
         tune_garbage_collection()
         write_to(answers, READY)
         while _judge_one(platform, answers):
@@ -214,7 +216,7 @@ def _judge_one(platform: Platform, answers: int) -> bool:
     return True
 
 
-def without_slow_looks(platform: Platform) -> Platform:
+def without_deferred_scans(platform: Platform) -> Platform:
     """Return the platform with deferred scans turned off, so that all scans precede the answer."""
     return replace(platform, limits=replace(platform.limits, slow_looks=0))
 

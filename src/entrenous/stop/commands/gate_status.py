@@ -13,15 +13,15 @@ import typer
 from entrenous.base.copies import join_names
 from entrenous.base.files import files_readable_by_others, folder_errors
 from entrenous.serving.host_checks import is_private
-from entrenous.stop.audit import rows_of, verify_log
+from entrenous.stop.audit import audit_rows, verify_log
 from entrenous.stop.commands.gate_bank import AsJson, Data
-from entrenous.stop.gate_settings import FILE, gate_settings
+from entrenous.stop.gate_settings import SETTINGS_FILE, gate_settings
 from entrenous.stop.index.file_index import condition_of, written_at
 from entrenous.stop.nouns import AuditRow, GateFigures, Head, ShadowCell
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
-from entrenous.stop.store.open_gate import INDEX, front_of, open_existing
-from entrenous.terminal.output import print_line, put_json, rfc3339_utc
+from entrenous.stop.store.open_gate import INDEX, open_existing, read_front_settings
+from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
 NO_APPEAL: Final = (
     "People whose uploads are refused get a case number but no link to appeal: set appeal_url in"
@@ -55,18 +55,22 @@ def status(data: Data, as_json: AsJson = False) -> None:
     file = _index_file(data)  # before opening repairs it
     with open_existing(data) as (platform, _):
         standing = figures_of(platform, with_shadow=True)
-        wrong = [*_wrong(standing, file), *_missing_reviewers(platform), *_low_disk(platform)]
-        wrong += _undecryptable(platform)
-        wrong += [*_exposed_files(data), *_unencrypted(data)]
-        if not front_of(data).appeal_url:
+        wrong = [
+            *_problems(standing, file),
+            *_missing_reviewers_warning(platform),
+            *_low_disk_warning(platform),
+        ]
+        wrong += _undecryptable_warning(platform)
+        wrong += [*_exposed_files_warnings(data), *_unencrypted_warning(data)]
+        if not read_front_settings(data).appeal_url:
             wrong.append(NO_APPEAL)
         in_shadow = platform.limits.shadow
     if as_json:
-        put_json({**_as_json(standing, file), "in_shadow": in_shadow, "wrong": wrong})
+        print_json({**_status_json(standing, file), "in_shadow": in_shadow, "wrong": wrong})
         return
     if in_shadow:
         print_line(IN_SHADOW)
-    for line in (*_in_words(standing, file), *_shadow_in_words(standing)):
+    for line in (*_status_in_words(standing, file), *_shadow_in_words(standing)):
         print_line(line)
     for line in wrong or ["Nothing is wrong."]:
         print_line(line)
@@ -82,9 +86,9 @@ def _index_file(data: Path) -> _IndexFile:
             return _IndexFile("missing", None)
 
 
-def _wrong(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
+def _problems(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
     if standing.is_late:
-        waited = f"{_hours(standing.oldest_wait)} hours"
+        waited = f"{_round_to_hours(standing.oldest_wait)} hours"
         yield f"The oldest review has waited {waited}; look at it before 48 are over."
     if standing.due.slow_looks_skipped:
         skipped = standing.due.slow_looks_skipped
@@ -98,7 +102,7 @@ def _wrong(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
         yield "The index has no file yet: a gate that starts in this folder creates it."
 
 
-def _missing_reviewers(platform: Platform) -> Iterator[str]:
+def _missing_reviewers_warning(platform: Platform) -> Iterator[str]:
     if platform.limits.confirmers > 1 and not platform.reviews.reviewers():
         yield (
             "Two people have to confirm, but there is only the operator, so nothing can be"
@@ -106,7 +110,7 @@ def _missing_reviewers(platform: Platform) -> Iterator[str]:
         )
 
 
-def _low_disk(platform: Platform) -> Iterator[str]:
+def _low_disk_warning(platform: Platform) -> Iterator[str]:
     if not platform.reviews.keeps_bytes():
         yield (
             f"The disk has less than {platform.limits.free_mb_min:,} MB free (free_mb_min): held"
@@ -114,7 +118,7 @@ def _low_disk(platform: Platform) -> Iterator[str]:
         )
 
 
-def _undecryptable(platform: Platform) -> Iterator[str]:
+def _undecryptable_warning(platform: Platform) -> Iterator[str]:
     count = undecryptable_uploads(platform)
     if count:
         yield (
@@ -124,7 +128,7 @@ def _undecryptable(platform: Platform) -> Iterator[str]:
         )
 
 
-def _exposed_files(data: Path) -> Iterator[str]:
+def _exposed_files_warnings(data: Path) -> Iterator[str]:
     """Warn of files that other accounts can read or write, such as held uploads and tokens.
 
     The settings file is excepted, unless the database's password may be in it.
@@ -133,14 +137,16 @@ def _exposed_files(data: Path) -> Iterator[str]:
         return
     is_plain = gate_settings(data).database is None
     files = [
-        file for file in files_readable_by_others(data) if not (is_plain and file == data / FILE)
+        file
+        for file in files_readable_by_others(data)
+        if not (is_plain and file == data / SETTINGS_FILE)
     ]
     if files:
         named = join_names([str(file.relative_to(data)) for file in files])
         yield f"Others may read or change {named}: chmod -R go= {data}"
 
 
-def _unencrypted(data: Path) -> Iterator[str]:
+def _unencrypted_warning(data: Path) -> Iterator[str]:
     """Warn of unencrypted uploads.
 
     With PostgreSQL, which several gates may share, no key is created.
@@ -149,18 +155,22 @@ def _unencrypted(data: Path) -> Iterator[str]:
     if settings.database is not None and settings.held_key is None:
         yield (
             "Uploads that wait for a reviewer are stored unencrypted in PostgreSQL: name a file of"
-            f" keys as held_key in {FILE}, the same for all its gates (docs/operate.md)."
+            f" keys as held_key in {SETTINGS_FILE}, the same for all its gates (docs/operate.md)."
         )
 
 
-def _in_words(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
+def _status_in_words(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
     kinds: dict[str, list[str]] = defaultdict(list)
     for (kind, state), count in sorted(standing.claims.items()):
         kinds[kind].append(f"{count:,} {state}")
     for kind, states in kinds.items():
         yield f"Claims ({kind}): {', '.join(states)}."
     yield f"{standing.hashes:,} fingerprints."
-    waits = "" if standing.oldest is None else f", the oldest for {_hours(standing.oldest_wait)} h"
+    waits = (
+        ""
+        if standing.oldest is None
+        else f", the oldest for {_round_to_hours(standing.oldest_wait)} h"
+    )
     yield f"{standing.waiting:,} reviews wait for a person{waits}."
     if standing.review_s is not None:
         yield f"Half of the decisions came within {standing.review_s / _HOUR_S:.1f} h."
@@ -168,7 +178,7 @@ def _in_words(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
     yield f"{due.slow_looks:,} slow looks and {due.look_backs:,} look backs are due."
     if file.written_at is not None:
         age = max(timedelta(), standing.at - file.written_at)
-        yield f"The index's file is {file.condition}, written {_hours(age)} h ago."
+        yield f"The index's file is {file.condition}, written {_round_to_hours(age)} h ago."
 
 
 def _shadow_in_words(standing: GateFigures) -> Iterator[str]:
@@ -182,7 +192,7 @@ def _shadow_in_words(standing: GateFigures) -> Iterator[str]:
         yield f"In shadow, {bank} would have done this in 30 days: {would} {total:,} ({each})."
 
 
-def _as_json(standing: GateFigures, file: _IndexFile) -> dict[str, object]:
+def _status_json(standing: GateFigures, file: _IndexFile) -> dict[str, object]:
     age_s = None if file.written_at is None else (standing.at - file.written_at).total_seconds()
     return {
         "schema": "entrenous/gate-standing/1",
@@ -212,7 +222,7 @@ def _shadow_json(cell: ShadowCell, count: int) -> dict[str, object]:
     }
 
 
-def _hours(time: timedelta) -> int:
+def _round_to_hours(time: timedelta) -> int:
     return int(time.total_seconds() // _HOUR_S)
 
 
@@ -232,7 +242,7 @@ def verify(
     with open_existing(data) as (platform, _):
         found = verify_log(platform.bank, noted)
     if as_json:
-        put_json({"schema": "entrenous/audit/1", "rows": found.number, "head": str(found)})
+        print_json({"schema": "entrenous/audit/1", "rows": found.number, "head": str(found)})
         return
     print_line(f"The log is intact; it has {found.number} rows. Note its head elsewhere:")
     print_line(f"  {found}")
@@ -248,12 +258,12 @@ def show(
 ) -> None:
     """Print up to 1,000 rows of the log: what happened, to what, and by whom."""
     with open_existing(data) as (platform, _):
-        wanted = (row for row in rows_of(platform.bank, after) if of in (None, row.of))
+        wanted = (row for row in audit_rows(platform.bank, after) if of in (None, row.of))
         rows = list(islice(wanted, _ROWS_MAX + 1))
     shown, more = rows[:_ROWS_MAX], len(rows) > _ROWS_MAX
     if as_json:
         said = [_audit_as_json(row) for row in shown]
-        put_json({"schema": "entrenous/audit-rows/1", "rows": said, "more": more})
+        print_json({"schema": "entrenous/audit-rows/1", "rows": said, "more": more})
         return
     for row in shown:
         details = "".join(f" {name}={value}" for name, value in sorted(row.details.items()))

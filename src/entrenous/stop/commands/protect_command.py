@@ -37,24 +37,24 @@ from entrenous.stop.protect import (
 from entrenous.stop.protect import protect as protect_protect
 from entrenous.stop.protect import unprotect as withdraw
 from entrenous.stop.protect_wording import (
-    WHAT_EMBEDDINGS_BETRAY,
+    WHAT_EMBEDDINGS_REVEAL,
     describe_video,
+    describe_what_is_sent,
     kind_in_words,
     state_in_words,
-    what_leaves,
 )
 from entrenous.stop.registration import (
     ClaimState,
     Consent,
+    ConsentNotGiven,
+    FileHasOnlySound,
     NoSuchClaim,
-    NotAgreed,
+    NotEverybodyAdult,
     NothingToProtect,
-    OnlySound,
     Protection,
-    TooYoung,
 )
 from entrenous.terminal.media_files import name_file_on_error, read_media
-from entrenous.terminal.output import hint, print_line, put_json, unwrapped
+from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json, is_agreed
 
@@ -85,7 +85,7 @@ def ask_to_send_embedding() -> bool:
 
     Without a terminal, the option --embedding means yes.
     """
-    hint(translated(WHAT_EMBEDDINGS_BETRAY))
+    hint(translated(WHAT_EMBEDDINGS_REVEAL))
     return not sys.stdin.isatty() or is_agreed(translated("Send these numbers too?"))
 
 
@@ -98,10 +98,10 @@ def files_of(
 
     Raises:
         UnknownMessage: there is no message of that name.
-        NotKeptHere: it was received, and its files are not in the vault.
+        FilesNotOnDevice: it was received, and its files are not in the vault.
         NothingToProtect: it is a text.
     """
-    files = _files(message, device, received)
+    files = _message_files(message, device, received)
     first = next(files, None)
     if first is None:
         raise NothingToProtect(name=message)
@@ -109,18 +109,18 @@ def files_of(
     yield from files
 
 
-def _files(
+def _message_files(
     message: str, device: Device, received: Callable[[str, Device], Iterator[bytes]]
 ) -> Iterator[bytes]:
     try:
-        sent = device.ledger.find(message)
+        sent = device.ledger.message_named(message)
     except UnknownMessage:
         yield from received(message, device)
     else:
         yield from originals_of(sent, device)
 
 
-_SKIPPED: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, OnlySound, NotAgreed)
+_SKIPPED: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, FileHasOnlySound, ConsentNotGiven)
 
 
 @dataclass(slots=True)
@@ -144,12 +144,12 @@ class FileRegistrar:
         """Explain what is sent, ask, and register the file.
 
         Raises:
-            TooYoung, NotAgreed: the answer was no; nothing was sent.
+            NotEverybodyAdult, ConsentNotGiven: the answer was no; nothing was sent.
             Others: as :func:`fingerprint_file` and :func:`protect`.
         """
         medium = medium_of(untrusted_data)
-        if not self._agreed(medium):
-            raise NotAgreed
+        if not self._ask_consent(medium):
+            raise ConsentNotGiven
         with about_file(0):
             what = fingerprint_file(untrusted_data, self.consent, self.device)
         if medium is MediaKind.CLIP:
@@ -165,12 +165,12 @@ class FileRegistrar:
         self.made.append(before or protect_protect(what, self.gate, self.device))
         return self.made[-1]
 
-    def _agreed(self, medium: MediaKind) -> bool:
+    def _ask_consent(self, medium: MediaKind) -> bool:
         """Explain and ask once for each kind of file."""
         if medium not in self.answers:
-            hint(what_leaves(medium, self.consent))
+            hint(describe_what_is_sent(medium, self.consent))
             if not self.answers and not ask_adults():
-                raise TooYoung
+                raise NotEverybodyAdult
             self.answers[medium] = not self.asks or ask_to_send(self.gate.url)
         return self.answers[medium]
 
@@ -229,10 +229,10 @@ def protect(
     fingerprints may be sent.
     """
     if listed:
-        _list(context, ask=ask, as_json=as_json)
+        _list_protections(context, ask=ask, as_json=as_json)
         return
     if under_18:  # before any other error: tell who helps
-        raise TooYoung
+        raise NotEverybodyAdult
     if (file is None) == (message is None) or gate is None:
         raise typer.BadParameter(translated("give a file, or --message NAME, and --gate URL"))
     data = None if file is None else read_media(file)
@@ -244,7 +244,7 @@ def protect(
         if data is not None:
             with name_file_on_error([] if file is None else [file]):
                 made = desk.register(data)
-            _tell(made, as_json=as_json)
+            _print_protection(made, as_json=as_json)
         elif message is not None:
             _protect_message(
                 message,
@@ -266,7 +266,7 @@ def _protect_message(
         desk.register_all(files_of(message, desk.device, received))
     finally:
         if desk.made:
-            _tell_all(desk.made, as_json=as_json)
+            _print_protections(desk.made, as_json=as_json)
     if desk.left_out:
         raise desk.left_out[0]
 
@@ -290,11 +290,11 @@ def unprotect(
         except EntrenousError as why:
             if off_list and protection.state is None:  # a confirmed one needs the token to end it
                 delete_protection(protection, device)
-                _tell_forgotten(protection, as_json=as_json)
+                _print_forgotten(protection, as_json=as_json)
                 return
             _hint_after_failure(protection, why)
             raise
-    _tell(protection, as_json=as_json)
+    _print_protection(protection, as_json=as_json)
 
 
 def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
@@ -316,13 +316,15 @@ def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
         )
 
 
-def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
+def _print_forgotten(protection: Protection, *, as_json: bool) -> None:
     """Say that the token is gone.
 
     If the platform received the registration, only its staff can end it.
     """
     if as_json:
-        put_json({"schema": "entrenous/claim/1", **_shown(protection), "forgotten": True})
+        print_json(
+            {"schema": "entrenous/claim/1", **_protection_json(protection), "forgotten": True}
+        )
         return
     print_line(
         translated("claim {claim} at {gate_url}: off your list, never confirmed").format(
@@ -337,12 +339,12 @@ def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
     )
 
 
-def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
+def _list_protections(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with opened_device(context) as device:
         noted = protections(device)
         known = _current_states(noted, session_of(context).settings.proxy, device) if ask else noted
     if as_json:
-        _tell_all(known, as_json=True)
+        _print_protections(known, as_json=True)
         return
     for one in known:
         print_line(
@@ -362,7 +364,7 @@ def _current_states(
     silent = Counter[str]()
     with ExitStack() as clients:
         client_of = cache(lambda url: clients.enter_context(bank_client(url, proxy)))
-        answers = [_answer(one, client_of, silent, device) for one in known]
+        answers = [_state_or_error(one, client_of, silent, device) for one in known]
     for url, claims in silent.items():
         if claims > 1:
             hint(
@@ -373,7 +375,7 @@ def _current_states(
     return answers
 
 
-def _answer(
+def _state_or_error(
     one: Protection,
     client_of: Callable[[str], RegistrationClient],
     silent: Counter[str],
@@ -391,20 +393,20 @@ def _answer(
             )
         )
     except EntrenousError as error:
-        hint(unwrapped(str(error)))
+        hint(join_wrapped_lines(str(error)))
         if isinstance(error, Unreachable):
             silent[one.gate_url] = 1
     return one
 
 
-def _shown(one: Protection) -> dict[str, object]:
+def _protection_json(one: Protection) -> dict[str, object]:
     state = "asked" if one.state is None else one.state.value
     return {"claim": one.claim, "kind": one.kind, "state": state, "gate": one.gate_url}
 
 
-def _tell(protection: Protection, *, as_json: bool) -> None:
+def _print_protection(protection: Protection, *, as_json: bool) -> None:
     if as_json:
-        put_json({"schema": "entrenous/claim/1", **_shown(protection)})
+        print_json({"schema": "entrenous/claim/1", **_protection_json(protection)})
     else:
         print_line(
             translated("claim {claim} at {gate_url}: {state}").format(
@@ -421,9 +423,11 @@ def _tell(protection: Protection, *, as_json: bool) -> None:
             )
 
 
-def _tell_all(made: Sequence[Protection], *, as_json: bool) -> None:
+def _print_protections(made: Sequence[Protection], *, as_json: bool) -> None:
     if as_json:
-        put_json({"schema": "entrenous/claims/1", "claims": [_shown(one) for one in made]})
+        print_json(
+            {"schema": "entrenous/claims/1", "claims": [_protection_json(one) for one in made]}
+        )
         return
     for one in made:
-        _tell(one, as_json=False)
+        _print_protection(one, as_json=False)

@@ -141,23 +141,23 @@ async def require_reviewer(request: Request, access: GateAccess, platform: Platf
     """Return the operator or the name of the token's reviewer; raises WrongToken."""
     if is_operator(request, access):
         return OPERATOR
-    name = await run_in_threadpool(reviewer_with, bearer(request), platform)
+    name = await run_in_threadpool(reviewer_with, bearer_token(request), platform)
     if name is None:
         raise WrongToken
     return name
 
 
-def require_figures(request: Request, access: GateAccess) -> None:
+def require_metrics_token(request: Request, access: GateAccess) -> None:
     """Require the operator's token or the one for metrics; raises WrongToken."""
     if not (is_operator(request, access) or _has_token(request, access.metrics)):
         raise WrongToken
 
 
 def _has_token(request: Request, token: Secret | None) -> bool:
-    return token is not None and hmac.compare_digest(bearer(request), token.reveal())
+    return token is not None and hmac.compare_digest(bearer_token(request), token.reveal())
 
 
-def bearer(request: Request) -> bytes:
+def bearer_token(request: Request) -> bytes:
     """Return the token in the header as bytes; empty if there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
@@ -178,14 +178,14 @@ def appeal_secret(request: Request) -> Secret:
     try:
         return _base64url_secret(request, SECRET_BYTES)
     except WrongToken:
-        if bearer(request):
+        if bearer_token(request):
             raise NoSuchReview(case=case_in(request)) from None
         raise
 
 
 def _base64url_secret(request: Request, size: int) -> Secret:
     try:
-        return Secret(from_base64url(bearer(request).decode("latin-1"), size))
+        return Secret(from_base64url(bearer_token(request).decode("latin-1"), size))
     except NotUnderstood as problem:
         raise WrongToken from problem
 
@@ -202,10 +202,10 @@ def client_networks(client: str) -> tuple[tuple[str, int], ...]:
         return ((client, 1),)
     if address.ipv4_mapped:
         return ((str(address.ipv4_mapped), 1),)
-    return tuple((_network(address, bits), times) for bits, times in _NETWORKS)
+    return tuple((_mask_address(address, bits), times) for bits, times in _NETWORKS)
 
 
-def _network(address: ipaddress.IPv6Address, bits: int) -> str:
+def _mask_address(address: ipaddress.IPv6Address, bits: int) -> str:
     rest = address.max_prefixlen - bits
     return str(ipaddress.ip_network((int(address) >> rest << rest, bits)))
 
@@ -280,7 +280,7 @@ class Accounts:
     uploads: dict[bytes, int] = field(default_factory=dict)
     refused: dict[bytes, int] = field(default_factory=dict)
 
-    def of(self, request: Request, role: Role) -> Names:
+    def names_of(self, request: Request, role: Role) -> Names:
         """Return the names under which an upload counts.
 
         The operator's server names the account; uploads without a name count as one account. For an
@@ -292,29 +292,29 @@ class Accounts:
         if role is Role.OPERATOR:
             said = request.headers.get(HEADER)
             if said is None:
-                return self._anonymous()
+                return self._anonymous_name()
             if not _ACCOUNT.fullmatch(said):
                 raise BadAccount
-            return ((self._name("account", said), 1),)
+            return ((self._account_key("account", said), 1),)
         client = request.client.host if request.client else ""
         return tuple(
-            (self._name("network", name), times) for name, times in client_networks(client)
+            (self._account_key("network", name), times) for name, times in client_networks(client)
         )
 
     def count(self, names: Names, now: datetime) -> None:
         """Count one more upload; raises TooManyUploads."""
         self._start_hour(now)
-        known = () if names == self._anonymous() else names
-        if _is_full(known, self.uploads, self.access.uploads_per_account) or _is_full(
-            names, self.refused, self.access.refused_per_account
-        ):
-            raise self._too_many(now)
-        _add(known, self.uploads)
+        known = () if names == self._anonymous_name() else names
+        if _is_limit_reached(
+            known, self.uploads, self.access.uploads_per_account
+        ) or _is_limit_reached(names, self.refused, self.access.refused_per_account):
+            raise self._too_many_uploads(now)
+        _add_one(known, self.uploads)
 
     def was_refused(self, names: Names, now: datetime) -> None:
         """Count one more refusal, of an upload that was counted."""
         self._start_hour(now)
-        _add(names, self.refused)
+        _add_one(names, self.refused)
 
     def _start_hour(self, now: datetime) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -323,24 +323,24 @@ class Accounts:
             self.uploads.clear()
             self.refused.clear()
 
-    def _too_many(self, now: datetime) -> TooManyUploads:
+    def _too_many_uploads(self, now: datetime) -> TooManyUploads:
         wait_s = _HOUR_S - now.minute * 60 - now.second
         where = f" here: {self.access.appeal_url}" if self.access.appeal_url else ""
         return TooManyUploads(minutes=-(-wait_s // 60), retry_after_s=wait_s, where=where)
 
-    def _anonymous(self) -> Names:
-        return ((self._name("nobody", ""), _ANONYMOUS_TIMES),)
+    def _anonymous_name(self) -> Names:
+        return ((self._account_key("nobody", ""), _ANONYMOUS_TIMES),)
 
-    def _name(self, kind: str, text: str) -> bytes:
+    def _account_key(self, kind: str, text: str) -> bytes:
         said = f"{kind}\0{text}".encode()
         return hmac.digest(self.key.reveal(), said, "sha256")[:_NAME_BYTES]
 
 
-def _is_full(names: Names, counts: dict[bytes, int], most: int) -> bool:
+def _is_limit_reached(names: Names, counts: dict[bytes, int], most: int) -> bool:
     return most > 0 and any(counts.get(name, 0) >= most * times for name, times in names)
 
 
-def _add(names: Names, counts: dict[bytes, int]) -> None:
+def _add_one(names: Names, counts: dict[bytes, int]) -> None:
     for name, _ in names:
         if name in counts or len(counts) < _KEPT_MAX:
             counts[name] = counts.get(name, 0) + 1
@@ -391,14 +391,14 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Netw
     rest = ",".join(forwarded)
     while rest and any(at in network for network in trusted):
         rest, _, hop = rest.rpartition(",")
-        before = _address(_node(hop))
+        before = _address(_forwarded_node(hop))
         if before is None:
             break
         at = before
     return str(at)
 
 
-def _node(untrusted_hop: str) -> str:
+def _forwarded_node(untrusted_hop: str) -> str:
     """Return the address without brackets and port, or "" if it is malformed."""
     found = _HOP.fullmatch(untrusted_hop.strip(" \t"))
     return "" if found is None else found["four"] or found["six"] or found["bare"]

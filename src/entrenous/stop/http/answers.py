@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrenous.base.audio_video import FramesTooLarge, NotASound
+from entrenous.base.audio_video import FramesTooLarge, NoSoundFound
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.picture import NotAPicture, TooManyPixels
@@ -50,7 +50,7 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
         )
     refused = decision.outcome is Outcome.REFUSE
     seen = Outcome.REFUSE if refused else Outcome.LET_THROUGH
-    return answer | {"decision": seen, "matches": [], "appeal": _appeal(appeal_url, refused)}
+    return answer | {"decision": seen, "matches": [], "appeal": _appeal_fields(appeal_url, refused)}
 
 
 def match_for_operator(match: Match) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def appeal_answer(case: str) -> dict[str, Any]:
     return {"schema": "entrenous/appeal/1", "case": case, "state": "waiting"}
 
 
-def _appeal(url: str, refused: bool) -> str:  # noqa: FBT001 (private, named at its one call)
+def _appeal_fields(url: str, refused: bool) -> str:  # noqa: FBT001 (private, named at its one call)
     where = f" here: {url}" if url else ""
     if refused:
         return (
@@ -117,7 +117,7 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     FramesTooLarge: 413,
     NotMedia: 415,
     NotAPicture: 415,
-    NotASound: 415,
+    NoSoundFound: 415,
     GateBusy: 429,
     TooManyUploads: 429,
 }
@@ -139,8 +139,8 @@ def on_error(access: GateAccess) -> Callable[[Request, Exception], Response]:
     def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, EntrenousError)  # noqa: S101 (registered for this class only)
         if isinstance(error, BankUnreachable) and not is_operator(request, access):
-            return _problem(BankUnreachable(why="it is busy or stopped"))
-        return _problem(error)
+            return _problem_response(BankUnreachable(why="it is busy or stopped"))
+        return _problem_response(error)
 
     return answer
 
@@ -155,7 +155,7 @@ def on_http_error(_request: Request, error: Exception) -> Response:
     return Response(said, error.status_code, headers, media_type=MEDIA_TYPE)
 
 
-def on_hang_up(_request: Request, _error: Exception) -> Response:
+def on_disconnect(_request: Request, _error: Exception) -> Response:
     """Handle a client that disconnected while sending; nobody reads the answer."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
@@ -163,7 +163,7 @@ def on_hang_up(_request: Request, _error: Exception) -> Response:
 def on_bug(_request: Request, error: Exception) -> Response:
     """Log a bug, and answer without describing it."""
     log_bug(error)
-    return _problem(GateFault())
+    return _problem_response(GateFault())
 
 
 def log_bug(error: Exception) -> None:
@@ -174,13 +174,13 @@ def log_bug(error: Exception) -> None:
     _LOG.error("bug: %(kind)s at %(at)s", said, extra={"said": said})
 
 
-def _problem(error: EntrenousError) -> Response:
+def _problem_response(error: EntrenousError) -> Response:
     status = status_of(type(error), _STATUS)
     body = write_problem(error, status)
-    return Response(body, status, PRIVATE | _headers(status, error), media_type=MEDIA_TYPE)
+    return Response(body, status, PRIVATE | _problem_headers(status, error), media_type=MEDIA_TYPE)
 
 
-def _headers(status: int, error: EntrenousError) -> dict[str, str]:
+def _problem_headers(status: int, error: EntrenousError) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
     if status in {429, 503}:

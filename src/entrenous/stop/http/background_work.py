@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from entrenous.base.errors import EntrenousError
 from entrenous.stop.judge.deferred_scan import skip_deferred_scans
-from entrenous.stop.judge.look_back import look_back_due, note_clock
+from entrenous.stop.judge.look_back import look_back_due, record_clock
 from entrenous.stop.platform import Platform
 from entrenous.stop.review import send_alert
 
@@ -84,14 +84,14 @@ async def _repeat(works: Works, every_s: float) -> None:
         await anyio.sleep(every_s)
 
 
-def minutely_work(platform: Platform) -> tuple[Callable[[], object], ...]:
+def minutely_tasks(platform: Platform) -> tuple[Callable[[], object], ...]:
     """Check the clock, and skip deferred scans that are overdue. (Separate processes make the
     scans.)
     """
-    return (partial(_note_clock, platform), partial(_skip, platform))
+    return (partial(_record_clock, platform), partial(_skip_overdue_scans, platform))
 
 
-def look_back_work(platform: Platform) -> Callable[[], object]:
+def look_back_task(platform: Platform) -> Callable[[], object]:
     """Make due look-backs, some at a time.
 
     For claims from a list, a fetch or a partner, or after a crash.
@@ -106,14 +106,14 @@ def send_due_alerts(platform: Platform) -> None:
         _LOG.error("page failed: %(kind)s", said, extra={"said": said})
 
 
-def _note_clock(platform: Platform) -> None:
-    days = note_clock(platform)
+def _record_clock(platform: Platform) -> None:
+    days = record_clock(platform)
     if days:
         said = {"event": "clock-ahead", "days": days}
         _LOG.warning("clock ahead by %(days)d days", said, extra={"said": said})
 
 
-def _skip(platform: Platform) -> None:
+def _skip_overdue_scans(platform: Platform) -> None:
     skipped = skip_deferred_scans(platform)
     if skipped and platform.limits.slow_looks > 0:  # otherwise the operator turned them off
         said = {"event": "slow-look-skipped", "uploads": skipped}

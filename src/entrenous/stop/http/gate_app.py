@@ -17,22 +17,22 @@ from starlette.routing import Route
 from entrenous.base.errors import EntrenousError
 from entrenous.base.program import this_program
 from entrenous.stop.banks import effective_banks
-from entrenous.stop.http.access import GateAccess, require_figures, require_operator
-from entrenous.stop.http.answers import PRIVATE, on_bug, on_error, on_hang_up, on_http_error
+from entrenous.stop.http.access import GateAccess, require_metrics_token, require_operator
+from entrenous.stop.http.answers import PRIVATE, on_bug, on_disconnect, on_error, on_http_error
 from entrenous.stop.http.background_work import (
     HOUR_S,
     MINUTE_S,
     BackgroundTasks,
-    look_back_work,
-    minutely_work,
+    look_back_task,
+    minutely_tasks,
     run_in_pieces,
     run_recurring,
     send_due_alerts,
 )
 from entrenous.stop.http.metrics import CONTENT_TYPE, GateMetrics, MetricsMiddleware, Snapshot
-from entrenous.stop.http.registration_requests import Claims
-from entrenous.stop.http.review_requests import Reviews
-from entrenous.stop.http.upload_requests import Uploads
+from entrenous.stop.http.registration_requests import ClaimRequests
+from entrenous.stop.http.review_requests import ReviewRequests
+from entrenous.stop.http.upload_requests import UploadRequests
 from entrenous.stop.judge.judge_pool import JudgePool
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import embedding_taken
@@ -55,9 +55,9 @@ def gate_app(
         judges: processes that judge pictures in parallel.
     """
     meters = GateMetrics(look)
-    uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
-    uploads.judged = partial(meters.judged, banks=partial(effective_banks, platform))
-    reviews = Reviews(platform, access, meters.reviewed)
+    uploads, claims = UploadRequests.of(platform, access, judges), ClaimRequests.of(platform)
+    uploads.judged = partial(meters.count_decision, banks=partial(effective_banks, platform))
+    reviews = ReviewRequests(platform, access, meters.count_review)
 
     async def status(request: Request) -> Response:
         """The health check, which queries the database. Counts are for the operator only."""
@@ -77,7 +77,7 @@ def gate_app(
 
     async def metrics(request: Request) -> Response:
         """Metrics for Prometheus, readable with a token that permits nothing else."""
-        require_figures(request, access)
+        require_metrics_token(request, access)
         told = await run_in_threadpool(meters.text)
         return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE)
 
@@ -104,7 +104,7 @@ def gate_app(
         exception_handlers={
             EntrenousError: on_error(access),
             HTTPException: on_http_error,
-            ClientDisconnect: on_hang_up,
+            ClientDisconnect: on_disconnect,
             Exception: on_bug,
         },
     )
@@ -120,8 +120,8 @@ async def _run_background(
     """Run background work while the gate serves."""
     async with (
         run_recurring(chores.hourly, HOUR_S),
-        run_recurring((*minutely_work(platform), *chores.minutely), MINUTE_S),
-        run_in_pieces(look_back_work(platform), MINUTE_S),
+        run_recurring((*minutely_tasks(platform), *chores.minutely), MINUTE_S),
+        run_in_pieces(look_back_task(platform), MINUTE_S),
         run_recurring((partial(send_due_alerts, platform),), MINUTE_S),
         judges or nullcontext(),
     ):

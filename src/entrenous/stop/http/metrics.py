@@ -36,13 +36,13 @@ class GateMetrics:
         ProcessCollector(registry=self.registry)
         about = asdict(this_program())
         Info("entrenous_gate_build", "Which program answers.", registry=self.registry).info(about)
-        self._uploads = self._counter("uploads", "Uploads that were answered.", "decision")
-        self._shadow = self._counter(
+        self._uploads = self._make_counter("uploads", "Uploads that were answered.", "decision")
+        self._shadow = self._make_counter(
             *("shadow", "Uploads that banks in shadow would have stopped."),
             *("bank", "decision", "distance"),
         )
-        self._reviews = self._counter("reviews", "Cases that a person decided.", "decision")
-        self._answers = self._counter("answers", "Answers.", "event", "status")
+        self._reviews = self._make_counter("reviews", "Cases that a person decided.", "decision")
+        self._answers = self._make_counter("answers", "Answers.", "event", "status")
         self._seconds = Histogram(
             *("entrenous_gate_answer_seconds", "How long answers took.", ("event",)),
             registry=self.registry,
@@ -51,15 +51,15 @@ class GateMetrics:
         self._newest: deque[float] = deque(maxlen=_KEPT)
         self.registry.register(_Quantiles(self._newest))
         if look is not None:
-            self.registry.register(_Counted(look))
+            self.registry.register(_DatabaseCollector(look))
 
-    def answered(self, event: str, status: int, took_s: float) -> None:
+    def count_answer(self, event: str, status: int, took_s: float) -> None:
         self._answers.labels(event, str(status)).inc()
         self._seconds.labels(event).observe(took_s)
         if event == UPLOAD and status == 200:
             self._newest.append(took_s)
 
-    def judged(self, decision: Decision, banks: Callable[[], tuple[Bank, ...]]) -> None:
+    def count_decision(self, decision: Decision, banks: Callable[[], tuple[Bank, ...]]) -> None:
         """Count one decision.
 
         ``banks`` is called only if a bank in shadow would have held or refused it.
@@ -76,7 +76,7 @@ class GateMetrics:
         for bank, distance in nearest.items():
             self._shadow.labels(bank, decision.would.value, str(even_distance(distance))).inc()
 
-    def reviewed(self, review: Review, state: ReviewState) -> None:
+    def count_review(self, review: Review, state: ReviewState) -> None:
         """Count a reviewer's decision, and the cases that were decided with it."""
         self._reviews.labels(state.value).inc(1 + len(review.also))
 
@@ -84,7 +84,7 @@ class GateMetrics:
         """Return all metrics in Prometheus' text format; raises BankUnreachable."""
         return generate_latest(self.registry)
 
-    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+    def _make_counter(self, name: str, words: str, *labels: str) -> Counter:
         return Counter(f"entrenous_gate_{name}", words, labels, registry=self.registry)
 
 
@@ -108,13 +108,13 @@ class MetricsMiddleware:
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 is_told = True
-                self.meters.answered(event, status, time.perf_counter() - began)
+                self.meters.count_answer(event, status, time.perf_counter() - began)
 
         try:
             await self.app(scope, receive, sent)
         except Exception:  # outer middleware answers with 500, unless the answer was sent already
             if not is_told:
-                self.meters.answered(event, 500, time.perf_counter() - began)
+                self.meters.count_answer(event, 500, time.perf_counter() - began)
             raise
 
 
@@ -155,7 +155,7 @@ class _Quantiles(Collector):
         yield told
 
 
-class _Counted(Collector):
+class _DatabaseCollector(Collector):
     """Counts of database and index, refreshed at most once a minute by one thread."""
 
     def __init__(self, look: Callable[[], Snapshot]) -> None:
@@ -173,28 +173,28 @@ class _Counted(Collector):
                 self._sight, self._looked_at = self._look(), time.monotonic()
             standing, index = self._sight
         due = standing.due
-        yield _claims(standing)
-        yield _gauge("hashes", "Distinct hashes.", standing.hashes)
-        yield _gauge("reviews_waiting", "Items that wait for a person.", standing.waiting)
+        yield _claim_gauges(standing)
+        yield _make_gauge("hashes", "Distinct hashes.", standing.hashes)
+        yield _make_gauge("reviews_waiting", "Items that wait for a person.", standing.waiting)
         waited_s = standing.oldest_wait.total_seconds()
-        yield _gauge("review_oldest_seconds", "How long the oldest has waited.", waited_s)
-        yield _median(standing)
-        yield _gauge("slow_looks_due", "Uploads that wait for the slow look.", due.slow_looks)
+        yield _make_gauge("review_oldest_seconds", "How long the oldest has waited.", waited_s)
+        yield _median_gauge(standing)
+        yield _make_gauge("slow_looks_due", "Uploads that wait for the slow look.", due.slow_looks)
         skipped = due.slow_looks_skipped
-        yield _gauge("slow_looks_skipped", "Slow looks skipped in the last 24 hours.", skipped)
-        yield _gauge("look_backs_due", "Claims that wait for a look back.", due.look_backs)
+        yield _make_gauge("slow_looks_skipped", "Slow looks skipped in the last 24 hours.", skipped)
+        yield _make_gauge("look_backs_due", "Claims that wait for a look back.", due.look_backs)
         if index is not None:
-            yield from _index(standing, index)
+            yield from _index_gauges(standing, index)
 
 
-def _claims(standing: GateFigures) -> Metric:
+def _claim_gauges(standing: GateFigures) -> Metric:
     claims = GaugeMetricFamily("entrenous_gate_claims", "Claims.", labels=("kind", "state"))
     for labels, count in standing.claims.items():
         claims.add_metric(labels, count)
     return claims
 
 
-def _median(standing: GateFigures) -> Metric:
+def _median_gauge(standing: GateFigures) -> Metric:
     name = "entrenous_gate_review_seconds"
     told = SummaryMetricFamily(name, "From the beginning of the wait to a person's decision.")
     value = math.nan if standing.review_s is None else standing.review_s
@@ -202,17 +202,17 @@ def _median(standing: GateFigures) -> Metric:
     return told
 
 
-def _index(standing: GateFigures, index: IndexSize) -> Iterator[Metric]:
+def _index_gauges(standing: GateFigures, index: IndexSize) -> Iterator[Metric]:
     hashes = GaugeMetricFamily(
         "entrenous_gate_index_hashes", "What the index knows.", labels=("where",)
     )
     hashes.add_metric(("file",), index.in_file)
     hashes.add_metric(("later",), index.later)
     yield hashes
-    yield _gauge("index_bytes", "Bytes of the index's file.", index.size_bytes)
+    yield _make_gauge("index_bytes", "Bytes of the index's file.", index.size_bytes)
     age_s = max(0.0, (standing.at - index.written_at).total_seconds())
-    yield _gauge("index_age_seconds", "How old the index's file is.", age_s)
+    yield _make_gauge("index_age_seconds", "How old the index's file is.", age_s)
 
 
-def _gauge(name: str, words: str, value: float) -> Metric:
+def _make_gauge(name: str, words: str, value: float) -> Metric:
     return GaugeMetricFamily(f"entrenous_gate_{name}", words, value=value)

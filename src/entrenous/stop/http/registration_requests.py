@@ -19,7 +19,7 @@ from entrenous.stop.http.answers import PRIVATE
 from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.http.request_body import read_body, too_large
 from entrenous.stop.judge.look_back import look_back_now
-from entrenous.stop.partners import take_opinion
+from entrenous.stop.partners import accept_opinion
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import register_claim, withdraw_claim
 from entrenous.stop.registration import (
@@ -75,7 +75,7 @@ def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class ClaimRequests:
     """Handlers of /v1/claims. A look back reads weeks of accepted uploads, so only one runs at a
     time.
     """
@@ -95,13 +95,13 @@ class Claims:
         client = request.client.host if request.client else ""
         self.per_hour.count(client, self.platform.clock.now())
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
-        claim = await run_in_threadpool(self._registered, body)
+        claim = await run_in_threadpool(self._register_body, body)
         looking = BackgroundTask(
             run_after_answer, look_back_now, self.platform, places=self.looking_back
         )
-        return _claim(claim, 201, looking)
+        return _claim_response(claim, 201, looking)
 
-    def _registered(self, untrusted_body: bytes) -> Claim:
+    def _register_body(self, untrusted_body: bytes) -> Claim:
         form = _check_printable(read_request(untrusted_body))
         limit = BYTES_MAX[form.kind]
         if len(untrusted_body) > limit:
@@ -111,19 +111,21 @@ class Claims:
     async def claim(self, request: Request) -> Response:
         """Return the claim's state; its id is random, so knowing it is permission enough."""
         name = claim_in(request)
-        return _claim(await run_in_threadpool(self.platform.bank.claim, name))
+        return _claim_response(await run_in_threadpool(self.platform.bank.claim, name))
 
     async def withdraw(self, request: Request) -> Response:
         """Withdraw a claim with the holder's token."""
         name = claim_in(request)
         token = holder_token(request)
-        return _claim(await run_in_threadpool(withdraw_claim, name, token, self.platform))
+        return _claim_response(await run_in_threadpool(withdraw_claim, name, token, self.platform))
 
     async def opinion(self, request: Request) -> Response:
         """Submit a partner platform's signed opinion."""
         name = claim_in(request)
         opinion, signature = read_opinion(await read_body(request, OPINION_BYTES_MAX), name)
-        return _claim(await run_in_threadpool(take_opinion, opinion, signature, self.platform))
+        return _claim_response(
+            await run_in_threadpool(accept_opinion, opinion, signature, self.platform)
+        )
 
 
 def _check_printable(request: ClaimRequest) -> ClaimRequest:
@@ -133,6 +135,8 @@ def _check_printable(request: ClaimRequest) -> ClaimRequest:
     return request
 
 
-def _claim(claim: Claim, status_code: int = 200, then: BackgroundTask | None = None) -> Response:
+def _claim_response(
+    claim: Claim, status_code: int = 200, then: BackgroundTask | None = None
+) -> Response:
     said = write_claim(ClaimStatus(claim.id, claim.kind, claim.state))
     return Response(said, status_code, PRIVATE, "application/json", then)

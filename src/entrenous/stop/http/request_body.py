@@ -95,13 +95,13 @@ class _FieldCollector:
     def check(self, read_bytes: int) -> None:
         """Raise LongForm if more than the limit was read besides the file."""
         if read_bytes - len(self.found.get(self._file, b"")) > FORM_BYTES_MAX:
-            raise _long_form()
+            raise _long_form_error()
 
     def _begin(self) -> None:
         self._value_of_field = None
         self._parts += 1
         if self._parts > FORM_PARTS_MAX:
-            raise _long_form()
+            raise _long_form_error()
 
     def _header(self) -> None:
         if bytes(self._name).lower() == b"content-disposition":
@@ -122,7 +122,7 @@ class _FieldCollector:
         self.ended = True
 
 
-def _long_form() -> LongForm:
+def _long_form_error() -> LongForm:
     return LongForm(parts=FORM_PARTS_MAX, limit_kb=FORM_BYTES_MAX // 1024)
 
 
@@ -160,14 +160,14 @@ class NoFile(Malformed):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class ReceivedUpload:
     """An upload's bytes, and the platform's own id for it."""
 
     untrusted_data: bytes
     reference: str = ""
 
 
-async def read_upload(request: Request, limit_bytes: int) -> Sent:
+async def read_upload(request: Request, limit_bytes: int) -> ReceivedUpload:
     """Read the untrusted bytes of an upload; forms are parsed in a thread.
 
     Raises:
@@ -180,12 +180,12 @@ async def read_upload(request: Request, limit_bytes: int) -> Sent:
     named = request.headers.get("entrenous-reference", "")
     if kind == "multipart/form-data":
         form = await read_body(request, limit_bytes + FORM_BYTES_MAX)
-        sent = await run_in_threadpool(form_sent, form, options.get(b"boundary", b""))
+        sent = await run_in_threadpool(upload_in_form, form, options.get(b"boundary", b""))
         if len(sent.untrusted_data) > limit_bytes:
             raise too_large(limit_bytes)
-        return Sent(sent.untrusted_data, read_reference(sent.reference or named))
+        return ReceivedUpload(sent.untrusted_data, read_reference(sent.reference or named))
     if kind.startswith(_MEDIA) or kind == "application/octet-stream":
-        return Sent(await read_body(request, limit_bytes), read_reference(named))
+        return ReceivedUpload(await read_body(request, limit_bytes), read_reference(named))
     raise NotMedia(content_type=kind or "nothing")
 
 
@@ -203,7 +203,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         raise too_large(limit_bytes)
     try:
         with anyio.fail_after(ARRIVAL_S_MAX):
-            return await _collect(request, limit_bytes)
+            return await _collect_body(request, limit_bytes)
     except TimeoutError as problem:
         raise TooSlow(limit_s=ARRIVAL_S_MAX) from problem
 
@@ -214,7 +214,7 @@ def too_large(limit_bytes: int) -> TooLarge:
     return TooLarge(limit_mb=int(megabytes) if megabytes >= 1 else float(f"{megabytes:.2g}"))
 
 
-async def _collect(request: Request, limit_bytes: int) -> bytes:
+async def _collect_body(request: Request, limit_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -223,7 +223,7 @@ async def _collect(request: Request, limit_bytes: int) -> bytes:
     return bytes(body)
 
 
-def form_sent(untrusted_form: bytes, boundary: bytes) -> Sent:
+def upload_in_form(untrusted_form: bytes, boundary: bytes) -> ReceivedUpload:
     """Read the field "file" of a multipart form, and the first field "reference".
 
     Raises:
@@ -237,4 +237,4 @@ def form_sent(untrusted_form: bytes, boundary: bytes) -> Sent:
         raise NoFile from problem
     if not fields.get(_FILE):
         raise NoFile
-    return Sent(fields[_FILE], fields.get(b"reference", b"").decode(errors="replace"))
+    return ReceivedUpload(fields[_FILE], fields.get(b"reference", b"").decode(errors="replace"))

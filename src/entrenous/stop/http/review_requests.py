@@ -56,7 +56,7 @@ class _Verdict(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Reviews:
+class ReviewRequests:
     """Handlers of /v1/reviews; ``reviewed`` is called with each decision."""
 
     platform: Platform
@@ -72,7 +72,7 @@ class Reviews:
         after = checked_case(request.query_params.get("after", ""))
         review = await run_in_threadpool(next_review, self.platform, after, by)
         waiting = await run_in_threadpool(self.platform.reviews.waiting)
-        shown = await self._shown(*([] if review is None else [review]))
+        shown = await self._render_reviews(*([] if review is None else [review]))
         first = shown[0] if shown else None
         answer = {"schema": "entrenous/reviews/1", "waiting": waiting, "next": first}
         answer |= {"reviewer": by, "confirmers": self.platform.limits.confirmers}
@@ -86,7 +86,7 @@ class Reviews:
         found = await run_in_threadpool(page, checked_case(after), PUBLISHED_MAX + 1)
         answer = {
             "schema": "entrenous/published/1",
-            "cases": await self._shown(*found[:PUBLISHED_MAX]),
+            "cases": await self._render_reviews(*found[:PUBLISHED_MAX]),
             "more": len(found) > PUBLISHED_MAX,
         }
         return JSONResponse(answer, headers=PRIVATE)
@@ -95,18 +95,18 @@ class Reviews:
         """Return one case; after the decision, this is how the platform learns of it."""
         await self._reviewer(request)
         review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
-        (shown,) = await self._shown(review)
+        (shown,) = await self._render_reviews(review)
         return JSONResponse(shown, headers=PRIVATE)
 
     async def decide(self, request: Request) -> Response:
         """Confirm or release a case; ``shown`` lists the claims that the reviewer saw."""
         by = await self._reviewer(request)
-        verb, state, shown = verdict(await read_body(request, CLAIM_BYTES_MAX))
+        verb, state, shown = parse_verdict(await read_body(request, CLAIM_BYTES_MAX))
         case = case_in(request)
         review: Review = await run_in_threadpool(verb, case, self.platform, by, shown)
         if review.state is state:  # otherwise a second person has to confirm
             self.reviewed(review, state)
-        (answer,) = await self._shown(review)
+        (answer,) = await self._render_reviews(review)
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE)
 
     async def view(self, request: Request) -> Response:
@@ -125,14 +125,14 @@ class Reviews:
     async def _reviewer(self, request: Request) -> str:
         return await require_reviewer(request, self.access, self.platform)
 
-    async def _shown(self, *reviews: Review) -> list[dict[str, Any]]:
+    async def _render_reviews(self, *reviews: Review) -> list[dict[str, Any]]:
         """Render reviews with the facts of their claims, read in one query."""
         claims = {match.claim for one in reviews for match in one.decision.matches}
         facts = await run_in_threadpool(self.platform.bank.facts, claims)
         return [review_for_operator(one, facts) for one in reviews]
 
 
-def verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, Shown]:
+def parse_verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, Shown]:
     """Parse a decision.
 
     Returns:

@@ -27,7 +27,13 @@ from entrenous.stop.http.access import (
 from entrenous.stop.http.answers import PRIVATE, appeal_answer, decision_for
 from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.http.request_body import read_upload
-from entrenous.stop.judge.decide import appeal, decide_upload, keep_bytes, keeps_bytes, secret_hash
+from entrenous.stop.judge.decide import (
+    appeal,
+    decide_upload,
+    needs_upload_bytes,
+    secret_hash,
+    store_upload_bytes,
+)
 from entrenous.stop.judge.judge_pool import JudgePool, processor_count
 from entrenous.stop.judge.look_back import delete_expired
 from entrenous.stop.nouns import GateBusy
@@ -39,7 +45,7 @@ _WAIT_S_MAX: Final = 10  # how long a received upload waits for its turn
 
 
 @dataclass(slots=True)
-class Uploads:
+class UploadRequests:
     """Handlers of /v1/uploads, and the limits on concurrent work.
 
     ``deciding`` limits pictures judged at once: to the number of ``judges``, or, in a gate without
@@ -82,10 +88,10 @@ class Uploads:
         Work for quarantined uploads is done after the answer, so that timing reveals nothing.
         """
         role = role_of(request, self.access)
-        names = self.accounts.of(request, role)
+        names = self.accounts.names_of(request, role)
         async with take_place(self.bodies[role], request):
             publishes = publishes_of(request, role)
-            if self._answer_tells(publishes):
+            if self._may_answer_reveal(publishes):
                 self.accounts.count(names, self.platform.clock.now())
             sent = await read_upload(request, self.access.upload_bytes_max)
             if role is not Role.OPERATOR:
@@ -93,12 +99,12 @@ class Uploads:
             data, reference = sent.untrusted_data, sent.reference
             if medium_of(data) is MediaKind.PICTURE:
                 if self.judges is not None and self.deciding.borrowed_tokens:
-                    self.judges.wanted()  # a second concurrent picture: start the judges
+                    self.judges.start_missing()  # a second concurrent picture: start the judges
                 async with _wait_for_place(self.deciding):
-                    decision = await self._judged(data, reference, publishes)
+                    decision = await self._judge(data, reference, publishes)
             else:
                 async with _wait_for_place(self.clips):
-                    decision = await self._decided(data, reference, publishes)
+                    decision = await self._decide(data, reference, publishes)
         if decision.outcome is Outcome.REFUSE and not decision.listed:
             self.accounts.was_refused(names, self.platform.clock.now())
         answer = decision_for(role, decision, self.access.appeal_url)
@@ -119,7 +125,7 @@ class Uploads:
             await run_in_threadpool(appeal, case, secret, data, self.platform)
         return JSONResponse(appeal_answer(case), headers=PRIVATE)
 
-    def _answer_tells(self, publishes: Publishes) -> bool:
+    def _may_answer_reveal(self, publishes: Publishes) -> bool:
         """Return whether the answer can tell the uploader anything.
 
         In shadow mode it cannot, since everything is published. So uploads are not counted per
@@ -127,7 +133,7 @@ class Uploads:
         """
         return publishes is not Publishes.ALL and not self.platform.limits.shadow
 
-    async def _judged(
+    async def _judge(
         self, untrusted_picture: bytes, reference: str, publishes: Publishes
     ) -> Decision:
         """Judge in a judge process if one is free, else in a thread."""
@@ -135,9 +141,9 @@ class Uploads:
             decision = await self.judges.decide(untrusted_picture, reference, publishes)
             if decision is not None:
                 return decision
-        return await self._decided(untrusted_picture, reference, publishes)
+        return await self._decide(untrusted_picture, reference, publishes)
 
-    async def _decided(
+    async def _decide(
         self, untrusted_data: bytes, reference: str, publishes: Publishes
     ) -> Decision:
         return await run_in_threadpool(
@@ -155,8 +161,8 @@ class Uploads:
             self.judged(decision)
         else:
             await run_after_answer(self.judged, decision)  # queries which banks are in shadow mode
-        if keeps_bytes(decision, self.platform):
-            await run_after_answer(keep_bytes, decision, untrusted_data, self.platform)
+        if needs_upload_bytes(decision, self.platform):
+            await run_after_answer(store_upload_bytes, decision, untrusted_data, self.platform)
         hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
         if hour != self.tidied:
             self.tidied = hour
@@ -170,7 +176,10 @@ async def take_place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterat
     """
     try:
         places.acquire_on_behalf_of_nowait(of)
-    except (anyio.WouldBlock, RuntimeError) as problem:  # RuntimeError: ``of`` has one already
+    except (
+        anyio.WouldBlock,
+        RuntimeError,
+    ) as problem:  # RuntimeError: ``of`` has one already
         raise GateBusy from problem
     try:
         yield

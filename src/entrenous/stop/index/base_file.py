@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.errors import Malformed
-from entrenous.base.files import fill_private
+from entrenous.base.files import write_private_with
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.linear_scan import ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, Segment, plan_of, searchable
@@ -75,7 +75,7 @@ class Shard:
         return entries[here], words[here]
 
 
-UNDIVIDED: Final = Shard()
+SINGLE_SHARD: Final = Shard()
 
 
 def shard_of(bits: bytes, of: int) -> int:
@@ -108,23 +108,23 @@ def read_new_hashes(bank: BankStore, after: int) -> Iterator[Sequence[Entry]]:
         after = news[-1].number
 
 
-def read_bank(bank: BankStore, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
+def read_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
     """Read a shard from the bank: whole pictures, and parts."""
     pages = [
-        tuple(shard.select(*_rows(news, part=part)) for part in (False, True))
+        tuple(shard.select(*_rows_of_entries(news, part=part)) for part in (False, True))
         for news in read_new_hashes(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
-    return searchable(*_joined(whole), inverted=True), searchable(*_joined(parts))
+    return searchable(*_join_pages(whole), inverted=True), searchable(*_join_pages(parts))
 
 
-def _rows(news: Sequence[Entry], *, part: bool) -> Rows:
+def _rows_of_entries(news: Sequence[Entry], *, part: bool) -> Rows:
     entries = [entry for entry in news if entry.part is part]
     numbers = np.asarray([entry.number for entry in entries], dtype=np.int64)
     return numbers, as_words([entry.bits for entry in entries])
 
 
-def _joined(pages: Sequence[Rows]) -> Rows:
+def _join_pages(pages: Sequence[Rows]) -> Rows:
     none = (np.zeros(0, dtype=np.int64), as_words([]))
     numbers, words = zip(none, *pages, strict=True)
     return np.concatenate(numbers), np.concatenate(words)
@@ -141,7 +141,7 @@ def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
     """
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        locked = _lock(handle, wait=wait)
+        locked = _try_lock(handle, wait=wait)
         if locked:
             # Nobody is writing now, so these files will never be finished; they have hashes.
             for left in folder.glob(_HALF_WRITTEN):
@@ -157,7 +157,7 @@ def remove_leftovers(folder: Path) -> None:
         pass
 
 
-def _lock(handle: int, *, wait: bool) -> bool:
+def _try_lock(handle: int, *, wait: bool) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
@@ -196,13 +196,13 @@ class Base:
     file: tuple[int, int]
     size_bytes: int
     written_at: datetime
-    shard: Shard = UNDIVIDED
+    shard: Shard = SINGLE_SHARD
     sections: Sections = ()
 
     @property
     def upto(self) -> int:
         """The highest entry number in it; 0 if it is empty."""
-        return highest_number(self.kinds)
+        return highest_number(self.segments)
 
     @property
     def last(self) -> Entry | None:
@@ -215,7 +215,7 @@ class Base:
         return max(ends, key=lambda entry: entry.number, default=None)
 
     @property
-    def kinds(self) -> tuple[Searchable, Searchable]:
+    def segments(self) -> tuple[Searchable, Searchable]:
         return self.whole, self.parts
 
     @property
@@ -228,18 +228,20 @@ def highest_number(kinds: Iterable[Searchable]) -> int:
     return max((int(one.entries[-1]) for one in kinds if one.entries.size), default=0)
 
 
-def write_base(path: Path, whole: Searchable, parts: Searchable, shard: Shard = UNDIVIDED) -> None:
+def write_base(
+    path: Path, whole: Searchable, parts: Searchable, shard: Shard = SINGLE_SHARD
+) -> None:
     """Write a base atomically, mode 0600: a crash leaves the old or the new one."""
-    sections = [section for one in (whole, parts) for section in _sections(one)]
-    header = _header(whole, parts, [_crc_of(one) for one in sections], shard)
+    sections = [section for one in (whole, parts) for section in _sections_of(one)]
+    header = _encode_header(whole, parts, [_section_checksum(one) for one in sections], shard)
 
     def fill(file: BinaryIO) -> None:
         file.write(header)
         for section in sections:
             file.write(section.data)
-            file.write(_padding(section.nbytes))
+            file.write(_padding_length(section.nbytes))
 
-    fill_private(path, fill)
+    write_private_with(path, fill)
 
 
 def read_base(path: Path) -> Base:
@@ -276,20 +278,22 @@ def rows_of(one: Searchable) -> Array:
     return one.words.T if isinstance(one, ScanIndex) else one.words
 
 
-def _sections(one: Searchable) -> list[Array]:
+def _sections_of(one: Searchable) -> list[Array]:
     none = np.zeros(0, dtype=np.uint32)
     tables = [none, none] if isinstance(one, ScanIndex) else [one.starts, one.order]
     made = zip(_TYPES, [rows_of(one), one.entries, *tables], strict=True)
     return [np.ascontiguousarray(array, dtype=kind) for kind, array in made]
 
 
-def _header(whole: Searchable, parts: Searchable, sums: Sequence[int], shard: Shard) -> bytes:
+def _encode_header(
+    whole: Searchable, parts: Searchable, sums: Sequence[int], shard: Shard
+) -> bytes:
     shape = [
         number
         for one in (whole, parts)
         for number in (one.entries.size, 0 if isinstance(one, ScanIndex) else one.plan.substrings)
     ]
-    divided = (0, 0) if shard == UNDIVIDED else (shard.number, shard.of)
+    divided = (0, 0) if shard == SINGLE_SHARD else (shard.number, shard.of)
     header = _HEADER.pack(_MAGIC, VERSION, *shape, *sums, *divided)
     return header + _CRC.pack(zlib.crc32(header))
 
@@ -305,11 +309,11 @@ def _mapped_content(
     (header_crc,) = _CRC.unpack_from(mapped, _HEADER.size)
     if (magic, version) != (_MAGIC, VERSION) or header_crc != zlib.crc32(mapped[: _HEADER.size]):
         return None
-    shapes, sums, shard = (numbers[:2], numbers[2:4]), numbers[4:12], _shard(*numbers[12:])
+    shapes, sums, shard = (numbers[:2], numbers[2:4]), numbers[4:12], _parse_shard(*numbers[12:])
     if shard is None or not _SUBSTRINGS.issuperset(cut for _, cut in shapes):
         return None
-    lengths = [length for count, cut in shapes for length in _lengths(count, cut)]
-    offsets = list(_offsets(lengths))
+    lengths = [length for count, cut in shapes for length in _section_lengths(count, cut)]
+    offsets = list(_section_offsets(lengths))
     if offsets[-1] != size:
         return None
     sections = _mapped_sections(mapped, offsets, sums)
@@ -319,13 +323,16 @@ def _mapped_content(
         np.ndarray(length, kind, mapped, offset)
         for length, kind, offset in zip(lengths, 2 * _TYPES, offsets[:-1], strict=True)
     ]
-    whole, parts = _kind(shapes[0][1], *arrays[:4]), _kind(shapes[1][1], *arrays[4:])
+    whole, parts = (
+        _build_segment(shapes[0][1], *arrays[:4]),
+        _build_segment(shapes[1][1], *arrays[4:]),
+    )
     return whole, parts, shard, sections
 
 
-def _shard(number: int, of: int) -> Shard | None:
+def _parse_shard(number: int, of: int) -> Shard | None:
     if (number, of) == (0, 0):
-        return UNDIVIDED
+        return SINGLE_SHARD
     return Shard(number, of) if number < of <= SHARDS_MAX else None
 
 
@@ -336,34 +343,36 @@ def _mapped_sections(mapped: mmap.mmap, offsets: Sequence[int], sums: Sequence[i
     )
 
 
-def _kind(substrings: int, words: Array, entries: Array, starts: Array, order: Array) -> Searchable:
+def _build_segment(
+    substrings: int, words: Array, entries: Array, starts: Array, order: Array
+) -> Searchable:
     rows = words.reshape(-1, PDQ_BYTES // 8)
     if not substrings:
         return ScanIndex(entries, np.ascontiguousarray(rows.T))
     return Segment(plan_of(substrings), entries, rows, starts, order)
 
 
-def _lengths(count: int, substrings: int) -> tuple[int, int, int, int]:
+def _section_lengths(count: int, substrings: int) -> tuple[int, int, int, int]:
     cells = plan_of(substrings).buckets + 1 if substrings else 0
     return PDQ_BYTES // 8 * count, count, cells, substrings * count
 
 
-def _offsets(lengths: Sequence[int]) -> Iterator[int]:
+def _section_offsets(lengths: Sequence[int]) -> Iterator[int]:
     """Yield the offset of each section, and of the end of the file."""
     at = _HEADER_BYTES
     yield at
     for length, kind in zip(lengths, 2 * _TYPES, strict=True):
         size = length * np.dtype(kind).itemsize
-        at += size + len(_padding(size))
+        at += size + len(_padding_length(size))
         yield at
 
 
-def _padding(size: int) -> bytes:
+def _padding_length(size: int) -> bytes:
     return bytes(-size % _ALIGNED)
 
 
-def _crc_of(section: Array) -> int:
-    return zlib.crc32(_padding(section.nbytes), zlib.crc32(section.data))
+def _section_checksum(section: Array) -> int:
+    return zlib.crc32(_padding_length(section.nbytes), zlib.crc32(section.data))
 
 
 def was_truncated(path: Path, base: Base) -> bool:
@@ -388,7 +397,7 @@ class BaseVerifier:
         self._left = [one for base in bases for one in base.sections]
         self._at, self._crc, self._sound = 0, 0, True
 
-    def sound(self, most_bytes: int) -> bool:
+    def verify_some(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more; after the end, the next call starts over.
 
         Returns False, now and in later calls, if something has changed.

@@ -50,7 +50,7 @@ class IndexState:
     base_bytes: int
 
     @property
-    def later(self) -> int:
+    def added_since_base(self) -> int:
         """How many were added since the base was written."""
         return self.whole + self.parts - self.in_base
 
@@ -69,9 +69,9 @@ class FileIndex:
         self._lock = threading.Lock()  # held while ``_known`` changes, never during a search
         self._map: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
         remove_leftovers(folder)
-        self._bases = self._usable() or self._make_bases()
+        self._bases = self._usable_bases() or self._make_bases()
         self._known, self._reread = IndexSnapshot.nothing(), BaseVerifier(self._bases)
-        self._use(self._bases)
+        self._use_bases(self._bases)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all within 31 bits, after catching up."""
@@ -86,11 +86,11 @@ class FileIndex:
         there = [file_identity(self._folder / shard.file) for shard in self._shards]
         if None in there or there == [base.file for base in self._bases]:
             return
-        bases = self._usable()
+        bases = self._usable_bases()
         if bases is None:
             self.rebuild()
         else:
-            self._use(bases)
+            self._use_bases(bases)
 
     def is_damaged(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more of the bases in use; return whether they changed.
@@ -102,17 +102,17 @@ class FileIndex:
         paths = (self._folder / shard.file for shard in self._shards)
         if any(was_truncated(*one) for one in zip(paths, self._bases, strict=True)):
             return True
-        return not self._reread.sound(most_bytes)
+        return not self._reread.verify_some(most_bytes)
 
-    def mend(self) -> None:
+    def replace_damaged(self) -> None:
         """Replace the present bases by those of another process, or by new ones from the bank."""
         before = [base.file for base in self._bases]
         with write_lock(self._folder, wait=True):
-            bases = self._usable()
+            bases = self._usable_bases()
             if bases is None or [base.file for base in bases] == before:
-                self._write(self._from_bank)
+                self._write_and_use(self._base_from_bank)
             else:
-                self._use(bases)
+                self._use_bases(bases)
 
     def is_due(self) -> bool:
         """Return whether a new base is due, because enough hashes were added since the last one."""
@@ -122,18 +122,18 @@ class FileIndex:
         """Write a base with all known hashes; False if another process is writing one."""
         with write_lock(self._folder, wait=False) as locked:
             if locked:
-                bases = self._usable()  # read again: damage must not be copied
+                bases = self._usable_bases()  # read again: damage must not be copied
                 if bases is None:
-                    self._write(self._from_bank)
+                    self._write_and_use(self._base_from_bank)
                 else:
-                    self._use(bases)
-                    self._write(self._catch_up().sorted)
+                    self._use_bases(bases)
+                    self._write_and_use(self._catch_up().sorted)
         return locked
 
     def rebuild(self) -> None:
         """Write a base from the bank alone."""
         with write_lock(self._folder, wait=True):
-            self._write(self._from_bank)
+            self._write_and_use(self._base_from_bank)
 
     def holds_withdrawn(self) -> bool:
         """Whether the index has hashes that the bank no longer has, so that a rebuild is needed."""
@@ -151,11 +151,11 @@ class FileIndex:
         size = sum(base.size_bytes for base in self._bases)
         return IndexState(known.whole.count, known.parts.count, count, size)
 
-    def standing(self) -> IndexSize:
+    def size(self) -> IndexSize:
         """Return the present state for a gate's figures."""
         state = self.state()
         at = min(base.written_at for base in self._bases)
-        return IndexSize(state.in_base, state.later, state.base_bytes, at)
+        return IndexSize(state.in_base, state.added_since_base, state.base_bytes, at)
 
     def _catch_up(self) -> IndexSnapshot:
         with self._lock:
@@ -163,45 +163,45 @@ class FileIndex:
                 self._known = self._known.with_added_entries(news)
             return self._known
 
-    def _use(self, bases: Bases) -> None:
+    def _use_bases(self, bases: Bases) -> None:
         """Use these bases, and read later entries again, since the bank may have been restored."""
-        known = IndexSnapshot.of(*(base.kinds for base in bases))
+        known = IndexSnapshot.of(*(base.segments for base in bases))
         for news in read_new_hashes(self._bank, known.seen):
             known = known.with_added_entries(news)
         with self._lock:
             self._bases, self._known = bases, known
 
-    def _write(self, made: Callable[[Shard], Kinds]) -> None:
+    def _write_and_use(self, made: Callable[[Shard], Kinds]) -> None:
         """Write and use bases; call it only with the write lock."""
-        self._use(self._written(made))
+        self._use_bases(self._write_shards(made))
 
-    def _written(self, made: Callable[[Shard], Kinds]) -> Bases:
+    def _write_shards(self, made: Callable[[Shard], Kinds]) -> Bases:
         """Make and write shards one by one, to save memory, and map them from the disk."""
         for shard in self._shards:
             write_base(self._folder / shard.file, *made(shard), shard)
         remove_other_divisions(self._folder, self._shards)
         return tuple(read_base(self._folder / shard.file) for shard in self._shards)
 
-    def _from_bank(self, shard: Shard) -> Kinds:
+    def _base_from_bank(self, shard: Shard) -> Kinds:
         return read_bank(self._bank, shard)
 
     def _make_bases(self) -> Bases:
         """Make bases, unless another process has just made them."""
         with write_lock(self._folder, wait=True):
-            return self._usable() or self._written(self._from_bank)
+            return self._usable_bases() or self._write_shards(self._base_from_bank)
 
-    def _usable(self) -> Bases | None:
+    def _usable_bases(self) -> Bases | None:
         """Return the bases on the disk if all are undamaged and of this bank, else None."""
-        bases = [self._usable_one(shard) for shard in self._shards]
+        bases = [self._usable_base(shard) for shard in self._shards]
         usable = tuple(base for base in bases if base is not None)
         return usable if len(usable) == len(bases) else None
 
-    def _usable_one(self, shard: Shard) -> Base | None:
+    def _usable_base(self, shard: Shard) -> Base | None:
         try:
             base = read_base(self._folder / shard.file)
         except (FileNotFoundError, DamagedBase):
             return None
-        return base if base.shard == shard and _is_of(base, self._bank) else None
+        return base if base.shard == shard and _belongs_to_bank(base, self._bank) else None
 
 
 def condition_of(folder: Path, shards: int = 1) -> str:
@@ -222,7 +222,7 @@ def written_at(folder: Path, shards: int = 1) -> datetime:
     return datetime.fromtimestamp(first, UTC)
 
 
-def _is_of(base: Base, bank: BankStore) -> bool:
+def _belongs_to_bank(base: Base, bank: BankStore) -> bool:
     """Return whether the last entry in the base is in the bank, with the same number and bits.
 
     If it was withdrawn, the base must be rewritten anyway. If an older bank was restored, new

@@ -62,7 +62,7 @@ class MaintainedIndex:
         while not self._closing.wait(round_s):
             began = time.monotonic()
             try:
-                self._round(withdrawn_too=began >= due)
+                self._maintain_once(withdrawn_too=began >= due)
             except (EntrenousError, OSError) as why:  # disk full, bank unreachable: try next time
                 event = {"event": "index-waits", "kind": type(why).__name__}
                 _LOG.warning("index-waits %s", event["kind"], extra={"said": event})
@@ -70,11 +70,11 @@ class MaintainedIndex:
                 now = time.monotonic()
                 due = now + max(withdrawn_s, _REST * (now - began))
 
-    def _round(self, *, withdrawn_too: bool) -> None:
+    def _maintain_once(self, *, withdrawn_too: bool) -> None:
         self.index.refresh()
         if self.index.is_damaged(_REREAD_BYTES):
             _LOG.warning("index-damaged", extra={"said": {"event": "index-damaged"}})
-            self.index.mend()
+            self.index.replace_damaged()
         elif withdrawn_too and self.index.holds_withdrawn():
             self.index.rebuild()
         elif self.index.is_due():

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from entrenous.fingerprint.embedding import Rows, cosines, rows
+from entrenous.fingerprint.embedding import Rows, cosines, to_rows
 from entrenous.fingerprint.nouns import (
     EMBEDDINGS_MAX,
     MODEL,
     Embedding,
-    KeptEmbedding,
     NearEmbedding,
+    RegisteredEmbedding,
 )
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class RegisteredEmbeddings:
     last: int = 0
     read: int = 0
     owners: list[tuple[int, ClaimId]] = field(default_factory=list)
-    kept: Rows = field(default_factory=lambda: rows(()))
+    kept: Rows = field(default_factory=lambda: to_rows(()))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def alike(
+    def find_similar(
         self, queries: Sequence[Embedding], at_least: Sequence[float]
     ) -> Sequence[NearEmbedding]:
         """Return all embeddings whose cosine with a query is at least that query's threshold.
@@ -44,7 +44,7 @@ class RegisteredEmbeddings:
         """
         with self.lock:
             self._catch_up()
-            found = cosines(rows(queries), self.kept)
+            found = cosines(to_rows(queries), self.kept)
             wanted = np.asarray(at_least, np.float32)[:, None]
             return [
                 NearEmbedding(query, *self.owners[place], float(found[query, place]))
@@ -54,17 +54,17 @@ class RegisteredEmbeddings:
     def _catch_up(self) -> None:
         self._add(self._new_rows())
         if self.bank.embedding_count() < self.read:
-            self.last, self.read, self.owners, self.kept = 0, 0, [], rows(())
+            self.last, self.read, self.owners, self.kept = 0, 0, [], to_rows(())
             self._add(self._new_rows())
 
-    def _new_rows(self) -> Iterator[KeptEmbedding]:
+    def _new_rows(self) -> Iterator[RegisteredEmbedding]:
         while new_rows := self.bank.embeddings(self.last):
             self.last, self.read = new_rows[-1].number, self.read + len(new_rows)
             yield from new_rows
 
-    def _add(self, new_rows: Iterator[KeptEmbedding]) -> None:
+    def _add(self, new_rows: Iterator[RegisteredEmbedding]) -> None:
         ours = (one for one in new_rows if one.embedding.model == MODEL)
         new = list(islice(ours, EMBEDDINGS_MAX - len(self.owners)))
         if new:
             self.owners += [(one.entry, one.claim) for one in new]
-            self.kept = np.concatenate([self.kept, rows([one.embedding for one in new])])
+            self.kept = np.concatenate([self.kept, to_rows([one.embedding for one in new])])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from entrenous.fingerprint.chromaprint import Words
-from entrenous.fingerprint.nouns import Alike, HeardAs, SoundPrint
+from entrenous.fingerprint.nouns import SoundMatch, SoundPrint, SoundVariant
 from entrenous.fingerprint.sound_index import SoundIndex, SoundView
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Numbered = tuple[int, SoundPrint]
 
 
 @dataclass(frozen=True, slots=True)
-class _Sounds:
+class _NumberedSounds:
     """Registered sounds, by ascending number, and their index."""
 
     numbers: tuple[int, ...]
@@ -35,7 +35,7 @@ class _Sounds:
         prints = tuple(sound for _, sound in every)
         return cls(tuple(number for number, _ in every), prints, SoundIndex.of(prints))
 
-    def near(self, views: Sequence[SoundView]) -> list[Alike]:
+    def near(self, views: Sequence[SoundView]) -> list[SoundMatch]:
         """Return matches, with the numbers of the store."""
         found = self.index.near(views) if self.numbers else []
         return [replace(one, sound=self.numbers[one.sound]) for one in found]
@@ -52,18 +52,18 @@ class RegisteredSounds:
     """
 
     bank: BankStore
-    base: _Sounds = field(default_factory=lambda: _Sounds.of(()))
-    later: _Sounds = field(default_factory=lambda: _Sounds.of(()))
+    base: _NumberedSounds = field(default_factory=lambda: _NumberedSounds.of(()))
+    later: _NumberedSounds = field(default_factory=lambda: _NumberedSounds.of(()))
     seen: int = 0
     later_words_max: int = _LATER_WORDS_MAX
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def near(self, views: Sequence[HeardAs]) -> Sequence[Alike]:
+    def near(self, views: Sequence[SoundVariant]) -> Sequence[SoundMatch]:
         """Return the registered sounds, by number, that resemble some view of an upload.
 
         They come after catching up, the longest stretch first.
         """
-        heard = [SoundView(one.how, _words(one.words)) for one in views]
+        heard = [SoundView(one.how, _little_endian_words(one.words)) for one in views]
         with self.lock:
             self._catch_up()
             parts = self.base, self.later
@@ -85,22 +85,22 @@ class RegisteredSounds:
             if self.base.numbers:
                 self.later = self.later.with_added_entries(news)
             if not self.base.numbers or self._later_is_large():
-                self._renew()
+                self._rebuild_base()
 
     def _later_is_large(self) -> bool:
         most = max(self.later_words_max, len(self.base.index.words) // _LATER_PART)
         return len(self.later.index.words) > most
 
-    def _renew(self) -> None:
-        self.base, self.later = _Sounds.of(self._all()), _Sounds.of(())
+    def _rebuild_base(self) -> None:
+        self.base, self.later = _NumberedSounds.of(self._all_sounds()), _NumberedSounds.of(())
         self.seen = max((self.seen, *self.base.numbers))
 
-    def _all(self) -> Iterator[Numbered]:
+    def _all_sounds(self) -> Iterator[Numbered]:
         after = 0
         while page := self.bank.sounds(after):
             yield from page
             after = page[-1][0]
 
 
-def _words(big_endian: bytes) -> Words:
+def _little_endian_words(big_endian: bytes) -> Words:
     return np.frombuffer(big_endian, dtype=">u4").astype(np.uint32)

@@ -12,7 +12,7 @@ from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, searchable
 from entrenous.fingerprint.nouns import NearHash
-from entrenous.stop.index.base_file import UNDIVIDED, Shard, highest_number, not_in_base, rows_of
+from entrenous.stop.index.base_file import SINGLE_SHARD, Shard, highest_number, not_in_base, rows_of
 from entrenous.stop.nouns import Entry
 
 Ask = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
@@ -20,7 +20,7 @@ _ASKED_MAX: Final = 32  # more than the uploads that are judged at the same time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind:
+class HashKind:
     """Hashes of whole pictures, or of parts: those in the base of each shard, and later ones."""
 
     bases: tuple[Searchable, ...]
@@ -39,8 +39,8 @@ class Kind:
 
         ``ask`` maps the search over the shards, one after the other or at the same time.
         """
-        found = ask(partial(_pairs, wanted), self.bases)
-        return Pairs.joined([*found, _pairs(wanted, self.later)]).near()
+        found = ask(partial(_find_pairs, wanted), self.bases)
+        return Pairs.joined([*found, _find_pairs(wanted, self.later)]).to_near_hashes()
 
     def with_added_entries(self, news: Sequence[Entry]) -> Self:
         if not news:
@@ -65,8 +65,8 @@ class IndexSnapshot:
     in between, the second answer comes, once, from the cache.
     """
 
-    whole: Kind
-    parts: Kind
+    whole: HashKind
+    parts: HashKind
     seen: int
     upto: tuple[int, ...]
     asked: dict[tuple[bytes, ...], list[NearHash]] = field(default_factory=dict, init=False)
@@ -76,7 +76,7 @@ class IndexSnapshot:
         """Make a snapshot of bases: whole pictures and parts of each shard."""
         wholes, parts = zip(*bases, strict=True)
         upto = tuple(highest_number(kinds) for kinds in bases)
-        return cls(Kind.of(*wholes), Kind.of(*parts), min(upto), upto)
+        return cls(HashKind.of(*wholes), HashKind.of(*parts), min(upto), upto)
 
     @classmethod
     def nothing(cls) -> Self:
@@ -113,11 +113,11 @@ class IndexSnapshot:
         parts = self.parts.with_added_entries([one for one in unknown if one.part])
         return replace(self, whole=whole, parts=parts, seen=news[-1].number)
 
-    def sorted(self, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
+    def sorted(self, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
         """Return all of a shard, ready to be written as a base: whole pictures, and parts."""
         whole, parts = self.whole.rows(shard), self.parts.rows(shard)
         return searchable(*whole, inverted=True), searchable(*parts)
 
 
-def _pairs(wanted: Words, one: Searchable) -> Pairs:
+def _find_pairs(wanted: Words, one: Searchable) -> Pairs:
     return one.pairs(wanted, PDQ_RADIUS)

@@ -11,12 +11,14 @@ from typing import Final
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
-from entrenous.fingerprint.nouns import MOMENT_MS, Alike, Match, NearHash, VideoLook
+from entrenous.fingerprint.nouns import HALF_SECOND_MS, Match, NearHash, SoundMatch, VideoViews
 from entrenous.stop.judge.weigh import Hit
 from entrenous.stop.registration import Claim
 
 SHARE_MIN: Final = 0.5  # of an upload's half seconds; measured in bench/stopping/recall_reel.py
-MOMENTS_MIN: Final = 3  # of the upload and of the claim: fewer are no better than a still picture
+MATCHING_MOMENTS_MIN: Final = (
+    3  # of the upload and of the claim: fewer are no better than a still picture
+)
 Place = tuple[Claim, int | None]
 """A claim on a registered hash, and the time of the frame with it (ms; None: a still picture)."""
 
@@ -33,11 +35,11 @@ class _ViewMatches:
     how: str
     found: dict[int, list[tuple[int | None, int]]] = field(default_factory=dict)
 
-    def nearest(self) -> list[int]:
+    def least_distances(self) -> list[int]:
         """Return the least distance in each matching half second."""
         return [min(bits for _, bits in places) for places in self.found.values()]
 
-    def in_order(self) -> int:
+    def moments_in_order(self) -> int:
         """Return how many half seconds of the upload match the claim's frames in order.
 
         This is the longest increasing subsequence of times (Fredman 1975). Later frames of a half
@@ -51,13 +53,13 @@ class _ViewMatches:
                 ends[place : place + 1] = [at_ms]
         return len(ends)
 
-    def frames(self) -> int:
+    def distinct_claim_frames(self) -> int:
         """Return how many different frames of the claim match."""
         return len({at for places in self.found.values() for at, _ in places if at is not None})
 
 
 def video_hits(
-    look: VideoLook,
+    look: VideoViews,
     near: Iterable[NearHash],
     places: Mapping[int, Sequence[Place]],
     radius: Mapping[BankName, int],
@@ -75,16 +77,16 @@ def video_hits(
         radius: by bank, the largest distance that counts.
     """
     best: dict[ClaimId, _ViewMatches] = {}
-    for pairs in _by_view(look, near, places, radius):
+    for pairs in _group_by_view(look, near, places, radius):
         known = best.get(pairs.claim.id)
-        if known is None or _rank(pairs) > _rank(known):
+        if known is None or _match_rank(pairs) > _match_rank(known):
             best[pairs.claim.id] = pairs
-    hits = [(_match(pairs, look), pairs.claim) for pairs in best.values()]
+    hits = [(_video_match(pairs, look), pairs.claim) for pairs in best.values()]
     return sorted(hits, key=lambda hit: (hit[0].part, hit[0].distance))
 
 
 def trimmed_hits(
-    look: VideoLook,
+    look: VideoViews,
     near: Iterable[NearHash],
     places: Mapping[int, Sequence[Place]],
     radius: Mapping[BankName, int],
@@ -106,21 +108,27 @@ def trimmed_hits(
         for claim, at_ms in places.get(one.entry, ()):
             if one.distance <= radius[claim.bank]:
                 group = groups.setdefault((claim.id, view.how), _ViewMatches(claim, view.how))
-                group.found.setdefault(view.at_ms // MOMENT_MS, []).append((at_ms, one.distance))
-    enough = [pairs for pairs in groups.values() if min(len(pairs.found), pairs.frames()) >= 2]
-    best = {pairs.claim.id: pairs for pairs in sorted(enough, key=_rank)}
-    return [(replace(_match(pairs, look), part=True), pairs.claim) for pairs in best.values()]
+                group.found.setdefault(view.at_ms // HALF_SECOND_MS, []).append(
+                    (at_ms, one.distance)
+                )
+    enough = [
+        pairs
+        for pairs in groups.values()
+        if min(len(pairs.found), pairs.distinct_claim_frames()) >= 2
+    ]
+    best = {pairs.claim.id: pairs for pairs in sorted(enough, key=_match_rank)}
+    return [(replace(_video_match(pairs, look), part=True), pairs.claim) for pairs in best.values()]
 
 
-def _by_view(
-    look: VideoLook,
+def _group_by_view(
+    look: VideoViews,
     near: Iterable[NearHash],
     places: Mapping[int, Sequence[Place]],
     radius: Mapping[BankName, int],
 ) -> list[_ViewMatches]:
     groups: dict[tuple[ClaimId, int], _ViewMatches] = {}
     for one in near:
-        view, frame = look.asked(one.query)
+        view, frame = look.view_and_frame(one.query)
         for claim, at_ms in places.get(one.entry, ()):
             if one.distance <= radius[claim.bank]:
                 how = look.views[view].how
@@ -129,23 +137,26 @@ def _by_view(
     return list(groups.values())
 
 
-def _rank(pairs: _ViewMatches) -> tuple[int, int, float]:
-    return pairs.in_order(), len(pairs.found), -median(pairs.nearest())
+def _match_rank(pairs: _ViewMatches) -> tuple[int, int, float]:
+    return pairs.moments_in_order(), len(pairs.found), -median(pairs.least_distances())
 
 
-def _match(pairs: _ViewMatches, look: VideoLook) -> Match:
-    in_order_min = max(MOMENTS_MIN, SHARE_MIN * look.moments)
-    is_whole = pairs.in_order() >= in_order_min and pairs.frames() >= MOMENTS_MIN
-    start_s = min(pairs.found) * MOMENT_MS / 1000
+def _video_match(pairs: _ViewMatches, look: VideoViews) -> Match:
+    in_order_min = max(MATCHING_MOMENTS_MIN, SHARE_MIN * look.moments)
+    is_whole = (
+        pairs.moments_in_order() >= in_order_min
+        and pairs.distinct_claim_frames() >= MATCHING_MOMENTS_MIN
+    )
+    start_s = min(pairs.found) * HALF_SECOND_MS / 1000
     how = f"{pairs.how}; {len(pairs.found)} of {look.moments} half seconds, from {start_s:.1f} s"
-    distance = round(median(pairs.nearest()))
+    distance = round(median(pairs.least_distances()))
     return Match(pairs.claim.bank, pairs.claim.id, distance, how, part=not is_whole)
 
 
 _BITS: Final = 8 * PDQ_BYTES
 
 
-def sound_hits(alike: Iterable[Alike], claims: Mapping[int, Sequence[Claim]]) -> list[Hit]:
+def sound_hits(alike: Iterable[SoundMatch], claims: Mapping[int, Sequence[Claim]]) -> list[Hit]:
     """Return the claims whose sound an upload contains, with the longest stretch, longest first.
 
     ``distance`` is scaled to 256 bits, so that it is comparable with a picture's. Which distances
@@ -163,6 +174,6 @@ def sound_hits(alike: Iterable[Alike], claims: Mapping[int, Sequence[Claim]]) ->
     return list(best.values())
 
 
-def _sound_match(one: Alike, claim: Claim) -> Match:
+def _sound_match(one: SoundMatch, claim: Claim) -> Match:
     how = f"{one.how}; {one.length_s:.1f} s of sound, from {one.at_s:.1f} s"
     return Match(claim.bank, claim.id, round(_BITS * one.errors), how, part=True)

@@ -9,34 +9,34 @@ import numpy as np
 
 from entrenous.base.audio_video import (
     Clip,
-    ClipBroken,
     ClipTooLong,
+    DamagedClip,
     Frame,
-    FramesUnknown,
-    NoFrames,
-    NotASound,
+    NoSoundFound,
+    NoVideoFound,
+    UnsupportedVideoCodec,
 )
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import FRAMES_KEPT_MAX
 from entrenous.fingerprint.chromaprint import RATE_HZ
 from entrenous.fingerprint.nouns import (
     LAST_MS,
-    LOOK_FRAMES_MAX,
     SOUND_WORDS_MAX,
-    Alike,
-    HeardAs,
+    UPLOAD_FRAMES_MAX,
     NearHash,
+    SoundMatch,
     SoundPrint,
-    VideoLook,
+    SoundVariant,
+    VideoViews,
 )
 from entrenous.fingerprint.pdq import UPRIGHT
-from entrenous.fingerprint.sound_index import AS_IT_IS, is_too_quiet, sound_look
+from entrenous.fingerprint.sound_index import AS_IT_IS, is_too_quiet, sound_views
 from entrenous.fingerprint.video_hash import (
     LOOKED_AT,
     NEIGHBOUR_BITS,
     NO_BARS,
     differing_bits,
-    video_look,
+    video_views,
 )
 from entrenous.stop.judge.clip_matches import Place, sound_hits, trimmed_hits, video_hits
 from entrenous.stop.judge.weigh import Hit
@@ -44,10 +44,10 @@ from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 
-LOOK_S_MAX: Final = timedelta(seconds=120)  # to decode one clip, by the gate's clock
+SCAN_S_MAX: Final = timedelta(seconds=120)  # to decode one clip, by the gate's clock
 _AT_ONCE: Final = 1000  # look-ups, so that a long clip needs no more memory than a short one
 _SLACK_S: Final = 1.0  # between the length that a file declares and its last frame
-_NOTHING: Final = VideoLook((), ())
+_NOTHING: Final = VideoViews((), ())
 Places = dict[int, list[Place]]
 
 
@@ -55,29 +55,29 @@ Places = dict[int, list[Place]]
 class ScannedClip:
     """An upload's frames and its sound, for comparison; either may be missing."""
 
-    look: VideoLook = _NOTHING
-    heard: tuple[HeardAs, ...] = ()
+    look: VideoViews = _NOTHING
+    heard: tuple[SoundVariant, ...] = ()
 
 
 def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
     """Decode a stranger's clip or sound, frame by frame.
 
     Raises:
-        NotASound, FramesTooLarge: it has neither video nor sound, or its frames are too large;
+        NoSoundFound, FramesTooLarge: it has neither video nor sound, or its frames are too large;
             refuse it for this reason.
-        ClipCutShort, ClipBroken, ClipTooLong, FramesUnknown, SoundBroken, SoundTooLong: it could
-            not be decoded to its end.
+        IncompleteClip, DamagedClip, ClipTooLong, UnsupportedVideoCodec, DamagedSound, SoundTooLong:
+            it could not be decoded to its end.
         DecoderDidNotStart: the decoder process did not start.
     """
     try:
         look = _scan_video(untrusted_data, platform)
-    except FramesUnknown:
+    except UnsupportedVideoCodec:
         raise
-    except NoFrames:
+    except NoVideoFound:
         return ScannedClip(heard=_scan_sound(untrusted_data, platform))
     try:
         return ScannedClip(look, _scan_sound(untrusted_data, platform))
-    except NotASound:
+    except NoSoundFound:
         return ScannedClip(look)
 
 
@@ -89,10 +89,12 @@ def clip_matches(
     Each claim comes with the number of a registered hash, which is used to count floods; numbers of
     sounds are negative.
     """
-    whole = list(_near(seen.look.hashes, platform, part=False))
-    cut = list(_near([view.bits for view in seen.look.trimmed], platform, part=True))
+    whole = list(_near_hashes(seen.look.hashes, platform, part=False))
+    cut = list(_near_hashes([view.bits for view in seen.look.trimmed], platform, part=True))
     alike = platform.sounds.near(seen.heard)
-    places, inner = (_places({one.entry for one in near}, platform) for near in (whole, cut))
+    places, inner = (
+        _claims_by_entry({one.entry for one in near}, platform) for near in (whole, cut)
+    )
     claims_by_sound = _claims_by_sound({one.sound for one in alike}, platform)
     banks = {bank.name: bank for bank in platform.bank.banks()}
     radius = {bank.name: bank.radius for bank in banks.values()}
@@ -101,11 +103,11 @@ def clip_matches(
         *trimmed_hits(seen.look, cut, inner, radius),
         *sound_hits(alike, claims_by_sound),
     ]
-    entries = _entries(places, inner, alike, claims_by_sound)
+    entries = _first_entries(places, inner, alike, claims_by_sound)
     return [(entries[claim.id], (match, claim)) for match, claim in hits], banks
 
 
-def frames_to_keep(seen: ScannedClip) -> tuple[bytes, ...]:
+def frames_to_store(seen: ScannedClip) -> tuple[bytes, ...]:
     """Return hashes of a clip's frames, upright and without bars, to store for later claims.
 
     Successive hashes differ at least as much as those of registered videos. There are at most
@@ -120,7 +122,7 @@ def frames_to_keep(seen: ScannedClip) -> tuple[bytes, ...]:
     return tuple(kept[::step])
 
 
-def sound_to_keep(seen: ScannedClip) -> SoundPrint | None:
+def sound_to_store(seen: ScannedClip) -> SoundPrint | None:
     """Return the fingerprint of a clip's sound at its own speed, to store for later claims.
 
     It is cut to the length that can be registered. None if no five seconds of it are distinctive.
@@ -134,47 +136,47 @@ def sound_to_keep(seen: ScannedClip) -> SoundPrint | None:
 
 def claims_near(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
     """Return the claims on hashes near these frames, as a quick check."""
-    entries = {one.entry for one in _near(frames, platform, part=False)}
+    entries = {one.entry for one in _near_hashes(frames, platform, part=False)}
     return {claim.id for _, claim, _ in platform.bank.places_on(entries)}
 
 
-def _scan_video(untrusted_data: bytes, platform: Platform) -> VideoLook:
+def _scan_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
     with platform.read_clip(untrusted_data, LOOKED_AT) as clip:
-        frames = _in_time(clip, platform)
-        look = video_look(frames, clip.shown.length_s)
-        _require_end(frames, clip.shown.length_s)
+        frames = _frames_within_time(clip, platform)
+        look = video_views(frames, clip.shown.length_s)
+        _require_announced_end(frames, clip.shown.length_s)
     return look
 
 
-def _in_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
-    """Yield a clip's frames; raises ClipBroken when the time is up."""
-    end = platform.clock.now() + LOOK_S_MAX
+def _frames_within_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
+    """Yield a clip's frames; raises DamagedClip when the time is up."""
+    end = platform.clock.now() + SCAN_S_MAX
     for frame in clip.frames:
         if platform.clock.now() > end:
-            raise ClipBroken
+            raise DamagedClip
         yield frame
 
 
-def _require_end(frames: Iterator[Frame], length_s: float) -> None:
+def _require_announced_end(frames: Iterator[Frame], length_s: float) -> None:
     """Raise ClipTooLong if frames follow after the length that the file declares."""
-    seen_s = max(length_s, LOOK_FRAMES_MAX * LOOKED_AT.apart_s)
+    seen_s = max(length_s, UPLOAD_FRAMES_MAX * LOOKED_AT.apart_s)
     if any(frame.at_s > seen_s + _SLACK_S for frame in frames):
         raise ClipTooLong(limit_minutes=LAST_MS // 60_000)
 
 
-def _scan_sound(untrusted_data: bytes, platform: Platform) -> tuple[HeardAs, ...]:
+def _scan_sound(untrusted_data: bytes, platform: Platform) -> tuple[SoundVariant, ...]:
     sound = platform.read_sound(untrusted_data, RATE_HZ)
-    views = sound_look(np.asarray(sound), sound.rate_hz)
-    return tuple(HeardAs(one.how, one.words.astype(">u4").tobytes()) for one in views)
+    views = sound_views(np.asarray(sound), sound.rate_hz)
+    return tuple(SoundVariant(one.how, one.words.astype(">u4").tobytes()) for one in views)
 
 
-def _near(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterator[NearHash]:
+def _near_hashes(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterator[NearHash]:
     for start in range(0, len(hashes), _AT_ONCE):
         for one in platform.index.near(hashes[start : start + _AT_ONCE], part=part):
             yield replace(one, query=one.query + start)
 
 
-def _places(entries: Collection[int], platform: Platform) -> Places:
+def _claims_by_entry(entries: Collection[int], platform: Platform) -> Places:
     """Return the claims on each entry, without releases and hashes that reviewers added.
 
     The decision about a still picture does not apply to a clip that shows it.
@@ -193,8 +195,11 @@ def _claims_by_sound(sounds: Collection[int], platform: Platform) -> dict[int, l
     return claims
 
 
-def _entries(
-    places: Places, inner: Places, alike: Sequence[Alike], claims_by_sound: dict[int, list[Claim]]
+def _first_entries(
+    places: Places,
+    inner: Places,
+    alike: Sequence[SoundMatch],
+    claims_by_sound: dict[int, list[Claim]],
 ) -> dict[ClaimId, int]:
     """Return, for each claim, the first registered of its matching hashes, or else its sound.
 

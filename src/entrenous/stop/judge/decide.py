@@ -11,15 +11,15 @@ from functools import partial
 from typing import Final
 
 from entrenous.base.audio_video import (
-    ClipBroken,
-    ClipCutShort,
     ClipTooLong,
-    FramesUnknown,
-    SoundBroken,
+    DamagedClip,
+    DamagedSound,
+    IncompleteClip,
     SoundTooLong,
+    UnsupportedVideoCodec,
 )
 from entrenous.base.identifiers import BankName
-from entrenous.base.picture import CutShort, DecoderGaveUp, MediaKind, Picture
+from entrenous.base.picture import IncompletePicture, MediaKind, Picture, PictureDecodingFailed
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match, NearHash, SoundPrint
 from entrenous.media.file_kind import medium_of
@@ -39,7 +39,7 @@ from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import (
     Appeal,
     Decision,
-    Found,
+    FoundBy,
     LateMatch,
     Outcome,
     Publishes,
@@ -78,9 +78,9 @@ def unread_outcome(sha256: bytes, platform: Platform) -> Outcome:
 CASE_BYTES: Final = 6
 SECRET_BYTES: Final = 16  # needed to appeal
 UNREAD: Final = (
-    *(CutShort, DecoderGaveUp),
-    *(ClipBroken, ClipCutShort, ClipTooLong, FramesUnknown),
-    *(SoundBroken, SoundTooLong),
+    *(IncompletePicture, PictureDecodingFailed),
+    *(DamagedClip, IncompleteClip, ClipTooLong, UnsupportedVideoCodec),
+    *(DamagedSound, SoundTooLong),
 )
 _NearView = tuple[
     NearHash, str, bool
@@ -88,7 +88,7 @@ _NearView = tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class _Upload:
+class _UploadInput:
     untrusted_data: bytes
     reference: str
     sha256: bytes
@@ -96,7 +96,7 @@ class _Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _StorableData:
     """The data of an upload that may be stored.
 
     Its hash, or the hashes of its frames and the fingerprint of its sound. Floods are counted by
@@ -109,7 +109,7 @@ class _Kept:
     sound: SoundPrint | None = None
 
 
-_NOTHING: Final = _Kept()
+_NOTHING: Final = _StorableData()
 
 
 def decide_upload(
@@ -125,13 +125,13 @@ def decide_upload(
     published. A gate in shadow accepts everything, and lists these too.
 
     Raises:
-        NotAPicture, NotASound, TooManyPixels, FramesTooLarge: it cannot be judged; refuse the
+        NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: it cannot be judged; refuse the
             upload for this reason.
         BankUnreachable: no decision could be made; publish nothing.
     """
     publishes = Publishes.ALL if platform.limits.shadow else publishes
     sha256 = hashlib.sha256(untrusted_data).digest()
-    upload = _Upload(untrusted_data, reference, sha256, publishes)
+    upload = _UploadInput(untrusted_data, reference, sha256, publishes)
     try:
         if medium_of(untrusted_data) is not MediaKind.PICTURE:
             return _decide_clip(upload, platform)
@@ -139,45 +139,51 @@ def decide_upload(
     except UNREAD:
         outcome = unread_outcome(upload.sha256, platform)
         unread = Decision(outcome, new_case(platform), secret=_new_secret(platform))
-        return _record(unread, upload, platform)
-    return _decide(picture, seen, upload, platform)
+        return _store_decision(unread, upload, platform)
+    return _decide_picture(picture, seen, upload, platform)
 
 
-def keep_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
+def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
     """Store the bytes of an upload, if there is room, for the reviewer or for the deferred scan.
 
     Waiting uploads of a flood become one item.
     """
     limits, case = platform.limits, decision.case
-    if _waits(decision):
+    if _waits_for_review(decision):
         platform.reviews.keep(case, untrusted_data, limits.held_per_hash)
-    if _is_public(decision) and limits.slow_looks > 0:
+    if _is_published(decision) and limits.slow_looks > 0:
         platform.reviews.keep_for_slow_look(case, untrusted_data, limits.slow_looks)
 
 
-def keeps_bytes(decision: Decision, platform: Platform) -> bool:
-    """Return whether :func:`keep_bytes` has anything to do."""
-    return _waits(decision) or (_is_public(decision) and platform.limits.slow_looks > 0)
+def needs_upload_bytes(decision: Decision, platform: Platform) -> bool:
+    """Return whether :func:`store_upload_bytes` has anything to do."""
+    return _waits_for_review(decision) or (
+        _is_published(decision) and platform.limits.slow_looks > 0
+    )
 
 
-def _waits(decision: Decision) -> bool:
+def _waits_for_review(decision: Decision) -> bool:
     return decision.outcome is Outcome.HOLD or decision.listed
 
 
-def _is_public(decision: Decision) -> bool:
+def _is_published(decision: Decision) -> bool:
     return decision.outcome is Outcome.LET_THROUGH or decision.listed
 
 
-def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) -> Decision:
+def _decide_picture(
+    picture: Picture, seen: Views, upload: _UploadInput, platform: Platform
+) -> Decision:
     second = partial(_second_scan, upload.untrusted_data, picture, seen, platform)
-    whole = _near(seen.whole, platform, part=False)
+    whole = _near_views(seen.whole, platform, part=False)
     parts = second()
-    found, banks = _hits([*whole, *_near(parts, platform, part=True)], platform)
-    decided = _decision(found, banks, upload, platform)
-    decision = _record(decided, upload, platform, _Kept(seen.bits, best_entry(found)))
-    again = _near(seen.whole, platform, part=False)
+    found, banks = _hits_within_radius([*whole, *_near_views(parts, platform, part=True)], platform)
+    decided = _make_decision(found, banks, upload, platform)
+    decision = _store_decision(
+        decided, upload, platform, _StorableData(seen.bits, best_entry(found))
+    )
+    again = _near_views(seen.whole, platform, part=False)
     if not parts:  # the first part hashes may have been registered meanwhile
-        again += _near(second(), platform, part=True)
+        again += _near_views(second(), platform, part=True)
     _check_newer_claims(decision, again, {near.entry for near, _, _ in whole}, platform)
     return decision
 
@@ -196,40 +202,46 @@ def _second_scan(
         return ()
 
 
-def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
+def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
     """Decide on a clip; claims are queried after decoding, so that newer ones count."""
     # Imported here: judging pictures need not load the libraries for clips and sounds.
     from entrenous.stop.judge.clips import (  # noqa: PLC0415
         claims_near,
         clip_matches,
-        frames_to_keep,
+        frames_to_store,
         scan_clip,
-        sound_to_keep,
+        sound_to_store,
     )
 
     seen = scan_clip(upload.untrusted_data, platform)
-    frames, sound = frames_to_keep(seen), sound_to_keep(seen)
+    frames, sound = frames_to_store(seen), sound_to_store(seen)
     known, newest = claims_near(frames, platform), platform.sounds.newest()
     found, banks = clip_matches(seen, platform)
-    decided = _decision(found, banks, upload, platform)
-    kept = _Kept(entry=best_entry(found), frames=frames, sound=sound)
-    decision = _record(decided, upload, platform, kept)
+    decided = _make_decision(found, banks, upload, platform)
+    kept = _StorableData(entry=best_entry(found), frames=frames, sound=sound)
+    decision = _store_decision(decided, upload, platform, kept)
     if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
         found, banks = clip_matches(seen, platform)
-        if _weighed(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
+        if _weigh_found(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
             _hold_accepted(decision, found, banks, platform)
     return decision
 
 
-def _decision(
-    found: list[tuple[int, Hit]], banks: dict[BankName, Bank], upload: _Upload, platform: Platform
+def _make_decision(
+    found: list[tuple[int, Hit]],
+    banks: dict[BankName, Bank],
+    upload: _UploadInput,
+    platform: Platform,
 ) -> Decision:
-    weighed = _weighed(found, banks, upload, platform)
+    weighed = _weigh_found(found, banks, upload, platform)
     return replace(weighed, case=new_case(platform), secret=_new_secret(platform))
 
 
-def _weighed(
-    found: list[tuple[int, Hit]], banks: dict[BankName, Bank], upload: _Upload, platform: Platform
+def _weigh_found(
+    found: list[tuple[int, Hit]],
+    banks: dict[BankName, Bank],
+    upload: _UploadInput,
+    platform: Platform,
 ) -> Decision:
     hits = [hit for _, hit in found]
     return decision_of(hits, banks, file_releases(upload.sha256, platform))
@@ -244,8 +256,8 @@ def _check_newer_claims(
     for every outcome, so that all answers take the same time.
     """
     new = [view for view in near_views if view[0].entry not in known]
-    if new and _is_public(decision):
-        _hold_accepted(decision, *_hits(new, platform), platform)
+    if new and _is_published(decision):
+        _hold_accepted(decision, *_hits_within_radius(new, platform), platform)
 
 
 def _hold_accepted(
@@ -254,7 +266,7 @@ def _hold_accepted(
     banks: dict[BankName, Bank],
     platform: Platform,
 ) -> None:
-    if _is_public(decision) and (shown := to_review(found, banks)) is not None:
+    if _is_published(decision) and (shown := to_review(found, banks)) is not None:
         find = LateMatch(decision.case, *shown)
         platform.reviews.hold_late(find, platform.limits.held_per_hash)
 
@@ -268,18 +280,18 @@ def find_entries(
     views_of_upload: HashViews, platform: Platform, *, part: bool
 ) -> list[tuple[int, Hit]]:
     """Return the matches of an upload, each with the number of the registered hash."""
-    near_views = _near(views_of_upload, platform, part=part)
-    return _hits(near_views, platform)[0] if near_views else []
+    near_views = _near_views(views_of_upload, platform, part=part)
+    return _hits_within_radius(near_views, platform)[0] if near_views else []
 
 
-def _near(views_of_upload: HashViews, platform: Platform, *, part: bool) -> list[_NearView]:
+def _near_views(views_of_upload: HashViews, platform: Platform, *, part: bool) -> list[_NearView]:
     if not views_of_upload:
         return []
     near = platform.index.near([bits for _, bits in views_of_upload], part=part)
     return [(one, views_of_upload[one.query][0], part) for one in near]
 
 
-def _hits(
+def _hits_within_radius(
     near_views: list[_NearView], platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
     """Return the matches within each bank's radius, with numbers of registered hashes; and banks.
@@ -292,7 +304,7 @@ def _hits(
     banks = {bank.name: bank for bank in platform.bank.banks()}
     found = [
         # A frame is a part of its video.
-        (near.entry, (_match(near, how, claim, part=part or at_ms is not None), claim))
+        (near.entry, (_match_of(near, how, claim, part=part or at_ms is not None), claim))
         for near, how, part in near_views
         for claim, at_ms in places.get(near.entry, ())
         if near.distance <= banks[claim.bank].radius
@@ -300,7 +312,7 @@ def _hits(
     return found, banks
 
 
-def _match(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
+def _match_of(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
     return Match(claim.bank, claim.id, near.distance, describe_match(how, claim), part, claim.added)
 
 
@@ -319,11 +331,11 @@ def _new_secret(platform: Platform) -> Secret:
     return Secret(platform.dice.token(SECRET_BYTES))
 
 
-def _record(
+def _store_decision(
     decision: Decision,
-    upload: _Upload,
+    upload: _UploadInput,
     platform: Platform,
-    seen: _Kept = _NOTHING,
+    seen: _StorableData = _NOTHING,
 ) -> Decision:
     """Store the decision in one row, and return it.
 
@@ -333,12 +345,12 @@ def _record(
     """
     answered = in_shadow(decision) if platform.limits.shadow else decision
     answered = replace(answered, listed=_is_listed(decision, upload.publishes))
-    waits = _waits(answered)
+    waits = _waits_for_review(answered)
     refused = answered.outcome is Outcome.REFUSE and not waits
     is_picture = seen.bits is not None
     may_fit = is_picture or bool(seen.frames) or seen.sound is not None
     looks_back = may_fit and not refused and platform.limits.look_back_days > 0
-    slowly = is_picture and _is_public(answered) and platform.limits.slow_looks > 0
+    slowly = is_picture and _is_published(answered) and platform.limits.slow_looks > 0
     review = Review(
         decision=replace(answered, outcome=Outcome.HOLD) if waits else answered,
         at=platform.clock.now(),
@@ -346,7 +358,7 @@ def _record(
         bits=seen.bits if waits or looks_back else None,
         entry=seen.entry if waits else None,
         reference=upload.reference if waits or refused or slowly or looks_back else "",
-        found=Found.PUBLISHED if answered.listed else Found.UPLOAD,
+        found=FoundBy.PUBLISHED if answered.listed else FoundBy.UPLOAD,
         secret_sha256=secret_hash(decision.secret) if decision.secret else None,
         upload_sha256=upload.sha256 if waits or refused or looks_back else None,
         slow_look_due=slowly,
@@ -376,7 +388,7 @@ def appeal(case: str, secret: Secret, untrusted_upload: bytes | None, platform: 
     Raises:
         NoSuchReview: there is no such case, or the secret is wrong.
         AlreadyAppealed: there was an appeal already.
-        NotThatUpload: this is a different file.
+        UploadFileDiffers: this is a different file.
     """
     sent = None if untrusted_upload is None else hashlib.sha256(untrusted_upload).digest()
     asked = Appeal(case, secret_hash(secret), platform.clock.now(), sent)

@@ -19,15 +19,15 @@ from entrenous.base.limits import PART_QUALITY_MIN, PDQ_QUALITY_MIN
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import boxes_inside_frames, thumbnail
 from entrenous.fingerprint.crops import (
-    FAR,
-    SLIGHT,
+    FAR_CUT,
+    SLIGHT_ANGLES,
     box_spectra,
     enlarged_spectra,
     registered_window_spectra,
     rotations,
     trimmed_spectra,
 )
-from entrenous.fingerprint.embedding import level_share, square, windows
+from entrenous.fingerprint.embedding import level_share, to_square, window_squares
 from entrenous.fingerprint.nouns import Match, NearEmbedding
 from entrenous.fingerprint.overlaid_text import spectra_without_text
 from entrenous.fingerprint.pdq import (
@@ -38,7 +38,7 @@ from entrenous.fingerprint.pdq import (
     spectrum_orientations,
     to_bits,
 )
-from entrenous.fingerprint.screenshots import SIDE_PX_MIN, boxes, usual_boxes
+from entrenous.fingerprint.screenshots import SIDE_PX_MIN, find_boxes, usual_boxes
 from entrenous.stop.judge.decide import file_releases, find_entries
 from entrenous.stop.judge.look_back import LEASE, days_ahead
 from entrenous.stop.judge.scan import (
@@ -50,21 +50,21 @@ from entrenous.stop.judge.scan import (
     split_hashes,
 )
 from entrenous.stop.judge.weigh import (
-    INSIDE,
+    FROM_LARGER_UPLOAD,
     Hit,
     best_of_each,
     decision_of,
     to_review,
 )
 from entrenous.stop.nouns import RELEASED
-from entrenous.stop.platform import Likeness, Platform
+from entrenous.stop.platform import EmbeddingComparison, Platform
 from entrenous.stop.registration import Claim
-from entrenous.stop.upload_record import DeferredScan, Found, LateMatch, Outcome
+from entrenous.stop.upload_record import DeferredScan, FoundBy, LateMatch, Outcome
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-EDGES: Final = "edges cut off"
+CUT_EDGES: Final = "edges cut off"
 COVERED: Final = "partly covered"
 ASKEW: Final = "turned a little"
 WRITTEN_OVER: Final = "written over"
@@ -120,45 +120,58 @@ def deferred_views(
     grey = thumbnail(pixels_on_white(picture))
     if min(grey.shape) < SIDE_PX_MIN:
         return
-    found = boxes(grey)
+    found = find_boxes(grey)
     inside = [*found, *usual_boxes(grey)]
-    yield _views([(INSIDE, _in_boxes(grey, inside))], part=False)
+    yield _describe_views([(FROM_LARGER_UPLOAD, _in_boxes(grey, inside))], part=False)
     frames = [("", grey)]
     frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in boxes_inside_frames(grey)]
     for place, (how, frame) in enumerate(frames):
-        edges, is_far = describe_edits(UPRIGHT, how, EDGES), place in (0, len(frames) - 1)
+        edges, is_far = describe_edits(UPRIGHT, how, CUT_EDGES), place in (0, len(frames) - 1)
         written = [
             (
                 describe_edits(UPRIGHT, how, WRITTEN_OVER),
                 spectra_without_text(frame, PDQ_QUALITY_MIN),
             )
         ]
-        yield _views(written, part=False)
+        yield _describe_views(written, part=False)
         # The FAR views include these, in the orientations of _UPRIGHT.
-        yield _views(
+        yield _describe_views(
             [(edges, enlarged_spectra(frame))], part=False, turns=_OTHERS if is_far else None
         )
         if is_far:
-            yield _views([(edges, enlarged_spectra(frame, FAR))], part=False, turns=_UPRIGHT)
-    slight = np.concatenate([enlarged_spectra(one) for one in rotations(frames[-1][1], SLIGHT)])
-    yield _views([(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
+            yield _describe_views(
+                [(edges, enlarged_spectra(frame, FAR_CUT))], part=False, turns=_UPRIGHT
+            )
+    slight = np.concatenate(
+        [enlarged_spectra(one) for one in rotations(frames[-1][1], SLIGHT_ANGLES)]
+    )
+    yield _describe_views([(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
     if not has_parts():
         return
     for how, frame in frames:
-        yield _views([(describe_edits(UPRIGHT, how, PART), trimmed_spectra(frame))], part=True)
-        yield _views(
+        yield _describe_views(
+            [(describe_edits(UPRIGHT, how, PART), trimmed_spectra(frame))], part=True
+        )
+        yield _describe_views(
             [(describe_edits(UPRIGHT, how, COVERED), registered_window_spectra(frame))],
             part=True,
             turns=_UPRIGHT,
         )
     for a, b, c, d in found[:LIKELIEST]:
-        inner = [(describe_edits(UPRIGHT, INSIDE, PART), trimmed_spectra(grey[a:b, c:d]))]
-        inner += [
-            (describe_edits(UPRIGHT, INSIDE, COVERED), registered_window_spectra(grey[a:b, c:d]))
+        inner = [
+            (describe_edits(UPRIGHT, FROM_LARGER_UPLOAD, PART), trimmed_spectra(grey[a:b, c:d]))
         ]
-        yield _views(inner, part=True, turns=_UPRIGHT)
+        inner += [
+            (
+                describe_edits(UPRIGHT, FROM_LARGER_UPLOAD, COVERED),
+                registered_window_spectra(grey[a:b, c:d]),
+            )
+        ]
+        yield _describe_views(inner, part=True, turns=_UPRIGHT)
     askew = trimmed_spectra(rotations(frames[-1][1]))
-    yield _views([(describe_edits(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT)
+    yield _describe_views(
+        [(describe_edits(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT
+    )
 
 
 def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
@@ -166,7 +179,7 @@ def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
     return box_spectra(grey, both.reshape(-1, 4), PART_QUALITY_MIN)
 
 
-def _views(
+def _describe_views(
     spectra: Iterable[tuple[str, Floats]], *, part: bool, turns: tuple[str, ...] | None = None
 ) -> DeferredViews:
     seen = [
@@ -190,7 +203,9 @@ LEVEL_COSINE_MIN: Final = 0.7
 _HALF_TURN: Final = 256  # the bits in which 256 random hyperplanes would differ (Charikar 2002)
 
 
-def lookalike_hits(picture: Picture, likeness: Likeness, bank: BankStore) -> list[tuple[int, Hit]]:
+def lookalike_hits(
+    picture: Picture, likeness: EmbeddingComparison, bank: BankStore
+) -> list[tuple[int, Hit]]:
     """Return hits by embedding, each with the number of the registered hash; each is at most held.
 
     The network is run only if the bank has embeddings.
@@ -200,11 +215,11 @@ def lookalike_hits(picture: Picture, likeness: Likeness, bank: BankStore) -> lis
     """
     if bank.embedding_count() == 0:
         return []
-    near = _near(picture, likeness)
+    near = _near_embeddings(picture, likeness)
     claims = {(entry, claim.id): claim for entry, claim in bank.claims_on({n.entry for n in near})}
     with_claims = ((one, claims.get((one.entry, one.claim))) for one in near)
     return [
-        (one.entry, (_match(one, claim), claim))
+        (one.entry, (_embedding_match(one, claim), claim))
         for one, claim in with_claims
         if claim is not None and claim.bank != RELEASED
     ]
@@ -227,20 +242,20 @@ def cosines_wanted(squares: Sequence[bytes]) -> tuple[float, ...]:
     )
 
 
-def _near(picture: Picture, likeness: Likeness) -> list[NearEmbedding]:
+def _near_embeddings(picture: Picture, likeness: EmbeddingComparison) -> list[NearEmbedding]:
     pixels = pixels_on_white(picture)
-    squares = (square(pixels), *windows(pixels))
+    squares = (to_square(pixels), *window_squares(pixels))
     seen = likeness.embedder.embed(squares)
-    found = likeness.index.alike(seen, cosines_wanted(squares))
+    found = likeness.index.find_similar(seen, cosines_wanted(squares))
     return sorted(found, key=lambda one: -one.cosine)
 
 
-def _match(near: NearEmbedding, claim: Claim) -> Match:
+def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
     return Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
 
 
 #: An upload's bytes are stored this long after its row at most, unless the gate died in between.
-BYTES_COME: Final = timedelta(minutes=1)
+BYTES_ARRIVE_WITHIN: Final = timedelta(minutes=1)
 
 
 def run_deferred_scan(platform: Platform) -> bool:
@@ -249,12 +264,12 @@ def run_deferred_scan(platform: Platform) -> bool:
     Return False if none is due.
 
     Raises:
-        DecoderGaveUp, BankUnreachable: it was not made, and is due again in some minutes.
+        PictureDecodingFailed, BankUnreachable: it was not made, and is due again in some minutes.
     """
     upload = platform.reviews.take_slow_look(LEASE)
     if upload is None:
         return False
-    find = _find(upload, platform.read_picture(upload.untrusted_upload), platform)
+    find = _find_reviewable(upload, platform.read_picture(upload.untrusted_upload), platform)
     if find is None or not platform.reviews.hold_late(find, platform.limits.held_per_hash):
         platform.reviews.slow_look_made(upload.case)
     return True
@@ -267,10 +282,12 @@ def skip_deferred_scans(platform: Platform) -> int:
     """
     if days_ahead(platform):
         return 0
-    return platform.reviews.skip_slow_looks(platform.clock.now() - BYTES_COME)
+    return platform.reviews.skip_slow_looks(platform.clock.now() - BYTES_ARRIVE_WITHIN)
 
 
-def _find(upload: DeferredScan, picture: Picture, platform: Platform) -> LateMatch | None:
+def _find_reviewable(
+    upload: DeferredScan, picture: Picture, platform: Platform
+) -> LateMatch | None:
     """Return the matches that a person should review, or None.
 
     They are weighed together with those of the whole upload, which show whether a release applies.
@@ -286,4 +303,4 @@ def _find(upload: DeferredScan, picture: Picture, platform: Platform) -> LateMat
     shown = to_review(found, banks)
     if shown is None:
         return None
-    return LateMatch(upload.case, *shown, Found.SLOW_LOOK, seen.bits, sha256)
+    return LateMatch(upload.case, *shown, FoundBy.SLOW_LOOK, seen.bits, sha256)

@@ -18,15 +18,15 @@ def dry_run(untrusted_data: bytes, platform: Platform, *, deep: bool = False) ->
     ``deep`` adds the deferred scan of a picture, whose matches are at most held.
 
     Raises:
-        NotAPicture, NotASound, TooManyPixels, FramesTooLarge: there is nothing to judge.
+        NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: there is nothing to judge.
         BankUnreachable: no decision could be made.
     """
     sha256 = hashlib.sha256(untrusted_data).digest()
     try:
         if medium_of(untrusted_data) is MediaKind.PICTURE:
-            hits = _picture_hits(untrusted_data, platform, deep=deep)
+            hits = _find_picture_hits(untrusted_data, platform, deep=deep)
         else:
-            hits = _clip_hits(untrusted_data, platform)
+            hits = _find_clip_hits(untrusted_data, platform)
     except UNREAD:
         decision = Decision(unread_outcome(sha256, platform), "")
     else:
@@ -35,7 +35,7 @@ def dry_run(untrusted_data: bytes, platform: Platform, *, deep: bool = False) ->
     return in_shadow(decision) if platform.limits.shadow else decision
 
 
-def _picture_hits(untrusted_data: bytes, platform: Platform, *, deep: bool) -> list[Hit]:
+def _find_picture_hits(untrusted_data: bytes, platform: Platform, *, deep: bool) -> list[Hit]:
     picture, seen = first_scan(untrusted_data, platform)
     return [
         *find_hits(seen.whole, platform, part=False),
@@ -44,7 +44,7 @@ def _picture_hits(untrusted_data: bytes, platform: Platform, *, deep: bool) -> l
     ]
 
 
-def _clip_hits(untrusted_data: bytes, platform: Platform) -> list[Hit]:
+def _find_clip_hits(untrusted_data: bytes, platform: Platform) -> list[Hit]:
     # Imported here: trying a picture need not load the libraries for clips and sounds.
     from entrenous.stop.judge.clips import clip_matches, scan_clip  # noqa: PLC0415
 

@@ -58,7 +58,10 @@ def keep_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1
     """
     closing = threading.Event()
     given = (command, again_s, closing)
-    keepers = [threading.Thread(target=_keep, args=given, daemon=True) for _ in range(count)]
+    keepers = [
+        threading.Thread(target=_keep_process_running, args=given, daemon=True)
+        for _ in range(count)
+    ]
     for keeper in keepers:
         keeper.start()
     try:
@@ -69,14 +72,14 @@ def keep_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1
             keeper.join()
 
 
-def _keep(command: Sequence[str], again_s: float, closing: threading.Event) -> None:
+def _keep_process_running(command: Sequence[str], again_s: float, closing: threading.Event) -> None:
     while not closing.is_set():
         with suppress(OSError):  # not enough memory for another process: try again later
-            _run(command, closing)
+            _run_process(command, closing)
         closing.wait(again_s)
 
 
-def _run(command: Sequence[str], closing: threading.Event) -> None:
+def _run_process(command: Sequence[str], closing: threading.Event) -> None:
     # A new session: Ctrl-C at a terminal stops only this process, which then ends the child.
     with subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
@@ -136,7 +139,7 @@ def _decision_or_failure(decide: Callable[[], Decision]) -> dict[str, Any]:
     try:
         return _write_decision(decide())
     except EntrenousError as failure:
-        return {"failure": _name(type(failure)), "facts": failure.facts}
+        return {"failure": _error_class_name(type(failure)), "facts": failure.facts}
 
 
 def read_answer(answer: bytes) -> Decision:
@@ -144,7 +147,7 @@ def read_answer(answer: bytes) -> Decision:
     form = msgspec.json.decode(answer)
     if "case" in form:
         return _read_decision(form)
-    errors = {_name(kind): kind for kind in _with_subclasses(EntrenousError)}
+    errors = {_error_class_name(kind): kind for kind in _with_subclasses(EntrenousError)}
     kind = errors.get(form.get("failure", ""))
     if kind is None:
         raise JudgeFailed(form.get("bug", ""))
@@ -173,7 +176,7 @@ def _read_decision(form: dict[str, Any]) -> Decision:
     )
 
 
-def _name(kind: type[EntrenousError]) -> str:
+def _error_class_name(kind: type[EntrenousError]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -212,16 +215,16 @@ class JudgePool:
             starting.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
         every = self._running | self._unready
-        await asyncio.gather(*(_end(judge) for judge in every), *self._ending)
+        await asyncio.gather(*(_end_process(judge) for judge in every), *self._ending)
 
-    def wanted(self) -> None:
+    def start_missing(self) -> None:
         """Start missing processes, since the gate's own threads cannot judge all uploads."""
         missing = self.most - len(self._running) - len(self._starting)
         if missing <= 0 or time.monotonic() < self._not_before:
             return
         self._not_before = time.monotonic() + _AGAIN_S
         for _ in range(missing):
-            starting = asyncio.create_task(self._start())
+            starting = asyncio.create_task(self._start_process())
             self._starting.add(starting)
             starting.add_done_callback(self._starting.discard)
 
@@ -235,30 +238,32 @@ class JudgePool:
             GateBusy: the judge ended or took too long; whether it stored a decision is unknown.
             JudgeFailed: the judge failed with a bug.
         """
-        judge = self._free()
+        judge = self._idle_process()
         if judge is None:
             return None
         try:
             async with asyncio.timeout(_ANSWER_S):
-                answer = await _ask(judge, untrusted_data, reference, publishes)
+                answer = await _ask_process(judge, untrusted_data, reference, publishes)
         except BaseException as problem:
-            self._dismiss(judge)  # the rest of its answer must not become part of the next one
+            self._discard_process(
+                judge
+            )  # the rest of its answer must not become part of the next one
             if isinstance(problem, _BROKEN):
                 raise GateBusy from problem
             raise
         self._idle.append(judge)
         return read_answer(answer)
 
-    def _free(self) -> Process | None:
+    def _idle_process(self) -> Process | None:
         """Return an idle process that has not ended meanwhile, or None."""
         while self._idle:
             judge = self._idle.pop()
             if judge.returncode is None:
                 return judge
-            self._dismiss(judge)
+            self._discard_process(judge)
         return None
 
-    async def _start(self) -> None:
+    async def _start_process(self) -> None:
         """Start a process, which is idle once it is ready; do nothing if memory is short."""
         with suppress(OSError):
             # A new session: Ctrl-C at a terminal stops only the gate.
@@ -268,7 +273,7 @@ class JudgePool:
             self._unready.add(judge)
             try:
                 async with asyncio.timeout(_READY_S):
-                    ready = await _read(judge, len(READY))
+                    ready = await _read_exactly(judge, len(READY))
             except _BROKEN:
                 ready = b""
             self._unready.discard(judge)
@@ -276,9 +281,9 @@ class JudgePool:
                 self._running.add(judge)
                 self._idle.append(judge)
             else:
-                self._dismiss(judge)
+                self._discard_process(judge)
 
-    def _dismiss(self, judge: Process) -> None:
+    def _discard_process(self, judge: Process) -> None:
         self._running.discard(judge)
         with suppress(ProcessLookupError):
             judge.kill()
@@ -287,25 +292,25 @@ class JudgePool:
         ending.add_done_callback(self._ending.discard)
 
 
-async def _ask(
+async def _ask_process(
     judge: Process, untrusted_data: bytes, reference: str, publishes: Publishes
 ) -> bytes:
     if judge.stdin is None:
         raise EOFError
     judge.stdin.writelines(write_judge_request(untrusted_data, reference, publishes))
     await judge.stdin.drain()
-    (size,) = SIZE.unpack(await _read(judge, SIZE.size))
-    return await _read(judge, size)
+    (size,) = SIZE.unpack(await _read_exactly(judge, SIZE.size))
+    return await _read_exactly(judge, size)
 
 
-async def _read(judge: Process, size: int) -> bytes:
+async def _read_exactly(judge: Process, size: int) -> bytes:
     """Read exactly ``size`` bytes; raises EOFError."""
     if judge.stdout is None:
         raise EOFError
     return await judge.stdout.readexactly(size)
 
 
-async def _end(judge: Process) -> None:
+async def _end_process(judge: Process) -> None:
     """Close a judge's input, which ends it, and wait; kill it if that takes too long."""
     if judge.stdin is not None:
         judge.stdin.close()

@@ -31,7 +31,7 @@ from entrenous.stop.upload_record import LateMatch, ReviewState
 MINUTE: Final = timedelta(minutes=1)
 
 
-def note_clock(platform: Platform) -> int:
+def record_clock(platform: Platform) -> int:
     """Record the clock's time; call it every minute. Returns :func:`days_ahead`."""
     platform.reviews.note_clock(MINUTE)
     return days_ahead(platform)
@@ -57,7 +57,7 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     a time limit the memory (``python -m bench.stopping.late``). Claims whose bank lets uploads
     through, or is in shadow, are skipped.
     """
-    hashes, sounds = _sought(claims, platform)
+    hashes, sounds = _hashes_to_search(claims, platform)
     # The same claim may be there twice, on an added hash: the latest confirmation counts.
     by_confirmation = sorted((one.claim for one in hashes), key=lambda one: one.confirmed)
     every = {(one.id, one.added): one for one in (*sounds.each_claim(), *by_confirmation)}
@@ -119,7 +119,7 @@ def delete_expired(platform: Platform) -> None:
     platform.reviews.forget_removed(platform.clock.now())
 
 
-def _sought(
+def _hashes_to_search(
     claims: Collection[ClaimId], platform: Platform
 ) -> tuple[list[SoughtHashes], SoughtSounds]:
     """Return the hashes and sounds of matching claims whose bank holds or refuses uploads."""
@@ -142,7 +142,7 @@ def _sought(
 def _matches_of_hashes(sought: Sequence[SoughtHashes], platform: Platform) -> Iterator[LateMatch]:
     if not sought:
         return
-    entry_of = cache(lambda bits: _entry(bits, platform))
+    entry_of = cache(lambda bits: _entry_number(bits, platform))
     for kept in kept_uploads(platform.reviews):
         for start in range(0, len(sought), _HASHES_AT_ONCE):
             for one in matching_uploads(sought[start : start + _HASHES_AT_ONCE], kept):
@@ -185,7 +185,7 @@ def _without_released(
     return replace(find, matches=left) if left else None
 
 
-def _entry(bits: bytes, platform: Platform) -> int:
+def _entry_number(bits: bytes, platform: Platform) -> int:
     """Return the number of a registered hash; 0 if it was just withdrawn."""
     near = platform.index.near([bits], part=False)
     return min(((one.distance, one.entry) for one in near), default=(0, 0))[1]

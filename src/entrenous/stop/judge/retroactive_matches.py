@@ -18,7 +18,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, searchable
-from entrenous.fingerprint.nouns import VIDEO_KIND, Alike, Match, SoundPrint
+from entrenous.fingerprint.nouns import VIDEO_KIND, Match, SoundMatch, SoundPrint
 from entrenous.fingerprint.pdq import inverted
 from entrenous.fingerprint.sound_index import AS_IT_IS, SoundIndex, SoundView
 from entrenous.fingerprint.sound_index import as_words as sound_index_as_words
@@ -48,13 +48,13 @@ def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
     down, across, swapped = _ODD[:, None], _ODD[None, :], grid.T
     return {
         "as it is": bits,
-        "turned 90": _packed(swapped ^ across),
-        "turned 180": _packed(grid ^ down ^ across),
-        "turned 270": _packed(swapped ^ down),
-        "mirror": _packed(grid ^ across),
-        "mirror, turned 180": _packed(grid ^ down),
-        "mirror, turned 90": _packed(swapped),
-        "mirror, turned 270": _packed(swapped ^ down ^ across),
+        "turned 90": _pack_grid(swapped ^ across),
+        "turned 180": _pack_grid(grid ^ down ^ across),
+        "turned 270": _pack_grid(swapped ^ down),
+        "mirror": _pack_grid(grid ^ across),
+        "mirror, turned 180": _pack_grid(grid ^ down),
+        "mirror, turned 90": _pack_grid(swapped),
+        "mirror, turned 270": _pack_grid(swapped ^ down ^ across),
     }
 
 
@@ -80,7 +80,7 @@ def all_orientations(bits: bytes) -> tuple[tuple[str, bytes], ...]:
     )
 
 
-def _packed(grid: Bits) -> bytes:
+def _pack_grid(grid: Bits) -> bytes:
     packed = np.packbits(grid.reshape(-1)[::-1]).tobytes()
     assert len(packed) == PDQ_BYTES  # noqa: S101 (16 x 16 bits)
     return packed
@@ -104,7 +104,7 @@ class SoughtHashes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReleasedUploads:
+class KeptUploads:
     """Accepted or waiting uploads: N case numbers and N hashes (N, 4).
 
     A clip has several consecutive hashes.
@@ -138,7 +138,7 @@ class RetroactiveMatches:
     nearest: bytes
 
 
-def kept_uploads(reviews: ReviewQueue) -> Iterator[ReleasedUploads]:
+def kept_uploads(reviews: ReviewQueue) -> Iterator[KeptUploads]:
     """Yield all kept pictures, a quarter of a million at a time, and then the clips.
 
     They are read in pages, so that no writer waits for long.
@@ -149,25 +149,25 @@ def kept_uploads(reviews: ReviewQueue) -> Iterator[ReleasedUploads]:
         words.append(as_words([one.bits for one in page]))
         after = page[-1].number
         if len(cases) >= _AT_ONCE:
-            yield ReleasedUploads(cases, np.concatenate(words))
+            yield KeptUploads(cases, np.concatenate(words))
             cases, words = [], []
     if cases:
-        yield ReleasedUploads(cases, np.concatenate(words))
+        yield KeptUploads(cases, np.concatenate(words))
     yield from _kept_clips(reviews)
 
 
-def _kept_clips(reviews: ReviewQueue) -> Iterator[ReleasedUploads]:
+def _kept_clips(reviews: ReviewQueue) -> Iterator[KeptUploads]:
     after = 0
     while page := reviews.kept_clips(after, _CLIPS):
         cases = [clip.case for clip in page for _ in clip.frames]
-        yield ReleasedUploads(
+        yield KeptUploads(
             cases, as_words([bits for clip in page for bits in clip.frames]), clips=True
         )
         after = page[-1].number
 
 
 def matching_uploads(
-    sought: Sequence[SoughtHashes], kept: ReleasedUploads
+    sought: Sequence[SoughtHashes], kept: KeptUploads
 ) -> Iterator[RetroactiveMatches]:
     """Yield the uploads that are within the radius of one of these hashes.
 
@@ -180,7 +180,7 @@ def matching_uploads(
         *(describe_edits(how) for how in ways[0]),
         *(describe_edits(how, INVERTED) for how in ways[0]),
     ]
-    found = kept.index_for(_WAYS * len(ways)).pairs(_queries(ways), PDQ_RADIUS)
+    found = kept.index_for(_WAYS * len(ways)).pairs(_orientation_words(ways), PDQ_RADIUS)
     for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
         matches = dict[ClaimId, tuple[Match, bytes, int]]()
         for _, distance, query, place in near:
@@ -199,13 +199,13 @@ def matching_uploads(
             )
 
 
-def _queries(ways: Sequence[Mapping[str, bytes]]) -> Words:
+def _orientation_words(ways: Sequence[Mapping[str, bytes]]) -> Words:
     """Return (16 H, 4) words: the eight orientations of each hash, then the same inverted."""
     words = as_words([bits for way in ways for bits in way.values()]).reshape(-1, _TURNS, 4)
     return np.concatenate([words, ~words], axis=1).reshape(-1, 4)
 
 
-def _by_upload(found: Pairs, kept: ReleasedUploads) -> Iterator[tuple[int, int, int, int]]:
+def _by_upload(found: Pairs, kept: KeptUploads) -> Iterator[tuple[int, int, int, int]]:
     """Yield (upload, distance, query, position), sorted by upload and then by distance.
 
     Of equally near views, the one with the fewest edits comes first.
@@ -262,9 +262,9 @@ def kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[KeptSound]]:
 def matching_sounds(sought: SoughtSounds, kept: Sequence[KeptSound]) -> Iterator[RetroactiveSounds]:
     """Yield the uploads that contain one of these sounds."""
     index = SoundIndex.of([one.sound for one in kept])
-    found = dict[int, list[Alike]]()
+    found = dict[int, list[SoundMatch]]()
     for number, sound in sought.sounds.items():
-        for upload, alike in _stretches(index, number, sound):
+        for upload, alike in _stretches_of(index, number, sound):
             found.setdefault(upload, []).append(alike)
     for upload, every in sorted(found.items()):
         best = min(every, key=lambda one: (-one.length_s, one.errors))
@@ -272,7 +272,9 @@ def matching_sounds(sought: SoughtSounds, kept: Sequence[KeptSound]) -> Iterator
         yield RetroactiveSounds(kept[upload].case, matches, best.sound)
 
 
-def _stretches(index: SoundIndex, number: int, sound: SoundPrint) -> Iterator[tuple[int, Alike]]:
+def _stretches_of(
+    index: SoundIndex, number: int, sound: SoundPrint
+) -> Iterator[tuple[int, SoundMatch]]:
     """Yield positions of uploads in the index, each with its stretch that resembles this sound.
 
     The comparison is symmetric, so uploads are indexed instead of registered sounds.

@@ -65,14 +65,14 @@ def part_views(picture: Picture, fast: Views) -> HashViews:
     grey = thumbnail(pixels)
     inside = without_borders(pixels, grey) if fast.has_border else ()
     frames = ((grey, ""), *((thumbnail(inner), UNBORDERED) for inner in inside))
-    return tuple(chain.from_iterable(_parts(frame, how) for frame, how in frames))
+    return tuple(chain.from_iterable(_part_hashes(frame, how) for frame, how in frames))
 
 
 def fast_views(picture: Picture) -> Views:
     """Return the hashes of the first scan: 16, and 16 more for each of at most three borders."""
     pixels, by = pixels_or_luma(picture), picture.shrunk_by
-    turned = pixel_orientations(pixels, picture.shrunk_from, by)
-    return _fast(turned, without_borders(pixels), by)
+    turned = pixel_orientations(pixels, picture.original_size, by)
+    return _fast_hashes(turned, without_borders(pixels), by)
 
 
 @lru_cache(maxsize=256)  # there are fewer combinations
@@ -88,22 +88,22 @@ def split_hashes(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
     return zip(repeat(how), (one for (one,) in iter_unpack(f"{PDQ_BYTES}s", hashes)), strict=False)
 
 
-def _fast(turned: Turned, inside: tuple[Pixels, ...], shrunk_by: int) -> Views:
-    whole = [*_whole(turned, "")]
+def _fast_hashes(turned: Turned, inside: tuple[Pixels, ...], shrunk_by: int) -> Views:
+    whole = [*_whole_hash(turned, "")]
     for inner in inside:
         high, wide = (shrunk_by * side for side in inner.shape[:2])
         full = OriginalSize(wide, high)
-        whole += _whole(pixel_orientations(inner, full, shrunk_by), UNBORDERED)
+        whole += _whole_hash(pixel_orientations(inner, full, shrunk_by), UNBORDERED)
     return Views(whole[0][1], tuple(whole), turned[UPRIGHT].quality)
 
 
-def _whole(turned: Turned, frame: str) -> Iterator[tuple[str, bytes]]:
+def _whole_hash(turned: Turned, frame: str) -> Iterator[tuple[str, bytes]]:
     for how, view in turned.items():
         yield describe_edits(how, frame), view.bits
         yield describe_edits(how, frame, INVERTED), inverted(view.bits)
 
 
-def _parts(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
+def _part_hashes(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
     turned = spectrum_orientations(trimmed_spectra(grey)).items()
     return chain.from_iterable(
         split_hashes(describe_edits(how, frame, PART), to_bits(spectrum))
@@ -116,7 +116,7 @@ def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, View
 
     Raises what :meth:`entrenous.stop.platform.Platform.read_upload` raises.
     """
-    side_px = GATE_SIDE_PX if _looks_at_parts(platform) else WHOLE_SIDE_PX
+    side_px = GATE_SIDE_PX if _scans_for_parts(platform) else WHOLE_SIDE_PX
     return fast_scan(lambda at_least_px: platform.read_upload(untrusted_data, at_least_px), side_px)
 
 
@@ -127,7 +127,7 @@ def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Vi
     """
     picture = read(side_px)
     seen = fast_views(picture)
-    if not seen.has_border or _is_fine(picture):
+    if not seen.has_border or _has_enough_pixels(picture):
         return picture, seen
     picture = read(GATE_SIDE_PX)
     return picture, fast_views(picture)
@@ -143,18 +143,18 @@ def second_scan(
 
     Raises what :meth:`entrenous.stop.platform.Platform.read_upload` raises.
     """
-    if not _looks_at_parts(platform):
+    if not _scans_for_parts(platform):
         return ()
-    if not _is_fine(picture):
+    if not _has_enough_pixels(picture):
         picture = platform.read_upload(untrusted_data, GATE_SIDE_PX)
     return part_views(picture, fast)
 
 
-def _looks_at_parts(platform: Platform) -> bool:
+def _scans_for_parts(platform: Platform) -> bool:
     count, limits = platform.index.parts(), platform.limits
     return count > 0 and (count <= limits.second_look_hashes or limits.slow_looks == 0)
 
 
-def _is_fine(picture: Picture) -> bool:
+def _has_enough_pixels(picture: Picture) -> bool:
     """Return whether the picture was decoded with enough pixels."""
     return picture.shrunk_by == 1 or min(picture.width_px, picture.height_px) >= GATE_SIDE_PX

@@ -11,7 +11,7 @@ from entrenous.stop.nouns import RELEASED, SAME_BITS, Bank
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.upload_record import Decision, Outcome, Release
 
-INSIDE: Final = "in a larger picture"
+FROM_LARGER_UPLOAD: Final = "in a larger picture"
 _STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
 Hit = tuple[Match, Claim]
 
@@ -22,7 +22,7 @@ def describe_match(how: str, claim: Claim) -> str:
     A reviewer saw that picture; for its hash the claim counts as waiting.
     """
     on_larger = claim.added and claim.state is ClaimState.WAITING
-    return f"{how}, {INSIDE}" if on_larger else how
+    return f"{how}, {FROM_LARGER_UPLOAD}" if on_larger else how
 
 
 def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
@@ -32,12 +32,12 @@ def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
     reviewer added, and a nearer hit better than a farther one.
     """
     best: dict[ClaimId, Hit] = {}
-    for match, claim in sorted(hits, key=_rank):
+    for match, claim in sorted(hits, key=_hit_rank):
         best.setdefault(claim.id, (match, claim))
     return sorted(best.values(), key=lambda hit: (hit[0].part, hit[0].distance))
 
 
-def _rank(hit: Hit) -> tuple[bool, bool, int]:
+def _hit_rank(hit: Hit) -> tuple[bool, bool, int]:
     match, _ = hit
     return match.part, match.added, match.distance
 
@@ -82,7 +82,7 @@ def weigh_hits(
     for match, claim in hits:
         if match.part and claim.id in fit_whole:
             continue
-        outcome = outcome_of(match, claim, banks[claim.bank])
+        outcome = outcome_of_hit(match, claim, banks[claim.bank])
         if match.added and match.distance > max(nearest.get(claim.id, PDQ_RADIUS), SAME_BITS):
             outcome = min(outcome, Outcome.HOLD, key=_STRICTNESS.index)
         if not is_released(outcome, match, claim, releases):
@@ -125,7 +125,7 @@ def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable
     return any(claim.made_at <= one.at for one in similar)
 
 
-def outcome_of(match: Match, claim: Claim, bank: Bank) -> Outcome:
+def outcome_of_hit(match: Match, claim: Claim, bank: Bank) -> Outcome:
     """Return the outcome of one hit by its bank's policy; a part is at most held."""
     wanted = policy_outcome(claim, bank)
     return min(wanted, Outcome.HOLD, key=_STRICTNESS.index) if match.part else wanted

@@ -11,11 +11,11 @@ from entrenous.stop.nouns import AuditRow, Bank, Details, Head
 from entrenous.stop.registration import Claim, Opinion, Partner
 from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.schema import AUDIT, AUDIT_HEAD, read_time, stored_time
-from entrenous.stop.upload_record import Found, Review, ReviewState
+from entrenous.stop.upload_record import FoundBy, Review, ReviewState
 
 RETROACTIVE_EVENTS: Final = {
-    Found.LOOK_BACK: "case looked back at",
-    Found.SLOW_LOOK: "case found slowly",
+    FoundBy.LOOK_BACK: "case looked back at",
+    FoundBy.SLOW_LOOK: "case found slowly",
 }
 FITS_MORE_EVENT: Final = "case fits more"
 AuditEvent = tuple[str, str, Details]  # event, subject, details
@@ -42,7 +42,7 @@ def note_event(claim: ClaimId) -> AuditEvent:
     return "claim noted", claim, {}
 
 
-def move_event(claim: Claim) -> AuditEvent:
+def state_change_event(claim: Claim) -> AuditEvent:
     return f"claim {claim.state}", claim.id, {}
 
 
@@ -60,7 +60,7 @@ def partner_event(partner: Partner) -> AuditEvent:
     return "partner added", partner.key.hex(), {"name": partner.name}
 
 
-def unkept_event(case: str, size: int) -> AuditEvent:
+def bytes_not_stored_event(case: str, size: int) -> AuditEvent:
     """Log that an upload waits without its bytes.
 
     Too many unreadable ones wait, or the disk is full.
@@ -96,7 +96,7 @@ def reviewer_event(what: str, name: str) -> AuditEvent:
 
 def append_event(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
     """Append events to the log; ``db`` is a transaction begun by ``writing``."""
-    rows = list(_linked(audit_head(db), clock, told))
+    rows = list(_chain_rows(audit_head(db), clock, told))
     if not rows:
         return
     db.execute(AUDIT.insert(), [_from_row(row) for row in rows])
@@ -127,7 +127,7 @@ def audit_rows_after(db: sa.Connection, after: int, limit: int) -> tuple[AuditRo
     )
 
 
-def _linked(head: Head, clock: Clock, told: Iterable[AuditEvent]) -> Iterable[AuditRow]:
+def _chain_rows(head: Head, clock: Clock, told: Iterable[AuditEvent]) -> Iterable[AuditRow]:
     at = clock.now()
     for what, of, details in told:
         row = AuditRow.after(head, at, what, of, details)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.fingerprint.nouns import PICTURE_KIND, Embedding, KeptEmbedding, SoundPrint
+from entrenous.fingerprint.nouns import PICTURE_KIND, Embedding, RegisteredEmbedding, SoundPrint
 from entrenous.stop.nouns import AuditRow, Bank, Counts, Entry, Head
 from entrenous.stop.registration import (
     MATCHING,
@@ -228,9 +228,11 @@ class BankQueries:
         """
         if len(entries) <= _FEW:
             with reading_once(self.engine) as db:
-                return _shown_by(_FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False))))
+                return _claims_by_number(
+                    _FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False)))
+                )
         with reading(self.engine) as db:
-            return _shown_by(_rows_for_hashes(db, entries, _PLACES))
+            return _claims_by_number(_rows_for_hashes(db, entries, _PLACES))
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         """Return distinct sounds numbered above ``after``, in order, to update an index.
@@ -268,13 +270,13 @@ class BankQueries:
                 for row in db.execute(wanted.where(CLAIM_SOUND.c.number.in_(batch)))
             )
 
-    def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
+    def embeddings(self, after: int) -> tuple[RegisteredEmbedding, ...]:
         """Return those with a number above ``after``, in order; perhaps only the first of them."""
         wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
         with reading_once(self.engine) as db:
             rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_MAX))
             return tuple(
-                KeptEmbedding(
+                RegisteredEmbedding(
                     row.number,
                     row.entry,
                     ClaimId(row.claim),
@@ -345,7 +347,7 @@ def _rows_for_hashes(
         yield from db.execute(wanted, {"numbers": batch})
 
 
-def _shown_by(rows: Iterable[Any]) -> tuple[ShownBy, ...]:
+def _claims_by_number(rows: Iterable[Any]) -> tuple[ShownBy, ...]:
     return tuple(
         (
             row.number,

@@ -16,7 +16,7 @@ from entrenous.stop.store.engine import adding, reading, reading_once, writing
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import CLAIM, CLOCK, UPLOAD, WAITS, read_time, stored_time
 from entrenous.stop.store.upload_encryption import UploadCipher
-from entrenous.stop.upload_record import DeferredScan, DueCounts, Found, UploadShut
+from entrenous.stop.upload_record import DeferredScan, DueCounts, FoundBy, UploadKeyMissing
 
 SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of all uploads stored for deferred scans
 TAKES_MAX: Final = 3  # an upload whose scan crashed so often is skipped
@@ -28,7 +28,7 @@ _SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
 # Without a hash there are no look-backs, so the reference was only stored for the deferred scan.
 _REFERENCE: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
 # The reviewer needs the bytes of a published upload that waits; of a flood, only the lead's.
-_NEEDS_BYTES: Final = sa.and_(WAITS, UPLOAD.c.found == Found.PUBLISHED, UPLOAD.c.lead.is_(None))
+_NEEDS_BYTES: Final = sa.and_(WAITS, UPLOAD.c.found == FoundBy.PUBLISHED, UPLOAD.c.lead.is_(None))
 _CLEARED: Final[dict[str, Any]] = {
     "slow_look": None,
     "untrusted_upload": sa.case((_NEEDS_BYTES, UPLOAD.c.untrusted_upload)),
@@ -92,7 +92,7 @@ class DueWork:
             "slow_look": "kept",
             "slow_look_at": 0,
             "slow_looks_taken": 0,
-            "untrusted_upload": self.held.stored(case, untrusted_upload),
+            "untrusted_upload": self.held.encrypt(case, untrusted_upload),
         }
         with adding(self.engine) as db:
             count, held = db.execute(sa.select(sa.func.count(), size).where(_KEPT)).one()
@@ -127,8 +127,8 @@ class DueWork:
                 is_it = UPLOAD.update().where(UPLOAD.c.case_number == row.case_number)
                 db.execute(is_it.values(taken))
             # Another gate may have the key; after TAKES_MAX attempts the scan is skipped.
-            with suppress(UploadShut):
-                data = self.held.opened(row.case_number, bytes(row.untrusted_upload))
+            with suppress(UploadKeyMissing):
+                data = self.held.decrypt(row.case_number, bytes(row.untrusted_upload))
                 return DeferredScan(row.case_number, data)
 
     def slow_look_made(self, case: str) -> None:

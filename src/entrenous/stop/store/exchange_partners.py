@@ -22,7 +22,7 @@ from entrenous.stop.exchange_nouns import (
     BadPartnerName,
     Checkpoint,
     ExchangePartner,
-    FetchRuns,
+    FetchAlreadyRunning,
     KnownRecord,
     NoSuchExchangePartner,
     NoSuchSource,
@@ -44,7 +44,7 @@ from entrenous.stop.store.exchange_served import (
     RECORD,
     SERVED_TO,
     SOURCE,
-    drop_unserved,
+    delete_unserved_claims,
     overwrite,
 )
 from entrenous.stop.store.registrations import batches
@@ -82,20 +82,22 @@ class PartnerStore:
             for table in (OPINION, SERVED_TO):
                 db.execute(table.delete().where(table.c.partner == number))
             db.execute(PARTNER.delete().where(PARTNER.c.number == number))
-            drop_unserved(db)
+            delete_unserved_claims(db)
             append_event(db, self.clock, ("exchange partner removed", name, {}))
         overwrite(self.engine)
 
     def partners(self) -> tuple[ExchangePartner, ...]:
         """Return all partners, by name."""
         with reading(self.engine) as db:
-            return tuple(map(_partner, db.execute(sa.select(PARTNER).order_by(PARTNER.c.name))))
+            return tuple(
+                map(_partner_from_row, db.execute(sa.select(PARTNER).order_by(PARTNER.c.name)))
+            )
 
     def with_key(self, key: bytes) -> ExchangePartner | None:
         """Return the partner whose key has this SHA-256."""
         with reading(self.engine) as db:
             row = db.execute(sa.select(PARTNER).where(PARTNER.c.key_sha256 == key)).one_or_none()
-        return None if row is None else _partner(row)
+        return None if row is None else _partner_from_row(row)
 
     def asked(self, name: str, at: datetime) -> None:
         """Record when this partner last sent a request."""
@@ -144,7 +146,7 @@ def _opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[PartnerOp
     return tuple(sorted(found, key=lambda one: (one.number, one.claim)))
 
 
-def _partner(row: Any) -> ExchangePartner:
+def _partner_from_row(row: Any) -> ExchangePartner:
     asked_at = None if row.asked_at is None else read_time(row.asked_at)
     banks = tuple(BankName(bank) for bank in row.banks)
     return ExchangePartner(row.name, row.number + OWN_NUMBER, banks, row.submits, asked_at)
@@ -167,7 +169,7 @@ class SourceStore:
                 raise SourceKnown(name=source.name)
             db.execute(SOURCE.insert().values(asdict(source)))
             if generation := _last_generation(db, source.name):
-                goes_on = _stored(Checkpoint(generation))
+                goes_on = _stored_checkpoint(Checkpoint(generation))
                 db.execute(CHECKPOINT.insert().values(source=source.name, **goes_on))
             append_event(
                 db, self.clock, ("exchange source added", source.name, _audit_details(source))
@@ -187,7 +189,9 @@ class SourceStore:
     def sources(self) -> tuple[Source, ...]:
         """Return all sources, by name."""
         with reading(self.engine) as db:
-            return tuple(map(_source, db.execute(sa.select(SOURCE).order_by(SOURCE.c.name))))
+            return tuple(
+                map(_source_from_row, db.execute(sa.select(SOURCE).order_by(SOURCE.c.name)))
+            )
 
     def source(self, name: str) -> Source:
         """Return the source of that name; raises NoSuchSource."""
@@ -195,7 +199,7 @@ class SourceStore:
             row = db.execute(sa.select(SOURCE).where(SOURCE.c.name == name)).one_or_none()
         if row is None:
             raise NoSuchSource(name=name)
-        return _source(row)
+        return _source_from_row(row)
 
     def checkpoint(self, name: str) -> Checkpoint:
         """Return the source's checkpoint; a fresh one if it was never read."""
@@ -204,7 +208,7 @@ class SourceStore:
             row = db.execute(wanted).one_or_none()
         if row is None:
             return Checkpoint()
-        times = (_time(row.begun_at), _time(row.whole_at))
+        times = (_stored_datetime(row.begun_at), _stored_datetime(row.whole_at))
         return Checkpoint(row.generation, row.anew, row.token, *times)
 
     def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
@@ -212,7 +216,7 @@ class SourceStore:
         wanted = sa.select(RECORD).where(RECORD.c.source == name)
         with reading(self.engine) as db:
             return {
-                row.key_sha256: _known(row)
+                row.key_sha256: _known_from_row(row)
                 for batch in batches(keys)
                 for row in db.execute(wanted.where(RECORD.c.key_sha256.in_(batch)))
             }
@@ -225,14 +229,14 @@ class SourceStore:
                 db.execute(_delete_records(name).where(RECORD.c.key_sha256.in_(keys)))
                 db.execute(RECORD.insert(), [{"source": name, **asdict(one)} for one in batch])
             db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
-            db.execute(CHECKPOINT.insert().values(source=name, **_stored(checkpoint)))
+            db.execute(CHECKPOINT.insert().values(source=name, **_stored_checkpoint(checkpoint)))
 
     def unseen(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
         """Return records with a claim that were not seen in this generation."""
         wanted = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
         with reading(self.engine) as db:
             rows = db.execute(wanted.where(RECORD.c.generation < generation))
-            return tuple(map(_known, rows))
+            return tuple(map(_known_from_row, rows))
 
     def live(self, name: str) -> int:
         """Count the source's records that have a claim."""
@@ -267,17 +271,17 @@ def _audit_details(source: Source) -> Details:
     return {"kind": str(source.kind), "bank": source.bank, "confirmed": source.confirmed}
 
 
-def _source(row: Any) -> Source:
+def _source_from_row(row: Any) -> Source:
     kind, bank = SourceKind(row.kind), BankName(row.bank)
     return Source(row.name, kind, row.place, bank, row.part, row.confirmed, row.credentials)
 
 
-def _known(row: Any) -> KnownRecord:
+def _known_from_row(row: Any) -> KnownRecord:
     claim = None if row.claim is None else ClaimId(row.claim)
     return KnownRecord(row.key_sha256, row.generation, row.version, row.hashes_sha256, claim)
 
 
-def _stored(checkpoint: Checkpoint) -> dict[str, object]:
+def _stored_checkpoint(checkpoint: Checkpoint) -> dict[str, object]:
     values = asdict(checkpoint)
     for name in ("begun_at", "whole_at"):
         at = values[name]
@@ -285,7 +289,7 @@ def _stored(checkpoint: Checkpoint) -> dict[str, object]:
     return values
 
 
-def _time(stored: int | None) -> datetime | None:
+def _stored_datetime(stored: int | None) -> datetime | None:
     return None if stored is None else read_time(stored)
 
 
@@ -296,7 +300,7 @@ _CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
 def source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     """Hold the lock of a source, among all processes on the same database.
 
-    It ends with the process. Raises FetchRuns.
+    It ends with the process. Raises FetchAlreadyRunning.
     """
     if engine.dialect.name == "postgresql":
         with _advisory_lock(engine, name):
@@ -313,7 +317,7 @@ def _advisory_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     with engine.connect() as db:
         db.execution_options(isolation_level="AUTOCOMMIT")
         if not db.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one():
-            raise FetchRuns(name=name)
+            raise FetchAlreadyRunning(name=name)
         try:
             yield
         finally:
@@ -328,7 +332,7 @@ def _file_lock(engine: sa.Engine, name: str) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise FetchRuns(name=name) from None
+        raise FetchAlreadyRunning(name=name) from None
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.exchange_nouns import OWN_NUMBER, ExchangePartner, Mark, ServedClaim
+from entrenous.stop.exchange_nouns import OWN_NUMBER, ChangeMark, ExchangePartner, ServedClaim
 from entrenous.stop.registration import Change, ClaimState
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import reading, refuse_other_version, scrub, writing
@@ -145,11 +145,11 @@ class ServedStore:
 
     engine: sa.Engine
 
-    def newest_mark(self) -> Mark | None:
+    def newest_mark(self) -> ChangeMark | None:
         """Return the newest mark."""
         with reading(self.engine) as db:
             row = db.execute(sa.select(MARK).order_by(MARK.c.at_s.desc()).limit(1)).one_or_none()
-        return None if row is None else Mark(row.at_s, row.number)
+        return None if row is None else ChangeMark(row.at_s, row.number)
 
     def number_before(self, at_s: int) -> int:
         """Return the number of the last mark before that second; 0 when there is none."""
@@ -157,7 +157,7 @@ class ServedStore:
             wanted = sa.select(sa.func.max(MARK.c.number)).where(MARK.c.at_s < at_s)
             return db.execute(wanted).scalar() or 0
 
-    def marks_over(self, after: int, upto: int) -> tuple[Mark, ...]:
+    def marks_over(self, after: int, upto: int) -> tuple[ChangeMark, ...]:
         """Return, in order, the marks that date the changes above ``after``, up to ``upto``.
 
         Their seconds and numbers are strictly increasing.
@@ -166,9 +166,9 @@ class ServedStore:
         wanted = sa.select(MARK).where(MARK.c.number > after, MARK.c.number <= top)
         with reading(self.engine) as db:
             rows = db.execute(wanted.order_by(MARK.c.number))
-            return tuple(Mark(row.at_s, row.number) for row in rows)
+            return tuple(ChangeMark(row.at_s, row.number) for row in rows)
 
-    def add_mark(self, mark: Mark, drop_before_s: int) -> None:
+    def add_mark(self, mark: ChangeMark, drop_before_s: int) -> None:
         """Add a mark, dated no earlier than the settled time.
 
         Of marks before ``drop_before_s`` only the newest is kept. A mark that is not above the
@@ -177,7 +177,7 @@ class ServedStore:
         with writing(self.engine) as db:
             highest = sa.select(sa.func.max(MARK.c.at_s), sa.func.max(MARK.c.number))
             at_s, number = db.execute(highest).one()
-            dated_s = max(mark.at_s, _settled(db))
+            dated_s = max(mark.at_s, _settled_second(db))
             if at_s is not None and (dated_s <= at_s or mark.number <= number):
                 return
             db.execute(MARK.insert().values(at_s=dated_s, number=mark.number))
@@ -190,10 +190,10 @@ class ServedStore:
         Call it before answering a partner for the time up to that second.
         """
         with reading(self.engine) as db:
-            if _settled(db) >= before_s:
+            if _settled_second(db) >= before_s:
                 return
         with writing(self.engine) as db:
-            if _settled(db) < before_s:
+            if _settled_second(db) < before_s:
                 db.execute(SETTLED.delete())
                 db.execute(SETTLED.insert().values(one=1, before_s=before_s))
 
@@ -209,16 +209,16 @@ class ServedStore:
         if not fresh:
             return
         with writing(self.engine) as db:
-            if _followed(db) > seen or not _any_served(db):
+            if _followed_number(db) > seen or not _is_anything_served(db):
                 _set_followed(db, seen)
             for claims in batches(fresh):
-                _replace(db, partner, [fresh[claim] for claim in claims])
+                _replace_served(db, partner, [fresh[claim] for claim in claims])
 
     def told_of(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
     ) -> Mapping[ClaimId, ServedClaim]:
         """Return those of the claims that are recorded as served to this partner."""
-        wanted = _served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
+        wanted = _select_served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
         told = wanted.where(SERVED_TO.c.partner == partner.number - OWN_NUMBER)
         found = dict[ClaimId, ServedClaim]()
         with reading(self.engine) as db:
@@ -234,10 +234,10 @@ class ServedStore:
 
         They come by hash, and for one hash in the order of claims' ids.
         """
-        wanted = _served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
+        wanted = _select_served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
         with reading(self.engine) as db:
             return tuple(
-                (row.bits, _to_served(row, (row.bits,)))
+                (row.bits, _served_from_row(row, (row.bits,)))
                 for batch in batches(hashes)
                 for row in db.execute(wanted.where(SERVED_HASH.c.bits.in_(batch)))
             )
@@ -248,7 +248,7 @@ class ServedStore:
         Tombstones that no partner still has to read are deleted and overwritten.
         """
         with reading(self.engine) as db:
-            after, any_served = _followed(db), _any_served(db)
+            after, any_served = _followed_number(db), _is_anything_served(db)
         for _ in range(_READS_MAX if any_served else 0):
             news = [one for one in feed.changes(after, _READ_AT_ONCE) if one.number <= upto]
             if not news or not self._learn(news, after):
@@ -270,7 +270,7 @@ class ServedStore:
                 return
         with writing(self.engine) as db:
             db.execute(SERVED_TO.delete().where(read))
-            drop_untold(db)
+            delete_withdrawals_known_to_all(db)
         overwrite(self.engine)
 
     def forget_tombstones(self, before: datetime) -> int:
@@ -282,7 +282,7 @@ class ServedStore:
                 return 0
         with writing(self.engine) as db:
             db.execute(SERVED_TO.delete().where(SERVED_TO.c.claim.in_(old)))
-            count = drop_untold(db)
+            count = delete_withdrawals_known_to_all(db)
         if count:
             overwrite(self.engine)
         return count
@@ -292,7 +292,7 @@ class ServedStore:
         newest = {change.claim: change for change in news}
         gone = 0
         with writing(self.engine) as db:
-            if _followed(db) != after:
+            if _followed_number(db) != after:
                 return False
             for claims in batches(newest):
                 wanted = sa.select(SERVED.c.claim).where(SERVED.c.claim.in_(claims))
@@ -300,7 +300,7 @@ class ServedStore:
                     _update_served(db, newest[ClaimId(claim)])
             _set_followed(db, news[-1].number)
             if any(change.state is ClaimState.WITHDRAWN for change in news):
-                gone = drop_untold(db)
+                gone = delete_withdrawals_known_to_all(db)
         if gone:
             overwrite(self.engine)
         return True
@@ -315,18 +315,18 @@ def overwrite(engine: sa.Engine) -> None:
     scrub(engine)
 
 
-def drop_untold(db: sa.Connection) -> int:
+def delete_withdrawals_known_to_all(db: sa.Connection) -> int:
     """Delete withdrawn claims whose withdrawal every partner has read; return the number."""
     waited_for = sa.select(SERVED_TO.c.claim)
-    return _drop(db, SERVED.c.ended_number.is_not(None), SERVED.c.claim.not_in(waited_for))
+    return _delete_where(db, SERVED.c.ended_number.is_not(None), SERVED.c.claim.not_in(waited_for))
 
 
-def drop_unserved(db: sa.Connection) -> int:
+def delete_unserved_claims(db: sa.Connection) -> int:
     """Delete claims that were served to no present partner; return how many."""
-    return _drop(db, SERVED.c.claim.not_in(sa.select(SERVED_TO.c.claim)))
+    return _delete_where(db, SERVED.c.claim.not_in(sa.select(SERVED_TO.c.claim)))
 
 
-def _drop(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+def _delete_where(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
     gone = db.execute(sa.select(SERVED.c.claim).where(*which)).scalars().all()
     for batch in batches(gone):
         db.execute(SERVED_HASH.delete().where(SERVED_HASH.c.claim.in_(batch)))
@@ -334,7 +334,7 @@ def _drop(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
     return len(gone)
 
 
-def _replace(db: sa.Connection, partner: ExchangePartner, changes: list[Change]) -> None:
+def _replace_served(db: sa.Connection, partner: ExchangePartner, changes: list[Change]) -> None:
     claims = [change.claim for change in changes]
     number = partner.number - OWN_NUMBER
     to = sa.select(SERVED_TO).where(SERVED_TO.c.claim.in_(claims))
@@ -361,15 +361,15 @@ def _update_served(db: sa.Connection, change: Change) -> None:
     db.execute(SERVED.update().where(SERVED.c.claim == change.claim).values(values))
 
 
-def _any_served(db: sa.Connection) -> bool:
+def _is_anything_served(db: sa.Connection) -> bool:
     return db.execute(sa.select(SERVED.c.claim).limit(1)).first() is not None
 
 
-def _settled(db: sa.Connection) -> int:
+def _settled_second(db: sa.Connection) -> int:
     return db.execute(sa.select(sa.func.max(SETTLED.c.before_s))).scalar() or 0
 
 
-def _followed(db: sa.Connection) -> int:
+def _followed_number(db: sa.Connection) -> int:
     return int(db.execute(sa.select(FOLLOWED.c.number)).scalar_one())
 
 
@@ -377,7 +377,7 @@ def _set_followed(db: sa.Connection, number: int) -> None:
     db.execute(FOLLOWED.update().values(number=number))
 
 
-def _served() -> sa.Select[Any]:
+def _select_served() -> sa.Select[Any]:
     return sa.select(SERVED, SERVED_HASH.c.bits).join(
         SERVED_HASH, SERVED_HASH.c.claim == SERVED.c.claim
     )
@@ -385,8 +385,8 @@ def _served() -> sa.Select[Any]:
 
 def _add_hash(found: dict[ClaimId, ServedClaim], row: Any) -> None:
     known = found.get(ClaimId(row.claim))
-    found[ClaimId(row.claim)] = _to_served(row, (*(known.hashes if known else ()), row.bits))
+    found[ClaimId(row.claim)] = _served_from_row(row, (*(known.hashes if known else ()), row.bits))
 
 
-def _to_served(row: Any, hashes: tuple[bytes, ...]) -> ServedClaim:
+def _served_from_row(row: Any, hashes: tuple[bytes, ...]) -> ServedClaim:
     return ServedClaim(ClaimId(row.claim), BankName(row.bank), ClaimState(row.state), hashes)

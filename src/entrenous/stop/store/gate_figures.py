@@ -53,16 +53,18 @@ def count_figures(
         BankUnreachable.
     """
     with reading(engine) as db:
-        waiting, oldest = _queue(db)
+        waiting, oldest = _queue_length_and_start(db)
         return GateFigures(
             at=at,
-            claims=_claims(db),
+            claims=_count_claims(db),
             hashes=db.execute(sa.select(sa.func.count()).select_from(HASH)).scalar_one(),
             waiting=waiting,
             oldest=oldest,
-            review_s=_review_s(db),
+            review_s=_median_review_s(db),
             due=due,
-            shadow=_shadow(db, at - SHADOW_KEPT, every=all_in_shadow) if with_shadow else {},
+            shadow=_count_shadow_outcomes(db, at - SHADOW_KEPT, every=all_in_shadow)
+            if with_shadow
+            else {},
         )
 
 
@@ -84,20 +86,20 @@ def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
         return sum(not held.has_key_of(bytes(one)) for one in db.execute(wanted).scalars())
 
 
-def _claims(db: sa.Connection) -> dict[tuple[str, str], int]:
+def _count_claims(db: sa.Connection) -> dict[tuple[str, str], int]:
     wanted = sa.select(CLAIM.c.kind, CLAIM.c.state, sa.func.count())
     rows = db.execute(wanted.group_by(CLAIM.c.kind, CLAIM.c.state))
     return {(kind, state): count for kind, state, count in rows}
 
 
-def _queue(db: sa.Connection) -> tuple[int, datetime | None]:
+def _queue_length_and_start(db: sa.Connection) -> tuple[int, datetime | None]:
     """Return the number of waiting items, and when the oldest began to wait."""
     wanted = sa.select(sa.func.count(), sa.func.min(_SINCE)).select_from(UPLOAD).where(*SINGLE)
     count, oldest = db.execute(wanted).one()
     return count, None if oldest is None else read_time(oldest)
 
 
-def _review_s(db: sa.Connection) -> float | None:
+def _median_review_s(db: sa.Connection) -> float | None:
     """Return the median time from the start of the wait to the decision, in seconds.
 
     For a decided case that was appealed, the first wait is no longer known.
@@ -111,17 +113,21 @@ def _review_s(db: sa.Connection) -> float | None:
     return median(took) / 1e6 if took else None
 
 
-def _shadow(db: sa.Connection, since: datetime, *, every: bool) -> dict[ShadowCell, int]:
+def _count_shadow_outcomes(
+    db: sa.Connection, since: datetime, *, every: bool
+) -> dict[ShadowCell, int]:
     """Count the outcomes by banks in shadow mode, or by ``every`` bank."""
     names = sa.select(BANK.c.name)
     dark = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
     wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
     wanted = wanted.where(UPLOAD.c.would.is_not(None), UPLOAD.c.at >= stored_time(since))
     rows = db.execute(wanted.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_MAX))
-    return dict(Counter(cell for row in rows for cell in _cells(row.would, row.matches, dark)))
+    return dict(
+        Counter(cell for row in rows for cell in _shadow_cells(row.would, row.matches, dark))
+    )
 
 
-def _cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[ShadowCell]:
+def _shadow_cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[ShadowCell]:
     """Yield the nearest match of each bank in shadow mode."""
     nearest: dict[str, int] = {}
     for match in matches:
@@ -152,6 +158,6 @@ def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexS
     def look() -> tuple[GateFigures, IndexSize | None]:
         index = platform.index
         opened = index.opened().index if isinstance(index, LazyIndex) else None
-        return figures_of(platform), opened.standing() if opened else None
+        return figures_of(platform), opened.size() if opened else None
 
     return look

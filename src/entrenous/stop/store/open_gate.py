@@ -12,21 +12,21 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.errors import NotUnderstood
-from entrenous.base.files import add_private, folder_errors
+from entrenous.base.files import create_private, folder_errors
 from entrenous.base.limits import GATE_SIDE_PX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.embedding import OnnxEmbedder
-from entrenous.fingerprint.nouns import LacksEmbedding
+from entrenous.fingerprint.nouns import EmbeddingModelMissing
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound_untrusted
 from entrenous.serving.host_checks import free_bytes
 from entrenous.stop.banks import prepare_banks
-from entrenous.stop.exchange_fetch import Removed, remove_source_from_bank
+from entrenous.stop.exchange_fetch import RemovalResult, remove_source_from_bank
 from entrenous.stop.exchange_nouns import Exchange
 from entrenous.stop.exchange_serving import PartnerOpinions, PartnerSubmissions
 from entrenous.stop.gate_settings import (
-    FILE,
+    SETTINGS_FILE,
     GateFront,
     GateSettings,
     default_settings,
@@ -35,8 +35,8 @@ from entrenous.stop.gate_settings import (
 from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
 from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.index.registered_sounds import RegisteredSounds
-from entrenous.stop.nouns import BadKeptToken, LacksPsycopg, NoGateHere
-from entrenous.stop.platform import IndexStore, Likeness, Platform
+from entrenous.stop.nouns import BadTokenFile, NoGateHere, PsycopgMissing
+from entrenous.stop.platform import EmbeddingComparison, IndexStore, Platform
 from entrenous.stop.review import run_alert_program
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
@@ -72,8 +72,8 @@ def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
 
 def remove_source(
     name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None
-) -> Removed:
-    """Remove a source while nobody fetches from it; raises FetchRuns, and as
+) -> RemovalResult:
+    """Remove a source while nobody fetches from it; raises FetchAlreadyRunning, and as
     :func:`remove_source_from_bank`.
     """
     exchange.sources.source(name)  # raise NoSuchSource before creating a lock file
@@ -97,17 +97,17 @@ def read_or_create_token(place: Path) -> Secret:
     """Read the token in the file at ``place`` (256 bits, base64url); create it if it is missing.
 
     Raises:
-        BadKeptToken: the file contains something else. An empty token would admit every request
+        BadTokenFile: the file contains something else. An empty token would admit every request
             without one, and a short one could be guessed.
     """
     if not place.exists():
         with suppress(FileExistsError):  # another process created it first; use its token
-            add_private(place, to_base64url(secrets.token_bytes(TOKEN_BYTES)).encode())
+            create_private(place, to_base64url(secrets.token_bytes(TOKEN_BYTES)).encode())
     token = place.read_bytes().strip()
     try:
         from_base64url(token.decode("latin-1"), TOKEN_BYTES)
     except NotUnderstood:
-        raise BadKeptToken(file=place) from None
+        raise BadTokenFile(file=place) from None
     return Secret(token)
 
 
@@ -140,33 +140,33 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
 
     Raises:
         UnusableFolder, DiskFull, NewerBank, OlderBank, BankUnreachable, BadGateSettings.
-        BadDatabaseAddress, LacksPsycopg: the settings name a PostgreSQL database.
+        BadDatabaseAddress, PsycopgMissing: the settings name a PostgreSQL database.
         BadHeldKeys: the keys that encrypt uploads cannot be used.
-        BadKeptToken: a token's file contains something else.
+        BadTokenFile: a token's file contains something else.
     """
     with folder_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_gate(folder):
             with suppress(FileExistsError):  # another process created it first
-                add_private(folder / FILE, default_settings())
+                create_private(folder / SETTINGS_FILE, default_settings())
         tokens = GateTokens(
             *(read_or_create_token(token_file(folder, role)) for role in TOKEN_ROLES)
         )
         settings = gate_settings(folder)
-        held = _held(folder, settings)
+        held = _open_upload_cipher(folder, settings)
     with ExitStack() as opened:
         engine = _platform_engine(folder, settings.database)
         opened.callback(engine.dispose)
         bank = BankStore(engine, SystemClock())
         prepare_banks(bank)
         index = opened.enter_context(
-            closing(LazyIndex(partial(_index, folder, bank, settings.index_shards)))
+            closing(LazyIndex(partial(_open_index, folder, bank, settings.index_shards)))
         )
         if serves:
             index.opened()
         jails = opened.enter_context(DecoderPool(pictures_per_child=_PICTURES_PER_CHILD))
-        has_disk = partial(_has_disk, folder, settings)
-        yield _platform(engine, bank, index, jails, settings, held, has_disk), tokens
+        has_disk = partial(_has_free_disk_space, folder, settings)
+        yield _build_platform(engine, bank, index, jails, settings, held, has_disk), tokens
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
 
     Raises:
         NoGateHere: ``folder`` contains neither tokens nor settings nor a database.
-        Others: as for :func:`open_platform`.
+        Others: as for :func:`open_build_build_platform`.
     """
     if not is_gate(folder):
         raise NoGateHere(path=folder)
@@ -183,7 +183,7 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         yield opened
 
 
-def front_of(folder: Path) -> GateFront:
+def read_front_settings(folder: Path) -> GateFront:
     """Read the settings for the gate's HTTP server; nothing is created.
 
     Raises:
@@ -196,7 +196,7 @@ def front_of(folder: Path) -> GateFront:
 def is_gate(folder: Path) -> bool:
     """Whether ``folder`` contains a gate's tokens, settings or database; raises UnusableFolder."""
     with folder_errors(folder):
-        signs = (token_file(folder, TOKEN_ROLES[0]), folder / FILE, folder / _DATABASE)
+        signs = (token_file(folder, TOKEN_ROLES[0]), folder / SETTINGS_FILE, folder / _DATABASE)
         return any(sign.exists() for sign in signs)
 
 
@@ -204,7 +204,7 @@ def token_file(folder: Path, role: str) -> Path:
     return folder / f"{role}.token"
 
 
-def _index(folder: Path, bank: BankStore, shards: int) -> MaintainedIndex:
+def _open_index(folder: Path, bank: BankStore, shards: int) -> MaintainedIndex:
     """Open the index; raises UnusableFolder, DiskFull, BankUnreachable."""
     with folder_errors(folder):
         return open_index(folder / INDEX, bank, shards=shards)
@@ -220,11 +220,11 @@ def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
     try:
         from entrenous.stop.store.postgres import open_postgres_engine  # noqa: PLC0415
     except ImportError:
-        raise LacksPsycopg from None
+        raise PsycopgMissing from None
     return open_postgres_engine(database)
 
 
-def _held(folder: Path, settings: GateSettings) -> UploadCipher:
+def _open_upload_cipher(folder: Path, settings: GateSettings) -> UploadCipher:
     """Read the keys that encrypt uploads. A key is created only beside an SQLite database: several
     gates on one PostgreSQL need the same keys, which their operator makes. Raises BadHeldKeys.
     """
@@ -233,7 +233,7 @@ def _held(folder: Path, settings: GateSettings) -> UploadCipher:
     return UploadCipher(open_upload_keys(folder / HELD_KEY) if settings.database is None else ())
 
 
-def _has_disk(folder: Path, settings: GateSettings) -> bool:
+def _has_free_disk_space(folder: Path, settings: GateSettings) -> bool:
     """Whether the disk of a database in ``folder`` has the free space that registrations need;
     always true for a database elsewhere, which cannot be checked.
     """
@@ -241,7 +241,7 @@ def _has_disk(folder: Path, settings: GateSettings) -> bool:
     return settings.database is not None or not least or free_bytes(folder) >= least << 20
 
 
-def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
+def _build_platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
     engine: sa.Engine,
     bank: BankStore,
     index: IndexStore,
@@ -268,9 +268,9 @@ def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
     )
 
 
-def _likeness(bank: BankStore) -> Likeness | None:
+def _likeness(bank: BankStore) -> EmbeddingComparison | None:
     """Return the network for embeddings; None without the extra `embedding`."""
     try:
-        return Likeness(OnnxEmbedder(), RegisteredEmbeddings(bank))
-    except LacksEmbedding:
+        return EmbeddingComparison(OnnxEmbedder(), RegisteredEmbeddings(bank))
+    except EmbeddingModelMissing:
         return None

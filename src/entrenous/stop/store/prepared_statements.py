@@ -40,7 +40,7 @@ class PreparedSelect:
         compiled, read = self._prepared(db)
         with _driver_connection(db) as driver:
             found = driver.execute(compiled.text, compiled.parameters(values or {})).fetchall()
-        return [self._row_type(*_converted(row, read)) for row in found]
+        return [self._row_type(*_convert_row(row, read)) for row in found]
 
     def _prepared(self, db: sa.Connection) -> "tuple[_CompiledStatement, _Converters]":
         known = self._compiled.get(db.dialect.name)
@@ -115,7 +115,7 @@ class _CompiledStatement:
         return [every[name] for name in self._names]
 
 
-def _converted(row: Sequence[Any], changes: _Converters) -> Sequence[Any]:
+def _convert_row(row: Sequence[Any], changes: _Converters) -> Sequence[Any]:
     if not changes:
         return row
     values = list(row)

@@ -22,8 +22,8 @@ from entrenous.stop.store.audit_events import (
     AuditEvent,
     append_event,
     dispute_event,
-    move_event,
     note_event,
+    state_change_event,
 )
 from entrenous.stop.store.engine import insert_on_conflict, reading, writing
 from entrenous.stop.store.registrations import (
@@ -50,7 +50,7 @@ from entrenous.stop.store.schema import (
 )
 
 
-def changed(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
+def number_and_log_changes(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
     """Number the changes of these events' claims in order, and log the events."""
     at = stored_time(clock.now())
     given = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
@@ -92,8 +92,8 @@ def extend(
         given = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
         _mark_added(db, fitting, given, owned, next_change(db) if confirmed else HOLDS)
         _mark_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], given)
-        changed(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
-        _look_back(db, clock, fitting)
+        number_and_log_changes(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
+        _schedule_look_back(db, clock, fitting)
     return fitting
 
 
@@ -171,8 +171,8 @@ def _set_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list
     rows = [{"of": one.id, "to": one.state, "by": one.confirmed} for one in after]
     there = there.values(state=sa.bindparam("to"), confirmed=sa.bindparam("by"))
     db.execute(there, rows)
-    changed(db, clock, *(move_event(claim) for claim in after))
-    _look_back(db, clock, [one for one in after if one.state is ClaimState.CONFIRMED])
+    number_and_log_changes(db, clock, *(state_change_event(claim) for claim in after))
+    _schedule_look_back(db, clock, [one for one in after if one.state is ClaimState.CONFIRMED])
     return after
 
 
@@ -200,7 +200,7 @@ def _forget_clip(db: sa.Connection, claim: ClaimId) -> None:
         db.execute(SOUND.delete().where(*gone))
 
 
-def _look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]) -> None:
+def _schedule_look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]) -> None:
     """Schedule a look-back, since these claims may match uploads that were accepted before."""
     due = CLAIM.update().values(look_back_at=stored_time(clock.now()))
     for batch in batches(one.id for one in claims):
@@ -232,7 +232,7 @@ class ListingStore:
         """Return the listings of those claims that have one."""
         with reading(self.engine) as db:
             return {
-                ClaimId(row.claim): Listing(row.content_id, _time(row.on_at))
+                ClaimId(row.claim): Listing(row.content_id, _stored_datetime(row.on_at))
                 for batch in batches(claims)
                 for row in db.execute(sa.select(LISTING).where(LISTING.c.claim.in_(batch)))
             }
@@ -257,5 +257,5 @@ class ListingStore:
 _LIVE = CLAIM.c.state != ClaimState.WITHDRAWN
 
 
-def _time(stored: int | None) -> datetime | None:
+def _stored_datetime(stored: int | None) -> datetime | None:
     return None if stored is None else read_time(stored)

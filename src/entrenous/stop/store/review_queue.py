@@ -15,10 +15,10 @@ from entrenous.stop.store.audit_events import (
     FITS_MORE_EVENT,
     RETROACTIVE_EVENTS,
     append_event,
+    bytes_not_stored_event,
     first_confirmation_event,
     review_event,
     reviewer_event,
-    unkept_event,
 )
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.due_work import DueWork
@@ -46,25 +46,25 @@ from entrenous.stop.store.schema import (
     stored_time,
 )
 from entrenous.stop.upload_record import (
-    LISTED_FOR,
     OPERATOR,
+    PUBLISHED_LISTING_PERIOD,
     AlreadyAppealed,
     AlreadyDecided,
     Appeal,
     BadReviewerName,
-    Found,
+    FoundBy,
     KeptClip,
     KeptPicture,
     KeptSound,
     LateMatch,
     NoSuchReview,
     NoSuchReviewer,
-    NotThatUpload,
     Review,
     Reviewer,
     ReviewerKnown,
     ReviewState,
     SecondPersonNeeded,
+    UploadFileDiffers,
     UploadNotKept,
     is_reviewer_name,
 )
@@ -248,7 +248,7 @@ class ReviewQueue(ReviewDesk):
             if self._has_room(db, review, lead, size):
                 uploads.update_upload(db, case, untrusted_upload=kept)
             else:
-                append_event(db, self.clock, unkept_event(case, size))
+                append_event(db, self.clock, bytes_not_stored_event(case, size))
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """Return the first waiting upload by arrival after that case, or None.
@@ -282,7 +282,7 @@ class ReviewQueue(ReviewDesk):
             if data is None:
                 uploads.get_review(db, case)
                 raise UploadNotKept(case=case)
-        return self.held.opened(case, bytes(data))
+        return self.held.decrypt(case, bytes(data))
 
     def close(
         self,
@@ -311,7 +311,7 @@ class ReviewQueue(ReviewDesk):
             alike = decided_together(review, uploads.waiting_with(db, case), state)
             review = uploads.with_cases(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
-            until = self.clock.now() + LISTED_FOR
+            until = self.clock.now() + PUBLISHED_LISTING_PERIOD
             uploads.forget_decided(db, (case, *review.also), state, until, keeps=keeps)
             uploads.choose_new_lead(db, case)
             append_event(db, self.clock, review_event(review, state, by))
@@ -392,7 +392,8 @@ class ReviewQueue(ReviewDesk):
             return clips + sum(gone.rowcount for gone in pictures)
 
     def forget_removed(self, now: datetime) -> int:
-        """Delist uploads confirmed :data:`LISTED_FOR` ago and delete their references.
+        """Delist uploads confirmed :data:`PUBLISHED_LISTING_PERIOD` ago and delete their
+        references.
 
         Returns how many.
         """
@@ -410,7 +411,7 @@ class ReviewQueue(ReviewDesk):
     def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
         """Put a refused upload into the review queue, once; for others, only record the appeal.
 
-        Raises NoSuchReview (also for a wrong secret), AlreadyAppealed, NotThatUpload.
+        Raises NoSuchReview (also for a wrong secret), AlreadyAppealed, UploadFileDiffers.
 
         The bytes are encrypted before the transaction, since that blocks others.
         """
@@ -424,19 +425,21 @@ class ReviewQueue(ReviewDesk):
                 raise AlreadyAppealed(case=appeal.case)
             if review.was_refused:
                 if appeal.upload_sha256 not in (None, review.upload_sha256):
-                    raise NotThatUpload(case=appeal.case)
-                waits = {"state": ReviewState.WAITING, "found": Found.APPEAL, "lead": None}
+                    raise UploadFileDiffers(case=appeal.case)
+                waits = {"state": ReviewState.WAITING, "found": FoundBy.APPEAL, "lead": None}
                 uploads.update_upload(
                     db, appeal.case, **waits, at=stored_time(appeal.at), waits_since=None,
                     untrusted_upload=kept, listed_until=None,
                 )  # fmt: skip
                 if untrusted_upload is not None and brought is None:
-                    append_event(db, self.clock, unkept_event(appeal.case, len(untrusted_upload)))
+                    append_event(
+                        db, self.clock, bytes_not_stored_event(appeal.case, len(untrusted_upload))
+                    )
             uploads.update_upload(db, appeal.case, appealed_at=stored_time(appeal.at))
             append_event(db, self.clock, ("case appealed", appeal.case, {}))
 
     def _kept(self, case: str, untrusted_upload: bytes | None) -> bytes | None:
-        return None if untrusted_upload is None else self.held.stored(case, untrusted_upload)
+        return None if untrusted_upload is None else self.held.encrypt(case, untrusted_upload)
 
     def _has_room(self, db: sa.Connection, review: Review, lead: str | None, size: int) -> bool:
         """Whether the bytes of one more upload fit on the disk, and among unreadable uploads."""

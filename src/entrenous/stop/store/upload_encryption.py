@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from entrenous.base.files import add_private, make_private
+from entrenous.base.files import create_private, make_private
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
     KEY_BYTES,
@@ -18,9 +18,9 @@ from entrenous.crypto.encryption_at_rest import (
     seal_stored,
     stored_key_name,
 )
-from entrenous.crypto.nouns import DoesNotOpen
+from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.stop.nouns import BadHeldKeys
-from entrenous.stop.upload_record import UploadShut
+from entrenous.stop.upload_record import UploadKeyMissing
 
 _MAGIC: Final = b"entrenous/1 held"
 _PLAIN: Final = _MAGIC + b"\0"
@@ -37,7 +37,7 @@ class UploadCipher:
 
     keys: tuple[Secret, ...] = ()
 
-    def stored(self, case: str, data: bytes) -> bytes:
+    def encrypt(self, case: str, data: bytes) -> bytes:
         """``data`` as it is stored for this case."""
         if not self.keys:
             return _PLAIN + data if data.startswith(_MAGIC) else data
@@ -52,8 +52,8 @@ class UploadCipher:
             return True
         return stored[len(_SEALED) : HEAD_BYTES] in map(stored_key_name, self.keys)
 
-    def opened(self, case: str, stored: bytes) -> bytes:
-        """Return the original bytes; raises UploadShut."""
+    def decrypt(self, case: str, stored: bytes) -> bytes:
+        """Return the original bytes; raises UploadKeyMissing."""
         if stored.startswith(_PLAIN):
             return stored[len(_PLAIN) :]
         if not stored.startswith(_SEALED):
@@ -63,9 +63,9 @@ class UploadCipher:
             if stored_key_name(key) == name:
                 try:
                     return open_stored(key, sealed, case.encode())
-                except DoesNotOpen:
+                except DecryptionFailed:
                     break
-        raise UploadShut(case=case)
+        raise UploadKeyMissing(case=case)
 
 
 _BYTES_MAX: Final = 4096
@@ -78,7 +78,7 @@ def open_upload_keys(place: Path) -> tuple[Secret, ...]:
     """
     if not place.exists():
         with suppress(FileExistsError):  # another process created it first; use its key
-            add_private(place, binascii.b2a_base64(secrets.token_bytes(KEY_BYTES)))
+            create_private(place, binascii.b2a_base64(secrets.token_bytes(KEY_BYTES)))
     with suppress(OSError):  # upload_keys reports the problem
         make_private(place)
     return upload_keys(place)
@@ -100,13 +100,13 @@ def upload_keys(place: Path) -> tuple[Secret, ...]:
             lines = file.read(_BYTES_MAX).split()
     except OSError:
         raise BadHeldKeys(file=place, why="it is not there, or cannot be read") from None
-    keys = tuple(_key(line) for line in lines)
+    keys = tuple(_parse_key(line) for line in lines)
     if not keys or None in keys:
         raise BadHeldKeys(file=place, why="each line is a key: 32 bytes in base64")
     return tuple(key for key in keys if key is not None)
 
 
-def _key(line: bytes) -> Secret | None:
+def _parse_key(line: bytes) -> Secret | None:
     try:
         data = binascii.a2b_base64(line, strict_mode=True)
     except binascii.Error:

@@ -38,7 +38,7 @@ from entrenous.stop.store.schema import (
 )
 from entrenous.stop.upload_record import (
     Decision,
-    Found,
+    FoundBy,
     KeptClip,
     KeptPicture,
     KeptSound,
@@ -220,7 +220,7 @@ def to_review(row: Any) -> Review:
         bits=row.bits,
         entry=row.entry,
         reference=row.reference,
-        found=Found(row.found),
+        found=FoundBy(row.found),
         secret_sha256=row.secret_sha256,
         upload_sha256=row.upload_sha256,
         first_confirmer=row.first_confirmer or "",
@@ -237,19 +237,23 @@ def _count_flood(db: sa.Connection) -> None:
 
 def _existing_lead(db: sa.Connection, review: Review) -> str | None:
     """Return the case that already represents waiting uploads of the same registered hash."""
-    wanted = sa.select(UPLOAD.c.lead).where(*_is_like(review), UPLOAD.c.lead.is_not(None))
+    wanted = sa.select(UPLOAD.c.lead).where(
+        *_same_kind_condition(review), UPLOAD.c.lead.is_not(None)
+    )
     lead: str | None = db.execute(wanted.limit(1)).scalar()
     return lead
 
 
 def _ungrouped_like(db: sa.Connection, review: Review) -> list[Review]:
     """Return other waiting uploads of the same hash without a lead, oldest first."""
-    wanted = sa.select(*REVIEW_COLUMNS).where(*_is_like(review), UPLOAD.c.lead.is_(None))
+    wanted = sa.select(*REVIEW_COLUMNS).where(
+        *_same_kind_condition(review), UPLOAD.c.lead.is_(None)
+    )
     wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
     return [to_review(row) for row in db.execute(wanted)]
 
 
-def _is_like(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
+def _same_kind_condition(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
     if is_unread(review):
         same_file = UPLOAD.c.upload_sha256 == review.upload_sha256
         return WAITS, same_file, UPLOAD.c.bits.is_(None), UPLOAD.c.found == review.found
@@ -312,7 +316,7 @@ def _clip_prints(
     wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
     wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
     while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
-        cases = _comparable(db, [row[0] for row in rows])
+        cases = _comparable_numbers(db, [row[0] for row in rows])
         if cases:
             return [(row[0], cases[row[0]], bytes(row[1])) for row in rows if row[0] in cases]
         after = rows[-1][0]
@@ -322,7 +326,7 @@ def _clip_prints(
 def forget_clips(db: sa.Connection, before: datetime) -> int:
     """Delete fingerprints of clips that were let through ``before``; return how many."""
     old = sa.select(UPLOAD_FRAMES.c.number).where(UPLOAD_FRAMES.c.at < stored_time(before))
-    gone = list(_comparable(db, db.execute(old).scalars().all(), waiting=False))
+    gone = list(_comparable_numbers(db, db.execute(old).scalars().all(), waiting=False))
     for batch in batches(gone):
         these = UPLOAD.update().where(UPLOAD.c.number.in_(batch))
         db.execute(these.values(upload_sha256=None, reference=""))
@@ -330,7 +334,7 @@ def forget_clips(db: sa.Connection, before: datetime) -> int:
     return len(gone)
 
 
-def _comparable(
+def _comparable_numbers(
     db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
 ) -> dict[int, str]:
     """Return those of these uploads that were let through, released, or wait, with their cases.
@@ -367,7 +371,7 @@ def quarantine_retroactively(
     }
     is_it: tuple[sa.ColumnElement[bool], ...]
     is_it = (sa.or_(sa.and_(*LET_THROUGH), RELEASED), IS_COMPARED)
-    if find.found is Found.SLOW_LOOK:
+    if find.found is FoundBy.SLOW_LOOK:
         now |= {"bits": find.bits, "upload_sha256": find.upload_sha256, "slow_look": None}
         is_it = LET_THROUGH
     waits = UPLOAD.update().where(UPLOAD.c.case_number == find.case, *is_it).values(now)
@@ -418,7 +422,7 @@ def accept_again(db: sa.Connection, review: Review) -> None:
     is_due = UPLOAD.c.slow_look == "kept"
     update_upload(
         db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
-        found=Found.UPLOAD, entry=None, lead=None, waits_since=None, first_confirmer=None,
+        found=FoundBy.UPLOAD, entry=None, lead=None, waits_since=None, first_confirmer=None,
         untrusted_upload=sa.case((is_due, UPLOAD.c.untrusted_upload)),
     )  # fmt: skip
     choose_new_lead(db, review.case)
@@ -426,7 +430,7 @@ def accept_again(db: sa.Connection, review: Review) -> None:
 
 def drop_scanned_bytes(db: sa.Connection, review: Review) -> None:
     """Drop the bytes of an upload found by a deferred scan, if its flood's lead has some."""
-    if review.found is Found.SLOW_LOOK:
+    if review.found is FoundBy.SLOW_LOOK:
         update_upload(db, review.case, untrusted_upload=None)
 
 

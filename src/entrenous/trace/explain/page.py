@@ -9,7 +9,7 @@ import jinja2
 from entrenous.base.language import language_of_person, sentences_now, translated
 from entrenous.crypto.hashing import sha256
 from entrenous.trace.explain.plots import svg
-from entrenous.trace.explain.report_pictures import Shown
+from entrenous.trace.explain.report_pictures import ReportPicture
 from entrenous.trace.explain.sections import Account
 from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
 
@@ -18,18 +18,18 @@ _PICTURES: Final = ("original", "outlined", "laid", "found")
 
 def write_page(account: Account, *, veiled: bool = False) -> str:
     """Render the page. Text chosen by others (a label, a file name) is escaped."""
-    style = _read("page.css")
+    style = _read_asset("page.css")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
     )
     environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
     shown = account.pictures
     data = {name: _data_url(getattr(shown, name)) for name in _PICTURES} if shown else {}
-    return environment.from_string(_read("page.html.j2")).render(
+    return environment.from_string(_read_asset("page.html.j2")).render(
         it=account,
         lang=language_of_person(),
         style=style,
-        policy=_policy(style),
+        policy=_content_security_policy(style),
         not_who=translated(NOT_WHO),
         limits=limits(),
         check=how_to_check(account.number),
@@ -40,11 +40,11 @@ def write_page(account: Account, *, veiled: bool = False) -> str:
     )
 
 
-def _data_url(shown: Shown) -> str:
+def _data_url(shown: ReportPicture) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(shown.jpeg).decode()
 
 
-def _policy(style: str) -> str:
+def _content_security_policy(style: str) -> str:
     """Content security policy: nothing runs or loads; the style sheet is allowed by its hash."""
     digest = base64.b64encode(sha256(style.encode())).decode()
     return (
@@ -53,5 +53,5 @@ def _policy(style: str) -> str:
     )
 
 
-def _read(name: str) -> str:
+def _read_asset(name: str) -> str:
     return files("entrenous.trace.explain").joinpath(name).read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from entrenous.base.language import language_of_person, translatable, translated
 from entrenous.media.pdf_fonts import FAMILY, add_fonts, drawable
 from entrenous.trace.explain.plots import Anchor, Dot, Drawing, Tone, Words
 from entrenous.trace.explain.plots import Path as PlotsPath
-from entrenous.trace.explain.report_pictures import Pictures, Shown
+from entrenous.trace.explain.report_pictures import ReportPicture, ReportPictures
 from entrenous.trace.explain.sections import Account
 from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
 
@@ -60,12 +60,12 @@ class Sheet:
     def page(self) -> None:
         self.pdf.add_page()
 
-    def room(self, height_mm: float) -> None:
+    def require_height(self, height_mm: float) -> None:
         """Start a new page unless this much height is left."""
         if self.pdf.will_page_break(height_mm):
             self.pdf.add_page()
 
-    def gap(self, height_mm: float) -> None:
+    def add_gap(self, height_mm: float) -> None:
         self.pdf.set_y(self.pdf.get_y() + height_mm)
 
     def text(
@@ -80,17 +80,17 @@ class Sheet:
 
     def heading(self, words: str) -> None:
         """Print a section heading on the same page as what follows."""
-        self.room(34.0)
-        self.gap(7.0)
+        self.require_height(34.0)
+        self.add_gap(7.0)
         self.text(words, 13.0, bold=True)
-        self.gap(2.0)
+        self.add_gap(2.0)
 
     def paragraphs(self, items: Iterable[str], size: float = 10.0) -> None:
         for one in items:
             self.text(one, size)
-            self.gap(2.1)
+            self.add_gap(2.1)
 
-    def bar(self, top_mm: float) -> None:
+    def margin_bar(self, top_mm: float) -> None:
         """Draw a line in the margin beside everything since ``top_mm`` on this page."""
         self.pdf.set_fill_color(*_COLOURS[Tone.NAMED])
         self.pdf.rect(MARGIN_MM - 5.0, top_mm, 1.2, self.pdf.get_y() - top_mm, style="F")
@@ -132,20 +132,20 @@ class Sheet:
         scale = width_mm / drawing.width
         height = drawing.height * scale
         if left_mm == MARGIN_MM:
-            self.room(height)
+            self.require_height(height)
         top = self.pdf.get_y()
         for shape in drawing.shapes:
             if isinstance(shape, PlotsPath):
-                self._path(shape, left_mm, top, scale)
+                self._draw_path(shape, left_mm, top, scale)
             elif isinstance(shape, Dot):
-                self._dot(shape, left_mm, top, scale)
+                self._draw_dot(shape, left_mm, top, scale)
             else:
-                self._words(shape, left_mm, top, scale)
+                self._draw_words(shape, left_mm, top, scale)
         self.pdf.set_xy(MARGIN_MM, top)
         return height
 
     def picture(
-        self, shown: Shown, box_mm: tuple[float, float], left_mm: float, alt_text: str
+        self, shown: ReportPicture, box_mm: tuple[float, float], left_mm: float, alt_text: str
     ) -> float:
         """Place a picture here, as large as fits the box; return its height in mm."""
         scale = min(box_mm[0] / shown.width_px, box_mm[1] / shown.height_px)
@@ -167,7 +167,7 @@ class Sheet:
             width_mm, height, drawable(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
         )
 
-    def finish(self, running: str) -> bytes:
+    def finish_document(self, running: str) -> bytes:
         """Number the pages and return the file."""
         self.pdf.set_auto_page_break(auto=False)
         for number in range(1, self.pdf.pages_count + 1):
@@ -184,7 +184,7 @@ class Sheet:
         self.pdf.set_font(FAMILY, "B" if bold else "", size)
         self.pdf.set_text_color(*_COLOURS[tone])
 
-    def _path(self, path: PlotsPath, left: float, top: float, scale: float) -> None:
+    def _draw_path(self, path: PlotsPath, left: float, top: float, scale: float) -> None:
         points = [(left + x * scale, top + y * scale) for x, y in path.points]
         self.pdf.set_draw_color(*_COLOURS[path.tone])
         self.pdf.set_fill_color(*_COLOURS[path.tone])
@@ -195,12 +195,12 @@ class Sheet:
             self.pdf.polyline(points, style="F" if path.filled else "D")
         self.pdf.set_dash_pattern()
 
-    def _dot(self, dot: Dot, left: float, top: float, scale: float) -> None:
+    def _draw_dot(self, dot: Dot, left: float, top: float, scale: float) -> None:
         self.pdf.set_fill_color(*_COLOURS[dot.tone])
         x, y = left + dot.at[0] * scale, top + dot.at[1] * scale
         self.pdf.circle(x, y, dot.radius * scale, style="F")
 
-    def _words(self, words: Words, left: float, top: float, scale: float) -> None:
+    def _draw_words(self, words: Words, left: float, top: float, scale: float) -> None:
         size = words.size * scale / _POINT_MM
         self._set_font(size, bold=words.tone is Tone.NAMED, tone=words.tone)
         text = drawable(self.pdf, words.text)
@@ -243,47 +243,47 @@ def write_pdf(account: Account, *, veiled: bool = False) -> bytes:
     """Render the PDF; the same account gives the same bytes."""
     title = translated("Trace report {number}").format(number=account.number)
     sheet = new_sheet(title, account.at, _every_text(account))
-    _finding(sheet, account)
+    _print_finding(sheet, account)
     if account.plot is not None:
-        _scores(sheet, account, account.plot)
+        _print_scores(sheet, account, account.plot)
     if account.undone:
-        _undone(sheet, account)
+        _print_undone_changes(sheet, account)
     sheet.heading(translated("How this was found"))
     sheet.paragraphs(account.method)
-    _limits(sheet)
-    _check(sheet, account)
+    _print_limits(sheet)
+    _print_how_to_check(sheet, account)
     if account.pictures is not None:
-        _pictures(sheet, account.pictures, veiled=veiled)
-    return sheet.finish(f"{title}, {account.made_at}")
+        _print_pictures(sheet, account.pictures, veiled=veiled)
+    return sheet.finish_document(f"{title}, {account.made_at}")
 
 
-def _finding(sheet: Sheet, account: Account) -> None:
+def _print_finding(sheet: Sheet, account: Account) -> None:
     sheet.text(f"TRACE REPORT {account.number}", 8.6, bold=True, tone=Tone.NAMED)
-    sheet.gap(1.0)
+    sheet.add_gap(1.0)
     sheet.text(account.headline, 20.0, bold=True)
-    sheet.gap(1.5)
+    sheet.add_gap(1.5)
     about = translated(
         "About the file {file_name}, traced on {made_at}. It answers one question: from "
         "whose copy was this file made?"
     ).format(file_name=account.file_name, made_at=account.made_at)
     sheet.text(about, 10.5, tone=Tone.SOFT)
-    sheet.gap(6.0)
+    sheet.add_gap(6.0)
     top, page = sheet.pdf.get_y(), sheet.pdf.page
     for line, sentences in account.named:
         sheet.text(line, 12.5, bold=True)
-        sheet.gap(1.2)
+        sheet.add_gap(1.2)
         sheet.paragraphs(sentences)
     for remark in account.remarks:
         sheet.text(remark, 10.5)
-        sheet.gap(2.1)
+        sheet.add_gap(2.1)
     sheet.text(translated(NOT_WHO), 10.0, bold=True)
     if sheet.pdf.page == page:
-        sheet.bar(top)
+        sheet.margin_bar(top)
 
 
-def _scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
+def _print_scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
     sheet.heading(translated("How strongly each copy's mark was found"))
-    sheet.gap(sheet.drawing(plot, WIDTH_MM) + 1.0)
+    sheet.add_gap(sheet.drawing(plot, WIDTH_MM) + 1.0)
     sheet.caption(
         translated(
             "Each copy's score. The shaded area is where copies that had no part in the file "
@@ -292,11 +292,11 @@ def _scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
         MARGIN_MM,
         WIDTH_MM,
     )
-    sheet.gap(4.0)
+    sheet.add_gap(4.0)
     rows = [(row.label, row.score, row.chance, row.ratio, row.support) for row in account.rows]
     strong = [place for place, row in enumerate(account.rows) if row.named]
     sheet.table(Table(tuple(map(translated, _HEAD)), rows, _COLUMNS, strong, numbers=(1, 2, 3)))
-    sheet.gap(1.6)
+    sheet.add_gap(1.6)
     note = translated(
         "Bold: named. Chance: how often the best of all compared copies would score as "
         "high if none of them had a part in the file; rounded up. Likelihood ratio: how "
@@ -305,17 +305,17 @@ def _scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
         "by 1e30, a 1 with 30 zeros."
     )
     further = f"{account.unlisted[:1].upper()}{account.unlisted[1:]} " if account.unlisted else ""
-    sheet.room(16.0)
+    sheet.require_height(16.0)
     sheet.caption(further + note, MARGIN_MM, WIDTH_MM)
 
 
-def _undone(sheet: Sheet, account: Account) -> None:
+def _print_undone_changes(sheet: Sheet, account: Account) -> None:
     if account.tone is None:
         sheet.heading(translated("What was found"))
         sheet.facts(account.undone, (_TERM_MM, WIDTH_MM - _TERM_MM))
         return
     tall = account.tone.height * _TONE_MM / account.tone.width
-    sheet.room(tall + 24.0)
+    sheet.require_height(tall + 24.0)
     sheet.heading(translated("How the file was changed"))
     top = sheet.pdf.get_y()
     sheet.drawing(account.tone, _TONE_MM, MARGIN_MM + WIDTH_MM - _TONE_MM)
@@ -323,21 +323,21 @@ def _undone(sheet: Sheet, account: Account) -> None:
     sheet.pdf.set_y(max(sheet.pdf.get_y(), top + tall))
 
 
-def _limits(sheet: Sheet) -> None:
+def _print_limits(sheet: Sheet) -> None:
     sheet.heading(translated("What this does not say"))
     for term, words in limits():
-        sheet.room(16.0)
+        sheet.require_height(16.0)
         sheet.text(term, bold=True)
         sheet.text(words)
-        sheet.gap(2.1)
+        sheet.add_gap(2.1)
 
 
-def _check(sheet: Sheet, account: Account) -> None:
+def _print_how_to_check(sheet: Sheet, account: Account) -> None:
     sheet.heading(translated("How to check it"))
     sheet.paragraphs([how_to_check(account.number)])
     sheet.facts((*account.identity, *account.versions), (_TERM_MM, WIDTH_MM - _TERM_MM))
     if account.pictures is not None:
-        sheet.gap(2.0)
+        sheet.add_gap(2.0)
         last = sheet.pdf.page
         words = (
             translated("This page holds no picture and can be handed over alone.")
@@ -347,33 +347,35 @@ def _check(sheet: Sheet, account: Account) -> None:
         sheet.text(words.format(last=last), bold=True)
 
 
-def _pictures(sheet: Sheet, shown: Pictures, *, veiled: bool) -> None:
+def _print_pictures(sheet: Sheet, shown: ReportPictures, *, veiled: bool) -> None:
     sheet.page()
     sheet.text(translated("Annex: the pictures"), 16.0, bold=True)
-    sheet.gap(1.0)
+    sheet.add_gap(1.0)
     if veiled:
         sheet.text(
             translated("They are left out; only their frames and colours are shown."),
             tone=Tone.SOFT,
         )
-    sheet.gap(4.0)
+    sheet.add_gap(4.0)
     left = (
         shown.outlined,
         translated("The original. The line goes around the part that the found file shows"),
     )
-    _side_by_side(sheet, left, (shown.found, translated("The found file, as it was found")))
+    _print_side_by_side(sheet, left, (shown.found, translated("The found file, as it was found")))
     left = (
         shown.laid,
         translated("The found file in its place on the original. Grey: it shows nothing there"),
     )
-    _side_by_side(
+    _print_side_by_side(
         sheet,
         left,
         (shown.halves, translated("Left half: the original. Right half: the found file on it")),
     )
 
 
-def _side_by_side(sheet: Sheet, one: tuple[Shown, str], other: tuple[Shown, str]) -> None:
+def _print_side_by_side(
+    sheet: Sheet, one: tuple[ReportPicture, str], other: tuple[ReportPicture, str]
+) -> None:
     box = (_HALF_MM, 96.0)
     second = MARGIN_MM + _HALF_MM + _GUTTER_MM
     top = sheet.pdf.get_y()

@@ -68,12 +68,12 @@ Shape = Path | Dot | Words
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Shapes from back to front; ``said`` is the text alternative for screen readers."""
+    """Shapes from back to front; ``alt_text`` is the text alternative for screen readers."""
 
     width: float
     height: float
     shapes: tuple[Shape, ...]
-    said: str
+    alt_text: str
 
 
 def line(one: Point, other: Point, tone: Tone, *, dashed: bool = False) -> Path:
@@ -89,7 +89,7 @@ def svg(drawing: Drawing) -> str:
     """Return the drawing as an SVG element; the page's style sheet sets the colours."""
     shapes = "".join(_element(shape) for shape in drawing.shapes)
     size = f"0 0 {_number(drawing.width)} {_number(drawing.height)}"
-    said = quoteattr(drawing.said)
+    said = quoteattr(drawing.alt_text)
     return f'<svg class="drawing" viewBox="{size}" role="img" aria-label={said}>{shapes}</svg>'
 
 
@@ -170,13 +170,13 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
     axis = _axis(scores.values(), needed)
     others = [score for who, score in scores.items() if who not in named]
     as_dots = len(scores) <= _DOTS_MAX
-    body = _dots(others, axis) if as_dots else _columns(others, axis)
+    body = _score_dots(others, axis) if as_dots else _columns(others, axis)
     curve = _expected_curve(axis, _CURVE_HIGH_WITH_DOTS if as_dots else _CURVE_HIGH_WITH_COLUMNS)
     shapes = (
         Path(curve, Tone.NULL, filled=True),
         *body,
         *(() if as_dots else (Path(curve, Tone.INK),)),
-        *_frame(axis),
+        *_axis_frame(axis),
         _curve_caption(len(scores), axis, as_dots=as_dots),
         *_threshold(needed, axis),
     )
@@ -190,7 +190,7 @@ def _axis(scores: Collection[float], needed: float) -> _Axis:
     return _Axis(math.asinh(low / _BEND), math.asinh(high / _BEND))
 
 
-def _frame(axis: _Axis) -> Iterator[Shape]:
+def _axis_frame(axis: _Axis) -> Iterator[Shape]:
     yield line((_LEFT, _BASE), (_RIGHT, _BASE), Tone.SOFT)
     last = -math.inf
     for tick in sorted(_TICKS, key=lambda tick: (tick > 0, abs(tick))):
@@ -244,7 +244,7 @@ def _threshold(needed: float, axis: _Axis) -> Iterator[Shape]:
     )
 
 
-def _dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
+def _score_dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
     """Yield one dot per copy; dots that would overlap are stacked."""
     taken: list[tuple[float, int]] = []
     for score in sorted(scores):
@@ -380,7 +380,7 @@ def tone_curve(
     """Compare the original with the found picture on its grid, (H, W, 3) both, where (H, W)
     covers.
     """
-    sent, laid, inside = (_small(plane) for plane in (original_rgb, laid_rgb, covered))
+    sent, laid, inside = (_shrink(plane) for plane in (original_rgb, laid_rgb, covered))
     keep = inside > 0.99
     before, after = sent[keep], laid[keep]
     luma_before, luma_after = before @ _LUMA, after @ _LUMA
@@ -391,11 +391,11 @@ def tone_curve(
         for one in bins
         if np.count_nonzero(one) >= _FEW
     )
-    gone = _colour(after) < _GREY < 2.0 * _GREY < _colour(before)
+    gone = _colourfulness(after) < _GREY < 2.0 * _GREY < _colourfulness(before)
     return ToneCurve(points, gone)
 
 
-def in_words(curve: ToneCurve) -> str:
+def describe_tone_curve(curve: ToneCurve) -> str:
     """Describe the changes of brightness, contrast and colour in a few words."""
     done = [translated("its colours are gone")] if curve.colours_gone else []
     if len(curve.points) > 2:
@@ -414,14 +414,14 @@ def in_words(curve: ToneCurve) -> str:
 def tone_plot(curve: ToneCurve) -> Drawing:
     inner: list[Shape] = []
     for level in (0, 64, 128, 192, 255):
-        inner.append(line(_at(level, 0), _at(level, 255), Tone.FAINT))
-        inner.append(line(_at(0, level), _at(255, level), Tone.FAINT))
+        inner.append(line(_interpolate(level, 0), _interpolate(level, 255), Tone.FAINT))
+        inner.append(line(_interpolate(0, level), _interpolate(255, level), Tone.FAINT))
     for level in (0, 128, 255):
-        x, y = _at(level, level)
+        x, y = _interpolate(level, level)
         inner.append(Words((x, _TONE_TOP + _SIZE + 15), str(level), anchor=Anchor.MIDDLE))
         inner.append(Words((_TONE_LEFT - 6, y + 4), str(level), anchor=Anchor.END))
-    inner.append(line(_at(0, 0), _at(255, 255), Tone.SOFT, dashed=True))
-    inner.append(Path(tuple(_at(x, y) for x, y in curve.points), Tone.NAMED))
+    inner.append(line(_interpolate(0, 0), _interpolate(255, 255), Tone.SOFT, dashed=True))
+    inner.append(Path(tuple(_interpolate(x, y) for x, y in curve.points), Tone.NAMED))
     about = "sent (across), found (up)"
     middle = _TONE_LEFT + _SIZE / 2
     inner.append(Words((middle, _TONE_TOP + _SIZE + 32), about, anchor=Anchor.MIDDLE, size=10))
@@ -430,15 +430,17 @@ def tone_plot(curve: ToneCurve) -> Drawing:
         wide,
         tall,
         tuple(inner),
-        translated("Tone curve: {in_words}.").format(in_words=in_words(curve)),
+        translated("Tone curve: {describe_tone_curve}.").format(
+            in_words=describe_tone_curve(curve)
+        ),
     )
 
 
-def _at(before: float, after: float) -> tuple[float, float]:
+def _interpolate(before: float, after: float) -> tuple[float, float]:
     return _TONE_LEFT + _SIZE * before / 255, _TONE_TOP + _SIZE * (1 - after / 255)
 
 
-def _small(plane: NDArray[np.generic]) -> NDArray[np.float64]:
+def _shrink(plane: NDArray[np.generic]) -> NDArray[np.float64]:
     rows, columns = plane.shape[:2]
     factor = min(1.0, _SIDE_PX / max(rows, columns))
     size = max(1, round(columns * factor)), max(1, round(rows * factor))
@@ -446,6 +448,6 @@ def _small(plane: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.asarray(cv2.resize(floats, size, interpolation=cv2.INTER_AREA), np.float64)
 
 
-def _colour(rgb: NDArray[np.float64]) -> float:
+def _colourfulness(rgb: NDArray[np.float64]) -> float:
     """Return the mean difference between a pixel's largest and smallest sample, in levels."""
     return float(np.mean(np.ptp(rgb, axis=1))) if len(rgb) else 0.0

@@ -17,35 +17,35 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReportPicture:
     jpeg: bytes
     width_px: int
     height_px: int
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class ReportPictures:
     """The pictures of a report. All but ``found`` have the original's frame and size.
 
     ``outlined`` is the original with the found part's edge, ``laid`` the found part in its place,
     ``halves`` the original's left half beside the right half of ``laid``.
     """
 
-    original: Shown
-    outlined: Shown
-    laid: Shown
-    halves: Shown
-    found: Shown
+    original: ReportPicture
+    outlined: ReportPicture
+    laid: ReportPicture
+    halves: ReportPicture
+    found: ReportPicture
 
 
-def pictures(
+def make_report_pictures(
     original_rgb: Pixels,
     found_rgb: Pixels,
     laid: tuple[Pixels, NDArray[np.bool_]],
     homography: NDArray[np.float64],
     *,
     veiled: bool = False,
-) -> Pictures:
+) -> ReportPictures:
     """Make the report's pictures.
 
     Args:
@@ -58,12 +58,12 @@ def pictures(
     """
     original = _small(original_rgb)
     placed = _paste_found(laid, original.size)
-    edge = _edge(original_rgb, found_rgb, homography, original.size)
+    edge = _found_outline(original_rgb, found_rgb, homography, original.size)
     found = _small(found_rgb)
     if veiled:
-        original, placed, found = (_veil(one) for one in (original, placed, found))
+        original, placed, found = (_blur(one) for one in (original, placed, found))
     several = (original, _outline(original, edge), placed, _join_halves(original, placed), found)
-    return Pictures(*(_as_jpeg(one) for one in several))
+    return ReportPictures(*(_as_jpeg(one) for one in several))
 
 
 def _small(pixels: Pixels) -> Image.Image:
@@ -81,7 +81,7 @@ def _paste_found(laid: tuple[Pixels, NDArray[np.bool_]], size: tuple[int, int]) 
     return paper
 
 
-def _edge(
+def _found_outline(
     original: Pixels, found: Pixels, homography: NDArray[np.float64], size: tuple[int, int]
 ) -> list[tuple[float, float]]:
     """Return the outline of the found picture on the small original, in its pixels."""
@@ -122,15 +122,15 @@ def _join_halves(left: Image.Image, right: Image.Image) -> Image.Image:
     return joined
 
 
-def _veil(picture: Image.Image) -> Image.Image:
+def _blur(picture: Image.Image) -> Image.Image:
     tiny = picture.copy()
     tiny.thumbnail((_VEIL_PX, _VEIL_PX), Image.Resampling.BOX)
     large = tiny.resize(picture.size, Image.Resampling.BICUBIC)
     return large.filter(ImageFilter.GaussianBlur(max(picture.size) / 20))
 
 
-def _as_jpeg(picture: Image.Image) -> Shown:
+def _as_jpeg(picture: Image.Image) -> ReportPicture:
     file = io.BytesIO()
     options: dict[str, Any] = {"quality": _QUALITY, "optimize": True}
     picture.convert("RGB").save(file, "JPEG", **options)
-    return Shown(file.getvalue(), picture.width, picture.height)
+    return ReportPicture(file.getvalue(), picture.width, picture.height)

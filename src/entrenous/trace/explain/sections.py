@@ -14,25 +14,31 @@ from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import pseudonyms
-from entrenous.trace.explain.plots import Drawing, in_words, score_plot, tone_curve, tone_plot
-from entrenous.trace.explain.report_pictures import Pictures, pictures
+from entrenous.trace.explain.plots import (
+    Drawing,
+    describe_tone_curve,
+    score_plot,
+    tone_curve,
+    tone_plot,
+)
+from entrenous.trace.explain.report_pictures import ReportPictures, make_report_pictures
 from entrenous.trace.explain.wording import (
+    chance_in_digits,
     describe_alignment,
     describe_part,
     describe_size,
     finding_line,
-    in_digits,
     method,
     missing_messages_line,
     named_lines,
     nobody_lines,
     other_lines,
     ratio_in_digits,
-    support,
+    support_in_words,
 )
 from entrenous.trace.originals import original_of
 from entrenous.trace.picture import Investigation, warp_onto_sent
-from entrenous.trace.picture_fit import Fit
+from entrenous.trace.picture_fit import PictureFit
 from entrenous.trace.report.examine import made_with
 from entrenous.trace.trace_file import Traced
 from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
@@ -83,7 +89,7 @@ class Account:
     plot: Drawing | None
     undone: Facts
     tone: Drawing | None
-    pictures: Pictures | None
+    pictures: ReportPictures | None
     method: tuple[str, ...]
     identity: Facts
     versions: Facts
@@ -100,7 +106,7 @@ class Detail:
     undone: Facts = ()
     files: Facts = ()
     tone: Drawing | None = None
-    plotted: Pictures | None = None
+    plotted: ReportPictures | None = None
     chips: int | None = None
     forecast: float | None = None
 
@@ -136,16 +142,19 @@ def account_of_picture(
     fit = investigation.fits[0]
     original, warped = original_of(fit.picture, device), warp_onto_sent(investigation.found, fit)
     curve = tone_curve(np.asarray(original), *warped)
-    plotted = pictures(
+    plotted = make_report_pictures(
         np.asarray(original),
         np.asarray(investigation.found),
         warped,
         fit.registration.homography,
         veiled=choices.veiled,
     )
-    source = device.vault.kept(fit.picture.original)
+    source = device.vault.kept_file(fit.picture.original)
     detail = Detail(
-        undone=(*_undone(fit, investigation), (translated("Light and colour"), in_words(curve))),
+        undone=(
+            *_undone_changes(fit, investigation),
+            (translated("Light and colour"), describe_tone_curve(curve)),
+        ),
         files=_files(untrusted_data, investigation.found, source, original),
         tone=tone_plot(curve),
         plotted=plotted,
@@ -157,7 +166,7 @@ def account_of_picture(
 
 def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None = None) -> Account:
     """Assemble the report of any trace, with the details of its kind."""
-    verdict, extra = trace.verdict, detail or Detail(undone=_which_part(trace))
+    verdict, extra = trace.verdict, detail or Detail(undone=_describe_matched_part(trace))
     labels = _labels(verdict, blind=choices.blind)
     compared = max(1, trace.compared or len(verdict.score))
     alpha = ALPHA if extra.chips is None else _FIRST_ROUND
@@ -174,7 +183,7 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
         headline=finding_line(verdict.finding),
         named=tuple(named_lines(verdict, [labels[who] for who in verdict.named])),
         remarks=(*remarks, *other_lines(trace.others)),
-        rows=tuple(_row(who, labels[who], verdict) for who in listed[:_ROWS_MAX]),
+        rows=tuple(_report_row(who, labels[who], verdict) for who in listed[:_ROWS_MAX]),
         unlisted=_unlisted([verdict.score[who] for who in listed[_ROWS_MAX:]]),
         plot=score_plot(plotted, [labels[who] for who in verdict.named], needed)
         if plotted
@@ -183,12 +192,12 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
         tone=extra.tone,
         pictures=extra.plotted,
         method=tuple(method(extra.chips, compared, needed)),
-        identity=(*_identity(trace), *extra.files),
+        identity=(*_identity_facts(trace), *extra.files),
         versions=_versions(),
     )
 
 
-def _identity(trace: Trace) -> Facts:
+def _identity_facts(trace: Trace) -> Facts:
     return (
         (
             translated("Trace"),
@@ -207,14 +216,14 @@ def _labels(verdict: Verdict, *, blind: bool) -> Mapping[RecipientId, str]:
     return dict(zip(verdict.score, map(str, plotted), strict=True))
 
 
-def _row(who: RecipientId, label: str, verdict: Verdict) -> Row:
+def _report_row(who: RecipientId, label: str, verdict: Verdict) -> Row:
     ratio = verdict.likelihood_ratio[who]
     return Row(
         label=label,
-        score=_signed(verdict.score[who]),
-        chance=in_digits(verdict.chance[who]),
+        score=_signed_number(verdict.score[who]),
+        chance=chance_in_digits(verdict.chance[who]),
         ratio=ratio_in_digits(ratio),
-        support=support(ratio) if who in verdict.named else translated("not named"),
+        support=support_in_words(ratio) if who in verdict.named else translated("not named"),
         named=who in verdict.named,
     )
 
@@ -226,14 +235,14 @@ def _unlisted(scores: Sequence[float]) -> str:
         "{count} further copy is not listed; its score is {score}.",
         "{count} further copies are not listed; the highest of their scores is {score}.",
         len(scores),
-    ).format(score=_signed(max(scores)))
+    ).format(score=_signed_number(max(scores)))
 
 
-def _signed(score: float) -> str:
+def _signed_number(score: float) -> str:
     return f"{score:.1f}".replace("-", "\u2212")
 
 
-def _undone(fit: Fit, investigation: Investigation) -> Facts:
+def _undone_changes(fit: PictureFit, investigation: Investigation) -> Facts:
     warp, registration = fit.registration.warp, fit.registration
     placed = (
         translated("{inliers:,} points of both pictures agree").format(inliers=registration.inliers)
@@ -276,7 +285,7 @@ def _jpeg_quality(table: Sequence[int]) -> int:
     return min(100, max(1, round(quality)))
 
 
-def _which_part(trace: Trace) -> Facts:
+def _describe_matched_part(trace: Trace) -> Facts:
     return () if trace.span is None else ((translated("Which part"), describe_part(trace.span)),)
 
 

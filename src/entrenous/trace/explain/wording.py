@@ -6,7 +6,7 @@ from typing import Final
 
 from entrenous.base.copies import join_names
 from entrenous.base.language import plural, translatable, translated
-from entrenous.watermark.verdict import Finding, Part, Span, Verdict, Warp
+from entrenous.watermark.verdict import Finding, FurtherMessage, MatchedSpan, PictureWarp, Verdict
 
 _STRAIGHT_DEG: Final = 0.5
 _WHOLE: Final = 0.985
@@ -29,7 +29,7 @@ NO_SUPPORT: Final = translatable("no support either way")
 _FORECAST_MARGIN: Final = 2.0  # standard deviations that a score may lie below its forecast
 
 
-def describe_alignment(warp: Warp) -> str:
+def describe_alignment(warp: PictureWarp) -> str:
     """Describe crop, mirroring and rotation in a few words, e.g. "cropped to 71 %, mirrored"."""
     done = []
     if warp.kept < _WHOLE:
@@ -52,7 +52,7 @@ def describe_size(scale: float) -> str:
     )
 
 
-def describe_part(span: Span) -> str:
+def describe_part(span: MatchedSpan) -> str:
     at = translated("{start_s:.1f} s after its start").format(start_s=span.start_s)
     if span.length_s == 0.0:
         return translated("one frame, {at}").format(at=at)
@@ -69,15 +69,15 @@ def describe_part(span: Span) -> str:
     return words.format(part=part, percent=100 * off)
 
 
-def odds(chance: float) -> str:
+def chance_in_words(chance: float) -> str:
     """A small chance as a sentence; rounding the power of ten down keeps it from overstating."""
     power = math.floor(-math.log10(max(chance, 1e-300)))
     return translated("Any other copy would fit this well less than once in {count} tries.").format(
-        count=_count(power)
+        count=_power_of_ten_in_words(power)
     )
 
 
-def in_digits(chance: float) -> str:
+def chance_in_digits(chance: float) -> str:
     """A chance for a table: two digits, rounded up, with a lower limit."""
     return (
         f"{rounded_up(chance, 2):g}"
@@ -93,19 +93,19 @@ def rounded_up(chance: float, digits: int) -> float:
     return min(1.0, near if near >= chance else float(f"{near + step:.{digits - 1}e}"))
 
 
-def support(ratio: float) -> str:
+def support_in_words(ratio: float) -> str:
     """A likelihood ratio on the verbal scale of the ENFSI guideline (2015)."""
     return translated(next((words for least, words in SCALE if ratio >= least), NO_SUPPORT))
 
 
-def times_likelier(ratio: float) -> str:
+def ratio_in_words(ratio: float) -> str:
     """Return a likelihood ratio as a sentence, rounded down."""
     if ratio < SCALE[-1][0]:
         return translated(
             "What was found is about as likely with this copy as with one that was not used."
         )
     power = math.floor(math.log10(ratio))
-    count = _count(power) if power >= 1 else f"{math.floor(ratio)}"
+    count = _power_of_ten_in_words(power) if power >= 1 else f"{math.floor(ratio)}"
     return translated(
         "What was found is more than {count} times likelier if this copy was used than if "
         "it was not."
@@ -159,7 +159,7 @@ def missing_messages_line(messages: Sequence[str]) -> str:
     ).format(names=join_names(messages))
 
 
-def _count(power: int) -> str:
+def _power_of_ten_in_words(power: int) -> str:
     if power > _POWER_MAX:
         return translated("a million billion")
     step = 3 * (power // 3)
@@ -246,7 +246,7 @@ def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[
 
     The figures are full sentences for a few copies, short for many.
     """
-    say = _at_length if len(verdict.named) <= _AT_LENGTH_MAX else _in_short
+    say = _evidence_in_full if len(verdict.named) <= _AT_LENGTH_MAX else _evidence_in_short
     return [
         (
             translated("Its hidden marks fit the copy made for {label}.").format(label=label),
@@ -256,35 +256,37 @@ def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[
     ]
 
 
-def _at_length(chance: float, ratio: float) -> list[str]:
+def _evidence_in_full(chance: float, ratio: float) -> list[str]:
     return [
         translated("{odds} (Chance: {chance}, all copies that were compared counted.)").format(
-            odds=odds(chance), chance=in_digits(chance)
+            odds=chance_in_words(chance), chance=chance_in_digits(chance)
         ),
         (
             translated(
-                "{times_likelier} (Likelihood ratio: {ratio}. On the scale of the "
+                "{ratio_in_words} (Likelihood ratio: {ratio}. On the scale of the "
                 "European forensic institutes: {support} for “this copy was used”.)"
             ).format(
-                times_likelier=times_likelier(ratio),
+                times_likelier=ratio_in_words(ratio),
                 ratio=ratio_in_digits(ratio),
-                support=support(ratio),
+                support=support_in_words(ratio),
             )
         ),
     ]
 
 
-def _in_short(chance: float, ratio: float) -> list[str]:
+def _evidence_in_short(chance: float, ratio: float) -> list[str]:
     return [
         (
             translated("Chance: {chance}. Likelihood ratio: {ratio} ({support}).").format(
-                chance=in_digits(chance), ratio=ratio_in_digits(ratio), support=support(ratio)
+                chance=chance_in_digits(chance),
+                ratio=ratio_in_digits(ratio),
+                support=support_in_words(ratio),
             )
         )
     ]
 
 
-def other_lines(others: Sequence[Part]) -> list[str]:
+def other_lines(others: Sequence[FurtherMessage]) -> list[str]:
     """Return sentences about further messages: a collage, or merged copies of two messages."""
     return [
         translated(
@@ -293,7 +295,7 @@ def other_lines(others: Sequence[Part]) -> list[str]:
         ).format(
             message=part.message,
             names=", ".join(part.verdict.named),
-            chance=in_digits(max(part.verdict.chance[who] for who in part.verdict.named)),
+            chance=chance_in_digits(max(part.verdict.chance[who] for who in part.verdict.named)),
         )
         for part in others
     ]

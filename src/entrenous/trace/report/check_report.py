@@ -12,19 +12,25 @@ import numpy as np
 
 from entrenous.base.copies import Copy, CopyProof, ReceiptEvent, ReceiptStatement, SignedReceipt
 from entrenous.base.identifiers import PersonId, RecipientId
-from entrenous.base.identity import Card, DeviceKey, DeviceList, ListedDevice, Person
+from entrenous.base.identity import DeviceKey, DeviceList, KeyBundle, ListedDevice, Person
 from entrenous.base.limits import ALPHA
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import mark_commitment, marks_hash, sha256
 from entrenous.crypto.identity_keys import verify_device
-from entrenous.crypto.statements import list_head, verify_card, verify_receipt
+from entrenous.crypto.statements import list_head, verify_key_bundle, verify_receipt
 from entrenous.media.resize import resize
 from entrenous.trace.report.examine import examine, made_with
-from entrenous.trace.report.nouns import DisclosedCopy, DoesNotHold, Examined, Report
-from entrenous.trace.report.recompute import finding, make_copy_again, scored, tail, with_figures
+from entrenous.trace.report.nouns import DisclosedCopy, ExaminedEvidence, Report, ReportCheckFailed
+from entrenous.trace.report.recompute import (
+    finding_and_named,
+    make_copy_again,
+    score_copies,
+    upper_tail,
+    with_figures,
+)
 from entrenous.trace.report.report_format import read_report
 from entrenous.watermark.verdict import Finding
-from entrenous.wire.key_bundle import read_card
+from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.receipt import (
     read_receipt_proof,
     read_receipt_statement,
@@ -44,7 +50,7 @@ def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
             fits = (
                 place
                 for place in places
-                if _commitment(proof, place, copy) == _commitment_at(proof, place)
+                if _opened_commitment(proof, place, copy) == _commitment_at(proof, place)
             )
             return replace(proof, place=next(fits, 1), nonce=copy.nonce)
     return None
@@ -55,7 +61,7 @@ def cards_for(copies: Iterable[DisclosedCopy], cards: Iterable[bytes]) -> tuple[
     proofs = [copy.proof for copy in copies if copy.proof is not None]
     said = [read_receipt_statement(one.statement) for proof in proofs for one in proof.receipts]
     heads = {one.head for one in said}
-    return tuple(card for card in cards if heads & _lists(read_card(card)).keys())
+    return tuple(card for card in cards if heads & _device_lists(read_key_bundle(card)).keys())
 
 
 def check_proofs(
@@ -66,12 +72,12 @@ def check_proofs(
     Returns: by label, what the copies' devices signed; copies without receipts are left out.
 
     Raises:
-        DoesNotHold: a seed, nonce and hash do not open the commitment that a receipt covers; a
-            receipt is for another copy or its signer's card is missing; or the receipts name
+        ReportCheckFailed: a seed, nonce and hash do not open the commitment that a receipt covers;
+            a receipt is for another copy or its signer's card is missing; or the receipts name
             several senders.
-        BadSignature, BadCard, BadReceipt.
+        BadSignature, BadKeyBundle, BadReceipt.
     """
-    people = [(verify_card(card), card) for card in map(read_card, cards)]
+    people = [(verify_key_bundle(card), card) for card in map(read_key_bundle, cards)]
     signed = {}
     for copy in copies:
         if copy.proof is not None and copy.proof.receipts:
@@ -80,7 +86,7 @@ def check_proofs(
             signed[copy.to] = tuple(
                 _check_receipt(one, copy, copy.proof, people) for one in receipts
             )
-    _one_sender(one.sender for said in signed.values() for one in said)
+    _require_one_sender(one.sender for said in signed.values() for one in said)
     return signed
 
 
@@ -98,27 +104,29 @@ def was_opened(signed: Iterable[ReceiptStatement]) -> bool:
     return any(one.event in {ReceiptEvent.OPENED, ReceiptEvent.EXPORTED} for one in signed)
 
 
-def _one_sender(senders: Iterable[PersonId]) -> None:
+def _require_one_sender(senders: Iterable[PersonId]) -> None:
     several = set(senders)
     if len(several) > 1:
         found = ", ".join(sorted(one.hex() for one in several))
-        raise DoesNotHold(what="the sender in the receipts", said="one sender", found=found)
+        raise ReportCheckFailed(what="the sender in the receipts", said="one sender", found=found)
 
 
 def _check_commitment(copy: DisclosedCopy, proof: CopyProof) -> None:
     """Check that the commitment is to this copy's seed and file."""
     said = _commitment_at(proof, proof.place)
     if proof.nonce is None or said is None:
-        raise _refused(copy, "a commitment with its nonce", "none")
+        raise _receipt_error(copy, "a commitment with its nonce", "none")
     made = Copy(
         RecipientId(copy.to), copy.seed, copy.sha256, proof.person, proof.device, proof.nonce
     )
-    found = _commitment(proof, proof.place, made)
+    found = _opened_commitment(proof, proof.place, made)
     if found != said:
-        raise _refused(copy, f"commitment {said.hex()}", f"{found.hex()} for this mark and file")
+        raise _receipt_error(
+            copy, f"commitment {said.hex()}", f"{found.hex()} for this mark and file"
+        )
 
 
-def _commitment(proof: CopyProof, place: int, copy: Copy) -> bytes:
+def _opened_commitment(proof: CopyProof, place: int, copy: Copy) -> bytes:
     return mark_commitment(write_mark(proof.message, place, copy))
 
 
@@ -130,7 +138,7 @@ def _check_receipt(
     receipt: SignedReceipt,
     copy: DisclosedCopy,
     proof: CopyProof,
-    people: Iterable[tuple[Person, Card]],
+    people: Iterable[tuple[Person, KeyBundle]],
 ) -> ReceiptStatement:
     said = read_receipt_statement(receipt.statement)
     wanted = (
@@ -138,26 +146,26 @@ def _check_receipt(
         marks_hash(write_commitments(proof.marks)),
     )
     if (said.message, said.recipient, said.device, said.marks) != wanted:
-        raise _refused(copy, "a receipt for this copy", "one for another copy")
+        raise _receipt_error(copy, "a receipt for this copy", "one for another copy")
     key = _signing_key(said, copy, people)
     verify_receipt(receipt.statement, read_receipt_proof(receipt.proof), key)
     return said
 
 
 def _signing_key(
-    said: ReceiptStatement, copy: DisclosedCopy, people: Iterable[tuple[Person, Card]]
+    said: ReceiptStatement, copy: DisclosedCopy, people: Iterable[tuple[Person, KeyBundle]]
 ) -> DeviceKey:
     for person, card in people:
-        listed = _lists(card).get(said.head)
+        listed = _device_lists(card).get(said.head)
         if person.id != said.recipient or listed is None:
             continue
         for key, now in zip(person.devices, card.newest.said.devices, strict=True):
             if key.device == said.device and _same_device(now, listed):
                 return key
-    raise _refused(copy, "a device of its recipient's list", "no card with that list")
+    raise _receipt_error(copy, "a device of its recipient's list", "no card with that list")
 
 
-def _lists(card: Card) -> Mapping[bytes, DeviceList]:
+def _device_lists(card: KeyBundle) -> Mapping[bytes, DeviceList]:
     """Return the device lists of a card by head: the newest, and its predecessors."""
     return {list_head(one.statement): one.said for one in card.lists}
 
@@ -167,12 +175,12 @@ def _same_device(now: ListedDevice, listed: DeviceList) -> bool:
     return (now.device, now.proof) in {(one.device, one.proof) for one in listed.devices}
 
 
-def _refused(copy: DisclosedCopy, said: str, found: str) -> DoesNotHold:
-    return DoesNotHold(what=f"what the device of {copy.to} signed", said=said, found=found)
+def _receipt_error(copy: DisclosedCopy, said: str, found: str) -> ReportCheckFailed:
+    return ReportCheckFailed(what=f"what the device of {copy.to} signed", said=said, found=found)
 
 
 SIGNED: Final = b"entrenous/1 verdict report"
-MOST: Final = 10**15  # copies; a larger number says no more
+COMPARED_MAX: Final = 10**15  # copies; a larger number says no more
 _SCORE_AWAY: Final = (0.02, 1e-3)  # absolute, and relative to the score
 _MISFIT_AWAY: Final = 0.01
 _CORNER_AWAY_PX: Final = 0.05
@@ -180,7 +188,7 @@ ReadPicture = Callable[[bytes], Picture]
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ReportInputs:
     """The input of a check: the report, the found file, the original, perhaps a copy."""
 
     untrusted_report: bytes
@@ -190,14 +198,14 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class CheckedReport:
     """The result for a report that holds.
 
     ``elsewhere`` maps each difference between the two programs to (there, here); empty means that
     everything agreed bit for bit. ``copy_of`` lists the labels of the given copy: copies of a tiny
     plain picture may be identical files. ``most`` is the largest number of compared copies, up to
-    ``MOST``, with which the same copies would be named; None when none is named. ``signed`` is, by
-    label, what the devices of copies signed.
+    ``COMPARED_MAX``, with which the same copies would be named; None when none is named. ``signed``
+    is, by label, what the devices of copies signed.
     """
 
     report: Report
@@ -210,8 +218,10 @@ class Repeated:
 
 
 def check_report(
-    files: Files, read_picture: ReadPicture, tell: Callable[[int, int], None] = lambda _, __: None
-) -> Repeated:
+    files: ReportInputs,
+    read_picture: ReadPicture,
+    tell: Callable[[int, int], None] = lambda _, __: None,
+) -> CheckedReport:
     """Repeat a report from the files that it is about.
 
     Args:
@@ -222,44 +232,48 @@ def check_report(
     Raises:
         BadReport: it cannot be read, or its digest is wrong.
         OlderReport, NewerReport: another version of Entrenous wrote it.
-        DoesNotHold: something else in it is not true.
+        ReportCheckFailed: something else in it is not true.
         BadSignature: the report's or a receipt's signature is wrong.
-        BadCard, BadReceipt: its receipts or cards cannot be read.
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
+        BadKeyBundle, BadReceipt: its receipts or cards cannot be read.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
     report, digest, signature = read_report(files.untrusted_report, sha256)
     signed = check_proofs(report.copies, report.cards)
     if signature is not None:
         verify_device(signature.device, SIGNED, digest, signature.signature, what="report")
-    _same_file("the found file", files.untrusted_leak, report.given.leak_sha256)
-    _same_file("the original", files.untrusted_original, report.given.original_sha256)
+    _require_same_file("the found file", files.untrusted_leak, report.given.leak_sha256)
+    _require_same_file("the original", files.untrusted_original, report.given.original_sha256)
     elsewhere = _differences(report.made_with, made_with())
     original = _at_size(read_picture(files.untrusted_original), report.given.size_px)
     evidence = examine(read_picture(files.untrusted_leak), original)
     if evidence is None:
-        raise _differs("how the found file matches the original", "that it does", "not found")
+        raise _difference_error(
+            "how the found file matches the original", "that it does", "not found"
+        )
     exact = not elsewhere
-    _same_evidence(report.examined, evidence.figures, original, exact=exact)
-    recomputed = scored(report.copies, original, evidence.per_chip, report.given.compared, ALPHA)
-    _same_figures(report, recomputed, exact=exact)
+    _require_same_evidence(report.examined, evidence.figures, original, exact=exact)
+    recomputed = score_copies(
+        report.copies, original, evidence.per_chip, report.given.compared, ALPHA
+    )
+    _require_same_figures(report, recomputed, exact=exact)
     for number, copy in enumerate(report.copies, 1):
-        _same_copy(copy, make_copy_again(report.given, original, evidence.prepared, copy.seed))
+        _is_same_copy(copy, make_copy_again(report.given, original, evidence.prepared, copy.seed))
         tell(number, len(report.copies))
-    return Repeated(
+    return CheckedReport(
         report=report,
         digest=digest,
         signed_by=signature.device if signature else None,
         elsewhere=elsewhere,
         copy_of=() if files.untrusted_copy is None else _labels_of(files.untrusted_copy, report),
-        most=_compared_at_most(report),
+        most=_largest_compared_count(report),
         signed=signed,
     )
 
 
-def _same_file(what: str, data: bytes, said: bytes) -> None:
+def _require_same_file(what: str, data: bytes, said: bytes) -> None:
     found = sha256(data)
     if found != said:
-        raise _differs(what, f"SHA-256 {said.hex()}", f"{found.hex()}")
+        raise _difference_error(what, f"SHA-256 {said.hex()}", f"{found.hex()}")
 
 
 def _differences(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -272,16 +286,26 @@ def _at_size(picture: Picture, size_px: int | None) -> Picture:
     return picture if size_px is None else resize(picture, size_px)
 
 
-def _same_evidence(said: Examined, found: Examined, original: Picture, *, exact: bool) -> None:
+def _require_same_evidence(
+    said: ExaminedEvidence, found: ExaminedEvidence, original: Picture, *, exact: bool
+) -> None:
     if said.chips != found.chips:
-        raise _differs("the number of a mark's steps", said.chips, found.chips)
+        raise _difference_error("the number of a mark's steps", said.chips, found.chips)
     if exact and said != found:
-        raise _differs("the evidence of the found file", _short(said), _short(found))
-    if abs(said.misfit - found.misfit) > _MISFIT_AWAY or not _same_corners(said, found, original):
-        raise _differs("how the found file matches the original", _short(said), _short(found))
+        raise _difference_error(
+            "the evidence of the found file", _figures_in_short(said), _figures_in_short(found)
+        )
+    if abs(said.misfit - found.misfit) > _MISFIT_AWAY or not _have_same_corners(
+        said, found, original
+    ):
+        raise _difference_error(
+            "how the found file matches the original",
+            _figures_in_short(said),
+            _figures_in_short(found),
+        )
 
 
-def _same_corners(said: Examined, found: Examined, original: Picture) -> bool:
+def _have_same_corners(said: ExaminedEvidence, found: ExaminedEvidence, original: Picture) -> bool:
     """Return whether both homographies map the original's corners to the same places."""
     right, bottom = original.width_px - 1.0, original.height_px - 1.0
     corners = np.array([[0, right, right, 0], [0, 0, bottom, bottom], [1, 1, 1, 1]], np.float64)
@@ -291,32 +315,36 @@ def _same_corners(said: Examined, found: Examined, original: Picture) -> bool:
     return bool(np.all(distance <= _CORNER_AWAY_PX))
 
 
-def _same_figures(report: Report, recomputed: Sequence[DisclosedCopy], *, exact: bool) -> None:
+def _require_same_figures(
+    report: Report, recomputed: Sequence[DisclosedCopy], *, exact: bool
+) -> None:
     """Compare the scores with those computed here, and the chances with the report's own scores."""
     follow = recomputed if exact else with_figures(report.copies, report.given.compared)
     for said, found, own in zip(report.copies, recomputed, follow, strict=True):
         rounds = said.round, found.round
         if rounds[0] != rounds[1]:
-            raise _differs(f"the round of the copy for {said.to}", *rounds)
+            raise _difference_error(f"the round of the copy for {said.to}", *rounds)
         for one, other in ((said.first_score, found.first_score), (said.score, found.score)):
             allowed = 0.0 if exact else max(_SCORE_AWAY[0], _SCORE_AWAY[1] * abs(one))
             if abs(one - other) > allowed:
-                raise _differs(f"the score of the copy for {said.to}", one, other)
+                raise _difference_error(f"the score of the copy for {said.to}", one, other)
         if said.chance != own.chance or said.likelihood_ratio != own.likelihood_ratio:
-            raise _differs(f"the chance for {said.to}", said.chance, own.chance)
+            raise _difference_error(f"the chance for {said.to}", said.chance, own.chance)
     if report.alpha != ALPHA:
-        raise _differs("the accepted chance", report.alpha, ALPHA)
+        raise _difference_error("the accepted chance", report.alpha, ALPHA)
     for copies in (report.copies, recomputed):
-        verdict, named = finding(copies, report.alpha)
+        verdict, named = finding_and_named(copies, report.alpha)
         if (verdict, named) != (report.finding, report.named):
-            raise _differs(
-                "the finding", _verdict(report.finding, report.named), _verdict(verdict, named)
+            raise _difference_error(
+                "the finding",
+                _describe_verdict(report.finding, report.named),
+                _describe_verdict(verdict, named),
             )
 
 
-def _same_copy(copy: DisclosedCopy, data: bytes) -> None:
+def _is_same_copy(copy: DisclosedCopy, data: bytes) -> None:
     if sha256(data) != copy.sha256:
-        raise _differs(
+        raise _difference_error(
             f"the copy for {copy.to}, made again from its secret and the original",
             f"SHA-256 {copy.sha256.hex()} when it was made",
             sha256(data).hex(),
@@ -327,34 +355,36 @@ def _labels_of(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
     found = sha256(untrusted_copy)
     whose = tuple(copy.to for copy in report.copies if copy.sha256 == found)
     if not whose:
-        raise _differs(
+        raise _difference_error(
             "the copy you gave", "which copies there are", f"none of them: {found.hex()}"
         )
     return whose
 
 
-def _compared_at_most(report: Report) -> int | None:
-    """The largest number of compared copies, up to ``MOST``, with which the same are named."""
+def _largest_compared_count(report: Report) -> int | None:
+    """The largest number of compared copies, up to ``COMPARED_MAX``, with which the same are
+    named.
+    """
     if not report.named:
         return None
     named = (copy for copy in report.copies if copy.to in report.named)
-    return min(MOST, *(_compared_at_most_for(copy, report.alpha) for copy in named))
+    return min(COMPARED_MAX, *(_largest_compared_count_for(copy, report.alpha) for copy in named))
 
 
-def _compared_at_most_for(copy: DisclosedCopy, alpha: float) -> int:
+def _largest_compared_count_for(copy: DisclosedCopy, alpha: float) -> int:
     spent = alpha / 2.0 ** min(copy.round + 1, 1000)
-    return int(-math.log1p(-spent) / tail(copy.score))
+    return int(-math.log1p(-spent) / upper_tail(copy.score))
 
 
-def _differs(what: str, said: object, found: object) -> DoesNotHold:
-    return DoesNotHold(what=what, said=said, found=found)
+def _difference_error(what: str, said: object, found: object) -> ReportCheckFailed:
+    return ReportCheckFailed(what=what, said=said, found=found)
 
 
-def _verdict(verdict: Finding, named: Sequence[str]) -> str:
+def _describe_verdict(verdict: Finding, named: Sequence[str]) -> str:
     return f"{verdict}: {', '.join(named)}" if named else str(verdict)
 
 
-def _short(figures: Examined) -> str:
+def _figures_in_short(figures: ExaminedEvidence) -> str:
     return (
         f"evidence {figures.evidence_sha256.hex()[:16]}, {figures.inliers} points, misfit "
         f"{figures.misfit!r}"

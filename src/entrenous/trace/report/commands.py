@@ -17,17 +17,29 @@ from entrenous.device.sent_copies import receipt_proofs
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.terminal.output import (
     key_fingerprint,
+    print_json,
     print_line,
-    put_json,
     rfc3339_utc,
     single_line,
 )
 from entrenous.terminal.output_files import read_file, write_new
-from entrenous.terminal.progress_bars import bar
+from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.typed_input import Json
-from entrenous.trace.commands import FOR_FEW, signing_account
-from entrenous.trace.explain.wording import NOT_WHO, in_digits, odds, ratio_in_digits, support
-from entrenous.trace.report.check_report import Files, Repeated, check_report, signer, was_opened
+from entrenous.trace.commands import DISCLOSE_WARNING, signing_account
+from entrenous.trace.explain.wording import (
+    NOT_WHO,
+    chance_in_digits,
+    chance_in_words,
+    ratio_in_digits,
+    support_in_words,
+)
+from entrenous.trace.report.check_report import (
+    CheckedReport,
+    ReportInputs,
+    check_report,
+    signer,
+    was_opened,
+)
 from entrenous.trace.report.disclose import disclose as disclose_trace
 from entrenous.trace.report.disclose import trace_of
 from entrenous.watermark.verdict import Finding
@@ -61,14 +73,14 @@ def disclose(
     """Write a report with the mark secrets of one picture, for an expert or a court to check."""
     data = read_file(leak)
     with opened_device(context) as device:
-        account, proofs = signing_account(device), _proofs(number, device)
+        account, proofs = signing_account(device), _receipt_proofs(number, device)
         call = current_names(device)
         made = disclose_trace(number, data, device, account, blind=blind, proofs=proofs, call=call)
     write_new(out, made.file)
     if with_original is not None:
         write_new(with_original, made.original)
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": "entrenous/verdict-disclosure/1",
                 "trace": number,
@@ -86,7 +98,7 @@ def disclose(
             hex=made.digest.hex()
         )
     )
-    print_line(translated(FOR_FEW).format(path=out))
+    print_line(translated(DISCLOSE_WARNING).format(path=out))
     print_line(
         translated("to check it: entrenous verdict check {out} --leak FILE --original FILE").format(
             out=shell_quoted(out)
@@ -94,10 +106,12 @@ def disclose(
     )
 
 
-def _proofs(number: int, device: Device) -> Proofs:
+def _receipt_proofs(number: int, device: Device) -> Proofs:
     """Return the receipts signed by the recipients of the traced message."""
     name = trace_of(number, device).message
-    return Proofs() if name is None else receipt_proofs(device.ledger.find(name).id, device)
+    return (
+        Proofs() if name is None else receipt_proofs(device.ledger.message_named(name).id, device)
+    )
 
 
 def check(
@@ -113,18 +127,18 @@ def check(
 
     Exit status 0: everything in the report was computed again and agrees; 5: something differs.
     """
-    files = Files(
+    files = ReportInputs(
         read_file(report), read_file(leak), read_file(original), read_file(copy) if copy else None
     )
-    with bar(translated("Checking"), 1) as steps:
-        repeated = check_report(files, decode_untrusted, steps.reached)
+    with step_bar(translated("Checking"), 1) as steps:
+        repeated = check_report(files, decode_untrusted, steps.set_progress)
     if as_json:
-        put_json(_shown(repeated))
+        print_json(_check_json(repeated))
     else:
-        _tell(repeated)
+        _print_check(repeated)
 
 
-def _shown(repeated: Repeated) -> dict[str, object]:
+def _check_json(repeated: CheckedReport) -> dict[str, object]:
     report = repeated.report
     return {
         "schema": "entrenous/verdict-check/1",
@@ -151,7 +165,7 @@ def _shown(repeated: Repeated) -> dict[str, object]:
     }
 
 
-def _tell(repeated: Repeated) -> None:
+def _print_check(repeated: CheckedReport) -> None:
     if repeated.elsewhere:
         print_line(
             translated(
@@ -172,8 +186,8 @@ def _tell(repeated: Repeated) -> None:
                 "The report holds: everything in it was computed again and agrees bit for bit."
             )
         )
-    _tell_finding(repeated)
-    _tell_copy(repeated)
+    _print_finding(repeated)
+    _print_copy_check(repeated)
     if repeated.signed_by is None:
         print_line(translated("It is not signed."))
     else:
@@ -188,7 +202,7 @@ def _tell(repeated: Repeated) -> None:
     print_line(f"{translated(NOT_WHO)} {translated(SENDER)}")
 
 
-def _tell_copy(repeated: Repeated) -> None:
+def _print_copy_check(repeated: CheckedReport) -> None:
     """Say whose the given copy is, and whether the finding names it; labels may look alike."""
     if not repeated.copy_of:
         return
@@ -213,7 +227,7 @@ def _tell_copy(repeated: Repeated) -> None:
         )
 
 
-def _tell_finding(repeated: Repeated) -> None:
+def _print_finding(repeated: CheckedReport) -> None:
     report = repeated.report
     if report.finding is Finding.NOBODY:
         print_line(translated("No copy stands out. This does not clear anybody."))
@@ -229,17 +243,17 @@ def _tell_finding(repeated: Repeated) -> None:
         print_line(
             "  "
             + translated("{words} Chance: {chance}.").format(
-                words=odds(copy.chance), chance=in_digits(copy.chance)
+                words=chance_in_words(copy.chance), chance=chance_in_digits(copy.chance)
             )
         )
         ratio = ratio_in_digits(copy.likelihood_ratio)
         print_line(
             "  "
-            + translated("Likelihood ratio: {ratio} ({support}).").format(
-                ratio=ratio, support=support(copy.likelihood_ratio)
+            + translated("Likelihood ratio: {ratio} ({support_in_words}).").format(
+                ratio=ratio, support=support_in_words(copy.likelihood_ratio)
             )
         )
-        _tell_receipts(label, repeated)
+        _print_receipts(label, repeated)
     compared, most = f"{report.given.compared:,}", f"{repeated.most:,}"
     print_line(
         translated("The report says that {compared} copies were compared.").format(
@@ -252,7 +266,7 @@ def _tell_finding(repeated: Repeated) -> None:
     )
 
 
-def _tell_receipts(label: str, repeated: Repeated) -> None:
+def _print_receipts(label: str, repeated: CheckedReport) -> None:
     signed = repeated.signed.get(label, ())
     person = signer(signed)
     if person is not None:

@@ -19,14 +19,14 @@ from entrenous.trace.report.examine import Evidence, examine, made_with
 from entrenous.trace.report.nouns import (
     DisclosedCopy,
     Disclosure,
-    DoesNotHold,
     NothingToDisclose,
-    OnlyPictures,
+    OnlyPictureTracesDisclosed,
     Report,
+    ReportCheckFailed,
     Signature,
-    TracedBefore,
+    TraceTooOldToDisclose,
 )
-from entrenous.trace.report.recompute import finding, scored
+from entrenous.trace.report.recompute import finding_and_named, score_copies
 from entrenous.trace.report.report_format import seal_report, write_report
 from entrenous.watermark.verdict import NoSuchTrace, Trace
 
@@ -65,22 +65,23 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
         call: gives the current names of recipients.
 
     Raises:
-        NoSuchTrace, NothingToDisclose, OnlyPictures, TracedBefore, KeptFileGone, KeptFileDamaged.
-        DoesNotHold: this is not the file that was traced.
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
+        NoSuchTrace, NothingToDisclose, OnlyPictureTracesDisclosed, TraceTooOldToDisclose,
+        KeptFileGone, KeptFileDamaged.
+        ReportCheckFailed: this is not the file that was traced.
+        NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
     trace = trace_of(number, device)
     if sha256(untrusted_leak) != trace.leak_sha256:
-        raise DoesNotHold(
+        raise ReportCheckFailed(
             what="the found file",
             said=f"SHA-256 {trace.leak_sha256.hex()}",
             found=sha256(untrusted_leak).hex(),
         )
     if trace.span is not None:
-        raise OnlyPictures(number=number)
+        raise OnlyPictureTracesDisclosed(number=number)
     if trace.message is None:
         raise NothingToDisclose(number=number)
-    message = device.ledger.find(trace.message)
+    message = device.ledger.message_named(trace.message)
     sent, evidence = _best_match(device.read_picture(untrusted_leak), message, trace, device)
     report = _report(trace, sent, evidence, call, device)
     report = _with_proofs(report, sent, proofs.copies)
@@ -88,7 +89,7 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
     report = replace(report, cards=cards_for(report.copies, proofs.cards))
     plain, digest = write_report(report, sha256)
     signed = None if account is None else _sign(account, digest)
-    source = device.vault.kept(sent.original)
+    source = device.vault.kept_file(sent.original)
     return Disclosed(seal_report(plain, digest, signed), digest, report, source)
 
 
@@ -119,10 +120,10 @@ def _report(
     trace: Trace, sent: SentPicture, evidence: Evidence, call: NameOf, device: Device
 ) -> Report:
     if trace.compared < len(sent.copies):
-        raise TracedBefore(number=trace.number)
+        raise TraceTooOldToDisclose(number=trace.number)
     original = original_of(sent, device)
-    copies = scored(_unscored(sent, call), original, evidence.per_chip, trace.compared, ALPHA)
-    verdict, named = finding(copies, ALPHA)
+    copies = score_copies(_unscored(sent, call), original, evidence.per_chip, trace.compared, ALPHA)
+    verdict, named = finding_and_named(copies, ALPHA)
     return Report(
         made_at=device.clock.now(),
         made_with=made_with(),
@@ -130,7 +131,7 @@ def _report(
         message=str(trace.message),
         given=Disclosure(
             leak_sha256=trace.leak_sha256,
-            original_sha256=sha256(device.vault.kept(sent.original)),
+            original_sha256=sha256(device.vault.kept_file(sent.original)),
             size_px=sent.size_px,
             finer=sent.finer,
             dither=sent.dither,

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.trace.picture_fit import detect_evidence
-from entrenous.trace.report.nouns import Examined
+from entrenous.trace.report.nouns import ExaminedEvidence
 from entrenous.watermark.alignment.features import feature_views
 from entrenous.watermark.alignment.image_registration import Registration, register
-from entrenous.watermark.embed import Prepared, prepare
+from entrenous.watermark.embed import Prepared, prepare_picture
 
 _SEED: Final = 0  # of OpenCV's random generator; fixed, so that results can be repeated
 
@@ -29,7 +29,7 @@ _SEED: Final = 0  # of OpenCV's random generator; fixed, so that results can be 
 class Evidence:
     """The result: its figures, one number per chip, and the original prepared for marking."""
 
-    figures: Examined
+    figures: ExaminedEvidence
     per_chip: NDArray[np.float32]
     prepared: Prepared
 
@@ -48,10 +48,10 @@ def examine(found: Picture, original: Picture) -> Evidence | None:
         registration = _register(np.asarray(found), original_rgb)
         if registration is None:
             return None
-        prepared = prepare(original_rgb)
+        prepared = prepare_picture(original_rgb)
         evidence = detect_evidence(found, registration, prepared)
         per_chip = np.ascontiguousarray(evidence.per_chip, "<f4")
-    figures = Examined(
+    figures = ExaminedEvidence(
         homography=registration.warp.homography,
         inliers=registration.inliers,
         misfit=registration.misfit,

@@ -45,7 +45,7 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedEvidence:
     """What was found without any secret: the registration and the evidence.
 
     ``homography`` has 9 numbers; ``evidence_sha256`` is over little-endian float32.
@@ -67,7 +67,7 @@ class Report:
     trace: int
     message: str
     given: Disclosure
-    examined: Examined
+    examined: ExaminedEvidence
     alpha: float
     copies: tuple[DisclosedCopy, ...]
     finding: Finding
@@ -105,7 +105,7 @@ class NewerReport(Malformed):
     """
 
 
-class DoesNotHold(Unproven):
+class ReportCheckFailed(Unproven):
     """
     This report is not valid: {what} differs. The report says {said}; the check found {found}.
     Either the report was changed after it was made, or these are not the files that it is about.
@@ -119,14 +119,14 @@ class NothingToDisclose(NotFound):
     """
 
 
-class OnlyPictures(NotFound):
+class OnlyPictureTracesDisclosed(NotFound):
     """
     Trace {number} is about a clip or a sound, and a report with marks can be made for pictures
     only. Nothing was written.
     """
 
 
-class TracedBefore(Refused):
+class TraceTooOldToDisclose(Refused):
     """Trace {number} does not say how many copies were compared, or the picture was marked for more
     people afterwards. Nothing was written. Trace the file again and disclose that trace: entrenous
     trace FILE

@@ -16,7 +16,7 @@ from entrenous.crypto.key_derivation import stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.trace.report.nouns import DisclosedCopy, Disclosure
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
-from entrenous.watermark.embed import Prepared, embed
+from entrenous.watermark.embed import Prepared, embed_mark
 from entrenous.watermark.verdict import Finding
 
 SMALLEST: Final = 2.0**-256
@@ -39,7 +39,7 @@ def signs_of(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
     return 2.0 * bits.astype(np.float64) - 1.0
 
 
-def tail(s: float) -> float:
+def upper_tail(s: float) -> float:
     """Upper bound on the chance that an innocent copy scores ``s`` or more."""
     if s <= 0.0:
         return 1.0
@@ -47,14 +47,14 @@ def tail(s: float) -> float:
     return max(min(1.0, math.exp(-0.5 * s * s), 3.17866 * normal), SMALLEST)
 
 
-def chance(s: float, compared: int, round_: int) -> float:
+def chance_bound(s: float, compared: int, round_: int) -> float:
     """Upper bound on the chance that any innocent copy scores ``s``, corrected for the round."""
-    p = tail(s)
+    p = upper_tail(s)
     best = 1.0 if p >= 1.0 else -math.expm1(compared * math.log1p(-p))  # = 1 - (1 - p)^compared
     return min(1.0, best * 2.0 ** min(round_ + 1, 1000))
 
 
-def ratio(s: float) -> float:
+def likelihood_ratio(s: float) -> float:
     """Return how many times likelier ``s`` is if the copy was used than if it was not."""
     strengths = range(1, 301)
     weights = math.fsum(1.0 / t for t in strengths)
@@ -82,7 +82,7 @@ def remove_named(
     return remaining
 
 
-def scored(
+def score_copies(
     copies: Sequence[DisclosedCopy],
     picture: Picture,
     evidence: NDArray[np.float32],
@@ -116,14 +116,16 @@ def with_figures(copies: Sequence[DisclosedCopy], compared: int) -> tuple[Disclo
     return tuple(
         replace(
             copy,
-            chance=chance(copy.score, compared, copy.round),
-            likelihood_ratio=ratio(copy.first_score),
+            chance=chance_bound(copy.score, compared, copy.round),
+            likelihood_ratio=likelihood_ratio(copy.first_score),
         )
         for copy in copies
     )
 
 
-def finding(copies: Sequence[DisclosedCopy], alpha: float) -> tuple[Finding, tuple[str, ...]]:
+def finding_and_named(
+    copies: Sequence[DisclosedCopy], alpha: float
+) -> tuple[Finding, tuple[str, ...]]:
     """Return the finding, and the labels of named copies: by round, highest score first."""
     named = [copy for copy in copies if copy.chance <= alpha]
     labels = tuple(copy.to for copy in sorted(named, key=lambda copy: (copy.round, -copy.score)))
@@ -135,7 +137,7 @@ def make_copy_again(
 ) -> bytes:
     """Make the file of a copy again from the original and the copy's seed."""
     size = original.width_px, original.height_px
-    marked = embed(
+    marked = embed_mark(
         prepared,
         stream(seed, COPY_CONTEXT, stream_bytes(*size)),
         stream(given.dither, DITHER_CONTEXT, dither_bytes(*size)),

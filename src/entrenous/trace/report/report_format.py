@@ -16,7 +16,7 @@ from entrenous.trace.report.nouns import (
     BadReport,
     DisclosedCopy,
     Disclosure,
-    Examined,
+    ExaminedEvidence,
     NewerReport,
     OlderReport,
     Report,
@@ -93,7 +93,7 @@ class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
     signature: str | None
 
 
-def short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
+def parse_short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
     if len(untrusted) > 40 or any(len(key + text) > 400 for key, text in untrusted.items()):
         raise ValueError("its list of versions is too long")
     return {_one_line(name): _one_line(text) for name, text in untrusted.items()}
@@ -115,13 +115,13 @@ def _one_line(text: str) -> str:
     return text
 
 
-def within(number: int, least: int, most: int) -> int:
+def number_within(number: int, least: int, most: int) -> int:
     if not least <= number <= most:
         raise ValueError("a number is out of range")
     return number
 
 
-def fraction(text: str, least: float = -math.inf, most: float = math.inf) -> float:
+def parse_fraction(text: str, least: float = -math.inf, most: float = math.inf) -> float:
     """Return a finite number in its canonical form, within bounds."""
     if len(text) > 32:
         raise ValueError("a fraction is too long")
@@ -131,19 +131,19 @@ def fraction(text: str, least: float = -math.inf, most: float = math.inf) -> flo
     return value
 
 
-def at_most(items: list[Entry], most: int) -> list[Entry]:
+def list_at_most(items: list[Entry], most: int) -> list[Entry]:
     if len(items) > most:
         raise ValueError("a list is too long")
     return items
 
 
-def hex_up_to(text: str, most: int) -> bytes:
+def parse_hex_up_to(text: str, most: int) -> bytes:
     if not 1 <= len(text) // 2 <= most:
         raise ValueError("a signed statement has the wrong length")
-    return hex_of(text, len(text) // 2)
+    return parse_hex(text, len(text) // 2)
 
 
-def hex_of(text: str, size: int = 32) -> bytes:
+def parse_hex(text: str, size: int = 32) -> bytes:
     if len(text) != 2 * size or not set(text) <= set("0123456789abcdef"):
         raise ValueError("a hash or a secret has the wrong length or form")
     return bytes.fromhex(text)
@@ -169,7 +169,7 @@ def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict
 
     ``hashed`` is SHA-256; this module uses no cryptographic library.
     """
-    plain = _fields(report)
+    plain = _report_fields(report)
     return plain, hashed(canonical_json(plain))
 
 
@@ -202,7 +202,7 @@ def read_report(
         form = msgspec.json.decode(untrusted_data, type=ReportForm)
         return _report_of(form, hashed)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
-        raise BadReport(why=_why(problem)) from None
+        raise BadReport(why=_validation_message(problem)) from None
 
 
 def _decode_unique(untrusted_data: bytes) -> object:
@@ -225,7 +225,7 @@ def _refuse_other_versions(whole: object) -> None:
     raise (NewerReport if version > _VERSION else OlderReport)(version=version, ours=_VERSION)
 
 
-def _why(problem: Exception) -> str:
+def _validation_message(problem: Exception) -> str:
     ours = type(problem) is ValueError and problem.args
     return str(problem) if ours else "it is not the expected JSON object"
 
@@ -237,18 +237,18 @@ def _report_of(
         raise ValueError("it is of another kind or version")
     report = Report(
         made_at=read_time(form.made_at),
-        made_with=short_texts(form.made_with),
-        trace=within(form.trace, 1, 2**53 - 1),
+        made_with=parse_short_texts(form.made_with),
+        trace=number_within(form.trace, 1, 2**53 - 1),
         message=label_of(form.message),
-        given=_given(form),
-        examined=_examined(form),
-        alpha=fraction(form.alpha, 0.0, 1.0),
-        copies=tuple(_copy(one) for one in form.copies),
+        given=_parse_given(form),
+        examined=_parse_examined(form),
+        alpha=parse_fraction(form.alpha, 0.0, 1.0),
+        copies=tuple(_parse_copy(one) for one in form.copies),
         finding=form.finding,
         named=tuple(form.named),
         cards=tuple(
-            hex_up_to(one, _CARD_BYTES_MAX)
-            for one in at_most(form.cards, _RECEIPTS_MAX * len(form.copies))
+            parse_hex_up_to(one, _CARD_BYTES_MAX)
+            for one in list_at_most(form.cards, _RECEIPTS_MAX * len(form.copies))
         ),
     )
     labels = [copy.to for copy in report.copies]
@@ -259,82 +259,82 @@ def _report_of(
     if len(set(report.named)) != len(report.named) or not set(report.named) <= set(labels):
         raise ValueError("it names a copy that it does not list")
     plain, digest = write_report(report, hashed)
-    if digest != hex_of(form.digest):
+    if digest != parse_hex(form.digest):
         raise ValueError("its digest does not match its fields: something in it was changed")
-    if msgspec.to_builtins(form) != {**plain, **_sealed(form)}:
+    if msgspec.to_builtins(form) != {**plain, **_parse_sealed(form)}:
         raise ValueError("something in it is not in canonical form")
-    return report, digest, _signature(form)
+    return report, digest, _parse_signature(form)
 
 
-def _sealed(form: ReportForm) -> dict[str, str | None]:
+def _parse_sealed(form: ReportForm) -> dict[str, str | None]:
     return {"digest": form.digest, "device": form.device, "signature": form.signature}
 
 
-def _signature(form: ReportForm) -> Signature | None:
+def _parse_signature(form: ReportForm) -> Signature | None:
     if (form.device is None) != (form.signature is None):
         raise ValueError("its signature is incomplete")
     if form.device is None or form.signature is None:
         return None
-    return Signature(hex_of(form.device), hex_of(form.signature, 64))
+    return Signature(parse_hex(form.device), parse_hex(form.signature, 64))
 
 
-def _given(form: ReportForm) -> Disclosure:
+def _parse_given(form: ReportForm) -> Disclosure:
     return Disclosure(
-        leak_sha256=hex_of(form.leak_sha256),
-        original_sha256=hex_of(form.original_sha256),
-        size_px=None if form.size_px is None else within(form.size_px, 1, _SIDE_MAX),
-        finer=within(form.finer, 0, 100),
-        dither=Secret(hex_of(form.dither, SEED_BYTES)),
-        compared=within(form.compared, 1, 2**53 - 1),
+        leak_sha256=parse_hex(form.leak_sha256),
+        original_sha256=parse_hex(form.original_sha256),
+        size_px=None if form.size_px is None else number_within(form.size_px, 1, _SIDE_MAX),
+        finer=number_within(form.finer, 0, 100),
+        dither=Secret(parse_hex(form.dither, SEED_BYTES)),
+        compared=number_within(form.compared, 1, 2**53 - 1),
     )
 
 
-def _examined(form: ReportForm) -> Examined:
+def _parse_examined(form: ReportForm) -> ExaminedEvidence:
     if len(form.registration.homography) != 9:
         raise ValueError("a homography has 9 numbers")
-    return Examined(
-        homography=tuple(fraction(one) for one in form.registration.homography),
-        inliers=within(form.registration.inliers, 0, 2**31),
-        misfit=fraction(form.registration.misfit, 0.0, 1.0),
-        chips=within(form.evidence.chips, 1, 2**31),
-        evidence_sha256=hex_of(form.evidence.sha256),
+    return ExaminedEvidence(
+        homography=tuple(parse_fraction(one) for one in form.registration.homography),
+        inliers=number_within(form.registration.inliers, 0, 2**31),
+        misfit=parse_fraction(form.registration.misfit, 0.0, 1.0),
+        chips=number_within(form.evidence.chips, 1, 2**31),
+        evidence_sha256=parse_hex(form.evidence.sha256),
     )
 
 
-def _copy(form: CopyForm) -> DisclosedCopy:
+def _parse_copy(form: CopyForm) -> DisclosedCopy:
     return DisclosedCopy(
         to=label_of(form.to),
-        seed=Secret(hex_of(form.seed, SEED_BYTES)),
-        sha256=hex_of(form.sha256),
-        first_score=fraction(form.first_score),
-        round=within(form.round, 0, _COPIES_MAX),
-        score=fraction(form.score),
-        chance=fraction(form.chance, 0.0, 1.0),
-        likelihood_ratio=fraction(form.likelihood_ratio, 0.0, 2.0**256),
-        proof=None if form.proof is None else _proof(form.proof),
+        seed=Secret(parse_hex(form.seed, SEED_BYTES)),
+        sha256=parse_hex(form.sha256),
+        first_score=parse_fraction(form.first_score),
+        round=number_within(form.round, 0, _COPIES_MAX),
+        score=parse_fraction(form.score),
+        chance=parse_fraction(form.chance, 0.0, 1.0),
+        likelihood_ratio=parse_fraction(form.likelihood_ratio, 0.0, 2.0**256),
+        proof=None if form.proof is None else _parse_proof(form.proof),
     )
 
 
-def _proof(form: ProofForm) -> CopyProof:
-    marks = at_most(form.marks, PICTURES_MAX)
+def _parse_proof(form: ProofForm) -> CopyProof:
+    marks = list_at_most(form.marks, PICTURES_MAX)
     return CopyProof(
-        message=MessageId(hex_of(form.message, ID_BYTES)),
-        person=PersonId(hex_of(form.person)),
-        device=DeviceId(hex_of(form.device, ID_BYTES)),
-        marks=tuple(None if one is None else hex_of(one) for one in marks),
+        message=MessageId(parse_hex(form.message, ID_BYTES)),
+        person=PersonId(parse_hex(form.person)),
+        device=DeviceId(parse_hex(form.device, ID_BYTES)),
+        marks=tuple(None if one is None else parse_hex(one) for one in marks),
         receipts=tuple(
             SignedReceipt(
-                hex_up_to(one.statement, _STATEMENT_BYTES_MAX),
-                hex_up_to(one.proof, PROOF_BYTES_MAX),
+                parse_hex_up_to(one.statement, _STATEMENT_BYTES_MAX),
+                parse_hex_up_to(one.proof, PROOF_BYTES_MAX),
             )
-            for one in at_most(form.receipts, _RECEIPTS_MAX)
+            for one in list_at_most(form.receipts, _RECEIPTS_MAX)
         ),
-        place=within(form.place, 1, len(marks)),
-        nonce=None if form.nonce is None else Secret(hex_of(form.nonce)),
+        place=number_within(form.place, 1, len(marks)),
+        nonce=None if form.nonce is None else Secret(parse_hex(form.nonce)),
     )
 
 
-def _fields(report: Report) -> dict[str, Any]:
+def _report_fields(report: Report) -> dict[str, Any]:
     given, examined = report.given, report.examined
     return {
         "schema": SCHEMA,

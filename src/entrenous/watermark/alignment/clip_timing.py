@@ -36,7 +36,7 @@ class Timing:
     likeness: float
 
 
-def small(luma: Grey, side_px: int = _SIDE_PX) -> Grey:
+def shrink_for_timing(luma: Grey, side_px: int = _SIDE_PX) -> Grey:
     """Return a frame at the size at which timings are compared."""
     factor = side_px / max(luma.shape)
     if factor >= 1.0:
@@ -73,7 +73,7 @@ def warp_to_thumbnail(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Strips:
+class FrameRows:
     """Frames of both clips on one small grid, flattened, with their times.
 
     ``found`` (P, pixels) is warped to the sent frames' grid, at ``found_times`` (P,) seconds;
@@ -87,19 +87,19 @@ class Strips:
     sent_times: Times
     covered: NDArray[np.bool_]
 
-    def pinned(self, near: Timing, found_s: float, sent_s: float) -> Timing:
+    def best_pinned(self, near: Timing, found_s: float, sent_s: float) -> Timing:
         """The best timing near this one that maps the found time ``found_s`` to ``sent_s``."""
         speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
         return self._best(sent_s - speeds * found_s, speeds)
 
-    def anywhere(self) -> Timing:
+    def best_anywhere(self) -> Timing:
         speeds = np.geomspace(*_SPEED_RANGE, _ROUGH_SPEEDS)
         middles, speed = (
             grid.ravel() for grid in np.meshgrid(self.sent_times, speeds, indexing="ij")
         )
         return self._best(middles - speed * float(np.mean(self.found_times)), speed)
 
-    def refined(self, near: Timing) -> Timing:
+    def refine(self, near: Timing) -> Timing:
         """Return the best timing within a few frames and a few per cent of ``near``."""
         frame_s = self._frame_s()
         middle = float(np.mean(self.found_times))
@@ -111,7 +111,7 @@ class Strips:
     def _best(self, starts: Times, speeds: Times) -> Timing:
         wanted = starts[:, None] + speeds[:, None] * self.found_times[None, :]
         likeness = _Likeness.of(self.found, self.sent, self.covered)
-        scores = likeness.at(nearest(self.sent_times, wanted))
+        scores = likeness.at(nearest_indices(self.sent_times, wanted))
         frame_s = self._frame_s()
         outside = (wanted < self.sent_times[0] - frame_s) | (wanted > self.sent_times[-1] + frame_s)
         scores -= outside.mean(axis=1)
@@ -128,7 +128,7 @@ class Strips:
         return float(np.median(steps)) if len(steps) else 0.04
 
 
-def nearest(times: Times, wanted: Times) -> NDArray[np.int64]:
+def nearest_indices(times: Times, wanted: Times) -> NDArray[np.int64]:
     """For each wanted time, the index of the nearest of the rising ``times``."""
     after = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
     if len(times) == 1:
@@ -147,7 +147,7 @@ class _Likeness:
 
     @classmethod
     def of(cls, found: Rows, sent: Rows, covered: NDArray[np.bool_]) -> "_Likeness":
-        x, y = _level(found[:, covered]), _level(sent[:, covered])
+        x, y = _normalize_brightness(found[:, covered]), _normalize_brightness(sent[:, covered])
         return cls(*(np.asarray(one, np.float64) for one in (x @ y.T, y @ y.T, x @ x.T)))
 
     def at(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -177,7 +177,7 @@ class _Likeness:
         return np.asarray(product / np.sqrt(np.maximum(power, _POWER_MIN)), np.float64)
 
 
-def _level(rows: Rows) -> Rows:
+def _normalize_brightness(rows: Rows) -> Rows:
     """Remove the brightness and contrast of each picture."""
     if rows.shape[1] == 0:
         return np.zeros((len(rows), 1), np.float32)
@@ -186,13 +186,13 @@ def _level(rows: Rows) -> Rows:
     return np.asarray(centred / spread, np.float32)
 
 
-def likeness(one: Rows, other: Rows, covered: NDArray[np.bool_]) -> float:
+def frame_correlation(one: Rows, other: Rows, covered: NDArray[np.bool_]) -> float:
     """Return the correlation of two flattened frames in the covered area."""
-    x, y = (_level(rows[None, covered])[0] for rows in (one, other))
+    x, y = (_normalize_brightness(rows[None, covered])[0] for rows in (one, other))
     return float(np.dot(x, y) / max(float(np.linalg.norm(x) * np.linalg.norm(y)), _POWER_MIN))
 
 
-def detail(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+def fine_detail(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     """Detail finer than about two pixels, which distinguishes neighbouring frames."""
     return np.asarray(plane - cv2.GaussianBlur(plane, (0, 0), 1.5), np.float32)
 
@@ -202,7 +202,7 @@ def covers_enough(covered: NDArray[np.bool_]) -> bool:
 
 
 def thumbnail_rows(frames: Sequence[Grey]) -> Rows:
-    return np.stack([small(frame).ravel().astype(np.float32) for frame in frames])
+    return np.stack([shrink_for_timing(frame).ravel().astype(np.float32) for frame in frames])
 
 
 Motion = NDArray[np.float64]  # 2 x 3
@@ -221,20 +221,20 @@ _STILL_PX: Final = 0.05  # less per step is treated as none
 class CameraTracker:
     """Tracks the camera through a clip, frame by frame.
 
-    :meth:`step` returns the similarity from the *first* frame's coordinates to the current one's,
-    in units of the longest side, as (a, b, x, y): x' = a x - b y + x0, y' = b x + a y + y0. Across
-    a cut the motion is treated as none, because the picture changes anyway.
+    :meth:`add_frame` returns the similarity from the *first* frame's coordinates to the current
+    one's, in units of the longest side, as (a, b, x, y): x' = a x - b y + x0, y' = b x + a y + y0.
+    Across a cut the motion is treated as none, because the picture changes anyway.
     """
 
     def __init__(self) -> None:
         self._before: Grey | None = None
         self._total = np.eye(3)
 
-    def step(self, luma: Grey) -> Row:
+    def add_frame(self, luma: Grey) -> Row:
         """Add the next frame's luma, (H, W) uint8."""
-        frame = small(luma, _CAMERA_SIDE_PX)
+        frame = shrink_for_timing(luma, _CAMERA_SIDE_PX)
         if self._before is not None:
-            self._total = _motion(self._before, frame) @ self._total
+            self._total = _estimate_motion(self._before, frame) @ self._total
         self._before = frame
         (a, _, x), (b, _, y) = self._total[:2]
         return float(a), float(b), float(x), float(y)
@@ -258,10 +258,12 @@ class Camera:
         last = float(self.times[-1] - self.times[-2]) if len(self.times) > 1 else 0.0
         return float(self.times[-1] - self.times[0]) + last
 
-    def way(self, start_s: float, stop_s: float, size: tuple[int, int]) -> Motion:
+    def motion_between(self, start_s: float, stop_s: float, size: tuple[int, int]) -> Motion:
         """The motion, 2 x 3, between the frames nearest to two times, for frames of ``size``."""
         one, other = self.nearest(start_s), self.nearest(stop_s)
-        motion = _matrix(self.motions[other]) @ np.linalg.inv(_matrix(self.motions[one]))
+        motion = _motion_matrix(self.motions[other]) @ np.linalg.inv(
+            _motion_matrix(self.motions[one])
+        )
         motion[:2, 2] *= max(size)
         if np.abs(motion - np.eye(3)).max() < _NOTHING:
             motion = np.eye(3)  # remove rounding errors
@@ -273,12 +275,12 @@ class Camera:
         return min(around, key=lambda number: abs(float(self.times[number]) - at_s))
 
 
-def _matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
+def _motion_matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
     a, b, x, y = row
     return np.array([[a, -b, x], [b, a, y], [0.0, 0.0, 1.0]])
 
 
-def _motion(before: Grey, after: Grey) -> NDArray[np.float64]:
+def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
     """Return 3 x 3 in units of the longest side; the identity if there is no common motion."""
     points = cv2.goodFeaturesToTrack(before, _POINTS, _QUALITY, _APART_PX)
     if not len(np.atleast_1d(points)) >= _AGREEING_MIN:  # OpenCV returns None for no points

@@ -67,21 +67,21 @@ def fit_bend_to_matches(
     box = (seen[0] - 0.5, seen[1] - 0.5, seen[2] - 0.5, seen[3] - 0.5)
     longest = max(box[2] - box[0], box[3] - box[1])
     lattice = anchor = _resampled_lattice(base.bend, box, spans)
-    stiff = _stiff(lattice, longest, spans)
+    stiff = _stiffness_matrix(lattice, longest, spans)
     straight = apply_homography(inverse(base.homography), _undistorted(base, at_found))
     for reach in _REACHES:
-        offsets = straight - at_sent - Bend(lattice, box).at(at_sent)
+        offsets = straight - at_sent - Bend(lattice, box).displacement_at(at_sent)
         near = reach * longest
         trust = near**2 / ((offsets**2).sum(axis=1) + near**2) ** 2
         flow = Equations(
             at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * offsets
         )
-        lattice = lattice + _step(flow, box, lattice - anchor, stiff, np.inf)[0]
+        lattice = lattice + _lattice_step(flow, box, lattice - anchor, stiff, np.inf)[0]
     return Pose(base.homography, Bend(lattice, box), base.lens)
 
 
 def _undistorted(pose: Pose, at_found: Points) -> Points:
-    return at_found if pose.lens is None else pose.lens.undistorted(at_found)
+    return at_found if pose.lens is None else pose.lens.undistort(at_found)
 
 
 def fit_bend(on: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
@@ -89,20 +89,20 @@ def fit_bend(on: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps
 
     It is regularised towards the bend of ``base``, which has the same homography and lens.
     """
-    at_bench, rest = on.bench.inward(pose), on.bench.inward(base)
+    at_bench, rest = on.bench.to_bench(pose), on.bench.to_bench(base)
     box = (-0.5, -0.5, on.bench.size[0] - 0.5, on.bench.size[1] - 0.5)
     lattice, anchor = (_resampled_lattice(one.bend, box, spans) for one in (at_bench, rest))
-    stiff = _stiff(lattice, max(on.bench.size), spans)
+    stiff = _stiffness_matrix(lattice, max(on.bench.size), spans)
     for _ in range(steps):
         flow = on.flow(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
-        step, moved = _step(flow, box, lattice - anchor, stiff)
+        step, moved = _lattice_step(flow, box, lattice - anchor, stiff)
         lattice = lattice + step
         if moved < _SETTLED_PX:
             break
-    return on.bench.outward(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
+    return on.bench.from_bench(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
 
 
-def _step(
+def _lattice_step(
     flow: Equations,
     box: Box,
     offsets: NDArray[np.float64],
@@ -133,19 +133,19 @@ def needs_bend(on: Level, pose: Pose) -> bool:
     the others. The gain of that prediction over noise is measured in standard deviations. Shrinking
     two pictures with different pixel grids also moves their detail, by up to 0.055 bench pixels.
     """
-    flow = on.flow(on.bench.inward(pose))
+    flow = on.flow(on.bench.to_bench(pose))
     width, height = on.bench.size
     box = (-0.5, -0.5, width - 0.5, height - 0.5)
     squares = np.floor(flow.centres / (_SQUARE_BLOCKS * BLOCK_PX)).sum(axis=1) % 2 == 0
     flat = np.zeros((_TRIED + 3, _TRIED + 3, 2))
-    stiff = _stiff(flat, max(on.bench.size), (_TRIED, _TRIED))
+    stiff = _stiffness_matrix(flat, max(on.bench.size), (_TRIED, _TRIED))
     gain = noise = information_sum = 0.0
     for predicting in (squares, ~squares):
         part = Equations(
             flow.centres, flow.information * predicting[:, None], flow.pull * predicting[:, None]
         )
-        step, _ = _step(part, box, flat, stiff, np.inf)
-        moved = Bend(step, box).at(flow.centres[~predicting])
+        step, _ = _lattice_step(part, box, flat, stiff, np.inf)
+        moved = Bend(step, box).displacement_at(flow.centres[~predicting])
         xx, xy, yy = flow.information[~predicting].T
         square = xx * moved[:, 0] ** 2 + 2 * xy * moved.prod(axis=1) + yy * moved[:, 1] ** 2
         gain += float((2.0 * (flow.pull[~predicting] * moved).sum(axis=1) - square).sum())
@@ -155,7 +155,7 @@ def needs_bend(on: Level, pose: Pose) -> bool:
     return gain > _SIGNIFICANT * math.sqrt(noise) and moved_px > _DISPLACEMENT_MIN_PX
 
 
-def _stiff(
+def _stiffness_matrix(
     lattice: NDArray[np.float64], longest: float, spans: tuple[int, int]
 ) -> NDArray[np.float64]:
     slack: float = _STIFF * longest / max(spans) ** _STIFF_POWER
@@ -183,5 +183,7 @@ def _resampled_lattice(bend: Bend | None, box: Box, spans: tuple[int, int]) -> N
     y = np.linspace(box[1], box[3], 8 * rows + 1)
     left = np.linalg.pinv(weights(y, box[1], box[3], rows))
     right = np.linalg.pinv(weights(x, box[0], box[2], columns))
-    lattice = np.einsum("iy,yxk,jx->ijk", left, bend.over(x, y).astype(np.float64), right)
+    lattice = np.einsum(
+        "iy,yxk,jx->ijk", left, bend.displacement_grid(x, y).astype(np.float64), right
+    )
     return np.asarray(lattice, np.float64)

@@ -29,27 +29,29 @@ _RATIO: Final = 0.85
 class Features:
     """The features of one picture of ``size`` (width, height), strongest first.
 
-    ``points`` are N x 2 in that picture's pixels; ``looks`` are the N x 128 descriptors, rows of
-    Euclidean norm 1.
+    ``points`` are N x 2 in that picture's pixels; ``descriptors`` are the N x 128 descriptors, rows
+    of Euclidean norm 1.
     """
 
     size: Size
     points: Points
-    looks: NDArray[np.float32]
+    descriptors: NDArray[np.float32]
 
 
-def features(pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
+def extract_features(
+    pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS
+) -> Features:
     """The ``limit`` strongest features of a picture, resized to ``side_px`` on its longest side."""
-    return points_of(grey_of(pixels_rgb), side_px=side_px, limit=limit)
+    return extract_from_luma(to_grey(pixels_rgb), side_px=side_px, limit=limit)
 
 
-def points_of(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
-    """As :func:`features`, from luma (h, w)."""
+def extract_from_luma(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
+    """As :func:`extract_extract_features`, from luma (h, w)."""
     height, width = grey.shape
-    found = stretched(resized(grey, looked_at_px(max(width, height), side_px)))
-    points, descriptors = _sift(found, limit, _CONTRAST, _EDGE)
+    found = stretch_contrast(resize_to_side(grey, analysed_px(max(width, height), side_px)))
+    points, descriptors = _run_sift(found, limit, _CONTRAST, _EDGE)
     if len(points) < _POINTS_POOR:
-        points, descriptors = _sift(found, limit, _CONTRAST_POOR, _EDGE_POOR)
+        points, descriptors = _run_sift(found, limit, _CONTRAST_POOR, _EDGE_POOR)
     to_full_size = resizing((found.shape[1], found.shape[0]), (width, height))
     return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
@@ -57,22 +59,22 @@ def points_of(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> 
 def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
     """Return features of large shapes only, for flat graphics and very noisy pictures."""
     height, width = grey.shape
-    small = stretched(resized(grey, _SIDE_PX_BLURRED))
-    points, descriptors = _sift(
+    small = stretch_contrast(resize_to_side(grey, _SIDE_PX_BLURRED))
+    points, descriptors = _run_sift(
         cv2.GaussianBlur(small, (0, 0), 1.0), limit, _CONTRAST_POOR, _EDGE_POOR
     )
     to_full_size = resizing((small.shape[1], small.shape[0]), (width, height))
     return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
 
-def flipped(found: Features, *, mirrored: bool, inverted: bool) -> Features:
+def flip_descriptors(found: Features, *, mirrored: bool, inverted: bool) -> Features:
     """The descriptors that the same points would have in a mirror image, or with inverted colours.
 
     A mirror reverses SIFT's 4 x 4 cells along one axis and its 8 directions; inverted colours turn
     every point by half a turn. Both are exact permutations of the 128 numbers. The points keep
     their positions in the original picture.
     """
-    cells = found.looks.reshape(-1, 4, 4, 8)
+    cells = found.descriptors.reshape(-1, 4, 4, 8)
     if mirrored:
         cells = cells[:, ::-1, :, -np.arange(8) % 8]
     if inverted:
@@ -80,20 +82,20 @@ def flipped(found: Features, *, mirrored: bool, inverted: bool) -> Features:
     return Features(found.size, found.points, np.ascontiguousarray(cells).reshape(-1, 128))
 
 
-def looked_at_px(longest_px: int, side_px: int) -> int:
+def analysed_px(longest_px: int, side_px: int) -> int:
     """Return the longest side at which a picture is really analysed."""
     return min(side_px, max(longest_px, _SIDE_PX_MIN))
 
 
-def strongest(found: Features, count: int) -> Features:
-    return Features(found.size, found.points[:count], found.looks[:count])
+def select_strongest(found: Features, count: int) -> Features:
+    return Features(found.size, found.points[:count], found.descriptors[:count])
 
 
-def matches(found: Features, sent: Features) -> tuple[Points, Points]:
+def match_features(found: Features, sent: Features) -> tuple[Points, Points]:
     """Mutually best matches that are clearly better than the second best: points (sent, found)."""
     if min(len(found.points), len(sent.points)) < 2:
         return np.empty((0, 2)), np.empty((0, 2))
-    similarity = sent.looks @ found.looks.T
+    similarity = sent.descriptors @ found.descriptors.T
     best = similarity.argmax(axis=1)
     rows = np.arange(len(best))
     first = similarity[rows, best]
@@ -106,11 +108,11 @@ def matches(found: Features, sent: Features) -> tuple[Points, Points]:
     return sent.points[keep], found.points[best[keep]]
 
 
-def grey_of(pixels_rgb: Pixels) -> Pixels:
+def to_grey(pixels_rgb: Pixels) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels_rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def resized(grey: Pixels, side_px: int) -> Pixels:
+def resize_to_side(grey: Pixels, side_px: int) -> Pixels:
     """Resize to ``side_px`` on the longest side, by averaging or bicubic enlargement."""
     height, width = grey.shape[:2]
     factor = side_px / max(width, height)
@@ -121,7 +123,7 @@ def resized(grey: Pixels, side_px: int) -> Pixels:
     return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
 
 
-def stretched(grey: Pixels) -> Pixels:
+def stretch_contrast(grey: Pixels) -> Pixels:
     """Stretch a low contrast, so that points reach SIFT's fixed threshold."""
     dark, bright = np.percentile(grey[::4, ::4], [1, 99])
     if bright - dark >= _RANGE_POOR or bright <= dark:
@@ -129,7 +131,7 @@ def stretched(grey: Pixels) -> Pixels:
     return np.asarray(np.clip((grey - dark) * (255.0 / (bright - dark)), 0, 255), np.uint8)
 
 
-def _sift(
+def _run_sift(
     grey: Any, limit: int, contrast: float, edge: float
 ) -> tuple[Points, NDArray[np.float32]]:
     sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=contrast, edgeThreshold=edge)
@@ -154,7 +156,7 @@ class FeatureViews:
     __slots__ = ("_cache", "grey")
 
     def __init__(self, found_rgb: Pixels) -> None:
-        self.grey: Pixels = grey_of(found_rgb)  # (h, w)
+        self.grey: Pixels = to_grey(found_rgb)  # (h, w)
         self._cache: dict[int, Features] = {}
 
     @property
@@ -168,14 +170,14 @@ class FeatureViews:
 
         Mirrored or inverted descriptors keep the points' positions in the original picture.
         """
-        looked_at = looked_at_px(max(self.size), side_px) if side_px else 0
+        looked_at = analysed_px(max(self.size), side_px) if side_px else 0
         if looked_at not in self._cache:
             self._cache[looked_at] = (
-                points_of(self.grey, side_px=looked_at)
+                extract_from_luma(self.grey, side_px=looked_at)
                 if looked_at
                 else blurred_points_of(self.grey)
             )
-        return flipped(self._cache[looked_at], mirrored=mirrored, inverted=inverted)
+        return flip_descriptors(self._cache[looked_at], mirrored=mirrored, inverted=inverted)
 
 
 def feature_views(found: Pixels | FeatureViews) -> FeatureViews:

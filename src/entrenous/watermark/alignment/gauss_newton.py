@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.watermark.alignment.misfit import Bench, Grey, coverage, warp_onto
+from entrenous.watermark.alignment.misfit import Bench, Grey, coverage_of, warp_onto
 from entrenous.watermark.alignment.transforms import (
     Homography,
     Lens,
@@ -53,14 +53,16 @@ class Equations:
     pull: NDArray[np.float64]
 
 
-def template(sent: Grey) -> Template:
+def make_template(sent: Grey) -> Template:
     """Prepare the sent picture at the size of the comparison."""
     detail = detail_of(sent)
     slope = (
         cv2.Scharr(detail, cv2.CV_32F, 1, 0, scale=1 / 32),
         cv2.Scharr(detail, cv2.CV_32F, 0, 1, scale=1 / 32),
     )
-    return Template(detail, np.asarray(slope[0]), np.asarray(slope[1]), _mean(detail * detail))
+    return Template(
+        detail, np.asarray(slope[0]), np.asarray(slope[1]), _local_mean(detail * detail)
+    )
 
 
 def detail_of(grey: Grey) -> Grey:
@@ -69,7 +71,7 @@ def detail_of(grey: Grey) -> Grey:
     return np.asarray(fine - cv2.GaussianBlur(grey, (0, 0), _COARSE_SIGMA), np.float32)
 
 
-def equations(sent: Template, warped: Grey, inside: Grey) -> Equations:
+def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Equations:
     """Return equations for the displacement of each block.
 
     Args:
@@ -77,11 +79,11 @@ def equations(sent: Template, warped: Grey, inside: Grey) -> Equations:
         warped: the found picture's detail, warped onto it.
         inside: 1 where that shows something, else 0.
     """
-    gain = _mean(warped * sent.detail) / (sent.power + _CONTRAST_PRIOR)
+    gain = _local_mean(warped * sent.detail) / (sent.power + _CONTRAST_PRIOR)
     gain = np.clip(gain, -_GAIN_MAX, _GAIN_MAX).astype(np.float32)
     residual = (warped - gain * sent.detail).astype(np.float32)
     inside = _without_border(inside)
-    spread = np.maximum(_mean(residual * residual * inside), 0.0)
+    spread = np.maximum(_local_mean(residual * residual * inside), 0.0)
     weight = (inside / (spread + _FLOOR)).astype(np.float32)
     across, down = gain * sent.along_x, gain * sent.along_y
     sums = [weight * across * across, weight * across * down, weight * down * down]
@@ -127,7 +129,7 @@ def _centres(shape: tuple[int, ...], blocks: tuple[int, ...]) -> NDArray[np.floa
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
 
-def _mean(plane: Grey) -> Grey:
+def _local_mean(plane: Grey) -> Grey:
     return np.asarray(cv2.blur(plane, (_WINDOW_PX, _WINDOW_PX)), np.float32)
 
 
@@ -166,16 +168,16 @@ class Level:
     def flow(self, pose: Pose) -> Equations:
         """Return displacements of blocks under a pose, both in bench pixels."""
         size = self.bench.size
-        return equations(
-            self.sent, warp_onto(self.found, pose, size), coverage(self.found, pose, size)
+        return displacement_equations(
+            self.sent, warp_onto(self.found, pose, size), coverage_of(self.found, pose, size)
         )
 
 
-def level(on: Bench) -> Level:
-    return Level(on, template(on.sent), detail_of(on.found))
+def prepare_level(on: Bench) -> Level:
+    return Level(on, make_template(on.sent), detail_of(on.found))
 
 
-def optimise(
+def optimise_pose(
     on: Level,
     pose: Pose,
     *,
@@ -190,12 +192,12 @@ def optimise(
 
     Returns: None if it diverges.
     """
-    at_bench = on.bench.inward(pose)
+    at_bench = on.bench.to_bench(pose)
     frame = corners(on.bench.size)
     for _ in range(steps):
-        full_size = on.bench.outward(at_bench)
+        full_size = on.bench.from_bench(at_bench)
         flow = merge_equations(
-            [(one.flow(one.bench.inward(full_size)), one.bench.size) for one in (on, *coarser)]
+            [(one.flow(one.bench.to_bench(full_size)), one.bench.size) for one in (on, *coarser)]
         )
         stepped = gauss_newton_step(flow, at_bench, on.bench.size, freedom=freedom)
         if stepped is None:
@@ -203,7 +205,7 @@ def optimise(
         at_bench, step = stepped
         if np.abs(apply_homography(step, frame) - frame).max() < _SETTLED_PX:
             break
-    full_size = on.bench.outward(at_bench)
+    full_size = on.bench.from_bench(at_bench)
     frame = corners(on.bench.size_found)
     change = np.abs(full_size.sent_to_found(pose.found_to_sent(frame)) - frame).max()
     return full_size if change <= _CHANGE_MAX * max(on.bench.size_found) else None
@@ -215,11 +217,11 @@ def error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
     The additional uncertainty of a bend in smooth areas is not included.
     """
     levels = (on, *coarser)
-    flow = merge_equations([(one.flow(one.bench.inward(pose)), one.bench.size) for one in levels])
+    flow = merge_equations([(one.flow(one.bench.to_bench(pose)), one.bench.size) for one in levels])
     size = on.bench.size
     across, down = _projective(flow.centres, (np.array(size) - 1.0) / 2.0, max(size) / 2.0)
     try:
-        spread = np.linalg.inv(_normal(flow, across, down))
+        spread = np.linalg.inv(_normal_equations(flow, across, down))
     except np.linalg.LinAlgError:
         return float(max(size))
     square = (across @ spread * across).sum(axis=1) + (down @ spread * down).sum(axis=1)
@@ -245,7 +247,7 @@ def gauss_newton_step(
         )
     if freedom is not None:
         across, down = across @ freedom, down @ freedom
-    solution = _solved(flow, across, down)
+    solution = _solve(flow, across, down)
     if solution is None or not np.isfinite(solution).all():
         return None
     solution = solution if freedom is None else freedom @ solution
@@ -294,17 +296,17 @@ def _lens_step(lens: Lens, more: NDArray[np.float64]) -> Lens:
     return replace(lens, k1=float(k1), k2=float(k2))
 
 
-def _solved(
+def _solve(
     flow: Equations, across: NDArray[np.float64], down: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     pull = across.T @ flow.pull[:, 0] + down.T @ flow.pull[:, 1]
     try:
-        return np.asarray(np.linalg.solve(_normal(flow, across, down), pull), np.float64)
+        return np.asarray(np.linalg.solve(_normal_equations(flow, across, down), pull), np.float64)
     except np.linalg.LinAlgError:
         return None
 
 
-def _normal(
+def _normal_equations(
     flow: Equations, across: NDArray[np.float64], down: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     xx, xy, yy = flow.information.T

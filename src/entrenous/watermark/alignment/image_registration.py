@@ -16,18 +16,18 @@ from entrenous.watermark.alignment.features import (
     FeatureViews,
     Pixels,
     blurred_points_of,
+    extract_from_luma,
     feature_views,
-    grey_of,
-    matches,
-    points_of,
-    strongest,
+    match_features,
+    select_strongest,
+    to_grey,
 )
 from entrenous.watermark.alignment.misfit import Pair
-from entrenous.watermark.alignment.refine import Matched, Refined, alike_when_blurred, refine
+from entrenous.watermark.alignment.refine import Matched, Refined, agrees_when_blurred, refine
 from entrenous.watermark.alignment.template_search import (
+    resized_whole_frame,
     search_everywhere,
     search_upright,
-    whole_frame,
 )
 from entrenous.watermark.alignment.transforms import (
     Homography,
@@ -36,10 +36,10 @@ from entrenous.watermark.alignment.transforms import (
     Size,
     describe_warp,
     fit_homography,
-    plausible,
+    is_plausible,
     visible_box,
 )
-from entrenous.watermark.verdict import Warp
+from entrenous.watermark.verdict import PictureWarp
 
 _MISFIT_MAX: Final = 0.85  # limit without matching points; unrelated photographs come down to 0.98
 _SURE_MISFIT: Final = 0.3  # good enough to stop searching
@@ -65,7 +65,7 @@ class Registration:
     pixels.
     """
 
-    warp: Warp
+    warp: PictureWarp
     inliers: int
     misfit: float
     sent_size: Size
@@ -80,8 +80,8 @@ class Registration:
         return np.array(self.warp.homography, np.float64).reshape(3, 3)
 
     @property
-    def bent(self) -> bool:
-        return not self.pose.straight
+    def is_bent(self) -> bool:
+        return not self.pose.is_straight
 
     def sent_to_found(self, points: Points) -> Points:
         """Map N x 2 points of the sent picture to the found one, distortions included."""
@@ -111,11 +111,11 @@ def register(
         thorough: if few points match, try more points and a search without features; this takes
             seconds, while False refuses in a fraction of one.
     """
-    found, sent_grey = feature_views(found), grey_of(sent_rgb)
+    found, sent_grey = feature_views(found), to_grey(sent_rgb)
     estimates = estimates_from_features(
-        found, sent_features or points_of(sent_grey), sent_grey if thorough else None
+        found, sent_features or extract_from_luma(sent_grey), sent_grey if thorough else None
     )
-    best = _refine_best(found, sent_grey, (_by_features(rough) for rough in estimates))
+    best = _refine_best(found, sent_grey, (_start_from_features(rough) for rough in estimates))
     if best is not None or not thorough:
         return best
     return _refine_best(found, sent_grey, _without_features(found, sent_grey))
@@ -123,7 +123,7 @@ def register(
 
 def _without_features(found: FeatureViews, sent_grey: Pixels) -> Iterator[_Start]:
     """Starting points from likely to expensive; each is tried only if those before it failed."""
-    for homography in whole_frame(_size(sent_grey), found.size):
+    for homography in resized_whole_frame(_width_and_height(sent_grey), found.size):
         yield _start_without_matches(homography, FoundBy.WHOLE_FRAME)
     for search in (search_upright, search_everywhere):
         for homography in search(found.grey, sent_grey):
@@ -140,7 +140,7 @@ class Estimate:
     at_found: Points
 
 
-def _by_features(rough: Estimate) -> _Start:
+def _start_from_features(rough: Estimate) -> _Start:
     matched = Matched(rough.homography, rough.at_sent, rough.at_found)
     return _Start(matched, rough.inliers, FoundBy.FEATURES)
 
@@ -156,27 +156,29 @@ def _refine_best(
     """Return the starting point with the least misfit after refinement, if it is credible."""
     best: Registration | None = None
     for start in starts:
-        certain = start.inliers >= CERTAIN
+        certain = start.inliers >= CERTAIN_INLIERS
         refined = refine(found.grey, sent_grey, start.matched, certain=certain)
-        if refined is None or not plausible(refined.pose.homography, _size(sent_grey), found.size):
+        if refined is None or not is_plausible(
+            refined.pose.homography, _width_and_height(sent_grey), found.size
+        ):
             continue
-        candidate = _registration_of(refined, start, _size(sent_grey), found.size)
-        if (best is None or candidate.misfit < best.misfit) and _credible(
+        candidate = _registration_of(refined, start, _width_and_height(sent_grey), found.size)
+        if (best is None or candidate.misfit < best.misfit) and _is_credible(
             found.grey, sent_grey, candidate
         ):
             best = candidate
-        if best is not None and (start.inliers >= ENOUGH or _good_enough(best)):
+        if best is not None and (start.inliers >= ENOUGH_INLIERS or _is_good_enough(best)):
             break
     return best
 
 
-def _good_enough(candidate: Registration) -> bool:
+def _is_good_enough(candidate: Registration) -> bool:
     """Whether to stop trying; a bend can hide a bad start, so a bent result does not count."""
-    return not candidate.bent and candidate.misfit <= _SURE_MISFIT
+    return not candidate.is_bent and candidate.misfit <= _SURE_MISFIT
 
 
 def _registration_of(refined: Refined, start: _Start, sent: Size, found: Size) -> Registration:
-    homography, bent_px = _nearest(refined.pose, sent, found)
+    homography, bent_px = _nearest_homography(refined.pose, sent, found)
     return Registration(
         warp=describe_warp(homography, sent, found, bent_px=bent_px),
         inliers=start.inliers,
@@ -189,9 +191,9 @@ def _registration_of(refined: Refined, start: _Start, sent: Size, found: Size) -
     )
 
 
-def _nearest(pose: Pose, sent: Size, found: Size) -> tuple[Homography, float]:
+def _nearest_homography(pose: Pose, sent: Size, found: Size) -> tuple[Homography, float]:
     """Return the homography nearest to a bent pose, and its largest error in found pixels."""
-    if pose.straight:
+    if pose.is_straight:
         return pose.homography, 0.0
     left, top, right, bottom = visible_box(pose.homography, sent, found)
     across, down = np.linspace(left, right - 1, _GRID), np.linspace(top, bottom - 1, _GRID)
@@ -200,23 +202,23 @@ def _nearest(pose: Pose, sent: Size, found: Size) -> tuple[Homography, float]:
     return fit_homography(points, positions)
 
 
-def _credible(found_grey: Pixels, sent_grey: Pixels, candidate: Registration) -> bool:
+def _is_credible(found_grey: Pixels, sent_grey: Pixels, candidate: Registration) -> bool:
     """Return whether enough points agree, or the fine detail, or the blurred pictures."""
-    if candidate.inliers >= CERTAIN or candidate.misfit <= _MISFIT_MAX:
+    if candidate.inliers >= CERTAIN_INLIERS or candidate.misfit <= _MISFIT_MAX:
         return True
     box = visible_box(candidate.homography, candidate.sent_size, candidate.found_size)
-    return alike_when_blurred(
+    return agrees_when_blurred(
         Pair(found_grey, sent_grey, box), candidate.pose, candidate.warp.scale
     )
 
 
-def _size(grey: Pixels) -> Size:
+def _width_and_height(grey: Pixels) -> Size:
     return grey.shape[1], grey.shape[0]
 
 
-ENOUGH: Final = 40  # inliers: enough to stop searching
-CERTAIN: Final = 25  # inliers: not by chance
-LEAST_QUICK: Final = 12  # inliers: fewer are not tried quickly
+ENOUGH_INLIERS: Final = 40  # inliers: enough to stop searching
+CERTAIN_INLIERS: Final = 25  # inliers: not by chance
+QUICK_INLIERS_MIN: Final = 12  # inliers: fewer are not tried quickly
 _LEAST: Final = 6  # inliers: fewer are ignored
 _FEW: Final = 60  # inliers: fewer do not determine a homography's eight parameters
 _TOLERANCE: Final = 3.0 / 1200  # of the found picture's longest side
@@ -244,28 +246,28 @@ def estimates_from_features(
     estimates: list[Estimate] = []
     for rough in _estimates(found, sent, sent_grey):
         estimates.append(rough)
-        if rough.inliers >= ENOUGH:
+        if rough.inliers >= ENOUGH_INLIERS:
             break
-    least = LEAST_QUICK if sent_grey is None else _LEAST
+    least = QUICK_INLIERS_MIN if sent_grey is None else _LEAST
     enough = [rough for rough in estimates if rough.inliers >= least]
     return sorted(enough, key=lambda rough: -rough.inliers)[:_TRIED]
 
 
 def _estimates(found: FeatureViews, sent: Features, sent_grey: Pixels | None) -> Iterator[Estimate]:
-    sample = strongest(sent, _SAMPLE)
+    sample = select_strongest(sent, _SAMPLE)
     for mirrored, inverted in _FLIPS:
         view = found.features(FIRST_SIDE_PX, mirrored=mirrored, inverted=inverted)
         # rare cases are recognised by a sample, or left to a thorough search
         if (
             sent_grey is None
             and mirrored | inverted
-            and len(matches(view, sample)[0]) < _SAMPLE_LEAST
+            and len(match_features(view, sample)[0]) < _SAMPLE_LEAST
         ):
             continue
         yield from _estimate(found, FIRST_SIDE_PX, sent, mirrored=mirrored, inverted=inverted)
     if sent_grey is None:
         return
-    dense = points_of(sent_grey, side_px=_DENSE_SIDE_PX, limit=_DENSE_POINTS)
+    dense = extract_from_luma(sent_grey, side_px=_DENSE_SIDE_PX, limit=_DENSE_POINTS)
     large = blurred_points_of(sent_grey)
     for mirrored, inverted in _FLIPS:
         for side_px, points in (*((side_px, dense) for side_px in _SIDES_PX), (0, large)):
@@ -276,7 +278,7 @@ def _estimate(
     found: FeatureViews, side_px: int, sent: Features, *, mirrored: bool, inverted: bool
 ) -> Iterator[Estimate]:
     view = found.features(side_px, mirrored=mirrored, inverted=inverted)
-    at_sent, at_found = matches(view, sent)
+    at_sent, at_found = match_features(view, sent)
     if len(at_sent) < _LEAST:
         return
     tolerance = _TOLERANCE * max(found.size)
@@ -285,7 +287,7 @@ def _estimate(
         estimates = _similarity(at_sent, at_found, tolerance, mirrored=mirrored)
     if estimates is None or estimates.inliers < _LEAST:
         return
-    if plausible(estimates.homography, sent.size, found.size):
+    if is_plausible(estimates.homography, sent.size, found.size):
         yield estimates
 
 

@@ -61,22 +61,22 @@ class Bench:
         """Width and height of the grid on which the pictures are compared."""
         return self.sent.shape[1], self.sent.shape[0]
 
-    def inward(self, pose: Pose) -> Pose:
+    def to_bench(self, pose: Pose) -> Pose:
         """Convert a pose from full pixels of both pictures to pixels of this bench."""
-        return pose.resized(*self._onto())
+        return pose.resized(*self._scalings())
 
-    def outward(self, pose: Pose) -> Pose:
-        """Return the inverse of :meth:`inward`."""
-        onto_sent, onto_found = self._onto()
+    def from_bench(self, pose: Pose) -> Pose:
+        """Return the inverse of :meth:`to_bench`."""
+        onto_sent, onto_found = self._scalings()
         return pose.resized(inverse(onto_sent), inverse(onto_found))
 
-    def _onto(self) -> tuple[Homography, Homography]:
+    def _scalings(self) -> tuple[Homography, Homography]:
         cut = np.array([[1.0, 0.0, -self.origin[0]], [0.0, 1.0, -self.origin[1]], [0.0, 0.0, 1.0]])
         small = self.found.shape[1], self.found.shape[0]
         return resizing(self.size_sent, self.size) @ cut, resizing(self.size_found, small)
 
 
-def bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
+def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
     """Bring both pictures to one resolution, the coarsest of theirs and ``side_px``.
 
     Args:
@@ -87,8 +87,8 @@ def bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
     left, top, right, bottom = pair.seen
     factor = min(1.0, side_px / max(right - left, bottom - top), scale)
     return Bench(
-        _shrunk(pair.sent[top:bottom, left:right], factor),
-        _shrunk(pair.found, min(1.0, factor / scale)),
+        _shrink(pair.sent[top:bottom, left:right], factor),
+        _shrink(pair.found, min(1.0, factor / scale)),
         (left, top),
         (right - left, bottom - top),
         (pair.found.shape[1], pair.found.shape[0]),
@@ -97,12 +97,12 @@ def bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
 
 def misfit(on: Bench, pose: Pose) -> float:
     """One minus the squared correlation of fine detail, averaged over windows by their contrast."""
-    inward = on.inward(pose)
-    warped, inside = warp_onto(on.found, inward, on.size), coverage(on.found, inward, on.size)
+    inward = on.to_bench(pose)
+    warped, inside = warp_onto(on.found, inward, on.size), coverage_of(on.found, inward, on.size)
     weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
     if float(weight.sum()) < _PIXELS_MIN:
         return 1.0
-    found, sent = _detail(warped, inside) * weight, _detail(on.sent, inside) * weight
+    found, sent = _fine_detail(warped, inside) * weight, _fine_detail(on.sent, inside) * weight
     cross, power_found, power_sent = (
         cv2.blur(product, (_WINDOW_PX, _WINDOW_PX))
         for product in (found * sent, found * found, sent * sent)
@@ -117,7 +117,7 @@ def misfit(on: Bench, pose: Pose) -> float:
 
 def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
     """Resample ``found`` on the sent picture's grid; zeros where it shows nothing."""
-    if pose.straight:
+    if pose.is_straight:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return np.asarray(
             cv2.warpPerspective(found, pose.homography, size, flags=flags), np.float32
@@ -126,13 +126,13 @@ def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
     return np.asarray(cv2.remap(found, at, no_second_map(), cv2.INTER_CUBIC), np.float32)
 
 
-def coverage(found: Grey, pose: Pose, size: Size) -> Grey:
+def coverage_of(found: Grey, pose: Pose, size: Size) -> Grey:
     """Return 1 where ``found``, resampled like this, shows something; else 0."""
     inside = warp_onto(np.ones_like(found), pose, size) > _WHOLE
     return inside.astype(np.float32)
 
 
-def _detail(grey: Grey, inside: Grey) -> Grey:
+def _fine_detail(grey: Grey, inside: Grey) -> Grey:
     """Fine detail, computed only from pixels inside."""
     sigmas = (_FINE_SIGMA, _COARSE_SIGMA)
     fine, coarse = (cv2.GaussianBlur(grey * inside, (0, 0), sigma) for sigma in sigmas)
@@ -145,7 +145,7 @@ def _detail(grey: Grey, inside: Grey) -> Grey:
     return np.asarray(fine - coarse, np.float32)
 
 
-def _shrunk(grey: Pixels, factor: float) -> Grey:
+def _shrink(grey: Pixels, factor: float) -> Grey:
     """Shrink with equal blur everywhere.
 
     Otherwise pictures shrunk on different grids would differ by how pixels are averaged.
@@ -155,7 +155,7 @@ def _shrunk(grey: Pixels, factor: float) -> Grey:
     height, width = grey.shape
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     whole = int(1.0 / factor)
-    coarse = _averaged(grey, whole)
+    coarse = _average_squares(grey, whole)
     onto = inverse(resizing((width, height), size))
     onto = scaling(1.0 / whole, 1.0 / whole) @ onto
     rest = max(1.0, 1.0 / (factor * whole))
@@ -165,7 +165,7 @@ def _shrunk(grey: Pixels, factor: float) -> Grey:
     return np.asarray(small, np.float32)
 
 
-def _averaged(grey: Pixels, whole: int) -> Grey:
+def _average_squares(grey: Pixels, whole: int) -> Grey:
     """Means over squares of ``whole`` pixels; incomplete ones are padded with border pixels."""
     if whole == 1:
         return grey.astype(np.float32)

@@ -20,26 +20,26 @@ from entrenous.watermark.alignment.gauss_newton import (
     Freedom,
     Level,
     error_px,
-    level,
-    optimise,
+    optimise_pose,
+    prepare_level,
     similar_freedom,
     upright_freedom,
 )
-from entrenous.watermark.alignment.misfit import Bench, Pair, bench, misfit
+from entrenous.watermark.alignment.misfit import Bench, Pair, make_bench, misfit
 from entrenous.watermark.alignment.transforms import (
     Homography,
     Points,
     Pose,
     Size,
     apply_homography,
+    center_of,
     corners,
     fit_homography,
     inverse,
-    middle,
+    is_plausible,
+    jacobian_at,
     nearest_similarity,
-    plausible,
     scale_at,
-    slope_at,
     visible_box,
 )
 
@@ -103,17 +103,17 @@ def refine(
     """
     settling = _Refinement(found_grey, sent_grey, start, certain=certain)
     if certain:
-        return settling.refined()
-    promising = settling.promising()
+        return settling.refine()
+    promising = settling.promising_start()
     if promising is None:
         return None
     start = replace(start, homography=promising)
-    return _Refinement(found_grey, sent_grey, start, certain=False).refined()
+    return _Refinement(found_grey, sent_grey, start, certain=False).refine()
 
 
-def alike_when_blurred(pair: Pair, pose: Pose, scale: float) -> bool:
+def agrees_when_blurred(pair: Pair, pose: Pose, scale: float) -> bool:
     """Whether the blurred pictures agree, which is enough for a smooth one without detail."""
-    return misfit(bench(pair, scale=scale, side_px=_BLURRED_PX), pose) <= _BLURRED_MISFIT_MAX
+    return misfit(make_bench(pair, scale=scale, side_px=_BLURRED_PX), pose) <= _BLURRED_MISFIT_MAX
 
 
 class _Refinement:
@@ -133,47 +133,49 @@ class _Refinement:
         self._levels: dict[int, Level] = {}
         self._judging: Bench | None = None
 
-    def promising(self) -> Homography | None:
+    def promising_start(self) -> Homography | None:
         """The starting point, or a better one from small benches; None if none of them is good."""
         start = self._start.homography
         tried = [Pose(start)]
         for one in (nearest_similarity(start, self._frame()), start):
             pose = Pose(one)
             for side_px in (*_SMALL_SIDES_PX, _SIDES_PX[0]):
-                pose = self._polished(side_px, pose, similar_freedom()) or pose
-            tried += [pose, self._polished(_SIDES_PX[0], pose) or pose]
+                pose = self._polish(side_px, pose, similar_freedom()) or pose
+            tried += [pose, self._polish(_SIDES_PX[0], pose) or pose]
         small = self._level(_SIDES_PX[0]).bench
-        large = bench(self._pair, scale=self._scale, side_px=_BLURRED_PX)
+        large = make_bench(self._pair, scale=self._scale, side_px=_BLURRED_PX)
         scored = [
             (misfit(small, pose), misfit(large, pose), pose.homography)
             for pose in tried
-            if plausible(pose.homography, self._sent, self._found)
+            if is_plausible(pose.homography, self._sent, self._found)
         ]
         fine, blurred, best = min(scored, key=lambda one: one[0] + one[1], default=(1, 1, start))
         return best if fine <= _HOPEFUL_MISFIT_MAX or blurred <= _BLURRED_MISFIT_MAX else None
 
-    def refined(self) -> Refined:
+    def refine(self) -> Refined:
         """The simplest pose that fits nearly as well as the best, preferring exact and straight
         ones.
         """
         start = Pose(self._start.homography)
-        straight, least = self._least_misfit([start, *list(self._sharpened(start))[-1:]])
+        straight, least = self._least_misfit([start, *list(self._sharpen(start))[-1:]])
         best, misfit_left, simple, error = straight, least, [straight], self._error_px(straight)
         if error > _UNSURE_PX * self._scale:
             simple += self._with_fewer_parameters()
-            best, misfit_left = self._preferred(simple[1:], best, misfit_left, _SIMPLE_BONUS)
-        exact = self._exact(simple, straight, error)
-        best, misfit_left = self._preferred(exact, best, misfit_left, _EXACT_BONUS)
+            best, misfit_left = self._simplest_good_enough(
+                simple[1:], best, misfit_left, _SIMPLE_BONUS
+            )
+        exact = self._exact_candidates(simple, straight, error)
+        best, misfit_left = self._simplest_good_enough(exact, best, misfit_left, _EXACT_BONUS)
         if least > _PERFECT and needs_bend(self._level(_SIDES_PX[1]), best):
             best, misfit_left = self._with_distortion(straight, best, misfit_left)
-            if not (best.straight or self._certain):
-                best, misfit_left = self._preferred(
+            if not (best.is_straight or self._certain):
+                best, misfit_left = self._simplest_good_enough(
                     list(self._without_bend(best)), best, misfit_left, _EXACT_BONUS
                 )
         error = 0.0 if any(best is one for one in exact) else self._error_px(best)
         return Refined(best, min(misfit_left, 1.0), error)
 
-    def _exact(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
+    def _exact_candidates(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
         """Return exact neighbours of the estimates within the uncertainty of the straight one."""
         neighbours = [
             one
@@ -191,17 +193,17 @@ class _Refinement:
                 exact.append(Pose(one))
         return exact
 
-    def _preferred(
+    def _simplest_good_enough(
         self, simpler: list[Pose], best: Pose, misfit_left: float, bonus: float
     ) -> tuple[Pose, float]:
         """Return the best of the simpler poses, unless it fits clearly worse."""
         pose, at = self._least_misfit(simpler)
         return (pose, at) if at <= bonus * misfit_left + _SLACK else (best, misfit_left)
 
-    def _sharpened(self, pose: Pose) -> Iterator[Pose]:
+    def _sharpen(self, pose: Pose) -> Iterator[Pose]:
         for side_px in _SIDES_PX:
-            sharper = self._polished(side_px, pose)
-            if sharper is not None and plausible(sharper.homography, self._sent, self._found):
+            sharper = self._polish(side_px, pose)
+            if sharper is not None and is_plausible(sharper.homography, self._sent, self._found):
                 pose = sharper
                 yield pose
 
@@ -209,29 +211,29 @@ class _Refinement:
         """Yield the starting point optimised with fewer parameters, for smooth pictures."""
         homography, frame = self._start.homography, self._frame()
         variants = [(nearest_similarity(homography, frame), similar_freedom())]
-        box = upright(apply_homography(homography, frame), skew_max=_LEAN_MAX)
+        box = nearest_upright_box(apply_homography(homography, frame), skew_max=_LEAN_MAX)
         if box is not None:
             variants.append((homography_between(frame, box), upright_freedom()))
         for start, freedom in variants:
             pose: Pose | None = Pose(start)
             for side_px in _SIDES_PX:
                 if pose is not None:
-                    pose = self._polished(side_px, pose, freedom)
-            if pose is not None and plausible(pose.homography, self._sent, self._found):
+                    pose = self._polish(side_px, pose, freedom)
+            if pose is not None and is_plausible(pose.homography, self._sent, self._found):
                 yield pose
 
-    def _polished(self, side_px: int, pose: Pose, freedom: Freedom | None = None) -> Pose | None:
-        level, coarser = self._level(side_px), self._coarser(side_px)
-        return optimise(level, pose, steps=_STEPS, coarser=coarser, freedom=freedom)
+    def _polish(self, side_px: int, pose: Pose, freedom: Freedom | None = None) -> Pose | None:
+        level, coarser = self._level(side_px), self._coarser_levels(side_px)
+        return optimise_pose(level, pose, steps=_STEPS, coarser=coarser, freedom=freedom)
 
-    def _coarser(self, side_px: int) -> tuple[Level, ...]:
+    def _coarser_levels(self, side_px: int) -> tuple[Level, ...]:
         """Return levels with clearly coarser detail than this one."""
         longest = max(self._level(side_px).bench.size)
         return tuple(self._level(one) for one in _SIDES_PX if 1.5 * one <= longest)
 
     def _error_px(self, pose: Pose) -> float:
         finest = _SIDES_PX[-1]
-        error = error_px(self._level(finest), pose, self._coarser(finest))
+        error = error_px(self._level(finest), pose, self._coarser_levels(finest))
         return error * self._scale / self._finest_scale()
 
     def _misfit(self, pose: Pose) -> float:
@@ -258,7 +260,7 @@ class _Refinement:
         if lens is not None and (at := self._misfit(lens)) <= _LENS_GAIN * misfit_left - _SLACK:
             best, misfit_left, straight = lens, at, lens
         if needs_bend(self._level(_SIDES_PX[1]), straight):
-            bend, at = self._least_misfit(list(self._bends(straight)))
+            bend, at = self._least_misfit(list(self._fit_bends(straight)))
             if at <= _BEND_GAIN * misfit_left - _SLACK:
                 best, misfit_left = bend, at
         return best, misfit_left
@@ -272,7 +274,7 @@ class _Refinement:
         )
         places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         start = Pose(fit_homography(places, pose.sent_to_found(places))[0])
-        for sharper in list(self._sharpened(start))[-1:]:
+        for sharper in list(self._sharpen(start))[-1:]:
             yield sharper
             exact = exact_neighbours(sharper.homography, self._sent, self._found)
             yield from (Pose(one) for one in exact)
@@ -291,10 +293,10 @@ class _Refinement:
         )
         for side_px in _SIDES_PX:
             if pose is not None:
-                pose = self._polished(side_px, pose) or pose
+                pose = self._polish(side_px, pose) or pose
         return pose
 
-    def _bends(self, base: Pose) -> Iterator[Pose]:
+    def _fit_bends(self, base: Pose) -> Iterator[Pose]:
         start = self._start
         pose = base
         if len(start.at_sent) >= _THREAD_MIN:
@@ -318,7 +320,7 @@ class _Refinement:
 
     def _level(self, side_px: int) -> Level:
         if side_px not in self._levels:
-            self._levels[side_px] = level(self._bench(side_px))
+            self._levels[side_px] = prepare_level(self._bench(side_px))
         return self._levels[side_px]
 
     def _judging_bench(self) -> Bench:
@@ -327,7 +329,7 @@ class _Refinement:
         return self._judging
 
     def _bench(self, side_px: int) -> Bench:
-        return bench(self._pair, scale=self._scale, side_px=side_px)
+        return make_bench(self._pair, scale=self._scale, side_px=side_px)
 
 
 _SKEW_MAX: Final = 0.003  # of a box's diagonal: beyond this it is not upright
@@ -338,16 +340,16 @@ _BORDER: Final = 0.01  # of a side: an edge this close to the border may be the 
 def exact_neighbours(homography: Homography, sent: Size, found: Size) -> list[Homography]:
     """Return exact neighbours of an estimate; the misfit decides whether one of them is better."""
     exact: list[Homography] = []
-    frame = upright(apply_homography(inverse(homography), corners(found)))
+    frame = nearest_upright_box(apply_homography(inverse(homography), corners(found)))
     if frame is not None:  # the found picture is a resized box of the sent one
-        exact += [homography_between(box, corners(found)) for box in _rounded(frame, sent)]
-    placed = upright(apply_homography(homography, corners(sent)))
+        exact += [homography_between(box, corners(found)) for box in _round_box_edges(frame, sent)]
+    placed = nearest_upright_box(apply_homography(homography, corners(sent)))
     if placed is not None:  # the resized sent picture is a box of the found one, as in a screenshot
-        exact += [homography_between(corners(sent), box) for box in _rounded(placed, found)]
+        exact += [homography_between(corners(sent), box) for box in _round_box_edges(placed, found)]
     return exact + _whole_pixel_shifts(homography, sent)
 
 
-def upright(box: Points, *, skew_max: float = _SKEW_MAX) -> Points | None:
+def nearest_upright_box(box: Points, *, skew_max: float = _SKEW_MAX) -> Points | None:
     """Return the nearest box with upright edges, or None when this one is tilted.
 
     Args:
@@ -366,7 +368,7 @@ def upright(box: Points, *, skew_max: float = _SKEW_MAX) -> Points | None:
     return straight if np.abs(straight - box).max() <= skew_max * diagonal else None
 
 
-def _rounded(box: Points, into: Size) -> list[Points]:
+def _round_box_edges(box: Points, into: Size) -> list[Points]:
     """The box with edges on pixel edges, and a second one with edges near a border put on it."""
     near = np.rint(box + 0.5) - 0.5
     low, high = np.array([-0.5, -0.5]), np.array(into) - 0.5
@@ -384,8 +386,8 @@ def homography_between(before: Points, after: Points) -> Homography:
 
 def _whole_pixel_shifts(homography: Homography, sent: Size) -> list[Homography]:
     """Return a shift of the pixel grid by whole pixels, perhaps mirrored or turned by quarters."""
-    centre = middle(sent)
-    slope = slope_at(homography, centre)
+    centre = center_of(sent)
+    slope = jacobian_at(homography, centre)
     unit = np.rint(slope)
     if np.abs(slope - unit).max() > _UNIT_TOLERANCE or abs(np.linalg.det(unit)) != 1.0:
         return []

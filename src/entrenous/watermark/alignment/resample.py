@@ -14,8 +14,8 @@ from entrenous.watermark.alignment.transforms import (
     Pose,
     Size,
     apply_homography,
+    center_of,
     inverse,
-    middle,
     no_second_map,
     resizing,
     scale_at,
@@ -45,24 +45,24 @@ def warp_to_sent(found: Samples, registration: Registration) -> tuple[Samples, N
     while size[0] * size[1] > _PIXELS_MAX or max(size) > _SIDE_PX_MAX:
         size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
     pose = registration.pose.resized(resizing(registration.sent_size, size), np.eye(3))
-    found, averaging = _averaged(found, pose.homography, size)
-    if pose.straight:
-        return _resampled(found, averaging @ pose.homography, size)
+    found, averaging = _average_before_shrinking(found, pose.homography, size)
+    if pose.is_straight:
+        return _resample(found, averaging @ pose.homography, size)
     pose = pose.resized(np.eye(3), averaging)
-    return _remapped(found, _strips_over(pose, size), size)
+    return _remap(found, _strips_over(pose, size), size)
 
 
 def warp_to_found(sent: Samples, registration: Registration) -> tuple[Samples, NDArray[np.bool_]]:
     """Warp the sent picture to the found one's grid, with a mask of where it lies inside."""
     pose, size = registration.pose, registration.found_size
     backward = inverse(pose.homography)
-    sent, averaging = _averaged(sent, backward, size)
-    if pose.straight:
-        return _resampled(sent, averaging @ backward, size)
-    return _remapped(sent, _strips_under(pose.resized(averaging, np.eye(3)), size), size)
+    sent, averaging = _average_before_shrinking(sent, backward, size)
+    if pose.is_straight:
+        return _resample(sent, averaging @ backward, size)
+    return _remap(sent, _strips_under(pose.resized(averaging, np.eye(3)), size), size)
 
 
-def _resampled(
+def _resample(
     source: Samples, homography: Homography, size: Size
 ) -> tuple[Samples, NDArray[np.bool_]]:
     """``homography`` maps pixels of the new grid to pixels of ``source``."""
@@ -78,10 +78,10 @@ def _resampled(
     return warped.astype(source.dtype, copy=False), inside >= 128
 
 
-def _remapped(
+def _remap(
     source: Samples, strips: Iterator[tuple[int, Field]], size: Size
 ) -> tuple[Samples, NDArray[np.bool_]]:
-    """As :func:`_resampled`, by fields of positions in ``source`` for some rows at a time."""
+    """As :func:`_resample`, by fields of positions in ``source`` for some rows at a time."""
     warped = np.empty((size[1], size[0], *source.shape[2:]), source.dtype)
     inside = np.empty((size[1], size[0]), np.bool_)
     edge = np.array(source.shape[1::-1]) - 0.5
@@ -122,9 +122,11 @@ def _inverse_displacement(pose: Pose, straight: Pose, size: Size) -> Field:
     return displacement.astype(np.float32).reshape(rows, columns, 2)
 
 
-def _averaged(source: Samples, homography: Homography, size: Size) -> tuple[Samples, Homography]:
+def _average_before_shrinking(
+    source: Samples, homography: Homography, size: Size
+) -> tuple[Samples, Homography]:
     """Average the source first if the new grid is much coarser; also return that transform."""
-    scale = scale_at(homography, middle(size))
+    scale = scale_at(homography, center_of(size))
     if scale < _DENSE:
         return source, np.eye(3)
     height, width = source.shape[:2]

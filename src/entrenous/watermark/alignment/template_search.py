@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from entrenous.watermark.alignment.features import Pixels, resized
+from entrenous.watermark.alignment.features import Pixels, resize_to_side
 from entrenous.watermark.alignment.transforms import Homography, Size, inverse, mirroring, resizing
 
 Plane = NDArray[np.float32]
@@ -26,14 +26,14 @@ _APART_PX: Final = 4.0  # of the small picture: closer ones are the same
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Place:
+class _SearchResult:
     """A homography between the small pictures, and the confidence in it."""
 
     homography: Homography
     confidence: float
 
 
-def whole_frame(sent: Size, found: Size) -> list[Homography]:
+def resized_whole_frame(sent: Size, found: Size) -> list[Homography]:
     """Return the resized sent picture, plain and mirrored, if the proportions allow it."""
     if abs(sent[0] * found[1] / (sent[1] * found[0]) - 1.0) > _ASPECT_TOLERANCE:
         return []
@@ -43,12 +43,14 @@ def whole_frame(sent: Size, found: Size) -> list[Homography]:
 
 def search_everywhere(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
     """The likeliest homographies at all rotations and scales, mirrored or not; at most eight."""
-    sent, found = resized(sent_grey, _SIDE_PX), resized(found_grey, 2 * _SIDE_PX)
+    sent, found = resize_to_side(sent_grey, _SIDE_PX), resize_to_side(found_grey, 2 * _SIDE_PX)
     search = _SpectralSearch(sent.astype(np.float32))
-    places = sorted(_places(search, found.astype(np.float32)), key=lambda place: -place.confidence)
-    onto_sent = resizing(_size(sent_grey), _size(sent))
-    from_found = resizing(_size(found), _size(found_grey))
-    return [from_found @ place.homography @ onto_sent for place in _distinct(places, sent)]
+    places = sorted(
+        _best_places(search, found.astype(np.float32)), key=lambda place: -place.confidence
+    )
+    onto_sent = resizing(_width_and_height(sent_grey), _width_and_height(sent))
+    from_found = resizing(_width_and_height(found), _width_and_height(found_grey))
+    return [from_found @ place.homography @ onto_sent for place in _distinct_places(places, sent)]
 
 
 class _SpectralSearch:
@@ -98,18 +100,20 @@ class _SpectralSearch:
         return np.asarray(fft.irfft2(spectrum, self._padded), np.float32)
 
 
-def _places(search: _SpectralSearch, found: Plane) -> Iterator[_Place]:
+def _best_places(search: _SpectralSearch, found: Plane) -> Iterator[_SearchResult]:
     for mirrored in (False, True):
         for scale in _SCALES:
             for turn in range(_TURNS):
-                grid = _rotated_grid(_size(found), scale, 2 * math.pi * turn / _TURNS, mirrored)
+                grid = _rotated_grid(
+                    _width_and_height(found), scale, 2 * math.pi * turn / _TURNS, mirrored
+                )
                 if grid is None:
                     continue
                 onto, size = grid
                 warped, mask = _warp(found, onto, size)
                 confidence, (row, column) = search.best(warped, mask)
                 back = np.array([[1.0, 0.0, -column], [0.0, 1.0, -row], [0.0, 0.0, 1.0]])
-                yield _Place(inverse(onto) @ back, confidence)
+                yield _SearchResult(inverse(onto) @ back, confidence)
 
 
 def _rotated_grid(
@@ -143,10 +147,10 @@ def _warp(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane]:
     return np.asarray(warped, np.float32), np.asarray(mask, np.float32)
 
 
-def _distinct(places: list[_Place], sent: Pixels) -> list[_Place]:
+def _distinct_places(places: list[_SearchResult], sent: Pixels) -> list[_SearchResult]:
     """The most confident places that differ by some pixels somewhere in the found picture."""
-    kept: list[_Place] = []
-    wide, high = _size(sent)
+    kept: list[_SearchResult] = []
+    wide, high = _width_and_height(sent)
     frame = np.array([[0.0, 0, 1], [wide, 0, 1], [wide, high, 1], [0, high, 1]])
     for place in places:
         changes = [inverse(one.homography) @ place.homography for one in kept]
@@ -158,7 +162,7 @@ def _distinct(places: list[_Place], sent: Pixels) -> list[_Place]:
     return kept
 
 
-def _size(grey: NDArray[np.uint8] | Plane) -> Size:
+def _width_and_height(grey: NDArray[np.uint8] | Plane) -> Size:
     return grey.shape[1], grey.shape[0]
 
 
@@ -175,12 +179,14 @@ def search_upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
     This finds an upright crop, from a fifth of the side to all of it. The second pass is for
     pictures with few edges, where later steps cannot correct a scale that is 3 % off.
     """
-    sent = resized(sent_grey, _UPRIGHT_SIDE_PX)
-    best = _best_of(np.geomspace(1.0, 0.2, _STEPS), found_grey, sent)
+    sent = resize_to_side(sent_grey, _UPRIGHT_SIDE_PX)
+    best = _best_upright_place(np.geomspace(1.0, 0.2, _STEPS), found_grey, sent)
     if best is None:
         return []
-    finer = _best_of(best.share * np.geomspace(1.0 / _STEP, _STEP, _FINER_STEPS), found_grey, sent)
-    return [_placed(finer or best, found_grey, sent, sent_grey)]
+    finer = _best_upright_place(
+        best.share * np.geomspace(1.0 / _STEP, _STEP, _FINER_STEPS), found_grey, sent
+    )
+    return [_place_homography(finer or best, found_grey, sent, sent_grey)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,11 +199,13 @@ class _UprightPlace:
     correlation: float
 
 
-def _best_of(shares: Iterable[float], found_grey: Pixels, sent: Pixels) -> _UprightPlace | None:
+def _best_upright_place(
+    shares: Iterable[float], found_grey: Pixels, sent: Pixels
+) -> _UprightPlace | None:
     fit = min(sent.shape[1] / found_grey.shape[1], sent.shape[0] / found_grey.shape[0])
     best: _UprightPlace | None = None
     for share in shares:
-        patch = _sized(found_grey, fit * min(share, 1.0))
+        patch = _resize(found_grey, fit * min(share, 1.0))
         if min(patch.shape) < _PATCH_PX_MIN or float(patch.std()) < 1.0:
             continue
         _, correlation, _, at = cv2.minMaxLoc(cv2.matchTemplate(sent, patch, cv2.TM_CCOEFF_NORMED))
@@ -206,13 +214,18 @@ def _best_of(shares: Iterable[float], found_grey: Pixels, sent: Pixels) -> _Upri
     return best
 
 
-def _placed(place: _UprightPlace, found: Pixels, small: Pixels, sent: Pixels) -> Homography:
-    to_small = resizing(_size(sent), _size(small))
+def _place_homography(
+    place: _UprightPlace, found: Pixels, small: Pixels, sent: Pixels
+) -> Homography:
+    to_small = resizing(_width_and_height(sent), _width_and_height(small))
     shift = np.array([[1.0, 0.0, -place.at[0]], [0.0, 1.0, -place.at[1]], [0.0, 0.0, 1.0]])
-    return np.asarray(resizing(_size(place.patch), _size(found)) @ shift @ to_small, np.float64)
+    return np.asarray(
+        resizing(_width_and_height(place.patch), _width_and_height(found)) @ shift @ to_small,
+        np.float64,
+    )
 
 
-def _sized(grey: Pixels, factor: float) -> Pixels:
+def _resize(grey: Pixels, factor: float) -> Pixels:
     size = (max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor)))
     how = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.watermark.verdict import Warp
+from entrenous.watermark.verdict import PictureWarp
 
 Homography = NDArray[np.float64]  # 3 x 3
 Points = NDArray[np.float64]  # N x 2, x and y
@@ -48,7 +48,7 @@ def corners(size: Size) -> Points:
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
 
 
-def plausible(homography: Homography, sent: Size, found: Size) -> bool:
+def is_plausible(homography: Homography, sent: Size, found: Size) -> bool:
     """Return whether there is no fold, extreme stretch or scale, and some of the sent picture is
     visible.
     """
@@ -56,7 +56,7 @@ def plausible(homography: Homography, sent: Size, found: Size) -> bool:
         return False
     if (np.column_stack([corners(sent), np.ones(4)]) @ homography[2] <= 1e-6).any():
         return False
-    slopes = [slope_at(homography, point) for point in (*corners(sent), middle(sent))]
+    slopes = [jacobian_at(homography, point) for point in (*corners(sent), center_of(sent))]
     orientations = {math.copysign(1.0, float(np.linalg.det(slope))) for slope in slopes}
     stretches = np.array([np.linalg.svd(slope, compute_uv=False) for slope in slopes])
     return (
@@ -67,7 +67,7 @@ def plausible(homography: Homography, sent: Size, found: Size) -> bool:
     )
 
 
-def slope_at(homography: Homography, point: Points) -> NDArray[np.float64]:
+def jacobian_at(homography: Homography, point: Points) -> NDArray[np.float64]:
     """Return the 2 x 2 Jacobian at one point of the sent picture."""
     x, y, w = homography @ np.append(point, 1.0)
     top = homography[:2, :2] * w - np.outer([x, y], homography[2, :2])
@@ -76,7 +76,7 @@ def slope_at(homography: Homography, point: Points) -> NDArray[np.float64]:
 
 def scale_at(homography: Homography, point: Points) -> float:
     """Return how many pixels along a side one pixel becomes at this point."""
-    return math.sqrt(abs(float(np.linalg.det(slope_at(homography, point)))))
+    return math.sqrt(abs(float(np.linalg.det(jacobian_at(homography, point)))))
 
 
 def visible_share(homography: Homography, sent: Size, found: Size) -> float:
@@ -103,7 +103,7 @@ def nearest_similarity(homography: Homography, points: Points) -> Homography:
     after = apply_homography(homography, points)
     middles = points.mean(axis=0), after.mean(axis=0)
     p, q = points - middles[0], after - middles[1]
-    sign = float(np.sign(np.linalg.det(slope_at(homography, middles[0]))))
+    sign = float(np.sign(np.linalg.det(jacobian_at(homography, middles[0]))))
     p = p * np.array([sign, 1.0])
     turn = ((p * q).sum() + 1j * (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()) / (p**2).sum()
     slope = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]]) @ np.diag([sign, 1.0])
@@ -117,25 +117,27 @@ def fit_homography(before: Points, after: Points) -> tuple[Homography, float]:
     return homography, float(np.hypot(*(apply_homography(homography, before) - after).T).max())
 
 
-def describe_warp(homography: Homography, sent: Size, found: Size, *, bent_px: float = 0.0) -> Warp:
+def describe_warp(
+    homography: Homography, sent: Size, found: Size, *, bent_px: float = 0.0
+) -> PictureWarp:
     """Describe a homography by quantities that a person can check."""
-    slope = slope_at(homography, middle(sent))
+    slope = jacobian_at(homography, center_of(sent))
     mirrored = float(np.linalg.det(slope)) < 0.0
     upright = slope @ np.diag([-1.0, 1.0]) if mirrored else slope
     # rows run downwards, so a positive angle is clockwise
     clockwise = math.atan2(upright[1, 0] - upright[0, 1], upright[0, 0] + upright[1, 1])
     turned_deg = round(-math.degrees(clockwise), 3)
-    return Warp(
+    return PictureWarp(
         homography=tuple(float(number) for number in (homography / homography[2, 2]).ravel()),
         kept=visible_share(homography, sent, found),
         turned_deg=180.0 if turned_deg <= -180.0 else turned_deg + 0.0,  # never -0.0
         mirrored=mirrored,
-        scale=scale_at(homography, middle(sent)),
+        scale=scale_at(homography, center_of(sent)),
         bent_px=bent_px,
     )
 
 
-def middle(size: Size) -> Points:
+def center_of(size: Size) -> Points:
     return np.array([(size[0] - 1) / 2.0, (size[1] - 1) / 2.0])
 
 
@@ -157,7 +159,7 @@ class Bend:
     lattice: NDArray[np.float64]
     box: tuple[float, float, float, float]
 
-    def at(self, points: Points) -> Points:
+    def displacement_at(self, points: Points) -> Points:
         """Return the displacement at each of N points of the sent picture, N x 2."""
         rows, columns = self.lattice.shape[:2]
         along_x = weights(points[:, 0], self.box[0], self.box[2], columns - 3)
@@ -166,7 +168,7 @@ class Bend:
             np.einsum("ni,ijk,nj->nk", along_y, self.lattice, along_x, optimize=True), np.float64
         )
 
-    def over(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
+    def displacement_grid(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
         """Return the displacements on a grid of columns and rows, len(y) x len(x) x 2."""
         rows, columns = self.lattice.shape[:2]
         along_x = weights(x, self.box[0], self.box[2], columns - 3).astype(np.float32)
@@ -174,11 +176,11 @@ class Bend:
         lattice = self.lattice.astype(np.float32)
         return np.stack([along_y @ lattice[:, :, k] @ along_x.T for k in range(2)], axis=-1)
 
-    def undistorted(self, points: Points) -> Points:
+    def undistort(self, points: Points) -> Points:
         """Invert the displacement: the x with x + bend(x) = point (fixed-point iteration)."""
-        source = points - self.at(points)
+        source = points - self.displacement_at(points)
         for _ in range(_INVERSIONS):
-            step = points - self.at(source) - source
+            step = points - self.displacement_at(source) - source
             source = source + step
             if float(np.abs(step).max(initial=0.0)) < _SETTLED_PX:
                 break
@@ -234,7 +236,7 @@ class Lens:
             points + from_centre * (self.k1 * square + self.k2 * square**2), np.float64
         )
 
-    def undistorted(self, points: Points) -> Points:
+    def undistort(self, points: Points) -> Points:
         """Undistort N points (fixed-point iteration).
 
         Where the lens folds there is no solution: such points stop at ``_FARTHEST`` reaches, out of
@@ -275,19 +277,19 @@ class Pose:
     lens: Lens | None = None
 
     @property
-    def straight(self) -> bool:
+    def is_straight(self) -> bool:
         """Whether there is neither bend nor lens, so that the homography alone is the mapping."""
         return self.bend is None and self.lens is None
 
     def sent_to_found(self, points: Points) -> Points:
-        bent = points if self.bend is None else points + self.bend.at(points)
+        bent = points if self.bend is None else points + self.bend.displacement_at(points)
         undistorted_points = apply_homography(self.homography, bent)
         return undistorted_points if self.lens is None else self.lens.distort(undistorted_points)
 
     def found_to_sent(self, points: Points) -> Points:
-        undistorted_points = points if self.lens is None else self.lens.undistorted(points)
+        undistorted_points = points if self.lens is None else self.lens.undistort(points)
         straight = apply_homography(inverse(self.homography), undistorted_points)
-        return straight if self.bend is None else self.bend.undistorted(straight)
+        return straight if self.bend is None else self.bend.undistort(straight)
 
     def resized(self, sent: Homography, found: Homography) -> "Pose":
         """The same pose between resized pictures; both homographies map from before to after."""
@@ -299,7 +301,7 @@ class Pose:
         """Map a grid of the sent picture's columns and rows, for ``cv2.remap``."""
         at_x, at_y = np.meshgrid(np.asarray(x, np.float32), np.asarray(y, np.float32))
         if self.bend is not None:
-            offset = self.bend.over(x, y)
+            offset = self.bend.displacement_grid(x, y)
             at_x, at_y = at_x + offset[..., 0], at_y + offset[..., 1]
         h = (self.homography / self.homography[2, 2]).astype(np.float32)
         depth = h[2, 0] * at_x + h[2, 1] * at_y + h[2, 2]

@@ -13,7 +13,7 @@ from entrenous.base.environment import Settings, SystemClock
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
-from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.relay_lock_client import mailbox_address
 from entrenous.terminal.session import YES
 from tests.carry.relays import WoundClock, disk_relay, served
@@ -59,7 +59,7 @@ class Town:
         with open_device(Settings(self.folder / who, 0.0, pause_s=0), lambda: words) as device:
             home = mailbox_address(device.vault)
         assert home is not None
-        with new_client() as client:
+        with new_relay_client() as client:
             close = Secret(bytes(32))
             HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
 

@@ -81,7 +81,7 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
     town: Town,
 ) -> None:
     with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
-        for table in ("held_mailbox", "held_lock", "held_card"):
+        for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
             database.execute(f"DELETE FROM {table}")
         database.commit()
     said = town.types("ana", "inbox", status=BY_FAMILY["unreachable"])

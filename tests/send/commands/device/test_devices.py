@@ -20,7 +20,7 @@ from entrenous.send.commands.catch_up import describe_change
 from entrenous.send.devices.device_wording import describe_revocation
 from entrenous.send.devices.link_new_device import start_on_new_device
 from entrenous.send.devices.link_old_device import start_on_old_device
-from entrenous.send.devices.own_devices import LOST, Revoked, ShutState
+from entrenous.send.devices.own_devices import LOST, RevocationState, RevokedDeviceResult
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, Contradiction
 from entrenous.terminal.session import BY_FAMILY, USAGE, YES
@@ -176,11 +176,11 @@ def test_link_code_is_read_from_standard_input(
     assert asked == ["entrenous-link:2:AAAA"]
 
 
-@pytest.mark.parametrize("shut", list(ShutState))
-def test_only_a_shut_vault_is_reported_as_shut(shut: ShutState) -> None:
-    said = "\n".join(describe_revocation(Revoked("phone", shut)))
-    assert ("no passphrase opens" in said) == (shut is ShutState.DONE)
-    assert ("NOT shut" in said) == (shut in {ShutState.ELSEWHERE, ShutState.REFUSED})
+@pytest.mark.parametrize("shut", list(RevocationState))
+def test_only_a_shut_vault_is_reported_as_shut(shut: RevocationState) -> None:
+    said = "\n".join(describe_revocation(RevokedDeviceResult("phone", shut)))
+    assert ("no passphrase opens" in said) == (shut is RevocationState.DONE)
+    assert ("NOT shut" in said) == (shut in {RevocationState.ELSEWHERE, RevocationState.REFUSED})
     assert "168 hours" in said
 
 

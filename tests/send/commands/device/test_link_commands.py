@@ -15,7 +15,7 @@ from entrenous.send.devices.link_new_device import (
     poll_new_device,
     start_on_new_device,
 )
-from entrenous.send.devices.link_nouns import LinkOver, StoppedAfterGrant
+from entrenous.send.devices.link_nouns import LinkEnded, StoppedAfterGrant
 from entrenous.send.devices.link_old_device import (
     OldDeviceLink,
     poll_old_device,
@@ -54,9 +54,9 @@ class Beside:
 def adds(room: Room, then: BaseException, monkeypatch: pytest.MonkeyPatch) -> Person:
     ana = room["ana"]
     beside = Beside(bare(room, "phone"), then)
-    monkeypatch.setattr(setup, "_put_code", beside.reads)
+    monkeypatch.setattr(setup, "_print_link_code", beside.reads)
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
-    with ana.courier.playing(wake=beside.wake):
+    with ana.courier.playing(wait_for_letter=beside.wake):
         setup.link_on_old_device(None, ana.device, qr=False, as_json=False)
     return ana
 
@@ -92,12 +92,12 @@ def test_new_vault_gets_its_lock_before_the_device_is_listed(room: Room) -> None
 
     with pytest.raises(RelayUnreachable):
         setup.link_on_new_device(here.code, None, phone.device, makes_none, as_json=False)
-    with pytest.raises(LinkOver):
+    with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
     assert own_linked_devices(ana.device) == ()
 
 
 def test_linking_answers_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     for answered in (True, False):
-        setup._tell("phone", answered=answered, as_json=True)
+        setup._print_linked("phone", answered=answered, as_json=True)
         assert json.loads(capsys.readouterr().out)["answered"] is answered
