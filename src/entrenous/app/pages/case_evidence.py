@@ -31,7 +31,11 @@ from entrenous.base.picture import MediaKind
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.device import Device
 from entrenous.media.file_kind import medium_of
-from entrenous.respond.capture.saved_page import describe_file, file_suffix
+from entrenous.respond.capture.saved_page import (
+    describe_file,
+    description_in_words,
+    file_suffix,
+)
 from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
 from entrenous.respond.evidence import (
@@ -113,6 +117,7 @@ async def evidence(request: Request, words: str = "") -> Response:
         before=[translated(line) for line in BEFORE_CAPTURE],
         authority_sees=translated(AUTHORITY_SEES),
         items=[(one, level_in_words(one, case), stamps_of(one, case)) for one in case.evidence],
+        described=description_in_words,
         shown={number for number, made in small.items() if made and made.data},
         unseen=any(small[one.number] is None for one in case.evidence if one.level is not Level.A0),
         pages=[seen for seen in case.sightings if seen.where.startswith("http")],

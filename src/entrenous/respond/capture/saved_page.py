@@ -9,16 +9,21 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
+from entrenous.base.language import translatable, translated
 from entrenous.base.picture import MediaKind, NotAPicture
 from entrenous.media.file_kind import kind_of, medium_of
 
-UNKNOWN: Final = "a file"
+UNKNOWN: Final = translatable("a file")
 _START: Final = 4096  # number of bytes that are examined
 _HTML: Final = re.compile(rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE)
 _MHTML: Final = re.compile(rb"^content-type:\s*multipart/related\b", re.IGNORECASE | re.MULTILINE)
 _HEADER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
 _GZIP: Final = b"\x1f\x8b"
-_WORDS: Final[Mapping[MediaKind, str]] = {MediaKind.CLIP: "a video", MediaKind.SOUND: "a sound"}
+_WORDS: Final[Mapping[MediaKind, str]] = {
+    MediaKind.CLIP: translatable("a video"),
+    MediaKind.SOUND: translatable("a sound"),
+}
+_PICTURE: Final = "a screenshot or picture ({kind})"
 
 
 def describe_file(untrusted_data: bytes) -> str:
@@ -35,15 +40,31 @@ def describe_file(untrusted_data: bytes) -> str:
     return told or _describe_media(untrusted_data)
 
 
+_PICTURES: Final = re.compile(r"a screenshot or picture \((\w+)\)")
+
+
+def description_in_words(what: str) -> str:
+    """Return a stored description in the person's language; other people's words as they are.
+
+    >>> description_in_words("a PDF"), description_in_words("what Ana saved")
+    ('a PDF', 'what Ana saved')
+    """
+    if picture := _PICTURES.fullmatch(what):
+        return translated("a screenshot or picture ({kind})").format(kind=picture[1])
+    return translated(what) if what in _DESCRIPTIONS else what
+
+
 _SUFFIXES: Final[Mapping[str, str]] = {
-    "a PDF": ".pdf",
-    "a web archive (WARC)": ".warc",
-    "a web archive (WACZ)": ".wacz",
-    "a saved page (HTML)": ".html",
-    "a saved page (MHTML)": ".mhtml",
+    translatable("a PDF"): ".pdf",
+    translatable("a web archive (WARC)"): ".warc",
+    translatable("a web archive (WACZ)"): ".wacz",
+    translatable("a saved page (HTML)"): ".html",
+    translatable("a saved page (MHTML)"): ".mhtml",
     "a screenshot or picture (JPEG)": ".jpg",
     "a screenshot or picture (PNG)": ".png",
 }
+
+_DESCRIPTIONS: Final = frozenset({UNKNOWN, *_WORDS.values(), *_SUFFIXES})
 
 
 def file_suffix(untrusted_data: bytes) -> str:
@@ -56,7 +77,7 @@ def file_suffix(untrusted_data: bytes) -> str:
 
 def _describe_media(untrusted_data: bytes) -> str:
     try:
-        return f"a screenshot or picture ({kind_of(untrusted_data).upper()})"
+        return _PICTURE.format(kind=kind_of(untrusted_data).upper())
     except NotAPicture:
         return _WORDS.get(medium_of(untrusted_data), UNKNOWN)
 

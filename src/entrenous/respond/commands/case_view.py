@@ -5,6 +5,7 @@ from datetime import datetime
 from entrenous.base.errors import shell_quoted
 from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
+from entrenous.respond.capture.saved_page import description_in_words
 from entrenous.respond.case_file import describe_named_copies, named_copies
 from entrenous.respond.evidence import level_in_words, stamp_waits_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
@@ -101,8 +102,8 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     _print_sightings(case)
     for item in case.evidence:
         kept = translated("Kept, item {number}: {what} ({level})")
-        level = level_in_words(item, case)
-        print_line(f"  {kept.format(number=item.number, what=item.what, level=level)}")
+        what, level = description_in_words(item.what), level_in_words(item, case)
+        print_line(f"  {kept.format(number=item.number, what=what, level=level)}")
     if waits := stamp_waits_text(case):
         print_line(f"  {waits}")
     for one in case.notices:
