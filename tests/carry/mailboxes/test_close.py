@@ -20,6 +20,7 @@ from entrenous.carry.relay import Relay, RowTransaction
 from entrenous.carry.relay_rows import (
     DeletedMailbox,
     OrphanBlob,
+    StoredBlob,
     StoredEnvelope,
     StoredLock,
     StoredMailbox,
@@ -215,6 +216,20 @@ def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
     at_once(relay.mail.transact(lambda tx: tx.put(upload)))
     at_once(close_mailbox(post.mailbox, post.owner, relay))
     assert count(relay, StoredUpload, OrphanBlob) == 0
+
+
+def test_closing_a_mailbox_deletes_blobs_that_no_letter_came_for(relay: Relay) -> None:
+    post = Post()
+
+    async def story() -> None:
+        await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
+        await register_token(post.mailbox, post.owner, post.granted(), relay)
+        await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+        assert (count(relay, StoredBlob), blobs_in(relay)) == (1, 1)
+        await close_mailbox(post.mailbox, CLOSE, relay)
+
+    at_once(story())
+    assert (count(relay, StoredBlob), blobs_in(relay)) == (0, 0)
 
 
 @pytest.mark.threat("account-takeover")
