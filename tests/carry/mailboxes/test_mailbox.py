@@ -33,3 +33,16 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
         run(close_mailbox(NOBODY, stranger, relay))
     assert count(relay, StoredMailbox) == 1
     assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
+
+
+@pytest.mark.parametrize(("owner", "close"), [(b"s", b"c"), (b"o", b"s"), (b"o", None)])
+def test_existing_mailbox_is_created_again_with_both_of_its_locks_only(
+    owner: bytes, close: bytes | None
+) -> None:
+    relay, mailbox = new_relay(), MailboxId(b"M" * 16)
+    locks = token_hash(Secret(b"o" * 32)), token_hash(Secret(b"c" * 32))
+    assert run(create_mailbox(mailbox, locks[0], relay, locks[1])) is True
+    assert run(create_mailbox(mailbox, locks[0], relay, locks[1])) is False
+    other = None if close is None else token_hash(Secret(close * 32))
+    with pytest.raises(IdInUse):
+        run(create_mailbox(mailbox, token_hash(Secret(owner * 32)), relay, other))
