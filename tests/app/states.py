@@ -219,12 +219,15 @@ class World:
 
 
 @contextmanager
-def a_world(browser: Browser, folder: Path, words: Words | None = None) -> Iterator[World]:
-    """Run a relay and Ana's app, and make Ben's device."""
+def a_world(
+    browser: Browser, folder: Path, words: Words | None = None, language: str = ""
+) -> Iterator[World]:
+    """Run a relay and Ana's app, in a language or the browser's, and make Ben's device."""
     words = words or Words()
+    spoken = {"ENTRENOUS_LANGUAGE": language} if language else {}
     with (
         ben_at_a_relay(folder, words) as (ben, relay),
-        served_app(folder / "ana", ENTRENOUS_PAUSE="0") as app,
+        served_app(folder / "ana", ENTRENOUS_PAUSE="0", **spoken) as app,
         opened_page(browser, app.link) as page,
     ):
         yield World(Walker(page, app.address, relay.url), ben, words, photograph(folder), folder)

@@ -1,22 +1,52 @@
 """What commands print is in the person's language; what they print for scripts never is."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from entrenous.base.language import PSEUDO, speaking, translated
-from entrenous.cli import run
+from entrenous.cli import COMMANDS, program, run
+from entrenous.learn.lesson import all_lessons
+from entrenous.terminal.lazy_commands import load_command
+from tests.house.brackets import kept_names, names_of_facts, outside
 
+WORDS = "four or five unrelated words"
 SHOWN = (
     ("help", "--place", "Germany"),
+    ("help", "--place", "US", "--under-18"),
+    ("help", "--place", "India", "--threat"),
+    ("case", "platform"),
     ("case", "platform", "instagram"),
-    ("law", "routes", "--place", "DE", "--what", "public"),
+    ("case", "platform", "https://pictures.example/1"),
+    ("law", "routes", "--place", "DE", "--what", "public", "--all"),
+    ("law", "routes", "--place", "GB", "--what", "group", "--all"),
     ("law", "deadline", "eu-gdpr-17", "--event", "received=2026-02-20", "--country", "DE"),
+    ("learn",),
+    ("--help",),
+    ("case", "--help"),
+    ("person", "add", "--help"),
+)
+#: Names of ours that are the same in every language, and what is typed as it is.
+SAME = (
+    "@beach",
+    "env var:",
+    "required",
+    "[OPTIONS] COMMAND [ARGS]...",
+    "NAME",
+    "LINK",
+    "<str>",
+    "<int>",
 )
 
 
-@pytest.mark.parametrize("command", SHOWN, ids=" ".join)
+@pytest.mark.parametrize("command", [one for one in SHOWN if "--help" not in one], ids=" ".join)
 def test_json_does_not_depend_on_the_language(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if command == ("learn",):
+        pytest.skip("it has no --json")
     said = []
     for tag in ("en", "de", PSEUDO):
         with speaking(tag):
@@ -25,3 +55,49 @@ def test_json_does_not_depend_on_the_language(
             assert translated("Send") != "Send" or tag == "en"
     assert said[0].startswith("{")
     assert said[0] == said[1] == said[2]
+
+
+@pytest.mark.parametrize("command", SHOWN, ids=" ".join)
+def test_every_word_of_ours_is_in_brackets(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with speaking(PSEUDO):
+        run(list(command), {})
+    assert unmarked(capsys.readouterr().out) == []
+
+
+@pytest.mark.slow
+def test_every_word_of_ours_about_a_case_is_in_brackets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    assert run(["setup", "--name", "ana", "--offline"], {}) == 0
+    run(["case", "open", "--adults", "--place", "USA", "--posted", "public", "--intimate"], {})
+    case = capsys.readouterr().out.split(", opened")[0].split()[-1]
+    with speaking(PSEUDO):
+        for command in (
+            ("add", case, "--url", "https://www.instagram.com/p/1", "--handle", "@beach"),
+            ("add", case, "--statement", "Ben wrote to me"),
+            ("list",),
+            ("notice", case),
+            ("show", case),
+            ("close", case),
+        ):
+            run(["case", *command], {})
+        run(["evidence", "verify", case], {})
+        run(["law", "routes", case], {})
+    assert unmarked(capsys.readouterr().out) == []
+
+
+def unmarked(printed: str) -> list[str]:
+    """Return the words outside of brackets that are neither names nor what was typed."""
+    lessons = [text for one in all_lessons() for text in (one.name, one.title, one.closes)]
+    commands = [f"  {name} " for name in names_of_commands(program())]
+    return outside(printed, kept_names((*names_of_facts(), *lessons, *commands, *SAME)))
+
+
+def names_of_commands(group: Any) -> Iterator[str]:
+    """Yield the names of the commands that a help lists."""
+    yield from group.commands
+    yield from load_command("case", COMMANDS["case"]).commands

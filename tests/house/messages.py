@@ -76,7 +76,9 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
         *("platform.*.asks_for", "platform.*.receipt", "platform.*.time"),
         *("platform.generic_site.name", "platform.generic_host.name"),
     ),
-    "respond/facts/help/*.toml": ("contact.*.who", "contact.*.note", "contact.*.hours"),
+    "respond/facts/help/*.toml": (
+        *("contact.*.who", "contact.*.note", "contact.*.hours", "contact.*.phone"),
+    ),
     "respond/facts/laws/*.toml": (
         *("route.*.addressee", "route.*.deadline_rule", "route.*.deadline_from"),
         *("route.*.escalation", "route.*.caution", "route.*.notice_need_not_contain"),
@@ -97,8 +99,10 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "learn/facts/systems.toml": ("system.note",),
 }
 
-#: What a column may say that nobody reads: nothing, a reference to another route, or a duration.
-_NO_WORDS: Final = re.compile(r"\s*|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+(?: \(\+P2M\))?")
+#: What a column may say that nobody reads: no words, a reference to another route, or a duration.
+_NO_WORDS: Final = re.compile(
+    r"[^a-zà-ÿ]*|[0-9-]+[A-Z-]+|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+(?: \(\+P2M\))?"
+)
 
 
 #: Folders of templates that are not the app's.

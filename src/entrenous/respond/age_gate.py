@@ -37,7 +37,13 @@ class NotAllAdults(Refused):
 
 def help_line_text(line: HelpLine, today: date) -> str:
     """Format one help line with its cautions."""
-    parts = [line.name, line.phone, translated(line.hours), line.web, *line.cautions(today)]
+    parts = [
+        line.name,
+        line.phone_in_words,
+        translated(line.hours),
+        line.web,
+        *line.cautions(today),
+    ]
     return ", ".join(part for part in parts if part)
 
 

@@ -75,6 +75,11 @@ class HelpLine:
     note: str = ""
     not_in: tuple[Place, ...] = ()
 
+    @property
+    def phone_in_words(self) -> str:
+        """Its numbers, and what is said between them in the person's language."""
+        return translated(self.phone)
+
     def cautions(self, today: date) -> tuple[str, ...]:
         """Cautions to show with this contact: not verified, read long ago."""
         said = () if self.verified else (translated(UNVERIFIED_CONTACT),)

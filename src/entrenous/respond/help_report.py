@@ -80,7 +80,7 @@ def contact_in_words(
         here: the person's time zone; None means this machine's.
         under_18: for somebody under 18.
     """
-    reach = dict.fromkeys(filter(None, [line.phone, line.chat, line.web, line.email]))
+    reach = dict.fromkeys(filter(None, [line.phone_in_words, line.chat, line.web, line.email]))
     state = opening_of(line, now)
     written = translated(line.hours)
     hours = written if state is None else opening_in_words(state, now, here)

@@ -10,6 +10,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import not_all_adults, pass_age_gate
+from entrenous.respond.capture.saved_page import A_STATEMENT
 from entrenous.respond.case_file import (
     edit_case,
     find_case,
@@ -177,7 +178,7 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
 
 def add_statement(name: str, words: str, device: Device, *, sighting: int | None = None) -> Case:
     """Store a statement in the person's own words (level A0); otherwise like :func:`add_file`."""
-    return store_item(name, words.encode(), (Level.A0, "a statement", sighting), device)
+    return store_item(name, words.encode(), (Level.A0, A_STATEMENT, sighting), device)
 
 
 def add_file(

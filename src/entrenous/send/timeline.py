@@ -134,9 +134,9 @@ def hide_sent(name: str, person: PersonId, device: Device) -> None:
 
 
 def names_for(device: Device) -> Mapping[PersonId, str]:
-    """Return the name of each known person, and our own."""
+    """Return the name of each known person, and "you" for ourselves."""
     known = {one.person.id: one.name for one in contacts(device)}
-    return known | {own_device(device).person.id: "you"}
+    return known | {own_device(device).person.id: translated("you")}
 
 
 def _timeline_entry(

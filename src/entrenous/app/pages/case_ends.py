@@ -20,6 +20,7 @@ from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.open_device import for_many_pictures
 from entrenous.respond.age_gate import NotAllAdults
+from entrenous.respond.capture.saved_page import description_in_words
 from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.case_status import (
     ARCHIVE_KEEPS,
@@ -149,7 +150,12 @@ async def _start_capture(request: Request, sighting: int) -> Response:
         offset = device.clock.now().astimezone().utcoffset() or timedelta()
         asking = CaptureContext(web, time.monotonic, time.sleep, offset, proxy is not None)
         case = capture_page(name, sighting, CAPTURE_PURPOSE, asking, device)
-        return Outcome(say("The page is kept"), (case.evidence[-1].what,), handle, "evidence")
+        return Outcome(
+            say("The page is kept"),
+            (description_in_words(case.evidence[-1].what),),
+            handle,
+            "evidence",
+        )
 
     return start_job(request, say("Keeping the page"), work, "outcome")
 

@@ -177,7 +177,7 @@ def shown_lines(lines: Sequence[HelpLine], now: datetime, *, under_18: bool = Fa
     return [
         Line(
             one,
-            telephones(one.phone),
+            telephones(one.phone_in_words),
             contact_in_words(one, now, None, under_18=under_18)[1:],
         )
         for one in lines

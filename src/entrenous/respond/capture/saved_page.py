@@ -13,6 +13,7 @@ from entrenous.base.language import translatable, translated
 from entrenous.base.picture import MediaKind, NotAPicture
 from entrenous.media.file_kind import kind_of, medium_of
 
+A_STATEMENT: Final = translatable("a statement")
 UNKNOWN: Final = translatable("a file")
 _START: Final = 4096  # number of bytes that are examined
 _HTML: Final = re.compile(rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE)
@@ -64,7 +65,7 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "a screenshot or picture (PNG)": ".png",
 }
 
-_DESCRIPTIONS: Final = frozenset({UNKNOWN, *_WORDS.values(), *_SUFFIXES})
+_DESCRIPTIONS: Final = frozenset({A_STATEMENT, UNKNOWN, *_WORDS.values(), *_SUFFIXES})
 
 
 def file_suffix(untrusted_data: bytes) -> str:

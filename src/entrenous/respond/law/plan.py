@@ -225,7 +225,7 @@ def _help_line_steps(said: Situation, today: date) -> Iterator[PlanStep]:
             kind=HELP,
             title=line.name,
             why=". ".join([translated(line.who), *line.cautions(today)]),
-            to=", ".join(filter(None, [line.phone, line.web])),
+            to=", ".join(filter(None, [line.phone_in_words, line.web])),
             expected=translated(line.hours),
             verified=line.verified,
             source=line.source,
