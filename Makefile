@@ -53,7 +53,7 @@ nightly: .venv/.dev .venv-synapse/.done system
 	  $(BIN)/python -m tests.real.$$kills --kills 50 $$where || exit 1; done; done
 	for village in siege sim moving; do $(BIN)/python -m tests.village.$$village.run --runs 200 || exit 1; done
 	$(BIN)/python -m tests.fuzz.run --hours $(FUZZ_HOURS)
-	$(BIN)/python -m tests.house.mutants --draw 50 --least 80 --seed "$$(date +%Y%j)"
+	$(BIN)/python -m tests.house.mutants --draw 50 --least 86 --seed "$$(date +%Y%j)"
 	for bench in guard send relay stop; do $(BIN)/python -m bench.$$bench || exit 1; done
 	$(BIN)/python bench/trace.py --quick
 	$(MAKE) house

@@ -171,6 +171,7 @@ def test_loose_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> None:
     held = run(relay.mail.read(lambda view: view.get(StoredBlob, other.id)))
     assert held is not None
     restore(relay, frozenset({held.name}), with_shares=True)
+    assert count(relay, OrphanBlob) == 0
     assert run(upload_blob(other, post.token, stream(post.blob), relay))
 
 
