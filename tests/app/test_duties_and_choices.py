@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from tests.app.client import entered
 from tests.app.presentations import for_everybody
 from tests.app.served import opened_page, served_app, set_up
+from tests.app.test_poisoned_files import opened_case
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker, begin_case
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -68,3 +70,18 @@ def test_a_letter_tells_the_places_that_were_ticked(
         ana.press("Write it with these places")
         assert "/p/123" not in letter.inner_text()
         assert "/p/456" in letter.inner_text()
+
+
+def test_a_letter_that_needs_a_page_may_tell_the_chat_all_the_same(tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, entered(app) as ana:
+        ana.set_up()
+        case = opened_case(ana)
+        ana.post(f"/86/{case}", {"kind": "chat", "where": "the class group"})
+        route = {"route": "us-tida-removal"}
+        ana.post(f"/89/{case}", {"place": "US"})
+        refused = ana.post(f"/84/{case}", route)
+        assert refused.status_code == 409
+        assert "1. <bdi>the class group</bdi>" in refused.text
+        written = ana.post(f"/84/{case}", {**route, "sighting": "1"})
+        assert written.url.path == f"/85/{case}/1"
+        assert "the class group" in written.text

@@ -120,7 +120,7 @@ def _refused_or_made_anew(ana: Client, name: str, answer: httpx.Response) -> Non
 
 def _kept_as_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -> None:
     """Evidence is kept byte for byte, whatever it is; it is never opened where it could harm."""
-    case = _case(ana)
+    case = f"/90/{opened_case(ana)}"
     kept = _calm(ana, ana.post(case, {"note": _TYPED}, [poison]))
     assert "a statement" in kept.text
     shown = _calm(ana, ana.post(f"{case}/pictures"))
@@ -133,15 +133,15 @@ def _kept_as_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -
     assert _SCRIPT not in small.content
 
 
-def _case(ana: Client) -> str:
-    """Open a case; returns the address of its evidence."""
+def opened_case(ana: Client) -> str:
+    """Open a case; returns its stand-in in addresses."""
     answer = ana.post("/81", {"for": "me"})
     while answer.url.path.startswith("/81/"):
         number = int(answer.url.path.rpartition("/")[2])
         said = {1: "yes", 2: "no", 3: "yes", 4: "public"}.get(number, "skip")
         answer = ana.post(answer.url.path, {"answer": said})
     assert answer.url.path.startswith("/83/"), answer.url
-    return answer.url.path.replace("/83/", "/90/")
+    return answer.url.path.removeprefix("/83/")
 
 
 def test_what_is_given_out_is_never_a_page(tmp_path: Path) -> None:
