@@ -430,9 +430,7 @@ def tone_plot(curve: ToneCurve) -> Drawing:
         wide,
         tall,
         tuple(inner),
-        translated("Tone curve: {describe_tone_curve}.").format(
-            in_words=describe_tone_curve(curve)
-        ),
+        translated("Tone curve: {in_words}.").format(in_words=describe_tone_curve(curve)),
     )
 
 

@@ -263,7 +263,7 @@ def _evidence_in_full(chance: float, ratio: float) -> list[str]:
         ),
         (
             translated(
-                "{ratio_in_words} (Likelihood ratio: {ratio}. On the scale of the "
+                "{times_likelier} (Likelihood ratio: {ratio}. On the scale of the "
                 "European forensic institutes: {support} for “this copy was used”.)"
             ).format(
                 times_likelier=ratio_in_words(ratio),

@@ -249,7 +249,7 @@ def _print_finding(repeated: CheckedReport) -> None:
         ratio = ratio_in_digits(copy.likelihood_ratio)
         print_line(
             "  "
-            + translated("Likelihood ratio: {ratio} ({support_in_words}).").format(
+            + translated("Likelihood ratio: {ratio} ({support}).").format(
                 ratio=ratio, support=support_in_words(copy.likelihood_ratio)
             )
         )
