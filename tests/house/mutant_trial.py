@@ -6,6 +6,7 @@ starts another program meets the original there.
 """
 
 import importlib
+import math
 import multiprocessing
 import os
 import resource
@@ -145,13 +146,13 @@ class _Trials:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
-        baseline = _forked(partial(_watched, session.items), limit_s=3600.0)
+        baseline = _forked(partial(_watched, session.items), cpu_s=3600.0)
         if baseline is None or not baseline.seconds:
             raise pytest.UsageError("the tests do not pass without a mutant")
         for mutant in self.mutants:
             tests = baseline.tests_for(mutant.place)
             chosen = [items[test] for test in tests]
-            killer = _forked(partial(_tried, mutant, chosen), 30.0 + 5.0 * sum(tests.values()))
+            killer = _forked(partial(_tried, mutant, chosen), 20.0 + 3.0 * sum(tests.values()))
             self.tell(Trial(mutant, len(tests), "time" if killer is None else killer))
         return True
 
@@ -239,15 +240,19 @@ def _tried(mutant: Mutant, items: Sequence[pytest.Item]) -> str:
     return failures.first
 
 
-def _forked(work: Callable[[], T], limit_s: float) -> T | None:
-    """Do some work in a process of its own; None if it ends without an answer, or too late."""
+def _forked(work: Callable[[], T], cpu_s: float) -> T | None:
+    """Do some work in a process of its own; None if it ends without an answer, or too late.
+
+    ``cpu_s`` is processor time, so that a busy machine kills no mutant; ten times as many seconds
+    are what something that sleeps forever gets.
+    """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(work, theirs))
+    process = context.Process(target=_answer, args=(work, theirs, math.ceil(cpu_s)))
     process.start()
     theirs.close()
     try:
-        return ours.recv() if ours.poll(limit_s) else None
+        return ours.recv() if ours.poll(10.0 * cpu_s) else None
     except EOFError:
         return None
     finally:
@@ -257,8 +262,9 @@ def _forked(work: Callable[[], T], limit_s: float) -> T | None:
         ours.close()
 
 
-def _answer(work: Callable[[], object], to: Connection) -> None:
+def _answer(work: Callable[[], object], to: Connection, cpu_s: int) -> None:
     os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MAX, _MEMORY_MAX))
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):

@@ -50,12 +50,12 @@ ROOMS: Final = {
         ["tests/carry"],
     ),
     "decision": Room(
-        _in("stop/judge", "decide weigh"),
+        _in("stop/judge", "decide weigh clip_matches clips"),
         [
             *_in(
                 "tests/stop/judge",
-                "test_abuse test_appeal_rules test_decide test_published_uploads "
-                "test_scans_before_answer",
+                "test_abuse test_appeal_rules test_clips test_decide test_published_uploads "
+                "test_scans_before_answer test_sound_matches test_video_matches",
             ),
             "tests/stop/test_policies.py",
         ],
