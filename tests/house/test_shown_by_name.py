@@ -74,6 +74,8 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "send/commands/message_list.py: str(message['why'])": InboxState,
     "send/commands/setup.py: question": (),  # constants above
     "send/timeline.py: one.state.value": InboxState,
+    "terminal/lazy_commands.py: name": (),  # constants above
+    "terminal/lazy_commands.py: paragraphs(one.help)": (),  # helps() of messages.py
     "terminal/progress_bars.py: label": Stage,
 }
 _SHOWING: Final = frozenset({"translated", "gettext", "say"})

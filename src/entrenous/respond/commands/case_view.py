@@ -103,7 +103,7 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     for item in case.evidence:
         kept = translated("Kept, item {number}: {what} ({level})")
         what, level = description_in_words(item.what), level_in_words(item, case)
-        print_line(f"  {kept.format(number=item.number, what=translated(what), level=level)}")
+        print_line(f"  {kept.format(number=item.number, what=what, level=level)}")
     if waits := stamp_waits_text(case):
         print_line(f"  {waits}")
     for one in case.notices:
