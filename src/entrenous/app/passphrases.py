@@ -36,7 +36,7 @@ def passphrase_in(form: FormData, name: str) -> Secret:
 
 
 def chosen_passphrase(form: FormData) -> Secret:
-    """Return the new passphrase that was typed into the fields of ``ask_new_passphrase.html``.
+    """Return the new passphrase that was typed into the fields of ``new_passphrase.html``.
 
     Raises TypedDifferently; EasilyGuessed, unless the person wants it anyway.
     """
