@@ -1,11 +1,13 @@
 """Walk through pages as a person does, with the mouse or by keyboard alone, and count them."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.app.page_walker import route_of
 from tests.app.presentations import for_everybody
@@ -15,6 +17,7 @@ from tests.app.states import WALKED_ELSEWHERE
 Mode = Literal["mouse", "keyboard", "no-script"]
 MODE_PARAMETERS = pytest.mark.parametrize("mode", ["mouse", "keyboard", "no-script"])
 _TABS_MAX = 150
+_CHOOSER_TRIES = 3
 
 
 @dataclass
@@ -69,10 +72,14 @@ class Walker:
         if self.mode != "keyboard":
             where.set_input_files(file)
             return
-        self._tab_to(where)
-        with self.page.expect_file_chooser() as chooser:
-            self.page.keyboard.press("Enter")
-        chooser.value.set_files(file)
+        for _ in range(_CHOOSER_TRIES):  # a busy Chromium sometimes drops the key
+            self._tab_to(where)
+            with suppress(PlaywrightTimeout):
+                with self.page.expect_file_chooser(timeout=10_000) as chooser:
+                    self.page.keyboard.press("Enter")
+                chooser.value.set_files(file)
+                return
+        raise AssertionError(f"no file chooser opens for {label}")
 
     def unfold(self, words: str) -> None:
         self._use(self.page.locator("summary").filter(has_text=words).first)
