@@ -11,11 +11,12 @@ import pytest
 from entrenous.base.picture import NotAPicture, Picture
 from entrenous.fingerprint.nouns import NearHash
 from entrenous.media.picture_reader import read_picture
+from entrenous.stop.judge.decide import needs_upload_bytes
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.upload_record import FoundBy, Outcome
+from entrenous.stop.upload_record import Decision, FoundBy, Outcome
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png, screenshot_crop
 
 EDITS: dict[str, Callable[[Any], bytes]] = {
@@ -178,3 +179,21 @@ def test_luma_only_decoding_finds_the_same_matches(room: Room, hers: Any) -> Non
     decision = judge_upload(upload, quicker)
     assert set(seen) == {upload}
     assert (decision.outcome, decision.matches[0].distance <= 4) == (Outcome.HOLD, True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "listed", "deferred_scans", "needed"),
+    [
+        (Outcome.HOLD, False, 0, True),
+        (Outcome.REFUSE, False, 200, False),
+        (Outcome.REFUSE, True, 0, True),
+        (Outcome.LET_THROUGH, False, 200, True),
+        (Outcome.LET_THROUGH, False, 0, False),
+    ],
+)
+def test_bytes_are_stored_only_for_a_reviewer_or_the_deferred_scan(
+    room: Room, outcome: Outcome, deferred_scans: int, *, listed: bool, needed: bool
+) -> None:
+    limits = replace(room.platform.limits, slow_looks=deferred_scans)
+    platform = replace(room.platform, limits=limits)
+    assert needs_upload_bytes(Decision(outcome, "case", listed=listed), platform) is needed
