@@ -199,7 +199,7 @@ def _words_of_errors() -> Iterator[Found]:
             name = getattr(node.func, "id", "")
             for given in node.keywords if name in names - english else ():
                 words = getattr(given.value, "value", None)
-                if given.arg in OUR_WORDS and isinstance(words, str):
+                if given.arg in OUR_WORDS and isinstance(words, str) and words:
                     yield Found(_where(file), words)
 
 

@@ -1,7 +1,7 @@
 """A language's sentences: a reader of its .po file, and a pseudo-language for tests.
 
 The files are gettext's (GNU gettext manual, "The Format of PO Files"), as ``make messages`` writes
-them; what that never writes is refused. There are no .mo files: reading the text takes a few
+them; what that never writes is refused. There are no .mo files: reading the text takes some
 milliseconds (docs/decisions/0045-one-catalogue.md).
 """
 
