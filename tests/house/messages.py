@@ -151,7 +151,7 @@ def _calls(file: Path) -> Iterator[Found]:
             continue
         name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
         words = [one.value for one in node.args if isinstance(one, ast.Constant)]
-        texts = [one for one in words if isinstance(one, str)]
+        texts = [one for one in words if isinstance(one, str) and one.strip()]
         if name in _IN_CODE and texts:
             yield Found(_where(file), texts[0], texts[1] if name in _COUNTS else "")
 
