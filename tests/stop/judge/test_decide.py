@@ -190,6 +190,14 @@ def test_a_refused_upload_is_stored_with_what_the_platform_calls_it(room: Room, 
     assert room.platform.reviews.review(refused.case).reference == "post 9"
 
 
+@pytest.mark.parametrize("days", [0, 1])
+def test_hashes_of_an_accepted_upload_are_stored_for_look_backs_only(hers: Any, days: int) -> None:
+    room = Room(limits=GateLimits(look_back_days=days))
+    accepted = judge_upload(jpeg(hers), room.platform)
+    assert accepted.outcome is Outcome.LET_THROUGH
+    assert (room.platform.reviews.review(accepted.case).bits is None) == (days == 0)
+
+
 @pytest.mark.parametrize(
     ("outcome", "listed", "deferred_scans", "needed"),
     [
