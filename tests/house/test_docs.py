@@ -116,7 +116,7 @@ def test_what_people_are_told_to_type_can_be_typed() -> None:
     every = sorted(told())
     wrong = [f"{where}: entrenous {typed}: {why}" for where, typed in every if (why := _why(typed))]
     assert wrong == []
-    assert {"README.md", "start.md", "UnknownPerson", "NoVaultHere"} <= {
+    assert {"README.md", "start.md", "UnknownPerson", "VaultNotFound"} <= {
         where for where, _ in every
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from entrenous.base.identifiers import ID_BYTES, BlobId
-from entrenous.device.lock_errors import KeptFileGone
+from entrenous.device.lock_errors import VaultFileMissing
 
 
 class MemoryVault:
@@ -64,9 +64,9 @@ class MemoryVault:
         return blob
 
     def kept_file(self, blob: BlobId) -> bytes:
-        """What was kept; raises KeptFileGone."""
+        """What was kept; raises VaultFileMissing."""
         if blob not in self._files:
-            raise KeptFileGone
+            raise VaultFileMissing
         return self._files[blob]
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002
@@ -81,17 +81,17 @@ class MemoryVault:
         return self.keep_file(sealed if isinstance(sealed, bytes) else sealed.read())
 
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
-        """Write what was kept to ``writer``; raises KeptFileGone."""
+        """Write what was kept to ``writer``; raises VaultFileMissing."""
         writer.write(self.kept_file(blob))
 
     @contextlib.contextmanager
     def open_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """What was kept, as a file that can seek; raises KeptFileGone."""
+        """What was kept, as a file that can seek; raises VaultFileMissing."""
         yield io.BytesIO(self.kept_file(blob))
 
     @contextlib.contextmanager
     def append_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """Write on at its end; raises KeptFileGone."""
+        """Write on at its end; raises VaultFileMissing."""
         more, before = io.BytesIO(), self.kept_file(blob)
         try:
             yield more
@@ -99,7 +99,7 @@ class MemoryVault:
             self._files[blob] = before + more.getvalue()
 
     def sealed_size(self, blob: BlobId) -> int:
-        """How many bytes were kept; raises KeptFileGone."""
+        """How many bytes were kept; raises VaultFileMissing."""
         return len(self.kept_file(blob))
 
     def empty_journal(self) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from entrenous.base.picture import IncompletePicture, PictureDecodingFailed
-from entrenous.media.completeness import load_whole, outline_of
+from entrenous.media.completeness import load_complete_jpeg, outline_of
 from entrenous.media.picture_reader import read_picture
 
 Write = Callable[..., bytes]
@@ -111,6 +111,6 @@ def test_a_flat_corner_is_decoded_once(mode: str, write: Write) -> None:
         opened.append(Image.open(file))
         return opened[-1]
 
-    loaded = load_whole(data, remembered)
+    loaded = load_complete_jpeg(data, remembered)
     assert [one for one in opened if one._im is not None] == [loaded]
     assert loaded.tobytes() == Image.open(io.BytesIO(data)).tobytes()

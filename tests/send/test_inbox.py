@@ -15,7 +15,7 @@ from entrenous.base.errors import (
 )
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Vault
-from entrenous.device.relay_lock_client import when_in_words
+from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import FINISH, inbox_key
 from entrenous.send import open as opening
@@ -287,7 +287,7 @@ def test_a_messages_files_must_match_its_frame(
 
 
 def test_when_in_words() -> None:
-    assert when_in_words(None) == "an earlier day"
+    assert format_local_time(None) == "an earlier day"
 
 
 def test_an_endless_frame_is_not_kept_in_memory() -> None:

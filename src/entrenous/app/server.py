@@ -39,7 +39,7 @@ from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import speaking, translatable, translated
 from entrenous.device.device import Device
-from entrenous.device.failed_tries import take_warning_of_tries
+from entrenous.device.failed_tries import take_failed_tries_warning
 from entrenous.device.identities import own_name
 from entrenous.serving.private_pages import PrivatePages
 
@@ -109,7 +109,7 @@ def _warnings(vault: VaultSession, device: Device) -> tuple[str, ...]:
     """Return warnings about wrong passphrases that were tried since the last unlock."""
     if vault.unlocked is None:
         return ()
-    said = take_warning_of_tries(vault.unlocked, own_name(device))
+    said = take_failed_tries_warning(vault.unlocked, own_name(device))
     return tuple(without_commands(one) for one in said)
 
 

@@ -97,7 +97,7 @@ class ImportReport:
         return not any((*counts, self.cases, self.protections))
 
 
-class NoArchiveHere(NotFound):
+class ArchiveNotFound(NotFound):
     """
     {path} does not contain a complete archive. An archive is a folder with the files
     archive.tar.age and archive.key.age; an interrupted export lacks the second one. Nothing was

@@ -101,7 +101,7 @@ def import_(
         with step_bar(translated("Reading"), 0) as shown:
             taken = import_archive(source, passphrase, device, shown.set_progress)
     if as_json:
-        print_json({"schema": "entrenous/archive-import/1", **_counts(taken)})
+        print_json({"schema": "entrenous/archive-import/1", **_print_counts(taken)})
         return
     for line in describe_import(taken):
         print_line(line)
@@ -109,7 +109,7 @@ def import_(
         hint(line)
 
 
-def _counts(taken: ImportReport) -> dict[str, object]:
+def _print_counts(taken: ImportReport) -> dict[str, object]:
     person = None if taken.person is None else taken.person.hex()
     return {
         "made_at": rfc3339_utc(taken.made_at),

@@ -5,10 +5,10 @@ from typing import BinaryIO, Final, cast
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from entrenous.archive.archive_format import (
+    ArchiveNotFound,
     DamagedArchive,
     ExportReport,
     ImportReport,
-    NoArchiveHere,
     NotAnArchive,
     decrypt_key,
     decrypting_reader,
@@ -59,7 +59,7 @@ def import_archive(
     """Import what is in an archive and not yet on this device.
 
     Raises:
-        NoArchiveHere, WrongArchivePassphrase, BadArchive, DamagedArchive, DiskFull: nothing was
+        ArchiveNotFound, WrongArchivePassphrase, BadArchive, DamagedArchive, DiskFull: nothing was
             changed.
     """
     with folder_errors(folder):
@@ -70,7 +70,7 @@ def import_archive(
         except DecryptionFailed:
             raise DamagedArchive(name=TAR) from None
         except FileNotFoundError:
-            raise NoArchiveHere(path=folder) from None
+            raise ArchiveNotFound(path=folder) from None
 
 
 def export_to_file(
@@ -140,4 +140,4 @@ def _key_file(folder: Path) -> bytes:
         with (folder / KEY).open("rb") as file:
             return file.read(_KEY_FILE_MAX + 1)
     except (FileNotFoundError, NotADirectoryError):
-        raise NoArchiveHere(path=folder) from None
+        raise ArchiveNotFound(path=folder) from None

@@ -26,7 +26,7 @@ class EntrenousError(Exception):
         self.facts = facts
 
     def __str__(self) -> str:
-        facts = {name: _said(name, fact) for name, fact in self.facts.items()}
+        facts = {name: _format_fact_translated(name, fact) for name, fact in self.facts.items()}
         return fill_message(
             _message_template(type(self)), **{"update": translated(UPDATE), **facts}
         )
@@ -352,7 +352,7 @@ def fill_message(words: str, **facts: object) -> str:
 OUR_WORDS: Final = frozenset({"wanted", "what", "when", "why"})
 
 
-def _said(name: str, fact: object) -> object:
+def _format_fact_translated(name: str, fact: object) -> object:
     """Return a fact in the person's language, if it is in our words."""
     return translated(fact) if name in OUR_WORDS and isinstance(fact, str) else fact
 

@@ -101,20 +101,20 @@ def day_in_words(day: date) -> str:
 
 def weekday_in_words(day: date) -> str:
     """Return the name of a day of the week, such as "Monday"."""
-    return _formatted(day, "%A", "EEEE")
+    return _format_with_skeleton(day, "%A", "EEEE")
 
 
 def month_day_in_words(day: date) -> str:
     """Return a day without its year, such as "05 June"."""
-    return _formatted(day, "%d %B", "MMMMd")
+    return _format_with_skeleton(day, "%d %B", "MMMMd")
 
 
 def long_day_in_words(day: date) -> str:
     """Return a day with its weekday, such as "Friday 05 June 2026"."""
-    return _formatted(day, "%A %d %B %Y", "yMMMMEEEEd")
+    return _format_with_skeleton(day, "%A %d %B %Y", "yMMMMEEEEd")
 
 
-def _formatted(day: date, english: str, skeleton: str) -> str:
+def _format_with_skeleton(day: date, english: str, skeleton: str) -> str:
     if language_of_person() == ENGLISH:
         return day.strftime(english)
     from babel.dates import format_skeleton  # noqa: PLC0415 - as above

@@ -55,14 +55,14 @@ def commit_of(package: Path) -> str:
     """
     checkout = package.parents[1]
     if package.parent.name == "src" and (checkout / ".git").exists():
-        return _described(checkout) or UNKNOWN
+        return _git_description(checkout) or UNKNOWN
     try:
         return (package / COMMIT_FILE).read_text("ascii").strip() or UNKNOWN
     except (OSError, UnicodeDecodeError):
         return UNKNOWN
 
 
-def _described(checkout: Path) -> str:
+def _git_description(checkout: Path) -> str:
     """Return git's description of the checkout's commit.
 
     Empty if there is no git or no checkout.

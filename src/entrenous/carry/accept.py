@@ -95,7 +95,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         use_token(tx, granted)
         return True
 
-    new = await relay.mail.transact(work, lambda view: _prefetch(view, envelope, token))
+    new = await relay.mail.transact(work, lambda view: _prefetch_accept(view, envelope, token))
     if new and relay.wake_ups is not None:
         relay.wake_ups.wake(envelope.mailbox)
     return new
@@ -119,7 +119,7 @@ async def check_sender(
     await relay.mail.read(work)
 
 
-def _prefetch(view: RowView, envelope: Envelope, token: Secret) -> None:
+def _prefetch_accept(view: RowView, envelope: Envelope, token: Secret) -> None:
     view.get(StoredEnvelope, envelope.id)
     view.get(StoredLetter, envelope.id)
     view.get(StoredMailbox, envelope.mailbox)

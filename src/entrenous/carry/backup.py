@@ -24,7 +24,7 @@ from entrenous.carry.open_relay import (
 )
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import BrokenDatabase, StoredBlob
-from entrenous.carry.relay_settings import NoRelayHere, RelaySettings, RelayStillRuns
+from entrenous.carry.relay_settings import RelayNotFound, RelaySettings, RelayStillRuns
 from entrenous.carry.restore import close_after_restore
 from entrenous.carry.store.sqlite_connection import translate_error
 from entrenous.serving.host_checks import database_fault, is_relay_at, open_read_only
@@ -62,7 +62,7 @@ class RestoredRelay:
     damaged: int = 0
 
 
-class NoBackupHere(NotFound):
+class BackupNotFound(NotFound):
     """
     {path} does not contain a complete relay backup: its list of contents is missing, perhaps
     because the backup was interrupted. Nothing was changed. Use another backup.
@@ -122,11 +122,11 @@ def _save_into(data: Path, out: Path, at: datetime) -> Backup:
 
 
 def read_backup(folder: Path) -> Backup:
-    """Read a backup's list of contents; raises NoBackupHere, DamagedBackup."""
+    """Read a backup's list of contents; raises BackupNotFound, DamagedBackup."""
     try:
         untrusted_text = (folder / _CONTENTS).read_bytes()
     except OSError:
-        raise NoBackupHere(path=folder) from None
+        raise BackupNotFound(path=folder) from None
     try:
         read = msgspec.json.decode(untrusted_text, type=_ContentsForm)
         made_at = datetime.fromtimestamp(read.made_at, UTC)
@@ -250,12 +250,12 @@ def back_up_relay(data: Path, out: Path) -> Backup:
     """Save the relay in ``data``, which may be running, into a new or empty folder.
 
     Raises:
-        NoRelayHere: there is no relay in ``data``.
+        RelayNotFound: there is no relay in ``data``.
         NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: nothing was left that could
             be mistaken for a backup.
     """
     if not (data / DATABASE_NAME).is_file():
-        raise NoRelayHere(path=data)
+        raise RelayNotFound(path=data)
     with explain_disk_failure(data):
         try:
             with folder_errors(out):
@@ -271,7 +271,7 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
     relay exists only if it has one.
 
     Raises:
-        NoBackupHere, DamagedBackup: there is nothing to restore.
+        BackupNotFound, DamagedBackup: there is nothing to restore.
         NotEmpty: ``data`` is not empty.
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase: nothing was restored.
     """
@@ -301,21 +301,21 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
         The number of lost copies, and of blobs that have rows but no bytes.
 
     Raises:
-        NoRelayHere, RelayStillRuns.
+        RelayNotFound, RelayStillRuns.
         FolderUsedWithOtherDatabase: this is not the database that was restored. The errors of
             open_relay.
     """
     if settings.database is None and not (settings.data / DATABASE_NAME).is_file():
-        raise NoRelayHere(path=settings.data)
+        raise RelayNotFound(path=settings.data)
     check_database_note(settings)
     host, _, port = settings.listen.rpartition(":")
     if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
         raise RelayStillRuns(listen=settings.listen)
     with open_relay(settings.data, database=settings.database, blobs=settings.blobs) as relay:
-        return asyncio.run(_close_restored(relay, with_shares=with_shares))
+        return asyncio.run(_close_restored_relay(relay, with_shares=with_shares))
 
 
-async def _close_restored(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
+async def _close_restored_relay(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
     held = await relay.mail.read(lambda view: view.find(StoredBlob))
     missing = frozenset([blob.name for blob in held if not await _is_blob_readable(blob, relay)])
     return await close_after_restore(relay, missing, with_shares=with_shares), len(missing)

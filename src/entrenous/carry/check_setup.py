@@ -80,25 +80,31 @@ def _check_folder(settings: RelaySettings, _: datetime) -> Finding:
     if not is_there(data):
         above = nearest_existing(data)
         if not above.is_dir() or not is_writable(above):
-            return _failed("folder", f"{data} is not there and cannot be made: make it in {above}")
-        return _passed("folder", f"{data} is not there yet; the relay creates it")
+            return _failed_finding(
+                "folder", f"{data} is not there and cannot be made: make it in {above}"
+            )
+        return _passed_finding("folder", f"{data} is not there yet; the relay creates it")
     if not data.is_dir() or not is_writable(data):
-        return _failed("folder", f"nothing can be kept in {data}: give it to the relay's account")
+        return _failed_finding(
+            "folder", f"nothing can be kept in {data}: give it to the relay's account"
+        )
     if not is_private(data):
-        return _failed("folder", f"others can look into {data}: chmod 700 {data}")
-    return _passed("folder", f"{data} can be written to, and is private")
+        return _failed_finding("folder", f"others can look into {data}: chmod 700 {data}")
+    return _passed_finding("folder", f"{data} can be written to, and is private")
 
 
 def _check_disk(settings: RelaySettings, _: datetime) -> Finding:
     free, least = free_bytes(settings.data), settings.limits.free_bytes_min
     words = f"{free // MEGABYTE:,} MB are free"
     if free < least:
-        return _failed("disk", f"{words}, free_mb_min is {least // MEGABYTE:,}: no blob is taken")
+        return _failed_finding(
+            "disk", f"{words}, free_mb_min is {least // MEGABYTE:,}: no blob is taken"
+        )
     rewrite = _bytes_to_rewrite_database(settings)
     needs = f"a rewrite of the database needs {-(-rewrite // MEGABYTE):,}"
     if free < rewrite:
-        return _failed("disk", f"{words}, {needs}: what was deleted may stay in it")
-    return _passed("disk", f"{words}; {needs}" if rewrite else words)
+        return _failed_finding("disk", f"{words}, {needs}: what was deleted may stay in it")
+    return _passed_finding("disk", f"{words}; {needs}" if rewrite else words)
 
 
 def _bytes_to_rewrite_database(settings: RelaySettings) -> int:
@@ -116,7 +122,7 @@ def _check_database(settings: RelaySettings, _: datetime) -> Finding:
     try:
         check_database_note(settings)
     except EntrenousError as why:
-        return _failed("database", " ".join(str(why).split()))
+        return _failed_finding("database", " ".join(str(why).split()))
     return found
 
 
@@ -124,18 +130,22 @@ def _check_either_database(settings: RelaySettings) -> Finding:
     if settings.database is not None:
         fault = postgres_fault(settings.database)
         return (
-            _failed("database", fault) if fault else _passed("database", "the PostgreSQL answers")
+            _failed_finding("database", fault)
+            if fault
+            else _passed_finding("database", "the PostgreSQL answers")
         )
     mail = settings.data / DATABASE_NAME
     if any(is_there(path) and not os.access(path, os.R_OK) for path in (settings.data, mail)):
-        return _failed("database", f"this account may not read {mail}: give it to the relay's")
+        return _failed_finding(
+            "database", f"this account may not read {mail}: give it to the relay's"
+        )
     if not is_there(mail):
-        return _passed("database", "there is none yet; the relay creates it")
+        return _passed_finding("database", "there is none yet; the relay creates it")
     fault = database_fault(mail, VERSION)
     if fault:
         remedy = "Restore a backup, or run the Entrenous that wrote it"
-        return _failed("database", f"{mail}: {fault}. {remedy}")
-    return _passed("database", "it is undamaged")
+        return _failed_finding("database", f"{mail}: {fault}. {remedy}")
+    return _passed_finding("database", "it is undamaged")
 
 
 def _check_clock(settings: RelaySettings, now: datetime) -> Finding:
@@ -144,8 +154,10 @@ def _check_clock(settings: RelaySettings, now: datetime) -> Finding:
     is_old = is_there(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
     if written_at > now + _CLOCK_GRACE:
-        return _failed("clock", "the database was written later than it is now: set the clock")
-    return _passed("clock", f"it is {now:%Y-%m-%d %H:%M} UTC")
+        return _failed_finding(
+            "clock", "the database was written later than it is now: set the clock"
+        )
+    return _passed_finding("clock", f"it is {now:%Y-%m-%d %H:%M} UTC")
 
 
 def _check_tls(settings: RelaySettings, now: datetime) -> Finding:
@@ -154,47 +166,53 @@ def _check_tls(settings: RelaySettings, now: datetime) -> Finding:
     try:
         since, until = Certificate(settings.tls_cert, settings.tls_key).validity()
     except BadCertificate as bad:
-        return _failed("tls", " ".join(str(bad).split()))
+        return _failed_finding("tls", " ".join(str(bad).split()))
     if not is_private(settings.tls_key, others=0o007):
-        return _failed("tls", f"anybody can read {settings.tls_key}: chmod 640 {settings.tls_key}")
+        return _failed_finding(
+            "tls", f"anybody can read {settings.tls_key}: chmod 640 {settings.tls_key}"
+        )
     if not since <= now < until:
-        return _failed("tls", f"the certificate holds from {since:%Y-%m-%d} to {until:%Y-%m-%d}")
+        return _failed_finding(
+            "tls", f"the certificate holds from {since:%Y-%m-%d} to {until:%Y-%m-%d}"
+        )
     if until - now < _RENEW_BEFORE:
-        return _failed("tls", f"the certificate ends on {until:%Y-%m-%d}: renew it")
-    return _passed("tls", f"the certificate holds until {until:%Y-%m-%d}")
+        return _failed_finding("tls", f"the certificate ends on {until:%Y-%m-%d}: renew it")
+    return _passed_finding("tls", f"the certificate holds until {until:%Y-%m-%d}")
 
 
 def _check_unencrypted(settings: RelaySettings) -> Finding:
     host = settings.listen.rpartition(":")[0].strip("[]")
     if settings.behind_proxy:
-        return _passed("tls", "a web server in front speaks it")
+        return _passed_finding("tls", "a web server in front speaks it")
     if is_loopback(host):
-        return _passed("tls", "none; only this machine reaches the relay")
+        return _passed_finding("tls", "none; only this machine reaches the relay")
     words = f"nobody speaks TLS at {settings.listen}: set tls_cert and tls_key, or behind_proxy"
-    return _failed("tls", words)
+    return _failed_finding("tls", words)
 
 
 def _check_listen_address(settings: RelaySettings, _: datetime) -> Finding:
     host, port = _split_host_and_port(settings.listen)
     if is_relay_at(host, port, tls=settings.tls_cert is not None):
-        return _passed("address", f"a relay answers at {settings.listen}")
+        return _passed_finding("address", f"a relay answers at {settings.listen}")
     fault = listen_fault(host, port)
     if fault:
-        return _failed("address", f"{settings.listen} {fault}")
-    return _passed("address", f"{settings.listen} is free; no relay runs there now")
+        return _failed_finding("address", f"{settings.listen} {fault}")
+    return _passed_finding("address", f"{settings.listen} is free; no relay runs there now")
 
 
 def _check_metrics_address(listen: str, wanted: str) -> Finding:
     """Check the metrics address; "0.0.0.0" and "::" take the port on every address."""
     (host, port), (other, its) = _split_host_and_port(listen), _split_host_and_port(wanted)
     if port == its != 0 and (host == other or {host, other} & _EVERYWHERE):
-        return _failed("metrics", f"metrics_listen, {wanted}, is where the relay is: take another")
+        return _failed_finding(
+            "metrics", f"metrics_listen, {wanted}, is where the relay is: take another"
+        )
     if are_metrics_at(other, its):
-        return _passed("metrics", f"metrics are served at {wanted}")
+        return _passed_finding("metrics", f"metrics are served at {wanted}")
     fault = listen_fault(other, its)
     if fault:
-        return _failed("metrics", f"{wanted} {fault}: change metrics_listen")
-    return _passed("metrics", f"{wanted} is free; no metrics are served there now")
+        return _failed_finding("metrics", f"{wanted} {fault}: change metrics_listen")
+    return _passed_finding("metrics", f"{wanted} is free; no metrics are served there now")
 
 
 def _split_host_and_port(listen: str) -> tuple[str, int]:
@@ -202,11 +220,11 @@ def _split_host_and_port(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _passed(part: str, words: str) -> Finding:
+def _passed_finding(part: str, words: str) -> Finding:
     return Finding(part, ok=True, words=words)
 
 
-def _failed(part: str, words: str) -> Finding:
+def _failed_finding(part: str, words: str) -> Finding:
     return Finding(part, ok=False, words=words)
 
 

@@ -89,7 +89,7 @@ async def create_mailbox(
     return await relay.mail.transact(work)
 
 
-async def put_card(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay) -> None:
+async def replace_key_bundle(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay) -> None:
     """Replace the mailbox's card.
 
     Raises:
@@ -106,7 +106,7 @@ async def put_card(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay)
     await relay.mail.transact(work)
 
 
-async def get_card(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
+async def find_key_bundle(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
     """Return the card to the owner or the holder of a send token.
 
     Raises:

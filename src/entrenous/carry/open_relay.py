@@ -24,8 +24,8 @@ from entrenous.carry.relay_rows import BrokenDatabase, StoredMailbox, StoredRela
 from entrenous.carry.relay_settings import (
     FolderUsedWithOtherDatabase,
     Limits,
-    NoRelayHere,
     PostgresqlLibraryMissing,
+    RelayNotFound,
     RelaySettings,
     S3LibraryMissing,
     WakeLimits,
@@ -144,14 +144,14 @@ def open_present_relay(
     """Open an existing relay, which may be running; create nothing.
 
     Raises:
-        NoRelayHere: there is none.
+        RelayNotFound: there is none.
         UnusedDatabase: its tables were not created yet; only the start of a relay does that.
         UnusableFolder, DiskFull, DiskFailed, BrokenDatabase, NewerDatabase, OlderDatabase.
         DatabaseAway: the ``database`` cannot be reached.
         PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.
     """
     if database is None and not (folder / DATABASE_NAME).is_file():
-        raise NoRelayHere(path=folder)
+        raise RelayNotFound(path=folder)
     with open_relay(folder, create=False, database=database, blobs=blobs) as relay:
         yield relay
 

@@ -153,7 +153,7 @@ class NoSettingsFile(NotFound):
     """
 
 
-class NoRelayHere(NotFound):
+class RelayNotFound(NotFound):
     """
     There is no relay's data in {path}. Nothing was changed. Name the folder that the relay was
     started with: --data DIR

@@ -38,7 +38,7 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
     try:
         return await relay.mail.transact(
             lambda tx: _release_share(tx, envelope, token, attempt, present),
-            lambda view: _prefetch(view, envelope, attempt),
+            lambda view: _prefetch_release(view, envelope, attempt),
         )
     except Expired:
         await expire_envelope(envelope, relay)
@@ -65,12 +65,12 @@ async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, re
         close_used_up_group(tx, share.group, present)
 
     _, left = await relay.mail.transact(
-        collecting_orphan_blobs(work), lambda view: _prefetch(view, envelope, attempt)
+        collecting_orphan_blobs(work), lambda view: _prefetch_release(view, envelope, attempt)
     )
     await remove_orphans_briefly(left, relay)
 
 
-def _prefetch(view: RowView, envelope: EnvelopeId, attempt: bytes) -> None:
+def _prefetch_release(view: RowView, envelope: EnvelopeId, attempt: bytes) -> None:
     view.get(StoredEnvelope, envelope)
     view.get(StoredShare, envelope)
     view.get(StoredAttempt, envelope, attempt)

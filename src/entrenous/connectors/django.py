@@ -83,7 +83,7 @@ class GateValidator:
     def __call__(self, file: Any) -> None:
         """Raise ValidationError with code "stopped" or "held"."""
         file.seek(0)
-        account, publishes = _account(_ASKED.get()), self.on_hold == "publish"
+        account, publishes = _account_of_request(_ASKED.get()), self.on_hold == "publish"
         answer = gate_client().ask(file.chunks(), account=account, publishes_held=publishes)
         file.seek(0)
         file.entrenous = answer
@@ -100,7 +100,7 @@ class GateValidator:
         return hash(self.on_hold)
 
 
-def _account(request: Any) -> str:
+def _account_of_request(request: Any) -> str:
     """The user's key if one is signed in, else the client's address; also if finding the user would
     need a database query in an event loop.
     """
@@ -149,7 +149,7 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
         data, self._held = self._held, None
         if data is None:
             return hold_without_asking(GateReason.TOO_LARGE, gate_client().setting)
-        account, publishes = _account(self.request), self.on_hold == "publish"
+        account, publishes = _account_of_request(self.request), self.on_hold == "publish"
         return gate_client().ask(bytes(data), account=account, publishes_held=publishes)
 
 

@@ -60,7 +60,7 @@ class About:
     async def index_status(self, request: Request) -> Response:
         """Return the number of hashes, and the time of the latest change."""
         require_pdq(request)
-        size, at = await run_in_threadpool(self._size)
+        size, at = await run_in_threadpool(self._index_size)
         return json_answer({SIGNAL: {"present": True, "built_to": at, "size": size}})
 
     async def signal_index(self, request: Request) -> Response:
@@ -68,7 +68,7 @@ class About:
         indexed.
         """
         require_pdq(request)
-        size, at = await run_in_threadpool(self._size)
+        size, at = await run_in_threadpool(self._index_size)
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}
         return json_answer({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
 
@@ -86,7 +86,7 @@ class About:
         """Refuse, and say what to do instead."""
         raise NotSupportedHere(instead=_ALWAYS_ON)
 
-    def _size(self) -> tuple[int, int]:
+    def _index_size(self) -> tuple[int, int]:
         head = self.platform.bank.log_head()
         newest = self.platform.bank.log(head.number - 1, 1)
         at = int(newest[0].at.timestamp()) if newest else -1
@@ -164,12 +164,12 @@ def _about_routes(about: About) -> list[Row]:
 def _exchange_routes(exchanges: ExchangeRequests) -> list[Row]:
     return [
         ("GET", "/c/exchanges", exchanges.exchanges),
-        (_CHANGES, "/c/exchanges", exchanges.not_here),
+        (_CHANGES, "/c/exchanges", exchanges.refuse_change),
         ("GET", "/c/exchanges/apis", exchanges.apis),
-        (_EVERY, "/c/exchanges/{rest:path}", exchanges.not_here),
+        (_EVERY, "/c/exchanges/{rest:path}", exchanges.refuse_change),
         ("GET", "/c/exchange/{exchange}", exchanges.exchange),
         ("GET", "/c/exchange/{exchange}/status", exchanges.status),
-        (_CHANGES, "/c/exchange/{rest:path}", exchanges.not_here),
+        (_CHANGES, "/c/exchange/{rest:path}", exchanges.refuse_change),
     ]
 
 

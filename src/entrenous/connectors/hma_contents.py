@@ -34,7 +34,7 @@ _NO_COIN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ContentNote:
+class ContentMetadata:
     """Metadata of a new content: ``note`` becomes the claim's reason; "" for none."""
 
     note: str

@@ -15,7 +15,7 @@ from entrenous.connectors.hma_contents import (
     NUMBER_DIGITS_MAX,
     Content,
     ContentChange,
-    ContentNote,
+    ContentMetadata,
     add_content,
     content_id_of,
     delete_content,
@@ -37,7 +37,7 @@ from entrenous.connectors.hma_requests import (
     BadParameter,
     NoSuchContent,
     NotSupportedHere,
-    bank_called,
+    bank_named,
     hma_name,
     json_member,
     json_object,
@@ -46,7 +46,7 @@ from entrenous.connectors.hma_requests import (
     parse_flag,
     parse_pdq_signal,
     require_pdq,
-    shown_banks,
+    visible_banks,
 )
 from entrenous.fingerprint.nouns import TooFlat
 from entrenous.stop.banks import PolicyChange, set_policy
@@ -96,13 +96,13 @@ class ExchangeRequests:
     async def status(self, request: Request) -> Response:
         """How far a source was read. Running and failed fetches are not recorded."""
         name = request.path_params["exchange"]
-        return json_answer(await run_in_threadpool(self._status, name))
+        return json_answer(await run_in_threadpool(self._source_status, name))
 
-    async def not_here(self, _request: Request) -> Response:
+    async def refuse_change(self, _request: Request) -> Response:
         """Refuse, and say what to do instead."""
         raise NotSupportedHere(instead=_BY_COMMAND)
 
-    def _status(self, untrusted_name: str) -> dict[str, Any]:
+    def _source_status(self, untrusted_name: str) -> dict[str, Any]:
         source = self._source_named(untrusted_name)
         checkpoint = self.sources.checkpoint(source.name)
         whole_at = _unix_seconds(checkpoint.whole_at)
@@ -144,23 +144,23 @@ class ContentRequests:
 
     async def banks(self, _request: Request) -> Response:
         """Return all banks except the internal one of released uploads."""
-        banks = await run_in_threadpool(shown_banks, self.platform)
+        banks = await run_in_threadpool(visible_banks, self.platform)
         return json_answer([describe_bank(bank) for bank in banks])
 
     async def make_bank(self, request: Request) -> Response:
         """Create a bank with the gate's cautious policy."""
         wanted = await json_object(request)
         bank = await run_in_threadpool(
-            self._make, json_member(wanted, "name", str), _wants_shadow(wanted)
+            self._create_bank, json_member(wanted, "name", str), _wants_shadow(wanted)
         )
         return json_answer(describe_bank(bank), 201)
 
     async def bank(self, request: Request) -> Response:
-        return json_answer(describe_bank(await self._bank(request)))
+        return json_answer(describe_bank(await self._bank_of_request(request)))
 
     async def change_bank(self, request: Request) -> Response:
         """Put a bank into shadow mode, or take it out."""
-        bank, wanted = await self._bank(request), await json_object(request)
+        bank, wanted = await self._bank_of_request(request), await json_object(request)
         if wanted.get("name", request.path_params["bank"]) != request.path_params["bank"]:
             raise NotSupportedHere(instead=_NO_RENAMING)
         change = PolicyChange(shadow=_wants_shadow(wanted))
@@ -169,36 +169,36 @@ class ContentRequests:
 
     async def drop_bank(self, request: Request) -> Response:
         """Refuse, and say what to do instead."""
-        await self._bank(request)
+        await self._bank_of_request(request)
         raise NotSupportedHere(instead=_HOW_TO_DROP)
 
     async def add_signal(self, request: Request) -> Response:
         """Add a hash."""
-        bank, wanted = await self._bank(request), await json_object(request)
+        bank, wanted = await self._bank_of_request(request), await json_object(request)
         bits = parse_pdq_signal(json_member(wanted, SIGNAL, str))
         if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
-        said = ContentNote.of(wanted.get("note"), wanted.get("metadata"))
-        return await self._add(bits, bank, said)
+        said = ContentMetadata.of(wanted.get("note"), wanted.get("metadata"))
+        return await self._add_hash(bits, bank, said)
 
     async def add_photo(self, request: Request) -> Response:
         """Add a picture's hash; the picture is not stored."""
         no_url(request)
         require_pdq(request)
-        bank = await self._bank(request)
+        bank = await self._bank_of_request(request)
         hashed, form = await self.pictures.fingerprint(request)
         words = {**request.query_params, **form.untrusted_fields}
-        said_of_it = ContentNote.of(
+        said_of_it = ContentMetadata.of(
             words.get("note"), parse_json_parameter(words.get("metadata", ""))
         )
         if hashed.quality < PDQ_QUALITY_MIN:
             raise TooFlat(quality=hashed.quality)
-        return await self._add(hashed.bits, bank, said_of_it)
+        return await self._add_hash(hashed.bits, bank, said_of_it)
 
     async def content(self, request: Request) -> Response:
         """Return a content by its number."""
-        bank = await self._bank(request)
-        one = await run_in_threadpool(find_content, _number(request), bank, self.platform)
+        bank = await self._bank_of_request(request)
+        one = await run_in_threadpool(find_content, _content_number(request), bank, self.platform)
         answer = await run_in_threadpool(describe_content, one, self.listings)
         if _query_parameter(request, "include_signals"):
             answer["signals"] = signals_of(one)
@@ -209,34 +209,42 @@ class ContentRequests:
 
     async def change_content(self, request: Request) -> Response:
         """Switch a content on, or off until a given time, or change its note."""
-        bank, wanted = await self._bank(request), await json_object(request)
+        bank, wanted = await self._bank_of_request(request), await json_object(request)
         change = ContentChange.of(wanted, self.platform.clock.now())
-        one, made = await run_in_threadpool(self._change, _number(request), bank, change)
+        one, made = await run_in_threadpool(
+            self._change_content, _content_number(request), bank, change
+        )
         answer = await run_in_threadpool(describe_content, one, self.listings)
         answer |= {"signals": signals_of(one)} | _NO_METADATA
         return _with_background(answer, self._look_back_task(made))
 
     async def delete_content(self, request: Request) -> Response:
         """Withdraw a content for good."""
-        bank = await self._bank(request)
+        bank = await self._bank_of_request(request)
         return json_answer(
-            {"deleted": await run_in_threadpool(self._delete, _number(request), bank)}
+            {
+                "deleted": await run_in_threadpool(
+                    self._delete_content, _content_number(request), bank
+                )
+            }
         )
 
-    async def _bank(self, request: Request) -> Bank:
-        return await run_in_threadpool(bank_called, request.path_params["bank"], self.platform)
+    async def _bank_of_request(self, request: Request) -> Bank:
+        return await run_in_threadpool(bank_named, request.path_params["bank"], self.platform)
 
-    async def _add(self, bits: bytes, bank: Bank, said_of_it: ContentNote) -> Response:
-        number, made = await run_in_threadpool(self._list, bits, bank, said_of_it)
+    async def _add_hash(self, bits: bytes, bank: Bank, said_of_it: ContentMetadata) -> Response:
+        number, made = await run_in_threadpool(self._list_hash, bits, bank, said_of_it)
         answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
         return _with_background(answer, self._look_back_task(made))
 
-    def _make(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (in a thread)
+    def _create_bank(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (in a thread)
         bank = Bank(new_name(untrusted_name, self.platform), shadow=bool(shadow))
         self.platform.bank.set_bank(bank)
         return bank
 
-    def _list(self, bits: bytes, bank: Bank, said_of_it: ContentNote) -> tuple[int, Claim | None]:
+    def _list_hash(
+        self, bits: bytes, bank: Bank, said_of_it: ContentMetadata
+    ) -> tuple[int, Claim | None]:
         number, made = add_content(bits, bank, said_of_it.note, self.platform)
         if said_of_it.content_id:
             set_content_id(
@@ -244,7 +252,7 @@ class ContentRequests:
             )
         return number, made
 
-    def _change(
+    def _change_content(
         self, number: int, bank: Bank, change: ContentChange
     ) -> tuple[Content, Claim | None]:
         one, made = find_content(number, bank, self.platform), None
@@ -257,7 +265,7 @@ class ContentRequests:
             switch_off(one, change.until, self.platform, self.listings)
         return find_content(number, bank, self.platform), made
 
-    def _delete(self, number: int, bank: Bank) -> int:
+    def _delete_content(self, number: int, bank: Bank) -> int:
         try:
             return delete_content(find_content(number, bank, self.platform), self.platform)
         except NoSuchContent:
@@ -276,7 +284,7 @@ def _with_background(answer: dict[str, Any], run_after_answer: BackgroundTask | 
     return response
 
 
-def _number(request: Request) -> int:
+def _content_number(request: Request) -> int:
     """Return the content's number; raises NoSuchContent if it is malformed."""
     text = request.path_params["content"]
     if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX):

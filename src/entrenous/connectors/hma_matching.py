@@ -20,8 +20,8 @@ from entrenous.connectors.hma_requests import (
     hma_name,
     json_member,
     json_object,
-    names_wanted,
     no_url,
+    parse_bank_names,
     parse_flag,
     parse_pdq_signal,
     require_pdq,
@@ -122,7 +122,7 @@ def matches_near(seen: HashViews, platform: Platform) -> list[HashMatch]:
 def matches_in_banks(matches: list[HashMatch], wanted: Collection[str] | None) -> list[HashMatch]:
     """Return matches in the banks with these names, or in all; one per hash, acted on or not."""
     first: dict[int, HashMatch] = {}
-    for match in _shown_in_banks(matches, wanted):
+    for match in _group_by_bank(matches, wanted):
         first.setdefault(match.number, match)
     return list(first.values())
 
@@ -139,7 +139,7 @@ def matches_acted_on(
         if match.bank.name == RELEASED
     ]
     answer: dict[str, list[dict[str, Any]]] = {}
-    for match in _shown_in_banks(matches, wanted):
+    for match in _group_by_bank(matches, wanted):
         outcome = outcome_of_hit(_hash_match_json(match), match.claim, match.bank)
         is_answered = outcome is not Outcome.LET_THROUGH and is_released(
             outcome, _hash_match_json(match), match.claim, released
@@ -158,9 +158,7 @@ def describe_match(match: HashMatch) -> dict[str, Any]:
     return {"bank_content_id": match.number, "distance": str(match.distance)}
 
 
-def _shown_in_banks(
-    matches: list[HashMatch], wanted: Collection[str] | None
-) -> Iterator[HashMatch]:
+def _group_by_bank(matches: list[HashMatch], wanted: Collection[str] | None) -> Iterator[HashMatch]:
     shown = (match for match in matches if match.bank.name != RELEASED)
     return (match for match in shown if wanted is None or hma_name(match.bank.name) in wanted)
 
@@ -187,18 +185,18 @@ class PictureRequests:
         """Return the hash of the form's picture at full size, and the form."""
         async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
-            return await run_in_threadpool(self._hashed, form.untrusted_photo), form
+            return await run_in_threadpool(self._hash_picture, form.untrusted_photo), form
 
     async def views(self, request: Request) -> HashViews:
         """Return the gate's quick scan of the form's picture; nothing if the picture is flat."""
         async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
-            return await run_in_threadpool(self._seen, form.untrusted_photo)
+            return await run_in_threadpool(self._scan_picture, form.untrusted_photo)
 
-    def _hashed(self, untrusted_photo: bytes) -> Fingerprint:
+    def _hash_picture(self, untrusted_photo: bytes) -> Fingerprint:
         return fingerprint(self.platform.read_picture(untrusted_photo))
 
-    def _seen(self, untrusted_photo: bytes) -> HashViews:
+    def _scan_picture(self, untrusted_photo: bytes) -> HashViews:
         _, views = first_scan(untrusted_photo, self.platform)
         return () if views.quality < PDQ_QUALITY_MIN else views.whole
 
@@ -258,11 +256,11 @@ class MatchRequests:
         return json_answer({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
 
     def _in_banks(self, seen: HashViews, untrusted_banks: str) -> Any:
-        wanted = names_wanted(untrusted_banks, self.platform)
+        wanted = parse_bank_names(untrusted_banks, self.platform)
         return matches_in_banks(matches_near(seen, self.platform), wanted)
 
     def _acted_on(self, seen: HashViews, untrusted_banks: str) -> Any:
-        wanted = names_wanted(untrusted_banks, self.platform)
+        wanted = parse_bank_names(untrusted_banks, self.platform)
         return matches_acted_on(matches_near(seen, self.platform) if seen else [], wanted)
 
 

@@ -186,14 +186,14 @@ def hma_name(name: str) -> str:
     return said if _NAME.fullmatch(said) else f"_{said}"
 
 
-def shown_banks(platform: Platform) -> tuple[Bank, ...]:
+def visible_banks(platform: Platform) -> tuple[Bank, ...]:
     """Return all banks except the internal one of released uploads."""
     return tuple(bank for bank in platform.bank.banks() if bank.name != RELEASED)
 
 
-def bank_called(untrusted_name: str, platform: Platform) -> Bank:
+def bank_named(untrusted_name: str, platform: Platform) -> Bank:
     """Return the bank with this HMA name; raises NoSuchBank, AmbiguousBankName."""
-    banks = [bank for bank in shown_banks(platform) if hma_name(bank.name) == untrusted_name]
+    banks = [bank for bank in visible_banks(platform) if hma_name(bank.name) == untrusted_name]
     if not banks:
         raise NoSuchBank(bank=untrusted_name[:NAME_CHARS_MAX])
     if len(banks) > 1:
@@ -211,14 +211,14 @@ def new_name(untrusted_name: str, platform: Platform) -> BankName:
     return BankName(untrusted_name.lower())
 
 
-def names_wanted(untrusted_csv: str, platform: Platform) -> Collection[str] | None:
+def parse_bank_names(untrusted_csv: str, platform: Platform) -> Collection[str] | None:
     """The HMA names in a comma-separated list of banks; None for an empty list, which means all.
     Raises NoSuchBank.
     """
     wanted = [name.strip() for name in untrusted_csv.split(",") if name.strip()]
     if not wanted:
         return None
-    known = {hma_name(bank.name) for bank in shown_banks(platform)}
+    known = {hma_name(bank.name) for bank in visible_banks(platform)}
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise NoSuchBank(bank=unknown[0][:NAME_CHARS_MAX])

@@ -111,7 +111,7 @@ class Upstream:
         request = httpx.Request(
             scope["method"],
             self._address(scope),
-            headers=_forwarded(_without_hop_headers(scope["headers"]), scope),
+            headers=_with_forwarded_for(_without_hop_headers(scope["headers"]), scope),
             content=_read_body(receive) if _has_body(scope["headers"]) else None,
             extensions={"timeout": _TIMEOUT.as_dict()},
         )
@@ -126,7 +126,7 @@ class Upstream:
         try:
             async with anyio.create_task_group() as both:
                 both.start_soon(_cancel_on_disconnect, receive, both.cancel_scope)
-                await _answer(answer, send)
+                await _send_answer(answer, send)
                 both.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
@@ -146,7 +146,7 @@ async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> N
     scope.cancel()
 
 
-async def _answer(answer: httpx.Response, send: Send) -> None:
+async def _send_answer(answer: httpx.Response, send: Send) -> None:
     given = _without_hop_headers((name.lower(), value) for name, value in answer.headers.raw)
     headers = [(name, value) for name, value in given if name != b"date"]  # the server sets it
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
@@ -179,7 +179,7 @@ def _without_hop_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[b
     return [(name, value) for name, value in given if name.lower() not in drop]
 
 
-def _forwarded(
+def _with_forwarded_for(
     headers: list[tuple[bytes, bytes]], scope: MutableMapping[str, Any]
 ) -> list[tuple[bytes, bytes]]:
     """Append the connected client to X-Forwarded-For."""

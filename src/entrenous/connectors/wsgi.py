@@ -81,10 +81,10 @@ class GateMiddleware:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ.pop(KEY, None)  # only this middleware may set it
         if not self._rules.may_contain_upload(
-            environ["REQUEST_METHOD"], _path(environ)
+            environ["REQUEST_METHOD"], _decoded_path(environ)
         ) or not _has_body(environ):
             return cast("Iterable[bytes]", self._app(environ, start_response))
-        answer = self._answer(environ)
+        answer = self._ask_gate(environ)
         if answer is not None:
             reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
             if reply is not None:
@@ -92,7 +92,7 @@ class GateMiddleware:
             environ[KEY] = header_value(answer)
         return cast("Iterable[bytes]", self._app(environ, start_response))
 
-    def _answer(self, environ: dict[str, Any]) -> GateAnswer | None:
+    def _ask_gate(self, environ: dict[str, Any]) -> GateAnswer | None:
         """Return the answer for the request's uploads; the body can be read again afterwards."""
         body = _Body(environ)
         whole = body.read_up_to(limit_of(self._setting.upload_bytes_max))
@@ -151,7 +151,7 @@ class _Body(io.RawIOBase):
         return data
 
 
-def _path(environ: Mapping[str, Any]) -> str:
+def _decoded_path(environ: Mapping[str, Any]) -> str:
     """Return the decoded path: WSGI passes its bytes as Latin-1."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     try:

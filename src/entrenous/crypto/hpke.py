@@ -30,7 +30,7 @@ def new_key(seed: bytes) -> Secret:
 
 def public_key(private: Secret) -> bytes:
     """Return the public key, 1,216 bytes: ML-KEM-768's, then X25519's."""
-    mlkem, x25519 = _expand(private)
+    mlkem, x25519 = _expand_private_key(private)
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
 
@@ -43,7 +43,7 @@ def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
     """
     if len(untrusted_public) != PUBLIC_BYTES:
         raise BadKey
-    suite = _suite()
+    suite = _hpke_suite()
     try:
         key = hpke.MLKEM768X25519PublicKey(
             MLKEM768PublicKey.from_public_bytes(untrusted_public[:_MLKEM_PUBLIC]),
@@ -61,16 +61,16 @@ def open_sealed(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
         NotForThisMailbox: another key or ``info``, or changed bytes.
         NoPostQuantum: the installed library lacks ML-KEM-768.
     """
-    suite = _suite()
+    suite = _hpke_suite()
     try:
         return suite.decrypt(
-            untrusted_sealed, hpke.MLKEM768X25519PrivateKey(*_expand(private)), info
+            untrusted_sealed, hpke.MLKEM768X25519PrivateKey(*_expand_private_key(private)), info
         )
     except (InvalidTag, ValueError):
         raise NotForThisMailbox(what="its seal is for another device, key or sender") from None
 
 
-def _suite() -> hpke.Suite:
+def _hpke_suite() -> hpke.Suite:
     try:
         return hpke.Suite(
             hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305
@@ -79,7 +79,7 @@ def _suite() -> hpke.Suite:
         raise NoPostQuantum("update the package cryptography, or its OpenSSL") from why
 
 
-def _expand(private: Secret) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
+def _expand_private_key(private: Secret) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
     """ExpandDecapsulationKey of the draft, section 5.2: SHAKE-256 to 96 bytes."""
     both = hashlib.shake_256(private.reveal()).digest(96)
     try:

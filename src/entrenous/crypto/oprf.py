@@ -52,7 +52,7 @@ def blind(private_input: Secret, scalar: Secret) -> bytes:
     ``scalar`` is a fresh one from :func:`scalar_from_random`; :func:`finalize` needs it again.
     """
     element = _group().crypto_core_ristretto255_from_hash(
-        _expand(private_input.reveal(), _HASH_TO_GROUP, 64)
+        _expand_message(private_input.reveal(), _HASH_TO_GROUP, 64)
     )
     return _multiply(scalar, bytes(element))
 
@@ -152,7 +152,7 @@ def _length_prefixed(part: bytes) -> bytes:
     return len(part).to_bytes(2, "big") + part
 
 
-def _expand(message: bytes, separator: bytes, size: int) -> bytes:
+def _expand_message(message: bytes, separator: bytes, size: int) -> bytes:
     """expand_message_xmd with SHA-512 (RFC 9380 section 5.3.1); ``size`` is at most 64 here."""
     tail = separator + bytes([len(separator)])
     padded = bytes(_BLOCK_BYTES) + message + size.to_bytes(2, "big") + b"\x00" + tail

@@ -35,9 +35,9 @@ def verify_timestamp(
         InvalidTimestamp: says why.
     """
     token = decode_response(untrusted_token)
-    trusted = _certificates(authorities)
+    trusted = _load_certificates(authorities)
     try:
-        _verifier(token, trusted, nonce).verify_message(token, manifest)
+        _build_verifier(token, trusted, nonce).verify_message(token, manifest)
     except VerificationError as why:
         raise InvalidTimestamp(why=_refusal_reason(why)) from None
     except Exception:  # noqa: BLE001 -- untrusted certificates fail in ways that no list covers
@@ -98,7 +98,7 @@ def _split_der(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
     return found
 
 
-def _certificates(authorities: bytes) -> list[Certificate]:
+def _load_certificates(authorities: bytes) -> list[Certificate]:
     """Load trusted certificates: any number as PEM, or one as DER."""
     try:
         if b"-----BEGIN" in authorities:
@@ -108,7 +108,9 @@ def _certificates(authorities: bytes) -> list[Certificate]:
         raise InvalidTimestamp(why="the authority's certificate file cannot be read") from None
 
 
-def _verifier(token: TimeStampResponse, trusted: list[Certificate], nonce: int | None) -> Verifier:
+def _build_verifier(
+    token: TimeStampResponse, trusted: list[Certificate], nonce: int | None
+) -> Verifier:
     """Build a verifier from trusted roots and any intermediate certificates.
 
     A token without certificates can be verified if the trusted certificates include its signer's.
@@ -143,5 +145,5 @@ def _refusal_reason(refusal: VerificationError) -> str:
 
 def certificate_fingerprints(authorities: bytes) -> tuple[bytes, ...]:
     """Return the SHA-256 (32 bytes) of each root among the certificates, PEM or DER."""
-    trusted = _certificates(authorities)
+    trusted = _load_certificates(authorities)
     return tuple(one.fingerprint(SHA256()) for one in trusted if one.issuer == one.subject)

@@ -55,7 +55,7 @@ def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
         )
     except ValueError:
         raise BadKey from None
-    return _pickled(session)
+    return _pickle_session(session)
 
 
 def seal_letter(
@@ -70,10 +70,10 @@ def seal_letter(
         LetterTooLong: header and body do not fit the largest size.
         BadKey: ``to`` is not a valid key.
     """
-    opened = _unpickled(session)
-    message = opened.encrypt(_binding(sha256(info), header) + body)
+    opened = _unpickle_session(session)
+    message = opened.encrypt(_associated_data(sha256(info), header) + body)
     olm_type, olm = message.to_parts()
-    return seal_to(to, info, _write_inner_letter(header, olm_type, olm)), _pickled(opened)
+    return seal_to(to, info, _write_inner_letter(header, olm_type, olm)), _pickle_session(opened)
 
 
 def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> OuterLetter:
@@ -96,7 +96,7 @@ def matches_session(session: Secret, around: OuterLetter) -> bool:
         prekey = _olm_message(around).to_pre_key()
     except BadLetter:
         return False
-    return prekey is not None and _unpickled(session).session_matches(prekey)
+    return prekey is not None and _unpickle_session(session).session_matches(prekey)
 
 
 def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
@@ -108,14 +108,14 @@ def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
             it, since the session stores only 40 message keys.
         BadLetter: the inner part is not an Olm message.
     """
-    opened = _unpickled(session)
+    opened = _unpickle_session(session)
     message = _olm_message(around)
     try:
         plaintext = opened.decrypt(message)
     except ValueError:
         raise NotForThisMailbox(what="it is not the next of its session") from None
     return OpenedLetter(
-        around.untrusted_header, _verified_body(around, plaintext), _pickled(opened)
+        around.untrusted_header, _verified_body(around, plaintext), _pickle_session(opened)
     )
 
 
@@ -142,18 +142,18 @@ def open_first_letter(
     except ValueError:
         raise NotForThisMailbox(what="its first key is another's, or was used before") from None
     letter = OpenedLetter(
-        around.untrusted_header, _verified_body(around, plaintext), _pickled(session)
+        around.untrusted_header, _verified_body(around, plaintext), _pickle_session(session)
     )
     return letter, pickled_account(opened)
 
 
-def _binding(info_sha256: bytes, header: bytes) -> bytes:
+def _associated_data(info_sha256: bytes, header: bytes) -> bytes:
     return sha256(_BINDING + info_sha256 + sha256(header))
 
 
 def _verified_body(around: OuterLetter, plaintext: bytes) -> bytes:
     if not equal_in_constant_time(
-        plaintext[:32], _binding(around.info_sha256, around.untrusted_header)
+        plaintext[:32], _associated_data(around.info_sha256, around.untrusted_header)
     ):
         raise NotForThisMailbox(what="its inside names another outside")
     return plaintext[32:]
@@ -190,9 +190,9 @@ def _olm_message(around: OuterLetter) -> vodozemac.AnyOlmMessage:
         raise BadLetter from None
 
 
-def _pickled(session: vodozemac.Session) -> Secret:
+def _pickle_session(session: vodozemac.Session) -> Secret:
     return Secret(session.pickle(_NO_KEY).encode())
 
 
-def _unpickled(session: Secret) -> vodozemac.Session:
+def _unpickle_session(session: Secret) -> vodozemac.Session:
     return vodozemac.Session.from_pickle(session.reveal().decode(), _NO_KEY)

@@ -52,7 +52,7 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
     Raises BadKey if the other side's key is invalid.
     """
     info = _STRING + sha256(transcript).hex().encode()
-    bits = derive(_shared(private, public), info, 6).reveal()
+    bits = derive(_shared_secret(private, public), info, 6).reveal()
     number = int.from_bytes(bits, "big")
     signs = tuple(SIGNS[number >> 42 - 6 * place & 63] for place in range(7))
     first, second, third = (1000 + (number >> 35 - 13 * place & 8191) for place in range(3))
@@ -61,10 +61,10 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
 
 def agreement_proof(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
     """Return the proof, 32 bytes, that ``by`` saw this transcript and agreed; raises BadKey."""
-    return derive(_shared(private, public), _AGREE + sha256(transcript) + by).reveal()
+    return derive(_shared_secret(private, public), _AGREE + sha256(transcript) + by).reveal()
 
 
-def _shared(private: Secret, public: bytes) -> Secret:
+def _shared_secret(private: Secret, public: bytes) -> Secret:
     try:
         return Secret(_private_key(private).exchange(X25519PublicKey.from_public_bytes(public)))
     except ValueError:

@@ -14,7 +14,7 @@ import typer
 from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.failed_tries import take_warning_of_tries
+from entrenous.device.failed_tries import take_failed_tries_warning
 from entrenous.device.identities import MailboxAddress, own_name
 from entrenous.device.lock_errors import NoPassphrase, NoSuchDescriptor, PassphrasesDiffer
 from entrenous.device.open_device import create_lockable_device, open_unlocked
@@ -30,7 +30,7 @@ def opened_device(context: typer.Context) -> Iterator[Device]:
     """Unlock the device in ENTRENOUS_HOME, and lock it again on exit.
 
     Raises:
-        NoVaultHere, WrongPassphrase, NoPassphrase, VaultInUse, Locked, RevokedDeviceLocked.
+        VaultNotFound, WrongPassphrase, NoPassphrase, VaultInUse, Locked, RevokedDeviceLocked.
         RelayUnreachable, OfflineWindowExpired: the relay's share of the key is not available.
     """
     with unlocked_device(context) as (device, _):
@@ -49,7 +49,7 @@ def unlocked_device(
     ask = partial(ask_passphrase, session.passphrase_fd)
     with open_unlocked(session.settings, ask, sheet) as opened:
         device, unlocked = opened
-        for line in take_warning_of_tries(unlocked, own_name(device)):
+        for line in take_failed_tries_warning(unlocked, own_name(device)):
             hint(line)
         yield opened
 

@@ -76,7 +76,7 @@ class Vault(Protocol):
         """Encrypt ``data`` into a new file with a random name; durable on return."""
 
     def kept_file(self, blob: BlobId) -> bytes:
-        """Return the content of a file; raises KeptFileGone."""
+        """Return the content of a file; raises VaultFileMissing."""
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
         """Store a file under the name that it has in another vault, reading it in chunks.
@@ -94,22 +94,22 @@ class Vault(Protocol):
         """Write the content of a file to ``writer`` in chunks.
 
         Raises:
-            KeptFileGone: there is no such file.
-            KeptFileDamaged: the file was changed or truncated. This may be detected only at its
+            VaultFileMissing: there is no such file.
+            VaultFileDamaged: the file was changed or truncated. This may be detected only at its
                 end; discard what was written.
         """
 
     def open_sealed(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
-        """Open a ``keep_sealed`` file as a seekable reader; raises KeptFileGone."""
+        """Open a ``keep_sealed`` file as a seekable reader; raises VaultFileMissing."""
 
     def append_sealed(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
-        """Open a ``keep_sealed`` file to append to it; raises KeptFileGone.
+        """Open a ``keep_sealed`` file to append to it; raises VaultFileMissing.
 
         The data is durable on exit, even after an error; after a crash, part of it may be there.
         """
 
     def sealed_size(self, blob: BlobId) -> int:
-        """Return the size in bytes of a ``keep_sealed`` file; raises KeptFileGone."""
+        """Return the size in bytes of a ``keep_sealed`` file; raises VaultFileMissing."""
 
     def delete_file(self, blob: BlobId) -> None:
         """Delete a file; a missing one is no error. A rollback restores it."""

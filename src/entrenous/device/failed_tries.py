@@ -22,7 +22,7 @@ _REVOKE: Final = translatable(
 )
 
 
-def take_warning_of_tries(unlocked: Unlocked, name: str) -> tuple[str, ...]:
+def take_failed_tries_warning(unlocked: Unlocked, name: str) -> tuple[str, ...]:
     """Return the warning about failed tries since the device named ``name`` was last opened; empty
     if there were none. It is given once.
     """

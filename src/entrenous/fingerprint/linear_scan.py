@@ -111,12 +111,14 @@ class ScanIndex:
         rows = max(1, CELLS // self.entries.size)
         scratch = _Scratch.of(rows, self.entries.size)
         found = [
-            self._batch(wanted[start : start + rows], radius, scratch).with_query_offset(start)
+            self._find_in_batch(wanted[start : start + rows], radius, scratch).with_query_offset(
+                start
+            )
             for start in range(0, len(wanted), rows)
         ]
         return Pairs.joined(found)
 
-    def _batch(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
+    def _find_in_batch(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
         """Half of the bits decide nearly all pairs, since unrelated hashes differ in 64 of 128."""
         half = scratch.differing_bits(wanted[:, :2], self.words[:2])
         query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)

@@ -51,7 +51,7 @@ class Plan:
         width, longer = divmod(_BITS, substrings)
         widths = [width + (place < longer) for place in range(substrings)]
         starts = np.cumsum([0, *widths[:-1]])
-        radii = _radii(substrings, radius)
+        radii = _substring_radii(substrings, radius)
         flips = [_flip_patterns(*one) for one in zip(widths, radii, strict=True)]
         if folded:
             flips = [_folded_cells(*one) for one in zip(flips, widths, strict=True)]
@@ -126,7 +126,7 @@ def substrings_for(hashes: int, *, inverted: bool = False) -> int:
     return 11
 
 
-def _radii(substrings: int, radius: int) -> list[int]:
+def _substring_radii(substrings: int, radius: int) -> list[int]:
     """Return the search radius in each substring; -1 for no search."""
     each, rest = divmod(radius, substrings)
     return [each if place <= rest else each - 1 for place in range(substrings)]
@@ -226,7 +226,7 @@ class Segment:
             raise ValueError("too many hashes for one index")
         starts = np.zeros(plan.buckets + 1, dtype=np.uint32)
         order = np.empty(plan.substrings * count, dtype=np.uint32)
-        for place, (first, size) in enumerate(_tables(plan)):
+        for place, (first, size) in enumerate(_build_tables(plan)):
             listed = slice(place * count, (place + 1) * count)
             ends, order[listed] = _sort_buckets(plan.substring_column(words, place), size)
             starts[first + 1 : first + size + 1] = ends + np.uint32(place * count)
@@ -242,30 +242,32 @@ class Segment:
             raise ValueError("the largest radius is 31 bits")
         if self.plan.is_folded:
             folded = FoldedQueries.fold(wanted)
-            return folded.unfold(self._all(folded.words, radius))
-        return self._all(wanted, radius)
+            return folded.unfold(self._find_all_pairs(folded.words, radius))
+        return self._find_all_pairs(wanted, radius)
 
-    def _all(self, wanted: Words, radius: int) -> Pairs:
+    def _find_all_pairs(self, wanted: Words, radius: int) -> Pairs:
         at_once = max(1, _PROBES // max(1, len(self.plan.flips)))
         found = [
-            self._batch(wanted[start : start + at_once], radius).with_query_offset(start)
+            self._find_pairs_in_batch(wanted[start : start + at_once], radius).with_query_offset(
+                start
+            )
             for start in range(0, len(wanted), at_once)
         ]
         return Pairs.joined(found)
 
-    def _batch(self, wanted: Words, radius: int) -> Pairs:
+    def _find_pairs_in_batch(self, wanted: Words, radius: int) -> Pairs:
         cells = self.plan.cells_to_probe(self.plan.cells(wanted))
         lows = self.starts.take(cells, mode="clip")
         cells += 1
         sizes = self.starts.take(cells, mode="clip")
         sizes -= lows
         found = [
-            self._verified(wanted, query, places, radius)
+            self._verify_candidates(wanted, query, places, radius)
             for query, places in _candidates(lows, sizes)
         ]
         return Pairs.joined(found).distinct()
 
-    def _verified(self, wanted: Words, query: Keys, places: Keys, radius: int) -> Pairs:
+    def _verify_candidates(self, wanted: Words, query: Keys, places: Keys, radius: int) -> Pairs:
         rows = self.order.take(places, mode="clip")
         changed = self.words.take(rows, axis=0, mode="clip")
         changed ^= wanted if len(wanted) == 1 else wanted.take(query, axis=0)
@@ -314,7 +316,7 @@ def _candidates(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator
         yield query, places
 
 
-def _tables(plan: Plan) -> list[tuple[int, int]]:
+def _build_tables(plan: Plan) -> list[tuple[int, int]]:
     return list(zip(map(int, plan.first), plan.sizes, strict=True))
 
 

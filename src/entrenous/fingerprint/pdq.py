@@ -41,11 +41,11 @@ def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False
     each has the weight of all its originals. ``from_end`` means that averaging began at the other
     end. An axis of exactly 64 pixels is filtered with a window of 1, which changes nothing.
     """
-    made = _kept_axis if length_px <= _COMMON_PX else _axis
+    made = _kept_axis if length_px <= _COMMON_PX else _cached_axis
     return made(length_px, shrunk_by, from_end=from_end)
 
 
-def _axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
+def _cached_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     window = -(-length_px // (2 * BLOCKS))
     ahead = (window + 2) // 2 - 1  # extent of the window to the right
     behind = window - 1 - ahead
@@ -69,7 +69,7 @@ def _axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     return axis
 
 
-_kept_axis = lru_cache(maxsize=32)(_axis)  # some sizes are common in uploads
+_kept_axis = lru_cache(maxsize=32)(_cached_axis)  # some sizes are common in uploads
 
 
 @lru_cache(maxsize=32)
@@ -176,7 +176,7 @@ def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1)
     for first in range(0, BLOCKS, at_once):
         block_rows = slice(first, first + at_once)
         pixel_rows = slice(spans[block_rows][0][0], spans[block_rows][-1][1])
-        rows.append(_blend(pixels[pixel_rows], axis[block_rows, pixel_rows]))
+        rows.append(_sum_weighted_rows(pixels[pixel_rows], axis[block_rows, pixel_rows]))
     across = reference_axis(wide, shrunk_by, from_end=from_right)
     return np.asarray(np.matmul(np.concatenate(rows), across.T), dtype=np.float32)
 
@@ -214,7 +214,7 @@ def qualities(blocks: Floats) -> NDArray[np.int64]:
     return np.asarray(np.minimum(100, total // GRADIENT_PER_QUALITY), dtype=np.int64)
 
 
-def _blend(pixels: Pixels, weights: Floats) -> Floats:
+def _sum_weighted_rows(pixels: Pixels, weights: Floats) -> Floats:
     """Return rows of luma, (K, W): sums of R rows of pixels weighted by (K, R)."""
     slab = pixels.reshape(len(pixels), -1).astype(np.float32)
     rows: Floats = np.matmul(weights, slab)

@@ -27,11 +27,11 @@ _PNG_CHUNK: Final = struct.Struct(">I4s")
 _WEBP_CHUNK: Final = struct.Struct("<4sI")
 
 
-def check_whole(kind: PictureFormat, untrusted_data: bytes) -> None:
+def require_complete_file(kind: PictureFormat, untrusted_data: bytes) -> None:
     """Refuse a file that ends before its own structure does.
 
     GIF and BMP are left to their decoders, which notice missing data; the rest of TIFF is checked
-    by :func:`check_tiff`, and JPEG while loading, by :func:`load_whole`.
+    by :func:`require_complete_tiff`, and JPEG while loading, by :func:`load_complete_jpeg`.
 
     Raises:
         IncompletePicture: a marker, chunk or box is missing or reaches past the end.
@@ -120,7 +120,7 @@ _DNG_VERSION: Final = 50706  # DNG 1.7, chapter 4
 _PLACES: Final = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 
 
-def check_tiff(image: Any, file_bytes: int) -> None:
+def require_complete_tiff(image: Any, file_bytes: int) -> None:
     """Refuse an opened TIFF whose first picture is incomplete, or only a thumbnail.
 
     Raises:
@@ -204,7 +204,7 @@ def outline_of(untrusted_data: bytes) -> JpegOutline:
         at += len(segment)
 
 
-def load_whole(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
+def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
     """Load a JPEG (Pillow's ``JpegImageFile``, opened by ``opened``) only if no pixel is made up.
 
     This is verified for one sequential scan, which nearly all cameras write. For a progressive file

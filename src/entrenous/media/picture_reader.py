@@ -25,7 +25,11 @@ from entrenous.base.picture import (
     PictureFormat,
     TooManyPixels,
 )
-from entrenous.media.completeness import check_tiff, check_whole, load_whole
+from entrenous.media.completeness import (
+    load_complete_jpeg,
+    require_complete_file,
+    require_complete_tiff,
+)
 from entrenous.media.file_kind import kind_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 
@@ -61,7 +65,7 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
         PictureDecodingFailed: the data is damaged, or memory ran out.
     """
     kind = kind_of(untrusted_data)
-    check_whole(kind, untrusted_data)
+    require_complete_file(kind, untrusted_data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an untrusted file must not print warnings
         try:
@@ -118,11 +122,11 @@ def _read_kind(kind: PictureFormat, untrusted_data: bytes, wanted: _JpegRequest)
     if kind is PictureFormat.WEBP:
         _check_size(_webp_size(untrusted_data))  # its decoder allocates memory on opening
     if kind is PictureFormat.JPEG:
-        image = load_whole(untrusted_data, wanted.open_jpeg)
+        image = load_complete_jpeg(untrusted_data, wanted.open_jpeg)
     else:
         image = _open_header(kind, io.BytesIO(untrusted_data))
     if kind is PictureFormat.TIFF:
-        check_tiff(image, len(untrusted_data))
+        require_complete_tiff(image, len(untrusted_data))
     image.load()
     _check_size(image.size)
     turn = None if kind is PictureFormat.TIFF else turn_of(image)

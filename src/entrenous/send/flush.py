@@ -23,7 +23,7 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.language import translated
 from entrenous.base.limits import UNDO_WINDOW_S_MAX
 from entrenous.device.device import Device
-from entrenous.device.relay_lock_client import when_in_words
+from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import RELAY_TASK
 from entrenous.send.letter.relay_tasks import do_relay_tasks
@@ -127,7 +127,7 @@ def _blocked_by(
         if place in round_.held_up:
             return round_.held_up[place]
     if item.release_at is not None and _can_be_undone(item.release_at, device):
-        until = when_in_words(item.release_at)
+        until = format_local_time(item.release_at)
         name = _recipient_name(copy_in_envelope(item.envelope.id, device), device)
         round_.held_up[mailbox] = why = UndoWindowStillOpen(name=name, until=until)
         return why

@@ -24,7 +24,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_stream
 from entrenous.crypto.key_derivation import blob_key, content_key
 from entrenous.device.device import Device
-from entrenous.device.relay_lock_client import when_in_words
+from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import FINISH, inbox_key
 from entrenous.media.copies.cursor import NotACopy
@@ -115,7 +115,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     if export:
         _require_export_allowed(received)
     if received.key is not None and has_expired(received, device):  # else its relay says so
-        raise ImplausibleClock(name=name, when=when_in_words(received.expires_at))
+        raise ImplausibleClock(name=name, when=format_local_time(received.expires_at))
     unlocked = _unlock_message(received, device, watch, ready)
     if received.opens is None and received.key is None:
         _keep_opened(unlocked, device)
@@ -219,7 +219,7 @@ def report_finished_openings(device: Device) -> None:
 def _refuse_ended(received: Received) -> None:
     refusal = MESSAGE_REFUSED.get((received.state, MessageEvent.OPEN))
     if refusal is not None:
-        raise refusal(name=received.name, when=when_in_words(received.expires_at))
+        raise refusal(name=received.name, when=format_local_time(received.expires_at))
 
 
 def _unlock_message(
@@ -246,7 +246,7 @@ def _unlock_message(
             # answer.
             raise MessageNotAtRelay(name=received.name) from None
         store_message_state(received, InboxState.EXPIRED, device)
-        raise Expired(when=when_in_words(received.expires_at)) from None
+        raise Expired(when=format_local_time(received.expires_at)) from None
 
 
 def _record_used_up(received: Received, device: Device) -> None:

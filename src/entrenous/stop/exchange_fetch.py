@@ -69,7 +69,7 @@ def merge(
     for record in records:
         key = key_sha256(record.key)
         before, after = now.get(key), _known_record(source, generation, record)
-        if before is not None and _rank(after) <= _rank(before):
+        if before is not None and _claim_rank(after) <= _claim_rank(before):
             continue
         now[key] = after = _with_same_claim(before, after)
         _merge_record(before, after, record, make, withdraw)
@@ -122,7 +122,7 @@ def _known_record(source: str, generation: int, record: SourceRecord) -> KnownRe
     return KnownRecord(key, generation, record.version, hashes_sha256, claim)
 
 
-def _rank(known: KnownRecord) -> Rank:
+def _claim_rank(known: KnownRecord) -> Rank:
     return (known.generation, known.version, known.claim is None, known.hashes_sha256)
 
 

@@ -260,7 +260,7 @@ def group_by_hash(
     live = [one for one in page.changes if one.state in MATCHING]
     exchange.served.remember(partner, live, seen)
     touched = _touched_hashes(partner, page, exchange)
-    claims = exchange.served.on_hashes(partner.banks, touched)
+    claims = exchange.served.claims_on_hashes(partner.banks, touched)
     told = exchange.served.told_of(partner, [claim.claim for _, claim in claims])
     cases = dict[bytes, list[ServedClaim]]()
     for bits, claim in claims:

@@ -354,7 +354,7 @@ class GateBusy(Unreachable):
     """The platform is too busy right now. Nothing was lost or published. Try again shortly."""
 
 
-class NoGateHere(NotFound):
+class GateNotFound(NotFound):
     """
     There is no gate in {path}. Nothing was changed. Check the spelling of --data. To make a gate:
     entrenous gate run, or entrenous gate bank import.
@@ -417,7 +417,7 @@ class UnknownGateSetting(BadGateSettings):
     """
 
 
-class BadHeldKeys(Refused):
+class BadUploadKeys(Refused):
     """
     {file} should contain the keys that encrypt uploads waiting for review, but they cannot be used:
     {why}. Nothing was started or changed. To make a key: openssl rand -base64 32

@@ -97,7 +97,7 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
         if is_new and len(against) >= DISPUTES_MAX and not withdrawn:
             bank.move(opinion.claim, ClaimEvent.SUSPEND)
 
-    platform.bank.opine(opinion, suspend)
+    platform.bank.record_opinion(opinion, suspend)
     return platform.bank.claim(opinion.claim)
 
 

@@ -44,8 +44,8 @@ from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState,
 from entrenous.stop.upload_record import (
     OPERATOR,
     FoundBy,
-    LateMatch,
     NoView,
+    RetroactiveMatch,
     Review,
     ReviewState,
     SecondPersonNeeded,
@@ -96,7 +96,7 @@ _DECIDED_WITHIN: Final = {
 }
 
 
-def is_unread(review: Review) -> bool:
+def was_undecodable(review: Review) -> bool:
     """Return whether an upload was held because it could not be decoded, so that it has no hash."""
     return review.entry is None and review.bits is None and review.found in _AS_IT_CAME
 
@@ -108,7 +108,7 @@ def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) 
     of the last hour count. An unreadable file becomes one item with its second upload; ``others``
     are then the same file.
     """
-    if is_unread(review):
+    if was_undecodable(review):
         return True
     recent = [
         one for one in others if review.found is FoundBy.LOOK_BACK or one.at > review.at - HOUR
@@ -133,11 +133,11 @@ def decided_together(review: Review, waiting: Sequence[Review], state: ReviewSta
     return [
         one
         for one in waiting
-        if _is_same_file(review, one) or _is_decided_alike(review, one, state)
+        if _is_same_file(review, one) or _is_covered_by_decision(review, one, state)
     ]
 
 
-def _is_decided_alike(review: Review, other: Review, state: ReviewState) -> bool:
+def _is_covered_by_decision(review: Review, other: Review, state: ReviewState) -> bool:
     near = is_same_flood(review.bits, other.bits, _DECIDED_WITHIN[state])
     return near and (state is not ReviewState.RELEASED or _release_covers(review, other))
 
@@ -362,7 +362,7 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
         and not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     ]
     if (shown := to_review(new, banks)) is not None:
-        platform.reviews.hold_late(LateMatch(case, *shown), platform.limits.held_per_hash)
+        platform.reviews.hold_late(RetroactiveMatch(case, *shown), platform.limits.held_per_hash)
         raise UnshownMatches(case=case)
 
 
@@ -458,7 +458,7 @@ def send_alert(platform: Platform) -> tuple[AlertProgramFailed, ...]:
         return ()
     failed = []
     before = platform.clock.now() - timedelta(hours=platform.limits.page_after_hours)
-    for page in platform.reviews.take_pages(before, platform.limits.held_per_hash):
+    for page in platform.reviews.take_due_alerts(before, platform.limits.held_per_hash):
         try:
             platform.page(page)
         except AlertProgramFailed as why:

@@ -122,7 +122,7 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPicture:
+class StoredPicture:
     """An accepted or waiting upload whose hash is kept for later claims."""
 
     number: int
@@ -131,7 +131,7 @@ class KeptPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptClip:
+class StoredClip:
     """A once accepted clip, with the hashes of its frames (32 bytes each)."""
 
     number: int
@@ -140,7 +140,7 @@ class KeptClip:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSound:
+class StoredSound:
     """A once accepted clip or sound, with the fingerprint of its sound."""
 
     number: int
@@ -170,7 +170,7 @@ class DeferredScan:
 
 
 @dataclass(frozen=True, slots=True)
-class LateMatch:
+class RetroactiveMatch:
     """Matches of an upload that were found after it was accepted.
 
     ``entry`` is the number of the registered hash that it matches best. ``bits`` (32 bytes) and

@@ -181,7 +181,7 @@ def _register_frames(
     timing = _build_strips(sampled, rough, size, shape, (strip, _frame_times(sent))).refine(timing)
     registration = None
     for _ in range(_ROUNDS):
-        shown = sent[_shown_index(sent, timing, probe)]
+        shown = sent[_index_of_shown_frame(sent, timing, probe)]
         registration = register(
             luma_to_rgb(np.asarray(probe)), luma_to_rgb(np.asarray(shown)), thorough=False
         )
@@ -189,7 +189,7 @@ def _register_frames(
             return None
         homographies = _nearby_frames(registration.homography, shown, sent, candidate)
         timing = _best_timing(sampled, probe, homographies, (sent, strip), timing)
-        if sent[_shown_index(sent, timing, probe)] is shown:
+        if sent[_index_of_shown_frame(sent, timing, probe)] is shown:
             break
     return None if registration is None else Alignment(candidate, registration, timing, sent)
 
@@ -242,7 +242,7 @@ def _build_strips(
     return FrameRows(found, _frame_times(sampled), sent[0], sent[1], rows[0][1])
 
 
-def _shown_index(sent: list[Frame], timing: Timing, probe: Frame) -> int:
+def _index_of_shown_frame(sent: list[Frame], timing: Timing, probe: Frame) -> int:
     wanted = np.array([timing.start_s + timing.speed * probe.at_s])
     return int(nearest_indices(_frame_times(sent), wanted)[0])
 
@@ -276,7 +276,7 @@ def clip_verdicts(
     detectors, verdicts = dict[bytes, FrameDetector](), list[MessageVerdict]()
     for one in (candidate, *candidate.others):
         if one.survey_sha256 not in detectors:
-            detectors[one.survey_sha256] = _accumulate(pairs, registration, one)
+            detectors[one.survey_sha256] = _accumulate_evidence(pairs, registration, one)
         evidence = _combined_evidence(detectors[one.survey_sha256], one)
         verdict = NO_EVIDENCE if evidence is None else _clip_verdict(evidence, one, compared)
         verdicts.append(
@@ -287,7 +287,7 @@ def clip_verdicts(
     return verdicts
 
 
-def _accumulate(
+def _accumulate_evidence(
     pairs: Pairs, registration: Registration, candidate: ClipCandidate
 ) -> FrameDetector:
     """Accumulate the evidence of all pairs; of a message it uses only the camera motion."""

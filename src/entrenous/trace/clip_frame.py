@@ -79,14 +79,14 @@ def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _Fram
     for anchor, at_s in _likely_times(luma, anchors([luma], candidates, _ANCHORS)):
         sent = anchor.candidate.frames(at_s - _AROUND_S, at_s + _AROUND_S, device, lost)
         one = _best_frame(luma, anchor.candidate, sent, at_s)
-        if one is not None and (best is None or _mismatch(one) < _mismatch(best)):
+        if one is not None and (best is None or _mismatch_of(one) < _mismatch_of(best)):
             best = one
-        if best is not None and _mismatch(best) < _CERTAIN:
+        if best is not None and _mismatch_of(best) < _CERTAIN:
             break
     return best
 
 
-def _mismatch(shown: _FrameMatch) -> float:
+def _mismatch_of(shown: _FrameMatch) -> float:
     registration = shown.registration
     inside = visible_share(
         inverse(registration.homography), registration.found_size, registration.sent_size

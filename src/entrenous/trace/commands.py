@@ -125,7 +125,7 @@ def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
         also = translated("It also holds {what}")
         if part.warp is not None:
             also = translated("It also shows {what}")
-        what = ", ".join([_yours(found, part.message), *how])
+        what = ", ".join([_message_in_words(found, part.message), *how])
         print_line(f"  {also.format(what=what)}")
         _print_named_copies(part.verdict)
     print_line(f"  {translated(NOT_WHO_PASSED_IT_ON)}")
@@ -140,7 +140,7 @@ def _print_missing(lost: Sequence[str]) -> None:
         print_line(f"  {missing_messages_line(lost)}")
 
 
-def _yours(found: Trace, message: MessageName | None) -> str:
+def _message_in_words(found: Trace, message: MessageName | None) -> str:
     """Name a message by what was found in it: a photo, a clip or a recording."""
     said = translated("your recording {message}")
     if found.warp is not None:
@@ -153,7 +153,7 @@ def _yours(found: Trace, message: MessageName | None) -> str:
 def _describe_finding(found: Trace) -> str:
     how = [] if found.warp is None else [describe_alignment(found.warp)]
     part = [] if found.span is None else [describe_part(found.span)]
-    return ", ".join([_yours(found, found.message), *how, *part])
+    return ", ".join([_message_in_words(found, found.message), *how, *part])
 
 
 def _print_named_copies(verdict: Verdict) -> None:

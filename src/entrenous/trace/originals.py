@@ -26,7 +26,7 @@ def original_of(sent: SentPicture, device: Device) -> Picture:
     """Decode the picture that a message's copies were made from, at the size it was sent in.
 
     Raises:
-        KeptFileGone, KeptFileDamaged: its file is missing from the vault, or damaged.
+        VaultFileMissing, VaultFileDamaged: its file is missing from the vault, or damaged.
         PictureDecodingFailed and related errors.
     """
     return _decode_original(

@@ -73,17 +73,17 @@ def investigate(
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
     with ThreadPoolExecutor(1) as executor:
-        decoding = executor.submit(_decode, untrusted_data, device, found)
+        decoding = executor.submit(_decode_found, untrusted_data, device, found)
         unlearnt_pictures = (
             device.ledger.pictures_without_record()
         )  # loads the features of all sent pictures
         leak = decoding.result()
         extracting = executor.submit(leak.features.features)  # needs no vault
-        candidates = _candidates(leak, unlearnt_pictures, device)
+        candidates = _find_candidates(leak, unlearnt_pictures, device)
         extracting.result()
     picture = leak.picture
     lost, cache = MissingFiles(), originals or Originals(device.read_picture)
-    aligned, attempted = _align(leak, candidates, cache, device, lost)
+    aligned, attempted = _align_in_rounds(leak, candidates, cache, device, lost)
     unlearnt = sum(not one.learnt for one in candidates)
     of_pictures = sum(len(sent.copies) for _, sent in attempted)
     in_clips = count_clip_copies(device)
@@ -113,11 +113,11 @@ def warp_onto_sent(found: Picture, fit: PictureFit) -> tuple[NDArray[np.uint8], 
     return warp_to_sent(np.asarray(found), fit.registration)
 
 
-def _decode(untrusted_data: bytes, device: Device, found: Picture | None) -> FoundPicture:
+def _decode_found(untrusted_data: bytes, device: Device, found: Picture | None) -> FoundPicture:
     return FoundPicture.of(device.read_picture(untrusted_data) if found is None else found)
 
 
-def _candidates(
+def _find_candidates(
     leak: FoundPicture, unlearnt_pictures: Sequence[tuple[MessageId, int]], device: Device
 ) -> tuple[Candidate, ...]:
     """Find sent pictures that resemble the leak, after computing a few missing features."""
@@ -126,7 +126,7 @@ def _candidates(
     return device.ledger.similar_pictures(leak.picture)
 
 
-def _align(
+def _align_in_rounds(
     found: FoundPicture,
     candidates: Sequence[Candidate],
     originals: Originals,
@@ -177,7 +177,7 @@ class Round:
 def rounds(candidates: Sequence[Candidate]) -> Iterator[Round]:
     """Yield the pictures to try, round by round; the caller stops when a round has a match."""
     pictures = [tuple(same) for _, same in groupby(candidates, key=lambda one: one.look)]
-    likely = _likely(pictures)
+    likely = _likely_pictures(pictures)
     if likely:
         yield Round(tuple(likely))
     learnt, unlearnt = [[p for p in pictures if p[0].learnt is kind] for kind in (True, False)]
@@ -196,7 +196,7 @@ def candidates_of_rounds(rounds_: Iterable[Round]) -> tuple[Candidate, ...]:
     return tuple(dict.fromkeys(one for each in rounds_ for same in each.pictures for one in same))
 
 
-def _likely(pictures: list[Same]) -> list[Same]:
+def _likely_pictures(pictures: list[Same]) -> list[Same]:
     likely = [same for same in pictures if same[0].is_likely]
     most = max((same[0].agreeing for same in likely), default=0)
     strong = (

@@ -142,11 +142,11 @@ def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[PictureFit]:
     """Weigh the copies of each message; keys are derived only here."""
     for message, picture in one.sent:
         if picture.copies:
-            verdict = weigh_in_rounds(_scorer(one, picture), compared=compared)
+            verdict = weigh_in_rounds(_score_function(one, picture), compared=compared)
             yield PictureFit(message, picture, one.registration, one.evidence, verdict)
 
 
-def _scorer(one: AlignedPicture, picture: SentPicture) -> Score:
+def _score_function(one: AlignedPicture, picture: SentPicture) -> Score:
     """Return a function that scores this picture's copies without the named ones' evidence."""
     size = stream_bytes(*one.size)
     seeds = by_label(picture.copies, (copy.seed for copy in picture.copies))

@@ -55,13 +55,15 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
     sound = device.read_sound(untrusted_data)
     found = prepare_found(np.asarray(sound), sound.rate_hz)
     compared, lost = count_all_copies(device), MissingFiles()
-    likely = _by_original(_candidates(found, device, lost), device, lost)
+    likely = _by_original(_find_candidates(found, device, lost), device, lost)
     fit = _best_fit(found, likely, compared, device)
     verdicts, span = ((), None) if fit is None else (fit.verdicts, fit.span)
     return build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost, span=span)
 
 
-def _candidates(found: FoundSound, device: Device, lost: MissingFiles) -> list[_SoundCandidate]:
+def _find_candidates(
+    found: FoundSound, device: Device, lost: MissingFiles
+) -> list[_SoundCandidate]:
     """The sent sounds, best-matching loudness contours first; equal contours are matched once."""
     places, candidates = dict[bytes, tuple[SoundPlace, ...]](), list[_SoundCandidate]()
     for message in device.ledger.messages():
@@ -125,11 +127,13 @@ def _sound_verdict(
     detected: DetectedSound, candidate: _SoundCandidate, compared: int
 ) -> MessageVerdict:
     copies = candidate.sent.copies
-    verdict = weigh_scores(by_label(copies, _scores(detected, candidate.sent)), compared=compared)
+    verdict = weigh_scores(
+        by_label(copies, _copy_scores(detected, candidate.sent)), compared=compared
+    )
     return MessageVerdict(candidate.message.name, verdict)
 
 
-def _scores(detected: DetectedSound, sent: SentSound) -> list[float]:
+def _copy_scores(detected: DetectedSound, sent: SentSound) -> list[float]:
     size = -(-detected.evidence.size // 8)
     streams = (stream(copy.seed, SOUND_CONTEXT, size) for copy in sent.copies)
     return [float(score) for score in key_scores(detected.evidence, streams)]

@@ -199,7 +199,7 @@ def prepare_sound(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
     working = at_working_rate(shaped, rate_hz)
     mono = working.mean(1)
     level = tile_power(mono, tile_count(len(shaped), rate_hz))
-    strength = _strength(level)
+    strength = _mark_strength(level)
     if not strength.any():
         raise TooQuietToMark
     if strength.size != chips_needed(len(shaped), rate_hz):
@@ -218,7 +218,7 @@ def tile_power(mono: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     return level
 
 
-def _strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mark_strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     decibels = 10.0 * np.log10(level + 1e-9)
     mean = uniform_filter1d(decibels, _AROUND, axis=0, mode="nearest")
     square = uniform_filter1d(decibels**2, _AROUND, axis=0, mode="nearest")

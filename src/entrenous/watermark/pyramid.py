@@ -120,7 +120,7 @@ def _down_matrix(size: int) -> sparse.csr_array:
     """``cv2.pyrDown`` along one axis: ((size + 1) // 2, size); mirrored at the border."""
     half = (size + 1) // 2
     taps = _mirror_taps(2 * np.arange(half)[:, None] + np.arange(-2, 3), size)
-    return _matrix(taps, np.tile(_BINOMIAL, (half, 1)), size)
+    return _filter_matrix(taps, np.tile(_BINOMIAL, (half, 1)), size)
 
 
 def _up_matrix(size: int) -> sparse.csr_array:
@@ -131,7 +131,7 @@ def _up_matrix(size: int) -> sparse.csr_array:
     even = np.array([[0.125], [0.75], [0.125]])
     odd = np.array([[0.0], [0.5], [0.5]])
     taps = np.where(first < 0, np.minimum(1, half - 1), np.minimum(first, half - 1))
-    return _matrix(taps.T, np.where(at % 2 == 0, even, odd).T.astype(np.float32), half)
+    return _filter_matrix(taps.T, np.where(at % 2 == 0, even, odd).T.astype(np.float32), half)
 
 
 def _mirror_taps(taps: np.ndarray, size: int) -> np.ndarray:
@@ -140,7 +140,7 @@ def _mirror_taps(taps: np.ndarray, size: int) -> np.ndarray:
     return np.minimum(folded, span - folded) if size > 1 else np.zeros_like(taps)
 
 
-def _matrix(taps: np.ndarray, weights: Plane, columns: int) -> sparse.csr_array:
+def _filter_matrix(taps: np.ndarray, weights: Plane, columns: int) -> sparse.csr_array:
     rows = np.repeat(np.arange(len(taps)), taps.shape[1])
     entries = (weights.ravel(), (rows, taps.ravel()))
     return sparse.csr_array(sparse.coo_array(entries, shape=(len(taps), columns)))

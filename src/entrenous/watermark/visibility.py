@@ -96,7 +96,7 @@ def _band_gains(bands: int) -> tuple[float, ...]:
 
 def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
     """Return the highest floor that keeps the expected SSIM and, above 0.4, PSNR."""
-    contrast = _variance(luma)[::_SAMPLE_PX, ::_SAMPLE_PX]
+    contrast = _sample_variance(luma)[::_SAMPLE_PX, ::_SAMPLE_PX]
     sampled = [one.thin(max(1, _SAMPLE_PX >> level)) for level, one in enumerate(octaves)]
     smooth_db = _SMOOTH_DB_AT_600_PX + _SMOOTH_DB_PER_OCTAVE * math.log2(max(luma.shape) / 600.0)
 
@@ -130,7 +130,7 @@ def _expected_ssim(contrast: Plane, octaves: list[_Octave], floor: float) -> flo
     return float(np.mean(likeness / (likeness + power)))
 
 
-def _variance(luma: Plane) -> Plane:
+def _sample_variance(luma: Plane) -> Plane:
     mean, square = (
         cv2.GaussianBlur(plane, (0, 0), _SSIM_SIGMA_PX) for plane in (luma, luma * luma)
     )
@@ -278,14 +278,14 @@ def _downsample(plane: Samples, times: int) -> Samples:
 
 
 def _visibility_at_scale(small: Pixels, trial: Plane, weight: float) -> _Scale:
-    light = _lightness(small)
-    per_level = _lightness(np.asarray(cv2.add(small, np.full_like(small, 1)), np.uint8)) - light
+    light = _xyb_lightness(small)
+    per_level = _xyb_lightness(np.asarray(cv2.add(small, np.full_like(small, 1)), np.uint8)) - light
     contrast, added = _local_variance(light), _local_variance(trial * per_level)
     hidden = np.float32(2) * contrast + np.float32(_CONSTANT)
     return _Scale(added / (hidden + added), np.float32(_CONSTANT) / hidden, weight)
 
 
-def _lightness(pixels_rgb: Pixels) -> Plane:
+def _xyb_lightness(pixels_rgb: Pixels) -> Plane:
     """Y of XYB: the mean of two cones' cube roots, uniform to the eye at every brightness."""
     light = cv2.LUT(pixels_rgb, _linear_light_table())
     cones = [

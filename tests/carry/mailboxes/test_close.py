@@ -15,7 +15,13 @@ from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge
 from entrenous.carry.device_lock import create_lock
 from entrenous.carry.hold import find_blob, upload_blob
-from entrenous.carry.mailbox import add_prekeys, close_mailbox, create_mailbox, get_card, put_card
+from entrenous.carry.mailbox import (
+    add_prekeys,
+    close_mailbox,
+    create_mailbox,
+    find_key_bundle,
+    replace_key_bundle,
+)
 from entrenous.carry.relay import Relay, RowTransaction
 from entrenous.carry.relay_rows import (
     DeletedMailbox,
@@ -49,7 +55,7 @@ async def arrive(relay: Relay, post: Post) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
     await register_token(post.mailbox, post.owner, post.granted(), relay)
     await create_lock(post.mailbox, post.owner, token_hash(UNLOCK), relay)
-    await put_card(post.mailbox, post.owner, b"a card", relay)
+    await replace_key_bundle(post.mailbox, post.owner, b"a card", relay)
     await add_prekeys(
         post.mailbox, post.owner, DEVICE, Prekeys((b"one",), b"fallback", b"xwing"), relay
     )
@@ -97,7 +103,7 @@ def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> Non
     at_once(close_mailbox(post.mailbox, post.owner, relay))
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
     with pytest.raises(NoSuchMailbox):
-        at_once(get_card(post.mailbox, post.token, relay))
+        at_once(find_key_bundle(post.mailbox, post.token, relay))
     relay.clock.wind(days=30)  # type: ignore[attr-defined]
     at_once(expire(relay))
     assert count(relay, *OF_PEOPLE) == 0

@@ -9,7 +9,13 @@ from entrenous.base.identifiers import DeviceId
 from entrenous.base.limits import SINGLE_USE_TOKEN_CLAIMS_PER_HOUR, TOKEN_BATCH_MAX, TOKENS_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept
-from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox, get_card, put_card
+from entrenous.carry.mailbox import (
+    add_prekeys,
+    claim_prekeys,
+    create_mailbox,
+    find_key_bundle,
+    replace_key_bundle,
+)
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import add_tokens
 from entrenous.crypto.hashing import token_hash
@@ -49,7 +55,7 @@ def post(relay: Relay) -> Post:
 
 async def made(post: Post, relay: Relay) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await put_card(post.mailbox, post.owner, b"card", relay)
+    await replace_key_bundle(post.mailbox, post.owner, b"card", relay)
 
 
 def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()) -> int:
@@ -58,7 +64,7 @@ def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ..
 
 def works(post: Post, number: int, relay: Relay) -> bool:
     try:
-        return run(get_card(post.mailbox, token(number), relay)) == b"card"
+        return run(find_key_bundle(post.mailbox, token(number), relay)) == b"card"
     except WrongToken:
         return False
 

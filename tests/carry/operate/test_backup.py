@@ -12,7 +12,7 @@ from entrenous.base.files import NotEmpty
 from entrenous.base.secret import Secret
 from entrenous.carry.backup import DamagedBackup, back_up_relay, restore_relay
 from entrenous.carry.open_relay import open_relay
-from entrenous.carry.relay_settings import NoRelayHere
+from entrenous.carry.relay_settings import RelayNotFound
 from entrenous.carry.release import open_share
 from entrenous.carry.withdraw import envelope_status
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -101,6 +101,6 @@ def test_crashed_restore_does_not_block_the_next_one(backup: Path, tmp_path: Pat
 
 
 def test_backup_without_a_relay_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NoRelayHere):
+    with pytest.raises(RelayNotFound):
         back_up_relay(tmp_path, tmp_path / "backup")
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,13 @@ import pytest
 
 from entrenous.base.files import NotEmpty
 from entrenous.carry.accept import accept
-from entrenous.carry.backup import DamagedBackup, NoBackupHere, copy_back, read_backup, save_backup
+from entrenous.carry.backup import (
+    BackupNotFound,
+    DamagedBackup,
+    copy_back,
+    read_backup,
+    save_backup,
+)
 from entrenous.carry.hold import upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
@@ -100,7 +106,7 @@ def test_backup_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
 def test_interrupted_backup_is_not_a_backup(tmp_path: Path) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     (tmp_path / "backup" / "backup.json").unlink()
-    with pytest.raises(NoBackupHere):
+    with pytest.raises(BackupNotFound):
         read_backup(tmp_path / "backup")
 
 

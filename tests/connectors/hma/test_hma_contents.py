@@ -11,7 +11,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_client import ExchangeHttp
 from entrenous.connectors.exchange.fetchers import Hma as Fetched
 from entrenous.connectors.hma_contents import find_content
-from entrenous.connectors.hma_requests import NoSuchContent, bank_called
+from entrenous.connectors.hma_requests import NoSuchContent, bank_named
 from entrenous.stop.banks import import_hashes, prepare_banks
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.http.access import GateAccess
@@ -152,7 +152,7 @@ def test_parts_of_pictures_are_no_contents(
     protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
     entries = platform.bank.entries(0)
     (whole,) = [entry for entry in entries if not entry.part]
-    people = bank_called("PEOPLE", platform)
+    people = bank_named("PEOPLE", platform)
     assert find_content(whole.number, people, platform).bits == whole.bits
     for window in [entry for entry in entries if entry.part][:3]:
         with pytest.raises(NoSuchContent):

@@ -10,7 +10,7 @@ import pytest
 from entrenous.base.errors import BadRecord
 from entrenous.base.secret import Secret
 from entrenous.crypto.vault_key import NO_OUTPUT, Cost, first_vault_key, stretch, vault_key
-from entrenous.device.lock_errors import NoVaultHere, VaultExists, WeakPassphrase, WrongPassphrase
+from entrenous.device.lock_errors import VaultExists, VaultNotFound, WeakPassphrase, WrongPassphrase
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
     FIRST_SCHEMA,
@@ -134,7 +134,7 @@ def test_passphrase_length_counts_characters_not_bytes(tmp_path: Path) -> None:
 
 
 def test_unlock_without_vault_raises_no_vault_here(tmp_path: Path) -> None:
-    with pytest.raises(NoVaultHere):
+    with pytest.raises(VaultNotFound):
         unlock_vault(tmp_path, WORDS)
 
 

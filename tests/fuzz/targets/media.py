@@ -26,8 +26,8 @@ from entrenous.base.audio_video import (
 )
 from entrenous.base.errors import Malformed
 from entrenous.base.picture import Encoding, Picture, PictureFormat
-from entrenous.media.completeness import check_whole, complete_outline_of, outline_of
 from entrenous.media.completeness import clip_container_of as clip_container
+from entrenous.media.completeness import complete_outline_of, outline_of, require_complete_file
 from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_form
 from entrenous.media.file_kind import is_animated, kind_of, medium_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
@@ -74,7 +74,7 @@ def _walk(untrusted: bytes) -> None:
     kind = kind_of(untrusted)
     if kind is PictureFormat.JPEG:
         complete_outline_of(untrusted)
-    check_whole(kind, untrusted)
+    require_complete_file(kind, untrusted)
     if kind is PictureFormat.WEBP:
         _is_lossless_webp(untrusted)
         _webp_size(untrusted)

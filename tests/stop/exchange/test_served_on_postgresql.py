@@ -47,7 +47,7 @@ def _tombstones(engine: sa.Engine) -> None:
     feed.withdraw("hers")
     served.follow(feed, 2)
     assert served.told_of(partner, [claim])[claim].hashes == (bits(1),)
-    served.has_read(partner, 2)
+    served.record_read_position(partner, 2)
     with engine.connect() as db:
         assert db.execute(sa.select(SERVED_HASH)).all() == []
 

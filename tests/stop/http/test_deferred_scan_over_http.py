@@ -20,7 +20,7 @@ from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.upload_record import Decision, LateMatch, Outcome, Review, ReviewState
+from entrenous.stop.upload_record import Decision, Outcome, RetroactiveMatch, Review, ReviewState
 from tests.stop.http.conftest import WoundClock
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import a_device, jpeg, judge_upload, picture, protect_picture
@@ -103,7 +103,7 @@ def test_published_list_is_paged(
         decision = Decision(Outcome.LET_THROUGH, f"{number:04}")
         at = platform.clock.now()
         platform.reviews.record(Review(decision, at, ReviewState.CLOSED, bytes(32)), None)
-        platform.reviews.hold_late(LateMatch(decision.case, (match,), 1), 5)
+        platform.reviews.hold_late(RetroactiveMatch(decision.case, (match,), 1), 5)
     first = web.get("/v1/reviews/published", headers=OPERATOR).json()
     assert (len(first["cases"]), first["more"]) == (PUBLISHED_MAX, True)
     last = {"after": first["cases"][-1]["case"]}

@@ -72,7 +72,7 @@ def test_review_shows_each_claim_s_state(web: httpx.Client, case: str, platform:
     (match,) = platform.reviews.review(case).decision.matches
     platform.bank.add_partner(Partner("another", KEY))
     said = Opinion(match.claim, Stance.CONFIRMED, platform.clock.now(), KEY)
-    platform.bank.opine(said)
+    platform.bank.record_opinion(said)
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]["matches"]
     assert shown == [
         {

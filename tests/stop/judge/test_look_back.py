@@ -190,7 +190,7 @@ def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> N
     judge_upload(jpeg(hers), room.platform)
     room.protect(hers, parts=False)
     assert (
-        len(room.platform.reviews.take_look_backs(room.clock.now() + LEASE, 9)) == 1
+        len(room.platform.reviews.lease_look_backs(room.clock.now() + LEASE, 9)) == 1
     )  # and it is killed
     assert look_back_due(room.platform) == 0
     room.clock.wind(minutes=2)

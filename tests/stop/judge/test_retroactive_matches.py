@@ -11,11 +11,11 @@ from entrenous.fingerprint.linear_scan import as_words
 from entrenous.stop.judge import retroactive_matches
 from entrenous.stop.judge.look_back import look_back, look_back_due
 from entrenous.stop.judge.retroactive_matches import (
-    KeptUploads,
     SoughtHashes,
-    kept_uploads,
+    StoredUploads,
     matching_uploads,
     rotate_hash_back,
+    stored_uploads,
 )
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState, Registration
@@ -36,7 +36,9 @@ def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
 
 
-def brute_force(sought: list[SoughtHashes], kept: KeptUploads) -> dict[str, list[tuple[str, int]]]:
+def brute_force(
+    sought: list[SoughtHashes], kept: StoredUploads
+) -> dict[str, list[tuple[str, int]]]:
     """Return the matches of each upload with distances, by comparing every pair."""
     found = dict[str, list[tuple[str, int]]]()
     for case, upload in zip(kept.cases, kept.words, strict=True):
@@ -59,8 +61,8 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
     for at in range(min(uploads, 60)):
         turned = near(ways[at % hashes][at % 8], at % 36, rng)
         bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
-    kept = KeptUploads([f"case {at}" for at in range(uploads)], as_words(bits))
-    few = KeptUploads(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
+    kept = StoredUploads([f"case {at}" for at in range(uploads)], as_words(bits))
+    few = StoredUploads(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
     found = list(matching_uploads(sought, kept))
     told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
     assert told == brute_force(sought, few)
@@ -71,7 +73,7 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
 
 
 def test_no_hashes_give_no_matches() -> None:
-    kept = KeptUploads(["a"], as_words([bytes(32)]))
+    kept = StoredUploads(["a"], as_words([bytes(32)]))
     assert list(matching_uploads([], kept)) == []
 
 
@@ -79,7 +81,7 @@ def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     upload = rng.bytes(32)
     sought = [SoughtHashes(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
-    (found,) = matching_uploads(sought, KeptUploads(["case"], as_words([upload])))
+    (found,) = matching_uploads(sought, StoredUploads(["case"], as_words([upload])))
     assert [match.distance for match in found.matches] == [4]
     assert found.nearest == sought[1].bits
 
@@ -88,7 +90,7 @@ def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.Monkey
     monkeypatch.setattr(retroactive_matches, "_PAGE", 3)
     monkeypatch.setattr(retroactive_matches, "_AT_ONCE", 5)
     _let_through(room, [bytes([at]) * 32 for at in range(14)])
-    pieces = list(kept_uploads(room.platform.reviews))
+    pieces = list(stored_uploads(room.platform.reviews))
     assert [len(piece.cases) for piece in pieces] == [6, 6, 2]
     assert [case for piece in pieces for case in piece.cases] == [f"{at:03}" for at in range(14)]
     assert [row.tobytes()[0] for piece in pieces for row in piece.words] == list(range(14))

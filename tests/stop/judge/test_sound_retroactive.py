@@ -14,7 +14,7 @@ from entrenous.stop.judge import retroactive_matches
 from entrenous.stop.judge.retroactive_matches import SoughtSounds, kept_sounds, matching_sounds
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState
-from entrenous.stop.upload_record import Decision, KeptSound, Outcome, Review, ReviewState
+from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState, StoredSound
 from tests.stop.platform_for_tests import Room
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_retroactive_sounds_match_as_uploads_would_have(
             first, length = int(rng.integers(0, len(one) - 59)), 60
             place = int(rng.integers(0, len(mine) - length))
             mine[place : place + length] = noisy(one[first : first + length], share, rng)
-        kept.append(KeptSound(at + 1, f"case {at}", printed(mine)))
+        kept.append(StoredSound(at + 1, f"case {at}", printed(mine)))
     found = {one.case: one for one in matching_sounds(sought, kept)}
     assert len(found) == (uploads + 1) // 2
     registered = SoundIndex.of([printed(one) for one in sounds])
@@ -85,7 +85,7 @@ def test_position_of_a_match_is_in_the_upload() -> None:
     sought = SoughtSounds()
     sought.add(claim("a"), 7, printed(sound))
     upload = np.concatenate([words(rng, 162), sound[40:]])
-    (found,) = matching_sounds(sought, [KeptSound(1, "case", printed(upload))])
+    (found,) = matching_sounds(sought, [StoredSound(1, "case", printed(upload))])
     assert (found.case, found.sound) == ("case", 7)
     assert found.matches[0].how.endswith("from 20.1 s")  # 162 words
 

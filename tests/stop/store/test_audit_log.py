@@ -37,7 +37,7 @@ def live(made: Stores) -> None:
     bank.dispute(A)
     bank.set_bank(Bank(BankName("people"), 12, shadow=True))
     bank.add_partner(Partner("one", KEY))
-    bank.opine(Opinion(A, Stance.DISPUTED, AT, KEY))
+    bank.record_opinion(Opinion(A, Stance.DISPUTED, AT, KEY))
     bank.drop_partner(KEY)
     bank.move(A, ClaimEvent.WITHDRAW)
     made.reviews.record(

@@ -99,11 +99,11 @@ def test_newest_opinion_of_each_key_counts(bank: BankStore) -> None:
     for name, key in (("one", KEY), ("two", OTHER)):
         bank.add_partner(Partner(name, key))
     first, newer = opinion(Stance.DISPUTED), opinion(Stance.CONFIRMED, days=2)
-    assert bank.opine(first) == (first,)
-    assert bank.opine(newer) == (newer,)
-    assert bank.opine(opinion(Stance.NOT_INTIMATE, days=1)) == (newer,)
+    assert bank.record_opinion(first) == (first,)
+    assert bank.record_opinion(newer) == (newer,)
+    assert bank.record_opinion(opinion(Stance.NOT_INTIMATE, days=1)) == (newer,)
     other = opinion(Stance.DISPUTED, OTHER, days=3)
-    assert bank.opine(other) == (newer, other)
+    assert bank.record_opinion(other) == (newer, other)
     assert bank.opinions(A) == (newer, other)
     assert bank.opinions(B) == ()
 
@@ -124,10 +124,10 @@ def test_opinion_and_its_effect_are_one_transaction(bank: BankStore) -> None:
 
     first = opinion(Stance.DISPUTED)
     with pytest.raises(BankUnreachable):
-        bank.opine(first, breaks)
+        bank.record_opinion(first, breaks)
     assert (bank.opinions(A), bank.log_head()) == ((), before)
     assert bank.claim(A).state is ClaimState.WAITING
-    assert bank.opine(first, suspends) == (first,)
+    assert bank.record_opinion(first, suspends) == (first,)
     assert heard == [(), (first,)]
     assert bank.claim(A).state is ClaimState.SUSPENDED
 
@@ -135,10 +135,10 @@ def test_opinion_and_its_effect_are_one_transaction(bank: BankStore) -> None:
 def test_opinions_need_a_known_partner_and_claim(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     with pytest.raises(NoSuchPartner):
-        bank.opine(opinion(Stance.DISPUTED))
+        bank.record_opinion(opinion(Stance.DISPUTED))
     bank.add_partner(Partner("one", KEY))
     with pytest.raises(NoSuchClaim):
-        bank.opine(Opinion(B, Stance.DISPUTED, AT, KEY))
+        bank.record_opinion(Opinion(B, Stance.DISPUTED, AT, KEY))
     with pytest.raises(NoSuchPartner):
         bank.drop_partner(OTHER)
 
@@ -147,8 +147,8 @@ def test_facts_count_opinions_by_stance(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
     for key, stance in ((KEY, Stance.CONFIRMED), (OTHER, Stance.DISPUTED)):
         bank.add_partner(Partner("one", key))
-        bank.opine(Opinion(A, stance, AT, key))
-    bank.opine(Opinion(A, Stance.CONFIRMED, AT + timedelta(hours=1), OTHER))
+        bank.record_opinion(Opinion(A, stance, AT, key))
+    bank.record_opinion(Opinion(A, Stance.CONFIRMED, AT + timedelta(hours=1), OTHER))
     bank.move(B, WITHDRAW)
     facts = bank.facts([A, B, A, ClaimId("none")])
     assert set(facts) == {A, B}

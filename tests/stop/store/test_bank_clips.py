@@ -52,7 +52,7 @@ def test_frame_is_found_with_all_its_times(made: Stores) -> None:
     made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
     numbers = {(entry.bits, entry.part): entry.number for entry in made.bank.entries(0)}
     assert set(numbers) == {(ONE, False), (TWO, False), (THREE, True)}
-    places = made.bank.places_on(numbers.values())
+    places = made.bank.claims_by_hash(numbers.values())
     assert {(number, of.id, at_ms) for number, of, at_ms in places} == {
         (numbers[ONE, False], "v", 0),
         (numbers[ONE, False], "v", 1125),
@@ -62,7 +62,7 @@ def test_frame_is_found_with_all_its_times(made: Stores) -> None:
         (numbers[THREE, True], "v", 500),
     }
     assert len(places) == 6
-    assert made.bank.places_on([]) == ()
+    assert made.bank.claims_by_hash([]) == ()
     assert made.bank.claim(ClaimId("v")) == film("v")
 
 
@@ -81,12 +81,12 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(made: Stores) -> No
     made.bank.extend([ClaimId("v")], THREE, confirmed=True)
     (number,) = [one.number for one in made.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
     confirmed = replace(film("v"), state=ClaimState.CONFIRMED)  # on this hash
-    assert made.bank.places_on([number]) == ((number, confirmed, None),)
+    assert made.bank.claims_by_hash([number]) == ((number, confirmed, None),)
     assert made.bank.hashes_of(ClaimId("v")) == (THREE,)
     made.bank.extend([ClaimId("v")], ONE, confirmed=True)  # this one is the hash of a frame, too
     made.bank.extend([ClaimId("v")], ONE, confirmed=True)
     (shown,) = [one.number for one in made.bank.entries(0) if one.bits == ONE]
-    times = [at_ms for _, _, at_ms in made.bank.places_on([shown])]
+    times = [at_ms for _, _, at_ms in made.bank.claims_by_hash([shown])]
     assert sorted(times, key=str) == [0, 1125, None]
     assert [number for number, _ in made.bank.claims_on([shown])] == [shown]
     assert set(made.bank.hashes_of(ClaimId("v"))) == {ONE, THREE}
@@ -105,11 +105,11 @@ def test_withdrawing_a_video_deletes_frames_and_sound_of_no_other_claim(made: St
     made.bank.move(ClaimId("v"), ClaimEvent.WITHDRAW)
     left = made.bank.entries(0)
     assert {(entry.bits, entry.part) for entry in left} == {(ONE, False), (THREE, True)}
-    places = made.bank.places_on([entry.number for entry in left])
+    places = made.bank.claims_by_hash([entry.number for entry in left])
     assert {(of.id, at_ms) for _, of, at_ms in places} == {("w", 0)}
     ((number, sound),) = made.bank.sounds(0)
     assert sound == song(1)
-    assert [of.id for _, of in made.bank.heard_by([number, number + 1])] == ["w"]
+    assert [of.id for _, of in made.bank.claims_on_sounds([number, number + 1])] == ["w"]
     made.bank.withdraw(ClaimId("w"))
     assert (made.bank.sounds(0), made.bank.counts()) == ((), Counts(0, 0))
 
@@ -119,17 +119,17 @@ def test_sounds_are_stored_once_and_numbers_never_reused(made: Stores) -> None:
         sound = replace(claim(name), kind=SOUND_KIND)
         made.bank.register(Registration(sound, sound=song(1)))
     ((first, _),) = made.bank.sounds(0)
-    assert {of.id for _, of in made.bank.heard_by([first])} == {"a", "b"}
+    assert {of.id for _, of in made.bank.claims_on_sounds([first])} == {"a", "b"}
     mine = [ClaimId("b"), ClaimId("nobody's")]
     assert made.bank.sounds_of(mine) == {ClaimId("b"): (first, song(1))}
     made.bank.move(ClaimId("a"), ClaimEvent.SUSPEND)
-    assert {of.id for _, of in made.bank.heard_by([first])} == {"b"}
+    assert {of.id for _, of in made.bank.claims_on_sounds([first])} == {"b"}
     made.bank.withdraw(ClaimId("a"), ClaimId("b"))
     assert made.bank.sounds_of(mine) == {}
     made.bank.register(Registration(claim("c"), sound=song(2)))
     ((second, _),) = made.bank.sounds(first)
     assert second > first
-    assert made.bank.sounds(second) == made.bank.heard_by([]) == ()
+    assert made.bank.sounds(second) == made.bank.claims_on_sounds([]) == ()
 
 
 def test_latest_release_of_a_file_counts(made: Stores) -> None:
@@ -161,9 +161,9 @@ def test_sound_index_follows_and_skips_withdrawn_sounds(made: Stores) -> None:
     ((third, _),) = [one for one in made.bank.sounds(0) if one[1] == song(3)]
     assert numbers == [third]
     assert index.newest() == RegisteredSounds(made.bank).newest() == third
-    assert [of.id for _, of in made.bank.heard_by(numbers)] == ["3"]
+    assert [of.id for _, of in made.bank.claims_on_sounds(numbers)] == ["3"]
     made.bank.withdraw(ClaimId("3"))
-    assert made.bank.heard_by([one.sound for one in index.near(wanted)]) == ()
+    assert made.bank.claims_on_sounds([one.sound for one in index.near(wanted)]) == ()
     assert RegisteredSounds(made.bank).near(wanted) == []
 
 
@@ -178,7 +178,7 @@ def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None
             assert len(index.near(wanted)) == 1  # of a claim that no longer matches
     for seed in (2, 3, 4, 5):
         (found,) = index.near([SoundVariant("as it is", song(seed).words)])
-        assert [of.id for _, of in made.bank.heard_by([found.sound])] == [f"{seed}"]
+        assert [of.id for _, of in made.bank.claims_on_sounds([found.sound])] == [f"{seed}"]
 
 
 @pytest.mark.threat("withdrawal-ignored")

@@ -232,7 +232,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
 
     def stands(of: ClaimId) -> dict[bytes, tuple[ClaimState, bool]]:
         bits = {entry.number: entry.bits for entry in bank.entries(0)}
-        found = bank.places_on(bits)
+        found = bank.claims_by_hash(bits)
         shown = {(number, one.id): (one, one.added) for number, one, _ in found}
         assert {(n, one.id): (one, one.added) for n, one in bank.claims_on(bits)} == shown
         return {bits[number]: (one.state, one.added) for number, one, _ in found if one.id == of}

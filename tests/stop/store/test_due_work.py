@@ -32,9 +32,9 @@ from entrenous.stop.upload_record import (
     DeferredScan,
     DueCounts,
     FoundBy,
-    LateMatch,
     NoSuchReview,
     Outcome,
+    RetroactiveMatch,
     Review,
     ReviewState,
 )
@@ -71,22 +71,22 @@ def let_through(case: str, at: timedelta = timedelta()) -> Review:
 
 def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int = 9) -> bool:
     queue.record(let_through(case, at), None)
-    return queue.keep_for_slow_look(case, case.encode() * 100, most)
+    return queue.store_for_deferred_scan(case, case.encode() * 100, most)
 
 
-def find(case: str, entry: int = 1, bits: bytes = TWO) -> LateMatch:
-    return LateMatch(case, (MATCH,), entry, FoundBy.SLOW_LOOK, bits, b"\x07" * 32)
+def find(case: str, entry: int = 1, bits: bytes = TWO) -> RetroactiveMatch:
+    return RetroactiveMatch(case, (MATCH,), entry, FoundBy.SLOW_LOOK, bits, b"\x07" * 32)
 
 
 def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
     assert keep(queue, "b", timedelta(seconds=1))
     assert keep(queue, "c", timedelta(seconds=2))
     assert queue.due() == DueCounts(slow_looks=2)
-    assert queue.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
-    assert queue.take_slow_look(LEASE) == DeferredScan("c", b"c" * 100)
-    assert queue.take_slow_look(LEASE) is None
-    queue.slow_look_made("b")
-    queue.slow_look_made("c")
+    assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
+    assert queue.lease_deferred_scan(LEASE) == DeferredScan("c", b"c" * 100)
+    assert queue.lease_deferred_scan(LEASE) is None
+    queue.finish_deferred_scan("b")
+    queue.finish_deferred_scan("c")
     assert queue.due() == DueCounts()
 
 
@@ -117,7 +117,7 @@ def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int
     for turn in itertools.count():
         if turn < 3:
             at_once.wait(60)
-        look = queue.take_slow_look(LEASE)
+        look = queue.lease_deferred_scan(LEASE)
         if look is None:
             break
         mine.append(look.case)
@@ -129,12 +129,12 @@ def test_scan_of_a_killed_process_is_taken_three_times_in_all(made: Stores) -> N
     queue = made.reviews
     keep(queue, "b")
     for _ in range(3):
-        assert queue.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
+        assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
         made.clock.wind(seconds=119)
-        assert queue.take_slow_look(LEASE) is None
+        assert queue.lease_deferred_scan(LEASE) is None
         assert queue.skip_slow_looks(AT) == 0
         made.clock.wind(seconds=1)
-    assert queue.take_slow_look(LEASE) is None
+    assert queue.lease_deferred_scan(LEASE) is None
     assert queue.skip_slow_looks(AT) == 1
     assert queue.due() == DueCounts(slow_looks_skipped=1)
 
@@ -145,8 +145,8 @@ def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert queue.skip_slow_looks(AT) == 0
     assert queue.skip_slow_looks(AT + timedelta(seconds=1)) == 1  # its bytes never came
     assert queue.due() == DueCounts(2, 1)
-    assert not queue.keep_for_slow_look("d", b"too late", 9)
-    queue.slow_look_made("b")
+    assert not queue.store_for_deferred_scan("d", b"too late", 9)
+    queue.finish_deferred_scan("b")
     assert keep(queue, "e", most=2)
 
 
@@ -156,7 +156,7 @@ def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> Non
     day = AT + timedelta(days=1)
     assert queue.skip_slow_looks(day) == 0
     assert queue.skip_slow_looks(day + timedelta(seconds=1)) == 1
-    assert queue.take_slow_look(LEASE) is None
+    assert queue.lease_deferred_scan(LEASE) is None
     assert queue.due().slow_looks == 0
 
 
@@ -191,15 +191,15 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
         other = replace(made.reviews, held=UploadCipher((Secret(b"l" * 32),)))
         assert [keep(other, case) for case in "bc"] == [True, True]
         assert keep(made.reviews, "d")
-        taken = made.reviews.take_slow_look(LEASE)
+        taken = made.reviews.lease_deferred_scan(LEASE)
         assert taken == DeferredScan("d", b"d" * 100)
-        made.reviews.slow_look_made("d")
-        assert made.reviews.take_slow_look(LEASE) is None
+        made.reviews.finish_deferred_scan("d")
+        assert made.reviews.lease_deferred_scan(LEASE) is None
         made.clock.wind(minutes=2)
-        assert other.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
-        other.slow_look_made("b")
+        assert other.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
+        other.finish_deferred_scan("b")
         for _ in range(2):
-            assert made.reviews.take_slow_look(LEASE) is None
+            assert made.reviews.lease_deferred_scan(LEASE) is None
             made.clock.wind(minutes=2)
         assert made.reviews.skip_slow_looks(AT) == 1
         assert made.reviews.due().slow_looks_skipped == 1
@@ -207,9 +207,9 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
 
 def test_uploads_without_a_due_scan_keep_no_bytes(queue: ReviewQueue) -> None:
     queue.record(replace(let_through("b"), slow_look_due=False), None)
-    assert not queue.keep_for_slow_look("b", b"bytes", 9)
-    assert not queue.keep_for_slow_look("nothing", b"bytes", 9)
-    assert queue.take_slow_look(LEASE) is None
+    assert not queue.store_for_deferred_scan("b", b"bytes", 9)
+    assert not queue.store_for_deferred_scan("nothing", b"bytes", 9)
+    assert queue.lease_deferred_scan(LEASE) is None
     assert queue.skip_slow_looks(AT + timedelta(days=1)) == 0
 
 
@@ -223,10 +223,10 @@ def test_bytes_kept_for_a_scan_are_not_shown_to_reviewers(queue: ReviewQueue) ->
 def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    queue.take_slow_look(LEASE)
+    queue.lease_deferred_scan(LEASE)
     assert queue.hold_late(find("b"), 9)
     assert not queue.hold_late(find("b"), 9)
-    queue.slow_look_made("b")  # by somebody who was slower: nothing
+    queue.finish_deferred_scan("b")  # by somebody who was slower: nothing
     review = queue.next()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
@@ -246,7 +246,7 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
     queue = made.reviews
     for case in "bc":
         keep(queue, case)
-    queue.take_slow_look(LEASE)
+    queue.lease_deferred_scan(LEASE)
     assert queue.hold_late(find("b"), 9)
     made.bank.move(MATCH.claim, ClaimEvent.WITHDRAW)
     assert (queue.review("b").state, queue.waiting()) == (ReviewState.CLOSED, 0)
@@ -260,18 +260,18 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
 def test_withdrawing_after_a_look_back_leaves_the_scan_due(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    assert queue.hold_late(LateMatch("b", (MATCH,), 1), 9)
+    assert queue.hold_late(RetroactiveMatch("b", (MATCH,), 1), 9)
     assert not queue.hold_late(find("b"), 9)
     made.bank.withdraw(MATCH.claim)
-    assert queue.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
+    assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
 
 
 def test_upload_decided_after_a_look_back_is_not_scanned(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    queue.hold_late(LateMatch("b", (MATCH,), 1), 9)
+    queue.hold_late(RetroactiveMatch("b", (MATCH,), 1), 9)
     queue.close("b", ReviewState.RELEASED, nothing_else)
-    assert queue.take_slow_look(LEASE) is None
+    assert queue.lease_deferred_scan(LEASE) is None
     assert queue.due() == DueCounts()
 
 
@@ -292,7 +292,7 @@ def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
     queue.record(waits, b"never published")
     for case in "bcd":
         keep(queue, case)
-        queue.hold_late(find(case) if case != "c" else LateMatch("c", (MATCH,), 1), 9)
+        queue.hold_late(find(case) if case != "c" else RetroactiveMatch("c", (MATCH,), 1), 9)
     keep(queue, "e")
     page = queue.published("", 2)
     assert [(one.case, one.reference) for one in page] == [("b", "post b"), ("c", "post c")]
@@ -317,17 +317,17 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
     for case in "bc":
         queue.record(published_although(case), None)
         queue.keep(case, b"bytes of " + case.encode(), 9)
-        assert queue.keep_for_slow_look(case, b"bytes of " + case.encode(), 9)
+        assert queue.store_for_deferred_scan(case, b"bytes of " + case.encode(), 9)
     assert [one.case for one in queue.published("", 9)] == ["b", "c"]
-    taken = queue.take_slow_look(LEASE)
+    taken = queue.lease_deferred_scan(LEASE)
     assert taken == DeferredScan("b", b"bytes of b")
-    queue.slow_look_made("b")
+    queue.finish_deferred_scan("b")
     assert (queue.upload("b"), queue.due().slow_looks) == (b"bytes of b", 1)
     made.bank.withdraw(MATCH.claim)  # it is let through again, and the other look is still due
     assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
     assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
-    assert queue.take_slow_look(LEASE) == DeferredScan("c", b"bytes of c")
-    queue.slow_look_made("c")
+    assert queue.lease_deferred_scan(LEASE) == DeferredScan("c", b"bytes of c")
+    queue.finish_deferred_scan("c")
     assert queue.due() == DueCounts()
 
 
@@ -335,9 +335,9 @@ def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> N
     for case in "bcdefgh":
         queue.record(published_although(case), None)
         queue.keep(case, b"bytes", 3)
-        queue.keep_for_slow_look(case, b"bytes", 9)
-    while (taken := queue.take_slow_look(LEASE)) is not None:
-        queue.slow_look_made(taken.case)
+        queue.store_for_deferred_scan(case, b"bytes", 9)
+    while (taken := queue.lease_deferred_scan(LEASE)) is not None:
+        queue.finish_deferred_scan(taken.case)
     assert (queue.waiting(), queue.review("b").gathered) == (1, 6)
     assert queue.review("b").has_bytes
     assert sum(queue.review(case).has_bytes for case in "cdefgh") <= 3
@@ -358,10 +358,10 @@ def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     ]
     assert [one.case for one in queue.published("b", 9)] == ["d"]
     assert [one.bits for one in listed] == [None, None]
-    assert (queue.review("c").reference, queue.forget_removed(made.clock.now())) == ("", 0)
+    assert (queue.review("c").reference, queue.delete_removed_data(made.clock.now())) == ("", 0)
     queue.appeal(Appeal("b", ONE, AT), None)  # who asks for a person waits hidden
     assert [one.case for one in queue.published("", 9)] == ["d"]
-    assert queue.forget_removed(made.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
+    assert queue.delete_removed_data(made.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
     assert (queue.published("", 9), queue.review("d").reference) == ((), "")
 
 
@@ -371,14 +371,14 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
         bank.register(Registration(claim(name), (TWO,), looks_back=name != "y"))
     assert queue.due().look_backs == 2
     until = made.clock.now() + LEASE
-    assert list(queue.take_look_backs(until, 1)) == ["x"]
-    taken = queue.take_look_backs(until, 9)
+    assert list(queue.lease_look_backs(until, 1)) == ["x"]
+    taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["z"]
-    assert queue.take_look_backs(until, 9) == {}
+    assert queue.lease_look_backs(until, 9) == {}
     queue.looked_back(until, taken)
     made.clock.wind(minutes=2)  # whoever had x was killed
     until = made.clock.now() + LEASE
-    taken = queue.take_look_backs(until, 9)
+    taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]
     queue.looked_back(until, taken)
     assert queue.due() == DueCounts()
@@ -391,15 +391,15 @@ def test_look_back_taken_by_a_clock_ahead_is_due(made: Stores, *, is_taken: bool
     made.clock.wind(days=400)
     made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
     if is_taken:
-        assert list(made.reviews.take_look_backs(made.clock.now() + LEASE, 9)) == ["x"]
+        assert list(made.reviews.lease_look_backs(made.clock.now() + LEASE, 9)) == ["x"]
     made.clock.moment = right
     made.bank.register(Registration(claim("y"), (TWO,), looks_back=True))
     until = made.clock.now() + LEASE
-    taken = [claim for _ in range(2) for claim in made.reviews.take_look_backs(until, 9)]
+    taken = [claim for _ in range(2) for claim in made.reviews.lease_look_backs(until, 9)]
     assert sorted(taken) == ["x", "y"]
-    assert made.reviews.take_look_backs(until, 9) == {}
+    assert made.reviews.lease_look_backs(until, 9) == {}
     made.clock.wind(minutes=2)
-    again = made.reviews.take_look_backs(made.clock.now() + LEASE, 9)
+    again = made.reviews.lease_look_backs(made.clock.now() + LEASE, 9)
     assert sorted(again) == ["x", "y"]
     made.reviews.looked_back(made.clock.now() + LEASE, again)
     assert made.reviews.due().look_backs == 0
@@ -409,21 +409,21 @@ def test_scan_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
     right = made.clock.moment
     assert keep(made.reviews, "b")
     made.clock.wind(days=400)
-    assert made.reviews.take_slow_look(LEASE) is not None
+    assert made.reviews.lease_deferred_scan(LEASE) is not None
     made.clock.moment = right
-    assert made.reviews.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
-    assert made.reviews.take_slow_look(LEASE) is None
+    assert made.reviews.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
+    assert made.reviews.lease_deferred_scan(LEASE) is None
 
 
 def test_leases_tolerate_different_clocks(made: Stores) -> None:
     """A process whose clock is a minute behind leaves another's rows alone."""
     assert keep(made.reviews, "b")
     made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
-    assert made.reviews.take_slow_look(LEASE) is not None
-    assert made.reviews.take_look_backs(made.clock.now() + LEASE, 9)
+    assert made.reviews.lease_deferred_scan(LEASE) is not None
+    assert made.reviews.lease_look_backs(made.clock.now() + LEASE, 9)
     made.clock.wind(minutes=-1)
-    assert made.reviews.take_slow_look(LEASE) is None
-    assert made.reviews.take_look_backs(made.clock.now() + LEASE, 9) == {}
+    assert made.reviews.lease_deferred_scan(LEASE) is None
+    assert made.reviews.lease_look_backs(made.clock.now() + LEASE, 9) == {}
 
 
 def test_clock_mark_is_stored(made: Stores) -> None:
@@ -461,14 +461,14 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
 
     becomes(7)
     until = made.clock.now() + LEASE
-    first = queue.take_look_backs(until, 9)
+    first = queue.lease_look_backs(until, 9)
     assert list(first) == ["x"]
     made.clock.wind(seconds=1)
     becomes(8)
     queue.looked_back(until, first)
     assert queue.due().look_backs == 1
     later = made.clock.now() + LEASE
-    second = queue.take_look_backs(later, 9)
+    second = queue.lease_look_backs(later, 9)
     assert list(second) == ["x"]
     queue.looked_back(until, first)  # who had it as it was ends now
     assert queue.due().look_backs == 1
@@ -497,14 +497,14 @@ def test_newest_claim_is_looked_back_for_first(made: Stores) -> None:
     made.clock.wind(seconds=1)
     made.bank.register(Registration(claim("hers"), (TWO,), looks_back=True))
     until = made.clock.now() + LEASE
-    assert list(made.reviews.take_look_backs(until, 2)) == ["hers", "x"]
+    assert list(made.reviews.lease_look_backs(until, 2)) == ["hers", "x"]
 
 
 def test_many_look_backs_are_taken_at_once(made: Stores) -> None:
     names = [ClaimId(f"{number:04}") for number in range(1200)]
     made.bank.register(*(Registration(claim(one), (TWO,), looks_back=True) for one in names))
     until = made.clock.now() + LEASE
-    taken = made.reviews.take_look_backs(until, 1100)
+    taken = made.reviews.lease_look_backs(until, 1100)
     assert list(taken) == names[:1100]
     made.reviews.looked_back(until, taken)
     assert made.reviews.due().look_backs == 100
@@ -519,7 +519,7 @@ def test_due_work_survives_a_restart(
     engine.dispose()
     if kind == "sqlite":
         engine = open_engine(tmp_path / "gate.sqlite")
-    assert ReviewQueue(engine).take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
+    assert ReviewQueue(engine).lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
     engine.dispose()
 
 
@@ -532,7 +532,7 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
     asked: list[tuple[str, Any]] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
     queue.published("", 9)
-    queue.take_slow_look(LEASE)
+    queue.lease_deferred_scan(LEASE)
     queue.skip_slow_looks(AT)
     queue.due()
     bank.withdraw(ClaimId("a"))
@@ -555,8 +555,8 @@ def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = ReviewQueue(engine)
     with adding(engine):
-        assert queue.take_slow_look(LEASE) is None
-        assert queue.take_look_backs(AT, 9) == {}
+        assert queue.lease_deferred_scan(LEASE) is None
+        assert queue.lease_look_backs(AT, 9) == {}
         assert queue.skip_slow_looks(AT) == 0
     engine.dispose()
 
@@ -570,4 +570,4 @@ def test_postgres_taking_skips_locked_rows(request: pytest.FixtureRequest, tmp_p
         engine = made.reviews.engine  # type: ignore[attr-defined]
         with engine.begin() as other:
             other.exec_driver_sql("SELECT 1 FROM upload WHERE case_number = 'b' FOR UPDATE")
-            assert made.reviews.take_slow_look(LEASE) == DeferredScan("c", b"c" * 100)
+            assert made.reviews.lease_deferred_scan(LEASE) == DeferredScan("c", b"c" * 100)

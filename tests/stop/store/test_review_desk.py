@@ -18,10 +18,10 @@ from entrenous.stop.upload_record import (
     BadReviewerName,
     Decision,
     FoundBy,
-    LateMatch,
     NoSuchReview,
     NoSuchReviewer,
     Outcome,
+    RetroactiveMatch,
     Review,
     ReviewerKnown,
     ReviewState,
@@ -154,7 +154,9 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> Non
     made.bank.register(Registration(claim("c"), (ONE,)))
     passed = Decision(Outcome.LET_THROUGH, "p")
     queue.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
-    find = LateMatch("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK)
+    find = RetroactiveMatch(
+        "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
+    )
     assert queue.hold_late(find, 20)
     queue.confirm_first("p", "ana")
     made.bank.move(ClaimId("c"), ClaimEvent.WITHDRAW)
@@ -170,7 +172,7 @@ def flood(made: Stores, name: str, entry: int, count: int = 5) -> None:
 
 def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
     def pages() -> tuple[Alert, ...]:
-        return made.reviews.take_pages(made.clock.now() - DAY, 3)
+        return made.reviews.take_due_alerts(made.clock.now() - DAY, 3)
 
     flood(made, "a", 7, count=3)
     assert pages() == ()
@@ -194,7 +196,7 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
 def test_decided_flood_sends_no_alert(made: Stores) -> None:
     flood(made, "b", 8)
     made.reviews.close("b0", ReviewState.RELEASED, nothing_else)
-    assert made.reviews.take_pages(AT - DAY, 3) == ()
+    assert made.reviews.take_due_alerts(AT - DAY, 3) == ()
 
 
 def test_repeated_unreadable_file_sends_no_flood_alert(made: Stores) -> None:
@@ -203,12 +205,12 @@ def test_repeated_unreadable_file_sends_no_flood_alert(made: Stores) -> None:
         made.reviews.record(unread, None)
         made.reviews.keep(case, b"broken", 3)
     assert made.reviews.waiting() == 1
-    assert made.reviews.take_pages(AT - DAY, 3) == ()
+    assert made.reviews.take_due_alerts(AT - DAY, 3) == ()
 
 
 def test_long_waiting_items_send_an_alert(made: Stores) -> None:
     def pages() -> tuple[Alert, ...]:
-        return made.reviews.take_pages(made.clock.now() - DAY, 20)
+        return made.reviews.take_due_alerts(made.clock.now() - DAY, 20)
 
     for case in "ab":
         made.reviews.record(held(case, entry=None), None)
@@ -226,10 +228,12 @@ def test_long_waiting_items_send_an_alert(made: Stores) -> None:
 def test_alert_sent_by_a_clock_ahead_is_sent_again(made: Stores) -> None:
     made.reviews.record(held("a", entry=None), None)
     made.clock.wind(days=400)
-    assert made.reviews.take_pages(made.clock.now() - DAY, 20)
+    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20)
     made.clock.wind(days=-398)
-    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == (Alert(AlertKind.WAITING, 1),)
-    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == ()
+    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == (
+        Alert(AlertKind.WAITING, 1),
+    )
+    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == ()
 
 
 def test_late_match_waits_from_when_found(made: Stores) -> None:
@@ -237,8 +241,12 @@ def test_late_match_waits_from_when_found(made: Stores) -> None:
     passed = Decision(Outcome.LET_THROUGH, "p")
     made.reviews.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
     made.clock.wind(hours=30)
-    find = LateMatch("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK)
+    find = RetroactiveMatch(
+        "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
+    )
     assert made.reviews.hold_late(find, 20)
-    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == ()
+    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == ()
     made.clock.wind(hours=25)
-    assert made.reviews.take_pages(made.clock.now() - DAY, 20) == (Alert(AlertKind.WAITING, 1),)
+    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == (
+        Alert(AlertKind.WAITING, 1),
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.secret import Secret
-from entrenous.stop.nouns import BadHeldKeys
+from entrenous.stop.nouns import BadUploadKeys
 from entrenous.stop.store.upload_encryption import UploadCipher, open_upload_keys, upload_keys
 from entrenous.stop.upload_record import UploadKeyMissing, UploadNotKept
 
@@ -79,16 +79,16 @@ def test_malformed_key_file_is_refused(tmp_path: Path, text: str) -> None:
     place = tmp_path / "keys"
     place.write_text(text)
     place.chmod(0o600)
-    with pytest.raises(BadHeldKeys, match="32 bytes in base64"):
+    with pytest.raises(BadUploadKeys, match="32 bytes in base64"):
         upload_keys(place)
 
 
 def test_operator_key_file_is_never_created_and_must_be_private(tmp_path: Path) -> None:
     place = tmp_path / "away" / "keys"
-    with pytest.raises(BadHeldKeys, match="not there"):
+    with pytest.raises(BadUploadKeys, match="not there"):
         upload_keys(place)
     place.parent.mkdir()
     place.write_bytes(base64.b64encode(NEW.reveal()))
     place.chmod(0o640)
-    with pytest.raises(BadHeldKeys, match="others can read it"):
+    with pytest.raises(BadUploadKeys, match="others can read it"):
         upload_keys(place)

@@ -57,8 +57,8 @@ from entrenous.carry.mailbox import (
     close_mailbox,
     count_prekeys,
     create_mailbox,
-    get_card,
-    put_card,
+    find_key_bundle,
+    replace_key_bundle,
     set_close_lock,
 )
 from entrenous.carry.relay import Relay, wait_allowed
@@ -327,13 +327,13 @@ async def make_mailbox(request: Request, relay: Relay) -> Response:
 async def publish_card(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/card``"""
     card = await _read_owners_body(request, relay, CARD_BYTES_MAX)
-    await put_card(mailbox_of(request), token_of(request), card, relay)
+    await replace_key_bundle(mailbox_of(request), token_of(request), card, relay)
     return Response(status_code=204)
 
 
 async def show_card(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/card``"""
-    card = await get_card(mailbox_of(request), token_of(request), relay)
+    card = await find_key_bundle(mailbox_of(request), token_of(request), relay)
     return Response(card, media_type="application/cbor")
 
 

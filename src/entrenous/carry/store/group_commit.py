@@ -248,8 +248,8 @@ class GroupCommit:
 
     def _run_group(self) -> None:
         """Run everything queued, in the event loop of one of the jobs."""
-        reads = self._take_reads()
-        jobs = self._take(with_exclusive=not reads)
+        reads = self._dequeue_reads()
+        jobs = self._dequeue_jobs(with_exclusive=not reads)
         if not jobs and not reads and not self._closed:
             self._connection.roll_back()  # there is nothing to run
         self._is_exclusive = bool(jobs) and jobs[0].exclusive
@@ -282,11 +282,11 @@ class GroupCommit:
             return Outcome(error=self._sync_error)
         return run(self._connection, tx, read)
 
-    def _take_reads(self) -> list[Job]:
+    def _dequeue_reads(self) -> list[Job]:
         with self._lock:
             return [self._reads.popleft() for _ in range(min(len(self._reads), GROUP_MAX))]
 
-    def _take(self, *, with_exclusive: bool) -> list[Job]:
+    def _dequeue_jobs(self, *, with_exclusive: bool) -> list[Job]:
         """Dequeue the jobs before the next exclusive one, or that one alone."""
         group: list[Job] = []
         with self._lock:
@@ -327,14 +327,14 @@ class GroupCommit:
                     return
                 first = (self._reads or self._jobs)[0]
             try:
-                first.loop.call_soon_threadsafe(self._starter(first))
+                first.loop.call_soon_threadsafe(self._next_group_starter(first))
             except RuntimeError:  # the loop was closed: nobody waits any more
                 self._connection.roll_back()
                 self._discard_jobs_of(first.loop)
             else:
                 return
 
-    def _starter(self, first: Job) -> Callable[[], None]:
+    def _next_group_starter(self, first: Job) -> Callable[[], None]:
         """Return the function that starts the next group; a shared database is locked first."""
         if not self._connection.shared:
             return self._run_when_quiet

@@ -131,7 +131,7 @@ class S3Blobs:
         name, whole = writing.name, f"{writing.name}/{_WHOLE}"
         named = "\n".join(path.removeprefix(f"{name}/") for path in writing.pieces)
         await obstore.put_async(self._store, whole, named.encode())
-        if not writing.pieces or not await self._is_there(writing.pieces[0]):
+        if not writing.pieces or not await self._object_exists(writing.pieces[0]):
             await self._delete([whole])
             raise NoSuchBlob  # it was dropped meanwhile
         # Delete rests only: another relay may be about to complete the blob with its own pieces.
@@ -204,7 +204,7 @@ class S3Blobs:
         found = obstore.list(self._store, prefix=f"{name}/")
         return [(one["path"], one["size"]) async for page in found for one in page]
 
-    async def _is_there(self, path: str) -> bool:
+    async def _object_exists(self, path: str) -> bool:
         try:
             await obstore.head_async(self._store, path)
         except FileNotFoundError:

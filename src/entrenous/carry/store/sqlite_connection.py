@@ -202,15 +202,15 @@ def _is_small(letter: Any) -> bool:
     return len(letter.sealed) <= _SEALED_MAX
 
 
-def _always(_: object) -> bool:
+def _keep_no_rows(_: object) -> bool:
     return True
 
 
 #: What the next requests for a letter will read; nothing secret, and nothing large.
 _CACHED: Final[Mapping[type, Callable[[Any], bool]]] = {
-    StoredMailbox: _always,
-    StoredToken: _always,
-    StoredEnvelope: _always,
+    StoredMailbox: _keep_no_rows,
+    StoredToken: _keep_no_rows,
+    StoredEnvelope: _keep_no_rows,
     StoredLetter: _is_small,
 }
 

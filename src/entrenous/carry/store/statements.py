@@ -70,7 +70,7 @@ class SqliteStatements:
             yield text, sqlite_values(given)
             return
         for part in _padded(query.given):
-            given = _flat(query.kind, query.names, part)
+            given = _flatten_keys(query.kind, query.names, part)
             yield (
                 _batched_select_listed(query.how, query.kind, query.names, len(part)),
                 sqlite_values(given),
@@ -100,7 +100,7 @@ class SqliteStatements:
         for part in _padded(keys):
             yield (
                 _delete_listed(kind, len(part)),
-                sqlite_values(_flat(kind, KEY_FIELDS[kind], part)),
+                sqlite_values(_flatten_keys(kind, KEY_FIELDS[kind], part)),
             )
 
 
@@ -125,7 +125,9 @@ class PostgresStatements:
         if query.how not in ("rows", "counts"):
             yield _single_statement(query, "%b", ' COLLATE "C"')
             return
-        text = _batched_select(query.how, query.kind, query.names, _among(query.kind, query.names))
+        text = _batched_select(
+            query.how, query.kind, query.names, _keys_condition(query.kind, query.names)
+        )
         yield text, _arrays(query.kind, query.names, query.given)
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
@@ -135,7 +137,10 @@ class PostgresStatements:
         yield _put(kind, rows_given), [list(one) for one in values]
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
-        yield _delete(kind, _among(kind, KEY_FIELDS[kind])), _arrays(kind, KEY_FIELDS[kind], keys)
+        yield (
+            _delete(kind, _keys_condition(kind, KEY_FIELDS[kind])),
+            _arrays(kind, KEY_FIELDS[kind], keys),
+        )
 
 
 def _single_statement(query: Query, mark: str, bytewise: str) -> Statement:
@@ -255,7 +260,7 @@ def _delete(kind: type, among: str) -> str:
     return f"DELETE FROM {table_name(kind)} WHERE {among}"  # noqa: S608 -- our own nouns
 
 
-def _among(kind: type, names: tuple[str, ...]) -> str:
+def _keys_condition(kind: type, names: tuple[str, ...]) -> str:
     if not names:
         return "true"
     if len(names) == 1:
@@ -297,7 +302,9 @@ def _list(names: tuple[str, ...]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _flat(kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]) -> list[object]:
+def _flatten_keys(
+    kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]
+) -> list[object]:
     """Flatten the values of many keys; most are bytes, which need no conversion."""
     of = codecs(kind)
     if all(of[name].postgres == "bytea" for name in names):

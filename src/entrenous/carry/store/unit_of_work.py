@@ -247,16 +247,16 @@ class UnitOfWork:
 
     def count_and_sum(self, kind: type[Any], what: str, **fields: object) -> tuple[int, int]:
         query = Query("count_and_sum", kind, tuple(fields), (what, *fields.values()))
-        return cast("tuple[int, int]", self._uncached(query))
+        return cast("tuple[int, int]", self._answer_from_database(query))
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[StoredLetter]:
         query = Query("letters", StoredLetter, (), (mailbox, after, at, limit, full_bytes))
-        return cast("list[StoredLetter]", self._uncached(query))
+        return cast("list[StoredLetter]", self._answer_from_database(query))
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
-        return cast("list[Row]", self._uncached(Query("due", kind, (), (at, limit))))
+        return cast("list[Row]", self._answer_from_database(Query("due", kind, (), (at, limit))))
 
     def put(self, row: Any) -> None:
         kind: type = type(row)
@@ -330,7 +330,7 @@ class UnitOfWork:
     def _query(self, query: Query) -> Any:
         return self._rows.answer([query])[0]
 
-    def _uncached(self, query: Query) -> Any:
+    def _answer_from_database(self, query: Query) -> Any:
         """Answer from the database alone, after writing pending changes."""
         if query in self._answers and not self._changed.get(query.kind):
             return self._answers[query]

@@ -73,15 +73,15 @@ _Say = Callable[[int, str], tuple[bytes, str]]
 
 def in_json() -> Handlers:
     """Return error handlers for StopNCII's protocol."""
-    return _handlers(_json)
+    return _error_handlers(_json)
 
 
 def in_xml() -> Handlers:
     """Return error handlers for NCMEC's protocol."""
-    return _handlers(_xml, challenge='Basic realm="exchange", charset="UTF-8"')
+    return _error_handlers(_xml, challenge='Basic realm="exchange", charset="UTF-8"')
 
 
-def _handlers(say: _Say, challenge: str = "") -> Handlers:
+def _error_handlers(say: _Say, challenge: str = "") -> Handlers:
     def on_error(_request: Request, error: Exception) -> Response:
         own = error if isinstance(error, EntrenousError) else ExchangeFault()
         if isinstance(own, BankUnreachable):  # details of the database are for the operator only
@@ -173,7 +173,7 @@ class PartnerAuth:
         try:
             partner = await run_in_threadpool(partner_with, key, self.exchange, name=name)
         except WrongKey:
-            self.wrong.take(_network(request), now)
+            self.wrong.take(_client_network(request), now)
             raise
         self.requests.take(partner.name, now)
         if partner.asked_at is None or now - partner.asked_at > _NOTED_EVERY:
@@ -223,7 +223,7 @@ def whole_number(untrusted_text: str) -> int:
     return int(untrusted_text)
 
 
-def _network(request: Request) -> str:
+def _client_network(request: Request) -> str:
     """Return the network whose wrong keys are counted together: an IPv4 address, or an IPv6 /64."""
     host = request.client.host if request.client else ""
     try:

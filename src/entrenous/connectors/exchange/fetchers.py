@@ -97,8 +97,8 @@ class StopNcii:
         said = self._resumed(start, cursor)
         more = True
         while more:
-            said = said or self._ask(start, cursor)
-            more, cursor, following = self._next(said, cursor)
+            said = said or self._request_page(start, cursor)
+            more, cursor, following = self._next_page_url(said, cursor)
             raw = list_in(self.web.name, said, "hashRecords")
             records, refused = read_all(raw, read_record)
             place = f"{start} {cursor}" if more else following
@@ -107,19 +107,19 @@ class StopNcii:
 
     def _resumed(self, start: str, cursor: str) -> dict[str, object]:
         try:
-            return self._ask(start, cursor)
+            return self._request_page(start, cursor)
         except SourceRefused:
             if not cursor:
                 raise
-            return self._ask(start, "")
+            return self._request_page(start, "")
 
-    def _ask(self, start: str, cursor: str) -> dict[str, object]:
+    def _request_page(self, start: str, cursor: str) -> dict[str, object]:
         query = {"startTimestamp": start, "pageSize": _PAGE_SIZE}
         if cursor:
             query["nextPageToken"] = cursor
         return json_page(self.web.name, self.web.get("/FetchHashes", query) or b"")
 
-    def _next(self, said: dict[str, object], before: str) -> tuple[bool, str, str]:
+    def _next_page_url(self, said: dict[str, object], before: str) -> tuple[bool, str, str]:
         more, cursor = said.get("hasMoreRecords"), said.get("nextPageToken") or ""
         if not isinstance(more, bool) or not isinstance(cursor, str) or len(cursor) > _TOKEN_MAX:
             raise BadPage(name=self.web.name, why="it does not say what comes next")
@@ -177,16 +177,16 @@ class ThreatExchange:
         while True:
             page = json_page(self.web.name, body)
             raw = list_in(self.web.name, page, "data")
-            records, refused = read_all(raw, self._read)
+            records, refused = read_all(raw, self._parse_update)
             newest = max([newest, *(record.version for record in records)])
             yield SourcePage(records, str(newest), refused)
-            following = self._next(page)
+            following = self._next_page_url(page)
             if not following or following in seen:
                 return
             seen.add(following)
             body = self.web.follow(following)
 
-    def _read(self, untrusted: object) -> SourceRecord | None:
+    def _parse_update(self, untrusted: object) -> SourceRecord | None:
         """Parse an update. One dated ahead would, as a checkpoint, hide all until then."""
         record = read_update(untrusted)
         ahead_s = (self.clock.now() + _AHEAD).timestamp()
@@ -194,7 +194,7 @@ class ThreatExchange:
             raise BadRecord("it is dated ahead")
         return record
 
-    def _next(self, page: dict[str, Any]) -> str:
+    def _next_page_url(self, page: dict[str, Any]) -> str:
         paging = page.get("paging")
         following = paging.get("next") if isinstance(paging, dict) else None
         if following is None:
@@ -252,7 +252,7 @@ class Hma:
             for _ in range(_AT_ONCE):
                 if missing >= _GAP_MAX:
                     break
-                found = self._content(number, refused)
+                found = self._read_content(number, refused)
                 if isinstance(found, Missing):
                     number, missing = found.goes_on(number, missing)
                 else:
@@ -265,20 +265,22 @@ class Hma:
         if said.get("name") != self.bank:
             raise BadPage(name=self.web.name, why="that is not the bank")
 
-    def _content(self, number: int, refused: list[str]) -> "tuple[SourceRecord, ...] | Missing":
+    def _read_content(
+        self, number: int, refused: list[str]
+    ) -> "tuple[SourceRecord, ...] | Missing":
         """Read a number's record; none if it is malformed or of another bank."""
         path = f"/c/bank/{self.bank}/content/{number}"
         there, body = self.web.get_or_404(path, {"include_signals": "true"})
         if not there:
             return read_missing(body)
         try:
-            record = self._record(number, json_page(self.web.name, body))
+            record = self._make_record(number, json_page(self.web.name, body))
         except (BadRecord, BadPage) as problem:
             refused.append(f"content {number}: {_problem_reason(problem)}")
             return ()
         return () if record is None else (record,)
 
-    def _record(self, number: int, content: dict[str, Any]) -> SourceRecord | None:
+    def _make_record(self, number: int, content: dict[str, Any]) -> SourceRecord | None:
         if record_fields(content.get("bank")).get("name") != self.bank:
             return None
         name = record_key(content.get("id", number))

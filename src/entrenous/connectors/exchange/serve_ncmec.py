@@ -206,7 +206,7 @@ class _NcmecApi:
         """Return a page of entries that changed within a range of time."""
         partner = await self._partner(request)
         wanted = self._range(request)
-        headers = self._warning(partner, wanted)
+        headers = self._future_time_warning(partner, wanted)
         inside = await run_in_threadpool(self._page, partner, wanted)
         return xml_response("queryResult", *inside, **headers)
 
@@ -236,7 +236,7 @@ class _NcmecApi:
             from_s, to_s, query_number(request, "start"), query_number(request, "max"), size
         )
 
-    def _warning(self, partner: ExchangePartner, wanted: _Range) -> dict[str, str]:
+    def _future_time_warning(self, partner: ExchangePartner, wanted: _Range) -> dict[str, str]:
         behind_s = unix_seconds(self.exchange.clock.now()) - wanted.to_s
         halves = round(behind_s / _HALF_HOUR_S)
         off_s = abs(behind_s - halves * _HALF_HOUR_S)

@@ -155,7 +155,7 @@ class _StopNciiApi:
             after, upto = _parse_token(token)
         else:  # only a start time proves what a client has stored: it may crash between pages
             after, upto = number_before(start_s, self.exchange), seen.number
-            self.exchange.served.has_read(partner, after)
+            self.exchange.served.record_read_position(partner, after)
         page = changes_for(partner, after, min(upto, seen.number), size, self.exchange.feed)
         hashes = group_by_hash(partner, page, seen.number, self.exchange)
         records = _records_json(hashes, self.exchange)
@@ -179,7 +179,7 @@ class _StopNciiApi:
         self, partner: ExchangePartner, said: Mapping[bytes, Stance | None]
     ) -> int:
         """Record opinions; return the number of hashes that this partner was not served."""
-        on = self.exchange.served.on_hashes(partner.banks, list(said))
+        on = self.exchange.served.claims_on_hashes(partner.banks, list(said))
         told = self.exchange.served.told_of(partner, [case.claim for _, case in on])
         served = [(bits, case) for bits, case in on if case.claim in told]
         given = {

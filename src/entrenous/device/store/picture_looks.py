@@ -71,7 +71,9 @@ class PictureRecords:
             where[vote.row] = vote.where
         order = np.lexsort((bits, -worth))
         if max(map(len, where.values()), default=0) < _ENOUGH_KEYPOINTS and len(order):
-            order = _interleave(order, np.argsort(self.layouts.differences(pixels_on_white(found))))
+            order = _interleave_orders(
+                order, np.argsort(self.layouts.differences(pixels_on_white(found)))
+            )
         return list(self._candidates(order[:limit].tolist(), where, bits))
 
     def _candidates(
@@ -86,7 +88,7 @@ class PictureRecords:
                 yield Candidate(*place, look, len(agreeing), fresh, int(bits[look]))
 
 
-def _interleave(one: Counts, other: Counts) -> Counts:
+def _interleave_orders(one: Counts, other: Counts) -> Counts:
     """Interleave two orders, keeping the first occurrence of each record."""
     both = np.stack([one, other], axis=1).ravel()
     return both[np.sort(np.unique(both, return_index=True)[1])]

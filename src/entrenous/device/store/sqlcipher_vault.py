@@ -14,7 +14,7 @@ from entrenous.base.identifiers import ID_BYTES, BlobId
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_file, unseal_stream
 from entrenous.crypto.nouns import DecryptionFailed
-from entrenous.device.lock_errors import KeptFileDamaged, KeptFileGone
+from entrenous.device.lock_errors import VaultFileDamaged, VaultFileMissing
 from entrenous.device.store.database import Database, lock_folder, name_disk_errors
 
 WAIT_S: Final = 10.0  # as long as another command may take
@@ -43,7 +43,7 @@ class SqlcipherVault:
             self._database = Database(folder, key)
             self._files_key = self._load_files_key()
             if not self._database.just_created:
-                self._sweep()
+                self._remove_leftover_files()
         except BaseException:
             os.close(self._lock)
             raise
@@ -129,22 +129,22 @@ class SqlcipherVault:
         return blob
 
     def kept_file(self, blob: BlobId) -> bytes:
-        with self._reading(blob) as (file, sealed_here):
+        with self._open_for_reading(blob) as (file, sealed_here):
             data = file.read()
         try:
             return unseal_file(self._files_key, data, blob) if sealed_here else data
         except DecryptionFailed:
-            raise KeptFileDamaged from None
+            raise VaultFileDamaged from None
 
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
-        with self._reading(blob) as (file, sealed_here):
+        with self._open_for_reading(blob) as (file, sealed_here):
             if not sealed_here:
                 shutil.copyfileobj(file, writer, _CHUNK)
                 return
             try:
                 unseal_stream(self._files_key, file, writer, blob)
             except DecryptionFailed:
-                raise KeptFileDamaged from None
+                raise VaultFileDamaged from None
 
     @contextlib.contextmanager
     def open_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
@@ -195,7 +195,7 @@ class SqlcipherVault:
         self._forgotten = [one for one in self._forgotten if one != name]
 
     @contextlib.contextmanager
-    def _reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
+    def _open_for_reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
         """Yield the file, and whether it was encrypted here."""
         as_it_is = self._database.execute(
             "SELECT 1 FROM file WHERE name = ?", blob.hex() + _UNSEALED_SUFFIX
@@ -204,7 +204,7 @@ class SqlcipherVault:
         try:
             file = self._path_of(name).open("rb")
         except FileNotFoundError:
-            raise KeptFileGone from None
+            raise VaultFileMissing from None
         with file:
             yield file, as_it_is is None
 
@@ -215,17 +215,17 @@ class SqlcipherVault:
             try:
                 file = self._path_of(blob.hex() + _UNSEALED_SUFFIX).open(mode)
             except FileNotFoundError:
-                raise KeptFileGone from None
+                raise VaultFileMissing from None
             with file:
                 yield file
 
     def _path_of(self, name: str) -> Path:
-        """Return the file's path; raises KeptFileGone if this transaction has deleted it."""
+        """Return the file's path; raises VaultFileMissing if this transaction has deleted it."""
         if name in self._forgotten:
-            raise KeptFileGone
+            raise VaultFileMissing
         return self._folder / "files" / name
 
-    def _sweep(self) -> None:
+    def _remove_leftover_files(self) -> None:
         known = {
             str(name) for (name,) in self._database.execute("SELECT name FROM file").fetchall()
         }

@@ -36,9 +36,9 @@ from entrenous.crypto.vault_key import (
 )
 from entrenous.device.lock_errors import (
     FewTriesLeft,
-    NoVaultHere,
     VaultExists,
     VaultInUse,
+    VaultNotFound,
     WeakPassphrase,
     WrongPassphrase,
 )
@@ -163,12 +163,12 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
     """Open the vault in ``home``; complete an interrupted change of its key.
 
     Raises:
-        NoVaultHere, WrongPassphrase, VaultInUse.
+        VaultNotFound, WrongPassphrase, VaultInUse.
         BadRecord: the head is damaged.
         Locked, RevokedDeviceLocked, RelayUnreachable: raised by ``ask``.
     """
     if not has_vault(home):
-        raise NoVaultHere(home=home)
+        raise VaultNotFound(home=home)
     held = lock_folder(home, WAIT_S)
     try:
         sweep_unfinished(home)  # even with a wrong passphrase: a file may hold part of a key

@@ -15,7 +15,7 @@ from entrenous.base.errors import shell_quoted
 from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.device.lock_errors import NoVaultHere
+from entrenous.device.lock_errors import VaultNotFound
 from entrenous.device.store.vault_folder import has_vault
 from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
 from entrenous.respond.breach import NoBreachLaw, breach_without_case, record_breach
@@ -420,7 +420,7 @@ def _tell_without_device(context: typer.Context) -> None:
     """Say that there is no device before anything is asked; the questions still lead to help."""
     home = session_of(context).settings.home
     if sys.stdin.isatty() and not has_vault(home):
-        hint(str(NoVaultHere(home=home)))
+        hint(str(VaultNotFound(home=home)))
         hint(translated(_HELP_ALL_THE_SAME))
 
 

@@ -11,7 +11,7 @@ from entrenous.base.errors import Unreachable, shell_quoted
 from entrenous.base.language import day_in_words, plural, translated
 from entrenous.device.commands import opened_device, unlocked_device
 from entrenous.device.identities import is_confirmed, own_device
-from entrenous.device.lock_errors import NoVaultHere
+from entrenous.device.lock_errors import VaultNotFound
 from entrenous.device.recovery_sheet import NoDeviceToRevokeFrom, revoke_by_sheet
 from entrenous.device.relay_lock_client import lock_at_new_relay
 from entrenous.send.commands import vault_lock
@@ -230,7 +230,7 @@ def revoke(
             revoked = revoke_device(
                 name, lost=lost, sheet=read_optional_sheet(sheet), device=device
             )
-    except NoVaultHere as why:
+    except VaultNotFound as why:
         raise NoDeviceToRevokeFrom(home=why.facts["home"], name=name) from None
     if as_json:
         to_do = _revoke_as_json(LOST) if lost else []

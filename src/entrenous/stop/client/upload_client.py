@@ -155,7 +155,7 @@ class GateClient:
         chunks = (untrusted,) if isinstance(untrusted, bytes) else untrusted
         outgoing = OutgoingUpload(chunks, self.setting.upload_bytes_max, left)
         headers = _headers(self.setting, untrusted, reference, account)
-        headers |= _publishes(self.setting, held=publishes_held)
+        headers |= _publish_header(self.setting, held=publishes_held)
         answer = self._exchange(outgoing, left, headers)
         may_show = says_media or is_media(outgoing.start)
         return _log_answer(
@@ -253,7 +253,7 @@ class AsyncGateClient:
         left = TimeLeft(setting.budget_s) if left is None else left
         if len(untrusted_data) > setting.upload_bytes_max:
             return _log_answer(held_answer(GateReason.TOO_LARGE), setting)
-        publishes = _publishes(setting, held=publishes_held)
+        publishes = _publish_header(setting, held=publishes_held)
         try:
             with anyio.fail_after(left.get("")):
                 answer = await self._exchange(untrusted_data, account, publishes)
@@ -314,7 +314,7 @@ def _headers(
     return headers | account_header(account, setting.token)
 
 
-def _publishes(setting: ClientSettings, *, held: bool) -> dict[str, str]:
+def _publish_header(setting: ClientSettings, *, held: bool) -> dict[str, str]:
     """Return the header that says what the platform publishes whatever the gate decides."""
     if setting.shadow:
         return {"Entrenous-Publishes": "all"}

@@ -49,7 +49,7 @@ def may_be_drawing(untrusted_start: bytes, *, is_cut: bool) -> bool:
     ``is_cut``: there may be more bytes.
     """
     if untrusted_start.startswith(_GZIP):
-        return _may_be_svg(_inflated(untrusted_start), is_cut=True)
+        return _may_be_svg(_decompress_start(untrusted_start), is_cut=True)
     return untrusted_start.startswith(_EBCDIC) or _may_be_svg(untrusted_start, is_cut=is_cut)
 
 
@@ -66,7 +66,7 @@ def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
     return is_cut and (not rest or _INCOMPLETE.match(rest) is not None)
 
 
-def _inflated(start: bytes) -> bytes:
+def _decompress_start(start: bytes) -> bytes:
     """Return the first decompressed bytes; empty if they are not gzip."""
     try:
         return zlib.decompressobj(wbits=31).decompress(start, _INFLATED_MAX)
@@ -175,7 +175,7 @@ def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str =
         raise Unreadable from None
     kind = declared.decode("latin-1").strip().lower()
     if kind == _FORM:
-        return _files(_parts(untrusted_body, options.get(b"boundary", b"")))
+        return _uploaded_files(_split_parts(untrusted_body, options.get(b"boundary", b"")))
     if kind.startswith("multipart/"):
         raise Unreadable
     is_text = kind.startswith(_TEXT_TYPES) or kind.endswith("+json")
@@ -195,7 +195,7 @@ class _Part:
         return values[0].decode("latin-1").strip() if values else ""
 
 
-def _files(parts: list[_Part]) -> list[bytes]:
+def _uploaded_files(parts: list[_Part]) -> list[bytes]:
     return [bytes(part.data) for part in parts if _is_file(part)]
 
 
@@ -215,7 +215,7 @@ def _is_file(part: _Part) -> bool:
     )
 
 
-def _parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
+def _split_parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     """Split a form into its parts.
 
     Parsers differ: some find a delimiter within a line, some read on after the last one. So nothing

@@ -53,8 +53,8 @@ def lookup(
         found = [
             [*whole, *parts]
             for whole, parts in zip(
-                _claims_near(wanted, platform, part=False),
-                _claims_near(wanted, platform, part=True),
+                _find_claims_near(wanted, platform, part=False),
+                _find_claims_near(wanted, platform, part=True),
                 strict=True,
             )
         ]
@@ -122,11 +122,13 @@ def _parse_pdq_hash(text: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-def _claims_near(wanted: Sequence[bytes], platform: Platform, *, part: bool) -> list[list[Found]]:
+def _find_claims_near(
+    wanted: Sequence[bytes], platform: Platform, *, part: bool
+) -> list[list[Found]]:
     """For each fingerprint, the matching claims within 31 bits, nearest first."""
     near = platform.index.near(wanted, part=part)
     claims: dict[int, dict[tuple[ClaimId, bool], Claim]] = defaultdict(dict)
-    for entry, claim, at_ms in platform.bank.places_on({one.entry for one in near}):
+    for entry, claim, at_ms in platform.bank.claims_by_hash({one.entry for one in near}):
         claims[entry][claim.id, part or at_ms is not None] = claim  # a frame is a part of its video
     found: list[list[Found]] = [[] for _ in wanted]
     for one in sorted(near, key=lambda near: near.distance):

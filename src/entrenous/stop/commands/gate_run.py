@@ -147,20 +147,20 @@ def _open_judge_pool(data: Path, wanted: int | None, *, slow_look: bool) -> Judg
 
 def follow_command(data: Path) -> list[str]:
     """Return the command that fetches from other platforms at the interval in the settings."""
-    return _subcommand("follow", data)
+    return _gate_subcommand("follow", data)
 
 
 def judge_command(data: Path, *, slow_look: bool) -> list[str]:
     """Return the command of a judge process."""
-    return _subcommand("judge", data, "--slow-look" if slow_look else "--no-slow-look")
+    return _gate_subcommand("judge", data, "--slow-look" if slow_look else "--no-slow-look")
 
 
 def deferred_scan_command(data: Path) -> list[str]:
     """Return the command of a process that makes deferred scans."""
-    return _subcommand("slow-look", data, "--follow")
+    return _gate_subcommand("slow-look", data, "--follow")
 
 
-def _subcommand(name: str, data: Path, *more: str) -> list[str]:
+def _gate_subcommand(name: str, data: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "entrenous", "gate", name, "--data", str(data), *more]
 
 

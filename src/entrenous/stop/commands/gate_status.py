@@ -111,7 +111,7 @@ def _missing_reviewers_warning(platform: Platform) -> Iterator[str]:
 
 
 def _low_disk_warning(platform: Platform) -> Iterator[str]:
-    if not platform.reviews.keeps_bytes():
+    if not platform.reviews.has_room_for_bytes():
         yield (
             f"The disk has less than {platform.limits.free_mb_min:,} MB free (free_mb_min): held"
             " uploads are not kept for reviewers, and slow looks are skipped. Free some space."

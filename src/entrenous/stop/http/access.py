@@ -385,13 +385,13 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Netw
         missing or malformed, the address of the proxy that forwarded it. The peer's own address if
         it is not trusted.
     """
-    at = _address(peer)
+    at = _parse_ip_address(peer)
     if at is None:
         return peer
     rest = ",".join(forwarded)
     while rest and any(at in network for network in trusted):
         rest, _, hop = rest.rpartition(",")
-        before = _address(_forwarded_node(hop))
+        before = _parse_ip_address(_forwarded_node(hop))
         if before is None:
             break
         at = before
@@ -404,7 +404,7 @@ def _forwarded_node(untrusted_hop: str) -> str:
     return "" if found is None else found["four"] or found["six"] or found["bare"]
 
 
-def _address(text: str) -> _Address | None:
+def _parse_ip_address(text: str) -> _Address | None:
     """Parse an address; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ipaddress.ip_address(text)

@@ -52,7 +52,7 @@ class BackgroundTasks:
 async def run_recurring(works: Works, every_s: float) -> AsyncIterator[None]:
     """Run each of ``works`` in a thread at once, and again every ``every_s``, until closed."""
     async with anyio.create_task_group() as group:
-        group.start_soon(_repeat, works, every_s)
+        group.start_soon(_run_repeatedly, works, every_s)
         yield
         group.cancel_scope.cancel()
 
@@ -77,7 +77,7 @@ async def _run_pieces(work: Callable[[], object], every_s: float) -> None:
         await anyio.sleep(_REST * (anyio.current_time() - began) if did else every_s)
 
 
-async def _repeat(works: Works, every_s: float) -> None:
+async def _run_repeatedly(works: Works, every_s: float) -> None:
     while True:
         for work in works:
             await run_after_answer(work)

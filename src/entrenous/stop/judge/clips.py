@@ -137,7 +137,7 @@ def sound_to_store(seen: ScannedClip) -> SoundPrint | None:
 def claims_near(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
     """Return the claims on hashes near these frames, as a quick check."""
     entries = {one.entry for one in _near_hashes(frames, platform, part=False)}
-    return {claim.id for _, claim, _ in platform.bank.places_on(entries)}
+    return {claim.id for _, claim, _ in platform.bank.claims_by_hash(entries)}
 
 
 def _scan_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
@@ -182,7 +182,7 @@ def _claims_by_entry(entries: Collection[int], platform: Platform) -> Places:
     The decision about a still picture does not apply to a clip that shows it.
     """
     places: Places = {}
-    for entry, claim, at_ms in platform.bank.places_on(entries):
+    for entry, claim, at_ms in platform.bank.claims_by_hash(entries):
         if claim.bank != RELEASED and not claim.added:
             places.setdefault(entry, []).append((claim, at_ms))
     return places
@@ -190,7 +190,7 @@ def _claims_by_entry(entries: Collection[int], platform: Platform) -> Places:
 
 def _claims_by_sound(sounds: Collection[int], platform: Platform) -> dict[int, list[Claim]]:
     claims: dict[int, list[Claim]] = {}
-    for sound, claim in platform.bank.heard_by(sounds):
+    for sound, claim in platform.bank.claims_on_sounds(sounds):
         claims.setdefault(sound, []).append(claim)
     return claims
 

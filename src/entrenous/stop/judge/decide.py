@@ -27,7 +27,7 @@ from entrenous.stop.judge.clip_matches import Place
 from entrenous.stop.judge.scan import HashViews, Views, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,
-    best_entry,
+    best_entry_number,
     decision_of,
     describe_match,
     in_shadow,
@@ -40,10 +40,10 @@ from entrenous.stop.upload_record import (
     Appeal,
     Decision,
     FoundBy,
-    LateMatch,
     Outcome,
     Publishes,
     Release,
+    RetroactiveMatch,
     Review,
     ReviewState,
 )
@@ -152,7 +152,7 @@ def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Plat
     if _waits_for_review(decision):
         platform.reviews.keep(case, untrusted_data, limits.held_per_hash)
     if _is_published(decision) and limits.slow_looks > 0:
-        platform.reviews.keep_for_slow_look(case, untrusted_data, limits.slow_looks)
+        platform.reviews.store_for_deferred_scan(case, untrusted_data, limits.slow_looks)
 
 
 def needs_upload_bytes(decision: Decision, platform: Platform) -> bool:
@@ -179,7 +179,7 @@ def _decide_picture(
     found, banks = _hits_within_radius([*whole, *_near_views(parts, platform, part=True)], platform)
     decided = _make_decision(found, banks, upload, platform)
     decision = _store_decision(
-        decided, upload, platform, _StorableData(seen.bits, best_entry(found))
+        decided, upload, platform, _StorableData(seen.bits, best_entry_number(found))
     )
     again = _near_views(seen.whole, platform, part=False)
     if not parts:  # the first part hashes may have been registered meanwhile
@@ -218,7 +218,7 @@ def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
     known, newest = claims_near(frames, platform), platform.sounds.newest()
     found, banks = clip_matches(seen, platform)
     decided = _make_decision(found, banks, upload, platform)
-    kept = _StorableData(entry=best_entry(found), frames=frames, sound=sound)
+    kept = _StorableData(entry=best_entry_number(found), frames=frames, sound=sound)
     decision = _store_decision(decided, upload, platform, kept)
     if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
         found, banks = clip_matches(seen, platform)
@@ -267,7 +267,7 @@ def _hold_accepted(
     platform: Platform,
 ) -> None:
     if _is_published(decision) and (shown := to_review(found, banks)) is not None:
-        find = LateMatch(decision.case, *shown)
+        find = RetroactiveMatch(decision.case, *shown)
         platform.reviews.hold_late(find, platform.limits.held_per_hash)
 
 
@@ -299,12 +299,14 @@ def _hits_within_radius(
     Banks are read after the claims, so that the newest claim's bank is included.
     """
     places: dict[int, list[Place]] = {}
-    for entry, claim, at_ms in platform.bank.places_on({near.entry for near, _, _ in near_views}):
+    for entry, claim, at_ms in platform.bank.claims_by_hash(
+        {near.entry for near, _, _ in near_views}
+    ):
         places.setdefault(entry, []).append((claim, at_ms))
     banks = {bank.name: bank for bank in platform.bank.banks()}
     found = [
         # A frame is a part of its video.
-        (near.entry, (_match_of(near, how, claim, part=part or at_ms is not None), claim))
+        (near.entry, (_make_match(near, how, claim, part=part or at_ms is not None), claim))
         for near, how, part in near_views
         for claim, at_ms in places.get(near.entry, ())
         if near.distance <= banks[claim.bank].radius
@@ -312,7 +314,7 @@ def _hits_within_radius(
     return found, banks
 
 
-def _match_of(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
+def _make_match(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
     return Match(claim.bank, claim.id, near.distance, describe_match(how, claim), part, claim.added)
 
 

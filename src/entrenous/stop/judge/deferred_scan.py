@@ -52,14 +52,14 @@ from entrenous.stop.judge.scan import (
 from entrenous.stop.judge.weigh import (
     FROM_LARGER_UPLOAD,
     Hit,
-    best_of_each,
+    best_hit_of_each_claim,
     decision_of,
     to_review,
 )
 from entrenous.stop.nouns import RELEASED
 from entrenous.stop.platform import EmbeddingComparison, Platform
 from entrenous.stop.registration import Claim
-from entrenous.stop.upload_record import DeferredScan, FoundBy, LateMatch, Outcome
+from entrenous.stop.upload_record import DeferredScan, FoundBy, Outcome, RetroactiveMatch
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
@@ -89,7 +89,7 @@ def deferred_matches(picture: Picture, platform: Platform) -> list[Hit]:
     Raises:
         BankUnreachable: the store does not answer.
     """
-    return best_of_each(hit for _, hit in deferred_hits(picture, platform))
+    return best_hit_of_each_claim(hit for _, hit in deferred_hits(picture, platform))
 
 
 def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
@@ -266,12 +266,12 @@ def run_deferred_scan(platform: Platform) -> bool:
     Raises:
         PictureDecodingFailed, BankUnreachable: it was not made, and is due again in some minutes.
     """
-    upload = platform.reviews.take_slow_look(LEASE)
+    upload = platform.reviews.lease_deferred_scan(LEASE)
     if upload is None:
         return False
     find = _find_reviewable(upload, platform.read_picture(upload.untrusted_upload), platform)
     if find is None or not platform.reviews.hold_late(find, platform.limits.held_per_hash):
-        platform.reviews.slow_look_made(upload.case)
+        platform.reviews.finish_deferred_scan(upload.case)
     return True
 
 
@@ -287,7 +287,7 @@ def skip_deferred_scans(platform: Platform) -> int:
 
 def _find_reviewable(
     upload: DeferredScan, picture: Picture, platform: Platform
-) -> LateMatch | None:
+) -> RetroactiveMatch | None:
     """Return the matches that a person should review, or None.
 
     They are weighed together with those of the whole upload, which show whether a release applies.
@@ -303,4 +303,4 @@ def _find_reviewable(
     shown = to_review(found, banks)
     if shown is None:
         return None
-    return LateMatch(upload.case, *shown, FoundBy.SLOW_LOOK, seen.bits, sha256)
+    return RetroactiveMatch(upload.case, *shown, FoundBy.SLOW_LOOK, seen.bits, sha256)

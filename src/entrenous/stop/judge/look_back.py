@@ -18,15 +18,15 @@ from entrenous.stop.judge.retroactive_matches import (
     SoughtSounds,
     all_orientations,
     kept_sounds,
-    kept_uploads,
     matching_sounds,
     matching_uploads,
+    stored_uploads,
 )
 from entrenous.stop.judge.weigh import is_released, needs_action, policy_outcome, release_of
 from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import MATCHING, Claim
-from entrenous.stop.upload_record import LateMatch, ReviewState
+from entrenous.stop.upload_record import RetroactiveMatch, ReviewState
 
 MINUTE: Final = timedelta(minutes=1)
 
@@ -82,7 +82,7 @@ def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
         The number of claims for which it was done; 0 if none is due.
     """
     until = platform.clock.now() + LEASE
-    taken = platform.reviews.take_look_backs(until, most)
+    taken = platform.reviews.lease_look_backs(until, most)
     if taken:
         look_back(taken, platform)
         platform.reviews.looked_back(until, taken)
@@ -115,8 +115,8 @@ def delete_expired(platform: Platform) -> None:
     if days_ahead(platform):
         return
     days = timedelta(days=platform.limits.look_back_days)
-    platform.reviews.forget_accepted(platform.clock.now() - days)
-    platform.reviews.forget_removed(platform.clock.now())
+    platform.reviews.delete_accepted_data(platform.clock.now() - days)
+    platform.reviews.delete_removed_data(platform.clock.now())
 
 
 def _hashes_to_search(
@@ -139,28 +139,30 @@ def _hashes_to_search(
     return wanted_hashes, wanted_sounds
 
 
-def _matches_of_hashes(sought: Sequence[SoughtHashes], platform: Platform) -> Iterator[LateMatch]:
+def _matches_of_hashes(
+    sought: Sequence[SoughtHashes], platform: Platform
+) -> Iterator[RetroactiveMatch]:
     if not sought:
         return
     entry_of = cache(lambda bits: _entry_number(bits, platform))
-    for kept in kept_uploads(platform.reviews):
+    for kept in stored_uploads(platform.reviews):
         for start in range(0, len(sought), _HASHES_AT_ONCE):
             for one in matching_uploads(sought[start : start + _HASHES_AT_ONCE], kept):
-                yield LateMatch(one.case, one.matches, entry_of(one.nearest))
+                yield RetroactiveMatch(one.case, one.matches, entry_of(one.nearest))
 
 
-def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[LateMatch]:
+def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[RetroactiveMatch]:
     """Yield matches; their numbers for counting floods are negative for sounds."""
     if not sought.sounds:
         return
     for kept in kept_sounds(platform.reviews):
         for one in matching_sounds(sought, kept):
-            yield LateMatch(one.case, one.matches, -one.sound)
+            yield RetroactiveMatch(one.case, one.matches, -one.sound)
 
 
 def _without_released(
-    find: LateMatch, claims: Mapping[tuple[ClaimId, bool], Claim], platform: Platform
-) -> LateMatch | None:
+    find: RetroactiveMatch, claims: Mapping[tuple[ClaimId, bool], Claim], platform: Platform
+) -> RetroactiveMatch | None:
     """Return the match without claims that a release covers or the reviewer knows; None if empty.
 
     Releases count as for an upload (section 5), so that a repeated look-back does not ask the same

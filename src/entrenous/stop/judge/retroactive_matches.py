@@ -26,7 +26,7 @@ from entrenous.stop.judge.clip_matches import sound_hits
 from entrenous.stop.judge.scan import INVERTED, describe_edits
 from entrenous.stop.judge.weigh import describe_match
 from entrenous.stop.registration import Claim
-from entrenous.stop.upload_record import KeptSound
+from entrenous.stop.upload_record import StoredSound
 
 if TYPE_CHECKING:
     from entrenous.stop.store.review_queue import ReviewQueue
@@ -104,7 +104,7 @@ class SoughtHashes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KeptUploads:
+class StoredUploads:
     """Accepted or waiting uploads: N case numbers and N hashes (N, 4).
 
     A clip has several consecutive hashes.
@@ -138,7 +138,7 @@ class RetroactiveMatches:
     nearest: bytes
 
 
-def kept_uploads(reviews: ReviewQueue) -> Iterator[KeptUploads]:
+def stored_uploads(reviews: ReviewQueue) -> Iterator[StoredUploads]:
     """Yield all kept pictures, a quarter of a million at a time, and then the clips.
 
     They are read in pages, so that no writer waits for long.
@@ -149,25 +149,25 @@ def kept_uploads(reviews: ReviewQueue) -> Iterator[KeptUploads]:
         words.append(as_words([one.bits for one in page]))
         after = page[-1].number
         if len(cases) >= _AT_ONCE:
-            yield KeptUploads(cases, np.concatenate(words))
+            yield StoredUploads(cases, np.concatenate(words))
             cases, words = [], []
     if cases:
-        yield KeptUploads(cases, np.concatenate(words))
-    yield from _kept_clips(reviews)
+        yield StoredUploads(cases, np.concatenate(words))
+    yield from _stored_clips(reviews)
 
 
-def _kept_clips(reviews: ReviewQueue) -> Iterator[KeptUploads]:
+def _stored_clips(reviews: ReviewQueue) -> Iterator[StoredUploads]:
     after = 0
     while page := reviews.kept_clips(after, _CLIPS):
         cases = [clip.case for clip in page for _ in clip.frames]
-        yield KeptUploads(
+        yield StoredUploads(
             cases, as_words([bits for clip in page for bits in clip.frames]), clips=True
         )
         after = page[-1].number
 
 
 def matching_uploads(
-    sought: Sequence[SoughtHashes], kept: KeptUploads
+    sought: Sequence[SoughtHashes], kept: StoredUploads
 ) -> Iterator[RetroactiveMatches]:
     """Yield the uploads that are within the radius of one of these hashes.
 
@@ -205,7 +205,7 @@ def _orientation_words(ways: Sequence[Mapping[str, bytes]]) -> Words:
     return np.concatenate([words, ~words], axis=1).reshape(-1, 4)
 
 
-def _by_upload(found: Pairs, kept: KeptUploads) -> Iterator[tuple[int, int, int, int]]:
+def _by_upload(found: Pairs, kept: StoredUploads) -> Iterator[tuple[int, int, int, int]]:
     """Yield (upload, distance, query, position), sorted by upload and then by distance.
 
     Of equally near views, the one with the fewest edits comes first.
@@ -244,9 +244,9 @@ class RetroactiveSounds:
     sound: int
 
 
-def kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[KeptSound]]:
+def kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[StoredSound]]:
     """Yield all kept sounds, some hours at a time, read in pages so that no writer waits long."""
-    batch, words, after = list[KeptSound](), 0, 0
+    batch, words, after = list[StoredSound](), 0, 0
     while page := reviews.kept_sounds(after, _SOUNDS_PAGE):
         for one in page:
             batch.append(one)
@@ -259,7 +259,9 @@ def kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[KeptSound]]:
         yield batch
 
 
-def matching_sounds(sought: SoughtSounds, kept: Sequence[KeptSound]) -> Iterator[RetroactiveSounds]:
+def matching_sounds(
+    sought: SoughtSounds, kept: Sequence[StoredSound]
+) -> Iterator[RetroactiveSounds]:
     """Yield the uploads that contain one of these sounds."""
     index = SoundIndex.of([one.sound for one in kept])
     found = dict[int, list[SoundMatch]]()

@@ -25,7 +25,7 @@ def describe_match(how: str, claim: Claim) -> str:
     return f"{how}, {FROM_LARGER_UPLOAD}" if on_larger else how
 
 
-def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
+def best_hit_of_each_claim(hits: Iterable[Hit]) -> list[Hit]:
     """Return the best hit of each claim, for display, nearest first.
 
     A whole picture is better than a part, a hash that the owner registered better than one that a
@@ -42,7 +42,7 @@ def _hit_rank(hit: Hit) -> tuple[bool, bool, int]:
     return match.part, match.added, match.distance
 
 
-def best_entry(found: list[tuple[int, Hit]]) -> int | None:
+def best_entry_number(found: list[tuple[int, Hit]]) -> int | None:
     """Return the number of the best-matching registered hash, for counting floods."""
     claimed = [one for one in found if one[1][0].bank != RELEASED]
     best = min(claimed, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
@@ -60,7 +60,7 @@ def decision_of(
     live = [hit for hit in hits if not banks[hit[0].bank].shadow]
     acting = weigh_hits(live, banks, released)
     would = weigh_hits(hits, banks, released)
-    matches = tuple(match for match, _ in best_of_each(hits) if match.bank != RELEASED)
+    matches = tuple(match for match, _ in best_hit_of_each_claim(hits) if match.bank != RELEASED)
     return Decision(acting, "", matches, None if would is acting else would)
 
 
@@ -156,7 +156,7 @@ def to_review(
     And the entry for counting floods. None if no hit needs action.
     """
     asked = needing_action(found, banks)
-    entry = best_entry(asked)
+    entry = best_entry_number(asked)
     if entry is None:
         return None
-    return tuple(match for match, _ in best_of_each(hit for _, hit in asked)), entry
+    return tuple(match for match, _ in best_hit_of_each_claim(hit for _, hit in asked)), entry

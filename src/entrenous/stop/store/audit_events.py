@@ -37,7 +37,7 @@ def claim_event(claim: Claim) -> AuditEvent:
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
 
 
-def note_event(claim: ClaimId) -> AuditEvent:
+def listing_note_event(claim: ClaimId) -> AuditEvent:
     """Log that the platform changed the reason of a claim that it listed."""
     return "claim noted", claim, {}
 

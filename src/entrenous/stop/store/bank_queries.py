@@ -217,7 +217,7 @@ class BankQueries:
         with reading(self.engine) as db:
             return db.execute(wanted.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
 
-    def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
+    def claims_by_hash(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
         """Return matching claims on these hashes of pictures and of frames of videos.
 
         Each comes with the number of its hash, and with the time at which its video shows it (ms;
@@ -255,7 +255,7 @@ class BankQueries:
                 for row in db.execute(wanted.where(CLAIM_SOUND.c.claim.in_(batch)))
             }
 
-    def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+    def claims_on_sounds(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Return matching claims on these sounds, each with the sound's number.
 
         It queries even for zero sounds, so that timing reveals no match.

@@ -145,7 +145,7 @@ class BankStore(BankQueries):
             wanted = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)
             db.execute(wanted.on_conflict_do_update(index_elements=["sha256"], set_=when))
 
-    def opine(
+    def record_opinion(
         self,
         opinion: Opinion,
         also: "Callable[[tuple[Opinion, ...], BankStore], None] | None" = None,

@@ -73,11 +73,11 @@ class DueWork:
         with reading_once(self.engine) as db:
             return _clock_mark(db)
 
-    def keeps_bytes(self) -> bool:
+    def has_room_for_bytes(self) -> bool:
         """Return whether the disk has room for bytes of uploads; otherwise none are kept."""
         return self.has_disk()
 
-    def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
+    def store_for_deferred_scan(self, case: str, untrusted_upload: bytes, most: int) -> bool:
         """Keep an upload's bytes until its deferred scan.
 
         At most ``most`` uploads are kept, and their bytes together are limited. Returns False if
@@ -101,14 +101,14 @@ class DueWork:
             is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _DUE)
             return db.execute(is_it.values(kept)).rowcount > 0
 
-    def take_slow_look(self, lease: timedelta) -> DeferredScan | None:
+    def lease_deferred_scan(self, lease: timedelta) -> DeferredScan | None:
         """Lease the oldest upload whose deferred scan nobody has taken, or return None.
 
         It reads first, since usually there is none.
         """
         now = self.clock.now()
         is_over = UPLOAD.c.slow_look_at <= stored_time(now)
-        has_nobody = sa.or_(is_over, _taken_ahead(UPLOAD.c.slow_look_at, now, lease))
+        has_nobody = sa.or_(is_over, _is_leased_too_far_ahead(UPLOAD.c.slow_look_at, now, lease))
         is_free = sa.and_(_KEPT, has_nobody, UPLOAD.c.slow_looks_taken < TAKES_MAX)
         with reading_once(self.engine) as db:
             if db.execute(sa.select(UPLOAD.c.number).where(is_free).limit(1)).first() is None:
@@ -131,7 +131,7 @@ class DueWork:
                 data = self.held.decrypt(row.case_number, bytes(row.untrusted_upload))
                 return DeferredScan(row.case_number, data)
 
-    def slow_look_made(self, case: str) -> None:
+    def finish_deferred_scan(self, case: str) -> None:
         """Delete an upload's bytes after a scan without matches, unless it waits for review."""
         with adding(self.engine) as db:
             is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _KEPT)
@@ -158,7 +158,7 @@ class DueWork:
             gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
             return db.execute(gone.values(_MARK_SKIPPED)).rowcount
 
-    def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
+    def lease_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
         """Lease claims whose look-back is due, until that time.
 
         The newest come first, so that a person need not wait for an imported list of a million.
@@ -170,11 +170,11 @@ class DueWork:
         """
         now = self.clock.now()
         at = CLAIM.c.look_back_at
-        ranges = (at <= stored_time(now), _taken_ahead(at, now, until - now))
-        each = (self._take_range(due, until, limit) for due in ranges)
+        ranges = (at <= stored_time(now), _is_leased_too_far_ahead(at, now, until - now))
+        each = (self._lease_range(due, until, limit) for due in ranges)
         return next((taken for taken in each if taken), {})
 
-    def _take_range(
+    def _lease_range(
         self, due: sa.ColumnElement[bool], until: datetime, limit: int
     ) -> dict[ClaimId, int]:
         """Take rows in one range of the index; read first whether there are any."""
@@ -241,7 +241,7 @@ def _clock_mark(db: sa.Connection) -> ClockMark | None:
     return ClockMark(read_time(row.at), odd_at, row.odd_s)
 
 
-def _taken_ahead(
+def _is_leased_too_far_ahead(
     until: sa.ColumnElement[int], now: datetime, lease: timedelta
 ) -> sa.ColumnElement[bool]:
     """Return whether a row was taken until later than any lease lasts, by a clock that was ahead.

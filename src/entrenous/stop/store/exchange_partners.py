@@ -122,21 +122,21 @@ class PartnerStore:
         of = {"partner": partner.number - OWN_NUMBER, "at": stored_time(at)}
         mine = OPINION.c.partner == of["partner"]
         with writing(self.engine) as db:
-            before = _opinions(db, said)
+            before = _read_opinions(db, said)
             for batch in batches(said):
                 db.execute(OPINION.delete().where(mine, OPINION.c.claim.in_(batch)))
                 rows = [{**of, "claim": claim, "stance": said[claim]} for claim in batch]
                 db.execute(OPINION.insert(), rows)
             if also is not None:
-                also(before, _opinions(db, said), BankStore(db, self.clock))
+                also(before, _read_opinions(db, said), BankStore(db, self.clock))
 
     def said(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
         """Return all opinions of these claims, in the order of partners' numbers."""
         with reading(self.engine) as db:
-            return _opinions(db, claims)
+            return _read_opinions(db, claims)
 
 
-def _opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
+def _read_opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
     wanted = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
     found = [
         PartnerOpinion(row.name, row.partner + OWN_NUMBER, ClaimId(row.claim), Stance(row.stance))

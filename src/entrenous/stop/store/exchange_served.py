@@ -227,7 +227,7 @@ class ServedStore:
                     _add_hash(found, row)
         return found
 
-    def on_hashes(
+    def claims_on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
     ) -> tuple[tuple[bytes, ServedClaim], ...]:
         """Return claims of these banks on these hashes that were served to any partner.
@@ -251,11 +251,11 @@ class ServedStore:
             after, any_served = _followed_number(db), _is_anything_served(db)
         for _ in range(_READS_MAX if any_served else 0):
             news = [one for one in feed.changes(after, _READ_AT_ONCE) if one.number <= upto]
-            if not news or not self._learn(news, after):
+            if not news or not self._apply_changes(news, after):
                 return
             after = news[-1].number
 
-    def has_read(self, partner: ExchangePartner, upto: int) -> None:
+    def record_read_position(self, partner: ExchangePartner, upto: int) -> None:
         """Record that a partner has read all changes up to this number.
 
         Tombstones up to there need not be kept for it.
@@ -287,7 +287,7 @@ class ServedStore:
             overwrite(self.engine)
         return count
 
-    def _learn(self, news: list[Change], after: int) -> bool:
+    def _apply_changes(self, news: list[Change], after: int) -> bool:
         """Apply changes; return False if another process has applied them and will continue."""
         newest = {change.claim: change for change in news}
         gone = 0

@@ -35,7 +35,7 @@ from entrenous.stop.gate_settings import (
 from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
 from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.index.registered_sounds import RegisteredSounds
-from entrenous.stop.nouns import BadTokenFile, NoGateHere, PsycopgMissing
+from entrenous.stop.nouns import BadTokenFile, GateNotFound, PsycopgMissing
 from entrenous.stop.platform import EmbeddingComparison, IndexStore, Platform
 from entrenous.stop.review import run_alert_program
 from entrenous.stop.store.bank_store import BankStore
@@ -141,7 +141,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
     Raises:
         UnusableFolder, DiskFull, NewerBank, OlderBank, BankUnreachable, BadGateSettings.
         BadDatabaseAddress, PsycopgMissing: the settings name a PostgreSQL database.
-        BadHeldKeys: the keys that encrypt uploads cannot be used.
+        BadUploadKeys: the keys that encrypt uploads cannot be used.
         BadTokenFile: a token's file contains something else.
     """
     with folder_errors(folder):
@@ -174,11 +174,11 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
     """Open an existing gate, so that a mistyped folder does not become a new, empty one.
 
     Raises:
-        NoGateHere: ``folder`` contains neither tokens nor settings nor a database.
+        GateNotFound: ``folder`` contains neither tokens nor settings nor a database.
         Others: as for :func:`open_build_build_platform`.
     """
     if not is_gate(folder):
-        raise NoGateHere(path=folder)
+        raise GateNotFound(path=folder)
     with open_platform(folder, serves=serves) as opened:
         yield opened
 
@@ -226,7 +226,7 @@ def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
 
 def _open_upload_cipher(folder: Path, settings: GateSettings) -> UploadCipher:
     """Read the keys that encrypt uploads. A key is created only beside an SQLite database: several
-    gates on one PostgreSQL need the same keys, which their operator makes. Raises BadHeldKeys.
+    gates on one PostgreSQL need the same keys, which their operator makes. Raises BadUploadKeys.
     """
     if settings.held_key is not None:
         return UploadCipher(upload_keys(settings.held_key))
@@ -263,12 +263,12 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
         read_sound=decode_sound_untrusted,
         sounds=RegisteredSounds(bank),
         limits=settings.limits,
-        likeness=_likeness(bank),
+        likeness=_load_embedding_comparison(bank),
         page=partial(run_alert_program, settings.page) if settings.page else None,
     )
 
 
-def _likeness(bank: BankStore) -> EmbeddingComparison | None:
+def _load_embedding_comparison(bank: BankStore) -> EmbeddingComparison | None:
     """Return the network for embeddings; None without the extra `embedding`."""
     try:
         return EmbeddingComparison(OnnxEmbedder(), RegisteredEmbeddings(bank))

@@ -22,7 +22,7 @@ from entrenous.stop.store.audit_events import (
     AuditEvent,
     append_event,
     dispute_event,
-    note_event,
+    listing_note_event,
     state_change_event,
 )
 from entrenous.stop.store.engine import insert_on_conflict, reading, writing
@@ -251,7 +251,9 @@ class ListingStore:
                 live = sa.select(CLAIM.c.id).where(CLAIM.c.id.in_(batch), _LIVE)
                 found = list(db.execute(live).scalars())
                 db.execute(CLAIM.update().where(CLAIM.c.id.in_(found)).values(reason=note))
-                append_event(db, self.clock, *(note_event(ClaimId(claim)) for claim in found))
+                append_event(
+                    db, self.clock, *(listing_note_event(ClaimId(claim)) for claim in found)
+                )
 
 
 _LIVE = CLAIM.c.state != ClaimState.WITHDRAWN

@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from entrenous.stop.nouns import ALERT_INTERVAL, Alert, AlertKind
-from entrenous.stop.review import UNREAD_BYTES_MAX, decided_together, is_unread
+from entrenous.stop.review import UNREAD_BYTES_MAX, decided_together, was_undecodable
 from entrenous.stop.store import uploads
 from entrenous.stop.store.audit_events import (
     FITS_MORE_EVENT,
@@ -53,17 +53,17 @@ from entrenous.stop.upload_record import (
     Appeal,
     BadReviewerName,
     FoundBy,
-    KeptClip,
-    KeptPicture,
-    KeptSound,
-    LateMatch,
     NoSuchReview,
     NoSuchReviewer,
+    RetroactiveMatch,
     Review,
     Reviewer,
     ReviewerKnown,
     ReviewState,
     SecondPersonNeeded,
+    StoredClip,
+    StoredPicture,
+    StoredSound,
     UploadFileDiffers,
     UploadNotKept,
     is_reviewer_name,
@@ -136,7 +136,7 @@ class ReviewDesk(DueWork):
             append_event(db, self.clock, first_confirmation_event(case, by))
             return True
 
-    def take_pages(self, before: datetime, most: int) -> tuple[Alert, ...]:
+    def take_due_alerts(self, before: datetime, most: int) -> tuple[Alert, ...]:
         """Return the alerts to send now, each kind at most once an hour across all callers.
 
         They are about items that have waited since ``before``, and about waiting floods of more
@@ -213,7 +213,7 @@ class ReviewQueue(ReviewDesk):
         In SQLite, which has one writer at a time, it is inserted together with those of waiting
         threads. A clip and its fingerprint are inserted in one transaction.
         """
-        kept = self._kept(review.case, untrusted_upload)
+        kept = self._encrypt_upload(review.case, untrusted_upload)
         row = uploads.review_row(review) | {"untrusted_upload": kept}
         if review.frames or review.sound:
             with adding(self.engine) as db:
@@ -236,7 +236,7 @@ class ReviewQueue(ReviewDesk):
 
         It joins a flood first, in the same transaction, so that the flood gets only one lead.
         """
-        kept = self._kept(case, untrusted_upload)  # encrypt before blocking others
+        kept = self._encrypt_upload(case, untrusted_upload)  # encrypt before blocking others
         with writing(self.engine) as db:
             review = uploads.get_review(db, case)
             if review.state is not ReviewState.WAITING:
@@ -298,7 +298,7 @@ class ReviewQueue(ReviewDesk):
         Similar enough uploads of the same item are decided too, and named; the others stay one
         item. ``also`` applies the decision to the bank in the same transaction: both take effect or
         neither. The log says who decided (``by``). With ``keeps``, the data of a released upload
-        that a look-back needs stays until :meth:`forget_accepted`; otherwise it is deleted.
+        that a look-back needs stays until :meth:`delete_accepted_data`; otherwise it is deleted.
 
         Raises NoSuchReview, AlreadyDecided, and what ``also`` raises.
 
@@ -325,7 +325,7 @@ class ReviewQueue(ReviewDesk):
         with reading(self.engine) as db:
             return db.execute(wanted).scalar_one()
 
-    def kept_pictures(self, after: int, limit: int) -> tuple[KeptPicture, ...]:
+    def kept_pictures(self, after: int, limit: int) -> tuple[StoredPicture, ...]:
         """Return, by number, waiting and accepted uploads whose hash is kept.
 
         Those that a person released are among them.
@@ -333,7 +333,7 @@ class ReviewQueue(ReviewDesk):
         with reading(self.engine) as db:
             return uploads.kept_pictures(db, after, limit)
 
-    def kept_clips(self, after: int, limit: int) -> tuple[KeptClip, ...]:
+    def kept_clips(self, after: int, limit: int) -> tuple[StoredClip, ...]:
         """Return, by number, once accepted clips whose frame hashes are kept.
 
         Those that wait now, or were decided since, are among them.
@@ -341,12 +341,12 @@ class ReviewQueue(ReviewDesk):
         with reading(self.engine) as db:
             return uploads.kept_clips(db, after, limit)
 
-    def kept_sounds(self, after: int, limit: int) -> tuple[KeptSound, ...]:
+    def kept_sounds(self, after: int, limit: int) -> tuple[StoredSound, ...]:
         """Return, by number, once accepted clips and sounds whose sound fingerprint is kept."""
         with reading(self.engine) as db:
             return uploads.kept_sounds(db, after, limit)
 
-    def hold_late(self, find: LateMatch, held_per_hash: int) -> bool:
+    def hold_late(self, find: RetroactiveMatch, held_per_hash: int) -> bool:
         """Put an accepted or released upload into the review queue retroactively.
 
         For an upload that waits already, the new claims are added, so that it still waits if the
@@ -379,7 +379,7 @@ class ReviewQueue(ReviewDesk):
         with reading(self.engine) as db:
             return uploads.published(db, after, limit)
 
-    def forget_accepted(self, before: datetime) -> int:
+    def delete_accepted_data(self, before: datetime) -> int:
         """Delete the hashes, frames, sounds and references of uploads accepted before then.
 
         Uploads that a person released are among them. Returns how many.
@@ -391,7 +391,7 @@ class ReviewQueue(ReviewDesk):
             pictures = (db.execute(old.where(*those)) for those in (ACCEPTED, RELEASED_KEPT))
             return clips + sum(gone.rowcount for gone in pictures)
 
-    def forget_removed(self, now: datetime) -> int:
+    def delete_removed_data(self, now: datetime) -> int:
         """Delist uploads confirmed :data:`PUBLISHED_LISTING_PERIOD` ago and delete their
         references.
 
@@ -416,7 +416,7 @@ class ReviewQueue(ReviewDesk):
         The bytes are encrypted before the transaction, since that blocks others.
         """
         brought = untrusted_upload if self.has_disk() else None
-        kept = self._kept(appeal.case, brought)
+        kept = self._encrypt_upload(appeal.case, brought)
         with writing(self.engine) as db:
             review, appealed = uploads.with_appeal(db, appeal.case)
             if not hmac.compare_digest(review.secret_sha256 or b"", appeal.secret_sha256):
@@ -438,12 +438,12 @@ class ReviewQueue(ReviewDesk):
             uploads.update_upload(db, appeal.case, appealed_at=stored_time(appeal.at))
             append_event(db, self.clock, ("case appealed", appeal.case, {}))
 
-    def _kept(self, case: str, untrusted_upload: bytes | None) -> bytes | None:
+    def _encrypt_upload(self, case: str, untrusted_upload: bytes | None) -> bytes | None:
         return None if untrusted_upload is None else self.held.encrypt(case, untrusted_upload)
 
     def _has_room(self, db: sa.Connection, review: Review, lead: str | None, size: int) -> bool:
         """Whether the bytes of one more upload fit on the disk, and among unreadable uploads."""
         if not self.has_disk():
             return False
-        unread = lead is None and is_unread(review)
+        unread = lead is None and was_undecodable(review)
         return not unread or uploads.unread_bytes(db) + size <= self.unread_bytes_max

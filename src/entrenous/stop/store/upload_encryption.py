@@ -19,7 +19,7 @@ from entrenous.crypto.encryption_at_rest import (
     stored_key_name,
 )
 from entrenous.crypto.nouns import DecryptionFailed
-from entrenous.stop.nouns import BadHeldKeys
+from entrenous.stop.nouns import BadUploadKeys
 from entrenous.stop.upload_record import UploadKeyMissing
 
 _MAGIC: Final = b"entrenous/1 held"
@@ -74,7 +74,7 @@ _OTHERS: Final = 0o077
 
 def open_upload_keys(place: Path) -> tuple[Secret, ...]:
     """Read the gate's own file of keys; create it with one key if it is missing, and make it
-    private. Raises BadHeldKeys.
+    private. Raises BadUploadKeys.
     """
     if not place.exists():
         with suppress(FileExistsError):  # another process created it first; use its key
@@ -91,18 +91,18 @@ def upload_keys(place: Path) -> tuple[Secret, ...]:
     gate only.
 
     Raises:
-        BadHeldKeys: it cannot be read, others can read it, or a line is not a key.
+        BadUploadKeys: it cannot be read, others can read it, or a line is not a key.
     """
     try:
         with place.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
-                raise BadHeldKeys(file=place, why="others can read it; chmod 600 it")
+                raise BadUploadKeys(file=place, why="others can read it; chmod 600 it")
             lines = file.read(_BYTES_MAX).split()
     except OSError:
-        raise BadHeldKeys(file=place, why="it is not there, or cannot be read") from None
+        raise BadUploadKeys(file=place, why="it is not there, or cannot be read") from None
     keys = tuple(_parse_key(line) for line in lines)
     if not keys or None in keys:
-        raise BadHeldKeys(file=place, why="each line is a key: 32 bytes in base64")
+        raise BadUploadKeys(file=place, why="each line is a key: 32 bytes in base64")
     return tuple(key for key in keys if key is not None)
 
 

@@ -15,7 +15,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import Match, SoundPrint
 from entrenous.stop.nouns import AlertKind
-from entrenous.stop.review import is_same_flood, is_unread, wait_together
+from entrenous.stop.review import is_same_flood, wait_together, was_undecodable
 from entrenous.stop.store.audit_events import append_event, flood_event
 from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.registrations import batches
@@ -39,14 +39,14 @@ from entrenous.stop.store.schema import (
 from entrenous.stop.upload_record import (
     Decision,
     FoundBy,
-    KeptClip,
-    KeptPicture,
-    KeptSound,
-    LateMatch,
     NoSuchReview,
     Outcome,
+    RetroactiveMatch,
     Review,
     ReviewState,
+    StoredClip,
+    StoredPicture,
+    StoredSound,
 )
 
 _HAS_BYTES: Final = UPLOAD.c.untrusted_upload.is_not(None)
@@ -141,7 +141,7 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
     Returns:
         The case that represents the flood, or None if the upload waits alone.
     """
-    if review.entry is None and not (is_unread(review) and review.upload_sha256):
+    if review.entry is None and not (was_undecodable(review) and review.upload_sha256):
         return None
     lead = _existing_lead(db, review)
     if lead is None:
@@ -159,7 +159,7 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
 
 def flood_has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
     """Return whether the bytes of one more upload that waits with ``lead`` should be stored."""
-    if is_unread(review) or is_same_flood(get_review(db, lead).bits, review.bits):
+    if was_undecodable(review) or is_same_flood(get_review(db, lead).bits, review.bits):
         return False
     kept = sa.select(sa.func.count()).select_from(UPLOAD)
     others = UPLOAD.c.lead == lead, UPLOAD.c.case_number != review.case
@@ -254,7 +254,7 @@ def _ungrouped_like(db: sa.Connection, review: Review) -> list[Review]:
 
 
 def _same_kind_condition(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
-    if is_unread(review):
+    if was_undecodable(review):
         same_file = UPLOAD.c.upload_sha256 == review.upload_sha256
         return WAITS, same_file, UPLOAD.c.bits.is_(None), UPLOAD.c.found == review.found
     return WAITS, UPLOAD.c.entry == review.entry, UPLOAD.c.found == review.found
@@ -276,7 +276,7 @@ def add_clip_prints(db: sa.Connection, review: Review) -> None:
     db.execute(UPLOAD_FRAMES.insert().from_select(["number", "at", "frames", "words"], kept))
 
 
-def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPicture, ...]:
+def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[StoredPicture, ...]:
     """Return up to ``limit`` pictures with a hash that were let through, wait, or were released.
 
     A single statement is used, so that no upload is missed that changes its state meanwhile; each
@@ -290,19 +290,19 @@ def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPictur
         columns.where(*RELEASED_KEPT, later),
     )
     rows = db.execute(every.order_by("number").limit(limit))
-    return tuple(KeptPicture(row[0], row[1], bytes(row[2])) for row in rows)
+    return tuple(StoredPicture(row[0], row[1], bytes(row[2])) for row in rows)
 
 
-def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[KeptClip, ...]:
+def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[StoredClip, ...]:
     there = UPLOAD_FRAMES.c.frames != sa.literal(b"", sa.LargeBinary)
     rows = _clip_prints(db, UPLOAD_FRAMES.c.frames, there, after, limit)
-    return tuple(KeptClip(number, case, _split_hashes(frames)) for number, case, frames in rows)
+    return tuple(StoredClip(number, case, _split_hashes(frames)) for number, case, frames in rows)
 
 
-def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[KeptSound, ...]:
+def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[StoredSound, ...]:
     there = UPLOAD_FRAMES.c.words.is_not(None)
     rows = _clip_prints(db, UPLOAD_FRAMES.c.words, there, after, limit)
-    return tuple(KeptSound(number, case, SoundPrint(words)) for number, case, words in rows)
+    return tuple(StoredSound(number, case, SoundPrint(words)) for number, case, words in rows)
 
 
 def _clip_prints(
@@ -358,7 +358,7 @@ def _split_hashes(frames: bytes) -> tuple[bytes, ...]:
 
 
 def quarantine_retroactively(
-    db: sa.Connection, clock: Clock, find: LateMatch, left: Sequence[Match]
+    db: sa.Connection, clock: Clock, find: RetroactiveMatch, left: Sequence[Match]
 ) -> bool:
     """Move an accepted upload into the queue; False if it is not accepted any more."""
     now: dict[str, Any] = {
@@ -378,7 +378,7 @@ def quarantine_retroactively(
     return db.execute(waits).rowcount > 0
 
 
-def add_matches(db: sa.Connection, find: LateMatch, left: Sequence[Match]) -> bool:
+def add_matches(db: sa.Connection, find: RetroactiveMatch, left: Sequence[Match]) -> bool:
     """Add new matches to a waiting upload; False if none is new.
 
     A first confirmation is taken back, since that reviewer had not seen these matches.

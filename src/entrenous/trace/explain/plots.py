@@ -87,30 +87,32 @@ def box(left: float, top: float, right: float, bottom: float, tone: Tone) -> Pat
 
 def svg(drawing: Drawing) -> str:
     """Return the drawing as an SVG element; the page's style sheet sets the colours."""
-    shapes = "".join(_element(shape) for shape in drawing.shapes)
-    size = f"0 0 {_number(drawing.width)} {_number(drawing.height)}"
+    shapes = "".join(_svg_element(shape) for shape in drawing.shapes)
+    size = f"0 0 {_svg_number(drawing.width)} {_svg_number(drawing.height)}"
     said = quoteattr(drawing.alt_text)
     return f'<svg class="drawing" viewBox="{size}" role="img" aria-label={said}>{shapes}</svg>'
 
 
-def _element(shape: Shape) -> str:
+def _svg_element(shape: Shape) -> str:
     if isinstance(shape, Path):
         dashed = " dashed" if shape.dashed else ""
         name = "polygon" if shape.filled else "polyline"
         kind = f"{'fill' if shape.filled else 'line'} {shape.tone}{dashed}"
-        return f'<{name} class="{kind}" points="{_points(shape.points)}"/>'
-    x, y = (_number(part) for part in shape.at)
+        return f'<{name} class="{kind}" points="{_svg_points(shape.points)}"/>'
+    x, y = (_svg_number(part) for part in shape.at)
     if isinstance(shape, Dot):
-        return f'<circle class="fill {shape.tone}" cx="{x}" cy="{y}" r="{_number(shape.radius)}"/>'
-    place = f'x="{x}" y="{y}" text-anchor="{shape.anchor}" font-size="{_number(shape.size)}"'
+        return (
+            f'<circle class="fill {shape.tone}" cx="{x}" cy="{y}" r="{_svg_number(shape.radius)}"/>'
+        )
+    place = f'x="{x}" y="{y}" text-anchor="{shape.anchor}" font-size="{_svg_number(shape.size)}"'
     return f'<text class="fill {shape.tone}" {place}>{escape(shape.text)}</text>'
 
 
-def _points(points: Sequence[Point]) -> str:
-    return " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
+def _svg_points(points: Sequence[Point]) -> str:
+    return " ".join(f"{_svg_number(x)},{_svg_number(y)}" for x, y in points)
 
 
-def _number(value: float) -> str:
+def _svg_number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
@@ -167,10 +169,10 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
         named: labels of the copies that are named.
         needed: the score from which a copy is named.
     """
-    axis = _axis(scores.values(), needed)
+    axis = _make_axis(scores.values(), needed)
     others = [score for who, score in scores.items() if who not in named]
     as_dots = len(scores) <= _DOTS_MAX
-    body = _score_dots(others, axis) if as_dots else _columns(others, axis)
+    body = _score_dots(others, axis) if as_dots else _score_columns(others, axis)
     curve = _expected_curve(axis, _CURVE_HIGH_WITH_DOTS if as_dots else _CURVE_HIGH_WITH_COLUMNS)
     shapes = (
         Path(curve, Tone.NULL, filled=True),
@@ -178,13 +180,13 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
         *(() if as_dots else (Path(curve, Tone.INK),)),
         *_axis_frame(axis),
         _curve_caption(len(scores), axis, as_dots=as_dots),
-        *_threshold(needed, axis),
+        *_threshold_line(needed, axis),
     )
     marks = _named_and_labels(scores, named, axis)
     return Drawing(WIDTH, _HEIGHT, (*shapes, *marks), _alt_text(scores, named, needed))
 
 
-def _axis(scores: Collection[float], needed: float) -> _Axis:
+def _make_axis(scores: Collection[float], needed: float) -> _Axis:
     low = min(_INNOCENT_MIN, min(scores) - 0.5)
     high = max(1.45 * needed, 1.25 * max(scores))
     return _Axis(math.asinh(low / _BEND), math.asinh(high / _BEND))
@@ -199,7 +201,7 @@ def _axis_frame(axis: _Axis) -> Iterator[Shape]:
             continue
         yield line((at, _BASE), (at, _BASE + 4), Tone.SOFT)
         if tick <= 0 or at - last >= _TICK_GAP:
-            yield Words((at, _BASE + 17), _signed(tick), anchor=Anchor.MIDDLE)
+            yield Words((at, _BASE + 17), _signed_number(tick), anchor=Anchor.MIDDLE)
             last = at if tick >= 0 else last
     middle = 0.5 * (_LEFT + _RIGHT)
     about = translated(
@@ -211,7 +213,7 @@ def _axis_frame(axis: _Axis) -> Iterator[Shape]:
 def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
     """Outline of the standard normal distribution on this axis, as density per unit of width."""
     places = [_LEFT + (_RIGHT - _LEFT) * step / 240 for step in range(241)]
-    heights = [_density(place, axis) for place in places]
+    heights = [_density_at(place, axis) for place in places]
     points = [(x, _BASE - tall * h / max(heights)) for x, h in zip(places, heights, strict=True)]
     return ((_LEFT, _BASE), *points, (_RIGHT, _BASE))
 
@@ -226,12 +228,12 @@ def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Words:
     return Words((axis.x(0.0), _BASE - above), about, anchor=Anchor.MIDDLE)
 
 
-def _density(x: float, axis: _Axis) -> float:
+def _density_at(x: float, axis: _Axis) -> float:
     score = axis.score(x)
     return math.exp(-0.5 * score * score) * math.sqrt(score * score + _BEND * _BEND)
 
 
-def _threshold(needed: float, axis: _Axis) -> Iterator[Shape]:
+def _threshold_line(needed: float, axis: _Axis) -> Iterator[Shape]:
     at = axis.x(needed)
     yield line((at, _TOP - 16), (at, _BASE), Tone.INK, dashed=True)
     anchor = Anchor.START if at < 0.62 * WIDTH else Anchor.END
@@ -255,7 +257,7 @@ def _score_dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
         yield Dot((at, _BASE - _RADIUS - 1 - level * (2 * _RADIUS + 0.5)), _RADIUS, Tone.SOFT)
 
 
-def _columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
+def _score_columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
     wide = (_RIGHT - _LEFT) / _COLUMNS
     counts = [0] * _COLUMNS
     for score in scores:
@@ -269,7 +271,7 @@ def _columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
 
 def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
     """Return a column's height on the same scale as the expected distribution."""
-    peak = max(_density(_LEFT + step, axis) for step in range(int(_RIGHT - _LEFT)))
+    peak = max(_density_at(_LEFT + step, axis) for step in range(int(_RIGHT - _LEFT)))
     per_unit = (axis.high - axis.low) / (_RIGHT - _LEFT) / math.sqrt(2.0 * math.pi)
     expected_at_peak = copies * peak * per_unit * wide
     return min(_COLUMN_MAX, count / expected_at_peak) * _CURVE_HIGH_WITH_COLUMNS
@@ -284,7 +286,10 @@ def _named_and_labels(
     shown = [*named] or [max(scores, key=scores.__getitem__)]
     others = [who for who in scores if who not in shown] if len(scores) <= _LABELS_MAX else []
     tone = Tone.NAMED if named else Tone.SOFT
-    labels = [*_labels(shown, scores, axis, tone), *_labels(others, scores, axis, Tone.SOFT)]
+    labels = [
+        *_copy_labels(shown, scores, axis, tone),
+        *_copy_labels(others, scores, axis, Tone.SOFT),
+    ]
     ends: list[float] = []
     for label in sorted(labels, key=lambda label: label.at):
         half = 0.5 * _LETTER * len(label.text)
@@ -297,25 +302,27 @@ def _named_and_labels(
         yield Words((middle, y), label.text, label.tone, Anchor.MIDDLE)
 
 
-def _labels(
+def _copy_labels(
     shown: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone
 ) -> Iterator[_Label]:
     """Yield one label per copy, or one for each group of copies that are close together."""
     group: list[str] = []
     for who in sorted(shown, key=scores.__getitem__):
         if group and axis.x(scores[who]) - axis.x(scores[group[-1]]) > _CLOSE:
-            yield _label(group, scores, axis, tone)
+            yield _make_label(group, scores, axis, tone)
             group = []
         group.append(who)
     if group:
-        yield _label(group, scores, axis, tone)
+        yield _make_label(group, scores, axis, tone)
 
 
-def _label(group: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone) -> _Label:
-    low, high = (_signed(round(scores[group[end]], 1)) for end in (0, -1))
+def _make_label(
+    group: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone
+) -> _Label:
+    low, high = (_signed_number(round(scores[group[end]], 1)) for end in (0, -1))
     at = 0.5 * (axis.x(scores[group[0]]) + axis.x(scores[group[-1]]))
     if len(group) == 1:
-        return _Label(at, f"{_shortened(group[0])}  {low}", tone)
+        return _Label(at, f"{_shorten_label(group[0])}  {low}", tone)
     return _Label(
         at,
         translated("{number} copies, {low} to {high}").format(
@@ -343,11 +350,11 @@ def _alt_text(scores: Mapping[str, float], named: Sequence[str], needed: float) 
     )
 
 
-def _shortened(label: str) -> str:
+def _shorten_label(label: str) -> str:
     return label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}\u2026"
 
 
-def _signed(value: float) -> str:
+def _signed_number(value: float) -> str:
     return f"{value:g}".replace("-", "\u2212")
 
 

@@ -56,17 +56,23 @@ def make_report_pictures(
         homography: 3 x 3, from the original's pixel centres to the found picture's.
         veiled: keep no content of the pictures.
     """
-    original = _small(original_rgb)
+    original = _shrink_picture(original_rgb)
     placed = _paste_found(laid, original.size)
     edge = _found_outline(original_rgb, found_rgb, homography, original.size)
-    found = _small(found_rgb)
+    found = _shrink_picture(found_rgb)
     if veiled:
         original, placed, found = (_blur(one) for one in (original, placed, found))
-    several = (original, _outline(original, edge), placed, _join_halves(original, placed), found)
+    several = (
+        original,
+        _draw_outline(original, edge),
+        placed,
+        _join_halves(original, placed),
+        found,
+    )
     return ReportPictures(*(_as_jpeg(one) for one in several))
 
 
-def _small(pixels: Pixels) -> Image.Image:
+def _shrink_picture(pixels: Pixels) -> Image.Image:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     picture.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return picture
@@ -103,7 +109,7 @@ def _corners(right: float, bottom: float) -> NDArray[np.float64]:
     return np.array([x, y, [1.0] * 4], np.float64)
 
 
-def _outline(picture: Image.Image, edge: list[tuple[float, float]]) -> Image.Image:
+def _draw_outline(picture: Image.Image, edge: list[tuple[float, float]]) -> Image.Image:
     copy = picture.copy()
     draw = ImageDraw.Draw(copy)
     wide = max(2, max(copy.size) // 220)

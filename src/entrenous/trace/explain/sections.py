@@ -155,7 +155,7 @@ def account_of_picture(
             *_undone_changes(fit, investigation),
             (translated("Light and colour"), describe_tone_curve(curve)),
         ),
-        files=_files(untrusted_data, investigation.found, source, original),
+        files=_file_facts(untrusted_data, investigation.found, source, original),
         tone=tone_plot(curve),
         plotted=plotted,
         chips=fit.evidence.per_chip.size,
@@ -167,7 +167,7 @@ def account_of_picture(
 def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None = None) -> Account:
     """Assemble the report of any trace, with the details of its kind."""
     verdict, extra = trace.verdict, detail or Detail(undone=_describe_matched_part(trace))
-    labels = _labels(verdict, blind=choices.blind)
+    labels = _shown_labels(verdict, blind=choices.blind)
     compared = max(1, trace.compared or len(verdict.score))
     alpha = ALPHA if extra.chips is None else _FIRST_ROUND
     needed = naming_score(compared, alpha=alpha)
@@ -184,7 +184,7 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
         named=tuple(named_lines(verdict, [labels[who] for who in verdict.named])),
         remarks=(*remarks, *other_lines(trace.others)),
         rows=tuple(_report_row(who, labels[who], verdict) for who in listed[:_ROWS_MAX]),
-        unlisted=_unlisted([verdict.score[who] for who in listed[_ROWS_MAX:]]),
+        unlisted=_count_unlisted([verdict.score[who] for who in listed[_ROWS_MAX:]]),
         plot=score_plot(plotted, [labels[who] for who in verdict.named], needed)
         if plotted
         else None,
@@ -193,7 +193,7 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
         pictures=extra.plotted,
         method=tuple(method(extra.chips, compared, needed)),
         identity=(*_identity_facts(trace), *extra.files),
-        versions=_versions(),
+        versions=_program_versions(),
     )
 
 
@@ -211,7 +211,7 @@ def _identity_facts(trace: Trace) -> Facts:
     )
 
 
-def _labels(verdict: Verdict, *, blind: bool) -> Mapping[RecipientId, str]:
+def _shown_labels(verdict: Verdict, *, blind: bool) -> Mapping[RecipientId, str]:
     plotted = pseudonyms(verdict.score, verdict.named) if blind else verdict.score
     return dict(zip(verdict.score, map(str, plotted), strict=True))
 
@@ -228,7 +228,7 @@ def _report_row(who: RecipientId, label: str, verdict: Verdict) -> Row:
     )
 
 
-def _unlisted(scores: Sequence[float]) -> str:
+def _count_unlisted(scores: Sequence[float]) -> str:
     if not scores:
         return ""
     return plural(
@@ -289,7 +289,7 @@ def _describe_matched_part(trace: Trace) -> Facts:
     return () if trace.span is None else ((translated("Which part"), describe_part(trace.span)),)
 
 
-def _files(leak: bytes, found: Picture, source: bytes, original: Picture) -> Facts:
+def _file_facts(leak: bytes, found: Picture, source: bytes, original: Picture) -> Facts:
     return (
         (
             translated("Found file"),
@@ -307,7 +307,7 @@ def _files(leak: bytes, found: Picture, source: bytes, original: Picture) -> Fac
     )
 
 
-def _versions() -> Facts:
+def _program_versions() -> Facts:
     names = {
         "entrenous": "Entrenous",
         "python": "Python",

@@ -23,7 +23,7 @@ from entrenous.trace.report.examine import examine, made_with
 from entrenous.trace.report.nouns import DisclosedCopy, ExaminedEvidence, Report, ReportCheckFailed
 from entrenous.trace.report.recompute import (
     finding_and_named,
-    make_copy_again,
+    remake_copy,
     score_copies,
     upper_tail,
     with_figures,
@@ -257,7 +257,7 @@ def check_report(
     )
     _require_same_figures(report, recomputed, exact=exact)
     for number, copy in enumerate(report.copies, 1):
-        _is_same_copy(copy, make_copy_again(report.given, original, evidence.prepared, copy.seed))
+        _is_same_copy(copy, remake_copy(report.given, original, evidence.prepared, copy.seed))
         tell(number, len(report.copies))
     return CheckedReport(
         report=report,

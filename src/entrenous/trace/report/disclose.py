@@ -66,7 +66,7 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
 
     Raises:
         NoSuchTrace, NothingToDisclose, OnlyPictureTracesDisclosed, TraceTooOldToDisclose,
-        KeptFileGone, KeptFileDamaged.
+        VaultFileMissing, VaultFileDamaged.
         ReportCheckFailed: this is not the file that was traced.
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
@@ -83,12 +83,12 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
         raise NothingToDisclose(number=number)
     message = device.ledger.message_named(trace.message)
     sent, evidence = _best_match(device.read_picture(untrusted_leak), message, trace, device)
-    report = _report(trace, sent, evidence, call, device)
+    report = _make_report(trace, sent, evidence, call, device)
     report = _with_proofs(report, sent, proofs.copies)
     report = _blind_labels(report) if blind else report
     report = replace(report, cards=cards_for(report.copies, proofs.cards))
     plain, digest = write_report(report, sha256)
-    signed = None if account is None else _sign(account, digest)
+    signed = None if account is None else _sign_report(account, digest)
     source = device.vault.kept_file(sent.original)
     return Disclosed(seal_report(plain, digest, signed), digest, report, source)
 
@@ -116,13 +116,15 @@ def _best_match(
     return min(fits, key=lambda fit: fit[1].figures.misfit)
 
 
-def _report(
+def _make_report(
     trace: Trace, sent: SentPicture, evidence: Evidence, call: NameOf, device: Device
 ) -> Report:
     if trace.compared < len(sent.copies):
         raise TraceTooOldToDisclose(number=trace.number)
     original = original_of(sent, device)
-    copies = score_copies(_unscored(sent, call), original, evidence.per_chip, trace.compared, ALPHA)
+    copies = score_copies(
+        _unscored_copies(sent, call), original, evidence.per_chip, trace.compared, ALPHA
+    )
     verdict, named = finding_and_named(copies, ALPHA)
     return Report(
         made_at=device.clock.now(),
@@ -145,7 +147,7 @@ def _report(
     )
 
 
-def _unscored(sent: SentPicture, call: NameOf) -> Sequence[DisclosedCopy]:
+def _unscored_copies(sent: SentPicture, call: NameOf) -> Sequence[DisclosedCopy]:
     labels = current_labels(sent.copies, call).values()
     return [
         DisclosedCopy(label, copy.seed, copy.sha256, 0.0, 0, 0.0, 1.0, 1.0)
@@ -172,5 +174,5 @@ def _blind_labels(report: Report) -> Report:
     )
 
 
-def _sign(account: Secret, digest: bytes) -> Signature:
+def _sign_report(account: Secret, digest: bytes) -> Signature:
     return Signature(signing_key(account), sign_as_device(account, SIGNED, digest))

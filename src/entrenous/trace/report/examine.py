@@ -45,7 +45,7 @@ def examine(found: Picture, original: Picture) -> Evidence | None:
     """
     with _one_thread():
         original_rgb = np.asarray(original)
-        registration = _register(np.asarray(found), original_rgb)
+        registration = _register_found(np.asarray(found), original_rgb)
         if registration is None:
             return None
         prepared = prepare_picture(original_rgb)
@@ -61,7 +61,9 @@ def examine(found: Picture, original: Picture) -> Evidence | None:
     return Evidence(figures, per_chip, prepared)
 
 
-def _register(found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]) -> Registration | None:
+def _register_found(
+    found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]
+) -> Registration | None:
     """Register quickly as a trace does; if that fails, thoroughly."""
     views = feature_views(found_rgb)
     for patient in (False, True):
@@ -109,14 +111,16 @@ def made_with() -> Mapping[str, str]:
 
 def program_sha256() -> str:
     """SHA-256, in hexadecimal, of the sorted lines "path, SHA-256" of all source files."""
-    lines = sorted(f"{path} {sha256(data).hex()}\n" for path, data in _sources(files("entrenous")))
+    lines = sorted(
+        f"{path} {sha256(data).hex()}\n" for path, data in _source_hashes(files("entrenous"))
+    )
     return sha256("".join(lines).encode()).hex()
 
 
-def _sources(folder: Traversable, under: str = "") -> Iterator[tuple[str, bytes]]:
+def _source_hashes(folder: Traversable, under: str = "") -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         path = f"{under}{entry.name}"
         if entry.is_dir():
-            yield from _sources(entry, f"{path}/")
+            yield from _source_hashes(entry, f"{path}/")
         elif path.endswith(".py"):
             yield path, entry.read_bytes()

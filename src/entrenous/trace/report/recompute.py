@@ -132,9 +132,7 @@ def finding_and_named(
     return (Finding.NOBODY, Finding.ONE, Finding.SEVERAL)[min(len(named), 2)], labels
 
 
-def make_copy_again(
-    given: Disclosure, original: Picture, prepared: Prepared, seed: Secret
-) -> bytes:
+def remake_copy(given: Disclosure, original: Picture, prepared: Prepared, seed: Secret) -> bytes:
     """Make the file of a copy again from the original and the copy's seed."""
     size = original.width_px, original.height_px
     marked = embed_mark(

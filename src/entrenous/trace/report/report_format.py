@@ -30,7 +30,7 @@ _LABEL_MAX: Final = LABEL_CHARS_MAX + 20  # a person's further devices are numbe
 Entry = TypeVar("Entry")
 
 
-class LaidForm(msgspec.Struct, forbid_unknown_fields=True):
+class RegistrationForm(msgspec.Struct, forbid_unknown_fields=True):
     homography: list[str]
     inliers: int
     misfit: str
@@ -79,7 +79,7 @@ class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
     original_sha256: str
     size_px: int | None
     finer: int
-    registration: LaidForm
+    registration: RegistrationForm
     evidence: EvidenceForm
     compared: int
     alpha: str

@@ -244,7 +244,7 @@ def estimates_from_features(
         sent_grey: its luma, if further features may be computed, which takes a second; else None.
     """
     estimates: list[Estimate] = []
-    for rough in _estimates(found, sent, sent_grey):
+    for rough in _estimate_all(found, sent, sent_grey):
         estimates.append(rough)
         if rough.inliers >= ENOUGH_INLIERS:
             break
@@ -253,7 +253,9 @@ def estimates_from_features(
     return sorted(enough, key=lambda rough: -rough.inliers)[:_TRIED]
 
 
-def _estimates(found: FeatureViews, sent: Features, sent_grey: Pixels | None) -> Iterator[Estimate]:
+def _estimate_all(
+    found: FeatureViews, sent: Features, sent_grey: Pixels | None
+) -> Iterator[Estimate]:
     sample = select_strongest(sent, _SAMPLE)
     for mirrored, inverted in _FLIPS:
         view = found.features(FIRST_SIDE_PX, mirrored=mirrored, inverted=inverted)
@@ -264,17 +266,21 @@ def _estimates(found: FeatureViews, sent: Features, sent_grey: Pixels | None) ->
             and len(match_features(view, sample)[0]) < _SAMPLE_LEAST
         ):
             continue
-        yield from _estimate(found, FIRST_SIDE_PX, sent, mirrored=mirrored, inverted=inverted)
+        yield from _estimate_at_size(
+            found, FIRST_SIDE_PX, sent, mirrored=mirrored, inverted=inverted
+        )
     if sent_grey is None:
         return
     dense = extract_from_luma(sent_grey, side_px=_DENSE_SIDE_PX, limit=_DENSE_POINTS)
     large = blurred_points_of(sent_grey)
     for mirrored, inverted in _FLIPS:
         for side_px, points in (*((side_px, dense) for side_px in _SIDES_PX), (0, large)):
-            yield from _estimate(found, side_px, points, mirrored=mirrored, inverted=inverted)
+            yield from _estimate_at_size(
+                found, side_px, points, mirrored=mirrored, inverted=inverted
+            )
 
 
-def _estimate(
+def _estimate_at_size(
     found: FeatureViews, side_px: int, sent: Features, *, mirrored: bool, inverted: bool
 ) -> Iterator[Estimate]:
     view = found.features(side_px, mirrored=mirrored, inverted=inverted)
@@ -282,16 +288,16 @@ def _estimate(
     if len(at_sent) < _LEAST:
         return
     tolerance = _TOLERANCE * max(found.size)
-    estimates = _homography(at_sent, at_found, tolerance) if len(at_sent) >= _FEW else None
+    estimates = _fit_homography(at_sent, at_found, tolerance) if len(at_sent) >= _FEW else None
     if estimates is None or estimates.inliers < _FEW:
-        estimates = _similarity(at_sent, at_found, tolerance, mirrored=mirrored)
+        estimates = _fit_similarity(at_sent, at_found, tolerance, mirrored=mirrored)
     if estimates is None or estimates.inliers < _LEAST:
         return
     if is_plausible(estimates.homography, sent.size, found.size):
         yield estimates
 
 
-def _homography(at_sent: Points, at_found: Points, tolerance: float) -> Estimate | None:
+def _fit_homography(at_sent: Points, at_found: Points, tolerance: float) -> Estimate | None:
     found: tuple[Any, Any] = cv2.findHomography(
         at_sent, at_found, cv2.USAC_MAGSAC, tolerance, maxIters=_ITERATIONS, confidence=_CONFIDENCE
     )
@@ -301,7 +307,7 @@ def _homography(at_sent: Points, at_found: Points, tolerance: float) -> Estimate
     return Estimate(np.asarray(homography), int(agree.sum()), at_sent, at_found)
 
 
-def _similarity(
+def _fit_similarity(
     at_sent: Points, at_found: Points, tolerance: float, *, mirrored: bool
 ) -> Estimate | None:
     # OpenCV's similarity cannot mirror, so the sent points are mirrored first

@@ -137,12 +137,12 @@ class _Refinement:
         """The starting point, or a better one from small benches; None if none of them is good."""
         start = self._start.homography
         tried = [Pose(start)]
-        for one in (nearest_similarity(start, self._frame()), start):
+        for one in (nearest_similarity(start, self._full_frame_poses()), start):
             pose = Pose(one)
             for side_px in (*_SMALL_SIDES_PX, _SIDES_PX[0]):
                 pose = self._polish(side_px, pose, similar_freedom()) or pose
             tried += [pose, self._polish(_SIDES_PX[0], pose) or pose]
-        small = self._level(_SIDES_PX[0]).bench
+        small = self._comparison_level(_SIDES_PX[0]).bench
         large = make_bench(self._pair, scale=self._scale, side_px=_BLURRED_PX)
         scored = [
             (misfit(small, pose), misfit(large, pose), pose.homography)
@@ -166,7 +166,7 @@ class _Refinement:
             )
         exact = self._exact_candidates(simple, straight, error)
         best, misfit_left = self._simplest_good_enough(exact, best, misfit_left, _EXACT_BONUS)
-        if least > _PERFECT and needs_bend(self._level(_SIDES_PX[1]), best):
+        if least > _PERFECT and needs_bend(self._comparison_level(_SIDES_PX[1]), best):
             best, misfit_left = self._with_distortion(straight, best, misfit_left)
             if not (best.is_straight or self._certain):
                 best, misfit_left = self._simplest_good_enough(
@@ -182,7 +182,7 @@ class _Refinement:
             for pose in simple
             for one in exact_neighbours(pose.homography, self._sent, self._found)
         ]
-        frame, exact = self._frame(), list[Pose]()
+        frame, exact = self._full_frame_poses(), list[Pose]()
         positions = straight.sent_to_found(frame)
         for one in neighbours:
             at = apply_homography(one, frame)
@@ -209,7 +209,7 @@ class _Refinement:
 
     def _with_fewer_parameters(self) -> Iterator[Pose]:
         """Yield the starting point optimised with fewer parameters, for smooth pictures."""
-        homography, frame = self._start.homography, self._frame()
+        homography, frame = self._start.homography, self._full_frame_poses()
         variants = [(nearest_similarity(homography, frame), similar_freedom())]
         box = nearest_upright_box(apply_homography(homography, frame), skew_max=_LEAN_MAX)
         if box is not None:
@@ -223,32 +223,32 @@ class _Refinement:
                 yield pose
 
     def _polish(self, side_px: int, pose: Pose, freedom: Freedom | None = None) -> Pose | None:
-        level, coarser = self._level(side_px), self._coarser_levels(side_px)
+        level, coarser = self._comparison_level(side_px), self._coarser_levels(side_px)
         return optimise_pose(level, pose, steps=_STEPS, coarser=coarser, freedom=freedom)
 
     def _coarser_levels(self, side_px: int) -> tuple[Level, ...]:
         """Return levels with clearly coarser detail than this one."""
-        longest = max(self._level(side_px).bench.size)
-        return tuple(self._level(one) for one in _SIDES_PX if 1.5 * one <= longest)
+        longest = max(self._comparison_level(side_px).bench.size)
+        return tuple(self._comparison_level(one) for one in _SIDES_PX if 1.5 * one <= longest)
 
     def _error_px(self, pose: Pose) -> float:
         finest = _SIDES_PX[-1]
-        error = error_px(self._level(finest), pose, self._coarser_levels(finest))
+        error = error_px(self._comparison_level(finest), pose, self._coarser_levels(finest))
         return error * self._scale / self._finest_scale()
 
     def _misfit(self, pose: Pose) -> float:
         """Mean of the misfits in the finest and in coarser detail, which smooth pictures need."""
-        fine, coarse = self._judging_bench(), self._level(_SIDES_PX[1]).bench
+        fine, coarse = self._judging_bench(), self._comparison_level(_SIDES_PX[1]).bench
         if max(fine.size) < 1.5 * max(coarse.size):
-            coarse = self._level(_SIDES_PX[0]).bench
+            coarse = self._comparison_level(_SIDES_PX[0]).bench
         return 0.5 * (misfit(fine, pose) + misfit(coarse, pose))
 
     def _finest_scale(self) -> float:
         """Bench pixels of the finest level per pixel of the sent picture."""
-        bench = self._level(_SIDES_PX[-1]).bench
+        bench = self._comparison_level(_SIDES_PX[-1]).bench
         return bench.size[0] / bench.size_sent[0]
 
-    def _frame(self) -> Points:
+    def _full_frame_poses(self) -> Points:
         misfit_left, top, right, bottom = np.array(self._pair.seen) - 0.5
         return np.array([[misfit_left, top], [right, top], [right, bottom], [misfit_left, bottom]])
 
@@ -259,7 +259,7 @@ class _Refinement:
         lens = self._with_lens(straight)
         if lens is not None and (at := self._misfit(lens)) <= _LENS_GAIN * misfit_left - _SLACK:
             best, misfit_left, straight = lens, at, lens
-        if needs_bend(self._level(_SIDES_PX[1]), straight):
+        if needs_bend(self._comparison_level(_SIDES_PX[1]), straight):
             bend, at = self._least_misfit(list(self._fit_bends(straight)))
             if at <= _BEND_GAIN * misfit_left - _SLACK:
                 best, misfit_left = bend, at
@@ -301,14 +301,20 @@ class _Refinement:
         pose = base
         if len(start.at_sent) >= _THREAD_MIN:
             pose = fit_bend_to_matches(
-                base, start.at_sent, start.at_found, self._pair.seen, self._spans(8)
+                base, start.at_sent, start.at_found, self._pair.seen, self._lattice_spans(8)
             )
         for side_px, spans in ((250, 8), (500, 8), (500, 16), (1000, 16)):
-            pose = fit_bend(self._level(side_px), pose, base, self._spans(spans), steps=_STEPS)
+            pose = fit_bend(
+                self._comparison_level(side_px),
+                pose,
+                base,
+                self._lattice_spans(spans),
+                steps=_STEPS,
+            )
             if (spans == _SPANS and side_px == 500) or side_px == 1000:
                 yield pose
 
-    def _spans(self, longest: int) -> tuple[int, int]:
+    def _lattice_spans(self, longest: int) -> tuple[int, int]:
         misfit_left, top, right, bottom = self._pair.seen
         width, height = right - misfit_left, bottom - top
         share = longest / max(width, height)
@@ -318,17 +324,17 @@ class _Refinement:
         scored = [(pose, self._misfit(pose)) for pose in poses]
         return min(scored, key=lambda one: one[1], default=(Pose(np.eye(3)), np.inf))
 
-    def _level(self, side_px: int) -> Level:
+    def _comparison_level(self, side_px: int) -> Level:
         if side_px not in self._levels:
-            self._levels[side_px] = prepare_level(self._bench(side_px))
+            self._levels[side_px] = prepare_level(self._comparison_grid(side_px))
         return self._levels[side_px]
 
     def _judging_bench(self) -> Bench:
         if self._judging is None:
-            self._judging = self._bench(_JUDGED_PX)
+            self._judging = self._comparison_grid(_JUDGED_PX)
         return self._judging
 
-    def _bench(self, side_px: int) -> Bench:
+    def _comparison_grid(self, side_px: int) -> Bench:
         return make_bench(self._pair, scale=self._scale, side_px=side_px)
 
 

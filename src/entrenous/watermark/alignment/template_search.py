@@ -61,13 +61,13 @@ class _SpectralSearch:
         self.shape: tuple[int, int] = (sent.shape[0], sent.shape[1])
         side = fft.next_fast_len(3 * max(sent.shape), real=True)
         self._padded = (side, side)
-        self._spectra = [self._spectrum(plane) for plane in self._planes(self._sent, None)]
+        self._spectra = [self._spectrum(plane) for plane in self._masked_planes(self._sent, None)]
 
     def best(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
         """The highest confidence that ``found`` matches the sent picture, and its (row, column)."""
         level = float((found * mask).sum() / max(float(mask.sum()), 1.0))
         one, plane_spectrum, square = (
-            np.conj(self._spectrum(plane)) for plane in self._planes(found - level, mask)
+            np.conj(self._spectrum(plane)) for plane in self._masked_planes(found - level, mask)
         )
         ones, sent, squares = self._spectra
         count = np.maximum(self._inverse(ones * one), 1e-3)
@@ -82,14 +82,14 @@ class _SpectralSearch:
             np.arctanh(np.clip(correlation, 0.0, 0.995)) * np.sqrt(count) * (count >= least)
         )
         row, column = np.unravel_index(int(confidence.argmax()), confidence.shape)
-        return float(confidence[row, column]), self._shift(int(row), int(column))
+        return float(confidence[row, column]), self._shift_homography(int(row), int(column))
 
-    def _shift(self, row: int, column: int) -> tuple[int, int]:
+    def _shift_homography(self, row: int, column: int) -> tuple[int, int]:
         high, wide = self.shape
         side = self._padded[0]
         return (row if row < high else row - side), (column if column < wide else column - side)
 
-    def _planes(self, plane: Plane, mask: Plane | None) -> tuple[Plane, Plane, Plane]:
+    def _masked_planes(self, plane: Plane, mask: Plane | None) -> tuple[Plane, Plane, Plane]:
         mask = np.ones_like(plane) if mask is None else mask
         return mask, plane * mask, plane * plane * mask
 
@@ -110,7 +110,7 @@ def _best_places(search: _SpectralSearch, found: Plane) -> Iterator[_SearchResul
                 if grid is None:
                     continue
                 onto, size = grid
-                warped, mask = _warp(found, onto, size)
+                warped, mask = _warp_onto(found, onto, size)
                 confidence, (row, column) = search.best(warped, mask)
                 back = np.array([[1.0, 0.0, -column], [0.0, 1.0, -row], [0.0, 0.0, 1.0]])
                 yield _SearchResult(inverse(onto) @ back, confidence)
@@ -139,7 +139,7 @@ def _rotated_grid(
     return np.vstack([np.column_stack([slope, shift]), [0.0, 0.0, 1.0]]), (wide, high)
 
 
-def _warp(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane]:
+def _warp_onto(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane]:
     scale = math.sqrt(abs(float(np.linalg.det(onto[:2, :2]))))
     soft = cv2.GaussianBlur(found, (0, 0), 0.4 / scale) if scale < 1.0 else found
     warped = cv2.warpAffine(soft, onto[:2], size, flags=cv2.INTER_LINEAR)
