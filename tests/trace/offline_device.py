@@ -11,6 +11,7 @@ from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_copies
+from entrenous.trace.originals import Originals
 from entrenous.trace.picture import investigate
 from entrenous.watermark.verdict import Trace
 from tests.in_memory.vault import MemoryVault
@@ -40,6 +41,8 @@ def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, d
     return made[0][0], {copy.to: copy.data for _, copy in made}
 
 
-def trace_picture(untrusted_data: bytes, device: Device) -> Trace:
+def trace_picture(
+    untrusted_data: bytes, device: Device, originals: Originals | None = None
+) -> Trace:
     """Trace a found picture; nothing is stored."""
-    return investigate(untrusted_data, device).trace
+    return investigate(untrusted_data, device, originals=originals).trace
