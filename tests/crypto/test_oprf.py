@@ -145,10 +145,10 @@ def test_undumpable_process_loads_the_library(tmp_path: Path) -> None:
     program = """
 import ctypes, os
 from entrenous.crypto import oprf
-library = oprf._bundled()
+library = oprf._bundled_library()
 os.setresuid(65534, 65534, 65534)
 assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0
-print(oprf._loaded(library).sodium_init())
+print(oprf._load_from_memory(library).sodium_init())
 """
     assert ran(program, tmp_path) == "0"
 

@@ -99,7 +99,7 @@ def test_what_waits_for_the_slow_look_is_sealed_and_looked_at(tmp_path: Path) ->
         "import sys; from pathlib import Path; from datetime import timedelta\n"
         "from entrenous.stop.store.open_gate import open_platform\n"
         "with open_platform(Path(sys.argv[1])) as (platform, _):\n"
-        "    look = platform.reviews.take_slow_look(timedelta(minutes=2))\n"
+        "    look = platform.reviews.lease_deferred_scan(timedelta(minutes=2))\n"
         "    print('none' if look is None else len(look.untrusted_upload))\n"
     )
     with running(data) as gate:

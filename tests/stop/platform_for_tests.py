@@ -113,10 +113,10 @@ class Room:
         )
         self.gate = NearGate(self.platform)
 
-    def protect(self, pixels: Any, *, parts: bool = True, adult: bool = True) -> Protection:
+    def protect(self, pixels: Any, *, parts: bool = True) -> Protection:
         return protect_picture(
             picture(pixels),
-            adult=adult,
+            adult=True,
             parts=parts,
             gate=self.gate,
             device=self.device,

@@ -1,12 +1,14 @@
 """Only fingerprints leave the device, and only distinctive pictures are registered."""
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import TooFlat
@@ -15,6 +17,7 @@ from entrenous.stop.nouns import BadAnswer, GateRefused, GateUnreachable, NoConn
 from entrenous.stop.protect import (
     find_active_registration,
     find_protection,
+    fingerprint_file,
     fingerprint_picture_file,
     protect,
     protections,
@@ -64,8 +67,10 @@ def test_the_gate_keeps_nothing_about_her(room: Room, hers: Any) -> None:
 
 @pytest.mark.threat("under-eighteen")
 def test_under_eighteen_is_another_door(room: Room, hers: Any) -> None:
+    file = io.BytesIO()
+    Image.fromarray(hers).save(file, "PNG")
     with pytest.raises(NotEverybodyAdult, match=r"takeitdown\.ncmec\.org"):
-        room.protect(hers, adult=False)
+        fingerprint_file(file.getvalue(), Consent(adult=False, parts=True), room.device)
     assert room.gate.sent == []
 
 

@@ -32,7 +32,11 @@ SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
         "send.people.invite.compare_bundle",
         lambda *_: HistoryRelation.NEWER,
     ),
-    "are sealed to": ("keys", "send.letter.sessions._proven", lambda key, *_: read_prekey(key)),
+    "are sealed to": (
+        "keys",
+        "send.letter.sessions._verified_prekey",
+        lambda key, *_: read_prekey(key),
+    ),
 }
 
 
