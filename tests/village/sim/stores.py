@@ -53,7 +53,7 @@ class SimVault:
         self._write(((drawer, key), None))
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         with self.inner.transaction():
             self._depth += 1
             try:
@@ -67,13 +67,13 @@ class SimVault:
             self._depth -= 1
             self._commit()
 
-    def keep(self, data: bytes) -> BlobId:
+    def keep_file(self, data: bytes) -> BlobId:
         blob = self.inner.keep_file(data)
         self._name(blob)
         return blob
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
-        return self.keep(sealed if isinstance(sealed, bytes) else sealed.read())
+        return self.keep_file(sealed if isinstance(sealed, bytes) else sealed.read())
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
         new = self.inner.keep_as(blob, reader, sealed=sealed)
@@ -82,7 +82,7 @@ class SimVault:
         return new
 
     @contextlib.contextmanager
-    def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
+    def append_sealed(self, blob: BlobId) -> Iterator[BinaryIO]:
         before = self.inner.kept_file(blob)
         try:
             with self.inner.append_sealed(blob) as file:
@@ -90,7 +90,7 @@ class SimVault:
         finally:
             self._grow(blob, before)
 
-    def forget(self, blob: BlobId) -> None:
+    def delete_file(self, blob: BlobId) -> None:
         self.inner.delete_file(blob)
         self._unlinked.append(((_FILE, blob), None))
         self._write(((_FILE, blob), None))

@@ -51,8 +51,8 @@ def test_a_vault_has_all_of_a_transaction_or_nothing_whenever_it_dies(moments: i
     vault.put("drawer", "old", b"old")
     fuse.left = moments
     try:
-        with vault.together():
-            blob = vault.keep(b"a file of some length")
+        with vault.transaction():
+            blob = vault.keep_file(b"a file of some length")
             vault.put("drawer", "new", blob)
             vault.drop("drawer", "old")
     except Crash:
@@ -72,8 +72,8 @@ def test_a_file_that_was_forgotten_does_not_come_back() -> None:
     for seed in range(20):
         records, files = SimDisk(never(), Random(seed)), SimDisk(never(), Random(seed))
         vault = SimVault(records, files)
-        blob = vault.keep(b"gone")
-        vault.forget(blob)
+        blob = vault.keep_file(b"gone")
+        vault.delete_file(blob)
         files.crash()  # that it was unlinked may be forgotten; that its row went may not
         with pytest.raises(NoSuchBlob):
             SimVault(records, files).kept_file(blob)
