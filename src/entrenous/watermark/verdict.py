@@ -146,7 +146,7 @@ def weigh_scores(
         NothingToWeigh: ``scores`` is empty.
         ValueError: a score is not finite, ``alpha`` is outside (0, 1), ``compared`` is below N.
 
-    >>> weigh({RecipientId("ana"): 9.1, RecipientId("bo"): 0.3}).named
+    >>> weigh_scores({RecipientId("ana"): 9.1, RecipientId("bo"): 0.3}).named
     ('ana',)
     """
     total = _check_scores(len(scores), alpha, compared)

@@ -157,7 +157,7 @@ def counting_place(jurisdiction: str, named: tuple[Place, ...]) -> Place:
 def clause_duration(clause: str) -> str:
     """Return a clause's duration in words, or "" if it names none.
 
-    >>> span("PT48H confirm receipt")
+    >>> clause_duration("PT48H confirm receipt")
     '48 hours'
     """
     period = read_period(clause)
