@@ -133,7 +133,7 @@ def accounts() -> dict[str, str | None]:
     ask("handle", "another", client)
     ask("post", "another", client)
     hook.gate_client()._http.event_hooks = {}
-    assert hook._account(InALoop()) == ""
+    assert hook._account_of_request(InALoop()) == ""
     return {"nobody": said[0], "ana": said[1], "ana by the validator": said[2]}
 
 
@@ -141,11 +141,11 @@ def account_in_a_loop() -> list[str]:
     """The account that a validator finds within a request, and after it."""
 
     async def view(_: Any) -> str:
-        return hook._account(hook._ASKED.get())
+        return hook._account_of_request(hook._ASKED.get())
 
     ana = SimpleNamespace(user=SimpleNamespace(pk=7), META={})
     inside = asyncio.run(hook.with_account(view)(ana))
-    return [inside, hook._account(hook._ASKED.get())]
+    return [inside, hook._account_of_request(hook._ASKED.get())]
 
 
 def main() -> None:

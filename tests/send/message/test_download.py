@@ -40,8 +40,9 @@ class Line:
         for at in range(start, len(whole.getvalue()), 1000):
             if self.cut_after is not None and self.passed >= self.cut_after:
                 raise RelayUnreachable(host="relay")
-            writer.write(whole.getvalue()[at : at + 1000])
-            self.passed += 1000
+            piece = whole.getvalue()[at : at + 1000]
+            writer.write(piece)
+            self.passed += len(piece)
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self.courier, call)
