@@ -1,7 +1,8 @@
 """The ``entrenous`` command: find the command that was typed, run it, and turn errors into exit
 statuses.
 
-Only that command's module is imported, so a quick command does not wait for OpenCV or a web server.
+Only the module of that command is imported, so a quick command does not wait for OpenCV or for a
+web server.
 """
 
 import errno
@@ -21,8 +22,8 @@ from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, with_tran
 from entrenous.terminal.output import NO_ROOM, hint, join_wrapped_lines, print_line
 from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Session, exit_status_of
 
-#: Every command, in the order of the help. English are those of people who run a relay or a gate,
-#: and the demonstration, whose pages are English too (ENGLISH_ERRORS in tests/house/messages.py).
+#: Every command, in the order of the help. The commands for people who run a relay or a gate are in
+#: English only, and so is the demonstration (see ENGLISH_ERRORS in tests/house/messages.py).
 COMMANDS: Final = {
     "help": ListedCommand(
         "entrenous.respond.commands.help",
@@ -129,7 +130,7 @@ _EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": 
 
 
 def run(arguments: list[str], apps: Apps) -> int:
-    """Run one command and return its exit status (ARCHITECTURE section 8)."""
+    """Run one command, and return its exit status (terminal/session.py)."""
     try:
         with _disk_errors(), speaking(language_of_person()):
             return _run(arguments, apps)
@@ -145,7 +146,8 @@ def run(arguments: list[str], apps: Apps) -> int:
         return YES
     except Exception as bug:
         if (show_usage := getattr(bug, "show", None)) is not None:
-            # Typer's error for a wrong command line; newer versions have a Click of their own
+            # Typer's own class of errors for a wrong command line; newer versions no longer use
+            # Click's
             show_usage()
             return USAGE
         if os.environ.get("ENTRENOUS_DEBUG"):
@@ -175,7 +177,7 @@ def _disk_errors() -> Iterator[None]:
 
 
 def _flush_stdout() -> None:
-    """Flush standard output; discard the rest of the answer if that fails."""
+    """Flush standard output; if flushing fails, discard the rest of the answer."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -183,7 +185,10 @@ def _flush_stdout() -> None:
 
 
 def _discard_stdout() -> None:
-    """Discard the rest of the answer, which would make the interpreter fail at exit."""
+    """Discard the rest of the answer.
+
+    Otherwise the interpreter would try to write it at exit, and fail.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -235,7 +240,8 @@ def _options(
     ),
 ) -> None:
     """Private pictures that stay between us: send, carry, trace, stop, respond, learn."""
-    del version, passphrase_fd  # declared for --help; both were handled before parsing
+    # Typer shows them in --help; their values were handled before parsing
+    del version, passphrase_fd
 
 
 def _take_passphrase_fd(arguments: list[str]) -> tuple[int | None, list[str]]:

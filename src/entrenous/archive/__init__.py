@@ -1,1 +1,1 @@
-"""Archives: a user's data, to take to another device or to keep (docs/spec/archive.md)."""
+"""Archives of a user's data, to move it to another device or to keep it (docs/spec/archive.md)."""

@@ -1,5 +1,6 @@
-"""The format of an archive, a tar and its key in two age files (docs/spec/archive.md, sections 1
-and 2), and the errors of reading it.
+"""The format of an archive, and the errors of reading one (docs/spec/archive.md, sections 1 and 2).
+
+An archive is two age files: an encrypted tar, and its key, encrypted under a passphrase.
 """
 
 import io
@@ -32,7 +33,7 @@ from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of an archive; ``sha256`` is 32 bytes."""
+    """One file of an archive; its ``sha256`` hash has 32 bytes."""
 
     name: str
     size: int
@@ -57,9 +58,9 @@ class Index:
 class ExportReport:
     """What an export wrote and left out.
 
-    ``lost`` counts missing or damaged files that a record names; ``unopened`` counts messages that
-    stay on the device; ``left_of_cases`` counts files of cases in which somebody was, or may have
-    been, under 18, which stay too.
+    ``lost`` counts files that a record names and that are missing or damaged; ``unopened`` counts
+    messages that stay on the device; ``left_of_cases`` counts files of cases in which somebody was,
+    or may have been, under 18; these files stay on the device as well.
     """
 
     index: Index
@@ -72,9 +73,10 @@ class ExportReport:
 class ImportReport:
     """What an import added to a device.
 
-    ``other_cases`` were left out because a different case of that name is here; ``erased_cases``
-    because they were erased here as cases of somebody under 18. ``person`` made the archive, None
-    for a device without a relay; ``made_by`` is this device's name for them, None if unknown.
+    ``other_cases`` were left out because this device has a different case with that name;
+    ``erased_cases`` because they were erased on this device as cases of somebody under 18.
+    ``person`` made the archive, None for a device without a relay; ``made_by`` is this device's
+    name for them, None if unknown.
     """
 
     made_at: datetime
@@ -92,7 +94,7 @@ class ImportReport:
 
     @property
     def nothing(self) -> bool:
-        """Whether everything was already on this device."""
+        """Whether the archive had nothing that was new to this device."""
         counts = (self.people, self.circles, self.sent, self.received, self.traces)
         return not any((*counts, self.cases, self.protections))
 
@@ -144,7 +146,7 @@ _CHUNK: Final = 1024 * 1024
 
 
 def encrypt_key(key: Secret, passphrase: Secret, noise: bytes) -> bytes:
-    """Encrypt an age identity file of ``key`` (32 bytes) under a passphrase, as an age file.
+    """Write ``key`` (32 bytes) as an age identity file, and encrypt that under a passphrase.
 
     ``noise`` is 48 random bytes (crypto/encryption_at_rest.py).
     """
@@ -192,14 +194,14 @@ def encrypting_writer(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
             with os.fdopen(sink, "wb") as pipe:
                 yield pipe
         except BrokenPipeError:
-            done.result()  # raises the reason why nobody reads any more
+            done.result()  # raises the error that kept the thread from reading on
             raise
         done.result()
 
 
 @contextmanager
 def decrypting_reader(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
-    """Yield a file to read what :func:`encrypting_writer` wrote.
+    """Yield a file from which to read what :func:`encrypting_writer` wrote.
 
     The content is known to be authentic only when the context ends. Until then, do nothing with it
     that cannot be undone.
@@ -217,7 +219,7 @@ def decrypting_reader(key: Secret, untrusted_reader: BinaryIO) -> Iterator[Binar
                     pass
         except EntrenousError:
             if isinstance(done.exception(), DecryptionFailed):
-                raise DecryptionFailed from None  # the reason why there was too little to read
+                raise DecryptionFailed from None  # the error that ended the data early
             raise
         done.result()
 
@@ -266,7 +268,7 @@ def write_index(index: Index) -> bytes:
 
     Raises:
         TooMuchForArchive: a part, or the index itself, is larger than readers accept.
-        ValueError: a field that readers would refuse.
+        ValueError: a field has a value that readers refuse.
     """
     if any(part.size > _part_bytes_max(part.name) for part in index.parts):
         raise TooMuchForArchive
@@ -320,8 +322,8 @@ def tar_entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
     """Yield the files of a tar in order; read each before requesting the next, or it is lost.
 
     Raises:
-        BadArchive: there is something other than regular files and folders, a damaged header, or a
-            premature end.
+        BadArchive: something is not a regular file or a folder, a header is damaged, or the tar
+            ends early.
     """
     while any(block := _read_exactly(untrusted_reader, _BLOCK)):
         info = _parse_tar_header(block)
@@ -362,7 +364,7 @@ def _refuse_invalid_parts(parts: tuple[Part, ...]) -> None:
     if len({part.name for part in parts}) != len(parts):
         raise BadArchive
     files = [part.name.startswith(FILES) for part in parts]
-    if files != sorted(files):  # records first, so that the files they name are known
+    if files != sorted(files):  # records come first, so that the files they name are known
         raise BadArchive
     for part in parts:
         if not _NAME.fullmatch(part.name) or not 0 <= part.size <= _part_bytes_max(part.name):
@@ -375,7 +377,7 @@ def _part_bytes_max(name: str) -> int:
 
 
 class _Limited(io.RawIOBase):
-    """A reader of the next ``left`` bytes of another one, or fewer if that ends."""
+    """A reader of at most the next ``left`` bytes of another reader."""
 
     def __init__(self, reader: BinaryIO, left: int) -> None:
         super().__init__()

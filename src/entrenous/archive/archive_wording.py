@@ -22,12 +22,12 @@ _COUNTED: Final[Mapping[str, Callable[[int], str]]] = MappingProxyType(
 
 
 def count_in_words(name: str, count: int) -> str:
-    """Return a count in words, given its name in the JSON answer."""
+    """Return a count as text, given its name in the JSON answer."""
     return _COUNTED[name](count)
 
 
 def counts_by_name(taken: ImportReport) -> dict[str, int]:
-    """Return how much was new, by the names of the JSON answer."""
+    """Return the number of new items of each kind, by the names of the JSON answer."""
     return {name: getattr(taken, name) for name in _COUNTED}
 
 
@@ -56,7 +56,7 @@ def describe_export(written: ExportReport) -> Iterator[str]:
 
 
 def describe_import(taken: ImportReport) -> Iterator[str]:
-    """Yield who made an archive, and what of it was new here."""
+    """Yield who made an archive, and what in it was new to this device."""
     if taken.person is not None:
         yield translated("This archive was made by {person}.").format(
             person=_person_label(taken.person, taken.made_by)
@@ -82,7 +82,10 @@ def describe_left_out(taken: ImportReport) -> Iterator[str]:
 
 
 def _person_label(person: PersonId, known: str | None) -> str:
-    """Describe a person as far as this device can; on a new device, its owner is unknown too."""
+    """Describe the maker of an archive, as far as this device knows them.
+
+    A new device does not know even its own owner's earlier devices.
+    """
     number = person.hex()[:16]
     spaced = " ".join(number[start : start + 4] for start in range(0, len(number), 4))
     name = known or translated("somebody this device does not know")

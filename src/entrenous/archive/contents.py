@@ -1,4 +1,4 @@
-"""The records of an archive: its folders, their types, and the files that they name."""
+"""The records of an archive: their folders and types, and the files that records name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,8 @@ PROTECTION_TABLE: Final = "protection"
 COVERED_RECEIPTS: Final = "covered"
 RECEIPTS: Final = "receipts"
 RECEIPT_CARDS: Final = "receipt-cards"
-#: What proves who got which mark, by folder: vault tables that are copied unchanged.
+#: Tables of the vault that prove whose copy has which mark, by folder of the archive. They are
+#: copied unchanged.
 PROOF_TABLES: Final[Mapping[str, str]] = {
     COVERED_RECEIPTS: COVERED,
     RECEIPTS: RECEIPT,
@@ -54,7 +55,8 @@ RECORD_TYPES: Final[Mapping[str, type[Any]]] = {
     COVERED_RECEIPTS: ReceiptCoverage,
     RECEIPTS: ProvenReceipt,
 }
-RAW_FOLDERS: Final = (KEYS, PICTURE_RECORDS, RECEIPT_CARDS)  # bytes in formats of their own
+# folders whose content is bytes in formats of their own
+RAW_FOLDERS: Final = (KEYS, PICTURE_RECORDS, RECEIPT_CARDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def export_archive(
 
     Raises:
         WeakPassphrase, NotEmpty, UnusableFolder, DiskFull, BadRecord: no archive was made.
-        TooMuchForArchive: no archive was made, since it could not be read back.
+        TooMuchForArchive: no archive was made, since no device could read it.
     """
     refuse_weak(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))

@@ -1,4 +1,6 @@
-"""Import an archive into a device, all of it or nothing (docs/spec/archive.md, section 5)."""
+"""Import an archive into a device, either completely or not at all (docs/spec/archive.md,
+section 5).
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -54,7 +56,9 @@ from entrenous.wire.text import is_name
 
 @dataclass(frozen=True, slots=True)
 class ImportedRecords:
-    """The new records, and the files that they name; ``sealed`` files are ciphertext."""
+    """The new records, and the files that they name; those in ``sealed`` are stored as
+    ciphertext.
+    """
 
     told: ImportReport
     files: frozenset[BlobId]
@@ -92,7 +96,10 @@ def import_records(
 
 
 def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
-    """Store new people with the proven history of their lists, against rollback by a relay."""
+    """Store new people, with the proven history of their device lists.
+
+    With the history, no relay can show an older list later.
+    """
     known = {contact.person.id for contact in contacts(device)} | {own_person(device)}
     fresh = [item.noun for item in records_in(CONTACTS, items) if item.noun.person.id not in known]
     taken = taken_names(device)
@@ -156,7 +163,7 @@ def read_archive(
         with device.vault.transaction(), opened as untrusted_reader:
             return reading.import_all(tar_entries(untrusted_reader))
     except BaseException:
-        for blob in reading.kept:  # records are rolled back, files in the vault are not
+        for blob in reading.kept:  # records are rolled back by the vault, but files are not
             device.vault.delete_file(blob)
         raise
 
@@ -178,7 +185,8 @@ class _ArchiveImport:
         for part in named:
             items.append(_parse_record_entry(_expect_entry(every, part), part))
             self._report_progress(part, index)
-        made_by = _name_of_maker(index.person, self.device)  # before the import adds them
+        # looked up before the import adds these people
+        made_by = _name_of_maker(index.person, self.device)
         taken = import_records(items, index.made_at, self.device)
         for part in index.parts[len(named) :]:
             self._import_file(_expect_entry(every, part), part, taken)

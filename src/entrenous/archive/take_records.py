@@ -1,4 +1,7 @@
-"""Import an archive's messages, receipts and cases; what is already here is not changed."""
+"""Import an archive's messages, receipts and cases.
+
+Records that this device has are not changed.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -53,7 +56,7 @@ from entrenous.wire.text import is_name
 
 
 def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
-    """Store valid receipts, what they cover, and their key bundles."""
+    """Store valid receipts, the data that they cover, and the key bundles that prove them."""
     for item in records_in(COVERED_RECEIPTS, items):
         known = SEALED_TABLE.has(item.key, device.vault)
         if known and not COVERED_TABLE.has(item.key, device.vault):
@@ -68,7 +71,9 @@ def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
 
 
 def _verified_people(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
-    """Return the people whose devices may have signed, by the head of their list."""
+    """Return the people whose devices may have signed receipts, by the head of their device
+    list.
+    """
     people = dict[bytes, Person]()
     for head, untrusted in cards.items():
         with suppress(EntrenousError):
@@ -104,7 +109,7 @@ def _is_valid(
     )
 
 
-PLACEHOLDER_NAME: Final = "somebody"  # stands for an invalid name
+PLACEHOLDER_NAME: Final = "somebody"  # replaces a name that is not valid
 _LOOK: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
 
 
@@ -140,7 +145,10 @@ def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedLed
 def _import_picture_records(
     items: Sequence[ArchiveRecord], new: Sequence[Message], device: Device
 ) -> None:
-    """Import pictures' features; unreadable ones are computed again from the original on demand."""
+    """Import the features that find a leaked picture's original.
+
+    Features that cannot be read are left out, and later computed again from the original.
+    """
     pictures = {message.id: len(message.pictures) for message in new}
     for item in records_in(PICTURE_RECORDS, items):
         said = _LOOK.fullmatch(item.key)
@@ -152,8 +160,10 @@ def _import_picture_records(
 
 
 def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
-    """Import the records needed to recall copies and query their status, also for messages from an
-    earlier archive that was written before the copy left.
+    """Import the records needed to recall copies and to ask for their status.
+
+    The message of a copy may be here already, from an archive that was made before the copy was
+    sent.
     """
     known = {message.id: message.sent_at for message in device.ledger.messages()}
     for item in records_in(SENT, items):
@@ -187,7 +197,10 @@ def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[Rec
 
 
 def import_traces(items: Sequence[ArchiveRecord], ledger: ImportedLedger, device: Device) -> int:
-    """Import traces that differ from those here in time or file; returns the number of new ones."""
+    """Import traces that this device lacks; return their number.
+
+    Two traces are the same if they have the same time and the same file.
+    """
     here = {(trace.at, trace.leak_sha256) for trace in device.ledger.traces()}
     numbers = {trace.number for trace in device.ledger.traces()}
     new = 0
@@ -212,9 +225,10 @@ def _with_local_names(trace: Trace, names: Mapping[MessageName, MessageName]) ->
 
 @dataclass(frozen=True, slots=True)
 class ImportedCases:
-    """Cases that were new or newer than here, and the names of those left out: ``others`` because a
-    different case of that name is here, ``erased`` because they were erased here as cases of
-    somebody under 18.
+    """The imported cases, and the names of cases that were left out.
+
+    ``others`` were left out because this device has a different case with that name, ``erased``
+    because they were erased on this device as cases of somebody under 18.
     """
 
     new: tuple[Case, ...]
@@ -223,10 +237,11 @@ class ImportedCases:
 
 
 def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCases:
-    """Store cases that are new, or newer than the versions here.
+    """Store cases that are new, or newer than this device's version.
 
     Raises:
-        BadArchive: a case is under another's name, or a custody entry under another's number.
+        BadArchive: a case is stored under another case's name, or a custody entry under another
+            entry's number.
     """
     chains = _custody_chains(items)
     new, others, erased = list[Case](), list[str](), list[str]()
@@ -262,7 +277,10 @@ def _was_case_erased(links: Sequence[ArchiveRecord], device: Device) -> bool:
 
 
 def _is_different_case(case: Case, links: Sequence[ArchiveRecord], device: Device) -> bool:
-    """Check whether a different case of this name is here, not an earlier or later state of it."""
+    """Check whether this device has a different case with this name.
+
+    An earlier or a later state of the same case does not count as different.
+    """
     record = device.vault.get(CASES, case.name)
     if record is None:
         return False
@@ -274,7 +292,7 @@ def _is_different_case(case: Case, links: Sequence[ArchiveRecord], device: Devic
 def _store_if_newer(
     item: ArchiveRecord, links: Sequence[ArchiveRecord], device: Device
 ) -> tuple[Case, ...]:
-    """Store a case and return it, unless the one here is at least as new."""
+    """Store a case; return it, or an empty tuple if this device's version is at least as new."""
     case: Case = item.noun
     here = device.vault.get(CASES, case.name)
     if here is not None and unpack(Case, here).links >= case.links:

@@ -1,5 +1,6 @@
-"""Collect the records and files of an archive, and write it (docs/spec/archive.md, sections 3 and
-4): every record, then every file, in chunks.
+"""Collect the records and files of an archive, and write it (docs/spec/archive.md, sections 3, 4).
+
+All records come first, then all files, which are read in chunks.
 """
 
 from collections.abc import Callable, Iterator
@@ -57,8 +58,8 @@ from entrenous.send.clock_sanity import this_second
 from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.message.states import INBOX_TABLE, InboxState, Received
 
-Record = tuple[str, bytes]  # its name in the archive, and its content
-NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # replaces send tokens, which are not archived
+Record = tuple[str, bytes]  # the record's name in the archive, and its content
+NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # written in place of send tokens, which are not archived
 
 
 def archive_records(device: Device) -> Iterator[Record]:
@@ -83,13 +84,17 @@ def archive_files(device: Device) -> tuple[BlobId, ...]:
 
 
 def excluded_case_files(device: Device) -> int:
-    """Return the number of files that are not archived because somebody was under 18."""
+    """Return the number of files left out because somebody in their case was, or may have been,
+    under 18.
+    """
     cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
     return sum(len(case.evidence) - len(tuple(files_of(case))) for case in cases)
 
 
 def count_unopened(device: Device) -> int:
-    """Return the number of received messages not archived because they can still be opened here."""
+    """Return the number of received messages left out because they can still be opened on this
+    device.
+    """
     every = sum(1 for _ in INBOX_TABLE.all(device.vault))
     return every - sum(1 for _ in _archivable_received(device))
 
@@ -130,7 +135,7 @@ def _received_records(device: Device) -> Iterator[Record]:
 
 
 def _file_keys(received: Received) -> Iterator[Record]:
-    """Yield the key of each encrypted file, so that it can be decrypted without this program."""
+    """Yield the key of each encrypted file, so that other programs can decrypt the file, too."""
     if received.key is not None:
         for place, blob in enumerate(received.kept):
             identity = age_identity(blob_key(received.key, place))
@@ -138,7 +143,9 @@ def _file_keys(received: Received) -> Iterator[Record]:
 
 
 def _archivable_received(device: Device) -> Iterator[Received]:
-    """Yield messages that were opened without an opening limit, or that have ended."""
+    """Yield the messages that may be archived: opened ones without an opening limit, and ended
+    ones.
+    """
     for received in INBOX_TABLE.all(device.vault):
         opened = received.state is InboxState.OPENED and received.key is not None
         if received.state in ENDED_STATES or (opened and received.opens is None):
@@ -146,7 +153,7 @@ def _archivable_received(device: Device) -> Iterator[Received]:
 
 
 def _case_records(device: Device) -> Iterator[Record]:
-    """Yield cases in the form that was hashed, and their custody chains."""
+    """Yield cases in exactly the form that their custody chains hash, and these chains."""
     yield from _unchanged_records(CASES, CASES, device)
     yield from _unchanged_records(CUSTODY, CUSTODY, device)
 
@@ -156,7 +163,7 @@ def _unchanged_records(folder: str, table: str, device: Device) -> Iterator[Reco
     return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
 
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in total
+Progress = Callable[[int, int], None]  # bytes done, and bytes in total
 
 
 def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> ExportReport:
@@ -164,10 +171,11 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
 
     Raises:
         BadRecord: something in the vault is damaged.
-        TooMuchForArchive: no device could read it back; nothing was written.
+        TooMuchForArchive: no device could read the archive; nothing was written.
         OSError: from ``writer``.
     """
-    received_messages(device)  # ends expired messages, so that they are not archived
+    # marks expired messages as ended, so that they are not archived as open
+    received_messages(device)
     every, wanted = list(archive_records(device)), archive_files(device)
     present = {blob: part for blob in wanted if (part := _measure_file(blob, device)) is not None}
     parts = (*(Part(name, len(data), sha256(data)) for name, data in every), *present.values())
@@ -185,13 +193,13 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
 
 
 def own_person(device: Device) -> PersonId | None:
-    """Return the person of this device; None without a relay."""
+    """Return the id of this device's owner; None on a device without a relay."""
     identity = OWN_IDENTITY.load(device.vault)
     return None if identity is None or identity.person is None else identity.person.id
 
 
 def _measure_file(blob: BlobId, device: Device) -> Part | None:
-    """Return a file's entry in the index; None if the file is missing or damaged."""
+    """Return a file's entry in the archive's index; None if the file is missing or damaged."""
     seen = HashingWriter(cast("BinaryIO", _NullWriter()))
     try:
         device.vault.copy_file_to(blob, cast("BinaryIO", seen))
@@ -222,7 +230,7 @@ class _NullWriter:
 
 
 class _ProgressWriter:
-    """A writer that passes everything on, and reports progress."""
+    """A writer that passes everything on to another one, and reports the progress."""
 
     def __init__(self, writer: BinaryIO, total: int, progress: Progress) -> None:
         self._writer, self._total, self._progress = writer, total, progress

@@ -1,8 +1,7 @@
 """Clips and sounds: decoded frames and samples, how the file was encoded, and what the ledger
-stores of a sent clip. They have no fields for metadata.
-
-The decoders' protocols are here because simulated tests pass decoders that start no process; the
-defaults refuse.
+stores of a sent clip. None of these types has a field for metadata. The protocols of the decoders
+are here as well, because simulated tests pass decoders that start no process. The default decoders
+refuse every file.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from entrenous.base.picture import DecoderDidNotStart
 
 @dataclass(frozen=True, slots=True)
 class FrameSelection:
-    """Selects the frames of a clip to decode.
+    """Selects which frames of a clip are decoded.
 
     From ``start_s``, before ``stop_s``, every ``each``-th, reduced to at most ``side_px`` on the
     longest side (0: not reduced). Of these, the first in each interval of ``apart_s`` seconds is
-    selected (0: all). The intervals become longer if the clip's announced length would give more
-    than ``frames_max`` frames (0: no limit).
+    selected (0: all). If a clip of the length that its file announces would give more than
+    ``frames_max`` frames (0: no limit), the intervals become longer.
     """
 
     start_s: float = 0.0
@@ -43,7 +42,7 @@ class FrameSelection:
             raise ValueError("the distance and number of frames are not negative")
 
     def sampler_for_length(self, length_s: float) -> FrameSampler:
-        """Return the frame selection for a clip of that announced length (0: unknown)."""
+        """Return the sampler for a clip of this announced length in seconds (0: unknown)."""
         return FrameSampler(
             max(self.apart_s, length_s / self.frames_max if self.frames_max else 0.0)
         )
@@ -64,10 +63,11 @@ class Colours:
 
 @dataclass(frozen=True, slots=True)
 class ClipFormat:
-    """What all frames of a clip have in common.
+    """The properties that all frames of a clip share.
 
-    Sides are even. ``rate`` is the average of frames per second, ``length_s`` what the file
-    announces (0 if it does not), ``pixel_aspect`` the width of a pixel over its height.
+    Width and height are even. ``rate`` is the average number of frames per second, ``length_s``
+    what the file announces (0 if it does not), ``pixel_aspect`` the width of a pixel over its
+    height.
     """
 
     width_px: int
@@ -89,7 +89,7 @@ class ClipFormat:
 
 
 class FramePrediction(IntEnum):
-    """How an encoder predicted a frame: not at all, from the past, or from past and future."""
+    """How a frame was predicted: not at all, from earlier frames, or also from later ones."""
 
     UNKNOWN = 0
     WHOLE = 1
@@ -99,7 +99,7 @@ class FramePrediction(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One upright frame, ``at_s`` seconds after the first of its clip.
+    """One upright frame, shown ``at_s`` seconds after the first frame of its clip.
 
     ``planes`` are 8-bit Y, Cb, Cr (4:2:0, the narrow range of ITU-R BT.601), one after the other.
     ``numpy.asarray(frame)`` is a read-only (H, W) uint8 view of the luma, without a copy.
@@ -117,7 +117,7 @@ class Frame:
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """NumPy's array interface, version 3, of the luma."""
+        """Return the luma in NumPy's array interface, version 3."""
         return {
             "version": 3,
             "shape": (self.height_px, self.width_px),
@@ -128,19 +128,25 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """An open clip; ``frames`` are decoded on demand, in order of time, and iterated once."""
+    """A clip that is open for reading.
+
+    ``frames`` are decoded on demand, in the order of their times, and can be iterated once.
+    """
 
     shown: ClipFormat
     frames: Iterator[Frame]
 
 
 def refuse_clip(_untrusted_data: bytes, _cut: FrameSelection) -> AbstractContextManager[Clip]:
-    """Refuse to open a clip: this device has no decoder."""
+    """Refuse to open any clip: this device has no decoder for clips."""
     raise DecoderDidNotStart
 
 
 class SoundFormat(StrEnum):
-    """The codecs in which a copy can be written; other readable ones map to the nearest."""
+    """The codecs in which a copy of a sound can be written.
+
+    A sound in another readable codec is written in the nearest of these.
+    """
 
     OPUS = "opus"
     AAC = "aac"
@@ -151,12 +157,12 @@ class SoundFormat(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """File name suffix with its dot, e.g. ``.m4a``."""
+        """Return the file name suffix with its dot, such as ``.m4a``."""
         return {SoundFormat.OPUS: ".ogg", SoundFormat.AAC: ".m4a"}.get(self, f".{self.value}")
 
     @property
     def media_type(self) -> str:
-        """Media type in a message, e.g. ``audio/mp4``."""
+        """Return the media type named in messages, such as ``audio/mp4``."""
         odd = {SoundFormat.OPUS: "ogg", SoundFormat.AAC: "mp4", SoundFormat.MP3: "mpeg"}
         return f"audio/{odd.get(self, self.value)}"
 
@@ -165,8 +171,8 @@ class SoundFormat(StrEnum):
 class SoundEncoding:
     """How a sound was encoded, so that a copy can be encoded alike.
 
-    ``bit_rate`` is in bits per second, 0 if unknown or lossless; ``deep`` means samples of more
-    than 16 bits.
+    ``bit_rate`` is in bits per second, 0 if unknown or lossless; ``deep`` means that its samples
+    have more than 16 bits.
     """
 
     format: SoundFormat
@@ -194,8 +200,8 @@ class Silence:
 class SoundTiming:
     """How a clip's sound aligns with its picture, in samples (docs/spec/clip.md, section 5).
 
-    ``ahead`` samples are heard before the picture begins. ``silences`` are ordered by position, and
-    are not part of the sound's samples.
+    ``ahead`` samples are heard before the picture begins. ``silences`` are gaps in the sound,
+    ordered by position; the sound's samples do not include them.
     """
 
     ahead: int = 0
@@ -208,7 +214,7 @@ class SoundTiming:
 
     @property
     def silent_samples(self) -> int:
-        """Total length of all silences, in samples."""
+        """Return the total length of all silences, in samples."""
         return sum(silence.length for silence in self.silences)
 
 
@@ -234,7 +240,7 @@ class Sound:
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """NumPy's array interface, version 3, which does not need NumPy here."""
+        """Return the samples in NumPy's array interface, version 3, without importing NumPy."""
         return {
             "version": 3,
             "shape": (len(self), self.channels),
@@ -243,19 +249,21 @@ class Sound:
         }
 
     def __len__(self) -> int:
-        """Number of samples per channel."""
+        """Return the number of samples per channel."""
         return len(self.samples) // (4 * self.channels)
 
     @property
     def length_s(self) -> float:
-        """Length in seconds, without silences."""
+        """Return the length in seconds, without silences."""
         return len(self) / self.rate_hz
 
 
 class ReadSound(Protocol):
-    """Decodes a sound at its own rate, or with ``mono_hz`` to one channel at that rate:
-    fingerprints of a long sound then need little memory. A protocol because Callable knows no
-    default: outside of tests this is a sandboxed process.
+    """A function that decodes a sound, at the sound's own rate unless ``mono_hz`` is given.
+
+    With ``mono_hz`` it decodes to one channel at that rate, so that fingerprints of a long sound
+    need little memory. This is a protocol because ``Callable`` cannot express a default value.
+    Outside of tests, a sandboxed process does the work.
     """
 
     def __call__(self, untrusted_data: bytes, mono_hz: int = 0, /) -> Sound:
@@ -265,27 +273,31 @@ class ReadSound(Protocol):
 
 
 def refuse_sound(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
-    """Refuse to open a sound: this device has no decoder."""
+    """Refuse to open any sound: this device has no decoder for sounds."""
     raise DecoderDidNotStart
 
 
-#: Checks a received file of a media type and a size, written by a function, before anything else
-#: reads it. Raises NotACopy, DecoderDidNotStart; what the function raises.
+#: A function that checks a received file before anything else reads it. It gets the media type, the
+#: size in bytes, and a function that writes the file. It raises NotACopy, DecoderDidNotStart, and
+#: whatever the writing function raises.
 CheckCopy = Callable[[str, int, Callable[[BinaryIO], None]], None]
 
 
 def refuse_check(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]) -> None:
-    """Refuse to check a file: this device has no checker."""
+    """Refuse to check any file: this device has no checker."""
     raise DecoderDidNotStart
 
 
-_EARLY_S: Final = 1e-6  # tolerance, since files round times to ticks
+# seconds by which a frame may be early, since files round times to ticks of a clock
+_EARLY_S: Final = 1e-6
 
 
 @dataclass(slots=True)
 class FrameSampler:
-    """Selects the first frame in each interval of ``apart_s`` seconds (0: every frame), by
-    ascending times; a frame that spans several intervals is selected once.
+    """Selects the first frame in each interval of ``apart_s`` seconds (0: every frame).
+
+    Frames must be given in the order of their times. A frame that spans several intervals is
+    selected once.
     """
 
     apart_s: float
@@ -302,7 +314,7 @@ class FrameSampler:
 
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """Keypoints of one frame of a sent clip, to find it again.
+    """The keypoints of one frame of a sent clip, to recognize the clip in a leak.
 
     ``points`` are float32 x and y, ``descriptors`` 128 bytes for each point, in a frame of
     ``width_px`` x ``height_px`` pixels.
@@ -321,7 +333,7 @@ class KeyFrame:
 
 @dataclass(frozen=True, slots=True)
 class ClipMeasurements:
-    """Measurements of a clip, made once, for marking and for tracing.
+    """Measurements of a clip, made once and used both for marking and for tracing.
 
     ``times`` are float64 seconds, one per frame; ``motions`` four float64 numbers per frame: the
     camera's position (:class:`entrenous.watermark.alignment.clip_timing.CameraTracker`). ``thumbs``

@@ -1,8 +1,8 @@
 """A language's sentences: a reader of its .po file, and a pseudo-language for tests.
 
 The files are gettext's (GNU gettext manual, "The Format of PO Files"), as ``make messages`` writes
-them; what that never writes is refused. There are no .mo files: reading the text takes some
-milliseconds (docs/decisions/0045-one-catalogue.md).
+them. Any other form is refused. There are no compiled .mo files, since reading the text takes only
+some milliseconds (docs/decisions/0045-one-catalogue.md).
 """
 
 import gettext
@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 DOMAIN: Final = "entrenous"
-CONTEXT_END: Final = "\x04"  # between context and sentence, as in gettext's own keys
+CONTEXT_END: Final = "\x04"  # separates context and sentence in a key, as in gettext
 _LINES: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
 _SKIPPED: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
 _ENTRY: Final = re.compile(
@@ -27,8 +27,10 @@ _ESCAPED: Final = {"n": "\n", "t": "\t"}
 
 
 class Catalogue(gettext.NullTranslations):
-    """Sentences of one language by the English ones. A language here has two forms: for one thing,
-    and for any other number.
+    """The sentences of one language, found by their English originals.
+
+    A counted sentence has two forms in every language here: one for the number one, and one for
+    any other number.
     """
 
     def __init__(self, sentences: Mapping[str, tuple[str, ...]]) -> None:
@@ -54,15 +56,16 @@ class Catalogue(gettext.NullTranslations):
 
 
 def read_catalogue(tag: str) -> Catalogue:
-    """Return the sentences of a language of this package; a language without a file has none."""
+    """Return the sentences of a language; the catalogue is empty if the language has no file."""
     file = files("entrenous").joinpath("locale", tag, "LC_MESSAGES", f"{DOMAIN}.po")
     return Catalogue(parse_po(file.read_text(encoding="utf-8")) if file.is_file() else {})
 
 
 def parse_po(text: str) -> dict[str, tuple[str, ...]]:
-    """Return each sentence's translation, or its two forms; raises ValueError.
+    """Return the translation, or the two counted forms, of each English sentence.
 
-    A sentence with a context has the key of gettext: the context, CONTEXT_END, the sentence.
+    The key of a sentence with a context is the context, CONTEXT_END and the sentence, as in
+    gettext. Raises ValueError if the text is not in the expected form.
     """
     found, at = dict[str, tuple[str, ...]](), 0
     while entry := _ENTRY.match(text, at):
@@ -78,7 +81,7 @@ def parse_po(text: str) -> dict[str, tuple[str, ...]]:
         )
     if not _END.match(text, at):
         raise ValueError(f"not the text of a catalogue: {text[at : at + 80]!r}")
-    found.pop("", None)  # the header
+    found.pop("", None)  # the entry for the empty sentence is the file's header
     return found
 
 
@@ -102,7 +105,7 @@ class _PseudoCatalogue(Catalogue):
     """Makes every sentence from the English one: accented, a third longer, in brackets."""
 
     def _translation(self, key: str, form: int) -> str:
-        del form  # its one form is for any number
+        del form  # the pseudo-language has a single form for all numbers
         return pseudo_text(key.rpartition(CONTEXT_END)[2])
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
@@ -115,7 +118,8 @@ def pseudo_catalogue() -> Catalogue:
 
 
 def pseudo_text(text: str) -> str:
-    """Return a sentence accented and in brackets; placeholders, tags and commands stay.
+    """Return a sentence with accents and in brackets; leave placeholders, tags and commands
+    unchanged.
 
     >>> pseudo_text("Save {name}")
     '[Šåṽé {name} ~~~]'

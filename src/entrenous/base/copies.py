@@ -1,6 +1,7 @@
 """One recipient's copy of a file: its label, and the receipts that prove its delivery and opening.
 
-SEND makes copies and receipts; TRACE names copies and discloses receipts in a report.
+The send package makes copies and receipts. The trace package names whose copy leaked, and puts
+receipts into a report.
 """
 
 import unicodedata
@@ -23,10 +24,10 @@ from entrenous.base.secret import Secret
 class Copy:
     """One recipient's own version of one picture.
 
-    ``seed`` is the secret from which the copy's mark is generated; ``sha256`` hashes the file as
-    written. ``person`` and ``device`` are None if the copy was made for another channel (``mark``),
-    and so is ``nonce``, with which the message committed to the mark (docs/spec/content.md section
-    6).
+    ``seed`` is the secret from which the copy's mark is generated; ``sha256`` is the hash of the
+    written file. ``nonce`` is the random part of the message's commitment to the mark. ``person``,
+    ``device`` and ``nonce`` are None if the copy was made for another channel (``entrenous mark``)
+    (docs/spec/content.md section 6).
     """
 
     to: RecipientId
@@ -39,7 +40,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class SignedReceipt:
-    """A statement that a recipient's device signed, and its encoded :class:`ReceiptProof`."""
+    """A statement that a recipient's device signed.
+
+    ``proof`` is an encoded :class:`ReceiptProof`.
+    """
 
     statement: bytes
     proof: bytes
@@ -47,7 +51,8 @@ class SignedReceipt:
 
 @dataclass(frozen=True, slots=True)
 class CopyProof:
-    """The proof of what one device was sent: the commitments in its letter, and its receipts.
+    """The proof of what one device was sent: the commitments in its letter, and the device's
+    receipts.
 
     ``place`` is the number of the picture in the message, from 1; ``nonce`` opens its commitment.
     """
@@ -63,14 +68,16 @@ class CopyProof:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What the recipients of a message received and signed, and cards that prove who they are."""
+    """What the recipients of a message received and signed, and the key bundles that prove who they
+    are.
+    """
 
     copies: tuple[CopyProof, ...] = ()
     cards: tuple[bytes, ...] = ()
 
 
-_BYTES_PER_CHAR: Final = 4  # of UTF-8 at most (RFC 3629)
-_LINE_END: Final = 2  # a carriage return and a line feed
+_BYTES_PER_CHAR: Final = 4  # UTF-8 uses at most this many bytes for a character (RFC 3629)
+_LINE_END: Final = 2  # bytes of the longest line end: a carriage return and a line feed
 _FILE_BYTES_MAX: Final = LABELS_MAX * (LABEL_CHARS_MAX * _BYTES_PER_CHAR + _LINE_END)
 
 
@@ -87,7 +94,7 @@ def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:
 
 
 def parse_label_file(text: bytes) -> tuple[RecipientId, ...]:
-    """Parse a text file of labels: UTF-8 with or without a byte order mark, one per line.
+    """Parse a text file with one label per line, in UTF-8 with or without a byte order mark.
 
     Any system's line ends are accepted; empty lines, and spaces around a label, are ignored.
 
@@ -121,7 +128,7 @@ def _split_label_lines(text: bytes) -> list[str]:
 
 
 def _normalized_label(words: str, where: str) -> RecipientId:
-    """Return one label, normalized (UAX #15, NFC), so that equal-looking labels are equal."""
+    """Return one label in Unicode normal form C (UAX #15), so that labels that look equal are."""
     label = unicodedata.normalize("NFC", words.strip())
     if not label or len(label) > LABEL_CHARS_MAX or any(map(breaks_a_line, label)):
         raise BadLabel(where=where, limit=LABEL_CHARS_MAX)
@@ -129,7 +136,7 @@ def _normalized_label(words: str, where: str) -> RecipientId:
 
 
 def breaks_a_line(char: str) -> bool:
-    """Return whether a character ends a line or acts on the screen."""
+    """Return whether a character ends a line or controls a terminal."""
     return char == "\n" or is_terminal_control(char)
 
 
@@ -169,7 +176,7 @@ class NoLabelsGiven(Refused):
 
 
 class ReceiptEvent(IntEnum):
-    """What happened; the numbers are part of the wire format."""
+    """The event that a receipt reports; the numbers are part of the wire format."""
 
     DELIVERED = 1
     OPENED = 2
@@ -178,10 +185,10 @@ class ReceiptEvent(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One receipt as it is sent; not trusted until crypto/statements.py has verified it.
+    """One receipt as it arrived. It is not trusted until crypto/statements.py has verified it.
 
-    ``marks`` is the marks hash (docs/spec/content.md section 6); ``leaf`` the hash of the receipt's
-    statement in its batch; 32 bytes each.
+    ``marks`` is the hash of all commitments of the message (docs/spec/content.md section 6),
+    ``leaf`` the hash of the receipt's statement in its batch. Both have 32 bytes.
     """
 
     event: ReceiptEvent
@@ -202,7 +209,7 @@ class Receipts:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptProof:
-    """The proof of a single receipt: its position in the signed batch, and the batch."""
+    """The proof of a single receipt: the signed batch, and the receipt's position in it."""
 
     place: BatchPosition
     batch: SignedBatch
@@ -210,10 +217,11 @@ class ReceiptProof:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptStatement:
-    """Everything that a receipt's signature covers; both sides rebuild it from what they know.
+    """Everything that a receipt's signature covers.
 
-    ``sender`` wrote the message; ``head`` is the head of the recipient's device list, ``manifest``
-    the hash of the message's manifest (32 bytes each).
+    The sender and the recipient each rebuild it from what they know. ``sender`` is the author of
+    the message; ``head`` is the head of the recipient's device list, ``manifest`` the hash of the
+    message's manifest (32 bytes each).
     """
 
     sender: PersonId
@@ -236,9 +244,9 @@ NAMES_SHOWN: Final = 5
 
 
 def join_names(names: Sequence[str], unnamed: int = 0) -> str:
-    """Join the first five names, and count the others.
+    """Join the first five names, and say how many others there are.
 
-    ``unnamed`` counts others without a name here.
+    ``unnamed`` is the number of people whose names this device does not know.
     """
     more = max(0, len(names) - NAMES_SHOWN) + unnamed
     return ", ".join(names[:NAMES_SHOWN]) + (

@@ -1,7 +1,9 @@
-"""The environment of the rules: settings from ENTRENOUS_ variables, time and randomness.
+"""What the program takes from its surroundings: settings, the time, and random bytes.
+
+Settings are read from variables that begin with ENTRENOUS_.
 
 Clock and RandomSource are protocols, although production has one implementation of each, because
-tests replace both. Errors in the configuration of Entrenous on this machine are here as well.
+tests replace both. The errors about a wrong configuration are here as well.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ from entrenous.base.limits import REQUEST_PAUSE_S_MAX
 
 
 class Clock(Protocol):
-    """The time. Tests wind it, and stop it."""
+    """Gives the time. Tests set their own clock forward, and stop it."""
 
     def now(self) -> datetime:
-        """Return the present time, aware, in UTC."""
+        """Return the present time in UTC, as an aware datetime."""
 
 
 class RandomSource(Protocol):
-    """Randomness. The tests' simulated world draws it from a seed."""
+    """Gives random bytes. The simulated world of the tests generates them from a seed."""
 
     def token(self, size: int) -> bytes:
         """Return ``size`` unpredictable bytes."""
@@ -37,7 +39,7 @@ class RandomSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A SOCKS5 proxy that resolves names, as Tor does."""
+    """A SOCKS5 proxy that resolves names itself, as Tor does."""
 
     host: str
     port: int
@@ -81,14 +83,15 @@ class ReadOnlyDisk(Unreachable):
 class Settings:
     """Settings of one device.
 
-    ``home`` is the folder of its vault; ``patience_s`` how long a command waits for an unresponsive
-    relay (what it was sending stays in the outbox); ``receipts`` whether people whose keys were
-    compared get receipts; ``relay_ca`` the certificates (PEM) that relays must prove themselves by,
-    instead of the public authorities'; ``pause_s`` the longest random pause between this device's
-    own requests and what it sends to others; ``proxy`` the proxy for everything beyond this
-    machine; ``ca_bundle`` the certificates (PEM) that public stamp authorities must prove
-    themselves by, instead of certifi's; ``stamp_authorities`` a table of authorities instead of
-    this release's; ``lock_after_s`` after how long without use the app locks.
+    ``home`` is the folder of its vault; ``patience_s`` how many seconds a command waits for a relay
+    that does not answer (unsent letters stay in the outbox); ``receipts`` whether people whose keys
+    were compared get receipts for their messages; ``relay_ca`` the certificates (PEM) that relays
+    must prove themselves by, instead of the public authorities'; ``pause_s`` the longest random
+    pause, in seconds, between this device's own requests and what it sends to others; ``proxy`` the
+    proxy for everything beyond this machine; ``ca_bundle`` the certificates (PEM) that public stamp
+    authorities must prove themselves by, instead of certifi's; ``stamp_authorities`` a table of
+    authorities instead of this release's; ``lock_after_s`` how many seconds without use pass before
+    the app locks.
     """
 
     home: Path
@@ -103,12 +106,13 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read settings from variables that begin with ENTRENOUS_; the rest are defaults.
+    """Read the settings from variables that begin with ENTRENOUS_; missing ones have defaults.
 
-    A proxy that was chosen in the app is in the folder of the device; the variable outweighs it.
+    A proxy that was chosen in the app is stored in the device's folder. The variable takes
+    precedence over it.
 
     Raises:
-        BadSetting: also for a proxy there that cannot be read, so that nothing goes past it.
+        BadSetting: also if the stored proxy cannot be read, so that no request is made without it.
     """
     named = environment.get("ENTRENOUS_HOME")
     home = Path(named) if named else _data_folder()
@@ -166,10 +170,10 @@ _PROXY_FORM: Final = "socks5h://HOST:PORT, as socks5h://127.0.0.1:9050"
 
 
 def parse_proxy(name: str, written: str) -> Proxy | None:
-    """Parse a proxy address; None if it is empty.
+    """Parse a proxy's address; return None if it is empty.
 
-    Only "socks5h" is accepted, since with "socks5" some programs resolve names themselves.
-    Credentials are generated, so none may be given.
+    Only "socks5h" is accepted, since with "socks5" some programs resolve names themselves. The
+    address may not contain credentials, since they are generated.
     """
     if not written:
         return None
@@ -196,11 +200,10 @@ def _parse_switch(name: str, written: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a URL's host, without brackets, is this machine: by number, or as "localhost".
+    """Return whether a URL's host (without brackets) is a loopback address or "localhost".
 
-    RFC 6761 section 6.3; any other name may lead anywhere. This check is narrow, because it
-    *allows* plain HTTP; ``is_local_address`` in wire/text.py is wide, because it refuses
-    addresses.
+    Any other name may lead anywhere (RFC 6761 section 6.3). This check is narrow, because it
+    *allows* plain HTTP; ``is_local_address`` in wire/text.py is wide, because it refuses addresses.
     """
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -208,7 +211,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-_PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
+_PR_SET_DUMPABLE: Final = 4  # option number in linux/prctl.h
 
 
 class SystemClock:
@@ -217,20 +220,20 @@ class SystemClock:
 
 
 class SystemRandomSource:
-    """Randomness from the operating system."""
+    """Takes random bytes from the operating system."""
 
     def token(self, size: int) -> bytes:
         return secrets.token_bytes(size)
 
 
 def hide_memory() -> None:
-    """Keep this process's memory out of core dumps and from other processes of this account.
+    """Keep this process's memory out of core dumps, and from this account's other processes.
 
-    A limit on core dumps does not apply if the kernel pipes them to a program (core(5)). So
-    on Linux this process also stops being dumpable (PR_SET_DUMPABLE in prctl(2)): it is never
-    dumped, and only root can trace it or read its memory, environment and open files in /proc. A
-    forked process inherits both; an executed program inherits only the limit, and has to call this
-    again.
+    A limit on core dumps does not apply if the kernel pipes them to a program (core(5)). So on
+    Linux this process also stops being dumpable (PR_SET_DUMPABLE in prctl(2)): it is never dumped,
+    and only root can trace it or read its memory, environment and open files in /proc. A forked
+    process inherits both protections; an executed program inherits only the limit, and has to call
+    this again.
     """
     if sys.platform == "win32":
         return

@@ -1,7 +1,8 @@
 """The five families of errors, and the errors that a relay answers with.
 
-Other errors are in the modules that raise them. A relay's errors are here because the relay raises
-them, sends them as problem documents, and the device raises them again.
+Other errors are in the modules that raise them. A relay's errors are here because both sides use
+them: the relay raises and sends them (as problem documents, RFC 9457), and the device raises them
+again.
 """
 
 import inspect
@@ -19,7 +20,7 @@ class EntrenousError(Exception):
     """Something went wrong."""
 
     family: ClassVar[str] = "bug"
-    file: int | None = None  # the index of the given file that it is about; see of_file
+    file: int | None = None  # the index of the given file that the error is about; see about_file
 
     def __init__(self, **facts: object) -> None:
         super().__init__()
@@ -32,7 +33,9 @@ class EntrenousError(Exception):
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the facts as keyword arguments; the default would pass them by position."""
+        """Pickle the error with its facts as keyword arguments; by default they would be
+        positional.
+        """
         return (_unpickle_error, (type(self), self.facts))
 
 
@@ -324,7 +327,8 @@ UPDATE: Final = translatable(
 """How to update, as every message says (docs/start.md); no package index has Entrenous."""
 
 
-_PLAIN: Final = "@%+=:,./-_"  # characters that a shell does not interpret, besides letters, digits
+# characters, besides letters and digits, that a shell does not interpret
+_PLAIN: Final = "@%+=:,./-_"
 _COMMAND: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
 _FIELD: Final = re.compile(r"\{(\w+)\}")
 
@@ -337,9 +341,9 @@ def shell_quoted(word: object) -> str:
 
 
 def fill_message(words: str, **facts: object) -> str:
-    """Fill a message's ``{fields}``.
+    """Replace the ``{fields}`` of a message by facts.
 
-    Quote those that are part of a command (:func:`shell_quoted`).
+    Facts that are part of a command are quoted for the shell.
     """
     facts = {name: _format_fact(fact) for name, fact in facts.items()}
     said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
@@ -348,17 +352,20 @@ def fill_message(words: str, **facts: object) -> str:
     )
 
 
-#: Facts that are words of ours, and so are translated; all others are names and what people typed.
+#: The names of facts whose values are words of this program, and so are translated. The values of
+#: all others are names, or text that people typed.
 OUR_WORDS: Final = frozenset({"wanted", "what", "when", "why"})
 
 
 def _format_fact_translated(name: str, fact: object) -> object:
-    """Return a fact in the person's language, if it is in our words."""
+    """Return a fact in the person's language if its value is one of this program's words."""
     return translated(fact) if name in OUR_WORDS and isinstance(fact, str) else fact
 
 
 def _format_fact(fact: object) -> object:
-    """Format a time for people, with its zone, since a relay may have chosen it."""
+    """Format a fact for people; times are shown with their zone, since a relay may have chosen
+    them.
+    """
     return moment_in_words(fact) if isinstance(fact, datetime) else fact
 
 
@@ -378,7 +385,7 @@ def _unpickle_error(kind: type[EntrenousError], facts: dict[str, object]) -> Ent
 def about_file(place: int) -> Iterator[None]:
     """Mark an error raised inside the block as about one of the given files, counted from 0.
 
-    Only the caller knows the names of the files, and may show them.
+    Only the caller knows the files' names and whether they may be shown.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""Write files that only their owner can read, completely or not at all; and ensure empty folders.
+"""Write files completely or not at all, so that only their owner can read them.
 
-folder_errors translates an OSError into an error that names the folder.
+Also make empty private folders, and translate an OSError into an error that names the folder.
 """
 
 import errno
@@ -26,7 +26,7 @@ class NotEmpty(Refused):
 
 
 def empty_folder(path: Path) -> None:
-    """Ensure that an empty, private folder exists; raises NotEmpty."""
+    """Ensure that an empty folder exists that only its owner can read; raises NotEmpty."""
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise NotEmpty(path=path)
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,8 +55,9 @@ def folder_errors(folder: Path) -> Iterator[None]:
 
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-_UNFINISHED: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")  # as _write names them
-_OTHERS: Final = 0o077  # permissions of group and others
+# the temporary names that _write generates
+_UNFINISHED: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")
+_OTHERS: Final = 0o077  # the permission bits of the group and of all others
 
 
 def write_private(place: Path, data: bytes) -> None:
@@ -69,7 +70,7 @@ def write_private(place: Path, data: bytes) -> None:
 
 
 def write_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Like :func:`write_private`, but ``fill`` writes into the open file."""
+    """Like :func:`write_private`, but ``fill`` writes the content into the open file."""
     _write(place, fill, lambda fresh: fresh.replace(place))
 
 
@@ -77,19 +78,19 @@ def create_private(place: Path, data: bytes) -> None:
     """Write ``data`` as a new file at ``place``, mode 0600, durably.
 
     Raises:
-        FileExistsError: something is there, even a dangling link; it is not touched.
+        FileExistsError: something, even a dangling link, has that name; it is not changed.
     """
     _write(place, lambda file: file.write(data), lambda fresh: _link_as_new_file(fresh, place))
 
 
 def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
-    """Like :func:`create_private`, but ``fill`` writes into the open file.
+    """Like :func:`create_private`, but ``fill`` writes the content into the open file.
 
     Returns:
         True if the file was created, False if a file with the same content was there already.
 
     Raises:
-        FileExistsError: something else is there. After any failure nothing new is at ``place``.
+        FileExistsError: something else has that name. Any failure leaves nothing new at ``place``.
     """
     added: list[os.stat_result] = []
 
@@ -107,7 +108,7 @@ def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool
 
 
 def sweep_unfinished(folder: Path) -> None:
-    """Remove, durably, unfinished files that a killed process left in this folder.
+    """Durably remove the unfinished files that a killed process left in this folder.
 
     The caller must ensure that nobody else writes there meanwhile.
     """
@@ -119,11 +120,12 @@ def sweep_unfinished(folder: Path) -> None:
 
 
 def ensure_private_file(place: Path) -> None:
-    """Create ``place`` as an empty file, mode 0600; make a file that exists private if this account
-    owns it.
+    """Create ``place`` as an empty file of mode 0600, or make an existing file private.
+
+    An existing file is changed only if this account owns it.
 
     An existing file is never opened, since closing it would release this process's locks on it,
-    such as SQLite's. A link is followed, since its target is what will be written.
+    such as SQLite's. A link is followed, since its target is the file that will be written.
 
     Raises:
         OSError: it cannot be created.
@@ -135,7 +137,7 @@ def ensure_private_file(place: Path) -> None:
 
 
 def make_private(place: Path) -> None:
-    """Remove all permissions of group and others from a file of this account."""
+    """Remove all permissions of the group and of others from a file that this account owns."""
     with suppress(FileNotFoundError):
         seen = place.stat()
         if seen.st_uid == os.geteuid() and seen.st_mode & _OTHERS:
@@ -143,19 +145,19 @@ def make_private(place: Path) -> None:
 
 
 def files_readable_by_others(folder: Path) -> tuple[Path, ...]:
-    """Return the files below ``folder`` that give any permission to group or others."""
+    """Return the files below ``folder`` that group or others may read, write or execute."""
     found = (place for place in sorted(folder.rglob("*")) if place.is_file())
     return tuple(place for place in found if _is_accessible_to_others(place))
 
 
 def _is_accessible_to_others(place: Path) -> bool:
-    with suppress(FileNotFoundError):  # a log that was deleted meanwhile
+    with suppress(FileNotFoundError):  # a log file may have been deleted meanwhile
         return bool(place.stat().st_mode & _OTHERS)
     return False
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename or a removal in this folder durable."""
+    """Make sure that a rename or a removal in this folder survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -166,9 +168,9 @@ def sync_folder(folder: Path) -> None:
 def _write(
     place: Path, fill: Callable[[BinaryIO], object], publish: Callable[[Path], object]
 ) -> None:
-    """Write under an unguessable temporary name, which nobody can occupy even in a shared folder.
+    """Write under an unguessable temporary name, then call ``publish``.
 
-    Then publish it.
+    Nobody can occupy such a name in advance, even in a shared folder.
     """
     fresh = place.with_name(f".entrenous-{secrets.token_hex(16)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -184,7 +186,7 @@ def _write(
 
 
 def _link_as_new_file(fresh: Path, place: Path) -> None:
-    """Create ``place`` as a second link, which fails atomically if it exists."""
+    """Give the finished file its name by a hard link, which fails if the name is taken."""
     try:
         os.link(fresh, place)
     except OSError as why:
@@ -204,9 +206,9 @@ def _link_unless_same(fresh: Path, place: Path) -> bool:
 
 
 def _remove_added_file(place: Path, added: list[os.stat_result]) -> None:
-    """Remove the added file after a later step failed (a sync of the folder, Ctrl-C).
+    """Remove the file that was added, after a later step failed (a sync of the folder, Ctrl-C).
 
-    A file with another inode is not removed.
+    A file with another inode is not ours, and is not removed.
     """
     with suppress(FileNotFoundError):
         if any(os.path.samestat(one, place.lstat()) for one in added):
@@ -214,10 +216,10 @@ def _remove_added_file(place: Path, added: list[os.stat_result]) -> None:
 
 
 def _rename_as_new_file(fresh: Path, place: Path) -> None:
-    """Add a file without hard links: reserve the name, then rename the file to it."""
+    """Add a file where hard links are impossible: reserve the name, then rename the file to it."""
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     try:
         fresh.replace(place)
     except OSError:
-        place.unlink()  # the empty file would block the next try
+        place.unlink()  # without this, the empty file would block the next try
         raise

@@ -1,4 +1,4 @@
-"""Identifiers, with a type for each kind, and names that people can say: ``7-lunar-otter``."""
+"""The types of identifiers, and message names that people can say, such as ``7-lunar-otter``."""
 
 from collections.abc import Container
 from typing import Final, NewType
@@ -31,11 +31,12 @@ NAME_NOUNS: Final = tuple(
     swallow swan thistle thrush tulip violet willow wren
     """.split()
 )
-MessageName = NewType("MessageName", str)  # what people type, e.g. "7-lunar-otter"
+# what people type to name a message, e.g. "7-lunar-otter"
+MessageName = NewType("MessageName", str)
 
 
 def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
-    """Return a name that is not in ``taken``, from at least 3 random bytes.
+    """Return a message name that is not in ``taken``; ``random`` has at least 3 bytes.
 
     The bytes choose the words; the number starts at 1 + the third byte modulo 9, and increases
     until the name is new.
@@ -49,12 +50,15 @@ def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
 
 
 def name_index_key(name: str, whose: str) -> str:
-    """Return a name's index key; keys of names that differ only in their number are adjacent."""
+    """Return the key under which a name is indexed.
+
+    The keys of names that differ only in their number are adjacent.
+    """
     return f"{name_index_prefix(name)}{name.partition('-')[0]} {whose}"
 
 
 def name_index_prefix(name: str) -> str:
-    """Return the common prefix of the index keys of this name and of those with another number."""
+    """Return the beginning that the index keys of this name and of its other numbers share."""
     return f"{name.partition('-')[2]} "
 
 
@@ -66,10 +70,12 @@ def name_from_index_key(place: str) -> MessageName:
 PersonId = NewType("PersonId", bytes)  # SHA-256 over both master keys, 32 bytes
 DeviceId = NewType("DeviceId", bytes)  # random, 16 bytes
 MessageId = NewType("MessageId", bytes)  # random, 16 bytes
-EnvelopeId = NewType("EnvelopeId", bytes)  # random, 16 bytes; the sender's, to repeat a post
+# random, 16 bytes; chosen by the sender, so that a post can be repeated
+EnvelopeId = NewType("EnvelopeId", bytes)
 BlobId = NewType("BlobId", bytes)  # random, 16 bytes
 MailboxId = NewType("MailboxId", bytes)  # random, 16 bytes
-RecipientId = NewType("RecipientId", str)  # the sender's name for a copy's holder, e.g. "ben"
+# the sender's name for the recipient of a copy, e.g. "ben"
+RecipientId = NewType("RecipientId", str)
 CaseName = NewType("CaseName", str)  # what people type, e.g. "case-3-quiet-heron"
 ClaimId = NewType("ClaimId", str)
 BankName = NewType("BankName", str)

@@ -1,7 +1,7 @@
 """A person's identity: master keys, device certificates, device lists and key bundles
 (docs/spec/identity.md).
 
-They are here because `crypto` verifies them, `wire` writes them, and both SEND and TRACE use them.
+These types are here because the packages crypto, wire, send and trace all use them.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,20 @@ from entrenous.base.secret import Secret
 
 
 class Trust(StrEnum):
-    """What is known about somebody's keys (people.md section 2).
+    """How well somebody's keys are known (docs/spec/people.md section 2), in words for people."""
 
-    These words are shown to people.
-    """
-
-    UNKNOWN = "unknown"  # nothing vouches for them, or no longer
-    BY_LINK = "by link"  # from an invite link, which others may have read or changed on its way
-    COMPARED = "compared"  # both people compared what their devices show
+    UNKNOWN = "unknown"  # nothing vouches for the keys, or nothing does any longer
+    # they came with an invite link, which others may have read or changed on its way
+    BY_LINK = "by link"
+    COMPARED = "compared"  # both people compared the strings or codes that their devices show
 
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
-    """A person's public master keys; both must verify (32 bytes Ed25519, 1,952 bytes ML-DSA-65)."""
+    """A person's public master keys, Ed25519 (32 bytes) and ML-DSA-65 (1,952 bytes).
+
+    A signature is valid only if both keys verify it.
+    """
 
     ed25519: bytes
     mldsa65: bytes
@@ -37,9 +38,9 @@ class MasterKey:
 class DeviceKey:
     """One device on its owner's list: its public keys, certified by the owner's master key.
 
-    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key, which comes with what that key signed.
-    ``mailbox`` is where it receives, ``enforces`` the limits that its program enforces
-    (:class:`Enforces`).
+    ``mldsa65_hash`` (32 bytes) identifies its ML-DSA-65 key; the key itself is sent with each
+    signature. ``mailbox`` is where it receives letters, ``enforces`` the limits that its program
+    promises to enforce (:class:`Enforces`).
     """
 
     device: DeviceId
@@ -52,9 +53,9 @@ class DeviceKey:
 
     @property
     def keys(self) -> tuple[DeviceId, bytes, bytes, bytes]:
-        """The device's identity.
+        """Return what identifies the device: its id and its keys.
 
-        A device with another mailbox is the same one, a device with another key is not.
+        A device that moves to another mailbox stays the same device; one with another key does not.
         """
         return self.device, self.ed25519, self.curve25519, self.mldsa65_hash
 
@@ -63,8 +64,8 @@ class DeviceKey:
 class Person:
     """A person as their key bundle describes them: keys, devices, and relay.
 
-    The master keys prove everything except ``name``, which the person chose. ``epoch`` counts the
-    person's device lists and ``head`` (32 bytes) names this one.
+    The master keys prove everything except ``name``, which the person chose freely. ``epoch``
+    counts the person's device lists and ``head`` (32 bytes) names this one.
     """
 
     id: PersonId
@@ -80,10 +81,11 @@ class Person:
 class Contact:
     """A person that this device knows.
 
-    ``name`` is what *we* call them; ``send_token`` allows a letter to their mailbox. ``changed_at``
-    is when their devices last changed. Nothing is accepted from somebody ``blocked``; nothing is
-    sent to them, nor to somebody whose lists are ``forked``. ``receipts`` is the answer to whether
-    somebody known by link gets receipts; None: not asked yet.
+    ``name`` is what the owner of this device calls them; ``send_token`` allows a letter to their
+    mailbox. ``changed_at`` is when their devices last changed. Nothing is accepted from somebody
+    ``blocked``; nothing is sent to them, nor to somebody whose lists are ``forked``. ``receipts``
+    says whether they get receipts while they are known by link; None means that the owner was not
+    asked yet.
     """
 
     name: str
@@ -102,12 +104,12 @@ class Contact:
 
     @property
     def compared(self) -> bool:
-        """Whether both people compared keys; an invite link does not count."""
+        """Whether both people compared keys; keys from an invite link do not count as compared."""
         return self.trust is Trust.COMPARED
 
     @property
     def gets_receipts(self) -> bool:
-        """Whether they may get receipts, considering only their keys."""
+        """Whether the trust in their keys is enough to send them receipts."""
         return self.compared or (self.trust is Trust.BY_LINK and self.receipts is True)
 
 
@@ -120,8 +122,10 @@ class BadSignature(Unproven):
 
 @dataclass(frozen=True, slots=True)
 class ListedDevice:
-    """One device of a list: ``proof`` is the hash of its certificate and both signatures on it (32
-    bytes), ``mailbox`` where it receives.
+    """One device of a list.
+
+    ``proof`` (32 bytes) is the hash of its certificate with both signatures, ``mailbox`` is where
+    the device receives letters.
     """
 
     device: DeviceId
@@ -138,7 +142,7 @@ class RevocationReason(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RevokedDevice:
-    """A device that was revoked at ``at``, for ever."""
+    """A device that was revoked at the time ``at``; a revocation is never undone."""
 
     device: DeviceId
     at: datetime
@@ -147,7 +151,7 @@ class RevokedDevice:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolRange:
-    """The protocol versions that all devices of a person speak."""
+    """The range of protocol versions that all devices of a person speak."""
 
     floor: int
     newest: int
@@ -155,8 +159,10 @@ class ProtocolRange:
 
 @dataclass(frozen=True, slots=True)
 class DeviceList:
-    """A person's list at one epoch; ``previous`` is the head of the list before (32 bytes), None in
-    epoch 1. ``devices`` and ``revoked`` are sorted by device.
+    """A person's device list at one epoch.
+
+    ``previous`` is the head of the list before (32 bytes), None in epoch 1. ``devices`` and
+    ``revoked`` are sorted by device id.
     """
 
     person: PersonId
@@ -172,7 +178,7 @@ class DeviceList:
 
 @dataclass(frozen=True, slots=True)
 class ListStatement:
-    """A list, and its exact bytes, whose hash is its head."""
+    """A device list and its exact encoded bytes, whose hash is its head."""
 
     said: DeviceList
     statement: bytes
@@ -187,11 +193,12 @@ class Head:
 
 
 class HistoryRelation(Enum):
-    """How a presented history relates to an earlier list that we know."""
+    """How a history that a relay shows relates to an earlier list that we know."""
 
     SAME = auto()
-    NEWER = auto()  # and it contains the known list
-    NEWER_UNPROVEN = auto()  # it does not reach back so far: the person is no longer verified
+    NEWER = auto()  # newer than the known list, and contains it
+    # newer, but does not reach back to the known list: the person is no longer verified
+    NEWER_UNPROVEN = auto()
 
 
 class OutdatedDeviceList(Unproven):
@@ -234,8 +241,8 @@ class Enforces(IntEnum):
 class Certificate:
     """What a person's master key certifies about one of their devices.
 
-    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``enforces`` are the numbers of
-    :class:`Enforces`, and unknown ones, ascending.
+    ``mldsa65_hash`` (32 bytes) identifies its ML-DSA-65 key. ``enforces`` are numbers of
+    :class:`Enforces`, ascending; numbers that this program does not know are kept.
     """
 
     person: PersonId
@@ -260,7 +267,7 @@ class SignedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class KeyBundle:
-    """A parsed card; nothing in it is proven until crypto/statements.py has verified it.
+    """A decoded key bundle. Nothing in it is proven until crypto/statements.py has verified it.
 
     ``lists`` are consecutive, the newest last; ``signature`` holds both signatures on the newest
     (Ed25519, then ML-DSA-65); ``certificates`` are in the order of its devices.
@@ -288,8 +295,8 @@ class PrekeyKind(IntEnum):
 class Prekey:
     """A public key with which others may begin a session.
 
-    ``id`` has 8 bytes; ``epoch`` and ``head`` (32 bytes) are those of the owner's list when the key
-    was made; ``public`` has 32 bytes, or 1,216 if ``kind`` is X-Wing.
+    ``id`` has 8 bytes; ``epoch`` and ``head`` (32 bytes) are those of the owner's device list at
+    the time when the key was made; ``public`` has 32 bytes, or 1,216 if ``kind`` is X-Wing.
     """
 
     kind: PrekeyKind
@@ -303,7 +310,7 @@ class Prekey:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The statement that a device signs about a batch: its ``size`` and Merkle ``root`` (32 bytes).
+    """What a device signs about a batch: its ``size``, and its Merkle ``root`` (32 bytes).
 
     ``mailbox`` is where the prekeys are published, None for receipts.
     """
@@ -320,7 +327,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class SignedBatch:
-    """A parsed batch; not trusted until crypto/statements.py has verified it.
+    """A decoded batch. It is not trusted until crypto/statements.py has verified it.
 
     ``statement`` are the exact bytes that were signed; ``mldsa65`` is the device's public key
     (1,952 bytes), whose hash is in its certificate; ``signature`` holds both signatures, 3,373
@@ -345,10 +352,10 @@ class BatchPosition:
 
 @dataclass(frozen=True, slots=True)
 class SignedPrekey:
-    """A parsed prekey; not trusted until crypto/statements.py has verified it.
+    """A decoded prekey. It is not trusted until crypto/statements.py has verified it.
 
-    ``place`` is its statement's position in its batch. Every claim returns an X-Wing prekey, so
-    only that one carries the ``batch``.
+    ``place`` is its statement's position in its batch. Every set of prekeys that a relay hands out
+    has an X-Wing prekey, so only that one carries the ``batch``.
     """
 
     prekey: Prekey

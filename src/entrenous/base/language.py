@@ -1,8 +1,8 @@
 """The language that the person reads, and its words for sentences, days and numbers.
 
-English is what the code says, so nothing is read for it. Every other language has a catalogue in
-``entrenous/locale``; it is read when its first sentence is wanted. A page's request chooses its
-language with :func:`speaking`; everywhere else the environment decides.
+The code contains the English sentences, so no file is read for English. Every other language has a
+catalogue in ``entrenous/locale``, which is read when its first sentence is needed. A web page
+chooses its language with :func:`speaking`; everywhere else the environment variables decide.
 """
 
 from __future__ import annotations
@@ -35,12 +35,15 @@ _chosen: ContextVar[str] = ContextVar("language", default="")
 
 
 def language_of_person(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the tag of the language in which the person reads what is shown now."""
+    """Return the tag of the language in which the person reads, such as "es"."""
     return _chosen.get() or _language_of_environment(environment)
 
 
 def _language_of_environment(environment: Mapping[str, str]) -> str:
-    """Return the language of the first setting that names any; "C" means none, so English."""
+    """Return the language of the first environment variable that names one.
+
+    "C" names no language, and so means English.
+    """
     wanted = next((told for name in _SETTINGS if (told := environment.get(name))), ENGLISH)
     if wanted == PSEUDO:
         return PSEUDO
@@ -66,17 +69,17 @@ def speak_english() -> None:
 
 
 def translated(text: str) -> str:
-    """Return a sentence in the person's language; English if nobody has translated it.
+    """Return a sentence in the person's language; English if there is no translation.
 
-    The text is a literal, so that ``make messages`` finds it, or one that :func:`translatable`
-    marks where it is written.
+    The text must be a literal, so that ``make messages`` finds it, or be marked with
+    :func:`translatable` where it is written.
     """
     tag = language_of_person()
     return text if tag == ENGLISH else catalogue_of(tag).gettext(text)
 
 
 def plural(one: str, many: str, count: int) -> str:
-    """Return the sentence for ``count`` things, with ``{count}`` filled in."""
+    """Return the sentence that fits ``count`` things, with ``{count}`` filled in."""
     tag = language_of_person()
     if tag == ENGLISH:
         said = one if count == 1 else many
@@ -86,7 +89,10 @@ def plural(one: str, many: str, count: int) -> str:
 
 
 def translatable(text: str) -> str:
-    """Return the text as it is: it marks a sentence in a table, to be translated when shown."""
+    """Return the text unchanged.
+
+    This marks a sentence in a table, which is translated later, when it is shown.
+    """
     return text
 
 
@@ -155,13 +161,13 @@ def locale_of(tag: str) -> Locale:
 
 
 def sentences_now() -> Catalogue:
-    """Return the catalogue of the person's language, for templates; that of English is empty."""
+    """Return the catalogue of the person's language, for templates; for English it is empty."""
     return catalogue_of(language_of_person())
 
 
 @cache
 def catalogue_of(tag: str) -> Catalogue:
-    """Return a language's sentences; English has none, because the code is written in it."""
+    """Return a language's catalogue; it is empty for English, which the code itself contains."""
     from entrenous.base.catalogue import pseudo_catalogue, read_catalogue  # noqa: PLC0415 - for
     # English nothing of it is needed
 

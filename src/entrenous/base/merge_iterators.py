@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
-_AT_MOST: Final = 64  # threads; each uses one of the HTTP client's 100 connections
+_AT_MOST: Final = 64  # the most threads at once; each uses one of the HTTP client's 100 connections
 
 
 @dataclass(frozen=True, slots=True)
 class _Arrival(Generic[Item]):
-    """A thread's next item, or a sign that it has finished."""
+    """A thread's next item, or the sign that the thread has finished."""
 
     items: tuple[Item, ...]
     last: bool = False
@@ -20,13 +20,13 @@ class _Arrival(Generic[Item]):
 
 
 def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
-    """Yield the items of all rows as they arrive; the items of one row keep their order.
+    """Yield the items of all iterators as they arrive; the items of one iterator stay in order.
 
-    Each row is iterated in its own thread. Neither an interrupted caller (Ctrl-C) nor the end of
-    the process waits for these threads.
+    Each of the ``rows`` is iterated in its own thread. Neither an interrupted caller (Ctrl-C) nor
+    the end of the process waits for these threads.
 
     Raises:
-        What a row raises.
+        Whatever an iterator raises.
     """
     if len(rows) == 1:
         yield from rows[0]

@@ -1,4 +1,7 @@
-"""Still pictures: decoded samples and how the file was encoded; no field is for metadata."""
+"""Still pictures: the decoded samples, and how the file was encoded.
+
+There is no field for metadata.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from entrenous.base.errors import Malformed, NotFound, Refused, Unreachable
 
 
 class PictureFormat(StrEnum):
-    """The file formats that we read; ``written`` is the one in which a copy is written."""
+    """The file formats of pictures that this program reads."""
 
     JPEG = "jpeg"
     PNG = "png"
@@ -22,7 +25,10 @@ class PictureFormat(StrEnum):
 
     @property
     def written(self) -> "PictureFormat":
-        """JPEG, PNG and WebP stay; HEIC and AVIF become JPEG, the other formats PNG."""
+        """The format in which a copy is written.
+
+        JPEG, PNG and WebP stay as they are; HEIC and AVIF become JPEG, the other formats PNG.
+        """
         if self in (PictureFormat.HEIC, PictureFormat.AVIF):
             return PictureFormat.JPEG
         if self in (PictureFormat.GIF, PictureFormat.TIFF, PictureFormat.BMP):
@@ -31,12 +37,12 @@ class PictureFormat(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """File name suffix with its dot, e.g. ``.jpg``."""
+        """Return the file name suffix with its dot, such as ``.jpg``."""
         return ".jpg" if self is PictureFormat.JPEG else f".{self.value}"
 
     @property
     def media_type(self) -> str:
-        """RFC 6838 media type, e.g. ``image/jpeg``."""
+        """Return the media type (RFC 6838), such as ``image/jpeg``."""
         return f"image/{self.value}"
 
 
@@ -64,14 +70,15 @@ class Encoding:
             raise ValueError("an unknown subsampling")
 
 
-SHRINKS: Final = (1, 2, 4, 8)  # by which a JPEG decoder can reduce, by skipping frequencies
+# factors by which a JPEG decoder can reduce a picture, by skipping high frequencies
+SHRINKS: Final = (1, 2, 4, 8)
 
 
 class OriginalSize(NamedTuple):
-    """The upright size of a picture in its file, if its decoder reduced it.
+    """The upright size that a picture has in its file, if its decoder reduced it.
 
-    The decoder merges pixels starting at the left and the top, before any rotation. The remainder
-    at the other end is smaller than one reduced pixel.
+    The decoder merges pixels from the left and the top, before any rotation, so the last row and
+    column may be merged from fewer pixels.
     """
 
     width_px: int
@@ -86,10 +93,10 @@ class Picture:
 
     ``samples`` are 8-bit R, G, B interleaved, row by row: ``height_px * width_px * 3`` bytes in the
     colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB). A
-    grey picture may have one byte per pixel (``luma_alone``), if its reader asked for luma only.
-    ``alpha`` is ``height_px * width_px`` bytes or None. ``original_size`` is the size in the file
-    if the decoder reduced the picture by the factor ``shrunk_by``. ``numpy.asarray(picture)`` is a
-    read-only (H, W, 3) uint8 view, without a copy.
+    grey picture has one byte per pixel (``luma_alone``) if its reader asked for that. ``alpha`` is
+    ``height_px * width_px`` bytes, or None without transparency. ``original_size`` is the size in
+    the file if the decoder reduced the picture by the factor ``shrunk_by``.
+    ``numpy.asarray(picture)`` is a read-only (H, W, 3) uint8 view, without a copy.
     """
 
     width_px: int
@@ -112,7 +119,7 @@ class Picture:
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """NumPy's array interface, version 3, which does not need NumPy here."""
+        """Return the samples in NumPy's array interface, version 3, without importing NumPy."""
         return {
             "version": 3,
             "shape": (self.height_px, self.width_px, 3),
@@ -123,10 +130,7 @@ class Picture:
 
     @property
     def shrunk_by(self) -> int:
-        """The factor by which a decoder reduced each side.
-
-        0 if the sizes do not agree with any.
-        """
+        """The factor by which the decoder reduced each side; 0 if the sizes fit no factor."""
         if self.original_size is None:
             return 1
         size, full = (self.width_px, self.height_px), self.original_size[:2]
@@ -135,7 +139,7 @@ class Picture:
 
     @property
     def luma_alone(self) -> bool:
-        """Whether there is only one sample per pixel."""
+        """Whether there is one sample per pixel, the luma, instead of three."""
         return self.encoding.grey and len(self.samples) == self.pixels
 
     @property

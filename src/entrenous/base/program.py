@@ -1,7 +1,7 @@
 """The identity of this program: its installed version, and the commit it was built from.
 
-The build imports this module before any dependency is installed, so it imports the standard library
-only.
+This module imports the standard library only, because the build imports it before any dependency is
+installed.
 """
 
 import os
@@ -16,7 +16,9 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A version such as "0.1.0", and a commit of twelve hexadecimal digits, followed by "-dirty" if
+    """The version of this program, and the commit that it was built from.
+
+    A version looks like "0.1.0". A commit has twelve hexadecimal digits, followed by "-dirty" if
     files differ from it. Either may be ``UNKNOWN``.
     """
 
@@ -27,7 +29,7 @@ class Program:
         return f"entrenous {self.version}, commit {self.commit}"
 
 
-#: Written into the package when a wheel or an sdist is built.
+#: The name of the file with the commit, written into the package when a wheel or an sdist is built.
 COMMIT_FILE: Final = "commit.txt"
 _PACKAGE: Final = Path(__file__).parents[1]
 _PATIENCE_S: Final = 5.0
@@ -39,19 +41,22 @@ _DESCRIBE: Final = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude
 
 @cache
 def this_program() -> Program:
-    """Return version and commit of the running program, cached."""
+    """Return the version and the commit of the running program; they are determined once."""
     from importlib import metadata  # noqa: PLC0415 -- its email parser takes 15 ms to import
 
     try:
         installed = metadata.version("entrenous")
-    except metadata.PackageNotFoundError:  # run from its folder without being installed
+    # the program runs from its folder without being installed
+    except metadata.PackageNotFoundError:
         installed = UNKNOWN
     return Program(installed, commit_of(_PACKAGE))
 
 
 def commit_of(package: Path) -> str:
-    """Return the commit of the package in this folder: of the checkout around it (``src/NAME``), or
-    the one that its build recorded, or ``UNKNOWN``.
+    """Return the commit of the package in this folder.
+
+    That is the commit of the git checkout around it (``src/NAME``), or else the one that its build
+    recorded, or else ``UNKNOWN``.
     """
     checkout = package.parents[1]
     if package.parent.name == "src" and (checkout / ".git").exists():
@@ -63,14 +68,11 @@ def commit_of(package: Path) -> str:
 
 
 def _git_description(checkout: Path) -> str:
-    """Return git's description of the checkout's commit.
-
-    Empty if there is no git or no checkout.
-    """
+    """Return git's description of the checkout's commit; "" without git or without a checkout."""
     surroundings = {
         "PATH": os.environ.get("PATH", os.defpath),
         "GIT_CEILING_DIRECTORIES": str(checkout.parent),
-        "GIT_OPTIONAL_LOCKS": "0",  # git must not write while it reads
+        "GIT_OPTIONAL_LOCKS": "0",  # keeps git from writing while it reads
     }
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, fixed options, no shell

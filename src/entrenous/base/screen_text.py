@@ -6,23 +6,24 @@ from typing import Final
 from entrenous.base.errors import Refused
 from entrenous.base.limits import CAPTION_CHARS_MAX, TEXT_CHARS_MAX
 
-# Embeddings, overrides and isolates (UAX #9), which reorder the text after them.
+# Unicode's embeddings, overrides and isolates (UAX #9), which change the order of the text after
+# them.
 _TURNS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ACTS: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 
 def is_terminal_control(char: str) -> bool:
-    """Return whether a character acts on a terminal instead of being visible.
+    """Return whether a character controls a terminal instead of being visible.
 
-    These are controls except for the line feed, surrogates, Unicode's own line ends and changes of
-    direction. Unassigned characters are not among them: a newer Unicode may have made them visible,
-    and two devices must agree.
+    Such characters are controls (except for the line feed), surrogates, Unicode's own line ends,
+    and changes of direction. Unassigned characters are allowed, because a newer version of Unicode
+    may have made them visible, and all devices must decide alike.
     """
     return char != "\n" and (char in _TURNS or unicodedata.category(char) in _ACTS)
 
 
 def check_caption(caption: str | None) -> None:
-    """Check the text beside pictures.
+    """Check the line of text that goes with pictures.
 
     Raises:
         CaptionTooLong, TextHasControlCharacters.
@@ -83,5 +84,5 @@ DRAWN_AS_GAP: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
 
 
 def visible_text(text: str) -> str:
-    """Return the text without invisible characters; spaces stay."""
+    """Return the text without its invisible characters. Spaces are kept."""
     return text.translate(_UNSEEN)

@@ -1,4 +1,4 @@
-"""Bytes that must never be printed: not in a log, a traceback, a repr or an assertion message."""
+"""Secret bytes, which must not appear in a log, a traceback, a repr or an assertion message."""
 
 import hmac
 from typing import final

@@ -1,9 +1,8 @@
-"""Encryption at rest: age files under a key or a passphrase, and encrypted values in a platform's
-store.
+"""Encryption at rest: age files under a key or a passphrase, and single encrypted values.
 
-Each blob of a copy and each large file in the vault has a key of its own (docs/spec/content.md
-section 3). A file under a passphrase has a fixed cost (age-encryption.org/v1, recipient scrypt).
-The key of a platform's store is not in the store.
+Single values are fingerprints in a platform's store, whose key is kept elsewhere. Each blob of a
+copy and each large file in the vault has a key of its own (docs/spec/content.md section 3). A file
+under a passphrase has a fixed cost (age-encryption.org/v1, recipient scrypt).
 """
 
 import base64
@@ -33,8 +32,8 @@ _HEADER: Final = re.compile(
     rb"--- "
 )
 _PREFIX: Final = "age-secret-key-"
-_CHUNK: Final = 1024 * 1024  # bytes
-_FRONT: Final = 64 * 1024  # longest header accepted; ours has 200 bytes
+_CHUNK: Final = 1024 * 1024  # bytes that streams read at a time
+_FRONT: Final = 64 * 1024  # the longest header accepted; one that this module writes has 200 bytes
 
 
 def age_identity(key: Secret) -> Secret:
@@ -50,10 +49,14 @@ def age_identity(key: Secret) -> Secret:
 
 
 def age_private_key(untrusted_identity: Secret) -> Secret:
-    """Return an age identity's X25519 private key, 32 bytes; raises ValueError if it is none."""
+    """Return the X25519 private key (32 bytes) that an age identity encodes.
+
+    Raises ValueError if the text is not an age identity.
+    """
     text = untrusted_identity.reveal().decode(errors="replace")
     try:
-        pyrage.x25519.Identity.from_str(text)  # knows the alphabet, the length and the check sum
+        # raises an error for a wrong alphabet, length or checksum
+        pyrage.x25519.Identity.from_str(text)
     except pyrage.IdentityError:
         raise ValueError("this is no age identity") from None
     letters = text.lower().removeprefix(f"{_PREFIX}1")[:-6]
@@ -62,7 +65,7 @@ def age_private_key(untrusted_identity: Secret) -> Secret:
 
 
 def encrypt_blob(key: Secret, padded: bytes) -> bytes:
-    """Encrypt to an age v1 file whose only recipient is the public half of ``key``."""
+    """Encrypt to an age v1 file that only ``key`` decrypts."""
     return pyrage.encrypt(padded, [_identity(key).to_public()])  # type: ignore[no-any-return]
 
 
@@ -124,7 +127,7 @@ def _identities(untrusted_file: bytes) -> list[object]:
 
 
 def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
-    """Like :func:`encrypt_blob`, in chunks of 64 KiB; passes on OSError."""
+    """Like :func:`encrypt_blob`, in chunks of 64 KiB; raises OSError if a stream fails."""
     source, kept = _ReadAheadReader(b"", reader), _ErrorKeepingWriter(writer)
     try:
         pyrage.encrypt_io(source, kept, [_identity(key).to_public()])
@@ -172,7 +175,7 @@ def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
 
 
 class _ReadAheadReader:
-    """Reads bytes that were read ahead, then the rest."""
+    """Reads the bytes that were already read from a stream, then the rest of the stream."""
 
     def __init__(self, front: bytes, rest: BinaryIO) -> None:
         self._front, self._rest = io.BytesIO(front), rest
@@ -186,15 +189,15 @@ class _ReadAheadReader:
             raise
 
     def raise_deferred_error(self) -> None:
-        """Raise the reader's error, if there was one."""
+        """Raise the error that the reader met earlier, if any."""
         if self.failed is not None:
             raise self.failed from None
 
 
 class _ErrorKeepingWriter:
-    """Passes writes on and remembers an error.
+    """A writer that passes bytes on and remembers the first error of the writer below.
 
-    Pyrage raises errors of the same type, and loses one of the last write.
+    Pyrage turns every error into one type, and drops an error of the last write.
     """
 
     def __init__(self, writer: BinaryIO) -> None:
@@ -212,7 +215,7 @@ class _ErrorKeepingWriter:
         self._writer.flush()
 
     def raise_deferred_error(self) -> None:
-        """Raise the writer's error, if there was one."""
+        """Raise the error that the writer met earlier, if any."""
         if self.failed is not None:
             raise self.failed from None
 
@@ -222,7 +225,7 @@ def _identity(key: Secret) -> pyrage.x25519.Identity:
 
 
 def _five_bit_groups(data: bytes) -> list[int]:
-    """Split into groups of 5 bits, the last padded with zeros."""
+    """Split bytes into groups of 5 bits, as numbers; pad the last group with zero bits."""
     bits = "".join(f"{byte:08b}" for byte in data)
     return [int(bits[at : at + 5].ljust(5, "0"), 2) for at in range(0, len(bits), 5)]
 
@@ -247,9 +250,10 @@ _CONTEXT: Final = b"entrenous/1 sealed file\x00"
 
 
 def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
-    """Encrypt to an age file under a derived key; ``name`` is bound to it.
+    """Encrypt to an age file under a key derived from ``key`` and ``name``.
 
-    The result is about 200 bytes longer, plus 16 bytes per 64 KiB.
+    Only the same name decrypts it. The result is about 200 bytes longer than the data, plus 16
+    bytes per 64 KiB.
     """
     return encrypt_blob(derive(key, _CONTEXT + name), data)
 
@@ -263,7 +267,7 @@ def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> byte
 
 
 def seal_stream(key: Secret, reader: BinaryIO, writer: BinaryIO, name: bytes = b"") -> None:
-    """Like :func:`seal_file`, in chunks; passes on OSError."""
+    """Like :func:`seal_file`, in chunks; raises OSError if reading or writing fails."""
     encrypt_stream(derive(key, _CONTEXT + name), reader, writer)
 
 
@@ -281,14 +285,15 @@ def unseal_stream(
 
 NOISE_BYTES: Final = 48
 SCRYPT_WORK_FACTOR: Final = (
-    18  # age's default: scrypt's N is 2**18, which takes 256 MiB and about a second
+    18  # age's default: scrypt's N is 2**18, which takes 256 MiB of memory and about a second
 )
-_PRICE_MAX: Final = 20  # 1 GiB, the most that an untrusted file may require
-_PART: Final = 16  # bytes of a file key, of a salt and of a nonce
+# scrypt's N is 2**20, which takes 1 GiB: the most that an untrusted file may require
+_PRICE_MAX: Final = 20
+_PART: Final = 16  # length in bytes of a file key, of a salt and of a nonce
 _PASSPHRASE_CHUNK: Final = 64 * 1024
 _SALT: Final = b"age-encryption.org/v1/scrypt"
 _FIRST: Final = bytes(12)
-_ONLY: Final = bytes(11) + b"\1"  # the nonce of a first chunk that is also the last
+_ONLY: Final = bytes(11) + b"\1"  # nonce of a file's first chunk if it is also the last
 _FILE: Final = re.compile(
     rb"(age-encryption\.org/v1\n"
     rb"-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<price>[1-9][0-9]?)\n"
@@ -300,8 +305,9 @@ _FILE: Final = re.compile(
 
 
 def encrypt_with_passphrase(passphrase: Secret, data: bytes, noise: bytes, price: int) -> bytes:
-    """Encrypt up to 64 KiB to an age file under a passphrase, with 48 fresh random bytes,
-    ``noise``.
+    """Encrypt up to 64 KiB to an age file under a passphrase.
+
+    ``noise`` are 48 fresh random bytes: the file key, the salt and the nonce.
     """
     if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK:
         raise ValueError("a small file under a passphrase needs 48 random bytes")
@@ -362,7 +368,7 @@ def _decode_base64(text: bytes) -> bytes:
         data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         raise DecryptionFailed from None
-    if _encode_base64(data) != text:  # a non-canonical encoding
+    if _encode_base64(data) != text:  # refuse a non-canonical encoding of the same bytes
         raise DecryptionFailed
     return data
 
@@ -379,8 +385,9 @@ def stored_key_name(key: Secret) -> bytes:
 
 
 def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
-    """Encrypt ``data`` to nonce, ciphertext and 16-byte tag, bound to ``about``, with a 32-byte
-    key.
+    """Encrypt ``data`` with a 32-byte key; only the same ``about`` decrypts it.
+
+    Return the nonce, the ciphertext and the 16-byte authentication tag, joined.
     """
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return nonce + _cipher(key).encrypt(nonce, data, about)
@@ -389,12 +396,12 @@ def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
 def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
     """Decrypt what :func:`seal_stored` wrote.
 
-    Raises DecryptionFailed for the wrong key or ``about``, or changed bytes.
+    Raises DecryptionFailed if the key or ``about`` is wrong, or the bytes were changed.
     """
     nonce, shut = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:
         return _cipher(key).decrypt(nonce, shut, about)
-    except (InvalidTag, ValueError):  # ValueError: a truncated nonce
+    except (InvalidTag, ValueError):  # ValueError means that the nonce is truncated
         raise DecryptionFailed from None
 
 

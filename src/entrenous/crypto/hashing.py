@@ -1,7 +1,7 @@
-"""SHA-256, also of streams, constant-time comparison, and Merkle trees.
+"""Hashing: SHA-256 of bytes and of streams, comparison in constant time, and Merkle trees.
 
-The trees are those of RFC 9162, section 2.1, and of RFC 6962.
-Commitments to marks are leaves of such a tree (docs/spec/content.md section 6).
+The trees are those of RFC 9162, section 2.1, and of RFC 6962. Commitments to the hidden marks of
+copies are leaves of such a tree (docs/spec/content.md section 6).
 """
 
 import hashlib
@@ -15,12 +15,12 @@ _LOCK: Final = b"entrenous/1 lock\x00"
 
 
 def sha256(data: bytes) -> bytes:
-    """Return the SHA-256 (FIPS 180-4), 32 bytes."""
+    """Return the SHA-256 hash (FIPS 180-4), 32 bytes."""
     return hashlib.sha256(data).digest()
 
 
 class HashingWriter:
-    """A writer that counts and hashes what it passes on."""
+    """A writer that passes bytes on to another one, and counts and hashes them."""
 
     def __init__(self, writer: BinaryIO) -> None:
         self._writer, self._hash = writer, hashlib.sha256()
@@ -36,12 +36,12 @@ class HashingWriter:
         self._writer.flush()
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of what was written, 32 bytes."""
+        """Return the SHA-256 hash of everything written so far, 32 bytes."""
         return self._hash.digest()
 
 
 class HashingReader:
-    """A reader that hashes what it passes on."""
+    """A reader that passes bytes on from another one, and hashes them."""
 
     def __init__(self, reader: BinaryIO) -> None:
         self._reader, self._hash = reader, hashlib.sha256()
@@ -52,19 +52,22 @@ class HashingReader:
         return data
 
     def read_to_end(self) -> bytes:
-        """Read to the end; return the SHA-256 of everything, 32 bytes."""
+        """Read to the end of the stream; return the SHA-256 hash of all its bytes, 32 bytes."""
         while self.read(1024 * 1024):
             pass
         return self._hash.digest()
 
 
 def token_hash(token: Secret) -> bytes:
-    """Return the hash of a token that a relay stores, 32 bytes (docs/spec/content.md section 4)."""
+    """Return the 32-byte hash of a token. A relay stores this hash, never the token.
+
+    See docs/spec/content.md section 4.
+    """
     return sha256(_LOCK + token.reveal())
 
 
 def equal_in_constant_time(one: bytes, other: bytes) -> bool:
-    """Compare in a time that depends only on the lengths."""
+    """Return whether two byte strings are equal, in a time that depends only on their lengths."""
     return hmac.compare_digest(one, other)
 
 
@@ -74,12 +77,12 @@ def leaf_hash(context: bytes, statement: bytes) -> bytes:
 
 
 def log_leaf(entry: bytes) -> bytes:
-    """Return the leaf hash of an entry of a log (RFC 6962, section 2.1), 32 bytes."""
+    """Return the leaf hash, 32 bytes, of a log entry (RFC 6962, section 2.1)."""
     return sha256(b"\x00" + entry)
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
-    """Return the Merkle root (section 2.1.1), 32 bytes, of at least one leaf hash."""
+    """Return the Merkle root, 32 bytes, of at least one leaf hash (RFC 9162, section 2.1.1)."""
     if not leaves:
         raise ValueError("a tree has at least one leaf")
     if len(leaves) == 1:
@@ -89,7 +92,7 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
 
 
 def inclusion_proofs(leaves: Sequence[bytes]) -> tuple[tuple[bytes, ...], ...]:
-    """Return each leaf's inclusion proof (section 2.1.3.1), lowest hash first.
+    """Return each leaf's inclusion proof (RFC 9162, section 2.1.3.1): its hashes, lowest first.
 
     Every node of the tree is hashed once.
     """
@@ -112,9 +115,9 @@ def _root_and_proofs(leaves: Sequence[bytes]) -> tuple[bytes, tuple[tuple[bytes,
 
 
 def root_from_proof(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """Return the root of a tree of ``size`` leaves from an inclusion proof (section 2.1.3.2).
+    """Return the root of a tree of ``size`` leaves from an inclusion proof (RFC 9162, 2.1.3.2).
 
-    None if no proof for ``index`` has this length.
+    Return None if the proof has the wrong number of hashes for this index and tree size.
     """
     if not 0 <= index < size:
         return None
@@ -145,10 +148,10 @@ _MARK: Final = b"entrenous/2 mark\x00"
 
 
 def mark_commitment(mark: bytes) -> bytes:
-    """Return the commitment, 32 bytes, to a copy's mark as encoded by wire/receipt.py."""
+    """Return the 32-byte commitment to a copy's hidden mark, as wire/receipt.py encodes it."""
     return sha256(_MARK + mark)
 
 
 def marks_hash(marks: bytes) -> bytes:
-    """Return the hash, 32 bytes, of a message's commitments as encoded by ``write_marks``."""
+    """Return the 32-byte hash of all commitments of a message, as ``write_marks`` encodes them."""
     return sha256(marks)

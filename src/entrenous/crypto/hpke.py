@@ -13,7 +13,7 @@ from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 
 PRIVATE_BYTES: Final = 32
 PUBLIC_BYTES: Final = 1216
-OVERHEAD_BYTES: Final = 1136  # 1,120 of encapsulation, 16 of authentication tag
+OVERHEAD_BYTES: Final = 1136  # 1,120 bytes of key encapsulation and 16 of authentication tag
 _MLKEM_PUBLIC: Final = 1184
 
 
@@ -22,20 +22,22 @@ class NoPostQuantum(RuntimeError):
 
 
 def new_key(seed: bytes) -> Secret:
-    """Return the private key for 32 random bytes, which are its encoding in the draft."""
+    """Return the private key that 32 random bytes encode (the X-Wing draft)."""
     if len(seed) != PRIVATE_BYTES:
         raise ValueError("an X-Wing key grows from 32 bytes")
     return Secret(seed)
 
 
 def public_key(private: Secret) -> bytes:
-    """Return the public key, 1,216 bytes: ML-KEM-768's, then X25519's."""
+    """Return the public key, 1,216 bytes: the ML-KEM-768 key, then the X25519 key."""
     mlkem, x25519 = _expand_private_key(private)
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
 
 def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """Return encapsulation and ciphertext, 1,136 bytes more than ``plaintext``; ``info`` is bound.
+    """Encrypt for the holder of a private key; only the same ``info`` decrypts it.
+
+    Return the encapsulated key and the ciphertext, 1,136 bytes more than ``plaintext``.
 
     Raises:
         BadKey: not an X-Wing key, or its X25519 half gives no shared secret.
@@ -55,10 +57,10 @@ def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
 
 
 def open_sealed(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
-    """Decrypt what :func:`seal_to` sealed to this key with this ``info``.
+    """Decrypt what :func:`seal_to` encrypted for this key with this ``info``.
 
     Raises:
-        NotForThisMailbox: another key or ``info``, or changed bytes.
+        NotForThisMailbox: the key or ``info`` is wrong, or the bytes were changed.
         NoPostQuantum: the installed library lacks ML-KEM-768.
     """
     suite = _hpke_suite()
@@ -80,7 +82,7 @@ def _hpke_suite() -> hpke.Suite:
 
 
 def _expand_private_key(private: Secret) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
-    """ExpandDecapsulationKey of the draft, section 5.2: SHAKE-256 to 96 bytes."""
+    """Expand 32 bytes to both private keys (ExpandDecapsulationKey, X-Wing draft section 5.2)."""
     both = hashlib.shake_256(private.reveal()).digest(96)
     try:
         mlkem = MLKEM768PrivateKey.from_seed_bytes(both[:64])

@@ -1,7 +1,8 @@
 """A person's master keys and a device's keys.
 
-Master keys are Ed25519 and ML-DSA-65; both signatures must verify. A device has an ML-DSA-65 key
-and an Olm account, which is passed and returned as a vodozemac pickle.
+A person has two master keys, Ed25519 and ML-DSA-65, and both signatures must verify. A device has
+an ML-DSA-65 key and an Olm account, which these functions take and return in vodozemac's encoding
+(a "pickle").
 """
 
 import base64
@@ -33,19 +34,19 @@ def person_id(master: MasterKey) -> PersonId:
     return PersonId(sha256(_PERSON + master.ed25519 + master.mldsa65))
 
 
-MASTER_BYTES: Final = 64  # Ed25519 seed, then ML-DSA-65 seed
+MASTER_BYTES: Final = 64  # the seed of the Ed25519 key, then that of the ML-DSA-65 key
 SIGNATURE_BYTES: Final = 64 + 3309
 
 
 def master_keys(seed: bytes) -> Secret:
-    """Return the private master keys for 64 random bytes."""
+    """Return the private master keys that 64 random bytes encode."""
     if len(seed) != MASTER_BYTES:
         raise ValueError("master keys grow from 64 bytes")
     return Secret(seed)
 
 
 def public_master(master: Secret) -> MasterKey:
-    """Return the public master keys."""
+    """Return the public halves of private master keys."""
     ed25519, mldsa65 = _private_keys(master)
     return MasterKey(
         ed25519.public_key().public_bytes_raw(), mldsa65.public_key().public_bytes_raw()
@@ -53,7 +54,7 @@ def public_master(master: Secret) -> MasterKey:
 
 
 def sign_both(master: Secret, context: bytes, statement: bytes) -> bytes:
-    """Sign with both master keys: Ed25519's 64 bytes, then ML-DSA-65's 3,309."""
+    """Sign with both master keys; return Ed25519's 64 bytes, then ML-DSA-65's 3,309 bytes."""
     signed = _signed_bytes(context, statement)
     ed25519, mldsa65 = _private_keys(master)
     return ed25519.sign(signed) + mldsa65.sign(signed)
@@ -62,7 +63,7 @@ def sign_both(master: Secret, context: bytes, statement: bytes) -> bytes:
 def verify_both(
     master: MasterKey, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
-    """Verify both signatures; raises BadSignature, whose message names ``what`` was signed."""
+    """Verify both signatures; raises BadSignature, which names ``what`` was signed."""
     signed = _signed_bytes(context, statement)
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature(what=what)
@@ -87,16 +88,18 @@ def _signed_bytes(context: bytes, statement: bytes) -> bytes:
     return context + b"\x00" + statement
 
 
-SIGNING_SEED_BYTES: Final = 32  # an ML-DSA-65 private key is its seed (FIPS 204)
-_NO_KEY: Final = bytes(32)  # pickles need no encryption of their own: the vault encrypts them
+SIGNING_SEED_BYTES: Final = 32  # FIPS 204 lets the seed stand for the private ML-DSA-65 key
+# pickles are not encrypted under a key of their own, because the vault encrypts them
+_NO_KEY: Final = bytes(32)
 _MLDSA65: Final = b"entrenous/2 device mldsa65\x00"
 _MLDSA65_BYTES: Final = 1952
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSigner:
-    """A device's private signing keys: an Olm account, with the Ed25519 key, and the ML-DSA-65
-    seed.
+    """A device's private signing keys.
+
+    The Ed25519 key is part of an Olm account; the ML-DSA-65 key is stored as its seed.
     """
 
     account: Secret
@@ -125,7 +128,7 @@ def mldsa65_hash(public: bytes) -> bytes:
 
 
 def new_account() -> Secret:
-    """Create an Olm account; vodozemac uses the system's random generator."""
+    """Create an Olm account with keys from the system's random generator."""
     return pickled_account(vodozemac.Account())
 
 
@@ -140,8 +143,11 @@ def identity_key(account: Secret) -> bytes:
 
 
 def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, bytes]]:
-    """Return the account with ``count`` (1 to 50) new one-time keys, and these by id (8 bytes)."""
-    if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac remembers the newest 5,000
+    """Create ``count`` (1 to 50) one-time keys.
+
+    Return the account that holds them, and their public halves by key id (8 bytes).
+    """
+    if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac keeps only the newest 5,000
         raise ValueError("1 to 50 one-time keys at once")
     opened = unpickled_account(account)
     opened.generate_one_time_keys(count)
@@ -151,9 +157,10 @@ def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, 
 
 
 def replace_fallback_key(account: Secret) -> tuple[Secret, bytes, bytes]:
-    """Return the account with a new fallback key, the key's id (8 bytes) and its public half (32).
+    """Create a new fallback key.
 
-    The previous fallback key still decrypts letters; older ones are deleted.
+    Return the account that holds it, its id (8 bytes) and its public half (32 bytes). The previous
+    fallback key still decrypts letters; older ones are deleted.
     """
     opened = unpickled_account(account)
     opened.generate_fallback_key()  # type: ignore[attr-defined]  # missing in its .pyi
@@ -169,18 +176,18 @@ def sign_as_device(account: Secret, context: bytes, statement: bytes) -> bytes:
 
 
 def sign_both_as_device(signer: DeviceSigner, context: bytes, statement: bytes) -> bytes:
-    """Return both of a device's signatures over ``context || 0x00 || statement``.
+    """Sign ``context || 0x00 || statement`` with both of a device's keys.
 
-    Ed25519's 64 bytes, then ML-DSA-65's 3,309.
+    Return Ed25519's 64 bytes, then ML-DSA-65's 3,309 bytes.
     """
     ed25519 = sign_as_device(signer.account, context, statement)
     return ed25519 + _mldsa65(signer).sign(context + b"\x00" + statement)
 
 
 def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: str) -> None:
-    """Verify a batch with both signing keys that the device's certificate names.
+    """Verify a signed batch with both signing keys that the device's certificate names.
 
-    Raises BadSignature, also if the batch names another device.
+    Raises BadSignature, also if the batch was signed by another device.
     """
     mldsa65 = signed.mldsa65
     ours = len(mldsa65) == _MLDSA65_BYTES and equal_in_constant_time(
@@ -195,7 +202,7 @@ def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: st
 def verify_device(
     ed25519: bytes, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
-    """Verify a device's Ed25519 signature; raises BadSignature."""
+    """Verify a device's Ed25519 signature; raise BadSignature if it is not valid."""
     try:
         key = Ed25519PublicKey.from_public_bytes(ed25519)
         key.verify(signature, context + b"\x00" + statement)
@@ -204,7 +211,7 @@ def verify_device(
 
 
 def pickled_account(account: vodozemac.Account) -> Secret:
-    """Encode an account for the vault."""
+    """Return an account in vodozemac's encoding, to store it in the vault."""
     return Secret(account.pickle(_NO_KEY).encode())
 
 

@@ -13,7 +13,7 @@ from entrenous.crypto.hashing import sha256
 _CONTENT: Final = b"entrenous/2 content\x00"
 _BLOB: Final = b"entrenous/2 blob\x00"
 _GROUP: Final = b"entrenous/2 share group\x00"
-_NONCE: Final = bytes(16)  # constant, since every stream has its own key
+_NONCE: Final = bytes(16)  # may be constant, since no two streams have the same key
 
 
 def derive(secret: Secret, context: bytes, size: int = 32, *, salt: bytes = b"") -> Secret:
@@ -23,11 +23,10 @@ def derive(secret: Secret, context: bytes, size: int = 32, *, salt: bytes = b"")
 
 
 def stream(seed: Secret, context: bytes, size: int) -> bytes:
-    """Return ``size`` bytes of ChaCha20 key stream, whose key is derived from ``seed`` for
-    ``context``.
+    """Return ``size`` bytes of ChaCha20 key stream, for the use ``context``.
 
-    A longer stream begins with the shorter one. The limit is 256 GiB, where ChaCha20's 32-bit block
-    counter (RFC 8439) would wrap around.
+    The stream's key is derived from ``seed``. For one seed and context, a shorter stream is the
+    beginning of a longer one.
     """
     key = derive(seed, b"entrenous/1 stream\x00" + context).reveal()
     cipher = Cipher(algorithms.ChaCha20(key, _NONCE), mode=None)
@@ -37,10 +36,10 @@ def stream(seed: Secret, context: bytes, size: int) -> bytes:
 def content_key(
     secret: Secret, share: Secret, message: MessageId, envelope: EnvelopeId, manifest: bytes
 ) -> Secret:
-    """Derive the key of one copy's content from both of its halves (content.md section 3).
+    """Derive the key of one copy's content from its two halves (docs/spec/content.md section 3).
 
-    ``secret`` and ``share`` have 32 bytes each; ``manifest`` is encoded by ``write_manifest``
-    (send/formats/message_format.py).
+    ``secret`` is the half in the letter and ``share`` the relay's half, 32 bytes each; ``manifest``
+    is encoded by ``write_manifest`` (send/formats/message_format.py).
 
     Raises:
         ValueError: a half has another length, so that two pairs of halves could collide.
@@ -52,17 +51,18 @@ def content_key(
 
 
 def blob_key(content: Secret, place: int) -> Secret:
-    """Derive the key of a copy's blob number ``place`` (32 bits, 0: the frame; content.md section
-    3).
+    """Derive the key of blob number ``place`` of a copy (docs/spec/content.md section 3).
+
+    Blob 0 is the frame, which lists the files. The number has 32 bits.
     """
     return derive(content, _BLOB + place.to_bytes(4, "big"))
 
 
 def share_group(groups: Secret, person: PersonId) -> bytes:
-    """Return the group that counts one person's openings of one message (relay.md section 6).
+    """Return the id (16 bytes) under which the relay counts one person's openings of one message.
 
-    ``groups`` are 32 random bytes per message, known only to its sender, since anybody who knows a
-    group could use up its openings.
+    See docs/spec/relay.md section 6. ``groups`` are 32 random bytes that only the message's sender
+    knows: anybody who knew the id could use up the openings.
     """
     return derive(groups, _GROUP + person, ID_BYTES).reveal()
 
@@ -71,7 +71,10 @@ _TOKEN: Final = b"entrenous/2 send token\x00"
 
 
 def send_token(seed: Secret, index: int) -> Secret:
-    """Derive token number ``index`` (64 bits), 32 bytes that look random without the seed."""
+    """Derive the send token with this index (64 bits) in its range.
+
+    Its 32 bytes look random to everybody who does not know the seed.
+    """
     if len(seed) != 32:
         raise ValueError("a window of tokens grows from 32 bytes")
     return derive(seed, _TOKEN + index.to_bytes(8, "big"))

@@ -37,7 +37,7 @@ class BlobChanged(Unproven):
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """A blob at the relay: its name, and the size in bytes and SHA-256 of its ciphertext."""
+    """A blob at the relay: its id, and the size in bytes and SHA-256 hash of its ciphertext."""
 
     id: BlobId
     size: int

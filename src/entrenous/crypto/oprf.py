@@ -1,6 +1,6 @@
 """An oblivious pseudorandom function: OPRF(ristretto255, SHA-512) of RFC 9497.
 
-The relay holds the key and the device the input; neither learns the other's.
+The relay has the key and the device has the input. Neither of them learns what the other has.
 """
 
 import hashlib
@@ -22,21 +22,24 @@ from entrenous.crypto.nouns import NotAPoint
 
 ELEMENT_BYTES: Final = 32
 OUTPUT_BYTES: Final = 64
-UNIFORM_BYTES: Final = 64  # random input of a scalar: 259 bits more than it has, so no bias
-_CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"  # RFC 9497 sections 3.1 and 4.1
+# bytes of random input for a scalar, so many more than it has that the result is not biased
+UNIFORM_BYTES: Final = 64
+# the context string of RFC 9497, sections 3.1 and 4.1
+_CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"
 _HASH_TO_GROUP: Final = b"HashToGroup-" + _CONTEXT
 _IDENTITY: Final = bytes(ELEMENT_BYTES)
-# Bit of the last byte that makes an encoding non-canonical (RFC 9496 section 4.3.1). libsodium
-# 1.0.18 ignores it: each element would have two encodings, and it fails on one of the identity.
+# The bit of the last byte that must be zero in a canonical encoding (RFC 9496 section 4.3.1).
+# libsodium 1.0.18 ignores this bit, so that each element would have two encodings; with one of the
+# two encodings of the identity, it fails.
 _UNUSED_BIT: Final = 0x80
-_BLOCK_BYTES: Final = 128  # of SHA-512
+_BLOCK_BYTES: Final = 128  # the block size of SHA-512
 _SODIUM: Final = "_sodium"
 
 
 def scalar_from_random(uniform: bytes) -> Secret:
-    """Return a key or a blind, 32 bytes, from 64 random ones.
+    """Return a scalar, 32 bytes, from 64 random bytes: a key, or a factor for :func:`blind`.
 
-    Raises ValueError if they reduce to zero, which has a probability of 2**-252.
+    Raises ValueError if the scalar is zero, which has a probability of 2**-252.
     """
     if len(uniform) != UNIFORM_BYTES:
         raise ValueError("a scalar is drawn from 64 random bytes")
@@ -49,7 +52,8 @@ def scalar_from_random(uniform: bytes) -> Secret:
 def blind(private_input: Secret, scalar: Secret) -> bytes:
     """Return the blinded element, 32 bytes, which reveals nothing about ``private_input``.
 
-    ``scalar`` is a fresh one from :func:`scalar_from_random`; :func:`finalize` needs it again.
+    ``scalar`` is a fresh random one from :func:`scalar_from_random`, and :func:`finalize` needs the
+    same one.
     """
     element = _group().crypto_core_ristretto255_from_hash(
         _expand_message(private_input.reveal(), _HASH_TO_GROUP, 64)
@@ -58,8 +62,9 @@ def blind(private_input: Secret, scalar: Secret) -> bytes:
 
 
 def check_element(untrusted_element: bytes) -> None:
-    """Raise NotAPoint unless these bytes are the canonical encoding of an element, not the
-    identity.
+    """Raise NotAPoint unless these bytes are the canonical encoding of an element.
+
+    The identity element is refused as well.
     """
     sized = len(untrusted_element) == ELEMENT_BYTES
     if not sized or equal_in_constant_time(untrusted_element, _IDENTITY):
@@ -71,7 +76,7 @@ def check_element(untrusted_element: bytes) -> None:
 
 
 def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
-    """Return the key holder's evaluated element, 32 bytes; raises NotAPoint."""
+    """Return the key holder's answer to a blinded element, 32 bytes; raises NotAPoint."""
     check_element(untrusted_blinded)
     return _multiply(key, untrusted_blinded)
 
@@ -101,7 +106,7 @@ def _group() -> Any:
     """
     sodium = ModuleType(_SODIUM)
     vars(sodium)[_SODIUM] = _load_from_memory(_bundled_library())
-    sys.modules[_SODIUM] = sodium  # where rbcl looks first
+    sys.modules[_SODIUM] = sodium  # rbcl looks here before anywhere else
     try:
         return importlib.import_module("rbcl")
     finally:
@@ -109,7 +114,7 @@ def _group() -> Any:
 
 
 def _bundled_library() -> bytes:
-    """Return the library embedded in rbcl's module, which is read without running it."""
+    """Return the libsodium library embedded in rbcl's module, without running that module."""
     spec = importlib.util.find_spec("rbcl")
     places = spec.submodule_search_locations if spec is not None else None
     source = b"".join((Path(place) / "_sodium.py").read_bytes() for place in places or ())
@@ -126,14 +131,14 @@ def _load_from_memory(library: bytes) -> CDLL:
             memory.write(library)
             memory.flush()
             return CDLL(f"/proc/self/fd/{memory.fileno()}")
-    except (AttributeError, OSError):  # not Linux, or not permitted
+    except (AttributeError, OSError):  # not Linux, or the system does not allow it
         return _load_from_folder(library)
 
 
 def _load_from_folder(library: bytes) -> CDLL:
-    """Load from a new folder of mode 0700, deleted afterwards (except on Windows).
+    """Load the library from a new folder of mode 0700, which is deleted afterwards.
 
-    Raises ImportError if others could replace the folder meanwhile.
+    On Windows the folder stays. Raises ImportError if others could replace the folder meanwhile.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
         above = Path(private).parent.stat().st_mode
@@ -153,7 +158,10 @@ def _length_prefixed(part: bytes) -> bytes:
 
 
 def _expand_message(message: bytes, separator: bytes, size: int) -> bytes:
-    """expand_message_xmd with SHA-512 (RFC 9380 section 5.3.1); ``size`` is at most 64 here."""
+    """Hash a message to ``size`` bytes (expand_message_xmd with SHA-512, RFC 9380 section 5.3.1).
+
+    Here ``size`` is at most 64.
+    """
     tail = separator + bytes([len(separator)])
     padded = bytes(_BLOCK_BYTES) + message + size.to_bytes(2, "big") + b"\x00" + tail
     first = hashlib.sha512(padded).digest()

@@ -1,7 +1,7 @@
 """Verification of RFC 3161 timestamps against trusted certificates.
 
-The signer's certificate must lead to a trusted authority and have been valid at the stamp's time: a
-stamp outlives its authority's certificate.
+The signer's certificate must lead to a trusted authority and have been valid at the time of the
+stamp. A stamp therefore stays valid after the certificate of its authority has expired.
 """
 
 from datetime import datetime
@@ -46,24 +46,26 @@ def verify_timestamp(
 
 
 def decode_response(untrusted_token: bytes) -> TimeStampResponse:
-    """Parse an authority's answer (RFC 3161, section 2.4.2); raises InvalidTimestamp."""
+    """Parse a time stamp authority's answer (RFC 3161, section 2.4.2); raises InvalidTimestamp."""
     try:
         return decode_timestamp_response(_with_sorted_certificates(untrusted_token))
     except ValueError:
         raise InvalidTimestamp(why="it cannot be read") from None
 
 
-_CERTIFICATES: Final = 0xA0  # the tag of SignedData.certificates, [0] (RFC 5652, section 5.1)
-_TO_SIGNED_DATA: Final = (0, 1, 1, 0)  # TimeStampResp, its token, [0], SignedData; by place
-_LONG: Final = 0x80  # from here a length's first byte counts the bytes of the length
+_CERTIFICATES: Final = 0xA0  # the DER tag of SignedData.certificates, [0] (RFC 5652, section 5.1)
+# the index of each element on the way from TimeStampResp through its token and [0] to SignedData
+_TO_SIGNED_DATA: Final = (0, 1, 1, 0)
+# if this bit is set, the other bits of a length's first byte count its further bytes
+_LONG: Final = 0x80
 
 
 def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
     """Return the answer with its certificates in the order of DER (X.690, section 11.6).
 
     DigiCert, Sectigo and openssl write them in the order of the chain, which strict parsers refuse.
-    The signature does not cover them, so sorting is safe. An unreadable answer is returned
-    unchanged.
+    The signature does not cover the certificates, so sorting is safe. An unreadable answer is
+    returned unchanged.
     """
     try:
         fields = _split_der(untrusted_token, 0, len(untrusted_token))
@@ -81,9 +83,8 @@ def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
 def _split_der(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
     """Split DER into its elements.
 
-    Return for each its start, the start of its content, and its end.
-
-    Raises ValueError or IndexError if they do not fill the bytes exactly.
+    Return for each element its offset, the offset of its content, and the offset of its end. Raises
+    ValueError or IndexError if the elements do not fill the bytes exactly.
     """
     found = []
     while at < end:
@@ -99,7 +100,7 @@ def _split_der(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
 
 
 def _load_certificates(authorities: bytes) -> list[Certificate]:
-    """Load trusted certificates: any number as PEM, or one as DER."""
+    """Load trusted certificates: any number of them in PEM, or one in DER."""
     try:
         if b"-----BEGIN" in authorities:
             return load_pem_x509_certificates(authorities)
@@ -144,6 +145,6 @@ def _refusal_reason(refusal: VerificationError) -> str:
 
 
 def certificate_fingerprints(authorities: bytes) -> tuple[bytes, ...]:
-    """Return the SHA-256 (32 bytes) of each root among the certificates, PEM or DER."""
+    """Return the SHA-256 hash (32 bytes) of each root certificate in ``authorities``."""
     trusted = _load_certificates(authorities)
     return tuple(one.fingerprint(SHA256()) for one in trusted if one.issuer == one.subject)

@@ -1,5 +1,8 @@
 """Sealing and opening letters: Olm inside, HPKE around it, and a hash that binds both
 (docs/spec/letter.md sections 2 to 4).
+
+A letter is encrypted twice: with the Olm session of two devices (the inner seal), and then with
+HPKE (the outer seal). A hash binds the two.
 """
 
 from dataclasses import dataclass
@@ -13,15 +16,16 @@ from entrenous.crypto.hpke import OVERHEAD_BYTES, open_sealed, seal_to
 from entrenous.crypto.identity_keys import pickled_account, unpickled_account
 from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotForThisMailbox
 
-SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)  # bytes inside HPKE, section 1
+# possible sizes in bytes of what HPKE encrypts (letter.md section 1)
+SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 _BINDING: Final = b"entrenous/2 binding\x00"
-_NO_KEY: Final = bytes(32)  # as in identity_keys.py
+_NO_KEY: Final = bytes(32)  # as in identity_keys.py, the vault encrypts pickles
 _PREKEY_TYPE: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
 class OuterLetter:
-    """A letter whose outer seal is verified. Its sender is still unproven, and so is the header."""
+    """A letter whose outer seal was opened. Its sender and its header are still unproven."""
 
     info_sha256: bytes
     untrusted_header: bytes
@@ -30,13 +34,13 @@ class OuterLetter:
 
     @property
     def begins_session(self) -> bool:
-        """Whether it has the keys that are needed to begin a session."""
+        """Whether the letter has the keys that are needed to begin a session."""
         return self.olm_type == _PREKEY_TYPE
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedLetter:
-    """A fully opened letter, and the session's state after it."""
+    """A letter with both seals opened, and the state of the session after it."""
 
     header: bytes
     body: bytes
@@ -61,7 +65,9 @@ def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
 def seal_letter(
     session: Secret, to: bytes, info: bytes, header: bytes, body: bytes
 ) -> tuple[bytes, Secret]:
-    """Encrypt a letter; returns it without its outer address, and the session's state after it.
+    """Encrypt a letter with both seals.
+
+    Return the letter without its outer address, and the state of the session after it.
 
     ``to`` is the recipient's public X-Wing key (1,216 bytes); ``info``, ``header`` and ``body`` are
     encoded (send/formats/letter_format.py). The result is 1,136 bytes longer than one of ``SIZES``.
@@ -91,7 +97,7 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
 
 
 def matches_session(session: Secret, around: OuterLetter) -> bool:
-    """Return whether a letter that may begin a session belongs to this existing one."""
+    """Return whether this session is the one that a session-beginning letter would begin."""
     try:
         prekey = _olm_message(around).to_pre_key()
     except BadLetter:
@@ -103,9 +109,9 @@ def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
     """Decrypt the inner seal with an existing session.
 
     Raises:
-        NotForThisMailbox: the letter is of another session, was opened before, was changed, or its
-            inner part does not match the outer one; or more than 40 later letters arrived before
-            it, since the session stores only 40 message keys.
+        NotForThisMailbox: the letter belongs to another session, was opened before, or was changed;
+            its inner part does not match the outer one; or more than 40 later letters arrived
+            before it, since a session stores only 40 message keys.
         BadLetter: the inner part is not an Olm message.
     """
     opened = _unpickle_session(session)
@@ -122,8 +128,9 @@ def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
 def open_first_letter(
     account: Secret, curve25519: bytes, around: OuterLetter
 ) -> tuple[OpenedLetter, Secret]:
-    """Decrypt the inner seal and start the session that this letter begins; also returns the
-    account.
+    """Decrypt the inner seal of a letter that begins a session, and start that session.
+
+    Return the opened letter, and the account without the one-time key that the letter used.
 
     ``curve25519`` (32 bytes) is the sender's. The letter proves that its sender holds that key; the
     caller must check against a key bundle that it is a certified device's key.
@@ -169,8 +176,9 @@ def _write_inner_letter(header: bytes, olm_type: int, olm: bytes) -> bytes:
 
 
 def _parse_inner_letter(untrusted: bytes) -> tuple[bytes, int, bytes]:
-    """Parse header, Olm type and ciphertext; accept only what :func:`_write_inner_letter`
-    writes.
+    """Split the inner part into header, Olm message type and ciphertext.
+
+    Only what :func:`_write_inner_letter` writes is accepted.
     """
     frame = untrusted[4 : 4 + int.from_bytes(untrusted[:4], "big")]
     split = 4 + int.from_bytes(frame[:4], "big")

@@ -22,10 +22,7 @@ class NamedEmoji(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShortString:
-    """The string that both people compare.
-
-    Seven emoji, or three numbers for those who cannot see them.
-    """
+    """The string that both people compare: seven emoji, or three numbers instead."""
 
     signs: tuple[NamedEmoji, ...]
     numbers: tuple[int, int, int]
@@ -37,19 +34,23 @@ _AGREE: Final = b"entrenous/2 sas mac\x00"
 
 
 def public_of(private: Secret) -> bytes:
-    """Return the public key, 32 bytes, of a private key of 32 random bytes."""
+    """Return the X25519 public key, 32 bytes, of a private key of 32 random bytes."""
     return _private_key(private).public_key().public_bytes_raw()
 
 
 def key_commitment(public: bytes) -> bytes:
-    """Return the commitment, 32 bytes, to a key that is revealed after the other side's."""
+    """Return the commitment, 32 bytes, to a public key.
+
+    The key itself is revealed only after the other side has sent theirs.
+    """
     return sha256(_COMMIT + public)
 
 
 def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
-    """Return the string that both sides compare; send/formats/letter_format.py has ``transcript``.
+    """Return the string that both sides compare.
 
-    Raises BadKey if the other side's key is invalid.
+    ``transcript`` is encoded by send/formats/letter_format.py. Raises BadKey if the other side's
+    key is invalid.
     """
     info = _STRING + sha256(transcript).hex().encode()
     bits = derive(_shared_secret(private, public), info, 6).reveal()
@@ -60,7 +61,10 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
 
 
 def agreement_proof(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
-    """Return the proof, 32 bytes, that ``by`` saw this transcript and agreed; raises BadKey."""
+    """Return the proof, 32 bytes, that the person ``by`` saw this transcript and agreed.
+
+    Raises BadKey if the other side's key is invalid.
+    """
     return derive(_shared_secret(private, public), _AGREE + sha256(transcript) + by).reveal()
 
 

@@ -52,12 +52,12 @@ _LIST: Final = b"entrenous/2 list"
 
 
 def list_head(statement: bytes) -> bytes:
-    """Return the head of a list: its hash, 32 bytes."""
+    """Return the head of a device list: the hash, 32 bytes, that identifies it."""
     return sha256(_HEAD + statement)
 
 
 def sign_list(master: Secret, statement: bytes) -> bytes:
-    """Sign a list's statement with both master keys, 3,373 bytes."""
+    """Sign a device list with both master keys; return both signatures, 3,373 bytes."""
     return sign_both(master, _LIST, statement)
 
 
@@ -93,9 +93,9 @@ def verify_lists(
 def may_succeed(one: DeviceList, after: DeviceList) -> bool:
     """Return whether ``after`` may succeed ``one``.
 
-    It must be of the same person, with the next epoch and no older protocol. Remaining devices keep
-    their certificates, removed devices are listed as revoked, and revoked ones stay listed while
-    there is room.
+    A successor is a list of the same person, with the next epoch and no older protocol. Remaining
+    devices keep their certificates, removed devices are listed as revoked, and revoked ones stay
+    listed while there is room.
     """
     listed = {now.device for now in after.devices}
     revoked = {now.device for now in after.revoked}
@@ -113,8 +113,9 @@ def may_succeed(one: DeviceList, after: DeviceList) -> bool:
 
 
 def _same_certificates(one: DeviceList, another: DeviceList) -> bool:
-    """Return whether devices that are in both lists have the same certificate, and so the same
-    keys.
+    """Return whether each device that is in both lists has the same certificate in both.
+
+    The same certificate means the same keys.
     """
     proofs = {listed.device: listed.proof for listed in one.devices}
     return all(
@@ -124,7 +125,10 @@ def _same_certificates(one: DeviceList, another: DeviceList) -> bool:
 
 
 def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
-    """Return whether these were dropped for lack of room, as the ones revoked earliest."""
+    """Return whether these revocations could be dropped because the list had no room for more.
+
+    Only the earliest revocations may be dropped.
+    """
     if not missing:
         return True
     full = len(after.revoked) == REVOKED_MAX
@@ -132,11 +136,13 @@ def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> b
 
 
 def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelation:
-    """Compare a shown history with the known heads; both oldest first, neither empty.
+    """Compare the list heads that were shown with those that are known.
+
+    Both are sorted, oldest first, and neither is empty.
 
     Raises:
-        OutdatedDeviceList: its newest list is older than the newest known one.
-        ForkedDeviceList: it has another list for a known epoch.
+        OutdatedDeviceList: the newest list shown is older than the newest one known.
+        ForkedDeviceList: another list is shown for a known epoch.
     """
     check_heads_agree(known, shown)
     newest, offered = known[-1], shown[-1]
@@ -150,14 +156,14 @@ def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelati
 
 
 def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) -> HistoryRelation:
-    """Compare a shown history that begins after the newest known list.
+    """Compare lists that were shown with the newest known list, which is older than all of them.
 
-    It proves what happened in between only if it begins with the very next list.
+    The history proves what happened in between only if it begins with the very next list.
 
     Raises:
         ForkedDeviceList: the very next list names another predecessor.
-        BadSignature: it breaks a rule: a revoked device is listed, a device has another
-            certificate, or an older protocol is spoken.
+        BadSignature: a rule is broken: a revoked device is listed, a device has another
+            certificate, or the list names an older protocol.
     """
     first = shown[0].said
     is_next = first.epoch == known.said.epoch + 1
@@ -179,7 +185,7 @@ def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) ->
 
 
 def check_heads_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
-    """Raise ForkedDeviceList if an epoch has two heads."""
+    """Raise ForkedDeviceList if two different heads have the same epoch."""
     heads = {head.epoch: head.digest for head in known}
     for head in named:
         if not equal_in_constant_time(heads.get(head.epoch, head.digest), head.digest):
@@ -190,8 +196,8 @@ def check_named_head(named: Head, shown: Sequence[Head]) -> None:
     """Check that a head named in a letter is in the history that the relay shows.
 
     Raises:
-        ForkedDeviceList: another head has that epoch.
-        WithheldDeviceList: it is newer than everything that the relay shows.
+        ForkedDeviceList: the history has another head for that epoch.
+        WithheldDeviceList: the named head is newer than every list that the relay shows.
     """
     check_heads_agree(shown, [named])
     if named.epoch > shown[-1].epoch:
@@ -199,7 +205,7 @@ def check_named_head(named: Head, shown: Sequence[Head]) -> None:
 
 
 def _relists_revoked(lists: Sequence[ListStatement]) -> bool:
-    """Return whether a device is listed after its revocation, however long ago."""
+    """Return whether a newer list contains a device that an older one revoked."""
     revoked = set[DeviceId]()
     for one in lists:
         if any(now.device in revoked for now in one.said.devices):
@@ -209,34 +215,35 @@ def _relists_revoked(lists: Sequence[ListStatement]) -> bool:
 
 
 _DEVICE: Final = b"entrenous/2 device"
-_PREKEY: Final = b"entrenous/2 prekey"  # context of a leaf; _PREKEYS is that of a batch
+# context of one prekey's leaf; _PREKEYS is the context of a whole batch
+_PREKEY: Final = b"entrenous/2 prekey"
 _PREKEYS: Final = b"entrenous/2 prekeys"
 _RECEIPT: Final = b"entrenous/2 receipt"
 _RECEIPTS: Final = b"entrenous/2 receipts"
 
 
 def sign_certificate(master: Secret, certificate: bytes) -> bytes:
-    """Sign a device certificate with both master keys, 3,373 bytes."""
+    """Sign a device certificate with both master keys; return both signatures, 3,373 bytes."""
     return sign_both(master, _DEVICE, certificate)
 
 
 def prekey_leaf(statement: bytes) -> bytes:
-    """Return a prekey's leaf in its batch, 32 bytes."""
+    """Return the leaf hash, 32 bytes, of a prekey in its batch."""
     return leaf_hash(_PREKEY, statement)
 
 
 def receipt_leaf(statement: bytes) -> bytes:
-    """Return a receipt's leaf in its batch, 32 bytes."""
+    """Return the leaf hash, 32 bytes, of a receipt in its batch."""
     return leaf_hash(_RECEIPT, statement)
 
 
 def sign_prekeys(signer: DeviceSigner, batch: bytes) -> bytes:
-    """Sign a batch of prekeys with both device keys, 3,373 bytes."""
+    """Sign a batch of prekeys with both device keys; return both signatures, 3,373 bytes."""
     return sign_both_as_device(signer, _PREKEYS, batch)
 
 
 def sign_receipts(signer: DeviceSigner, batch: bytes) -> bytes:
-    """Sign a batch of receipts with both device keys, 3,373 bytes."""
+    """Sign a batch of receipts with both device keys; return both signatures, 3,373 bytes."""
     return sign_both_as_device(signer, _RECEIPTS, batch)
 
 
@@ -248,10 +255,10 @@ def certificate_hash(signed: SignedCertificate) -> bytes:
 
 
 def verify_key_bundle(card: KeyBundle) -> Person:
-    """Verify a key bundle, and return its person with all keys and devices.
+    """Verify a key bundle; return the person it describes, with all keys and devices.
 
-    The caller must check that this is the expected person, and compare the lists with the known
-    ones (:func:`compare_heads`).
+    The caller must still check that this is the expected person, and that the lists agree with the
+    known ones (:func:`compare_heads`).
 
     Raises:
         BadSignature: the lists are no chain signed by both master keys, the lists name a person
@@ -277,7 +284,7 @@ def verify_key_bundle(card: KeyBundle) -> Person:
 
 
 def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
-    """Verify that these master keys certified this device for their person; raises BadSignature."""
+    """Verify that these master keys certified this device for their owner; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
     verify_both(master, _DEVICE, signed.statement, signed.signature, what="device certificate")
@@ -286,8 +293,10 @@ def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
 def verify_prekey(
     signed: SignedPrekey, batch: SignedBatch, by: DeviceKey, mailbox: MailboxId
 ) -> None:
-    """Verify that this device signed the batch for this mailbox, and that the prekey is in the
-    batch and made for this device; raises BadSignature.
+    """Verify a prekey, and its batch; raises BadSignature.
+
+    This device must have signed the batch for this mailbox. The prekey must be in the batch, and
+    made for this device.
     """
     said = batch.batch
     if said.mailbox is None or not equal_in_constant_time(said.mailbox, mailbox):
@@ -299,7 +308,10 @@ def verify_prekey(
 
 
 def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) -> None:
-    """Verify that this device signed exactly these leaves, in this order; raises BadSignature."""
+    """Verify that this device signed a batch of exactly these leaves, in this order.
+
+    Raises BadSignature.
+    """
     verify_batch(batch, by, _RECEIPTS, what="receipt")
     said = batch.batch
     if (

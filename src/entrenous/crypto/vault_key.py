@@ -11,21 +11,21 @@ from entrenous.crypto.key_derivation import derive
 SALT_BYTES: Final = 16
 DEVICE_SECRET_BYTES: Final = 32
 STRETCHED_BYTES: Final = 32
-OUTPUT_BYTES: Final = 64  # of the relay's share (crypto/oprf.py)
+OUTPUT_BYTES: Final = 64  # the length of the relay's share (crypto/oprf.py)
 _FIRST: Final = b"entrenous/1 vault"
 _CONTEXT: Final = b"entrenous/2 vault"
 _ASKED: Final = b"entrenous/2 oprf input"
 _OFFLINE: Final = b"entrenous/2 offline"
-NO_OUTPUT: Final = Secret(b"")  # of a vault without a relay's lock
+NO_OUTPUT: Final = Secret(b"")  # stands for the relay's share if no relay has one
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """The cost of one guess at the passphrase, as parameters of argon2id (RFC 9106).
 
-    It is stored unencrypted beside the vault, so that it can be raised later. The bounds keep a
-    tampered file from requiring too much memory; reduced values give another key, which decrypts
-    nothing.
+    The cost is stored unencrypted beside the vault, so that it can be raised later. The bounds keep
+    a tampered file from requiring too much memory. A file with a reduced cost gives another key,
+    which decrypts nothing.
     """
 
     memory_kib: int = 65_536
@@ -43,7 +43,10 @@ DEFAULT_COST: Final = Cost()
 
 
 def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secret:
-    """Return argon2id (RFC 9106) of the passphrase, 32 bytes; the salt has at least 16."""
+    """Return the argon2id hash (RFC 9106) of a passphrase, 32 bytes.
+
+    The salt must have at least 16 bytes.
+    """
     if len(salt) < SALT_BYTES:
         raise ValueError("a passphrase is stretched with a salt of 16 bytes")
     return Secret(
@@ -60,9 +63,10 @@ def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secre
 
 
 def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: bytes) -> Secret:
-    """Derive 32 bytes with HKDF from the passphrase, the relay's share and the device's secret.
+    """Derive the vault's key, 32 bytes, from its three parts with HKDF.
 
-    ``output`` is the relay's share (64 bytes), or :data:`NO_OUTPUT`.
+    ``stretched`` is the hash of the passphrase. ``output`` is the relay's share (64 bytes), or
+    :data:`NO_OUTPUT`.
 
     Raises:
         ValueError: a part has another length, so that two sets of parts could collide.
@@ -75,18 +79,21 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
 
 
 def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
-    """Derive the key of a vault whose head has the first schema (content.md section 5)."""
+    """Derive the key of a vault in the first format, without a relay (content.md section 5)."""
     _refuse_sizes(stretched, device_secret)
     return derive(Secret(stretched.reveal() + device_secret), _FIRST, salt=salt)
 
 
 def oprf_input(stretched: Secret) -> Secret:
-    """Return the OPRF input, 32 bytes; the relay sees it blinded, and never the passphrase."""
+    """Return the input of the relay's function (crypto/oprf.py), 32 bytes.
+
+    The relay sees only the blinded input, and never the passphrase.
+    """
     return derive(stretched, _ASKED)
 
 
 def offline_key(stretched: Secret) -> Secret:
-    """Return the key, 32 bytes, that encrypts the relay's share in an offline window."""
+    """Return the key, 32 bytes, that encrypts the relay's share while the vault opens offline."""
     return derive(stretched, _OFFLINE)
 
 

@@ -1,1 +1,1 @@
-"""A user's own machine: the folder, the vault and its lock, and the ledger of copies."""
+"""A user's own device: its folder, its vault and the vault's lock, and the ledger of copies."""

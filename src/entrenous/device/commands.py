@@ -31,7 +31,8 @@ def opened_device(context: typer.Context) -> Iterator[Device]:
 
     Raises:
         VaultNotFound, WrongPassphrase, NoPassphrase, VaultInUse, Locked, RevokedDeviceLocked.
-        RelayUnreachable, OfflineWindowExpired: the relay's share of the key is not available.
+        RelayUnreachable, OfflineWindowExpired: the relay's share of the vault's key is not
+            available.
     """
     with unlocked_device(context) as (device, _):
         yield device
@@ -41,7 +42,7 @@ def opened_device(context: typer.Context) -> Iterator[Device]:
 def unlocked_device(
     context: typer.Context, sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
-    """Like :func:`opened_device`, with the parts of the vault's key, for changes of its lock.
+    """Like :func:`opened_device`, and also yield the parts of the vault's key, to change its lock.
 
     A recovery sheet also opens a vault whose relay does not answer.
     """
@@ -155,5 +156,5 @@ def _type_hidden(prompt: str, how: str) -> str:
 
 
 def _normalized_secret(words: str) -> Secret:
-    """Normalise to NFC, since keyboards encode accents differently."""
+    """Normalize a secret to Unicode form C, since keyboards encode accents differently."""
     return Secret(unicodedata.normalize("NFC", words).encode(errors="surrogateescape"))

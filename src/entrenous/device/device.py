@@ -1,10 +1,10 @@
 """Everything that a rule on a user's device may use: vault, ledger, relays, clock, randomness,
 decoders.
 
-`Vault` and `Courier` are protocols so that rules import neither SQLCipher nor an HTTP client, and
-because the tests' simulated world replaces both: it crashes its vault, and cuts, delays and forges
-relay answers. The HTTP client is imported at the first request, so that commands without requests
-start faster.
+`Vault` and `Courier` are protocols so that the packages with the rules import neither SQLCipher nor
+an HTTP client. The simulated world of the tests replaces both: it crashes the vault, and cuts,
+delays and forges the relays' answers. The HTTP client is imported at the first request, so that
+commands without requests start faster.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ Item = TypeVar("Item")
 
 
 class Vault(Protocol):
-    """The device's encrypted store: small records in named tables, and sealed files."""
+    """The device's encrypted store: small records in named tables, and encrypted files."""
 
     def get(self, table: str, key: str) -> bytes | None:
-        """Return the record, or None."""
+        """Return the record with this key, or None."""
 
     def put(self, table: str, key: str, record: bytes) -> None:
         """Insert or replace a record."""
@@ -70,10 +70,13 @@ class Vault(Protocol):
         """Return the sorted keys that begin with ``start``, without reading any record."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Open a transaction: all changes are made or none. A nested call joins the outer one."""
+        """Open a transaction: either all changes inside are made or none.
+
+        A nested call joins the outer one.
+        """
 
     def keep_file(self, data: bytes) -> BlobId:
-        """Encrypt ``data`` into a new file with a random name; durable on return."""
+        """Encrypt ``data`` into a new file with a random name; it is durable on return."""
 
     def kept_file(self, blob: BlobId) -> bytes:
         """Return the content of a file; raises VaultFileMissing."""
@@ -86,8 +89,9 @@ class Vault(Protocol):
         """
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
-        """Store ciphertext as it is; durable on return. The caller verifies its hash
-        when reading.
+        """Store ciphertext as it is; it is durable on return.
+
+        The caller must verify its hash when reading it.
         """
 
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
@@ -112,10 +116,15 @@ class Vault(Protocol):
         """Return the size in bytes of a ``keep_sealed`` file; raises VaultFileMissing."""
 
     def delete_file(self, blob: BlobId) -> None:
-        """Delete a file; a missing one is no error. A rollback restores it."""
+        """Delete a file; a missing one is no error.
+
+        If the transaction is rolled back, the file stays.
+        """
 
     def empty_journal(self) -> None:
-        """Remove deleted records from the journal too; call it outside of a transaction."""
+        """Remove deleted records from the database's journal as well; call it outside of a
+        transaction.
+        """
 
 
 class RunConcurrently(Protocol):
@@ -126,7 +135,7 @@ class RunConcurrently(Protocol):
 
 
 def run_sequentially(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
-    """Yield from one iterable after the other, without concurrency."""
+    """Yield the items of one iterable after the other, without concurrency."""
     return chain.from_iterable(rows)
 
 
@@ -137,18 +146,18 @@ class Courier(Protocol):
     newer client, and the errors that the relay reports (base/errors.py).
     """
 
-    # Mailboxes, their key bundles and send tokens (relay.md sections 2, 3).
+    # Mailboxes, with their key bundles and send tokens (relay.md sections 2, 3).
 
     def create_mailbox(
         self, url: str, mailbox: MailboxId, owner: Secret, close: Secret | None = None
     ) -> None:
-        """Create a mailbox that ``owner`` opens and ``close`` deletes."""
+        """Create a mailbox that the token ``owner`` opens and the token ``close`` deletes."""
 
     def publish_key_bundle(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
         """Publish the key bundle to holders of a send token."""
 
     def key_bundle(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
-        """Fetch a key bundle."""
+        """Fetch a mailbox's key bundle, still encrypted."""
 
     def publish_prekeys(
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
@@ -156,7 +165,7 @@ class Courier(Protocol):
         """Add prekeys; returns the number of one-time keys at the relay."""
 
     def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
-        """Return the number of one-time keys left at the relay."""
+        """Return the number of this device's one-time keys that are left at the relay."""
 
     def claim_prekeys(
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
@@ -175,7 +184,7 @@ class Courier(Protocol):
     # Envelopes in mailboxes, and their states (sections 5, 7).
 
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
-        """Post an envelope; durable on return, and safe to repeat."""
+        """Post an envelope; the relay has it on disk on return. Safe to repeat."""
 
     def waiting_envelopes(
         self, url: str, mailbox: MailboxId, owner: Secret, after: int
@@ -200,7 +209,7 @@ class Courier(Protocol):
     def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
     ) -> None:
-        """Upload a blob from byte ``start``; durable on return, and safe to repeat.
+        """Upload a blob from byte ``start``; the relay has it on disk on return. Safe to repeat.
 
         ``data`` is the whole blob, or a seekable reader of the whole. Raises WrongOffset if the
         relay has fewer than ``start`` bytes.
@@ -209,7 +218,7 @@ class Courier(Protocol):
     def uploaded_size(
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
     ) -> int:
-        """Return the number of bytes of an upload that the relay has."""
+        """Return how many bytes of an unfinished upload the relay has."""
 
     def download_blob(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
@@ -224,17 +233,20 @@ class Courier(Protocol):
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> Secret:
-        """Fetch the relay's half of a content key; raises TakenBack, Expired, UsedUp."""
+        """Fetch the relay's half of a content key, 32 bytes; raises TakenBack, Expired, UsedUp."""
 
     def finish_opening(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> None:
-        """Confirm that the content is stored here."""
+        """Confirm to the relay that the content was opened and is stored here."""
 
     # The relay's share of a vault's key, and closing a mailbox (section 10, lock.md).
 
     def create_lock(self, lock: RelayLock, owner: Secret) -> None:
-        """Have the relay generate a key for this device; safe to repeat; raises LockExists."""
+        """Have the relay generate a key for this device's lock; safe to repeat.
+
+        Raises LockExists.
+        """
 
     def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
         """Send one blinded element, which costs a try; raises Locked, NoLock, WrongToken,
@@ -250,7 +262,10 @@ class Courier(Protocol):
         """Restore all of a device's tries; raises NoLock."""
 
     def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
-        """Accept only this unlock token from now on; safe to repeat; raises NoLock."""
+        """Have the relay accept only this unlock token from now on; safe to repeat.
+
+        Raises NoLock.
+        """
 
     def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
         """Make ``close`` the token that deletes this mailbox."""
@@ -300,7 +315,7 @@ def courier_of(
     pause_s: float = 0.0,
     timeout_s: float | None = None,
 ) -> Iterator[Courier]:
-    """Open a courier, closed on exit; ``timeout_s`` overrides the client's request timeout.
+    """Open a courier, which is closed on exit; ``timeout_s`` overrides the client's timeout.
 
     Raises BadSetting if ENTRENOUS_RELAY_CA names no file of certificates.
     """
@@ -318,7 +333,8 @@ def courier_of(
 
         courier = _LazyCourier(make)
         if settings.relay_ca is not None:
-            courier.courier()  # report a bad file at once, even if the command makes no request
+            # reports a bad certificate file at once, even if the command makes no request
+            courier.courier()
         yield cast("Courier", courier)
 
 

@@ -30,10 +30,10 @@ _FILES: Final = "files"
 
 
 def close_own_mailboxes(device: Device) -> bool:
-    """Have the relay delete this device's mailboxes, what waits there, and its part of the lock.
+    """Have the relays delete this device's mailboxes, what waits there, and its part of the lock.
 
     Returns:
-        Whether nothing of it is left at any relay; True for a device without one.
+        Whether nothing of this device is left at any relay; True for a device without a relay.
     """
     if not has_relay(device):
         return True
@@ -50,13 +50,13 @@ def close_own_mailboxes(device: Device) -> bool:
 
 
 def erase_folder(home: Path) -> tuple[str, ...]:
-    """Delete everything of a device, whose vault is closed, from its folder.
+    """Delete everything that belongs to a device from its folder; its vault must be closed.
 
     The key file goes first, overwritten: without it, nothing decrypts the rest, even if the disk
     keeps deleted bytes.
 
     Returns:
-        The names of what else is in the folder, which is not ours and stays.
+        The names of other files in the folder, which stay.
 
     Raises:
         UnusableFolder, ReadOnlyDisk.
@@ -72,7 +72,7 @@ def erase_folder(home: Path) -> tuple[str, ...]:
             shutil.rmtree(home / _FILES)
         left = tuple(sorted(place.name for place in home.iterdir()))
         if not left:
-            with suppress(OSError):  # somebody else's folder may hold it
+            with suppress(OSError):  # the folder may hold other people's files
                 home.rmdir()
     return left
 

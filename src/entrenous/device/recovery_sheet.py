@@ -63,9 +63,9 @@ class RecoverySheet:
 
 @dataclass(slots=True)
 class RelayOrSheet:
-    """Asks the relay for its share of the key, or takes it from the sheet if it does not answer.
+    """Asks the relay for its share of the vault's key, or takes it from the sheet.
 
-    ``used``: the sheet's share was taken.
+    The sheet is used if the relay does not answer; ``used`` says whether it was.
     """
 
     ask: AskRelay
@@ -95,7 +95,8 @@ class RelayOrSheet:
 def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
     """Open a vault with a recovery sheet if its relay does not answer.
 
-    Raises SheetCannotUnlock, OutdatedSheet, and those of device/store/vault_folder.py ``unlock``.
+    Raises SheetCannotUnlock, OutdatedSheet, and the errors of ``unlock`` in
+    device/store/vault_folder.py.
     """
     by_sheet = RelayOrSheet(ask, sheet)
     try:
@@ -107,16 +108,17 @@ def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoveryShe
 
 
 def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
-    """Give the device of a recovery sheet ten more tries; needs no vault.
+    """Allow ten more tries for the device of a recovery sheet; this needs no vault.
 
     Returns:
-        Whether it is the device in ``settings.home``; False if there is none.
+        Whether that device is the one in ``settings.home``; False if there is no device.
 
     Raises:
         SheetForAnotherDevice: the sheet is not for the device there; the relay was not asked.
         RevokedDeviceLocked: the lock of the device there was deleted.
         MailboxUnknown: the relay does not know the device there.
-        SheetForUnknownDevice: either of these, with no device there.
+        SheetForUnknownDevice: the lock was deleted or the relay does not know the device, and there
+            is no device in the folder.
         SheetTokenRejected: the relay rejects this sheet's close token.
         RelayUnreachable.
     """
@@ -140,15 +142,15 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
 
 
 def revoke_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
-    """Delete the mailbox of the sheet's device, and with it the relay's share of its key.
+    """Delete the mailbox of the sheet's device, and with it the relay's share of the vault's key.
 
     Afterwards no passphrase opens that vault. Needs no vault; safe to repeat.
 
     Raises:
-        SheetOfThisDevice: it is the device in ``settings.home``.
+        SheetOfThisDevice: that device is the one in ``settings.home``.
         SheetCloseTokenRejected: the relay rejects this sheet's close token.
         DeviceUnknownToRelay: the relay does not know the mailbox, nor that it was deleted.
-        RevocationIncomplete: the relay does not answer; TooMany, ProtocolTooOld.
+        RevocationIncomplete: the relay does not answer. TooMany, ProtocolTooOld.
     """
     with folder_errors(settings.home):
         if has_vault(settings.home) and _is_sheet_of(settings.home, sheet):
@@ -156,7 +158,8 @@ def revoke_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     with courier_of(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
-        except NoSuchMailbox:  # a restored database may know it later, so its lock may still exist
+        # after a restore the relay may know the mailbox again, so its lock may still exist
+        except NoSuchMailbox:
             raise DeviceUnknownToRelay from None
         except WrongToken:
             raise SheetCloseTokenRejected from None

@@ -1,4 +1,4 @@
-"""Fetch the relay's share of this vault's key, and keep the lock up to date.
+"""Fetch the relay's share of this vault's key, and keep the vault's lock up to date.
 
 The relay counts how often a vault was unlocked (its generation), so that a copy and the original
 cannot both continue (docs/spec/lock.md, section 5).
@@ -71,9 +71,9 @@ def format_local_time(moment: datetime | None) -> str:
 class FormerAddress:
     """A former mailbox address, at which mail may still arrive until ``until``.
 
-    After its relay failed to answer, it is not asked before ``ask_after``. ``overtaken``: the relay
-    refuses copies of this device there. ``next_close`` is the new token for deleting the mailbox,
-    since a lost device knows the present one.
+    If its relay did not answer, the relay is not asked again before ``ask_after``. ``overtaken``
+    says that the relay already refuses older copies of this device. ``next_close`` is the new token
+    for deleting the mailbox, since a lost device knows the present one.
     """
 
     home: MailboxAddress
@@ -93,24 +93,29 @@ def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
 
 
 def report_unlock_to_old_relays(device: Device) -> None:
-    """Report the unlock to old relays, whose locks counted a try."""
+    """Report the unlock to the old relays, whose locks have counted a try."""
     for old in former_addresses(device):
         with suppress(EntrenousError):
             report_unlock_to(old.home, 1, device)
 
 
 def report_unlock_to(home: MailboxAddress, generation: int, device: Device) -> None:
-    """Tell a mailbox's relay which generation of the vault was opened (docs/spec/lock.md)."""
+    """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
     opening = VaultUnlock(generation, device.dice.token(OPENING_BYTES))
     device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
 
 
-_OFFLINE_TIMEOUT_S: Final = 2.0  # request timeout in an offline window
+# seconds that a request may take while the vault may be opened offline
+_OFFLINE_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class RelayShareClient:
-    """Gets the relay's share of a vault's key, from an offline window or from the relay."""
+    """Gets the relay's share of a vault's key, from the relay or from an offline window.
+
+    An offline window is a time for which the share is also stored on this device, encrypted under
+    the passphrase.
+    """
 
     home: Path
     courier: Courier
@@ -121,7 +126,7 @@ class RelayShareClient:
         """Return the relay's share for a stretched passphrase.
 
         An expired window is closed only after the relay has answered, since this device's clock may
-        be fast.
+        be ahead.
 
         Raises:
             Locked, RevokedDeviceLocked, RelayUnreachable, OfflineWindowExpired.
@@ -183,7 +188,7 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
     """Finish unlocking: create the vault's lock if it has none, and report the unlock to the relay.
 
     The relay then restores all tries, so failed ones are counted here first. Without an answer the
-    device still opens; commands that need the relay report it.
+    device still opens; commands that need the relay report the error.
 
     Raises:
         RevokedDeviceLocked: the relay has deleted this device's lock.
@@ -248,11 +253,12 @@ def lock_at_new_relay(unlocked: Unlocked, device: Device) -> Unlocked:
 
 
 def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
-    """Let this vault open without its relay for ``hours``; returns the end of that time.
+    """Let this vault open without its relay for some hours; return the end of that time.
 
     Raises:
         NotLockedAtRelay: no relay has a share of its key.
-        UnlockNotConfirmed: it was unlocked in such a window, and only the relay may allow another.
+        UnlockNotConfirmed: the vault was itself unlocked in such a window, and only the relay may
+            allow another one.
     """
     if unlocked.terms.lock is None:
         raise NotLockedAtRelay
@@ -270,8 +276,8 @@ def forbid_offline(unlocked: Unlocked) -> None:
 def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:
     """Encrypt the vault under another passphrase, close its offline window, and lock older copies.
 
-    If the relay fails before it locks them, the returned share is ``outdated``, and they are locked
-    when the vault is next opened.
+    If the relay fails before it locks them, the returned share is marked as ``outdated``, and the
+    copies are locked when the vault is next opened.
 
     Raises WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
@@ -289,7 +295,9 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
 
 
 def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
-    """Like :func:`evaluate_at_relay`, from an open vault: the try counts as this vault's own."""
+    """Like :func:`evaluate_at_relay`, for an open vault: the try is recorded as this vault's
+    own.
+    """
     count_own_tries(device.vault)
     return evaluate_at_relay(lock, stretched, device.courier, device.dice)
 
@@ -306,7 +314,7 @@ def _report_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> No
 
 @contextmanager
 def _with_short_timeout(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[Device]:
-    """Yield the device with the courier to use: in an offline window, one with a short timeout."""
+    """Yield the device; in an offline window, its courier has a short timeout."""
     if not unlocked.part.kept_here:
         yield device
         return
@@ -327,7 +335,7 @@ def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
 
 
 def with_new_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
-    """Return the lock with a new token, unless the device is leaving its relay."""
+    """Return the vault's lock with a new unlock token; None if the device is leaving its relay."""
     mail = mailbox_address(device.vault)
     if lock is None or mail is None or not _is_lock_at(lock, mail):
         return lock
@@ -341,8 +349,8 @@ def _is_lock_at(lock: RelayLock, mail: MailboxAddress) -> bool:
 _GENERATION: Final = "generation"
 _OPENING: Final = OwnRecord(
     "opening", VaultUnlock
-)  # reported to the relay, whose answer may have been lost
-_OWN_TRIES: Final = "asked"  # tries this vault used itself since the relay last restored them
+)  # unlocks reported to the relay, whose answer may have been lost
+_OWN_TRIES: Final = "asked"  # tries that this vault used itself since the relay last restored them
 
 
 def mailbox_address(vault: Vault) -> MailboxAddress | None:
@@ -358,7 +366,10 @@ def mailbox_to_lock(device: Device) -> MailboxAddress | None:
 
 
 def begin_unlock(vault: Vault, asked: int = 0) -> None:
-    """Stop ratchets until the relay confirms this unlock, which used ``asked`` tries."""
+    """Keep ratchets from advancing until the relay confirms this unlock.
+
+    ``asked`` is the number of tries that the unlock used.
+    """
     with vault.transaction():
         vault.put(SELF, UNCONFIRMED, b"")
         count_own_tries(vault, asked)
@@ -378,10 +389,10 @@ def failed_tries(left: int, asked: int, vault: Vault) -> int:
 
 
 def confirm_unlock(device: Device) -> None:
-    """Report this opening of the vault to the relay, unless it was confirmed.
+    """Report this opening of the vault to the relay, unless the relay has confirmed it.
 
-    If a copy is in use elsewhere, this state is marked as rolled back and its ratchets are deleted;
-    functions that need them then raise RolledBack.
+    If a copy of the vault is in use elsewhere, this one is marked as rolled back, and the state of
+    its sessions is deleted; functions that need sessions then raise RolledBack.
 
     Raises:
         RevokedDeviceLocked: the mailbox was deleted.
@@ -403,10 +414,10 @@ def confirm_unlock(device: Device) -> None:
 
 
 def _new_unlock(device: Device) -> VaultUnlock:
-    """Store this opening before it is reported, since the answer may be lost.
+    """Store and return the report of this opening, before it is sent: the answer may be lost.
 
-    A rolled-back state reports generation 1, which the relay always refuses, so that it never
-    overtakes the copy in use; the relay still restores its tries.
+    A rolled-back vault reports generation 1, which the relay always refuses, so that it never
+    overtakes the copy in use. The relay still restores its tries.
     """
     number = device.dice.token(OPENING_BYTES)
     if device.vault.get(SELF, ROLLED_BACK) is not None:
@@ -427,7 +438,7 @@ def _record_confirmation(opening: VaultUnlock, vault: Vault) -> None:
 
 
 def _confirmed_generation(vault: Vault) -> int:
-    """Return the last generation that the relay confirmed."""
+    """Return the last generation of this vault that the relay confirmed."""
     return int.from_bytes(vault.get(SELF, _GENERATION) or b"", "big")
 
 

@@ -1,8 +1,8 @@
 """Sent copies under their recipients' current names, with the receipts that arrived.
 
 A stored trace keeps the ledger's labels from the time of sending. Since then the person may have
-been renamed, and somebody else may have the old name. This module is below the verbs because
-`trace` and `respond` show current names and put receipts into reports.
+been renamed, and somebody else may have the old name. This module is in the device package because
+trace and respond use it as well: they show current names and put receipts into reports.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,18 +37,21 @@ from entrenous.wire.relay_nouns import EnvelopeState
 T = TypeVar("T")
 
 
-#: Returns the name to show for a person, given the label of their copy; None is a person without
-#: keys.
+#: Returns the name to show for a person, given the label of their copy. The person is None if the
+#: copy was made for somebody without keys.
 NameOf = Callable[[PersonId | None, str], str]
 
 
 def name_when_sent(_: PersonId | None, label: str) -> str:
-    """Return the label as it was at the time of sending."""
+    """Return the label from the time of sending, whatever the person is called now."""
     return label
 
 
 def by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T]:
-    """Map the label of each copy to its value; a person's further devices are numbered."""
+    """Map the label of each copy to its value.
+
+    A person may have several devices; the labels of further ones get a number.
+    """
     return dict(zip(_unique_labels([copy.to for copy in copies]), values, strict=True))
 
 
@@ -79,7 +82,9 @@ def pseudonyms(labels: Iterable[str], named: Collection[str]) -> list[str]:
 
 
 def _unique_labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
-    """Make labels unique, without giving one person's device the name of another."""
+    """Make labels unique by numbers, without giving one person's device the name of another
+    person.
+    """
     people, labels = set(wanted), dict[RecipientId, None]()
     for name in wanted:
         label, number = name, 2
@@ -104,7 +109,10 @@ def stored_trace(trace: Trace, device: Device) -> Trace | None:
 
 
 def with_names(trace: Trace, call: NameOf, device: Device) -> Trace:
-    """Return the trace with the names that ``call`` gives to copies of stored messages."""
+    """Return the trace with current names.
+
+    ``call`` returns the name to show for each copy of a stored message.
+    """
     verdict, message = trace.verdict, trace.message
     others = (
         replace(
@@ -151,9 +159,9 @@ def _renamed_verdict(verdict: Verdict, names: Mapping[RecipientId, RecipientId])
 
 
 def matching_trace(trace: Trace | None, device: Device) -> Trace | None:
-    """Return the trace that a case was opened from, as it is numbered on this device, or None.
+    """Return the trace from which a case was opened, as this device numbers it, or None.
 
-    A case keeps its trace unchanged, even when an archive has moved both.
+    A case keeps its trace unchanged, even if an archive brought both to another device.
     """
     kept = None if trace is None else stored_trace(trace, device)
     return None if kept is None else with_names(kept, current_names(device), device)
@@ -161,9 +169,9 @@ def matching_trace(trace: Trace | None, device: Device) -> Trace | None:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptCoverage:
-    """The content of a receipt for our copy.
+    """What a receipt for our copy must cover: the message's manifest, and the marks of the copy.
 
-    The hash of its manifest, and commitments to its marks.
+    Both fields are hashes.
     """
 
     manifest: bytes
@@ -175,7 +183,7 @@ COVERED_TABLE: Final = Table(COVERED, ReceiptCoverage)
 
 @dataclass(frozen=True, slots=True)
 class ProvenReceipt:
-    """A verified receipt: what was signed, and the device list it was signed under.
+    """A verified receipt: what was signed, and the device list under which it was signed.
 
     ``proof`` is an encoded :class:`ReceiptProof`.
     """
@@ -195,7 +203,10 @@ _RECALLED_STATES: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
 
 @dataclass(frozen=True, slots=True)
 class CopyState:
-    """The state of a copy in a few words, and since when; ``signed`` by the device that has it."""
+    """The state of a copy in a few words, and the time since which it has that state.
+
+    ``signed`` says whether the device that has the copy signed a receipt for the state.
+    """
 
     state: str
     at: datetime | None
@@ -226,7 +237,7 @@ def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
 
 
 def receipt_proofs(message: MessageId, device: Device) -> Proofs:
-    """Return the receipts for all copies of a message, and what they cover.
+    """Return the receipts for all copies of a message, and the data that these receipts cover.
 
     Receipts under a device list that no key bundle here proves are omitted.
     """
@@ -246,7 +257,10 @@ def receipt_proofs(message: MessageId, device: Device) -> Proofs:
 
 
 def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | None:
-    """Return the key bundle that proves a receipt's list: one stored with it, or a later one."""
+    """Return the key bundle that proves the device list of a receipt.
+
+    It was stored with the receipt, or is a later one with the same list. None if there is none.
+    """
     return device.vault.get(RECEIPT_CARD, head.hex()) or key_bundle_with_head(person, head, device)
 
 

@@ -28,9 +28,10 @@ class SentPicture:
     """One picture of a message: its original, and all copies made of it.
 
     ``original`` names the source file in the vault; ``size_px`` is the longest side it was reduced
-    to before marking (None: not reduced); ``dither`` is the secret that all copies share; ``finer``
-    is how many quality steps finer than the original they are encoded; ``place`` is its number
-    among the message's files, from 1 (None: marked for another channel).
+    to before marking (None: not reduced); ``dither`` is the secret from which the dither of all
+    copies is generated; ``finer`` is how many quality steps finer than the original they are
+    encoded; ``place`` is its number among the message's files, from 1 (None: marked for another
+    channel).
     """
 
     original: BlobId
@@ -100,20 +101,20 @@ class UnknownMessage(NotFound):
 
 
 class SendState(StrEnum):
-    """Whether a sealed copy has left this device, in the words of ``entrenous sent``."""
+    """Whether a copy has left this device, in the words of ``entrenous sent``."""
 
     WAITING = translatable("not sent yet")
-    TRIED = translatable("not confirmed yet")  # posted, without an answer
+    TRIED = translatable("not confirmed yet")  # posted, but the relay has not answered
     ACKNOWLEDGED = translatable("sent")  # on the relay's disk
-    REFUSED = translatable("refused")  # not retried
+    REFUSED = translatable("refused")  # the relay refused it, and it is not sent again
 
 
 @dataclass(frozen=True, slots=True)
 class SealedCopy:
     """One letter of a message, as its sender stores it to track and recall it.
 
-    ``opened``: its relay or the recipient's device has reported that it was opened. Times are the
-    relay's, except ``ended_at``, when it was recalled here.
+    ``opened`` says whether its relay or the recipient's device has reported that it was opened.
+    Times are the relay's, except ``ended_at``, when it was recalled here.
     """
 
     message: MessageId
@@ -136,7 +137,7 @@ class SealedCopy:
 
     @property
     def describe_state(self) -> str:
-        """The copy's present or final state, in a few words of the person's language."""
+        """Return the copy's present or final state in a few words, in the person's language."""
         ended = self.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
         if ended and self.opened:
             words = translated("opened, then {state}")

@@ -13,67 +13,79 @@ from entrenous.device.device import Vault
 
 Noun = TypeVar("Noun")
 
-# The comment names the key, then the content. PEER stands for a person and a device, INBOX for a
-# sender and a message: a device or message id alone could be claimed by somebody else.
-SELF: Final = "self"  # names of this device's own records
+# Each comment names the table's key, and after a colon its content. PEER means a person and a
+# device, INBOX a sender and a message, because somebody else could claim the same device id or
+# message id.
+SELF: Final = "self"  # name: records about this device itself
 CONTACT: Final = "contact-2"  # person
 INVITE: Final = "invite"  # token hash: invite links that this device made
 LINK_NOTICE: Final = "link-notice"  # order: outcomes of links, to be shown once
-RELAY_TASK: Final = "chore-2"  # last token hash: tokens to register before a letter announces them
-BATCH: Final = "batch"  # order: encoded token changes to send to our relay
-WITHDRAW: Final = "withdraw-2"  # last token hash: tokens to revoke
-WITHDRAWN: Final = "withdrawn"  # last token hash: tokens that the relay has revoked
+# hash of the last token: tokens to register before a letter hands them out
+RELAY_TASK: Final = "chore-2"
+BATCH: Final = "batch"  # order: encoded changes of tokens to send to our relay
+WITHDRAW: Final = "withdraw-2"  # hash of the last token: tokens to revoke
+WITHDRAWN: Final = "withdrawn"  # hash of the last token: tokens that the relay has revoked
 WINDOW_IN: Final = "window-in"  # PEER: the token range they may write to us with
 WINDOW_OLD: Final = "window-old"  # PEER and token hash: token ranges that were replaced
-COVERED: Final = "covered"  # envelope: what a receipt for a copy of ours has to cover
-RESTORED: Final = "restored"  # relay: when it was asked, and when it had last been restored
-SENT_FROM: Final = "sent-from"  # INBOX: the device that wrote it
+COVERED: Final = "covered"  # envelope: what a receipt for our copy has to cover
+# relay: when we last asked whether it was restored, and its last restore
+RESTORED: Final = "restored"
+SENT_FROM: Final = "sent-from"  # INBOX: the device that wrote the message
 OWED_RECEIPT: Final = "owed"  # PEER, envelope and event: receipts not sent yet
-RECEIPT: Final = "receipt"  # envelope and event: receipts for copies of ours
-RECEIPT_CARD: Final = "receipt-card"  # list head: the key bundle that proves its receipts
+RECEIPT: Final = "receipt"  # envelope and event: receipts for our copies
+# head of a list: the key bundle that proves the receipts signed under that list
+RECEIPT_CARD: Final = "receipt-card"
 WINDOW_OUT: Final = "window-out"  # PEER: the token range we may write to them with
-WINDOW_TOLD: Final = "window-told"  # PEER: the same, under a device list unknown to us yet
+# PEER: the same, received under a device list that we do not know yet
+WINDOW_TOLD: Final = "window-told"
 PEER: Final = "peer-2"  # person and device: sessions
 OWN_KEY: Final = "own-key-2"  # X-Wing key id
 DRAFT: Final = "draft"  # draft: messages not sent yet
 OUTBOX: Final = "outbox"  # order: letters to post
-SEALED: Final = "sealed"  # envelope: copies we sent
-OVERTAKEN: Final = "overtaken"  # envelope: recalled before its relay could be told
+SEALED: Final = "sealed"  # envelope: copies that we sent
+OVERTAKEN: Final = "overtaken"  # envelope: copies recalled before their relay could be asked
 INBOX: Final = "inbox-2"  # sender and message
 INBOX_NAME: Final = "inbox-name"  # a name's words and number, and INBOX: an index
 TIMELINE: Final = "timeline"  # person, microsecond, sequence, side and message: an index
 SEALED_OF: Final = "sealed-of"  # message and envelope: an index of SEALED
-UNOPENED: Final = "unopened"  # INBOX: an index of what waits to be opened, and the second it ends
-SEEN: Final = "seen"  # envelope
-SEEN_MESSAGE: Final = "seen-message"  # sender and message
-GREET: Final = "greet"  # person: used our invite and has no answer yet
-RECALLED: Final = "recalled"  # INBOX: recalled before it arrived; the second of the notification
+# INBOX: an index of messages that wait to be opened, and when each ends
+UNOPENED: Final = "unopened"
+SEEN: Final = "seen"  # envelope: letters that were processed, so that a repeated one is ignored
+# sender and message: messages that have arrived, so that a repeated one is ignored
+SEEN_MESSAGE: Final = "seen-message"
+GREET: Final = "greet"  # person: somebody used our invite, and we have not answered yet
+# INBOX: messages recalled before they arrived, and the time of the notification
+RECALLED: Final = "recalled"
 DOWNLOAD: Final = "download"  # INBOX and place: a partly downloaded blob
-FINISH: Final = "finish-2"  # INBOX and attempt: opened, but not reported to the relay yet
-UNDECRYPTABLE: Final = "aside"  # envelope: undecryptable letters, not reported yet
-AWAITING_LIST: Final = "late"  # envelope: letters awaiting a device list unknown to us yet
+FINISH: Final = "finish-2"  # INBOX and attempt: openings that were not reported to the relay yet
+# envelope: letters that could not be decrypted, not shown to the user yet
+UNDECRYPTABLE: Final = "aside"
+# envelope: letters that wait for a device list that we do not know yet
+AWAITING_LIST: Final = "late"
 FROM_NEWER_PROGRAM: Final = (
-    "newer"  # envelope: letters of a kind for newer programs, not reported yet
+    "newer"  # envelope: letters of a kind that only newer programs know, not shown to the user yet
 )
 LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
 CIRCLE: Final = "circle"  # circle
 TALK: Final = "talk"  # person, microsecond and message: the newest message that we sent
-LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last came
-KEY_CHANGE: Final = "changed"  # order: key changes, not reported yet
+LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last arrived
+KEY_CHANGE: Final = "changed"  # order: changes of keys, not shown to the user yet
 COMPARE: Final = "compare"  # person: a key comparison in progress
 REACTION: Final = "reaction"  # sender, message and person
 FIRST_TOKEN: Final = "first-token"  # noqa: S105 - PEER: the token of our first letter to a device
-GREETED: Final = "greeted"  # PEER: when we told a device how to write to us
-GREET_DEVICE: Final = "greet-device"  # PEER: devices that we have yet to tell
-SIBLING: Final = "sibling"  # device: this person's linked devices
-NAMED_HEAD: Final = "named"  # person: a list head that a letter names, and that we have not seen
+GREETED: Final = "greeted"  # PEER: when we last told a device how to write to us
+GREET_DEVICE: Final = "greet-device"  # PEER: devices that we still have to tell how to write to us
+SIBLING: Final = "sibling"  # device: the person's other devices
+# person: the head of a device list that a letter names and that we have not seen
+NAMED_HEAD: Final = "named"
 FORK: Final = "fork"  # person: two lists that contradict each other, as evidence
-CLOSE: Final = "close"  # mailbox: to be deleted
-NEXT_HOME: Final = "next-home"  # relay: where we may be about to move
-OLD_HOME: Final = "old-home"  # mailbox: former addresses, where mail may still come
-CLOSED: Final = "closed"  # mailbox: recently deleted ones of removed devices
-STAMP: Final = "stamp"  # record: when something that linked devices should know changed
-SIBLING_KNOWS: Final = "told"  # device and record: what linked devices know
+CLOSE: Final = "close"  # mailbox: mailboxes to be deleted
+NEXT_HOME: Final = "next-home"  # relay: mailboxes prepared for a move to that relay
+OLD_HOME: Final = "old-home"  # mailbox: former mailboxes, where letters may still arrive
+CLOSED: Final = "closed"  # mailbox: mailboxes of removed devices that were deleted recently
+STAMP: Final = "stamp"  # record: when it last changed, for records that our devices share
+# device and record: which version of a shared record our other device has
+SIBLING_KNOWS: Final = "told"
 #: Tables that a rolled-back state must not use.
 RATCHET_TABLES: Final = (
     *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, AWAITING_LIST),
@@ -93,7 +105,10 @@ def inbox_key(sender: bytes, message: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Noun]):
-    """A table of the vault whose records are all of one dataclass; each stands beside its class."""
+    """A table of the vault whose records are all of one dataclass.
+
+    Each table is defined beside its dataclass.
+    """
 
     name: str
     kind: type[Noun]
@@ -112,7 +127,7 @@ class Table(Generic[Noun]):
         vault.put(self.name, key, pack(record))
 
     def has(self, key: str, vault: Vault) -> bool:
-        """Whether there is a record under this key, without decoding it."""
+        """Return whether there is a record under this key, without decoding it."""
         return vault.get(self.name, key) is not None
 
     def keys(self, vault: Vault, start: str = "") -> tuple[str, ...]:
@@ -126,7 +141,7 @@ class Table(Generic[Noun]):
 
 @dataclass(frozen=True, slots=True)
 class OwnRecord(Generic[Noun]):
-    """A single record about this device itself, under a key of SELF."""
+    """A single record about this device itself, stored in the table SELF."""
 
     key: str
     kind: type[Noun]
@@ -176,7 +191,7 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
         noun = msgspec.convert(plain, kind, builtin_types=_NATIVE, dec_hook=_decode_secret)
         again = _to_builtins(noun)
         if msgspec.msgpack.encode(again) == untrusted_data:
-            return noun  # no field was lost, and times are in UTC
+            return noun  # every field was kept, and times are in UTC
         _refuse_local_times(again)
     except _BROKEN:
         raise BadRecord(kind=kind.__name__) from None
@@ -218,7 +233,7 @@ def _children(plain: object) -> list[object]:
 
 
 def _nothing_lost(read: object, kept: object) -> bool:
-    """Return whether ``kept`` has every value that was read."""
+    """Return whether ``kept`` has every value that ``read`` had."""
     rules: dict[type, Callable[[Any, Any], bool]] = {
         dict: _nothing_lost_in_map,
         list: _nothing_lost_in_list,

@@ -1,1 +1,1 @@
-"""Shared by all commands: output, files, progress bars, typed input, interrupts, exit statuses."""
+"""What all commands share: output, files, progress bars, typed input, interrupts, exit statuses."""

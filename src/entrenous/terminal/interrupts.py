@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-_LIKE_CTRL_C: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
+_LIKE_CTRL_C: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGHUP means that the terminal was closed
 
 
 @contextmanager
@@ -19,7 +19,8 @@ def terminate_like_interrupt() -> Iterator[None]:
     Raises:
         KeyboardInterrupt: on one of these signals.
     """
-    if threading.current_thread() is not threading.main_thread():  # others cannot set handlers
+    # only the main thread can set signal handlers
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     ours = [one for one in _LIKE_CTRL_C if signal.getsignal(one) is signal.SIG_DFL]
@@ -38,14 +39,14 @@ def _raise_keyboard_interrupt(*_: object) -> None:
 
 @contextmanager
 def checked_interrupts(*, once: bool = False) -> Iterator[Callable[[], None]]:
-    """Yield a check for long loops; it raises KeyboardInterrupt if an earlier one was lost.
+    """Yield a function for long loops, which raises KeyboardInterrupt if an earlier one was lost.
 
     Python drops a KeyboardInterrupt that is raised in a finalizer or a C library's callback, and
-    the loop would continue. With ``once``, only the first Ctrl-C counts, so that undoing the work
-    is not interrupted.
+    the loop would continue. With ``once``, only the first Ctrl-C counts, so that a second one does
+    not interrupt the clean-up.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # only the main thread is interrupted
+        yield lambda: None  # Ctrl-C interrupts the main thread only
         return
     asked = False
 

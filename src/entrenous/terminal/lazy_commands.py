@@ -1,5 +1,6 @@
-"""Command groups that print their help without importing their commands. A command's module is
-imported when that command runs or shows its own help.
+"""Groups of commands that print their help without importing the commands.
+
+A command's module is imported when that command runs or shows its own help.
 """
 
 import importlib
@@ -16,8 +17,8 @@ class ListedCommand(NamedTuple):
     """A command's entry in its group's list.
 
     ``module`` has a function ``join(app)`` that adds the command to a Typer application. ``help``
-    is the first paragraph of the command's own help. A ``hidden`` command is not listed. One that
-    is ``english`` has its own help in English, whatever the person reads.
+    is the first paragraph of the command's own help. A ``hidden`` command is not listed. The help
+    of an ``english`` command is in English in every language.
     """
 
     module: str
@@ -34,18 +35,19 @@ class LazyGroup(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for name, known in self.listed.items():
-            # A stand-in for the list and for "Did you mean ...?"; get_command has the real one.
+            # A stand-in for listing commands and for "Did you mean ...?"; get_command returns the
+            # real command.
             stand_in = TyperCommand(name, help=known.help, hidden=known.hidden)
             self.commands[name] = stand_in
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import and return a command; None if there is none of that name."""
+        """Import and return a command; return None if no command has that name."""
         del ctx
         known = self.listed.get(cmd_name)
         return None if known is None else load_command(cmd_name, known)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the command list like Click, but from the table alone."""
+        """Print the list of commands as Click would, but from the table alone."""
         del ctx
         shown = {name: one for name, one in self.commands.items() if not one.hidden}
         limit = formatter.width - 6 - max(map(len, shown))
@@ -58,16 +60,16 @@ class LazyGroup(TyperGroup):
 def load_command(name: str, known: ListedCommand) -> Any:
     """Import a command's module and return the command, for Click to run."""
     app = typer.Typer(rich_markup_mode=None)
-    app.callback()(lambda: None)  # makes Typer build a group even for a single command
+    app.callback()(lambda: None)  # makes Typer build a group even if there is only one command
     importlib.import_module(known.module).join(app)
     command = typer.main.get_group(app).commands[name]
     return command if known.english else with_translated_help(command)
 
 
 def with_translated_help(command: Any) -> Any:
-    """Return a command that prints its help in the person's language, like all commands below it.
+    """Return a command that prints its help in the person's language, as do all commands below it.
 
-    What its functions and options say is translated when it is printed; English looks nothing up.
+    Texts of functions and options are translated when they are printed.
     """
     printed = command.format_help
 
@@ -84,7 +86,7 @@ def with_translated_help(command: Any) -> Any:
 
 
 def paragraphs(help_: str | None) -> list[str]:
-    """Return the paragraphs of a help text, each in one line, as they are in the catalogue."""
+    """Return the paragraphs of a help text, each joined to one line, as in the catalogue."""
     return [" ".join(part.split()) for part in (help_ or "").split("\n\n")]
 
 
@@ -95,7 +97,7 @@ def _translate(command: Any, ctx: Any) -> None:
             one.help = "\n\n".join(map(translated, paragraphs(one.help)))
 
 
-#: What Click writes by itself.
+#: Headings and options that Click itself prints.
 _BY_CLICK: Final = (
     *(translatable("Options"), translatable("Arguments"), translatable("Commands")),
     translatable("Show this message and exit."),

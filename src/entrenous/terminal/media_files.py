@@ -13,8 +13,8 @@ from entrenous.media.file_kind import is_animated
 from entrenous.terminal.output import hint, single_line
 from entrenous.terminal.output_files import read_file
 
-# The errors that say that a file is of no supported kind. Their subclasses UnsupportedVideoCodec
-# and UnsupportedSoundCodec are kept, because they say more.
+# Errors that mean that a file is of no supported kind. Subclasses such as UnsupportedVideoCodec are
+# not among them, because their messages say more.
 _IS_NONE: Final = (NotAPicture, NoVideoFound, NoSoundFound)
 
 
@@ -30,9 +30,9 @@ def read_media(path: Path) -> bytes:
 
 
 def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
-    """Hint for each animated picture that only its first frame will be sent.
+    """For each animated picture, print a hint that only its first frame will be sent.
 
-    Returns: their paths as typed, for ``first_picture_only`` of ``--json``.
+    Return the paths of these pictures as they were typed, for ``first_picture_only`` of ``--json``.
     """
     stills = [str(path) for path, data in files if is_animated(data)]
     for path in stills:
@@ -46,10 +46,10 @@ def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
 
 @contextmanager
 def require_supported_kind(path: Path) -> Iterator[None]:
-    """Raise NoMediaFound, naming the file, if it is not a picture, clip or sound.
+    """Raise NoMediaFound, naming the file, if the block finds that it is no picture, clip or sound.
 
     Raises:
-        NoMediaFound; all other errors unchanged.
+        NoMediaFound. Other errors are passed on unchanged.
     """
     try:
         yield
@@ -61,11 +61,13 @@ def require_supported_kind(path: Path) -> Iterator[None]:
 
 @contextmanager
 def name_file_on_error(files: Sequence[Path]) -> Iterator[None]:
-    """Print to standard error, never to a log, which of these files an error is about.
+    """If the block raises an error about one of these files, print which one.
+
+    The name is printed to standard error and never written to a log.
 
     Raises:
         NoMediaFound: that file is not a supported picture, clip or sound.
-        All other errors unchanged.
+        Other errors are passed on unchanged.
     """
     try:
         yield

@@ -1,4 +1,7 @@
-"""Print answers: one JSON object for scripts, or sentences for people; hints on standard error."""
+"""Print answers: one JSON object for scripts, or sentences for people.
+
+Hints go to standard error.
+"""
 
 import errno
 import json
@@ -33,7 +36,10 @@ def _write_line(text: str, stream: TextIO) -> None:
 
 
 def hint_problems(problems: Iterable[EntrenousError]) -> None:
-    """Print a hint for each distinct problem, except unreachable relays, which are tried again."""
+    """Print each distinct problem once.
+
+    Unreachable relays are left out, since they are tried again later.
+    """
     texts = (
         join_wrapped_lines(str(problem))
         for problem in problems
@@ -45,21 +51,22 @@ def hint_problems(problems: Iterable[EntrenousError]) -> None:
 
 def without_control_characters(text: str) -> str:
     """Replace control characters, since others may have chosen the text."""
-    if text.replace("\n", "").isprintable():  # most text; none of its characters can act
+    # most text has no such character, and needs no further look
+    if text.replace("\n", "").isprintable():
         return text
     return "".join("\ufffd" if is_terminal_control(char) else char for char in text)
 
 
 def single_line(text: str) -> str:
-    """Make other people's text safe inside one line.
+    """Make text that other people chose safe to print inside one line.
 
-    Mark line breaks and collapse spaces, so that it cannot appear to begin a new line.
+    Line breaks are marked and spaces collapsed, so that the text cannot appear to begin a new line.
     """
     return " ".join(text.replace("\n", "\ufffd").split())
 
 
 def join_wrapped_lines(text: str) -> str:
-    """Join the lines of a message's paragraphs; the terminal wraps them."""
+    """Join the lines of each paragraph of a message, because the terminal wraps them itself."""
     return "\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
@@ -69,7 +76,7 @@ def key_fingerprint(person: PersonId) -> str:
 
 
 def print_json(answer: Mapping[str, object]) -> None:
-    """Print the one JSON object that ``--json`` promises."""
+    """Print the answer to ``--json``: a single JSON object."""
     with _raise_if_disk_full():
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
         sys.stdout.flush()

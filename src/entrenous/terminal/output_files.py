@@ -32,7 +32,7 @@ def read_file(path: Path) -> bytes:
     """Return a file's content.
 
     Raises:
-        NoSuchFile: there is nothing at ``path``.
+        NoSuchFile: nothing exists at ``path``.
         NotAFile: it is a pipe or a device, which may never end or never begin.
         UnreadableFile: it is a folder, or cannot be read.
     """
@@ -73,7 +73,7 @@ def write_new(path: Path, data: bytes) -> None:
 def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
     """Write a file like :func:`write_new`, with the content that ``fill`` writes.
 
-    Returns: whether the file is new; one with the same content is left as it is.
+    Returns: whether the file is new. A file that already has this content is left as it is.
 
     Raises:
         AlreadyThere, DiskFull, UnwritableFolder, and the errors of ``fill``: nothing was written.
@@ -99,7 +99,7 @@ def _new_file(path: Path) -> Iterator[None]:
 
 
 def _is_copy(path: Path, data: bytes) -> bool:
-    """Check whether ``path`` is a file, not a link, with content ``data``."""
+    """Check whether ``path`` is a file (not a link) whose content is ``data``."""
     with suppress(OSError):
         return path.is_file() and not path.is_symlink() and path.read_bytes() == data
     return False
@@ -122,7 +122,7 @@ class FileGroup:
         self._wanted.append((place, size, fill))
 
     def write(self) -> None:
-        """Write the files, after checking that no name is taken.
+        """Write the files, after checking that none of their names is taken by something else.
 
         Raises:
             AlreadyThere, DiskFull, UnwritableFolder, and the errors of the ``fill`` functions.
@@ -136,7 +136,11 @@ class FileGroup:
 
     @contextmanager
     def remove_on_failure(self, over: Callable[[], bool]) -> Iterator[None]:
-        """On any failure, remove the created files unless ``over`` says that no opening is left."""
+        """If the block fails, remove the created files.
+
+        They stay if ``over`` returns True: the message cannot be opened again, so they are its only
+        copy.
+        """
         try:
             yield
         except BaseException:
@@ -145,7 +149,7 @@ class FileGroup:
             raise
 
     def _remove_created(self) -> None:
-        """Remove the files that this command created; others were there before."""
+        """Remove the files that this command created, but not those that were there before."""
         for place in self._made:
             try:
                 place.unlink(missing_ok=True)
@@ -177,11 +181,12 @@ def require_free_space(folder: Path, size: int) -> None:
         UnwritableFolder, DiskFull.
     """
     new = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
-    trial = folder / f".entrenous-{secrets.token_hex(16)}"  # a name that nobody can occupy
+    trial = folder / f".entrenous-{secrets.token_hex(16)}"  # nobody can occupy this name in advance
     try:
         write_new(trial, b"?")
         room = shutil.disk_usage(folder)
-        if room.total and room.free < size:  # some file systems report neither
+        # some file systems report neither the total nor the free size
+        if room.total and room.free < size:
             raise DiskFull
     finally:
         with suppress(OSError):

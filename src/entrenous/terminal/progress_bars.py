@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def step_bar(label: str, total: int) -> Iterator["Steps"]:
-    """Show one progress bar on standard error, if that is a terminal."""
+    """Show one progress bar on standard error, if standard error is a terminal."""
     with stage_bars() as shown:
         yield Steps(shown, label, total)
 
 
 @contextmanager
 def stage_bars() -> Iterator["Bars"]:
-    """Show progress bars on standard error, if that is a terminal."""
+    """Show several progress bars on standard error, if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield Bars(None)
         return
@@ -30,8 +30,9 @@ def stage_bars() -> Iterator["Bars"]:
 
 
 class Bars:
-    """One bar per stage of long work, shown at its first progress; without a ``progress`` nothing
-    is shown.
+    """One progress bar for each stage of long work, shown when the stage first reports progress.
+
+    If ``progress`` is None, nothing is shown.
     """
 
     def __init__(self, progress: "Progress | None") -> None:
@@ -39,11 +40,13 @@ class Bars:
         self._tasks = dict[str, "TaskID"]()
 
     def report_bytes(self, label: str, done: int, total: int) -> None:
-        """Report the bytes done of a stage, whose name is marked for translation."""
+        """Report how many bytes of a stage are done; its name must be marked for translation."""
         self._show(translated(label), done, total, counts=False)
 
     def report_count(self, label: str, done: int, total: int) -> None:
-        """Report a count in the same display, since two displays would erase each other."""
+        """Report a count in the same display as the bytes, since two displays would erase each
+        other.
+        """
         self._show(label, done, total, counts=True)
 
     def _show(self, label: str, done: int, total: int, *, counts: bool) -> None:
@@ -63,11 +66,11 @@ class Steps:
         self.set_progress(0, total)
 
     def advance(self) -> None:
-        """Count one step."""
+        """Count one step as done."""
         self.set_progress(self._done + 1, self._total)
 
     def set_progress(self, done: int, total: int) -> None:
-        """Set the count and the total, for a total that is not known at the start."""
+        """Set the number of steps done and the total, if the total was not known at the start."""
         self._done, self._total = done, total
         self._shown.report_count(self._label, done, total)
 
@@ -77,7 +80,7 @@ def _display() -> "Progress":
     from rich.console import Console  # noqa: PLC0415 - as above
 
     class Amount(progress.ProgressColumn):
-        """A column of bytes or of a count, as the row's task says."""
+        """A column that shows bytes or a count, whichever the row's task has."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -87,7 +90,7 @@ def _display() -> "Progress":
             column = self._count if task.fields["counts"] else self._bytes
             return column.render(task)
 
-    # Coloured only without NO_COLOR; nothing in a label is interpreted as markup.
+    # Coloured unless NO_COLOR is set. Markup inside a label is not interpreted.
     shown = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
     return progress.Progress(
         progress.TextColumn("  {task.description:<9}"),

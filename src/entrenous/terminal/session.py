@@ -1,4 +1,6 @@
-"""Every command's session, and the exit statuses that scripts rely on (docs/start.md)."""
+"""The session that every command has, and the exit statuses that scripts rely on
+(docs/start.md).
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,9 +17,8 @@ Apps = Mapping[str, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Session:
-    """Available to every command.
-
-    The file descriptor of the passphrase, and the applications that can be served, by name.
+    """What every command can use: the passphrase's file descriptor, and the web applications, by
+    name.
     """
 
     passphrase_fd: int | None
@@ -25,7 +26,8 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings, read on first use, so that a bad one affects only commands that need it.
+        """The settings, which are read on first use, so that a bad one stops only commands that
+        need it.
 
         Raises:
             BadSetting.
@@ -52,9 +54,12 @@ BY_FAMILY: Final = {
     "unreachable": 6,
     "malformed": 7,
 }
-_STOPPED: Final = "interrupted"  # not a failure: the user stopped it
+_STOPPED: Final = "interrupted"  # interrupted by the user, which is not a failure
 
 
 def exit_status_of(error: EntrenousError) -> int:
-    """Return the exit status of an error's family; an error without a family counts as a bug."""
+    """Return the exit status for an error, by its family.
+
+    An error without a family counts as a bug in this program.
+    """
     return INTERRUPTED if error.family == _STOPPED else BY_FAMILY.get(error.family, BUG)

@@ -1,4 +1,4 @@
-"""Input that the user types: text from standard input, times, and HOST:PORT.
+"""Input that the user types: text on standard input, times, and HOST:PORT.
 
 Secrets and long texts come from standard input rather than the command line, which other users of
 the machine can read.
@@ -24,14 +24,17 @@ from entrenous.terminal.output import hint
 from entrenous.terminal.session import Session
 
 STDIN_MARK: Final = "-"
-#: Precedes an option's own help.
+#: Printed before the help of one option.
 STDIN_OPTION_ADVICE: Final = "- reads it from standard input, unseen by others on this machine."
-_LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
-_TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long for a message
+_LINE_MAX: Final = 8192  # characters, at most; a link or a code has up to 4096
+# characters, at most; the sender refuses a text that is too long for a message
+_TEXT_MAX: Final = 1 << 20
 
 
 def json_option(words: str = "One JSON object.") -> Any:
-    """Return the option for scripts: with it, a command's answer does not depend on a language."""
+    """Return the option ``--json`` for scripts; with it, the answer does not depend on a
+    language.
+    """
     return typer.Option("--json", help=words, callback=_in_english)
 
 
@@ -45,7 +48,9 @@ Json = Annotated[bool, json_option()]
 
 
 def read_typed_line(given: str, what: str, context: typer.Context) -> str:
-    """Return ``given``, or for ``-`` one line of standard input, not echoed on a terminal.
+    """Return ``given``, or one line of standard input if ``given`` is ``-``.
+
+    The line is not echoed on a terminal.
 
     Raises:
         BadParameter: standard input already provides the passphrase, or is empty.
@@ -61,7 +66,7 @@ def read_typed_line(given: str, what: str, context: typer.Context) -> str:
 
 
 def read_typed_text(given: str | None, what: str, context: typer.Context) -> str | None:
-    """Return ``given``, or for ``-`` all of standard input without its last line end.
+    """Return ``given``, or all of standard input without its last line end if ``given`` is ``-``.
 
     Raises:
         BadParameter: standard input already provides the passphrase, is empty, or is not text.
@@ -112,20 +117,22 @@ def _require_nonempty(found: str) -> str:
 _FORM: Final = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
-_EARLIEST_YEAR: Final = 1990  # before the web, so nothing could be seen there
+_EARLIEST_YEAR: Final = 1990  # times before the web existed are typing errors
 _SHOWN: Final = translatable("write it as 2026-11-25, 2026-11-25T09:30 or 2026-11-25T09:30+01:00")
 
 
 def time_option(words: str) -> Any:
-    """Return an option that takes a time."""
+    """Return an option whose value is a time."""
     return typer.Option(help=words, metavar="TIME", parser=parse_time)
 
 
 def parse_time(typed: str) -> datetime:
-    """Parse a time: UTC unless it says otherwise, and a date alone means the start of the day.
+    """Parse a time; it is in UTC unless it has an offset.
+
+    A date alone means the start of that day.
 
     Raises:
-        BadParameter: the format is wrong, or the time is before 1990 or beyond the calendar.
+        BadParameter: the format is wrong, or the time is before 1990 or does not exist.
     """
     text = typed.strip()
     try:
@@ -144,7 +151,10 @@ def parse_time(typed: str) -> datetime:
 
 
 def is_agreed(question: str) -> bool:
-    """Ask until the answer is yes or no, in any language of the program; only Enter means no."""
+    """Ask until the answer is yes or no, in any language of the program; return whether it is yes.
+
+    Pressing Enter alone means no.
+    """
     while True:
         shown = f"{question} {translated('[y/N]')}"
         typed = typer.prompt(shown, default="", show_default=False, err=True).strip().casefold()
@@ -156,13 +166,15 @@ def is_agreed(question: str) -> bool:
 
 
 def refuse_unless_agreed(question: str) -> None:
-    """Ask, and end the command without an answer of yes; raises Abort."""
+    """Ask, and end the command (raising Abort) unless the answer is yes."""
     if not is_agreed(question):
         raise typer.Abort
 
 
 def host_and_port(listen: str) -> tuple[str, int]:
-    """Split "127.0.0.1:0" or "[::1]:0" into host and port; raise a usage error otherwise."""
+    """Split "127.0.0.1:0" or "[::1]:0" into host and port; raises BadParameter for any other
+    form.
+    """
     host, colon, port = listen.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise typer.BadParameter(

@@ -1,1 +1,1 @@
-"""Strict conversions between bytes or JSON and nouns; every parser is a fuzz target."""
+"""Strict conversions between bytes or JSON and dataclasses; every parser is a fuzz target."""

@@ -1,4 +1,4 @@
-"""Deterministic CBOR (RFC 8949, section 4.2), restricted to what our formats need."""
+"""Deterministic CBOR (RFC 8949, section 4.2), restricted to what this project's formats need."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ from entrenous.base.errors import Malformed
 
 Read = TypeVar("Read")
 DEPTH_MAX: Final = 8
-_UINT_MAX: Final = 2**63 - 1  # fits every language's integers and every database
+_UINT_MAX: Final = 2**63 - 1  # fits the integers of every language and of every database
 _TIME_MAX: Final = 253_402_300_799  # the last second of the year 9999
 _NULL: Final = 0xF6
 
@@ -22,7 +22,7 @@ class BadCbor(Malformed):
 
 @contextlib.contextmanager
 def bad_cbor_as(error: type[Malformed]) -> Iterator[None]:
-    """Turn every BadCbor inside the block into ``error``."""
+    """Turn every BadCbor raised inside the block into ``error``."""
     try:
         yield
     except BadCbor:
@@ -30,10 +30,10 @@ def bad_cbor_as(error: type[Malformed]) -> Iterator[None]:
 
 
 def encode(value: object) -> bytes:
-    """Return the one encoding of a value.
+    """Return the only valid encoding of a value.
 
     Raises:
-        ValueError: the reader would refuse the value.
+        ValueError: :func:`decode` would refuse the value.
     """
     encoded = cbor2.dumps(value, canonical=True)
     try:
@@ -44,10 +44,10 @@ def encode(value: object) -> bytes:
 
 
 def encode_checked(value: object, read: Callable[[bytes], object]) -> bytes:
-    """Encode a value and check that ``read`` accepts it, so that writers send nothing else.
+    """Encode a value, and check that ``read`` accepts it, so that nothing unreadable is sent.
 
     Raises:
-        ValueError: ``read`` would refuse it at the other end.
+        ValueError: ``read`` refuses the value, as the other end would.
     """
     encoded = encode(value)
     try:
@@ -58,13 +58,13 @@ def encode_checked(value: object, read: Callable[[bytes], object]) -> bytes:
 
 
 def decode(untrusted: bytes) -> Any:
-    """Return the value of exactly one deterministic encoding.
+    """Decode a single value from its deterministic encoding.
 
     Lists are returned as ``list``, maps as ``dict`` with ``int`` keys.
 
     Raises:
-        BadCbor: another encoding of the same value, an unsupported type, more than 8 levels, or
-            missing or extra bytes.
+        BadCbor: another encoding of the same value, an unsupported type, more than 8 levels of
+            nesting, or missing or extra bytes.
     """
     value, end = _decode_value(untrusted, 0, 0)
     if end != len(untrusted):
@@ -73,59 +73,59 @@ def decode(untrusted: bytes) -> Any:
 
 
 def as_uint(value: object, most: int = _UINT_MAX, least: int = 0) -> int:
-    """Require an integer from ``least`` to ``most``."""
+    """Check that a decoded value is an integer from ``least`` to ``most``, and return it."""
     if type(value) is int and least <= value <= most:
         return value
     raise BadCbor
 
 
 def as_bytes(value: object, size: int) -> bytes:
-    """Require a byte string of exactly ``size`` bytes."""
+    """Check that a decoded value is a byte string of exactly ``size`` bytes, and return it."""
     if isinstance(value, bytes) and len(value) == size:
         return value
     raise BadCbor
 
 
 def as_bytes_up_to(value: object, most: int) -> bytes:
-    """Require a byte string of at most ``most`` bytes."""
+    """Check that a decoded value is a byte string of at most ``most`` bytes, and return it."""
     if isinstance(value, bytes) and len(value) <= most:
         return value
     raise BadCbor
 
 
 def as_text(value: object, most: int) -> str:
-    """Require text of at most ``most`` characters."""
+    """Check that a decoded value is text of at most ``most`` characters, and return it."""
     if isinstance(value, str) and len(value) <= most:
         return value
     raise BadCbor
 
 
 def as_time(value: object) -> datetime:
-    """Require whole seconds since 1970 UTC; return the time."""
+    """Check that a decoded value is whole seconds since 1970 UTC; return that time."""
     return datetime.fromtimestamp(as_uint(value, _TIME_MAX), UTC)
 
 
 def as_list(value: object, least: int, most: int) -> list[Any]:
-    """Require a list of ``least`` to ``most`` items."""
+    """Check that a decoded value is a list of ``least`` to ``most`` items, and return it."""
     if isinstance(value, list) and least <= len(value) <= most:
         return value
     raise BadCbor
 
 
 def as_map(value: object, keys: int) -> Mapping[int, Any]:
-    """Require a map with exactly the keys 1 to ``keys``."""
+    """Check that a decoded value is a map with exactly the keys 1 to ``keys``, and return it."""
     if isinstance(value, dict) and list(value) == list(range(1, keys + 1)):
         return value
     raise BadCbor
 
 
 def optional(value: object, read: Callable[[object], Read]) -> Read | None:
-    """Return None for null, otherwise what ``read`` returns for the value."""
+    """Return None for null; otherwise return what ``read`` returns for the value."""
     return None if value is None else read(value)
 
 
 def to_unix_seconds(moment: datetime) -> int:
-    """Return whole seconds since 1970 UTC; fractions are dropped."""
+    """Return a time as whole seconds since 1970 UTC; fractions are dropped."""
     return int(moment.timestamp())
 
 
@@ -147,7 +147,10 @@ def _decode_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
 
 
 def _decode_head(data: bytes, at: int) -> tuple[int, int, int]:
-    """Parse the shortest head: return major type, argument, and where the item's content begins."""
+    """Parse the head of an item, which must have its shortest form.
+
+    Return the major type, the argument, and the offset at which the item's content begins.
+    """
     if at >= len(data):
         raise BadCbor
     kind, short = data[at] >> 5, data[at] & 31
@@ -175,7 +178,7 @@ def _decode_string(data: bytes, at: int, size: int, kind: int) -> tuple[bytes | 
 
 
 def _decode_list(data: bytes, at: int, size: int, depth: int) -> tuple[list[Any], int]:
-    if size > len(data) - at:  # an item has at least one byte
+    if size > len(data) - at:  # each item takes at least one byte
         raise BadCbor
     found = []
     for _ in range(size):

@@ -1,7 +1,7 @@
 """Base64url without padding (RFC 4648), canonical JSON (RFC 8785), strict JSON, and times as text.
 
-Each value has one form. JSON objects must have exactly the named members; anything else raises
-NotUnderstood.
+Each value has exactly one valid form. JSON objects must have exactly the named members; anything
+else raises NotUnderstood.
 """
 
 import json
@@ -45,7 +45,7 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
     """Decode base64url.
 
     Raises:
-        NotUnderstood: not base64url, not its one form, or not ``size`` bytes.
+        NotUnderstood: it is not base64url, not the one valid form, or not ``size`` bytes.
     """
     if "+" in untrusted_text or "/" in untrusted_text or "=" in untrusted_text:
         raise NotUnderstood
@@ -54,7 +54,8 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
         data = pybase64.b64decode(padded, _BEYOND, validate=True)
     except ValueError:
         raise NotUnderstood from None
-    # Only the last group can have spare bits, so only its encoding has to be compared.
+    # Only the last group can have unused bits, so only the last group has to be compared with its
+    # valid encoding.
     if to_base64url(data[len(data) // 3 * 3 :]) != untrusted_text[len(data) // 3 * 4 :]:
         raise NotUnderstood
     if size not in (None, len(data)):
@@ -62,7 +63,8 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
     return data
 
 
-_WHOLE_MAX: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: numbers are IEEE 754 doubles
+# the largest integer that numbers in JSON (IEEE 754 doubles) hold exactly; RFC 8785 section 3.2.2.3
+_WHOLE_MAX: Final = 2**53 - 1
 
 
 def canonical_json(value: object) -> bytes:
@@ -84,7 +86,7 @@ def read_canonical(untrusted_data: bytes) -> Any:
     """Parse canonical JSON; raises ValueError for any other form of the value."""
     try:
         value = json.loads(untrusted_data.decode())
-        again = canonical_json(value)  # recurses a few levels deeper than parsing
+        again = canonical_json(value)  # recursion here is some levels deeper than in parsing
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if again != untrusted_data:
@@ -115,7 +117,10 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # what JSON numbers ho
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A JSON object with exactly these members."""
+    """A JSON object with exactly these members.
+
+    Missing and unknown members are refused.
+    """
 
 
 def to_json(shape: Strict) -> bytes:
@@ -123,7 +128,7 @@ def to_json(shape: Strict) -> bytes:
 
 
 def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
-    """Parse one body; raises NotUnderstood."""
+    """Parse one JSON body; raises NotUnderstood."""
     try:
         return msgspec.json.decode(untrusted_body, type=kind)
     except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -131,7 +136,7 @@ def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
 
 
 def construct(kind: type[Noun], *fields: Any) -> Noun:
-    """Construct a noun; raises NotUnderstood if its fields are invalid."""
+    """Construct a dataclass of type ``noun``; raises NotUnderstood if a field is invalid."""
     try:
         return kind(*fields)
     except ValueError:

@@ -48,9 +48,9 @@ from entrenous.wire.cbor import (
 from entrenous.wire.text import as_name, as_url
 
 _VERSION: Final = 2
-_ED25519: Final = 64  # bytes of each signature
+_ED25519: Final = 64  # bytes of an Ed25519 signature
 _MLDSA65: Final = 3309
-_CERTIFICATE_MAX: Final = 512  # bytes; today's have 182
+_CERTIFICATE_MAX: Final = 512  # bytes, at most; today's certificates have 182
 _ENFORCES_MAX: Final = 16
 
 
@@ -58,7 +58,7 @@ def write_certificate(certificate: Certificate) -> bytes:
     """Return the bytes that a master key signs for a device.
 
     Raises:
-        ValueError: a field is not what the specification allows.
+        ValueError: a field has a value that the specification does not allow.
     """
     return encode_checked(
         {
@@ -96,12 +96,12 @@ def read_certificate(untrusted: bytes) -> Certificate:
 
 
 def certificate_fields(signed: SignedCertificate) -> list[object]:
-    """Return a signed certificate as the fields of a card or a letter."""
+    """Return a signed certificate as the CBOR fields of a key bundle or a letter."""
     return [signed.statement, *split_signature(signed.signature)]
 
 
 def as_signed_certificate(entry: Any) -> SignedCertificate:
-    """Parse a signed certificate in a card or a letter, without verifying it."""
+    """Parse a signed certificate in a key bundle or a letter, without verifying it."""
     untrusted_certificate, ed25519, mldsa65 = as_list(entry, 3, 3)
     statement = as_bytes_up_to(untrusted_certificate, _CERTIFICATE_MAX)
     return SignedCertificate(
@@ -110,12 +110,12 @@ def as_signed_certificate(entry: Any) -> SignedCertificate:
 
 
 def joined_signature(ed25519: object, mldsa65: object) -> bytes:
-    """Join both signatures, 3,373 bytes, from the two fields that carry them."""
+    """Join the two signatures from the fields that carry them; return 3,373 bytes."""
     return as_bytes(ed25519, _ED25519) + as_bytes(mldsa65, _MLDSA65)
 
 
 def split_signature(signature: bytes) -> tuple[bytes, bytes]:
-    """Split both signatures into two fields, Ed25519's and ML-DSA-65's."""
+    """Split 3,373 bytes into the Ed25519 signature and the ML-DSA-65 signature."""
     return signature[:_ED25519], signature[_ED25519:]
 
 
@@ -130,10 +130,10 @@ _PROTOCOLS: Final = 2**16 - 1
 
 
 def write_device_list(devices: DeviceList) -> bytes:
-    """Return the statement that a master key signs, and whose hash is the list's head.
+    """Return the statement that the master keys sign, and whose hash is the list's head.
 
     Raises:
-        ValueError: a field is not what the specification allows.
+        ValueError: a field has a value that the specification does not allow.
     """
     return encode_checked(
         {
@@ -184,7 +184,7 @@ def _check_device_list(said: DeviceList) -> None:
     _check_ascending(listed)
     _check_ascending(revoked)
     if len({one.mailbox for one in said.devices}) != len(listed):
-        raise BadCbor  # each device has a mailbox of its own
+        raise BadCbor  # no two devices may share a mailbox
 
 
 def _check_ascending(devices: Sequence[bytes]) -> None:
@@ -219,10 +219,10 @@ def _parse_hash(value: object) -> bytes:
 
 
 def write_key_bundle(card: KeyBundle) -> bytes:
-    """Encode a card.
+    """Encode a key bundle.
 
     Raises:
-        ValueError: a field is not what the specification allows.
+        ValueError: a field has a value that the specification does not allow.
     """
     ed25519, mldsa65 = split_signature(card.signature)
     return encode_checked(
@@ -240,11 +240,11 @@ def write_key_bundle(card: KeyBundle) -> bytes:
 
 
 def read_key_bundle(untrusted: bytes) -> KeyBundle:
-    """Parse a card, without verifying it.
+    """Parse a key bundle, without verifying it.
 
     Raises:
-        BadKeyBundle: not a card of this version, or its lists are not one person's and consecutive,
-            or its certificates do not match the devices of the newest list.
+        BadKeyBundle: it is no key bundle of this version, its lists are not consecutive lists of
+            one person, or its certificates do not match the devices of the newest list.
     """
     with bad_cbor_as(BadKeyBundle):
         if len(untrusted) > PLAIN_CARD_BYTES_MAX:
@@ -264,7 +264,7 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
 
 
 def newest_lists(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
-    """Return the newest lists, as many as fit into a card."""
+    """Return the newest of these lists, as many as fit into a key bundle."""
     kept, size = list[ListStatement](), 0
     for one in reversed(lists[-LISTS_MAX:]):
         size += len(one.statement)
@@ -285,13 +285,13 @@ def _parse_device_lists(value: Any) -> tuple[ListStatement, ...]:
     return lists
 
 
-_STATEMENT_MAX: Final = 128  # bytes; today's have 72 at most
+_STATEMENT_MAX: Final = 128  # bytes, at most; today's statements have up to 72
 _PATH_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
 _BATCH_MLDSA65: Final = 1952
 
 
 def write_batch(batch: Batch) -> bytes:
-    """Return the statement that a device signs.
+    """Return the statement about a batch that a device signs.
 
     Raises:
         ValueError: a field has the wrong length.
@@ -300,7 +300,7 @@ def write_batch(batch: Batch) -> bytes:
 
 
 def signed_batch_fields(signed: SignedBatch) -> list[object]:
-    """Return a signed batch as the fields of a prekey or a letter."""
+    """Return a signed batch as the CBOR fields of a prekey or a letter."""
     return [signed.statement, signed.mldsa65, *split_signature(signed.signature)]
 
 
@@ -308,7 +308,7 @@ def as_signed_batch(entry: Any) -> SignedBatch:
     """Parse a signed batch in a prekey or a letter, without verifying it.
 
     Raises:
-        BadCbor: it is none.
+        BadCbor: it is no signed batch.
     """
     statement, key, ed25519, mldsa65 = as_list(entry, 4, 4)
     encoded = as_bytes_up_to(statement, _STATEMENT_MAX)
@@ -321,8 +321,7 @@ def as_signed_batch(entry: Any) -> SignedBatch:
 
 
 def position_fields(place: BatchPosition) -> tuple[object, object]:
-    """Return a statement's position in its batch as two fields: its index, always one byte, and its
-    path.
+    """Return a statement's position in its batch as two fields: its index (one byte), and its path.
 
     Raises:
         OverflowError: the index does not fit one byte.

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457), and back."""
+"""Convert errors to problem details (RFC 9457), the form in which servers send them, and back."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -37,14 +37,21 @@ def urn_of(kind: type[EntrenousError]) -> str:
 def status_of(
     kind: type[EntrenousError], closer: Mapping[type[EntrenousError], int] | None = None
 ) -> int:
-    """Return the HTTP status of an error class: from ``closer``, by ancestry, or by family."""
+    """Return the HTTP status for an error class.
+
+    ``closer`` may have a status for the class or one of its base classes; otherwise the error's
+    family decides.
+    """
     known = closer or {}
     by_class = (known[ancestor] for ancestor in kind.__mro__ if ancestor in known)
     return next(by_class, _STATUS_BY_FAMILY[kind.family])
 
 
 def write_problem(error: EntrenousError, status: int) -> bytes:
-    """Encode an error as a problem document; only facts that are numbers or times are included."""
+    """Encode an error as a problem document.
+
+    Only facts that are numbers or times are included.
+    """
     facts = {name: fact for name, fact in error.facts.items() if isinstance(fact, int | datetime)}
     title = _kebab_case(type(error)).replace("-", " ").capitalize()
     with speaking(ENGLISH):
@@ -55,7 +62,7 @@ def write_problem(error: EntrenousError, status: int) -> bytes:
 def read_problem(
     untrusted_body: bytes, known: Collection[type[EntrenousError]]
 ) -> EntrenousError | None:
-    """Return the error among ``known`` that a problem document names, or None.
+    """Return the error that a problem document names; None if no class in ``known`` has that name.
 
     Only the document's type and facts are used: the message is ours, not the server's.
     """

@@ -1,5 +1,5 @@
-"""Receipts and commitments to marks as CBOR (docs/spec/receipts.md, docs/spec/content.md section
-6).
+"""Receipts, and commitments to hidden marks, as CBOR (docs/spec/receipts.md,
+docs/spec/content.md section 6).
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,9 @@ def write_commitments(marks: Sequence[bytes | None]) -> bytes:
 
 
 def write_mark(message: MessageId, place: int, copy: Copy) -> bytes:
-    """Encode what the commitment to a copy's mark hashes; ``place`` counts a message's files from
-    1.
+    """Encode the input of the commitment to a copy's mark.
+
+    ``place`` is the number of the file in its message, from 1.
 
     Raises:
         ValueError: the copy was not sent through a relay, or has no nonce.
@@ -66,14 +67,14 @@ def write_receipt_statement(said: ReceiptStatement) -> bytes:
     )
 
 
-PROOF_BYTES_MAX: Final = 8 * 1024  # of today's, the longest have 5.7 kB
+PROOF_BYTES_MAX: Final = 8 * 1024  # bytes, at most; the longest of today's proofs have 5.7 kB
 
 
 def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
     """Parse a receipt statement; the caller checks its signature.
 
     Raises:
-        BadReceipt: it is no such statement.
+        BadReceipt: it is no receipt statement.
     """
     with bad_cbor_as(BadReceipt):
         fields = as_list(decode(untrusted), 10, 10)
@@ -95,7 +96,7 @@ def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
 
 
 def write_receipt_proof(proof: ReceiptProof) -> bytes:
-    """Encode what proves one receipt: its place in its batch, and the batch.
+    """Encode the proof of one receipt: its position in its batch, and the signed batch.
 
     Raises:
         ValueError: a field has the wrong length.
@@ -108,7 +109,7 @@ def read_receipt_proof(untrusted: bytes) -> ReceiptProof:
     """Parse the proof of one receipt, without verifying it.
 
     Raises:
-        BadReceipt: it is no such proof.
+        BadReceipt: it is no proof of a receipt.
     """
     with bad_cbor_as(BadReceipt):
         if len(untrusted) > PROOF_BYTES_MAX:

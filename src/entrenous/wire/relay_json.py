@@ -66,7 +66,7 @@ class _Locks(Strict, frozen=True):
 
 
 class _Prekeys(Strict, frozen=True):
-    # The relay keeps 50 of them; many more would only make it count.
+    # The relay keeps 50 one-time keys; many more would only make it do work.
     one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS)]
     fallback: str
     xwing: str
@@ -115,7 +115,11 @@ def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
 
 
 def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
-    """Return a new mailbox's locks, 32 bytes each: the owner's, and the close token's."""
+    """Return the token hashes of a new mailbox, 32 bytes each: of the owner token, and of the
+    close token.
+
+    The second is None if the mailbox has no close token.
+    """
     read = from_json(_Locks, untrusted_body)
     close_lock = None if read.close_lock is None else from_base64url(read.close_lock, LOCK_BYTES)
     return from_base64url(read.owner_lock, LOCK_BYTES), close_lock
@@ -187,7 +191,11 @@ def read_stored_count(untrusted_body: bytes) -> int:
 
 
 def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
-    """Return the protocols that a relay speaks, and when it was last restored, if ever."""
+    """Return the protocol versions that a relay speaks, and when it was last restored from a
+    backup.
+
+    The time is None if the relay was never restored.
+    """
     read = from_json(_Status, untrusted_body)
     if read.schema != STATUS_SCHEMA:
         raise NotUnderstood
@@ -198,8 +206,9 @@ def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
 def write_status(
     protocol: Protocol, restored_at: datetime | None, program: Program = _NOT_SAID
 ) -> bytes:
-    """Encode the protocols that a relay speaks, its last restore, if any, and its program, which
-    devices do not read.
+    """Encode a relay's protocol versions, its last restore, and its program.
+
+    The restore is None if there was none. Devices do not read the program's version.
     """
     versions, restored = (
         _Versions(protocol.floor, protocol.newest),
@@ -250,7 +259,7 @@ class _EnvelopeStatus(Strict, frozen=True):
 
 
 def write_envelope(envelope: Envelope) -> bytes:
-    """Encode an envelope without its id and mailbox, which are in the path."""
+    """Encode an envelope without its id and its mailbox, which are in the request's path."""
     share = None if envelope.share is None else _share_json(envelope.share)
     blobs = [to_base64url(blob) for blob in envelope.blobs]
     until, lock = to_seconds(envelope.expires_at), to_base64url(envelope.withdraw_lock)
@@ -293,7 +302,7 @@ def read_waiting(untrusted_body: bytes) -> list[WaitingEnvelope]:
 
 
 def write_attempt(attempt: bytes) -> bytes:
-    """Encode the body of "open" and "finish"."""
+    """Encode the body of the requests "open" and "finish"."""
     return to_json(_Attempt(to_base64url(attempt)))
 
 
@@ -351,7 +360,7 @@ def write_upload_progress(came: int, size: int) -> bytes:
 
 
 def read_upload_progress(untrusted_body: bytes) -> tuple[int, int]:
-    """Return how many bytes are stored, and of how many."""
+    """Return the number of bytes that the relay has stored, and the blob's size in bytes."""
     upload = from_json(_UploadProgress, untrusted_body)
     return upload.came, upload.size
 
@@ -403,7 +412,7 @@ def write_blinded_element(blinded: bytes) -> bytes:
 
 
 def read_blinded_element(untrusted_body: bytes) -> bytes:
-    """Return the blinded element, 32 bytes, unchecked."""
+    """Return the blinded element, 32 bytes; it may be invalid."""
     return from_base64url(from_json(_BlindedElement, untrusted_body).blinded, _ELEMENT_BYTES)
 
 
@@ -412,7 +421,9 @@ def write_evaluation(answered: Evaluation) -> bytes:
 
 
 def read_evaluation(untrusted_body: bytes) -> Evaluation:
-    """Return the evaluated element, 32 bytes, unchecked, and the tries that are left."""
+    """Return the relay's evaluation: the element, 32 bytes, which may be invalid, and the tries
+    left.
+    """
     read = from_json(_EvaluatedElement, untrusted_body)
     return Evaluation(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)
 

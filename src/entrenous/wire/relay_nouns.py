@@ -1,7 +1,7 @@
-"""What device and relay exchange: envelopes, blobs, prekeys, send tokens, a device's lock
-(docs/spec/relay.md and lock.md).
+"""What devices and relays exchange: envelopes, blobs, prekeys, send tokens, and a vault's lock.
 
-The relay sees sizes, times, locks and sealed bytes, and nothing else.
+See docs/spec/relay.md and lock.md. The relay sees sizes, times, hashes of tokens ("locks") and
+encrypted bytes, and nothing else.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from entrenous.base.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The relay's answer: an evaluated element of 32 bytes, and the tries that are left."""
+    """The relay's answer: an evaluated element of 32 bytes, and the number of tries left."""
 
     evaluated: bytes
     tries: int
@@ -37,9 +37,9 @@ class Evaluation:
 class VaultUnlock:
     """One unlock of a vault, and the vault's state.
 
-    ``generation`` is one more than the last that the relay confirmed to this vault; ``number`` (16
-    random bytes) identifies this unlock, ``before`` those of the same generation that this vault
-    reported without an answer.
+    ``generation`` counts the unlocks that the relay confirmed to this vault, and this one.
+    ``number`` (16 random bytes) identifies this unlock. ``before`` are the numbers of earlier
+    unlocks of the same generation, which this vault reported without receiving an answer.
     """
 
     generation: int
@@ -91,7 +91,7 @@ class RelayLock:
 
     ``unlock_token`` permits requests to it and nothing else.
 
-    ``earlier`` are previous tokens, the newest first, for a relay that does not know the newest.
+    ``earlier`` are previous tokens, newest first, in case the relay does not know the newest one.
     """
 
     relay_url: str
@@ -118,11 +118,9 @@ class EnvelopeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShareDeposit:
-    """The relay's half of a content key; ``opens`` is how often it may be released (None: any
-    number).
-
-    Openings count together for every share of the same ``group`` (16 bytes), which is one person's
-    devices; it is set exactly if ``opens`` is.
+    """The relay's half of a content key; ``opens`` is how many times the half may be released
+    (None: any number). All shares with the same ``group`` (16 bytes), those of one person's
+    devices, are counted together. ``group`` is set if and only if ``opens`` is set.
     """
 
     value: Secret
@@ -166,7 +164,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class WaitingEnvelope:
-    """An envelope as the relay hands it over; ``sequence`` orders those of one mailbox."""
+    """An envelope as its recipient receives it.
+
+    ``sequence`` orders the envelopes of one mailbox.
+    """
 
     id: EnvelopeId
     sequence: int
@@ -197,7 +198,7 @@ class BlobDeposit:
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeStatus:
-    """The state of an envelope, for its sender."""
+    """The state of an envelope, as reported to its sender."""
 
     state: EnvelopeState
     opened: int
@@ -207,9 +208,10 @@ class EnvelopeStatus:
 
 @dataclass(frozen=True, slots=True)
 class Prekeys:
-    """Prekeys of one device that were signed together, each opaque to the relay.
+    """A set of prekeys of one device that were signed together; the relay cannot read them.
 
-    After these, the relay hands out no keys of earlier sets (docs/spec/identity.md section 5).
+    Once the relay has this set, it hands out no keys of earlier sets (docs/spec/identity.md section
+    5).
     """
 
     one_time: tuple[bytes, ...]
@@ -219,7 +221,7 @@ class Prekeys:
 
 @dataclass(frozen=True, slots=True)
 class PrekeyBundle:
-    """The answer to one claim; ``one_time`` is None if none was left."""
+    """The answer to a claim of prekeys; ``one_time`` is None if no one-time key was left."""
 
     device: DeviceId
     one_time: bytes | None
@@ -229,7 +231,9 @@ class PrekeyBundle:
 
 @dataclass(frozen=True, slots=True)
 class SendToken:
-    """A capability to post envelopes to one mailbox, as its owner registers it."""
+    """A send token, which permits posting envelopes to one mailbox, as the mailbox's owner
+    registers it.
+    """
 
     lock: bytes
     uses: int | None
@@ -245,8 +249,10 @@ class SendToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Locks of send tokens to add, each for one envelope until ``expires_at``, and locks of such
-    tokens to drop; 32 bytes each, at most 4,096 of both.
+    """Hashes of send tokens ("locks") to add and to drop.
+
+    Each added token admits one envelope until ``expires_at``. A hash has 32 bytes; both lists
+    together have at most 4,096.
     """
 
     add: tuple[bytes, ...]
@@ -265,7 +271,7 @@ class TokenBatch:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """The protocol versions that a relay speaks."""
+    """The range of protocol versions that a relay speaks."""
 
     floor: int
     newest: int

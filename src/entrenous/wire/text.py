@@ -1,4 +1,4 @@
-"""Checks of text chosen by strangers: names, addresses, media types."""
+"""Checks of text that strangers chose: names, addresses and media types."""
 
 import ipaddress
 import re
@@ -25,8 +25,9 @@ _MEDIA_TYPE: Final = re.compile(r"({0})/({0})".format(r"[A-Za-z0-9][A-Za-z0-9!#$
 
 
 def is_name(text: str) -> bool:
-    """Return whether this may be a name: 1 to 64 characters, none that controls, reorders or hides
-    others.
+    """Return whether a text may be a name.
+
+    A name has 1 to 64 characters, and none that controls, reorders or hides other characters.
 
     Control, format (except joiners), private, surrogate and unassigned characters are refused, as
     are line and paragraph separators, and spaces at either end.
@@ -39,13 +40,13 @@ def is_name(text: str) -> bool:
 
 
 def with_number(name: str, number: int) -> str:
-    """Append a number to a name, cut so that the result is a name (:func:`is_name`)."""
+    """Append a number to a name; the name is cut so that the result is valid (:func:`is_name`)."""
     ending = f" {number}"
     return name[: NAME_CHARS_MAX - len(ending)].rstrip() + ending
 
 
 def as_name(value: object) -> str:
-    """Require a name that :func:`is_name` accepts."""
+    """Return the text if :func:`is_name` accepts it; raises ValueError otherwise."""
     text = as_text(value, NAME_CHARS_MAX)
     if not is_name(text):
         raise BadCbor
@@ -53,7 +54,10 @@ def as_name(value: object) -> str:
 
 
 def as_url(value: object) -> str:
-    """Require a relay's address: http or https, a valid host, no user, query or fragment."""
+    """Return the text if it is a relay's address; raises ValueError otherwise.
+
+    An address has http or https, a valid host, and no user, query or fragment.
+    """
     text = as_text(value, URL_CHARS_MAX)
     parts = _URL.fullmatch(text)
     if parts is None or any(char in text for char in '@?#\\"<>'):
@@ -64,7 +68,10 @@ def as_url(value: object) -> str:
 
 
 def as_media_type(value: object) -> str:
-    """Require a media type without parameters, as RFC 6838 section 4.2 writes them."""
+    """Return the text if it is a media type; raises ValueError otherwise.
+
+    It must be written as in RFC 6838 section 4.2, without parameters.
+    """
     text = as_text(value, 255)
     if not _MEDIA_TYPE.fullmatch(text):
         raise BadCbor
@@ -77,15 +84,15 @@ def _is_visible_character(char: str) -> bool:
 
 
 def is_local_address(url: str) -> bool:
-    """Return whether an address leads to the machine that requests it: loopback, or the address 0.
+    """Return whether an address leads to the same machine: a loopback address, or the address 0.
 
-    RFC 6761 section 6.3 and RFC 6890; including the short and numeric forms that resolvers still
-    accept. Names are not resolved.
+    See RFC 6761 section 6.3 and RFC 6890. This includes the short and numeric forms that resolvers
+    still accept. Names are not resolved.
     """
     try:
         host = unquote(urlsplit(url).hostname or "").rstrip(".").casefold()
     except ValueError:
-        return False  # no address: no request will be made
+        return False  # without an IP address, no request will be made
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _ip_address(host)
@@ -102,7 +109,10 @@ def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
 
 
 def _old_ip_address(host: str) -> ipaddress.IPv4Address | None:
-    """Parse forms like "127.1", "0x7f.0.0.1" or "2130706433", as inet_aton does."""
+    """Parse old forms of IPv4 addresses, as inet_aton does: "127.1", "0x7f.0.0.1" or "2130706433".
+
+    Return None for other text.
+    """
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except (OSError, ValueError):

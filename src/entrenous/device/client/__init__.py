@@ -1,1 +1,1 @@
-"""Relays as a device sees them, over HTTP (docs/spec/relay.md)."""
+"""The device's HTTP client for relays (docs/spec/relay.md)."""

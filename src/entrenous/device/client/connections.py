@@ -1,4 +1,4 @@
-"""Separate connections for each token, and a minimum transfer rate (docs/spec/relay.md, section
+"""A separate connection for each token, and a minimum transfer rate (docs/spec/relay.md, section
 14).
 """
 
@@ -21,7 +21,8 @@ from entrenous.base.environment import Proxy
 from entrenous.base.errors import OnionNeedsProxy, ProxyUnreachable
 from entrenous.base.limits import TRANSFER_INTERVAL_S
 
-#: Sent with every request; reveals neither version nor operating system.
+#: Sent with every request. The headers reveal neither this program's version nor the operating
+#: system.
 HEADERS: Final = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",
@@ -37,10 +38,10 @@ class _Connections:
 
 
 class PerTokenTransport(httpx.BaseTransport):
-    """A transport for each pair of a relay and an ``Authorization`` header.
+    """An HTTP transport that keeps a separate connection for each token at each relay.
 
-    ``make`` creates one from the URL of its first request. Idle transports are closed as soon as
-    another one is used.
+    The token is that of the ``Authorization`` header. ``make`` creates a transport from the URL of
+    its first request. Idle transports are closed as soon as another one is used.
     """
 
     def __init__(self, make: Callable[[httpx.URL], httpx.BaseTransport]) -> None:
@@ -121,7 +122,7 @@ def no_cookies() -> CookieJar:
 
 
 def _connection_key(request: httpx.Request) -> object:
-    """Return the key of requests that may share a connection; None without a token."""
+    """Return a key that is equal for requests that may share a connection; None without a token."""
     token = request.headers.get("Authorization")
     return object() if token is None else (request.url.scheme, request.url.netloc, token)
 
@@ -133,10 +134,11 @@ def _sort_headers(request: httpx.Request) -> None:
     )
 
 
-#: Limit of an answer that is neither a page of letters nor a blob; it has to arrive in a minute.
+#: The most bytes of an answer that is neither a page of letters nor a blob, so that it arrives
+#: within a minute.
 SMALL_BYTES: Final = 256 * 1024
-_PIECE: Final = 64 * 1024  # bytes
-_SILENT_S: Final = 30.0  # httpcore sets no timeout for talking to a proxy
+_PIECE: Final = 64 * 1024  # bytes written or read at a time
+_SILENT_S: Final = 30.0  # seconds without an answer from a proxy; httpcore sets no timeout there
 
 
 class MinimumRate:
@@ -155,13 +157,15 @@ class MinimumRate:
         self._since_s = now_s()
 
     def count_bytes(self, count: int) -> None:
-        """Count ``count`` more bytes."""
+        """Count ``count`` more bytes that were moved."""
         self._moved += count
-        if self._moved >= self._least:  # a surplus is not carried over
+        if self._moved >= self._least:  # a surplus does not count for the next interval
             self._moved, self._since_s = 0, self._now_s()
 
     def seconds_left(self) -> float:
-        """Return how many seconds the next bytes may take; 0 or less if they are overdue."""
+        """Return how many seconds the next bytes may take; 0 or less means that they are
+        overdue.
+        """
         return self._since_s + self._each_s - self._now_s()
 
 
@@ -173,7 +177,7 @@ _OPENED_STREAMS: Final[ContextVar[list[httpcore.NetworkStream] | None]] = Contex
 
 @contextmanager
 def minimum_rate_for_requests(pace: MinimumRate) -> Iterator[None]:
-    """Make requests over :class:`RateLimitedTransport` time out if they are slower than
+    """Inside the block, requests over :class:`RateLimitedTransport` time out if slower than
     ``pace``.
     """
     before = _CURRENT_PACE.set(pace)
@@ -185,7 +189,10 @@ def minimum_rate_for_requests(pace: MinimumRate) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ProxyRoute:
-    """A proxy and the credentials for it; Tor uses a separate circuit for each pair of them."""
+    """A proxy, and the credentials for it.
+
+    Tor uses a separate circuit for each pair of user name and password.
+    """
 
     proxy: Proxy
     name: str
@@ -193,8 +200,9 @@ class ProxyRoute:
 
 
 class RateLimitedTransport(httpx.HTTPTransport):
-    """httpx's transport with paced sockets; the minimum rate applies inside
-    :func:`minimum_rate_for_requests`.
+    """httpx's transport with sockets that enforce a minimum rate.
+
+    The rate applies inside :func:`minimum_rate_for_requests`.
 
     ``network`` opens the sockets instead of a :class:`RateCheckedNetwork`.
     """
@@ -206,7 +214,7 @@ class RateLimitedTransport(httpx.HTTPTransport):
         network: httpcore.NetworkBackend | None = None,
     ) -> None:
         super().__init__(verify=context, trust_env=False)
-        limits: dict[str, Any] = {  # as httpx has them
+        limits: dict[str, Any] = {  # the same limits as in httpx itself
             "ssl_context": context,
             "max_connections": 100,
             "max_keepalive_connections": 20,
@@ -217,19 +225,21 @@ class RateLimitedTransport(httpx.HTTPTransport):
             self._pool = httpcore.ConnectionPool(**limits)
             return
         self._pool = httpcore.SOCKSProxy(
-            f"socks5://{route.proxy}",  # httpcore leaves name resolution to it
+            f"socks5://{route.proxy}",  # httpcore leaves resolving names to the proxy
             proxy_auth=(route.name, route.password),
             **limits,
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Like httpx, but also raise httpx.ProxyError if the proxy does not speak SOCKS."""
+        """Handle a request like httpx; also raise httpx.ProxyError if the proxy does not speak
+        SOCKS.
+        """
         opened = list[httpcore.NetworkStream]()
         before = _OPENED_STREAMS.set(opened)
         try:
             return super().handle_request(request)
         except BaseException as why:
-            for stream in opened:  # httpcore leaks the socket if the proxy fails to connect
+            for stream in opened:  # httpcore leaves the socket open if the proxy fails to connect
                 stream.close()
             if isinstance(why, (AssertionError, socksio.SOCKSError)):
                 raise httpx.ProxyError("it speaks no SOCKS5", request=request) from None
@@ -239,9 +249,10 @@ class RateLimitedTransport(httpx.HTTPTransport):
 
 
 class RateCheckedNetwork(httpcore.NetworkBackend):
-    """Sockets to servers, or only to ``proxy``, which then resolves names.
+    """Opens sockets to servers, or only to ``proxy`` if there is one, which then resolves names.
 
-    ``may_reach`` says whether an IP address may be connected to, after names were resolved.
+    ``may_reach`` returns whether the program may connect to an IP address to which a name was
+    resolved.
     """
 
     def __init__(
@@ -262,7 +273,7 @@ class RateCheckedNetwork(httpcore.NetworkBackend):
         """Connect to the first address that answers, all within one timeout.
 
         Raises:
-            OnionNeedsProxy: such a name must not be looked up (RFC 7686 section 2).
+            OnionNeedsProxy: names below .onion must not be looked up (RFC 7686 section 2).
             ProxyUnreachable.
         """
         if host.rstrip(".").lower().endswith(".onion"):
@@ -294,7 +305,9 @@ class _RateCheckedStream(httpcore.NetworkStream):
         return came
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write in pieces, since the stream below restarts its timeout after each partial write."""
+        """Write in pieces, because the underlying stream restarts its timeout after each partial
+        write.
+        """
         for at in range(0, len(buffer), _PIECE):
             piece = buffer[at : at + _PIECE]
             self._real.write(piece, _limited_timeout(timeout, httpcore.WriteTimeout))
@@ -332,7 +345,10 @@ def _resolve(host: str, port: int) -> list[str]:
 
 
 def _limited_timeout(timeout: float | None, late: type[Exception]) -> float | None:
-    """Return the timeout, limited to the rest of the minute; raise ``late`` if nothing is left."""
+    """Return the timeout in seconds, limited to the rest of the interval.
+
+    Raise ``late`` if no time is left.
+    """
     pace = _CURRENT_PACE.get()
     if timeout is None:
         timeout = _SILENT_S

@@ -59,16 +59,18 @@ from entrenous.wire.relay_nouns import (
 )
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=10)
-_NAME_BYTES: Final = 16  # of a user name, and of a password, at a proxy
+_NAME_BYTES: Final = 16  # random bytes of a user name, and of a password, at a proxy
 _CHUNK: Final = 1024 * 1024  # bytes
 _DICE: Final = SystemRandomSource()
 
 
 class HttpCourier:
-    """A :class:`entrenous.device.device.Courier`, which documents its methods, over one client.
+    """A :class:`entrenous.device.device.Courier`, which documents its methods, with one HTTP
+    client.
 
     ``patience_s``: how long to retry while a relay does not answer, measured with ``now_s``.
-    ``pause_s``: the longest pause between requests of two errands (:class:`PausedRequests`).
+    ``pause_s``: the longest random pause between requests that a relay should not link
+    (:class:`PausedRequests`).
     """
 
     def __init__(
@@ -84,8 +86,8 @@ class HttpCourier:
         rest = client.close_idle_connections if isinstance(client, RelayClient) else None
         self._apart = PausedRequests(pause_s, _DICE, rest)
         self._patience = RetryPolicy(patience_s, now_s)
-        # Long requests may time out on a slow line, which says nothing about short ones; nor do
-        # long polls about files.
+        # The limits are separate: a large transfer may time out on a slow line, and this says
+        # nothing about short requests. The same is true of requests that wait for a letter.
         self._of_wakes = RetryPolicy(patience_s, now_s)
         self._of_files = RetryPolicy(patience_s, now_s)
 
@@ -94,7 +96,9 @@ class HttpCourier:
             return send_request(self._client, url, what, patience or self._patience)
 
     def _stream(self, url: str, each_try: Callable[[], RelayCall], take: Takes) -> None:
-        first = [each_try()]  # its errand is needed now; each_try is called once per try
+        # the pause before the request depends on the first call; every further try calls each_try
+        # again
+        first = [each_try()]
 
         def each() -> RelayCall:
             return first.pop() if first else each_try()
@@ -174,7 +178,7 @@ class HttpCourier:
         path = f"envelopes/{to_base64url(envelope)}/withdraw"
         what = RelayCall(
             "POST", path, withdraw_token, errand=TokenSubject.OF_NOBODY
-        )  # each second counts
+        )  # no pause before a recall: every second counts
         return relay_json.read_envelope_status(self._request(url, what))
 
     def envelope_status(
@@ -236,10 +240,11 @@ class HttpCourier:
         self._request(url, RelayCall("DELETE", f"mailboxes/{to_base64url(mailbox)}", token))
 
     def wait_for_letter(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
-        """Return whether something waits; a relay answers 204 without a body for "nothing".
+        """Return whether a letter waits or arrives within ``seconds``.
 
-        A full relay answers early. Asking again at once would displace another device, which would
-        do the same. So this waits for the rest of the time, up to ``patience_s``.
+        A relay without a letter answers 204, with no body. A relay with too many waiting devices
+        answers early. Asking again at once would displace another device, which would then do the
+        same; so this function waits for the rest of the time, at most ``patience_s``.
         """
         path, began_s = f"mailboxes/{to_base64url(mailbox)}/wake?seconds={seconds}", self._now_s()
         if self._request(url, RelayCall("GET", path, owner), self._of_wakes):
@@ -303,7 +308,10 @@ class HttpCourier:
 
 
 class _Download:
-    """One download: each byte is written once, even if the connection is lost in between."""
+    """The download of one blob.
+
+    Each byte is written once, even if the connection is lost in between.
+    """
 
     def __init__(self, writer: BinaryIO, start: int) -> None:
         self._writer = writer
@@ -331,9 +339,10 @@ def _blob_path(mailbox: MailboxId, blob: BlobId) -> str:
 
 
 def _blob_length(deposit: BlobDeposit, data: bytes | BinaryIO) -> int:
-    """Return the blob's length.
+    """Return the blob's length in bytes.
 
-    For bytes the actual length, so that the relay detects a wrong one.
+    If ``data`` is bytes, this is their actual length, so that the relay detects a wrong
+    announcement.
     """
     return len(data) if isinstance(data, bytes) else deposit.size
 
@@ -346,7 +355,7 @@ def _body_from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
 
 
 class RelayClient(httpx.Client):
-    """A client without cookies, whose requests look the same on every device."""
+    """An HTTP client without cookies, whose requests look the same on every device."""
 
     def __init__(self, connections: PerTokenTransport) -> None:
         super().__init__(
@@ -385,7 +394,7 @@ def new_relay_client(
 def proxy_route_for(
     url: httpx.URL, proxy: Proxy | None, dice: RandomSource = _DICE
 ) -> ProxyRoute | None:
-    """Return the proxy for a URL, with random credentials; None for this machine."""
+    """Return the proxy for a URL, with random credentials; None if the URL is on this machine."""
     if proxy is None or is_loopback(url.host):
         return None
     return ProxyRoute(proxy, dice.token(_NAME_BYTES).hex(), dice.token(_NAME_BYTES).hex())
@@ -396,7 +405,7 @@ def _tls_context(authorities: Path | None) -> ssl.SSLContext:
         return httpx.create_ssl_context(trust_env=False)
     try:
         return ssl.create_default_context(cafile=authorities)
-    except OSError:  # also ssl.SSLError
+    except OSError:  # ssl.SSLError is an OSError, too
         wanted = "a file of certificates in PEM form"
         raise BadSetting(name="ENTRENOUS_RELAY_CA", wanted=wanted) from None
 

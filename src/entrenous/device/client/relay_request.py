@@ -1,4 +1,4 @@
-"""One request to a relay: retry it while the relay does not answer, and interpret the answer.
+"""Make one request to a relay: retry it while the relay does not answer, and interpret the answer.
 
 Random pauses separate requests about the device itself from letters to others, so that the relay
 cannot link them by time (docs/spec/relay.md, section 14).
@@ -39,10 +39,11 @@ from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
 Answer = TypeVar("Answer")
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
-#: After a timeout a relay is not asked again for this long, more than the rest of a command takes.
-#: The length of a timeout is set by the client, not by ENTRENOUS_PATIENCE.
+#: Seconds for which a relay is not asked again after a timeout, longer than the rest of a command
+#: takes. The length of a timeout is set by the client, not by ENTRENOUS_PATIENCE.
 _SILENT_S: Final = 600.0
-#: Raised when the server dies or is not running yet. A timeout took long enough: no retry.
+#: Errors that mean that the server died or is not running yet. A timeout is not among them: it took
+#: long enough already, so it is not retried.
 _DISCONNECTED: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
@@ -66,7 +67,7 @@ class RetryPolicy:
         self._silent_until = dict[str, float]()
 
     def __call__(self, host: str, request: Callable[[], Answer]) -> Answer:
-        """Return what ``request`` returns, retrying it; raises its last httpx.HTTPError."""
+        """Return what ``request`` returns; retry it, and raise its last httpx.HTTPError."""
         if self._now_s() < self._silent_until.get(host, float("-inf")):
             raise httpx.ConnectTimeout("it let a request time out before")
         pause_s = _FIRST_PAUSE_S
@@ -101,18 +102,21 @@ _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
     *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
 )
 PROTOCOL_VERSION_HEADER: Final = (
-    "Entrenous-Protocol"  # a header of every request and every relay's answer
+    "Entrenous-Protocol"  # this header is in every request, and in every answer of a relay
 )
-PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # older relays send fifty of the largest letters: 11 MB
+# older relays send up to fifty of the largest letters: 11 MB
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 class TokenSubject(Enum):
-    """Whom a request's token identifies to the relay (docs/spec/relay.md section 14)."""
+    """What a request tells the relay about its sender, by its token (docs/spec/relay.md section
+    14).
+    """
 
-    OWN = auto()  # this device: its mailbox, its lock, or its incoming letters
-    LETTER = auto()  # the recipient of a letter
-    LOOK = auto()  # the letters whose state is queried
-    OF_NOBODY = auto()  # nobody, or the request cannot wait
+    OWN = auto()  # identifies this device: its mailbox, its lock, or letters that wait for it
+    LETTER = auto()  # identifies the recipient of a letter
+    LOOK = auto()  # identifies the letters whose state is asked for
+    OF_NOBODY = auto()  # identifies nobody, or the request cannot wait for a pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class RelayCall:
     errand: TokenSubject = TokenSubject.OWN
 
 
-#: Reads the stream of a successful answer; may be called again after a lost connection.
+#: Reads the stream of a successful answer. It may be called again after a lost connection.
 Takes = Callable[[httpx.Response], None]
 
 
@@ -161,7 +165,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
     patience: RetryPolicy,
     least_bytes: int,
 ) -> None:
-    """Send a request and pass the answer to ``take``; repeat both after a lost connection.
+    """Send a request, and pass the answer to ``take``; after a lost connection, do both again.
 
     All tries together have to transfer ``least_bytes`` per minute; a slower relay counts as
     unreachable.
@@ -198,7 +202,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
 
 @contextmanager
 def _naming_certificate_errors(host: str) -> Iterator[None]:
-    """Turn certificate errors into RelayNotAuthenticated, which is not retried."""
+    """Turn certificate errors inside the block into RelayNotAuthenticated, which is not retried."""
     try:
         yield
     except httpx.ConnectError as problem:
@@ -218,9 +222,9 @@ def _headers(what: RelayCall) -> dict[str, str]:
 
 
 def _least_bytes(what: RelayCall) -> int:
-    """Return the required bytes per minute.
+    """Return the minimum number of bytes per minute.
 
-    Fewer for large transfers, so that they end on slow lines.
+    It is lower for large transfers, so that they also succeed on slow lines.
     """
     body = len(what.body) if isinstance(what.body, bytes) else 0
     is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
@@ -228,7 +232,7 @@ def _least_bytes(what: RelayCall) -> int:
 
 
 def _parse_relay_address(url: str) -> httpx.URL:
-    """Parse the relay's address; raises NotEncrypted for plain http to another machine."""
+    """Parse a relay's address; raises NotEncrypted for plain http to another machine."""
     try:
         base = httpx.URL(url)
     except httpx.InvalidURL:
@@ -241,7 +245,7 @@ def _parse_relay_address(url: str) -> httpx.URL:
 
 
 def _read_body(answer: httpx.Response, limit: int) -> bytes:
-    """Read the body; raises NotUnderstood beyond ``limit`` bytes."""
+    """Read the body; raises NotUnderstood if it has more than ``limit`` bytes."""
     held = bytearray()
     for chunk in answer.iter_raw():
         held += chunk
@@ -251,19 +255,20 @@ def _read_body(answer: httpx.Response, limit: int) -> bytes:
 
 
 def discard_body(answer: httpx.Response) -> None:
-    """Read an answer whose body is ignored, so that its connection can be reused."""
+    """Read and ignore the body of an answer, so that the connection can be reused."""
     _read_body(answer, SMALL_BYTES)
 
 
 def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
-    """Return the error that the relay reports, or NotARelay if it is no relay's answer."""
+    """Return the error that the relay reports; NotARelay if the answer is not a relay's."""
     if answer.headers.get("content-type") == MEDIA_TYPE:
         error = read_problem(untrusted_body, _KNOWN)
         if isinstance(error, DiskFull):
             return RelayFull()
         if error is not None:
             return error
-    slow = answer.status_code == HTTPStatus.REQUEST_TIMEOUT  # our line is slow
+    # the relay gave up because this device's connection is slow
+    slow = answer.status_code == HTTPStatus.REQUEST_TIMEOUT
     if slow or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return RelayUnreachable(host=host)
     return NotARelay(host=host)
@@ -273,11 +278,13 @@ _RANDOM_BYTES: Final = 8
 
 
 class PausedRequests:
-    """Pauses for a random part of ``longest_s`` seconds between requests of different errands.
+    """Pauses between requests that a relay should not link, such as letters to two people.
 
-    The pause before the n-th letter in a row is at most 1/n of that, so that many recipients take
-    little longer than one. Before a pause, ``rest`` closes idle connections. A pause counts from
-    the end of the previous errand, so it includes the work in between.
+    A pause takes a random part of ``longest_s`` seconds.
+
+    The pause before the n-th letter in a row takes at most ``longest_s / n``, so that many
+    recipients take little longer than one. Before a pause, ``rest`` closes idle connections. A
+    pause is measured from the end of the previous request, so it includes the work in between.
     """
 
     def __init__(
@@ -300,7 +307,7 @@ class PausedRequests:
 
     @contextmanager
     def pausing_before(self, what: RelayCall) -> Iterator[None]:
-        """Wait until this request may be sent; leave the context when it is finished."""
+        """Wait until this request may be sent; leave the context when the request is finished."""
         if what.errand is TokenSubject.OF_NOBODY:
             yield
             return
@@ -331,6 +338,9 @@ class PausedRequests:
 
 
 def _pause_key(what: RelayCall) -> tuple[TokenSubject, bytes]:
-    """Return the errand's key: one for all own requests, and one for each letter token."""
+    """Return a key that is equal for requests without a pause between them.
+
+    All requests about this device have the same key; letters have one key per token.
+    """
     is_letter = what.errand is TokenSubject.LETTER and what.token is not None
     return what.errand, what.token.reveal() if is_letter and what.token is not None else b""

@@ -1,1 +1,1 @@
-"""Rows and files of a device: the SQLCipher vault, its folder, and the ledger."""
+"""A device's storage: the SQLCipher vault, its folder, and the ledger of sent copies."""

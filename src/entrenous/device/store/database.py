@@ -14,8 +14,8 @@ from entrenous.base.errors import BadRecord, DiskFailed, DiskFull
 from entrenous.base.secret import Secret
 from entrenous.device.lock_errors import VaultInUse, WrongPassphrase
 
-# The folder's lock excludes other processes, so SQLite needs no shared-memory file: it would be
-# created at each opening, and on a full disk even reading would fail.
+# The folder's lock keeps other processes out, so SQLite needs no shared-memory file. That file
+# would be created at each opening, and on a full disk even reading would then fail.
 _SETTINGS: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA journal_mode = WAL",
@@ -30,8 +30,8 @@ CREATE TABLE record (
 """
 _FILES: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
-_NO_ROOM_TO_SHARE: Final = 4874  # SQLITE_IOERR_SHMSIZE
-_IO_ERROR: Final = 10  # SQLITE_IOERR, the low byte of all its kinds
+_NO_ROOM_TO_SHARE: Final = 4874  # SQLITE_IOERR_SHMSIZE: no room for the shared-memory file
+_IO_ERROR: Final = 10  # SQLITE_IOERR, which is the low byte of all its extended codes
 _READS: Final = ("SELECT", "PRAGMA")  # statements that change no row
 
 
@@ -55,7 +55,7 @@ class Database:
         self._connection.close()
 
     def before_first_change(self, do: Callable[[], object]) -> None:
-        """Call ``do`` once before the next change; if it raises, nothing is changed."""
+        """Call ``do`` once, before the next change; if it raises an error, nothing is changed."""
         self._before_change = do
 
     def rekey(self, key: Secret) -> None:
@@ -67,7 +67,7 @@ class Database:
         """Run one statement.
 
         Raises:
-            DiskFull: there was no room.
+            DiskFull: the disk is full.
             DiskFailed: the disk reported an error.
             BadRecord: a page of the database is damaged.
         """
@@ -91,7 +91,7 @@ class Database:
         """Open a transaction: all changes are made or none. A nested call joins the outer one."""
         self._depth += 1
         try:
-            if self._depth == 1:  # inside the try, so that Ctrl-C leaves no open transaction
+            if self._depth == 1:  # inside the try, so that Ctrl-C cannot leave an open transaction
                 self.execute("BEGIN IMMEDIATE")
             yield
         except BaseException:
@@ -111,7 +111,7 @@ class Database:
 
 
 def is_right_key(folder: Path, key: Secret) -> bool:
-    """Return whether ``key`` opens the vault in ``folder``, which must not be open."""
+    """Return whether ``key`` decrypts the vault in ``folder``; the vault must not be open."""
     try:
         Database(folder, key).close()
     except WrongPassphrase:
@@ -124,7 +124,8 @@ def _connect(path: Path, key: Secret) -> Any:
     connection = sqlcipher3.connect(str(path), isolation_level=None)
     if new:
         path.chmod(0o600)
-    connection.execute("PRAGMA cipher_log_level = NONE")  # errors are reported in our words
+    # this program reports errors in its own words
+    connection.execute("PRAGMA cipher_log_level = NONE")
     connection.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
     try:
         for statement in (*_SETTINGS, _TABLES):
@@ -138,7 +139,7 @@ def _connect(path: Path, key: Secret) -> Any:
 
 
 def _create_if_empty(connection: Any) -> bool:
-    """Create the tables of a new vault in one transaction; returns whether it was new."""
+    """Create the tables of a new vault in one transaction; return whether the vault was new."""
     if connection.execute(_TABLES).fetchone() is not None:
         return False
     try:
@@ -154,14 +155,14 @@ def _create_if_empty(connection: Any) -> bool:
 
 @contextlib.contextmanager
 def name_disk_errors() -> Iterator[None]:
-    """Translate errors of SQLite and the system into DiskFull and DiskFailed.
+    """Turn errors of SQLite and of the system about the disk into DiskFull and DiskFailed.
 
-    A damaged file is neither.
+    An error about a damaged file is passed on.
     """
     try:
         yield
     except sqlcipher3.OperationalError as why:
-        code = getattr(why, "sqlite_errorcode", 0)  # missing on sqlcipher3's own errors
+        code = getattr(why, "sqlite_errorcode", 0)  # sqlcipher3's own errors lack it
         if "full" in str(why) or code == _NO_ROOM_TO_SHARE:
             raise DiskFull from None
         if code & 0xFF == _IO_ERROR:
@@ -173,11 +174,13 @@ def name_disk_errors() -> Iterator[None]:
         raise
 
 
-_PAUSE_S = 0.05  # flock(2) has no timeout, so it is polled
+_PAUSE_S = 0.05  # seconds between tries, since flock(2) has no timeout
 
 
 def lock_folder(folder: Path, wait_s: float) -> int:
-    """Lock the folder and return the descriptor; closing it, or the end of the process, unlocks.
+    """Lock the folder, and return the descriptor of the lock file.
+
+    Closing the descriptor, or the end of the process, unlocks the folder.
 
     Raises VaultInUse if another process held the lock for longer than ``wait_s``.
     """
@@ -195,13 +198,13 @@ def lock_folder(folder: Path, wait_s: float) -> int:
         else:
             if _is_current_lock(handle, folder):
                 return handle
-            os.close(handle)  # a failed set-up deleted it
+            os.close(handle)  # a failed set-up deleted the lock file meanwhile
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _is_current_lock(handle: int, folder: Path) -> bool:
-    """Return whether the locked file is still the folder's lock, and not a deleted one."""
+    """Return whether the locked file is still the one in the folder, and not a deleted one."""
     try:
         return os.path.samestat(os.fstat(handle), (folder / "lock").stat())
     except FileNotFoundError:

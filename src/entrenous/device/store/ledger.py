@@ -34,26 +34,27 @@ if TYPE_CHECKING:
 
 
 _MESSAGES: Final = "message"
-_NAMES: Final = "message-name"  # by words, number and message
-_COPIES: Final = "copies"  # by message, place of the file, place of the batch's first copy
-_LOOKS: Final = "looks"  # a picture record, by message and place
+_NAMES: Final = "message-name"  # keys: the name's words and number, and the message
+# keys: the message, the file's place in it, and the number of the batch's first copy
+_COPIES: Final = "copies"
+_LOOKS: Final = "looks"  # picture records; keys: the message and the picture's place in it
 _TRACES: Final = Table("trace", Trace)
-_NEAR_MAX: Final = 32  # most distinct pictures that a leak is compared with
+_NEAR_MAX: Final = 32  # the most distinct pictures that a leak is compared with
 _NONE: Final = msgspec.msgpack.encode(())
 _parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
-Batches = Mapping[str, list[bytes]]  # of each file, still packed and in order
+Batches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
 Parts = tuple[SentPicture | SentClip | SentSound, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Further copies of one picture, clip or sound, in order."""
+    """Some copies of one picture, clip or sound, in order, which are stored together."""
 
     copies: tuple[Copy, ...]
 
 
 class VaultLedger:
-    """Records which copy went to whom, and the features that find a leaked copy's original."""
+    """Records whose copy each one is, and the features that find the original of a leaked copy."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -71,10 +72,10 @@ class VaultLedger:
     def add_copies(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
     ) -> None:
-        """Add copies to file number ``place`` of a message; the file has ``start`` copies so far.
+        """Add copies to file number ``place`` of a message; the file already has ``start`` copies.
 
-        Pictures count first, then clips, then sounds. Copies added before at the same ``start``
-        are replaced, or deleted if ``copies`` is empty.
+        Files are numbered in this order: pictures, clips, sounds. Copies that were added earlier
+        with the same ``start`` are replaced, or deleted if ``copies`` is empty.
         """
         key = f"{_file_key(message, place)} {start:08d}"
         if copies:
@@ -107,7 +108,9 @@ class VaultLedger:
         )
 
     def with_clips(self) -> Iterator[Message]:
-        """Return all messages with a clip, oldest first, without decoding the others fully."""
+        """Return all messages that have a clip, oldest first; other messages are not decoded
+        fully.
+        """
         return _oldest_first(
             self._with_copies(record)
             for _, record in self._vault.items(_MESSAGES)
@@ -154,12 +157,12 @@ class VaultLedger:
         self.store_existing_picture_record(message, place, make_picture_record(picture))
 
     def store_existing_picture_record(self, message: MessageId, place: int, look: bytes) -> None:
-        """Like :meth:`store_picture_store_message`, with a picture record that exists already."""
+        """Like :meth:`store_picture_record`, but store a picture record that exists already."""
         self._vault.put(_LOOKS, _file_key(message, place), look)
         self._looks = None
 
     def picture_record(self, message: MessageId, place: int) -> bytes | None:
-        """Return the picture record of a picture, or None."""
+        """Return the encoded picture record of a picture, or None."""
         return self._vault.get(_LOOKS, _file_key(message, place))
 
     def similar_pictures(self, found: Picture) -> tuple[Candidate, ...]:
@@ -182,7 +185,9 @@ class VaultLedger:
         return (*looks.likeliest(found, _NEAR_MAX), *others)
 
     def pictures_without_record(self) -> tuple[tuple[MessageId, int], ...]:
-        """Return the message and place of sent pictures without a readable picture record."""
+        """Return the sent pictures without a readable picture record: the message and place of
+        each.
+        """
         seen = self._picture_records()
         known = seen.messages | {message for message, _ in seen.damaged}
         names = (MessageId(bytes.fromhex(name)) for name in self._vault.keys(_MESSAGES))

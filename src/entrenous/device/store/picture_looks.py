@@ -1,4 +1,7 @@
-"""Picture records of sent pictures, searched to find the original of a leaked one."""
+"""Search the records of sent pictures for the original of a leaked one.
+
+A picture record has the features of a picture: perceptual hashes, keypoints and a colour layout.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +19,20 @@ from entrenous.fingerprint.pdq import orientations, pixels_on_white
 from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
 
-_UNRELATED_BITS: Final = 100  # a difference of more bits is no evidence
-_WEIGHT_PER_BIT: Final = 0.5  # weight of one bit less, in units of a keypoint's weight
-_ENOUGH_KEYPOINTS: Final = 12  # with so many agreeing keypoints, colour layouts are not consulted
+_UNRELATED_BITS: Final = 100  # hashes that differ in more bits than this do not count at all
+# weight of each bit by which a hash differs less, in units of a keypoint's weight
+_WEIGHT_PER_BIT: Final = 0.5
+# if at least this many keypoints agree, colour layouts are not compared
+_ENOUGH_KEYPOINTS: Final = 12
 Counts = NDArray[np.int64]
 Place = tuple[MessageId, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PictureRecords:
-    """All distinct picture records, with the pictures that have each; ``hashes`` are (L, 4) words.
+    """All distinct picture records, with the pictures that have each of them.
 
-    ``damaged`` are pictures whose record cannot be read.
+    ``hashes`` is an array of (L, 4) words. ``damaged`` are pictures whose record cannot be read.
     """
 
     places: tuple[tuple[Place, ...], ...]
@@ -38,7 +43,7 @@ class PictureRecords:
 
     @classmethod
     def read(cls, records: Iterable[tuple[str, bytes]]) -> Self:
-        """Load all records by key; equal ones are merged."""
+        """Read all records, sorted by key, and merge equal ones."""
         places: dict[PictureRecord, list[Place]] = {}
         damaged: list[Place] = []
         for key, record in records:
@@ -55,7 +60,7 @@ class PictureRecords:
 
     @property
     def messages(self) -> frozenset[MessageId]:
-        """Messages whose pictures all have a record."""
+        """Return the messages whose pictures all have a record."""
         return frozenset(message for places in self.places for message, _ in places)
 
     def likeliest(self, found: Picture, limit: int) -> list[Candidate]:
@@ -89,13 +94,13 @@ class PictureRecords:
 
 
 def _interleave_orders(one: Counts, other: Counts) -> Counts:
-    """Interleave two orders, keeping the first occurrence of each record."""
+    """Interleave two orders of records; keep the first occurrence of each record."""
     both = np.stack([one, other], axis=1).ravel()
     return both[np.sort(np.unique(both, return_index=True)[1])]
 
 
 def nearest_bits(hashes: Words, found: Picture) -> Counts:
-    """Return each hash's smallest Hamming distance to any orientation of the found picture."""
+    """Return the Hamming distance of each hash to the nearest orientation of the found picture."""
     seen = [one.bits for one in orientations(found).values() if one.bits]
     if not seen:
         return np.full(len(hashes), 256, np.int64)
@@ -106,7 +111,7 @@ def nearest_bits(hashes: Words, found: Picture) -> Counts:
 def by_fingerprint(
     found: Picture, pictures: Sequence[tuple[Place, bytes]], first_look: int
 ) -> list[Candidate]:
-    """Return the pictures without a record, the nearest fingerprint first."""
+    """Return the pictures without a record, those with the most similar perceptual hash first."""
     if not pictures:
         return []
     bits = nearest_bits(as_words([hash_ for _, hash_ in pictures]), found)

@@ -17,10 +17,11 @@ from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.lock_errors import VaultFileDamaged, VaultFileMissing
 from entrenous.device.store.database import Database, lock_folder, name_disk_errors
 
-WAIT_S: Final = 10.0  # as long as another command may take
+WAIT_S: Final = 10.0  # seconds to wait for the vault, as long as another command may take
 _FILES_KEY: Final = ("self", "files-key")
-_UNSEALED_SUFFIX: Final = ".age"  # suffix of a file stored as it came, without sealing it again
-_CHUNK: Final = 1024 * 1024  # bytes
+# suffix of a file that arrived encrypted, and was stored without encrypting it again
+_UNSEALED_SUFFIX: Final = ".age"
+_CHUNK: Final = 1024 * 1024  # bytes copied at a time
 
 
 class SqlcipherVault:
@@ -29,7 +30,7 @@ class SqlcipherVault:
     def __init__(
         self, folder: Path, key: Secret, *, wait_s: float = WAIT_S, held: int | None = None
     ) -> None:
-        """Open or create the vault in ``folder``; ``held`` is its lock if the caller has it.
+        """Open or create the vault in ``folder``; ``held`` is its lock if the caller has locked it.
 
         Raises:
             WrongPassphrase: ``key`` is not this vault's.
@@ -87,7 +88,7 @@ class SqlcipherVault:
             "SELECT key FROM record WHERE drawer = ? AND key >= ? AND key < ? ORDER BY key",
             table,
             start,
-            start + chr(0x10FFFF),  # the last code point, which no key contains
+            start + chr(0x10FFFF),  # the highest code point, which no key contains
         )
         return tuple(str(key) for (key,) in rows.fetchall())
 
@@ -173,13 +174,17 @@ class SqlcipherVault:
             self._unlink_forgotten()
 
     def empty_journal(self) -> None:
-        """Free pages are overwritten when they are freed (secure_delete); earlier versions of pages
-        are in the write-ahead log until it is emptied.
+        """Empty the write-ahead log, which has earlier versions of pages.
+
+        The database itself overwrites pages when they are freed (secure_delete).
         """
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _unlink_forgotten(self) -> None:
-        """Delete files after their rows; files left by a crash are removed when the vault opens."""
+        """Delete the files whose rows are deleted.
+
+        Files that a crash leaves behind are removed when the vault is next opened.
+        """
         while self._forgotten:
             (self._folder / "files" / self._forgotten.pop()).unlink(missing_ok=True)
 
@@ -196,7 +201,7 @@ class SqlcipherVault:
 
     @contextlib.contextmanager
     def _open_for_reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
-        """Yield the file, and whether it was encrypted here."""
+        """Yield a file that is open for reading, and whether this device encrypted it."""
         as_it_is = self._database.execute(
             "SELECT 1 FROM file WHERE name = ?", blob.hex() + _UNSEALED_SUFFIX
         ).fetchone()

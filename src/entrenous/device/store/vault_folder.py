@@ -47,13 +47,15 @@ from entrenous.device.store.sqlcipher_vault import WAIT_S, SqlcipherVault
 from entrenous.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, encode
 from entrenous.wire.relay_nouns import Locked, RelayLock
 
-PASSPHRASE_LEAST: Final = 8  # NIST SP 800-63B section 5.1.1.2
-_FEW_TRIES: Final = 3  # from so many tries left, their number is shown
+PASSPHRASE_LEAST: Final = 8  # characters, at least; NIST SP 800-63B section 5.1.1.2
+_FEW_TRIES: Final = 3  # from this many tries left, the user is told their number
 
 
 @dataclass(frozen=True, slots=True)
 class RelayShare:
-    """The relay's share of a key (64 bytes, or none), and the tries left, or ``kept_here``.
+    """The relay's share of a vault's key (64 bytes, or none), and the number of tries left.
+
+    ``kept_here`` says that the share came from this device's offline window, so no try was used.
 
     ``outdated``: the relay does not know the newest token yet, so older copies still open.
     """
@@ -70,7 +72,10 @@ AskRelay = Callable[[RelayLock, Secret], RelayShare]
 
 @dataclass(frozen=True, slots=True)
 class KeyTerms:
-    """How one key is derived; ``first`` means the first schema, without a relay."""
+    """How the key of a vault is derived.
+
+    ``first`` means that the vault has the first format, without a relay.
+    """
 
     salt: bytes
     cost: Cost
@@ -88,8 +93,8 @@ class KeyTerms:
 class Unlocked:
     """An open vault, and the parts of its key.
 
-    ``asked`` is the number of tries used, ``missed`` the number that had failed since the previous
-    unlock.
+    ``asked`` is the number of tries that this unlock used, ``missed`` the number that had failed
+    since the previous unlock.
     """
 
     home: Path
@@ -103,18 +108,19 @@ class Unlocked:
 
 
 def create(home: Path, passphrase: Secret) -> Unlocked:
-    """Create an empty vault in ``home``, which need not exist; no relay has a share of its key.
+    """Create an empty vault in ``home``, which need not exist. No relay has a share of its key.
 
-    It becomes a device at its first change; until then, another set-up may use its folder.
+    The folder becomes a device at the vault's first change; until then, another set-up may use its
+    folder.
 
     Raises VaultExists, WeakPassphrase, VaultInUse, DiskFull.
     """
     refuse_weak(passphrase)
-    held = lock_folder(home, WAIT_S)  # two set-ups at once must not write over each other's keys
+    held = lock_folder(home, WAIT_S)  # two set-ups at once must not overwrite each other's keys
     try:
         return _create_files(home, passphrase, held)
     except BaseException:
-        with suppress(OSError):  # a vault that failed to open has closed it
+        with suppress(OSError):  # a vault that failed to open has closed the lock file already
             os.close(held)
         raise
 
@@ -126,14 +132,14 @@ def refuse_weak(passphrase: Secret) -> None:
 
 
 def is_passphrase(words: Secret, unlocked: Unlocked) -> bool:
-    """Return whether these are the words that open this vault now."""
+    """Return whether this passphrase opens the vault now."""
     terms = unlocked.terms
     stretched = stretch(words, terms.salt, terms.cost)
     return compare_digest(stretched.reveal(), unlocked.stretched.reveal())
 
 
 def discard_vault(home: Path) -> None:
-    """Delete a new vault that could not be set up; the folder stays."""
+    """Delete a new vault whose set-up failed; the folder itself stays."""
     for name in ("vault.json", "device.key"):
         (home / name).unlink(missing_ok=True)
     for place in home.glob("vault.db*"):
@@ -141,18 +147,18 @@ def discard_vault(home: Path) -> None:
 
 
 def delete_failed_set_up(home: Path, *, folder_too: bool) -> None:
-    """Delete what a failed set-up left in the folder, whose vault is closed.
+    """Delete what a failed set-up left in the folder; the vault must be closed.
 
     With ``folder_too``, also delete the folder if it is empty. A complete device is left alone.
     """
-    with suppress(OSError, VaultInUse):  # another set-up may be running
+    with suppress(OSError, VaultInUse):  # another set-up may be running in the folder
         held = lock_folder(home, 0)
         try:
             if has_vault(home):
                 return
             with suppress(OSError):
                 (home / "files").rmdir()
-            (home / "lock").unlink()  # lock_folder notices that
+            (home / "lock").unlink()  # lock_folder notices that the lock file was deleted
         finally:
             os.close(held)
         if folder_too:
@@ -160,7 +166,7 @@ def delete_failed_set_up(home: Path, *, folder_too: bool) -> None:
 
 
 def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
-    """Open the vault in ``home``; complete an interrupted change of its key.
+    """Open the vault in ``home``; if a change of its key was interrupted, complete the change.
 
     Raises:
         VaultNotFound, WrongPassphrase, VaultInUse.
@@ -171,16 +177,17 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
         raise VaultNotFound(home=home)
     held = lock_folder(home, WAIT_S)
     try:
-        sweep_unfinished(home)  # even with a wrong passphrase: a file may hold part of a key
+        # done even with a wrong passphrase, since a file may hold part of a key
+        sweep_unfinished(home)
         return _open_with(home, passphrase, ask, held)
     except BaseException:
-        with suppress(OSError):  # a vault that failed to open has closed it
+        with suppress(OSError):  # a vault that failed to open has closed the lock file already
             os.close(held)
         raise
 
 
 def new_terms(lock: RelayLock | None) -> KeyTerms:
-    """Return a fresh salt at the current cost."""
+    """Return new terms: a fresh salt, and the current cost."""
     return KeyTerms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
 
 
@@ -189,7 +196,7 @@ def change_key(
 ) -> Unlocked:
     """Re-encrypt the vault under another key.
 
-    After a crash at any point it can still be opened (lock.md 3).
+    After a crash at any point, the vault can still be opened (docs/spec/lock.md section 3).
     """
     home = unlocked.home
     write_head(home, VaultHead(unlocked.terms, terms))
@@ -201,7 +208,8 @@ def change_key(
 def encrypt_empty_vault(unlocked: Unlocked, terms: KeyTerms, part: RelayShare) -> Unlocked:
     """Like :func:`change_key`, for an empty vault.
 
-    It becomes a device at its first change; its head then names its lock from the start.
+    The folder becomes a device at the vault's first change. From then on its head names the relay's
+    lock.
     """
     home = unlocked.home
     unlocked.vault.rekey(_derive_key(home, terms, unlocked.stretched, part.output))
@@ -215,7 +223,8 @@ def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
     sweep_unfinished(home)
     terms = new_terms(None)
     write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
-    for left_over in home.glob("vault.db*"):  # of a set-up interrupted before its head was written
+    # left by a set-up that was interrupted before its head was written
+    for left_over in home.glob("vault.db*"):
         left_over.unlink()
     stretched = stretch(passphrase, terms.salt, terms.cost)
     vault = SqlcipherVault(home, _derive_key(home, terms, stretched, NO_OUTPUT), held=held)
@@ -224,7 +233,7 @@ def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
 
 
 def _write_first_head(home: Path, terms: KeyTerms) -> None:
-    """Write the head before the first change: without a head the vault's content would be lost."""
+    """Write the head before the first change: without a head, nothing could open the vault."""
     if not has_vault(home):
         write_head(home, VaultHead(terms))
 
@@ -253,14 +262,17 @@ def _open_vault(home: Path, key: Secret, held: int, part: RelayShare) -> Sqlciph
 
 @dataclass(frozen=True, slots=True)
 class VaultHead:
-    """How the key is derived, now and after a pending change."""
+    """How the vault's key is derived now, and after a pending change of the key."""
 
     now: KeyTerms
     next: KeyTerms | None = None
 
 
 def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
-    """Remove the other key from the head, but keep the token of an unfinished first lock."""
+    """Remove the key that is no longer used from the head.
+
+    The token of an unfinished first lock is kept.
+    """
     first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
     if unlocked.terms is head.now and first_lock:
         return replace(unlocked, pending=head.next)
@@ -342,7 +354,7 @@ def write_head(home: Path, head: VaultHead) -> None:
 
 
 def _decode_terms(read: _Head | _Terms, *, first: bool = False) -> KeyTerms:
-    """Decode terms; raises ValueError if they are invalid."""
+    """Decode how a key is derived; raises ValueError if a field is invalid."""
     cost = Cost(read.memory_kib, read.passes, read.lanes)
     return KeyTerms(read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first)
 
@@ -370,7 +382,7 @@ _OFFLINE_FILE: Final = "offline.key"
 
 
 def has_window(home: Path) -> bool:
-    """Return whether there is an offline window, even an expired one."""
+    """Return whether an offline window exists, even an expired one."""
     return (home / _OFFLINE_FILE).is_file()
 
 
@@ -404,15 +416,15 @@ _FREED_FILE: Final = "unlocked-by-sheet"
 
 
 def record_tries_allowed(home: Path) -> None:
-    """Record durably that a recovery sheet allowed more tries; raises OSError."""
+    """Record that a recovery sheet allowed more tries; durable on return, raises OSError."""
     write_private(home / _FREED_FILE, b"")
 
 
 def were_tries_allowed(home: Path) -> bool:
-    """Return whether that is recorded and the user was not notified yet."""
+    """Return whether a recovery sheet allowed more tries and the user was not notified yet."""
     return (home / _FREED_FILE).is_file()
 
 
 def clear_tries_allowed(home: Path) -> None:
-    """Record that the user was notified."""
+    """Record that the user was notified of the tries that a recovery sheet allowed."""
     (home / _FREED_FILE).unlink(missing_ok=True)
