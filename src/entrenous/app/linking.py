@@ -40,7 +40,7 @@ from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
 
-_WAKE_S: Final = 5  # the longest delay before a stop is noticed
+_STOP_CHECK_S: Final = 5  # the longest delay before a stop is noticed
 _LOOK_EVERY_S: Final = 1.0
 _ACT_S: Final = 2
 T = TypeVar("T")
@@ -185,7 +185,7 @@ class LinkingOnOld(Linking):
                     side = self._in_vault(partial(_polled, side))
                     if side == before:
                         courier.wait_for_letter(
-                            side.box.relay_url, side.box.mailbox, side.box.owner, _WAKE_S
+                            side.box.relay_url, side.box.mailbox, side.box.owner, _STOP_CHECK_S
                         )
                 self._show(side.state)
         return side
@@ -263,6 +263,8 @@ class LinkingHere(Linking):
             with _until_it_answers():
                 before, side = side, poll_new_device(side, device)
                 if side == before:
-                    device.courier.wait_for_letter(box.relay_url, box.mailbox, box.owner, _WAKE_S)
+                    device.courier.wait_for_letter(
+                        box.relay_url, box.mailbox, box.owner, _STOP_CHECK_S
+                    )
         self._show(side.state)
         return side

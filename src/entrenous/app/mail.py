@@ -21,7 +21,8 @@ from entrenous.send.status import copies_due, query_relays, record_relay_answers
 _AGAIN_S: Final = 20.0  # wait after a relay that did not answer
 # number of newest messages whose state is queried; receipts report on older ones
 _ASKED_ABOUT: Final = 100
-_OWN_ROUNDS: Final = 6  # rounds between fetches without any report; the outbox is sent with each
+# rounds between fetches without any report; the outbox is sent with each
+_ROUNDS_WITHOUT_REPORT: Final = 6
 
 
 class MailWatch:
@@ -85,7 +86,7 @@ class MailWatch:
     def _wait_for_news(
         self, home: MailboxAddress, courier: Courier, closed: threading.Event
     ) -> None:
-        for _ in range(_OWN_ROUNDS):
+        for _ in range(_ROUNDS_WITHOUT_REPORT):
             if closed.is_set():
                 return
             try:

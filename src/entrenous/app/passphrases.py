@@ -14,7 +14,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import GUESSES_LOG10_MIN, guesses_log10
 
-_WORDS: Final = 5  # of 7,776: 64 bits
+_WORD_COUNT: Final = 5  # of 7,776: 64 bits
 _LETTERS: Final = (3, 9)
 
 
@@ -59,11 +59,11 @@ def passphrase_fields(why: EntrenousError | None) -> dict[str, object]:
 
 def suggestion() -> str:
     """Return five random words of EFF's long list (Bonneau 2016), with blanks between them."""
-    return " ".join(secrets.choice(_words()) for _ in range(_WORDS))
+    return " ".join(secrets.choice(_words()) for _ in range(_WORD_COUNT))
 
 
 def is_weak(passphrase: Secret) -> bool:
-    """Whether somebody who has the vault's files could guess it (zxcvbn; Wheeler 2016)."""
+    """Return whether somebody who has the vault's files could guess it (zxcvbn; Wheeler 2016)."""
     return guesses_log10(passphrase) < GUESSES_LOG10_MIN
 
 

@@ -228,8 +228,9 @@ def page_of_form(request: Request) -> str:
 
 
 def is_ours(request: Request) -> bool:
-    """Whether the request comes from the browser that opened the one-time link, and, if it changes
-    anything, from one of our own pages.
+    """Return whether the request comes from the browser that opened the one-time link.
+
+    A request that changes anything must also come from one of our own pages.
     """
     if not state_of(request).login.knows(request.cookies.get(COOKIE)):
         return False

@@ -28,7 +28,7 @@ def without_commands(text: str) -> str:
 
 
 def _is_bare(whole: str, short: str) -> bool:
-    """Whether a sentence only says to type its command, or what the command is for."""
+    """Return whether a sentence only says to type its command, or what the command is for."""
     few = len(short.split()) < _WORDS_MIN
     return short != whole and (few or _PURPOSE.match(short) is not None)
 

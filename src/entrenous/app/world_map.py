@@ -15,7 +15,7 @@ Point = tuple[float, float]
 Ring = tuple[Point, ...]
 _HALF_WIDTH, _HALF_HEIGHT = 36.0, 22.0  # degrees around the place
 _LONGITUDES: Final = (-360.0, 0.0, 360.0)  # the same land again on either side
-_DRAWN: Final = 10.0  # drawing units in a degree
+_UNITS_PER_DEGREE: Final = 10.0  # drawing units in a degree
 
 
 def map_around(latitude: float, longitude: float) -> str:
@@ -34,7 +34,8 @@ def map_around(latitude: float, longitude: float) -> str:
 
 def _path(ring: Sequence[Point]) -> str:
     points = (
-        f"{(x + _HALF_WIDTH) * _DRAWN:.0f} {(y + _HALF_HEIGHT) * _DRAWN:.0f}" for x, y in ring
+        f"{(x + _HALF_WIDTH) * _UNITS_PER_DEGREE:.0f} {(y + _HALF_HEIGHT) * _UNITS_PER_DEGREE:.0f}"
+        for x, y in ring
     )
     return f"M{'L'.join(points)}Z"
 

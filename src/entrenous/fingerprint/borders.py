@@ -8,19 +8,18 @@ from numpy.typing import NDArray
 
 from entrenous.fingerprint.pdq import LUMA, Floats, Pixels
 
-SPREAD: Final = 16.0  # brightness levels
+SPREAD: Final = 16.0  # brightness levels between a row's extremes, up to which it is plain
 # A narrow bar shares JPEG blocks with the picture, so a few of its pixels deviate far. Limits for
 # the standard deviation of a row, and for the spread of the means of its eighths, which
 # distinguishes a bar from a sky.
 RIPPLE: Final = 6.0
 SLOPE: Final = 8.0
 _PARTS: Final = 8
-REMAINING_SHARE_MIN: Final = (
-    0.3  # of each side: a smaller inside means that the frame is part of the picture
-)
-ROUNDS: Final = 3  # a letterbox inside a frame needs two
+# share of each side; with a smaller inside, the frame is part of the picture
+REMAINING_SHARE_MIN: Final = 0.3
+ROUNDS: Final = 3  # frames removed one after the other; a letterbox inside a frame needs two
 _ROUNDED: Final = 1.1  # levels by which rounding twice may change the two limits
-NEAR_PX: Final = 8  # a JPEG block, all of which may ripple
+NEAR_PX: Final = 8  # size of a JPEG block, all of which may have ripples
 
 
 Box = tuple[int, int, int, int]
@@ -28,10 +27,10 @@ Box = tuple[int, int, int, int]
 
 
 def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels, ...]:
-    """The picture inside a plain frame, and inside the next one, of (H, W, 3) or (H, W) pixels.
+    """Return the pictures inside the nested plain frames of (H, W, 3) or (H, W) pixels.
 
-    ``grey`` is their :func:`thumbnail`, if already made. Returns at most three, the largest first;
-    none if there is no frame.
+    ``grey`` is the :func:`thumbnail` of these pixels, if already made. There are at most three
+    pictures, the largest first, and none if there is no frame.
     """
     if grey is None:
         if not _may_be_framed(pixels):
@@ -50,13 +49,17 @@ def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels,
 
 
 def _may_be_framed(pixels: Pixels) -> bool:
-    """Whether the outermost rows or columns allow a frame; most pictures need no thumbnail then."""
+    """Return whether the outermost rows or columns allow a frame. Most pictures have none, and then
+    need no thumbnail.
+    """
     ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
     return any(_may_be_plain(_first_row(end)) for end in ends)
 
 
 def _may_be_plain(row: Floats) -> bool:
-    """Whether this (1, W) row may be plain after rounding; a cheap test excludes most rows."""
+    """Return whether this (1, W) row may be plain after rounding; a cheap test excludes most
+    rows.
+    """
     off = row[0] - row.sum() / np.float32(row.size)
     if off @ off > row.size * (RIPPLE + 2 * _ROUNDED) ** 2:
         return False
@@ -115,7 +118,9 @@ def _without_one_frame(grey: Floats, box: Box) -> Box:
 
 
 def _between_plain_ends(grey: Floats) -> tuple[int, int]:
-    """Return first and last row between the plain rows at both ends; all rows if all are plain."""
+    """Return the first and last row between the plain rows at both ends; all rows if all are
+    plain.
+    """
     if min(grey.shape) < 2:
         return 0, len(grey)
     plain = plain_rows(grey)
@@ -149,7 +154,8 @@ def _initial_run(plain: NDArray[np.bool_]) -> int:
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 
 
-SIDE_PX: Final = 512  # the longer side; measured: below this, hashes of windows drift
+# the longer side; measurements show that hashes of windows drift below this size
+SIDE_PX: Final = 512
 
 
 def thumbnail(pixels: Pixels) -> Floats:

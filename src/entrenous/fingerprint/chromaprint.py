@@ -1,4 +1,6 @@
-"""Chromaprint: a sound as 32-bit words, computed from the energy of the twelve notes."""
+"""Chromaprint: fingerprint a sound as 32-bit words, computed from the energy of the twelve
+notes.
+"""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -13,16 +15,17 @@ RATE_HZ: Final = 11_025
 FRAME: Final = 4096  # samples
 STEP: Final = FRAME // 3
 NOTES: Final = 12
-SMOOTHING: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # over five frames
+SMOOTHING: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # weights of five successive frames
 _LOWEST_HZ: Final = 28.0
 _HIGHEST_HZ: Final = 3520.0
 _BASE_HZ: Final = 440.0 / 16.0  # reference for the note number
-_QUIET: Final = 0.01  # rows with a smaller norm are set to zero
+_NORM_MIN: Final = 0.01  # rows with a smaller norm are set to zero
 _AT_ONCE: Final = 512  # frames at a time, to limit memory
 
 
 def to_rate(samples: Samples, rate_hz: int) -> Samples:
-    """One channel at 11,025 samples per second in 16-bit steps, from (N,) or (N, channels) samples.
+    """Return one channel at 11,025 samples per second in 16-bit steps, from (N,) or (N, channels)
+    samples.
 
     Chromaprint works on 16-bit numbers; keeping the steps gives equal words for equal samples.
     """
@@ -36,14 +39,14 @@ def to_rate(samples: Samples, rate_hz: int) -> Samples:
 
 
 def chroma(samples: Samples) -> Chroma:
-    """Return (T, 12) smoothed and normalised rows, from samples of :func:`to_rate`; T may be 0."""
+    """Return (T, 12) smoothed and normalised rows for samples from :func:`to_rate`; T may be 0."""
     energies = _frame_note_energies(samples)
     if len(energies) < len(SMOOTHING):
         return np.zeros((0, NOTES))
     length = len(energies) - len(SMOOTHING) + 1
     smooth = sum(weight * energies[at : at + length] for at, weight in enumerate(SMOOTHING))
     norm = np.sqrt(np.square(smooth).sum(axis=1, keepdims=True))
-    return np.where(norm < _QUIET, 0.0, smooth / np.maximum(norm, _QUIET))
+    return np.where(norm < _NORM_MIN, 0.0, smooth / np.maximum(norm, _NORM_MIN))
 
 
 def _frame_note_energies(samples: Samples) -> Chroma:
@@ -64,7 +67,9 @@ def _note_energies(frames: Samples) -> Chroma:
 
 @lru_cache(maxsize=1)
 def _note_of_bin() -> tuple[int, Chroma]:
-    """The first frequency bin used, and a (bins, 12) matrix with a one at each bin's note."""
+    """Return the first frequency bin used, and a (bins, 12) matrix with a one at each bin's
+    note.
+    """
     first = max(1, round(FRAME * _LOWEST_HZ / RATE_HZ))
     last = min(FRAME // 2, round(FRAME * _HIGHEST_HZ / RATE_HZ))
     octave = np.log2(np.arange(first, last) * RATE_HZ / FRAME / _BASE_HZ)
@@ -74,7 +79,7 @@ def _note_of_bin() -> tuple[int, Chroma]:
 
 Words = NDArray[np.uint32]
 WIDTH: Final = 16  # rows of chroma per word
-_GRAY: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbours differ in one bit
+_GRAY_CODE: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbours differ in one bit
 
 
 class _Comparison(NamedTuple):
@@ -117,12 +122,14 @@ def words_of(rows: Chroma) -> Words:
     words = np.zeros(count, dtype=np.uint32)
     for one in _COMPARISONS:
         level = np.searchsorted(one.levels, _filter_value(total, count, one), side="right")
-        words = (words << np.uint32(2)) | _GRAY[level]
+        words = (words << np.uint32(2)) | _GRAY_CODE[level]
     return words
 
 
 def _filter_value(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64]:
-    """Logarithm of the filter's bright areas over its dark ones, for each position in time."""
+    """Return the logarithm of the filter's bright areas over its dark ones, for each position in
+    time.
+    """
 
     def area(start: int, low: int, stop: int, high: int) -> NDArray[np.float64]:
         if start == stop or low == high:
@@ -140,7 +147,9 @@ _Corners = tuple[int, int, int, int]
 
 
 def _filter_areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
-    """Return bright and dark areas of a filter, each as first row and note, last row and note."""
+    """Return the bright and the dark areas of a filter, each as first row and note, last row and
+    note.
+    """
     low, high, width = one.note, one.note + one.height, one.width
     half, across = low + one.height // 2, width // 2
     third, along = one.height // 3, width // 3

@@ -1,4 +1,6 @@
-"""Hashes of a picture's windows, to find cut-outs and parts; and slight rotations."""
+"""Hashes of a picture's windows, which find cut-outs and parts, and slight rotations of a
+picture.
+"""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -25,9 +27,10 @@ from entrenous.fingerprint.pdq import (
 
 Edges = NDArray[np.float64]
 GRID: Final = 12  # grid steps per side
-SIDE_MIN: Final = 7  # of most windows, in grid steps; a cut-out of 2/3 has 8 and loses less than 2
-HALF: Final = 6  # the short side of halves, which remain beside a sticker
-HALF_ACROSS: Final = 10  # the least length of the other side
+# least side of most windows, in grid steps; a cut-out of 2/3 of a side has 8 and loses less than 2
+SIDE_MIN: Final = 7
+HALF: Final = 6  # the short side of half-picture windows, which remain visible beside a sticker
+HALF_ACROSS: Final = 10  # least length of the other side of such a window
 
 
 def part_hashes(picture: Picture) -> tuple[bytes, ...]:
@@ -48,13 +51,15 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
 
 
 def grid_edges() -> Edges:
-    """Return (K, 2): first and last edges of windows along one axis, as shares of it."""
+    """Return (K, 2): the first and last edges of windows along one axis, as shares of the axis."""
     pairs = [(first, last) for first in range(GRID) for last in range(first + HALF, GRID + 1)]
     return np.array(pairs, dtype=np.float64) / GRID
 
 
 def is_registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
-    """Return (K, M): which windows with these rows (K, 2) and columns (M, 2) are registered."""
+    """Return (K, M): for each window with these rows (K, 2) and columns (M, 2), whether it is
+    registered.
+    """
     high, wide = (np.rint(GRID * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])
     longer = np.maximum(high[:, None], wide[None, :])
@@ -62,7 +67,9 @@ def is_registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
 
 
 def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
-    """The blocks (K, 64, 64) of registered windows, one pair of top and bottom edges at a time."""
+    """Yield the blocks (K, 64, 64) of registered windows, for one pair of top and bottom edges at a
+    time.
+    """
     edges = grid_edges()
     across = window_axes(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
@@ -75,7 +82,8 @@ def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
 
 
 def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
-    """The spectra (..., K, M, 16, 16) of all windows with these rows (K, 2) and columns (M, 2).
+    """Return the spectra (..., K, M, 16, 16) of all windows with these rows (K, 2) and columns (M,
+    2).
 
     Edges are shares of the sides, in [0, 1]; ``grey`` is one picture (H, W), or several of one
     size.
@@ -86,7 +94,9 @@ def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
 
 
 def window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
-    """As :func:`spectra`, from the :func:`cosine_basis` of K rows and M columns."""
+    """Return the same as :func:`spectra`, given the :func:`cosine_basis` of K rows and M
+    columns.
+    """
     found = np.matmul(np.matmul(down, grey), across.T)
     found = found.reshape(*grey.shape[:-2], len(down) // KEPT, KEPT, len(across) // KEPT, KEPT)
     return np.swapaxes(found, -3, -2)
@@ -117,22 +127,27 @@ def cosine_basis(length_px: int, edges: Edges) -> Floats:
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 
 
-TRIM: Final = 0.03  # step of cuts at an edge, as a share of the upload's side
-TRIMS: Final = 5  # 0 to 12 %: a grid step of the smallest cut-out supported
+TRIM: Final = 0.03  # difference between two cuts tried at an edge, as a share of the upload's side
+TRIMS: Final = 5  # cuts tried, 0 to 12 %: up to a grid step of the smallest cut-out supported
 WIDEN: Final = 0.02
-WIDENS: Final = 4  # 0 to 6 %: PDQ nearly always tolerates such a guess
-FAR_CUT: Final = 7  # 0 to 12 %: PDQ tolerates it about every second time
+# enlargements tried, 0 to 6 %: PDQ nearly always tolerates the remaining difference
+WIDENS: Final = 4
+# enlargements tried, 0 to 12 %: PDQ tolerates the difference about half of the time
+FAR_CUT: Final = 7
 
 
 def trimmed_spectra(grey: Floats) -> Floats:
-    """The spectra (N, 16, 16) of pictures (..., H, W) without 0 to 12 % at each edge: 313 each."""
+    """Return the spectra (N, 16, 16) of pictures (..., H, W) with 0 to 12 % cut at each edge, 313
+    for each picture.
+    """
     return _cut_edges(grey, np.arange(TRIMS, dtype=np.float64) * TRIM)
 
 
 def enlarged_spectra(grey: Floats, steps: int = WIDENS) -> Floats:
-    """The spectra (N, 16, 16) of a picture enlarged by 0 to ``steps`` - 1 times 2 % at each edge.
+    """Return the spectra (N, 16, 16) of a picture enlarged at each edge by 0 to ``steps`` - 1 times
+    2 %.
 
-    These are 128 for ``WIDENS``, 1,201 for ``FAR_CUT``.
+    There are 128 spectra for ``WIDENS`` and 1,201 for ``FAR_CUT``.
     """
     margin = WIDEN * (steps - 1)
     down, across = (round(margin * side) for side in grey.shape)
@@ -176,9 +191,11 @@ def _window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
     return found.reshape(*grey.shape[:-2], -1, KEPT, KEPT)
 
 
-@lru_cache(maxsize=16)  # an upload's longer side is nearly always 512
+@lru_cache(maxsize=16)  # hits are frequent, since an upload's longer side is nearly always 512
 def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
-    """Return (K, 16, length_px): frequencies of an axis without one of these shares at each end."""
+    """Return (K, 16, length_px): the frequencies of an axis of which one of these shares is cut at
+    each end.
+    """
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
     edges: Edges = np.stack([first, last], axis=-1).reshape(-1, 2)
     made = cosine_basis(length_px, edges).reshape(-1, KEPT, length_px)
@@ -192,11 +209,13 @@ SLIGHT_ANGLES: Final = (
     -2.0,
     2.0,
     3.5,
-)  # beyond this, too much was cut off for the whole to match
+)  # a picture turned farther has lost too much at its edges to match as a whole
 
 
 def rotations(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:
-    """(A, H, W): a grey picture rotated about its centre by A angles, with replicated edges."""
+    """Return (A, H, W): a grey picture rotated about its centre by A angles, with replicated
+    edges.
+    """
     height, width = grey.shape
     middle = ((width - 1) / 2, (height - 1) / 2)
     matrices = [cv2.getRotationMatrix2D(middle, angle, 1.0) for angle in angles]

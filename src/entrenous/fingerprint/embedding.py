@@ -1,4 +1,4 @@
-"""A picture as 512 numbers of a neural network (ONNX Runtime).
+"""Embeddings: a neural network (ONNX Runtime) represents a picture as 512 numbers.
 
 The network comes with a proprietary extra.
 """
@@ -29,7 +29,7 @@ from entrenous.fingerprint.screenshots import find_boxes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int8]
-_ROWS: Final = 8_192  # rows converted to floats at a time: 16 MB
+_BATCH_ROWS: Final = 8_192  # rows converted to floats at a time: 16 MB
 
 
 def quantise(numbers: Floats) -> Embedding:
@@ -51,12 +51,14 @@ def to_rows(embeddings: Sequence[Embedding]) -> Rows:
 
 
 def cosines(queries: Rows, kept: Rows) -> Floats:
-    """Return (Q, N): the cosine of each of (Q, 512) with each of (N, 512), exact up to rounding."""
+    """Return (Q, N): the cosine between each of (Q, 512) and each of (N, 512), exact up to
+    rounding.
+    """
     query_floats = queries.astype(np.float32)
     found = np.empty((len(queries), len(kept)), np.float32)
-    for start in range(0, len(kept), _ROWS):
-        part = kept[start : start + _ROWS].astype(np.float32)
-        found[:, start : start + _ROWS] = query_floats @ part.T / _vector_lengths(part)
+    for start in range(0, len(kept), _BATCH_ROWS):
+        part = kept[start : start + _BATCH_ROWS].astype(np.float32)
+        found[:, start : start + _BATCH_ROWS] = query_floats @ part.T / _vector_lengths(part)
     found /= _vector_lengths(query_floats)[:, None]
     return found
 
@@ -66,8 +68,8 @@ def _vector_lengths(numbers: Floats) -> Floats:
 
 
 WINDOWS: Final = 14
-_STEP: Final = 2.55  # 1 % of full brightness
-WINDOW_PX_MIN: Final = 32  # of the upload; less is hardly a picture
+_FLAT_STEP_LEVELS: Final = 2.55  # 1 % of full brightness
+WINDOW_PX_MIN: Final = 32  # pixels of the upload; a smaller window is hardly a picture
 _SHARES: Final = (  # top, bottom, left, right: halves, quarters, the middle
     (0.0, 0.5, 0.0, 1.0),
     (0.5, 1.0, 0.0, 1.0),
@@ -82,25 +84,27 @@ _SHARES: Final = (  # top, bottom, left, right: halves, quarters, the middle
 
 
 def to_square(pixels: Pixels) -> bytes:
-    """(H, W, 3) pixels resized to 224 x 224 by averaging, whatever their shape; rows of RGB."""
+    """Return (H, W, 3) pixels resized to 224 x 224 by averaging, whatever their shape, as rows of
+    RGB samples.
+    """
     size = (SQUARE_PX, SQUARE_PX)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
 
 
 def level_share(one: bytes) -> float:
-    """Return the share of flat steps in a :func:`to_to_square`, reduced to 64 x 64 blocks.
+    """Return the share of flat steps in a :func:`to_square`, reduced to 64 x 64 blocks.
 
     A step between neighbours is flat below 1 % of full brightness. The share is near 1 in a drawing
     of flat areas, a half in most photographs.
     """
     rgb = np.frombuffer(one, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
     blocks = cv2.resize(rgb, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA) @ LUMA
-    level = [np.mean(np.abs(np.diff(blocks, axis=axis)) < _STEP) for axis in (0, 1)]
+    level = [np.mean(np.abs(np.diff(blocks, axis=axis)) < _FLAT_STEP_LEVELS) for axis in (0, 1)]
     return float(np.mean(level))
 
 
 def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
-    """At most 14 squares of parts of (H, W, 3) pixels; parts that are too small are left out."""
+    """Return at most 14 squares of parts of (H, W, 3) pixels, without parts that are too small."""
     grey = thumbnail(pixels)
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
     scaled = (

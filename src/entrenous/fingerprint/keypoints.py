@@ -20,9 +20,9 @@ _SIDE_PX_MIN: Final = 400  # smaller pictures are enlarged to this
 _CONTRAST: Final = 0.005
 _CLAHE_LIMIT: Final = 4.0
 _CLAHE_TILES: Final = (8, 8)
-_CELLS: Final = 4  # per side; each contributes its share of the points
-_SIZES: Final = 3  # size classes of one octave; the last has no upper limit
-_SMALLEST: Final = 4.0  # pixels in diameter: SIFT's finest points
+_CELLS_PER_SIDE: Final = 4  # cells along a side; each contributes its share of the points
+_SIZE_CLASSES: Final = 3  # number of size classes, each an octave wide; the last has no upper limit
+_DIAMETER_MIN_PX: Final = 4.0  # diameter of SIFT's finest points
 # SIFT's 128 numbers are 4 x 4 cells with 8 directions each
 _GRID: Final = np.arange(128).reshape(4, 4, 8)
 _MIRRORED: Final = _GRID[::-1, :, (8 - np.arange(8)) % 8].ravel()
@@ -91,14 +91,16 @@ def _prepare_luma(pixels: Pixels) -> Pixels:
 
 
 def _spread_points(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
-    """The strongest point of every cell and size first, then every second strongest, and so on."""
+    """Order the points: first the strongest of each cell and size class, then the second strongest
+    of each, and so on.
+    """
     if len(found) <= limit:
         return found
     table = np.array([(*p.pt, p.size, p.response) for p in found])
-    across = np.minimum(table[:, 0] * _CELLS // width, _CELLS - 1)
-    down = np.minimum(table[:, 1] * _CELLS // height, _CELLS - 1)
-    size = np.clip(np.floor(np.log2(table[:, 2] / _SMALLEST)), 0, _SIZES - 1)
-    cell = (across * _CELLS + down) * _SIZES + size
+    across = np.minimum(table[:, 0] * _CELLS_PER_SIDE // width, _CELLS_PER_SIDE - 1)
+    down = np.minimum(table[:, 1] * _CELLS_PER_SIDE // height, _CELLS_PER_SIDE - 1)
+    size = np.clip(np.floor(np.log2(table[:, 2] / _DIAMETER_MIN_PX)), 0, _SIZE_CLASSES - 1)
+    cell = (across * _CELLS_PER_SIDE + down) * _SIZE_CLASSES + size
     order = np.lexsort((-table[:, 3], cell))
     first = np.searchsorted(cell[order], cell[order])
     turn = np.empty(len(found))
@@ -108,7 +110,7 @@ def _spread_points(found: list[Any], width: int, height: int, limit: int) -> lis
 
 WORDS: Final = 4096
 _NUMBERS: Final = 128
-_UNIT: Final = 512.0  # the value 1 in words.bin
+_WORD_SCALE: Final = 512.0  # the number that stands for 1 in words.bin
 _SIGNS: Final = 64
 _SEED: Final = b"entrenous/landmarks/1"
 
@@ -124,7 +126,7 @@ class Vocabulary:
     def shipped(cls) -> Self:
         stored = files(__package__).joinpath("words.bin").read_bytes()
         numbers = np.frombuffer(stored, np.uint8).reshape(WORDS, _NUMBERS)
-        return cls(numbers.astype(np.float32) / np.float32(_UNIT), _rotation())
+        return cls(numbers.astype(np.float32) / np.float32(_WORD_SCALE), _rotation())
 
     def nearest(self, looks: Floats, count: int) -> NDArray[np.uint16]:
         """Return (N, count): the ``count`` nearest words of each row, nearest first."""
@@ -145,7 +147,9 @@ class Vocabulary:
 
 @cache
 def _rotation() -> Floats:
-    """64 columns of an orthogonal matrix: Hadamard's, with fixed signs before and between."""
+    """Return 64 columns of an orthogonal matrix: Hadamard matrices with fixed signs before and
+    between them.
+    """
     hadamard = np.ones((1, 1), np.float32)
     while len(hadamard) < _NUMBERS:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])

@@ -55,7 +55,7 @@ class Pairs:
 
 Words = NDArray[np.uint64]
 Counts = NDArray[np.uint8]
-CELLS: Final = 1 << 16  # pairs compared at a time, to fit the processor's cache
+CELLS: Final = 1 << 16  # pairs compared at a time, which fit into the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class _Scratch:
         return cls(np.empty(shape, dtype=np.uint64), *counts)
 
     def differing_bits(self, wanted: Words, words: Words) -> Counts:
-        """Return (Q, N): number of differing bits of 128 between (Q, 2) and (2, N) words."""
+        """Return (Q, N): the number of differing bits, of 128, between (Q, 2) and (2, N) words."""
         rows = slice(0, len(wanted))
         np.bitwise_xor(wanted[:, :1], words[:1], out=self.changed[rows])
         np.bitwise_count(self.changed[rows], out=self.total[rows])
@@ -95,7 +95,9 @@ class ScanIndex:
         return cls(np.zeros(0, dtype=np.int64), np.zeros((4, 0), dtype=np.uint64))
 
     def with_added(self, entries: Sequence[int], hashes: Sequence[bytes]) -> Self:
-        """This index with more hashes, 32 bytes each; entry numbers may repeat."""
+        """Return a new index that also has these hashes, 32 bytes each. Entry numbers may
+        repeat.
+        """
         more = np.asarray(entries, dtype=np.int64)
         words = np.concatenate([self.words, as_words(hashes).T], axis=1)
         return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
@@ -105,7 +107,7 @@ class ScanIndex:
         return self.pairs(as_words(queries), radius).to_near_hashes()
 
     def pairs(self, wanted: Words, radius: int) -> Pairs:
-        """As :meth:`to_near_hashes`, for (Q, 4) words and as arrays."""
+        """Return the same pairs as :meth:`near` for (Q, 4) words, as arrays."""
         if not self.entries.size:
             return Pairs.none()
         rows = max(1, CELLS // self.entries.size)
@@ -119,7 +121,9 @@ class ScanIndex:
         return Pairs.joined(found)
 
     def _find_in_batch(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
-        """Half of the bits decide nearly all pairs, since unrelated hashes differ in 64 of 128."""
+        """Compare half of the bits first, which excludes nearly all pairs, since unrelated hashes
+        differ in 64 of 128.
+        """
         half = scratch.differing_bits(wanted[:, :2], self.words[:2])
         query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)
         if not query.size:

@@ -22,7 +22,7 @@ _WORD: Final = 64
 _SCANNED_MAX: Final = 10_000
 _SIXTEEN_MAX: Final = 300_000
 _THIRTEEN_MAX: Final = 2_000_000
-_FOLDED: Final = 12  # substrings of the folded plan
+_FOLDED_SUBSTRINGS: Final = 12  # number of substrings in the folded plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ class Plan:
 
     @property
     def is_folded(self) -> bool:
-        """Whether a hash and its complement are in the same cells."""
+        """True if a hash and its complement are in the same cells."""
         return bool(self.high[0])
 
     @property
@@ -109,7 +109,7 @@ class Plan:
 @cache
 def plan_of(substrings: int) -> Plan:
     """Return a cached :meth:`Plan.of` for radius 31; the plan with 12 substrings is folded."""
-    return Plan.of(substrings, folded=substrings == _FOLDED)
+    return Plan.of(substrings, folded=substrings == _FOLDED_SUBSTRINGS)
 
 
 def substrings_for(hashes: int, *, inverted: bool = False) -> int:
@@ -122,7 +122,7 @@ def substrings_for(hashes: int, *, inverted: bool = False) -> int:
     if hashes <= _SIXTEEN_MAX:
         return 16
     if hashes <= _THIRTEEN_MAX:
-        return _FOLDED if inverted else 13
+        return _FOLDED_SUBSTRINGS if inverted else 13
     return 11
 
 
@@ -133,7 +133,9 @@ def _substring_radii(substrings: int, radius: int) -> list[int]:
 
 
 def _flip_patterns(width: int, radius: int) -> Keys:
-    """Every pattern with at most ``radius`` of ``width`` bits, ascending like memory addresses."""
+    """Return every pattern of ``width`` bits of which at most ``radius`` are set, in ascending
+    order, so that memory is read in order.
+    """
     patterns = (
         sum(1 << place for place in places)
         for ones in range(radius + 1)
@@ -156,7 +158,7 @@ _HIGHEST: Final = np.uint64(63)
 class FoldedQueries:
     """``words`` (U, 4) stand for the queries: each query is one of them or its complement.
 
-    ``keys`` (Q,) is twice the row, plus one for the complement.
+    ``keys`` (Q,) is twice the row in ``words``, plus one if the query is the complement.
     """
 
     words: Words
@@ -192,8 +194,8 @@ class FoldedQueries:
         return Pairs(order[first[of] + within], found.entry[of], distance[of])
 
 
-_PROBES: Final = 1 << 14  # looked up at a time, to fit the processor's cache
-_CANDIDATES: Final = 1 << 18  # compared at a time, to limit memory for crowded buckets
+_PROBES: Final = 1 << 14  # looked up at a time, which fits into the processor's cache
+_CANDIDATES: Final = 1 << 18  # compared at a time, to limit memory if buckets are crowded
 _BYTE_SUM: Final = np.uint32(0x01010101)
 _BYTE: Final = np.uint32(0xFF)
 _ROW_BITS: Final = np.uint64(32)
@@ -233,7 +235,8 @@ class Segment:
         return cls(plan, entries, words, starts, order)
 
     def pairs(self, wanted: Words, radius: int) -> Pairs:
-        """Every pair of one of (Q, 4) queries and an entry that differ in at most ``radius`` bits.
+        """Return every pair of one of (Q, 4) queries and an entry that differ in at most ``radius``
+        bits.
 
         Raises:
             ValueError: the radius is above 31, for which the plan was made.
@@ -272,7 +275,8 @@ class Segment:
         changed = self.words.take(rows, axis=0, mode="clip")
         changed ^= wanted if len(wanted) == 1 else wanted.take(query, axis=0)
         bits = _count_bits(changed)
-        if self.plan.is_folded:  # near it or its complement: modulo 256, from -31 to 31
+        # near the hash or its complement: the distance modulo 256 is from -31 to 31
+        if self.plan.is_folded:
             kept = np.flatnonzero((bits + np.uint32(radius)) & _BYTE <= 2 * radius)
             distance = bits[kept].astype(np.int64)
             distance[(distance == 0) & (changed[kept, 0] != 0)] = 256
@@ -283,7 +287,7 @@ class Segment:
 
 
 def _count_bits(changed: Words) -> NDArray[np.uint32]:
-    """Return (N, 4) -> (N,): number of set bits of 256, with 0 for 256.
+    """Return (N, 4) -> (N,): the number of set bits of 256, where 0 stands for 256.
 
     One multiplication adds four bytes, three times as fast as summing along an axis. Without
     folding a substring nearly matches, so never all bits are set.
@@ -295,7 +299,7 @@ def _count_bits(changed: Words) -> NDArray[np.uint32]:
 
 
 def _candidates(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tuple[Keys, Keys]]:
-    """Query and index in ``order`` of every candidate, in batches.
+    """Yield query and index in ``order`` of every candidate, in batches.
 
     ``lows`` and ``sizes`` (Q, P) are the range in ``order`` for each probe.
     """
@@ -323,7 +327,7 @@ def _build_tables(plan: Plan) -> list[tuple[int, int]]:
 def _sort_buckets(
     column: NDArray[np.uint64], size: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return the end of each bucket of a table, and the rows by bucket.
+    """Return where each bucket of a table ends, and the rows sorted by bucket.
 
     Substring and row are sorted as one number, which is several times faster in NumPy than argsort.
     """
@@ -336,7 +340,7 @@ def _sort_buckets(
 
 
 def _bucket_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
-    """For each of ``size`` cells, how many of these sorted cells are at or before it.
+    """Return, for each of ``size`` cells, how many of these sorted cells are at or before it.
 
     Only the last of each bucket is written and spread over the empty ones after it: a fifth of the
     time of counting, without blocking other threads.

@@ -1,4 +1,6 @@
-"""Fingerprints, embeddings, matches, and what is registered for a picture, clip or sound."""
+"""The types for fingerprints, embeddings and matches, and for the registered fingerprints of a
+picture, clip or sound.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -90,7 +92,7 @@ class NearHash:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An upload resembles a registered claim.
+    """A match: an upload resembles a registered claim.
 
     ``distance`` is in bits; ``how`` says how the registered picture was changed, e.g. "mirror,
     border removed". ``part`` means that the upload resembles only a part of it, ``added`` that it
@@ -122,7 +124,7 @@ SOUND_KIND: Final = "chromaprint"
 REGISTERED_FRAMES_MAX: Final = 1200  # per video: 150 seconds at eight per second
 UPLOAD_FRAMES_MAX: Final = 2400  # per upload: ten minutes at four per second
 SOUND_WORDS_MAX: Final = 10_000  # per sound: twenty minutes
-SOUND_S_MIN: Final = 5  # of distinguishable sound, required for registration
+SOUND_S_MIN: Final = 5  # seconds of distinguishable sound that registration requires
 HALF_SECOND_MS: Final = 500  # frames of an upload are counted per half second
 LAST_MS: Final = 3_600_000  # the longest allowed clip
 
@@ -235,7 +237,7 @@ class VideoViews:
         return tuple(bits for view in self.views for bits in view.hashes)
 
     def view_and_frame(self, query: int) -> tuple[int, int]:
-        """View and frame of the hash at index ``query`` of ``hashes``."""
+        """Return the view and the frame of the hash at index ``query`` of ``hashes``."""
         return divmod(query, len(self.at_ms))
 
 
@@ -294,7 +296,7 @@ class SoundVariant:
 
 @dataclass(frozen=True, slots=True)
 class SoundMatch:
-    """A part of an upload sounds like the registered sound number ``sound``.
+    """A match of sounds: a part of an upload sounds like the registered sound number ``sound``.
 
     ``errors`` is the share of differing bits, ``length_s`` the length of the match, ``at_s`` and
     ``registered_at_s`` its start in the upload and in the registered sound.
@@ -325,7 +327,7 @@ class SoundTooQuiet(Refused):
 NUMBERS: Final = 512
 LARGEST: Final = 127
 SQUARE_PX: Final = 224  # side of the network's input
-EMBEDDINGS_MAX: Final = 100_000  # per gate: 51 MB
+EMBEDDINGS_MAX: Final = 100_000  # for one gate; they take 51 MB
 
 
 class EmbeddingModelMissing(Refused):
@@ -344,8 +346,10 @@ class PlatformTakesNoEmbedding(Refused):
     """
 
 
-_LIKELY_POINTS: Final = 9  # the best of 10,000 unrelated pictures hardly reaches it
-_LIKELY_BITS: Final = 60  # of 256; the best of 10,000 unrelated pictures differs in more
+# agreeing points; the best of 10,000 unrelated pictures hardly has this many
+_LIKELY_POINTS: Final = 9
+# differing bits of 256; the best of 10,000 unrelated pictures differs in more
+_LIKELY_BITS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +372,7 @@ class Candidate:
 
     @property
     def is_likely(self) -> bool:
-        """Whether such a resemblance is unlikely by chance."""
+        """True if such a resemblance is unlikely to be chance."""
         return self.agreeing >= _LIKELY_POINTS or self.has_same_hash
 
     @property

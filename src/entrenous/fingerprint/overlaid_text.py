@@ -9,21 +9,23 @@ from numpy.typing import NDArray
 
 from entrenous.fingerprint.pdq import KEPT, Floats, frequencies, qualities, shrink
 
-LEVELS: Final = (225, 170)  # least brightness of light letters, or of dark ones in the negative
-HIGH_MIN: Final = 0.012  # of the picture's height
+# least brightness of letters: light ones, and dark ones in the negative of the picture
+LEVELS: Final = (225, 170)
+HIGH_MIN: Final = 0.012  # least height of a letter, as a share of the picture's height
 HIGH_MAX: Final = 0.2
-WIDE_MAX: Final = 0.25  # of its width, for touching letters
-LONG_MAX: Final = 6  # largest width per height
-THIN_MAX: Final = 12  # largest height per width, for an l
+# largest width of a letter, as a share of the picture's width; letters may touch
+WIDE_MAX: Final = 0.25
+LONG_MAX: Final = 6  # largest ratio of width to height
+THIN_MAX: Final = 12  # largest ratio of height to width, as of an l
 AREA_MIN_PX: Final = 5
-BLOBS_MAX: Final = 1_500  # more are a texture
-OTHERS_MIN: Final = 3  # further letters needed on a letter's line
-REACH: Final = 6.0  # heights within which these must be
-ALIKE: Final = 0.5  # least ratio of the heights of two letters
-BASE: Final = 0.25  # heights by which the bottoms of two may differ, as p is lower than a
-OUTLINE: Final = 0.012  # of the picture's height, painted over around each letter
-COVERED_MAX: Final = 0.4  # of the picture; with more covered, too little is left
-_NEAR_PX: Final = 3  # neighbourhood used for filling in
+BLOBS_MAX: Final = 1_500  # if there are more blobs, they are a texture
+OTHERS_MIN: Final = 3  # number of further letters needed on a letter's line
+REACH: Final = 6.0  # distance, in heights of a letter, within which these must be
+ALIKE: Final = 0.5  # least ratio between the heights of two letters of a line
+BASE: Final = 0.25  # largest difference of two bottoms, in heights: the letter p is lower than a
+OUTLINE: Final = 0.012  # share of the picture's height that is painted over around each letter
+COVERED_MAX: Final = 0.4  # share of the picture; if letters cover more, too little is left
+_NEAR_PX: Final = 3  # radius of the neighbourhood used for filling in
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -31,7 +33,7 @@ Mask = NDArray[np.bool_]
 def spectra_without_text(grey: Floats, least: int) -> Floats:
     """Return the spectra (N, 16, 16) of a picture (H, W) without light or dark letters.
 
-    There are at most four, those with a PDQ quality of at least ``least``.
+    Spectra with a PDQ quality below ``least`` are left out, so there are at most four.
     """
     level = grey.astype(np.uint8)
     blocks = [shrink(shown) for shown in _paint_over_letters(level)]
@@ -61,7 +63,9 @@ def letter_mask(level: Grey, at_least: int) -> Mask:
 
 
 def _are_in_text_line(statistics: NDArray[Any]) -> Mask:
-    """Which of N blobs, given OpenCV's (N, 5) statistics, have others beside them on a line."""
+    """Return which of N blobs, given by OpenCV's (N, 5) statistics, have others beside them on a
+    line.
+    """
     left, top, wide, high = statistics[:, :4].T.astype(np.float32)
     higher = np.maximum.outer(high, high)
     middle, foot = left + wide / 2, top + high

@@ -18,7 +18,7 @@ from entrenous.fingerprint.nouns import Fingerprint
 
 Floats = NDArray[np.float32]
 BLOCKS: Final = 64  # PDQ, section "downsampling"
-_COMMON_PX: Final = 8192  # longer axes are not cached: the longest takes 16 MB
+_CACHED_AXIS_PX_MAX: Final = 8192  # longer axes are not cached, because the longest takes 16 MB
 _ROUNDING: Final = 1e-12  # rounding errors of weights that should be 0; real weights are far larger
 KEPT: Final = 16  # frequencies 1 to 16 of each axis; 0, the brightness, is left out
 
@@ -35,19 +35,20 @@ def cosines() -> Floats:
 
 
 def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
-    """Meta's two box filters and decimation along an axis of ``length_px``: (64, length_px).
+    """Return Meta's two box filters and decimation along an axis of ``length_px`` as a matrix (64,
+    length_px).
 
     If a decoder averaged each ``shrunk_by`` pixels to one, the shape is (64, remaining pixels), and
     each has the weight of all its originals. ``from_end`` means that averaging began at the other
     end. An axis of exactly 64 pixels is filtered with a window of 1, which changes nothing.
     """
-    made = _kept_axis if length_px <= _COMMON_PX else _cached_axis
+    made = _kept_axis if length_px <= _CACHED_AXIS_PX_MAX else _cached_axis
     return made(length_px, shrunk_by, from_end=from_end)
 
 
 def _cached_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     window = -(-length_px // (2 * BLOCKS))
-    ahead = (window + 2) // 2 - 1  # extent of the window to the right
+    ahead = (window + 2) // 2 - 1  # how far the window reaches to the right
     behind = window - 1 - ahead
     centre = ((2 * np.arange(BLOCKS) + 1) * length_px) // (2 * BLOCKS)
     middle = centre[:, None] + np.arange(-behind, ahead + 1)[None, :]
@@ -76,7 +77,9 @@ _kept_axis = lru_cache(maxsize=32)(_cached_axis)  # some sizes are common in upl
 def reference_spans(
     length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 ) -> tuple[tuple[int, int], ...]:
-    """First and last pixel, half-open, with a weight in each row of :func:`reference_axis`."""
+    """Return the first and last pixel (half-open) that have a weight in each row of
+    :func:`reference_axis`.
+    """
     axis = reference_axis(length_px, shrunk_by, from_end=from_end)
     used = [np.flatnonzero(row) for row in axis]
     return tuple((int(block_rows[0]), int(block_rows[-1]) + 1) for block_rows in used)
@@ -106,7 +109,9 @@ def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
 
 
 def _tent_below(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mass of the tent ``1 - |x|`` on [-1, 1] below x; x is overwritten."""
+    """Return the integral of the tent ``1 - |x|`` on [-1, 1] from -1 to x. The array x is
+    overwritten.
+    """
     np.clip(x, -1.0, 1.0, out=x)
     bend = np.abs(x)
     bend *= x
@@ -122,7 +127,7 @@ LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601,
 SIDE_PX_MIN: Final = 5  # the reference implementation hashes nothing smaller
 SIDE_PX_MAX: Final = 65_536  # longer sides are subsampled: a file of a kilobyte may have millions
 _BLOCKS_AT_ONCE: Final = 8
-_SMALL_SAMPLES: Final = 1 << 20  # below this, an eighth may be copied at a time
+_SMALL_SAMPLES: Final = 1 << 20  # in smaller pictures, an eighth may be copied at a time
 GRADIENT_PER_QUALITY: Final = 90  # PDQ's scale from summed gradients (per cent) to quality
 
 
@@ -148,14 +153,14 @@ def pixels_on_white(picture: Picture) -> Pixels:
 
 
 def pixels_or_luma(picture: Picture) -> Pixels:
-    """:func:`pixels_on_white`, or the (H, W) luma of a picture without colours."""
+    """Return :func:`pixels_on_white`, or the (H, W) luma of a picture without colours."""
     if picture.luma_alone and picture.alpha is None:
         return np.asarray(picture)[:, :, 0]
     return pixels_on_white(picture)
 
 
 def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1) -> Floats:
-    """The luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
+    """Return the luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
     Rows are processed a few at a time, so that a large picture is never copied as a whole. If a
     decoder shrank the picture (:class:`entrenous.base.picture.OriginalSize`), the blocks are those
@@ -200,14 +205,17 @@ def to_bits(spectrum: Floats) -> bytes:
 
 
 def quality(blocks: Floats) -> int:
-    """PDQ's measure of detail, 0 to 100; below 50, flat pictures resemble each other."""
+    """Return PDQ's measure of detail, 0 to 100. Flat pictures, with less than 50, resemble each
+    other.
+    """
     return int(qualities(blocks[None])[0])
 
 
 def qualities(blocks: Floats) -> NDArray[np.int64]:
-    """:func:`quality` of (N, 64, 64) blocks.
+    """Return the :func:`quality` of each of (N, 64, 64) blocks.
 
-    It sums differences between neighbours in whole per cent of full brightness, rounded towards 0.
+    The measure sums differences between neighbours in whole per cent of full brightness, rounded
+    towards 0.
     """
     steps = [np.trunc(np.diff(blocks, axis=axis) * 100 / 255) for axis in (1, 2)]
     total = sum(np.abs(one).sum(axis=(1, 2)).astype(np.int64) for one in steps)
@@ -222,7 +230,7 @@ def _sum_weighted_rows(pixels: Pixels, weights: Floats) -> Floats:
 
 
 def distance(one: Fingerprint, other: Fingerprint) -> int:
-    """Return the number of differing bits of 256; unrelated pictures differ in about 128."""
+    """Return the number of bits, of 256, that differ. Unrelated pictures differ in about 128."""
     return (int.from_bytes(one.bits, "big") ^ int.from_bytes(other.bits, "big")).bit_count()
 
 
@@ -243,7 +251,7 @@ def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
 def pixel_orientations(
     pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1
 ) -> Mapping[str, Fingerprint]:
-    """:func:`orientations` of pixels as in :func:`shrink`."""
+    """Return the :func:`orientations` of pixels; these are as for :func:`shrink`."""
     blocks = shrink(pixels, full, shrunk_by)
     detail = quality(blocks)
     turned = spectrum_orientations(frequencies(blocks))

@@ -14,11 +14,11 @@ from entrenous.fingerprint.pdq import Pixels
 from entrenous.fingerprint.picture_record import ENTRY, OCTAVE, TURN, Entries, places_of_points
 
 _PAIRS_MAX: Final = 100
-_NEAR: Final = 5.0  # 1/255 of the sent picture's longest side
+_POSITION_TOLERANCE: Final = 5.0  # in 1/255 of the sent picture's longest side
 _NEAR_PER_DISTANCE: Final = 0.2
 _TURN_MAX: Final = TURN / 16
 _OCTAVES_MAX: Final = 0.75
-_CELL: Final = 6  # 1/255 of a longest side: points this close count as one
+_CELL_SIZE: Final = 6  # in 1/255 of the longest side; points in one cell count as one
 _LEADING: Final = 5
 Places = NDArray[np.complex64]
 
@@ -37,14 +37,16 @@ class Pairs:
 
     @property
     def turns(self) -> NDArray[np.uint8]:
-        """Rotation from found to sent, in 1/256 of a turn."""
+        """Return the rotation from found to sent for each pair, in 1/256 of a turn."""
         return np.asarray(
             self.sent_entries["angle"][self.sent] - self.found_entries["angle"][self.found]
         )
 
     @property
     def octaves(self) -> NDArray[np.float32]:
-        """Scale from found to sent in octaves; sizes are shares of the longest sides."""
+        """Return the scale from found to sent for each pair, in octaves; sizes are shares of the
+        longest sides.
+        """
         found, sent = self.found_entries["size"][self.found], self.sent_entries["size"][self.sent]
         return (found.astype(np.float32) - sent.astype(np.float32)) / np.float32(OCTAVE)
 
@@ -67,14 +69,16 @@ def agreeing_cells(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset
 
 
 def _agreement(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
-    """Row i: which pairs agree with pair i in position, rotation and scale."""
+    """Return a matrix whose row i says which pairs agree with pair i in position, rotation and
+    scale.
+    """
     turns, octaves = pairs.turns, pairs.octaves
     how = np.exp2(octaves) * np.exp(2j * np.pi / TURN * turns).astype(np.complex64)
     offsets = at_sent[None, :] - at_sent[:, None]
     error = np.abs(offsets - how[:, None] * (at_found[None, :] - at_found[:, None]))
     rotation_error = np.abs((turns[None, :] - turns[:, None]).astype(np.int8).astype(np.int16))
     return np.asarray(
-        (error <= _NEAR + _NEAR_PER_DISTANCE * np.abs(offsets))
+        (error <= _POSITION_TOLERANCE + _NEAR_PER_DISTANCE * np.abs(offsets))
         & (rotation_error <= _TURN_MAX)
         & (np.abs(octaves[None, :] - octaves[:, None]) <= _OCTAVES_MAX)
     )
@@ -91,7 +95,7 @@ def _distinct_pairs(
 
 
 def _cells_of(places: Places) -> NDArray[np.int64]:
-    down, across = places.imag // _CELL, places.real // _CELL
+    down, across = places.imag // _CELL_SIZE, places.real // _CELL_SIZE
     return np.asarray(down * TURN + across, np.int64)
 
 
@@ -100,18 +104,19 @@ def _places_of(entries: Entries) -> Places:
 
 
 FOUND_POINTS_MAX: Final = 1800  # points of a found picture
-_ASSIGNED: Final = 3  # words looked up per found point
-_SIGNS_MAX: Final = 22  # of 64 that may differ; Jegou et al. use 22 to 24
+_WORDS_PER_POINT: Final = 3  # number of words looked up for each found point
+_DIFFERING_SIGNS_MAX: Final = 22  # signs, of 64, that may differ; Jegou et al. use 22 to 24
 _SIGNS_SPREAD: Final = 16.0
 _ANGLES: Final = 16
-_SCALES: Final = 10  # octaves of scale between found and sent, -5 to 5
-_SHARED: Final = 9  # points; unrelated pictures share fewer
-_COMPARED_MAX: Final = 100  # pictures whose points are compared one by one
+_SCALE_OCTAVES: Final = 10  # range of scales between found and sent in octaves, -5 to 5
+_SHARED_POINTS_MIN: Final = 9  # number of shared points; unrelated pictures share fewer
+_COMPARED_PICTURES_MAX: Final = 100  # number of pictures whose points are compared one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """Points of the found picture match picture number ``row`` in one position.
+    """The result for a sent picture: points of the found picture match picture number ``row`` in
+    one position.
 
     ``where`` are the cells of the found picture with a match, one point each; ``weight`` measures
     how rare and how close the matches are.
@@ -135,7 +140,9 @@ class Gallery:
 
     @classmethod
     def of(cls, kept: Sequence[bytes]) -> Self:
-        """A gallery of packed points, one item per picture; rows are numbered in this order."""
+        """Return a gallery of packed points, given one item for each picture. Rows are numbered in
+        this order.
+        """
         entries = np.frombuffer(b"".join(kept), ENTRY)
         sizes = [len(one) // ENTRY.itemsize for one in kept]
         rows = np.repeat(np.arange(len(kept), dtype=np.int32), sizes)
@@ -154,7 +161,7 @@ class Gallery:
         """
         points = find_points(pixels, FOUND_POINTS_MAX)
         votes = self._votes_both_ways(points, vocabulary)
-        if all(len(vote.where) < _SHARED for vote in votes):
+        if all(len(vote.where) < _SHARED_POINTS_MIN for vote in votes):
             votes += self._votes_both_ways(points.inverted(), vocabulary)
         best: dict[int, Vote] = {}
         for vote in sorted(votes, key=lambda one: -one.weight):
@@ -186,8 +193,8 @@ class Gallery:
         self, points: Points, vocabulary: Vocabulary
     ) -> tuple[Pairs, NDArray[np.float32]]:
         """Return pairs of found points and entries, with their weights."""
-        words = vocabulary.nearest(points.descriptors, _ASSIGNED)
-        query = np.repeat(np.arange(len(words)), _ASSIGNED)
+        words = vocabulary.nearest(points.descriptors, _WORDS_PER_POINT)
+        query = np.repeat(np.arange(len(words)), _WORDS_PER_POINT)
         words = words.ravel()
         signs = vocabulary.descriptor_signs(points.descriptors[query], words)
         order = np.argsort(words, kind="stable")
@@ -196,7 +203,7 @@ class Gallery:
         for subset in np.split(order, groups[1:]):
             start, stop = self.starts[words[subset[0]] : words[subset[0]] + 2]
             bits = np.bitwise_count(signs[subset, None] ^ self.signs[None, start:stop])
-            one, other = np.nonzero(bits <= _SIGNS_MAX)
+            one, other = np.nonzero(bits <= _DIFFERING_SIGNS_MAX)
             found.append(query[subset[one]])
             sent.append(other + start)
             differ.append(bits[one, other])
@@ -214,12 +221,12 @@ def _consistent_pictures(
 ) -> NDArray[np.int64]:
     """Return the pictures with the most weight in one class of rotation and scale, best first."""
     angle = pairs.turns.astype(np.int64) * _ANGLES // TURN
-    scale = np.clip(pairs.octaves + _SCALES // 2, 0, _SCALES - 1).astype(np.int64)
-    place = (rows.astype(np.int64) * _SCALES + scale) * _ANGLES + angle
-    histogram = np.bincount(place, weight, count * _SCALES * _ANGLES).astype(np.float32)
-    histogram = histogram.reshape(count, _SCALES, _ANGLES)
+    scale = np.clip(pairs.octaves + _SCALE_OCTAVES // 2, 0, _SCALE_OCTAVES - 1).astype(np.int64)
+    place = (rows.astype(np.int64) * _SCALE_OCTAVES + scale) * _ANGLES + angle
+    histogram = np.bincount(place, weight, count * _SCALE_OCTAVES * _ANGLES).astype(np.float32)
+    histogram = histogram.reshape(count, _SCALE_OCTAVES, _ANGLES)
     histogram += np.roll(histogram, 1, axis=2)
     histogram[:, 1:] += histogram[:, :-1].copy()
     best = histogram.reshape(count, -1).max(axis=1)
-    subset = np.argpartition(-best, min(_COMPARED_MAX, count - 1))[:_COMPARED_MAX]
+    subset = np.argpartition(-best, min(_COMPARED_PICTURES_MAX, count - 1))[:_COMPARED_PICTURES_MAX]
     return np.asarray(subset[np.argsort(-best[subset])])

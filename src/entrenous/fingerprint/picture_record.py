@@ -16,21 +16,24 @@ from entrenous.fingerprint.pdq import Pixels, fingerprint, pixels_on_white
 Floats = NDArray[np.float32]
 Cells = NDArray[np.uint8]
 CHANNELS: Final = 3
-_CELLS: Final = 192  # about this many, as square as possible
+_LAYOUT_CELLS: Final = 192  # approximate number of cells, which are as square as possible
 _SIDE_MIN: Final = 4
 _SIDE_MAX: Final = 48
-_SHARE_MIN: Final = 0.4  # of the sent picture's sides; a crop to 30 % of the area has 0.55
+# least share of the sent picture's sides; a crop to 30 % of the area has 0.55
+_SHARE_MIN: Final = 0.4
 _AREA_MIN: Final = 0.15
-_SEEN_PX: Final = 160  # longest side of a found picture for removing text
+_FOUND_SIDE_PX: Final = 160  # longest side of a found picture for removing text
 _STROKE_PX: Final = 9  # thinner strokes are removed
 _BAR_LEVELS: Final = 10  # largest differences within a plain bar after JPEG and smoothing
-_BAR_SHARE: Final = 0.8  # of a row; the rest may be remains of text
-_BAR_MAX: Final = 0.3  # of a side, at either end
+_BAR_SHARE: Final = 0.8  # share of a row that must be plain; the rest may be remains of text
+_BAR_MAX: Final = 0.3  # largest share of a side for a bar at either end
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayoutsOfShape:
-    """Layouts of one shape (cells down, cells across): numbers ``rows``, N x 3 H W samples."""
+    """The layouts of one shape (cells down, cells across): their numbers ``rows``, and N x 3 H W
+    samples.
+    """
 
     shape: tuple[int, int]
     rows: NDArray[np.int64]
@@ -45,7 +48,9 @@ class LayoutsOfShape:
         return cls((high, wide), np.asarray(rows, np.int64), cells, squares)
 
     def differences(self, views: Sequence[Pixels]) -> Floats:
-        """Return (N,): root of the smallest mean square difference of each layout from any view."""
+        """Return (N,): for each layout, the root of the smallest mean square difference from any
+        view.
+        """
         least = np.full(len(self.rows), np.inf, np.float32)
         for view in views:
             placements = list(_place_view(view, self.shape))
@@ -70,7 +75,7 @@ class Layouts:
 
     @classmethod
     def of(cls, layouts: Sequence[Cells]) -> Self:
-        """(H, W, 3) layouts, numbered in this order."""
+        """Group (H, W, 3) layouts by shape. They are numbered in this order."""
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for row, one in enumerate(layouts):
             by_shape.setdefault(one.shape, []).append(row)
@@ -80,7 +85,9 @@ class Layouts:
         return cls(tuple(groups), len(layouts))
 
     def differences(self, pixels: Pixels) -> Floats:
-        """(count,): difference in levels from a part of each layout, or infinity."""
+        """Return (count,): for each layout, the difference in levels from the best-fitting part of
+        it, or infinity if no part fits.
+        """
         views, differences = views_of(pixels), np.full(self.count, np.inf, np.float32)
         for group in self.shapes:
             differences[group.rows] = group.differences(views)
@@ -88,17 +95,21 @@ class Layouts:
 
 
 def compute_layout(pixels: Pixels) -> Cells:
-    """About 192 cells of (H, W, 3) pixels, with their mean colours."""
+    """Return the mean colours of about 192 cells of (H, W, 3) pixels."""
     high, wide = pixels.shape[:2]
-    across = int(np.clip(round((_CELLS * wide / high) ** 0.5), _SIDE_MIN, _SIDE_MAX))
-    down = int(np.clip(round(_CELLS / across), _SIDE_MIN, _SIDE_MAX))
+    across = int(np.clip(round((_LAYOUT_CELLS * wide / high) ** 0.5), _SIDE_MIN, _SIDE_MAX))
+    down = int(np.clip(round(_LAYOUT_CELLS / across), _SIDE_MIN, _SIDE_MAX))
     return _resized(pixels, across, down)
 
 
 def views_of(pixels: Pixels) -> list[Pixels]:
-    """A found picture, small and without text: whole, and inside its bars; both also mirrored."""
+    """Return four small views of a found picture without text: whole and inside its bars, each also
+    mirrored.
+    """
     longest = max(pixels.shape[:2])
-    high, wide = (max(1, round(side * min(1.0, _SEEN_PX / longest))) for side in pixels.shape[:2])
+    high, wide = (
+        max(1, round(side * min(1.0, _FOUND_SIDE_PX / longest))) for side in pixels.shape[:2]
+    )
     small = _resized(pixels, wide, high)
     smooth = np.asarray(cv2.medianBlur(small, _STROKE_PX), np.uint8)
     top, bottom = _rows_inside_bars(small)
@@ -109,7 +120,7 @@ def views_of(pixels: Pixels) -> list[Pixels]:
 
 
 def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
-    """First row, and last one half-open, between bars of one colour above and below.
+    """Return the first and the last row (half-open) between bars of one colour above and below.
 
     Closing removes dark text (each sample takes bright neighbours' values), opening removes light
     text.
@@ -134,7 +145,9 @@ def _initial_plain_rows(plain: NDArray[np.bool_]) -> int:
 
 
 def _place_view(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
-    """A view at every size and position on the cells: the mask it covers, and its colours there."""
+    """Yield a view at every size and position on the cells: the mask of the cells that it covers,
+    and its colours there.
+    """
     high, wide = shape
     for across in range(max(1, round(_SHARE_MIN * wide)), wide + 1):
         down = min(round(across * view.shape[0] / view.shape[1]), high + 1)
@@ -193,7 +206,7 @@ def places_of_points(entries: Entries, points: Points) -> None:
     entries["angle"] = np.rint(points.angles * TURN).astype(np.int64) % TURN
 
 
-_VERSION: Final = b"\x02"  # of the vocabulary, the signs and the layout of an entry
+_VERSION: Final = b"\x02"  # version of the vocabulary, the signs and the layout of an entry
 _START: Final = len(_VERSION) + PDQ_BYTES
 _SHAPE_BYTES: Final = 2
 
@@ -208,7 +221,7 @@ class PictureRecord:
 
     @property
     def cells(self) -> Cells:
-        """The layout, cells down x cells across x 3."""
+        """The layout as an array: cells down x cells across x 3."""
         down, across = self.layout[:_SHAPE_BYTES]
         samples = np.frombuffer(self.layout, np.uint8, offset=_SHAPE_BYTES)
         return samples.reshape(down, across, CHANNELS)

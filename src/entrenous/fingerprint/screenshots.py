@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from entrenous.fingerprint.borders import SPREAD, Box, plain_rows
 from entrenous.fingerprint.pdq import Floats
 
-JUMP: Final = 12.0  # brightness levels: more than JPEG adds to a plain page
-SEEN: Final = 0.55  # least share of a line with a jump; pictures may fade into dark pages
-LINES: Final = 6  # per direction and strip
+# least jump at an edge, in brightness levels: more than JPEG adds to a plain page
+JUMP: Final = 12.0
+SEEN: Final = 0.55  # least share of a line that has a jump; pictures may fade into dark pages
+LINES: Final = 6  # largest number of lines in each direction and strip
 LINES_APART_PX: Final = 4
 NEARER: Final = 0.01  # extra score needed per pixel of distance from the page's end
-SIDE_MIN: Final = 0.1  # of the upload
-SIDE_PX_MIN: Final = 24  # of a thumbnail; less has no detail to hash
-SEAM_MAX: Final = 0.05  # of the upload
+SIDE_MIN: Final = 0.1  # least side of a box, as a share of the upload
+SIDE_PX_MIN: Final = 24  # least side on a thumbnail; a smaller box has no detail to hash
+SEAM_MAX: Final = 0.05  # largest width of a seam, as a share of the upload
 BOXES: Final = 64
 TILES: Final = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 2))  # rows and columns of a collage
 SHAPES: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16)  # width by height
@@ -26,7 +27,7 @@ SHAPES: Final = (16 / 9, 3 / 2, 4 / 3, 5 / 4, 1.0, 4 / 5, 3 / 4, 2 / 3, 9 / 16) 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A grey picture (H, W), and cumulative jumps above each row, (H + 1, W + 1)."""
+    """A grey picture (H, W), and the cumulative number of jumps above each row, (H + 1, W + 1)."""
 
     grey: Floats
     jumps: Floats
@@ -35,7 +36,7 @@ class _Page:
     def of(cls, grey: Floats) -> Self:
         padded = np.pad(grey, ((2, 2), (0, 0)), mode="edge")
         sharp = np.abs(padded[2:-1] - padded[1:-2])
-        soft = np.abs(padded[3:] - padded[:-3])  # a seam spread over a pixel by shrinking
+        soft = np.abs(padded[3:] - padded[:-3])  # a seam that shrinking has spread over a pixel
         jump = np.minimum(np.maximum(sharp, soft) / JUMP, 1.0)
         return cls(
             grey, np.asarray(np.pad(jump.cumsum(axis=1), ((0, 0), (1, 0))), dtype=np.float32)
@@ -48,7 +49,8 @@ class _Page:
         return float(self.jumps[line, stop] - self.jumps[line, start]) / (stop - start)
 
     def lines(self, start: int, stop: int) -> dict[int, float]:
-        """The strongest lines across these columns, at most six, plus the page's edges, in order.
+        """Return at most six lines, the strongest across these columns, and the page's edges, in
+        order.
 
         Each has a score: 1 where the plain page ends, else the share with a jump.
         """
@@ -70,7 +72,7 @@ class _Page:
         return dict(sorted({**chosen, 0: 1.0, len(self.grey): 1.0}.items()))
 
     def _block_ends(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
-        """Yield the ends of plain rows, with the share of the rows between them."""
+        """Yield where runs of plain rows end, with the share of the rows between two ends."""
         strip = self.grey[:, start:stop]
         has_ink = strip.max(axis=1) - strip.min(axis=1) > SPREAD
         ends = np.flatnonzero(np.diff(has_ink, prepend=False, append=False)).tolist()
@@ -106,9 +108,10 @@ def _filled_share(grey: Floats, box: Box) -> float:
 
 
 def usual_boxes(grey: Floats) -> list[Box]:
-    """Halves, thirds and quarters of a collage, with and without seams, and boxes of usual shapes.
+    """Return halves, thirds and quarters of a collage, with and without seams, and boxes of usual
+    shapes.
 
-    There are at most 37.
+    There are at most 37 boxes.
     """
     height_px, width_px = grey.shape
     none = np.zeros(1, dtype=np.bool_)
@@ -130,7 +133,7 @@ def usual_boxes(grey: Floats) -> list[Box]:
 def _even_share(
     place: int, shares: int, length_px: int, plain: NDArray[np.bool_]
 ) -> tuple[int, int]:
-    """Return first and last line of an even share, between seams and equal outer margins."""
+    """Return the first and last line of an even share, between seams and equal outer margins."""
     seam = _plain_run_at(plain, length_px // shares) if shares > 1 else 0
     margin = min(seam or length_px, _plain_run_at(plain, 0))
     each = (length_px - 2 * margin - (shares - 1) * seam) / shares
@@ -150,7 +153,9 @@ def _plain_run_at(plain: NDArray[np.bool_], place: int) -> int:
 
 
 def _cut_page(page: _Page, across: _Page) -> Iterator[tuple[Box, float]]:
-    """Boxes between lines of a page and crossing lines, each with the score of its weakest side."""
+    """Yield the boxes between lines and crossing lines of a page, each with the score of its
+    weakest side.
+    """
     high, wide = page.grey.shape
     rows = page.lines(0, wide)
     for top, bottom in _line_pairs(rows, high):

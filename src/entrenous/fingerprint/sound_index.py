@@ -38,16 +38,20 @@ _REACH_S: Final = (
 STRETCH: Final = 19  # words in five seconds
 # mean changed bits from word to word in a stretch: at most 1.9 for noise, at least 3.7 for speech
 DISTINCTIVENESS_MIN: Final = 2.5
-SCREEN_ERRORS_MAX: Final = 0.30  # of a stretch's bits; if more differ, no alignment is tried
-COMMON_WORDS_MAX: Final = 1000  # places; more frequent words are useless
-CLOSE_BY_WORDS: Final = 4 * COMMON_WORDS_MAX  # places of all words within two bits; likewise
-ALIGNED: Final = 32  # alignments tried per sound; a loop has thousands
-_ASKED: Final = 64  # words at a time, to limit memory for loops
-_CLOSE: Final = 2  # bits
+SCREEN_ERRORS_MAX: Final = 0.30  # share of a stretch's bits; if more differ, no alignment is tried
+# number of places at which a word may occur; more frequent words are useless
+COMMON_WORDS_MAX: Final = 1000
+# the same limit for all words within two bits together
+CLOSE_BY_WORDS: Final = 4 * COMMON_WORDS_MAX
+ALIGNED: Final = 32  # number of alignments tried for each sound; a loop has thousands
+_ASKED: Final = 64  # words looked up at a time, to limit memory for loops
+_CLOSE_BITS_MAX: Final = 2  # largest number of differing bits of a close word
 
 
 class Limit(NamedTuple):
-    """Over ``words`` words, at most the share ``errors`` of bits may differ."""
+    """A limit for a match: over ``words`` words, at most the share ``errors`` of the bits may
+    differ.
+    """
 
     words: int
     errors: float
@@ -189,7 +193,9 @@ def as_words(sound: SoundPrint) -> Words:
 
 
 def is_distinctive(words: Words) -> Flags:
-    """(N,): which words are in a stretch of 19 with at least LIVELY changed bits per word."""
+    """Return (N,): which words are in a stretch of 19 words with at least LIVELY changed bits from
+    word to word.
+    """
     if len(words) < STRETCH:
         return np.zeros(len(words), dtype=np.bool_)
     changes = np.concatenate(
@@ -214,7 +220,7 @@ def _flip_patterns() -> Words:
     """Return zero, and every 32-bit number with one or two bits set."""
     ones = [
         sum(1 << bit for bit in bits)
-        for n in range(_CLOSE + 1)
+        for n in range(_CLOSE_BITS_MAX + 1)
         for bits in combinations(range(32), n)
     ]
     return np.array(ones, dtype=np.uint32)
@@ -270,10 +276,11 @@ def _speed_name(speed: float) -> str:
 
 
 def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
-    """The print to register for (N,) or (N, channels) samples, full scale 1: at most 20 minutes.
+    """Return the fingerprint to register for (N,) or (N, channels) samples, full scale 1. It covers
+    at most 20 minutes.
 
     Raises:
-        SoundTooQuiet: there are not five distinctive seconds.
+        SoundTooQuiet: the sound has less than five distinctive seconds.
     """
     words = words_of(chroma(to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
     if not is_distinctive(words).any():
@@ -290,7 +297,7 @@ def refuse_too_quiet(sound: SoundPrint) -> None:
     """Check a sound registered by another program, as a platform does.
 
     Raises:
-        SoundTooQuiet: it has less than five distinctive seconds.
+        SoundTooQuiet: the sound has less than five distinctive seconds.
     """
     if is_too_quiet(sound):
         raise SoundTooQuiet(needed_s=SOUND_S_MIN)

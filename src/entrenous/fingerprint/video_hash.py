@@ -55,7 +55,9 @@ def frames_to_register(frames: Iterable[Frame], length_s: float) -> Iterator[Fra
 
 
 def frames_to_scan(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
-    """The frames of an upload to hash: four per second, fewer when longer than 10 minutes."""
+    """Return the frames of an upload to hash: four per second, or fewer if it is longer than 10
+    minutes.
+    """
     return select_at_pace(frames, LOOKED_AT.sampler_for_length(length_s), UPLOAD_FRAMES_MAX)
 
 
@@ -65,32 +67,34 @@ def select_at_pace(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> I
 
 
 Luma = NDArray[np.uint8]
-_BLACK: Final = 16.0  # ITU-R BT.601, limited range
+_BLACK_LUMA: Final = 16.0  # ITU-R BT.601, limited range
 _STRETCH: Final = 255.0 / 219.0
 
 
 def blocks_of(luma: Luma) -> Floats:
-    """PDQ's 64 x 64 blocks, 0 to 255, of the (H, W) limited-range luma of a frame."""
+    """Return PDQ's 64 x 64 blocks, 0 to 255, of the (H, W) limited-range luma of a frame."""
     height_px, width_px = luma.shape
     if min(height_px, width_px) < PDQ_SIDE_PX_MIN:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
     rows = np.matmul(_axis(height_px), luma.astype(np.float32))
     blocks = np.matmul(rows, _axis(width_px).T)
-    return np.asarray(np.clip((blocks - _BLACK) * _STRETCH, 0.0, 255.0), dtype=np.float32)
+    return np.asarray(np.clip((blocks - _BLACK_LUMA) * _STRETCH, 0.0, 255.0), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)
 def _axis(length_px: int) -> Floats:
-    """Cached, since all frames of a video have one size."""
+    """Return the matrix of an axis. It is cached, because all frames of a video have the same
+    size.
+    """
     axis = reference_axis(length_px)
     axis.flags.writeable = False
     return axis
 
 
-INNER: Final = 0.04  # of a side, cut at each edge of a registered frame
-CUTS: Final = (0.007, 0.02, 0.033)  # of a side, cut at an edge of an upload
-MOMENTS: Final = 8  # half seconds of an upload that are hashed like this
-SIDE_PX_MIN: Final = 32  # of a frame; below this, a per cent is less than a pixel
+INNER: Final = 0.04  # share of a side that is cut at each edge of a registered frame
+CUTS: Final = (0.007, 0.02, 0.033)  # shares of a side that are cut at an edge of an upload
+MOMENTS: Final = 8  # number of half seconds of an upload whose frames are hashed without edges
+SIDE_PX_MIN: Final = 32  # least side of a frame; in a smaller one, a per cent is hardly a pixel
 TRIMMED: Final = "edges cut"
 Edges = tuple[float, float]
 _EDGES: Final = tuple(product(CUTS, CUTS))
@@ -102,7 +106,9 @@ _ALIKE: Final = tuple(
 
 
 def inner_hash(luma: Luma) -> bytes | None:
-    """The hash of an (H, W) frame without its edges, for registration; None for a tiny frame."""
+    """Return the hash of an (H, W) frame without its edges, for registration; None for a tiny
+    frame.
+    """
     if min(luma.shape) < SIDE_PX_MIN:
         return None
     return to_bits(_spectra(luma, ((INNER, INNER),))[0, 0])
@@ -118,7 +124,9 @@ class TrimmedViewCollector:
 
     @classmethod
     def for_length(cls, length_s: float) -> Self:
-        """For an upload of this length; without a length, its first moments are used."""
+        """Return a collector for an upload of this length. If the length is unknown, its first half
+        seconds are used.
+        """
         return cls(max(HALF_SECOND_MS, round(1000 * length_s / MOMENTS)))
 
     def add_frame(self, luma: Luma, at_ms: int) -> None:
@@ -164,7 +172,8 @@ def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
     return np.concatenate(waves)
 
 
-NEIGHBOUR_BITS: Final = 10  # largest difference between successive frames of one scene
+# largest number of differing bits between successive frames of one scene
+NEIGHBOUR_BITS: Final = 10
 
 
 def make_video_fingerprint(
@@ -178,7 +187,7 @@ def make_video_fingerprint(
     Args:
         frames: upright, in time order; iterated once.
         length_s: the announced length (``Shown.length_s``).
-        parts: the owner agrees to send a second hash of each frame, without the edges.
+        parts: whether the owner agrees to send a second hash of each frame, without its edges.
 
     Raises:
         VideoTooFlat: no frame has enough detail.
@@ -192,7 +201,7 @@ def make_video_fingerprint(
 
 
 def drop_repeated(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
-    """Yield those that differ by more than 10 bits from the last one returned."""
+    """Yield the frames that differ by more than 10 bits from the last one yielded."""
     before: FramePrint | None = None
     for one in prints:
         if before is None or differing_bits(one.bits, before.bits) > NEIGHBOUR_BITS:
@@ -201,7 +210,7 @@ def drop_repeated(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
 
 
 def differing_bits(one: bytes, other: bytes) -> int:
-    """Return the number of differing bits of 256."""
+    """Return the number of bits, of 256, that differ."""
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
@@ -216,7 +225,7 @@ def _frame_fingerprints(frames: Iterable[Frame], *, parts: bool) -> Iterator[Fra
 
 
 SPREAD: Final = 16  # brightness levels, as in borders.py
-LEFT_MIN: Final = 0.3  # of each side: with less inside, the bars are part of the picture
+LEFT_MIN: Final = 0.3  # share of each side; if less is inside, the bars are part of the picture
 
 
 @dataclass(slots=True)
@@ -259,7 +268,9 @@ def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
 
 
 def _between_plain_ends(low: Luma, high: Luma) -> tuple[int, int]:
-    """First and last line between the plain ones at both ends; all lines if all are plain."""
+    """Return the first and last line between the plain lines at both ends; all lines if all are
+    plain.
+    """
     first, last = _initial_run(low, high), len(low) - _initial_run(low[::-1], high[::-1])
     return (first, last) if first < last else (0, len(low))
 
@@ -279,7 +290,7 @@ def _shrink_luma(luma: Luma) -> Luma:
 
 
 NO_BARS: Final = "bars removed"
-SAME_BITS: Final = 4  # changed by coding alone in a still scene
+SAME_BITS: Final = 4  # number of bits that coding alone may change in a still scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +307,7 @@ def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
     """Return every view of an uploaded video; without detail, the views have no frames.
 
     Frames are sampled four times per second. Frames with little detail are left out, and those
-    within SAME_BITS of the previous one; with bars, the inside decides.
+    within SAME_BITS of the previous one; in a video with bars, the picture inside them decides.
 
     Args:
         frames: upright, in time order; iterated once.

@@ -26,8 +26,9 @@ _FACES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf
 _MARGIN_MM: Final = 18.0
 _INDENT_MM: Final = 6.0
 _POINT_MM: Final = 25.4 / 72.0
-_LINE: Final = 1.32  # of the letters' size
-_SIZES: Final = (11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0)  # points; the largest that fits
+_LINE_HEIGHT_FACTOR: Final = 1.32  # of the letters' size
+# the largest size with which a lesson fits on a page is used
+_FONT_SIZES_PT: Final = (11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0)
 _SMALL: Final = 0.8
 _INK: Final = (34, 38, 43)
 _SOFT: Final = (86, 92, 100)
@@ -40,7 +41,7 @@ class LessonTooLong(ValueError):
 
 def write_sheet(lesson: Lesson, paper: Paper) -> bytes:
     """Render a lesson on one page; the same lesson gives the same bytes. Raises LessonTooLong."""
-    for size in _SIZES:
+    for size in _FONT_SIZES_PT:
         sheet = _Sheet(lesson, paper, size)
         try:
             if sheet.pdf.pages_count == 1:
@@ -156,7 +157,7 @@ class _Sheet:
 
     @staticmethod
     def _height(size: float) -> float:
-        return size * _LINE * _POINT_MM
+        return size * _LINE_HEIGHT_FACTOR * _POINT_MM
 
 
 def _is_apart(before: Block, block: Block) -> bool:

@@ -33,14 +33,14 @@ from entrenous.media.completeness import clip_container_of
 CODECS: Final = frozenset(
     ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "h263", "mjpeg", "prores", "theora")
 )
-# codecs where every frame is I, P or B and is shown; others hide frames or have no B
+# Codecs in which every frame is I, P or B and is shown. Others have hidden frames or no B frames.
 _FRAME_TYPES_KNOWN: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
 _KINDS: Final = {
     PictureType.I: FramePrediction.WHOLE,
     PictureType.P: FramePrediction.FORWARD,
     PictureType.B: FramePrediction.BOTH_WAYS,
 }
-_RATE: Final = Fraction(30)  # for files without a rate
+_DEFAULT_FRAME_RATE: Final = Fraction(30)  # frames per second of files that do not state a rate
 _RATES: Final = (Fraction(1, 10), Fraction(1000))
 _EVERYTHING: Final = FrameSelection()
 _PICTURES_ONLY: Final = {"err_detect": "careful"}
@@ -52,9 +52,10 @@ def read_clip(untrusted_data: bytes, cut: FrameSelection = _EVERYTHING) -> Itera
 
     Raises:
         NoVideoFound: the file has no video.
-        UnsupportedVideoCodec: it has video, but in no supported codec.
-        IncompleteClip: it ends too early.
-        FramesTooLarge, ClipTooLong: more than ``CLIP_PIXELS_MAX``, ``CLIP_LENGTH_S_MAX``.
+        UnsupportedVideoCodec: the file has video, but in no supported codec.
+        IncompleteClip: the file ends too early.
+        FramesTooLarge, ClipTooLong: a frame has more than ``CLIP_PIXELS_MAX`` pixels, or the clip
+            is longer than ``CLIP_LENGTH_S_MAX``.
         DamagedClip: the data is damaged. This and ClipTooLong may be raised during iteration.
     """
     kind = clip_container_of(untrusted_data)
@@ -88,7 +89,9 @@ def pictures_of(container: Any) -> Any:
 
 
 def _clip_format(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat:
-    """Properties of the video; the first frame is decoded because only it has the rotation."""
+    """Return the properties of the video. The first frame is decoded, because only a frame has the
+    rotation.
+    """
     context = stream.codec_context
     _check_size(context.width, context.height)
     first = next(_decode_frames(container, stream), None)
@@ -143,10 +146,10 @@ def _decode_frames(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _check_order(at_s: float, before_s: float) -> float:
-    """Check that times increase, also those of frames that are skipped.
+    """Check that the times of frames increase, also of frames that are skipped.
 
     Raises:
-        DamagedClip: they do not.
+        DamagedClip: the times do not increase.
     """
     if at_s > before_s or at_s == before_s == 0.0:
         return at_s
@@ -196,7 +199,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _frame_rate(stream: Any) -> Fraction:
-    rate = Fraction(stream.average_rate or stream.guessed_rate or _RATE)
+    rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_FRAME_RATE)
     return min(max(rate, _RATES[0]), _RATES[1]).limit_denominator(100_000)
 
 

@@ -24,13 +24,13 @@ from entrenous.media.completeness import without_user_data
 
 SUFFIX: Final = ".mp4"
 MEDIA_TYPE: Final = "video/mp4"
-_TICKS: Final = 90_000  # per second
-_PRESET: Final = "veryfast"  # half the time of the next slower preset, for a tenth more bytes
+_TICKS_PER_S: Final = 90_000  # units of time in a second
+_PRESET: Final = "veryfast"  # takes half the time of the next slower preset, for a tenth more bytes
 # Optimise PSNR instead of visibility: at this quality no error is visible, and the same PSNR takes
 # up to a third fewer bytes. In R, G and B an error of chroma counts as much as one of luma, and
 # costs less to avoid.
 _X264_PARAMS: Final = "aq-mode=0:chroma-qp-offset=-6"
-_BOTH_WAYS_MAX: Final = 8  # consecutive B frames: the most that phones and web encoders write
+_B_FRAMES_MAX: Final = 8  # consecutive B frames: the most that phones and web encoders write
 _KINDS: Final = {
     FramePrediction.WHOLE: PictureType.I,
     FramePrediction.FORWARD: PictureType.P,
@@ -59,7 +59,7 @@ class ClipWriter:
         shown: properties that the frames have in common.
         crf: x264's constant rate factor; lower is finer.
         sound: the sound track; None for a silent clip.
-        threads: of the encoder; one is cheapest when several copies are written at once.
+        threads: of the encoder. One is most efficient when several copies are written at once.
     """
 
     def __init__(
@@ -82,13 +82,14 @@ class ClipWriter:
     ) -> None:
         """Add one frame: luma (H, W), and both chroma planes in one array.
 
-        ``at_s`` counts from the start of the picture, which may be later than that of the sound.
-        The frame is coded with its source's frame type, if known (docs/spec/clip.md, section 5).
+        ``at_s`` counts from the start of the picture, which may be later than the start of the
+        sound. The frame is coded with its source's frame type, if known (docs/spec/clip.md, section
+        5).
         """
         planes = np.concatenate([luma.reshape(-1), chroma.reshape(-1)])
         frame = av.VideoFrame.from_ndarray(planes.reshape(-1, self._shown.width_px), "yuv420p")
         shown_s = self._picture_delay_s + at_s
-        frame.pts, frame.time_base = round(shown_s * _TICKS), Fraction(1, _TICKS)
+        frame.pts, frame.time_base = round(shown_s * _TICKS_PER_S), Fraction(1, _TICKS_PER_S)
         if coded in _KINDS:
             frame.pict_type = _KINDS[coded]
         self._mux_sound(shown_s)
@@ -119,13 +120,13 @@ def _open_video_stream(container: Any, shown: ClipFormat, crf: float, threads: i
     stream.options = {
         "crf": f"{crf:g}",
         "preset": _PRESET,
-        "bf": f"{_BOTH_WAYS_MAX}",
+        "bf": f"{_B_FRAMES_MAX}",
         "x264-params": _X264_PARAMS,
     }
-    stream.time_base = Fraction(1, _TICKS)
+    stream.time_base = Fraction(1, _TICKS_PER_S)
     context = stream.codec_context
     context.thread_count = threads
-    context.time_base = Fraction(1, _TICKS)
+    context.time_base = Fraction(1, _TICKS_PER_S)
     context.framerate = shown.rate
     context.color_range = ColorRange.MPEG
     context.colorspace = shown.colours.matrix
@@ -148,7 +149,7 @@ class _SoundTrack:
         self._stream.codec_context.flags |= Flags.bitexact
 
     def packets(self, until_s: float | None) -> Iterator[Any]:
-        """Packets of the sound before ``until_s``, or of all the rest."""
+        """Yield the packets of the sound before ``until_s``, or all remaining ones."""
         stop = math.inf if until_s is None else until_s * self._rate_hz
         while self._at < stop and (part := next(self._parts, None)) is not None:
             frame = av.AudioFrame.from_ndarray(
@@ -180,7 +181,7 @@ def _cut_into_frames(samples: Samples) -> Iterator[Samples]:
 
 
 TRIED_CRFS: Final = (19.0, 14.0)
-_PSNR_DB: Final = 42.3  # of a copy's R, G and B against the original's, including the mark
+_PSNR_DB: Final = 42.3  # PSNR of a copy's R, G and B relative to the original's, including the mark
 _CRF_RANGE: Final = (10.0, 19.0)
 _DB_PER_STEP: Final = (0.3, 1.0)  # possible gain per step of x264's rate factor
 # Mean squared error of R, G and B for a unit error in Y, Cb or Cr (ITU-R BT.709, limited range,
@@ -192,7 +193,8 @@ _ROUNDING: Final = 2.0 / 12.0
 
 
 def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
-    """Mean squared error of our own copy against its original's frames, per sample of R, G and B.
+    """Return the mean squared error of our own copy relative to its original's frames, per sample
+    of R, G and B.
 
     Errors of Y, Cb and Cr are assumed to be independent, and chroma not to be smoothed when
     enlarged; on three clips this was within 0.15 dB of decoded frames.

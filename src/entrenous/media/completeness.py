@@ -43,7 +43,9 @@ def require_complete_file(kind: PictureFormat, untrusted_data: bytes) -> None:
 
 
 def _walk_png(data: bytes) -> None:
-    """W3C PNG (third edition), 5.3: length, type, data, CRC; the last chunk is IEND."""
+    """Check the chunks of a PNG: length, type, data, CRC, and IEND as the last one (W3C PNG, third
+    edition, 5.3).
+    """
     view, at = memoryview(data), 8
     while at + 12 <= len(data):
         size, name = _PNG_CHUNK.unpack_from(data, at)
@@ -61,7 +63,9 @@ def _walk_png(data: bytes) -> None:
 
 
 def _walk_webp(data: bytes) -> None:
-    """RFC 9649, 2.4: the RIFF header has the file's length, and each chunk its own."""
+    """Check the chunks of a WebP: the RIFF header has the file's length, and each chunk its own
+    (RFC 9649, 2.4).
+    """
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise IncompletePicture
@@ -85,7 +89,8 @@ def _walk_boxes(
 ) -> tuple[int, set[bytes]]:
     """Return the end of the last box, and all names (ISO/IEC 14496-12, 4.2).
 
-    Size 1 means that 64 bits follow, size 0 that the box runs to the end of the file.
+    Size 1 means that a 64-bit size follows; size 0 means that the box extends to the end of the
+    file.
     """
     at, seen = 0, set[bytes]()
     while at + 8 <= len(data) and data[at + 4 : at + 8] in names:
@@ -100,7 +105,9 @@ def _walk_boxes(
 
 
 def _walk_tiff(data: bytes) -> None:
-    """TIFF 6.0, section 2: the header has the position of the first directory, often at the end."""
+    """Check that the first directory is complete; the header has its position, often at the end
+    (TIFF 6.0, section 2).
+    """
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
     at = int.from_bytes(data[4:8], order)
     entries = int.from_bytes(data[at : at + 2], order)
@@ -147,9 +154,9 @@ _CORNER_PX: Final = 8
 _TEST_COLOURS: Final[dict[str, int | tuple[int, ...]]] = {
     "L": 1,
     "RGB": (1, 254, 3),
-}  # rare colours
-_READ_AHEAD: Final = bytes(8)  # libjpeg reads 57 bits ahead
-_NO_CODE: Final = 8 * b"\xff\0"  # as many bits, which no Huffman table decodes to a picture
+}  # rare colour spaces
+_PADDING: Final = bytes(8)  # libjpeg reads 57 bits ahead
+_NO_CODE: Final = 8 * b"\xff\0"  # also 64 bits, which no Huffman table decodes to a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +225,7 @@ def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> A
     outline = complete_outline_of(untrusted_data)
     if outline.scans != 1 or outline.frame not in _SEQUENTIAL:
         return _load_jpeg(untrusted_data, opened)
-    without_end = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD))
+    without_end = b"".join((memoryview(untrusted_data)[: outline.end], _PADDING))
     partial = opened(io.BytesIO(without_end))
     if partial.mode in _TEST_COLOURS and _was_pixel_reached(partial, _TEST_COLOURS[partial.mode]):
         partial.tile = []  # everything needed is loaded
@@ -243,7 +250,7 @@ def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -
     if not _was_pixel_reached(opened(io.BytesIO(without_end + _NO_CODE)), colour):
         return False
     try:
-        shorter = opened(io.BytesIO(without_end[: -len(_READ_AHEAD)]))
+        shorter = opened(io.BytesIO(without_end[: -len(_PADDING)]))
     except (OSError, SyntaxError):  # the scan is not longer than that
         return True
     return not _was_pixel_reached(shorter, colour)
@@ -256,7 +263,9 @@ def _load_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
 
 
 def _was_pixel_reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
-    """Load a JPEG without end marker over this colour; whether the last sample changed."""
+    """Load a JPEG without its end marker onto this colour. Return whether the last sample
+    changed.
+    """
     partial.load_prepare()
     partial.im.paste(colour, (0, 0, *partial.size))
     with contextlib.suppress(OSError):  # expected: it has no end marker
@@ -361,7 +370,9 @@ def _walk_clip_boxes(data: bytes) -> None:
 
 
 def _walk_elements(data: bytes) -> None:
-    """RFC 8794: the EBML header, then one segment with its length (all ones: unknown)."""
+    """Check an EBML header and the segment after it, whose length may be unknown (all ones; RFC
+    8794).
+    """
     size, start = _element_size(data, 4)
     at = start + size
     if data[at : at + 4] != _SEGMENT:

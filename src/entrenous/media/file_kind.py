@@ -1,4 +1,6 @@
-"""The kind of a file by its first bytes (docs/spec/pictures.md, 1), and whether it is animated."""
+"""Tell the kind of a file from its first bytes (docs/spec/pictures.md, 1), and whether it is
+animated.
+"""
 
 import struct
 from collections.abc import Callable
@@ -49,7 +51,7 @@ _HEAD_BYTES: Final = 4096
 
 
 def is_voice_recording(untrusted_data: bytes) -> bool:
-    """Whether a Matroska or WebM file announces sound alone, as browsers record it."""
+    """Return whether a Matroska or WebM file announces sound alone, as browsers record it."""
     head = untrusted_data[:_HEAD_BYTES]
     tracks = head[head.find(_TRACKS) :] if _TRACKS in head else b""
     return head.startswith(_EBML) and b"A_OPUS" in tracks and b"V_" not in tracks[:1024]
@@ -67,10 +69,10 @@ def _is_old_quicktime(untrusted_data: bytes) -> bool:
 
 
 def kind_of(untrusted_data: bytes) -> PictureFormat:
-    """Return the format that the first bytes announce.
+    """Return the picture format that the first bytes announce.
 
     Raises:
-        NotAPicture: they announce no supported format.
+        NotAPicture: the bytes announce no supported format.
     """
     for start, kind in _STARTS:
         if untrusted_data.startswith(start):
@@ -100,7 +102,9 @@ _SEQUENCES: Final = frozenset({b"avis", b"hevc", b"hevx", b"msf1"})
 
 
 def is_animated(untrusted_data: bytes) -> bool:
-    """Whether a GIF, PNG or WebP has more than one picture, or an AVIF or HEIC is a sequence."""
+    """Return whether a GIF, PNG or WebP has more than one picture, or an AVIF or HEIC is a
+    sequence.
+    """
     try:
         check = _CHECKS.get(kind_of(untrusted_data))
     except NotAPicture:
@@ -109,7 +113,9 @@ def is_animated(untrusted_data: bytes) -> bool:
 
 
 def _is_animated_gif(data: bytes) -> bool:
-    """GIF89a, sections 17 to 25: extensions and images, each in blocks of up to 255 bytes."""
+    """Return whether a GIF has several images. Extensions and images come in blocks of up to 255
+    bytes (GIF89a, sections 17 to 25).
+    """
     at, pictures = 13 + _table_bytes(data, 10), 0
     while at < len(data) and data[at] in b",!":
         if data[at : at + 1] == b",":
@@ -136,7 +142,9 @@ def _skip_blocks(data: bytes, at: int) -> int:
 
 
 def _is_animated_png(data: bytes) -> bool:
-    """PNG (third edition), 11.3.6.1: the number of pictures comes before the first of them."""
+    """Return whether a PNG has several pictures. Their number comes before the first one (PNG,
+    third edition, 11.3.6.1).
+    """
     at = 8
     while at + 12 <= len(data):
         size, name = _PNG_CHUNK.unpack_from(data, at)
@@ -149,7 +157,9 @@ def _is_animated_png(data: bytes) -> bool:
 
 
 def _is_animated_webp(data: bytes) -> bool:
-    """RFC 9649, 2.7: a flag in VP8X, and one chunk per picture."""
+    """Return whether a WebP has several pictures: a flag in VP8X, and one chunk for each (RFC 9649,
+    2.7).
+    """
     if data[12:16] != b"VP8X" or not data[20:21] or not data[20] & _ANIMATED:
         return False
     at, pictures = 12, 0
@@ -161,7 +171,9 @@ def _is_animated_webp(data: bytes) -> bool:
 
 
 def _is_image_sequence(data: bytes) -> bool:
-    """ISO/IEC 23008-12: the major brand shows that a file is primarily a sequence."""
+    """Return whether the major brand says that a file is primarily a sequence (ISO/IEC
+    23008-12).
+    """
     return data[8:12] in _SEQUENCES
 
 

@@ -7,7 +7,8 @@ from typing import Final
 _TAG: Final = struct.Struct(">4sII")
 _TAGS_MAX: Final = 100
 _CURVE_ENTRIES_MAX: Final = 4096
-_PARAMETERS: Final = (1, 3, 4, 5, 7)  # ICC.1:2022, 10.18: parameters of each function type
+# number of parameters of each function type (ICC.1:2022, 10.18)
+_PARAMETERS: Final = (1, 3, 4, 5, 7)
 _CLASSES: Final = (b"mntr", b"scnr", b"spac")
 _COLUMNS: Final = (b"rXYZ", b"gXYZ", b"bXYZ")
 _CURVES: Final = (b"rTRC", b"gTRC", b"bTRC")
@@ -95,7 +96,7 @@ def _parse_matrix_profile(data: bytes) -> MatrixProfile | None:
 
 
 def _read_tags(data: bytes) -> dict[bytes, bytes]:
-    """ICC.1:2022, 7.3: every element must lie inside the profile."""
+    """Return the elements by tag; each must lie inside the profile (ICC.1:2022, 7.3)."""
     (count,) = struct.unpack_from(">I", data, 128)
     if count > _TAGS_MAX:
         raise ValueError("too many tags")
@@ -147,7 +148,7 @@ def _is_srgb_curve(curve: bytes) -> bool:
 
 
 def _srgb_to_linear(x: float) -> float:
-    """IEC 61966-2-1, 5.2: from an encoded value to linear light, both in [0, 1]."""
+    """Convert an encoded value to linear light, both in [0, 1] (IEC 61966-2-1, 5.2)."""
     return x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4
 
 
@@ -165,7 +166,9 @@ def _curve_to_linear(curve: bytes, x: float) -> float:
 
 
 def _evaluate_parametric(curve: bytes, x: float) -> float:
-    """ICC.1:2022, table 68, as one formula for all five types with neutral default values."""
+    """Evaluate a parametric curve (ICC.1:2022, table 68) by one formula for all five types, with
+    neutral default values.
+    """
     (function,) = struct.unpack_from(">H", curve, 8)
     count = _PARAMETERS[function]
     given = [number / 65536 for number in struct.unpack_from(f">{count}i", curve, 12)]
@@ -194,13 +197,15 @@ def _copyright_element(major: int) -> bytes:
 
 
 def _unicode_element(text: str) -> bytes:
-    """ICC.1:2022, 10.15: multiLocalizedUnicodeType with one record."""
+    """Return a multiLocalizedUnicodeType with one record (ICC.1:2022, 10.15)."""
     body = b"".join(bytes((0, letter)) for letter in text.encode("ascii"))
     return _write_element(b"mluc", struct.pack(">II4sII", 1, 12, b"enUS", len(body), 28) + body)
 
 
 def _assemble_profile(major: int, tags: dict[bytes, bytes]) -> bytes:
-    """Header (7.2), tag table (7.3), elements on 4-byte boundaries, equal ones stored once."""
+    """Assemble a profile: header (7.2), tag table (7.3), and elements on 4-byte boundaries, of
+    which equal ones are stored once.
+    """
     at = 132 + 12 * len(tags)
     table, body, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
     for name, element in tags.items():

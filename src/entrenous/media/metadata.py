@@ -1,4 +1,4 @@
-"""What a picture, clip or sound tells beside what is seen and heard: its metadata, by name.
+"""Read the metadata of a picture, clip or sound: what the file says besides what is seen and heard.
 
 Only structure is walked, in bounds; nothing is decoded. For pictures: Exif 3.0 (CIPA DC-008), XMP,
 IPTC IIM, comments of JPEG and PNG. A reader that finds damage returns what it has read until then.
@@ -17,7 +17,7 @@ from entrenous.media.file_kind import medium_of
 from entrenous.media.picture_place import TiffValue, metadata_parts, read_exif
 from entrenous.media.track_metadata import Field, FieldKind, Place, track_fields
 
-_VALUE_MAX: Final = 80  # characters of a value that are shown
+_VALUE_CHARS_MAX: Final = 80  # characters of a value that are shown
 _FIELDS_MAX: Final = 40
 _XMP_MAX: Final = 1 << 20
 
@@ -34,12 +34,12 @@ _DAMAGE: Final = (struct.error, IndexError, ValueError, UnicodeDecodeError)
 
 
 def read_metadata(untrusted_data: bytes) -> Metadata:
-    """Return what a file tells beside its picture or sound; unknown files tell nothing."""
+    """Return the metadata of a file; it is empty for files of an unknown kind."""
     found, places = dict[Field, None](), list[Place]()
     with suppress(*_DAMAGE, NotAPicture):
         for kind, value in _metadata_fields(untrusted_data, places):
             cut = visible_text(value).strip()
-            found[kind, cut[:_VALUE_MAX]] = None
+            found[kind, cut[:_VALUE_CHARS_MAX]] = None
             if len(found) >= _FIELDS_MAX:
                 break
     place = places[0] if places else None

@@ -13,10 +13,10 @@ from typing import Final
 from entrenous.base.picture import PictureFormat
 from entrenous.media.file_kind import kind_of
 
-_PARTS_MAX: Final = 100_000  # segments, chunks or boxes of one file
-_ENTRIES_MAX: Final = 4096  # of one TIFF directory
+_FILE_PARTS_MAX: Final = 100_000  # segments, chunks or boxes of one file
+_ENTRIES_MAX: Final = 4096  # number of entries in one TIFF directory
 _DIRECTORIES_MAX: Final = 64
-_TEXT_MAX: Final = 1 << 20  # bytes of a compressed text, once it is unpacked
+_TEXT_BYTES_MAX: Final = 1 << 20  # size of a compressed text after decompression
 _ENTRY: Final = 12
 _GPS: Final = 0x8825  # Exif 3.0, 4.6.3: the offset of the GPS directory
 _XMP: Final = 700  # XMP specification, part 3: in a TIFF
@@ -175,7 +175,7 @@ def _tiff_metadata(data: bytes) -> _Parts:
 def _jpeg_metadata(data: bytes) -> _Parts:
     """ITU-T T.81, B.1: segments up to the first scan; Exif and XMP are in APP1."""
     at = 2
-    for _ in range(_PARTS_MAX):
+    for _ in range(_FILE_PARTS_MAX):
         while data[at : at + 2] == b"\xff\xff":
             at += 1
         marker, size = struct.unpack_from(">HH", data, at)
@@ -195,7 +195,7 @@ def _jpeg_metadata(data: bytes) -> _Parts:
 
 def _png_metadata(data: bytes) -> _Parts:
     at = 8
-    for _ in range(_PARTS_MAX):
+    for _ in range(_FILE_PARTS_MAX):
         size, name = struct.unpack_from(">I4s", data, at)
         body = data[at + 8 : at + 8 + size]
         if name == b"IEND":
@@ -214,7 +214,7 @@ def _read_itxt(body: bytes) -> bytes:
     keyword, _, rest = body.partition(b"\0")
     del keyword
     text = rest[2:].split(b"\0", 2)[2]
-    return zlib.decompressobj().decompress(text, _TEXT_MAX) if rest[0] else text
+    return zlib.decompressobj().decompress(text, _TEXT_BYTES_MAX) if rest[0] else text
 
 
 def _read_png_text(name: bytes, body: bytes) -> bytes:
@@ -224,13 +224,13 @@ def _read_png_text(name: bytes, body: bytes) -> bytes:
         text = _read_itxt(body)
     else:
         packed = name == b"zTXt"
-        text = zlib.decompressobj().decompress(rest[1:], _TEXT_MAX) if packed else rest
+        text = zlib.decompressobj().decompress(rest[1:], _TEXT_BYTES_MAX) if packed else rest
     return keyword + b": " + text
 
 
 def _webp_metadata(data: bytes) -> _Parts:
     at = 12
-    for _ in range(_PARTS_MAX):
+    for _ in range(_FILE_PARTS_MAX):
         if at + 8 > len(data):
             return
         name, size = struct.unpack_from("<4sI", data, at)
@@ -271,7 +271,7 @@ def _heif_metadata(data: bytes) -> _Parts:
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
     """Yield type, and begin and end of the content, of each box."""
-    for _ in range(_PARTS_MAX):
+    for _ in range(_FILE_PARTS_MAX):
         if at + 8 > end:
             return
         size, name = struct.unpack_from(">I4s", data, at)
@@ -305,7 +305,7 @@ def _item_extents(
     offset_bytes, length_bytes = sizes[0] >> 4, sizes[0] & 15
     base_bytes, index_bytes = sizes[1] >> 4, (sizes[1] & 15 if version else 0)
     walk = _ByteReader(data, at + 6)
-    for _ in range(min(walk.number(4 if version == 2 else 2), _PARTS_MAX)):
+    for _ in range(min(walk.number(4 if version == 2 else 2), _FILE_PARTS_MAX)):
         item = walk.number(4 if version == 2 else 2)
         in_idat = bool(version and walk.number(2) & 15 == 1)
         walk.number(2)

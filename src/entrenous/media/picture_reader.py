@@ -55,12 +55,12 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
         untrusted_data: the file.
         at_least_px: decode a JPEG smaller, as long as both sides keep this many pixels, which is
             many times faster (a gate's fingerprint needs 192); 0: never.
-        luma: luma is enough for a JPEG; its colours are not decoded, unless its colour profile has
-            to be applied.
+        luma: only the luma of a JPEG is needed. Its colours are not decoded, unless its colour
+            profile has to be applied.
 
     Raises:
         NotAPicture: the bytes announce no supported format, or their header is invalid.
-        IncompletePicture: the file ends too early; it is never half decoded.
+        IncompletePicture: the file ends too early. No picture is ever returned in part.
         TooManyPixels: the header announces more than ``PICTURE_PIXELS_MAX``; nothing was decoded.
         PictureDecodingFailed: the data is damaged, or memory ran out.
     """
@@ -120,7 +120,8 @@ class _JpegRequest:
 
 def _read_kind(kind: PictureFormat, untrusted_data: bytes, wanted: _JpegRequest) -> Picture:
     if kind is PictureFormat.WEBP:
-        _check_size(_webp_size(untrusted_data))  # its decoder allocates memory on opening
+        # checked first, because the decoder allocates memory on opening
+        _check_size(_webp_size(untrusted_data))
     if kind is PictureFormat.JPEG:
         image = load_complete_jpeg(untrusted_data, wanted.open_jpeg)
     else:
@@ -160,7 +161,9 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _webp_size(untrusted_data: bytes) -> tuple[int, int]:
-    """RFC 9649, 2.5 to 2.7: each of the three file types has its size elsewhere."""
+    """Return the size of a WebP, which is in a different place in each of the three file types (RFC
+    9649, 2.5 to 2.7).
+    """
     if untrusted_data[12:16] == b"VP8X":
         width = int.from_bytes(untrusted_data[24:27], "little") + 1
         return width, int.from_bytes(untrusted_data[27:30], "little") + 1
@@ -203,7 +206,8 @@ def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> Or
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:
-    """The turn that puts a loaded image upright; None if there is none, or its Exif is damaged.
+    """Return the turn that puts a loaded image upright; None if it needs none, or if its Exif is
+    damaged.
 
     TIFF needs none, because Pillow turns it while loading. HEIC and AVIF are turned by their own
     boxes, which their decoders apply or report instead of Exif.
@@ -244,7 +248,9 @@ _TURNED: Final = tuple(8 * column + row for row in range(8) for column in range(
 def encoding_of(
     kind: PictureFormat, image: Any, untrusted_data: bytes, *, axes_swapped: bool
 ) -> Encoding:
-    """The encoding of a loaded Pillow image; ``axes_swapped``: it will be turned by 90 degrees."""
+    """Return the encoding of a loaded Pillow image. ``axes_swapped`` means that the image will be
+    turned by 90 degrees.
+    """
     grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
     if kind is PictureFormat.JPEG:
         return _jpeg_encoding(image, grey=grey, axes_swapped=axes_swapped)
@@ -258,7 +264,8 @@ def encoding_of(
 
 
 def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
-    """ITU-T T.81, B.2.2: each component names its sampling factors and its table.
+    """Return the encoding of a JPEG, in which each component names its sampling factors and its
+    table (ITU-T T.81, B.2.2).
 
     The result has luma in slot 0 and chroma in slot 1, turned with the picture. CMYK tables are
     left out, because they say nothing about a copy in YCbCr.
@@ -281,7 +288,9 @@ def _turn_table(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:
 
 
 def _is_lossless_webp(untrusted_data: bytes) -> bool:
-    """RFC 9649, 2.5 to 2.7: whether the first image chunk, perhaps inside a frame, is VP8L."""
+    """Return whether the first image chunk, perhaps inside a frame, is VP8L (RFC 9649, 2.5 to
+    2.7).
+    """
     at, end = 12, len(untrusted_data)
     while at + 8 <= end:
         name = untrusted_data[at : at + 4]
@@ -301,7 +310,7 @@ _INVISIBLE: Final = [255] + [0] * 255
 
 
 def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes, bytes | None]:
-    """``(samples, alpha)`` of a loaded, upright image: H * W * 3 and H * W bytes.
+    """Return ``(samples, alpha)`` of a loaded, upright image: H * W * 3 and H * W bytes.
 
     A fully opaque alpha is returned as None. Where alpha is 0 the samples are black, so that
     invisible content is not passed on.

@@ -1,6 +1,6 @@
 """Write a picture: samples and colour numbers, nothing else (docs/spec/pictures.md, 5).
 
-It also finds how much finer than its original a copy must be encoded to look the same.
+This module also finds how much finer than its original a copy must be encoded to look the same.
 """
 
 import io
@@ -42,7 +42,8 @@ def write_picture(
 
 
 def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image.Image:
-    """The image that :func:`write_picture` encodes: grey if the original is, on white if needed.
+    """Return the image that :func:`write_picture` encodes: grey if the original is, and on white if
+    the format has no alpha.
 
     Raises:
         ValueError: as :func:`write_picture`.
@@ -102,7 +103,7 @@ def _new_memory_file() -> BinaryIO:
     return io.BytesIO()
 
 
-PSNR_DB_LEAST: Final = 42.2  # of red, green and blue together; the promise is 42
+PSNR_DB_LEAST: Final = 42.2  # for red, green and blue together; docs promise 42
 QUALITY: Final = 92  # if the original's own tables are unknown or too coarse for a copy
 # Sum of the luma table of ITU-T T.81, K.1, scaled to libjpeg's quality 75. Coarser tables remove
 # the mark: with the tables of quality 50 a copy's score is halved.
@@ -136,7 +137,9 @@ QUALITY_STEPS: Final = {PictureFormat.JPEG: len(_JPEG_STEPS), PictureFormat.WEBP
 
 
 def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
-    """Pillow's options for a JPEG that is ``finer`` steps better than the original's encoding."""
+    """Return Pillow's options for a JPEG that is ``finer`` steps better than the original's
+    encoding.
+    """
     own = encoding.subsampling or "4:4:4"
     if finer == 0 and encoding.tables and sum(encoding.tables[0]) <= _LUMA_SUM_MAX:
         tables = [list(table) for _, table in sorted(encoding.tables.items())]
@@ -152,9 +155,8 @@ def webp_options(encoding: Encoding, finer: int) -> dict[str, Any]:
     return {"quality": step.quality, "method": 4}
 
 
-_BAND_PX: Final = (
-    32  # a multiple of 16, the largest block of a JPEG, so bands are coded as in the whole
-)
+# a multiple of 16, the largest block of a JPEG, so bands are coded as in the whole
+_BAND_PX: Final = 32
 _SAMPLE_PX: Final = 1_500_000
 Pixels = NDArray[np.uint8]
 

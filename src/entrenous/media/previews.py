@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 
 def small_jpeg(picture: Picture, longest_side_px: int) -> bytes:
-    """Return a JPEG of a picture, reduced to at most so many pixels, on white."""
+    """Return a JPEG of a picture on white, reduced to at most this many pixels."""
     image = image_of(resize(picture, longest_side_px))
     if image.mode in {"RGBA", "LA"}:
         white = Image.new("RGBA", image.size, "white")

@@ -45,8 +45,9 @@ def _to_image(picture: Picture) -> Image.Image:
     return image
 
 
-DETAIL_PX: Final = 32  # longer side of the remaining detail
-SIDE_PX: Final = 256  # longer side of the preview
+# size to which the longer side is reduced, so that only coarse detail remains
+DETAIL_PX: Final = 32
+SIDE_PX: Final = 256  # size of the preview's longer side
 
 
 def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:

@@ -51,12 +51,13 @@ _SCALES: Final = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0*
 def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
     """Return the first sound track of a file: at most two channels, its own rate, its timing.
 
-    With ``mono_hz``, one channel, the mean of all, at that rate, which takes little memory.
+    With ``mono_hz``, the result is one channel at that rate, the mean of all channels, which takes
+    little memory.
 
     Raises:
         NoSoundFound: it has no sound.
         UnsupportedSoundCodec: it has sound, but in no supported codec.
-        SoundTooLong: more than ``SOUND_LENGTH_S_MAX`` seconds.
+        SoundTooLong: the sound has more than ``SOUND_LENGTH_S_MAX`` seconds.
         DamagedSound: nothing could be decoded, or it is an Ogg file with video.
     """
     kind = sound_container_of(untrusted_data)
@@ -98,13 +99,15 @@ class Timeline:
     def add(self, at_s: float | None, samples: int) -> None:
         """Add ``samples`` that the file places at ``at_s``; None if it has no time."""
         if at_s is not None:
-            if self._start_s is None or self._sample_count < _STARTING_S * self._rate_hz:
+            if self._start_s is None or self._sample_count < _PRIMING_S * self._rate_hz:
                 self._start_s = at_s - self._sample_count / self._rate_hz
             self._record_gap(at_s - self._start_s)
         self._sample_count += samples
 
     def timing_beside_picture(self, picture_s: float) -> SoundTiming:
-        """The timing relative to a picture that begins at ``picture_s`` on the same clock."""
+        """Return the timing relative to a picture that begins at ``picture_s`` on the same
+        clock.
+        """
         offset_s = 0.0 if self._start_s is None else self._start_s - picture_s
         offset = min(round(abs(offset_s) * self._rate_hz), self._samples_max)
         silences = tuple(self._silences)
@@ -116,7 +119,7 @@ class Timeline:
 
     def _record_gap(self, at_s: float) -> None:
         gap = round(at_s * self._rate_hz) - self._sample_count - self._silence_count
-        if gap > _GAP_S * self._rate_hz and self._silence_count < self._samples_max:
+        if gap > _GAP_S_MIN * self._rate_hz and self._silence_count < self._samples_max:
             self._silences.append(Silence(self._sample_count, min(gap, self._samples_max)))
             self._silence_count += self._silences[-1].length
 
@@ -146,7 +149,9 @@ def _stream_of(container: Any) -> Any:
 
 
 def _decoded(container: Any, stream: Any, timeline: Timeline) -> Iterator[NDArray[Any]]:
-    """(samples, channels) parts; packets that cannot be decoded are skipped, as in players."""
+    """Yield the sound in parts (samples, channels). Packets that cannot be decoded are skipped, as
+    players do.
+    """
     rate = stream.codec_context.sample_rate
     remaining = int(SOUND_LENGTH_S_MAX * rate)
     channels = 0
@@ -169,14 +174,14 @@ def _to_full_scale(part: NDArray[Any]) -> NDArray[np.float32]:
 def _resample_to_mono(
     parts: Iterable[NDArray[np.float32]], rate_hz: int, mono_hz: int
 ) -> Iterator[NDArray[Any]]:
-    """(samples, 1) parts at another rate, limited to the longest allowed sound, at least one
-    sample.
+    """Yield parts (samples, 1) at another rate: at least one sample, and at most the longest
+    allowed sound.
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=mono_hz)
     remaining = most = int(SOUND_LENGTH_S_MAX * mono_hz)
     for frame in _mean_frames_then_none(parts, rate_hz):
         for one in resampler.resample(frame):
-            if one is not None:  # end of a sound that has the rate already
+            if one is not None:  # the end of a sound that already has this rate
                 part = one.to_ndarray().reshape(-1, 1)[:remaining]
                 remaining -= len(part)
                 yield part
@@ -237,13 +242,15 @@ def _encoding_of_stream(container: Any, stream: Any) -> SoundEncoding:
     return SoundEncoding(kind, max(0, min(int(rate), 1_000_000)))
 
 
-_STARTS_APART_S: Final = 0.025  # less is within one frame of AAC at 44.1 kHz
-_STARTING_S: Final = 0.1  # encoder priming, if not skipped, has its own times
-_GAP_S: Final = 0.060  # less is jitter of recorders
+_STARTS_APART_S: Final = 0.025  # a smaller difference is within one frame of AAC at 44.1 kHz
+_PRIMING_S: Final = 0.1  # at the start, encoder priming that was not skipped has its own times
+_GAP_S_MIN: Final = 0.060  # a shorter gap is jitter of recorders
 
 
 def picture_start_s(container: Any) -> float | None:
-    """The start of the video of an open file, on the clock of its frames; None without video."""
+    """Return when the video of an open file starts, in seconds on the clock of its frames; None if
+    it has no video.
+    """
     try:
         stream = pictures_of(container)
     except (NoVideoFound, UnsupportedVideoCodec):

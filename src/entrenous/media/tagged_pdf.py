@@ -37,7 +37,7 @@ class Block:
 _MARGIN_MM: Final = 22.0
 _FOOT_MM: Final = 20.0
 _POINT_MM: Final = 25.4 / 72.0
-_LINE: Final = 1.4  # of the letters' size
+_LINE_HEIGHT_FACTOR: Final = 1.4  # times the font size
 _SIZES: Final = {Tag.TITLE: 17.0, Tag.HEADING: 12.5, Tag.PARAGRAPH: 11.0}
 _BEFORE_MM: Final = {Tag.TITLE: 0.0, Tag.HEADING: 4.5, Tag.PARAGRAPH: 1.5}
 _LEVELS: Final = {Tag.TITLE: 0, Tag.HEADING: 1}
@@ -68,7 +68,7 @@ def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: dat
     """Write an A4 PDF; the same arguments give the same bytes.
 
     Args:
-        title: the title in the window and for a screen reader.
+        title: shown as the window's title, and read by a screen reader.
         language: an IETF tag.
         blocks: what is printed, in reading order.
         at: the time of making that is stored in the file.
@@ -89,8 +89,10 @@ def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: dat
 
 
 def _print_block(pdf: _TaggedPdf, block: Block) -> None:
-    """Print a block; one that does not fit goes on as another block of its kind."""
-    height = _SIZES[block.tag] * _LINE * _POINT_MM
+    """Print a block. A block that does not fit on the page is continued as another block of its
+    kind.
+    """
+    height = _SIZES[block.tag] * _LINE_HEIGHT_FACTOR * _POINT_MM
     pdf.set_font(FAMILY, "" if block.tag is Tag.PARAGRAPH else "B", _SIZES[block.tag])
     lines = _wrap_lines(pdf, block, height)
     pdf.set_y(pdf.get_y() + _BEFORE_MM[block.tag])

@@ -15,7 +15,7 @@ from entrenous.base.language import translatable
 
 
 class FieldKind(StrEnum):
-    """What a piece of metadata is about, in words."""
+    """What a field of metadata is about, in words."""
 
     PLACE = translatable("Place")
     TIME = translatable("Time")
@@ -45,7 +45,7 @@ Field = tuple[FieldKind, str]
 
 
 def track_fields(untrusted_data: bytes, places: list[Place]) -> Iterator[Field]:
-    """Yield what a clip or sound tells; places are added to ``places``.
+    """Yield the metadata fields of a clip or sound. Places found are added to ``places``.
 
     Raises ValueError, IndexError or struct.error where it is damaged.
     """
@@ -75,7 +75,9 @@ _APPLE: Final = {
 
 
 def _movie_fields(data: bytes, places: list[Place]) -> Iterator[Field]:
-    """QuickTime File Format, user data and metadata; ISO/IEC 14496-12, 8.2.2 (``mvhd``)."""
+    """Yield the fields of a movie: user data and metadata (QuickTime File Format), and times
+    (ISO/IEC 14496-12, 8.2.2, ``mvhd``).
+    """
     keys = list[bytes]()
     for name, body in _boxes_within(data):
         if name == b"mvhd" and _made_at(body):
@@ -158,7 +160,9 @@ _ID3_TEXT: Final = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
 def _id3_fields(data: bytes) -> Iterator[Field]:
-    """ID3v2.4.0, section 4; sizes of 2.4 have 7 bits a byte."""
+    """Yield the fields of an ID3 tag (ID3v2.4.0, section 4). Sizes in version 2.4 have 7 bits in
+    each byte.
+    """
     end, at, newer = 10 + _decode_synchsafe(data[6:10]), 10, data[3] == len(b"2.4.")
     while at + 10 <= min(end, len(data)) and data[at]:
         name, raw = data[at : at + 4], data[at + 4 : at + 8]
@@ -184,7 +188,7 @@ _HEAD_BYTES: Final = 1 << 16
 
 
 def _vorbis_fields(data: bytes) -> Iterator[Field]:
-    """Xiph's comment header, in the first page or block that holds it."""
+    """Yield the fields of Xiph's comment header, from the first page or block that contains one."""
     head = data[:_HEAD_BYTES]
     for name, kind in _VORBIS.items():
         for found in re.finditer(rb"(?i)(?<=[\0-\x20])" + name + rb"=([^\0]{1,200})", head):
@@ -202,7 +206,7 @@ _MATROSKA: Final = (
 
 
 def _matroska_fields(data: bytes) -> Iterator[Field]:
-    """RFC 9559, 5.1.2: the Info element's writing program, title and date."""
+    """Yield writing program, title and date from the Info element (RFC 9559, 5.1.2)."""
     at = data.find(b"\x15\x49\xa9\x66", 0, _HEAD_BYTES)
     info = data[at : at + 1024] if at >= 0 else b""
     for number, kind in _MATROSKA:

@@ -149,9 +149,9 @@ ANSWER_BYTES_MAX: Final = 256 * 1024
 TEXT_CHARS_MAX: Final = 256 * 1024
 LINE_CHARS_MAX: Final = 1000
 CONTACTS_MAX: Final = 8
-_DEPTH_MAX: Final = 6  # of entities in entities; real answers have 2
+_ENTITY_DEPTH_MAX: Final = 6  # of entities in entities; real answers have 2
 _ENTITIES_MAX: Final = 500
-_TEXT_MAX: Final = 120  # characters of a name, an address, a number
+_TEXT_CHARS_MAX: Final = 120  # characters of a name, an address, a number
 _EMAIL: Final = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}"
 )
@@ -175,7 +175,7 @@ def _json_object(untrusted: bytes) -> dict[str, Any] | None:
 def _abuse_entities(answer: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield each entity with the role "abuse", and what it belongs to; level by level."""
     level, seen = [answer], 0
-    for _ in range(_DEPTH_MAX):
+    for _ in range(_ENTITY_DEPTH_MAX):
         below: list[dict[str, Any]] = []
         for parent in level:
             for entity in _only_dicts(parent.get("entities")):
@@ -207,7 +207,7 @@ def _parse_jcard(entity: dict[str, Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for one in properties[:_ENTITIES_MAX] if isinstance(properties, list) else ():
         if isinstance(one, list) and len(one) > 3 and isinstance(one[0], str):
-            found.setdefault(one[0][:_TEXT_MAX].lower(), []).extend(_short_texts([one[3]]))
+            found.setdefault(one[0][:_TEXT_CHARS_MAX].lower(), []).extend(_short_texts([one[3]]))
     return found
 
 
@@ -218,7 +218,7 @@ def _only_dicts(value: object) -> Iterator[dict[str, Any]]:
 def _short_texts(value: object) -> list[str]:
     """Return the short texts in a list, each as one line without control characters."""
     texts = (one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
-    lines = (" ".join(one.split()) for one in texts if len(one) <= _TEXT_MAX)
+    lines = (" ".join(one.split()) for one in texts if len(one) <= _TEXT_CHARS_MAX)
     return [one for one in lines if one and not any(map(is_terminal_control, one))]
 
 

@@ -14,7 +14,7 @@ from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.who_helps import Need, who_helps
 
-_NEAR_MAX: Final = 3  # help lines named in an error; entrenous help lists all
+_HELP_LINES_NAMED_MAX: Final = 3  # help lines named in an error; entrenous help lists all
 _FAR_MAX: Final = 2
 
 
@@ -84,6 +84,6 @@ _ALL: Final = translatable(
 
 def _child_help(places: tuple[Place, ...], today: date) -> tuple[str, ...]:
     lines = who_helps(places, Need(under_18=True))
-    near = [line for line in lines if line.place != WORLDWIDE][:_NEAR_MAX]
+    near = [line for line in lines if line.place != WORLDWIDE][:_HELP_LINES_NAMED_MAX]
     everywhere = [line for line in lines if line.place == WORLDWIDE]
     return tuple(help_line_text(line, today) for line in (*near, *everywhere[:_FAR_MAX]))

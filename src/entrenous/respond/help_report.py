@@ -17,7 +17,7 @@ from entrenous.respond.law.places import WORLDWIDE, place_name
 from entrenous.respond.opening_hours import Opening, opening, opening_in_words
 from entrenous.respond.who_helps import Help, is_public_holiday
 
-_HOSTS_MAX: Final = 3  # sources named in text; all are in JSON
+_SOURCES_MAX: Final = 3  # sources named in text; all are in JSON
 SCHEMA: Final = "entrenous/help/1"
 _ABOUT_CHILDREN: Final = translatable("made for people under 18; ask whether they help adults too")
 
@@ -48,8 +48,8 @@ def advice_in_words(one: Advice, today: date) -> Iterator[str]:
     yield f"{one.title}:"
     yield from (f"  {number}. {step}" for number, step in enumerate(one.steps, 1))
     hosts = list(dict.fromkeys(map(_source_host, one.sources)))
-    more = translated("and {number} more").format(number=len(hosts) - _HOSTS_MAX)
-    where = ", ".join(hosts[:_HOSTS_MAX]) + (f" {more}" if len(hosts) > _HOSTS_MAX else "")
+    more = translated("and {number} more").format(number=len(hosts) - _SOURCES_MAX)
+    where = ", ".join(hosts[:_SOURCES_MAX]) + (f" {more}" if len(hosts) > _SOURCES_MAX else "")
     read = translated("read on {day} at {where}")
     yield f"  ({read.format(day=day_in_words(one.read_on), where=where)})"
     yield from (f"  ({caution})" for caution in one.cautions(today))

@@ -67,7 +67,7 @@ def names_to_ask(host: str) -> tuple[str, ...]:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is a numeric address."""
+    """Return whether a host is a numeric address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -262,7 +262,9 @@ def _before_reporting(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, 
 
 
 def _takes_reports(record: PlatformRecord) -> bool:
-    """Whether there is anything to report; a messenger that cannot see messages has no form."""
+    """Return whether there is anything to report; a messenger that cannot see messages has no
+    form.
+    """
     no_reports = record.private_messages is PrivateMessages.NOT_MODERATED
     return bool(record.report_url or record.asks_for or not no_reports)
 

@@ -48,7 +48,7 @@ _POSTED: Final = {
     **dict.fromkeys(("privado", "privat"), Spread.PRIVATE),
     **dict.fromkeys(("amenaza", "drohung"), Spread.THREAT),
 }
-_LINES: Final = 4  # help lines shown between two questions; entrenous help lists all
+_HELP_LINES_MAX: Final = 4  # help lines shown between two questions; entrenous help lists all
 
 
 class Reply(StrEnum):
@@ -123,7 +123,7 @@ def danger_advice(places: tuple[Place, ...], now: datetime, here: tzinfo | None)
         yield emergency_in_words(numbers, now.date())
     yield from advice_in_words(advice(AdviceId.DANGER), now.date())
     yield ""
-    for line in who_helps(places, need)[:_LINES]:
+    for line in who_helps(places, need)[:_HELP_LINES_MAX]:
         yield from contact_in_words(line, now, here)[:2]
     if not places:
         yield translated(ABOUT_PLACES)

@@ -41,7 +41,8 @@ _HIDE: Final = translatable("the uploader must not learn your name")
 def situation_in_words(said: Situation) -> str:
     """Return the answers, with places and platform by name; "" if there are none.
 
-    >>> situation_in_words(Situation((), intimate=True, posted=Posted.THREAT, platform="instagram"))
+    >>> said = Situation((), intimate=True, posted=Spread.THREAT, platform="instagram")
+    >>> situation_in_words(said)
     'You said: nothing was shared yet; Instagram; it is intimate.'
     """
     facts = "; ".join(filter(None, _situation_facts(said)))

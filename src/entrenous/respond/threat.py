@@ -52,7 +52,7 @@ _SKIP: Final = translatable("Or skip this; all steps: entrenous law routes {name
 
 
 def is_threat_only(case: Case) -> bool:
-    """Whether nothing was shared yet, as far as the case knows."""
+    """Return whether nothing was shared yet, as far as the case knows."""
     return situation_of(case).posted is Spread.THREAT
 
 
@@ -95,5 +95,5 @@ def _threat_steps(case: Case, now: datetime) -> Iterator[tuple[str, Route]]:
 
 
 def _is_same_step(drafted: Route, route: Route) -> bool:
-    """Whether a notice was drafted for this step, whatever became of it."""
+    """Return whether a notice was drafted for this step, whatever became of it."""
     return drafted.kind is route.kind

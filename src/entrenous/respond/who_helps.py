@@ -169,14 +169,16 @@ def _serves_places(line: HelpLine, places: tuple[Place, ...]) -> bool:
 
 
 def _is_for(where: Place, places: tuple[Place, ...]) -> bool:
-    """Whether a line is for one of these places; lines of a country's parts are also for the
+    """Return whether a line is for one of these places; lines of a country's parts are also for the
     country.
     """
     return reaches(where, places) or where.partition("-")[0] in places
 
 
 def _substitutes_for_adults(line: HelpLine, covered: set[Place]) -> bool:
-    """Whether a line for children is shown to adults, because there is none about pictures."""
+    """Return whether a line for children is shown to adults, because there is none about
+    pictures.
+    """
     return line.place != WORLDWIDE and line.place not in covered
 
 

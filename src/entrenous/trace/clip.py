@@ -1,4 +1,4 @@
-"""Trace a clip: align it with a sent one, detect marks, and only then derive keys
+"""Trace a clip: align it with a sent clip, detect the marks in it, and only then derive keys
 (docs/spec/clip.md).
 
 The alignment gives the position in the frame, the position in time, and the speed.
@@ -50,13 +50,13 @@ from entrenous.watermark.verdict import (
 )
 
 _PROBES: Final = 12
-_REACH_S: Final = 3.0  # from an anchor's key frame: the range for a moving camera
-_SIGHT_S: Final = 20.0  # from an anchor's key frame: the range for a still scene
+_MOVING_CAMERA_RANGE_S: Final = 3.0  # from an anchor's key frame, while the camera moves
+_STILL_SCENE_RANGE_S: Final = 20.0  # from an anchor's key frame, while the scene is still
 _MARGIN_S: Final = 0.7
 _NEAR_S: Final = 0.2
 _ROUNDS: Final = 3
-_CERTAIN: Final = 1.5  # of 2: no other anchor can do better
-_LIKENESS_MIN: Final = 0.3  # of 2; unrelated clips stay below
+_LIKENESS_CERTAIN: Final = 1.5  # of at most 2; stop the search at this likeness
+_LIKENESS_MIN: Final = 0.3  # of at most 2; unrelated clips reach less
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,8 +72,8 @@ class Hypothesis:
 class Alignment:
     """The alignment of a found clip with a sent one.
 
-    ``sent`` are the frames around the part it shows. ``registration`` maps pixels of ``sent``
-    frames to those of the found ones.
+    ``sent`` are the frames around the part that the found clip shows. ``registration`` maps pixels
+    of ``sent`` frames to those of the found ones.
     """
 
     candidate: ClipCandidate
@@ -93,21 +93,22 @@ def align_clip(
     device: Device,
     lost: MissingFiles,
 ) -> Alignment | None:
-    """Align found frames with the clip of the likeliest anchor; None when no anchor leads to one.
+    """Align found frames with the clip of the likeliest anchor. Return None if no anchor leads to a
+    clip.
 
     Args:
         found: frames of the found clip in time order.
-        probes: those of them that anchors refer to.
+        probes: the found frames that anchors refer to.
         anchors: candidate matches between a probe and a key frame.
         device: the device whose vault holds the sent clips.
-        lost: notes clips that cannot be read any more.
+        lost: records the clips that cannot be read any more.
     """
     sampled = _sample_frames(found)
     hypotheses: list[Hypothesis] = []
     for anchor in anchors:
         hypothesis = _match_thumbnails(sampled, anchor)
         hypotheses += [] if hypothesis is None else [hypothesis]
-        if hypothesis is not None and hypothesis.timing.likeness >= _CERTAIN:
+        if hypothesis is not None and hypothesis.timing.likeness >= _LIKENESS_CERTAIN:
             break
     for hypothesis in sorted(hypotheses, key=lambda one: -one.timing.likeness):
         if hypothesis.timing.likeness < _LIKENESS_MIN:
@@ -129,7 +130,7 @@ def homographies_over_time(
 ) -> list[Homography]:
     """Predict a registration at ``at_s`` for other ``times``, as if only the camera had moved.
 
-    ``working_size`` is that of the sent frames the homography refers to.
+    ``working_size`` is the size of the sent frames that the homography refers to.
     """
     motions = [candidate.camera.motion_between(float(time), at_s, size) for time in times]
     return [homography @ np.vstack([motion, [0.0, 0.0, 1.0]]) for motion in motions]
@@ -138,10 +139,10 @@ def homographies_over_time(
 def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None:
     """Find the best position and time for an anchor among the clip's thumbnails."""
     candidate, key_s = anchor.candidate, anchor.key.at_s
-    seen = np.abs(candidate.thumb_times - key_s) <= _SIGHT_S
+    seen = np.abs(candidate.thumb_times - key_s) <= _STILL_SCENE_RANGE_S
     strip = candidate.thumbs[seen].reshape(int(seen.sum()), -1).astype(np.float32)
     size = (anchor.key.width_px, anchor.key.height_px)
-    near = candidate.thumb_times[np.abs(candidate.thumb_times - key_s) <= _REACH_S]
+    near = candidate.thumb_times[np.abs(candidate.thumb_times - key_s) <= _MOVING_CAMERA_RANGE_S]
     best: Hypothesis | None = None
     tried: list[Homography] = []
     for homography in homographies_over_time(anchor.homography, key_s, near, candidate, size):
@@ -212,7 +213,9 @@ def _best_timing(
     all_sent: tuple[list[Frame], NDArray[np.float32]],
     near: Timing,
 ) -> Timing:
-    """The time mapping, close to the given one, under which the probe shows the likeliest frame."""
+    """Return the time mapping near the given one under which the probe shows the likeliest
+    frame.
+    """
     sent, strip = all_sent
     size, shape = (
         (sent[0].width_px, sent[0].height_px),
@@ -258,7 +261,7 @@ def _frame_times(frames: list[Frame]) -> NDArray[np.float64]:
 
 
 Grey = NDArray[np.uint8]
-_COVERED_MIN: Final = 275.0  # working_luma maps 254 and above to more than this: fully covered
+_COVERED_LUMA_MIN: Final = 275.0  # working_luma maps 254 and above to more than this: fully covered
 
 
 Pairs = Sequence[tuple[Grey, Frame]]
@@ -290,13 +293,16 @@ def clip_verdicts(
 def _accumulate_evidence(
     pairs: Pairs, registration: Registration, candidate: ClipCandidate
 ) -> FrameDetector:
-    """Accumulate the evidence of all pairs; of a message it uses only the camera motion."""
+    """Accumulate the evidence of all pairs of frames. The camera motion is all that it takes from a
+    message.
+    """
     detector = FrameDetector(candidate.stage)
     for found, sent in pairs:
         aligned, covered = warp_to_sent(luma_to_rgb(found), registration)
         detector.add_frame(
             working_luma(np.ascontiguousarray(aligned[:, :, 0]), candidate.stage),
-            working_luma(covered.astype(np.uint8) * np.uint8(255), candidate.stage) > _COVERED_MIN,
+            working_luma(covered.astype(np.uint8) * np.uint8(255), candidate.stage)
+            > _COVERED_LUMA_MIN,
             working_luma(np.asarray(sent), candidate.stage),
             {
                 node: (
@@ -353,9 +359,10 @@ def _describe_registration(registration: Registration, clip: SentClip) -> Pictur
     return replace(describe_warp(whole, size, registration.found_size), kept=registration.warp.kept)
 
 
-_EXCERPT_S: Final = 8.0  # from the middle of the found clip; more adds nothing
+_EXCERPT_S: Final = 8.0  # taken from the middle of the found clip; a longer part adds nothing
 _EXCERPT_FRAMES: Final = 32
-_SIDE_PX: Final = 1280  # larger found frames are reduced, as no mark has finer detail
+# longest side; larger frames are reduced, since no mark has finer detail
+_FOUND_SIDE_PX_MAX: Final = 1280
 _PROBES_AT: Final = (0.5, 0.2, 0.8)
 
 
@@ -380,7 +387,7 @@ def _middle_frames(untrusted_data: bytes, device: Device) -> tuple[list[Frame], 
     with device.read_clip(untrusted_data, FrameSelection(stop_s=0.0)) as clip:
         length_s = clip.shown.length_s
     start_s = max(0.0, 0.5 * (length_s - _EXCERPT_S))
-    cut = FrameSelection(start_s, start_s + _EXCERPT_S, side_px=_SIDE_PX)
+    cut = FrameSelection(start_s, start_s + _EXCERPT_S, side_px=_FOUND_SIDE_PX_MAX)
     with device.read_clip(untrusted_data, cut) as clip:
         found = list(clip.frames)
     if not found:

@@ -22,14 +22,15 @@ from entrenous.watermark.clip_mark import SIDE_PX_MAX, ClipLayout, lay_out_clip
 Grey = NDArray[np.uint8]
 _SIDE_PX: Final = 1000
 _POINTS: Final = 1000
-_ANCHORS: Final = 6  # tried at most
+_ANCHORS_MAX: Final = 6  # number of anchors tried
 _MATCHES_MIN: Final = 12
-_TOLERANCE: Final = 4.0 / 1000  # of the found frame's longest side
+_MATCH_TOLERANCE_SHARE: Final = 4.0 / 1000  # share of the found frame's longest side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipCandidate:
-    """One sent clip; ``thumbs`` (N, h, w) are thumbnails of its frames at ``thumb_times``.
+    """One sent clip. ``thumbs`` (N, h, w) are thumbnails of its frames at the times
+    ``thumb_times``.
 
     ``survey_sha256`` covers everything measured at sending. ``others`` are further messages with
     the same clip, each with its own copies, dither and perhaps survey.
@@ -76,7 +77,7 @@ class Anchor:
 
 
 def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
-    """Return every clip that copies were sent of; clips with equal originals are merged.
+    """Return every clip of which copies were sent. Clips with equal originals are merged.
 
     Originals are read only for clips with the same size and length.
     """
@@ -125,7 +126,9 @@ def count_clip_copies(device: Device) -> int:
 
 
 def count_all_copies(device: Device) -> int:
-    """Return the number of all copies sent from this device, which findings are corrected for."""
+    """Return the number of all copies sent from this device; chances are corrected for this
+    number.
+    """
     return sum(
         sum(len(picture.copies) for picture in message.pictures)
         + sum(len(clip.copies) for clip in message.clips)
@@ -135,9 +138,11 @@ def count_all_copies(device: Device) -> int:
 
 
 def anchors(
-    probes: list[Grey], candidates: list[ClipCandidate], limit: int = _ANCHORS
+    probes: list[Grey], candidates: list[ClipCandidate], limit: int = _ANCHORS_MAX
 ) -> list[Anchor]:
-    """Match probes with key frames by their features; the best pairs first, at most ``limit``."""
+    """Match probes with key frames by their features. Return at most ``limit`` pairs, the best
+    first.
+    """
     views = [
         (number, flipped, _luma_features(probe[:, ::-1] if flipped else probe))
         for number, probe in enumerate(probes)
@@ -162,7 +167,7 @@ def _match_anchor(
     if len(at_sent) < _MATCHES_MIN:
         return None
     affine, agree = cv2.estimateAffine2D(
-        at_sent, at_found, ransacReprojThreshold=_TOLERANCE * max(features_seen.size)
+        at_sent, at_found, ransacReprojThreshold=_MATCH_TOLERANCE_SHARE * max(features_seen.size)
     )
     if not np.sum(agree) >= _MATCHES_MIN:  # the mask is None when no map was found
         return None

@@ -31,14 +31,16 @@ from entrenous.watermark.alignment.transforms import Homography, inverse, visibl
 from entrenous.watermark.verdict import MatchedSpan, Trace
 
 Pixels = NDArray[np.uint8]
-_ANCHORS: Final = 60  # key frames; many, because a camera may return to a view
-_REACH_S: Final = 3.0  # from an anchor's key frame
-_AROUND_S: Final = 0.25  # of a time found among thumbnails, which are 0.12 s apart
+_ANCHORS_MAX: Final = 60  # key frames tried; many, because a camera may return to a view
+# seconds of the clip that an anchor's key frame stands for, on either side
+_ANCHOR_RANGE_S: Final = 3.0
+# searched on either side of a thumbnail's time; thumbnails are 0.12 s apart
+_SEARCH_RADIUS_S: Final = 0.25
 _APART_S: Final = 0.4
-_TRIED: Final = 5  # times that are tried on full frames
+_TIMES_TRIED_MAX: Final = 5  # number of times that are tried on full frames
 _ROUNDS: Final = 3
-_CERTAIN: Final = 0.01  # misfit; wrong frames with the same view reach 0.03
-_LEFT_WEIGHT: Final = 0.5  # times the share of the picture that lies outside the frame
+_MISFIT_CERTAIN: Final = 0.01  # misfit; wrong frames with the same view reach 0.03
+_UNCOVERED_WEIGHT: Final = 0.5  # multiplies the share of the picture that lies outside the frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +59,11 @@ def trace_frame(
 
     Args:
         found: the decoded picture.
-        untrusted_data: its file; the trace keeps the SHA-256.
+        untrusted_data: the picture's file; the trace stores its SHA-256.
         device: the device that sent the clips.
-        lost: notes clips that cannot be read any more.
+        lost: records the clips that cannot be read any more.
 
-    Returns: None when the picture shows no clip that was sent.
+    Returns: the trace; None if the picture is no frame of a sent clip.
     """
     lost = lost or MissingFiles()
     luma = _to_limited_range(to_grey(np.asarray(found)))
@@ -76,12 +78,14 @@ def trace_frame(
 def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _FrameMatch | None:
     candidates = clip_candidates(device, lost)
     best: _FrameMatch | None = None
-    for anchor, at_s in _likely_times(luma, anchors([luma], candidates, _ANCHORS)):
-        sent = anchor.candidate.frames(at_s - _AROUND_S, at_s + _AROUND_S, device, lost)
+    for anchor, at_s in _likely_times(luma, anchors([luma], candidates, _ANCHORS_MAX)):
+        sent = anchor.candidate.frames(
+            at_s - _SEARCH_RADIUS_S, at_s + _SEARCH_RADIUS_S, device, lost
+        )
         one = _best_frame(luma, anchor.candidate, sent, at_s)
         if one is not None and (best is None or _mismatch_of(one) < _mismatch_of(best)):
             best = one
-        if best is not None and _mismatch_of(best) < _CERTAIN:
+        if best is not None and _mismatch_of(best) < _MISFIT_CERTAIN:
             break
     return best
 
@@ -91,7 +95,7 @@ def _mismatch_of(shown: _FrameMatch) -> float:
     inside = visible_share(
         inverse(registration.homography), registration.found_size, registration.sent_size
     )
-    return registration.misfit + _LEFT_WEIGHT * (1.0 - inside)
+    return registration.misfit + _UNCOVERED_WEIGHT * (1.0 - inside)
 
 
 def _uncovered_penalty(homography: Homography, luma: Pixels, size: tuple[int, int]) -> float:
@@ -101,11 +105,13 @@ def _uncovered_penalty(homography: Homography, luma: Pixels, size: tuple[int, in
     which the camera moved, matches as well but leaves a margin.
     """
     inside = visible_share(inverse(homography), (luma.shape[1], luma.shape[0]), size)
-    return _LEFT_WEIGHT * (1.0 - inside)
+    return _UNCOVERED_WEIGHT * (1.0 - inside)
 
 
 def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, float]]:
-    """The likeliest times among all clips' thumbnails, at least ``_APART_S`` apart in one clip."""
+    """Return the likeliest times among all clips' thumbnails, at least ``_APART_S`` apart in one
+    clip.
+    """
     judged = sorted(
         (
             (alike, number, at_s)
@@ -122,13 +128,15 @@ def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, floa
             for other, taken in chosen
         ):
             chosen.append((anchor, at_s))
-        if len(chosen) == _TRIED:
+        if len(chosen) == _TIMES_TRIED_MAX:
             break
     return chosen
 
 
 def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tuple[float, float]]:
-    """Likeness and time of the thumbnails that this anchor judges, warped by the camera motion."""
+    """Return likeness and time of the thumbnails that this anchor judges, warped by the camera
+    motion.
+    """
     key, candidate = anchor.key, anchor.candidate
     own = _thumbnails_judged_by(anchor, [one for one in likely if one.candidate is candidate])
     times, thumbs = candidate.thumb_times[own], candidate.thumbs[own]
@@ -147,15 +155,16 @@ def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tupl
 def _thumbnails_judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
     """Return the mask (N,) of the thumbnails that this anchor judges.
 
-    These are the ones to which it is the nearest anchor of its clip in time, or the one with most
-    matches within reach. So the work grows with the clip, not with the number of anchors.
+    These are the ones to which it is the nearest anchor of its clip in time, or the anchor with the
+    most matches among those near enough in time. So the work grows with the clip, not with the
+    number of anchors.
     """
     times = anchor.candidate.thumb_times
     far = np.abs(times[:, None] - np.array([one.key.at_s for one in likely]))
-    sure = np.where(far <= _REACH_S, [one.agreeing for one in likely], -1)
+    sure = np.where(far <= _ANCHOR_RANGE_S, [one.agreeing for one in likely], -1)
     at = next(number for number, one in enumerate(likely) if one is anchor)
     mine = (far.argmin(axis=1) == at) | (sure.argmax(axis=1) == at)
-    return np.asarray(mine & (far[:, at] <= _REACH_S))
+    return np.asarray(mine & (far[:, at] <= _ANCHOR_RANGE_S))
 
 
 def _best_frame(

@@ -51,8 +51,8 @@ from entrenous.watermark.verdict import (
 
 
 def files_in(named: Sequence[Path]) -> list[Path]:
-    """List the named files and all files in named folders, recursively; each once, sorted per
-    folder.
+    """Return the named files and all files in the named folders and below, each once, sorted in
+    each folder.
 
     Raises:
         EmptyFolder: only folders were named, and they hold no file.
@@ -100,7 +100,9 @@ def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
 
 
 def error_as_json(error: EntrenousError) -> dict[str, object]:
-    """Return the object in place of a trace when one of several files could not be traced."""
+    """Return the JSON object that stands for a trace if one of several files could not be
+    traced.
+    """
     return {
         "schema": _SCHEMA,
         "trace": None,
@@ -248,7 +250,7 @@ def write_explanation(
     """Write the page, the PDF and, on request, the report of one trace; print a hint about them."""
     choices = wanted.choices
     account = account_of_file(traced, data, name, device, choices)
-    # imported late: other traces do not wait for the PDF library
+    # imported here, because the PDF library is slow to load and most traces need none
     page, paper = map(
         import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")
     )
@@ -357,7 +359,9 @@ def _trace_one(
 def _trace_many(
     files: list[Path], device: Device, wanted: ExplanationOptions | None, json: bool
 ) -> int:
-    """Trace files one by one. Return a failure's status only if every file failed."""
+    """Trace files one by one. Return the exit status, which reports a failure only if every file
+    failed.
+    """
     statuses, failures = [], []
     originals = Originals(device.read_picture)
     with step_bar(translated("Tracing"), len(files)) as steps:

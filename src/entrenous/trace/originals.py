@@ -16,7 +16,7 @@ from entrenous.media.resize import resize
 from entrenous.watermark.alignment.features import Features, extract_features
 from entrenous.watermark.embed import Prepared, prepare_picture
 
-_CACHED_PX_MAX: Final = 8_000_000  # about 200 MB with the features of these pictures
+_CACHED_PX_MAX: Final = 8_000_000  # together; with their features these pictures take about 200 MB
 
 ReadPicture = Callable[[bytes], Picture]
 """Decode a file to an upright picture, as ``Device.read_picture`` does."""
@@ -26,7 +26,8 @@ def original_of(sent: SentPicture, device: Device) -> Picture:
     """Decode the picture that a message's copies were made from, at the size it was sent in.
 
     Raises:
-        VaultFileMissing, VaultFileDamaged: its file is missing from the vault, or damaged.
+        VaultFileMissing, VaultFileDamaged: the picture's file is missing from the vault, or
+            damaged.
         PictureDecodingFailed and related errors.
     """
     return _decode_original(
@@ -74,12 +75,14 @@ class Originals:
         """
         key = sha256(source), size_px
         one = self._cache.pop(key, None) or Original(_decode_original(source, size_px, self._read))
-        self._cache[key] = one  # the newest last
+        self._cache[key] = one  # moves it to the end, as the newest
         self._drop_oldest()
         return one
 
     def _drop_oldest(self) -> None:
-        """Drop the oldest pictures until the rest fit; one picture over the limit is not kept."""
+        """Drop the oldest pictures until the rest fit. A picture that alone exceeds the limit is
+        not cached.
+        """
         while sum(one.picture.pixels for one in self._cache.values()) > _CACHED_PX_MAX:
             del self._cache[next(iter(self._cache))]
 

@@ -42,7 +42,9 @@ class MissingFiles:
 
     @property
     def messages(self) -> tuple[MessageId, ...]:
-        """Each message once, in the order in which a file was missed."""
+        """The messages whose files are missing, each once, in the order in which that was
+        noticed.
+        """
         return tuple(dict.fromkeys(self.files.values()))
 
     def read_file(self, file: BlobId, message: Message, device: Device) -> bytes | None:

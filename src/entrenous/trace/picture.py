@@ -31,7 +31,7 @@ from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 RECORDS_COMPUTED_AT_ONCE = (
-    8  # sent pictures with missing features; more would keep a person waiting
+    8  # features are computed for this many sent pictures; more would keep a person waiting
 )
 
 
@@ -40,10 +40,11 @@ class Investigation:
     """A trace and its evidence.
 
     ``fits`` are the sent pictures that the found one was registered on: those with a named copy
-    first, then in the order tried. It is empty when ``trace`` describes a clip that the picture is
-    a frame of; otherwise ``trace`` describes the first. ``compared`` is the number of copies that
-    the chances are corrected for, ``tried`` the number of sent pictures tried, and ``unlearnt`` the
-    number of those known by their fingerprints alone.
+    first, the others in the order in which they were tried. ``fits`` is empty when ``trace``
+    describes a clip that the picture is a frame of; otherwise ``trace`` describes the first of
+    ``fits``. ``compared`` is the number of copies that the chances are corrected for, ``tried`` the
+    number of sent pictures tried, and ``unlearnt`` the number of sent pictures that are known by
+    their fingerprints alone.
     """
 
     trace: Trace
@@ -63,7 +64,7 @@ def investigate(
     """Trace a found picture and record the result, so that a case can be opened from it.
 
     Args:
-        untrusted_data: the file.
+        untrusted_data: the found file.
         device: the device whose copies are compared.
         found: the decoded picture, if the caller has it already.
         originals: a cache shared by several traces.
@@ -158,11 +159,13 @@ def _group_by_original(
     return tuple((message, message.pictures[place]) for message, place in pairs)
 
 
-LIKELY_MAX: Final = 8  # distinct pictures, for a collage or several shots of one scene
+LIKELY_MAX: Final = 8  # number of distinct pictures, for a collage or several shots of one scene
 FIRST_ROUND_PICTURES: Final = 5
 THOROUGH_PICTURES: Final = 2
-_TWIN: Final = 0.5  # of the best one's matches: a similar shot seldom beats the picture itself
-_FRESH: Final = 9  # matches where no likelier picture has any: the next tile of a collage
+# share of the best candidate's matches; a similar shot seldom has more than the picture itself
+_TWIN_MATCHES_SHARE: Final = 0.5
+# matches where no likelier candidate has any, as in the next tile of a collage
+_FRESH_MATCHES_MIN: Final = 9
 Same = tuple[Candidate, ...]
 
 
@@ -202,6 +205,8 @@ def _likely_pictures(pictures: list[Same]) -> list[Same]:
     strong = (
         same
         for same in likely
-        if same[0].has_same_hash or same[0].agreeing >= _TWIN * most or same[0].fresh >= _FRESH
+        if same[0].has_same_hash
+        or same[0].agreeing >= _TWIN_MATCHES_SHARE * most
+        or same[0].fresh >= _FRESH_MATCHES_MIN
     )
     return list(islice(strong, LIKELY_MAX))

@@ -49,7 +49,7 @@ def detect_evidence(found: Picture, registration: Registration, prepared: Prepar
 def _coefficient_evidence(
     found: Picture, registration: Registration, prepared: Prepared
 ) -> PartialEvidence | None:
-    """Return evidence in the leak's JPEG coefficients; None when that would add nothing."""
+    """Return evidence in the leak's JPEG coefficients; None if they would add nothing."""
     table = luma_table_for(found.encoding.tables, found.pixels, prepared.layout)
     if table is None:
         return None
@@ -122,12 +122,13 @@ def align(  # noqa: PLR0913 - what is registered, on what, and how
     """Register the found picture on each sent one, and yield those where that succeeds.
 
     Equal originals are registered once. Originals that cannot be read are noted in ``lost``.
-    ``patient`` also tries slow methods (seconds) for pictures with few features.
+    ``patient`` also tries methods that take seconds, for pictures with few features.
     """
     for (source, size_px), same in _by_original(sent, device, lost).items():
         original = originals.of(source, size_px)
         with ThreadPoolExecutor(1) as executor:
-            preparing = executor.submit(original.prepared)  # a resembling picture mostly matches
+            # a picture that resembles the found one usually matches
+            preparing = executor.submit(original.prepared)
             registration = register(
                 found.features, np.asarray(original.picture), original.features(), thorough=patient
             )
@@ -139,7 +140,9 @@ def align(  # noqa: PLR0913 - what is registered, on what, and how
 
 
 def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[PictureFit]:
-    """Weigh the copies of each message; keys are derived only here."""
+    """Weigh the copies of each message, and return a verdict for each. Keys are derived only
+    here.
+    """
     for message, picture in one.sent:
         if picture.copies:
             verdict = weigh_in_rounds(_score_function(one, picture), compared=compared)
@@ -147,7 +150,9 @@ def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[PictureFit]:
 
 
 def _score_function(one: AlignedPicture, picture: SentPicture) -> Score:
-    """Return a function that scores this picture's copies without the named ones' evidence."""
+    """Return a function that scores this picture's copies after removing the evidence of the named
+    ones.
+    """
     size = stream_bytes(*one.size)
     seeds = by_label(picture.copies, (copy.seed for copy in picture.copies))
 

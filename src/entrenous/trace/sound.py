@@ -25,7 +25,7 @@ from entrenous.watermark.audio_location import SoundPlace, locate_sound, read_co
 from entrenous.watermark.audio_mark import prepare_sound
 from entrenous.watermark.verdict import MatchedSpan, NothingToWeigh, Trace, weigh_scores
 
-_TRIED_MAX: Final = 5  # distinct sounds; each may be in any number of messages
+_TRIED_MAX: Final = 5  # distinct sounds that are tried; each may be in any number of messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
 def _find_candidates(
     found: FoundSound, device: Device, lost: MissingFiles
 ) -> list[_SoundCandidate]:
-    """The sent sounds, best-matching loudness contours first; equal contours are matched once."""
+    """Return the sent sounds, those with the best-matching loudness contours first. Equal contours
+    are matched once.
+    """
     places, candidates = dict[bytes, tuple[SoundPlace, ...]](), list[_SoundCandidate]()
     for message in device.ledger.messages():
         for sent in message.sounds:
@@ -101,7 +103,7 @@ def _by_original(
 def _best_fit(
     found: FoundSound, likely: list[list[_SoundCandidate]], compared: int, device: Device
 ) -> _SoundFit | None:
-    """Return the first sound with a named copy; else the first that the leak matches at all."""
+    """Return the first sound with a named copy, or else the first that the leak matches at all."""
     first: _SoundFit | None = None
     for candidates_of_one in likely:
         fit = _fit_candidates(found, candidates_of_one, compared, device)

@@ -57,10 +57,12 @@ def _missing_messages(trace: Trace, device: Device) -> tuple[MessageName, ...]:
 
 
 def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
-    """Trace a clip by its frames; if they name nobody or there are none, by its sound track.
+    """Trace a clip by its frames, or by its sound track if the frames name nobody or there are
+    none.
 
-    Both searches share one alpha: chances are corrected for all copies ever sent, and a clip's
-    copies are counted there twice, once for frames and once for sound.
+    Both searches together have one alpha, the accepted chance of naming an innocent copy: chances
+    are corrected for all copies ever sent, and a clip's copies are counted there twice, once for
+    frames and once for sound.
     """
     try:
         by_frames = _load_tracer("entrenous.trace.clip", "trace_clip")(untrusted_data, device)
@@ -92,6 +94,8 @@ def _trace_sound(untrusted_data: bytes, device: Device) -> Trace:
 
 
 def _load_tracer(module: str, name: str) -> Callable[[bytes, Device], Trace]:
-    """Import a tracer late, so that pictures do not wait for the clip and sound libraries."""
+    """Import a tracer only when it is needed, so that pictures do not wait for the clip and sound
+    libraries.
+    """
     tracer: Callable[[bytes, Device], Trace] = getattr(import_module(module), name)
     return tracer

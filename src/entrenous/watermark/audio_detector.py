@@ -38,17 +38,19 @@ from entrenous.watermark.audio_tracking import Path, follow_sound
 from entrenous.watermark.chip_layout import chips_of_stream
 from entrenous.watermark.verdict import MatchedSpan
 
-_CELLS: Final = 2  # per tile, 32 ms each: echoes need a finer resolution than marks
-_LAGS: Final = range(-2, 12)  # cells: echoes of up to a third of a second
+_CELLS_PER_TILE: Final = 2  # cells of 32 ms in a tile; echoes need a finer resolution than marks
+_ECHO_LAG_CELLS: Final = range(-2, 12)  # delays of echoes in cells, up to a third of a second
 _ROUNDS: Final = 3
-_CLIP: Final = 1.5  # of a cell's relative power
+_RELATIVE_POWER_ERROR_MAX: Final = 1.5  # larger errors of a cell's relative power are clipped
 _REST_FRAMES: Final = 9
 _TINY: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """(tiles, BANDS) each: relative change in units of the mark's strength, and information."""
+    """Estimates for each tile, (tiles, BANDS) each: the relative change in units of the mark's
+    strength, and its information.
+    """
 
     change: NDArray[np.float64]
     information: NDArray[np.float64]
@@ -57,7 +59,9 @@ class Estimates:
 def estimate_by_phase(
     sent: NDArray[np.complex64], found: NDArray[np.complex64], strength: NDArray[np.float32]
 ) -> Estimates:
-    """Estimate from aligned spectra (frames, BINS) of both; strength is (tiles, BANDS)."""
+    """Estimate the changes from aligned spectra (frames, BINS) of both sounds; strength is (tiles,
+    BANDS).
+    """
     sent_power = sum_bands(band_power(sent)).astype(np.float64)
     cross = _sum_bands(np.conj(sent) * found)
     gain = cross.sum(0) / (sent_power.sum(0) + _TINY)
@@ -77,27 +81,33 @@ def estimate_by_phase(
 def estimate_by_power(
     sent: NDArray[np.float32], found: NDArray[np.float32], strength: NDArray[np.float32]
 ) -> Estimates:
-    """Estimate from powers (frames, BANDS) of both; strength is (tiles, BANDS)."""
+    """Estimate the changes from powers (frames, BANDS) of both sounds; strength is (tiles,
+    BANDS).
+    """
     sent_power, found_power = _cells_of_bands(sent), _cells_of_bands(found)
-    strong = np.repeat(strength, _CELLS, axis=0)
+    strong = np.repeat(strength, _CELLS_PER_TILE, axis=0)
     evidence, information = np.zeros(sent_power.shape), np.zeros(sent_power.shape)
     for band in range(BANDS):
         shifted = _echo_columns(sent_power[:, band])
         taps, expected = _fit_echoes(shifted, found_power[:, band])
-        residual = np.clip(found_power[:, band] / expected - 1.0, -_CLIP, _CLIP)
-        for lag, tap, echo in zip(_LAGS, taps, shifted.T, strict=False):
+        residual = np.clip(
+            found_power[:, band] / expected - 1.0,
+            -_RELATIVE_POWER_ERROR_MAX,
+            _RELATIVE_POWER_ERROR_MAX,
+        )
+        for lag, tap, echo in zip(_ECHO_LAG_CELLS, taps, shifted.T, strict=False):
             if tap <= 0.0:
                 continue
             # An echo's evidence about a tile is moved to the tile's own position.
             response = _shift(2.0 * tap * echo / expected, -lag) * strong[:, band]
             evidence[:, band] += _shift(residual, -lag) * response
             information[:, band] += response**2
-    whole = information.reshape(-1, _CELLS, BANDS).sum(1)
-    return Estimates(evidence.reshape(-1, _CELLS, BANDS).sum(1) / (whole + _TINY), whole)
+    whole = information.reshape(-1, _CELLS_PER_TILE, BANDS).sum(1)
+    return Estimates(evidence.reshape(-1, _CELLS_PER_TILE, BANDS).sum(1) / (whole + _TINY), whole)
 
 
 def _cells_of_bands(bands: NDArray[np.float32]) -> NDArray[np.float64]:
-    cells: NDArray[np.float64] = bands.reshape(-1, TILE_FRAMES // _CELLS, BANDS).sum(
+    cells: NDArray[np.float64] = bands.reshape(-1, TILE_FRAMES // _CELLS_PER_TILE, BANDS).sum(
         1, dtype=np.float64
     )
     return cells
@@ -106,7 +116,8 @@ def _cells_of_bands(bands: NDArray[np.float32]) -> NDArray[np.float64]:
 def _fit_echoes(
     shifted: NDArray[np.float64], found: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Non-negative weights of the echoes and the floor, the last column of ``shifted``.
+    """Return the non-negative weights of the echoes and of the noise floor, which is the last
+    column of ``shifted``.
 
     A power's error is as large as itself, so errors are relative to the expectation.
     """
@@ -120,7 +131,7 @@ def _fit_echoes(
 
 
 def _non_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Non-negative least squares (Lawson and Hanson 1974).
+    """Solve a least-squares problem with non-negative weights (Lawson and Hanson 1974).
 
     Nearly equal columns may defeat the solver; then only the sound itself and the floor are fitted.
     """
@@ -129,19 +140,19 @@ def _non_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> 
     try:
         found, _ = nnls(columns / norms, wanted)
     except RuntimeError:
-        kept = [-_LAGS.start, -1]
+        kept = [-_ECHO_LAG_CELLS.start, -1]
         found[kept], _ = nnls(columns[:, kept] / norms[kept], wanted)
     taps: NDArray[np.float64] = found / norms
     return taps
 
 
 def _echo_columns(one: NDArray[np.float64]) -> NDArray[np.float64]:
-    columns = [_shift(one, lag) for lag in _LAGS]
+    columns = [_shift(one, lag) for lag in _ECHO_LAG_CELLS]
     return np.stack([*columns, np.full(len(one), one.mean() + _TINY)], axis=1)
 
 
 def _shift(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
-    """Shift by ``lag`` cells, filling with zeros."""
+    """Return the array shifted by ``lag`` cells and filled with zeros."""
     result = np.zeros_like(one)
     if lag > 0:
         result[lag:] = one[:-lag]
@@ -169,17 +180,17 @@ def _smoothed_power(
     return level
 
 
-_GROUP: Final = 8  # neighbouring bands whose tiles are calibrated together
-_CLASSES: Final = 12  # of tiles with similar information
-_MARK: Final = 0.7  # mean square of a chip in its own tile (edges are smoothed)
-_TAIL: Final = 3.0  # standard deviations
+_BANDS_PER_GROUP: Final = 8  # number of neighbouring bands whose tiles are calibrated together
+_TILE_CLASSES: Final = 12  # number of classes of tiles with similar information
+_CHIP_MEAN_SQUARE: Final = 0.7  # mean square of a chip in its own tile (edges are smoothed)
+_CLIPPING_DEVIATIONS: Final = 3.0  # standard deviations
 _SPREAD_MIN: Final = 0.05
 
 
 def chip_evidence(
     estimates: Iterable[Estimates], covered: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """(tiles, BANDS): the evidence in the found sound for every chip, in -1 .. 1.
+    """Return the evidence (tiles, BANDS) in the found sound for every chip, from -1 to 1.
 
     Tiles with similar information form a class. The variance of a class's estimates, minus the
     mark's own, turns an estimate into half a log-likelihood ratio; its hyperbolic tangent is the
@@ -197,7 +208,7 @@ def chip_evidence(
 
 
 def key_scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArray[np.float64]:
-    """sum(chip x evidence) / norm(evidence), one per key stream; 0 without any evidence.
+    """Return sum(chip x evidence) / norm(evidence) for each key stream; 0 if there is no evidence.
 
     The chance that an innocent copy scores high is bounded in docs/spec/mark.md, section 7.
     """
@@ -210,12 +221,14 @@ def key_scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArr
 def _calibrate(
     estimate: Estimates, covered: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Half log-likelihood ratios (tiles, BANDS), and a band's mean precision (BANDS,)."""
+    """Return half the log-likelihood ratios (tiles, BANDS), and each band's mean precision
+    (BANDS,).
+    """
     ratio = np.zeros(estimate.change.shape)
     precision = np.zeros(BANDS)
     inside = covered[:, None] & (estimate.information > _TINY)
-    for first in range(0, BANDS, _GROUP):
-        part = np.s_[:, first : first + _GROUP]
+    for first in range(0, BANDS, _BANDS_PER_GROUP):
+        part = np.s_[:, first : first + _BANDS_PER_GROUP]
         here = inside[part]
         found, value = _grouped_by_strength(
             estimate.change[part][here], estimate.information[part][here]
@@ -223,7 +236,7 @@ def _calibrate(
         ratio[part][here] = found
         values = np.zeros(here.shape)
         values[here] = value
-        precision[first : first + _GROUP] = values.sum(0) / max(1, int(covered.sum()))
+        precision[first : first + _BANDS_PER_GROUP] = values.sum(0) / max(1, int(covered.sum()))
     return ratio, precision
 
 
@@ -231,32 +244,34 @@ def _grouped_by_strength(
     change: NDArray[np.float64], information: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     ratio, value = np.zeros(change.shape), np.zeros(change.shape)
-    for members in np.array_split(np.argsort(information, kind="stable"), _CLASSES):
+    for members in np.array_split(np.argsort(information, kind="stable"), _TILE_CLASSES):
         if len(members) == 0:
             continue
         clipped, spread = _winsorise(change[members])
-        noise = max(spread - _MARK, 0.1 * spread, _SPREAD_MIN)
+        noise = max(spread - _CHIP_MEAN_SQUARE, 0.1 * spread, _SPREAD_MIN)
         ratio[members] = clipped / noise
         value[members] = 1.0 / noise
     return ratio, value
 
 
 def _winsorise(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Return values clipped at ``_TAIL`` standard deviations, and their mean square."""
+    """Return values clipped at ``_CLIPPING_DEVIATIONS`` standard deviations, and their mean
+    square.
+    """
     clipped = change
     spread = float(np.mean(clipped**2)) + _TINY
     for _ in range(3):
-        edge = _TAIL * spread**0.5
+        edge = _CLIPPING_DEVIATIONS * spread**0.5
         clipped = np.clip(clipped, -edge, edge)
         spread = float(np.mean(clipped**2)) + _TINY
     return clipped, spread
 
 
-_TILES_MIN: Final = 8  # half a second
-_BLOCK: Final = 512  # frames at a time
-_VOLUME_TILES: Final = 6  # standard deviation of the smoothing: 0.4 s
+_TILES_MIN: Final = 8  # number of tiles in half a second
+_BLOCK_FRAMES: Final = 512  # frames processed at a time
+_VOLUME_TILES: Final = 6  # standard deviation of the smoothing of the volume: 0.4 s
 _LOUDNESS: Final = 0.3
-_TRUST: Final = 12  # exponent of a band's correlation
+_CORRELATION_EXPONENT: Final = 12  # a band's weight is its correlation to this power
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +284,9 @@ class FoundSound:
 
 @dataclass(frozen=True, slots=True)
 class DetectedSound:
-    """``evidence`` (chips,) is the expected chip, in -1 .. 1; ``span`` is the part found."""
+    """The result of detection. ``evidence`` (chips,) has the expected value of each chip, from -1
+    to 1; ``span`` is the part of the sent sound that was found.
+    """
 
     evidence: NDArray[np.float64]
     span: MatchedSpan
@@ -319,7 +336,9 @@ def _evidence_on_path(
 
 
 def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
-    """First and number of the tiles whose frame centres all lie inside the found sound."""
+    """Return the first tile whose frame centres all lie inside the found sound, and the number of
+    such tiles.
+    """
     centres = np.arange(tiles * TILE_FRAMES, dtype=np.float64) * HOP
     at = path.place(centres)
     inside = ((at >= 0.0) & (at < length)).reshape(tiles, TILE_FRAMES).all(1)
@@ -330,10 +349,12 @@ def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
 def _aligned_spectra(
     found_samples: FractionalSamples, path: Path, first: int, count: int
 ) -> NDArray[np.complex64]:
-    """(count, BINS) spectra of the found sound at the sent one's times, speed and pitch."""
+    """Return the spectra (count, BINS) of the found sound at the sent one's times, speed and
+    pitch.
+    """
     aligned = np.zeros((count, BINS), np.complex64)
-    for start in range(0, count, _BLOCK):
-        size = min(_BLOCK, count - start)
+    for start in range(0, count, _BLOCK_FRAMES):
+        size = min(_BLOCK_FRAMES, count - start)
         aligned[start : start + size] = frame_spectra(
             _stretches_of_tiles(found_samples, path, first + start, size)
         )
@@ -343,7 +364,7 @@ def _aligned_spectra(
 def _stretches_of_tiles(
     found_samples: FractionalSamples, path: Path, first: int, count: int
 ) -> NDArray[np.float32]:
-    if path.pitch == 1.0:  # only the tempo was changed: whole stretches were shifted
+    if path.pitch == 1.0:  # only the tempo was changed, by shifting whole stretches of the sound
         centres = path.place(np.arange(first, first + count, dtype=np.float64) * HOP)
         return found_samples.read(centres[:, None] + np.arange(-HALF, HALF))
     start = first * HOP - HALF
@@ -355,7 +376,7 @@ def _stretches_of_tiles(
 def _relative_volume(
     sent: NDArray[np.float32], aligned: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(frames,): slowly changing volume of the found sound relative to the sent one.
+    """Return the slowly changing volume (frames,) of the found sound relative to the sent one.
 
     It is a regression of loudness (Stevens 1955: power to the 0.3) on loudness from (tiles, BANDS).
     Bands are weighted by correlation, so that noise and coding artefacts change little.
@@ -364,7 +385,7 @@ def _relative_volume(
     found_power = (aligned / (aligned.mean(0) + _TINY)) ** _LOUDNESS
     covariance = ((sent_power - sent_power.mean(0)) * (found_power - found_power.mean(0))).mean(0)
     correlation = covariance / (sent_power.std(0) * found_power.std(0) + _TINY)
-    weight = np.maximum(correlation, 0.0) ** _TRUST
+    weight = np.maximum(correlation, 0.0) ** _CORRELATION_EXPONENT
     cross = gaussian_filter1d(
         (weight * found_power * sent_power).sum(1), _VOLUME_TILES, mode="nearest"
     )

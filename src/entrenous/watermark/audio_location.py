@@ -22,9 +22,9 @@ STEP_S: Final = STEP / RATE_HZ
 CONTOUR_BANDS: Final = 16
 _LOW_HZ: Final = 280.0
 _HIGH_HZ: Final = 3600.0
-_SMOOTHING_STEPS: Final = 31  # steps, one second: slower changes of volume are removed
-_FLOOR: Final = 1e-3  # of a band's mean power; limits the effect of noise
-_SCALE: Final = 40.0  # steps per standard deviation
+_SMOOTHING_STEPS: Final = 31  # one second; slower changes of volume are removed
+_POWER_FLOOR_SHARE: Final = 1e-3  # share of a band's mean power; limits the effect of noise
+_SCALE: Final = 40.0  # stored units per standard deviation
 _BLOCK: Final = 1024
 
 
@@ -34,19 +34,21 @@ def contour(mono: NDArray[np.float32]) -> bytes:
 
 
 def read_contour(data: bytes) -> NDArray[np.float32]:
-    """(steps, CONTOUR_BANDS), in standard deviations."""
+    """Return the contour (steps, CONTOUR_BANDS) that is stored in these bytes, in standard
+    deviations.
+    """
     steps = np.frombuffer(data, np.int8).reshape(-1, CONTOUR_BANDS)
     return steps.astype(np.float32) / np.float32(_SCALE)
 
 
 def write_contour(levels: NDArray[np.float32]) -> bytes:
-    """(steps, CONTOUR_BANDS) as bytes."""
+    """Return a contour (steps, CONTOUR_BANDS) as bytes for storage."""
     data: bytes = np.clip(np.rint(levels * _SCALE), -127, 127).astype(np.int8).tobytes()
     return data
 
 
 def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(steps, WINDOW / 2 + 1) powers, every STEP samples."""
+    """Return the powers (steps, WINDOW / 2 + 1) of spectra that are STEP samples apart."""
     steps = len(mono) // STEP + 1
     powers = np.zeros((steps, WINDOW // 2 + 1), np.float32)
     for first in range(0, steps, _BLOCK):
@@ -57,12 +59,13 @@ def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def band_levels(powers: NDArray[np.float32], pitch: float) -> NDArray[np.float32]:
-    """(steps, CONTOUR_BANDS): logarithms without slow changes, with unit variance.
+    """Return the logarithms of the bands' powers (steps, CONTOUR_BANDS), without slow changes and
+    with unit variance.
 
     ``pitch`` is how many times higher this sound is than the one to compare with.
     """
     band_power = powers @ _bin_shares(pitch)
-    decibels = np.log(band_power + _FLOOR * band_power.mean(0) + 1e-9)
+    decibels = np.log(band_power + _POWER_FLOOR_SHARE * band_power.mean(0) + 1e-9)
     fast = decibels - uniform_filter1d(decibels, _SMOOTHING_STEPS, axis=0, mode="nearest")
     spread = np.sqrt(np.mean(fast**2, axis=0)) + 1e-6
     levels: NDArray[np.float32] = np.clip(fast / spread, -3.0, 3.0).astype(np.float32)
@@ -70,7 +73,9 @@ def band_levels(powers: NDArray[np.float32], pitch: float) -> NDArray[np.float32
 
 
 def _bin_shares(pitch: float) -> NDArray[np.float32]:
-    """(bins, bands): the share of each bin in each band; neighbouring bands overlap by half."""
+    """Return (bins, bands): the share of each bin in each band. Neighbouring bands overlap by
+    half.
+    """
     edges = np.geomspace(_LOW_HZ, _HIGH_HZ, CONTOUR_BANDS + 2) * pitch
     bins = np.arange(WINDOW // 2 + 1)[:, None] * (RATE_HZ / WINDOW)
     up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -79,13 +84,13 @@ def _bin_shares(pitch: float) -> NDArray[np.float32]:
 
 
 _TEMPOS: Final = tuple(round(0.90 + 0.01 * step, 2) for step in range(21))
-_PIECE: Final = 160  # steps: 5 s
+_PIECE_STEPS: Final = 160  # 5 s
 _PIECES_MAX: Final = 12
-_TEMPO_STEP: Final = 0.005  # half the distance between two tempos
+_TEMPO_STEP: Final = 0.005  # half the difference between two tempos that are tried
 _NEARLY_AS_GOOD: Final = 0.75
 _PLACES_MAX: Final = 4
 _APART_S: Final = 0.15
-_SHORTEST: Final = 24  # steps of overlap needed: 0.8 s
+_OVERLAP_STEPS_MIN: Final = 24  # overlap needed: 0.8 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +111,15 @@ class SoundPlace:
 
 @dataclass(frozen=True, slots=True)
 class FoundContour:
-    """A found sound's contours, one (steps, CONTOUR_BANDS) array per pitch."""
+    """The contours of a found sound: one (steps, CONTOUR_BANDS) array for each pitch."""
 
     levels: dict[float, NDArray[np.float32]]
 
 
 def found_contour(mono: NDArray[np.float32]) -> FoundContour:
-    """Contours of a found sound at 16 kHz, for every pitch that a changed tempo may cause."""
+    """Return the contours of a found sound at 16 kHz, for every pitch that a changed tempo may
+    cause.
+    """
     powers = step_powers(mono)
     return FoundContour({pitch: band_levels(powers, pitch) for pitch in _TEMPOS})
 
@@ -120,7 +127,7 @@ def found_contour(mono: NDArray[np.float32]) -> FoundContour:
 def locate_sound(found: FoundContour, sent: NDArray[np.float32]) -> tuple[SoundPlace, ...]:
     """Return the best places of a found sound on a sent one's (steps, CONTOUR_BANDS) contour.
 
-    The best is first; others (a refrain, a beat) follow only if nearly as good.
+    The best place is first. Others, such as a refrain, follow only if they match nearly as well.
     """
     tried = []
     for tempo in _TEMPOS:
@@ -155,11 +162,13 @@ def _stretch_tempo(levels: NDArray[np.float32], tempo: float) -> NDArray[np.floa
 def _vote_on_starts(
     found: NDArray[np.float32], sent: NDArray[np.float32]
 ) -> list[tuple[float, float]]:
-    """Return a few (start in steps, fit): pieces add up their correlations for one tempo."""
+    """Return a few pairs (start in steps, fit). For one tempo, the correlations of all pieces are
+    added up.
+    """
     starts = _piece_starts(len(found))
-    size = min(_PIECE, len(found))
-    low = -len(found) + _SHORTEST  # a found sound may begin before the sent one
-    high = len(sent) - _SHORTEST
+    size = min(_PIECE_STEPS, len(found))
+    low = -len(found) + _OVERLAP_STEPS_MIN  # a found sound may begin before the sent one
+    high = len(sent) - _OVERLAP_STEPS_MIN
     if high <= low:
         low, high = 0, 1
     total = np.zeros(high - low)
@@ -177,14 +186,15 @@ def _vote_on_starts(
 
 
 def _piece_starts(length: int) -> list[int]:
-    if length <= _PIECE:
+    if length <= _PIECE_STEPS:
         return [0]
-    count = min(_PIECES_MAX, -(-length // _PIECE))
-    return [round(one) for one in np.linspace(0, length - _PIECE, count)]
+    count = min(_PIECES_MAX, -(-length // _PIECE_STEPS))
+    return [round(one) for one in np.linspace(0, length - _PIECE_STEPS, count)]
 
 
 def _correlation(piece: NDArray[np.float32], sent: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Entry size - 1 + k: correlation of the piece with the sent contour from step k on.
+    """Return the correlations of a piece; entry size - 1 + k is that with the sent contour from
+    step k on.
 
     It is divided by the norms of the overlap, but at least by half the piece's own.
     """
@@ -205,14 +215,16 @@ Values = TypeVar("Values", NDArray[np.float32], NDArray[np.float64])
 
 
 def zero_padded_slice(values: Values, low: int, high: int) -> Values:
-    """values[low:high], padded with zeros outside."""
+    """Return values[low:high], with zeros for indices outside."""
     cut = values[max(low, 0) : max(high, 0)]
     before = min(max(-low, 0), high - low)
     return np.pad(cut, (before, high - low - before - len(cut)))
 
 
 def peak_offset(values: NDArray[np.float32] | NDArray[np.float64], at: int) -> float:
-    """Offset from a peak's sample to the top of the parabola through it and its neighbours."""
+    """Return the offset from a peak's sample to the top of the parabola through that sample and its
+    neighbours.
+    """
     if not 0 < at < len(values) - 1:
         return 0.0
     left, top, right = (float(one) for one in values[at - 1 : at + 2])

@@ -18,10 +18,10 @@ from entrenous.watermark.chip_layout import chips_of_stream
 
 RATE_HZ: Final = 16_000
 WINDOW: Final = 1024  # samples of one spectrum, at RATE_HZ
-HOP: Final = 256  # between the centres of two spectra
+HOP: Final = 256  # samples between the centres of two spectra
 TILE_FRAMES: Final = 4
-TILE_BINS: Final = 8  # of 15.6 Hz
-FIRST_BIN: Final = 19  # phone loudspeakers are silent below
+TILE_BINS: Final = 8  # bins of 15.6 Hz in a tile
+FIRST_BIN: Final = 19  # phone loudspeakers are silent below this bin
 BANDS: Final = 53
 BINS: Final = BANDS * TILE_BINS
 
@@ -45,13 +45,12 @@ def stream_bytes(count: int, rate_hz: int) -> int:
     return -(-chips_needed(count, rate_hz) // 8)
 
 
-_OVERSAMPLING: Final = (
-    2  # a cubic spline through twice as many samples as needed has an error of -50 dB
-)
+# a cubic spline through twice as many samples as needed has an error of -50 dB
+_OVERSAMPLING: Final = 2
 
 
 def at_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-    """(n, channels) samples at 16 kHz."""
+    """Return the samples (n, channels) converted to 16 kHz."""
     up, down = _resampling_ratio(rate_hz, RATE_HZ)
     moved = resample_poly(samples, up, down, axis=0)
     fitted: NDArray[np.float32] = moved[: samples_at_rate(len(samples), rate_hz)]
@@ -69,7 +68,9 @@ def from_working_rate(
 
 
 class FractionalSamples:
-    """One channel at 16 kHz, readable at any position and speed; silent beyond its ends."""
+    """One channel at 16 kHz that can be read at any position and speed; it is silent beyond its
+    ends.
+    """
 
     def __init__(self, mono: NDArray[np.float32]) -> None:
         self.length = len(mono)
@@ -102,7 +103,9 @@ def analysis_window() -> NDArray[np.float32]:
 
 
 def to_frames(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
-    """(count, WINDOW) frames of a sound, centred on every HOP-th sample from frame ``first``."""
+    """Return ``count`` frames of a sound, (count, WINDOW), centred HOP samples apart, from frame
+    ``first`` on.
+    """
     start, stop = first * HOP - HALF, (first + count - 1) * HOP + HALF
     inside = mono[max(start, 0) : max(stop, 0)]
     before = max(-start, 0)
@@ -111,19 +114,19 @@ def to_frames(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.f
 
 
 def frame_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """(frames, BINS) from (frames, WINDOW)."""
+    """Return the spectra (frames, BINS) of frames (frames, WINDOW)."""
     whole: NDArray[np.complex64] = rfft(frames * analysis_window(), axis=1)
     return np.ascontiguousarray(whole[:, FIRST_BIN : FIRST_BIN + BINS])
 
 
 def whole_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """(frames, WINDOW / 2 + 1) with every bin."""
+    """Return the spectra of frames with every bin, (frames, WINDOW / 2 + 1)."""
     found: NDArray[np.complex64] = rfft(frames * analysis_window(), axis=1)
     return found
 
 
 def invert_spectra(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Return the least-squares inverse of :func:`frame_frame_spectra` (Griffin and Lim 1984).
+    """Return the least-squares inverse of :func:`frame_spectra` (Griffin and Lim 1984).
 
     Returns: the samples from HALF before the first frame's centre to HALF after the last one's.
     """
@@ -138,13 +141,15 @@ def invert_spectra(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
 
 
 def sum_bands(bins: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(frames, BINS) summed to (frames, BANDS)."""
+    """Sum the bins of each band: (frames, BINS) -> (frames, BANDS)."""
     bands: NDArray[np.float32] = bins.reshape(len(bins), BANDS, TILE_BINS).sum(2)
     return bands
 
 
 def sum_tiles(bands: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(frames, bands) summed to (tiles, bands); the last tile may lack frames."""
+    """Sum the frames of each tile: (frames, bands) -> (tiles, bands). The last tile may have fewer
+    frames.
+    """
     missing = -len(bands) % TILE_FRAMES
     whole = np.pad(bands, ((0, missing), (0, 0)))
     tiles: NDArray[np.float32] = whole.reshape(-1, TILE_FRAMES, bands.shape[1]).sum(1)
@@ -157,12 +162,13 @@ def band_power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
 
 
 LENGTH_S_MIN: Final = 1.0
-STRENGTH: Final = 0.1  # of the amplitude, where a sound changes quickly: 0.83 dB
-STEADY_TONE_SHARE: Final = 0.4  # share of it for a steady tone
-_VARIATION_DB: Final = 4.0  # spread of a band's level in a tile's neighbourhood
-_AROUND: Final = 9  # tiles: 0.6 s
-_SILENCE: Final = 1e-8  # mean square, full scale 1: -80 dB
-_BLOCK: Final = 1024  # frames at a time, to save memory
+STRENGTH: Final = 0.1  # share of the amplitude where a sound changes quickly: 0.83 dB
+STEADY_TONE_SHARE: Final = 0.4  # share of STRENGTH that a steady tone gets
+# spread of a band's level around a tile, from which it counts as changing quickly
+_VARIATION_DB: Final = 4.0
+_NEIGHBOURHOOD_TILES: Final = 9  # 0.6 s
+_SILENCE_MEAN_SQUARE: Final = 1e-8  # relative to full scale 1: -80 dB
+_BLOCK_FRAMES: Final = 1024  # frames processed at a time, to save memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +195,8 @@ def prepare_sound(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
     """Measure (n,) or (n, channels) samples, full scale 1.
 
     Raises:
-        SoundTooShortToMark: it is shorter than ``LENGTH_S_MIN`` seconds.
-        TooQuietToMark: it is silent.
+        SoundTooShortToMark: the sound is shorter than ``LENGTH_S_MIN`` seconds.
+        TooQuietToMark: the sound is silent.
     """
     shaped = np.asarray(samples, np.float32)
     shaped = shaped[:, None] if shaped.ndim == 1 else shaped
@@ -208,11 +214,11 @@ def prepare_sound(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
 
 
 def tile_power(mono: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """(count, BANDS): summed squared magnitudes of every tile of a sound at 16 kHz."""
+    """Return the summed squared magnitudes (count, BANDS) of every tile of a sound at 16 kHz."""
     level = np.zeros((count, BANDS), np.float32)
     frames = count * TILE_FRAMES
-    for first in range(0, frames, _BLOCK):
-        size = min(_BLOCK, frames - first)
+    for first in range(0, frames, _BLOCK_FRAMES):
+        size = min(_BLOCK_FRAMES, frames - first)
         block = sum_tiles(sum_bands(band_power(frame_spectra(to_frames(mono, first, size)))))
         level[first // TILE_FRAMES : first // TILE_FRAMES + len(block)] = block
     return level
@@ -220,12 +226,12 @@ def tile_power(mono: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
 def _mark_strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     decibels = 10.0 * np.log10(level + 1e-9)
-    mean = uniform_filter1d(decibels, _AROUND, axis=0, mode="nearest")
-    square = uniform_filter1d(decibels**2, _AROUND, axis=0, mode="nearest")
+    mean = uniform_filter1d(decibels, _NEIGHBOURHOOD_TILES, axis=0, mode="nearest")
+    square = uniform_filter1d(decibels**2, _NEIGHBOURHOOD_TILES, axis=0, mode="nearest")
     spread = np.sqrt(np.maximum(square - mean**2, 0.0))
     variation = np.minimum(spread / _VARIATION_DB, 1.0)
     # A tile's power is that of TILE_FRAMES Hann windows: 3/8 WINDOW^2 / 2 for a full-scale tone.
-    audible = level > _SILENCE * TILE_FRAMES * 0.1875 * WINDOW**2
+    audible = level > _SILENCE_MEAN_SQUARE * TILE_FRAMES * 0.1875 * WINDOW**2
     strength: NDArray[np.float32] = (
         STRENGTH * (STEADY_TONE_SHARE + (1.0 - STEADY_TONE_SHARE) * variation) * audible
     )
@@ -242,7 +248,7 @@ TILE_SMOOTHING_KERNEL: Final = (
 def embed_sound(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
     """Return the marked samples, (n, channels) at the sound's own rate.
 
-    The mark is linear in the chips, and the same share of every channel's own sound.
+    The mark is linear in the chips, and changes every channel's own sound by the same share.
     """
     signs = chips_of_stream(stream, prepared.chips).reshape(-1, BANDS)
     wanted = signs * prepared.strength
@@ -255,8 +261,8 @@ def embed_sound(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
 def _mark_channel(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
     frames = len(wanted) * TILE_FRAMES
     sound = np.zeros(frames * HOP + 2 * HALF, np.float32)
-    for first in range(0, frames, _BLOCK):
-        size = min(_BLOCK, frames - first)
+    for first in range(0, frames, _BLOCK_FRAMES):
+        size = min(_BLOCK_FRAMES, frames - first)
         change = amplitude_changes(wanted, first, size)
         part = invert_spectra(frame_spectra(to_frames(channel, first, size)) * change)
         sound[first * HOP : first * HOP + len(part)] += part
@@ -264,7 +270,9 @@ def _mark_channel(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> 
 
 
 def amplitude_changes(wanted: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
-    """(count, BINS): relative changes of amplitude, from (tiles, BANDS), with smoothed edges."""
+    """Return the relative changes of amplitude (count, BINS) for chips (tiles, BANDS), with
+    smoothed edges.
+    """
     low = max(first // TILE_FRAMES - 1, 0)
     high = min((first + count) // TILE_FRAMES + 1, len(wanted))
     steps = np.repeat(wanted[low:high], TILE_FRAMES, axis=0)

@@ -13,14 +13,17 @@ from entrenous.watermark.audio_location import SoundPlace, peak_offset, zero_pad
 from entrenous.watermark.audio_mark import RATE_HZ, FractionalSamples
 
 LAG_OVERSAMPLING: Final = 2  # lags per sample
-_EQUALISED: Final = 0.7  # exponent; 1 is PHAT, which weights bins without sound equally
+# exponent of the whitening; 1 would be PHAT, which gives bins without sound equal weight
+_EQUALISATION_EXPONENT: Final = 0.7
 _LOW_HZ: Final = 250.0
 _HIGH_HZ: Final = 3700.0
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingWindow:
-    """A part of the found sound around ``found``, expected at ``sent`` +- ``slack``; in samples."""
+    """A part of the found sound around ``found``, expected in the sent sound at ``sent`` +-
+    ``slack``, all in samples.
+    """
 
     found: float
     sent: float
@@ -47,7 +50,7 @@ def correlate_lags(
     own = zero_padded_slice(sent, round(window.sent) - span, round(window.sent) + span)
     points = next_fast_len(len(own) + window.size, real=True)
     cross = rfft(own, points) * np.conj(rfft(found, points))
-    cross *= _bandpass(points) / (np.abs(cross) ** _EQUALISED + 1e-12)
+    cross *= _bandpass(points) / (np.abs(cross) ** _EQUALISATION_EXPONENT + 1e-12)
     lags = irfft(cross, points * finer)
     wanted: NDArray[np.float32] = lags[: 2 * window.slack * finer + 1]
     scaled: NDArray[np.float32] = wanted / (np.sqrt(np.mean(lags**2)) + 1e-20)
@@ -59,22 +62,23 @@ def _bandpass(points: int) -> NDArray[np.float32]:
     return ((hertz > _LOW_HZ) & (hertz < _HIGH_HZ)).astype(np.float32)
 
 
-_SHORT: Final = 4096  # samples of a window: 0.26 s
+_WINDOW_SAMPLES: Final = 4096  # 0.26 s
 _LONG: Final = 8192
-_PEAK_MIN: Final = 6.0  # a peak's height over the root mean square of all lags
+_PEAK_MIN: Final = 6.0  # height of a peak, relative to the root mean square of all lags
 _PROBES: Final = 6
-_PROBES_WITHIN: Final = 4.0  # seconds from the middle
+_PROBES_WITHIN: Final = 4.0  # probes lie at most this many seconds from the middle
 _PITCH_STEP: Final = 5e-4
 _PITCH_STEPS: Final = 24
 _SLACK_S: Final = 0.05
-_JITTER: Final = 16.0  # samples that a window may deviate from its neighbours at constant speed
-_JITTER_PITCH_KEPT: Final = 400.0  # for pitch-preserving tempo changes, which shift pieces: 25 ms
+_JITTER_SAMPLES: Final = 16.0  # largest deviation of a window from its neighbours at constant speed
+# for pitch-preserving tempo changes, which shift pieces: 25 ms
+_JITTER_SAMPLES_PITCH_KEPT: Final = 400.0
 _NEARLY_UNCHANGED: Final = 0.015
-_PREFERENCE: Final = (
-    1.3  # for unchanged speed, because re-recording blurs the difference from others
-)
+# for unchanged speed, because re-recording blurs the difference from others
+_PREFERENCE: Final = 1.3
 _FORGET: Final = 0.8
-_STRAIGHT_MAX: Final = 2.0  # samples: treated as a straight line
+# largest deviation, in samples, of knots that count as a straight line
+_STRAIGHT_DEVIATION_MAX: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +96,13 @@ class Path:
 
     @property
     def speed(self) -> float:
-        """Seconds of the sent sound per second of the found one."""
+        """The speed: seconds of the sent sound per second of the found one."""
         return float((self.sent[-1] - self.sent[0]) / (self.found[-1] - self.found[0]))
 
     def place(self, sent: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Positions in the found sound for positions in the sent one, also beyond the knots."""
+        """Return the positions in the found sound for positions in the sent one, also beyond the
+        knots.
+        """
         inside = np.interp(sent, self.sent, self.found)
         before = np.minimum(sent - self.sent[0], 0.0) / self.speed
         after = np.maximum(sent - self.sent[-1], 0.0) / self.speed
@@ -124,10 +130,10 @@ def follow_sound(
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A hypothesis: the found sound's ``middle`` lies at ``centre`` of the sent one.
+    """A hypothesis: the ``middle`` of the found sound lies at ``centre`` in the sent one.
 
-    From there it runs at ``tempo`` and is ``pitch`` times as high. ``weight`` prefers unchanged
-    speed.
+    The found sound runs at ``tempo`` in both directions from there, and is ``pitch`` times as high.
+    ``weight`` prefers unchanged speed.
     """
 
     middle: float
@@ -146,7 +152,7 @@ class _Line:
 
 
 def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> list[_Line]:
-    """Hypotheses with preserved pitch, and with pitch and tempo changed together.
+    """Return hypotheses with preserved pitch, and with pitch and tempo changed together.
 
     Contours determine the tempo to 1 %.
     """
@@ -176,17 +182,17 @@ def _line_agreement(
     slack = round(_SLACK_S * RATE_HZ)
     total = 0.0
     for centre in probes:
-        window = TrackingWindow(centre, line.at(centre), line.pitch, _SHORT, slack)
+        window = TrackingWindow(centre, line.at(centre), line.pitch, _WINDOW_SAMPLES, slack)
         total += float(correlate_lags(found_samples, sent, window, 1).max())
     return total
 
 
 def _probe_centres(found_samples: FractionalSamples) -> list[float]:
-    """Return centres of the loudest windows near the middle."""
-    reach = min(found_samples.length / 2 - _SHORT / 2, _PROBES_WITHIN * RATE_HZ)
+    """Return the centres of the loudest windows near the middle."""
+    reach = min(found_samples.length / 2 - _WINDOW_SAMPLES / 2, _PROBES_WITHIN * RATE_HZ)
     if reach <= 0:
         return [found_samples.length / 2]
-    centres = np.arange(-reach, reach + 1, _SHORT / 2) + found_samples.length / 2
+    centres = np.arange(-reach, reach + 1, _WINDOW_SAMPLES / 2) + found_samples.length / 2
     loud = np.mean(found_samples.read(centres[:, None] + np.arange(-512.0, 512.0)) ** 2, axis=1)
     best = np.argsort(loud)[::-1][:_PROBES]
     return [float(centres[one]) for one in sorted(best)]
@@ -196,12 +202,14 @@ def _track_from_middle(
     found_samples: FractionalSamples, sent: NDArray[np.float32], line: _Line
 ) -> Path | None:
     """Track in both directions from the middle, predicting each window from the one before."""
-    size = _SHORT if line.pitch_kept else _LONG
+    size = _WINDOW_SAMPLES if line.pitch_kept else _LONG
     hop = size / 4 if line.pitch_kept else size / 2
     steps = max(0, int((found_samples.length - size) / 2 / hop))
     knots = []
     for direction in (range(steps + 1), range(-1, -steps - 1, -1)):
-        tracker = _Tracker(line, _JITTER_PITCH_KEPT if line.pitch_kept else _JITTER * 4)
+        tracker = _Tracker(
+            line, _JITTER_SAMPLES_PITCH_KEPT if line.pitch_kept else _JITTER_SAMPLES * 4
+        )
         for step in direction:
             centre = line.middle + step * hop
             window = tracker.next_window(centre, size)
@@ -215,8 +223,8 @@ def _track_from_middle(
 class _Tracker:
     """Predicts the next window's position.
 
-    If pitch and tempo changed together, windows are pooled: a room's echoes blur each window's
-    peak, and are the same in all.
+    If pitch and tempo changed together, the correlations of windows are added up: a room's echoes
+    blur the peak in each window, and are the same in all windows.
     """
 
     line: _Line
@@ -233,7 +241,9 @@ class _Tracker:
         )
 
     def locate_window(self, window: TrackingWindow, lags: NDArray[np.float32]) -> float | None:
-        """The position of the window's centre in the sent sound, or None if it is uncertain."""
+        """Return the position of the window's centre in the sent sound, or None if that is
+        uncertain.
+        """
         pooled = self._pool_lags(lags)
         middle = len(pooled) // 2
         reach = min(middle, round(self.slack * LAG_OVERSAMPLING))
@@ -267,7 +277,7 @@ def _path_from_knots(knots: NDArray[np.float64], line: _Line) -> Path | None:
     found, sent = knots.T
     residual = sent - line.tempo * found
     deviation = np.abs(residual - median_filter(residual, 5, mode="nearest"))
-    good = deviation <= (_JITTER_PITCH_KEPT if line.pitch_kept else _JITTER)
+    good = deviation <= (_JITTER_SAMPLES_PITCH_KEPT if line.pitch_kept else _JITTER_SAMPLES)
     found, sent = found[good], sent[good]
     if len(found) < 2:
         return None
@@ -287,17 +297,19 @@ def _smooth_knots(
     slope, offset = _line_through(found, sent)
     deviation = sent - slope * found - offset
     scatter = float(np.percentile(np.abs(deviation), 80))
-    if scatter <= _STRAIGHT_MAX:
+    if scatter <= _STRAIGHT_DEVIATION_MAX:
         return slope * found + offset
     jumps = float(np.median(np.abs(np.diff(deviation)))) if len(deviation) > 2 else scatter
-    if scatter > _JITTER or jumps > 0.5 * scatter:
+    if scatter > _JITTER_SAMPLES or jumps > 0.5 * scatter:
         return tempo * found + float(np.median(sent - tempo * found))
     smooth: NDArray[np.float64] = sent - deviation + uniform_filter1d(deviation, 3, mode="nearest")
     return smooth
 
 
 def _line_through(found: NDArray[np.float64], sent: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the slope and offset by least squares over the nearest four fifths, three times."""
+    """Return slope and offset of the line by least squares, refitted three times to the nearest
+    four fifths of the knots.
+    """
     slope = float(np.median(np.diff(sent) / np.diff(found)))
     offset = float(np.median(sent - slope * found))
     for _ in range(3):

@@ -23,12 +23,12 @@ from entrenous.watermark.pyramid import (
     shape_of,
 )
 
-_SIGMA: Final = 5.0  # grey levels
+_KERNEL_SIGMA_LEVELS: Final = 5.0  # width of the regression's kernel in grey levels
 _LEVELS: Final = 256
-_FINENESS: Final = 64  # steps per grey level, finer than any rounding
-_SUPPORT: Final = 20.0  # pixels of kernel weight that a level needs for its own estimate
+_STEPS_PER_LEVEL: Final = 64  # steps of the tone curve per grey level, finer than any rounding
+_KERNEL_WEIGHT_MIN: Final = 20.0  # pixels of kernel weight that a level needs for its own estimate
 _PRIOR: Final = 4.0  # squared grey levels
-_SLOPE_LEAST: Final = 0.2  # of the overall slope
+_SLOPE_LEAST: Final = 0.2  # least slope, as a share of the overall slope
 _FIT_PIXELS: Final = 300_000
 
 
@@ -52,7 +52,7 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
     step = max(1, sent.size // _FIT_PIXELS)
     keep = covered.ravel()[::step]
     curve, slope = _local_lines(sent.ravel()[::step][keep], leak.ravel()[::step][keep])
-    levels = np.linspace(0.0, _LEVELS - 1.0, (_LEVELS - 1) * _FINENESS + 1)
+    levels = np.linspace(0.0, _LEVELS - 1.0, (_LEVELS - 1) * _STEPS_PER_LEVEL + 1)
     expected = apply_curve(sent, levels, np.interp(levels, np.arange(_LEVELS), curve))
     red, blue = chroma(sent_rgb, sent)
     gains = _chroma_gains(leak - expected, red, blue, covered, step)
@@ -62,7 +62,9 @@ def fit_tone(leak: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_]) -> Tone:
 
 
 def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Local linear regression of leak on sent around every level: (values, slopes), 256 each."""
+    """Return (values, slopes), 256 each: a local linear regression of the leak on the sent picture
+    around every level.
+    """
     at = np.clip(np.rint(sent), 0, _LEVELS - 1).astype(np.int64)
     levels = np.arange(_LEVELS, dtype=np.float64)
     count = np.bincount(at, minlength=_LEVELS).astype(np.float64)
@@ -79,7 +81,7 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
     # the prior keeps a rare level or a flat tone from getting a random slope
     slope = cross / weight_or_one - mean * leak_mean + _PRIOR * overall
     slope = _with_sign(slope / (spread + _PRIOR), overall)
-    known = weight * _SIGMA * np.sqrt(2.0 * np.pi) >= _SUPPORT
+    known = weight * _KERNEL_SIGMA_LEVELS * np.sqrt(2.0 * np.pi) >= _KERNEL_WEIGHT_MIN
     if not known.any():
         return levels, np.ones(_LEVELS)
     curve = np.interp(levels, levels[known], (leak_mean + slope * (levels - mean))[known])
@@ -87,8 +89,8 @@ def _local_lines(sent: Plane, leak: Plane) -> tuple[NDArray[np.float64], NDArray
 
 
 def _smoothing_kernel() -> NDArray[np.float64]:
-    at = np.arange(-round(4 * _SIGMA), round(4 * _SIGMA) + 1)
-    weights = np.exp(-0.5 * (at / _SIGMA) ** 2)
+    at = np.arange(-round(4 * _KERNEL_SIGMA_LEVELS), round(4 * _KERNEL_SIGMA_LEVELS) + 1)
+    weights = np.exp(-0.5 * (at / _KERNEL_SIGMA_LEVELS) ** 2)
     return np.asarray(weights / weights.sum())
 
 
@@ -125,7 +127,8 @@ def _chroma_gains(
     return np.float32(red_gain), np.float32(blue_gain)
 
 
-_RINGS: Final = 48  # up to half a cycle per pixel; the corners beyond use the last one
+# rings up to half a cycle per pixel; the corners beyond belong to the last ring
+_RING_COUNT: Final = 48
 _TONE_RINGS: Final = 2  # coarser detail belongs to the tone curve
 _GAIN_MAX: Final = 4.0
 _LOWS_PX: Final = 8.0
@@ -134,13 +137,13 @@ _SMOOTH_POWER: Final = 2.0  # squared grey levels
 # otherwise strong edges alone would decide, but codecs damage smooth places more
 _EVENNESS: Final = 0.12
 _NEAR_ONE: Final = 0.04
-_EMPTY: Final = 1e-3  # squared grey levels per cosine
+_EMPTY_RING_POWER: Final = 1e-3  # squared grey levels per cosine; a ring with less has no content
 _RING_STEPS: Final = 64  # steps per ring
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelFilter:
-    """A gain per cosine, 1 at the lowest, for planes of one shape; None for no change."""
+    """A gain for each cosine (1 for the lowest), for planes of one shape; None means no change."""
 
     gains: Plane | None
 
@@ -161,17 +164,19 @@ def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_])
     curve = _regress_ring(np.rint(at).astype(np.intp).ravel(), found, sent)
     if np.abs(curve - 1.0).max() < _NEAR_ONE:
         return ChannelFilter(None)
-    fine = np.interp(np.arange(_RINGS * _RING_STEPS) / _RING_STEPS, np.arange(_RINGS), curve)
+    fine = np.interp(
+        np.arange(_RING_COUNT * _RING_STEPS) / _RING_STEPS, np.arange(_RING_COUNT), curve
+    )
     return ChannelFilter(fine.astype(np.float32)[(at * _RING_STEPS).astype(np.intp)])
 
 
 def _regress_ring(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
     """Return one gain per ring; a ring without power in the sent picture follows the ring below."""
-    cross = np.bincount(ring, found * sent, _RINGS)
-    power = np.bincount(ring, sent * sent, _RINGS)
-    prior = _EMPTY * np.bincount(ring, minlength=_RINGS) + 1e-9
-    gains = np.ones(_RINGS)
-    for one in range(_TONE_RINGS, _RINGS):
+    cross = np.bincount(ring, found * sent, _RING_COUNT)
+    power = np.bincount(ring, sent * sent, _RING_COUNT)
+    prior = _EMPTY_RING_POWER * np.bincount(ring, minlength=_RING_COUNT) + 1e-9
+    gains = np.ones(_RING_COUNT)
+    for one in range(_TONE_RINGS, _RING_COUNT):
         gains[one] = (cross[one] + prior[one] * gains[one - 1]) / (power[one] + prior[one])
     return np.asarray(np.clip(gains, 0.0, _GAIN_MAX), np.float64)
 
@@ -192,16 +197,17 @@ def _frequency_rings(shape: Shape) -> NDArray[np.float32]:
     """Return the frequency of every cosine, in rings; the last ring is half a cycle per pixel."""
     down, across = (np.arange(side, dtype=np.float32) / np.float32(side) for side in shape)
     radius = np.minimum(np.hypot(down[:, None], across[None]), 1.0)
-    return np.asarray(radius * np.float32(_RINGS - 1), np.float32)
+    return np.asarray(radius * np.float32(_RING_COUNT - 1), np.float32)
 
 
 _CLIP_SD: Final = 3.0
 _WINDOW_PRIOR: Final = 0.5  # squared grey levels: smoother windows borrow the gain of their class
-_CLASSES: Final = 24  # of contrast
-_SILENT: Final = 0.01  # squared grey levels: a class with less power follows the next stronger one
-_KNOWN_SHARE: Final = 0.5  # share of a window
+_CONTRAST_CLASSES: Final = 24  # number of classes of windows by contrast
+# squared grey levels: a class with less power follows the next stronger one
+_SILENT_CLASS_POWER: Final = 0.01
+_KNOWN_SHARE: Final = 0.5  # share of a window that the leak must cover
 _SAMPLE: Final = 200_000
-_STEPS: Final = 1000  # of the interpolation between classes
+_INTERPOLATION_STEPS: Final = 1000  # steps of the interpolation between two classes
 _WINDOW_GAIN_MAX: Final = 2.0
 _VARIANCE_MIN: Final = 0.03  # squared grey levels: less than the rounding in 8-bit files
 _COVERED: Final = 0.98
@@ -209,9 +215,9 @@ _COVERED: Final = 0.98
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """One octave of a leak.
+    """The evidence of a leak in one octave of detail.
 
-    ``rho`` is gain x rest / variance. A mark m adds ``response`` x m to it on average.
+    ``rho`` is gain x rest / variance. A mark m adds ``response`` x m to ``rho`` on average.
     """
 
     rho: Plane
@@ -227,7 +233,7 @@ def gather_evidence(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane])
         covered: 1 where the leak shows the sent picture, 0 elsewhere.
         trial: detail pyramid of a trial mark, for the strength of marks at each place.
     """
-    # filled with the expected picture, so that the border adds no detail
+    # uncovered pixels get the expected picture, so that the border adds no detail
     levels = len(trial)
     filled = np.where(covered == 0, tone.expected, leak).astype(np.float32)
     found = detail_pyramid(filled, levels)
@@ -247,7 +253,7 @@ def _weigh_evidence(
     gain = _local_gain(found, sent, weight, amount)
     residual, variance = _clipped_residual(found, sent, gain, weight, amount)
     kept = gain * slope
-    # a rest smaller than a mark of this strength shows that marks were weakened
+    # a residual smaller than a mark of this strength shows that marks were weakened
     full = np.maximum(kept**2 * _local_mean(trial * trial), 1e-9)
     kept *= np.minimum(1.0, variance / full)
     return Evidence(
@@ -269,7 +275,9 @@ def _clipped_residual(
 
 
 def _local_gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plane:
-    """Regression in windows; smooth windows borrow the average gain of equally smooth ones."""
+    """Return the gain of each window by regression. Smooth windows take the average gain of equally
+    smooth ones.
+    """
     cross = _local_mean(weight * found * sent) / amount
     power = np.maximum(_local_mean(weight * sent * sent) / amount, 0.0)
     typical = _gain_by_contrast(cross, power, amount)
@@ -278,24 +286,26 @@ def _local_gain(found: Plane, sent: Plane, weight: Plane, amount: Plane) -> Plan
 
 
 def _gain_by_contrast(cross: Plane, power: Plane, amount: Plane) -> Plane:
-    """Gain by a window's contrast, because codecs and denoisers keep edges and erase smooth places.
+    """Return the gain by contrast, because codecs and denoisers keep edges and erase smooth places.
 
     The sent picture's own faint detail shows what happened to detail as faint as a mark.
     """
     known = np.flatnonzero(amount.ravel() > _KNOWN_SHARE)
-    if known.size < _CLASSES * _WINDOW_PX:
+    if known.size < _CONTRAST_CLASSES * _WINDOW_PX:
         return np.full_like(power, float(cross.sum()) / max(float(power.sum()), 1e-6))
     known = known[:: max(1, known.size // _SAMPLE)]
     known = known[np.argsort(power.ravel()[known])]
     gain, curve, centres = 1.0, [], []
-    for one in reversed(np.array_split(known, _CLASSES)):
+    for one in reversed(np.array_split(known, _CONTRAST_CLASSES)):
         has, shares = float(power.ravel()[one].mean()), float(cross.ravel()[one].mean())
-        gain = (shares + _SILENT * gain) / (has + _SILENT)
+        gain = (shares + _SILENT_CLASS_POWER * gain) / (has + _SILENT_CLASS_POWER)
         curve.append(gain)
-        centres.append(np.log(has + _SILENT))
-    ends = np.linspace(centres[-1], centres[0] + 1e-6, _STEPS)
+        centres.append(np.log(has + _SILENT_CLASS_POWER))
+    ends = np.linspace(centres[-1], centres[0] + 1e-6, _INTERPOLATION_STEPS)
     return apply_curve(
-        np.log(power + np.float32(_SILENT)), ends, np.interp(ends, centres[::-1], curve[::-1])
+        np.log(power + np.float32(_SILENT_CLASS_POWER)),
+        ends,
+        np.interp(ends, centres[::-1], curve[::-1]),
     )
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from entrenous.base.limits import MARK_SIDE_PX_MIN
 from entrenous.base.picture import TooSmallToMark
 
-WORKING_SIDE_PX_MAX: Final = 2000  # larger pictures are marked at this size, then enlarged
+# for larger pictures the mark is made at this size, then enlarged
+WORKING_SIDE_PX_MAX: Final = 2000
 CELLS_MAX: Final = 800  # along the longest side: finer detail does not survive a phone's screen
 CELL_PX_MIN: Final = 2  # finer cells do not survive even mild JPEG
 CELLS_MIN: Final = 24  # coarser bands have too few chips for their visibility
@@ -29,7 +30,7 @@ class Band:
 
     @property
     def stop(self) -> int:
-        """Index after the last chip of this band."""
+        """The index after the last chip of this band."""
         return self.start + self.cells[0] * self.cells[1]
 
 
@@ -42,7 +43,9 @@ class Layout:
 
     @property
     def working_size(self) -> Shape:
-        """The size at which the mark is made and detected: that of the finest band's level."""
+        """The size at which the mark is made and detected, which is that of the finest band's
+        level.
+        """
         return self.bands[0].pixels
 
     @property
@@ -80,12 +83,15 @@ def stream_bytes(width_px: int, height_px: int) -> int:
 
 
 def dither_bytes(width_px: int, height_px: int) -> int:
-    """Length of the dither stream that all copies of a message share: one byte per pixel."""
+    """Return the length of the dither stream that all copies of a message share: one byte per
+    pixel.
+    """
     return width_px * height_px
 
 
 def chips_of_stream(stream: bytes, count: int) -> NDArray[np.float32]:
-    """The first ``count`` bits of ``stream``, most significant first, as +1 (bit 1) and -1 (bit 0).
+    """Return the first ``count`` bits of ``stream``, most significant first, as +1 (bit 1) and -1
+    (bit 0).
 
     Uniform bytes give independent fair signs, as the bound on false accusation requires
     (docs/spec/mark.md, section 7).

@@ -18,20 +18,22 @@ NODE_S: Final = 1.0
 SIDE_PX_MAX: Final = 960  # finer detail does not survive a messenger's encoder
 # Finest band first; coarser than in pictures, since video encoders preserve coarse detail.
 _GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
-_PILOT_EACH: Final = 8  # one chip in so many is shared by all copies
+_CHIPS_PER_PILOT_CHIP: Final = 8  # one chip in this many is shared by all copies
 _PSNR_DB: Final = 47.0
 _LIMITED_RANGE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma runs from 16 to 235
-_STEPS: Final = float(256.0 * _LIMITED_RANGE)  # of the dither in one grey level
+# steps of the dither in one grey level
+_DITHER_STEPS_PER_LEVEL: Final = float(256.0 * _LIMITED_RANGE)
 _BLACK: Final = np.float32(16.0)
 _STILL: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-_SPREAD_MAX: Final = 8  # times a frame's side; evidence beyond is cut off
-_ROUNDING: Final = 1.0 / 6.0  # mean squared levels added by dithering a small mark
+_SPREAD_MAX: Final = 8  # times a frame's side; evidence from farther away is cut off
+# mean squared error in grey levels that dithering adds to a small mark
+_ROUNDING: Final = 1.0 / 6.0
 Motion = NDArray[np.float64]  # 2 x 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipLayout:
-    """What all frames and copies of one clip share.
+    """The layout of marks that all frames and copies of one clip share.
 
     ``plan`` is laid out at the *working size*, to which frames are reduced; ``masks`` holds each
     band's gain as a plane; ``loudness`` is the mean square of a node's pattern.
@@ -43,15 +45,15 @@ class ClipLayout:
 
     @property
     def working_size(self) -> tuple[int, int]:
-        """Working (width, height)."""
+        """The working size as (width, height)."""
         rows, columns = self.plan.working_size
         return columns, rows
 
     @property
     def own_chips(self) -> NDArray[np.bool_]:
-        """Mask of the copy's own chips; the others belong to the pilot."""
+        """The mask of the copy's own chips; the others belong to the pilot."""
         own = np.ones(self.plan.chips, np.bool_)
-        own[::_PILOT_EACH] = False
+        own[::_CHIPS_PER_PILOT_CHIP] = False
         return own
 
     def pattern(self, copy_stream: bytes, pilot_stream: bytes) -> Plane:
@@ -59,11 +61,13 @@ class ClipLayout:
 
         Args:
             copy_stream: ``node_stream_bytes`` uniform bytes, unique to this copy and node.
-            pilot_stream: likewise for the pilot, which all copies of a message share; it tells a
-                tracer which bands have survived, without any copy's key.
+            pilot_stream: likewise for the pilot, which all copies of a message share; its score
+                shows which bands have survived, without any copy's key.
         """
         signs = chips_of_stream(copy_stream, self.plan.chips)
-        signs[::_PILOT_EACH] = chips_of_stream(pilot_stream, self.plan.chips)[::_PILOT_EACH]
+        signs[::_CHIPS_PER_PILOT_CHIP] = chips_of_stream(pilot_stream, self.plan.chips)[
+            ::_CHIPS_PER_PILOT_CHIP
+        ]
         return mark_pattern(signs, self.plan, self.masks)
 
 
@@ -109,8 +113,8 @@ def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
 def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:
     """Return the factor of the nodes' patterns at each place of a frame.
 
-    It is computed as in pictures, but as one plane for all bands, the geometric mean of the two
-    finest octaves' masks, so that a copy costs one product per frame.
+    The factor is computed as in pictures, but as one plane for all bands, the geometric mean of the
+    two finest octaves' masks, so that a copy costs one product per frame.
     """
     fine, coarse = band_masks(working, 2)
     wide = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)
@@ -135,7 +139,8 @@ def warp_pattern(node_pattern: Plane, motion: Motion) -> Plane:
 
 
 def warp_back(evidence: Plane, motion: Motion) -> Plane:
-    """The adjoint of :func:`warp_pattern`, up to its scale: a frame's evidence on the node's grid.
+    """Apply the adjoint of :func:`warp_pattern`, up to its scale. Return a frame's evidence on the
+    node's grid.
 
     Evidence is folded where the pattern repeats.
     """
@@ -160,15 +165,16 @@ def mark_luma(
 
     Args:
         luma: (H, W), limited range.
-        strength: :func:`pattern_pattern_amplitude` of this frame.
+        strength: :func:`pattern_amplitude` of this frame.
         shown: both nodes' patterns with their shares.
         dither: (H, W), 0 to 255, the same for all frames and copies of a message.
     """
     (one, share), (other, rest) = shown
     blend = cv2.addWeighted(one, share, other, rest, 0.0)
-    mark = cv2.multiply(blend, strength, scale=_STEPS)
+    mark = cv2.multiply(blend, strength, scale=_DITHER_STEPS_PER_LEVEL)
     large = enlarge(np.asarray(mark, np.float32), shape_of(luma))
-    steps = np.asarray(cv2.add(large, dither, dtype=cv2.CV_16S), np.int16)  # rounds the sum
+    # adding the dither rounds the sum
+    steps = np.asarray(cv2.add(large, dither, dtype=cv2.CV_16S), np.int16)
     steps >>= 8  # an arithmetic shift rounds down, also for negative numbers
     return np.asarray(cv2.add(luma, steps, dtype=cv2.CV_8U), np.uint8)
 

@@ -21,7 +21,7 @@ from entrenous.watermark.clip_mark import ClipLayout, Motion, pattern_amplitude,
 from entrenous.watermark.embed import Prepared, mark_pattern, pattern_adjoint, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
-_CODED_WEIGHT: Final = 2.0  # relative to 1 for the octaves
+_CODED_WEIGHT: Final = 2.0  # weight of the coding evidence; the octaves have 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +163,7 @@ def _fully_covered(covered: NDArray[np.bool_], shape: tuple[int, int]) -> NDArra
     return np.asarray(share == 255, np.float32)
 
 
-_AROUND: Final = 63  # chips along a row
+_NEIGHBOURHOOD_CHIPS: Final = 63  # number of chips along a row
 
 
 def remove_copies(evidence: ChipEvidence, streams: Iterable[bytes]) -> ChipEvidence:
@@ -197,11 +197,11 @@ def remove_copies(evidence: ChipEvidence, streams: Iterable[bytes]) -> ChipEvide
 
 
 def _local_power(per_chip: Plane) -> Plane:
-    power = cv2.blur((per_chip * per_chip).reshape(1, -1), (_AROUND, 1))
+    power = cv2.blur((per_chip * per_chip).reshape(1, -1), (_NEIGHBOURHOOD_CHIPS, 1))
     return np.maximum(power.ravel(), 0.0, dtype=np.float32)
 
 
-_PRIOR: Final = 0.5  # least weight of a band, in standard deviations of the pilot
+_PRIOR: Final = 0.5  # least weight of a band, as a score of the pilot in standard deviations
 
 
 @dataclass(slots=True, eq=False)
@@ -222,7 +222,7 @@ class FrameDetector:
         Args:
             found: luma of the found frame in grey levels, warped onto the sent one at the working
                 size.
-            covered: where it shows the sent frame.
+            covered: where ``found`` shows the sent frame.
             sent: luma of the unmarked sent frame, likewise.
             nodes: the share of each node, and the motion from its grid to the frame.
         """
@@ -252,7 +252,9 @@ class CombinedEvidence:
     strength: float
 
     def agreement(self, node: int, copy_stream: bytes) -> float:
-        """A node's evidence for a copy; the sum over nodes divided by ``strength`` is the score."""
+        """Return a node's evidence for a copy. The sum over all nodes, divided by ``strength``, is
+        the score.
+        """
         numbers = self.per_chip[node]
         return float(np.dot(chips_of_stream(copy_stream, numbers.size), numbers))
 
@@ -280,7 +282,9 @@ def combine_evidence(detector: FrameDetector, pilots: Mapping[int, bytes]) -> Co
 def _chip_weights(
     nodes: Mapping[int, Plane], pilot: Mapping[int, Plane], stage: ClipLayout
 ) -> NDArray[np.float32]:
-    """Per chip: z over the band's norm, where the pilot is z deviations above chance."""
+    """Return a weight for each chip: z over the band's norm, where the pilot scores z deviations
+    above chance.
+    """
     weights = np.zeros(stage.plan.chips, np.float32)
     shared = ~stage.own_chips
     for band in stage.plan.bands:

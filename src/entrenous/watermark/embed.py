@@ -1,6 +1,6 @@
 """Embed one copy's mark in a picture; everything that copies share is prepared once.
 
-It also has the adjoint of the step from chips to their pattern, which detection uses.
+Detection uses the adjoint of the step from chips to their pattern, which is also here.
 """
 
 import hashlib
@@ -26,11 +26,13 @@ from entrenous.watermark.pyramid import (
 from entrenous.watermark.visibility import band_masks, reduce_where_visible, zero_in_flat_areas
 
 _LOW_PASS_SHARE: Final = (
-    0.9  # of the Gaussian: coarser detail belongs to the next band, or is visible
+    # share of the Gaussian that is subtracted: coarser detail belongs to the next band, or is
+    # visible
+    0.9
 )
 _SIGMA_CELLS: Final = 1.0
 _KERNEL_CELLS: Final = (9, 9)
-_CUBIC: Final = -0.75  # the free parameter of Keys' kernel (1981), as OpenCV fixes it
+_CUBIC_PARAMETER: Final = -0.75  # the free parameter of Keys' kernel (1981), as OpenCV fixes it
 
 
 def mark_pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
@@ -61,7 +63,7 @@ def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> 
 
 
 def enlarge(mark: Plane, shape: Shape) -> Plane:
-    """Bicubic enlargement to the full size; the same array if it has that size already."""
+    """Enlarge to the full size (bicubic). Return the same array if it has that size already."""
     if mark.shape == shape:
         return mark
     large = cv2.resize(mark, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
@@ -80,11 +82,14 @@ def interleave(cells: Plane, mask: Plane) -> Plane:
     fine = np.asarray(
         cv2.resize(_without_low_frequencies(cells), size, interpolation=cv2.INTER_CUBIC)
     )
-    return np.multiply(fine, mask, out=fine, dtype=np.float32)  # in place: half the memory traffic
+    # computed in place, which halves the memory traffic
+    return np.multiply(fine, mask, out=fine, dtype=np.float32)
 
 
 def interleave_adjoint(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
-    """The adjoint of :func:`interleave`: the inner product <pattern, e> equals <cells, result>."""
+    """Apply the adjoint of :func:`interleave`: the inner product <pattern, e> equals <cells,
+    result>.
+    """
     rows, columns = mask.shape
     down = _cubic_matrix(rows, cells[0]).T @ np.multiply(evidence, mask, dtype=np.float32)
     coarse = (_cubic_matrix(columns, cells[1]).T @ np.ascontiguousarray(down.T)).T
@@ -100,7 +105,7 @@ def _without_low_frequencies(cells: Plane) -> Plane:
 
 
 def _cubic_matrix(out: int, cells: int) -> sparse.csr_array:
-    """``cv2.resize(..., INTER_CUBIC)`` along one axis as an (out, cells) matrix."""
+    """Return ``cv2.resize(..., INTER_CUBIC)`` along one axis as an (out, cells) matrix."""
     at = (np.arange(out) + 0.5) * (cells / out) - 0.5
     first = np.floor(at).astype(np.int64)
     taps = first[:, None] + np.arange(-1, 3)
@@ -112,16 +117,19 @@ def _cubic_matrix(out: int, cells: int) -> sparse.csr_array:
 
 
 def _cubic_kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    near = ((_CUBIC + 2.0) * x - (_CUBIC + 3.0)) * x * x + 1.0
-    far = ((_CUBIC * x - 5.0 * _CUBIC) * x + 8.0 * _CUBIC) * x - 4.0 * _CUBIC
+    near = ((_CUBIC_PARAMETER + 2.0) * x - (_CUBIC_PARAMETER + 3.0)) * x * x + 1.0
+    far = (
+        (_CUBIC_PARAMETER * x - 5.0 * _CUBIC_PARAMETER) * x + 8.0 * _CUBIC_PARAMETER
+    ) * x - 4.0 * _CUBIC_PARAMETER
     return np.where(x <= 1.0, near, np.where(x < 2.0, far, 0.0))
 
 
-_PSNR_DB_AT_600_PX: Final = 43.8  # more pixels carry the same score at a lower amplitude
+# for a shorter side of 600 px; larger pictures reach the same score at a lower amplitude
+_PSNR_DB_AT_600_PX: Final = 43.8
 _PSNR_DB_PER_OCTAVE: Final = 1.1
 _PSNR_DB_RANGE: Final = (43.2, 46.6)
-_SAMPLE: Final = 200_000  # pixels used to measure the cap
-_TRIAL: Final = b"entrenous/mark/trial"  # public: trial chips only measure, they mark no copy
+_SAMPLE_PIXELS: Final = 200_000  # pixels used to measure the cap
+_TRIAL: Final = b"entrenous/mark/trial"  # no secret: trial chips only measure, they mark no copy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,20 +177,22 @@ def prepare_picture(pixels_rgb: Pixels) -> Prepared:
 
 
 def psnr_db_least(longest_side_px: int) -> float:
-    """Return the least PSNR of a marked picture of this size."""
+    """Return the least PSNR, in dB, that a marked picture of this size may have."""
     wanted = _PSNR_DB_AT_600_PX + _PSNR_DB_PER_OCTAVE * math.log2(longest_side_px / 600.0)
     return min(max(wanted, _PSNR_DB_RANGE[0]), _PSNR_DB_RANGE[1])
 
 
 def trial_chips(plan: Layout) -> Plane:
-    """Chips that no copy has, for measuring the effect of a mark; always the same."""
+    """Return chips that no copy has, always the same ones, for measuring the effect of a mark."""
     return chips_of_stream(hashlib.shake_256(_TRIAL).digest(-(-plan.chips // 8)), plan.chips)
 
 
 def _strength_cap(trial: Plane, psnr_db: float) -> float:
-    """The largest factor, at most 1, that keeps the expected error under the cap (bisection)."""
+    """Return the largest factor, at most 1, that keeps the expected error under the cap, by
+    bisection.
+    """
     allowed = 255.0**2 / 10.0 ** (psnr_db / 10.0)
-    sample = np.abs(trial.ravel()[:: max(1, trial.size // _SAMPLE)])
+    sample = np.abs(trial.ravel()[:: max(1, trial.size // _SAMPLE_PIXELS)])
     low, high = 0.0, 1.0
     if _expected_error(sample) <= allowed:
         return high
@@ -193,12 +203,14 @@ def _strength_cap(trial: Plane, psnr_db: float) -> float:
 
 
 def _expected_error(sample: NDArray[np.floating[Any]]) -> float:
-    """Return expected squared error after dithered rounding: linear between squares of integers."""
+    """Return the expected squared error after dithered rounding, which is linear between squares of
+    integers.
+    """
     whole = np.floor(sample)
     return float(np.mean(whole**2 + (sample - whole) * (2.0 * whole + 1.0)))
 
 
-_STEPS: Final = 256  # of the dither: one byte per pixel
+_DITHER_STEPS: Final = 256  # values of the dither: one byte per pixel
 _MIDDLE: Final = 128
 _STRIP_PX: Final = 1 << 16
 
@@ -220,7 +232,7 @@ def new_canvas(rows: int, columns: int) -> Canvas:
 
 
 def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canvas) -> None:
-    """Paint the picture with a mark onto a canvas.
+    """Paint a picture with its mark onto a canvas.
 
     Args:
         colours: the picture's red, green and blue, (H, W) uint8 each.
@@ -229,7 +241,7 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
         onto: the canvas to overwrite.
     """
     rows, columns = dither.shape
-    scaled = cv2.addWeighted(mark, _STEPS, mark, 0.0, 0.0, dtype=cv2.CV_16S)
+    scaled = cv2.addWeighted(mark, _DITHER_STEPS, mark, 0.0, 0.0, dtype=cv2.CV_16S)
     fine = np.asarray(scaled, np.int16)
     if fine.shape != (rows, columns):
         cv2.resize(fine, (columns, rows), dst=onto.fine, interpolation=cv2.INTER_CUBIC)
@@ -241,7 +253,8 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
 
 
 def _add_saturating(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels: Pixels) -> None:
-    """Add the same step to red, green and blue, saturating, first up and then down.
+    """Add the same step to red, green and blue with saturation: first the positive steps, then the
+    negative ones.
 
     All steps fit in a signed byte, as masks are at most 6 grey levels per band (docs/spec/mark.md,
     section 5).
@@ -293,7 +306,7 @@ def paint_copy(
     *,
     onto: Canvas,
 ) -> None:
-    """As :func:`embed_mark`, onto a canvas that is reused for the next copy.
+    """Do the same as :func:`embed_mark`, on a canvas that is reused for the next copy.
 
     Encoders take four channels without another copy, and reused memory need not be cleared: at 12
     megapixels this halves the cost of a copy. ``planes`` is the result of :func:`split_colours`.

@@ -25,12 +25,12 @@ _LOGISTIC: Final = float(
 )  # a logistic distribution's scale over its standard deviation
 _SCALE_INFORMATION: Final = 1.43  # (pi^2 + 3) / 9: Fisher information on log s without rounding
 _INFORMATION: Final = 1.0 / 3.0  # Fisher information on the centre for scale 1, without rounding
-_STEP_MAX: Final = 0.7  # of log s per round
-_SCALES: Final = (0.05, 100.0)  # grey levels
-_ROUNDS: Final = 3  # more would fit the mark itself
+_STEP_MAX: Final = 0.7  # largest change of log s in one round
+_SCALE_RANGE: Final = (0.05, 100.0)  # allowed scales in grey levels
+_ROUNDS: Final = 3  # with more rounds, the model would fit the mark itself
 _GAIN_PRIOR: Final = 30.0
 _GAIN_MAX: Final = 3.0
-_NOISE: Final = 0.08  # squared grey levels: the rounding of an 8-bit picture, 1/12
+_ROUNDING_VARIANCE: Final = 0.08  # squared grey levels: the rounding of an 8-bit picture, 1/12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,8 @@ class CoefficientModel:
 
 
 def block_transform(plane: Plane) -> Planes:
-    """8 x 8 cosine transforms as in JPEG (ITU-T T.81, A.3.3), with edges repeated.
+    """Compute the 8 x 8 cosine transforms of JPEG (ITU-T T.81, A.3.3), repeating the picture's
+    edges.
 
     Returns: one plane for each of the 64 frequencies, in natural order.
     """
@@ -79,7 +80,9 @@ def _cosines() -> Planes:
 
 
 def local_mean(planes: Planes) -> Planes:
-    """Mean over the surrounding blocks for each frequency, mixed with the whole picture's mean."""
+    """Return each frequency's mean over the surrounding blocks, mixed with the whole picture's
+    mean.
+    """
     rows, columns = planes.shape[1:]
     window = (min(_WINDOW_BLOCKS, columns | 1), min(_WINDOW_BLOCKS, rows | 1))
     here = window[0] * window[1]
@@ -96,7 +99,8 @@ def local_mean(planes: Planes) -> Planes:
 class Intervals:
     """The interval of each coefficient of a JPEG's luma before rounding.
 
-    ``free`` (F, 1, 1) is 0 for the blocks' means, whose gain the tone curve has fitted, else 1.
+    ``free`` (F, 1, 1) is 0 for the blocks' means, whose gain is already fitted by the tone curve,
+    and 1 for other frequencies.
     """
 
     low: Planes
@@ -104,7 +108,9 @@ class Intervals:
     free: Planes
 
     def ends(self, sent: Planes, law: CoefficientModel) -> tuple[Planes, Planes, Planes]:
-        """Return both ends minus the centre, over twice the scale; and 1 over twice the scale."""
+        """Return three arrays: both ends of the intervals minus the centre, over twice the scale,
+        and 1 over twice the scale.
+        """
         centre, inverse = law.gain * sent, np.float32(0.5) / law.scale
         return (self.low - centre) * inverse, (self.high - centre) * inverse, inverse
 
@@ -134,7 +140,9 @@ def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> Coefficie
     """Return initial deviations: those of a mark, plus what clearly lies outside the intervals."""
     mark = local_mean(trial * trial)
     spread = (
-        mark * np.float32(1.5) + np.float32(_NOISE) + 2 * local_mean(observed.outside(sent) ** 2)
+        mark * np.float32(1.5)
+        + np.float32(_ROUNDING_VARIANCE)
+        + 2 * local_mean(observed.outside(sent) ** 2)
     )
     return CoefficientModel(np.ones_like(mark), np.sqrt(spread) * np.float32(_LOGISTIC), mark)
 
@@ -151,7 +159,7 @@ def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> 
 
 
 def fit_model(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
-    """Maximum likelihood for gain and scale, by Fisher scoring in windows of blocks."""
+    """Return the maximum-likelihood gain and scale, by Fisher scoring in windows of blocks."""
     for _ in range(_ROUNDS):
         law = _refit_gain(observed, sent, _refit_scale(observed, sent, law))
     return law
@@ -160,9 +168,9 @@ def fit_model(observed: Intervals, sent: Planes, law: CoefficientModel) -> Coeff
 def limit_spread(law: CoefficientModel) -> CoefficientModel:
     """Raise the spread to at least what a full-strength mark and rounding would leave.
 
-    A smaller spread means that marks are gone there, so it must not raise the weight.
+    Where the spread is smaller, marks were removed, so such a place must not get more weight.
     """
-    least = np.sqrt(law.gain**2 * law.mark + np.float32(_NOISE)) * np.float32(_LOGISTIC)
+    least = np.sqrt(law.gain**2 * law.mark + np.float32(_ROUNDING_VARIANCE)) * np.float32(_LOGISTIC)
     return replace(law, scale=np.maximum(law.scale, least))
 
 
@@ -174,7 +182,7 @@ def _refit_scale(observed: Intervals, sent: Planes, law: CoefficientModel) -> Co
     mass = np.maximum(at_high - at_low, np.float32(2e-7))
     slope = (low * (1 - at_low * at_low) - high * (1 - at_high * at_high)) / mass
     step = np.clip(local_mean(slope) / np.float32(_SCALE_INFORMATION), -_STEP_MAX, _STEP_MAX)
-    return replace(law, scale=np.clip(law.scale * np.exp(step), *_SCALES))
+    return replace(law, scale=np.clip(law.scale * np.exp(step), *_SCALE_RANGE))
 
 
 def _refit_gain(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
@@ -189,23 +197,26 @@ def _sum_around(planes: Planes) -> Planes:
     return local_mean(planes) * np.float32(_WINDOW_BLOCKS**2 + _WORTH_BLOCKS)
 
 
-PIXELS_MAX: Final = 4_000_000  # larger leaks gain little and take seconds
-_FINE: Final = 2.4  # times the working pixels: beyond this, coding is finer than the finest chips
-_FINE_MIN: Final = 2_000_000  # fewer pixels are cheap
-UNROUNDED: Final = (1,) * 64  # the table for a leak without one: whole grey levels
-_SMALL: Final = 0.5  # of the working pixels: smaller leaks are used even without a table
+PIXELS_MAX: Final = 4_000_000  # leaks with more pixels gain little and take seconds
+# times the working pixels; in larger leaks the coding is finer than the finest chips
+_FINE: Final = 2.4
+_FINE_MIN: Final = 2_000_000  # leaks with fewer pixels are always used, because that is cheap
+UNROUNDED: Final = (1,) * 64  # the quantisation table of a leak that has none: whole grey levels
+_SMALL: Final = 0.5  # share of the working pixels; smaller leaks are used even without a table
 _MIDDLE: Final = np.float32(128.0)
-_SECOND_MOMENT: Final = np.float32(2.0)  # of the addition, over pull x scale^2, when it is small
-_CHUNK: Final = 4  # frequencies at a time: fits the processor's cache
-_THREADS: Final = (
-    2  # frequencies are independent, so the number of threads does not change the result
-)
+# second moment of what was added, over pull x scale^2, for small additions
+_SECOND_MOMENT: Final = np.float32(2.0)
+_CHUNK_FREQUENCIES: Final = 4  # this many frequencies at a time fit into the processor's cache
+# frequencies are independent, so the number of threads does not change the result
+_THREADS: Final = 2
 
 
 def luma_table_for(
     tables: Mapping[int, Sequence[int]] | None, found_pixels: int, plan: Layout
 ) -> Sequence[int] | None:
-    """The luma table for reading a leak; None if it is too large, or neither coded nor small."""
+    """Return the luma table for reading a leak; None if the leak is too large, or is neither a JPEG
+    nor small.
+    """
     working = plan.working_size[0] * plan.working_size[1]
     if found_pixels > min(PIXELS_MAX, max(_FINE_MIN, _FINE * working)):
         return None
@@ -230,7 +241,7 @@ def coding_evidence_of(
         found_rgb: the leak, (h, w, 3) uint8, not resampled: its blocks start at the top left.
         sent_rgb: the sent picture warped to the leak's grid.
         covered: (h, w), where ``sent_rgb`` shows something; there is no evidence elsewhere.
-        table: the luma quantisation table, 64 numbers in natural order (ITU-T T.81).
+        table: the leak's luma quantisation table, 64 numbers in natural order (ITU-T T.81).
         trial: ``Prepared.trial`` warped to the leak's grid.
     """
     evidence = np.zeros((*covered.shape, 1 if trial is None else 2), np.float32)
@@ -285,16 +296,20 @@ def _map_frequencies(
     marked: Planes,
     steps: Plane,
 ) -> Planes:
-    """Apply ``work`` to all frequencies, a few at a time: (n, 64, rows, columns)."""
+    """Apply ``work`` to all frequencies, a few at a time. Return its results as (n, 64, rows,
+    columns).
+    """
 
     def chunk(first: int) -> Planes:
-        which = slice(first, first + _CHUNK)
+        which = slice(first, first + _CHUNK_FREQUENCIES)
         return work(
             rounding_intervals(coded[which], steps[which], first), sent[which], marked[which]
         )
 
     with ThreadPoolExecutor(_THREADS) as threads:
-        return np.concatenate(list(threads.map(chunk, range(0, len(coded), _CHUNK))), axis=1)
+        return np.concatenate(
+            list(threads.map(chunk, range(0, len(coded), _CHUNK_FREQUENCIES))), axis=1
+        )
 
 
 def _fit_most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Planes:

@@ -31,11 +31,12 @@ def upper_tail(score: float) -> float:
 
 
 def tail_of_best(compared: int, tail: float) -> float:
-    """Chance that the best of ``compared`` independent innocent copies lands in a tail of mass
-    ``tail``.
+    """Return the chance that the best of ``compared`` independent innocent copies has a score whose
+    tail probability is at most ``tail``.
 
     1 - (1 - tail)^compared (Sidak 1967), in a form that keeps tails of 1e-300 from rounding to
-    zero. It is exact here: given the leak, the streams of different copies are independent.
+    zero. The formula is exact here: given the leak, the streams of different copies are
+    independent.
     """
     return 1.0 if tail >= 1.0 else -math.expm1(compared * math.log1p(-tail))
 
@@ -44,8 +45,9 @@ LARGEST: Final = 1.0 / SMALLEST
 SURVIVES: Final = 0.5
 STRENGTH_MAX: Final = 300
 _HARMONIC: Final = math.fsum(1.0 / t for t in range(1, STRENGTH_MAX + 1))
-_REACH: Final = 9  # strengths farther from the score add less than 1e-17 of the sum
-_EXPONENT_MAX: Final = 700.0  # its exp() is far above LARGEST and still finite
+# strengths that differ more from the score add less than 1e-17 of the sum
+_STRENGTH_RANGE: Final = 9
+_EXPONENT_MAX: Final = 700.0  # exp() of this is far above LARGEST and still finite
 
 
 def likelihood_ratio(score: float) -> float:
@@ -58,12 +60,12 @@ def likelihood_ratio(score: float) -> float:
         ValueError: the score is not finite.
 
     >>> round(likelihood_ratio(0.0), 2)
-    0.56
+    0.55
     """
     if not math.isfinite(score):
         raise ValueError(f"a score must be finite, got {score}")
-    first = int(min(max(1.0, score - _REACH), STRENGTH_MAX))
-    last = int(min(max(1.0, score) + _REACH, STRENGTH_MAX))
+    first = int(min(max(1.0, score - _STRENGTH_RANGE), STRENGTH_MAX))
+    last = int(min(max(1.0, score) + _STRENGTH_RANGE, STRENGTH_MAX))
     survived = math.fsum(
         math.exp(min(t * score - 0.5 * t * t, _EXPONENT_MAX)) / (t * _HARMONIC)
         for t in range(first, last + 1)

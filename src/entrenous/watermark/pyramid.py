@@ -19,7 +19,7 @@ Samples = TypeVar("Samples", Pixels, Plane)
 
 
 def shrink(pixels: Samples, shape: Shape) -> Samples:
-    """Area average to (rows, columns); the same array if it has that size already."""
+    """Average areas down to (rows, columns). Return the same array if it has that size already."""
     if pixels.shape[:2] == shape:
         return pixels
     small = cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
@@ -29,7 +29,7 @@ def shrink(pixels: Samples, shape: Shape) -> Samples:
 def luma(pixels_rgb: Pixels) -> Plane:
     """Return unrounded luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255. Shape (H, W)."""
     light = np.empty(pixels_rgb.shape[:2], np.float32)
-    for top in range(0, len(light), _ROWS):  # in strips, to save memory
+    for top in range(0, len(light), _ROWS):  # a strip of rows at a time, to save memory
         rows = slice(top, top + _ROWS)
         cv2.cvtColor(pixels_rgb[rows].astype(np.float32), cv2.COLOR_RGB2GRAY, dst=light[rows])
     return light
@@ -56,7 +56,7 @@ _BINOMIAL: Final = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / np.float32(
 
 
 def gaussian_pyramid(plane: Plane, levels: int) -> list[Plane]:
-    """``plane`` and ``levels - 1`` halvings, finest first."""
+    """Return ``plane`` and ``levels - 1`` successive halvings of it, finest first."""
     pyramid = [plane]
     for _ in range(levels - 1):
         pyramid.append(np.asarray(cv2.pyrDown(pyramid[-1]), np.float32))
@@ -117,14 +117,16 @@ def _both_axes(down: sparse.csr_array, across: sparse.csr_array, plane: Plane) -
 
 
 def _down_matrix(size: int) -> sparse.csr_array:
-    """``cv2.pyrDown`` along one axis: ((size + 1) // 2, size); mirrored at the border."""
+    """Return ``cv2.pyrDown`` along one axis as a matrix ((size + 1) // 2, size), mirrored at the
+    border.
+    """
     half = (size + 1) // 2
     taps = _mirror_taps(2 * np.arange(half)[:, None] + np.arange(-2, 3), size)
     return _filter_matrix(taps, np.tile(_BINOMIAL, (half, 1)), size)
 
 
 def _up_matrix(size: int) -> sparse.csr_array:
-    """``cv2.pyrUp`` along one axis: (size, (size + 1) // 2)."""
+    """Return ``cv2.pyrUp`` along one axis as a matrix (size, (size + 1) // 2)."""
     half = (size + 1) // 2
     at = np.arange(size)
     first = at // 2 + np.array([[-1], [0], [1]])

@@ -20,7 +20,7 @@ class Finding(StrEnum):
     """What the scores show."""
 
     ONE = "one"  # exactly one copy explains the leak
-    SEVERAL = "several"  # several copies do: merged copies, or one person's two devices
+    SEVERAL = "several"  # several copies explain it: merged copies, or two devices of one person
     NOBODY = "nobody"  # no copy stands out; this does *not* clear anybody
 
 
@@ -72,9 +72,10 @@ class Verdict:
 
     ``named`` is ordered from most to least likely, and empty when ``finding`` is ``NOBODY``.
     ``chance`` maps every compared recipient to the probability, in [0, 1], that the best of all
-    compared copies would score as high if all were innocent; small means that this copy stands out.
-    ``score`` is in standard deviations of an innocent copy's score. ``likelihood_ratio`` says how
-    many times better "this copy" explains the evidence than "an innocent copy" does.
+    compared copies would score as high if all were innocent; a small probability means that this
+    copy stands out. ``score`` is in standard deviations of an innocent copy's score.
+    ``likelihood_ratio`` says how many times better "this copy" explains the evidence than "an
+    innocent copy" does.
     """
 
     finding: Finding
@@ -168,8 +169,8 @@ def weigh_in_rounds(score: Score, *, alpha: float = ALPHA, compared: int | None 
     """Name the copies whose scores no innocent copy would plausibly reach, in rounds.
 
     A copy's chance is the smallest of its chances in the rounds that scored it, where round k
-    counts 2^(k+1)-fold; its score is the one of that round, its likelihood ratio that of its first
-    score.
+    counts 2^(k+1)-fold; its score is the one of that round, and its likelihood ratio is that of its
+    first score.
 
     Args:
         score: returns the scores of all copies, in standard deviations of an innocent copy's, after
@@ -213,7 +214,9 @@ def _check_scores(copies: int, alpha: float, compared: int | None) -> int:
 
 
 def _chance_in_round(score: float, total: int, round_number: int) -> float:
-    """Counted 2^(round_number + 1)-fold; beyond 1,000 rounds no chance is small enough."""
+    """Return the chance in a round, which is counted 2^(round_number + 1)-fold; after 1,000 rounds
+    no chance is small enough.
+    """
     return min(1.0, tail_of_best(total, upper_tail(score)) * 2.0 ** min(round_number + 1, 1000))
 
 
@@ -225,7 +228,7 @@ def _newly_named(
     return tuple(sorted(small, key=lambda who: best[who][1], reverse=True))
 
 
-_HIGHEST: Final = 64.0  # the tail reaches its floor well below this
+_SCORE_MAX: Final = 64.0  # highest score searched; the tail reaches its floor at a much lower one
 _HALVINGS: Final = 60
 
 
@@ -238,9 +241,9 @@ def naming_score(compared: int, *, alpha: float = ALPHA) -> float:
     >>> round(naming_score(1000), 1)
     6.2
     """
-    if compared < 1 or tail_of_best(compared, upper_tail(_HIGHEST)) > alpha:
+    if compared < 1 or tail_of_best(compared, upper_tail(_SCORE_MAX)) > alpha:
         raise ValueError("no score names a copy here")
-    low, high = 0.0, _HIGHEST
+    low, high = 0.0, _SCORE_MAX
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
         enough = tail_of_best(compared, upper_tail(middle)) <= alpha

@@ -22,19 +22,20 @@ from entrenous.watermark.pyramid import (
     shrink,
 )
 
-_FLOOR: Final = 0.4  # grey levels: below one rounding step, invisible even on a flat wall
+# grey levels; below one rounding step, so invisible even on a flat wall
+_AMPLITUDE_FLOOR: Final = 0.4
 _FLOOR_LEAST: Final = 0.2
-_FLOOR_MOST: Final = 0.6  # in smooth pictures, which would otherwise carry too little
+_AMPLITUDE_FLOOR_MAX: Final = 0.6  # in smooth pictures, which would otherwise carry too little
 _SMOOTH_DB_AT_600_PX: Final = 47.5
 _SMOOTH_DB_PER_OCTAVE: Final = 1.1
 _POWER: Final = 0.6
-_CEILING: Final = 6.0  # grey levels
+_AMPLITUDE_CEILING: Final = 6.0  # grey levels
 _MASK_WINDOW_PX: Final = 5
 _SMOOTHEST_PX: Final = 7
 # limits what an isolated edge between smooth areas may hide
 _EDGE_PX: Final = 13
-_EDGE_FACTOR: Final = 3.0  # times the activity of the smoothest place around it
-_EDGE_LEAST: Final = 0.5  # grey levels
+_EDGE_FACTOR: Final = 3.0  # times the activity of the smoothest place around an edge
+_EDGE_ACTIVITY_MIN: Final = 0.5  # grey levels
 # in pure black and white half of a mark is clipped, and the rest changes the mean
 _LUMA_AT: Final = (0.0, 12.0, 110.0, 243.0, 255.0)
 _LUMA_FACTOR: Final = (0.5, 1.2, 1.0, 1.3, 0.6)
@@ -47,8 +48,9 @@ _SAMPLE_PX: Final = 8  # the estimate samples every eighth pixel of every eighth
 # variance of a band's pattern within SSIM's window where its mask is 1, finest band first; a whole
 # pattern has 0.41, but detail coarser than the window only shifts its mean
 _CHIP_POWER: Final = (0.40, 0.30, 0.13, 0.04)
-_BAND_POWER: Final = 0.41  # of a whole pattern
-_DITHER_POWER: Final = 1.0 / 6.0  # added by dithered rounding, on average over marks
+_BAND_POWER: Final = 0.41  # power of a whole pattern
+# squared grey levels that dithered rounding adds, on average over marks
+_DITHER_POWER: Final = 1.0 / 6.0
 
 
 def band_masks(luma: Plane, bands: int) -> list[Plane]:
@@ -81,10 +83,10 @@ class _Octave:
 
     def mask(self, floor: float) -> Plane:
         # an exactly flat place hides nothing, however smooth the picture is
-        local = np.minimum(floor, _FLOOR + self.activity)
+        local = np.minimum(floor, _AMPLITUDE_FLOOR + self.activity)
         amplitude = local * (1.0 + self.activity / local) ** _POWER
         amplitude *= np.interp(self.light, _LUMA_AT, _LUMA_FACTOR)
-        return np.asarray(self.gain * np.minimum(amplitude, _CEILING), np.float32)
+        return np.asarray(self.gain * np.minimum(amplitude, _AMPLITUDE_CEILING), np.float32)
 
     def thin(self, step: int) -> "_Octave":
         return _Octave(self.activity[::step, ::step], self.light[::step, ::step], self.gain)
@@ -101,10 +103,10 @@ def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
     smooth_db = _SMOOTH_DB_AT_600_PX + _SMOOTH_DB_PER_OCTAVE * math.log2(max(luma.shape) / 600.0)
 
     def acceptable(floor: float) -> bool:
-        smooth = floor <= _FLOOR or _expected_psnr_db(sampled, floor) >= smooth_db
+        smooth = floor <= _AMPLITUDE_FLOOR or _expected_psnr_db(sampled, floor) >= smooth_db
         return smooth and _expected_ssim(contrast, sampled, floor) >= _SSIM_LEAST
 
-    low, high = _FLOOR_LEAST, _FLOOR_MOST
+    low, high = _FLOOR_LEAST, _AMPLITUDE_FLOOR_MAX
     if acceptable(high):
         return high
     for _ in range(8):
@@ -145,11 +147,11 @@ def _local_activity(detail: Plane) -> Plane:
         np.sqrt(np.maximum(cv2.erode(power, np.ones((side, side), np.uint8)), 0.0))
         for side in (_SMOOTHEST_PX, _EDGE_PX)
     )
-    return np.minimum(near, _EDGE_FACTOR * wide + _EDGE_LEAST, dtype=np.float32)
+    return np.minimum(near, _EDGE_FACTOR * wide + _EDGE_ACTIVITY_MIN, dtype=np.float32)
 
 
 _FLAT_WINDOW_PX: Final = 15
-_ROWS: Final = 256  # small enough for the processor's cache
+_STRIP_ROWS: Final = 256  # rows processed at a time, which fit into the processor's cache
 _AROUND: Final = np.ones((3, 3), np.uint8)
 
 
@@ -164,7 +166,7 @@ def zero_in_flat_areas(
     Args:
         masks: one per band, finest first, each at its level's size.
         pixels_rgb: (H, W, 3) uint8.
-        working: size of the finest level; smaller than the picture if that is large.
+        working: size of the finest level, which is smaller than a large picture.
     """
     flat = flat_places(pixels_rgb)
     if not flat.any():
@@ -175,18 +177,22 @@ def zero_in_flat_areas(
 
 
 def flat_places(pixels_rgb: Pixels) -> Pixels:
-    """(H, W) uint8: 255 where the 15 x 15 pixels around are equal (fewer at a border), else 0."""
+    """Return (H, W) uint8: 255 where the surrounding 15 x 15 pixels are equal (fewer at a border),
+    else 0.
+    """
     half, high = _FLAT_WINDOW_PX // 2, len(pixels_rgb)
     flat = np.empty(pixels_rgb.shape[:2], np.uint8)
-    for top in range(0, high, _ROWS):
-        first, last = max(0, top - half), min(high, top + _ROWS + half)
+    for top in range(0, high, _STRIP_ROWS):
+        first, last = max(0, top - half), min(high, top + _STRIP_ROWS + half)
         equal = _flat_places_of_strip(pixels_rgb[first:last])
-        flat[top : top + _ROWS] = equal[top - first : top - first + _ROWS]
+        flat[top : top + _STRIP_ROWS] = equal[top - first : top - first + _STRIP_ROWS]
     return flat
 
 
 def _flat_places_of_strip(pixels_rgb: Pixels) -> Pixels:
-    """As :func:`flat_places`, without strips: the largest and smallest samples are equal."""
+    """Return the flat places of one strip of rows: where the largest and smallest samples are
+    equal.
+    """
     window = np.ones((_FLAT_WINDOW_PX, _FLAT_WINDOW_PX), np.uint8)
     largest, smallest = cv2.dilate(pixels_rgb, window), cv2.erode(pixels_rgb, window)
     return np.asarray(cv2.inRange(cv2.subtract(largest, smallest), (0, 0, 0), (0, 0, 0)), np.uint8)
@@ -204,7 +210,7 @@ def _untouched_mask(touched: Plane, shape: Shape) -> Plane:
 _VISIBILITY_MAX: Final = 0.63  # measured SSIMULACRA2: 83 to 85 for the mark, 81 to 84 once written
 # weights of SSIMULACRA2 for a quarter and an eighth of the size
 _WEIGHTS: Final = (225.205, 176.393)
-_CONSTANT: Final = 0.0009  # C2 in SSIMULACRA2
+_SSIMULACRA_CONSTANT: Final = 0.0009  # C2 in SSIMULACRA2
 _SIGMA_PX: Final = 1.5
 # red, green and blue in long and middle cone responses, and their bias (ISO/IEC 18181-1, JPEG XL)
 _LONG: Final = (0.30, 0.622, 0.078)
@@ -223,7 +229,9 @@ class _Scale:
     weight: float
 
     def visibility(self, reduction: float) -> float:
-        """Return the visibility after lowering smooth places; proportional to the mark's square."""
+        """Return the visibility after lowering smooth places. It is proportional to the mark's
+        square.
+        """
         return self.weight * float(np.mean(self.seen / (np.float32(1) + reduction * self.smooth)))
 
 
@@ -281,12 +289,14 @@ def _visibility_at_scale(small: Pixels, trial: Plane, weight: float) -> _Scale:
     light = _xyb_lightness(small)
     per_level = _xyb_lightness(np.asarray(cv2.add(small, np.full_like(small, 1)), np.uint8)) - light
     contrast, added = _local_variance(light), _local_variance(trial * per_level)
-    hidden = np.float32(2) * contrast + np.float32(_CONSTANT)
-    return _Scale(added / (hidden + added), np.float32(_CONSTANT) / hidden, weight)
+    hidden = np.float32(2) * contrast + np.float32(_SSIMULACRA_CONSTANT)
+    return _Scale(added / (hidden + added), np.float32(_SSIMULACRA_CONSTANT) / hidden, weight)
 
 
 def _xyb_lightness(pixels_rgb: Pixels) -> Plane:
-    """Y of XYB: the mean of two cones' cube roots, uniform to the eye at every brightness."""
+    """Return Y of XYB: the mean of the cube roots of two cone responses, which the eye perceives
+    uniformly at every brightness.
+    """
     light = cv2.LUT(pixels_rgb, _linear_light_table())
     cones = [
         np.cbrt(light @ np.array(cone, np.float32) + np.float32(_BIAS)) for cone in (_LONG, _MIDDLE)
@@ -295,7 +305,7 @@ def _xyb_lightness(pixels_rgb: Pixels) -> Plane:
 
 
 def _linear_light_table() -> Plane:
-    """Linear light, 0 to 1, of each sample value (sRGB, IEC 61966-2-1)."""
+    """Return the linear light, 0 to 1, of each sample value (sRGB, IEC 61966-2-1)."""
     value = np.arange(256) / 255.0
     bright = ((value + 0.055) / 1.055) ** 2.4
     return np.where(value <= 0.04045, value / 12.92, bright).astype(np.float32)

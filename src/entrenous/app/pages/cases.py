@@ -54,7 +54,7 @@ from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 _NO_ADDRESS: Final = translatable(
     "This is no web address. Copy it from the top of the browser, or choose a chat."
 )
-_LISTED: Final = 50  # cases on one page
+_CASES_PER_PAGE: Final = 50  # cases on one page
 
 
 def routes() -> list[Route]:
@@ -96,7 +96,7 @@ async def cases(request: Request) -> Response:
     page, total, lines = request.path_params.get("page", 0), 0, list[CaseLine]()
     with suppress(VaultLocked):
         total, lines = await in_vault(request, lambda device: _listed(request, page, device))
-    more = page + 1 if total > (page + 1) * _LISTED else None
+    more = page + 1 if total > (page + 1) * _CASES_PER_PAGE else None
     return show(request, "cases.html", cases=lines, page=page, more=more)
 
 
@@ -104,7 +104,7 @@ def _listed(request: Request, page: int, device: Device) -> tuple[int, list[Case
     """Return the number of cases, and one page of them."""
     state, now = state_of(request), device.clock.now()
     found = state.cases.by_due(device)
-    shown = found[page * _LISTED : (page + 1) * _LISTED]
+    shown = found[page * _CASES_PER_PAGE : (page + 1) * _CASES_PER_PAGE]
     return len(found), [
         CaseLine(
             state.login.stand_in("case", due.name),

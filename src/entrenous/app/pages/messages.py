@@ -41,8 +41,8 @@ from entrenous.send.timeline import (
 )
 
 _SIGNS: Final = ("❤️", "👍", "😂", "😮", "😢")
-_SHOWN: Final = 40  # entries of a conversation on one page
-_PEOPLE: Final = 100  # of the inbox on one page
+_ENTRIES_PER_PAGE: Final = 40  # entries of a conversation on one page
+_PEOPLE_PER_PAGE: Final = 100  # of the inbox on one page
 _KINDS: Final = {FileRole.PICTURE: "picture", FileRole.CLIP: "clip", FileRole.VOICE: "voice"}
 
 
@@ -92,7 +92,7 @@ async def inbox(request: Request) -> Response:
         request,
         "inbox.html",
         found=found,
-        people=[(_handle_of(request, one.person), one) for one in found.people[:_PEOPLE]],
+        people=[(_handle_of(request, one.person), one) for one in found.people[:_PEOPLE_PER_PAGE]],
         is_silent=isinstance(problem, Unreachable),
         others=[error_words(why) for why in others],
     )
@@ -121,7 +121,7 @@ async def conversation(request: Request) -> Response:
     state = state_of(request)
 
     def read(device: Device) -> Conversation:
-        page = timeline(person, device, skip, _SHOWN)
+        page = timeline(person, device, skip, _ENTRIES_PER_PAGE)
         kinds = {one.name: _kinds(one.name, state, device) for one in page.entries if one.can_show}
         return Conversation(_names(device).get(person, ""), page, kinds)
 
@@ -137,7 +137,7 @@ async def conversation(request: Request) -> Response:
         kinds=found.kinds,
         older=found.page.older,
         skip=skip,
-        step=_SHOWN,
+        step=_ENTRIES_PER_PAGE,
         also={one.name: others_in_words(one.also) for one in entries if one.also},
         signs=_SIGNS,
     )

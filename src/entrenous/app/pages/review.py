@@ -51,7 +51,7 @@ from entrenous.send.people.notices import TRUST_WORDS
 if TYPE_CHECKING:
     from entrenous.send.preview import CopyPreview
 
-_QUOTED: Final = 120  # characters shown of an answered message
+_QUOTED_CHARS_MAX: Final = 120  # characters shown of an answered message
 SMALL_PX: Final = 480
 _LARGE_PX: Final = 900
 _WORDS: Final = {
@@ -227,7 +227,7 @@ def beginning_of(reply: str, device: Device) -> str:
         return ""
     received = received_named(reply, device)
     text = device.ledger.message_named(reply).caption if received is None else received.text
-    return (text or reply)[:_QUOTED]
+    return (text or reply)[:_QUOTED_CHARS_MAX]
 
 
 def draft_in(request: Request, device: Device) -> StoredDraft:

@@ -32,7 +32,7 @@ from entrenous.device.device import Device
 from entrenous.device.erase_device import close_own_mailboxes, erase_folder
 from entrenous.device.identities import has_relay, own_device
 
-_PAGE_COMES_S = 1.0  # time for the last page and its style sheet to arrive
+_LAST_PAGE_S = 1.0  # time for the last page and its style sheet to arrive
 
 
 class WordNotTyped(Refused):
@@ -182,5 +182,5 @@ async def close(request: Request) -> Response:
 
 
 async def _end_soon(end: Callable[[], None]) -> None:
-    await asyncio.sleep(_PAGE_COMES_S)
+    await asyncio.sleep(_LAST_PAGE_S)
     end()

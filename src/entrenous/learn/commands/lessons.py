@@ -22,7 +22,7 @@ from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.session import NO, YES
 
-_WIDTH_MAX: Final = 88  # columns; longer lines are hard to read
+_COLUMNS_MAX: Final = 88  # columns; longer lines are hard to read
 Quiz = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at the end.")]
 
 
@@ -81,7 +81,7 @@ def export(
 
 def _show_lesson(one: Lesson) -> Callable[[bool], None]:
     def show(quiz: Quiz = False) -> None:
-        width = min(shutil.get_terminal_size().columns, _WIDTH_MAX)
+        width = min(shutil.get_terminal_size().columns, _COLUMNS_MAX)
         print_line(lesson_as_text(one, width))
         if quiz:
             raise typer.Exit(NO if _ask_lesson_question(one) is False else YES)

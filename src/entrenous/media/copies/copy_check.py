@@ -61,7 +61,7 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Heartbeat:
     """Check the structure, then decode every pixel, frame and sample; yields heartbeats.
 
     Raises:
-        NotACopy: as :func:`check_form`, or it does not decode completely.
+        NotACopy: as :func:`check_form`, or the file does not decode completely.
     """
     check_form(untrusted_data, media_type)
     _, decoders = STRUCTURE_CHECKS[media_type]

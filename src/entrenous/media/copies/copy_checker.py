@@ -43,9 +43,9 @@ class CopyChecker:
         """Check that the ``size`` bytes written by ``fill`` are a copy of this media type.
 
         Raises:
-            NotACopy: they are not, or the child ran out of time or memory, or died.
+            NotACopy: they are no such copy, or the child ran out of time or memory, or died.
             DecoderDidNotStart: no child could be started.
-            Errors of ``fill``.
+            The errors that ``fill`` raises.
         """
         if media_type not in STRUCTURE_CHECKS:
             raise NotACopy
@@ -98,7 +98,9 @@ class _ToChild(io.RawIOBase):
 
 
 def _wait_for_verdict(child: ForkedChild, wall_s: float) -> None:
-    """Wait for the answer; raises NotACopy."""
+    """Wait for the child's answer. Raises NotACopy if that is the answer, or if none comes in
+    time.
+    """
     try:
         while True:
             child.set_deadline(wall_s)

@@ -10,7 +10,8 @@ from entrenous.media.copies.cursor import Cursor, require
 Boxes = list[tuple[bytes, bytes]]
 _HEAD: Final = 8
 _NAL_SIZE: Final = 4
-_SLICES: Final = frozenset({1, 5})  # ITU-T H.264, table 7-1: no SEI, no filler, nothing private
+# unit types of slices (ITU-T H.264, table 7-1); SEI, filler and private units are refused
+_SLICES: Final = frozenset({1, 5})
 _MATRIX: Final = rb"\0\x01\0\0\0{12}\0\x01\0\0\0{12}\x40\0\0\0"
 _TABLES: Final = {  # ISO/IEC 14496-12: bytes before the count, and per entry
     b"elst": (4, 12),
@@ -50,7 +51,7 @@ _AVC1: Final = re.compile(
     rb"\0{7}\x01\0{16}.{4}\0\x48\0\0\0\x48\0\0\0{4}\0\x01\0{32}\0\x18\xff\xff", re.DOTALL
 )
 _MP4A: Final = re.compile(rb"\0{7}\x01\0{8}\0[\x01\x02]\0\x10\0{4}.{2}\0\0", re.DOTALL)
-_NUMBERS: Final = {  # the bodies of boxes with a fixed form
+_NUMBERS: Final = {  # the bodies of boxes whose form is fixed
     name: re.compile(form, re.DOTALL)
     for name, form in {
         b"mvhd": rb"\0{12}.{8}\0\x01\0\0\x01\0\0{10}" + _MATRIX + rb"\0{24}.{4}",
@@ -195,7 +196,9 @@ def _only_box(boxes: Boxes) -> Boxes:
 
 
 def _check_parameters(data: bytes) -> None:
-    """One parameter set of each kind (ISO/IEC 14496-15, 5.3.3.1), and what High profile adds."""
+    """Check that there is one parameter set of each kind (ISO/IEC 14496-15, 5.3.3.1), and the
+    fields that High profile adds.
+    """
     file = Cursor(data)
     file.expect(b"\x01")
     profile = file.take(3)[0]

@@ -114,7 +114,9 @@ def check_webp(untrusted_data: bytes) -> None:
 
 
 def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
-    """Name and body of each chunk (RFC 9649, 2.3); they must fill the file; raises NotACopy."""
+    """Yield name and body of each chunk (RFC 9649, 2.3). The chunks must fill the file. Raises
+    NotACopy.
+    """
     file = Cursor(untrusted_data, "little")
     file.expect(b"RIFF")
     require(file.number(4) == file.left())
@@ -174,7 +176,7 @@ def _check_jpeg_frame(file: Cursor) -> int:
 
 
 def _check_jpeg_scan(file: Cursor, components: int) -> None:
-    """Check the only scan, which must end the file and contain no marker."""
+    """Check the only scan, which must extend to the end of the file and contain no other marker."""
     names = b"".join(bytes((n, 0x11 if n > 1 else 0)) for n in range(1, components + 1))
     size = 6 + 2 * components
     file.expect(b"\xff\xda" + size.to_bytes(2, "big") + bytes([components]) + names + b"\0\x3f\0")
@@ -193,7 +195,7 @@ def _read_png_chunk(file: Cursor) -> tuple[bytes, bytes]:
 
 
 def _decompress(packed: bytes, most: int) -> bytes:
-    """Decompress to at most ``most`` bytes."""
+    """Return the decompressed data, at most ``most`` bytes."""
     stream = zlib.decompressobj()
     try:
         data = stream.decompress(packed, most)

@@ -12,7 +12,7 @@ from entrenous.media.copies.cursor import require
 from entrenous.media.copies.picture_structure import webp_chunks
 from entrenous.media.picture_reader import load_decoder, read_picture
 
-_CUT: Final = 8  # libwebp's read-ahead
+_CUT_BYTES: Final = 8  # bytes removed at the end: as many as libwebp reads ahead
 
 
 def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
@@ -31,7 +31,7 @@ def _shorter_webps(untrusted_data: bytes) -> Iterator[bytes]:
     chunks = webp_chunks(untrusted_data)
     for place, (name, body) in enumerate(chunks):
         if name in {b"VP8 ", b"VP8L", b"ALPH"}:
-            yield _write_webp([*chunks[:place], (name, body[:-_CUT]), *chunks[place + 1 :]])
+            yield _write_webp([*chunks[:place], (name, body[:-_CUT_BYTES]), *chunks[place + 1 :]])
         if name == b"VP8 ":
             yield _write_webp(
                 [*chunks[:place], (name, _shorten_first_partition(body)), *chunks[place + 1 :]]
@@ -49,10 +49,10 @@ def _write_webp(chunks: list[tuple[bytes, bytes]]) -> bytes:
 def _shorten_first_partition(body: bytes) -> bytes:
     """Shorten the first partition of a VP8 frame, whose length has 19 bits (RFC 6386, 9.1)."""
     tag = int.from_bytes(body[:3], "little")
-    size = (tag >> 5) - _CUT
+    size = (tag >> 5) - _CUT_BYTES
     require(size > 0)
     short = (tag & 0x1F | size << 5).to_bytes(3, "little")
-    return short + body[3 : 10 + size] + body[10 + size + _CUT :]
+    return short + body[3 : 10 + size] + body[10 + size + _CUT_BYTES :]
 
 
 def _can_decode(untrusted_data: bytes) -> bool:

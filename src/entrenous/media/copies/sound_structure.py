@@ -20,7 +20,7 @@ _MP3_BITS: Final = {
 _MP3_RATES: Final = (44_100, 48_000, 32_000)
 _MP3_SLOWER: Final = {3: 1, 2: 2, 0: 4}
 _MP3_SIDE: Final = {(3, 2): 32, (3, 1): 17, (2, 2): 17, (2, 1): 9, (0, 2): 17, (0, 1): 9}
-_MP3_TABLE: Final = 116  # of the Info frame: flags, frames, bytes, seek table, quality
+_MP3_TABLE: Final = 116  # bytes of the Info frame: flags, frames, bytes, seek table, quality
 _MP3_NAME: Final = b"Lavf" + bytes(5)
 _MP3_LAME: Final = 36
 _FLAC_COMMENT: Final = b"\x04\0\0\x0e\x06\0\0\0ffmpeg\0\0\0\0"
@@ -142,7 +142,9 @@ def _require_opus_packets(body: bytes, lacing: bytes, *, continued: bool) -> Non
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Compute it with zlib's CRC-32, which has reversed bits and is inverted at both ends."""
+    """Return Ogg's checksum, computed with zlib's CRC-32, which has reversed bits and is inverted
+    at both ends.
+    """
     crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED_BITS), "big")
 

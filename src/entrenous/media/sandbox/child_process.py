@@ -18,7 +18,7 @@ def start_alone(command: Sequence[str], stdin: int, stdout: int) -> subprocess.P
     """Start a session leader with an empty environment; ``stdin`` and ``stdout`` are as for Popen.
 
     Raises:
-        DecoderDidNotStart: it cannot be started.
+        DecoderDidNotStart: the process cannot be started.
     """
     try:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
@@ -38,13 +38,13 @@ def start_alone(command: Sequence[str], stdin: int, stdout: int) -> subprocess.P
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a session leader and everything that it has forked."""
+    """Kill a session leader and every process that it has forked."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-_AHEAD_BYTES: Final = 4096  # reads an answer's header at once
+_AHEAD_BYTES: Final = 4096  # number of bytes read ahead, so that an answer's header is read at once
 PIPE_BYTES: Final = 1 << 20  # large, so that most data is passed at once
 
 
@@ -52,7 +52,7 @@ def start_child(command: Sequence[str], wall_s: float) -> "Child":
     """Start a child with an empty environment and wait until it reports its confinement.
 
     Raises:
-        DecoderDidNotStart: it cannot be started, or gives a wrong report, or none in time.
+        DecoderDidNotStart: the child cannot be started, or sends a wrong report, or none in time.
     """
     child = Child(start_alone(command, subprocess.PIPE, subprocess.PIPE))
     try:
@@ -94,7 +94,7 @@ class Pipes:
         self._ahead = self._ahead[size:]
         while missing > 0:
             part = self._read_some(min(max(missing, _AHEAD_BYTES), PIPE_BYTES))
-            parts.append(part[:missing])  # not copied if it is the whole part
+            parts.append(part[:missing])  # slicing does not copy if the whole part is taken
             self._ahead = part[missing:]
             missing -= len(part)
         return b"".join(parts) if parts[0] or len(parts) > 2 else parts[-1]
@@ -131,7 +131,9 @@ class Pipes:
             return part
 
     def _left_s(self) -> float:
-        """Remaining time, checked before each piece, so that single bytes cannot delay us."""
+        """Return the remaining seconds. They are checked before each piece, so that a child cannot
+        delay us by sending single bytes.
+        """
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
@@ -157,7 +159,7 @@ class Child(Pipes):
         self._open = (process.stdin, process.stdout)
 
     def is_idle(self) -> bool:
-        """Return whether it is alive and has written nothing unasked."""
+        """Return whether the child is alive and has written nothing without a request."""
         return self._process.poll() is None and not self.has_unread_bytes()
 
     def end(self) -> None:

@@ -1,7 +1,6 @@
-"""Confine a decoder process before it reads untrusted bytes.
-
-It sets up its pipes and its allocator, imports what cannot be imported later, and drops all other
-rights by resource limits, Landlock, and a seccomp filter for the system calls of decoding.
+"""Confine a decoder process before it reads untrusted bytes. The process sets up its pipes and its
+allocator, imports modules that cannot be imported later, and gives up all other rights by resource
+limits, Landlock, and a seccomp filter that allows only the system calls of decoding.
 """
 
 import contextlib
@@ -92,7 +91,9 @@ def _confine_on_linux() -> Confinement:
 
 
 def _landlock() -> bool:
-    """Handle every right and grant none (Linux, Documentation/userspace-api/landlock.rst)."""
+    """Apply a Landlock ruleset that handles every right and grants none (Linux,
+    Documentation/userspace-api/landlock.rst).
+    """
     syscall = libc().syscall
     syscall.restype = ctypes.c_long
     version = syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_ASK_VERSION)
@@ -195,7 +196,7 @@ def prepare_seccomp(*, threads: bool) -> None:
 
 @cache
 def libc() -> ctypes.CDLL:
-    """Opened once, so that forked children inherit it."""
+    """Return the C library. It is opened once, so that forked children inherit it."""
     return ctypes.CDLL(None, use_errno=True)
 
 
@@ -232,7 +233,9 @@ def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
 def _by_argument_bits(
     number: int, argument: int, bits: int, *, bits_set: int, bits_clear: int
 ) -> list[bytes]:
-    """Decide a call by bits of one argument (its low half: both machines are little-endian)."""
+    """Return instructions that allow or refuse a call by bits of one argument (its low half: both
+    machines are little-endian).
+    """
     return [
         _bpf_instruction(_IF_EQUAL, number, no=4),
         _bpf_instruction(_LOAD, _ARGUMENTS_AT + 8 * argument),
@@ -262,7 +265,7 @@ def reserve_answer_fd() -> int:
 
 
 def read_from(descriptor: int, size: int) -> bytes:
-    """``size`` bytes, or fewer at the end of input."""
+    """Return ``size`` bytes, or fewer at the end of input."""
     data = bytearray()
     while len(data) < size and (part := os.read(descriptor, min(_PART_BYTES, size - len(data)))):
         data += part

@@ -41,17 +41,19 @@ class ForkServer:
             raise
 
     def is_alive(self) -> bool:
-        """Return whether it can still fork; the system may have killed it while idle."""
+        """Return whether the server can still fork. The system may have killed it while it was
+        idle.
+        """
         return self._process.poll() is None
 
     def child(self, wall_s: float) -> "ForkedChild":
         """Return the child for the next picture.
 
-        The same child is used until it has served its share or writes unasked; then the server
-        forks another and waits until it is confined.
+        The same child is used until it has served its share of pictures, or writes without a
+        request. Then the server forks another and waits until that one is confined.
 
         Raises:
-            DecoderDidNotStart: it sent something else, or nothing in time.
+            DecoderDidNotStart: the server sent something else, or nothing in time.
         """
         child = self._child
         if child is None or child.pictures >= self._pictures_per_child or not child.quiet():
@@ -67,7 +69,7 @@ class ForkServer:
             self._child = None
 
     def _fork(self, wall_s: float) -> "ForkedChild":
-        """Fork the next child; the server ends the one before."""
+        """Fork the next child. The server ends the previous one first."""
         self.served += 1
         asked, questions = os.pipe()
         answers, answered = os.pipe()
@@ -85,7 +87,7 @@ class ForkServer:
         return child
 
     def end(self) -> None:
-        """Let it end its child and itself; kill both after a while."""
+        """Ask the server to end its child and itself, and kill both if they do not end in time."""
         self.drop_child()
         self._control.close()
         try:
@@ -102,12 +104,12 @@ class ForkedChild(Pipes):
         super().__init__(questions, answers)
         self.pictures = 0
         for pipe in (questions, answers):
-            with contextlib.suppress(OSError):  # a user may have only so many large pipes
+            with contextlib.suppress(OSError):  # the number of large pipes of a user is limited
                 if _SET_SIZE is not None:
                     fcntl.fcntl(pipe, _SET_SIZE, PIPE_BYTES)
 
     def quiet(self) -> bool:
-        """Return whether it has written nothing unasked and has not exited."""
+        """Return whether the child has not exited and has written nothing without a request."""
         return not self.has_unread_bytes()
 
     def close(self) -> None:
@@ -117,16 +119,17 @@ class ForkedChild(Pipes):
 
 _SERVER: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.fork_server")
 _LIMITS: Final = Limits()
-_KEPT_AFTER_BYTES: Final = 16 << 20  # of samples: a child that held more is replaced
-_CHILDREN_MAX: Final = 1000  # then a new server with another memory layout is started
+_KEPT_AFTER_BYTES: Final = 16 << 20  # size of samples; a child that had more in memory is replaced
+# children of one server; then a new server with another memory layout is started
+_CHILDREN_MAX: Final = 1000
 
 
 class DecoderPool:
     """Decodes in child processes; safe to use from several threads, each with its own server.
 
-    A child is not reused after a broken file or unexpected behaviour, nor after
-    ``pictures_per_child``. A server is replaced after any trouble, and after ``children_max``
-    children, because they all know its memory layout.
+    A child is not reused after a broken file or unexpected behaviour, or after
+    ``pictures_per_child`` pictures. A server is replaced after any trouble, and after
+    ``children_max`` children, because every child knows the server's memory layout.
     """
 
     def __init__(
@@ -152,7 +155,7 @@ class DecoderPool:
         self.close()
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
-        """As :func:`.picture_reader.read_picture`, in a child.
+        """Do the same as :func:`.picture_reader.read_picture`, in a child process.
 
         Raises:
             NotAPicture, IncompletePicture, TooManyPixels: as :func:`.picture_reader.read_picture`.
@@ -174,7 +177,7 @@ class DecoderPool:
             server.end()
             raise
         except EntrenousError:
-            server.drop_child()  # a child is not reused after a bad file
+            server.drop_child()  # a child is never reused after a bad file
             self._put_back(kind, server)
             raise
         except (OSError, EOFError, ValueError, MemoryError) as error:

@@ -29,7 +29,7 @@ _PICTURE_LIMITS: Final = Limits()
 def decode_untrusted(
     untrusted_data: bytes, *, limits: Limits = _PICTURE_LIMITS, at_least_px: int = 0
 ) -> Picture:
-    """As :func:`.picture_reader.read_picture`, in a child that exits after one answer.
+    """Do the same as :func:`.picture_reader.read_picture`, in a child that exits after one answer.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels: as :func:`.picture_reader.read_picture`.
@@ -83,7 +83,7 @@ class PictureDecoder:
         return self._start_child().walls
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
-        """As :func:`decode_untrusted`, with the current child or a new one.
+        """Do the same as :func:`decode_untrusted`, with the current child or a new one.
 
         Raises:
             NotAPicture: also for a format not in ``kinds``.
@@ -133,7 +133,7 @@ def decode_clip_untrusted(
     limits: Limits = _CLIP_LIMITS,
     command: Sequence[str] = (*_TRACK_CHILD, "clip"),
 ) -> Iterator[Clip]:
-    """As :func:`.clip_reader.read_clip`, in a child process.
+    """Do the same as :func:`.clip_reader.read_clip`, in a child process.
 
     ``limits.wall_s`` applies to each frame, ``limits.cpu_s`` to the whole clip.
 
@@ -186,7 +186,7 @@ def decode_sound_untrusted(
     limits: Limits = _SOUND_LIMITS,
     command: Sequence[str] = (*_TRACK_CHILD, "sound"),
 ) -> Sound:
-    """As :func:`.sound_reader.read_sound`, in a child that exits after one answer.
+    """Do the same as :func:`.sound_reader.read_sound`, in a child that exits after one answer.
 
     Raises:
         NoSoundFound, UnsupportedSoundCodec, SoundTooLong: as :func:`.sound_reader.read_sound`.

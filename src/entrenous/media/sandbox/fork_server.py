@@ -21,7 +21,7 @@ from entrenous.media.sandbox.picture_child import THREADED, answer_requests, loa
 
 _CONTROL: Final = 0
 _ANSWERS: Final = 1
-_INHERITED_MAX: Final = 64  # all open descriptors are below this
+_DESCRIPTOR_LIMIT: Final = 64  # every open descriptor has a smaller number
 #: Answers requests from standard input on this descriptor until they end.
 Answers = Callable[[int], None]
 
@@ -54,7 +54,7 @@ def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> 
 
 
 def _kill_child(child: int) -> None:
-    """Kill and reap the child; nobody else waits for it, so the process id is still valid."""
+    """Kill and reap the child. No other code waits for it, so its process id is still valid."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
@@ -66,14 +66,14 @@ def _serve_as_child(
     try:
         os.dup2(questions, REQUEST_FD)
         os.dup2(answered, _ANSWERS)
-        os.closerange(3, _INHERITED_MAX)
+        os.closerange(3, _DESCRIPTOR_LIMIT)
         walls = confine_process(
             memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, threads=threads
         )
         write_to(_ANSWERS, write_ready(walls))
         answers(_ANSWERS)
     finally:
-        os._exit(0)  # skips the server's clean-up
+        os._exit(0)  # exits without the clean-up that only the server may do
 
 
 if __name__ == "__main__":

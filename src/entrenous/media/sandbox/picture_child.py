@@ -24,7 +24,7 @@ from entrenous.media.sandbox.decoder_messages import (
 )
 
 THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 always starts threads
-_BLOCKS_KEPT: Final = 4  # blocks that Pillow keeps (cleared) for the next picture
+_BLOCKS_KEPT_MAX: Final = 4  # memory blocks that Pillow keeps, cleared, for the next picture
 _BLOCK_BYTES: Final = 4 << 20  # large enough for a megapixel in one piece
 # Pillow imports these on first use, which is too late in the sandbox.
 _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlugin")
@@ -47,7 +47,7 @@ def load_decoders(kind: PictureFormat) -> None:
     for module in _LATE_IMPORTS:
         import_module(module)
     import_module("PIL.ImageFile").MAXBLOCK = _BLOCK_BYTES  # type: ignore[attr-defined]
-    import_module("PIL.Image").core.set_blocks_max(_BLOCKS_KEPT)
+    import_module("PIL.Image").core.set_blocks_max(_BLOCKS_KEPT_MAX)
     keep_freed_memory()
     if kind is PictureFormat.AVIF:  # 1 starts no extra thread, so none need be allowed
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]

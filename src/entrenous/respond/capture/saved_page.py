@@ -15,7 +15,7 @@ from entrenous.media.file_kind import kind_of, medium_of
 
 A_STATEMENT: Final = translatable("a statement")
 UNKNOWN: Final = translatable("a file")
-_START: Final = 4096  # number of bytes that are examined
+_EXAMINED_BYTES: Final = 4096  # number of bytes that are examined
 _HTML: Final = re.compile(rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE)
 _MHTML: Final = re.compile(rb"^content-type:\s*multipart/related\b", re.IGNORECASE | re.MULTILINE)
 _HEADER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
@@ -29,7 +29,7 @@ _PICTURE: Final = "a screenshot or picture ({kind})"
 
 def describe_file(untrusted_data: bytes) -> str:
     """Return what a file is, such as "a saved page (MHTML)"; "a file" if that is not known."""
-    start = untrusted_data[:_START].removeprefix(b"\xef\xbb\xbf")
+    start = untrusted_data[:_EXAMINED_BYTES].removeprefix(b"\xef\xbb\xbf")
     signs = {
         "a PDF": start.startswith(b"%PDF-"),
         "a web archive (WARC)": _unpacked_start(start).startswith(b"WARC/"),

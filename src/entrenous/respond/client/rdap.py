@@ -98,7 +98,7 @@ TIMEOUT_S: Final = 15.0  # for each step; a whole look-up must end within a minu
 LIST_BYTES_MAX: Final = 2 * 1024 * 1024  # IANA's list of names has about 100 KB
 REDIRECTS_MAX: Final = 3
 _FOUND: Final = frozenset({301, 302, 303, 307, 308})
-_NEVER: Final = 1 << 50  # bytes: more than any answer, so only the time ends a look-up
+_UNLIMITED_BYTES: Final = 1 << 50  # bytes: more than any answer, so only the time ends a look-up
 
 
 class RdapClient:
@@ -122,7 +122,7 @@ class RdapClient:
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []
         public = next(filter(_is_public, addresses), "")
-        with minimum_rate_for_requests(MinimumRate(_NEVER)):
+        with minimum_rate_for_requests(MinimumRate(_UNLIMITED_BYTES)):
             for ask, about in ((self._look_up_registrar, host), (self._look_up_network, public)):
                 try:
                     contacts += ask(about)

@@ -97,7 +97,7 @@ _PATIENCE_S: Final = 15.0  # for each of several authorities
 QUERY_MEDIA_TYPE: Final = "application/timestamp-query"
 REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
 REPLY_BYTES_MAX: Final = 64 * 1024  # real answers have 1 to 8 KiB
-_GRANTED: Final = 0  # RFC 3161 section 2.4.2; "granted with modifications" is not accepted
+_STATUS_GRANTED: Final = 0  # RFC 3161 section 2.4.2; "granted with modifications" is not accepted
 
 
 class HttpTimestampAuthority:
@@ -152,5 +152,5 @@ class HttpTimestampAuthority:
 
     def _check_status(self, untrusted_token: bytes) -> None:
         status = decode_response(untrusted_token).status
-        if status != _GRANTED:
+        if status != _STATUS_GRANTED:
             raise StampRefused(url=self._url, why=f"it answered with status {status}")

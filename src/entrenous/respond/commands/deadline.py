@@ -22,7 +22,7 @@ from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import Json, parse_time
 
-_NONE: Final = 1  # exit status: there is no date
+_EXIT_NO_DATE: Final = 1  # exit status: there is no date
 _LATEST_YEAR: Final = 2200  # lists of holidays and time zones mean nothing far ahead
 Ics = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it for a calendar (.ics).")]
 PlainTitles = Annotated[
@@ -69,7 +69,7 @@ def deadline(
         for line in found.working:
             print_line(f"  {line}")
         print_line(_print_deadline(found))
-    raise typer.Exit(0 if found.due_at else _NONE)
+    raise typer.Exit(0 if found.due_at else _EXIT_NO_DATE)
 
 
 def calendar(

@@ -47,7 +47,7 @@ _USAGE: Final = translatable(
     "give a case, or say where you live and what happened: --place GB --what public"
 )
 _ALONE: Final = translatable("a case or --scenario goes without other options")
-_PEOPLE_MAX: Final = 6  # help lines beside a case's routes; entrenous help lists all
+_HELP_LINES_MAX: Final = 6  # help lines beside a case's routes; entrenous help lists all
 _What = Annotated[
     Spread | None,
     typer.Option(
@@ -207,7 +207,7 @@ def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full
     if not case.situation.places:
         print_line(how_to_name_a_place(case))
     need = Need(threat=case.situation.posted is Spread.THREAT)
-    for line in who_helps(case.situation.places, need)[:_PEOPLE_MAX]:
+    for line in who_helps(case.situation.places, need)[:_HELP_LINES_MAX]:
         helps = translated("People who help: {line}").format(line=help_line_text(line, today))
         print_line(f"  {helps}")
 

@@ -32,7 +32,7 @@ from entrenous.respond.situation import Demand, Spread
 from entrenous.terminal.output import hint, join_wrapped_lines
 
 Answer = TypeVar("Answer")
-_AGAIN: Final = 2  # then the question is skipped
+_REPEATS_MAX: Final = 2  # then the question is skipped
 Safe = Annotated[
     bool | None, typer.Option("--safe/--not-safe", help="Whether you are safe right now.")
 ]
@@ -117,7 +117,7 @@ def _yes_or_no_answer(name: str) -> bool | None:
 def _ask_until_understood(read: Callable[[str], Answer], question: str) -> Answer:
     """Ask again if the answer is not understood, a few times; raises typer.Exit on "stop"."""
     reply = read(_prompt(question))
-    for _ in range(_AGAIN):
+    for _ in range(_REPEATS_MAX):
         if reply is not Reply.UNCLEAR:
             break
         hint(translated(WHAT_TO_TYPE))

@@ -25,7 +25,7 @@ from entrenous.respond.law.zones import place_in_words, zones_of
 
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
-_LAST: Final = time(23, 59, 59, fold=1)  # the last second of a day is still in time
+_LAST_SECOND: Final = time(23, 59, 59, fold=1)  # the last second of a day is still in time
 _PERIOD: Final = re.compile(  # ISO 8601 durations, and working days, which it does not know
     r"(?:P(?:(?P<years>\d+)Y|(?P<months>\d+)M|(?P<days>\d+)D|T(?P<hours>\d+)H)(?![0-9A-Z])"
     r"|(?P<working>\d+) (?:business|working) days\b)"
@@ -128,7 +128,7 @@ class _TimeCount:
         last, working = _end_of_days(
             self.start.date(), self.period, self.rule, self.place, language_of_person()
         )
-        return PeriodEnd(datetime.combine(last, _LAST, self.zone).astimezone(UTC), working)
+        return PeriodEnd(datetime.combine(last, _LAST_SECOND, self.zone).astimezone(UTC), working)
 
     def _end_of_hours(self) -> PeriodEnd:
         start, cited = self.start.astimezone(UTC), self.rule.cited(self.rule.cite_hours)

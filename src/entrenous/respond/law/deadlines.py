@@ -60,7 +60,7 @@ class Deadline:
 
 RECEIPT: Final = translatable("receipt")
 _SILENT: Final = frozenset({"none", "none published", "authority"})
-_BETWEEN: Final = re.compile(r";(?![^()]*\))")  # a semicolon in brackets ends no clause
+_CLAUSE_SEPARATOR: Final = re.compile(r";(?![^()]*\))")  # a semicolon in brackets ends no clause
 _CONFIRMS: Final = re.compile(r"\bconfirm")
 _REPORTS: Final = re.compile(r"\bstatus\b")
 _ANSWERS: Final = re.compile(r"\b(answer|decision|notify)\b")
@@ -110,7 +110,7 @@ def clauses_of(route: Route) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def clauses_in(rule: str) -> tuple[str, ...]:
     """Return the clauses of a deadline rule, in its order."""
-    return tuple(clause.strip() for clause in _BETWEEN.split(rule))
+    return tuple(clause.strip() for clause in _CLAUSE_SEPARATOR.split(rule))
 
 
 def clause_due_at(

@@ -128,7 +128,7 @@ class Route:
             raise ValueError("a legal fact needs its source")
 
     def in_force(self, on: date) -> bool:
-        """Whether this version is in force on that day; a missing bound is open."""
+        """Return whether this version is in force on that day; a missing bound is open."""
         begun = self.in_force_from is None or self.in_force_from <= on
         return begun and (self.in_force_until is None or on <= self.in_force_until)
 

@@ -21,14 +21,15 @@ LARGE_LANGUAGES: Final = (
     *("vi", "it", "pl", "uk", "nl", "fa", "th", "sw", "ta", "te", "mr", "ro", "el", "cs", "sv"),
     *("hu", "pt_PT", "zh_Hant", "sr_Latn"),
 )
-_ACCENT: Final = 200  # Unicode's combining classes from here on are accents
+_ACCENT_CLASS_MIN: Final = 200  # Unicode's combining classes from here on are accents
 _KEPT: Final = ("Mn", "Mc", "Cn")  # vowel signs; letters newer than this Python's Unicode
 _NOT_DECOMPOSED: Final = str.maketrans(
     {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
 )
-_CLOSE: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
-_SLIP: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
-_BEGINNING: Final = 4  # letters of a name that are enough to compare: "Trin" for "Trinidad"
+_CLOSE_RATIO_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
+_SLIP_RATIO_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
+# letters of a name that are enough to compare: "Trin" for "Trinidad"
+_PREFIX_LETTERS_MIN: Final = 4
 _SUGGESTIONS: Final = 3
 Names = Mapping[str, frozenset[str]]
 
@@ -59,7 +60,7 @@ def codes_named_anywhere(name: str) -> frozenset[str]:
 def nearly_named(name: str) -> frozenset[str]:
     """Return the codes of places with nearly this name in the large languages: one slip apart."""
     every = {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
-    close = get_close_matches(fold_name(name), every, n=2 * _SUGGESTIONS, cutoff=_SLIP)
+    close = get_close_matches(fold_name(name), every, n=2 * _SUGGESTIONS, cutoff=_SLIP_RATIO_MIN)
     return frozenset(chain.from_iterable(map(codes_named, close)))
 
 
@@ -67,8 +68,8 @@ def closest_codes(name: str) -> tuple[str, ...]:
     """Return the codes of up to three places whose names look like this one, closest first."""
     folded, every = fold_name(name), {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
     longer = [known for known in sorted(every) if known.startswith(folded)]
-    close = get_close_matches(folded, every, n=2 * _SUGGESTIONS, cutoff=_CLOSE)
-    beginning = longer if len(folded) >= _BEGINNING else []
+    close = get_close_matches(folded, every, n=2 * _SUGGESTIONS, cutoff=_CLOSE_RATIO_MIN)
+    beginning = longer if len(folded) >= _PREFIX_LETTERS_MIN else []
     codes = chain.from_iterable(sorted(codes_named(found)) for found in (*close, *beginning))
     return tuple(dict.fromkeys(codes))[:_SUGGESTIONS]
 
@@ -105,7 +106,7 @@ def fold_name(name: str) -> str:
     kept = "".join(
         char if char.isalnum() or unicodedata.category(char) in _KEPT else " "
         for char in plain
-        if unicodedata.combining(char) < _ACCENT
+        if unicodedata.combining(char) < _ACCENT_CLASS_MIN
     )
     words = ["saint" if word == "st" else word for word in kept.split()]
     return "".join(words[1:] if words[:1] == ["the"] else words)

@@ -145,7 +145,7 @@ def _place_with_country(text: str) -> tuple[Place, ...]:
 
 
 def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
-    """Whether that jurisdiction's law may apply to a case with these places."""
+    """Return whether that jurisdiction's law may apply to a case with these places."""
     return jurisdiction == WORLDWIDE or any(
         _jurisdiction_reaches(jurisdiction, where) for where in places
     )

@@ -260,7 +260,7 @@ def _platform_steps(
 
 
 def _has_route_of_its_own(record: PlatformRecord, ranked: tuple[RankedRoute, ...]) -> bool:
-    """Whether a route is about this platform, such as a search engine's form."""
+    """Return whether a route is about this platform, such as a search engine's form."""
     return any(one.route.platform == record.id for one in ranked)
 
 

@@ -108,7 +108,7 @@ def _for_whom_line(plan: Plan) -> str:
 
 
 def _is_drafted(step: PlanStep) -> bool:
-    """Whether a letter, form or page is drafted for it; a platform's own report is not."""
+    """Return whether a letter, form or page is drafted for it; a platform's own report is not."""
     return step.kind not in (STEP, HELP) and not step.route.startswith("platform-")
 
 

@@ -48,7 +48,8 @@ _ORDER: Final = (
     RouteKind.POLICE,
     RouteKind.ESCALATION,
 )
-_NO_HOURS: Final = 10**6  # ranks a route without a deadline behind every one with a deadline
+# ranks a route without a deadline behind every one with a deadline
+_NO_DEADLINE_HOURS: Final = 10**6
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _CHATS: Final = frozenset({Spread.GROUP, Spread.PRIVATE})
 # already said, and not changed by a sighting in a chat
@@ -333,7 +334,7 @@ def rank_key(route: Route, said: Situation) -> tuple[object, ...]:
         kind_rank(route.kind, said),
         bool(open_questions(route, said)),
         bool(said.platform) and route.platform not in ("", _record_id(said)),
-        hours_to_remove(route) or _NO_HOURS,
+        hours_to_remove(route) or _NO_DEADLINE_HOURS,
         route.id,
     )
 
@@ -396,15 +397,16 @@ def reason_for_route(route: Route, said: Situation) -> str:
 
 
 def unsure_copyright(route: Route, said: Situation) -> bool:
-    """Whether this is a copyright route, and the copyright may not be the person's, or the route
-    may reveal their name.
+    """Return whether this is a copyright route that may not fit the person.
+
+    Either the copyright may not be theirs, or the route may reveal their name.
     """
     free = said.taken_by is PictureMaker.ME and not said.name_must_stay_hidden
     return route.maker_only and not free
 
 
 def only_prevents(route: Route, said: Situation) -> bool:
-    """Whether the route stops new uploads, but does not reach the chat with the picture."""
+    """Return whether the route stops new uploads, but does not reach the chat with the picture."""
     return said.posted in _CHATS and route.covers_private_sharing is LawReach.NO
 
 

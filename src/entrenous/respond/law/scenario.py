@@ -51,7 +51,7 @@ class Scenario:
 
 
 SCENARIO_BYTES_MAX: Final = 64 * 1024
-_SHOWN: Final = 60  # characters shown of a wrong value
+_SHOWN_CHARS_MAX: Final = 60  # characters shown of a wrong value
 Word = TypeVar("Word", bound=StrEnum)
 
 
@@ -73,7 +73,7 @@ def scenario_from(
     """Return the scenario for keys and values; raises BadScenario, or UnknownPlace for a place."""
     unknown = sorted(set(given) - set(_KEYS))
     if unknown:
-        raise UnknownKey(key=unknown[0][:_SHOWN], keys=", ".join(_KEYS))
+        raise UnknownKey(key=unknown[0][:_SHOWN_CHARS_MAX], keys=", ".join(_KEYS))
     read: dict[str, Any] = {key: _KEYS[key](key, value) for key, value in given.items()}
     if "platform_kind" not in read:
         _refuse_unknown_platform(read.get("platform", ""))
@@ -134,7 +134,7 @@ def _parse_platform(key: str, value: object) -> str:
 def _refuse_unknown_platform(name: str) -> None:
     """Raise UnknownPlatform for a name without a record; an address is a site without one."""
     if name and "." not in name and find_platform(name) is None:
-        raise UnknownPlatform(name=name[:_SHOWN], kinds=", ".join(PlatformKind))
+        raise UnknownPlatform(name=name[:_SHOWN_CHARS_MAX], kinds=", ".join(PlatformKind))
 
 
 def _parse_day(key: str, value: object) -> date:
@@ -147,7 +147,7 @@ def _parse_day(key: str, value: object) -> date:
 
 
 def _bad_value(key: str, value: object, allowed: str) -> BadValue:
-    return BadValue(key=key, value=str(value)[:_SHOWN], allowed=allowed)
+    return BadValue(key=key, value=str(value)[:_SHOWN_CHARS_MAX], allowed=allowed)
 
 
 _KEYS: Final[Mapping[str, Callable[[str, object], object]]] = {

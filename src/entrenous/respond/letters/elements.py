@@ -101,12 +101,12 @@ _OUR_NOTE: Final = re.compile(r"re-verify|per one|press:")
 
 
 def is_stated_by_law(fact: str) -> bool:
-    """Whether a fact has no note of ours about how it was read."""
+    """Return whether a fact has no note of ours about how it was read."""
     return _OUR_NOTE.search(fact) is None
 
 
 def speaks_for_somebody(case: Case, route: Route) -> bool:
-    """Whether the document says that somebody acts for the person shown.
+    """Return whether the document says that somebody acts for the person shown.
 
     Where only the person shown may file, the page speaks in that person's own name.
     """

@@ -26,7 +26,7 @@ _ASKS: Final = {
     RouteKind.DATA: "ask_data",
     RouteKind.SEARCH: "ask_search",
 }
-_NO_ASK: Final = frozenset({RouteKind.SENDER})  # its elements have the demands
+_KINDS_WITHOUT_REQUEST: Final = frozenset({RouteKind.SENDER})  # its elements have the demands
 _WITHOUT_PICTURE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
 
 
@@ -86,7 +86,7 @@ def _element_heading(one: WordedElement, language: str) -> str:
 
 def _closing_lines(route: Route, language: str) -> Iterator[str]:
     frame = words_in(language).frame
-    if route.kind in _NO_ASK or route.family == ACCOUNT_THREAT:
+    if route.kind in _KINDS_WITHOUT_REQUEST or route.family == ACCOUNT_THREAT:
         return
     yield frame[_ASKS.get(route.kind, "ask_other")]
     if route.kind in _WITHOUT_PICTURE:

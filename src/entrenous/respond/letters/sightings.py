@@ -140,7 +140,7 @@ def may_be_told(case: Case, route: Route) -> tuple[Sighting, ...]:
 
 
 def lists_places(route: Route) -> bool:
-    """Whether documents along this route say where the picture is."""
+    """Return whether documents along this route say where the picture is."""
     if route.kind in (RouteKind.POLICE, RouteKind.COURT, RouteKind.ESCALATION):
         return True  # a page for a desk has a time line, a complaint its history
     return any(

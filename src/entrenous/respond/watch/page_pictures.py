@@ -8,14 +8,14 @@ from urllib.parse import urljoin, urlsplit
 
 PICTURES_MAX: Final = 16
 PAGE_BYTES: Final = 2 * 1024 * 1024
-_URL_MAX: Final = 4096  # characters
+_URL_CHARS_MAX: Final = 4096  # characters
 # Excluding "<" inside keeps the time linear for a page with a million unclosed tags.
 _TAG: Final = re.compile(r"<(base|img|link|meta|source|video)\b([^<>]{1,8192})>", re.IGNORECASE)
 _ATTRIBUTE: Final = re.compile(
     r"""(?<![A-Za-z:-])([A-Za-z][A-Za-z:-]{0,40})\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)"""
 )
 _CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9._-]{1,40})""")
-_CHARSET_WITHIN: Final = 1024  # bytes in which browsers look for it
+_CHARSET_SEARCH_BYTES: Final = 1024  # bytes in which browsers look for it
 _SHARED: Final = frozenset({"og:image", "og:image:url", "og:image:secure_url", "twitter:image"})
 _LAZY: Final = ("src", "data-src", "data-original", "poster")
 
@@ -45,7 +45,7 @@ Tags = list[tuple[str, dict[str, str]]]
 
 
 def _decode_page(data: bytes) -> str:
-    told = _CHARSET.search(data[:_CHARSET_WITHIN])
+    told = _CHARSET.search(data[:_CHARSET_SEARCH_BYTES])
     try:
         return data.decode(told[1].decode() if told else "utf-8", "replace")
     except (LookupError, UnicodeError):  # an unknown encoding, or one that is not for text
@@ -88,12 +88,14 @@ def _largest_in_srcset(srcset: str) -> str:
 
 def _absolute_url(reference: str, base: str) -> str:
     """Return an address on the web, or "" if this is none."""
-    if not reference or len(reference) > _URL_MAX:
+    if not reference or len(reference) > _URL_CHARS_MAX:
         return ""
     try:
         joined = urljoin(base, reference.strip())
         parts = urlsplit(joined)
-        fine = parts.scheme in {"http", "https"} and parts.hostname and len(joined) <= _URL_MAX
+        fine = (
+            parts.scheme in {"http", "https"} and parts.hostname and len(joined) <= _URL_CHARS_MAX
+        )
         _ = parts.port
     except ValueError:
         return ""

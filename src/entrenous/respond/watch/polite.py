@@ -102,7 +102,7 @@ HOST_PAUSE_S: Final = 2.0  # between two requests to one host
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _UNAVAILABLE: Final = range(400, 500)
 _BUSY: Final = 429
-_SEEN_MAX: Final = 4096  # characters of an address
+_ADDRESS_CHARS_MAX: Final = 4096  # characters of an address
 
 
 @dataclass(slots=True)
@@ -220,7 +220,7 @@ def web_address(url: str) -> str:
         _ = parts.port
     except ValueError:
         raise NotOnTheWeb from None
-    fine = parts.scheme in {"http", "https"} and parts.hostname and len(url) <= _SEEN_MAX
+    fine = parts.scheme in {"http", "https"} and parts.hostname and len(url) <= _ADDRESS_CHARS_MAX
     if not fine or not url.isprintable():
         raise NotOnTheWeb
     host = parts.netloc.rpartition("@")[2]

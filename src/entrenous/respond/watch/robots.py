@@ -11,7 +11,7 @@ PRODUCT: Final = "entrenous"
 ROBOTS_BYTES: Final = 512 * 1024  # RFC 9309 section 2.5 asks for at least 500 KiB
 ROBOTS_PATH: Final = "/robots.txt"
 _RULES_MAX: Final = 4096
-_PATTERN_MAX: Final = 1024  # characters; a longer one forbids everything that begins like it
+_PATTERN_CHARS_MAX: Final = 1024  # characters; a longer one forbids everything that begins like it
 _LINE: Final = re.compile(r"\s*([A-Za-z-]+)\s*:\s*([^#]*)")
 _TOKEN: Final = re.compile(r"[A-Za-z_-]+")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -92,7 +92,7 @@ def _product_token(value: str) -> str:
 
 
 def _parse_rule(value: str, *, allows: bool) -> Rule:
-    return Rule(_normalize_path(re.sub(r"\*+", "*", value))[:_PATTERN_MAX], allows)
+    return Rule(_normalize_path(re.sub(r"\*+", "*", value))[:_PATTERN_CHARS_MAX], allows)
 
 
 def _normalize_path(path: str) -> str:

@@ -155,7 +155,7 @@ RARE_CHECK_INTERVAL: Final = timedelta(days=7)
 RARE_CHECKS_AFTER: Final = timedelta(days=14)  # for a page that has been gone for so long
 FIRST_RETRY_WAIT: Final = timedelta(hours=1)  # doubled after each check without an answer
 LONGEST_RETRY_WAIT: Final = timedelta(days=30)  # the longest pause, whatever a site asks for
-_SPREAD: Final = 8  # up to an eighth is added at random, so that checks come at no fixed hour
+_RANDOM_SHARE: Final = 8  # up to an eighth is added at random, so that checks come at no fixed hour
 _RANDOM_BYTES: Final = 2
 _FAILURES_MAX: Final = 20
 _ASKED_NOT_TO: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT_PUBLIC})
@@ -202,7 +202,7 @@ def _interval(before: Watched, look: WatchCheck, failures: int, now: datetime) -
 
 def _randomize_interval(interval: timedelta, random: bytes) -> timedelta:
     share = int.from_bytes(random[:_RANDOM_BYTES], "big") / 256**_RANDOM_BYTES
-    return interval + interval * share / _SPREAD
+    return interval + interval * share / _RANDOM_SHARE
 
 
 def retry_after(untrusted_value: str, now: datetime) -> timedelta | None:

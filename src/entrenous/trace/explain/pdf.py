@@ -21,7 +21,7 @@ from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
 MARGIN_MM: Final = 23.0
 WIDTH_MM: Final = 210.0 - 2 * MARGIN_MM
 _FOOT_MM: Final = 20.0
-_LINE: Final = 1.42  # of the letters' size
+_LINE_HEIGHT_FACTOR: Final = 1.42  # times the font size
 _POINT_MM: Final = 25.4 / 72.0
 Colour = tuple[int, int, int]
 _PAPER: Final[Colour] = (255, 255, 255)
@@ -73,7 +73,7 @@ class Sheet:
     ) -> None:
         """Print a paragraph without space after it."""
         self._set_font(size, bold=bold, tone=tone)
-        height = size * _LINE * _POINT_MM
+        height = size * _LINE_HEIGHT_FACTOR * _POINT_MM
         self.pdf.multi_cell(
             0, height, drawable(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
         )
@@ -102,7 +102,7 @@ class Sheet:
         self._set_font(_TABLE_SIZE)
         self.pdf.set_draw_color(*_RULE)
         self.pdf.set_line_width(0.2)
-        self.pdf.set_fill_color(*_PAPER)  # fpdf2 fills cells with the last fill colour
+        self.pdf.set_fill_color(*_PAPER)  # fpdf2 fills the next cells with the last fill colour
         aligned = tuple("RIGHT" if n in table.numbers else "LEFT" for n in range(len(table.wide)))
         with self.pdf.table(
             col_widths=table.wide,
@@ -112,7 +112,7 @@ class Sheet:
             borders_layout=TableBordersLayout.HORIZONTAL_LINES if table.head else "NONE",
             first_row_as_headings=bool(table.head),
             headings_style=FontFace(emphasis="BOLD", color=_SOFT),
-            line_height=_TABLE_SIZE * _LINE * _POINT_MM,
+            line_height=_TABLE_SIZE * _LINE_HEIGHT_FACTOR * _POINT_MM,
             padding=(0.9, 2.4, 0.9, 0),
             v_align="TOP",
         ) as set_table:
@@ -162,7 +162,7 @@ class Sheet:
     def caption(self, words: str, left_mm: float, width_mm: float) -> None:
         self._set_font(8.6, tone=Tone.SOFT)
         self.pdf.set_x(left_mm)
-        height = 8.6 * _LINE * _POINT_MM
+        height = 8.6 * _LINE_HEIGHT_FACTOR * _POINT_MM
         self.pdf.multi_cell(
             width_mm, height, drawable(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
         )

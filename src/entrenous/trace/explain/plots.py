@@ -39,7 +39,7 @@ class Anchor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A line through points, or the area inside them when ``filled``."""
+    """A line through points; if ``filled``, the area that the points enclose."""
 
     points: tuple[Point, ...]
     tone: Tone
@@ -119,13 +119,12 @@ def _svg_number(value: float) -> str:
 WIDTH: Final = 640.0
 _HEIGHT: Final = 268.0
 _LEFT, _RIGHT, _TOP, _BASE = 12.0, 628.0, 66.0, 226.0
-_CURVE_HIGH_WITH_DOTS: Final = (
-    70.0  # height of the expected distribution with dots, and (_FULL) with columns
-)
+# height of the expected distribution with dots, and (_FULL) with columns
+_CURVE_HIGH_WITH_DOTS: Final = 70.0
 _CURVE_HIGH_WITH_COLUMNS: Final = 132.0
-_COLUMN_MAX: Final = 1.2  # a column is at most this many times as high
+_COLUMN_MAX: Final = 1.2  # largest height of a column, relative to the expected distribution
 _BEND: Final = 3.0
-_INNOCENT_MIN: Final = -4.5  # the axis begins there, or lower
+_INNOCENT_MIN: Final = -4.5  # the axis begins at this score, or at a lower one if there is any
 _TICKS: Final = (-50, -20, -10, -6, -4, -2, 0, 2, 4, 6, 8, 10, 15, 20, 30, 50, 100, 200, 400, 800)
 _TICK_GAP: Final = 26.0
 _DOTS_MAX: Final = 60
@@ -133,14 +132,14 @@ _RADIUS: Final = 4.0
 _COLUMNS: Final = 77
 _LABELS_MAX: Final = 6
 _LABEL_CHARS: Final = 26
-_LETTER: Final = 5.6  # average letter width in labels
+_LABEL_LETTER_WIDTH: Final = 5.6  # average letter width in labels
 _LABEL_STEP: Final = 14.0
-_CLOSE: Final = 46.0  # copies closer than this share a label
+_SHARED_LABEL_DISTANCE: Final = 46.0  # copies closer than this share a label
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """Maps scores to positions along the drawing."""
+    """A horizontal axis that maps scores to positions in the drawing."""
 
     low: float
     high: float
@@ -280,7 +279,9 @@ def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
 def _named_and_labels(
     scores: Mapping[str, float], named: Sequence[str], axis: _Axis
 ) -> Iterator[Shape]:
-    """Yield the named copies, and labels for all copies if few, else for the named or best ones."""
+    """Yield the named copies, then labels: of all copies if there are few, else of the named or
+    best ones.
+    """
     for who in named:
         yield Dot((axis.x(scores[who]), _BASE - _RADIUS - 2), _RADIUS + 1.5, Tone.NAMED)
     shown = [*named] or [max(scores, key=scores.__getitem__)]
@@ -292,7 +293,7 @@ def _named_and_labels(
     ]
     ends: list[float] = []
     for label in sorted(labels, key=lambda label: label.at):
-        half = 0.5 * _LETTER * len(label.text)
+        half = 0.5 * _LABEL_LETTER_WIDTH * len(label.text)
         middle = min(max(label.at, _LEFT + half), _RIGHT - half)
         level = next((n for n, end in enumerate(ends) if end < middle - half - 8), len(ends))
         ends[level : level + 1] = [middle + half]
@@ -308,7 +309,7 @@ def _copy_labels(
     """Yield one label per copy, or one for each group of copies that are close together."""
     group: list[str] = []
     for who in sorted(shown, key=scores.__getitem__):
-        if group and axis.x(scores[who]) - axis.x(scores[group[-1]]) > _CLOSE:
+        if group and axis.x(scores[who]) - axis.x(scores[group[-1]]) > _SHARED_LABEL_DISTANCE:
             yield _make_label(group, scores, axis, tone)
             group = []
         group.append(who)
@@ -359,10 +360,10 @@ def _signed_number(value: float) -> str:
 
 
 _SIDE_PX: Final = 400
-_BIN: Final = 8  # grey levels
-_FEW: Final = 40  # bins with fewer pixels are left out
+_BIN_GREY_LEVELS: Final = 8  # width of a bin in grey levels
+_BIN_PIXELS_MIN: Final = 40  # a bin with fewer pixels is left out
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
-_GREY: Final = 2.5  # mean distance from grey, in levels, that JPEG may add
+_GREY_DISTANCE_MAX: Final = 2.5  # mean distance from grey, in levels, that JPEG may add
 _SIZE: Final = 150.0
 _TONE_LEFT: Final = 34.0
 _TONE_TOP: Final = 8.0
@@ -384,21 +385,26 @@ class ToneCurve:
 def tone_curve(
     original_rgb: NDArray[np.uint8], laid_rgb: NDArray[np.uint8], covered: NDArray[np.bool_]
 ) -> ToneCurve:
-    """Compare the original with the found picture on its grid, (H, W, 3) both, where (H, W)
-    covers.
+    """Compare the original with the found picture on the same grid, both (H, W, 3), where
+    ``covered`` (H, W) is set.
     """
     sent, laid, inside = (_shrink(plane) for plane in (original_rgb, laid_rgb, covered))
     keep = inside > 0.99
     before, after = sent[keep], laid[keep]
     luma_before, luma_after = before @ _LUMA, after @ _LUMA
-    at = (luma_before / _BIN).astype(int)
-    bins = (at == level for level in range(256 // _BIN))
+    at = (luma_before / _BIN_GREY_LEVELS).astype(int)
+    bins = (at == level for level in range(256 // _BIN_GREY_LEVELS))
     points = tuple(
         (float(np.median(luma_before[one])), float(np.median(luma_after[one])))
         for one in bins
-        if np.count_nonzero(one) >= _FEW
+        if np.count_nonzero(one) >= _BIN_PIXELS_MIN
     )
-    gone = _colourfulness(after) < _GREY < 2.0 * _GREY < _colourfulness(before)
+    gone = (
+        _colourfulness(after)
+        < _GREY_DISTANCE_MAX
+        < 2.0 * _GREY_DISTANCE_MAX
+        < _colourfulness(before)
+    )
     return ToneCurve(points, gone)
 
 

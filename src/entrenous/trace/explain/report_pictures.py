@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 SIDE_PX: Final = 1000
 _QUALITY: Final = 84
-_VEIL_PX: Final = 9  # a veiled picture is reduced to this size: colours, no content
-_OUTLINE: Final = ((255, 255, 255), (31, 95, 150))  # light around dark, visible on any picture
+_VEIL_PX: Final = 9  # a veiled picture is reduced to this size, which leaves colours but no content
+# a light line around a dark one, visible on any picture
+_OUTLINE_COLOURS: Final = ((255, 255, 255), (31, 95, 150))
 _NOTHING: Final = (222, 222, 222)
 Pixels = NDArray[np.uint8]
 
@@ -54,7 +55,7 @@ def make_report_pictures(
         laid: the found picture warped to the original's frame, (H, W, 3) or smaller, and where it
             covers the original, (H, W).
         homography: 3 x 3, from the original's pixel centres to the found picture's.
-        veiled: keep no content of the pictures.
+        veiled: reduce the pictures so far that their content is gone.
     """
     original = _shrink_picture(original_rgb)
     placed = _paste_found(laid, original.size)
@@ -115,7 +116,7 @@ def _draw_outline(picture: Image.Image, edge: list[tuple[float, float]]) -> Imag
     wide = max(2, max(copy.size) // 220)
     right, bottom = copy.width - 1, copy.height - 1
     inside = [(min(max(x, 0.0), right), min(max(y, 0.0), bottom)) for x, y in edge]
-    for colour, width in zip(_OUTLINE, (2 * wide + 1, wide), strict=True):
+    for colour, width in zip(_OUTLINE_COLOURS, (2 * wide + 1, wide), strict=True):
         draw.line([*inside, inside[0], inside[1]], fill=colour, width=width, joint="curve")
     return copy
 

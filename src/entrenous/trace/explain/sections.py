@@ -44,8 +44,9 @@ from entrenous.trace.trace_file import Traced
 from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
 
 _ROWS_MAX: Final = 20
-_FIRST_ROUND: Final = ALPHA / 2  # a picture's first round; watermark/verdict.py
-_BENT_PX: Final = 0.5  # less is not a deliberate change
+# alpha of the first round for a picture; see watermark/verdict.py
+_FIRST_ROUND_ALPHA: Final = ALPHA / 2
+_BENT_PX_MIN: Final = 0.5  # in pixels; a smaller distortion is not a deliberate change
 _JPEG_LUMA_50: Final = 3679  # sum of the luma table of ITU-T T.81, K.1: libjpeg's quality 50
 Facts = tuple[tuple[str, str], ...]
 
@@ -97,7 +98,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What a found picture adds to its trace.
+    """The details that the report of a found picture adds to the trace.
 
     ``undone`` describes the changes that were reversed, ``files`` the files, ``plotted`` the
     pictures, ``chips`` the number of chips in a mark, ``forecast`` the score expected of a copy.
@@ -121,7 +122,7 @@ def account_of_file(
         account = account_of_picture(traced.investigation, untrusted_data, name, device, choices)
     if not traced.lost:
         return account
-    # First, as it may be why no copy stands out.
+    # This line comes first, because it may explain why no copy stands out.
     return replace(account, remarks=(missing_messages_line(traced.lost), *account.remarks))
 
 
@@ -133,8 +134,8 @@ def account_of_picture(
     Args:
         investigation: the trace and its evidence.
         untrusted_data: the found file's bytes.
-        name: the file's name as the person knows it.
-        device: gives the original.
+        name: the file's name as the person knows it, for the report.
+        device: its vault has the original.
         choices: options of the report.
     """
     if not investigation.fits:
@@ -169,7 +170,7 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
     verdict, extra = trace.verdict, detail or Detail(undone=_describe_matched_part(trace))
     labels = _shown_labels(verdict, blind=choices.blind)
     compared = max(1, trace.compared or len(verdict.score))
-    alpha = ALPHA if extra.chips is None else _FIRST_ROUND
+    alpha = ALPHA if extra.chips is None else _FIRST_ROUND_ALPHA
     needed = naming_score(compared, alpha=alpha)
     plotted = {labels[who]: score for who, score in verdict.score.items()}
     remarks = nobody_lines(extra.forecast, needed) if verdict.finding is Finding.NOBODY else []
@@ -266,7 +267,7 @@ def _undone_changes(fit: PictureFit, investigation: Investigation) -> Facts:
     )
     return (
         (translated("Crop, turn, mirror"), describe_alignment(warp)),
-        *(bent if warp.bent_px >= _BENT_PX else ()),
+        *(bent if warp.bent_px >= _BENT_PX_MIN else ()),
         (translated("Size"), describe_size(warp.scale)),
         (translated("Saved as"), saved),
         (

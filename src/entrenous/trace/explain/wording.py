@@ -12,7 +12,7 @@ _STRAIGHT_DEG: Final = 0.5
 _WHOLE: Final = 0.985
 _SAME_SCALE: Final = 0.01
 _SAME_SPEED: Final = 0.002
-_SAME_TIME_S: Final = 0.1  # a few frames; less cannot be measured in a short clip
+_SAME_TIME_S: Final = 0.1  # a few frames; a smaller difference cannot be measured in a short clip
 _SMALL: Final = 1e-30
 _POWER_MAX: Final = 15  # beyond this, model error outweighs the arithmetic
 # Example scale of the ENFSI guideline for evaluative reporting in forensic science (2015): the
@@ -26,7 +26,7 @@ SCALE: Final = (
     (2.0, translatable("weak support")),
 )
 NO_SUPPORT: Final = translatable("no support either way")
-_FORECAST_MARGIN: Final = 2.0  # standard deviations that a score may lie below its forecast
+_FORECAST_MARGIN: Final = 2.0  # a score may lie this many standard deviations below its forecast
 
 
 def describe_alignment(warp: PictureWarp) -> str:
@@ -70,7 +70,9 @@ def describe_part(span: MatchedSpan) -> str:
 
 
 def chance_in_words(chance: float) -> str:
-    """A small chance as a sentence; rounding the power of ten down keeps it from overstating."""
+    """Return a small chance as a sentence. Its power of ten is rounded so that the finding is not
+    overstated.
+    """
     power = math.floor(-math.log10(max(chance, 1e-300)))
     return translated("Any other copy would fit this well less than once in {count} tries.").format(
         count=_power_of_ten_in_words(power)
@@ -78,7 +80,7 @@ def chance_in_words(chance: float) -> str:
 
 
 def chance_in_digits(chance: float) -> str:
-    """A chance for a table: two digits, rounded up, with a lower limit."""
+    """Return a chance for a table: two digits, rounded up, and never below a lower limit."""
     return (
         f"{rounded_up(chance, 2):g}"
         if chance >= _SMALL
@@ -94,7 +96,7 @@ def rounded_up(chance: float, digits: int) -> float:
 
 
 def support_in_words(ratio: float) -> str:
-    """A likelihood ratio on the verbal scale of the ENFSI guideline (2015)."""
+    """Return the words for a likelihood ratio on the scale of the ENFSI guideline (2015)."""
     return translated(next((words for least, words in SCALE if ratio >= least), NO_SUPPORT))
 
 
@@ -123,10 +125,12 @@ def ratio_in_digits(ratio: float) -> str:
 
 
 def explain_nobody(forecast: float, needed: float) -> str:
-    """After "nobody": say whether this file could have told, and if not, how much more is needed.
+    """For the finding "nobody": say whether this file could have named a copy, and if not, how much
+    more of the picture is needed.
 
     ``forecast`` is the highest score that a copy's mark was expected to reach in this file,
-    computed without any key; ``needed`` is the score that names a copy. Neither clears anybody.
+    computed without any key. ``needed`` is the score that names a copy. Neither score clears
+    anybody.
     """
     if forecast >= needed + _FORECAST_MARGIN:
         return translated(
@@ -175,7 +179,7 @@ def _power_of_ten_in_words(power: int) -> str:
     return names[step]
 
 
-_AT_LENGTH_MAX: Final = 3  # named copies
+_COPIES_AT_LENGTH_MAX: Final = 3  # number of named copies whose figures are full sentences
 NOT_WHO: Final = translatable("This says whose copy got out, not who passed it on.")
 LIMITS: Final = (
     (
@@ -229,7 +233,7 @@ LIMITS: Final = (
 
 
 def limits() -> tuple[tuple[str, str], ...]:
-    """Return what a finding does not say: each limit, and its sentences."""
+    """Return what a finding does not say: for each limit, its name and its sentences."""
     return tuple((translated(title), translated(words)) for title, words in LIMITS)
 
 
@@ -242,11 +246,11 @@ def finding_line(finding: Finding) -> str:
 
 
 def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """For each named copy: whom it was made for, then the chance and the likelihood ratio.
+    """Return lines for each named copy: whom it was made for, the chance, and the likelihood ratio.
 
     The figures are full sentences for a few copies, short for many.
     """
-    say = _evidence_in_full if len(verdict.named) <= _AT_LENGTH_MAX else _evidence_in_short
+    say = _evidence_in_full if len(verdict.named) <= _COPIES_AT_LENGTH_MAX else _evidence_in_short
     return [
         (
             translated("Its hidden marks fit the copy made for {label}.").format(label=label),
@@ -302,7 +306,9 @@ def other_lines(others: Sequence[FurtherMessage]) -> list[str]:
 
 
 def nobody_lines(forecast: float | None, needed: float) -> list[str]:
-    """After "nobody": say why that clears nobody, and how much more is needed."""
+    """For the finding "nobody": say why that clears nobody, and how much more of the picture is
+    needed.
+    """
     if forecast is None:
         return [translated("This clears nobody: too little of the file may be left to tell.")]
     return [explain_nobody(forecast, needed)]
@@ -386,7 +392,9 @@ def _chance_method(compared: int, needed: float, *, rounds: bool) -> list[str]:
 
 
 def method(chips: int | None, compared: int, needed: float) -> list[str]:
-    """The method in half a page; ``chips`` is None for clips and sounds."""
+    """Describe the method in half a page. ``chips`` is the number of chips of a picture; None for
+    clips and sounds.
+    """
     return [
         *(_clip_and_sound_method() if chips is None else _picture_method(chips)),
         (

@@ -1,1 +1,1 @@
-"""A finding that others can repeat: disclosed, examined again, compared."""
+"""Reports that let others repeat a finding: disclose one, examine the files again, and compare."""

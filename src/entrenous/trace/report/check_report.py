@@ -40,9 +40,10 @@ from entrenous.wire.receipt import (
 
 
 def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
-    """Return the proof of one copy, if its device received it.
+    """Return the proof of one copy, or None if its recipient's device signed no receipt.
 
-    It carries the position of the copy's commitment, or the first if the ledger opens none.
+    The proof has the position of the copy's commitment, or the first position if no commitment in
+    the ledger opens to this copy.
     """
     for proof in proofs:
         if copy.nonce is not None and (proof.person, proof.device) == (copy.person, copy.device):
@@ -69,7 +70,7 @@ def check_proofs(
 ) -> Mapping[str, tuple[ReceiptStatement, ...]]:
     """Check the receipts of these copies.
 
-    Returns: by label, what the copies' devices signed; copies without receipts are left out.
+    Returns: for each label, what the copy's devices signed. Copies without receipts are left out.
 
     Raises:
         ReportCheckFailed: a seed, nonce and hash do not open the commitment that a receipt covers;
@@ -91,8 +92,8 @@ def check_proofs(
 
 
 def signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
-    """Return the person whose keys signed for one copy, as their card proves; None without
-    receipts.
+    """Return the person whose keys signed the receipts of one copy, as their card proves; None if
+    there are no receipts.
 
     A label, in contrast, is only the sender's name for that person.
     """
@@ -180,8 +181,10 @@ def _receipt_error(copy: DisclosedCopy, said: str, found: str) -> ReportCheckFai
 
 
 SIGNED: Final = b"entrenous/1 verdict report"
-COMPARED_MAX: Final = 10**15  # copies; a larger number says no more
-_SCORE_AWAY: Final = (0.02, 1e-3)  # absolute, and relative to the score
+# number of copies up to which is searched; a larger number would say no more
+COMPARED_MAX: Final = 10**15
+# largest difference from the report's score: absolute, and relative
+_SCORE_TOLERANCES: Final = (0.02, 1e-3)
 _MISFIT_AWAY: Final = 0.01
 _CORNER_AWAY_PX: Final = 0.05
 ReadPicture = Callable[[bytes], Picture]
@@ -189,7 +192,7 @@ ReadPicture = Callable[[bytes], Picture]
 
 @dataclass(frozen=True, slots=True)
 class ReportInputs:
-    """The input of a check: the report, the found file, the original, perhaps a copy."""
+    """The input of a check: the report, the found file, the original, and perhaps a copy."""
 
     untrusted_report: bytes
     untrusted_leak: bytes
@@ -201,11 +204,11 @@ class ReportInputs:
 class CheckedReport:
     """The result for a report that holds.
 
-    ``elsewhere`` maps each difference between the two programs to (there, here); empty means that
-    everything agreed bit for bit. ``copy_of`` lists the labels of the given copy: copies of a tiny
-    plain picture may be identical files. ``most`` is the largest number of compared copies, up to
-    ``COMPARED_MAX``, with which the same copies would be named; None when none is named. ``signed``
-    is, by label, what the devices of copies signed.
+    ``elsewhere`` maps each thing in which the two programs differ to its values (there, here). An
+    empty map means that everything agreed bit for bit. ``copy_of`` lists the labels of the given
+    copy: copies of a tiny plain picture may be identical files. ``most`` is the largest number of
+    compared copies, up to ``COMPARED_MAX``, with which the same copies would be named; None when
+    none is named. ``signed`` is, by label, what the devices of copies signed.
     """
 
     report: Report
@@ -227,12 +230,12 @@ def check_report(
     Args:
         files: the files as they were handed over.
         read_picture: a decoder for untrusted pictures.
-        tell: called with the number of copies made again so far, and of all.
+        tell: called with the number of copies made again so far, and the number of all copies.
 
     Raises:
-        BadReport: it cannot be read, or its digest is wrong.
+        BadReport: the report cannot be read, or its digest is wrong.
         OlderReport, NewerReport: another version of Entrenous wrote it.
-        ReportCheckFailed: something else in it is not true.
+        ReportCheckFailed: something else in the report is not true.
         BadSignature: the report's or a receipt's signature is wrong.
         BadKeyBundle, BadReceipt: its receipts or cards cannot be read.
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
@@ -325,7 +328,7 @@ def _require_same_figures(
         if rounds[0] != rounds[1]:
             raise _difference_error(f"the round of the copy for {said.to}", *rounds)
         for one, other in ((said.first_score, found.first_score), (said.score, found.score)):
-            allowed = 0.0 if exact else max(_SCORE_AWAY[0], _SCORE_AWAY[1] * abs(one))
+            allowed = 0.0 if exact else max(_SCORE_TOLERANCES[0], _SCORE_TOLERANCES[1] * abs(one))
             if abs(one - other) > allowed:
                 raise _difference_error(f"the score of the copy for {said.to}", one, other)
         if said.chance != own.chance or said.likelihood_ratio != own.likelihood_ratio:
@@ -362,8 +365,8 @@ def _labels_of(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
 
 
 def _largest_compared_count(report: Report) -> int | None:
-    """The largest number of compared copies, up to ``COMPARED_MAX``, with which the same are
-    named.
+    """Return the largest number of compared copies, up to ``COMPARED_MAX``, with which the same
+    copies would be named.
     """
     if not report.named:
         return None

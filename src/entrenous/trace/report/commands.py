@@ -203,7 +203,9 @@ def _print_check(repeated: CheckedReport) -> None:
 
 
 def _print_copy_check(repeated: CheckedReport) -> None:
-    """Say whose the given copy is, and whether the finding names it; labels may look alike."""
+    """Print whose copy the given file is, and whether the finding names that copy. Labels may look
+    alike.
+    """
     if not repeated.copy_of:
         return
     whose = ", ".join(single_line(label) for label in repeated.copy_of)

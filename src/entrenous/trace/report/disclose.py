@@ -35,7 +35,7 @@ NO_PROOFS: Final = Proofs()
 
 @dataclass(frozen=True, slots=True)
 class Disclosed:
-    """A report as a file, its digest, its content, and the original picture it is about."""
+    """A report as a file, its digest, its content, and the original picture that it is about."""
 
     file: bytes
     digest: bytes
@@ -60,8 +60,8 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
         untrusted_leak: the found file, as it was traced.
         device: this device.
         account: its Olm account, which signs the report; None if the device has no keys.
-        blind: replace the labels of copies that are not named.
-        proofs: what the message's recipients signed.
+        blind: replace the labels of copies that the finding does not name.
+        proofs: the receipts that the message's recipients signed.
         call: gives the current names of recipients.
 
     Raises:
@@ -94,7 +94,7 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
 
 
 def trace_of(number: int, device: Device) -> Trace:
-    """Return the recorded trace with this number; raises NoSuchTrace."""
+    """Return the recorded trace with this number. Raises NoSuchTrace."""
     for trace in device.ledger.traces():
         if trace.number == number:
             return trace

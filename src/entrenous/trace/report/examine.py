@@ -22,12 +22,14 @@ from entrenous.watermark.alignment.features import feature_views
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.embed import Prepared, prepare_picture
 
-_SEED: Final = 0  # of OpenCV's random generator; fixed, so that results can be repeated
+_SEED: Final = 0  # for OpenCV's random generator; fixed, so that results can be repeated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """The result: its figures, one number per chip, and the original prepared for marking."""
+    """The result of an examination: its figures, one number per chip, and the original prepared for
+    marking.
+    """
 
     figures: ExaminedEvidence
     per_chip: NDArray[np.float32]
@@ -35,7 +37,8 @@ class Evidence:
 
 
 def examine(found: Picture, original: Picture) -> Evidence | None:
-    """Compute the evidence in a found picture; None when it cannot be registered on the original.
+    """Compute the evidence in a found picture. Return None if it cannot be registered on the
+    original.
 
     This runs on one thread, so that the same versions on the same kind of processor give the same
     bits.
@@ -64,7 +67,7 @@ def examine(found: Picture, original: Picture) -> Evidence | None:
 def _register_found(
     found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]
 ) -> Registration | None:
-    """Register quickly as a trace does; if that fails, thoroughly."""
+    """Register the found picture quickly, as a trace does, and thoroughly if that fails."""
     views = feature_views(found_rgb)
     for patient in (False, True):
         registration = register(views, original_rgb, thorough=patient)
@@ -93,7 +96,7 @@ _PACKAGES: Final = {
 
 
 def made_with() -> Mapping[str, str]:
-    """Return versions by name.
+    """Return the versions of the programs used, by name.
 
     ``simd`` lists the processor extensions that NumPy uses, because its sums differ in their last
     bits. ``program`` is the SHA-256 of Entrenous's source files.
@@ -110,7 +113,9 @@ def made_with() -> Mapping[str, str]:
 
 
 def program_sha256() -> str:
-    """SHA-256, in hexadecimal, of the sorted lines "path, SHA-256" of all source files."""
+    """Return the SHA-256, in hexadecimal, over sorted lines of path and SHA-256 for all source
+    files.
+    """
     lines = sorted(
         f"{path} {sha256(data).hex()}\n" for path, data in _source_hashes(files("entrenous"))
     )

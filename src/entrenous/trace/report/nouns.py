@@ -14,8 +14,8 @@ from entrenous.watermark.verdict import Finding
 class DisclosedCopy:
     """One copy: whom it was made for, its mark's secret, the SHA-256 of its file, and its figures.
 
-    ``first_score`` is that of round 0; ``score`` and ``chance`` are those of ``round``. ``proof``
-    is None for a copy that was made for another channel.
+    ``first_score`` is the score in round 0; ``score`` and ``chance`` are those of round ``round``.
+    ``proof`` is None for a copy that was made for another channel.
     """
 
     to: str
@@ -33,7 +33,8 @@ class DisclosedCopy:
 class Disclosure:
     """What a report is about besides the copies: the two files, and what all copies share.
 
-    ``size_px`` and ``finer`` are as in SentPicture; ``compared`` is the N of the bound.
+    ``size_px`` and ``finer`` are as in SentPicture; ``compared`` is the number N of copies in the
+    bound on the chance.
     """
 
     leak_sha256: bytes
@@ -48,7 +49,8 @@ class Disclosure:
 class ExaminedEvidence:
     """What was found without any secret: the registration and the evidence.
 
-    ``homography`` has 9 numbers; ``evidence_sha256`` is over little-endian float32.
+    ``homography`` has 9 numbers; ``evidence_sha256`` is the SHA-256 of the evidence as
+    little-endian float32.
     """
 
     homography: tuple[float, ...]
@@ -60,7 +62,7 @@ class ExaminedEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report without its digest and signature, which belong to its written form."""
+    """A report without its digest and signature, which only its written form has."""
 
     made_at: datetime
     made_with: Mapping[str, str]

@@ -23,8 +23,8 @@ SMALLEST: Final = 2.0**-256
 
 
 def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
-    """Agreement of one copy's signs with the evidence, in standard deviations of an innocent
-    copy's.
+    """Return how well one copy's signs agree with the evidence, in standard deviations of an
+    innocent copy's score.
 
     Both arrays have one number per chip. Returns 0 if the evidence is zero everywhere.
     """
@@ -40,7 +40,7 @@ def signs_of(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
 
 
 def upper_tail(s: float) -> float:
-    """Upper bound on the chance that an innocent copy scores ``s`` or more."""
+    """Return an upper bound on the chance that an innocent copy scores ``s`` or more."""
     if s <= 0.0:
         return 1.0
     normal = 0.5 * math.erfc(s / math.sqrt(2.0))
@@ -48,7 +48,9 @@ def upper_tail(s: float) -> float:
 
 
 def chance_bound(s: float, compared: int, round_: int) -> float:
-    """Upper bound on the chance that any innocent copy scores ``s``, corrected for the round."""
+    """Return an upper bound on the chance that any innocent copy scores ``s`` or more, corrected
+    for the round.
+    """
     p = upper_tail(s)
     best = 1.0 if p >= 1.0 else -math.expm1(compared * math.log1p(-p))  # = 1 - (1 - p)^compared
     return min(1.0, best * 2.0 ** min(round_ + 1, 1000))
@@ -89,7 +91,7 @@ def score_copies(
     compared: int,
     alpha: float,
 ) -> tuple[DisclosedCopy, ...]:
-    """Compute all scores, in rounds, and what follows from them."""
+    """Compute the scores of all copies in rounds, with their chances and likelihood ratios."""
     whole = evidence.astype(np.float64)
     best = list(copies)
     named: list[int] = []
@@ -126,7 +128,9 @@ def with_figures(copies: Sequence[DisclosedCopy], compared: int) -> tuple[Disclo
 def finding_and_named(
     copies: Sequence[DisclosedCopy], alpha: float
 ) -> tuple[Finding, tuple[str, ...]]:
-    """Return the finding, and the labels of named copies: by round, highest score first."""
+    """Return the finding, and the labels of the named copies, by round and then by score, the
+    highest first.
+    """
     named = [copy for copy in copies if copy.chance <= alpha]
     labels = tuple(copy.to for copy in sorted(named, key=lambda copy: (copy.round, -copy.score)))
     return (Finding.NOBODY, Finding.ONE, Finding.SEVERAL)[min(len(named), 2)], labels

@@ -100,8 +100,8 @@ def parse_short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
 
 
 def label_of(text: str) -> str:
-    """Return a label as base/copies.py does, but in any Unicode form, since contacts' names keep
-    theirs.
+    """Check a label as base/copies.py does, but accept any Unicode form, since contacts' names keep
+    the form in which they were typed.
     """
     if not text.strip() or len(text) > _LABEL_MAX:
         raise ValueError("a label is empty or too long")
@@ -161,11 +161,11 @@ _COPIES_MAX: Final = 100_000
 _SIDE_MAX: Final = 1_000_000
 _CARD_BYTES_MAX: Final = PLAIN_CARD_BYTES_MAX
 _STATEMENT_BYTES_MAX: Final = 1024
-_RECEIPTS_MAX: Final = 2  # delivered, and opened
+_RECEIPTS_MAX: Final = 2  # per device: one for delivery, one for opening
 
 
 def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict[str, Any], bytes]:
-    """Return a report's fields without digest and signature, and the digest.
+    """Return a report's fields without digest and signature, and then the digest.
 
     ``hashed`` is SHA-256; this module uses no cryptographic library.
     """
@@ -191,9 +191,9 @@ def read_report(
     Returns: the report, its digest, and its signature, which is *not* verified here.
 
     Raises:
-        OlderReport, NewerReport: it has another version.
-        BadReport: it is no report, or its digest is wrong. The message repeats no content of the
-            file.
+        OlderReport, NewerReport: the report has another version.
+        BadReport: this is not a report, or its digest is wrong. The message repeats no content of
+            the file.
     """
     if len(untrusted_data) > _BYTES_MAX:
         raise BadReport(why="it is larger than any report")

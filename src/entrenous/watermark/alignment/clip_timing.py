@@ -19,7 +19,7 @@ _SPEED_RANGE: Final = (0.7, 1.45)
 _ROUGH_SPEEDS: Final = 75
 _FINE_SPEEDS: Final = 41
 _FINE_SHIFTS: Final = 25
-_COVERED_MIN: Final = 0.05  # of the frame
+_COVERED_SHARE_MIN: Final = 0.05  # share of the frame that must be covered
 _POWER_MIN: Final = 1e-6
 
 
@@ -28,7 +28,7 @@ class Timing:
     """A time mapping: the found clip starts at ``start_s`` of the sent one and plays ``speed``
     times as fast.
 
-    ``likeness``, -1 to 2, is the sum of two correlations.
+    ``likeness``, from -1 to 2, is the sum of two correlations.
     """
 
     start_s: float
@@ -56,7 +56,7 @@ def warp_to_thumbnail(
         sent_size: (width, height).
         shape: (rows, columns) of the thumbnails.
 
-    Returns: the flattened pixels, and a mask of where the found frame covers them.
+    Returns: the flattened pixels, and a mask of the pixels that the found frame covers.
     """
     rows, columns = shape
     onto = homography @ resizing((columns, rows), sent_size)
@@ -88,7 +88,9 @@ class FrameRows:
     covered: NDArray[np.bool_]
 
     def best_pinned(self, near: Timing, found_s: float, sent_s: float) -> Timing:
-        """The best timing near this one that maps the found time ``found_s`` to ``sent_s``."""
+        """Return the best timing near this one that maps the found time ``found_s`` to
+        ``sent_s``.
+        """
         speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
         return self._best(sent_s - speeds * found_s, speeds)
 
@@ -119,7 +121,7 @@ class FrameRows:
         return Timing(float(starts[best]), float(speeds[best]), float(scores[best]))
 
     def _speed_slack(self) -> float:
-        """Uncertainty of the speed when both ends may be off by a few frames."""
+        """Return the uncertainty of the speed if both ends may be off by a few frames."""
         frame_s = self._frame_s()
         return min(0.03, 3.0 * frame_s / max(float(np.ptp(self.found_times)), frame_s))
 
@@ -129,7 +131,7 @@ class FrameRows:
 
 
 def nearest_indices(times: Times, wanted: Times) -> NDArray[np.int64]:
-    """For each wanted time, the index of the nearest of the rising ``times``."""
+    """Return, for each wanted time, the index of the nearest of the rising ``times``."""
     after = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
     if len(times) == 1:
         return np.zeros(np.shape(wanted), np.int64)
@@ -151,7 +153,9 @@ class _Likeness:
         return cls(*(np.asarray(one, np.float64) for one in (x @ y.T, y @ y.T, x @ x.T)))
 
     def at(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Likeness of hypotheses (K, P), which give the sent frame that each found one shows."""
+        """Return the likeness of hypotheses (K, P), each of which says which sent frame each found
+        frame shows.
+        """
         number = np.arange(places.shape[1])
         cross = self.cross[number, places]
         power = self.sent[places, places].sum(axis=1) * np.trace(self.found)
@@ -178,7 +182,7 @@ class _Likeness:
 
 
 def _normalize_brightness(rows: Rows) -> Rows:
-    """Remove the brightness and contrast of each picture."""
+    """Return each picture normalised to the same brightness and contrast."""
     if rows.shape[1] == 0:
         return np.zeros((len(rows), 1), np.float32)
     centred = rows - rows.mean(axis=1, keepdims=True)
@@ -193,12 +197,12 @@ def frame_correlation(one: Rows, other: Rows, covered: NDArray[np.bool_]) -> flo
 
 
 def fine_detail(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Detail finer than about two pixels, which distinguishes neighbouring frames."""
+    """Return the detail finer than about two pixels, which distinguishes neighbouring frames."""
     return np.asarray(plane - cv2.GaussianBlur(plane, (0, 0), 1.5), np.float32)
 
 
 def covers_enough(covered: NDArray[np.bool_]) -> bool:
-    return bool(covered.mean() >= _COVERED_MIN)
+    return bool(covered.mean() >= _COVERED_SHARE_MIN)
 
 
 def thumbnail_rows(frames: Sequence[Grey]) -> Rows:
@@ -211,11 +215,12 @@ _CAMERA_SIDE_PX: Final = 320
 _POINTS: Final = 200
 _QUALITY: Final = 0.01
 _APART_PX: Final = 8
-_AGREEING_MIN: Final = 20  # points; fewer show no common motion, as across a cut
+_AGREEING_POINTS_MIN: Final = 20  # number of points; fewer show no common motion, as across a cut
 _TOLERANCE_PX: Final = 0.7
-_SCALE_RANGE: Final = (0.8, 1.25)  # per step; beyond this it is no camera motion
+# scale from one frame to the next; a larger change is no camera motion
+_SCALE_RANGE: Final = (0.8, 1.25)
 _NOTHING: Final = 1e-9
-_STILL_PX: Final = 0.05  # less per step is treated as none
+_STILL_PX: Final = 0.05  # a smaller motion from one frame to the next is treated as none
 
 
 class CameraTracker:
@@ -223,7 +228,8 @@ class CameraTracker:
 
     :meth:`add_frame` returns the similarity from the *first* frame's coordinates to the current
     one's, in units of the longest side, as (a, b, x, y): x' = a x - b y + x0, y' = b x + a y + y0.
-    Across a cut the motion is treated as none, because the picture changes anyway.
+    Across a cut the motion is treated as none, because the frames before and after show different
+    scenes.
     """
 
     def __init__(self) -> None:
@@ -254,12 +260,16 @@ class Camera:
 
     @property
     def length_s(self) -> float:
-        """From the first frame to the end of the last, which lasts as long as the one before it."""
+        """The time from the first frame to the end of the last, which is taken to last as long as
+        the frame before.
+        """
         last = float(self.times[-1] - self.times[-2]) if len(self.times) > 1 else 0.0
         return float(self.times[-1] - self.times[0]) + last
 
     def motion_between(self, start_s: float, stop_s: float, size: tuple[int, int]) -> Motion:
-        """The motion, 2 x 3, between the frames nearest to two times, for frames of ``size``."""
+        """Return the motion, 2 x 3, between the frames nearest to two times, for frames of
+        ``size``.
+        """
         one, other = self.nearest(start_s), self.nearest(stop_s)
         motion = _motion_matrix(self.motions[other]) @ np.linalg.inv(
             _motion_matrix(self.motions[one])
@@ -281,18 +291,20 @@ def _motion_matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
-    """Return 3 x 3 in units of the longest side; the identity if there is no common motion."""
+    """Return the motion (3 x 3) in units of the longest side; the identity if the points have no
+    common motion.
+    """
     points = cv2.goodFeaturesToTrack(before, _POINTS, _QUALITY, _APART_PX)
-    if not len(np.atleast_1d(points)) >= _AGREEING_MIN:  # OpenCV returns None for no points
+    if not len(np.atleast_1d(points)) >= _AGREEING_POINTS_MIN:  # OpenCV returns None for no points
         return np.eye(3)
     motion, known, _ = cv2.calcOpticalFlowPyrLK(before, after, points, np.empty_like(points))
     keep = known.ravel() == 1
-    if int(keep.sum()) < _AGREEING_MIN:
+    if int(keep.sum()) < _AGREEING_POINTS_MIN:
         return np.eye(3)
     affine, agree = cv2.estimateAffinePartial2D(
         points[keep], motion[keep], method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE_PX
     )
-    if affine is None or int(agree.sum()) < max(_AGREEING_MIN, keep.sum() // 3):
+    if affine is None or int(agree.sum()) < max(_AGREEING_POINTS_MIN, keep.sum() // 3):
         return np.eye(3)
     return _without_drift(affine, max(before.shape), (before.shape[1], before.shape[0]))
 

@@ -25,9 +25,10 @@ _REACHES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.002)
 _STEP_PX_MAX: Final = 4.0
 _SETTLED_PX: Final = 0.01
 _SQUARE_BLOCKS: Final = 4  # blocks along a side of a chequerboard square
-_TRIED: Final = 6  # spans
-_SIGNIFICANT: Final = 5.0  # standard deviations
-_DISPLACEMENT_MIN_PX: Final = 0.07  # bench pixels, along either axis
+_SPANS_TRIED: Final = 6  # number of divisions tried
+_SIGNIFICANT_DEVIATIONS: Final = 5.0  # a gain of this many standard deviations is significant
+# smallest displacement that matters, in bench pixels along either axis
+_DISPLACEMENT_MIN_PX: Final = 0.07
 _RIDGE: Final = 1e-6
 # typical deviation of neighbouring control points from a straight line, as a share of the longest
 # side, divided by n^1.5 for n spans: a wave n times as short is n^2 times as curved, but rarer
@@ -87,7 +88,7 @@ def _undistorted(pose: Pose, at_found: Points) -> Points:
 def fit_bend(on: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
     """Fit the bend with ``spans`` (rows, columns) to the pixels, starting from the one of ``pose``.
 
-    It is regularised towards the bend of ``base``, which has the same homography and lens.
+    The result is regularised towards the bend of ``base``, which has the same homography and lens.
     """
     at_bench, rest = on.bench.to_bench(pose), on.bench.to_bench(base)
     box = (-0.5, -0.5, on.bench.size[0] - 0.5, on.bench.size[1] - 0.5)
@@ -127,18 +128,19 @@ def _lattice_step(
 
 
 def needs_bend(on: Level, pose: Pose) -> bool:
-    """Return whether blocks still move together significantly, and far enough to matter.
+    """Return whether blocks are still displaced together, significantly and far enough to matter.
 
-    The displacements in the squares of one colour of a chequerboard predict, by a bend, those in
-    the others. The gain of that prediction over noise is measured in standard deviations. Shrinking
-    two pictures with different pixel grids also moves their detail, by up to 0.055 bench pixels.
+    A bend fitted to the displacements in the squares of one colour of a chequerboard predicts those
+    in the squares of the other colour. The gain of that prediction over noise is measured in
+    standard deviations. Shrinking two pictures with different pixel grids also moves their detail,
+    by up to 0.055 bench pixels.
     """
     flow = on.flow(on.bench.to_bench(pose))
     width, height = on.bench.size
     box = (-0.5, -0.5, width - 0.5, height - 0.5)
     squares = np.floor(flow.centres / (_SQUARE_BLOCKS * BLOCK_PX)).sum(axis=1) % 2 == 0
-    flat = np.zeros((_TRIED + 3, _TRIED + 3, 2))
-    stiff = _stiffness_matrix(flat, max(on.bench.size), (_TRIED, _TRIED))
+    flat = np.zeros((_SPANS_TRIED + 3, _SPANS_TRIED + 3, 2))
+    stiff = _stiffness_matrix(flat, max(on.bench.size), (_SPANS_TRIED, _SPANS_TRIED))
     gain = noise = information_sum = 0.0
     for predicting in (squares, ~squares):
         part = Equations(
@@ -152,7 +154,7 @@ def needs_bend(on: Level, pose: Pose) -> bool:
         noise += 4.0 * float(square.sum())
         information_sum += float((xx + yy).sum()) / 2
     moved_px = math.sqrt(noise / 4.0 / max(information_sum, 1e-9))
-    return gain > _SIGNIFICANT * math.sqrt(noise) and moved_px > _DISPLACEMENT_MIN_PX
+    return gain > _SIGNIFICANT_DEVIATIONS * math.sqrt(noise) and moved_px > _DISPLACEMENT_MIN_PX
 
 
 def _stiffness_matrix(
@@ -175,7 +177,9 @@ def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
 
 
 def _resampled_lattice(bend: Bend | None, box: Box, spans: tuple[int, int]) -> NDArray[np.float64]:
-    """The same deformation on a lattice with other spans (least squares; exact if they nest)."""
+    """Return the same deformation on a lattice with other spans: the least-squares fit, which is
+    exact if the spans nest.
+    """
     rows, columns = spans
     if bend is None:
         return np.zeros((rows + 3, columns + 3, 2))

@@ -14,12 +14,12 @@ SIDE_PX: Final = 1200
 _SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged: SIFT finds little in few pixels
 _POINTS: Final = 3000
 _POINTS_POOR: Final = 1500
-_RANGE_POOR: Final = 120.0  # grey levels between the darkest and brightest hundredth
+# grey levels between the darkest and the brightest hundredth; below, contrast is stretched
+_RANGE_POOR: Final = 120.0
 _CONTRAST: Final = 0.04
 _EDGE: Final = 10.0
-_CONTRAST_POOR: Final = (
-    0.003  # for skies, night, skin: points as faint as noise; matching filters them
-)
+# for skies, night, skin: points as faint as noise; matching filters them
+_CONTRAST_POOR: Final = 0.003
 _EDGE_POOR: Final = 30.0
 _SIDE_PX_BLURRED: Final = 500
 _RATIO: Final = 0.85
@@ -41,12 +41,14 @@ class Features:
 def extract_features(
     pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS
 ) -> Features:
-    """The ``limit`` strongest features of a picture, resized to ``side_px`` on its longest side."""
+    """Return the ``limit`` strongest features of a picture resized to ``side_px`` on its longest
+    side.
+    """
     return extract_from_luma(to_grey(pixels_rgb), side_px=side_px, limit=limit)
 
 
 def extract_from_luma(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
-    """As :func:`extract_extract_features`, from luma (h, w)."""
+    """Do the same as :func:`extract_features`, from luma (h, w)."""
     height, width = grey.shape
     found = stretch_contrast(resize_to_side(grey, analysed_px(max(width, height), side_px)))
     points, descriptors = _run_sift(found, limit, _CONTRAST, _EDGE)
@@ -68,7 +70,8 @@ def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
 
 
 def flip_descriptors(found: Features, *, mirrored: bool, inverted: bool) -> Features:
-    """The descriptors that the same points would have in a mirror image, or with inverted colours.
+    """Return the descriptors that the same points would have in a mirror image, or with inverted
+    colours.
 
     A mirror reverses SIFT's 4 x 4 cells along one axis and its 8 directions; inverted colours turn
     every point by half a turn. Both are exact permutations of the 128 numbers. The points keep
@@ -92,7 +95,9 @@ def select_strongest(found: Features, count: int) -> Features:
 
 
 def match_features(found: Features, sent: Features) -> tuple[Points, Points]:
-    """Mutually best matches that are clearly better than the second best: points (sent, found)."""
+    """Return the matching points (sent, found): mutually best matches that are clearly better than
+    the second best.
+    """
     if min(len(found.points), len(sent.points)) < 2:
         return np.empty((0, 2)), np.empty((0, 2))
     similarity = sent.descriptors @ found.descriptors.T
@@ -113,7 +118,7 @@ def to_grey(pixels_rgb: Pixels) -> Pixels:
 
 
 def resize_to_side(grey: Pixels, side_px: int) -> Pixels:
-    """Resize to ``side_px`` on the longest side, by averaging or bicubic enlargement."""
+    """Resize to ``side_px`` on the longest side, by averaging or by bicubic enlargement."""
     height, width = grey.shape[:2]
     factor = side_px / max(width, height)
     if factor == 1.0:
@@ -140,7 +145,8 @@ def _run_sift(
     if descriptors is None:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
     strength = np.array([point.response for point in keypoints])
-    order = np.argsort(-strength, kind="stable")[:limit]  # SIFT returns more when responses tie
+    # SIFT returns more than asked for if responses are equal
+    order = np.argsort(-strength, kind="stable")[:limit]
     points = np.array([point.pt for point in keypoints], np.float64)[order]
     counts = descriptors[order]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-9)
@@ -166,7 +172,8 @@ class FeatureViews:
     def features(
         self, side_px: int = FIRST_SIDE_PX, *, mirrored: bool = False, inverted: bool = False
     ) -> Features:
-        """Return features at ``side_px`` on the longest side; 0: of large shapes only.
+        """Return features at ``side_px`` pixels on the longest side; 0 means features of large
+        shapes only.
 
         Mirrored or inverted descriptors keep the points' positions in the original picture.
         """

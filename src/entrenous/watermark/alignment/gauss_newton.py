@@ -23,11 +23,11 @@ BLOCK_PX: Final = 8
 _FINE_SIGMA: Final = 1.0  # detail between these two scales is compared
 _COARSE_SIGMA: Final = 3.0
 _WINDOW_PX: Final = 31
-_FLOOR: Final = 0.3  # squared grey levels: rounding errors, present even in a perfect fit
-_CONTRAST_PRIOR: Final = 1.0  # squared grey levels
+_VARIANCE_MIN: Final = 0.3  # squared grey levels; rounding errors, which even a perfect fit has
+_CONTRAST_PRIOR: Final = 1.0  # squared grey levels, added to the local contrast
 _GAIN_MAX: Final = 3.0
 _FRAME_PX: Final = 6
-_NEIGHBOURS: Final = 12.0  # pixels correlated by the finer blur
+_CORRELATED_PIXELS: Final = 12.0  # number of pixels that the finer blur correlates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,22 +77,22 @@ def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Equati
     Args:
         sent: the sent picture.
         warped: the found picture's detail, warped onto it.
-        inside: 1 where that shows something, else 0.
+        inside: 1 where ``warped`` shows the found picture, else 0.
     """
     gain = _local_mean(warped * sent.detail) / (sent.power + _CONTRAST_PRIOR)
     gain = np.clip(gain, -_GAIN_MAX, _GAIN_MAX).astype(np.float32)
     residual = (warped - gain * sent.detail).astype(np.float32)
     inside = _without_border(inside)
     spread = np.maximum(_local_mean(residual * residual * inside), 0.0)
-    weight = (inside / (spread + _FLOOR)).astype(np.float32)
+    weight = (inside / (spread + _VARIANCE_MIN)).astype(np.float32)
     across, down = gain * sent.along_x, gain * sent.along_y
     sums = [weight * across * across, weight * across * down, weight * down * down]
     pulls = [-weight * across * residual, -weight * down * residual]
     blocks = [_block_sums(np.asarray(plane, np.float32)) for plane in (*sums, *pulls)]
     return Equations(
         _centres(warped.shape, blocks[0].shape),
-        np.stack(blocks[:3], axis=-1).reshape(-1, 3) / _NEIGHBOURS,
-        np.stack(blocks[3:], axis=-1).reshape(-1, 2) / _NEIGHBOURS,
+        np.stack(blocks[:3], axis=-1).reshape(-1, 3) / _CORRELATED_PIXELS,
+        np.stack(blocks[3:], axis=-1).reshape(-1, 2) / _CORRELATED_PIXELS,
     )
 
 
@@ -108,7 +108,9 @@ def merge_equations(levels: list[tuple[Equations, Size]]) -> Equations:
 
 
 def _without_border(inside: Grey) -> Grey:
-    """Exclude the outermost pixels, which are blurred with content of only one picture."""
+    """Return a mask without the outermost pixels, in which the blur includes content of one picture
+    only.
+    """
     framed = np.zeros_like(inside)
     inner = slice(_FRAME_PX, -_FRAME_PX)
     framed[inner, inner] = inside[inner, inner]
@@ -133,11 +135,11 @@ def _local_mean(plane: Grey) -> Grey:
     return np.asarray(cv2.blur(plane, (_WINDOW_PX, _WINDOW_PX)), np.float32)
 
 
-_CHANGE_MAX: Final = 0.02  # of the longest side; a larger change means divergence
+_CHANGE_MAX: Final = 0.02  # share of the longest side; a larger change means divergence
 _SETTLED_PX: Final = 0.004  # bench pixels; a smaller step is the last one
 _STEP_PX_MAX: Final = 4.0  # largest reliable Gauss-Newton step
 _RIDGE: Final = 0.1  # 1 / px^2: keeps steps short in smooth pictures
-_LENS_MAX: Final = 0.6  # more than any lens with a recognisable picture
+_LENS_MAX: Final = 0.6  # largest lens coefficient; beyond it no picture is recognisable
 
 
 Freedom = NDArray[np.float64]
@@ -145,12 +147,12 @@ Freedom = NDArray[np.float64]
 
 
 def upright_freedom() -> Freedom:
-    """Translation, and scaling along each axis."""
+    """Return the steps that translation and scaling along each axis allow."""
     return np.asarray(np.eye(8)[:, [0, 1, 3, 5]], np.float64)
 
 
 def similar_freedom() -> Freedom:
-    """Translation, uniform scaling and rotation."""
+    """Return the steps that translation, uniform scaling and rotation allow."""
     free = np.zeros((8, 4))
     free[0, 0] = free[3, 1] = free[1, 2] = free[5, 2] = free[4, 3] = 1.0
     free[2, 3] = -1.0
@@ -212,7 +214,8 @@ def optimise_pose(
 
 
 def error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
-    """The standard error of a position, in bench pixels, from the residuals for eight parameters.
+    """Return the standard error of a position, in bench pixels, from the residuals for eight
+    parameters.
 
     The additional uncertainty of a bend in smooth areas is not included.
     """
@@ -266,7 +269,7 @@ def gauss_newton_step(
 def _projective(
     at: Points, middle: NDArray[np.float64], reach: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Displacement in x and in y per unit of a homography's eight parameters."""
+    """Return the displacement in x and in y per unit of each of a homography's eight parameters."""
     x, y = ((at - middle) / reach).T
     none, one = np.zeros_like(x), np.ones_like(x)
     across = np.stack([one, x, y, none, none, none, x * x, x * y], axis=1)
@@ -275,7 +278,9 @@ def _projective(
 
 
 def _lens_displacement(homography: Homography, lens: Lens, at: Points) -> NDArray[np.float64]:
-    """Displacement per unit of k1 and k2, mapped to the sent side: N x 2 (k) x 2 (x and y)."""
+    """Return the displacement per unit of k1 and k2, mapped to the sent picture: N x 2 (k) x 2 (x
+    and y).
+    """
     seen = apply_homography(homography, at)
     from_centre = seen - np.array(lens.centre)
     square = (from_centre**2).sum(axis=1, keepdims=True) / lens.reach**2

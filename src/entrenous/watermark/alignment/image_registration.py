@@ -41,9 +41,10 @@ from entrenous.watermark.alignment.transforms import (
 )
 from entrenous.watermark.verdict import PictureWarp
 
-_MISFIT_MAX: Final = 0.85  # limit without matching points; unrelated photographs come down to 0.98
-_SURE_MISFIT: Final = 0.3  # good enough to stop searching
-_GRID: Final = 25  # points along each side where a bend is measured
+# accepted without matching points; unrelated photographs have at least 0.98
+_MISFIT_MAX: Final = 0.85
+_SURE_MISFIT: Final = 0.3  # a fit with a smaller misfit ends the search
+_GRID_POINTS_PER_SIDE: Final = 25  # points along each side where a bend is measured
 
 
 class FoundBy(StrEnum):
@@ -102,7 +103,8 @@ def register(
     *,
     thorough: bool = True,
 ) -> Registration | None:
-    """Register a found picture on a sent one; None when it does not seem to show it.
+    """Register a found picture on a sent one. Return None if it does not seem to show the sent
+    picture.
 
     Args:
         found: (h, w, 3) uint8, or ``feature_views(found_rgb)`` for several comparisons.
@@ -122,7 +124,9 @@ def register(
 
 
 def _without_features(found: FeatureViews, sent_grey: Pixels) -> Iterator[_Start]:
-    """Starting points from likely to expensive; each is tried only if those before it failed."""
+    """Yield starting points, the likeliest and cheapest first. Each is tried only if those before
+    it failed.
+    """
     for homography in resized_whole_frame(_width_and_height(sent_grey), found.size):
         yield _start_without_matches(homography, FoundBy.WHOLE_FRAME)
     for search in (search_upright, search_everywhere):
@@ -173,7 +177,9 @@ def _refine_best(
 
 
 def _is_good_enough(candidate: Registration) -> bool:
-    """Whether to stop trying; a bend can hide a bad start, so a bent result does not count."""
+    """Return whether to stop trying. A bend can hide a bad starting point, so a bent result does
+    not count.
+    """
     return not candidate.is_bent and candidate.misfit <= _SURE_MISFIT
 
 
@@ -196,14 +202,17 @@ def _nearest_homography(pose: Pose, sent: Size, found: Size) -> tuple[Homography
     if pose.is_straight:
         return pose.homography, 0.0
     left, top, right, bottom = visible_box(pose.homography, sent, found)
-    across, down = np.linspace(left, right - 1, _GRID), np.linspace(top, bottom - 1, _GRID)
+    across, down = (
+        np.linspace(left, right - 1, _GRID_POINTS_PER_SIDE),
+        np.linspace(top, bottom - 1, _GRID_POINTS_PER_SIDE),
+    )
     points = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
     positions = pose.sent_to_found(points)
     return fit_homography(points, positions)
 
 
 def _is_credible(found_grey: Pixels, sent_grey: Pixels, candidate: Registration) -> bool:
-    """Return whether enough points agree, or the fine detail, or the blurred pictures."""
+    """Return whether enough points agree, or the fine detail agrees, or the blurred pictures do."""
     if candidate.inliers >= CERTAIN_INLIERS or candidate.misfit <= _MISFIT_MAX:
         return True
     box = visible_box(candidate.homography, candidate.sent_size, candidate.found_size)
@@ -216,20 +225,21 @@ def _width_and_height(grey: Pixels) -> Size:
     return grey.shape[1], grey.shape[0]
 
 
-ENOUGH_INLIERS: Final = 40  # inliers: enough to stop searching
-CERTAIN_INLIERS: Final = 25  # inliers: not by chance
-QUICK_INLIERS_MIN: Final = 12  # inliers: fewer are not tried quickly
-_LEAST: Final = 6  # inliers: fewer are ignored
-_FEW: Final = 60  # inliers: fewer do not determine a homography's eight parameters
-_TOLERANCE: Final = 3.0 / 1200  # of the found picture's longest side
+ENOUGH_INLIERS: Final = 40  # this many inliers end the search
+CERTAIN_INLIERS: Final = 25  # this many inliers do not arise by chance
+QUICK_INLIERS_MIN: Final = 12  # a quick search needs this many inliers
+_INLIERS_MIN: Final = 6  # an estimate with fewer inliers is ignored
+_FULL_HOMOGRAPHY_INLIERS: Final = 60  # needed to determine a homography's eight parameters
+_TOLERANCE_SHARE: Final = 3.0 / 1200  # share of the found picture's longest side
 _ITERATIONS: Final = 10_000
 _CONFIDENCE: Final = 0.9999
 _FLIPS: Final = ((False, False), (True, False), (False, True), (True, True))  # mirrored, inverted
-_SIDES_PX: Final = (1600, 700)  # further sizes of the found picture
-_DENSE_SIDE_PX: Final = 2400  # of the sent picture, for small details
+_SIDES_PX: Final = (1600, 700)  # longest sides at which the found picture is also searched
+_DENSE_SIDE_PX: Final = 2400  # longest side of the sent picture when searching small details
 _DENSE_POINTS: Final = 8000
 _TRIED: Final = 3
-_SAMPLE: Final = 600  # points compared first in a quick try; unrelated pictures share 8 to 15
+# points compared first in a quick try; unrelated pictures share 8 to 15
+_QUICK_SAMPLE_POINTS: Final = 600
 _SAMPLE_LEAST: Final = 24
 
 
@@ -241,14 +251,15 @@ def estimates_from_features(
     Args:
         found: the found picture.
         sent: features of the sent one.
-        sent_grey: its luma, if further features may be computed, which takes a second; else None.
+        sent_grey: the sent picture's luma, if further features may be computed, which takes a
+            second; else None.
     """
     estimates: list[Estimate] = []
     for rough in _estimate_all(found, sent, sent_grey):
         estimates.append(rough)
         if rough.inliers >= ENOUGH_INLIERS:
             break
-    least = QUICK_INLIERS_MIN if sent_grey is None else _LEAST
+    least = QUICK_INLIERS_MIN if sent_grey is None else _INLIERS_MIN
     enough = [rough for rough in estimates if rough.inliers >= least]
     return sorted(enough, key=lambda rough: -rough.inliers)[:_TRIED]
 
@@ -256,10 +267,10 @@ def estimates_from_features(
 def _estimate_all(
     found: FeatureViews, sent: Features, sent_grey: Pixels | None
 ) -> Iterator[Estimate]:
-    sample = select_strongest(sent, _SAMPLE)
+    sample = select_strongest(sent, _QUICK_SAMPLE_POINTS)
     for mirrored, inverted in _FLIPS:
         view = found.features(FIRST_SIDE_PX, mirrored=mirrored, inverted=inverted)
-        # rare cases are recognised by a sample, or left to a thorough search
+        # rare cases show in a sample of the points, or are left to a thorough search
         if (
             sent_grey is None
             and mirrored | inverted
@@ -285,13 +296,17 @@ def _estimate_at_size(
 ) -> Iterator[Estimate]:
     view = found.features(side_px, mirrored=mirrored, inverted=inverted)
     at_sent, at_found = match_features(view, sent)
-    if len(at_sent) < _LEAST:
+    if len(at_sent) < _INLIERS_MIN:
         return
-    tolerance = _TOLERANCE * max(found.size)
-    estimates = _fit_homography(at_sent, at_found, tolerance) if len(at_sent) >= _FEW else None
-    if estimates is None or estimates.inliers < _FEW:
+    tolerance = _TOLERANCE_SHARE * max(found.size)
+    estimates = (
+        _fit_homography(at_sent, at_found, tolerance)
+        if len(at_sent) >= _FULL_HOMOGRAPHY_INLIERS
+        else None
+    )
+    if estimates is None or estimates.inliers < _FULL_HOMOGRAPHY_INLIERS:
         estimates = _fit_similarity(at_sent, at_found, tolerance, mirrored=mirrored)
-    if estimates is None or estimates.inliers < _LEAST:
+    if estimates is None or estimates.inliers < _INLIERS_MIN:
         return
     if is_plausible(estimates.homography, sent.size, found.size):
         yield estimates

@@ -23,10 +23,11 @@ Grey = NDArray[np.float32]
 _WINDOW_PX: Final = 17
 _FINE_SIGMA: Final = 1.0  # at finer scales resampling smooths noise, which favours inexact fits
 _COARSE_SIGMA: Final = 3.0
-_QUIET: Final = 1.0  # squared grey levels: smoother windows hardly count
+_QUIET_VARIANCE: Final = 1.0  # squared grey levels; smoother windows hardly count
 _PIXELS_MIN: Final = 200
-_PIXELS_FLOAT: Final = 8_000_000  # beyond this, memory matters more than rounding while averaging
-_NEARLY: Final = 0.9  # of the size: averaging to a larger size only blurs
+# beyond this many pixels, saving memory matters more than rounding errors in averages
+_PIXELS_FLOAT: Final = 8_000_000
+_AVERAGING_SCALE_MAX: Final = 0.9  # share of the size; averaging to a larger size would only blur
 _WHOLE: Final = 0.999
 
 
@@ -77,7 +78,7 @@ class Bench:
 
 
 def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
-    """Bring both pictures to one resolution, the coarsest of theirs and ``side_px``.
+    """Bring both pictures to the same resolution: the coarsest of theirs and that of ``side_px``.
 
     Args:
         pair: the pictures.
@@ -96,7 +97,9 @@ def make_bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
 
 
 def misfit(on: Bench, pose: Pose) -> float:
-    """One minus the squared correlation of fine detail, averaged over windows by their contrast."""
+    """Return one minus the squared correlation of fine detail, averaged over windows weighted by
+    their contrast.
+    """
     inward = on.to_bench(pose)
     warped, inside = warp_onto(on.found, inward, on.size), coverage_of(on.found, inward, on.size)
     weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
@@ -109,14 +112,14 @@ def misfit(on: Bench, pose: Pose) -> float:
     )
     power_found, power_sent = np.maximum(power_found, 0.0), np.maximum(power_sent, 0.0)
     dissimilarity = 1.0 - cross**2 / np.maximum(power_found * power_sent, 1e-9)
-    contrast = power_sent / np.sqrt(power_sent + _QUIET) * weight
+    contrast = power_sent / np.sqrt(power_sent + _QUIET_VARIANCE) * weight
     return float(
         (np.clip(dissimilarity, 0.0, 1.0) * contrast).sum() / max(float(contrast.sum()), 1e-9)
     )
 
 
 def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
-    """Resample ``found`` on the sent picture's grid; zeros where it shows nothing."""
+    """Resample ``found`` on the sent picture's grid, with zeros where it shows nothing."""
     if pose.is_straight:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return np.asarray(
@@ -133,7 +136,7 @@ def coverage_of(found: Grey, pose: Pose, size: Size) -> Grey:
 
 
 def _fine_detail(grey: Grey, inside: Grey) -> Grey:
-    """Fine detail, computed only from pixels inside."""
+    """Return the fine detail, computed only from pixels inside."""
     sigmas = (_FINE_SIGMA, _COARSE_SIGMA)
     fine, coarse = (cv2.GaussianBlur(grey * inside, (0, 0), sigma) for sigma in sigmas)
     if float(inside.min()) < 1.0:
@@ -146,11 +149,11 @@ def _fine_detail(grey: Grey, inside: Grey) -> Grey:
 
 
 def _shrink(grey: Pixels, factor: float) -> Grey:
-    """Shrink with equal blur everywhere.
+    """Shrink a picture with the same blur everywhere.
 
     Otherwise pictures shrunk on different grids would differ by how pixels are averaged.
     """
-    if factor > _NEARLY:
+    if factor > _AVERAGING_SCALE_MAX:
         return np.asarray(grey, np.float32)
     height, width = grey.shape
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -166,7 +169,9 @@ def _shrink(grey: Pixels, factor: float) -> Grey:
 
 
 def _average_squares(grey: Pixels, whole: int) -> Grey:
-    """Means over squares of ``whole`` pixels; incomplete ones are padded with border pixels."""
+    """Return the means over squares of ``whole`` pixels; incomplete squares are padded with border
+    pixels.
+    """
     if whole == 1:
         return grey.astype(np.float32)
     high, wide = (-side % whole for side in grey.shape)

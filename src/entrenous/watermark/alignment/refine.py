@@ -55,23 +55,21 @@ _BLURRED_PX: Final = 75
 # unrelated photographs have 0.9 or more, in fine detail and blurred
 _BLURRED_MISFIT_MAX: Final = 0.4
 _HOPEFUL_MISFIT_MAX: Final = 0.8
-_EXACT_PX: Final = (
-    0.05  # an exact fit may be this far from the estimate, plus _EXACT_SD standard errors
-)
+# an exact fit may be this far from the estimate, plus _EXACT_SD standard errors
+_EXACT_PX: Final = 0.05
 _EXACT_SD: Final = 8.0
 _SAME_PX: Final = 1e-3
 _SIMPLE_BONUS: Final = 1.01
 _SLACK: Final = 0.0003
-_UNSURE_PX: Final = (
-    0.05  # bench pixels: with a larger error a homography may have too many parameters
-)
-_LEAN_MAX: Final = 0.03  # of the diagonal
-_PERFECT: Final = 0.002  # misfit: a bend cannot improve this
+# bench pixels: with a larger error a homography may have too many parameters
+_UNSURE_PX: Final = 0.05
+_LEAN_MAX: Final = 0.03  # share of the diagonal
+_MISFIT_PERFECT: Final = 0.002  # a bend cannot improve a smaller misfit
 _LENS_GAIN: Final = 0.995  # a lens, or (_BEND_GAIN) a bend, must lower the misfit to this share
 _BEND_GAIN: Final = 0.985
-_MATCHES_MIN: Final = 60  # for fitting a lens
-_THREAD_MIN: Final = 150  # for fitting a lattice
-_GRID: Final = 15  # points along each side where a bend is measured
+_MATCHES_MIN: Final = 60  # number of matches needed to fit a lens
+_LATTICE_MATCHES_MIN: Final = 150  # number of matches needed to fit a lattice
+_GRID_POINTS_PER_SIDE: Final = 15  # points along each side where a bend is measured
 _SPANS: Final = 8
 
 
@@ -96,8 +94,8 @@ class Matched:
 def refine(
     found_grey: Pixels, sent_grey: Pixels, start: Matched, *, certain: bool
 ) -> Refined | None:
-    """Refine one starting point: homography, exact neighbours, lens, bend; the simplest good fit
-    wins.
+    """Refine one starting point: its homography, exact neighbours, a lens, and a bend. Return the
+    simplest good fit.
 
     Returns: None if an uncertain starting point fails on small copies of the pictures.
     """
@@ -112,7 +110,9 @@ def refine(
 
 
 def agrees_when_blurred(pair: Pair, pose: Pose, scale: float) -> bool:
-    """Whether the blurred pictures agree, which is enough for a smooth one without detail."""
+    """Return whether the blurred pictures agree, which is enough for a smooth picture without
+    detail.
+    """
     return misfit(make_bench(pair, scale=scale, side_px=_BLURRED_PX), pose) <= _BLURRED_MISFIT_MAX
 
 
@@ -134,7 +134,9 @@ class _Refinement:
         self._judging: Bench | None = None
 
     def promising_start(self) -> Homography | None:
-        """The starting point, or a better one from small benches; None if none of them is good."""
+        """Return the starting point, or a better one from small benches; None if none of them is
+        good.
+        """
         start = self._start.homography
         tried = [Pose(start)]
         for one in (nearest_similarity(start, self._full_frame_poses()), start):
@@ -153,8 +155,8 @@ class _Refinement:
         return best if fine <= _HOPEFUL_MISFIT_MAX or blurred <= _BLURRED_MISFIT_MAX else None
 
     def refine(self) -> Refined:
-        """The simplest pose that fits nearly as well as the best, preferring exact and straight
-        ones.
+        """Return the simplest pose that fits nearly as well as the best, preferring exact and
+        straight poses.
         """
         start = Pose(self._start.homography)
         straight, least = self._least_misfit([start, *list(self._sharpen(start))[-1:]])
@@ -166,7 +168,7 @@ class _Refinement:
             )
         exact = self._exact_candidates(simple, straight, error)
         best, misfit_left = self._simplest_good_enough(exact, best, misfit_left, _EXACT_BONUS)
-        if least > _PERFECT and needs_bend(self._comparison_level(_SIDES_PX[1]), best):
+        if least > _MISFIT_PERFECT and needs_bend(self._comparison_level(_SIDES_PX[1]), best):
             best, misfit_left = self._with_distortion(straight, best, misfit_left)
             if not (best.is_straight or self._certain):
                 best, misfit_left = self._simplest_good_enough(
@@ -176,7 +178,9 @@ class _Refinement:
         return Refined(best, min(misfit_left, 1.0), error)
 
     def _exact_candidates(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
-        """Return exact neighbours of the estimates within the uncertainty of the straight one."""
+        """Return exact neighbours of the estimates that lie within the uncertainty of the straight
+        estimate.
+        """
         neighbours = [
             one
             for pose in simple
@@ -237,14 +241,16 @@ class _Refinement:
         return error * self._scale / self._finest_scale()
 
     def _misfit(self, pose: Pose) -> float:
-        """Mean of the misfits in the finest and in coarser detail, which smooth pictures need."""
+        """Return the mean of the misfits in the finest and in coarser detail; smooth pictures need
+        the coarser.
+        """
         fine, coarse = self._judging_bench(), self._comparison_level(_SIDES_PX[1]).bench
         if max(fine.size) < 1.5 * max(coarse.size):
             coarse = self._comparison_level(_SIDES_PX[0]).bench
         return 0.5 * (misfit(fine, pose) + misfit(coarse, pose))
 
     def _finest_scale(self) -> float:
-        """Bench pixels of the finest level per pixel of the sent picture."""
+        """Return the number of bench pixels of the finest level per pixel of the sent picture."""
         bench = self._comparison_level(_SIDES_PX[-1]).bench
         return bench.size[0] / bench.size_sent[0]
 
@@ -255,7 +261,9 @@ class _Refinement:
     def _with_distortion(
         self, straight: Pose, best: Pose, misfit_left: float
     ) -> tuple[Pose, float]:
-        """A lens, or a lattice over it or over the homography, if they fit clearly better."""
+        """Return a pose with a lens, or with a lattice over the lens or over the homography, if it
+        fits clearly better.
+        """
         lens = self._with_lens(straight)
         if lens is not None and (at := self._misfit(lens)) <= _LENS_GAIN * misfit_left - _SLACK:
             best, misfit_left, straight = lens, at, lens
@@ -266,11 +274,13 @@ class _Refinement:
         return best, misfit_left
 
     def _without_bend(self, pose: Pose) -> Iterator[Pose]:
-        """The homography nearest to a bend, refined; a bend can correct a bad starting point."""
+        """Return the refined homography nearest to a bend, since a bend can correct a bad starting
+        point.
+        """
         misfit_left, top, right, bottom = self._pair.seen
         across, down = (
-            np.linspace(misfit_left, right - 1, _GRID),
-            np.linspace(top, bottom - 1, _GRID),
+            np.linspace(misfit_left, right - 1, _GRID_POINTS_PER_SIDE),
+            np.linspace(top, bottom - 1, _GRID_POINTS_PER_SIDE),
         )
         places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         start = Pose(fit_homography(places, pose.sent_to_found(places))[0])
@@ -299,7 +309,7 @@ class _Refinement:
     def _fit_bends(self, base: Pose) -> Iterator[Pose]:
         start = self._start
         pose = base
-        if len(start.at_sent) >= _THREAD_MIN:
+        if len(start.at_sent) >= _LATTICE_MATCHES_MIN:
             pose = fit_bend_to_matches(
                 base, start.at_sent, start.at_found, self._pair.seen, self._lattice_spans(8)
             )
@@ -338,9 +348,10 @@ class _Refinement:
         return make_bench(self._pair, scale=self._scale, side_px=side_px)
 
 
-_SKEW_MAX: Final = 0.003  # of a box's diagonal: beyond this it is not upright
-_UNIT_TOLERANCE: Final = 0.003  # of the scale: beyond this pixels were resampled
-_BORDER: Final = 0.01  # of a side: an edge this close to the border may be the border
+_SKEW_MAX: Final = 0.003  # share of a box's diagonal; a box that is skewed more is not upright
+# difference of the scale from 1; with a larger one, pixels were resampled
+_UNIT_TOLERANCE: Final = 0.003
+_BORDER_SHARE: Final = 0.01  # share of a side; an edge this close to the border may be the border
 
 
 def exact_neighbours(homography: Homography, sent: Size, found: Size) -> list[Homography]:
@@ -359,7 +370,7 @@ def nearest_upright_box(box: Points, *, skew_max: float = _SKEW_MAX) -> Points |
     """Return the nearest box with upright edges, or None when this one is tilted.
 
     Args:
-        box: four corners, in order.
+        box: its four corners, in order.
         skew_max: tolerance for a corner, as a share of the diagonal.
     """
     diagonal = float(np.linalg.norm(box[2] - box[0]))
@@ -375,10 +386,12 @@ def nearest_upright_box(box: Points, *, skew_max: float = _SKEW_MAX) -> Points |
 
 
 def _round_box_edges(box: Points, into: Size) -> list[Points]:
-    """The box with edges on pixel edges, and a second one with edges near a border put on it."""
+    """Return the box with its edges on pixel edges, and a second box whose edges near a border lie
+    on that border.
+    """
     near = np.rint(box + 0.5) - 0.5
     low, high = np.array([-0.5, -0.5]), np.array(into) - 0.5
-    slack = _BORDER * np.array(into)
+    slack = _BORDER_SHARE * np.array(into)
     bordered = np.where(np.abs(near - low) <= slack, low, near)
     bordered = np.where(np.abs(near - high) <= slack, high, bordered)
     return [near] if np.array_equal(near, bordered) else [near, bordered]

@@ -1,4 +1,4 @@
-"""Resample one picture on the other's grid."""
+"""Resample the found picture on the sent picture's grid, or the sent one on the found one's."""
 
 from collections.abc import Iterator
 from typing import Final, TypeVar
@@ -22,12 +22,14 @@ from entrenous.watermark.alignment.transforms import (
 )
 
 Samples = TypeVar("Samples", NDArray[np.uint8], NDArray[np.float32])
-_PIXELS_MAX: Final = 32_000_000  # larger grids are halved; no chip is that fine
-_SIDE_PX_MAX: Final = 32_000  # OpenCV uses 16-bit pixel addresses here
-_DENSE: Final = 1.5  # samples per new pixel; beyond this fine detail would alias
-_ROWS: Final = 256  # of a bent picture at a time
-_KNOT_PX: Final = 8  # a bend is inverted exactly at every eighth pixel, cubic in between
-_MARGIN: Final = 2  # knots beyond the border
+_PIXELS_MAX: Final = 32_000_000  # a grid with more pixels is halved; no chip is that fine
+_SIDE_PX_MAX: Final = 32_000  # OpenCV's remap uses 16-bit pixel addresses
+# above this ratio fine detail would alias, so the source is averaged first
+_SAMPLES_PER_PIXEL_MAX: Final = 1.5
+_STRIP_ROWS: Final = 256  # a bent picture is processed in strips of this many rows
+# a bend is inverted exactly at every eighth pixel, and by cubic interpolation in between
+_KNOT_PX: Final = 8
+_MARGIN_KNOTS: Final = 2  # knots beyond the border
 
 
 def warp_to_sent(found: Samples, registration: Registration) -> tuple[Samples, NDArray[np.bool_]]:
@@ -38,8 +40,9 @@ def warp_to_sent(found: Samples, registration: Registration) -> tuple[Samples, N
         registration: of the found picture on the sent one.
 
     Returns:
-        (H, W) or (H, W, 3) like ``found``, and a mask (H, W) of where it shows something; of the
-            sent picture's size, halved until it has at most 32 megapixels.
+        the warped picture, (H, W) or (H, W, 3) like ``found``, and a mask (H, W) of where it shows
+            something. Their size is that of the sent picture, halved until it has at most 32
+            megapixels.
     """
     size = registration.sent_size
     while size[0] * size[1] > _PIXELS_MAX or max(size) > _SIDE_PX_MAX:
@@ -65,7 +68,7 @@ def warp_to_found(sent: Samples, registration: Registration) -> tuple[Samples, N
 def _resample(
     source: Samples, homography: Homography, size: Size
 ) -> tuple[Samples, NDArray[np.bool_]]:
-    """``homography`` maps pixels of the new grid to pixels of ``source``."""
+    """Resample ``source``; ``homography`` maps pixels of the new grid to pixels of ``source``."""
     how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     # replicated, so that border pixels do not mix with black
     warped = cv2.warpPerspective(
@@ -81,7 +84,7 @@ def _resample(
 def _remap(
     source: Samples, strips: Iterator[tuple[int, Field]], size: Size
 ) -> tuple[Samples, NDArray[np.bool_]]:
-    """As :func:`_resample`, by fields of positions in ``source`` for some rows at a time."""
+    """Resample ``source`` at given fields of positions, a strip of rows at a time."""
     warped = np.empty((size[1], size[0], *source.shape[2:]), source.dtype)
     inside = np.empty((size[1], size[0]), np.bool_)
     edge = np.array(source.shape[1::-1]) - 0.5
@@ -96,27 +99,31 @@ def _remap(
 
 def _strips_over(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
     across = np.arange(size[0])
-    for top in range(0, size[1], _ROWS):
-        yield top, pose.over(across, np.arange(top, min(top + _ROWS, size[1])))
+    for top in range(0, size[1], _STRIP_ROWS):
+        yield top, pose.over(across, np.arange(top, min(top + _STRIP_ROWS, size[1])))
 
 
 def _strips_under(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
-    """Source positions of the found picture's pixels: the homography's plus the bend's."""
+    """Yield the source positions of the found picture's pixels: the homography's plus the bend's
+    displacement.
+    """
     straight = Pose(inverse(pose.homography))
     displacement = _inverse_displacement(pose, straight, size)
-    shift = _MARGIN - np.float32(0.5)
+    shift = _MARGIN_KNOTS - np.float32(0.5)
     across = np.arange(size[0], dtype=np.float32)
     at_x = (across + np.float32(0.5)) / _KNOT_PX + shift
-    for top in range(0, size[1], _ROWS):
-        down = np.arange(top, min(top + _ROWS, size[1]), dtype=np.float32)
+    for top in range(0, size[1], _STRIP_ROWS):
+        down = np.arange(top, min(top + _STRIP_ROWS, size[1]), dtype=np.float32)
         knots = np.meshgrid(at_x, (down + np.float32(0.5)) / _KNOT_PX + shift)
         yield top, straight.over(across, down) + cv2.remap(displacement, *knots, cv2.INTER_CUBIC)
 
 
 def _inverse_displacement(pose: Pose, straight: Pose, size: Size) -> Field:
     """Return displacements of lens and bend in the inverse mapping, on a coarse grid."""
-    columns, rows = (-(-side // _KNOT_PX) + 2 * _MARGIN for side in size)
-    at_x, at_y = ((np.arange(count) - _MARGIN + 0.5) * _KNOT_PX - 0.5 for count in (columns, rows))
+    columns, rows = (-(-side // _KNOT_PX) + 2 * _MARGIN_KNOTS for side in size)
+    at_x, at_y = (
+        (np.arange(count) - _MARGIN_KNOTS + 0.5) * _KNOT_PX - 0.5 for count in (columns, rows)
+    )
     knots = np.stack(np.meshgrid(at_x, at_y), axis=-1).reshape(-1, 2)
     displacement = pose.found_to_sent(knots) - apply_homography(straight.homography, knots)
     return displacement.astype(np.float32).reshape(rows, columns, 2)
@@ -125,9 +132,11 @@ def _inverse_displacement(pose: Pose, straight: Pose, size: Size) -> Field:
 def _average_before_shrinking(
     source: Samples, homography: Homography, size: Size
 ) -> tuple[Samples, Homography]:
-    """Average the source first if the new grid is much coarser; also return that transform."""
+    """Average the source first if the new grid is much coarser. Return it, and the transform that
+    this applied.
+    """
     scale = scale_at(homography, center_of(size))
-    if scale < _DENSE:
+    if scale < _SAMPLES_PER_PIXEL_MAX:
         return source, np.eye(3)
     height, width = source.shape[:2]
     smaller = (max(1, round(width / scale)), max(1, round(height / scale)))

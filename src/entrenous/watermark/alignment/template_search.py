@@ -18,11 +18,11 @@ _ASPECT_TOLERANCE: Final = 0.02
 _SIDE_PX: Final = 64
 _TURNS: Final = 36
 _SCALES: Final = tuple(float(scale) for scale in np.geomspace(0.2, 3.0, 20))
-_OVERLAP_MIN: Final = 0.25  # of the smaller picture
+_OVERLAP_SHARE_MIN: Final = 0.25  # share of the smaller picture
 _PIXELS_MIN: Final = 144
-_POWER_MIN: Final = 1.0  # squared grey levels: less is no picture content
+_POWER_MIN: Final = 1.0  # squared grey levels; a patch with less has no content
 _KEPT: Final = 8
-_APART_PX: Final = 4.0  # of the small picture: closer ones are the same
+_APART_PX: Final = 4.0  # pixels of the small picture; places closer together count as one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,9 @@ class _SearchResult:
 
 
 def resized_whole_frame(sent: Size, found: Size) -> list[Homography]:
-    """Return the resized sent picture, plain and mirrored, if the proportions allow it."""
+    """Return the homographies that resize the whole sent picture, plain and mirrored, if the
+    proportions allow it.
+    """
     if abs(sent[0] * found[1] / (sent[1] * found[0]) - 1.0) > _ASPECT_TOLERANCE:
         return []
     plain = resizing(sent, found)
@@ -42,7 +44,9 @@ def resized_whole_frame(sent: Size, found: Size) -> list[Homography]:
 
 
 def search_everywhere(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
-    """The likeliest homographies at all rotations and scales, mirrored or not; at most eight."""
+    """Return at most eight homographies, the likeliest over all rotations and scales, mirrored or
+    not.
+    """
     sent, found = resize_to_side(sent_grey, _SIDE_PX), resize_to_side(found_grey, 2 * _SIDE_PX)
     search = _SpectralSearch(sent.astype(np.float32))
     places = sorted(
@@ -64,7 +68,9 @@ class _SpectralSearch:
         self._spectra = [self._spectrum(plane) for plane in self._masked_planes(self._sent, None)]
 
     def best(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
-        """The highest confidence that ``found`` matches the sent picture, and its (row, column)."""
+        """Return the highest confidence that ``found`` matches the sent picture, and the (row,
+        column) where it does.
+        """
         level = float((found * mask).sum() / max(float(mask.sum()), 1.0))
         one, plane_spectrum, square = (
             np.conj(self._spectrum(plane)) for plane in self._masked_planes(found - level, mask)
@@ -77,7 +83,7 @@ class _SpectralSearch:
         power_found = self._inverse(ones * square) - sums[1] ** 2 / count
         power = np.maximum(power_sent, 0.0) * np.maximum(power_found, 0.0)
         correlation = np.abs(cross) / np.sqrt(power + (_POWER_MIN * count) ** 2)
-        least = max(_PIXELS_MIN, _OVERLAP_MIN * min(self._sent.size, float(mask.sum())))
+        least = max(_PIXELS_MIN, _OVERLAP_SHARE_MIN * min(self._sent.size, float(mask.sum())))
         confidence = (
             np.arctanh(np.clip(correlation, 0.0, 0.995)) * np.sqrt(count) * (count >= least)
         )
@@ -124,7 +130,7 @@ def _rotated_grid(
 ) -> tuple[Homography, Size] | None:
     """Place the scaled and rotated found picture on a grid of its own.
 
-    Returns: None if that is too small or too large.
+    Returns: None if the result is too small or too large.
     """
     factor = scale * _SIDE_PX / max(size)
     cosine, sine = math.cos(turn), math.sin(turn)
@@ -148,7 +154,9 @@ def _warp_onto(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane
 
 
 def _distinct_places(places: list[_SearchResult], sent: Pixels) -> list[_SearchResult]:
-    """The most confident places that differ by some pixels somewhere in the found picture."""
+    """Return the places of highest confidence that differ by at least some pixels somewhere in the
+    found picture.
+    """
     kept: list[_SearchResult] = []
     wide, high = _width_and_height(sent)
     frame = np.array([[0.0, 0, 1], [wide, 0, 1], [wide, high, 1], [0, high, 1]])
@@ -168,7 +176,7 @@ def _width_and_height(grey: NDArray[np.uint8] | Plane) -> Size:
 
 _UPRIGHT_SIDE_PX: Final = 320
 _STEPS: Final = 25
-_STEP: Final = 5.0 ** (1.0 / (_STEPS - 1))  # ratio of one scale to the next
+_SCALE_RATIO: Final = 5.0 ** (1.0 / (_STEPS - 1))  # ratio of one scale to the next
 _FINER_STEPS: Final = 13
 _PATCH_PX_MIN: Final = 24
 
@@ -176,15 +184,16 @@ _PATCH_PX_MIN: Final = 24
 def search_upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
     """Slide the found picture over the sent one at 25 scales, then at finer ones around the best.
 
-    This finds an upright crop, from a fifth of the side to all of it. The second pass is for
-    pictures with few edges, where later steps cannot correct a scale that is 3 % off.
+    This finds an upright crop with a side between a fifth of the sent picture's and all of it. The
+    second pass is for pictures with few edges, where later steps cannot correct a scale that is 3 %
+    off.
     """
     sent = resize_to_side(sent_grey, _UPRIGHT_SIDE_PX)
     best = _best_upright_place(np.geomspace(1.0, 0.2, _STEPS), found_grey, sent)
     if best is None:
         return []
     finer = _best_upright_place(
-        best.share * np.geomspace(1.0 / _STEP, _STEP, _FINER_STEPS), found_grey, sent
+        best.share * np.geomspace(1.0 / _SCALE_RATIO, _SCALE_RATIO, _FINER_STEPS), found_grey, sent
     )
     return [_place_homography(finer or best, found_grey, sent, sent_grey)]
 

@@ -13,13 +13,15 @@ from entrenous.watermark.verdict import PictureWarp
 Homography = NDArray[np.float64]  # 3 x 3
 Points = NDArray[np.float64]  # N x 2, x and y
 Size = tuple[int, int]
-_STRETCH_MAX: Final = 3.0  # largest ratio of scales in two directions
+_STRETCH_MAX: Final = 3.0  # largest ratio of the scales in two directions
 _SCALE_RANGE: Final = (0.02, 20.0)  # found pixels per sent pixel
 _KEPT_MIN: Final = 0.002
 
 
 def scaling(along_x: float, along_y: float) -> Homography:
-    """Resize by these factors; edges, not pixel centres, stay in place."""
+    """Return the homography that resizes by these factors; edges, not pixel centres, stay in
+    place.
+    """
     return np.array(
         [[along_x, 0.0, 0.5 * along_x - 0.5], [0.0, along_y, 0.5 * along_y - 0.5], [0.0, 0.0, 1.0]]
     )
@@ -43,14 +45,14 @@ def apply_homography(homography: Homography, points: Points) -> Points:
 
 
 def corners(size: Size) -> Points:
-    """Return outer corners of the four corner pixels, clockwise from the top left."""
+    """Return the outer corners of the four corner pixels, clockwise from the top left."""
     right, bottom = size[0] - 0.5, size[1] - 0.5
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
 
 
 def is_plausible(homography: Homography, sent: Size, found: Size) -> bool:
-    """Return whether there is no fold, extreme stretch or scale, and some of the sent picture is
-    visible.
+    """Return whether a homography has no fold and no extreme stretch or scale, and shows some of
+    the sent picture.
     """
     if not np.isfinite(homography).all() or abs(np.linalg.det(homography)) < 1e-12:
         return False
@@ -75,7 +77,7 @@ def jacobian_at(homography: Homography, point: Points) -> NDArray[np.float64]:
 
 
 def scale_at(homography: Homography, point: Points) -> float:
-    """Return how many pixels along a side one pixel becomes at this point."""
+    """Return the local scale at this point: found pixels per sent pixel along a side."""
     return math.sqrt(abs(float(np.linalg.det(jacobian_at(homography, point)))))
 
 
@@ -87,7 +89,9 @@ def visible_share(homography: Homography, sent: Size, found: Size) -> float:
 
 
 def visible_box(homography: Homography, sent: Size, found: Size) -> tuple[int, int, int, int]:
-    """The box of the sent picture that the found one shows: left, top, right, bottom, in pixels."""
+    """Return the box of the sent picture that the found one shows: left, top, right, bottom, in
+    pixels.
+    """
     frame = apply_homography(inverse(homography), corners(found)).astype(np.float32)
     area, shown = cv2.intersectConvexConvex(frame, corners(sent).astype(np.float32))
     if area <= 0.0:
@@ -143,7 +147,7 @@ def center_of(size: Size) -> Points:
 
 Field = NDArray[np.float32]  # rows x columns x 2, x and y
 _INVERSIONS: Final = 40
-_FARTHEST: Final = 8.0  # in units of ``reach``; the picture ends at 1
+_RADIUS_MAX_REACHES: Final = 8.0  # largest radius, in units of ``reach``; the picture ends at 1
 _SETTLED_PX: Final = 1e-4
 
 
@@ -177,7 +181,9 @@ class Bend:
         return np.stack([along_y @ lattice[:, :, k] @ along_x.T for k in range(2)], axis=-1)
 
     def undistort(self, points: Points) -> Points:
-        """Invert the displacement: the x with x + bend(x) = point (fixed-point iteration)."""
+        """Invert the displacement: return the x with x + bend(x) = point, found by fixed-point
+        iteration.
+        """
         source = points - self.displacement_at(points)
         for _ in range(_INVERSIONS):
             step = points - self.displacement_at(source) - source
@@ -199,7 +205,7 @@ def no_second_map() -> Field:
 
 
 def weights(at: NDArray[Any], low: float, high: float, spans: int) -> NDArray[np.float64]:
-    """Cubic B-spline weights of the control points at N positions, N x (spans + 3)."""
+    """Return the cubic B-spline weights of the control points at N positions, N x (spans + 3)."""
     place = np.clip((np.asarray(at, np.float64) - low) / (high - low), 0.0, 1.0) * spans
     span = np.minimum(place.astype(np.int64), spans - 1)
     t = place - span
@@ -239,11 +245,13 @@ class Lens:
     def undistort(self, points: Points) -> Points:
         """Undistort N points (fixed-point iteration).
 
-        Where the lens folds there is no solution: such points stop at ``_FARTHEST`` reaches, out of
-        view.
+        Where the lens folds there is no solution. Such points stop at ``_RADIUS_MAX_REACHES`` times
+        the reach, out of view.
         """
         source = points
-        low, high = (np.array(self.centre) + side * _FARTHEST * self.reach for side in (-1, 1))
+        low, high = (
+            np.array(self.centre) + side * _RADIUS_MAX_REACHES * self.reach for side in (-1, 1)
+        )
         for _ in range(_INVERSIONS):
             step = points - self.distort(source)
             source = np.clip(source + step, low, high)
@@ -269,7 +277,7 @@ class Lens:
 class Pose:
     """The mapping from sent to found picture: lens(homography(x + bend(x))).
 
-    Bend and lens are None unless they are needed.
+    ``bend`` and ``lens`` are None unless the picture is distorted.
     """
 
     homography: Homography
@@ -292,7 +300,9 @@ class Pose:
         return straight if self.bend is None else self.bend.undistort(straight)
 
     def resized(self, sent: Homography, found: Homography) -> "Pose":
-        """The same pose between resized pictures; both homographies map from before to after."""
+        """Return the same pose between resized pictures. Both homographies map a picture before
+        resizing to the one after it.
+        """
         bend = None if self.bend is None else self.bend.resized(sent)
         lens = None if self.lens is None else self.lens.resized(found)
         return Pose(found @ self.homography @ inverse(sent), bend, lens)
