@@ -48,7 +48,7 @@ from entrenous.carry.withdraw import was_never_posted
 from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
 
-_GRACE: Final = timedelta(hours=1)  # a sender's clock may be ahead of ours
+_GRACE: Final = timedelta(hours=1)  # how far a sender's clock may be ahead of the relay's
 
 
 async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
@@ -62,13 +62,13 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
 
     Raises:
         NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
-        TakenBack: its sender took it back before it arrived.
-        IdInUse: another envelope has this id, a blob belongs to another envelope, or the share's
-            group allows a different number of openings.
-        NoSuchBlob: a blob that it names is not stored, or was uploaded by someone else.
-        TooLarge, TooFarAhead, Expired: it exceeds the relay's limits.
-        MailboxFull: the mailbox has as many letters or shares as it may, or the group as many
-            shares.
+        TakenBack: the sender took the envelope back before it arrived.
+        IdInUse: another envelope has this id, a blob belongs to another envelope, or the group of
+            the share allows another number of openings.
+        NoSuchBlob: a blob that the envelope names is not stored, or another sender uploaded it.
+        TooLarge, TooFarAhead, Expired: the envelope exceeds the relay's limits.
+        MailboxFull: the mailbox already has the maximum number of letters or shares, or the group
+            has the maximum number of shares.
         RelayClockAhead: the envelope or its token has expired only if the relay's clock is right.
     """
     if len(envelope.sealed) > SEALED_BYTES_MAX:
@@ -203,7 +203,11 @@ def _next_sequence(tx: RowTransaction, envelope: Envelope) -> int:
 
 
 def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: datetime) -> None:
-    """Link a blob to its envelope; equal withdraw locks prove that one sender uploaded both."""
+    """Link a blob to its envelope.
+
+    Both have the same withdraw lock (the hash of the token that withdraws them), which proves that
+    one sender uploaded both.
+    """
     held = tx.get(StoredBlob, blob)
     if held is None or held.due_at <= present or held.mailbox != envelope.mailbox:
         raise NoSuchBlob
@@ -220,8 +224,8 @@ async def waiting_envelopes(
     """List envelopes with a sequence above ``after``, oldest first.
 
     Returns:
-        At most ``limit`` or ENVELOPES_PER_PAGE_MAX envelopes; fewer if they are large, since the
-            page is held in memory until the client has read it.
+        At most ``limit`` envelopes, and never more than ENVELOPES_PER_PAGE_MAX. Fewer if they are
+        large, since the page is held in memory until the client has read it.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
@@ -248,7 +252,7 @@ async def waiting_envelopes(
 async def acknowledge(
     mailbox: MailboxId, token: Secret, envelope: EnvelopeId, relay: Relay
 ) -> None:
-    """Delete the sealed bytes, which the owner of the mailbox has stored by now.
+    """Delete the sealed bytes of an envelope, since the owner of the mailbox has stored them.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.

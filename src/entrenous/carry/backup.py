@@ -32,7 +32,7 @@ from entrenous.serving.host_checks import database_fault, is_relay_at, open_read
 
 @dataclass(frozen=True, slots=True)
 class BlobEntry:
-    """A blob in a backup; ``sha256`` is hexadecimal."""
+    """A blob in a backup, with the SHA-256 of its bytes in hexadecimal digits."""
 
     name: str
     size: int
@@ -41,7 +41,9 @@ class BlobEntry:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The contents of a backup; ``missing`` are blobs that were deleted while it was made."""
+    """The contents of a backup; ``missing`` names the blobs that were deleted while the backup was
+    made.
+    """
 
     made_at: datetime
     mail_sha256: str
@@ -53,8 +55,9 @@ class Backup:
 class RestoredRelay:
     """A restored relay.
 
-    ``lost`` copies have to be sent again by their senders. ``damaged`` blobs of the backup were
-    missing or altered; the envelopes that name them count as lost.
+    ``lost`` is the number of copies that their senders have to send again. ``damaged`` is the
+    number of blobs that were missing from the backup or altered; the envelopes that name these
+    blobs count as lost.
     """
 
     backup: Backup
@@ -94,7 +97,7 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
 
     Raises:
         NotEmpty: ``out`` is not empty.
-        BrokenDatabase: the relay's database is damaged. After this error and the next ones, ``out``
+        BrokenDatabase: the relay's database is damaged. After this error and those below, ``out``
             is empty again.
         OSError, sqlite3.Error: the disk failed.
     """
@@ -122,7 +125,7 @@ def _save_into(data: Path, out: Path, at: datetime) -> Backup:
 
 
 def read_backup(folder: Path) -> Backup:
-    """Read a backup's list of contents; raises BackupNotFound, DamagedBackup."""
+    """Read the list of a backup's contents; raises BackupNotFound, DamagedBackup."""
     try:
         untrusted_text = (folder / _CONTENTS).read_bytes()
     except OSError:
@@ -192,7 +195,10 @@ def _list_blobs(mail: Path) -> list[BlobEntry]:
 
 
 def _hard_link_or_copy(source: Path, target: Path) -> bool:
-    """Hard-link the file, or copy it to another disk; return False if it is gone."""
+    """Hard-link the file, or copy it if the target is on another disk.
+
+    Return False if the file no longer exists.
+    """
     try:
         os.link(source, target)
     except FileNotFoundError:
@@ -216,9 +222,9 @@ def _copy_file(source: Path, target: Path) -> bool:
 
 
 def _copy_and_verify(source: Path, target: Path, sha256: str) -> bool:
-    """Copy a file and verify its hash; return False, and leave nothing, if that fails.
+    """Copy a file and verify its SHA-256. If that fails, delete the copy and return False.
 
-    The copy is hashed, not the original: a disk error may affect only one of them.
+    The copy is hashed, not the original: a disk error may affect only one of the two.
     """
     if _copy_file(source, target) and _file_sha256(target) == sha256:
         return True
@@ -251,7 +257,7 @@ def back_up_relay(data: Path, out: Path) -> Backup:
 
     Raises:
         RelayNotFound: there is no relay in ``data``.
-        NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: nothing was left that could
+        NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: no files remain that could
             be mistaken for a backup.
     """
     if not (data / DATABASE_NAME).is_file():
@@ -265,10 +271,10 @@ def back_up_relay(data: Path, out: Path) -> Backup:
 
 
 def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRelay:
-    """Restore a backup into a new or empty folder, which may be a disk of its own.
+    """Restore a backup into a new or empty folder, which may be the root of a separate disk.
 
-    Everything is prepared and verified in a subfolder. The database is moved out last, since a
-    relay exists only if it has one.
+    Everything is prepared and verified in a subfolder. The database is moved out of it last, since
+    a folder with a database counts as a relay.
 
     Raises:
         BackupNotFound, DamagedBackup: there is nothing to restore.
@@ -294,16 +300,18 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
 
 
 def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, int]:
-    """Delete what may have ended since the backup, as :func:`restore_relay` does, after a
-    PostgreSQL, bucket or folder was restored by its own tools. No relay may be running.
+    """Delete what may have ended since the backup, as :func:`restore_relay` does.
+
+    Call it after a PostgreSQL database, a bucket or a folder was restored by its own tools. No
+    relay may be running.
 
     Returns:
-        The number of lost copies, and of blobs that have rows but no bytes.
+        The number of lost copies, and the number of blobs that have rows but no bytes.
 
     Raises:
         RelayNotFound, RelayStillRuns.
-        FolderUsedWithOtherDatabase: this is not the database that was restored. The errors of
-            open_relay.
+        FolderUsedWithOtherDatabase: this is not the database that was restored. Others: as
+            :func:`.open_relay.open_relay`.
     """
     if settings.database is None and not (settings.data / DATABASE_NAME).is_file():
         raise RelayNotFound(path=settings.data)
@@ -322,9 +330,9 @@ async def _close_restored_relay(relay: Relay, *, with_shares: bool) -> tuple[int
 
 
 async def _is_blob_readable(blob: StoredBlob, relay: Relay) -> bool:
-    """Return whether the last byte can be read.
+    """Return whether the last byte of a blob can be read.
 
-    Hashing would be slower, since it reads every byte.
+    To verify its hash would be slower, since every byte would have to be read.
     """
     try:
         last = await relay.blobs.read(blob.name, blob.size - 1, blob.size)

@@ -1,4 +1,4 @@
-"""Check what a relay needs, and count what it stores, never for a single person."""
+"""Check what a relay needs, and count what it stores in total, never for one person."""
 
 import os
 from collections.abc import Callable
@@ -40,7 +40,10 @@ from entrenous.serving.tls import BadCertificate, Certificate
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result for one part; ``words`` say what was found and, unless ``ok``, what to do."""
+    """The result for one part of the setup.
+
+    ``words`` say what was found and, unless ``ok``, what to do.
+    """
 
     part: str
     ok: bool
@@ -149,7 +152,7 @@ def _check_either_database(settings: RelaySettings) -> Finding:
 
 
 def _check_clock(settings: RelaySettings, now: datetime) -> Finding:
-    """Check the clock: after it was set back, messages would expire too late."""
+    """Check that the clock was not set back, since messages would then expire too late."""
     mail = settings.data / DATABASE_NAME
     is_old = is_there(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now

@@ -1,5 +1,5 @@
-"""Store the relay's part of each device's lock, and count the tries (docs/spec/lock.md section 2;
-docs/machines/device.md).
+"""Store the relay's part of the lock on each device's vault, and count the tries to open it
+(docs/spec/lock.md section 2; docs/machines/device.md).
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class LockState(StrEnum):
 class LockEvent(StrEnum):
     ASK = "ask"  # somebody with the device's folder tries a passphrase; more tries are left
     ASK_LAST = "ask for the last time"  # the same, but no try is left afterwards
-    OPENED = "opened"  # the vault opened: only it contains the owner's token
+    OPENED = "opened"  # the vault was opened: the owner's token is stored only in it
     RESET = "reset"  # another device, or the recovery sheet, allows ten more tries
     RENEW = "renew"  # the passphrase was changed: the old unlock token no longer works
     CLOSE = "close"  # the mailbox is deleted, and the key with it
@@ -75,7 +75,7 @@ REFUSED: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]] = {
 
 
 def lock_state(held: StoredLock | None) -> LockState:
-    """Return the state of a lock; None is a lock that was deleted or never made."""
+    """Return the state of a lock; ``held`` is None if it was deleted or never made."""
     if held is None:
         return LockState.SHUT
     if held.tries >= UNLOCK_TRIES:
@@ -93,7 +93,7 @@ def next_lock_state(state: LockState, event: LockEvent) -> LockState:
     """Return the state after ``event``.
 
     Raises:
-        Locked, NoLock: the lock no longer allows it.
+        Locked, NoLock: the lock no longer allows this event.
         KeyError: the event cannot happen in this state: a bug.
     """
     if (state, event) in REFUSED:
@@ -128,10 +128,12 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
 async def evaluate_blinded(
     mailbox: MailboxId, token: Secret, untrusted_blinded: bytes, relay: Relay
 ) -> Evaluation:
-    """Evaluate a blinded element, and count a try. Repeating the last request is not counted.
+    """Evaluate a blinded element with the lock's key, and count one try.
+
+    A repetition of the last request is not counted.
 
     Raises:
-        NotAPoint: this is no group element; no try was counted.
+        NotAPoint: these bytes are not a group element; no try was counted.
         NoLock: the key was deleted.
         NoSuchMailbox: this relay knows no such mailbox.
         WrongToken: this is not the device's unlock token.
@@ -155,7 +157,8 @@ async def evaluate_blinded(
 async def record_vault_unlock(
     mailbox: MailboxId, token: Secret, opening: VaultUnlock, relay: Relay
 ) -> None:
-    """Restore all tries after the vault was unlocked; detect that another copy of it is in use.
+    """Restore all tries after the vault was unlocked, and detect whether another copy of it is in
+    use.
 
     A higher generation is accepted. An equal one is accepted only if this vault made the last
     unlock and did not receive the answer: another copy does not know that unlock's number.
@@ -181,7 +184,7 @@ async def record_vault_unlock(
 
 
 async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Restore all tries; needs the token that may also delete the mailbox.
+    """Restore all tries; ``token`` is the one that may also delete the mailbox.
 
     Raises:
         NoSuchMailbox, WrongToken: this is not the close token, or there is no lock.
@@ -197,7 +200,7 @@ async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> N
 
 
 async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> None:
-    """Replace the unlock token; repeating this is harmless.
+    """Replace the hash of the unlock token; repeating this is harmless.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.
@@ -231,7 +234,7 @@ def _is_next_unlock(opening: VaultUnlock, held: StoredLock) -> bool:
 
 
 def _with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> StoredLock:
-    """Return the lock with all its tries; raises NoSuchMailbox."""
+    """Return the lock with all its tries restored; raises NoSuchMailbox."""
     held = _existing_lock(view, mailbox)
     next_lock_state(lock_state(held), event)
     return replace(held, tries=UNLOCK_TRIES)

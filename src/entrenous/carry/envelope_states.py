@@ -14,7 +14,7 @@ class EnvelopeEvent(StrEnum):
     OPEN = "open"  # a holder of the open token was given the share
     USE_UP = "use up"  # all allowed openings of its group happened and were finished
     WITHDRAW = "withdraw"  # its sender took it back
-    EXPIRE = "expire"  # its time has come
+    EXPIRE = "expire"  # its expiry has passed
     REVOKE = "revoke"  # its mailbox was deleted: the device is lost or retired
     RESTORE = "restore"  # the relay was restored from a backup, without shares
 

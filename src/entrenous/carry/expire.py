@@ -42,9 +42,10 @@ from entrenous.carry.relay_rows import (
 from entrenous.wire.relay_nouns import EnvelopeState
 
 _TOMBSTONE: Final = timedelta(days=TOMBSTONE_DAYS)
-_FEW: Final = 50  # envelopes with everything that belongs to them
+_FEW: Final = 50  # envelopes per transaction, each with its letter, share and blobs
 _MANY: Final = 500  # rows
-_BATCH: Final = 100  # rows in one transaction, so that posting never waits long behind a sweep
+# Rows of each kind in one transaction, so that a sweep never delays a post for long.
+_BATCH: Final = 100
 #: ``due_at`` of a deleted mailbox that is not empty yet.
 DUE_WHILE_EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -52,21 +53,22 @@ DUE_WHILE_EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
 async def expire_due(relay: Relay) -> None:
     """Delete every row that is due, then overwrite what is left of deleted rows.
 
-    It does not wait for blobs: an unreachable bucket must not delay the deletion of letters. If
-    some rows cannot be deleted, the others are overwritten all the same.
+    The bytes of blobs are deleted separately, since an unreachable bucket must not delay the
+    deletion of letters. If some rows cannot be deleted, those that were deleted are overwritten all
+    the same.
 
     Raises:
         DiskFailed, DiskFull, DatabaseAway: the next sweep deletes the rest.
-        RelayClockAhead: nothing was expired; only rows that somebody had deleted were removed.
+        RelayClockAhead: no data expired; only the contents of deleted mailboxes were removed.
     """
-    present = now(relay)  # read once: the clock may be set meanwhile
+    present = now(relay)  # read only once, since somebody may set the clock during the sweep
     try:
         while await relay.mail.transact(lambda tx: _empty_any_mailbox(tx, present)):
             pass  # the relay crashed before it had emptied that mailbox
         refuse_sweep_ahead(await relay.mail.transact(lambda tx: record_sweep(tx, present)), present)
         while await relay.mail.transact(lambda tx: _expire_batch(tx, present)):
             pass
-    except Exception:  # a cancellation is none: a stopping relay does not wait for this
+    except Exception:  # does not catch a cancellation, so a relay that stops does not wait for this
         await relay.mail.overwrite_deleted()
         raise
     await relay.mail.overwrite_deleted()
@@ -113,9 +115,9 @@ def close_envelope(
 
 
 def use_up_share(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> None:
-    """Delete a share that may no longer be opened.
+    """Delete a share that may no longer be released.
 
-    An unfetched letter stays, so that the device can tell its user.
+    A letter that was not fetched yet is kept, so that the device can tell its user.
     """
     if held.state is EnvelopeState.WAITING and tx.get(StoredLetter, held.envelope) is not None:
         _drop_content(tx, held, present)
@@ -124,7 +126,9 @@ def use_up_share(tx: RowTransaction, held: StoredEnvelope, present: datetime) ->
 
 
 def leave_tombstone(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> StoredEnvelope:
-    """Delete what is left of an envelope; the tombstone's days count from the first call."""
+    """Delete what is left of an envelope, except a tombstone, which is kept for a number of days
+    from the first call.
+    """
     tx.drop(StoredLetter, held.envelope)
     _drop_content(tx, held, present)
     closed_at = held.closed_at or present
@@ -157,7 +161,7 @@ def empty_batch(tx: RowTransaction, gone: DeletedMailbox, present: datetime) -> 
     """Delete a batch of a deleted mailbox's contents, openable content first; return False if none
     is left.
 
-    Batches keep one large deletion from blocking the relay.
+    Work in batches, so that one large deletion does not block the relay.
     """
     if gone.due_at != DUE_WHILE_EMPTYING:
         return False
@@ -240,9 +244,11 @@ def _expire_batch(tx: RowTransaction, present: datetime) -> int:
 
 
 Answer = TypeVar("Answer")
-_AGAIN: Final = timedelta(minutes=1)  # by the next sweep
-_FAILED_MAX: Final = 3  # then the store is unreachable; each failure may have taken minutes
-_SOON_S: Final = 2.0  # for all leftovers of one request
+# When a blob could not be deleted, try again at the next sweep.
+_AGAIN: Final = timedelta(minutes=1)
+# Stop after this many failures: the store is unreachable, and each one may take minutes.
+_FAILED_MAX: Final = 3
+_SOON_S: Final = 2.0  # time for deleting all orphaned blobs of one request
 
 
 def collecting_orphan_blobs(
@@ -273,11 +279,12 @@ async def remove_orphans_briefly(names: Iterable[str], relay: Relay) -> None:
 
 
 async def remove_orphan_blobs(relay: Relay) -> None:
-    """Delete orphaned bytes that are due; a failed one is due again a minute later.
+    """Delete the bytes of orphaned blobs that are due; a blob that cannot be deleted is due again a
+    minute later.
 
     Raises:
-        DiskFailed, DiskFull: the first failure; the other names were tried too, up to a third
-            failure.
+        DiskFailed, DiskFull: the first failure, raised after the other blobs were tried too, or
+            after the third failure.
     """
     present, failed = now(relay), list[EntrenousError]()
     while len(failed) < _FAILED_MAX and (
@@ -302,7 +309,7 @@ async def remove_orphan_blobs(relay: Relay) -> None:
 
 
 class _OrphanCollector:
-    """A RowTransaction that records which blobs become leftovers."""
+    """A RowTransaction that records which blobs become orphaned."""
 
     def __init__(self, tx: RowTransaction) -> None:
         self.names = list[str]()
@@ -326,5 +333,6 @@ def _record_removals(
 ) -> None:
     _drop_orphan_rows(tx, gone)
     for leftover in stuck:
-        if tx.get(OrphanBlob, leftover.name) is not None:  # nobody else removed it meanwhile
+        # No other process has deleted it meanwhile.
+        if tx.get(OrphanBlob, leftover.name) is not None:
             tx.put(replace(leftover, due_at=again))

@@ -36,7 +36,7 @@ from entrenous.carry.send_tokens import require_room_for_blob, require_sender
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import BlobDeposit
 
-#: An upload checks so often, in bytes and in time, that its row still exists.
+#: An upload checks after this many bytes, and after this time, that its row still exists.
 _LOOK_BYTES: Final = 64 << 20
 _LOOK_EVERY: Final = timedelta(minutes=1)
 #: Errors that end an upload. After any other, such as a lost database, it can be resumed.
@@ -60,12 +60,13 @@ async def upload_blob(
         IdInUse: another blob has this id.
         WrongOffset: fewer than ``start`` bytes are stored.
         DamagedBlob: the bytes are not those that the deposit announces.
-        TooLarge, TooFarAhead, Expired: it exceeds the relay's limits.
+        TooLarge, TooFarAhead, Expired: the blob exceeds the relay's limits.
         MailboxFull: the mailbox holds too much, including uploads.
         TooMany: another upload of this blob is under way.
         DiskFull: the disk has no room for it.
         DiskFailed, DatabaseAway: a disk or the database failed, maybe for a moment.
-        Exception: what ``chunks`` raised. After this or a failure the upload can be resumed.
+        Exception: the error that ``chunks`` raised. After such an error, or a failure of disk or
+            database, the upload can be resumed.
     """
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
@@ -77,7 +78,7 @@ async def upload_blob(
         if upload is not None and crowded:
             raise DiskFull
         if start and upload is not None and upload.name == new.name:
-            raise WrongOffset  # a resumed upload must exist, and none is created
+            raise WrongOffset  # only an existing upload can be resumed, so none is created here
         return upload
 
     upload = await relay.mail.transact(begin)
@@ -90,7 +91,7 @@ async def upload_blob(
         await relay.blobs.store(upload.name, checked, deposit.sha256, start, deposit.mailbox)
         return await relay.mail.transact(lambda tx: _publish_blob(tx, upload, now(relay)))
     except TooMany:
-        raise  # the stored bytes belong to the other upload
+        raise  # keep the stored bytes, since they belong to the other upload
     except _HOPELESS:
         await _delete_partial_upload(upload, relay)
         raise
@@ -100,11 +101,11 @@ async def upload_blob(
 
 
 async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
-    """Return a blob's row; ``relay.blobs.read(name, ...)`` gives its bytes. Reading is never
-    counted.
+    """Return the row of a blob. Its bytes are read with ``relay.blobs.read(name, ...)``; reading is
+    never counted.
 
     Raises:
-        NoSuchBlob: it is no longer stored.
+        NoSuchBlob: the blob is no longer stored.
         WrongToken: this is not its fetch token.
     """
     present = now(relay)
@@ -121,10 +122,12 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
 
 
 async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
-    """Return how many bytes of a blob are stored, and its full size, to whoever uploads it.
+    """Return how many bytes of a blob are stored, and its full size in bytes.
+
+    Only its uploader, who has the withdraw token, may ask.
 
     Raises:
-        NoSuchBlob: nothing of it is stored.
+        NoSuchBlob: no byte of it is stored.
         WrongToken: this is not its withdraw token.
     """
     present = now(relay)
@@ -159,7 +162,9 @@ def _new_upload(deposit: BlobDeposit, name: str, present: datetime) -> StoredUpl
 def _begin_upload(
     tx: RowTransaction, new: StoredUpload, deposit: BlobDeposit, token: Secret, relay: Relay
 ) -> StoredUpload | None:
-    """Create the upload's row or find it; return None if this very blob is stored already."""
+    """Return the upload's row, which is created if it is missing; None if this same blob is already
+    complete.
+    """
     present = now(relay)
     held = tx.get(StoredBlob, new.blob)
     if held is not None and held.due_at <= present:
@@ -231,8 +236,8 @@ async def _delete_partial_upload(upload: StoredUpload, relay: Relay) -> None:
 async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
     """Keep the stored part of an upload, so that it can be resumed; delete it if its row is gone.
 
-    The row is gone if the mailbox was deleted; bytes that arrived after that are left. An
-    unreachable database is ignored here, since the resumed upload reports it.
+    The row is gone if the mailbox was deleted; bytes that arrived after that are still stored. An
+    unreachable database is ignored here, since the resumed upload will report it.
     """
 
     def work(tx: RowTransaction) -> None:
@@ -248,7 +253,7 @@ async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
 async def _yield_while_row_exists(
     upload: StoredUpload, chunks: AsyncIterator[bytes], relay: Relay
 ) -> AsyncIterator[bytes]:
-    """Yield the bytes while the upload's row exists; raises NoSuchBlob."""
+    """Yield the chunks as long as the upload's row exists; raises NoSuchBlob once it is gone."""
     came, looked_at = 0, now(relay)
     async for chunk in chunks:
         came += len(chunk)

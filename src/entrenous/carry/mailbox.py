@@ -53,8 +53,8 @@ from entrenous.carry.send_tokens import (
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 
-#: Reserved: relays of the first schema stored shares of unknown mailboxes under it, and whoever
-#: owned it could end them all.
+#: Reserved: relays with the first schema stored the shares of unknown mailboxes under this id, so
+#: an owner of a mailbox with this id could end all of them.
 _RESERVED: Final = MailboxId(bytes(ID_BYTES))
 
 
@@ -63,10 +63,11 @@ async def create_mailbox(
 ) -> bool:
     """Create a mailbox.
 
-    ``owner_lock`` is the hash of its owner's token, ``close_lock`` of the token that may delete it.
+    ``owner_lock`` is the hash of its owner's token; ``close_lock`` is the hash of the token that
+    may delete it.
 
     Returns:
-        False if it existed before with the same locks.
+        False if the mailbox existed before with the same locks.
 
     Raises:
         IdInUse: a mailbox of that name has other locks, or was deleted recently; or the name is
@@ -90,11 +91,11 @@ async def create_mailbox(
 
 
 async def replace_key_bundle(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay) -> None:
-    """Replace the mailbox's card.
+    """Replace the mailbox's card: the key bundle that its correspondents read.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
-        TooLarge: more than 128 KiB.
+        TooLarge: the card has more than 128 KiB.
     """
     if len(card) > CARD_BYTES_MAX:
         raise TooLarge(limit_bytes=CARD_BYTES_MAX)
@@ -107,7 +108,7 @@ async def replace_key_bundle(mailbox: MailboxId, token: Secret, card: bytes, rel
 
 
 async def find_key_bundle(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
-    """Return the card to the owner or the holder of a send token.
+    """Return the card (key bundle); only the owner and holders of a send token may read it.
 
     Raises:
         NoSuchMailbox: there is no such mailbox, or it has no card yet.
@@ -137,7 +138,7 @@ _HOUR: Final = timedelta(hours=1)
 async def add_prekeys(
     mailbox: MailboxId, token: Secret, device: DeviceId, prekeys: Prekeys, relay: Relay
 ) -> int:
-    """Replace all keys of a device; return how many one-time keys are stored.
+    """Replace all keys of a device, and return how many one-time keys are stored now.
 
     Keys that are handed out together belong to one set, since one signature covers a set
     (identity.md section 5). A key that was handed out before is not stored again; at most fifty are
@@ -146,7 +147,7 @@ async def add_prekeys(
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
         TooLarge: a key has more than 8 KiB.
-        TooManyRegistered: the mailbox has as many devices as it may.
+        TooManyRegistered: the mailbox already has the maximum number of devices.
     """
     _refuse_large_prekeys(prekeys)
 
@@ -165,7 +166,10 @@ async def add_prekeys(
 
 
 async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, relay: Relay) -> int:
-    """Return how many one-time keys are left, to the owner; raises NoSuchMailbox, WrongToken."""
+    """Return how many one-time keys of a device are left; only the owner may ask.
+
+    Raises NoSuchMailbox, WrongToken.
+    """
 
     def work(view: RowView) -> int:
         require_owner(view, mailbox, token)
@@ -182,8 +186,8 @@ async def claim_prekeys(
     Raises:
         NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
         NoPrekeys: the device has never published any.
-        TooMany: more than 20 claims in the hour since the token's first; 4 for a token that admits
-            one envelope.
+        TooMany: the token was used for more than 20 claims within an hour; for a token that admits
+            only one envelope, for more than 4.
     """
     present = now(relay)
 

@@ -1,7 +1,7 @@
 """Open a relay: its database and its blobs, in a folder, PostgreSQL or S3.
 
 A folder records its database: another database has none of its mailboxes, so no device could unlock
-its vault (docs/spec/relay.md section 12). Nothing here gives access to a key.
+its vault (docs/spec/relay.md section 12). The code here has no access to any key.
 """
 
 import asyncio
@@ -50,13 +50,13 @@ def open_relay(
     """Open the relay whose database and blobs are in ``folder``, and create them if they are
     missing.
 
-    A ``database``, ``postgresql://...``, and a bucket for the ``blobs``, ``s3://...``, replace
-    those in the folder; several relays may share them. If ``create`` is set, an empty database gets
-    its tables.
+    ``database`` (``postgresql://...``) and ``blobs`` (``s3://...``, a bucket) are used instead of
+    the folder; several relays may share them. With ``create``, tables are created in an empty
+    database.
 
     Raises:
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase, UnusedDatabase.
-        BrokenDatabase: the database is damaged, perhaps found out by a disk error inside the block.
+        BrokenDatabase: the database is damaged; a disk error inside the block may reveal this.
         DatabaseAway: the ``database`` cannot be reached.
         BadDatabaseAddress: its address cannot be parsed.
         PostgresqlLibraryMissing, S3LibraryMissing: a library is missing.
@@ -106,7 +106,7 @@ def _open_bucket(url: str) -> BlobStore:
 
 
 def postgres_fault(url: str) -> str | None:
-    """Return in words why a relay cannot use that PostgreSQL database; None if it can."""
+    """Return, in words, why a relay cannot use that PostgreSQL database; None if it can."""
     try:
         with ExitStack() as opened:
             _open_in_postgresql(url, opened, WakeLimits(), create=False)
@@ -144,7 +144,7 @@ def open_present_relay(
     """Open an existing relay, which may be running; create nothing.
 
     Raises:
-        RelayNotFound: there is none.
+        RelayNotFound: there is no relay.
         UnusedDatabase: its tables were not created yet; only the start of a relay does that.
         UnusableFolder, DiskFull, DiskFailed, BrokenDatabase, NewerDatabase, OlderDatabase.
         DatabaseAway: the ``database`` cannot be reached.
@@ -176,7 +176,7 @@ def database_contents(view: RowView) -> DatabaseContents:
 async def relay_id(relay: Relay) -> bytes:
     """Return the 16 bytes that identify this relay's database.
 
-    They are generated at its first start. Copies of the database have the same.
+    They are generated at the relay's first start. Copies of a database have the same id.
     """
     fresh = StoredRelayId(_ONLY, relay.dice.token(_NAME_BYTES))
 
@@ -208,7 +208,7 @@ class _NoteForm(msgspec.Struct, frozen=True):
 
 
 def read_database_note(folder: Path) -> DatabaseNote | None:
-    """Read the note in a folder; None if there is none or it cannot be read."""
+    """Read the note in a folder; return None if there is no note or it cannot be read."""
     try:
         untrusted = msgspec.json.decode((folder / _FILE).read_bytes(), type=_NoteForm)
         return DatabaseNote(bytes.fromhex(untrusted.relay), untrusted.database)
@@ -229,8 +229,8 @@ def check_database_note(settings: RelaySettings) -> None:
     """Check, before a relay starts, that the folder belongs to this database; change nothing.
 
     Raises:
-        FolderUsedWithOtherDatabase: the folder was used with another database, or contains a used
-            one beside this empty one.
+        FolderUsedWithOtherDatabase: the folder was used with another database, or the folder
+            contains a used database and this one is empty.
         DatabaseAway, BadDatabaseAddress, PostgresqlLibraryMissing, NewerDatabase, OlderDatabase.
     """
     if settings.database is None:
@@ -259,7 +259,7 @@ def record_database(relay: Relay, settings: RelaySettings) -> None:
     """Record in the folder which database it is used with from now on.
 
     Raises:
-        UnusableFolder, DiskFull; also what the database raises.
+        UnusableFolder, DiskFull; and the errors of the database.
     """
     note = DatabaseNote(asyncio.run(relay_id(relay)), _database_address(settings))
     if note != read_database_note(settings.data):
@@ -268,7 +268,10 @@ def record_database(relay: Relay, settings: RelaySettings) -> None:
 
 
 def _database_in_folder(settings: RelaySettings) -> DatabaseContents | None:
-    """Return None for an unreadable database; opening the relay then reports what is wrong."""
+    """Return what the database in the folder contains; None if it cannot be read.
+
+    Opening the relay then reports what is wrong.
+    """
     mail = settings.data / DATABASE_NAME
     try:
         if not mail.is_file():

@@ -1,4 +1,4 @@
-"""Everything that the rules of CARRY use: rows, blobs, wake-ups, clock, randomness and limits.
+"""The interfaces that the rules of CARRY use: rows, blobs, wake-ups, clock, randomness, limits.
 
 The protocols have several implementations: rows in SQLite or PostgreSQL, blobs in files or S3,
 wake-ups in one process or many. Times are whole seconds, so that stored rows reveal as little as
@@ -33,10 +33,13 @@ class RowView(Protocol):
         """Return rows whose named fields equal these (never None), ordered by their key fields."""
 
     def count(self, kind: type[object], **fields: object) -> int:
-        """Return how many rows have named fields that equal these."""
+        """Return the number of rows whose named fields equal these."""
 
     def count_and_sum(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
-        """Count the rows with these fields (None: NULL), and sum their field ``what``."""
+        """Count the rows with these fields, and sum up their field ``what``.
+
+        A field given as None selects rows in which it is NULL.
+        """
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
@@ -44,22 +47,22 @@ class RowView(Protocol):
         """Return letters with a sequence above ``after`` that expire later than ``at``, by
         sequence.
 
-        Returns at most ``limit``, and stops after the letter with which the sealed bytes reach
-        ``full_bytes``.
+        Returns at most ``limit`` letters, and stops after the letter with which the sum of sealed
+        bytes reaches ``full_bytes``.
         """
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
-        """Return rows whose ``due_at`` is not after ``at``, the earliest first."""
+        """Return at most ``limit`` rows with a ``due_at`` not after ``at``, the earliest first."""
 
 
 class RowTransaction(RowView, Protocol):
-    """A transaction on the relay's rows; those of the tests' simulated world are in memory."""
+    """A transaction on the relay's rows; in simulations, these rows are in memory."""
 
     def put(self, row: object) -> None:
         """Store a row, or replace the one with the same key fields."""
 
     def drop(self, kind: type[object], *key: object) -> None:
-        """Delete a row; it need not exist."""
+        """Delete the row with this key, if it exists."""
 
 
 class RowStore(Protocol):
@@ -81,7 +84,7 @@ class RowStore(Protocol):
 
         Raises:
             DiskFull, DiskFailed: nothing was stored.
-            Exception: what ``work`` raised; its changes are undone.
+            Exception: the error that ``work`` raised; its changes are undone.
         """
 
     async def read(
@@ -93,8 +96,8 @@ class RowStore(Protocol):
         returns or raises the error of ``work``. ``hint`` is as for :meth:`transact`.
 
         Raises:
-            DiskFull, DiskFailed: what ``work`` read may be lost after a crash.
-            Exception: what ``work`` raised.
+            DiskFull, DiskFailed: the rows that ``work`` read may be lost after a crash.
+            Exception: the error that ``work`` raised.
         """
 
     async def overwrite_deleted(self) -> None:
@@ -112,7 +115,7 @@ class BlobStore(Protocol):
         start: int = 0,
         owner: bytes = b"",
     ) -> None:
-        """Store a stream; when this returns, the blob is complete and durable.
+        """Store a stream of bytes; when this returns, the blob is complete and durable.
 
         If it raises, the bytes so far remain as an incomplete blob: :meth:`size` returns its
         length, a later ``store`` resumes at any ``start`` up to that, :meth:`drop` removes it.
@@ -124,23 +127,25 @@ class BlobStore(Protocol):
 
         Raises:
             DamagedBlob: the whole has another hash, or fewer than ``start`` bytes are stored.
-            NoSuchBlob: it was dropped meanwhile.
+            NoSuchBlob: the blob was dropped meanwhile.
             TooMany: another upload of it is under way, or there are too many uploads.
             DiskFull, DiskFailed: the disk refused.
-            Exception: what ``chunks`` raised.
+            Exception: the error that ``chunks`` raised.
         """
 
     async def size(self, name: str) -> int:
         """Return how many bytes of an incomplete blob are stored; 0 if there is none."""
 
     def free_bytes(self) -> int | None:
-        """Return how many more bytes fit; None if unknown."""
+        """Return how many more bytes the store has room for; None if unknown."""
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read the bytes from ``start`` up to ``stop``; raises NoSuchBlob before the first."""
+        """Yield the bytes from ``start`` up to but without ``stop``; raises NoSuchBlob before the
+        first.
+        """
 
     async def drop(self, name: str) -> None:
-        """Delete a blob, complete or not; it need not exist."""
+        """Delete a blob, complete or not, if it exists."""
 
 
 class WakeUps(Protocol):
@@ -155,20 +160,22 @@ class WakeUps(Protocol):
         """Register for wake-ups from now on.
 
         The context yields a function that waits at most that many seconds, and returns whether a
-        wake-up came. Where too many listen at the mailbox, from the ``network`` (b"" if unknown) or
-        in all, the oldest listener is dropped and gets False at once.
+        wake-up came. If too many requests listen at the mailbox, from the ``network`` (b"" if
+        unknown) or in total, the oldest one is dropped: its function returns False at once.
         """
 
     def make_room(self) -> bool:
-        """Drop one listener, since a connection is needed; return False if nobody listens."""
+        """Drop one listener, to free its connection for other requests; return False if nobody
+        listens.
+        """
 
     def stop_waiting(self) -> None:
-        """Wake everybody, and accept no more listeners, since the relay stops."""
+        """Wake all listeners and accept no new ones, because the relay is stopping."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Everything that CARRY may use; without ``wake_ups`` nobody is woken."""
+    """All that the rules of CARRY may use; without ``wake_ups`` nobody is woken."""
 
     mail: RowStore
     blobs: BlobStore
@@ -179,12 +186,12 @@ class Relay:
 
 
 def now(relay: Relay) -> datetime:
-    """Return the present second, in UTC."""
+    """Return the current time in UTC, in whole seconds."""
     return relay.clock.now().replace(microsecond=0)
 
 
 def wait_allowed(seconds: float) -> AbstractAsyncContextManager[object]:
-    """Limit a wait to that many seconds.
+    """Return a context that raises TimeoutError after that many seconds.
 
     Without an event loop, as in simulations, there is no limit.
     """
@@ -195,9 +202,9 @@ def wait_allowed(seconds: float) -> AbstractAsyncContextManager[object]:
     return asyncio.timeout(seconds)
 
 
-SWEEP_S: Final = 60  # between two sweeps
+SWEEP_S: Final = 60  # seconds between two sweeps
 _EVERY: Final = timedelta(seconds=SWEEP_S)
-_ONLY: Final = 1  # the number of the only row
+_ONLY: Final = 1  # the key of the only row
 
 
 def last_sweep(view: RowView) -> ClockMark | None:
@@ -219,8 +226,8 @@ def refuse_clock_ahead(view: RowView, present: datetime) -> None:
     """Raise RelayClockAhead while the clock may be wrong, so that nothing expires by it.
 
     Raises:
-        RelayClockAhead: the clock is too far ahead of the last sweep; after an hour it may be
-            trusted.
+        RelayClockAhead: the clock is too far ahead of the last sweep; after it has run for an hour
+            without a jump, it may be trusted.
     """
     mark = last_sweep(view)
     if mark is not None:

@@ -18,15 +18,15 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """A row of one table.
 
     The relay creates some ten of them for each message; a frozen dataclass takes eight times as
-    long to create. Its fields refer to no other rows, so the garbage collector need not see it.
+    long to create. No field refers to another row, so the garbage collector need not track rows.
     """
 
 
 class StoredMailbox(Row, frozen=True):
     """A mailbox; ``last_sequence`` is the sequence of its newest envelope.
 
-    ``close_lock`` belongs to the token that deletes it, held by its owner's other devices; None
-    until the owner sets one.
+    ``close_lock`` is the hash of the token that deletes it, which the owner's other devices have;
+    None until the owner sets it.
     """
 
     mailbox: MailboxId
@@ -48,9 +48,9 @@ class DeletedMailbox(Row, frozen=True):
 class StoredLock(Row, frozen=True):
     """The relay's part of a device's vault key (docs/spec/lock.md section 2).
 
-    ``key`` is an OPRF key of 32 bytes; ``tries`` the requests left; ``asked`` the last counted
-    request, which may be repeated without another try; ``generation`` that of the vault that
-    unlocked last, and ``opening`` the number of that unlock.
+    ``key`` is an OPRF key of 32 bytes; ``tries`` is the number of requests left; ``asked`` is the
+    last counted request, which may be repeated without using up another try; ``generation`` is that
+    of the vault that was unlocked last, and ``opening`` is the number of that unlock.
     """
 
     mailbox: MailboxId
@@ -70,7 +70,9 @@ class StoredKeyBundle(Row, frozen=True):
 
 
 class StoredToken(Row, frozen=True):
-    """A send token, its allowed and past uses, and its claims in the hour from ``claims_since``."""
+    """A send token, its allowed and past uses, and its claims of prekeys within an hour from
+    ``claims_since``.
+    """
 
     mailbox: MailboxId
     lock: bytes
@@ -93,7 +95,7 @@ class StoredOneTimeKey(Row, frozen=True):
 class UsedOneTimeKey(Row, frozen=True):
     """A one-time key that was handed out.
 
-    It is remembered, so that it cannot be published again.
+    The relay remembers it, so that it cannot be published again.
     """
 
     mailbox: MailboxId
@@ -114,8 +116,8 @@ class ReusableKeys(Row, frozen=True):
 class StoredEnvelope(Row, frozen=True):
     """An envelope's state; a tombstone once ``closed_at`` is set.
 
-    ``digest`` hashes everything that was posted, to recognize a repeat; it is empty if the sender
-    took the envelope back before it was posted.
+    ``digest`` is the SHA-256 of everything that was posted, by which a repeated post is recognized;
+    it is empty if the sender took the envelope back before it was posted.
     """
 
     envelope: EnvelopeId
@@ -152,7 +154,7 @@ class StoredShare(Row, frozen=True):
 
 
 class StoredShareGroup(Row, frozen=True):
-    """How often the copies of one message for one person's devices were opened in total."""
+    """The total number of openings of one message on all devices of one person."""
 
     group: bytes
     opens: int
@@ -161,7 +163,9 @@ class StoredShareGroup(Row, frozen=True):
 
 
 class StoredAttempt(Row, frozen=True):
-    """An attempt that received a share; ``finished`` once its device has stored the content."""
+    """An attempt to open a message that received its share; ``finished`` once its device has stored
+    the content.
+    """
 
     envelope: EnvelopeId
     attempt: bytes
@@ -169,7 +173,9 @@ class StoredAttempt(Row, frozen=True):
 
 
 class StoredBlob(Row, frozen=True):
-    """A blob; BlobStore has its bytes under ``name``; ``envelope`` is the one that names it."""
+    """A blob, whose bytes the BlobStore has under ``name``; ``envelope`` is the envelope that names
+    it.
+    """
 
     blob: BlobId
     name: str
@@ -183,8 +189,9 @@ class StoredBlob(Row, frozen=True):
 
 
 class StoredUpload(Row, frozen=True):
-    """An incomplete blob, to be completed by ``due_at``; its full ``size`` counts from the
-    start.
+    """An incomplete blob, which has to be complete by ``due_at``.
+
+    Its full ``size`` counts towards the mailbox's limit from the start.
     """
 
     blob: BlobId

@@ -23,10 +23,11 @@ from entrenous.base.limits import (
 )
 from entrenous.serving.server_process import LogKind
 
-MEGABYTE: Final = 1 << 20  # as settings and people count them
-_WAKES_AT_MAILBOX: Final = 8  # a device waits once, and again after a broken connection
-_WAKES_FROM_NETWORK: Final = 16  # at least: a household's devices
-_NETWORKS: Final = 16  # one network may take one in so many places
+MEGABYTE: Final = 1 << 20  # bytes; the unit of sizes in the settings
+# A device has one request waiting, and a second one after its connection broke.
+_WAKES_AT_MAILBOX: Final = 8
+_WAKES_FROM_NETWORK: Final = 16  # at least this many, for all devices of a household
+_NETWORKS: Final = 16  # one network may take one in this many places
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,11 @@ def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
 class Limits:
     """How much a relay accepts.
 
-    ``keep_days`` is the farthest expiry; ``letters`` and ``mailbox_bytes`` bound one mailbox;
-    ``coming_bytes`` bounds what one send token may upload at the same time; with less than
-    ``free_bytes_min`` on its disk a relay accepts no blobs. ``floor`` is the oldest protocol that
-    it speaks; ``mailbox_open`` whether it makes new mailboxes. ``wakes`` follows from how many
-    files the process may open.
+    ``keep_days`` is the latest expiry, in days from now; ``letters`` and ``mailbox_bytes`` bound
+    one mailbox; ``coming_bytes`` bounds what one send token may upload at the same time; with less
+    than ``free_bytes_min`` on its disk a relay accepts no blobs. ``floor`` is the oldest protocol
+    version that the relay accepts; ``mailbox_open`` says whether it makes new mailboxes. ``wakes``
+    depends on how many files the process may open.
     """
 
     keep_days: int = EXPIRY_DAYS_MAX
@@ -78,13 +79,13 @@ class Limits:
 
     @property
     def loose_bytes(self) -> int:
-        """The maximum size of a mailbox's blobs that no envelope names yet, in bytes."""
+        """The maximum bytes of all blobs of a mailbox that no envelope names yet."""
         return min(UNREFERENCED_BYTES_MAX, self.mailbox_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """How a relay serves; ``listen`` and ``metrics_listen`` are ``HOST:PORT``.
+    """The settings of a relay; ``listen`` and ``metrics_listen`` are ``HOST:PORT``.
 
     ``database`` is a PostgreSQL, ``postgresql://...``, and ``blobs`` a bucket, ``s3://...``;
     without them both are in ``data``. With ``tls_cert`` and ``tls_key`` it speaks TLS itself;
@@ -196,8 +197,9 @@ _TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
 
 
 class _SettingKey(NamedTuple):
-    """A setting's expected value in words, its parser, which returns None if it is wrong, and its
-    ``field`` in Limits, if that is where it belongs.
+    """A setting: its expected value in words, its parser, and its ``field`` in Limits, if any.
+
+    The parser returns None for a wrong value.
     """
 
     wanted: str
@@ -220,7 +222,8 @@ def _parse_listen(value: Any, _: Path) -> object:
 
 
 def _parse_log_kind(value: Any, _: Path) -> object:
-    return LogKind(value) if value in list(LogKind) else None  # a list or table has no hash
+    # Not ``in LogKind``: a list or a table cannot be hashed.
+    return LogKind(value) if value in list(LogKind) else None
 
 
 def _count_parser(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object]:
@@ -242,7 +245,7 @@ def _parse_bucket(value: Any, _: Path) -> object:
 
 
 _ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
-#: The file's keys that are fields of RelaySettings under the same name.
+#: The keys of the file that are fields of RelaySettings with the same name.
 _SETTINGS: Final[Mapping[str, _SettingKey]] = {
     "data": _SettingKey("the path of a folder", _parse_path),
     "database": _SettingKey("the address of a PostgreSQL, postgresql://...", _parse_database),
@@ -257,7 +260,7 @@ _SETTINGS: Final[Mapping[str, _SettingKey]] = {
 _PROTOCOLS: Final = f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}"
 _LETTERS: Final = f"1 to {LETTERS_WAITING_MAX} letters"
 _MEGABYTES: Final = f"1 to {_MAILBOX_MB_MAX} megabytes"
-#: Those that are fields of Limits.
+#: The keys of the file that are fields of Limits.
 _LIMITS: Final[Mapping[str, _SettingKey]] = {
     "floor": _SettingKey(_PROTOCOLS, _count_parser(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"),
     "keep_days": _SettingKey(
@@ -276,7 +279,7 @@ _LIMITS: Final[Mapping[str, _SettingKey]] = {
     ),
 }
 _KEYS: Final = {**_SETTINGS, **_LIMITS}
-_SERVED_FREE_MB: Final = 1000  # the default with a settings file
+_SERVED_FREE_MB: Final = 1000  # megabytes; the default for a relay with a settings file
 
 
 def read_relay_settings(path: Path) -> RelaySettings:
@@ -285,7 +288,7 @@ def read_relay_settings(path: Path) -> RelaySettings:
     Raises:
         NoSettingsFile: there is no such file.
         UnreadableSettings: it is not TOML, or cannot be read.
-        UnknownRelaySetting, BadRelaySetting: a key or its value is wrong.
+        UnknownRelaySetting, BadRelaySetting: a key is unknown, or its value is wrong.
     """
     table = _parse_table(path)
     for name in table:

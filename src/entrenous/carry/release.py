@@ -1,5 +1,5 @@
-"""Release the relay's half of a content key: counted, atomically, by attempt (docs/spec/relay.md
-section 6).
+"""Release the relay's half of a content key: each attempt is counted, atomically
+(docs/spec/relay.md section 6).
 
 Openings are counted for a person in a share group, not for each device.
 """
@@ -48,7 +48,7 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
 async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay) -> None:
     """Record that the device of that attempt has the content.
 
-    After a group's last one, delete its shares.
+    After the last allowed attempt of a group, its shares are deleted.
 
     Raises:
         NoSuchEnvelope, WrongToken: the envelope is unknown here, or the token is not its open
@@ -88,7 +88,8 @@ def _release_share(
     if before is None:
         _record_attempt(tx, replace(held, state=state), share, attempt, present)
     elif before.finished and share.opens is not None:
-        raise UsedUp  # a copy of that disk asks; nor does a late repeat count as another opening
+        # Asked by a copy of that device's disk; a late repetition is not another opening either.
+        raise UsedUp
     return share.value
 
 
@@ -102,7 +103,9 @@ def _require_open_token(view: RowView, envelope: EnvelopeId, token: Secret) -> S
 
 
 def _current_state(held: StoredEnvelope, present: datetime) -> EnvelopeState:
-    """Return the state after :func:`.expire.expire_if_due`; a later error would undo its writes."""
+    """Return the state that :func:`.expire.expire_if_due` would set. Nothing is written here, since
+    a later error would undo it.
+    """
     over = held.closed_at is None and present >= held.expires_at
     return (
         next_envelope_state(held.state, EnvelopeEvent.EXPIRE, held.expires_at)

@@ -28,7 +28,7 @@ from entrenous.carry.relay_rows import (
 )
 
 _BATCH: Final = 500  # rows in one transaction
-#: Rows that cannot be trusted any more.
+#: Rows that may be outdated after a restore, so that they are deleted.
 _DOUBTFUL: Final[tuple[type[Any], ...]] = (StoredAttempt, StoredOneTimeKey)
 
 
@@ -87,7 +87,7 @@ def _close_envelopes(tx: RowTransaction, present: datetime) -> int:
 
 
 def _drop_possibly_outdated(tx: RowTransaction) -> bool:
-    """Drop a batch of each kind; return whether there was any."""
+    """Drop a batch of each kind of row that may be outdated; return whether there were any."""
     rows = [row for kind in _DOUBTFUL for row in tx.find(kind, _BATCH)]
     for row in rows:
         drop_row(tx, row)
@@ -95,7 +95,9 @@ def _drop_possibly_outdated(tx: RowTransaction) -> bool:
 
 
 async def _use_up_groups(relay: Relay) -> None:
-    """Mark every group of the backup as used up: shares that join one later are not released."""
+    """Mark every group in the backup as used up, so that shares that join it later are not
+    released.
+    """
     groups = await relay.mail.read(lambda view: view.find(StoredShareGroup))
     for start in range(0, len(groups), _BATCH):
         await relay.mail.transact(partial(_use_up_batch, groups=groups[start : start + _BATCH]))
@@ -107,7 +109,9 @@ def _use_up_batch(tx: RowTransaction, groups: list[StoredShareGroup]) -> None:
 
 
 def _close_without_blobs(tx: RowTransaction, missing: frozenset[str], present: datetime) -> int:
-    """Close envelopes with a missing blob: they ended after the rows were copied."""
+    """Close envelopes with a missing blob: the blob was deleted, and so the envelope ended, after
+    the rows were copied.
+    """
     ended = 0
     for blob in (blob for name in missing for blob in tx.find(StoredBlob, name=name)):
         held = tx.get(StoredEnvelope, blob.envelope) if blob.envelope else None

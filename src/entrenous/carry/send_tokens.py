@@ -84,11 +84,12 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
-        Expired: they would have expired already.
-        TooManyRegistered: there would be too many.
+        Expired: the added tokens would have expired already.
+        TooManyRegistered: there would be too many tokens.
     """
     present = now(relay)
-    # The exact time would reveal which tokens came together; nobody reads it before a claim.
+    # Only the date is stored, since the exact time would reveal which tokens were added together;
+    # nothing reads it before the first claim.
     today = present.replace(hour=0, minute=0, second=0)
     if batch.expires_at <= present:
         raise Expired(when=batch.expires_at)
@@ -99,7 +100,7 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
             tx.drop(StoredToken, mailbox, lock)
         held = tx.count(StoredToken, mailbox=mailbox)
         new = [lock for lock in batch.add if tx.get(StoredToken, mailbox, lock) is None]
-        if new:  # a batch that only drops is always accepted
+        if new:  # a batch that only removes tokens is always accepted
             require_room_for_tokens(held, len(new))
         for lock in new:
             tx.put(StoredToken(mailbox, lock, 1, 0, 0, today, batch.expires_at))
@@ -114,7 +115,7 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
 
 
 async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: Relay) -> None:
-    """Withdraw a token, so that its holders can no longer write; it need not be registered.
+    """Withdraw a token, if it is registered, so that its holders can no longer write.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
@@ -128,7 +129,8 @@ async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: 
 
 
 async def check_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Check the owner's token before a large body is read; the request's own rule checks it again.
+    """Check the owner's token before a large body is read; the rule that handles the request checks
+    it again.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
@@ -145,7 +147,7 @@ def require_owner(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMai
 
 
 def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
-    """Return the mailbox, if ``token`` may delete it: its owner's, or its close token.
+    """Return the mailbox, if ``token`` may delete it: the owner's token or the close token.
 
     Raises:
         NoSuchMailbox, WrongToken.
@@ -195,7 +197,8 @@ def _require_mailbox(view: RowView, mailbox: MailboxId) -> StoredMailbox:
     return held
 
 
-_RETRY_S: Final = 3600  # there is room once the owner opens her device; asking sooner is useless
+# Seconds; there is room only once the owner has opened the device, so asking sooner is useless.
+_RETRY_S: Final = 3600
 
 
 def require_room_for_letter(view: RowView, mailbox: MailboxId, limits: Limits) -> None:
@@ -255,7 +258,7 @@ _QUOTA_RETRY_S: Final = 60
 
 
 class UploadsInProgress:
-    """The number of bytes being uploaded now, by the hash of the send token."""
+    """The number of bytes that are being uploaded, by the hash of the send token."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
@@ -263,7 +266,8 @@ class UploadsInProgress:
 
     @contextmanager
     def counting(self, lock: bytes, size: int) -> Iterator[None]:
-        """Count ``size`` bytes inside the block; a token's only upload is always admitted.
+        """Count ``size`` bytes as being uploaded inside the block; the only upload of a token is
+        always admitted.
 
         Raises:
             TooMany: the token would upload too much at once.

@@ -14,7 +14,7 @@ from entrenous.carry.send_tokens import require_owner
 
 
 class _Listener:
-    """A waiting request; ``source`` is its network, or its mailbox if that is unknown."""
+    """A waiting request; ``source`` is its network, or its mailbox if the network is unknown."""
 
     __slots__ = ("ended", "is_woken", "mailbox", "source")
 
@@ -27,14 +27,16 @@ class _Listener:
         self.ended.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Return whether it is woken within that time; a dropped listener returns False at once."""
+        """Return whether the listener is woken within that many seconds; if it is dropped, return
+        False at once.
+        """
         with suppress(TimeoutError):
             await asyncio.wait_for(self.ended.wait(), seconds)
         return self.is_woken
 
 
 class LocalWakeUps:
-    """Implements :class:`entrenous.carry.relay.WakeUps` in one process; keeps no history."""
+    """Implements :class:`entrenous.carry.relay.WakeUps` for one process, and stores no history."""
 
     def __init__(self, bounds: WakeLimits | None = None) -> None:
         self._bounds = bounds or WakeLimits()
@@ -113,7 +115,7 @@ async def wait_for_envelope(
 ) -> bool:
     """Return whether a letter waits or arrives within ``seconds``.
 
-    False earlier if others need the place.
+    Returns False earlier if other requests need the place.
 
     ``network`` is the client's network, b"" if unknown.
 

@@ -22,20 +22,18 @@ from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _ON_ITS_WAY: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
 _REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)
-_NEVER_CAME: Final = b""  # in place of the hash of what was posted
+_NEVER_CAME: Final = b""  # used as the digest if nothing was posted
 
 
 async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:
-    """Delete sealed bytes, share and blobs.
-
-    Return the status, which says whether it was opened before.
+    """Delete an envelope's sealed bytes, share and blobs.
 
     This may be repeated. An expired envelope stays expired. An unknown envelope may still be on its
     way, so its id is refused for as long as that can take.
 
     Raises:
-        NoSuchEnvelope: it is unknown here; with the fact ``refused_until``, unless the relay was
-            restored recently and may have known it before.
+        NoSuchEnvelope: the envelope is unknown here. The error has the fact ``refused_until``,
+            unless the relay was restored recently and may have known the envelope before.
         WrongToken: this is not its sender's token.
     """
     present = now(relay)
@@ -80,7 +78,7 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
 
 
 def _expired_if_due(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> StoredEnvelope:
-    """Expire the envelope if due; an implausible clock does not prevent withdrawal."""
+    """Expire the envelope if it is due. An implausible clock does not prevent a withdrawal."""
     try:
         return expire_if_due(tx, held, present)
     except RelayClockAhead:

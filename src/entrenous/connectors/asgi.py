@@ -33,10 +33,12 @@ from entrenous.stop.client.uploaded_files import Unreadable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-AT_ONCE: Final = 16  # large bodies in memory; further ones wait with 64 kB read of each
+AT_ONCE: Final = 16  # the most large bodies in memory; further ones wait, with 64 kB of each read
 SMALL_BYTES: Final = 64 * 1024
-PLACE_WAIT_S_MAX: Final = 10  # how long a large body waits; then as if the gate were busy
-ARRIVAL_S_MAX: Final = 60  # so that a slow sender does not keep a place from others
+# Seconds that a large body waits for a place; then it is treated as if the gate were busy.
+PLACE_WAIT_S_MAX: Final = 10
+# Seconds in which a body must arrive, so that a slow sender does not keep a place from others.
+ARRIVAL_S_MAX: Final = 60
 
 
 class SenderDisconnected(Exception):
@@ -48,7 +50,7 @@ class NoRoom(Exception):
 
 
 class BodyPlace:
-    """One of the places for large bodies, from ``take`` to ``release``."""
+    """A place for a large body, occupied from ``take`` to ``release``."""
 
     def __init__(self, room: anyio.Semaphore) -> None:
         self._room = room
@@ -81,7 +83,9 @@ class BodyPlace:
 
 
 class Body:
-    """A request's body; ``held`` is what was read, and ``is_whole`` whether that is all."""
+    """A request's body; ``held`` has the bytes read so far, and ``is_whole`` says whether these are
+    all.
+    """
 
     def __init__(self, receive: Receive, place: BodyPlace) -> None:
         self.held = b""
@@ -92,11 +96,11 @@ class Body:
         self._is_given = False
 
     async def read(self, limit: int) -> None:
-        """Read the body, or a little more than ``limit`` bytes of it.
+        """Read the body; stop soon after ``limit`` bytes.
 
         Raises:
             SenderDisconnected, NoRoom.
-            TimeoutError: it took too long.
+            TimeoutError: the body took too long to arrive.
         """
         with anyio.fail_after(ARRIVAL_S_MAX):
             await self._hold_body(SMALL_BYTES)
@@ -121,7 +125,7 @@ class Body:
             self.held = b"".join(pieces)
 
     async def receive_again(self) -> Message:
-        """Receive for the application; the first call frees the place."""
+        """Pass the body to the application in ASGI messages; the first call frees the place."""
         if self._is_given:
             return await self._receive()
         self._is_given = True
@@ -143,11 +147,12 @@ class GateMiddleware:
         app: the application.
         setting: the hook's settings, or a mapping of their names and values.
         paths: the paths of uploads.
-        on_hold: what to do with a held one, see :class:`entrenous.connectors.upload_rules.Rules`.
+        on_hold: what to do with a held upload; see
+            :class:`entrenous.connectors.upload_rules.Rules`.
         client: replaces the client for the gate.
-        account: finds the user of a request from its scope, in something that the sender cannot
-            choose, such as the name of who is signed in. Only its hash is sent. Without a user, the
-            client's address counts.
+        account: finds the user of a request in its scope, by something that the sender cannot
+            choose, such as the name of the user who is signed in. Only the hash of the name is
+            sent. Without a user, the client's address is used.
 
     Raises:
         BadSetting.
@@ -231,7 +236,7 @@ class GateMiddleware:
 
     async def _ask_in_thread(self, files: list[bytes], account: str) -> GateAnswer | None:
         answers: list[GateAnswer] = []
-        left = TimeLeft(self._setting.budget_s)  # one budget for all files
+        left = TimeLeft(self._setting.budget_s)  # one budget of time for all files of the request
         for untrusted_data in files:
             answer = await self._client.ask(
                 untrusted_data, left, account, publishes_held=self._rules.publishes_held
@@ -243,7 +248,10 @@ class GateMiddleware:
 
 
 def _is_decision_header(name: bytes) -> bool:
-    """Return whether a header has our name; some servers treat underscores as hyphens."""
+    """Return whether a header has the name of our decision header.
+
+    Some servers treat underscores as hyphens.
+    """
     return name.lower().replace(b"_", b"-") == NAME
 
 
@@ -252,7 +260,7 @@ def _header_values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]
 
 
 async def send_reply(reply: Reply, send: Send) -> None:
-    """Send a reply of the middleware itself."""
+    """Send a reply that the middleware made itself."""
     headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(reply)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -31,7 +31,9 @@ _ASKED: Final = ContextVar[Any]("entrenous_request", default=None)
 
 @cache
 def gate_client() -> GateClient:
-    """Return the client of this process, configured in Django's settings; raises BadSetting."""
+    """Return the gate's client for this process, configured in Django's settings; raises
+    BadSetting.
+    """
     given = getattr(settings, NAME, None)
     if given is None:
         raise BadSetting(name=NAME, wanted="set in settings.py, as docs/gate.md shows")
@@ -65,14 +67,14 @@ def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @deconstructible
 class GateValidator:
-    """Rejects a file that the gate refuses, and one that could not be checked.
+    """Rejects a file that the gate refuses or that could not be checked.
 
     ``on_hold`` decides about a file that is held because it matches a claim. "publish": it passes,
-    and the gate lists it as published. "mark": every held file passes with the answer as
-    ``file.entrenous`` (for a model, until it is saved), and the view must withhold it.
+    and the gate lists it as published. "mark": every held file passes, with the gate's answer as
+    ``file.entrenous`` (in a model, only until it is saved), and the view must withhold the file.
 
     Raises:
-        BadSetting: ``on_hold`` is something else.
+        BadSetting: ``on_hold`` has another value.
     """
 
     def __init__(self, on_hold: str = "publish") -> None:
@@ -101,8 +103,9 @@ class GateValidator:
 
 
 def _account_of_request(request: Any) -> str:
-    """The user's key if one is signed in, else the client's address; also if finding the user would
-    need a database query in an event loop.
+    """Return the primary key of the signed-in user, or else the client's address.
+
+    The address is also used if finding the user would need a database query in an event loop.
     """
     try:
         key = getattr(getattr(request, "user", None), "pk", None)
@@ -115,10 +118,10 @@ def _account_of_request(request: Any) -> str:
 class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
     """Asks the gate about each complete file; a file that is not accepted never reaches the view.
 
-    One that is held because it matches a claim does, and the gate lists it as published. Files are
-    kept in memory up to the hook's limit; larger ones are held. ``request.entrenous`` has the
-    answers by field; after a file that was not accepted, parsing ends, and the view finds only its
-    answer.
+    A file that is held because it matches a claim does reach the view, and the gate lists it as
+    published. Files are kept in memory up to the hook's limit; larger ones are treated as held.
+    ``request.entrenous`` has the answers by field. After a file that was not accepted, parsing
+    ends, and the view finds only the answer for that file.
     """
 
     on_hold = "publish"
@@ -154,6 +157,6 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
 
 
 class MarkingUploadHandler(GateUploadHandler):
-    """As its parent, but a held file reaches the view, which must withhold it."""
+    """Like its parent class, but a held file reaches the view, which must withhold it."""
 
     on_hold = "mark"

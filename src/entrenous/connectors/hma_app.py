@@ -42,7 +42,7 @@ class About:
     platform: Platform
 
     async def status(self, _request: Request) -> Response:
-        """Check the database; the index follows it."""
+        """Check whether the database answers; the index depends on it."""
         try:
             await run_in_threadpool(self.platform.bank.log_head)
         except BankUnreachable:
@@ -73,11 +73,11 @@ class About:
         return json_answer({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
 
     async def signal_types(self, _request: Request) -> Response:
-        """PDQ, which is always enabled."""
+        """Return the signal types: only PDQ, which is always enabled."""
         return json_answer([{"name": SIGNAL, "enabled_ratio": 1.0}])
 
     async def content_types(self, _request: Request) -> Response:
-        """Photos; this API does not compare clips."""
+        """Return the content types: only photos, since this API does not compare clips."""
         return json_answer(
             [{"name": CONTENT, "enabled": True}, {"name": "video", "enabled": False}]
         )

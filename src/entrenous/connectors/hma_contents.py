@@ -1,4 +1,6 @@
-"""Contents by number: the claims of a bank on one distinct hash (docs/spec/hma.md, 2.2)."""
+"""HMA's contents: each is a number for the claims of one bank on one distinct hash
+(docs/spec/hma.md, 2.2).
+"""
 
 import json
 import math
@@ -26,7 +28,7 @@ from entrenous.stop.store.registration_changes import ListingStore
 
 NOTE_CHARS_MAX: Final = 255
 LONGEST_OFF: Final = timedelta(days=5 * 365)
-_OFF, _ON = 0, 1  # the values of "disable_until_ts" that are not times
+_OFF, _ON = 0, 1  # values of "disable_until_ts" with a meaning of their own: off for good, and on
 _NO_COIN: Final = (
     "A bank cannot act on a random share of uploads: it acts, or it is in shadow and only records. "
     'Send "enabled_ratio" 1 or 0, or send the gate only a share of your uploads.'
@@ -35,7 +37,7 @@ _NO_COIN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ContentMetadata:
-    """Metadata of a new content: ``note`` becomes the claim's reason; "" for none."""
+    """Metadata of a new content; ``note`` becomes the claim's reason, "" if there is none."""
 
     note: str
     content_id: str
@@ -83,7 +85,7 @@ class ContentChange:
 
 
 def parse_json_parameter(untrusted_json: str) -> object:
-    """Parse a parameter with JSON; None if it is empty. Raises BadParameter."""
+    """Parse a parameter that contains JSON; return None if it is empty. Raises BadParameter."""
     try:
         return json.loads(untrusted_json) if untrusted_json else None
     except (ValueError, RecursionError) as problem:
@@ -91,7 +93,9 @@ def parse_json_parameter(untrusted_json: str) -> object:
 
 
 def parse_ratio(untrusted_ratio: object) -> float:
-    """Parse 0 or 1; raises NotSupportedHere for numbers between, else BadParameter."""
+    """Parse 0 or 1; raises NotSupportedHere for numbers between them, and BadParameter for anything
+    else.
+    """
     try:
         ratio = float(str(untrusted_ratio))
     except ValueError:
@@ -119,7 +123,8 @@ def _parse_content_id(untrusted_id: object) -> str:
     return text
 
 
-NUMBER_DIGITS_MAX: Final = 18  # fits into the tables' 63 bits
+# Digits; larger numbers might exceed the 63 bits of the tables' numbers.
+NUMBER_DIGITS_MAX: Final = 18
 _PAGE: Final = 1000
 
 
@@ -135,7 +140,7 @@ class Content:
 
     @property
     def claims_without_person(self) -> tuple[Claim, ...]:
-        """The claims that no person registered."""
+        """Return the claims that no person registered."""
         return tuple(claim for claim in self.claims if claim.holder_sha256 is None)
 
 
@@ -185,7 +190,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
 def switch_off(
     one: Content, until: datetime | None, platform: Platform, listings: ListingStore
 ) -> None:
-    """Suspend the listed claims, for good or ``until`` then; raises NotOwnContent.
+    """Suspend the listed claims, for good or ``until`` that time; raises NotOwnContent.
 
     The time is stored first, so that a crash in between leaves the claims matching.
     """
@@ -205,13 +210,13 @@ def switch_on(one: Content, platform: Platform, listings: ListingStore) -> Claim
 
 
 def set_content_id(one: Content, content_id: str, listings: ListingStore) -> None:
-    """Store the platform's own id for the content, instead of any earlier one."""
+    """Store the platform's own id for the content; an earlier one is replaced."""
     until = _matches_again_at(one, listings)
     listings.keep([claim.id for claim in _require_own(one)], Listing(content_id, until))
 
 
 def content_id_of(one: Content, listings: ListingStore) -> str:
-    """Return the platform's own id for the content, or ""."""
+    """Return the platform's own id for the content, or "" if it has none."""
     names = (known.content_id for known in _listing_of(one, listings).values())
     return next((content_id for content_id in names if content_id), "")
 

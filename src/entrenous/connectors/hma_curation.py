@@ -64,7 +64,7 @@ _APIS: Final[Mapping[SourceKind, str]] = {
     SourceKind.FILE: "local_file",
     SourceKind.NCMEC: "ncmec",
     SourceKind.STOPNCII: "stop_ncii",
-    SourceKind.HMA: "hma",  # not among HMA's own kinds
+    SourceKind.HMA: "hma",  # HMA itself has no name for this kind
 }
 _BY_COMMAND: Final = (
     "Use the gate's own machine, since credentials are not sent over HTTP: entrenous gate exchange "
@@ -94,7 +94,7 @@ class ExchangeRequests:
         )
 
     async def status(self, request: Request) -> Response:
-        """How far a source was read. Running and failed fetches are not recorded."""
+        """Return how far a source was read. Fetches that run now or failed are not recorded."""
         name = request.path_params["exchange"]
         return json_answer(await run_in_threadpool(self._source_status, name))
 
@@ -272,7 +272,9 @@ class ContentRequests:
             return 0
 
     def _look_back_task(self, made: Claim | None) -> BackgroundTask | None:
-        """Look back at uploads that were let through before, as for a person's claim."""
+        """Return a task that compares uploads that were let through before with the new claim, if
+        there is one.
+        """
         if made is None:
             return None
         return BackgroundTask(run_after_answer, look_back_now, self.platform)
@@ -297,7 +299,9 @@ def _query_parameter(request: Request, name: str) -> bool:
 
 
 def _wants_shadow(wanted: dict[str, Any]) -> bool | None:
-    """Whether ``enabled_ratio`` or ``enabled`` asks for shadow mode; None if neither is given."""
+    """Return whether ``enabled_ratio`` or ``enabled`` asks for shadow mode; None if neither is
+    given.
+    """
     if "enabled_ratio" in wanted:
         return parse_ratio(wanted["enabled_ratio"]) == 0
     return not parse_flag(wanted["enabled"], "enabled") if "enabled" in wanted else None

@@ -1,4 +1,4 @@
-"""``/h`` and ``/m``: hash a picture, and look up matches of a hash."""
+"""``/h`` and ``/m``: hash a picture, and find the registered hashes that match a hash."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -60,10 +60,11 @@ class Form:
 
 
 async def read_form(request: Request, limit_bytes: int) -> Form:
-    """Read a form with a field "photo"; of other fields, the first of each name.
+    """Read a form with a field "photo". Of several other fields with the same name, the first
+    counts.
 
     Raises:
-        TooLarge: as soon as that is known; the rest is not read.
+        TooLarge: raised as soon as the form is known to be too large; the rest is not read.
         NoPhoto: it is not a form, malformed, or "photo" is missing or empty.
         TwoFiles: "photo" is repeated.
     """
@@ -78,7 +79,7 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
 
 
 def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
-    """Parse a form; raises TwoFiles, and NoPhoto, also if it exceeds a limit."""
+    """Parse a form; raises TwoFiles, or NoPhoto if there is no photo or a limit is exceeded."""
     try:
         fields = parse_form(untrusted_form, boundary, file=_PHOTO)
     except (BrokenForm, LongForm) as problem:
@@ -120,7 +121,9 @@ def matches_near(seen: HashViews, platform: Platform) -> list[HashMatch]:
 
 
 def matches_in_banks(matches: list[HashMatch], wanted: Collection[str] | None) -> list[HashMatch]:
-    """Return matches in the banks with these names, or in all; one per hash, acted on or not."""
+    """Return the matches in the banks with these names, or in all banks; one match for each hash,
+    whether the gate acts on it or not.
+    """
     first: dict[int, HashMatch] = {}
     for match in _group_by_bank(matches, wanted):
         first.setdefault(match.number, match)
@@ -130,8 +133,10 @@ def matches_in_banks(matches: list[HashMatch], wanted: Collection[str] | None) -
 def matches_acted_on(
     matches: list[HashMatch], wanted: Collection[str] | None
 ) -> dict[str, list[dict[str, Any]]]:
-    """Matches that the gate would act on, by bank: not in shadow mode, and not overruled by a
-    reviewer who released this picture (:func:`answered`).
+    """Return the matches that the gate would act on, by bank.
+
+    Left out are banks in shadow mode, and matches that a reviewer overruled by releasing this
+    picture.
     """
     released = [
         release_of(_hash_match_json(match), match.claim)
@@ -169,7 +174,7 @@ def _hash_match_json(match: HashMatch) -> Match:
 
 @dataclass(frozen=True, slots=True)
 class PictureRequests:
-    """Decodes and hashes pictures, a limited number at once."""
+    """Decodes and hashes pictures, only a limited number at the same time."""
 
     platform: Platform
     limit_bytes: int
@@ -177,7 +182,7 @@ class PictureRequests:
 
     @classmethod
     def of(cls, platform: Platform, access: GateAccess) -> Self:
-        """With the gate's limits."""
+        """Use the gate's own limits."""
         places = anyio.CapacityLimiter(access.uploads_at_once)
         return cls(platform, access.upload_bytes_max, places)
 
@@ -188,7 +193,9 @@ class PictureRequests:
             return await run_in_threadpool(self._hash_picture, form.untrusted_photo), form
 
     async def views(self, request: Request) -> HashViews:
-        """Return the gate's quick scan of the form's picture; nothing if the picture is flat."""
+        """Return the hashes of the gate's quick scan of the form's picture; none if the picture is
+        flat.
+        """
         async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._scan_picture, form.untrusted_photo)
@@ -239,7 +246,9 @@ class MatchRequests:
         return json_answer(await run_in_threadpool(self._acted_on, seen, banks))
 
     async def lookup_file(self, request: Request) -> Response:
-        """Return the same for a picture in all orientations; nothing for a flat one."""
+        """Return the same as :meth:`lookup`, for a picture in all orientations; nothing for a flat
+        one.
+        """
         no_url(request)
         require_pdq(request)
         seen = await self.pictures.views(request)
@@ -265,7 +274,7 @@ class MatchRequests:
 
 
 def json_answer(answer: Any, status: int = 200) -> JSONResponse:
-    """Return an uncacheable JSON answer."""
+    """Return a JSON answer that must not be cached."""
     return JSONResponse(answer, status, PRIVATE)
 
 

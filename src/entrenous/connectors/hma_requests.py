@@ -89,7 +89,7 @@ _HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY, 503: _RETRY
 
 
 def on_error(_request: Request, error: Exception) -> Response:
-    """Answer with the error's own message; a bug is only logged."""
+    """Answer with the error's own message. A bug is logged, and its text is not sent."""
     own = error if isinstance(error, EntrenousError) else GateFault()
     if own is not error:
         log_bug(error)
@@ -138,7 +138,9 @@ def no_url(request: Request) -> None:
 
 
 def require_pdq(request: Request, *, needs: bool = False) -> None:
-    """Check signal and content types; raises BadParameter, and Missing if one is needed."""
+    """Check the signal type and the content type; raises BadParameter, or MissingParameter if a
+    type that is required is missing.
+    """
     query = request.query_params
     wanted = [required_parameter(request, "signal_type")] if needs else query.getlist("signal_type")
     wanted += [one.strip() for one in query.get("types", "").split(",") if one.strip()]
@@ -212,7 +214,8 @@ def new_name(untrusted_name: str, platform: Platform) -> BankName:
 
 
 def parse_bank_names(untrusted_csv: str, platform: Platform) -> Collection[str] | None:
-    """The HMA names in a comma-separated list of banks; None for an empty list, which means all.
+    """Return the names in a comma-separated list of banks; None if it is empty, which means all.
+
     Raises NoSuchBank.
     """
     wanted = [name.strip() for name in untrusted_csv.split(",") if name.strip()]

@@ -16,12 +16,13 @@ from entrenous.connectors.asgi import NAME, App, GateMiddleware, Receive, Send, 
 from entrenous.connectors.upload_rules import problem_document
 from entrenous.stop.client.gate_answer import ClientSettings, refuse_invalid_address
 
-# Headers for one hop only: RFC 9110, section 7.6.1, and those about the connection to this proxy.
+# Headers that are not forwarded: those for one hop only (RFC 9110, section 7.6.1), and those about
+# the connection to this proxy.
 _HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding")
 ) | {b"upgrade", b"expect", b"proxy-authenticate", b"proxy-authorization"}
-# The sender's "Connection" header must not remove the decision, nor headers by which the server
-# behind parses the request as the gate did.
+# Headers that the sender's "Connection" header must not remove: the decision, and those that make
+# the server behind this proxy parse the request as the gate did.
 _KEPT: Final = frozenset(
     (NAME, b"host", b"content-type", b"content-length", b"content-encoding", b"x-forwarded-for")
 )
@@ -72,13 +73,15 @@ def _header_name(text: str) -> bytes:
 
 
 def _user_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
-    """Return the value, or "" if the header is repeated: one of them may be the sender's own."""
+    """Return the value of this header; "" if it is missing or repeated, since the sender may have
+    added one.
+    """
     values = [value for own, value in scope["headers"] if own.lower() == name]
     return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
 class Upstream:
-    """Forwards each request, and returns the answer. Raises BadSetting."""
+    """Forwards each request to the server and returns its answer. Creating it raises BadSetting."""
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         refuse_invalid_address("upstream", url)
@@ -133,7 +136,9 @@ class Upstream:
                 await answer.aclose()
 
     def _address(self, scope: MutableMapping[str, Any]) -> httpx.URL:
-        """Return the requested path and query, byte by byte, below the upstream's address."""
+        """Return the address at the server: below it, path and query exactly as they were
+        requested.
+        """
         path = scope.get("raw_path") or scope["path"].encode()
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         return self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path + query)
@@ -148,7 +153,8 @@ async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> N
 
 async def _send_answer(answer: httpx.Response, send: Send) -> None:
     given = _without_hop_headers((name.lower(), value) for name, value in answer.headers.raw)
-    headers = [(name, value) for name, value in given if name != b"date"]  # the server sets it
+    # The web server sets this header itself.
+    headers = [(name, value) for name, value in given if name != b"date"]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     async for chunk in answer.aiter_raw():
         await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -21,10 +21,11 @@ from entrenous.stop.client.upload_client import GateClient
 
 try:
     from synapse.logging.context import current_context
-except ImportError:  # not part of the module API; without it, uploads are not counted per person
+# This is not part of Synapse's module API; without it, uploads are not counted per person.
+except ImportError:
 
     def current_context() -> None:
-        """Return no context."""
+        """Stand in for Synapse's function; there is no context."""
 
 
 _LOG: Final = logging.getLogger("entrenous.hooks")
@@ -33,9 +34,9 @@ _CHOICES: Final = ("publish", "quarantine")
 _PREFIX: Final = "entrenous "
 # Synapse inserts a file's row only after the check, so hiding it is retried until the row exists.
 _HIDE_MS: Final = 25
-_HIDE_TRIES: Final = 2400  # for a minute
+_HIDE_TRIES: Final = 2400  # 2400 tries at 25 ms: for a minute
 _ASK_MS: Final = 60_000
-_ASKED_MAX: Final = 100  # cases at a time
+_ASKED_MAX: Final = 100  # the most cases that are queried at a time
 _HIDE_OWN: Final = """
 UPDATE local_media_repository SET quarantined_by = ?
 WHERE media_id = ? AND media_length IS NOT NULL
@@ -55,12 +56,13 @@ _SHOW: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ModuleSetting:
-    """The hook's settings, and what to do with a file that is held because it matches a claim.
+    """The settings of the hook, and the choice for files that are held because they match a
+    claim.
 
     ``on_hold``: "publish" (the default) publishes it, and the gate lists it as published.
-    "quarantine" hides it, using Synapse's own column, until a reviewer has decided; its uploader
-    sees that. Files that could not be checked are refused, except that "quarantine" hides those for
-    which the gate has a case.
+    "quarantine" hides it in Synapse's own column, until a reviewer has decided; its uploader can
+    see that it is hidden. Files that could not be checked are refused, except that "quarantine"
+    hides those for which the gate has a case.
     """
 
     hook: ClientSettings
@@ -72,7 +74,7 @@ class ModuleSetting:
 
 
 class GateModule:
-    """The module, as loaded by Synapse."""
+    """The module class that Synapse loads."""
 
     def __init__(self, config: ModuleSetting, api: ModuleApi) -> None:
         self._api = api
@@ -127,8 +129,10 @@ class GateModule:
         )
 
     async def _hide(self, server: str | None, file: str, case: str, tries: int) -> None:
-        """Quarantine this one file, once it has a row. Synapse's own function would hide all copies
-        of the same bytes, including those from before the claim.
+        """Quarantine this one file as soon as it has a row.
+
+        Synapse's own function would hide all copies of the same bytes, including those uploaded
+        before the claim.
         """
         by = _PREFIX + case
         sql, values = (
@@ -156,7 +160,8 @@ class GateModule:
                         "entrenous_show", _execute, sql, (_PREFIX + case,)
                     )
             elif state != "confirmed":
-                self._hidden[case] = None  # moved to the end, so that the others are queried first
+                # Move the case to the end, so that the others are queried first.
+                self._hidden[case] = None
 
 
 def _execute(transaction: Any, sql: str, values: tuple[str, ...]) -> int:

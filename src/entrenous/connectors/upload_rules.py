@@ -78,7 +78,7 @@ class SlowUpload(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Status, media type and body; ``again_s`` is the value of Retry-After."""
+    """A reply: status, media type and body. ``again_s`` is the value of Retry-After in seconds."""
 
     status: int
     kind: str
@@ -134,7 +134,7 @@ def _appeal_members(answer: GateAnswer) -> dict[str, str]:
 
 
 def problem_document(error: EntrenousError, status: int, **more: str) -> Reply:
-    """Return a problem document (RFC 9457) with further members."""
+    """Return a problem document (RFC 9457) about an error, with further members."""
     name = "".join(f"-{one.lower()}" if one.isupper() else one for one in type(error).__name__)[1:]
     document = {
         "type": f"urn:entrenous:{error.family}:{name}",
@@ -159,15 +159,16 @@ def reply_text(error: EntrenousError | None) -> str:
 
 #: Header for the application, e.g. "let through; case=..." or "hold; case=...; why=gate".
 HEADER: Final = "Entrenous-Decision"
-FILES_MAX: Final = 32  # per request; the gate is asked about each
-_FORM_BYTES_MAX: Final = 64 * 1024  # of headers and other fields, besides the files
+FILES_MAX: Final = 32  # files per request; the gate is asked about each
+_FORM_BYTES_MAX: Final = 64 * 1024  # bytes of headers and other fields, besides the files
 _METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
 _WORD: Final = re.compile(r"[\w-]")
-# Servers parse some paths differently. As sent: with one of . / ; \ % percent-encoded.
+# Servers parse some paths differently. This matches such a path as it was sent: one of the
+# characters . / ; \ % is percent-encoded.
 _ENCODED_SPECIAL: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
-# Decoded: with percent signs left; with parameters of a segment (dropped by Java servers);
-# backslashes (slashes to some); invalid UTF-8; empty segments; segments that end with dots or
-# spaces (dropped by Windows); or a script before the route (PHP).
+# This matches such a path when it is decoded: it still has percent signs; or parameters of a
+# segment (dropped by Java servers); backslashes (slashes to some); invalid UTF-8; empty segments;
+# segments that end with dots or spaces (dropped by Windows); or a script before the route (PHP).
 _AMBIGUOUS: Final = re.compile(
     r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
 )
@@ -179,14 +180,14 @@ class Rules:
     """Which requests a middleware checks, and what happens to held uploads.
 
     Args:
-        paths: the paths of uploads, each with all below it, in any case; "/" is every path. A path
-            that servers may parse differently counts as one of them.
+        paths: the paths of uploads, each with all below it, in upper or lower case; "/" means every
+            path. A path that servers may parse differently counts as one of them.
         on_hold: what to do with an upload that is held because it matches a claim. "publish" (the
-            default, for an application where it cannot wait): the application receives it, and
-            the gate lists it as published until a reviewer has decided. "header": the
-            application receives it, and must withhold it until it is released. Neither refuses
-            what no reviewer has confirmed. An upload that could not be checked is not accepted
-            with "publish", and received, to be withheld, with "header".
+            default, for an application where it cannot wait): the application receives it, and the
+            gate lists it as published until a reviewer has decided. "header": the application
+            receives it, and must withhold it until it is released. With both, an upload is not
+            refused until a reviewer has confirmed the claim. An upload that could not be checked is
+            not accepted with "publish", and received, to be withheld, with "header".
 
     Raises:
         BadSetting.
@@ -203,11 +204,11 @@ class Rules:
 
     @property
     def publishes_held(self) -> bool:
-        """Whether an upload held for a claim is published anyway."""
+        """Return whether an upload that is held because it matches a claim is published anyway."""
         return self.on_hold == "publish"
 
     def may_contain_upload(self, method: str, path: str, untrusted_target: bytes = b"") -> bool:
-        """Return whether a request may contain an upload; true in doubt.
+        """Return whether a request may contain an upload; True if that is uncertain.
 
         Args:
             method: GET, POST, ...
@@ -241,7 +242,7 @@ def limit_of(upload_bytes_max: int) -> int:
 
 
 def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> list[bytes]:
-    """Extract the uploads from a body.
+    """Return the bytes of each upload in a body.
 
     ``types`` and ``encodings`` are the values of Content-Type and Content-Encoding.
 
@@ -254,9 +255,10 @@ def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> l
 
 
 def ask_about_files(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> GateAnswer | None:
-    """Ask about files until one is refused, and return the strictest answer; None for no files.
+    """Ask about each file until one is refused; return the strictest answer, None if there is no
+    file.
 
-    In shadow mode nothing is refused, so all are asked about.
+    In shadow mode nothing is refused, so the gate is asked about all files.
     """
     answers: list[GateAnswer] = []
     for untrusted_data in files:
@@ -267,7 +269,9 @@ def ask_about_files(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> G
 
 
 def header_value(answer: GateAnswer) -> str:
-    """The header for the application, e.g. "hold; case=3f9a-70c2-b11e; secret=...; why=gate"."""
+    """Return the value of the header for the application, e.g. "hold; case=3f9a-70c2-b11e;
+    secret=...; why=gate".
+    """
     case = f"; case={answer.case}" if answer.case else ""
     case += f"; secret={answer.secret}" if answer.secret else ""
     also = f"; also={','.join(answer.also)}" if answer.also else ""
@@ -297,8 +301,8 @@ def _normalize_path(path: str) -> str:
 def _is_below(plain: str, own: str) -> bool:
     """Return whether ``plain`` is ``own`` or below it.
 
-    Servers map "media", "media/", "media.json" and "media:a" to one route, so anything may follow
-    but the rest of a longer word.
+    Servers map "media", "media/", "media.json" and "media:a" to one route, so ``own`` may be
+    followed by anything except the rest of a longer word.
     """
     own = own.rstrip("/")
     return plain.startswith(own) and _WORD.match(plain[len(own) :]) is None

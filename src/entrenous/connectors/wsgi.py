@@ -40,7 +40,9 @@ KEY: Final = "HTTP_" + HEADER.upper().replace("-", "_")
 
 
 def _remote_user(environ: Mapping[str, Any]) -> str:
-    """The authenticated user according to the server (RFC 3875, 4.1.11); no header can set it."""
+    """Return the user that the server has authenticated (RFC 3875, 4.1.11); no header can
+    set it.
+    """
     return str(environ.get("REMOTE_USER") or "")
 
 
@@ -53,9 +55,9 @@ class GateMiddleware:
         paths: the paths of uploads.
         on_hold: what to do with a held upload (:class:`entrenous.connectors.upload_rules.Rules`).
         client: replaces the client for the gate.
-        account: finds the user of a request from its environ, in something that the sender cannot
-            choose; REMOTE_USER by default. Only its hash is sent. Without a user, the client's
-            address counts.
+        account: finds the user of a request in its environ, by something that the sender cannot
+            choose; REMOTE_USER by default. Only the hash of the name is sent. Without a user, the
+            client's address is used.
 
     Raises:
         BadSetting.
@@ -107,7 +109,7 @@ class GateMiddleware:
             return hold_without_asking(GateReason.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
             return hold_without_asking(GateReason.TOO_MANY, self._setting)
-        left = TimeLeft(self._setting.budget_s)  # one budget for all files
+        left = TimeLeft(self._setting.budget_s)  # one budget of time for all files of the request
         account = account_of(self._account(environ), environ.get("REMOTE_ADDR", ""))
         held = self._rules.publishes_held
         ask = partial(self._client.ask, left=left, account=account, publishes_held=held)
@@ -125,7 +127,9 @@ class _Body(io.RawIOBase):
         self._read = io.BytesIO()
 
     def read_up_to(self, limit: int) -> bytes | None:
-        """The whole body if it has at most ``limit`` bytes, to be read again from its start."""
+        """Return the whole body, which can be read again from its start; None if it has more than
+        ``limit`` bytes.
+        """
         held = bytearray()
         is_whole = self._left is None or self._left <= limit
         while is_whole and (chunk := self._read_more(min(CHUNK_BYTES, limit + 1 - len(held)))):
@@ -161,7 +165,9 @@ def _decoded_path(environ: Mapping[str, Any]) -> str:
 
 
 def _has_body(environ: Mapping[str, Any]) -> bool:
-    """Return whether there is a body; without a length, only if the server marks its end."""
+    """Return whether the request has a body. Without a length, it has one only if the server marks
+    the end of the body.
+    """
     declared = environ.get("CONTENT_LENGTH", "")
     return declared.isdecimal() or bool(environ.get("wsgi.input_terminated"))
 

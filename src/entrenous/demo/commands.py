@@ -42,8 +42,8 @@ def fresh_folder(out: Path) -> None:
     "photo.jpg" may be anybody's.
 
     Raises:
-        NotOurs: it holds something, and no demonstration made it; nothing was changed.
-        UnwritableFolder: it cannot be created or emptied.
+        NotOurs: the folder has content that no demonstration made; nothing was changed.
+        UnwritableFolder: the folder cannot be created or emptied.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,9 @@ def fresh_folder(out: Path) -> None:
 
 
 def _remove_entry(place: Path) -> None:
-    """Remove a file, folder or link, but keep the marker in case we are interrupted."""
+    """Remove a file, folder or link. The marker file is kept until all else is removed, in case
+    this is interrupted.
+    """
     if place.name == MARKER:
         return
     if place.is_dir() and not place.is_symlink():

@@ -71,12 +71,13 @@ def _draw_outline(picture: Image.Image, inside: Image.Image) -> None:
         ImageDraw.Draw(picture).rectangle(box, outline=_LINE, width=width)
 
 
-_SCORE_SHOWN: Final = 60.0  # shortest full scale of the plot, in standard deviations
-_NAMES_FROM: Final = 5.9  # score from which one of two copies is named; docs/spec/mark.md
+_SCORE_SHOWN: Final = 60.0  # the plot's scale reaches at least this score, in standard deviations
+# The score, in standard deviations, from which one of two copies is named; docs/spec/mark.md.
+_NAMES_FROM: Final = 5.9
 
 
 def write_page(story: Story) -> Outcome:
-    """9: a page with the pictures, the verdict and the case."""
+    """Step 9: write a page with the pictures, the verdict and the case."""
     style = _read_asset("page.css")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(_read_asset("page.html.j2")).render(

@@ -21,7 +21,7 @@ class PhotoMissing(NotFound):
     """
 
 
-# Somewhere in the Atlantic, off any coast: a position that is nobody's home.
+# A position in the middle of the Atlantic, so that it is nobody's home.
 LATITUDE: Final = (Fraction(30), Fraction(0), Fraction(1234, 100))
 LONGITUDE: Final = (Fraction(40), Fraction(0), Fraction(5678, 100))
 # EXIF 2.32 tag numbers
@@ -36,7 +36,8 @@ _ISO_MEDIA: Final = b"ftyp"
 def main_photo(given: Path | None) -> bytes:
     """Return the photo to send, with a position added if its format allows.
 
-    ``given`` is the person's own; otherwise scikit-image's NASA portrait of Eileen Collins is used.
+    ``given`` is the person's own photo; if it is None, scikit-image's NASA portrait of Eileen
+    Collins is used.
 
     Raises NoSuchFile, NotAPicture, IncompletePicture, TooManyPixels, PhotoMissing.
     """
@@ -48,7 +49,7 @@ def main_photo(given: Path | None) -> bytes:
 
 
 def open_picture(photo: bytes) -> Image.Image:
-    """Open a picture with its metadata; AVIF and HEIC too."""
+    """Open a picture with its metadata; this includes AVIF and HEIC."""
     if photo[4:8] == _ISO_MEDIA:
         pillow_heif.register_heif_opener()
     return Image.open(io.BytesIO(photo))
@@ -83,7 +84,7 @@ def with_position(photo: bytes) -> bytes:
 
 
 def file_metadata(photo: bytes) -> tuple[tuple[str, str], ...]:
-    """Return a file's metadata, as far as the page shows it: label and value."""
+    """Return the metadata of a file that the page shows, as pairs of label and value."""
     with open_picture(photo) as opened:
         exif = opened.getexif()
         known = {

@@ -1,5 +1,5 @@
-"""The stage of the demonstration: servers, people who each run the command line in their own home,
-and the state that later steps and the page need.
+"""What the steps of the demonstration use: servers, people who each run the command line in a
+folder of their own, and the results that later steps and the page need.
 """
 
 import json
@@ -165,7 +165,7 @@ def require_outcome(step: int, *, hold: bool, what: str) -> None:
 
 
 def require_status(step: int, said: CommandResult, *, status: int = 0) -> Mapping[str, Any]:
-    """Return the answer of a command that must exit with ``status``.
+    """Return the JSON answer of a command that must exit with ``status``.
 
     Raises StepFailed, whose message holds the command's standard error.
     """

@@ -78,15 +78,16 @@ class LocalStampAuthority:
             raise NoOpenssl
         self._program = program
         self._folder = folder
-        self._one_at_a_time = threading.Lock()  # openssl increments the serial file
+        # Openssl increments the number in the serial file, so it must not run twice at once.
+        self._one_at_a_time = threading.Lock()
 
     @property
     def ca(self) -> Path:
-        """The certificate to trust, PEM."""
+        """The path of the certificate to trust, a PEM file."""
         return self._folder / CA
 
     def prepare(self) -> None:
-        """Create keys and certificates unless the folder has them."""
+        """Create keys and certificates, unless the folder has them already."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.ca.exists():
             return
@@ -109,7 +110,9 @@ class LocalStampAuthority:
             return reply.read_bytes()
 
     def _make_ca(self) -> None:
-        """Create the certificate authority last: its file shows that all other files are there."""
+        """Create keys and certificates. The authority's certificate is created last, so its file
+        shows that all other files exist.
+        """
         self._run_openssl(
             *_new_key("ca.key"), "-x509", "-extensions", "ca", "-days", _DAYS, "-out", "new"
         )

@@ -40,8 +40,9 @@ def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
     return decision
 
 
-KEPT: Final = 0.70  # share of the area
-_OFFSET: Final = (0.55, 0.30)  # where in the free margin the crop begins, across and down
+KEPT: Final = 0.70  # the share of the photo's area that the leaked crop keeps
+# Where the crop begins, across and down, as shares of the margin that is cut off.
+_OFFSET: Final = (0.55, 0.30)
 _RESIZED: Final = 0.8
 _QUALITY: Final = 50
 
@@ -65,7 +66,9 @@ STOPPED: Final = ("hold", "refuse")
 
 
 def start_servers(story: Story) -> Outcome:
-    """1: a relay and a platform's gate, each with its own SQLite database, on free ports."""
+    """Step 1: start a relay and a platform's gate, each with its own SQLite database, on free
+    ports.
+    """
     folder, listen = story.stage.folder, ("--listen", "127.0.0.1:0")
     relay = ("entrenous", "relay", "run", "--data", str(folder / "relay"), *listen, "--json")
     gate = ("entrenous", "gate", "run", "--data", str(folder / "gate"), *listen, "--json")
@@ -80,7 +83,9 @@ def start_servers(story: Story) -> Outcome:
 
 
 def set_up_people(story: Story) -> Outcome:
-    """2: Ana, Ben and Caro, each with an encrypted vault; Ana adds both by link."""
+    """Step 2: create Ana, Ben and Caro, each with an encrypted vault. Ana adds the others
+    by link.
+    """
     for person in (story.ana, story.ben, story.caro):
         require_status(2, person.run("setup", "--name", person.name, "--relay", story.relay_url))
     for person in (story.ben, story.caro):
@@ -95,7 +100,9 @@ def set_up_people(story: Story) -> Outcome:
 
 
 def send_photo(story: Story) -> Outcome:
-    """3: one photo to both; metadata stripped, a marked copy each, sealed per device, padded."""
+    """Step 3: Ana sends one photo to Ben and Caro: without metadata, a marked copy for each, sealed
+    for each device, and padded.
+    """
     ana, to = story.ana, ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")
     sent = require_status(3, ana.run("send", str(story.photo), *to, "--json"))
     story.message = str(sent["message"])
@@ -119,7 +126,7 @@ def send_photo(story: Story) -> Outcome:
 
 
 def register_photo(story: Story) -> Outcome:
-    """4: Ana registers the photo with the platform; only fingerprints leave her device."""
+    """Step 4: Ana registers the photo with the platform; only fingerprints leave her device."""
     command = ("protect", str(story.photo), "--gate", str(story.gate["url"]), "--json")
     claim = require_status(4, story.ana.run(*command))
     return Outcome(
@@ -129,7 +136,9 @@ def register_photo(story: Story) -> Outcome:
 
 
 def leak_a_copy(story: Story) -> Outcome:
-    """5: Caro's copy leaks; the gate stops it with bank and distance; an unrelated photo passes."""
+    """Step 5: Caro's copy leaks. The gate stops it and names bank and distance; an unrelated photo
+    passes.
+    """
     story.leak = story.out / "leak.jpg"
     story.leak.write_bytes(leak(story.copies["caro"].read_bytes()))
     story.decision = upload_to_gate(story.leak.read_bytes(), story.gate)
@@ -164,7 +173,9 @@ _REFUSED: Final = 3
 
 
 def trace_leak(story: Story) -> Outcome:
-    """6: Ana traces the leaked file; the trace names Caro's copy and gives both chances."""
+    """Step 6: Ana traces the leaked file. The trace names Caro's copy and states for each copy the
+    chance of an innocent match.
+    """
     story.trace = require_status(6, story.ana.run("trace", str(story.leak), "--json"))
     chance = story.trace["chance"]
     require_outcome(6, hold=story.trace["named"] == ["caro"], what=f"named {story.trace['named']}")
@@ -178,7 +189,7 @@ def trace_leak(story: Story) -> Outcome:
 
 
 def take_back(story: Story) -> Outcome:
-    """7: Ana recalls a second message that Ben has not opened; it can never be opened."""
+    """Step 7: Ana recalls a second message that Ben has not opened, so it can never be opened."""
     photo = story.out / "second-photo.jpg"
     photo.write_bytes(second_photo())
     sent = require_status(7, story.ana.run("send", str(photo), "--to", "ben", "--json"))
@@ -201,7 +212,9 @@ def take_back(story: Story) -> Outcome:
 
 
 def open_demo_case(story: Story) -> Outcome:
-    """8: a case from the trace: sighting, stamp, one route, its notice, the platform's deadline."""
+    """Step 8: Ana opens a case from the trace, with a sighting, a stamp, one route, its notice, and
+    the platform's deadline.
+    """
     ana = story.ana
     number = str(story.trace["trace"])
     about = ("--adults", "--intimate", "--place", "US")

@@ -1,1 +1,1 @@
-"""Shared by all servers: HTTP limits, TLS, logs, checks of the host."""
+"""Code that all servers share: HTTP limits, TLS, logs, and checks of the host."""

@@ -1,6 +1,6 @@
 """Answer requests that arrive in one piece without a task for each; pass all others to uvicorn.
 
-Why: docs/decisions/0020-requests-past-the-parser.md.
+The reason is in docs/decisions/0020-requests-past-the-parser.md.
 """
 
 import re
@@ -12,15 +12,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from entrenous.serving.connection_limits import LimitedProtocol
 
 Headers = Sequence[tuple[bytes, bytes]]
-#: Called with status, headers and body of an answer.
+#: A function that sends an answer: it is called with status, headers and body.
 SendAnswer = Callable[[int, Headers, bytes], None]
 _HEAD: Final = re.compile(
     r"(GET|PUT|DELETE) (/[A-Za-z0-9/_.~-]*)(?:\?([A-Za-z0-9=&_.~-]*))? HTTP/1\.1"
     r"((?:\r\n[A-Za-z0-9-]+:[\t -~]*)*)",
 )
-_HEAD_MAX: Final = 8192  # a longer one is left to the parser
+# Bytes of first line and headers; a longer request is left to uvicorn's parser.
+_HEAD_MAX: Final = 8192
 _DIGITS_MAX: Final = 9
-_PENDING_MAX: Final = 65536  # bytes that arrived behind an unanswered request
+_PENDING_MAX: Final = 65536  # the most bytes that are kept after an unanswered request
 _NOT_PLAIN: Final = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
 _CLOSE: Final = (b"connection", b"close")
 
@@ -47,7 +48,7 @@ class BufferedHandler(Protocol):
 
 
 def parse_buffered(untrusted: bytes) -> BufferedRequest | None:
-    """Parse bytes that are exactly one simple request; return None for anything else."""
+    """Parse bytes that are exactly one complete, simple request; return None for anything else."""
     end = untrusted.find(b"\r\n\r\n", 0, _HEAD_MAX)
     found = _HEAD.fullmatch(untrusted[:end].decode("latin-1")) if end > 0 else None
     if found is None:
@@ -83,7 +84,7 @@ class BufferedProtocol(LimitedProtocol):
     def data_received(self, data: bytes) -> None:
         """Offer the data to the application, or parse it.
 
-        Data after an unanswered request waits.
+        Data that arrives before the previous request is answered waits.
         """
         if self._is_asked:
             self._queue_for_parser(data)
@@ -95,7 +96,7 @@ class BufferedProtocol(LimitedProtocol):
             super().data_received(data)
 
     def shutdown(self) -> None:
-        """Close once the current request is answered."""
+        """Close the connection once the current request is answered."""
         if self._is_asked:
             self._is_stopping = True
         else:
@@ -104,7 +105,8 @@ class BufferedProtocol(LimitedProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection.
 
-        Check the time here, since buffered requests do not reset the timer.
+        uvicorn's timer calls this; the time is checked again here, since buffered requests do not
+        reset that timer.
         """
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if self._is_asked or left > 0:
@@ -150,7 +152,7 @@ class BufferedProtocol(LimitedProtocol):
         self._next_request()
 
     def _next_request(self) -> None:
-        """Wait for the next request, or process what has arrived already."""
+        """Wait for the next request, or process data that has already arrived."""
         if self._is_stopping:
             self.transport.close()
             return

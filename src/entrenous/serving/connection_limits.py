@@ -18,17 +18,20 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-_HEAD_S: Final = 10.0  # for a request's first line and headers, and for the first request
-_LINGER_S: Final = 1.0  # in which a refused client can read the refusal
-_REST_S: Final = 60.0  # for the rest of a body that was answered early
-_UNREAD_S: Final = 60.0  # in which a client reads no byte of its answer
-_UNREAD_MAX: Final = 256 << 20  # unread bytes of answers to all clients
+# Time for the first line and the headers of a request, and for the first request to begin.
+_HEAD_S: Final = 10.0
+_LINGER_S: Final = 1.0  # time in which a refused client can read the refusal
+_REST_S: Final = 60.0  # time for the rest of a body, if the request was answered before its end
+_UNREAD_S: Final = 60.0  # a client that reads no byte of its answer for this time is disconnected
+_UNREAD_MAX: Final = 256 << 20  # bytes of answers, to all clients together, that were not read yet
 _HEAD_MAX: Final = 32768  # bytes of a request's first line and headers, or behind its body
-_LARGE_BODY: Final = 65536  # bytes; no path accepts so much from strangers
-_CONNECTIONS_MAX: Final = 4096  # each may have another file open
-_OWN_FILES: Final = 32  # of the process itself: databases, listening sockets, the log
-_EVICTED_SHARE: Final = 64  # one in so many is evicted at once, so that they are seldom sorted
-_TICKS: Final = 10  # of a server in a second
+_LARGE_BODY: Final = 65536  # bytes; no path accepts a body this large from strangers
+_CONNECTIONS_MAX: Final = 4096  # connections; each of them may have another file open
+_OWN_FILES: Final = 32  # files of the process itself: databases, listening sockets, the log
+# One connection in this many is evicted at once, so that connections are seldom sorted by their
+# wait.
+_EVICTED_SHARE: Final = 64
+_TICKS: Final = 10  # ticks of uvicorn's main loop in a second
 _PROBLEM: Final = b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431}'
 _TOO_LONG: Final = b"%bcontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
     *(STATUS_LINE[431], b"application/problem+json", len(_PROBLEM), _PROBLEM),
@@ -44,9 +47,11 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, **more)
         self._connections = server_state if isinstance(server_state, Connections) else None
-        self._stage = _BETWEEN  # where the parser is
-        self._came = 0  # bytes of the body
-        self._head = 0  # bytes since the parser last completed a head, body chunk or request
+        self._stage = _BETWEEN  # what the parser expects next
+        self._came = 0  # bytes of the body that have arrived
+        # Bytes since the parser last completed a request's head, a chunk of its body, or the
+        # request.
+        self._head = 0
         self._portions: PortionedWriter | None = None
         self._is_asked = False  # a request that bypassed the parser is not answered yet
         self._answered_at = 0.0  # when the last such request was answered
@@ -100,7 +105,9 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._stage == _BETWEEN
 
     def waits_since(self, now_s: float) -> float | None:
-        """Return since when the server waits for a complete request, to the second, or None."""
+        """Return the time since which the server waits for a complete request, in whole seconds;
+        None if it does not wait.
+        """
         if self._is_asked or self.transport.is_closing():
             return None
         if self._is_answering() and (self._stage == _BETWEEN or self._came >= _LARGE_BODY):
@@ -110,12 +117,15 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._since
 
     def is_late(self, now_s: float) -> bool:
-        """Return whether the wait is over its limit. Bodies are limited by their readers."""
+        """Return whether the server has waited longer than the limit. (Bodies have limits of their
+        own, where they are read.)
+        """
         since_s = self.waits_since(now_s)
         if since_s is None or self._is_answering():
             return self._is_unread(now_s)
         if self._stage == _BETWEEN and (self._current_request() is not None or self._answered_at):
-            # uvicorn's own timer stops at any byte, even one that begins no request.
+            # Checked here too, since uvicorn's own timer stops at any byte, even if no request
+            # begins with it.
             return now_s - since_s > self.timeout_keep_alive + 1
         return now_s - since_s > (_REST_S if self._stage == _IN_BODY else _HEAD_S)
 
@@ -135,14 +145,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stage = _OVER
         self.flow.pause_reading()
         self.transport.write(_TOO_LONG)
-        self.loop.call_later(_LINGER_S, self.abort)  # closing gracefully would read on, in TLS
+        # A graceful close would continue to read, in TLS.
+        self.loop.call_later(_LINGER_S, self.abort)
 
     def _is_answering(self) -> bool:
         cycle = self._current_request()
         return cycle is not None and not cycle.response_complete
 
     def _current_request(self) -> RequestResponseCycle | None:
-        """Return the last request, or None, which uvicorn's type leaves out."""
+        """Return the last request, or None (uvicorn's type does not mention None)."""
         return self.cycle
 
     def _is_unread(self, now_s: float) -> bool:
@@ -152,7 +163,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return now_s - self._unread[1] > _UNREAD_S
 
     def _progress_state(self) -> tuple[object, ...]:
-        """Return a value that changes with each step of a request."""
+        """Return a value that changes whenever a request makes progress."""
         return (self.cycle, self._stage, self._answered_at)
 
 
@@ -162,14 +173,16 @@ class Connections(ServerState):
     def __init__(self, most: int) -> None:
         super().__init__()
         self._most = most
-        #: Makes the application answer one waiting request; False if there is none.
+        #: Makes the application end one request that waits for an event; returns False if there is
+        #: none.
         self.make_room: Callable[[], bool] = lambda: False
 
     def has_room(self, newcomer: LimitedProtocol) -> bool:
         """Return whether a new connection may stay, after ending the longest waiting ones if
         necessary.
 
-        If there are none, a request that waits for an event is asked to end.
+        If no connection is waiting for a request, the application is asked to end a request that
+        waits for an event.
         """
         if len(self.connections) <= self._most:
             return True
@@ -207,7 +220,9 @@ class Connections(ServerState):
 
 
 class LimitedServer(uvicorn.Server):
-    """A server with as many connections as the open file limit allows, checked every second."""
+    """A server with as many connections as the limit on open files allows; it checks them every
+    second.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -222,7 +237,7 @@ class LimitedServer(uvicorn.Server):
 def connections_max() -> int:
     """Return half of the number of files that this process may open; the rest is for blobs.
 
-    Raises the process's limit, up to what the most connections need.
+    Also raise the limit of this process, as far as the maximum number of connections needs.
     """
     if sys.platform == "win32":
         return _CONNECTIONS_MAX
@@ -255,7 +270,7 @@ class PortionedWriter:
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        """Accept all of ``data``; write the rest later if the transport is full."""
+        """Accept all of ``data``. If the transport is full, write the rest of it later."""
         self._rest.append(memoryview(data))
         self.resume_writing()
 
@@ -269,11 +284,13 @@ class PortionedWriter:
             self._transport.close()
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes were not sent yet, without a portion or two in the TLS layer."""
+        """Return how many bytes were not sent yet; a portion or two in the TLS layer are not
+        counted.
+        """
         return sum(map(len, self._rest)) + int(self._transport.get_write_buffer_size())
 
     def close(self) -> None:
-        """Close after writing the rest."""
+        """Close the connection after the rest was written."""
         self._closes = True
         self.resume_writing()
 

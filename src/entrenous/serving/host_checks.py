@@ -41,7 +41,7 @@ def is_writable(folder: Path) -> bool:
 
 
 def is_private(path: Path, others: int = 0o077) -> bool:
-    """Return whether none of the permissions in ``others`` is given."""
+    """Return whether the file has none of the permissions in ``others``."""
     return not path.stat().st_mode & others
 
 
@@ -63,10 +63,10 @@ def free_bytes(folder: Path) -> int:
 
 
 def database_fault(mail: Path, known: int | None = None) -> str:
-    """Return what is wrong with a relay's database, in words; empty if nothing is.
+    """Return, in words, what is wrong with a relay's database; "" if nothing is wrong.
 
-    Reads all of it. With ``known``, any other schema version is a fault too, except 0, which means
-    that the file has no tables yet.
+    Reads all of it. With ``known``, another schema version than that is a fault too, except 0,
+    which means that the file has no tables yet.
     """
     try:
         with open_read_only(mail) as rows:
@@ -82,7 +82,7 @@ def database_fault(mail: Path, known: int | None = None) -> str:
 
 
 def listen_fault(host: str, port: int) -> str:
-    """Return why a server cannot listen at an address, in words; empty if it can."""
+    """Return, in words, why a server cannot listen at an address; "" if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -95,7 +95,7 @@ def listen_fault(host: str, port: int) -> str:
 
 
 def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
-    """Return whether a relay answers there; its certificate is checked elsewhere."""
+    """Return whether a relay answers at this address; its certificate is not checked here."""
     if tls:
         anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
@@ -110,7 +110,7 @@ def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
 
 
 def are_metrics_at(host: str, port: int) -> bool:
-    """Return whether a relay's metrics are served there."""
+    """Return whether a relay's metrics are served at this address."""
     web = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
     return _probe_http(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
 
@@ -135,7 +135,7 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
     files beside it that belong to this account and lock the relay's account out.
 
     Raises:
-        sqlite3.Error: it is no database, or cannot be read.
+        sqlite3.Error: the file is not a database, or cannot be read.
     """
     busy = mail.with_name(f"{mail.name}-wal").exists()
     address = f"file:{mail.absolute().as_posix()}?mode=ro{'' if busy else '&immutable=1'}"
@@ -145,7 +145,8 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
 
 CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS)
 _BELIEVED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
-_NOTED_EVERY: Final = timedelta(hours=1)  # sweeps run each minute; not each one is written
+# A sweep runs each minute, but its time is stored only this often.
+_NOTED_EVERY: Final = timedelta(hours=1)
 _NOTHING: Final = timedelta(0)
 
 
@@ -153,9 +154,10 @@ _NOTHING: Final = timedelta(0)
 class ClockMark:
     """The time ``at`` up to which everything due was deleted.
 
-    While the clock is far from ``at``, ``odd_at`` is what it said last, and ``odd_s`` for how many
-    seconds it has run from there without a jump. Servers that share a database share this mark: as
-    long as one server's clock agrees with ``at``, clocks that disagree are not trusted.
+    While the clock is far from ``at``, ``odd_at`` is the time that it showed last, and ``odd_s`` is
+    the number of seconds for which it has run without a jump until then. Servers that share a
+    database share this mark: as long as one server's clock agrees with ``at``, clocks that disagree
+    are not trusted.
     """
 
     at: datetime

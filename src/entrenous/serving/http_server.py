@@ -21,7 +21,7 @@ from entrenous.serving.tls import Certificate, install_sighup
 
 _BACKLOG: Final = 2048
 _LOOK_EVERY_S: Final = 0.1
-_GRACE_S: Final = 10  # for requests under way at a stop
+_GRACE_S: Final = 10  # seconds for requests that are being answered when the server stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class SecondApp:
 class ServeOptions:
     """How an application is served.
 
-    With a ``certificate``, over TLS; SIGHUP reloads it (serving/tls.py). ``beside`` is a second
-    application, served for the same time. ``stopping`` is called when the server stops, to end
-    waiting requests. ``make_room`` is called when there are too many connections: it ends one
-    waiting request, or returns False.
+    With a ``certificate``, it is served over TLS; SIGHUP reloads the certificate (serving/tls.py).
+    ``beside`` is a second application, which is started and stopped together with it. ``stopping``
+    is called when the server stops, to end waiting requests. ``make_room`` is called when there are
+    too many connections: it ends one waiting request, or returns False.
     """
 
     certificate: Certificate | None = None
@@ -63,7 +63,7 @@ def serve(
     application.
 
     Raises:
-        AddressTaken: an address is not available.
+        AddressTaken: the address of one of the applications is not available.
     """
     with bind_socket(host, port) as listener:
         serve_on(listener, app, announce, ways)
@@ -87,7 +87,9 @@ def serve_on(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop factory, which needs half of the time of asyncio's; None on Windows."""
+    """Return the factory of uvloop's event loop, which needs half the time of asyncio's; None on
+    Windows.
+    """
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415
@@ -138,13 +140,14 @@ async def _call_when_stopping(server: uvicorn.Server, stopping: Callable[[], Non
 @contextmanager
 def bind_socket(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say theirs;
-    # without it every answer with a body waits 40 ms for an acknowledgement.
+    # The protocol is given because asyncio sets TCP_NODELAY only on sockets whose protocol is set;
+    # without that option, every answer with a body waits 40 ms for an acknowledgement.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-        except (OSError, UnicodeError, OverflowError):  # taken, not ours, or no address
+        # In use, not an address of this machine, or not an address at all.
+        except (OSError, UnicodeError, OverflowError):
             raise AddressTaken(listen=f"{host}:{port}") from None
         listener.listen(_BACKLOG)
         yield listener
@@ -158,7 +161,7 @@ def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedS
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="error",  # its warnings would let every stranger write lines to the log
+        log_level="error",  # because of its warnings, every stranger could write lines to the log
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -193,7 +196,9 @@ async def _wait_until_started(server: uvicorn.Server, serving: asyncio.Task[None
 
 @contextmanager
 def _sigterm_stops_server() -> Iterator[None]:
-    """Make SIGTERM end the server and not the process, since uvicorn raises it again at its end."""
+    """Make SIGTERM end only the server. uvicorn raises the signal again when it ends, which would
+    end the process.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

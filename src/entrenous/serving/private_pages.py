@@ -22,8 +22,9 @@ _LOCAL, _REMOTE, _USER = 1, 2, 7  # Linux, Documentation/networking/proc_net_tcp
 
 
 def is_our_user(client_port: int, server_port: int) -> bool:
-    """Check on Linux whether this process's user owns the other end of a loopback connection; True
-    where the system does not say.
+    """Return whether this process's user owns the other end of a loopback connection.
+
+    This can be checked on Linux only; elsewhere it returns True.
     """
     is_known = False
     for table in _TABLES:
@@ -56,7 +57,9 @@ _FROM_HERE: Final = frozenset({"same-origin", "none"})
 
 
 class PrivatePages:
-    """Answers only this user's browser at the socket ``taken``, and forbids storing answers."""
+    """Answers only the browser of this user, at the socket ``taken``, and forbids it to store
+    answers.
+    """
 
     def __init__(self, app: ASGIApp, taken: socket.socket) -> None:
         host, port = taken.getsockname()[:2]

@@ -9,7 +9,7 @@ from typing import Final, TextIO
 
 
 class LogKind(StrEnum):
-    """The log of a relay on standard error: errors only, or also a line for each answer."""
+    """Which log a relay writes to standard error: only errors, or also a line for each answer."""
 
     ERRORS = "errors"
     TEXT = "text"
@@ -21,7 +21,9 @@ HOOKS_LOGGER: Final = "entrenous.hooks"
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line: ``at``, ``level``, ``event``, and the event's own fields."""
+    """Formats a log record as a JSON object in one line: ``at``, ``level``, ``event``, and the
+    event's own fields.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(int(record.created), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -29,7 +31,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """One plain line, which begins with the level."""
+    """Formats a log record as one line of text, which begins with the level."""
 
     def format(self, record: logging.LogRecord) -> str:
         said = _record_fields(record)
@@ -44,7 +46,7 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [to]
     root.setLevel(logging.WARNING)
-    # Its warnings would let every stranger write lines to the log.
+    # Because of its warnings, every stranger could write lines to the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger(RELAY_LOGGER).setLevel(
         logging.WARNING if kind is LogKind.ERRORS else logging.INFO
@@ -59,7 +61,7 @@ def start_hooks_log(stream: TextIO) -> None:
     hooks = logging.getLogger(HOOKS_LOGGER)
     hooks.handlers[:] = [to]
     hooks.setLevel(logging.INFO)
-    hooks.propagate = False  # a warning would be written twice
+    hooks.propagate = False  # otherwise a warning would be written twice
 
 
 def _record_fields(record: logging.LogRecord) -> dict[str, object]:
@@ -70,14 +72,15 @@ def _record_fields(record: logging.LogRecord) -> dict[str, object]:
     return {"event": "library", "from": record.name, "kind": kind}
 
 
-_OBJECTS_BETWEEN: Final = 50_000  # collections, counted as gc.set_threshold does
+# Objects created between two collections, counted as gc.set_threshold counts them.
+_OBJECTS_BETWEEN: Final = 50_000
 
 
 def tune_garbage_collection() -> None:
     """Exclude long-lived objects from garbage collection, and collect rarely.
 
-    Requests create many objects and few cycles, and searching for those takes an eighth of a busy
-    relay's time.
+    Requests create many objects but few reference cycles. To search for cycles takes an eighth of a
+    busy relay's time.
     """
     gc.collect()
     gc.freeze()

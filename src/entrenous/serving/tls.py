@@ -30,7 +30,7 @@ class Certificate:
     """A server's certificate and key, both PEM files.
 
     Raises:
-        BadCertificate: they cannot be read, or do not belong together.
+        BadCertificate: the files cannot be read, or do not belong together.
     """
 
     def __init__(self, cert: Path, key: Path) -> None:
@@ -42,7 +42,8 @@ class Certificate:
     def load(self) -> None:
         """Read both files again, as after a renewal; raises BadCertificate.
 
-        Open connections keep the old certificate; so does the server if the files cannot be used.
+        Open connections keep the old certificate. If the files cannot be used, the server keeps it
+        too.
         """
         # Try a fresh context first: OpenSSL sets the certificate before it checks the key.
         self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
@@ -55,13 +56,13 @@ class Certificate:
             raise BadCertificate(cert=self._cert, key=self._key) from None
 
     def validity(self) -> tuple[datetime, datetime]:
-        """Return the start and the end of the certificate's validity."""
+        """Return the times at which the certificate's validity starts and ends."""
         first = x509.load_pem_x509_certificates(self._cert.read_bytes())[0]
         return first.not_valid_before_utc, first.not_valid_after_utc
 
 
 def _refuse_password() -> str:
-    """Refuse a key with a password, since nobody is there to type it when a server starts."""
+    """Refuse a key that has a password, since nobody can type the password when a server starts."""
     raise ValueError("this key has a password")
 
 
@@ -69,8 +70,8 @@ _LOG: Final = logging.getLogger(RELAY_LOGGER)
 
 
 def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> None:
-    """Reload the certificate on SIGHUP, in the running loop; if it cannot be used, keep the old one
-    and log that.
+    """Reload the certificate on SIGHUP, in the running event loop. If the new one cannot be used,
+    the old one is kept and that is logged.
 
     Without a certificate, SIGHUP stops a server in a terminal, as SIGTERM does; in a service it is
     ignored. Where the signal is ignored already, as under nohup, it stays ignored.

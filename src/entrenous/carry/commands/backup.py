@@ -109,8 +109,9 @@ def _print_what_devices_repeat() -> None:
 
 
 def _require_local_relay(wanted: RelaySettings) -> Path:
-    """Return the folder with everything of the relay; raises BackupNeedsLocalStorage if there is
-    none.
+    """Return the folder that contains the relay's database and blobs.
+
+    Raises BackupNeedsLocalStorage if either is stored elsewhere.
     """
     if wanted.database is not None or wanted.blobs is not None:
         raise BackupNeedsLocalStorage

@@ -68,7 +68,7 @@ def run(
 
 @contextmanager
 def _name_address_in_use(second: SecondApp | None) -> Iterator[None]:
-    """Say which of two addresses is taken: --listen names only one.
+    """Report which of two addresses is in use, since --listen names only one of them.
 
     Raises:
         AddressTaken, MetricsAddressTaken.
@@ -85,15 +85,19 @@ def _name_address_in_use(second: SecondApp | None) -> Iterator[None]:
 def _serve_options(
     certificate: Certificate | None, second: SecondApp | None, relay: Relay
 ) -> ServeOptions:
-    """End waiting requests when the server stops, or when other requests need their connections."""
+    """Return options for serving.
+
+    With them, requests that wait for a letter end when the server stops, or when other requests
+    need their connections.
+    """
     if relay.wake_ups is None:
         return ServeOptions(certificate, second)
     return ServeOptions(certificate, second, relay.wake_ups.stop_waiting, relay.wake_ups.make_room)
 
 
 def _load_served_apps(context: typer.Context) -> Apps:
-    """Return the applications that can be served, without loading a device: its vault and picture
-    decoders would double a relay's memory.
+    """Return the applications that can be served, without loading the code of a device: its vault
+    and picture decoders would double the memory that a relay uses.
     """
     session = context.find_root().obj
     if not isinstance(session, Session):

@@ -18,8 +18,9 @@ from entrenous.carry.check_setup import collect_stats
 from entrenous.carry.relay import Relay
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
-_COUNT_AGAIN_S: Final = 60  # counting rows takes a while on a large relay
-#: Gauges of what is stored, by the field of RelayStats.
+# Seconds for which a count is used, since a large relay takes long to count its rows.
+_COUNT_AGAIN_S: Final = 60
+#: The names of the gauges, by the field of RelayStats that each one shows.
 _HELD: Final[Mapping[str, str]] = {
     "mailboxes": "Mailboxes.",
     "letters": "Sealed letters that wait to be fetched.",

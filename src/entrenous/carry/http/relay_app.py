@@ -40,7 +40,7 @@ Answer = TypeVar("Answer")
 class EagerCoroutine(Generic[Answer]):
     """Runs a coroutine that must not raise, without creating a task.
 
-    Passes its result to ``tell``.
+    When it ends, it passes its result to ``tell``.
     """
 
     __slots__ = ("_coroutine", "_tell")
@@ -58,7 +58,7 @@ class EagerCoroutine(Generic[Answer]):
         except StopIteration as ended:
             self._tell(ended.value)
             return
-        if waits is None:  # a bare yield, as of asyncio.sleep(0)
+        if waits is None:  # a bare yield, as in asyncio.sleep(0)
             asyncio.get_running_loop().call_soon(self._advance)
         else:
             waits._asyncio_future_blocking = False  # noqa: SLF001 -- as tasks do
@@ -66,7 +66,7 @@ class EagerCoroutine(Generic[Answer]):
 
 
 _Quick = Callable[[RelayRequest, Relay], Coroutine[Any, Any, Response]]
-#: By method, and by whether the path names an envelope.
+#: The handlers of the fast path, by method and by whether the path names an envelope.
 _HANDLERS: Final[Mapping[tuple[str, bool], _Quick]] = {
     ("PUT", True): routes.post_envelope,
     ("GET", False): routes.list_envelopes,
@@ -84,7 +84,7 @@ class FastRequest:
         self._receive = receive
         self.path_params = path_params
         self.headers: Mapping[str, str] = {
-            # Reversed, so that the first of a name wins, as in Starlette.
+            # Reversed, so that the first header of each name counts, as in Starlette.
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in reversed(scope["headers"])
         }
@@ -104,7 +104,7 @@ class FastRequest:
 
 
 class FastPath:
-    """An ASGI application in front of ``app``, which gets all but the three fast requests."""
+    """An ASGI application that answers the three fast requests and passes all others to ``app``."""
 
     def __init__(self, app: ASGIApp, relay: Relay, watch: AnswerObserver) -> None:
         self._app = app
@@ -122,7 +122,9 @@ class FastPath:
         await response(scope, receive, send)
 
     def answer_buffered(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
-        """Answer a fully received request; return False if it is none of the three."""
+        """Answer a completely received request; return False if it is not one of the three fast
+        ones.
+        """
         params = _path_params(asked.path)
         handler = params and _HANDLERS.get((asked.method, "envelope" in params))
         if not params or not handler:
@@ -136,7 +138,7 @@ class FastPath:
 
 
 def _path_params(path: str) -> Mapping[str, str] | None:
-    """Parse ``/v1/mailboxes/{mailbox}/envelopes[/{envelope}]``; None for any other path."""
+    """Parse ``/v1/mailboxes/{mailbox}/envelopes[/{envelope}]``; return None for any other path."""
     parts = path.split("/")
     if len(parts) not in (5, 6) or not all(parts[1:]):
         return None
@@ -185,7 +187,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
 
     ``watch`` is called for each response.
     """
-    this_program()  # run git now, not while requests wait
+    this_program()  # runs git, so do it now and not while requests wait
     app_routes = [
         Route(path, endpoint_for(handler, relay, watch), methods=[method])
         for method, path, handler in _ROUTES
@@ -207,7 +209,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
         lifespan=sweeping,
         exception_handlers={HTTPException: answer_http_error},
     )
-    app.router.redirect_slashes = False  # a client must not repeat its token elsewhere
+    app.router.redirect_slashes = False  # a redirect could make a client send its token elsewhere
     app.state.coming = UploadsInProgress(relay.limits.coming_bytes)
     return FastPath(app, relay, watch)
 
@@ -215,8 +217,8 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
 async def _expire_every_minute(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
     """Delete expired data every minute, even if the previous attempt failed.
 
-    Rows and bytes have separate tasks, since a request to an unreachable bucket takes minutes to
-    fail.
+    One task deletes rows and another one the bytes of blobs, since a request to an unreachable
+    bucket takes minutes to fail.
     """
     while True:
         log = logging.getLogger("entrenous.relay")

@@ -14,7 +14,8 @@ from entrenous.carry.relay import wait_allowed
 from entrenous.wire.encodings import from_base64url
 
 SMALL_BODY: Final = 4096
-_BODY_S: Final = 60.0  # for the largest body that is no blob, 557 KB, at 10 KB a second
+# Time in which the largest body other than a blob, 557 KB, must arrive: about 10 KB a second.
+_BODY_S: Final = 60.0
 
 
 class RelayRequest(Protocol):
@@ -22,7 +23,7 @@ class RelayRequest(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers, by names in lower case."""
+        """The headers, by their names in lower case."""
 
     @property
     def path_params(self) -> Mapping[str, Any]:
@@ -30,7 +31,7 @@ class RelayRequest(Protocol):
 
     @property
     def query_params(self) -> Mapping[str, str]:
-        """The query; the last of a name counts."""
+        """The query parameters; of several with one name, the last counts."""
 
     def stream(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; raises ClientDisconnect."""
@@ -56,7 +57,7 @@ class ReceivedRequest:
 
 
 def query_of(untrusted_text: str) -> Mapping[str, str]:
-    """Parse a query; the last of a name counts."""
+    """Parse a query; of several parameters with one name, the last counts."""
     if "%" in untrusted_text or "+" in untrusted_text:
         return dict(parse_qsl(untrusted_text, keep_blank_values=True))
     pairs = (pair.partition("=") for pair in untrusted_text.split("&") if pair)
@@ -64,7 +65,7 @@ def query_of(untrusted_text: str) -> Mapping[str, str]:
 
 
 def token_of(request: RelayRequest) -> Secret:
-    """Return the bearer token; raises WrongToken if there is none or it is malformed."""
+    """Return the bearer token; raises WrongToken if it is missing or malformed."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise WrongToken
@@ -91,7 +92,7 @@ def blob_of(request: RelayRequest) -> BlobId:
 
 
 def lock_in(request: RelayRequest) -> bytes:
-    """Return the lock in the path, 32 bytes."""
+    """Return the lock in the path: the hash of a token, 32 bytes."""
     return from_base64url(request.path_params["lock"], LOCK_BYTES)
 
 

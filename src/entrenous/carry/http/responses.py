@@ -1,4 +1,6 @@
-"""Answer requests and errors, and log event, status and size class of each answer."""
+"""Answer requests, also with errors, and log each answer: its event, its status and how large it
+was, roughly.
+"""
 
 import logging
 import time
@@ -36,11 +38,14 @@ _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
     WrongToken: HTTPStatus.UNAUTHORIZED,
     DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
 }
-_SPOKEN: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)  # shows that a relay answers
+# Tells clients that a relay answers, and which protocol it uses.
+_SPOKEN: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)
 _CLOSE: Final = (b"connection", b"close")
-#: The protocol version assumed without the header, where it is not 1: monitors ask for the status.
+#: The protocol version assumed for a request without the header, if it is not version 1. Monitors
+#: ask for the status without it.
 _ASSUMED: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
-_MORE_ROOM_S: Final = "600"  # an operator has to act, or a message to expire
+# Seconds after which a full disk may have room: when the operator acts or messages expire.
+_MORE_ROOM_S: Final = "600"
 _LOG: Final = logging.getLogger("entrenous.relay")
 
 
@@ -59,7 +64,9 @@ class ShortResponse(Response):
 def endpoint_for(
     handler: Handler, relay: Relay, watch: AnswerObserver
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return a handler's endpoint, which answers every error in a form that devices understand."""
+    """Return an endpoint that calls a handler and answers every error in a form that devices
+    understand.
+    """
 
     async def endpoint(request: Request) -> Response:
         return await answer_request(handler, relay, watch, request.scope["path"], request)

@@ -80,13 +80,13 @@ class RangeNotSatisfiable(Exception):
 
 
 def parse_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
-    """Return start and stop of the requested range; None for the whole.
+    """Return start and stop of the requested range in bytes; None for the whole blob.
 
     Anything but a single range is ignored, as the RFC allows, and so is a range for another version
     (``If-Range``).
 
     Raises:
-        RangeNotSatisfiable: it begins after the last byte.
+        RangeNotSatisfiable: the range begins after the last byte.
     """
     found = _RANGE.fullmatch(headers.get("range", ""))
     if not found or headers.get("if-range", etag) != etag:
@@ -110,8 +110,10 @@ def _suffix_range(count: int, size: int) -> tuple[int, int]:
 async def at_minimum_pace(
     chunks: AsyncIterator[bytes], now_s: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[bytes]:
-    """Yield the bytes; each minute of waiting must bring at least TRANSFER_BYTES_MIN_PER_INTERVAL,
-    or the end.
+    """Yield the bytes of a body while its sender is fast enough.
+
+    In each minute of waiting, at least TRANSFER_BYTES_MIN_PER_INTERVAL bytes or the end of the body
+    must arrive.
 
     The time for storing bytes is not counted.
 
@@ -129,13 +131,14 @@ async def at_minimum_pace(
         except TimeoutError:
             raise ClientDisconnect from None
         came, left_s = came + len(chunk), left_s - (now_s() - since_s)
-        if came >= TRANSFER_BYTES_MIN_PER_INTERVAL:  # a surplus is no credit for a later pause
+        # Bytes beyond the minimum do not count for a later minute.
+        if came >= TRANSFER_BYTES_MIN_PER_INTERVAL:
             came, left_s = 0, TRANSFER_INTERVAL_S
         yield chunk
 
 
 _HASH_BYTES: Final = 32
-_LAST_SECOND: Final = 253_402_300_799  # of the year 9999
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, in seconds since 1970
 _LENGTH_MAX: Final = 2**63 - 1
 
 
@@ -150,7 +153,9 @@ async def put_blob(request: Request, relay: Relay) -> Response:
 
 
 async def look_at_upload(request: Request, relay: Relay) -> Response:
-    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: tell its sender how much of it is stored."""
+    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: return how much of the blob is stored, to its
+    uploader.
+    """
     came, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
     return Response(relay_json.write_upload_progress(came, size), media_type=JSON)
 
@@ -195,7 +200,8 @@ def _parse_deposit(request: Request, start: int) -> BlobDeposit:
     return BlobDeposit(blob_of(request), mailbox_of(request), size, sha256, *locks, expires_at)
 
 
-_ENVELOPE_BODY: Final = 2 * SEALED_BYTES_MAX  # base64url adds a third, the other members 4 KiB
+# Bytes: base64url adds a third to the sealed bytes, the other members at most 4 KiB.
+_ENVELOPE_BODY: Final = 2 * SEALED_BYTES_MAX
 _SEQUENCE_MAX: Final = 2**53 - 1
 
 
@@ -251,10 +257,10 @@ async def show_state(request: Request, relay: Relay) -> Response:
     return Response(relay_json.write_envelope_status(status), media_type=JSON)
 
 
-_SOMETHING: Final = b"{}"  # the same whatever arrived, and from whomever
-#: A dropped listener gives its connection back too.
+_SOMETHING: Final = b"{}"  # the same whatever arrived and whoever sent it
+#: Close the connection too, since other requests need it.
 _CLOSE: Final = {"connection": "close"}
-_NETWORK_BYTES: Final = 8  # of an IPv6 address; the rest belongs to one customer
+_NETWORK_BYTES: Final = 8  # of an IPv6 address: the network that one customer is assigned
 
 
 async def wait_for_letter(request: Request, relay: Relay) -> Response:

@@ -1,6 +1,6 @@
 """Blobs as files in one folder, complete or still growing.
 
-It also has exclusive uploads and adaptive read sizes, which every blob store uses.
+The classes for exclusive uploads and adaptive read sizes are here too; every blob store uses them.
 """
 
 import asyncio
@@ -22,11 +22,13 @@ from typing import BinaryIO, Final
 from entrenous.base.errors import DamagedBlob, DiskFailed, DiskFull, NoSuchBlob, TooMany
 from entrenous.base.files import sync_folder
 
-RETRY_S: Final = 10  # a broken connection is mostly noticed by then
+RETRY_S: Final = 10  # seconds; by then the server has usually noticed a broken connection
 
 
 class ExclusiveUploads:
-    """Reserves the names of running uploads: at most ``most``, and ``of_one`` per owner."""
+    """Reserves the names of running uploads: at most ``most`` in total, and ``of_one`` per
+    owner.
+    """
 
     def __init__(self, most: float = math.inf, of_one: float = math.inf) -> None:
         self._names: set[str] = set()
@@ -36,7 +38,9 @@ class ExclusiveUploads:
 
     @contextmanager
     def reserve(self, name: str, owner: bytes) -> Iterator[None]:
-        """Reserve the name in the block; raises TooMany if it is taken or there are too many."""
+        """Reserve the name inside the block; raises TooMany if it is taken or there are too many
+        uploads.
+        """
         full = len(self._names) >= self._most or self._owned[owner] >= self._of_one
         if full or name in self._names:
             raise TooMany(retry_after_s=RETRY_S)
@@ -55,7 +59,9 @@ _PROMPT_S: Final = 0.1
 
 
 class ReadSize:
-    """Chooses the length of the next read, ``bytes``: it doubles while the reader keeps up."""
+    """Chooses the length of the next read, ``bytes``, which doubles as long as the reader
+    keeps up.
+    """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self.bytes = SHORTEST_BYTES
@@ -72,8 +78,8 @@ class ReadSize:
         self.bytes = min(2 * self.bytes, LONGEST_BYTES) if prompt else SHORTEST_BYTES
 
 
-WRITE_BYTES: Final = 1 << 20  # per write
-_SYNC_BYTES: Final = 16 << 20  # the most that a crash of the machine costs
+WRITE_BYTES: Final = 1 << 20  # bytes per write
+_SYNC_BYTES: Final = 16 << 20  # bytes; a crash of the machine loses at most this many
 _READ_BYTES: Final = 1 << 20
 
 
@@ -96,8 +102,8 @@ class PartialBlob:
         self._digest = hashlib.sha256()
 
     def read_until(self, start: int) -> None:
-        """Hash the bytes before ``start``, then resume there; raises DamagedBlob if it is too
-        far.
+        """Hash the bytes before ``start``, then resume there; raises DamagedBlob if there are
+        fewer.
         """
         while self._at < start:
             with self._lock:
@@ -127,7 +133,7 @@ class PartialBlob:
 
         Raises:
             DamagedBlob: the whole has another hash.
-            NoSuchBlob: it was dropped meanwhile.
+            NoSuchBlob: the blob was dropped meanwhile.
         """
         with self._lock:
             if self._digest.digest() != sha256:
@@ -174,7 +180,7 @@ def _open_locked(path: Path) -> BinaryIO:
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Return whether ``path`` leads to this open file."""
+    """Return whether ``path`` still names this open file."""
     try:
         there = path.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -186,7 +192,9 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileBlobs:
-    """Implements :class:`entrenous.carry.relay.BlobStore` in a folder of its own."""
+    """Implements :class:`entrenous.carry.relay.BlobStore` in a folder that contains nothing
+    else.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -201,7 +209,8 @@ class FileBlobs:
         owner: bytes = b"",  # noqa: ARG002 -- many files take no more memory than few
     ) -> None:
         with _disk_errors():
-            # Not in a thread, like close: a cancelled request would leave it locked for a while.
+            # Not in a thread, and neither is close: otherwise a cancelled request would leave the
+            # file locked for a while.
             part = PartialBlob(self._part(name))
             try:
                 await asyncio.to_thread(part.read_until, start)
@@ -246,9 +255,8 @@ class FileBlobs:
 
 
 async def _write_stream(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None:
-    """Write in large pieces, each in a thread while the next one arrives.
-
-    What has arrived is written even if the stream ends with an error.
+    """Write a stream in large pieces, each in a thread while the next one arrives. The bytes that
+    have arrived are written even if the stream ends with an error.
     """
     held, writing = bytearray(), None
     try:

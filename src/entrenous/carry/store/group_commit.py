@@ -1,6 +1,6 @@
 """Group commit: many requests share one transaction, which runs in the event loop.
 
-Meanwhile a thread waits for the disk.
+A thread waits for the disk meanwhile.
 """
 
 import asyncio
@@ -31,7 +31,9 @@ class GroupConnection(Protocol):
         """Block until no other process writes; requests queue meanwhile."""
 
     def ready(self) -> bool:
-        """Return whether :meth:`begin` does not block, so that the event loop may call it."""
+        """Return whether :meth:`begin` would return without blocking, so that the event loop may
+        call it.
+        """
 
     def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
         """Begin a transaction and prefetch what the hints read.

@@ -26,20 +26,21 @@ from entrenous.carry.store.tables import VERSION, create_if_empty, table_name
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 from entrenous.serving.postgres_address import refuse_unreadable
 
-LOCK: Final = 1  # for pg_advisory_xact_lock: held by whoever writes to a relay's tables
-#: Not the server's default: at any other level the snapshot predates the wait for the lock, and
-#: would not contain what others committed meanwhile.
+LOCK: Final = 1  # for pg_advisory_xact_lock: a process holds it while it writes to a relay's tables
+#: The level is named here instead of relying on the server's configuration: at a stricter level,
+#: the snapshot is older than the wait for the lock, and would lack what other processes committed
+#: during that wait.
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_PATIENCE_S: Final = 12.0  # requests wait so long for a database that restarts
+_PATIENCE_S: Final = 12.0  # requests wait this long for a database that is restarting
 _AGAIN_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
-#: The position in the log up to which it contains everything that a transaction can see.
+#: Returns a position in the write-ahead log: everything that a transaction can see is before it.
 _LOG_POSITION: Final = "SELECT pg_current_wal_insert_lsn()::text"
-#: Committing an empty record synchronously flushes everything before it.
+#: Writes an empty record to the log. Committing it synchronously flushes everything before it.
 _FLUSH: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
-#: The same, unless the log is already flushed up to a position.
+#: Does the same, unless the log is already flushed up to the position in its parameter.
 _FLUSH_UNTIL: Final = f"{_FLUSH} WHERE pg_current_wal_flush_lsn() < %b::text::pg_lsn"
-#: A connection that flushes, and the position in the log; None: all of it.
+#: A connection that flushes, and the position in the log up to which it flushes; None: all of it.
 _Flush = tuple[psycopg.Connection[Any], str | None]
 Connect = Callable[[], psycopg.Connection[Any]]
 
@@ -106,8 +107,8 @@ class PostgresConnection:
     def sync(self, ticket: frozenset[_Flush]) -> None:
         """Flush the write-ahead log.
 
-        The flushing connection is older than the commits that it flushes. So a server that crashed
-        and lost them cannot confirm them.
+        The flushing connection is older than the commits that it flushes. A server that crashed and
+        lost those commits has also lost this connection, so it cannot confirm them.
         """
         for connection, position in ticket:
             if position is None:
@@ -116,7 +117,7 @@ class PostgresConnection:
                 connection.execute(_FLUSH_UNTIL, [position])
 
     def roll_back(self) -> None:
-        """Roll back if there is a transaction; close a broken connection."""
+        """Roll back the transaction, if there is one; close a broken connection."""
         self._begun = False
         connection = self._connection
         if connection is not None and not connection.broken and not connection.closed:
@@ -192,7 +193,9 @@ class PostgresConnection:
         return connection.cursor(binary=True).execute(text, given, prepare=True)
 
     def _group_connection(self) -> psycopg.Connection[Any]:
-        """Return the connection in the middle of a group; a new one lacks its transaction."""
+        """Return the connection inside a group; never reconnect, since a new connection would lack
+        the group's transaction.
+        """
         if self._connection is None:
             raise psycopg.OperationalError("the connection was lost in the middle of a group")
         return self._connection
@@ -200,8 +203,8 @@ class PostgresConnection:
     def _reconnected(self) -> psycopg.Connection[Any]:
         """Return the connection, reconnecting if it was lost.
 
-        This waits for a restarting database, so call it in the thread, or when the connection is
-        ready.
+        This waits for a database that is restarting, so call it in the thread, or when the
+        connection is ready.
         """
         if self._connection is not None and self._is_connected():
             return self._connection
@@ -220,8 +223,8 @@ class PostgresConnection:
                 return connection
 
     def _connect_both(self) -> psycopg.Connection[Any]:
-        """Connect twice, the second time for flushes; close both if one fails, so that a server's
-        crash ends both.
+        """Open two connections, the second one for flushes. If one of them fails, close both, so
+        that a crash of the server ends both.
         """
         try:
             self._flushing = self._connect()
@@ -238,25 +241,26 @@ class PostgresConnection:
 
 
 Answer = TypeVar("Answer")
-#: For every connection. A relay's statements use a key or an index, so no plan scans a table.
+#: Options of every connection. Each statement of a relay uses a key or an index, so no query plan
+#: may scan a table.
 _OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 )
-#: Give up an unresponsive server after 12 s, since the event loop waits for its answer.
+#: Give up on an unresponsive server after 12 s, since the event loop waits for its answer.
 _PATIENCE: Final[dict[str, Any]] = {
     "tcp_user_timeout": 12_000,
     "keepalives_idle": 6,
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-#: Store a letter inside its row, which halves the pages, and uncompressed: sealed bytes do not
-#: shrink.
+#: Store a letter inside its row, which halves the number of pages, and uncompressed, since sealed
+#: bytes cannot be compressed.
 _TUNING: Final = (
     f"ALTER TABLE {table_name(StoredLetter)} SET (toast_tuple_target = 8160)",
     f"ALTER TABLE {table_name(StoredLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
 )
-#: SQLite has this number in the file's header.
+#: The table for the schema's version, which SQLite stores in the header of its file.
 _VERSION_TABLE: Final = (
     "CREATE TABLE held_schema (version bigint NOT NULL)",
     f"INSERT INTO held_schema VALUES ({VERSION})",  # noqa: S608 -- our own number

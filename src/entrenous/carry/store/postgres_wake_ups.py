@@ -1,4 +1,4 @@
-"""Wake-ups for every process on one PostgreSQL, by LISTEN and NOTIFY."""
+"""Wake-ups for all processes that share one PostgreSQL database, by LISTEN and NOTIFY."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from entrenous.carry.wake_ups import LocalWakeUps
 _CHANNEL: Final = "entrenous_bell"
 _LOOK_S: Final = 0.5
 _AGAIN_S: Final = 1.0
-_UNSENT_MAX: Final = 10_000  # wake-ups that wait for an unreachable database
+_UNSENT_MAX: Final = 10_000  # the most wake-ups that are kept while the database is unreachable
 Connect = Callable[[], psycopg.Connection[Any]]
 
 
@@ -55,11 +55,13 @@ class PostgresWakeUps:
         return self._local.make_room()
 
     def stop_waiting(self) -> None:
-        """Wake everybody in this process; only this process stops."""
+        """Wake all listeners in this process, the only one that is stopping."""
         self._local.stop_waiting()
 
     def is_listening(self, seconds: float) -> bool:
-        """Return whether this process listens to the database within that many seconds."""
+        """Wait at most that many seconds; return whether this process listens to the database by
+        then.
+        """
         return self._listening.wait(seconds)
 
     def close(self) -> None:
@@ -70,7 +72,7 @@ class PostgresWakeUps:
             thread.join()
 
     def _with_database(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
-        """Run ``work`` on a connection, and again on a new one after that is lost."""
+        """Run ``work`` on a connection; if that is lost, run it again on a new one."""
         while not self._ended.is_set():
             with contextlib.suppress(psycopg.Error), self._connect() as connection:
                 work(connection)

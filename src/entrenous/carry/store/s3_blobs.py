@@ -18,8 +18,8 @@ from entrenous.base.errors import DamagedBlob, DiskFailed, NoSuchBlob
 from entrenous.carry.store.file_blobs import ExclusiveUploads, ReadSize
 
 PIECE_BYTES: Final = 16 << 20
-UPLOADS_MAX: Final = 16  # at the same time, since each holds a piece in memory
-OWNER_UPLOADS_MAX: Final = 4  # of them into one mailbox
+UPLOADS_MAX: Final = 16  # uploads at the same time, since each keeps a piece in memory
+OWNER_UPLOADS_MAX: Final = 4  # uploads at the same time into one mailbox
 _WHOLE: Final = "whole"
 _PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?")
 
@@ -34,7 +34,9 @@ class _StoredParts(NamedTuple):
 
 @dataclass
 class _UploadInProgress:
-    """One upload: its random word, its stored pieces, and the hash of all bytes so far."""
+    """One upload: the random word in the names of its pieces, its stored pieces, and the hash of
+    all bytes so far.
+    """
 
     name: str
     word: str
@@ -104,7 +106,9 @@ class S3Blobs:
         return None
 
     async def _resume(self, writing: "_UploadInProgress", start: int) -> bytearray:
-        """Hash the pieces that stay; return the part of the piece in which ``start`` lies."""
+        """Hash the complete pieces before ``start``, and return the bytes of the next piece that
+        precede ``start``.
+        """
         if not start:
             return bytearray()
         came, (full, more) = await self._list_stored_parts(writing.name), divmod(start, self._piece)
@@ -133,8 +137,9 @@ class S3Blobs:
         await obstore.put_async(self._store, whole, named.encode())
         if not writing.pieces or not await self._object_exists(writing.pieces[0]):
             await self._delete([whole])
-            raise NoSuchBlob  # it was dropped meanwhile
-        # Delete rests only: another relay may be about to complete the blob with its own pieces.
+            raise NoSuchBlob  # the blob was dropped meanwhile
+        # Delete only partial pieces: another relay may be about to complete the blob with its own
+        # pieces.
         await self._delete([path for path, _ in await self._list_objects(name) if "." in path])
 
     async def _put_rest(self, writing: "_UploadInProgress", rest: bytes) -> None:
@@ -176,7 +181,7 @@ class S3Blobs:
             read_size.piece_requested()
 
     async def _pieces_of(self, name: str) -> list[str] | None:
-        """Return the pieces of a complete blob; None if it is incomplete."""
+        """Return the names of a complete blob's pieces; None if the blob is incomplete."""
         try:
             found = await obstore.get_async(self._store, f"{name}/{_WHOLE}")
         except FileNotFoundError:
@@ -185,9 +190,10 @@ class S3Blobs:
         return [f"{name}/{one}" for one in named]
 
     async def _list_stored_parts(self, name: str) -> _StoredParts:
-        """List what is stored.
+        """List the stored pieces of an incomplete blob.
 
-        If a piece was uploaded twice, either is used, since the hash is checked.
+        If a piece was uploaded twice, one of the two is used, since the hash of the whole is
+        checked later.
         """
         whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()
         for path, size in sorted(await self._list_objects(name)):

@@ -1,5 +1,5 @@
-"""The writing SQLite connection of a group commit; its log is synced and checkpointed by other
-threads.
+"""The writing SQLite connection of a group commit; other threads sync and checkpoint its
+write-ahead log.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 
 
 class DurableLog:
-    """The write-ahead log of a database; the file exists once something was committed.
+    """The write-ahead log of a database; its file exists once something was committed.
 
-    After one failed sync nothing counts as durable any more: a later successful sync proves nothing
+    After a failed sync, nothing counts as durable any more: a later successful sync proves nothing
     about pages that the kernel could not write (danluu.com/fsyncgate). The relay has to be
-    restarted, and then reads what is on the disk.
+    restarted; it then reads what is on the disk.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class DurableLog:
     def _open_file(self) -> int:
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR)
-            sync_folder(self._path.parent)  # so that the log itself survives a crash
+            sync_folder(self._path.parent)  # so that the file of the log survives a crash
         return self._file
 
 
@@ -58,7 +58,9 @@ _CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
 class Checkpoints:
-    """Checkpoints the log after about ``pages`` written pages; ``lock`` is held meanwhile."""
+    """Checkpoints the log each time that about ``pages`` pages were written, and holds ``lock``
+    meanwhile.
+    """
 
     def __init__(self, connection: sqlite3.Connection, pages: int) -> None:
         self.lock = threading.Lock()
@@ -77,7 +79,7 @@ class Checkpoints:
             self._copying.start()
 
     def finish(self) -> None:
-        """Copy the rest after a checkpoint; called while nobody writes."""
+        """Copy the rest of the log after a checkpoint; call it only while nobody writes."""
         if self._is_rest_due:
             self._is_rest_due = False
             self._copy()
@@ -93,7 +95,7 @@ class Checkpoints:
         self._is_rest_due = True
 
     def _copy(self) -> None:
-        # A failing disk fails the next commit too, which reports it.
+        # If the disk failed, the next commit fails too, and reports that.
         with self.lock, contextlib.suppress(sqlite3.Error):
             self._connection.execute(_CHECKPOINT)
 
@@ -107,8 +109,8 @@ class SqliteConnection:
     """A :class:`entrenous.carry.store.group_commit.GroupConnection` that caches rows between
     groups.
 
-    Each transaction excludes other writers from its start, or if it only reads sees one snapshot.
-    So nothing changes between the check whether anybody else has written and its end.
+    A writing transaction excludes other writers from its start, and a reading one sees one
+    snapshot. So after the check for writes by others, nothing changes until the transaction ends.
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
@@ -130,7 +132,7 @@ class SqliteConnection:
         return True
 
     def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
-        """Begin a transaction; cached rows stay valid unless anybody else has written."""
+        """Begin a transaction, and drop the cached rows if another connection has written."""
         self._cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         self._drop_stale_rows()
         self._work_unit.prefetch(hints)
@@ -147,7 +149,7 @@ class SqliteConnection:
         tx.drop_cache(_CACHED)
 
     def ticket(self) -> None:
-        """Return None: there is one log."""
+        """Return None, since there is only one log."""
 
     def sync(self, _: object) -> None:
         self._log.sync()
@@ -191,7 +193,7 @@ class SqliteConnection:
 
 
 def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:
-    """Return the number of pages that rows need beyond one each.
+    """Return how many pages these rows need in addition to one page each.
 
     Only letters are numerous and large.
     """
@@ -206,7 +208,8 @@ def _keep_no_rows(_: object) -> bool:
     return True
 
 
-#: What the next requests for a letter will read; nothing secret, and nothing large.
+#: For each kind of row that is cached, which rows to keep: those that the next requests for a
+#: letter will read. No secret and no large row is among them.
 _CACHED: Final[Mapping[type, Callable[[Any], bool]]] = {
     StoredMailbox: _keep_no_rows,
     StoredToken: _keep_no_rows,

@@ -22,7 +22,9 @@ Answer = TypeVar("Answer")
 
 
 class SqliteReader:
-    """Reads snapshots while the writer works; serves as the rows of a read-only unit of work."""
+    """Reads snapshots while the writer works; implements :class:`.unit_of_work.Rows` for reading
+    only.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -57,10 +59,11 @@ class SqliteReader:
 _PAGE_BYTES: Final = 4096
 _BUSY_MS: Final = 10_000
 _CACHE_KIB: Final = 32_768
-_LOG_PAGES: Final = 16_384  # 64 MiB: a page that is written often is checkpointed once
+_LOG_PAGES: Final = 16_384  # 64 MiB, so that a page that is written often is checkpointed only once
 _SMALL_BYTES: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
-_LARGE_EVERY: Final = 60  # scrubs: a larger one is rewritten once an hour
-#: Free space that a rewrite needs, as a multiple of the file: a copy, then the log. Measured.
+_LARGE_EVERY: Final = 60  # a larger database is rewritten at one scrub of this many, once an hour
+#: Free space that a rewrite needs, as a multiple of the file's size, as measured: first for a copy,
+#: then for the log.
 REWRITE_COPIES: Final = 2
 
 
@@ -71,7 +74,8 @@ class SqliteRows:
         self._writing = writing
         self._writer = GroupCommit(writing)
         self._reader = reading
-        self._rewritten_at: int | None = None  # the count of changes at the last rewrite
+        # The number of changes by the last rewrite; None before it.
+        self._rewritten_at: int | None = None
         self._skipped = 0
 
     async def transact(
@@ -89,8 +93,8 @@ class SqliteRows:
         """Rewrite the file without deleted rows, then empty the write-ahead log.
 
         ``secure_delete`` zeroes a row in place. But SQLite moves rows between pages to balance its
-        trees, and only VACUUM zeroes what that leaves in the free part of a page. Emptying the log
-        waits for readers (``busy_timeout``).
+        trees, and only VACUUM zeroes the bytes that remain in the free part of a page after that.
+        Emptying the log waits for readers (``busy_timeout``).
 
         Raises:
             DiskFull, DiskFailed: the file was not rewritten. The next scrub tries again; for a
@@ -121,8 +125,8 @@ class SqliteRows:
 def open_sqlite(path: Path, *, bytes_max: int | None = None, create: bool = True) -> SqliteRows:
     """Open or create the database file, and its folder, readable by its owner alone.
 
-    ``bytes_max`` limits the file's size; beyond, DiskFull. ``create`` allows creating the tables in
-    an empty file.
+    ``bytes_max`` limits the file's size; a write beyond it raises DiskFull. ``create`` allows
+    creating the tables in an empty file.
 
     Raises:
         NewerDatabase, OlderDatabase: another version of Entrenous wrote it; nothing was changed.
@@ -159,9 +163,10 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
 def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
     """Make SQLite put its temporary files into ``folder``.
 
-    A rewrite copies every row into one. The default, /var/tmp, may be on a smaller or less
-    protected disk. The setting holds for the process; the variable SQLITE_TMPDIR would be read too
-    early. The setting is deprecated, and a SQLite built without it ignores it.
+    A rewrite copies every row into such a file. The default folder, /var/tmp, may be on a smaller
+    or less protected disk. The setting holds for the process; SQLite reads the environment variable
+    SQLITE_TMPDIR before we could set it. The setting is deprecated, and a SQLite built without it
+    ignores it.
     """
     quoted = str(folder.resolve()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory='{quoted}'")

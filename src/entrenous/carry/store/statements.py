@@ -30,16 +30,17 @@ def cut_full_page(letters: Iterable[StoredLetter], full_bytes: int) -> list[Stor
 
 Statement = tuple[str, list[object]]
 How = Literal["rows", "counts", "find", "letters", "due", "count_and_sum"]
-_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)  # of value lists, so that few statements are prepared
+# The lengths of value lists; there are few, so that few statements are prepared.
+_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)
 
 
 class Query(NamedTuple):
-    """One query.
+    """A query, independent of the database.
 
-    ``rows`` and ``counts`` select by ``names`` for many tuples of values, ``given``. For the others
-    ``given`` has the arguments. ``find``: values and limit. ``letters``: mailbox, sequence, time,
-    limit and the bytes that fill a page. ``due``: time and limit. ``weigh``: the field to sum and
-    the values.
+    ``rows`` and ``counts`` select by ``names`` for many tuples of values, ``given``. For the other
+    kinds of query, ``given`` has the arguments. ``find``: values and limit. ``letters``: mailbox,
+    sequence, time, limit and the bytes that fill a page. ``due``: time and limit. ``weigh``: the
+    field to sum and the values.
     """
 
     how: How
@@ -79,8 +80,8 @@ class SqliteStatements:
     def rows(self, query: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
         """Return the rows of one query.
 
-        All at once, but letters one by one, since the first may fill the page. The next statement
-        of the cursor ends that.
+        All rows are fetched at once, but letters one by one, since the first one may fill the page.
+        They can be read until the cursor executes another statement.
         """
         if query.how == "letters":
             ((text, given),) = self.selects(query)
@@ -91,7 +92,10 @@ class SqliteStatements:
         return found
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
-        """Insert or replace by key; rowids are random, since sequential ones reveal the order."""
+        """Yield the statements that insert rows or replace those with the same key.
+
+        Row ids are random, since sequential ones would reveal the order of arrival.
+        """
         for part in _fixed_length_parts(rows):
             values = [value for row in part for value in written_row(kind, row)]
             yield _put_listed(kind, len(part)), sqlite_values(values)
@@ -108,7 +112,7 @@ def sqlite_values(values: Iterable[object]) -> list[object]:
     """Convert values to the types that sqlite3 binds fastest.
 
     For bytes and None, sqlite3 searches for an adapter, which takes several times as long as
-    copying; for a bytearray or a text it does not (``need_adapt`` in CPython's
+    copying the value; for a bytearray or a text it does not search (``need_adapt`` in CPython's
     Modules/_sqlite/statement.c). So None becomes an empty text, which :func:`_placeholder` turns
     into NULL.
     """
@@ -144,10 +148,11 @@ class PostgresStatements:
 
 
 def _single_statement(query: Query, mark: str, bytewise: str) -> Statement:
-    """Return the statement of a query that takes arguments of its own."""
+    """Return the statement for a query that cannot be merged with others."""
     kind, names, given = query.kind, query.names, query.given
     if query.how == "letters":
-        mailbox, after, at, limit, _ = given  # the reader stops fetching when the page is full
+        # The limit in bytes is unused here: the reader stops fetching when the page is full.
+        mailbox, after, at, limit, _ = given
         values = [mailbox, after, write_value(StoredLetter, "expires_at", at), limit]
         return _letters(mark), values
     if query.how == "due":
@@ -227,7 +232,10 @@ def _put_listed(kind: type, count: int) -> str:
 
 
 def _placeholder(kind: type, name: str) -> str:
-    """Return a placeholder; an optional value is bytes or a number, so never an empty text."""
+    """Return a placeholder, which turns an empty text into NULL.
+
+    That is unambiguous, since an optional value is bytes or a number.
+    """
     return "nullif(?, '')" if is_optional(kind, name) else "?"
 
 
@@ -249,7 +257,8 @@ def _put(kind: type, rows: str, *, numbered: bool = False) -> str:
     rest = [name for name in codecs(kind) if name not in KEY_FIELDS[kind]]
     change = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
     act = f"UPDATE SET {change}" if rest else "NOTHING"
-    where = "WHERE true " if rows.startswith("SELECT") else ""  # else SQLite parses ON as a join's
+    # Without WHERE, SQLite parses the ON of ON CONFLICT as part of a join.
+    where = "WHERE true " if rows.startswith("SELECT") else ""
     return (
         f"INSERT INTO {table_name(kind)} ({'rowid, ' * numbered}{_columns(kind)}) {rows} {where}"
         f"ON CONFLICT ({_list(KEY_FIELDS[kind])}) DO {act}"
@@ -305,7 +314,7 @@ def _list(names: tuple[str, ...]) -> str:
 def _flatten_keys(
     kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]
 ) -> list[object]:
-    """Flatten the values of many keys; most are bytes, which need no conversion."""
+    """Flatten the values of many keys into one list, and convert those that are not bytes."""
     of = codecs(kind)
     if all(of[name].postgres == "bytea" for name in names):
         return [value for key in part for value in key]
@@ -313,7 +322,7 @@ def _flatten_keys(
 
 
 def _fixed_length_parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Split into parts that have one of a few fixed lengths, the largest first."""
+    """Split rows into parts, the largest first, whose lengths are all among _LENGTHS."""
     at = 0
     for length in _LENGTHS:
         while len(rows) - at >= length:
@@ -322,7 +331,10 @@ def _fixed_length_parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Split into parts of fixed lengths; repeat the last key to fill a part, which is harmless."""
+    """Split keys into parts whose lengths are all among _LENGTHS.
+
+    To fill a part, the last key is repeated, which is harmless.
+    """
     most = _LENGTHS[0]
     for at in range(0, len(keys), most):
         part = list(keys[at : at + most])
@@ -331,7 +343,8 @@ def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 _WANTED: Final = ("mailbox", "sequence", "expires_at")
-#: Large values' lengths are in their rows, so letters beyond a full page are not read for this.
+#: The total length of the letters before a row. The length of a large value is stored in its row,
+#: so letters beyond a full page are not read for this.
 _BEFORE: Final = (
     "coalesce(sum(octet_length(sealed)) OVER (ORDER BY sequence "
     "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"
@@ -348,7 +361,9 @@ def combine_letter_queries(queries: Sequence[Query]) -> Statement:
 
 
 def split_by_query(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]]]:
-    """Separate the rows of ``count`` queries, and remove the leading number."""
+    """Separate the rows of ``count`` combined queries, and remove the number of the query, which
+    comes first in each row.
+    """
     found: list[list[Sequence[Any]]] = [[] for _ in range(count)]
     for place, *row in rows:
         found[place - 1].append(row)

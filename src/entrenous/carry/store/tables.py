@@ -31,7 +31,9 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 class Codec(NamedTuple):
-    """How one Python type is stored: column, PostgreSQL's name for it, both conversions."""
+    """How values of one Python type are stored: the type of the column, PostgreSQL's name for that
+    type, and the conversions in both directions.
+    """
 
     column: Callable[[], sql.types.TypeEngine[Any]]
     postgres: str
@@ -87,7 +89,7 @@ def written_row(kind: type, row: Any) -> list[object]:
 
 @cache
 def _converted_fields(kind: type, way: str) -> tuple[tuple[int, Callable[[Any], object]], ...]:
-    """Return position and conversion of the fields that need one."""
+    """Return position and conversion of each field that needs a conversion."""
     ways = [getattr(one, way) for one in codecs(kind).values()]
     return tuple((at, convert) for at, convert in enumerate(ways) if convert is not _unchanged)
 
@@ -106,15 +108,16 @@ def _plain_type(hint: Any) -> Any:
 
 
 VERSION: Final = 7  # of the schema; every change of a table, column or index increments it
-#: Indexes besides keys and due_at; "size" is included to be summed.
+#: The indexes in addition to those on keys and due_at. "size" is included, so that sums need not
+#: read the table.
 _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
     StoredLetter: (("mailbox", "sequence"),),
     StoredBlob: (("envelope",), ("mailbox", "envelope", "size")),
     StoredShare: (("mailbox",), ("group",)),
     StoredUpload: (("mailbox", "size"),),
 }
-#: Rows too large for WITHOUT ROWID tables (sqlite.org/withoutrowid.html). SQLite would number them
-#: in the order of arrival; statements.py makes the numbers random.
+#: Rows too large for WITHOUT ROWID tables (sqlite.org/withoutrowid.html). SQLite would number such
+#: rows in the order of arrival, so statements.py gives them random numbers.
 ROWID_TABLES: Final = (StoredLetter, StoredKeyBundle, StoredOneTimeKey, ReusableKeys)
 
 

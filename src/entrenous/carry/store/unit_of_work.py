@@ -1,4 +1,4 @@
-"""The unit of work of a group of requests: each row is read at most once, and written once at the
+"""The unit of work of a group of requests, which reads each row at most once and writes it at the
 end.
 
 What the requests will probably read is prefetched with one query for all of them.
@@ -17,7 +17,7 @@ from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
 from entrenous.carry.store.statements import How, Query
 
 Key = tuple[Any, ...]
-UNKNOWN: Final = object()  # a row that was not read yet
+UNKNOWN: Final = object()  # stands for a row that was not read yet
 
 
 @cache
@@ -40,7 +40,9 @@ def key_of(kind: type, row: Any) -> Key:
 def record_undo(
     undo: tuple[type, Key, Any], kind: type, key: Key, row: Any
 ) -> tuple[type, Key, Any]:
-    """Return the undo entry, which has the previous row if it was read."""
+    """Return ``undo``, an entry with kind, key and previous row; fill in the row if it was
+    unknown.
+    """
     return (kind, key, row) if undo[2] is UNKNOWN and undo[:2] == (kind, key) else undo
 
 
@@ -64,7 +66,7 @@ def adjust_count(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: i
 def update_list(
     lists: dict[Key, dict[Key, Any]], names: tuple[str, ...], key: Key, row: Any, now: Any
 ) -> None:
-    """Put ``now`` into the list that ``row`` belongs to; None removes ``row`` from it."""
+    """Replace ``row`` by ``now`` in the list it belongs to; if ``now`` is None, remove it."""
     if is_row(row):
         rows = lists.get(values_of(names, row))
         if rows is not None and now is None:
@@ -79,7 +81,7 @@ Row = TypeVar("Row")
 class Prefetch:
     """A :class:`entrenous.carry.relay.RowView` without rows that records every query.
 
-    ``is_known`` says of a row's kind and key whether it is cached; ``pages`` whether to prefetch
+    ``is_known(kind, key)`` says whether that row is cached; ``pages`` says whether to prefetch
     letters.
     """
 
@@ -92,7 +94,9 @@ class Prefetch:
         self._ones: dict[Query, None] = {}
 
     def queries(self) -> Sequence[Query]:
-        """Return all queries, with those of one form merged."""
+        """Return all recorded queries; those that differ only in their values are merged
+        into one.
+        """
         many = [Query(*form, tuple(values)) for form, values in self._many.items()]
         return [*many, *self._ones]
 
@@ -144,7 +148,7 @@ class Rows(Protocol):
 
 
 class _Entry:
-    """A row's present value in the database, and its pending value."""
+    """The value of a row in the database, and the value to be written."""
 
     __slots__ = ("kept", "now")
 
@@ -172,7 +176,9 @@ class UnitOfWork:
         self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
     def prefetch(self, hints: Iterable[Callable[[RowView], object]]) -> None:
-        """Before any work, read with one query everything in the hints that is not cached."""
+        """Read everything in the hints that is not cached, with one query, before any work
+        starts.
+        """
         recorder = Prefetch(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
         for hint in hints:
             hint(recorder)
@@ -197,7 +203,9 @@ class UnitOfWork:
             self._write(kind)
 
     def drop_cache(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
-        """After a commit, keep the cached rows that their kind's predicate in ``stay`` accepts."""
+        """After a commit, drop the cached rows, except those that their kind's predicate in
+        ``stay`` accepts.
+        """
         self._counts.clear()
         self._lists.clear()
         self._answers.clear()
@@ -273,7 +281,7 @@ class UnitOfWork:
         )
 
     def _cache_prefetched(self, query: Query, answer: Any) -> None:
-        """Cache what was prefetched; nothing has changed yet."""
+        """Cache the answer to a prefetched query; no row has changed yet."""
         if query.how == "counts":
             for values in query.given:
                 self._cache_count(query.kind, query.names, values, answer.get(values, 0))
@@ -344,11 +352,11 @@ class UnitOfWork:
         entry = held.get(key)
         if entry is None:
             if self._counts.get(kind) or self._lists.get(kind):
-                self._load(kind, [key])  # the replaced row may be counted
+                self._load(kind, [key])  # counts need to know the row that is replaced
                 entry = held[key]
             else:
                 entry = held[key] = _Entry(UNKNOWN, UNKNOWN)
-        if entry.now is row:  # it was dropped before
+        if entry.now is row:  # the row was dropped before
             return
         self._undo.append((kind, key, entry.now))
         self._touched[kind].add(key)
@@ -365,7 +373,10 @@ class UnitOfWork:
             update_list(lists, names, key, row, row)
 
     def _write_now(self, kind: type) -> None:
-        """Write during work; the replaced rows must be known, since it may be undone."""
+        """Write pending changes of this kind during work.
+
+        The rows that they replace must be known, since the work may be undone.
+        """
         if self._changed.get(kind):
             self._pending_changes(kind)
             self._write(kind)

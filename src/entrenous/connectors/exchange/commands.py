@@ -252,7 +252,7 @@ def _print_fetched(
     *,
     as_json: bool,
 ) -> None:
-    """Report; a source that does not answer does not stop the others."""
+    """Print the result of each fetch, and the error of each source that failed."""
     if as_json:
         rows = [_fetch_json(source, told) for source, told in done]
         rows += [{"source": one.name, "error": join_wrapped_lines(str(why))} for one, why in failed]
@@ -287,7 +287,7 @@ def _fetch_json(source: Source, told: FetchResult) -> dict[str, object]:
 
 
 _LOOK_S_MAX: Final = 30.0
-_LOOKS: Final = 10  # per interval, how often to check which sources are due
+_LOOKS: Final = 10  # how many times per interval to check which sources are due
 _LOG: Final = logging.getLogger("entrenous.gate")
 
 
@@ -313,7 +313,7 @@ def fetch_due(
 ) -> None:
     """Fetch due sources; a failing one does not stop the others.
 
-    Of a failure only the class is logged, since its message may name places.
+    Only the class of an error is logged, since its message may contain addresses and paths.
     """
     for source in _due_sources(rounds, exchange):
         try:
@@ -353,8 +353,9 @@ def _warn_about_fetch(told: FetchResult) -> None:
 
 
 def _end_with_input(end: Callable[[int], object] = os._exit) -> None:
-    """Exit at once when standard input ends, even within a page: the next fetch resumes at the
-    checkpoint, as after a crash.
+    """Exit at once when standard input ends, even in the middle of a page.
+
+    The next fetch resumes at the checkpoint, as after a crash.
     """
     with suppress(OSError, ValueError):
         sys.stdin.buffer.read()

@@ -38,7 +38,7 @@ NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
 
 
 def xml_element(name: str, text: str = "", /, *inside: str, **attributes: object) -> str:
-    """Return an XML element; ``text`` is escaped, ``inside`` are complete elements."""
+    """Return an XML element as text; ``text`` is escaped, and ``inside`` has complete elements."""
     said = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
     return f"<{name}{said}>{escape(text)}{''.join(inside)}</{name}>"
 
@@ -50,7 +50,7 @@ def xml_document(root: str, *inside: str) -> bytes:
 
 
 def xml_response(root: str, *inside: str, **headers: str) -> Response:
-    """Return a document as an uncacheable response."""
+    """Return an XML document as a response that must not be cached."""
     sent = PRIVATE | headers
     return Response(xml_document(root, *inside), 200, sent, media_type="application/xml")
 
@@ -64,7 +64,7 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     MayNotSubmit: 403,
     TooLong: 413,
     TooManyRequests: 429,
-    TimeNotReached: 429,  # clients obey Retry-After only with this status
+    TimeNotReached: 429,  # clients obey Retry-After only with the status 429
 }
 _RETRY: Final = "5"
 Handlers = dict[Any, Callable[[Request, Exception], Response]]
@@ -84,7 +84,7 @@ def in_xml() -> Handlers:
 def _error_handlers(say: _Say, challenge: str = "") -> Handlers:
     def on_error(_request: Request, error: Exception) -> Response:
         own = error if isinstance(error, EntrenousError) else ExchangeFault()
-        if isinstance(own, BankUnreachable):  # details of the database are for the operator only
+        if isinstance(own, BankUnreachable):  # only the operator may see details of the database
             own = BankUnreachable(why="it is busy or stopped")
         status = status_of(type(own), _STATUS)
         body, media_type = say(status, " ".join(str(own).split()))
@@ -123,7 +123,7 @@ def _xml(_status: int, message: str) -> tuple[bytes, str]:
 AT_ONCE: Final = 600
 A_SECOND: Final = 20
 WRONG_KEYS_A_MINUTE: Final = 10
-_COUNTED_MAX: Final = 10_000  # names; beyond, all counts are reset
+_COUNTED_MAX: Final = 10_000  # names; when there are more, all counts are reset
 _NOTED_EVERY: Final = timedelta(minutes=1)
 _ARRIVAL_S_MAX: Final = 60
 
@@ -157,7 +157,9 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class PartnerAuth:
-    """Authenticates partners. Wrong keys from an address do not block right ones from there."""
+    """Authenticates partners. Wrong keys from an address do not block right keys from the same
+    address.
+    """
 
     exchange: Exchange
     requests: Allowance = field(default_factory=lambda: Allowance(AT_ONCE, A_SECOND))
@@ -195,7 +197,9 @@ def basic_credentials(request: Request) -> tuple[str, Secret]:
 
 
 async def body_of(request: Request, bytes_max: int) -> bytes:
-    """Read the body; raises TooLong as soon as that is known, BadQuery after a minute."""
+    """Read the body; raises TooLong as soon as it is known to be too long, BadQuery if it takes
+    more than a minute.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > bytes_max:
         raise TooLong(limit_bytes=bytes_max)
@@ -212,7 +216,7 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
 
 
 def query_number(request: Request, name: str, default: int | None = None) -> int:
-    """Return a whole number in the query; raises BadQuery."""
+    """Return a whole number in the query, or ``default`` if it is missing; raises BadQuery."""
     return whole_number(request.query_params.get(name, "" if default is None else str(default)))
 
 

@@ -64,7 +64,9 @@ def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str
 
 
 def check_file(source: Source) -> None:
-    """Check the source's credentials file, if it has one; raises as :func:`headers_for`."""
+    """Check the source's credentials file, if it has one; raises what :func:`headers_for`
+    raises.
+    """
     if source.credentials:
         known = _read_file(source)
         if known is None:
@@ -95,7 +97,9 @@ def _read_credentials(source: Source, environment: Mapping[str, str]) -> Secret 
 
 
 def _read_file(source: Source) -> Secret | None:
-    """Check and read through one descriptor, so that the file cannot be replaced in between."""
+    """Check the credentials file and read it through one descriptor, so that it cannot be replaced
+    in between.
+    """
     path = Path(source.credentials)
     try:
         with path.open("rb") as file:
@@ -120,7 +124,8 @@ PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 TRIES: Final = 6
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
-_READ: Final = (200, 404)  # the body of a 404 may say what comes next
+# These answers' bodies are read; the body of a 404 may say what comes next.
+_READ: Final = (200, 404)
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
@@ -138,7 +143,9 @@ def exchange_client() -> httpx.Client:
 
 
 def check_place(place: str) -> httpx.URL:
-    """Parse the address of an exchange; raises BadSource unless https, or http to this machine."""
+    """Parse the address of an exchange; raises BadSource unless it is https, or http to this
+    machine.
+    """
     try:
         url = httpx.URL(place)
     except httpx.InvalidURL:
@@ -156,7 +163,7 @@ def random_jitter() -> float:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeHttp:
-    """One source over HTTP; ``headers`` contain its credentials."""
+    """A client for one source over HTTP; ``headers`` contain its credentials."""
 
     name: str
     base: str
@@ -174,7 +181,7 @@ class ExchangeHttp:
 
         Raises:
             SourceUnreachable: there is no answer after several tries.
-            SourceRefused: the status is another one, such as a redirect.
+            SourceRefused: the source answered with another status, such as a redirect.
             BadPage: the answer is too long.
         """
         there, body = self.get_or_404(path, query, absent_ok=absent_ok)
@@ -183,7 +190,9 @@ class ExchangeHttp:
     def get_or_404(
         self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = True
     ) -> tuple[bool, bytes]:
-        """As :meth:`get`, but return the body of a 404 too, with False."""
+        """Like :meth:`get`, but return the body of a 404 too: (True, body) for 200, (False, body)
+        for 404.
+        """
         try:
             url = httpx.URL(self.base.rstrip("/") + path)
         except httpx.InvalidURL:
@@ -217,7 +226,9 @@ class ExchangeHttp:
         raise SourceUnreachable(name=self.name, why=why)
 
     def _try_once(self, url: httpx.URL) -> tuple[int, bytes, float | None]:
-        """Status (0 if the connection failed), body, and the pause that the server asks for."""
+        """Return the status (0 if the connection failed), the body, and the pause in seconds that
+        the server asks for.
+        """
         sent = {**self.headers, "Accept-Encoding": "identity"}
         try:
             with self.client.stream("GET", url, headers=sent) as answer:
@@ -236,7 +247,11 @@ class ExchangeHttp:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return seconds to wait (RFC 9110, section 10.2.3: a number or a date), at most a minute."""
+    """Return how many seconds the server asks to wait, at most a minute; None if it does
+    not say.
+
+    RFC 9110, section 10.2.3: a number or a date.
+    """
     said = headers.get("retry-after", "").strip()
     if said.isascii() and said.isdecimal():
         return float(min(int(said[:9]), _LONGEST_PAUSE_S))

@@ -21,13 +21,13 @@ from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRec
 
 _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 _BEGINNING: Final = "1970-01-01T00:00:00Z"
-_SETTLED: Final = timedelta(seconds=5)  # newer entries may still be being written
-_NEXT_HOLDS: Final = timedelta(hours=12)  # how long a page's address stays valid
+_SETTLED: Final = timedelta(seconds=5)  # the server may still be writing newer entries
+_NEXT_HOLDS: Final = timedelta(hours=12)  # how long the address of a next page is valid
 _NEXT_MAX: Final = 2000
 
 
 class _RangePlace(msgspec.Struct, frozen=True):
-    """A range being read, or, without ``to``, the start of the next one."""
+    """The range of time that is being read, or, if ``to`` is None, the start of the next range."""
 
     start: str = _BEGINNING
     to: str = ""
@@ -44,14 +44,14 @@ class _RangePlace(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Ncmec:
-    """NCMEC's API; the checkpoint is a range and its next page, as JSON."""
+    """A fetcher for NCMEC's API; the checkpoint is a range of time and its next page, as JSON."""
 
     web: ExchangeHttp
     clock: Clock
     stale_after: timedelta | None = None
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Yield pages up to five seconds ago."""
+        """Yield pages of entries up to five seconds ago."""
         place = self._resumed(_RangePlace.read(token))
         if place.to <= place.start:
             return
@@ -93,7 +93,7 @@ class Ncmec:
 
 
 def read_entry(entry: Element) -> SourceRecord | None:
-    """Parse an entry; None for videos and entries without a PDQ hash. Raises BadRecord."""
+    """Parse an entry; return None for a video or an entry without a PDQ hash. Raises BadRecord."""
     name = entry.name.lower()
     if name not in ("image", "deletedimage"):
         return None

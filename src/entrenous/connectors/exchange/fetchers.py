@@ -67,7 +67,7 @@ def fetch_from(
     Raises:
         FetchAlreadyRunning, NoCredentials, MalformedCredentials, CredentialsReadableByOthers,
         BadSource.
-        Others: as :func:`fetch_source`.
+        Others: those of :func:`fetch_source`.
     """
     fetcher = fetcher_of(source, client, exchange.clock, os.environ)
     with source_lock(engine_of(platform), source.name):
@@ -75,7 +75,7 @@ def fetch_from(
 
 
 _PAGE_SIZE: Final = "800"
-_BEGINNING: Final = "10"  # as in the public client
+_BEGINNING: Final = "10"  # the start time that the public client sends at first
 _TOKEN_MAX: Final = 2000
 _LIVE: Final = frozenset({"Unknown", "Received", "Active"})
 _ENDED: Final = frozenset({"Withdrawn", "Deleted"})
@@ -83,13 +83,15 @@ _ENDED: Final = frozenset({"Withdrawn", "Deleted"})
 
 @dataclass(frozen=True, slots=True)
 class StopNcii:
-    """StopNCII's API; the checkpoint is "start_time", or "start_time page_token" within a fetch."""
+    """A fetcher for StopNCII's API; the checkpoint is "start_time", or "start_time page_token"
+    within a fetch.
+    """
 
     web: ExchangeHttp
     stale_after: timedelta | None = timedelta(days=30)
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Yield pages up to the newest.
+        """Yield all pages from the checkpoint to the newest.
 
         If an earlier fetch's page token is refused, start again from its start time.
         """
@@ -133,7 +135,7 @@ class StopNcii:
 
 
 def read_record(untrusted: object) -> SourceRecord | None:
-    """Parse a record; None for hashes of another kind. Raises BadRecord."""
+    """Parse a record; return None for a hash of another kind. Raises BadRecord."""
     record = record_fields(untrusted)
     if record_type(record.get("signalType")) != "ImagePDQ":
         return None
@@ -152,12 +154,13 @@ def read_record(untrusted: object) -> SourceRecord | None:
 _FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
 _LIMIT: Final = "500"
 _URL_MAX: Final = 4000
-_AHEAD: Final = timedelta(days=1)  # tolerated difference of clocks
+_AHEAD: Final = timedelta(days=1)  # how far the source's clock may be ahead of ours
 
 
 @dataclass(frozen=True, slots=True)
 class ThreatExchange:
-    """ThreatExchange's API; the checkpoint is the time of the newest update that was read.
+    """A fetcher for ThreatExchange's API; the checkpoint is the time of the newest update read so
+    far.
 
     Updates are ordered by time; those of the last second are read twice. The address of the next
     page is never stored, since it may contain the token.
@@ -169,7 +172,7 @@ class ThreatExchange:
     stale_after: timedelta | None = timedelta(days=85)
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Yield pages up to the newest update."""
+        """Yield all pages from the checkpoint to the newest update."""
         newest = int(token or 0)
         query = {"start_time": str(newest), "limit": _LIMIT, "fields": _FIELDS, "types": "HASH_PDQ"}
         body = self.web.get(f"/{self.group}/threat_updates/", query) or b""
@@ -187,7 +190,9 @@ class ThreatExchange:
             body = self.web.follow(following)
 
     def _parse_update(self, untrusted: object) -> SourceRecord | None:
-        """Parse an update. One dated ahead would, as a checkpoint, hide all until then."""
+        """Parse an update, and refuse one that is dated in the future: as a checkpoint, it would
+        hide all updates until that time.
+        """
         record = read_update(untrusted)
         ahead_s = (self.clock.now() + _AHEAD).timestamp()
         if record is not None and record.version > ahead_s:
@@ -205,7 +210,7 @@ class ThreatExchange:
 
 
 def read_update(untrusted: object) -> SourceRecord | None:
-    """Parse an update; None for indicators of another type. Raises BadRecord."""
+    """Parse an update; return None for an indicator of another type. Raises BadRecord."""
     update = record_fields(untrusted)
     if record_type(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
         return None
@@ -219,7 +224,9 @@ def read_update(untrusted: object) -> SourceRecord | None:
 
 
 _AT_ONCE: Final = 100  # numbers per page
-_GAP_MAX: Final = 1_000  # missing in a row: assume the end; content of other banks is not missing
+# Numbers missing in a row after which we assume the end; content of other banks does not count as
+# missing.
+_GAP_MAX: Final = 1_000
 _NUMBER_MAX: Final = 2**63 - 1
 _ON: Final = 1  # disable_until_ts: 0 is off, 1 is on, any other time is off until then
 
@@ -234,7 +241,9 @@ class _NextHint(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Hma:
-    """HMA's API; the checkpoint is the next number, and how many were missing in a row."""
+    """A fetcher for HMA's API; the checkpoint is the next number, and how many were missing in a
+    row.
+    """
 
     web: ExchangeHttp
     bank: str
@@ -268,7 +277,9 @@ class Hma:
     def _read_content(
         self, number: int, refused: list[str]
     ) -> "tuple[SourceRecord, ...] | Missing":
-        """Read a number's record; none if it is malformed or of another bank."""
+        """Return the record with this number, in a tuple; an empty tuple if it is malformed or of
+        another bank.
+        """
         path = f"/c/bank/{self.bank}/content/{number}"
         there, body = self.web.get_or_404(path, {"include_signals": "true"})
         if not there:
@@ -292,7 +303,9 @@ class Hma:
         return None if hashed is None else SourceRecord(name, 0, (parse_pdq_hash(hashed),))
 
     def _is_over(self, until: object) -> bool:
-        """Whether it was off until a time that has passed; 0 is off for good."""
+        """Return whether a content was off only until a time that has passed; 0 means off
+        for good.
+        """
         passed = isinstance(until, int) and 0 < until < self.clock.now().timestamp()
         return passed and not isinstance(until, bool)
 
@@ -309,7 +322,7 @@ class Missing:
     def goes_on(self, number: int, missing: int) -> tuple[int, int]:
         """Return the number to read next, and how many are missing in a row by then.
 
-        It never goes back, or a server could keep us reading forever.
+        The number always increases, since otherwise a server could keep us reading forever.
         """
         if not self.said or (self.next is not None and self.next <= number):
             return number + 1, missing + 1
@@ -317,7 +330,7 @@ class Missing:
 
 
 def read_missing(untrusted_body: bytes) -> Missing:
-    """Parse a 404's hint to the next number; HMA's own gives none."""
+    """Parse the hint to the next number in the body of a 404; HMA's own servers give none."""
     try:
         said = msgspec.json.decode(untrusted_body, type=_NextHint)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -332,12 +345,15 @@ def _problem_reason(problem: Exception) -> str:
 _FILES_AT_ONCE: Final = 1000  # lines per page
 _LINE_MAX: Final = 4096  # bytes
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
-_TYPED: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")  # as ``tx`` writes it
+# Type and hash, as Meta's command ``tx`` writes them.
+_TYPED: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
 class HashFile:
-    """A file of hashes; every fetch reads all of it, so the checkpoint does not matter."""
+    """A fetcher for a file of hashes; every fetch reads the whole file, so the checkpoint does not
+    matter.
+    """
 
     name: str
     path: Path
@@ -377,7 +393,10 @@ def read_line(untrusted_line: str) -> SourceRecord | None:
 
 
 def _first_column(line: str) -> str:
-    """In lower case; parsed line by line, so that a stray quote does not swallow the next lines."""
+    """Return a line's first column in lower case.
+
+    Lines are parsed one by one, so that a stray quote does not swallow the next lines.
+    """
     try:
         row = next(csv.reader([line]), [""])
     except csv.Error:

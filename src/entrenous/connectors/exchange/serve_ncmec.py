@@ -52,7 +52,7 @@ _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Member numbers and names, as far as the asking partner may know them."""
+    """The numbers and names of members that the partner who asks may know."""
 
     ours: str
     asking: ExchangePartner
@@ -66,13 +66,13 @@ class Numbers:
         return cls(exchange.name, partner, shown)
 
     def members(self) -> list[tuple[int, str]]:
-        """Numbers and names, in order."""
+        """Return the numbers and names of the members, in order."""
         known = {OWN_NUMBER: self.ours, self.asking.number: self.asking.name}
         known |= {one.number: one.name for one in self.by_bank.values()}
         return sorted(known.items())
 
     def owner(self, bank: BankName) -> tuple[int, str]:
-        """Return the member who submitted what is in that bank."""
+        """Return number and name of the member who submitted the content of that bank."""
         one = self.by_bank.get(bank)
         return (OWN_NUMBER, self.ours) if one is None else (one.number, one.name)
 
@@ -145,7 +145,7 @@ REASONS: Final = {
 _AHEAD_S_MAX: Final = 120
 _HALF_HOUR_S: Final = 1800
 _NEAR_S: Final = 60
-_FURTHEST_S: Final = 14 * 3600  # the widest time zone
+_FURTHEST_S: Final = 14 * 3600  # seconds: the largest offset of any time zone from UTC
 _DATE_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _LOG: Final = logging.getLogger("entrenous.exchange")
 _WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
@@ -193,7 +193,7 @@ class _NcmecApi:
         return xml_response("members", *(member(*one) for one in numbers.members()))
 
     async def reasons(self, request: Request) -> Response:
-        """Return the reasons that negative feedback may give."""
+        """Return the reasons that negative feedback can have."""
         await self._partner(request)
         known = (
             xml_element("feedbackReason", "", guid=guid, name=stance)
@@ -227,7 +227,7 @@ class _NcmecApi:
         ahead_s = to_s - unix_seconds(self.exchange.clock.now())
         if ahead_s > _AHEAD_S_MAX:
             raise TimeTooFarAhead(minutes=round(ahead_s / 60))
-        if ahead_s > 0:  # the next range would miss changes made until then
+        if ahead_s > 0:  # otherwise the client's next range would miss the changes made until then
             raise TimeNotReached(seconds=ahead_s)
         if "start" not in request.query_params:
             return _Range(from_s, to_s, None, 0, PAGE_MAX)

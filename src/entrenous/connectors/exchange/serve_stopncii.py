@@ -48,8 +48,8 @@ Form = TypeVar("Form")
 Thing = TypeVar("Thing")
 BODY_BYTES_MAX: Final = 1_000_000
 DEFAULT_PAGE: Final = 800
-_CASES_MAX: Final = 100  # named in one record; all are counted
-# The public client sends the second form, by mistake.
+_CASES_MAX: Final = 100  # the most cases named in one record; all are counted
+# The names of PDQ that are accepted; the public client sends the second one by mistake.
 _SIGNAL: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
 _STANCE: Final[Mapping[str, Stance | None]] = {
     "Blocked": Stance.CONFIRMED,
@@ -141,7 +141,7 @@ class _StopNciiApi:
         return JSONResponse({"count": len(hashes)}, headers=PRIVATE)
 
     async def _partner(self, request: Request) -> ExchangePartner:
-        """Authenticate; both headers must have the key of the same partner."""
+        """Authenticate; both headers must contain the key of the same partner."""
         shown = request.headers.get("ocp-apim-subscription-key", "")
         if Secret(shown.encode()) != Secret(request.headers.get("x-functions-key", "").encode()):
             raise WrongKey
@@ -153,7 +153,9 @@ class _StopNciiApi:
         seen = update_marks(self.exchange)
         if token:
             after, upto = _parse_token(token)
-        else:  # only a start time proves what a client has stored: it may crash between pages
+        # Only a start time proves which records a client has stored, since it may crash between
+        # pages.
+        else:
             after, upto = number_before(start_s, self.exchange), seen.number
             self.exchange.served.record_read_position(partner, after)
         page = changes_for(partner, after, min(upto, seen.number), size, self.exchange.feed)
@@ -168,11 +170,13 @@ class _StopNciiApi:
         }
 
     def _checkpoint(self, page: ChangePage, upto: int, seen: ChangeMark, start_s: int) -> int:
-        """A start time that misses nothing, even for a client that stores it after every page."""
+        """Return a start time that misses nothing, even for a client that stores it after every
+        page.
+        """
         if page.more:
             return seconds_first_seen([page.reached], self.exchange)[0] if page.reached else start_s
         if upto >= seen.number:
-            return seen.at_s + 1  # the present could skip changes dated by a slower clock
+            return seen.at_s + 1  # the present second could skip changes that a slower clock dates
         return seconds_first_seen([upto], self.exchange)[0] + 1
 
     def _record_opinions(
@@ -215,14 +219,18 @@ def _record_json(
 
 
 def _usable_cases(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
-    """As many cases as a client can use, live ones first."""
+    """Return as many cases as a client can use, those that are still live first."""
     return sorted(cases, key=lambda case: case.state not in MATCHING)[:_CASES_MAX]
 
 
 def _feedbacks_json(
     one: HashStatus, said: Mapping[ClaimId, list[PartnerOpinion]], ours: str
 ) -> list[dict[str, Any]]:
-    """For an ended hash, only our own feedback against it: the client reads nothing else (3.3)."""
+    """Return the feedback on a hash as JSON.
+
+    For a hash that has ended, this is only our own feedback against it, since the client reads
+    nothing else (3.3).
+    """
     if not one.live:
         tag = "withdrawn" if one.withdrawn else "suspended"
         return [{"feedbackValue": "NotBlocked", "tags": [tag], "source": ours}]

@@ -31,7 +31,9 @@ class Element:
         return (child for child in self.children if child.name == name)
 
     def child(self, *names: str) -> "Element | None":
-        """Return the first child of that name, and so on downwards; None if there is none."""
+        """Return the first child with the first name, in it the first child with the next name, and
+        so on; None if one is missing.
+        """
         found: Element | None = self
         for name in names:
             found = next(found.children_named(name), None) if found is not None else None
@@ -100,13 +102,13 @@ _RECORDS_MAX: Final = 20_000  # per page
 
 
 class BadRecord(Exception):
-    """Why a record was skipped: about its form, never quoting its content."""
+    """A record was skipped; the message describes its form and never quotes its content."""
 
 
 def read_all(
     untrusted: Iterable[Raw], read: Callable[[Raw], SourceRecord | None]
 ) -> tuple[tuple[SourceRecord, ...], tuple[str, ...]]:
-    """Parse records; those for which ``read`` returns None are ignored.
+    """Parse each record with ``read``; ignore those for which it returns None.
 
     Returns:
         The records, and the reason for each malformed one.
@@ -135,7 +137,7 @@ def json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
 
 
 def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
-    """Return the list of records in a page; raises BadPage."""
+    """Return the list under this key of a page; raises BadPage."""
     found = page.get(key)
     if not isinstance(found, list) or len(found) > _RECORDS_MAX:
         raise BadPage(name=name, why="its records are not a list, or too many")
@@ -158,7 +160,9 @@ def parse_pdq_hash(untrusted_hex: object) -> bytes:
 
 
 def parse_whole_number(untrusted: object) -> int:
-    """Parse a time in seconds or a counter, 0 to 2**53, also in digits; raises BadRecord."""
+    """Parse a time in seconds or a counter, 0 to 2**53, a number or a text of digits; raises
+    BadRecord.
+    """
     number = untrusted
     if isinstance(untrusted, str) and untrusted.isascii() and untrusted.isdecimal():
         number = int(untrusted[:20])
