@@ -1,6 +1,6 @@
 """Verify the hash chain of the gate's audit log from its start (docs/spec/gate.md, 5).
 
-It detects rows that were changed, deleted, moved or added.
+Verification detects rows that were changed, deleted, moved or added.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
         if head != noted:
             raise AuditLogChanged(number=min(head.number, noted.number))
     head = check_chain(audit_rows(bank, head.number), head)
-    if head != (stored := bank.log_head()):  # rows were added meanwhile, or the log was changed
+    # Either rows were added meanwhile, or the log was changed.
+    if head != (stored := bank.log_head()):
         head = check_chain(_verify_up_to(stored, head, bank), head)
         if head != stored:
             raise AuditLogChanged(number=min(head.number, stored.number) + 1)
@@ -70,7 +71,7 @@ def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
 
 
 def audit_rows(bank: BankStore, after: int = 0) -> Iterator[AuditRow]:
-    """Yield every row after that number, in order."""
+    """Yield every row with a number above ``after``, in order."""
     while page := bank.log(after, _PAGE):
         yield from page
         after = page[-1].number

@@ -32,7 +32,7 @@ from entrenous.stop.upload_record import NAME, Outcome
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-_BATCH: Final = 5000  # hashes in a transaction: about a second
+_BATCH: Final = 5000  # hashes per transaction, which then takes about a second
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 
@@ -47,7 +47,7 @@ def prepare_banks(bank: BankStore) -> None:
 
 
 def effective_banks(platform: Platform) -> tuple[Bank, ...]:
-    """Return every bank; all of them are in shadow if the gate is."""
+    """Return all banks; if the gate is in shadow mode, so are all of them."""
     banks = platform.bank.banks()
     if not platform.limits.shadow:
         return banks
@@ -59,13 +59,14 @@ def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
 
     Raises:
         BankTakesNoLists: the bank is "people" or "released".
-        BadBankName: there is no bank of that name, and none can have it.
+        BadBankName: there is no bank of that name, and the name is not valid for a new one.
     """
     name = BankName(untrusted_name)
     if name in BUILT_IN_BANKS:
         raise BankTakesNoLists(bank=name)
     exists = name in {bank.name for bank in platform.bank.banks()}
-    if not exists and not NAME.fullmatch(untrusted_name):  # HMA's clients make other names
+    # Banks that HMA's clients made may have other names.
+    if not exists and not NAME.fullmatch(untrusted_name):
         raise BadBankName
     return name
 
@@ -90,16 +91,17 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         untrusted_csv: the list.
         name: the bank.
         platform: the platform that has the bank.
-        confirmed: the platform stands behind the list: matching uploads are refused, not held.
-        looks_back: None: a running gate, or the next one, compares accepted uploads with the new
-            hashes. True: this call compares them with the whole list before it returns. False:
-            they are not compared.
-        shadow: a bank that is created is in shadow from its first hash on.
+        confirmed: the platform vouches for the list, so matching uploads are refused and not only
+            held.
+        looks_back: if None, a running gate, or the next one that runs, compares accepted uploads
+            with the new hashes. If True, this call compares them with the whole list before it
+            returns. If False, they are not compared.
+        shadow: if the bank is created, it is in shadow mode from its first hash on.
 
     Raises:
         NoHashes: no line is a hash, or the list is empty without even a comment; nothing was
             changed.
-        BankAlreadyActive: ``shadow`` was asked for, but the bank exists and is not in shadow;
+        BankAlreadyActive: ``shadow`` is True, but the bank exists and is not in shadow mode;
             nothing was changed.
     """
     hashes, refused = read_hashes(untrusted_csv)
@@ -110,7 +112,8 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         platform.bank.set_bank(Bank(name, shadow=shadow))
     elif shadow and not banks[name].shadow:
         raise BankAlreadyActive(bank=name)
-    enough = {ClaimState.CONFIRMED} if confirmed else MATCHING  # a waiting claim asks for less
+    # A waiting claim does not count as confirmed.
+    enough = {ClaimState.CONFIRMED} if confirmed else MATCHING
     known = dict(platform.bank.listed(name, hashes, enough))
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
     wanted = [_list_registration(bits, name, platform, confirmed=confirmed) for bits in new]
@@ -118,7 +121,8 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         wanted = [replace(one, looks_back=True) for one in wanted]
     for start in range(0, len(wanted), _BATCH):
         batch = wanted[start : start + _BATCH]
-        known |= platform.bank.register_new(enough, *batch)  # another import may run meanwhile
+        # Another import may have added hashes meanwhile.
+        known |= platform.bank.register_new(enough, *batch)
     accepted = [one for one in wanted if one.whole[0] not in known]
     claims = [*known.values(), *(one.claim for one in accepted)] if looks_back else []
     found = look_back_all([one.id for one in claims], platform)
@@ -161,7 +165,9 @@ def _parse_pdq_hash(text: str) -> bytes:
 def _list_registration(
     bits: bytes, name: BankName, platform: Platform, *, confirmed: bool
 ) -> Registration:
-    """Make a registration without a holder; its quality is 100, since lists state none."""
+    """Return a registration without a holder, for one hash of a list. Its quality is 100, since
+    lists do not state a quality.
+    """
     state = ClaimState.CONFIRMED if confirmed else ClaimState.WAITING
     now = platform.clock.now()
     return Registration(Claim(new_claim_id(platform), name, state, "pdq", 100, now), (bits,))
@@ -169,7 +175,7 @@ def _list_registration(
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """The changes to a policy; None leaves a field unchanged."""
+    """The changes to a bank's policy; a field that is None stays unchanged."""
 
     radius: int | None = None
     shadow: bool | None = None
@@ -203,7 +209,7 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
 def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
     """Suspend a claim that was made to harm others: it matches nothing from now on.
 
-    Safe to repeat. The claim's owner may register again.
+    This may be repeated. The claim's owner may register again.
 
     Raises:
         NoSuchClaim: there is no such claim.

@@ -31,7 +31,8 @@ _INCOMPLETE: Final = b"incomplete"
 
 
 def _generation_note(generation: int, live: int) -> KnownRecord:
-    """Make the pseudo-record of a new generation, at whose start ``live`` records had a claim.
+    """Return the pseudo-record that marks a new generation (one complete reading of the source);
+    ``live`` records had a claim at its start.
 
     Its ``hashes_sha256`` becomes ``_INCOMPLETE`` when a record of the generation is unreadable.
     """
@@ -44,7 +45,9 @@ Rank = tuple[int, int, bool, bytes]
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """Claims to make, with their hashes; claims to withdraw; record states to store."""
+    """The result of a merge: claims to make, with their hashes; claims to withdraw; and record
+    states to store.
+    """
 
     make: Mapping[ClaimId, tuple[bytes, ...]]
     withdraw: tuple[ClaimId, ...]
@@ -104,7 +107,7 @@ def _merge_record(
 
 
 def _with_same_claim(before: KnownRecord | None, after: KnownRecord) -> KnownRecord:
-    """Keep the claim of a record whose hashes stay the same."""
+    """Return ``after`` with the claim of ``before``, since the record's hashes have not changed."""
     if before is None or before.claim is None or before.hashes_sha256 != after.hashes_sha256:
         return after
     return replace(after, claim=before.claim)
@@ -126,8 +129,8 @@ def _claim_rank(known: KnownRecord) -> Rank:
     return (known.generation, known.version, known.claim is None, known.hashes_sha256)
 
 
-_REASONS_MAX: Final = 10  # reported; all refused records are counted
-_GUARDED: Final = 20  # a shorter list may shrink without suspicion
+_REASONS_MAX: Final = 10  # the most reasons that are reported; all refused records are counted
+_GUARDED: Final = 20  # claims; a shorter list may shrink by any number
 _BATCH: Final = 1000
 
 
@@ -141,8 +144,8 @@ def fetch_source(
 ) -> FetchResult:
     """Continue where the last fetch ended, and withdraw what the source withdrew.
 
-    ``accept_shrinking``: also withdraw when more than half of the source's claims are gone, or
-    when records could not be read.
+    ``accept_shrinking``: claims are withdrawn even if more than half of the source's claims are
+    gone, or if records could not be read.
 
     Raises:
         SourceUnreachable, SourceRefused, BadPage: earlier pages are kept; try again later.
@@ -176,7 +179,7 @@ def _is_stale(
 ) -> bool:
     """Return whether the checkpoint is stale.
 
-    An interrupted fetch can continue for at least a day.
+    The checkpoint of an interrupted fetch can be used for at least a day.
     """
     if stale_after is None:
         return False
@@ -212,7 +215,8 @@ class _FetchInProgress:
         state = ClaimState.CONFIRMED if self.source.confirmed else ClaimState.WAITING
         made = register_missing(merged.make, self.source.bank, state, self.platform)
         at = replace(at, token=page.checkpoint)
-        # The note is stored with the page, so that a fetch that continues later knows of it.
+        # The pseudo-record is stored with the page, so that a fetch that continues later knows that
+        # records were unreadable.
         incomplete = (
             replace(self._generation_record(at), hashes_sha256=_INCOMPLETE)
             if page.refused
@@ -250,24 +254,29 @@ class _FetchInProgress:
         return True
 
 
-_BACKOFF_MAX: Final = timedelta(hours=6)  # or the usual interval, if that is longer
-_RECHECK_AFTER: Final = timedelta(minutes=1)  # for a source that another process fetches
+# The longest pause after failures, or the usual interval, if that is longer.
+_BACKOFF_MAX: Final = timedelta(hours=6)
+# The pause before a source is tried again that another process is fetching.
+_RECHECK_AFTER: Final = timedelta(minutes=1)
 _DOUBLED_MAX: Final = 16
 
 
 @dataclass(slots=True)
 class FetchSchedule:
-    """Fetches each source at the interval ``every``, doubled after each failure in a row."""
+    """Determines when each source is due: at the interval ``every``, which is doubled after each
+    failure in a row.
+    """
 
     every: timedelta
     _failures: dict[str, int] = field(default_factory=dict)
     _not_before: dict[str, datetime] = field(default_factory=dict)
 
     def is_due(self, name: str, at: Checkpoint, now: datetime) -> bool:
-        """Return whether that source, read up to ``at``, is to be fetched now."""
+        """Return whether that source, which was read up to the checkpoint ``at``, is due now."""
         if now < self._not_before.get(name, now):
             return False
-        # abs: a clock that was set back must not stop fetching; a slight lag must not hasten it.
+        # With abs(), a clock that was set back far does not stop fetching, and a slight lag does
+        # not hasten it.
         return at.whole_at is None or abs(now - at.whole_at) >= self.every
 
     def record_success(self, name: str) -> None:
@@ -291,7 +300,7 @@ class FetchSchedule:
 
 @dataclass(frozen=True, slots=True)
 class RemovalResult:
-    """How many claims of a removed source were withdrawn, and how many kept."""
+    """The number of claims of a removed source that were withdrawn, and of those that were kept."""
 
     withdrawn: int = 0
     kept: int = 0
@@ -314,7 +323,8 @@ def remove_source_from_bank(
     if claims and withdraw is None:
         raise SourceHasClaims(name=name, claims=f"{len(claims):,}")
     withdrawn = 0
-    if withdraw:  # before the source is removed, so that it can be repeated after a kill
+    # Withdraw before removing the source, so that the command can be repeated after a crash.
+    if withdraw:
         for start in range(0, len(claims), _BATCH):
             withdrawn += platform.bank.withdraw(*claims[start : start + _BATCH])
     exchange.sources.remove(name)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
     from entrenous.stop.store.exchange_served import ServedStore
 
-PAGE_MAX: Final = 1000  # records, both protocols; section 1.3
+PAGE_MAX: Final = 1000  # records per page in both protocols; section 1.3
 OWN_NUMBER: Final = 1  # this platform's number among NCMEC's members
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangePartner:
-    """A platform that may fetch the claims of some banks and give opinions of them.
+    """A platform that may fetch the claims of some banks and give opinions on them.
 
     ``number`` identifies it in NCMEC's protocol; ``submits`` says whether it may submit hashes;
     ``asked_at`` is the time of its last request.
@@ -48,13 +48,16 @@ class ExchangePartner:
 
     @property
     def own_bank(self) -> BankName:
-        """The bank for hashes that it submits."""
+        """Return the name of the bank for hashes that this partner submits."""
         return BankName(f"from-{self.name}")
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeMark:
-    """The number of the newest change at ``at_s``, in whole seconds since 1970 (section 2.1)."""
+    """A number, and the time at which the change with that number was the newest one.
+
+    ``at_s`` is in whole seconds since 1970 (section 2.1).
+    """
 
     at_s: int
     number: int
@@ -72,7 +75,7 @@ class ServedClaim:
 
 @dataclass(frozen=True, slots=True)
 class PartnerOpinion:
-    """A partner's newest opinion of a claim."""
+    """A partner's newest opinion on a claim."""
 
     partner: str
     number: int
@@ -120,7 +123,7 @@ class Source:
 class SourceRecord:
     """A source's record of hashes to protect; without hashes, it was withdrawn.
 
-    ``key`` is the source's own id of it; ``version`` increases when the record changes.
+    ``key`` is the source's own id for it; ``version`` increases when the record changes.
     """
 
     key: str
@@ -138,7 +141,7 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True)
 class SourcePage:
-    """The result of one request. The next one continues at ``checkpoint``.
+    """The result of one request to a source. The next request continues at ``checkpoint``.
 
     ``refused`` has one reason for each record that could not be read.
     """
@@ -164,8 +167,8 @@ class Checkpoint:
     """The position up to which a source was read.
 
     ``begun_at`` is when its generation began, ``whole_at`` when the source was last read to its
-    end. With ``anew``, everything is read again, and records that are missing are withdrawn at the
-    end.
+    end. With ``anew``, the source is read again from its beginning, and records that are missing
+    are withdrawn at the end.
     """
 
     generation: int = 0
@@ -176,7 +179,7 @@ class Checkpoint:
 
     @property
     def at_end(self) -> bool:
-        """Whether this generation was read to its end at least once."""
+        """Return whether this generation was read to its end at least once."""
         begun_at, whole_at = self.begun_at, self.whole_at
         return begun_at is not None and whole_at is not None and whole_at >= begun_at
 
@@ -349,7 +352,7 @@ class Fetcher(Protocol):
     def stale_after(self) -> timedelta | None:
         """The age at which the checkpoint of a complete fetch becomes stale.
 
-        None: never. Zero: every fetch reads everything.
+        None means that it never becomes stale, and zero that every fetch reads everything.
         """
 
     def pages(self, token: str) -> Iterator[SourcePage]:

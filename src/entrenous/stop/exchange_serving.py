@@ -82,7 +82,7 @@ def _key_hash(key: Secret) -> bytes:
     return hashlib.sha256(key.reveal()).digest()
 
 
-TOMBSTONE_DAYS: Final = 35  # a StopNCII client starts over after 30
+TOMBSTONE_DAYS: Final = 35  # days; a client of StopNCII starts over after 30
 _MARKS_KEPT_S: Final = 100 * 24 * 3600
 _NONE: Final = ChangeMark(0, 0)
 
@@ -93,7 +93,7 @@ def unix_seconds(at: datetime) -> int:
 
 
 def time_from_seconds(at_s: int) -> datetime:
-    """Return the time so many seconds after 1970 began, in UTC."""
+    """Return the time, in UTC, that is this many seconds after the start of 1970."""
     return datetime.fromtimestamp(at_s, UTC)
 
 
@@ -125,29 +125,32 @@ def update_served_claims(exchange: Exchange) -> ChangeMark:
     if newest > known.number and now_s > known.at_s:
         at_s = now_s if last else _first_mark(exchange.feed, newest, now_s)
         exchange.served.add_mark(ChangeMark(at_s, newest), at_s - _MARKS_KEPT_S)
-        known = exchange.served.newest_mark() or known  # another process may have been quicker
+        # Another process may have added a newer mark.
+        known = exchange.served.newest_mark() or known
     exchange.served.follow(exchange.feed, known.number)
     return known
 
 
 def settle_marks(to_s: int, seen: ChangeMark, exchange: Exchange) -> ChangeMark:
-    """Ensure that no process dates a change before ``to_s`` any more, even if its clock is behind.
+    """From now on, keep all processes from dating a change before ``to_s``, even if their clocks
+    are behind.
 
     Call it before answering a partner for the time up to that second.
 
     Returns:
         The mark up to which partners may see changes now; ``seen`` is that of just before.
     """
-    if to_s <= seen.at_s + 1:  # the next mark comes later anyway
+    if to_s <= seen.at_s + 1:  # the next mark will be later anyway
         return seen
     exchange.served.settle(to_s)
-    return update_served_claims(exchange)  # includes what another process dated meanwhile
+    # This includes changes that another process dated meanwhile.
+    return update_served_claims(exchange)
 
 
 def newest_number(feed: BankStore, known: int) -> int:
     """Return the highest number of any change, or ``known`` if none is higher.
 
-    Takes about 2 log2(n) queries, and one if nothing is new.
+    It takes about 2 log2(n) queries for n changes, or one query if nothing is new.
     """
     low, high, step = known, known, 1
     while feed.changes(high, 1):
@@ -178,7 +181,9 @@ def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
 
 
 def _first_mark(feed: BankStore, newest: int, now_s: int) -> int:
-    """Date the first mark by its change, even in the past, since nobody has asked before."""
+    """Return the first mark, dated by its change, even if that is in the past, since no partner has
+    asked before.
+    """
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
 
@@ -193,7 +198,8 @@ def forget_expired(exchange: Exchange) -> int:
 
 
 _READ_AT_ONCE: Final = 1000
-_READS_MAX: Final = 20  # for one page, which bounds the time to skip changes of other banks
+# Queries for one page, which limits the time for skipping changes of other banks.
+_READS_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,17 +221,17 @@ class HashStatus:
 
     @property
     def live(self) -> bool:
-        """Whether any claim on it is waiting or confirmed."""
+        """Return whether any claim on the hash is waiting or confirmed."""
         return any(case.state in MATCHING for case in self.cases)
 
     @property
     def confirmed(self) -> bool:
-        """Whether a claim on it was confirmed."""
+        """Return whether any claim on the hash was confirmed."""
         return any(case.state is ClaimState.CONFIRMED for case in self.cases)
 
     @property
     def withdrawn(self) -> bool:
-        """Whether it was withdrawn, and not only suspended."""
+        """Return whether the hash was withdrawn, and not only suspended."""
         return not self.live and any(case.state is ClaimState.WITHDRAWN for case in self.cases)
 
 
@@ -234,7 +240,7 @@ def changes_for(
 ) -> ChangePage:
     """Return at most ``size`` changes above ``after``, up to ``upto``, in the partner's banks.
 
-    There may be fewer, even none, although more follow.
+    The result may have fewer changes, even none, although more follow.
     """
     found = list[Change]()
     for _ in range(_READS_MAX):
@@ -252,7 +258,7 @@ def changes_for(
 def group_by_hash(
     partner: ExchangePartner, page: ChangePage, seen: int, exchange: Exchange
 ) -> tuple[HashStatus, ...]:
-    """Group a page by hash, for protocols that have hashes instead of claims.
+    """Group a page of changes by hash, for protocols that have hashes instead of claims.
 
     Served claims are recorded, so that their withdrawal can be served too (section 5.2). ``seen``
     is the number up to which changes were seen.
@@ -264,7 +270,8 @@ def group_by_hash(
     told = exchange.served.told_of(partner, [claim.claim for _, claim in claims])
     cases = dict[bytes, list[ServedClaim]]()
     for bits, claim in claims:
-        if claim.state in MATCHING or claim.claim in told:  # hide tombstones of other partners
+        # Hide the withdrawal of claims that were served only to other partners.
+        if claim.state in MATCHING or claim.claim in told:
             cases.setdefault(bits, []).append(claim)
     return tuple(
         HashStatus(bits, at_s, tuple(cases[bits]))
@@ -299,8 +306,8 @@ def _visible_states(partner: ExchangePartner) -> Callable[[Change], bool]:
     return shown
 
 
-_AGAINST_MAX: Final = 3  # this many partners against a claim suspend it
-_QUALITY_UNKNOWN: Final = 100  # of hashes whose picture's quality is not stated
+_AGAINST_MAX: Final = 3  # a claim is suspended when this many partners are against it
+_QUALITY_UNKNOWN: Final = 100  # the quality of a hash if the source does not state it
 _CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 
 
@@ -337,7 +344,7 @@ class PartnerOpinions:
 
 
 def _partners_against(said: Iterable[PartnerOpinion]) -> Mapping[ClaimId, set[int]]:
-    """Return, by claim, the numbers of the partners against it."""
+    """Return, for each claim, the numbers of the partners who are against it."""
     against = defaultdict[ClaimId, set[int]](set)
     for one in said:
         if one.stance in STANCES_AGAINST:
@@ -354,7 +361,7 @@ class PartnerSubmissions:
     def submit(self, partner: ExchangePartner, hashes: Collection[bytes]) -> None:
         """Make one waiting claim for each hash in the partner's own bank.
 
-        Repeating a hash gives the same claim, even if it was withdrawn since.
+        If a hash is submitted again, it gets the same claim, even if that was withdrawn since.
         """
         claims = {derived_claim_id(partner.name.encode(), bits): (bits,) for bits in hashes}
         ensure_bank(partner.own_bank, self.platform.bank)
@@ -382,12 +389,13 @@ def register_missing(
     state: ClaimState,
     platform: Platform,
 ) -> int:
-    """Register the claims that do not exist yet, in one transaction, with a look-back due.
+    """Register those of these claims that do not exist yet, in one transaction, and make their
+    look-back due.
 
     If another process registers some of them at the same time, the others are still registered.
 
     Returns:
-        How many were registered.
+        The number of claims that were registered.
 
     Raises:
         BankUnreachable: the store failed for a reason other than a concurrent registration.

@@ -26,12 +26,13 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class GateFront:
-    """Settings of the gate's public side (docs/spec/gate.md sections 6.2 and 6.3).
+    """Settings of the gate's HTTP server, which the public can reach (docs/spec/gate.md sections
+    6.2 and 6.3).
 
     With ``tls_cert`` and ``tls_key`` the gate speaks TLS itself. A client address is believed only
-    from ``trusted_proxies``. ``appeal_url`` is the page for appeals. In a clock hour an account may
-    send ``uploads_per_account`` uploads, and no more after ``refused_per_account`` of them were
-    refused; 0 means no limit.
+    from ``trusted_proxies``. ``appeal_url`` is the page for appeals. In one hour of the clock, an
+    account may send ``uploads_per_account`` uploads, and no more after ``refused_per_account`` of
+    them were refused; 0 means no limit.
     """
 
     tls_cert: Path | None = None
@@ -80,7 +81,7 @@ class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
     shadow: bool = GateLimits().shadow
 
 
-#: How to describe the settings that are not whole numbers.
+#: The expected values, in words, of the settings that are not whole numbers.
 _WANTED: Final[Mapping[str, str]] = {
     "database": "the address of a PostgreSQL, postgresql://...",
     "page": 'a list of a program and its arguments, such as ["/usr/local/bin/tell-us"]',
@@ -119,7 +120,7 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
 def _parse_table(toml: bytes, file: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(toml.decode())
-    except tomllib.TOMLDecodeError as problem:  # its message contains no values
+    except tomllib.TOMLDecodeError as problem:  # the text of this error contains no values
         why = str(problem)
     except UnicodeDecodeError:
         why = "it is not readable text"
@@ -129,7 +130,7 @@ def _parse_table(toml: bytes, file: Path) -> Mapping[str, Any]:
 
 
 SETTINGS_FILE: Final = "gate.toml"
-FETCH_MINUTES_MIN: Final = 0.05  # three seconds, to try it out
+FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for trying it out
 FETCH_MINUTES_MAX: Final = 7 * 24 * 60
 _URL_CHARS_MAX: Final = 500
 SLOW_LOOK_PROCESSES_MAX: Final = 64
@@ -141,10 +142,10 @@ class GateSettings:
 
     ``database`` is ``postgresql://...``, or None for the SQLite file in the folder.
     ``index_shards`` is the number of files of the index. ``fetch_minutes`` is the interval at which
-    a running gate fetches its sources; 0 is never. ``page`` is the alert program with its
-    arguments, empty for none. ``slow_look_processes`` is the number of processes for deferred
-    scans; None chooses it by the machine. ``held_key`` is the file with the keys that encrypt the
-    bytes of uploads; None is the gate's own.
+    a running gate fetches its sources; 0 means never. ``page`` is the alert program with its
+    arguments, empty if there is none. ``slow_look_processes`` is the number of processes for
+    deferred scans; None chooses it by the machine. ``held_key`` is the file with the keys that
+    encrypt the bytes of uploads; None is the gate's own.
     """
 
     database: str | None = None
@@ -183,7 +184,7 @@ def gate_settings(folder: Path) -> GateSettings:
     except (
         FileNotFoundError,
         NotADirectoryError,
-    ):  # the latter is reported on creation
+    ):  # an unusable folder is reported when the file is created
         return GateSettings()
     except IsADirectoryError:
         raise UnreadableGateSettings(file=file, why="it is a folder") from None
@@ -227,7 +228,9 @@ def _front_settings(form: SettingsForm, folder: Path) -> GateFront:
 
 
 def _parse_network(text: str) -> Network:
-    """Parse an address or a network; refuse 0.0.0.0/0, since proxies name the client address."""
+    """Parse an address or a network. 0.0.0.0/0 is refused: every client could then state a false
+    address.
+    """
     try:
         network = ipaddress.ip_network(text)
     except ValueError:

@@ -26,7 +26,7 @@ Details = Mapping[str, str | int | bool]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The number and hash of the log's newest row; 0 and zeros for an empty log."""
+    """The number and the hash of the log's newest row; for an empty log, 0 and 32 zero bytes."""
 
     number: int = 0
     hash: bytes = EMPTY_LOG_HASH
@@ -71,11 +71,12 @@ class AuditRow:
 
     @property
     def head(self) -> Head:
-        """The log's head while this row is its last."""
+        """Return the head that the log has while this row is its last."""
         return Head(self.number, self.hash)
 
     def compute_hash(self) -> bytes:
-        """SHA-256 (32 bytes) over the canonical JSON (RFC 8785) of all fields but ``hash``.
+        """Return the SHA-256 (32 bytes) of the canonical JSON (RFC 8785) of all fields but
+        ``hash``.
 
         With ASCII keys and whole numbers, sorted JSON without blanks is canonical.
         """
@@ -98,11 +99,13 @@ class BadHead(Malformed):
     """
 
 
-PEOPLE: Final = BankName("people")  # what people register themselves
-RELEASED: Final = BankName("released")  # uploads that a reviewer let through
+PEOPLE: Final = BankName("people")  # the bank of what people register themselves
+RELEASED: Final = BankName("released")  # the bank of uploads that a reviewer let through
 BUILT_IN_BANKS: Final = frozenset({PEOPLE, RELEASED})
-RELEASED_RADIUS: Final = 16  # closer than a match: the same upload, re-encoded
-SAME_BITS: Final = 4  # within this distance: the same picture re-encoded, almost nothing covered
+# Bits; smaller than for a match, since it is the same upload, re-encoded.
+RELEASED_RADIUS: Final = 16
+# Bits; within this distance it is the same picture, re-encoded, with almost nothing covered.
+SAME_BITS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class Bank:
 
     ``radius`` is the largest distance that counts, in bits. ``on_claimed`` is the outcome for an
     upload that matches an unconfirmed claim, ``on_confirmed`` for one that matches a confirmed
-    claim. In ``shadow`` the outcome is only recorded.
+    claim. In ``shadow`` mode the outcome is only recorded.
     """
 
     name: BankName
@@ -148,7 +151,7 @@ class Counts:
 class ImportResult:
     """The result of importing a list of hashes.
 
-    ``refused`` has line numbers and reasons; ``already`` counts hashes that the bank had;
+    ``refused`` has line numbers and reasons; ``already`` counts hashes that the bank had before;
     ``looked_back`` counts accepted uploads that match the list.
     """
 
@@ -232,8 +235,8 @@ CONTENT_ID_CHARS_MAX: Final = 255
 class Listing:
     """The platform's own data about a claim.
 
-    ``content_id`` is its name for the content, "" for none. ``on_at`` is when a suspended claim
-    matches again; None: not automatically.
+    ``content_id`` is its name for the content, "" if it has none. ``on_at`` is the time at which a
+    suspended claim matches again; None means that it does not do so automatically.
     """
 
     content_id: str = ""
@@ -248,7 +251,7 @@ LATE_AFTER: Final = timedelta(hours=24)  # half of the 48 hours that some notice
 
 
 class ShadowCell(NamedTuple):
-    """An outcome that a bank in shadow would have had, at an (even) distance in bits."""
+    """An outcome that a bank in shadow mode would have had, at an (even) distance in bits."""
 
     bank: BankName
     would: Outcome
@@ -257,7 +260,9 @@ class ShadowCell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexSize:
-    """Hashes in an index file and added since; the size and time of the file."""
+    """The number of hashes in an index file and of those added since; the size and the time of the
+    file.
+    """
 
     in_file: int
     later: int
@@ -285,12 +290,12 @@ class GateFigures:
 
     @property
     def oldest_wait(self) -> timedelta:
-        """How long the oldest item has waited; 0 if none waits."""
+        """Return how long the oldest item has waited; 0 if none waits."""
         return timedelta() if self.oldest is None else max(timedelta(), self.at - self.oldest)
 
     @property
     def is_late(self) -> bool:
-        """Whether an item has waited for more than a day."""
+        """Return whether an item has waited for more than a day."""
         return self.oldest_wait > LATE_AFTER
 
 
@@ -303,16 +308,16 @@ def even_distance(distance: int) -> int:
 class GateLimits:
     """The limits of a gate (docs/spec/gate.md sections 4 and 5).
 
-    ``claims_per_hour``: claims per address; ``claims_of_all``: from everybody. ``held_per_hash``:
-    if more uploads than this are held within an hour for one registered hash, they become one item
-    for the reviewer. ``look_back_days``: how long the hash of an accepted upload is kept; 0 keeps
-    none.
-    ``slow_looks``: how many uploads may wait for the deferred scan; 0 turns it off.
-    ``second_look_hashes``: with more part hashes than this, the second scan is left to the
-    deferred one. ``confirmers``: how many people have to confirm a case. ``page_after_hours``:
-    the wait of a case after which somebody is alerted. ``free_mb_min``: with less free disk space
-    (MiB) for the database, no upload's bytes are kept; 0 never checks. ``shadow``: every upload is
-    let through, and those that would have been held or refused are listed as published.
+    ``claims_per_hour``: claims per hour from one address; ``claims_of_all``: claims per hour from
+    all addresses. ``held_per_hash``: if more uploads than this are held within an hour for one
+    registered hash, they become one item for the reviewer. ``look_back_days``: how long the hash of
+    an accepted upload is kept; 0 keeps none. ``slow_looks``: how many uploads may wait for the
+    deferred scan; 0 turns it off. ``second_look_hashes``: with more part hashes than this, the
+    second scan is left to the deferred one. ``confirmers``: how many people have to confirm a case.
+    ``page_after_hours``: the wait of a case after which somebody is alerted. ``free_mb_min``: with
+    less free disk space (MiB) for the database, no upload's bytes are kept; 0 never checks.
+    ``shadow``: every upload is let through, and those that would have been held or refused are
+    listed as published.
     """
 
     claims_per_hour: int = 20
@@ -320,7 +325,8 @@ class GateLimits:
     held_per_hash: int = 20
     look_back_days: int = 30
     slow_looks: int = 200
-    second_look_hashes: int = 100_000  # 27 ms of a core for 2,504 look-ups; 47 ms at twice as many
+    # 2,504 look-ups take 27 ms of a core; with twice as many hashes, 47 ms.
+    second_look_hashes: int = 100_000
     confirmers: int = 1
     page_after_hours: int = 24
     free_mb_min: int = 1000
@@ -440,19 +446,19 @@ class PsycopgMissing(Refused):
     """
 
 
-ALERT_INTERVAL: Final = timedelta(hours=1)  # between alerts of one kind, across all processes
+ALERT_INTERVAL: Final = timedelta(hours=1)  # between two alerts of one kind, across all processes
 
 
 class AlertKind(StrEnum):
     """What an alert is about; it never describes a case."""
 
-    FLOOD = "flood"  # uploads of one registered hash became one item
-    WAITING = "reviews-waiting"  # items have waited for long
+    FLOOD = "flood"  # many uploads that match one registered hash became one item
+    WAITING = "reviews-waiting"  # items have waited for a long time
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert about ``count`` items; ``told`` is the number of floods that it reports."""
+    """An alert about ``count`` items, which reports ``told`` floods."""
 
     kind: AlertKind
     count: int

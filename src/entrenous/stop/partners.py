@@ -1,4 +1,4 @@
-"""Other platforms that the operator trusts, and their signed opinions (gate.md, 4)."""
+"""Other platforms that the operator trusts, and their signed opinions on claims (gate.md, 4)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def add_partner(name: str, key_hex: str, platform: Platform) -> Partner:
 
 
 def drop_partner(named: str, platform: Platform) -> None:
-    """Remove a platform, by its key or its name; its opinions stay.
+    """Remove a platform, by its key or its name; its opinions are kept.
 
     Raises:
         NoSuchPartner: no platform has that key, and not exactly one has that name.
@@ -60,7 +60,7 @@ def drop_partner(named: str, platform: Platform) -> None:
 
 
 OPINION_CONTEXT: Final = b"entrenous/1 opinion"
-_CLOCK_SKEW_MAX: Final = timedelta(minutes=5)  # between two platforms
+_CLOCK_SKEW_MAX: Final = timedelta(minutes=5)  # between the clocks of two platforms
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,7 +80,7 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
 
     Raises:
         NoSuchPartner: the operator has not added this key.
-        BadSignature: the signature is not by this key.
+        BadSignature: the signature was not made with this key.
         BadOpinion: the opinion is dated in the future.
         NoSuchClaim: there is no such claim.
     """
@@ -104,7 +104,7 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
 def _platforms_against(opinions: Iterable[Opinion]) -> set[bytes]:
     """Return the keys of platforms that reject a claim.
 
-    Only a new opinion suspends, so that repeating three old ones does not undo a later
+    Count only with a new opinion, so that the repetition of three old ones does not undo a later
     confirmation.
     """
     return {one.key for one in opinions if one.stance in STANCES_AGAINST}

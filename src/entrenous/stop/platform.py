@@ -24,20 +24,24 @@ class IndexStore(Protocol):
     """An index of registered hashes that follows a BankStore: in files, maintained by a thread, or
     opened by the first look-up.
 
-    It finds everything that was registered before a call, in any process. It may still find
-    withdrawn hashes, so check with ``BankStore.claims_on``.
+    A look-up finds every hash that any process registered before the call. It may still find
+    withdrawn hashes, so check its results with ``BankStore.claims_on``.
     """
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, of whole pictures or of parts."""
 
     def parts(self) -> int:
-        """Count the part hashes known to the last look-up; withdrawn ones count for a while."""
+        """Return the number of part hashes known to the last look-up; withdrawn ones still count
+        for a while.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingComparison:
-    """What the extra `embedding` adds: a network, and the registered embeddings."""
+    """The objects for comparing embeddings, from the extra `embedding`: a network, and the
+    registered embeddings.
+    """
 
     embedder: Embedder
     index: RegisteredEmbeddings
@@ -51,9 +55,9 @@ class Platform:
     ``read_picture`` decodes a picture. ``read_luma`` is faster: it decodes only brightness, and a
     JPEG at a reduced size with at least the given number of pixels per side (None: not available).
     ``read_clip`` decodes frame by frame while its context is open. ``read_sound`` decodes a sound,
-    also that of a clip. ``sounds`` finds registered sounds. ``limits`` say how much the gate takes
-    and keeps. ``likeness`` is None without the extra `embedding`. ``page`` alerts a person (None:
-    nobody), and raises AlertProgramFailed.
+    also that of a clip. ``sounds`` finds registered sounds. ``limits`` say how much the gate
+    accepts and stores. ``likeness`` is None without the extra `embedding`. ``page`` alerts a person
+    (None: nobody), and raises AlertProgramFailed.
     """
 
     clock: Clock

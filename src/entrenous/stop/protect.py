@@ -92,10 +92,10 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
     only its sound is registered.
 
     Raises:
-        NotEverybodyAdult: somebody is under 18; points to NCMEC's Take It Down.
+        NotEverybodyAdult: somebody is under 18; the message points to NCMEC's Take It Down.
         TooFlat, VideoTooFlat, SoundTooQuiet: it has too little detail to be distinctive.
         EmbeddingModelMissing: an embedding was agreed to, but this device has no network.
-        FileHasOnlySound: it is a sound, and sound is to be left out.
+        FileHasOnlySound: the file is a sound, and sound is to be left out.
         What ``read_picture``, ``read_clip`` and ``read_sound`` raise.
     """
     if not consent.adult:
@@ -107,9 +107,9 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
         try:
             return _fingerprint_clip(untrusted_data, consent, device)
         except UnsupportedVideoCodec:
-            raise  # do not register the sound alone
+            raise  # the file has a video, so do not register its sound alone
         except NoVideoFound:
-            pass  # these containers may contain only sound
+            pass  # files of this kind may contain only sound
     if not consent.sound:
         raise FileHasOnlySound
     return _fingerprint_sound(untrusted_data, device)
@@ -169,7 +169,7 @@ def _fingerprint_sound(untrusted_data: bytes, device: Device) -> SoundPrint:
     return make_sound_fingerprint(np.asarray(sound), sound.rate_hz)
 
 
-PROTECTION_TABLE: Final = Table("protection", Protection)  # by claim
+PROTECTION_TABLE: Final = Table("protection", Protection)  # keyed by claim
 
 
 def protections(device: Device) -> tuple[Protection, ...]:
@@ -194,19 +194,19 @@ def find_unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protec
 
 
 def save_protection(protection: Protection, device: Device) -> None:
-    """Store the record of a registration; durable when it returns."""
+    """Store the record of a registration; it is durable when this returns."""
     PROTECTION_TABLE.store(protection, protection.claim, device.vault)
 
 
 def delete_protection(protection: Protection, device: Device) -> None:
-    """Delete the record of a registration that need not or cannot be withdrawn."""
+    """Delete the record of a registration that need not be withdrawn, or cannot be."""
     PROTECTION_TABLE.drop(protection.claim, device.vault)
 
 
 def refresh_protection(
     protection: Protection, gate: RegistrationClient, device: Device
 ) -> Protection:
-    """Ask the platform for a claim's present state and store it.
+    """Ask the platform for the present state of a claim, and store that state.
 
     Raises:
         NoSuchClaim: the platform does not know this claim.
@@ -220,8 +220,8 @@ def refresh_protection(
 def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection:
     """Register fingerprints with a platform and return the only record that can withdraw them.
 
-    The record is stored before the request, with ``state`` None. Registering the same again after
-    an answer was lost repeats that request and makes no second claim.
+    The record is stored before the request, with ``state`` None. To register the same file again
+    after an answer was lost repeats that request and makes no second claim.
 
     Args:
         what: fingerprints, made by :func:`fingerprint_file`.
@@ -232,7 +232,8 @@ def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection
         PlatformTakesNoEmbedding: the platform does not compare embeddings of this network; nothing
             was sent.
         NoConnection: nothing was sent, and no record is kept.
-        Unanswered: it may have been registered or not; it can be withdrawn in either case.
+        RegistrationUnanswered: it is unknown whether the fingerprints were registered; they can be
+            withdrawn in either case.
         GateBusy, GateRefused, BadAnswer: see BankClient.
     """
     _refuse_unused_embedding(what, gate)
@@ -281,7 +282,9 @@ def find_active_registration(
 
 
 def _refuse_unused_embedding(what: Print, gate: RegistrationClient) -> None:
-    """Refuse to send an embedding that the platform does not use: it reveals too much."""
+    """Raise PlatformTakesNoEmbedding if the platform does not use the embedding, which would reveal
+    too much.
+    """
     wanted = what.embedding if isinstance(what, PicturePrint) else None
     if wanted is not None and gate.embedding_taken() != wanted.model:
         raise PlatformTakesNoEmbedding(url=gate.url)
@@ -314,7 +317,7 @@ def _new_record(
 def originals_of(message: Message, device: Device) -> Iterator[bytes]:
     """Yield the unmarked original of each file, one at a time, in the order sent.
 
-    The sound of a clip is in the clip and not a file of its own.
+    The sound of a clip is part of the clip and not a separate file.
     """
     parts: tuple[SentPicture | SentClip | SentSound, ...] = (
         *message.pictures,

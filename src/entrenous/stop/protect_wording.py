@@ -16,7 +16,7 @@ _PARTS: Final = translatable(
     "To find cut-outs as well, about 500 fingerprints of parts go along, which betray more. To "
     "leave them out: --whole-only."
 )
-#: An embedding leaves only if the person agreed to that apart.
+#: An embedding is sent only if the person agreed to that separately.
 WHAT_EMBEDDINGS_REVEAL: Final = translatable(
     "With --embedding, 512 numbers go along that say how the picture looks to a network. They "
     "betray more than its fingerprints do: what is in it (how many people, how they are placed, "
@@ -48,7 +48,9 @@ _SOUND: Final = translatable(
 
 
 def describe_what_is_sent(medium: MediaKind, consent: Consent) -> str:
-    """Explain what the fingerprints of such a file reveal, before they leave."""
+    """Return an explanation of what the fingerprints of such a file reveal, to be read before they
+    are sent.
+    """
     if medium is MediaKind.PICTURE:
         said = [_PICTURE, *([_PARTS] if consent.parts else [])]
     elif medium is MediaKind.SOUND:
@@ -60,7 +62,7 @@ def describe_what_is_sent(medium: MediaKind, consent: Consent) -> str:
 
 
 def describe_video(what: Print) -> str:
-    """Say what of a video was found to register."""
+    """Return in words what was found in a video to register."""
     match what:
         case ClipPrint(video, None):
             return plural(
@@ -95,10 +97,10 @@ _STATES: Final = {
 
 
 def kind_in_words(kind: str) -> str:
-    """Return what a registration is of: a picture, a video or a sound."""
+    """Return, in words, what was registered: a picture, a video or a sound."""
     return translated(_KINDS.get(kind, kind))
 
 
 def state_in_words(protection: Protection) -> str:
-    """Return a registration's state as the platform last gave it."""
+    """Return, in words, the state of a registration as the platform last reported it."""
     return translated(_STATES[protection.state])

@@ -76,7 +76,7 @@ def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName 
     try:
         return _store_claim(request, platform, bank)
     except BankUnreachable:
-        if stored := _existing_claim(request, platform):  # a concurrent request was the same
+        if stored := _existing_claim(request, platform):  # a concurrent request registered the same
             return stored
         raise
 
@@ -84,7 +84,7 @@ def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName 
 def embedding_taken(platform: Platform) -> str | None:
     """Return the network whose embeddings are compared here.
 
-    None if there is none, or no room for more.
+    Return None if none are compared, or if there is no room for more.
     """
     if platform.likeness is None or platform.bank.embedding_count() >= EMBEDDINGS_MAX:
         return None
@@ -150,7 +150,7 @@ def _refuse_indistinct(what: Print) -> None:
 
 
 _KIND = "pdq"
-_QUALITY = 100  # for a hash without its picture, as in lists
+_QUALITY = 100  # the quality of a hash whose picture is not here, as in lists
 
 
 def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Platform) -> Claim:
@@ -173,7 +173,7 @@ def relist(
 ) -> Claim:
     """Replace suspended claims of one bank by a waiting claim on these hashes.
 
-    It keeps the platform's name for them. Repeating it is harmless, since two claims on one hash
+    It keeps the platform's name for them. A repetition is harmless, since two claims on one hash
     act as one.
     """
     made = list_hashes(hashes, old[0].bank, old[0].reason, platform)

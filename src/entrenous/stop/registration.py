@@ -23,9 +23,8 @@ from entrenous.fingerprint.nouns import Embedding, Print, SoundPrint, VideoPrint
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """The data that a person's device sends.
-
-    Fingerprints, the hash of a token, a reason, a jurisdiction.
+    """The data that a person's device sends: fingerprints, the hash of a token, a reason, a
+    jurisdiction.
 
     ``print`` has the fingerprints of a picture, a video or a sound.
     """
@@ -43,14 +42,14 @@ class ClaimRequest:
 
     @property
     def kind(self) -> str:
-        """The kind of fingerprint: ``pdq``, ``pdq-video`` or ``chromaprint``."""
+        """Return the kind of fingerprint: ``pdq``, ``pdq-video`` or ``chromaprint``."""
         return self.print.kind
 
 
 class ClaimState(StrEnum):
     """The state of a claim."""
 
-    WAITING = "waiting"  # nobody has looked yet: matching uploads are held
+    WAITING = "waiting"  # no reviewer has decided yet: matching uploads are held
     CONFIRMED = "confirmed"  # a reviewer agreed, or the platform listed it itself
     SUSPENDED = "suspended"  # disputed three times: matches nothing until confirmed
     WITHDRAWN = "withdrawn"  # by its holder, permanently
@@ -92,9 +91,9 @@ class Claim:
 
     ``holder_sha256`` is the hash of the token that withdraws it; None if the platform or a list
     registered it. ``disputes`` counts reviewers who released a matching upload. ``confirmed`` is
-    the store's number of the change that last confirmed it; 0: it never was. ``added`` means that
-    the claim was found by a hash that a reviewer added: ``state`` and ``confirmed`` then apply to
-    that upload, not to what the owner registered.
+    the number, in the store, of the change that last confirmed it; 0 means that it never was
+    confirmed. ``added`` means that the claim was found by a hash that a reviewer added: ``state``
+    and ``confirmed`` then apply to that upload, not to what the owner registered.
     """
 
     id: ClaimId
@@ -116,8 +115,8 @@ class Registration:
     """A claim with its fingerprints.
 
     A picture has hashes of the whole and of windows of it, a video has frames, a sound has its
-    fingerprint; a video and its sound may share a claim. ``looks_back``: a look-back, which
-    compares accepted uploads with the claim, is due.
+    fingerprint; a video and its sound may share a claim. ``looks_back`` says that a look-back is
+    due, which compares accepted uploads with the claim.
     """
 
     claim: Claim
@@ -135,7 +134,8 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A claim in its newest state, for partners (docs/spec/gate.md section 4, 4.2).
+    """The newest change of a claim, with its state, for partners (docs/spec/gate.md section 4,
+    4.2).
 
     ``number`` increases with every change of any claim. ``hashes`` are of whole pictures; a
     withdrawn claim has none.
@@ -194,7 +194,9 @@ STANCES_AGAINST: Final = frozenset({Stance.DISPUTED, Stance.NOT_INTIMATE})
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """A platform's opinion of a claim, by its Ed25519 public key; ``at`` is in whole seconds."""
+    """A platform's opinion on a claim. The platform is named by its Ed25519 public key; ``at`` is
+    in whole seconds.
+    """
 
     claim: ClaimId
     stance: Stance
@@ -204,9 +206,8 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class ClaimFacts:
-    """The facts for a reviewer.
-
-    A claim's present state, and the number of platforms with each view.
+    """The facts about a claim for a reviewer: its present state, and the number of platforms with
+    each view.
     """
 
     claim: Claim
@@ -270,7 +271,7 @@ def claim_id_of(holder_sha256: bytes) -> ClaimId:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The consent of the person who registers something; ask, never guess.
+    """The consent of the person who registers something. Ask for it; never guess it.
 
     ``adult``: everybody in it was 18 or older. ``parts``: send hashes of windows too, which reveal
     a little more (docs/spec/gate.md section 8). ``sound``: register a video's sound too.
@@ -285,7 +286,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """A device's record of a registration; only ``token`` can withdraw the claim.
+    """A device's record of a registration; only its ``token`` can withdraw the claim.
 
     ``state`` is the platform's last answer; None until it has answered. ``sent_sha256`` is the
     SHA-256 of the fingerprints that were sent, by which a repeated request is recognized.

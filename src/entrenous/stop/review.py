@@ -87,7 +87,7 @@ def _token_hash(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # for all waiting uploads without a hash
+UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all waiting uploads without a hash together
 HOUR: Final = timedelta(hours=1)
 _AS_IT_CAME: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
 _DECIDED_WITHIN: Final = {
@@ -102,11 +102,12 @@ def was_undecodable(review: Review) -> bool:
 
 
 def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:
-    """Whether an upload and ``others``, which wait singly for the same hash, become one item.
+    """Return whether an upload and ``others``, which wait as single items for the same hash, become
+    one item.
 
-    For a look-back, all others count, since its uploads arrived at any time; for an upload, those
-    of the last hour count. An unreadable file becomes one item with its second upload; ``others``
-    are then the same file.
+    For a match found by a look-back, all others count, since such uploads may have arrived at any
+    time; for a new upload, those of the last hour count. An unreadable file becomes one item with
+    its second upload; ``others`` are then the same file.
     """
     if was_undecodable(review):
         return True
@@ -124,7 +125,7 @@ def is_same_flood(bits: bytes | None, other: bytes | None, radius: int = RELEASE
 
 
 def decided_together(review: Review, waiting: Sequence[Review], state: ReviewState) -> list[Review]:
-    """Return the uploads waiting with ``review`` that its decision covers too.
+    """Return the uploads waiting with ``review`` to which its decision applies too.
 
     These are the same file and similar uploads. A similar upload is not released with it if it
     matches a further claim, or is nearer to a claim than to the upload that the reviewer saw, which
@@ -164,7 +165,7 @@ def blurred_view(case: str, by: str, platform: Platform) -> bytes:
 
     Raises:
         NoSuchReview, UploadNotKept.
-        NoView: it has no picture, or cannot be decoded.
+        NoView: the upload has no picture, or cannot be decoded.
     """
     upload = platform.reviews.upload(case)
     try:
@@ -215,14 +216,16 @@ def _log_view(case: str, by: str, what: str, platform: Platform) -> None:
     platform.bank.note("upload seen", case, {"by": by, "as": what})
 
 
-DISPUTES_MAX: Final = 3  # this many disagreeing reviewers suspend a claim
-_UNCHANGED_BITS: Final = 8  # from the registered hash; farther away the content may differ
+DISPUTES_MAX: Final = 3  # a claim is suspended when this many reviewers disagreed with it
+# The largest distance from the registered hash at which the content is the same for certain.
+_UNCHANGED_BITS: Final = 8
 _Effect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
 Shown = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
 
 
 def next_review(platform: Platform, after: str = "", by: str = "") -> Review | None:
-    """Return the first waiting upload, or the first after that case; None if there is none.
+    """Return the first waiting upload, or the first one after the case ``after``; None if there is
+    none.
 
     If two people have to confirm, cases that ``by`` has confirmed are skipped: they wait for
     another person.
@@ -258,7 +261,7 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
         return platform.reviews.review(case)
 
     def agree(review: Review, bank: BankStore) -> None:
-        if review.first_confirmer in ("", by):  # the first reviewer was removed meanwhile
+        if review.first_confirmer in ("", by):  # otherwise somebody else was the first of two
             raise SecondPersonNeeded(case=case, reviewer=by)
         _confirm_claims(review, bank)
 
@@ -294,10 +297,12 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
         if bits is not None and review.decision.matches:
             bank.register(_released_hash(bits, platform))
         elif review.upload_sha256 is not None and not review.decision.matches:
-            # It could not be decoded or compared: release these bytes, against no claim.
+            # The upload could not be decoded or compared, so release these bytes without reference
+            # to a claim.
             bank.release_file(unread_key(review.upload_sha256), review.at)
         elif review.upload_sha256 is not None:
-            # Release this exact file (section 11, 11.5), against the claims shown to the person.
+            # Release this exact file (section 11, 11.5) with reference to the claims that the
+            # reviewer saw.
             newest = max((fact.claim.made_at for fact in facts.values()), default=review.at)
             bank.release_file(review.upload_sha256, newest)
 
@@ -326,7 +331,9 @@ def _require_shown(review: Review, shown: Shown) -> None:
 
 
 def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
-    """Compute the hash of a picture whose hash was not kept but whose bytes were; else None."""
+    """Compute the hash of a picture whose bytes were kept but not its hash; return None for
+    others.
+    """
     review = platform.reviews.review(case)
     if review.bits is not None or not review.has_bytes:
         return None
@@ -335,7 +342,7 @@ def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
         if medium_of(upload) is MediaKind.PICTURE:
             return first_scan(upload, platform)[1].bits
     except (*UNREAD, NotAPicture, TooManyPixels, UploadNotKept):
-        pass  # it was held as unreadable, or another reviewer was faster
+        pass  # the upload was held as unreadable, or another reviewer decided first
     return None
 
 
@@ -367,12 +374,13 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
 
 
 def _confirm_claims(review: Review, bank: BankStore) -> None:
-    # Skip claims that were withdrawn or suspended while the upload waited: that decision stands.
+    # Skip claims that were withdrawn or suspended while the upload waited, since those decisions
+    # stand.
     facts = bank.facts({match.claim for match in review.decision.matches})
     matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING}
     live = [match for match in _live_matches(review, bank) if match.claim in matching]
-    # The person has seen only this upload. So it confirms no claim of which it shows only a part,
-    # and none that it matches only by a hash that a reviewer added.
+    # The reviewer has seen only this upload. So no claim is confirmed of which it shows only a
+    # part, or which it matches only by a hash that a reviewer added.
     kinds = {one: fact.claim.kind for one, fact in facts.items()}
     bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds)))
     if review.bits is not None:
@@ -400,7 +408,9 @@ def _live_matches(review: Review, bank: BankStore) -> list[Match]:
 
 
 def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
-    """Dispute claims in a single write: one hash may have thousands, and uploads wait meanwhile."""
+    """Dispute claims in a single write, since one hash may have thousands of claims and uploads
+    wait meanwhile.
+    """
     disputed = bank.dispute(*claims)
     waiting = [one for one in disputed if one.state is ClaimState.WAITING]
     suspended = [one.id for one in waiting if one.disputes >= DISPUTES_MAX]
@@ -408,7 +418,7 @@ def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
 
 
 def _released_hash(bits: bytes, platform: Platform) -> Registration:
-    """Make an entry of the bank "released" for the hash of a released upload."""
+    """Return an entry of the bank "released" for the hash of a released upload."""
     claim = Claim(
         id=new_claim_id(platform),
         bank=RELEASED,
@@ -426,12 +436,12 @@ ALERT_PROGRAM_S: Final = 30.0
 def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = ALERT_PROGRAM_S) -> None:
     """Run the alert program, without a shell, with the alert's kind and count as last arguments.
 
-    It gets no information about a case. Its output is discarded, since it may contain the program's
-    own secrets.
+    The program gets no information about a case. Its output is discarded, since it may contain the
+    program's own secrets.
 
     Raises:
-        AlertProgramFailed: it cannot be started, exits with a status other than 0, or takes too
-            long.
+        AlertProgramFailed: the program cannot be started, exits with a status other than 0, or
+            takes too long.
     """
     arguments = [*command, page.kind.value, str(page.count)]
     null = subprocess.DEVNULL

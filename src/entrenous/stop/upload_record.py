@@ -27,16 +27,16 @@ class Publishes(StrEnum):
 
     NOTHING = "nothing"
     HELD = "held"  # held uploads that match a claim: the platform cannot keep them waiting
-    ALL = "all"  # everything: the hook is in shadow
+    ALL = "all"  # everything: the hook is in shadow mode
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The outcome for an upload, with its reasons. ``case`` is the case number to refer to.
 
-    ``would`` is the outcome if no bank were in shadow; None if it is not stricter. ``secret`` is
-    needed to appeal; only its SHA-256 is stored. ``listed``: the platform publishes the upload
-    although it waits for review, and the gate lists it as published.
+    ``would`` is the outcome that it would have if no bank were in shadow mode; None if that is not
+    stricter. ``secret`` is needed to appeal; only its SHA-256 is stored. ``listed``: the platform
+    publishes the upload although it waits for review, and the gate lists it as published.
     """
 
     outcome: Outcome
@@ -71,7 +71,7 @@ class FoundBy(StrEnum):
 
 FOUND_RETROACTIVELY: Final = frozenset(
     {FoundBy.LOOK_BACK, FoundBy.SLOW_LOOK}
-)  # found after it was let through
+)  # these were found after the upload was let through
 PUBLISHED_LISTING_PERIOD: Final = timedelta(days=30)
 """How long a published upload that a person confirmed is listed for removal by the platform."""
 
@@ -83,10 +83,10 @@ class Review:
     ``bits`` is its hash, kept only while it is needed. ``entry`` is the number of the registered
     hash that it matches best, by which floods are counted. ``reference`` is the platform's name for
     the upload. ``gathered`` counts the uploads that wait with it; ``also`` has the cases decided
-    with it. ``has_bytes`` says whether its bytes are kept for the reviewer. ``slow_look_due``
-    (a deferred scan is due), ``frames`` (hashes) and ``sound`` (both for looking back at a clip)
-    are stored with it and never read back. ``first_confirmer`` is the first of two people who have
-    to confirm it; empty if nobody has.
+    with it. ``has_bytes`` says whether its bytes are kept for the reviewer. ``slow_look_due`` says
+    that a deferred scan is due; ``frames`` (hashes) and ``sound`` are for looking back at a clip.
+    These three are stored with it and never read back. ``first_confirmer`` is the first of two
+    people who have to confirm it; empty if nobody has.
     """
 
     decision: Decision
@@ -116,7 +116,9 @@ class Review:
 
     @property
     def was_refused(self) -> bool:
-        """Whether the gate or a reviewer refused it, so that it may be appealed."""
+        """Return whether the gate or a reviewer refused the upload, so that its uploader may
+        appeal.
+        """
         by_machine = self.state is ReviewState.CLOSED and self.decision.outcome is Outcome.REFUSE
         return by_machine or self.state is ReviewState.CONFIRMED
 
@@ -132,7 +134,7 @@ class StoredPicture:
 
 @dataclass(frozen=True, slots=True)
 class StoredClip:
-    """A once accepted clip, with the hashes of its frames (32 bytes each)."""
+    """A clip that was accepted at first, with the hashes of its frames (32 bytes each)."""
 
     number: int
     case: str
@@ -141,7 +143,7 @@ class StoredClip:
 
 @dataclass(frozen=True, slots=True)
 class StoredSound:
-    """A once accepted clip or sound, with the fingerprint of its sound."""
+    """A clip or sound that was accepted at first, with the fingerprint of its sound."""
 
     number: int
     case: str
@@ -191,7 +193,7 @@ class RetroactiveMatch:
 
 @dataclass(frozen=True, slots=True)
 class DueCounts:
-    """Numbers of due work items, and of deferred scans skipped within a day."""
+    """The numbers of work items that are due, and of deferred scans skipped within a day."""
 
     slow_looks: int = 0
     slow_looks_skipped: int = 0
@@ -269,7 +271,8 @@ class BadReference(Malformed):
     """
 
 
-OPERATOR: Final = "operator"  # the holder of the operator's token; not allowed for a reviewer
+# Names the holder of the operator's token, so it is not allowed as a reviewer's name.
+OPERATOR: Final = "operator"
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 

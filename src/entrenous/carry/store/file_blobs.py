@@ -255,8 +255,9 @@ class FileBlobs:
 
 
 async def _write_stream(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None:
-    """Write a stream in large pieces, each in a thread while the next one arrives. The bytes that
-    have arrived are written even if the stream ends with an error.
+    """Write a stream in large pieces, each in a thread while the next one arrives.
+
+    The bytes that have arrived are written even if the stream ends with an error.
     """
     held, writing = bytearray(), None
     try:

@@ -25,18 +25,19 @@ _CHOICES: Final = ("hold", "pass")
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Settings of a hook: a server's plug-in that asks the gate about each upload.
+    """Settings of a hook: the plug-in of a server that asks the gate about each upload.
 
     Args:
-        gate: its address: https, or http to this machine.
-        token: the operator's; the uploader's would not be told what is quarantined.
-        budget_s: an upload that gets no answer within so many seconds is held.
+        gate: the gate's address: https, or http to this machine.
+        token: the operator's token; with the uploader's token, the gate does not say what is
+            quarantined.
+        budget_s: an upload that gets no answer within this many seconds is held.
         upload_bytes_max: larger uploads are held without asking.
         other_media: whether video, sound and pictures that the gate cannot read "hold" or "pass".
-            Held by default, since nobody has checked them.
-        other_files: the same for documents, archives, ciphertext and all else that is not media.
-            Passed by default, since a gate cannot judge them.
-        shadow: ask and log, but always let through.
+            The default is "hold", since nobody has checked them.
+        other_files: the same choice for documents, archives, ciphertext and all else that is not
+            media. The default is "pass", since a gate cannot judge them.
+        shadow: ask the gate and log its answers, but let every upload through.
         appeal_url: where a person whose upload was refused can appeal.
         ca_file: a PEM file of certificate authorities, instead of the public ones.
 
@@ -75,8 +76,8 @@ def read_client_settings(
 ) -> ClientSettings:
     """Read settings from a mapping with the names of :class:`ClientSettings`.
 
-    The token is not among them: ``token_file`` names a file with it, or the variable
-    ENTRENOUS_GATE_TOKEN contains it.
+    The mapping does not contain the token: ``token_file`` names a file that contains it, or the
+    environment variable ENTRENOUS_GATE_TOKEN does.
 
     Raises:
         BadSetting: a name is unknown or missing, or the file cannot be read.
@@ -123,7 +124,8 @@ def refuse_invalid_address(name: str, url: str) -> None:
     """Raise BadSetting for an invalid web address, or one that uses http to another machine."""
     try:
         address = urlsplit(url)
-        host, _ = address.hostname, address.port  # raises if it is not a port
+        # Reading the port raises ValueError if it is not valid.
+        host, _ = address.hostname, address.port
     except ValueError:
         host, address = None, urlsplit("")
     near = address.scheme == "http" and host is not None and is_loopback(host)
@@ -139,12 +141,14 @@ def refuse_invalid_address(name: str, url: str) -> None:
 
 HEADER: Final = "Entrenous-Account"
 _BYTES: Final = 16
-_HOUSEHOLD_BITS: Final = 64  # prefix of an IPv6 address that a household is assigned
+_HOUSEHOLD_BITS: Final = 64  # bits of an IPv6 address that all devices of a household share
 
 
 def account_of(name: str | None, address: object) -> str:
     """Return the account for an upload: the user's ``name`` if signed in, else the network of the
-    ``address``; empty if neither is known, as behind a proxy that does not forward it.
+    ``address``.
+
+    Return "" if neither is known, as behind a proxy that does not forward the address.
     """
     if name:
         return name
@@ -153,7 +157,7 @@ def account_of(name: str | None, address: object) -> str:
     except ValueError:
         return ""
     asked = getattr(asked, "ipv4_mapped", None) or asked
-    if not asked.is_global:  # a proxy of the platform itself, shared by all its users
+    if not asked.is_global:  # the address of the platform's own proxy, which all users share
         return ""
     bits = asked.max_prefixlen if asked.version == 4 else _HOUSEHOLD_BITS
     return f"network\0{ipaddress.ip_network((asked, bits), strict=False)}"
@@ -177,7 +181,7 @@ class GateVerdict(StrEnum):
 
 
 class GateReason(StrEnum):
-    """Who decided: the gate, or the hook if the gate could not be asked."""
+    """Why an upload got its verdict: the gate decided, or the hook, and then for what reason."""
 
     GATE = "gate"  # the gate judged it
     AWAY = "gate away"  # no connection, or an error of the gate
@@ -190,11 +194,11 @@ class GateReason(StrEnum):
     OTHER_MEDIA = "not a picture"  # video, sound, or a picture of a kind that the gate can't read
     OTHER_FILE = "not media"  # by its first bytes: a document, an archive, ciphertext
     UNREADABLE = "not readable"  # a form that could be parsed in different ways
-    TOO_MANY = "too many files"  # in one request
+    TOO_MANY = "too many files"  # in one request, more files than the hook asks about
 
 
 _STRICTNESS: Final = (GateVerdict.LET_THROUGH, GateVerdict.HOLD, GateVerdict.REFUSE)
-#: Something does not work; the operator should look.
+#: Reasons that mean that something does not work, so that the operator should look at it.
 FAILURES: Final = frozenset(
     (
         GateReason.AWAY,
@@ -212,9 +216,10 @@ class GateAnswer:
 
     ``case`` is the gate's number for it, if any; ``secret`` is what the uploader needs to appeal.
     ``would`` is the decision that banks in shadow mode would have made. With ``shadow``, the hook
-    only asks and logs: apply :attr:`action`, not ``verdict``. ``listed``: the gate knows that
-    the platform publishes it anyway, and lists it as published. ``also``: cases of the request's
-    other uploads. ``again_s``: seconds until the gate accepts uploads of this account again.
+    only asks and logs: apply :attr:`action`, not ``verdict``. ``listed`` says that the gate knows
+    that the platform publishes the upload anyway, and lists it as published. ``also`` has the cases
+    of the request's other uploads. ``again_s`` is the number of seconds until the gate accepts
+    uploads of this account again.
     """
 
     verdict: GateVerdict
@@ -229,18 +234,18 @@ class GateAnswer:
 
     @property
     def action(self) -> GateVerdict:
-        """The action to take.
-
-        The verdict, except that everything passes in shadow mode, and that held uploads pass if
-        they are listed as published.
+        """Return the action to take: the verdict, except that everything passes in shadow mode, and
+        that held uploads pass if they are listed as published.
         """
         passes = self.shadow or (self.listed and self.verdict is GateVerdict.HOLD)
         return GateVerdict.LET_THROUGH if passes else self.verdict
 
 
 def strictest(answers: Iterable[GateAnswer]) -> GateAnswer | None:
-    """The strictest answer for a request with several uploads, with the other cases in ``also``;
-    None if there are no answers.
+    """Return the strictest answer for a request with several uploads; None if there are no
+    answers.
+
+    The cases of the other uploads are in ``also``.
     """
     every = tuple(answers)
     if not every:
@@ -251,15 +256,12 @@ def strictest(answers: Iterable[GateAnswer]) -> GateAnswer | None:
 
 
 def _strictness(answer: GateAnswer) -> tuple[int, int]:
-    """Sort key.
-
-    The action comes first: an upload to be held outweighs one that is held but passes.
-    """
+    """Return the sort key of an answer, higher for stricter answers."""
     return _STRICTNESS.index(answer.action), _STRICTNESS.index(answer.verdict)
 
 
-REPLY_BYTES_MAX: Final = 64 * 1024  # a reply takes some hundred
-STATE_BYTES_MAX: Final = 4 * 1024 * 1024  # a review, with every claim that the upload matches
+REPLY_BYTES_MAX: Final = 64 * 1024  # a reply needs some hundred bytes
+STATE_BYTES_MAX: Final = 4 * 1024 * 1024  # a review has every claim that the upload matches
 _STATES: Final = ("waiting", "confirmed", "released", "closed")
 _CASE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
@@ -281,7 +283,7 @@ def held_answer(why: GateReason) -> GateAnswer:
 
 
 def read_reply(status: int, untrusted_body: bytes) -> GateAnswer:
-    """Parse the gate's reply. Never raises: an upload with a malformed reply is held."""
+    """Parse the gate's reply. This never raises: if the reply is malformed, the upload is held."""
     if status == HTTPStatus.OK:
         return _parse_decision(untrusted_body)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -292,13 +294,13 @@ def read_reply(status: int, untrusted_body: bytes) -> GateAnswer:
 
 
 def read_state(status: int, untrusted_body: bytes) -> str:
-    """Parse the state of a case; empty for anything else. Never raises."""
+    """Parse the state of a case; return "" if the answer is anything else. This never raises."""
     state = _parse_document(untrusted_body).get("state") if status == HTTPStatus.OK else None
     return state if isinstance(state, str) and state in _STATES else ""
 
 
 def _busy_reason(untrusted_body: bytes) -> GateAnswer:
-    """Distinguish the limit of an account from a busy gate."""
+    """Parse a reply with status 429: the account's limit is reached, or the gate is busy."""
     document = _parse_document(untrusted_body)
     facts = document.get("facts")
     if document.get("type") != _TOO_MANY_UPLOADS or not isinstance(facts, dict):
@@ -337,7 +339,7 @@ def _parse_decision(untrusted_body: bytes) -> GateAnswer:
 
 
 def _is_valid_secret(text: str) -> bool:
-    """Base64url, or empty: older gates send none."""
+    """Return whether this is a secret in base64url, or empty, since older gates send none."""
     return _SECRET.fullmatch(text) is not None
 
 

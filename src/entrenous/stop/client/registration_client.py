@@ -48,12 +48,14 @@ def bank_client(url: str, proxy: Proxy | None = None) -> Iterator["RegistrationC
         yield RegistrationClient(url, client)
 
 
-_ANSWER_BYTES_MAX: Final = 64 * 1024  # a claim takes some hundred
+_ANSWER_BYTES_MAX: Final = 64 * 1024  # an answer about a claim needs some hundred bytes
 _DETAIL_MAX: Final = 300  # characters of a gate's own words that are shown
-_PLAIN: Final = {"Accept-Encoding": "identity"}  # no compression, so that sizes can be limited
-_NOT_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # includes failures of TLS
+# Without compression, so that the size of an answer can be limited.
+_PLAIN: Final = {"Accept-Encoding": "identity"}
+_NOT_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # this includes failures of TLS
 _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-# A gate never redirects, and knows the methods used here; so a server that answers so is no gate.
+# Statuses that no gate sends, since a gate never redirects and knows the methods used here. A
+# server that sends one is not a gate.
 _NOT_A_GATE: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
 
 
@@ -70,7 +72,7 @@ class RegistrationClient:
     ``client`` must trust nothing in the environment; :func:`new_relay_client` makes such a client.
 
     Raises:
-        NotAGate, NotPrivate: for any other address: fingerprints are not sent unencrypted.
+        NotAGate, NotPrivate: the address is another one; fingerprints are not sent unencrypted.
     """
 
     __slots__ = ("_http", "url")
@@ -83,7 +85,7 @@ class RegistrationClient:
     def embedding_taken(self) -> str | None:
         """Return the name of the network whose embeddings the platform compares, or None.
 
-        This is GET /v1/status; None also if the answer has no network.
+        The request is GET /v1/status; the result is None, too, if the answer names no network.
         """
         answer = self._request("GET", "/v1/status")
         if not 200 <= answer.status < 300:
@@ -94,7 +96,7 @@ class RegistrationClient:
     def register(self, request: ClaimRequest) -> ClaimStatus:
         """Register fingerprints; raises TooFlat, SoundTooQuiet.
 
-        This is POST /v1/claims; safe to repeat with the same holder.
+        The request is POST /v1/claims; it may be repeated with the same holder.
         """
         sent = {"Content-Type": "application/json"}
         answer = self._request("POST", "/v1/claims", sent, write_request(request))
@@ -107,7 +109,7 @@ class RegistrationClient:
     def status(self, claim: ClaimId) -> ClaimStatus:
         """Return a claim's present state; raises NoSuchClaim.
 
-        This is GET /v1/claims/{id}.
+        The request is GET /v1/claims/{id}.
         """
         answer = self._request("GET", f"/v1/claims/{claim}")
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -117,7 +119,7 @@ class RegistrationClient:
     def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
         """Withdraw a claim at once; may be repeated. Raises NoSuchClaim, NotTheHolder.
 
-        This is DELETE /v1/claims/{id}; the token goes in a header, never in the address.
+        The request is DELETE /v1/claims/{id}; the token is sent in a header, never in the address.
         """
         bearer = {"Authorization": f"Bearer {to_base64url(token.reveal())}"}
         answer = self._request("DELETE", f"/v1/claims/{claim}", bearer)
@@ -173,7 +175,7 @@ def _check_address(url: str) -> None:
     try:
         address = httpx.URL(url)
         address.host.encode("idna")  # raises if a label is empty or longer than 63 bytes
-        _ = urlsplit(url).port  # raises if it is not a port
+        _ = urlsplit(url).port  # reading the port raises ValueError if it is not valid
     except (httpx.InvalidURL, ValueError):
         raise NotAGate(url=url) from None
     if address.scheme not in ("http", "https") or not address.host:
@@ -198,7 +200,7 @@ def _parse_document(answer: _HttpAnswer) -> dict[str, object]:
 
 
 def _parse_object(untrusted_body: bytes) -> dict[str, object]:
-    """Return a JSON object; empty for anything else."""
+    """Parse a JSON object; return an empty one if the body is anything else."""
     try:
         document = msgspec.json.decode(untrusted_body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

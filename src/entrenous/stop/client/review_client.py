@@ -50,7 +50,7 @@ _ABOUT_A_CASE: Final = {urn_of(kind): kind for kind in (NoSuchReview, NoView, Up
 
 
 class ShownMatch(msgspec.Struct, omit_defaults=True):
-    """A match of an upload, and the state of the claim."""
+    """A match of an upload as reviewers see it, with the state of the claim."""
 
     bank: str
     distance: int
@@ -62,7 +62,7 @@ class ShownMatch(msgspec.Struct, omit_defaults=True):
 
 
 class ShownReview(msgspec.Struct, kw_only=True):
-    """``entrenous/review/1``."""
+    """A review as the gate shows it, in the JSON schema ``entrenous/review/1``."""
 
     schema: str
     case: str
@@ -80,7 +80,7 @@ class ShownReview(msgspec.Struct, kw_only=True):
 
 
 class ShownQueue(msgspec.Struct):
-    """``entrenous/reviews/1``."""
+    """The queue as the gate shows it, in the JSON schema ``entrenous/reviews/1``."""
 
     waiting: int
     next: ShownReview | None
@@ -97,7 +97,7 @@ class _Problem(msgspec.Struct):
 class ReviewClient:
     """The reviews of the gate at ``url``.
 
-    If ``called`` is given, errors use it instead of the address.
+    Errors name the gate ``called``, if that is given, or else its address.
 
     Raises:
         GateUnreachable, GateBusy, BadAnswer, WrongReviewToken: from every method.
@@ -116,7 +116,7 @@ class ReviewClient:
         return self.called or self.url
 
     def first_waiting(self, after: str = "") -> ShownQueue:
-        """Return the queue with its oldest item, or the next one after that case."""
+        """Return the queue with its oldest item, or with the next item after the case ``after``."""
         return self._parse_form(self._request("GET", "", after, query={"after": after}), ShownQueue)
 
     def review(self, case: str) -> ShownReview:
@@ -132,11 +132,13 @@ class ReviewClient:
         return self._parse_form(self._request("POST", "/{}", case, body=body), ShownReview)
 
     def view(self, case: str) -> bytes:
-        """Return a small, grey, blurred PNG; raises NoView, UploadNotKept too."""
+        """Return the picture of a case as a small, grey, blurred PNG; raises NoView and
+        UploadNotKept too.
+        """
         return self._request("GET", "/{}/view", case)
 
     def upload(self, case: str) -> bytes:
-        """Return the original bytes, untrusted; raises UploadNotKept too."""
+        """Return the original bytes of an upload, which are untrusted; raises UploadNotKept too."""
         return self._request("GET", "/{}/upload", case)
 
     def _request(

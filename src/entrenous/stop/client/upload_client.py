@@ -44,7 +44,7 @@ class TimeBudgetUsedUp(Exception):
 
 
 class Readable(Protocol):
-    """A file or a request's body, of whatever server."""
+    """A file, or the body of a request in any server."""
 
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes; empty at the end."""
@@ -58,8 +58,9 @@ def chunks_of(file: Readable) -> Iterator[bytes]:
 
 
 class TimeLeft(dict[str, Any]):
-    """A timeout for httpx's transport, which reads it at the start of each step: the rest of one
-    budget for all steps.
+    """The time that is left of one budget for all steps of a request.
+
+    httpx's transport reads this mapping as its timeout at the start of each step.
     """
 
     def __init__(self, budget_s: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -68,11 +69,13 @@ class TimeLeft(dict[str, Any]):
         self._until = now() + budget_s
 
     def get(self, _step: str, _otherwise: Any = None) -> float:
-        """Return seconds, above 0."""
+        """Return the remaining seconds, at least a millisecond, since httpx needs a positive
+        number.
+        """
         return max(self._until - self._now(), 0.001)
 
     def check(self) -> None:
-        """Raises TimeBudgetUsedUp."""
+        """Raise TimeBudgetUsedUp if no time is left."""
         if self._now() >= self._until:
             raise TimeBudgetUsedUp
 
@@ -104,7 +107,8 @@ class OutgoingUpload:
 
 _LOG: Final = logging.getLogger("entrenous.hooks")
 _REFERENCE: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
-# Shorter than a gate keeps idle connections open, so that none is used that it just closed.
+# Idle connections are kept for a shorter time than gates keep them, so that no connection is used
+# that the gate has just closed.
 _LIMITS: Final = httpx.Limits(max_connections=64, keepalive_expiry=10)
 
 
@@ -145,9 +149,9 @@ class GateClient:
             untrusted: the upload.
             reference: the platform's own id for it, which reviewers see.
             account: the uploader's account; only its hash is sent.
-            left: the time left, if several uploads share a budget.
-            says_media: it was declared a picture, video or sound, so ``other_files`` does not
-                apply, whatever its bytes are.
+            left: the time left, if several uploads share one budget.
+            says_media: the sender declared the upload a picture, a video or a sound, so the setting
+                ``other_files`` does not apply, even if its bytes are no media.
             publishes_held: the platform publishes it even if the gate holds it, since it cannot
                 wait; the gate lists it as published.
         """
@@ -165,13 +169,15 @@ class GateClient:
     def ask_file(
         self, path: Path, reference: str = "", account: str = "", *, publishes_held: bool = False
     ) -> GateAnswer:
-        """As :meth:`ask`, for a file; raises OSError if it cannot be read."""
+        """Ask about a file, as :meth:`ask` does; raises OSError if it cannot be read."""
         with path.open("rb") as file:
             chunks = chunks_of(file)
             return self.ask(chunks, reference, account=account, publishes_held=publishes_held)
 
     def state_of(self, case: str) -> str:
-        """The state of a case ("waiting", "confirmed", "released", "closed"), or "" if unknown."""
+        """Return the state of a case: "waiting", "confirmed", "released" or "closed"; "" if it is
+        unknown.
+        """
         left = TimeLeft(self.setting.budget_s)
         try:
             with self._http.stream(
@@ -222,7 +228,7 @@ class GateClient:
 
 
 class AsyncGateClient:
-    """A gate's client for an event loop. Raises as :class:`GateClient`."""
+    """A gate's client for an event loop; it raises the same errors as :class:`GateClient`."""
 
     def __init__(
         self, setting: ClientSettings, transport: httpx.AsyncBaseTransport | None = None
@@ -305,7 +311,8 @@ def _headers(
     headers = {
         "Authorization": f"Bearer {setting.token.reveal().decode()}",
         "Content-Type": "application/octet-stream",
-        "Accept-Encoding": "identity",  # no compression, so that sizes can be limited
+        # Without compression, so that the size of an answer can be limited.
+        "Accept-Encoding": "identity",
     }
     if isinstance(untrusted, bytes):
         headers["Content-Length"] = str(len(untrusted))
@@ -315,7 +322,9 @@ def _headers(
 
 
 def _publish_header(setting: ClientSettings, *, held: bool) -> dict[str, str]:
-    """Return the header that says what the platform publishes whatever the gate decides."""
+    """Return the header that says which uploads the platform publishes whatever the gate
+    decides.
+    """
     if setting.shadow:
         return {"Entrenous-Publishes": "all"}
     return {"Entrenous-Publishes": "held"} if held else {}

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 _SVG: Final = re.compile(rb"<(?:[\w.-]+:)?svg[\s>:/]|<!DOCTYPE\s+svg", re.IGNORECASE)
-# XML 1.0, section 2.8: complete items that may precede the first element.
+# Complete items that may precede the first element of an XML file (XML 1.0, section 2.8).
 _PROLOG: Final = re.compile(
     rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[\]<>]*>)*+", re.DOTALL | re.IGNORECASE
 )
-# An incomplete item: an instruction, a comment, a document type, a name.
+# An incomplete item at the end of the bytes: an instruction, a comment, a document type or a name.
 _INCOMPLETE: Final = re.compile(
     rb"<(?:\?[A-Z_:\x80-\xff]|!--|!DOCTYPE|[^!?\s/>][^\s/>]*\Z|!?-?\Z)", re.IGNORECASE
 )
@@ -46,7 +46,7 @@ _INFLATED_MAX: Final = 4096
 def may_be_drawing(untrusted_start: bytes, *, is_cut: bool) -> bool:
     """Return whether a file with these first bytes may be shown as a drawing.
 
-    ``is_cut``: there may be more bytes.
+    ``is_cut`` says that the file may have more bytes than these.
     """
     if untrusted_start.startswith(_GZIP):
         return _may_be_svg(_decompress_start(untrusted_start), is_cut=True)
@@ -58,7 +58,7 @@ def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
         start = start.removeprefix(mark)
     plain = start.replace(b"\0", b"")
     if start and not plain:
-        return False  # only zero bytes
+        return False  # the file has only zero bytes
     if _SVG.search(plain) is not None:
         return True
     before = _PROLOG.match(plain)
@@ -67,7 +67,9 @@ def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
 
 
 def _decompress_start(start: bytes) -> bytes:
-    """Return the first decompressed bytes; empty if they are not gzip."""
+    """Decompress these first bytes of a file, as far as possible; return b"" if they are
+    not gzip.
+    """
     try:
         return zlib.decompressobj(wbits=31).decompress(start, _INFLATED_MAX)
     except zlib.error:
@@ -75,7 +77,8 @@ def _decompress_start(start: bytes) -> bytes:
 
 
 START_BYTES: Final = 1024  # first bytes that suffice to recognize media
-# Each is longer than a word that a text may begin with, or has bytes that no text has.
+# The first bytes of pictures. Each is longer than a word that a text may begin with, or has bytes
+# that occur in no text.
 _PICTURES: Final = (
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),  # JPEG XL (ISO/IEC 18181-2, 9)
     *(b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),  # JPEG 2000 (T.800, I.5.1)
@@ -116,7 +119,9 @@ _TS_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
 
 
 def is_media(untrusted_start: bytes) -> bool:
-    """Whether a file with these first bytes may be shown or played; reads up to START_BYTES."""
+    """Return whether a file with these first bytes may be shown or played; at most START_BYTES are
+    read.
+    """
     start = untrusted_start[:START_BYTES]
     if medium_of(start) is not MediaKind.PICTURE or start.startswith(_STARTS) or _is_stream(start):
         return True
@@ -131,7 +136,7 @@ def is_media(untrusted_start: bytes) -> bool:
 def _is_stream(start: bytes) -> bool:
     """Return whether it is an MPEG transport stream.
 
-    Two sync bytes, or three if there are enough bytes.
+    It is one if two sync bytes are in their places, or three if there are enough bytes.
     """
     syncs = (start[at : at + 2 * size + 1 : size] for at, size in _TS_PACKETS)
     return any(sync in (b"GG", b"GGG") for sync in syncs)
@@ -143,7 +148,8 @@ _TEXT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded", "
 _NOT_ENCODED: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: not encoded
 _BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
-_HEADER_ENDS: Final = frozenset(b"\r\n\0")  # some parsers end a header, or all headers, here
+# Some parsers end a header, or all headers, at these bytes.
+_HEADER_ENDS: Final = frozenset(b"\r\n\0")
 
 
 class Unreadable(Malformed):
@@ -207,7 +213,7 @@ def _is_file(part: _Part) -> bool:
         raise Unreadable
     is_named = "filename" in part.header(b"content-disposition").lower()
     if is_named and not part.data:
-        return False  # a file field left empty
+        return False  # a form's field for a file that was left empty
     return (
         is_named
         or bool(kind and not kind.startswith("text/"))
@@ -218,9 +224,9 @@ def _is_file(part: _Part) -> bool:
 def _split_parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     """Split a form into its parts.
 
-    Parsers differ: some find a delimiter within a line, some read on after the last one. So nothing
-    may come before the first delimiter or after the last, and anything that looks like a delimiter
-    must be one.
+    Parsers differ: some accept a delimiter within a line, some continue to read after the last one.
+    So nothing may come before the first delimiter or after the last, and anything that looks like a
+    delimiter must be one.
     """
     delimiter = b"--" + boundary
     end = untrusted_body[-len(delimiter) - 4 :].rstrip(b"\r\n")
@@ -304,7 +310,7 @@ class AmbiguousPart(Exception):
 class MailFile:
     """A file in a message; its bytes are None if the part cannot be decoded with certainty.
 
-    ``says_media``: the message declares it a picture, video or sound.
+    ``says_media`` says whether the message declares it a picture, a video or a sound.
     """
 
     untrusted_data: bytes | None
@@ -312,7 +318,7 @@ class MailFile:
 
 
 def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
-    """Extract pictures, videos, sounds and attached files from a message, and every part that
+    """Extract from a message the pictures, videos, sounds and attached files, and every part that
     cannot be decoded.
 
     Messages within the message are searched; archives and encrypted data are not.
@@ -346,13 +352,14 @@ def _media_files(parts: list[Message]) -> Iterator[MailFile]:
 
 
 def _content_of_part(part: Message) -> bytes:
-    """Return a part's own bytes; empty if it contains other parts; raises AmbiguousPart."""
+    """Return the bytes of a part; b"" if it contains other parts. Raises AmbiguousPart."""
     if part.defects or any(len(part.get_all(name, ())) > 1 for name in _ONCE):
         raise AmbiguousPart
     coding = str(part.get(_CODING, "7bit")).strip().lower()
     is_container = part.get_content_maintype() in ("multipart", "message")
     if is_container and (coding not in _MAIL_NOT_ENCODED or not part.is_multipart()):
-        raise AmbiguousPart  # RFC 2046, sections 5.1 and 5.2: never encoded, always with parts
+        # RFC 2046, sections 5.1 and 5.2: such a part is never encoded, and always contains parts.
+        raise AmbiguousPart
     if part.get_content_type() == "message/partial":
         raise AmbiguousPart  # the rest is in another message
     if is_container:

@@ -92,19 +92,20 @@ def proxy(
 
 
 def settings_from_options(gate: str, token_file: Path | None, **more: object) -> ClientSettings:
-    """Settings from the options; raises BadSetting."""
+    """Return the settings that the options give; raises BadSetting."""
     token = {} if token_file is None else {"token_file": token_file}
     return read_client_settings({"gate": gate, **token, **more})
 
 
-MAIL_BYTES_MAX: Final = 100_000_000  # a larger message is held unread; mail servers allow 10-50 MB
+# Bytes; a larger message is held without reading it. Mail servers allow 10 to 50 MB.
+MAIL_BYTES_MAX: Final = 100_000_000
 _EXITS: Final = {
     GateVerdict.LET_THROUGH: YES,
     GateVerdict.REFUSE: BY_FAMILY[Refused.family],
     GateVerdict.HOLD: BY_FAMILY[Unreachable.family],
 }
-# Mail servers bounce a message on "refused", so only the gate's decision gives that status. Errors
-# of the call, such as a missing token, ask for another try.
+# Mail servers bounce a message on "refused", so only the gate's decision gives that status. After
+# an error of the call, such as a missing token, they should try again.
 _TRY_AGAIN: Final = _EXITS[GateVerdict.HOLD]
 Answers = list[tuple[str, GateAnswer]]
 
@@ -215,7 +216,9 @@ def _ask_each(
 
 
 def _prepare_quarantine(quarantine: Path, files: list[Path]) -> None:
-    """Prepare the folder before asking, since otherwise an answer could not be applied.
+    """Prepare the folder for files that are not let through.
+
+    Do this before asking, since otherwise an answer could not be applied.
 
     Raises:
         UnusableFolder: it cannot be created or written to.
@@ -241,7 +244,9 @@ def _ask_about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
 
 
 def _move_file(file: Path, folder: Path) -> None:
-    """Move a file within its file system, so that no partial file is visible; overwrite nothing."""
+    """Move a file within its file system, so that no partial file is ever visible. No file is
+    overwritten.
+    """
     try:
         for number in itertools.count(1):
             name = file.name if number == 1 else f"{file.stem}-{number}{file.suffix}"

@@ -26,7 +26,7 @@ from entrenous.terminal.session import NO
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-Found = tuple[int, Claim, bool]  # distance in bits, claim, whether a part of it matches
+Found = tuple[int, Claim, bool]  # distance in bits, claim, whether only a part of it matches
 
 
 def join(gate: typer.Typer) -> None:
@@ -74,7 +74,8 @@ def status(data: Data, as_json: Json = False) -> None:
     """Say how many fingerprints the index contains, and the state of its file."""
     folder, shards = data / INDEX, gate_settings(data).index_shards
     with folder_errors(folder):
-        condition = condition_of(folder, shards)  # read first, since opening repairs it
+        # Read this first, since opening the index repairs its file.
+        condition = condition_of(folder, shards)
     with open_existing(data) as (platform, _), folder_errors(folder):
         index = FileIndex(folder, platform.bank, shards)
         state, withdrawn = index.state(), index.holds_withdrawn()
@@ -125,7 +126,7 @@ def _parse_pdq_hash(text: str) -> bytes:
 def _find_claims_near(
     wanted: Sequence[bytes], platform: Platform, *, part: bool
 ) -> list[list[Found]]:
-    """For each fingerprint, the matching claims within 31 bits, nearest first."""
+    """Return, for each fingerprint, the claims within 31 bits, nearest first."""
     near = platform.index.near(wanted, part=part)
     claims: dict[int, dict[tuple[ClaimId, bool], Claim]] = defaultdict(dict)
     for entry, claim, at_ms in platform.bank.claims_by_hash({one.entry for one in near}):
@@ -162,7 +163,8 @@ def try_upload(
 ) -> None:
     """Say what the gate would do with a file; the file is not stored."""
     untrusted = read_file(file)
-    # As in a running gate, so that the time excludes work that uploads do not wait for.
+    # Opened as a running gate opens it, so that the time shown excludes work that uploads do not
+    # wait for.
     with open_existing(data, serves=True) as (platform, _):
         began = time.perf_counter()
         decision = dry_run(untrusted, platform, deep=deep)

@@ -78,7 +78,7 @@ def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
     print_line(f"{name} can no longer decide. What they decided stays.")
 
 
-_LOCAL_URL: Final = "http://127.0.0.1"  # placeholder for the application in this process
+_LOCAL_URL: Final = "http://127.0.0.1"  # stands for the application in this process
 _DECISIONS: Final = ("confirm", "release")
 _FOUND: Final = {
     "upload": "held as it came",
@@ -166,7 +166,7 @@ def _open_review_client(
 
 def _list_waiting(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
     if after:
-        client.review(after)  # raises if there is no such case, else all would be listed
+        client.review(after)  # raises if there is no such case; otherwise all cases would be listed
     queue = client.first_waiting(after)
     first, found = queue, list[ShownReview]()
     while queue.next is not None and len(found) < limit:
@@ -206,7 +206,9 @@ def _queue_in_words(
 
 
 def _arrival_in_words(at: str) -> str:
-    """The time to the minute, and how long ago unless the clock here is behind the gate's."""
+    """Return the time to the minute. If the gate's clock is not ahead of the clock here, add how
+    long ago that was.
+    """
     try:
         moment = datetime.fromisoformat(at).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -245,7 +247,8 @@ def _write_upload(
 ) -> None:
     """Write the upload to a new file.
 
-    An existing file is refused first, so that the log has no view that did not happen.
+    An existing file is refused before the upload is fetched, so that the log records no view that
+    did not take place.
     """
     if out.exists() or out.is_symlink():
         raise AlreadyThere(path=out)

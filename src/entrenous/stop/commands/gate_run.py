@@ -138,7 +138,9 @@ def _certificate_from_settings(front: GateFront) -> Certificate | None:
 
 
 def _open_judge_pool(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:
-    """Return the pool of judges; None on a machine with one processor, where it gains nothing."""
+    """Return the pool of judge processes; None on a machine with one processor, where a pool is
+    useless.
+    """
     count = wanted
     if count is None:
         count = min(processor_count() + 1, _JUDGES_MAX) if processor_count() > 1 else 0
@@ -156,7 +158,7 @@ def judge_command(data: Path, *, slow_look: bool) -> list[str]:
 
 
 def deferred_scan_command(data: Path) -> list[str]:
-    """Return the command of a process that makes deferred scans."""
+    """Return the command line of a process that makes deferred scans."""
     return _gate_subcommand("slow-look", data, "--follow")
 
 
@@ -165,8 +167,11 @@ def _gate_subcommand(name: str, data: Path, *more: str) -> list[str]:
 
 
 def _deferred_scans_at_once(data: Path) -> int:
-    """The setting, or half the number of processors, since each process needs memory and runs only
-    while uploads leave processors idle.
+    """Return how many processes make deferred scans: the setting, or half the number of
+    processors.
+
+    Half are enough, since each process needs memory and runs only while uploads leave processors
+    idle.
     """
     wanted = gate_settings(data).slow_look_processes
     return wanted or min(max(1, processor_count() // 2), SLOW_LOOK_PROCESSES_MAX)
@@ -175,7 +180,7 @@ def _deferred_scans_at_once(data: Path) -> int:
 def _token_files(data: Path) -> dict[str, str]:
     """Return the paths of the token files.
 
-    The tokens are not printed, since others may read logs.
+    The tokens themselves are not printed, since other people may read the log.
     """
     return {f"{role}_token_file": str(token_file(data.absolute(), role)) for role in TOKEN_ROLES}
 
@@ -203,9 +208,9 @@ def judge(
 
 
 def _judge_one(platform: Platform, answers: int) -> bool:
-    """Judge one upload; False at the end of input.
+    """Judge one upload; return False at the end of the input.
 
-    The upload is released before waiting for the next one.
+    The memory of the upload is released before this waits for the next one.
     """
     asked = read_judge_request(partial(read_from, REQUEST_FD))
     if asked is None:
@@ -222,7 +227,7 @@ def without_deferred_scans(platform: Platform) -> Platform:
 
 
 _ASK_AGAIN_S: Final = 1.0
-_LOWEST: Final = 19  # niceness
+_LOWEST: Final = 19  # the highest niceness: the lowest priority
 
 
 def slow_look(
@@ -254,9 +259,9 @@ def _scan_until_end(platform: Platform) -> None:
 
 
 def _scan_once(platform: Platform) -> bool:
-    """Run one scan.
+    """Run one deferred scan, if one is due; return whether there was one.
 
-    Of a failure only the class is printed, since its message may be about an upload.
+    If it fails, only the error's class is printed, since its message may be about an upload.
     """
     try:
         return run_deferred_scan(platform)

@@ -52,7 +52,7 @@ def join(gate: typer.Typer) -> None:
 
 def status(data: Data, as_json: AsJson = False) -> None:
     """Count registrations and waiting work, and say what is wrong, if anything is."""
-    file = _index_file(data)  # before opening repairs it
+    file = _index_file(data)  # read this before opening the gate, which repairs the file
     with open_existing(data) as (platform, _):
         standing = figures_of(platform, with_shadow=True)
         wrong = [
@@ -82,7 +82,7 @@ def _index_file(data: Path) -> _IndexFile:
         condition = condition_of(folder, shards)
         try:
             return _IndexFile(condition, written_at(folder, shards))
-        except FileNotFoundError:  # also while a gate changes its number of shards
+        except FileNotFoundError:  # this also happens while a gate changes its number of shards
             return _IndexFile("missing", None)
 
 
@@ -131,7 +131,7 @@ def _undecryptable_warning(platform: Platform) -> Iterator[str]:
 def _exposed_files_warnings(data: Path) -> Iterator[str]:
     """Warn of files that other accounts can read or write, such as held uploads and tokens.
 
-    The settings file is excepted, unless the database's password may be in it.
+    The settings file may be readable by others, unless it may contain the database's password.
     """
     if is_private(data):
         return
@@ -147,7 +147,7 @@ def _exposed_files_warnings(data: Path) -> Iterator[str]:
 
 
 def _unencrypted_warning(data: Path) -> Iterator[str]:
-    """Warn of unencrypted uploads.
+    """Warn if uploads are stored unencrypted.
 
     With PostgreSQL, which several gates may share, no key is created.
     """
@@ -226,7 +226,7 @@ def _round_to_hours(time: timedelta) -> int:
     return int(time.total_seconds() // _HOUR_S)
 
 
-_ROWS_MAX: Final = 1000  # per call
+_ROWS_MAX: Final = 1000  # the most rows that one call prints
 
 
 def verify(

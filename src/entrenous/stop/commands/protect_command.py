@@ -60,7 +60,7 @@ from entrenous.terminal.typed_input import Json, is_agreed
 
 
 def ask_adults() -> bool:
-    """Ask whether everybody in it was an adult.
+    """Ask whether everybody in the picture or video was an adult.
 
     Without a terminal, running the command means yes.
     """
@@ -98,8 +98,8 @@ def files_of(
 
     Raises:
         UnknownMessage: there is no message of that name.
-        FilesNotOnDevice: it was received, and its files are not in the vault.
-        NothingToProtect: it is a text.
+        FilesNotOnDevice: the message was received, and its files are not in the vault.
+        NothingToProtect: the message is a text.
     """
     files = _message_files(message, device, received)
     first = next(files, None)
@@ -127,9 +127,9 @@ _SKIPPED: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, FileHasOnlySound, Conse
 class FileRegistrar:
     """Registers files with one platform, as the person agreed.
 
-    With ``asks``, it asks about each kind of file. ``answers`` records, for each kind that was
-    explained, whether its fingerprints may be sent; ``made`` are the registrations, ``left_out``
-    the reasons for files that could not be registered.
+    With ``asks``, the person is asked about each kind of file. ``answers`` records, for each kind
+    that was explained, whether its fingerprints may be sent; ``made`` are the registrations,
+    ``left_out`` the reasons for files that could not be registered.
     """
 
     consent: Consent
@@ -231,7 +231,7 @@ def protect(
     if listed:
         _list_protections(context, ask=ask, as_json=as_json)
         return
-    if under_18:  # before any other error: tell who helps
+    if under_18:  # before any other error, say who helps
         raise NotEverybodyAdult
     if (file is None) == (message is None) or gate is None:
         raise typer.BadParameter(translated("give a file, or --message NAME, and --gate URL"))
@@ -288,7 +288,8 @@ def unprotect(
             with bank_client(protection.gate_url, proxy) as client:
                 protection = withdraw(protection, client, device)
         except EntrenousError as why:
-            if off_list and protection.state is None:  # a confirmed one needs the token to end it
+            # Only with the token can a confirmed registration be ended.
+            if off_list and protection.state is None:
                 delete_protection(protection, device)
                 _print_forgotten(protection, as_json=as_json)
                 return
@@ -317,9 +318,8 @@ def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
 
 
 def _print_forgotten(protection: Protection, *, as_json: bool) -> None:
-    """Say that the token is gone.
-
-    If the platform received the registration, only its staff can end it.
+    """Say that this device no longer has the token, so that only the platform's staff can end the
+    registration.
     """
     if as_json:
         print_json(

@@ -57,8 +57,8 @@ def _is_valid_name(untrusted_name: str) -> bool:
     return len(untrusted_name) <= _CHARS_MAX and untrusted_name.isprintable()
 
 
-# Prefix lengths of IPv6 networks, and how many times the limit of one household each may use: a
-# household is assigned a /64, often a /56, a site a /48.
+# Prefix lengths of IPv6 networks, each with a multiple of the limit of one household. A household
+# is assigned a /64 or often a /56, and a site a /48.
 _NETWORKS: Final = ((64, 1), (56, 2), (48, 10))
 _HOUR_S: Final = 3600
 PUBLISHES_HEADER: Final = "Entrenous-Publishes"
@@ -73,9 +73,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateAccess:
-    """Tokens, as in the header, and limits.
+    """The tokens that the gate accepts, as they are in the header, and its limits.
 
-    Without ``uploader`` only the operator may upload; ``metrics`` only permits reading metrics.
+    Without an ``uploader`` token, only the operator may upload. The ``metrics`` token only permits
+    reading metrics.
     """
 
     operator: Secret
@@ -100,7 +101,8 @@ class WrongToken(Unproven):
 
 
 def role_of(request: Request, access: GateAccess) -> Role:
-    """Return the role of the token, operator or uploader, compared in constant time.
+    """Return the role of the request's token, operator or uploader. Tokens are compared in constant
+    time.
 
     Raises WrongToken.
     """
@@ -114,7 +116,7 @@ def role_of(request: Request, access: GateAccess) -> Role:
 def publishes_of(request: Request, role: Role) -> Publishes:
     """Return what the platform publishes whatever the gate decides.
 
-    Ignored in an uploader's request.
+    The header is ignored in an uploader's request.
 
     Raises:
         BadPublishes.
@@ -128,7 +130,9 @@ def publishes_of(request: Request, role: Role) -> Publishes:
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:
-    """Return whether the request has the operator's token; another token is no error here."""
+    """Return whether the request has the operator's token; another token or none is not an error
+    here.
+    """
     return _has_token(request, access.operator)
 
 
@@ -148,7 +152,7 @@ async def require_reviewer(request: Request, access: GateAccess, platform: Platf
 
 
 def require_metrics_token(request: Request, access: GateAccess) -> None:
-    """Require the operator's token or the one for metrics; raises WrongToken."""
+    """Raise WrongToken unless the request has the operator's token or the token for metrics."""
     if not (is_operator(request, access) or _has_token(request, access.metrics)):
         raise WrongToken
 
@@ -158,7 +162,7 @@ def _has_token(request: Request, token: Secret | None) -> bool:
 
 
 def bearer_token(request: Request) -> bytes:
-    """Return the token in the header as bytes; empty if there is none."""
+    """Return the token in the header as bytes; b"" if there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
@@ -191,8 +195,10 @@ def _base64url_secret(request: Request, size: int) -> Secret:
 
 
 def client_networks(client: str) -> tuple[tuple[str, int], ...]:
-    """The names under which a client is counted, each with a multiple of a household's limit: an
-    IPv4 address, or the networks of an IPv6 address, smallest first.
+    """Return the names under which a client is counted, each with a multiple of a household's
+    limit.
+
+    The name is an IPv4 address, or the names are the networks of an IPv6 address, smallest first.
     """
     try:
         address = ipaddress.ip_address(client)
@@ -212,7 +218,7 @@ def _mask_address(address: ipaddress.IPv6Address, bits: int) -> str:
 
 @dataclass(slots=True)
 class HourlyLimit:
-    """Counts per household and in total per clock hour, in memory only.
+    """Counts requests in each hour of the clock, per household and in total, in memory only.
 
     Requests refused for their household's limit do not count towards the total. At most ``of_all``
     addresses are remembered.
@@ -225,7 +231,9 @@ class HourlyLimit:
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, client: str, now: datetime) -> None:
-        """Count one request; above a limit raises GateBusy with the seconds to the next hour."""
+        """Count one request; above a limit, raise GateBusy with the number of seconds until the
+        next hour.
+        """
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self.hour:
             self.hour, self.every = hour, 0
@@ -243,12 +251,13 @@ class HourlyLimit:
 
 HEADER: Final = "Entrenous-Account"
 _ACCOUNT: Final = re.compile(r"[!-~]{1,128}")
-_KEPT_MAX: Final = 200_000  # names to remember, some 30 MB; further ones are not counted
+# The most names that are remembered, about 30 MB; further ones are not counted.
+_KEPT_MAX: Final = 200_000
 _NAME_BYTES: Final = 16
-# Hooks that do not know whose an upload is count as one account, with this multiple of the limit of
-# refusals, and without a limit of uploads.
+# All uploads without a known account count as one account. It has this multiple of the limit on
+# refusals, and no limit on uploads.
 _ANONYMOUS_TIMES: Final = 50
-#: Hashed names under which a client is counted, each with a multiple of the limit.
+#: Hashes of the names under which a client is counted, each with a multiple of the limit.
 Names = tuple[tuple[bytes, int], ...]
 
 
@@ -269,7 +278,7 @@ class BadAccount(Malformed):
 
 @dataclass(slots=True)
 class Accounts:
-    """Counts per account and clock hour, in memory only.
+    """Counts uploads and refusals of each account in each hour of the clock, in memory only.
 
     Accounts and addresses are remembered as a hash with the random ``key``.
     """
@@ -284,7 +293,7 @@ class Accounts:
         """Return the names under which an upload counts.
 
         The operator's server names the account; uploads without a name count as one account. For an
-        uploader the address counts, and a header is ignored.
+        uploader, the address is used, and the header is ignored.
 
         Raises:
             BadAccount.
@@ -347,8 +356,8 @@ def _add_one(names: Names, counts: dict[bytes, int]) -> None:
 
 
 _NAME: Final = b"x-forwarded-for"
-# A node of RFC 7239, section 6, without quotes, or, as proxies write it, IPv6 without brackets.
-# "unknown" and obfuscated names do not match.
+# Matches a node of RFC 7239, section 6, without quotes, or IPv6 without brackets, as proxies write
+# it. It does not match "unknown" and obfuscated names.
 _PORT: Final = r"(?::(?:\d{1,5}|_[\w.-]+))?"
 _HOP: Final = re.compile(
     rf"(?P<four>[\d.]+){_PORT}|\[(?P<six>[\da-f:.]+)\]{_PORT}|(?P<bare>[\da-f:.]+)",
@@ -381,9 +390,9 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Netw
         trusted: the networks of proxies to believe.
 
     Returns:
-        The last address, from the right, that is not a trusted proxy's. Where the next entry is
-        missing or malformed, the address of the proxy that forwarded it. The peer's own address if
-        it is not trusted.
+        Read from the right, the first address that is not a trusted proxy's. If an entry on the way
+        is missing or malformed, the address of the proxy that forwarded it. If the peer itself is
+        not trusted, the peer's address.
     """
     at = _parse_ip_address(peer)
     if at is None:
@@ -399,7 +408,7 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Netw
 
 
 def _forwarded_node(untrusted_hop: str) -> str:
-    """Return the address without brackets and port, or "" if it is malformed."""
+    """Return the address without brackets and port; "" if it is malformed."""
     found = _HOP.fullmatch(untrusted_hop.strip(" \t"))
     return "" if found is None else found["four"] or found["six"] or found["bare"]
 

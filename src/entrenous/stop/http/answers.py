@@ -54,9 +54,8 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
 
 
 def match_for_operator(match: Match) -> dict[str, Any]:
-    """Render a match.
-
-    Bank, distance in bits, and how the upload was derived from the registered picture.
+    """Render a match: the bank, the distance in bits, and how the upload was derived from the
+    registered picture.
     """
     return {"bank": match.bank, "distance": match.distance, "how": match.how}
 
@@ -132,8 +131,9 @@ class GateFault(EntrenousError):
 
 
 def on_error(access: GateAccess) -> Callable[[Request, Exception], Response]:
-    """Return a handler that answers with the error's own message; details of database errors are
-    shown to the operator only.
+    """Return a handler that answers an error with its own message.
+
+    Details of database errors are shown only to the operator.
     """
 
     def answer(request: Request, error: Exception) -> Response:
@@ -156,7 +156,7 @@ def on_http_error(_request: Request, error: Exception) -> Response:
 
 
 def on_disconnect(_request: Request, _error: Exception) -> Response:
-    """Handle a client that disconnected while sending; nobody reads the answer."""
+    """Answer a client that disconnected while it was sending; nobody will read the answer."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 

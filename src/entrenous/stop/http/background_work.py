@@ -36,13 +36,13 @@ async def run_after_answer(
 
 HOUR_S: Final = 3600.0
 MINUTE_S: Final = 60.0
-_REST: Final = 3  # times as long as the last piece took
+_REST: Final = 3  # the pause after each piece of work, as a multiple of the time that it took
 Works = Sequence[Callable[[], object]]
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundTasks:
-    """Further work to do at once and then every hour or minute, while the gate serves."""
+    """Further tasks that a gate runs at its start and then every hour or every minute."""
 
     hourly: Works = ()
     minutely: Works = ()
@@ -50,7 +50,9 @@ class BackgroundTasks:
 
 @asynccontextmanager
 async def run_recurring(works: Works, every_s: float) -> AsyncIterator[None]:
-    """Run each of ``works`` in a thread at once, and again every ``every_s``, until closed."""
+    """Run each of ``works`` in a thread at once, and again every ``every_s`` seconds, until
+    closed.
+    """
     async with anyio.create_task_group() as group:
         group.start_soon(_run_repeatedly, works, every_s)
         yield
@@ -59,7 +61,7 @@ async def run_recurring(works: Works, every_s: float) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def run_in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
-    """Run ``work`` in a thread as long as it returns true, then again after ``every_s``.
+    """Run ``work`` in a thread as long as it returns True, and again after ``every_s`` seconds.
 
     Between calls it pauses three times as long as the call took, to leave most of the machine to
     uploads. Closing waits for at most one call.
@@ -85,22 +87,24 @@ async def _run_repeatedly(works: Works, every_s: float) -> None:
 
 
 def minutely_tasks(platform: Platform) -> tuple[Callable[[], object], ...]:
-    """Check the clock, and skip deferred scans that are overdue. (Separate processes make the
-    scans.)
+    """Return the tasks for every minute: check the clock, and skip deferred scans that are
+    overdue.
+
+    (Separate processes make the scans.)
     """
     return (partial(_record_clock, platform), partial(_skip_overdue_scans, platform))
 
 
 def look_back_task(platform: Platform) -> Callable[[], object]:
-    """Make due look-backs, some at a time.
+    """Return a task that makes due look-backs, some at a time.
 
-    For claims from a list, a fetch or a partner, or after a crash.
+    They are due for claims from a list, a fetch or a partner, or after a crash.
     """
     return partial(look_back_due, platform)
 
 
 def send_due_alerts(platform: Platform) -> None:
-    """Send due alerts; in a task of its own, since the alert program may take a while."""
+    """Send due alerts. This is a task of its own, since the alert program may take a while."""
     for failed in send_alert(platform):
         said = {"event": "page-failed", **failed.facts}
         _LOG.error("page failed: %(kind)s", said, extra={"said": said})

@@ -50,7 +50,7 @@ def gate_app(
     Args:
         platform: the gate.
         access: tokens and limits.
-        chores: further background work.
+        chores: further background tasks.
         look: the function that counts database and index for the metrics.
         judges: processes that judge pictures in parallel.
     """
@@ -60,7 +60,9 @@ def gate_app(
     reviews = ReviewRequests(platform, access, meters.count_review)
 
     async def status(request: Request) -> Response:
-        """The health check, which queries the database. Counts are for the operator only."""
+        """Answer the health check, which queries the database. Only the operator is shown
+        counts.
+        """
         waiting = await run_in_threadpool(platform.reviews.waiting)
         embedding = await run_in_threadpool(embedding_taken, platform)
         answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
@@ -76,7 +78,7 @@ def gate_app(
         return JSONResponse(answer, headers=PRIVATE)
 
     async def metrics(request: Request) -> Response:
-        """Metrics for Prometheus, readable with a token that permits nothing else."""
+        """Return the metrics for Prometheus. There is a token that permits only this."""
         require_metrics_token(request, access)
         told = await run_in_threadpool(meters.text)
         return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE)
@@ -108,7 +110,8 @@ def gate_app(
             Exception: on_bug,
         },
     )
-    # A redirect would go to http and the requested host, and the body be sent again unencrypted.
+    # A redirect would lead to http:// and the requested host, so a client would send the body again
+    # unencrypted.
     app.router.redirect_slashes = False
     return app
 

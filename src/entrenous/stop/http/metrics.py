@@ -20,16 +20,19 @@ from entrenous.stop.nouns import Bank, GateFigures, IndexSize, even_distance
 from entrenous.stop.upload_record import Decision, Review, ReviewState
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-_KEPT: Final = 1_000  # newest answers to uploads, for the quantiles
+_KEPT: Final = 1_000  # how many of the newest answers to uploads the quantiles are computed from
 _QUANTILES: Final = (0.5, 0.95, 0.99)
-_COUNT_AGAIN_S: Final = 60.0  # counting rows takes a while in a large database
+# Seconds for which a count is used, since counting rows takes a while in a large database.
+_COUNT_AGAIN_S: Final = 60.0
 UPLOAD: Final = "upload"
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 Snapshot = tuple[GateFigures, IndexSize | None]
 
 
 class GateMetrics:
-    """The metrics of one gate process. ``look`` counts the database and the index."""
+    """The metrics of one gate process; ``look`` is called to count rows of the database and the
+    index.
+    """
 
     def __init__(self, look: Callable[[], Snapshot] | None = None) -> None:
         self.registry = CollectorRegistry()
@@ -62,7 +65,7 @@ class GateMetrics:
     def count_decision(self, decision: Decision, banks: Callable[[], tuple[Bank, ...]]) -> None:
         """Count one decision.
 
-        ``banks`` is called only if a bank in shadow would have held or refused it.
+        ``banks`` is called only if a bank in shadow mode would have held or refused the upload.
         """
         self._uploads.labels(decision.outcome.value).inc()
         if decision.would is None:
@@ -156,7 +159,9 @@ class _Quantiles(Collector):
 
 
 class _DatabaseCollector(Collector):
-    """Counts of database and index, refreshed at most once a minute by one thread."""
+    """Collects the counts of database and index; one thread refreshes them at most once a
+    minute.
+    """
 
     def __init__(self, look: Callable[[], Snapshot]) -> None:
         self._look, self._lock = look, threading.Lock()

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 
-FORM_BYTES_MAX: Final = 16 * 1024  # headers and other fields, besides the file
+FORM_BYTES_MAX: Final = 16 * 1024  # bytes of headers and other fields, besides the file
 FORM_PARTS_MAX: Final = 20
-_CHUNK_BYTES: Final = 64 * 1024  # parsed between checks of the limits
+_CHUNK_BYTES: Final = 64 * 1024  # bytes that are parsed between two checks of the limits
 
 
 class BrokenForm(Malformed):
@@ -93,7 +93,7 @@ class _FieldCollector:
         }
 
     def check(self, read_bytes: int) -> None:
-        """Raise LongForm if more than the limit was read besides the file."""
+        """Raise LongForm if more bytes than the limit were read besides the file."""
         if read_bytes - len(self.found.get(self._file, b"")) > FORM_BYTES_MAX:
             raise _long_form_error()
 
@@ -128,7 +128,8 @@ def _long_form_error() -> LongForm:
 
 _FILE: Final = b"file"
 _MEDIA: Final = ("image/", "video/", "audio/")
-ARRIVAL_S_MAX: Final = 60  # so that a slow sender does not keep a place from others
+# Seconds in which a body must arrive, so that a slow sender does not keep a place from others.
+ARRIVAL_S_MAX: Final = 60
 
 
 class TooLarge(Malformed):
@@ -171,8 +172,8 @@ async def read_upload(request: Request, limit_bytes: int) -> ReceivedUpload:
     """Read the untrusted bytes of an upload; forms are parsed in a thread.
 
     Raises:
-        TooLarge, TooSlow: as soon as that is known; the rest is not read.
-        NotMedia, NoFile, TwoFiles, LongForm: it contains no upload, or too much else.
+        TooLarge, TooSlow: raised as soon as it is known; the rest is not read.
+        NotMedia, NoFile, TwoFiles, LongForm: the body contains no upload, or too much else.
         BadReference: the reference is too long, or has control characters.
     """
     declared, options = parse_options_header(request.headers.get("content-type", ""))
@@ -209,7 +210,9 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 
 
 def too_large(limit_bytes: int) -> TooLarge:
-    """State the limit in whole megabytes, or with two digits below one (claims, opinions)."""
+    """Return the error with the limit in megabytes: a whole number, or two digits if it is below
+    one (for claims and opinions).
+    """
     megabytes = limit_bytes / 1_000_000
     return TooLarge(limit_mb=int(megabytes) if megabytes >= 1 else float(f"{megabytes:.2g}"))
 

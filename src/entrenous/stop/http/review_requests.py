@@ -34,9 +34,10 @@ from entrenous.stop.review import (
 )
 from entrenous.stop.upload_record import Review, ReviewState
 
-PUBLISHED_MAX: Final = 200  # per page
-_VIEWS_AT_ONCE: Final = 2  # to leave processors to uploads
-# Keep a browser from displaying an upload as a page.
+PUBLISHED_MAX: Final = 200  # uploads per page
+# The most views that are made at the same time, to leave processors to uploads.
+_VIEWS_AT_ONCE: Final = 2
+# Headers that keep a browser from displaying an upload as a page.
 _KEPT_APART: Final = PRIVATE | {
     "Content-Disposition": "attachment",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -79,7 +80,9 @@ class ReviewRequests:
         return JSONResponse(answer, headers=PRIVATE)
 
     async def published(self, request: Request) -> Response:
-        """Published uploads that now wait or must be removed; ``?after=CASE`` for the next page."""
+        """Return published uploads that now wait for review or must be removed; ``?after=CASE``
+        gives the next page.
+        """
         require_operator(request, self.access)
         after = request.query_params.get("after", "")
         page = self.platform.reviews.published
@@ -92,7 +95,7 @@ class ReviewRequests:
         return JSONResponse(answer, headers=PRIVATE)
 
     async def review(self, request: Request) -> Response:
-        """Return one case; after the decision, this is how the platform learns of it."""
+        """Return one case; the platform learns the decision in this way."""
         await self._reviewer(request)
         review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
         (shown,) = await self._render_reviews(review)
@@ -104,20 +107,20 @@ class ReviewRequests:
         verb, state, shown = parse_verdict(await read_body(request, CLAIM_BYTES_MAX))
         case = case_in(request)
         review: Review = await run_in_threadpool(verb, case, self.platform, by, shown)
-        if review.state is state:  # otherwise a second person has to confirm
+        if review.state is state:  # otherwise a second person has to confirm first
             self.reviewed(review, state)
         (answer,) = await self._render_reviews(review)
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE)
 
     async def view(self, request: Request) -> Response:
-        """Return a small, grey, blurred PNG."""
+        """Return the picture of a case as a small, grey, blurred PNG."""
         by = await self._reviewer(request)
         look = partial(blurred_view, case_in(request), by, self.platform)
         data = await anyio.to_thread.run_sync(look, limiter=self.views)
         return Response(data, media_type="image/png", headers=_KEPT_APART)
 
     async def held_upload(self, request: Request) -> Response:
-        """Return the original bytes."""
+        """Return the original bytes of the upload."""
         by = await self._reviewer(request)
         data = await run_in_threadpool(unblurred_upload, case_in(request), by, self.platform)
         return Response(data, media_type="application/octet-stream", headers=_KEPT_APART)

@@ -41,7 +41,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, Publishes
 
 _KEY_BYTES: Final = 32
-_WAIT_S_MAX: Final = 10  # how long a received upload waits for its turn
+_WAIT_S_MAX: Final = 10  # seconds that a received upload waits for its turn
 
 
 @dataclass(slots=True)
@@ -68,13 +68,14 @@ class UploadRequests:
 
     @classmethod
     def of(cls, platform: Platform, access: GateAccess, judges: JudgePool | None = None) -> Self:
-        """Choose the limits: bodies as many as uploads at once (or two per judge if that is more),
-        half as many appeals, a quarter as many clips.
+        """Choose the limits: as many bodies as uploads at once (or two per judge, if that is more),
+        half as many appeals, and a quarter as many clips.
         """
         most = access.uploads_at_once
         at_once, waiting = min(most, processor_count() + 1), most
         if judges is not None:
-            at_once, waiting = judges.most, max(most, 2 * judges.most)  # bodies keep judges busy
+            # With two bodies for each judge, no judge waits for one.
+            at_once, waiting = judges.most, max(most, 2 * judges.most)
         deciding = anyio.CapacityLimiter(at_once)
         bodies = {role: anyio.CapacityLimiter(waiting) for role in Role}
         appeals = anyio.CapacityLimiter(max(1, most // 2))
@@ -99,7 +100,8 @@ class UploadRequests:
             data, reference = sent.untrusted_data, sent.reference
             if medium_of(data) is MediaKind.PICTURE:
                 if self.judges is not None and self.deciding.borrowed_tokens:
-                    self.judges.start_missing()  # a second concurrent picture: start the judges
+                    # This is a second concurrent picture, so start the judges.
+                    self.judges.start_missing()
                 async with _wait_for_place(self.deciding):
                     decision = await self._judge(data, reference, publishes)
             else:
@@ -128,8 +130,8 @@ class UploadRequests:
     def _may_answer_reveal(self, publishes: Publishes) -> bool:
         """Return whether the answer can tell the uploader anything.
 
-        In shadow mode it cannot, since everything is published. So uploads are not counted per
-        account, and every one is judged.
+        In shadow mode it cannot, since everything is published. Then uploads are not counted per
+        account, and every upload is judged.
         """
         return publishes is not Publishes.ALL and not self.platform.limits.shadow
 
@@ -160,7 +162,8 @@ class UploadRequests:
         if decision.would is None:
             self.judged(decision)
         else:
-            await run_after_answer(self.judged, decision)  # queries which banks are in shadow mode
+            # The metrics query which banks are in shadow mode.
+            await run_after_answer(self.judged, decision)
         if needs_upload_bytes(decision, self.platform):
             await run_after_answer(store_upload_bytes, decision, untrusted_data, self.platform)
         hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
@@ -179,7 +182,7 @@ async def take_place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterat
     except (
         anyio.WouldBlock,
         RuntimeError,
-    ) as problem:  # RuntimeError: ``of`` has one already
+    ) as problem:  # RuntimeError: this value of ``of`` has a place already
         raise GateBusy from problem
     try:
         yield
@@ -189,7 +192,7 @@ async def take_place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterat
 
 @asynccontextmanager
 async def _wait_for_place(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
-    """Wait for one of the places; raises GateBusy after ten seconds."""
+    """Wait for one of the places; raise GateBusy after ten seconds."""
     try:
         places.acquire_nowait()
     except anyio.WouldBlock:

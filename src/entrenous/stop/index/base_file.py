@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 SHARDS_MAX: Final = 64
 _UNDIVIDED: Final = "base"
-_FIRST_BYTE: Final = np.uint64(0xFF)  # words are little-endian
+_FIRST_BYTE: Final = np.uint64(0xFF)  # mask of a hash's first byte: words are little-endian
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Shard ``number`` of ``of``, counted from 0.
+    """One part of an index: shard ``number``, counted from 0, of ``of`` shards.
 
     It has the hashes whose first byte times ``of``, divided by 256 and rounded down, is ``number``.
     """
@@ -59,11 +59,13 @@ class Shard:
 
     @property
     def file(self) -> str:
-        """The name of its file."""
+        """Return the name of the shard's file."""
         return _UNDIVIDED if self.of == 1 else f"{_UNDIVIDED}-{self.number}-of-{self.of}"
 
     def contains(self, words: Words) -> NDArray[np.bool_]:
-        """Return which of these hashes (N, 4) belong to this shard: (N,)."""
+        """Return for each of these hashes, shape (N, 4), whether it belongs to this shard: shape
+        (N,).
+        """
         first = (words[:, 0] & _FIRST_BYTE).astype(np.uint16)
         return np.asarray(first * np.uint16(self.of) >> 8 == self.number)
 
@@ -79,19 +81,23 @@ SINGLE_SHARD: Final = Shard()
 
 
 def shard_of(bits: bytes, of: int) -> int:
-    """Return the number of the shard, of ``of``, that a hash belongs to."""
+    """Return the number of the shard that a hash belongs to, if there are ``of`` shards."""
     return bits[0] * of >> 8
 
 
 def not_in_base(news: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
-    """Return the entries that no shard's file has; ``upto`` is the highest number in each."""
+    """Return the entries that no shard's file has; ``upto`` has the highest entry number of each
+    shard.
+    """
     if not news or news[0].number > max(upto):
         return news
     return [one for one in news if one.number > upto[shard_of(one.bits, len(upto))]]
 
 
 def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
-    """Remove files of another number of shards: they have hashes and are no longer updated."""
+    """Remove the files of an index with another number of shards, since they contain hashes and are
+    no longer updated.
+    """
     current = {shard.file for shard in shards}
     for path in folder.glob(f"{_UNDIVIDED}*"):
         if path.name not in current:
@@ -143,7 +149,8 @@ def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
     try:
         locked = _try_lock(handle, wait=wait)
         if locked:
-            # Nobody is writing now, so these files will never be finished; they have hashes.
+            # With the lock, nobody else is writing, so these files will never be finished. They
+            # contain hashes, so delete them.
             for left in folder.glob(_HALF_WRITTEN):
                 left.unlink(missing_ok=True)
         yield locked
@@ -172,7 +179,8 @@ _HEADER: Final = struct.Struct("<8sI4x QI4x QI4x 8I 2H 40x")
 _HEADER_BYTES: Final = _HEADER.size + 4
 _CRC: Final = struct.Struct("<I")
 _SUBSTRINGS: Final = frozenset({0, 11, 12, 13, 16})
-_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")  # hashes, entry numbers, starts, order
+# NumPy types of the sections: hashes, entry numbers, starts, order.
+_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")
 Array = NDArray[Any]
 Sections = Sequence[tuple[NDArray[np.uint8], int]]
 
@@ -187,8 +195,8 @@ class DamagedBase(Malformed):
 class Base:
     """Hashes of whole pictures and of parts that were registered up to some time.
 
-    ``file`` is the identity of its file, (device, inode); another file is another base.
-    ``sections`` are the mapped bytes, each with its CRC-32.
+    ``file`` identifies its file by (device, inode); a replaced file is another base. ``sections``
+    has the mapped bytes of each section with their CRC-32.
     """
 
     whole: Searchable
@@ -201,12 +209,12 @@ class Base:
 
     @property
     def upto(self) -> int:
-        """The highest entry number in it; 0 if it is empty."""
+        """Return the highest entry number in the base; 0 if it is empty."""
         return highest_number(self.segments)
 
     @property
     def last(self) -> Entry | None:
-        """The entry with the highest number, or None."""
+        """Return the entry with the highest number; None if the base is empty."""
         ends = [
             Entry(int(one.entries[-1]), rows_of(one)[-1].tobytes(), part)
             for one, part in ((self.whole, False), (self.parts, True))
@@ -274,7 +282,7 @@ def file_identity(path: Path) -> tuple[int, int] | None:
 
 
 def rows_of(one: Searchable) -> Array:
-    """Return its hashes as (N, 4) words."""
+    """Return the hashes of this index as words, shape (N, 4)."""
     return one.words.T if isinstance(one, ScanIndex) else one.words
 
 
@@ -376,9 +384,10 @@ def _section_checksum(section: Array) -> int:
 
 
 def was_truncated(path: Path, base: Base) -> bool:
-    """Whether the file that ``base`` maps changed its length, so that reading it is not safe.
+    """Return whether the file that ``base`` maps changed its length, so that reading it is not
+    safe.
 
-    False if another file is there.
+    If the file was replaced by another one, return False.
     """
     try:
         about = path.stat(follow_symlinks=False)
@@ -400,7 +409,7 @@ class BaseVerifier:
     def verify_some(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more; after the end, the next call starts over.
 
-        Returns False, now and in later calls, if something has changed.
+        Returns False if any bytes have changed, and then in all later calls.
         """
         while self._sound and self._left and most_bytes > 0:
             data, wanted = self._left[0]

@@ -33,9 +33,10 @@ from entrenous.stop.nouns import IndexSize
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-_LATER_MAX: Final = 32_768  # scanned in 0.03 ms
-_LATER_PART: Final = 100  # or a hundredth of all, so that a large base is not rewritten too often
-_COUNTS_MAX: Final = 5  # of a bank that grows meanwhile
+_LATER_MAX: Final = 32_768  # hashes in memory; a search through them takes 0.03 ms
+# Or one in this many of all hashes, so that a large base is not rewritten too often.
+_LATER_PART: Final = 100
+_COUNTS_MAX: Final = 5  # the most counts of a bank that grows meanwhile
 Kinds = tuple[Searchable, Searchable]  # whole pictures, and parts
 Bases = tuple[Base, ...]  # one for each shard
 
@@ -51,7 +52,7 @@ class IndexState:
 
     @property
     def added_since_base(self) -> int:
-        """How many were added since the base was written."""
+        """Return how many hashes were added since the base was written."""
         return self.whole + self.parts - self.in_base
 
 
@@ -115,14 +116,15 @@ class FileIndex:
                 self._use_bases(bases)
 
     def is_due(self) -> bool:
-        """Return whether a new base is due, because enough hashes were added since the last one."""
+        """Return whether a new base is due because enough hashes were added since the last one."""
         return self._known.later > max(_LATER_MAX, self._known.count // _LATER_PART)
 
     def merge(self) -> bool:
-        """Write a base with all known hashes; False if another process is writing one."""
+        """Write a base with all known hashes; return False if another process is writing one."""
         with write_lock(self._folder, wait=False) as locked:
             if locked:
-                bases = self._usable_bases()  # read again: damage must not be copied
+                # Read the bases again, since damage must not be copied.
+                bases = self._usable_bases()
                 if bases is None:
                     self._write_and_use(self._base_from_bank)
                 else:
@@ -136,7 +138,9 @@ class FileIndex:
             self._write_and_use(self._base_from_bank)
 
     def holds_withdrawn(self) -> bool:
-        """Whether the index has hashes that the bank no longer has, so that a rebuild is needed."""
+        """Return whether the index has hashes that the bank no longer has, so that it has to be
+        rebuilt.
+        """
         for _ in range(_COUNTS_MAX):
             before = self._catch_up().count
             in_bank = self._bank.counts().hashes
@@ -225,8 +229,8 @@ def written_at(folder: Path, shards: int = 1) -> datetime:
 def _belongs_to_bank(base: Base, bank: BankStore) -> bool:
     """Return whether the last entry in the base is in the bank, with the same number and bits.
 
-    If it was withdrawn, the base must be rewritten anyway. If an older bank was restored, new
-    entries would reuse numbers that the base has.
+    If that entry was withdrawn, the base has to be rewritten anyway. If an older bank was restored,
+    its new entries reuse numbers that the base has already.
     """
     last = base.last
     return last is None or last in bank.entries(last.number - 1)[:1]

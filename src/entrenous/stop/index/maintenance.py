@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _ROUND_S: Final = 1.0
 _WITHDRAWN_S: Final = 30.0
-# In each round, 0.16 % of a core: a gate, three judges and a deferred scan together stay below 1 %.
-# A gigabyte, about eight million hashes, is reread in four minutes.
+# Bytes that are reread in each round, which takes 0.16 % of a core: below 1 % for a gate, three
+# judges and a deferred scan together. A gigabyte, about eight million hashes, is reread in four
+# minutes.
 _REREAD_BYTES: Final = 4 * 1024 * 1024
 _REST: Final = 3  # pause after a check for withdrawn hashes, as a multiple of its duration
 _LOG: Final = logging.getLogger("entrenous.index")
@@ -47,7 +48,9 @@ class MaintainedIndex:
         return self.index.parts()
 
     def close(self) -> None:
-        """Stop the thread after what it is writing; nothing is lost without closing."""
+        """Stop the thread once it has finished writing. Without this call no data is lost
+        either.
+        """
         self._closing.set()
         self._thread.join()
 
@@ -63,7 +66,8 @@ class MaintainedIndex:
             began = time.monotonic()
             try:
                 self._maintain_once(withdrawn_too=began >= due)
-            except (EntrenousError, OSError) as why:  # disk full, bank unreachable: try next time
+            # The disk is full, or the bank unreachable: try again in the next round.
+            except (EntrenousError, OSError) as why:
                 event = {"event": "index-waits", "kind": type(why).__name__}
                 _LOG.warning("index-waits %s", event["kind"], extra={"said": event})
             if began >= due:
@@ -123,10 +127,11 @@ class LazyIndex:
         return self.opened().parts()
 
     def opened(self) -> MaintainedIndex:
-        """Return the index, opened if need be; a server calls this before the first request.
+        """Open the index unless it is open, and return it; a server calls this before the first
+        request.
 
         Raises:
-            BankUnreachable, and what ``opening`` raises.
+            BankUnreachable, and the errors of ``opening``.
         """
         with self._lock:
             if self._index is None:

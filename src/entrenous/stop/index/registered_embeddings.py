@@ -40,7 +40,8 @@ class RegisteredEmbeddings:
     ) -> Sequence[NearEmbedding]:
         """Return all embeddings whose cosine with a query is at least that query's threshold.
 
-        They come after catching up, ordered by query and registration.
+        Newly registered embeddings are read first. The results are in the order of queries, then of
+        registrations.
         """
         with self.lock:
             self._catch_up()

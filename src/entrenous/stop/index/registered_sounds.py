@@ -16,8 +16,9 @@ from entrenous.fingerprint.sound_index import SoundIndex, SoundView
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-_LATER_WORDS_MAX: Final = 100_000  # sorted again for each addition, in some milliseconds
-_LATER_PART: Final = 8  # or an eighth of all
+# Words in the later part, which is sorted again for each addition, in some milliseconds.
+_LATER_WORDS_MAX: Final = 100_000
+_LATER_PART: Final = 8  # or one in this many of all words
 Numbered = tuple[int, SoundPrint]
 
 
@@ -61,7 +62,7 @@ class RegisteredSounds:
     def near(self, views: Sequence[SoundVariant]) -> Sequence[SoundMatch]:
         """Return the registered sounds, by number, that resemble some view of an upload.
 
-        They come after catching up, the longest stretch first.
+        Newly registered sounds are read first. The longest stretch comes first.
         """
         heard = [SoundView(one.how, _little_endian_words(one.words)) for one in views]
         with self.lock:
@@ -73,7 +74,7 @@ class RegisteredSounds:
     def newest(self) -> int:
         """Return the number of the newest sound; 0 if there was none.
 
-        If that sound was withdrawn, the number may be a lower one.
+        If the newest sound was withdrawn, the number may be that of an older one.
         """
         with self.lock:
             self._catch_up()

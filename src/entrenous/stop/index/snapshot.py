@@ -16,12 +16,15 @@ from entrenous.stop.index.base_file import SINGLE_SHARD, Shard, highest_number, 
 from entrenous.stop.nouns import Entry
 
 Ask = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
-_ASKED_MAX: Final = 32  # more than the uploads that are judged at the same time
+# Results that are cached: more than the uploads that are judged at the same time.
+_ASKED_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HashKind:
-    """Hashes of whole pictures, or of parts: those in the base of each shard, and later ones."""
+    """The hashes of one kind, of whole pictures or of parts: those in the base of each shard, and
+    later ones.
+    """
 
     bases: tuple[Searchable, ...]
     later: ScanIndex
@@ -37,7 +40,7 @@ class HashKind:
     def near(self, wanted: Words, ask: Ask = map) -> list[NearHash]:
         """Return all within 31 bits.
 
-        ``ask`` maps the search over the shards, one after the other or at the same time.
+        ``ask`` applies the search to all shards, one after the other or at the same time.
         """
         found = ask(partial(_find_pairs, wanted), self.bases)
         return Pairs.joined([*found, _find_pairs(wanted, self.later)]).to_near_hashes()
@@ -73,7 +76,7 @@ class IndexSnapshot:
 
     @classmethod
     def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
-        """Make a snapshot of bases: whole pictures and parts of each shard."""
+        """Make a snapshot of these bases, which have whole pictures and parts of each shard."""
         wholes, parts = zip(*bases, strict=True)
         upto = tuple(highest_number(kinds) for kinds in bases)
         return cls(HashKind.of(*wholes), HashKind.of(*parts), min(upto), upto)
@@ -88,7 +91,7 @@ class IndexSnapshot:
 
     @property
     def later(self) -> int:
-        """How many hashes are not in the base."""
+        """Return how many hashes are not in the base."""
         return self.whole.later.entries.size + self.parts.later.entries.size
 
     def near(self, hashes: Sequence[bytes], *, part: bool, ask: Ask = map) -> list[NearHash]:
@@ -105,7 +108,7 @@ class IndexSnapshot:
         return found
 
     def with_added_entries(self, news: Sequence[Entry]) -> Self:
-        """Return a snapshot with these entries of the bank too, which are in order."""
+        """Return a snapshot that also has these entries of the bank, which are in order."""
         if not news:
             return self
         unknown = not_in_base(news, self.upto)
@@ -114,7 +117,9 @@ class IndexSnapshot:
         return replace(self, whole=whole, parts=parts, seen=news[-1].number)
 
     def sorted(self, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
-        """Return all of a shard, ready to be written as a base: whole pictures, and parts."""
+        """Return all hashes of a shard, ready to be written as a base: whole pictures, and
+        parts.
+        """
         whole, parts = self.whole.rows(shard), self.parts.rows(shard)
         return searchable(*whole, inverted=True), searchable(*parts)
 

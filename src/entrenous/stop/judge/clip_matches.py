@@ -15,9 +15,12 @@ from entrenous.fingerprint.nouns import HALF_SECOND_MS, Match, NearHash, SoundMa
 from entrenous.stop.judge.weigh import Hit
 from entrenous.stop.registration import Claim
 
-SHARE_MIN: Final = 0.5  # of an upload's half seconds; measured in bench/stopping/recall_reel.py
+# The share of an upload's half seconds that must match; measured in bench/stopping/recall_reel.py.
+SHARE_MIN: Final = 0.5
 MATCHING_MOMENTS_MIN: Final = (
-    3  # of the upload and of the claim: fewer are no better than a still picture
+    # Half seconds of the upload, and frames of the claim, that must match: fewer prove no more than
+    # a still picture.
+    3
 )
 Place = tuple[Claim, int | None]
 """A claim on a registered hash, and the time of the frame with it (ms; None: a still picture)."""
@@ -36,14 +39,14 @@ class _ViewMatches:
     found: dict[int, list[tuple[int | None, int]]] = field(default_factory=dict)
 
     def least_distances(self) -> list[int]:
-        """Return the least distance in each matching half second."""
+        """Return the least distance, in bits, in each matching half second."""
         return [min(bits for _, bits in places) for places in self.found.values()]
 
     def moments_in_order(self) -> int:
         """Return how many half seconds of the upload match the claim's frames in order.
 
         This is the longest increasing subsequence of times (Fredman 1975). Later frames of a half
-        second are tried first, so that it counts once.
+        second are tried first, so that each half second counts only once.
         """
         ends: list[int] = []
         for moment in sorted(self.found):
@@ -68,7 +71,8 @@ def video_hits(
 
     ``part`` of a match is false only for the registered video itself: in one view, at least half of
     the upload's half seconds, and at least three, match in order. ``distance`` is the median over
-    matching half seconds. ``how`` says which view matched, how many half seconds, and from when.
+    the matching half seconds. ``how`` says which view matched, for how many half seconds, and from
+    which time.
 
     Args:
         look: the upload.
@@ -93,7 +97,7 @@ def trimmed_hits(
 ) -> list[Hit]:
     """Return the claims whose frames an uploaded video may show with their edges cut off, as parts.
 
-    Because so many windows are tried, one match is not enough: two half seconds of the upload must
+    Because many windows are tried, one match is not enough: two half seconds of the upload must
     match two frames of the claim in the same orientation.
 
     Args:

@@ -44,16 +44,19 @@ from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 
-SCAN_S_MAX: Final = timedelta(seconds=120)  # to decode one clip, by the gate's clock
-_AT_ONCE: Final = 1000  # look-ups, so that a long clip needs no more memory than a short one
-_SLACK_S: Final = 1.0  # between the length that a file declares and its last frame
+# The most time for decoding one clip, by the gate's clock.
+SCAN_S_MAX: Final = timedelta(seconds=120)
+# Hashes looked up at once, so that a long clip needs no more memory than a short one.
+_AT_ONCE: Final = 1000
+# Tolerated difference between the length that a file declares and the time of its last frame.
+_SLACK_S: Final = 1.0
 _NOTHING: Final = VideoViews((), ())
 Places = dict[int, list[Place]]
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedClip:
-    """An upload's frames and its sound, for comparison; either may be missing."""
+    """The frames and the sound of an upload, for comparison; one of the two may be missing."""
 
     look: VideoViews = _NOTHING
     heard: tuple[SoundVariant, ...] = ()
@@ -63,10 +66,10 @@ def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
     """Decode a stranger's clip or sound, frame by frame.
 
     Raises:
-        NoSoundFound, FramesTooLarge: it has neither video nor sound, or its frames are too large;
-            refuse it for this reason.
+        NoSoundFound, FramesTooLarge: the upload has neither video nor sound, or its frames are too
+            large; refuse it for this reason.
         IncompleteClip, DamagedClip, ClipTooLong, UnsupportedVideoCodec, DamagedSound, SoundTooLong:
-            it could not be decoded to its end.
+            the upload could not be decoded to its end.
         DecoderDidNotStart: the decoder process did not start.
     """
     try:
@@ -125,7 +128,8 @@ def frames_to_store(seen: ScannedClip) -> tuple[bytes, ...]:
 def sound_to_store(seen: ScannedClip) -> SoundPrint | None:
     """Return the fingerprint of a clip's sound at its own speed, to store for later claims.
 
-    It is cut to the length that can be registered. None if no five seconds of it are distinctive.
+    It is cut to the length that can be registered. Return None if no five seconds of the sound are
+    distinctive.
     """
     as_it_is = next((one.words for one in seen.heard if one.how == AS_IT_IS), b"")
     words = as_it_is[: 4 * SOUND_WORDS_MAX]
@@ -135,7 +139,7 @@ def sound_to_store(seen: ScannedClip) -> SoundPrint | None:
 
 
 def claims_near(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
-    """Return the claims on hashes near these frames, as a quick check."""
+    """Return the claims on hashes near these frames; this is quicker than a full comparison."""
     entries = {one.entry for one in _near_hashes(frames, platform, part=False)}
     return {claim.id for _, claim, _ in platform.bank.claims_by_hash(entries)}
 
@@ -149,7 +153,7 @@ def _scan_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
 
 
 def _frames_within_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
-    """Yield a clip's frames; raises DamagedClip when the time is up."""
+    """Yield a clip's frames; raise DamagedClip when the time is up."""
     end = platform.clock.now() + SCAN_S_MAX
     for frame in clip.frames:
         if platform.clock.now() > end:
@@ -201,7 +205,8 @@ def _first_entries(
     alike: Sequence[SoundMatch],
     claims_by_sound: dict[int, list[Claim]],
 ) -> dict[ClaimId, int]:
-    """Return, for each claim, the first registered of its matching hashes, or else its sound.
+    """Return for each claim the number of the first registered of its matching hashes, or else of
+    its sound.
 
     So two encodings of a video are counted as one.
     """

@@ -76,7 +76,7 @@ def unread_outcome(sha256: bytes, platform: Platform) -> Outcome:
 
 
 CASE_BYTES: Final = 6
-SECRET_BYTES: Final = 16  # needed to appeal
+SECRET_BYTES: Final = 16  # length of the secret that an uploader needs to appeal
 UNREAD: Final = (
     *(IncompletePicture, PictureDecodingFailed),
     *(DamagedClip, IncompleteClip, ClipTooLong, UnsupportedVideoCodec),
@@ -84,7 +84,7 @@ UNREAD: Final = (
 )
 _NearView = tuple[
     NearHash, str, bool
-]  # a registered hash near a view, the view's edits, is it a part
+]  # arguments: a registered hash near a view, the edits of that view, whether it shows a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,11 @@ class _UploadInput:
 
 @dataclass(frozen=True, slots=True)
 class _StorableData:
-    """The data of an upload that may be stored.
+    """The data of an upload that may be stored: its hash, or the hashes of its frames and the
+    fingerprint of its sound.
 
-    Its hash, or the hashes of its frames and the fingerprint of its sound. Floods are counted by
-    ``entry``, the number of a registered hash.
+    Floods (many uploads that match one registered hash) are counted by ``entry``, the number of a
+    registered hash.
     """
 
     bits: bytes | None = None
@@ -118,15 +119,15 @@ def decide_upload(
     reference: str = "",
     publishes: Publishes = Publishes.NOTHING,
 ) -> Decision:
-    """Decode an upload, compare it with the banks, and store the decision; the answer follows.
+    """Decode an upload, compare it with the banks, and store the decision before returning it.
 
-    It takes the same time for all outcomes. ``reference`` is the platform's name for the upload.
-    Uploads that should be held or refused, but that the platform ``publishes``, are listed as
-    published. A gate in shadow accepts everything, and lists these too.
+    It takes the same time whatever the outcome. ``reference`` is the platform's name for the
+    upload. Uploads that should be held or refused, but that the platform ``publishes``, are listed
+    as published. A gate in shadow accepts everything, and lists these too.
 
     Raises:
-        NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: it cannot be judged; refuse the
-            upload for this reason.
+        NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: the upload cannot be judged;
+            refuse it for this reason.
         BankUnreachable: no decision could be made; publish nothing.
     """
     publishes = Publishes.ALL if platform.limits.shadow else publishes
@@ -146,7 +147,7 @@ def decide_upload(
 def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
     """Store the bytes of an upload, if there is room, for the reviewer or for the deferred scan.
 
-    Waiting uploads of a flood become one item.
+    If many uploads that match one registered hash wait (a flood), they become one item.
     """
     limits, case = platform.limits, decision.case
     if _waits_for_review(decision):
@@ -182,7 +183,7 @@ def _decide_picture(
         decided, upload, platform, _StorableData(seen.bits, best_entry_number(found))
     )
     again = _near_views(seen.whole, platform, part=False)
-    if not parts:  # the first part hashes may have been registered meanwhile
+    if not parts:  # part hashes may have been registered since this upload was scanned
         again += _near_views(second(), platform, part=True)
     _check_newer_claims(decision, again, {near.entry for near, _, _ in whole}, platform)
     return decision
@@ -193,8 +194,8 @@ def _second_scan(
 ) -> HashViews:
     """Scan for parts; return nothing if the upload cannot be decoded again.
 
-    That is acceptable, since the whole picture was scanned already and the deferred scan looks for
-    parts too.
+    Returning nothing is acceptable, since the whole picture was scanned already and the deferred
+    scan looks for parts too.
     """
     try:
         return second_scan(untrusted_data, picture, seen, platform)
@@ -252,8 +253,8 @@ def _check_newer_claims(
 ) -> None:
     """Hold an accepted upload for a claim that was made while it was judged.
 
-    Neither the claim's look-back nor the upload's scan could find this match. The index is asked
-    for every outcome, so that all answers take the same time.
+    Neither the claim's look-back nor the upload's scan could find such a match. The index is
+    searched whatever the outcome, so that all answers take the same time.
     """
     new = [view for view in near_views if view[0].entry not in known]
     if new and _is_published(decision):
@@ -294,7 +295,8 @@ def _near_views(views_of_upload: HashViews, platform: Platform, *, part: bool) -
 def _hits_within_radius(
     near_views: list[_NearView], platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
-    """Return the matches within each bank's radius, with numbers of registered hashes; and banks.
+    """Return the matches within each bank's radius, with the numbers of registered hashes, and the
+    banks.
 
     Banks are read after the claims, so that the newest claim's bank is included.
     """

@@ -69,9 +69,11 @@ COVERED: Final = "partly covered"
 ASKEW: Final = "turned a little"
 WRITTEN_OVER: Final = "written over"
 MIRROR: Final = "mirror"
-LIKELIEST: Final = 3  # boxes in which cut-outs are searched too
-_INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])  # outermost pixels blend with the page
-_UPRIGHT: Final = (UPRIGHT, MIRROR)  # where all eight orientations would cost more than they find
+LIKELIEST: Final = 3  # the number of likeliest boxes in which cut-outs are searched too
+# Also try boxes one pixel smaller, since the outermost pixels blend with the page.
+_INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
+# Used where searching all eight orientations would cost more than it finds.
+_UPRIGHT: Final = (UPRIGHT, MIRROR)
 _OTHERS: Final = tuple(how for how in TURNS if how not in _UPRIGHT)
 
 
@@ -84,7 +86,8 @@ class DeferredViews:
 
 
 def deferred_matches(picture: Picture, platform: Platform) -> list[Hit]:
-    """Return the claims that the deferred scan finds, nearest first; each is at most held.
+    """Return the claims that the deferred scan finds, nearest first; for each, the upload is at
+    most held.
 
     Raises:
         BankUnreachable: the store does not answer.
@@ -112,7 +115,8 @@ def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]
 def deferred_views(
     picture: Picture, has_parts: Callable[[], bool] = lambda: True
 ) -> Iterator[DeferredViews]:
-    """Yield all views of the deferred scan: some 6,000 of whole pictures, then 13,000 of parts.
+    """Yield all views of the deferred scan: about 6,000 of whole pictures, then about 13,000 of
+    parts.
 
     Views of parts are made only if ``has_parts`` says that there are hashes to compare with. It is
     called after the other views were looked up, since that updates the index.
@@ -200,13 +204,16 @@ WINDOW_COSINE_MIN: Final = 0.6
 # so are pieces of two drawings that were confused with each other.
 LEVEL_SHARE_MAX: Final = 0.85
 LEVEL_COSINE_MIN: Final = 0.7
-_HALF_TURN: Final = 256  # the bits in which 256 random hyperplanes would differ (Charikar 2002)
+# Half a turn as a distance: of 256 random hyperplanes, all would separate opposite vectors
+# (Charikar 2002).
+_HALF_TURN: Final = 256
 
 
 def lookalike_hits(
     picture: Picture, likeness: EmbeddingComparison, bank: BankStore
 ) -> list[tuple[int, Hit]]:
-    """Return hits by embedding, each with the number of the registered hash; each is at most held.
+    """Return hits by embedding, each with the number of the registered hash; for each, the upload
+    is at most held.
 
     The network is run only if the bank has embeddings.
 
@@ -254,7 +261,7 @@ def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
     return Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
 
 
-#: An upload's bytes are stored this long after its row at most, unless the gate died in between.
+#: An upload's bytes are stored at most this long after its row, unless the gate crashed in between.
 BYTES_ARRIVE_WITHIN: Final = timedelta(minutes=1)
 
 
@@ -264,7 +271,8 @@ def run_deferred_scan(platform: Platform) -> bool:
     Return False if none is due.
 
     Raises:
-        PictureDecodingFailed, BankUnreachable: it was not made, and is due again in some minutes.
+        PictureDecodingFailed, BankUnreachable: the scan was not made, and is due again in some
+            minutes.
     """
     upload = platform.reviews.lease_deferred_scan(LEASE)
     if upload is None:
@@ -290,7 +298,8 @@ def _find_reviewable(
 ) -> RetroactiveMatch | None:
     """Return the matches that a person should review, or None.
 
-    They are weighed together with those of the whole upload, which show whether a release applies.
+    These matches are weighed together with those of the whole upload, which show whether a release
+    applies.
     """
     seen = fast_views(picture)
     found = [*find_entries(seen.whole, platform, part=False), *deferred_hits(picture, platform)]

@@ -1,4 +1,5 @@
-"""Worker processes that judge one upload at a time each, and the messages on their two pipes.
+"""Worker processes, of which each judges one upload at a time, and the messages on their
+two pipes.
 
 See docs/decisions/0027. Also here: start subprocesses safely from a process with threads, count
 processors, and keep subprocesses running.
@@ -74,7 +75,7 @@ def keep_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1
 
 def _keep_process_running(command: Sequence[str], again_s: float, closing: threading.Event) -> None:
     while not closing.is_set():
-        with suppress(OSError):  # not enough memory for another process: try again later
+        with suppress(OSError):  # there is not enough memory for another process: try again later
             _run_process(command, closing)
         closing.wait(again_s)
 
@@ -186,8 +187,10 @@ def _with_subclasses(kind: type[EntrenousError]) -> Iterator[type[EntrenousError
         yield from _with_subclasses(subclass)
 
 
-_READY_S: Final = 120.0  # an index of gigabytes is checked first
-# Three decodings, each with a subprocess to start, and the database: each has its own timeout.
+# A judge needs this long at most to start, since it first checks an index of gigabytes.
+_READY_S: Final = 120.0
+# The longest time for an answer: three decodings, each in a new subprocess, and the database have
+# timeouts of their own.
 _ANSWER_S: Final = 240.0
 _AGAIN_S: Final = 5.0
 _END_S: Final = 5.0
@@ -247,7 +250,7 @@ class JudgePool:
         except BaseException as problem:
             self._discard_process(
                 judge
-            )  # the rest of its answer must not become part of the next one
+            )  # end the judge: the rest of its answer must not become part of the next one
             if isinstance(problem, _BROKEN):
                 raise GateBusy from problem
             raise
@@ -255,7 +258,7 @@ class JudgePool:
         return read_answer(answer)
 
     def _idle_process(self) -> Process | None:
-        """Return an idle process that has not ended meanwhile, or None."""
+        """Return an idle process that has not ended meanwhile; None if there is none."""
         while self._idle:
             judge = self._idle.pop()
             if judge.returncode is None:

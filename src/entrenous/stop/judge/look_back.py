@@ -43,14 +43,16 @@ def days_ahead(platform: Platform) -> int:
     return (now - mark.at).days if mark is not None and mark.is_ahead(now) else 0
 
 
-LEASE: Final = timedelta(minutes=2)  # for one process to do work that is due
-CLAIMS_MAX: Final = 1000  # at once: some seconds for each million of uploads
+LEASE: Final = timedelta(minutes=2)  # the time in which one process does work that it has leased
+# Claims per look-back, which takes some seconds for each million of uploads.
+CLAIMS_MAX: Final = 1000
 _FEW: Final = 100
-_HASHES_AT_ONCE: Final = 20_000  # a video has up to 1,200
+_HASHES_AT_ONCE: Final = 20_000  # hashes searched at once; a video has up to 1,200
 
 
 def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
-    """Hold accepted uploads that match these claims for review; return how many.
+    """Hold accepted uploads that match these claims for review; return the number of
+    uploads held.
 
     These claims are also added to uploads that wait already, even if no data of accepted uploads is
     stored. All stored uploads are read once, whatever the number of claims; at most 1,000 claims at
@@ -58,7 +60,7 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     through, or is in shadow, are skipped.
     """
     hashes, sounds = _hashes_to_search(claims, platform)
-    # The same claim may be there twice, on an added hash: the latest confirmation counts.
+    # A claim may occur twice for a hash that a reviewer added: the latest confirmation counts.
     by_confirmation = sorted((one.claim for one in hashes), key=lambda one: one.confirmed)
     every = {(one.id, one.added): one for one in (*sounds.each_claim(), *by_confirmation)}
     finds = chain(_matches_of_hashes(hashes, platform), _matches_of_sounds(sounds, platform))
@@ -68,7 +70,7 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
 
 
 def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
-    """Look back for any number of claims; return how many uploads are held now."""
+    """Look back for any number of claims; return the number of uploads held."""
     starts = range(0, len(claims), CLAIMS_MAX)
     return sum(look_back(claims[start : start + CLAIMS_MAX], platform) for start in starts)
 
@@ -90,7 +92,9 @@ def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
 
 
 def look_back_again(bank: Bank, platform: Platform) -> int:
-    """Make look-backs due for all claims of a bank, by its policy at that time; return how many.
+    """Make look-backs due for all claims of a bank; return for how many claims.
+
+    They follow the policy that the bank has when they are made.
 
     There are none for a bank in shadow, for "released", or if no uploads are kept.
     """
@@ -163,7 +167,8 @@ def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[Ret
 def _without_released(
     find: RetroactiveMatch, claims: Mapping[tuple[ClaimId, bool], Claim], platform: Platform
 ) -> RetroactiveMatch | None:
-    """Return the match without claims that a release covers or the reviewer knows; None if empty.
+    """Return the match without claims that a release covers or that the reviewer has seen; None if
+    no claim is left.
 
     Releases count as for an upload (section 5), so that a repeated look-back does not ask the same
     question twice. The bank's outcome for whole matches applies even if only a frame matches, since

@@ -31,9 +31,10 @@ from entrenous.stop.upload_record import StoredSound
 if TYPE_CHECKING:
     from entrenous.stop.store.review_queue import ReviewQueue
 
-Bits = NDArray[np.uint8]  # (16, 16): vertical frequency, horizontal frequency
+Bits = NDArray[np.uint8]  # shape (16, 16): vertical frequency, horizontal frequency
 _SIDE: Final = 16
-_ODD: Final = (np.arange(_SIDE) % 2 == 0).astype(np.uint8)  # bit i belongs to frequency i + 1
+# 1 where the frequency is odd; bit i belongs to frequency i + 1.
+_ODD: Final = (np.arange(_SIDE) % 2 == 0).astype(np.uint8)
 
 
 def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
@@ -87,16 +88,16 @@ def _pack_grid(grid: Bits) -> bytes:
 
 
 _PAGE: Final = 10_000
-_AT_ONCE: Final = 250_000  # uploads in one index: about 50 MB
+_AT_ONCE: Final = 250_000  # uploads in one index, which needs about 50 MB
 _WORTH_AN_INDEX: Final = 512  # queries; with fewer, building an index takes longer than comparing
-_CLIPS: Final = 200  # at a time: up to 48,000 hashes
+_CLIPS: Final = 200  # clips read at a time: up to 48,000 hashes
 _TURNS: Final = 8
 _WAYS: Final = 2 * _TURNS  # the orientations, and the same inverted
 
 
 @dataclass(frozen=True, slots=True)
 class SoughtHashes:
-    """A hash to search for, the claim as it counts on it, and the largest distance, in bits."""
+    """A hash to search for, the claim on it, and the largest distance that counts, in bits."""
 
     claim: Claim
     bits: bytes
@@ -115,14 +116,14 @@ class StoredUploads:
     clips: bool = False
 
     def uploads(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the indexes of uploads for these indexes of hashes."""
+        """Return, for these indexes of hashes, the indexes of the uploads that they belong to."""
         if not self.clips:
             return places
         firsts = [at == 0 or case != self.cases[at - 1] for at, case in enumerate(self.cases)]
         return np.cumsum(firsts)[places]
 
     def index_for(self, queries: int) -> Searchable:
-        """Build an index of the hashes, numbered by position, for so many queries."""
+        """Build an index of the hashes, numbered by position, that suits this many queries."""
         places = np.arange(len(self.words))
         if queries < _WORTH_AN_INDEX:
             return ScanIndex(places, np.ascontiguousarray(self.words.T))
@@ -216,8 +217,8 @@ def _by_upload(found: Pairs, kept: StoredUploads) -> Iterator[tuple[int, int, in
     return zip(*(one[order].tolist() for one in columns), strict=True)
 
 
-_SOUNDS_PAGE: Final = 100  # at 40 kB each
-_WORDS_AT_ONCE: Final = 250_000  # in one index: eight and a half hours of sound, about 4 MB
+_SOUNDS_PAGE: Final = 100  # sounds read at a time, 40 kB each
+_WORDS_AT_ONCE: Final = 250_000  # words in one index: eight and a half hours of sound, about 4 MB
 
 
 @dataclass(slots=True)
@@ -237,7 +238,9 @@ class SoughtSounds:
 
 @dataclass(frozen=True, slots=True)
 class RetroactiveSounds:
-    """An upload, all claims whose sound it contains, and the number of the best match."""
+    """An upload, all claims whose sound it contains, and the number of the sound that
+    matches best.
+    """
 
     case: str
     matches: tuple[Match, ...]

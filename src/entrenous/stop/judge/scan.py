@@ -37,7 +37,9 @@ HashViews = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """An upload's hashes, each with its edits; ``bits`` and ``quality`` are of the unedited one."""
+    """An upload's hashes, each with its edits; ``bits`` and ``quality`` are those of the unedited
+    upload.
+    """
 
     bits: bytes
     whole: HashViews
@@ -45,12 +47,14 @@ class Views:
 
     @property
     def has_border(self) -> bool:
-        """Whether the upload has a border, so that it was hashed without it too."""
+        """Return whether the upload has a border, so that it was also hashed without that."""
         return len(self.whole) > _HASHES_WITHOUT_BORDER
 
     @property
     def is_flat(self) -> bool:
-        """Whether the upload has so little detail that its windows would match other pictures."""
+        """Return whether the upload has so little detail that its windows would match other
+        pictures.
+        """
         return self.quality < PART_QUALITY_MIN
 
 

@@ -28,8 +28,8 @@ def describe_match(how: str, claim: Claim) -> str:
 def best_hit_of_each_claim(hits: Iterable[Hit]) -> list[Hit]:
     """Return the best hit of each claim, for display, nearest first.
 
-    A whole picture is better than a part, a hash that the owner registered better than one that a
-    reviewer added, and a nearer hit better than a farther one.
+    A hit of a whole picture is better than one of a part, a hash that the owner registered is
+    better than one that a reviewer added, and a nearer hit is better than a farther one.
     """
     best: dict[ClaimId, Hit] = {}
     for match, claim in sorted(hits, key=_hit_rank):
@@ -52,7 +52,8 @@ def best_entry_number(found: list[tuple[int, Hit]]) -> int | None:
 def decision_of(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Decision:
-    """Decide by all hits, with banks in shadow apart; the decision has no case number.
+    """Decide by all hits; those of banks in shadow mode count separately. The decision has no case
+    number.
 
     Every hit is weighed, not only the best of each claim, because a release may cover one hit of a
     claim and not another. ``released`` has releases of this exact file.
@@ -93,8 +94,8 @@ def weigh_hits(
 def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
     """Return, by claim, an upload's distance from the whole pictures that owners registered.
 
-    If that is less than its distance from a hash that a reviewer added, it is the picture itself
-    and not the edited upload that the reviewer saw.
+    If this distance is less than that from a hash that a reviewer added, the upload is the picture
+    itself and not the edited upload that the reviewer saw.
     """
     nearest: dict[ClaimId, int] = {}
     for match, claim in hits:
@@ -132,7 +133,9 @@ def outcome_of_hit(match: Match, claim: Claim, bank: Bank) -> Outcome:
 
 
 def needs_action(claim: Claim, bank: Bank) -> bool:
-    """Whether the bank is not in shadow and holds or refuses uploads that match this claim."""
+    """Return whether the bank is not in shadow mode and holds or refuses uploads that match this
+    claim.
+    """
     return not bank.shadow and policy_outcome(claim, bank) is not Outcome.LET_THROUGH
 
 
@@ -151,9 +154,10 @@ def policy_outcome(claim: Claim, bank: Bank) -> Outcome:
 def to_review(
     found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
 ) -> tuple[tuple[Match, ...], int] | None:
-    """Return what a reviewer is shown: the best match of each claim.
+    """Return the best match of each claim, to show to a reviewer, and the entry by which floods are
+    counted.
 
-    And the entry for counting floods. None if no hit needs action.
+    Return None if no hit needs action.
     """
     asked = needing_action(found, banks)
     entry = best_entry_number(asked)

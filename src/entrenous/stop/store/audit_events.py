@@ -22,7 +22,7 @@ AuditEvent = tuple[str, str, Details]  # event, subject, details
 
 
 def bank_event(bank: Bank) -> AuditEvent:
-    """Log that a bank was created, or its policy changed."""
+    """Return the event that a bank was created, or its policy changed."""
     policy: Details = {
         "radius": bank.radius,
         "on_claimed": str(bank.on_claimed),
@@ -33,12 +33,14 @@ def bank_event(bank: Bank) -> AuditEvent:
 
 
 def claim_event(claim: Claim) -> AuditEvent:
-    """Log that a claim was registered, without its fingerprint and its holder's token."""
+    """Return the event that a claim was registered, without its fingerprint and its
+    holder's token.
+    """
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
 
 
 def listing_note_event(claim: ClaimId) -> AuditEvent:
-    """Log that the platform changed the reason of a claim that it listed."""
+    """Return the event that the platform changed the reason of a claim that it listed."""
     return "claim noted", claim, {}
 
 
@@ -51,7 +53,7 @@ def dispute_event(claim: Claim) -> AuditEvent:
 
 
 def opinion_event(opinion: Opinion) -> AuditEvent:
-    """Log that a partner platform gave an opinion on a claim."""
+    """Return the event that a partner platform gave an opinion on a claim."""
     said = {"opinion": str(opinion.stance), "key": opinion.key.hex()}
     return "opinion", opinion.claim, said
 
@@ -61,15 +63,15 @@ def partner_event(partner: Partner) -> AuditEvent:
 
 
 def bytes_not_stored_event(case: str, size: int) -> AuditEvent:
-    """Log that an upload waits without its bytes.
+    """Return the event that an upload waits without its bytes.
 
-    Too many unreadable ones wait, or the disk is full.
+    The reason is that too many unreadable uploads wait, or that the disk is full.
     """
     return "upload not kept", case, {"bytes": size}
 
 
 def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
-    """Log that a reviewer decided a case, and the cases ``also``.
+    """Return the event that a reviewer decided a case, and with it the cases in ``also``.
 
     ``first`` is the first of two confirmers.
     """
@@ -80,17 +82,17 @@ def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
 
 
 def first_confirmation_event(case: str, by: str) -> AuditEvent:
-    """Log that a reviewer confirmed, and that a second one has to."""
+    """Return the event that a reviewer confirmed a case and that a second one has to confirm it."""
     return "case confirmed first", case, {"by": by}
 
 
 def flood_event(lead: str, uploads: int) -> AuditEvent:
-    """Log that so many uploads now wait as one item."""
+    """Return the event that this many uploads now wait as one item."""
     return "cases gathered", lead, {"uploads": uploads}
 
 
 def reviewer_event(what: str, name: str) -> AuditEvent:
-    """``what`` is "added" or "removed"."""
+    """Return the event that a reviewer was added or removed; ``what`` is "added" or "removed"."""
     return f"reviewer {what}", name, {}
 
 
@@ -106,7 +108,9 @@ def append_event(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
 
 
 def audit_head(db: sa.Connection) -> Head:
-    """Return number and hash of the last row, stored beside the log to detect truncation."""
+    """Return the number and the hash of the last row, which are stored beside the log to detect
+    truncation.
+    """
     row = db.execute(sa.select(AUDIT_HEAD)).one_or_none()
     return Head() if row is None else Head(row.number, bytes(row.hash))
 

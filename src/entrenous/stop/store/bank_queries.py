@@ -55,9 +55,9 @@ from entrenous.stop.store.schema import (
 )
 from entrenous.stop.upload_record import Release
 
-_ENTRIES_MAX: Final = 100_000  # per read; a new index reads all of them
-_EMBEDDINGS_MAX: Final = 10_000  # per read, 0.6 kB each
-_SOUNDS_MAX: Final = 500  # per read, 40 kB each
+_ENTRIES_MAX: Final = 100_000  # entries per read; a new index reads all entries
+_EMBEDDINGS_MAX: Final = 10_000  # embeddings per read, 0.6 kB each
+_SOUNDS_MAX: Final = 500  # sounds per read, 40 kB each
 _FEW: Final = 16  # up to this many hashes are queried with one statement, in constant time
 _BANKS: Final = PreparedSelect(sa.select(BANK))
 _ENTRIES_AFTER: Final = PreparedSelect(
@@ -110,7 +110,8 @@ class BankQueries:
         """Return all banks, by name."""
         with reading_once(self.engine) as db:
             every = (to_bank(row) for row in _BANKS.rows(db))
-            return tuple(sorted(every, key=lambda bank: bank.name))  # databases collate differently
+            # Sorted here, since databases sort texts differently.
+            return tuple(sorted(every, key=lambda bank: bank.name))
 
     def counts(self) -> Counts:
         """Count matching claims and distinct hashes."""
@@ -136,7 +137,7 @@ class BankQueries:
     ) -> dict[bytes, Claim]:
         """Return those of these whole-picture hashes that this bank has, with one claim each.
 
-        Only claims of pictures in one of these states count.
+        Only claims on pictures, and in one of these states, count.
         """
         joined = HASH.join(CLAIM_HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
         wanted = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
@@ -271,7 +272,9 @@ class BankQueries:
             )
 
     def embeddings(self, after: int) -> tuple[RegisteredEmbedding, ...]:
-        """Return those with a number above ``after``, in order; perhaps only the first of them."""
+        """Return embeddings numbered above ``after``, in order, to update an index. It may return
+        only the first ones.
+        """
         wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
         with reading_once(self.engine) as db:
             rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_MAX))
@@ -307,7 +310,8 @@ class BankQueries:
         return tuple(sorted(found, key=lambda one: (one.name, one.key)))
 
     def changes(self, after: int, limit: int) -> tuple[Change, ...]:
-        """Return changes with a higher number, in order. Numbers become visible in their order.
+        """Return changes with a number above ``after``, in order. Numbers become visible in their
+        order.
 
         A claim appears only at its newest number; a withdrawn one has no hashes. Hashes that
         :meth:`extend` added without confirmation stay on this platform.
@@ -330,7 +334,7 @@ class BankQueries:
         )
 
     def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
-        """Return rows of the log with a higher number, in order."""
+        """Return rows of the log with a number above ``after``, in order."""
         with reading(self.engine) as db:
             return audit_rows_after(db, after, limit)
 

@@ -76,7 +76,7 @@ class BankStore(BankQueries):
     def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
         """Add hashes of whole uploads to the claims that exist and match; skip the others.
 
-        With ``confirmed`` a person said that these uploads are what the claims are about, and the
+        With ``confirmed`` a person said that these uploads are what the claims are about, so the
         claims count as confirmed on these hashes; otherwise they count as waiting.
         """
         with writing(self.engine) as db:
@@ -86,8 +86,9 @@ class BankStore(BankQueries):
     def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
         """Change a claim's state by CLAIM_TRANSITIONS; a withdrawn claim loses its hashes at once.
 
-        In the same transaction it is removed from uploads held by a look-back; uploads that match
-        no other claim are accepted again. A move to the present state changes nothing.
+        In the same transaction the claim is removed from the matches of uploads held by a
+        look-back; uploads that match no other claim are accepted again. A move to the present state
+        changes nothing.
 
         Raises NoSuchClaim, AlreadyWithdrawn.
         """
@@ -131,14 +132,16 @@ class BankStore(BankQueries):
         return len(live)
 
     def dispute(self, *claims: ClaimId) -> tuple[Claim, ...]:
-        """Count one more reviewer who disagreed with each; all or none. Raises NoSuchClaim."""
+        """Count one more reviewer who disagreed with each of these claims; all or none. Raises
+        NoSuchClaim.
+        """
         with writing(self.engine) as db:
             return tuple(registration_changes.dispute(db, self.clock, claims))
 
     def release_file(self, sha256: bytes, at: datetime) -> None:
         """Record that a reviewer who knew of claims up to that time released this exact file.
 
-        The number of the next change is recorded too: the reviewer knew all earlier claims.
+        The number of the next change is recorded too, since the reviewer knew all earlier claims.
         """
         with writing(self.engine) as db:
             when = {"at": stored_time(at), "number": next_change(db)}
@@ -150,7 +153,8 @@ class BankStore(BankQueries):
         opinion: Opinion,
         also: "Callable[[tuple[Opinion, ...], BankStore], None] | None" = None,
     ) -> tuple[Opinion, ...]:
-        """Store a key's opinion of a claim unless a newer one is stored; return all of that claim.
+        """Store a key's opinion on a claim unless a newer one is stored; return all opinions on the
+        claim.
 
         ``also`` applies its consequences in the same transaction: both take effect or neither. It
         gets the opinions stored before, and the bank with this opinion.

@@ -18,16 +18,18 @@ from entrenous.stop.store.schema import CLAIM, CLOCK, UPLOAD, WAITS, read_time, 
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import DeferredScan, DueCounts, FoundBy, UploadKeyMissing
 
-SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of all uploads stored for deferred scans
-TAKES_MAX: Final = 3  # an upload whose scan crashed so often is skipped
+SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all uploads stored for deferred scans together
+TAKES_MAX: Final = 3  # an upload whose scan was started this many times and never ended is skipped
 _AT_ONCE: Final = 10_000  # claims per transaction
 DAY: Final = timedelta(days=1)
 _DUE: Final = UPLOAD.c.slow_look == "due"
 _KEPT: Final = UPLOAD.c.slow_look == "kept"
 _SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
-# Without a hash there are no look-backs, so the reference was only stored for the deferred scan.
+# Without a hash there are no look-backs, so the reference was needed only for the deferred scan,
+# and is cleared after it.
 _REFERENCE: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
-# The reviewer needs the bytes of a published upload that waits; of a flood, only the lead's.
+# The reviewer needs the bytes of a published upload that waits; of a flood, only the bytes of its
+# lead (the upload that represents it).
 _NEEDS_BYTES: Final = sa.and_(WAITS, UPLOAD.c.found == FoundBy.PUBLISHED, UPLOAD.c.lead.is_(None))
 _CLEARED: Final[dict[str, Any]] = {
     "slow_look": None,
@@ -52,7 +54,8 @@ class DueWork:
     has_disk: Callable[[], bool] = lambda: True
 
     def note_clock(self, every: timedelta) -> None:
-        """Record the clock's time, shared by all processes; call it this often.
+        """Record the clock's time, which all processes share; call this at the interval
+        ``every``.
 
         It reads first, since usually there is nothing to write.
         """
@@ -74,7 +77,7 @@ class DueWork:
             return _clock_mark(db)
 
     def has_room_for_bytes(self) -> bool:
-        """Return whether the disk has room for bytes of uploads; otherwise none are kept."""
+        """Return whether the disk has room for bytes of uploads; without it, no bytes are kept."""
         return self.has_disk()
 
     def store_for_deferred_scan(self, case: str, untrusted_upload: bytes, most: int) -> bool:
@@ -164,9 +167,9 @@ class DueWork:
         The newest come first, so that a person need not wait for an imported list of a million.
 
         Returns:
-            By claim, the number of its newest change.
+            For each claim, the number of its newest change.
 
-        Those that were leased by a clock that was ahead come last.
+            Those that were leased by a clock that was ahead come last.
         """
         now = self.clock.now()
         at = CLAIM.c.look_back_at
@@ -197,7 +200,8 @@ class DueWork:
         mine = mine.order_by(CLAIM.c.id).limit(_AT_ONCE)
         count, after = 0, ""
         while True:
-            with writing(self.engine) as db:  # in turn with who changes many claims
+            # Locked, so that it takes turns with other changes of many claims.
+            with writing(self.engine) as db:
                 claims = db.execute(mine.where(CLAIM.c.id > after)).scalars().all()
                 _set_look_back(db, claims, stored_time(self.clock.now()))
             if not claims:
@@ -244,7 +248,8 @@ def _clock_mark(db: sa.Connection) -> ClockMark | None:
 def _is_leased_too_far_ahead(
     until: sa.ColumnElement[int], now: datetime, lease: timedelta
 ) -> sa.ColumnElement[bool]:
-    """Return whether a row was taken until later than any lease lasts, by a clock that was ahead.
+    """Return whether a row's lease ends later than any lease can, so that it was taken by a clock
+    that was ahead.
 
     The tolerance is twice the lease, since the clocks of several gates differ.
     """

@@ -67,21 +67,24 @@ class PinnedConnectionPool(sa.pool.QueuePool):
 
 Where = sa.Engine | sa.Connection  # the database, or an open transaction in it
 LOCK: Final = (
-    0x656E_7472_6762  # "entrgb": advisory lock of PostgreSQL for changes of banks and claims
+    # "entrgb" in ASCII: the number of PostgreSQL's advisory lock for changes of banks and claims.
+    0x656E_7472_6762
 )
-_REWRITTEN_BYTES_MAX: Final = 64 * 1024 * 1024  # about a quarter of a second
-_BUSY_S: Final = 10.0  # how long to wait for another process's lock on the file
+# Bytes; a database of this size is rewritten in about a quarter of a second.
+_REWRITTEN_BYTES_MAX: Final = 64 * 1024 * 1024
+_BUSY_S: Final = 10.0  # seconds to wait for another process's lock on the file
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",  # readers and one writer at a time
     "PRAGMA synchronous=FULL",  # an acknowledged commit survives a power cut
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # a withdrawn hash does not linger in free pages
 )
-# Executed here: a listener for SQLAlchemy's "begin" event would double the cost of each statement.
+# Executed by our own code, since a listener for SQLAlchemy's "begin" event would double the cost of
+# each statement.
 _BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
 _RETRY_MS: Final = 20  # busy timeout, within which SQLite retries after 1, 3, 8 and 18 ms
-# Executed in the transaction: setting and resetting it as an option of the connection costs twice
-# the time of a small query.
+# Executed in the transaction, since setting and resetting it as an option of the connection takes
+# twice the time of a small query.
 _SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _UNUSABLE: Final = {  # errors that a retry does not cure
     sqlite3.SQLITE_CORRUPT: "it is damaged",
@@ -97,7 +100,7 @@ def open_engine(path: Path) -> sa.Engine:
     whatever the umask and the folder allow.
 
     Raises:
-        UnusableBank: it is damaged, or this account may not read or write it.
+        UnusableBank: the database is damaged, or this account may not read or write it.
         NewerBank, OlderBank: another version of Entrenous wrote it; nothing is changed.
         BankUnreachable: it cannot be opened.
     """
@@ -165,7 +168,7 @@ def _access_problem(path: Path) -> str:
 
 
 def _error_code(why: BaseException | None) -> int:
-    """SQLite's primary result code, or 0 if the error is not SQLite's."""
+    """Return SQLite's primary result code; 0 if the error is not SQLite's."""
     original = why.orig if isinstance(why, DBAPIError) else why
     return getattr(original, "sqlite_errorcode", 0) & 0xFF
 
@@ -259,7 +262,7 @@ def _begin_writing(db: sa.Connection) -> None:
 
 
 def _sqlite_connection(db: sa.Connection) -> sqlite3.Connection:
-    """Return the SQLite connection below SQLAlchemy, for speed: each upload writes."""
+    """Return the SQLite connection below SQLAlchemy, which is faster; each upload writes."""
     file = db.connection.driver_connection
     assert isinstance(file, sqlite3.Connection)  # noqa: S101 -- only called for SQLite
     return file
@@ -273,8 +276,8 @@ def scrub(engine: Where) -> None:
     """Overwrite deleted data: rewrite the SQLite file and empty its write-ahead log.
 
     ``secure_delete`` zeroes a deleted row, but not the copies that SQLite leaves when it moves rows
-    between pages; only VACUUM does. A large file is not rewritten, since that would block uploads,
-    and a file that readers keep busy is left to the next call. Inside a transaction nothing is
+    between pages; only VACUUM does. A large file is not rewritten, since that would block uploads.
+    A file that readers keep busy is rewritten by the next call. Inside a transaction nothing is
     done; the caller that ends it scrubs. PostgreSQL frees the space of deleted rows for reuse; its
     write-ahead log keeps their bytes for a while.
     """

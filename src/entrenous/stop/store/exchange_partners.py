@@ -1,6 +1,7 @@
 """PartnerStore and SourceStore in tables: partners that fetch from us, and sources that we fetch.
 
-Also partners' opinions, and the lock that lets one process at a time fetch from a source.
+Partners' opinions are here too, and the lock with which only one process at a time fetches from a
+source.
 """
 
 import fcntl
@@ -53,7 +54,9 @@ from entrenous.stop.store.schema import AUDIT, read_time, stored_time
 
 @dataclass(frozen=True, slots=True)
 class PartnerStore:
-    """PartnerStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
+    """Stores partners and their opinions in the tables of ``engine`` (see
+    :func:`prepare_tables`).
+    """
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
@@ -61,7 +64,7 @@ class PartnerStore:
     def add(self, name: str, banks: Collection[BankName], *, submits: bool, key: bytes) -> None:
         """Add a partner; ``key`` is its key's SHA-256. Raises PartnerKnown, BadPartnerName.
 
-        Rows are numbered from 1, the partner number of this gate itself.
+        Partners are numbered from 2, since 1 is the number of this gate itself.
         """
         if not NAME.fullmatch(name):
             raise BadPartnerName
@@ -157,7 +160,9 @@ _REMOVED: Final = "exchange source removed"
 
 @dataclass(frozen=True, slots=True)
 class SourceStore:
-    """SourceStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
+    """Stores sources and what was read from them in the tables of ``engine`` (see
+    :func:`prepare_tables`).
+    """
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
@@ -222,7 +227,7 @@ class SourceStore:
             }
 
     def keep(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
-        """Store a page's records and the checkpoint after it, both or neither."""
+        """Store a page's records and the checkpoint after that page, both or neither."""
         with writing(self.engine) as db:
             for batch in batches(known):
                 keys = [one.key_sha256 for one in batch]

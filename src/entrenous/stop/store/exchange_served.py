@@ -26,7 +26,8 @@ SCHEMA_VERSION: Final = sa.Table(
 PARTNER: Final = sa.Table(
     "exchange_partner",
     METADATA,
-    # Never reused: what a removed partner said or was served must not become another partner's.
+    # A number is never reused: what a removed partner said or was served must not be attributed to
+    # another partner.
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("key_sha256", sa.LargeBinary(32), nullable=False, unique=True),
@@ -49,7 +50,7 @@ MARK: Final = sa.Table(
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False, unique=True),
 )
-# One row: no later mark may be dated before this second.
+# A table with one row: no later mark may be dated before this second.
 SETTLED: Final = sa.Table(
     "exchange_settled",
     METADATA,
@@ -136,7 +137,7 @@ def prepare_tables(engine: sa.Engine) -> None:
 
 _READ_AT_ONCE: Final = 1000
 _VACUUM: Final = "VACUUM (SKIP_LOCKED) exchange_served, exchange_served_hash, exchange_served_to"
-_READS_MAX: Final = 50  # per call; the next call continues
+_READS_MAX: Final = 50  # reads per call; the next call continues
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ class ServedStore:
         """Add a mark, dated no earlier than the settled time.
 
         Of marks before ``drop_before_s`` only the newest is kept. A mark that is not above the
-        newest is ignored: another process was quicker.
+        newest is ignored, since another process has added a newer one.
         """
         with writing(self.engine) as db:
             highest = sa.select(sa.func.max(MARK.c.at_s), sa.func.max(MARK.c.number))
@@ -185,7 +186,7 @@ class ServedStore:
             db.execute(MARK.delete().where(MARK.c.at_s < old.scalar_subquery()))
 
     def settle(self, before_s: int) -> None:
-        """From now on date no mark before that second, even by a clock that is behind.
+        """From now on, date no mark before that second, even if a clock is behind.
 
         Call it before answering a partner for the time up to that second.
         """
@@ -217,7 +218,7 @@ class ServedStore:
     def told_of(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
     ) -> Mapping[ClaimId, ServedClaim]:
-        """Return those of the claims that are recorded as served to this partner."""
+        """Return those of these claims that are recorded as served to this partner."""
         wanted = _select_served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
         told = wanted.where(SERVED_TO.c.partner == partner.number - OWN_NUMBER)
         found = dict[ClaimId, ServedClaim]()
@@ -275,7 +276,7 @@ class ServedStore:
 
     def forget_tombstones(self, before: datetime) -> int:
         """Delete claims withdrawn before then, read by partners or not; return how many."""
-        ended = SERVED.c.ended_number.is_not(None)  # so that the query uses the index
+        ended = SERVED.c.ended_number.is_not(None)  # with this condition, the query uses the index
         old = sa.select(SERVED.c.claim).where(ended, SERVED.c.ended_at < stored_time(before))
         with reading(self.engine) as db:
             if db.execute(old.limit(1)).first() is None:

@@ -29,9 +29,11 @@ from entrenous.stop.upload_record import DueCounts, Outcome, ReviewState
 
 SHADOW_KEPT: Final = timedelta(days=30)
 _DECISIONS_MAX: Final = 1_000
-_ROWS_MAX: Final = 100_000  # newest rows of the audit log to search for decisions
-_SHADOW_MAX: Final = 100_000  # newest uploads to read for the tally
-_KEYS_CHECKED: Final = 200  # waiting uploads whose keys are checked
+# The most rows of the audit log, the newest ones, that are searched for decisions.
+_ROWS_MAX: Final = 100_000
+# The most uploads, the newest ones, that are read for the outcomes in shadow mode.
+_SHADOW_MAX: Final = 100_000
+_KEYS_CHECKED: Final = 200  # the most waiting uploads whose keys are checked
 _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 _DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
 
@@ -44,7 +46,7 @@ def count_figures(
     with_shadow: bool = False,
     all_in_shadow: bool = False,
 ) -> GateFigures:
-    """Count everything as of now, ``at``, except ``due``, which is given.
+    """Count all figures at the time ``at``, except ``due``, which the caller has counted.
 
     ``with_shadow`` adds what banks in shadow mode would have done; ``all_in_shadow`` counts every
     bank, for a gate that is in shadow mode itself.
@@ -100,7 +102,8 @@ def _queue_length_and_start(db: sa.Connection) -> tuple[int, datetime | None]:
 
 
 def _median_review_s(db: sa.Connection) -> float | None:
-    """Return the median time from the start of the wait to the decision, in seconds.
+    """Return the median time from the start of the wait to the decision, in seconds; None without
+    decisions.
 
     For a decided case that was appealed, the first wait is no longer known.
     """
@@ -148,7 +151,7 @@ def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
 
 
 def undecryptable_uploads(platform: Platform) -> int:
-    """Count its waiting uploads whose key is missing (see :func:`count_undecryptable`)."""
+    """Count a platform's waiting uploads whose key is missing (see :func:`count_undecryptable`)."""
     return count_undecryptable(platform.reviews.engine, platform.reviews.held)
 
 

@@ -73,10 +73,10 @@ def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
 def remove_source(
     name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None
 ) -> RemovalResult:
-    """Remove a source while nobody fetches from it; raises FetchAlreadyRunning, and as
+    """Remove a source while nobody fetches from it; raises FetchAlreadyRunning and the errors of
     :func:`remove_source_from_bank`.
     """
-    exchange.sources.source(name)  # raise NoSuchSource before creating a lock file
+    exchange.sources.source(name)  # raises NoSuchSource before a lock file is created
     with source_lock(engine_of(platform), name):
         return remove_source_from_bank(name, exchange, platform, withdraw=withdraw)
 
@@ -111,14 +111,15 @@ def read_or_create_token(place: Path) -> Secret:
     return Secret(token)
 
 
-INDEX: Final = "index"  # the folder of its files
+INDEX: Final = "index"  # the folder of the index's files
 HELD_KEY: Final = "held.key"
 _DATABASE: Final = "bank.db"
 TOKEN_ROLES: Final = ("operator", "uploader", "metrics")  # in the order of GateTokens
 # A hostile picture that takes over a decoder process can mislead about no more pictures than these;
 # fewer would cost time (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
 _PICTURES_PER_CHILD: Final = 16
-# Per upload; less than for the user's own clips, since strangers send these.
+# The limits for each upload, which are lower than for the user's own clips, since strangers send
+# these.
 _CLIP: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
 
 
@@ -175,7 +176,7 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
 
     Raises:
         GateNotFound: ``folder`` contains neither tokens nor settings nor a database.
-        Others: as for :func:`open_build_build_platform`.
+        Others: those of :func:`open_platform`.
     """
     if not is_gate(folder):
         raise GateNotFound(path=folder)
@@ -194,7 +195,9 @@ def read_front_settings(folder: Path) -> GateFront:
 
 
 def is_gate(folder: Path) -> bool:
-    """Whether ``folder`` contains a gate's tokens, settings or database; raises UnusableFolder."""
+    """Return whether ``folder`` contains a gate's tokens, settings or database; raises
+    UnusableFolder.
+    """
     with folder_errors(folder):
         signs = (token_file(folder, TOKEN_ROLES[0]), folder / SETTINGS_FILE, folder / _DATABASE)
         return any(sign.exists() for sign in signs)
@@ -225,8 +228,10 @@ def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
 
 
 def _open_upload_cipher(folder: Path, settings: GateSettings) -> UploadCipher:
-    """Read the keys that encrypt uploads. A key is created only beside an SQLite database: several
-    gates on one PostgreSQL need the same keys, which their operator makes. Raises BadUploadKeys.
+    """Read the keys that encrypt uploads; raises BadUploadKeys.
+
+    A key is created only beside an SQLite database. Several gates on one PostgreSQL database need
+    the same keys, which their operator makes.
     """
     if settings.held_key is not None:
         return UploadCipher(upload_keys(settings.held_key))
@@ -234,8 +239,10 @@ def _open_upload_cipher(folder: Path, settings: GateSettings) -> UploadCipher:
 
 
 def _has_free_disk_space(folder: Path, settings: GateSettings) -> bool:
-    """Whether the disk of a database in ``folder`` has the free space that registrations need;
-    always true for a database elsewhere, which cannot be checked.
+    """Return whether the disk of a database in ``folder`` has the free space that registrations
+    need.
+
+    This is always True for a database elsewhere, which cannot be checked.
     """
     least = settings.limits.free_mb_min
     return settings.database is not None or not least or free_bytes(folder) >= least << 20

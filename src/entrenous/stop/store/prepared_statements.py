@@ -14,7 +14,8 @@ from entrenous.stop.nouns import BankUnreachable
 
 Values = Mapping[str, Any]
 _Converter = Callable[[Any], Any]
-_Converters = list[tuple[int, _Converter]]  # converters of the driver's values, by column
+# Converters of the driver's values, with the index of their column.
+_Converters = list[tuple[int, _Converter]]
 
 
 class PreparedSelect:
@@ -72,7 +73,8 @@ class PreparedInsert:
         """
         compiled = self._compiled.get(db.dialect.name)
         if compiled is None:
-            wanted = self._table.insert().inline()  # without reading back the row's number
+            # Inline() does not read back the number of the row.
+            wanted = self._table.insert().inline()
             compiled = self._compiled[db.dialect.name] = _CompiledStatement(
                 wanted, db.dialect, self._columns
             )
@@ -126,7 +128,7 @@ def _convert_row(row: Sequence[Any], changes: _Converters) -> Sequence[Any]:
 
 @contextmanager
 def _driver_connection(db: sa.Connection) -> Iterator[Any]:
-    """The driver's own connection; sqlite3 and psycopg both have ``execute``."""
+    """Yield the driver's own connection; those of sqlite3 and psycopg both have ``execute``."""
     held = db.connection
     try:
         yield held.driver_connection
@@ -174,7 +176,7 @@ class BatchInserter:
     def _write_all(self) -> None:
         """Write all pending rows; the caller holds the lock."""
         pending = self._pending[:]
-        del self._pending[: len(pending)]  # other threads only append
+        del self._pending[: len(pending)]  # delete these rows only: other threads only append
         try:
             self.write([one.row for one in pending])
         except Exception as problem:  # noqa: BLE001 -- reported to each row's own thread

@@ -100,8 +100,8 @@ def extend(
 def _owner_hashes(
     db: sa.Connection, claims: Sequence[ClaimId], whole: Sequence[bytes]
 ) -> set[tuple[str, int]]:
-    """Pairs of claim and hash number that the owner registered as a picture, not as a frame of a
-    video.
+    """Return the pairs of claim and hash number that an owner registered as a picture, not as a
+    frame of a video.
     """
     wanted = sa.select(CLAIM_HASH.c.claim, CLAIM_HASH.c.number).join(HASH).where(IS_PICTURE)
     mine = HASH.c.bits.in_(whole), HASH.c.part.is_(False), CLAIM_HASH.c.added.is_(None)
@@ -121,8 +121,8 @@ def _mark_added(
 ) -> None:
     """Mark hashes as added by a reviewer.
 
-    A confirmed hash never goes back to quarantine only; ``owned`` hashes, registered by the owner,
-    stay unmarked.
+    A hash that was confirmed is never changed to one that only quarantines. ``owned`` hashes, which
+    the owner registered, stay unmarked.
     """
     is_it = CLAIM_HASH.c.claim == sa.bindparam("of"), CLAIM_HASH.c.number == sa.bindparam("on")
     newer = sa.or_(CLAIM_HASH.c.added.is_(None), CLAIM_HASH.c.added < added)
@@ -209,7 +209,9 @@ def _schedule_look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]
 
 @dataclass(frozen=True, slots=True)
 class ListingStore:
-    """ListingStore in the tables of ``engine`` (see :func:`open_engine`)."""
+    """Stores the platform's own data about claims in the tables of ``engine`` (see
+    :func:`open_engine`).
+    """
 
     engine: sa.Engine
     clock: Clock

@@ -42,9 +42,9 @@ from entrenous.stop.store.schema import (
 from entrenous.stop.upload_record import Outcome
 
 Thing = TypeVar("Thing")
-BATCH: Final = 500  # SQLite limits a statement to some thousand parameters
+BATCH: Final = 500  # parameters per statement; SQLite allows some thousands
 IS_FRAME: Final = (FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number)
-# The claim's hash belongs to a picture, not only to frames of a video.
+# The condition that the claim's hash belongs to a picture, not only to frames of a video.
 IS_PICTURE: Final = sa.or_(
     ~sa.exists().where(*IS_FRAME), sa.exists().where(*IS_FRAME, FRAME.c.at_ms == STILL)
 )
@@ -107,7 +107,7 @@ def bank_of(db: sa.Connection, name: BankName) -> Bank:
 
 
 def get_claim(db: sa.Connection, claim: ClaimId) -> Claim:
-    """Raises NoSuchClaim."""
+    """Return the claim from its row; raises NoSuchClaim."""
     row = db.execute(sa.select(CLAIM).where(CLAIM.c.id == claim)).one_or_none()
     if row is None:
         raise NoSuchClaim(claim=claim)
@@ -126,7 +126,7 @@ def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]
 
 
 def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
-    """Return those of these claims that uploads are matched against."""
+    """Return those of these claims that uploads are compared with."""
     return {claim.id for claim in existing_claims(db, claims) if claim.state in MATCHING}
 
 
@@ -144,8 +144,8 @@ def wholes_of(
 ) -> dict[ClaimId, tuple[bytes, ...]]:
     """Return hashes of whole pictures, by claim.
 
-    ``frames`` includes whole frames of videos; ``shared`` leaves out hashes that only quarantine
-    here, since partners do not get them.
+    With ``frames``, hashes of whole frames of videos are included. With ``shared``, hashes that
+    only quarantine uploads here are left out, since partners do not get them.
     """
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
     wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)

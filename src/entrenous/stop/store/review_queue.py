@@ -74,7 +74,7 @@ _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 
 @dataclass(frozen=True, slots=True)
 class ReviewDesk(DueWork):
-    """ReviewDesk in the tables of ``engine``."""
+    """Stores reviewers, first confirmations and sent alerts in the tables of ``engine``."""
 
     def add_reviewer(self, name: str, token_sha256: bytes) -> None:
         """Add a reviewer, with the hash of their token.
@@ -197,7 +197,9 @@ _INSERT: Final = PreparedInsert(UPLOAD, [*uploads.INSERTED_COLUMNS, "untrusted_u
 
 @dataclass(frozen=True, slots=True)
 class ReviewQueue(ReviewDesk):
-    """ReviewQueue in the tables of ``engine`` (see :func:`open_engine`)."""
+    """Stores judged uploads and their reviews in the tables of ``engine`` (see
+    :func:`open_engine`).
+    """
 
     unread_bytes_max: int = UNREAD_BYTES_MAX
     _batch: BatchInserter = field(init=False)

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 9  # of this schema; increment it with every change of a table or an index
+# The version of this schema; increment it with every change of a table or an index.
+VERSION: Final = 9
 METADATA: Final = sa.MetaData()
-# 64 bits. SQLite numbers rows by itself only if the column's type is INTEGER.
+# An integer of 64 bits. SQLite numbers rows by itself only if the column's type is INTEGER.
 BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
@@ -29,7 +30,7 @@ BANK: Final = sa.Table(
     sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 # ``changed`` is the number of the latest change, ``confirmed`` of the one that confirmed the claim;
-# ``look_back_at`` is when a due look back may next be taken.
+# ``look_back_at`` is the time from which a due look-back may be leased.
 CLAIM: Final = sa.Table(
     "claim",
     METADATA,
@@ -60,8 +61,9 @@ HASH: Final = sa.Table(
     sa.UniqueConstraint("bits", "part"),
     sqlite_autoincrement=True,
 )
-# ``added``: null if the claim's owner registered the hash. If a reviewer confirmed an upload, the
-# number of that change, or HOLDS if matches of this hash are only quarantined.
+# ``added`` is null if the claim's owner registered the hash. If a reviewer added it by confirming
+# an upload, it is the number of that change, or HOLDS if uploads that match this hash are only
+# quarantined.
 HOLDS: Final = 0
 CLAIM_HASH: Final = sa.Table(
     "claim_hash",
@@ -72,8 +74,8 @@ CLAIM_HASH: Final = sa.Table(
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )
-# When a claim's video shows the frame with this hash, possibly several times; STILL if the hash is
-# also a registered picture. A claim's hash without a row here belongs to a picture.
+# The times at which a claim's video shows the frame with this hash; STILL if the hash is also that
+# of a registered picture. A claim's hash without a row here belongs to a picture.
 STILL: Final = -1
 FRAME: Final = sa.Table(
     "frame",
@@ -262,9 +264,10 @@ RELEASED: Final = UPLOAD.c.state == sa.literal_column("'released'")
 _HAS_HASH: Final = UPLOAD.c.bits.is_not(None)
 ACCEPTED: Final = (*LET_THROUGH, _HAS_HASH)
 RELEASED_KEPT: Final = (RELEASED, _HAS_HASH)
-# A hash or the fingerprint of a clip is stored.
+# The condition that a hash or the fingerprint of a clip is stored.
 IS_COMPARED: Final = sa.or_(_HAS_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number))
-# Quarantined after it was published: neither at upload nor by appeal.
+# The condition that an upload was quarantined after it was published, so neither on arrival nor by
+# an appeal.
 _FOUND: Final = (
     UPLOAD.c.found != sa.literal_column("'upload'"),
     UPLOAD.c.found != sa.literal_column("'appeal'"),

@@ -38,15 +38,17 @@ class UploadCipher:
     keys: tuple[Secret, ...] = ()
 
     def encrypt(self, case: str, data: bytes) -> bytes:
-        """``data`` as it is stored for this case."""
+        """Return ``data`` as it is stored for this case."""
         if not self.keys:
             return _PLAIN + data if data.startswith(_MAGIC) else data
         key = self.keys[0]
         return b"".join((_SEALED, stored_key_name(key), seal_stored(key, data, case.encode())))
 
     def has_key_of(self, stored: bytes) -> bool:
-        """Return whether ``stored`` can be read: unencrypted, or by one of these keys. The first
-        ``HEAD_BYTES`` suffice.
+        """Return whether ``stored`` can be read: it is unencrypted, or encrypted with one of these
+        keys.
+
+        The first ``HEAD_BYTES`` of it suffice.
         """
         if not stored.startswith(_SEALED):
             return True
@@ -73,13 +75,14 @@ _OTHERS: Final = 0o077
 
 
 def open_upload_keys(place: Path) -> tuple[Secret, ...]:
-    """Read the gate's own file of keys; create it with one key if it is missing, and make it
-    private. Raises BadUploadKeys.
+    """Read the gate's own file of keys; raises BadUploadKeys.
+
+    If the file is missing, it is created with one key. It is made private.
     """
     if not place.exists():
         with suppress(FileExistsError):  # another process created it first; use its key
             create_private(place, binascii.b2a_base64(secrets.token_bytes(KEY_BYTES)))
-    with suppress(OSError):  # upload_keys reports the problem
+    with suppress(OSError):  # upload_keys will report the problem
         make_private(place)
     return upload_keys(place)
 

@@ -54,7 +54,7 @@ REVIEW_COLUMNS: Final = [
     *(column for column in UPLOAD.c if column.name != "untrusted_upload"),
     sa.and_(WAITS, _HAS_BYTES).label("has_bytes"),
 ]
-INSERTED_COLUMNS: Final = (  # the columns from :func:`review_row`
+INSERTED_COLUMNS: Final = (  # the columns that :func:`review_row` returns
     *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
     *("reference", "found", "secret_sha256", "upload_sha256", "slow_look"),
 )
@@ -136,7 +136,7 @@ def forget_decided(
 
 
 def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
-    """Let the upload join its flood.
+    """Let the upload join its flood: the uploads that wait for the same registered hash.
 
     Returns:
         The case that represents the flood, or None if the upload waits alone.
@@ -151,7 +151,7 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
         lead = single[0].case
         _set_lead(db, lead, [one.case for one in single[1:]])
         append_event(db, clock, flood_event(lead, len(single) + 1))
-        if len(single) + 1 > held_per_hash:  # not for repeats of one unreadable file
+        if len(single) + 1 > held_per_hash:  # does not apply to repetitions of one unreadable file
             _count_flood(db)
     _set_lead(db, lead, [review.case])
     return lead
@@ -312,7 +312,7 @@ def _clip_prints(
     after: int,
     limit: int,
 ) -> list[tuple[int, str, bytes]]:
-    """Return number, case and ``column`` of clips that were not refused."""
+    """Return the number, the case and the value of ``column`` of clips that were not refused."""
     wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
     wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
     while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
@@ -360,7 +360,7 @@ def _split_hashes(frames: bytes) -> tuple[bytes, ...]:
 def quarantine_retroactively(
     db: sa.Connection, clock: Clock, find: RetroactiveMatch, left: Sequence[Match]
 ) -> bool:
-    """Move an accepted upload into the queue; False if it is not accepted any more."""
+    """Move an accepted upload into the queue; return False if it is not accepted any more."""
     now: dict[str, Any] = {
         "state": ReviewState.WAITING,
         "outcome": Outcome.HOLD,
@@ -379,7 +379,7 @@ def quarantine_retroactively(
 
 
 def add_matches(db: sa.Connection, find: RetroactiveMatch, left: Sequence[Match]) -> bool:
-    """Add new matches to a waiting upload; False if none is new.
+    """Add new matches to a waiting upload; return False if none of them is new.
 
     A first confirmation is taken back, since that reviewer had not seen these matches.
     """
@@ -435,7 +435,7 @@ def drop_scanned_bytes(db: sa.Connection, review: Review) -> None:
 
 
 def _retroactive_reviews(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
-    """Retroactively quarantined uploads that match one of these claims.
+    """Return the retroactively quarantined uploads that match one of these claims.
 
     An index and the columns before the bytes suffice, so SQLite reads only the bytes of those that
     match.
