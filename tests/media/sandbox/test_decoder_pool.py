@@ -34,8 +34,8 @@ FORKS = """
 import os, socket, sys, time
 from entrenous.media.sandbox import fork_server as forks
 from entrenous.media.sandbox import picture_child as child
-real = child.answer
-child.answer = lambda data, px, luma: iter([({code})])
+real = child.answer_request
+child.answer_request = lambda data, px, luma: iter([({code})])
 forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
 """
 
