@@ -245,7 +245,7 @@ def test_unreachable_store_does_not_keep_messages_from_ending(
     store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its sender hears nothing of the store: the rows are gone, and the bytes follow later."""
-    monkeypatch.setattr("entrenous.carry.expire._SOON_S", 0.05)
+    monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.05)
 
     async def story() -> None:
         blobs = store()
@@ -262,7 +262,7 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is deleted in batches, without waiting for the store in each."""
-    monkeypatch.setattr("entrenous.carry.expire._SOON_S", 0.3)
+    monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.3)
 
     async def story() -> None:
         relay, post = replace(memory_relay(), blobs=Silent()), Post()

@@ -9,8 +9,8 @@ import pytest
 from entrenous.base.errors import EntrenousError
 from entrenous.carry.commands.settings_file import default_settings
 from entrenous.carry.relay_settings import (
-    _LIMITS,
-    _SETTINGS,
+    _LIMIT_KEYS,
+    _SETTING_KEYS,
     MEGABYTE,
     BadRelaySetting,
     Limits,
@@ -22,7 +22,7 @@ from entrenous.carry.relay_settings import (
 )
 from entrenous.serving.server_process import LogKind
 
-KEYS = {*_SETTINGS, *_LIMITS}
+KEYS = {*_SETTING_KEYS, *_LIMIT_KEYS}
 #: What the default file shows of these is an example.
 UNSET = {"tls_cert", "tls_key", "metrics_listen", "database", "blobs"}
 

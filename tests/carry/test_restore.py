@@ -130,7 +130,7 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
 def test_groups_are_used_up_in_several_batches(
     relay: Relay, monkeypatch: pytest.MonkeyPatch, groups: int
 ) -> None:
-    monkeypatch.setattr("entrenous.carry.restore._BATCH", 2)
+    monkeypatch.setattr("entrenous.carry.restore._ROWS_PER_BATCH", 2)
     for number in range(groups):
         posted(relay, dice=1000 * number)
     restore(relay)
@@ -203,7 +203,7 @@ def test_restore_is_recorded_and_can_be_repeated(relay: Relay) -> None:
 def test_envelopes_are_closed_in_several_batches(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.carry.restore._BATCH", 2)
+    monkeypatch.setattr("entrenous.carry.restore._ROWS_PER_BATCH", 2)
     for number in range(5):
         posted(relay, dice=1000 * number)
     assert restore(relay) == 5

@@ -270,7 +270,7 @@ def test_idle_senders_keep_nobody_waiting() -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
     for pieces in ([], [FINE]):
-        crowd_of = [sender(*pieces, ends=False) for _ in range(2 * asgi.AT_ONCE)]
+        crowd_of = [sender(*pieces, ends=False) for _ in range(2 * asgi.LARGE_BODIES_MAX)]
         assert anyio.run(crowded, app, crowd_of, sender(FINE)) == [200]
     assert behind.bodies == [FINE, FINE]
 
@@ -290,7 +290,7 @@ def test_a_large_body_without_room_is_held(
     behind, gate = Application(), Scripted(shadow=shadow)
     app = GateMiddleware(behind.app, gate.setting, on_hold=on_hold, client=gate.async_client())
     large = sender(LARGE[:-7], LARGE[-7:])
-    crowd_of = [sender(LARGE, ends=False) for _ in range(asgi.AT_ONCE)]
+    crowd_of = [sender(LARGE, ends=False) for _ in range(asgi.LARGE_BODIES_MAX)]
     assert anyio.run(crowded, app, crowd_of, large) == [status]
     assert (behind.headers, gate.asked) == (said, [])
     assert behind.bodies == [LARGE] * len(said)
@@ -311,16 +311,16 @@ def test_a_place_is_kept_until_the_application_takes_the_body() -> None:
 
     async def ask_all() -> None:
         async with anyio.create_task_group() as crowd:
-            for _ in range(3 * asgi.AT_ONCE):
+            for _ in range(3 * asgi.LARGE_BODIES_MAX):
                 crowd.start_soon(app, POST, sender(LARGE[:-7], LARGE[-7:], b""), ignore)
-            await _until(lambda: here[0] == asgi.AT_ONCE)
+            await _until(lambda: here[0] == asgi.LARGE_BODIES_MAX)
             go.set()
-            await _until(lambda: len(gate.asked) == 3 * asgi.AT_ONCE)
+            await _until(lambda: len(gate.asked) == 3 * asgi.LARGE_BODIES_MAX)
             crowd.cancel_scope.cancel()
 
     app = GateMiddleware(behind, gate.setting, client=gate.async_client())
     anyio.run(ask_all)
-    assert here[1] == asgi.AT_ONCE
+    assert here[1] == asgi.LARGE_BODIES_MAX
 
 
 async def _until(holds: Any) -> None:
@@ -345,7 +345,7 @@ def test_places_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
         statuses.extend([message["status"]] if "status" in message else [])
 
     async def ask_all() -> None:
-        for _ in range(asgi.AT_ONCE + 1):
+        for _ in range(asgi.LARGE_BODIES_MAX + 1):
             await app(POST, sender(REFUSED + LARGE, b""), send)
             await app(POST, sender(LARGE, ends=False), send)
             with pytest.raises(ZeroDivisionError):
@@ -358,7 +358,7 @@ def test_places_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
     statuses: list[int] = []
     app = GateMiddleware(failing, gate.setting, client=gate.async_client())
     anyio.run(ask_all)
-    assert statuses == [422, 408] * (asgi.AT_ONCE + 1)
+    assert statuses == [422, 408] * (asgi.LARGE_BODIES_MAX + 1)
 
 
 def test_all_files_of_a_request_share_one_budget() -> None:

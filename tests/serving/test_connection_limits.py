@@ -172,7 +172,7 @@ def test_connections_with_most_unread_bytes_are_closed_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also those that are being answered, or are closed and wait for the rest to be read."""
-    monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_MAX", 1000)
+    monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 1000)
 
     async def work(room: Room) -> None:
         few, many, most, none = (room.comes(HALF) for _ in range(4))

@@ -48,7 +48,9 @@ from entrenous.carry.withdraw import was_never_posted
 from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
 
-_GRACE: Final = timedelta(hours=1)  # how far a sender's clock may be ahead of the relay's
+_SENDER_CLOCK_AHEAD_MAX: Final = timedelta(
+    hours=1
+)  # how far a sender's clock may be ahead of the relay's
 
 
 async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
@@ -169,7 +171,7 @@ def refuse_invalid_expiry(expires_at: datetime, present: datetime, limits: Limit
     """Raise Expired or TooFarAhead if ``expires_at`` is outside the time that this relay allows."""
     if expires_at <= present:
         raise Expired(when=expires_at)
-    if expires_at > present + timedelta(days=limits.keep_days) + _GRACE:
+    if expires_at > present + timedelta(days=limits.keep_days) + _SENDER_CLOCK_AHEAD_MAX:
         raise TooFarAhead(limit_days=limits.keep_days)
 
 

@@ -52,7 +52,7 @@ class Finding:
 
 _RENEW_BEFORE: Final = timedelta(days=14)
 _CLOCK_GRACE: Final = timedelta(minutes=2)
-_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not listened to
+_ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not listened to
 
 
 def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
@@ -206,7 +206,7 @@ def _check_listen_address(settings: RelaySettings, _: datetime) -> Finding:
 def _check_metrics_address(listen: str, wanted: str) -> Finding:
     """Check the metrics address; "0.0.0.0" and "::" take the port on every address."""
     (host, port), (other, its) = _split_host_and_port(listen), _split_host_and_port(wanted)
-    if port == its != 0 and (host == other or {host, other} & _EVERYWHERE):
+    if port == its != 0 and (host == other or {host, other} & _ALL_ADDRESSES):
         return _failed_finding(
             "metrics", f"metrics_listen, {wanted}, is where the relay is: take another"
         )

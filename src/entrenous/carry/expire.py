@@ -41,9 +41,9 @@ from entrenous.carry.relay_rows import (
 )
 from entrenous.wire.relay_nouns import EnvelopeState
 
-_TOMBSTONE: Final = timedelta(days=TOMBSTONE_DAYS)
-_FEW: Final = 50  # envelopes per transaction, each with its letter, share and blobs
-_MANY: Final = 500  # rows
+_TOMBSTONE_PERIOD: Final = timedelta(days=TOMBSTONE_DAYS)
+_ENVELOPES_PER_BATCH: Final = 50  # envelopes per transaction, each with its letter, share and blobs
+_ROWS_PER_BATCH: Final = 500  # rows
 # Rows of each kind in one transaction, so that a sweep never delays a post for long.
 _BATCH: Final = 100
 #: ``due_at`` of a deleted mailbox that is not empty yet.
@@ -132,7 +132,7 @@ def leave_tombstone(tx: RowTransaction, held: StoredEnvelope, present: datetime)
     tx.drop(StoredLetter, held.envelope)
     _drop_content(tx, held, present)
     closed_at = held.closed_at or present
-    buried = replace(held, closed_at=closed_at, due_at=closed_at + _TOMBSTONE)
+    buried = replace(held, closed_at=closed_at, due_at=closed_at + _TOMBSTONE_PERIOD)
     tx.put(buried)
     return buried
 
@@ -165,7 +165,7 @@ def empty_batch(tx: RowTransaction, gone: DeletedMailbox, present: datetime) -> 
     """
     if gone.due_at != DUE_WHILE_EMPTYING:
         return False
-    for kind, limit, end in _WITH_MAILBOX:
+    for kind, limit, end in _ENDS_WITH_MAILBOX:
         if rows := tx.find(kind, limit, mailbox=gone.mailbox):
             for row in rows:
                 end(tx, row, present)
@@ -212,7 +212,7 @@ def _expire_envelope_row(tx: RowTransaction, held: StoredEnvelope, present: date
 
 _End = Callable[[RowTransaction, Any, datetime], None]
 #: How a row of each kind ends when it is due.
-_WHEN_DUE: Final[Mapping[type[Any], _End]] = {
+_END_WHEN_DUE: Final[Mapping[type[Any], _End]] = {
     StoredEnvelope: _expire_envelope_row,
     StoredBlob: delete_blob_row,
     StoredToken: drop_row,
@@ -223,21 +223,23 @@ _WHEN_DUE: Final[Mapping[type[Any], _End]] = {
 }
 #: How rows end with their mailbox, and how many in one transaction. Uploads precede the blobs that
 #: they become.
-_WITH_MAILBOX: Final[tuple[tuple[type[Any], int, _End], ...]] = (
-    (StoredShare, _FEW, _revoke_envelope),
-    (StoredLetter, _FEW, _revoke_envelope),
-    (StoredUpload, _MANY, delete_upload_row),
-    (StoredBlob, _FEW, _revoke_blob_row),
-    (StoredToken, _MANY, drop_row),
-    (StoredOneTimeKey, _MANY, drop_row),
-    (UsedOneTimeKey, _MANY, drop_row),
-    (ReusableKeys, _MANY, drop_row),
+_ENDS_WITH_MAILBOX: Final[tuple[tuple[type[Any], int, _End], ...]] = (
+    (StoredShare, _ENVELOPES_PER_BATCH, _revoke_envelope),
+    (StoredLetter, _ENVELOPES_PER_BATCH, _revoke_envelope),
+    (StoredUpload, _ROWS_PER_BATCH, delete_upload_row),
+    (StoredBlob, _ENVELOPES_PER_BATCH, _revoke_blob_row),
+    (StoredToken, _ROWS_PER_BATCH, drop_row),
+    (StoredOneTimeKey, _ROWS_PER_BATCH, drop_row),
+    (UsedOneTimeKey, _ROWS_PER_BATCH, drop_row),
+    (ReusableKeys, _ROWS_PER_BATCH, drop_row),
 )
 
 
 def _expire_batch(tx: RowTransaction, present: datetime) -> int:
     """Expire a batch of each kind of row; return the number of rows."""
-    due = [(row, end) for kind, end in _WHEN_DUE.items() for row in tx.due(kind, present, _BATCH)]
+    due = [
+        (row, end) for kind, end in _END_WHEN_DUE.items() for row in tx.due(kind, present, _BATCH)
+    ]
     for row, end in due:
         end(tx, row, present)
     return len(due)
@@ -245,10 +247,10 @@ def _expire_batch(tx: RowTransaction, present: datetime) -> int:
 
 Answer = TypeVar("Answer")
 # When a blob could not be deleted, try again at the next sweep.
-_AGAIN: Final = timedelta(minutes=1)
+_RETRY_AFTER: Final = timedelta(minutes=1)
 # Stop after this many failures: the store is unreachable, and each one may take minutes.
-_FAILED_MAX: Final = 3
-_SOON_S: Final = 2.0  # time for deleting all orphaned blobs of one request
+_FAILURES_MAX: Final = 3
+_ORPHAN_REMOVAL_S_MAX: Final = 2.0  # time for deleting all orphaned blobs of one request
 
 
 def collecting_orphan_blobs(
@@ -269,7 +271,7 @@ async def remove_orphans_briefly(names: Iterable[str], relay: Relay) -> None:
     """Delete orphaned blob bytes after a request, for at most two seconds."""
     gone = list[str]()
     with suppress(EntrenousError, TimeoutError):
-        async with wait_allowed(_SOON_S):
+        async with wait_allowed(_ORPHAN_REMOVAL_S_MAX):
             for name in names:
                 await relay.blobs.drop(name)
                 gone.append(name)
@@ -287,7 +289,7 @@ async def remove_orphan_blobs(relay: Relay) -> None:
             after the third failure.
     """
     present, failed = now(relay), list[EntrenousError]()
-    while len(failed) < _FAILED_MAX and (
+    while len(failed) < _FAILURES_MAX and (
         names := await relay.mail.read(lambda view: view.due(OrphanBlob, present, _BATCH))
     ):
         gone, stuck = list[str](), list[OrphanBlob]()
@@ -297,12 +299,12 @@ async def remove_orphan_blobs(relay: Relay) -> None:
             except EntrenousError as why:
                 failed.append(why)
                 stuck.append(leftover)
-                if len(failed) == _FAILED_MAX:
+                if len(failed) == _FAILURES_MAX:
                     break
             else:
                 gone.append(leftover.name)
         await relay.mail.transact(
-            partial(_record_removals, gone=gone, stuck=stuck, again=present + _AGAIN)
+            partial(_record_removals, gone=gone, stuck=stuck, again=present + _RETRY_AFTER)
         )
     if failed:
         raise failed[0]

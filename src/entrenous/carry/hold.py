@@ -37,10 +37,10 @@ from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import BlobDeposit
 
 #: An upload checks after this many bytes, and after this time, that its row still exists.
-_LOOK_BYTES: Final = 64 << 20
-_LOOK_EVERY: Final = timedelta(minutes=1)
+_ROW_CHECK_BYTES: Final = 64 << 20
+_ROW_CHECK_INTERVAL: Final = timedelta(minutes=1)
 #: Errors that end an upload. After any other, such as a lost database, it can be resumed.
-_HOPELESS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
+_FINAL_ERRORS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
 
 
 async def upload_blob(
@@ -92,7 +92,7 @@ async def upload_blob(
         return await relay.mail.transact(lambda tx: _publish_blob(tx, upload, now(relay)))
     except TooMany:
         raise  # keep the stored bytes, since they belong to the other upload
-    except _HOPELESS:
+    except _FINAL_ERRORS:
         await _delete_partial_upload(upload, relay)
         raise
     except (Exception, CancelledError):
@@ -257,7 +257,7 @@ async def _yield_while_row_exists(
     came, looked_at = 0, now(relay)
     async for chunk in chunks:
         came += len(chunk)
-        if came >= _LOOK_BYTES or now(relay) - looked_at >= _LOOK_EVERY:
+        if came >= _ROW_CHECK_BYTES or now(relay) - looked_at >= _ROW_CHECK_INTERVAL:
             came, looked_at = 0, now(relay)
             if not await _has_upload_row(upload, relay):
                 raise NoSuchBlob

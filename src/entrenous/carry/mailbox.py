@@ -55,7 +55,7 @@ from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 
 #: Reserved: relays with the first schema stored the shares of unknown mailboxes under this id, so
 #: an owner of a mailbox with this id could end all of them.
-_RESERVED: Final = MailboxId(bytes(ID_BYTES))
+_RESERVED_MAILBOX: Final = MailboxId(bytes(ID_BYTES))
 
 
 async def create_mailbox(
@@ -76,7 +76,7 @@ async def create_mailbox(
     """
 
     def work(tx: RowTransaction) -> bool:
-        if mailbox == _RESERVED:
+        if mailbox == _RESERVED_MAILBOX:
             raise IdInUse
         held = tx.get(StoredMailbox, mailbox)
         if held is None and tx.get(DeletedMailbox, mailbox) is None:

@@ -204,12 +204,12 @@ def wait_allowed(seconds: float) -> AbstractAsyncContextManager[object]:
 
 SWEEP_S: Final = 60  # seconds between two sweeps
 _EVERY: Final = timedelta(seconds=SWEEP_S)
-_ONLY: Final = 1  # the key of the only row
+_ONLY_ROW_KEY: Final = 1  # the key of the only row
 
 
 def last_sweep(view: RowView) -> ClockMark | None:
     """Return the time up to which everything due was deleted; None before the first sweep."""
-    held = view.get(StoredSweep, _ONLY)
+    held = view.get(StoredSweep, _ONLY_ROW_KEY)
     return ClockMark(held.swept_at, held.odd_at, held.odd_s) if held else None
 
 
@@ -218,7 +218,7 @@ def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
     before = last_sweep(tx)
     mark = before.seen(present, _EVERY) if before else ClockMark(present)
     if mark != before:
-        tx.put(StoredSweep(_ONLY, mark.at, mark.odd_at, mark.odd_s))
+        tx.put(StoredSweep(_ONLY_ROW_KEY, mark.at, mark.odd_at, mark.odd_s))
     return mark
 
 

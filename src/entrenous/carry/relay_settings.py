@@ -25,9 +25,9 @@ from entrenous.serving.server_process import LogKind
 
 MEGABYTE: Final = 1 << 20  # bytes; the unit of sizes in the settings
 # A device has one request waiting, and a second one after its connection broke.
-_WAKES_AT_MAILBOX: Final = 8
-_WAKES_FROM_NETWORK: Final = 16  # at least this many, for all devices of a household
-_NETWORKS: Final = 16  # one network may take one in this many places
+_WAKES_PER_MAILBOX_MAX: Final = 8
+_WAKES_PER_NETWORK_MIN: Final = 16  # at least this many, for all devices of a household
+_NETWORKS_SHARING_WAKES: Final = 16  # one network may take one in this many places
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class WakeLimits:
     ``network`` is None if the relay sees only the address of a web server in front.
     """
 
-    mailbox: int = _WAKES_AT_MAILBOX
+    mailbox: int = _WAKES_PER_MAILBOX_MAX
     network: int | None = None
     total: int = 3072
 
@@ -45,8 +45,10 @@ class WakeLimits:
 def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
     """Reserve a quarter of the connections for requests that do not wait."""
     total = max(connections * 3 // 4, 1)
-    network = None if behind_proxy else max(total // _NETWORKS, _WAKES_FROM_NETWORK)
-    return WakeLimits(_WAKES_AT_MAILBOX, network, total)
+    network = (
+        None if behind_proxy else max(total // _NETWORKS_SHARING_WAKES, _WAKES_PER_NETWORK_MIN)
+    )
+    return WakeLimits(_WAKES_PER_MAILBOX_MAX, network, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +248,7 @@ def _parse_bucket(value: Any, _: Path) -> object:
 
 _ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
 #: The keys of the file that are fields of RelaySettings with the same name.
-_SETTINGS: Final[Mapping[str, _SettingKey]] = {
+_SETTING_KEYS: Final[Mapping[str, _SettingKey]] = {
     "data": _SettingKey("the path of a folder", _parse_path),
     "database": _SettingKey("the address of a PostgreSQL, postgresql://...", _parse_database),
     "blobs": _SettingKey("the address of a bucket, s3://bucket/prefix", _parse_bucket),
@@ -261,7 +263,7 @@ _PROTOCOLS: Final = f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}"
 _LETTERS: Final = f"1 to {LETTERS_WAITING_MAX} letters"
 _MEGABYTES: Final = f"1 to {_MAILBOX_MB_MAX} megabytes"
 #: The keys of the file that are fields of Limits.
-_LIMITS: Final[Mapping[str, _SettingKey]] = {
+_LIMIT_KEYS: Final[Mapping[str, _SettingKey]] = {
     "floor": _SettingKey(_PROTOCOLS, _count_parser(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"),
     "keep_days": _SettingKey(
         f"1 to {EXPIRY_DAYS_MAX} days", _count_parser(1, EXPIRY_DAYS_MAX), "keep_days"
@@ -278,7 +280,7 @@ _LIMITS: Final[Mapping[str, _SettingKey]] = {
         "0 megabytes or more", _count_parser(0, _MB_MAX, MEGABYTE), "free_bytes_min"
     ),
 }
-_KEYS: Final = {**_SETTINGS, **_LIMITS}
+_KEYS: Final = {**_SETTING_KEYS, **_LIMIT_KEYS}
 _SERVED_FREE_MB: Final = 1000  # megabytes; the default for a relay with a settings file
 
 
@@ -294,7 +296,7 @@ def read_relay_settings(path: Path) -> RelaySettings:
     for name in table:
         if name not in _KEYS:
             raise UnknownRelaySetting(path=path, name=name)
-    given = {name: _read_setting(path, name, table) for name in _SETTINGS if name in table}
+    given = {name: _read_setting(path, name, table) for name in _SETTING_KEYS if name in table}
     if ("tls_cert" in given) != ("tls_key" in given):
         missing = "tls_key" if "tls_cert" in given else "tls_cert"
         raise BadRelaySetting(path=path, name=missing, wanted="set too: a certificate and its key")
@@ -305,7 +307,7 @@ def read_relay_settings(path: Path) -> RelaySettings:
 def _read_limits(path: Path, table: Mapping[str, Any]) -> Limits:
     given = {
         key.field: _read_setting(path, name, table)
-        for name, key in _LIMITS.items()
+        for name, key in _LIMIT_KEYS.items()
         if name in table
     }
     defaults: dict[str, Any] = {"free_bytes_min": _SERVED_FREE_MB * MEGABYTE}

@@ -27,9 +27,9 @@ from entrenous.carry.relay_rows import (
     StoredUpload,
 )
 
-_BATCH: Final = 500  # rows in one transaction
+_ROWS_PER_BATCH: Final = 500  # rows in one transaction
 #: Rows that may be outdated after a restore, so that they are deleted.
-_DOUBTFUL: Final[tuple[type[Any], ...]] = (StoredAttempt, StoredOneTimeKey)
+_POSSIBLY_OUTDATED_KINDS: Final[tuple[type[Any], ...]] = (StoredAttempt, StoredOneTimeKey)
 
 
 async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
@@ -68,7 +68,7 @@ def restored_at(view: RowView) -> datetime | None:
 
 def _drop_uploads(tx: RowTransaction, present: datetime) -> int:
     """Delete a batch of incomplete uploads, whose bytes are in no backup."""
-    uploads = tx.find(StoredUpload, _BATCH)
+    uploads = tx.find(StoredUpload, _ROWS_PER_BATCH)
     for upload in uploads:
         delete_upload_row(tx, upload, present)
     return len(uploads)
@@ -76,7 +76,7 @@ def _drop_uploads(tx: RowTransaction, present: datetime) -> int:
 
 def _close_envelopes(tx: RowTransaction, present: datetime) -> int:
     """Close a batch of envelopes that have a share; drop shares without an envelope."""
-    shares = tx.find(StoredShare, _BATCH)
+    shares = tx.find(StoredShare, _ROWS_PER_BATCH)
     for share in shares:
         held = tx.get(StoredEnvelope, share.envelope)
         if held is not None and held.closed_at is None:
@@ -88,7 +88,7 @@ def _close_envelopes(tx: RowTransaction, present: datetime) -> int:
 
 def _drop_possibly_outdated(tx: RowTransaction) -> bool:
     """Drop a batch of each kind of row that may be outdated; return whether there were any."""
-    rows = [row for kind in _DOUBTFUL for row in tx.find(kind, _BATCH)]
+    rows = [row for kind in _POSSIBLY_OUTDATED_KINDS for row in tx.find(kind, _ROWS_PER_BATCH)]
     for row in rows:
         drop_row(tx, row)
     return bool(rows)
@@ -99,8 +99,10 @@ async def _use_up_groups(relay: Relay) -> None:
     released.
     """
     groups = await relay.mail.read(lambda view: view.find(StoredShareGroup))
-    for start in range(0, len(groups), _BATCH):
-        await relay.mail.transact(partial(_use_up_batch, groups=groups[start : start + _BATCH]))
+    for start in range(0, len(groups), _ROWS_PER_BATCH):
+        await relay.mail.transact(
+            partial(_use_up_batch, groups=groups[start : start + _ROWS_PER_BATCH])
+        )
 
 
 def _use_up_batch(tx: RowTransaction, groups: list[StoredShareGroup]) -> None:

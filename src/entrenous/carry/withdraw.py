@@ -22,7 +22,7 @@ from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _ON_ITS_WAY: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
 _REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)
-_NEVER_CAME: Final = b""  # used as the digest if nothing was posted
+_NEVER_POSTED_DIGEST: Final = b""  # used as the digest if nothing was posted
 
 
 async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:
@@ -104,7 +104,7 @@ def _has_withdraw_token(held: StoredEnvelope, token: Secret) -> StoredEnvelope:
 
 def was_never_posted(held: StoredEnvelope) -> bool:
     """Return whether this row only records that the id was withdrawn before anything was posted."""
-    return held.digest == _NEVER_CAME
+    return held.digest == _NEVER_POSTED_DIGEST
 
 
 def _block_posting_until(
@@ -119,7 +119,7 @@ def _withdrawn_before_posting(
     envelope: EnvelopeId, withdraw_lock: bytes, until: datetime, present: datetime
 ) -> StoredEnvelope:
     return StoredEnvelope(
-        *(envelope, _NEVER_CAME, withdraw_lock, None, EnvelopeState.TAKEN_BACK, 0),
+        *(envelope, _NEVER_POSTED_DIGEST, withdraw_lock, None, EnvelopeState.TAKEN_BACK, 0),
         *(until, None, None, present, until),
     )
 

@@ -33,7 +33,9 @@ from entrenous.stop.client.uploaded_files import Unreadable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-AT_ONCE: Final = 16  # the most large bodies in memory; further ones wait, with 64 kB of each read
+LARGE_BODIES_MAX: Final = (
+    16  # the most large bodies in memory; further ones wait, with 64 kB of each read
+)
 SMALL_BYTES: Final = 64 * 1024
 # Seconds that a large body waits for a place; then it is treated as if the gate were busy.
 PLACE_WAIT_S_MAX: Final = 10
@@ -174,7 +176,7 @@ class GateMiddleware:
         self._rules = rules_of(paths, on_hold)
         self._client = client or AsyncGateClient(known)
         self._account = account
-        self._room = anyio.Semaphore(AT_ONCE)
+        self._room = anyio.Semaphore(LARGE_BODIES_MAX)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

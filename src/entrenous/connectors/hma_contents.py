@@ -29,7 +29,7 @@ from entrenous.stop.store.registration_changes import ListingStore
 NOTE_CHARS_MAX: Final = 255
 LONGEST_OFF: Final = timedelta(days=5 * 365)
 _OFF, _ON = 0, 1  # values of "disable_until_ts" with a meaning of their own: off for good, and on
-_NO_COIN: Final = (
+_NO_RANDOM_SHARE: Final = (
     "A bank cannot act on a random share of uploads: it acts, or it is in shadow and only records. "
     'Send "enabled_ratio" 1 or 0, or send the gate only a share of your uploads.'
 )
@@ -103,7 +103,7 @@ def parse_ratio(untrusted_ratio: object) -> float:
     if isinstance(untrusted_ratio, bool) or not 0 <= ratio <= 1:
         raise BadParameter(why='"enabled_ratio" is a number from 0 to 1')
     if 0 < ratio < 1:
-        raise NotSupportedHere(instead=_NO_COIN)
+        raise NotSupportedHere(instead=_NO_RANDOM_SHARE)
     return ratio
 
 

@@ -18,12 +18,12 @@ from entrenous.stop.client.gate_answer import ClientSettings, refuse_invalid_add
 
 # Headers that are not forwarded: those for one hop only (RFC 9110, section 7.6.1), and those about
 # the connection to this proxy.
-_HOP: Final = frozenset(
+_HOP_HEADERS: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding")
 ) | {b"upgrade", b"expect", b"proxy-authenticate", b"proxy-authorization"}
 # Headers that the sender's "Connection" header must not remove: the decision, and those that make
 # the server behind this proxy parse the request as the gate did.
-_KEPT: Final = frozenset(
+_PROTECTED_HEADERS: Final = frozenset(
     (NAME, b"host", b"content-type", b"content-length", b"content-encoding", b"x-forwarded-for")
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
@@ -181,7 +181,9 @@ def _without_hop_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[b
     """Drop headers for one hop only, by name or because "Connection" lists them."""
     given = list(headers)
     named = b",".join(value for name, value in given if name.lower() == b"connection")
-    drop = _HOP | ({name.strip().lower() for name in named.split(b",")} - _KEPT)
+    drop = _HOP_HEADERS | (
+        {name.strip().lower() for name in named.split(b",")} - _PROTECTED_HEADERS
+    )
     return [(name, value) for name, value in given if name.lower() not in drop]
 
 

@@ -31,12 +31,12 @@ except ImportError:
 _LOG: Final = logging.getLogger("entrenous.hooks")
 _CHOICES: Final = ("publish", "quarantine")
 #: Prefix of the case in ``quarantined_by``, so that only files hidden by us are shown again.
-_PREFIX: Final = "entrenous "
+_CASE_PREFIX: Final = "entrenous "
 # Synapse inserts a file's row only after the check, so hiding it is retried until the row exists.
-_HIDE_MS: Final = 25
-_HIDE_TRIES: Final = 2400  # 2400 tries at 25 ms: for a minute
+_HIDE_RETRY_MS: Final = 25
+_HIDE_TRIES_MAX: Final = 2400  # 2400 tries at 25 ms: for a minute
 _ASK_MS: Final = 60_000
-_ASKED_MAX: Final = 100  # the most cases that are queried at a time
+_CASES_PER_QUERY_MAX: Final = 100  # the most cases that are queried at a time
 _HIDE_OWN: Final = """
 UPDATE local_media_repository SET quarantined_by = ?
 WHERE media_id = ? AND media_length IS NOT NULL
@@ -122,10 +122,10 @@ class GateModule:
         return is_held and self._setting.on_hold == "quarantine"
 
     def _hide_soon(
-        self, server: str | None, file: str, case: str, tries: int = _HIDE_TRIES
+        self, server: str | None, file: str, case: str, tries: int = _HIDE_TRIES_MAX
     ) -> None:
         self._api.delayed_background_call(
-            _HIDE_MS, self._hide, server, file, case, tries, desc="entrenous_hide"
+            _HIDE_RETRY_MS, self._hide, server, file, case, tries, desc="entrenous_hide"
         )
 
     async def _hide(self, server: str | None, file: str, case: str, tries: int) -> None:
@@ -134,7 +134,7 @@ class GateModule:
         Synapse's own function would hide all copies of the same bytes, including those uploaded
         before the claim.
         """
-        by = _PREFIX + case
+        by = _CASE_PREFIX + case
         sql, values = (
             (_HIDE_OWN, (by, file)) if server is None else (_HIDE_REMOTE, (by, file, server))
         )
@@ -149,15 +149,15 @@ class GateModule:
         """Show files that a reviewer released or whose claim was withdrawn."""
         if not self._knows_all:
             found = await self._api.run_db_interaction("entrenous_hidden", _hidden_by)
-            self._hidden |= {by.removeprefix(_PREFIX): None for by in found}
+            self._hidden |= {by.removeprefix(_CASE_PREFIX): None for by in found}
             self._knows_all = True
-        for case in list(self._hidden)[:_ASKED_MAX]:
+        for case in list(self._hidden)[:_CASES_PER_QUERY_MAX]:
             state = await self._api.defer_to_thread(self._client.state_of, case)
             del self._hidden[case]
             if state in ("released", "closed"):
                 for sql in _SHOW:
                     await self._api.run_db_interaction(
-                        "entrenous_show", _execute, sql, (_PREFIX + case,)
+                        "entrenous_show", _execute, sql, (_CASE_PREFIX + case,)
                     )
             elif state != "confirmed":
                 # Move the case to the end, so that the others are queried first.
@@ -171,7 +171,7 @@ def _execute(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
 
 
 def _hidden_by(transaction: Any) -> list[str]:
-    transaction.execute(_HIDDEN, (_PREFIX + "%", _PREFIX + "%"))
+    transaction.execute(_HIDDEN, (_CASE_PREFIX + "%", _CASE_PREFIX + "%"))
     return [str(value) for (value,) in transaction.fetchall()]
 
 

@@ -19,7 +19,7 @@ from entrenous.demo.stage import Outcome, Story
 from entrenous.trace.explain.wording import chance_in_digits, chance_in_words
 
 SIDE_PX: Final = 900
-GAIN: Final = 24  # factor that makes the difference of two copies visible
+DIFFERENCE_GAIN: Final = 24  # factor that makes the difference of two copies visible
 _FADED: Final = 0.35
 _LINE: Final = (79, 157, 222)
 
@@ -31,9 +31,9 @@ def open_rgb(path: Path) -> Image.Image:
 
 
 def difference(one: Image.Image, other: Image.Image) -> Image.Image:
-    """Return the difference of two copies, multiplied by ``GAIN`` around middle grey."""
+    """Return the difference of two copies, multiplied by ``DIFFERENCE_GAIN`` around middle grey."""
     a, b = (np.asarray(picture, np.int16) for picture in (one, other))
-    return Image.fromarray(np.clip(128 + GAIN * (a - b), 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(128 + DIFFERENCE_GAIN * (a - b), 0, 255).astype(np.uint8))
 
 
 def draw_leak_over_original(
@@ -71,9 +71,11 @@ def _draw_outline(picture: Image.Image, inside: Image.Image) -> None:
         ImageDraw.Draw(picture).rectangle(box, outline=_LINE, width=width)
 
 
-_SCORE_SHOWN: Final = 60.0  # the plot's scale reaches at least this score, in standard deviations
+_SCORE_SCALE_MIN: Final = (
+    60.0  # the plot's scale reaches at least this score, in standard deviations
+)
 # The score, in standard deviations, from which one of two copies is named; docs/spec/mark.md.
-_NAMES_FROM: Final = 5.9
+_NAMING_SCORE_MIN: Final = 5.9
 
 
 def write_page(story: Story) -> Outcome:
@@ -85,7 +87,7 @@ def write_page(story: Story) -> Outcome:
         policy=_content_security_policy(style),
         pictures=_pictures(story),
         left_behind=file_metadata(story.photo.read_bytes()),
-        gain=GAIN,
+        gain=DIFFERENCE_GAIN,
         message=story.message,
         decision=story.decision,
         match=story.decision["matches"][0],
@@ -117,7 +119,7 @@ def _pictures(story: Story) -> dict[str, str]:
 
 def _verdict(story: Story) -> dict[str, Any]:
     chance, score = story.trace["chance"], story.trace["score"]
-    most = max(_SCORE_SHOWN, *score.values())
+    most = max(_SCORE_SCALE_MIN, *score.values())
     rows = [
         {
             "who": who.capitalize(),
@@ -130,7 +132,7 @@ def _verdict(story: Story) -> dict[str, Any]:
     ]
     return {
         "rows": rows,
-        "line": round(100 * _NAMES_FROM / most, 1),
+        "line": round(100 * _NAMING_SCORE_MIN / most, 1),
         "odds": chance_in_words(chance["caro"]),
         "kept": story.trace["warp"]["kept"],
     }

@@ -40,9 +40,9 @@ def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
     return decision
 
 
-KEPT: Final = 0.70  # the share of the photo's area that the leaked crop keeps
+CROPPED_AREA_SHARE: Final = 0.70  # the share of the photo's area that the leaked crop keeps
 # Where the crop begins, across and down, as shares of the margin that is cut off.
-_OFFSET: Final = (0.55, 0.30)
+_CROP_OFFSET: Final = (0.55, 0.30)
 _RESIZED: Final = 0.8
 _QUALITY: Final = 50
 
@@ -51,10 +51,10 @@ def leak(copy: bytes) -> bytes:
     """Return a screenshot-like crop to 70 % of the area, resized, as JPEG of quality 50."""
     with open_picture(copy) as opened:
         picture = opened.convert("RGB")
-    side = KEPT**0.5
+    side = CROPPED_AREA_SHARE**0.5
     width, height = round(side * picture.width), round(side * picture.height)
-    left = round(_OFFSET[0] * (picture.width - width))
-    top = round(_OFFSET[1] * (picture.height - height))
+    left = round(_CROP_OFFSET[0] * (picture.width - width))
+    top = round(_CROP_OFFSET[1] * (picture.height - height))
     cut = picture.crop((left, top, left + width, top + height))
     size = (round(_RESIZED * width), round(_RESIZED * height))
     file = io.BytesIO()
@@ -152,7 +152,7 @@ def leak_a_copy(story: Story) -> Outcome:
     match = story.decision["matches"][0]
     verb = {"hold": "holds it for a person to look at", "refuse": "refuses it"}
     return Outcome(
-        f"Caro's copy, cropped to {100 * KEPT:.0f} %, is uploaded: the gate "
+        f"Caro's copy, cropped to {100 * CROPPED_AREA_SHARE:.0f} %, is uploaded: the gate "
         f"{verb[story.decision['decision']]} (bank {match['bank']}, distance {match['distance']}, "
         f"{match['how']}); an unrelated photo passes.",
         {"decision": story.decision["decision"], "match": match, "unrelated": other["decision"]},

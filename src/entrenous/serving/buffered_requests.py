@@ -19,10 +19,10 @@ _HEAD: Final = re.compile(
     r"((?:\r\n[A-Za-z0-9-]+:[\t -~]*)*)",
 )
 # Bytes of first line and headers; a longer request is left to uvicorn's parser.
-_HEAD_MAX: Final = 8192
+_HEAD_BYTES_MAX: Final = 8192
 _DIGITS_MAX: Final = 9
-_PENDING_MAX: Final = 65536  # the most bytes that are kept after an unanswered request
-_NOT_PLAIN: Final = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
+_PENDING_BYTES_MAX: Final = 65536  # the most bytes that are kept after an unanswered request
+_NOT_SIMPLE: Final = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -49,14 +49,14 @@ class BufferedHandler(Protocol):
 
 def parse_buffered(untrusted: bytes) -> BufferedRequest | None:
     """Parse bytes that are exactly one complete, simple request; return None for anything else."""
-    end = untrusted.find(b"\r\n\r\n", 0, _HEAD_MAX)
+    end = untrusted.find(b"\r\n\r\n", 0, _HEAD_BYTES_MAX)
     found = _HEAD.fullmatch(untrusted[:end].decode("latin-1")) if end > 0 else None
     if found is None:
         return None
     method, path, query, lines = found.groups()
     fields = [line.partition(":") for line in lines.split("\r\n")[1:]]
     headers = {name.lower(): value.strip(" \t") for name, _, value in fields}
-    if len(headers) != len(fields) or not _NOT_PLAIN.isdisjoint(headers):
+    if len(headers) != len(fields) or not _NOT_SIMPLE.isdisjoint(headers):
         return None
     if headers.get("connection", "keep-alive").lower() != "keep-alive":
         return None
@@ -134,7 +134,7 @@ class BufferedProtocol(LimitedProtocol):
 
     def _queue_for_parser(self, data: bytes) -> None:
         self._pending += data
-        if len(self._pending) > _PENDING_MAX:
+        if len(self._pending) > _PENDING_BYTES_MAX:
             self.flow.pause_reading()
 
     def _send_answer(self, status: int, headers: Headers, body: bytes) -> None:

@@ -19,19 +19,23 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 # Time for the first line and the headers of a request, and for the first request to begin.
-_HEAD_S: Final = 10.0
+_HEAD_S_MAX: Final = 10.0
 _LINGER_S: Final = 1.0  # time in which a refused client can read the refusal
-_REST_S: Final = 60.0  # time for the rest of a body, if the request was answered before its end
-_UNREAD_S: Final = 60.0  # a client that reads no byte of its answer for this time is disconnected
-_UNREAD_MAX: Final = 256 << 20  # bytes of answers, to all clients together, that were not read yet
-_HEAD_MAX: Final = 32768  # bytes of a request's first line and headers, or behind its body
-_LARGE_BODY: Final = 65536  # bytes; no path accepts a body this large from strangers
+_REST_S_MAX: Final = 60.0  # time for the rest of a body, if the request was answered before its end
+_UNREAD_S_MAX: Final = (
+    60.0  # a client that reads no byte of its answer for this time is disconnected
+)
+_UNREAD_BYTES_MAX: Final = (
+    256 << 20
+)  # bytes of answers, to all clients together, that were not read yet
+_HEAD_BYTES_MAX: Final = 32768  # bytes of a request's first line and headers, or behind its body
+_LARGE_BODY_BYTES: Final = 65536  # bytes; no path accepts a body this large from strangers
 _CONNECTIONS_MAX: Final = 4096  # connections; each of them may have another file open
-_OWN_FILES: Final = 32  # files of the process itself: databases, listening sockets, the log
+_OWN_FILES_MAX: Final = 32  # files of the process itself: databases, listening sockets, the log
 # One connection in this many is evicted at once, so that connections are seldom sorted by their
 # wait.
-_EVICTED_SHARE: Final = 64
-_TICKS: Final = 10  # ticks of uvicorn's main loop in a second
+_CONNECTIONS_PER_EVICTION: Final = 64
+_TICKS_PER_SECOND: Final = 10  # ticks of uvicorn's main loop in a second
 _PROBLEM: Final = b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431}'
 _TOO_LONG: Final = b"%bcontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
     *(STATUS_LINE[431], b"application/problem+json", len(_PROBLEM), _PROBLEM),
@@ -69,7 +73,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse the data; refuse it if the head of the request is too long."""
         while data and self._stage != _OVER and not self.transport.is_closing():
-            room = _HEAD_MAX - self._head
+            room = _HEAD_BYTES_MAX - self._head
             if room <= 0:
                 self._refuse_head()
                 return
@@ -110,7 +114,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         if self._is_asked or self.transport.is_closing():
             return None
-        if self._is_answering() and (self._stage == _BETWEEN or self._came >= _LARGE_BODY):
+        if self._is_answering() and (self._stage == _BETWEEN or self._came >= _LARGE_BODY_BYTES):
             return None
         if (state := self._progress_state()) != self._seen:
             self._seen, self._since = state, now_s
@@ -127,7 +131,7 @@ class LimitedProtocol(HttpToolsProtocol):
             # Checked here too, since uvicorn's own timer stops at any byte, even if no request
             # begins with it.
             return now_s - since_s > self.timeout_keep_alive + 1
-        return now_s - since_s > (_REST_S if self._stage == _IN_BODY else _HEAD_S)
+        return now_s - since_s > (_REST_S_MAX if self._stage == _IN_BODY else _HEAD_S_MAX)
 
     def abort(self) -> None:
         """Close the connection at once, and stop counting it."""
@@ -160,7 +164,7 @@ class LimitedProtocol(HttpToolsProtocol):
         size = self.unread_bytes() if self.flow.write_paused else 0
         if not size or size != self._unread[0]:
             self._unread = (size, now_s)
-        return now_s - self._unread[1] > _UNREAD_S
+        return now_s - self._unread[1] > _UNREAD_S_MAX
 
     def _progress_state(self) -> tuple[object, ...]:
         """Return a value that changes whenever a request makes progress."""
@@ -191,7 +195,7 @@ class Connections(ServerState):
             one: one.waits_since(now_s) for one in self._open_connections() if one is not newcomer
         }
         waiting = [(since, id(one), one) for one, since in since_s.items() if since is not None]
-        oldest = heapq.nsmallest(1 + self._most // _EVICTED_SHARE, waiting)
+        oldest = heapq.nsmallest(1 + self._most // _CONNECTIONS_PER_EVICTION, waiting)
         for _, _, one in oldest:
             one.abort()
         return bool(oldest) or self.make_room()
@@ -208,7 +212,7 @@ class Connections(ServerState):
         unread = [
             (size, id(one), one) for one in self._open_connections() if (size := one.unread_bytes())
         ]
-        too_much = sum(size for size, _, _ in unread) - _UNREAD_MAX
+        too_much = sum(size for size, _, _ in unread) - _UNREAD_BYTES_MAX
         for size, _, one in sorted(unread, reverse=True):
             if too_much <= 0:
                 return
@@ -229,7 +233,7 @@ class LimitedServer(uvicorn.Server):
         self.server_state: Connections = Connections(connections_max())
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % _TICKS == 0:
+        if counter % _TICKS_PER_SECOND == 0:
             self.server_state.end_late(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
@@ -246,11 +250,11 @@ def connections_max() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _CONNECTIONS_MAX
-    needed = 2 * _CONNECTIONS_MAX + _OWN_FILES
+    needed = 2 * _CONNECTIONS_MAX + _OWN_FILES_MAX
     wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(1, min(_CONNECTIONS_MAX, (max(soft, wanted) - _OWN_FILES) // 2))
+    return max(1, min(_CONNECTIONS_MAX, (max(soft, wanted) - _OWN_FILES_MAX) // 2))
 
 
 WRITE_PORTION_BYTES: Final = 65536

@@ -144,9 +144,9 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
 
 
 CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS)
-_BELIEVED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
+_CLOCK_TRUSTED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
 # A sweep runs each minute, but its time is stored only this often.
-_NOTED_EVERY: Final = timedelta(hours=1)
+_MARK_INTERVAL: Final = timedelta(hours=1)
 _NOTHING: Final = timedelta(0)
 
 
@@ -175,12 +175,12 @@ class ClockMark:
         the server was off.
         """
         if abs(now - self.at) <= CLOCK_TOLERANCE:
-            is_news = self.odd_at is not None or abs(now - self.at) >= _NOTED_EVERY
+            is_news = self.odd_at is not None or abs(now - self.at) >= _MARK_INTERVAL
             return ClockMark(now) if is_news else self
         if self.odd_at is None or abs(now - self.odd_at) > CLOCK_TOLERANCE:
             return ClockMark(self.at, now)
         passed = min(max(now - self.odd_at, _NOTHING), 2 * every)
         odd_s = self.odd_s + int(passed.total_seconds())
-        if odd_s >= _BELIEVED_AFTER.total_seconds():
+        if odd_s >= _CLOCK_TRUSTED_AFTER.total_seconds():
             return ClockMark(now)
         return ClockMark(self.at, now, odd_s)

@@ -21,7 +21,7 @@ from entrenous.serving.tls import Certificate, install_sighup
 
 _BACKLOG: Final = 2048
 _LOOK_EVERY_S: Final = 0.1
-_GRACE_S: Final = 10  # seconds for requests that are being answered when the server stops
+_STOP_GRACE_S: Final = 10  # seconds for requests that are being answered when the server stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedS
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=_STOP_GRACE_S,
     )
     if certificate is not None:
         config.load()

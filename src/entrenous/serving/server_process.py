@@ -73,7 +73,7 @@ def _record_fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 # Objects created between two collections, counted as gc.set_threshold counts them.
-_OBJECTS_BETWEEN: Final = 50_000
+_OBJECTS_PER_COLLECTION: Final = 50_000
 
 
 def tune_garbage_collection() -> None:
@@ -84,4 +84,4 @@ def tune_garbage_collection() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN)
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)

@@ -32,7 +32,7 @@ from entrenous.stop.upload_record import NAME, Outcome
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-_BATCH: Final = 5000  # hashes per transaction, which then takes about a second
+_HASHES_PER_TRANSACTION: Final = 5000  # hashes per transaction, which then takes about a second
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 
@@ -119,8 +119,8 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     wanted = [_list_registration(bits, name, platform, confirmed=confirmed) for bits in new]
     if looks_back is None:
         wanted = [replace(one, looks_back=True) for one in wanted]
-    for start in range(0, len(wanted), _BATCH):
-        batch = wanted[start : start + _BATCH]
+    for start in range(0, len(wanted), _HASHES_PER_TRANSACTION):
+        batch = wanted[start : start + _HASHES_PER_TRANSACTION]
         # Another import may have added hashes meanwhile.
         known |= platform.bank.register_new(enough, *batch)
     accepted = [one for one in wanted if one.whole[0] not in known]

@@ -129,8 +129,10 @@ def _claim_rank(known: KnownRecord) -> Rank:
     return (known.generation, known.version, known.claim is None, known.hashes_sha256)
 
 
-_REASONS_MAX: Final = 10  # the most reasons that are reported; all refused records are counted
-_GUARDED: Final = 20  # claims; a shorter list may shrink by any number
+_REPORTED_REASONS_MAX: Final = (
+    10  # the most reasons that are reported; all refused records are counted
+)
+_UNGUARDED_CLAIMS_MAX: Final = 20  # claims; a shorter list may shrink by any number
 _BATCH: Final = 1000
 
 
@@ -225,7 +227,7 @@ class _FetchInProgress:
         sources.keep(name, [*merged.known, *([incomplete] if incomplete else ())], at)
         self.count.update(records=len(page.records), made=made, withdrawn=withdrawn)
         self.count["refused"] += len(page.refused)
-        self.reasons = [*self.reasons, *page.refused][:_REASONS_MAX]
+        self.reasons = [*self.reasons, *page.refused][:_REPORTED_REASONS_MAX]
         return at
 
     def _generation_record(self, at: Checkpoint) -> KnownRecord:
@@ -241,7 +243,7 @@ class _FetchInProgress:
         """
         name, sources = self.source.name, self.exchange.sources
         unseen, note = sources.unseen(name, at.generation), self._generation_record(at)
-        shrunk = note.version >= _GUARDED and 2 * len(unseen) > note.version
+        shrunk = note.version >= _UNGUARDED_CLAIMS_MAX and 2 * len(unseen) > note.version
         incomplete = note.hashes_sha256 == _INCOMPLETE
         if unseen and (shrunk or incomplete) and not accept:
             self.count["kept"] = len(unseen)

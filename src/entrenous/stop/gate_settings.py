@@ -82,7 +82,7 @@ class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 #: The expected values, in words, of the settings that are not whole numbers.
-_WANTED: Final[Mapping[str, str]] = {
+_EXPECTED_VALUES: Final[Mapping[str, str]] = {
     "database": "the address of a PostgreSQL, postgresql://...",
     "page": 'a list of a program and its arguments, such as ["/usr/local/bin/tell-us"]',
     "fetch_minutes": "a number of minutes",
@@ -112,7 +112,7 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
         try:
             msgspec.convert(value, kinds[name])
         except msgspec.ValidationError:
-            wanted = _WANTED.get(name, "a whole number")
+            wanted = _EXPECTED_VALUES.get(name, "a whole number")
             raise BadGateSettings(file=file, why=f"{name} should be {wanted}") from None
     return msgspec.convert(table, SettingsForm)
 

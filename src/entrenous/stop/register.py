@@ -150,7 +150,7 @@ def _refuse_indistinct(what: Print) -> None:
 
 
 _KIND = "pdq"
-_QUALITY = 100  # the quality of a hash whose picture is not here, as in lists
+_QUALITY_UNKNOWN = 100  # the quality of a hash whose picture is not here, as in lists
 
 
 def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Platform) -> Claim:
@@ -160,7 +160,7 @@ def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Pl
         bank=bank,
         state=ClaimState.WAITING,
         kind=_KIND,
-        quality=_QUALITY,
+        quality=_QUALITY_UNKNOWN,
         made_at=platform.clock.now(),
         reason=note,
     )

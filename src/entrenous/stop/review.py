@@ -218,7 +218,7 @@ def _log_view(case: str, by: str, what: str, platform: Platform) -> None:
 
 DISPUTES_MAX: Final = 3  # a claim is suspended when this many reviewers disagreed with it
 # The largest distance from the registered hash at which the content is the same for certain.
-_UNCHANGED_BITS: Final = 8
+_UNCHANGED_BITS_MAX: Final = 8
 _Effect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
 Shown = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
 
@@ -397,7 +397,7 @@ def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
     """
     if kinds[match.claim] == SOUND_KIND:
         return True
-    near = kinds[match.claim] == VIDEO_KIND or match.distance <= _UNCHANGED_BITS
+    near = kinds[match.claim] == VIDEO_KIND or match.distance <= _UNCHANGED_BITS_MAX
     return near and not (match.part or match.added)
 
 

@@ -286,7 +286,7 @@ def test_upload_to_a_deleted_mailbox_leaves_no_bytes(
 
 
 def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrenous.carry.hold._LOOK_BYTES", 1500)
+    monkeypatch.setattr("entrenous.carry.hold._ROW_CHECK_BYTES", 1500)
     relay, post, given = new_relay(), Post(), list[int]()
 
     async def deleted() -> AsyncIterator[bytes]:

@@ -74,7 +74,7 @@ def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sealed: bool
 ) -> None:
     """Each client has 850 KiB to read, of which its sockets hold a part."""
-    monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_MAX", 3 << 20)
+    monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 3 << 20)
     ended, end = list[LimitedProtocol](), LimitedProtocol.abort
     monkeypatch.setattr(LimitedProtocol, "abort", lambda one: (ended.append(one), end(one)))
     pair = certificate(tmp_path) if sealed else None

@@ -13,7 +13,12 @@ import psycopg
 import pytest
 
 from entrenous.carry.relay_rows import NewerDatabase, StoredRestore
-from entrenous.carry.store.postgres_rows import LOCK, PostgresConnection, connect_to, open_postgres
+from entrenous.carry.store.postgres_rows import (
+    RELAY_WRITE_LOCK_ID,
+    PostgresConnection,
+    connect_to,
+    open_postgres,
+)
 from tests.carry.relays import NOON
 from tests.postgres import Cluster
 
@@ -66,11 +71,11 @@ def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
             told.append(why)
 
     with psycopg.connect(url, autocommit=True) as server:
-        server.execute(f"SELECT pg_advisory_lock({LOCK})")
+        server.execute(f"SELECT pg_advisory_lock({RELAY_WRITE_LOCK_ID})")
 
         def change() -> None:
             server.execute("UPDATE held_schema SET version = 9999")
-            server.execute(f"SELECT pg_advisory_unlock({LOCK})")
+            server.execute(f"SELECT pg_advisory_unlock({RELAY_WRITE_LOCK_ID})")
 
         _amid(start, server, change)
     assert len(told) == 1

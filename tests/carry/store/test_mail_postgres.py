@@ -20,7 +20,7 @@ from entrenous.base.identifiers import EnvelopeId, MailboxId
 from entrenous.carry.open_relay import postgres_fault
 from entrenous.carry.relay_rows import NewerDatabase, OlderDatabase, StoredLetter, UnusedDatabase
 from entrenous.carry.store.postgres_rows import (
-    LOCK,
+    RELAY_WRITE_LOCK_ID,
     PostgresConnection,
     PostgresRows,
     connect_to,
@@ -175,7 +175,7 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> No
     ):
 
         async def story() -> None:
-            other.execute(f"SELECT pg_advisory_lock({LOCK})")
+            other.execute(f"SELECT pg_advisory_lock({RELAY_WRITE_LOCK_ID})")
             putting = [
                 asyncio.create_task(store.transact(lambda tx, one=one: tx.put(one)))
                 for one in (LETTER, replace(LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2))
@@ -183,7 +183,7 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> No
             for _ in range(20):
                 assert await asyncio.wait_for(_letters(store), 5) == []
             assert not any(task.done() for task in putting)
-            other.execute(f"SELECT pg_advisory_unlock({LOCK})")
+            other.execute(f"SELECT pg_advisory_unlock({RELAY_WRITE_LOCK_ID})")
             await asyncio.wait_for(asyncio.gather(*putting), 10)
             assert len(await _letters(store)) == 2
 
@@ -200,15 +200,15 @@ def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
     ):
         line.wait_for_turn()
         assert line.ready()
-        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is False
+        assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         line._flushing.close()
         line._flushing = None
         assert not line.ready()
         tx = line.begin([])
-        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is False
+        assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         tx.put(LETTER)
         line.commit(tx)
-        assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is True
+        assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is True
         assert _ask(other, "SELECT count(*) FROM stored_letter") == 1
 
 

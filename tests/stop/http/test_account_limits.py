@@ -107,7 +107,7 @@ def test_unknown_accounts_are_limited_too(
     web: httpx.Client, confirmed: bytes, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Uploads that match nothing are not limited, since many people share this account."""
-    monkeypatch.setattr(counting, "_ANONYMOUS_TIMES", 2)
+    monkeypatch.setattr(counting, "_ANONYMOUS_LIMIT_FACTOR", 2)
     assert {bring(web, jpeg(another), OPERATOR).status_code for _ in range(6)} == {200}
     told = [bring(web, confirmed, OPERATOR) for _ in range(5)]
     assert [answer.status_code for answer in told] == [200] * 4 + [429]

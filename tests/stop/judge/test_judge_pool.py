@@ -123,10 +123,10 @@ def test_unresponsive_judge_is_replaced(
 
     async def scenario(judges: JudgePool) -> None:
         await ready(judges)
-        monkeypatch.setattr(judge_pool, "_ANSWER_S", 0.2 if how == "hang" else 60.0)
+        monkeypatch.setattr(judge_pool, "_ANSWER_S_MAX", 0.2 if how == "hang" else 60.0)
         with pytest.raises(GateBusy):
             await judges.decide(how.encode(), "")
-        monkeypatch.setattr(judge_pool, "_ANSWER_S", 60.0)
+        monkeypatch.setattr(judge_pool, "_ANSWER_S_MAX", 60.0)
         assert await judges.decide(b"x", "") is None
         await ready(judges)
 

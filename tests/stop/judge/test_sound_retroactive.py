@@ -91,8 +91,8 @@ def test_position_of_a_match_is_in_the_upload() -> None:
 
 
 def test_kept_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retroactive_matches, "_SOUNDS_PAGE", 3)
-    monkeypatch.setattr(retroactive_matches, "_WORDS_AT_ONCE", 50)
+    monkeypatch.setattr(retroactive_matches, "_SOUNDS_PER_READ", 3)
+    monkeypatch.setattr(retroactive_matches, "_WORDS_PER_INDEX", 50)
     assert list(kept_sounds(room.platform.reviews)) == []
     for at in range(8):
         review = Review(

@@ -478,7 +478,7 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
 
 
 def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(due_work, "_AT_ONCE", 3)
+    monkeypatch.setattr(due_work, "_CLAIMS_PER_TRANSACTION", 3)
     bank, queue, other = made.bank, made.reviews, BankName("other")
     bank.set_bank(Bank(other))
     names = [f"{number}" for number in range(9)]

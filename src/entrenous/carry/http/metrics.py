@@ -19,9 +19,9 @@ from entrenous.carry.relay import Relay
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 # Seconds for which a count is used, since a large relay takes long to count its rows.
-_COUNT_AGAIN_S: Final = 60
+_COUNT_VALID_S: Final = 60
 #: The names of the gauges, by the field of RelayStats that each one shows.
-_HELD: Final[Mapping[str, str]] = {
+_GAUGE_NAMES: Final[Mapping[str, str]] = {
     "mailboxes": "Mailboxes.",
     "letters": "Sealed letters that wait to be fetched.",
     "shares": "Shares that may still be released.",
@@ -53,7 +53,7 @@ class Metrics:
         )
         self._held = {
             name: Gauge(f"entrenous_{name}", words, registry=self.registry)
-            for name, words in _HELD.items()
+            for name, words in _GAUGE_NAMES.items()
         }
         self._counted_at = float("-inf")
 
@@ -64,7 +64,7 @@ class Metrics:
     async def text(self, relay: Relay) -> bytes:
         """Return all metrics in Prometheus' text format; row counts are at most a minute old."""
         present = asyncio.get_running_loop().time()
-        if present - self._counted_at >= _COUNT_AGAIN_S:
+        if present - self._counted_at >= _COUNT_VALID_S:
             self._counted_at = present
             stats = await collect_stats(relay)
             for name, gauge in self._held.items():

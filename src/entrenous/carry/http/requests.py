@@ -15,7 +15,7 @@ from entrenous.wire.encodings import from_base64url
 
 SMALL_BODY: Final = 4096
 # Time in which the largest body other than a blob, 557 KB, must arrive: about 10 KB a second.
-_BODY_S: Final = 60.0
+_BODY_S_MAX: Final = 60.0
 
 
 class RelayRequest(Protocol):
@@ -125,7 +125,7 @@ async def body_of(request: RelayRequest, limit: int) -> bytes:
             raise TooLarge(limit_bytes=limit)
         return request.body
     try:
-        async with wait_allowed(_BODY_S):
+        async with wait_allowed(_BODY_S_MAX):
             return b"".join([chunk async for chunk in chunks_of(request, limit)])
     except TimeoutError:
         raise ClientDisconnect from None

@@ -39,13 +39,13 @@ _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
     DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
 }
 # Tells clients that a relay answers, and which protocol it uses.
-_SPOKEN: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)
+_PROTOCOL_HEADER: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)
 _CLOSE: Final = (b"connection", b"close")
 #: The protocol version assumed for a request without the header, if it is not version 1. Monitors
 #: ask for the status without it.
-_ASSUMED: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
+_ASSUMED_PROTOCOLS: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
 # Seconds after which a full disk may have room: when the operator acts or messages expire.
-_MORE_ROOM_S: Final = "600"
+_RETRY_AFTER_FULL_S: Final = "600"
 _LOG: Final = logging.getLogger("entrenous.relay")
 
 
@@ -82,7 +82,7 @@ async def answer_http_error(_: Request, why: Exception) -> Response:
     """Answer a request for an unknown path or method."""
     status = why.status_code if isinstance(why, HTTPException) else 500
     response = _blank_problem(status)
-    response.raw_headers.append(_SPOKEN)
+    response.raw_headers.append(_PROTOCOL_HEADER)
     return response
 
 
@@ -106,7 +106,7 @@ async def answer_request(
     except Exception as why:  # noqa: BLE001 -- a bug must not end in a page that shows secrets
         _log_bug(handler, why)
         response = _problem_response(EntrenousError())
-    response.raw_headers.append(_SPOKEN)
+    response.raw_headers.append(_PROTOCOL_HEADER)
     _log_response(handler, response)
     watch(_event_name(handler), response.status_code, time.perf_counter() - began_s)
     return response
@@ -121,7 +121,7 @@ def _blank_problem(status: int) -> Response:
 
 def _refuse_old_protocol(said: str | None, path: str, floor: int) -> None:
     """Raise ProtocolTooOld unless the client's protocol version is one of ours."""
-    spoken = _ASSUMED.get(path, "1") if said is None else said
+    spoken = _ASSUMED_PROTOCOLS.get(path, "1") if said is None else said
     if spoken not in _supported_versions(floor):
         ours = int(spoken) if spoken.isascii() and spoken.isdigit() and len(spoken) < 9 else 0
         raise ProtocolTooOld(floor=floor, newest=PROTOCOL_NEWEST, ours=ours)
@@ -138,7 +138,7 @@ def _problem_response(why: EntrenousError) -> Response:
     if isinstance(why, TooMany | DatabaseAway):
         headers["Retry-After"] = str(why.facts["retry_after_s"])
     if isinstance(why, DiskFull):
-        headers["Retry-After"] = _MORE_ROOM_S
+        headers["Retry-After"] = _RETRY_AFTER_FULL_S
     if isinstance(why, WrongToken):
         headers["WWW-Authenticate"] = "Bearer"
     return Response(write_problem(why, status), status, headers, media_type=MEDIA_TYPE)

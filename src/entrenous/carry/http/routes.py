@@ -138,7 +138,7 @@ async def at_minimum_pace(
 
 
 _HASH_BYTES: Final = 32
-_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, in seconds since 1970
+_UNIX_SECONDS_MAX: Final = 253_402_300_799  # of the year 9999, in seconds since 1970
 _LENGTH_MAX: Final = 2**63 - 1
 
 
@@ -185,7 +185,7 @@ def _parse_deposit(request: Request, start: int) -> BlobDeposit:
     asked = request.headers
     try:
         length = parse_number(asked["content-length"], _LENGTH_MAX)
-        seconds = parse_number(asked["entrenous-expires-at"], _LAST_SECOND)
+        seconds = parse_number(asked["entrenous-expires-at"], _UNIX_SECONDS_MAX)
         fetch, withdraw = asked["entrenous-fetch-lock"], asked["entrenous-withdraw-lock"]
         sha256 = from_base64url(asked["entrenous-sha256"], _HASH_BYTES)
     except KeyError:
@@ -201,7 +201,7 @@ def _parse_deposit(request: Request, start: int) -> BlobDeposit:
 
 
 # Bytes: base64url adds a third to the sealed bytes, the other members at most 4 KiB.
-_ENVELOPE_BODY: Final = 2 * SEALED_BYTES_MAX
+_ENVELOPE_BODY_BYTES_MAX: Final = 2 * SEALED_BYTES_MAX
 _SEQUENCE_MAX: Final = 2**53 - 1
 
 
@@ -210,7 +210,9 @@ async def post_envelope(request: RelayRequest, relay: Relay) -> Response:
     name, mailbox, token = envelope_of(request), mailbox_of(request), token_of(request)
     if is_large(request):
         await check_sender(name, mailbox, token, relay)
-    envelope = relay_json.read_envelope(await body_of(request, _ENVELOPE_BODY), name, mailbox)
+    envelope = relay_json.read_envelope(
+        await body_of(request, _ENVELOPE_BODY_BYTES_MAX), name, mailbox
+    )
     new = await accept(envelope, token, relay)
     return ShortResponse(201 if new else 200)
 
@@ -257,7 +259,7 @@ async def show_state(request: Request, relay: Relay) -> Response:
     return Response(relay_json.write_envelope_status(status), media_type=JSON)
 
 
-_SOMETHING: Final = b"{}"  # the same whatever arrived and whoever sent it
+_WAKE_UP_BODY: Final = b"{}"  # the same whatever arrived and whoever sent it
 #: Close the connection too, since other requests need it.
 _CLOSE: Final = {"connection": "close"}
 _NETWORK_BYTES: Final = 8  # of an IPv6 address: the network that one customer is assigned
@@ -273,7 +275,7 @@ async def wait_for_letter(request: Request, relay: Relay) -> Response:
     began_s = time.monotonic()
     comes = waiting if relay.wake_ups is None else _until_disconnect(request, waiting)
     if await comes:
-        return Response(_SOMETHING, media_type=JSON)
+        return Response(_WAKE_UP_BODY, media_type=JSON)
     is_early = time.monotonic() - began_s < seconds - 1
     return Response(status_code=204, headers=_CLOSE if is_early else None)
 

@@ -26,20 +26,22 @@ from entrenous.carry.store.tables import VERSION, create_if_empty, table_name
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 from entrenous.serving.postgres_address import refuse_unreadable
 
-LOCK: Final = 1  # for pg_advisory_xact_lock: a process holds it while it writes to a relay's tables
+RELAY_WRITE_LOCK_ID: Final = (
+    1  # for pg_advisory_xact_lock: a process holds it while it writes to a relay's tables
+)
 #: The level is named here instead of relying on the server's configuration: at a stricter level,
 #: the snapshot is older than the wait for the lock, and would lack what other processes committed
 #: during that wait.
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_PATIENCE_S: Final = 12.0  # requests wait this long for a database that is restarting
+_DATABASE_WAIT_S_MAX: Final = 12.0  # requests wait this long for a database that is restarting
 _AGAIN_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
 #: Returns a position in the write-ahead log: everything that a transaction can see is before it.
 _LOG_POSITION: Final = "SELECT pg_current_wal_insert_lsn()::text"
 #: Writes an empty record to the log. Committing it synchronously flushes everything before it.
-_FLUSH: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
+_FLUSH_LOG: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
 #: Does the same, unless the log is already flushed up to the position in its parameter.
-_FLUSH_UNTIL: Final = f"{_FLUSH} WHERE pg_current_wal_flush_lsn() < %b::text::pg_lsn"
+_FLUSH_LOG_UNTIL: Final = f"{_FLUSH_LOG} WHERE pg_current_wal_flush_lsn() < %b::text::pg_lsn"
 #: A connection that flushes, and the position in the log up to which it flushes; None: all of it.
 _Flush = tuple[psycopg.Connection[Any], str | None]
 Connect = Callable[[], psycopg.Connection[Any]]
@@ -84,7 +86,7 @@ class PostgresConnection:
         if self._writes:
             connection.execute(BEGIN)
             connection.execute("SET LOCAL synchronous_commit = off")
-            connection.execute("SELECT pg_advisory_xact_lock(%b)", [LOCK])
+            connection.execute("SELECT pg_advisory_xact_lock(%b)", [RELAY_WRITE_LOCK_ID])
         else:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._begun = True
@@ -112,9 +114,9 @@ class PostgresConnection:
         """
         for connection, position in ticket:
             if position is None:
-                connection.execute(_FLUSH)
+                connection.execute(_FLUSH_LOG)
             else:
-                connection.execute(_FLUSH_UNTIL, [position])
+                connection.execute(_FLUSH_LOG_UNTIL, [position])
 
     def roll_back(self) -> None:
         """Roll back the transaction, if there is one; close a broken connection."""
@@ -214,7 +216,7 @@ class PostgresConnection:
             try:
                 connection = self._connect_both()
             except psycopg.OperationalError:
-                if time.monotonic() - self._unreachable_since > _PATIENCE_S:
+                if time.monotonic() - self._unreachable_since > _DATABASE_WAIT_S_MAX:
                     raise
                 if self._stopping.wait(_AGAIN_S):
                     raise
@@ -248,7 +250,7 @@ _OPTIONS: Final = (
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 )
 #: Give up on an unresponsive server after 12 s, since the event loop waits for its answer.
-_PATIENCE: Final[dict[str, Any]] = {
+_TIMEOUT_OPTIONS: Final[dict[str, Any]] = {
     "tcp_user_timeout": 12_000,
     "keepalives_idle": 6,
     "keepalives_interval": 2,
@@ -256,7 +258,7 @@ _PATIENCE: Final[dict[str, Any]] = {
 }
 #: Store a letter inside its row, which halves the number of pages, and uncompressed, since sealed
 #: bytes cannot be compressed.
-_TUNING: Final = (
+_STORAGE_TUNING: Final = (
     f"ALTER TABLE {table_name(StoredLetter)} SET (toast_tuple_target = 8160)",
     f"ALTER TABLE {table_name(StoredLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
 )
@@ -302,7 +304,9 @@ class PostgresRows:
 
 def connect_to(url: str) -> psycopg.Connection[Any]:
     """Open a connection that commits each statement by itself; raises psycopg.Error."""
-    return psycopg.connect(url, autocommit=True, connect_timeout=5, options=_OPTIONS, **_PATIENCE)
+    return psycopg.connect(
+        url, autocommit=True, connect_timeout=5, options=_OPTIONS, **_TIMEOUT_OPTIONS
+    )
 
 
 def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
@@ -332,9 +336,9 @@ def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) ->
     engine = sql.create_engine("postgresql+psycopg://", creator=connect, poolclass=sql.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(BEGIN)
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({RELAY_WRITE_LOCK_ID})")
         if create_if_empty(connection, _version(connection), create=create):
-            for statement in (*_VERSION_TABLE, *_TUNING):
+            for statement in (*_VERSION_TABLE, *_STORAGE_TUNING):
                 connection.exec_driver_sql(statement)
         connection.exec_driver_sql("COMMIT")
 

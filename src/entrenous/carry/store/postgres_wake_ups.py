@@ -17,7 +17,9 @@ from entrenous.carry.wake_ups import LocalWakeUps
 _CHANNEL: Final = "entrenous_bell"
 _LOOK_S: Final = 0.5
 _AGAIN_S: Final = 1.0
-_UNSENT_MAX: Final = 10_000  # the most wake-ups that are kept while the database is unreachable
+_UNSENT_WAKE_UPS_MAX: Final = (
+    10_000  # the most wake-ups that are kept while the database is unreachable
+)
 Connect = Callable[[], psycopg.Connection[Any]]
 
 
@@ -28,7 +30,7 @@ class PostgresWakeUps:
         self._connect = connect
         self._local = LocalWakeUps(bounds)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._rung: queue.Queue[MailboxId | None] = queue.Queue(maxsize=_UNSENT_MAX)
+        self._rung: queue.Queue[MailboxId | None] = queue.Queue(maxsize=_UNSENT_WAKE_UPS_MAX)
         self._ended = threading.Event()
         self._listening = threading.Event()
         self._threads = [
@@ -95,7 +97,7 @@ class PostgresWakeUps:
         while not self._ended.is_set():
             rung = {self._rung.get()}
             with contextlib.suppress(queue.Empty):
-                while len(rung) < _UNSENT_MAX:
+                while len(rung) < _UNSENT_WAKE_UPS_MAX:
                     rung.add(self._rung.get_nowait())
             told = [_CHANNEL, [mailbox.hex() for mailbox in rung if mailbox is not None]]
             connection.execute("SELECT pg_notify(%s, one) FROM unnest(%s::text[]) one", told)

@@ -20,7 +20,7 @@ from entrenous.carry.store.file_blobs import ExclusiveUploads, ReadSize
 PIECE_BYTES: Final = 16 << 20
 UPLOADS_MAX: Final = 16  # uploads at the same time, since each keeps a piece in memory
 OWNER_UPLOADS_MAX: Final = 4  # uploads at the same time into one mailbox
-_WHOLE: Final = "whole"
+_COMPLETE_MARKER: Final = "whole"
 _PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?")
 
 
@@ -98,7 +98,7 @@ class S3Blobs:
         """
         with _errors():
             pieces = await self._pieces_of(name) or []
-            await self._delete([f"{name}/{_WHOLE}"])
+            await self._delete([f"{name}/{_COMPLETE_MARKER}"])
             listed = [path for path, _ in await self._list_objects(name)]
             await self._delete([*listed, *pieces])
 
@@ -132,7 +132,7 @@ class S3Blobs:
             raise DamagedBlob
         if last:
             await self._put_next(writing, last)
-        name, whole = writing.name, f"{writing.name}/{_WHOLE}"
+        name, whole = writing.name, f"{writing.name}/{_COMPLETE_MARKER}"
         named = "\n".join(path.removeprefix(f"{name}/") for path in writing.pieces)
         await obstore.put_async(self._store, whole, named.encode())
         if not writing.pieces or not await self._object_exists(writing.pieces[0]):
@@ -183,7 +183,7 @@ class S3Blobs:
     async def _pieces_of(self, name: str) -> list[str] | None:
         """Return the names of a complete blob's pieces; None if the blob is incomplete."""
         try:
-            found = await obstore.get_async(self._store, f"{name}/{_WHOLE}")
+            found = await obstore.get_async(self._store, f"{name}/{_COMPLETE_MARKER}")
         except FileNotFoundError:
             return None
         named = bytes(await found.bytes_async()).decode().split("\n")

@@ -100,7 +100,7 @@ class Checkpoints:
             self._connection.execute(_CHECKPOINT)
 
 
-_ROWS_MAX: Final = 4096  # cached between groups
+_CACHED_ROWS_MAX: Final = 4096  # cached between groups
 _SEALED_MAX: Final = 8192
 _PAGE_BITS: Final = 12
 
@@ -140,13 +140,13 @@ class SqliteConnection:
 
     def _drop_stale_rows(self) -> None:
         version = self._cursor.execute("PRAGMA data_version").fetchone()
-        if version != self._version or len(self._work_unit) > _ROWS_MAX:
+        if version != self._version or len(self._work_unit) > _CACHED_ROWS_MAX:
             self._work_unit, self._version = UnitOfWork(self, pages_ahead=False), version
 
     def commit(self, tx: UnitOfWork) -> None:
         tx.flush()
         self._cursor.execute("COMMIT")
-        tx.drop_cache(_CACHED)
+        tx.drop_cache(_CACHED_KINDS)
 
     def ticket(self) -> None:
         """Return None, since there is only one log."""
@@ -210,7 +210,7 @@ def _keep_no_rows(_: object) -> bool:
 
 #: For each kind of row that is cached, which rows to keep: those that the next requests for a
 #: letter will read. No secret and no large row is among them.
-_CACHED: Final[Mapping[type, Callable[[Any], bool]]] = {
+_CACHED_KINDS: Final[Mapping[type, Callable[[Any], bool]]] = {
     StoredMailbox: _keep_no_rows,
     StoredToken: _keep_no_rows,
     StoredEnvelope: _keep_no_rows,

@@ -59,9 +59,13 @@ class SqliteReader:
 _PAGE_BYTES: Final = 4096
 _BUSY_MS: Final = 10_000
 _CACHE_KIB: Final = 32_768
-_LOG_PAGES: Final = 16_384  # 64 MiB, so that a page that is written often is checkpointed only once
-_SMALL_BYTES: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
-_LARGE_EVERY: Final = 60  # a larger database is rewritten at one scrub of this many, once an hour
+_CHECKPOINT_PAGES: Final = (
+    16_384  # 64 MiB, so that a page that is written often is checkpointed only once
+)
+_SMALL_DATABASE_BYTES_MAX: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
+_SCRUBS_PER_LARGE_REWRITE: Final = (
+    60  # a larger database is rewritten at one scrub of this many, once an hour
+)
 #: Free space that a rewrite needs, as a multiple of the file's size, as measured: first for a copy,
 #: then for the log.
 REWRITE_COPIES: Final = 2
@@ -111,7 +115,10 @@ class SqliteRows:
             return
         ((pages,),) = await self._writer.submit_exclusive("PRAGMA page_count")
         self._skipped += 1
-        if pages * _PAGE_BYTES > _SMALL_BYTES and self._skipped < _LARGE_EVERY:
+        if (
+            pages * _PAGE_BYTES > _SMALL_DATABASE_BYTES_MAX
+            and self._skipped < _SCRUBS_PER_LARGE_REWRITE
+        ):
             return
         self._skipped = 0
         await self._writer.submit_exclusive("VACUUM")
@@ -139,7 +146,7 @@ def open_sqlite(path: Path, *, bytes_max: int | None = None, create: bool = True
     log = path.with_name(f"{path.name}-wal")
     reading = _connect(path)
     reading.execute("PRAGMA query_only=ON")
-    checkpoints = Checkpoints(_connect(path, bytes_max), _LOG_PAGES)
+    checkpoints = Checkpoints(_connect(path, bytes_max), _CHECKPOINT_PAGES)
     writing = _connect(path, bytes_max)
     _keep_copies_in(path.parent, writing)
     return SqliteRows(SqliteConnection(writing, log, checkpoints), SqliteReader(reading))
@@ -154,7 +161,7 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous=NORMAL")  # DurableLog syncs
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint={4 * _LOG_PAGES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={4 * _CHECKPOINT_PAGES}")
     if bytes_max is not None:
         connection.execute(f"PRAGMA max_page_count={bytes_max // _PAGE_BYTES}")
     return connection

@@ -31,7 +31,7 @@ def cut_full_page(letters: Iterable[StoredLetter], full_bytes: int) -> list[Stor
 Statement = tuple[str, list[object]]
 How = Literal["rows", "counts", "find", "letters", "due", "count_and_sum"]
 # The lengths of value lists; there are few, so that few statements are prepared.
-_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)
+_VALUE_LIST_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)
 
 
 class Query(NamedTuple):
@@ -322,30 +322,30 @@ def _flatten_keys(
 
 
 def _fixed_length_parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Split rows into parts, the largest first, whose lengths are all among _LENGTHS."""
+    """Split rows into parts, the largest first, whose lengths are all among _VALUE_LIST_LENGTHS."""
     at = 0
-    for length in _LENGTHS:
+    for length in _VALUE_LIST_LENGTHS:
         while len(rows) - at >= length:
             yield rows[at : at + length]
             at += length
 
 
 def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Split keys into parts whose lengths are all among _LENGTHS.
+    """Split keys into parts whose lengths are all among _VALUE_LIST_LENGTHS.
 
     To fill a part, the last key is repeated, which is harmless.
     """
-    most = _LENGTHS[0]
+    most = _VALUE_LIST_LENGTHS[0]
     for at in range(0, len(keys), most):
         part = list(keys[at : at + most])
-        length = min(one for one in _LENGTHS if one >= len(part))
+        length = min(one for one in _VALUE_LIST_LENGTHS if one >= len(part))
         yield part + part[-1:] * (length - len(part))
 
 
 _WANTED: Final = ("mailbox", "sequence", "expires_at")
 #: The total length of the letters before a row. The length of a large value is stored in its row,
 #: so letters beyond a full page are not read for this.
-_BEFORE: Final = (
+_BYTES_BEFORE: Final = (
     "coalesce(sum(octet_length(sealed)) OVER (ORDER BY sequence "
     "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"
 )
@@ -378,7 +378,7 @@ def _numbers_as_text() -> str:
     return (
         f"SELECT wanted.place, {columns} FROM unnest({given}, %b::bigint[], %b::bigint[]) "  # noqa: S608 -- our own nouns
         "WITH ORDINALITY AS wanted(mailbox, after, at, most, full_bytes, place) CROSS JOIN LATERAL "
-        f"(SELECT letter.*, {_BEFORE} AS before FROM {table_name(StoredLetter)} AS letter "
+        f"(SELECT letter.*, {_BYTES_BEFORE} AS before FROM {table_name(StoredLetter)} AS letter "
         "WHERE letter.mailbox = wanted.mailbox AND letter.sequence > wanted.after "
         "AND letter.expires_at > wanted.at ORDER BY letter.sequence LIMIT wanted.most"
         ") AS page WHERE page.before < wanted.full_bytes ORDER BY wanted.place, page.sequence"

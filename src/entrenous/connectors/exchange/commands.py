@@ -287,7 +287,7 @@ def _fetch_json(source: Source, told: FetchResult) -> dict[str, object]:
 
 
 _LOOK_S_MAX: Final = 30.0
-_LOOKS: Final = 10  # how many times per interval to check which sources are due
+_CHECKS_PER_INTERVAL: Final = 10  # how many times per interval to check which sources are due
 _LOG: Final = logging.getLogger("entrenous.gate")
 
 
@@ -302,7 +302,7 @@ def follow(
     threading.Thread(target=_end_with_input, daemon=True).start()
     with open_existing(data) as (platform, _), exchange_client() as client:
         rounds, exchange = FetchSchedule(every), exchange_of(platform)
-        look_s = min(_LOOK_S_MAX, every.total_seconds() / _LOOKS)
+        look_s = min(_LOOK_S_MAX, every.total_seconds() / _CHECKS_PER_INTERVAL)
         while True:
             fetch_due(rounds, exchange, platform, client)
             threading.Event().wait(look_s)

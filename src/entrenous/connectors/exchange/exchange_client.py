@@ -125,7 +125,7 @@ TRIES: Final = 6
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
 # These answers' bodies are read; the body of a 404 may say what comes next.
-_READ: Final = (200, 404)
+_READ_STATUSES: Final = (200, 404)
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
@@ -232,7 +232,7 @@ class ExchangeHttp:
         sent = {**self.headers, "Accept-Encoding": "identity"}
         try:
             with self.client.stream("GET", url, headers=sent) as answer:
-                body = self._read_body(answer) if answer.status_code in _READ else b""
+                body = self._read_body(answer) if answer.status_code in _READ_STATUSES else b""
                 return answer.status_code, body, _retry_after_s(answer.headers)
         except (httpx.HTTPError, httpx.StreamError):
             return 0, b"", None

@@ -21,8 +21,8 @@ from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRec
 
 _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 _BEGINNING: Final = "1970-01-01T00:00:00Z"
-_SETTLED: Final = timedelta(seconds=5)  # the server may still be writing newer entries
-_NEXT_HOLDS: Final = timedelta(hours=12)  # how long the address of a next page is valid
+_SETTLING_TIME: Final = timedelta(seconds=5)  # the server may still be writing newer entries
+_NEXT_PAGE_VALID: Final = timedelta(hours=12)  # how long the address of a next page is valid
 _NEXT_MAX: Final = 2000
 
 
@@ -64,10 +64,10 @@ class Ncmec:
     def _resumed(self, place: _RangePlace) -> _RangePlace:
         """Resume at the next page if its address is still valid, else read the range again."""
         now = self.clock.now()
-        held = place.asked and now - _parse_time(place.asked) <= _NEXT_HOLDS
+        held = place.asked and now - _parse_time(place.asked) <= _NEXT_PAGE_VALID
         if place.next and held:
             return place
-        return _RangePlace(place.start, (now - _SETTLED).strftime(_DATE))
+        return _RangePlace(place.start, (now - _SETTLING_TIME).strftime(_DATE))
 
     def _request_page(self, place: _RangePlace) -> Element:
         if place.next:

@@ -75,7 +75,7 @@ def fetch_from(
 
 
 _PAGE_SIZE: Final = "800"
-_BEGINNING: Final = "10"  # the start time that the public client sends at first
+_FIRST_START_TIME: Final = "10"  # the start time that the public client sends at first
 _TOKEN_MAX: Final = 2000
 _LIVE: Final = frozenset({"Unknown", "Received", "Active"})
 _ENDED: Final = frozenset({"Withdrawn", "Deleted"})
@@ -95,7 +95,7 @@ class StopNcii:
 
         If an earlier fetch's page token is refused, start again from its start time.
         """
-        start, _, cursor = (token or _BEGINNING).partition(" ")
+        start, _, cursor = (token or _FIRST_START_TIME).partition(" ")
         said = self._resumed(start, cursor)
         more = True
         while more:
@@ -154,7 +154,7 @@ def read_record(untrusted: object) -> SourceRecord | None:
 _FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
 _LIMIT: Final = "500"
 _URL_MAX: Final = 4000
-_AHEAD: Final = timedelta(days=1)  # how far the source's clock may be ahead of ours
+_CLOCK_AHEAD_MAX: Final = timedelta(days=1)  # how far the source's clock may be ahead of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class ThreatExchange:
         hide all updates until that time.
         """
         record = read_update(untrusted)
-        ahead_s = (self.clock.now() + _AHEAD).timestamp()
+        ahead_s = (self.clock.now() + _CLOCK_AHEAD_MAX).timestamp()
         if record is not None and record.version > ahead_s:
             raise BadRecord("it is dated ahead")
         return record
@@ -226,9 +226,11 @@ def read_update(untrusted: object) -> SourceRecord | None:
 _AT_ONCE: Final = 100  # numbers per page
 # Numbers missing in a row after which we assume the end; content of other banks does not count as
 # missing.
-_GAP_MAX: Final = 1_000
+_MISSING_NUMBERS_MAX: Final = 1_000
 _NUMBER_MAX: Final = 2**63 - 1
-_ON: Final = 1  # disable_until_ts: 0 is off, 1 is on, any other time is off until then
+_ON_UNTIL_DISABLED: Final = (
+    1  # disable_until_ts: 0 is off, 1 is on, any other time is off until then
+)
 
 
 class _NextHint(msgspec.Struct):
@@ -256,10 +258,10 @@ class Hma:
         """
         self._check_bank()
         number, missing = map(int, (token or "1 0").split(" "))
-        while missing < _GAP_MAX:
+        while missing < _MISSING_NUMBERS_MAX:
             records, refused = list[SourceRecord](), list[str]()
             for _ in range(_AT_ONCE):
-                if missing >= _GAP_MAX:
+                if missing >= _MISSING_NUMBERS_MAX:
                     break
                 found = self._read_content(number, refused)
                 if isinstance(found, Missing):
@@ -295,8 +297,8 @@ class Hma:
         if record_fields(content.get("bank")).get("name") != self.bank:
             return None
         name = record_key(content.get("id", number))
-        until = content.get("disable_until_ts", _ON)
-        if until != _ON and not self._is_over(until):
+        until = content.get("disable_until_ts", _ON_UNTIL_DISABLED)
+        if until != _ON_UNTIL_DISABLED and not self._is_over(until):
             return SourceRecord(name, 0)
         signals = content.get("signals")
         hashed = signals.get("pdq") if isinstance(signals, dict) else None
@@ -326,7 +328,7 @@ class Missing:
         """
         if not self.said or (self.next is not None and self.next <= number):
             return number + 1, missing + 1
-        return (number, _GAP_MAX) if self.next is None else (self.next, 0)
+        return (number, _MISSING_NUMBERS_MAX) if self.next is None else (self.next, 0)
 
 
 def read_missing(untrusted_body: bytes) -> Missing:
@@ -342,11 +344,11 @@ def _problem_reason(problem: Exception) -> str:
     return str(problem) if isinstance(problem, BadRecord) else "it is not JSON"
 
 
-_FILES_AT_ONCE: Final = 1000  # lines per page
-_LINE_MAX: Final = 4096  # bytes
+_LINES_PER_PAGE: Final = 1000  # lines per page
+_LINE_BYTES_MAX: Final = 4096  # bytes
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
 # Type and hash, as Meta's command ``tx`` writes them.
-_TYPED: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")
+_TYPED_HASH: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +373,7 @@ class HashFile:
 
     def _pages(self, lines: Iterable[str]) -> Iterator[SourcePage]:
         left, done = iter(lines), 0
-        while batch := list(islice(left, _FILES_AT_ONCE)):
+        while batch := list(islice(left, _LINES_PER_PAGE)):
             records, refused = read_all(batch, read_line)
             done += len(batch)
             yield SourcePage(records, str(done), refused)
@@ -385,7 +387,7 @@ def read_line(untrusted_line: str) -> SourceRecord | None:
     text = _first_column(untrusted_line)
     if not text or text.startswith("#") or text in _HEADINGS:
         return None
-    typed = _TYPED.fullmatch(text)
+    typed = _TYPED_HASH.fullmatch(text)
     if typed and typed[1] != "pdq":
         return None
     bits = parse_pdq_hash(typed[2] if typed else text)
@@ -406,7 +408,7 @@ def _first_column(line: str) -> str:
 
 def _numbered_lines(name: str, file: Iterable[bytes]) -> Iterator[str]:
     for line in file:
-        if len(line) > _LINE_MAX:
+        if len(line) > _LINE_BYTES_MAX:
             raise BadPage(name=name, why="a line is longer than 4,096 bytes")
         yield line.decode("utf-8", errors="replace").strip("\ufeff\r\n")
 

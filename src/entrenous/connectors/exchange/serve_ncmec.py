@@ -145,7 +145,7 @@ REASONS: Final = {
 _AHEAD_S_MAX: Final = 120
 _HALF_HOUR_S: Final = 1800
 _NEAR_S: Final = 60
-_FURTHEST_S: Final = 14 * 3600  # seconds: the largest offset of any time zone from UTC
+_TIME_ZONE_OFFSET_S_MAX: Final = 14 * 3600  # seconds: the largest offset of any time zone from UTC
 _DATE_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _LOG: Final = logging.getLogger("entrenous.exchange")
 _WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
@@ -240,7 +240,12 @@ class _NcmecApi:
         behind_s = unix_seconds(self.exchange.clock.now()) - wanted.to_s
         halves = round(behind_s / _HALF_HOUR_S)
         off_s = abs(behind_s - halves * _HALF_HOUR_S)
-        if wanted.after is not None or halves < 1 or behind_s > _FURTHEST_S or off_s > _NEAR_S:
+        if (
+            wanted.after is not None
+            or halves < 1
+            or behind_s > _TIME_ZONE_OFFSET_S_MAX
+            or off_s > _NEAR_S
+        ):
             return {}
         said = {"event": "local-time-as-utc", "partner": partner.name}
         words = "partner %(partner)s may send local time as UTC"

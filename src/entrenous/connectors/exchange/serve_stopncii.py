@@ -50,7 +50,7 @@ BODY_BYTES_MAX: Final = 1_000_000
 DEFAULT_PAGE: Final = 800
 _CASES_MAX: Final = 100  # the most cases named in one record; all are counted
 # The names of PDQ that are accepted; the public client sends the second one by mistake.
-_SIGNAL: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
+_PDQ_SIGNAL_NAMES: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
 _STANCE: Final[Mapping[str, Stance | None]] = {
     "Blocked": Stance.CONFIRMED,
     "NotBlocked": Stance.DISPUTED,
@@ -134,7 +134,7 @@ class _StopNciiApi:
         if not partner.submits:
             raise MayNotSubmit
         form = _parse_body(await body_of(request, BODY_BYTES_MAX), _Submission).hashRecords
-        if any(one.signalType not in _SIGNAL for one in _check_count(form)):
+        if any(one.signalType not in _PDQ_SIGNAL_NAMES for one in _check_count(form)):
             raise BadQuery(why="only ImagePDQ is taken here")
         hashes = {_parse_hash(one.hashValue): None for one in form}
         await run_in_threadpool(self.exchange.submissions.submit, partner, list(hashes))

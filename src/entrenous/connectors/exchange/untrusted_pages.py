@@ -96,9 +96,9 @@ class _Builder:
 
 
 Raw = TypeVar("Raw")
-_KEY_MAX: Final = 200  # characters
+_KEY_CHARACTERS_MAX: Final = 200  # characters
 _VERSION_MAX: Final = 2**53
-_RECORDS_MAX: Final = 20_000  # per page
+_RECORDS_PER_PAGE_MAX: Final = 20_000  # per page
 
 
 class BadRecord(Exception):
@@ -139,7 +139,7 @@ def json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
 def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
     """Return the list under this key of a page; raises BadPage."""
     found = page.get(key)
-    if not isinstance(found, list) or len(found) > _RECORDS_MAX:
+    if not isinstance(found, list) or len(found) > _RECORDS_PER_PAGE_MAX:
         raise BadPage(name=name, why="its records are not a list, or too many")
     return found
 
@@ -174,7 +174,7 @@ def parse_whole_number(untrusted: object) -> int:
 def record_key(untrusted: object) -> str:
     """Return the record's id at its source; raises BadRecord."""
     text = str(untrusted) if isinstance(untrusted, int | str) else ""
-    if not 0 < len(text) <= _KEY_MAX:
+    if not 0 < len(text) <= _KEY_CHARACTERS_MAX:
         raise BadRecord("its name is missing, or too long")
     return text
 

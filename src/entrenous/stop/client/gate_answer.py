@@ -19,7 +19,7 @@ from entrenous.base.limits import UPLOAD_BYTES_MAX
 from entrenous.base.secret import Secret
 
 TOKEN_VARIABLE: Final = "ENTRENOUS_GATE_TOKEN"  # noqa: S105 -- a name
-_TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]{1,200}")  # RFC 6750, section 2.1
+_TOKEN_PATTERN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]{1,200}")  # RFC 6750, section 2.1
 _CHOICES: Final = ("hold", "pass")
 
 
@@ -64,7 +64,7 @@ class ClientSettings:
         _require_setting("shadow", _has_type(self.shadow, bool), "true or false")
         for name in ("appeal_url", "ca_file"):
             _require_setting(name, _has_type(getattr(self, name), str), "a text")
-        is_token = _TOKEN.fullmatch(self.token.reveal()) is not None
+        is_token = _TOKEN_PATTERN.fullmatch(self.token.reveal()) is not None
         _require_setting("token", is_token, "the text in the gate's file operator.token")
 
 

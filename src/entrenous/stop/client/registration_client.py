@@ -49,9 +49,9 @@ def bank_client(url: str, proxy: Proxy | None = None) -> Iterator["RegistrationC
 
 
 _ANSWER_BYTES_MAX: Final = 64 * 1024  # an answer about a claim needs some hundred bytes
-_DETAIL_MAX: Final = 300  # characters of a gate's own words that are shown
+_DETAIL_CHARACTERS_MAX: Final = 300  # characters of a gate's own words that are shown
 # Without compression, so that the size of an answer can be limited.
-_PLAIN: Final = {"Accept-Encoding": "identity"}
+_UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 _NOT_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # this includes failures of TLS
 _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 # Statuses that no gate sends, since a gate never redirects and knows the methods used here. A
@@ -136,7 +136,7 @@ class RegistrationClient:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> _HttpAnswer:
-        sent = {**_PLAIN, **(headers or {})}
+        sent = {**_UNCOMPRESSED, **(headers or {})}
         try:
             with self._http.stream(method, self.url + path, content=body, headers=sent) as answer:
                 kind = answer.headers.get("content-type", "")
@@ -192,7 +192,7 @@ def _is_problem(answer: _HttpAnswer, kind: type[EntrenousError]) -> bool:
 def _problem_detail(answer: _HttpAnswer) -> str:
     said = str(_parse_document(answer).get("detail", f"status {answer.status}"))
     plain = " ".join(said.split())  # turns line ends into spaces
-    return "".join(letter for letter in plain if letter.isprintable())[:_DETAIL_MAX]
+    return "".join(letter for letter in plain if letter.isprintable())[:_DETAIL_CHARACTERS_MAX]
 
 
 def _parse_document(answer: _HttpAnswer) -> dict[str, object]:

@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 _SVG: Final = re.compile(rb"<(?:[\w.-]+:)?svg[\s>:/]|<!DOCTYPE\s+svg", re.IGNORECASE)
 # Complete items that may precede the first element of an XML file (XML 1.0, section 2.8).
-_PROLOG: Final = re.compile(
+_XML_PROLOG: Final = re.compile(
     rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[\]<>]*>)*+", re.DOTALL | re.IGNORECASE
 )
 # An incomplete item at the end of the bytes: an instruction, a comment, a document type or a name.
-_INCOMPLETE: Final = re.compile(
+_INCOMPLETE_XML_ITEM: Final = re.compile(
     rb"<(?:\?[A-Z_:\x80-\xff]|!--|!DOCTYPE|[^!?\s/>][^\s/>]*\Z|!?-?\Z)", re.IGNORECASE
 )
 # Byte order marks of UTF-8 and UTF-16; the zero bytes of UTF-16 are removed before matching.
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_EBCDIC: Final = b"\x4c\x6f\xa7\x94"  # "<?xm" (XML 1.0, appendix F)
-_GZIP: Final = b"\x1f\x8b"  # RFC 1952
+_EBCDIC_XML_START: Final = b"\x4c\x6f\xa7\x94"  # "<?xm" (XML 1.0, appendix F)
+_GZIP_START: Final = b"\x1f\x8b"  # RFC 1952
 _INFLATED_MAX: Final = 4096
 
 
@@ -48,9 +48,11 @@ def may_be_drawing(untrusted_start: bytes, *, is_cut: bool) -> bool:
 
     ``is_cut`` says that the file may have more bytes than these.
     """
-    if untrusted_start.startswith(_GZIP):
+    if untrusted_start.startswith(_GZIP_START):
         return _may_be_svg(_decompress_start(untrusted_start), is_cut=True)
-    return untrusted_start.startswith(_EBCDIC) or _may_be_svg(untrusted_start, is_cut=is_cut)
+    return untrusted_start.startswith(_EBCDIC_XML_START) or _may_be_svg(
+        untrusted_start, is_cut=is_cut
+    )
 
 
 def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
@@ -61,9 +63,9 @@ def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
         return False  # the file has only zero bytes
     if _SVG.search(plain) is not None:
         return True
-    before = _PROLOG.match(plain)
+    before = _XML_PROLOG.match(plain)
     rest = plain[before.end() if before else 0 :]
-    return is_cut and (not rest or _INCOMPLETE.match(rest) is not None)
+    return is_cut and (not rest or _INCOMPLETE_XML_ITEM.match(rest) is not None)
 
 
 def _decompress_start(start: bytes) -> bytes:
@@ -147,7 +149,7 @@ _FORM: Final = "multipart/form-data"
 _TEXT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
 _NOT_ENCODED: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: not encoded
 _BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046
-_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+_HEADER_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 # Some parsers end a header, or all headers, at these bytes.
 _HEADER_ENDS: Final = frozenset(b"\r\n\0")
 
@@ -276,7 +278,7 @@ class _PartCollector:
         self.parts.append(_Part())
 
     def _header(self) -> None:
-        if _NAME.fullmatch(self._name) is None or not _HEADER_ENDS.isdisjoint(self._value):
+        if _HEADER_NAME.fullmatch(self._name) is None or not _HEADER_ENDS.isdisjoint(self._value):
             raise Unreadable
         self.parts[-1].headers.append((bytes(self._name).lower(), bytes(self._value)))
         self._name.clear()

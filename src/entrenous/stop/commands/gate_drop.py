@@ -99,14 +99,14 @@ def settings_from_options(gate: str, token_file: Path | None, **more: object) ->
 
 # Bytes; a larger message is held without reading it. Mail servers allow 10 to 50 MB.
 MAIL_BYTES_MAX: Final = 100_000_000
-_EXITS: Final = {
+_EXIT_STATUSES: Final = {
     GateVerdict.LET_THROUGH: YES,
     GateVerdict.REFUSE: BY_FAMILY[Refused.family],
     GateVerdict.HOLD: BY_FAMILY[Unreachable.family],
 }
 # Mail servers bounce a message on "refused", so only the gate's decision gives that status. After
 # an error of the call, such as a missing token, they should try again.
-_TRY_AGAIN: Final = _EXITS[GateVerdict.HOLD]
+_TRY_AGAIN_STATUS: Final = _EXIT_STATUSES[GateVerdict.HOLD]
 Answers = list[tuple[str, GateAnswer]]
 
 
@@ -171,7 +171,9 @@ def drop(
     for error in failed:
         hint(join_wrapped_lines(str(error)))
     worst = strictest(answer for _, answer in answers)
-    raise typer.Exit(_TRY_AGAIN if failed else YES if worst is None else _EXITS[worst.action])
+    raise typer.Exit(
+        _TRY_AGAIN_STATUS if failed else YES if worst is None else _EXIT_STATUSES[worst.action]
+    )
 
 
 @contextmanager
@@ -186,7 +188,7 @@ def _retry_later() -> Iterator[None]:
         raise
     except EntrenousError as error:
         hint(join_wrapped_lines(str(error)))
-        raise typer.Exit(_TRY_AGAIN) from None
+        raise typer.Exit(_TRY_AGAIN_STATUS) from None
 
 
 def _ask_each(

@@ -227,7 +227,7 @@ def without_deferred_scans(platform: Platform) -> Platform:
 
 
 _ASK_AGAIN_S: Final = 1.0
-_LOWEST: Final = 19  # the highest niceness: the lowest priority
+_NICENESS_MAX: Final = 19  # the highest niceness: the lowest priority
 
 
 def slow_look(
@@ -238,7 +238,7 @@ def slow_look(
 ) -> None:
     """Search accepted uploads for parts of registered ones; a running gate does so by itself."""
     with suppress(AttributeError, OSError):  # os.nice does not exist on Windows
-        os.nice(_LOWEST)
+        os.nice(_NICENESS_MAX)
     use_fork_exec()
     with open_existing(data) as (platform, _):
         if follow:

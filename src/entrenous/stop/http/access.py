@@ -256,7 +256,7 @@ _KEPT_MAX: Final = 200_000
 _NAME_BYTES: Final = 16
 # All uploads without a known account count as one account. It has this multiple of the limit on
 # refusals, and no limit on uploads.
-_ANONYMOUS_TIMES: Final = 50
+_ANONYMOUS_LIMIT_FACTOR: Final = 50
 #: Hashes of the names under which a client is counted, each with a multiple of the limit.
 Names = tuple[tuple[bytes, int], ...]
 
@@ -338,7 +338,7 @@ class Accounts:
         return TooManyUploads(minutes=-(-wait_s // 60), retry_after_s=wait_s, where=where)
 
     def _anonymous_name(self) -> Names:
-        return ((self._account_key("nobody", ""), _ANONYMOUS_TIMES),)
+        return ((self._account_key("nobody", ""), _ANONYMOUS_LIMIT_FACTOR),)
 
     def _account_key(self, kind: str, text: str) -> bytes:
         said = f"{kind}\0{text}".encode()

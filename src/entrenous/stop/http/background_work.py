@@ -36,7 +36,9 @@ async def run_after_answer(
 
 HOUR_S: Final = 3600.0
 MINUTE_S: Final = 60.0
-_REST: Final = 3  # the pause after each piece of work, as a multiple of the time that it took
+_PAUSE_FACTOR: Final = (
+    3  # the pause after each piece of work, as a multiple of the time that it took
+)
 Works = Sequence[Callable[[], object]]
 
 
@@ -76,7 +78,7 @@ async def _run_pieces(work: Callable[[], object], every_s: float) -> None:
     while True:
         began = anyio.current_time()
         did = await run_after_answer(work)
-        await anyio.sleep(_REST * (anyio.current_time() - began) if did else every_s)
+        await anyio.sleep(_PAUSE_FACTOR * (anyio.current_time() - began) if did else every_s)
 
 
 async def _run_repeatedly(works: Works, every_s: float) -> None:

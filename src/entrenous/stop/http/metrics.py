@@ -20,10 +20,12 @@ from entrenous.stop.nouns import Bank, GateFigures, IndexSize, even_distance
 from entrenous.stop.upload_record import Decision, Review, ReviewState
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-_KEPT: Final = 1_000  # how many of the newest answers to uploads the quantiles are computed from
+_ANSWERS_KEPT_MAX: Final = (
+    1_000  # how many of the newest answers to uploads the quantiles are computed from
+)
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 # Seconds for which a count is used, since counting rows takes a while in a large database.
-_COUNT_AGAIN_S: Final = 60.0
+_COUNT_VALID_S: Final = 60.0
 UPLOAD: Final = "upload"
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 Snapshot = tuple[GateFigures, IndexSize | None]
@@ -51,7 +53,7 @@ class GateMetrics:
             registry=self.registry,
             buckets=_BUCKETS_S,
         )
-        self._newest: deque[float] = deque(maxlen=_KEPT)
+        self._newest: deque[float] = deque(maxlen=_ANSWERS_KEPT_MAX)
         self.registry.register(_Quantiles(self._newest))
         if look is not None:
             self.registry.register(_DatabaseCollector(look))
@@ -174,7 +176,7 @@ class _DatabaseCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            if self._sight is None or time.monotonic() - self._looked_at >= _COUNT_AGAIN_S:
+            if self._sight is None or time.monotonic() - self._looked_at >= _COUNT_VALID_S:
                 self._sight, self._looked_at = self._look(), time.monotonic()
             standing, index = self._sight
         due = standing.due

@@ -38,7 +38,7 @@ from entrenous.wire.encodings import from_base64url
 OPINION_SCHEMA: Final = "entrenous/opinion/1"
 OPINION_BYTES_MAX: Final = 4096
 _SIGNATURE_BYTES: Final = 64
-_AT_MAX: Final = 2**34  # the year 2514
+_UNIX_SECONDS_MAX: Final = 2**34  # the year 2514
 
 
 class _Opinion(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,7 +62,7 @@ def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]
         form = msgspec.json.decode(untrusted_data, type=_Opinion)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BadOpinion(why="it is not the JSON object that is expected") from problem
-    if form.schema != OPINION_SCHEMA or not 0 <= form.at < _AT_MAX:
+    if form.schema != OPINION_SCHEMA or not 0 <= form.at < _UNIX_SECONDS_MAX:
         raise BadOpinion(why=f"its schema is not {OPINION_SCHEMA}, or its time is invalid")
     try:
         key, signature = (

@@ -36,9 +36,9 @@ from entrenous.stop.upload_record import Review, ReviewState
 
 PUBLISHED_MAX: Final = 200  # uploads per page
 # The most views that are made at the same time, to leave processors to uploads.
-_VIEWS_AT_ONCE: Final = 2
+_CONCURRENT_VIEWS_MAX: Final = 2
 # Headers that keep a browser from displaying an upload as a page.
-_KEPT_APART: Final = PRIVATE | {
+_UPLOAD_HEADERS: Final = PRIVATE | {
     "Content-Disposition": "attachment",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
@@ -64,7 +64,7 @@ class ReviewRequests:
     access: GateAccess
     reviewed: Callable[[Review, ReviewState], object] = lambda *_: None
     views: anyio.CapacityLimiter = field(
-        default_factory=partial(anyio.CapacityLimiter, _VIEWS_AT_ONCE)
+        default_factory=partial(anyio.CapacityLimiter, _CONCURRENT_VIEWS_MAX)
     )
 
     async def reviews(self, request: Request) -> Response:
@@ -117,13 +117,13 @@ class ReviewRequests:
         by = await self._reviewer(request)
         look = partial(blurred_view, case_in(request), by, self.platform)
         data = await anyio.to_thread.run_sync(look, limiter=self.views)
-        return Response(data, media_type="image/png", headers=_KEPT_APART)
+        return Response(data, media_type="image/png", headers=_UPLOAD_HEADERS)
 
     async def held_upload(self, request: Request) -> Response:
         """Return the original bytes of the upload."""
         by = await self._reviewer(request)
         data = await run_in_threadpool(unblurred_upload, case_in(request), by, self.platform)
-        return Response(data, media_type="application/octet-stream", headers=_KEPT_APART)
+        return Response(data, media_type="application/octet-stream", headers=_UPLOAD_HEADERS)
 
     async def _reviewer(self, request: Request) -> str:
         return await require_reviewer(request, self.access, self.platform)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SHARDS_MAX: Final = 64
 _UNDIVIDED: Final = "base"
-_FIRST_BYTE: Final = np.uint64(0xFF)  # mask of a hash's first byte: words are little-endian
+_FIRST_BYTE_MASK: Final = np.uint64(0xFF)  # mask of a hash's first byte: words are little-endian
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Shard:
         """Return for each of these hashes, shape (N, 4), whether it belongs to this shard: shape
         (N,).
         """
-        first = (words[:, 0] & _FIRST_BYTE).astype(np.uint16)
+        first = (words[:, 0] & _FIRST_BYTE_MASK).astype(np.uint16)
         return np.asarray(first * np.uint16(self.of) >> 8 == self.number)
 
     def select(self, entries: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Words]:
@@ -136,7 +136,7 @@ def _join_pages(pages: Sequence[Rows]) -> Rows:
     return np.concatenate(numbers), np.concatenate(words)
 
 
-_HALF_WRITTEN: Final = ".entrenous-*"  # as base/files.py names them
+_UNFINISHED_FILE_PATTERN: Final = ".entrenous-*"  # as base/files.py names them
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
         if locked:
             # With the lock, nobody else is writing, so these files will never be finished. They
             # contain hashes, so delete them.
-            for left in folder.glob(_HALF_WRITTEN):
+            for left in folder.glob(_UNFINISHED_FILE_PATTERN):
                 left.unlink(missing_ok=True)
         yield locked
     finally:
@@ -180,7 +180,7 @@ _HEADER_BYTES: Final = _HEADER.size + 4
 _CRC: Final = struct.Struct("<I")
 _SUBSTRINGS: Final = frozenset({0, 11, 12, 13, 16})
 # NumPy types of the sections: hashes, entry numbers, starts, order.
-_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")
+_SECTION_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")
 Array = NDArray[Any]
 Sections = Sequence[tuple[NDArray[np.uint8], int]]
 
@@ -289,7 +289,7 @@ def rows_of(one: Searchable) -> Array:
 def _sections_of(one: Searchable) -> list[Array]:
     none = np.zeros(0, dtype=np.uint32)
     tables = [none, none] if isinstance(one, ScanIndex) else [one.starts, one.order]
-    made = zip(_TYPES, [rows_of(one), one.entries, *tables], strict=True)
+    made = zip(_SECTION_TYPES, [rows_of(one), one.entries, *tables], strict=True)
     return [np.ascontiguousarray(array, dtype=kind) for kind, array in made]
 
 
@@ -329,7 +329,7 @@ def _mapped_content(
         return None
     arrays = [
         np.ndarray(length, kind, mapped, offset)
-        for length, kind, offset in zip(lengths, 2 * _TYPES, offsets[:-1], strict=True)
+        for length, kind, offset in zip(lengths, 2 * _SECTION_TYPES, offsets[:-1], strict=True)
     ]
     whole, parts = (
         _build_segment(shapes[0][1], *arrays[:4]),
@@ -369,7 +369,7 @@ def _section_offsets(lengths: Sequence[int]) -> Iterator[int]:
     """Yield the offset of each section, and of the end of the file."""
     at = _HEADER_BYTES
     yield at
-    for length, kind in zip(lengths, 2 * _TYPES, strict=True):
+    for length, kind in zip(lengths, 2 * _SECTION_TYPES, strict=True):
         size = length * np.dtype(kind).itemsize
         at += size + len(_padding_length(size))
         yield at

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 _LATER_MAX: Final = 32_768  # hashes in memory; a search through them takes 0.03 ms
 # Or one in this many of all hashes, so that a large base is not rewritten too often.
-_LATER_PART: Final = 100
-_COUNTS_MAX: Final = 5  # the most counts of a bank that grows meanwhile
+_LATER_FRACTION: Final = 100
+_RECOUNTS_MAX: Final = 5  # the most counts of a bank that grows meanwhile
 Kinds = tuple[Searchable, Searchable]  # whole pictures, and parts
 Bases = tuple[Base, ...]  # one for each shard
 
@@ -117,7 +117,7 @@ class FileIndex:
 
     def is_due(self) -> bool:
         """Return whether a new base is due because enough hashes were added since the last one."""
-        return self._known.later > max(_LATER_MAX, self._known.count // _LATER_PART)
+        return self._known.later > max(_LATER_MAX, self._known.count // _LATER_FRACTION)
 
     def merge(self) -> bool:
         """Write a base with all known hashes; return False if another process is writing one."""
@@ -141,7 +141,7 @@ class FileIndex:
         """Return whether the index has hashes that the bank no longer has, so that it has to be
         rebuilt.
         """
-        for _ in range(_COUNTS_MAX):
+        for _ in range(_RECOUNTS_MAX):
             before = self._catch_up().count
             in_bank = self._bank.counts().hashes
             after = self._catch_up().count

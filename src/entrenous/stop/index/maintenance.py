@@ -21,8 +21,8 @@ _WITHDRAWN_S: Final = 30.0
 # Bytes that are reread in each round, which takes 0.16 % of a core: below 1 % for a gate, three
 # judges and a deferred scan together. A gigabyte, about eight million hashes, is reread in four
 # minutes.
-_REREAD_BYTES: Final = 4 * 1024 * 1024
-_REST: Final = 3  # pause after a check for withdrawn hashes, as a multiple of its duration
+_REREAD_BYTES_PER_ROUND: Final = 4 * 1024 * 1024
+_PAUSE_FACTOR: Final = 3  # pause after a check for withdrawn hashes, as a multiple of its duration
 _LOG: Final = logging.getLogger("entrenous.index")
 
 
@@ -72,11 +72,11 @@ class MaintainedIndex:
                 _LOG.warning("index-waits %s", event["kind"], extra={"said": event})
             if began >= due:
                 now = time.monotonic()
-                due = now + max(withdrawn_s, _REST * (now - began))
+                due = now + max(withdrawn_s, _PAUSE_FACTOR * (now - began))
 
     def _maintain_once(self, *, withdrawn_too: bool) -> None:
         self.index.refresh()
-        if self.index.is_damaged(_REREAD_BYTES):
+        if self.index.is_damaged(_REREAD_BYTES_PER_ROUND):
             _LOG.warning("index-damaged", extra={"said": {"event": "index-damaged"}})
             self.index.replace_damaged()
         elif withdrawn_too and self.index.holds_withdrawn():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Words in the later part, which is sorted again for each addition, in some milliseconds.
 _LATER_WORDS_MAX: Final = 100_000
-_LATER_PART: Final = 8  # or one in this many of all words
+_LATER_FRACTION: Final = 8  # or one in this many of all words
 Numbered = tuple[int, SoundPrint]
 
 
@@ -89,7 +89,7 @@ class RegisteredSounds:
                 self._rebuild_base()
 
     def _later_is_large(self) -> bool:
-        most = max(self.later_words_max, len(self.base.index.words) // _LATER_PART)
+        most = max(self.later_words_max, len(self.base.index.words) // _LATER_FRACTION)
         return len(self.later.index.words) > most
 
     def _rebuild_base(self) -> None:

@@ -17,7 +17,7 @@ from entrenous.stop.nouns import Entry
 
 Ask = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
 # Results that are cached: more than the uploads that are judged at the same time.
-_ASKED_MAX: Final = 32
+_CACHED_RESULTS_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +102,7 @@ class IndexSnapshot:
         found = self.asked.pop(same, None)
         if found is None:
             found = self.whole.near(as_words(hashes), ask)
-            if len(self.asked) >= _ASKED_MAX:
+            if len(self.asked) >= _CACHED_RESULTS_MAX:
                 self.asked.clear()  # left over from uploads without a second look-up
             self.asked[same] = found
         return found

@@ -47,9 +47,9 @@ from entrenous.stop.registration import Claim
 # The most time for decoding one clip, by the gate's clock.
 SCAN_S_MAX: Final = timedelta(seconds=120)
 # Hashes looked up at once, so that a long clip needs no more memory than a short one.
-_AT_ONCE: Final = 1000
+_HASHES_PER_LOOK_UP: Final = 1000
 # Tolerated difference between the length that a file declares and the time of its last frame.
-_SLACK_S: Final = 1.0
+_DECLARED_LENGTH_TOLERANCE_S: Final = 1.0
 _NOTHING: Final = VideoViews((), ())
 Places = dict[int, list[Place]]
 
@@ -164,7 +164,7 @@ def _frames_within_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
 def _require_announced_end(frames: Iterator[Frame], length_s: float) -> None:
     """Raise ClipTooLong if frames follow after the length that the file declares."""
     seen_s = max(length_s, UPLOAD_FRAMES_MAX * LOOKED_AT.apart_s)
-    if any(frame.at_s > seen_s + _SLACK_S for frame in frames):
+    if any(frame.at_s > seen_s + _DECLARED_LENGTH_TOLERANCE_S for frame in frames):
         raise ClipTooLong(limit_minutes=LAST_MS // 60_000)
 
 
@@ -175,8 +175,8 @@ def _scan_sound(untrusted_data: bytes, platform: Platform) -> tuple[SoundVariant
 
 
 def _near_hashes(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterator[NearHash]:
-    for start in range(0, len(hashes), _AT_ONCE):
-        for one in platform.index.near(hashes[start : start + _AT_ONCE], part=part):
+    for start in range(0, len(hashes), _HASHES_PER_LOOK_UP):
+        for one in platform.index.near(hashes[start : start + _HASHES_PER_LOOK_UP], part=part):
             yield replace(one, query=one.query + start)
 
 

@@ -69,7 +69,7 @@ COVERED: Final = "partly covered"
 ASKEW: Final = "turned a little"
 WRITTEN_OVER: Final = "written over"
 MIRROR: Final = "mirror"
-LIKELIEST: Final = 3  # the number of likeliest boxes in which cut-outs are searched too
+SEARCHED_BOXES_MAX: Final = 3  # the number of likeliest boxes in which cut-outs are searched too
 # Also try boxes one pixel smaller, since the outermost pixels blend with the page.
 _INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
 # Used where searching all eight orientations would cost more than it finds.
@@ -161,7 +161,7 @@ def deferred_views(
             part=True,
             turns=_UPRIGHT,
         )
-    for a, b, c, d in found[:LIKELIEST]:
+    for a, b, c, d in found[:SEARCHED_BOXES_MAX]:
         inner = [
             (describe_edits(UPRIGHT, FROM_LARGER_UPLOAD, PART), trimmed_spectra(grey[a:b, c:d]))
         ]
@@ -206,7 +206,7 @@ LEVEL_SHARE_MAX: Final = 0.85
 LEVEL_COSINE_MIN: Final = 0.7
 # Half a turn as a distance: of 256 random hyperplanes, all would separate opposite vectors
 # (Charikar 2002).
-_HALF_TURN: Final = 256
+_HALF_TURN_UNITS: Final = 256
 
 
 def lookalike_hits(
@@ -234,7 +234,7 @@ def lookalike_hits(
 
 def angle(cosine: float) -> int:
     """Return the angle in 256ths of a half turn: 0 for equal vectors, 128 for unrelated ones."""
-    return round(_HALF_TURN * acos(min(1.0, max(-1.0, cosine))) / pi)
+    return round(_HALF_TURN_UNITS * acos(min(1.0, max(-1.0, cosine))) / pi)
 
 
 def cosines_wanted(squares: Sequence[bytes]) -> tuple[float, ...]:

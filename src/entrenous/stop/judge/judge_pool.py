@@ -188,10 +188,10 @@ def _with_subclasses(kind: type[EntrenousError]) -> Iterator[type[EntrenousError
 
 
 # A judge needs this long at most to start, since it first checks an index of gigabytes.
-_READY_S: Final = 120.0
+_START_S_MAX: Final = 120.0
 # The longest time for an answer: three decodings, each in a new subprocess, and the database have
 # timeouts of their own.
-_ANSWER_S: Final = 240.0
+_ANSWER_S_MAX: Final = 240.0
 _AGAIN_S: Final = 5.0
 _END_S: Final = 5.0
 _BROKEN: Final = (OSError, EOFError, TimeoutError)
@@ -245,7 +245,7 @@ class JudgePool:
         if judge is None:
             return None
         try:
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(_ANSWER_S_MAX):
                 answer = await _ask_process(judge, untrusted_data, reference, publishes)
         except BaseException as problem:
             self._discard_process(
@@ -275,7 +275,7 @@ class JudgePool:
             )
             self._unready.add(judge)
             try:
-                async with asyncio.timeout(_READY_S):
+                async with asyncio.timeout(_START_S_MAX):
                     ready = await _read_exactly(judge, len(READY))
             except _BROKEN:
                 ready = b""

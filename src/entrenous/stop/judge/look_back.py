@@ -47,7 +47,7 @@ LEASE: Final = timedelta(minutes=2)  # the time in which one process does work t
 # Claims per look-back, which takes some seconds for each million of uploads.
 CLAIMS_MAX: Final = 1000
 _FEW: Final = 100
-_HASHES_AT_ONCE: Final = 20_000  # hashes searched at once; a video has up to 1,200
+_HASHES_PER_SEARCH: Final = 20_000  # hashes searched at once; a video has up to 1,200
 
 
 def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
@@ -150,8 +150,8 @@ def _matches_of_hashes(
         return
     entry_of = cache(lambda bits: _entry_number(bits, platform))
     for kept in stored_uploads(platform.reviews):
-        for start in range(0, len(sought), _HASHES_AT_ONCE):
-            for one in matching_uploads(sought[start : start + _HASHES_AT_ONCE], kept):
+        for start in range(0, len(sought), _HASHES_PER_SEARCH):
+            for one in matching_uploads(sought[start : start + _HASHES_PER_SEARCH], kept):
                 yield RetroactiveMatch(one.case, one.matches, entry_of(one.nearest))
 
 

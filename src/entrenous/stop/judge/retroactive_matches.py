@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Bits = NDArray[np.uint8]  # shape (16, 16): vertical frequency, horizontal frequency
 _SIDE: Final = 16
 # 1 where the frequency is odd; bit i belongs to frequency i + 1.
-_ODD: Final = (np.arange(_SIDE) % 2 == 0).astype(np.uint8)
+_ODD_FREQUENCIES: Final = (np.arange(_SIDE) % 2 == 0).astype(np.uint8)
 
 
 def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
@@ -46,7 +46,7 @@ def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
         bits: a PDQ hash, 32 bytes, bit 255 first.
     """
     grid = np.unpackbits(np.frombuffer(bits, dtype=np.uint8))[::-1].reshape(_SIDE, _SIDE)
-    down, across, swapped = _ODD[:, None], _ODD[None, :], grid.T
+    down, across, swapped = _ODD_FREQUENCIES[:, None], _ODD_FREQUENCIES[None, :], grid.T
     return {
         "as it is": bits,
         "turned 90": _pack_grid(swapped ^ across),
@@ -88,11 +88,13 @@ def _pack_grid(grid: Bits) -> bytes:
 
 
 _PAGE: Final = 10_000
-_AT_ONCE: Final = 250_000  # uploads in one index, which needs about 50 MB
-_WORTH_AN_INDEX: Final = 512  # queries; with fewer, building an index takes longer than comparing
-_CLIPS: Final = 200  # clips read at a time: up to 48,000 hashes
+_UPLOADS_PER_INDEX: Final = 250_000  # uploads in one index, which needs about 50 MB
+_INDEX_QUERIES_MIN: Final = (
+    512  # queries; with fewer, building an index takes longer than comparing
+)
+_CLIPS_PER_READ: Final = 200  # clips read at a time: up to 48,000 hashes
 _TURNS: Final = 8
-_WAYS: Final = 2 * _TURNS  # the orientations, and the same inverted
+_ORIENTATIONS: Final = 2 * _TURNS  # the orientations, and the same inverted
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class StoredUploads:
     def index_for(self, queries: int) -> Searchable:
         """Build an index of the hashes, numbered by position, that suits this many queries."""
         places = np.arange(len(self.words))
-        if queries < _WORTH_AN_INDEX:
+        if queries < _INDEX_QUERIES_MIN:
             return ScanIndex(places, np.ascontiguousarray(self.words.T))
         return searchable(places, self.words)
 
@@ -149,7 +151,7 @@ def stored_uploads(reviews: ReviewQueue) -> Iterator[StoredUploads]:
         cases += (one.case for one in page)
         words.append(as_words([one.bits for one in page]))
         after = page[-1].number
-        if len(cases) >= _AT_ONCE:
+        if len(cases) >= _UPLOADS_PER_INDEX:
             yield StoredUploads(cases, np.concatenate(words))
             cases, words = [], []
     if cases:
@@ -159,7 +161,7 @@ def stored_uploads(reviews: ReviewQueue) -> Iterator[StoredUploads]:
 
 def _stored_clips(reviews: ReviewQueue) -> Iterator[StoredUploads]:
     after = 0
-    while page := reviews.kept_clips(after, _CLIPS):
+    while page := reviews.kept_clips(after, _CLIPS_PER_READ):
         cases = [clip.case for clip in page for _ in clip.frames]
         yield StoredUploads(
             cases, as_words([bits for clip in page for bits in clip.frames]), clips=True
@@ -181,11 +183,11 @@ def matching_uploads(
         *(describe_edits(how) for how in ways[0]),
         *(describe_edits(how, INVERTED) for how in ways[0]),
     ]
-    found = kept.index_for(_WAYS * len(ways)).pairs(_orientation_words(ways), PDQ_RADIUS)
+    found = kept.index_for(_ORIENTATIONS * len(ways)).pairs(_orientation_words(ways), PDQ_RADIUS)
     for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
         matches = dict[ClaimId, tuple[Match, bytes, int]]()
         for _, distance, query, place in near:
-            number, way = divmod(query, _WAYS)
+            number, way = divmod(query, _ORIENTATIONS)
             one = sought[number]
             if distance <= one.radius and one.claim.id not in matches:
                 part = kept.clips or one.claim.kind == VIDEO_KIND
@@ -217,8 +219,8 @@ def _by_upload(found: Pairs, kept: StoredUploads) -> Iterator[tuple[int, int, in
     return zip(*(one[order].tolist() for one in columns), strict=True)
 
 
-_SOUNDS_PAGE: Final = 100  # sounds read at a time, 40 kB each
-_WORDS_AT_ONCE: Final = 250_000  # words in one index: eight and a half hours of sound, about 4 MB
+_SOUNDS_PER_READ: Final = 100  # sounds read at a time, 40 kB each
+_WORDS_PER_INDEX: Final = 250_000  # words in one index: eight and a half hours of sound, about 4 MB
 
 
 @dataclass(slots=True)
@@ -250,11 +252,11 @@ class RetroactiveSounds:
 def kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[StoredSound]]:
     """Yield all kept sounds, some hours at a time, read in pages so that no writer waits long."""
     batch, words, after = list[StoredSound](), 0, 0
-    while page := reviews.kept_sounds(after, _SOUNDS_PAGE):
+    while page := reviews.kept_sounds(after, _SOUNDS_PER_READ):
         for one in page:
             batch.append(one)
             words += len(one.sound)
-            if words >= _WORDS_AT_ONCE:
+            if words >= _WORDS_PER_INDEX:
                 yield batch
                 batch, words = [], 0
         after = page[-1].number

@@ -55,16 +55,18 @@ from entrenous.stop.store.schema import (
 )
 from entrenous.stop.upload_record import Release
 
-_ENTRIES_MAX: Final = 100_000  # entries per read; a new index reads all entries
-_EMBEDDINGS_MAX: Final = 10_000  # embeddings per read, 0.6 kB each
-_SOUNDS_MAX: Final = 500  # sounds per read, 40 kB each
-_FEW: Final = 16  # up to this many hashes are queried with one statement, in constant time
+_ENTRIES_PER_READ_MAX: Final = 100_000  # entries per read; a new index reads all entries
+_EMBEDDINGS_PER_READ_MAX: Final = 10_000  # embeddings per read, 0.6 kB each
+_SOUNDS_PER_READ_MAX: Final = 500  # sounds per read, 40 kB each
+_HASHES_PER_STATEMENT: Final = (
+    16  # up to this many hashes are queried with one statement, in constant time
+)
 _BANKS: Final = PreparedSelect(sa.select(BANK))
 _ENTRIES_AFTER: Final = PreparedSelect(
     sa.select(HASH)
     .where(HASH.c.number > sa.bindparam("after"))
     .order_by(HASH.c.number)
-    .limit(_ENTRIES_MAX)
+    .limit(_ENTRIES_PER_READ_MAX)
 )
 _RELEASED: Final = PreparedSelect(
     sa.select(RELEASED_FILE).where(RELEASED_FILE.c.sha256 == sa.bindparam("of"))
@@ -81,7 +83,7 @@ _WITH_HASHES: Final = (
 _PLACES: Final = _WITH_HASHES.where(
     CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True))
 )
-_FEW_NAMES: Final = [f"n{place}" for place in range(_FEW)]
+_FEW_NAMES: Final = [f"n{place}" for place in range(_HASHES_PER_STATEMENT)]
 _FEW_PLACES: Final = PreparedSelect(
     _WITH_HASHES.where(
         CLAIM_HASH.c.number.in_([sa.bindparam(name, 0, type_=BIG) for name in _FEW_NAMES])
@@ -227,7 +229,7 @@ class BankQueries:
         It queries even for zero hashes, with the same statement as for up to sixteen, so that
         timing reveals no match.
         """
-        if len(entries) <= _FEW:
+        if len(entries) <= _HASHES_PER_STATEMENT:
             with reading_once(self.engine) as db:
                 return _claims_by_number(
                     _FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False)))
@@ -242,7 +244,7 @@ class BankQueries:
         """
         wanted = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
         with reading_once(self.engine) as db:
-            rows = db.execute(wanted.order_by(SOUND.c.number).limit(_SOUNDS_MAX))
+            rows = db.execute(wanted.order_by(SOUND.c.number).limit(_SOUNDS_PER_READ_MAX))
             return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
 
     def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
@@ -277,7 +279,7 @@ class BankQueries:
         """
         wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
         with reading_once(self.engine) as db:
-            rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_MAX))
+            rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_PER_READ_MAX))
             return tuple(
                 RegisteredEmbedding(
                     row.number,

@@ -20,7 +20,7 @@ from entrenous.stop.upload_record import DeferredScan, DueCounts, FoundBy, Uploa
 
 SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all uploads stored for deferred scans together
 TAKES_MAX: Final = 3  # an upload whose scan was started this many times and never ended is skipped
-_AT_ONCE: Final = 10_000  # claims per transaction
+_CLAIMS_PER_TRANSACTION: Final = 10_000  # claims per transaction
 DAY: Final = timedelta(days=1)
 _DUE: Final = UPLOAD.c.slow_look == "due"
 _KEPT: Final = UPLOAD.c.slow_look == "kept"
@@ -197,7 +197,7 @@ class DueWork:
         It uses several transactions, so that uploads do not wait for a bank of a million claims.
         """
         mine = sa.select(CLAIM.c.id).where(CLAIM.c.bank == bank, CLAIM.c.state.in_(MATCHING))
-        mine = mine.order_by(CLAIM.c.id).limit(_AT_ONCE)
+        mine = mine.order_by(CLAIM.c.id).limit(_CLAIMS_PER_TRANSACTION)
         count, after = 0, ""
         while True:
             # Locked, so that it takes turns with other changes of many claims.

@@ -66,13 +66,13 @@ class PinnedConnectionPool(sa.pool.QueuePool):
 
 
 Where = sa.Engine | sa.Connection  # the database, or an open transaction in it
-LOCK: Final = (
+CLAIMS_LOCK_ID: Final = (
     # "entrgb" in ASCII: the number of PostgreSQL's advisory lock for changes of banks and claims.
     0x656E_7472_6762
 )
 # Bytes; a database of this size is rewritten in about a quarter of a second.
 _REWRITTEN_BYTES_MAX: Final = 64 * 1024 * 1024
-_BUSY_S: Final = 10.0  # seconds to wait for another process's lock on the file
+_LOCK_WAIT_S: Final = 10.0  # seconds to wait for another process's lock on the file
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",  # readers and one writer at a time
     "PRAGMA synchronous=FULL",  # an acknowledged commit survives a power cut
@@ -85,8 +85,8 @@ _BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
 _RETRY_MS: Final = 20  # busy timeout, within which SQLite retries after 1, 3, 8 and 18 ms
 # Executed in the transaction, since setting and resetting it as an option of the connection takes
 # twice the time of a small query.
-_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-_UNUSABLE: Final = {  # errors that a retry does not cure
+_BEGIN_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+_PERMANENT_ERRORS: Final = {  # errors that a retry does not cure
     sqlite3.SQLITE_CORRUPT: "it is damaged",
     sqlite3.SQLITE_NOTADB: "it is no database",
 }
@@ -110,7 +110,7 @@ def open_engine(path: Path) -> sa.Engine:
             make_private(path.with_name(f"{path.name}{log}"))
     engine = sa.create_engine(
         f"sqlite:///{path}",
-        connect_args={"timeout": _BUSY_S},
+        connect_args={"timeout": _LOCK_WAIT_S},
         poolclass=PinnedConnectionPool,
         hide_parameters=True,  # keep hashes and pictures out of logs
     )
@@ -118,7 +118,7 @@ def open_engine(path: Path) -> sa.Engine:
     try:
         prepare(engine)
     except BankUnreachable as away:
-        why = _UNUSABLE.get(_error_code(away.__cause__)) or _access_problem(path)
+        why = _PERMANENT_ERRORS.get(_error_code(away.__cause__)) or _access_problem(path)
         if not why:
             raise
         raise UnusableBank(path=path, why=why) from None
@@ -182,7 +182,7 @@ def writing(engine: Where) -> Iterator[sa.Connection]:
     """
     with adding(engine) as db:
         if not isinstance(engine, sa.Connection) and db.dialect.name == "postgresql":
-            db.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+            db.execute(sa.select(sa.func.pg_advisory_xact_lock(CLAIMS_LOCK_ID)))
         yield db
 
 
@@ -208,7 +208,7 @@ def reading(engine: Where) -> Iterator[sa.Connection]:
         yield engine
         return
     with _bank_errors(), engine.connect() as db, db.begin():
-        db.exec_driver_sql("BEGIN" if db.dialect.name == "sqlite" else _SNAPSHOT)
+        db.exec_driver_sql("BEGIN" if db.dialect.name == "sqlite" else _BEGIN_SNAPSHOT)
         yield db
 
 
@@ -245,7 +245,7 @@ def _begin_writing(db: sa.Connection) -> None:
 
     SQLite's own retries slow down to every tenth of a second, so a waiting process could starve.
     """
-    until = time.monotonic() + _BUSY_S
+    until = time.monotonic() + _LOCK_WAIT_S
     file = _sqlite_connection(db)
     file.execute(f"PRAGMA busy_timeout = {_RETRY_MS}").close()
     try:
@@ -258,7 +258,7 @@ def _begin_writing(db: sa.Connection) -> None:
             else:
                 return
     finally:
-        file.execute(f"PRAGMA busy_timeout = {round(_BUSY_S * 1000)}").close()
+        file.execute(f"PRAGMA busy_timeout = {round(_LOCK_WAIT_S * 1000)}").close()
 
 
 def _sqlite_connection(db: sa.Connection) -> sqlite3.Connection:

@@ -137,7 +137,7 @@ def prepare_tables(engine: sa.Engine) -> None:
 
 _READ_AT_ONCE: Final = 1000
 _VACUUM: Final = "VACUUM (SKIP_LOCKED) exchange_served, exchange_served_hash, exchange_served_to"
-_READS_MAX: Final = 50  # reads per call; the next call continues
+_READS_PER_CALL_MAX: Final = 50  # reads per call; the next call continues
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ class ServedStore:
         """
         with reading(self.engine) as db:
             after, any_served = _followed_number(db), _is_anything_served(db)
-        for _ in range(_READS_MAX if any_served else 0):
+        for _ in range(_READS_PER_CALL_MAX if any_served else 0):
             news = [one for one in feed.changes(after, _READ_AT_ONCE) if one.number <= upto]
             if not news or not self._apply_changes(news, after):
                 return

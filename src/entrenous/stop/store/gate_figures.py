@@ -30,10 +30,10 @@ from entrenous.stop.upload_record import DueCounts, Outcome, ReviewState
 SHADOW_KEPT: Final = timedelta(days=30)
 _DECISIONS_MAX: Final = 1_000
 # The most rows of the audit log, the newest ones, that are searched for decisions.
-_ROWS_MAX: Final = 100_000
+_AUDIT_ROWS_MAX: Final = 100_000
 # The most uploads, the newest ones, that are read for the outcomes in shadow mode.
-_SHADOW_MAX: Final = 100_000
-_KEYS_CHECKED: Final = 200  # the most waiting uploads whose keys are checked
+_SHADOW_UPLOADS_MAX: Final = 100_000
+_KEY_CHECKS_MAX: Final = 200  # the most waiting uploads whose keys are checked
 _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 _DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
 
@@ -79,7 +79,7 @@ def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
         BankUnreachable.
     """
     oldest = (
-        sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_KEYS_CHECKED)
+        sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_KEY_CHECKS_MAX)
     )
     head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, HEAD_BYTES)
     wanted = sa.select(head).where(UPLOAD.c.number.in_(oldest))
@@ -108,7 +108,7 @@ def _median_review_s(db: sa.Connection) -> float | None:
     For a decided case that was appealed, the first wait is no longer known.
     """
     head = db.execute(sa.select(AUDIT_HEAD.c.number)).scalar() or 0
-    decided = AUDIT.c.number > head - _ROWS_MAX, AUDIT.c.what.in_(_DECIDED)
+    decided = AUDIT.c.number > head - _AUDIT_ROWS_MAX, AUDIT.c.what.in_(_DECIDED)
     newest = sa.select(AUDIT.c.at, AUDIT.c.of).where(*decided)
     some = newest.order_by(AUDIT.c.number.desc()).limit(_DECISIONS_MAX).subquery()
     wanted = sa.select(some.c.at - _SINCE).join(UPLOAD, UPLOAD.c.case_number == some.c.of)
@@ -124,7 +124,7 @@ def _count_shadow_outcomes(
     dark = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
     wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
     wanted = wanted.where(UPLOAD.c.would.is_not(None), UPLOAD.c.at >= stored_time(since))
-    rows = db.execute(wanted.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_MAX))
+    rows = db.execute(wanted.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_UPLOADS_MAX))
     return dict(
         Counter(cell for row in rows for cell in _shadow_cells(row.would, row.matches, dark))
     )

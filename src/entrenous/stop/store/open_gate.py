@@ -120,7 +120,7 @@ TOKEN_ROLES: Final = ("operator", "uploader", "metrics")  # in the order of Gate
 _PICTURES_PER_CHILD: Final = 16
 # The limits for each upload, which are lower than for the user's own clips, since strangers send
 # these.
-_CLIP: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
+_CLIP_LIMITS: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
         reviews=ReviewQueue(engine, clock, held=held, has_disk=has_disk),
         read_picture=partial(jails.read, at_least_px=GATE_SIDE_PX),
         read_luma=lambda data, side_px: jails.read(data, at_least_px=side_px, luma=True),
-        read_clip=partial(decode_clip_untrusted, limits=_CLIP),
+        read_clip=partial(decode_clip_untrusted, limits=_CLIP_LIMITS),
         read_sound=decode_sound_untrusted,
         sounds=RegisteredSounds(bank),
         limits=settings.limits,

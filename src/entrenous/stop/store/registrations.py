@@ -42,7 +42,7 @@ from entrenous.stop.store.schema import (
 from entrenous.stop.upload_record import Outcome
 
 Thing = TypeVar("Thing")
-BATCH: Final = 500  # parameters per statement; SQLite allows some thousands
+PARAMETERS_PER_STATEMENT: Final = 500  # parameters per statement; SQLite allows some thousands
 IS_FRAME: Final = (FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number)
 # The condition that the claim's hash belongs to a picture, not only to frames of a video.
 IS_PICTURE: Final = sa.or_(
@@ -53,7 +53,7 @@ IS_PICTURE: Final = sa.or_(
 def batches(things: Iterable[Thing]) -> Iterator[list[Thing]]:
     """Split ``things`` into lists that fit into one statement."""
     rest = iter(things)
-    while batch := list(islice(rest, BATCH)):
+    while batch := list(islice(rest, PARAMETERS_PER_STATEMENT)):
         yield batch
 
 
