@@ -1,4 +1,4 @@
-"""The cases of this device and the deadline that is due first; only changed cases are read
+"""The cases of this device, each with the deadline that is due first. Only changed cases are read
 again.
 """
 
@@ -19,7 +19,7 @@ _SETTLED: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
 
 @dataclass(frozen=True, slots=True)
 class CaseDue:
-    """A case, and the end of its first unsettled deadline; None if none runs."""
+    """A case, and the end of its first unsettled deadline, which is None if no deadline runs."""
 
     name: CaseName
     opened_at: datetime
@@ -28,7 +28,9 @@ class CaseDue:
 
     @property
     def order(self) -> tuple[bool, float, float]:
-        """Sort key: open cases first, then the earliest deadline, then the newest case."""
+        """Return a sort key: open cases first, then by the earliest deadline, then the newest case
+        first.
+        """
         due = self.due_at.timestamp() if self.due_at else float("inf")
         return not self.is_open, due, -self.opened_at.timestamp()
 

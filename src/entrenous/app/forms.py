@@ -11,7 +11,8 @@ from starlette.requests import Request
 from entrenous.base.errors import Malformed, Refused
 
 BODY_BYTES_MAX: Final = 640 << 20
-_READ_BYTES_MAX: Final = 4 << 30  # read to its end, so that what was typed is kept
+# a form up to this size is read to its end, so that typed text is kept
+_READ_BYTES_MAX: Final = 4 << 30
 _FILES_MAX: Final = 64
 _FIELDS_MAX: Final = 256
 _FIELD_BYTES_MAX: Final = 1 << 20
@@ -36,8 +37,9 @@ class ChosenFile:
 
 
 class _InMemoryParser(MultiPartParser):
-    """Keeps files in memory. Of more than BODY_BYTES_MAX, it goes on to read and keeps only what
-    was typed, so that the browser gets its answer and nothing typed is lost.
+    """A parser that keeps files in memory. Of a form with more than BODY_BYTES_MAX, it reads
+    everything but keeps only typed text, so that the browser gets its answer and nothing typed is
+    lost.
     """
 
     spool_max_size = BODY_BYTES_MAX  # a larger part would be written to a temporary file
@@ -84,7 +86,9 @@ async def read_form(request: Request) -> FormData:
 
 
 def typed(form: FormData, name: str) -> str:
-    """Return a text field, without blanks around it; "" if it is missing or a file."""
+    """Return a text field without blanks around the text; "" if the field is missing or is a
+    file.
+    """
     value = form.get(name, "")
     return value.strip() if isinstance(value, str) else ""
 

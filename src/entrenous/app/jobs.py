@@ -23,7 +23,9 @@ _ENDED_KEPT: Final = 50
 
 
 class Events:
-    """Tells every open page that something changed; any thread may call :meth:`publish`."""
+    """Events that tell every open page that something changed. Any thread may call
+    :meth:`publish`.
+    """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -126,7 +128,9 @@ class Jobs:
         return tuple(job for job in self._jobs.values() if not job.is_over)
 
     def forget(self) -> None:
-        """Forget finished jobs and those beside the vault; called on locking and leaving."""
+        """Forget finished jobs, and those that run beside the vault. This is called on locking and
+        leaving.
+        """
         self._jobs = {
             handle: job for handle, job in self._jobs.items() if not (job.is_over or job.beside)
         }

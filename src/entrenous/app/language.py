@@ -29,7 +29,7 @@ _STORED: Final = re.compile(r'autocomplete="(?:new|current)-password"')
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Language:
-    """One language; ``tag`` is an IETF language tag, ``direction`` is "ltr" or "rtl"."""
+    """A language of the pages. ``tag`` is an IETF language tag, ``direction`` is "ltr" or "rtl"."""
 
     tag: str
     direction: str

@@ -58,7 +58,7 @@ class Linking:
     """The progress of a linking.
 
     ``stage`` is None at first; ``string`` is set while and after both devices show it; ``error``
-    says why it ended without a new device.
+    says why linking ended without a new device.
 
     ``name`` is the new device's name once it is on the list; ``answered`` is whether it has written
     since.
@@ -79,7 +79,7 @@ class Linking:
 
     @property
     def asks(self) -> bool:
-        """Whether the person has to say if both devices show the same string."""
+        """True if the person now has to say whether both devices show the same string."""
         return self.stage in {LinkState.COMPARING, LinkState.SHOWN} and not self.is_over
 
     @property
@@ -96,7 +96,7 @@ class Linking:
         self.answer(Answer.STOP)
 
     async def acted(self) -> None:
-        """Wait a moment until the answer has had its effect, so that the page shows that."""
+        """Wait a moment until the answer has had its effect, so that the next page shows it."""
         before = (self.stage, self.is_over)
         for _ in range(_ACT_S * 20):
             if (self.stage, self.is_over) != before:
@@ -151,13 +151,14 @@ class LinkingOnOld(Linking):
     def _decided(self, side: OldDeviceLink) -> OldDeviceLink:
         def check() -> None:
             with _until_it_answers():
-                self._in_vault(partial(_polled, side))  # the other device may end it meanwhile
+                # the other device may end the linking in the meantime
+                self._in_vault(partial(_polled, side))
 
         if not self._asked(check):
             self._in_vault(lambda device: reject_on_old_device(side, device))
 
         def confirm(device: Device) -> OldDeviceLink:
-            fetch_messages(device)  # another device may have changed the list meanwhile
+            fetch_messages(device)  # another device may have changed the list in the meantime
             granted = confirm_on_old_device(side, device)
             self.name = _called(granted, device)
             return granted
@@ -171,7 +172,7 @@ class LinkingOnOld(Linking):
         try:
             side = self._until(LinkState.LINKED, side)
         except LinkEnded as why:
-            # neither a timeout nor the person's choice
+            # linking ended, but not by a timeout or the person's choice
             if type(why) not in {LinkEnded, LinkStoppedHere}:
                 raise
         self._in_vault(lambda device: close_link_mailbox(side, device))
@@ -191,7 +192,7 @@ class LinkingOnOld(Linking):
         return side
 
     def _in_vault(self, work: Callable[[Device], T]) -> T:
-        self._vault.touch()  # the person is at the other device
+        self._vault.touch()  # counts as activity, because the person is at the other device
         return self._vault.run(work).result()
 
     def _give_up(self, side: OldDeviceLink | None) -> None:
@@ -209,7 +210,7 @@ class LinkingOnOld(Linking):
 
 @contextlib.contextmanager
 def _until_it_answers() -> Iterator[None]:
-    """Wait briefly if a relay does not answer; it is asked again until time runs out."""
+    """Wait briefly if a relay does not answer. The relay is contacted again until time runs out."""
     try:
         yield
     except Unreachable:

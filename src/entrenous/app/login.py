@@ -1,5 +1,5 @@
-"""Access to the pages: the one-time link, the one browser session that it starts, and the session's
-unfinished input.
+"""Access to the pages: the one-time link, the browser session that it starts, and the unfinished
+input of that session.
 """
 
 import base64
@@ -78,7 +78,7 @@ class Login:
         self._named.clear()
 
     def set_answers_aside(self) -> None:
-        """Hide the answers until :meth:`take_answers_up`, because the app is locked."""
+        """Hide the answers until :meth:`take_answers_up` is called, because the app is locked."""
         self._set_aside |= self.answers
         self.answers.clear()
 

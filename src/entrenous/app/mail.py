@@ -18,10 +18,10 @@ from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.status import copies_due, query_relays, record_relay_answers
 
-_AGAIN_S: Final = 20.0  # wait after a relay that did not answer
+_AGAIN_S: Final = 20.0  # wait after a relay did not answer
 # number of newest messages whose state is queried; receipts report on older ones
 _ASKED_ABOUT: Final = 100
-# rounds between fetches without any report; the outbox is sent with each
+# after this many rounds, messages are fetched without any report; the outbox is sent in each round
 _ROUNDS_WITHOUT_REPORT: Final = 6
 
 
@@ -47,7 +47,9 @@ class MailWatch:
         self._closed.set()
 
     def look_after(self, seconds: float) -> None:
-        """After this many seconds, send what waits and fetch, if the vault is unlocked then."""
+        """After this many seconds, send waiting messages and fetch new ones, if the vault is
+        unlocked then.
+        """
 
         def look() -> None:
             with contextlib.suppress(VaultLocked):

@@ -1,5 +1,5 @@
-"""An entry in a Linux desktop's menu, with its icon (freedesktop.org, Desktop Entry 1.5 and Icon
-Theme 0.13).
+"""Add an entry with an icon to a Linux desktop's menu, or remove it (freedesktop.org, Desktop Entry
+1.5 and Icon Theme 0.13).
 """
 
 import os
@@ -74,7 +74,7 @@ def _folder() -> Path:
 
 
 def _refresh(folder: Path) -> None:
-    """Notify desktops that cache their menu; the others notice by themselves."""
+    """Notify desktops that cache their menu. Other desktops notice the change by themselves."""
     program = which("update-desktop-database")
     if program is not None and (folder / _ENTRY.parent).is_dir():
         subprocess.run([program, "-q", folder / _ENTRY.parent], check=False)  # noqa: S603

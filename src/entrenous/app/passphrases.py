@@ -14,7 +14,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import GUESSES_LOG10_MIN, guesses_log10
 
-_WORD_COUNT: Final = 5  # of 7,776: 64 bits
+_WORD_COUNT: Final = 5  # number of words, chosen from 7,776, which gives 64 bits
 _LETTERS: Final = (3, 9)
 
 

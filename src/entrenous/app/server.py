@@ -98,7 +98,7 @@ def _state(chosen: Settings, login: Login, events: Events) -> AppState:
     # The answers are hidden at once; the rest is cleared when no running work can add to it.
     vault.on_open, vault.on_lock, vault.on_close = opened, login.set_answers_aside, closed
     preferences = read_preferences(chosen.home)
-    forget_archive(chosen.home / ARCHIVE_FILE)  # left by a killed process
+    forget_archive(chosen.home / ARCHIVE_FILE)  # may have been left by a process that was killed
     state = AppState(
         chosen, vault, login, events, jobs, mail, preferences, slots=slots, cases=index
     )

@@ -133,7 +133,7 @@ class VaultSession:
 
         def hold() -> None:
             if before is not None:
-                before.join()  # it may still be closing the vault
+                before.join()  # the previous thread may still be closing the vault
             self._hold(enter, opened, locks)
 
         self._thread = threading.Thread(target=hold, daemon=True)

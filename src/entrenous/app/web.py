@@ -54,7 +54,7 @@ class AppState:
     preferences: Preferences
     wanted: str = "/"  # the page to show after unlocking
     linking: Linking | None = None  # a linking in progress, seen from the old or the new device
-    warnings: list[str] = field(default_factory=list)  # not yet shown to the person
+    warnings: list[str] = field(default_factory=list)  # warnings that the person has not seen yet
     shown: str = "/"  # the page that was shown last
     pages: tuple[Route, ...] = ()
     slots: Slots = field(default_factory=Slots)

@@ -14,8 +14,9 @@ import msgspec
 Point = tuple[float, float]
 Ring = tuple[Point, ...]
 _HALF_WIDTH, _HALF_HEIGHT = 36.0, 22.0  # degrees around the place
-_LONGITUDES: Final = (-360.0, 0.0, 360.0)  # the same land again on either side
-_UNITS_PER_DEGREE: Final = 10.0  # drawing units in a degree
+# offsets at which the land is drawn, so that it continues on either side
+_LONGITUDES: Final = (-360.0, 0.0, 360.0)
+_UNITS_PER_DEGREE: Final = 10.0  # drawing units per degree
 
 
 def map_around(latitude: float, longitude: float) -> str:
@@ -41,7 +42,9 @@ def _path(ring: Sequence[Point]) -> str:
 
 
 def _clipped(ring: Ring) -> Sequence[Point]:
-    """Clip a polygon to the map, one side after the other (Sutherland and Hodgman, 1974)."""
+    """Return the part of a polygon inside the map, clipped at one side after the other (Sutherland
+    and Hodgman, 1974).
+    """
     found: Sequence[Point] = ring
     for axis, limit, sign in (
         (0, -_HALF_WIDTH, 1.0),

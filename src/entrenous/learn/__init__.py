@@ -1,1 +1,1 @@
-"""LEARN: the check-up and the lessons; each finding closes a leak path."""
+"""LEARN: the check-up, whose findings each say how to close a leak path, and the lessons."""

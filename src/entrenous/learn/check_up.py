@@ -1,4 +1,5 @@
-"""The check-up: which leak paths are open or closed, according to this machine and to the person.
+"""The check-up: find out which leak paths are open or closed, from this machine and from the
+person's answers.
 
 Nothing is stored: findings and answers exist only during one call (docs/spec/learn.md section 1).
 """
@@ -31,7 +32,9 @@ from entrenous.learn.this_machine import MachineFacts, SystemVersion
 
 
 class LeakPath(StrEnum):
-    """Whether a leak path is open or closed; UNKNOWN if nobody here can see it."""
+    """Whether a leak path is open or closed; UNKNOWN if neither this machine nor the person can
+    tell.
+    """
 
     OPEN = "open"
     CLOSED = "closed"
@@ -83,14 +86,17 @@ class CheckUp:
 
 
 GUESSES_LOG10_MIN: Final = 10.0  # zxcvbn's "very unguessable"; Wheeler 2016, USENIX Security 25
-_ZXCVBN_LENGTH_MAX: Final = 72  # a longer passphrase is judged by its beginning
+# number of characters; a longer passphrase is judged by its beginning
+_ZXCVBN_LENGTH_MAX: Final = 72
 _NAMES_SHOWN: Final = 3
 
 
 def check_up(seen: CheckUpInput) -> CheckUp:
-    """Judge the input; open paths come first, the ones most worth closing before others.
+    """Return the findings about the input. Open paths come first, those most worth closing before
+    others.
 
-    Under a threat no step is advised: help comes first, and a changed setting may be noticed.
+    If the person is threatened, no step is advised: help comes first, and a changed setting may be
+    noticed.
     """
     machine = [
         _check_passphrase,

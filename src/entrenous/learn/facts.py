@@ -65,7 +65,7 @@ class SyncService(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One possible answer; ``path`` is what it says of the leak path."""
+    """One possible answer. ``path`` says whether the leak path is then open or closed."""
 
     key: str
     says: str
@@ -135,7 +135,7 @@ def shipped_questions() -> _Questions:
 
 @cache
 def shipped_order() -> tuple[OrderedCheck, ...]:
-    """Return all checks and questions, the most effective to close first."""
+    """Return the names of all checks and questions, those with the most effective steps first."""
     return _read_shipped_table("facts/order.toml", _Order).check
 
 
@@ -148,7 +148,7 @@ def read_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
 
 
 def is_stale(read_on: date, today: date) -> bool:
-    """Return whether a fact was read so long ago that it is said beside it."""
+    """Return whether a fact was read so long ago that this has to be mentioned."""
     return (today - read_on).days > STALE_DAYS
 
 

@@ -1,4 +1,4 @@
-"""Pictures in a folder that tell where they were taken; the folder is only read."""
+"""Find pictures in a folder whose metadata says where they were taken. The folder is only read."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from entrenous.media.file_kind import kind_of
 from entrenous.media.picture_place import has_place
 
 FILES_MAX: Final = 20_000
-BYTES_MAX: Final = 64 << 20  # a larger picture is counted as not read
+BYTES_MAX: Final = 64 << 20  # size of a picture; a larger one is counted as not read
 _HEAD_BYTES: Final = 512
 
 

@@ -26,7 +26,7 @@ _FACES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf
 _MARGIN_MM: Final = 18.0
 _INDENT_MM: Final = 6.0
 _POINT_MM: Final = 25.4 / 72.0
-_LINE_HEIGHT_FACTOR: Final = 1.32  # of the letters' size
+_LINE_HEIGHT_FACTOR: Final = 1.32  # times the font size
 # the largest size with which a lesson fits on a page is used
 _FONT_SIZES_PT: Final = (11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0)
 _SMALL: Final = 0.8
@@ -131,7 +131,7 @@ class _Sheet:
         self.pdf.ln(height)
 
     def _width(self, piece: Span) -> float:
-        """Return the width of a piece in mm; its font stays selected."""
+        """Return the width of a piece in mm. The font of the piece remains selected."""
         self._set_letters(self._size, bold=piece.strong or piece.code)
         return float(self.pdf.get_string_width(piece.text))
 

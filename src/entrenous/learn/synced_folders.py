@@ -19,7 +19,9 @@ from entrenous.learn.facts import SyncService
 
 @dataclass(frozen=True, slots=True)
 class SyncedPlace:
-    """Something of ours in a synchronized folder: ``holds`` says what it is, ``at`` where it is."""
+    """A vault or an export in a synchronized folder: ``holds`` says which of them, and ``at`` where
+    it is.
+    """
 
     service: str
     holds: str
@@ -28,7 +30,7 @@ class SyncedPlace:
 
 #: The names of an exported archive and of exported evidence; tests/learn compares them.
 EXPORTS: Final = {"archive.key.age": "an archive", "case-*-item-*": "an exported item of a case"}
-ENTRIES_MAX: Final = 20_000  # names looked at in one synchronized folder
+ENTRIES_MAX: Final = 20_000  # number of names examined in one synchronized folder
 _SETTINGS_BYTES_MAX: Final = 1 << 20
 
 

@@ -48,7 +48,8 @@ class MachineFacts:
 class SystemVersion:
     """A system as facts/systems.toml names it: Debian 12 is "debian", "12".
 
-    ``shown`` is its own name. ``enterprise`` is an edition of Windows with days of its own.
+    ``shown`` is the system's own name. ``enterprise`` is set for editions of Windows with other
+    dates.
     """
 
     system: str

@@ -1,3 +1,3 @@
-"""RESPOND: open a case, preserve evidence, choose a legal route, draft a notice, count
+"""RESPOND: open a case, preserve evidence, choose a legal route, draft a notice, and count
 deadlines.
 """

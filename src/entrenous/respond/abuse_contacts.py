@@ -1,4 +1,4 @@
-"""Abuse contacts of a site without a platform record: in RDAP answers, and in pasted text.
+"""Find the abuse contacts of a site without a platform record, in RDAP answers and in pasted text.
 
 RDAP: RFC 9083; its contact cards: jCard, RFC 7095. Everything here comes from strangers.
 """
@@ -24,9 +24,9 @@ class BadRdapAnswer(Malformed):
 
 
 class ContactRole(StrEnum):
-    """Whose contact it is."""
+    """Whom an abuse contact belongs to."""
 
-    REGISTRAR = "registrar"  # can only take down the whole name
+    REGISTRAR = "registrar"  # can only take down the whole domain name
     HOST = "host"  # can take down the page
     UNKNOWN = "unknown"
 
@@ -50,7 +50,7 @@ class AbuseContact:
 
 @dataclass(frozen=True, slots=True)
 class AbuseLookUp:
-    """Result of a look-up: abuse contacts, the host's first, and the queries that failed."""
+    """The result of a look-up: abuse contacts, the host's first, and the queries that failed."""
 
     contacts: tuple[AbuseContact, ...]
     notes: tuple[str, ...] = ()
@@ -63,8 +63,8 @@ class AbuseLookUp:
 
 
 def host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...]:
-    """Sort contacts: those who can take down the page come before those who can only take down the
-    name.
+    """Return the contacts sorted: those who can take down the page come before those who can only
+    take down the domain name.
     """
     return tuple(sorted(contacts, key=lambda one: list(ROLES).index(one.role)))
 
@@ -109,11 +109,11 @@ def contacts_in_rdap(
 
     Args:
         untrusted_answer: JSON.
-        role: what the answer is about: a name has a registrar, a network a host.
-        server: named in the error.
+        role: whose contacts the answer has: a domain name's registrar, or a network's host.
+        server: the server's name for the error.
 
     Raises:
-        BadRdapAnswer: it is not a JSON object, or too large.
+        BadRdapAnswer: the answer is not a JSON object, or is too large.
     """
     answer = _json_object(untrusted_answer)
     if answer is None:
@@ -125,8 +125,8 @@ def contacts_in_rdap(
 def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
     """Return the abuse addresses in a pasted WHOIS or RDAP answer, the host's first, each once.
 
-    An address counts if its line speaks of abuse, or if it begins with "abuse". Empty if there is
-    none.
+    An address counts if its line mentions abuse, or if it begins with "abuse". The result is empty
+    if there is none.
     """
     text = untrusted_text[:TEXT_CHARS_MAX]
     answer = _json_object(text.encode(errors="replace"))
@@ -149,7 +149,7 @@ ANSWER_BYTES_MAX: Final = 256 * 1024
 TEXT_CHARS_MAX: Final = 256 * 1024
 LINE_CHARS_MAX: Final = 1000
 CONTACTS_MAX: Final = 8
-_ENTITY_DEPTH_MAX: Final = 6  # of entities in entities; real answers have 2
+_ENTITY_DEPTH_MAX: Final = 6  # levels of entities inside entities; real answers have 2
 _ENTITIES_MAX: Final = 500
 _TEXT_CHARS_MAX: Final = 120  # characters of a name, an address, a number
 _EMAIL: Final = re.compile(
@@ -173,7 +173,7 @@ def _json_object(untrusted: bytes) -> dict[str, Any] | None:
 
 
 def _abuse_entities(answer: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield each entity with the role "abuse", and what it belongs to; level by level."""
+    """Yield each entity with the role "abuse" and the entity that it belongs to, level by level."""
     level, seen = [answer], 0
     for _ in range(_ENTITY_DEPTH_MAX):
         below: list[dict[str, Any]] = []

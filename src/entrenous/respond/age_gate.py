@@ -14,7 +14,7 @@ from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.who_helps import Need, who_helps
 
-_HELP_LINES_NAMED_MAX: Final = 3  # help lines named in an error; entrenous help lists all
+_HELP_LINES_NAMED_MAX: Final = 3  # number of help lines named in an error; entrenous help lists all
 _FAR_MAX: Final = 2
 
 

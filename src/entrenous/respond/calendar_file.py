@@ -11,7 +11,7 @@ from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in
 from entrenous.respond.nouns import Case
 
 _UID_BYTES: Final = 16
-# required by RFC 5545; the program's name would reveal too much
+# RFC 5545 requires an identifier; the program's name would reveal too much
 _PRODUCER: Final = "-//Reminders//EN"
 
 
@@ -23,7 +23,7 @@ class NoRunningDeadline(Refused):
 
 @dataclass(frozen=True, slots=True)
 class CalendarEntry:
-    """One time in a calendar. ``words`` are shown only if plain titles are chosen."""
+    """An entry for one time in a calendar. ``words`` are shown only if plain titles are chosen."""
 
     at: datetime
     words: str
@@ -41,7 +41,7 @@ def calendar_file(
 
     Args:
         entries: numbered in their order.
-        now: aware; when the file is made.
+        now: the time at which the file is made; aware.
         plain_titles: name the law and the deadline, instead of "Reminder 1".
         alarm: how long before each time to remind; None means no alarm.
     """

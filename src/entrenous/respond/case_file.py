@@ -72,17 +72,17 @@ def all_cases(device: Device) -> tuple[Case, ...]:
 
 
 def find_case(name: str, device: Device) -> Case:
-    """Load a case by name.
+    """Return the case with this name.
 
     Raises:
-        NoSuchCase: there is none.
+        NoSuchCase: there is no such case.
         BadRecord: its record is damaged, or belongs to another case.
     """
     record = device.vault.get(CASES, name)
     if record is None:
         raise NoSuchCase(name=name)
     case = unpack(Case, record)
-    if case.name != name:  # everything else is looked up by the name in the record
+    if case.name != name:  # later look-ups use the name in the record
         raise BadRecord(kind=Case.__name__)
     return case
 
@@ -156,8 +156,8 @@ _FITS: Final = translatable("The leak fits the copy of {named}; it says no more.
 
 
 def named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
-    """Return the case's trace, if it is stored here, and the holders of the copies that it
-    names.
+    """Return the case's trace, or None if it is not stored here, and whom the copies that it names
+    were made for.
     """
     here = matching_trace(case.trace, device)
     known = here or case.trace
@@ -165,5 +165,5 @@ def named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, .
 
 
 def describe_named_copies(named: tuple[str, ...]) -> str:
-    """Say whose copy the picture matches; "" if none."""
+    """Return a sentence that says whose copy the picture matches; "" if it matches none."""
     return translated(_FITS).format(named=", ".join(named)) if named else ""

@@ -123,7 +123,7 @@ def reopen_case(name: str, device: Device) -> Case:
 
 
 def erase_case(name: str, device: Device) -> None:
-    """Delete a case, its custody chain and its evidence, all or nothing; raises NoSuchCase.
+    """Delete a case with its custody chain and its evidence, all or nothing. Raises NoSuchCase.
 
     Nothing of it remains in a file of the vault, its journal included. If somebody in the picture
     was or may have been under 18, the hash of the chain's first link is kept, so that no archive
@@ -136,7 +136,8 @@ def erase_case(name: str, device: Device) -> None:
         forget_chain(case.name, device)
         forget_watching(case.name, device)
         device.vault.drop(CASES, case.name)
-        for item in case.evidence:  # in the transaction: only the record names the sealed files
+        # inside the transaction, because only the record names the sealed files
+        for item in case.evidence:
             device.vault.delete_file(item.blob)
     device.vault.empty_journal()
 
@@ -146,9 +147,9 @@ _NUMBER_BYTES: Final = 16
 
 
 def erasure_receipt(device: Device) -> dict[str, object]:
-    """Return a note that something was erased now: the time and a random number, no more.
+    """Return a receipt which says that something was erased now: only the time and a random number.
 
-    Nothing of it is kept on the device.
+    The device keeps no record of the receipt.
     """
     number = device.dice.token(_NUMBER_BYTES).hex()
     return {"schema": RECEIPT_SCHEMA, "erased_at": write_time(device.clock.now()), "number": number}

@@ -1,6 +1,6 @@
 """The custody chain of a case: an append-only hash chain, and its verification.
 
-Each link says who handled which item, when and why (docs/spec/case.md).
+Each link of the chain records who handled which item, when, and why (docs/spec/case.md).
 """
 
 from collections.abc import Iterator
@@ -73,7 +73,9 @@ def custody_link(
     after: bytes,
     item: Evidence | None = None,
 ) -> Custody:
-    """Return the next link: ``act`` is who, what, why; ``after`` is the case file's new SHA-256."""
+    """Return the next link. ``act`` says who did what and why; ``after`` is the case file's new
+    SHA-256.
+    """
     actor, what, purpose = act
     unsigned = Custody(
         number=last.number + 1 if last else 0,
@@ -161,7 +163,7 @@ def verify_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
 
     Raises:
         NoSuchCase: there is no such case.
-        ChainBroken: says at which link, and why.
+        ChainBroken: the chain is not valid; the error says at which link, and why.
     """
     record = device.vault.get(CASES, name)
     if record is None:

@@ -46,11 +46,14 @@ class EvidenceChanged(Unproven):
     """
 
 
-CLOCKS_APART: Final = timedelta(minutes=5)  # a device's clock may be so far ahead of an authority's
+# a device's clock may be this far ahead of an authority's
+CLOCKS_APART: Final = timedelta(minutes=5)
 
 
 def commitment(salt: Secret, data: bytes) -> bytes:
-    """Return SHA-256 over the salt (32 bytes) and the item's bytes: it binds without revealing."""
+    """Return the SHA-256 over the salt (32 bytes) and the item's bytes, which commits to the item
+    without revealing it.
+    """
     return sha256(salt.reveal() + data)
 
 
@@ -78,7 +81,8 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
 
 
 def stamp_or_wait(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
-    """Like :func:`stamp_evidence`; if no authority answers, remember in the case that it waits.
+    """Do the same as :func:`stamp_evidence`. If no authority answers, record in the case that it
+    waits for a stamp.
 
     Each such failure raises StampPostponed; the stored time is that of the first one.
     """
@@ -101,7 +105,7 @@ def cases_to_stamp(device: Device) -> tuple[CaseName, ...]:
 
 
 def stamp_waits_text(case: Case) -> str:
-    """Say that a case waits for a stamp; "" if it does not."""
+    """Return a sentence which says that a case waits for a stamp; "" if it does not."""
     if case.stamp_wanted_at is None or case.state is CaseState.CLOSED:
         return ""
     since = moment_in_words(case.stamp_wanted_at)
@@ -172,7 +176,7 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
 
 
 def checked_text(case: Case) -> tuple[str, ...]:
-    """Say what :func:`verify_case` found to hold, in sentences."""
+    """Return, in sentences, what :func:`verify_case` found to be valid."""
     items, stamps = len(case.evidence), len(case.stamps)
     return (
         plural(
@@ -257,7 +261,7 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
 
 
 def _item_label(item: Evidence | ManifestItem) -> str:
-    """Format what a stamped manifest binds besides an item's bytes."""
+    """Return the data about an item, besides its bytes, that a stamped manifest commits to."""
     return f"{item.level.value}, added at {write_time(item.added_at)}"
 
 

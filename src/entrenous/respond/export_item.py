@@ -1,4 +1,6 @@
-"""Export one item of evidence as it was kept, with the stamps over it and what checks them."""
+"""Export one item of evidence as it was stored, with its stamps and the files that are needed to
+check them.
+"""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +28,8 @@ class ExportedItem:
 def export_item(
     name: str, number: int, purpose: str, device: Device, write: Callable[[ExportedItem], object]
 ) -> None:
-    """Pass one item to ``write``, and record the export in the custody chain: both or neither.
+    """Pass one item to ``write``, and record the export in the custody chain. If either fails,
+    neither is done.
 
     Raises NoSuchCase, NoSuchCaseEntry, EvidenceChanged, and the errors of ``write``.
     """
@@ -40,7 +43,9 @@ def export_item(
 
 
 def authorities_pem(stamp: Stamp) -> bytes:
-    """Return what a stamp was proven with as PEM, as openssl needs it; one may be stored as DER."""
+    """Return the certificates that prove a stamp as PEM, which openssl needs; they may be stored as
+    DER.
+    """
     if b"-----BEGIN" in stamp.authorities:
         return stamp.authorities
     from ssl import DER_cert_to_PEM_cert  # noqa: PLC0415 - slow to load, and rarely needed
@@ -64,7 +69,9 @@ def exported_files(taken: ExportedItem, prefix: str = "") -> dict[str, bytes]:
 
 
 def how_to_check(files: Sequence[str]) -> tuple[str, ...]:
-    """Say how whoever gets the exported files, in their order, checks the first stamp."""
+    """Return instructions for the recipient of the exported files, in their order, to check the
+    first stamp.
+    """
     item, *beside = files
     if not beside:
         return (translated("It is not stamped, so nothing goes with it that proves a time."),)

@@ -41,7 +41,9 @@ class Advice:
     verified_by: str
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """Cautions to show with these steps: not verified, read long ago."""
+        """The cautions to show with these steps, e.g. that they are unverified or were read long
+        ago.
+        """
         return cautions(self.read_on, today, verified=self.verified)
 
 
@@ -81,7 +83,7 @@ class _Safety(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
-    """Return first steps, leaving out those for other ages."""
+    """Return the first steps, without those for other ages."""
     row = _shipped_table().advice[id_]
     other = "adults" if under_18 else "under-18"
     return Advice(

@@ -42,13 +42,14 @@ class HelpLine:
     Attributes:
         place: whose law and language they know; "worldwide" means everybody.
         for_children: people under 18 may use it, or others for them.
-        who: for whom it is, in words.
-        languages: IETF tags; empty: its place's own.
-        phone: as read; several are separated by ";".
-        phone_verified: False where the number is less sure than the rest.
-        hours: as written; ``opening`` is the same where that is unambiguous.
-        confidential: None if that was not read.
-        note: what else to know.
+        who: whom the line is for, in words.
+        languages: IETF tags; if empty, the languages of its place.
+        phone: the numbers as published, separated by ";".
+        phone_verified: False if the number is less certain than the other facts.
+        hours: the opening hours as published; ``opening`` has the same in a form that programs
+            read, if they are unambiguous.
+        confidential: whether calls are confidential; None if the source does not say.
+        note: further facts about the line.
         not_in: countries of its place that it does not serve.
     """
 
@@ -77,11 +78,13 @@ class HelpLine:
 
     @property
     def phone_in_words(self) -> str:
-        """Its numbers, and what is said between them in the person's language."""
+        """The telephone numbers, with the words between them in the person's language."""
         return translated(self.phone)
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """Cautions to show with this contact: not verified, read long ago."""
+        """The cautions to show with this contact, e.g. that it is unverified or was read long
+        ago.
+        """
         said = () if self.verified else (translated(UNVERIFIED_CONTACT),)
         if self.verified and self.phone and not self.phone_verified:
             said = (translated(_UNVERIFIED_PHONE),)

@@ -17,13 +17,14 @@ from entrenous.respond.law.places import WORLDWIDE, place_name
 from entrenous.respond.opening_hours import Opening, opening, opening_in_words
 from entrenous.respond.who_helps import Help, is_public_holiday
 
-_SOURCES_MAX: Final = 3  # sources named in text; all are in JSON
+_SOURCES_MAX: Final = 3  # number of sources named in text; the JSON has all
 SCHEMA: Final = "entrenous/help/1"
 _ABOUT_CHILDREN: Final = translatable("made for people under 18; ask whether they help adults too")
 
 
 def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[str]:
-    """Yield lines: emergency numbers, first steps, people who help (first in danger), notes.
+    """Yield lines: emergency numbers, first steps, people who help (these come first in danger),
+    and notes.
 
     Args:
         found: the help for somebody's places and need.

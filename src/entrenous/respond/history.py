@@ -12,17 +12,19 @@ from entrenous.respond.nouns import Case, Notice
 
 
 class HistoryEvent(StrEnum):
-    """What happened, in the order of a notice's life, which also orders events of one time."""
+    """An event of a notice. The members are in the usual order of events, which also sorts events
+    of the same time.
+    """
 
     REQUESTED = "requested"  # the notice was sent
     CONFIRMED = "confirmed"  # they confirmed its receipt
     ASKED = "asked"  # they asked for more
     SUPPLIED = "supplied"  # the person gave them what they asked for
-    PARTLY = "partly"  # they removed some of it
+    PARTLY = "partly"  # they removed some of the copies
     REFUSED = "refused"
     REMOVED = "removed"
     DUE = "due"  # their deadline passed, or will pass
-    MISSED = "missed"  # what was due came late, or is still missing
+    MISSED = "missed"  # the addressee did what was due too late, or has not done it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class HistoryLine:
 
     @property
     def text(self) -> str:
-        """The line as an English sentence in the first person, for a letter or a screen."""
+        """The line as a sentence in the first person, in English, for a letter or a screen."""
         on = f"{self.at:%d %B %Y, %H:%M} UTC"
         if self.event is HistoryEvent.MISSED:
             late = duration_in_words(self.late or timedelta())

@@ -1,4 +1,6 @@
-"""A case's one next step in words: the first applicable rule, in a fixed order."""
+"""Put a case's one next step into words. It is that of the first applicable rule, in a fixed
+order.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -126,7 +128,9 @@ def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
 
 
 def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
-    """Return when the notice was refused, partly fulfilled, or missed; None if none of these."""
+    """Return when the notice was refused or partly fulfilled, or its deadline was missed; None if
+    none of these happened.
+    """
     if notice.state is NoticeState.REFUSED:
         return notice.refused_at
     if notice.state is NoticeState.PARTLY:
@@ -195,7 +199,8 @@ _DRAFTED: Final = {
         " page; then note it: {command}"
     ),
 }
-_SHEETS: Final = frozenset(_DRAFTED)  # sheets to bring along: no addressee waits for them
+# sheets that the person takes along, for which no addressee waits
+_SHEETS: Final = frozenset(_DRAFTED)
 _LETTER: Final = translatable(
     "You have not sent notice {number} yet: fill in what is missing, send it yourself, then note"
     " the day: {command}"
@@ -220,7 +225,9 @@ def _waiting_step(case: Case, clocks: dict[int, Deadline]) -> str:
 
 
 def _unreported_page_step(case: Case) -> str:
-    """Return the step for a page about which nobody was asked, or for a case without a sighting."""
+    """Return the step for a page that nobody was asked to remove, or for a case without a
+    sighting.
+    """
     if case.notices and not case.sightings and situation_of(case).posted is not None:
         return _evidence_step(case)
     return unreported_page_step(case)

@@ -24,7 +24,7 @@ SHA256_BYTES: Final = 32
 
 
 class Level(StrEnum):
-    """How much an item proves: RESPOND's levels of assurance."""
+    """How much an item of evidence proves: RESPOND's levels of assurance."""
 
     A0 = "A0"
     A1 = "A1"
@@ -123,7 +123,7 @@ class NoticeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NoticeElement:
-    """One thing that the law requires in a notice; ``gaps`` are missing parts, in brackets."""
+    """One element that the law requires in a notice. ``gaps`` are missing parts, in brackets."""
 
     required: str
     text: str
@@ -181,13 +181,13 @@ class Notice:
 class Role(StrEnum):
     """Who acts for the person shown in the picture."""
 
-    PARENT = translatable("parent")  # of a person who is an adult now
+    PARENT = translatable("parent")  # a parent of a person who is an adult now
     PARTNER = translatable("partner")
     RELATIVE = translatable("relative")
     FRIEND = translatable("friend")
     TEACHER = translatable("teacher")
     COLLEAGUE = translatable("colleague")
-    HELPER = translatable("helper")  # of a help line or another organisation
+    HELPER = translatable("helper")  # somebody from a help line or another organisation
     LAWYER = translatable("lawyer")
     OTHER = translatable("other")
 
@@ -196,7 +196,7 @@ class Role(StrEnum):
 class Representative:
     """Somebody who acts for the person shown, with consent that was asked for, never assumed.
 
-    ``consent`` is in the representative's own words: who agreed, how, and to what. ``noted_at`` is
+    ``consent`` says in the representative's own words who agreed, how, and to what. ``noted_at`` is
     when it was recorded here (aware, UTC).
     """
 
@@ -245,7 +245,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A person's file. ``links`` counts the custody chain, so that a lost link is noticed.
+    """A person's file. ``links`` is the length of the custody chain, so that a lost link is
+    noticed.
 
     ``age`` is the latest answer at the age gate; unless all were adults, the case stays closed.
     ``stamp_wanted_at`` is when a stamp was first asked for that no authority has given yet.

@@ -1,4 +1,6 @@
-"""Open a case, from a trace or from a sighting alone, describe it, and add to it."""
+"""Open a case from a trace or from a sighting alone, describe the case, and add sightings and files
+to it.
+"""
 
 from dataclasses import fields, replace
 from typing import Final, NoReturn
@@ -53,7 +55,8 @@ BEFORE_CAPTURE = (
 )
 
 
-CAPTURE_PURPOSE: Final = "to keep what the page shows"  # unless the person says another one
+# used unless the person gives another purpose
+CAPTURE_PURPOSE: Final = "to keep what the page shows"
 
 
 def open_case(
@@ -122,7 +125,7 @@ def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
     Works for open and closed cases; other facts are recorded too (docs/spec/case.md section 1).
 
     Raises:
-        NoSuchCase: there is none.
+        NoSuchCase: there is no such case.
         NotAllAdults: always otherwise, after recording; says who helps, and how to erase it.
     """
     with device.vault.transaction():
@@ -133,13 +136,15 @@ def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
             state=CaseState.CLOSED,
             situation=_merged_situation(case.situation, more),
         )
-        if heard != case:  # it may be repeated
+        if heard != case:  # unchanged if the answer is given again
             save_case(heard, device, CustodyAct.CHANGED, "said that somebody was under 18")
     raise not_all_adults(heard, device.clock.now().date())
 
 
 def _merged_situation(known: Situation, more: Situation) -> Situation:
-    """Add the answers in ``more``; values left at their default are unanswered."""
+    """Return the situation with the answers in ``more`` added; values left at their default count
+    as unanswered.
+    """
     answers = {
         field.name: getattr(more, field.name)
         for field in fields(Situation)
@@ -149,7 +154,7 @@ def _merged_situation(known: Situation, more: Situation) -> Situation:
     return replace(known, **{**answers, "places": places})
 
 
-ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is sealed
+ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # limited because an item is in memory while it is sealed
 _MB: Final = 1024 * 1024
 
 
@@ -158,7 +163,8 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
 
     Args:
         name: the case.
-        seen: its place is neither opened nor fetched; its number is assigned here.
+        seen: the sighting. Its place is neither opened nor fetched, and its number is assigned
+            here.
         device: its vault stores the case.
 
     Raises:

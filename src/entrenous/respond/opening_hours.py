@@ -1,4 +1,4 @@
-"""When a help line is open, in its own time zone and in the person's."""
+"""Tell when a help line is open, in its own time zone and in the person's."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -33,9 +33,10 @@ class OpeningHours:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Whether a line is open now, and when that changes: it closes, or opens again.
+    """Whether a line is open now, and when it next closes or opens.
 
-    ``changes_at`` is aware, in the line's zone; None: it never closes, or no opening is near.
+    ``changes_at`` is aware, in the line's zone. None means that the line never closes, or does not
+    open soon.
     """
 
     is_open: bool

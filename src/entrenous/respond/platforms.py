@@ -1,4 +1,4 @@
-"""Platforms: where a leaked picture is reported, found by a web address or by a name.
+"""Platforms: find where to report a leaked picture, by a web address or by a platform's name.
 
 The facts are in respond/facts/platforms.toml; docs/spec/platform.md defines their columns.
 """
@@ -69,8 +69,8 @@ class PrivateMessages(StrEnum):
 class HashProgramme(StrEnum):
     """A hash bank that the platform takes part in."""
 
-    STOPNCII = "stopncii"  # adults
-    TAKE_IT_DOWN = "takeitdown"  # pictures taken under 18
+    STOPNCII = "stopncii"  # for pictures of adults
+    TAKE_IT_DOWN = "takeitdown"  # for pictures taken of people under 18
 
 
 class Paste(StrEnum):
@@ -85,15 +85,16 @@ class Paste(StrEnum):
     MESSAGE = "message"  # those sentences, and the links
     WHOSE = "whose"  # the person shown, and who acts for them
     KIND = "kind"  # real, or made or changed by software
-    PROOF = "proof"  # never the picture
-    CONFIRM = "confirm"  # only if it is true
-    CHOOSE = "choose"  # as the form offers
-    GAP = "gap"  # only the person knows it
+    PROOF = "proof"  # proof of what happened, never the picture
+    CONFIRM = "confirm"  # the person confirms this only if it is true
+    CHOOSE = "choose"  # the person chooses among the form's options
+    GAP = "gap"  # only the person knows the answer
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformRecord:
-    """One platform. An empty text or None means that it was not read, or does not exist.
+    """The record of a platform. An empty text or None means that the fact was not found, or does
+    not exist.
 
     Attributes:
         id: the key in the table, e.g. "instagram".
@@ -142,11 +143,13 @@ class PlatformRecord:
 
     @property
     def name_in_words(self) -> str:
-        """The name; for any site or web host, in the person's language."""
+        """The name; that of the record for any site or web host is in the person's language."""
         return translated(self.name) if self.kind is PlatformKind.GENERIC else self.name
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """Cautions to show with this record: not verified, read long ago."""
+        """Return the cautions to show with this record, e.g. that it is unverified or was read long
+        ago.
+        """
         return cautions(self.read_on, today, verified=self.verified)
 
 
@@ -289,13 +292,13 @@ def _ascii_host(host: str) -> str:
 
 
 def _parent_domains(host: str) -> Iterator[str]:
-    """Yield a host and the domains that it lies in, the longest first."""
+    """Yield a host and the domains that contain it, the longest first."""
     labels = host.split(".")
     return (".".join(labels[cut:]) for cut in range(len(labels)))
 
 
 def _fold_name(name: str) -> str:
-    """Fold a name so that case, spaces, hyphens and underscores do not matter."""
+    """Return a name for comparison, without case, spaces, hyphens and underscores."""
     plain = unicodedata.normalize("NFKC", name[:URL_CHARS_MAX]).casefold()
     return "".join(plain.translate(_IGNORED).split())
 

@@ -1,4 +1,6 @@
-"""Which RDAP server to query for a name or an address (RFC 9224), and who learns what from that."""
+"""Find the RDAP server to query for a name or an address (RFC 9224), and explain who learns what
+from a query.
+"""
 
 import ipaddress
 from typing import Final

@@ -1,4 +1,6 @@
-"""Pictures that came back: when a check counts as that, and the next step."""
+"""Recognise pictures that came back: decide when a check counts as a return, and name the next
+step.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime

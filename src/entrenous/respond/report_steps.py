@@ -52,7 +52,7 @@ class ReportSteps:
         platform: its record, with the source of each fact.
         first: the first step; before anything was shared, it is about the account.
         answers: the form's questions in its order, or what to have ready if they were not read.
-        answers_known: whether the questions were read.
+        answers_known: whether the form's questions are recorded.
         before: what to know before reporting: account, who may report.
         after: what comes back, how long it takes, what to do about new uploads.
         in_chats: what the platform can do about a copy in a chat; empty if it has none.
@@ -262,7 +262,7 @@ def _before_reporting(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, 
 
 
 def _takes_reports(record: PlatformRecord) -> bool:
-    """Return whether there is anything to report; a messenger that cannot see messages has no
+    """Return whether the platform takes reports. A messenger that cannot see messages has no
     form.
     """
     no_reports = record.private_messages is PrivateMessages.NOT_MODERATED
@@ -317,7 +317,7 @@ def other_ways(record: PlatformRecord) -> tuple[str, ...]:
 
 
 def _what_to_have_ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, Paste], ...]:
-    """Return what to have ready for a form whose questions were not read."""
+    """Return what the person should have ready for a form whose questions are not recorded."""
     private = bool(seen) and all(one.reach is SightingReach.PRIVATE for one in seen)
     where = (
         (translated("the chat"), Paste.CHAT)
@@ -341,7 +341,7 @@ def _form_answer(
 def _sighting_links(_: Situation, seen: tuple[Sighting, ...]) -> str:
     return "\n".join(
         dict.fromkeys(one.where for one in seen if one.reach is SightingReach.PUBLIC)
-    )  # each once
+    )  # without repetitions
 
 
 def _chat_names(_: Situation, seen: tuple[Sighting, ...]) -> str:
@@ -401,7 +401,7 @@ def _message_text(situation: Situation, seen: tuple[Sighting, ...]) -> str:
     return f"{_what_happened(situation, seen)}\n{links}"
 
 
-_FIRST: Final = {  # whether it is a threat, and whether the picture is intimate
+_FIRST: Final = {  # the key: whether this is a threat, and whether the picture is intimate
     (True, True): translatable("Somebody threatens to share an intimate picture of {whom}."),
     (True, False): translatable("Somebody threatens to share a private picture of {whom}."),
     (False, True): translatable("An intimate picture of {whom} was shared here without consent."),

@@ -1,4 +1,5 @@
-"""Safety before evidence: a few questions, each of which can be skipped, and their consequences.
+"""Put safety before evidence: ask a few questions, each of which can be skipped, and act on the
+answers.
 
 The answers are not stored unless a case is opened, and then only how far the picture has spread.
 """
@@ -48,7 +49,8 @@ _POSTED: Final = {
     **dict.fromkeys(("privado", "privat"), Spread.PRIVATE),
     **dict.fromkeys(("amenaza", "drohung"), Spread.THREAT),
 }
-_HELP_LINES_MAX: Final = 4  # help lines shown between two questions; entrenous help lists all
+# number of help lines shown between two questions; entrenous help lists all
+_HELP_LINES_MAX: Final = 4
 
 
 class Reply(StrEnum):
@@ -62,7 +64,7 @@ class Reply(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SafetyAnswers:
-    """The answers so far; None: not asked, or skipped."""
+    """The answers so far. None means that a question was not asked, or was skipped."""
 
     safe: bool | None = None
     watched: bool | None = None
@@ -130,7 +132,7 @@ def danger_advice(places: tuple[Place, ...], now: datetime, here: tzinfo | None)
 
 
 def watched_advice(now: datetime) -> Iterator[str]:
-    """Yield what to do if somebody may watch this device or account."""
+    """Yield what to do if somebody may be watching this device or account."""
     yield from advice_in_words(advice(AdviceId.WATCHED), now.date())
 
 

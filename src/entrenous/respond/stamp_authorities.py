@@ -115,13 +115,15 @@ def bundled_certificates(bundle: bytes) -> dict[str, bytes]:
     found = {}
     for block in bundle.decode(errors="replace").split(_END):
         pem = block[block.find("-----BEGIN CERTIFICATE-----") :].strip() + "\n" + _END + "\n"
-        with suppress(ValueError):  # what follows the last certificate
+        with suppress(ValueError):  # text after the last certificate is ignored
             found[sha256(PEM_cert_to_DER_cert(pem)).hex()] = pem.encode()
     return found
 
 
 def kept_roots_text(name: str, roots: Iterable[bytes], settings: Settings) -> str:
-    """Explain how far the roots (SHA-256 of certificates) stored with a case can be relied on."""
+    """Explain how far one can rely on the roots (SHA-256 of certificates) that are stored with a
+    case.
+    """
     bundled = bundled_certificates(certificate_bundle(settings))
     if all(root.hex() in bundled for root in roots):
         return translated(

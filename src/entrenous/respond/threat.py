@@ -1,4 +1,4 @@
-"""The next step while somebody only threatens: what can be done before anything appears.
+"""Name the next step while somebody only threatens: what can be done before anything appears.
 
 The order is that of respond/facts/threat-ladder.toml: save the demand, fingerprints, the account,
 then those who prosecute it.
@@ -52,7 +52,7 @@ _SKIP: Final = translatable("Or skip this; all steps: entrenous law routes {name
 
 
 def is_threat_only(case: Case) -> bool:
-    """Return whether nothing was shared yet, as far as the case knows."""
+    """Return whether nothing was shared yet, as far as the case says."""
     return situation_of(case).posted is Spread.THREAT
 
 

@@ -1,4 +1,4 @@
-"""The next step for pages of a case whose platform was not asked yet to remove the picture."""
+"""Name the next step for pages of a case whose platform was not asked yet to remove the picture."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Who helps in a place, and what to do first: what fits the need comes first.
+"""Find out who helps in a place, and what to do first. Help that fits the need comes first.
 
 Nothing of this needs a vault or a case.
 """
@@ -151,7 +151,9 @@ def _first_steps(need: Need) -> tuple[Advice, ...]:
 
 
 def _rank(line: HelpLine, need: Need) -> tuple[int, int, bool, str]:
-    """Sort key: own place before EU before worldwide, what fits the need, verified."""
+    """Return a sort key: own place before EU before worldwide, then lines that fit the need, then
+    verified ones.
+    """
     far = {WORLDWIDE: 2, "EU": 1}.get(line.place, 0)
     return far, _need_rank(line.kind, need), not line.verified, line.id
 

@@ -1,1 +1,1 @@
-"""The pages, one file for each thing that a person wants to do."""
+"""The pages of the app, with one file for each task."""

@@ -39,7 +39,7 @@ _MB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new archive, and what it leaves out."""
+    """A new archive, and the data that it leaves out."""
 
     size: int
     left_out: tuple[str, ...]

@@ -1,4 +1,6 @@
-"""A breach of an organisation's own systems: what it owes, by when, and what was done."""
+"""The pages about a breach of an organisation's own systems: its duties, their deadlines, and what
+was done.
+"""
 
 from collections.abc import Iterable
 
@@ -24,7 +26,7 @@ def routes() -> list[Route]:
 
 
 async def breach(request: Request, words: str = "") -> Response:
-    """Show what the organisation owes, or ask when it became aware of the breach."""
+    """Show the organisation's duties, or ask when it became aware of the breach."""
 
     def found(name: str, device: Device) -> tuple[Case, tuple[str, ...]]:
         case = find_open_case(name, device)
@@ -44,7 +46,7 @@ async def breach(request: Request, words: str = "") -> Response:
 
 
 async def note(request: Request) -> Response:
-    """Note when the organisation became aware of it, or whom it told, and when."""
+    """Record when the organisation became aware of the breach, or whom it told and when."""
     form = await read_form(request)
     act = typed(form, "act")
 

@@ -269,7 +269,7 @@ async def under_18_later(request: Request) -> Response:
 
 
 async def said_under_18(request: Request) -> Response:
-    """Record it, which closes the case for good."""
+    """Record that somebody was under 18, which closes the case for good."""
 
     def note(name: str, device: Device) -> None:
         record_minor(name, Situation(()), device)

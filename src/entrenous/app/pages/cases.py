@@ -54,7 +54,7 @@ from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 _NO_ADDRESS: Final = translatable(
     "This is no web address. Copy it from the top of the browser, or choose a chat."
 )
-_CASES_PER_PAGE: Final = 50  # cases on one page
+_CASES_PER_PAGE: Final = 50  # number of cases on one page
 
 
 def routes() -> list[Route]:
@@ -263,16 +263,20 @@ def _more(said: dict[str, str], place: Place | None) -> Situation:
 
 
 def _day(text: str, now: datetime) -> datetime:
-    """Return noon of the typed day in the machine's zone; now for today."""
+    """Return noon of the typed day in the machine's time zone; if that day is today, the present
+    time.
+    """
     return moment_typed(text, "", now)
 
 
 def moment_typed(day: str, time: str, now: datetime) -> datetime:
-    """Return a typed day and time in the machine's zone; now for today, noon without a time."""
+    """Return a typed day and time in the machine's time zone. Without a time, this is noon, or the
+    present time if the day is today.
+    """
     here = now.astimezone()
     if not day or (day == here.date().isoformat() and not time):
         return now
     try:
         return datetime.fromisoformat(f"{day}T{time or '12:00'}").replace(tzinfo=here.tzinfo)
     except ValueError:
-        return now + timedelta(days=1)  # in the future, so it is refused
+        return now + timedelta(days=1)  # a time in the future, which is refused later

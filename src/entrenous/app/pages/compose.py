@@ -1,6 +1,4 @@
-"""Write something to send: its content, its recipients and its duration; it is stored as a
-draft.
-"""
+"""Write a message: its content, its recipients and its duration. It is stored as a draft."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -93,7 +91,7 @@ def _choices(request: Request, form: FormData, handle: str, device: Device) -> C
 async def keep(request: Request) -> Response:
     """Store the draft in the vault, and show it for review before it is sent.
 
-    Its files are made small for that first, so that what cannot be read is refused at once.
+    For the review, its files are reduced first, so that an unreadable file is refused at once.
     """
     form = await read_form(request)
     chosen = await chosen_files(form, "file")
@@ -114,7 +112,8 @@ async def keep(request: Request) -> Response:
 
     slots = state_of(request).slots
     try:
-        await in_vault(request, lambda _: None)  # nothing is decoded while it is locked
+        # raises if the vault is locked, so that nothing is decoded then
+        await in_vault(request, lambda _: None)
         small = [await asyncio.to_thread(slots.preview, one.data, SMALL_PX) for one in chosen]
         draft = await in_vault(request, store)
     except EntrenousError as why:
@@ -122,7 +121,7 @@ async def keep(request: Request) -> Response:
     for blob, made in zip(draft.files[len(draft.files) - len(small) :], small, strict=True):
         slots.keep(("draft", blob.hex(), 0), made)
     handle = login.handle("draft", draft.id.hex())
-    if not draft.to:  # the files stay, since a browser cannot choose them again
+    if not draft.to:  # the files are kept, since a browser cannot choose them again
         return await write(request, str(NobodyChosen()), 409, handle)
     return go_to(request, "review", draft=handle)
 

@@ -1,4 +1,4 @@
-"""Make marked copies for any messenger: no relay, one copy for each person."""
+"""Make marked copies for any messenger, one for each person. No relay is involved."""
 
 from collections.abc import Callable
 from contextlib import closing

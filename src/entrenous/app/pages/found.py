@@ -1,4 +1,6 @@
-"""Trace found files: whose copy each is, how sure that is, and how it was determined."""
+"""Trace found files, and show whose copy each is, how certain that is, and how it was
+determined.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -37,7 +39,7 @@ from entrenous.trace.trace_file import trace_file, with_current_names
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One found file: its report, or why there is none."""
+    """A found file: its report, or the reason why there is no report."""
 
     name: str
     account: Account | None = None

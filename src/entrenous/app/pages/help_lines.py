@@ -1,4 +1,6 @@
-"""Who helps, and what to do first: needs no vault or passphrase, and stores only the answers."""
+"""The pages that show who helps and what to do first. They need no vault or passphrase, and store
+only the answers.
+"""
 
 import asyncio
 import re

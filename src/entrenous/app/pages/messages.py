@@ -41,8 +41,8 @@ from entrenous.send.timeline import (
 )
 
 _SIGNS: Final = ("❤️", "👍", "😂", "😮", "😢")
-_ENTRIES_PER_PAGE: Final = 40  # entries of a conversation on one page
-_PEOPLE_PER_PAGE: Final = 100  # of the inbox on one page
+_ENTRIES_PER_PAGE: Final = 40  # number of entries of a conversation on one page
+_PEOPLE_PER_PAGE: Final = 100  # number of people on one page of the inbox
 _KINDS: Final = {FileRole.PICTURE: "picture", FileRole.CLIP: "clip", FileRole.VOICE: "voice"}
 
 

@@ -1,4 +1,4 @@
-"""The page for a case's next step: each command that a step names has a page."""
+"""Find the page for a case's next step: each command that a step names has a page."""
 
 import re
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ _SIGHTING: Final = re.compile(r"--sighting (\d+)")
 
 
 def next_page(step: str, case: CaseName) -> NextPage:
-    """Return the page for a step.
+    """Return the page for a step, which may name a command.
 
     >>> next_page("Note it: entrenous case notice case-owl --sent 2", "case-owl").number
     2

@@ -1,4 +1,6 @@
-"""Open messages: the question about receipts, files from the vault, and messages that open once."""
+"""Open messages: ask about receipts, show files from the vault, and show messages that open
+once.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -131,12 +133,14 @@ async def opened(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """Show one file of an opened message: a picture in the size of its place, others as sent."""
+    """Show one file of an opened message. A picture is reduced to the size of its place; other
+    files are as sent.
+    """
     name, number = message_in(request), int(request.path_params["number"])
     slots, key = state_of(request).slots, ("message", name, number)
 
     def read(device: Device) -> ContentFile | None:
-        if find_received(name, device).key is None:  # it has ended meanwhile
+        if find_received(name, device).key is None:  # the message has ended in the meantime
             slots.drop(name)
         return None if slots.find(key) else kept_file(name, number, device)
 

@@ -127,7 +127,8 @@ async def make_sheet(request: Request) -> Response:
 
     def work(device: Device, _: Report) -> Sheet:
         with suppress(Unreachable):
-            fetch_messages(device)  # may bring news of a lost device, which changes the sheet
+            # a message may say that a device was lost, which changes the sheet
+            fetch_messages(device)
         made = make_recovery_sheet(_unlocked(vault).part.output, old, device)
         return Sheet(write_sheet(made), device_overview(device).devices[0].name)
 
@@ -258,7 +259,7 @@ async def offline(request: Request, words: str = "", status: int = 200) -> Respo
 
 
 async def set_offline(request: Request) -> Response:
-    """Let this device unlock without its relay for some hours, or no longer."""
+    """Let this device unlock without its relay for some hours, or stop allowing that."""
     form, vault = await read_form(request), state_of(request).vault
     hours = max(1, min(OFFLINE_HOURS_MAX, int(typed(form, "hours") or 1)))
     say = language_of(request).sentences.gettext
@@ -318,7 +319,7 @@ async def move_on(request: Request) -> Response:
         with suppress(Unreachable):
             fetch_messages(device)
         moved = move_device(url, paper, device)
-        with suppress(Unreachable):  # the next unlock does it
+        with suppress(Unreachable):  # the next unlock completes this
             vault.unlocked = lock_at_new_relay(_unlocked(vault), device)
         return Told(say("You moved"), tuple(describe_move(moved)))
 

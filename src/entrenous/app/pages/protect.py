@@ -138,7 +138,7 @@ async def send(request: Request) -> Response:
     )
     try:
         with bank_client(url, proxy):
-            pass  # refuses an invalid address before anything is computed
+            pass  # opened only to refuse an invalid address before anything is computed
     except EntrenousError as why:
         return await ask(request, error_words(why), 409)
 
@@ -187,7 +187,7 @@ async def ask_how_they_stand(request: Request) -> Response:
                 with bank_client(one.gate_url, proxy) as gate:
                     refresh_protection(one, gate, device)
             except EntrenousError:
-                continue  # its last known state is shown
+                continue  # the page then shows the last known state
         return ""
 
     return start_job(request, say("Asking each platform"), work, "unprotected")

@@ -205,7 +205,8 @@ async def _answer(request: Request, way: str) -> Response:
     form, answers = await read_form(request), login.answers
     opens_case = way == _CASE and name == _TO_CASE[-1]
     if opens_case and login.has_answers_aside:
-        raise VaultLocked  # earlier answers belong to this case too
+        # earlier answers, which are hidden while the app is locked, belong to this case too
+        raise VaultLocked
     if name == "age" and typed(form, "answer") in ("no", "unsure"):
         return go_to(request, "under_18")
     words = await _take(name, form, answers)
@@ -236,7 +237,7 @@ async def _open(request: Request, form: FormData) -> Response:
 
 
 async def _take(name: str, form: FormData, answers: dict[str, str]) -> str:
-    """Store an answer; returns why it is not valid, or ""."""
+    """Store an answer. Return "", or why the answer is not valid."""
     if typed(form, "skip"):
         answers[name] = "skip"
         return ""

@@ -51,7 +51,7 @@ from entrenous.send.people.notices import TRUST_WORDS
 if TYPE_CHECKING:
     from entrenous.send.preview import CopyPreview
 
-_QUOTED_CHARS_MAX: Final = 120  # characters shown of an answered message
+_QUOTED_CHARS_MAX: Final = 120  # number of characters shown of an answered message
 SMALL_PX: Final = 480
 _LARGE_PX: Final = 900
 _WORDS: Final = {
@@ -150,7 +150,7 @@ def _recipient(contact: Contact, device: Device) -> Recipient:
 
 
 def _look_at(name: str | None, data: bytes) -> DraftFile:
-    """Read the kind and the metadata of a file; its name is not sent either."""
+    """Read the kind and the metadata of a file. Like its metadata, its name is not sent."""
     told = read_metadata(data)
     land = map_around(told.place.latitude, told.place.longitude) if told.place else ""
     kind = MediaKind.SOUND if is_voice_recording(data) else medium_of(data)

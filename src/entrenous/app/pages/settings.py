@@ -32,7 +32,7 @@ from entrenous.device.device import Device
 from entrenous.device.erase_device import close_own_mailboxes, erase_folder
 from entrenous.device.identities import has_relay, own_device
 
-_LAST_PAGE_S = 1.0  # time for the last page and its style sheet to arrive
+_LAST_PAGE_S = 1.0  # seconds for the last page and its style sheet to reach the browser
 
 
 class WordNotTyped(Refused):

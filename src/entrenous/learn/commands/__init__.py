@@ -1,1 +1,1 @@
-"""What is typed for LEARN: ``entrenous check-up`` and ``entrenous learn``."""
+"""The commands of LEARN: ``entrenous check-up`` and ``entrenous learn``."""

@@ -22,7 +22,7 @@ from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.session import NO, YES
 
-_COLUMNS_MAX: Final = 88  # columns; longer lines are hard to read
+_COLUMNS_MAX: Final = 88  # width of the text in columns; longer lines are hard to read
 Quiz = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at the end.")]
 
 
@@ -90,7 +90,9 @@ def _show_lesson(one: Lesson) -> Callable[[bool], None]:
 
 
 def _ask_lesson_question(one: Lesson) -> bool | None:
-    """Ask a lesson's question; returns whether the answer is right, None if it was left out."""
+    """Ask a lesson's question. Return whether the answer is right, or None if the question was
+    skipped.
+    """
     if not sys.stdin.isatty():
         raise typer.BadParameter(translated("there is no terminal to ask you at: leave out --quiz"))
     hint("")

@@ -1,1 +1,1 @@
-"""Captures of public pages: by this program, or saved by the person in a browser."""
+"""Captures of public pages, made by this program or saved by the person in a browser."""

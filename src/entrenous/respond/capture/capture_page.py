@@ -35,8 +35,8 @@ from entrenous.wire.encodings import write_time
 SCHEMA: Final = "entrenous/capture/1"
 PAGE_BYTES: Final = 16 * 1024 * 1024
 ALL_BYTES: Final = 64 * 1024 * 1024
-ALL_S: Final = 120.0  # after this time no further picture is requested
-PAUSE_S: Final = 0.5  # between two requests to one host
+ALL_S: Final = 120.0  # after this many seconds, no further picture is requested
+PAUSE_S: Final = 0.5  # seconds between two requests to one host
 
 
 class NotCapturable(Refused):
@@ -56,7 +56,7 @@ class RecordingWeb:
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
     ) -> WebAnswer:
-        """As :meth:`Web.get`."""
+        """Do the same as :meth:`Web.get`, and keep the exchange."""
         at = self.clock.now()
         answer = self.web.get(url, headers, bytes_max, at_home=at_home)
         self.exchanges.append(Exchange(at, url, answer, answer.wire or RecordedTransfer(b"", b"")))
@@ -80,8 +80,8 @@ def capture_page(name: str, number: int, why: str, asking: CaptureContext, devic
     Args:
         name: the case.
         number: the sighting, which has a web address.
-        why: one line; it is stored in the capture.
-        asking: how to ask.
+        why: the reason for the capture, in one line; it is stored in the capture.
+        asking: the web and the settings of the capture.
         device: its vault stores the capture, sealed.
 
     Raises:
@@ -120,7 +120,7 @@ def capture_page(name: str, number: int, why: str, asking: CaptureContext, devic
 def _fetch_pictures(
     polite: PoliteWeb, page: Fetched, recording: RecordingWeb, *, at_home: bool
 ) -> int:
-    """Fetch the pictures that a page shows, within limits; returns how many failed."""
+    """Fetch the pictures that a page shows, within limits. Return how many of them failed."""
     start_s, missing = polite.now_s(), 0
     for url in picture_urls(page.answer.body, page.url) if _is_html(page.answer) else ():
         taken = sum(len(one.answer.body) for one in recording.exchanges)

@@ -1,4 +1,5 @@
-"""A second capture of the same page by somebody else: level A3 if both saw the same content.
+"""Add a second capture of the same page by somebody else, which gives level A3 if both saw the same
+content.
 
 It reads other people's WACZ files, so everything is bounded, and only the presence of content in
 them is trusted.

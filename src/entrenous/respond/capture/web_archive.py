@@ -104,7 +104,7 @@ def _pages_file(capture: Capture, page: Exchange) -> bytes:
 
 
 def _write_warc(capture: Capture, created: datetime, dice: RandomSource) -> tuple[bytes, bytes]:
-    """Return the WARC, and its index in CDXJ."""
+    """Return the WARC, and then its index in CDXJ."""
     held = io.BytesIO()
     writer = _WarcWriter(held, dice)
     info = f"software: {capture.software}\r\nformat: WARC File Format 1.1\r\n".encode()

@@ -35,7 +35,7 @@ from entrenous.respond.watch.polite import (
     refuse_private,
 )
 
-TIME_MAX_S: Final = 30.0  # for one request and its whole answer
+TIME_MAX_S: Final = 30.0  # limit for one request with its whole answer
 _CONNECT_S: Final = 10.0
 _HEADER_VALUE_MAX: Final = 8192  # characters
 _PIECE: Final = 64 * 1024
@@ -55,7 +55,7 @@ class PublicWeb:
     time_max_s: float = TIME_MAX_S
 
     def __post_init__(self) -> None:
-        for library in ("httpx", "httpcore"):  # they log every address
+        for library in ("httpx", "httpcore"):  # these libraries log every address
             logging.getLogger(library).setLevel(logging.WARNING)
 
     def get(
@@ -197,8 +197,8 @@ class _RecordingNetwork(httpcore.NetworkBackend):
         self.read = bytearray()
 
     def traced(self) -> dict[str, Any]:
-        """Return the extensions of httpx that start the copy with the request, not with a proxy's
-        handshake.
+        """Return the httpx extensions that start recording at the request, after any handshake with
+        a proxy.
         """
 
         def begin(event: str, _: Mapping[str, Any]) -> None:

@@ -67,7 +67,7 @@ def look_up_site(host: str, address: str, proxy: Proxy | None, lists: str = IANA
 
 
 def resolved(host: str) -> tuple[str, ...]:
-    """Return the network addresses of a host, as this machine's resolver gives them."""
+    """Return the network addresses of a host, as resolved by this machine."""
     try:
         found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -94,11 +94,13 @@ def rdap_client(
         yield RdapClient(client, bootstrap)
 
 
-TIMEOUT_S: Final = 15.0  # for each step; a whole look-up must end within a minute
-LIST_BYTES_MAX: Final = 2 * 1024 * 1024  # IANA's list of names has about 100 KB
+TIMEOUT_S: Final = 15.0  # limit for each step; a whole look-up must end within a minute
+# largest list that is read; IANA's list of names has about 100 KB
+LIST_BYTES_MAX: Final = 2 * 1024 * 1024
 REDIRECTS_MAX: Final = 3
 _FOUND: Final = frozenset({301, 302, 303, 307, 308})
-_UNLIMITED_BYTES: Final = 1 << 50  # bytes: more than any answer, so only the time ends a look-up
+# more than any answer has, so that only the time limit ends a look-up
+_UNLIMITED_BYTES: Final = 1 << 50
 
 
 class RdapClient:
@@ -107,7 +109,7 @@ class RdapClient:
     def __init__(self, client: httpx.Client, bootstrap: str = IANA) -> None:
         self._client = client
         self._bootstrap = httpx.URL(bootstrap)
-        self._local = is_loopback(self._bootstrap.host)  # a list of one's own machine
+        self._local = is_loopback(self._bootstrap.host)  # the lists come from this machine
 
     def look_up(self, host: str, addresses: Iterable[str]) -> AbuseLookUp:
         """Look up the registrar of a name and the network of an address.
@@ -117,7 +119,7 @@ class RdapClient:
             addresses: those of the host; the first public one is queried.
 
         Raises:
-            RdapFailed, BadRdapAnswer: nothing was found; the first failure.
+            RdapFailed, BadRdapAnswer: nothing was found. This is the first failure.
         """
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []
@@ -212,7 +214,7 @@ NO_SERVER: Final = "no RDAP server is listed for it"
 
 def _read_body(answer: httpx.Response, asked: str, most: int) -> bytes:
     data = b""
-    for part in answer.iter_raw():  # as sent: nothing is unpacked
+    for part in answer.iter_raw():  # the bytes as sent, without decompression
         data += part
         if len(data) > most:
             host = answer.request.url.host

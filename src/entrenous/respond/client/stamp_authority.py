@@ -36,7 +36,8 @@ def timestamp_authority(
     url: str, authorities: bytes, proxy: Proxy | None = None
 ) -> Iterator["HttpTimestampAuthority"]:
     """Open a client for an authority; ``authorities`` are the PEM certificates trusted for it."""
-    context = httpx.create_ssl_context(trust_env=False)  # many do not support TLS 1.3
+    # TLS 1.2 stays allowed, because many authorities do not support TLS 1.3
+    context = httpx.create_ssl_context(trust_env=False)
     transport = PerTokenTransport(
         lambda asked: RateLimitedTransport(context, proxy_route_for(asked, proxy))
     )
@@ -46,7 +47,7 @@ def timestamp_authority(
 
 @contextmanager
 def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
-    """Open a client for the known public authorities: it asks one after the other for a stamp.
+    """Open a client that asks the known public authorities for a stamp, one after the other.
 
     Each one's stamps and its TLS have to lead to the root that the table names, which is taken from
     the certificate bundle. Raises BadTable, BadSetting.
@@ -93,7 +94,7 @@ def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
         raise InvalidTimestamp(why="it states another time")
 
 
-_PATIENCE_S: Final = 15.0  # for each of several authorities
+_PATIENCE_S: Final = 15.0  # limit for each of several authorities
 QUERY_MEDIA_TYPE: Final = "application/timestamp-query"
 REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
 REPLY_BYTES_MAX: Final = 64 * 1024  # real answers have 1 to 8 KiB

@@ -76,7 +76,7 @@ class PeriodEnd:
 
 @lru_cache(maxsize=1024)
 def read_period(clause: str) -> Period | None:
-    """Return the duration that a clause begins with; None if it names none.
+    """Return the duration with which a clause begins; None if it begins with none.
 
     >>> str(read_period("10 business days to confirm receipt"))
     '10 working days'
@@ -89,11 +89,11 @@ def read_period(clause: str) -> Period | None:
 
 
 def count_period(start: datetime, period: Period, rule: CountingRule, place: Place) -> PeriodEnd:
-    """Return when a period that starts with an event ends; never before it.
+    """Return the end of a period that starts with an event. The end is never before the event.
 
     Args:
-        start: when the event happened; aware.
-        period: how long they have.
+        start: the time of the event; aware.
+        period: how much time the addressee has.
         rule: how the legal order counts.
         place: whose clocks and holidays count. Of several time zones, the latest end counts.
     """
@@ -101,7 +101,7 @@ def count_period(start: datetime, period: Period, rule: CountingRule, place: Pla
         return PeriodEnd(None, (translated(rule.silent_hours),))
     zones = zones_of(place)
     if period.unit is Unit.HOURS and rule.hours is Hours.ELAPSED:
-        zones = zones[:1]  # elapsed hours are the same in every zone
+        zones = zones[:1]  # elapsed hours are the same in every time zone
     ends = [_TimeCount(start.astimezone(zone), zone, period, rule, place).end() for zone in zones]
     end = max(ends, key=lambda one: one.due_at or start)
     if len({one.due_at for one in ends}) > 1:

@@ -1,4 +1,4 @@
-"""How each legal order counts a time limit: facts/counting.toml as nouns."""
+"""The types for how each legal order counts a time limit, as recorded in facts/counting.toml."""
 
 from datetime import date
 from enum import StrEnum
@@ -17,7 +17,7 @@ NONE: Final = "none"  # the rule for laws whose way of counting is not recorded
 class Hours(StrEnum):
     """How a period in hours runs."""
 
-    ELAPSED = "elapsed"  # without a break
+    ELAPSED = "elapsed"  # hour after hour, without a break
     FULL = "full-hours"  # from the hour after the event
     WORKING = "working"  # only in hours of working days
     NOT_COUNTED = "not-counted"
@@ -64,7 +64,9 @@ class CountingRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     read_on: date | None = None
 
     def cited(self, provision: str) -> str:
-        """Format a provision of this law, e.g. " (Civil Code of Japan, art. 140)"; "" if silent."""
+        """Return a citation, e.g. " (Civil Code of Japan, art. 140)"; "" if this law has no such
+        provision.
+        """
         return f" ({self.law}, {provision})" if provision else ""
 
 
@@ -83,7 +85,7 @@ def counting_rules() -> dict[str, CountingRule]:
 def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
     """Parse a table of counting rules; raises BadTable."""
     table = read_table(_Counting, data, "counting.toml")
-    if NONE not in table.order:  # every law without a rule of its own
+    if NONE not in table.order:  # the rule for every law without a rule of its own
         raise BadTable(table="counting.toml", entry=NONE)
     return {
         id_: msgspec.structs.replace(rule, read_on=rule.read_on or table.read_on)

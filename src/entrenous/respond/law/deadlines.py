@@ -1,5 +1,5 @@
-"""Deadlines: which ones run for whom, and until when. They bind platforms and authorities, never
-the person; only an organisation has its own deadline, for a breach of its systems.
+"""Find out which deadlines run for whom, and until when. Deadlines bind platforms and authorities,
+never the person. Only an organisation has a deadline of its own, for a breach of its systems.
 """
 
 import re
@@ -54,13 +54,14 @@ class Deadline:
 
     @property
     def silent(self) -> bool:
-        """Whether the law sets no time, not even in words."""
+        """True if the law sets no time limit, not even in words."""
         return self.state is DeadlineState.NO_FIXED_TIME and self.rule in _SILENT
 
 
 RECEIPT: Final = translatable("receipt")
 _SILENT: Final = frozenset({"none", "none published", "authority"})
-_CLAUSE_SEPARATOR: Final = re.compile(r";(?![^()]*\))")  # a semicolon in brackets ends no clause
+# a semicolon inside brackets does not end a clause
+_CLAUSE_SEPARATOR: Final = re.compile(r";(?![^()]*\))")
 _CONFIRMS: Final = re.compile(r"\bconfirm")
 _REPORTS: Final = re.compile(r"\bstatus\b")
 _ANSWERS: Final = re.compile(r"\b(answer|decision|notify)\b")
@@ -78,8 +79,8 @@ _ANSWERED_BY_KIND: Final = frozenset({RouteKind.DATA, RouteKind.ESCALATION})
 class RequiredAct(Enum):
     """What has to be done within a clause's time."""
 
-    CONFIRM = auto()  # the receipt
-    REPORT = auto()  # the status
+    CONFIRM = auto()  # confirm the receipt
+    REPORT = auto()  # report the status
     ANSWER = auto()
     REMOVE = auto()
 
@@ -136,8 +137,8 @@ def clause_due_at(
 def addressee_place(route: Route, situation: Situation) -> Place:
     """Return where a route's addressee has to act; that place's clocks and holidays count.
 
-    It is the platform's place or the person's, whichever the law covers first; otherwise the law's
-    own place.
+    This is the platform's place if the law covers it, else the person's place if the law covers
+    that, else the law's own place.
     """
     named = tuple(filter(None, (situation.platform_in, *situation.places)))
     return counting_place(route.jurisdiction, named)
@@ -165,7 +166,8 @@ def clause_duration(clause: str) -> str:
 
 
 def time_allowed(route: Route, what: RequiredAct) -> str:
-    """Return an addressee's time from receipt for ``what``, in words; "" if the law sets none.
+    """Return how much time an addressee has from receipt for ``what``, in words; "" if the law sets
+    no time.
 
     A deadline that an authority starts does not depend on the person's letter.
     """
@@ -176,7 +178,9 @@ def time_allowed(route: Route, what: RequiredAct) -> str:
 
 
 def hours_to_remove(route: Route) -> int | None:
-    """Return the whole hours from receipt to removal; None if the law sets none."""
+    """Return the number of whole hours from receipt to removal; None if the law sets no such
+    number.
+    """
     return route.deadline_hours if time_allowed(route, RequiredAct.REMOVE) else None
 
 
@@ -277,13 +281,13 @@ def _breach_state(breach: Breach, due_at: datetime | None, now: datetime) -> Dea
 def _start_time(notice: Notice, clause: str) -> datetime | None:
     """Return when the clause's time began: at receipt, or at sending if receipt is unknown.
 
-    None before sending, or if somebody else starts the time.
+    Return None before sending, or if somebody else's act starts the time.
     """
     if notice.route.clock is not ClockStart.RECEIPT:
         return None
     if (
         required_act(notice.route, clause) is RequiredAct.CONFIRM
-    ):  # receipt cannot start the time for it
+    ):  # receipt cannot start the time for this clause
         return notice.sent_at
     return notice.received_at or notice.sent_at
 

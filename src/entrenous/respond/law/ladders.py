@@ -57,7 +57,9 @@ class LadderStep:
     routes: tuple[str, ...]
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """Cautions to show with this step: not verified, read long ago."""
+        """Return the cautions to show with this step, e.g. that it is unverified or was read long
+        ago.
+        """
         return cautions(self.read_on, today, verified=self.verified)
 
 
@@ -118,7 +120,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @cache
 def shipped_ladder(name: str) -> Ladder:
-    """Return the ladder ``CHAT`` or ``THREAT`` of this release."""
+    """Return the ladder ``CHAT`` or ``THREAT`` that this release contains."""
     return read_ladder(name, shipped_table(f"{name}-ladder.toml"))
 
 

@@ -23,7 +23,8 @@ from entrenous.respond.law.legal_route import (
 )
 from entrenous.respond.situation import Spread
 
-_MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")  # may be "as other-id"
+# columns that may refer to another route with "as other-id"
+_MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")
 _SAME_NAMES: Final = (
     *("kind", "jurisdiction", "law", "provision", "intimate_only", "covers_private_sharing"),
     *("deadline_rule", "clock", "source", "verified", "verified_by", "deadline_from"),

@@ -12,7 +12,8 @@ from entrenous.base.language import translatable, translated
 from entrenous.respond.situation import Spread
 
 RouteId = NewType("RouteId", str)  # as in facts/laws/, e.g. "us-tida-removal"
-FRESH_DAYS: Final = 180  # older facts carry a caution; docs/spec/case.md section 4
+# facts read longer ago are shown with a caution; docs/spec/case.md section 4
+FRESH_DAYS: Final = 180
 STALE: Final = translatable("read more than {days} days ago: it may have changed")
 UNVERIFIED: Final = translatable("check with a help line")
 UNVERIFIED_CONTACT: Final = translatable("check first that this is still right")
@@ -31,7 +32,7 @@ class RouteKind(StrEnum):
     SENDER = "sender"  # a demand to the person who passed it on
     COURT = "court"
     POLICE = "police"
-    ESCALATION = "escalation"  # only if somebody did not act
+    ESCALATION = "escalation"  # possible only after somebody did not act
     DUTY = "duty"  # the platform's own process; the person files nothing
 
 
@@ -43,7 +44,8 @@ class DocumentKind(StrEnum):
     POLICE_SHEET = translatable("police sheet")  # a page for a desk at the police or a prosecutor
     COURT_SHEET = translatable("court sheet")  # what an application to a court or tribunal needs
     HASH_BANK = translatable("hash bank")  # steps on the bank's own page; nothing is sent from here
-    COMPLAINT = translatable("complaint")  # to a regulator, with what happened before
+    # a complaint to a regulator that tells what happened before
+    COMPLAINT = translatable("complaint")
     NONE = translatable("none")  # the person files nothing
 
 
@@ -58,8 +60,8 @@ class LawReach(StrEnum):
 class ClockStart(StrEnum):
     """The event that starts an addressee's deadline."""
 
-    RECEIPT = "receipt"  # of what the person sends
-    ELSEWHERE = "elsewhere"  # an authority's act, or unknown
+    RECEIPT = "receipt"  # the addressee receives what the person sends
+    ELSEWHERE = "elsewhere"  # the act of an authority, or an unknown event
     NONE = "none"  # the law sets no deadline
 
 
@@ -133,7 +135,9 @@ class Route:
         return begun and (self.in_force_until is None or on <= self.in_force_until)
 
     def cautions(self, today: date) -> tuple[str, ...]:
-        """Cautions to show with this fact: not verified, read long ago."""
+        """Return the cautions to show with this fact, e.g. that it is unverified or was read long
+        ago.
+        """
         return cautions(self.read_on, today, verified=self.verified)
 
     def cited(self) -> str:
@@ -151,7 +155,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class RankedRoute:
-    """A route that may apply, the reason for its rank, and what to know beforehand."""
+    """A route that may apply, with the reason for its rank, and notes to read beforehand."""
 
     route: Route
     why: str

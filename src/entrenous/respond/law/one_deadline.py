@@ -1,4 +1,6 @@
-"""A single deadline without a case: which version of a law counts, until when, and why."""
+"""Count a single deadline without a case: the applicable version of a law, the date, and the
+reason.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,8 +29,8 @@ class Event(StrEnum):
 
     SENT = "sent"
     RECEIVED = "received"
-    ASKED = "asked"  # they asked for more
-    SUPPLIED = "supplied"  # they got it
+    ASKED = "asked"  # the addressee asked for more information
+    SUPPLIED = "supplied"  # the addressee got that information
     ANSWERED = "answered"
 
 
@@ -75,7 +77,7 @@ class OneDeadline:
 
     @property
     def rule(self) -> str:
-        """The clause that sets the date; the whole rule if there is none."""
+        """The clause that sets the date; the whole rule if no clause does."""
         dated = (one.clause for one in self.clauses if one.due_at)
         return next(dated, self.route.deadline_rule)
 

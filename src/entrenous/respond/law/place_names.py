@@ -21,14 +21,16 @@ LARGE_LANGUAGES: Final = (
     *("vi", "it", "pl", "uk", "nl", "fa", "th", "sw", "ta", "te", "mr", "ro", "el", "cs", "sv"),
     *("hu", "pt_PT", "zh_Hant", "sr_Latn"),
 )
-_ACCENT_CLASS_MIN: Final = 200  # Unicode's combining classes from here on are accents
-_KEPT: Final = ("Mn", "Mc", "Cn")  # vowel signs; letters newer than this Python's Unicode
+# characters with at least this combining class of Unicode are accents
+_ACCENT_CLASS_MIN: Final = 200
+# categories that are kept: vowel signs, and letters newer than this Python's Unicode
+_KEPT: Final = ("Mn", "Mc", "Cn")
 _NOT_DECOMPOSED: Final = str.maketrans(
     {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
 )
 _CLOSE_RATIO_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
 _SLIP_RATIO_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
-# letters of a name that are enough to compare: "Trin" for "Trinidad"
+# this many letters of a name are enough to compare: "Trin" for "Trinidad"
 _PREFIX_LETTERS_MIN: Final = 4
 _SUGGESTIONS: Final = 3
 Names = Mapping[str, frozenset[str]]
@@ -44,7 +46,9 @@ class _Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def codes_named(name: str) -> frozenset[str]:
-    """Return the codes of places of this name in the large languages; several if it is unclear."""
+    """Return the codes of the places with this name in the large languages; there are several if
+    the name is ambiguous.
+    """
     folded = fold_name(name)
     for names in chain([_names_in_table()], map(_names_in, LARGE_LANGUAGES)):
         if folded in names:
@@ -53,12 +57,16 @@ def codes_named(name: str) -> frozenset[str]:
 
 
 def codes_named_anywhere(name: str) -> frozenset[str]:
-    """Return the codes of countries of this name in any language of CLDR; it takes a second."""
+    """Return the codes of the countries with this name in any language of CLDR. This takes a
+    second.
+    """
     return _names_anywhere().get(fold_name(name), frozenset())
 
 
 def nearly_named(name: str) -> frozenset[str]:
-    """Return the codes of places with nearly this name in the large languages: one slip apart."""
+    """Return the codes of the places whose name in a large language differs from this one by a
+    typing slip.
+    """
     every = {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
     close = get_close_matches(fold_name(name), every, n=2 * _SUGGESTIONS, cutoff=_SLIP_RATIO_MIN)
     return frozenset(chain.from_iterable(map(codes_named, close)))
@@ -75,7 +83,7 @@ def closest_codes(name: str) -> tuple[str, ...]:
 
 
 def parts_of(country: str) -> frozenset[str]:
-    """Return the codes of a country's parts; empty if they are not known here."""
+    """Return the codes of a country's parts; the result is empty if they are not known here."""
     return frozenset(_places_table().parts.get(country, ()))
 
 
@@ -97,7 +105,7 @@ def name_of_code(code: str, language: str = "en") -> str:
 
 
 def fold_name(name: str) -> str:
-    """Reduce a name to what is compared: no case, accents, punctuation, spaces, leading "the".
+    """Return a name for comparison: without case, accents, punctuation, spaces and a leading "the".
 
     >>> fold_name("The Bahamas"), fold_name("Côte d'Ivoire"), fold_name("St. Lucia")
     ('bahamas', 'cotedivoire', 'saintlucia')

@@ -68,7 +68,7 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class ChildHelpHandOver:
-    """The people who help if somebody was under 18: nothing is captured or stored."""
+    """A hand-over to people who help, if somebody was under 18. Nothing is captured or stored."""
 
     why: str
     contacts: tuple[HelpLine, ...]
@@ -180,7 +180,7 @@ def _add_demand_steps(
     more = [
         _ladder_step(step, "", today) for step in shipped_ladder(THREAT).steps if step.if_demanded
     ]
-    sure = 1 if steps and steps[0].verified else 0  # nothing unverified comes first
+    sure = 1 if steps and steps[0].verified else 0  # no unverified step comes first
     return (*steps[:sure], *more, *steps[sure:])
 
 
@@ -324,7 +324,9 @@ def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
 
 
 def _why_with_notes(one: RankedRoute) -> str:
-    """Return the reason and the notes; a note that is a sentence of its own stays one."""
+    """Return the reason followed by the notes. A note that is a sentence of its own remains a
+    separate sentence.
+    """
     why = one.why
     for note in one.notes:
         why += (". " if note[:1].isupper() else "; ") + note.rstrip(".")
@@ -376,7 +378,7 @@ _COMES_BACK: Final = {
 
 
 def expected(route: Route) -> str:
-    """Return the answer to expect along a route, and when, in words."""
+    """Return which answer to expect along a route, and when it is due, in words."""
     since = translated(route.deadline_from or RECEIPT)
     if time := time_allowed(route, RequiredAct.REMOVE):
         return translated("removal within {time} of {since}").format(time=time, since=since)

@@ -52,7 +52,7 @@ def _hand_over_json(hand_over: ChildHelpHandOver) -> dict[str, object]:
 
 
 def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[str]:
-    """Yield a plan line by line: the first steps as they are, the later ones by name.
+    """Yield a plan line by line: the first steps in full, and the later ones by name.
 
     ``case`` is the name of the plan's case, if any. ``in_full``: every step, and the routes that do
     not apply.

@@ -48,11 +48,11 @@ _ORDER: Final = (
     RouteKind.POLICE,
     RouteKind.ESCALATION,
 )
-# ranks a route without a deadline behind every one with a deadline
+# stands for no deadline, so that such a route ranks after every route with a deadline
 _NO_DEADLINE_HOURS: Final = 10**6
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _CHATS: Final = frozenset({Spread.GROUP, Spread.PRIVATE})
-# already said, and not changed by a sighting in a chat
+# answers that the person has given, and that a sighting in a chat does not change
 _NOT_BY_A_CHAT: Final = _CHATS | {Spread.THREAT}
 _NONE_VERIFIED: Final = translatable(
     "A help line comes first here, because no route for this case has been checked at "
@@ -88,11 +88,11 @@ def routes_for(
     """Return every route that may apply, best first, each in the version that counts.
 
     Args:
-        said: its answers decide; unanswered questions exclude nothing.
+        said: the person's answers; unanswered questions exclude nothing.
         on_date: the day of the event: courts and police apply its law.
         today: the law of this day decides the duties of the addressees.
         routes: the shipped table if None.
-        also_in_chats: it is also in a chat, besides the places that ``posted`` names.
+        also_in_chats: the picture is also in a chat, besides the places that ``posted`` names.
     """
     table = shipped_routes() if routes is None else routes
     fitting = [route for route in table if not reason_not_applicable(route, said, on_date, today)]
@@ -163,7 +163,7 @@ def situation_of(case: Case) -> Situation:
 
 
 def _only_platform(case: Case) -> str:
-    """Return the id of the one platform of all sightings, or ""."""
+    """Return the id of the platform if all sightings are on the same one, else ""."""
     records = {platform_of(sighting, case.situation) for sighting in case.sightings}
     (record,) = records if len(records) == 1 else (None,)
     return record.id if record else ""
@@ -318,13 +318,17 @@ def platform_record(said: Situation) -> PlatformRecord | None:
 
 
 def platform_kind(said: Situation) -> str:
-    """Return the kind of the platform: of its record, or else as said; "" if neither."""
+    """Return the kind of the platform from its record, or else from the person's answer; "" if
+    neither is known.
+    """
     record = platform_record(said)
     return str(record.kind) if record else said.platform_kind
 
 
 def rank_key(route: Route, said: Situation) -> tuple[object, ...]:
-    """Sort key: verified, copyright only if the person's own, kind, no open question, hours."""
+    """Return a sort key. Verified routes come first; then a copyright route needs the person's own
+    copyright; then count kind, open questions, and hours.
+    """
     helps_others = not said.on_behalf or route.representative is not LawReach.NO
     return (
         not route.verified,
@@ -447,7 +451,9 @@ _MAYBE_FOR_HER: Final = translatable(
 def route_notes(
     route: Route, said: Situation, today: date, *, in_chats: bool = False
 ) -> tuple[str, ...]:
-    """Return the notes beside a route: unverified, outdated, open questions, not covering chats."""
+    """Return the notes to show with a route: that it is unverified or outdated, has open questions,
+    or does not cover chats.
+    """
     texts = [*route.cautions(today), *open_questions(route, said), *later_changes(route, today)]
     if route.maker_only and said.name_must_stay_hidden:
         texts.append(translated("your name may reach the uploader, which you want to avoid"))

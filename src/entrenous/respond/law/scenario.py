@@ -51,7 +51,7 @@ class Scenario:
 
 
 SCENARIO_BYTES_MAX: Final = 64 * 1024
-_SHOWN_CHARS_MAX: Final = 60  # characters shown of a wrong value
+_SHOWN_CHARS_MAX: Final = 60  # number of characters of a wrong value that are shown
 Word = TypeVar("Word", bound=StrEnum)
 
 
@@ -62,7 +62,7 @@ def read_scenario(data: bytes, today: date) -> Scenario:
     try:
         text = data.decode()
         given = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (ValueError, RecursionError) as why:  # of JSON, TOML and UTF-8
+    except (ValueError, RecursionError) as why:  # raised by the decoders of JSON, TOML and UTF-8
         raise BadScenario(why=str(why).rstrip(".")) from None
     return scenario_from(given, today)
 

@@ -23,11 +23,11 @@ _DAYS: Final = tuple(calendar.day_name)
 
 
 class DayOff(StrEnum):
-    """A kind of day on which a legal order lets no period end."""
+    """A kind of day on which, in some legal orders, no period may end."""
 
     SATURDAY = "saturday"
     SUNDAY = "sunday"
-    WEEKEND = "weekend"  # of that country
+    WEEKEND = "weekend"  # the weekend of that country
     HOLIDAY = "holiday"
 
 

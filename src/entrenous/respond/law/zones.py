@@ -1,4 +1,4 @@
-"""Time zones of places, and times in words where people read them."""
+"""The time zones of places, and times in words for people who read them."""
 
 import re
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -
 
     Args:
         moment: aware.
-        place: whose clocks count; UTC is said if it has several.
+        place: the place whose clocks count. If it has several time zones, UTC is used.
         here: where the person is; UTC stands beside the time if it is unknown or the same.
 
     >>> moment_in_words(datetime(2026, 2, 26, 18, 40, tzinfo=UTC), Place("IN"))

@@ -1,4 +1,4 @@
-"""The facts of a case as lines of a letter in one language: places, time line, history,
+"""Put the facts of a case into lines of a letter in one language: places, time line, history, and
 evidence.
 """
 
@@ -44,8 +44,8 @@ class CaseLines:
 class DraftContext:
     """The input of a draft.
 
-    ``told`` are the sightings that may be named, ``language`` is one of LANGUAGES, and ``now``
-    (aware, UTC) is the time until which deadlines count.
+    ``told`` are the sightings that the letter may name, ``language`` is one of LANGUAGES, and
+    ``now`` (aware, UTC) is the time until which deadlines count.
     """
 
     case: Case
@@ -134,7 +134,9 @@ def _sighting_place(sighting: Sighting, frame: dict[str, str]) -> str:
 
 
 def _return(sighting: Sighting, case: Case, frame: dict[str, str]) -> str:
-    """Say that the picture was removed there and is back; "" if it did not come back."""
+    """Return a line which says that the picture was removed there and is back; "" if it did not
+    come back.
+    """
     backs = [one for one in case.returned if one.sighting == sighting.number]
     if not backs:
         return ""
@@ -174,7 +176,7 @@ _DEMANDS: Final = {
 
 
 def _demand_lines(case: Case, frame: dict[str, str]) -> Iterator[str]:
-    """Yield the person's answers about a threat; the day of it is not stored."""
+    """Yield the person's answers about a threat. The day of the threat is not stored."""
     if case.situation.posted is Spread.THREAT:
         yield frame["threatened"]
     if case.situation.demand in _DEMANDS:
@@ -217,7 +219,9 @@ def _notice_story(
 
 
 def _answer_lines(draft: DraftContext, about: tuple[Notice, ...]) -> Iterator[str]:
-    """Yield what came back, and for each notice without an answer that none came."""
+    """Yield the answers that were received, and for each notice without one, that no answer was
+    received.
+    """
     yield from _notice_story(draft, about, requests=False)
     for notice in about:
         if notice.answered_at is None:

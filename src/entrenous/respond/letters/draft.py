@@ -91,7 +91,7 @@ def draft_notice(
     spoken = language_for(route, own, language)
     told = sightings_to_name(case, route, sightings)
     draft = DraftContext(case, route, told, spoken, now)
-    with speaking(ENGLISH):  # a letter has words of its own in its own language
+    with speaking(ENGLISH):  # a letter's own words come from its own language's table
         lines = case_lines(draft)
         worded = word_elements(draft, lines)
         parts = _document_parts(draft, worded, lines)
@@ -132,7 +132,9 @@ def render_pdf(notice: Notice) -> bytes:
 
 
 def _refuse_unentitled(case: Case, route: Route) -> None:
-    """Refuse a letter by somebody whom the law does not let file; pages speak for the person."""
+    """Refuse a letter by somebody who may not file it under the law. Pages are not refused, because
+    they are written in the person's name.
+    """
     acts = case.representative is not None or case.situation.on_behalf
     page = route.document in _SHEETS or route.document is DocumentKind.HASH_BANK
     if acts and route.representative is LawReach.NO and not page:
@@ -142,7 +144,9 @@ def _refuse_unentitled(case: Case, route: Route) -> None:
 def _other_gaps(
     parts: tuple[DocumentPart, ...], worded: tuple[WordedElement, ...]
 ) -> tuple[str, ...]:
-    """Return the gaps in a page's own sections; gaps in the law's elements are separate."""
+    """Return the gaps in a page's own sections. Gaps in the law's elements are stored
+    separately.
+    """
     known = {gap for one in worded for gap in one.element.gaps}
     lines = (line for part in parts for line in part.lines if line not in known)
     return tuple(line for line in lines if line.startswith("[") and line.endswith("]"))

@@ -1,5 +1,5 @@
-"""Put the elements that a law requires into words, from the case, or in brackets where facts are
-missing.
+"""Put the elements that a law requires into words, with the facts of the case, or with gaps in
+brackets where facts are missing.
 """
 
 import re
@@ -72,7 +72,7 @@ def applicable_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ..
     """Return the wordings that apply: before anything was shared, those about where it was seen are
     left out.
 
-    If only one wording answers a requirement of the law, it stays, with its gap.
+    A wording that alone meets a requirement of the law is kept, with its gap.
     """
     if draft.case.situation.posted is not Spread.THREAT or draft.told:
         return keys
@@ -154,7 +154,7 @@ def _unmade_claims(wording: Wording, said: Situation) -> tuple[str, ...]:
 
 
 def _with_law_text(key: str, says: str, *, acts: bool, language: str) -> str:
-    """Return the law's own words, followed by their meaning in the letter's language."""
+    """Return the law's own words, followed by what they mean in the letter's language."""
     law = words_in(words_in(language).element[key].law_language).element[key]
     own = (acts and law.says_for) or law.says
     beside = words_in(language).frame["not_my_language"].format(says=_first_sentence(says))

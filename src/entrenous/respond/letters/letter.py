@@ -26,7 +26,8 @@ _ASKS: Final = {
     RouteKind.DATA: "ask_data",
     RouteKind.SEARCH: "ask_search",
 }
-_KINDS_WITHOUT_REQUEST: Final = frozenset({RouteKind.SENDER})  # its elements have the demands
+# the elements of such a letter already contain the demands
+_KINDS_WITHOUT_REQUEST: Final = frozenset({RouteKind.SENDER})
 _WITHOUT_PICTURE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
 
 
@@ -60,7 +61,9 @@ def letter_parts(
 
 
 def opening_lines(draft: DraftContext) -> Iterator[str]:
-    """Yield the sentence by which somebody acts for the person shown, if the law permits that."""
+    """Yield the sentence which says that somebody acts for the person shown, if the law permits
+    that.
+    """
     if not speaks_for_somebody(draft.case, draft.route):
         return
     acting = draft.case.representative

@@ -1,6 +1,4 @@
-"""What the person reads before sending: missing parts, what the draft reveals, and its legal
-basis.
-"""
+"""Show a draft before it is sent: its missing parts, what it reveals, and its legal basis."""
 
 from collections.abc import Iterator
 from datetime import date

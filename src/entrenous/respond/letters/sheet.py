@@ -17,7 +17,8 @@ from entrenous.respond.letters.wordings import law_in, sections_of, words_in
 from entrenous.respond.nouns import DocumentPart
 
 _FRAMES: Final = {DocumentKind.POLICE_SHEET: "police", DocumentKind.COURT_SHEET: "court"}
-_FIRST: Final = ("complaint", "claim", "unilateral")  # the person's request comes near the top
+# elements with the person's request, which come near the top
+_FIRST: Final = ("complaint", "claim", "unilateral")
 
 
 def sheet_parts(

@@ -142,7 +142,8 @@ def may_be_told(case: Case, route: Route) -> tuple[Sighting, ...]:
 def lists_places(route: Route) -> bool:
     """Return whether documents along this route say where the picture is."""
     if route.kind in (RouteKind.POLICE, RouteKind.COURT, RouteKind.ESCALATION):
-        return True  # a page for a desk has a time line, a complaint its history
+        # a page for a desk contains a time line, and a complaint the history of a notice
+        return True
     return any(
         not placeholders(words.says).isdisjoint({"places", "timeline", "sender"})
         for words in _wording_keys(route)
@@ -157,7 +158,8 @@ def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...], language:
     if route.kind is RouteKind.SENDER:
         handles = [seen.handle for seen in told if seen.handle]
         return Addressee(handles[0] if handles else _next_sender(case, route))
-    if route.family == "eu-dsa-20":  # the platform's own system; other complaints go elsewhere
+    # this complaint goes to the platform's own system; others go to an authority
+    if route.family == "eu-dsa-20":
         return Addressee(next((one.to for one in notices_about(case, route)), ""), office)
     if route.kind not in _NEED_A_PLACE or route.kind is RouteKind.HELPER:
         return Addressee(office or route.addressee)
@@ -179,7 +181,7 @@ def _site(route: Route, told: tuple[Sighting, ...], office: str) -> Addressee:
 def left_out_sightings(
     told: tuple[Sighting, ...], case: Case, route: Route
 ) -> tuple[Sighting, ...]:
-    """Return the case's sightings that this document could have named, and does not."""
+    """Return the case's sightings that this document could have named but does not."""
     if not lists_places(route):
         return ()
     return tuple(sighting for sighting in case.sightings if sighting not in told)
@@ -225,7 +227,8 @@ def _knows_sender(case: Case) -> bool:
 
 
 def _next_sender(case: Case, route: Route) -> str:
-    """Return the first account that no letter along this route went to, else the first one.
+    """Return the first account to which no letter along this route was addressed, else the first
+    account.
 
     One person is not told who else passed it on.
     """

@@ -1,4 +1,6 @@
-"""The drafted notices of a case: list, find and compare them, and store an addressee's number."""
+"""List, find and compare the drafted notices of a case, and store the reference number that an
+addressee gave.
+"""
 
 import difflib
 from collections.abc import Iterator

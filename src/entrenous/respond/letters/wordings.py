@@ -128,13 +128,13 @@ _READ_IN: Final[Mapping[str, str]] = {
 
 
 def language_for(route: Route, spoken: str, wished: str = "") -> str:
-    """Return the language of a letter: the wished one, or that of the law's country, or the
+    """Return the language of a letter: the requested one, or that of the law's country, or the
     person's own.
 
     Args:
         route: its jurisdiction.
         spoken: an IETF tag; English is used if there are no letters in it.
-        wished: an IETF tag, or "".
+        wished: the requested language as an IETF tag, or "".
 
     Raises:
         NoSuchLanguage: for ``wished``.
@@ -150,7 +150,9 @@ def language_for(route: Route, spoken: str, wished: str = "") -> str:
 
 
 def law_in(route: Route, language: str) -> str:
-    """Return how a letter in a language cites the law: as its readers do, or as in laws/."""
+    """Return how a letter in a language cites the law: as readers of that language do, or as the
+    tables in laws/ do.
+    """
     return cited_in(route, language) or without_notes(f"{route.law}, {route.provision}")
 
 

@@ -125,7 +125,7 @@ _FACES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf
 
 
 def cover_sheet(summary: PackSummary) -> bytes:
-    """Render the cover sheet, A4; the same summary gives the same bytes."""
+    """Render the cover sheet as an A4 PDF. The same summary always gives the same bytes."""
     pdf = FPDF(format="A4")
     pdf.set_margin(_MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM)

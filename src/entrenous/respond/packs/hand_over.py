@@ -40,7 +40,7 @@ _KEY_CHARS_MAX: Final = 4096
 
 
 def recipient_line(typed: str) -> str:
-    """Return the typed public key, or the first one in the named file.
+    """Return the public key that was typed, or the first one in the file that was named.
 
     Raises NotARecipient if there is no usable key.
     """
@@ -70,7 +70,7 @@ def encrypt_for(recipient: str, zipped: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPack:
-    """The verifier's result: each check in words, and what each stamp states."""
+    """The verifier's result: each check in words, and the statement of each stamp."""
 
     fingerprint: str | None
     checks: tuple[tuple[bool, str], ...]

@@ -1,4 +1,5 @@
-"""Make packs of a case: for a platform without any picture; for a court or the police with all.
+"""Make packs of a case: one without any picture for a platform, or one with all evidence for a
+court or the police.
 
 The format, and what each file is for, is in docs/spec/pack.md. Every pack is recorded in the
 custody chain, with the fingerprint by which it can be recognised.
@@ -53,7 +54,7 @@ SCHEMA: Final = "entrenous/pack/1"
 VERIFIER: Final = "verify.py"
 _SUMS: Final = "SHA256SUMS"
 _MB: Final = 1024 * 1024
-PACK_BYTES_MAX: Final = 1024 * _MB  # it is in memory while it is made
+PACK_BYTES_MAX: Final = 1024 * _MB  # limited because a pack is in memory while it is made
 Files = dict[str, bytes]
 Numbered = TypeVar("Numbered", Notice, Sighting)
 
@@ -79,7 +80,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(out, "w") as packed:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name)
-            entry.create_system = 3  # Unix, wherever it is made
+            entry.create_system = 3  # always Unix, so that the bytes do not depend on the system
             entry.external_attr = 0o600 << 16
             packed.writestr(entry, files[name])
     return out.getvalue()
@@ -92,19 +93,19 @@ def pack_for_court(
     check: Callable[[Stamp], object],
     write: Callable[[Pack], object],
 ) -> Pack:
-    """Pass a pack with everything to ``write``, and record it: both or neither.
+    """Pass a pack with all evidence to ``write``, and record that. If either fails, neither is
+    done.
 
     Args:
-        name: the case; closed ones too.
-        to: who gets it, for the record.
+        name: the case, which may be closed.
+        to: the recipient's name for the record.
         device: its vault has the case.
         check: verifies a stamp.
         write: writes the pack, encrypted.
 
     Raises:
         NoSuchCase, NotAllAdults, NothingToPack, PackTooLarge.
-        ChainBroken, EvidenceChanged, ItemDiffersFromStamp, InvalidTimestamp: the case does not
-            hold.
+        ChainBroken, EvidenceChanged, ItemDiffersFromStamp, InvalidTimestamp: the case is not valid.
     """
     with device.vault.transaction():
         case = _case_to_pack(name, device)
@@ -125,10 +126,11 @@ def pack_for_platform(
     device: Device,
     write: Callable[[Pack], object],
 ) -> Pack:
-    """Pass a pack without any picture to ``write``, and record it: both or neither.
+    """Pass a pack without any picture to ``write``, and record that. If either fails, neither is
+    done.
 
     Args:
-        name: the case; closed ones too.
+        name: the case, which may be closed.
         notices: numbers of the letters in it; may be empty if the case has one letter.
         sightings: numbers of the sightings in it; if empty, those that the letters name.
         device: its vault has the case.
@@ -276,7 +278,9 @@ def _pack_summary(case: Case, contents: _PackContents, now: datetime) -> PackSum
 
 
 def _item_row(item: Evidence, data: bytes) -> dict[str, object]:
-    """The same names and values as in a stamped manifest (docs/spec/case.md section 3)."""
+    """Return an item's row, with the same names and values as in a stamped manifest
+    (docs/spec/case.md section 3).
+    """
     return {
         "item": item.number,
         "level": item.level.value,

@@ -28,9 +28,9 @@ from entrenous.respond.watch.states import (
     retry_after,
 )
 
-PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # a larger file is not compared
-PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # on one page
-CHECK_S_MAX: Final = 180.0  # after this time no further picture of a page is requested
+PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # size of a file; a larger one is not compared
+PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all pictures of one page together
+CHECK_S_MAX: Final = 180.0  # after this many seconds, no further picture of a page is requested
 _NOT_MODIFIED: Final = 304
 _PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _HINDRANCES: Final = (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer)
@@ -129,7 +129,7 @@ class PageChecker:
 def _conditional_headers(record: Watched, looks: CaseHashes) -> dict[str, str]:
     """Return the headers of a conditional request (RFC 9110, section 13.1), or none.
 
-    None if there is now a picture to compare and the last check found none.
+    Return no headers if there is now a picture to compare and the last check found none.
     """
     if looks.hashes and not record.picture_url:
         return {}

@@ -1,4 +1,5 @@
-"""The fingerprints of a case's pictures, and whether a picture found on the web matches one.
+"""Make the fingerprints of a case's pictures, and decide whether a picture found on the web matches
+one.
 
 Fingerprints are made once for each item and stored in the vault; a found picture is decoded in a
 sandbox, compared, and discarded.
@@ -60,7 +61,7 @@ def _hashes_of_traced(case: Case, device: Device) -> Iterator[bytes]:
     try:
         message = device.ledger.message_named(case.trace.message)
     except EntrenousError:
-        return  # sent from another device, or deleted
+        return  # the message was sent from another device, or was deleted
     for place in range(len(message.pictures)):
         stored = device.ledger.picture_record(message.id, place)
         record = None if stored is None else read_picture_record(stored)

@@ -1,6 +1,6 @@
 """Check the watched sightings that are due, and record each outcome.
 
-A check is no act of custody. Finding the picture again is: it is recorded in the case.
+A check is not recorded in the custody chain, but finding the picture again is.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from entrenous.respond.watch.records import (
 )
 from entrenous.respond.watch.states import CHECK_INTERVAL, WatchCheck, Watched, after_check
 
-CHECKS_MAX: Final = 50  # in one run, during which the vault is unlocked
+CHECKS_MAX: Final = 50  # number of checks in one run, during which the vault is unlocked
 _RANDOM_BYTES: Final = 2
 
 
@@ -44,7 +44,8 @@ class CheckedSighting:
 def check_due_sightings(
     device: Device, web: PoliteWeb, *, by_proxy: bool, name: str | None = None
 ) -> Iterator[CheckedSighting]:
-    """Check due sightings, at most 50, the longest overdue first; of one case if named.
+    """Check at most 50 due sightings, the longest overdue first; only those of one case if it is
+    named.
 
     Closed cases, and cases in which somebody was under 18, are skipped.
 
@@ -63,7 +64,7 @@ def check_due_sightings(
 
 
 def _case_to_check(record: Watched, device: Device) -> Case | None:
-    """Return the case of a record, or None if it must not be checked, or not now."""
+    """Return the case of a record, or None if the case must not be checked, at least not now."""
     now = device.clock.now()
     with device.vault.transaction():
         try:

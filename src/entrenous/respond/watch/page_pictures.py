@@ -15,7 +15,7 @@ _ATTRIBUTE: Final = re.compile(
     r"""(?<![A-Za-z:-])([A-Za-z][A-Za-z:-]{0,40})\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)"""
 )
 _CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9._-]{1,40})""")
-_CHARSET_SEARCH_BYTES: Final = 1024  # bytes in which browsers look for it
+_CHARSET_SEARCH_BYTES: Final = 1024  # browsers look for the character set in this many bytes
 _SHARED: Final = frozenset({"og:image", "og:image:url", "og:image:secure_url", "twitter:image"})
 _LAZY: Final = ("src", "data-src", "data-original", "poster")
 

@@ -76,12 +76,14 @@ class WebAnswer:
 
 
 class Web(Protocol):
-    """One request, without following redirects: to the public web, also with a recording."""
+    """Access to the public web: one request at a time, without following redirects, and with a
+    recording if wanted.
+    """
 
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
     ) -> WebAnswer:
-        """Get an address; ``at_home``: it may be on this machine.
+        """Request an address; ``at_home`` means that it may be on this machine.
 
         Raises:
             SiteDidNotAnswer: there was no answer, or none in time.
@@ -91,7 +93,7 @@ class Web(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer, and its address after redirects."""
+    """An answer, and the address from which it was received after redirects."""
 
     answer: WebAnswer
     url: str
@@ -102,7 +104,7 @@ HOST_PAUSE_S: Final = 2.0  # between two requests to one host
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _UNAVAILABLE: Final = range(400, 500)
 _BUSY: Final = 429
-_ADDRESS_CHARS_MAX: Final = 4096  # characters of an address
+_ADDRESS_CHARS_MAX: Final = 4096  # number of characters of an address
 
 
 @dataclass(slots=True)
@@ -136,8 +138,8 @@ class PoliteWeb:
 
         Raises:
             SiteDidNotAnswer: no answer, or too many redirects.
-            RobotsForbid: robots.txt forbids it.
-            NotOnTheWeb: the address, or one that it leads to.
+            RobotsForbid: robots.txt forbids the request.
+            NotOnTheWeb: the address, or one that it redirects to, is not on the public web.
         """
         here = web_address(url)
         for _ in range(REDIRECTS_MAX + 1):
@@ -186,7 +188,9 @@ class PoliteWeb:
         except SiteDidNotAnswer as silent:
             return silent
         except NotOnTheWeb:
-            pass  # more redirects than five, or to nowhere: no rules (RFC 9309 section 2.3.1.2)
+            # more than five redirects, or an invalid one, means that there are no rules (RFC 9309
+            # section 2.3.1.2)
+            pass
         return EVERYTHING_ALLOWED
 
 

@@ -2,7 +2,8 @@
 nothing to those.
 
 One table has a record for each watched sighting. An index by due time finds what is due without
-reading any record. Others have the person's agreement, and when a host may be contacted again.
+reading any record. Other tables have the person's agreement, and the time when a host may be
+contacted again.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ class NotWatchable(Refused):
 
 
 WATCHED_TABLE: Final = Table("watched", Watched)  # by case name / sighting in ten digits
-DUE_TABLE: Final = "watch-due_sightings"  # time, case name and sighting -> empty
+DUE_TABLE: Final = "watch-due_sightings"  # key: time, case name and sighting; the value is empty
 CASE_HASHES_TABLE: Final = "watch-look"  # case name -> CaseHashes
 
 
@@ -172,7 +173,9 @@ def watched_in(name: str, device: Device) -> tuple[Watched, ...]:
 
 
 def due_sightings(now: datetime, device: Device, name: str | None = None) -> Iterator[Watched]:
-    """Yield the watched sightings that are due, the longest overdue first; of one case if named."""
+    """Yield the watched sightings that are due, the longest overdue first; only those of one case
+    if it is named.
+    """
     end = _time_key(now)
     for key in device.vault.keys(DUE_TABLE):
         at, case, number = key.split("/")

@@ -1,4 +1,4 @@
-"""What a site asks of programs: robots.txt (RFC 9309)."""
+"""Read robots.txt (RFC 9309): what a site asks programs not to visit."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ PRODUCT: Final = "entrenous"
 ROBOTS_BYTES: Final = 512 * 1024  # RFC 9309 section 2.5 asks for at least 500 KiB
 ROBOTS_PATH: Final = "/robots.txt"
 _RULES_MAX: Final = 4096
-_PATTERN_CHARS_MAX: Final = 1024  # characters; a longer one forbids everything that begins like it
+# number of characters; a longer pattern forbids every path that begins with its start
+_PATTERN_CHARS_MAX: Final = 1024
 _LINE: Final = re.compile(r"\s*([A-Za-z-]+)\s*:\s*([^#]*)")
 _TOKEN: Final = re.compile(r"[A-Za-z_-]+")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -110,7 +111,9 @@ def _unescape(found: re.Match[str]) -> str:
 
 
 def _matches_pattern(pattern: str, path: str) -> bool:
-    """Match with "*" for any text and a final "$" for the end; in linear time for each "*"."""
+    """Return whether a pattern matches; "*" stands for any text and a final "$" for the end. Each
+    "*" takes linear time.
+    """
     to_end = pattern.endswith("$")
     first, *parts = pattern.removesuffix("$").split("*")
     if not path.startswith(first):

@@ -152,10 +152,13 @@ class WatchCheck:
 
 CHECK_INTERVAL: Final = timedelta(days=1)
 RARE_CHECK_INTERVAL: Final = timedelta(days=7)
-RARE_CHECKS_AFTER: Final = timedelta(days=14)  # for a page that has been gone for so long
+# a page that has been gone for this long is checked rarely
+RARE_CHECKS_AFTER: Final = timedelta(days=14)
 FIRST_RETRY_WAIT: Final = timedelta(hours=1)  # doubled after each check without an answer
-LONGEST_RETRY_WAIT: Final = timedelta(days=30)  # the longest pause, whatever a site asks for
-_RANDOM_SHARE: Final = 8  # up to an eighth is added at random, so that checks come at no fixed hour
+# longest pause, even if a site asks for a longer one
+LONGEST_RETRY_WAIT: Final = timedelta(days=30)
+# up to an eighth of the wait is added at random, so that checks come at no fixed hour
+_RANDOM_SHARE: Final = 8
 _RANDOM_BYTES: Final = 2
 _FAILURES_MAX: Final = 20
 _ASKED_NOT_TO: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT_PUBLIC})
