@@ -23,7 +23,7 @@ class NextPage:
     sighting: int = 0
 
 
-#: The beginning of a command, and its page; the first match counts.
+#: The beginning of a command, and its page. The first match counts.
 _PAGES: Final = (
     ("law routes", "case_routes"),
     ("evidence stamp", "evidence"),

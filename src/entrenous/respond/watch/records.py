@@ -34,7 +34,7 @@ class NotWatchable(Refused):
 
 
 WATCHED_TABLE: Final = Table("watched", Watched)  # by case name / sighting in ten digits
-DUE_TABLE: Final = "watch-due_sightings"  # key: time, case name and sighting; the value is empty
+DUE_TABLE: Final = "watch-due"  # key: time, case name and sighting; the value is empty
 CASE_HASHES_TABLE: Final = "watch-look"  # case name -> CaseHashes
 
 
