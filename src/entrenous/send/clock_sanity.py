@@ -20,7 +20,8 @@ def this_second(device: Device) -> datetime:
 
 
 def default_letter_expiry(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
-    """The expiry for a letter without content at a relay that keeps letters for ``keep_days`` days.
+    """Return the expiry of a letter without content at a relay that keeps letters for
+    ``keep_days``.
 
     It is before the relay's limit, by one day or by half of ``keep_days`` if that is shorter, so
     that a clock that is off by a few hours does not matter.
@@ -30,8 +31,9 @@ def default_letter_expiry(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> d
 
 
 def rounded_expiry(days: int, device: Device) -> datetime:
-    """The expiry ``days`` from now, rounded up to a whole hour, or down if up exceeds the relay's
-    limit.
+    """Return the time ``days`` from now, rounded up to a whole hour.
+
+    It is rounded down if rounding up would exceed the relay's limit.
 
     The relay sees this time on every copy. A time in seconds would reveal which copies belong to
     the same message; many messages share the same hour.
@@ -49,10 +51,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """The clock at the last fetch.
+    """The reading of the clock at the last fetch.
 
     ``odd_since`` is the time of an implausible jump. ``believed`` is the reading before the jump,
-    which is trusted meanwhile; None if no earlier reading is known.
+    which is trusted for the first hour after it; None if no earlier reading is known.
     """
 
     at: datetime
@@ -60,7 +62,7 @@ class ClockReading:
     believed: datetime | None = None
 
     def following(self, now: datetime) -> "ClockReading":
-        """Return the next state when the clock reads ``now``."""
+        """Return the state after the clock reads ``now``."""
         odd, base = self.odd_since, self.at
         if odd is not None and odd <= now < odd + _TRUSTED_AFTER:
             return replace(self, at=now)
@@ -88,15 +90,15 @@ def record_clock(device: Device) -> None:
 
 
 def is_clock_implausible(device: Device) -> bool:
-    """Whether the clock jumped by more than a month since the previous fetch, now or in the last
-    hour. The clock of a device that was off for that long is trusted again after an hour.
+    """Return whether the clock jumped by more than a month, at this or an earlier fetch of the
+    last hour. The clock of a device that was off for that long is trusted again after an hour.
     """
     return _reading_now(device).odd_since is not None
 
 
 def trusted_time(device: Device) -> datetime:
-    """The latest time that has certainly passed: now, or the reading before an implausible jump.
-    Use it for anything that cannot be undone.
+    """Return the latest time that has certainly passed: now, or the reading before an
+    implausible jump. Use it for anything that cannot be undone.
     """
     seen = _reading_now(device)
     return seen.at if seen.odd_since is None else seen.believed or _EPOCH
@@ -105,8 +107,8 @@ def trusted_time(device: Device) -> datetime:
 def is_recent(at: datetime, within: timedelta, device: Device) -> bool:
     """Return whether ``at`` is less than ``within`` ago.
 
-    A future time is not recent: a clock that was ahead recorded it, and it would otherwise stay
-    recent until then.
+    A future time does not count as recent. It was recorded while the clock was ahead, and would
+    otherwise stay recent until that time.
     """
     return timedelta() <= device.clock.now() - at < within
 

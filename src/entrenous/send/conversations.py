@@ -56,8 +56,9 @@ def names_in(conversation: Conversation | None, device: Device) -> list[str]:
 
 
 def _may_recipient_have(copy: SealedCopy) -> bool:
-    """Whether the recipient may have the copy: it left, and was not recalled before anybody opened
-    it.
+    """Return whether the recipient may have a copy.
+
+    The copy has left this device, and was not recalled before it was opened.
     """
     refused = copy.departure is SendState.REFUSED
     recalled = copy.state is EnvelopeState.TAKEN_BACK
@@ -65,7 +66,9 @@ def _may_recipient_have(copy: SealedCopy) -> bool:
 
 
 def recipients_of_received(received: Received) -> frozenset[PersonId]:
-    """The recipients that the sender lists, including us; empty once the message has ended."""
+    """Return the recipients that the sender listed, including us; empty once the message has
+    ended.
+    """
     if received.manifest is None:
         return frozenset()
     return frozenset(person for person, _ in received.manifest.audience)
@@ -75,14 +78,16 @@ STRANGER: Final = translatable("somebody")
 
 
 def other_recipients(received: Received, me: PersonId, names: Mapping[PersonId, str]) -> list[str]:
-    """The names of a message's further recipients, as its sender says, known people first."""
+    """Return the names of a message's other recipients, according to its sender, known people
+    first.
+    """
     others = recipients_of_received(received) - {me, received.sender}
     called = [names.get(person, STRANGER) for person in others]
     return sorted(called, key=lambda name: (name == STRANGER, name))
 
 
 def others_in_words(names: Sequence[str]) -> str:
-    """Say who else has a message; a reply goes to them too."""
+    """Return the sentence that says who else has a message, and gets a reply to it."""
     known = [name for name in names if name != STRANGER]
     strangers = len(names) - len(known)
     if known:
@@ -110,7 +115,7 @@ def record_sent(message: Message, draft: Draft, device: Device) -> None:
 def undo_record_sent(message: MessageId, device: Device) -> None:
     """Undo :func:`record_sent` for a message that was not sent.
 
-    New people and new circle members count as new again.
+    People and circle members who were new before the message count as new again.
     """
     forget_cancelled_message(message, device)
     for circle in circles(device.vault):

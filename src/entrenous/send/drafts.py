@@ -22,9 +22,10 @@ class NoSuchDraft(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class StoredDraft:
-    """What a person wrote and chose. ``to`` are the typed names of people and circles, ``files``
-    the sealed files in the vault, ``names`` their original names, ``reply`` the name of the message
-    being answered.
+    """A message that was written but not sent.
+
+    ``to`` are the typed names of people and circles, ``files`` the sealed files in the vault,
+    ``names`` their original names, ``reply`` the name of the message being answered.
     """
 
     id: bytes

@@ -53,7 +53,9 @@ _KEEP_AT_RELAY: Final = (RolledBack, DeviceWithoutRelay)
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The number of letters received, and the reasons why outgoing letters could not be sent."""
+    """The result of a fetch: how many letters arrived, and why outgoing letters could not be
+    sent.
+    """
 
     came: int
     problems: tuple[EntrenousError, ...]
@@ -87,7 +89,7 @@ def fetch_messages(device: Device) -> FetchResult:
 
 
 def _receive(home: MailboxAddress, problems: list[EntrenousError], device: Device) -> int:
-    """Fetch letters and prepare what they call for; return the number of letters."""
+    """Fetch letters, and queue the answers to them; return the number of letters."""
     count = _fetch_all(home, device) + _fetch_former_mailboxes(problems, device)
     report_finished_openings(device)
     answer_greetings(device)
@@ -149,7 +151,7 @@ def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
         with device.vault.transaction():
             _mark_as_seen(key, device)
     except (Malformed, Unproven, Refused, NotFound) as why:
-        # A bad letter must not block the ones behind it, nor be fetched again and again.
+        # A bad letter must not block the letters after it, and must not be fetched again and again.
         with device.vault.transaction():
             _mark_as_seen(key, device)
             if not keep_for_later(waiting, why, device):
@@ -163,12 +165,13 @@ def _mark_as_seen(key: str, device: Device) -> None:
 
 
 def _record_named_lists(why: EntrenousError, device: Device) -> None:
-    """Use what a rejected letter says about device lists."""
+    """Record the device lists that a rejected letter names."""
     missing = why.facts.get("lacks")
     if isinstance(why, ForkedDeviceList):
         freeze_contact(why, device)
     elif isinstance(missing, PersonHead):
-        ours = missing.person == own_device(device).person.id  # ours is proven by then
+        # in this case it is proven that our own device wrote the letter
+        ours = missing.person == own_device(device).person.id
         note_named_list(
             missing.person, Head(missing.epoch, missing.head), device, own=False, proven=ours
         )

@@ -66,14 +66,18 @@ RETRY_LATER: Final = (
 )
 # The subset that concerns only one mailbox at the relay.
 _ONE_MAILBOX_ONLY: Final = (NotUnderstood, DamagedBlob, MailboxFull, PostponedUntilClockIsRight)
-_UPLOADS_MAX: Final = 3  # uploads of one letter's blobs
-_NEW_EXPIRIES_MAX: Final = 2  # it waited too long, and its relay keeps letters a few days
+_UPLOADS_MAX: Final = 3  # times that the blobs of one letter are uploaded, at most
+# times that a letter gets a new expiry: once because it waited too long, and once because its relay
+# keeps letters for only a few days
+_NEW_EXPIRIES_MAX: Final = 2
 _UNDO_MAX: Final = timedelta(seconds=UNDO_WINDOW_S_MAX)
 
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """The number of items sent, the reason for each of the others, and the distinct problems."""
+    """The result of posting the outbox: how many items were sent, why others were not, and all
+    problems.
+    """
 
     left: int
     stayed: Mapping[EnvelopeId, EntrenousError]
@@ -92,7 +96,8 @@ class _FlushPass:
 
 
 def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> FlushResult:
-    """Post every outbox item that is due; ``on_sent`` is told the number of blob bytes uploaded.
+    """Post every outbox item that is due; ``on_sent`` is called with the number of blob bytes
+    uploaded.
 
     A relay that does not answer delays only its own items. An item that a relay does not understand
     delays items for the same mailbox, since letters must arrive in order. An item that a relay
@@ -157,12 +162,15 @@ def _frozen_contact_error(item: OutboxItem, device: Device) -> ContradictoryList
 
 
 def _try_to_post(item: OutboxItem, round_: _FlushPass, device: Device) -> EntrenousError | None:
-    """Post one item; return None on success, else the reason, and record which items it delays."""
+    """Post one item; return None on success, otherwise the reason.
+
+    The items that this one delays are recorded.
+    """
     current = item
     try:
         ready = _with_token(item, device)
         if ready is None:
-            if not has_no_token(item):  # a hello behind it may bring the token it needs
+            if not has_no_token(item):  # a later hello may bring the token that the item needs
                 round_.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
             return OutOfTokens()
         current = ready  # possibly for another relay
@@ -234,7 +242,8 @@ def _post_item(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
             device.courier.post(item.relay_url, item.token, item.envelope)
             break
         except NoSuchBlob:
-            # It never arrived, or this machine slept for longer than a relay keeps unclaimed blobs.
+            # The letter never arrived, or this machine slept for longer than a relay keeps
+            # unclaimed blobs.
             _upload_blobs_of(item, on_sent, device)
     else:
         device.courier.post(item.relay_url, item.token, item.envelope)

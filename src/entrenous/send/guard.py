@@ -1,6 +1,4 @@
-"""The guard against the wrong recipient: it says nothing about ordinary sends, and asks for a name
-otherwise.
-"""
+"""The guard against a wrong recipient: if it has a doubt, it asks for the recipient's name."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -59,7 +57,7 @@ _CIRCLE_CHECKS: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...
     check_unknown_members,
     check_new_members,
 )
-_MEMBER_REASONS_MAX: Final = 5  # reasons about members that are listed one by one
+_MEMBER_REASONS_MAX: Final = 5  # the most reasons about members that are listed one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class Inspection:
 
     @property
     def unanswered(self) -> tuple[Doubt, ...]:
-        """The doubts that no typed name answers; case is ignored."""
+        """Return the doubts that no typed name answers; upper and lower case count as equal."""
         typed = self.draft.confirmed
         return tuple(doubt for doubt in self.doubts if not answers_doubt(doubt, typed))
 
@@ -107,7 +105,9 @@ class Inspection:
 
 
 def inspect(draft: Draft, device: Device) -> Inspection:
-    """Look at a draft once: this reads the vault, may decode pictures and may ask relays.
+    """Inspect a draft, and return what was found.
+
+    This reads the vault, and may decode pictures and ask relays.
 
     Raises:
         UnknownPerson, ContactIsBlocked, ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld.

@@ -35,8 +35,9 @@ ENDED_STATES: Final = (
 
 
 def received_messages(device: Device) -> tuple[Received, ...]:
-    """All received messages, by sending time and then in the order in which the relay accepted
-    them. Messages that have expired, by the trusted clock reading, are first marked as expired.
+    """Return all received messages, by sending time, then in the order in which the relay
+    accepted them. Messages that have expired, by the trusted clock reading, are first marked as
+    expired.
     """
     now = trusted_time(device)
     messages = [
@@ -46,7 +47,7 @@ def received_messages(device: Device) -> tuple[Received, ...]:
 
 
 def received_at(key: str, device: Device) -> Received | None:
-    """The message under this key, marked as expired if it is; None if there is none."""
+    """Return the message under this key, or None; if it has expired, it is marked so."""
     received = INBOX_TABLE.load(key, device.vault)
     return (
         None if received is None else _with_expiry_applied(trusted_time(device), received, device)
@@ -74,7 +75,7 @@ def find_received(name: str, device: Device) -> Received:
 
 
 def received_named(name: str, device: Device) -> Received | None:
-    """The received message with this name, or None."""
+    """Return the received message with this name, or None."""
     _complete_index(device)
     start = name_index_key(name, "")
     for key in device.vault.keys(INBOX_NAME, start):
@@ -149,7 +150,7 @@ def is_message_name(name: str) -> bool:
 
 
 def free_message_name(wanted: MessageName, device: Device) -> MessageName:
-    """The name of a received message, with the next free number if this device already uses it.
+    """Return the name for a received message, with the next free number if the name is in use here.
 
     The sender, perhaps a stranger, chose the name, and files are named after messages: a name of
     any other form is replaced by a new one.

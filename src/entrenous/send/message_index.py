@@ -36,7 +36,7 @@ class TimelinePlace:
 
 
 def index_received(received: Received, vault: Vault) -> None:
-    """Index a received message in its present state."""
+    """Add a received message to the indexes, or update it there."""
     place = TimelinePlace(
         received.sender, received.sent_at, received.sequence, mine=False, message=received.id
     )
@@ -50,7 +50,7 @@ def index_received(received: Received, vault: Vault) -> None:
 
 
 def index_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
-    """Index a copy of a message that we sent."""
+    """Add a copy of a message that we sent to the indexes."""
     vault.put(TIMELINE, _place_key(_place_of(copy, sent_at)), b"")
     vault.put(SEALED_OF, _copy_key(copy), b"")
 
@@ -84,7 +84,7 @@ def places_with(person: PersonId, vault: Vault) -> "PlacesWith":
 
 
 class PlacesWith:
-    """Places that are read when needed."""
+    """The places of messages with one person, which are read only when needed."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._keys = keys

@@ -57,13 +57,13 @@ from entrenous.send.message.states import (
 )
 from entrenous.send.message.transfer_progress import NO_WATCH, TransferWatch
 
-_FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text need less
+_FRAME_BYTES_MAX: Final = 256 * 1024  # bytes; 64 files and the longest text need less
 #: Writes a whole file of a message to a writer, a chunk at a time.
 Fill = Callable[[BinaryIO], None]
 #: Shows one file, numbered from 1. An exception from it undoes the opening as far as possible. Each
 #: Fill stays usable until the text is shown.
 Show = Callable[[int, FrameFile, Fill], None]
-#: Shows the text after all files; an exception from it undoes the opening too.
+#: Shows the text, after all files. An exception from it also undoes the opening.
 Tell = Callable[[Frame], None]
 #: Receives the maximum total size of the files in bytes, if there are any, before the relay is
 #: asked for its key share. If it raises, the message stays unopened and can still be recalled.
@@ -81,7 +81,7 @@ class _UnlockedMessage:
 
 
 def _accept_any_size(_: int) -> None:
-    """Accept any size."""
+    """Accept files of any total size."""
 
 
 def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who looks on
@@ -186,7 +186,7 @@ def download_message(name: str, device: Device, watch: TransferWatch = NO_WATCH)
     received = find_received(name, device)
     _refuse_ended(received)
     if received.key is None and received.manifest is not None:
-        with suppress(NoSuchBlob):  # asking for the share tells the reason
+        with suppress(NoSuchBlob):  # asking for the share tells why the blob is gone
             download(received, received.manifest, device, watch)
 
 
@@ -225,7 +225,9 @@ def _refuse_ended(received: Received) -> None:
 def _unlock_message(
     received: Received, device: Device, watch: TransferWatch, ready: Ready
 ) -> _UnlockedMessage:
-    """The message with its key; a message that turns out to have ended is stored as ended."""
+    """Return the message with its key; a message that turns out to have ended is stored as
+    ended.
+    """
     if received.key is not None:
         frame = _read_frame(received.kept[0], received.key, device)
         return _UnlockedMessage(received, received.kept, received.key, frame)
@@ -316,7 +318,7 @@ def _show_files(unlocked: _UnlockedMessage, show: Show, device: Device) -> None:
 
 
 def _file_writer(unlocked: _UnlockedMessage, place: int, device: Device) -> Fill:
-    """Return what writes the file at this place, numbered from 1."""
+    """Return a function that writes the file with this number, from 1."""
 
     def fill(writer: BinaryIO) -> None:
         inner = UnpaddingWriter(writer, unlocked.frame.files[place - 1].size)
@@ -364,7 +366,7 @@ def _record_finished_opening(received: Received, device: Device) -> None:
 
 
 class _FrameBuffer(io.BytesIO):
-    """A frame in memory, limited to the largest valid size."""
+    """A writer that keeps a frame in memory, up to the largest valid size."""
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         if self.tell() + len(data) > _FRAME_BYTES_MAX:

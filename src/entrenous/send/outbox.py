@@ -129,7 +129,7 @@ def copy_in_envelope(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
 
 
 def _may_have_been_posted(item: OutboxItem, device: Device) -> bool:
-    """Whether the item was posted without an answer; its relay will be asked what became of it."""
+    """Return whether the item was posted but not answered; its relay will be asked about it."""
     copy = copy_in_envelope(item.envelope.id, device)
     return copy is not None and copy.departure is SendState.TRIED
 
@@ -164,8 +164,7 @@ Kind = TypeVar("Kind", bound=ClocksDiffer)
 def with_new_expiry(
     item: OutboxItem, why: TooFarAhead | Expired, device: Device
 ) -> OutboxItem | None:
-    """A letter without content with an expiry that its relay may accept, after it refused the old
-    one.
+    """Return a letter without content with a new expiry, after its relay refused the old one.
 
     Returns:
         None if the old expiry is valid by our clock.
@@ -216,7 +215,10 @@ def clock_difference(
 
 
 def _days_relay_keeps(why: TooFarAhead) -> int:
-    """For how many days that relay keeps letters; its answer is untrusted and therefore clamped."""
+    """Return for how many days a relay keeps letters.
+
+    The relay's answer is untrusted, so it is limited to a valid range.
+    """
     days = why.facts.get("limit_days")
     return min(max(days, 1), EXPIRY_DAYS_MAX) if isinstance(days, int) else EXPIRY_DAYS_MAX
 

@@ -39,7 +39,7 @@ from entrenous.send.status import Answer, ask_relays_about, sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _IN_TRANSIT: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
-_RELAY_MEMORY: Final = timedelta(days=TOMBSTONE_DAYS)  # for ended envelopes
+_RELAY_MEMORY: Final = timedelta(days=TOMBSTONE_DAYS)  # how long a relay remembers ended envelopes
 #: The status of a copy that its relay does not have and will refuse if it arrives.
 _REFUSED_IN_ADVANCE: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
 
@@ -72,7 +72,7 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
         except EntrenousError as error:
             problems[copy.to] = error
             device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")  # retried at the next fetch
-    flushed = flush(device)  # notes that cannot leave now wait; the copies are already recalled
+    flushed = flush(device)  # letters that cannot leave now wait; the copies are already recalled
     if problems:
         who = dict.fromkeys(copy.to for copy in copies if copy.to in problems)
         why = problems[next(iter(who))]
@@ -135,7 +135,9 @@ def _withdraw_all(
 
 
 def _may_be_at_relay(copy: SealedCopy) -> bool:
-    """Whether a copy may be at its relay; one that was never posted needs no relay to recall it."""
+    """Return whether a copy may be at its relay; to recall one that was never posted needs no
+    relay.
+    """
     return copy.departure is not SendState.WAITING
 
 
@@ -146,7 +148,7 @@ def _recall_copy(
         raise status
     left = _may_be_at_relay(copy)
     if status is _REFUSED_IN_ADVANCE and this_second(device) >= message.sent_at + _RELAY_MEMORY:
-        status = None  # or the relay had it and has forgotten it
+        status = None  # the relay may also have had the copy and forgotten it
     opened = _was_opened(copy, status)
     ended_at = copy.ended_at or this_second(device)
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
@@ -155,8 +157,8 @@ def _recall_copy(
         SEALED_TABLE.store(taken_back, copy.envelope.hex(), device.vault)
         if copy.departure is SendState.TRIED and status is None:
             device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")
-        # Also if the relay says that it never got the copy or refused it: relays can lie, and the
-        # copy may still be in transit.
+        # This includes copies that the relay says it never got or refused: relays can lie, and such
+        # a copy may still be in transit.
         tell = is_confirmed(device) and (left or opened is not False)
         note = _send_recall_note(message, copy, device) if tell else None
     return _RecalledCopy(copy.to, opened, note)
@@ -220,7 +222,7 @@ def _withdraw_copy(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
         return _REFUSED_IN_ADVANCE if is_refused else None
     except EntrenousError:
         if copy.departure is SendState.REFUSED:
-            return None  # as it said before, so an unreachable relay need not be asked
+            return None  # the relay already said so, and need not be asked again
         raise
 
 

@@ -35,7 +35,7 @@ from entrenous.send.people.similar_names import is_similar, mixes_alphabets
 
 @dataclass(frozen=True, slots=True)
 class DraftContext:
-    """A draft and what its checks need to know.
+    """A draft, and the data that its checks need.
 
     ``known`` are all contacts; ``talks`` are the latest messages to each recipient, oldest first.
     ``named_in_text`` are people who are not recipients, but are named in the text and got one of
@@ -86,10 +86,12 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
 
 
 def had_media_at_current_trust(contact: Contact, talks: Sequence[SentRecord]) -> bool:
-    """Whether a picture, clip or voice note was sent to them at their present trust level."""
+    """Return whether a picture, clip or voice note was sent to them at their present trust
+    level.
+    """
     latest = [
         talk for talk in talks if talk.at == talks[-1].at
-    ]  # several may have been sent in one second
+    ]  # several messages may have been sent in one second
     return any(talk.media and talk.trust is contact.trust for talk in latest)
 
 
@@ -136,7 +138,10 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
 def longest_device_silence(
     contact: Contact, talks: tuple[SentRecord, ...], now: datetime, device: Device
 ) -> timedelta | None:
-    """How long a device of theirs has been silent; None if none has, or the guard already asked."""
+    """Return how long a device of theirs has been silent.
+
+    None if no device is silent, or the guard has asked about it already.
+    """
     silent = max(now - last_heard_at(contact, key, device) for key in contact.person.devices)
     asked_at = talks[-1].asked_at if talks else None
     # If the clock was ahead when the guard asked, it asks again.
@@ -279,7 +284,8 @@ def check_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str
 def former_recipients_named(
     draft: Draft, to: tuple[Contact, ...], known: tuple[Contact, ...], device: Device
 ) -> tuple[Contact, ...]:
-    """The people whom the text names, who are no recipients and got one of the pictures before.
+    """Return the people whom the text names, who got one of the pictures before and are no
+    recipients.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed: only if the text names
@@ -322,5 +328,6 @@ def _recipients_of(fingerprints: list[Fingerprint], device: Device) -> set[Perso
 def _do_fingerprints_match(one: Fingerprint, other: Fingerprint) -> bool:
     from entrenous.fingerprint.pdq import distance  # noqa: PLC0415 - loads NumPy
 
-    flat = min(one.quality, other.quality) < PDQ_QUALITY_MIN  # flat pictures all look alike
+    # flat pictures all look alike, so they are not compared
+    flat = min(one.quality, other.quality) < PDQ_QUALITY_MIN
     return not flat and distance(one, other) <= PDQ_RADIUS

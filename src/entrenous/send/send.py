@@ -39,7 +39,7 @@ from entrenous.send.outbox import drop_outbox_items, release_message, waiting_by
 from entrenous.send.people.people_nouns import ContradictoryLists
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
-# An immediate retry does not help with these; each message says what does.
+# An immediate retry does not help with these errors; each message says what does.
 _RETRY_DOES_NOT_HELP: Final = (
     UndoWindowStillOpen,
     OutOfTokens,
@@ -102,12 +102,13 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
         left = _copies_that_left(sending, flush(device, sent.add), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
-        raise SendingUndone from None  # certain only here: a later Ctrl-C undoes nothing
+        # only now is it certain that nothing was sent; a later Ctrl-C undoes nothing
+        raise SendingUndone from None
     return PostedMessage(sending.name, dict(Counter(copy.to for copy in left)))
 
 
 def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
-    """A limited number of openings requires recipient programs that promise to enforce it."""
+    """Refuse a limit on openings if a recipient's program does not promise to enforce it."""
     if draft.policy.opens is None:
         return
     others = [one.contact.name for one in to if Enforces.VIEW_ONCE not in one.key.enforces]
@@ -158,15 +159,17 @@ def _sending_data(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Se
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
         heads=_known_list_heads(to),
         reply=draft.reply,
-        # Several circles would suggest that each recipient belongs to one of them only.
+        # A draft that names several circles is sent without any of them: naming them would suggest
+        # that each recipient belongs to only one.
         circle=draft.circles[0] if len(draft.circles) == 1 else None,
         groups=Secret(device.dice.token(32)),
     )
 
 
 def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
-    """The device list known for each recipient, sorted; the older one for a person who has a device
-    that has not followed a move yet.
+    """Return the head of the device list known for each recipient, sorted.
+
+    For a person with a device that has not followed a move yet, it is the head of the older list.
     """
     newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
     people = {one.contact.person.id: one.contact.person for one in newest_first}

@@ -18,21 +18,23 @@ from entrenous.send.message_index import copies_of_message, newest_sent
 from entrenous.send.outbox import copy_in_envelope, outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-#: The relay's final states of a copy (carry/envelope_states.py).
+#: States of a copy at its relay that are final (carry/envelope_states.py).
 _FINAL: Final = (
     EnvelopeState.TAKEN_BACK,
     EnvelopeState.EXPIRED,
     EnvelopeState.REVOKED,
     EnvelopeState.LOST,
 )
-#: A copy that may be at its relay.
+#: States of a copy that may be at its relay.
 _LEFT: Final = (SendState.TRIED, SendState.ACKNOWLEDGED)
-#: An opened copy is in none of these states, whatever its relay says.
+#: States at a relay that come before the opening: an opened copy is in none of these, whatever its
+#: relay says.
 _BEFORE_OPENING: Final = (
     *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
     *(EnvelopeState.LOST, EnvelopeState.EXPIRED),
 )
-_RELAY_FORGETS_AFTER: Final = timedelta(days=TOMBSTONE_DAYS + 1)  # a day for clock errors
+# one day more than the relay's own limit, for clock errors
+_RELAY_FORGETS_AFTER: Final = timedelta(days=TOMBSTONE_DAYS + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Devi
     if status is not None and departure is SendState.TRIED:
         departure = next_departure(departure, CopyEvent.HEAR)
     if status is None:
-        # Long expired there; an opened copy stays opened.
+        # Such a copy expired long ago; if it was opened, it stays opened.
         ended = EnvelopeState.OPENED if copy.opened else EnvelopeState.EXPIRED
         status = EnvelopeStatus(ended, opened=int(copy.opened))
     opened = copy.opened or status.opened > 0
@@ -223,7 +225,8 @@ def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Devi
     return updated
 
 
-#: A relay's status of a copy, None if it knows nothing, or why it did not answer.
+#: The relay's status of a copy, None if the relay does not know the copy, or the error if it did
+#: not answer.
 Answer = EnvelopeStatus | EntrenousError | None
 
 

@@ -87,9 +87,7 @@ class TimelinePage:
 
 
 def correspondents(device: Device) -> tuple[Correspondent, ...]:
-    """Return everybody with whom messages were exchanged, the person of the newest message
-    first.
-    """
+    """Return everybody with whom messages were exchanged, those with the newest message first."""
     waiting = _count_unopened(device)
     found = (
         Correspondent(place.person, place.at, waiting[place.person])

@@ -46,7 +46,7 @@ def with_number(name: str, number: int) -> str:
 
 
 def as_name(value: object) -> str:
-    """Return the text if :func:`is_name` accepts it; raises ValueError otherwise."""
+    """Return the text if :func:`is_name` accepts it; raises BadCbor otherwise."""
     text = as_text(value, NAME_CHARS_MAX)
     if not is_name(text):
         raise BadCbor
@@ -54,7 +54,7 @@ def as_name(value: object) -> str:
 
 
 def as_url(value: object) -> str:
-    """Return the text if it is a relay's address; raises ValueError otherwise.
+    """Return the text if it is a relay's address; raises BadCbor otherwise.
 
     An address has http or https, a valid host, and no user, query or fragment.
     """
@@ -68,7 +68,7 @@ def as_url(value: object) -> str:
 
 
 def as_media_type(value: object) -> str:
-    """Return the text if it is a media type; raises ValueError otherwise.
+    """Return the text if it is a media type; raises BadCbor otherwise.
 
     It must be written as in RFC 6838 section 4.2, without parameters.
     """

@@ -47,12 +47,12 @@ def _hint_at_unreadable(count: int) -> None:
         hint(describe_undecryptable(count))
 
 
-#: Shown to senders, and in lists of sent messages.
+#: Text for senders, and below lists of sent messages.
 COPIES_DISCLAIMER: Final = translatable(
     "Until a copy is first opened, taking it back and its expiry are enforced by cryptography; "
     "after that, by the program of whoever opened it."
 )
-#: Shown to recipients.
+#: Text for recipients.
 MESSAGES_DISCLAIMER: Final = translatable(
     "Until you first open a message, taking it back and its expiry are enforced by cryptography; "
     "after that, by your program."

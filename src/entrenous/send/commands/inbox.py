@@ -208,12 +208,12 @@ def _write_message_files(
         nonlocal told
         if checked:
             _refuse_unsafe(message, arrived, device)
-        files.write()  # only now are all their names known
+        files.write()  # only now are the names of all files known
         _print_opened(frame.text, files.places, about, as_json=json)
         told = True
 
     def over() -> bool:
-        """Return whether it was shown whole, and cannot be opened again to see the rest."""
+        """Return whether the message was shown completely, and cannot be opened again."""
         kept = before.opens is None
         return told and (kept or find_received(message, device).views > before.views)
 

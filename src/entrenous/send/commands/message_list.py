@@ -34,13 +34,16 @@ All = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class PersonFilter:
-    """The people by which a list is filtered: contacts by id, others by the name in the list."""
+    """The people whose messages are listed.
+
+    Contacts are compared by id, other people by the name in the list.
+    """
 
     people: frozenset[PersonId]
     names: frozenset[str]
 
     def matches(self, person: PersonId | None, name: str) -> bool:
-        """Check whether the person with this id or listed name is among them."""
+        """Return whether a person with this id, or with this name in the list, is among them."""
         return person in self.people or comparable_name(name) in self.names
 
 
@@ -67,7 +70,7 @@ class MessageList(Generic[One]):
     older: int
 
     def print_how_to_list_older(self, command: str, option: str, names: Sequence[str]) -> None:
-        """Print how to list the rest."""
+        """Print how to list the messages that were left out."""
         if self.older:
             asked = "".join(f"{option} {shlex.quote(name)} " for name in names)
             older = translated("{count} older: {command}")
@@ -94,7 +97,7 @@ def select_messages(
 
 
 def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dict[str, object]]:
-    """Yield these messages as JSON objects; names are read once for all of them."""
+    """Yield these messages as JSON objects; people's names are read only once."""
     names = None
     for message in messages:
         names = names or current_name_table(device)
@@ -111,7 +114,7 @@ class Names:
     call: Call
 
     def sender(self, message: Received) -> str:
-        """Return the sender's current name, or else the one stored with the message."""
+        """Return the sender's current name; if it is not known, the one stored with the message."""
         if message.sender == self.me:
             return self.ours
         return self.call(message.sender, message.sender_name)
@@ -135,7 +138,8 @@ def current_name_table(device: Device) -> Names:
 
 
 def _message_json(message: Received, names: Names, device: Device) -> dict[str, object]:
-    over = message.state in ENDED_STATES[1:]  # scripts see one state for all that cannot be opened
+    # scripts see a single state for all messages that cannot be opened any more
+    over = message.state in ENDED_STATES[1:]
     state = InboxState.EXPIRED if over else message.state
     reactions = [
         {"from": names.name_beside_message(one.by), "reaction": one.reaction.text}

@@ -318,7 +318,7 @@ def forget(context: typer.Context, name: str) -> None:
 
 
 def _when(later: bool) -> str:
-    """Say when the relay begins to accept nothing from somebody."""
+    """Return the sentence that says when the relay begins to refuse what somebody sends."""
     return translated("as soon as your relay has answered") if later else translated("from now on")
 
 

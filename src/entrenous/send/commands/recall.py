@@ -145,7 +145,7 @@ def _may_still_be_opened(one: SentStatus) -> bool:
 
 
 def _current_names(name: str, device: Device) -> Mapping[str, str]:
-    """Map the recipients' names when the message was sent to their current names."""
+    """Map each recipient's name from the time of sending to the current name."""
     call, copies = current_names(device), sealed_copies(device.ledger.message_named(name), device)
     return {copy.to: call(copy.person, copy.to) for copy in copies}
 
@@ -182,7 +182,7 @@ def describe_copy_state(fate: CopyState) -> str:
 
 
 def _precision_s(fate: CopyState) -> int | None:
-    """Return how precise the time ``at`` is, in seconds; None if no time is known."""
+    """Return the precision of the time ``at`` in seconds; None if no time is known."""
     if fate.at is None:
         return None
     return 60 if fate.signed else 1

@@ -229,7 +229,8 @@ def _resume_sending(device: Device, *, as_json: bool) -> None:
         sent = ByteCounter(Stage.SENDING, waiting_bytes(device), TransferWatch(shown.report_bytes))
         flushed = flush(device, sent.add)
     if flushed.problems:
-        # A refusal is reported once; an unreachable relay will be reported again.
+        # A refusal is reported only now; an unreachable relay will be reported again by the next
+        # command.
         first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
         hint_problems(problem for problem in flushed.problems if problem is not first)
         raise first
@@ -243,7 +244,7 @@ def _resume_sending(device: Device, *, as_json: bool) -> None:
 
 
 def _ask_about_doubts(inspection: Inspection) -> Inspection:
-    """On a terminal, show the guard's doubts and let the user type the names."""
+    """On a terminal, show the guard's doubts about recipients, and let the user type the names."""
     if not sys.stdin.isatty():
         return inspection
     typed = set[str]()

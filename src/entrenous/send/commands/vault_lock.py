@@ -106,7 +106,7 @@ def recovery(
     earlier = read_sheet_file(old) if old else None
     with unlocked_device(context) as (device, unlocked):
         with suppress(DeviceWithoutRelay):  # there is nothing to recover, and it says so below
-            catch_up(device)  # may bring news of a lost device, which changes the sheet
+            catch_up(device)  # may bring the news that a device was lost, which changes the sheet
         sheet = make_recovery_sheet(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
         delete_master_key(device)

@@ -1,4 +1,5 @@
-"""Marked copies of a clip: decoded once per batch, marked frame by frame, encoded one by one.
+"""Make marked copies of a clip: it is decoded once per batch, marked frame by frame, and encoded
+for each copy.
 
 A first pass measures the clip: frame times, camera motion, key frames. Each pass reports progress.
 """
@@ -60,10 +61,13 @@ from entrenous.watermark.pyramid import Plane
 _EVERYTHING: Final = FrameSelection()
 _TRIAL: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
 _TRIED_FRAMES: Final = 360
-_SHOTS: Final = 8  # frames handed to each copy at a time
-_SURVEYED: Final = 0.2  # the survey's share of preparing a clip, measured on 3 s of 720p
-_WRITTEN: Final = 0.8  # encoding's share of trying two qualities; the rest is comparing both
-_SAME_S: Final = 0.05  # how long an amplitude is reused: its local minima allow for camera motion
+_SHOTS: Final = 8  # frames that each copy gets at a time
+# the survey's share of the time for preparing a clip, measured on 3 s of 720p
+_SURVEYED: Final = 0.2
+# encoding's share of the time for trying two qualities; comparing both takes the rest
+_WRITTEN: Final = 0.8
+# seconds for which a mark's strength is reused: its local minima allow for camera motion
+_SAME_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +88,9 @@ class ClipOriginal:
 class _SharedFrame:
     """A frame, and the data that all copies of it share.
 
-    The mark's local strength; and for each of its two nodes the weight, and the motion from the
-    node's grid to the frame's.
+    A node is a point in time with a pattern of its own; a frame lies between two of them. The data
+    are the local strength of the mark and, for both nodes, the weight and the camera's motion since
+    the node.
     """
 
     frame: Frame
@@ -95,7 +100,9 @@ class _SharedFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CopyOrder:
-    """A copy to be written: the seed of its mark, its sound track, its rate factor."""
+    """The data of one copy to be written: the seed of its mark, its sound track, and its rate
+    factor.
+    """
 
     seed: Secret
     sound: Track | None
@@ -104,7 +111,9 @@ class CopyOrder:
 
 @dataclass(slots=True, eq=False)
 class _Copy:
-    """One recipient's copy in progress; ``patterns`` are those of the current nodes."""
+    """One recipient's copy while it is written; ``patterns`` are the mark's patterns at the two
+    nodes around the present frame.
+    """
 
     seed: Secret
     writer: ClipWriter
@@ -116,7 +125,7 @@ def prepare_clip(
 ) -> ClipOriginal:
     """Survey a clip, lay out its marks, and measure the quality that its copies need.
 
-    ``shown`` comes from :func:`frame_format`; ``reached`` is told the progress, from 0 to 1.
+    ``shown`` comes from :func:`frame_format`; ``reached`` is called with the progress, from 0 to 1.
 
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip, ClipTooSmallToMark.
@@ -214,7 +223,7 @@ def _mark_frame(
 def _update_patterns(
     original: ClipOriginal, seed: Secret, patterns: dict[int, Plane], nodes: Sequence[int]
 ) -> None:
-    """Make the patterns of these nodes, and forget all others."""
+    """Make the mark's patterns for these nodes, and forget those of all others."""
     size = node_stream_bytes(original.stage)
     for node in nodes:
         if node not in patterns:
@@ -227,7 +236,7 @@ def _update_patterns(
 
 
 def _with_quality(original: ClipOriginal, device: Device, reached: ShareCallback) -> ClipOriginal:
-    """Choose the rate factor from two trial copies, one coarser than the other."""
+    """Choose the rate factor of the encoder from two trial copies, one coarser than the other."""
     wanted = [CopyOrder(_TRIAL, None, crf) for crf in TRIED_CRFS]
     cuts = _trial_cuts(original.camera)
     errors = [
@@ -274,7 +283,8 @@ _THUMB_PX: Final = 96
 _KEYS_MAX: Final = 240
 _KEY_SIDE_PX: Final = 640
 _KEY_POINTS: Final = 500
-_LOOK_SCALE: Final = 512.0  # descriptor entries are mostly below a half
+# scales descriptors to bytes, since most of their entries are below a half
+_LOOK_SCALE: Final = 512.0
 
 
 @dataclass(slots=True)
@@ -311,7 +321,7 @@ def frame_format(untrusted_data: bytes, device: Device) -> ClipFormat:
 def survey(
     untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
 ) -> ClipMeasurements:
-    """Decode the whole clip once, and measure it; ``reached`` is told the progress, from 0 to 1.
+    """Decode the whole clip once, and measure it; ``reached`` is called with the progress, 0 to 1.
 
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip.

@@ -40,12 +40,13 @@ from entrenous.send.message.transfer_progress import ShareCallback, ignore_share
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
 
-_BATCH_BYTES: Final = 256 * 1024 * 1024  # of copies in one batch, at the original's size
+# bytes of all copies in one batch, estimated from the original's size
+_BATCH_BYTES: Final = 256 * 1024 * 1024
 _BATCH_MAX: Final = 12
-_HEARD: Final = 0.05  # the sound's share of preparing a clip
+_HEARD: Final = 0.05  # the sound's share of the time for preparing a clip
 _FRAMES: Final = 0  # index of the frames among the message's media
 _SOUND: Final = 1
-_NOT_KEPT: Final = BlobId(b"")  # nothing is stored until the first copy is made
+_NOT_KEPT: Final = BlobId(b"")  # stands for a stored file until the first copy is made
 _BATCH_PIXELS: Final = 8_000_000  # pixels per frame over all encoders: each takes 105 bytes a pixel
 
 
@@ -94,7 +95,7 @@ class ClipSound:
 def prepare_with_sound(
     untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
 ) -> tuple[ClipOriginal, ClipSound | None]:
-    """Prepare a clip and its sound track (None if silent); ``reached`` is told the
+    """Prepare a clip and its sound track (None if silent); ``reached`` is called with the
     progress, from 0 to 1.
 
     The sound is prepared first, so that an error in it is known before the frames are decoded,
@@ -162,7 +163,7 @@ def _begin_recording(
         )
         clip = replace(sent_clip(original), original=source, survey=survey)
         sounds: tuple[SentSound, ...] = ()
-        if marked_sound is not None:  # to trace the sound without its picture
+        if marked_sound is not None:  # so that the sound can be traced without its picture
             kept = device.vault.keep_file(marked_sound.contour)
             sounds = (SentSound(source, kept, marked_sound.sound.length_s, ()),)
         return Message(id_, name, at, (), clips=(clip,), sounds=sounds)
@@ -202,9 +203,9 @@ def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
 
 
 def _refuse_too_long(sound: Sound) -> None:
-    """Raise SoundTooLong if it is too long including inserted silences.
+    """Raise SoundTooLong if the sound, including inserted silences, is too long.
 
-    A found copy must be readable.
+    Otherwise a leaked copy could not be read again to trace it.
     """
     if len(sound) + sound.timing.silent_samples > SOUND_LENGTH_S_MAX * sound.rate_hz:
         raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))

@@ -1,4 +1,7 @@
-"""Mark copies of a file for people who get them by another channel; forget unwritten ones."""
+"""Mark copies of a file for people who get them by another channel.
+
+Copies that could not be written are removed from the ledger.
+"""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -152,7 +155,7 @@ def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device)
         )
     except (
         UnsupportedVideoCodec
-    ):  # it has frames that we cannot read, so its sound alone is not enough
+    ):  # its frames exist but cannot be read, so marking its sound alone is not enough
         raise
     except NoVideoFound:
         yield from _import_on_call("entrenous.send.copies.sound_copies:mark_sound_copies")(

@@ -1,4 +1,6 @@
-"""Marked copies of a picture, made from one preparation of the original; its features."""
+"""Make marked copies of a picture, all from one preparation of the original; compute its
+features.
+"""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -70,7 +72,7 @@ class Original:
 
 
 class TrialCopy:
-    """A trial copy, marked as strongly as all others, to find the quality that they need.
+    """A trial copy, marked as strongly as all other copies, to find the quality that they need.
 
     The first thread with a free canvas makes it, while other threads already paint copies.
     """
@@ -83,7 +85,7 @@ class TrialCopy:
         self._lock = Lock()
 
     def make(self, onto: Canvas) -> None:
-        """Make the trial, unless it exists or another thread is making it."""
+        """Make the trial copy, unless it exists or another thread is making it."""
         if self._lock.acquire(blocking=False):
             try:
                 self._measure_trial(lambda: onto)
@@ -92,7 +94,9 @@ class TrialCopy:
 
     @property
     def finer(self) -> int:
-        """Return the number of steps, waiting for another thread or making the trial if needed."""
+        """Return the number of quality steps, after waiting for another thread or making the
+        trial copy.
+        """
         with self._lock:
             return self._measure_trial(lambda: new_canvas(*self._shape))
 

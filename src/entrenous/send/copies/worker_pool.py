@@ -10,10 +10,12 @@ from typing import Final, TypeVar
 
 Job = TypeVar("Job")
 Made = TypeVar("Made")
-_PIXELS_AT_ONCE: Final = 100_000_000  # of all copies in progress: about 1 GB, on any machine
-_AHEAD: Final = 2  # jobs per worker: one in progress, one waiting or finished
-_BATCH: Final = 16  # finished jobs yielded together, at most
-_SPARING_PIXELS: Final = 20_000_000  # the same, where everything has to fit into 400 MB
+# pixels of all copies in progress, which take about 1 GB on any machine
+_PIXELS_AT_ONCE: Final = 100_000_000
+_AHEAD: Final = 2  # jobs taken per worker: one in progress, and one that waits or is finished
+_BATCH: Final = 16  # the most finished jobs that are yielded together
+# pixels of all copies in progress where everything has to fit into 400 MB
+_SPARING_PIXELS: Final = 20_000_000
 
 
 def pool_size(pixels: int, *, sparing: bool = False) -> int:
@@ -73,7 +75,7 @@ def ordered_results(
 
 
 def _take_finished(waiting: deque[Future[Made]], batch: int) -> tuple[Made, ...]:
-    """Return the next result, and the results after it that are finished already."""
+    """Return the next result together with those after it that are finished already."""
     made = [waiting.popleft().result()]
     while waiting and len(made) < batch and waiting[0].done() and not waiting[0].exception():
         made.append(waiting.popleft().result())

@@ -39,10 +39,10 @@ def note_named_list(
 ) -> None:
     """Record a list head that a letter names, in the letter's transaction.
 
-    ``own`` is whether a device of that very person named it. A head that is newer than the known
-    one, or contradicts it, is queried later. Other people may err or lie about a person's list, so
-    heads named by the person's own devices take precedence. Without a ``proven`` author, a missing
-    list is not reported.
+    ``own`` says whether one of that person's own devices named it. If the head is newer than the
+    known one, or contradicts it, the list is asked for later. Other people may err or lie about a
+    person's list, so heads named by the person's own devices take precedence. Without a ``proven``
+    author, a missing list is not reported.
     """
     contact = contact_by_id(person, device)
     if contact is None:
@@ -57,7 +57,7 @@ def note_named_list(
 
 
 def fetch_named_lists(device: Device) -> None:
-    """Fetch the lists that were named; retry next time if a relay does not answer.
+    """Fetch the lists that were named; lists whose relay does not answer are tried again next time.
 
     A blocked person's relay is not queried, since that would reveal when and from where this device
     is used. Named lists are kept until the person is unblocked.
@@ -77,7 +77,7 @@ def _is_retry_due(waiting: NamedList, device: Device) -> bool:
 
 
 def _is_head_known(named: Head, contact: Contact, device: Device) -> bool:
-    """Check whether a named head is among those we know, or older."""
+    """Return whether a named head is known, or older than the oldest known one."""
     try:
         check_named_head(named, known_heads(contact, device))
     except (ForkedDeviceList, WithheldDeviceList):
@@ -97,7 +97,7 @@ def _ask_for_list(waiting: NamedList, contact: Contact, device: Device) -> None:
     except _NOT_THE_BUNDLES_FAULT:
         raise
     except (Malformed, Unproven, Refused):
-        # A bad key bundle must not stop what comes after it, nor every later fetch.
+        # A bad key bundle must stop neither the rest of this fetch nor every later one.
         _count_try(waiting, contact, device)
 
 
@@ -136,9 +136,8 @@ def _compare_with_named(
 def _handle_fork(
     fork: ForkedDeviceList, waiting: NamedList, contact: Contact, device: Device
 ) -> None:
-    """Freeze the contact if a relay showed both lists.
-
-    If one was only named in a letter, report that once.
+    """Stop sending to the contact if a relay showed both lists; report a list that was only
+    named once.
     """
     with device.vault.transaction():
         if fork.facts:
@@ -173,10 +172,10 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
 
 
 def _count_try(waiting: NamedList, contact: Contact, device: Device) -> None:
-    """Count a failed try.
+    """Count a failed try to get a list.
 
-    The last failure is reported, and the person's next letter starts the count again. For our own
-    list, another person's claim alone is not reported.
+    The last failure is reported; the person's next letter starts the count again. For our own list,
+    another person's claim alone is not reported.
     """
     tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
     with device.vault.transaction():

@@ -108,7 +108,8 @@ def fork_error(person: PersonId, head: Head, card: bytes | None = None) -> Forke
 def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
     """Store the evidence of a fork, and stop sending to this person; call it in a transaction.
 
-    Only the first fork is kept; later ones add nothing. A fork of our own lists is only reported.
+    Only the evidence of the first fork is stored; later ones add nothing. A fork of our own lists
+    is only reported.
     """
     person, head = fork.facts.get("person"), fork.facts.get("head")
     if not isinstance(person, bytes) or not isinstance(head, Head):
@@ -169,8 +170,8 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     """Update a contact from a newer key bundle and store it; call it in a transaction.
 
     Devices that left the list are forgotten, and the change is reported once. Trust becomes
-    "unknown" if the bundle's history does not include the list that we know. A contact frozen by a
-    fork stays unchanged.
+    "unknown" if the bundle's history does not include the list that we know. A contact whose lists
+    contradict each other (a fork) stays unchanged.
 
     Raises:
         BadKeyBundle, OutdatedDeviceList, AddressOnThisMachine.
@@ -325,7 +326,9 @@ def _compare_with_own(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
 
 
 def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
-    """Schedule the deletion of revoked devices' mailboxes, by every device that knows the token.
+    """Schedule the deletion of revoked devices' mailboxes.
+
+    Every device of ours that knows a mailbox's token does this.
 
     The revoking one may not know it.
     """
@@ -338,9 +341,8 @@ def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device
 def _remove_unlisted_siblings(
     listed: Collection[DeviceId], gone: Collection[DeviceId], device: Device
 ) -> None:
-    """Remove our devices that are no longer listed.
-
-    Add those that another device of ours linked.
+    """Remove our devices that are no longer listed; add those that another device of ours has
+    linked.
     """
     for one in gone:
         SIBLING_TABLE.drop(one.hex(), device.vault)

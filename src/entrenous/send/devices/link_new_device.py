@@ -216,7 +216,7 @@ def _accept_grant(new: NewDeviceLink, message: LinkGrant, device: Device) -> New
 
 
 def _check_grant(grant: Grant, new: NewDeviceLink) -> None:
-    """Check that the grant is from the device that we compared pictures with."""
+    """Check that the grant is from the device with which this one compared pictures."""
     if new.answer is None:
         raise LinkNotProven
     proof = agreement_proof(new.private, new.answer.public, new.transcript, OLD)

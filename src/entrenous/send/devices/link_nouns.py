@@ -53,7 +53,7 @@ class LinkGrant:
 
 @dataclass(frozen=True, slots=True)
 class LinkStop:
-    """Either to the other: linking ended here; ``promise`` (32 bytes) says which linking."""
+    """From either device: linking has ended here; ``promise`` (32 bytes) identifies the linking."""
 
     promise: bytes
 
@@ -82,8 +82,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the new device receives: the key bundle that lists it, the master key unless that is on
-    a sheet, its name, the other devices, and the old device's confirmation of the transcript.
+    """What the new device receives from the old one.
+
+    That is the key bundle that lists it, the master key (unless that is on a recovery sheet), its
+    name, the other devices, and the old device's confirmation of the transcript.
     """
 
     card: bytes

@@ -103,7 +103,7 @@ class OldDeviceLink:
 def _refuse_if_devices_lag(device: Device) -> None:
     """Raise DevicesHaveNotFollowedMove if a device of ours has not followed a move yet.
 
-    It and the new device could not get tokens for each other.
+    That device and the new one could not get tokens for each other.
     """
     me = own_device(device).person.id
     late = [
@@ -210,7 +210,7 @@ def end_on_old_device(old: OldDeviceLink, device: Device) -> None:
 
 
 def is_granted(old: OldDeviceLink, device: Device) -> bool:
-    """Check whether the new device is on our list; then only a revocation removes it."""
+    """Return whether the new device is on our list; if it is, only a revocation removes it."""
     return old.offer is not None and linked_device_by_id(old.offer.device, device) is not None
 
 
@@ -275,9 +275,9 @@ def _check_for_first_letter(old: OldDeviceLink, device: Device) -> OldDeviceLink
 
 
 def _refuse_ended(old: OldDeviceLink, device: Device) -> None:
-    """Check whether the new device ended linking after the grant.
+    """Raise an error if the new device ended linking after the grant.
 
-    Its first letter goes to our own mailbox.
+    Its first letter would arrive in our own mailbox instead.
     """
     try:
         came = next_message(old.box, device)

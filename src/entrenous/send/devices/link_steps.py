@@ -188,7 +188,7 @@ def post_stop(  # noqa: PLR0913, PLR0917 - as above
         stop = write_link_message(LinkStop(promise))
         post_message(url, mailbox, token, stop, until, device)
     except EntrenousError:
-        return  # it has ended in any case, and the user could do nothing about it
+        return  # linking has ended in any case, and the user could not do anything about the error
 
 
 def next_message(box: LinkMailbox, device: Device) -> tuple[LinkMessage, bytes] | None:
@@ -274,8 +274,9 @@ OLD: Final = b"old"  # identifies the old device in its confirmation of the tran
 class ConfirmedLink:
     """A link confirmed by both sides: their pictures were the same.
 
-    ``master`` signs the list; ``handed_on`` is that key for the new device, or None if it is on a
-    sheet. ``private``, ``public`` and ``transcript`` are what the pictures were computed from.
+    ``master`` is the master key, which signs the list; ``handed_on`` is the same key if the new
+    device gets it, or None if it is on a recovery sheet. ``private``, ``public`` and ``transcript``
+    are what the pictures were computed from.
     """
 
     offer: Offer

@@ -18,12 +18,12 @@ from entrenous.wire.text import with_number
 
 
 class MailboxUse(IntEnum):
-    """How a device uses one of its mailboxes; the numbers are on the wire."""
+    """How a device uses one of its mailboxes; the numbers are part of the wire format."""
 
-    LEFT = 0  # it moved out, and still reads it
-    PRESENT = 1  # contacts write to it there, or its vault unlocks through that relay
-    FOLLOWS = 2  # it is ready to move there, led by another device
-    LEADS = 3  # it is ready to move there, and leads the others
+    LEFT = 0  # the device moved away, and still reads the mailbox
+    PRESENT = 1  # contacts write to the device there, or its vault unlocks through that relay
+    FOLLOWS = 2  # the device is ready to move there, led by another device
+    LEADS = 3  # the device is ready to move there, and leads the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class LinkedMailbox:
 class LinkedDevice:
     """Another device of the same person.
 
-    ``close`` is the token that deletes its mailbox, None if not known yet. ``heard`` is whether it
-    has written to this device. ``homes`` are its mailboxes if it has announced several, in a letter
-    under the list of epoch ``told_under``.
+    ``close`` is the token that deletes its mailbox, None if not known yet. ``heard`` says whether
+    it has written to this device. ``homes`` are its mailboxes, if it announced several, and
+    ``told_under`` is the epoch of the device list at that announcement.
     """
 
     device: DeviceId

@@ -30,7 +30,7 @@ from entrenous.wire.key_bundle import read_key_bundle
 
 
 def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) -> None:
-    """Queue our newest key bundle for our other devices, which must get it before anybody else.
+    """Queue our newest key bundle for our other devices, which must get it before other people do.
 
     Call it in the transaction that accepts the bundle.
     """
@@ -72,7 +72,7 @@ def is_from_own_device(header: Header, device: Device) -> bool:
 def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> None:
     """Accept the tokens of another device of ours; send a greeting back once."""
     card = read_key_bundle(hello.card)
-    with suppress(OutdatedDeviceList):  # it does not have the newest list yet
+    with suppress(OutdatedDeviceList):  # the other device does not have the newest list yet
         accept_own_bundle(card, device)
     known = linked_device_by_id(header.from_device, device)
     if known is None:
@@ -82,7 +82,7 @@ def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> Non
     if own_device(device).person.epoch >= card.newest.said.epoch:
         queue_greeting_back(
             header, device
-        )  # otherwise we could not accept its list, and lack its address
+        )  # otherwise this device could not accept its list, and would lack its address
 
 
 def queue_greeting_back(header: Header, device: Device) -> None:
@@ -98,11 +98,11 @@ def queue_greeting_back(header: Header, device: Device) -> None:
 
 
 def repeat_greeting(header: Header, device: Device, *, greets: bool) -> None:
-    """Repeat our greeting to a person who writes to the mailbox we moved from.
+    """Repeat our greeting to a person who writes to the mailbox that we moved from.
 
-    They may have refused the first one, for example while they had blocked us. Repeat at once if
-    they greet us (``greets``), as after unblocking; otherwise once a day, since letters may have
-    crossed.
+    They may have refused the first greeting, for example because they had blocked us. It is
+    repeated at once if their letter is itself a greeting (``greets``), as after unblocking;
+    otherwise at most once a day, since letters may have crossed.
     """
     whose = peer_key(header.from_person, header.from_device)
     greeted_at = int(device.vault.get(GREETED, whose) or 0)

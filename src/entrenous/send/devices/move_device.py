@@ -53,8 +53,8 @@ class AlreadyAtRelay(Refused):
 
 @dataclass(frozen=True, slots=True)
 class MoveResult:
-    """The old and the new relay, until when the old mailbox is read, and how many letters still
-    wait for a relay.
+    """The result of a move: the relays, until when the old mailbox is read, and how many letters
+    wait.
     """
 
     before: str
@@ -69,8 +69,8 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
     Safe to repeat. Our other devices move too: on each, a command must first prepare a mailbox
     there; then call this again. Until then the move can be cancelled (:func:`cancel_move`).
 
-    With a ``sheet`` the old relay need not answer. The new relay then confirms that no copy of this
-    device is in use (lock.md section 5).
+    With a recovery sheet (``sheet``), the old relay need not answer. The new relay then confirms
+    that no copy of this device is in use (lock.md section 5).
 
     Raises:
         WaitsForDevices, OtherDevicesMustMoveFirst, AlreadyAtRelay, BadRelayAddress,

@@ -51,9 +51,9 @@ class PreparedMailbox:
     """A mailbox prepared at another relay; ``unlock`` is the token for the relay's part of the
     vault key.
 
-    ``made`` is whether the relay has it. ``leads``: the user started the move on this device.
-    ``idle_since`` is the time since which no device leads there, ``hushed_since`` the time since
-    which we no longer announce it.
+    ``made`` says whether the relay has it, ``leads`` whether the user started the move on this
+    device. No device has led there since ``idle_since``, and the mailbox has not been announced
+    since ``hushed_since``; None if that is not so.
     """
 
     home: MailboxAddress
@@ -113,15 +113,15 @@ def prepare_to_lead(url: str, device: Device) -> PreparedMailbox:
 
 
 def cancel_next_mailbox(device: Device) -> None:
-    """Stop leading our devices to another relay."""
+    """Cancel the move that was started on this device."""
     _stop_leading_elsewhere(None, device)
 
 
 def _stop_leading_elsewhere(but: str | None, device: Device) -> None:
-    """Stop leading moves, except to the relay ``but``.
+    """Cancel the moves that this device leads, except to the relay ``but``.
 
-    If we have other devices, keep the mailboxes for a while, since a list that moves us there may
-    be on its way.
+    If we have other devices, the mailboxes are kept for a while, since a list that moves us there
+    may be on its way.
     """
     for new in prepared_mailboxes(device):
         if not new.leads or new.home.relay_url == but:
@@ -136,7 +136,8 @@ def _stop_leading_elsewhere(but: str | None, device: Device) -> None:
 def prepare_to_follow(device: Device) -> list[EntrenousError]:
     """Prepare a mailbox at each relay to which another device of ours leads a move.
 
-    If no device has led there for long, stop announcing ours, and delete it later.
+    If no device has led a move to a relay for a long time, stop announcing the mailbox there, and
+    delete it later.
 
     Returns: the errors met; the next fetch tries again.
     """
@@ -169,9 +170,9 @@ def _prepare_to_follow_to(url: str, device: Device) -> None:
 
 
 def _delete_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
-    """Delete an unused mailbox in two stages.
+    """Stop announcing an unused mailbox, and delete it after a while.
 
-    Stop announcing it, then delete it after a while, since a list that names it may be on its way.
+    A list that names it may still be on its way.
     """
     now = this_second(device)
     if led:
@@ -206,8 +207,8 @@ def forget_other_prepared(moved: Person, device: Device) -> None:
 def _forget_prepared(now: Person, device: Device) -> None:
     """Delete the records of our devices' prepared mailboxes.
 
-    Listed ones stay: if a device is lost before it follows, we need the token that deletes its
-    mailbox.
+    Mailboxes on our list stay: if a device is lost before it has moved, we need the token that
+    deletes its mailbox.
     """
     for one in own_linked_devices(device):
         here = mailbox_of(one.device, now)
@@ -238,7 +239,7 @@ def deletions_for(
     if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
         return tuple(told)
     if mailbox_for_token(own_device(device).person.id, key.device, device) is not None:
-        return tuple(told)  # our token is for its mailbox before the move
+        return tuple(told)  # our token is for the mailbox that the device had before the move
     return (MailboxDeletion(relay_url, key.mailbox, one.close, name=one.name), *told)
 
 
@@ -300,9 +301,9 @@ def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
 
 
 def _deletion_of(home: LinkedMailbox, one: LinkedDevice, device: Device) -> MailboxDeletion:
-    """Limit how long we try to delete a former mailbox.
+    """Return the deletion of a mailbox; a former one is not tried for ever.
 
-    It only unlocks older copies of the folder, and its relay may be gone.
+    A former mailbox only unlocks older copies of the folder, and its relay may be gone.
     """
     if home.what is MailboxUse.LEFT:
         give_up_at = this_second(device) + timedelta(days=FORMER_MAILBOX_DAYS)

@@ -54,13 +54,13 @@ from entrenous.wire.relay_nouns import NoLock, RolledBack
 _ASK_AGAIN: Final = timedelta(hours=1)
 _GIVE_UP: Final = timedelta(
     days=FORMER_MAILBOX_DAYS
-)  # counted from when it should have been deleted
+)  # counted from the time when the mailbox should have been deleted
 
 
 def record_former_mailbox(
     home: MailboxAddress, device: Device, *, silent: bool, next_close: Secret | None = None
 ) -> datetime:
-    """Keep a mailbox as an old one; returns until when letters may arrive there.
+    """Record the mailbox that we leave as a former one; return until when letters may arrive there.
 
     ``next_close`` is the new close token that its relay does not have yet. Call it in a
     transaction.
@@ -99,7 +99,7 @@ def old_mailboxes_due(device: Device) -> tuple[FormerAddress, ...]:
 
 
 def _is_fetch_due(old: FormerAddress, now: datetime) -> bool:
-    """Check whether it is due.
+    """Return whether a fetch from a former mailbox is due.
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
     """
@@ -134,7 +134,7 @@ def _send_close_token(old: FormerAddress, device: Device) -> FormerAddress:
 def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
     """After a fetch, lock out older copies of this device, and delete the old mailbox when due.
 
-    While the vault is unlocked through it, it stays.
+    The mailbox is kept while the vault is unlocked through its relay.
 
     Raises:
         RelayUnreachable, NoSuchMailbox, WrongToken.
@@ -159,10 +159,10 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
 def note_failed_fetch(
     old: FormerAddress, why: EntrenousError, device: Device
 ) -> EntrenousError | None:
-    """Handle a failed fetch from an old mailbox; returns the error to report, or None.
+    """Handle a failed fetch from an old mailbox; return the error to report, or None.
 
-    Give up if the relay no longer accepts our token, or has failed for a long time. If it does not
-    know the mailbox, keep trying: it may temporarily use another database.
+    Stop trying if the relay no longer accepts our token, or has failed for a long time. If it does
+    not know the mailbox, keep trying: it may temporarily use another database.
     """
     key, now = old.home.mailbox.hex(), this_second(device)
     if isinstance(why, WrongToken) or trusted_time(device) >= old.until + _GIVE_UP:
@@ -176,8 +176,8 @@ def note_failed_fetch(
 def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *, led: bool) -> None:
     """Switch to the mailbox ``new`` after our list has moved there.
 
-    The old mailbox is read for some days more. Everybody gets a greeting, our own devices at their
-    old mailboxes. The user is notified unless the move was ``led`` from here.
+    The old mailbox is read for some days more. Everybody gets a greeting; our own devices get it at
+    their old mailboxes. The user is notified, unless this device led the move (``led``).
     """
     unsent = device.vault.get(SELF, NEXT_CLOSE)
     next_close = None if unsent is None else Secret(unsent)

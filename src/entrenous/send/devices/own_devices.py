@@ -57,7 +57,7 @@ from entrenous.send.outbox import OUTBOX_TABLE
 
 @dataclass(frozen=True, slots=True)
 class OwnDevice:
-    """One of our devices; ``heard``: this device has received a letter from it."""
+    """One of our devices; ``heard`` says whether this device has received a letter from it."""
 
     name: str
     this: bool
@@ -69,9 +69,9 @@ class OwnDevice:
 class DeviceOverview:
     """The state of all our devices, this one first.
 
-    ``to_close`` names devices whose mailboxes are not deleted yet, ``refused`` those of them whose
-    relay refused. ``letters`` counts all queued letters. ``moves_to`` is the relay of a move
-    started on this device, ``not_ready`` the devices that it waits for.
+    ``to_close`` are the names of devices whose mailboxes are not deleted yet, ``refused`` those of
+    them for which the relay refused. ``letters`` counts all queued letters. ``moves_to`` is the
+    relay of a move started on this device, ``not_ready`` the devices that it waits for.
     """
 
     devices: tuple[OwnDevice, ...]
@@ -194,7 +194,8 @@ def _close_with_sheet(
 ) -> None:
     """Also try the sheet's close token.
 
-    Either it or the token that the device told us is the newest, which the relay accepts.
+    The relay accepts only the newest token, which is either the one on the sheet or the one that
+    the device told us.
     """
     if sheet is None or sheet.mailbox != mailbox:
         return
@@ -221,7 +222,7 @@ def _revocation_state(
 
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
-    """One thing to do, and why."""
+    """One thing to do after the loss of a device, and the reason."""
 
     what: str
     why: str

@@ -65,7 +65,8 @@ from entrenous.wire.key_bundle import (
 )
 
 PROTOCOLS_SPOKEN: Final = ProtocolRange(PROTOCOL_VERSION, PROTOCOL_VERSION)
-ENFORCED_LIMITS: Final = tuple(int(one) for one in Enforces)  # the rules that this program enforces
+# the limits that this program enforces
+ENFORCED_LIMITS: Final = tuple(int(one) for one in Enforces)
 
 
 def certify_device(
@@ -162,7 +163,7 @@ def sign_batch(
 ) -> SignedBatch:
     """Sign a batch of statements, given their 32-byte leaves in order.
 
-    ``sign`` is the function of crypto/statements.py for this kind of statement.
+    ``sign`` is the function in crypto/statements.py that signs this kind of batch.
 
     Raises:
         ValueError: there are none, or more than 64.
@@ -269,7 +270,7 @@ def _due_deletions(device: Device) -> list[Callable[[Device], None]]:
 
 
 def _is_deletion_due(one: MailboxDeletion, now: datetime) -> bool:
-    """Check whether it is due.
+    """Return whether a deletion is due.
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
     """
@@ -279,7 +280,8 @@ def _is_deletion_due(one: MailboxDeletion, now: datetime) -> bool:
 def _delete_mailbox(one: MailboxDeletion, device: Device) -> None:
     try:
         _try_each_token(one, device)
-    except NoSuchMailbox:  # it never existed, or the relay runs on another database for a while
+    # the mailbox never existed, or the relay temporarily uses another database
+    except NoSuchMailbox:
         if one.name is not None:
             _retry_later(one, device)
             return
@@ -299,10 +301,10 @@ def _delete_mailbox(one: MailboxDeletion, device: Device) -> None:
 
 
 def _retry_later(one: MailboxDeletion, device: Device) -> None:
-    """Retry later.
+    """Schedule another try for later.
 
     A relay that knows neither the mailbox nor its deletion may temporarily use another database, so
-    the device is not revoked there.
+    the device does not count as revoked there.
     """
     now = device.clock.now()
     give_up_at = one.give_up_at or now + timedelta(days=DELETED_MAILBOX_DAYS)

@@ -149,9 +149,9 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
 
 
 def _is_current(known: Stamp, said: Stamp, shared: Shared) -> bool:
-    """Check whether our record is at least as new.
+    """Return whether our record is at least as new as the one received.
 
-    Records written by a single device arrive in order.
+    Records that a single device writes arrive in order.
     """
     if isinstance(shared, SharedCloseToken | SharedMailboxes):
         return known.at > said.at or known == said
@@ -199,7 +199,7 @@ def _apply_contact(shared: SharedContact, device: Device) -> None:
 
 
 def _store_lent_tokens(shared: SharedContact, device: Device) -> None:
-    """Store lent tokens, which may arrive after the contact."""
+    """Store the tokens that another device lends us, which may arrive after the contact."""
     kept = _other_contact(shared.person, device)
     listed = set() if kept is None else {key.device for key in kept.person.devices}
     for key, lent in shared.lent:
@@ -245,7 +245,7 @@ def _updated_contact(known: Contact, shared: SharedContact, device: Device) -> C
 
 
 def _apply_block(shared: SharedBlock, device: Device) -> None:
-    """Apply a block; for an unknown person, store only the stamp until they are known."""
+    """Apply the blocking of a person; if the person is unknown, store only when it happened."""
     known = _other_contact(shared.person, device)
     if known is None or known.blocked == shared.blocked:
         return

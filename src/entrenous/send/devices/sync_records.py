@@ -1,5 +1,6 @@
-"""The records that a person's devices share, and when each last changed (docs/spec/devices.md,
-section 5).
+"""The records that a person's devices share, and when each record last changed.
+
+See docs/spec/devices.md, section 5.
 """
 
 from collections.abc import Iterator
@@ -54,7 +55,10 @@ class Stamp:
 
     @property
     def sort_key(self) -> tuple[datetime, bytes]:
-        """Sort key: the greater stamp wins, and within one second all devices choose the same."""
+        """Return a sort key: the greater stamp wins.
+
+        Within one second, all devices choose the same one.
+        """
         return self.at, self.digest
 
 
@@ -101,9 +105,9 @@ def all_records(device: Device) -> dict[str, Shared]:
 
 
 def date_changes(device: Device) -> None:
-    """Date a change in the transaction that makes it.
+    """Record the times of changes, in the transaction that makes them.
 
-    So a device that sends it days later does not undo newer changes made elsewhere.
+    So a device that sends a change only days later does not undo newer changes made elsewhere.
     """
     if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK) is None:
         with device.vault.transaction():
@@ -134,7 +138,9 @@ def _with_stamp(key: str, shared: Shared, now: datetime, device: Device) -> Shar
 
 
 def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime:
-    """Return a time later than the replaced change, even if that device's clock was ahead."""
+    """Return the time of a change: now, or just after the change that it replaces if that one is
+    later.
+    """
     if before is not None:
         after = before.at + timedelta(seconds=1) if before.at < _LAST else before.at
         return max(now, after)

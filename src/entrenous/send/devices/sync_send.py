@@ -48,8 +48,7 @@ def note_synced(
 ) -> None:
     """Record that another device of ours has the present version of this record.
 
-    ``lacks`` are the contact's devices for which it was lent no tokens yet (None: as recorded
-    before).
+    ``lacks`` are those devices of a contact for which we lent it no tokens yet (None: unchanged).
     """
     stamp = stamp_of(key, device)
     if stamp is not None:
@@ -93,14 +92,14 @@ def _write_changed_records(
         told = device.vault.get(SIBLING_KNOWS, _synced_key(one.device, key))
         knows = told is not None and told[:_STAMP_BYTES] == _synced_state(key, device)
         if told is not None and _was_forgotten(told, shared):
-            told = None  # with the contact, it forgot the tokens lent to it
+            told = None  # with the contact, the other device forgot the tokens that it was lent
         lacked = [who for who in _devices_without_tokens(told, shared, device) if who != one.device]
         if (knows and not lacked) or not _is_encodable(shared):
             continue
         said = _with_tokens(shared, lacked, device)
         lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
         if lacked and not lent and (knows or told is None):
-            continue  # a contact for whom we have no tokens yet
+            continue  # we have no tokens yet for this contact
         write_letter(write_sync(said), to, outer_without_content(device), device)
         note_synced(one.device, key, device, [who for who in lacked if who not in lent])
 

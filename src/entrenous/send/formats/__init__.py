@@ -1,1 +1,1 @@
-"""The formats that SEND alone speaks."""
+"""Formats that only the send package reads and writes."""

@@ -25,7 +25,7 @@ from entrenous.base.language import language_of_person, sentences_now, translata
 from entrenous.send.letter.letter_nouns import ContentFile
 from entrenous.serving.private_pages import PrivatePages
 
-#: How many seconds a shown page stays.
+#: Seconds for which a page stays after it was shown.
 VIEW_SECONDS: Final = 600
 _RANGE: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _GONE: Final = translatable("This was given out already. To look again, type the command again.")
@@ -37,7 +37,7 @@ def _random_path() -> str:
 
 @dataclass(frozen=True, slots=True)
 class ViewedContent:
-    """The content shown; held in memory only."""
+    """The content of a message while it is shown, in memory only."""
 
     text: str | None
     files: tuple[ContentFile, ...]
@@ -108,7 +108,7 @@ class ViewSession:
         return self._was_shown and not self._unasked
 
     def end(self) -> None:
-        """Delete the content, and end all waits."""
+        """Delete the content, and release everything that waits."""
         self._shown = None
         for one in (self.over, self.asked, self.loaded):
             one.set()

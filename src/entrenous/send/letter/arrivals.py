@@ -73,7 +73,8 @@ from entrenous.send.tokens.issue import note_token_used
 from entrenous.send.tokens.use import receive_range
 from entrenous.wire.relay_nouns import WaitingEnvelope
 
-Handler = Callable[[Any, Letter, WaitingEnvelope, Device], None]  # the first argument is the body
+# the first argument is the body of the letter
+Handler = Callable[[Any, Letter, WaitingEnvelope, Device], None]
 
 
 def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> None:
@@ -84,7 +85,8 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
             it has no effect.
     """
     if is_blocked(letter.person.id, device) and not isinstance(letter.body, RecallNote):
-        return  # its ratchets still move, so that letters after an unblocking open
+        # the state of the session still advances, so that letters after an unblocking can be opened
+        return
     note_heard_from(letter.person.id, letter.header.from_device, device)
     note_token_used(letter.person.id, letter.header.from_device, letter.header.token, device)
     named = Head(letter.header.from_epoch, letter.header.from_head)
@@ -136,7 +138,7 @@ def _on_message(
     manifest: Manifest, letter: Letter, waiting: WaitingEnvelope, device: Device
 ) -> None:
     if manifest.relay_url not in our_relays(device):
-        # A server that the letter names would learn our network address, and when we fetch.
+        # The server at that address would learn our network address, and when we fetch letters.
         raise NotForThisMailbox(what="its files do not lie at our relay")
     message = letter.header.message
     for one in manifest.heads:
@@ -176,7 +178,7 @@ def _on_more_tokens(
     receive_range(letter.header, note.seed, note.first, device)
 
 
-#: What each kind of body does.
+#: The function that applies each kind of body.
 ARRIVAL_HANDLERS: Final[Mapping[type[Any], Handler]] = {
     Hello: _on_hello,
     Manifest: _on_message,
@@ -234,7 +236,7 @@ def _remember_recall(key: str, sender: PersonId, device: Device) -> None:
     device.vault.put(RECALLED, key, str(now).encode())
 
 
-_COUNTED_MAX: Final = 1000  # limits what a correspondent can store in the vault
+_COUNTED_MAX: Final = 1000  # so that a correspondent can store only a limited amount in the vault
 
 
 def count_undecryptable(envelope: str, device: Device) -> None:
@@ -267,7 +269,7 @@ def _take_all(table: str, device: Device) -> int:
 
 
 _KEPT_MAX: Final = 64  # up to 160 KiB each
-_KEPT_PER_SENDER_MAX: Final = 16  # from one claimed sender
+_KEPT_PER_SENDER_MAX: Final = 16  # letters kept with the same claimed sender
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ class Address:
     """The data that both ends know before a letter is opened (docs/spec/letter.md section 2).
 
     ``key`` identifies the recipient's X-Wing key; ``epoch`` and ``head`` (32 bytes) are those of
-    the device list under which it was given. ``from_person`` and ``from_device`` are None for a
-    prekey, which anybody may use.
+    the device list under which the recipient gave that key. ``from_person`` and ``from_device`` are
+    None for a prekey, which anybody may use.
     """
 
     to_person: PersonId
@@ -70,7 +70,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class PersonHead:
-    """The device list of a person that the sender of a message knew; ``head`` has 32 bytes."""
+    """The device list of a person as the sender of a message knew it; its ``head`` has 32 bytes."""
 
     person: PersonId
     epoch: int

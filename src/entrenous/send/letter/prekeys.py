@@ -28,7 +28,7 @@ from entrenous.wire.relay_nouns import Prekeys
 
 _TOP_UP_BELOW: Final = ONE_TIME_KEYS // 2
 _REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
-_DELETE_AFTER: Final = timedelta(days=14)  # after its replacement
+_DELETE_AFTER: Final = timedelta(days=14)  # time after which a replaced prekey is deleted
 _UNPUBLISHED_SET: Final = OwnRecord("prekeys", Prekeys)
 _FILLER_LEAF: Final = bytes(32)
 
@@ -91,7 +91,7 @@ def _new_reusable_keys(me: OwnIdentity, device: Device) -> ReusableKeyStatements
 
 
 def forget_unpublished(device: Device) -> None:
-    """Discard an unpublished set: a new relay needs a complete one."""
+    """Discard a set that the relay does not have yet: a new relay needs a complete set."""
     _UNPUBLISHED_SET.drop(device.vault)
 
 

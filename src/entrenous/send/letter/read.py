@@ -155,8 +155,9 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
 
 
 def _newer_person(shown: Person, contact: Contact | None) -> Person:
-    """The person of the newer list: a device removed from it no longer counts, whatever card it
-    shows.
+    """Return the person as the newer list describes them.
+
+    A device that was removed from it no longer counts, whatever key bundle it shows.
     """
     known = None if contact is None else contact.person
     return known if known and known.id == shown.id and known.epoch > shown.epoch else shown
@@ -190,7 +191,8 @@ def _check_list_named_for_us(header: Header, me: OwnIdentity) -> None:
     head = me.person.head
     if header.to_epoch < me.person.epoch:
         heads = {one.epoch: one.digest for one in list_heads(read_key_bundle(me.card).lists)}
-        head = heads.get(header.to_epoch, header.to_head)  # too old for our card to tell
+        # the list is too old for our key bundle to tell
+        head = heads.get(header.to_epoch, header.to_head)
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
         raise NotForThisMailbox(
@@ -201,7 +203,7 @@ def _check_list_named_for_us(header: Header, me: OwnIdentity) -> None:
 
 
 def _check_sibling_list(header: Header) -> None:
-    """Check that a letter from another device of ours names the same list twice.
+    """Check that a letter from another device of ours names the same list for both sides.
 
     The list may be newer than ours, since this letter may announce it.
     """
@@ -270,7 +272,7 @@ def _drop_unneeded_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) ->
 
 
 def _newer_used_key(key: bytes, peer: Peer) -> bytes | None:
-    """This key of ours, or the one that the peer has used before, whichever is newer."""
+    """Return this key of ours or the one that the peer used before, whichever is newer."""
     age = {one: place for place, one in enumerate(peer.mine)}
     return key if age.get(key, -1) >= age.get(peer.used or b"", 0) else peer.used
 

@@ -1,4 +1,4 @@
-"""Send the receipts that are due, many in one letter; prove and store those received."""
+"""Send the receipts that are due, many in one letter; verify and store the receipts that arrive."""
 
 from contextlib import suppress
 from dataclasses import replace

@@ -43,7 +43,7 @@ OWED_RECEIPT_TABLE: Final = Table(OWED_RECEIPT, OwedReceipt)
 
 _SHORTEST_S: Final = 60
 _LONGEST_S: Final = 900
-#: A receipt due later than this was recorded by a clock that was ahead.
+#: A due time further ahead than this was recorded by a clock that was ahead.
 MAX_RECEIPT_DELAY: Final = timedelta(seconds=_LONGEST_S)
 
 
@@ -117,8 +117,9 @@ def _next_due_time(peer_id: str, device: Device) -> datetime:
 
 
 def record_receipt_terms(manifest: Manifest, envelope: EnvelopeId, device: Device) -> None:
-    """Store what a receipt will be checked against; call it in the transaction that writes the
-    letter.
+    """Store the data against which a receipt will be checked.
+
+    Call it in the transaction that writes the letter.
     """
     covered = ReceiptCoverage(sha256(write_manifest(manifest)), manifest.marks)
     COVERED_TABLE.store(covered, envelope.hex(), device.vault)

@@ -80,7 +80,8 @@ def wait_for_letter(seconds: int, device: Device) -> bool:
 
 _REPEAT_PERIOD: Final = timedelta(days=EXPIRY_DAYS_MAX)
 _ASK_AGAIN_S: Final = 6 * 3600
-_AFTER_SILENCE_S: Final = 3600  # a relay that does not answer blocks our open vault for a minute
+# an attempt to reach a relay that does not answer keeps the vault in use for a minute
+_AFTER_SILENCE_S: Final = 3600
 
 
 def repeat_after_restore(device: Device) -> None:
@@ -103,14 +104,14 @@ def repeat_after_restore(device: Device) -> None:
 
 
 def _relays_with_repeats(device: Device) -> set[str]:
-    # Copies without our own recall date were recalled according to their relay only, which is no
-    # reason to ask it for ever.
+    # Copies without our own recall date are recalled only according to their relay. That alone is
+    # no reason to ask it for ever.
     taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
     return taken_back | relays_with_deletions(_repeat_since(device), device)
 
 
 def _is_check_due(record: bytes | None, device: Device) -> bool:
-    """Return whether a relay is due to be asked, given the record of the last time."""
+    """Return whether it is time to ask a relay again; ``record`` is about the last time."""
     if record is None:
         return True
     return not 0 <= _unix_seconds_now(device) - int(record.split(b" ")[0]) < _ASK_AGAIN_S
@@ -140,7 +141,7 @@ def _withdraw_again(url: str, device: Device) -> None:
 
 
 def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
-    """Copies recalled recently, or at an unknown time, except those that never left this device."""
+    """Yield the copies recalled recently or at an unknown time, except those that never left."""
     since = _repeat_since(device)
     for copy in SEALED_TABLE.all(device.vault):
         ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not SendState.WAITING

@@ -38,8 +38,10 @@ from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A contact's device and how to write to it. A device that has not yet followed its person's
-    move has its former mailbox and device list.
+    """A contact's device and how to write to it.
+
+    For a device that has not followed its owner's move yet, the mailbox and the list are the former
+    ones.
     """
 
     contact: Contact
@@ -48,7 +50,9 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class OuterLetterParts:
-    """The parts of a letter that the relay sees, and the time until which the letter waits here."""
+    """The parts of a letter that the relay sees, and the end of its undo window, before which it
+    waits here.
+    """
 
     envelope: EnvelopeId
     expires_at: datetime
@@ -122,7 +126,7 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
 
 
 def _required_lock(body: Body) -> bytes | None:
-    """The lock to register before this letter leaves: that of the last token that it hands out."""
+    """Return the hash of the last token that a letter hands out, which must be registered first."""
     if isinstance(body, Hello | TokenRangeNote):
         return token_hash(send_token(body.seed, body.first + TOKEN_RANGE_SIZE - 1))
     return None

@@ -24,7 +24,7 @@ from entrenous.send.message.transfer_progress import ByteCounter, Stage, Transfe
 from entrenous.send.outbox import OutboxItem
 from entrenous.wire.relay_nouns import BlobDeposit
 
-OnSent = Callable[[int], None]  # receives the number of further bytes sent
+OnSent = Callable[[int], None]  # called with the number of further bytes sent
 
 
 def ignore_sent_bytes(_size: int) -> None:
@@ -32,7 +32,7 @@ def ignore_sent_bytes(_size: int) -> None:
 
 
 def is_worth_resuming(item: OutboxItem) -> bool:
-    """Return whether its blobs are too large to be sent again from the start."""
+    """Return whether an upload is so large that it should resume instead of starting again."""
     return item.blob_bytes >= RESUMED_BYTES_MIN
 
 
@@ -76,12 +76,12 @@ class _Upload:
                 except WrongOffset:
                     if start == 0:
                         raise
-                    start, idle = 0, idle + 1  # the relay lost what it had
+                    start, idle = 0, idle + 1  # the relay lost the bytes that it had
                 else:
                     return counted.report_progress(self.deposit.size)
                 if idle > _IDLE_TRIES_MAX:
-                    # A relay that claims progress without making any is not asked again; from here
-                    # on the courier's own timeout ends the upload.
+                    # A relay that claims progress but makes none is not asked again. From now on,
+                    # the courier's own timeout ends the upload.
                     self.withdraw, start = None, 0
 
     def _bytes_at_relay(self) -> int:
@@ -100,7 +100,7 @@ class _RestartRequestedError(Exception):
 
 
 class _CountedReader(io.BufferedIOBase):
-    """A file that reports how much was read, and that may be repositioned only once."""
+    """A file that reports how much was read, and that may be rewound only once."""
 
     def __init__(self, file: BinaryIO, on_sent: OnSent) -> None:
         self._file, self._on_sent, self._reported = file, on_sent, 0
@@ -155,7 +155,9 @@ def download(
 
 
 def delete_download_parts(received: Received, vault: Vault, *, files: bool = True) -> None:
-    """Forget a message's downloads; without ``files`` only the records, so that the files stay."""
+    """Delete the records of a message's downloads, and the downloaded files if ``files`` is
+    true.
+    """
     for key in DOWNLOAD_TABLE.keys(vault, f"{inbox_key(received.sender, received.id)} "):
         part = DOWNLOAD_TABLE.load(key, vault)
         if part is not None and files:

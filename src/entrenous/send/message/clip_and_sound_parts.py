@@ -32,7 +32,7 @@ from entrenous.watermark.audio_mark import PreparedSound, prepare_sound
 
 _PENDING_BYTES_MAX: Final = (
     64 * 1024 * 1024
-)  # memory for copies made in one pass and waiting to be sealed
+)  # bytes of copies that were made in one pass and wait to be encrypted
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,9 @@ class ClipPart:
     def copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        """Yield one recipient's copy after the other; several are made in one pass."""
+        """Yield the copies, one recipient after the other; one pass through the clip makes
+        several.
+        """
         size = len(self.original.source)
         making = clip_copies(
             self.original,

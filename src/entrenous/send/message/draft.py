@@ -14,7 +14,8 @@ from entrenous.send.people.circles import CircleId, Conversation
 @dataclass(frozen=True, slots=True)
 class Policy:
     """When a message expires and how many times it may be opened (None: any number).
-    ``may_export``: its files may be kept although openings are limited.
+
+    ``may_export`` says whether its files may be kept although openings are limited.
     """
 
     expires_at: datetime

@@ -205,7 +205,8 @@ def _sealed_copy(made: _SealedDeviceCopies, sending: Sending) -> SealedCopy:
     )
 
 
-_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024  # ciphertext up to this size is written at once
+# bytes; smaller ciphertext is written at once, larger one in chunks
+_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

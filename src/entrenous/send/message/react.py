@@ -105,7 +105,7 @@ def reactions_to(
 
 
 def _people_who_have(meant: ReplyTo, device: Device) -> set[PersonId]:
-    """Return the people known to have a message; empty if it is not on this device."""
+    """Return the people who are known to have a message; empty if this device does not have it."""
     if meant.sender == own_device(device).person.id:
         sent = SEALED_TABLE.all(device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}

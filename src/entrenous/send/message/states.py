@@ -84,21 +84,22 @@ class UnsafeFiles(Malformed):
 class CopyEvent(StrEnum):
     """The events of a sealed copy at its sender."""
 
-    TRY = "try"  # about to be posted: from now on it may have left
-    HEAR = "hear"  # its relay has it on disk
+    TRY = "try"  # it is about to be posted, so from now on it may have left
+    HEAR = "hear"  # its relay has confirmed that it is on disk
     REFUSE = "refuse"  # its relay refused it
-    CALL_OFF = "call off"  # its sender stopped the message, in the undo window or while sending
+    # its sender cancelled the message, in the undo window or while it was being sent
+    CALL_OFF = "call off"
 
 
 class MessageEvent(StrEnum):
     """The events of a message at its recipient."""
 
-    OPEN = "open"  # both key shares were here, and the content can be seen
+    OPEN = "open"  # both shares of the key were here, and the content can be seen
     USE_UP = "use up"  # opened here as often as allowed
-    MISS = "miss"  # no openings left, since another device of the recipient used them
+    MISS = "miss"  # no openings are left, since another device of the recipient used them
     TAKE_BACK = "take back"  # by its sender
     EXPIRE = "expire"  # its time has passed, or its relay has forgotten it
-    REMOVE = "remove"  # by its recipient, from this device
+    REMOVE = "remove"  # by its recipient, on this device only
 
 
 _WAITING: Final = SendState.WAITING
@@ -173,7 +174,7 @@ def next_departure(departure: SendState, event: CopyEvent) -> SendState:
     """Return the state of a copy after ``event``.
 
     Raises:
-        KeyError: the event is impossible in this state or ends the copy, which is a bug.
+        KeyError: the event is impossible in this state, or ends the copy; either is a bug.
     """
     reached = COPY_NEXT[departure, event]
     if reached is None:
@@ -182,7 +183,7 @@ def next_departure(departure: SendState, event: CopyEvent) -> SendState:
 
 
 def can_be_cancelled(departure: SendState) -> bool:
-    """Return whether a copy certainly was not sent."""
+    """Return whether it is certain that a copy was not sent."""
     return (departure, CopyEvent.CALL_OFF) in COPY_NEXT
 
 

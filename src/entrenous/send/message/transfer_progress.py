@@ -21,10 +21,11 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransferWatch:
-    """Callbacks for watching a transfer.
+    """Callbacks that watch a transfer.
 
-    ``step`` receives a stage, the bytes done and the total. ``wait`` waits until the given time,
-    and lets the person cancel until then (KeyboardInterrupt); it returns False if it did not wait.
+    ``step`` is called with a stage, the bytes done and the total. ``wait`` waits until the given
+    time, and lets the person cancel until then (KeyboardInterrupt); it returns False if it did not
+    wait.
     """
 
     step: Callable[[Stage, int, int], None] = lambda _stage, _done, _total: None
@@ -32,7 +33,7 @@ class TransferWatch:
 
 
 NO_WATCH: Final = TransferWatch()
-#: Receives the share of a piece of work that is done, from 0 to 1.
+#: A function that is called with the share of some work that is done, from 0 to 1.
 ShareCallback = Callable[[float], None]
 
 
@@ -41,12 +42,17 @@ def ignore_share(_share: float) -> None:
 
 
 def share_done(done: float, whole: float) -> float:
-    """Return the share done, limited to 0..1: the ``whole`` that a file claims may be wrong."""
+    """Return the share that is done, from 0 to 1.
+
+    It is limited because ``whole``, which a file claims, may be wrong.
+    """
     return min(max(done / whole, 0.0), 1.0) if whole > 0.0 else 0.0
 
 
 def share_range(reached: ShareCallback, start: float, stop: float) -> ShareCallback:
-    """A callback for the part of the work from share ``start`` to share ``stop`` of the whole."""
+    """Return a callback for a part of the work: from share ``start`` to share ``stop`` of the
+    whole.
+    """
     return lambda share: reached(start + share * (stop - start))
 
 

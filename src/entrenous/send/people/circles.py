@@ -43,7 +43,7 @@ class Circle:
 
     @property
     def first_name(self) -> str:
-        """The first word of the name."""
+        """Return the first word of the name."""
         return self.name.split()[0]
 
 

@@ -328,7 +328,7 @@ _STEPS: Final[Mapping[int, Callable[[Comparison, CompareStep, Header, Contact, D
     3: _on_key_revealed,
     4: _on_match_confirmed,
 }
-_PREFIX: Final = "ENTRENOUS:KEYS:1:"  # capitals and digits alone give the smallest QR code
+_PREFIX: Final = "ENTRENOUS:KEYS:1:"  # capital letters and digits alone give the smallest QR code
 _CONTEXT: Final = b"entrenous/1 keys face to face\x00"
 
 
@@ -378,7 +378,7 @@ def _downgrade_link_trust(contact: Contact, device: Device) -> None:
 
 
 _GROUPS = 12
-_ROUNDS = 5200  # as in Signal's numeric fingerprints: slows the search for a similar number
+_ROUNDS = 5200  # as in Signal's numeric fingerprints, to slow down the search for a similar number
 
 
 def safety_number(name: str, device: Device) -> str:

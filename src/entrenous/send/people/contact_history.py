@@ -79,7 +79,8 @@ def last_heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = LAST_HEARD_TABLE.load(whose, device.vault)
     times = [contact.since, key.created_at, *([] if heard is None else [heard.at])]
-    past = [one for one in times if one <= now]  # the rest came from a clock that was ahead
+    # a later time was recorded by a clock that was ahead
+    past = [one for one in times if one <= now]
     return max(past, default=max(times))
 
 
@@ -116,7 +117,8 @@ def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime
     return signed.prekey.made_at
 
 
-_KEPT: Final = 5  # so that an earlier one remains when some are called off
+# several are kept, so that an earlier one remains when some messages are cancelled
+_KEPT: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEXED: Final = "talks-indexed"  # set once messages older than this index were added to it
 
@@ -191,7 +193,8 @@ def _history_key(person: PersonId) -> str:
 
 
 Notice = TypeVar("Notice")
-_UNREPORTED_MAX: Final = 1000  # neither senders nor holders of a link may fill the vault
+# so that neither senders nor people with an invite link can fill the vault
+_UNREPORTED_MAX: Final = 1000
 
 
 def record_contact_change(before: Contact, after: Contact, device: Device) -> Contact:
@@ -211,9 +214,9 @@ def record_contact_change(before: Contact, after: Contact, device: Device) -> Co
 
 
 def record_contradiction(name: str | None, lists: Contradiction, device: Device) -> None:
-    """Record, for one report, that a contact's lists contradict each other.
+    """Record, to be reported once, that a contact's lists contradict each other.
 
-    Ours if the name is None.
+    They are our own lists if the name is None.
     """
     _store_change(
         ContactChange(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device
@@ -221,7 +224,8 @@ def record_contradiction(name: str | None, lists: Contradiction, device: Device)
 
 
 def record_renaming(was: str, name: str, device: Device) -> None:
-    """Record, for one report, that a person or circle was renamed because another has that name.
+    """Record, to be reported once, that a person or circle was renamed because another has that
+    name.
 
     Call it in the transaction that renames.
     """
@@ -229,7 +233,7 @@ def record_renaming(was: str, name: str, device: Device) -> None:
 
 
 def record_move_progress(relay_url: str, moving: FollowState, device: Device) -> None:
-    """Record, for one report, that this device follows another of ours to a new relay.
+    """Record, to be reported once, that this device follows another of ours to a new relay.
 
     Call it in the transaction that does so.
     """

@@ -166,7 +166,7 @@ def _refuse_known_name(name: str, device: Device) -> None:
 def queue_hello(
     contact: Contact, invite_lock: bytes | None, device: Device
 ) -> tuple[EnvelopeId, ...]:
-    """Queue a hello, with tokens, for each device of a contact that we have a token for."""
+    """Queue a hello, with tokens, for each device of a contact for which we have a token."""
     reachable = (
         to for to in addressees(contact, device) if has_tokens_for(contact, to.key.device, device)
     )
@@ -197,7 +197,8 @@ def accept_hello(hello: Hello, person: Person, made: InviteLink | None, device: 
         try:
             return accept_list(known, hello.card, device)
         except OutdatedDeviceList:
-            return known  # from a device of theirs that does not have the newest list yet
+            # the letter is from a device of theirs that does not have the newest list yet
+            return known
     meant = None if made is None else made.name
     name, token = free_name(meant or person.name, device), send_token(hello.seed, hello.first)
     trust = Trust.UNKNOWN if made is None else Trust.BY_LINK
@@ -221,7 +222,7 @@ def answer_greetings(device: Device) -> None:
 def _greet_invited(person: str, device: Device) -> None:
     contact = CONTACT_TABLE.load(person, device.vault)
     if contact is not None and contact.forked:
-        return  # when their lists agree again
+        return  # retried when their lists agree again
     try:
         with device.vault.transaction():
             if contact is not None:
@@ -230,7 +231,7 @@ def _greet_invited(person: str, device: Device) -> None:
     except (Unreachable, TooMany, NoPrekeys):
         raise
     except EntrenousError:
-        device.vault.drop(GREET, person)  # their keys or address will never work
+        device.vault.drop(GREET, person)  # their keys or their address will never be valid
 
 
 def _device_of_invite(invite: Invite, person: Person) -> DeviceId:
@@ -271,7 +272,9 @@ def store_link(made: InviteLink, device: Device) -> None:
 
 
 def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
-    """Return this device's link with that lock, as long as a hello sent in time may arrive."""
+    """Return this device's link with that token hash, while a hello sent in time may still
+    arrive.
+    """
     made = INVITE_TABLE.load(lock.hex(), device.vault)
     return None if made is None or _has_link_expired(made, device) else made
 

@@ -62,7 +62,7 @@ def contacts_named(names: Sequence[str], device: Device) -> tuple[Contact, ...]:
 
 
 def select_by_name(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
-    """Return those of ``known`` that have these names, in the names' order.
+    """Return the contacts in ``known`` with these names, in the same order.
 
     Raises:
         UnknownPerson.

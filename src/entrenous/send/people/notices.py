@@ -15,7 +15,7 @@ from entrenous.send.people.people_nouns import (
     InviteNotice,
 )
 
-#: What is known about somebody's keys.
+#: Words for what is known about somebody's keys.
 TRUST_WORDS: Final = {
     Trust.UNKNOWN: translatable("unknown: compare keys before you send anything private"),
     Trust.BY_LINK: translatable("by link, keys not compared yet"),

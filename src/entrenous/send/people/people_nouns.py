@@ -102,11 +102,11 @@ class OwnInviteLink(Refused):
 class ComparisonStage(StrEnum):
     """The state of a key comparison on this device."""
 
-    BEGUN = "begun"  # we began; they have yet to answer
-    ASKED = "asked"  # they began; we have yet to answer
-    ANSWERED = "answered"  # we answered; their key has yet to come
-    READY = "ready"  # both see the string
-    AGREED = "agreed"  # we said that the strings match; they have yet to say so
+    BEGUN = "begun"  # we began, and they have not answered yet
+    ASKED = "asked"  # they began, and we have not answered yet
+    ANSWERED = "answered"  # we answered, and their key has not arrived yet
+    READY = "ready"  # both sides see the string
+    AGREED = "agreed"  # we said that the strings match, and they have not said so yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +203,10 @@ INVITE_TABLE: Final = Table(INVITE, InviteLink)
 
 class InviteEvent(StrEnum):
     JOINED = "joined"  # somebody joined by a link that this device made
-    ELSEWHERE = "elsewhere"  # the same on another device of ours, or we added somebody there
-    REFUSED = "refused"  # somebody came by a link of this device that was used up
-    TOO_LATE = "too late"  # we came by somebody's link that was used up
+    # the same happened on another device of ours, or we added somebody there
+    ELSEWHERE = "elsewhere"
+    REFUSED = "refused"  # somebody used a link of this device that was used up
+    TOO_LATE = "too late"  # we used somebody's link that was used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +289,8 @@ class ContactProgramTooOld(Refused):
 class NamedList:
     """The newest list head that was named for a person, and our tries to fetch that list.
 
-    ``own``: one of the person's own devices named it. ``proven``: it is proven who named it.
+    ``own`` says whether one of the person's own devices named it, ``proven`` whether it is proven
+    who named it.
     """
 
     head: Head
@@ -299,7 +301,7 @@ class NamedList:
 
     @property
     def sort_key(self) -> tuple[bool, bool, int]:
-        """Sort key: of two named lists, the one with the greater rank is fetched."""
+        """Return a sort key: of two named lists, the one with the greater key is fetched."""
         return self.own, self.proven, self.head.epoch
 
 

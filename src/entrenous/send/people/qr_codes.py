@@ -8,8 +8,8 @@ import segno
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.send.people.people_nouns import NoCodeInPicture
 
-_PIXELS: Final = 8  # per square of the code
-_SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides at which a code is searched
+_PIXELS: Final = 8  # pixels for each square of the code
+_SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides, in pixels, at which a code is looked for
 
 
 def qr_picture(link: str) -> bytes:

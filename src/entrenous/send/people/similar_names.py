@@ -51,11 +51,12 @@ _CAPITAL: Final = {
     "y": "υ",
     "e": "э",
 }
-_LUNATE: Final = {0x3F2: "c", 0x3F9: "c"}  # NFKC would make it a sigma, which is unlike a c
+# NFKC would make these a sigma, which does not look like a c
+_LUNATE: Final = {0x3F2: "c", 0x3F9: "c"}
 _DRAWN_TOGETHER: Final = {"rn": "m", "vv": "w"}
 _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
-_LONG: Final = 6  # from this length on, two typing errors are tolerated
-_SHORT_FORM: Final = 2  # minimum length of a short form
+_LONG: Final = 6  # letters from which two typing errors are tolerated
+_SHORT_FORM: Final = 2  # letters that a short form has at least
 _TWO_SYLLABLES: Final = 2
 _SYLLABLES: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 

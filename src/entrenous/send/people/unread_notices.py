@@ -39,7 +39,7 @@ def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
 
 
 def dismiss_notice(number: str, device: Device) -> None:
-    """Remove a notice that was read; a missing one is no error."""
+    """Remove a notice that the user has read; a missing one is no error."""
     if number == _LETTERS:
         take_undecryptable(device)
         return

@@ -83,13 +83,13 @@ def _greet_device(peer_id: str, device: Device, *, anew: bool = False) -> None:
     """
     to = _addressee_for(peer_id, device)
     if to is not None and to.contact.forked:
-        return  # greeted once their lists agree again
+        return  # retried once the lists of that person agree again
     anew = anew or _was_lent_again(peer_id, device)
     try:
         with device.vault.transaction():
             if to is not None and not to.contact.blocked:
                 if not has_tokens_for(to.contact, to.key.device, device):
-                    return  # wait until that device, or another one of ours, gives us tokens
+                    return  # waits until that device, or another one of ours, gives us tokens
                 if anew:
                     replace_session(to, device)
                 queue_greeting(to, _still_invited_by(to, device), device)
@@ -99,11 +99,12 @@ def _greet_device(peer_id: str, device: Device, *, anew: bool = False) -> None:
         raise
     except WrongToken:
         if drop_refused(peer_id, device):
-            _greet_device(peer_id, device, anew=anew)  # with the next token, if there is one
+            _greet_device(peer_id, device, anew=anew)  # now with the next token
         else:
             device.vault.drop(GREET_DEVICE, peer_id)
     except EntrenousError:
-        device.vault.drop(GREET_DEVICE, peer_id)  # its keys or our tokens will never be valid
+        # the keys of that device, or our tokens for it, will never be valid
+        device.vault.drop(GREET_DEVICE, peer_id)
 
 
 def _was_lent_again(peer_id: str, device: Device) -> bool:
@@ -179,10 +180,12 @@ def _due_task(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask |
 
 
 def _was_issued_in_future(age: timedelta, device: Device) -> bool:
-    """Whether a clock more than a month ahead issued a range, which would then never grow old.
+    """Return whether a clock that was more than a month ahead issued a range.
 
-    Not if the clock may be behind now: the replaced range would expire as soon as the clock is
-    right.
+    Such a range would never be old enough to be replaced.
+
+    The result is False if the clock may be behind now, since the replaced range would then expire
+    as soon as the clock is right.
     """
     return age < -MAX_TIME_IN_TRANSIT and not is_clock_implausible(device)
 

@@ -62,7 +62,7 @@ _RETIRED_VALIDITY: Final = timedelta(days=REPLACED_TOKEN_RANGE_DAYS)
 
 
 def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
-    """Issue a new token range to a device; its previous range stays valid for some days.
+    """Issue a new token range to a device; the device's previous range stays valid for some days.
 
     Call it in the transaction that writes the letter with the range. Indexes continue from the
     previous range, so that an index identifies its range.
@@ -160,8 +160,9 @@ def withdraw_range(peer_id: str, device: Device) -> None:
 
 
 def withdraw_expired(device: Device) -> None:
-    """Withdraw replaced ranges whose days are over. If a clock that was far ahead set the date, the
-    days start now.
+    """Withdraw the replaced ranges that are no longer valid.
+
+    If a clock that was far ahead set the end of a range, its remaining days start now.
     """
     now, trusted_now = device.clock.now(), trusted_time(device)
     for key in WINDOW_OLD_TABLE.keys(device.vault):
@@ -252,12 +253,12 @@ def _last_lock(seed: Secret, indexes: range) -> bytes:
 
 
 Tokens = TypeVar("Tokens", QueuedRegistration, TokenWithdrawal)
-_PEOPLE_MIN: Final = 2  # a batch for fewer people is recognizable, so it gets more padding
-_COVER_PEOPLE: Final = 4  # people who get further tokens as well
-_COVER_TOKENS: Final = 4  # at least so many tokens each
+_PEOPLE_MIN: Final = 2  # a batch for fewer people is easy to recognize, so it gets more padding
+_COVER_PEOPLE: Final = 4  # people who get further tokens as well, to hide for whom the others are
+_COVER_TOKENS: Final = 4  # the fewest tokens for each of them
 _VALIDITY: Final = timedelta(
     days=TOKEN_RANGE_DAYS + REPLACED_TOKEN_RANGE_DAYS + 3
-)  # and three days of slack
+)  # the last three days are slack
 
 
 def register_tokens(device: Device) -> None:
@@ -368,7 +369,9 @@ def _split_batches(device: Device) -> None:
 
 
 def _token_expiry(device: Device) -> datetime:
-    """The expiry of the tokens: the end of a day, the same for everybody who registers that day."""
+    """Return the expiry of the tokens: the end of a day, the same for everybody who registers
+    that day.
+    """
     end = this_second(device) + _VALIDITY + timedelta(days=1)
     return end.replace(hour=0, minute=0, second=0)
 
@@ -388,7 +391,9 @@ def _queued_withdrawals(device: Device) -> dict[str, TokenWithdrawal]:
 
 
 def _fitting_in_batch(waiting: dict[str, Tokens]) -> dict[str, Tokens]:
-    """Return as many as fit into one batch, in the order of hashes, so that nobody is preferred."""
+    """Return as many items as fit into one batch, in the order of hashes, so that nobody is
+    preferred.
+    """
     going, size = dict[str, Tokens](), 0
     for key, one in waiting.items():
         size += one.until - one.first
@@ -411,7 +416,9 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
 
 
 def _pad_locks(tokens: Iterable[Tokens], further: int, device: Device) -> tuple[bytes, ...]:
-    """Pad to 64, 128, 256, ... locks, of which at least ``further`` are random."""
+    """Pad with random hashes to 64, 128, 256, ... hashes; at least ``further`` of them are
+    random.
+    """
     return _pad_with_random_locks(
         [lock for one in tokens for lock in locks_of(one)], further, device
     )

@@ -1,4 +1,4 @@
-"""Replace the token of an outbox item that waited for long, or that was written without one."""
+"""Replace the token of an outbox item that waited for a long time, or that has no token yet."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,8 +22,8 @@ from entrenous.send.tokens.use import (
     use_range_token,
 )
 
-#: Tokens of a range that are left to letters with indexes: from these its issuer sees how many were
-#: used, and issues more.
+#: Tokens of a range that are reserved for letters with an index. From these letters, the issuer of
+#: the range sees how many tokens were used, and issues more.
 _RESERVED_TOKENS: Final = 16
 
 
@@ -51,15 +51,15 @@ def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
 
 
 def has_no_token(item: OutboxItem) -> bool:
-    """Return whether the item was written when we had no token for that device."""
+    """Return whether the item was written while we had no token for that device."""
     return item.index is None and item.token == NO_TOKEN
 
 
 def without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | None:
-    """The item without its refused token, to wait for another one; None if it must be dropped.
+    """Return the item without its refused token, to wait for another; None if it must be dropped.
 
     Only a lent token is replaced: the device that lent it may be lost, and its tokens with it. A
-    token from its issuer is not.
+    token that came from its issuer is not replaced.
     """
     if item.peer is None or item.index is None:
         return None
@@ -121,12 +121,14 @@ def _mailbox_of(item: OutboxItem) -> tuple[str, MailboxId]:
 
 
 def _is_still_valid(item: OutboxItem, held: HeldRange, device: Device, *, is_there: bool) -> bool:
-    """Whether a token outside the current range is still accepted: at the current mailbox for some
-    days, at the former one if it was registered there at all.
+    """Return whether a token that is not in the current range is still accepted.
+
+    At the current mailbox it is accepted for some days; at the former one, if it was registered
+    there at all.
     """
     old, index = held.old, item.index
     if old is None or index is None or item.token != send_token(old.seed, index):
         return not is_there
-    left = old.lapses_at - device.clock.now()  # longer if a clock that was ahead set it
+    left = old.lapses_at - device.clock.now()  # the time is longer if a clock that was ahead set it
     in_time = timedelta() < left <= timedelta(days=REPLACED_TOKEN_RANGE_DAYS) or not is_there
     return in_time and index < old.until

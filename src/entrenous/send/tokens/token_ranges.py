@@ -83,7 +83,7 @@ class LentToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenMailbox:
-    """A device's mailbox in an older list of its person than the newest, and the head of that list.
+    """A device's mailbox according to an older list of its owner, and the head of that list.
 
     The device reads that mailbox until it has moved, and for some days more. ``head`` is None for
     our own devices, which always write to each other under the newest list.
@@ -119,7 +119,9 @@ WINDOW_OUT_TABLE: Final = Table(WINDOW_OUT, HeldRange)
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedRange:
-    """A range received in the letter with this counter, written under the device list ``under``."""
+    """A token range that arrived in a letter; ``under`` is the device list under which it was
+    written.
+    """
 
     person: PersonId
     device: DeviceId

@@ -47,8 +47,8 @@ from entrenous.wire.key_bundle import read_key_bundle
 def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
     """Return the token for a device before it gave us a range: the invite's.
 
-    Returns :data:`NO_TOKEN` if we have none for it. A token for another device must not be used,
-    since the relay would learn that both devices belong to one person.
+    Returns :data:`NO_TOKEN` if we have no token for the device. A token for another device must not
+    be used, since the relay would learn that both devices belong to one person.
     """
     kept = device.vault.get(FIRST_TOKEN, peer_key(contact.person.id, to))
     if kept is not None:
@@ -60,7 +60,7 @@ def keep_first_token(person: PersonId, of: DeviceId, token: Secret, device: Devi
     device.vault.put(FIRST_TOKEN, peer_key(person, of), token.reveal())
 
 
-_LENT_MAX: Final = 16  # per device, from those that lent last
+_LENT_MAX: Final = 16  # the most lent tokens kept for one device, from the devices that lent last
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def receive_waiting_ranges(person: PersonId, device: Device) -> None:
         told = WINDOW_TOLD_TABLE.load(peer_id, device.vault)
         if told is not None and not is_under_unknown_list(told, device):
             WINDOW_TOLD_TABLE.drop(peer_id, device.vault)
-            with suppress(AddressOnThisMachine):  # nothing of it was stored
+            with suppress(AddressOnThisMachine):  # in this case nothing of the range was stored
                 if is_under_known_list(told, device):
                     _store_range(told, peer_id, device)
 
@@ -155,7 +155,7 @@ def receive_waiting_ranges(person: PersonId, device: Device) -> None:
 def _store_range(told: AnnouncedRange, peer_id: str, device: Device) -> None:
     held, until = held_range(peer_id, device), told.first + TOKEN_RANGE_SIZE
     if held.seed == told.seed:
-        # Indexes between two ranges that do not meet are not registered.
+        # If the two ranges do not meet, the indexes between them are not registered.
         next_index = held.next if told.first <= held.until else max(held.next, told.first)
         held = replace(held, next=next_index, until=max(held.until, until))
     elif held.seed is not None and told.counter < held.told_by:
@@ -181,8 +181,9 @@ def forget_tokens_of(person: PersonId, device: Device) -> None:
 def lend_tokens(
     person: PersonId, key: DeviceId, count: int, device: Device
 ) -> tuple[LentToken, ...]:
-    """Up to ``count`` tokens for another device of ours to greet this one with; we no longer use
-    them.
+    """Return up to ``count`` tokens with which another device of ours can greet this device.
+
+    We no longer use them ourselves.
     """
     peer_id = peer_key(person, key)
     held = held_range(peer_id, device)
@@ -246,8 +247,9 @@ def _as_replaced_range(held: HeldRange, device: Device) -> ReplacedRange | None:
 
 
 def are_tokens_valid(contact: Contact, through: DeviceId, device: Device) -> bool:
-    """Whether device ``through`` has given us a range, and all ranges from its person are still
-    valid. A person who forgot us has withdrawn them.
+    """Return whether ``through`` has given us a range, and all ranges from its owner are valid.
+
+    A person who forgot us has withdrawn them.
 
     Raises:
         RelayUnreachable.
@@ -267,8 +269,9 @@ def are_tokens_valid(contact: Contact, through: DeviceId, device: Device) -> boo
 
 
 def may_write_now(contact: Contact, device: Device) -> bool:
-    """Whether the relay accepts the next letter for one of a person's devices; True if it does not
-    say.
+    """Return whether the relay accepts the next letter for one of a person's devices.
+
+    The result is True if the relay does not say.
     """
     reachable = [
         key for key in contact.person.devices if has_tokens_for(contact, key.device, device)
@@ -312,7 +315,7 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
 
 
 def mailbox_for_token(person: PersonId, key: DeviceId, device: Device) -> TokenMailbox | None:
-    """Where our tokens for a device are valid; None: where it is listed."""
+    """Return where our tokens for a device are valid; None means where the device is listed."""
     return held_range(peer_key(person, key), device).place
 
 
@@ -351,8 +354,10 @@ def is_under_known_list(told: AnnouncedRange, device: Device) -> bool:
 def mailbox_under_list(
     told: AnnouncedRange, known: TokenMailbox | None, device: Device
 ) -> TokenMailbox | None:
-    """The mailbox of a device by the list under which it gave a range; None: where it is listed
-    now. If that list is too old to be known, the result is ``known``.
+    """Return the mailbox of a device in the list under which it gave us a range.
+
+    None means the mailbox where the device is listed now. If that list is too old to be known, the
+    result is ``known``.
 
     Raises:
         AddressOnThisMachine: the mailbox was on this machine.
