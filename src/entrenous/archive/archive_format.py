@@ -142,7 +142,7 @@ class DamagedArchive(Unproven):
     """
 
 
-_CHUNK: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 
 
 def encrypt_key(key: Secret, passphrase: Secret, noise: bytes) -> bytes:
@@ -215,7 +215,7 @@ def decrypting_reader(key: Secret, untrusted_reader: BinaryIO) -> Iterator[Binar
         try:
             with os.fdopen(source, "rb") as pipe:
                 yield pipe
-                while pipe.read(_CHUNK):
+                while pipe.read(_CHUNK_BYTES):
                     pass
         except EntrenousError:
             if isinstance(done.exception(), DecryptionFailed):
@@ -240,11 +240,11 @@ FILES: Final = "files/"
 INDEX_BYTES_MAX: Final = 64 * 1024**2
 RECORD_BYTES_MAX: Final = 128 * 1024**2
 FILE_BYTES_MAX: Final = 8 * 1024**3 - 1
-_BLOCK: Final = 512
-_SEGMENT: Final = r"(?!\.)[A-Za-z0-9._-]{1,80}"
-_NAME: Final = re.compile(rf"{_SEGMENT}/{_SEGMENT}(?:/{_SEGMENT})?")
-_HEX_32: Final = re.compile(r"[0-9a-f]{64}")
-_TIME_MAX: Final = 253_402_300_799  # the last second of the year 9999
+_BLOCK_BYTES: Final = 512
+_SEGMENT_PATTERN: Final = r"(?!\.)[A-Za-z0-9._-]{1,80}"
+_NAME_PATTERN: Final = re.compile(rf"{_SEGMENT_PATTERN}/{_SEGMENT_PATTERN}(?:/{_SEGMENT_PATTERN})?")
+_SHA256_HEX_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
+_UNIX_SECONDS_MAX: Final = 253_402_300_799  # the last second of the year 9999
 
 
 class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -291,7 +291,7 @@ def read_index(untrusted_text: bytes) -> Index:
         read = msgspec.json.decode(untrusted_text, type=_Index)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise BadArchive from None
-    if read.schema != SCHEMA or not 0 <= read.made_at <= _TIME_MAX:
+    if read.schema != SCHEMA or not 0 <= read.made_at <= _UNIX_SECONDS_MAX:
         raise BadArchive
     parts = tuple(Part(name, size, _parse_sha256(sha256)) for name, size, sha256 in read.parts)
     _refuse_invalid_parts(parts)
@@ -310,12 +310,12 @@ def tar_header(name: str, size: int) -> bytes:
 
 def tar_padding(size: int) -> bytes:
     """Return the padding after a file of this size."""
-    return bytes(-size % _BLOCK)
+    return bytes(-size % _BLOCK_BYTES)
 
 
 def tar_end() -> bytes:
     """Return the end mark after the last file."""
-    return bytes(2 * _BLOCK)
+    return bytes(2 * _BLOCK_BYTES)
 
 
 def tar_entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
@@ -325,19 +325,19 @@ def tar_entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
         BadArchive: something is not a regular file or a folder, a header is damaged, or the tar
             ends early.
     """
-    while any(block := _read_exactly(untrusted_reader, _BLOCK)):
+    while any(block := _read_exactly(untrusted_reader, _BLOCK_BYTES)):
         info = _parse_tar_header(block)
         if info.type == tarfile.DIRTYPE and not info.size:
             continue
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.size < 0:
             raise BadArchive
         content = _Limited(untrusted_reader, info.size)
-        yield Entry(info.name, info.size, io.BufferedReader(content, _CHUNK))
-        while content.read(_CHUNK):
+        yield Entry(info.name, info.size, io.BufferedReader(content, _CHUNK_BYTES))
+        while content.read(_CHUNK_BYTES):
             pass
         if content.left:
             raise BadArchive
-        _read_exactly(untrusted_reader, -info.size % _BLOCK)
+        _read_exactly(untrusted_reader, -info.size % _BLOCK_BYTES)
 
 
 def _parse_tar_header(block: bytes) -> tarfile.TarInfo:
@@ -355,7 +355,7 @@ def _read_exactly(untrusted_reader: BinaryIO, size: int) -> bytes:
 
 
 def _parse_sha256(text: str) -> bytes:
-    if not _HEX_32.fullmatch(text):
+    if not _SHA256_HEX_PATTERN.fullmatch(text):
         raise BadArchive
     return bytes.fromhex(text)
 
@@ -367,7 +367,9 @@ def _refuse_invalid_parts(parts: tuple[Part, ...]) -> None:
     if files != sorted(files):  # records come first, so that the files they name are known
         raise BadArchive
     for part in parts:
-        if not _NAME.fullmatch(part.name) or not 0 <= part.size <= _part_bytes_max(part.name):
+        if not _NAME_PATTERN.fullmatch(part.name) or not 0 <= part.size <= _part_bytes_max(
+            part.name
+        ):
             raise BadArchive
 
 

@@ -27,7 +27,7 @@ from entrenous.device.store.vault_folder import refuse_weak
 TAR: Final = "archive.tar.age"
 KEY: Final = "archive.key.age"
 _KEY_BYTES: Final = 32
-_KEY_FILE_MAX: Final = 128 * 1024
+_KEY_FILE_BYTES_MAX: Final = 128 * 1024
 
 
 def export_archive(
@@ -113,7 +113,7 @@ def import_from_file(
             if any(both.getinfo(name).compress_type != ZIP_STORED for name in (TAR, KEY)):
                 raise NotAnArchive
             with both.open(KEY) as part:
-                key = decrypt_key(part.read(_KEY_FILE_MAX + 1), passphrase)
+                key = decrypt_key(part.read(_KEY_FILE_BYTES_MAX + 1), passphrase)
             with both.open(TAR) as part:
                 return read_archive(
                     decrypting_reader(key, cast("BinaryIO", part)), device, progress
@@ -138,6 +138,6 @@ def _write_to_folder(place: Path, key: Secret, device: Device, progress: Progres
 def _key_file(folder: Path) -> bytes:
     try:
         with (folder / KEY).open("rb") as file:
-            return file.read(_KEY_FILE_MAX + 1)
+            return file.read(_KEY_FILE_BYTES_MAX + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise ArchiveNotFound(path=folder) from None

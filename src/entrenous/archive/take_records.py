@@ -110,7 +110,7 @@ def _is_valid(
 
 
 PLACEHOLDER_NAME: Final = "somebody"  # replaces a name that is not valid
-_LOOK: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
+_PICTURE_RECORD_KEY: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _import_picture_records(
     """
     pictures = {message.id: len(message.pictures) for message in new}
     for item in records_in(PICTURE_RECORDS, items):
-        said = _LOOK.fullmatch(item.key)
+        said = _PICTURE_RECORD_KEY.fullmatch(item.key)
         if said is None:
             continue
         message, position = MessageId(bytes.fromhex(said[1])), int(said[2])

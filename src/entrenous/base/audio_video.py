@@ -289,7 +289,7 @@ def refuse_check(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]
 
 
 # seconds by which a frame may be early, since files round times to ticks of a clock
-_EARLY_S: Final = 1e-6
+_TIME_TOLERANCE_S: Final = 1e-6
 
 
 @dataclass(slots=True)
@@ -305,10 +305,10 @@ class FrameSampler:
 
     def selects(self, at_s: float) -> bool:
         """Return whether to select the frame shown at that time."""
-        if at_s < self.due_s - _EARLY_S:
+        if at_s < self.due_s - _TIME_TOLERANCE_S:
             return False
         if self.apart_s > 0.0:
-            self.due_s = ((at_s + _EARLY_S) // self.apart_s + 1) * self.apart_s
+            self.due_s = ((at_s + _TIME_TOLERANCE_S) // self.apart_s + 1) * self.apart_s
         return True
 
 

@@ -13,16 +13,17 @@ from typing import Final
 
 DOMAIN: Final = "entrenous"
 CONTEXT_END: Final = "\x04"  # separates context and sentence in a key, as in gettext
-_LINES: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
-_SKIPPED: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
-_ENTRY: Final = re.compile(
-    rf"{_SKIPPED}(?:msgctxt (?P<context>{_LINES})\n)?"
-    rf"msgid (?P<one>{_LINES})\n"
-    rf"(?:msgstr (?P<said>{_LINES})\n"
-    rf"|msgid_plural {_LINES}\nmsgstr\[0\] (?P<first>{_LINES})\nmsgstr\[1\] (?P<second>{_LINES})\n)"
+_LINES_PATTERN: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
+_SKIPPED_PATTERN: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
+_ENTRY_PATTERN: Final = re.compile(
+    rf"{_SKIPPED_PATTERN}(?:msgctxt (?P<context>{_LINES_PATTERN})\n)?"
+    rf"msgid (?P<one>{_LINES_PATTERN})\n"
+    rf"(?:msgstr (?P<said>{_LINES_PATTERN})\n"
+    rf"|msgid_plural {_LINES_PATTERN}\n"
+    rf"msgstr\[0\] (?P<first>{_LINES_PATTERN})\nmsgstr\[1\] (?P<second>{_LINES_PATTERN})\n)"
 )
-_END: Final = re.compile(rf"{_SKIPPED}\Z")
-_ESCAPE: Final = re.compile(r"\\(.)")
+_END_PATTERN: Final = re.compile(rf"{_SKIPPED_PATTERN}\Z")
+_ESCAPE_PATTERN: Final = re.compile(r"\\(.)")
 _ESCAPED: Final = {"n": "\n", "t": "\t"}
 
 
@@ -68,7 +69,7 @@ def parse_po(text: str) -> dict[str, tuple[str, ...]]:
     gettext. Raises ValueError if the text is not in the expected form.
     """
     found, at = dict[str, tuple[str, ...]](), 0
-    while entry := _ENTRY.match(text, at):
+    while entry := _ENTRY_PATTERN.match(text, at):
         at = entry.end()
         context, one, said, first, second = entry.groups()
         key = _unquote_po_lines(one)
@@ -79,7 +80,7 @@ def parse_po(text: str) -> dict[str, tuple[str, ...]]:
             if first is None
             else (_unquote_po_lines(first), _unquote_po_lines(second))
         )
-    if not _END.match(text, at):
+    if not _END_PATTERN.match(text, at):
         raise ValueError(f"not the text of a catalogue: {text[at : at + 80]!r}")
     found.pop("", None)  # the entry for the empty sentence is the file's header
     return found
@@ -89,14 +90,14 @@ def _unquote_po_lines(lines: str) -> str:
     text = lines[1:-1].replace('"\n"', "")
     if "\\" not in text:
         return text
-    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
+    return _ESCAPE_PATTERN.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
 
 
 _ACCENTS: Final = str.maketrans(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "åƀçđéƒĝĥîĵķļɱñöþǫŕšţûṽŵẋýžÅƁÇĐÉƑĜĤÎĴĶĻṀÑÖÞǪŔŠŢÛṼŴẊÝŽ",
 )
-_KEPT: Final = re.compile(
+_PLACEHOLDER_PATTERN: Final = re.compile(
     r"\{[^{}]*\}|%\([a-z_]+\)[sd]|%%|<[^<>]*>|&\w+;|https?://\S+|entrenous(?: [\w-]+)*|--[\w-]+"
 )
 
@@ -126,7 +127,7 @@ def pseudo_text(text: str) -> str:
     """
     if not text.strip():
         return text
-    kept = _KEPT.findall(text)
-    pieces = [piece.translate(_ACCENTS) for piece in _KEPT.split(text)]
+    kept = _PLACEHOLDER_PATTERN.findall(text)
+    pieces = [piece.translate(_ACCENTS) for piece in _PLACEHOLDER_PATTERN.split(text)]
     said = "".join(piece + mark for piece, mark in zip(pieces, [*kept, ""], strict=True))
     return f"[{said} {'~' * (len(text) // 3)}]"

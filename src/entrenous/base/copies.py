@@ -76,9 +76,9 @@ class Proofs:
     cards: tuple[bytes, ...] = ()
 
 
-_BYTES_PER_CHAR: Final = 4  # UTF-8 uses at most this many bytes for a character (RFC 3629)
-_LINE_END: Final = 2  # bytes of the longest line end: a carriage return and a line feed
-_FILE_BYTES_MAX: Final = LABELS_MAX * (LABEL_CHARS_MAX * _BYTES_PER_CHAR + _LINE_END)
+_BYTES_PER_CHAR_MAX: Final = 4  # UTF-8 uses at most this many bytes for a character (RFC 3629)
+_LINE_END_BYTES_MAX: Final = 2  # bytes of the longest line end: a carriage return and a line feed
+_FILE_BYTES_MAX: Final = LABELS_MAX * (LABEL_CHARS_MAX * _BYTES_PER_CHAR_MAX + _LINE_END_BYTES_MAX)
 
 
 def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:

@@ -328,15 +328,15 @@ UPDATE: Final = translatable(
 
 
 # characters, besides letters and digits, that a shell does not interpret
-_PLAIN: Final = "@%+=:,./-_"
-_COMMAND: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
-_FIELD: Final = re.compile(r"\{(\w+)\}")
+_SHELL_SAFE_CHARS: Final = "@%+=:,./-_"
+_COMMAND_PATTERN: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
+_FIELD_PATTERN: Final = re.compile(r"\{(\w+)\}")
 
 
 def shell_quoted(word: object) -> str:
     """Quote a word of a command for the shell, if necessary."""
     text = str(word)
-    plain = text and all(char.isalnum() or char in _PLAIN for char in text)
+    plain = text and all(char.isalnum() or char in _SHELL_SAFE_CHARS for char in text)
     return text if plain else shlex.quote(text)
 
 
@@ -346,7 +346,9 @@ def fill_message(words: str, **facts: object) -> str:
     Facts that are part of a command are quoted for the shell.
     """
     facts = {name: _format_fact(fact) for name, fact in facts.items()}
-    said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
+    said = _COMMAND_PATTERN.sub(
+        lambda command: _FIELD_PATTERN.sub(r"{typed \1}", command[0]), words
+    )
     return said.format(
         **facts, **{f"typed {name}": shell_quoted(fact) for name, fact in facts.items()}
     )

@@ -32,7 +32,7 @@ def empty_folder(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -47,17 +47,17 @@ def folder_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as why:
-        if why.errno in _FULL:
+        if why.errno in _DISK_FULL_ERRNOS:
             raise DiskFull from None
         if why.errno == errno.EROFS:
             raise ReadOnlyDisk(path=folder) from None
         raise UnusableFolder(path=folder) from None
 
 
-_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-# the temporary names that _write generates
-_UNFINISHED: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")
-_OTHERS: Final = 0o077  # the permission bits of the group and of all others
+_NO_HARD_LINK_ERRNOS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+# the temporary names that _write_and_publish generates
+_UNFINISHED_NAME: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")
+_GROUP_AND_OTHERS_BITS: Final = 0o077  # the permission bits of the group and of all others
 
 
 def write_private(place: Path, data: bytes) -> None:
@@ -66,12 +66,12 @@ def write_private(place: Path, data: bytes) -> None:
     A crash leaves the old file or the new one, never half of it. A link at ``place`` is replaced,
     not followed.
     """
-    _write(place, lambda file: file.write(data), lambda fresh: fresh.replace(place))
+    _write_and_publish(place, lambda file: file.write(data), lambda fresh: fresh.replace(place))
 
 
 def write_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Like :func:`write_private`, but ``fill`` writes the content into the open file."""
-    _write(place, fill, lambda fresh: fresh.replace(place))
+    _write_and_publish(place, fill, lambda fresh: fresh.replace(place))
 
 
 def create_private(place: Path, data: bytes) -> None:
@@ -80,7 +80,9 @@ def create_private(place: Path, data: bytes) -> None:
     Raises:
         FileExistsError: something, even a dangling link, has that name; it is not changed.
     """
-    _write(place, lambda file: file.write(data), lambda fresh: _link_as_new_file(fresh, place))
+    _write_and_publish(
+        place, lambda file: file.write(data), lambda fresh: _link_as_new_file(fresh, place)
+    )
 
 
 def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
@@ -100,7 +102,7 @@ def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool
             added.clear()
 
     try:
-        _write(place, fill, publish)
+        _write_and_publish(place, fill, publish)
     except BaseException:
         _remove_added_file(place, added)
         raise
@@ -112,7 +114,7 @@ def sweep_unfinished(folder: Path) -> None:
 
     The caller must ensure that nobody else writes there meanwhile.
     """
-    left = [place for place in folder.iterdir() if _UNFINISHED.fullmatch(place.name)]
+    left = [place for place in folder.iterdir() if _UNFINISHED_NAME.fullmatch(place.name)]
     for place in left:
         place.unlink(missing_ok=True)
     if left:
@@ -140,8 +142,8 @@ def make_private(place: Path) -> None:
     """Remove all permissions of the group and of others from a file that this account owns."""
     with suppress(FileNotFoundError):
         seen = place.stat()
-        if seen.st_uid == os.geteuid() and seen.st_mode & _OTHERS:
-            place.chmod(stat.S_IMODE(seen.st_mode) & ~_OTHERS)
+        if seen.st_uid == os.geteuid() and seen.st_mode & _GROUP_AND_OTHERS_BITS:
+            place.chmod(stat.S_IMODE(seen.st_mode) & ~_GROUP_AND_OTHERS_BITS)
 
 
 def files_readable_by_others(folder: Path) -> tuple[Path, ...]:
@@ -152,7 +154,7 @@ def files_readable_by_others(folder: Path) -> tuple[Path, ...]:
 
 def _is_accessible_to_others(place: Path) -> bool:
     with suppress(FileNotFoundError):  # a log file may have been deleted meanwhile
-        return bool(place.stat().st_mode & _OTHERS)
+        return bool(place.stat().st_mode & _GROUP_AND_OTHERS_BITS)
     return False
 
 
@@ -165,7 +167,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _write(
+def _write_and_publish(
     place: Path, fill: Callable[[BinaryIO], object], publish: Callable[[Path], object]
 ) -> None:
     """Write under an unguessable temporary name, then call ``publish``.
@@ -190,7 +192,7 @@ def _link_as_new_file(fresh: Path, place: Path) -> None:
     try:
         os.link(fresh, place)
     except OSError as why:
-        if why.errno not in _NO_LINKS:
+        if why.errno not in _NO_HARD_LINK_ERRNOS:
             raise
         _rename_as_new_file(fresh, place)
 

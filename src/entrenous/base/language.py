@@ -30,13 +30,13 @@ PSEUDO: Final = "ar-XB"
 translate. It is not offered to people.
 """
 
-_SETTINGS: Final = ("ENTRENOUS_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
-_chosen: ContextVar[str] = ContextVar("language", default="")
+_LANGUAGE_VARIABLES: Final = ("ENTRENOUS_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+_chosen_language: ContextVar[str] = ContextVar("language", default="")
 
 
 def language_of_person(environment: Mapping[str, str] = os.environ) -> str:
     """Return the tag of the language in which the person reads, such as "es"."""
-    return _chosen.get() or _language_of_environment(environment)
+    return _chosen_language.get() or _language_of_environment(environment)
 
 
 def _language_of_environment(environment: Mapping[str, str]) -> str:
@@ -44,7 +44,9 @@ def _language_of_environment(environment: Mapping[str, str]) -> str:
 
     "C" names no language, and so means English.
     """
-    wanted = next((told for name in _SETTINGS if (told := environment.get(name))), ENGLISH)
+    wanted = next(
+        (told for name in _LANGUAGE_VARIABLES if (told := environment.get(name))), ENGLISH
+    )
     if wanted == PSEUDO:
         return PSEUDO
     tag = wanted.replace("_", "-").partition("-")[0].partition(".")[0].lower()
@@ -54,18 +56,18 @@ def _language_of_environment(environment: Mapping[str, str]) -> str:
 @contextmanager
 def speaking(tag: str) -> Iterator[None]:
     """Show everything inside the block in one language, whatever the environment says."""
-    before = _chosen.set(tag)
+    before = _chosen_language.set(tag)
     try:
         yield
     finally:
-        _chosen.reset(before)
+        _chosen_language.reset(before)
 
 
 def speak_english() -> None:
     """Show everything from here to the end of the enclosing :func:`speaking` in English, such as
     what is printed for scripts.
     """
-    _chosen.set(ENGLISH)
+    _chosen_language.set(ENGLISH)
 
 
 def translated(text: str) -> str:

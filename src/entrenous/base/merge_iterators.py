@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
-_AT_MOST: Final = 64  # the most threads at once; each uses one of the HTTP client's 100 connections
+_THREADS_MAX: Final = (
+    64  # the most threads at once; each uses one of the HTTP client's 100 connections
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
     came, left = queue.SimpleQueue[_Arrival[Item]](), queue.SimpleQueue[Iterable[Item]]()
     for row in rows:
         left.put(row)
-    walkers = min(len(rows), _AT_MOST)
+    walkers = min(len(rows), _THREADS_MAX)
     for _ in range(walkers):
         threading.Thread(target=_feed_items, args=(left, came), daemon=True).start()
     while walkers:

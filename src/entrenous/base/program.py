@@ -31,12 +31,12 @@ class Program:
 
 #: The name of the file with the commit, written into the package when a wheel or an sdist is built.
 COMMIT_FILE: Final = "commit.txt"
-_PACKAGE: Final = Path(__file__).parents[1]
-_PATIENCE_S: Final = 5.0
+_PACKAGE_FOLDER: Final = Path(__file__).parents[1]
+_GIT_TIMEOUT_S: Final = 5.0
 # The checkout may belong to another account than the one that runs a relay or a gate. The first
 # setting lets git read it all the same; the second keeps git from starting a configured program.
-_GIT: Final = ("git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
-_DESCRIBE: Final = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+_GIT_COMMAND: Final = ("git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
+_DESCRIBE_ARGUMENTS: Final = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 
 
 @cache
@@ -49,7 +49,7 @@ def this_program() -> Program:
     # the program runs from its folder without being installed
     except metadata.PackageNotFoundError:
         installed = UNKNOWN
-    return Program(installed, commit_of(_PACKAGE))
+    return Program(installed, commit_of(_PACKAGE_FOLDER))
 
 
 def commit_of(package: Path) -> str:
@@ -76,13 +76,13 @@ def _git_description(checkout: Path) -> str:
     }
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, fixed options, no shell
-            [*_GIT, *_DESCRIBE],
+            [*_GIT_COMMAND, *_DESCRIBE_ARGUMENTS],
             cwd=checkout,
             env=surroundings,
             capture_output=True,
             text=True,
             check=True,
-            timeout=_PATIENCE_S,
+            timeout=_GIT_TIMEOUT_S,
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""

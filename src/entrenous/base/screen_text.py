@@ -8,8 +8,8 @@ from entrenous.base.limits import CAPTION_CHARS_MAX, TEXT_CHARS_MAX
 
 # Unicode's embeddings, overrides and isolates (UAX #9), which change the order of the text after
 # them.
-_TURNS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_ACTS: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_DIRECTION_CHARS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_CONTROL_CATEGORIES: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 
 def is_terminal_control(char: str) -> bool:
@@ -19,7 +19,9 @@ def is_terminal_control(char: str) -> bool:
     and changes of direction. Unassigned characters are allowed, because a newer version of Unicode
     may have made them visible, and all devices must decide alike.
     """
-    return char != "\n" and (char in _TURNS or unicodedata.category(char) in _ACTS)
+    return char != "\n" and (
+        char in _DIRECTION_CHARS or unicodedata.category(char) in _CONTROL_CATEGORIES
+    )
 
 
 def check_caption(caption: str | None) -> None:
@@ -69,15 +71,15 @@ class TextHasControlCharacters(Refused):
     """
 
 
-_IGNORABLE: Final = (
+_IGNORABLE_RANGES: Final = (
     *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5)),
     *((0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164)),
     *((0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
     *((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
 )
 _BRAILLE_BLANK: Final = 0x2800
-_UNSEEN: Final = dict.fromkeys(
-    (_BRAILLE_BLANK, *(code for low, high in _IGNORABLE for code in range(low, high + 1)))
+_INVISIBLE_CHARS: Final = dict.fromkeys(
+    (_BRAILLE_BLANK, *(code for low, high in _IGNORABLE_RANGES for code in range(low, high + 1)))
 )
 #: Invisible characters that are drawn as a gap; the others are drawn as nothing.
 DRAWN_AS_GAP: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
@@ -85,4 +87,4 @@ DRAWN_AS_GAP: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
 
 def visible_text(text: str) -> str:
     """Return the text without its invisible characters. Spaces are kept."""
-    return text.translate(_UNSEEN)
+    return text.translate(_INVISIBLE_CHARS)

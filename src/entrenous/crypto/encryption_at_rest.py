@@ -24,16 +24,18 @@ from entrenous.crypto.hashing import equal_in_constant_time
 from entrenous.crypto.key_derivation import derive
 from entrenous.crypto.nouns import BadKey, BlobChanged, BlobRef, DecryptionFailed
 
-_ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
-_HEADER: Final = re.compile(
+_BECH32_ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BECH32_GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_HEADER_PATTERN: Final = re.compile(
     rb"age-encryption\.org/v1\n"
     rb"(?:-> [!-~]+(?: [!-~]+)*\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+"
     rb"--- "
 )
-_PREFIX: Final = "age-secret-key-"
-_CHUNK: Final = 1024 * 1024  # bytes that streams read at a time
-_FRONT: Final = 64 * 1024  # the longest header accepted; one that this module writes has 200 bytes
+_IDENTITY_PREFIX: Final = "age-secret-key-"
+_CHUNK_BYTES: Final = 1024 * 1024  # bytes that streams read at a time
+_HEADER_BYTES_MAX: Final = (
+    64 * 1024
+)  # the longest header accepted; one that this module writes has 200 bytes
 
 
 def age_identity(key: Secret) -> Secret:
@@ -44,8 +46,10 @@ def age_identity(key: Secret) -> Secret:
     if len(key) != 32:
         raise ValueError("an X25519 key has 32 bytes")
     groups = _five_bit_groups(key.reveal())
-    letters = "".join(_ALPHABET[group] for group in groups + _checksum(_PREFIX, groups))
-    return Secret(f"{_PREFIX}1{letters}".upper().encode())
+    letters = "".join(
+        _BECH32_ALPHABET[group] for group in groups + _checksum(_IDENTITY_PREFIX, groups)
+    )
+    return Secret(f"{_IDENTITY_PREFIX}1{letters}".upper().encode())
 
 
 def age_private_key(untrusted_identity: Secret) -> Secret:
@@ -59,8 +63,8 @@ def age_private_key(untrusted_identity: Secret) -> Secret:
         pyrage.x25519.Identity.from_str(text)
     except pyrage.IdentityError:
         raise ValueError("this is no age identity") from None
-    letters = text.lower().removeprefix(f"{_PREFIX}1")[:-6]
-    bits = "".join(f"{_ALPHABET.index(letter):05b}" for letter in letters)
+    letters = text.lower().removeprefix(f"{_IDENTITY_PREFIX}1")[:-6]
+    bits = "".join(f"{_BECH32_ALPHABET.index(letter):05b}" for letter in letters)
     return Secret(int(bits[:256], 2).to_bytes(32, "big"))
 
 
@@ -78,7 +82,7 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
     Raises:
         DecryptionFailed: the wrong key, or bytes that were changed, truncated or extended.
     """
-    if not _HEADER.match(untrusted_data):
+    if not _HEADER_PATTERN.match(untrusted_data):
         raise DecryptionFailed
     try:
         return pyrage.decrypt(untrusted_data, [_identity(key)])  # type: ignore[no-any-return]
@@ -148,8 +152,8 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
         DecryptionFailed: the wrong key, or bytes that were changed, truncated or extended.
         OSError: raised by ``writer``.
     """
-    untrusted_front = untrusted_reader.read(_FRONT)
-    if not _HEADER.match(untrusted_front):
+    untrusted_front = untrusted_reader.read(_HEADER_BYTES_MAX)
+    if not _HEADER_PATTERN.match(untrusted_front):
         raise DecryptionFailed
     source = _ReadAheadReader(untrusted_front, untrusted_reader)
     kept = _ErrorKeepingWriter(writer)
@@ -167,7 +171,7 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
 def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
     """Raise BlobChanged unless a blob has the size and hash that the letter named."""
     seen, size = hashlib.sha256(), 0
-    while chunk := untrusted_reader.read(_CHUNK):
+    while chunk := untrusted_reader.read(_CHUNK_BYTES):
         seen.update(chunk)
         size += len(chunk)
     if size != expected.size or not equal_in_constant_time(seen.digest(), expected.sha256):
@@ -241,12 +245,12 @@ def _polymod(groups: list[int]) -> int:
     for group in groups:
         top = rest >> 25
         rest = (rest & 0x1FFFFFF) << 5 ^ group
-        for at, factor in enumerate(_GENERATOR):
+        for at, factor in enumerate(_BECH32_GENERATOR):
             rest ^= factor if top >> at & 1 else 0
     return rest
 
 
-_CONTEXT: Final = b"entrenous/1 sealed file\x00"
+_SEALED_FILE_CONTEXT: Final = b"entrenous/1 sealed file\x00"
 
 
 def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
@@ -255,7 +259,7 @@ def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
     Only the same name decrypts it. The result is about 200 bytes longer than the data, plus 16
     bytes per 64 KiB.
     """
-    return encrypt_blob(derive(key, _CONTEXT + name), data)
+    return encrypt_blob(derive(key, _SEALED_FILE_CONTEXT + name), data)
 
 
 def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> bytes:
@@ -263,12 +267,12 @@ def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> byte
 
     Raises DecryptionFailed if they are wrong, or the file was changed or truncated.
     """
-    return decrypt_blob(derive(key, _CONTEXT + name), untrusted_sealed)
+    return decrypt_blob(derive(key, _SEALED_FILE_CONTEXT + name), untrusted_sealed)
 
 
 def seal_stream(key: Secret, reader: BinaryIO, writer: BinaryIO, name: bytes = b"") -> None:
     """Like :func:`seal_file`, in chunks; raises OSError if reading or writing fails."""
-    encrypt_stream(derive(key, _CONTEXT + name), reader, writer)
+    encrypt_stream(derive(key, _SEALED_FILE_CONTEXT + name), reader, writer)
 
 
 def unseal_stream(
@@ -280,7 +284,7 @@ def unseal_stream(
         DecryptionFailed: the wrong key or name, or the file was changed or truncated.
         OSError: raised by ``writer``.
     """
-    decrypt_stream(derive(key, _CONTEXT + name), untrusted_sealed, writer)
+    decrypt_stream(derive(key, _SEALED_FILE_CONTEXT + name), untrusted_sealed, writer)
 
 
 NOISE_BYTES: Final = 48
@@ -288,13 +292,13 @@ SCRYPT_WORK_FACTOR: Final = (
     18  # age's default: scrypt's N is 2**18, which takes 256 MiB of memory and about a second
 )
 # scrypt's N is 2**20, which takes 1 GiB: the most that an untrusted file may require
-_PRICE_MAX: Final = 20
-_PART: Final = 16  # length in bytes of a file key, of a salt and of a nonce
-_PASSPHRASE_CHUNK: Final = 64 * 1024
+_WORK_FACTOR_MAX: Final = 20
+_FILE_KEY_BYTES: Final = 16  # length in bytes of a file key, of a salt and of a nonce
+_PASSPHRASE_CHUNK_BYTES: Final = 64 * 1024
 _SALT: Final = b"age-encryption.org/v1/scrypt"
-_FIRST: Final = bytes(12)
-_ONLY: Final = bytes(11) + b"\1"  # nonce of a file's first chunk if it is also the last
-_FILE: Final = re.compile(
+_FIRST_CHUNK_NONCE: Final = bytes(12)
+_ONLY_CHUNK_NONCE: Final = bytes(11) + b"\1"  # nonce of a file's first chunk if it is also the last
+_PASSPHRASE_FILE_PATTERN: Final = re.compile(
     rb"(age-encryption\.org/v1\n"
     rb"-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<price>[1-9][0-9]?)\n"
     rb"(?P<body>[A-Za-z0-9+/]{43})\n"
@@ -309,13 +313,17 @@ def encrypt_with_passphrase(passphrase: Secret, data: bytes, noise: bytes, price
 
     ``noise`` are 48 fresh random bytes: the file key, the salt and the nonce.
     """
-    if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK:
+    if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK_BYTES:
         raise ValueError("a small file under a passphrase needs 48 random bytes")
-    file_key, salt, nonce = (noise[at : at + _PART] for at in range(0, NOISE_BYTES, _PART))
-    body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, price)).encrypt(_FIRST, file_key, None)
+    file_key, salt, nonce = (
+        noise[at : at + _FILE_KEY_BYTES] for at in range(0, NOISE_BYTES, _FILE_KEY_BYTES)
+    )
+    body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, price)).encrypt(
+        _FIRST_CHUNK_NONCE, file_key, None
+    )
     stanza = b"-> scrypt %b %d\n%b\n" % (_encode_base64(salt), price, _encode_base64(body))
     header = b"age-encryption.org/v1\n" + stanza + b"---"
-    chunk = ChaCha20Poly1305(_payload_key(file_key, nonce)).encrypt(_ONLY, data, None)
+    chunk = ChaCha20Poly1305(_payload_key(file_key, nonce)).encrypt(_ONLY_CHUNK_NONCE, data, None)
     return header + b" " + _encode_base64(_header_mac(file_key, header)) + b"\n" + nonce + chunk
 
 
@@ -327,20 +335,20 @@ def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
         DecryptionFailed: another kind of file, a changed file, or one that requires more than 1 GiB
             of memory.
     """
-    found = _FILE.fullmatch(untrusted_file)
-    if found is None or int(found["price"]) > _PRICE_MAX:
+    found = _PASSPHRASE_FILE_PATTERN.fullmatch(untrusted_file)
+    if found is None or int(found["price"]) > _WORK_FACTOR_MAX:
         raise DecryptionFailed
     salt, body, mac = (_decode_base64(found[name]) for name in ("salt", "body", "mac"))
     try:
         wrapping = ChaCha20Poly1305(_wrapping_key(passphrase, salt, int(found["price"])))
-        file_key = wrapping.decrypt(_FIRST, body, None)
+        file_key = wrapping.decrypt(_FIRST_CHUNK_NONCE, body, None)
     except InvalidTag:
         raise BadKey from None
     if not equal_in_constant_time(_header_mac(file_key, found[1]), mac):
         raise DecryptionFailed
     try:
         payload = ChaCha20Poly1305(_payload_key(file_key, found["nonce"]))
-        return payload.decrypt(_ONLY, found["chunk"], None)
+        return payload.decrypt(_ONLY_CHUNK_NONCE, found["chunk"], None)
     except InvalidTag:
         raise DecryptionFailed from None
 
@@ -376,12 +384,12 @@ def _decode_base64(text: bytes) -> bytes:
 KEY_BYTES: Final = 32
 NAME_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
-_NAME: Final = b"entrenous/1 held key\0"
+_KEY_NAME_CONTEXT: Final = b"entrenous/1 held key\0"
 
 
 def stored_key_name(key: Secret) -> bytes:
     """Return eight bytes that identify a key without revealing it."""
-    return hashlib.sha256(_NAME + key.reveal()).digest()[:NAME_BYTES]
+    return hashlib.sha256(_KEY_NAME_CONTEXT + key.reveal()).digest()[:NAME_BYTES]
 
 
 def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from entrenous.base.secret import Secret
 
-_LOCK: Final = b"entrenous/1 lock\x00"
+_TOKEN_HASH_CONTEXT: Final = b"entrenous/1 lock\x00"
 
 
 def sha256(data: bytes) -> bytes:
@@ -63,7 +63,7 @@ def token_hash(token: Secret) -> bytes:
 
     See docs/spec/content.md section 4.
     """
-    return sha256(_LOCK + token.reveal())
+    return sha256(_TOKEN_HASH_CONTEXT + token.reveal())
 
 
 def equal_in_constant_time(one: bytes, other: bytes) -> bool:
@@ -144,12 +144,12 @@ def _hash_pair(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right)
 
 
-_MARK: Final = b"entrenous/2 mark\x00"
+_MARK_CONTEXT: Final = b"entrenous/2 mark\x00"
 
 
 def mark_commitment(mark: bytes) -> bytes:
     """Return the 32-byte commitment to a copy's hidden mark, as wire/receipt.py encodes it."""
-    return sha256(_MARK + mark)
+    return sha256(_MARK_CONTEXT + mark)
 
 
 def marks_hash(marks: bytes) -> bytes:

@@ -14,7 +14,7 @@ from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 PRIVATE_BYTES: Final = 32
 PUBLIC_BYTES: Final = 1216
 OVERHEAD_BYTES: Final = 1136  # 1,120 bytes of key encapsulation and 16 of authentication tag
-_MLKEM_PUBLIC: Final = 1184
+_MLKEM_PUBLIC_BYTES: Final = 1184
 
 
 class NoPostQuantum(RuntimeError):
@@ -48,8 +48,8 @@ def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
     suite = _hpke_suite()
     try:
         key = hpke.MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(untrusted_public[:_MLKEM_PUBLIC]),
-            X25519PublicKey.from_public_bytes(untrusted_public[_MLKEM_PUBLIC:]),
+            MLKEM768PublicKey.from_public_bytes(untrusted_public[:_MLKEM_PUBLIC_BYTES]),
+            X25519PublicKey.from_public_bytes(untrusted_public[_MLKEM_PUBLIC_BYTES:]),
         )
         return suite.encrypt(plaintext, key, info)
     except ValueError:

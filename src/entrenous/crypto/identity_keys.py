@@ -20,7 +20,7 @@ from entrenous.base.limits import ONE_TIME_KEYS
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 
-_PERSON: Final = b"entrenous/1 person\x00"
+_PERSON_ID_CONTEXT: Final = b"entrenous/1 person\x00"
 
 
 def person_id(master: MasterKey) -> PersonId:
@@ -31,7 +31,7 @@ def person_id(master: MasterKey) -> PersonId:
     """
     if len(master.ed25519) != 32 or len(master.mldsa65) != 1952:
         raise ValueError("master keys have 32 and 1,952 bytes")
-    return PersonId(sha256(_PERSON + master.ed25519 + master.mldsa65))
+    return PersonId(sha256(_PERSON_ID_CONTEXT + master.ed25519 + master.mldsa65))
 
 
 MASTER_BYTES: Final = 64  # the seed of the Ed25519 key, then that of the ML-DSA-65 key
@@ -90,8 +90,8 @@ def _signed_bytes(context: bytes, statement: bytes) -> bytes:
 
 SIGNING_SEED_BYTES: Final = 32  # FIPS 204 lets the seed stand for the private ML-DSA-65 key
 # pickles are not encrypted under a key of their own, because the vault encrypts them
-_NO_KEY: Final = bytes(32)
-_MLDSA65: Final = b"entrenous/2 device mldsa65\x00"
+_PICKLE_KEY: Final = bytes(32)
+_MLDSA65_HASH_CONTEXT: Final = b"entrenous/2 device mldsa65\x00"
 _MLDSA65_BYTES: Final = 1952
 
 
@@ -124,7 +124,7 @@ def mldsa65_hash(public: bytes) -> bytes:
     """
     if len(public) != _MLDSA65_BYTES:
         raise ValueError("an ML-DSA-65 key has 1,952 bytes")
-    return sha256(_MLDSA65 + public)
+    return sha256(_MLDSA65_HASH_CONTEXT + public)
 
 
 def new_account() -> Secret:
@@ -212,11 +212,11 @@ def verify_device(
 
 def pickled_account(account: vodozemac.Account) -> Secret:
     """Return an account in vodozemac's encoding, to store it in the vault."""
-    return Secret(account.pickle(_NO_KEY).encode())
+    return Secret(account.pickle(_PICKLE_KEY).encode())
 
 
 def unpickled_account(account: Secret) -> vodozemac.Account:
-    return vodozemac.Account.from_pickle(account.reveal().decode(), _NO_KEY)
+    return vodozemac.Account.from_pickle(account.reveal().decode(), _PICKLE_KEY)
 
 
 def _mldsa65(signer: DeviceSigner) -> MLDSA65PrivateKey:

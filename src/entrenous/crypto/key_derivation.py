@@ -10,10 +10,10 @@ from entrenous.base.identifiers import ID_BYTES, EnvelopeId, MessageId, PersonId
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 
-_CONTENT: Final = b"entrenous/2 content\x00"
-_BLOB: Final = b"entrenous/2 blob\x00"
-_GROUP: Final = b"entrenous/2 share group\x00"
-_NONCE: Final = bytes(16)  # may be constant, since no two streams have the same key
+_CONTENT_CONTEXT: Final = b"entrenous/2 content\x00"
+_BLOB_CONTEXT: Final = b"entrenous/2 blob\x00"
+_SHARE_GROUP_CONTEXT: Final = b"entrenous/2 share group\x00"
+_ZERO_NONCE: Final = bytes(16)  # may be constant, since no two streams have the same key
 
 
 def derive(secret: Secret, context: bytes, size: int = 32, *, salt: bytes = b"") -> Secret:
@@ -29,7 +29,7 @@ def stream(seed: Secret, context: bytes, size: int) -> bytes:
     beginning of a longer one.
     """
     key = derive(seed, b"entrenous/1 stream\x00" + context).reveal()
-    cipher = Cipher(algorithms.ChaCha20(key, _NONCE), mode=None)
+    cipher = Cipher(algorithms.ChaCha20(key, _ZERO_NONCE), mode=None)
     return cipher.encryptor().update(bytes(size))
 
 
@@ -47,7 +47,7 @@ def content_key(
     if len(secret) != 32 or len(share) != 32:
         raise ValueError("both halves of a content key have 32 bytes")
     both = Secret(secret.reveal() + share.reveal())
-    return derive(both, _CONTENT + sha256(manifest), salt=message + envelope)
+    return derive(both, _CONTENT_CONTEXT + sha256(manifest), salt=message + envelope)
 
 
 def blob_key(content: Secret, place: int) -> Secret:
@@ -55,7 +55,7 @@ def blob_key(content: Secret, place: int) -> Secret:
 
     Blob 0 is the frame, which lists the files. The number has 32 bits.
     """
-    return derive(content, _BLOB + place.to_bytes(4, "big"))
+    return derive(content, _BLOB_CONTEXT + place.to_bytes(4, "big"))
 
 
 def share_group(groups: Secret, person: PersonId) -> bytes:
@@ -64,10 +64,10 @@ def share_group(groups: Secret, person: PersonId) -> bytes:
     See docs/spec/relay.md section 6. ``groups`` are 32 random bytes that only the message's sender
     knows: anybody who knew the id could use up the openings.
     """
-    return derive(groups, _GROUP + person, ID_BYTES).reveal()
+    return derive(groups, _SHARE_GROUP_CONTEXT + person, ID_BYTES).reveal()
 
 
-_TOKEN: Final = b"entrenous/2 send token\x00"
+_SEND_TOKEN_CONTEXT: Final = b"entrenous/2 send token\x00"
 
 
 def send_token(seed: Secret, index: int) -> Secret:
@@ -77,4 +77,4 @@ def send_token(seed: Secret, index: int) -> Secret:
     """
     if len(seed) != 32:
         raise ValueError("a window of tokens grows from 32 bytes")
-    return derive(seed, _TOKEN + index.to_bytes(8, "big"))
+    return derive(seed, _SEND_TOKEN_CONTEXT + index.to_bytes(8, "big"))

@@ -32,8 +32,8 @@ _IDENTITY: Final = bytes(ELEMENT_BYTES)
 # libsodium 1.0.18 ignores this bit, so that each element would have two encodings; with one of the
 # two encodings of the identity, it fails.
 _UNUSED_BIT: Final = 0x80
-_BLOCK_BYTES: Final = 128  # the block size of SHA-512
-_SODIUM: Final = "_sodium"
+_SHA512_BLOCK_BYTES: Final = 128  # the block size of SHA-512
+_SODIUM_MODULE: Final = "_sodium"
 
 
 def scalar_from_random(uniform: bytes) -> Secret:
@@ -104,13 +104,13 @@ def _group() -> Any:
     By default, rbcl uses any ``_sodium.py`` on the path, or unpacks libsodium into the folder for
     temporary files (docs/decisions/0039-libsodium-in-memory.md).
     """
-    sodium = ModuleType(_SODIUM)
-    vars(sodium)[_SODIUM] = _load_from_memory(_bundled_library())
-    sys.modules[_SODIUM] = sodium  # rbcl looks here before anywhere else
+    sodium = ModuleType(_SODIUM_MODULE)
+    vars(sodium)[_SODIUM_MODULE] = _load_from_memory(_bundled_library())
+    sys.modules[_SODIUM_MODULE] = sodium  # rbcl looks here before anywhere else
     try:
         return importlib.import_module("rbcl")
     finally:
-        sys.modules.pop(_SODIUM, None)
+        sys.modules.pop(_SODIUM_MODULE, None)
 
 
 def _bundled_library() -> bytes:
@@ -163,6 +163,6 @@ def _expand_message(message: bytes, separator: bytes, size: int) -> bytes:
     Here ``size`` is at most 64.
     """
     tail = separator + bytes([len(separator)])
-    padded = bytes(_BLOCK_BYTES) + message + size.to_bytes(2, "big") + b"\x00" + tail
+    padded = bytes(_SHA512_BLOCK_BYTES) + message + size.to_bytes(2, "big") + b"\x00" + tail
     first = hashlib.sha512(padded).digest()
     return hashlib.sha512(first + b"\x01" + tail).digest()[:size]

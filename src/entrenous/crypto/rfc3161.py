@@ -53,11 +53,13 @@ def decode_response(untrusted_token: bytes) -> TimeStampResponse:
         raise InvalidTimestamp(why="it cannot be read") from None
 
 
-_CERTIFICATES: Final = 0xA0  # the DER tag of SignedData.certificates, [0] (RFC 5652, section 5.1)
+_CERTIFICATES_TAG: Final = (
+    0xA0  # the DER tag of SignedData.certificates, [0] (RFC 5652, section 5.1)
+)
 # the index of each element on the way from TimeStampResp through its token and [0] to SignedData
-_TO_SIGNED_DATA: Final = (0, 1, 1, 0)
+_SIGNED_DATA_PATH: Final = (0, 1, 1, 0)
 # if this bit is set, the other bits of a length's first byte count its further bytes
-_LONG: Final = 0x80
+_LONG_LENGTH_BIT: Final = 0x80
 
 
 def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
@@ -69,10 +71,10 @@ def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
     """
     try:
         fields = _split_der(untrusted_token, 0, len(untrusted_token))
-        for place in _TO_SIGNED_DATA:
+        for place in _SIGNED_DATA_PATH:
             _, inside, end = fields[place]
             fields = _split_der(untrusted_token, inside, end)
-        (found,) = (one for one in fields if untrusted_token[one[0]] == _CERTIFICATES)
+        (found,) = (one for one in fields if untrusted_token[one[0]] == _CERTIFICATES_TAG)
     except (IndexError, ValueError):
         return untrusted_token
     _, inside, end = found
@@ -89,8 +91,8 @@ def _split_der(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
     found = []
     while at < end:
         size, inside = data[at + 1], at + 2
-        if size >= _LONG:
-            inside += size - _LONG
+        if size >= _LONG_LENGTH_BIT:
+            inside += size - _LONG_LENGTH_BIT
             size = int.from_bytes(data[at + 2 : inside], "big")
         if inside + size > end:
             raise ValueError("an element is longer than what holds it")

@@ -18,8 +18,8 @@ from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotForThisM
 
 # possible sizes in bytes of what HPKE encrypts (letter.md section 1)
 SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
-_BINDING: Final = b"entrenous/2 binding\x00"
-_NO_KEY: Final = bytes(32)  # as in identity_keys.py, the vault encrypts pickles
+_BINDING_CONTEXT: Final = b"entrenous/2 binding\x00"
+_PICKLE_KEY: Final = bytes(32)  # as in identity_keys.py, the vault encrypts pickles
 _PREKEY_TYPE: Final = 0
 
 
@@ -155,7 +155,7 @@ def open_first_letter(
 
 
 def _associated_data(info_sha256: bytes, header: bytes) -> bytes:
-    return sha256(_BINDING + info_sha256 + sha256(header))
+    return sha256(_BINDING_CONTEXT + info_sha256 + sha256(header))
 
 
 def _verified_body(around: OuterLetter, plaintext: bytes) -> bytes:
@@ -199,8 +199,8 @@ def _olm_message(around: OuterLetter) -> vodozemac.AnyOlmMessage:
 
 
 def _pickle_session(session: vodozemac.Session) -> Secret:
-    return Secret(session.pickle(_NO_KEY).encode())
+    return Secret(session.pickle(_PICKLE_KEY).encode())
 
 
 def _unpickle_session(session: Secret) -> vodozemac.Session:
-    return vodozemac.Session.from_pickle(session.reveal().decode(), _NO_KEY)
+    return vodozemac.Session.from_pickle(session.reveal().decode(), _PICKLE_KEY)

@@ -28,9 +28,9 @@ class ShortString:
     numbers: tuple[int, int, int]
 
 
-_COMMIT: Final = b"entrenous/2 sas commit\x00"
-_STRING: Final = b"entrenous/2 sas\x00"
-_AGREE: Final = b"entrenous/2 sas mac\x00"
+_COMMITMENT_CONTEXT: Final = b"entrenous/2 sas commit\x00"
+_STRING_CONTEXT: Final = b"entrenous/2 sas\x00"
+_AGREEMENT_CONTEXT: Final = b"entrenous/2 sas mac\x00"
 
 
 def public_of(private: Secret) -> bytes:
@@ -43,7 +43,7 @@ def key_commitment(public: bytes) -> bytes:
 
     The key itself is revealed only after the other side has sent theirs.
     """
-    return sha256(_COMMIT + public)
+    return sha256(_COMMITMENT_CONTEXT + public)
 
 
 def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
@@ -52,7 +52,7 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
     ``transcript`` is encoded by send/formats/letter_format.py. Raises BadKey if the other side's
     key is invalid.
     """
-    info = _STRING + sha256(transcript).hex().encode()
+    info = _STRING_CONTEXT + sha256(transcript).hex().encode()
     bits = derive(_shared_secret(private, public), info, 6).reveal()
     number = int.from_bytes(bits, "big")
     signs = tuple(SIGNS[number >> 42 - 6 * place & 63] for place in range(7))
@@ -65,7 +65,9 @@ def agreement_proof(private: Secret, public: bytes, transcript: bytes, by: bytes
 
     Raises BadKey if the other side's key is invalid.
     """
-    return derive(_shared_secret(private, public), _AGREE + sha256(transcript) + by).reveal()
+    return derive(
+        _shared_secret(private, public), _AGREEMENT_CONTEXT + sha256(transcript) + by
+    ).reveal()
 
 
 def _shared_secret(private: Secret, public: bytes) -> Secret:

@@ -47,18 +47,18 @@ from entrenous.crypto.identity_keys import (
     verify_both,
 )
 
-_HEAD: Final = b"entrenous/2 list\x00"
-_LIST: Final = b"entrenous/2 list"
+_HEAD_CONTEXT: Final = b"entrenous/2 list\x00"
+_LIST_CONTEXT: Final = b"entrenous/2 list"
 
 
 def list_head(statement: bytes) -> bytes:
     """Return the head of a device list: the hash, 32 bytes, that identifies it."""
-    return sha256(_HEAD + statement)
+    return sha256(_HEAD_CONTEXT + statement)
 
 
 def sign_list(master: Secret, statement: bytes) -> bytes:
     """Sign a device list with both master keys; return both signatures, 3,373 bytes."""
-    return sign_both(master, _LIST, statement)
+    return sign_both(master, _LIST_CONTEXT, statement)
 
 
 def list_heads(lists: Sequence[ListStatement]) -> tuple[Head, ...]:
@@ -75,7 +75,7 @@ def verify_lists(
         BadSignature: the newest is not signed by both master keys, or a list does not name its
             predecessor or breaks a rule of succession.
     """
-    verify_both(master, _LIST, lists[-1].statement, signature, what="device list")
+    verify_both(master, _LIST_CONTEXT, lists[-1].statement, signature, what="device list")
     heads = list_heads(lists)
     for before, after in zip(heads, lists[1:], strict=False):
         if after.said.previous is None or not equal_in_constant_time(
@@ -214,37 +214,37 @@ def _relists_revoked(lists: Sequence[ListStatement]) -> bool:
     return False
 
 
-_DEVICE: Final = b"entrenous/2 device"
-# context of one prekey's leaf; _PREKEYS is the context of a whole batch
-_PREKEY: Final = b"entrenous/2 prekey"
-_PREKEYS: Final = b"entrenous/2 prekeys"
-_RECEIPT: Final = b"entrenous/2 receipt"
-_RECEIPTS: Final = b"entrenous/2 receipts"
+_CERTIFICATE_CONTEXT: Final = b"entrenous/2 device"
+# context of one prekey's leaf; _PREKEY_BATCH_CONTEXT is the context of a whole batch
+_PREKEY_CONTEXT: Final = b"entrenous/2 prekey"
+_PREKEY_BATCH_CONTEXT: Final = b"entrenous/2 prekeys"
+_RECEIPT_CONTEXT: Final = b"entrenous/2 receipt"
+_RECEIPT_BATCH_CONTEXT: Final = b"entrenous/2 receipts"
 
 
 def sign_certificate(master: Secret, certificate: bytes) -> bytes:
     """Sign a device certificate with both master keys; return both signatures, 3,373 bytes."""
-    return sign_both(master, _DEVICE, certificate)
+    return sign_both(master, _CERTIFICATE_CONTEXT, certificate)
 
 
 def prekey_leaf(statement: bytes) -> bytes:
     """Return the leaf hash, 32 bytes, of a prekey in its batch."""
-    return leaf_hash(_PREKEY, statement)
+    return leaf_hash(_PREKEY_CONTEXT, statement)
 
 
 def receipt_leaf(statement: bytes) -> bytes:
     """Return the leaf hash, 32 bytes, of a receipt in its batch."""
-    return leaf_hash(_RECEIPT, statement)
+    return leaf_hash(_RECEIPT_CONTEXT, statement)
 
 
 def sign_prekeys(signer: DeviceSigner, batch: bytes) -> bytes:
     """Sign a batch of prekeys with both device keys; return both signatures, 3,373 bytes."""
-    return sign_both_as_device(signer, _PREKEYS, batch)
+    return sign_both_as_device(signer, _PREKEY_BATCH_CONTEXT, batch)
 
 
 def sign_receipts(signer: DeviceSigner, batch: bytes) -> bytes:
     """Sign a batch of receipts with both device keys; return both signatures, 3,373 bytes."""
-    return sign_both_as_device(signer, _RECEIPTS, batch)
+    return sign_both_as_device(signer, _RECEIPT_BATCH_CONTEXT, batch)
 
 
 def certificate_hash(signed: SignedCertificate) -> bytes:
@@ -287,7 +287,9 @@ def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
     """Verify that these master keys certified this device for their owner; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
-    verify_both(master, _DEVICE, signed.statement, signed.signature, what="device certificate")
+    verify_both(
+        master, _CERTIFICATE_CONTEXT, signed.statement, signed.signature, what="device certificate"
+    )
 
 
 def verify_prekey(
@@ -303,7 +305,7 @@ def verify_prekey(
         raise BadSignature(what="prekey")
     if not equal_in_constant_time(signed.prekey.device, by.device):
         raise BadSignature(what="prekey")
-    verify_batch(batch, by, _PREKEYS, what="prekey")
+    verify_batch(batch, by, _PREKEY_BATCH_CONTEXT, what="prekey")
     _verify_inclusion(prekey_leaf(signed.statement), signed.place, batch, what="prekey")
 
 
@@ -312,7 +314,7 @@ def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) 
 
     Raises BadSignature.
     """
-    verify_batch(batch, by, _RECEIPTS, what="receipt")
+    verify_batch(batch, by, _RECEIPT_BATCH_CONTEXT, what="receipt")
     said = batch.batch
     if (
         said.mailbox is not None
@@ -326,7 +328,7 @@ def verify_receipt(statement: bytes, proof: ReceiptProof, by: DeviceKey) -> None
     """Verify that this device signed that receipt; raises BadSignature."""
     if proof.batch.batch.mailbox is not None:
         raise BadSignature(what="receipt")
-    verify_batch(proof.batch, by, _RECEIPTS, what="receipt")
+    verify_batch(proof.batch, by, _RECEIPT_BATCH_CONTEXT, what="receipt")
     _verify_inclusion(receipt_leaf(statement), proof.place, proof.batch, what="receipt")
 
 

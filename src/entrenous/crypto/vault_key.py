@@ -12,10 +12,10 @@ SALT_BYTES: Final = 16
 DEVICE_SECRET_BYTES: Final = 32
 STRETCHED_BYTES: Final = 32
 OUTPUT_BYTES: Final = 64  # the length of the relay's share (crypto/oprf.py)
-_FIRST: Final = b"entrenous/1 vault"
-_CONTEXT: Final = b"entrenous/2 vault"
-_ASKED: Final = b"entrenous/2 oprf input"
-_OFFLINE: Final = b"entrenous/2 offline"
+_FIRST_FORMAT_CONTEXT: Final = b"entrenous/1 vault"
+_VAULT_KEY_CONTEXT: Final = b"entrenous/2 vault"
+_OPRF_INPUT_CONTEXT: Final = b"entrenous/2 oprf input"
+_OFFLINE_KEY_CONTEXT: Final = b"entrenous/2 offline"
 NO_OUTPUT: Final = Secret(b"")  # stands for the relay's share if no relay has one
 
 
@@ -75,13 +75,13 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
     if len(output) not in (0, OUTPUT_BYTES):
         raise ValueError("a relay's part of a vault key has 64 bytes")
     every = Secret(stretched.reveal() + output.reveal() + device_secret)
-    return derive(every, _CONTEXT, salt=salt)
+    return derive(every, _VAULT_KEY_CONTEXT, salt=salt)
 
 
 def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
     """Derive the key of a vault in the first format, without a relay (content.md section 5)."""
     _refuse_sizes(stretched, device_secret)
-    return derive(Secret(stretched.reveal() + device_secret), _FIRST, salt=salt)
+    return derive(Secret(stretched.reveal() + device_secret), _FIRST_FORMAT_CONTEXT, salt=salt)
 
 
 def oprf_input(stretched: Secret) -> Secret:
@@ -89,12 +89,12 @@ def oprf_input(stretched: Secret) -> Secret:
 
     The relay sees only the blinded input, and never the passphrase.
     """
-    return derive(stretched, _ASKED)
+    return derive(stretched, _OPRF_INPUT_CONTEXT)
 
 
 def offline_key(stretched: Secret) -> Secret:
     """Return the key, 32 bytes, that encrypts the relay's share while the vault opens offline."""
-    return derive(stretched, _OFFLINE)
+    return derive(stretched, _OFFLINE_KEY_CONTEXT)
 
 
 def _refuse_sizes(stretched: Secret, device_secret: bytes) -> None:

@@ -76,8 +76,8 @@ def new_lockable_device(
         yield new
 
 
-_DEVICES: Final = translatable("--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE")
-_ARCHIVES: Final = "--archive-passphrase-fd N"
+_VAULT_OPTION: Final = translatable("--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE")
+_ARCHIVE_OPTION: Final = "--archive-passphrase-fd N"
 
 
 def ask_passphrase(descriptor: int | None) -> Secret:
@@ -91,7 +91,7 @@ def ask_passphrase(descriptor: int | None) -> Secret:
     return (
         given
         if given is not None
-        else _normalized_secret(_type_hidden(translated("Passphrase: "), translated(_DEVICES)))
+        else _normalized_secret(_type_hidden(translated("Passphrase: "), translated(_VAULT_OPTION)))
     )
 
 
@@ -101,7 +101,7 @@ def ask_new_passphrase(descriptor: int | None) -> Secret:
     Raises NoPassphrase, PassphrasesDiffer.
     """
     given = _passphrase_given(descriptor)
-    return given if given is not None else _type_twice(translated(_DEVICES))
+    return given if given is not None else _type_twice(translated(_VAULT_OPTION))
 
 
 def ask_replacement_passphrase(descriptor: int | None, option: str) -> Secret:
@@ -122,7 +122,9 @@ def ask_archive_passphrase(descriptor: int | None) -> Secret:
     """Ask for the passphrase of an archive to read; raises NoPassphrase."""
     if descriptor is not None:
         return _read_from_descriptor(descriptor, "--archive-passphrase-fd")
-    return _normalized_secret(_type_hidden(translated("Passphrase of the archive: "), _ARCHIVES))
+    return _normalized_secret(
+        _type_hidden(translated("Passphrase of the archive: "), _ARCHIVE_OPTION)
+    )
 
 
 def _passphrase_given(descriptor: int | None) -> Secret | None:

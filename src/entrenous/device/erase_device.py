@@ -13,9 +13,9 @@ from entrenous.device.device import Device
 from entrenous.device.identities import has_relay, own_device
 from entrenous.device.relay_lock_client import former_addresses
 
-_KEY: Final = "device.key"
-_OURS: Final = (
-    _KEY,
+_KEY_FILE: Final = "device.key"
+_OWN_FILES: Final = (
+    _KEY_FILE,
     "vault.json",
     "vault.db*",
     "offline.key",
@@ -26,7 +26,7 @@ _OURS: Final = (
     ".entrenous-*",
     "lock",
 )
-_FILES: Final = "files"
+_FILES_FOLDER: Final = "files"
 
 
 def close_own_mailboxes(device: Device) -> bool:
@@ -64,12 +64,12 @@ def erase_folder(home: Path) -> tuple[str, ...]:
     with folder_errors(home):
         if not home.is_dir():
             return ()
-        _overwrite_file(home / _KEY)
-        for pattern in _OURS:
+        _overwrite_file(home / _KEY_FILE)
+        for pattern in _OWN_FILES:
             for place in home.glob(pattern):
                 place.unlink(missing_ok=True)
-        if (home / _FILES).is_dir():
-            shutil.rmtree(home / _FILES)
+        if (home / _FILES_FOLDER).is_dir():
+            shutil.rmtree(home / _FILES_FOLDER)
         left = tuple(sorted(place.name for place in home.iterdir()))
         if not left:
             with suppress(OSError):  # the folder may hold other people's files

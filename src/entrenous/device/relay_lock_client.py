@@ -346,11 +346,13 @@ def _is_lock_at(lock: RelayLock, mail: MailboxAddress) -> bool:
     return (lock.relay_url, lock.mailbox) == (mail.relay_url, mail.mailbox)
 
 
-_GENERATION: Final = "generation"
-_OPENING: Final = OwnRecord(
+_GENERATION_KEY: Final = "generation"
+_UNLOCK_RECORD: Final = OwnRecord(
     "opening", VaultUnlock
 )  # unlocks reported to the relay, whose answer may have been lost
-_OWN_TRIES: Final = "asked"  # tries that this vault used itself since the relay last restored them
+_OWN_TRIES_KEY: Final = (
+    "asked"  # tries that this vault used itself since the relay last restored them
+)
 
 
 def mailbox_address(vault: Vault) -> MailboxAddress | None:
@@ -377,7 +379,7 @@ def begin_unlock(vault: Vault, asked: int = 0) -> None:
 
 def count_own_tries(vault: Vault, asked: int = 1) -> None:
     """Count tries that this vault used itself, so that :func:`failed_tries` excludes them."""
-    vault.put(SELF, _OWN_TRIES, (_count_of_own_tries(vault) + asked).to_bytes(4, "big"))
+    vault.put(SELF, _OWN_TRIES_KEY, (_count_of_own_tries(vault) + asked).to_bytes(4, "big"))
 
 
 def failed_tries(left: int, asked: int, vault: Vault) -> int:
@@ -422,28 +424,28 @@ def _new_unlock(device: Device) -> VaultUnlock:
     number = device.dice.token(OPENING_BYTES)
     if device.vault.get(SELF, ROLLED_BACK) is not None:
         return VaultUnlock(1, number)
-    told = _OPENING.load(device.vault)
+    told = _UNLOCK_RECORD.load(device.vault)
     before = () if told is None else (*told.before, told.number)[-OPENINGS_MAX:]
     opening = VaultUnlock(_confirmed_generation(device.vault) + 1, number, before)
-    _OPENING.store(opening, device.vault)
+    _UNLOCK_RECORD.store(opening, device.vault)
     return opening
 
 
 def _record_confirmation(opening: VaultUnlock, vault: Vault) -> None:
     with vault.transaction():
-        vault.put(SELF, _GENERATION, opening.generation.to_bytes(8, "big"))
-        _OPENING.drop(vault)
-        vault.drop(SELF, _OWN_TRIES)
+        vault.put(SELF, _GENERATION_KEY, opening.generation.to_bytes(8, "big"))
+        _UNLOCK_RECORD.drop(vault)
+        vault.drop(SELF, _OWN_TRIES_KEY)
         vault.drop(SELF, UNCONFIRMED)
 
 
 def _confirmed_generation(vault: Vault) -> int:
     """Return the last generation of this vault that the relay confirmed."""
-    return int.from_bytes(vault.get(SELF, _GENERATION) or b"", "big")
+    return int.from_bytes(vault.get(SELF, _GENERATION_KEY) or b"", "big")
 
 
 def _count_of_own_tries(vault: Vault) -> int:
-    return int.from_bytes(vault.get(SELF, _OWN_TRIES) or b"", "big")
+    return int.from_bytes(vault.get(SELF, _OWN_TRIES_KEY) or b"", "big")
 
 
 def _forget_ratchets(vault: Vault) -> None:

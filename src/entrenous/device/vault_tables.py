@@ -159,8 +159,14 @@ class OwnRecord(Generic[Noun]):
         vault.drop(SELF, self.key)
 
 
-_NATIVE: Final = (bytes, datetime)
-_BROKEN: Final = (msgspec.MsgspecError, RecursionError, ValueError, TypeError, OverflowError)
+_NATIVE_TYPES: Final = (bytes, datetime)
+_DECODING_ERRORS: Final = (
+    msgspec.MsgspecError,
+    RecursionError,
+    ValueError,
+    TypeError,
+    OverflowError,
+)
 
 
 def pack(noun: object) -> bytes:
@@ -188,12 +194,12 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
     """
     try:
         plain = msgspec.msgpack.decode(untrusted_data)
-        noun = msgspec.convert(plain, kind, builtin_types=_NATIVE, dec_hook=_decode_secret)
+        noun = msgspec.convert(plain, kind, builtin_types=_NATIVE_TYPES, dec_hook=_decode_secret)
         again = _to_builtins(noun)
         if msgspec.msgpack.encode(again) == untrusted_data:
             return noun  # every field was kept, and times are in UTC
         _refuse_local_times(again)
-    except _BROKEN:
+    except _DECODING_ERRORS:
         raise BadRecord(kind=kind.__name__) from None
     if not _nothing_lost(plain, again):
         raise BadRecord(kind=kind.__name__)
@@ -203,7 +209,7 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
 def _to_builtins(noun: object) -> Any:
     """Convert to plain values; sets are sorted, so that equal sets give equal bytes."""
     return msgspec.to_builtins(
-        noun, builtin_types=_NATIVE, enc_hook=_encode_secret, order="deterministic"
+        noun, builtin_types=_NATIVE_TYPES, enc_hook=_encode_secret, order="deterministic"
     )
 
 

@@ -29,8 +29,8 @@ from entrenous.send.flush import flush
 from entrenous.send.letter.arrivals import (
     AWAITING_LIST_TABLE,
     apply_letter,
-    count_undecryptable,
     keep_for_later,
+    record_undecryptable,
     take_openable_letters,
     take_update_notice,
 )
@@ -155,7 +155,7 @@ def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
         with device.vault.transaction():
             _mark_as_seen(key, device)
             if not keep_for_later(waiting, why, device):
-                count_undecryptable(key, device)
+                record_undecryptable(key, device)
             _record_named_lists(why, device)
 
 

@@ -38,7 +38,7 @@ from entrenous.send.outbox import drop_outbox_items
 from entrenous.send.status import Answer, ask_relays_about, sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-_IN_TRANSIT: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
+_TRANSIT_TIME: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
 _RELAY_MEMORY: Final = timedelta(days=TOMBSTONE_DAYS)  # how long a relay remembers ended envelopes
 #: The status of a copy that its relay does not have and will refuse if it arrives.
 _REFUSED_IN_ADVANCE: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
@@ -86,10 +86,10 @@ def recall_in_words(who: str, one: Recall) -> str:
         return translated(
             "{who}: had not opened it, and by cryptography nobody can open that copy any more."
         ).format(who=who)
-    return translated(_RECALLED[bool(one.opened), one.asked]).format(who=who)
+    return translated(_RECALL_SENTENCES[bool(one.opened), one.asked]).format(who=who)
 
 
-_RECALLED: Final = {  # whether it is known to have been opened, and whether they are asked
+_RECALL_SENTENCES: Final = {  # whether it is known to have been opened, and whether they are asked
     (True, True): translatable(
         "{who}: had opened it. Their program is asked to forget it, which no cryptography"
         " enforces; they may have kept it."
@@ -208,7 +208,7 @@ def _record_late_status(copy: SealedCopy, status: EnvelopeStatus | None, device:
         SEALED_TABLE.store(arrived, copy.envelope.hex(), device.vault)
     elif status is None:
         recalled_at = copy.ended_at or this_second(device)
-        if trusted_time(device) < recalled_at + _IN_TRANSIT:
+        if trusted_time(device) < recalled_at + _TRANSIT_TIME:
             return
     device.vault.drop(OVERTAKEN, copy.envelope.hex())
 

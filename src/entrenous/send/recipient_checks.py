@@ -111,7 +111,7 @@ def check_changed_keys(contact: Contact, context: DraftContext) -> Iterator[str]
         yield translated("{name}'s keys no longer count as compared").format(name=contact.name)
 
 
-_STALE: Final = timedelta(days=SILENT_DEVICE_DAYS)
+_SILENCE_LIMIT: Final = timedelta(days=SILENT_DEVICE_DAYS)
 
 
 def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[str]:
@@ -124,7 +124,7 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
     ):
         return
     for key in contact.person.devices:
-        if context.now - last_heard_at(contact, key, context.device) > _STALE:
+        if context.now - last_heard_at(contact, key, context.device) > _SILENCE_LIMIT:
             query_prekey_date(contact, key, context.device)
     silent = longest_device_silence(
         contact, context.talks_with(contact), context.now, context.device
@@ -145,8 +145,8 @@ def longest_device_silence(
     silent = max(now - last_heard_at(contact, key, device) for key in contact.person.devices)
     asked_at = talks[-1].asked_at if talks else None
     # If the clock was ahead when the guard asked, it asks again.
-    asked = asked_at is not None and timedelta() <= now - asked_at <= _STALE
-    return None if asked or silent <= _STALE else silent
+    asked = asked_at is not None and timedelta() <= now - asked_at <= _SILENCE_LIMIT
+    return None if asked or silent <= _SILENCE_LIMIT else silent
 
 
 _RENAME_HINT: Final = translatable("to tell them apart: entrenous person rename")

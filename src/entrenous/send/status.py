@@ -19,17 +19,17 @@ from entrenous.send.outbox import copy_in_envelope, outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 #: States of a copy at its relay that are final (carry/envelope_states.py).
-_FINAL: Final = (
+_FINAL_STATES: Final = (
     EnvelopeState.TAKEN_BACK,
     EnvelopeState.EXPIRED,
     EnvelopeState.REVOKED,
     EnvelopeState.LOST,
 )
 #: States of a copy that may be at its relay.
-_LEFT: Final = (SendState.TRIED, SendState.ACKNOWLEDGED)
+_LEFT_STATES: Final = (SendState.TRIED, SendState.ACKNOWLEDGED)
 #: States at a relay that come before the opening: an opened copy is in none of these, whatever its
 #: relay says.
-_BEFORE_OPENING: Final = (
+_UNOPENED_STATES: Final = (
     *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
     *(EnvelopeState.LOST, EnvelopeState.EXPIRED),
 )
@@ -189,8 +189,8 @@ def _changeable(message: Message, copies: list[SealedCopy], device: Device) -> I
     ended = end is not None and device.clock.now() >= end
     for copy in copies:
         early = copy.state is EnvelopeState.EXPIRED and end is not None and not ended
-        settled = copy.state in _FINAL or (ended and copy.state is EnvelopeState.OPENED)
-        if copy.departure in _LEFT and (early or not settled):
+        settled = copy.state in _FINAL_STATES or (ended and copy.state is EnvelopeState.OPENED)
+        if copy.departure in _LEFT_STATES and (early or not settled):
             yield copy
 
 
@@ -214,7 +214,7 @@ def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Devi
     updated = replace(
         copy,
         # A restored relay may report an earlier state.
-        state=EnvelopeState.OPENED if opened and status.state in _BEFORE_OPENING else status.state,
+        state=EnvelopeState.OPENED if opened and status.state in _UNOPENED_STATES else status.state,
         departure=departure,
         opened=opened,
         delivered_at=status.delivered_at or copy.delivered_at,

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-_LIKE_CTRL_C: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGHUP means that the terminal was closed
+_INTERRUPTING_SIGNALS: Final = (
+    signal.SIGTERM,
+    signal.SIGHUP,
+)  # SIGHUP means that the terminal was closed
 
 
 @contextmanager
@@ -23,7 +26,7 @@ def terminate_like_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours = [one for one in _LIKE_CTRL_C if signal.getsignal(one) is signal.SIG_DFL]
+    ours = [one for one in _INTERRUPTING_SIGNALS if signal.getsignal(one) is signal.SIG_DFL]
     try:
         for one in ours:
             signal.signal(one, _raise_keyboard_interrupt)

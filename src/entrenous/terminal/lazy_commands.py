@@ -98,7 +98,7 @@ def _translate(command: Any, ctx: Any) -> None:
 
 
 #: Headings and options that Click itself prints.
-_BY_CLICK: Final = (
+_CLICK_HEADINGS: Final = (
     *(translatable("Options"), translatable("Arguments"), translatable("Commands")),
     translatable("Show this message and exit."),
 )

@@ -15,7 +15,7 @@ from entrenous.terminal.output_files import read_file
 
 # Errors that mean that a file is of no supported kind. Subclasses such as UnsupportedVideoCodec are
 # not among them, because their messages say more.
-_IS_NONE: Final = (NotAPicture, NoVideoFound, NoSoundFound)
+_UNSUPPORTED_KIND_ERRORS: Final = (NotAPicture, NoVideoFound, NoSoundFound)
 
 
 def read_media(path: Path) -> bytes:
@@ -53,8 +53,8 @@ def require_supported_kind(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except _IS_NONE as error:
-        if type(error) in _IS_NONE:
+    except _UNSUPPORTED_KIND_ERRORS as error:
+        if type(error) in _UNSUPPORTED_KIND_ERRORS:
             raise NoMediaFound(path=path) from None
         raise
 
@@ -75,7 +75,7 @@ def name_file_on_error(files: Sequence[Path]) -> Iterator[None]:
         if error.file is None:
             raise
         path = files[error.file]
-        if type(error) in _IS_NONE:
+        if type(error) in _UNSUPPORTED_KIND_ERRORS:
             raise NoMediaFound(path=path) from None
         hint(f"{path}:")
         raise

@@ -25,7 +25,7 @@ from entrenous.base.picture import (
 )
 from entrenous.terminal.output import DISK_FULL, hint
 
-_OPENED: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
+_OPEN_PIPE_FOLDERS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 def read_file(path: Path) -> bytes:
@@ -48,7 +48,7 @@ def read_file(path: Path) -> bytes:
 
 def _is_readable_kind(path: Path, mode: int) -> bool:
     """Accept files, folders, and pipes that are open already, such as a shell's ``<(...)``."""
-    was_opened = str(path) == "/dev/stdin" or path.parent in _OPENED
+    was_opened = str(path) == "/dev/stdin" or path.parent in _OPEN_PIPE_FOLDERS
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (was_opened and stat.S_ISFIFO(mode))
 
 

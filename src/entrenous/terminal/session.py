@@ -54,7 +54,7 @@ BY_FAMILY: Final = {
     "unreachable": 6,
     "malformed": 7,
 }
-_STOPPED: Final = "interrupted"  # interrupted by the user, which is not a failure
+_INTERRUPTED_FAMILY: Final = "interrupted"  # interrupted by the user, which is not a failure
 
 
 def exit_status_of(error: EntrenousError) -> int:
@@ -62,4 +62,4 @@ def exit_status_of(error: EntrenousError) -> int:
 
     An error without a family counts as a bug in this program.
     """
-    return INTERRUPTED if error.family == _STOPPED else BY_FAMILY.get(error.family, BUG)
+    return INTERRUPTED if error.family == _INTERRUPTED_FAMILY else BY_FAMILY.get(error.family, BUG)

@@ -26,9 +26,9 @@ from entrenous.terminal.session import Session
 STDIN_MARK: Final = "-"
 #: Printed before the help of one option.
 STDIN_OPTION_ADVICE: Final = "- reads it from standard input, unseen by others on this machine."
-_LINE_MAX: Final = 8192  # characters, at most; a link or a code has up to 4096
+_LINE_CHARS_MAX: Final = 8192  # characters, at most; a link or a code has up to 4096
 # characters, at most; the sender refuses a text that is too long for a message
-_TEXT_MAX: Final = 1 << 20
+_TEXT_CHARS_MAX: Final = 1 << 20
 
 
 def json_option(words: str = "One JSON object.") -> Any:
@@ -61,7 +61,7 @@ def read_typed_line(given: str, what: str, context: typer.Context) -> str:
     if sys.stdin.isatty():
         line = getpass.getpass(translated("{what} (it is not shown): ").format(what=what))
     else:
-        line = _read(sys.stdin.readline, _LINE_MAX)
+        line = _read(sys.stdin.readline, _LINE_CHARS_MAX)
     return _require_nonempty(line.strip())
 
 
@@ -76,7 +76,9 @@ def read_typed_text(given: str | None, what: str, context: typer.Context) -> str
     _refuse_passphrase(context)
     if sys.stdin.isatty():
         hint(translated("{what}; end it with Ctrl-D at the beginning of a line:").format(what=what))
-    return _require_nonempty(_read(sys.stdin.read, _TEXT_MAX).removesuffix("\n").removesuffix("\r"))
+    return _require_nonempty(
+        _read(sys.stdin.read, _TEXT_CHARS_MAX).removesuffix("\n").removesuffix("\r")
+    )
 
 
 def refuse_two_stdin_options(**given: str | None) -> None:
@@ -114,11 +116,13 @@ def _require_nonempty(found: str) -> str:
     return found
 
 
-_FORM: Final = re.compile(
+_TIME_PATTERN: Final = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
 _EARLIEST_YEAR: Final = 1990  # times before the web existed are typing errors
-_SHOWN: Final = translatable("write it as 2026-11-25, 2026-11-25T09:30 or 2026-11-25T09:30+01:00")
+_TIME_ADVICE: Final = translatable(
+    "write it as 2026-11-25, 2026-11-25T09:30 or 2026-11-25T09:30+01:00"
+)
 
 
 def time_option(words: str) -> Any:
@@ -136,7 +140,7 @@ def parse_time(typed: str) -> datetime:
     """
     text = typed.strip()
     try:
-        moment = datetime.fromisoformat(text) if _FORM.fullmatch(text) else None
+        moment = datetime.fromisoformat(text) if _TIME_PATTERN.fullmatch(text) else None
         if moment is not None and moment.tzinfo is not None:
             moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -144,7 +148,7 @@ def parse_time(typed: str) -> datetime:
     if moment is None or moment.year < _EARLIEST_YEAR:
         raise typer.BadParameter(
             translated("{typed!r} is not a time that can be used here: {shown}").format(
-                typed=typed, shown=translated(_SHOWN)
+                typed=typed, shown=translated(_TIME_ADVICE)
             )
         )
     return moment.replace(tzinfo=UTC)

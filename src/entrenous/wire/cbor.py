@@ -12,8 +12,8 @@ from entrenous.base.errors import Malformed
 Read = TypeVar("Read")
 DEPTH_MAX: Final = 8
 _UINT_MAX: Final = 2**63 - 1  # fits the integers of every language and of every database
-_TIME_MAX: Final = 253_402_300_799  # the last second of the year 9999
-_NULL: Final = 0xF6
+_UNIX_SECONDS_MAX: Final = 253_402_300_799  # the last second of the year 9999
+_NULL_BYTE: Final = 0xF6
 
 
 class BadCbor(Malformed):
@@ -102,7 +102,7 @@ def as_text(value: object, most: int) -> str:
 
 def as_time(value: object) -> datetime:
     """Check that a decoded value is whole seconds since 1970 UTC; return that time."""
-    return datetime.fromtimestamp(as_uint(value, _TIME_MAX), UTC)
+    return datetime.fromtimestamp(as_uint(value, _UNIX_SECONDS_MAX), UTC)
 
 
 def as_list(value: object, least: int, most: int) -> list[Any]:
@@ -132,7 +132,7 @@ def to_unix_seconds(moment: datetime) -> int:
 def _decode_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     if depth > DEPTH_MAX:
         raise BadCbor
-    if data[at : at + 1] == bytes([_NULL]):
+    if data[at : at + 1] == bytes([_NULL_BYTE]):
         return None, at + 1
     kind, size, at = _decode_head(data, at)
     if kind == 0:

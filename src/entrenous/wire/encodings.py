@@ -14,31 +14,31 @@ import pybase64
 
 from entrenous.base.errors import NotUnderstood
 
-_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+_TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def write_time(moment: datetime) -> str:
     """Format an aware UTC time with microseconds, e.g. ``2026-11-25T13:00:00.000000Z``."""
     if moment.utcoffset() != timedelta(0):
         raise ValueError("times must be aware, in UTC")
-    return moment.strftime(_TIME)
+    return moment.strftime(_TIME_FORMAT)
 
 
 def read_time(untrusted_text: object) -> datetime:
     """Parse a time in exactly the form of :func:`write_time`; raises ValueError."""
     if not isinstance(untrusted_text, str):
         raise ValueError("a time must be text")  # noqa: TRY004 -- one kind of failure for the caller
-    moment = datetime.strptime(untrusted_text, _TIME).replace(tzinfo=UTC)
+    moment = datetime.strptime(untrusted_text, _TIME_FORMAT).replace(tzinfo=UTC)
     if write_time(moment) != untrusted_text:
         raise ValueError("a time is not in its canonical form")
     return moment
 
 
-_BEYOND: Final = b"-_"  # the two characters that differ from plain base64
+_URL_SAFE_CHARS: Final = b"-_"  # the two characters that differ from plain base64
 
 
 def to_base64url(data: bytes) -> str:
-    return pybase64.b64encode_as_string(data, _BEYOND).rstrip("=")
+    return pybase64.b64encode_as_string(data, _URL_SAFE_CHARS).rstrip("=")
 
 
 def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
@@ -51,7 +51,7 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
         raise NotUnderstood
     padded = untrusted_text + "=" * (-len(untrusted_text) % 4)
     try:
-        data = pybase64.b64decode(padded, _BEYOND, validate=True)
+        data = pybase64.b64decode(padded, _URL_SAFE_CHARS, validate=True)
     except ValueError:
         raise NotUnderstood from None
     # Only the last group can have unused bits, so only the last group has to be compared with its
@@ -64,7 +64,7 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
 
 
 # the largest integer that numbers in JSON (IEEE 754 doubles) hold exactly; RFC 8785 section 3.2.2.3
-_WHOLE_MAX: Final = 2**53 - 1
+_INTEGER_MAX: Final = 2**53 - 1
 
 
 def canonical_json(value: object) -> bytes:
@@ -104,7 +104,7 @@ def _refuse_floats(value: object) -> None:
         for part in value:
             _refuse_floats(part)
     elif isinstance(value, int):
-        if abs(value) > _WHOLE_MAX:
+        if abs(value) > _INTEGER_MAX:
             raise ValueError("a whole number must stay within 2**53 - 1")
     elif not (value is None or isinstance(value, str)):
         raise ValueError(f"{type(value).__name__} has no canonical form here")

@@ -48,9 +48,9 @@ from entrenous.wire.cbor import (
 from entrenous.wire.text import as_name, as_url
 
 _VERSION: Final = 2
-_ED25519: Final = 64  # bytes of an Ed25519 signature
-_MLDSA65: Final = 3309
-_CERTIFICATE_MAX: Final = 512  # bytes, at most; today's certificates have 182
+_ED25519_SIGNATURE_BYTES: Final = 64  # bytes of an Ed25519 signature
+_MLDSA65_SIGNATURE_BYTES: Final = 3309
+_CERTIFICATE_BYTES_MAX: Final = 512  # bytes, at most; today's certificates have 182
 _ENFORCES_MAX: Final = 16
 
 
@@ -103,7 +103,7 @@ def certificate_fields(signed: SignedCertificate) -> list[object]:
 def as_signed_certificate(entry: Any) -> SignedCertificate:
     """Parse a signed certificate in a key bundle or a letter, without verifying it."""
     untrusted_certificate, ed25519, mldsa65 = as_list(entry, 3, 3)
-    statement = as_bytes_up_to(untrusted_certificate, _CERTIFICATE_MAX)
+    statement = as_bytes_up_to(untrusted_certificate, _CERTIFICATE_BYTES_MAX)
     return SignedCertificate(
         read_certificate(statement), statement, joined_signature(ed25519, mldsa65)
     )
@@ -111,12 +111,12 @@ def as_signed_certificate(entry: Any) -> SignedCertificate:
 
 def joined_signature(ed25519: object, mldsa65: object) -> bytes:
     """Join the two signatures from the fields that carry them; return 3,373 bytes."""
-    return as_bytes(ed25519, _ED25519) + as_bytes(mldsa65, _MLDSA65)
+    return as_bytes(ed25519, _ED25519_SIGNATURE_BYTES) + as_bytes(mldsa65, _MLDSA65_SIGNATURE_BYTES)
 
 
 def split_signature(signature: bytes) -> tuple[bytes, bytes]:
     """Split 3,373 bytes into the Ed25519 signature and the ML-DSA-65 signature."""
-    return signature[:_ED25519], signature[_ED25519:]
+    return signature[:_ED25519_SIGNATURE_BYTES], signature[_ED25519_SIGNATURE_BYTES:]
 
 
 def _parse_enforced_limits(value: object) -> tuple[int, ...]:
@@ -126,7 +126,7 @@ def _parse_enforced_limits(value: object) -> tuple[int, ...]:
     return found
 
 
-_PROTOCOLS: Final = 2**16 - 1
+_PROTOCOL_MAX: Final = 2**16 - 1
 
 
 def write_device_list(devices: DeviceList) -> bytes:
@@ -206,8 +206,8 @@ def _parse_revoked_device(entry: Any) -> RevokedDevice:
 
 def _parse_protocol_range(value: Any) -> ProtocolRange:
     floor, newest = as_list(value, 2, 2)
-    least = as_uint(floor, _PROTOCOLS, 1)
-    return ProtocolRange(least, as_uint(newest, _PROTOCOLS, least))
+    least = as_uint(floor, _PROTOCOL_MAX, 1)
+    return ProtocolRange(least, as_uint(newest, _PROTOCOL_MAX, least))
 
 
 def _parse_device_id(value: object) -> DeviceId:
@@ -285,9 +285,9 @@ def _parse_device_lists(value: Any) -> tuple[ListStatement, ...]:
     return lists
 
 
-_STATEMENT_MAX: Final = 128  # bytes, at most; today's statements have up to 72
-_PATH_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
-_BATCH_MLDSA65: Final = 1952
+_STATEMENT_BYTES_MAX: Final = 128  # bytes, at most; today's statements have up to 72
+_PATH_HASHES_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
+_MLDSA65_KEY_BYTES: Final = 1952
 
 
 def write_batch(batch: Batch) -> bytes:
@@ -311,11 +311,11 @@ def as_signed_batch(entry: Any) -> SignedBatch:
         BadCbor: it is no signed batch.
     """
     statement, key, ed25519, mldsa65 = as_list(entry, 4, 4)
-    encoded = as_bytes_up_to(statement, _STATEMENT_MAX)
+    encoded = as_bytes_up_to(statement, _STATEMENT_BYTES_MAX)
     return SignedBatch(
         batch=_read_batch(encoded),
         statement=encoded,
-        mldsa65=as_bytes(key, _BATCH_MLDSA65),
+        mldsa65=as_bytes(key, _MLDSA65_KEY_BYTES),
         signature=joined_signature(ed25519, mldsa65),
     )
 
@@ -335,7 +335,7 @@ def as_position(index: object, path: object) -> BatchPosition:
     Raises:
         BadCbor: no batch has such a position.
     """
-    hashes = tuple(as_bytes(one, 32) for one in as_list(path, 0, _PATH_MAX))
+    hashes = tuple(as_bytes(one, 32) for one in as_list(path, 0, _PATH_HASHES_MAX))
     return BatchPosition(as_uint(as_bytes(index, 1)[0], BATCH_SIZE_MAX - 1), hashes)
 
 

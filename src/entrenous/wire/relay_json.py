@@ -56,7 +56,7 @@ from entrenous.wire.relay_nouns import (
 )
 
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"
-_NOT_SAID: Final = Program()
+_UNKNOWN_PROGRAM: Final = Program()
 _Locked = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
 
 
@@ -204,7 +204,7 @@ def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
 
 
 def write_status(
-    protocol: Protocol, restored_at: datetime | None, program: Program = _NOT_SAID
+    protocol: Protocol, restored_at: datetime | None, program: Program = _UNKNOWN_PROGRAM
 ) -> bytes:
     """Encode a relay's protocol versions, its last restore, and its program.
 

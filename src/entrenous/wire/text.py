@@ -13,15 +13,17 @@ NAME_CHARS_MAX: Final = 64
 URL_CHARS_MAX: Final = 256
 _JOINERS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
 # A host name consists of labels (RFC 1123 section 2.1); anything else would break its resolution.
-_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_URL: Final = re.compile(
-    rf"https?://(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])"
+_HOST_LABEL_PATTERN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_URL_PATTERN: Final = re.compile(
+    rf"https?://(?P<host>{_HOST_LABEL_PATTERN}(?:\.{_HOST_LABEL_PATTERN})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?:/[!-~]*)?",
     re.ASCII,
 )
 _HOST_CHARS_MAX: Final = 253
 _PORT_MAX: Final = 65_535
-_MEDIA_TYPE: Final = re.compile(r"({0})/({0})".format(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"))
+_MEDIA_TYPE_PATTERN: Final = re.compile(
+    r"({0})/({0})".format(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
+)
 
 
 def is_name(text: str) -> bool:
@@ -59,7 +61,7 @@ def as_url(value: object) -> str:
     An address has http or https, a valid host, and no user, query or fragment.
     """
     text = as_text(value, URL_CHARS_MAX)
-    parts = _URL.fullmatch(text)
+    parts = _URL_PATTERN.fullmatch(text)
     if parts is None or any(char in text for char in '@?#\\"<>'):
         raise BadCbor
     if len(parts["host"]) > _HOST_CHARS_MAX or int(parts["port"] or 0) > _PORT_MAX:
@@ -73,7 +75,7 @@ def as_media_type(value: object) -> str:
     It must be written as in RFC 6838 section 4.2, without parameters.
     """
     text = as_text(value, 255)
-    if not _MEDIA_TYPE.fullmatch(text):
+    if not _MEDIA_TYPE_PATTERN.fullmatch(text):
         raise BadCbor
     return text
 

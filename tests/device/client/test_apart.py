@@ -44,7 +44,7 @@ class World:
 
 
 def does(apart: PausedRequests, errand: TokenSubject, token: Secret = OWN) -> None:
-    with apart.pausing_before(RelayCall("GET", "", token, errand=errand)):
+    with apart.pausing_before(RelayCall("GET", "", token, token_subject=errand)):
         pass
 
 
@@ -94,10 +94,10 @@ def test_state_queries_are_one_errand_and_recalls_do_not_wait() -> None:
     world = World()
     apart = world.apart()
     does(apart, TokenSubject.OWN)
-    does(apart, TokenSubject.OF_NOBODY, BEN)
+    does(apart, TokenSubject.NOBODY, BEN)
     assert world.pauses == []
-    does(apart, TokenSubject.LOOK, BEN)
-    does(apart, TokenSubject.LOOK, CARO)
+    does(apart, TokenSubject.LETTER_STATE, BEN)
+    does(apart, TokenSubject.LETTER_STATE, CARO)
     assert world.pauses == [2.0]
 
 

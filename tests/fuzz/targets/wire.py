@@ -9,7 +9,7 @@ import msgspec
 from entrenous.base.errors import Expired, TooMany
 from entrenous.base.identity import Contact
 from entrenous.base.limits import PREKEY_BYTES_MAX
-from entrenous.device.client.relay_request import _KNOWN
+from entrenous.device.client.relay_request import _KNOWN_ERRORS
 from entrenous.device.sent_messages import Message
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.send.people.circles import Circle
@@ -41,13 +41,13 @@ def _change_record(record: bytes, rng: Random) -> bytes:
 
 
 def _problem_again(untrusted: bytes) -> object:
-    return read_problem(untrusted, _KNOWN)
+    return read_problem(untrusted, _KNOWN_ERRORS)
 
 
 def _same_problem(error: Any) -> bool:
     if error is None:
         return True
-    again = read_problem(write_problem(error, status_of(type(error))), _KNOWN)
+    again = read_problem(write_problem(error, status_of(type(error))), _KNOWN_ERRORS)
     return type(again) is type(error) and again.facts == error.facts and str(again) == str(error)
 
 

@@ -52,7 +52,9 @@ def street(
     temporary = tmp_path_factory.mktemp("temporary")
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(view_once, "_PRESS_S", 60)  # a failing test should not wait for long
+    monkeypatch.setattr(
+        view_once, "_PRESS_TIMEOUT_S", 60
+    )  # a failing test should not wait for long
     monkeypatch.setattr(view_once, "VIEW_SECONDS", 60)
     return street
 
@@ -231,11 +233,11 @@ def test_message_stays_unopened_without_pressing_show(street: Street) -> None:
 def test_view_that_did_not_load_may_be_repeated(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view_once, "_LOAD_S", 0.1)
+    monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 0.1)
     name = once(street)
     said = Looking(street, name).meanwhile(lambda address: _shown(address, files=0))
     assert (said.status, "does not count as opened" in " ".join(said.err.split())) == (3, True)
-    monkeypatch.setattr(view_once, "_LOAD_S", 60)
+    monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 60)
     assert Looking(street, name).meanwhile(lambda address: _shown(address, files=3)).status == 0
     assert "used up" in street.types("ben", "inbox").out
 

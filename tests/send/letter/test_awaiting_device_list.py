@@ -101,7 +101,7 @@ def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -
     assert phone.received() == 0
 
 
-@pytest.mark.parametrize("most", ["_KEPT_MAX", "_KEPT_PER_SENDER_MAX"])
+@pytest.mark.parametrize("most", ["_KEPT_LETTERS_MAX", "_KEPT_PER_SENDER_MAX"])
 def test_letters_awaiting_lists_are_limited_in_number(
     town: Room, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:

@@ -10,7 +10,11 @@ from entrenous.device.lock_errors import DeviceWithoutRelay, UnlockNotConfirmed
 from entrenous.device.vault_tables import UNDECRYPTABLE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.arrivals import ARRIVAL_HANDLERS, count_undecryptable, take_undecryptable
+from entrenous.send.letter.arrivals import (
+    ARRIVAL_HANDLERS,
+    record_undecryptable,
+    take_undecryptable,
+)
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.people.circles import CircleFull
@@ -44,9 +48,9 @@ def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Room) ->
 def test_the_count_of_undecryptable_letters_is_limited(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.letter.arrivals._COUNTED_MAX", 3)
+    monkeypatch.setattr("entrenous.send.letter.arrivals._COUNTED_LETTERS_MAX", 3)
     for number in range(9):
-        count_undecryptable(f"{number}", room["ben"].device)
+        record_undecryptable(f"{number}", room["ben"].device)
     assert take_undecryptable(room["ben"].device) == 3
 
 

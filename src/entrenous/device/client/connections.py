@@ -137,8 +137,10 @@ def _sort_headers(request: httpx.Request) -> None:
 #: The most bytes of an answer that is neither a page of letters nor a blob, so that it arrives
 #: within a minute.
 SMALL_BYTES: Final = 256 * 1024
-_PIECE: Final = 64 * 1024  # bytes written or read at a time
-_SILENT_S: Final = 30.0  # seconds without an answer from a proxy; httpcore sets no timeout there
+_WRITE_BYTES: Final = 64 * 1024  # bytes written or read at a time
+_PROXY_TIMEOUT_S: Final = (
+    30.0  # seconds without an answer from a proxy; httpcore sets no timeout there
+)
 
 
 class MinimumRate:
@@ -308,8 +310,8 @@ class _RateCheckedStream(httpcore.NetworkStream):
         """Write in pieces, because the underlying stream restarts its timeout after each partial
         write.
         """
-        for at in range(0, len(buffer), _PIECE):
-            piece = buffer[at : at + _PIECE]
+        for at in range(0, len(buffer), _WRITE_BYTES):
+            piece = buffer[at : at + _WRITE_BYTES]
             self._real.write(piece, _limited_timeout(timeout, httpcore.WriteTimeout))
             _count_moved_bytes(len(piece))
 
@@ -351,7 +353,7 @@ def _limited_timeout(timeout: float | None, late: type[Exception]) -> float | No
     """
     pace = _CURRENT_PACE.get()
     if timeout is None:
-        timeout = _SILENT_S
+        timeout = _PROXY_TIMEOUT_S
     if pace is None:
         return timeout
     left_s = pace.seconds_left()

@@ -59,9 +59,9 @@ from entrenous.wire.relay_nouns import (
 )
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=10)
-_NAME_BYTES: Final = 16  # random bytes of a user name, and of a password, at a proxy
-_CHUNK: Final = 1024 * 1024  # bytes
-_DICE: Final = SystemRandomSource()
+_CREDENTIAL_BYTES: Final = 16  # random bytes of a user name, and of a password, at a proxy
+_CHUNK_BYTES: Final = 1024 * 1024  # bytes
+_RANDOM_SOURCE: Final = SystemRandomSource()
 
 
 class HttpCourier:
@@ -84,7 +84,7 @@ class HttpCourier:
         self._client = client
         self._patience_s, self._now_s, self._sleep_s = patience_s, now_s, sleep_s
         rest = client.close_idle_connections if isinstance(client, RelayClient) else None
-        self._apart = PausedRequests(pause_s, _DICE, rest)
+        self._apart = PausedRequests(pause_s, _RANDOM_SOURCE, rest)
         self._patience = RetryPolicy(patience_s, now_s)
         # The limits are separate: a large transfer may time out on a slow line, and this says
         # nothing about short requests. The same is true of requests that wait for a letter.
@@ -121,7 +121,7 @@ class HttpCourier:
 
     def key_bundle(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
         path = f"mailboxes/{to_base64url(mailbox)}/card"
-        return self._request(url, RelayCall("GET", path, token, errand=TokenSubject.LETTER))
+        return self._request(url, RelayCall("GET", path, token, token_subject=TokenSubject.LETTER))
 
     def publish_prekeys(
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
@@ -138,7 +138,9 @@ class HttpCourier:
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
     ) -> PrekeyBundle:
         path = f"{_prekeys_path(mailbox, device)}/claim"
-        answer = self._request(url, RelayCall("POST", path, token, errand=TokenSubject.LETTER))
+        answer = self._request(
+            url, RelayCall("POST", path, token, token_subject=TokenSubject.LETTER)
+        )
         return relay_json.read_bundle(answer, device)
 
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
@@ -158,7 +160,7 @@ class HttpCourier:
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
         path = f"mailboxes/{to_base64url(envelope.mailbox)}/envelopes/{to_base64url(envelope.id)}"
         body = relay_json.write_envelope(envelope)
-        self._request(url, RelayCall("PUT", path, token, body, errand=TokenSubject.LETTER))
+        self._request(url, RelayCall("PUT", path, token, body, token_subject=TokenSubject.LETTER))
 
     def waiting_envelopes(
         self, url: str, mailbox: MailboxId, owner: Secret, after: int
@@ -177,7 +179,7 @@ class HttpCourier:
     def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/withdraw"
         what = RelayCall(
-            "POST", path, withdraw_token, errand=TokenSubject.OF_NOBODY
+            "POST", path, withdraw_token, token_subject=TokenSubject.NOBODY
         )  # no pause before a recall: every second counts
         return relay_json.read_envelope_status(self._request(url, what))
 
@@ -185,7 +187,7 @@ class HttpCourier:
         self, url: str, envelope: EnvelopeId, withdraw_token: Secret
     ) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/state"
-        what = RelayCall("GET", path, withdraw_token, errand=TokenSubject.LOOK)
+        what = RelayCall("GET", path, withdraw_token, token_subject=TokenSubject.LETTER_STATE)
         return relay_json.read_envelope_status(self._request(url, what))
 
     def open_share(
@@ -256,7 +258,7 @@ class HttpCourier:
 
     def status(self, url: str) -> tuple[Protocol, datetime | None]:
         return read_status(
-            self._request(url, RelayCall("GET", "status", errand=TokenSubject.OF_NOBODY))
+            self._request(url, RelayCall("GET", "status", token_subject=TokenSubject.NOBODY))
         )
 
     def upload_blob(
@@ -274,7 +276,7 @@ class HttpCourier:
 
         def each_try() -> RelayCall:
             return RelayCall(
-                "PUT", path, token, _body_from(data, start), said, errand=TokenSubject.LETTER
+                "PUT", path, token, _body_from(data, start), said, token_subject=TokenSubject.LETTER
             )
 
         self._stream(url, each_try, discard_body)
@@ -284,7 +286,7 @@ class HttpCourier:
     ) -> int:
         try:
             what = RelayCall(
-                "GET", _blob_path(mailbox, blob), withdraw_token, errand=TokenSubject.LETTER
+                "GET", _blob_path(mailbox, blob), withdraw_token, token_subject=TokenSubject.LETTER
             )
             told = self._request(url, what)
         except NoSuchBlob:
@@ -351,7 +353,7 @@ def _body_from(data: bytes | BinaryIO, start: int) -> bytes | Iterator[bytes]:
     if isinstance(data, bytes):
         return data[start:]
     data.seek(start)
-    return iter(lambda: data.read(_CHUNK), b"")
+    return iter(lambda: data.read(_CHUNK_BYTES), b"")
 
 
 class RelayClient(httpx.Client):
@@ -372,7 +374,7 @@ class RelayClient(httpx.Client):
 
 
 def new_relay_client(
-    authorities: Path | None = None, proxy: Proxy | None = None, dice: RandomSource = _DICE
+    authorities: Path | None = None, proxy: Proxy | None = None, dice: RandomSource = _RANDOM_SOURCE
 ) -> RelayClient:
     """Create a client for TLS 1.3 or newer, without redirects or cookies, with connections per
     token.
@@ -392,12 +394,14 @@ def new_relay_client(
 
 
 def proxy_route_for(
-    url: httpx.URL, proxy: Proxy | None, dice: RandomSource = _DICE
+    url: httpx.URL, proxy: Proxy | None, dice: RandomSource = _RANDOM_SOURCE
 ) -> ProxyRoute | None:
     """Return the proxy for a URL, with random credentials; None if the URL is on this machine."""
     if proxy is None or is_loopback(url.host):
         return None
-    return ProxyRoute(proxy, dice.token(_NAME_BYTES).hex(), dice.token(_NAME_BYTES).hex())
+    return ProxyRoute(
+        proxy, dice.token(_CREDENTIAL_BYTES).hex(), dice.token(_CREDENTIAL_BYTES).hex()
+    )
 
 
 def _tls_context(authorities: Path | None) -> ssl.SSLContext:

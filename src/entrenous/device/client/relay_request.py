@@ -41,10 +41,10 @@ _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
 #: Seconds for which a relay is not asked again after a timeout, longer than the rest of a command
 #: takes. The length of a timeout is set by the client, not by ENTRENOUS_PATIENCE.
-_SILENT_S: Final = 600.0
+_NO_REQUESTS_AFTER_TIMEOUT_S: Final = 600.0
 #: Errors that mean that the server died or is not running yet. A timeout is not among them: it took
 #: long enough already, so it is not retried.
-_DISCONNECTED: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
+_DISCONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 class RetryPolicy:
@@ -75,9 +75,9 @@ class RetryPolicy:
             try:
                 answer = request()
             except httpx.TimeoutException:
-                self._silent_until[host] = self._now_s() + _SILENT_S
+                self._silent_until[host] = self._now_s() + _NO_REQUESTS_AFTER_TIMEOUT_S
                 raise
-            except _DISCONNECTED:
+            except _DISCONNECTION_ERRORS:
                 if not self._may_retry(host, pause_s):
                     raise
                 self._sleep_s(pause_s)
@@ -92,7 +92,7 @@ class RetryPolicy:
 
 
 #: Errors that a relay may answer with.
-_KNOWN: Final[tuple[type[EntrenousError], ...]] = (
+_KNOWN_ERRORS: Final[tuple[type[EntrenousError], ...]] = (
     *(errors.DamagedBlob, errors.DatabaseAway, errors.DiskFailed, errors.DiskFull),
     *(errors.Expired, errors.IdInUse, errors.MailboxFull, errors.MailboxesClosed),
     *(errors.NoPrekeys, errors.NoSuchBlob, errors.NoSuchEnvelope, errors.NoSuchMailbox),
@@ -115,8 +115,8 @@ class TokenSubject(Enum):
 
     OWN = auto()  # identifies this device: its mailbox, its lock, or letters that wait for it
     LETTER = auto()  # identifies the recipient of a letter
-    LOOK = auto()  # identifies the letters whose state is asked for
-    OF_NOBODY = auto()  # identifies nobody, or the request cannot wait for a pause
+    LETTER_STATE = auto()  # identifies the letters whose state is asked for
+    NOBODY = auto()  # identifies nobody, or the request cannot wait for a pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class RelayCall:
     body: bytes | Iterable[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     limit: int = SMALL_BYTES
-    errand: TokenSubject = TokenSubject.OWN
+    token_subject: TokenSubject = TokenSubject.OWN
 
 
 #: Reads the stream of a successful answer. It may be called again after a lost connection.
@@ -262,7 +262,7 @@ def discard_body(answer: httpx.Response) -> None:
 def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
     """Return the error that the relay reports; NotARelay if the answer is not a relay's."""
     if answer.headers.get("content-type") == MEDIA_TYPE:
-        error = read_problem(untrusted_body, _KNOWN)
+        error = read_problem(untrusted_body, _KNOWN_ERRORS)
         if isinstance(error, DiskFull):
             return RelayFull()
         if error is not None:
@@ -308,7 +308,7 @@ class PausedRequests:
     @contextmanager
     def pausing_before(self, what: RelayCall) -> Iterator[None]:
         """Wait until this request may be sent; leave the context when the request is finished."""
-        if what.errand is TokenSubject.OF_NOBODY:
+        if what.token_subject is TokenSubject.NOBODY:
             yield
             return
         pause_s = self._pause_s(_pause_key(what))
@@ -321,15 +321,17 @@ class PausedRequests:
         finally:
             self._ended_s = self._now_s()
 
-    def _pause_s(self, errand: tuple[TokenSubject, bytes]) -> float:
+    def _pause_s(self, token_subject: tuple[TokenSubject, bytes]) -> float:
         with self._lock:
             if self._last is None:
-                self._last = errand
-            elif errand != self._last:
-                in_a_row = errand[0] is TokenSubject.LETTER and self._last[0] is TokenSubject.LETTER
+                self._last = token_subject
+            elif token_subject != self._last:
+                in_a_row = (
+                    token_subject[0] is TokenSubject.LETTER and self._last[0] is TokenSubject.LETTER
+                )
                 self._in_a_row = self._in_a_row + 1 if in_a_row else 1
                 self._due_s = self._ended_s + self._random_pause_s() / self._in_a_row
-                self._last = errand
+                self._last = token_subject
             return self._due_s - self._now_s()
 
     def _random_pause_s(self) -> float:
@@ -342,5 +344,5 @@ def _pause_key(what: RelayCall) -> tuple[TokenSubject, bytes]:
 
     All requests about this device have the same key; letters have one key per token.
     """
-    is_letter = what.errand is TokenSubject.LETTER and what.token is not None
-    return what.errand, what.token.reveal() if is_letter and what.token is not None else b""
+    is_letter = what.token_subject is TokenSubject.LETTER and what.token is not None
+    return what.token_subject, what.token.reveal() if is_letter and what.token is not None else b""

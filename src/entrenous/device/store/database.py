@@ -23,16 +23,16 @@ _SETTINGS: Final = (
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
 )
-_RECORDS: Final = """
+_CREATE_RECORDS: Final = """
 CREATE TABLE record (
   drawer TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (drawer, key)
 ) WITHOUT ROWID
 """
-_FILES: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
-_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
-_NO_ROOM_TO_SHARE: Final = 4874  # SQLITE_IOERR_SHMSIZE: no room for the shared-memory file
+_CREATE_FILES: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
+_SELECT_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
+_SHARED_MEMORY_FULL: Final = 4874  # SQLITE_IOERR_SHMSIZE: no room for the shared-memory file
 _IO_ERROR: Final = 10  # SQLITE_IOERR, which is the low byte of all its extended codes
-_READS: Final = ("SELECT", "PRAGMA")  # statements that change no row
+_READ_STATEMENTS: Final = ("SELECT", "PRAGMA")  # statements that change no row
 
 
 class Database:
@@ -72,7 +72,7 @@ class Database:
             BadRecord: a page of the database is damaged.
         """
         with name_disk_errors():
-            if self._before_change is not None and not statement.startswith(_READS):
+            if self._before_change is not None and not statement.startswith(_READ_STATEMENTS):
                 self._before_change()
                 self._before_change = None
             try:
@@ -128,7 +128,7 @@ def _connect(path: Path, key: Secret) -> Any:
     connection.execute("PRAGMA cipher_log_level = NONE")
     connection.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
     try:
-        for statement in (*_SETTINGS, _TABLES):
+        for statement in (*_SETTINGS, _SELECT_TABLES):
             connection.execute(statement)
     except sqlcipher3.DatabaseError as why:
         connection.close()
@@ -140,11 +140,11 @@ def _connect(path: Path, key: Secret) -> Any:
 
 def _create_if_empty(connection: Any) -> bool:
     """Create the tables of a new vault in one transaction; return whether the vault was new."""
-    if connection.execute(_TABLES).fetchone() is not None:
+    if connection.execute(_SELECT_TABLES).fetchone() is not None:
         return False
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for statement in (_RECORDS, _FILES):
+        for statement in (_CREATE_RECORDS, _CREATE_FILES):
             connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
@@ -163,7 +163,7 @@ def name_disk_errors() -> Iterator[None]:
         yield
     except sqlcipher3.OperationalError as why:
         code = getattr(why, "sqlite_errorcode", 0)  # sqlcipher3's own errors lack it
-        if "full" in str(why) or code == _NO_ROOM_TO_SHARE:
+        if "full" in str(why) or code == _SHARED_MEMORY_FULL:
             raise DiskFull from None
         if code & 0xFF == _IO_ERROR:
             raise DiskFailed from None
@@ -174,7 +174,7 @@ def name_disk_errors() -> Iterator[None]:
         raise
 
 
-_PAUSE_S = 0.05  # seconds between tries, since flock(2) has no timeout
+_LOCK_POLL_S = 0.05  # seconds between tries, since flock(2) has no timeout
 
 
 def lock_folder(folder: Path, wait_s: float) -> int:
@@ -194,7 +194,7 @@ def lock_folder(folder: Path, wait_s: float) -> int:
             if time.monotonic() > until:
                 os.close(handle)
                 raise VaultInUse from None
-            time.sleep(_PAUSE_S)
+            time.sleep(_LOCK_POLL_S)
         else:
             if _is_current_lock(handle, folder):
                 return handle

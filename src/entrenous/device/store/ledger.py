@@ -33,14 +33,16 @@ if TYPE_CHECKING:
     from entrenous.device.store.picture_looks import PictureRecords
 
 
-_MESSAGES: Final = "message"
-_NAMES: Final = "message-name"  # keys: the name's words and number, and the message
+_MESSAGE_TABLE: Final = "message"
+_NAME_TABLE: Final = "message-name"  # keys: the name's words and number, and the message
 # keys: the message, the file's place in it, and the number of the batch's first copy
-_COPIES: Final = "copies"
-_LOOKS: Final = "looks"  # picture records; keys: the message and the picture's place in it
-_TRACES: Final = Table("trace", Trace)
-_NEAR_MAX: Final = 32  # the most distinct pictures that a leak is compared with
-_NONE: Final = msgspec.msgpack.encode(())
+_COPY_TABLE: Final = "copies"
+_PICTURE_RECORD_TABLE: Final = (
+    "looks"  # picture records; keys: the message and the picture's place in it
+)
+_TRACE_TABLE: Final = Table("trace", Trace)
+_COMPARED_PICTURES_MAX: Final = 32  # the most distinct pictures that a leak is compared with
+_PACKED_NOTHING: Final = msgspec.msgpack.encode(())
 _parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 Batches = Mapping[str, list[bytes]]  # the batches of each file, still encoded, in order
 Parts = tuple[SentPicture | SentClip | SentSound, ...]
@@ -64,10 +66,10 @@ class VaultLedger:
         """Insert a message, or replace the one with its id."""
         key = message.id.hex()
         with self._vault.transaction():
-            if self._vault.get(_MESSAGES, key) is not None:
+            if self._vault.get(_MESSAGE_TABLE, key) is not None:
                 self._drop_copies_and_name(message.id)
-            self._vault.put(_MESSAGES, key, pack(message))
-            self._vault.put(_NAMES, name_index_key(message.name, key), b"")
+            self._vault.put(_MESSAGE_TABLE, key, pack(message))
+            self._vault.put(_NAME_TABLE, name_index_key(message.name, key), b"")
 
     def add_copies(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
@@ -79,32 +81,32 @@ class VaultLedger:
         """
         key = f"{_file_key(message, place)} {start:08d}"
         if copies:
-            self._vault.put(_COPIES, key, pack(Batch(copies)))
+            self._vault.put(_COPY_TABLE, key, pack(Batch(copies)))
         else:
-            self._vault.drop(_COPIES, key)
+            self._vault.drop(_COPY_TABLE, key)
 
     def delete(self, message: MessageId) -> None:
         """Delete a message of which no copy was sent; a missing one is no error."""
         with self._vault.transaction():
             self._drop_copies_and_name(message)
-            for key in self._vault.keys(_LOOKS, message.hex()):
-                self._vault.drop(_LOOKS, key)
+            for key in self._vault.keys(_PICTURE_RECORD_TABLE, message.hex()):
+                self._vault.drop(_PICTURE_RECORD_TABLE, key)
             self._looks = None
-            self._vault.drop(_MESSAGES, message.hex())
+            self._vault.drop(_MESSAGE_TABLE, message.hex())
 
     def _drop_copies_and_name(self, message: MessageId) -> None:
-        for key in self._vault.keys(_COPIES, message.hex()):
-            self._vault.drop(_COPIES, key)
-        for key in self._vault.keys(_NAMES):
+        for key in self._vault.keys(_COPY_TABLE, message.hex()):
+            self._vault.drop(_COPY_TABLE, key)
+        for key in self._vault.keys(_NAME_TABLE):
             if key.endswith(message.hex()):
-                self._vault.drop(_NAMES, key)
+                self._vault.drop(_NAME_TABLE, key)
 
     def messages(self) -> Iterator[Message]:
         """Return all messages, oldest first."""
-        added = _by_file(self._vault.items(_COPIES))
+        added = _by_file(self._vault.items(_COPY_TABLE))
         return _oldest_first(
             _with_batches(unpack(Message, record), added)
-            for _, record in self._vault.items(_MESSAGES)
+            for _, record in self._vault.items(_MESSAGE_TABLE)
         )
 
     def with_clips(self) -> Iterator[Message]:
@@ -113,13 +115,13 @@ class VaultLedger:
         """
         return _oldest_first(
             self._with_copies(record)
-            for _, record in self._vault.items(_MESSAGES)
-            if bytes(_parts(record).get("clips", _NONE)) != _NONE
+            for _, record in self._vault.items(_MESSAGE_TABLE)
+            if bytes(_parts(record).get("clips", _PACKED_NOTHING)) != _PACKED_NOTHING
         )
 
     def message(self, message: MessageId) -> Message:
         """Return one message; raises UnknownMessage."""
-        record = self._vault.get(_MESSAGES, message.hex())
+        record = self._vault.get(_MESSAGE_TABLE, message.hex())
         if record is None:
             raise UnknownMessage(name=message.hex())
         return self._with_copies(record)
@@ -127,16 +129,16 @@ class VaultLedger:
     def message_named(self, name: str) -> Message:
         """Return the message of that name; raises UnknownMessage."""
         start = name_index_key(name, "")
-        for key in self._vault.keys(_NAMES, start):
-            record = self._vault.get(_MESSAGES, key.removeprefix(start))
+        for key in self._vault.keys(_NAME_TABLE, start):
+            record = self._vault.get(_MESSAGE_TABLE, key.removeprefix(start))
             if record is not None and unpack(Message, record).name == name:
                 return self._with_copies(record)
         raise UnknownMessage(name=name)
 
     def _with_copies(self, record: bytes) -> Message:
         message = unpack(Message, record)
-        keys = self._vault.keys(_COPIES, message.id.hex())
-        records = ((key, self._vault.get(_COPIES, key)) for key in keys)
+        keys = self._vault.keys(_COPY_TABLE, message.id.hex())
+        records = ((key, self._vault.get(_COPY_TABLE, key)) for key in keys)
         return _with_batches(message, _by_file((key, one) for key, one in records if one))
 
     def similar_names(self, name: str) -> frozenset[MessageName]:
@@ -145,7 +147,7 @@ class VaultLedger:
         Called for each letter, so it reads no message.
         """
         return frozenset(
-            map(name_from_index_key, self._vault.keys(_NAMES, name_index_prefix(name)))
+            map(name_from_index_key, self._vault.keys(_NAME_TABLE, name_index_prefix(name)))
         )
 
     def store_picture_record(self, message: MessageId, place: int, picture: Picture) -> None:
@@ -158,12 +160,12 @@ class VaultLedger:
 
     def store_existing_picture_record(self, message: MessageId, place: int, look: bytes) -> None:
         """Like :meth:`store_picture_record`, but store a picture record that exists already."""
-        self._vault.put(_LOOKS, _file_key(message, place), look)
+        self._vault.put(_PICTURE_RECORD_TABLE, _file_key(message, place), look)
         self._looks = None
 
     def picture_record(self, message: MessageId, place: int) -> bytes | None:
         """Return the encoded picture record of a picture, or None."""
-        return self._vault.get(_LOOKS, _file_key(message, place))
+        return self._vault.get(_PICTURE_RECORD_TABLE, _file_key(message, place))
 
     def similar_pictures(self, found: Picture) -> tuple[Candidate, ...]:
         """Return sent pictures to compare with a found one, the likeliest first.
@@ -182,7 +184,7 @@ class VaultLedger:
             [(place, bits or bytes(PDQ_BYTES)) for place, bits in unlearnt],
             first_look=len(looks.places),
         )
-        return (*looks.likeliest(found, _NEAR_MAX), *others)
+        return (*looks.likeliest(found, _COMPARED_PICTURES_MAX), *others)
 
     def pictures_without_record(self) -> tuple[tuple[MessageId, int], ...]:
         """Return the sent pictures without a readable picture record: the message and place of
@@ -190,7 +192,7 @@ class VaultLedger:
         """
         seen = self._picture_records()
         known = seen.messages | {message for message, _ in seen.damaged}
-        names = (MessageId(bytes.fromhex(name)) for name in self._vault.keys(_MESSAGES))
+        names = (MessageId(bytes.fromhex(name)) for name in self._vault.keys(_MESSAGE_TABLE))
         never = (
             (name, place)
             for name in names
@@ -203,15 +205,15 @@ class VaultLedger:
         from entrenous.device.store.picture_looks import PictureRecords  # noqa: PLC0415 - loads OpenCV
 
         if self._looks is None:
-            self._looks = PictureRecords.read(self._vault.items(_LOOKS))
+            self._looks = PictureRecords.read(self._vault.items(_PICTURE_RECORD_TABLE))
         return self._looks
 
     def record_trace(self, trace: Trace) -> None:
         """Store a trace, so that a case can be opened from it."""
-        _TRACES.store(trace, f"{trace.number:08d}", self._vault)
+        _TRACE_TABLE.store(trace, f"{trace.number:08d}", self._vault)
 
     def traces(self) -> tuple[Trace, ...]:
-        return tuple(_TRACES.all(self._vault))
+        return tuple(_TRACE_TABLE.all(self._vault))
 
 
 def _file_key(message: MessageId, place: int) -> str:

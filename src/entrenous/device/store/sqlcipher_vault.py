@@ -21,7 +21,7 @@ WAIT_S: Final = 10.0  # seconds to wait for the vault, as long as another comman
 _FILES_KEY: Final = ("self", "files-key")
 # suffix of a file that arrived encrypted, and was stored without encrypting it again
 _UNSEALED_SUFFIX: Final = ".age"
-_CHUNK: Final = 1024 * 1024  # bytes copied at a time
+_CHUNK_BYTES: Final = 1024 * 1024  # bytes copied at a time
 
 
 class SqlcipherVault:
@@ -140,7 +140,7 @@ class SqlcipherVault:
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
         with self._open_for_reading(blob) as (file, sealed_here):
             if not sealed_here:
-                shutil.copyfileobj(file, writer, _CHUNK)
+                shutil.copyfileobj(file, writer, _CHUNK_BYTES)
                 return
             try:
                 unseal_stream(self._files_key, file, writer, blob)
@@ -190,7 +190,8 @@ class SqlcipherVault:
 
     def _store_unsealed(self, blob: BlobId, reader: BinaryIO) -> None:
         self._write_file(
-            blob.hex() + _UNSEALED_SUFFIX, lambda file: shutil.copyfileobj(reader, file, _CHUNK)
+            blob.hex() + _UNSEALED_SUFFIX,
+            lambda file: shutil.copyfileobj(reader, file, _CHUNK_BYTES),
         )
 
     def _write_file(self, name: str, fill: Callable[[BinaryIO], object]) -> None:

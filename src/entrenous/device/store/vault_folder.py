@@ -48,7 +48,7 @@ from entrenous.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, enc
 from entrenous.wire.relay_nouns import Locked, RelayLock
 
 PASSPHRASE_LEAST: Final = 8  # characters, at least; NIST SP 800-63B section 5.1.1.2
-_FEW_TRIES: Final = 3  # from this many tries left, the user is told their number
+_SHOWN_TRIES_MAX: Final = 3  # from this many tries left, the user is told their number
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +282,7 @@ def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
 
 
 def _passphrase_error(part: RelayShare) -> WrongPassphrase | Locked:
-    if part.tries is None or part.tries > _FEW_TRIES:
+    if part.tries is None or part.tries > _SHOWN_TRIES_MAX:
         return WrongPassphrase()
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 
@@ -299,7 +299,7 @@ def _derive_key(home: Path, terms: KeyTerms, stretched: Secret, output: Secret) 
 
 FIRST_SCHEMA: Final = "entrenous/vault/1"
 SCHEMA: Final = "entrenous/vault/2"
-_FILE: Final = "vault.json"
+_HEAD_FILE: Final = "vault.json"
 
 
 class _Lock(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -329,13 +329,13 @@ class _Head(msgspec.Struct, forbid_unknown_fields=True):
 
 def has_vault(home: Path) -> bool:
     """Return whether a device was set up in this folder."""
-    return (home / _FILE).is_file()
+    return (home / _HEAD_FILE).is_file()
 
 
 def read_head(home: Path) -> VaultHead:
     """Read the head of the vault in ``home``; raises BadRecord."""
     try:
-        read = msgspec.json.decode((home / _FILE).read_bytes(), type=_Head)
+        read = msgspec.json.decode((home / _HEAD_FILE).read_bytes(), type=_Head)
         if read.schema not in (FIRST_SCHEMA, SCHEMA):
             raise BadRecord(kind="vault head")
         now = _decode_terms(read, first=read.schema == FIRST_SCHEMA)
@@ -350,7 +350,7 @@ def write_head(home: Path, head: VaultHead) -> None:
     cost = (now.memory_kib, now.passes, now.lanes)
     schema = FIRST_SCHEMA if head.now.first else SCHEMA
     shape = _Head(schema, now.salt, *cost, now.lock, after)
-    write_private(home / _FILE, msgspec.json.encode(shape))
+    write_private(home / _HEAD_FILE, msgspec.json.encode(shape))
 
 
 def _decode_terms(read: _Head | _Terms, *, first: bool = False) -> KeyTerms:
@@ -412,19 +412,19 @@ def close_window(home: Path) -> None:
     sweep_unfinished(home)
 
 
-_FREED_FILE: Final = "unlocked-by-sheet"
+_TRIES_ALLOWED_FILE: Final = "unlocked-by-sheet"
 
 
 def record_tries_allowed(home: Path) -> None:
     """Record that a recovery sheet allowed more tries; durable on return, raises OSError."""
-    write_private(home / _FREED_FILE, b"")
+    write_private(home / _TRIES_ALLOWED_FILE, b"")
 
 
 def were_tries_allowed(home: Path) -> bool:
     """Return whether a recovery sheet allowed more tries and the user was not notified yet."""
-    return (home / _FREED_FILE).is_file()
+    return (home / _TRIES_ALLOWED_FILE).is_file()
 
 
 def clear_tries_allowed(home: Path) -> None:
     """Record that the user was notified of the tries that a recovery sheet allowed."""
-    (home / _FREED_FILE).unlink(missing_ok=True)
+    (home / _TRIES_ALLOWED_FILE).unlink(missing_ok=True)

@@ -58,16 +58,16 @@ from entrenous.watermark.clip_mark import (
 )
 from entrenous.watermark.pyramid import Plane
 
-_EVERYTHING: Final = FrameSelection()
-_TRIAL: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
+_ALL_FRAMES: Final = FrameSelection()
+_TRIAL_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
 _TRIED_FRAMES: Final = 360
-_SHOTS: Final = 8  # frames that each copy gets at a time
+_FRAMES_PER_STEP: Final = 8  # frames that each copy gets at a time
 # the survey's share of the time for preparing a clip, measured on 3 s of 720p
-_SURVEYED: Final = 0.2
+_SURVEY_SHARE: Final = 0.2
 # encoding's share of the time for trying two qualities; comparing both takes the rest
-_WRITTEN: Final = 0.8
+_ENCODING_SHARE: Final = 0.8
 # seconds for which a mark's strength is reused: its local minima allow for camera motion
-_SAME_S: Final = 0.05
+_AMPLITUDE_REUSE_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +130,7 @@ def prepare_clip(
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip, ClipTooSmallToMark.
     """
-    surveyed = survey(untrusted_data, device, share_range(reached, 0.0, _SURVEYED))
+    surveyed = survey(untrusted_data, device, share_range(reached, 0.0, _SURVEY_SHARE))
     dither = Secret(device.dice.token(SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(stream(dither, DITHER_CONTEXT, sides[0] * sides[1]), np.uint8)
@@ -143,14 +143,14 @@ def prepare_clip(
         Camera.of(surveyed),
         noise.reshape(sides).astype(np.int16),
     )
-    return _with_quality(original, device, share_range(reached, _SURVEYED, 1.0))
+    return _with_quality(original, device, share_range(reached, _SURVEY_SHARE, 1.0))
 
 
 def write_clips(
     original: ClipOriginal,
     copies: Sequence[CopyOrder],
     device: Device,
-    cut: FrameSelection = _EVERYTHING,
+    cut: FrameSelection = _ALL_FRAMES,
     reached: ShareCallback = ignore_share,
 ) -> list[bytes]:
     """Write one file per copy, all in one pass through the original.
@@ -167,7 +167,7 @@ def write_clips(
     with ThreadPoolExecutor(workers) as crew, device.read_clip(original.source, cut) as clip:
         shots = _shared_frames(clip.frames, original)
         work: list[Future[None]] = []
-        while few := tuple(islice(shots, _SHOTS)):
+        while few := tuple(islice(shots, _FRAMES_PER_STEP)):
             _wait_for_all(work)  # limits the frames in memory
             report(few[0].frame.at_s)
             work = [crew.submit(_add_frames, original, copy, few) for copy in made]
@@ -193,7 +193,7 @@ def _shared_frames(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[
     on, camera = original.stage, original.camera
     made: tuple[float, Plane] | None = None
     for frame in frames:
-        if made is None or not 0.0 <= frame.at_s - made[0] < _SAME_S:
+        if made is None or not 0.0 <= frame.at_s - made[0] < _AMPLITUDE_REUSE_S:
             made = frame.at_s, pattern_amplitude(working_luma(np.asarray(frame), on), on)
         nodes = tuple(
             (node, share, camera.motion_between(node, frame.at_s, on.working_size))
@@ -237,7 +237,7 @@ def _update_patterns(
 
 def _with_quality(original: ClipOriginal, device: Device, reached: ShareCallback) -> ClipOriginal:
     """Choose the rate factor of the encoder from two trial copies, one coarser than the other."""
-    wanted = [CopyOrder(_TRIAL, None, crf) for crf in TRIED_CRFS]
+    wanted = [CopyOrder(_TRIAL_SEED, None, crf) for crf in TRIED_CRFS]
     cuts = _trial_cuts(original.camera)
     errors = [
         _measure_errors(original, wanted, cut, device, each)
@@ -254,10 +254,10 @@ def _measure_errors(
     device: Device,
     reached: ShareCallback,
 ) -> list[float]:
-    trials = write_clips(original, wanted, device, cut, share_range(reached, 0.0, _WRITTEN))
+    trials = write_clips(original, wanted, device, cut, share_range(reached, 0.0, _ENCODING_SHARE))
     errors = []
     for trial, each in zip(
-        trials, split_shares(share_range(reached, _WRITTEN, 1.0), len(trials)), strict=True
+        trials, split_shares(share_range(reached, _ENCODING_SHARE, 1.0), len(trials)), strict=True
     ):
         with device.read_clip(original.source, cut) as clip:
             frames = report_each_frame(clip.frames, report_share_done(cut, original.camera, each))
@@ -277,14 +277,14 @@ def _trial_cuts(camera: Camera) -> list[FrameSelection]:
     ]
 
 
-_KEY_EACH_S: Final = 1.0
-_THUMB_EACH_S: Final = 0.12
+_KEY_FRAME_INTERVAL_S: Final = 1.0
+_THUMB_INTERVAL_S: Final = 0.12
 _THUMB_PX: Final = 96
-_KEYS_MAX: Final = 240
+_KEY_FRAMES_MAX: Final = 240
 _KEY_SIDE_PX: Final = 640
-_KEY_POINTS: Final = 500
+_KEYPOINTS_MAX: Final = 500
 # scales descriptors to bytes, since most of their entries are below a half
-_LOOK_SCALE: Final = 512.0
+_DESCRIPTOR_SCALE: Final = 512.0
 
 
 @dataclass(slots=True)
@@ -329,16 +329,16 @@ def survey(
     seen, follower = _Measurements(), CameraTracker()
     cut = FrameSelection(side_px=SIDE_PX_MAX)
     with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
-        longer = max(1.0, clip.shown.length_s / _KEYS_MAX)
+        longer = max(1.0, clip.shown.length_s / _KEY_FRAMES_MAX)
         for frame in clip.frames:
             reached(share_done(frame.at_s, clip.shown.length_s))
             luma: NDArray[np.uint8] = np.asarray(frame)
             seen.times.append(frame.at_s)
             seen.motions.append(follower.add_frame(luma))
-            if not seen.keys or frame.at_s - seen.key_times[-1] >= longer * _KEY_EACH_S:
+            if not seen.keys or frame.at_s - seen.key_times[-1] >= longer * _KEY_FRAME_INTERVAL_S:
                 seen.keys.append(crew.submit(_key_frame, frame))
                 seen.key_times.append(frame.at_s)
-            if not seen.thumbs or frame.at_s - seen.thumb_times[-1] >= longer * _THUMB_EACH_S:
+            if not seen.thumbs or frame.at_s - seen.thumb_times[-1] >= longer * _THUMB_INTERVAL_S:
                 seen.thumbs.append(shrink_for_timing(luma, _THUMB_PX))
                 seen.thumb_times.append(frame.at_s)
     if not seen.times:
@@ -349,9 +349,9 @@ def survey(
 def _key_frame(frame: Frame) -> KeyFrame:
     luma: NDArray[np.uint8] = np.asarray(frame)
     seen = extract_features(
-        np.asarray(cv2.merge([luma] * 3)), side_px=_KEY_SIDE_PX, limit=_KEY_POINTS
+        np.asarray(cv2.merge([luma] * 3)), side_px=_KEY_SIDE_PX, limit=_KEYPOINTS_MAX
     )
-    looks = np.clip(np.rint(seen.descriptors * _LOOK_SCALE), 0, 255).astype(np.uint8)
+    looks = np.clip(np.rint(seen.descriptors * _DESCRIPTOR_SCALE), 0, 255).astype(np.uint8)
     points = seen.points.astype(np.float32)
     return KeyFrame(frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes())
 

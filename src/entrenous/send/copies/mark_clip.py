@@ -42,11 +42,11 @@ from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_s
 
 # bytes of all copies in one batch, estimated from the original's size
 _BATCH_BYTES: Final = 256 * 1024 * 1024
-_BATCH_MAX: Final = 12
-_HEARD: Final = 0.05  # the sound's share of the time for preparing a clip
-_FRAMES: Final = 0  # index of the frames among the message's media
-_SOUND: Final = 1
-_NOT_KEPT: Final = BlobId(b"")  # stands for a stored file until the first copy is made
+_BATCH_COPIES_MAX: Final = 12
+_SOUND_SHARE: Final = 0.05  # the sound's share of the time for preparing a clip
+_FRAMES_PLACE: Final = 0  # index of the frames among the message's media
+_SOUND_PLACE: Final = 1
+_NOT_STORED: Final = BlobId(b"")  # stands for a stored file until the first copy is made
 _BATCH_PIXELS: Final = 8_000_000  # pixels per frame over all encoders: each takes 105 bytes a pixel
 
 
@@ -107,8 +107,8 @@ def prepare_with_sound(
     """
     shown = frame_format(untrusted_data, device)
     sound = clip_sound(untrusted_data, device)
-    reached(_HEARD)
-    seen = share_range(reached, _HEARD, 1.0)
+    reached(_SOUND_SHARE)
+    seen = share_range(reached, _SOUND_SHARE, 1.0)
     return prepare_clip(untrusted_data, shown, device, seen), sound
 
 
@@ -141,8 +141,8 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who watches t
 def sent_clip(original: ClipOriginal) -> SentClip:
     """Return the ledger's entry for a clip, before any file of it is stored or copied."""
     return SentClip(
-        original=_NOT_KEPT,
-        survey=_NOT_KEPT,
+        original=_NOT_STORED,
+        survey=_NOT_STORED,
         dither=original.dither,
         copies=(),
         width_px=original.shown.width_px,
@@ -168,13 +168,15 @@ def _begin_recording(
             sounds = (SentSound(source, kept, marked_sound.sound.length_s, ()),)
         return Message(id_, name, at, (), clips=(clip,), sounds=sounds)
 
-    return CopyRecording(device, (_FRAMES,) if marked_sound is None else (_FRAMES, _SOUND), begin)
+    return CopyRecording(
+        device, (_FRAMES_PLACE,) if marked_sound is None else (_FRAMES_PLACE, _SOUND_PLACE), begin
+    )
 
 
 def _batch_size(original: ClipOriginal, room_bytes: int) -> int:
     pixels = original.shown.width_px * original.shown.height_px
     room = min(room_bytes // max(1, len(original.source)), _BATCH_PIXELS // pixels)
-    return min(max(room, 1), _BATCH_MAX)
+    return min(max(room, 1), _BATCH_COPIES_MAX)
 
 
 def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:

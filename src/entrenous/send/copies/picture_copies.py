@@ -43,7 +43,7 @@ from entrenous.watermark.embed import (
 )
 from entrenous.watermark.pyramid import Pixels
 
-_TRIAL: Final = Secret(bytes(SEED_BYTES))  # the seed of the trial copy, which nobody gets
+_TRIAL_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of the trial copy, which nobody gets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +136,7 @@ def prepare_original(
     apart = split_colours(prepared)
 
     def judge(trial: Canvas) -> int:
-        paint_copy(prepared, apart, _copy_stream(picture, _TRIAL), dither_stream, onto=trial)
+        paint_copy(prepared, apart, _copy_stream(picture, _TRIAL_SEED), dither_stream, onto=trial)
         return finer_needed(picture, trial.pixels)
 
     trial = TrialCopy(prepared.layout.full, judge)

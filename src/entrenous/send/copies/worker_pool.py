@@ -11,18 +11,20 @@ from typing import Final, TypeVar
 Job = TypeVar("Job")
 Made = TypeVar("Made")
 # pixels of all copies in progress, which take about 1 GB on any machine
-_PIXELS_AT_ONCE: Final = 100_000_000
-_AHEAD: Final = 2  # jobs taken per worker: one in progress, and one that waits or is finished
-_BATCH: Final = 16  # the most finished jobs that are yielded together
+_PIXELS_IN_PROGRESS_MAX: Final = 100_000_000
+_JOBS_PER_WORKER: Final = (
+    2  # jobs taken per worker: one in progress, and one that waits or is finished
+)
+_BATCH_JOBS_MAX: Final = 16  # the most finished jobs that are yielded together
 # pixels of all copies in progress where everything has to fit into 400 MB
-_SPARING_PIXELS: Final = 20_000_000
+_SPARING_PIXELS_MAX: Final = 20_000_000
 
 
 def pool_size(pixels: int, *, sparing: bool = False) -> int:
     """Return how many workers may work at once on pictures of this size: one per processor, as far
     as memory allows, which is less for a caller that is ``sparing``.
     """
-    at_once = _SPARING_PIXELS if sparing else _PIXELS_AT_ONCE
+    at_once = _SPARING_PIXELS_MAX if sparing else _PIXELS_IN_PROGRESS_MAX
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return max(1, min(processors or os.cpu_count() or 1, at_once // max(1, pixels)))
 
@@ -44,7 +46,7 @@ def run_now(work: Callable[[], Made]) -> Future[Made]:
 
 
 def ordered_batches(
-    work: Callable[[Job], Made], jobs: Iterable[Job], workers: int, batch: int = _BATCH
+    work: Callable[[Job], Made], jobs: Iterable[Job], workers: int, batch: int = _BATCH_JOBS_MAX
 ) -> Generator[tuple[Made, ...], None, None]:
     """Yield the results of ``work`` in order, in batches of all that are ready.
 
@@ -56,7 +58,7 @@ def ordered_batches(
     pool = ThreadPoolExecutor(workers)
     try:
         while True:
-            ahead = islice(jobs, workers * _AHEAD + batch - len(waiting))
+            ahead = islice(jobs, workers * _JOBS_PER_WORKER + batch - len(waiting))
             waiting.extend(pool.submit(work, job) for job in ahead)
             if not waiting:
                 return

@@ -30,7 +30,7 @@ from entrenous.send.tokens.use import has_tokens_for, token_for, token_route_to
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
 
-_BETWEEN: Final = timedelta(hours=24) / DEVICE_LIST_TRIES
+_RETRY_INTERVAL: Final = timedelta(hours=24) / DEVICE_LIST_TRIES
 _NOT_THE_BUNDLES_FAULT: Final = (RolledBack, DeviceWithoutRelay)
 
 
@@ -73,7 +73,7 @@ def fetch_named_lists(device: Device) -> None:
 
 
 def _is_retry_due(waiting: NamedList, device: Device) -> bool:
-    return waiting.asked_at is None or not is_recent(waiting.asked_at, _BETWEEN, device)
+    return waiting.asked_at is None or not is_recent(waiting.asked_at, _RETRY_INTERVAL, device)
 
 
 def _is_head_known(named: Head, contact: Contact, device: Device) -> bool:

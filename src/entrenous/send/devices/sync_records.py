@@ -41,9 +41,9 @@ from entrenous.send.people.circles import CircleId, circles
 
 _CONTACT: Final = "contact "
 _CIRCLE: Final = "circle "
-_INTRODUCED: Final = 2  # the number of devices when one has just linked the other
-_LAST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)  # another device may claim it
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DEVICES_WHEN_INTRODUCED: Final = 2  # the number of devices when one has just linked the other
+_LATEST_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)  # another device may claim it
+_EARLIEST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def store_stamp(key: str, stamp: Stamp, device: Device) -> None:
 
 def is_known_blocked(person: PersonId, device: Device) -> bool:
     """Check whether the newest record about a person, who need not be a contact, is a block."""
-    said = SharedBlock(person, _LONG_AGO, blocked=True)
+    said = SharedBlock(person, _EARLIEST_TIME, blocked=True)
     stamp = stamp_of(record_key(said), device)
     return stamp is not None and stamp.digest == record_digest(said)
 
@@ -142,10 +142,10 @@ def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime
     later.
     """
     if before is not None:
-        after = before.at + timedelta(seconds=1) if before.at < _LAST else before.at
+        after = before.at + timedelta(seconds=1) if before.at < _LATEST_TIME else before.at
         return max(now, after)
     never_blocked = isinstance(shared, SharedBlock) and not shared.blocked
-    return _LONG_AGO if never_blocked else now
+    return _EARLIEST_TIME if never_blocked else now
 
 
 def _current_records(now: datetime, device: Device) -> Iterator[Shared]:
@@ -155,7 +155,7 @@ def _current_records(now: datetime, device: Device) -> Iterator[Shared]:
     for circle in circles(device.vault):
         yield SharedCircle(circle.id, now, circle.name, circle.people, circle.made_at)
     me = own_device(device)
-    if len(me.person.devices) > _INTRODUCED:
+    if len(me.person.devices) > _DEVICES_WHEN_INTRODUCED:
         yield _own_record(me.person, now)
     if me.home.close is not None:
         yield SharedCloseToken(me.key.device, now, own_name(device), me.home.close)
@@ -182,11 +182,11 @@ def _own_record(us: Person, now: datetime) -> SharedContact:
 
     With it, two devices of ours can write to each other although neither linked the other.
     """
-    return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_LONG_AGO, card=b"")
+    return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_EARLIEST_TIME, card=b"")
 
 
 def _deletion_record(key: str, now: datetime) -> Shared:
     what, _, name = key.partition(" ")
     if what == _CIRCLE.strip():
-        return SharedCircle(CircleId(bytes.fromhex(name)), now, None, (), _LONG_AGO)
+        return SharedCircle(CircleId(bytes.fromhex(name)), now, None, (), _EARLIEST_TIME)
     return SharedForgottenContact(PersonId(bytes.fromhex(name)), now)

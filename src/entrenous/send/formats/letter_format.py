@@ -61,9 +61,9 @@ from entrenous.wire.cbor import (
 )
 from entrenous.wire.key_bundle import as_signed_batch, signed_batch_fields
 
-_SYNC_MAX: Final = 100 * 1024
+_SYNC_BYTES_MAX: Final = 100 * 1024
 _STEPS: Final = 4
-_STEP_MAX: Final = 96
+_STEP_BYTES_MAX: Final = 96
 
 
 def _parse_hello(value: object) -> Hello:
@@ -79,7 +79,7 @@ def _parse_hello(value: object) -> Hello:
 def _parse_sync(value: object) -> SyncNote:
     topic, data = as_list(value, 2, 2)
     known = SyncTopic(as_uint(topic, max(SyncTopic), min(SyncTopic)))
-    return SyncNote(known, as_bytes_up_to(data, _SYNC_MAX))
+    return SyncNote(known, as_bytes_up_to(data, _SYNC_BYTES_MAX))
 
 
 def _receipt_fields(several: Receipts) -> object:
@@ -106,7 +106,9 @@ def _parse_reaction(value: object) -> Reaction:
 def _parse_comparison_step(value: object) -> CompareStep:
     transaction, step, data = as_list(value, 3, 3)
     number = as_uint(step, _STEPS, 1)
-    return CompareStep(as_bytes(transaction, ID_BYTES), number, as_bytes_up_to(data, _STEP_MAX))
+    return CompareStep(
+        as_bytes(transaction, ID_BYTES), number, as_bytes_up_to(data, _STEP_BYTES_MAX)
+    )
 
 
 def _parse_token_range(value: object) -> TokenRangeNote:
@@ -159,7 +161,7 @@ def _parse_first_index(value: object) -> int:
 
 VERSION: Final = 2
 SUITE: Final = 0x647A
-_INFO: Final = "entrenous/2 letter"
+_INFO_LABEL: Final = "entrenous/2 letter"
 
 
 def write_info(address: Address) -> bytes:
@@ -169,7 +171,7 @@ def write_info(address: Address) -> bytes:
         ValueError: a field does not have the length of its kind.
     """
     fields = [
-        _INFO,
+        _INFO_LABEL,
         VERSION,
         SUITE,
         address.to_person,
@@ -267,7 +269,7 @@ def read_header(untrusted: bytes) -> Header:
 
 def _read_info(encoded: bytes) -> Address:
     fields = as_list(decode(encoded), 10, 10)
-    if fields[:3] != [_INFO, VERSION, SUITE] or encode(fields) != encoded:
+    if fields[:3] != [_INFO_LABEL, VERSION, SUITE] or encode(fields) != encoded:
         raise BadLetter
     return Address(
         to_person=_parse_person_id(fields[3]),
@@ -308,7 +310,7 @@ class _BodyKind(NamedTuple):
     read: Callable[[object], Body]
 
 
-_KINDS: Final[Mapping[int, _BodyKind]] = {
+_BODY_KINDS: Final[Mapping[int, _BodyKind]] = {
     1: _BodyKind(
         Hello, lambda one: [one.card, one.seed.reveal(), one.first, one.invite_lock], _parse_hello
     ),
@@ -353,15 +355,15 @@ def read_body(untrusted: bytes) -> Body:
     """
     with bad_cbor_as(BadLetter):
         number, value = as_list(decode(untrusted), 2, 2)
-        kind = _KINDS.get(as_uint(number, _KIND_MAX, 1))
+        kind = _BODY_KINDS.get(as_uint(number, _KIND_MAX, 1))
         return UnknownBody(number, encode(value)) if kind is None else kind.read(value)
 
 
 def _body_fields(body: Body) -> list[object]:
     if isinstance(body, UnknownBody):
         return [body.kind, decode(body.value)]
-    number = next(number for number, kind in _KINDS.items() if kind.noun is type(body))
-    return [number, _KINDS[number].plain(body)]
+    number = next(number for number, kind in _BODY_KINDS.items() if kind.noun is type(body))
+    return [number, _BODY_KINDS[number].plain(body)]
 
 
 def write_transcript(

@@ -43,7 +43,7 @@ from entrenous.wire.text import as_name, as_url
 
 PREFIX: Final = "entrenous-link:2:"
 _VERSION: Final = 2
-_CHARS_MAX: Final = 1024
+_CODE_CHARS_MAX: Final = 1024
 _TYPE_BYTE: Final = b"\x4c"
 _LENGTH_BYTES: Final = 4
 _LETTER_OVERHEAD: Final = 1145  # bytes; docs/spec/letter.md section 1
@@ -69,7 +69,7 @@ def read_link_code(untrusted_code: str) -> LinkCode:
         BadLinkCode: not a complete code of this version.
     """
     with bad_cbor_as(BadLinkCode):
-        fields = read_code(untrusted_code, PREFIX, _CHARS_MAX)
+        fields = read_code(untrusted_code, PREFIX, _CODE_CHARS_MAX)
         version, relay_url, mailbox, token = as_list(fields, 4, 4)
         as_uint(version, _VERSION, _VERSION)
         return LinkCode(
@@ -96,7 +96,7 @@ def read_link_message(untrusted: bytes) -> LinkMessage:
     """
     with bad_cbor_as(BadLink):
         step, *fields = as_list(decode(untrusted), 2, 4)
-        return _READ[as_uint(step, len(_READ), 1) - 1](fields)
+        return _PARSERS[as_uint(step, len(_PARSERS), 1) - 1](fields)
 
 
 def padded_link(message: bytes) -> bytes:
@@ -171,7 +171,7 @@ def _parse_stop(fields: list[Any]) -> LinkStop:
     return LinkStop(as_bytes(promise, 32))
 
 
-_READ: Final = (_parse_request, _parse_answer, _parse_reveal, _parse_grant, _parse_stop)
+_PARSERS: Final = (_parse_request, _parse_answer, _parse_reveal, _parse_grant, _parse_stop)
 
 
 _MASTER_BYTES: Final = 64

@@ -119,7 +119,7 @@ class BadSync(Malformed):
 
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: The positions are part of the wire format.
-_TRUST: Final = (Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED)
+_TRUST_BY_NUMBER: Final = (Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED)
 
 
 def write_sync(shared: Shared) -> SyncNote:
@@ -142,7 +142,7 @@ def read_sync(untrusted: SyncNote) -> Shared:
         BadSync: it has another form.
     """
     with bad_cbor_as(BadSync):
-        return _READ[untrusted.topic](decode(untrusted.data))
+        return _PARSERS[untrusted.topic](decode(untrusted.data))
 
 
 def comparable_form(shared: Shared) -> bytes:
@@ -165,7 +165,7 @@ def _record_fields(shared: Shared) -> list[object]:
                     shared.person,
                     to_unix_seconds(shared.at),
                     shared.name,
-                    _TRUST.index(shared.trust),
+                    _TRUST_BY_NUMBER.index(shared.trust),
                 ),
                 *(to_unix_seconds(shared.since), shared.card, lent),
                 None if shared.receipts is None else int(shared.receipts),
@@ -199,7 +199,7 @@ def _parse_contact(value: Any) -> SharedContact:
         person=_parse_person_id(person),
         at=as_time(at),
         name=as_name(name),
-        trust=_TRUST[as_uint(trust, len(_TRUST) - 1)],
+        trust=_TRUST_BY_NUMBER[as_uint(trust, len(_TRUST_BY_NUMBER) - 1)],
         since=as_time(since),
         card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
         receipts=optional(receipts, _parse_flag),
@@ -281,7 +281,7 @@ _TOPICS: Final[Mapping[type[Shared], SyncTopic]] = {
     SharedBlock: SyncTopic.BLOCKED,
     SharedMailboxes: SyncTopic.HOMES,
 }
-_READ: Final[Mapping[SyncTopic, Callable[[Any], Shared]]] = {
+_PARSERS: Final[Mapping[SyncTopic, Callable[[Any], Shared]]] = {
     SyncTopic.CONTACT: _parse_contact,
     SyncTopic.CONTACT_GONE: _parse_forgotten_contact,
     SyncTopic.CIRCLE: _parse_circle,

@@ -40,8 +40,8 @@ def serve_view(look: ViewSession) -> Iterator[str]:
             thread.join()
 
 
-_PRESS_S: Final = 600
-_LOAD_S: Final = 60
+_PRESS_TIMEOUT_S: Final = 600
+_LOAD_TIMEOUT_S: Final = 60
 
 
 def show_once(message: str, sender: str, device: Device) -> None:
@@ -66,7 +66,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
                 "It counts as opened once you press Show there. Nothing of it is written here."
             )
         )
-        look.asked.wait(_PRESS_S)
+        look.asked.wait(_PRESS_TIMEOUT_S)
         if not look.asked.is_set() or look.over.is_set():
             raise ViewNeverShown(name=message)
         try:
@@ -95,7 +95,7 @@ def open_into(message: str, look: ViewSession, device: Device) -> None:
     def tell(frame: Frame) -> None:
         _refuse_unsafe(message, frame, files, device)
         look.provide_content(ViewedContent(frame.text, tuple(files)))
-        look.loaded.wait(_LOAD_S)
+        look.loaded.wait(_LOAD_TIMEOUT_S)
         if not look.has_requested_all():
             raise ViewNotCompleted(name=message)
 

@@ -27,8 +27,10 @@ from entrenous.serving.private_pages import PrivatePages
 
 #: Seconds for which a page stays after it was shown.
 VIEW_SECONDS: Final = 600
-_RANGE: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
-_GONE: Final = translatable("This was given out already. To look again, type the command again.")
+_RANGE_PATTERN: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
+_ALREADY_SHOWN: Final = translatable(
+    "This was given out already. To look again, type the command again."
+)
 
 
 def _random_path() -> str:
@@ -139,13 +141,13 @@ class _Pages:
 
     async def cover(self, _: Request) -> Response:
         if not self._look.claim_first_page():
-            return self._page(words=translated(_GONE), status=410)
+            return self._page(words=translated(_ALREADY_SHOWN), status=410)
         return self._page()
 
     async def show(self, _: Request) -> Response:
         """Request the opening, and wait for it."""
         if not self._look.request_opening():
-            return self._page(words=translated(_GONE), status=410)
+            return self._page(words=translated(_ALREADY_SHOWN), status=410)
         try:
             shown = await asyncio.wrap_future(self._look.answer)
         except EntrenousError as why:
@@ -163,7 +165,7 @@ class _Pages:
             return Response(status_code=404)
         size = len(file.data)
         headers = {"accept-ranges": "bytes"}
-        wanted = _RANGE.fullmatch(request.headers.get("range", ""))
+        wanted = _RANGE_PATTERN.fullmatch(request.headers.get("range", ""))
         if wanted is None:
             return Response(file.data, media_type=file.media_type, headers=headers)
         first, last = int(wanted[1]), min(int(wanted[2] or size), size - 1)

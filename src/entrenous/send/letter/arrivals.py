@@ -95,7 +95,7 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
         repeat_greeting(letter.header, device, greets=isinstance(letter.body, Hello))
     handler = ARRIVAL_HANDLERS.get(type(letter.body))
     if handler is None:
-        count_unknown_kind(waiting.id.hex(), device)
+        record_unknown_kind(waiting.id.hex(), device)
     else:
         handler(letter.body, letter, waiting, device)
 
@@ -236,11 +236,13 @@ def _remember_recall(key: str, sender: PersonId, device: Device) -> None:
     device.vault.put(RECALLED, key, str(now).encode())
 
 
-_COUNTED_MAX: Final = 1000  # so that a correspondent can store only a limited amount in the vault
+_COUNTED_LETTERS_MAX: Final = (
+    1000  # so that a correspondent can store only a limited amount in the vault
+)
 
 
-def count_undecryptable(envelope: str, device: Device) -> None:
-    if len(list(device.vault.items(UNDECRYPTABLE))) < _COUNTED_MAX:
+def record_undecryptable(envelope: str, device: Device) -> None:
+    if len(list(device.vault.items(UNDECRYPTABLE))) < _COUNTED_LETTERS_MAX:
         device.vault.put(UNDECRYPTABLE, envelope, b"")
 
 
@@ -249,9 +251,9 @@ def take_undecryptable(device: Device) -> int:
     return _take_all(UNDECRYPTABLE, device)
 
 
-def count_unknown_kind(envelope: str, device: Device) -> None:
+def record_unknown_kind(envelope: str, device: Device) -> None:
     """Count a letter of a kind that only a newer program knows."""
-    if len(device.vault.keys(FROM_NEWER_PROGRAM)) < _COUNTED_MAX:
+    if len(device.vault.keys(FROM_NEWER_PROGRAM)) < _COUNTED_LETTERS_MAX:
         device.vault.put(FROM_NEWER_PROGRAM, envelope, b"")
 
 
@@ -268,7 +270,7 @@ def _take_all(table: str, device: Device) -> int:
     return len(counted)
 
 
-_KEPT_MAX: Final = 64  # up to 160 KiB each
+_KEPT_LETTERS_MAX: Final = 64  # up to 160 KiB each
 _KEPT_PER_SENDER_MAX: Final = 16  # letters kept with the same claimed sender
 
 
@@ -296,7 +298,10 @@ def keep_for_later(waiting: WaitingEnvelope, why: EntrenousError, device: Device
     if writer is None or writer.blocked or lacks.epoch <= _known_epoch(lacks, device):
         return False
     kept = list(AWAITING_LIST_TABLE.all(device.vault))
-    if len(kept) >= _KEPT_MAX or sum(late.by == by for late in kept) >= _KEPT_PER_SENDER_MAX:
+    if (
+        len(kept) >= _KEPT_LETTERS_MAX
+        or sum(late.by == by for late in kept) >= _KEPT_PER_SENDER_MAX
+    ):
         return False
     late = AwaitingLetter(waiting, lacks, by, this_second(device))
     AWAITING_LIST_TABLE.store(late, waiting.id.hex(), device.vault)
@@ -315,7 +320,7 @@ def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
             due.append(late.waiting)
         elif now - late.since > timedelta(days=AWAITING_LIST_DAYS):
             with device.vault.transaction():
-                count_undecryptable(key, device)
+                record_undecryptable(key, device)
                 AWAITING_LIST_TABLE.drop(key, device.vault)
     return tuple(sorted(due, key=lambda waiting: waiting.sequence))
 

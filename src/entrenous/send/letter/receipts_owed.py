@@ -41,10 +41,10 @@ class OwedReceipt:
 OWED_RECEIPT_TABLE: Final = Table(OWED_RECEIPT, OwedReceipt)
 
 
-_SHORTEST_S: Final = 60
-_LONGEST_S: Final = 900
+_DELAY_S_MIN: Final = 60
+_DELAY_S_MAX: Final = 900
 #: A due time further ahead than this was recorded by a clock that was ahead.
-MAX_RECEIPT_DELAY: Final = timedelta(seconds=_LONGEST_S)
+MAX_RECEIPT_DELAY: Final = timedelta(seconds=_DELAY_S_MAX)
 
 
 def owe_delivery_receipt(header: Header, received: Received, device: Device) -> None:
@@ -112,8 +112,8 @@ def _next_due_time(peer_id: str, device: Device) -> datetime:
         owed = OWED_RECEIPT_TABLE.load(key, device.vault)
         if owed is not None:
             return owed.due_at
-    delay_s = int.from_bytes(device.dice.token(8), "big") % (_LONGEST_S - _SHORTEST_S + 1)
-    return this_second(device) + timedelta(seconds=_SHORTEST_S + delay_s)
+    delay_s = int.from_bytes(device.dice.token(8), "big") % (_DELAY_S_MAX - _DELAY_S_MIN + 1)
+    return this_second(device) + timedelta(seconds=_DELAY_S_MIN + delay_s)
 
 
 def record_receipt_terms(manifest: Manifest, envelope: EnvelopeId, device: Device) -> None:

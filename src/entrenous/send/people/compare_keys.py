@@ -328,8 +328,10 @@ _STEPS: Final[Mapping[int, Callable[[Comparison, CompareStep, Header, Contact, D
     3: _on_key_revealed,
     4: _on_match_confirmed,
 }
-_PREFIX: Final = "ENTRENOUS:KEYS:1:"  # capital letters and digits alone give the smallest QR code
-_CONTEXT: Final = b"entrenous/1 keys face to face\x00"
+_QR_PREFIX: Final = (
+    "ENTRENOUS:KEYS:1:"  # capital letters and digits alone give the smallest QR code
+)
+_QR_CONTEXT: Final = b"entrenous/1 keys face to face\x00"
 
 
 def qr_code_text_for(name: str, device: Device) -> str:
@@ -355,7 +357,7 @@ def accept_qr_code(name: str, untrusted_code: str, device: Device) -> Contact:
     """
     contact, ours = contact_named(name, device), own_device(device).person.id
     shown, theirs = untrusted_code.encode(), contact.person.id
-    if not untrusted_code.startswith(_PREFIX):
+    if not untrusted_code.startswith(_QR_PREFIX):
         raise NoCodeInPicture
     if equal_in_constant_time(shown, _code_text(ours, theirs).encode()):
         raise CodeOfOwnDevice(name=contact.name)
@@ -366,8 +368,8 @@ def accept_qr_code(name: str, untrusted_code: str, device: Device) -> Contact:
 
 
 def _code_text(shows: PersonId, reads: PersonId) -> str:
-    digest = sha256(_CONTEXT + shows + reads)
-    return _PREFIX + base64.b32encode(digest).decode().rstrip("=")
+    digest = sha256(_QR_CONTEXT + shows + reads)
+    return _QR_PREFIX + base64.b32encode(digest).decode().rstrip("=")
 
 
 def _downgrade_link_trust(contact: Contact, device: Device) -> None:
@@ -377,8 +379,10 @@ def _downgrade_link_trust(contact: Contact, device: Device) -> None:
             date_changes(device)
 
 
-_GROUPS = 12
-_ROUNDS = 5200  # as in Signal's numeric fingerprints, to slow down the search for a similar number
+_DIGIT_GROUPS = 12
+_HASH_ROUNDS = (
+    5200  # as in Signal's numeric fingerprints, to slow down the search for a similar number
+)
 
 
 def safety_number(name: str, device: Device) -> str:
@@ -390,8 +394,8 @@ def safety_number(name: str, device: Device) -> str:
     mine = own_device(device).person.id
     theirs = contact_named(name, device).person.id
     digest = b"".join(sorted((bytes(mine), bytes(theirs))))
-    for _ in range(_ROUNDS):
+    for _ in range(_HASH_ROUNDS):
         digest = sha256(b"entrenous/1 safety number\x00" + digest)
     digest += sha256(b"entrenous/1 safety number\x01" + digest)
-    groups = (int.from_bytes(digest[5 * i : 5 * i + 5]) % 100_000 for i in range(_GROUPS))
+    groups = (int.from_bytes(digest[5 * i : 5 * i + 5]) % 100_000 for i in range(_DIGIT_GROUPS))
     return " ".join(f"{group:05d}" for group in groups)

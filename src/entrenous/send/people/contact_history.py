@@ -118,9 +118,9 @@ def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime
 
 
 # several are kept, so that an earlier one remains when some messages are cancelled
-_KEPT: Final = 5
+_RECORDS_PER_PERSON_MAX: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_INDEXED: Final = "talks-indexed"  # set once messages older than this index were added to it
+_INDEXED_KEY: Final = "talks-indexed"  # set once messages older than this index were added to it
 
 
 def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
@@ -162,12 +162,12 @@ def copies_of(message: Message) -> Iterator[Copy]:
 
 def _build_index_once(device: Device) -> None:
     """Add the messages sent before this index existed, once."""
-    if device.vault.get(SELF, _INDEXED) is not None:
+    if device.vault.get(SELF, _INDEXED_KEY) is not None:
         return
     for message in device.ledger.messages():
         for person, talk in _sent_records_of(message, device.vault):
             _store_sent_record(person, talk, device.vault)
-        device.vault.put(SELF, _INDEXED, b"")
+        device.vault.put(SELF, _INDEXED_KEY, b"")
 
 
 def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRecord]]:
@@ -184,7 +184,7 @@ def _store_sent_record(person: PersonId, talk: SentRecord, vault: Vault) -> None
     start = _history_key(person)
     microseconds = (talk.at - _EPOCH) // timedelta(microseconds=1)
     TALK_TABLE.store(talk, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
-    for old in TALK_TABLE.keys(vault, start)[:-_KEPT]:
+    for old in TALK_TABLE.keys(vault, start)[:-_RECORDS_PER_PERSON_MAX]:
         TALK_TABLE.drop(old, vault)
 
 

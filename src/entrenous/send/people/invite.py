@@ -263,8 +263,8 @@ def _verify_inviter(untrusted_card: bytes, invite: Invite, device: Device) -> Pe
     return person
 
 
-_ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX)  # how long a relay keeps a letter
-_REFUSED_MAX: Final = 64  # per link; an honest relay admits only a few letters
+_LETTER_LIFETIME: Final = timedelta(days=EXPIRY_DAYS_MAX)  # how long a relay keeps a letter
+_REFUSALS_PER_LINK_MAX: Final = 64  # per link; an honest relay admits only a few letters
 
 
 def store_link(made: InviteLink, device: Device) -> None:
@@ -303,7 +303,7 @@ def refuse_joining(
     compared: two people had the link, and it is unclear who was meant. Call it in the transaction
     that opens their hello.
     """
-    if person.id in made.refused or len(made.refused) >= _REFUSED_MAX:
+    if person.id in made.refused or len(made.refused) >= _REFUSALS_PER_LINK_MAX:
         return
     store_link(replace(made, refused=(*made.refused, person.id)), device)
     if made.uses == 1:
@@ -392,4 +392,4 @@ def _names_that_used(made: InviteLink, device: Device) -> tuple[str, ...]:
 
 def _has_link_expired(made: InviteLink, device: Device) -> bool:
     over = made.token.expires_at
-    return over is not None and trusted_time(device) > over + _ON_ITS_WAY
+    return over is not None and trusted_time(device) > over + _LETTER_LIFETIME

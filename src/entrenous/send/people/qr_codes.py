@@ -8,14 +8,14 @@ import segno
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.send.people.people_nouns import NoCodeInPicture
 
-_PIXELS: Final = 8  # pixels for each square of the code
+_PIXELS_PER_SQUARE: Final = 8  # pixels for each square of the code
 _SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides, in pixels, at which a code is looked for
 
 
 def qr_picture(link: str) -> bytes:
     """Return a QR code as a PNG that phones read from a screen (ISO/IEC 18004, correction M)."""
     file = io.BytesIO()
-    segno.make(link, error="m", micro=False).save(file, kind="png", scale=_PIXELS)
+    segno.make(link, error="m", micro=False).save(file, kind="png", scale=_PIXELS_PER_SQUARE)
     return file.getvalue()
 
 
@@ -50,8 +50,8 @@ def qr_text(link: str) -> str:
     if len(squares) % 2:
         squares.append([1] * len(squares[0]))
     pairs = zip(squares[::2], squares[1::2], strict=True)
-    lines = ([_BLOCKS[square] for square in zip(*pair, strict=True)] for pair in pairs)
+    lines = ([_BLOCK_CHARS[square] for square in zip(*pair, strict=True)] for pair in pairs)
     return "\n".join(map("".join, lines))
 
 
-_BLOCKS: Final = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}
+_BLOCK_CHARS: Final = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}

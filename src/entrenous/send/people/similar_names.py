@@ -55,8 +55,8 @@ _CAPITAL: Final = {
 _LUNATE: Final = {0x3F2: "c", 0x3F9: "c"}
 _DRAWN_TOGETHER: Final = {"rn": "m", "vv": "w"}
 _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
-_LONG: Final = 6  # letters from which two typing errors are tolerated
-_SHORT_FORM: Final = 2  # letters that a short form has at least
+_LONG_NAME_LETTERS: Final = 6  # letters from which two typing errors are tolerated
+_SHORT_FORM_LETTERS_MIN: Final = 2  # letters that a short form has at least
 _TWO_SYLLABLES: Final = 2
 _SYLLABLES: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
@@ -108,7 +108,7 @@ def _alphabets(word: str) -> set[str]:
 def _is_short_form(a: str, b: str) -> bool:
     """Check word by word whether ``b`` starts with ``a``, which may have fewer words."""
     short, long = _words(a), _words(b)
-    if not short or len(short[0]) < _SHORT_FORM or len(short) > len(long):
+    if not short or len(short[0]) < _SHORT_FORM_LETTERS_MIN or len(short) > len(long):
         return False
     return all(map(str.startswith, long, short))
 
@@ -126,11 +126,11 @@ def _typing_errors_allowed(seen: str) -> int:
     signs = (unicodedata.name(char, "") for char in seen)
     if len(seen) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABLES) for sign in signs):
         return 0
-    return 2 if len(seen) >= _LONG else 1
+    return 2 if len(seen) >= _LONG_NAME_LETTERS else 1
 
 
 def _is_within_distance(slips: int, a: str, b: str) -> bool:
-    slips = slips if min(len(a), len(b)) >= _LONG else min(slips, 1)
+    slips = slips if min(len(a), len(b)) >= _LONG_NAME_LETTERS else min(slips, 1)
     return abs(len(a) - len(b)) <= slips and _distance(a, b) <= slips
 
 

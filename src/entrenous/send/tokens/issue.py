@@ -253,10 +253,12 @@ def _last_lock(seed: Secret, indexes: range) -> bytes:
 
 
 Tokens = TypeVar("Tokens", QueuedRegistration, TokenWithdrawal)
-_PEOPLE_MIN: Final = 2  # a batch for fewer people is easy to recognize, so it gets more padding
+_BATCH_PEOPLE_MIN: Final = (
+    2  # a batch for fewer people is easy to recognize, so it gets more padding
+)
 _COVER_PEOPLE: Final = 4  # people who get further tokens as well, to hide for whom the others are
-_COVER_TOKENS: Final = 4  # the fewest tokens for each of them
-_VALIDITY: Final = timedelta(
+_COVER_TOKENS_MIN: Final = 4  # the fewest tokens for each of them
+_TOKEN_VALIDITY: Final = timedelta(
     days=TOKEN_RANGE_DAYS + REPLACED_TOKEN_RANGE_DAYS + 3
 )  # the last three days are slack
 
@@ -327,7 +329,7 @@ def _assemble_batch(device: Device) -> bool:
     withdrawals = _fitting_in_batch(_queued_withdrawals(device))
     if not registrations and not withdrawals:
         return False
-    alone = len({one.person for one in registrations.values()}) < _PEOPLE_MIN
+    alone = len({one.person for one in registrations.values()}) < _BATCH_PEOPLE_MIN
     batch = TokenBatch(
         add=_pad_locks(registrations.values(), TOKEN_RANGE_SIZE if alone else 0, device),
         drop=_pad_locks(withdrawals.values(), 0, device),
@@ -372,7 +374,7 @@ def _token_expiry(device: Device) -> datetime:
     """Return the expiry of the tokens: the end of a day, the same for everybody who registers
     that day.
     """
-    end = this_second(device) + _VALIDITY + timedelta(days=1)
+    end = this_second(device) + _TOKEN_VALIDITY + timedelta(days=1)
     return end.replace(hour=0, minute=0, second=0)
 
 
@@ -411,7 +413,7 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
     ]
     others.sort(key=lambda one: one[1].until - one[1].next_unused)
     for key, issued in others[:_COVER_PEOPLE]:
-        until = max(issued.until + _COVER_TOKENS, issued.next_unused + TOKEN_RANGE_SIZE)
+        until = max(issued.until + _COVER_TOKENS_MIN, issued.next_unused + TOKEN_RANGE_SIZE)
         extend_range(issued, key, min(until, issued.next_unused + TOKEN_RANGE_UNUSED_MAX), device)
 
 
