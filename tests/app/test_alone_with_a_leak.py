@@ -42,7 +42,7 @@ def test_from_a_found_picture_to_the_letter_in_ten_pages(
         ana.fill("Web address of the page", "https://www.instagram.com/p/123")
         ana.press("Open my case")
         assert page.get_by_text("The leak fits the copy of Caro; it says no more.").is_visible()
-        ana.press("Or write the first letter now")
+        ana.press("Letter: ask")
         name, letter = ana.saved("Save as PDF")
         assert (name, letter[:5]) == ("letter-1.pdf", b"%PDF-")
         assert "https://www.instagram.com/p/123" in page.get_by_role("region").inner_text()

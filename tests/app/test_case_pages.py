@@ -25,7 +25,7 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         set_up(page)
         ana = _open_case(page)
-        ana.press("Or write the first letter now")
+        ana.press("Letter: ask")
         letter = page.get_by_role("region")
         assert "[your signature; a typed name is one]" in letter.inner_text()
         ana.fill("your signature; a typed name is one", "Ana Ruiz")
@@ -104,7 +104,7 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
         assert page.get_by_text("nobody has looked yet").is_visible()
         ana.press("Stop watching page 1")
         ana.press("Back to the case", "link")
-        ana.press("Or write the first letter now")
+        ana.press("Letter: ask")
         ana.press("Back to the case", "link")
         ana.press("Hand it over", "link")
         ana.begin("Make the pack for a platform")

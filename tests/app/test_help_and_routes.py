@@ -54,6 +54,39 @@ def test_the_browsers_language_offers_a_country_and_assumes_none(
         assert page.locator("a[href='tel:133']").is_visible()
 
 
+def test_who_is_not_safe_can_call_at_once_and_choose_another_country(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with served_app(tmp_path / "device") as app, browser.new_context(locale="de-AT") as context:
+        page = context.new_page()
+        page.goto(app.link)
+        page.goto(f"{app.address}/82/1")
+        call = page.locator("a[href^='tel:']").first
+        assert call.get_attribute("href") == "tel:112"
+        assert page.get_by_text("(Austria)").first.is_visible()
+        page.locator("summary").filter(has_text="Choose your country").click()
+        page.get_by_label("Which country do you live in?").fill("USA")
+        page.get_by_role("button", name="Show the numbers there").click()
+        assert call.get_attribute("href") == "tel:911"
+
+
+def test_a_threat_has_a_way_of_its_own(browser: Browser, tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+        for start in ("/", "/80"):
+            page.goto(f"{app.address}{start}")
+            page.get_by_role("button", name="Somebody threatens me").click()
+            assert page.get_by_label("Somebody threatens to share pictures").is_checked()
+            assert page.get_by_text("Do not pay, and send nothing more").is_visible()
+
+
+def test_without_copies_the_search_says_where_to_begin(browser: Browser, tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+        page.get_by_role("link", name="I found something of mine").click()
+        assert page.get_by_text("this device has made none yet").is_visible()
+        page.get_by_role("link", name="Begin here").click()
+        page.get_by_role("heading", name="Something happened").wait_for()
+
+
 def test_a_suggested_country_has_its_name_in_the_language_of_the_page() -> None:
     request = Request({"type": "http", "headers": [(b"accept-language", b"de-AT,de;q=0.9")]})
     with speaking("de"):

@@ -160,7 +160,7 @@ def test_an_unsaid_answer_rules_nothing_out_and_is_pointed_at() -> None:
     unsaid = replace(lived_in("GB"), intimate=None)
     choice = choose(a_case(unsaid, SightingReach.PUBLIC))
     notes = named(choice, "uk-osa-20a").notes
-    assert "only for an intimate picture; you have not said whether this one is" in notes
+    assert "only for an intimate picture; you can add whether this one is" in notes
 
 
 def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
@@ -169,7 +169,7 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
     assert "us-ca-22671" not in ids(choose(a_case(real, SightingReach.PUBLIC)))
     assert not named(choose(a_case(forged, SightingReach.PUBLIC)), "us-ca-22671").notes
     assert any(
-        "you have not said whether this was" in note
+        "you can add whether this was" in note
         for note in named(choose(a_case(unsaid, SightingReach.PUBLIC)), "us-ca-22671").notes
     )
 

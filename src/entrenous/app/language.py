@@ -9,7 +9,7 @@ from typing import Final
 
 import jinja2
 from babel import Locale, negotiate_locale
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_time
 from babel.numbers import format_decimal
 
 from entrenous.base.catalogue import Catalogue
@@ -50,7 +50,8 @@ class Language:
         return format_time(at.astimezone(), "short", locale=self.locale)
 
     def moment(self, at: datetime) -> str:
-        return format_datetime(at.astimezone(), "medium", locale=self.locale)
+        """Return a day and a time in words, in the machine's own time zone."""
+        return f"{self.day(at)}, {format_time(at.astimezone(), 'HH:mm', locale=self.locale)}"
 
     def number(self, value: float) -> str:
         return format_decimal(value, locale=self.locale)

@@ -197,7 +197,6 @@ def _check_system(seen: CheckUpInput) -> Advice:
             translated(
                 "Look up on the maker's page until when your version gets security updates."
             ),
-            translated("Looking changes nothing."),
         )
     ends = known.ends_enterprise if version.enterprise and known.ends_enterprise else known.ends
     where = source_in_words(known.source, table.read_on, seen.today)
@@ -233,7 +232,7 @@ def _check_permissions(seen: CheckUpInput) -> Advice:
     if loose is None:
         step = translated("Look at who may open this folder: {home}").format(home=home)
         found = translated("Who may read the vault's files cannot be seen here.")
-        return say(LeakPath.UNKNOWN, found, step, translated("Looking changes nothing."))
+        return say(LeakPath.UNKNOWN, found, step)
     if loose:
         return say(
             LeakPath.OPEN,
@@ -285,7 +284,6 @@ def _check_disk_encryption(seen: CheckUpInput) -> Advice:
             translated("Look in the settings of {system} whether the disk is encrypted.").format(
                 system=seen.facts.system
             ),
-            translated("Looking changes nothing."),
         )
     if encrypted:
         return say(LeakPath.CLOSED, translated("The disk that the vault is on is encrypted."))

@@ -28,7 +28,7 @@ from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.letters.sightings import OnlyInChats
 from entrenous.respond.nouns import Sighting
 from entrenous.respond.open_case import add_statement
-from entrenous.respond.platforms import PlatformRecord, shipped_platforms
+from entrenous.respond.platforms import PlatformRecord, platform_named, shipped_platforms
 from entrenous.respond.report_steps import (
     GENERIC_SITE,
     NO_PICTURE,
@@ -91,6 +91,7 @@ def show_plan(
             for step in plan.steps
             if step.platform
         },
+        names={step.platform: _platform_name(step) for step in plan.steps},
         help_kind=HELP,
     )
 
@@ -165,17 +166,18 @@ def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> 
 
 @dataclass(frozen=True, slots=True)
 class FirstLetter:
-    """The first letter that a plan leads to: its route, and its title."""
+    """The first letter that a plan leads to: its route, its step, and the platform's name."""
 
     route: str
-    title: str
+    step: PlanStep
+    name: str
 
 
 def first_letter(name: str, device: Device) -> FirstLetter | None:
     """Return the first verified step that has a letter; raises the errors of :func:`plan_of`."""
     for step in plan_of(name, device).steps:
         if step.verified and (route := _letter_of(step)):
-            return FirstLetter(route, step.title)
+            return FirstLetter(route, step, _platform_name(step))
     return None
 
 
@@ -196,6 +198,10 @@ def _letter_of(step: PlanStep) -> str:
         return _LETTERS[step.route]
     is_route = step.kind in _WRITTEN and not step.route.startswith("platform-")
     return step.route if is_route else ""
+
+
+def _platform_name(step: PlanStep) -> str:
+    return platform_named(step.platform).name_in_words if step.platform else ""
 
 
 def _platform(request: Request) -> PlatformRecord:

@@ -17,7 +17,15 @@ from entrenous.app.pages.help_lines import guesses, place_typed
 from entrenous.app.pages.next_page import NextPage, next_page
 from entrenous.app.pages.one_case import case_handle, in_case, refusal
 from entrenous.app.vault_session import VaultLocked
-from entrenous.app.web import file_response, go_to, in_vault, kept_form, show, state_of
+from entrenous.app.web import (
+    file_response,
+    go_to,
+    in_vault,
+    kept_form,
+    language_of,
+    show,
+    state_of,
+)
 from entrenous.app.wording import for_pages
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
@@ -29,7 +37,7 @@ from entrenous.respond.law.deadlines import (
     deadline_in_words,
     deadlines,
 )
-from entrenous.respond.law.places import Place
+from entrenous.respond.law.places import Place, place_name
 from entrenous.respond.letters.versions import versions
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import (
@@ -200,6 +208,7 @@ async def add_seen(request: Request) -> Response:
 async def about(request: Request, words: str = "") -> Response:
     """Ask for more about what happened, since the choice of routes depends on it."""
     case = await in_case(request, find_case)
+    places = case.situation.places
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
         request,
@@ -209,6 +218,7 @@ async def about(request: Request, words: str = "") -> Response:
         it=case,
         case=case_handle(request),
         form=form,
+        place=place_name(places[0], language_of(request).tag) if len(places) == 1 else "",
         guesses=guesses(request, words),
         postings=tuple(Spread),
         demands=tuple(Demand),

@@ -66,7 +66,9 @@ def routes() -> list[Route]:
 
 
 async def choose(request: Request) -> Response:
-    await in_vault(request, lambda _: None)
+    """Ask for the files; a device that has made no copies yet shows where to begin instead."""
+    if state_of(request).has_device:
+        await in_vault(request, lambda _: None)
     return show(request, "found.html")
 
 

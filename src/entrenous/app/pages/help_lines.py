@@ -100,9 +100,10 @@ async def choose(request: Request) -> Response:
     if words:
         return await people(request, words, typed(form, "place"))
     answers["place"] = place or ("" if typed(form, "asked") else answers.get("place", ""))
-    if not typed(form, "guess"):
+    if typed(form, "asked"):
         answers["safe"] = "no" if typed(form, "danger") else ""
         answers["watched"] = "yes" if typed(form, "watched") else ""
+    if typed(form, "asked") or typed(form, "threat"):
         answers["posted"] = _posted(answers.get("posted", ""), threat=bool(typed(form, "threat")))
     return go_to(request, "help")
 
@@ -165,14 +166,21 @@ def need_in(answers: dict[str, str]) -> Need:
     ).need()
 
 
-def near_lines(answers: dict[str, str], now: datetime) -> list[Line]:
-    """Return the first people to turn to."""
-    found = who_helps(places_in(answers), need_in(answers))
+def near_lines(request: Request, now: datetime) -> list[Line]:
+    """Return the first people to turn to; those who can be telephoned come first."""
+    found = who_helps(_places_near(request), need_in(state_of(request).login.answers))
+    found = tuple(sorted(found, key=lambda line: not telephones(line.phone_in_words)))
     return shown_lines(found[:_SHOWN_AT_ONCE], now)
 
 
-def numbers_there(answers: dict[str, str], today: date) -> list[Emergency]:
-    return emergencies(emergency_numbers(places_in(answers)), today)
+def numbers_there(request: Request, today: date) -> list[Emergency]:
+    return emergencies(emergency_numbers(_places_near(request)), today)
+
+
+def _places_near(request: Request) -> tuple[Place, ...]:
+    """Return the person's country; the first one that can be guessed, if none was named."""
+    guessed = tuple(Place(code) for code, _ in guesses(request)[:1])
+    return places_in(state_of(request).login.answers) or guessed
 
 
 def shown_lines(lines: Sequence[HelpLine], now: datetime, *, under_18: bool = False) -> list[Line]:

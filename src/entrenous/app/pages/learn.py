@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
+from entrenous.app.pages.help_lines import first_steps
 from entrenous.app.web import ResultGone, file_response, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
@@ -20,6 +21,7 @@ from entrenous.learn.picture_places import NoSuchFolder, PicturesFound, pictures
 from entrenous.learn.questions import all_questions
 from entrenous.learn.sheet import Paper, write_sheet
 from entrenous.learn.this_machine import inspect_machine
+from entrenous.respond.first_steps import AdviceId, advice
 
 
 def routes() -> list[Route]:
@@ -121,7 +123,10 @@ async def _result(request: Request, form: FormData) -> Response:
         except NoSuchFolder as why:
             words = str(why)
     found = await asyncio.to_thread(_judge, request, pictures, _answers(form))
-    return show(request, "checked.html", found=found, words=words, count=len(found.advice))
+    steps = [first_steps(advice(AdviceId.THREAT), SystemClock().now().date())] if found.help else ()
+    return show(
+        request, "checked.html", found=found, words=words, count=len(found.advice), steps=steps
+    )
 
 
 def _judge(request: Request, pictures: PicturesFound | None, answers: dict[str, str]) -> CheckUp:

@@ -5,6 +5,7 @@ another relay.
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -81,6 +82,22 @@ class Sheet:
 
     text: str
     device: str
+
+    @property
+    def in_groups(self) -> str:
+        """The text with spaces, which are ignored when it is read, so that it can be copied by
+        hand.
+        """
+        return "\n".join(map(_in_groups, self.text.splitlines()))
+
+
+def _in_groups(line: str) -> str:
+    prefix, colon, code = line.rpartition(":")
+    groups = (code[at : at + _GROUP_CHARS] for at in range(0, len(code), _GROUP_CHARS))
+    return f"{prefix}{colon}{' '.join(groups)}"
+
+
+_GROUP_CHARS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,8 +151,8 @@ async def first(request: Request, words: str = "", tried: str = "") -> Response:
         guesses=guesses(request, words),
         name=name,
         steps=[first_steps(advice(one), now.date()) for one in steps],
-        emergency=numbers_there(answers, now.date()) if name == "safe" else (),
-        lines=near_lines(answers, now) if name == "safe" else (),
+        emergency=numbers_there(request, now.date()) if name == "safe" else (),
+        lines=near_lines(request, now) if name == "safe" else (),
         onward=request.app.url_path_for("case_question", number=_number_after(name, answers)),
     )
 

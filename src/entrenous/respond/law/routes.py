@@ -419,22 +419,21 @@ def open_questions(route: Route, said: Situation) -> tuple[str, ...]:
     depends = (
         (
             route.intimate_only and said.intimate is None,
-            translated("only for an intimate picture; you have not said whether this one is"),
+            translated("only for an intimate picture; you can add whether this one is"),
         ),
         (
             route.altered_only and said.altered is None,
             translated(
-                "only for a picture that software made or changed; you have not said whether this "
-                "was"
+                "only for a picture that software made or changed; you can add whether this was"
             ),
         ),
         (
             route.maker_only and said.taken_by is PictureMaker.UNSAID,
-            translated("only if you took the picture yourself; you have not said whether you did"),
+            translated("only if you took the picture yourself; you can add whether you did"),
         ),
         (
             route.sender_known and said.recipient_known is None,
-            translated("only if you know who passed it on; you have not said whether you do"),
+            translated("only if you know who passed it on; you can add whether you do"),
         ),
     )
     return tuple(words for open_, words in depends if open_)

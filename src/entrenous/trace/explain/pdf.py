@@ -234,6 +234,7 @@ _HEAD: Final = (
     *(translatable("Likelihood ratio"), translatable("Support")),
 )
 _TERM_MM: Final = 40.0
+_PLOT_MM: Final = 120.0
 _TONE_MM: Final = 58.0
 _GUTTER_MM: Final = 6.0
 _HALF_MM: Final = (WIDTH_MM - _GUTTER_MM) / 2
@@ -283,7 +284,7 @@ def _print_finding(sheet: Sheet, account: Account) -> None:
 
 def _print_scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
     sheet.heading(translated("How strongly each copy's mark was found"))
-    sheet.add_gap(sheet.drawing(plot, WIDTH_MM) + 1.0)
+    sheet.add_gap(sheet.drawing(plot, _PLOT_MM) + 1.0)
     sheet.caption(
         translated(
             "Each copy's score. The shaded area is where copies that had no part in the file "

@@ -116,9 +116,9 @@ def _svg_number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-WIDTH: Final = 640.0
-_HEIGHT: Final = 268.0
-_LEFT, _RIGHT, _TOP, _BASE = 12.0, 628.0, 66.0, 226.0
+WIDTH: Final = 400.0  # readable on a telephone, where nothing enlarges it
+_HEIGHT: Final = 282.0
+_LEFT, _RIGHT, _TOP, _BASE = 12.0, 388.0, 66.0, 226.0
 # height of the expected distribution with dots, and (_FULL) with columns
 _CURVE_HIGH_WITH_DOTS: Final = 70.0
 _CURVE_HIGH_WITH_COLUMNS: Final = 132.0
@@ -203,10 +203,9 @@ def _axis_frame(axis: _Axis) -> Iterator[Shape]:
             yield Words((at, _BASE + 17), _signed_number(tick), anchor=Anchor.MIDDLE)
             last = at if tick >= 0 else last
     middle = 0.5 * (_LEFT + _RIGHT)
-    about = translated(
-        "score, in standard deviations of an innocent copy's score (compressed further out)"
-    )
+    about = translated("score, in standard deviations of an innocent copy's score")
     yield Words((middle, _BASE + 35), about, anchor=Anchor.MIDDLE)
+    yield Words((middle, _BASE + 49), translated("(compressed further out)"), anchor=Anchor.MIDDLE)
 
 
 def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
