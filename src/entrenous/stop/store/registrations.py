@@ -62,7 +62,7 @@ def to_bank(row: Any) -> Bank:
     return Bank(BankName(row.name), row.radius, claimed, confirmed, row.shadow)
 
 
-def from_claim(claim: Claim) -> dict[str, Any]:
+def row_from_claim(claim: Claim) -> dict[str, Any]:
     kept = {name: value for name, value in asdict(claim).items() if name != "added"}
     return {**kept, "made_at": stored_time(claim.made_at)}
 
@@ -168,7 +168,7 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
     first, at = next_change(db), stored_time(clock.now())
     rows = [
         {
-            **from_claim(with_confirmed_number(one.claim, number)),
+            **row_from_claim(with_confirmed_number(one.claim, number)),
             "changed": number,
             "changed_at": at,
             "look_back_at": at if one.looks_back else None,
