@@ -2,9 +2,8 @@
 
 Needs Python 3.11 or newer and the package cryptography (42 or newer); no network. PACK is the ZIP
 file, or the folder that it was unpacked to; without it, this file's folder. --ca FILE has the roots
-(PEM) that you trust for the stamps; without it, those in the pack are used, so compare their
-SHA-256 with what each authority publishes. Exit status 0: everything holds; 1: something does not.
-The format is in docs/spec/pack.md of Entrenous.
+(PEM) that you trust for the stamps; without it, those in the pack are used: compare their SHA-256
+with what each authority publishes. Exit status: 0 if everything holds. Format: docs/spec/pack.md
 """
 
 import argparse
@@ -69,7 +68,7 @@ class CheckReport:
         return found
 
 
-def require(holds: object, why: str) -> None:
+def need(holds: object, why: str) -> None:
     if not holds:
         raise CheckFailed(why)
 
@@ -87,9 +86,7 @@ def read_pack(place: Path | bytes) -> Files:
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         entries = packed.infolist()
         stored = all(one.compress_type == zipfile.ZIP_STORED for one in entries)
-        require(
-            stored and len({one.filename for one in entries}) == len(entries), "is no pack's ZIP"
-        )
+        need(stored and len({one.filename for one in entries}) == len(entries), "is no pack's ZIP")
         return {one.filename: packed.read(one) for one in entries}
 
 
@@ -103,7 +100,7 @@ def check_pack(files: Files, ca: bytes | None = None) -> CheckReport:
 
 def check_described(report: CheckReport, files: Files, ca: bytes | None) -> None:
     pack = read_json(files[PACK])
-    require(pack["schema"] == "entrenous/pack/1", "it is of another version")
+    need(pack["schema"] == "entrenous/pack/1", "it is of another version")
     items = {item["item"]: item for item in pack["items"]}
     links = report.note("the chain of custody", check_custody, pack, files) or []
     for number, item in items.items():
@@ -115,47 +112,43 @@ def check_described(report: CheckReport, files: Files, ca: bytes | None) -> None
 
 def check_file_hashes(files: Files) -> None:
     lines = "".join(f"{sha256(files[one])}  {one}\n" for one in sorted(files) if one != SUMS)
-    require(files.get(SUMS) == lines.encode(), "files differ from it, are missing, or were added")
+    need(files.get(SUMS) == lines.encode(), "files differ from it, are missing, or were added")
 
 
 def read_json(data: bytes) -> Any:
     """Read canonical JSON: one form for each value (RFC 8785; here no fractions)."""
     value = json.loads(data)
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    require(text.encode() == data, "is not in canonical form")
+    need(text.encode() == data, "is not in canonical form")
     return value
 
 
 def check_custody(pack: Any, files: Files) -> list[Any]:
     """Check the chain's links and the Merkle tree over them; a platform's pack has neither."""
     if pack["custody"] is None:
-        require(pack["for"] == "platform" and CUSTODY not in files, "is missing")
+        need(pack["for"] == "platform" and CUSTODY not in files, "is missing")
         return []
     lines = files[CUSTODY].split(b"\n")
-    require(lines.pop() == b"" and lines, "its last line is cut off")
+    need(lines.pop() == b"" and lines, "its last line is cut off")
     links, previous, before = list[Any](), ZEROS, ZEROS
     for number, line in enumerate(lines):
         link = read_json(line)
         said = (link["number"], link["previous"], link["before"])
-        require(
-            said == (number, previous, before), f"entry {number} does not follow the one before"
-        )
+        need(said == (number, previous, before), f"entry {number} does not follow the one before")
         previous, before = sha256(line), link["after"]
         links.append({**link, "hash": previous})
-    root = merkle_root([hashlib.sha256(b"\0" + line).digest() for line in lines]).hex()
+    root = root_of([hashlib.sha256(b"\0" + line).digest() for line in lines]).hex()
     ours = {"size": len(links), "head": previous, "root": root}
-    require(pack["custody"] == ours, "the tree over it has another root than the pack says")
+    need(pack["custody"] == ours, "the tree over it has another root than the pack says")
     return links
 
 
-def merkle_root(leaves: list[bytes]) -> bytes:
+def root_of(leaves: list[bytes]) -> bytes:
     """Return the root of the Merkle tree over leaf hashes (RFC 6962, section 2.1)."""
     if len(leaves) == 1:
         return leaves[0]
     split = 1 << (len(leaves) - 1).bit_length() - 1
-    return hashlib.sha256(
-        b"\1" + merkle_root(leaves[:split]) + merkle_root(leaves[split:])
-    ).digest()
+    return hashlib.sha256(b"\1" + root_of(leaves[:split]) + root_of(leaves[split:])).digest()
 
 
 def check_item(item: Any, links: list[Any], files: Files) -> None:
@@ -163,9 +156,9 @@ def check_item(item: Any, links: list[Any], files: Files) -> None:
     if item["file"] is None:
         return  # a platform gets only the salted hash
     data, salt = files[item["file"]], files[item["salt"]]
-    require(len(salt) == 32 and sha256(salt + data) == item["salted_sha256"], "its bytes changed")
+    need(len(salt) == 32 and sha256(salt + data) == item["salted_sha256"], "its bytes changed")
     told = {link["item_sha256"] for link in links if link["item"] == item["item"]}
-    require(told == {sha256(data)}, "the chain of custody tells of other bytes")
+    need(told == {sha256(data)}, "the chain of custody tells of other bytes")
 
 
 def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes | None) -> Any:
@@ -173,20 +166,20 @@ def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes 
     manifest, token, pem = (files[f"stamps/{row['stamp']}{end}"] for end in STAMP_FILES)
     said = read_json(manifest)
     head = said["custody_head"]
-    require(not links or head in {link["hash"] for link in links}, "it is over another chain")
+    need(not links or head in {link["hash"] for link in links}, "it is over another chain")
     for line in said["items"]:
         ours = items[line["item"]]
-        require(all(ours[key] == value for key, value in line.items()), "an item is not as stamped")
+        need(all(ours[key] == value for key, value in line.items()), "an item is not as stamped")
     roots = x509.load_pem_x509_certificates(pem if ca is None else ca)
     at, proven = verify_token(token, manifest, roots)
-    require(row["at"] == at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "it states another time")
+    need(row["at"] == at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "it states another time")
     written = datetime.strptime(said["written_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
-    require(at >= written - CLOCKS_APART, "it is older than what it stamps")
+    need(at >= written - CLOCKS_APART, "it is older than what it stamps")
     covered = [line["item"] for line in said["items"]]
     return {**row, "items": covered, "root_sha256": proven}
 
 
-def split_der(data: bytes) -> list[Part]:
+def parts_of(data: bytes) -> list[Part]:
     """Split DER, or BER with definite lengths, into its parts."""
     found, at = [], 0
     while at < len(data):
@@ -194,62 +187,60 @@ def split_der(data: bytes) -> list[Part]:
         if size >= 0x80:
             start += size - 0x80
             size = int.from_bytes(data[at + 2 : start], "big")
-        require(0 < start + size <= len(data), "it is cut off")
+        need(0 < start + size <= len(data), "it is cut off")
         found.append((data[at], data[start : start + size], data[at : start + size]))
         at = start + size
     return found
 
 
-def first_element(data: bytes) -> bytes:
-    return split_der(data)[0][1]
+def first_of(data: bytes) -> bytes:
+    return parts_of(data)[0][1]
 
 
 def verify_token(token: bytes, stamped: bytes, trusted: Certificates) -> tuple[datetime, str]:
     """Verify an RFC 3161 answer over ``stamped``; return its time, and its root's SHA-256."""
-    status, content = split_der(first_element(token))
-    require(first_element(status[1]) == b"\0", "it was not granted")
-    kind, wrapped = split_der(content[1])
-    fields = split_der(first_element(wrapped[1]))
-    inner, signed = split_der(fields[2][1])
-    require((kind[1].hex(), inner[1].hex()) == (SIGNED_DATA, TST_INFO), "it is no time stamp")
-    info, (signer,) = first_element(signed[1]), split_der(fields[-1][1])
-    sent = [one for tag, part, _ in fields if tag == 0xA0 for one in split_der(part)]
+    status, content = parts_of(first_of(token))
+    need(first_of(status[1]) == b"\0", "it was not granted")
+    kind, wrapped = parts_of(content[1])
+    fields = parts_of(first_of(wrapped[1]))
+    inner, signed = parts_of(fields[2][1])
+    need((kind[1].hex(), inner[1].hex()) == (SIGNED_DATA, TST_INFO), "it is no time stamp")
+    info, (signer,) = first_of(signed[1]), parts_of(fields[-1][1])
+    sent = [one for tag, part, _ in fields if tag == 0xA0 for one in parts_of(part)]
     known = [*trusted, *(x509.load_der_x509_certificate(whole) for _, _, whole in sent)]
-    leaf = check_signer(split_der(signer[1]), info, known)
-    told = split_der(first_element(info))
-    algorithm, imprint = split_der(told[2][1])
-    hashed = hashlib.new(HASHES[first_element(algorithm[1]).hex()].name, stamped)
-    require(hashed.digest() == imprint[1], "it is over other bytes")
+    leaf = check_signer(parts_of(signer[1]), info, known)
+    told = parts_of(first_of(info))
+    algorithm, imprint = parts_of(told[2][1])
+    hashed = hashlib.new(HASHES[first_of(algorithm[1]).hex()].name, stamped)
+    need(hashed.digest() == imprint[1], "it is over other bytes")
     text, _, fraction = told[4][1].decode().rstrip("Z").partition(".")
     at = datetime.strptime(f"{text}.{fraction or '0'}", "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
     use = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    require(use.critical and list(use.value) == [ExtendedKeyUsageOID.TIME_STAMPING], NOT_FOR_TIME)
+    need(use.critical and list(use.value) == [ExtendedKeyUsageOID.TIME_STAMPING], NOT_FOR_TIME)
     roots = [one for one in trusted_roots_of(leaf, known, at) if one in trusted]
-    require(roots, "its signature does not lead to a root that is trusted here")
+    need(roots, "its signature does not lead to a root that is trusted here")
     return at, roots[0].fingerprint(SHA256()).hex()
 
 
 def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.Certificate:
     """Verify the signature over the signed attributes, and what these say; return the signer's."""
     _, named, algorithm, attributes, signature_algorithm, signature = signer[:6]
-    said = {
-        first_element(one[1]).hex(): split_der(split_der(one[1])[1][1])[0][1]
-        for one in split_der(attributes[1])
-    }
-    hashed = first_element(algorithm[1]).hex()
-    require(said[CONTENT_TYPE].hex() == TST_INFO, "its signature is over something else")
+    pairs = (parts_of(one[1]) for one in parts_of(attributes[1]))
+    said = {name[1].hex(): first_of(values[1]) for name, values in pairs}
+    hashed = first_of(algorithm[1]).hex()
+    need(said[CONTENT_TYPE].hex() == TST_INFO, "its signature is over something else")
     same = hashlib.new(HASHES[hashed].name, info).digest() == said[DIGEST]
-    require(same, "its signature is over another time")
-    issuer, serial = split_der(named[1])
+    need(same, "its signature is over another time")
+    issuer, serial = parts_of(named[1])
     number = int.from_bytes(serial[1], "big", signed=True)
     ours = [one for one in known if one.serial_number == number]
     ours = [one for one in ours if one.issuer.public_bytes() == issuer[2] and is_named(said, one)]
-    require(ours, "the certificate of its signer is missing")
-    key, kind = ours[0].public_key(), first_element(signature_algorithm[1]).hex()
+    need(ours, "the certificate of its signer is missing")
+    key, kind = ours[0].public_key(), first_of(signature_algorithm[1]).hex()
     scheme = HASHES.get(kind, HASHES[hashed])()  # "RSA" alone names no hash
     # The signature is over the attributes as a SET OF in DER: with its own tag, and sorted.
     header = b"\x31" + attributes[2][1 : len(attributes[2]) - len(attributes[1])]
-    whole = header + b"".join(sorted(one[2] for one in split_der(attributes[1])))
+    whole = header + b"".join(sorted(one[2] for one in parts_of(attributes[1])))
     if isinstance(key, rsa.RSAPublicKey):
         key.verify(signature[1], whole, padding.PKCS1v15(), scheme)
     elif isinstance(key, ec.EllipticCurvePublicKey):
@@ -261,10 +252,10 @@ def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.C
 
 def is_named(said: dict[str, bytes], one: x509.Certificate) -> bool:
     """Return whether the signed attributes name this very certificate (RFC 5035, RFC 5816)."""
-    name = split_der(first_element(first_element(said.get(SIGNER_V2) or said[SIGNER_V1])))
+    name = parts_of(first_of(first_of(said.get(SIGNER_V2) or said[SIGNER_V1])))
     kind: HashAlgorithm = SHA256() if SIGNER_V2 in said else SHA1()  # noqa: S303 -- RFC 2634's
     if SIGNER_V2 in said and name[0][0] == 0x30:
-        kind = HASHES[first_element(name[0][1]).hex()]()
+        kind = HASHES[first_of(name[0][1]).hex()]()
     return one.fingerprint(kind) == next(part for tag, part, _ in name if tag == 0x04)
 
 
