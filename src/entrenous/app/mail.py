@@ -21,7 +21,8 @@ from entrenous.send.status import copies_due, query_relays, record_relay_answers
 _AGAIN_S: Final = 20.0  # wait after a relay did not answer
 # number of newest messages whose state is queried; receipts report on older ones
 _ASKED_ABOUT: Final = 100
-# after this many rounds, messages are fetched without any report; the outbox is sent in each round
+# After this many requests without news, fetch all the same, which also sends the outbox. If a
+# message waits for a relay that was unreachable, fetch after the first one.
 _ROUNDS_WITHOUT_REPORT: Final = 6
 
 
@@ -88,7 +89,7 @@ class MailWatch:
     def _wait_for_news(
         self, home: MailboxAddress, courier: Courier, closed: threading.Event
     ) -> None:
-        for _ in range(_ROUNDS_WITHOUT_REPORT):
+        for _ in range(1 if self.others else _ROUNDS_WITHOUT_REPORT):
             if closed.is_set():
                 return
             try:
