@@ -43,6 +43,6 @@ def test_an_open_page_that_looks_for_news_does_not_keep_it_open(
         page.goto(f"{app.address}/40")
         for _ in range(8):
             page.wait_for_timeout(1000)
-            page.evaluate("fetch('/40', {headers: {'x-live': '1'}})")
+            page.context.request.get(f"{app.address}/40", headers={"x-live": "1"})
         page.reload()
         page.get_by_label("Your passphrase").wait_for()
