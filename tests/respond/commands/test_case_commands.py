@@ -192,7 +192,7 @@ def test_what_was_altered_and_who_took_it_can_be_said(ask: Ask) -> None:
         routes = ask("law", "routes", name)["routes"]
         return next((one["notes"] for one in routes if one["route"] == route), None)
 
-    assert any("you have not said" in note for note in notes("us-ca-22671") or ())
+    assert any("you can add whether" in note for note in notes("us-ca-22671") or ())
     ask("case", "about", name, "--altered", "--taken-by-somebody-else")
     assert notes("us-ca-22671") == []
     assert notes("us-dmca-512c") is None
