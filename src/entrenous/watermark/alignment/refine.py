@@ -241,8 +241,9 @@ class _Refinement:
         return error * self._scale / self._finest_scale()
 
     def _misfit(self, pose: Pose) -> float:
-        """Return the mean of the misfits in the finest and in coarser detail; smooth pictures need
-        the coarser.
+        """Return the mean of two misfits: at the finest size, and at a coarser one.
+
+        In smooth pictures, only the coarser one tells alignments apart.
         """
         fine, coarse = self._judging_bench(), self._comparison_level(_SIDES_PX[1]).bench
         if max(fine.size) < 1.5 * max(coarse.size):
@@ -255,8 +256,8 @@ class _Refinement:
         return bench.size[0] / bench.size_sent[0]
 
     def _full_frame_poses(self) -> Points:
-        misfit_left, top, right, bottom = np.array(self._pair.seen) - 0.5
-        return np.array([[misfit_left, top], [right, top], [right, bottom], [misfit_left, bottom]])
+        left, top, right, bottom = np.array(self._pair.seen) - 0.5
+        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
     def _with_distortion(
         self, straight: Pose, best: Pose, misfit_left: float
