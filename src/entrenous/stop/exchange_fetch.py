@@ -277,8 +277,8 @@ class FetchSchedule:
         """Return whether that source, which was read up to the checkpoint ``at``, is due now."""
         if now < self._not_before.get(name, now):
             return False
-        # With abs(), a clock that was set back far does not stop fetching, and a slight lag does
-        # not hasten it.
+        # With abs(), a clock that was set back far does not stop fetching, and one that is slightly
+        # behind does not hasten it.
         return at.whole_at is None or abs(now - at.whole_at) >= self.every
 
     def record_success(self, name: str) -> None:

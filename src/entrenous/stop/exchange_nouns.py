@@ -65,7 +65,7 @@ class ChangeMark:
 
 @dataclass(frozen=True, slots=True)
 class ServedClaim:
-    """The present state of a claim that a partner fetched by hash; ``hashes`` have 32 bytes."""
+    """The present state of a claim that a partner fetched by hash; each hash has 32 bytes."""
 
     claim: ClaimId
     bank: BankName
@@ -98,8 +98,9 @@ class Source:
     """A source of claims, and the bank that they are fetched into.
 
     ``place`` is an address or a file's path. ``part`` names the part to fetch, for kinds that have
-    parts: a privacy group of ThreatExchange, a bank of HMA. ``confirmed``: the platform stands
-    behind this source. ``credentials`` is the path of a file, "" if they are in the environment.
+    parts: a privacy group of ThreatExchange, a bank of HMA. ``confirmed``: the platform trusts this
+    source, so its claims count as confirmed. ``credentials`` is the path of a file, "" if they are
+    in the environment.
     """
 
     name: str
@@ -344,8 +345,8 @@ class BadPage(Malformed):
 
 
 class Fetcher(Protocol):
-    """A client of one source, in its protocol (docs/spec/exchange.md,
-    section 6). Five protocols have one each.
+    """A client that reads one source; there is one class for each of five protocols
+    (docs/spec/exchange.md, section 6).
     """
 
     @property

@@ -3,6 +3,9 @@
 Identify a partner by its key, make a page of the claims that it may see (1.1, 1.2, 2.3), decide
 when it sees a change and when the change is deleted (2, 5.2), and accept its opinions and hashes
 (3.4, 3.5, 5.1).
+
+A change mark (ChangeMark) is the number of a change, with the second at which that change was the
+newest. A tombstone is a withdrawn claim that is kept until partners have read of its withdrawal.
 """
 
 from __future__ import annotations
@@ -98,9 +101,9 @@ def time_from_seconds(at_s: int) -> datetime:
 
 
 def update_marks(exchange: Exchange) -> ChangeMark:
-    """Return the mark up to which partners may see changes now.
+    """Return the change mark up to which partners may see changes now.
 
-    New changes get a mark, at most one per second. Tombstones are deleted once every partner has
+    At most once a second, a mark is set at the newest change. Tombstones are deleted once every partner has
     read them or they are too old.
     """
     seen = update_served_claims(exchange)
@@ -117,7 +120,7 @@ def delete_old_tombstones(exchange: Exchange) -> int:
 
 
 def update_served_claims(exchange: Exchange) -> ChangeMark:
-    """Update the served claims, and return the mark up to which partners may see changes now."""
+    """Update the served claims; return the change mark up to which partners may see changes now."""
     last = exchange.served.newest_mark()
     known = last or _NONE
     now_s = unix_seconds(exchange.clock.now())
@@ -135,22 +138,23 @@ def settle_marks(to_s: int, seen: ChangeMark, exchange: Exchange) -> ChangeMark:
     """From now on, keep all processes from dating a change before ``to_s``, even if their clocks
     are behind.
 
-    Call it before answering a partner for the time up to that second.
+    Call this before answering a partner about the time up to that second.
 
     Returns:
-        The mark up to which partners may see changes now; ``seen`` is that of just before.
+        The change mark up to which partners may see changes now; ``seen`` is the mark that
+        :func:`update_marks` has just returned.
     """
     if to_s <= seen.at_s + 1:  # the next mark will be later anyway
         return seen
     exchange.served.settle(to_s)
-    # This includes changes that another process dated meanwhile.
+    # The new mark includes changes for which another process has meanwhile set a mark.
     return update_served_claims(exchange)
 
 
 def newest_number(feed: BankStore, known: int) -> int:
     """Return the highest number of any change, or ``known`` if none is higher.
 
-    It takes about 2 log2(n) queries for n changes, or one query if nothing is new.
+    This takes about 2 log2(n) queries for n changes, or one query if nothing is new.
     """
     low, high, step = known, known, 1
     while feed.changes(high, 1):
@@ -164,7 +168,7 @@ def newest_number(feed: BankStore, known: int) -> int:
 def number_before(at_s: int, exchange: Exchange) -> int:
     """Return the number up to which changes were seen before that second.
 
-    For a time in the future it is 0: a client with a wrong checkpoint starts over.
+    Returns 0 for a time in the future, so that a client with a wrong checkpoint starts over.
     """
     if at_s > unix_seconds(exchange.clock.now()) + 1:
         return 0
@@ -181,8 +185,9 @@ def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
 
 
 def _first_mark(feed: BankStore, newest: int, now_s: int) -> int:
-    """Return the first mark, dated by its change, even if that is in the past, since no partner has
-    asked before.
+    """Return the second of the first mark: the time of its change.
+
+    That time may be past, since no partner has asked before.
     """
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
@@ -198,7 +203,7 @@ def forget_expired(exchange: Exchange) -> int:
 
 
 _READ_AT_ONCE: Final = 1000
-# Queries for one page, which limits the time for skipping changes of other banks.
+# The number of reads for one page. It limits the time for skipping changes of other banks.
 _READS_MAX: Final = 20
 
 
@@ -261,7 +266,7 @@ def group_by_hash(
     """Group a page of changes by hash, for protocols that have hashes instead of claims.
 
     Served claims are recorded, so that their withdrawal can be served too (section 5.2). ``seen``
-    is the number up to which changes were seen.
+    is the number of the newest change that was known when the page was made.
     """
     live = [one for one in page.changes if one.state in MATCHING]
     exchange.served.remember(partner, live, seen)
@@ -285,7 +290,7 @@ def _touched_hashes(
 ) -> dict[bytes, int]:
     """Return the page's hashes, each with the second of its newest change.
 
-    Ended claims count only if they were served to this partner.
+    Withdrawn claims count only if they were served to this partner.
     """
     ended = [one.claim for one in page.changes if one.state not in MATCHING]
     told = exchange.served.told_of(partner, ended)
@@ -359,9 +364,10 @@ class PartnerSubmissions:
     platform: Platform
 
     def submit(self, partner: ExchangePartner, hashes: Collection[bytes]) -> None:
-        """Make one waiting claim for each hash in the partner's own bank.
+        """For each hash, make one waiting claim, in the partner's own bank.
 
-        If a hash is submitted again, it gets the same claim, even if that was withdrawn since.
+        If a hash is submitted again, it gets the same claim, even if that claim has been withdrawn
+        since.
         """
         claims = {derived_claim_id(partner.name.encode(), bits): (bits,) for bits in hashes}
         ensure_bank(partner.own_bank, self.platform.bank)
@@ -389,8 +395,9 @@ def register_missing(
     state: ClaimState,
     platform: Platform,
 ) -> int:
-    """Register those of these claims that do not exist yet, in one transaction, and make their
-    look-back due.
+    """Register those of these claims that do not exist yet, in one transaction.
+
+    For them, a search of earlier uploads (a look-back) is scheduled.
 
     If another process registers some of them at the same time, the others are still registered.
 

@@ -144,8 +144,8 @@ class GateSettings:
     ``index_shards`` is the number of files of the index. ``fetch_minutes`` is the interval at which
     a running gate fetches its sources; 0 means never. ``page`` is the alert program with its
     arguments, empty if there is none. ``slow_look_processes`` is the number of processes for
-    deferred scans; None chooses it by the machine. ``held_key`` is the file with the keys that
-    encrypt the bytes of uploads; None is the gate's own.
+    deferred scans; None chooses it by the number of processors. ``held_key`` is the file with the
+    keys that encrypt the bytes of uploads; None stands for the gate's own key file.
     """
 
     database: str | None = None

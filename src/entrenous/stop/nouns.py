@@ -1,4 +1,4 @@
-"""Nouns and errors that several rules of the gate share (docs/spec/gate.md, 5, 10).
+"""Record classes and errors that several rules of the gate share (docs/spec/gate.md, 5, 10).
 
 Banks and their policies, a gate's figures and limits, rows of its audit log, alerts, and errors.
 Nothing here identifies a person.
@@ -52,7 +52,7 @@ class Head:
 class AuditRow:
     """A row of the audit log: ``what`` happened to ``of``, e.g. "claim confirmed" to a claim's id.
 
-    ``before`` is the hash of the row before it, ``hash`` its own.
+    ``before`` is the hash of the row before it, and ``hash`` is the hash of this row.
     """
 
     number: int
@@ -75,7 +75,7 @@ class AuditRow:
         return Head(self.number, self.hash)
 
     def compute_hash(self) -> bytes:
-        """Return the SHA-256 (32 bytes) of the canonical JSON (RFC 8785) of all fields but
+        """Return the SHA-256 (32 bytes) of the canonical JSON (RFC 8785) of all fields except
         ``hash``.
 
         With ASCII keys and whole numbers, sorted JSON without blanks is canonical.
@@ -102,9 +102,11 @@ class BadHead(Malformed):
 PEOPLE: Final = BankName("people")  # the bank of what people register themselves
 RELEASED: Final = BankName("released")  # the bank of uploads that a reviewer let through
 BUILT_IN_BANKS: Final = frozenset({PEOPLE, RELEASED})
-# Bits; smaller than for a match, since it is the same upload, re-encoded.
+# In bits. Smaller than the radius of a match, since it has to find only re-encoded copies of an
+# upload.
 RELEASED_RADIUS: Final = 16
-# Bits; within this distance it is the same picture, re-encoded, with almost nothing covered.
+# In bits. Within this distance, two hashes belong to the same picture, re-encoded, with almost
+# nothing covered.
 SAME_BITS: Final = 4
 
 
@@ -235,8 +237,9 @@ CONTENT_ID_CHARS_MAX: Final = 255
 class Listing:
     """The platform's own data about a claim.
 
-    ``content_id`` is its name for the content, "" if it has none. ``on_at`` is the time at which a
-    suspended claim matches again; None means that it does not do so automatically.
+    ``content_id`` is the platform's name for the content, "" if it has none. ``on_at`` is the time
+    at which a suspended claim matches again; None means that it stays suspended until somebody
+    lists it again.
     """
 
     content_id: str = ""
@@ -274,9 +277,9 @@ class IndexSize:
 class GateFigures:
     """Figures of all processes on one database, at one time.
 
-    ``claims`` counts by kind and state; ``oldest`` is the arrival of the longest waiting item;
-    ``review_s`` is the median time to review, in seconds, of the newest decisions; ``due`` is work
-    that is due after answers.
+    ``claims`` counts claims by kind and state. ``oldest`` is the time at which the longest waiting
+    item arrived. ``review_s`` is the median time to review, in seconds, over the newest decisions.
+    ``due`` counts the background work that is due.
     """
 
     at: datetime
@@ -312,12 +315,12 @@ class GateLimits:
     all addresses. ``held_per_hash``: if more uploads than this are held within an hour for one
     registered hash, they become one item for the reviewer. ``look_back_days``: how long the hash of
     an accepted upload is kept; 0 keeps none. ``slow_looks``: how many uploads may wait for the
-    deferred scan; 0 turns it off. ``second_look_hashes``: with more part hashes than this, the
-    second scan is left to the deferred one. ``confirmers``: how many people have to confirm a case.
-    ``page_after_hours``: the wait of a case after which somebody is alerted. ``free_mb_min``: with
-    less free disk space (MiB) for the database, no upload's bytes are kept; 0 never checks.
-    ``shadow``: every upload is let through, and those that would have been held or refused are
-    listed as published.
+    deferred scan; 0 turns it off. ``second_look_hashes``: with more hashes of parts than this, the
+    second scan (for parts, before the answer) is left to the deferred scan. ``confirmers``: how
+    many people have to confirm a case. ``page_after_hours``: the wait of a case after which
+    somebody is alerted. ``free_mb_min``: with less free disk space (MiB) for the database, no
+    upload's bytes are kept; 0 never checks. ``shadow``: every upload is let through, and those that
+    would have been held or refused are listed as published.
     """
 
     claims_per_hour: int = 20

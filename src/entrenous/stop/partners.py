@@ -32,7 +32,8 @@ def add_partner(name: str, key_hex: str, platform: Platform) -> Partner:
 
     Raises:
         BadPartner: the name or the key is malformed.
-        PartnerAlreadyKnown: the name has another key, or the key another name; nothing is changed.
+        PartnerAlreadyKnown: the name already has a different key, or the key a different name;
+            nothing is changed.
     """
     try:
         partner = Partner(name, bytes.fromhex(key_hex))
@@ -49,7 +50,7 @@ def drop_partner(named: str, platform: Platform) -> None:
     """Remove a platform, by its key or its name; its opinions are kept.
 
     Raises:
-        NoSuchPartner: no platform has that key, and not exactly one has that name.
+        NoSuchPartner: no platform has that key, and either none or several have that name.
     """
     known = platform.bank.partners()
     of_name = [one.key for one in known if one.name == named]
@@ -75,8 +76,8 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
 
     An opinion in favour changes nothing by itself, since uploads are refused only after a
     confirmation here. A repeated or older opinion changes nothing. The opinion and the suspension
-    are
-    stored in one transaction: after a failure neither is stored, and the opinion can be sent again.
+    are stored in one transaction. After a failure, neither is stored, and the opinion can be sent
+    again.
 
     Raises:
         NoSuchPartner: the operator has not added this key.
@@ -104,7 +105,7 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
 def _platforms_against(opinions: Iterable[Opinion]) -> set[bytes]:
     """Return the keys of platforms that reject a claim.
 
-    Count only with a new opinion, so that the repetition of three old ones does not undo a later
+    Act on their number only if it has grown: repeating three old opinions must not undo a later
     confirmation.
     """
     return {one.key for one in opinions if one.stance in STANCES_AGAINST}

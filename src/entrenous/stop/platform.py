@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 class IndexStore(Protocol):
-    """An index of registered hashes that follows a BankStore: in files, maintained by a thread, or
-    opened by the first look-up.
+    """An index of registered hashes that follows a BankStore.
+
+    Implementations keep it in files, update it in a thread, or open it at the first look-up.
 
     A look-up finds every hash that any process registered before the call. It may still find
     withdrawn hashes, so check its results with ``BankStore.claims_on``.
@@ -54,10 +55,10 @@ class Platform:
     Decoders take a stranger's bytes and, outside of tests, run in a jailed subprocess.
     ``read_picture`` decodes a picture. ``read_luma`` is faster: it decodes only brightness, and a
     JPEG at a reduced size with at least the given number of pixels per side (None: not available).
-    ``read_clip`` decodes frame by frame while its context is open. ``read_sound`` decodes a sound,
-    also that of a clip. ``sounds`` finds registered sounds. ``limits`` say how much the gate
-    accepts and stores. ``likeness`` is None without the extra `embedding`. ``page`` alerts a person
-    (None: nobody), and raises AlertProgramFailed.
+    ``read_clip`` decodes frame by frame while its context is open. ``read_sound`` decodes a sound
+    file, or the sound of a clip. ``sounds`` finds registered sounds. ``limits`` say how much the
+    gate accepts and stores. ``likeness`` is None without the extra `embedding`. ``page`` alerts a
+    person (None: nobody), and raises AlertProgramFailed.
     """
 
     clock: Clock

@@ -116,7 +116,8 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
 
 
 def fingerprint_picture_file(picture: Picture, consent: Consent, device: Device) -> PicturePrint:
-    """Hash a picture, and if agreed to, its windows and an embedding.
+    """Hash a picture and, if the person agreed, its windows (parts); compute an embedding if
+    agreed.
 
     Raises:
         TooFlat: it has too little detail to be distinctive.
@@ -186,7 +187,7 @@ def find_protection(claim: str, device: Device) -> Protection:
 
 
 def find_unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection | None:
-    """Return the registration of these same fingerprints that got no answer, or None."""
+    """Return the registration of these fingerprints that the platform has not answered, or None."""
     for one in protections(device):
         if one.state is None and (one.sent_sha256, one.gate_url) == (sent_sha256, gate_url):
             return one
@@ -210,7 +211,7 @@ def refresh_protection(
 
     Raises:
         NoSuchClaim: the platform does not know this claim.
-        GateUnreachable, GateBusy, GateRefused, BadAnswer: see BankClient.
+        GateUnreachable, GateBusy, GateRefused, BadAnswer: see RegistrationClient.
     """
     asked = replace(protection, state=gate.status(protection.claim).state)
     save_protection(asked, device)
@@ -220,8 +221,8 @@ def refresh_protection(
 def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection:
     """Register fingerprints with a platform and return the only record that can withdraw them.
 
-    The record is stored before the request, with ``state`` None. To register the same file again
-    after an answer was lost repeats that request and makes no second claim.
+    The record is stored before the request, with ``state`` None. If the answer is lost, registering
+    the same file again repeats that request and makes no second claim.
 
     Args:
         what: fingerprints, made by :func:`fingerprint_file`.
@@ -234,7 +235,7 @@ def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection
         NoConnection: nothing was sent, and no record is kept.
         RegistrationUnanswered: it is unknown whether the fingerprints were registered; they can be
             withdrawn in either case.
-        GateBusy, GateRefused, BadAnswer: see BankClient.
+        GateBusy, GateRefused, BadAnswer: see RegistrationClient.
     """
     _refuse_unused_embedding(what, gate)
     sent_sha256 = _request_digest(what)
@@ -266,7 +267,7 @@ def find_active_registration(
     """Return the registration of these same fingerprints if the platform confirms it is active.
 
     Raises:
-        GateUnreachable, GateBusy, GateRefused, BadAnswer: see BankClient.
+        GateUnreachable, GateBusy, GateRefused, BadAnswer: see RegistrationClient.
     """
     sent_sha256 = _request_digest(what)
     for one in protections(device):
@@ -282,8 +283,9 @@ def find_active_registration(
 
 
 def _refuse_unused_embedding(what: Print, gate: RegistrationClient) -> None:
-    """Raise PlatformTakesNoEmbedding if the platform does not use the embedding, which would reveal
-    too much.
+    """Raise PlatformTakesNoEmbedding if the platform would not use the embedding.
+
+    Sending it would then reveal more of the picture for nothing.
     """
     wanted = what.embedding if isinstance(what, PicturePrint) else None
     if wanted is not None and gate.embedding_taken() != wanted.model:

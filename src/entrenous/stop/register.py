@@ -150,7 +150,7 @@ def _refuse_indistinct(what: Print) -> None:
 
 
 _KIND = "pdq"
-_QUALITY_UNKNOWN = 100  # the quality of a hash whose picture is not here, as in lists
+_QUALITY_UNKNOWN = 100  # the quality of a hash from a list, whose picture is unknown
 
 
 def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Platform) -> Claim:
@@ -173,8 +173,8 @@ def relist(
 ) -> Claim:
     """Replace suspended claims of one bank by a waiting claim on these hashes.
 
-    It keeps the platform's name for them. A repetition is harmless, since two claims on one hash
-    act as one.
+    The new claim keeps the platform's name for the content. A repetition is harmless, since two
+    claims on one hash act as one.
     """
     made = list_hashes(hashes, old[0].bank, old[0].reason, platform)
     known = listings.listings([one.id for one in old])
@@ -194,8 +194,8 @@ def relist_due(platform: Platform, listings: ListingStore) -> int:
 def _relist_one(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
     """Relist one suspended claim.
 
-    Return False, and clear the time, for a claim that matches because suspending it was
-    interrupted.
+    If the claim is not suspended after all, because suspending it was interrupted, only clear its
+    time of relisting and return False.
     """
     added = platform.bank.added_to([claim.id]).get(claim.id, {})
     hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]

@@ -91,7 +91,7 @@ class Claim:
 
     ``holder_sha256`` is the hash of the token that withdraws it; None if the platform or a list
     registered it. ``disputes`` counts reviewers who released a matching upload. ``confirmed`` is
-    the number, in the store, of the change that last confirmed it; 0 means that it never was
+    the number, in the store, of the change that last confirmed it; 0 means that it was never
     confirmed. ``added`` means that the claim was found by a hash that a reviewer added: ``state``
     and ``confirmed`` then apply to that upload, not to what the owner registered.
     """
@@ -114,9 +114,9 @@ class Claim:
 class Registration:
     """A claim with its fingerprints.
 
-    A picture has hashes of the whole and of windows of it, a video has frames, a sound has its
-    fingerprint; a video and its sound may share a claim. ``looks_back`` says that a look-back is
-    due, which compares accepted uploads with the claim.
+    A picture has hashes of the whole picture and of windows (parts) of it, a video has hashes of
+    its frames, and a sound has its fingerprint. A video and its sound may share a claim.
+    ``looks_back`` says that a look-back is due: a comparison of accepted uploads with the claim.
     """
 
     claim: Claim

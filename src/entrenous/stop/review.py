@@ -63,7 +63,7 @@ _TOKEN_FORM: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 def add_reviewer(name: str, platform: Platform) -> Secret:
     """Add a reviewer; return their token as text, of which only the hash is stored.
 
-    Raises BadReviewerName, ReviewerKnown; then nothing was changed.
+    Raises BadReviewerName or ReviewerKnown if nothing was changed.
     """
     token = Secret(to_base64url(platform.dice.token(TOKEN_BYTES)).encode())
     platform.reviews.add_reviewer(name, _token_hash(token.reveal()))
@@ -106,8 +106,8 @@ def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) 
     one item.
 
     For a match found by a look-back, all others count, since such uploads may have arrived at any
-    time; for a new upload, those of the last hour count. An unreadable file becomes one item with
-    its second upload; ``others`` are then the same file.
+    time; for a new upload, those of the last hour count. Repeated uploads of one unreadable file
+    become one item at once; ``others`` are then uploads of the same file.
     """
     if was_undecodable(review):
         return True
@@ -217,7 +217,7 @@ def _log_view(case: str, by: str, what: str, platform: Platform) -> None:
 
 
 DISPUTES_MAX: Final = 3  # a claim is suspended when this many reviewers disagreed with it
-# The largest distance from the registered hash at which the content is the same for certain.
+# The largest distance in bits from the registered hash at which the content is certainly the same.
 _UNCHANGED_BITS_MAX: Final = 8
 _Effect = Callable[[Review, "BankStore"], None]  # what a decision does to the bank
 Shown = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
@@ -238,8 +238,9 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
 
     A claim becomes confirmed if the upload is the registered picture, video or sound itself. The
     upload's hash is added to each matching claim, so that the same cut-out is refused without a
-    reviewer next time. If the picture was found inside a larger one, that hash only holds uploads,
-    since the reviewer may have judged another part. It is deleted when the holder withdraws.
+    reviewer next time. If the picture was found inside a larger one, uploads that match the added
+    hash are only held, since the reviewer may have judged a different part. The added hash is
+    deleted when the holder withdraws the claim.
 
     If two people have to confirm, the first confirmation is recorded, and the upload waits for
     another person.
@@ -347,10 +348,11 @@ def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
 
 
 def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) -> None:
-    """Raise UnshownMatches, and add them to the case, if newer claims match the upload.
+    """If newer claims match the upload, add their matches to the case and raise UnshownMatches.
 
     A release applies to all earlier claims, so the reviewer has to see them first. The look-back
-    for a new claim may still be due, or impossible, since no data of a refused upload is stored.
+    for a new claim, which would have added it to the case, may still be due. For a refused upload
+    it is impossible, since no data is stored.
     """
     review = platform.reviews.review(case)
     bits = review.bits or recomputed
@@ -379,8 +381,8 @@ def _confirm_claims(review: Review, bank: BankStore) -> None:
     facts = bank.facts({match.claim for match in review.decision.matches})
     matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING}
     live = [match for match in _live_matches(review, bank) if match.claim in matching]
-    # The reviewer has seen only this upload. So no claim is confirmed of which it shows only a
-    # part, or which it matches only by a hash that a reviewer added.
+    # The reviewer has seen only this upload. It does not confirm a claim that it matches only in
+    # part, or only by a hash that a reviewer added.
     kinds = {one: fact.claim.kind for one, fact in facts.items()}
     bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds)))
     if review.bits is not None:
@@ -402,14 +404,15 @@ def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
 
 
 def _live_matches(review: Review, bank: BankStore) -> list[Match]:
-    """Return the matches of banks that are not in shadow, which the reviewer was asked about."""
+    """Return the matches that the reviewer was asked about: those of banks not in shadow mode."""
     shadows = {one.name for one in bank.banks() if one.shadow}
     return [match for match in review.decision.matches if match.bank not in shadows]
 
 
 def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
-    """Dispute claims in a single write, since one hash may have thousands of claims and uploads
-    wait meanwhile.
+    """Dispute claims, and suspend those with enough disputes.
+
+    All are written at once, since one hash may have thousands of claims and uploads wait meanwhile.
     """
     disputed = bank.dispute(*claims)
     waiting = [one for one in disputed if one.state is ClaimState.WAITING]

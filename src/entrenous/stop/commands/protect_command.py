@@ -94,7 +94,7 @@ def files_of(
 ) -> Iterator[bytes]:
     """Yield the pictures, videos and sounds of a message that was sent, marked or received here.
 
-    ``received`` yields the files of a received message, which only SEND can read.
+    ``received`` yields the files of a received message, which only the package ``send`` can read.
 
     Raises:
         UnknownMessage: there is no message of that name.

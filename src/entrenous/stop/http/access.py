@@ -130,8 +130,9 @@ def publishes_of(request: Request, role: Role) -> Publishes:
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:
-    """Return whether the request has the operator's token; another token or none is not an error
-    here.
+    """Return whether the request has the operator's token.
+
+    A different token, or none, is not an error here.
     """
     return _has_token(request, access.operator)
 
@@ -251,7 +252,8 @@ class HourlyLimit:
 
 HEADER: Final = "Entrenous-Account"
 _ACCOUNT: Final = re.compile(r"[!-~]{1,128}")
-# The most names that are remembered, about 30 MB; further ones are not counted.
+# At most this many names are remembered, in about 30 MB. Uploads under further names are not
+# counted.
 _KEPT_MAX: Final = 200_000
 _NAME_BYTES: Final = 16
 # All uploads without a known account count as one account. It has this multiple of the limit on

@@ -31,7 +31,7 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
     """Render a decision; only the operator sees outcome and matches.
 
     An uploader learns only whether the upload was refused: a quarantined one is answered like one
-    that was let through. docs/spec/gate.md, section 6, says what this hides and what not.
+    that was let through. docs/spec/gate.md, section 6, says what this hides and what it does not.
     """
     answer: dict[str, Any] = {"schema": "entrenous/decision/1", "case": decision.case}
     if decision.secret is not None:
@@ -94,7 +94,7 @@ def appeal_answer(case: str) -> dict[str, Any]:
     return {"schema": "entrenous/appeal/1", "case": case, "state": "waiting"}
 
 
-def _appeal_fields(url: str, refused: bool) -> str:  # noqa: FBT001 (private, named at its one call)
+def _appeal_fields(url: str, refused: bool) -> str:  # noqa: FBT001 (private; its caller names it)
     where = f" here: {url}" if url else ""
     if refused:
         return (

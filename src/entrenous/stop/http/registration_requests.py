@@ -76,8 +76,10 @@ def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequests:
-    """Handlers of /v1/claims. A look back reads weeks of accepted uploads, so only one runs at a
-    time.
+    """Handlers of /v1/claims.
+
+    A look-back, the search of accepted uploads for a new claim, reads weeks of them, so only one
+    runs at a time.
     """
 
     platform: Platform

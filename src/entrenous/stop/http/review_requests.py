@@ -35,7 +35,7 @@ from entrenous.stop.review import (
 from entrenous.stop.upload_record import Review, ReviewState
 
 PUBLISHED_MAX: Final = 200  # uploads per page
-# The most views that are made at the same time, to leave processors to uploads.
+# At most this many views are made at the same time, to leave processors to uploads.
 _CONCURRENT_VIEWS_MAX: Final = 2
 # Headers that keep a browser from displaying an upload as a page.
 _UPLOAD_HEADERS: Final = PRIVATE | {

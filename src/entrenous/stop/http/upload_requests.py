@@ -48,11 +48,12 @@ _WAIT_S_MAX: Final = 10  # seconds that a received upload waits for its turn
 class UploadRequests:
     """Handlers of /v1/uploads, and the limits on concurrent work.
 
-    ``deciding`` limits pictures judged at once: to the number of ``judges``, or, in a gate without
-    judges, to one thread per processor plus one, since more threads only compete for the
-    interpreter. ``clips`` limits clips and sounds, which take longer and more memory, so that they
-    block no picture. ``bodies`` and ``appeals`` limit request bodies in memory, separately, so that
-    slow senders of one kind do not block the other. ``judged`` is called after each answer.
+    ``deciding`` limits how many pictures are judged at once: one for each of ``judges`` (processes
+    that judge). A gate without judges uses one thread per processor plus one, since more threads
+    would only compete for the interpreter. ``clips`` limits clips and sounds, which need more time
+    and memory, so that they block no picture. ``bodies`` and ``appeals`` limit request bodies in
+    memory. They are separate, so that slow senders of one kind do not block the other. ``judged``
+    is called after each answer.
     """
 
     platform: Platform
@@ -68,13 +69,15 @@ class UploadRequests:
 
     @classmethod
     def of(cls, platform: Platform, access: GateAccess, judges: JudgePool | None = None) -> Self:
-        """Choose the limits: as many bodies as uploads at once (or two per judge, if that is more),
-        half as many appeals, and a quarter as many clips.
+        """Choose the limits by ``access.uploads_at_once``.
+
+        That many bodies are in memory, or two per judge if that is more. Appeals get half and clips
+        a quarter of it.
         """
         most = access.uploads_at_once
         at_once, waiting = min(most, processor_count() + 1), most
         if judges is not None:
-            # With two bodies for each judge, no judge waits for one.
+            # With two bodies for each judge, no judge has to wait for a body.
             at_once, waiting = judges.most, max(most, 2 * judges.most)
         deciding = anyio.CapacityLimiter(at_once)
         bodies = {role: anyio.CapacityLimiter(waiting) for role in Role}
@@ -162,7 +165,7 @@ class UploadRequests:
         if decision.would is None:
             self.judged(decision)
         else:
-            # The metrics query which banks are in shadow mode.
+            # For the metrics, ``judged`` may ask the database which banks are in shadow mode.
             await run_after_answer(self.judged, decision)
         if needs_upload_bytes(decision, self.platform):
             await run_after_answer(store_upload_bytes, decision, untrusted_data, self.platform)

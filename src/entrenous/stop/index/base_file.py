@@ -1,5 +1,5 @@
-"""The base of an index as a file: written atomically, memory-mapped, verified, and verified again
-in use.
+"""The base of an index as a file: written atomically, memory-mapped, and verified when it is opened
+and while it is in use.
 
 A bank's hashes are read in pages and divided into shards by their first bits, so that a large bank
 is never in memory as Python objects. Each shard has its own file. One process at a time writes a
@@ -95,8 +95,9 @@ def not_in_base(news: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
 
 
 def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
-    """Remove the files of an index with another number of shards, since they contain hashes and are
-    no longer updated.
+    """Remove the files of an index with a different number of shards.
+
+    They contain hashes and are no longer updated.
     """
     current = {shard.file for shard in shards}
     for path in folder.glob(f"{_UNDIVIDED}*"):
@@ -195,8 +196,8 @@ class DamagedBase(Malformed):
 class Base:
     """Hashes of whole pictures and of parts that were registered up to some time.
 
-    ``file`` identifies its file by (device, inode); a replaced file is another base. ``sections``
-    has the mapped bytes of each section with their CRC-32.
+    ``file`` identifies its file by (device, inode); a file that replaces it is a different base.
+    ``sections`` has the mapped bytes of each section with their CRC-32.
     """
 
     whole: Searchable
@@ -232,7 +233,7 @@ class Base:
 
 
 def highest_number(kinds: Iterable[Searchable]) -> int:
-    """Return the highest entry number in them; 0 if they are empty."""
+    """Return the highest entry number in these indexes; 0 if they are empty."""
     return max((int(one.entries[-1]) for one in kinds if one.entries.size), default=0)
 
 

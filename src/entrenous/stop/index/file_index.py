@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _LATER_MAX: Final = 32_768  # hashes in memory; a search through them takes 0.03 ms
 # Or one in this many of all hashes, so that a large base is not rewritten too often.
 _LATER_FRACTION: Final = 100
-_RECOUNTS_MAX: Final = 5  # the most counts of a bank that grows meanwhile
+_RECOUNTS_MAX: Final = 5  # a bank that grows while it is counted is counted at most this often
 Kinds = tuple[Searchable, Searchable]  # whole pictures, and parts
 Bases = tuple[Base, ...]  # one for each shard
 
@@ -75,7 +75,7 @@ class FileIndex:
         self._use_bases(self._bases)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        """Return all within 31 bits, after catching up."""
+        """Return all registered hashes within 31 bits, including the newest."""
         return self._catch_up().near(hashes, part=part, ask=self._map)
 
     def parts(self) -> int:

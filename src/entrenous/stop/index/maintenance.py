@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _ROUND_S: Final = 1.0
 _WITHDRAWN_S: Final = 30.0
-# Bytes that are reread in each round, which takes 0.16 % of a core: below 1 % for a gate, three
-# judges and a deferred scan together. A gigabyte, about eight million hashes, is reread in four
-# minutes.
+# Bytes that are reread in each round. This takes 0.16 % of a core, so less than 1 % for a gate,
+# three judges and a deferred scan together. A gigabyte, about eight million hashes, is reread in
+# four minutes.
 _REREAD_BYTES_PER_ROUND: Final = 4 * 1024 * 1024
 _PAUSE_FACTOR: Final = 3  # pause after a check for withdrawn hashes, as a multiple of its duration
 _LOG: Final = logging.getLogger("entrenous.index")
@@ -40,7 +40,7 @@ class MaintainedIndex:
         self._thread.start()
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        """Return all within 31 bits, after catching up."""
+        """Return all registered hashes within 31 bits, including the newest."""
         return self.index.near(hashes, part=part)
 
     def parts(self) -> int:
@@ -95,9 +95,9 @@ def open_index(
 ) -> MaintainedIndex:
     """Open the index in ``folder``, or make it from the bank if there is none that can be used.
 
-    It is divided into ``shards``. Every ``round_s`` seconds it maintains itself and rereads 4 MiB
-    of its files. Every ``withdrawn_s`` it checks for withdrawn hashes, more rarely if the check is
-    slow. Close it before the bank. Raises BankUnreachable, OSError.
+    The index is divided into ``shards``. Every ``round_s`` seconds it maintains itself and rereads
+    4 MiB of its files. Every ``withdrawn_s`` seconds it checks for withdrawn hashes, less often if
+    the check is slow. Close it before the bank. Raises BankUnreachable, OSError.
     """
     index = FileIndex(folder, bank, shards)
     if index.is_due():
@@ -119,7 +119,7 @@ class LazyIndex:
         self._lock = threading.Lock()
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        """Return all within 31 bits, after catching up."""
+        """Return all registered hashes within 31 bits, including the newest."""
         return self.opened().near(hashes, part=part)
 
     def parts(self) -> int:

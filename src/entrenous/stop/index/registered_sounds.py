@@ -16,7 +16,7 @@ from entrenous.fingerprint.sound_index import SoundIndex, SoundView
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-# Words in the later part, which is sorted again for each addition, in some milliseconds.
+# Words in the later part, which is sorted again for each addition. That takes a few milliseconds.
 _LATER_WORDS_MAX: Final = 100_000
 _LATER_FRACTION: Final = 8  # or one in this many of all words
 Numbered = tuple[int, SoundPrint]
@@ -37,7 +37,7 @@ class _NumberedSounds:
         return cls(tuple(number for number, _ in every), prints, SoundIndex.of(prints))
 
     def near(self, views: Sequence[SoundView]) -> list[SoundMatch]:
-        """Return matches, with the numbers of the store."""
+        """Return matches, with the sounds numbered as in the store."""
         found = self.index.near(views) if self.numbers else []
         return [replace(one, sound=self.numbers[one.sound]) for one in found]
 

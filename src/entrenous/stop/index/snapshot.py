@@ -38,7 +38,7 @@ class HashKind:
         return sum(one.entries.size for one in (*self.bases, self.later))
 
     def near(self, wanted: Words, ask: Ask = map) -> list[NearHash]:
-        """Return all within 31 bits.
+        """Return all registered hashes within 31 bits.
 
         ``ask`` applies the search to all shards, one after the other or at the same time.
         """
@@ -64,8 +64,8 @@ class IndexSnapshot:
 
     ``seen`` is the highest entry number that was read from the bank, ``upto`` the highest in the
     base of each shard. Shards are written one after the other, so these may differ. ``asked``
-    caches results for whole pictures: a gate asks twice for each upload, and if nothing was added
-    in between, the second answer comes, once, from the cache.
+    caches results for whole pictures. A gate looks up each upload twice. If nothing was added in
+    between, the second look-up takes its result from the cache.
     """
 
     whole: HashKind
@@ -95,7 +95,7 @@ class IndexSnapshot:
         return self.whole.later.entries.size + self.parts.later.entries.size
 
     def near(self, hashes: Sequence[bytes], *, part: bool, ask: Ask = map) -> list[NearHash]:
-        """Return all within 31 bits."""
+        """Return all registered hashes within 31 bits."""
         if part:
             return self.parts.near(as_words(hashes), ask)
         same = tuple(hashes)

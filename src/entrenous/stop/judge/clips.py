@@ -44,7 +44,7 @@ from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 
-# The most time for decoding one clip, by the gate's clock.
+# The longest time for decoding one clip, by the gate's clock.
 SCAN_S_MAX: Final = timedelta(seconds=120)
 # Hashes looked up at once, so that a long clip needs no more memory than a short one.
 _HASHES_PER_LOOK_UP: Final = 1000
@@ -208,7 +208,7 @@ def _first_entries(
     """Return for each claim the number of the first registered of its matching hashes, or else of
     its sound.
 
-    So two encodings of a video are counted as one.
+    Two encodings of a video are thus counted as one.
     """
     entries: dict[ClaimId, int] = {}
     for by_entry in (places, inner):

@@ -63,8 +63,8 @@ def file_releases(sha256: bytes, platform: Platform) -> tuple[Release, ...]:
 def unread_key(sha256: bytes) -> bytes:
     """Return the key under which the release of an unreadable file is stored.
 
-    It differs from the file's SHA-256, because the file was not compared with any claim: the
-    release must not count against claims once the file can be decoded.
+    It differs from the file's SHA-256, because the file was not compared with any claim. Once the
+    file can be decoded, it must be compared with the claims despite this release.
     """
     return hashlib.sha256(_UNREAD + sha256).digest()
 
@@ -82,9 +82,9 @@ UNREAD: Final = (
     *(DamagedClip, IncompleteClip, ClipTooLong, UnsupportedVideoCodec),
     *(DamagedSound, SoundTooLong),
 )
-_NearView = tuple[
-    NearHash, str, bool
-]  # arguments: a registered hash near a view, the edits of that view, whether it shows a part
+# A registered hash near a view of the upload, the edits made to get that view, and whether the view
+# shows only a part of the upload.
+_NearView = tuple[NearHash, str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class _StorableData:
     """The data of an upload that may be stored: its hash, or the hashes of its frames and the
     fingerprint of its sound.
 
-    Floods (many uploads that match one registered hash) are counted by ``entry``, the number of a
-    registered hash.
+    ``entry`` is the number of the registered hash that the upload matches best. It is used to count
+    floods (many uploads that match one registered hash).
     """
 
     bits: bytes | None = None
@@ -121,9 +121,10 @@ def decide_upload(
 ) -> Decision:
     """Decode an upload, compare it with the banks, and store the decision before returning it.
 
-    It takes the same time whatever the outcome. ``reference`` is the platform's name for the
-    upload. Uploads that should be held or refused, but that the platform ``publishes``, are listed
-    as published. A gate in shadow accepts everything, and lists these too.
+    The decision takes the same time whatever the outcome. ``reference`` is the platform's name for
+    the upload. Uploads that should be held or refused, but that the platform ``publishes``, are
+    listed as published. A gate in shadow mode accepts everything, and lists uploads that it would
+    have held or refused as published.
 
     Raises:
         NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: the upload cannot be judged;
@@ -147,7 +148,8 @@ def decide_upload(
 def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
     """Store the bytes of an upload, if there is room, for the reviewer or for the deferred scan.
 
-    If many uploads that match one registered hash wait (a flood), they become one item.
+    Many waiting uploads that match one registered hash (a flood) become one item of the review
+    queue.
     """
     limits, case = platform.limits, decision.case
     if _waits_for_review(decision):
@@ -251,10 +253,11 @@ def _weigh_found(
 def _check_newer_claims(
     decision: Decision, near_views: list[_NearView], known: set[int], platform: Platform
 ) -> None:
-    """Hold an accepted upload for a claim that was made while it was judged.
+    """Hold an accepted upload for a claim that was made while the upload was judged.
 
-    Neither the claim's look-back nor the upload's scan could find such a match. The index is
-    searched whatever the outcome, so that all answers take the same time.
+    Neither the search of stored uploads that a new claim starts (its look-back) nor the scan of the
+    upload could find such a match. The index is searched whatever the outcome, so that all answers
+    take the same time.
     """
     new = [view for view in near_views if view[0].entry not in known]
     if new and _is_published(decision):
@@ -295,8 +298,8 @@ def _near_views(views_of_upload: HashViews, platform: Platform, *, part: bool) -
 def _hits_within_radius(
     near_views: list[_NearView], platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
-    """Return the matches within each bank's radius, with the numbers of registered hashes, and the
-    banks.
+    """Return the matches within each bank's radius, each with the number of its registered hash.
+    Return all banks, by name, as the second value.
 
     Banks are read after the claims, so that the newest claim's bank is included.
     """
@@ -321,7 +324,7 @@ def _make_match(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
 
 
 def new_case(platform: Platform) -> str:
-    """Make a case number that can be read aloud and not be guessed, such as "3f9a-70c2-b11e"."""
+    """Make a case number that can be read aloud but cannot be guessed, such as "3f9a-70c2-b11e"."""
     digits = platform.dice.token(CASE_BYTES).hex()
     return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
 
@@ -343,9 +346,10 @@ def _store_decision(
 ) -> Decision:
     """Store the decision in one row, and return it.
 
-    A refused upload is stored with its SHA-256, for an appeal. Others are stored with their hash
-    too, or a clip's frame hashes and sound fingerprint, for the reviewer and for look-backs, which
-    may end in a refusal. Uploads that are published against the decision wait for review.
+    A refused upload is stored with its SHA-256, for an appeal. Other uploads are stored with their
+    hash too (clips with the hashes of their frames and the fingerprint of their sound). The
+    reviewer needs it, and so do look-backs, which search stored uploads for newer claims. Uploads
+    that are published against the decision wait for review.
     """
     answered = in_shadow(decision) if platform.limits.shadow else decision
     answered = replace(answered, listed=_is_listed(decision, upload.publishes))
@@ -376,7 +380,8 @@ def _store_decision(
 def _is_listed(decision: Decision, publishes: Publishes) -> bool:
     """Return whether the platform publishes the upload against the decision.
 
-    An unreadable upload matches no claim, and is published only in shadow.
+    An unreadable upload matches no claim, so it is published only if the platform publishes
+    everything.
     """
     if publishes is Publishes.HELD:
         return decision.outcome is Outcome.HOLD and bool(decision.matches)

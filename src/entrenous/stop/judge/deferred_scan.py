@@ -72,7 +72,7 @@ MIRROR: Final = "mirror"
 SEARCHED_BOXES_MAX: Final = 3  # the number of likeliest boxes in which cut-outs are searched too
 # Also try boxes one pixel smaller, since the outermost pixels blend with the page.
 _INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
-# Used where searching all eight orientations would cost more than it finds.
+# Used where searching all eight orientations would find too little for the time it takes.
 _UPRIGHT: Final = (UPRIGHT, MIRROR)
 _OTHERS: Final = tuple(how for how in TURNS if how not in _UPRIGHT)
 
@@ -86,8 +86,8 @@ class DeferredViews:
 
 
 def deferred_matches(picture: Picture, platform: Platform) -> list[Hit]:
-    """Return the claims that the deferred scan finds, nearest first; for each, the upload is at
-    most held.
+    """Return the claims that the deferred scan finds, nearest first. None of them can do more than
+    have the upload held.
 
     Raises:
         BankUnreachable: the store does not answer.
@@ -119,7 +119,8 @@ def deferred_views(
     parts.
 
     Views of parts are made only if ``has_parts`` says that there are hashes to compare with. It is
-    called after the other views were looked up, since that updates the index.
+    called after the views of whole pictures have been looked up, because looking them up updates
+    the index.
     """
     grey = thumbnail(pixels_on_white(picture))
     if min(grey.shape) < SIDE_PX_MIN:
@@ -204,16 +205,17 @@ WINDOW_COSINE_MIN: Final = 0.6
 # so are pieces of two drawings that were confused with each other.
 LEVEL_SHARE_MAX: Final = 0.85
 LEVEL_COSINE_MIN: Final = 0.7
-# Half a turn as a distance: of 256 random hyperplanes, all would separate opposite vectors
-# (Charikar 2002).
+# Angles are counted in 256ths of a half turn. Opposite vectors are half a turn apart, and would be
+# separated by all of 256 random hyperplanes (Charikar 2002).
 _HALF_TURN_UNITS: Final = 256
 
 
 def lookalike_hits(
     picture: Picture, likeness: EmbeddingComparison, bank: BankStore
 ) -> list[tuple[int, Hit]]:
-    """Return hits by embedding, each with the number of the registered hash; for each, the upload
-    is at most held.
+    """Return hits by embedding, each with the number of the registered hash.
+
+    Such a hit can do no more than have the upload held.
 
     The network is run only if the bank has embeddings.
 
@@ -261,7 +263,8 @@ def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
     return Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
 
 
-#: An upload's bytes are stored at most this long after its row, unless the gate crashed in between.
+#: The bytes of an upload are written to the database at most this long after its row, unless the
+#: gate crashes in between.
 BYTES_ARRIVE_WITHIN: Final = timedelta(minutes=1)
 
 
@@ -284,7 +287,9 @@ def run_deferred_scan(platform: Platform) -> bool:
 
 
 def skip_deferred_scans(platform: Platform) -> int:
-    """Give up scans for which there was no room, or that crash their process; return the number.
+    """Give up deferred scans that cannot be made, and return how many.
+
+    There was no room for the bytes of these uploads, or scanning them crashed the process.
 
     Returns 0 while the clock is implausible.
     """

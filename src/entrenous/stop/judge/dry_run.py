@@ -15,7 +15,8 @@ from entrenous.stop.upload_record import Decision
 def dry_run(untrusted_data: bytes, platform: Platform, *, deep: bool = False) -> Decision:
     """Return the decision that ``decide_upload`` would make, with an empty case number.
 
-    ``deep`` adds the deferred scan of a picture, whose matches are at most held.
+    ``deep`` adds the deferred scan of a picture. A match found only by that scan at most holds the
+    upload.
 
     Raises:
         NotAPicture, NoSoundFound, TooManyPixels, FramesTooLarge: there is nothing to judge.

@@ -1,5 +1,4 @@
-"""Worker processes, of which each judges one upload at a time, and the messages on their
-two pipes.
+"""Worker processes (judges) that judge one upload at a time, and the messages on their two pipes.
 
 See docs/decisions/0027. Also here: start subprocesses safely from a process with threads, count
 processors, and keep subprocesses running.
@@ -31,9 +30,10 @@ def use_fork_exec() -> None:
 
     After vfork the child shares its parent's memory, including locks, until exec. If the parent is
     killed at that moment, a lock held by another thread is never released. The child then waits
-    forever, since glibc takes a lock (``__abort_lock``) to change a signal handler. Its open pipes
-    and sockets block others: a judge waits for its next request, PostgreSQL for the end of a
-    transaction. After fork the child has locks of its own.
+    forever, since glibc takes a lock (``__abort_lock``) to change a signal handler. The pipes and
+    sockets that it keeps open block other processes: a judge keeps waiting for its next request,
+    and PostgreSQL for the end of a transaction. After fork the child has locks of its own, as a
+    copy.
     """
     # Documented: docs.python.org/3.11/library/subprocess.html, "Disabling use of vfork()".
     setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 -- unknown to type checkers
@@ -131,7 +131,7 @@ def write_answer(decide: Callable[[], Decision]) -> bytes:
     """Encode a decision, or the error that deciding raised."""
     try:
         answer = msgspec.json.encode(_decision_or_failure(decide))
-    except Exception as bug:  # noqa: BLE001 -- the gate treats it as its own
+    except Exception as bug:  # noqa: BLE001 -- the gate raises it as JudgeFailed
         answer = msgspec.json.encode({"bug": type(bug).__name__})
     return SIZE.pack(len(answer)) + answer
 
@@ -187,10 +187,10 @@ def _with_subclasses(kind: type[EntrenousError]) -> Iterator[type[EntrenousError
         yield from _with_subclasses(subclass)
 
 
-# A judge needs this long at most to start, since it first checks an index of gigabytes.
+# The longest time for a judge to start: it first checks an index of several gigabytes.
 _START_S_MAX: Final = 120.0
-# The longest time for an answer: three decodings, each in a new subprocess, and the database have
-# timeouts of their own.
+# The longest time for an answer. It covers the timeouts of three decodings, each in a new
+# subprocess, and those of the database.
 _ANSWER_S_MAX: Final = 240.0
 _AGAIN_S: Final = 5.0
 _END_S: Final = 5.0
@@ -198,7 +198,11 @@ _BROKEN: Final = (OSError, EOFError, TimeoutError)
 
 
 class JudgePool:
-    """At most ``most`` processes of ``command``, for one event loop, while the context is open."""
+    """At most ``most`` judge processes, started with ``command``, that run while the context is
+    open.
+
+    A pool belongs to one event loop.
+    """
 
     def __init__(self, command: Sequence[str], most: int) -> None:
         self.most = most

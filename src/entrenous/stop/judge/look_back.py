@@ -1,6 +1,8 @@
 """Look back: compare accepted uploads with claims that were made later (docs/spec/gate.md, 5.2).
 
-Expired data is not deleted while the gate's clock is far ahead, since it may be wrong.
+A look-back is due for a claim that was registered, confirmed or extended. Claims of banks in shadow
+mode, whose outcomes are only recorded, are skipped. Expired data is not deleted while the gate's
+clock is far ahead, since the clock may be wrong.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -44,7 +46,7 @@ def days_ahead(platform: Platform) -> int:
 
 
 LEASE: Final = timedelta(minutes=2)  # the time in which one process does work that it has leased
-# Claims per look-back, which takes some seconds for each million of uploads.
+# The number of claims per look-back, which takes a few seconds for each million uploads.
 CLAIMS_MAX: Final = 1000
 _FEW: Final = 100
 _HASHES_PER_SEARCH: Final = 20_000  # hashes searched at once; a video has up to 1,200
@@ -55,9 +57,9 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     uploads held.
 
     These claims are also added to uploads that wait already, even if no data of accepted uploads is
-    stored. All stored uploads are read once, whatever the number of claims; at most 1,000 claims at
-    a time limit the memory (``python -m bench.stopping.late``). Claims whose bank lets uploads
-    through, or is in shadow, are skipped.
+    stored. All stored uploads are read once, whatever the number of claims. Pass at most 1,000
+    claims at a time, which limits the memory (measured by ``python -m bench.stopping.late``).
+    Claims are skipped if their bank lets uploads through or is in shadow mode.
     """
     hashes, sounds = _hashes_to_search(claims, platform)
     # A claim may occur twice for a hash that a reviewer added: the latest confirmation counts.
@@ -78,10 +80,11 @@ def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
 def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
     """Look back for claims that are due and not leased to others, the newest first.
 
-    If it takes longer than :data:`LEASE`, another process may repeat it, which is harmless.
+    If the look-back takes longer than :data:`LEASE`, another process may repeat it, which is
+    harmless.
 
     Returns:
-        The number of claims for which it was done; 0 if none is due.
+        The number of claims for which the look-back was done; 0 if none is due.
     """
     until = platform.clock.now() + LEASE
     taken = platform.reviews.lease_look_backs(until, most)
@@ -94,9 +97,10 @@ def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
 def look_back_again(bank: Bank, platform: Platform) -> int:
     """Make look-backs due for all claims of a bank; return for how many claims.
 
-    They follow the policy that the bank has when they are made.
+    A look-back applies the policy that the bank has when it runs.
 
-    There are none for a bank in shadow, for "released", or if no uploads are kept.
+    None becomes due for a bank in shadow mode, for the bank "released", or if no data of uploads is
+    kept.
     """
     if bank.shadow or bank.name == RELEASED or not platform.limits.look_back_days:
         return 0
@@ -104,9 +108,9 @@ def look_back_again(bank: Bank, platform: Platform) -> int:
 
 
 def look_back_now(platform: Platform) -> None:
-    """Look back for a claim that was just registered and at most 99 others.
+    """Look back for the newest 100 claims that are due, among them one that was just registered.
 
-    An imported list of a million is left to background work.
+    The rest, such as an imported list of a million, is left to background work.
     """
     look_back_due(platform, _FEW)
 
@@ -156,7 +160,10 @@ def _matches_of_hashes(
 
 
 def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[RetroactiveMatch]:
-    """Yield matches; their numbers for counting floods are negative for sounds."""
+    """Yield the matches of sounds.
+
+    The number by which floods are counted is negative for a sound.
+    """
     if not sought.sounds:
         return
     for kept in kept_sounds(platform.reviews):
@@ -170,9 +177,9 @@ def _without_released(
     """Return the match without claims that a release covers or that the reviewer has seen; None if
     no claim is left.
 
-    Releases count as for an upload (section 5), so that a repeated look-back does not ask the same
-    question twice. The bank's outcome for whole matches applies even if only a frame matches, since
-    the upload may be the whole video.
+    Releases count as for an upload (section 5), so that a repeated look-back does not ask the
+    reviewer the same question twice. The bank's outcome for whole matches applies even if only a
+    frame matches, since the upload may be the whole video.
     """
     upload = platform.reviews.review(find.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}

@@ -1,6 +1,7 @@
-"""Matches between new claims and uploads that were accepted before (gate.md, 5.2). Those pictures
-are no longer stored, so their hashes are rotated and mirrored instead, which is approximate. Sounds
-are compared by their fingerprints.
+"""Matches between new claims and uploads that were accepted before (gate.md, 5.2).
+
+The uploaded pictures are no longer stored, so hashes are rotated and mirrored in place of pictures,
+which is approximate. Sounds are compared by their fingerprints.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class SoughtHashes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredUploads:
-    """Accepted or waiting uploads: N case numbers and N hashes (N, 4).
+    """The N hashes of accepted or waiting uploads, as words of shape (N, 4), each with its case
+    number.
 
     A clip has several consecutive hashes.
     """

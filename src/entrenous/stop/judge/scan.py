@@ -32,7 +32,7 @@ PART = "cut-out"
 _HASHES_WITHOUT_BORDER = 16
 Turned = Mapping[str, Fingerprint]
 HashViews = tuple[tuple[str, bytes], ...]
-"""Hashes, each with the edits that the registered picture had if it matches."""
+"""Hashes of views of an upload, each with the edits that were made to get that view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Views:
 
     @property
     def has_border(self) -> bool:
-        """Return whether the upload has a border, so that it was also hashed without that."""
+        """Return whether the upload has a border, and was therefore also hashed without it."""
         return len(self.whole) > _HASHES_WITHOUT_BORDER
 
     @property
@@ -142,8 +142,9 @@ def second_scan(
 ) -> HashViews:
     """Return the hashes to look up among parts before the answer.
 
-    There are none if the bank has no parts, or so many that a look-up is slow and the deferred scan
-    is on. The first scan's result has no influence, so timing does not reveal it.
+    There are none if the bank has no hashes of parts, or if it has so many that a look-up is slow
+    and the deferred scan is turned on. The first scan's result has no influence, so timing does not
+    reveal it.
 
     Raises what :meth:`entrenous.stop.platform.Platform.read_upload` raises.
     """

@@ -17,9 +17,11 @@ Hit = tuple[Match, Claim]
 
 
 def describe_match(how: str, claim: Claim) -> str:
-    """Return ``how``, with a note if the hash was added from a larger picture.
+    """Return ``how``, with a note if the hash was added by a reviewer who confirmed a larger
+    picture.
 
-    A reviewer saw that picture; for its hash the claim counts as waiting.
+    The registered picture is only a part of that picture, so on its hash the claim still counts as
+    waiting.
     """
     on_larger = claim.added and claim.state is ClaimState.WAITING
     return f"{how}, {FROM_LARGER_UPLOAD}" if on_larger else how
@@ -52,8 +54,10 @@ def best_entry_number(found: list[tuple[int, Hit]]) -> int | None:
 def decision_of(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Decision:
-    """Decide by all hits; those of banks in shadow mode count separately. The decision has no case
-    number.
+    """Decide by all hits, and return a decision without a case number.
+
+    Hits of banks in shadow mode, whose outcomes are only recorded, change ``would`` but not the
+    outcome.
 
     Every hit is weighed, not only the best of each claim, because a release may cover one hit of a
     claim and not another. ``released`` has releases of this exact file.
@@ -66,7 +70,9 @@ def decision_of(
 
 
 def in_shadow(decision: Decision) -> Decision:
-    """Return the answer of a gate in shadow: let through, with the outcome that it would have."""
+    """Return the answer of a gate in shadow mode: let through, with the stricter outcome as
+    ``would``.
+    """
     if decision.outcome is Outcome.LET_THROUGH:
         return decision
     would = decision.would or decision.outcome
@@ -112,12 +118,13 @@ def release_of(match: Match, claim: Claim) -> Release:
 def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
     """Return whether a hit's outcome is dropped because a reviewer released the picture.
 
-    So reviewers are not asked the same question twice. A release after the claim was made stops
-    holding; a newer claim holds again. A release after the claim was confirmed stops refusing,
-    because the newest decision counts. A release does not cover an upload that is nearer to the
-    claim than to the released upload: a version with a part covered may be harmless, and the
-    picture itself not. For a partial match, the distance says nothing about the whole, so the
-    upload must be nearly identical to the released one.
+    Releases save reviewers from being asked the same question twice. An outcome "hold" is dropped
+    by a release newer than the claim, so a newer claim holds the upload again. An outcome "refuse"
+    is dropped by a release newer than the claim's confirmation, because the newest decision counts.
+    A release does not cover an upload that is nearer to the claim than to the released upload: a
+    version with a part covered may be harmless while the picture itself is not. For a partial
+    match, the distance says nothing about the whole, so the upload must be nearly identical to the
+    released one.
     """
     near = SAME_BITS if match.part else max(match.distance, SAME_BITS)
     similar = [one for one in releases if one.distance <= near]

@@ -71,7 +71,7 @@ def bytes_not_stored_event(case: str, size: int) -> AuditEvent:
 
 
 def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
-    """Return the event that a reviewer decided a case, and with it the cases in ``also``.
+    """Return the event that a reviewer decided a case, and with it the cases in ``review.also``.
 
     ``first`` is the first of two confirmers.
     """

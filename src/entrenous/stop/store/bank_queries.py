@@ -98,7 +98,7 @@ ShownBy = tuple[int, Claim, int | None]  # a hash's number, a claim on it, its t
 
 @dataclass(frozen=True, slots=True)
 class BankQueries:
-    """Queries of the database ``engine``, or within one open transaction."""
+    """Queries that run on the database ``engine``, or in an open transaction given in its place."""
 
     engine: Where
     clock: Clock = field(default_factory=SystemClock)
@@ -209,9 +209,9 @@ class BankQueries:
     def next_content(self, bank: BankName, after: int) -> int | None:
         """Return the lowest number above ``after`` of a whole picture's hash in that bank.
 
-        The claim on it matches or is suspended. None if there is no such hash.
+        Hashes of matching and of suspended claims count. Returns None if there is no such hash.
 
-        It walks the index of claims by hash, so that no claim is read twice.
+        The query walks the index of claims by hash, so that no claim is read twice.
         """
         joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
         wanted = sa.select(CLAIM_HASH.c.number).select_from(joined)
@@ -226,8 +226,8 @@ class BankQueries:
         Each comes with the number of its hash, and with the time at which its video shows it (ms;
         None for a picture). A claim is listed once for each such time.
 
-        It queries even for zero hashes, with the same statement as for up to sixteen, so that
-        timing reveals no match.
+        The database is queried even for zero hashes, with the same statement as for up to sixteen,
+        so that timing reveals no match.
         """
         if len(entries) <= _HASHES_PER_STATEMENT:
             with reading_once(self.engine) as db:
@@ -261,7 +261,7 @@ class BankQueries:
     def claims_on_sounds(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Return matching claims on these sounds, each with the sound's number.
 
-        It queries even for zero sounds, so that timing reveals no match.
+        The database is queried even for zero sounds, so that timing reveals no match.
         """
         joined = CLAIM_SOUND.join(CLAIM, CLAIM.c.id == CLAIM_SOUND.c.claim)
         wanted = sa.select(CLAIM_SOUND.c.number, CLAIM).select_from(joined)

@@ -35,9 +35,9 @@ from entrenous.stop.store.uploads import forget_claims
 class BankStore(BankQueries):
     """The authoritative store of banks and claims (docs/spec/gate.md section 5).
 
-    It works in the database ``engine``, or within one open transaction. Changes are durable when a
-    method returns, and each is logged in the same transaction. Every method raises BankUnreachable
-    when the database does not answer.
+    Its methods run on the database ``engine``, or in an open transaction given in its place.
+    Changes are durable when a method returns, and each is logged in the same transaction. Every
+    method raises BankUnreachable when the database does not answer.
     """
 
     def set_bank(self, bank: Bank) -> None:
@@ -56,11 +56,13 @@ class BankStore(BankQueries):
     def register_new(
         self, enough: Collection[ClaimState], *registrations: Registration
     ) -> dict[bytes, Claim]:
-        """Store the registrations, each of one picture in the same bank, whose hash is not listed.
+        """Store those registrations whose hash is not listed yet.
 
-        A hash is listed if :meth:`listed` finds it with the states ``enough``. Look-up and storage
-        share one transaction, so if several imports add the same hash, only one stores it. All new
-        ones are stored, or none; raises NoSuchBank.
+        All are of the same bank, and each has the hash of one picture.
+
+        A hash is listed if :meth:`listed` finds a claim on it in one of the states ``enough``.
+        Look-up and storage share one transaction, so if several imports add the same hash, only one
+        stores it. Either all new registrations are stored or none. Raises NoSuchBank.
 
         Returns:
             The claims that were already listed, by hash.
@@ -107,8 +109,8 @@ class BankStore(BankQueries):
     def move_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
         """Change the states of many claims at once and return them as they are now.
 
-        Missing claims are skipped, and claims for which the change is not allowed: a withdrawn
-            claim stays withdrawn.
+        Skipped are missing claims, and those for which the change is not allowed: a withdrawn claim
+        stays withdrawn.
         """
         if event is ClaimEvent.WITHDRAW:
             self.withdraw(*claims)
@@ -117,9 +119,9 @@ class BankStore(BankQueries):
             return tuple(registration_changes.move_all(db, self.clock, existing, event))
 
     def withdraw(self, *claims: ClaimId) -> int:
-        """Withdraw many claims, as :meth:`move` does, in one transaction that scrubs once.
+        """Withdraw many claims in one transaction, and overwrite their deleted data once.
 
-        Return how many were not withdrawn before.
+        Otherwise this does what :meth:`move` does. Return how many were not withdrawn before.
         """
         with writing(self.engine) as db:
             existing = existing_claims(db, claims)
@@ -132,16 +134,17 @@ class BankStore(BankQueries):
         return len(live)
 
     def dispute(self, *claims: ClaimId) -> tuple[Claim, ...]:
-        """Count one more reviewer who disagreed with each of these claims; all or none. Raises
-        NoSuchClaim.
+        """Count one more reviewer who disagreed with each of these claims.
+
+        Either all are counted or none. Raises NoSuchClaim.
         """
         with writing(self.engine) as db:
             return tuple(registration_changes.dispute(db, self.clock, claims))
 
     def release_file(self, sha256: bytes, at: datetime) -> None:
-        """Record that a reviewer who knew of claims up to that time released this exact file.
+        """Record that a reviewer who knew all claims made up to ``at`` released this exact file.
 
-        The number of the next change is recorded too, since the reviewer knew all earlier claims.
+        The number of the next change is recorded too: the reviewer knew all earlier changes.
         """
         with writing(self.engine) as db:
             when = {"at": stored_time(at), "number": next_change(db)}
@@ -156,8 +159,9 @@ class BankStore(BankQueries):
         """Store a key's opinion on a claim unless a newer one is stored; return all opinions on the
         claim.
 
-        ``also`` applies its consequences in the same transaction: both take effect or neither. It
-        gets the opinions stored before, and the bank with this opinion.
+        ``also`` applies the opinion's consequences in the same transaction, so that both take
+        effect or neither. It is called with the opinions stored before, and with the bank that has
+        this opinion.
 
         Raises NoSuchClaim, NoSuchPartner, and what ``also`` raises.
         """

@@ -105,7 +105,7 @@ class DueWork:
             return db.execute(is_it.values(kept)).rowcount > 0
 
     def lease_deferred_scan(self, lease: timedelta) -> DeferredScan | None:
-        """Lease the oldest upload whose deferred scan nobody has taken, or return None.
+        """Lease the oldest upload whose deferred scan no other process has leased, or return None.
 
         It reads first, since usually there is none.
         """
@@ -143,10 +143,11 @@ class DueWork:
     def skip_slow_looks(self, before: datetime) -> int:
         """Give up deferred scans that cannot be made; return how many.
 
-        These are scans of uploads before that time whose bytes never arrived, scans that were taken
-        three times and never ended, and scans that waited for a day.
+        These are scans of uploads older than ``before`` whose bytes never arrived, scans that were
+        started three times and never ended, and scans that waited for a day.
 
-        One statement skips them all, after a read, since usually there is nothing to write.
+        Whether there are any is read first, since usually there are none. One statement then skips
+        them all.
         """
         late = sa.and_(_DUE, UPLOAD.c.at < stored_time(before))
         deadly = UPLOAD.c.slow_looks_taken >= TAKES_MAX
@@ -162,14 +163,14 @@ class DueWork:
             return db.execute(gone.values(_MARK_SKIPPED)).rowcount
 
     def lease_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
-        """Lease claims whose look-back is due, until that time.
+        """Lease claims whose look-back is due; the lease ends at ``until``.
 
         The newest come first, so that a person need not wait for an imported list of a million.
 
         Returns:
             For each claim, the number of its newest change.
 
-            Those that were leased by a clock that was ahead come last.
+            Claims leased by a process whose clock was ahead are returned only if no others are due.
         """
         now = self.clock.now()
         at = CLAIM.c.look_back_at
@@ -180,7 +181,7 @@ class DueWork:
     def _lease_range(
         self, due: sa.ColumnElement[bool], until: datetime, limit: int
     ) -> dict[ClaimId, int]:
-        """Take rows in one range of the index; read first whether there are any."""
+        """Lease rows in one range of the index, after reading whether there are any."""
         free = sa.select(CLAIM.c.id, CLAIM.c.changed).where(due)
         free = free.order_by(CLAIM.c.look_back_at.desc(), CLAIM.c.id).limit(limit)
         with reading_once(self.engine) as db:
@@ -194,13 +195,14 @@ class DueWork:
     def look_back_again(self, bank: BankName) -> int:
         """Make a look-back due for every matching claim of this bank; return how many.
 
-        It uses several transactions, so that uploads do not wait for a bank of a million claims.
+        Several transactions are used, so that uploads do not wait for a bank of a million claims.
         """
         mine = sa.select(CLAIM.c.id).where(CLAIM.c.bank == bank, CLAIM.c.state.in_(MATCHING))
         mine = mine.order_by(CLAIM.c.id).limit(_CLAIMS_PER_TRANSACTION)
         count, after = 0, ""
         while True:
-            # Locked, so that it takes turns with other changes of many claims.
+            # This takes the lock for changes of banks and claims, so it takes turns with other
+            # large changes.
             with writing(self.engine) as db:
                 claims = db.execute(mine.where(CLAIM.c.id > after)).scalars().all()
                 _set_look_back(db, claims, stored_time(self.clock.now()))
@@ -209,12 +211,11 @@ class DueWork:
             count, after = count + len(claims), claims[-1]
 
     def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
-        """Record that the look-back for these claims, leased until then, is done.
+        """Record that the look-back for these claims, which were leased until ``until``, is done.
 
-        A claim that changed meanwhile stays due, since the look-back did not cover its present
-        state.
+        A claim that changed meanwhile stays due, since the look-back did not cover its new state.
 
-        A claim that became due again has an earlier time.
+        So does a claim that became due again, which shows in its earlier time.
         """
         same = CLAIM.c.id == sa.bindparam("of"), CLAIM.c.changed == sa.bindparam("as")
         done = CLAIM.update().where(*same, CLAIM.c.look_back_at >= stored_time(until))
@@ -248,8 +249,9 @@ def _clock_mark(db: sa.Connection) -> ClockMark | None:
 def _is_leased_too_far_ahead(
     until: sa.ColumnElement[int], now: datetime, lease: timedelta
 ) -> sa.ColumnElement[bool]:
-    """Return whether a row's lease ends later than any lease can, so that it was taken by a clock
-    that was ahead.
+    """Return whether a row's lease ends later than any lease can.
+
+    Such a lease was taken by a process whose clock was ahead.
 
     The tolerance is twice the lease, since the clocks of several gates differ.
     """

@@ -38,7 +38,9 @@ class PinnedConnectionPool(sa.pool.QueuePool):
 
     @contextmanager
     def pinned(self, engine: sa.Engine) -> Iterator[sa.Connection]:
-        """Yield the pinned connection of ``engine``'s pool, or another one while it is in use."""
+        """Yield the pinned connection of ``engine``'s pool, or another connection while that one is
+        in use.
+        """
         if not self._lock.acquire(blocking=False):
             with engine.connect() as db:
                 yield db
@@ -86,7 +88,7 @@ _RETRY_MS: Final = 20  # busy timeout, within which SQLite retries after 1, 3, 8
 # Executed in the transaction, since setting and resetting it as an option of the connection takes
 # twice the time of a small query.
 _BEGIN_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-_PERMANENT_ERRORS: Final = {  # errors that a retry does not cure
+_PERMANENT_ERRORS: Final = {  # errors that do not go away on retry
     sqlite3.SQLITE_CORRUPT: "it is damaged",
     sqlite3.SQLITE_NOTADB: "it is no database",
 }
@@ -177,8 +179,8 @@ def _error_code(why: BaseException | None) -> int:
 def writing(engine: Where) -> Iterator[sa.Connection]:
     """Begin a transaction in which no other process changes banks and claims.
 
-    Numbers given in it become visible in their order, in PostgreSQL too. An open transaction is
-    used unchanged.
+    Change numbers assigned in it become visible in ascending order, in PostgreSQL too. An open
+    transaction is used unchanged.
     """
     with adding(engine) as db:
         if not isinstance(engine, sa.Connection) and db.dialect.name == "postgresql":
@@ -203,7 +205,7 @@ def adding(engine: Where) -> Iterator[sa.Connection]:
 
 @contextmanager
 def reading(engine: Where) -> Iterator[sa.Connection]:
-    """Read from one snapshot of the database, or in the open transaction that is given."""
+    """Read from one snapshot of the database, or in the open transaction given in its place."""
     if isinstance(engine, sa.Connection):
         yield engine
         return
@@ -226,7 +228,10 @@ def reading_once(engine: Where) -> Iterator[sa.Connection]:
 
 @contextmanager
 def inserting_once(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Execute one independent insertion on the pinned connection; several rows only in SQLite."""
+    """Execute one independent insertion on the pinned connection.
+
+    Insert several rows only in SQLite; in PostgreSQL, insert one.
+    """
     pool = engine.pool
     assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- as above
     with _bank_errors(), pool.pinned(engine) as db:
@@ -262,7 +267,10 @@ def _begin_writing(db: sa.Connection) -> None:
 
 
 def _sqlite_connection(db: sa.Connection) -> sqlite3.Connection:
-    """Return the SQLite connection below SQLAlchemy, which is faster; each upload writes."""
+    """Return the raw SQLite connection.
+
+    Using it directly is faster than SQLAlchemy, which matters because each upload writes.
+    """
     file = db.connection.driver_connection
     assert isinstance(file, sqlite3.Connection)  # noqa: S101 -- only called for SQLite
     return file
@@ -303,7 +311,7 @@ def scrub(engine: Where) -> None:
 def _bank_errors() -> Iterator[None]:
     """Turn errors of the database into BankUnreachable.
 
-    Only the first line of their message is kept, since others may quote values.
+    Only the first line of an error's message is kept, since the other lines may quote values.
     """
     try:
         yield

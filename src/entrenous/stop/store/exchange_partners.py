@@ -1,4 +1,4 @@
-"""PartnerStore and SourceStore in tables: partners that fetch from us, and sources that we fetch.
+"""PartnerStore and SourceStore in tables: partners fetch hashes from us, and we from sources.
 
 Partners' opinions are here too, and the lock with which only one process at a time fetches from a
 source.

@@ -1,6 +1,7 @@
 """The tables of exchanges, and the record of which hashes were served to which partner.
 
-Implements ServedStore (docs/spec/exchange.md, 5.2, 5.3).
+A mark says by which second a partner could see the changes up to a number. A tombstone is a
+withdrawn claim that a partner still has to be told about (docs/spec/exchange.md, 5.2, 5.3).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -50,7 +51,7 @@ MARK: Final = sa.Table(
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False, unique=True),
 )
-# A table with one row: no later mark may be dated before this second.
+# A table with one row: no mark added later may be dated before this second.
 SETTLED: Final = sa.Table(
     "exchange_settled",
     METADATA,
@@ -58,7 +59,7 @@ SETTLED: Final = sa.Table(
     sa.Column("before_s", sa.BigInteger, nullable=False),
 )
 # Claims that were served with their hashes, and the change that withdrew each. FOLLOWED has one
-# row: the number up to which changes have been applied here.
+# row: the number of the last change that was applied to SERVED.
 SERVED: Final = sa.Table(
     "exchange_served",
     METADATA,
@@ -159,7 +160,7 @@ class ServedStore:
             return db.execute(wanted).scalar() or 0
 
     def marks_over(self, after: int, upto: int) -> tuple[ChangeMark, ...]:
-        """Return, in order, the marks that date the changes above ``after``, up to ``upto``.
+        """Return, in order, the marks that date the changes from ``after`` (excluded) to ``upto``.
 
         Their seconds and numbers are strictly increasing.
         """
@@ -188,7 +189,7 @@ class ServedStore:
     def settle(self, before_s: int) -> None:
         """From now on, date no mark before that second, even if a clock is behind.
 
-        Call it before answering a partner for the time up to that second.
+        Call this before answering a partner about the time up to that second.
         """
         with reading(self.engine) as db:
             if _settled_second(db) >= before_s:
@@ -201,10 +202,10 @@ class ServedStore:
     def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
         """Record these changes, which have hashes, before they are served to that partner.
 
-        ``seen`` is the number of the newest change known when they were read; later changes are
-        followed from there.
+        ``seen`` is the number of the newest change that was known when these were read;
+        :meth:`follow` continues from it.
 
-        Known claims and their hashes are replaced.
+        Claims that are recorded already are replaced, with their hashes.
         """
         fresh = {change.claim: change for change in changes}
         if not fresh:
@@ -233,7 +234,7 @@ class ServedStore:
     ) -> tuple[tuple[bytes, ServedClaim], ...]:
         """Return claims of these banks on these hashes that were served to any partner.
 
-        They come by hash, and for one hash in the order of claims' ids.
+        Each is returned with the hash; for one hash, they are in the order of their ids.
         """
         wanted = _select_served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
         with reading(self.engine) as db:
@@ -244,7 +245,7 @@ class ServedStore:
             )
 
     def follow(self, feed: BankStore, upto: int) -> None:
-        """Update served claims to their state at that change.
+        """Update served claims to their state at the change ``upto``.
 
         Tombstones that no partner still has to read are deleted and overwritten.
         """
@@ -259,9 +260,9 @@ class ServedStore:
     def record_read_position(self, partner: ExchangePartner, upto: int) -> None:
         """Record that a partner has read all changes up to this number.
 
-        Tombstones up to there need not be kept for it.
+        Tombstones up to that number need not be kept for this partner.
 
-        It reads first, since usually there is nothing to write.
+        Whether there are any is read first, since usually there is nothing to write.
         """
         ended = sa.select(SERVED.c.claim).where(SERVED.c.ended_number <= upto)
         mine = SERVED_TO.c.partner == partner.number - OWN_NUMBER
@@ -275,7 +276,9 @@ class ServedStore:
         overwrite(self.engine)
 
     def forget_tombstones(self, before: datetime) -> int:
-        """Delete claims withdrawn before then, read by partners or not; return how many."""
+        """Delete claims withdrawn earlier than ``before``, even if a partner has not read of it;
+        return how many.
+        """
         ended = SERVED.c.ended_number.is_not(None)  # with this condition, the query uses the index
         old = sa.select(SERVED.c.claim).where(ended, SERVED.c.ended_at < stored_time(before))
         with reading(self.engine) as db:

@@ -29,11 +29,11 @@ from entrenous.stop.upload_record import DueCounts, Outcome, ReviewState
 
 SHADOW_KEPT: Final = timedelta(days=30)
 _DECISIONS_MAX: Final = 1_000
-# The most rows of the audit log, the newest ones, that are searched for decisions.
+# At most this many rows of the audit log, the newest ones, are searched for decisions.
 _AUDIT_ROWS_MAX: Final = 100_000
-# The most uploads, the newest ones, that are read for the outcomes in shadow mode.
+# At most this many uploads, the newest ones, are read for the outcomes in shadow mode.
 _SHADOW_UPLOADS_MAX: Final = 100_000
-_KEY_CHECKS_MAX: Final = 200  # the most waiting uploads whose keys are checked
+_KEY_CHECKS_MAX: Final = 200  # at most this many waiting uploads have their keys checked
 _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 _DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
 
@@ -119,7 +119,7 @@ def _median_review_s(db: sa.Connection) -> float | None:
 def _count_shadow_outcomes(
     db: sa.Connection, since: datetime, *, every: bool
 ) -> dict[ShadowCell, int]:
-    """Count the outcomes by banks in shadow mode, or by ``every`` bank."""
+    """Count the outcomes of banks in shadow mode or, with ``every``, of all banks."""
     names = sa.select(BANK.c.name)
     dark = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
     wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
@@ -156,7 +156,7 @@ def undecryptable_uploads(platform: Platform) -> int:
 
 
 def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:
-    """Return a function that counts the figures of a serving gate; it opens the index."""
+    """Open the index, and return a function that counts the figures of a serving gate."""
 
     def look() -> tuple[GateFigures, IndexSize | None]:
         index = platform.index

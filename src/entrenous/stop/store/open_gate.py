@@ -115,8 +115,9 @@ INDEX: Final = "index"  # the folder of the index's files
 HELD_KEY: Final = "held.key"
 _DATABASE: Final = "bank.db"
 TOKEN_ROLES: Final = ("operator", "uploader", "metrics")  # in the order of GateTokens
-# A hostile picture that takes over a decoder process can mislead about no more pictures than these;
-# fewer would cost time (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
+# A decoder process decodes this many pictures and is then replaced. A hostile picture that takes
+# the process over can falsify only these; a smaller number would cost time
+# (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
 _PICTURES_PER_CHILD: Final = 16
 # The limits for each upload, which are lower than for the user's own clips, since strangers send
 # these.
@@ -136,8 +137,8 @@ class GateTokens:
 def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platform, GateTokens]]:
     """Open the platform in ``folder``; create missing settings, tokens and database.
 
-    The index is opened at the first look-up, so that other commands do not read it, or at once if
-    this process ``serves``, so that the first upload does not wait.
+    The index is opened at the first look-up, so that commands that need none do not read it. If
+    this process ``serves`` uploads, it is opened at once, so that the first upload does not wait.
 
     Raises:
         UnusableFolder, DiskFull, NewerBank, OlderBank, BankUnreachable, BadGateSettings.
@@ -242,13 +243,13 @@ def _has_free_disk_space(folder: Path, settings: GateSettings) -> bool:
     """Return whether the disk of a database in ``folder`` has the free space that registrations
     need.
 
-    This is always True for a database elsewhere, which cannot be checked.
+    Returns True for a database on another machine, which cannot be checked.
     """
     least = settings.limits.free_mb_min
     return settings.database is not None or not least or free_bytes(folder) >= least << 20
 
 
-def _build_platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
+def _build_platform(  # noqa: PLR0913, PLR0917 (a gate has this many parts)
     engine: sa.Engine,
     bank: BankStore,
     index: IndexStore,

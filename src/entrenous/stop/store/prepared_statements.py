@@ -1,4 +1,7 @@
-"""Statements that run for each upload: compiled once; inserts of several threads are batched."""
+"""Statements that run for each upload.
+
+Each is compiled once. Insertions of several threads are combined into batches.
+"""
 
 import threading
 from collections import namedtuple

@@ -51,7 +51,7 @@ from entrenous.stop.store.schema import (
 
 
 def number_and_log_changes(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
-    """Number the changes of these events' claims in order, and log the events."""
+    """Give the claim of each event the next change number, in order, and log the events."""
     at = stored_time(clock.now())
     given = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
     given = given.values(changed=sa.bindparam("to"), changed_at=at)
@@ -85,7 +85,7 @@ def extend(
     *,
     confirmed: bool,
 ) -> list[Claim]:
-    """Add hashes to those claims that match, and return these claims."""
+    """Add the hashes to those claims whose state lets them match uploads; return these claims."""
     fitting = [claim for claim in every if claim.state in MATCHING]
     if fitting:
         owned = _owner_hashes(db, [claim.id for claim in fitting], whole)
@@ -121,8 +121,8 @@ def _mark_added(
 ) -> None:
     """Mark hashes as added by a reviewer.
 
-    A hash that was confirmed is never changed to one that only quarantines. ``owned`` hashes, which
-    the owner registered, stay unmarked.
+    A confirmed hash is never downgraded to one that can only hold an upload. ``owned`` hashes,
+    which the owner registered, stay unmarked.
     """
     is_it = CLAIM_HASH.c.claim == sa.bindparam("of"), CLAIM_HASH.c.number == sa.bindparam("on")
     newer = sa.or_(CLAIM_HASH.c.added.is_(None), CLAIM_HASH.c.added < added)
@@ -133,7 +133,7 @@ def _mark_added(
 
 
 def _mark_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:
-    """Mark frames of these videos as pictures too, where a reviewer added their hash."""
+    """Mark those frames of these videos as pictures too whose hashes a reviewer added."""
     shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
     shown = shown.where(FRAME.c.number.in_(given.values()))
     wanted = insert_on_conflict(db, FRAME)
@@ -162,7 +162,7 @@ def _set_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list
             _forget_hashes(db, claim.id)
     if not moved:
         return []
-    # changed() below gives out the same numbers.
+    # number_and_log_changes() below assigns the same numbers.
     after = [
         with_confirmed_number(one, number)
         for number, one in enumerate(moved, start=next_change(db))

@@ -144,8 +144,8 @@ def wholes_of(
 ) -> dict[ClaimId, tuple[bytes, ...]]:
     """Return hashes of whole pictures, by claim.
 
-    With ``frames``, hashes of whole frames of videos are included. With ``shared``, hashes that
-    only quarantine uploads here are left out, since partners do not get them.
+    With ``frames``, hashes of whole frames of videos are included. With ``shared``, hashes that can
+    only hold uploads on this platform are left out, since partners do not get them.
     """
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
     wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)

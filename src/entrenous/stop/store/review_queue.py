@@ -142,7 +142,7 @@ class ReviewDesk(DueWork):
         They are about items that have waited since ``before``, and about waiting floods of more
         than ``most`` uploads that no alert has reported.
 
-        It reads first, since usually there is nothing to write.
+        Whether an alert is due is read first, since usually there is nothing to write.
         """
         with reading(self.engine) as db:
             pages = [
@@ -210,10 +210,10 @@ class ReviewQueue(ReviewDesk):
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
         """Store a judged upload in one row, whatever the decision; durable on return.
 
-        The bytes of a held upload are stored with it, or later by :meth:`keep`.
+        The bytes of a held upload are stored in the row, or later by :meth:`keep`.
 
-        In SQLite, which has one writer at a time, it is inserted together with those of waiting
-        threads. A clip and its fingerprint are inserted in one transaction.
+        In SQLite, which has one writer at a time, the row is inserted together with the rows of
+        other waiting threads. A clip and its fingerprint are inserted in one transaction.
         """
         kept = self._encrypt_upload(review.case, untrusted_upload)
         row = uploads.review_row(review) | {"untrusted_upload": kept}
@@ -236,7 +236,8 @@ class ReviewQueue(ReviewDesk):
         When more than ``held_per_hash`` uploads within an hour wait for the same registered hash,
         they become one item, and the bytes of some are kept (docs/spec/gate.md section 5, 5.1).
 
-        It joins a flood first, in the same transaction, so that the flood gets only one lead.
+        The upload first joins such a flood, in the same transaction, so that the flood gets only
+        one lead (the upload that represents it).
         """
         kept = self._encrypt_upload(case, untrusted_upload)  # encrypt before blocking others
         with writing(self.engine) as db:
@@ -275,7 +276,7 @@ class ReviewQueue(ReviewDesk):
     def upload(self, case: str) -> bytes:
         """Return the bytes of a held upload (untrusted).
 
-        Raises NoSuchReview; UploadNotKept once it was decided, or if no bytes were kept.
+        Raises NoSuchReview; UploadNotKept if the upload is decided, or if no bytes were kept.
         """
         wanted = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
         wanted = wanted.where(WAITS)
@@ -297,14 +298,15 @@ class ReviewQueue(ReviewDesk):
     ) -> Review:
         """Decide a waiting upload once and delete its bytes; return the review as it was before.
 
-        Similar enough uploads of the same item are decided too, and named; the others stay one
-        item. ``also`` applies the decision to the bank in the same transaction: both take effect or
-        neither. The log says who decided (``by``). With ``keeps``, the data of a released upload
-        that a look-back needs stays until :meth:`delete_accepted_data`; otherwise it is deleted.
+        Uploads of the same item that are similar enough are decided too, and are named in the
+        result; the others stay one item. ``also`` applies the decision to the bank in the same
+        transaction, so that both take effect or neither. The log says who decided (``by``). With
+        ``keeps``, the data of a released upload that a look-back needs stays until
+        :meth:`delete_accepted_data`; otherwise it is deleted.
 
         Raises NoSuchReview, AlreadyDecided, and what ``also`` raises.
 
-        It decides and deletes in one transaction, so that two reviewers cannot both decide.
+        All this is one transaction, so that two reviewers cannot both decide.
         """
         with writing(self.engine) as db:
             review = uploads.review_with_count(db, case)
@@ -444,7 +446,10 @@ class ReviewQueue(ReviewDesk):
         return None if untrusted_upload is None else self.held.encrypt(case, untrusted_upload)
 
     def _has_room(self, db: sa.Connection, review: Review, lead: str | None, size: int) -> bool:
-        """Whether the bytes of one more upload fit on the disk, and among unreadable uploads."""
+        """Return whether there is room for the bytes of one more upload.
+
+        The disk has to have room, and unreadable uploads together have a limit.
+        """
         if not self.has_disk():
             return False
         unread = lead is None and was_undecodable(review)

@@ -62,8 +62,8 @@ HASH: Final = sa.Table(
     sqlite_autoincrement=True,
 )
 # ``added`` is null if the claim's owner registered the hash. If a reviewer added it by confirming
-# an upload, it is the number of that change, or HOLDS if uploads that match this hash are only
-# quarantined.
+# an upload, it is the number of that change, or HOLDS if uploads that match this hash can only be
+# held.
 HOLDS: Final = 0
 CLAIM_HASH: Final = sa.Table(
     "claim_hash",
@@ -74,8 +74,8 @@ CLAIM_HASH: Final = sa.Table(
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )
-# The times at which a claim's video shows the frame with this hash; STILL if the hash is also that
-# of a registered picture. A claim's hash without a row here belongs to a picture.
+# The times at which a claim's video shows the frame with this hash; STILL if the claim has the hash
+# as a picture too. A claim's hash without a row here belongs to a picture.
 STILL: Final = -1
 FRAME: Final = sa.Table(
     "frame",
@@ -86,8 +86,8 @@ FRAME: Final = sa.Table(
     sa.ForeignKeyConstraint(["claim", "number"], ["claim_hash.claim", "claim_hash.number"]),
     sqlite_with_rowid=False,
 )
-# One row per distinct sound, as for hashes; unique by a hash, since the words themselves are too
-# long for a unique index.
+# One row per distinct sound, shared by claims. The unique index is on a hash of the words, since
+# the words themselves are too long for one.
 SOUND: Final = sa.Table(
     "sound",
     METADATA,
@@ -152,7 +152,8 @@ LISTING: Final = sa.Table(
     sa.Column("on_at", BIG),
 )
 LISTINGS_DUE: Final = partial_index("listings_due", LISTING.c.on_at.is_not(None), LISTING.c.on_at)
-# Clips that a reviewer released: SHA-256 of the file, time, and number of the next change then.
+# Clips that a reviewer released: the SHA-256 of the file, the time, and the number that the next
+# change had at that time.
 RELEASED_FILE: Final = sa.Table(
     "released_file",
     METADATA,
@@ -213,8 +214,8 @@ def read_time(stored: int) -> datetime:
 # ``slow_look``: "due", then "kept" once the bytes are stored for it, or "skipped"; null if it was
 # done or is not needed. It may be taken at ``slow_look_at``.
 # ``first_confirmer``: who confirmed first, while a second person has to.
-# ``listed_until``: until when the platform is told to remove an upload that it had published and a
-# reviewer confirmed.
+# ``listed_until``: the end of the time in which the platform is told to remove an upload that it
+# had published and that a reviewer confirmed.
 UPLOAD: Final = sa.Table(
     "upload",
     METADATA,
@@ -266,7 +267,7 @@ ACCEPTED: Final = (*LET_THROUGH, _HAS_HASH)
 RELEASED_KEPT: Final = (RELEASED, _HAS_HASH)
 # The condition that a hash or the fingerprint of a clip is stored.
 IS_COMPARED: Final = sa.or_(_HAS_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number))
-# The condition that an upload was quarantined after it was published, so neither on arrival nor by
+# The condition that an upload waits although it was published, so neither since its arrival nor by
 # an appeal.
 _FOUND: Final = (
     UPLOAD.c.found != sa.literal_column("'upload'"),
