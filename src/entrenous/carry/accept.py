@@ -65,13 +65,14 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
     Raises:
         NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
         TakenBack: the sender took the envelope back before it arrived.
-        IdInUse: another envelope has this id, a blob belongs to another envelope, or the group of
-            the share allows another number of openings.
+        IdInUse: a different envelope has this id, a blob belongs to a different envelope, or the
+            group of the share allows a different number of openings.
         NoSuchBlob: a blob that the envelope names is not stored, or another sender uploaded it.
         TooLarge, TooFarAhead, Expired: the envelope exceeds the relay's limits.
         MailboxFull: the mailbox already has the maximum number of letters or shares, or the group
             has the maximum number of shares.
-        RelayClockAhead: the envelope or its token has expired only if the relay's clock is right.
+        RelayClockAhead: the relay's clock may be wrong, so it is unknown whether the envelope or
+            its token has expired.
     """
     if len(envelope.sealed) > SEALED_BYTES_MAX:
         raise TooLarge(limit_bytes=SEALED_BYTES_MAX)
@@ -208,7 +209,7 @@ def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: da
     """Link a blob to its envelope.
 
     Both have the same withdraw lock (the hash of the token that withdraws them), which proves that
-    one sender uploaded both.
+    the same sender posted both.
     """
     held = tx.get(StoredBlob, blob)
     if held is None or held.due_at <= present or held.mailbox != envelope.mailbox:

@@ -300,9 +300,10 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
 
 
 def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, int]:
-    """Delete what may have ended since the backup, as :func:`restore_relay` does.
+    """Delete what may have been used up or taken back since the backup, as :func:`restore_relay`
+    does.
 
-    Call it after a PostgreSQL database, a bucket or a folder was restored by its own tools. No
+    Call this after a PostgreSQL database, a bucket or a folder was restored by its own tools. No
     relay may be running.
 
     Returns:
@@ -332,7 +333,7 @@ async def _close_restored_relay(relay: Relay, *, with_shares: bool) -> tuple[int
 async def _is_blob_readable(blob: StoredBlob, relay: Relay) -> bool:
     """Return whether the last byte of a blob can be read.
 
-    To verify its hash would be slower, since every byte would have to be read.
+    Verifying its hash would be slower, since every byte would have to be read.
     """
     try:
         last = await relay.blobs.read(blob.name, blob.size - 1, blob.size)

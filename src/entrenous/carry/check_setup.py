@@ -235,10 +235,10 @@ def _failed_finding(part: str, words: str) -> Finding:
 class RelayStats:
     """Counts of rows and bytes, never for a single person.
 
-    ``envelopes`` includes tombstones; ``letters`` wait to be fetched; ``uploads`` are incomplete
-    blobs, counted with their announced sizes; ``free_bytes`` is None if unknown; ``swept_at`` is
-    the time up to which everything due was deleted, recorded at most hourly, None before the first
-    sweep.
+    ``envelopes`` includes tombstones, and ``letters`` counts those that wait to be fetched.
+    ``uploads`` are incomplete blobs, counted with their announced sizes. ``free_bytes`` is None if
+    unknown. ``swept_at`` is the time up to which everything due was deleted; it is recorded at most
+    hourly, and None before the first sweep.
     """
 
     mailboxes: int

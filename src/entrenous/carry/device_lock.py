@@ -109,7 +109,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
-        LockExists: there is a lock with another token.
+        LockExists: there is a lock with a different token.
     """
     key = scalar_from_random(relay.dice.token(UNIFORM_BYTES))
 
@@ -160,14 +160,15 @@ async def record_vault_unlock(
     """Restore all tries after the vault was unlocked, and detect whether another copy of it is in
     use.
 
-    A higher generation is accepted. An equal one is accepted only if this vault made the last
-    unlock and did not receive the answer: another copy does not know that unlock's number.
+    A generation higher than the stored one is accepted. An equal one is accepted only from the
+    vault that was unlocked last and may not have received the answer; another copy of it does not
+    know that unlock's number.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.
         NoLock: the key was deleted.
-        RolledBack: another copy of the vault was unlocked since. Tries are restored anyway, since
-            the owner's token is known only to somebody who unlocked a vault.
+        RolledBack: another copy of the vault has been unlocked since. Tries are restored anyway,
+            since the owner's token is known only to somebody who unlocked a vault.
     """
 
     def work(tx: RowTransaction) -> bool:
@@ -184,7 +185,7 @@ async def record_vault_unlock(
 
 
 async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Restore all tries; ``token`` is the one that may also delete the mailbox.
+    """Restore all tries; ``token`` is the close token, which may also delete the mailbox.
 
     Raises:
         NoSuchMailbox, WrongToken: this is not the close token, or there is no lock.

@@ -67,7 +67,7 @@ def next_envelope_state(
     """Return the state after ``event``.
 
     Raises:
-        TakenBack, Expired, NoSuchEnvelope: it can no longer be opened.
+        TakenBack, Expired, NoSuchEnvelope: the envelope can no longer be opened.
         KeyError: the event cannot happen in this state: a bug.
     """
     if (state, event) in REFUSED:

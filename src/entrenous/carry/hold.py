@@ -50,21 +50,22 @@ async def upload_blob(
     relay: Relay,
     start: int = 0,
 ) -> bool:
-    """Store a blob's bytes from ``start`` on, given in ``chunks``; earlier calls stored the rest.
+    """Store a blob's bytes from ``start`` on, given in ``chunks``; earlier calls stored those
+    before.
 
     Returns:
         False if the same blob is stored already; ``chunks`` is then not read.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
-        IdInUse: another blob has this id.
+        IdInUse: a different blob has this id.
         WrongOffset: fewer than ``start`` bytes are stored.
         DamagedBlob: the bytes are not those that the deposit announces.
         TooLarge, TooFarAhead, Expired: the blob exceeds the relay's limits.
         MailboxFull: the mailbox holds too much, including uploads.
         TooMany: another upload of this blob is under way.
         DiskFull: the disk has no room for it.
-        DiskFailed, DatabaseAway: a disk or the database failed, maybe for a moment.
+        DiskFailed, DatabaseAway: a disk or the database failed, possibly only for a moment.
         Exception: the error that ``chunks`` raised. After such an error, or a failure of disk or
             database, the upload can be resumed.
     """
@@ -253,7 +254,7 @@ async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
 async def _yield_while_row_exists(
     upload: StoredUpload, chunks: AsyncIterator[bytes], relay: Relay
 ) -> AsyncIterator[bytes]:
-    """Yield the chunks as long as the upload's row exists; raises NoSuchBlob once it is gone."""
+    """Yield the chunks while the upload's row exists; raise NoSuchBlob once the row is gone."""
     came, looked_at = 0, now(relay)
     async for chunk in chunks:
         came += len(chunk)

@@ -54,7 +54,7 @@ from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 
 #: Reserved: relays with the first schema stored the shares of unknown mailboxes under this id, so
-#: an owner of a mailbox with this id could end all of them.
+#: the owner of a mailbox with this id could delete all of them.
 _RESERVED_MAILBOX: Final = MailboxId(bytes(ID_BYTES))
 
 

@@ -1,7 +1,8 @@
 """Open a relay: its database and its blobs, in a folder, PostgreSQL or S3.
 
-A folder records its database: another database has none of its mailboxes, so no device could unlock
-its vault (docs/spec/relay.md section 12). The code here has no access to any key.
+A folder records which database it belongs to. A different database would have none of the relay's
+mailboxes, so no device could unlock its vault (docs/spec/relay.md section 12). The code here has no
+access to any key.
 """
 
 import asyncio
@@ -229,8 +230,8 @@ def check_database_note(settings: RelaySettings) -> None:
     """Check, before a relay starts, that the folder belongs to this database; change nothing.
 
     Raises:
-        FolderUsedWithOtherDatabase: the folder was used with another database, or the folder
-            contains a used database and this one is empty.
+        FolderUsedWithOtherDatabase: the folder was used with a different database, or it contains a
+            used database while this one is empty.
         DatabaseAway, BadDatabaseAddress, PostgresqlLibraryMissing, NewerDatabase, OlderDatabase.
     """
     if settings.database is None:

@@ -1,4 +1,4 @@
-"""The interfaces that the rules of CARRY use: rows, blobs, wake-ups, clock, randomness, limits.
+"""The interfaces that the relay's rules use: rows, blobs, wake-ups, clock, randomness, limits.
 
 The protocols have several implementations: rows in SQLite or PostgreSQL, blobs in files or S3,
 wake-ups in one process or many. Times are whole seconds, so that stored rows reveal as little as
@@ -68,8 +68,9 @@ class RowTransaction(RowView, Protocol):
 class RowStore(Protocol):
     """The relay's database.
 
-    Work is a plain function, so that a rule runs on every store. Transactions are serializable, and
-    work may run more than once: it must depend on its arguments only and have no side effects.
+    ``work`` is a plain function, so that the same rule runs on every store. Transactions are
+    serializable. ``work`` may run more than once, so it must depend on its argument only and have
+    no side effects.
     """
 
     async def transact(
@@ -117,19 +118,20 @@ class BlobStore(Protocol):
     ) -> None:
         """Store a stream of bytes; when this returns, the blob is complete and durable.
 
-        If it raises, the bytes so far remain as an incomplete blob: :meth:`size` returns its
-        length, a later ``store`` resumes at any ``start`` up to that, :meth:`drop` removes it.
-        Storing a complete blob again is no error.
+        If it raises, the bytes so far remain as an incomplete blob. :meth:`size` returns the length
+        of this blob, a later ``store`` resumes at any ``start`` up to that length, and :meth:`drop`
+        removes the blob. Storing a complete blob again is not an error.
 
         ``chunks`` are the bytes from ``start`` to the end, ``sha256`` is the hash of the whole
-        blob, and ``owner`` its mailbox: a store with few upload slots gives each owner only some of
-            them. The owner is not stored.
+        blob, and ``owner`` is its mailbox. A store with few upload slots gives each owner only some
+        of them; the owner is not stored.
 
         Raises:
-            DamagedBlob: the whole has another hash, or fewer than ``start`` bytes are stored.
+            DamagedBlob: the whole blob has a different hash, or fewer than ``start`` bytes are
+                stored.
             NoSuchBlob: the blob was dropped meanwhile.
             TooMany: another upload of it is under way, or there are too many uploads.
-            DiskFull, DiskFailed: the disk refused.
+            DiskFull, DiskFailed: the disk is full, or failed.
             Exception: the error that ``chunks`` raised.
         """
 
@@ -140,8 +142,9 @@ class BlobStore(Protocol):
         """Return how many more bytes the store has room for; None if unknown."""
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from ``start`` up to but without ``stop``; raises NoSuchBlob before the
-        first.
+        """Yield the bytes from ``start`` up to, but not including, ``stop``.
+
+        Raises NoSuchBlob before the first byte.
         """
 
     async def drop(self, name: str) -> None:
@@ -175,7 +178,7 @@ class WakeUps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """All that the rules of CARRY may use; without ``wake_ups`` nobody is woken."""
+    """Everything that the relay's rules may use; without ``wake_ups`` nobody is woken."""
 
     mail: RowStore
     blobs: BlobStore

@@ -17,7 +17,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 class Row(msgspec.Struct, frozen=True, gc=False):
     """A row of one table.
 
-    The relay creates some ten of them for each message; a frozen dataclass takes eight times as
+    The relay creates about ten rows for each message, and a frozen dataclass takes eight times as
     long to create. No field refers to another row, so the garbage collector need not track rows.
     """
 
@@ -48,9 +48,10 @@ class DeletedMailbox(Row, frozen=True):
 class StoredLock(Row, frozen=True):
     """The relay's part of a device's vault key (docs/spec/lock.md section 2).
 
-    ``key`` is an OPRF key of 32 bytes; ``tries`` is the number of requests left; ``asked`` is the
-    last counted request, which may be repeated without using up another try; ``generation`` is that
-    of the vault that was unlocked last, and ``opening`` is the number of that unlock.
+    ``key`` is an OPRF key of 32 bytes, and ``tries`` is the number of requests left. ``asked`` is
+    the last counted request, which may be repeated without using up another try. ``generation`` is
+    the generation of the vault that was unlocked last, and ``opening`` is the number of that
+    unlock.
     """
 
     mailbox: MailboxId

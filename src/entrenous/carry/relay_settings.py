@@ -24,7 +24,7 @@ from entrenous.base.limits import (
 from entrenous.serving.server_process import LogKind
 
 MEGABYTE: Final = 1 << 20  # bytes; the unit of sizes in the settings
-# A device has one request waiting, and a second one after its connection broke.
+# A device has one request waiting, and a second one after its connection has broken.
 _WAKES_PER_MAILBOX_MAX: Final = 8
 _WAKES_PER_NETWORK_MIN: Final = 16  # at least this many, for all devices of a household
 _NETWORKS_SHARING_WAKES: Final = 16  # one network may take one in this many places
@@ -43,7 +43,7 @@ class WakeLimits:
 
 
 def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
-    """Reserve a quarter of the connections for requests that do not wait."""
+    """Return limits that leave a quarter of the connections for requests that do not wait."""
     total = max(connections * 3 // 4, 1)
     network = (
         None if behind_proxy else max(total // _NETWORKS_SHARING_WAKES, _WAKES_PER_NETWORK_MIN)
@@ -55,9 +55,9 @@ def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
 class Limits:
     """How much a relay accepts.
 
-    ``keep_days`` is the latest expiry, in days from now; ``letters`` and ``mailbox_bytes`` bound
-    one mailbox; ``coming_bytes`` bounds what one send token may upload at the same time; with less
-    than ``free_bytes_min`` on its disk a relay accepts no blobs. ``floor`` is the oldest protocol
+    ``keep_days`` is the latest expiry, in days from now. ``letters`` and ``mailbox_bytes`` bound
+    one mailbox. ``coming_bytes`` bounds what one send token may upload at the same time. With less
+    than ``free_bytes_min`` on its disk, a relay accepts no blobs. ``floor`` is the oldest protocol
     version that the relay accepts; ``mailbox_open`` says whether it makes new mailboxes. ``wakes``
     depends on how many files the process may open.
     """
@@ -89,9 +89,10 @@ class Limits:
 class RelaySettings:
     """The settings of a relay; ``listen`` and ``metrics_listen`` are ``HOST:PORT``.
 
-    ``database`` is a PostgreSQL, ``postgresql://...``, and ``blobs`` a bucket, ``s3://...``;
-    without them both are in ``data``. With ``tls_cert`` and ``tls_key`` it speaks TLS itself;
-    ``behind_proxy`` says that a web server in front does so, over a private connection.
+    ``database`` is the address of a PostgreSQL database, ``postgresql://...``, and ``blobs`` that
+    of a bucket, ``s3://...``. If they are None, rows and blobs are in the folder ``data``. With
+    ``tls_cert`` and ``tls_key`` the relay speaks TLS itself; ``behind_proxy`` says that a web
+    server in front does so and has a private connection to the relay.
     """
 
     data: Path

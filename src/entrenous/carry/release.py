@@ -88,7 +88,8 @@ def _release_share(
     if before is None:
         _record_attempt(tx, replace(held, state=state), share, attempt, present)
     elif before.finished and share.opens is not None:
-        # Asked by a copy of that device's disk; a late repetition is not another opening either.
+        # The device has finished this attempt, so a copy of its disk may be asking. If the device
+        # itself repeats the request this late, it may not open the message again either.
         raise UsedUp
     return share.value
 

@@ -33,7 +33,8 @@ _POSSIBLY_OUTDATED_KINDS: Final[tuple[type[Any], ...]] = (StoredAttempt, StoredO
 
 
 async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
-    """Delete what may have ended since the backup; the relay must not be serving yet.
+    """Delete what may have been used up or taken back since the backup; the relay must not be
+    serving yet.
 
     ``missing`` names blobs that were deleted while the backup was made. ``with_shares`` keeps
     shares and one-time keys; what was taken back after the backup can then be opened again.

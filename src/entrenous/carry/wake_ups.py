@@ -115,7 +115,7 @@ async def wait_for_envelope(
 ) -> bool:
     """Return whether a letter waits or arrives within ``seconds``.
 
-    Returns False earlier if other requests need the place.
+    Returns False earlier if other requests need the connection.
 
     ``network`` is the client's network, b"" if unknown.
 

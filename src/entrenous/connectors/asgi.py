@@ -33,9 +33,8 @@ from entrenous.stop.client.uploaded_files import Unreadable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-LARGE_BODIES_MAX: Final = (
-    16  # the most large bodies in memory; further ones wait, with 64 kB of each read
-)
+# At most this many large bodies are in memory; of each further one 64 kB is read, then it waits.
+LARGE_BODIES_MAX: Final = 16
 SMALL_BYTES: Final = 64 * 1024
 # Seconds that a large body waits for a place; then it is treated as if the gate were busy.
 PLACE_WAIT_S_MAX: Final = 10
@@ -85,8 +84,9 @@ class BodyPlace:
 
 
 class Body:
-    """A request's body; ``held`` has the bytes read so far, and ``is_whole`` says whether these are
-    all.
+    """A request's body.
+
+    ``held`` has the bytes read so far, and ``is_whole`` says whether that is the whole body.
     """
 
     def __init__(self, receive: Receive, place: BodyPlace) -> None:
@@ -152,9 +152,9 @@ class GateMiddleware:
         on_hold: what to do with a held upload; see
             :class:`entrenous.connectors.upload_rules.Rules`.
         client: replaces the client for the gate.
-        account: finds the user of a request in its scope, by something that the sender cannot
-            choose, such as the name of the user who is signed in. Only the hash of the name is
-            sent. Without a user, the client's address is used.
+        account: a function that finds the user of a request in its scope, by something that the
+            sender cannot choose, such as the name of the user who is signed in. Only the hash of
+            the name is sent. Without a user, the client's address is used.
 
     Raises:
         BadSetting.

@@ -42,7 +42,7 @@ def gate_client() -> GateClient:
 
 @sync_and_async_middleware  # type: ignore[untyped-decorator]
 def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Middleware that tells validators which request they check."""
+    """Return middleware that tells validators which request they check."""
     if iscoroutinefunction(get_response):
 
         async def answer_later(request: Any) -> Any:
@@ -74,7 +74,7 @@ class GateValidator:
     ``file.entrenous`` (in a model, only until it is saved), and the view must withhold the file.
 
     Raises:
-        BadSetting: ``on_hold`` has another value.
+        BadSetting: ``on_hold`` has any other value.
     """
 
     def __init__(self, on_hold: str = "publish") -> None:

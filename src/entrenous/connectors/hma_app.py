@@ -42,7 +42,7 @@ class About:
     platform: Platform
 
     async def status(self, _request: Request) -> Response:
-        """Check whether the database answers; the index depends on it."""
+        """Check whether the database answers, since the index depends on it."""
         try:
             await run_in_threadpool(self.platform.bank.log_head)
         except BankUnreachable:

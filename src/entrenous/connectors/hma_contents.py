@@ -28,7 +28,7 @@ from entrenous.stop.store.registration_changes import ListingStore
 
 NOTE_CHARS_MAX: Final = 255
 LONGEST_OFF: Final = timedelta(days=5 * 365)
-_OFF, _ON = 0, 1  # values of "disable_until_ts" with a meaning of their own: off for good, and on
+_OFF, _ON = 0, 1  # special values of "disable_until_ts": off for good, and on
 _NO_RANDOM_SHARE: Final = (
     "A bank cannot act on a random share of uploads: it acts, or it is in shadow and only records. "
     'Send "enabled_ratio" 1 or 0, or send the gate only a share of your uploads.'
@@ -93,8 +93,9 @@ def parse_json_parameter(untrusted_json: str) -> object:
 
 
 def parse_ratio(untrusted_ratio: object) -> float:
-    """Parse 0 or 1; raises NotSupportedHere for numbers between them, and BadParameter for anything
-    else.
+    """Parse 0 or 1.
+
+    Raises NotSupportedHere for numbers between them, and BadParameter for anything else.
     """
     try:
         ratio = float(str(untrusted_ratio))
@@ -147,7 +148,7 @@ class Content:
 def find_content(number: int, bank: Bank, platform: Platform) -> Content:
     """Find a bank's content; raises NoSuchContent, with the next number.
 
-    A content that is on, or missing, is found at once; for one that is off, all claims are read.
+    One look-up finds a content that is on or missing. For one that is off, all claims are read.
     """
     there = platform.bank.next_content(bank.name, number - 1)
     if there != number:
@@ -182,7 +183,7 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
     made = list_hashes([bits], bank.name, note, platform)
     numbers = (number for number, claim in _claims_at(bits, platform) if claim.id == made.id)
     at = next(numbers, None)
-    if at is None:  # withdrawn by another request meanwhile
+    if at is None:  # another request has withdrawn it meanwhile
         raise NoSuchContent
     return at, made
 
@@ -203,14 +204,14 @@ def switch_on(one: Content, platform: Platform, listings: ListingStore) -> Claim
     """Let a suspended content match again.
 
     Returns:
-        The claim that matches now, or None if it did already.
+        The claim that matches now, or None if the content matched already.
     """
     listed = _require_own(one)
     return None if one.on else relist(listed, [one.bits], platform, listings)
 
 
 def set_content_id(one: Content, content_id: str, listings: ListingStore) -> None:
-    """Store the platform's own id for the content; an earlier one is replaced."""
+    """Store the platform's own id for the content; it replaces an earlier id."""
     until = _matches_again_at(one, listings)
     listings.keep([claim.id for claim in _require_own(one)], Listing(content_id, until))
 
@@ -261,7 +262,7 @@ def _require_own(one: Content) -> tuple[Claim, ...]:
 
 
 def _matches_again_at(one: Content, listings: ListingStore) -> datetime | None:
-    """Return the time at which the last of its claims matches again."""
+    """Return the time at which the last of the content's claims matches again."""
     times = [known.on_at for known in _listing_of(one, listings).values() if known.on_at]
     return max(times, default=None)
 

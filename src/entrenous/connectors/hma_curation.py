@@ -94,7 +94,9 @@ class ExchangeRequests:
         )
 
     async def status(self, request: Request) -> Response:
-        """Return how far a source was read. Fetches that run now or failed are not recorded."""
+        """Return how far a source was read. Fetches that are running, or that failed, are not
+        recorded.
+        """
         name = request.path_params["exchange"]
         return json_answer(await run_in_threadpool(self._source_status, name))
 
@@ -237,7 +239,7 @@ class ContentRequests:
         answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
         return _with_background(answer, self._look_back_task(made))
 
-    def _create_bank(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (in a thread)
+    def _create_bank(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (run in a thread)
         bank = Bank(new_name(untrusted_name, self.platform), shadow=bool(shadow))
         self.platform.bank.set_bank(bank)
         return bank

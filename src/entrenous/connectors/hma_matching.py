@@ -65,7 +65,7 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
 
     Raises:
         TooLarge: raised as soon as the form is known to be too large; the rest is not read.
-        NoPhoto: it is not a form, malformed, or "photo" is missing or empty.
+        NoPhoto: it is no form or a malformed one, or "photo" is missing or empty.
         TwoFiles: "photo" is repeated.
     """
     declared, options = parse_options_header(request.headers.get("content-type", ""))
@@ -121,8 +121,9 @@ def matches_near(seen: HashViews, platform: Platform) -> list[HashMatch]:
 
 
 def matches_in_banks(matches: list[HashMatch], wanted: Collection[str] | None) -> list[HashMatch]:
-    """Return the matches in the banks with these names, or in all banks; one match for each hash,
-    whether the gate acts on it or not.
+    """Return one match for each hash, in the banks with these names or in all banks.
+
+    Matches that the gate does not act on are included.
     """
     first: dict[int, HashMatch] = {}
     for match in _group_by_bank(matches, wanted):
@@ -135,8 +136,8 @@ def matches_acted_on(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the matches that the gate would act on, by bank.
 
-    Left out are banks in shadow mode, and matches that a reviewer overruled by releasing this
-    picture.
+    Left out are banks in shadow mode, whose outcomes are only recorded, and matches that a reviewer
+    overruled by releasing this picture.
     """
     released = [
         release_of(_hash_match_json(match), match.claim)
@@ -228,7 +229,7 @@ class MatchRequests:
         return json_answer({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
-        """Return all matches of a hash, including banks in shadow mode."""
+        """Return all matches of a hash, including those in banks in shadow mode."""
         seen = _parse_signal(request)
         with_distance = parse_flag(
             request.query_params.get("include_distance", ""), "include_distance"

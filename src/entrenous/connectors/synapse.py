@@ -21,7 +21,7 @@ from entrenous.stop.client.upload_client import GateClient
 
 try:
     from synapse.logging.context import current_context
-# This is not part of Synapse's module API; without it, uploads are not counted per person.
+# This function is not part of Synapse's module API. Without it, uploads are not counted per person.
 except ImportError:
 
     def current_context() -> None:
@@ -34,9 +34,9 @@ _CHOICES: Final = ("publish", "quarantine")
 _CASE_PREFIX: Final = "entrenous "
 # Synapse inserts a file's row only after the check, so hiding it is retried until the row exists.
 _HIDE_RETRY_MS: Final = 25
-_HIDE_TRIES_MAX: Final = 2400  # 2400 tries at 25 ms: for a minute
+_HIDE_TRIES_MAX: Final = 2400  # 2400 tries at 25 ms take a minute
 _ASK_MS: Final = 60_000
-_CASES_PER_QUERY_MAX: Final = 100  # the most cases that are queried at a time
+_CASES_PER_QUERY_MAX: Final = 100  # at most this many cases are queried at a time
 _HIDE_OWN: Final = """
 UPDATE local_media_repository SET quarantined_by = ?
 WHERE media_id = ? AND media_length IS NOT NULL
@@ -56,13 +56,12 @@ _SHOW: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ModuleSetting:
-    """The settings of the hook, and the choice for files that are held because they match a
-    claim.
+    """The settings of the hook, and what to do with files that are held because they match a claim.
 
-    ``on_hold``: "publish" (the default) publishes it, and the gate lists it as published.
-    "quarantine" hides it in Synapse's own column, until a reviewer has decided; its uploader can
-    see that it is hidden. Files that could not be checked are refused, except that "quarantine"
-    hides those for which the gate has a case.
+    ``on_hold``: "publish" (the default) publishes such a file, and the gate lists it as published.
+    "quarantine" hides it by Synapse's own quarantine column until a reviewer has decided; its
+    uploader can see that it is hidden. Files that could not be checked are refused, except that
+    "quarantine" hides those for which the gate has a case.
     """
 
     hook: ClientSettings

@@ -1,4 +1,4 @@
-"""Which requests may contain uploads, and the replies to the application and to the uploader."""
+"""Determine which requests may contain uploads, and reply to the application and the uploader."""
 
 import json
 import re
@@ -112,7 +112,7 @@ def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
 def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
     """Return the reply to a request that is not accepted; None if the application is to receive it.
 
-    ``on_hold`` is that of :class:`entrenous.connectors.upload_rules.Rules`.
+    ``on_hold`` is explained at :class:`entrenous.connectors.upload_rules.Rules`.
     """
     error = error_for(answer, appeal_url)
     if error is None or (answer.action is GateVerdict.HOLD and on_hold == "header"):
@@ -163,7 +163,7 @@ FILES_MAX: Final = 32  # files per request; the gate is asked about each
 _FORM_BYTES_MAX: Final = 64 * 1024  # bytes of headers and other fields, besides the files
 _METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
 _WORD: Final = re.compile(r"[\w-]")
-# Servers parse some paths differently. This matches such a path as it was sent: one of the
+# Servers parse some paths differently. This matches such a path as it was sent, in which one of the
 # characters . / ; \ % is percent-encoded.
 _ENCODED_SPECIAL: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
 # This matches such a path when it is decoded: it still has percent signs; or parameters of a
@@ -180,14 +180,14 @@ class Rules:
     """Which requests a middleware checks, and what happens to held uploads.
 
     Args:
-        paths: the paths of uploads, each with all below it, in upper or lower case; "/" means every
-            path. A path that servers may parse differently counts as one of them.
+        paths: the paths of uploads, each with all paths below it, in upper or lower case; "/" means
+            every path. A path that servers may parse differently counts as a path of uploads.
         on_hold: what to do with an upload that is held because it matches a claim. "publish" (the
             default, for an application where it cannot wait): the application receives it, and the
             gate lists it as published until a reviewer has decided. "header": the application
             receives it, and must withhold it until it is released. With both, an upload is not
             refused until a reviewer has confirmed the claim. An upload that could not be checked is
-            not accepted with "publish", and received, to be withheld, with "header".
+            refused with "publish"; with "header", the application receives it and must withhold it.
 
     Raises:
         BadSetting.
@@ -232,12 +232,12 @@ class Rules:
 
 
 def rules_of(paths: Iterable[str], on_hold: str) -> Rules:
-    """Build rules; raises BadSetting, also if ``paths`` is a string instead of a list."""
+    """Build rules; raises BadSetting, for example if ``paths`` is a string instead of a list."""
     return Rules(() if isinstance(paths, str) else tuple(paths), on_hold)
 
 
 def limit_of(upload_bytes_max: int) -> int:
-    """Return how many bytes of a body are kept in memory until it is answered."""
+    """Return how many bytes of a body are kept in memory until the gate has answered."""
     return upload_bytes_max + _FORM_BYTES_MAX
 
 
@@ -247,7 +247,7 @@ def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> l
     ``types`` and ``encodings`` are the values of Content-Type and Content-Encoding.
 
     Raises:
-        Unreadable: also if one of these headers is repeated.
+        Unreadable: the body could be parsed in different ways, or one of these headers is repeated.
     """
     if len(types) > 1 or len(encodings) > 1:
         raise Unreadable
@@ -293,7 +293,7 @@ def _unquote_path(own: str) -> str:
 
 
 def _normalize_path(path: str) -> str:
-    """Normalize as the most lenient servers do: case, Unicode form, and a missing first slash."""
+    """Normalize case, Unicode form and a missing first slash, as the most lenient servers do."""
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
     return plain if plain.startswith("/") else f"/{plain}"
 

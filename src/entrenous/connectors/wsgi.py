@@ -55,9 +55,9 @@ class GateMiddleware:
         paths: the paths of uploads.
         on_hold: what to do with a held upload (:class:`entrenous.connectors.upload_rules.Rules`).
         client: replaces the client for the gate.
-        account: finds the user of a request in its environ, by something that the sender cannot
-            choose; REMOTE_USER by default. Only the hash of the name is sent. Without a user, the
-            client's address is used.
+        account: a function that finds the user of a request in its environ, by something that the
+            sender cannot choose; REMOTE_USER by default. Only the hash of the name is sent. Without
+            a user, the client's address is used.
 
     Raises:
         BadSetting.

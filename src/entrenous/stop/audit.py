@@ -62,7 +62,7 @@ def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
         if head != noted:
             raise AuditLogChanged(number=min(head.number, noted.number))
     head = check_chain(audit_rows(bank, head.number), head)
-    # Either rows were added meanwhile, or the log was changed.
+    # Either rows were added meanwhile, or the log was tampered with.
     if head != (stored := bank.log_head()):
         head = check_chain(_verify_up_to(stored, head, bank), head)
         if head != stored:

@@ -47,7 +47,7 @@ def prepare_banks(bank: BankStore) -> None:
 
 
 def effective_banks(platform: Platform) -> tuple[Bank, ...]:
-    """Return all banks; if the gate is in shadow mode, so are all of them."""
+    """Return all banks; if the gate is in shadow mode, every bank is too."""
     banks = platform.bank.banks()
     if not platform.limits.shadow:
         return banks
@@ -82,10 +82,10 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
 ) -> ImportResult:
     """Import a list of PDQ hashes into a bank, which is created if it is missing.
 
-    The list has one hash a line, 64 hexadecimal digits in the first column. A heading, empty lines
-    and lines that begin with "#" are skipped. A line that is not a hash is reported, and the rest
-    is imported. Hashes that the bank already has are counted and not added again. Some thousand
-    hashes are stored at a time, so that uploads need not wait for the whole list.
+    The list has one hash per line, as 64 hexadecimal digits in the first column. A heading, empty
+    lines and lines that begin with "#" are skipped. A line that is not a hash is reported, and the
+    rest is imported. Hashes that the bank already has are counted and not added again. A few
+    thousand hashes are stored at a time, so that uploads need not wait for the whole list.
 
     Args:
         untrusted_csv: the list.
@@ -99,7 +99,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         shadow: if the bank is created, it is in shadow mode from its first hash on.
 
     Raises:
-        NoHashes: no line is a hash, or the list is empty without even a comment; nothing was
+        NoHashes: no line has a hash, or the list is empty, with not even a comment; nothing was
             changed.
         BankAlreadyActive: ``shadow`` is True, but the bank exists and is not in shadow mode;
             nothing was changed.

@@ -103,8 +103,8 @@ def time_from_seconds(at_s: int) -> datetime:
 def update_marks(exchange: Exchange) -> ChangeMark:
     """Return the change mark up to which partners may see changes now.
 
-    At most once a second, a mark is set at the newest change. Tombstones are deleted once every partner has
-    read them or they are too old.
+    At most once a second, a mark is set at the newest change. Tombstones are deleted when every
+    partner has read them, or when they are too old.
     """
     seen = update_served_claims(exchange)
     delete_old_tombstones(exchange)

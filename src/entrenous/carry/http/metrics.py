@@ -18,7 +18,7 @@ from entrenous.carry.check_setup import collect_stats
 from entrenous.carry.relay import Relay
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
-# Seconds for which a count is used, since a large relay takes long to count its rows.
+# Seconds for which a count is used, since counting the rows of a large relay takes long.
 _COUNT_VALID_S: Final = 60
 #: The names of the gauges, by the field of RelayStats that each one shows.
 _GAUGE_NAMES: Final[Mapping[str, str]] = {

@@ -61,7 +61,7 @@ class EagerCoroutine(Generic[Answer]):
         if waits is None:  # a bare yield, as in asyncio.sleep(0)
             asyncio.get_running_loop().call_soon(self._advance)
         else:
-            waits._asyncio_future_blocking = False  # noqa: SLF001 -- as tasks do
+            waits._asyncio_future_blocking = False  # noqa: SLF001 -- as asyncio.Task does
             waits.add_done_callback(self._advance)
 
 
@@ -217,7 +217,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
 async def _expire_every_minute(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
     """Delete expired data every minute, even if the previous attempt failed.
 
-    One task deletes rows and another one the bytes of blobs, since a request to an unreachable
+    One task deletes rows, and a second one the bytes of blobs, since a request to an unreachable
     bucket takes minutes to fail.
     """
     while True:

@@ -1,5 +1,5 @@
-"""Answer requests, also with errors, and log each answer: its event, its status and how large it
-was, roughly.
+"""Answer requests, turn errors into answers, and log the event, status and approximate size of each
+answer.
 """
 
 import logging
@@ -41,8 +41,8 @@ _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
 # Tells clients that a relay answers, and which protocol it uses.
 _PROTOCOL_HEADER: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)
 _CLOSE: Final = (b"connection", b"close")
-#: The protocol version assumed for a request without the header, if it is not version 1. Monitors
-#: ask for the status without it.
+#: The protocol version assumed for a request without the header, where that is not version 1.
+#: Monitoring programs ask for the status without the header.
 _ASSUMED_PROTOCOLS: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
 # Seconds after which a full disk may have room: when the operator acts or messages expire.
 _RETRY_AFTER_FULL_S: Final = "600"
@@ -120,7 +120,7 @@ def _blank_problem(status: int) -> Response:
 
 
 def _refuse_old_protocol(said: str | None, path: str, floor: int) -> None:
-    """Raise ProtocolTooOld unless the client's protocol version is one of ours."""
+    """Raise ProtocolTooOld unless this relay supports the client's protocol version."""
     spoken = _ASSUMED_PROTOCOLS.get(path, "1") if said is None else said
     if spoken not in _supported_versions(floor):
         ours = int(spoken) if spoken.isascii() and spoken.isdigit() and len(spoken) < 9 else 0

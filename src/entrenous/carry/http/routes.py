@@ -262,7 +262,7 @@ async def show_state(request: Request, relay: Relay) -> Response:
 _WAKE_UP_BODY: Final = b"{}"  # the same whatever arrived and whoever sent it
 #: Close the connection too, since other requests need it.
 _CLOSE: Final = {"connection": "close"}
-_NETWORK_BYTES: Final = 8  # of an IPv6 address: the network that one customer is assigned
+_NETWORK_BYTES: Final = 8  # the part of an IPv6 address that names one customer's network
 
 
 async def wait_for_letter(request: Request, relay: Relay) -> Response:

@@ -157,8 +157,9 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class PartnerAuth:
-    """Authenticates partners. Wrong keys from an address do not block right keys from the same
-    address.
+    """Authenticates partners.
+
+    Wrong keys from an address do not block right keys from the same address.
     """
 
     exchange: Exchange
@@ -197,8 +198,10 @@ def basic_credentials(request: Request) -> tuple[str, Secret]:
 
 
 async def body_of(request: Request, bytes_max: int) -> bytes:
-    """Read the body; raises TooLong as soon as it is known to be too long, BadQuery if it takes
-    more than a minute.
+    """Read the body.
+
+    Raises TooLong as soon as the body is known to be too long, and BadQuery if it takes more than a
+    minute.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > bytes_max:

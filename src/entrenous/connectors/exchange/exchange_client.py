@@ -181,7 +181,7 @@ class ExchangeHttp:
 
         Raises:
             SourceUnreachable: there is no answer after several tries.
-            SourceRefused: the source answered with another status, such as a redirect.
+            SourceRefused: the source answered with any other status, such as a redirect.
             BadPage: the answer is too long.
         """
         there, body = self.get_or_404(path, query, absent_ok=absent_ok)
@@ -257,7 +257,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
         return float(min(int(said[:9]), _LONGEST_PAUSE_S))
     try:
         at = parsedate_to_datetime(said)
-        wait_s = (at - datetime.now(UTC)).total_seconds()  # noqa: TID251 -- theirs is a real date
+        wait_s = (at - datetime.now(UTC)).total_seconds()  # noqa: TID251 -- the server sends a real date
     except (ValueError, TypeError):
         return None
     return min(max(wait_s, 0.0), _LONGEST_PAUSE_S)

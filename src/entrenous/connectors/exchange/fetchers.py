@@ -135,7 +135,7 @@ class StopNcii:
 
 
 def read_record(untrusted: object) -> SourceRecord | None:
-    """Parse a record; return None for a hash of another kind. Raises BadRecord."""
+    """Parse a record; return None for a hash of a different kind. Raises BadRecord."""
     record = record_fields(untrusted)
     if record_type(record.get("signalType")) != "ImagePDQ":
         return None
@@ -210,7 +210,7 @@ class ThreatExchange:
 
 
 def read_update(untrusted: object) -> SourceRecord | None:
-    """Parse an update; return None for an indicator of another type. Raises BadRecord."""
+    """Parse an update; return None for an indicator of a different type. Raises BadRecord."""
     update = record_fields(untrusted)
     if record_type(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
         return None
@@ -224,8 +224,8 @@ def read_update(untrusted: object) -> SourceRecord | None:
 
 
 _AT_ONCE: Final = 100  # numbers per page
-# Numbers missing in a row after which we assume the end; content of other banks does not count as
-# missing.
+# When this many numbers in a row are missing, the end is assumed. Content of other banks does not
+# count as missing.
 _MISSING_NUMBERS_MAX: Final = 1_000
 _NUMBER_MAX: Final = 2**63 - 1
 _ON_UNTIL_DISABLED: Final = (
@@ -314,8 +314,9 @@ class Hma:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """There is no content with this number. With ``said``, the server named the ``next`` number,
-    or None after the last.
+    """There is no content with this number.
+
+    With ``said``, the server named the ``next`` number that exists, or None after the last.
     """
 
     said: bool = False
@@ -382,7 +383,8 @@ class HashFile:
 def read_line(untrusted_line: str) -> SourceRecord | None:
     """Parse a line: a hash alone, in the first column, or after "pdq".
 
-    None for an empty line, a comment, a heading, or a hash of another type. Raises BadRecord.
+    Return None for an empty line, a comment, a heading, or a hash of a different type. Raises
+    BadRecord.
     """
     text = _first_column(untrusted_line)
     if not text or text.startswith("#") or text in _HEADINGS:

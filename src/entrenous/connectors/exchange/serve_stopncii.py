@@ -48,7 +48,7 @@ Form = TypeVar("Form")
 Thing = TypeVar("Thing")
 BODY_BYTES_MAX: Final = 1_000_000
 DEFAULT_PAGE: Final = 800
-_CASES_MAX: Final = 100  # the most cases named in one record; all are counted
+_CASES_MAX: Final = 100  # one record names at most this many cases; all are counted
 # The names of PDQ that are accepted; the public client sends the second one by mistake.
 _PDQ_SIGNAL_NAMES: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
 _STANCE: Final[Mapping[str, Stance | None]] = {
@@ -176,7 +176,8 @@ class _StopNciiApi:
         if page.more:
             return seconds_first_seen([page.reached], self.exchange)[0] if page.reached else start_s
         if upto >= seen.number:
-            return seen.at_s + 1  # the present second could skip changes that a slower clock dates
+            # A process with a slower clock may still date changes to the present second.
+            return seen.at_s + 1
         return seconds_first_seen([upto], self.exchange)[0] + 1
 
     def _record_opinions(
@@ -228,8 +229,8 @@ def _feedbacks_json(
 ) -> list[dict[str, Any]]:
     """Return the feedback on a hash as JSON.
 
-    For a hash that has ended, this is only our own feedback against it, since the client reads
-    nothing else (3.3).
+    For a hash whose claims have all ended, this is only our own feedback against it, since the
+    client reads nothing else (3.3).
     """
     if not one.live:
         tag = "withdrawn" if one.withdrawn else "suspended"

@@ -18,7 +18,7 @@ from entrenous.base.environment import BadSetting, is_loopback
 from entrenous.base.limits import UPLOAD_BYTES_MAX
 from entrenous.base.secret import Secret
 
-TOKEN_VARIABLE: Final = "ENTRENOUS_GATE_TOKEN"  # noqa: S105 -- a name
+TOKEN_VARIABLE: Final = "ENTRENOUS_GATE_TOKEN"  # noqa: S105 -- the name of a variable, not a token
 _TOKEN_PATTERN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]{1,200}")  # RFC 6750, section 2.1
 _CHOICES: Final = ("hold", "pass")
 
@@ -29,14 +29,14 @@ class ClientSettings:
 
     Args:
         gate: the gate's address: https, or http to this machine.
-        token: the operator's token; with the uploader's token, the gate does not say what is
+        token: the operator's token. With the uploader's token, the gate would not say what is
             quarantined.
         budget_s: an upload that gets no answer within this many seconds is held.
         upload_bytes_max: larger uploads are held without asking.
         other_media: whether video, sound and pictures that the gate cannot read "hold" or "pass".
             The default is "hold", since nobody has checked them.
-        other_files: the same choice for documents, archives, ciphertext and all else that is not
-            media. The default is "pass", since a gate cannot judge them.
+        other_files: the same choice for documents, archives, ciphertext and everything else that is
+            not media. The default is "pass", since a gate cannot judge them.
         shadow: ask the gate and log its answers, but let every upload through.
         appeal_url: where a person whose upload was refused can appeal.
         ca_file: a PEM file of certificate authorities, instead of the public ones.
@@ -181,7 +181,7 @@ class GateVerdict(StrEnum):
 
 
 class GateReason(StrEnum):
-    """Why an upload got its verdict: the gate decided, or the hook, and then for what reason."""
+    """Why an upload got its verdict: the gate decided, or the hook did for another reason."""
 
     GATE = "gate"  # the gate judged it
     AWAY = "gate away"  # no connection, or an error of the gate
@@ -189,7 +189,7 @@ class GateReason(StrEnum):
     ACCOUNT = "too many of one account"  # 429: the account's limit per hour is reached
     SLOW = "gate slow"  # no answer within the budget of time
     MALFORMED = "answer not understood"
-    WRONG_TOKEN = "wrong token"  # noqa: S105 -- unknown, or the uploader's, which hides decisions
+    WRONG_TOKEN = "wrong token"  # noqa: S105 -- unknown, or the uploader's (hides decisions)
     TOO_LARGE = "too large"  # above the limit of the hook or of the gate
     OTHER_MEDIA = "not a picture"  # video, sound, or a picture of a kind that the gate can't read
     OTHER_FILE = "not media"  # by its first bytes: a document, an archive, ciphertext
@@ -214,12 +214,12 @@ FAILURES: Final = frozenset(
 class GateAnswer:
     """The answer for one upload.
 
-    ``case`` is the gate's number for it, if any; ``secret`` is what the uploader needs to appeal.
-    ``would`` is the decision that banks in shadow mode would have made. With ``shadow``, the hook
-    only asks and logs: apply :attr:`action`, not ``verdict``. ``listed`` says that the gate knows
-    that the platform publishes the upload anyway, and lists it as published. ``also`` has the cases
-    of the request's other uploads. ``again_s`` is the number of seconds until the gate accepts
-    uploads of this account again.
+    ``case`` is the gate's case number for the upload, if any; ``secret`` is what the uploader needs
+    to appeal. ``would`` is the decision that banks in shadow mode would have made. With ``shadow``,
+    the hook only asks and logs: apply :attr:`action`, not ``verdict``. ``listed`` says that the
+    gate knows that the platform publishes the upload anyway, and lists it as published. ``also``
+    has the cases of the request's other uploads. ``again_s`` is the number of seconds until the
+    gate accepts uploads of this account again.
     """
 
     verdict: GateVerdict

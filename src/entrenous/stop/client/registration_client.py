@@ -1,4 +1,4 @@
-"""A platform's gate from a device over HTTP (docs/spec/gate.md, 6).
+"""A device's HTTP client of a platform's gate (docs/spec/gate.md, 6).
 
 Answers are untrusted: their size is limited, and at most a few hundred printable characters of a
 gate's own text are shown.
@@ -72,7 +72,8 @@ class RegistrationClient:
     ``client`` must trust nothing in the environment; :func:`new_relay_client` makes such a client.
 
     Raises:
-        NotAGate, NotPrivate: the address is another one; fingerprints are not sent unencrypted.
+        NotAGate, NotPrivate: the address is neither of these; fingerprints are not sent
+            unencrypted.
     """
 
     __slots__ = ("_http", "url")
@@ -85,7 +86,7 @@ class RegistrationClient:
     def embedding_taken(self) -> str | None:
         """Return the name of the network whose embeddings the platform compares, or None.
 
-        The request is GET /v1/status; the result is None, too, if the answer names no network.
+        The request is GET /v1/status. The result is also None if the answer names no network.
         """
         answer = self._request("GET", "/v1/status")
         if not 200 <= answer.status < 300:

@@ -1,6 +1,6 @@
 """Ask a gate about an upload: ``POST /v1/uploads`` (docs/spec/gate.md, 6).
 
-The upload is streamed: only its length and its first bytes are recorded.
+The upload is streamed; only its length and its first bytes are kept.
 """
 
 import logging
@@ -83,7 +83,7 @@ class TimeLeft(dict[str, Any]):
 class OutgoingUpload:
     """Yields the bytes to send.
 
-    Raises UploadOverLimit after ``limit_bytes``, TimeBudgetUsedUp after the budget.
+    Raises UploadOverLimit after ``limit_bytes``, and TimeBudgetUsedUp when the time is used up.
     """
 
     def __init__(self, chunks: Iterable[bytes], limit_bytes: int, left: TimeLeft) -> None:
@@ -113,7 +113,7 @@ _LIMITS: Final = httpx.Limits(max_connections=64, keepalive_expiry=10)
 
 
 class GateClient:
-    """A gate's client for the threads of a server; one client serves all of them.
+    """A gate's client for a server with threads; all threads share one client.
 
     ``transport`` replaces the network.
 
@@ -151,7 +151,7 @@ class GateClient:
             account: the uploader's account; only its hash is sent.
             left: the time left, if several uploads share one budget.
             says_media: the sender declared the upload a picture, a video or a sound, so the setting
-                ``other_files`` does not apply, even if its bytes are no media.
+                ``other_files`` does not apply, even if its bytes are not those of media.
             publishes_held: the platform publishes it even if the gate holds it, since it cannot
                 wait; the gate lists it as published.
         """

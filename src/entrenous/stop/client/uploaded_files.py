@@ -79,8 +79,8 @@ def _decompress_start(start: bytes) -> bytes:
 
 
 START_BYTES: Final = 1024  # first bytes that suffice to recognize media
-# The first bytes of pictures. Each is longer than a word that a text may begin with, or has bytes
-# that occur in no text.
+# The first bytes of pictures. A text cannot begin like this: each start is longer than a word, or
+# has bytes that no text has.
 _PICTURES: Final = (
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),  # JPEG XL (ISO/IEC 18181-2, 9)
     *(b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),  # JPEG 2000 (T.800, I.5.1)
@@ -115,8 +115,8 @@ _PATTERNS: Final = re.compile(
     rb"|\x01\0\0\0.{36} EMF|.{128}DICM|(?:DanM|LinS|Image type:)[^\0]*\0",
     re.DOTALL,
 )
-# Bytes before a packet's sync byte, and from one sync byte to the next (H.222.0, 2.4.3; with time
-# codes of cameras and discs; with error correction).
+# The number of bytes before a packet's sync byte, and from one sync byte to the next. There are
+# packets as in H.222.0, 2.4.3; with the time codes of cameras and discs; and with error correction.
 _TS_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
 
 
@@ -138,7 +138,7 @@ def is_media(untrusted_start: bytes) -> bool:
 def _is_stream(start: bytes) -> bool:
     """Return whether it is an MPEG transport stream.
 
-    It is one if two sync bytes are in their places, or three if there are enough bytes.
+    It counts as one if two sync bytes are where they should be, or three if there are enough bytes.
     """
     syncs = (start[at : at + 2 * size + 1 : size] for at, size in _TS_PACKETS)
     return any(sync in (b"GG", b"GGG") for sync in syncs)
@@ -312,7 +312,7 @@ class AmbiguousPart(Exception):
 class MailFile:
     """A file in a message; its bytes are None if the part cannot be decoded with certainty.
 
-    ``says_media`` says whether the message declares it a picture, a video or a sound.
+    ``says_media`` says whether the message declares the file a picture, a video or a sound.
     """
 
     untrusted_data: bytes | None

@@ -105,7 +105,7 @@ _EXIT_STATUSES: Final = {
     GateVerdict.HOLD: BY_FAMILY[Unreachable.family],
 }
 # Mail servers bounce a message on "refused", so only the gate's decision gives that status. After
-# an error of the call, such as a missing token, they should try again.
+# any error, such as a missing token, they should try again.
 _TRY_AGAIN_STATUS: Final = _EXIT_STATUSES[GateVerdict.HOLD]
 Answers = list[tuple[str, GateAnswer]]
 
@@ -220,7 +220,7 @@ def _ask_each(
 def _prepare_quarantine(quarantine: Path, files: list[Path]) -> None:
     """Prepare the folder for files that are not let through.
 
-    Do this before asking, since otherwise an answer could not be applied.
+    Do this before asking the gate: without the folder, an answer could not be applied.
 
     Raises:
         UnusableFolder: it cannot be created or written to.

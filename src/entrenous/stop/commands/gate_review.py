@@ -206,8 +206,9 @@ def _queue_in_words(
 
 
 def _arrival_in_words(at: str) -> str:
-    """Return the time to the minute. If the gate's clock is not ahead of the clock here, add how
-    long ago that was.
+    """Return the time to the minute.
+
+    If the gate's clock is not ahead of this machine's, also say how long ago that time was.
     """
     try:
         moment = datetime.fromisoformat(at).astimezone(UTC)
@@ -247,8 +248,8 @@ def _write_upload(
 ) -> None:
     """Write the upload to a new file.
 
-    An existing file is refused before the upload is fetched, so that the log records no view that
-    did not take place.
+    An existing file is refused before the upload is fetched, so that the log never records a view
+    that did not take place.
     """
     if out.exists() or out.is_symlink():
         raise AlreadyThere(path=out)
@@ -264,8 +265,8 @@ def _write_upload(
 def _decide_case(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
     """Decide a case.
 
-    On a terminal, show it and ask first, since a number is easily mistyped. The decision does not
-    cover claims that match only later.
+    On a terminal, the case is shown and the person asked first, since a number is easily mistyped.
+    The decision does not cover claims that match only later.
     """
     before = client.review(case)
     if sys.stdin.isatty() and not as_json and before.state == "waiting":

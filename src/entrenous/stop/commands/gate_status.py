@@ -226,7 +226,7 @@ def _round_to_hours(time: timedelta) -> int:
     return int(time.total_seconds() // _HOUR_S)
 
 
-_ROWS_MAX: Final = 1000  # the most rows that one call prints
+_ROWS_MAX: Final = 1000  # one call prints at most this many rows
 
 
 def verify(
