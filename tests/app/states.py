@@ -47,6 +47,7 @@ STATES: Final = {
     "check-up-threat": "check_up",
     "help": "help",
     "help-lines": "help",
+    "threat": "help",
     "under-18": "under_18",
     "something-happened": "cases",
     "legal-question": "legal_question",
@@ -115,6 +116,8 @@ STATES: Final = {
     "case-routes": "case_routes",
     "case-report": "report",
     "letter": "letter",
+    "letter-sent": "letter",
+    "case-waiting": "case",
     "case-place": "place_seen",
     "case-evidence": "evidence",
     "case-evidence-kept": "evidence",
@@ -125,6 +128,13 @@ STATES: Final = {
     "case-packs": "packs",
     "case-under-18": "under_18_later",
     "case-ending": "ending",
+    "threat-first-steps": "first",
+    "threat-where": "case_question",
+    "threat-case": "case",
+    "threat-saved": "case",
+    "threat-fingerprint": "letter",
+    "threat-report": "case",
+    "threat-letter": "letter",
     "cases": "cases",
     "home-locked": "home",
     "unlock": "unlock",
@@ -194,6 +204,7 @@ class Words:
     file: str = "leak"
     secret: str = "C0ffee"  # in the address where it was seen
     account: str = "@somebody"
+    chat: str = "Direct messages"
     note: str = "A friend told me about it on Friday."
 
 
@@ -302,6 +313,9 @@ def _help(ana: Walker) -> Iterator[str]:
     yield "help"
     ana.send("help", place="Germany")
     yield "help-lines"
+    ana.go("home")
+    ana.send("help", "yes")
+    yield "threat"
     ana.go("under_18")
     yield "under-18"
     ana.go("cases")
@@ -540,6 +554,10 @@ def _case(world: World) -> Iterator[str]:
     ana.page.goto(case)
     ana.send("case_routes")
     yield "letter"
+    ana.send("letter", "send")
+    yield "letter-sent"
+    ana.page.goto(case)
+    yield "case-waiting"
     for name in ("place_seen", "evidence"):
         ana.page.goto(case)
         ana.follow(name)
@@ -563,8 +581,36 @@ def _case(world: World) -> Iterator[str]:
     ana.page.goto(case)
     ana.follow("ending")
     yield "case-ending"
+    yield from _threat(world)
     ana.go("cases")
     yield "cases"
+
+
+def _threat(world: World) -> Iterator[str]:
+    """Somebody threatens, and nothing was shared yet: from the first question to the letter."""
+    ana, words = world.ana, world.words
+    ana.go("cases")
+    ana.send("begin_case", "me")
+    for answer in ("yes", "no", "yes", "threat"):
+        ana.send("case_question", answer)
+    yield "threat-first-steps"
+    ana.follow("case_question")
+    yield "threat-where"
+    told = {"told_platform": "Instagram", "where": words.chat, "account": words.account}
+    ana.send("case_question", **told)
+    yield "threat-case"
+    case = ana.page.url
+    ana.follow("evidence")
+    ana.send("evidence", files={"file": world.photo})
+    ana.page.goto(case)
+    yield "threat-saved"
+    ana.send("case_routes")
+    yield "threat-fingerprint"
+    ana.send("letter", "send")
+    ana.page.goto(case)
+    yield "threat-report"
+    ana.send("case_routes")
+    yield "threat-letter"
 
 
 def _locked(ana: Walker) -> Iterator[str]:

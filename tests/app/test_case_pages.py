@@ -99,7 +99,7 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
         ana.press("Watch the pages", "link")
         ana.press("Watch page 1")
         assert page.get_by_role("alert").is_visible()
-        ana.tick("I have read it, and it is fine with me")
+        ana.tick("I have read it, and I agree")
         ana.press("Watch page 1")
         assert page.get_by_text("nobody has looked yet").is_visible()
         ana.press("Stop watching page 1")

@@ -61,5 +61,5 @@ def _look(page: Page, found: Path) -> None:
     page.get_by_role("link", name="I found something of mine").click()
     no_violations(page)
     page.get_by_label("Pictures, clips or recordings that you found").set_input_files(found)
-    page.get_by_role("button", name="Look whose copy it is").click()
+    page.get_by_role("button", name="Find out whose copy it is").click()
     page.get_by_role("heading", name="What was found").wait_for()

@@ -48,7 +48,7 @@ def test_a_found_picture_is_registered_and_withdrawn(
             page.get_by_role("link", name="What you registered").click()
             page.get_by_text("picture · waiting").wait_for()
             for_everybody(page)
-            page.get_by_role("button", name="Ask how they stand now").click()
+            page.get_by_role("button", name="Ask the platforms for news").click()
             page.get_by_role("heading", name="What you registered").wait_for(timeout=60_000)
             page.get_by_role("button", name="Withdraw it at").click()
             page.get_by_text("It is withdrawn.").wait_for(timeout=60_000)
@@ -61,7 +61,7 @@ def test_a_found_picture_is_registered_and_withdrawn(
 def _find(page: Page, photo: Path) -> None:
     page.get_by_role("link", name="I found something of mine").click()
     page.get_by_label("Pictures, clips or recordings that you found").set_input_files(photo)
-    page.get_by_role("button", name="Look whose copy it is").click()
+    page.get_by_role("button", name="Find out whose copy it is").click()
     page.get_by_role("heading", name="What was found").wait_for(timeout=60_000)
     for_everybody(page)
 

@@ -24,7 +24,7 @@ from entrenous.respond.case_status import (
 from entrenous.respond.custody import CASES, LINKS, verify_chain
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
 from entrenous.respond.letters.draft import write_notice
-from entrenous.respond.next_step import next_step
+from entrenous.respond.next_step import if_they_do_nothing, next_step
 from entrenous.respond.nouns import (
     Case,
     CaseState,
@@ -169,7 +169,7 @@ def test_next_step_names_one_step(room: Room) -> None:
         "Add where you saw it",
         "Keep a screenshot",
         "Have the evidence stamped",
-        "You have not sent notice 1 yet",
+        "You have not sent letter 1 yet",
         "Nothing to do now: they have until Friday 27 November",
         "Next you could go to: FTC",
         "They removed it",
@@ -191,7 +191,7 @@ def test_of_two_late_sites_the_one_that_is_late_for_longest_comes_first(room: Ro
         now = room.clock.now()
         record_notice_event(case.name, number, NoticeEvent.SEND, now, room.device)
     step = next_step(find_case(case.name, room.device), now + 60 * HOUR)
-    assert "(notice 1)" in step
+    assert "(letter 1)" in step
 
 
 def drafted(room: Room, *routes: str) -> Case:
@@ -218,20 +218,30 @@ def test_a_clock_that_ran_out_is_not_hidden_by_a_later_notice_until_it_is_taken_
     assert words.endswith(f": entrenous law routes {case.name}")
     write_notice(case.name, "us-tida-ftc", room.device)
     further = find_case(case.name, room.device)
-    assert next_step(further, room.clock.now()).startswith("You have not sent notice 3 yet")
+    assert next_step(further, room.clock.now()).startswith("You have not sent letter 3 yet")
     further = sends(room, case, 3)
     assert "the law sets no date here" in next_step(further, room.clock.now())
 
 
+def test_a_person_reads_what_follows_if_the_site_does_nothing(room: Room) -> None:
+    case = drafted(room, "us-tida-removal")
+    assert if_they_do_nothing(case, START) == ""
+    sent = sends(room, case, 1)
+    assert if_they_do_nothing(sent, START).endswith("write to: FTC, TakeItDown.ftc.gov.")
+    assert if_they_do_nothing(sent, START, 1) == if_they_do_nothing(sent, START)
+    assert if_they_do_nothing(sent, START, 2) == ""
+    assert if_they_do_nothing(sent, START + 49 * HOUR) == ""  # the next step says it then
+
+
 def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Room) -> None:
     case = drafted(room, "eu-dsa-16", "us-tida-removal")
-    assert next_step(sends(room, case, 1), START).startswith("You have not sent notice 2 yet")
+    assert next_step(sends(room, case, 1), START).startswith("You have not sent letter 2 yet")
 
 
 def test_request_for_more_is_a_next_step(room: Room, case: Case) -> None:
     sends(room, case, 1)
     asked = record_notice_event(case.name, 1, NoticeEvent.ASK, START, room.device)
-    assert next_step(asked, START).startswith("They asked for more about notice 1")
+    assert next_step(asked, START).startswith("They asked for more about letter 1")
     assert next_step(asked, START + 49 * HOUR).startswith("Next you could go to: FTC")
     supplied = record_notice_event(case.name, 1, NoticeEvent.SUPPLY, START, room.device)
     assert next_step(supplied, START).startswith("Nothing to do now")
@@ -260,7 +270,7 @@ def test_after_one_site_removed_it_the_next_step_is_the_site_that_nobody_asked(r
     gone = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
     same = f"entrenous case notice {case.name} --route us-tida-removal --sighting 2"
     said = next_step(gone, START)
-    assert said.startswith("No letter asks yet to remove it at sighting 2 (pics.example.net)")
+    assert said.startswith("No letter yet asks to remove it from place 2 (pics.example.net)")
     assert same in said
     write_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
     sends(room, case, 2)
@@ -279,7 +289,7 @@ def test_a_page_for_the_police_hides_neither_a_missed_deadline_nor_an_unasked_si
     assert "sighting 2" in next_step(late, START)
     write_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
     asked = sends(room, case, 3)
-    assert next_step(asked, START).startswith("You have not sent notice 2 yet: take page 2 to")
+    assert next_step(asked, START).startswith("You have not taken page 2 to")
 
 
 def test_a_complaint_is_about_the_site_that_is_late_not_the_one_that_removed_it(

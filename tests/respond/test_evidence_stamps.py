@@ -1,5 +1,6 @@
 """Stamps: over salted hashes, proven before they are kept, and proven again at every look."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.evidence import (
     EvidenceChanged,
     commitment,
+    kept_in_words,
     level_in_words,
     manifest_of,
     read_evidence,
@@ -79,6 +81,20 @@ def test_levels_say_what_is_proven_and_since_when(
     assert said.startswith("A1, the person's own screenshot or file: unchanged since")
     assert f"{stamped.stamps[0].at:%Y-%m-%d %H:%M:%S}" in said
     assert level_in_words(later.evidence[2], later).endswith("not stamped yet")
+
+
+def test_a_person_reads_since_when_an_item_is_kept_without_codes(
+    room: Room, case: Case, authority: HttpTimestampAuthority
+) -> None:
+    said = kept_in_words(case.evidence[0], case)
+    assert said.startswith("Kept ")
+    assert said.endswith(
+        "Unchanged since then. You added it yourself. No outside proof of time yet."
+    )
+    stamped = stamp_evidence(case.name, authority.stamp, room.device)
+    later = kept_in_words(stamped.evidence[0], stamped)
+    assert "An outside service confirms that it existed on" in later
+    assert not re.search(r"A[0-4]|hash", said + later)
 
 
 @pytest.mark.threat("evidence-changed")

@@ -48,7 +48,7 @@ def test_the_demand_is_saved_before_anything_else(room: Room, case: Case) -> Non
 def test_then_fingerprints_before_anything_appears(room: Room, case: Case) -> None:
     add_statement(case.name, "he wants 500 euros", room.device)
     words = step(case, room)
-    assert "make fingerprints on your device" in words
+    assert "You make a fingerprint on your own device" in words
     assert re.search(r"--route hash-stopncii", words)
 
 
@@ -64,7 +64,7 @@ def test_the_whole_path_ends_before_anything_appears(room: Room) -> None:
     files(case, "account-threat", room)
     assert "--route ng-cybercrimes-24" in step(case, room)
     files(case, "ng-cybercrimes-24", room)
-    assert "What can be done from here before anything appears is done. If" in step(case, room)
+    assert "You have done all that can be done here before anything appears. If" in step(case, room)
 
 
 def test_where_no_law_reaches_a_threat_the_police_are_named_at_the_end(room: Room) -> None:
@@ -136,7 +136,7 @@ def test_once_it_is_public_the_next_step_is_where_not_to_wait_for_an_answer_to_t
     describe_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
     assert step(case, room).startswith("Add where you saw it")
     add_sighting(case.name, seen("https://www.instagram.com/p/abc/"), room.device)
-    assert "No letter asks yet to remove it at sighting 1 (Instagram)" in step(case, room)
+    assert "No letter yet asks to remove it from place 1 (Instagram)" in step(case, room)
 
 
 def test_a_chat_is_asked_for_in_its_own_words_not_as_an_address(room: Room) -> None:

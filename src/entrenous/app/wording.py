@@ -44,6 +44,21 @@ def for_pages(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(text for text in cut if not _COMMAND.search(text))
 
 
+def with_lists(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Return each sentence with the items below it: the lines that begin with "- ".
+
+    >>> with_lists(["They see:", "- the day;", "- the hour."])
+    [('They see:', ['the day;', 'the hour.'])]
+    """
+    found = list[tuple[str, list[str]]]()
+    for line in filter(None, lines):
+        if line.startswith("- "):
+            found[-1][1].append(line.removeprefix("- "))
+        else:
+            found.append((line, []))
+    return found
+
+
 def command_in(text: str) -> str:
     """Return the first command that a sentence names, or "".
 

@@ -91,8 +91,8 @@ NO_ABUSE_ADDRESS: Final = translatable(
     "it, or paste more of it."
 )
 WRITE_TO_THE_HOST: Final = translatable(
-    "Write to the web host first: it can take away the page. A registrar can only take "
-    "away the whole name. The command entrenous case platform generic_host shows what to "
+    "Write to the web host first: it can take the page down. A registrar can only switch off "
+    "the whole site's name. The command entrenous case platform generic_host shows what to "
     "say."
 )
 ROLES: Final[Mapping[ContactRole, str]] = {

@@ -1,13 +1,13 @@
 """Preserve evidence: have it timestamped, verify it, and export an item with its proofs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from entrenous.base.errors import InvalidTimestamp, NoSuchBlob, Unproven
 from entrenous.base.identifiers import CaseName
-from entrenous.base.language import moment_in_words, plural, translated
+from entrenous.base.language import moment_in_words, plural, translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import DecryptionFailed
@@ -27,7 +27,7 @@ from entrenous.respond.manifest_format import (
     read_manifest,
     write_manifest,
 )
-from entrenous.respond.nouns import Case, CaseState, Evidence
+from entrenous.respond.nouns import Case, CaseState, Evidence, Level
 from entrenous.respond.timestamps import (
     AuthorityUnreachable,
     ItemDiffersFromStamp,
@@ -212,6 +212,31 @@ def level_in_words(item: Evidence, case: Case) -> str:
         else translated("; not stamped yet")
     )
     return f"{item.level.value}, {item.level.proves}{since}"
+
+
+def kept_in_words(item: Evidence, case: Case) -> str:
+    """Say for the person since when an item is kept and who confirms it, without its level."""
+    stamps = stamps_of(item, case)
+    kept = translated("Kept {when}. Unchanged since then.").format(
+        when=moment_in_words(item.added_at.astimezone())
+    )
+    proof = (
+        translated("An outside service confirms that it existed on {when}.").format(
+            when=moment_in_words(stamps[0].at.astimezone())
+        )
+        if stamps
+        else translated("No outside proof of time yet.")
+    )
+    return " ".join(filter(None, (kept, translated(_ORIGINS[item.level]), proof)))
+
+
+_ORIGINS: Final[Mapping[Level, str]] = {
+    Level.A0: translatable("These are your own words."),
+    Level.A1: translatable("You added it yourself."),
+    Level.A2: translatable("The app took it from the page itself."),
+    Level.A3: translatable("Somebody else saved the same, too."),
+    Level.A4: translatable("It is the answer of the platform itself."),
+}
 
 
 def stamps_of(item: Evidence, case: Case) -> tuple[Stamp, ...]:

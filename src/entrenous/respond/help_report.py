@@ -1,6 +1,7 @@
 """Help as text for people, and as the object ``entrenous/help/1`` (docs/spec/help.md)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Final
 from urllib.parse import urlsplit
@@ -70,10 +71,37 @@ def emergency_in_words(numbers: EmergencyNumbers, today: date) -> str:
     return f"{words}; {'; '.join(said)}" if said else words
 
 
+@dataclass(frozen=True, slots=True)
+class ContactFacts:
+    """What to know about a help line, in words: whom it is for, its terms (such as "free of
+    charge"), its hours and languages, and notes with cautions and the source.
+    """
+
+    who: str
+    terms: tuple[str, ...]
+    hours: str
+    languages: str
+    notes: tuple[str, ...]
+
+
 def contact_in_words(
     line: HelpLine, now: datetime, here: tzinfo | None, *, under_18: bool = False
 ) -> tuple[str, ...]:
     """Format a help line: how to reach it, then for whom and when, notes, and cautions.
+
+    The arguments are those of :func:`contact_facts`.
+    """
+    reach = dict.fromkeys(filter(None, [line.phone_in_words, line.chat, line.web, line.email]))
+    where = "" if line.place == WORLDWIDE else f" ({place_name(line.place, language_of_person())})"
+    facts = contact_facts(line, now, here, under_18=under_18)
+    about = "; ".join(filter(None, (facts.who, *facts.terms, facts.hours, facts.languages)))
+    return tuple(filter(None, (f"{line.name}{where}: {', '.join(reach)}", about, *facts.notes)))
+
+
+def contact_facts(
+    line: HelpLine, now: datetime, here: tzinfo | None, *, under_18: bool = False
+) -> ContactFacts:
+    """Return what to know about a help line.
 
     Args:
         line: its hours are in its own zone.
@@ -81,7 +109,6 @@ def contact_in_words(
         here: the person's time zone; None means this machine's.
         under_18: for somebody under 18.
     """
-    reach = dict.fromkeys(filter(None, [line.phone_in_words, line.chat, line.web, line.email]))
     state = opening_of(line, now)
     written = translated(line.hours)
     hours = written if state is None else opening_in_words(state, now, here)
@@ -89,7 +116,6 @@ def contact_in_words(
         hours += f" ({written})"
     free = translated("free of charge") if line.cost == "free" else ""
     confidential = translated("confidential") if line.confidential else ""
-    about = [translated(line.who), free, confidential, hours, _language_names(line)]
     for_whom = (
         translated(_ABOUT_CHILDREN) if line.kind is HelpKind.CHILDREN and not under_18 else ""
     )
@@ -97,9 +123,13 @@ def contact_in_words(
     read = translated("read on {day} at {where}").format(
         day=day_in_words(line.read_on), where=_source_host(line.source)
     )
-    where = "" if line.place == WORLDWIDE else f" ({place_name(line.place, language_of_person())})"
-    rows = [f"{line.name}{where}: {', '.join(reach)}", "; ".join(filter(None, about))]
-    return tuple(filter(None, [*rows, translated(line.note), cautions, read]))
+    return ContactFacts(
+        who=translated(line.who),
+        terms=tuple(filter(None, (free, confidential))),
+        hours=hours,
+        languages=_language_names(line),
+        notes=tuple(filter(None, (translated(line.note), cautions, read))),
+    )
 
 
 def opening_of(line: HelpLine, now: datetime) -> Opening | None:

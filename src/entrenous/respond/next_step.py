@@ -24,10 +24,10 @@ from entrenous.respond.threat import is_threat_only, threat_step
 from entrenous.respond.unasked import unreported_page_step
 
 _ANSWERS: Final = {
-    NoticeState.REFUSED: translatable("They refused (notice {number})."),
-    NoticeState.PARTLY: translatable("They removed only part of it (notice {number})."),
+    NoticeState.REFUSED: translatable("They refused (letter {number})."),
+    NoticeState.PARTLY: translatable("They removed only part of it (letter {number})."),
 }
-_LATE: Final = translatable("Their time ended {duration} ago (notice {number}).")
+_LATE: Final = translatable("Their time ended {duration} ago (letter {number}).")
 _OVER: Final = frozenset({NoticeState.WITHDRAWN})
 _IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE)
 
@@ -173,8 +173,8 @@ def _open_questions(case: Case) -> Iterator[tuple[datetime, str]]:
     for notice in case.notices:
         if notice.state is NoticeState.ASKED and notice.asked_at is not None:
             words = translated(
-                "They asked for more about notice {number}: give it if you like, then note that you"
-                " did: entrenous case notice {name} --supplied {number}"
+                "They asked for more about letter {number}. Give it to them if you like, then note"
+                " that you did: entrenous case notice {name} --supplied {number}"
             )
             yield notice.asked_at, words.format(number=notice.number, name=case.name)
 
@@ -187,22 +187,22 @@ def _draft_steps(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[d
 
 _DRAFTED: Final = {
     DocumentKind.POLICE_SHEET: translatable(
-        "You have not sent notice {number} yet: take page {number} to the police if you like, then"
-        " note the day: {command}"
+        "You have not taken page {number} to the police yet. Take it there if you like, then note"
+        " the day: {command}"
     ),
     DocumentKind.COURT_SHEET: translatable(
-        "You have not sent notice {number} yet: take page {number} to the court if you like, then"
-        " note the day: {command}"
+        "You have not taken page {number} to the court yet. Take it there if you like, then note"
+        " the day: {command}"
     ),
     DocumentKind.HASH_BANK: translatable(
-        "You have not sent notice {number} yet: the steps of notice {number} are on the bank's own"
-        " page; then note it: {command}"
+        "You have not done the steps of page {number} yet. They are on the bank's own page; then"
+        " note it: {command}"
     ),
 }
 # sheets that the person takes along, for which no addressee waits
 _SHEETS: Final = frozenset(_DRAFTED)
 _LETTER: Final = translatable(
-    "You have not sent notice {number} yet: fill in what is missing, send it yourself, then note"
+    "You have not sent letter {number} yet. Fill in what is missing, send it yourself, then note"
     " the day: {command}"
 )
 
@@ -222,6 +222,28 @@ def _waiting_step(case: Case, clocks: dict[int, Deadline]) -> str:
                 deadline=deadline_in_words(clock)
             )
     return ""
+
+
+def if_they_do_nothing(case: Case, now: datetime, notice: int = 0) -> str:
+    """Say what the person can do if the most urgent deadline of a sent notice, or of one notice,
+    passes without an answer; "" if none runs.
+    """
+    sent = {one.number: one for one in case.notices if one.sent_at and notice in (0, one.number)}
+    for number, clock in _most_urgent(case, now).items():
+        if number in sent and clock.state is DeadlineState.RUNNING:
+            ready = next_route(sent[number], case, now)
+            if ready is None:
+                return translated(_NOTHING_CAME)
+            return translated(_NOTHING_CAME_NEXT).format(to=translated(ready.addressee))
+    return ""
+
+
+_NOTHING_CAME: Final = translatable(
+    "If they do nothing by then, open this case again: it shows your next step."
+)
+_NOTHING_CAME_NEXT: Final = translatable(
+    "If they do nothing by then, open this case again. The next step is to write to: {to}."
+)
 
 
 def _unreported_page_step(case: Case) -> str:
@@ -265,7 +287,7 @@ def _evidence_step(case: Case) -> str:
     if not case.stamps:
         words = translated("Have the evidence stamped: entrenous evidence stamp {name}.")
         return f"{words.format(name=name)} {_skip_hint(case)}"
-    words = translated("Choose a route and draft its notice: {command}")
+    words = translated("Choose what to do, and write the letter for it: {command}")
     return _chat_hint(case) + words.format(command=_route_steps(case))
 
 
@@ -282,7 +304,9 @@ def _chat_hint(case: Case) -> str:
 
 
 def _skip_hint(case: Case) -> str:
-    return translated("Or skip this and choose a route: {routes}").format(routes=_route_steps(case))
+    return translated("Or skip this and choose what to do: {routes}").format(
+        routes=_route_steps(case)
+    )
 
 
 def _route_steps(case: Case) -> str:

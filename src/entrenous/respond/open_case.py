@@ -45,13 +45,11 @@ class TooLargeToKeep(Refused):
 
 
 BEFORE_CAPTURE = (
-    translatable(
-        "Keep the original messages and files as they are; nothing has to be deleted first."
-    ),
-    translatable("Leave screenshots unedited."),
-    translatable("Nobody has to pay or to negotiate."),
-    translatable("Stay out of other people's accounts, also when the password is known."),
-    translatable("Helpers can work without seeing the picture: no need to send it to them."),
+    translatable("Keep the messages and files as they are. Do not delete anything first."),
+    translatable("Do not edit or crop your screenshots."),
+    translatable("You do not have to pay or to bargain with anybody."),
+    translatable("Do not sign in to other people's accounts, even if you know the password."),
+    translatable("Helpers do not need to see the picture. You do not have to send it to them."),
 )
 
 

@@ -250,7 +250,8 @@ _BANKS: Final[Mapping[HashProgramme, str]] = {
     HashProgramme.TAKE_IT_DOWN: translatable("Take It Down (somebody in it was under 18)"),
 }
 _NO_RECEIPT: Final = translatable(
-    "What comes back was not read. Keep a screenshot of the last page, and every email from them."
+    "It is not known what they send back. Keep a screenshot of the last page, and every e-mail from"
+    " them."
 )
 
 
@@ -280,7 +281,7 @@ def _after_reporting(record: PlatformRecord) -> tuple[str, ...]:
         else translated(_NO_RECEIPT),
         translated("Time: {time}.").format(time=translated(record.time))
         if record.time
-        else translated("How long it takes was not read."),
+        else translated("It is not known how long they take."),
         *(
             (
                 translated("It stops new uploads of pictures registered at: {banks}.").format(

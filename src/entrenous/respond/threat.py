@@ -18,11 +18,12 @@ from entrenous.respond.situation import Spread
 
 _KEEP: Final = translatable(
     "Do not pay, and send nothing more. Save the demand before anything else: a screenshot of every"
-    " message, with the account and the time. Keep it here: entrenous case add {name} FILE"
+    " message, with the account and the time. Add the screenshots here: entrenous case add"
+    " {name} FILE"
 )
 _BANK: Final = translatable(
-    "Before anything appears, let platforms refuse it: make fingerprints on your device, the"
-    " picture stays there. The steps: entrenous case notice {name} --route {route}"
+    "Before anything appears, let platforms refuse it. You make a fingerprint on your own device;"
+    " the picture stays there. The steps: entrenous case notice {name} --route {route}"
 )
 _ACCOUNT: Final = translatable(
     "Note which account threatens, so that its platform can be told: entrenous case add {name}"
@@ -32,23 +33,24 @@ _ACCOUNT_WHERE: Final = (
     f"{_ACCOUNT}, and the platform: entrenous case about {{name}} --platform NAME"
 )
 _REPORT: Final = translatable(
-    "Report the account that threatens to its platform, then block it everywhere; not before the"
-    " demand is saved. A letter about it: entrenous case notice {name} --route {route}"
+    "Report the account that threatens to its platform, then block it everywhere. Save the"
+    " demand first. To write a letter about it: entrenous case notice {name} --route {route}"
 )
 _POLICE: Final = translatable(
     "A threat like this is an offence in many places; whether you report it is your choice, and a"
-    " help line can be asked first. A page for the desk: entrenous case notice {name} --route"
-    " {route}"
+    " help line can be asked first. To make a page for the desk: entrenous case notice {name}"
+    " --route {route}"
 )
 _DONE: Final = translatable(
-    "What can be done from here before anything appears is done.{police} If something does appear:"
+    "You have done all that can be done here before anything appears.{police} If something does"
+    " appear, say so here:"
     " entrenous case about {name} --posted public. To talk to somebody: entrenous help --threat"
 )
 _ASK_POLICE: Final = translatable(
     "A demand with a threat is an offence nearly everywhere; whether you report it to the police"
     " is your choice."
 )
-_SKIP: Final = translatable("Or skip this; all steps: entrenous law routes {name}")
+_SKIP: Final = translatable("Or skip this. To see all steps: entrenous law routes {name}")
 
 
 def is_threat_only(case: Case) -> bool:

@@ -19,13 +19,13 @@ _ASKS: Final = frozenset(
 )
 _FOR_ANY_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
 _LETTER: Final = translatable(
-    "No letter asks yet to remove it at sighting {number} ({where}). The same letter for there:"
-    " entrenous case notice {name} --route {route} --sighting {number}. Other routes: entrenous law"
-    " routes {name}"
+    "No letter yet asks to remove it from place {number} ({where}). To write the same letter for"
+    " it: entrenous case notice {name} --route {route} --sighting {number}. Other routes: entrenous"
+    " law routes {name}"
 )
 _CHOOSE: Final = translatable(
-    "No letter asks yet to remove it at sighting {number} ({where}). Choose a route and draft its"
-    " notice: entrenous law routes {name}"
+    "No letter yet asks to remove it from place {number} ({where}). Choose what to do, and write"
+    " the letter for it: entrenous law routes {name}"
 )
 
 

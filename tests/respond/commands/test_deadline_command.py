@@ -119,7 +119,7 @@ def test_a_missed_deadline_opens_the_next_rung_with_its_history(ask: Ask, tmp_pa
     sent_at = datetime.now(UTC) - timedelta(hours=49)
     ask("case", "notice", name, "--sent", "1", "--at", f"{sent_at:%Y-%m-%dT%H:%M:%S}")
     said = ask("case", "show", name)["next"]
-    assert "Their time ended 1 hour ago (notice 1)." in said
+    assert "Their time ended 1 hour ago (letter 1)." in said
     assert f"entrenous case notice {name} --route us-tida-ftc" in said
     complaint = ask("case", "notice", name, "--route", "us-tida-ftc")
     for line in (

@@ -95,6 +95,14 @@ def test_a_penalty_that_was_not_read_is_not_put_before_the_police() -> None:
     assert "up to 5 years" in drafted(FULL, "gb-sct-asbh-2").letter
 
 
+def test_a_letter_about_a_threat_tells_nothing_of_what_was_kept_or_asked_elsewhere() -> None:
+    case = replace(THREAT, evidence=FULL.evidence, notices=FULL.notices)
+    letter = drafted(case, "account-threat").letter
+    assert "@shadow" in letter
+    assert "item 1 kept" not in letter
+    assert "notice 1" not in letter
+
+
 def test_a_court_sheet_says_against_whom_and_what_is_asked() -> None:
     sheet = drafted(FULL, "za-cybercrimes-16-20")
     assert "Against whom" in headings(sheet)
@@ -108,7 +116,8 @@ def test_a_hash_bank_has_its_own_steps_and_no_letter(id_: str) -> None:
     address = "/".join(ROUTES[id_].source.split("/")[:3])  # type: ignore[index]
     assert f"Open {address}" in steps.letter
     assert "only its hash is sent" in steps.letter
-    assert "case notice case-2-quiet-heron --number-of 4" in steps.letter
+    assert "Keep it in your case" in steps.letter
+    assert "entrenous" not in steps.letter
     assert steps.missing == ()
 
 

@@ -2,8 +2,6 @@
 was done.
 """
 
-from collections.abc import Iterable
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -12,6 +10,7 @@ from entrenous.app.forms import read_form, typed
 from entrenous.app.pages.cases import moment_typed
 from entrenous.app.pages.one_case import case_handle, in_case, refusal
 from entrenous.app.web import go_to, kept_form, posted, show
+from entrenous.app.wording import with_lists
 from entrenous.device.device import Device
 from entrenous.respond.breach import breach_in_words, record_breach, record_breach_notified
 from entrenous.respond.case_file import find_open_case
@@ -40,7 +39,7 @@ async def breach(request: Request, words: str = "") -> Response:
         words=words,
         it=case.breach,
         case=case_handle(request),
-        lines=_with_lists(lines),
+        lines=with_lists(lines),
         form=posted(request) or kept_form(request),
     )
 
@@ -60,14 +59,3 @@ async def note(request: Request) -> Response:
 
     done = await refusal(request, noted, breach)
     return done or go_to(request, "breach", case=case_handle(request))
-
-
-def _with_lists(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Return each sentence with the list items that follow it."""
-    found = list[tuple[str, list[str]]]()
-    for line in lines:
-        if line.startswith("- "):
-            found[-1][1].append(line.removeprefix("- "))
-        elif line:
-            found.append((line, []))
-    return found

@@ -15,6 +15,7 @@ from entrenous.app.pages.case_evidence import Outcome
 from entrenous.app.pages.help_lines import shown_lines
 from entrenous.app.pages.one_case import case_handle, case_name, in_case
 from entrenous.app.web import error_words, go_to, language_of, show, start_job, state_of
+from entrenous.app.wording import with_lists
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
@@ -80,7 +81,7 @@ async def watching(request: Request, words: str = "") -> Response:
         pages=[seen for seen in case.sightings if host_of(seen.where)],
         watched={number: watched_in_words(one) for number, one in watched.items()},
         agreed=agreed,
-        sees=describe_what_site_sees(by_proxy=by_proxy),
+        sees=with_lists(describe_what_site_sees(by_proxy=by_proxy)),
     )
 
 

@@ -40,7 +40,7 @@ from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
 from entrenous.respond.evidence import (
     checked_text,
-    level_in_words,
+    kept_in_words,
     read_evidence,
     stamp_or_wait,
     stamps_of,
@@ -116,7 +116,7 @@ async def evidence(request: Request, words: str = "") -> Response:
         case=case_handle(request),
         before=[translated(line) for line in BEFORE_CAPTURE],
         authority_sees=translated(AUTHORITY_SEES),
-        items=[(one, level_in_words(one, case), stamps_of(one, case)) for one in case.evidence],
+        items=[(one, kept_in_words(one, case), stamps_of(one, case)) for one in case.evidence],
         described=description_in_words,
         shown={number for number, made in small.items() if made and made.data},
         unseen=any(small[one.number] is None for one in case.evidence if one.level is not Level.A0),

@@ -1,8 +1,11 @@
 """A letter of a case: read it before sending, fill it in, save it, and record its outcome."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,8 +18,10 @@ from entrenous.app.wording import for_pages
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_notice_event
+from entrenous.respond.law.deadlines import DeadlineState, deadline_in_words, deadlines
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.letters.draft import render_pdf, write_notice
+from entrenous.respond.letters.elements import claims
 from entrenous.respond.letters.fill_gaps import fill_gaps
 from entrenous.respond.letters.preview import notes_after_draft, notes_before_sending
 from entrenous.respond.letters.sightings import addressee_of, may_be_told
@@ -27,6 +32,7 @@ from entrenous.respond.letters.versions import (
     versions,
 )
 from entrenous.respond.letters.wordings import LANGUAGES, words_in
+from entrenous.respond.next_step import if_they_do_nothing
 from entrenous.respond.nouns import Case, Notice, NoticeState
 
 _WRITTEN_ANEW: Final = frozenset({"language", "places"})
@@ -47,12 +53,11 @@ async def letter(request: Request, words: str = "") -> Response:
     """Show a letter, with what to know before sending it."""
     number = request.path_params["number"]
 
-    def found(name: str, device: Device) -> tuple[Case, Notice, tuple[str, ...]]:
-        case = find_case(name, device)
-        notice = find_notice(case, number)
-        return case, notice, notes_before_sending(notice, case, device.clock.now().date())
+    def found(name: str, device: Device) -> tuple[Case, datetime]:
+        return find_case(name, device), device.clock.now()
 
-    case, notice, know = await in_case(request, found)
+    case, now = await in_case(request, found)
+    notice = find_notice(case, number)
     to = addressee_of(case, notice.route, notice.told, notice.language)
     form = getattr(request.state, "form", None) or kept_form(request)
     return show(
@@ -62,16 +67,20 @@ async def letter(request: Request, words: str = "") -> Response:
         words=words,
         it=notice,
         case=case_handle(request),
-        know=for_pages(know[2:]),
+        know=for_pages(notes_before_sending(notice, case, now.date())[2:]),
         after=for_pages(notes_after_draft(notice)),
         gaps=list(dict.fromkeys(notice.missing)),
         is_draft=notice.state is NoticeState.DRAFTED,
         brought=notice.route.document in _BROUGHT,
+        on_site=notice.route.document is DocumentKind.HASH_BANK,
+        if_nothing=if_they_do_nothing(case, now, number),
+        clocks=_running(case, notice, now),
+        claims=claims(notice, case),
         events=[event for state, event in NOTICE_TABLE if state is notice.state],
         earlier=_earlier(case, notice),
         languages=[(one, words_in(one).name) for one in LANGUAGES],
         platform=to.platform and state_of(request).login.stand_in("platform", to.platform.id),
-        form_address=to.form,
+        form_address=to.form or _site_of(notice),
         unknown=to.unknown,
         places=may_be_told(case, notice.route),
         chosen={seen.number for seen in notice.told},
@@ -89,8 +98,7 @@ async def change(request: Request) -> Response:
     def changed(name: str, device: Device) -> None:
         notice = find_notice(find_case(name, device), number)
         if act == "fill":
-            gaps = dict.fromkeys(notice.missing)
-            given = {gap: typed(form, f"gap-{at}") for at, gap in enumerate(gaps)}
+            given = _given(form, notice, claims(notice, find_case(name, device)))
             fill_gaps(name, number, given, device)
         elif act == "language":
             told = tuple(seen.number for seen in notice.told)
@@ -111,6 +119,30 @@ async def change(request: Request) -> Response:
         return answer
     shown = await in_case(request, newest) if act in _WRITTEN_ANEW else number
     return go_to(request, "letter", case=case_handle(request), number=shown)
+
+
+def _given(form: FormData, notice: Notice, sentences: Mapping[str, str]) -> dict[str, str]:
+    """Return what to write into each gap: what was typed, or the sentence that was ticked."""
+    gaps = enumerate(dict.fromkeys(notice.missing))
+    return {
+        gap: sentences[gap] if typed(form, f"claim-{at}") else typed(form, f"gap-{at}")
+        for at, gap in gaps
+    }
+
+
+def _running(case: Case, notice: Notice, now: datetime) -> list[str]:
+    """Return the deadlines that run for this letter, in words."""
+    return [
+        deadline_in_words(one)
+        for one in deadlines(case, now)
+        if one.notice == notice.number and one.state is DeadlineState.RUNNING
+    ]
+
+
+def _site_of(notice: Notice) -> str:
+    """Return the address of a bank's own page, where its steps are done; "" for a letter."""
+    is_bank = notice.route.document is DocumentKind.HASH_BANK
+    return "/".join(notice.route.source.split("/")[:3]) if is_bank else ""
 
 
 async def pdf(request: Request) -> Response:

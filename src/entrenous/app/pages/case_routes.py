@@ -20,10 +20,11 @@ from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.law.ladders import CHAT, THREAT, shipped_ladder
-from entrenous.respond.law.legal_route import DocumentKind
+from entrenous.respond.law.law_tables import own_letter
+from entrenous.respond.law.legal_route import DocumentKind, RouteId
 from entrenous.respond.law.plan import HELP, Plan, PlanStep, plan_for
 from entrenous.respond.law.plan_view import NOT_ADVICE
-from entrenous.respond.law.routes import day_of_event, situation_of
+from entrenous.respond.law.routes import day_of_event, situation_of, versions_of
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.letters.sightings import OnlyInChats
 from entrenous.respond.nouns import Sighting
@@ -179,6 +180,13 @@ def first_letter(name: str, device: Device) -> FirstLetter | None:
         if step.verified and (route := _letter_of(step)):
             return FirstLetter(route, step, _platform_name(step))
     return None
+
+
+def document_of(family: str) -> DocumentKind:
+    """Return what is drafted for a route, by its family or the name of one of our own letters."""
+    own = own_letter(family)
+    versions = (own,) if own else versions_of(RouteId(family))
+    return versions[0].document if versions else DocumentKind.NONE
 
 
 def plan_of(name: str, device: Device) -> Plan:

@@ -1,5 +1,6 @@
 """The list of cases, and the page of one: its next step, its deadlines and its contents."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from starlette.routing import Route
 from entrenous.app.case_index import CaseDue
 from entrenous.app.forms import read_form, typed
 from entrenous.app.pages.case_answers import role_in, valid_address
-from entrenous.app.pages.case_routes import FirstLetter, first_letter
+from entrenous.app.pages.case_routes import FirstLetter, document_of, first_letter
 from entrenous.app.pages.help_lines import guesses, place_typed
 from entrenous.app.pages.next_page import NextPage, next_page
 from entrenous.app.pages.one_case import case_handle, in_case, refusal
@@ -34,12 +35,13 @@ from entrenous.respond.case_file import describe_named_copies, find_case, named_
 from entrenous.respond.evidence import stamp_waits_text
 from entrenous.respond.law.deadlines import (
     Deadline,
+    DeadlineState,
     deadline_in_words,
     deadlines,
 )
 from entrenous.respond.law.places import Place, place_name
 from entrenous.respond.letters.versions import versions
-from entrenous.respond.next_step import next_step
+from entrenous.respond.next_step import if_they_do_nothing, next_step
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
@@ -58,6 +60,7 @@ from entrenous.respond.platforms import find_platform
 from entrenous.respond.reappearance import returned_text
 from entrenous.respond.report_steps import destinations, unknown_sites
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
+from entrenous.respond.threat import is_threat_only
 
 _NO_ADDRESS: Final = translatable(
     "This is no web address. Copy it from the top of the browser, or choose a chat."
@@ -93,8 +96,11 @@ class CasePage:
 
     case: Case
     next: NextPage
+    if_nothing: str
+    step_document: str
     said: tuple[str, ...]
-    clocks: tuple[tuple[str, Deadline], ...]
+    clocks: tuple[str, ...]
+    has_dates: bool
     under_18: bool
     letter: FirstLetter | None
 
@@ -151,17 +157,26 @@ def _case_page(name: str, device: Device) -> CasePage:
         *(returned_text(back) for back in case.returned),
         stamp_waits_text(case),
     )
-    clocks = tuple((deadline_in_words(one), one) for one in deadlines(case, now))
+    clocks = deadlines(case, now)
     step = next_page(next_step(case, now), case.name)
-    begun = bool(case.notices) or case.state is CaseState.CLOSED or step.route
+    begun = bool(case.notices or step.route or is_threat_only(case))
     return CasePage(
         case,
         step,
+        if_they_do_nothing(case, now),
+        document_of(step.route) if step.route else "",
         for_pages(said),
-        clocks,
+        _listed_clocks(clocks, step),
+        any(one.state is DeadlineState.RUNNING for one in clocks),
         case.age is not AgeAnswer.ADULTS,
-        None if begun else first_letter(name, device),
+        None if begun or case.state is CaseState.CLOSED else first_letter(name, device),
     )
+
+
+def _listed_clocks(clocks: Sequence[Deadline], step: NextPage) -> tuple[str, ...]:
+    """Return the addressees' deadlines in words, without those that the next step names."""
+    said = (deadline_in_words(one) for one in clocks if not (one.yours or one.silent))
+    return tuple(words for words in said if words not in step.words)
 
 
 async def days(request: Request) -> Response:

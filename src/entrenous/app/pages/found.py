@@ -87,7 +87,7 @@ async def look(request: Request) -> Response:
                 found.append(_trace(file, reader, originals))
         return FoundFiles(tuple(found))
 
-    return start_job(request, say("Looking whose copy it is"), work, "verdicts")
+    return start_job(request, say("Finding out whose copy it is"), work, "verdicts")
 
 
 def _trace(file: ChosenFile, device: Device, originals: Originals) -> Found:

@@ -21,7 +21,12 @@ from entrenous.base.environment import SystemClock
 from entrenous.base.language import language_of_person
 from entrenous.respond.first_steps import Advice
 from entrenous.respond.help_lines import EmergencyNumbers, HelpLine
-from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
+from entrenous.respond.help_report import (
+    ContactFacts,
+    advice_in_words,
+    contact_facts,
+    emergency_in_words,
+)
 from entrenous.respond.law.places import COUNTRIES, Place, UnknownPlace, parse_place, place_name
 from entrenous.respond.safety import SafetyAnswers, read_reply
 from entrenous.respond.situation import Spread
@@ -45,11 +50,16 @@ def routes() -> list[Route]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A help line as displayed: how to reach it, and what to know, in sentences."""
+    """A help line as displayed: how to reach it, and what to know, in words."""
 
     line: HelpLine
     phones: tuple[Telephone, ...]
-    words: tuple[str, ...]
+    facts: ContactFacts
+
+    @property
+    def can_talk(self) -> bool:
+        """Whether somebody answers, by telephone or in a chat; otherwise it is a website."""
+        return bool(self.phones or self.line.chat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +198,7 @@ def shown_lines(lines: Sequence[HelpLine], now: datetime, *, under_18: bool = Fa
         Line(
             one,
             telephones(one.phone_in_words),
-            contact_in_words(one, now, None, under_18=under_18)[1:],
+            contact_facts(one, now, None, under_18=under_18),
         )
         for one in lines
     ]

@@ -366,7 +366,7 @@ _IF_HERS: Final = translatable(
     " non-consensual nudity was within 21 days (arXiv:2409.12138)"
 )
 _WHY: Final = {
-    RouteKind.PLATFORM: translatable("it obliges the platform itself"),
+    RouteKind.PLATFORM: translatable("the platform itself has to act"),
     RouteKind.REGULATOR: translatable("an authority asks the platform for you"),
     RouteKind.DATA: translatable("a picture of you is personal data, whoever took it"),
     RouteKind.SEARCH: translatable(

@@ -10,7 +10,7 @@ from typing import Final
 
 from entrenous.respond.evidence import stamps_of
 from entrenous.respond.history import HistoryEvent, HistoryLine, history
-from entrenous.respond.law.legal_route import Route, RouteKind
+from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.wordings import law_in, without_notes, words_in
 from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Sighting, SightingReach
 from entrenous.respond.situation import Demand, Spread
@@ -20,7 +20,7 @@ from entrenous.respond.situation import Demand, Spread
 class CaseLines:
     """The values of the placeholders, each as lines; empty where the case says nothing.
 
-    ``case``, ``number`` and ``address`` are for the steps of a hash bank.
+    ``address`` is for the steps of a hash bank.
     """
 
     places: str = ""
@@ -32,8 +32,6 @@ class CaseLines:
     asked: str = ""
     copies: str = ""
     law: str = ""
-    case: str = ""
-    number: str = ""
     address: str = ""
 
     def value(self, name: str) -> str:
@@ -80,8 +78,6 @@ def case_lines(draft: DraftContext) -> CaseLines:
             for notice in about
         ),
         law="\n".join(_law_lines(draft.route, draft.language)),
-        case=case.name,
-        number=str(len(case.notices) + 1),
         address="/".join(draft.route.source.split("/")[:3]),
     )
 
@@ -149,9 +145,12 @@ def _account_in_words(sighting: Sighting, frame: dict[str, str]) -> str:
 
 
 def _timeline_lines(draft: DraftContext) -> Iterable[str]:
-    """Return the events in order, one line each; only sightings that may be named appear."""
+    """Return the events in order, one line each; only sightings that may be named appear, and what
+    the person kept and sent only on a page for the police or a court.
+    """
     frame, case = draft.frame, draft.case
     events: list[tuple[datetime, str]] = []
+    at_desk = draft.route.document in _DESKS
     for sighting in draft.told:
         key = "seen_in_chat" if sighting.reach is SightingReach.PRIVATE else "seen"
         at, where = sighting.first_seen_at, sighting.where
@@ -159,15 +158,16 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
             at=_format_time(at), where=where, account=_account_in_words(sighting, frame)
         )
         events.append((at, line))
-    for item in case.evidence:
+    for item in case.evidence if at_desk else ():
         line = frame["kept_at"].format(at=_format_time(item.added_at), number=item.number)
         events.append((item.added_at, line))
-    for notice in case.notices:
+    for notice in case.notices if at_desk else ():
         lines = history(case, notice, draft.now)
         events += [(one.at, _history_line_in_words(one, notice, draft.language)) for one in lines]
     return (line for _, line in sorted(events, key=lambda event: event[0]))
 
 
+_DESKS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 _DEMANDS: Final = {
     Demand.MONEY: "demand_money",
     Demand.PICTURES: "demand_pictures",

@@ -9,7 +9,7 @@ from typing import Final
 from entrenous.respond.law.legal_route import DocumentKind, LawReach, Route
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
 from entrenous.respond.letters.wordings import Wording, keys_for, placeholders, words_in
-from entrenous.respond.nouns import Case, NoticeElement, SightingReach
+from entrenous.respond.nouns import Case, Notice, NoticeElement, SightingReach
 from entrenous.respond.situation import PictureMaker, Situation, Spread
 
 _AS_ONE_TEXT: Final = frozenset({DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT})
@@ -91,9 +91,9 @@ def word_key(key: str, draft: DraftContext, lines: CaseLines) -> WordedKey:
 
 def _gap_for(name: str, draft: DraftContext) -> str:
     """Return the gap for a fact that the case lacks, or that is named only on request."""
-    chats = [seen.number for seen in draft.case.sightings if seen.reach is SightingReach.PRIVATE]
-    if name == "places" and chats:
-        return draft.frame["gap_chat"].format(number=chats[0])
+    in_chat = any(seen.reach is SightingReach.PRIVATE for seen in draft.case.sightings)
+    if name == "places" and in_chat:
+        return draft.frame["gap_chat"]
     return draft.frame[_GAPS[name]]
 
 
@@ -151,6 +151,22 @@ def _unmade_claims(wording: Wording, said: Situation) -> tuple[str, ...]:
         wording.if_intimate_unsaid if said.intimate is None else "",
     )
     return tuple(filter(None, claims))
+
+
+def claims(notice: Notice, case: Case) -> dict[str, str]:
+    """Return the gaps of a draft that are claims, each with the sentence that the person may write
+    there if it is true.
+    """
+    acts, element = speaks_for_somebody(case, notice.route), words_in(notice.language).element
+    found = dict[str, str]()
+    for key in (key for some in keys_for(notice.route) or () for key in some):
+        wording = element[key]
+        says = wording.claim or (acts and wording.says_for) or wording.says
+        if not wording.claim and wording.law_language not in ("", notice.language):
+            says = _with_law_text(key, says, acts=acts, language=notice.language)
+        gaps = {wording.if_maker_unsaid, wording.if_intimate_unsaid} & set(notice.missing)
+        found |= dict.fromkeys(gaps, says)
+    return found
 
 
 def _with_law_text(key: str, says: str, *, acts: bool, language: str) -> str:

@@ -34,6 +34,7 @@ class Wording(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     gap_for: str = ""
     if_maker_unsaid: str = ""
     if_intimate_unsaid: str = ""
+    claim: str = ""
     law_language: str = ""
 
 

@@ -58,8 +58,8 @@ class HostPause:
 HOST_PAUSE_TABLE: Final = Table("watch-host", HostPause)  # by host
 AGREEMENT_TABLE: Final = Table("watch-agreed", Agreement)  # under "watch"
 _SEEN: Final = translatable(
-    "Looking at a page is a request to its site, as when you open it in a browser. The "
-    "site, and other sites that its pictures come from, see:"
+    "To look at a page, the app asks its site for it, as your browser does. The site, and other "
+    "sites that its pictures come from, see:"
 )
 _KEPT: Final = translatable(
     "They can keep that for as long as they like. If somebody you fear runs the site, "
