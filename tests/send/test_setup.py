@@ -3,12 +3,12 @@
 import pytest
 
 from entrenous.device.device import Device
-from entrenous.device.identities import BadRelayAddress, own_device
+from entrenous.device.identities import BadRelayAddress, has_relay, own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.people.invite import make_invite
 from entrenous.send.people.people_nouns import BadName
-from entrenous.send.set_up import finish_set_up, set_up
+from entrenous.send.set_up import finish_set_up, join_relay, set_up
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import HERE, Room
 from tests.village.malicious_relay import MaliciousCourier
@@ -59,3 +59,29 @@ def test_a_name_that_cannot_be_shown_is_refused(room: Room, name: str) -> None:
 def test_an_invalid_relay_address_is_refused(room: Room, url: str) -> None:
     with pytest.raises(BadRelayAddress):
         set_up("caro", url, newcomer(room)[0])
+
+
+def test_a_device_without_a_relay_joins_one_later_and_stays_itself(room: Room) -> None:
+    device, _ = newcomer(room)
+    alone = set_up("caro", None, device)
+    joined = join_relay(f"{HERE}/", device)
+    assert (joined.name, joined.device) == ("caro", alone.device)
+    room["ana"].adds(Villager("caro", device, device.vault))  # type: ignore[arg-type]
+    assert join_relay("https://elsewhere.example", device).home == joined.home
+
+
+def test_a_relay_that_does_not_answer_leaves_the_device_without_one(room: Room) -> None:
+    device, courier = newcomer(room)
+    set_up("caro", None, device)
+    with courier.playing(create_mailbox=killed), pytest.raises(Killed):
+        join_relay(HERE, device)
+    assert not has_relay(device)
+
+
+@pytest.mark.parametrize("call", ["publish_key_bundle", "publish_prekeys"])
+def test_joining_that_was_killed_is_finished_by_the_next_command(room: Room, call: str) -> None:
+    device, courier = newcomer(room)
+    set_up("caro", None, device)
+    with courier.playing(**{call: killed}), pytest.raises(Killed):
+        join_relay(HERE, device)
+    room["ana"].adds(Villager("caro", device, device.vault))  # type: ignore[arg-type]

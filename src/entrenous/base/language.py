@@ -99,9 +99,9 @@ def translatable(text: str) -> str:
 
 
 def day_in_words(day: date) -> str:
-    """Return a day for people, such as "05 June 2026"; a time keeps its own zone's day."""
+    """Return a day for people, such as "5 June 2026"; a time keeps its own zone's day."""
     if language_of_person() == ENGLISH:
-        return f"{day:%d %B %Y}"
+        return f"{day.day} {day:%B %Y}"
     from babel.dates import format_date  # noqa: PLC0415 - slow to import; English needs none of it
 
     return format_date(day, "long", locale=locale_now())
@@ -109,32 +109,36 @@ def day_in_words(day: date) -> str:
 
 def weekday_in_words(day: date) -> str:
     """Return the name of a day of the week, such as "Monday"."""
-    return _format_with_skeleton(day, "%A", "EEEE")
+    return _format_day(day, f"{day:%A}", "EEEE")
 
 
 def month_day_in_words(day: date) -> str:
-    """Return a day without its year, such as "05 June"."""
-    return _format_with_skeleton(day, "%d %B", "MMMMd")
-
-
-def long_day_in_words(day: date) -> str:
-    """Return a day with its weekday, such as "Friday 05 June 2026"."""
-    return _format_with_skeleton(day, "%A %d %B %Y", "yMMMMEEEEd")
-
-
-def _format_with_skeleton(day: date, english: str, skeleton: str) -> str:
+    """Return a day without its year, such as "5 June"."""
     if language_of_person() == ENGLISH:
-        return day.strftime(english)
+        return f"{day.day} {day:%B}"
     from babel.dates import format_skeleton  # noqa: PLC0415 - as above
 
-    words: str = format_skeleton(skeleton, day, locale=locale_now())
+    words: str = format_skeleton("MMMMd", day, locale=locale_now())
     return words
 
 
-def moment_in_words(at: datetime) -> str:
-    """Return a time for people, with its zone: "05 June 2026, 14:30 UTC"."""
+def long_day_in_words(day: date) -> str:
+    """Return a day with its weekday, such as "Friday 5 June 2026"."""
+    return _format_day(day, f"{day:%A} {day.day} {day:%B %Y}", "full")
+
+
+def _format_day(day: date, english: str, style: str) -> str:
     if language_of_person() == ENGLISH:
-        return f"{at:%d %B %Y, %H:%M %Z}"
+        return english
+    from babel.dates import format_date  # noqa: PLC0415 - as above
+
+    return format_date(day, style, locale=locale_now())
+
+
+def moment_in_words(at: datetime) -> str:
+    """Return a time for people, with its zone: "5 June 2026, 14:30 UTC"."""
+    if language_of_person() == ENGLISH:
+        return f"{day_in_words(at)}, {at:%H:%M %Z}"
     from babel.dates import format_time  # noqa: PLC0415 - as above
 
     return f"{day_in_words(at)}, {format_time(at, 'HH:mm', locale=locale_now())} {at:%Z}"
@@ -156,10 +160,12 @@ def locale_now() -> Locale:
 
 @cache
 def locale_of(tag: str) -> Locale:
-    """Return Babel's locale of a language; the pseudo-language is laid out as Arabic."""
+    """Return Babel's locale of a language. The pseudo-language is laid out as Arabic; English has
+    the dates of most countries that write it, such as "5 June 2026".
+    """
     from babel import Locale  # noqa: PLC0415 - as above
 
-    return Locale.parse(tag.partition("-")[0])
+    return Locale.parse("en_GB" if tag == ENGLISH else tag.partition("-")[0])
 
 
 def sentences_now() -> Catalogue:

@@ -72,8 +72,7 @@ class UnlockNotConfirmed(Unreachable):
 class DeviceWithoutRelay(Refused):
     """
     This device was set up without a relay (setup --offline). It can mark and trace, but not send or
-    receive. Nothing was changed. To send, set up another device in another folder:
-    ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    receive. Nothing was changed. To send, connect it to a relay: entrenous device move --relay URL
     """
 
 

@@ -46,7 +46,7 @@ class HistoryLine:
     @property
     def text(self) -> str:
         """The line as a sentence in the first person, in English, for a letter or a screen."""
-        on = f"{self.at:%d %B %Y, %H:%M} UTC"
+        on = f"{self.at.day} {self.at:%B %Y, %H:%M} UTC"
         if self.event is HistoryEvent.MISSED:
             late = duration_in_words(self.late or timedelta())
             return f"{on}: {_STILL_OPEN if self.open else _LATE}".format(late=late)

@@ -1,5 +1,5 @@
-"""Set up a device with keys for its owner and itself and a mailbox at a relay; finish an
-interrupted set-up.
+"""Set up a device with keys for its owner and itself and a mailbox at a relay, at once or later;
+finish an interrupted set-up.
 """
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
@@ -8,6 +8,7 @@ from entrenous.crypto.identity_keys import MASTER_BYTES, SIGNING_SEED_BYTES, mas
 from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
+    OWN_IDENTITY,
     UNFINISHED,
     BadRelayAddress,
     Identity,
@@ -16,6 +17,7 @@ from entrenous.device.identities import (
     store_identity,
     store_signer,
 )
+from entrenous.device.lock_errors import UnfinishedDevice
 from entrenous.device.vault_tables import SELF
 from entrenous.send.clock_sanity import record_clock, this_second
 from entrenous.send.devices.own_key_bundle import (
@@ -43,7 +45,32 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
         identity = Identity(name, _new_device_id(device), this_second(device))
         store_identity(identity, device)
         return identity
-    return _set_up_with_relay(name, relay_address(relay_url), device)
+    home = _new_mailbox(relay_address(relay_url), device)
+    identity = _with_keys(name, _new_device_id(device), home, device)
+    finish_set_up(device)
+    return identity
+
+
+def join_relay(relay_url: str, device: Device) -> Identity:
+    """Give a device that was set up without a relay its keys and a mailbox. A device that has a
+    relay stays at it.
+
+    Its vault gets a lock at the relay afterwards (:func:`.make_first_lock`), at the latest when it
+    is next unlocked. If the relay does not create a mailbox, nothing is stored.
+
+    Raises:
+        UnfinishedDevice, BadRelayAddress, NotEncrypted, RelayUnreachable, ProtocolTooOld.
+    """
+    before = OWN_IDENTITY.load(device.vault)
+    if before is None:
+        raise UnfinishedDevice
+    if before.home is not None:
+        return before
+    home = _new_mailbox(relay_address(relay_url), device)
+    device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
+    identity = _with_keys(before.name, before.device, home, device)
+    finish_set_up(device)
+    return identity
 
 
 def relay_address(relay_url: str) -> str:
@@ -54,11 +81,15 @@ def relay_address(relay_url: str) -> str:
         raise BadRelayAddress from None
 
 
-def _set_up_with_relay(name: str, relay_url: str, device: Device) -> Identity:
+def _new_mailbox(relay_url: str, device: Device) -> MailboxAddress:
     tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
-    home = MailboxAddress(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
+    return MailboxAddress(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
+
+
+def _with_keys(name: str, device_id: DeviceId, home: MailboxAddress, device: Device) -> Identity:
+    """Make the owner's and the device's keys, and store them with the address of the mailbox."""
     master = master_keys(device.dice.token(MASTER_BYTES))
-    now, device_id = this_second(device), _new_device_id(device)
+    now = this_second(device)
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
     signed = certify_device(master, signer, device_id, now)
     card = sign_bundle(master, (first_list(name, home, signed, now),), (signed,))
@@ -76,7 +107,6 @@ def _set_up_with_relay(name: str, relay_url: str, device: Device) -> Identity:
         store_identity(identity, device)
         device.vault.put(SELF, UNFINISHED, b"")
         record_clock(device)
-    finish_set_up(device)
     return identity
 
 

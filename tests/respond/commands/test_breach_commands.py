@@ -94,7 +94,7 @@ def test_json_and_text_say_the_same_time(ask: Ask, capsys: pytest.CaptureFixture
     capsys.readouterr()
     assert run(["case", "breach", name], {}) == 0
     told = capsys.readouterr().out
-    assert "Thursday 08 January 2026, 09:00 in Germany" in told
+    assert "Thursday 8 January 2026, 09:00 in Germany" in told
     assert "- the likely consequences" in told
     assert run(["case", "breach", name, "--json"], {}) == 0
     assert json.loads(capsys.readouterr().out)["schema"] == "entrenous/case/1"

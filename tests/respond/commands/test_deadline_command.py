@@ -63,10 +63,10 @@ def test_people_read_the_working_and_then_the_end(law: Callable[..., tuple[int, 
     status, out = law("eu-gdpr-17", *sent, "--country", "Deutschland", "--region", "BY")
     assert status == 0
     assert "When it was received is not known" in out
-    assert "Sunday 05 April 2026 (Sunday), Monday 06 April 2026 (Easter Monday)" in out
+    assert "Sunday 5 April 2026 (Sunday), Monday 6 April 2026 (Easter Monday)" in out
     assert "They answered 1 day and 10 hours late." in out
     assert out.splitlines()[-1] == (
-        "They have until Tuesday 07 April 2026, 23:59 in Germany (BY) (21:59 UTC)."
+        "They have until Tuesday 7 April 2026, 23:59 in Germany (BY) (21:59 UTC)."
     )
 
 

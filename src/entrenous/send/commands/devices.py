@@ -10,15 +10,18 @@ import typer
 from entrenous.base.errors import Unreachable, shell_quoted
 from entrenous.base.language import day_in_words, plural, translated
 from entrenous.device.commands import opened_device, unlocked_device
-from entrenous.device.identities import is_confirmed, own_device
+from entrenous.device.device import Device
+from entrenous.device.identities import has_relay, is_confirmed, own_device
 from entrenous.device.lock_errors import VaultNotFound
 from entrenous.device.recovery_sheet import NoDeviceToRevokeFrom, revoke_by_sheet
-from entrenous.device.relay_lock_client import lock_at_new_relay
+from entrenous.device.relay_lock_client import lock_at_new_relay, make_first_lock
+from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.commands import vault_lock
 from entrenous.send.commands.catch_up import catch_up
 from entrenous.send.commands.setup import link_on_old_device
 from entrenous.send.commands.vault_lock import read_optional_sheet, read_sheet_file
 from entrenous.send.devices.device_wording import (
+    describe_joining,
     describe_move,
     describe_revocation,
     describe_shut_alone,
@@ -34,7 +37,7 @@ from entrenous.send.devices.own_devices import (
     device_overview,
     revoke_device,
 )
-from entrenous.send.set_up import relay_address
+from entrenous.send.set_up import join_relay, relay_address
 from entrenous.terminal.output import key_fingerprint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json, json_option
@@ -144,12 +147,16 @@ def move(
 
     Messages that arrive at the old relay are fetched for 30 more days. Your other devices move too:
     nothing changes until you have run entrenous inbox on each of them; then repeat this command.
-    With the address of your present relay, it cancels a move that has begun.
+    With the address of your present relay, it cancels a move that has begun. A device that was set
+    up without a relay is connected to this one.
 
     If the old relay is gone for good, your recovery sheet unlocks this device without it.
     """
     paper = read_optional_sheet(sheet)
     with unlocked_device(context, paper) as (device, unlocked):
+        if not has_relay(device):
+            _join(relay, unlocked, device, as_json=as_json)
+            return
         if is_confirmed(device):
             catch_up(device)
         if relay_address(relay) == own_device(device).home.relay_url:
@@ -166,6 +173,17 @@ def move(
         print_json(_move_as_json(moved))
         return
     for line in describe_move(moved):
+        print_line(line)
+
+
+def _join(relay: str, unlocked: Unlocked, device: Device, *, as_json: bool) -> None:
+    identity = join_relay(relay, device)
+    with suppress(Unreachable):  # the next command does it
+        make_first_lock(unlocked, device)
+    if as_json:
+        print_json({"schema": "entrenous/joined/1", "relay": relay_address(relay)})
+        return
+    for line in describe_joining(identity):
         print_line(line)
 
 

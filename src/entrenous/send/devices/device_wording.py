@@ -5,6 +5,7 @@ from typing import Final
 
 from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.base.limits import OFFLINE_HOURS_MAX
+from entrenous.device.identities import Identity
 from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.devices.move_device import MoveResult
 from entrenous.send.devices.own_devices import DeviceOverview, RevocationState, RevokedDeviceResult
@@ -97,6 +98,18 @@ def describe_shut_alone() -> Iterator[str]:
     """Yield what the user reads about a device that was shut with its recovery sheet alone."""
     first, *others = map(translated, _ALONE)
     yield from (first, _offline_window_in_words(), *others)
+
+
+def describe_joining(joined: Identity) -> Iterator[str]:
+    """Yield what the user reads after a device without a relay was connected to one."""
+    if joined.home is not None:
+        words = translated("This device is connected to {relay}. You can send from here now.")
+        yield words.format(relay=joined.home.relay_url)
+    yield translated(
+        "From now on, your passphrase opens this device only with an answer from the relay, which "
+        "stops anybody who guesses after ten tries. So write a recovery sheet: entrenous device "
+        "recovery --out FILE"
+    )
 
 
 def describe_move(moved: MoveResult) -> Iterator[str]:

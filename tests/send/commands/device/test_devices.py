@@ -25,6 +25,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, Contradiction
 from entrenous.terminal.session import BY_FAMILY, USAGE, YES
 from tests.carry.relays import WoundClock, disk_relay, served
+from tests.send.commands.device.conftest import Town
 from tests.vaults import create_device, make_vaults_open_quickly, no_relay, open_device
 from tests.village.households import link
 from tests.village.world import WoundClock as Clock
@@ -218,3 +219,17 @@ def test_renaming_of_a_duplicate_name_is_reported() -> None:
     told = describe_change(ContactChange("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim"))
     assert "called two different people or circles Kim." in told
     assert "Kim 2" in told
+
+
+def test_a_device_without_a_relay_is_connected_and_locked(town: Town) -> None:
+    town.types("ben", "setup", "--name", "Ben", "--offline")
+    refused = town.types("ben", "invite", status=BY_FAMILY["refused"])
+    assert "connect it to a relay: entrenous device move --relay URL" in refused
+    said = town.types("ben", "device", "move", "--relay", town.url)
+    assert f"This device is connected to {town.url}." in said
+    locked = read_head(town.folder / "ben").now.lock
+    assert locked is not None
+    assert locked.relay_url == town.url
+    town.types("ben", "inbox")
+    link = json.loads(town.types("ben", "invite", "--json"))["link"]
+    town.types("ana", "person", "add", link, "--as", "ben")
