@@ -222,7 +222,7 @@ def _time_to_progress_ms(browser: httpx.Client, photo: bytes) -> float:
     form = {"to": "Friend 0", "days": "7", "text": ""}
     kept = browser.post("/10", data=form, files={"file": ("a.jpg", photo)}, headers=here)
     review = kept.headers["location"]
-    asked = re.findall(r"Type (.+?) to send it all the same", browser.get(review).text)
+    asked = re.findall(r"Type (.+?) to send it anyway", browser.get(review).text)
     began = time.perf_counter()
     started = browser.post(review, data={"confirm": asked}, headers=here)
     shown = browser.get(started.headers["location"])

@@ -103,10 +103,10 @@ def set_up(page: Page, name: str = "Ana", relay: str | None = None) -> None:
     page.get_by_role("link", name="Set up this device").click()
     page.get_by_label("Your name, as people will see it").fill(name)
     page.get_by_label("A passphrase that only you know").fill(PASSPHRASE)
-    page.get_by_label("Once more").fill(PASSPHRASE)
+    page.get_by_label("Repeat the passphrase").fill(PASSPHRASE)
     if relay is not None:
-        page.get_by_label("From here, through a relay that carries sealed messages").check()
-        page.get_by_label("Address of the relay, if you have one").fill(relay)
+        page.get_by_label("With this app: somebody gave me a link or an address").check()
+        page.get_by_label("Paste their invite link, or the address of a relay").fill(relay)
     page.get_by_role("button", name="Set up").click()
     page.get_by_role("heading", name="What would you like to do?").wait_for()
 

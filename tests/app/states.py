@@ -59,11 +59,13 @@ STATES: Final = {
     "recovery-sheet-first": "use_sheet",
     "set-up": "setup",
     "set-up-weak": "setup",
+    "set-up-no-address": "setup",
     "home": "home",
     "devices": "devices",
     "linking": "linking",
     "recovery-sheet": "sheet",
     "recovery-sheet-made": "sheet_made",
+    "recovery-sheet-on-paper": "sheet_made",
     "passphrase": "passphrase",
     "without-relay": "offline",
     "move": "move",
@@ -86,6 +88,9 @@ STATES: Final = {
     "face-to-face": "face_to_face",
     "people": "people",
     "people-refused": "add_person",
+    "circle-remove": "circle",
+    "person-block": "person",
+    "person-forget": "person",
     "send": "send",
     "send-refused": "send",
     "review": "review",
@@ -95,11 +100,13 @@ STATES: Final = {
     "sealing": "progress",
     "sealed": "sealed",
     "undone": "sealed",
+    "draft-delete": "discard",
     "inbox": "inbox",
     "conversation": "conversation",
     "conversation-opened": "conversation",
     "see-once": "seen",
     "see-once-shown": "seen",
+    "take-back": "answer",
     "taken-back": "answer",
     "person-blocked": "person",
     "copies": "copies",
@@ -173,6 +180,9 @@ NO_PAGE: Final = {
 
 #: Routes that need a second device, and the tests that look at them in all presentations.
 WALKED_ELSEWHERE: Final = {
+    "join": "test_joining.py",
+    "joined": "test_joining.py",
+    "differs": "test_joining.py",
     "link_lock": "test_new_phone.py",
     "linking_here": "test_new_phone.py",
     "lost": "test_new_phone.py",
@@ -238,7 +248,7 @@ def a_world(
     spoken = {"ENTRENOUS_LANGUAGE": language} if language else {}
     with (
         ben_at_a_relay(folder, words) as (ben, relay),
-        served_app(folder / "ana", ENTRENOUS_PAUSE="0", **spoken) as app,
+        served_app(folder / "ana", ENTRENOUS_PAUSE="0", HOME=str(folder), **spoken) as app,
         opened_page(browser, app.link) as page,
     ):
         yield World(Walker(page, app.address, relay.url), ben, words, photograph(folder), folder)
@@ -349,7 +359,9 @@ def _set_up(ana: Walker, words: Words) -> Iterator[str]:
     typed = {"name": words.ana, "where": "relay", "relay": ana.relay}
     ana.send("setup", passphrase="beach", again="beach", **typed)
     yield "set-up-weak"
-    ana.send("setup", passphrase=PASSPHRASE, again=PASSPHRASE)
+    ana.send("setup", passphrase=PASSPHRASE, again=PASSPHRASE, relay="")
+    yield "set-up-no-address"
+    ana.send("setup", passphrase=PASSPHRASE, again=PASSPHRASE, relay=ana.relay)
     ana.wait_for("home")
     yield "home"
 
@@ -366,6 +378,8 @@ def _devices(ana: Walker) -> Iterator[str]:
     ana.send("sheet")
     ana.wait_for("sheet_made")
     yield "recovery-sheet-made"
+    ana.send("sheet_made")
+    yield "recovery-sheet-on-paper"
     for name, state in (("passphrase", "passphrase"), ("offline", "without-relay")):
         ana.go(name)
         yield state
@@ -409,6 +423,14 @@ def _people(world: World) -> Iterator[str]:
     yield "people"
     ana.send("add_person", link="entrenous:nothing", name=words.ben)
     yield "people-refused"
+    ana.go("people")
+    ana.send("circle", words.circle)
+    yield "circle-remove"
+    for act in ("block", "forget"):
+        ana.go("people")
+        ana.follow("person")
+        ana.send("person", act)
+        yield f"person-{act}"
 
 
 def _until_ben(ben: Device, step: Callable[[], object]) -> None:
@@ -451,6 +473,11 @@ def _sending(world: World) -> Iterator[str]:
     yield "sealed"
     ana.send("sealed")
     yield "undone"
+    ana.go("send")
+    ana.send("send", text=words.sent, to=words.ben)
+    ana.send("discard")
+    yield "draft-delete"
+    ana.send("discard")
 
 
 def _hold_still(ana: Walker) -> None:
@@ -492,10 +519,13 @@ def _messages(world: World) -> Iterator[str]:
     ana.go("inbox")
     ana.follow("conversation")
     ana.send("answer", "recall")
+    yield "take-back"
+    ana.send("answer")
     yield "taken-back"
     ana.go("people")
     ana.follow("person")
     ana.send("person", "block")
+    ana.send("person")
     yield "person-blocked"
 
 

@@ -92,7 +92,7 @@ def test_without_script_there_is_a_file_field_and_no_button(
     ):
         page.get_by_role("link", name="Set up this device").click()
         page.get_by_role("link", name="This is another device of mine").click()
-        assert page.get_by_label("Photo of that code").is_visible()
+        assert page.get_by_label("Photo of the code").is_visible()
         assert page.get_by_role("button", name="Use the camera").count() == 0
         page.get_by_role("button", name="Go on").click()
         page.get_by_role("alert").wait_for()

@@ -30,7 +30,7 @@ def test_passphrase_hours_move_and_erasing(browser: Browser, tmp_path: Path) -> 
             ana.press("Allow it")
             page.get_by_text("this device opens without its relay").wait_for()
             ana.press("Go on", "link")
-            ana.press("Move to another relay", "link")
+            ana.press("Use another relay", "link")
             ana.fill("Address of the other relay", "relay.example")
             ana.press("Move")
             page.get_by_role("alert").wait_for()
@@ -52,11 +52,11 @@ def test_passphrase_hours_move_and_erasing(browser: Browser, tmp_path: Path) -> 
 def _passphrase(ana: Walker) -> None:
     """Change it, and open the device with the new one alone."""
     page = ana.page
-    ana.press("Another passphrase", "link")
+    ana.press("Change your passphrase", "link")
     for now in ("not this one at all", PASSPHRASE):
         ana.fill("Your passphrase now", now)
         ana.fill("The new passphrase", NEW)
-        ana.fill("Once more", NEW)
+        ana.fill("Repeat the passphrase", NEW)
         ana.begin("Change it")
         if now != PASSPHRASE:
             page.get_by_role("alert").wait_for()

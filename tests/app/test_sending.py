@@ -30,17 +30,17 @@ def _write(page: Page, to: str, photo: Path | None, text: str) -> None:
     start(page, "Send something Copies that only the right people open")
     if photo is not None:
         page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
-    page.get_by_label("Words that go with it").fill(text)
+    page.get_by_label("Your message").fill(text)
     page.get_by_role("checkbox", name=to).check()
 
 
 def _review(page: Page) -> None:
-    page.get_by_role("button", name="Look at it once more").click()
-    page.get_by_role("heading", name="Before it goes").wait_for()
+    page.get_by_role("button", name="Check it before sending").click()
+    page.get_by_role("heading", name="Check before you send").wait_for()
 
 
 def _send(page: Page, to: str) -> None:
-    for box in page.get_by_label("to send it all the same").all():
+    for box in page.get_by_label("to send it anyway").all():
         box.fill(to)
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
@@ -145,12 +145,12 @@ def _answered(friends: Friends) -> None:
     ana.get_by_role("link", name="Reply").click()
     ana.get_by_text("from the lake").wait_for()
     assert ana.get_by_role("checkbox", name="Ben").is_checked()
-    ana.get_by_label("Words that go with it").fill("how lovely")
+    ana.get_by_label("Your message").fill("how lovely")
     no_violations(ana)
     _review(ana)
     ana.get_by_text("Your reply to:").wait_for()
     ana.get_by_role("link", name="Change it").click()
-    ana.get_by_label("Words that go with it").fill("how very lovely")
+    ana.get_by_label("Your message").fill("how very lovely")
     _review(ana)
     _send(ana, "Ben")
     start(ben, "Messages")
@@ -164,4 +164,6 @@ def _answered(friends: Friends) -> None:
     _shot(ben, "answered")
     ben.get_by_text("More").first.click()
     ben.get_by_role("button", name="Hide on this device").first.click()
+    ben.get_by_role("heading", name="Hide this message here?").wait_for()
+    ben.get_by_role("button", name="Hide it").click()
     expect(ben.get_by_text("from the lake")).to_have_count(0)

@@ -37,17 +37,17 @@ def _relay(folder: Path) -> Iterator[Server]:
 def _write(page: Page, text: str, photo: Path | None = None) -> None:
     """Write something to Ana, and look at it once more."""
     page.get_by_role("link", name="Start", exact=True).click()
-    page.get_by_role("link", name="Send something Copies that only the right people open").click()
+    page.get_by_role("link", name="Send something Each person gets a copy of their own").click()
     if photo is not None:
         page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
-    page.get_by_label("Words that go with it").fill(text)
+    page.get_by_label("Your message").fill(text)
     page.get_by_role("checkbox", name="Ana").check()
-    page.get_by_role("button", name="Look at it once more").click()
-    page.get_by_role("heading", name="Before it goes").wait_for()
+    page.get_by_role("button", name="Check it before sending").click()
+    page.get_by_role("heading", name="Check before you send").wait_for()
 
 
 def _send(page: Page) -> None:
-    for box in page.get_by_label("to send it all the same").all():
+    for box in page.get_by_label("to send it anyway").all():
         box.fill("Ana")
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
@@ -78,23 +78,26 @@ def test_drafts_and_what_waits_survive_a_restart(browser: Browser, tmp_path: Pat
             relay.stop()
             _write(ben, "sealed offline")
             _send(ben)
-            ben.get_by_role("heading", name="It waits to leave").wait_for(timeout=60_000)
-            ben.get_by_text("It is sealed and kept safe on this device.").wait_for()
+            ben.get_by_role("heading", name="It waits to be sent").wait_for(timeout=60_000)
+            ben.get_by_text("It is sealed and safe on this device.").wait_for()
             no_violations(ben)
         with _ben(browser, tmp_path) as ben:
             ben.get_by_role("link", name="Unlock").click()
             unlock(ben)
             ben.get_by_text("You have a message that was not sent.").wait_for()
             no_violations(ben)
-            ben.get_by_role("button", name="Discard it").click()
+            ben.get_by_role("button", name="Delete it").click()
+            ben.get_by_role("heading", name="Delete this message?").wait_for()
+            no_violations(ben)
+            ben.get_by_role("button", name="Delete it").click()
             expect(ben.get_by_text("You have a message that was not sent.")).to_have_count(0)
             start(ben, "Messages")
-            ben.get_by_role("heading", name="Waiting to leave").wait_for()
+            ben.get_by_role("heading", name="Waiting to be sent").wait_for()
             no_violations(ben)
             relay.start()
             _until(ana, "Messages", "1 to open")
             start(ben, "Messages")
-            expect(ben.get_by_role("heading", name="Waiting to leave")).to_have_count(0)
+            expect(ben.get_by_role("heading", name="Waiting to be sent")).to_have_count(0)
 
 
 @contextmanager
@@ -139,20 +142,24 @@ def test_sending_and_opening_work_without_script(
         ben.get_by_role("link", name="Ana", exact=True).click()
         ben.get_by_text("More").click()
         ben.get_by_role("button", name="Take back for everyone").click()
+        ben.get_by_role("button", name="Take it back").click()
         ben.get_by_text("Their program is asked to forget it").wait_for()
 
 
 def _nobody_chosen_loses_nothing(page: Page, photo: Path) -> None:
     """Words and files stay when it was forgotten to say who gets them."""
-    start(page, "Send something Copies that only the right people open")
+    start(page, "Send something Each person gets a copy of their own")
     page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
-    page.get_by_label("Words that go with it").fill("to nobody yet")
-    page.get_by_role("button", name="Look at it once more").click()
+    page.get_by_label("Your message").fill("to nobody yet")
+    page.get_by_role("button", name="Check it before sending").click()
     page.get_by_role("alert").wait_for()
     page.get_by_text("1 file is in it already.").wait_for()
-    assert page.get_by_label("Words that go with it").input_value() == "to nobody yet"
+    assert page.get_by_label("Your message").input_value() == "to nobody yet"
     page.get_by_role("link", name="Start", exact=True).click()
     page.get_by_role("link", name="Look at it").click()
     page.get_by_text("1 file is in it already.").wait_for()
     page.get_by_role("link", name="Start", exact=True).click()
-    page.get_by_role("button", name="Discard it").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("link", name="Keep it").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("button", name="Delete it").click()

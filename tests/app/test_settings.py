@@ -34,9 +34,9 @@ def test_settings_persist(*, script: bool, browser: Browser, tmp_path: Path) -> 
     with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
         settings(page)
         for_everybody(page)
-        page.get_by_label("Size of text").select_option("150 %")
-        page.get_by_label("What the browser's tab is called").fill("Recipes")
-        page.get_by_label("Dot").check()
+        page.get_by_label("Text size").select_option("150 %")
+        page.get_by_label("Name of the tab").fill("Recipes")
+        page.get_by_label("Icon: dot").check()
         page.get_by_role("button", name="Save").click()
         assert page.title() == "Recipes"
         page.get_by_role("link", name="Change the proxy").click()
@@ -51,8 +51,8 @@ def test_settings_persist(*, script: bool, browser: Browser, tmp_path: Path) -> 
     with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
         settings(page)
         assert page.title() == "Recipes"
-        assert page.get_by_label("Size of text").input_value() == "150"
-        assert page.get_by_label("Dot").is_checked()
+        assert page.get_by_label("Text size").input_value() == "150"
+        assert page.get_by_label("Icon: dot").is_checked()
         page.get_by_text("127.0.0.1:9050").wait_for()
         for_everybody(page)
 
@@ -69,7 +69,7 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
         page.get_by_role("link", name="Make an archive").click()
         for_everybody(page)
         page.get_by_label("A passphrase for the archive").fill(ARCHIVES)
-        page.get_by_label("Once more").fill(ARCHIVES)
+        page.get_by_label("Repeat the passphrase").fill(ARCHIVES)
         page.get_by_role("button", name="Make the archive").click()
         page.get_by_role("heading", name="The archive is ready").wait_for(timeout=60_000)
         for_everybody(page)
@@ -84,18 +84,18 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
     with served_app(tmp_path / "new") as app, opened_page(browser, app.link) as page:
         set_up(page)
         settings(page)
-        page.get_by_role("link", name="Read an archive").click()
+        page.get_by_role("link", name="Open an archive").click()
         for_everybody(page)
-        page.get_by_label("The archive").set_input_files(photo)
-        page.get_by_label("Its passphrase").fill(ARCHIVES)
-        page.get_by_role("button", name="Read it").click()
+        page.get_by_label("The archive file").set_input_files(photo)
+        page.get_by_label("Passphrase of the archive").fill(ARCHIVES)
+        page.get_by_role("button", name="Open it").click()
         page.get_by_text("This is not a complete Entrenous archive").wait_for()
         page.go_back()
         settings(page)
-        page.get_by_role("link", name="Read an archive").click()
-        page.get_by_label("The archive").set_input_files(saved)
-        page.get_by_label("Its passphrase").fill(ARCHIVES)
-        page.get_by_role("button", name="Read it").click()
+        page.get_by_role("link", name="Open an archive").click()
+        page.get_by_label("The archive file").set_input_files(saved)
+        page.get_by_label("Passphrase of the archive").fill(ARCHIVES)
+        page.get_by_role("button", name="Open it").click()
         page.get_by_text("Imported: 1 sent.").wait_for(timeout=60_000)
         for_everybody(page)
 
@@ -103,7 +103,7 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
 def _make_copies(page: Page, photo: Path) -> None:
     page.get_by_role("link", name="Send something").click()
     page.get_by_label("Picture, clip or recording").set_input_files(photo)
-    page.get_by_label("Who gets a copy? One name a line").fill(CANARY)
+    page.get_by_label("Who gets a copy?").fill(CANARY)
     page.get_by_role("button", name="Make the copies").click()
     page.get_by_role("heading", name="The copies are ready").wait_for(timeout=60_000)
 

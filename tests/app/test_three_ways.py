@@ -60,7 +60,7 @@ def _introduce(ana: Walker, ben: Walker) -> None:
     _start(ana, "People")
     ana.fill("What you will call them", "Ben")
     ana.begin("Make a link")
-    ana.arrives("Your link")
+    ana.arrives("A link for Ben")
     link = ana.page.get_by_role("textbox").input_value()
     _start(ben, "People")
     ben.fill("Their link", link)
@@ -100,7 +100,7 @@ def _compare(ana: Walker, ben: Walker) -> None:
     ana.press("They are the same")
     ben.press("They are the same")
     for one in (ana, ben):
-        _told(one.page, "The keys are compared.")
+        _told(one.page, "Nobody sits between you and")
 
 
 def _told(page: Page, words: str) -> None:
@@ -116,11 +116,11 @@ def _send(one: Walker, to: str, text: str, file: Path | None = None) -> None:
     _start(one, "Send something")
     if file is not None:
         one.choose("Pictures, clips or recordings", file)
-    one.fill("Words that go with it", text)
+    one.fill("Your message", text)
     one.tick(to)
-    one.press("Look at it once more")
-    if one.page.get_by_label("to send it all the same").count():
-        one.fill("to send it all the same", to)
+    one.press("Check it before sending")
+    if one.page.get_by_label("to send it anyway").count():
+        one.fill("to send it anyway", to)
     one.begin("Send")
     one.page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
 
@@ -145,6 +145,7 @@ def test_two_friends_compare_send_open_and_take_back(
         ben.follow("Ana")
         ben.unfold("More")
         ben.press("Take back for everyone")
+        ben.press("Take it back")
         expect(ben.page.get_by_text("Their program is asked to forget it")).to_be_visible()
         _start(ana, "Messages")
         ana.follow("Ben")

@@ -26,14 +26,14 @@ def _send(page: Page, photo: Path, text: str, *, once: bool = False) -> None:
     page.get_by_role("link", name="Send something").click()
     no_violations(page)
     page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
-    page.get_by_label("Words that go with it").fill(text)
+    page.get_by_label("Your message").fill(text)
     page.get_by_role("checkbox", name="Ana").check()
     if once:
         page.get_by_label("Once only: they see it one time").check()
-    page.get_by_role("button", name="Look at it once more").click()
-    page.get_by_role("heading", name="Before it goes").wait_for()
+    page.get_by_role("button", name="Check it before sending").click()
+    page.get_by_role("heading", name="Check before you send").wait_for()
     no_violations(page)
-    for box in page.get_by_label("to send it all the same").all():
+    for box in page.get_by_label("to send it anyway").all():
         box.fill("Ana")
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_role("button", name="Undo").wait_for()
@@ -94,6 +94,8 @@ def _taken_back(friends: Friends) -> None:
     friends.ben.get_by_role("link", name="Ana").click()
     friends.ben.get_by_text("More").first.click()
     friends.ben.get_by_role("button", name="Take back for everyone").first.click()
+    no_violations(friends.ben)
+    friends.ben.get_by_role("button", name="Take it back").click()
     friends.ben.get_by_text("Their program is asked to forget it").wait_for()
     no_violations(friends.ben)
     friends.ana.reload()

@@ -71,7 +71,7 @@ def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) 
         relay.stop()
         sealed = _sends(ana, words.sent)
         assert sealed.url.path.startswith("/13/")
-        assert wait_until(lambda: "Waiting to leave" in ana.get("/40").text, 60)
+        assert wait_until(lambda: "Waiting to be sent" in ana.get("/40").text, 60)
         relay.start()
         assert wait_until(lambda: _has_come(ana, ben), 120)
 

@@ -134,13 +134,13 @@ async def read(request: Request) -> Response:
             told = import_archive(Path(folder), words, device, reached)
         return Taken((*describe_import(told), *describe_left_out(told)))
 
-    return start_job(request, say("Reading the archive"), work, "archive_taken")
+    return start_job(request, say("Opening the archive"), work, "archive_taken")
 
 
 async def taken(request: Request) -> Response:
     said = result_of(request, Taken).said
     say = language_of(request).sentences.gettext
-    return show(request, "told.html", heading=say("The archive was read"), said=said, back="home")
+    return show(request, "told.html", heading=say("The archive was opened"), said=said, back="home")
 
 
 def forget_archive(place: Path) -> None:

@@ -16,7 +16,7 @@ from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, sta
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.limits import DEFAULT_EXPIRY_DAYS
 from entrenous.device.device import Device
-from entrenous.device.identities import contacts
+from entrenous.device.identities import contacts, has_relay
 from entrenous.send.drafts import StoredDraft, find_draft, store_draft
 from entrenous.send.people.circles import circles
 
@@ -50,8 +50,12 @@ def routes() -> list[Route]:
 
 
 async def write(request: Request, words: str = "", status: int = 200, draft: str = "") -> Response:
-    """Show the form: empty, with the input before an error, or with the draft to change."""
+    """Show the form: empty, with the input before an error, or with the draft to change. Without a
+    relay, the page that makes copies takes its place.
+    """
     form = getattr(request.state, "form", None) or kept_form(request)
+    if not await in_vault(request, has_relay):
+        return go_to(request, "copies")
     draft = draft or typed(form, "draft") or request.query_params.get("draft", "")
     choices = await in_vault(request, lambda device: _choices(request, form, draft, device))
     kept = choices.draft

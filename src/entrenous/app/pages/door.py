@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.login import COOKIE
+from entrenous.app.pages.joining import fill_in, read_invitation
 from entrenous.app.passphrases import (
     chosen_passphrase,
     is_weak,
@@ -67,16 +68,22 @@ async def set_up_page(
 
 
 async def set_up(request: Request) -> Response:
+    """Make the device. An invite link names the relay; its maker can then be added."""
     form = await read_form(request)
-    name, relay = typed(form, "name"), typed(form, "relay")
-    url = relay if typed(form, "where") == "relay" else None
+    name = typed(form, "name")
     try:
+        by_relay = typed(form, "where") == "relay"
+        invitation = read_invitation(typed(form, "relay")) if by_relay else None
+        url = invitation.relay_url if invitation else None
         opening = state_of(request).vault.create(
             chosen_passphrase(form), lambda device, _: set_up_device(name, url, device)
         )
         await asyncio.wrap_future(opening)
     except EntrenousError as why:
         return await set_up_page(request, why, 409)
+    if invitation is not None and invitation.link:
+        fill_in(invitation, request)
+        return go_to(request, "people")
     return _to_wanted(request)
 
 

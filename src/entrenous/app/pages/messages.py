@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import read_form, typed
 from entrenous.app.web import (
     AppState,
@@ -15,6 +16,7 @@ from entrenous.app.web import (
     error_words,
     go_to,
     in_vault,
+    language_of,
     show,
     state_of,
 )
@@ -153,8 +155,11 @@ def _kinds(name: MessageName, state: AppState, device: Device) -> tuple[str, ...
 
 
 async def answer(request: Request) -> Response:
-    """React, recall, or hide on this device."""
+    """React, recall, or hide on this device; what cannot be undone is asked about first."""
     form = await read_form(request)
+    question = _question(request, typed(form, "do"))
+    if question is not None and not is_sure(form):
+        return ask(request, form, question)
     name, what, sign = message_in(request), typed(form, "do"), typed(form, "sign")
     handle = typed(form, "person")
     person = state_of(request).login.named("person", handle) or ""
@@ -177,6 +182,33 @@ async def answer(request: Request) -> Response:
         outcomes = [recall_in_words(one.to, one) for one in recalls]
         return show(request, "recalled.html", outcomes=outcomes, person=handle)
     return go_to(request, "conversation", person=handle)
+
+
+def _question(request: Request, what: str) -> Question | None:
+    """Return what to ask before that is done to a message."""
+    say = language_of(request).sentences.gettext
+    match what:
+        case "recall":
+            said = (
+                say("Nobody who has not opened it yet can open it any more."),
+                say(
+                    "If somebody has opened it, their app is asked to delete it. What they saved "
+                    "elsewhere, such as a screenshot, stays."
+                ),
+            )
+            return Question(
+                say("Take it back for everyone?"), said, say("Take it back"), say("Leave it")
+            )
+        case "remove":
+            said = (say("It is deleted on this device, and nobody is told. It cannot come back."),)
+            return Question(say("Hide this message here?"), said, say("Hide it"), say("Keep it"))
+        case "hide":
+            said = (
+                say("It goes from this list and cannot come back. The others keep what they have."),
+                say("If a copy of it leaks, you can still find out whose it is."),
+            )
+            return Question(say("Hide this message here?"), said, say("Hide it"), say("Keep it"))
+    return None
 
 
 def message_in(request: Request) -> str:

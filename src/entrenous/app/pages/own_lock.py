@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
 from entrenous.app.pages.devices import Lost, checklist_in_words, sheet_in
@@ -166,6 +167,14 @@ async def sheet_is_on_paper(request: Request) -> Response:
     memory.
     """
     result_of(request, Sheet)
+    form, say = await read_form(request), language_of(request).sentences.gettext
+    if not is_sure(form):
+        said = (
+            say("This device now forgets the sheet, and the key that adds and removes devices."),
+            say("From then on, only the paper can do that. Check that every line is on it."),
+        )
+        yes, no = say("Yes, it is on paper"), say("Show it again")
+        return ask(request, form, Question(say("Is all of it on paper?"), said, yes, no))
     await in_vault(request, delete_master_key)
     state_of(request).jobs.drop(request.path_params["handle"])
     return go_to(request, "devices")

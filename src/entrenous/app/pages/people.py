@@ -1,11 +1,13 @@
 """People: invite, add, verify keys by number, by emoji or face to face, block, and circles."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import chosen_files, read_form, typed
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.web import (
@@ -20,14 +22,14 @@ from entrenous.app.web import (
     start_job,
     state_of,
 )
-from entrenous.base.errors import EntrenousError
+from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identity import Contact
-from entrenous.base.language import translated
 from entrenous.base.limits import INVITE_DAYS
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.flush import flush
+from entrenous.send.formats.identity_formats import read_invite
 from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
 from entrenous.send.people.circle_members import add_to_circle, people_in, remove_from_circle
 from entrenous.send.people.circles import circles
@@ -43,9 +45,12 @@ from entrenous.send.people.compare_keys import (
 )
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_by_id, forget_contact, mark_compared
-from entrenous.send.people.notices import TRUST_WORDS
 from entrenous.send.people.people_nouns import ComparisonStage, UnknownPerson
 from entrenous.send.people.qr_codes import qr_picture, read_qr
+
+
+class NoLinkGiven(Refused):
+    """Paste their link, or choose a photo of their code. Nobody was added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ def routes() -> list[Route]:
         Route("/53/{person}", change, methods=["POST"]),
         Route("/54/{person}", by_emoji, name="compare", methods=["GET"]),
         Route("/54/{person}", compare_step, methods=["POST"]),
+        Route("/54/{person}/differs", differs, name="differs"),
         Route("/55/{person}", face_to_face, name="face_to_face", methods=["GET"]),
         Route("/55/{person}", scan, methods=["POST"]),
         Route("/55/{person}/qr", own_code, name="own_code"),
@@ -97,7 +103,7 @@ async def everybody(request: Request, words: str = "", status: int = 200) -> Res
         status=status,
         words=words,
         form=form,
-        people=[(_handle(request, one), one, translated(TRUST_WORDS[one.trust])) for one in known],
+        people=[(_handle(request, one), one) for one in known],
         circles=groups,
     )
 
@@ -124,9 +130,15 @@ async def invite_code(request: Request) -> Response:
 
 
 async def add(request: Request) -> Response:
+    """Add somebody by their link, typed or photographed; unnamed, they have the name they chose."""
     form = await read_form(request)
-    link, name = typed(form, "link"), typed(form, "name")
+    link, photos = "".join(typed(form, "link").split()), await chosen_files(form, "photo")
     try:
+        if photos and not link:
+            link = await asyncio.to_thread(read_qr, photos[0].data)
+        if not link:
+            raise NoLinkGiven
+        name = typed(form, "name") or read_invite(link).name
         added = await in_vault(request, lambda device: add_person(link, name, device))
     except EntrenousError as why:
         return await _again(request, why)
@@ -143,7 +155,6 @@ async def person(request: Request) -> Response:
         request,
         "person.html",
         contact=contact,
-        trust=translated(TRUST_WORDS[contact.trust]),
         person=request.path_params["person"],
         number=number.split(),
     )
@@ -153,6 +164,9 @@ async def change(request: Request) -> Response:
     """Rename, block, unblock, remove, choose receipts, or record that the numbers match."""
     form = await read_form(request)
     what, name = typed(form, "do"), typed(form, "name")
+    if what in {"block", "forget"} and not is_sure(form):
+        known = await in_vault(request, lambda device: _contact(request, device))
+        return ask(request, form, _question(request, what, known.name))
 
     def act(device: Device) -> Contact:
         contact = _contact(request, device)
@@ -164,6 +178,24 @@ async def change(request: Request) -> Response:
     if what == "forget":
         return go_to(request, "people")
     return go_to(request, "person", person=_handle(request, contact))
+
+
+def _question(request: Request, what: str, name: str) -> Question:
+    """Return what to ask before somebody is blocked or forgotten."""
+    say = language_of(request).sentences.gettext
+    if what == "block":
+        said = (
+            say("Nothing that they send is accepted any more, and you can send them nothing."),
+            say("No message tells them. You can unblock them at any time."),
+        )
+        heading, yes, no = say("Block {name}?"), say("Block"), say("Do not block")
+    else:
+        said = (
+            say("You cannot write to each other any more. What they sent you stays here."),
+            say("To write to each other again, one of you needs a new link from the other."),
+        )
+        heading, yes, no = say("Forget {name}?"), say("Forget"), say("Do not forget")
+    return Question(heading.format(name=name), said, yes, no)
 
 
 def _change(what: str, name: str, new_name: str, device: Device) -> Contact:
@@ -213,8 +245,15 @@ async def compare_step(request: Request) -> Response:
         flush(device)
 
     await in_vault(request, step)
-    page = "person" if what == "differs" else "compare"
+    page = "differs" if what == "differs" else "compare"
     return go_to(request, page, person=request.path_params["person"])
+
+
+async def differs(request: Request) -> Response:
+    """Say what it means that the two devices showed different pictures."""
+    contact = await in_vault(request, lambda device: _contact(request, device))
+    person = request.path_params["person"]
+    return show(request, "differs.html", contact=contact, person=person)
 
 
 async def face_to_face(request: Request) -> Response:
@@ -245,8 +284,12 @@ async def scan(request: Request) -> Response:
 
 async def circle(request: Request) -> Response:
     """Add people to a circle, or remove it."""
-    form = await read_form(request)
+    form, say = await read_form(request), language_of(request).sentences.gettext
     name, remove = typed(form, "circle"), typed(form, "remove")
+    if remove and not is_sure(form):
+        said = (say("The people in it stay in your list, and nobody is told."),)
+        heading = say("Remove the circle {name}?").format(name=remove)
+        return ask(request, form, Question(heading, said, say("Remove it"), say("Keep it")))
     people = [one for one in form.getlist("person") if isinstance(one, str)]
     try:
         if remove:

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from entrenous.app.asking import Question, ask, is_sure
+from entrenous.app.forms import read_form
 from entrenous.app.jobs import Report
 from entrenous.app.web import (
     ResultGone,
@@ -26,7 +28,6 @@ from entrenous.app.web import (
 from entrenous.app.world_map import map_around
 from entrenous.base.environment import SystemClock
 from entrenous.base.identity import Contact
-from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
@@ -46,7 +47,6 @@ from entrenous.send.inbox import message_named, received_named
 from entrenous.send.message.draft import Doubt, Draft, Policy
 from entrenous.send.people.circle_members import resolve_recipients
 from entrenous.send.people.contact_history import messages_sent_to
-from entrenous.send.people.notices import TRUST_WORDS
 
 if TYPE_CHECKING:
     from entrenous.send.preview import CopyPreview
@@ -138,7 +138,6 @@ async def review(request: Request, words: str = "", status: int = 200) -> Respon
         status=status,
         words=words,
         found=found,
-        trust={trust: translated(words) for trust, words in TRUST_WORDS.items()},
         until=SystemClock().now() + timedelta(days=found.draft.days),
         handle=request.path_params["draft"],
     )
@@ -175,8 +174,15 @@ async def small(request: Request) -> Response:
 
 
 async def remove(request: Request) -> Response:
-    """Remove one file from the draft; a draft without files and text is deleted."""
+    """Remove one file from the draft, once the person is sure; a draft without files and text is
+    deleted.
+    """
     place = int(request.path_params["number"]) - 1
+    form, say = await read_form(request), language_of(request).sentences.gettext
+    if not is_sure(form):
+        said = say("Your own file stays where it is; a voice that you recorded here is gone.")
+        heading = say("Remove file {number} from this message?").format(number=place + 1)
+        return ask(request, form, Question(heading, (said,), say("Remove it"), say("Keep it")))
 
     def take_out(device: Device) -> bool:
         kept = remove_draft_file(draft_in(request, device).id, place, device)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from entrenous.app.asking import Question, ask, is_sure
 from entrenous.app.forms import all_typed, read_form
 from entrenous.app.jobs import Report
 from entrenous.app.pages.review import as_draft, draft_in, review
@@ -120,6 +121,15 @@ def _seal(
 
 
 async def discard(request: Request) -> Response:
+    """Delete a draft, once the person is sure."""
+    form, say = await read_form(request), language_of(request).sentences.gettext
+    if not is_sure(form):
+        said = (
+            say("Its words and files are deleted from this app. Nobody was sent anything."),
+            say("Your own pictures stay where they are; a voice that you recorded here is gone."),
+        )
+        heading = say("Delete this message?")
+        return ask(request, form, Question(heading, said, say("Delete it"), say("Keep it")))
     await in_vault(request, lambda device: discard_draft(draft_in(request, device).id, device))
     return go_to(request, "home")
 

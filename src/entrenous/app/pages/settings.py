@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from babel import Locale
 from starlette.background import BackgroundTask
@@ -61,10 +62,16 @@ async def settings(request: Request) -> Response:
         languages=[(tag, Locale.parse(tag).get_display_name(tag)) for tag in LANGUAGES],
         sizes=TEXT_SIZES,
         icons=ICONS,
-        folder=state.settings.home,
+        folder=_in_words(state.settings.home),
         proxy=state.settings.proxy,
         relay=await _relay(request),
     )
+
+
+def _in_words(folder: Path) -> str:
+    """Return a folder as people write it, with "~" for their own."""
+    own = Path.home()
+    return f"~/{folder.relative_to(own)}" if folder.is_relative_to(own) else str(folder)
 
 
 async def _relay(request: Request) -> str:
@@ -136,7 +143,7 @@ async def erase_page(request: Request, words: str = "", status: int = 200) -> Re
         status=status,
         words=words,
         word=say("erase"),
-        folder=state_of(request).settings.home,
+        folder=_in_words(state_of(request).settings.home),
     )
 
 

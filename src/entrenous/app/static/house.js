@@ -143,16 +143,17 @@ for (const print of document.querySelectorAll("[data-print]")) {
   print.addEventListener("click", () => window.print());
 }
 
+// A button that only works with a script.
+function newButton(words, act) {
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: words });
+  button.addEventListener("click", act);
+  return button;
+}
+
 // A code is read from a still of the camera, by the server: the form is posted with it.
 for (const field of document.querySelectorAll("[data-camera]")) {
   if (!navigator.mediaDevices) continue;
-  const says = (words, act) => {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", textContent: words });
-    button.addEventListener("click", act);
-    return button;
-  };
-  const start = says(field.dataset.camera, async () => {
+  const start = newButton(field.dataset.camera, async () => {
     const video = document.createElement("video");
     Object.assign(video, { autoplay: true, muted: true, playsInline: true });
     try {
@@ -161,7 +162,7 @@ for (const field of document.querySelectorAll("[data-camera]")) {
       start.replaceWith(Object.assign(document.createElement("p"), { textContent: field.dataset.none, role: "alert" }));
       return;
     }
-    const take = says(field.dataset.takes, () => {
+    const take = newButton(field.dataset.takes, () => {
       const still = document.createElement("canvas");
       Object.assign(still, { width: video.videoWidth, height: video.videoHeight }).getContext("2d").drawImage(video, 0, 0);
       still.toBlob((blob) => {
@@ -182,16 +183,16 @@ for (const field of document.querySelectorAll("[data-camera]")) {
   field.closest("label").before(start);
 }
 
-// What is to be pasted elsewhere is copied with a button; without script, it is selected by hand.
+// What is to be pasted elsewhere is copied or shared with a button; without script, it is selected by hand.
 for (const field of document.querySelectorAll("[data-copied]")) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "quiet";
-  button.textContent = field.dataset.copied;
-  button.addEventListener("click", async () => {
+  const copy = newButton(field.dataset.copied, async () => {
     field.select();
     await navigator.clipboard.writeText(field.value).catch(() => document.execCommand("copy"));
-    button.textContent = field.dataset.done;
+    copy.textContent = field.dataset.done;
   });
-  field.closest("label").after(button);
+  const share = newButton(field.dataset.share, () => navigator.share({ text: field.value }).catch(() => {}));
+  const row = Object.assign(document.createElement("p"), { className: "row" });
+  copy.className = share.className = "quiet";
+  row.append(copy, ...(field.dataset.share && navigator.share ? [share] : []));
+  field.closest("label").after(row);
 }

@@ -1,0 +1,129 @@
+"""Connect a device that was set up without a relay: by somebody's invite link, which names their
+relay, or by a relay's address.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import chosen_files, read_form, typed
+from entrenous.app.jobs import Report
+from entrenous.app.vault_session import VaultLocked
+from entrenous.app.web import (
+    error_words,
+    go_to,
+    in_vault,
+    kept_form,
+    language_of,
+    result_of,
+    show,
+    start_job,
+    state_of,
+)
+from entrenous.app.wording import for_pages
+from entrenous.base.errors import EntrenousError, Refused, Unreachable
+from entrenous.device.device import Device
+from entrenous.device.identities import has_relay
+from entrenous.device.relay_lock_client import make_first_lock
+from entrenous.send.devices.device_wording import describe_joining
+from entrenous.send.formats.identity_formats import read_invite
+from entrenous.send.people.qr_codes import read_qr
+from entrenous.send.set_up import join_relay
+
+_LINK_BEGINS: Final = "entrenous:"
+
+
+class NoAddressGiven(Refused):
+    """Paste the link or the address that you were given. If you have none, choose the messengers
+    that you use already. Nothing was changed.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A relay's address; if it came in an invite link, also the link and its maker's name."""
+
+    relay_url: str
+    link: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What the person reads afterwards, and the invitation that was used."""
+
+    said: tuple[str, ...]
+    invitation: Invitation
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/116", join, name="join", methods=["GET"]),
+        Route("/116", connect, methods=["POST"]),
+        Route("/116/{handle}", joined, name="joined"),
+    ]
+
+
+def read_invitation(text: str) -> Invitation:
+    """Read an invite link or a relay's address, as it was pasted; raises NoAddressGiven,
+    BadInvite.
+    """
+    pasted = "".join(text.split())
+    if not pasted:
+        raise NoAddressGiven
+    if pasted.startswith(_LINK_BEGINS):
+        invite = read_invite(pasted)
+        return Invitation(invite.relay_url, pasted, invite.name)
+    return Invitation(pasted if "://" in pasted else f"https://{pasted}")
+
+
+def fill_in(invitation: Invitation, request: Request) -> None:
+    """Have the page of people show the form to add the person whose link was used, filled in."""
+    if invitation.link:
+        filled = FormData([("link", invitation.link), ("name", invitation.name)])
+        state_of(request).login.keep_form(request.app.url_path_for("people"), filled)
+
+
+async def join(request: Request, words: str = "", status: int = 200) -> Response:
+    """Ask for the link or the address; a device that has a relay moves instead."""
+    if await in_vault(request, has_relay):
+        return go_to(request, "move")
+    form = getattr(request.state, "form", None) or kept_form(request)
+    return show(request, "join.html", status=status, words=words, form=form)
+
+
+async def connect(request: Request) -> Response:
+    form, state = await read_form(request), state_of(request)
+    say = language_of(request).sentences.gettext
+    try:
+        photos, text = await chosen_files(form, "photo"), typed(form, "relay")
+        if photos and not text:
+            text = await asyncio.to_thread(read_qr, photos[0].data)
+        invitation = read_invitation(text)
+    except EntrenousError as why:
+        return await join(request, error_words(why), 409)
+
+    def work(device: Device, _: Report) -> Joined:
+        identity = join_relay(invitation.relay_url, device)
+        if state.vault.unlocked is None:
+            raise VaultLocked
+        with suppress(Unreachable):  # the next unlock does it
+            state.vault.unlocked = make_first_lock(state.vault.unlocked, device)
+        state.mail.start()
+        return Joined(for_pages(describe_joining(identity)), invitation)
+
+    return start_job(request, say("Connecting"), work, "joined")
+
+
+async def joined(request: Request) -> Response:
+    done, say = result_of(request, Joined), language_of(request).sentences.gettext
+    fill_in(done.invitation, request)
+    return show(
+        request, "told.html", heading=say("You are connected"), said=done.said, back="people"
+    )
