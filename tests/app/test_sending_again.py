@@ -143,7 +143,7 @@ def test_sending_and_opening_work_without_script(
         ben.get_by_text("More").click()
         ben.get_by_role("button", name="Take back for everyone").click()
         ben.get_by_role("button", name="Take it back").click()
-        ben.get_by_text("Their program is asked to forget it").wait_for()
+        ben.get_by_text("Their app is asked to delete it").wait_for()
 
 
 def _nobody_chosen_loses_nothing(page: Page, photo: Path) -> None:

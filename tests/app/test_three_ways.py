@@ -146,7 +146,7 @@ def test_two_friends_compare_send_open_and_take_back(
         ben.unfold("More")
         ben.press("Take back for everyone")
         ben.press("Take it back")
-        expect(ben.page.get_by_text("Their program is asked to forget it")).to_be_visible()
+        expect(ben.page.get_by_text("Their app is asked to delete it")).to_be_visible()
         _start(ana, "Messages")
         ana.follow("Ben")
         _told(ana.page, "Taken back")

@@ -96,7 +96,7 @@ def _taken_back(friends: Friends) -> None:
     friends.ben.get_by_role("button", name="Take back for everyone").first.click()
     no_violations(friends.ben)
     friends.ben.get_by_role("button", name="Take it back").click()
-    friends.ben.get_by_text("Their program is asked to forget it").wait_for()
+    friends.ben.get_by_text("Their app is asked to delete it").wait_for()
     no_violations(friends.ben)
     friends.ana.reload()
     friends.ana.get_by_text("taken back").wait_for(timeout=60_000)

@@ -1,5 +1,6 @@
 """Passphrases that a person types or chooses: their strength, and a suggestion of five words."""
 
+import re
 import secrets
 import unicodedata
 from functools import cache
@@ -14,7 +15,12 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import GUESSES_LOG10_MIN, guesses_log10
 
-_WORD_COUNT: Final = 5  # number of words, chosen from 7,776, which gives 64 bits
+_WORD_COUNT: Final = 5  # number of words, chosen from some 7,750, which gives 64 bits
+#: Beginnings of words that are not offered: they could hurt somebody whose pictures got out.
+_NOT_OFFERED: Final = re.compile(
+    "gonad|undress|unclothed|unzip|uncover|groin|pelvis|bust|thong|underwear|grope|mating|a?sham|"
+    "expos|unwed|lust|filth|predator|hurt|hatred|revenge|venge|reveal|snitch"
+)
 _LETTERS: Final = (3, 9)
 
 
@@ -70,4 +76,5 @@ def is_weak(passphrase: Secret) -> bool:
 @cache
 def _words() -> tuple[str, ...]:
     shortest, longest = _LETTERS
-    return tuple(xkcd_password.generate_wordlist("eff-long", shortest, longest))
+    every = xkcd_password.generate_wordlist("eff-long", shortest, longest)
+    return tuple(word for word in every if not _NOT_OFFERED.match(word))

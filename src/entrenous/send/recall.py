@@ -84,26 +84,27 @@ def recall_in_words(who: str, one: Recall) -> str:
     """Return a sentence on the result of recalling one copy; ``who`` is its recipient's name."""
     if one.opened is False:
         return translated(
-            "{who}: had not opened it, and by cryptography nobody can open that copy any more."
+            "{who} had not opened it. Half of its key is deleted, so nobody can open that copy any "
+            "more."
         ).format(who=who)
     return translated(_RECALL_SENTENCES[bool(one.opened), one.asked]).format(who=who)
 
 
 _RECALL_SENTENCES: Final = {  # whether it is known to have been opened, and whether they are asked
     (True, True): translatable(
-        "{who}: had opened it. Their program is asked to forget it, which no cryptography"
-        " enforces; they may have kept it."
+        "{who} had opened it. Their app is asked to delete it. Nothing can force it to, and they "
+        "may have kept it."
     ),
     (True, False): translatable(
-        "{who}: had opened it. Their program can't be reached to forget it; they may have kept it."
+        "{who} had opened it. Their app cannot be asked to delete it, and they may have kept it."
     ),
     (False, True): translatable(
-        "{who}: whether it was opened is not known. Their program is asked to forget it, which no"
-        " cryptography enforces; they may have kept it."
+        "It is not known whether {who} opened it. Their app is asked to delete it. Nothing can "
+        "force it to, and they may have kept it."
     ),
     (False, False): translatable(
-        "{who}: whether it was opened is not known. Their program can't be reached to forget it;"
-        " they may have kept it."
+        "It is not known whether {who} opened it. Their app cannot be asked to delete it, and they "
+        "may have kept it."
     ),
 }
 

@@ -190,7 +190,7 @@ def _question(request: Request, what: str) -> Question | None:
     match what:
         case "recall":
             said = (
-                say("Nobody who has not opened it yet can open it any more."),
+                say("Whoever has not opened it yet cannot open it any more."),
                 say(
                     "If somebody has opened it, their app is asked to delete it. What they saved "
                     "elsewhere, such as a screenshot, stays."

@@ -186,7 +186,7 @@ def _question(request: Request, what: str, name: str) -> Question:
     if what == "block":
         said = (
             say("Nothing that they send is accepted any more, and you can send them nothing."),
-            say("No message tells them. You can unblock them at any time."),
+            say("They are not told. You can unblock them at any time."),
         )
         heading, yes, no = say("Block {name}?"), say("Block"), say("Do not block")
     else:

@@ -125,7 +125,7 @@ async def discard(request: Request) -> Response:
     form, say = await read_form(request), language_of(request).sentences.gettext
     if not is_sure(form):
         said = (
-            say("Its words and files are deleted from this app. Nobody was sent anything."),
+            say("It was not sent to anybody. Its words and files are deleted from this app."),
             say("Your own pictures stay where they are; a voice that you recorded here is gone."),
         )
         heading = say("Delete this message?")
