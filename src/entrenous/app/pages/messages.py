@@ -187,28 +187,25 @@ async def answer(request: Request) -> Response:
 def _question(request: Request, what: str) -> Question | None:
     """Return what to ask before that is done to a message."""
     say = language_of(request).sentences.gettext
-    match what:
-        case "recall":
-            said = (
-                say("Whoever has not opened it yet cannot open it any more."),
-                say(
-                    "If somebody has opened it, their app is asked to delete it. What they saved "
-                    "elsewhere, such as a screenshot, stays."
-                ),
-            )
-            return Question(
-                say("Take it back for everyone?"), said, say("Take it back"), say("Leave it")
-            )
-        case "remove":
-            said = (say("It is deleted on this device, and nobody is told. It cannot come back."),)
-            return Question(say("Hide this message here?"), said, say("Hide it"), say("Keep it"))
-        case "hide":
-            said = (
-                say("It goes from this list and cannot come back. The others keep what they have."),
-                say("If a copy of it leaks, you can still find out whose it is."),
-            )
-            return Question(say("Hide this message here?"), said, say("Hide it"), say("Keep it"))
-    return None
+    if what == "recall":
+        unopened = say("Whoever has not opened it yet cannot open it any more.")
+        opened = say(
+            "If somebody has opened it, their app is asked to delete it. What they saved "
+            "elsewhere, such as a screenshot, stays."
+        )
+        heading, yes, no = say("Take it back for everyone?"), say("Take it back"), say("Leave it")
+        return Question(heading, (unopened, opened), yes, no)
+    hidden = {
+        "remove": say("It is deleted on this device, and nobody is told. It cannot come back."),
+        "hide": say(
+            "It goes from this list and cannot come back. The others keep what they have, and if "
+            "their copy leaks, you can still find out whose it is."
+        ),
+    }
+    if what not in hidden:
+        return None
+    heading, yes, no = say("Hide this message here?"), say("Hide it"), say("Keep it")
+    return Question(heading, (hidden[what],), yes, no)
 
 
 def message_in(request: Request) -> str:
