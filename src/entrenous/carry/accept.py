@@ -276,17 +276,18 @@ async def acknowledge(
 def _prefetch_acknowledge(view: RowView, mailbox: MailboxId, envelope: EnvelopeId) -> None:
     view.get(StoredMailbox, mailbox)
     view.get(StoredLetter, envelope)
-    view.get(StoredEnvelope, envelope)
-    view.get(StoredShare, envelope)
-    view.find(StoredAttempt, envelope=envelope)
+    held = view.get(StoredEnvelope, envelope)
+    if held is None or held.open_lock is not None:
+        view.get(StoredShare, envelope)
+        view.find(StoredAttempt, envelope=envelope)
     view.find(StoredBlob, envelope=envelope)
 
 
 def _mark_delivered(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> None:
     state = next_envelope_state(held.state, EnvelopeEvent.DELIVER, held.expires_at)
     delivered = replace(held, state=state, delivered_at=present)
-    share = tx.get(StoredShare, held.envelope)
-    if share is not None or tx.find(StoredBlob, envelope=held.envelope):
+    has_share = held.open_lock is not None and tx.get(StoredShare, held.envelope) is not None
+    if has_share or tx.find(StoredBlob, envelope=held.envelope):
         tx.put(delivered)
     else:
         leave_tombstone(tx, delivered, present)

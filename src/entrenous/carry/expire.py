@@ -138,9 +138,10 @@ def leave_tombstone(tx: RowTransaction, held: StoredEnvelope, present: datetime)
 
 
 def _drop_content(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> None:
-    tx.drop(StoredShare, held.envelope)
-    for attempt in tx.find(StoredAttempt, envelope=held.envelope):
-        tx.drop(StoredAttempt, held.envelope, attempt.attempt)
+    if held.open_lock is not None:  # otherwise it never had a share
+        tx.drop(StoredShare, held.envelope)
+        for attempt in tx.find(StoredAttempt, envelope=held.envelope):
+            tx.drop(StoredAttempt, held.envelope, attempt.attempt)
     for blob in tx.find(StoredBlob, envelope=held.envelope):
         delete_blob_row(tx, blob, present)
 

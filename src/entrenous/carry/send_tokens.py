@@ -182,9 +182,13 @@ def require_reader(view: RowView, mailbox: MailboxId, token: Secret, present: da
 
 
 def use_token(tx: RowTransaction, held: StoredToken) -> None:
-    """Count one accepted envelope; delete the token if it is used up."""
+    """Count one accepted envelope, unless the token is unlimited; delete the token if it is used
+    up.
+    """
+    if held.uses is None:
+        return
     used = replace(held, used=held.used + 1)
-    if used.uses is not None and used.used >= used.uses:
+    if used.used >= held.uses:
         tx.drop(StoredToken, held.mailbox, held.lock)
     else:
         tx.put(used)

@@ -15,8 +15,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 #: A function that sends an answer: it is called with status, headers and body.
 SendAnswer = Callable[[int, Headers, bytes], None]
 _HEAD: Final = re.compile(
-    r"(GET|PUT|DELETE) (/[A-Za-z0-9/_.~-]*)(?:\?([A-Za-z0-9=&_.~-]*))? HTTP/1\.1"
-    r"((?:\r\n[A-Za-z0-9-]+:[\t -~]*)*)",
+    r"(GET|PUT|DELETE) (/[A-Za-z0-9/_.~-]*+)(?:\?([A-Za-z0-9=&_.~-]*+))? HTTP/1\.1"
+    r"((?:\r\n[A-Za-z0-9-]++:[\t -~]*+)*+)",
 )
 # Bytes of first line and headers; a longer request is left to uvicorn's parser.
 _HEAD_BYTES_MAX: Final = 8192

@@ -35,6 +35,10 @@ def read_time(untrusted_text: object) -> datetime:
 
 
 _URL_SAFE_CHARS: Final = b"-_"  # the two characters that differ from plain base64
+# By the length of the text modulo 4: the padding that is left out, and the valid last characters,
+# whose unused bits are zero (4 bits after one byte, 2 bits after two). No valid text has 1 modulo 4.
+_PADDING: Final = ("", "", "==", "=")
+_LAST_CHARS: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 
 
 def to_base64url(data: bytes) -> str:
@@ -49,16 +53,14 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
     """
     if "+" in untrusted_text or "/" in untrusted_text or "=" in untrusted_text:
         raise NotUnderstood
-    padded = untrusted_text + "=" * (-len(untrusted_text) % 4)
+    rest = len(untrusted_text) % 4
+    if rest and untrusted_text[-1] not in _LAST_CHARS[rest]:
+        raise NotUnderstood
     try:
-        data = pybase64.b64decode(padded, _URL_SAFE_CHARS, validate=True)
+        data = pybase64.b64decode(untrusted_text + _PADDING[rest], _URL_SAFE_CHARS, validate=True)
     except ValueError:
         raise NotUnderstood from None
-    # Only the last group can have unused bits, so only the last group has to be compared with its
-    # valid encoding.
-    if to_base64url(data[len(data) // 3 * 3 :]) != untrusted_text[len(data) // 3 * 4 :]:
-        raise NotUnderstood
-    if size not in (None, len(data)):
+    if size is not None and size != len(data):
         raise NotUnderstood
     return data
 

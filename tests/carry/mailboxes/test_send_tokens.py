@@ -17,7 +17,7 @@ from entrenous.carry.mailbox import (
     replace_key_bundle,
 )
 from entrenous.carry.relay import Relay
-from entrenous.carry.send_tokens import add_tokens
+from entrenous.carry.send_tokens import add_tokens, register_token
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Prekeys, TokenBatch
 from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
@@ -104,6 +104,15 @@ def test_batch_tokens_expire(post: Post, relay: Relay, clock: WoundClock) -> Non
     assert works(post, 1, relay)
     clock.wind(days=1)
     assert not works(post, 1, relay)
+
+
+def test_envelopes_are_counted_only_for_a_limited_token(post: Post, relay: Relay) -> None:
+    run(register_token(post.mailbox, post.owner, post.granted(uses=None), relay))
+    assert run(accept(post.letter(), post.token, relay))
+    run(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+    assert run(accept(post.letter(), post.token, relay))
+    with pytest.raises(WrongToken):
+        run(accept(post.letter(), post.token, relay))
 
 
 @pytest.mark.slow

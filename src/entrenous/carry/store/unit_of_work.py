@@ -79,16 +79,14 @@ Row = TypeVar("Row")
 
 
 class Prefetch:
-    """A :class:`entrenous.carry.relay.RowView` without rows that records every query.
+    """A :class:`entrenous.carry.relay.RowView` that records every query.
 
-    ``is_known(kind, key)`` says whether that row is cached; ``pages`` says whether to prefetch
-    letters.
+    It returns rows that are cached, and none for a query that it records. ``cached(kind, key)``
+    returns a cached row, or UNKNOWN; ``pages`` says whether to prefetch letters.
     """
 
-    def __init__(
-        self, is_known: Callable[[type, tuple[object, ...]], bool], *, pages: bool
-    ) -> None:
-        self._is_known = is_known
+    def __init__(self, cached: Callable[[type, Key], Any], *, pages: bool) -> None:
+        self._cached = cached
         self._pages = pages
         self._many: dict[tuple[How, type, tuple[str, ...]], dict[tuple[object, ...], None]] = {}
         self._ones: dict[Query, None] = {}
@@ -101,8 +99,10 @@ class Prefetch:
         return [*many, *self._ones]
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
-        if not self._is_known(kind, key):
-            self._add("rows", kind, KEY_FIELDS[kind], key)
+        row: Row | None = self._cached(kind, key)
+        if row is not UNKNOWN:
+            return row
+        self._add("rows", kind, KEY_FIELDS[kind], key)
         return None
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
@@ -179,7 +179,7 @@ class UnitOfWork:
         """Read everything in the hints that is not cached, with one query, before any work
         starts.
         """
-        recorder = Prefetch(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
+        recorder = Prefetch(self._cached_row, pages=self._pages_ahead)
         for hint in hints:
             hint(recorder)
         queries = recorder.queries()
@@ -274,6 +274,10 @@ class UnitOfWork:
         self._change(kind, key, None)
 
     # --- what is known ---
+
+    def _cached_row(self, kind: type, key: Key) -> Any:
+        entry = self._held[kind].get(key)
+        return UNKNOWN if entry is None else entry.now
 
     def _load(self, kind: type, keys: Sequence[Key]) -> None:
         self._cache_rows(
