@@ -65,10 +65,10 @@ def test_metrics_are_served_until_the_relay_stops(tmp_path: Path, how: signal.Si
             _, said = process.communicate(timeout=20)
         finally:
             process.kill()
-    assert 'entrenous_answers_total{event="look_at_status",status="200"} 1.0' in told
+    assert 'entrenous_answers_total{event="show_status",status="200"} 1.0' in told
     assert "process_resident_memory_bytes" in told
     assert process.returncode == (0 if how is signal.SIGTERM else 130)
-    assert b"info look_at_status status=200" in said
+    assert b"info show_status status=200" in said
     assert b"127.0.0.1" not in said
     assert not (tmp_path / "relay-data" / "mail.db-wal").exists()
 

@@ -152,7 +152,7 @@ async def put_blob(request: Request, relay: Relay) -> Response:
     return Response(status_code=201 if new else 200)
 
 
-async def look_at_upload(request: Request, relay: Relay) -> Response:
+async def show_upload(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: return how much of the blob is stored, to its
     uploader.
     """
@@ -318,14 +318,14 @@ _BATCH_BODY: Final = 2 * TOKEN_BATCH_MAX * 48 + SMALL_BODY
 _PREKEYS_BODY: Final = (ONE_TIME_KEYS * 2 + 2) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY
 
 
-async def look_at_status(_: Request, relay: Relay) -> Response:
+async def show_status(_: Request, relay: Relay) -> Response:
     """``GET /v1/status``"""
     protocol = Protocol(relay.limits.floor, PROTOCOL_NEWEST)
     restored = await relay.mail.read(restored_at)
     return Response(relay_json.write_status(protocol, restored, this_program()), media_type=JSON)
 
 
-async def make_mailbox(request: Request, relay: Relay) -> Response:
+async def put_mailbox(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}``"""
     owner_lock, close_lock = relay_json.read_mailbox_locks(await body_of(request, SMALL_BODY))
     new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
@@ -353,7 +353,7 @@ async def publish_prekeys(request: Request, relay: Relay) -> Response:
     return Response(relay_json.write_key_count(count), media_type=JSON)
 
 
-async def tell_prekeys(request: Request, relay: Relay) -> Response:
+async def show_prekeys(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/prekeys/{device}``"""
     mailbox, device = mailbox_of(request), device_of(request)
     count = await count_prekeys(mailbox, token_of(request), device, relay)
@@ -409,7 +409,7 @@ async def evaluate_question(request: Request, relay: Relay) -> Response:
     return Response(relay_json.write_evaluation(answered), media_type=JSON)
 
 
-async def hear_opened(request: Request, relay: Relay) -> Response:
+async def confirm_unlock(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/opened``"""
     opening = relay_json.read_vault_unlock(await body_of(request, SMALL_BODY))
     await record_vault_unlock(mailbox_of(request), token_of(request), opening, relay)
@@ -422,7 +422,7 @@ async def reset_lock(request: Request, relay: Relay) -> Response:
     return Response(status_code=204)
 
 
-async def hear_renewed(request: Request, relay: Relay) -> Response:
+async def confirm_renewal(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/renew``"""
     unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY))
     await renew_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
