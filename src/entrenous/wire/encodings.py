@@ -36,7 +36,7 @@ def read_time(untrusted_text: object) -> datetime:
 
 _URL_SAFE_CHARS: Final = b"-_"  # the two characters that differ from plain base64
 # By the length of the text modulo 4: the padding that is left out, and the valid last characters,
-# whose unused bits are zero (4 bits after one byte, 2 bits after two). No valid text has 1 modulo 4.
+# whose unused bits are zero (4 bits after one byte, 2 bits after two). 1 modulo 4 is never valid.
 _PADDING: Final = ("", "", "==", "=")
 _LAST_CHARS: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 
