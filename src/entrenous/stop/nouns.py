@@ -19,7 +19,7 @@ from entrenous.stop.upload_record import DueCounts, Outcome
 
 HASH_BYTES: Final = 32
 EMPTY_LOG_HASH: Final = bytes(HASH_BYTES)  # the hash before the first row
-_CONTEXT: Final = b"entrenous/1 audit\x00"
+_AUDIT_CONTEXT: Final = b"entrenous/1 audit\x00"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Details = Mapping[str, str | int | bool]
 
@@ -89,7 +89,7 @@ class AuditRow:
             "what": self.what,
         }
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(_CONTEXT + text.encode()).digest()
+        return hashlib.sha256(_AUDIT_CONTEXT + text.encode()).digest()
 
 
 class BadHead(Malformed):

@@ -91,14 +91,14 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
     if opinion.at > platform.clock.now() + _CLOCK_SKEW_MAX:
         raise BadOpinion(why="it is dated ahead")
 
-    def suspend(before: tuple[Opinion, ...], bank: BankStore) -> None:
+    def suspend_if_rejected(before: tuple[Opinion, ...], bank: BankStore) -> None:
         against = _platforms_against(bank.opinions(opinion.claim))
         is_new = opinion.key in against - _platforms_against(before)
         withdrawn = bank.claim(opinion.claim).state is ClaimState.WITHDRAWN
         if is_new and len(against) >= DISPUTES_MAX and not withdrawn:
             bank.move(opinion.claim, ClaimEvent.SUSPEND)
 
-    platform.bank.record_opinion(opinion, suspend)
+    platform.bank.record_opinion(opinion, suspend_if_rejected)
     return platform.bank.claim(opinion.claim)
 
 

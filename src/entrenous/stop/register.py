@@ -149,7 +149,7 @@ def _refuse_indistinct(what: Print) -> None:
             refuse_too_quiet(sound)
 
 
-_KIND = "pdq"
+_PICTURE_KIND = "pdq"
 _QUALITY_UNKNOWN = 100  # the quality of a hash from a list, whose picture is unknown
 
 
@@ -159,7 +159,7 @@ def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Pl
         id=new_claim_id(platform),
         bank=bank,
         state=ClaimState.WAITING,
-        kind=_KIND,
+        kind=_PICTURE_KIND,
         quality=_QUALITY_UNKNOWN,
         made_at=platform.clock.now(),
         reason=note,

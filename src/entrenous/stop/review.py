@@ -27,15 +27,20 @@ from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, Match
 from entrenous.fingerprint.pdq import pixels_or_luma
 from entrenous.media.file_kind import medium_of
 from entrenous.media.resize import SIDE_PX, blurred_preview
-from entrenous.stop.judge.decide import UNREAD, file_releases, find_entries, unread_key
+from entrenous.stop.judge.decide import (
+    UNREADABLE_ERRORS,
+    find_numbered_hits,
+    releases_of_file,
+    unreadable_release_key,
+)
 from entrenous.stop.judge.retroactive_matches import all_orientations
 from entrenous.stop.judge.scan import first_scan
 from entrenous.stop.judge.weigh import (
     FROM_LARGER_UPLOAD,
     is_released,
+    matches_to_review,
     policy_outcome,
     release_of,
-    to_review,
 )
 from entrenous.stop.nouns import RELEASED, RELEASED_RADIUS, SAME_BITS, Alert, AlertProgramFailed
 from entrenous.stop.platform import Platform
@@ -89,8 +94,8 @@ def _token_hash(token: bytes) -> bytes:
 
 UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all waiting uploads without a hash together
 HOUR: Final = timedelta(hours=1)
-_AS_IT_CAME: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
-_DECIDED_WITHIN: Final = {
+_FOUND_ON_ARRIVAL: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
+_DECIDED_TOGETHER_BITS_MAX: Final = {
     ReviewState.RELEASED: RELEASED_RADIUS,
     ReviewState.CONFIRMED: PDQ_RADIUS,
 }
@@ -98,7 +103,7 @@ _DECIDED_WITHIN: Final = {
 
 def was_undecodable(review: Review) -> bool:
     """Return whether an upload was held because it could not be decoded, so that it has no hash."""
-    return review.entry is None and review.bits is None and review.found in _AS_IT_CAME
+    return review.entry is None and review.bits is None and review.found in _FOUND_ON_ARRIVAL
 
 
 def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:
@@ -139,7 +144,7 @@ def decided_together(review: Review, waiting: Sequence[Review], state: ReviewSta
 
 
 def _is_covered_by_decision(review: Review, other: Review, state: ReviewState) -> bool:
-    near = is_same_flood(review.bits, other.bits, _DECIDED_WITHIN[state])
+    near = is_same_flood(review.bits, other.bits, _DECIDED_TOGETHER_BITS_MAX[state])
     return near and (state is not ReviewState.RELEASED or _release_covers(review, other))
 
 
@@ -156,8 +161,14 @@ def _is_same_file(review: Review, other: Review) -> bool:
     return known is not None and known == other.upload_sha256
 
 
-_BEGINNING: Final = FrameSelection(stop_s=10.0, side_px=SIDE_PX, apart_s=1.0)
-_NOTHING_SEEN: Final = (*UNREAD, NotAPicture, TooManyPixels, NoVideoFound, FramesTooLarge)
+_FIRST_SECONDS_OF_CLIP: Final = FrameSelection(stop_s=10.0, side_px=SIDE_PX, apart_s=1.0)
+_NO_VIEW_ERRORS: Final = (
+    *UNREADABLE_ERRORS,
+    NotAPicture,
+    TooManyPixels,
+    NoVideoFound,
+    FramesTooLarge,
+)
 
 
 def blurred_view(case: str, by: str, platform: Platform) -> bytes:
@@ -170,7 +181,7 @@ def blurred_view(case: str, by: str, platform: Platform) -> bytes:
     upload = platform.reviews.upload(case)
     try:
         view = blurred_preview(_decode_pixels(upload, platform))
-    except _NOTHING_SEEN:
+    except _NO_VIEW_ERRORS:
         raise NoView(case=case) from None
     _log_view(case, by, "view", platform)
     return view
@@ -202,9 +213,9 @@ def _first_frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[n
     """
     frames = list[NDArray[np.uint8]]()
     try:
-        with platform.read_clip(untrusted_upload, _BEGINNING) as clip:
+        with platform.read_clip(untrusted_upload, _FIRST_SECONDS_OF_CLIP) as clip:
             frames.extend(np.asarray(frame) for frame in clip.frames)
-    except UNREAD:
+    except UNREADABLE_ERRORS:
         if not frames:
             raise
     if not frames:
@@ -261,12 +272,14 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
     if platform.reviews.confirm_first(case, by):
         return platform.reviews.review(case)
 
-    def agree(review: Review, bank: BankStore) -> None:
+    def confirm_as_second(review: Review, bank: BankStore) -> None:
         if review.first_confirmer in ("", by):  # otherwise somebody else was the first of two
             raise SecondPersonNeeded(case=case, reviewer=by)
         _confirm_claims(review, bank)
 
-    return _close_case(case, ReviewState.CONFIRMED, _only_if_shown(shown, agree), by, platform)
+    return _close_case(
+        case, ReviewState.CONFIRMED, _only_if_shown(shown, confirm_as_second), by, platform
+    )
 
 
 def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
@@ -289,7 +302,7 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
     recomputed = _recomputed_hash(case, platform)
     _require_all_named(case, recomputed, platform)
 
-    def disagree(review: Review, bank: BankStore) -> None:
+    def dispute_and_release(review: Review, bank: BankStore) -> None:
         facts = bank.facts({match.claim for match in review.decision.matches})
         kinds = {one: fact.claim.kind for one, fact in facts.items()}
         live = [one for one in _live_matches(review, bank) if one.claim in kinds and not one.part]
@@ -300,14 +313,16 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
         elif review.upload_sha256 is not None and not review.decision.matches:
             # The upload could not be decoded or compared, so release these bytes without reference
             # to a claim.
-            bank.release_file(unread_key(review.upload_sha256), review.at)
+            bank.release_file(unreadable_release_key(review.upload_sha256), review.at)
         elif review.upload_sha256 is not None:
             # Release this exact file (section 11, 11.5) with reference to the claims that the
             # reviewer saw.
             newest = max((fact.claim.made_at for fact in facts.values()), default=review.at)
             bank.release_file(review.upload_sha256, newest)
 
-    return _close_case(case, ReviewState.RELEASED, _only_if_shown(shown, disagree), by, platform)
+    return _close_case(
+        case, ReviewState.RELEASED, _only_if_shown(shown, dispute_and_release), by, platform
+    )
 
 
 def _close_case(
@@ -319,11 +334,11 @@ def _close_case(
 
 
 def _only_if_shown(shown: Shown, also: _Effect) -> _Effect:
-    def checked(review: Review, bank: BankStore) -> None:
+    def check_and_apply(review: Review, bank: BankStore) -> None:
         _require_shown(review, shown)
         also(review, bank)
 
-    return checked
+    return check_and_apply
 
 
 def _require_shown(review: Review, shown: Shown) -> None:
@@ -342,7 +357,7 @@ def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
         upload = platform.reviews.upload(case)
         if medium_of(upload) is MediaKind.PICTURE:
             return first_scan(upload, platform)[1].bits
-    except (*UNREAD, NotAPicture, TooManyPixels, UploadNotKept):
+    except (*UNREADABLE_ERRORS, NotAPicture, TooManyPixels, UploadNotKept):
         pass  # the upload was held as unreadable, or another reviewer decided first
     return None
 
@@ -359,18 +374,18 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
     if bits is None or review.state is not ReviewState.WAITING:
         return
     known = {match.claim for match in review.decision.matches}
-    found = find_entries(all_orientations(bits), platform, part=False)
+    found = find_numbered_hits(all_orientations(bits), platform, part=False)
     banks = {bank.name: bank for bank in platform.bank.banks()}
     releases = [release_of(*hit) for _, hit in found if hit[0].bank == RELEASED]
     if review.upload_sha256 is not None:
-        releases += file_releases(review.upload_sha256, platform)
+        releases += releases_of_file(review.upload_sha256, platform)
     new = [
         (entry, (match, claim))
         for entry, (match, claim) in found
         if claim.id not in known
         and not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     ]
-    if (shown := to_review(new, banks)) is not None:
+    if (shown := matches_to_review(new, banks)) is not None:
         platform.reviews.hold_late(RetroactiveMatch(case, *shown), platform.limits.held_per_hash)
         raise UnshownMatches(case=case)
 
@@ -433,10 +448,12 @@ def _released_hash(bits: bytes, platform: Platform) -> Registration:
     return Registration(claim, (bits,))
 
 
-ALERT_PROGRAM_S: Final = 30.0
+ALERT_PROGRAM_TIMEOUT_S: Final = 30.0
 
 
-def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = ALERT_PROGRAM_S) -> None:
+def run_alert_program(
+    command: Sequence[str], page: Alert, wait_s: float = ALERT_PROGRAM_TIMEOUT_S
+) -> None:
     """Run the alert program, without a shell, with the alert's kind and count as last arguments.
 
     The program gets no information about a case. Its output is discarded, since it may contain the

@@ -12,7 +12,7 @@ import skimage.data
 
 from entrenous.base.picture import NotAPicture
 from entrenous.stop.commands.gate_run import judge_command
-from entrenous.stop.judge.judge_pool import READY, SIZE, read_answer, write_judge_request
+from entrenous.stop.judge.judge_pool import ANSWER_SIZE, READY, read_answer, write_judge_request
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome
 from tests.stop.commands.gates import PATIENCE_S, Running, running
@@ -95,7 +95,7 @@ def asked(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Deci
     assert judge.stdout is not None
     judge.stdin.write(b"".join(write_judge_request(upload, reference)))
     judge.stdin.flush()
-    (size,) = SIZE.unpack(judge.stdout.read(SIZE.size))
+    (size,) = ANSWER_SIZE.unpack(judge.stdout.read(ANSWER_SIZE.size))
     return read_answer(judge.stdout.read(size))
 
 

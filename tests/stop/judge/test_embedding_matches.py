@@ -18,9 +18,9 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.stop.index.registered_embeddings import RegisteredEmbeddings
 from entrenous.stop.judge.deferred_scan import (
-    angle,
-    cosines_wanted,
+    angle_of_cosine,
     deferred_matches,
+    least_cosines,
     lookalike_hits,
 )
 from entrenous.stop.platform import EmbeddingComparison
@@ -79,8 +79,8 @@ def test_flat_squares_need_a_higher_cosine() -> None:
         to_square(skimage.data.coffee()),
         bytes(len(to_square(skimage.data.coffee()))),
     )
-    assert cosines_wanted((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
-    assert cosines_wanted((flat, photograph, flat)) == (0.7, 0.6, 0.7)
+    assert least_cosines((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
+    assert least_cosines((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
 
 def test_deferred_scan_finds_a_look_alike(room: Room, hers: Any, another: Any) -> None:
@@ -169,4 +169,10 @@ def test_gate_names_the_network_that_it_uses(room: Room) -> None:
 
 
 def test_angle_maps_cosines_to_256ths_of_a_half_turn() -> None:
-    assert [angle(cosine) for cosine in (1.0, 0.6, 0.5, 0.0, -1.0)] == [0, 76, 85, 128, 256]
+    assert [angle_of_cosine(cosine) for cosine in (1.0, 0.6, 0.5, 0.0, -1.0)] == [
+        0,
+        76,
+        85,
+        128,
+        256,
+    ]

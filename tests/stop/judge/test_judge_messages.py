@@ -12,7 +12,7 @@ from entrenous.base.picture import NotAPicture, TooManyPixels
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.judge.judge_pool import (
-    SIZE,
+    ANSWER_SIZE,
     JudgeFailed,
     read_answer,
     read_judge_request,
@@ -39,9 +39,9 @@ decisions = st.builds(
 
 
 def heard(answer: bytes) -> Decision:
-    (size,) = SIZE.unpack(answer[: SIZE.size])
-    assert size == len(answer) - SIZE.size
-    return read_answer(answer[SIZE.size :])
+    (size,) = ANSWER_SIZE.unpack(answer[: ANSWER_SIZE.size])
+    assert size == len(answer) - ANSWER_SIZE.size
+    return read_answer(answer[ANSWER_SIZE.size :])
 
 
 @given(st.binary(max_size=300), words, st.sampled_from(Publishes))

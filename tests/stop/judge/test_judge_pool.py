@@ -119,14 +119,14 @@ def test_judge_error_is_raised_and_the_judge_continues(told: Path) -> None:
 def test_unresponsive_judge_is_replaced(
     told: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(judge_pool, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(judge_pool, "_RESTART_PAUSE_S", 0.0)
 
     async def scenario(judges: JudgePool) -> None:
         await ready(judges)
-        monkeypatch.setattr(judge_pool, "_ANSWER_S_MAX", 0.2 if how == "hang" else 60.0)
+        monkeypatch.setattr(judge_pool, "_ANSWER_TIMEOUT_S", 0.2 if how == "hang" else 60.0)
         with pytest.raises(GateBusy):
             await judges.decide(how.encode(), "")
-        monkeypatch.setattr(judge_pool, "_ANSWER_S_MAX", 60.0)
+        monkeypatch.setattr(judge_pool, "_ANSWER_TIMEOUT_S", 60.0)
         assert await judges.decide(b"x", "") is None
         await ready(judges)
 

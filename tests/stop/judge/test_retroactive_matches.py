@@ -87,7 +87,7 @@ def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
 
 
 def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retroactive_matches, "_PAGE", 3)
+    monkeypatch.setattr(retroactive_matches, "_PICTURES_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_UPLOADS_PER_INDEX", 5)
     _let_through(room, [bytes([at]) * 32 for at in range(14)])
     pieces = list(stored_uploads(room.platform.reviews))

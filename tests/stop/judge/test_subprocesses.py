@@ -50,7 +50,7 @@ def is_alive(pid: int) -> bool:
 
 def test_subprocess_is_restarted_and_ends_with_the_context(tmp_path: Path) -> None:
     told = tmp_path / "pids"
-    with keep_running([sys.executable, "-c", CHILD, str(told)], again_s=0.01):
+    with keep_running([sys.executable, "-c", CHILD, str(told)], restart_after_s=0.01):
         until(lambda: len(pids(told)) == 1)
         os.kill(pids(told)[0], signal.SIGKILL)
         until(lambda: len(pids(told)) == 2)
@@ -77,6 +77,6 @@ def test_several_subprocesses_run_and_end_together(tmp_path: Path) -> None:
 
 def test_command_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:
     done = False
-    with keep_running([str(tmp_path / "missing")], again_s=0.01):
+    with keep_running([str(tmp_path / "missing")], restart_after_s=0.01):
         done = True
     assert done

@@ -30,8 +30,8 @@ from entrenous.stop.http.request_body import read_upload
 from entrenous.stop.judge.decide import (
     appeal,
     decide_upload,
+    hash_appeal_secret,
     needs_upload_bytes,
-    secret_hash,
     store_upload_bytes,
 )
 from entrenous.stop.judge.judge_pool import JudgePool, processor_count
@@ -158,7 +158,7 @@ class UploadRequests:
     async def _require_secret(self, case: str, secret: Secret) -> None:
         """Check the secret before reading an untrusted body; raises NoSuchReview."""
         may = self.platform.reviews.may_appeal
-        if not await run_in_threadpool(may, case, secret_hash(secret)):
+        if not await run_in_threadpool(may, case, hash_appeal_secret(secret)):
             raise NoSuchReview(case=case)
 
     async def _after_answer(self, decision: Decision, untrusted_data: bytes) -> None:

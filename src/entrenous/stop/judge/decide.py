@@ -27,11 +27,11 @@ from entrenous.stop.judge.clip_matches import Place
 from entrenous.stop.judge.scan import HashViews, Views, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,
+    as_shadow_decision,
     best_entry_number,
     decision_of,
     describe_match,
-    in_shadow,
-    to_review,
+    matches_to_review,
 )
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
@@ -48,10 +48,10 @@ from entrenous.stop.upload_record import (
     ReviewState,
 )
 
-_UNREAD: Final = b"entrenous/1 released unread\x00"
+_UNREADABLE_RELEASE_CONTEXT: Final = b"entrenous/1 released unread\x00"
 
 
-def file_releases(sha256: bytes, platform: Platform) -> tuple[Release, ...]:
+def releases_of_file(sha256: bytes, platform: Platform) -> tuple[Release, ...]:
     """Return the newest release of the file with this SHA-256, if any.
 
     Every upload is looked up, so that held and accepted uploads take the same time.
@@ -60,24 +60,24 @@ def file_releases(sha256: bytes, platform: Platform) -> tuple[Release, ...]:
     return () if released is None else (released,)
 
 
-def unread_key(sha256: bytes) -> bytes:
+def unreadable_release_key(sha256: bytes) -> bytes:
     """Return the key under which the release of an unreadable file is stored.
 
     It differs from the file's SHA-256, because the file was not compared with any claim. Once the
     file can be decoded, it must be compared with the claims despite this release.
     """
-    return hashlib.sha256(_UNREAD + sha256).digest()
+    return hashlib.sha256(_UNREADABLE_RELEASE_CONTEXT + sha256).digest()
 
 
-def unread_outcome(sha256: bytes, platform: Platform) -> Outcome:
+def outcome_for_unreadable(sha256: bytes, platform: Platform) -> Outcome:
     """Return the outcome for an unreadable file: hold, unless a reviewer released these bytes."""
-    released = platform.bank.file_released(unread_key(sha256))
+    released = platform.bank.file_released(unreadable_release_key(sha256))
     return Outcome.HOLD if released is None else Outcome.LET_THROUGH
 
 
 CASE_BYTES: Final = 6
 SECRET_BYTES: Final = 16  # length of the secret that an uploader needs to appeal
-UNREAD: Final = (
+UNREADABLE_ERRORS: Final = (
     *(IncompletePicture, PictureDecodingFailed),
     *(DamagedClip, IncompleteClip, ClipTooLong, UnsupportedVideoCodec),
     *(DamagedSound, SoundTooLong),
@@ -110,7 +110,7 @@ class _StorableData:
     sound: SoundPrint | None = None
 
 
-_NOTHING: Final = _StorableData()
+_NO_STORABLE_DATA: Final = _StorableData()
 
 
 def decide_upload(
@@ -138,9 +138,9 @@ def decide_upload(
         if medium_of(untrusted_data) is not MediaKind.PICTURE:
             return _decide_clip(upload, platform)
         picture, seen = first_scan(untrusted_data, platform)
-    except UNREAD:
-        outcome = unread_outcome(upload.sha256, platform)
-        unread = Decision(outcome, new_case(platform), secret=_new_secret(platform))
+    except UNREADABLE_ERRORS:
+        outcome = outcome_for_unreadable(upload.sha256, platform)
+        unread = Decision(outcome, new_case_number(platform), secret=_new_secret(platform))
         return _store_decision(unread, upload, platform)
     return _decide_picture(picture, seen, upload, platform)
 
@@ -177,16 +177,18 @@ def _decide_picture(
     picture: Picture, seen: Views, upload: _UploadInput, platform: Platform
 ) -> Decision:
     second = partial(_second_scan, upload.untrusted_data, picture, seen, platform)
-    whole = _near_views(seen.whole, platform, part=False)
+    whole = _find_near_views(seen.whole, platform, part=False)
     parts = second()
-    found, banks = _hits_within_radius([*whole, *_near_views(parts, platform, part=True)], platform)
+    found, banks = _hits_within_radius(
+        [*whole, *_find_near_views(parts, platform, part=True)], platform
+    )
     decided = _make_decision(found, banks, upload, platform)
     decision = _store_decision(
         decided, upload, platform, _StorableData(seen.bits, best_entry_number(found))
     )
-    again = _near_views(seen.whole, platform, part=False)
+    again = _find_near_views(seen.whole, platform, part=False)
     if not parts:  # part hashes may have been registered since this upload was scanned
-        again += _near_views(second(), platform, part=True)
+        again += _find_near_views(second(), platform, part=True)
     _check_newer_claims(decision, again, {near.entry for near, _, _ in whole}, platform)
     return decision
 
@@ -201,7 +203,7 @@ def _second_scan(
     """
     try:
         return second_scan(untrusted_data, picture, seen, platform)
-    except UNREAD:
+    except UNREADABLE_ERRORS:
         return ()
 
 
@@ -237,7 +239,7 @@ def _make_decision(
     platform: Platform,
 ) -> Decision:
     weighed = _weigh_found(found, banks, upload, platform)
-    return replace(weighed, case=new_case(platform), secret=_new_secret(platform))
+    return replace(weighed, case=new_case_number(platform), secret=_new_secret(platform))
 
 
 def _weigh_found(
@@ -247,7 +249,7 @@ def _weigh_found(
     platform: Platform,
 ) -> Decision:
     hits = [hit for _, hit in found]
-    return decision_of(hits, banks, file_releases(upload.sha256, platform))
+    return decision_of(hits, banks, releases_of_file(upload.sha256, platform))
 
 
 def _check_newer_claims(
@@ -270,25 +272,27 @@ def _hold_accepted(
     banks: dict[BankName, Bank],
     platform: Platform,
 ) -> None:
-    if _is_published(decision) and (shown := to_review(found, banks)) is not None:
+    if _is_published(decision) and (shown := matches_to_review(found, banks)) is not None:
         find = RetroactiveMatch(decision.case, *shown)
         platform.reviews.hold_late(find, platform.limits.held_per_hash)
 
 
 def find_hits(views_of_upload: HashViews, platform: Platform, *, part: bool) -> Iterator[Hit]:
     """Yield every match of a claim with one of these views, within its bank's radius."""
-    return (hit for _, hit in find_entries(views_of_upload, platform, part=part))
+    return (hit for _, hit in find_numbered_hits(views_of_upload, platform, part=part))
 
 
-def find_entries(
+def find_numbered_hits(
     views_of_upload: HashViews, platform: Platform, *, part: bool
 ) -> list[tuple[int, Hit]]:
     """Return the matches of an upload, each with the number of the registered hash."""
-    near_views = _near_views(views_of_upload, platform, part=part)
+    near_views = _find_near_views(views_of_upload, platform, part=part)
     return _hits_within_radius(near_views, platform)[0] if near_views else []
 
 
-def _near_views(views_of_upload: HashViews, platform: Platform, *, part: bool) -> list[_NearView]:
+def _find_near_views(
+    views_of_upload: HashViews, platform: Platform, *, part: bool
+) -> list[_NearView]:
     if not views_of_upload:
         return []
     near = platform.index.near([bits for _, bits in views_of_upload], part=part)
@@ -323,13 +327,13 @@ def _make_match(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
     return Match(claim.bank, claim.id, near.distance, describe_match(how, claim), part, claim.added)
 
 
-def new_case(platform: Platform) -> str:
+def new_case_number(platform: Platform) -> str:
     """Make a case number that can be read aloud but cannot be guessed, such as "3f9a-70c2-b11e"."""
     digits = platform.dice.token(CASE_BYTES).hex()
     return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
 
 
-def secret_hash(secret: Secret) -> bytes:
+def hash_appeal_secret(secret: Secret) -> bytes:
     """Return the SHA-256 of the secret for an appeal; the gate stores only this."""
     return hashlib.sha256(secret.reveal()).digest()
 
@@ -342,7 +346,7 @@ def _store_decision(
     decision: Decision,
     upload: _UploadInput,
     platform: Platform,
-    seen: _StorableData = _NOTHING,
+    seen: _StorableData = _NO_STORABLE_DATA,
 ) -> Decision:
     """Store the decision in one row, and return it.
 
@@ -351,8 +355,8 @@ def _store_decision(
     reviewer needs it, and so do look-backs, which search stored uploads for newer claims. Uploads
     that are published against the decision wait for review.
     """
-    answered = in_shadow(decision) if platform.limits.shadow else decision
-    answered = replace(answered, listed=_is_listed(decision, upload.publishes))
+    answered = as_shadow_decision(decision) if platform.limits.shadow else decision
+    answered = replace(answered, listed=_is_published_against_decision(decision, upload.publishes))
     waits = _waits_for_review(answered)
     refused = answered.outcome is Outcome.REFUSE and not waits
     is_picture = seen.bits is not None
@@ -367,7 +371,7 @@ def _store_decision(
         entry=seen.entry if waits else None,
         reference=upload.reference if waits or refused or slowly or looks_back else "",
         found=FoundBy.PUBLISHED if answered.listed else FoundBy.UPLOAD,
-        secret_sha256=secret_hash(decision.secret) if decision.secret else None,
+        secret_sha256=hash_appeal_secret(decision.secret) if decision.secret else None,
         upload_sha256=upload.sha256 if waits or refused or looks_back else None,
         slow_look_due=slowly,
         frames=seen.frames if looks_back else (),
@@ -377,7 +381,7 @@ def _store_decision(
     return answered
 
 
-def _is_listed(decision: Decision, publishes: Publishes) -> bool:
+def _is_published_against_decision(decision: Decision, publishes: Publishes) -> bool:
     """Return whether the platform publishes the upload against the decision.
 
     An unreadable upload matches no claim, so it is published only if the platform publishes
@@ -400,5 +404,5 @@ def appeal(case: str, secret: Secret, untrusted_upload: bytes | None, platform: 
         UploadFileDiffers: this is a different file.
     """
     sent = None if untrusted_upload is None else hashlib.sha256(untrusted_upload).digest()
-    asked = Appeal(case, secret_hash(secret), platform.clock.now(), sent)
+    asked = Appeal(case, hash_appeal_secret(secret), platform.clock.now(), sent)
     platform.reviews.appeal(asked, untrusted_upload)

@@ -39,7 +39,7 @@ from entrenous.fingerprint.pdq import (
     to_bits,
 )
 from entrenous.fingerprint.screenshots import SIDE_PX_MIN, find_boxes, usual_boxes
-from entrenous.stop.judge.decide import file_releases, find_entries
+from entrenous.stop.judge.decide import find_numbered_hits, releases_of_file
 from entrenous.stop.judge.look_back import LEASE, days_ahead
 from entrenous.stop.judge.scan import (
     PART,
@@ -54,7 +54,7 @@ from entrenous.stop.judge.weigh import (
     Hit,
     best_hit_of_each_claim,
     decision_of,
-    to_review,
+    matches_to_review,
 )
 from entrenous.stop.nouns import RELEASED
 from entrenous.stop.platform import EmbeddingComparison, Platform
@@ -71,10 +71,10 @@ WRITTEN_OVER: Final = "written over"
 MIRROR: Final = "mirror"
 SEARCHED_BOXES_MAX: Final = 3  # the number of likeliest boxes in which cut-outs are searched too
 # Also try boxes one pixel smaller, since the outermost pixels blend with the page.
-_INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
+_BOX_INSETS_PX: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])
 # Used where searching all eight orientations would find too little for the time it takes.
-_UPRIGHT: Final = (UPRIGHT, MIRROR)
-_OTHERS: Final = tuple(how for how in TURNS if how not in _UPRIGHT)
+_UPRIGHT_ORIENTATIONS: Final = (UPRIGHT, MIRROR)
+_OTHER_ORIENTATIONS: Final = tuple(how for how in TURNS if how not in _UPRIGHT_ORIENTATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]
     found = [
         (entry, (replace(match, part=True), claim))
         for some in deferred_views(picture, lambda: platform.index.parts() > 0)
-        for entry, (match, claim) in find_entries(some.views, platform, part=some.part)
+        for entry, (match, claim) in find_numbered_hits(some.views, platform, part=some.part)
         if claim.bank != RELEASED
     ]
     if platform.likeness is None:
@@ -139,18 +139,22 @@ def deferred_views(
             )
         ]
         yield _describe_views(written, part=False)
-        # The FAR views include these, in the orientations of _UPRIGHT.
+        # The FAR views include these, in the orientations of _UPRIGHT_ORIENTATIONS.
         yield _describe_views(
-            [(edges, enlarged_spectra(frame))], part=False, turns=_OTHERS if is_far else None
+            [(edges, enlarged_spectra(frame))],
+            part=False,
+            turns=_OTHER_ORIENTATIONS if is_far else None,
         )
         if is_far:
             yield _describe_views(
-                [(edges, enlarged_spectra(frame, FAR_CUT))], part=False, turns=_UPRIGHT
+                [(edges, enlarged_spectra(frame, FAR_CUT))], part=False, turns=_UPRIGHT_ORIENTATIONS
             )
     slight = np.concatenate(
         [enlarged_spectra(one) for one in rotations(frames[-1][1], SLIGHT_ANGLES)]
     )
-    yield _describe_views([(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
+    yield _describe_views(
+        [(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT_ORIENTATIONS
+    )
     if not has_parts():
         return
     for how, frame in frames:
@@ -160,7 +164,7 @@ def deferred_views(
         yield _describe_views(
             [(describe_edits(UPRIGHT, how, COVERED), registered_window_spectra(frame))],
             part=True,
-            turns=_UPRIGHT,
+            turns=_UPRIGHT_ORIENTATIONS,
         )
     for a, b, c, d in found[:SEARCHED_BOXES_MAX]:
         inner = [
@@ -172,15 +176,15 @@ def deferred_views(
                 registered_window_spectra(grey[a:b, c:d]),
             )
         ]
-        yield _describe_views(inner, part=True, turns=_UPRIGHT)
+        yield _describe_views(inner, part=True, turns=_UPRIGHT_ORIENTATIONS)
     askew = trimmed_spectra(rotations(frames[-1][1]))
     yield _describe_views(
-        [(describe_edits(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT
+        [(describe_edits(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT_ORIENTATIONS
     )
 
 
 def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
-    both = np.array(found, dtype=np.float64).reshape(-1, 1, 4) + _INSETS
+    both = np.array(found, dtype=np.float64).reshape(-1, 1, 4) + _BOX_INSETS_PX
     return box_spectra(grey, both.reshape(-1, 4), PART_QUALITY_MIN)
 
 
@@ -234,12 +238,12 @@ def lookalike_hits(
     ]
 
 
-def angle(cosine: float) -> int:
-    """Return the angle in 256ths of a half turn: 0 for equal vectors, 128 for unrelated ones."""
+def angle_of_cosine(cosine: float) -> int:
+    """Return the angle_of_cosine in 256ths of a half turn: 0 for equal vectors, 128 for unrelated ones."""
     return round(_HALF_TURN_UNITS * acos(min(1.0, max(-1.0, cosine))) / pi)
 
 
-def cosines_wanted(squares: Sequence[bytes]) -> tuple[float, ...]:
+def least_cosines(squares: Sequence[bytes]) -> tuple[float, ...]:
     """Return the least cosine that counts for each square of an upload.
 
     The first square is the whole upload. A square with mostly level areas has to be more similar.
@@ -255,12 +259,12 @@ def _near_embeddings(picture: Picture, likeness: EmbeddingComparison) -> list[Ne
     pixels = pixels_on_white(picture)
     squares = (to_square(pixels), *window_squares(pixels))
     seen = likeness.embedder.embed(squares)
-    found = likeness.index.find_similar(seen, cosines_wanted(squares))
+    found = likeness.index.find_similar(seen, least_cosines(squares))
     return sorted(found, key=lambda one: -one.cosine)
 
 
 def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
-    return Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
+    return Match(claim.bank, claim.id, angle_of_cosine(near.cosine), LOOKS_ALIKE, part=True)
 
 
 #: The bytes of an upload are written to the database at most this long after its row, unless the
@@ -307,14 +311,17 @@ def _find_reviewable(
     applies.
     """
     seen = fast_views(picture)
-    found = [*find_entries(seen.whole, platform, part=False), *deferred_hits(picture, platform)]
+    found = [
+        *find_numbered_hits(seen.whole, platform, part=False),
+        *deferred_hits(picture, platform),
+    ]
     banks = {bank.name: bank for bank in platform.bank.banks()}
     hits = [hit for _, hit in found]
     sha256 = hashlib.sha256(upload.untrusted_upload).digest()
-    released = file_releases(sha256, platform)
+    released = releases_of_file(sha256, platform)
     if decision_of(hits, banks, released).outcome is Outcome.LET_THROUGH:
         return None
-    shown = to_review(found, banks)
+    shown = matches_to_review(found, banks)
     if shown is None:
         return None
     return RetroactiveMatch(upload.case, *shown, FoundBy.SLOW_LOOK, seen.bits, sha256)

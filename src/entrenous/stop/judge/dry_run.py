@@ -4,10 +4,15 @@ import hashlib
 
 from entrenous.base.picture import MediaKind
 from entrenous.media.file_kind import medium_of
-from entrenous.stop.judge.decide import UNREAD, file_releases, find_hits, unread_outcome
+from entrenous.stop.judge.decide import (
+    UNREADABLE_ERRORS,
+    find_hits,
+    outcome_for_unreadable,
+    releases_of_file,
+)
 from entrenous.stop.judge.deferred_scan import deferred_matches
 from entrenous.stop.judge.scan import first_scan, second_scan
-from entrenous.stop.judge.weigh import Hit, decision_of, in_shadow
+from entrenous.stop.judge.weigh import Hit, as_shadow_decision, decision_of
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision
 
@@ -28,12 +33,12 @@ def dry_run(untrusted_data: bytes, platform: Platform, *, deep: bool = False) ->
             hits = _find_picture_hits(untrusted_data, platform, deep=deep)
         else:
             hits = _find_clip_hits(untrusted_data, platform)
-    except UNREAD:
-        decision = Decision(unread_outcome(sha256, platform), "")
+    except UNREADABLE_ERRORS:
+        decision = Decision(outcome_for_unreadable(sha256, platform), "")
     else:
         banks = {bank.name: bank for bank in platform.bank.banks()}
-        decision = decision_of(hits, banks, file_releases(sha256, platform))
-    return in_shadow(decision) if platform.limits.shadow else decision
+        decision = decision_of(hits, banks, releases_of_file(sha256, platform))
+    return as_shadow_decision(decision) if platform.limits.shadow else decision
 
 
 def _find_picture_hits(untrusted_data: bytes, platform: Platform, *, deep: bool) -> list[Hit]:

@@ -46,19 +46,21 @@ def processor_count() -> int:
     return os.cpu_count() or 1
 
 
-_LOOK_EVERY_S: Final = 0.5
-_GRACE_S: Final = 10.0
+_EXIT_CHECK_INTERVAL_S: Final = 0.5
+_EXIT_TIMEOUT_S: Final = 10.0
 
 
 @contextmanager
-def keep_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1) -> Iterator[None]:
+def keep_running(
+    command: Sequence[str], restart_after_s: float = 5.0, *, count: int = 1
+) -> Iterator[None]:
     """Run ``count`` processes of a command while the context is open.
 
-    A process that ended is started again after ``again_s`` seconds. A process is ended by closing
+    A process that ended is started again after ``restart_after_s`` seconds. A process is ended by closing
     its standard input, which also happens if this process is killed. All are ended on exit.
     """
     closing = threading.Event()
-    given = (command, again_s, closing)
+    given = (command, restart_after_s, closing)
     keepers = [
         threading.Thread(target=_keep_process_running, args=given, daemon=True)
         for _ in range(count)
@@ -73,11 +75,13 @@ def keep_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1
             keeper.join()
 
 
-def _keep_process_running(command: Sequence[str], again_s: float, closing: threading.Event) -> None:
+def _keep_process_running(
+    command: Sequence[str], restart_after_s: float, closing: threading.Event
+) -> None:
     while not closing.is_set():
         with suppress(OSError):  # there is not enough memory for another process: try again later
             _run_process(command, closing)
-        closing.wait(again_s)
+        closing.wait(restart_after_s)
 
 
 def _run_process(command: Sequence[str], closing: threading.Event) -> None:
@@ -85,20 +89,20 @@ def _run_process(command: Sequence[str], closing: threading.Event) -> None:
     with subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
     ) as child:
-        while child.poll() is None and not closing.wait(_LOOK_EVERY_S):
+        while child.poll() is None and not closing.wait(_EXIT_CHECK_INTERVAL_S):
             pass
         if child.stdin is not None:
             child.stdin.close()
         try:
-            child.wait(_GRACE_S)
+            child.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             child.kill()
 
 
 READY: Final = b"R"
-SIZE: Final = struct.Struct(">I")
-_HEAD: Final = struct.Struct(">IQB")
-_PUBLISHES: Final = tuple(Publishes)
+ANSWER_SIZE: Final = struct.Struct(">I")
+_REQUEST_HEADER: Final = struct.Struct(">IQB")
+_PUBLISHES_BY_NUMBER: Final = tuple(Publishes)
 
 
 class JudgeFailed(RuntimeError):
@@ -109,8 +113,8 @@ def write_judge_request(
     untrusted_data: bytes, reference: str, publishes: Publishes = Publishes.NOTHING
 ) -> tuple[bytes, bytes]:
     """Return the request in two pieces, so that the upload is not copied."""
-    name, which = reference.encode(), _PUBLISHES.index(publishes)
-    return _HEAD.pack(len(name), len(untrusted_data), which) + name, untrusted_data
+    name, which = reference.encode(), _PUBLISHES_BY_NUMBER.index(publishes)
+    return _REQUEST_HEADER.pack(len(name), len(untrusted_data), which) + name, untrusted_data
 
 
 def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, Publishes] | None:
@@ -118,13 +122,13 @@ def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, Publis
 
     ``read(n)`` returns n bytes, or fewer at the end.
     """
-    head = read(_HEAD.size)
-    if len(head) < _HEAD.size:
+    head = read(_REQUEST_HEADER.size)
+    if len(head) < _REQUEST_HEADER.size:
         return None
-    name_bytes, data_bytes, which = _HEAD.unpack(head)
+    name_bytes, data_bytes, which = _REQUEST_HEADER.unpack(head)
     name, data = read(name_bytes), read(data_bytes)
     is_whole = (len(name), len(data)) == (name_bytes, data_bytes)
-    return (data, name.decode(), _PUBLISHES[which]) if is_whole else None
+    return (data, name.decode(), _PUBLISHES_BY_NUMBER[which]) if is_whole else None
 
 
 def write_answer(decide: Callable[[], Decision]) -> bytes:
@@ -133,7 +137,7 @@ def write_answer(decide: Callable[[], Decision]) -> bytes:
         answer = msgspec.json.encode(_decision_or_failure(decide))
     except Exception as bug:  # noqa: BLE001 -- the gate raises it as JudgeFailed
         answer = msgspec.json.encode({"bug": type(bug).__name__})
-    return SIZE.pack(len(answer)) + answer
+    return ANSWER_SIZE.pack(len(answer)) + answer
 
 
 def _decision_or_failure(decide: Callable[[], Decision]) -> dict[str, Any]:
@@ -188,13 +192,13 @@ def _with_subclasses(kind: type[EntrenousError]) -> Iterator[type[EntrenousError
 
 
 # The longest time for a judge to start: it first checks an index of several gigabytes.
-_START_S_MAX: Final = 120.0
+_START_TIMEOUT_S: Final = 120.0
 # The longest time for an answer. It covers the timeouts of three decodings, each in a new
 # subprocess, and those of the database.
-_ANSWER_S_MAX: Final = 240.0
-_AGAIN_S: Final = 5.0
-_END_S: Final = 5.0
-_BROKEN: Final = (OSError, EOFError, TimeoutError)
+_ANSWER_TIMEOUT_S: Final = 240.0
+_RESTART_PAUSE_S: Final = 5.0
+_JUDGE_EXIT_TIMEOUT_S: Final = 5.0
+_PIPE_ERRORS: Final = (OSError, EOFError, TimeoutError)
 
 
 class JudgePool:
@@ -229,7 +233,7 @@ class JudgePool:
         missing = self.most - len(self._running) - len(self._starting)
         if missing <= 0 or time.monotonic() < self._not_before:
             return
-        self._not_before = time.monotonic() + _AGAIN_S
+        self._not_before = time.monotonic() + _RESTART_PAUSE_S
         for _ in range(missing):
             starting = asyncio.create_task(self._start_process())
             self._starting.add(starting)
@@ -249,13 +253,13 @@ class JudgePool:
         if judge is None:
             return None
         try:
-            async with asyncio.timeout(_ANSWER_S_MAX):
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 answer = await _ask_process(judge, untrusted_data, reference, publishes)
         except BaseException as problem:
             self._discard_process(
                 judge
             )  # end the judge: the rest of its answer must not become part of the next one
-            if isinstance(problem, _BROKEN):
+            if isinstance(problem, _PIPE_ERRORS):
                 raise GateBusy from problem
             raise
         self._idle.append(judge)
@@ -279,9 +283,9 @@ class JudgePool:
             )
             self._unready.add(judge)
             try:
-                async with asyncio.timeout(_START_S_MAX):
+                async with asyncio.timeout(_START_TIMEOUT_S):
                     ready = await _read_exactly(judge, len(READY))
-            except _BROKEN:
+            except _PIPE_ERRORS:
                 ready = b""
             self._unready.discard(judge)
             if ready == READY:
@@ -306,7 +310,7 @@ async def _ask_process(
         raise EOFError
     judge.stdin.writelines(write_judge_request(untrusted_data, reference, publishes))
     await judge.stdin.drain()
-    (size,) = SIZE.unpack(await _read_exactly(judge, SIZE.size))
+    (size,) = ANSWER_SIZE.unpack(await _read_exactly(judge, ANSWER_SIZE.size))
     return await _read_exactly(judge, size)
 
 
@@ -322,7 +326,7 @@ async def _end_process(judge: Process) -> None:
     if judge.stdin is not None:
         judge.stdin.close()
     try:
-        async with asyncio.timeout(_END_S):
+        async with asyncio.timeout(_JUDGE_EXIT_TIMEOUT_S):
             await judge.wait()
     except TimeoutError:
         judge.kill()

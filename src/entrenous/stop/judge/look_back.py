@@ -13,8 +13,8 @@ from itertools import chain
 from typing import Final
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.judge.decide import file_releases
 from entrenous.stop.judge.decide import find_hits as find_in
+from entrenous.stop.judge.decide import releases_of_file
 from entrenous.stop.judge.retroactive_matches import (
     SoughtHashes,
     SoughtSounds,
@@ -47,8 +47,8 @@ def days_ahead(platform: Platform) -> int:
 
 LEASE: Final = timedelta(minutes=2)  # the time in which one process does work that it has leased
 # The number of claims per look-back, which takes a few seconds for each million uploads.
-CLAIMS_MAX: Final = 1000
-_FEW: Final = 100
+CLAIMS_PER_LOOK_BACK: Final = 1000
+_CLAIMS_PER_REGISTRATION: Final = 100
 _HASHES_PER_SEARCH: Final = 20_000  # hashes searched at once; a video has up to 1,200
 
 
@@ -73,11 +73,13 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
 
 def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
     """Look back for any number of claims; return the number of uploads held."""
-    starts = range(0, len(claims), CLAIMS_MAX)
-    return sum(look_back(claims[start : start + CLAIMS_MAX], platform) for start in starts)
+    starts = range(0, len(claims), CLAIMS_PER_LOOK_BACK)
+    return sum(
+        look_back(claims[start : start + CLAIMS_PER_LOOK_BACK], platform) for start in starts
+    )
 
 
-def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
+def look_back_due(platform: Platform, most: int = CLAIMS_PER_LOOK_BACK) -> int:
     """Look back for claims that are due and not leased to others, the newest first.
 
     If the look-back takes longer than :data:`LEASE`, another process may repeat it, which is
@@ -112,7 +114,7 @@ def look_back_now(platform: Platform) -> None:
 
     The rest, such as an imported list of a million, is left to background work.
     """
-    look_back_due(platform, _FEW)
+    look_back_due(platform, _CLAIMS_PER_REGISTRATION)
 
 
 def delete_expired(platform: Platform) -> None:
@@ -139,9 +141,9 @@ def _hashes_to_search(
         if claim.state not in MATCHING:
             continue
         for bits in hashes:
-            as_it_counts = on_added.get(bits, claim)
-            if needs_action(as_it_counts, bank):
-                wanted_hashes.append(SoughtHashes(as_it_counts, bits, bank.radius))
+            claim_on_hash = on_added.get(bits, claim)
+            if needs_action(claim_on_hash, bank):
+                wanted_hashes.append(SoughtHashes(claim_on_hash, bits, bank.radius))
         if claim.id in sounds and needs_action(claim, bank):
             wanted_sounds.add(claim, *sounds[claim.id])
     return wanted_hashes, wanted_sounds
@@ -186,7 +188,7 @@ def _without_released(
     hits = find_in(all_orientations(upload.bits), platform, part=False) if upload.bits else ()
     releases = [release_of(*hit) for hit in hits if hit[0].bank == RELEASED]
     if upload.upload_sha256 is not None:
-        releases += file_releases(upload.upload_sha256, platform)
+        releases += releases_of_file(upload.upload_sha256, platform)
     waits = upload.state is ReviewState.WAITING
     known = {match.claim for match in upload.decision.matches} if waits else set()
     left = tuple(

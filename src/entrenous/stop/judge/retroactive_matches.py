@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from entrenous.stop.store.review_queue import ReviewQueue
 
 Bits = NDArray[np.uint8]  # shape (16, 16): vertical frequency, horizontal frequency
-_SIDE: Final = 16
+_GRID_SIDE: Final = 16
 # 1 where the frequency is odd; bit i belongs to frequency i + 1.
-_ODD_FREQUENCIES: Final = (np.arange(_SIDE) % 2 == 0).astype(np.uint8)
+_ODD_FREQUENCIES: Final = (np.arange(_GRID_SIDE) % 2 == 0).astype(np.uint8)
 
 
 def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
@@ -46,7 +46,7 @@ def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
     Args:
         bits: a PDQ hash, 32 bytes, bit 255 first.
     """
-    grid = np.unpackbits(np.frombuffer(bits, dtype=np.uint8))[::-1].reshape(_SIDE, _SIDE)
+    grid = np.unpackbits(np.frombuffer(bits, dtype=np.uint8))[::-1].reshape(_GRID_SIDE, _GRID_SIDE)
     down, across, swapped = _ODD_FREQUENCIES[:, None], _ODD_FREQUENCIES[None, :], grid.T
     return {
         "as it is": bits,
@@ -88,14 +88,14 @@ def _pack_grid(grid: Bits) -> bytes:
     return packed
 
 
-_PAGE: Final = 10_000
+_PICTURES_PER_READ: Final = 10_000
 _UPLOADS_PER_INDEX: Final = 250_000  # uploads in one index, which needs about 50 MB
 _INDEX_QUERIES_MIN: Final = (
     512  # queries; with fewer, building an index takes longer than comparing
 )
 _CLIPS_PER_READ: Final = 200  # clips read at a time: up to 48,000 hashes
-_TURNS: Final = 8
-_ORIENTATIONS: Final = 2 * _TURNS  # the orientations, and the same inverted
+_ORIENTATION_COUNT: Final = 8
+_VIEWS_PER_HASH: Final = 2 * _ORIENTATION_COUNT  # the orientations, and the same inverted
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def stored_uploads(reviews: ReviewQueue) -> Iterator[StoredUploads]:
     They are read in pages, so that no writer waits for long.
     """
     cases, words, after = list[str](), list[Words](), 0
-    while page := reviews.kept_pictures(after, _PAGE):
+    while page := reviews.kept_pictures(after, _PICTURES_PER_READ):
         cases += (one.case for one in page)
         words.append(as_words([one.bits for one in page]))
         after = page[-1].number
@@ -185,11 +185,11 @@ def matching_uploads(
         *(describe_edits(how) for how in ways[0]),
         *(describe_edits(how, INVERTED) for how in ways[0]),
     ]
-    found = kept.index_for(_ORIENTATIONS * len(ways)).pairs(_orientation_words(ways), PDQ_RADIUS)
+    found = kept.index_for(_VIEWS_PER_HASH * len(ways)).pairs(_orientation_words(ways), PDQ_RADIUS)
     for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
         matches = dict[ClaimId, tuple[Match, bytes, int]]()
         for _, distance, query, place in near:
-            number, way = divmod(query, _ORIENTATIONS)
+            number, way = divmod(query, _VIEWS_PER_HASH)
             one = sought[number]
             if distance <= one.radius and one.claim.id not in matches:
                 part = kept.clips or one.claim.kind == VIDEO_KIND
@@ -206,7 +206,9 @@ def matching_uploads(
 
 def _orientation_words(ways: Sequence[Mapping[str, bytes]]) -> Words:
     """Return (16 H, 4) words: the eight orientations of each hash, then the same inverted."""
-    words = as_words([bits for way in ways for bits in way.values()]).reshape(-1, _TURNS, 4)
+    words = as_words([bits for way in ways for bits in way.values()]).reshape(
+        -1, _ORIENTATION_COUNT, 4
+    )
     return np.concatenate([words, ~words], axis=1).reshape(-1, 4)
 
 

@@ -69,7 +69,7 @@ def decision_of(
     return Decision(acting, "", matches, None if would is acting else would)
 
 
-def in_shadow(decision: Decision) -> Decision:
+def as_shadow_decision(decision: Decision) -> Decision:
     """Return the answer of a gate in shadow mode: let through, with the stricter outcome as
     ``would``.
     """
@@ -158,7 +158,7 @@ def policy_outcome(claim: Claim, bank: Bank) -> Outcome:
     return bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed
 
 
-def to_review(
+def matches_to_review(
     found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
 ) -> tuple[tuple[Match, ...], int] | None:
     """Return the best match of each claim, to show to a reviewer, and the entry by which floods are

@@ -70,7 +70,7 @@ def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
     row = db.execute(sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.case_number == case)).one_or_none()
     if row is None:
         raise NoSuchReview(case=case)
-    return to_review(row), row.appealed_at is not None
+    return review_from_row(row), row.appealed_at is not None
 
 
 def is_after(case: str) -> sa.ColumnElement[bool]:
@@ -95,7 +95,7 @@ def waiting_with(db: sa.Connection, case: str) -> list[Review]:
     wanted = (
         sa.select(*REVIEW_COLUMNS).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
     )
-    return [to_review(row) for row in db.execute(wanted)]
+    return [review_from_row(row) for row in db.execute(wanted)]
 
 
 def update_upload(db: sa.Connection, case: str, **values: Any) -> None:
@@ -210,7 +210,7 @@ def matches_json(matches: Sequence[Match]) -> list[dict[str, Any]]:
     return [asdict(match) for match in matches]
 
 
-def to_review(row: Any) -> Review:
+def review_from_row(row: Any) -> Review:
     matches = tuple(Match(**match) for match in row.matches)
     would = None if row.would is None else Outcome(row.would)
     return Review(
@@ -250,7 +250,7 @@ def _ungrouped_like(db: sa.Connection, review: Review) -> list[Review]:
         *_same_kind_condition(review), UPLOAD.c.lead.is_(None)
     )
     wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
-    return [to_review(row) for row in db.execute(wanted)]
+    return [review_from_row(row) for row in db.execute(wanted)]
 
 
 def _same_kind_condition(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
@@ -399,7 +399,7 @@ def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
     every = sa.union_all(later.where(*PUBLISHED), later.where(TO_REMOVE))
     numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
     seen = sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
-    return tuple(to_review(row) for row in db.execute(seen))
+    return tuple(review_from_row(row) for row in db.execute(seen))
 
 
 def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
