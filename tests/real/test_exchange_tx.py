@@ -165,7 +165,7 @@ def test_opinions_and_hashes_of_stopncii_s_client_arrive(room: Room) -> None:
     registered(room, "hers", bits(1))
     with by_stopncii(room) as (base, key):
         assert child({}, OPINIONS_STOPNCII, base, key, bits(1).hex(), bits(2).hex()) == ["1"]
-    [said] = room.exchange.partners.said([ClaimId("hers")])
+    [said] = room.exchange.partners.opinions_on([ClaimId("hers")])
     assert (said.partner, said.stance) == ("friends", Stance.DISPUTED)
     known = {entry.bits: entry.number for entry in room.bank.entries(0)}
     [(_, brought)] = room.bank.claims_on([known[bits(2)]])
@@ -214,7 +214,7 @@ def test_opinions_of_ncmec_s_client_arrive_and_local_time_is_refused(
         "['upvote'] ['downvote']",
         "400 True",
     ]
-    said = room.exchange.partners.said([ClaimId("hers"), ClaimId("another")])
+    said = room.exchange.partners.opinions_on([ClaimId("hers"), ClaimId("another")])
     stances = {one.claim: one.stance for one in said}
     assert stances == {"hers": Stance.CONFIRMED, "another": Stance.NOT_INTIMATE}
     assert len(REASONS) == 2

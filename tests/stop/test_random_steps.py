@@ -439,6 +439,8 @@ def test_look_back_skips_a_waiting_upload_that_names_the_claim(
     claim = room.protect(hers, parts=False).claim
     judge_upload(jpeg(hers), room.platform)
     asked = []
-    monkeypatch.setattr(type(room.platform.reviews), "hold_late", lambda *one: asked.append(one))
+    monkeypatch.setattr(
+        type(room.platform.reviews), "hold_retroactively", lambda *one: asked.append(one)
+    )
     look_back([claim], room.platform)
     assert asked == []

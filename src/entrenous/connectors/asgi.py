@@ -7,8 +7,8 @@ from typing import Any, Final, Self
 import anyio
 
 from entrenous.connectors.upload_rules import (
+    DECISION_HEADER,
     FILES_MAX,
-    HEADER,
     Reply,
     SlowUpload,
     files_of,
@@ -139,7 +139,7 @@ class Body:
 Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-NAME: Final = HEADER.lower().encode()
+NAME: Final = DECISION_HEADER.lower().encode()
 
 
 class GateMiddleware:

@@ -24,7 +24,7 @@ from entrenous.connectors.hma_requests import (
     require_pdq,
 )
 from entrenous.stop.http.access import GateAccess, require_operator
-from entrenous.stop.http.answers import PRIVATE, on_disconnect
+from entrenous.stop.http.answers import PRIVATE_HEADERS, on_disconnect
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import SourceStore
@@ -46,12 +46,12 @@ class About:
         try:
             await run_in_threadpool(self.platform.bank.log_head)
         except BankUnreachable:
-            return PlainTextResponse(NOT_LOADED, 503, PRIVATE)
-        return PlainTextResponse(ALIVE, headers=PRIVATE)
+            return PlainTextResponse(NOT_LOADED, 503, PRIVATE_HEADERS)
+        return PlainTextResponse(ALIVE, headers=PRIVATE_HEADERS)
 
     async def live(self, _request: Request) -> Response:
         """Report that the process is alive."""
-        return PlainTextResponse(ALIVE, headers=PRIVATE)
+        return PlainTextResponse(ALIVE, headers=PRIVATE_HEADERS)
 
     async def home(self, request: Request) -> Response:
         """Redirect to the status, since there are no pages."""

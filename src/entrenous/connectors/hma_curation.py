@@ -110,7 +110,7 @@ class ExchangeRequests:
         whole_at = _unix_seconds(checkpoint.whole_at)
         return {
             "checkpoint_ts": whole_at,
-            "fetched_items": self.sources.live(source.name),
+            "fetched_items": self.sources.count_live(source.name),
             "last_fetch_complete_ts": whole_at,
             "last_fetch_succeeded": True if checkpoint.at_end else None,
             "running_fetch_start_ts": None,

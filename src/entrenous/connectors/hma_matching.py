@@ -31,7 +31,7 @@ from entrenous.fingerprint.nouns import Fingerprint, Match
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.stop.banks import effective_banks
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.http.answers import PRIVATE
+from entrenous.stop.http.answers import PRIVATE_HEADERS
 from entrenous.stop.http.request_body import (
     FORM_BYTES_MAX,
     BrokenForm,
@@ -276,7 +276,7 @@ class MatchRequests:
 
 def json_answer(answer: Any, status: int = 200) -> JSONResponse:
     """Return a JSON answer that must not be cached."""
-    return JSONResponse(answer, status, PRIVATE)
+    return JSONResponse(answer, status, PRIVATE_HEADERS)
 
 
 def _parse_signal(request: Request) -> HashViews:

@@ -16,7 +16,7 @@ from entrenous.base.limits import CLAIM_BYTES_MAX, PDQ_BYTES
 from entrenous.base.picture import TooManyPixels
 from entrenous.fingerprint.nouns import BadFingerprint, TooFlat
 from entrenous.stop.http.access import WrongToken
-from entrenous.stop.http.answers import PRIVATE, GateFault, log_bug
+from entrenous.stop.http.answers import PRIVATE_HEADERS, GateFault, log_bug
 from entrenous.stop.http.request_body import TooLarge, TooSlow, read_body
 from entrenous.stop.nouns import RELEASED, Bank, GateBusy, NoSuchBank
 from entrenous.stop.platform import Platform
@@ -97,14 +97,14 @@ def on_error(_request: Request, error: Exception) -> Response:
     said: dict[str, Any] = {"message": " ".join(str(own).split())}
     if isinstance(own, NoSuchContent) and "next" in own.facts:
         said["next"] = own.facts["next"]
-    return JSONResponse(said, status, PRIVATE | _HEADERS.get(status, {}))
+    return JSONResponse(said, status, PRIVATE_HEADERS | _HEADERS.get(status, {}))
 
 
 def on_http_error(_request: Request, error: Exception) -> Response:
     """Answer the framework's errors, such as an unknown address or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
     said = {"message": HTTPStatus(error.status_code).phrase}
-    return JSONResponse(said, error.status_code, PRIVATE | dict(error.headers or {}))
+    return JSONResponse(said, error.status_code, PRIVATE_HEADERS | dict(error.headers or {}))
 
 
 SIGNAL: Final = "pdq"

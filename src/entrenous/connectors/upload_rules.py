@@ -158,7 +158,7 @@ def reply_text(error: EntrenousError | None) -> str:
 
 
 #: Header for the application, e.g. "let through; case=..." or "hold; case=...; why=gate".
-HEADER: Final = "Entrenous-Decision"
+DECISION_HEADER: Final = "Entrenous-Decision"
 FILES_MAX: Final = 32  # files per request; the gate is asked about each
 _FORM_BYTES_MAX: Final = 64 * 1024  # bytes of headers and other fields, besides the files
 _METHODS: Final = frozenset(("POST", "PUT", "PATCH"))

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 from entrenous.connectors.upload_rules import (
+    DECISION_HEADER,
     FILES_MAX,
-    HEADER,
     Reply,
     ask_about_files,
     files_of,
@@ -36,7 +36,7 @@ from entrenous.stop.client.upload_client import (
 )
 from entrenous.stop.client.uploaded_files import Unreadable
 
-KEY: Final = "HTTP_" + HEADER.upper().replace("-", "_")
+KEY: Final = "HTTP_" + DECISION_HEADER.upper().replace("-", "_")
 
 
 def _remote_user(environ: Mapping[str, Any]) -> str:

@@ -27,20 +27,21 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 
 GENERATION_RECORD_KEY: Final = b"generation"
-_INCOMPLETE: Final = b"incomplete"
+_GENERATION_INCOMPLETE: Final = b"incomplete"
 
 
 def _generation_note(generation: int, live: int) -> KnownRecord:
     """Return the pseudo-record that marks a new generation (one complete reading of the source);
     ``live`` records had a claim at its start.
 
-    Its ``hashes_sha256`` becomes ``_INCOMPLETE`` when a record of the generation is unreadable.
+    Its ``hashes_sha256`` becomes ``_GENERATION_INCOMPLETE`` when a record of the generation is
+    unreadable.
     """
     return KnownRecord(GENERATION_RECORD_KEY, generation, live, b"", None)
 
 
-_PROMISED: Final = b""
-Rank = tuple[int, int, bool, bytes]
+_HASHES_PENDING: Final = b""
+ClaimRank = tuple[int, int, bool, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def pending_record(known: KnownRecord) -> KnownRecord:
     It counts as older than the record, so that after a crash the page is fetched again and missing
     claims are registered.
     """
-    return replace(known, hashes_sha256=_PROMISED)
+    return replace(known, hashes_sha256=_HASHES_PENDING)
 
 
 def _merge_record(
@@ -98,7 +99,7 @@ def _merge_record(
     withdraw: dict[ClaimId, None],
 ) -> None:
     old = before.claim if before else None
-    if old == after.claim and not (before and before.hashes_sha256 == _PROMISED):
+    if old == after.claim and not (before and before.hashes_sha256 == _HASHES_PENDING):
         return
     if old not in (None, after.claim) and make.pop(old, None) is None:
         withdraw[old] = None
@@ -125,7 +126,7 @@ def _known_record(source: str, generation: int, record: SourceRecord) -> KnownRe
     return KnownRecord(key, generation, record.version, hashes_sha256, claim)
 
 
-def _claim_rank(known: KnownRecord) -> Rank:
+def _claim_rank(known: KnownRecord) -> ClaimRank:
     return (known.generation, known.version, known.claim is None, known.hashes_sha256)
 
 
@@ -133,7 +134,7 @@ _REPORTED_REASONS_MAX: Final = (
     10  # the most reasons that are reported; all refused records are counted
 )
 _UNGUARDED_CLAIMS_MAX: Final = 20  # claims; a shorter list may shrink by any number
-_BATCH: Final = 1000
+_CLAIMS_PER_TRANSACTION: Final = 1000
 
 
 def fetch_source(
@@ -157,13 +158,13 @@ def fetch_source(
     before = exchange.sources.checkpoint(source.name)
     at = checkpoint_to_fetch_from(before, fetcher.stale_after, exchange.clock.now())
     if at.generation != before.generation:
-        note = _generation_note(at.generation, exchange.sources.live(source.name))
-        exchange.sources.keep(source.name, [note], at)
+        note = _generation_note(at.generation, exchange.sources.count_live(source.name))
+        exchange.sources.store_page(source.name, [note], at)
     for page in fetcher.pages(at.token):
         at = run.store_page(page, at)
     whole = replace(at, whole_at=exchange.clock.now())
     done = not at.anew or run.withdraw_missing(at, accept=accept_shrinking)
-    exchange.sources.keep(source.name, (), replace(whole, anew=not done))
+    exchange.sources.store_page(source.name, (), replace(whole, anew=not done))
     return FetchResult(**run.count, reasons=tuple(run.reasons))
 
 
@@ -207,11 +208,11 @@ class _FetchInProgress:
         and the page is fetched again.
         """
         name, sources = self.source.name, self.exchange.sources
-        known = sources.known(name, {key_sha256(record.key) for record in page.records})
+        known = sources.known_records(name, {key_sha256(record.key) for record in page.records})
         merged = merge(name, at.generation, page.records, known)
         withdrawn = self.platform.bank.withdraw(*merged.withdraw)
         if merged.make:
-            sources.keep(
+            sources.store_page(
                 name, [pending_record(one) for one in merged.known if one.claim in merged.make], at
             )
         state = ClaimState.CONFIRMED if self.source.confirmed else ClaimState.WAITING
@@ -220,11 +221,11 @@ class _FetchInProgress:
         # The pseudo-record is stored with the page, so that a fetch that continues later knows that
         # records were unreadable.
         incomplete = (
-            replace(self._generation_record(at), hashes_sha256=_INCOMPLETE)
+            replace(self._generation_record(at), hashes_sha256=_GENERATION_INCOMPLETE)
             if page.refused
             else None
         )
-        sources.keep(name, [*merged.known, *([incomplete] if incomplete else ())], at)
+        sources.store_page(name, [*merged.known, *([incomplete] if incomplete else ())], at)
         self.count.update(records=len(page.records), made=made, withdrawn=withdrawn)
         self.count["refused"] += len(page.refused)
         self.reasons = [*self.reasons, *page.refused][:_REPORTED_REASONS_MAX]
@@ -232,8 +233,8 @@ class _FetchInProgress:
 
     def _generation_record(self, at: Checkpoint) -> KnownRecord:
         name, sources = self.source.name, self.exchange.sources
-        stored = sources.known(name, [GENERATION_RECORD_KEY]).get(GENERATION_RECORD_KEY)
-        return stored or _generation_note(at.generation, sources.live(name))
+        stored = sources.known_records(name, [GENERATION_RECORD_KEY]).get(GENERATION_RECORD_KEY)
+        return stored or _generation_note(at.generation, sources.count_live(name))
 
     def withdraw_missing(self, at: Checkpoint, *, accept: bool) -> bool:
         """Withdraw the claims that this generation did not contain.
@@ -242,17 +243,20 @@ class _FetchInProgress:
         be among them.
         """
         name, sources = self.source.name, self.exchange.sources
-        unseen, note = sources.unseen(name, at.generation), self._generation_record(at)
+        unseen, note = sources.unseen_records(name, at.generation), self._generation_record(at)
         shrunk = note.version >= _UNGUARDED_CLAIMS_MAX and 2 * len(unseen) > note.version
-        incomplete = note.hashes_sha256 == _INCOMPLETE
+        incomplete = note.hashes_sha256 == _GENERATION_INCOMPLETE
         if unseen and (shrunk or incomplete) and not accept:
             self.count["kept"] = len(unseen)
             return False
-        for batch in (unseen[start : start + _BATCH] for start in range(0, len(unseen), _BATCH)):
+        for batch in (
+            unseen[start : start + _CLAIMS_PER_TRANSACTION]
+            for start in range(0, len(unseen), _CLAIMS_PER_TRANSACTION)
+        ):
             claims = [one.claim for one in batch if one.claim is not None]
             self.count["withdrawn"] += self.platform.bank.withdraw(*claims)
             ended = [replace(one, generation=at.generation, claim=None) for one in batch]
-            sources.keep(name, ended, at)
+            sources.store_page(name, ended, at)
         return True
 
 
@@ -260,7 +264,7 @@ class _FetchInProgress:
 _BACKOFF_MAX: Final = timedelta(hours=6)
 # The pause before a source is tried again that another process is fetching.
 _RECHECK_AFTER: Final = timedelta(minutes=1)
-_DOUBLED_MAX: Final = 16
+_DOUBLINGS_MAX: Final = 16
 
 
 @dataclass(slots=True)
@@ -290,7 +294,7 @@ class FetchSchedule:
         """Record a failure and return how long to wait before the next attempt."""
         count = self._failures.get(name, 0)
         self._failures[name] = count + 1
-        doubled = timedelta(seconds=self.every.total_seconds() * 2.0 ** min(count, _DOUBLED_MAX))
+        doubled = timedelta(seconds=self.every.total_seconds() * 2.0 ** min(count, _DOUBLINGS_MAX))
         wait = min(doubled, max(self.every, _BACKOFF_MAX))
         self._not_before[name] = now + wait
         return wait
@@ -320,14 +324,14 @@ def remove_source_from_bank(
     """
     exchange.sources.source(name)
     newest = exchange.sources.checkpoint(name).generation
-    records = exchange.sources.unseen(name, newest + 1)
+    records = exchange.sources.unseen_records(name, newest + 1)
     claims = [one.claim for one in records if one.claim is not None]
     if claims and withdraw is None:
         raise SourceHasClaims(name=name, claims=f"{len(claims):,}")
     withdrawn = 0
     # Withdraw before removing the source, so that the command can be repeated after a crash.
     if withdraw:
-        for start in range(0, len(claims), _BATCH):
-            withdrawn += platform.bank.withdraw(*claims[start : start + _BATCH])
+        for start in range(0, len(claims), _CLAIMS_PER_TRANSACTION):
+            withdrawn += platform.bank.withdraw(*claims[start : start + _CLAIMS_PER_TRANSACTION])
     exchange.sources.remove(name)
     return RemovalResult(withdrawn, 0 if withdraw else len(claims))

@@ -87,7 +87,7 @@ def _key_hash(key: Secret) -> bytes:
 
 TOMBSTONE_DAYS: Final = 35  # days; a client of StopNCII starts over after 30
 _MARKS_KEPT_S: Final = 100 * 24 * 3600
-_NONE: Final = ChangeMark(0, 0)
+_NO_MARK: Final = ChangeMark(0, 0)
 
 
 def unix_seconds(at: datetime) -> int:
@@ -122,7 +122,7 @@ def delete_old_tombstones(exchange: Exchange) -> int:
 def update_served_claims(exchange: Exchange) -> ChangeMark:
     """Update the served claims; return the change mark up to which partners may see changes now."""
     last = exchange.served.newest_mark()
-    known = last or _NONE
+    known = last or _NO_MARK
     now_s = unix_seconds(exchange.clock.now())
     newest = newest_number(exchange.feed, known.number)
     if newest > known.number and now_s > known.at_s:
@@ -202,9 +202,9 @@ def forget_expired(exchange: Exchange) -> int:
     return delete_old_tombstones(exchange)
 
 
-_READ_AT_ONCE: Final = 1000
+_CHANGES_PER_READ: Final = 1000
 # The number of reads for one page. It limits the time for skipping changes of other banks.
-_READS_MAX: Final = 20
+_READS_PER_PAGE_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +248,8 @@ def changes_for(
     The result may have fewer changes, even none, although more follow.
     """
     found = list[Change]()
-    for _ in range(_READS_MAX):
-        read = [one for one in feed.changes(after, _READ_AT_ONCE) if one.number <= upto]
+    for _ in range(_READS_PER_PAGE_MAX):
+        read = [one for one in feed.changes(after, _CHANGES_PER_READ) if one.number <= upto]
         if not read:
             return ChangePage(tuple(found), max(after, upto), more=False)
         fitting = islice(filter(_visible_states(partner), read), size - len(found))
@@ -272,7 +272,7 @@ def group_by_hash(
     exchange.served.remember(partner, live, seen)
     touched = _touched_hashes(partner, page, exchange)
     claims = exchange.served.claims_on_hashes(partner.banks, touched)
-    told = exchange.served.told_of(partner, [claim.claim for _, claim in claims])
+    told = exchange.served.served_to(partner, [claim.claim for _, claim in claims])
     cases = dict[bytes, list[ServedClaim]]()
     for bits, claim in claims:
         # Hide the withdrawal of claims that were served only to other partners.
@@ -293,7 +293,7 @@ def _touched_hashes(
     Withdrawn claims count only if they were served to this partner.
     """
     ended = [one.claim for one in page.changes if one.state not in MATCHING]
-    told = exchange.served.told_of(partner, ended)
+    told = exchange.served.served_to(partner, ended)
     hashes = {one.claim: one.hashes for one in page.changes if one.state in MATCHING}
     hashes |= {claim: served.hashes for claim, served in told.items()}
     times = seconds_first_seen([one.number for one in page.changes], exchange)
@@ -304,16 +304,16 @@ def _touched_hashes(
 
 
 def _visible_states(partner: ExchangePartner) -> Callable[[Change], bool]:
-    def shown(change: Change) -> bool:
+    def is_visible(change: Change) -> bool:
         known = change.bank in partner.banks and change.kind == "pdq"
         return known and (bool(change.hashes) or change.state not in MATCHING)
 
-    return shown
+    return is_visible
 
 
-_AGAINST_MAX: Final = 3  # a claim is suspended when this many partners are against it
+_PARTNERS_AGAINST_MAX: Final = 3  # a claim is suspended when this many partners are against it
 _QUALITY_UNKNOWN: Final = 100  # the quality of a hash if the source does not state it
-_CONTEXT: Final = b"entrenous/1 exchange claim\x00"
+_CLAIM_ID_CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +334,7 @@ class PartnerOpinions:
         reviewer's confirmation.
         """
 
-        def suspend(
+        def suspend_if_rejected(
             before: Iterable[PartnerOpinion], now: Iterable[PartnerOpinion], bank: BankStore
         ) -> None:
             for claim in said:
@@ -342,10 +342,10 @@ class PartnerOpinions:
                     raise NoSuchClaim(claim=claim)
             old, against = _partners_against(before), _partners_against(now)
             new = [claim for claim in said if partner.number in against[claim] - old[claim]]
-            enough = [claim for claim in new if len(against[claim]) >= _AGAINST_MAX]
+            enough = [claim for claim in new if len(against[claim]) >= _PARTNERS_AGAINST_MAX]
             bank.move_all(ClaimEvent.SUSPEND, *enough)
 
-        self.partners.say(partner, said, self.clock.now(), suspend)
+        self.partners.record_opinions(partner, said, self.clock.now(), suspend_if_rejected)
 
 
 def _partners_against(said: Iterable[PartnerOpinion]) -> Mapping[ClaimId, set[int]]:
@@ -380,7 +380,7 @@ def derived_claim_id(*of: bytes) -> ClaimId:
     Equal origins give equal ids, which do not reveal the origin.
     """
     parts = b"".join(len(part).to_bytes(4, "big") + part for part in of)
-    return ClaimId(hashlib.sha256(_CONTEXT + parts).digest()[:CLAIM_ID_BYTES].hex())
+    return ClaimId(hashlib.sha256(_CLAIM_ID_CONTEXT + parts).digest()[:CLAIM_ID_BYTES].hex())
 
 
 def ensure_bank(name: BankName, bank: BankStore) -> None:

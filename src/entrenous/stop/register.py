@@ -197,7 +197,7 @@ def _relist_one(claim: Claim, platform: Platform, listings: ListingStore) -> boo
     If the claim is not suspended after all, because suspending it was interrupted, only clear its
     time of relisting and return False.
     """
-    added = platform.bank.added_to([claim.id]).get(claim.id, {})
+    added = platform.bank.hashes_added_to([claim.id]).get(claim.id, {})
     hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]
     if claim.state is ClaimState.SUSPENDED and hashes:
         relist([claim], hashes, platform, listings)

@@ -386,7 +386,9 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
         and not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     ]
     if (shown := matches_to_review(new, banks)) is not None:
-        platform.reviews.hold_late(RetroactiveMatch(case, *shown), platform.limits.held_per_hash)
+        platform.reviews.hold_retroactively(
+            RetroactiveMatch(case, *shown), platform.limits.held_per_hash
+        )
         raise UnshownMatches(case=case)
 
 
@@ -494,5 +496,5 @@ def send_alert(platform: Platform) -> tuple[AlertProgramFailed, ...]:
         except AlertProgramFailed as why:
             failed.append(why)
         else:
-            platform.reviews.paged(page)
+            platform.reviews.record_alert(page)
     return tuple(failed)

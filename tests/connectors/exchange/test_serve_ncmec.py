@@ -219,7 +219,7 @@ def test_feedback_becomes_an_opinion(room: Room, web: httpx.Client, key: str) ->
     for inside, stance in (("<affirmative/>", Stance.CONFIRMED), (against, Stance.NOT_INTIMATE)):
         body = f"<feedbackSubmission xmlns='urn:x'>{inside}</feedbackSubmission>".encode()
         assert put(web, key, "hers", body) == 200
-        assert [one.stance for one in room.exchange.partners.said([hers])] == [stance]
+        assert [one.stance for one in room.exchange.partners.opinions_on([hers])] == [stance]
 
 
 def test_malformed_feedback_changes_nothing(web: httpx.Client, key: str) -> None:

@@ -290,7 +290,7 @@ def test_tombstone_of_another_partner_is_hidden(room: Room, web: httpx.Client) -
 def test_concurrent_remember_and_follow_miss_no_withdrawal(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.stop.store.exchange_served._READ_AT_ONCE", 1)
+    monkeypatch.setattr("entrenous.stop.store.exchange_served._CHANGES_PER_READ", 1)
     partner, _ = room.partner()
     served, changes = room.exchange.served, room.feed.changes
     hers, filler = room.feed.put("hers", bits(1)), room.feed.put("filler", bits(2))
@@ -308,7 +308,7 @@ def test_concurrent_remember_and_follow_miss_no_withdrawal(
     served.follow(room.feed, 4)
     monkeypatch.setattr(room.feed, "changes", changes)
     served.follow(room.feed, 4)
-    assert served.told_of(partner, [hers])[hers].state is ClaimState.WITHDRAWN
+    assert served.served_to(partner, [hers])[hers].state is ClaimState.WITHDRAWN
 
 
 def test_suspended_hash_is_deleted_and_returns_when_confirmed(
@@ -463,7 +463,7 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
         dying.delattr(BankStore, "move_all")
         with pytest.raises(AttributeError):
             opinions.give(partners[2], {claim: Stance.DISPUTED})
-    assert len(room.exchange.partners.said([claim])) == 2
+    assert len(room.exchange.partners.opinions_on([claim])) == 2
     opinions.give(partners[2], {claim: Stance.DISPUTED})  # asked again, for it was not answered
     assert room.bank.claim(claim).state is ClaimState.SUSPENDED
 
@@ -483,7 +483,7 @@ def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room)
     more = {_claim(room, "hers too", bits(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):
         room.exchange.opinions.give(partners[0], {**more, ClaimId("none"): Stance.DISPUTED})
-    assert room.exchange.partners.said(list(more)) == ()
+    assert room.exchange.partners.opinions_on(list(more)) == ()
 
 
 def test_concurrent_submissions_of_the_same_hashes_succeed(room: Room) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.stop.client.registration_client import RegistrationClient, bank_client
+from entrenous.stop.client.registration_client import RegistrationClient, open_registration_client
 from entrenous.stop.nouns import (
     BadAnswer,
     GateBusy,
@@ -42,7 +42,7 @@ def gate_that_answers(
     ],
 )
 def test_fingerprints_are_not_sent_unencrypted(url: str) -> None:
-    with pytest.raises(NotPrivate), bank_client(url):
+    with pytest.raises(NotPrivate), open_registration_client(url):
         pass
 
 
@@ -62,7 +62,7 @@ def test_fingerprints_are_not_sent_unencrypted(url: str) -> None:
     ],
 )
 def test_invalid_gate_address_is_refused(url: str) -> None:
-    with pytest.raises(NotAGate), bank_client(url) as gate:
+    with pytest.raises(NotAGate), open_registration_client(url) as gate:
         gate.status(CLAIM)
 
 
@@ -71,14 +71,14 @@ def test_invalid_gate_address_is_refused(url: str) -> None:
     ["https://gate.example/", "http://127.0.0.1:7802", "http://localhost:1", "http://[::1]:7802"],
 )
 def test_gate_address_is_https_or_local(url: str) -> None:
-    with bank_client(url) as gate:
+    with open_registration_client(url) as gate:
         assert gate.url == url.rstrip("/")
 
 
 def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is a .netrc read; a gate is contacted directly, with TLS 1.3 or newer."""
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
-    with bank_client("https://gate.example") as gate:
+    with open_registration_client("https://gate.example") as gate:
         assert isinstance(gate, RegistrationClient)
         assert not gate._http.trust_env
         assert gate._http._mounts == {}

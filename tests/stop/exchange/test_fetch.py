@@ -158,7 +158,7 @@ def test_fetch_killed_anywhere_loses_nothing(
         run(known, script(live(1, 2), news))
     run(known, script(live(1, 2), then, then))
     assert protected(known) == {bits(number) for number in protects}
-    assert known.exchange.sources.live("charity") == len(protects)
+    assert known.exchange.sources.count_live("charity") == len(protects)
     claims = known.bank.claims_on([entry.number for entry in known.bank.entries(0)])
     assert len(claims) == len(protects)
 

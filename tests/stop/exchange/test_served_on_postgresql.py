@@ -42,11 +42,11 @@ def _tombstones(engine: sa.Engine) -> None:
     served.add_mark(ChangeMark(20, 3), 0)
     assert served.newest_mark() == ChangeMark(50, 3)
     served.remember(partner, feed.changes(0, 9), 1)
-    partners.say(partner, {claim: Stance.DISPUTED}, clock.now())
-    assert [one.stance for one in partners.said([claim])] == [Stance.DISPUTED]
+    partners.record_opinions(partner, {claim: Stance.DISPUTED}, clock.now())
+    assert [one.stance for one in partners.opinions_on([claim])] == [Stance.DISPUTED]
     feed.withdraw("hers")
     served.follow(feed, 2)
-    assert served.told_of(partner, [claim])[claim].hashes == (bits(1),)
+    assert served.served_to(partner, [claim])[claim].hashes == (bits(1),)
     served.record_read_position(partner, 2)
     with engine.connect() as db:
         assert db.execute(sa.select(SERVED_HASH)).all() == []
@@ -58,7 +58,7 @@ def _sources(engine: sa.Engine) -> None:
     known = [KnownRecord(bits(n), 1, 2**40, bits(0), ClaimId(f"c{n}")) for n in range(1200)]
     at = Checkpoint(1, anew=True, token="a", begun_at=clock.now())
     for _ in range(2):
-        sources.keep("charity", known, at)
-    assert (sources.checkpoint("charity"), sources.live("charity")) == (at, 1200)
-    assert len(sources.known("charity", [one.key_sha256 for one in known])) == 1200
-    assert len(sources.unseen("charity", 2)) == 1200
+        sources.store_page("charity", known, at)
+    assert (sources.checkpoint("charity"), sources.count_live("charity")) == (at, 1200)
+    assert len(sources.known_records("charity", [one.key_sha256 for one in known])) == 1200
+    assert len(sources.unseen_records("charity", 2)) == 1200

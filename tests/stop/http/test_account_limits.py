@@ -179,7 +179,7 @@ def test_account_name_is_neither_stored_nor_logged(
 def test_number_of_remembered_accounts_is_limited(
     access: GateAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "_KEPT_MAX", 3)
+    monkeypatch.setattr(counting, "_NAMES_REMEMBERED_MAX", 3)
     one = Accounts(access, Secret(bytes(32)))
     names = [((bytes([number]), 1),) for number in range(5)]
     for _ in range(4):

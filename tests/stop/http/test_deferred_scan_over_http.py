@@ -103,7 +103,7 @@ def test_published_list_is_paged(
         decision = Decision(Outcome.LET_THROUGH, f"{number:04}")
         at = platform.clock.now()
         platform.reviews.record(Review(decision, at, ReviewState.CLOSED, bytes(32)), None)
-        platform.reviews.hold_late(RetroactiveMatch(decision.case, (match,), 1), 5)
+        platform.reviews.hold_retroactively(RetroactiveMatch(decision.case, (match,), 1), 5)
     first = web.get("/v1/reviews/published", headers=OPERATOR).json()
     assert (len(first["cases"]), first["more"]) == (PUBLISHED_MAX, True)
     last = {"after": first["cases"][-1]["case"]}

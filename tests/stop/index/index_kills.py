@@ -107,7 +107,7 @@ def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
             claims = bank.claims_on({one.entry for one in near})
             # The worker may have been killed between withdrawing and reporting it.
             assert name in {claim.id for _, claim in claims} or _is_withdrawn(bank, name)
-        if index.holds_withdrawn():
+        if index.has_withdrawn_hashes():
             index.rebuild()
         left = b"".join(path.read_bytes() for path in (folder / "index").iterdir())
         for bits in reported.withdrawn.values():

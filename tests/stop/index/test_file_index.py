@@ -76,16 +76,16 @@ def test_large_bank_is_indexed_with_tables(folder: Path, bank: BankStore) -> Non
 def test_merge_is_due_only_after_enough_new_hashes(
     folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_index, "_LATER_MAX", 4)
+    monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 4)
     index = FileIndex(folder, bank)
     register(bank, "four", *fresh(4, 3))
     index.near([], part=False)
-    assert not index.is_due()
+    assert not index.is_merge_due()
     register(bank, "five", *fresh(1, 4))
     index.near([], part=False)
-    assert index.is_due()
+    assert index.is_merge_due()
     index.merge()
-    assert not index.is_due()
+    assert not index.is_merge_due()
 
 
 def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None:
@@ -93,11 +93,11 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None
     claim = register(bank, "private", secret, parts=(part,))
     index = FileIndex(folder, bank)
     assert secret in on_disk(folder) or secret[:8] in on_disk(folder)
-    assert not index.holds_withdrawn()
+    assert not index.has_withdrawn_hashes()
     bank.move(claim, ClaimEvent.WITHDRAW)
-    assert index.holds_withdrawn()
+    assert index.has_withdrawn_hashes()
     index.rebuild()
-    assert not index.holds_withdrawn()
+    assert not index.has_withdrawn_hashes()
     left = on_disk(folder)
     assert not any(bits[at : at + 8] in left for bits in (secret, part) for at in (0, 8, 16, 24))
     assert index.near([secret], part=False) == []  # nor is it in memory
@@ -238,7 +238,7 @@ def test_empty_bank_has_no_matches(folder: Path) -> None:
     bank = new_bank()
     assert FileIndex(folder, bank).near([bytes(32)], part=False) == []
     again = FileIndex(folder, bank)
-    assert not again.holds_withdrawn()
+    assert not again.has_withdrawn_hashes()
     register(bank, "first", bytes(32))
     assert len(again.near([bytes(32)], part=False)) == 1
 

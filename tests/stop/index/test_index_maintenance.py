@@ -38,7 +38,7 @@ def soon(true: Callable[[], bool]) -> None:
 def test_index_merges_automatically(
     folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_index, "_LATER_MAX", 10)
+    monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 10)
     with open_index(folder, bank, round_s=ROUND_S) as index:
         register(bank, "later", *fresh(11, 3))
         agrees(index, bank)
@@ -67,7 +67,7 @@ def test_index_far_behind_is_merged_before_the_first_answer(
 ) -> None:
     open_index(folder, bank).close()
     register(bank, "later", *fresh(11, 3))
-    monkeypatch.setattr(file_index, "_LATER_MAX", 10)
+    monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 10)
     with open_index(folder, bank, round_s=60) as index:
         assert index.index.state().added_since_base == 0
         agrees(index, bank)

@@ -112,7 +112,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
     mine = folder / Shard.all(4)[shard_of(secret, 4)].file
     before = read_base(mine).count
     bank.move(claim, ClaimEvent.WITHDRAW)
-    assert index.holds_withdrawn()
+    assert index.has_withdrawn_hashes()
     index.rebuild()
     assert read_base(mine).count == before - 1
     assert index.near([secret], part=False) == []

@@ -11,9 +11,9 @@ from entrenous.stop.judge.look_back import (
     LEASE,
     delete_expired,
     look_back,
-    look_back_again,
     look_back_due,
     record_clock,
+    schedule_look_backs,
 )
 from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
 from entrenous.stop.protect import unprotect
@@ -282,11 +282,11 @@ def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, her
     shadow = set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
     case = judge_upload(jpeg(hers), room.platform).case
     protect(room, hers)
-    assert look_back_again(shadow, room.platform) == 0
+    assert schedule_look_backs(shadow, room.platform) == 0
     look_back_due(room.platform)
     live = set_policy(PEOPLE, PolicyChange(shadow=False), room.platform)
     assert room.platform.reviews.due().look_backs == 0
-    assert look_back_again(live, room.platform) == 1
+    assert schedule_look_backs(live, room.platform) == 1
     assert look_back_due(room.platform) == 1
     assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
 

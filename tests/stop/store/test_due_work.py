@@ -132,18 +132,18 @@ def test_scan_of_a_killed_process_is_taken_three_times_in_all(made: Stores) -> N
         assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
         made.clock.wind(seconds=119)
         assert queue.lease_deferred_scan(LEASE) is None
-        assert queue.skip_slow_looks(AT) == 0
+        assert queue.skip_deferred_scans(AT) == 0
         made.clock.wind(seconds=1)
     assert queue.lease_deferred_scan(LEASE) is None
-    assert queue.skip_slow_looks(AT) == 1
+    assert queue.skip_deferred_scans(AT) == 1
     assert queue.due() == DueCounts(slow_looks_skipped=1)
 
 
 def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert [keep(queue, case, most=2) for case in "bcd"] == [True, True, False]
     assert queue.due().slow_looks == 2
-    assert queue.skip_slow_looks(AT) == 0
-    assert queue.skip_slow_looks(AT + timedelta(seconds=1)) == 1  # its bytes never came
+    assert queue.skip_deferred_scans(AT) == 0
+    assert queue.skip_deferred_scans(AT + timedelta(seconds=1)) == 1  # its bytes never came
     assert queue.due() == DueCounts(2, 1)
     assert not queue.store_for_deferred_scan("d", b"too late", 9)
     queue.finish_deferred_scan("b")
@@ -154,15 +154,15 @@ def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> Non
     """For example, deferred scans were turned off while some were due."""
     keep(queue, "b")
     day = AT + timedelta(days=1)
-    assert queue.skip_slow_looks(day) == 0
-    assert queue.skip_slow_looks(day + timedelta(seconds=1)) == 1
+    assert queue.skip_deferred_scans(day) == 0
+    assert queue.skip_deferred_scans(day + timedelta(seconds=1)) == 1
     assert queue.lease_deferred_scan(LEASE) is None
     assert queue.due().slow_looks == 0
 
 
 def test_skipped_scans_are_counted_for_a_day(made: Stores) -> None:
     made.reviews.record(let_through("b"), None)
-    made.reviews.skip_slow_looks(AT + timedelta(seconds=1))
+    made.reviews.skip_deferred_scans(AT + timedelta(seconds=1))
     made.clock.wind(hours=23)
     assert made.reviews.due().slow_looks_skipped == 1
     made.clock.wind(hours=2)
@@ -201,7 +201,7 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
         for _ in range(2):
             assert made.reviews.lease_deferred_scan(LEASE) is None
             made.clock.wind(minutes=2)
-        assert made.reviews.skip_slow_looks(AT) == 1
+        assert made.reviews.skip_deferred_scans(AT) == 1
         assert made.reviews.due().slow_looks_skipped == 1
 
 
@@ -210,7 +210,7 @@ def test_uploads_without_a_due_scan_keep_no_bytes(queue: ReviewQueue) -> None:
     assert not queue.store_for_deferred_scan("b", b"bytes", 9)
     assert not queue.store_for_deferred_scan("nothing", b"bytes", 9)
     assert queue.lease_deferred_scan(LEASE) is None
-    assert queue.skip_slow_looks(AT + timedelta(days=1)) == 0
+    assert queue.skip_deferred_scans(AT + timedelta(days=1)) == 0
 
 
 def test_bytes_kept_for_a_scan_are_not_shown_to_reviewers(queue: ReviewQueue) -> None:
@@ -224,8 +224,8 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
     queue.lease_deferred_scan(LEASE)
-    assert queue.hold_late(find("b"), 9)
-    assert not queue.hold_late(find("b"), 9)
+    assert queue.hold_retroactively(find("b"), 9)
+    assert not queue.hold_retroactively(find("b"), 9)
     queue.finish_deferred_scan("b")  # by somebody who was slower: nothing
     review = queue.next()
     assert review is not None
@@ -247,21 +247,21 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
     for case in "bc":
         keep(queue, case)
     queue.lease_deferred_scan(LEASE)
-    assert queue.hold_late(find("b"), 9)
+    assert queue.hold_retroactively(find("b"), 9)
     made.bank.move(MATCH.claim, ClaimEvent.WITHDRAW)
     assert (queue.review("b").state, queue.waiting()) == (ReviewState.CLOSED, 0)
     assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
     with pytest.raises(NoSuchReview):
         queue.upload("b")
-    assert not queue.hold_late(find("c"), 9)  # it comes after the withdrawal
+    assert not queue.hold_retroactively(find("c"), 9)  # it comes after the withdrawal
     assert queue.due() == DueCounts(slow_looks=1)
 
 
 def test_withdrawing_after_a_look_back_leaves_the_scan_due(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    assert queue.hold_late(RetroactiveMatch("b", (MATCH,), 1), 9)
-    assert not queue.hold_late(find("b"), 9)
+    assert queue.hold_retroactively(RetroactiveMatch("b", (MATCH,), 1), 9)
+    assert not queue.hold_retroactively(find("b"), 9)
     made.bank.withdraw(MATCH.claim)
     assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
 
@@ -269,7 +269,7 @@ def test_withdrawing_after_a_look_back_leaves_the_scan_due(made: Stores) -> None
 def test_upload_decided_after_a_look_back_is_not_scanned(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    queue.hold_late(RetroactiveMatch("b", (MATCH,), 1), 9)
+    queue.hold_retroactively(RetroactiveMatch("b", (MATCH,), 1), 9)
     queue.close("b", ReviewState.RELEASED, nothing_else)
     assert queue.lease_deferred_scan(LEASE) is None
     assert queue.due() == DueCounts()
@@ -279,7 +279,7 @@ def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) 
     near = ONE[:31] + b"\x03"
     for number, case in enumerate("bcdefgh"):
         keep(queue, case)
-        assert queue.hold_late(find(case, bits=TWO if number % 2 else near), 3)
+        assert queue.hold_retroactively(find(case, bits=TWO if number % 2 else near), 3)
     assert (queue.waiting(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
     assert kept == ["b", "c", "d", "e"]  # single ones, then one that is unlike the first
@@ -292,7 +292,9 @@ def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
     queue.record(waits, b"never published")
     for case in "bcd":
         keep(queue, case)
-        queue.hold_late(find(case) if case != "c" else RetroactiveMatch("c", (MATCH,), 1), 9)
+        queue.hold_retroactively(
+            find(case) if case != "c" else RetroactiveMatch("c", (MATCH,), 1), 9
+        )
     keep(queue, "e")
     page = queue.published("", 2)
     assert [(one.case, one.reference) for one in page] == [("b", "post b"), ("c", "post c")]
@@ -348,7 +350,7 @@ def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     for case, found in (("b", FoundBy.PUBLISHED), ("c", FoundBy.UPLOAD)):
         queue.record(published_although(case, found=found, secret_sha256=ONE), None)
     keep(queue, "d")
-    assert queue.hold_late(find("d"), 9)
+    assert queue.hold_retroactively(find("d"), 9)
     for case in "bcd":
         queue.close(case, ReviewState.CONFIRMED, nothing_else)
     listed = queue.published("", 9)
@@ -401,7 +403,7 @@ def test_look_back_taken_by_a_clock_ahead_is_due(made: Stores, *, is_taken: bool
     made.clock.wind(minutes=2)
     again = made.reviews.lease_look_backs(made.clock.now() + LEASE, 9)
     assert sorted(again) == ["x", "y"]
-    made.reviews.looked_back(made.clock.now() + LEASE, again)
+    made.reviews.finish_look_backs(made.clock.now() + LEASE, again)
     assert made.reviews.due().look_backs == 0
 
 
@@ -430,18 +432,18 @@ def test_clock_mark_is_stored(made: Stores) -> None:
     minute = timedelta(minutes=1)
     assert made.reviews.clock_mark() is None
     for _ in range(3):
-        made.reviews.note_clock(minute)
+        made.reviews.record_clock(minute)
         made.clock.wind(minutes=1)
     assert made.reviews.clock_mark() == ClockMark(AT)  # nothing to write
     made.clock.wind(days=400)
     odd = made.clock.now()
-    made.reviews.note_clock(minute)
+    made.reviews.record_clock(minute)
     assert made.reviews.clock_mark() == ClockMark(AT, odd)
     made.clock.wind(minutes=1)
-    made.reviews.note_clock(minute)
+    made.reviews.record_clock(minute)
     assert made.reviews.clock_mark() == ClockMark(AT, odd + minute, 60)
     made.clock.moment = AT + minute
-    made.reviews.note_clock(minute)
+    made.reviews.record_clock(minute)
     assert made.reviews.clock_mark() == ClockMark(AT + minute)
 
 
@@ -506,7 +508,7 @@ def test_many_look_backs_are_taken_at_once(made: Stores) -> None:
     until = made.clock.now() + LEASE
     taken = made.reviews.lease_look_backs(until, 1100)
     assert list(taken) == names[:1100]
-    made.reviews.looked_back(until, taken)
+    made.reviews.finish_look_backs(until, taken)
     assert made.reviews.due().look_backs == 100
 
 
@@ -533,7 +535,7 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
     sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
     queue.published("", 9)
     queue.lease_deferred_scan(LEASE)
-    queue.skip_slow_looks(AT)
+    queue.skip_deferred_scans(AT)
     queue.due()
     bank.withdraw(ClaimId("a"))
     with engine.connect() as db:
@@ -557,7 +559,7 @@ def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -
     with adding(engine):
         assert queue.lease_deferred_scan(LEASE) is None
         assert queue.lease_look_backs(AT, 9) == {}
-        assert queue.skip_slow_looks(AT) == 0
+        assert queue.skip_deferred_scans(AT) == 0
     engine.dispose()
 
 

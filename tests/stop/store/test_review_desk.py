@@ -157,7 +157,7 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> Non
     find = RetroactiveMatch(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
-    assert queue.hold_late(find, 20)
+    assert queue.hold_retroactively(find, 20)
     queue.confirm_first("p", "ana")
     made.bank.move(ClaimId("c"), ClaimEvent.WITHDRAW)
     assert queue.review("p").first_confirmer == ""
@@ -181,7 +181,7 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
     assert pages() == ()  # another process has taken it
     made.clock.wind(hours=1)
     (page,) = pages()  # and could not tell
-    made.reviews.paged(page)
+    made.reviews.record_alert(page)
     made.clock.wind(hours=1)
     assert pages() == ()
     for name, entry in (("c", 9), ("d", 10)):
@@ -244,7 +244,7 @@ def test_late_match_waits_from_when_found(made: Stores) -> None:
     find = RetroactiveMatch(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
-    assert made.reviews.hold_late(find, 20)
+    assert made.reviews.hold_retroactively(find, 20)
     assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == ()
     made.clock.wind(hours=25)
     assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == (

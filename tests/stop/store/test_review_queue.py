@@ -93,7 +93,7 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
     refused_later = replace(held("r"), reference="post r")
     for one in (picture, clip, unread, refused_later):
         queue.record(one, b"bytes" if one.state is ReviewState.WAITING else None)
-    assert queue.hold_late(RetroactiveMatch("c", MATCHES[:1], 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("c", MATCHES[:1], 1), 20)
     for case in "pcu":
         queue.close(case, ReviewState.RELEASED, nothing_else, keeps=True)
     queue.close("r", ReviewState.CONFIRMED, nothing_else, keeps=True)
@@ -107,10 +107,10 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
         "r": "",
     }
     assert (left["u"].upload_sha256, left["r"].bits, left["p"].has_bytes) == (None, None, False)
-    assert queue.hold_late(RetroactiveMatch("p", MATCHES[1:], 2), 20)
-    assert queue.hold_late(RetroactiveMatch("c", MATCHES[1:], 2), 20)
-    assert not queue.hold_late(RetroactiveMatch("u", MATCHES[1:], 2), 20)
-    assert not queue.hold_late(RetroactiveMatch("r", MATCHES[1:], 2), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("p", MATCHES[1:], 2), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("c", MATCHES[1:], 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("u", MATCHES[1:], 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("r", MATCHES[1:], 2), 20)
     assert [one.case for one in queue.published("", 9)] == ["p", "c"]
     assert queue.review("p").decision.matches == MATCHES[1:]
     queue.close("c", ReviewState.RELEASED, nothing_else, keeps=True)
@@ -377,8 +377,8 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
     rest = queue.kept_clips(first[-1].number, 9)
     assert {one.case: one.frames for one in (*first, *rest)} == frames
     assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
-    assert queue.hold_late(RetroactiveMatch("u", MATCHES[:1], 1), 20)
-    assert queue.hold_late(RetroactiveMatch("v", MATCHES[:1], 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("u", MATCHES[:1], 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("v", MATCHES[:1], 1), 20)
     assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "u", "v"]
     assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["u"]
     queue.close("u", ReviewState.RELEASED, nothing_else)
@@ -388,7 +388,7 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
     assert queue.delete_accepted_data(AT + timedelta(hours=25)) == 3  # with the picture
     assert (queue.review("t").upload_sha256, queue.review("t").reference) == (None, "")
     assert [one.case for one in queue.kept_clips(0, 9)] == ["v"]
-    assert not queue.hold_late(RetroactiveMatch("t", MATCHES[1:], 1), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("t", MATCHES[1:], 1), 20)
 
 
 def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
@@ -409,13 +409,13 @@ def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
         "s": words,
         "t": SoundPrint(words.words[:8]),
     }
-    assert queue.hold_late(RetroactiveMatch("t", MATCHES[:1], -1), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("t", MATCHES[:1], -1), 20)
     assert [one.case for one in queue.kept_sounds(0, 9)] == ["s", "t"]
     assert queue.delete_accepted_data(AT + timedelta(days=2)) == 1  # that one waits
     assert [one.case for one in queue.kept_sounds(0, 9)] == ["t"]
     queue.close("t", ReviewState.CONFIRMED, nothing_else)
     assert queue.kept_sounds(0, 9) == ()
-    assert not queue.hold_late(RetroactiveMatch("s", MATCHES[1:], -1), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("s", MATCHES[1:], -1), 20)
 
 
 @pytest.fixture
@@ -431,10 +431,10 @@ def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
     a, b = MATCHES
     queue.record(passed("p", b"\x01" * 32), None)
     queue.record(passed("q", b"\x02" * 32), None)
-    assert queue.hold_late(RetroactiveMatch("p", (a,), 1), 20)
-    assert queue.hold_late(RetroactiveMatch("q", MATCHES, 1), 20)
-    assert not queue.hold_late(RetroactiveMatch("p", (a,), 1), 20)  # it waits already
-    assert not queue.hold_late(RetroactiveMatch("nothing", (a,), 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("q", MATCHES, 1), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)  # it waits already
+    assert not queue.hold_retroactively(RetroactiveMatch("nothing", (a,), 1), 20)
     review = queue.next()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("p", FoundBy.LOOK_BACK, "post p")
@@ -455,33 +455,33 @@ def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) 
     a, b = MATCHES
     if found == "late":
         queue.record(passed("p", b"\x01" * 32), None)
-        assert queue.hold_late(RetroactiveMatch("p", (a,), 1), 20)
+        assert queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
     else:
         review = held("p")
         queue.record(replace(review, decision=replace(review.decision, matches=(a,))), b"bytes")
     before = queue.review("p")
     nearer = replace(a, distance=0)
-    assert not queue.hold_late(RetroactiveMatch("p", (nearer, b), 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("p", (nearer, b), 2), 20)
     both = replace(before.decision, matches=(a, b))
     assert queue.review("p") == replace(before, decision=both)
     assert bank.log(0, 99)[-1].what == "case fits more"
     rows = len(bank.log(0, 99))
-    assert not queue.hold_late(RetroactiveMatch("p", (b,), 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("p", (b,), 2), 20)
     assert len(bank.log(0, 99)) == rows
     if found == "late":
         bank.withdraw(a.claim)
         assert queue.review("p").decision.matches == (b,)
         assert (queue.review("p").state, queue.waiting()) == (ReviewState.WAITING, 1)
     queue.close("p", ReviewState.CONFIRMED, nothing_else)
-    assert not queue.hold_late(RetroactiveMatch("p", (b,), 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("p", (b,), 2), 20)
 
 
 def test_waiting_upload_gets_no_match_of_a_withdrawn_claim(claimed: Stores) -> None:
     a, b = MATCHES
     claimed.reviews.record(passed("p", b"\x01" * 32), None)
-    assert claimed.reviews.hold_late(RetroactiveMatch("p", (a,), 1), 20)
+    assert claimed.reviews.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
     claimed.bank.withdraw(b.claim)
-    assert not claimed.reviews.hold_late(RetroactiveMatch("p", (b,), 2), 20)
+    assert not claimed.reviews.hold_retroactively(RetroactiveMatch("p", (b,), 2), 20)
     assert claimed.reviews.review("p").decision.matches == (a,)
 
 
@@ -493,7 +493,7 @@ def test_withdrawing_releases_retroactive_matches(claimed: Stores, how: str) -> 
     before = {case: passed(case, b"\x01" * 32) for case in "pq"}
     for case, matches in (("p", (a,)), ("q", (a, b))):
         queue.record(before[case], None)
-        assert queue.hold_late(RetroactiveMatch(case, matches, 1), 20)
+        assert queue.hold_retroactively(RetroactiveMatch(case, matches, 1), 20)
     if how == "move":
         bank.move(a.claim, ClaimEvent.WITHDRAW)
     else:
@@ -511,19 +511,19 @@ def test_look_back_after_the_withdrawal_quarantines_nothing(claimed: Stores) -> 
     for case in "pq":
         queue.record(passed(case, b"\x01" * 32), None)
     bank.move(a.claim, ClaimEvent.WITHDRAW)
-    assert not queue.hold_late(RetroactiveMatch("p", (a,), 1), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
     assert queue.review("p") == passed("p", b"\x01" * 32)
-    assert queue.hold_late(RetroactiveMatch("q", (a, b), 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatch("q", (a, b), 1), 20)
     assert queue.review("q").decision.matches == (b,)
     bank.move(b.claim, ClaimEvent.SUSPEND)
-    assert not queue.hold_late(RetroactiveMatch("p", (a, b), 1), 20)
+    assert not queue.hold_retroactively(RetroactiveMatch("p", (a, b), 1), 20)
 
 
 def test_many_retroactive_matches_of_one_hash_are_one_item(claimed: Stores) -> None:
     queue = claimed.reviews
     for number in range(6):
         queue.record(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
-        assert queue.hold_late(RetroactiveMatch(f"p{number}", MATCHES[:1], 1), 3)
+        assert queue.hold_retroactively(RetroactiveMatch(f"p{number}", MATCHES[:1], 1), 3)
     assert queue.waiting() == 1
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
     assert queue.waiting() == 0

@@ -28,7 +28,7 @@ from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.media.file_kind import medium_of
-from entrenous.stop.client.registration_client import bank_client
+from entrenous.stop.client.registration_client import open_registration_client
 from entrenous.stop.protect import (
     delete_protection,
     find_active_registration,
@@ -137,7 +137,7 @@ async def send(request: Request) -> Response:
         adult=True, parts=not typed(form, "whole_only"), sound=not typed(form, "no_sound")
     )
     try:
-        with bank_client(url, proxy):
+        with open_registration_client(url, proxy):
             pass  # opened only to refuse an invalid address before anything is computed
     except EntrenousError as why:
         return await ask(request, error_words(why), 409)
@@ -146,7 +146,7 @@ async def send(request: Request) -> Response:
         report(say("Computing fingerprints"), 0, 2)
         what = fingerprint_file(chosen.data, consent, device)
         report(say("Asking the platform"), 1, 2)
-        with bank_client(url, proxy) as gate:
+        with open_registration_client(url, proxy) as gate:
             before = find_active_registration(what, gate, device)
             return Registered(before or register(what, gate, device), before is not None)
 
@@ -184,7 +184,7 @@ async def ask_how_they_stand(request: Request) -> Response:
         for number, one in enumerate(every):
             report(one.gate_url, number, len(every))
             try:
-                with bank_client(one.gate_url, proxy) as gate:
+                with open_registration_client(one.gate_url, proxy) as gate:
                     refresh_protection(one, gate, device)
             except EntrenousError:
                 continue  # the page then shows the last known state
@@ -209,7 +209,7 @@ async def withdraw(request: Request) -> Response:
                 "It is off your list. If the platform heard of it after all, write to them and "
                 "name {claim}."
             ).format(claim=claim)
-        with bank_client(protection.gate_url, proxy) as gate:
+        with open_registration_client(protection.gate_url, proxy) as gate:
             unprotect(protection, gate, device)
         return translated("It is withdrawn. The platform forgets its fingerprints.")
 

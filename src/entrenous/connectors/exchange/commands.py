@@ -104,7 +104,8 @@ def source_list(data: Data, as_json: AsJson = False) -> None:
     with open_existing(data) as (platform, _):
         sources = exchange_of(platform).sources
         known = [
-            (one, sources.live(one.name), sources.checkpoint(one.name)) for one in sources.sources()
+            (one, sources.count_live(one.name), sources.checkpoint(one.name))
+            for one in sources.sources()
         ]
     rows = [
         _source_json(one)

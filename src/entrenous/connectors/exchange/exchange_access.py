@@ -30,7 +30,7 @@ from entrenous.stop.exchange_nouns import (
     WrongKey,
 )
 from entrenous.stop.exchange_serving import partner_with
-from entrenous.stop.http.answers import PRIVATE, on_disconnect
+from entrenous.stop.http.answers import PRIVATE_HEADERS, on_disconnect
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.wire.problem_details import status_of
 
@@ -51,7 +51,7 @@ def xml_document(root: str, *inside: str) -> bytes:
 
 def xml_response(root: str, *inside: str, **headers: str) -> Response:
     """Return an XML document as a response that must not be cached."""
-    sent = PRIVATE | headers
+    sent = PRIVATE_HEADERS | headers
     return Response(xml_document(root, *inside), 200, sent, media_type="application/xml")
 
 
@@ -88,13 +88,13 @@ def _error_handlers(say: _Say, challenge: str = "") -> Handlers:
             own = BankUnreachable(why="it is busy or stopped")
         status = status_of(type(own), _STATUS)
         body, media_type = say(status, " ".join(str(own).split()))
-        headers = PRIVATE | _problem_fields(status, own, challenge)
+        headers = PRIVATE_HEADERS | _problem_fields(status, own, challenge)
         return Response(body, status, headers, media_type=media_type)
 
     def on_http_error(_request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         body, media_type = say(status, HTTPStatus(status).phrase)
-        return Response(body, status, PRIVATE, media_type=media_type)
+        return Response(body, status, PRIVATE_HEADERS, media_type=media_type)
 
     return {
         EntrenousError: on_error,
@@ -180,7 +180,7 @@ class PartnerAuth:
             raise
         self.requests.take(partner.name, now)
         if partner.asked_at is None or now - partner.asked_at > _NOTED_EVERY:
-            await run_in_threadpool(self.exchange.partners.asked, partner.name, now)
+            await run_in_threadpool(self.exchange.partners.record_request, partner.name, now)
         return partner
 
 

@@ -86,7 +86,7 @@ def entries(page: ChangePage, times: Sequence[int], numbers: Numbers, exchange: 
     written = [time_from_seconds(at_s).strftime(_DATE) for at_s in times]
     claims = [one.claim for one in page.changes if one.state in MATCHING]
     said = dict[ClaimId, list[PartnerOpinion]]()
-    for opinion in exchange.partners.said(claims):
+    for opinion in exchange.partners.opinions_on(claims):
         said.setdefault(opinion.claim, []).append(opinion)
     inside = [
         _entry_element(one, at, numbers, said.get(one.claim, []))

@@ -41,7 +41,7 @@ from entrenous.stop.exchange_serving import (
     seconds_first_seen,
     update_marks,
 )
-from entrenous.stop.http.answers import PRIVATE
+from entrenous.stop.http.answers import PRIVATE_HEADERS
 from entrenous.stop.registration import MATCHING, STANCES_AGAINST, ClaimState, Stance
 
 Form = TypeVar("Form")
@@ -115,7 +115,7 @@ class _StopNciiApi:
             raise BadQuery(why="a page has at least one record")
         token = request.query_params.get("nextPageToken", "")
         page = await run_in_threadpool(self._page, partner, start_s, size, token)
-        return JSONResponse(page, headers=PRIVATE)
+        return JSONResponse(page, headers=PRIVATE_HEADERS)
 
     async def feedback(self, request: Request) -> Response:
         """Record opinions on hashes that this partner was served."""
@@ -126,7 +126,9 @@ class _StopNciiApi:
             for one in _check_count(form)
         }
         unknown = await run_in_threadpool(self._record_opinions, partner, said)
-        return JSONResponse({"count": len(said) - unknown, "unknown": unknown}, headers=PRIVATE)
+        return JSONResponse(
+            {"count": len(said) - unknown, "unknown": unknown}, headers=PRIVATE_HEADERS
+        )
 
     async def submit(self, request: Request) -> Response:
         """Register hashes as waiting claims, all or none."""
@@ -138,7 +140,7 @@ class _StopNciiApi:
             raise BadQuery(why="only ImagePDQ is taken here")
         hashes = {_parse_hash(one.hashValue): None for one in form}
         await run_in_threadpool(self.exchange.submissions.submit, partner, list(hashes))
-        return JSONResponse({"count": len(hashes)}, headers=PRIVATE)
+        return JSONResponse({"count": len(hashes)}, headers=PRIVATE_HEADERS)
 
     async def _partner(self, request: Request) -> ExchangePartner:
         """Authenticate; both headers must contain the key of the same partner."""
@@ -185,7 +187,7 @@ class _StopNciiApi:
     ) -> int:
         """Record opinions; return the number of hashes that this partner was not served."""
         on = self.exchange.served.claims_on_hashes(partner.banks, list(said))
-        told = self.exchange.served.told_of(partner, [case.claim for _, case in on])
+        told = self.exchange.served.served_to(partner, [case.claim for _, case in on])
         served = [(bits, case) for bits, case in on if case.claim in told]
         given = {
             case.claim: stance
@@ -200,7 +202,7 @@ class _StopNciiApi:
 def _records_json(hashes: Sequence[HashStatus], exchange: Exchange) -> list[dict[str, Any]]:
     claims = {case.claim for one in hashes for case in one.cases}
     said = dict[ClaimId, list[PartnerOpinion]]()
-    for opinion in exchange.partners.said(claims):
+    for opinion in exchange.partners.opinions_on(claims):
         said.setdefault(opinion.claim, []).append(opinion)
     return [_record_json(one, said, exchange.name) for one in hashes]
 

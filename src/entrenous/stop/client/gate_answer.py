@@ -20,7 +20,7 @@ from entrenous.base.secret import Secret
 
 TOKEN_VARIABLE: Final = "ENTRENOUS_GATE_TOKEN"  # noqa: S105 -- the name of a variable, not a token
 _TOKEN_PATTERN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]{1,200}")  # RFC 6750, section 2.1
-_CHOICES: Final = ("hold", "pass")
+_MEDIA_CHOICES: Final = ("hold", "pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ClientSettings:
         for name in ("budget_s", "upload_bytes_max"):
             _require_setting(name, _is_positive(getattr(self, name)), "a number above 0")
         for name in ("other_media", "other_files"):
-            _require_setting(name, getattr(self, name) in _CHOICES, '"hold" or "pass"')
+            _require_setting(name, getattr(self, name) in _MEDIA_CHOICES, '"hold" or "pass"')
         _require_setting("shadow", _has_type(self.shadow, bool), "true or false")
         for name in ("appeal_url", "ca_file"):
             _require_setting(name, _has_type(getattr(self, name), str), "a text")
@@ -68,7 +68,9 @@ class ClientSettings:
         _require_setting("token", is_token, "the text in the gate's file operator.token")
 
 
-_NAMES: Final = frozenset(one.name for one in fields(ClientSettings)) - {"token"} | {"token_file"}
+_SETTING_NAMES: Final = frozenset(one.name for one in fields(ClientSettings)) - {"token"} | {
+    "token_file"
+}
 
 
 def read_client_settings(
@@ -85,7 +87,7 @@ def read_client_settings(
     if not isinstance(given, Mapping):
         raise BadSetting(name="of the hook", wanted="names with values, as in docs/gate.md")
     for name in given:
-        if name not in _NAMES:
+        if name not in _SETTING_NAMES:
             wanted = "left out: there is no setting of this name"
             raise BadSetting(name=str(name)[:40], wanted=wanted)
     if not isinstance(given.get("gate"), str):
@@ -139,8 +141,8 @@ def refuse_invalid_address(name: str, url: str) -> None:
         raise BadSetting(name=name, wanted=wanted)
 
 
-HEADER: Final = "Entrenous-Account"
-_BYTES: Final = 16
+ACCOUNT_HEADER: Final = "Entrenous-Account"
+_ACCOUNT_HASH_BYTES: Final = 16
 _HOUSEHOLD_BITS: Final = 64  # bits of an IPv6 address that all devices of a household share
 
 
@@ -168,8 +170,8 @@ def account_header(account: str, token: Secret) -> dict[str, str]:
     if not account:
         return {}
     said = b"entrenous/1 account\0" + account.encode(errors="surrogateescape")
-    name = hmac.digest(token.reveal(), said, "sha256")[:_BYTES]
-    return {HEADER: base64.urlsafe_b64encode(name).rstrip(b"=").decode()}
+    name = hmac.digest(token.reveal(), said, "sha256")[:_ACCOUNT_HASH_BYTES]
+    return {ACCOUNT_HEADER: base64.urlsafe_b64encode(name).rstrip(b"=").decode()}
 
 
 class GateVerdict(StrEnum):

@@ -42,7 +42,9 @@ from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
 
 
 @contextmanager
-def bank_client(url: str, proxy: Proxy | None = None) -> Iterator["RegistrationClient"]:
+def open_registration_client(
+    url: str, proxy: Proxy | None = None
+) -> Iterator["RegistrationClient"]:
     """Connect to a platform's gate."""
     with new_relay_client(proxy=proxy) as client:
         yield RegistrationClient(url, client)

@@ -45,8 +45,8 @@ def asgi_client(app: App) -> httpx.Client:
 
 Form = TypeVar("Form", bound=msgspec.Struct)
 _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-_DETAIL_MAX: Final = 300
-_ABOUT_A_CASE: Final = {urn_of(kind): kind for kind in (NoSuchReview, NoView, UploadNotKept)}
+_DETAIL_CHARS_MAX: Final = 300
+_CASE_ERRORS: Final = {urn_of(kind): kind for kind in (NoSuchReview, NoView, UploadNotKept)}
 
 
 class ShownMatch(msgspec.Struct, omit_defaults=True):
@@ -183,11 +183,11 @@ class ReviewClient:
         problem = _Problem()
         if answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
             problem = self._parse_form(untrusted_body, _Problem)
-        if problem.type in _ABOUT_A_CASE:
-            return _ABOUT_A_CASE[problem.type](case=case)
+        if problem.type in _CASE_ERRORS:
+            return _CASE_ERRORS[problem.type](case=case)
         said = problem.detail or f"status {answer.status_code}"
         shown = "".join(letter for letter in " ".join(said.split()) if letter.isprintable())
-        return GateRefused(url=self._error_name, detail=shown[:_DETAIL_MAX])
+        return GateRefused(url=self._error_name, detail=shown[:_DETAIL_CHARS_MAX])
 
     def _parse_form(self, untrusted_body: bytes, form: type[Form]) -> Form:
         try:

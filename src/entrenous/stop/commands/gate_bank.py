@@ -13,7 +13,7 @@ from entrenous.stop.banks import (
     set_policy,
     suspend_claim,
 )
-from entrenous.stop.judge.look_back import look_back_again
+from entrenous.stop.judge.look_back import schedule_look_backs
 from entrenous.stop.nouns import Bank
 from entrenous.stop.partners import add_partner, drop_partner
 from entrenous.stop.store.open_gate import is_gate, open_existing, open_platform
@@ -137,7 +137,7 @@ def policy(
     wanted = PolicyChange(radius, shadow, on_claimed, on_confirmed)
     with open_existing(data) as (platform, _):
         bank = set_policy(BankName(name), wanted, platform)
-        due = look_back_again(bank, platform) if looks_back else 0
+        due = schedule_look_backs(bank, platform) if looks_back else 0
     if as_json:
         told = {"schema": "entrenous/bank/1", **_bank_json(bank)}
         print_json(told | ({"look_backs_due": due} if looks_back else {}))

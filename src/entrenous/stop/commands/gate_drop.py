@@ -159,7 +159,7 @@ def drop(
     asked = {"other_media": other_media, "shadow": shadow}
     failed = list[EntrenousError]()
     with (
-        _retry_later(),
+        _exit_with_try_again_status(),
         closing(GateClient(settings_from_options(gate, token_file, **asked))) as client,
     ):
         if mail:
@@ -177,7 +177,7 @@ def drop(
 
 
 @contextmanager
-def _retry_later() -> Iterator[None]:
+def _exit_with_try_again_status() -> Iterator[None]:
     """Print errors, and exit with the status for "try again".
 
     A missing file keeps its own status.

@@ -18,7 +18,7 @@ from entrenous.stop.index.file_index import FileIndex, condition_of, written_at
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
-from entrenous.stop.store.open_gate import INDEX, open_existing
+from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing
 from entrenous.stop.upload_record import Decision
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import read_file
@@ -72,13 +72,13 @@ def lookup(
 
 def status(data: Data, as_json: Json = False) -> None:
     """Say how many fingerprints the index contains, and the state of its file."""
-    folder, shards = data / INDEX, gate_settings(data).index_shards
+    folder, shards = data / INDEX_FOLDER, gate_settings(data).index_shards
     with folder_errors(folder):
         # Read this first, since opening the index repairs its file.
         condition = condition_of(folder, shards)
     with open_existing(data) as (platform, _), folder_errors(folder):
         index = FileIndex(folder, platform.bank, shards)
-        state, withdrawn = index.state(), index.holds_withdrawn()
+        state, withdrawn = index.state(), index.has_withdrawn_hashes()
         age = max(timedelta(), platform.clock.now() - written_at(folder, shards))
     if as_json:
         print_json(
@@ -104,7 +104,7 @@ def status(data: Data, as_json: Json = False) -> None:
 
 def rebuild(data: Data, as_json: Json = False) -> None:
     """Rebuild the index's file from the bank; a running gate switches to it by itself."""
-    folder = data / INDEX
+    folder = data / INDEX_FOLDER
     with open_existing(data) as (platform, _), folder_errors(folder):
         index = FileIndex(folder, platform.bank, gate_settings(data).index_shards)
         index.rebuild()

@@ -80,7 +80,7 @@ def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
 
 _LOCAL_URL: Final = "http://127.0.0.1"  # stands for the application in this process
 _DECISIONS: Final = ("confirm", "release")
-_FOUND: Final = {
+_FOUND_BY_WORDS: Final = {
     "upload": "held as it came",
     "published": "published all the same: your server keeps nothing back, or is in shadow",
     "look back": "published before, found when a claim came",
@@ -195,7 +195,8 @@ def _queue_in_words(
 ) -> Iterator[str]:
     yield f"{queue.waiting:,} wait for a reviewer; you are {queue.reviewer} at this gate."
     for one in found:
-        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_arrival_in_words(one.at)}"
+        found_by = _FOUND_BY_WORDS.get(one.found, one.found)
+        yield f"{one.case}: {found_by}, {_arrival_in_words(one.at)}"
         yield from (f"  {line}" for line in _facts_in_words(one))
     if more:
         yield f"There are more: --after {found[-1].case}"

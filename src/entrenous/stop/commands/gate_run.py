@@ -226,7 +226,7 @@ def without_deferred_scans(platform: Platform) -> Platform:
     return replace(platform, limits=replace(platform.limits, slow_looks=0))
 
 
-_ASK_AGAIN_S: Final = 1.0
+_DUE_SCAN_POLL_INTERVAL_S: Final = 1.0
 _NICENESS_MAX: Final = 19  # the highest niceness: the lowest priority
 
 
@@ -255,7 +255,7 @@ def _scan_until_end(platform: Platform) -> None:
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
     while not ended.is_set():
         if not _scan_once(platform):
-            ended.wait(_ASK_AGAIN_S)
+            ended.wait(_DUE_SCAN_POLL_INTERVAL_S)
 
 
 def _scan_once(platform: Platform) -> bool:

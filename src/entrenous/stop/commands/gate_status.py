@@ -20,7 +20,7 @@ from entrenous.stop.index.file_index import condition_of, written_at
 from entrenous.stop.nouns import AuditRow, GateFigures, Head, ShadowCell
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
-from entrenous.stop.store.open_gate import INDEX, open_existing, read_front_settings
+from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing, read_front_settings
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
 NO_APPEAL: Final = (
@@ -77,7 +77,7 @@ def status(data: Data, as_json: AsJson = False) -> None:
 
 
 def _index_file(data: Path) -> _IndexFile:
-    folder, shards = data / INDEX, gate_settings(data).index_shards
+    folder, shards = data / INDEX_FOLDER, gate_settings(data).index_shards
     with folder_errors(folder):
         condition = condition_of(folder, shards)
         try:

@@ -24,7 +24,7 @@ from entrenous.fingerprint.nouns import (
     VideoTooFlat,
 )
 from entrenous.media.file_kind import medium_of
-from entrenous.stop.client.registration_client import RegistrationClient, bank_client
+from entrenous.stop.client.registration_client import RegistrationClient, open_registration_client
 from entrenous.stop.protect import (
     delete_protection,
     find_active_registration,
@@ -120,7 +120,7 @@ def _message_files(
         yield from originals_of(sent, device)
 
 
-_SKIPPED: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, FileHasOnlySound, ConsentNotGiven)
+_REASONS_LEFT_OUT: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, FileHasOnlySound, ConsentNotGiven)
 
 
 @dataclass(slots=True)
@@ -179,7 +179,7 @@ class FileRegistrar:
         for number, untrusted_data in enumerate(files, 1):
             try:
                 self.register(untrusted_data)
-            except _SKIPPED as why:
+            except _REASONS_LEFT_OUT as why:
                 self.left_out.append(why)
                 hint(translated("File {number} of the message was left out.").format(number=number))
 
@@ -239,7 +239,7 @@ def protect(
     looks = embedding and ask_to_send_embedding()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
     proxy = session_of(context).settings.proxy
-    with opened_device(context) as device, bank_client(gate, proxy) as client:
+    with opened_device(context) as device, open_registration_client(gate, proxy) as client:
         desk = FileRegistrar(consent, client, device, asks=not yes)
         if data is not None:
             with name_file_on_error([] if file is None else [file]):
@@ -285,7 +285,7 @@ def unprotect(
         protection = find_protection(claim, device)
         try:
             proxy = session_of(context).settings.proxy
-            with bank_client(protection.gate_url, proxy) as client:
+            with open_registration_client(protection.gate_url, proxy) as client:
                 protection = withdraw(protection, client, device)
         except EntrenousError as why:
             # Only with the token can a confirmed registration be ended.
@@ -363,7 +363,7 @@ def _current_states(
     """
     silent = Counter[str]()
     with ExitStack() as clients:
-        client_of = cache(lambda url: clients.enter_context(bank_client(url, proxy)))
+        client_of = cache(lambda url: clients.enter_context(open_registration_client(url, proxy)))
         answers = [_state_or_error(one, client_of, silent, device) for one in known]
     for url, claims in silent.items():
         if claims > 1:

@@ -30,7 +30,7 @@ from entrenous.stop.review import reviewer_with
 from entrenous.stop.upload_record import OPERATOR, NoSuchReview, Publishes
 from entrenous.wire.encodings import from_base64url
 
-_CHARS_MAX: Final = 64
+_NAME_CHARS_MAX: Final = 64
 
 
 def claim_in(request: Request) -> ClaimId:
@@ -54,12 +54,12 @@ def checked_case(untrusted_name: str) -> str:
 
 
 def _is_valid_name(untrusted_name: str) -> bool:
-    return len(untrusted_name) <= _CHARS_MAX and untrusted_name.isprintable()
+    return len(untrusted_name) <= _NAME_CHARS_MAX and untrusted_name.isprintable()
 
 
 # Prefix lengths of IPv6 networks, each with a multiple of the limit of one household. A household
 # is assigned a /64 or often a /56, and a site a /48.
-_NETWORKS: Final = ((64, 1), (56, 2), (48, 10))
+_IPV6_PREFIX_LIMIT_FACTORS: Final = ((64, 1), (56, 2), (48, 10))
 _HOUR_S: Final = 3600
 PUBLISHES_HEADER: Final = "Entrenous-Publishes"
 
@@ -209,7 +209,9 @@ def client_networks(client: str) -> tuple[tuple[str, int], ...]:
         return ((client, 1),)
     if address.ipv4_mapped:
         return ((str(address.ipv4_mapped), 1),)
-    return tuple((_mask_address(address, bits), times) for bits, times in _NETWORKS)
+    return tuple(
+        (_mask_address(address, bits), times) for bits, times in _IPV6_PREFIX_LIMIT_FACTORS
+    )
 
 
 def _mask_address(address: ipaddress.IPv6Address, bits: int) -> str:
@@ -250,11 +252,11 @@ class HourlyLimit:
         return self.counts.get(name, 0) >= times * self.per_hour
 
 
-HEADER: Final = "Entrenous-Account"
+ACCOUNT_HEADER: Final = "Entrenous-Account"
 _ACCOUNT: Final = re.compile(r"[!-~]{1,128}")
 # At most this many names are remembered, in about 30 MB. Uploads under further names are not
 # counted.
-_KEPT_MAX: Final = 200_000
+_NAMES_REMEMBERED_MAX: Final = 200_000
 _NAME_BYTES: Final = 16
 # All uploads without a known account count as one account. It has this multiple of the limit on
 # refusals, and no limit on uploads.
@@ -301,7 +303,7 @@ class Accounts:
             BadAccount.
         """
         if role is Role.OPERATOR:
-            said = request.headers.get(HEADER)
+            said = request.headers.get(ACCOUNT_HEADER)
             if said is None:
                 return self._anonymous_name()
             if not _ACCOUNT.fullmatch(said):
@@ -353,16 +355,16 @@ def _is_limit_reached(names: Names, counts: dict[bytes, int], most: int) -> bool
 
 def _add_one(names: Names, counts: dict[bytes, int]) -> None:
     for name, _ in names:
-        if name in counts or len(counts) < _KEPT_MAX:
+        if name in counts or len(counts) < _NAMES_REMEMBERED_MAX:
             counts[name] = counts.get(name, 0) + 1
 
 
-_NAME: Final = b"x-forwarded-for"
+_FORWARDED_HEADER: Final = b"x-forwarded-for"
 # Matches a node of RFC 7239, section 6, without quotes, or IPv6 without brackets, as proxies write
 # it. It does not match "unknown" and obfuscated names.
-_PORT: Final = r"(?::(?:\d{1,5}|_[\w.-]+))?"
-_HOP: Final = re.compile(
-    rf"(?P<four>[\d.]+){_PORT}|\[(?P<six>[\da-f:.]+)\]{_PORT}|(?P<bare>[\da-f:.]+)",
+_FORWARDED_PORT: Final = r"(?::(?:\d{1,5}|_[\w.-]+))?"
+_FORWARDED_HOP: Final = re.compile(
+    rf"(?P<four>[\d.]+){_FORWARDED_PORT}|\[(?P<six>[\da-f:.]+)\]{_FORWARDED_PORT}|(?P<bare>[\da-f:.]+)",
     re.IGNORECASE | re.ASCII,
 )
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -378,7 +380,11 @@ class BehindProxies:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         client = scope.get("client")
         if scope["type"] == "http" and client:
-            said = [value.decode("latin-1") for name, value in scope["headers"] if name == _NAME]
+            said = [
+                value.decode("latin-1")
+                for name, value in scope["headers"]
+                if name == _FORWARDED_HEADER
+            ]
             scope = {**scope, "client": (forwarded_client(client[0], said, self._trusted), 0)}
         await self._app(scope, receive, send)
 
@@ -411,7 +417,7 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Netw
 
 def _forwarded_node(untrusted_hop: str) -> str:
     """Return the address without brackets and port; "" if it is malformed."""
-    found = _HOP.fullmatch(untrusted_hop.strip(" \t"))
+    found = _FORWARDED_HOP.fullmatch(untrusted_hop.strip(" \t"))
     return "" if found is None else found["four"] or found["six"] or found["bare"]
 
 

@@ -24,7 +24,7 @@ from entrenous.stop.upload_record import Decision, Outcome, Review
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.problem_details import MEDIA_TYPE, status_of, write_problem
 
-PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+PRIVATE_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def on_http_error(_request: Request, error: Exception) -> Response:
     title = HTTPStatus(error.status_code).phrase
     body = {"type": "about:blank", "title": title, "status": error.status_code}
     said = msgspec.json.encode(body)
-    headers = PRIVATE | dict(error.headers or {})
+    headers = PRIVATE_HEADERS | dict(error.headers or {})
     return Response(said, error.status_code, headers, media_type=MEDIA_TYPE)
 
 
@@ -177,7 +177,9 @@ def log_bug(error: Exception) -> None:
 def _problem_response(error: EntrenousError) -> Response:
     status = status_of(type(error), _STATUS)
     body = write_problem(error, status)
-    return Response(body, status, PRIVATE | _problem_headers(status, error), media_type=MEDIA_TYPE)
+    return Response(
+        body, status, PRIVATE_HEADERS | _problem_headers(status, error), media_type=MEDIA_TYPE
+    )
 
 
 def _problem_headers(status: int, error: EntrenousError) -> dict[str, str]:

@@ -39,19 +39,19 @@ MINUTE_S: Final = 60.0
 _PAUSE_FACTOR: Final = (
     3  # the pause after each piece of work, as a multiple of the time that it took
 )
-Works = Sequence[Callable[[], object]]
+Tasks = Sequence[Callable[[], object]]
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundTasks:
     """Further tasks that a gate runs at its start and then every hour or every minute."""
 
-    hourly: Works = ()
-    minutely: Works = ()
+    hourly: Tasks = ()
+    minutely: Tasks = ()
 
 
 @asynccontextmanager
-async def run_recurring(works: Works, every_s: float) -> AsyncIterator[None]:
+async def run_recurring(works: Tasks, every_s: float) -> AsyncIterator[None]:
     """Run each of ``works`` in a thread at once, and again every ``every_s`` seconds, until
     closed.
     """
@@ -81,7 +81,7 @@ async def _run_pieces(work: Callable[[], object], every_s: float) -> None:
         await anyio.sleep(_PAUSE_FACTOR * (anyio.current_time() - began) if did else every_s)
 
 
-async def _run_repeatedly(works: Works, every_s: float) -> None:
+async def _run_repeatedly(works: Tasks, every_s: float) -> None:
     while True:
         for work in works:
             await run_after_answer(work)

@@ -18,7 +18,13 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.program import this_program
 from entrenous.stop.banks import effective_banks
 from entrenous.stop.http.access import GateAccess, require_metrics_token, require_operator
-from entrenous.stop.http.answers import PRIVATE, on_bug, on_disconnect, on_error, on_http_error
+from entrenous.stop.http.answers import (
+    PRIVATE_HEADERS,
+    on_bug,
+    on_disconnect,
+    on_error,
+    on_http_error,
+)
 from entrenous.stop.http.background_work import (
     HOUR_S,
     MINUTE_S,
@@ -75,13 +81,13 @@ def gate_app(
             answer |= {"claims": counts.claims, "hashes": counts.hashes, "reviews": waiting}
             answer |= {"slow_looks": slow, "look_backs": due.look_backs}
             answer["in_shadow"] = platform.limits.shadow
-        return JSONResponse(answer, headers=PRIVATE)
+        return JSONResponse(answer, headers=PRIVATE_HEADERS)
 
     async def metrics(request: Request) -> Response:
         """Return the metrics for Prometheus. There is a token that permits only this."""
         require_metrics_token(request, access)
         told = await run_in_threadpool(meters.text)
-        return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE)
+        return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE_HEADERS)
 
     routes = [
         Route("/v1/status", status),

@@ -26,7 +26,7 @@ _ANSWERS_KEPT_MAX: Final = (
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 # Seconds for which a count is used, since counting rows takes a while in a large database.
 _COUNT_VALID_S: Final = 60.0
-UPLOAD: Final = "upload"
+UPLOAD_EVENT: Final = "upload"
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 Snapshot = tuple[GateFigures, IndexSize | None]
 
@@ -61,7 +61,7 @@ class GateMetrics:
     def count_answer(self, event: str, status: int, took_s: float) -> None:
         self._answers.labels(event, str(status)).inc()
         self._seconds.labels(event).observe(took_s)
-        if event == UPLOAD and status == 200:
+        if event == UPLOAD_EVENT and status == 200:
             self._newest.append(took_s)
 
     def count_decision(self, decision: Decision, banks: Callable[[], tuple[Bank, ...]]) -> None:
@@ -106,7 +106,7 @@ class MetricsMiddleware:
         began, status, is_told = time.perf_counter(), 500, False
         event = event_of(scope["method"], scope["path"])
 
-        async def sent(message: Message) -> None:
+        async def send_and_count(message: Message) -> None:
             nonlocal status, is_told
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -116,7 +116,7 @@ class MetricsMiddleware:
                 self.meters.count_answer(event, status, time.perf_counter() - began)
 
         try:
-            await self.app(scope, receive, sent)
+            await self.app(scope, receive, send_and_count)
         except Exception:  # outer middleware answers with 500, unless the answer was sent already
             if not is_told:
                 self.meters.count_answer(event, 500, time.perf_counter() - began)
@@ -127,7 +127,7 @@ def event_of(method: str, path: str) -> str:
     """Return the kind of request, without any id in it."""
     match path.strip("/").split("/"):
         case ["v1", ("uploads" | "claims" | "reviews" | "status" | "metrics") as what]:
-            return UPLOAD if what == "uploads" else what
+            return UPLOAD_EVENT if what == "uploads" else what
         case ["v1", "claims", _]:
             return "withdraw" if method == "DELETE" else "claim"
         case ["v1", "reviews", _]:

@@ -15,7 +15,7 @@ from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import VIDEO_CLAIM_BYTES_MAX
 from entrenous.stop.http.access import HourlyLimit, claim_in, holder_token
-from entrenous.stop.http.answers import PRIVATE
+from entrenous.stop.http.answers import PRIVATE_HEADERS
 from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.http.request_body import read_body, too_large
 from entrenous.stop.judge.look_back import look_back_now
@@ -143,4 +143,4 @@ def _claim_response(
     claim: Claim, status_code: int = 200, then: BackgroundTask | None = None
 ) -> Response:
     said = write_claim(ClaimStatus(claim.id, claim.kind, claim.state))
-    return Response(said, status_code, PRIVATE, "application/json", then)
+    return Response(said, status_code, PRIVATE_HEADERS, "application/json", then)

@@ -126,8 +126,8 @@ def _long_form_error() -> LongForm:
     return LongForm(parts=FORM_PARTS_MAX, limit_kb=FORM_BYTES_MAX // 1024)
 
 
-_FILE: Final = b"file"
-_MEDIA: Final = ("image/", "video/", "audio/")
+_FILE_FIELD: Final = b"file"
+_MEDIA_TYPE_PREFIXES: Final = ("image/", "video/", "audio/")
 # Seconds in which a body must arrive, so that a slow sender does not keep a place from others.
 ARRIVAL_S_MAX: Final = 60
 
@@ -185,7 +185,7 @@ async def read_upload(request: Request, limit_bytes: int) -> ReceivedUpload:
         if len(sent.untrusted_data) > limit_bytes:
             raise too_large(limit_bytes)
         return ReceivedUpload(sent.untrusted_data, read_reference(sent.reference or named))
-    if kind.startswith(_MEDIA) or kind == "application/octet-stream":
+    if kind.startswith(_MEDIA_TYPE_PREFIXES) or kind == "application/octet-stream":
         return ReceivedUpload(await read_body(request, limit_bytes), read_reference(named))
     raise NotMedia(content_type=kind or "nothing")
 
@@ -235,9 +235,11 @@ def upload_in_form(untrusted_form: bytes, boundary: bytes) -> ReceivedUpload:
         LongForm: as soon as a limit is exceeded; the rest is not parsed.
     """
     try:
-        fields = parse_form(untrusted_form, boundary, file=_FILE)
+        fields = parse_form(untrusted_form, boundary, file=_FILE_FIELD)
     except BrokenForm as problem:
         raise NoFile from problem
-    if not fields.get(_FILE):
+    if not fields.get(_FILE_FIELD):
         raise NoFile
-    return ReceivedUpload(fields[_FILE], fields.get(b"reference", b"").decode(errors="replace"))
+    return ReceivedUpload(
+        fields[_FILE_FIELD], fields.get(b"reference", b"").decode(errors="replace")
+    )

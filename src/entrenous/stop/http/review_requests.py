@@ -21,7 +21,7 @@ from entrenous.stop.http.access import (
     require_operator,
     require_reviewer,
 )
-from entrenous.stop.http.answers import PRIVATE, review_for_operator
+from entrenous.stop.http.answers import PRIVATE_HEADERS, review_for_operator
 from entrenous.stop.http.request_body import read_body
 from entrenous.stop.platform import Platform
 from entrenous.stop.review import (
@@ -38,7 +38,7 @@ PUBLISHED_MAX: Final = 200  # uploads per page
 # At most this many views are made at the same time, to leave processors to uploads.
 _CONCURRENT_VIEWS_MAX: Final = 2
 # Headers that keep a browser from displaying an upload as a page.
-_UPLOAD_HEADERS: Final = PRIVATE | {
+_UPLOAD_HEADERS: Final = PRIVATE_HEADERS | {
     "Content-Disposition": "attachment",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
@@ -77,7 +77,7 @@ class ReviewRequests:
         first = shown[0] if shown else None
         answer = {"schema": "entrenous/reviews/1", "waiting": waiting, "next": first}
         answer |= {"reviewer": by, "confirmers": self.platform.limits.confirmers}
-        return JSONResponse(answer, headers=PRIVATE)
+        return JSONResponse(answer, headers=PRIVATE_HEADERS)
 
     async def published(self, request: Request) -> Response:
         """Return published uploads that now wait for review or must be removed; ``?after=CASE``
@@ -92,14 +92,14 @@ class ReviewRequests:
             "cases": await self._render_reviews(*found[:PUBLISHED_MAX]),
             "more": len(found) > PUBLISHED_MAX,
         }
-        return JSONResponse(answer, headers=PRIVATE)
+        return JSONResponse(answer, headers=PRIVATE_HEADERS)
 
     async def review(self, request: Request) -> Response:
         """Return one case; the platform learns the decision in this way."""
         await self._reviewer(request)
         review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
         (shown,) = await self._render_reviews(review)
-        return JSONResponse(shown, headers=PRIVATE)
+        return JSONResponse(shown, headers=PRIVATE_HEADERS)
 
     async def decide(self, request: Request) -> Response:
         """Confirm or release a case; ``shown`` lists the claims that the reviewer saw."""
@@ -110,7 +110,7 @@ class ReviewRequests:
         if review.state is state:  # otherwise a second person has to confirm first
             self.reviewed(review, state)
         (answer,) = await self._render_reviews(review)
-        return JSONResponse(answer | {"also": review.also}, headers=PRIVATE)
+        return JSONResponse(answer | {"also": review.also}, headers=PRIVATE_HEADERS)
 
     async def view(self, request: Request) -> Response:
         """Return the picture of a case as a small, grey, blurred PNG."""

@@ -24,7 +24,7 @@ from entrenous.stop.http.access import (
     publishes_of,
     role_of,
 )
-from entrenous.stop.http.answers import PRIVATE, appeal_answer, decision_for
+from entrenous.stop.http.answers import PRIVATE_HEADERS, appeal_answer, decision_for
 from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.http.request_body import read_upload
 from entrenous.stop.judge.decide import (
@@ -114,7 +114,9 @@ class UploadRequests:
             self.accounts.was_refused(names, self.platform.clock.now())
         answer = decision_for(role, decision, self.access.appeal_url)
         return JSONResponse(
-            answer, headers=PRIVATE, background=BackgroundTask(self._after_answer, decision, data)
+            answer,
+            headers=PRIVATE_HEADERS,
+            background=BackgroundTask(self._after_answer, decision, data),
         )
 
     async def appeal(self, request: Request) -> Response:
@@ -123,12 +125,12 @@ class UploadRequests:
         await self._require_secret(case, secret)
         if not request.headers.get("content-type"):
             await run_in_threadpool(appeal, case, secret, None, self.platform)
-            return JSONResponse(appeal_answer(case), headers=PRIVATE)
+            return JSONResponse(appeal_answer(case), headers=PRIVATE_HEADERS)
         async with take_place(self.appeals, case):
             sent = await read_upload(request, self.access.upload_bytes_max)
             data = sent.untrusted_data or None
             await run_in_threadpool(appeal, case, secret, data, self.platform)
-        return JSONResponse(appeal_answer(case), headers=PRIVATE)
+        return JSONResponse(appeal_answer(case), headers=PRIVATE_HEADERS)
 
     def _may_answer_reveal(self, publishes: Publishes) -> bool:
         """Return whether the answer can tell the uploader anything.

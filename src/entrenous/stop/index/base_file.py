@@ -175,11 +175,11 @@ def _try_lock(handle: int, *, wait: bool) -> bool:
 
 VERSION: Final = 1
 _MAGIC: Final = b"ENTRINDX"
-_ALIGNED: Final = 64
+_ALIGNMENT_BYTES: Final = 64
 _HEADER: Final = struct.Struct("<8sI4x QI4x QI4x 8I 2H 40x")
 _HEADER_BYTES: Final = _HEADER.size + 4
 _CRC: Final = struct.Struct("<I")
-_SUBSTRINGS: Final = frozenset({0, 11, 12, 13, 16})
+_SUBSTRING_COUNTS: Final = frozenset({0, 11, 12, 13, 16})
 # NumPy types of the sections: hashes, entry numbers, starts, order.
 _SECTION_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")
 Array = NDArray[Any]
@@ -244,13 +244,13 @@ def write_base(
     sections = [section for one in (whole, parts) for section in _sections_of(one)]
     header = _encode_header(whole, parts, [_section_checksum(one) for one in sections], shard)
 
-    def fill(file: BinaryIO) -> None:
+    def write_content(file: BinaryIO) -> None:
         file.write(header)
         for section in sections:
             file.write(section.data)
             file.write(_padding_length(section.nbytes))
 
-    write_private_with(path, fill)
+    write_private_with(path, write_content)
 
 
 def read_base(path: Path) -> Base:
@@ -319,7 +319,7 @@ def _mapped_content(
     if (magic, version) != (_MAGIC, VERSION) or header_crc != zlib.crc32(mapped[: _HEADER.size]):
         return None
     shapes, sums, shard = (numbers[:2], numbers[2:4]), numbers[4:12], _parse_shard(*numbers[12:])
-    if shard is None or not _SUBSTRINGS.issuperset(cut for _, cut in shapes):
+    if shard is None or not _SUBSTRING_COUNTS.issuperset(cut for _, cut in shapes):
         return None
     lengths = [length for count, cut in shapes for length in _section_lengths(count, cut)]
     offsets = list(_section_offsets(lengths))
@@ -377,7 +377,7 @@ def _section_offsets(lengths: Sequence[int]) -> Iterator[int]:
 
 
 def _padding_length(size: int) -> bytes:
-    return bytes(-size % _ALIGNED)
+    return bytes(-size % _ALIGNMENT_BYTES)
 
 
 def _section_checksum(section: Array) -> int:

@@ -27,15 +27,15 @@ from entrenous.stop.index.base_file import (
     write_base,
     write_lock,
 )
-from entrenous.stop.index.snapshot import Ask, IndexSnapshot
+from entrenous.stop.index.snapshot import IndexSnapshot, MapSearch
 from entrenous.stop.nouns import IndexSize
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-_LATER_MAX: Final = 32_768  # hashes in memory; a search through them takes 0.03 ms
+_UNMERGED_HASHES_MAX: Final = 32_768  # hashes in memory; a search through them takes 0.03 ms
 # Or one in this many of all hashes, so that a large base is not rewritten too often.
-_LATER_FRACTION: Final = 100
+_UNMERGED_FRACTION: Final = 100
 _RECOUNTS_MAX: Final = 5  # a bank that grows while it is counted is counted at most this often
 Kinds = tuple[Searchable, Searchable]  # whole pictures, and parts
 Bases = tuple[Base, ...]  # one for each shard
@@ -68,7 +68,7 @@ class FileIndex:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._shards, self._bank = folder, Shard.all(shards), bank
         self._lock = threading.Lock()  # held while ``_known`` changes, never during a search
-        self._map: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
+        self._map: MapSearch = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
         remove_leftovers(folder)
         self._bases = self._usable_bases() or self._make_bases()
         self._known, self._reread = IndexSnapshot.nothing(), BaseVerifier(self._bases)
@@ -115,9 +115,11 @@ class FileIndex:
             else:
                 self._use_bases(bases)
 
-    def is_due(self) -> bool:
+    def is_merge_due(self) -> bool:
         """Return whether a new base is due because enough hashes were added since the last one."""
-        return self._known.later > max(_LATER_MAX, self._known.count // _LATER_FRACTION)
+        return self._known.later > max(
+            _UNMERGED_HASHES_MAX, self._known.count // _UNMERGED_FRACTION
+        )
 
     def merge(self) -> bool:
         """Write a base with all known hashes; return False if another process is writing one."""
@@ -137,7 +139,7 @@ class FileIndex:
         with write_lock(self._folder, wait=True):
             self._write_and_use(self._base_from_bank)
 
-    def holds_withdrawn(self) -> bool:
+    def has_withdrawn_hashes(self) -> bool:
         """Return whether the index has hashes that the bank no longer has, so that it has to be
         rebuilt.
         """

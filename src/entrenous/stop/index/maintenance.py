@@ -16,8 +16,8 @@ from entrenous.stop.index.file_index import FileIndex
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-_ROUND_S: Final = 1.0
-_WITHDRAWN_S: Final = 30.0
+_ROUND_INTERVAL_S: Final = 1.0
+_WITHDRAWN_CHECK_INTERVAL_S: Final = 30.0
 # Bytes that are reread in each round. This takes 0.16 % of a core, so less than 1 % for a gate,
 # three judges and a deferred scan together. A gigabyte, about eight million hashes, is reread in
 # four minutes.
@@ -79,9 +79,9 @@ class MaintainedIndex:
         if self.index.is_damaged(_REREAD_BYTES_PER_ROUND):
             _LOG.warning("index-damaged", extra={"said": {"event": "index-damaged"}})
             self.index.replace_damaged()
-        elif withdrawn_too and self.index.holds_withdrawn():
+        elif withdrawn_too and self.index.has_withdrawn_hashes():
             self.index.rebuild()
-        elif self.index.is_due():
+        elif self.index.is_merge_due():
             self.index.merge()
 
 
@@ -90,8 +90,8 @@ def open_index(
     bank: BankStore,
     *,
     shards: int = 1,
-    round_s: float = _ROUND_S,
-    withdrawn_s: float = _WITHDRAWN_S,
+    round_s: float = _ROUND_INTERVAL_S,
+    withdrawn_s: float = _WITHDRAWN_CHECK_INTERVAL_S,
 ) -> MaintainedIndex:
     """Open the index in ``folder``, or make it from the bank if there is none that can be used.
 
@@ -100,7 +100,7 @@ def open_index(
     the check is slow. Close it before the bank. Raises BankUnreachable, OSError.
     """
     index = FileIndex(folder, bank, shards)
-    if index.is_due():
+    if index.is_merge_due():
         index.merge()
     return MaintainedIndex(index, round_s, withdrawn_s)
 

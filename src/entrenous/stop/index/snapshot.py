@@ -15,7 +15,7 @@ from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.base_file import SINGLE_SHARD, Shard, highest_number, not_in_base, rows_of
 from entrenous.stop.nouns import Entry
 
-Ask = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
+MapSearch = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
 # Results that are cached: more than the uploads that are judged at the same time.
 _CACHED_RESULTS_MAX: Final = 32
 
@@ -37,7 +37,7 @@ class HashKind:
     def count(self) -> int:
         return sum(one.entries.size for one in (*self.bases, self.later))
 
-    def near(self, wanted: Words, ask: Ask = map) -> list[NearHash]:
+    def near(self, wanted: Words, ask: MapSearch = map) -> list[NearHash]:
         """Return all registered hashes within 31 bits.
 
         ``ask`` applies the search to all shards, one after the other or at the same time.
@@ -94,7 +94,7 @@ class IndexSnapshot:
         """Return how many hashes are not in the base."""
         return self.whole.later.entries.size + self.parts.later.entries.size
 
-    def near(self, hashes: Sequence[bytes], *, part: bool, ask: Ask = map) -> list[NearHash]:
+    def near(self, hashes: Sequence[bytes], *, part: bool, ask: MapSearch = map) -> list[NearHash]:
         """Return all registered hashes within 31 bits."""
         if part:
             return self.parts.near(as_words(hashes), ask)

@@ -274,7 +274,7 @@ def _hold_accepted(
 ) -> None:
     if _is_published(decision) and (shown := matches_to_review(found, banks)) is not None:
         find = RetroactiveMatch(decision.case, *shown)
-        platform.reviews.hold_late(find, platform.limits.held_per_hash)
+        platform.reviews.hold_retroactively(find, platform.limits.held_per_hash)
 
 
 def find_hits(views_of_upload: HashViews, platform: Platform, *, part: bool) -> Iterator[Hit]:

@@ -239,7 +239,7 @@ def lookalike_hits(
 
 
 def angle_of_cosine(cosine: float) -> int:
-    """Return the angle_of_cosine in 256ths of a half turn: 0 for equal vectors, 128 for unrelated ones."""
+    """Return the angle in 256ths of a half turn: 0 for equal vectors, 128 for unrelated ones."""
     return round(_HALF_TURN_UNITS * acos(min(1.0, max(-1.0, cosine))) / pi)
 
 
@@ -285,7 +285,7 @@ def run_deferred_scan(platform: Platform) -> bool:
     if upload is None:
         return False
     find = _find_reviewable(upload, platform.read_picture(upload.untrusted_upload), platform)
-    if find is None or not platform.reviews.hold_late(find, platform.limits.held_per_hash):
+    if find is None or not platform.reviews.hold_retroactively(find, platform.limits.held_per_hash):
         platform.reviews.finish_deferred_scan(upload.case)
     return True
 
@@ -299,7 +299,7 @@ def skip_deferred_scans(platform: Platform) -> int:
     """
     if days_ahead(platform):
         return 0
-    return platform.reviews.skip_slow_looks(platform.clock.now() - BYTES_ARRIVE_WITHIN)
+    return platform.reviews.skip_deferred_scans(platform.clock.now() - BYTES_ARRIVE_WITHIN)
 
 
 def _find_reviewable(

@@ -56,8 +56,8 @@ def keep_running(
 ) -> Iterator[None]:
     """Run ``count`` processes of a command while the context is open.
 
-    A process that ended is started again after ``restart_after_s`` seconds. A process is ended by closing
-    its standard input, which also happens if this process is killed. All are ended on exit.
+    A process that ended is started again after ``restart_after_s`` seconds. A process is ended by
+    closing its standard input, which also happens if this process is killed. All are ended on exit.
     """
     closing = threading.Event()
     given = (command, restart_after_s, closing)

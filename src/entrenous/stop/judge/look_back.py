@@ -35,7 +35,7 @@ MINUTE: Final = timedelta(minutes=1)
 
 def record_clock(platform: Platform) -> int:
     """Record the clock's time; call it every minute. Returns :func:`days_ahead`."""
-    platform.reviews.note_clock(MINUTE)
+    platform.reviews.record_clock(MINUTE)
     return days_ahead(platform)
 
 
@@ -68,7 +68,7 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     finds = chain(_matches_of_hashes(hashes, platform), _matches_of_sounds(sounds, platform))
     limit = platform.limits.held_per_hash
     left = (rest for find in finds if (rest := _without_released(find, every, platform)))
-    return sum(platform.reviews.hold_late(find, limit) for find in left)
+    return sum(platform.reviews.hold_retroactively(find, limit) for find in left)
 
 
 def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
@@ -92,11 +92,11 @@ def look_back_due(platform: Platform, most: int = CLAIMS_PER_LOOK_BACK) -> int:
     taken = platform.reviews.lease_look_backs(until, most)
     if taken:
         look_back(taken, platform)
-        platform.reviews.looked_back(until, taken)
+        platform.reviews.finish_look_backs(until, taken)
     return len(taken)
 
 
-def look_back_again(bank: Bank, platform: Platform) -> int:
+def schedule_look_backs(bank: Bank, platform: Platform) -> int:
     """Make look-backs due for all claims of a bank; return for how many claims.
 
     A look-back applies the policy that the bank has when it runs.
@@ -106,7 +106,7 @@ def look_back_again(bank: Bank, platform: Platform) -> int:
     """
     if bank.shadow or bank.name == RELEASED or not platform.limits.look_back_days:
         return 0
-    return platform.reviews.look_back_again(bank.name)
+    return platform.reviews.schedule_look_backs(bank.name)
 
 
 def look_back_now(platform: Platform) -> None:
@@ -135,7 +135,7 @@ def _hashes_to_search(
     """Return the hashes and sounds of matching claims whose bank holds or refuses uploads."""
     wanted_hashes, wanted_sounds = list[SoughtHashes](), SoughtSounds()
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    sounds, added = platform.bank.sounds_of(claims), platform.bank.added_to(claims)
+    sounds, added = platform.bank.sounds_of(claims), platform.bank.hashes_added_to(claims)
     for claim, hashes in platform.bank.with_hashes(claims, frames=True).values():
         bank, on_added = banks[claim.bank], added.get(claim.id, {})
         if claim.state not in MATCHING:

@@ -22,7 +22,7 @@ from entrenous.stop.registration import (
     Stance,
 )
 from entrenous.stop.store.audit_events import audit_head, audit_rows_after
-from entrenous.stop.store.engine import Where, reading, reading_once
+from entrenous.stop.store.engine import EngineOrTransaction, reading, reading_once
 from entrenous.stop.store.prepared_statements import PreparedSelect
 from entrenous.stop.store.registrations import (
     IS_FRAME,
@@ -39,7 +39,7 @@ from entrenous.stop.store.registrations import (
 )
 from entrenous.stop.store.schema import (
     BANK,
-    BIG,
+    BIG_INTEGER,
     CLAIM,
     CLAIM_HASH,
     CLAIM_SOUND,
@@ -61,17 +61,17 @@ _SOUNDS_PER_READ_MAX: Final = 500  # sounds per read, 40 kB each
 _HASHES_PER_STATEMENT: Final = (
     16  # up to this many hashes are queried with one statement, in constant time
 )
-_BANKS: Final = PreparedSelect(sa.select(BANK))
-_ENTRIES_AFTER: Final = PreparedSelect(
+_SELECT_BANKS: Final = PreparedSelect(sa.select(BANK))
+_SELECT_ENTRIES_AFTER: Final = PreparedSelect(
     sa.select(HASH)
     .where(HASH.c.number > sa.bindparam("after"))
     .order_by(HASH.c.number)
     .limit(_ENTRIES_PER_READ_MAX)
 )
-_RELEASED: Final = PreparedSelect(
+_SELECT_FILE_RELEASE: Final = PreparedSelect(
     sa.select(RELEASED_FILE).where(RELEASED_FILE.c.sha256 == sa.bindparam("of"))
 )
-_WITH_HASHES: Final = (
+_SELECT_CLAIMS_ON_HASHES: Final = (
     sa.select(CLAIM_HASH.c.number, CLAIM_HASH.c.added, CLAIM, FRAME.c.at_ms)
     .select_from(
         CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim).outerjoin(
@@ -80,27 +80,31 @@ _WITH_HASHES: Final = (
     )
     .where(CLAIM.c.state.in_([sa.literal(state) for state in sorted(MATCHING)]))
 )
-_PLACES: Final = _WITH_HASHES.where(
+_CLAIMS_ON_NUMBERS: Final = _SELECT_CLAIMS_ON_HASHES.where(
     CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True))
 )
-_FEW_NAMES: Final = [f"n{place}" for place in range(_HASHES_PER_STATEMENT)]
-_FEW_PLACES: Final = PreparedSelect(
-    _WITH_HASHES.where(
-        CLAIM_HASH.c.number.in_([sa.bindparam(name, 0, type_=BIG) for name in _FEW_NAMES])
+_NUMBER_PARAMETERS: Final = [f"n{place}" for place in range(_HASHES_PER_STATEMENT)]
+_CLAIMS_ON_FEW_NUMBERS: Final = PreparedSelect(
+    _SELECT_CLAIMS_ON_HASHES.where(
+        CLAIM_HASH.c.number.in_(
+            [sa.bindparam(name, 0, type_=BIG_INTEGER) for name in _NUMBER_PARAMETERS]
+        )
     )
 )
-_OF_PICTURES: Final = _PLACES.where(sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL))
+_PICTURE_CLAIMS_ON_NUMBERS: Final = _CLAIMS_ON_NUMBERS.where(
+    sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL)
+)
 
 
 ClaimHashes = tuple[Claim, tuple[bytes, ...]]
-ShownBy = tuple[int, Claim, int | None]  # a hash's number, a claim on it, its time in the video
+ClaimOnHash = tuple[int, Claim, int | None]  # a hash's number, a claim on it, its time in the video
 
 
 @dataclass(frozen=True, slots=True)
 class BankQueries:
     """Queries that run on the database ``engine``, or in an open transaction given in its place."""
 
-    engine: Where
+    engine: EngineOrTransaction
     clock: Clock = field(default_factory=SystemClock)
 
     def bank(self, name: BankName) -> Bank:
@@ -111,7 +115,7 @@ class BankQueries:
     def banks(self) -> tuple[Bank, ...]:
         """Return all banks, by name."""
         with reading_once(self.engine) as db:
-            every = (to_bank(row) for row in _BANKS.rows(db))
+            every = (to_bank(row) for row in _SELECT_BANKS.rows(db))
             # Sorted here, since databases sort texts differently.
             return tuple(sorted(every, key=lambda bank: bank.name))
 
@@ -171,7 +175,7 @@ class BankQueries:
             hashes = wholes_of(db, [claim.id for claim in existing], frames=frames)
             return {claim.id: (claim, hashes.get(claim.id, ())) for claim in existing}
 
-    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
+    def hashes_added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
         """Return the hashes that :meth:`extend` added, by claim.
 
         Each hash comes with the claim's state for that hash. Claims without added hashes are left
@@ -194,7 +198,7 @@ class BankQueries:
         It may return only the first ones: ask again after the last.
         """
         with reading_once(self.engine) as db:
-            rows = _ENTRIES_AFTER.rows(db, {"after": after})
+            rows = _SELECT_ENTRIES_AFTER.rows(db, {"after": after})
             return tuple(Entry(row.number, row.bits, row.part) for row in rows)
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
@@ -203,7 +207,7 @@ class BankQueries:
         Each comes with the number of its hash. Frames of videos are left out.
         """
         with reading(self.engine) as db:
-            rows = _rows_for_hashes(db, entries, _OF_PICTURES)
+            rows = _rows_for_hashes(db, entries, _PICTURE_CLAIMS_ON_NUMBERS)
             return tuple((row.number, claim_on_hash(to_claim(row), row.added)) for row in rows)
 
     def next_content(self, bank: BankName, after: int) -> int | None:
@@ -220,7 +224,7 @@ class BankQueries:
         with reading(self.engine) as db:
             return db.execute(wanted.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
 
-    def claims_by_hash(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
+    def claims_by_hash(self, entries: Collection[int]) -> tuple[ClaimOnHash, ...]:
         """Return matching claims on these hashes of pictures and of frames of videos.
 
         Each comes with the number of its hash, and with the time at which its video shows it (ms;
@@ -232,10 +236,12 @@ class BankQueries:
         if len(entries) <= _HASHES_PER_STATEMENT:
             with reading_once(self.engine) as db:
                 return _claims_by_number(
-                    _FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False)))
+                    _CLAIMS_ON_FEW_NUMBERS.rows(
+                        db, dict(zip(_NUMBER_PARAMETERS, entries, strict=False))
+                    )
                 )
         with reading(self.engine) as db:
-            return _claims_by_number(_rows_for_hashes(db, entries, _PLACES))
+            return _claims_by_number(_rows_for_hashes(db, entries, _CLAIMS_ON_NUMBERS))
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         """Return distinct sounds numbered above ``after``, in order, to update an index.
@@ -297,7 +303,7 @@ class BankQueries:
     def file_released(self, sha256: bytes) -> Release | None:
         """Return the newest release of this exact file, or None."""
         with reading_once(self.engine) as db:
-            rows = _RELEASED.rows(db, {"of": sha256})
+            rows = _SELECT_FILE_RELEASE.rows(db, {"of": sha256})
         return Release(read_time(rows[0].at), rows[0].number) if rows else None
 
     def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
@@ -353,7 +359,7 @@ def _rows_for_hashes(
         yield from db.execute(wanted, {"numbers": batch})
 
 
-def _claims_by_number(rows: Iterable[Any]) -> tuple[ShownBy, ...]:
+def _claims_by_number(rows: Iterable[Any]) -> tuple[ClaimOnHash, ...]:
     return tuple(
         (
             row.number,

@@ -18,25 +18,29 @@ from entrenous.stop.store.schema import CLAIM, CLOCK, UPLOAD, WAITS, read_time, 
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import DeferredScan, DueCounts, FoundBy, UploadKeyMissing
 
-SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all uploads stored for deferred scans together
-TAKES_MAX: Final = 3  # an upload whose scan was started this many times and never ended is skipped
+DEFERRED_SCAN_BYTES_MAX: Final = (
+    256 * 1024 * 1024
+)  # bytes of all uploads stored for deferred scans together
+SCAN_ATTEMPTS_MAX: Final = (
+    3  # an upload whose scan was started this many times and never ended is skipped
+)
 _CLAIMS_PER_TRANSACTION: Final = 10_000  # claims per transaction
 DAY: Final = timedelta(days=1)
-_DUE: Final = UPLOAD.c.slow_look == "due"
-_KEPT: Final = UPLOAD.c.slow_look == "kept"
-_SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
+_SCAN_DUE: Final = UPLOAD.c.slow_look == "due"
+_SCAN_HAS_BYTES: Final = UPLOAD.c.slow_look == "kept"
+_SCAN_SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
 # Without a hash there are no look-backs, so the reference was needed only for the deferred scan,
 # and is cleared after it.
-_REFERENCE: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
+_REFERENCE_AFTER_SCAN: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
 # The reviewer needs the bytes of a published upload that waits; of a flood, only the bytes of its
 # lead (the upload that represents it).
 _NEEDS_BYTES: Final = sa.and_(WAITS, UPLOAD.c.found == FoundBy.PUBLISHED, UPLOAD.c.lead.is_(None))
-_CLEARED: Final[dict[str, Any]] = {
+_COLUMNS_AFTER_SCAN: Final[dict[str, Any]] = {
     "slow_look": None,
     "untrusted_upload": sa.case((_NEEDS_BYTES, UPLOAD.c.untrusted_upload)),
-    "reference": _REFERENCE,
+    "reference": _REFERENCE_AFTER_SCAN,
 }
-_MARK_SKIPPED: Final = _CLEARED | {"slow_look": "skipped"}
+_COLUMNS_AFTER_SKIPPING: Final = _COLUMNS_AFTER_SCAN | {"slow_look": "skipped"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,11 @@ class DueWork:
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
-    slow_bytes_max: int = SLOW_BYTES_MAX
+    slow_bytes_max: int = DEFERRED_SCAN_BYTES_MAX
     held: UploadCipher = field(default_factory=UploadCipher)
     has_disk: Callable[[], bool] = lambda: True
 
-    def note_clock(self, every: timedelta) -> None:
+    def record_clock(self, every: timedelta) -> None:
         """Record the clock's time, which all processes share; call this at the interval
         ``every``.
 
@@ -98,10 +102,10 @@ class DueWork:
             "untrusted_upload": self.held.encrypt(case, untrusted_upload),
         }
         with adding(self.engine) as db:
-            count, held = db.execute(sa.select(sa.func.count(), size).where(_KEPT)).one()
+            count, held = db.execute(sa.select(sa.func.count(), size).where(_SCAN_HAS_BYTES)).one()
             if count >= most or held + len(untrusted_upload) > self.slow_bytes_max:
                 return False
-            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _DUE)
+            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _SCAN_DUE)
             return db.execute(is_it.values(kept)).rowcount > 0
 
     def lease_deferred_scan(self, lease: timedelta) -> DeferredScan | None:
@@ -112,7 +116,9 @@ class DueWork:
         now = self.clock.now()
         is_over = UPLOAD.c.slow_look_at <= stored_time(now)
         has_nobody = sa.or_(is_over, _is_leased_too_far_ahead(UPLOAD.c.slow_look_at, now, lease))
-        is_free = sa.and_(_KEPT, has_nobody, UPLOAD.c.slow_looks_taken < TAKES_MAX)
+        is_free = sa.and_(
+            _SCAN_HAS_BYTES, has_nobody, UPLOAD.c.slow_looks_taken < SCAN_ATTEMPTS_MAX
+        )
         with reading_once(self.engine) as db:
             if db.execute(sa.select(UPLOAD.c.number).where(is_free).limit(1)).first() is None:
                 return None
@@ -129,7 +135,7 @@ class DueWork:
                     return None
                 is_it = UPLOAD.update().where(UPLOAD.c.case_number == row.case_number)
                 db.execute(is_it.values(taken))
-            # Another gate may have the key; after TAKES_MAX attempts the scan is skipped.
+            # Another gate may have the key; after SCAN_ATTEMPTS_MAX attempts the scan is skipped.
             with suppress(UploadKeyMissing):
                 data = self.held.decrypt(row.case_number, bytes(row.untrusted_upload))
                 return DeferredScan(row.case_number, data)
@@ -137,10 +143,10 @@ class DueWork:
     def finish_deferred_scan(self, case: str) -> None:
         """Delete an upload's bytes after a scan without matches, unless it waits for review."""
         with adding(self.engine) as db:
-            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _KEPT)
-            db.execute(is_it.values(_CLEARED))
+            is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _SCAN_HAS_BYTES)
+            db.execute(is_it.values(_COLUMNS_AFTER_SCAN))
 
-    def skip_slow_looks(self, before: datetime) -> int:
+    def skip_deferred_scans(self, before: datetime) -> int:
         """Give up deferred scans that cannot be made; return how many.
 
         These are scans of uploads older than ``before`` whose bytes never arrived, scans that were
@@ -149,10 +155,12 @@ class DueWork:
         Whether there are any is read first, since usually there are none. One statement then skips
         them all.
         """
-        late = sa.and_(_DUE, UPLOAD.c.at < stored_time(before))
-        deadly = UPLOAD.c.slow_looks_taken >= TAKES_MAX
-        over = sa.and_(_KEPT, deadly, UPLOAD.c.slow_look_at <= stored_time(self.clock.now()))
-        stale = sa.and_(_KEPT, UPLOAD.c.at < stored_time(before - DAY))
+        late = sa.and_(_SCAN_DUE, UPLOAD.c.at < stored_time(before))
+        deadly = UPLOAD.c.slow_looks_taken >= SCAN_ATTEMPTS_MAX
+        over = sa.and_(
+            _SCAN_HAS_BYTES, deadly, UPLOAD.c.slow_look_at <= stored_time(self.clock.now())
+        )
+        stale = sa.and_(_SCAN_HAS_BYTES, UPLOAD.c.at < stored_time(before - DAY))
         each = (sa.select(UPLOAD.c.number).where(one) for one in (late, over, stale))
         numbers = sa.union(*each)
         with reading_once(self.engine) as db:
@@ -160,7 +168,7 @@ class DueWork:
                 return 0
         with adding(self.engine) as db:
             gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
-            return db.execute(gone.values(_MARK_SKIPPED)).rowcount
+            return db.execute(gone.values(_COLUMNS_AFTER_SKIPPING)).rowcount
 
     def lease_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
         """Lease claims whose look-back is due; the lease ends at ``until``.
@@ -192,7 +200,7 @@ class DueWork:
             _set_look_back(db, (row.id for row in rows), stored_time(until))
             return {ClaimId(row.id): row.changed for row in rows}
 
-    def look_back_again(self, bank: BankName) -> int:
+    def schedule_look_backs(self, bank: BankName) -> int:
         """Make a look-back due for every matching claim of this bank; return how many.
 
         Several transactions are used, so that uploads do not wait for a bank of a million claims.
@@ -210,7 +218,7 @@ class DueWork:
                 return count
             count, after = count + len(claims), claims[-1]
 
-    def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
+    def finish_look_backs(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
         """Record that the look-back for these claims, which were leased until ``until``, is done.
 
         A claim that changed meanwhile stays due, since the look-back did not cover its new state.
@@ -230,8 +238,8 @@ class DueWork:
         lately = UPLOAD.c.at >= stored_time(self.clock.now() - DAY)
         backs = sa.select(sa.func.count()).select_from(CLAIM)
         wanted = (
-            one.where(_KEPT),
-            one.where(_SKIPPED, lately),
+            one.where(_SCAN_HAS_BYTES),
+            one.where(_SCAN_SKIPPED, lately),
             backs.where(CLAIM.c.look_back_at.is_not(None)),
         )
         with reading(self.engine) as db:

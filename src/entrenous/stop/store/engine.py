@@ -67,7 +67,7 @@ class PinnedConnectionPool(sa.pool.QueuePool):
             self._pinned = None
 
 
-Where = sa.Engine | sa.Connection  # the database, or an open transaction in it
+EngineOrTransaction = sa.Engine | sa.Connection  # the database, or an open transaction in it
 CLAIMS_LOCK_ID: Final = (
     # "entrgb" in ASCII: the number of PostgreSQL's advisory lock for changes of banks and claims.
     0x656E_7472_6762
@@ -176,7 +176,7 @@ def _error_code(why: BaseException | None) -> int:
 
 
 @contextmanager
-def writing(engine: Where) -> Iterator[sa.Connection]:
+def writing(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     """Begin a transaction in which no other process changes banks and claims.
 
     Change numbers assigned in it become visible in ascending order, in PostgreSQL too. An open
@@ -189,7 +189,7 @@ def writing(engine: Where) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def adding(engine: Where) -> Iterator[sa.Connection]:
+def adding(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     """Begin a write transaction for independent rows.
 
     In PostgreSQL, others may write at the same time.
@@ -204,7 +204,7 @@ def adding(engine: Where) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def reading(engine: Where) -> Iterator[sa.Connection]:
+def reading(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     """Read from one snapshot of the database, or in the open transaction given in its place."""
     if isinstance(engine, sa.Connection):
         yield engine
@@ -215,7 +215,7 @@ def reading(engine: Where) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def reading_once(engine: Where) -> Iterator[sa.Connection]:
+def reading_once(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     """Execute a single SELECT, without the cost of a transaction."""
     if isinstance(engine, sa.Connection):
         yield engine
@@ -280,7 +280,7 @@ def _is_busy(problem: sqlite3.OperationalError) -> bool:
     return _error_code(problem) == sqlite3.SQLITE_BUSY
 
 
-def scrub(engine: Where) -> None:
+def scrub(engine: EngineOrTransaction) -> None:
     """Overwrite deleted data: rewrite the SQLite file and empty its write-ahead log.
 
     ``secure_delete`` zeroes a deleted row, but not the copies that SQLite leaves when it moves rows

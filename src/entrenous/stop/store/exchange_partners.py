@@ -102,13 +102,13 @@ class PartnerStore:
             row = db.execute(sa.select(PARTNER).where(PARTNER.c.key_sha256 == key)).one_or_none()
         return None if row is None else _partner_from_row(row)
 
-    def asked(self, name: str, at: datetime) -> None:
+    def record_request(self, name: str, at: datetime) -> None:
         """Record when this partner last sent a request."""
         asked = PARTNER.update().where(PARTNER.c.name == name).values(asked_at=stored_time(at))
         with writing(self.engine) as db:
             db.execute(asked)
 
-    def say(
+    def record_opinions(
         self,
         partner: ExchangePartner,
         said: Mapping[ClaimId, Stance],
@@ -133,7 +133,7 @@ class PartnerStore:
             if also is not None:
                 also(before, _read_opinions(db, said), BankStore(db, self.clock))
 
-    def said(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
+    def opinions_on(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
         """Return all opinions of these claims, in the order of partners' numbers."""
         with reading(self.engine) as db:
             return _read_opinions(db, claims)
@@ -155,7 +155,7 @@ def _partner_from_row(row: Any) -> ExchangePartner:
     return ExchangePartner(row.name, row.number + OWN_NUMBER, banks, row.submits, asked_at)
 
 
-_REMOVED: Final = "exchange source removed"
+_SOURCE_REMOVED_EVENT: Final = "exchange source removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class SourceStore:
             db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
             db.execute(SOURCE.delete().where(SOURCE.c.name == name))
             details = {**_audit_details(source), "generation": generation}
-            append_event(db, self.clock, (_REMOVED, name, details))
+            append_event(db, self.clock, (_SOURCE_REMOVED_EVENT, name, details))
 
     def sources(self) -> tuple[Source, ...]:
         """Return all sources, by name."""
@@ -216,7 +216,7 @@ class SourceStore:
         times = (_stored_datetime(row.begun_at), _stored_datetime(row.whole_at))
         return Checkpoint(row.generation, row.anew, row.token, *times)
 
-    def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
+    def known_records(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
         """Return the stored states of records, by the SHA-256 of their keys."""
         wanted = sa.select(RECORD).where(RECORD.c.source == name)
         with reading(self.engine) as db:
@@ -226,7 +226,7 @@ class SourceStore:
                 for row in db.execute(wanted.where(RECORD.c.key_sha256.in_(batch)))
             }
 
-    def keep(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
+    def store_page(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
         """Store a page's records and the checkpoint after that page, both or neither."""
         with writing(self.engine) as db:
             for batch in batches(known):
@@ -236,14 +236,14 @@ class SourceStore:
             db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
             db.execute(CHECKPOINT.insert().values(source=name, **_stored_checkpoint(checkpoint)))
 
-    def unseen(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
+    def unseen_records(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
         """Return records with a claim that were not seen in this generation."""
         wanted = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
         with reading(self.engine) as db:
             rows = db.execute(wanted.where(RECORD.c.generation < generation))
             return tuple(map(_known_from_row, rows))
 
-    def live(self, name: str) -> int:
+    def count_live(self, name: str) -> int:
         """Count the source's records that have a claim."""
         wanted = sa.select(sa.func.count()).select_from(RECORD)
         with reading(self.engine) as db:
@@ -263,7 +263,9 @@ def _last_generation(db: sa.Connection, name: str) -> int:
     Claim ids are derived from it, so that a new source of the same name cannot repeat the id of a
     withdrawn claim.
     """
-    rows = sa.select(AUDIT.c.details).where(AUDIT.c.what == _REMOVED, AUDIT.c.of == name)
+    rows = sa.select(AUDIT.c.details).where(
+        AUDIT.c.what == _SOURCE_REMOVED_EVENT, AUDIT.c.of == name
+    )
     return max((int(row.details["generation"]) for row in db.execute(rows)), default=0)
 
 
@@ -298,7 +300,7 @@ def _stored_datetime(stored: int | None) -> datetime | None:
     return None if stored is None else read_time(stored)
 
 
-_CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
+_LOCK_CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
 
 
 @contextmanager
@@ -317,7 +319,7 @@ def source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
 
 @contextmanager
 def _advisory_lock(engine: sa.Engine, name: str) -> Iterator[None]:
-    digest = hashlib.sha256(_CONTEXT + name.encode()).digest()
+    digest = hashlib.sha256(_LOCK_CONTEXT + name.encode()).digest()
     key = int.from_bytes(digest[:8], signed=True)
     with engine.connect() as db:
         db.execution_options(isolation_level="AUTOCOMMIT")

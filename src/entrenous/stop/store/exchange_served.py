@@ -136,7 +136,7 @@ def prepare_tables(engine: sa.Engine) -> None:
         db.execute(FOLLOWED.insert().values(one=1, number=0))
 
 
-_READ_AT_ONCE: Final = 1000
+_CHANGES_PER_READ: Final = 1000
 _VACUUM: Final = "VACUUM (SKIP_LOCKED) exchange_served, exchange_served_hash, exchange_served_to"
 _READS_PER_CALL_MAX: Final = 50  # reads per call; the next call continues
 
@@ -216,7 +216,7 @@ class ServedStore:
             for claims in batches(fresh):
                 _replace_served(db, partner, [fresh[claim] for claim in claims])
 
-    def told_of(
+    def served_to(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
     ) -> Mapping[ClaimId, ServedClaim]:
         """Return those of these claims that are recorded as served to this partner."""
@@ -252,7 +252,7 @@ class ServedStore:
         with reading(self.engine) as db:
             after, any_served = _followed_number(db), _is_anything_served(db)
         for _ in range(_READS_PER_CALL_MAX if any_served else 0):
-            news = [one for one in feed.changes(after, _READ_AT_ONCE) if one.number <= upto]
+            news = [one for one in feed.changes(after, _CHANGES_PER_READ) if one.number <= upto]
             if not news or not self._apply_changes(news, after):
                 return
             after = news[-1].number

@@ -24,18 +24,20 @@ from entrenous.stop.store.schema import (
     read_time,
     stored_time,
 )
-from entrenous.stop.store.upload_encryption import HEAD_BYTES, UploadCipher
+from entrenous.stop.store.upload_encryption import PREFIX_BYTES, UploadCipher
 from entrenous.stop.upload_record import DueCounts, Outcome, ReviewState
 
-SHADOW_KEPT: Final = timedelta(days=30)
+SHADOW_OUTCOMES_PERIOD: Final = timedelta(days=30)
 _DECISIONS_MAX: Final = 1_000
 # At most this many rows of the audit log, the newest ones, are searched for decisions.
 _AUDIT_ROWS_MAX: Final = 100_000
 # At most this many uploads, the newest ones, are read for the outcomes in shadow mode.
 _SHADOW_UPLOADS_MAX: Final = 100_000
 _KEY_CHECKS_MAX: Final = 200  # at most this many waiting uploads have their keys checked
-_SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
-_DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
+_WAITS_SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
+_DECISION_EVENTS: Final = [
+    f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)
+]
 
 
 def count_figures(
@@ -64,7 +66,7 @@ def count_figures(
             oldest=oldest,
             review_s=_median_review_s(db),
             due=due,
-            shadow=_count_shadow_outcomes(db, at - SHADOW_KEPT, every=all_in_shadow)
+            shadow=_count_shadow_outcomes(db, at - SHADOW_OUTCOMES_PERIOD, every=all_in_shadow)
             if with_shadow
             else {},
         )
@@ -81,7 +83,7 @@ def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
     oldest = (
         sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_KEY_CHECKS_MAX)
     )
-    head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, HEAD_BYTES)
+    head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, PREFIX_BYTES)
     wanted = sa.select(head).where(UPLOAD.c.number.in_(oldest))
     wanted = wanted.where(UPLOAD.c.untrusted_upload.is_not(None))
     with reading(engine) as db:
@@ -96,7 +98,9 @@ def _count_claims(db: sa.Connection) -> dict[tuple[str, str], int]:
 
 def _queue_length_and_start(db: sa.Connection) -> tuple[int, datetime | None]:
     """Return the number of waiting items, and when the oldest began to wait."""
-    wanted = sa.select(sa.func.count(), sa.func.min(_SINCE)).select_from(UPLOAD).where(*SINGLE)
+    wanted = (
+        sa.select(sa.func.count(), sa.func.min(_WAITS_SINCE)).select_from(UPLOAD).where(*SINGLE)
+    )
     count, oldest = db.execute(wanted).one()
     return count, None if oldest is None else read_time(oldest)
 
@@ -108,10 +112,10 @@ def _median_review_s(db: sa.Connection) -> float | None:
     For a decided case that was appealed, the first wait is no longer known.
     """
     head = db.execute(sa.select(AUDIT_HEAD.c.number)).scalar() or 0
-    decided = AUDIT.c.number > head - _AUDIT_ROWS_MAX, AUDIT.c.what.in_(_DECIDED)
+    decided = AUDIT.c.number > head - _AUDIT_ROWS_MAX, AUDIT.c.what.in_(_DECISION_EVENTS)
     newest = sa.select(AUDIT.c.at, AUDIT.c.of).where(*decided)
     some = newest.order_by(AUDIT.c.number.desc()).limit(_DECISIONS_MAX).subquery()
-    wanted = sa.select(some.c.at - _SINCE).join(UPLOAD, UPLOAD.c.case_number == some.c.of)
+    wanted = sa.select(some.c.at - _WAITS_SINCE).join(UPLOAD, UPLOAD.c.case_number == some.c.of)
     took = [one for one in db.execute(wanted).scalars() if one >= 0]
     return median(took) / 1e6 if took else None
 
@@ -121,20 +125,24 @@ def _count_shadow_outcomes(
 ) -> dict[ShadowCell, int]:
     """Count the outcomes of banks in shadow mode or, with ``every``, of all banks."""
     names = sa.select(BANK.c.name)
-    dark = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
+    shadow_banks = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
     wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
     wanted = wanted.where(UPLOAD.c.would.is_not(None), UPLOAD.c.at >= stored_time(since))
     rows = db.execute(wanted.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_UPLOADS_MAX))
     return dict(
-        Counter(cell for row in rows for cell in _shadow_cells(row.would, row.matches, dark))
+        Counter(
+            cell for row in rows for cell in _shadow_cells(row.would, row.matches, shadow_banks)
+        )
     )
 
 
-def _shadow_cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[ShadowCell]:
+def _shadow_cells(
+    would: str, matches: Iterable[Any], shadow_banks: set[str]
+) -> Iterator[ShadowCell]:
     """Yield the nearest match of each bank in shadow mode."""
     nearest: dict[str, int] = {}
     for match in matches:
-        if match["bank"] in dark:
+        if match["bank"] in shadow_banks:
             least = nearest.get(match["bank"], match["distance"])
             nearest[match["bank"]] = min(least, match["distance"])
     for bank, distance in nearest.items():
@@ -158,9 +166,9 @@ def undecryptable_uploads(platform: Platform) -> int:
 def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:
     """Open the index, and return a function that counts the figures of a serving gate."""
 
-    def look() -> tuple[GateFigures, IndexSize | None]:
+    def count_database_and_index() -> tuple[GateFigures, IndexSize | None]:
         index = platform.index
         opened = index.opened().index if isinstance(index, LazyIndex) else None
         return figures_of(platform), opened.size() if opened else None
 
-    return look
+    return count_database_and_index

@@ -111,14 +111,14 @@ def read_or_create_token(place: Path) -> Secret:
     return Secret(token)
 
 
-INDEX: Final = "index"  # the folder of the index's files
-HELD_KEY: Final = "held.key"
-_DATABASE: Final = "bank.db"
+INDEX_FOLDER: Final = "index"  # the folder of the index's files
+UPLOAD_KEY_FILE: Final = "held.key"
+_DATABASE_FILE: Final = "bank.db"
 TOKEN_ROLES: Final = ("operator", "uploader", "metrics")  # in the order of GateTokens
 # A decoder process decodes this many pictures and is then replaced. A hostile picture that takes
 # the process over can falsify only these; a smaller number would cost time
 # (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
-_PICTURES_PER_CHILD: Final = 16
+_PICTURES_PER_DECODER: Final = 16
 # The limits for each upload, which are lower than for the user's own clips, since strangers send
 # these.
 _CLIP_LIMITS: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
@@ -166,7 +166,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         )
         if serves:
             index.opened()
-        jails = opened.enter_context(DecoderPool(pictures_per_child=_PICTURES_PER_CHILD))
+        jails = opened.enter_context(DecoderPool(pictures_per_child=_PICTURES_PER_DECODER))
         has_disk = partial(_has_free_disk_space, folder, settings)
         yield _build_platform(engine, bank, index, jails, settings, held, has_disk), tokens
 
@@ -200,7 +200,11 @@ def is_gate(folder: Path) -> bool:
     UnusableFolder.
     """
     with folder_errors(folder):
-        signs = (token_file(folder, TOKEN_ROLES[0]), folder / SETTINGS_FILE, folder / _DATABASE)
+        signs = (
+            token_file(folder, TOKEN_ROLES[0]),
+            folder / SETTINGS_FILE,
+            folder / _DATABASE_FILE,
+        )
         return any(sign.exists() for sign in signs)
 
 
@@ -211,7 +215,7 @@ def token_file(folder: Path, role: str) -> Path:
 def _open_index(folder: Path, bank: BankStore, shards: int) -> MaintainedIndex:
     """Open the index; raises UnusableFolder, DiskFull, BankUnreachable."""
     with folder_errors(folder):
-        return open_index(folder / INDEX, bank, shards=shards)
+        return open_index(folder / INDEX_FOLDER, bank, shards=shards)
 
 
 def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
@@ -220,7 +224,7 @@ def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
     PostgreSQL's module is imported here, since its driver is optional.
     """
     if database is None:
-        return open_engine(folder / _DATABASE)
+        return open_engine(folder / _DATABASE_FILE)
     try:
         from entrenous.stop.store.postgres import open_postgres_engine  # noqa: PLC0415
     except ImportError:
@@ -236,7 +240,9 @@ def _open_upload_cipher(folder: Path, settings: GateSettings) -> UploadCipher:
     """
     if settings.held_key is not None:
         return UploadCipher(upload_keys(settings.held_key))
-    return UploadCipher(open_upload_keys(folder / HELD_KEY) if settings.database is None else ())
+    return UploadCipher(
+        open_upload_keys(folder / UPLOAD_KEY_FILE) if settings.database is None else ()
+    )
 
 
 def _has_free_disk_space(folder: Path, settings: GateSettings) -> bool:

@@ -41,7 +41,7 @@ from entrenous.stop.store.schema import (
 )
 from entrenous.stop.upload_record import Outcome
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 PARAMETERS_PER_STATEMENT: Final = 500  # parameters per statement; SQLite allows some thousands
 IS_FRAME: Final = (FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number)
 # The condition that the claim's hash belongs to a picture, not only to frames of a video.
@@ -50,7 +50,7 @@ IS_PICTURE: Final = sa.or_(
 )
 
 
-def batches(things: Iterable[Thing]) -> Iterator[list[Thing]]:
+def batches(things: Iterable[Item]) -> Iterator[list[Item]]:
     """Split ``things`` into lists that fit into one statement."""
     rest = iter(things)
     while batch := list(islice(rest, PARAMETERS_PER_STATEMENT)):

@@ -69,7 +69,7 @@ from entrenous.stop.upload_record import (
     is_reviewer_name,
 )
 
-_SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
+_WAITS_SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class ReviewDesk(DueWork):
             ]
         return tuple(page for page in pages if self._may_send(page.kind))
 
-    def paged(self, page: Alert) -> None:
+    def record_alert(self, page: Alert) -> None:
         """Record that this alert was sent."""
         told = PAGE.update().where(PAGE.c.kind == page.kind)
         with adding(self.engine) as db:
@@ -188,7 +188,7 @@ def _flood_alert(db: sa.Connection, most: int) -> Alert:
 def _waiting_alert(db: sa.Connection, before: datetime) -> Alert:
     """Return the number of items that have waited since ``before``."""
     late = sa.select(sa.func.count()).select_from(UPLOAD)
-    late = late.where(*SINGLE, stored_time(before) > _SINCE)
+    late = late.where(*SINGLE, stored_time(before) > _WAITS_SINCE)
     return Alert(AlertKind.WAITING, db.execute(late).scalar_one())
 
 
@@ -350,7 +350,7 @@ class ReviewQueue(ReviewDesk):
         with reading(self.engine) as db:
             return uploads.kept_sounds(db, after, limit)
 
-    def hold_late(self, find: RetroactiveMatch, held_per_hash: int) -> bool:
+    def hold_retroactively(self, find: RetroactiveMatch, held_per_hash: int) -> bool:
         """Put an accepted or released upload into the review queue retroactively.
 
         For an upload that waits already, the new claims are added, so that it still waits if the

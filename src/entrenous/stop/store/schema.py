@@ -9,7 +9,7 @@ import sqlalchemy as sa
 VERSION: Final = 9
 METADATA: Final = sa.MetaData()
 # An integer of 64 bits. SQLite numbers rows by itself only if the column's type is INTEGER.
-BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+BIG_INTEGER: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any]) -> sa.Index:
@@ -39,15 +39,15 @@ CLAIM: Final = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("quality", sa.Integer, nullable=False),
-    sa.Column("made_at", BIG, nullable=False),
+    sa.Column("made_at", BIG_INTEGER, nullable=False),
     sa.Column("holder_sha256", sa.LargeBinary(32)),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("jurisdiction", sa.Text, nullable=False),
     sa.Column("disputes", sa.Integer, nullable=False),
-    sa.Column("changed", BIG, nullable=False, server_default="0"),
-    sa.Column("changed_at", BIG, nullable=False, server_default="0"),
-    sa.Column("look_back_at", BIG),
-    sa.Column("confirmed", BIG, nullable=False, server_default="0"),
+    sa.Column("changed", BIG_INTEGER, nullable=False, server_default="0"),
+    sa.Column("changed_at", BIG_INTEGER, nullable=False, server_default="0"),
+    sa.Column("look_back_at", BIG_INTEGER),
+    sa.Column("confirmed", BIG_INTEGER, nullable=False, server_default="0"),
     sa.Index("claims_by_change", "changed"),
 )
 # One row per distinct hash, shared by claims. A number is never reused, so that an index that has
@@ -55,7 +55,7 @@ CLAIM: Final = sa.Table(
 HASH: Final = sa.Table(
     "hash",
     METADATA,
-    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=True),
     sa.Column("bits", sa.LargeBinary(32), nullable=False),
     sa.Column("part", sa.Boolean, nullable=False),
     sa.UniqueConstraint("bits", "part"),
@@ -70,7 +70,7 @@ CLAIM_HASH: Final = sa.Table(
     METADATA,
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
     sa.Column("number", sa.ForeignKey("hash.number"), primary_key=True),
-    sa.Column("added", BIG),
+    sa.Column("added", BIG_INTEGER),
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )
@@ -81,7 +81,7 @@ FRAME: Final = sa.Table(
     "frame",
     METADATA,
     sa.Column("claim", sa.Text, primary_key=True),
-    sa.Column("number", BIG, primary_key=True, autoincrement=False),
+    sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=False),
     sa.Column("at_ms", sa.Integer, primary_key=True, autoincrement=False),
     sa.ForeignKeyConstraint(["claim", "number"], ["claim_hash.claim", "claim_hash.number"]),
     sqlite_with_rowid=False,
@@ -91,7 +91,7 @@ FRAME: Final = sa.Table(
 SOUND: Final = sa.Table(
     "sound",
     METADATA,
-    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=True),
     sa.Column("words_sha256", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("words", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
@@ -109,7 +109,7 @@ CLAIM_SOUND: Final = sa.Table(
 EMBEDDING: Final = sa.Table(
     "embedding",
     METADATA,
-    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=True),
     sa.Column("claim", sa.ForeignKey("claim.id"), nullable=False, unique=True),
     sa.Column("entry", sa.ForeignKey("hash.number"), nullable=False),
     sa.Column("model", sa.Text, nullable=False),
@@ -123,23 +123,23 @@ REVIEWER: Final = sa.Table(
     METADATA,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("token_sha256", sa.LargeBinary(32), nullable=False, unique=True),
-    sa.Column("added_at", BIG, nullable=False),
+    sa.Column("added_at", BIG_INTEGER, nullable=False),
 )
 # When an alert of this kind was last sent, and how many floods have not been reported yet.
 PAGE: Final = sa.Table(
     "page",
     METADATA,
     sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("at", BIG, nullable=False, server_default="0"),
-    sa.Column("untold", BIG, nullable=False, server_default="0"),
+    sa.Column("at", BIG_INTEGER, nullable=False, server_default="0"),
+    sa.Column("untold", BIG_INTEGER, nullable=False, server_default="0"),
 )
 # The latest time that any gate's clock showed, and its last jump (serving/host_checks.py).
 CLOCK: Final = sa.Table(
     "clock",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # always 1
-    sa.Column("at", BIG, nullable=False),
-    sa.Column("odd_at", BIG),
+    sa.Column("at", BIG_INTEGER, nullable=False),
+    sa.Column("odd_at", BIG_INTEGER),
     sa.Column("odd_s", sa.Integer, nullable=False),
 )
 # The platform's id for content that it listed itself, and when a suspended listing matches again
@@ -149,17 +149,19 @@ LISTING: Final = sa.Table(
     METADATA,
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
     sa.Column("content_id", sa.Text, nullable=False),
-    sa.Column("on_at", BIG),
+    sa.Column("on_at", BIG_INTEGER),
 )
-LISTINGS_DUE: Final = partial_index("listings_due", LISTING.c.on_at.is_not(None), LISTING.c.on_at)
+LISTINGS_DUE_INDEX: Final = partial_index(
+    "listings_due", LISTING.c.on_at.is_not(None), LISTING.c.on_at
+)
 # Clips that a reviewer released: the SHA-256 of the file, the time, and the number that the next
 # change had at that time.
 RELEASED_FILE: Final = sa.Table(
     "released_file",
     METADATA,
     sa.Column("sha256", sa.LargeBinary(32), primary_key=True),
-    sa.Column("at", BIG, nullable=False),
-    sa.Column("number", BIG, nullable=False, server_default="0"),
+    sa.Column("at", BIG_INTEGER, nullable=False),
+    sa.Column("number", BIG_INTEGER, nullable=False, server_default="0"),
 )
 PARTNER: Final = sa.Table(
     "partner",
@@ -173,16 +175,16 @@ OPINION: Final = sa.Table(
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
     sa.Column("key", sa.LargeBinary(32), primary_key=True),
     sa.Column("stance", sa.Text, nullable=False),
-    sa.Column("at", BIG, nullable=False),
+    sa.Column("at", BIG_INTEGER, nullable=False),
 )
-LOOK_BACKS: Final = partial_index(
+LOOK_BACK_INDEX: Final = partial_index(
     "look_backs", CLAIM.c.look_back_at.is_not(None), CLAIM.c.look_back_at
 )
 AUDIT: Final = sa.Table(
     "audit",
     METADATA,
-    sa.Column("number", BIG, primary_key=True, autoincrement=False),
-    sa.Column("at", BIG, nullable=False),
+    sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("at", BIG_INTEGER, nullable=False),
     sa.Column("what", sa.Text, nullable=False),
     sa.Column("of", sa.Text, nullable=False),
     sa.Column("details", sa.JSON, nullable=False),
@@ -193,7 +195,7 @@ AUDIT_HEAD: Final = sa.Table(
     "audit_head",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # always 1
-    sa.Column("number", BIG, nullable=False),
+    sa.Column("number", BIG_INTEGER, nullable=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False),
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -219,28 +221,28 @@ def read_time(stored: int) -> datetime:
 UPLOAD: Final = sa.Table(
     "upload",
     METADATA,
-    sa.Column("number", BIG, primary_key=True, autoincrement=True),
+    sa.Column("number", BIG_INTEGER, primary_key=True, autoincrement=True),
     sa.Column("case_number", sa.Text, nullable=False, unique=True),
-    sa.Column("at", BIG, nullable=False),
+    sa.Column("at", BIG_INTEGER, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False, index=True),
     sa.Column("matches", sa.JSON, nullable=False),
     sa.Column("bits", sa.LargeBinary(32)),
     sa.Column("untrusted_upload", sa.LargeBinary),
     sa.Column("would", sa.Text),
-    sa.Column("entry", BIG),
+    sa.Column("entry", BIG_INTEGER),
     sa.Column("reference", sa.Text, nullable=False, server_default=""),
     sa.Column("found", sa.Text, nullable=False, server_default="upload"),
     sa.Column("secret_sha256", sa.LargeBinary(32)),
     sa.Column("upload_sha256", sa.LargeBinary(32)),
-    sa.Column("appealed_at", BIG),
+    sa.Column("appealed_at", BIG_INTEGER),
     sa.Column("lead", sa.Text),
-    sa.Column("waits_since", BIG),
+    sa.Column("waits_since", BIG_INTEGER),
     sa.Column("slow_look", sa.Text),
-    sa.Column("slow_look_at", BIG),
+    sa.Column("slow_look_at", BIG_INTEGER),
     sa.Column("slow_looks_taken", sa.Integer),
     sa.Column("first_confirmer", sa.Text),
-    sa.Column("listed_until", BIG),
+    sa.Column("listed_until", BIG_INTEGER),
     sqlite_autoincrement=True,
 )
 # Fingerprints of a clip or a sound for look-backs: concatenated hashes of its frames, or empty, and
@@ -249,7 +251,7 @@ UPLOAD_FRAMES: Final = sa.Table(
     "upload_frames",
     METADATA,
     sa.Column("number", sa.ForeignKey("upload.number"), primary_key=True, autoincrement=False),
-    sa.Column("at", BIG, nullable=False, index=True),
+    sa.Column("at", BIG_INTEGER, nullable=False, index=True),
     sa.Column("frames", sa.LargeBinary, nullable=False),
     sa.Column("words", sa.LargeBinary),
 )
@@ -262,44 +264,46 @@ LET_THROUGH: Final = (
     UPLOAD.c.outcome == sa.literal_column("'let through'"),
 )
 RELEASED: Final = UPLOAD.c.state == sa.literal_column("'released'")
-_HAS_HASH: Final = UPLOAD.c.bits.is_not(None)
-ACCEPTED: Final = (*LET_THROUGH, _HAS_HASH)
-RELEASED_KEPT: Final = (RELEASED, _HAS_HASH)
+_HAS_PICTURE_HASH: Final = UPLOAD.c.bits.is_not(None)
+ACCEPTED: Final = (*LET_THROUGH, _HAS_PICTURE_HASH)
+RELEASED_KEPT: Final = (RELEASED, _HAS_PICTURE_HASH)
 # The condition that a hash or the fingerprint of a clip is stored.
-IS_COMPARED: Final = sa.or_(_HAS_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number))
+IS_COMPARED: Final = sa.or_(
+    _HAS_PICTURE_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number)
+)
 # The condition that an upload waits although it was published, so neither since its arrival nor by
 # an appeal.
-_FOUND: Final = (
+_QUARANTINED_AFTER_PUBLISHING: Final = (
     UPLOAD.c.found != sa.literal_column("'upload'"),
     UPLOAD.c.found != sa.literal_column("'appeal'"),
 )
-WAS_PUBLISHED: Final = sa.and_(*_FOUND)
-PUBLISHED: Final = (WAITS, *_FOUND)
+WAS_PUBLISHED: Final = sa.and_(*_QUARANTINED_AFTER_PUBLISHING)
+PUBLISHED: Final = (WAITS, *_QUARANTINED_AFTER_PUBLISHING)
 TO_REMOVE: Final = UPLOAD.c.listed_until.is_not(None)
 _SINGLE: Final = sa.and_(*SINGLE)
 _ACCEPTED: Final = sa.and_(*ACCEPTED)
 _PUBLISHED: Final = sa.and_(*PUBLISHED)
-WAITING_BY_ENTRY: Final = partial_index("waiting_by_entry", WAITS, UPLOAD.c.entry)
-WAITING_BY_LEAD: Final = partial_index("waiting_by_lead", WAITS, UPLOAD.c.lead)
+WAITING_BY_ENTRY_INDEX: Final = partial_index("waiting_by_entry", WAITS, UPLOAD.c.entry)
+WAITING_BY_LEAD_INDEX: Final = partial_index("waiting_by_lead", WAITS, UPLOAD.c.lead)
 # ``state`` is included, or SQLite prefers the index on states and reads past every upload's bytes.
-WAITING_BY_FILE: Final = partial_index(
+WAITING_BY_FILE_INDEX: Final = partial_index(
     "waiting_by_file", WAITS, UPLOAD.c.upload_sha256, UPLOAD.c.state
 )
-ACCEPTED_UPLOADS: Final = partial_index("accepted_uploads", _ACCEPTED, UPLOAD.c.number)
-RELEASED_UPLOADS: Final = partial_index(
+ACCEPTED_UPLOADS_INDEX: Final = partial_index("accepted_uploads", _ACCEPTED, UPLOAD.c.number)
+RELEASED_UPLOADS_INDEX: Final = partial_index(
     "released_uploads", sa.and_(*RELEASED_KEPT), UPLOAD.c.number
 )
 # Covers all columns that the query reads, so that no page of an upload's bytes is read.
-WAITING_SINCE: Final = partial_index(
+WAITING_SINCE_INDEX: Final = partial_index(
     "waiting_since", _SINGLE, UPLOAD.c.state, UPLOAD.c.lead, UPLOAD.c.waits_since, UPLOAD.c.at
 )
-WAITING_LATE: Final = partial_index(
+PUBLISHED_WAITING_INDEX: Final = partial_index(
     "waiting_late", _PUBLISHED, UPLOAD.c.state, UPLOAD.c.number, UPLOAD.c.found
 )
-UPLOADS_TO_REMOVE: Final = partial_index(
+UPLOADS_TO_REMOVE_INDEX: Final = partial_index(
     "uploads_to_remove", TO_REMOVE, UPLOAD.c.number, UPLOAD.c.listed_until
 )
-SLOW_LOOKS: Final = partial_index(
+DEFERRED_SCANS_INDEX: Final = partial_index(
     "slow_looks",
     UPLOAD.c.slow_look.is_not(None),
     UPLOAD.c.slow_look,
@@ -307,6 +311,6 @@ SLOW_LOOKS: Final = partial_index(
     UPLOAD.c.slow_look_at,
     UPLOAD.c.slow_looks_taken,
 )
-UPLOADS_IN_SHADOW: Final = partial_index(
+UPLOADS_IN_SHADOW_INDEX: Final = partial_index(
     "uploads_in_shadow", UPLOAD.c.would.is_not(None), UPLOAD.c.at, UPLOAD.c.would
 )

@@ -23,9 +23,9 @@ from entrenous.stop.nouns import BadUploadKeys
 from entrenous.stop.upload_record import UploadKeyMissing
 
 _MAGIC: Final = b"entrenous/1 held"
-_PLAIN: Final = _MAGIC + b"\0"
-_SEALED: Final = _MAGIC + b"\1"
-HEAD_BYTES: Final = len(_SEALED) + NAME_BYTES
+_PLAIN_PREFIX: Final = _MAGIC + b"\0"
+_SEALED_PREFIX: Final = _MAGIC + b"\1"
+PREFIX_BYTES: Final = len(_SEALED_PREFIX) + NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +40,29 @@ class UploadCipher:
     def encrypt(self, case: str, data: bytes) -> bytes:
         """Return ``data`` as it is stored for this case."""
         if not self.keys:
-            return _PLAIN + data if data.startswith(_MAGIC) else data
+            return _PLAIN_PREFIX + data if data.startswith(_MAGIC) else data
         key = self.keys[0]
-        return b"".join((_SEALED, stored_key_name(key), seal_stored(key, data, case.encode())))
+        return b"".join(
+            (_SEALED_PREFIX, stored_key_name(key), seal_stored(key, data, case.encode()))
+        )
 
     def has_key_of(self, stored: bytes) -> bool:
         """Return whether ``stored`` can be read: it is unencrypted, or encrypted with one of these
         keys.
 
-        The first ``HEAD_BYTES`` of it suffice.
+        The first ``PREFIX_BYTES`` of it suffice.
         """
-        if not stored.startswith(_SEALED):
+        if not stored.startswith(_SEALED_PREFIX):
             return True
-        return stored[len(_SEALED) : HEAD_BYTES] in map(stored_key_name, self.keys)
+        return stored[len(_SEALED_PREFIX) : PREFIX_BYTES] in map(stored_key_name, self.keys)
 
     def decrypt(self, case: str, stored: bytes) -> bytes:
         """Return the original bytes; raises UploadKeyMissing."""
-        if stored.startswith(_PLAIN):
-            return stored[len(_PLAIN) :]
-        if not stored.startswith(_SEALED):
+        if stored.startswith(_PLAIN_PREFIX):
+            return stored[len(_PLAIN_PREFIX) :]
+        if not stored.startswith(_SEALED_PREFIX):
             return stored
-        name, sealed = stored[len(_SEALED) : HEAD_BYTES], stored[HEAD_BYTES:]
+        name, sealed = stored[len(_SEALED_PREFIX) : PREFIX_BYTES], stored[PREFIX_BYTES:]
         for key in self.keys:
             if stored_key_name(key) == name:
                 try:
@@ -70,8 +72,8 @@ class UploadCipher:
         raise UploadKeyMissing(case=case)
 
 
-_BYTES_MAX: Final = 4096
-_OTHERS: Final = 0o077
+_KEY_FILE_BYTES_MAX: Final = 4096
+_PERMISSIONS_OF_OTHERS: Final = 0o077
 
 
 def open_upload_keys(place: Path) -> tuple[Secret, ...]:
@@ -98,9 +100,9 @@ def upload_keys(place: Path) -> tuple[Secret, ...]:
     """
     try:
         with place.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _PERMISSIONS_OF_OTHERS:
                 raise BadUploadKeys(file=place, why="others can read it; chmod 600 it")
-            lines = file.read(_BYTES_MAX).split()
+            lines = file.read(_KEY_FILE_BYTES_MAX).split()
     except OSError:
         raise BadUploadKeys(file=place, why="it is not there, or cannot be read") from None
     keys = tuple(_parse_key(line) for line in lines)

@@ -21,7 +21,7 @@ from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import (
     ACCEPTED,
-    BIG,
+    BIG_INTEGER,
     IS_COMPARED,
     LET_THROUGH,
     PAGE,
@@ -120,7 +120,7 @@ def forget_decided(
     those = [{"case": case} for case in cases]
     decided = UPLOAD.update().where(mine).values(
         state=state, untrusted_upload=None, lead=None, slow_look=None, first_confirmer=None,
-        listed_until=sa.case((WAS_PUBLISHED, sa.bindparam("until", type_=BIG))),
+        listed_until=sa.case((WAS_PUBLISHED, sa.bindparam("until", type_=BIG_INTEGER))),
     )  # fmt: skip
     to_remove = stored_time(until) if state is ReviewState.CONFIRMED else None
     db.execute(decided, [one | {"until": to_remove} for one in those])
