@@ -319,9 +319,9 @@ def test_upload_that_no_longer_decodes_can_be_released(room: Room, hers: Any) ->
 def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     confirm(judge_upload(jpeg(hers[40:-40, 40:-40]), room.platform).case, room.platform)
-    assert set(room.platform.bank.added_to([protection.claim])) == {protection.claim}
+    assert set(room.platform.bank.hashes_added_to([protection.claim])) == {protection.claim}
     unprotect(protection, room.gate, room.device)
-    assert room.platform.bank.added_to([protection.claim]) == {}
+    assert room.platform.bank.hashes_added_to([protection.claim]) == {}
     assert room.platform.bank.counts().hashes == 0
 
 

@@ -112,7 +112,7 @@ class Mortal:
     def __init__(self, room: Room, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
         self.left = left
         for whole, name in (
-            (type(room.exchange.sources), "keep"),
+            (type(room.exchange.sources), "store_page"),
             (type(room.bank), "register"),
             (type(room.bank), "withdraw"),
         ):

@@ -247,7 +247,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     (told,) = [one for one in bank.changes(0, 9) if one.claim == a]
     assert set(told.hashes) == {ONE, TWO}
     assert set(bank.hashes_of(a)) == {ONE, TWO, THREE}
-    added = bank.added_to([a, b])
+    added = bank.hashes_added_to([a, b])
     assert {one: set(bits) for one, bits in added.items()} == {a: {TWO, THREE}}
     assert [(added[a][bits].state, added[a][bits].added) for bits in (TWO, THREE)] == [
         (confirmed, True),
@@ -262,7 +262,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     ((_, on_three),) = bank.claims_on([number])
     assert on_three.confirmed > by_move  # a person said so after that
     bank.withdraw(a)
-    assert bank.added_to([a, b]) == {}
+    assert bank.hashes_added_to([a, b]) == {}
     assert stands(a) == {}
     bank.register(Registration(claim("c"), (TWO,)))
     assert stands(ClaimId("c")) == {TWO: (waiting, False)}

@@ -377,12 +377,12 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["z"]
     assert queue.lease_look_backs(until, 9) == {}
-    queue.looked_back(until, taken)
+    queue.finish_look_backs(until, taken)
     made.clock.wind(minutes=2)  # whoever had x was killed
     until = made.clock.now() + LEASE
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]
-    queue.looked_back(until, taken)
+    queue.finish_look_backs(until, taken)
     assert queue.due() == DueCounts()
 
 
@@ -467,14 +467,14 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
     assert list(first) == ["x"]
     made.clock.wind(seconds=1)
     becomes(8)
-    queue.looked_back(until, first)
+    queue.finish_look_backs(until, first)
     assert queue.due().look_backs == 1
     later = made.clock.now() + LEASE
     second = queue.lease_look_backs(later, 9)
     assert list(second) == ["x"]
-    queue.looked_back(until, first)  # who had it as it was ends now
+    queue.finish_look_backs(until, first)  # who had it as it was ends now
     assert queue.due().look_backs == 1
-    queue.looked_back(later, second)
+    queue.finish_look_backs(later, second)
     bank.move_all(ClaimEvent.CONFIRM, ClaimId("x"))  # it may be confirmed already
     assert queue.due().look_backs == (1 if how == "extended" else 0)
 
@@ -488,9 +488,9 @@ def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.M
     bank.register(Registration(replace(claim("o"), bank=other), (TWO,)))
     bank.withdraw(ClaimId("0"))
     bank.move(ClaimId("1"), ClaimEvent.SUSPEND)
-    assert queue.look_back_again(PEOPLE) == queue.due().look_backs == 8  # with a
-    assert queue.look_back_again(other) == 1
-    assert queue.look_back_again(BankName("nothing")) == 0
+    assert queue.schedule_look_backs(PEOPLE) == queue.due().look_backs == 8  # with a
+    assert queue.schedule_look_backs(other) == 1
+    assert queue.schedule_look_backs(BankName("nothing")) == 0
 
 
 def test_newest_claim_is_looked_back_for_first(made: Stores) -> None:
