@@ -57,7 +57,7 @@ def test_a_message_is_sent_opened_seen_once_and_taken_back(
         friends.ana.get_by_text("1 to open").wait_for(timeout=60_000)
         friends.ana.get_by_role("link", name="Ben").click()
         friends.ana.get_by_role("button", name="Open").click()
-        friends.ana.get_by_role("heading", name="Have Ben told?").wait_for()
+        friends.ana.get_by_role("heading", name="Tell Ben when you open what they send?").wait_for()
         no_violations(friends.ana)
         friends.ana.get_by_role("button", name="No, open it without telling").click()
         friends.ana.get_by_text("hello ana").wait_for()

@@ -19,7 +19,7 @@ from pathlib import Path
 NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
 MOMENT = re.compile(
     r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z"
-    r"|\b[0-9]{2} [A-Z][a-z]+ 20[0-9]{2}(, [0-9]{2}:[0-9]{2} UTC)?"
+    r"|\b[0-9]{1,2} [A-Z][a-z]+ 20[0-9]{2}(, [0-9]{2}:[0-9]{2} UTC)?"
 )
 PER_CENT = re.compile(r"\b([0-9]+) %")
 INVITE = re.compile(r"\bentrenous:1:[\w-]+")

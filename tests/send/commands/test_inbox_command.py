@@ -35,7 +35,7 @@ def test_both_sides_see_a_text_its_reply_and_reaction(street: Street) -> None:
     )  # nothing of it before it was opened
     said = street.types("ben", "open", first)
     assert said.out == "Two lines\nof words\n"
-    assert said.err.startswith("ana is known to you by link only, ")  # asked once
+    assert said.err.startswith("You know ana by a link only, ")  # asked once
     assert street.types("ben", "open", first).err == ""
     assert street.types("ben", "react", first, "!!").status == 0
     answer = street.does("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")

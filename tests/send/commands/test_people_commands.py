@@ -215,6 +215,6 @@ def test_at_a_terminal_it_is_asked_and_the_answer_remembered(
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
         street.types("ben", "open", sent["message"], "--out", f"got {number}")
         monkeypatch.setattr("sys.stdin.isatty", lambda: False)
-    assert asked == ["Have ana told? [y/N]"]
+    assert asked == ["Tell ana when you open what they send? [y/N]"]
     people = street.does("ben", "person", "list")["people"]
     assert next(one for one in people if one["name"] == "ana")["receipts"] is answer

@@ -94,14 +94,14 @@ def no_receipts_in_words(name: str) -> str:
     some.
     """
     return translated(
-        "{name} is known to you by link only, so {name}'s program is not told when you get and "
-        "open what they send."
+        "You know {name} by a link only, so {name}'s program is not told when you get and open "
+        "what they send."
     ).format(name=name)
 
 
 def ask_for_receipts_in_words(name: str) -> str:
     """Ask whether somebody should get receipts."""
-    return translated("Have {name} told?").format(name=name)
+    return translated("Tell {name} when you open what they send?").format(name=name)
 
 
 def _describe_link(notice: InviteNotice) -> str:
