@@ -44,7 +44,7 @@ from entrenous.device.vault_tables import (
     inbox_key,
     unpack,
 )
-from entrenous.respond.custody import CASES, LINKS
+from entrenous.respond.custody import CASES_TABLE, LINKS_TABLE
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, is_message_name, received_messages
@@ -415,8 +415,8 @@ def test_invalid_receipts_are_not_imported(told: Told) -> None:
 
 def test_archive_tables_match_other_verbs_table_names() -> None:
     assert (
-        CASES,
-        LINKS,
+        CASES_TABLE,
+        LINKS_TABLE,
         PROTECTION_TABLE.name,
     ) == (contents.CASES, contents.CUSTODY, contents.PROTECTION_TABLE)
     assert Secret(bytes(32)) == NO_TOKEN

@@ -10,7 +10,7 @@ from entrenous.base.identifiers import BlobId
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.case_status import erase_case
-from entrenous.respond.custody import ERASED_CASES, verify_chain
+from entrenous.respond.custody import ERASED_CASES_TABLE, verify_chain
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, add_sighting, add_statement, record_minor
 from tests.archive.boxes import exported, imported, nobody_watches
@@ -91,7 +91,7 @@ def test_erased_case_under_18_is_not_restored_by_an_older_archive(room: Room) ->
         taken = imported(tar, room.device)
         assert (taken.cases, taken.erased_cases) == (0, (case.name,))
     assert (all_cases(room.device), files(room)) == ((), set())
-    ((_, record),) = room.device.vault.items(ERASED_CASES)  # its key is nothing but a hash
+    ((_, record),) = room.device.vault.items(ERASED_CASES_TABLE)  # its key is nothing but a hash
     assert record == b""
 
 
@@ -103,7 +103,7 @@ def test_erased_adult_case_is_restored(room: Room) -> None:
     assert imported(tar, room.device).cases == 1
     assert all_cases(room.device) == (case,)
     assert case.age is AgeAnswer.ADULTS
-    assert (contents.ERASED_TABLE, list(room.device.vault.items(ERASED_CASES))) == (
-        ERASED_CASES,
+    assert (contents.ERASED_TABLE, list(room.device.vault.items(ERASED_CASES_TABLE))) == (
+        ERASED_CASES_TABLE,
         [],
     )

@@ -18,8 +18,8 @@ import pytest
 from entrenous.device.sent_messages import SendState
 from entrenous.media.track_metadata import FieldKind
 from entrenous.respond.law.legal_route import DocumentKind
-from entrenous.respond.nouns import CaseState, NoticeState, Role
-from entrenous.respond.platforms import KIND_WORDS
+from entrenous.respond.nouns import CaseState, NoticeState, RepresentativeRole
+from entrenous.respond.platforms import PLATFORM_KIND_NAMES
 from entrenous.send.message.states import InboxState
 from entrenous.send.message.transfer_progress import Stage
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -32,9 +32,9 @@ IN_TEMPLATES: Final[Mapping[str, Iterable[str]]] = {
     "it.state.value": NoticeState,
     "kind.value": FieldKind,
     "one.notice.state.value": NoticeState,
-    "role.value": Role,
+    "role.value": RepresentativeRole,
     "sign.name": (),  # messages() reads SIGNS
-    "words": KIND_WORDS.values(),
+    "words": PLATFORM_KIND_NAMES.values(),
     # an addressee: of the law's column, or the name of a platform, an authority or a person
     **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
     **dict.fromkeys(("one.notice.route.law", "p.in_app"), ()),
@@ -59,7 +59,7 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "respond/capture/saved_page.py: what": (),  # constants around it
     "respond/letters/versions.py: notice.route.document.value": DocumentKind,
     "respond/letters/versions.py: notice.state.value": NoticeState,
-    "respond/on_behalf.py: representative.role.value": Role,
+    "respond/on_behalf.py: representative.role.value": RepresentativeRole,
     "respond/first_steps.py: means": (),  # an answer in safety.toml
     "respond/law/one_deadline.py: clause": (),  # of a deadline_rule
     "respond/law/plan.py: ladder.police[one]": (),  # police of a ladder

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from entrenous.respond.law.legal_route import FRESH_DAYS
+from entrenous.respond.law.legal_route import FACT_FRESH_DAYS
 
 #: Files of our own words: what they say is no fact about the world.
 OWN_FILES: Final = ("wordings", "notes")
@@ -244,8 +244,9 @@ def _hosts_twice(rows: tuple[Row, ...]) -> Iterator[str]:
 
 def _stale(rows: tuple[Row, ...], today: date) -> Iterator[str]:
     for row in rows:
-        if isinstance(row.read_on, date) and today - row.read_on > timedelta(days=FRESH_DAYS):
-            yield f"{row}: read on {row.read_on}, more than {FRESH_DAYS} days ago: read it again"
+        if isinstance(row.read_on, date) and today - row.read_on > timedelta(days=FACT_FRESH_DAYS):
+            age = f"more than {FACT_FRESH_DAYS} days ago"
+            yield f"{row}: read on {row.read_on}, {age}: read it again"
 
 
 def main() -> int:

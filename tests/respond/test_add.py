@@ -9,7 +9,7 @@ import entrenous.respond.open_case as add_module
 from entrenous.respond.case_file import CaseClosed, find_case
 from entrenous.respond.case_status import close_case
 from entrenous.respond.custody import CustodyAct, verify_chain
-from entrenous.respond.nouns import ImpossibleTime, Level, NoSuchCaseEntry
+from entrenous.respond.nouns import EvidenceLevel, ImpossibleTime, NoSuchCaseEntry
 from entrenous.respond.open_case import TooLargeToKeep, add_file, add_sighting, add_statement
 from tests.respond.room import START, Room, seen
 
@@ -35,7 +35,7 @@ def test_a_sighting_needs_a_place() -> None:
 def test_a_file_is_kept_exactly_with_its_level_and_hash(room: Room) -> None:
     case = room.opens()
     kept = add_file(case.name, b"\x00screenshot", "the\npost", room.device).evidence[0]
-    assert (kept.level, kept.what, kept.size_bytes) == (Level.A1, "the post", 11)
+    assert (kept.level, kept.what, kept.size_bytes) == (EvidenceLevel.A1, "the post", 11)
     assert room.vault.kept_file(kept.blob) == b"\x00screenshot"
     link = verify_chain(case.name, room.device)[-1]
     assert (link.act, link.item, link.item_sha256) == (CustodyAct.STORED, 1, kept.sha256)
@@ -44,7 +44,7 @@ def test_a_file_is_kept_exactly_with_its_level_and_hash(room: Room) -> None:
 def test_a_statement_is_the_lowest_level(room: Room) -> None:
     case = room.opens()
     kept = add_statement(case.name, "I saw it on Monday", room.device).evidence[0]
-    assert kept.level is Level.A0
+    assert kept.level is EvidenceLevel.A0
 
 
 def test_two_items_never_share_a_salt(room: Room) -> None:

@@ -10,7 +10,7 @@ from entrenous.device.vault_tables import pack
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import erase_case
-from entrenous.respond.custody import CASES, verify_chain
+from entrenous.respond.custody import CASES_TABLE, verify_chain
 from entrenous.respond.evidence import read_evidence, stamp_evidence
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState
 from entrenous.respond.open_case import add_file, open_case, record_minor
@@ -81,5 +81,5 @@ def test_a_case_from_before_there_was_this_answer_was_opened_for_adults(room: Ro
     case = room.opens()
     record = msgspec.msgpack.decode(pack(case))
     assert record.pop("age") == "adults"
-    room.vault.put(CASES, case.name, msgspec.msgpack.encode(record))
+    room.vault.put(CASES_TABLE, case.name, msgspec.msgpack.encode(record))
     assert find_case(case.name, room.device) == case

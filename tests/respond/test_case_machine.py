@@ -25,7 +25,13 @@ from entrenous.respond.case_status import (
     reopen_case,
 )
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
-from entrenous.respond.custody import CASES, LINKS, ChainBroken, CustodyAct, verify_chain
+from entrenous.respond.custody import (
+    CASES_TABLE,
+    LINKS_TABLE,
+    ChainBroken,
+    CustodyAct,
+    verify_chain,
+)
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, stamp_evidence, verify_case
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
 from entrenous.respond.law.routes import UnknownRoute
@@ -135,7 +141,11 @@ class CaseLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def somebody_changes_a_byte(self, data: st.DataObject) -> None:
         drawers, files = self.room.vault._drawers, self.room.vault._files
-        stored = [(drawers[drawer], key) for drawer in (CASES, LINKS) for key in drawers[drawer]]
+        stored = [
+            (drawers[drawer], key)
+            for drawer in (CASES_TABLE, LINKS_TABLE)
+            for key in drawers[drawer]
+        ]
         stored += [(files, blob) for blob in files if files[blob]]  # type: ignore[misc]
         shelf, key = stored[data.draw(st.integers(0, len(stored) - 1))]
         whole = shelf[key]

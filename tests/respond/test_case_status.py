@@ -21,7 +21,7 @@ from entrenous.respond.case_status import (
     record_notice_event,
     reopen_case,
 )
-from entrenous.respond.custody import CASES, LINKS, verify_chain
+from entrenous.respond.custody import CASES_TABLE, LINKS_TABLE, verify_chain
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.next_step import if_they_do_nothing, next_step
@@ -145,8 +145,8 @@ def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
     erase_case(case.name, room.device)
     with pytest.raises(NoSuchCase):
         find_case(case.name, room.device)
-    assert [key for key, _ in room.vault.items(CASES)] == [other.name]
-    assert all(key.startswith(other.name) for key, _ in room.vault.items(LINKS))
+    assert [key for key, _ in room.vault.items(CASES_TABLE)] == [other.name]
+    assert all(key.startswith(other.name) for key, _ in room.vault.items(LINKS_TABLE))
     assert list(room.vault._files.values()) == [b"theirs"]
     verify_chain(other.name, room.device)
 

@@ -7,7 +7,7 @@ import pytest
 from entrenous.base.errors import BadRecord
 from entrenous.respond.case_file import all_cases, case_summaries, save_case
 from entrenous.respond.case_status import close_case
-from entrenous.respond.custody import CASES, CustodyAct
+from entrenous.respond.custody import CASES_TABLE, CustodyAct
 from entrenous.respond.nouns import AgeAnswer, CaseState
 from entrenous.respond.open_case import add_sighting
 from tests.respond.room import START, Room, seen
@@ -34,7 +34,7 @@ def test_summaries_tell_what_the_cases_tell_newest_first(room: Room) -> None:
 @pytest.mark.parametrize("record", [b"", b"\x80", b"\xc1", b"\x81\xa4name\x01"])
 def test_a_damaged_record_is_told_and_not_passed_over(room: Room, record: bytes) -> None:
     room.opens()
-    room.vault.put(CASES, "case-damaged", record)
+    room.vault.put(CASES_TABLE, "case-damaged", record)
     with pytest.raises(BadRecord):
         case_summaries(room.device)
 

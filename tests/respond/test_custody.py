@@ -10,11 +10,11 @@ from entrenous.base.identifiers import CaseName
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.case_file import CUSTODY_ACTOR
 from entrenous.respond.custody import (
-    CASES,
-    LINKS,
+    CASES_TABLE,
+    LINKS_TABLE,
     ChainBroken,
-    Custody,
     CustodyAct,
+    CustodyLink,
     custody_chain,
     link_hash,
     verify_chain,
@@ -37,7 +37,7 @@ def name(room: Room) -> CaseName:
 
 
 def keys(room: Room) -> list[str]:
-    return [key for key, _ in room.vault.items(LINKS)]
+    return [key for key, _ in room.vault.items(LINKS_TABLE)]
 
 
 def test_every_act_is_in_the_chain_with_actor_and_purpose(room: Room, name: CaseName) -> None:
@@ -54,7 +54,7 @@ def test_every_act_is_in_the_chain_with_actor_and_purpose(room: Room, name: Case
 
 
 def test_reading_is_in_the_chain_and_not_on_the_ladder(room: Room, name: CaseName) -> None:
-    record = room.vault.get(CASES, name)
+    record = room.vault.get(CASES_TABLE, name)
     assert record is not None
     assert [step.what for step in unpack(Case, record).steps] == [
         "opened without a trace",
@@ -65,18 +65,18 @@ def test_reading_is_in_the_chain_and_not_on_the_ladder(room: Room, name: CaseNam
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_link_that_was_dropped_is_noticed(number: int, room: Room, name: CaseName) -> None:
-    room.vault.drop(LINKS, keys(room)[number])
+    room.vault.drop(LINKS_TABLE, keys(room)[number])
     with pytest.raises(ChainBroken):
         verify_chain(name, room.device)
 
 
 def test_two_links_that_changed_places_are_noticed(room: Room, name: CaseName) -> None:
     one, two = keys(room)[1:3]
-    first, second = room.vault.get(LINKS, one), room.vault.get(LINKS, two)
+    first, second = room.vault.get(LINKS_TABLE, one), room.vault.get(LINKS_TABLE, two)
     assert first is not None
     assert second is not None
-    room.vault.put(LINKS, one, second)
-    room.vault.put(LINKS, two, first)
+    room.vault.put(LINKS_TABLE, one, second)
+    room.vault.put(LINKS_TABLE, two, first)
     with pytest.raises(ChainBroken, match="entry 1"):
         verify_chain(name, room.device)
 
@@ -84,13 +84,13 @@ def test_two_links_that_changed_places_are_noticed(room: Room, name: CaseName) -
 def test_a_link_that_was_added_is_noticed(room: Room, name: CaseName) -> None:
     last = custody_chain(name, room.device)[-1]
     more = replace(last, number=4, previous=last.hash, before=last.after)
-    room.vault.put(LINKS, f"{name}/{4:010d}", pack(replace(more, hash=link_hash(more))))
+    room.vault.put(LINKS_TABLE, f"{name}/{4:010d}", pack(replace(more, hash=link_hash(more))))
     with pytest.raises(ChainBroken, match="counts other entries"):
         verify_chain(name, room.device)
 
 
 @pytest.mark.threat("evidence-changed")
-@pytest.mark.parametrize("field", [field.name for field in fields(Custody)])
+@pytest.mark.parametrize("field", [field.name for field in fields(CustodyLink)])
 def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: CaseName) -> None:
     one = custody_chain(name, room.device)[2]
     value = getattr(one, field)
@@ -106,7 +106,7 @@ def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: C
     else:
         changed = value + timedelta(microseconds=1)
     spoilt = replace(one, **{field: changed})  # type: ignore[arg-type]
-    room.vault.put(LINKS, keys(room)[2], pack(spoilt))
+    room.vault.put(LINKS_TABLE, keys(room)[2], pack(spoilt))
     with pytest.raises(ChainBroken, match="entry 2"):
         verify_chain(name, room.device)
 
@@ -115,21 +115,21 @@ def test_a_link_rewritten_with_a_fitting_hash_breaks_at_its_neighbour(
     room: Room, name: CaseName
 ) -> None:
     one = replace(custody_chain(name, room.device)[1], purpose="another purpose")
-    room.vault.put(LINKS, keys(room)[1], pack(replace(one, hash=link_hash(one))))
+    room.vault.put(LINKS_TABLE, keys(room)[1], pack(replace(one, hash=link_hash(one))))
     with pytest.raises(ChainBroken, match="entry 2"):
         verify_chain(name, room.device)
 
 
 def test_a_case_file_changed_past_its_chain_is_noticed(room: Room, name: CaseName) -> None:
-    record = room.vault.get(CASES, name)
+    record = room.vault.get(CASES_TABLE, name)
     assert record is not None
-    room.vault.put(CASES, name, pack(replace(unpack(Case, record), sightings=())))
+    room.vault.put(CASES_TABLE, name, pack(replace(unpack(Case, record), sightings=())))
     with pytest.raises(ChainBroken, match="changed after it"):
         verify_chain(name, room.device)
 
 
 def test_a_case_that_lost_its_last_link_takes_no_more(room: Room, name: CaseName) -> None:
-    room.vault.drop(LINKS, keys(room)[-1])
+    room.vault.drop(LINKS_TABLE, keys(room)[-1])
     with pytest.raises(ChainBroken, match="missing"):
         add_sighting(name, seen(), room.device)
 
@@ -137,9 +137,11 @@ def test_a_case_that_lost_its_last_link_takes_no_more(room: Room, name: CaseName
 def test_a_case_file_under_another_name_is_not_taken_for_that_case(
     room: Room, name: CaseName
 ) -> None:
-    record = room.vault.get(CASES, name)
+    record = room.vault.get(CASES_TABLE, name)
     assert record is not None
-    room.vault.put(CASES, name, pack(replace(unpack(Case, record), name=CaseName("case-2-x-y"))))
+    room.vault.put(
+        CASES_TABLE, name, pack(replace(unpack(Case, record), name=CaseName("case-2-x-y")))
+    )
     with pytest.raises(BadRecord):
         add_sighting(name, seen(), room.device)
     with pytest.raises(ChainBroken, match="changed after it"):
@@ -153,7 +155,7 @@ def test_there_is_no_chain_without_a_case(room: Room) -> None:
 
 def test_chains_of_cases_with_like_names_stay_apart(room: Room) -> None:
     first = room.opens()
-    record = room.vault.get(CASES, first.name)
+    record = room.vault.get(CASES_TABLE, first.name)
     assert record is not None
     for _ in range(3):
         room.opens()

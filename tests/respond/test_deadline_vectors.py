@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from entrenous.respond.law.counting import Period, Unit, count_period, read_period
+from entrenous.respond.law.counting import Period, PeriodUnit, count_period, read_period
 from entrenous.respond.law.counting_rules import counting_rules
 from entrenous.respond.law.law_tables import shipped_routes
-from entrenous.respond.law.one_deadline import Event, one_deadline
+from entrenous.respond.law.one_deadline import RequestEvent, one_deadline
 from entrenous.respond.law.places import Place
 
 FOLDER = Path(__file__).parent / "vectors" / "deadlines"
@@ -25,7 +25,9 @@ PLACES = (
 )
 moments = st.datetimes(datetime(2024, 1, 1), datetime(2029, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
 periods = st.builds(
-    Period, st.integers(0, 40), st.sampled_from([one for one in Unit if one is not Unit.YEARS])
+    Period,
+    st.integers(0, 40),
+    st.sampled_from([one for one in PeriodUnit if one is not PeriodUnit.YEARS]),
 )
 
 
@@ -51,7 +53,7 @@ def test_each_order_ends_its_periods_as_worked_out_by_hand(name: str) -> None:
 @pytest.mark.parametrize("row", TABLES["routes"]["vector"], ids=lambda row: row["why"])
 def test_the_law_of_the_day_and_of_the_place_counts(row: dict[str, Any]) -> None:
     place = Place("-".join(filter(None, [row["country"], row.get("region")])))
-    events = {Event(what): datetime.fromisoformat(at) for what, at in row["events"].items()}
+    events = {RequestEvent(what): datetime.fromisoformat(at) for what, at in row["events"].items()}
     found = one_deadline(row["route"], events, place)
     assert (found.due_at, found.in_force) == (_due(row), row.get("in_force", True))
     if "version" in row:
@@ -60,8 +62,8 @@ def test_the_law_of_the_day_and_of_the_place_counts(row: dict[str, Any]) -> None
 
 @settings(deadline=None)  # lists of holidays are loaded on the way
 @given(moments, st.timedeltas(timedelta(), timedelta(days=45)), periods, st.data())
-@example(datetime(2026, 1, 31, tzinfo=UTC), timedelta(days=1), Period(1, Unit.MONTHS), None)
-@example(datetime(2026, 4, 2, 10, tzinfo=UTC), timedelta(days=1), Period(2, Unit.DAYS), None)
+@example(datetime(2026, 1, 31, tzinfo=UTC), timedelta(days=1), Period(1, PeriodUnit.MONTHS), None)
+@example(datetime(2026, 4, 2, 10, tzinfo=UTC), timedelta(days=1), Period(2, PeriodUnit.DAYS), None)
 def test_a_later_start_never_makes_an_earlier_end(
     start: datetime, later: timedelta, period: Period, data: st.DataObject | None
 ) -> None:
@@ -87,7 +89,7 @@ def test_no_two_starts_of_three_years_are_out_of_order_in_any_order_of_counting(
 
 
 def test_every_law_with_a_date_is_counted_and_shows_its_working() -> None:
-    start = {Event.RECEIVED: datetime(2026, 11, 25, 10, tzinfo=UTC)}
+    start = {RequestEvent.RECEIVED: datetime(2026, 11, 25, 10, tzinfo=UTC)}
     for route in shipped_routes():
         if read_period(route.deadline_rule) and route.in_force(datetime(2026, 11, 25).date()):  # noqa: DTZ001
             found = one_deadline(route.id, start, Place("US-CA"))

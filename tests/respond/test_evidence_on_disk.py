@@ -13,7 +13,7 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import create
 from entrenous.respond.case_status import erase_case
-from entrenous.respond.custody import CASES
+from entrenous.respond.custody import CASES_TABLE
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, verify_case
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, open_case
@@ -52,7 +52,7 @@ def test_an_erasure_that_is_cut_short_leaves_all_of_the_case_or_nothing(
     with opened(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:  # what has no row goes
         assert verify_case(case.name, device) == case
         erase_case(case.name, device)
-        assert (device.vault.get(CASES, case.name), sealed(tmp_path)) == (None, [])
+        assert (device.vault.get(CASES_TABLE, case.name), sealed(tmp_path)) == (None, [])
 
 
 @pytest.mark.threat("evidence-changed")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.respond.law.counting import Unit, read_period
+from entrenous.respond.law.counting import PeriodUnit, read_period
 from entrenous.respond.law.deadlines import clause_duration
 from entrenous.respond.law.law_tables import (
     BadTable,
@@ -108,7 +108,7 @@ def test_the_hours_of_a_route_are_those_of_its_rule() -> None:
         if route.deadline_hours is not None:
             period = read_period(route.deadline_rule)
             assert period is not None
-            hours = {Unit.HOURS: 1, Unit.DAYS: 24}[period.unit] * period.number
+            hours = {PeriodUnit.HOURS: 1, PeriodUnit.DAYS: 24}[period.unit] * period.number
             assert hours == route.deadline_hours, route.id
 
 

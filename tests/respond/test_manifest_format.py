@@ -14,17 +14,17 @@ from entrenous.respond.manifest_format import (
     read_manifest,
     write_manifest,
 )
-from entrenous.respond.nouns import Level
+from entrenous.respond.nouns import EvidenceLevel
 from entrenous.wire.encodings import read_time, write_time
 
 hashes = st.binary(min_size=32, max_size=32)
 times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
-items = st.builds(ManifestItem, st.integers(1, 999), st.sampled_from(Level), times, hashes)
+items = st.builds(ManifestItem, st.integers(1, 999), st.sampled_from(EvidenceLevel), times, hashes)
 manifests = st.builds(EvidenceManifest, times, hashes, st.lists(items, max_size=4).map(tuple))
 ONE = EvidenceManifest(
     datetime(2026, 11, 25, 13, 0, tzinfo=UTC),
     b"\x01" * 32,
-    (ManifestItem(1, Level.A1, datetime(2026, 11, 25, 12, 0, tzinfo=UTC), b"\x02" * 32),),
+    (ManifestItem(1, EvidenceLevel.A1, datetime(2026, 11, 25, 12, 0, tzinfo=UTC), b"\x02" * 32),),
 )
 
 

@@ -5,7 +5,7 @@ import pytest
 from entrenous.respond.age_gate import ForYoungPeople
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.custody import verify_chain
-from entrenous.respond.nouns import AgeAnswer, Representative, Role
+from entrenous.respond.nouns import AgeAnswer, Representative, RepresentativeRole
 from entrenous.respond.on_behalf import (
     NoConsent,
     record_representative,
@@ -14,7 +14,9 @@ from entrenous.respond.on_behalf import (
 from entrenous.respond.open_case import describe_case, open_case
 from tests.respond.room import START, Room, lived_in
 
-FRIEND = Representative(Role.FRIEND, "Ana asked me on the phone to write to the site", START)
+FRIEND = Representative(
+    RepresentativeRole.FRIEND, "Ana asked me on the phone to write to the site", START
+)
 
 
 def test_a_case_for_somebody_else_keeps_who_acts_and_the_consent(room: Room) -> None:
@@ -44,20 +46,21 @@ def test_saying_more_about_a_case_keeps_who_acts(room: Room) -> None:
 @pytest.mark.parametrize("nothing", ["", "  ", "\n\t"])
 def test_without_consent_nobody_acts(nothing: str) -> None:
     with pytest.raises(NoConsent, match="Ask them first"):
-        representative_with_consent(Role.FRIEND, nothing, START)
+        representative_with_consent(RepresentativeRole.FRIEND, nothing, START)
     with pytest.raises(ValueError, match="consent"):
-        Representative(Role.FRIEND, nothing, START)
+        Representative(RepresentativeRole.FRIEND, nothing, START)
 
 
 def test_consent_is_noted_in_one_line() -> None:
     assert (
-        representative_with_consent(Role.TEACHER, " she \n agreed ", START).consent == "she agreed"
+        representative_with_consent(RepresentativeRole.TEACHER, " she \n agreed ", START).consent
+        == "she agreed"
     )
 
 
 @pytest.mark.threat("under-eighteen")
 def test_for_a_child_nothing_is_stored_whoever_asks(room: Room) -> None:
-    parent = Representative(Role.PARENT, "my daughter asked me", START)
+    parent = Representative(RepresentativeRole.PARENT, "my daughter asked me", START)
     with pytest.raises(ForYoungPeople):
         open_case(None, lived_in("GB"), AgeAnswer.CHILD, room.device, parent)
     assert all_cases(room.device) == ()

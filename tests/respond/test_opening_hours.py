@@ -11,7 +11,7 @@ from entrenous.respond.help_lines import shipped_help_lines
 from entrenous.respond.help_report import opening_of
 from entrenous.respond.opening_hours import (
     Opening,
-    opening,
+    opening_at,
     opening_in_words,
     parse_hours,
 )
@@ -26,7 +26,7 @@ def no_holidays(_: str, __: date) -> bool:
 
 
 def said(text: str, zone: str, now: datetime, here: str = NEW_YORK) -> str:
-    found = opening(parse_hours(text, zone), now, no_holidays)
+    found = opening_at(parse_hours(text, zone), now, no_holidays)
     return opening_in_words(found, now, ZoneInfo(here))
 
 
@@ -61,31 +61,31 @@ def test_a_day_that_differs_is_named_and_one_zone_is_said_once() -> None:
 
 def test_summer_time_moves_the_opening_not_the_hour_there() -> None:
     """On Sunday 29 March 2026 at 01:00 UTC, British clocks go forward."""
-    before = opening(OFFICE, utc(2026, 3, 27, 17), no_holidays)
+    before = opening_at(OFFICE, utc(2026, 3, 27, 17), no_holidays)
     assert before.changes_at == utc(2026, 3, 30, 9)  # 10:00 there
-    after = opening(OFFICE, utc(2026, 10, 23, 17), no_holidays)
+    after = opening_at(OFFICE, utc(2026, 10, 23, 17), no_holidays)
     assert after.changes_at == utc(2026, 10, 26, 10)
 
 
 def test_an_hour_that_is_skipped_or_repeated_is_read_once() -> None:
     night = parse_hours("Sun 00:30-03:00", LONDON)
-    assert opening(night, utc(2026, 3, 29, 0, 45), no_holidays).changes_at == utc(2026, 3, 29, 2)
-    assert opening(night, utc(2026, 10, 24, 23, 45), no_holidays) == Opening(
+    assert opening_at(night, utc(2026, 3, 29, 0, 45), no_holidays).changes_at == utc(2026, 3, 29, 2)
+    assert opening_at(night, utc(2026, 10, 24, 23, 45), no_holidays) == Opening(
         is_open=True, changes_at=utc(2026, 10, 25, 3)
     )
 
 
 def test_hours_over_midnight_belong_to_the_day_they_begin() -> None:
     late = parse_hours("Fri 20:00-24:00", "Europe/Berlin")
-    assert opening(late, utc(2026, 12, 4, 22, 59), no_holidays).is_open
-    assert not opening(late, utc(2026, 12, 4, 23, 0), no_holidays).is_open
+    assert opening_at(late, utc(2026, 12, 4, 22, 59), no_holidays).is_open
+    assert not opening_at(late, utc(2026, 12, 4, 23, 0), no_holidays).is_open
 
 
 def test_a_public_holiday_is_closed_where_the_fact_says_so() -> None:
     bank = parse_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
     christmas = utc(2026, 12, 25, 11)  # a Friday; Monday 28 December is off instead of Saturday
-    assert opening(bank, christmas, is_public_holiday).changes_at == utc(2026, 12, 29, 10)
-    assert opening(OFFICE, christmas, is_public_holiday).is_open
+    assert opening_at(bank, christmas, is_public_holiday).changes_at == utc(2026, 12, 29, 10)
+    assert opening_at(OFFICE, christmas, is_public_holiday).is_open
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import CaseName
 from entrenous.respond.fact_tables import BadTable, shipped_table
-from entrenous.respond.law.ladders import CHAT, THREAT, read_ladder, shipped_ladder
+from entrenous.respond.law.ladders import CHAT_LADDER, THREAT_LADDER, read_ladder, shipped_ladder
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import DocumentKind, RouteKind
 from entrenous.respond.law.places import COUNTRIES, Place
-from entrenous.respond.law.plan import HELP, STEP, Plan, plan_for
+from entrenous.respond.law.plan import HELP_KIND, STEP_KIND, Plan, plan_for
 from entrenous.respond.law.plan_view import plan_json, plan_text
 from entrenous.respond.law.routes import routes_for, situation_of
 from entrenous.respond.nouns import Case, SightingReach
@@ -72,12 +72,14 @@ def test_no_letter_is_first_without_a_place_or_a_person_and_nothing_unverified_i
         return
     first = plan.steps[0]
     if said.posted in (Spread.GROUP, Spread.PRIVATE):
-        assert (first.route, first.kind) == ("ladder-chat-step_01", STEP)
+        assert (first.route, first.kind) == ("ladder-chat-step_01", STEP_KIND)
     if said.posted is Spread.THREAT:
-        assert first.kind in (HELP, STEP)
+        assert first.kind in (HELP_KIND, STEP_KIND)
     if first.kind in (DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT):
         assert first.to
-    assert first.verified or first.kind == HELP or not any(step.verified for step in plan.steps)
+    assert (
+        first.verified or first.kind == HELP_KIND or not any(step.verified for step in plan.steps)
+    )
 
 
 @given(situations)
@@ -206,7 +208,7 @@ def test_a_plan_says_for_which_country_it_is_and_what_the_words_in_brackets_are_
 
 def test_every_route_that_a_ladder_names_exists() -> None:
     ids = {str(family) for family in KINDS}
-    for name in (CHAT, THREAT):
+    for name in (CHAT_LADDER, THREAT_LADDER):
         ladder = shipped_ladder(name)
         named = {id_ for step in ladder.steps for id_ in step.routes}
         assert named <= ids
@@ -229,4 +231,4 @@ def test_an_odd_ladder_is_refused_whole(old: bytes, new: bytes) -> None:
     data = shipped_table("chat-ladder.toml")
     assert old in data
     with pytest.raises(BadTable, match=r"chat-ladder\.toml"):
-        read_ladder(CHAT, data.replace(old, new, 1))
+        read_ladder(CHAT_LADDER, data.replace(old, new, 1))

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from entrenous.respond.fact_tables import BadTable, shipped_table
 from entrenous.respond.platforms import (
-    TABLE,
+    PLATFORMS_TABLE,
     NoSuchPlatform,
     find_platform,
     host_of,
-    platform_named,
+    platform_by_id,
     read_platforms,
     shipped_platforms,
 )
@@ -39,7 +39,7 @@ HOST = st.sampled_from([host for record in shipped_platforms() for host in recor
     ],
 )
 def test_name_is_found_as_people_type_it(typed: str, id_: str) -> None:
-    assert find_platform(typed) == platform_named(id_)
+    assert find_platform(typed) == platform_by_id(id_)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_name_is_found_as_people_type_it(typed: str, id_: str) -> None:
     ],
 )
 def test_host_is_found_whatever_surrounds_it(url: str, id_: str) -> None:
-    assert find_platform(url) == platform_named(id_)
+    assert find_platform(url) == platform_by_id(id_)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_at_least_forty_platforms_are_shipped_each_with_source_and_day() -> None
 
 def test_unknown_id_is_refused_and_says_how_to_see_the_others() -> None:
     with pytest.raises(NoSuchPlatform, match=r"entrenous case\s+platform"):
-        platform_named("no-such-platform")
+        platform_by_id("no-such-platform")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_unknown_id_is_refused_and_says_how_to_see_the_others() -> None:
     ],
 )
 def test_damaged_table_is_refused(old: bytes, new: bytes) -> None:
-    data = shipped_table(TABLE)
+    data = shipped_table(PLATFORMS_TABLE)
     assert old in data
     with pytest.raises(BadTable):
         read_platforms(data.replace(old, new, 1))

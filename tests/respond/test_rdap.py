@@ -18,7 +18,7 @@ from entrenous.respond.client.rdap import (
     RdapFailed,
     rdap_client,
 )
-from entrenous.respond.rdap_services import IANA, describe_who_learns_what
+from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_who_learns_what
 from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, abuse, registry
 
 pytestmark = pytest.mark.real
@@ -139,7 +139,7 @@ def test_list_may_not_name_servers_without_https() -> None:
     """As if IANA's own list were forged: only a list on one's own machine may name it."""
     client = httpx.Client(transport=httpx.MockTransport(_forged))
     with pytest.raises(RdapFailed, match="is not asked"):
-        RdapClient(client, IANA).look_up(SITE, ())
+        RdapClient(client, IANA_LISTS_URL).look_up(SITE, ())
 
 
 def _forged(request: httpx.Request) -> httpx.Response:

@@ -10,10 +10,10 @@ from entrenous.respond.law.places import Place
 from entrenous.respond.law.routes import situation_of
 from entrenous.respond.nouns import Case, Sighting, SightingReach
 from entrenous.respond.platforms import (
-    Paste,
+    PasteKind,
     PlatformKind,
     PlatformRecord,
-    platform_named,
+    platform_by_id,
     platform_named_in_text,
     shipped_platforms,
 )
@@ -45,7 +45,7 @@ def chat(words: str) -> Sighting:
 
 
 def pasted(record: str, about: Case | Situation) -> dict[str, str]:
-    steps = report_steps(platform_named(record), about, TODAY)
+    steps = report_steps(platform_by_id(record), about, TODAY)
     return {answer.asks: answer.paste for answer in steps.answers}
 
 
@@ -59,7 +59,7 @@ def test_form_is_filled_from_the_sightings_at_that_platform_only() -> None:
 
 
 def test_questions_keep_the_order_of_the_form() -> None:
-    record = platform_named("google_search")
+    record = platform_by_id("google_search")
     case = case_with(page("https://www.google.com/search?q=ana"))
     steps = report_steps(record, case, TODAY)
     assert steps.answers_known
@@ -78,7 +78,12 @@ def test_what_only_the_person_knows_is_a_gap_in_brackets(
     for answer in report_steps(record, Situation(()), TODAY).answers:
         assert answer.gap == (answer.paste == f"[{answer.asks}]")
     for answer, paste in zip(report_steps(record, HER, TODAY).answers, record.paste, strict=False):
-        assert answer.gap or paste not in (Paste.LINKS, Paste.GAP, Paste.ACCOUNT, Paste.DOMAIN)
+        assert answer.gap or paste not in (
+            PasteKind.LINKS,
+            PasteKind.GAP,
+            PasteKind.ACCOUNT,
+            PasteKind.DOMAIN,
+        )
 
 
 @pytest.mark.parametrize("record", shipped_platforms(), ids=lambda record: record.id)
@@ -113,7 +118,7 @@ def test_only_what_she_said_is_claimed() -> None:
 
 
 def test_facts_read_long_ago_say_so() -> None:
-    record = platform_named("instagram")
+    record = platform_by_id("instagram")
     fresh = report_steps(record, HER, record.read_on + timedelta(days=180))
     stale = report_steps(record, HER, record.read_on + timedelta(days=181))
     assert fresh.cautions == ()
@@ -130,10 +135,10 @@ def test_case_goes_to_each_platform_once_in_the_order_of_its_sightings() -> None
         "whatsapp",
         "generic_site",
     ]
-    text = destination_text(platform_named("instagram"), case)
+    text = destination_text(platform_by_id("instagram"), case)
     assert "sightings 1, 4" in text
     assert text.endswith("entrenous case platform instagram --case case-1")
-    assert [seen.number for seen in sightings_at(platform_named("generic_site"), case)] == [3]
+    assert [seen.number for seen in sightings_at(platform_by_id("generic_site"), case)] == [3]
 
 
 def test_look_alike_goes_to_no_platform() -> None:
@@ -145,7 +150,7 @@ def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
     assert destinations(case_with(chat("our class chat"))) == ()
     told = replace(HER, platform="signal")
     assert destinations(case_with(chat("our class chat"), situation=told)) == (
-        platform_named("signal"),
+        platform_by_id("signal"),
     )
 
 
@@ -159,7 +164,7 @@ def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
     ],
 )
 def test_platform_is_found_in_words(words: str, id_: str) -> None:
-    assert platform_named_in_text(words) == platform_named(id_)
+    assert platform_named_in_text(words) == platform_by_id(id_)
 
 
 @pytest.mark.parametrize("words", ["a chat on the line", "his x and mine", "", "the group"])
@@ -188,7 +193,7 @@ def test_case_is_about_one_platform_only_if_all_sightings_are_there() -> None:
 
 def test_before_anything_was_shared_the_first_step_is_the_account_not_the_links() -> None:
     threat = Situation((), posted=Spread.THREAT)
-    assert "report the account" in report_steps(platform_named("instagram"), threat, TODAY).text[1]
+    assert "report the account" in report_steps(platform_by_id("instagram"), threat, TODAY).text[1]
 
 
 def test_a_search_engine_gets_every_page_and_the_country_by_its_name() -> None:

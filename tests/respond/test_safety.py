@@ -10,8 +10,8 @@ from entrenous.respond.safety import (
     Reply,
     SafetyAnswers,
     danger_advice,
-    read_posted,
     read_reply,
+    read_spread,
     threat_advice,
     watched_advice,
 )
@@ -51,7 +51,7 @@ def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: objec
     ],
 )
 def test_how_far_it_has_come_may_be_skipped_too(typed: str, answer: object) -> None:
-    assert read_posted(typed) is answer
+    assert read_spread(typed) is answer
 
 
 def test_the_questions_come_in_their_order_and_each_says_why() -> None:

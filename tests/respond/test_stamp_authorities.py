@@ -20,8 +20,8 @@ from entrenous.demo.stamp_authority import LocalStampAuthority, server_for
 from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
 from entrenous.respond.evidence import (
     cases_to_stamp,
+    pending_stamp_text,
     stamp_or_wait,
-    stamp_waits_text,
     verify_case,
 )
 from entrenous.respond.fact_tables import BadTable
@@ -218,8 +218,8 @@ def test_offline_the_case_remembers_the_wish_until_a_stamp_is_there(
     assert cases_to_stamp(room.device) == (case.name,)
     again = verify_case(case.name, room.device)
     assert again == first, "asking again changes nothing"
-    assert "To be stamped since" in stamp_waits_text(again)
+    assert "To be stamped since" in pending_stamp_text(again)
     with known_authorities(settings_for(tmp_path, addresses["good"])) as ask:
         stamped = stamp_or_wait(case.name, ask, room.device)
-    assert (len(stamped.stamps), stamp_waits_text(stamped)) == (1, "")
+    assert (len(stamped.stamps), pending_stamp_text(stamped)) == (1, "")
     assert cases_to_stamp(room.device) == ()

@@ -12,9 +12,14 @@ import pytest
 from entrenous.base.errors import InvalidTimestamp
 from entrenous.respond.case_file import find_case, save_case
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
-from entrenous.respond.custody import CASES, CustodyAct, forget_chain
-from entrenous.respond.evidence import CLOCKS_APART, level_in_words, stamp_evidence, verify_case
-from entrenous.respond.nouns import Case, Evidence, Level
+from entrenous.respond.custody import CASES_TABLE, CustodyAct, delete_chain
+from entrenous.respond.evidence import (
+    CLOCK_DIFFERENCE_MAX,
+    level_in_words,
+    stamp_evidence,
+    verify_case,
+)
+from entrenous.respond.nouns import Case, Evidence, EvidenceLevel
 from entrenous.respond.open_case import add_statement
 from entrenous.respond.timestamps import ItemDiffersFromStamp, Stamp
 from tests.respond.room import START, Room, in_step, stamp_authority
@@ -32,7 +37,10 @@ def room() -> Room:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda item: replace(item, level=Level.A4), "the stamp says A0, .* the case says A4,"),
+        (
+            lambda item: replace(item, level=EvidenceLevel.A4),
+            "the stamp says A0, .* the case says A4,",
+        ),
         (lambda item: replace(item, added_at=LONG_AGO), "the case says A0, added at 2020-01-01"),
     ],
 )
@@ -69,8 +77,8 @@ def test_a_past_that_was_rewritten_fails_against_the_authority_and_not_against_i
 
 
 def _write_anew(case: Case, room: Room, own: HttpTimestampAuthority) -> None:
-    forget_chain(case.name, room.device)
-    room.vault.drop(CASES, case.name)
+    delete_chain(case.name, room.device)
+    room.vault.drop(CASES_TABLE, case.name)
     room.clock.moment = LONG_AGO
     anew = replace(case, evidence=(), stamps=(), steps=(), links=0, opened_at=LONG_AGO)
     save_case(anew, room.device, CustodyAct.OPENED, "opened without a trace")
@@ -89,10 +97,10 @@ def test_a_time_before_there_was_anything_to_stamp_is_refused_in_plain_words() -
         stamp_evidence(case.name, stamped_at(LONG_AGO), room.device)
     with pytest.raises(InvalidTimestamp):
         stamp_evidence(
-            case.name, stamped_at(START - CLOCKS_APART - timedelta(seconds=1)), room.device
+            case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX - timedelta(seconds=1)), room.device
         )
     assert find_case(case.name, room.device) == case
-    kept = stamp_evidence(case.name, stamped_at(START - CLOCKS_APART), room.device)
+    kept = stamp_evidence(case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX), room.device)
     assert level_in_words(kept.evidence[0], kept).endswith("stamped 2026-11-25 11:55:00 UTC")
 
 

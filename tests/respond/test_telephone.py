@@ -5,7 +5,7 @@ import re
 import pytest
 
 from entrenous.respond.help_lines import shipped_help_lines
-from entrenous.respond.telephone import telephones
+from entrenous.respond.telephone import telephones_in
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,11 @@ from entrenous.respond.telephone import telephones
     ],
 )
 def test_numbers_are_dialled_as_written(text: str, links: list[str]) -> None:
-    assert [one.link for one in telephones(text)] == links
+    assert [one.link for one in telephones_in(text)] == links
 
 
 def test_every_line_with_a_telephone_can_be_called() -> None:
     for line in shipped_help_lines():
-        found = telephones(line.phone)
+        found = telephones_in(line.phone)
         assert len(found) == len([part for part in line.phone.split(";") if part.strip()])
         assert all(re.fullmatch(r"[+*#]?\d{2,15}", one.dialled) for one in found), line.id

@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
-from entrenous.respond.law.ladders import THREAT, shipped_ladder
+from entrenous.respond.law.ladders import THREAT_LADDER, shipped_ladder
 from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.law.places import Place
 from entrenous.respond.letters.draft import write_notice
@@ -80,7 +80,7 @@ def test_where_no_law_reaches_a_threat_the_police_are_named_at_the_end(room: Roo
 
 def test_the_order_is_that_of_the_ladder() -> None:
     """Save, bank, platform, police: as in threat-ladder.toml."""
-    ladder = shipped_ladder(THREAT).steps
+    ladder = shipped_ladder(THREAT_LADDER).steps
     names = [step.name for step in ladder]
     banks = next(i for i, step in enumerate(ladder) if RouteKind.BANK in step.kinds)
     account = next(i for i, step in enumerate(ladder) if step.platform)

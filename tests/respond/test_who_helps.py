@@ -11,7 +11,7 @@ import pytest
 from entrenous.respond.fact_tables import BadTable
 from entrenous.respond.first_steps import AdviceId, advice
 from entrenous.respond.help_lines import (
-    TABLES,
+    TABLE_NAMES,
     HelpKind,
     HelpLine,
     read_emergency_numbers,
@@ -20,7 +20,7 @@ from entrenous.respond.help_lines import (
     shipped_help_lines,
 )
 from entrenous.respond.help_report import contact_in_words, emergency_in_words, help_in_words
-from entrenous.respond.law.legal_route import FRESH_DAYS
+from entrenous.respond.law.legal_route import FACT_FRESH_DAYS
 from entrenous.respond.law.places import COUNTRIES, EU, WORLDWIDE, Place, parse_place
 from entrenous.respond.who_helps import ABOUT_POLICE, Need, emergency_numbers, help_for, who_helps
 
@@ -150,7 +150,7 @@ def test_public_code_or_a_list_of_numbers_alone_is_never_verified() -> None:
 def test_what_is_not_verified_or_old_is_said_beside_the_contact() -> None:
     samaritans = next(line for line in lines("GB") if line.id == "gb-samaritans")
     assert samaritans.cautions(NOW.date()) == ()
-    late = NOW + timedelta(days=FRESH_DAYS + 1)
+    late = NOW + timedelta(days=FACT_FRESH_DAYS + 1)
     assert "read more than 180 days ago" in " ".join(contact_in_words(samaritans, late, UTC))
     unsure = next(line for line in lines("EG") if line.place == "EG")
     assert unsure.verified
@@ -221,7 +221,7 @@ def test_the_threat_path_has_its_order_and_differs_under_18() -> None:
     assert "takeitdown" not in adult
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", TABLE_NAMES)
 def test_an_odd_column_makes_a_table_refused(table: str) -> None:
     row = (
         'schema = 1\nread_on = 2026-11-30\n[contact.x]\nplace = "GB"\nkind = "crisis"\n'

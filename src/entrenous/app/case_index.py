@@ -9,7 +9,7 @@ from typing import Final
 from entrenous.base.identifiers import CaseName
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import unpack
-from entrenous.respond.custody import CASES
+from entrenous.respond.custody import CASES_TABLE
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
 from entrenous.respond.nouns import Case, CaseState, NoticeState
 
@@ -44,7 +44,7 @@ class CaseIndex:
     def by_due(self, device: Device) -> list[CaseDue]:
         """Return all cases, the earliest deadline first."""
         now, found = device.clock.now(), dict[str, tuple[int, CaseDue]]()
-        for name, record in device.vault.items(CASES):
+        for name, record in device.vault.items(CASES_TABLE):
             mark, known = hash(record), self._known.get(name)
             is_same = known is not None and known[0] == mark
             found[name] = known if known and is_same else (mark, _due(unpack(Case, record), now))

@@ -10,8 +10,8 @@ from entrenous.device.identities import KnownList
 from entrenous.device.sent_copies import ProvenReceipt, ReceiptCoverage
 from entrenous.device.sent_messages import Message, SealedCopy
 from entrenous.device.vault_tables import COVERED, RECEIPT, RECEIPT_CARD
-from entrenous.respond.custody import Custody
-from entrenous.respond.nouns import AgeAnswer, Case, Level
+from entrenous.respond.custody import CustodyLink
+from entrenous.respond.nouns import AgeAnswer, Case, EvidenceLevel
 from entrenous.send.message.states import Received
 from entrenous.send.people.circles import Circle
 from entrenous.stop.registration import Protection
@@ -50,7 +50,7 @@ RECORD_TYPES: Final[Mapping[str, type[Any]]] = {
     TRACES: Trace,
     RECEIVED: Received,
     CASES: Case,
-    CUSTODY: Custody,
+    CUSTODY: CustodyLink,
     PROTECTIONS: Protection,
     COVERED_RECEIPTS: ReceiptCoverage,
     RECEIPTS: ProvenReceipt,
@@ -88,4 +88,4 @@ def files_of(noun: object) -> Iterator[BlobId]:
         yield from noun.kept
     elif isinstance(noun, Case):
         every = noun.age is AgeAnswer.ADULTS
-        yield from (item.blob for item in noun.evidence if every or item.level is Level.A0)
+        yield from (item.blob for item in noun.evidence if every or item.level is EvidenceLevel.A0)

@@ -1,6 +1,7 @@
 """Find the abuse contacts of a site without a platform record, in RDAP answers and in pasted text.
 
-RDAP: RFC 9083; its contact cards: jCard, RFC 7095. Everything here comes from strangers.
+RFC 9083 defines RDAP; RFC 7095 defines jCard, the format of its contact cards. Everything that this
+module reads comes from strangers.
 """
 
 import re
@@ -45,7 +46,8 @@ class AbuseContact:
     def text(self) -> str:
         """The contact as one line of plain text."""
         reached = ", ".join((*self.emails, *self.phones, *self.web))
-        return f"{translated(ROLES[self.role])}{f' ({self.name})' if self.name else ''}: {reached}"
+        role, name = translated(ROLE_NAMES[self.role]), f" ({self.name})" if self.name else ""
+        return f"{role}{name}: {reached}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +60,15 @@ class AbuseLookUp:
     @property
     def lines(self) -> tuple[str, ...]:
         """The result as sentences: each contact, the failed queries, and what to do."""
-        then = (translated(WRITE_TO_THE_HOST),) if self.contacts else ()
-        return (*(contact.text for contact in self.contacts), *self.notes, *then)
+        advice = (translated(WRITE_TO_THE_HOST),) if self.contacts else ()
+        return (*(contact.text for contact in self.contacts), *self.notes, *advice)
 
 
-def host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...]:
+def sort_host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...]:
     """Return the contacts sorted: those who can take down the page come before those who can only
     take down the domain name.
     """
-    return tuple(sorted(contacts, key=lambda one: list(ROLES).index(one.role)))
+    return tuple(sorted(contacts, key=lambda one: list(ROLE_NAMES).index(one.role)))
 
 
 def look_up_in_text(untrusted_text: str) -> AbuseLookUp:
@@ -95,7 +97,7 @@ WRITE_TO_THE_HOST: Final = translatable(
     "the whole site's name. The command entrenous case platform generic_host shows what to "
     "say."
 )
-ROLES: Final[Mapping[ContactRole, str]] = {
+ROLE_NAMES: Final[Mapping[ContactRole, str]] = {
     ContactRole.HOST: translatable("Web host, who can take away the page"),
     ContactRole.UNKNOWN: translatable("Abuse contact"),
     ContactRole.REGISTRAR: translatable("Registrar, who can only take away the whole name"),
@@ -105,12 +107,14 @@ ROLES: Final[Mapping[ContactRole, str]] = {
 def contacts_in_rdap(
     untrusted_answer: bytes, role: ContactRole, server: str
 ) -> tuple[AbuseContact, ...]:
-    """Return the contacts with the role "abuse" in an RDAP answer, in its order, each once.
+    """Return the contacts with the role "abuse" in an RDAP answer, in the order of the answer,
+    without duplicates.
 
     Args:
         untrusted_answer: JSON.
-        role: whose contacts the answer has: a domain name's registrar, or a network's host.
-        server: the server's name for the error.
+        role: the role of the contacts. An answer about a domain name has its registrar's, one about
+            a network its host's.
+        server: the name of the server, for the error message.
 
     Raises:
         BadRdapAnswer: the answer is not a JSON object, or is too large.
@@ -123,39 +127,40 @@ def contacts_in_rdap(
 
 
 def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
-    """Return the abuse addresses in a pasted WHOIS or RDAP answer, the host's first, each once.
+    """Return the abuse addresses in a pasted WHOIS or RDAP answer, the host's first, without
+    duplicates.
 
     An address counts if its line mentions abuse, or if it begins with "abuse". The result is empty
-    if there is none.
+    if no address counts.
     """
-    text = untrusted_text[:TEXT_CHARS_MAX]
+    text = untrusted_text[:PASTED_CHARS_MAX]
     answer = _json_object(text.encode(errors="replace"))
     if answer is not None:
         role = _ROLE_OF_OBJECT.get(str(answer.get("objectClassName"))[:40], ContactRole.UNKNOWN)
         entities = _abuse_entities(answer)
         contacts = (_parse_contact(entity, parent, role) for entity, parent in entities)
-        return host_first(dict.fromkeys(filter(None, contacts)))[:CONTACTS_MAX]
+        return sort_host_first(dict.fromkeys(filter(None, contacts)))[:CONTACTS_MAX]
     found: dict[str, AbuseContact] = {}
     for line in text.splitlines():
-        for email in _EMAIL.findall(line[:LINE_CHARS_MAX]):
+        for email in _EMAIL_PATTERN.findall(line[:LINE_CHARS_MAX]):
             if "abuse" in line.casefold():
                 found.setdefault(
                     email.casefold(), AbuseContact(_role_in_line(line), emails=(email,))
                 )
-    return host_first(found.values())[:CONTACTS_MAX]
+    return sort_host_first(found.values())[:CONTACTS_MAX]
 
 
 ANSWER_BYTES_MAX: Final = 256 * 1024
-TEXT_CHARS_MAX: Final = 256 * 1024
+PASTED_CHARS_MAX: Final = 256 * 1024
 LINE_CHARS_MAX: Final = 1000
 CONTACTS_MAX: Final = 8
 _ENTITY_DEPTH_MAX: Final = 6  # levels of entities inside entities; real answers have 2
 _ENTITIES_MAX: Final = 500
-_TEXT_CHARS_MAX: Final = 120  # characters of a name, an address, a number
-_EMAIL: Final = re.compile(
+_PROPERTY_CHARS_MAX: Final = 120  # characters of a name, an address, a number
+_EMAIL_PATTERN: Final = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}"
 )
-_PHONE: Final = re.compile(r"\+?[0-9][0-9 ().;=extEXT-]{4,40}")
+_PHONE_PATTERN: Final = re.compile(r"\+?[0-9][0-9 ().;=extEXT-]{4,40}")
 _ROLE_OF_OBJECT: Final[Mapping[str, ContactRole]] = {
     "domain": ContactRole.REGISTRAR,
     "ip network": ContactRole.HOST,
@@ -173,7 +178,7 @@ def _json_object(untrusted: bytes) -> dict[str, Any] | None:
 
 
 def _abuse_entities(answer: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield each entity with the role "abuse" and the entity that it belongs to, level by level."""
+    """Yield each entity with the role "abuse" and its parent entity, level by level."""
     level, seen = [answer], 0
     for _ in range(_ENTITY_DEPTH_MAX):
         below: list[dict[str, Any]] = []
@@ -193,10 +198,10 @@ def _parse_contact(
 ) -> AbuseContact | None:
     card = _parse_jcard(entity)
     name = next(iter((*_parse_jcard(parent).get("fn", ()), *card.get("fn", ()))), "")
-    emails = tuple(one for one in card.get("email", ()) if _EMAIL.fullmatch(one))
+    emails = tuple(one for one in card.get("email", ()) if _EMAIL_PATTERN.fullmatch(one))
     phones = (one.removeprefix("tel:") for one in card.get("tel", ()))
     web = tuple(one for one in card.get("contact-uri", ()) if one.startswith("https://"))
-    found = AbuseContact(role, name, emails, tuple(filter(_PHONE.fullmatch, phones)), web)
+    found = AbuseContact(role, name, emails, tuple(filter(_PHONE_PATTERN.fullmatch, phones)), web)
     return found if found.emails or found.phones or found.web else None
 
 
@@ -207,7 +212,9 @@ def _parse_jcard(entity: dict[str, Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for one in properties[:_ENTITIES_MAX] if isinstance(properties, list) else ():
         if isinstance(one, list) and len(one) > 3 and isinstance(one[0], str):
-            found.setdefault(one[0][:_TEXT_CHARS_MAX].lower(), []).extend(_short_texts([one[3]]))
+            found.setdefault(one[0][:_PROPERTY_CHARS_MAX].lower(), []).extend(
+                _short_texts([one[3]])
+            )
     return found
 
 
@@ -218,7 +225,7 @@ def _only_dicts(value: object) -> Iterator[dict[str, Any]]:
 def _short_texts(value: object) -> list[str]:
     """Return the short texts in a list, each as one line without control characters."""
     texts = (one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
-    lines = (" ".join(one.split()) for one in texts if len(one) <= _TEXT_CHARS_MAX)
+    lines = (" ".join(one.split()) for one in texts if len(one) <= _PROPERTY_CHARS_MAX)
     return [one for one in lines if one and not any(map(is_terminal_control, one))]
 
 

@@ -1,7 +1,7 @@
-"""The age gate and the help lines.
+"""The age gate (was everybody in the picture 18 or older?), and help lines for people under 18.
 
-The gate runs when a case is opened, and whenever the answer changes later. People under 18 are
-referred to those who help; a case's places select its help lines.
+The gate runs when a case is opened, and whenever the answer changes later. If somebody was or may
+have been under 18, the person is referred to help lines, which are chosen by the case's places.
 """
 
 from datetime import date
@@ -14,8 +14,8 @@ from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.who_helps import Need, who_helps
 
-_HELP_LINES_NAMED_MAX: Final = 3  # number of help lines named in an error; entrenous help lists all
-_FAR_MAX: Final = 2
+_LOCAL_LINES_MAX: Final = 3  # number of help lines named in an error; entrenous help lists all
+_WORLDWIDE_LINES_MAX: Final = 2
 
 
 class ForYoungPeople(Refused):
@@ -50,40 +50,46 @@ def help_line_text(line: HelpLine, today: date) -> str:
 def pass_age_gate(age: AgeAnswer, places: tuple[Place, ...], today: date) -> None:
     """Raise ForYoungPeople, with the help lines of these places, unless all were adults."""
     if age is not AgeAnswer.ADULTS:
-        raise ForYoungPeople(help=_child_help_lines(places, today))
+        raise ForYoungPeople(help=_child_help_paragraphs(places, today))
 
 
 def refuse_unless_adults(case: Case, today: date) -> None:
     """Raise NotAllAdults, with help lines, unless everybody in the case's picture was an adult."""
     if case.age is not AgeAnswer.ADULTS:
-        raise not_all_adults(case, today)
+        raise not_all_adults_error(case, today)
 
 
-def not_all_adults(case: Case, today: date) -> NotAllAdults:
-    """Return the error with the help lines of the case's places."""
-    return NotAllAdults(name=case.name, help=_child_help_lines(case.situation.places, today))
+def not_all_adults_error(case: Case, today: date) -> NotAllAdults:
+    """Return the error NotAllAdults with the help lines of the case's places."""
+    return NotAllAdults(name=case.name, help=_child_help_paragraphs(case.situation.places, today))
 
 
 def child_help_text(places: tuple[Place, ...], today: date) -> str:
-    """Format the help lines for people under 18 in one line: of these places, then everywhere."""
-    return "; ".join(_child_help(places, today))
+    """Format the help lines for people under 18 as one line: those of these places, then worldwide
+    ones.
+    """
+    return "; ".join(_child_help_texts(places, today))
 
 
-def _child_help_lines(places: tuple[Place, ...], today: date) -> str:
-    """Format the help lines, one in each paragraph, with the command that lists all and what to do
-    first.
+def _child_help_paragraphs(places: tuple[Place, ...], today: date) -> str:
+    """Format the help lines, one per paragraph, followed by the command that lists all of them and
+    the first steps.
     """
     named = "".join(f" --place {place}" for place in places)
-    return "\n\n".join((*_child_help(places, today), translated(_ALL).format(places=named)))
+    return "\n\n".join(
+        (*_child_help_texts(places, today), translated(_LIST_ALL_COMMAND).format(places=named))
+    )
 
 
-_ALL: Final = translatable(
+_LIST_ALL_COMMAND: Final = translatable(
     "All of them, with their hours, and what to do first: entrenous help{places} --under-18"
 )
 
 
-def _child_help(places: tuple[Place, ...], today: date) -> tuple[str, ...]:
+def _child_help_texts(places: tuple[Place, ...], today: date) -> tuple[str, ...]:
     lines = who_helps(places, Need(under_18=True))
-    near = [line for line in lines if line.place != WORLDWIDE][:_HELP_LINES_NAMED_MAX]
+    near = [line for line in lines if line.place != WORLDWIDE][:_LOCAL_LINES_MAX]
     everywhere = [line for line in lines if line.place == WORLDWIDE]
-    return tuple(help_line_text(line, today) for line in (*near, *everywhere[:_FAR_MAX]))
+    return tuple(
+        help_line_text(line, today) for line in (*near, *everywhere[:_WORLDWIDE_LINES_MAX])
+    )

@@ -25,7 +25,7 @@ from entrenous.respond.law.deadlines import (
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import Place, reaches
-from entrenous.respond.law.zones import moment_in_words as moment_at
+from entrenous.respond.law.zones import moment_in_words as moment_in_place
 from entrenous.respond.nouns import Breach, Case, ImpossibleTime
 from entrenous.respond.situation import Situation
 
@@ -43,13 +43,13 @@ class CaseHasNoBreach(Refused):
     """
 
 
-_LAWS: Final = ("eu-gdpr-33", "uk-gdpr-33")  # families of routes
+_BREACH_LAW_FAMILIES: Final = ("eu-gdpr-33", "uk-gdpr-33")  # families of routes
 
 
 def breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
     """Return the law that applies to an organisation in one of these places; raises NoBreachLaw."""
     for route in shipped_routes():
-        fits = route.family in _LAWS and route.in_force(aware_at.date())
+        fits = route.family in _BREACH_LAW_FAMILIES and route.in_force(aware_at.date())
         if fits and places and reaches(route.jurisdiction, places):
             return route
     raise NoBreachLaw
@@ -84,14 +84,14 @@ def record_breach(name: str, aware_at: datetime, device: Device) -> Case:
 def record_breach_notified(
     name: str, at: datetime, device: Device, *, notified: bool = False, told: bool = False
 ) -> Case:
-    """Record that the authority was notified, or the people concerned were told, and when.
+    """Record when the authority was notified, or when the people concerned were told.
 
-    The first time counts. Raises NoSuchCase, NotAllAdults, CaseClosed, CaseHasNoBreach,
-    ImpossibleTime.
+    A time that is already recorded is not changed. Raises NoSuchCase, NotAllAdults, CaseClosed,
+    CaseHasNoBreach, ImpossibleTime.
     """
     now = device.clock.now()
 
-    def done(case: Case) -> Case:
+    def add_times(case: Case) -> Case:
         breach = case.breach
         if breach is None:
             raise CaseHasNoBreach(name=name)
@@ -109,22 +109,22 @@ def record_breach_notified(
     whom = " and ".join(
         [*(["the authority"] if notified else []), *(["the people concerned"] if told else [])]
     )
-    return edit_case(name, device, done, f"noted that {whom} heard of the breach")
+    return edit_case(name, device, add_times, f"noted that {whom} heard of the breach")
 
 
 def breach_in_words(case: Case, now: datetime) -> tuple[str, ...]:
     """Return the organisation's duties, line by line; empty if the case has no breach."""
     if case.breach is None:
         return ()
-    own = [clock for clock in deadlines(case, now) if clock.yours]
-    return tuple(_breach_lines(case.breach, own))
+    own_deadlines = [clock for clock in deadlines(case, now) if clock.yours]
+    return tuple(_breach_lines(case.breach, own_deadlines))
 
 
-def _breach_lines(breach: Breach, own: list[Deadline]) -> Iterator[str]:
+def _breach_lines(breach: Breach, own_deadlines: list[Deadline]) -> Iterator[str]:
     route = breach.route
     aware = moment_in_words(breach.aware_at)
     yield translated("Aware of it since {when}: from then on the time runs.").format(when=aware)
-    for clock in own:
+    for clock in own_deadlines:
         words = deadline_in_words(clock)
         yield f"{words[:1].upper()}{words[1:]}."
     yield translated("It goes to {addressee}, and says:").format(
@@ -187,8 +187,8 @@ def breach_without_case(places: tuple[Place, ...], aware_at: datetime) -> str:
     """
     route = breach_law(places, aware_at)
     place = addressee_place(route, Situation(places))
-    until = clause_due_at(aware_at, route.deadline_rule)  # the earlier end, as in deadlines.py
-    shown = moment_at(until, place, None) if until else translated(route.deadline_rule)
+    due_at = clause_due_at(aware_at, route.deadline_rule)  # the earlier end, as in deadlines.py
+    shown = moment_in_place(due_at, place, None) if due_at else translated(route.deadline_rule)
     return translated(
         "Your organisation has until {shown} to tell {addressee} ({law}, {provision}). "
         "Nothing about it is stored here. {caution}"

@@ -12,7 +12,7 @@ from entrenous.respond.nouns import Case
 
 _UID_BYTES: Final = 16
 # RFC 5545 requires an identifier; the program's name would reveal too much
-_PRODUCER: Final = "-//Reminders//EN"
+_PRODUCT_ID: Final = "-//Reminders//EN"
 
 
 class NoRunningDeadline(Refused):
@@ -37,18 +37,19 @@ def calendar_file(
     plain_titles: bool = False,
     alarm: timedelta | None = None,
 ) -> bytes:
-    """Write entries as an iCalendar file, in UTC, which every calendar shows in its own zone.
+    """Format entries as an iCalendar file. Its times are in UTC; every calendar shows them in its
+    own time zone.
 
     Args:
-        entries: numbered in their order.
+        entries: the times to write; their order gives the numbers in the titles.
         now: the time at which the file is made; aware.
         plain_titles: name the law and the deadline, instead of "Reminder 1".
-        alarm: how long before each time to remind; None means no alarm.
+        alarm: how long before each time the calendar reminds; None means no alarm.
     """
     from icalendar import Alarm, Calendar, Event  # noqa: PLC0415 - slow to load; few commands write one
 
     calendar = Calendar()
-    calendar.add("prodid", _PRODUCER)
+    calendar.add("prodid", _PRODUCT_ID)
     calendar.add("version", "2.0")
     for number, entry in enumerate(entries, start=1):
         title = entry.words if plain_titles else f"Reminder {number}"
@@ -82,9 +83,9 @@ def running_deadlines(case: Case, clocks: tuple[Deadline, ...]) -> tuple[Calenda
     )
 
 
-def entry_uid(secret: datetime, *what: object) -> str:
+def entry_uid(secret: datetime, *parts: object) -> str:
     """Return an id that reveals nothing: a hash over data that only this device knows."""
-    return sha256(f"{secret.isoformat()} {what}".encode())[:_UID_BYTES].hex()
+    return sha256(f"{secret.isoformat()} {parts}".encode())[:_UID_BYTES].hex()
 
 
 def _fill_event(event: Any, entry: CalendarEntry, title: str, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Load and save case files in the device's vault.
 
-Every change is stored together with a link of the case's custody chain.
+Every change is stored together with a new link in the case's custody chain (custody.py).
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from entrenous.device.device import Device
 from entrenous.device.sent_copies import matching_trace
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.age_gate import refuse_unless_adults
-from entrenous.respond.custody import CASES, CustodyAct, add_link, custody_link, last_link
+from entrenous.respond.custody import CASES_TABLE, CustodyAct, add_link, custody_link, last_link
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
     CaseState,
+    CaseStep,
     Evidence,
     NoSuchCase,
     NoSuchCaseEntry,
-    Step,
 )
 from entrenous.watermark.verdict import Trace
 
@@ -59,7 +59,7 @@ def case_summaries(device: Device) -> tuple[CaseSummary, ...]:
     """
     decoder = msgspec.msgpack.Decoder(CaseSummary)
     try:
-        found = [decoder.decode(record) for _, record in device.vault.items(CASES)]
+        found = [decoder.decode(record) for _, record in device.vault.items(CASES_TABLE)]
     except msgspec.MsgspecError:
         raise BadRecord(kind=Case.__name__) from None
     return tuple(sorted(found, key=lambda case: case.opened_at, reverse=True))
@@ -67,7 +67,7 @@ def case_summaries(device: Device) -> tuple[CaseSummary, ...]:
 
 def all_cases(device: Device) -> tuple[Case, ...]:
     """Return all complete cases on this device, newest first; :func:`case_summaries` is quicker."""
-    found = (unpack(Case, record) for _, record in device.vault.items(CASES))
+    found = (unpack(Case, record) for _, record in device.vault.items(CASES_TABLE))
     return tuple(sorted(found, key=lambda case: case.opened_at, reverse=True))
 
 
@@ -78,7 +78,7 @@ def find_case(name: str, device: Device) -> Case:
         NoSuchCase: there is no such case.
         BadRecord: its record is damaged, or belongs to another case.
     """
-    record = device.vault.get(CASES, name)
+    record = device.vault.get(CASES_TABLE, name)
     if record is None:
         raise NoSuchCase(name=name)
     case = unpack(Case, record)
@@ -101,12 +101,12 @@ def save_case(
     """
     now = device.clock.now()
     last = last_link(case, device)
-    steps = case.steps if act in _READ_ONLY_ACTS else (*case.steps, Step(now, purpose))
+    steps = case.steps if act in _READ_ONLY_ACTS else (*case.steps, CaseStep(now, purpose))
     stored = replace(case, steps=steps, links=case.links + 1)
     record = pack(stored)
     after = sha256(record)
     with device.vault.transaction():
-        device.vault.put(CASES, case.name, record)
+        device.vault.put(CASES_TABLE, case.name, record)
         add_link(
             case.name, custody_link(last, now, (CUSTODY_ACTOR, act, purpose), after, item), device
         )
@@ -124,7 +124,7 @@ def edit_case(name: str, device: Device, edit: Callable[[Case], Case], step: str
 
 
 def find_open_case(name: str, device: Device) -> Case:
-    """Load a case; raises NoSuchCase, NotAllAdults, CaseClosed."""
+    """Load a case that can be changed; raises NoSuchCase, NotAllAdults, CaseClosed."""
     case = find_case(name, device)
     refuse_unless_adults(case, device.clock.now().date())
     if case.state is CaseState.CLOSED:
@@ -135,12 +135,12 @@ def find_open_case(name: str, device: Device) -> Case:
 def refuse_file_of_minor(digest: bytes, device: Device) -> None:
     """Raise NotAllAdults if a case about somebody under 18 contains a file with this SHA-256.
 
-    The answer given there applies to the same bytes in every case.
+    That case's answer at the age gate also holds for the same bytes in every other case.
     """
-    young = [one.name for one in case_summaries(device) if one.age is not AgeAnswer.ADULTS]
-    for case in (find_case(name, device) for name in young):
-        found = set() if case.trace is None else {case.trace.leak_sha256}
-        if digest in found | {item.sha256 for item in case.evidence}:
+    case_names = [one.name for one in case_summaries(device) if one.age is not AgeAnswer.ADULTS]
+    for case in (find_case(name, device) for name in case_names):
+        leak_hashes = set() if case.trace is None else {case.trace.leak_sha256}
+        if digest in leak_hashes | {item.sha256 for item in case.evidence}:
             refuse_unless_adults(case, device.clock.now().date())
 
 
@@ -152,18 +152,18 @@ def find_item(case: Case, number: int) -> Evidence:
     raise NoSuchCaseEntry(name=case.name, what="item", number=number)
 
 
-_FITS: Final = translatable("The leak fits the copy of {named}; it says no more.")
+_LEAK_MATCHES_COPY: Final = translatable("The leak fits the copy of {named}; it says no more.")
 
 
-def named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
-    """Return the case's trace, or None if it is not stored here, and whom the copies that it names
-    were made for.
+def trace_and_named_recipients(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
+    """Return the case's trace as stored on this device, or None; and the recipients of the copies
+    that match.
     """
-    here = matching_trace(case.trace, device)
-    known = here or case.trace
-    return here, () if known is None else known.verdict.named
+    stored_trace = matching_trace(case.trace, device)
+    trace = stored_trace or case.trace
+    return stored_trace, () if trace is None else trace.verdict.named
 
 
 def describe_named_copies(named: tuple[str, ...]) -> str:
     """Return a sentence that says whose copy the picture matches; "" if it matches none."""
-    return translated(_FITS).format(named=", ".join(named)) if named else ""
+    return translated(_LEAK_MATCHES_COPY).format(named=", ".join(named)) if named else ""

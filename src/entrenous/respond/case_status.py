@@ -11,7 +11,7 @@ from entrenous.base.language import translatable
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import edit_case, find_case, save_case
-from entrenous.respond.custody import CASES, CustodyAct, forget_chain, record_erased_case
+from entrenous.respond.custody import CASES_TABLE, CustodyAct, delete_chain, record_erased_case
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
@@ -75,7 +75,7 @@ CASE_TABLE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
     (CaseState.OPEN, CaseEvent.CLOSE): CaseState.CLOSED,
     (CaseState.CLOSED, CaseEvent.REOPEN): CaseState.OPEN,
 }
-_FIELDS: Final[Mapping[NoticeEvent, tuple[str, ...]]] = {
+_TIME_FIELDS_OF_EVENT: Final[Mapping[NoticeEvent, tuple[str, ...]]] = {
     NoticeEvent.SEND: ("sent_at",),
     NoticeEvent.RECEIPT: ("received_at",),
     NoticeEvent.ASK: ("asked_at",),
@@ -98,7 +98,7 @@ def record_notice_event(
     """
     now = device.clock.now()
 
-    def noted(case: Case) -> Case:
+    def add_event(case: Case) -> Case:
         notice = _find_notice(case, number)
         _refuse_impossible_time(notice, event, at, now)
         after = _notice_after(notice, event, at, case)
@@ -106,12 +106,13 @@ def record_notice_event(
             case, notices=tuple(after if n.number == number else n for n in case.notices)
         )
 
-    return edit_case(name, device, noted, f"notice {number}: {event.value}")
+    return edit_case(name, device, add_event, f"notice {number}: {event.value}")
 
 
 def close_case(name: str, device: Device) -> Case:
-    """Close a case, which keeps everything and accepts nothing new; raises NoSuchCase,
-    TransitionNotPossible.
+    """Close a case. It keeps everything and accepts nothing new.
+
+    Raises NoSuchCase, TransitionNotPossible.
     """
     return _apply_case_event(name, CaseEvent.CLOSE, device)
 
@@ -125,17 +126,17 @@ def reopen_case(name: str, device: Device) -> Case:
 def erase_case(name: str, device: Device) -> None:
     """Delete a case with its custody chain and its evidence, all or nothing. Raises NoSuchCase.
 
-    Nothing of it remains in a file of the vault, its journal included. If somebody in the picture
-    was or may have been under 18, the hash of the chain's first link is kept, so that no archive
-    import restores the case.
+    Nothing of the case remains in the vault's files, not even in the journal of its database. If
+    somebody in the picture was or may have been under 18, the hash of the chain's first link is
+    kept, so that no archive import restores the case.
     """
     with device.vault.transaction():
         case = find_case(name, device)
         if case.age is not AgeAnswer.ADULTS:
             record_erased_case(case.name, device)
-        forget_chain(case.name, device)
+        delete_chain(case.name, device)
         forget_watching(case.name, device)
-        device.vault.drop(CASES, case.name)
+        device.vault.drop(CASES_TABLE, case.name)
         # inside the transaction, because only the record names the sealed files
         for item in case.evidence:
             device.vault.delete_file(item.blob)
@@ -143,19 +144,20 @@ def erase_case(name: str, device: Device) -> None:
 
 
 RECEIPT_SCHEMA: Final = "entrenous/erasure/1"
-_NUMBER_BYTES: Final = 16
+_RECEIPT_NUMBER_BYTES: Final = 16
 
 
 def erasure_receipt(device: Device) -> dict[str, object]:
-    """Return a receipt which says that something was erased now: only the time and a random number.
+    """Return a receipt for an erasure at this moment. It contains only the time and a random
+    number.
 
     The device keeps no record of the receipt.
     """
-    number = device.dice.token(_NUMBER_BYTES).hex()
+    number = device.dice.token(_RECEIPT_NUMBER_BYTES).hex()
     return {"schema": RECEIPT_SCHEMA, "erased_at": write_time(device.clock.now()), "number": number}
 
 
-ARCHIVE_KEEPS: Final = translatable("An archive that you made before still holds it.")
+ARCHIVE_KEEPS_CASE_NOTE: Final = translatable("An archive that you made before still holds it.")
 
 
 def _apply_case_event(name: str, event: CaseEvent, device: Device) -> Case:
@@ -166,8 +168,8 @@ def _apply_case_event(name: str, event: CaseEvent, device: Device) -> Case:
             raise TransitionNotPossible(
                 what="case", state=case.state.value, event=event.value, name=name
             )
-        turned = replace(case, state=state)
-        return save_case(turned, device, CustodyAct.CHANGED, event.value)
+        changed = replace(case, state=state)
+        return save_case(changed, device, CustodyAct.CHANGED, event.value)
 
 
 def _find_notice(case: Case, number: int) -> Notice:
@@ -183,9 +185,11 @@ def _notice_after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) 
         raise TransitionNotPossible(
             what="notice", state=notice.state.value, event=event.value, name=case.name
         )
-    first = [field for field in _FIELDS.get(event, ()) if getattr(notice, field) is None]
-    stamped = dict.fromkeys(first, at)  # the first time counts: later events cannot move it
-    return replace(notice, state=state, **stamped)  # type: ignore[arg-type]
+    unset_fields = [
+        field for field in _TIME_FIELDS_OF_EVENT.get(event, ()) if getattr(notice, field) is None
+    ]
+    times = dict.fromkeys(unset_fields, at)  # later events do not change a recorded time
+    return replace(notice, state=state, **times)  # type: ignore[arg-type]
 
 
 def _refuse_impossible_time(

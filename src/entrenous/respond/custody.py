@@ -32,7 +32,7 @@ class CustodyAct(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Custody:
+class CustodyLink:
     """One link of the chain; docs/spec/case.md section 2.
 
     ``before`` and ``after`` are the SHA-256 of the case file before and after the act, ``previous``
@@ -59,25 +59,25 @@ class ChainBroken(Unproven):
     """
 
 
-CASES: Final = "cases"  # the vault's table; keys are case names
-LINKS: Final = "custody"
-ERASED_CASES: Final = "erased-case"
+CASES_TABLE: Final = "cases"  # the vault's table; keys are case names
+LINKS_TABLE: Final = "custody"
+ERASED_CASES_TABLE: Final = "erased-case"
 _SCHEMA: Final = "entrenous/custody/1"
 ZERO_HASH: Final = bytes(SHA256_BYTES)
 
 
 def custody_link(
-    last: Custody | None,
+    last: CustodyLink | None,
     at: datetime,
     act: tuple[str, CustodyAct, str],
     after: bytes,
     item: Evidence | None = None,
-) -> Custody:
+) -> CustodyLink:
     """Return the next link. ``act`` says who did what and why; ``after`` is the case file's new
     SHA-256.
     """
     actor, what, purpose = act
-    unsigned = Custody(
+    unsigned = CustodyLink(
         number=last.number + 1 if last else 0,
         at=at,
         actor=actor,
@@ -93,60 +93,64 @@ def custody_link(
     return replace(unsigned, hash=link_hash(unsigned))
 
 
-def link_hash(one: Custody) -> bytes:
+def link_hash(link: CustodyLink) -> bytes:
     """Return the SHA-256 (32 bytes) over the canonical JSON of a link's other fields."""
-    return sha256(link_json(one))
+    return sha256(link_json(link))
 
 
-def link_json(one: Custody) -> bytes:
+def link_json(link: CustodyLink) -> bytes:
     """Return the canonical JSON of a link's fields, without its hash."""
     return canonical_json(
         {
             "schema": _SCHEMA,
-            "number": one.number,
-            "at": write_time(one.at),
-            "actor": one.actor,
-            "act": one.act.value,
-            "purpose": one.purpose,
-            "before": one.before.hex(),
-            "after": one.after.hex(),
-            "previous": one.previous.hex(),
-            "item": one.item,
-            "item_sha256": one.item_sha256.hex() if one.item_sha256 else None,
+            "number": link.number,
+            "at": write_time(link.at),
+            "actor": link.actor,
+            "act": link.act.value,
+            "purpose": link.purpose,
+            "before": link.before.hex(),
+            "after": link.after.hex(),
+            "previous": link.previous.hex(),
+            "item": link.item,
+            "item_sha256": link.item_sha256.hex() if link.item_sha256 else None,
         }
     )
 
 
-def custody_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
+def custody_chain(name: CaseName, device: Device) -> tuple[CustodyLink, ...]:
     """Return all links of a case, oldest first, unverified; raises BadRecord."""
-    return tuple(unpack(Custody, record) for _, record in link_records(name, device))
+    return tuple(unpack(CustodyLink, record) for _, record in link_records(name, device))
 
 
-def add_link(name: CaseName, one: Custody, device: Device) -> None:
+def add_link(name: CaseName, link: CustodyLink, device: Device) -> None:
     """Append a link; call it in the transaction that stores the case file."""
-    device.vault.put(LINKS, link_key(name, one.number), pack(one))
+    device.vault.put(LINKS_TABLE, link_key(name, link.number), pack(link))
 
 
-def last_link(case: Case, device: Device) -> Custody | None:
-    """Return the newest link of a case, or None; raises ChainBroken if it is missing."""
+def last_link(case: Case, device: Device) -> CustodyLink | None:
+    """Return the newest link of a case, or None if the case has no links. Raises ChainBroken if the
+    link is missing.
+    """
     if case.links == 0:
         return None
-    record = device.vault.get(LINKS, link_key(case.name, case.links - 1))
+    record = device.vault.get(LINKS_TABLE, link_key(case.name, case.links - 1))
     if record is None:
         raise ChainBroken(name=case.name, number=case.links - 1, why="it is missing")
-    return unpack(Custody, record)
+    return unpack(CustodyLink, record)
 
 
 def record_erased_case(name: CaseName, device: Device) -> None:
-    """Store only the SHA-256 of a chain's first link (docs/spec/case.md section 1)."""
-    first = device.vault.get(LINKS, link_key(name, 0))
+    """Record that a case was erased. Only the SHA-256 of its first link is stored
+    (docs/spec/case.md section 1).
+    """
+    first = device.vault.get(LINKS_TABLE, link_key(name, 0))
     if first is not None:
-        device.vault.put(ERASED_CASES, sha256(first).hex(), b"")
+        device.vault.put(ERASED_CASES_TABLE, sha256(first).hex(), b"")
 
 
-def forget_chain(name: CaseName, device: Device) -> None:
+def delete_chain(name: CaseName, device: Device) -> None:
     for key, _ in list(link_records(name, device)):
-        device.vault.drop(LINKS, key)
+        device.vault.drop(LINKS_TABLE, key)
 
 
 def link_key(name: CaseName, number: int) -> str:
@@ -155,17 +159,17 @@ def link_key(name: CaseName, number: int) -> str:
 
 def link_records(name: CaseName, device: Device) -> Iterator[tuple[str, bytes]]:
     """Return the stored records of a case's links with their keys, oldest first."""
-    return (entry for entry in device.vault.items(LINKS) if entry[0].startswith(f"{name}/"))
+    return (entry for entry in device.vault.items(LINKS_TABLE) if entry[0].startswith(f"{name}/"))
 
 
-def verify_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
+def verify_chain(name: CaseName, device: Device) -> tuple[CustodyLink, ...]:
     """Verify a case's chain, and that it ends in the stored case file.
 
     Raises:
         NoSuchCase: there is no such case.
         ChainBroken: the chain is not valid; the error says at which link, and why.
     """
-    record = device.vault.get(CASES, name)
+    record = device.vault.get(CASES_TABLE, name)
     if record is None:
         raise NoSuchCase(name=name)
     links = tuple(
@@ -176,21 +180,21 @@ def verify_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
     return links
 
 
-def _checked_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> Custody:
+def _checked_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> CustodyLink:
     """Decode one link and check its hash and position."""
     key, record = entry
     try:
-        one = unpack(Custody, record)
+        link = unpack(CustodyLink, record)
     except BadRecord:
         raise ChainBroken(name=name, number=number, why="it cannot be read") from None
-    if key != link_key(name, number) or one.number != number:
+    if key != link_key(name, number) or link.number != number:
         raise ChainBroken(name=name, number=number, why="it is missing or out of order")
-    if pack(one) != record or link_hash(one) != one.hash:
+    if pack(link) != record or link_hash(link) != link.hash:
         raise ChainBroken(name=name, number=number, why="it was changed")
-    return one
+    return link
 
 
-def _check_neighbours(name: CaseName, links: tuple[Custody, ...]) -> None:
+def _check_neighbours(name: CaseName, links: tuple[CustodyLink, ...]) -> None:
     if links and (links[0].previous, links[0].before) != (ZERO_HASH, ZERO_HASH):
         raise ChainBroken(name=name, number=0, why="it does not begin at the beginning")
     for earlier, later in pairwise(links):
@@ -200,7 +204,7 @@ def _check_neighbours(name: CaseName, links: tuple[Custody, ...]) -> None:
             )
 
 
-def _check_end(name: CaseName, record: bytes, links: tuple[Custody, ...]) -> None:
+def _check_end(name: CaseName, record: bytes, links: tuple[CustodyLink, ...]) -> None:
     number = len(links)
     if not links or sha256(record) != links[-1].after:
         raise ChainBroken(name=name, number=number, why="the case file was changed after it")

@@ -19,7 +19,7 @@ from entrenous.respond.case_file import (
     find_open_case,
     save_case,
 )
-from entrenous.respond.custody import Custody, CustodyAct, verify_chain
+from entrenous.respond.custody import CustodyAct, CustodyLink, verify_chain
 from entrenous.respond.manifest_format import (
     BadManifest,
     EvidenceManifest,
@@ -27,7 +27,7 @@ from entrenous.respond.manifest_format import (
     read_manifest,
     write_manifest,
 )
-from entrenous.respond.nouns import Case, CaseState, Evidence, Level
+from entrenous.respond.nouns import Case, CaseState, Evidence, EvidenceLevel
 from entrenous.respond.timestamps import (
     AuthorityUnreachable,
     ItemDiffersFromStamp,
@@ -47,7 +47,7 @@ class EvidenceChanged(Unproven):
 
 
 # a device's clock may be this far ahead of an authority's
-CLOCKS_APART: Final = timedelta(minutes=5)
+CLOCK_DIFFERENCE_MAX: Final = timedelta(minutes=5)
 
 
 def commitment(salt: Secret, data: bytes) -> bytes:
@@ -81,21 +81,21 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
 
 
 def stamp_or_wait(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
-    """Do the same as :func:`stamp_evidence`. If no authority answers, record in the case that it
-    waits for a stamp.
+    """Call :func:`stamp_evidence`. If no authority answers, record in the case that it waits for a
+    stamp.
 
-    Each such failure raises StampPostponed; the stored time is that of the first one.
+    Raises StampPostponed after each such failure. Only the time of the first failure is stored.
     """
     try:
         return stamp_evidence(name, stamp, device)
-    except (AuthorityUnreachable, NoAuthorityAnswered) as why:
+    except (AuthorityUnreachable, NoAuthorityAnswered) as error:
         _record_pending_stamp(name, device)
-        told = why.facts.get("why") or why.facts.get("url")
-        raise StampPostponed(name=name, why=told) from None
+        reason = error.facts.get("why") or error.facts.get("url")
+        raise StampPostponed(name=name, why=reason) from None
 
 
 def cases_to_stamp(device: Device) -> tuple[CaseName, ...]:
-    """Return the names of open cases that wait for a stamp, the one that waits longest first."""
+    """Return the names of open cases that wait for a stamp, the longest-waiting first."""
     waiting = [
         (case.stamp_wanted_at, case.name)
         for case in case_summaries(device)
@@ -104,7 +104,7 @@ def cases_to_stamp(device: Device) -> tuple[CaseName, ...]:
     return tuple(name for _, name in sorted(waiting))
 
 
-def stamp_waits_text(case: Case) -> str:
+def pending_stamp_text(case: Case) -> str:
     """Return a sentence which says that a case waits for a stamp; "" if it does not."""
     if case.stamp_wanted_at is None or case.state is CaseState.CLOSED:
         return ""
@@ -118,9 +118,9 @@ def _record_pending_stamp(name: str, device: Device) -> None:
     with device.vault.transaction():
         case = find_open_case(name, device)
         if case.stamp_wanted_at is None:
-            wished = replace(case, stamp_wanted_at=device.clock.now())
+            waiting = replace(case, stamp_wanted_at=device.clock.now())
             step = "asked for a stamp, and no authority could be reached"
-            save_case(wished, device, CustodyAct.CHANGED, step)
+            save_case(waiting, device, CustodyAct.CHANGED, step)
 
 
 def manifest_of(case: Case, device: Device) -> EvidenceManifest:
@@ -158,9 +158,9 @@ def read_evidence(
 
 
 def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | None = None) -> Case:
-    """Verify a case's custody chain, items and manifests, and with ``check`` every stamp's token.
+    """Verify a case's custody chain, items and manifests. ``check`` verifies the token of a stamp.
 
-    Without ``check`` the tokens are not verified, so the stamps must not be called valid. Raises
+    If ``check`` is None, the tokens are not verified, so do not call the stamps valid. Raises
     ChainBroken, EvidenceChanged, ItemDiffersFromStamp or InvalidTimestamp, which say what is
     invalid.
     """
@@ -175,7 +175,7 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
     return case
 
 
-def checked_text(case: Case) -> tuple[str, ...]:
+def verification_in_words(case: Case) -> tuple[str, ...]:
     """Return, in sentences, what :func:`verify_case` found to be valid."""
     items, stamps = len(case.evidence), len(case.stamps)
     return (
@@ -204,7 +204,7 @@ def checked_text(case: Case) -> tuple[str, ...]:
 
 
 def level_in_words(item: Evidence, case: Case) -> str:
-    """Describe what one item proves, and since when it provably existed."""
+    """Describe what one item proves, and the time of its earliest stamp."""
     stamps = stamps_of(item, case)
     since = (
         translated("; stamped {time} UTC").format(time=f"{stamps[0].at:%Y-%m-%d %H:%M:%S}")
@@ -230,12 +230,12 @@ def kept_in_words(item: Evidence, case: Case) -> str:
     return " ".join(filter(None, (kept, translated(_ORIGINS[item.level]), proof)))
 
 
-_ORIGINS: Final[Mapping[Level, str]] = {
-    Level.A0: translatable("These are your own words."),
-    Level.A1: translatable("You added it yourself."),
-    Level.A2: translatable("The app took it from the page itself."),
-    Level.A3: translatable("Somebody else saved the same, too."),
-    Level.A4: translatable("It is the answer of the platform itself."),
+_ORIGINS: Final[Mapping[EvidenceLevel, str]] = {
+    EvidenceLevel.A0: translatable("These are your own words."),
+    EvidenceLevel.A1: translatable("You added it yourself."),
+    EvidenceLevel.A2: translatable("The app took it from the page itself."),
+    EvidenceLevel.A3: translatable("Somebody else saved the same, too."),
+    EvidenceLevel.A4: translatable("It is the answer of the platform itself."),
 }
 
 
@@ -262,7 +262,7 @@ def verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
     return data
 
 
-def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: Device) -> None:
+def _verify_stamp(case: Case, stamp: Stamp, links: tuple[CustodyLink, ...], device: Device) -> None:
     """Check that the manifest describes this case: its chain, and its items as they are now."""
     try:
         manifest = read_manifest(stamp.manifest)
@@ -271,9 +271,9 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
     if manifest.custody_head not in {one.hash for one in links}:
         raise InvalidTimestamp(why="its manifest belongs to another chain of custody")
     _refuse_too_early(stamp, manifest)
-    here = {item.number: item for item in case.evidence}
+    items_by_number = {item.number: item for item in case.evidence}
     for line in manifest.items:
-        item = here.get(line.number)
+        item = items_by_number.get(line.number)
         if item is None:
             raise InvalidTimestamp(why="its manifest speaks of an item that is not here")
         if line.commitment != commitment(item.salt, verified_bytes(case, item, device)):
@@ -291,7 +291,7 @@ def _item_label(item: Evidence | ManifestItem) -> str:
 
 
 def _is_too_early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
-    return stamp.at < manifest.written_at - CLOCKS_APART
+    return stamp.at < manifest.written_at - CLOCK_DIFFERENCE_MAX
 
 
 def _refuse_too_early(stamp: Stamp, manifest: EvidenceManifest) -> None:

@@ -38,13 +38,15 @@ def export_item(
         case = find_case(name, device)
         item = find_item(case, number)
         over = stamps_of(item, case)
-        stamps = {at: stamp for at, stamp in enumerate(case.stamps, start=1) if stamp in over}
+        stamps = {
+            number_: stamp for number_, stamp in enumerate(case.stamps, start=1) if stamp in over
+        }
         write(ExportedItem(item, data, stamps))
 
 
 def authorities_pem(stamp: Stamp) -> bytes:
-    """Return the certificates that prove a stamp as PEM, which openssl needs; they may be stored as
-    DER.
+    """Return the certificates that prove a stamp in PEM, the format that openssl reads. They may be
+    stored in DER.
     """
     if b"-----BEGIN" in stamp.authorities:
         return stamp.authorities
@@ -53,24 +55,25 @@ def authorities_pem(stamp: Stamp) -> bytes:
     return DER_cert_to_PEM_cert(stamp.authorities).encode()
 
 
-def exported_files(taken: ExportedItem, prefix: str = "") -> dict[str, bytes]:
+def exported_files(exported: ExportedItem, prefix: str = "") -> dict[str, bytes]:
     """Return the files of an export by name, the item first, then its salt, then for each stamp its
     manifest, token and certificates.
     """
-    item = f"{prefix}item-{taken.item.number}"
-    files = {item + file_suffix(taken.data): taken.data}
-    if taken.stamps:
-        files[f"{item}.salt"] = taken.item.salt.reveal()
-    for number, stamp in taken.stamps.items():
+    item = f"{prefix}item-{exported.item.number}"
+    files = {item + file_suffix(exported.data): exported.data}
+    if exported.stamps:
+        files[f"{item}.salt"] = exported.item.salt.reveal()
+    for number, stamp in exported.stamps.items():
         files[f"{prefix}stamp-{number}.json"] = stamp.manifest
         files[f"{prefix}stamp-{number}.tsr"] = stamp.token
         files[f"{prefix}stamp-{number}.pem"] = authorities_pem(stamp)
     return files
 
 
-def how_to_check(files: Sequence[str]) -> tuple[str, ...]:
-    """Return instructions for the recipient of the exported files, in their order, to check the
-    first stamp.
+def how_to_check_stamp(files: Sequence[str]) -> tuple[str, ...]:
+    """Return instructions with which the recipient of the exported files can check the first stamp.
+
+    ``files`` are the names of the files, in the order of :func:`exported_files`.
     """
     item, *beside = files
     if not beside:

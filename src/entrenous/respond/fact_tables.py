@@ -18,7 +18,7 @@ class BadTable(Malformed):
     """
 
 
-_BROKEN: Final = (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError)
+_PARSE_ERRORS: Final = (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError)
 Table = TypeVar("Table")
 
 
@@ -31,5 +31,5 @@ def read_table(kind: type[Table], data: bytes, name: str) -> Table:
     """Parse a table named ``name`` as ``kind``, a msgspec struct; raises BadTable."""
     try:
         return msgspec.convert(tomllib.loads(data.decode()), kind, builtin_types=(date,))
-    except _BROKEN as why:
+    except _PARSE_ERRORS as why:
         raise BadTable(table=name, entry=str(why)) from None

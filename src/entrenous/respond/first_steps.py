@@ -76,14 +76,14 @@ class _QuestionRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     answers: dict[str, str] = {}
 
 
-class _Safety(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _SafetyTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     question: dict[Literal["safe", "watched", "age", "posted"], _QuestionRow]
     advice: dict[AdviceId, _AdviceRow]
 
 
 def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
-    """Return the first steps, without those for other ages."""
+    """Return one list of first steps, without the steps that are only for the other age group."""
     row = _shipped_table().advice[id_]
     other = "adults" if under_18 else "under-18"
     return Advice(
@@ -110,5 +110,5 @@ def safety_questions() -> Mapping[str, Question]:
 
 
 @cache
-def _shipped_table() -> _Safety:
-    return read_table(_Safety, shipped_table("safety.toml"), "safety.toml")
+def _shipped_table() -> _SafetyTable:
+    return read_table(_SafetyTable, shipped_table("safety.toml"), "safety.toml")

@@ -15,16 +15,16 @@ import msgspec
 
 from entrenous.base.language import translatable, translated
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
-from entrenous.respond.law.legal_route import UNVERIFIED_CONTACT, cautions
+from entrenous.respond.law.legal_route import UNVERIFIED_CONTACT_CAUTION, cautions
 from entrenous.respond.law.places import Place
 from entrenous.respond.opening_hours import OpeningHours, parse_hours
 
-TABLES: Final = ("africa", "americas", "asia", "europe", "oceania", "worldwide")
+TABLE_NAMES: Final = ("africa", "americas", "asia", "europe", "oceania", "worldwide")
 _UNVERIFIED_PHONE: Final = translatable("check the number first")
 
 
 class HelpKind(StrEnum):
-    """What a line is made for."""
+    """The kind of help that a line gives, or whom it is for."""
 
     IMAGE_ABUSE = "image-abuse"
     CHILDREN = "children"
@@ -40,17 +40,17 @@ class HelpLine:
     """People who help: by telephone, on the web, or both.
 
     Attributes:
-        place: whose law and language they know; "worldwide" means everybody.
-        for_children: people under 18 may use it, or others for them.
+        place: the place that they serve; "worldwide" means every place.
+        for_children: whether people under 18, or others for them, may use it.
         who: whom the line is for, in words.
         languages: IETF tags; if empty, the languages of its place.
         phone: the numbers as published, separated by ";".
         phone_verified: False if the number is less certain than the other facts.
-        hours: the opening hours as published; ``opening`` has the same in a form that programs
-            read, if they are unambiguous.
+        hours: the opening hours as published.
+        opening: the same hours in machine-readable form; None if they are ambiguous.
         confidential: whether calls are confidential; None if the source does not say.
         note: further facts about the line.
-        not_in: countries of its place that it does not serve.
+        not_in: countries within ``place`` that it does not serve.
     """
 
     id: str
@@ -85,15 +85,15 @@ class HelpLine:
         """The cautions to show with this contact, e.g. that it is unverified or was read long
         ago.
         """
-        said = () if self.verified else (translated(UNVERIFIED_CONTACT),)
+        texts = () if self.verified else (translated(UNVERIFIED_CONTACT_CAUTION),)
         if self.verified and self.phone and not self.phone_verified:
-            said = (translated(_UNVERIFIED_PHONE),)
-        return (*said, *cautions(self.read_on, today, verified=True))
+            texts = (translated(_UNVERIFIED_PHONE),)
+        return (*texts, *cautions(self.read_on, today, verified=True))
 
 
 @dataclass(frozen=True, slots=True)
 class EmergencyNumbers:
-    """The emergency numbers for every service, and the police's own."""
+    """The emergency numbers of a place: those for every service, and those of the police."""
 
     place: Place
     any_service: tuple[str, ...]
@@ -105,8 +105,8 @@ class EmergencyNumbers:
 
     def cautions(self, today: date) -> tuple[str, ...]:
         """Cautions to show with these numbers."""
-        said = () if self.verified else (translated("from a public list of numbers"),)
-        return (*said, *cautions(self.read_on, today, verified=True))
+        texts = () if self.verified else (translated("from a public list of numbers"),)
+        return (*texts, *cautions(self.read_on, today, verified=True))
 
 
 class _HelpRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -162,7 +162,7 @@ def shipped_help_lines() -> tuple[HelpLine, ...]:
     """Return every help line in this release."""
     return tuple(
         line
-        for name in TABLES
+        for name in TABLE_NAMES
         for line in read_help_lines(shipped_table(f"help/{name}.toml"), f"help/{name}.toml")
     )
 
@@ -176,7 +176,7 @@ def shipped_emergency_numbers() -> tuple[EmergencyNumbers, ...]:
 def read_help_lines(data: bytes, name: str = "a table of help lines") -> tuple[HelpLine, ...]:
     """Parse a table of help lines, in its order; raises BadTable."""
     table = read_table(_HelpTable, data, name)
-    return tuple(_help_line(id_, row, table, name) for id_, row in table.contact.items())
+    return tuple(_parse_help_line(id_, row, table, name) for id_, row in table.contact.items())
 
 
 def read_emergency_numbers(data: bytes) -> tuple[EmergencyNumbers, ...]:
@@ -196,30 +196,30 @@ def read_emergency_numbers(data: bytes) -> tuple[EmergencyNumbers, ...]:
     )
 
 
-def _help_line(id_: str, row: _HelpRow, table: _HelpTable, name: str) -> HelpLine:
+def _parse_help_line(id_: str, row: _HelpRow, table: _HelpTable, name: str) -> HelpLine:
     if not (row.phone or row.web or row.chat or row.email):
         raise BadTable(table=name, entry=f"{id_}: no way to reach them")
     if row.open and not row.hours:
         raise BadTable(table=name, entry=f"{id_}: open without hours in words")
-    own = {column: getattr(row, column) for column in _SAME_NAMES}
+    copied = {column: getattr(row, column) for column in _COPIED_COLUMNS}
     return HelpLine(
-        **own,
+        **copied,
         id=id_,
         place=Place(row.place),
         read_on=row.read_on or table.read_on,
-        opening=_opening(id_, row, name),
+        opening=_parse_opening_hours(id_, row, name),
         confidential=None if row.confidential == "unknown" else row.confidential,
     )
 
 
-_SAME_NAMES: Final = (
+_COPIED_COLUMNS: Final = (
     *("kind", "for_children", "name", "who", "languages", "phone", "phone_verified", "chat"),
     *("web", "email", "hours", "cost", "note", "source", "verified", "verified_by"),
     "not_in",
 )
 
 
-def _opening(id_: str, row: _HelpRow, name: str) -> OpeningHours | None:
+def _parse_opening_hours(id_: str, row: _HelpRow, name: str) -> OpeningHours | None:
     try:
         return parse_hours(row.open, row.zone, row.closed_on_holidays_of) if row.open else None
     except (ValueError, ZoneInfoNotFoundError) as why:

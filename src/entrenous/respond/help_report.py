@@ -1,4 +1,4 @@
-"""Help as text for people, and as the object ``entrenous/help/1`` (docs/spec/help.md)."""
+"""Help as text for people, and as JSON with the schema ``entrenous/help/1`` (docs/spec/help.md)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from entrenous.base.language import (
 from entrenous.respond.first_steps import Advice
 from entrenous.respond.help_lines import EmergencyNumbers, HelpKind, HelpLine
 from entrenous.respond.law.places import WORLDWIDE, place_name
-from entrenous.respond.opening_hours import Opening, opening, opening_in_words
+from entrenous.respond.opening_hours import Opening, opening_at, opening_in_words
 from entrenous.respond.who_helps import Help, is_public_holiday
 
-_SOURCES_MAX: Final = 3  # number of sources named in text; the JSON has all
+_SOURCES_SHOWN_MAX: Final = 3  # number of sources named in text; the JSON has all
 SCHEMA: Final = "entrenous/help/1"
 _ABOUT_CHILDREN: Final = translatable("made for people under 18; ask whether they help adults too")
 
 
 def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[str]:
-    """Yield lines: emergency numbers, first steps, people who help (these come first in danger),
-    and notes.
+    """Yield, line by line, emergency numbers, first steps, people who help, and notes. In danger,
+    people who help come before the first steps.
 
     Args:
         found: the help for somebody's places and need.
@@ -44,31 +44,35 @@ def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[s
     yield from found.notes
 
 
-def advice_in_words(one: Advice, today: date) -> Iterator[str]:
-    """Yield first steps as numbered lines, with where they were read, and their cautions."""
+def advice_in_words(first_steps: Advice, today: date) -> Iterator[str]:
+    """Yield first steps as numbered lines, followed by their sources and cautions."""
     yield ""
-    yield f"{one.title}:"
-    yield from (f"  {number}. {step}" for number, step in enumerate(one.steps, 1))
-    hosts = list(dict.fromkeys(map(_source_host, one.sources)))
-    more = translated("and {number} more").format(number=len(hosts) - _SOURCES_MAX)
-    where = ", ".join(hosts[:_SOURCES_MAX]) + (f" {more}" if len(hosts) > _SOURCES_MAX else "")
+    yield f"{first_steps.title}:"
+    yield from (f"  {number}. {step}" for number, step in enumerate(first_steps.steps, 1))
+    hosts = list(dict.fromkeys(map(_source_host, first_steps.sources)))
+    more = translated("and {number} more").format(number=len(hosts) - _SOURCES_SHOWN_MAX)
+    where = ", ".join(hosts[:_SOURCES_SHOWN_MAX]) + (
+        f" {more}" if len(hosts) > _SOURCES_SHOWN_MAX else ""
+    )
     read = translated("read on {day} at {where}")
-    yield f"  ({read.format(day=day_in_words(one.read_on), where=where)})"
-    yield from (f"  ({caution})" for caution in one.cautions(today))
+    yield f"  ({read.format(day=day_in_words(first_steps.read_on), where=where)})"
+    yield from (f"  ({caution})" for caution in first_steps.cautions(today))
 
 
 def emergency_in_words(numbers: EmergencyNumbers, today: date) -> str:
     """Format emergency numbers: "In danger (Germany): call 112 (police: 110)"."""
-    own = [number for number in numbers.police if number not in numbers.any_service]
-    main, police = (numbers.any_service, own) if numbers.any_service else (numbers.police, [])
+    police_only = [number for number in numbers.police if number not in numbers.any_service]
+    main, police = (
+        (numbers.any_service, police_only) if numbers.any_service else (numbers.police, [])
+    )
     either = f" {translated('or')} "
     words = translated("In danger ({place}): call {numbers}").format(
         place=place_name(numbers.place, language_of_person()), numbers=either.join(main)
     )
     if police:
         words += " " + translated("(police: {numbers})").format(numbers=either.join(police))
-    said = numbers.cautions(today)
-    return f"{words}; {'; '.join(said)}" if said else words
+    caution_texts = numbers.cautions(today)
+    return f"{words}; {'; '.join(caution_texts)}" if caution_texts else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,10 @@ def contact_facts(
     """Return what to know about a help line.
 
     Args:
-        line: its hours are in its own zone.
+        line: the help line; its hours are in its own time zone.
         now: aware.
         here: the person's time zone; None means this machine's.
-        under_18: for somebody under 18.
+        under_18: whether the person who needs help is under 18.
     """
     state = opening_of(line, now)
     written = translated(line.hours)
@@ -133,12 +137,14 @@ def contact_facts(
 
 
 def opening_of(line: HelpLine, now: datetime) -> Opening | None:
-    """Return whether a line is open, and until when; None if its hours are not known for sure."""
-    return None if line.opening is None else opening(line.opening, now, is_public_holiday)
+    """Return whether a line is open and when that changes; None if its hours are not known for
+    certain.
+    """
+    return None if line.opening is None else opening_at(line.opening, now, is_public_holiday)
 
 
 def help_json(found: Help, now: datetime) -> dict[str, object]:
-    """Return help as the object ``entrenous/help/1``."""
+    """Return help as JSON with the schema ``entrenous/help/1``."""
     return {
         "schema": SCHEMA,
         "place": found.places[0] if found.places else None,
@@ -196,16 +202,16 @@ def _contact_json(line: HelpLine, now: datetime) -> dict[str, object]:
     }
 
 
-def _advice_json(one: Advice, today: date) -> dict[str, object]:
+def _advice_json(first_steps: Advice, today: date) -> dict[str, object]:
     return {
-        "id": one.id.value,
-        "title": one.title,
-        "steps": list(one.steps),
-        "sources": list(one.sources),
-        "read_on": one.read_on.isoformat(),
-        "verified": one.verified,
-        "verified_by": one.verified_by,
-        "cautions": list(one.cautions(today)),
+        "id": first_steps.id.value,
+        "title": first_steps.title,
+        "steps": list(first_steps.steps),
+        "sources": list(first_steps.sources),
+        "read_on": first_steps.read_on.isoformat(),
+        "verified": first_steps.verified,
+        "verified_by": first_steps.verified_by,
+        "cautions": list(first_steps.cautions(today)),
     }
 
 
@@ -218,7 +224,7 @@ def _optional_iso_time(moment: datetime) -> str:
 
 
 def _language_names(line: HelpLine) -> str:
-    from babel.core import Locale  # noqa: PLC0415 -- takes a moment to import
+    from babel.core import Locale  # noqa: PLC0415 -- slow to load
 
     known = Locale(language_of_person().partition("-")[0]).languages
     names = [known.get(language, language) for language in line.languages]

@@ -31,9 +31,9 @@ class HistoryEvent(StrEnum):
 class HistoryLine:
     """One line of a notice's history.
 
-    ``at`` is aware UTC. ``detail`` is the law or what was asked; ``places`` is where the copy was
-    seen (sent notices only); ``late`` is how long after the deadline (MISSED only), and ``open``
-    whether nothing has come yet.
+    ``at`` is aware UTC. ``detail`` names the law (REQUESTED and DUE only). ``places`` is where the
+    copies were seen (REQUESTED only). ``late`` is the time since the deadline; ``open`` says that
+    the addressee has still not done what was due (both MISSED only).
     """
 
     at: datetime
@@ -49,11 +49,13 @@ class HistoryLine:
         on = f"{self.at.day} {self.at:%B %Y, %H:%M} UTC"
         if self.event is HistoryEvent.MISSED:
             late = duration_in_words(self.late or timedelta())
-            return f"{on}: {_STILL_OPEN if self.open else _LATE}".format(late=late)
-        return f"{on}: {_TEXTS[self.event].format(detail=self.detail)}"
+            return f"{on}: {_STILL_NOT_DONE_TEXT if self.open else _DONE_LATE_TEXT}".format(
+                late=late
+            )
+        return f"{on}: {_EVENT_TEXTS[self.event].format(detail=self.detail)}"
 
 
-_TEXTS: Final = {
+_EVENT_TEXTS: Final = {
     HistoryEvent.REQUESTED: "I sent my request under {detail}.",
     HistoryEvent.CONFIRMED: "They confirmed that they had received it.",
     HistoryEvent.ASKED: "They asked me for more.",
@@ -63,8 +65,8 @@ _TEXTS: Final = {
     HistoryEvent.REMOVED: "They removed it.",
     HistoryEvent.DUE: "Their time under {detail} ended.",
 }
-_LATE: Final = "They did what was due {late} late."
-_STILL_OPEN: Final = "What was due has not been done; that is {late} after the deadline."
+_DONE_LATE_TEXT: Final = "They did what was due {late} late."
+_STILL_NOT_DONE_TEXT: Final = "What was due has not been done; that is {late} after the deadline."
 
 
 def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...]:
@@ -82,10 +84,10 @@ def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...
         *_notice_events(notice),
         *(line for clock in clocks for line in _deadline_lines(clock, now)),
     ]
-    return tuple(sorted(lines, key=lambda line: (line.at, _ORDER.index(line.event))))
+    return tuple(sorted(lines, key=lambda line: (line.at, _EVENT_ORDER.index(line.event))))
 
 
-_ORDER: Final = tuple(HistoryEvent)
+_EVENT_ORDER: Final = tuple(HistoryEvent)
 
 
 def _notice_events(notice: Notice) -> Iterator[HistoryLine]:

@@ -1,5 +1,5 @@
-"""Evidence manifests as canonical JSON: what a stamp authority stamps (docs/spec/case.md section
-3).
+"""Evidence manifests in canonical JSON, which a stamp authority timestamps (docs/spec/case.md
+section 3).
 
 A manifest does not reveal the evidence: each item is a commitment, SHA-256 over a random 32-byte
 salt and the item's bytes, so nobody can test whether a picture they have is in it.
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from entrenous.base.errors import Malformed
-from entrenous.respond.nouns import SHA256_BYTES, Level
+from entrenous.respond.nouns import SHA256_BYTES, EvidenceLevel
 from entrenous.wire.encodings import canonical_json, read_canonical, read_time, write_time
 
 
@@ -19,7 +19,7 @@ class ManifestItem:
     """One item of a manifest: ``commitment`` is SHA-256 over salt and bytes."""
 
     number: int
-    level: Level
+    level: EvidenceLevel
     added_at: datetime
     commitment: bytes
 
@@ -89,7 +89,7 @@ def _read_item(untrusted: object) -> ManifestItem:
         raise ValueError("an item has a number")
     return ManifestItem(
         plain["item"],
-        Level(plain["level"]),
+        EvidenceLevel(plain["level"]),
         read_time(plain["added_at"]),
         _parse_hash(plain["salted_sha256"]),
     )
@@ -103,7 +103,7 @@ def _parse_map(untrusted: object, names: set[str]) -> dict[str, Any]:
 
 def _parse_list(untrusted: object) -> list[object]:
     if not isinstance(untrusted, list):
-        raise ValueError("a list is needed")  # noqa: TRY004 -- one kind of failure for the caller
+        raise ValueError("a list is needed")  # noqa: TRY004 -- the caller catches ValueError
     return untrusted
 
 

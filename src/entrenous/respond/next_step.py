@@ -1,5 +1,5 @@
-"""Put a case's one next step into words. It is that of the first applicable rule, in a fixed
-order.
+"""Put the one next step of a case into words. Rules are tried in a fixed order, and the first that
+applies gives the step.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,15 +23,15 @@ from entrenous.respond.situation import Spread
 from entrenous.respond.threat import is_threat_only, threat_step
 from entrenous.respond.unasked import unreported_page_step
 
-_ANSWERS: Final = {
+_ANSWER_TEXTS: Final = {
     NoticeState.REFUSED: translatable("They refused (letter {number})."),
     NoticeState.PARTLY: translatable("They removed only part of it (letter {number})."),
 }
-_LATE: Final = translatable("Their time ended {duration} ago (letter {number}).")
-_OVER: Final = frozenset({NoticeState.WITHDRAWN})
-_IN_CHATS: Final = (Spread.GROUP, Spread.PRIVATE)
+_OVERDUE_TEXT: Final = translatable("Their time ended {duration} ago (letter {number}).")
+_WITHDRAWN_STATES: Final = frozenset({NoticeState.WITHDRAWN})
+_CHAT_SPREADS: Final = (Spread.GROUP, Spread.PRIVATE)
 
-_SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
+_SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
 def next_step(case: Case, now: datetime) -> str:
@@ -49,85 +49,89 @@ def next_step(case: Case, now: datetime) -> str:
         return translated(
             "This case is closed. Open it again at any time: entrenous case open {name}"
         ).format(name=case.name)
-    clocks = _most_urgent(case, now)
+    clocks = _first_deadlines(case, now)
     return (
         breach_step(case, now)
-        or _person_must_act(case, clocks, now)
+        or _step_that_person_must_take(case, clocks, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
         or _unreported_page_step(case)
-        or _latest_call(_draft_steps(case, _SHEETS))
+        or _newest_step_text(_draft_steps(case, _DOCUMENTS_WITHOUT_ADDRESSEE))
         or _waiting_step(case, clocks)
         or _removal_step(case)
         or _evidence_step(case)
     )
 
 
-def _person_must_act(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
-    """Return the latest event that the person has to react to: a missed deadline, a refusal, a
-    question, a return ...
+def _step_that_person_must_take(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
+    """Return the step for the latest event that the person has to react to, e.g. a missed deadline,
+    a refusal, a question, or a picture that came back.
     """
-    everything = frozenset(DocumentKind)
-    calls = [
-        *_unanswered_notices(case, clocks, now),
-        *_open_questions(case),
-        *_draft_steps(case, everything if is_threat_only(case) else everything - _SHEETS),
+    all_kinds = frozenset(DocumentKind)
+    dated_steps = [
+        *_escalation_steps(case, clocks, now),
+        *_question_steps(case),
+        *_draft_steps(
+            case, all_kinds if is_threat_only(case) else all_kinds - _DOCUMENTS_WITHOUT_ADDRESSEE
+        ),
         *returned_steps(case),
     ]
-    return _latest_call(calls)
+    return _newest_step_text(dated_steps)
 
 
-def _latest_call(calls: Iterable[tuple[datetime, str]]) -> str:
-    return max(calls, key=lambda call: call[0], default=(None, ""))[1]
+def _newest_step_text(dated_steps: Iterable[tuple[datetime, str]]) -> str:
+    return max(dated_steps, key=lambda dated_step: dated_step[0], default=(None, ""))[1]
 
 
-def _unanswered_notices(
+def _escalation_steps(
     case: Case, clocks: dict[int, Deadline], now: datetime
 ) -> Iterator[tuple[datetime, str]]:
     late = list[tuple[datetime, Notice]]()
     for notice in case.notices:
-        since = _since_when(notice, clocks.get(notice.number))
+        since = _time_of_setback(notice, clocks.get(notice.number))
         if since is None or _was_escalated(notice, since, case):
             continue
-        if notice.state in _ANSWERS:
-            yield since, _next_escalation(notice, case, since, now)
+        if notice.state in _ANSWER_TEXTS:
+            yield since, _escalation_step(notice, case, since, now)
         else:
             late.append((since, notice))
     if late:  # the notice that is overdue longest comes first
         since, notice = min(late, key=lambda one: one[0])
-        yield max(since for since, _ in late), _next_escalation(notice, case, since, now)
+        yield max(since for since, _ in late), _escalation_step(notice, case, since, now)
 
 
-def _next_escalation(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
-    """Return the complaint that can be drafted now, or else where the person could go next."""
+def _escalation_step(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
+    """Say where the person could go next, and name the complaint to draft now, if there is one."""
     words = translated("Next you could go to: {escalation}.").format(
         escalation=translated(notice.route.escalation)
     )
-    ready = next_route(notice, case, now)
-    reached = translated("What reaches this case: {routes}").format(routes=_route_steps(case))
-    if ready is None:
-        return f"{words} {reached}"
-    said = translated(_ANSWERS.get(notice.state, _LATE)).format(
+    next_draft = next_route(notice, case, now)
+    other_routes = translated("What reaches this case: {routes}").format(
+        routes=_routes_command(case)
+    )
+    if next_draft is None:
+        return f"{words} {other_routes}"
+    problem = translated(_ANSWER_TEXTS.get(notice.state, _OVERDUE_TEXT)).format(
         number=notice.number, duration=duration_in_words(now - since)
     )
     draft = translated(
         "To draft it, with what happened so far: entrenous case notice {name} --route {route}."
-    ).format(name=case.name, route=ready.family)
-    return f"{words} {said} {draft} {reached}"
+    ).format(name=case.name, route=next_draft.family)
+    return f"{words} {problem} {draft} {other_routes}"
 
 
 def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
     """Return the first route after this notice's own that applies to the case today."""
-    used = {other.route.family for other in case.notices if other.state not in _OVER}
-    said, event = situation_of(case), day_of_event(case)
+    used = {other.route.family for other in case.notices if other.state not in _WITHDRAWN_STATES}
+    situation, event = situation_of(case), day_of_event(case)
     for family in notice.route.next_routes:
         versions = () if family in used else versions_of(family)
         for route in versions:
-            if not reason_not_applicable(route, said, event, now.date()):
+            if not reason_not_applicable(route, situation, event, now.date()):
                 return route
     return None
 
 
-def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
+def _time_of_setback(notice: Notice, clock: Deadline | None) -> datetime | None:
     """Return when the notice was refused or partly fulfilled, or its deadline was missed; None if
     none of these happened.
     """
@@ -138,9 +142,11 @@ def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
     return clock.due_at if clock and clock.state is DeadlineState.MISSED else None
 
 
-def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
-    """Return the first deadline of each unsettled notice, the most urgent notice first."""
-    settled = {notice.number for notice in case.notices if notice.state in _SETTLED}
+def _first_deadlines(case: Case, now: datetime) -> dict[int, Deadline]:
+    """Return the first deadline of each unsettled notice by the notice's number, the most urgent
+    notice first.
+    """
+    settled = {notice.number for notice in case.notices if notice.state in _SETTLED_STATES}
     first: dict[int, Deadline] = {}
     for clock in deadlines(case, now):
         if clock.notice not in settled:
@@ -149,27 +155,27 @@ def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
 
 
 def _was_escalated(notice: Notice, since: datetime, case: Case) -> bool:
-    """Return whether the person has taken a further step since then, e.g. to the authority of the
-    same law.
+    """Return whether the person has taken a further step after that time, e.g. a complaint to the
+    authority under the same law.
     """
     return any(
-        later.drafted_at >= since and later.state not in _OVER and _is_follow_up(later, notice)
+        later.drafted_at >= since
+        and later.state not in _WITHDRAWN_STATES
+        and _is_follow_up(later, notice)
         for later in case.notices
     )
 
 
 def _is_follow_up(later: Notice, notice: Notice) -> bool:
-    same_law = later.route.kind is RouteKind.ESCALATION and _notice_name(later) == _notice_name(
-        notice
-    )
+    same_law = later.route.kind is RouteKind.ESCALATION and _law_name(later) == _law_name(notice)
     return same_law or later.route.family in notice.route.next_routes
 
 
-def _notice_name(notice: Notice) -> str:
+def _law_name(notice: Notice) -> str:
     return notice.route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
 
 
-def _open_questions(case: Case) -> Iterator[tuple[datetime, str]]:
+def _question_steps(case: Case) -> Iterator[tuple[datetime, str]]:
     for notice in case.notices:
         if notice.state is NoticeState.ASKED and notice.asked_at is not None:
             words = translated(
@@ -185,7 +191,7 @@ def _draft_steps(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[d
             yield draft.drafted_at, _draft_step(draft, case)
 
 
-_DRAFTED: Final = {
+_DRAFT_TEXTS: Final = {
     DocumentKind.POLICE_SHEET: translatable(
         "You have not taken page {number} to the police yet. Take it there if you like, then note"
         " the day: {command}"
@@ -200,8 +206,8 @@ _DRAFTED: Final = {
     ),
 }
 # sheets that the person takes along, for which no addressee waits
-_SHEETS: Final = frozenset(_DRAFTED)
-_LETTER: Final = translatable(
+_DOCUMENTS_WITHOUT_ADDRESSEE: Final = frozenset(_DRAFT_TEXTS)
+_DRAFT_LETTER_TEXT: Final = translatable(
     "You have not sent letter {number} yet. Fill in what is missing, send it yourself, then note"
     " the day: {command}"
 )
@@ -209,7 +215,7 @@ _LETTER: Final = translatable(
 
 def _draft_step(draft: Notice, case: Case) -> str:
     number, command = draft.number, f"entrenous case notice {case.name} --sent {draft.number}"
-    words = translated(_DRAFTED.get(draft.route.document, _LETTER))
+    words = translated(_DRAFT_TEXTS.get(draft.route.document, _DRAFT_LETTER_TEXT))
     return words.format(number=number, command=command)
 
 
@@ -229,7 +235,7 @@ def if_they_do_nothing(case: Case, now: datetime, notice: int = 0) -> str:
     passes without an answer; "" if none runs.
     """
     sent = {one.number: one for one in case.notices if one.sent_at and notice in (0, one.number)}
-    for number, clock in _most_urgent(case, now).items():
+    for number, clock in _first_deadlines(case, now).items():
         if number in sent and clock.state is DeadlineState.RUNNING:
             ready = next_route(sent[number], case, now)
             if ready is None:
@@ -268,7 +274,7 @@ def _removal_step(case: Case) -> str:
 def _evidence_step(case: Case) -> str:
     name = case.name
     if not case.sightings:
-        if situation_of(case).posted in _IN_CHATS:
+        if situation_of(case).posted in _CHAT_SPREADS:
             words = translated(
                 "Add the chat in your own words: its app, its name, who sent it there. Type:"
                 " entrenous case add {name} --chat -"
@@ -288,15 +294,15 @@ def _evidence_step(case: Case) -> str:
         words = translated("Have the evidence stamped: entrenous evidence stamp {name}.")
         return f"{words.format(name=name)} {_skip_hint(case)}"
     words = translated("Choose what to do, and write the letter for it: {command}")
-    return _chat_hint(case) + words.format(command=_route_steps(case))
+    return _chat_hint(case) + words.format(command=_routes_command(case))
 
 
 def _chat_hint(case: Case) -> str:
-    """Name the steps for a chat if the picture was passed on only there, since their order
-    differs.
+    """Name the command for the steps in a chat, whose order differs, if the picture was passed on
+    only in chats.
     """
     posted = situation_of(case).posted
-    if posted not in _IN_CHATS:
+    if posted not in _CHAT_SPREADS:
         return ""
     where = "".join(f" --place {place}" for place in case.situation.places)
     words = translated("In a chat, the steps come in this order: {command}.")
@@ -305,9 +311,9 @@ def _chat_hint(case: Case) -> str:
 
 def _skip_hint(case: Case) -> str:
     return translated("Or skip this and choose what to do: {routes}").format(
-        routes=_route_steps(case)
+        routes=_routes_command(case)
     )
 
 
-def _route_steps(case: Case) -> str:
+def _routes_command(case: Case) -> str:
     return f"entrenous law routes {case.name}"

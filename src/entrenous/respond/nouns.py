@@ -1,7 +1,7 @@
 """The contents of a case file: sightings, evidence, stamps, notices and steps.
 
-Nothing here says who is to blame: a case may hold a verdict about a copy and a sighting at a place.
-docs/spec/case.md defines terms and formats.
+A case never says who is to blame. It may contain a verdict about a copy, and the places where the
+picture was seen. docs/spec/case.md defines terms and formats.
 """
 
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ SALT_BYTES: Final = 32
 SHA256_BYTES: Final = 32
 
 
-class Level(StrEnum):
-    """How much an item of evidence proves: RESPOND's levels of assurance."""
+class EvidenceLevel(StrEnum):
+    """How much an item of evidence proves."""
 
     A0 = "A0"
     A1 = "A1"
@@ -35,15 +35,21 @@ class Level(StrEnum):
     @property
     def proves(self) -> str:
         """What an item of this level proves, in words."""
-        return translated(LEVELS[self])
+        return translated(LEVEL_MEANINGS[self])
 
 
-LEVELS: Final[Mapping[Level, str]] = {
-    Level.A0: translatable("a statement: the person says so"),
-    Level.A1: translatable("the person's own screenshot or file: unchanged since it was hashed"),
-    Level.A2: translatable("captured by this program: these bytes existed by then on this machine"),
-    Level.A3: translatable("captured a second time by somebody else: the same content seen twice"),
-    Level.A4: translatable("the platform's own receipt or answer: the addressee admits it"),
+LEVEL_MEANINGS: Final[Mapping[EvidenceLevel, str]] = {
+    EvidenceLevel.A0: translatable("a statement: the person says so"),
+    EvidenceLevel.A1: translatable(
+        "the person's own screenshot or file: unchanged since it was hashed"
+    ),
+    EvidenceLevel.A2: translatable(
+        "captured by this program: these bytes existed by then on this machine"
+    ),
+    EvidenceLevel.A3: translatable(
+        "captured a second time by somebody else: the same content seen twice"
+    ),
+    EvidenceLevel.A4: translatable("the platform's own receipt or answer: the addressee admits it"),
 }
 
 
@@ -54,7 +60,7 @@ class Evidence:
     """
 
     number: int
-    level: Level
+    level: EvidenceLevel
     what: str
     added_at: datetime
     sha256: bytes
@@ -94,7 +100,7 @@ class CaseState(StrEnum):
 class Sighting:
     """Where and when a copy was seen: a web address, or a chat described in words.
 
-    ``handle`` is the account it was shown at. ``number`` counts from 1 within a case.
+    ``handle`` is the account that posted the copy. ``number`` counts from 1 within a case.
     """
 
     where: str
@@ -123,7 +129,9 @@ class NoticeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NoticeElement:
-    """One element that the law requires in a notice. ``gaps`` are missing parts, in brackets."""
+    """One element that the law requires in a notice. ``gaps`` are the placeholders, in square
+    brackets, for what is still missing in ``text``.
+    """
 
     required: str
     text: str
@@ -140,15 +148,16 @@ class DocumentPart:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A letter, form or page for whoever must act: legal ground, request, deadline. Never the
-    picture.
+    """A letter, form or page for whoever must act, with the legal ground, the request and the
+    deadline. It never contains the picture.
 
-    ``route`` is the law as of the draft. ``letter`` is the text to send, ``parts`` the same in
-    parts, and ``told`` are the sightings named in it. ``other_gaps`` are missing parts that the law
-    does not ask for, e.g. who goes to the police. ``to`` names the addressee. ``reference`` is the
-    number that the addressee gave, e.g. a hash bank's case number. ``asked_at`` is when they first
-    asked for more, ``supplied_at`` when the person first supplied it. ``answered_at`` is when they
-    first answered, be it at ``partly_at``, ``removed_at`` or ``refused_at``.
+    ``route`` is the legal route as it was when the notice was drafted. ``letter`` is the text to
+    send, ``parts`` the same in parts, and ``told`` are the sightings named in it. ``other_gaps``
+    are placeholders for what the law does not require, e.g. the name of the person who goes to the
+    police. ``to`` names the addressee. ``reference`` is the number that the addressee gave, e.g. a
+    hash bank's case number. ``asked_at`` is when they first asked for more, ``supplied_at`` when
+    the person first supplied it. ``answered_at`` is when they first answered, be it at
+    ``partly_at``, ``removed_at`` or ``refused_at``.
     """
 
     number: int
@@ -178,7 +187,7 @@ class Notice:
         return (*(gap for element in self.elements for gap in element.gaps), *self.other_gaps)
 
 
-class Role(StrEnum):
+class RepresentativeRole(StrEnum):
     """Who acts for the person shown in the picture."""
 
     PARENT = translatable("parent")  # a parent of a person who is an adult now
@@ -200,7 +209,7 @@ class Representative:
     when it was recorded here (aware, UTC).
     """
 
-    role: Role
+    role: RepresentativeRole
     consent: str
     noted_at: datetime
 
@@ -211,7 +220,7 @@ class Representative:
 
 @dataclass(frozen=True, slots=True)
 class Reappearance:
-    """The picture was found again at a sighting that was gone, or where it had been removed.
+    """The picture was found again at an address from which it had disappeared or been removed.
 
     ``compared`` is false if there was no picture to compare, and only the page is back.
     """
@@ -225,7 +234,7 @@ class Reappearance:
 class Breach:
     """A breach of an organisation's own systems, which has to be notified by the organisation.
 
-    ``route`` is the law as of ``aware_at``, when the organisation became aware of it.
+    ``route`` is the law in force at ``aware_at``, when the organisation became aware of the breach.
     ``notified_at`` is when it told the authority, ``told_at`` when it told the people concerned.
     """
 
@@ -236,8 +245,8 @@ class Breach:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step taken in a case, in the words shown."""
+class CaseStep:
+    """One step taken in a case. ``what`` is the text that is shown."""
 
     at: datetime
     what: str
@@ -245,11 +254,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A person's file. ``links`` is the length of the custody chain, so that a lost link is
-    noticed.
+    """The file of one person's case. ``links`` is the length of the custody chain, so that a lost
+    link is noticed.
 
-    ``age`` is the latest answer at the age gate; unless all were adults, the case stays closed.
-    ``stamp_wanted_at`` is when a stamp was first asked for that no authority has given yet.
+    ``age`` is the latest answer at the age gate; unless all were adults, the case stays closed. If
+    the person asked for a stamp and no authority has issued one yet, ``stamp_wanted_at`` is when
+    they first asked.
     """
 
     name: CaseName
@@ -261,10 +271,10 @@ class Case:
     evidence: tuple[Evidence, ...] = ()
     stamps: tuple[Stamp, ...] = ()
     notices: tuple[Notice, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[CaseStep, ...] = ()
     links: int = 0
     age: AgeAnswer = AgeAnswer.ADULTS
-    representative: Representative | None = None  # None: the person shown acts personally
+    representative: Representative | None = None  # None if the person shown acts personally
     stamp_wanted_at: datetime | None = None
     returned: tuple[Reappearance, ...] = ()
     breach: Breach | None = None

@@ -7,7 +7,7 @@ from entrenous.base.errors import Refused
 from entrenous.base.language import day_in_words, translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case
-from entrenous.respond.nouns import Case, Representative, Role
+from entrenous.respond.nouns import Case, Representative, RepresentativeRole
 
 
 class NoConsent(Refused):
@@ -18,7 +18,9 @@ class NoConsent(Refused):
     """
 
 
-def representative_with_consent(role: Role, consent: str, now: datetime) -> Representative:
+def representative_with_consent(
+    role: RepresentativeRole, consent: str, now: datetime
+) -> Representative:
     """Return who acts, with the consent as typed; raises NoConsent if that is empty."""
     words = " ".join(consent.split())
     if not words:

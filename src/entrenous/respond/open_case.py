@@ -11,7 +11,7 @@ from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
-from entrenous.respond.age_gate import not_all_adults, pass_age_gate
+from entrenous.respond.age_gate import not_all_adults_error, pass_age_gate
 from entrenous.respond.capture.saved_page import A_STATEMENT
 from entrenous.respond.case_file import (
     edit_case,
@@ -20,15 +20,15 @@ from entrenous.respond.case_file import (
     refuse_file_of_minor,
     save_case,
 )
-from entrenous.respond.custody import CASES, CustodyAct
+from entrenous.respond.custody import CASES_TABLE, CustodyAct
 from entrenous.respond.nouns import (
     SALT_BYTES,
     AgeAnswer,
     Case,
     CaseState,
     Evidence,
+    EvidenceLevel,
     ImpossibleTime,
-    Level,
     NoSuchCaseEntry,
     Representative,
     Sighting,
@@ -67,7 +67,7 @@ def open_case(
     """Create a case file and start its custody chain.
 
     Args:
-        trace: the result of TRACE, or None: a case needs no verdict.
+        trace: the result of TRACE; None if there is none, since a case needs no verdict.
         situation: the facts that decide which routes apply; questions may stay unanswered.
         age: the answer to "was everybody in the picture 18 or older when it was taken?"
         device: its vault stores the case.
@@ -101,7 +101,7 @@ def find_trace(number: int, device: Device) -> Trace:
 
 
 def _new_case_name(device: Device) -> CaseName:
-    taken = {name.removeprefix("case-") for name in device.vault.keys(CASES)}
+    taken = {name.removeprefix("case-") for name in device.vault.keys(CASES_TABLE)}
     return CaseName(f"case-{message_name(device.dice.token(3), taken)}")
 
 
@@ -111,10 +111,10 @@ def describe_case(name: str, more: Situation, device: Device) -> Case:
     Raises NoSuchCase, NotAllAdults, CaseClosed.
     """
 
-    def described(case: Case) -> Case:
+    def add_facts(case: Case) -> Case:
         return replace(case, situation=_merged_situation(case.situation, more))
 
-    return edit_case(name, device, described, "said more about it")
+    return edit_case(name, device, add_facts, "said more about it")
 
 
 def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
@@ -124,19 +124,20 @@ def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
 
     Raises:
         NoSuchCase: there is no such case.
-        NotAllAdults: always otherwise, after recording; says who helps, and how to erase it.
+        NotAllAdults: in every other case, after recording. It says who helps, and how to erase the
+            case.
     """
     with device.vault.transaction():
         case = find_case(name, device)
-        heard = replace(
+        updated = replace(
             case,
             age=AgeAnswer.CHILD,
             state=CaseState.CLOSED,
             situation=_merged_situation(case.situation, more),
         )
-        if heard != case:  # unchanged if the answer is given again
-            save_case(heard, device, CustodyAct.CHANGED, "said that somebody was under 18")
-    raise not_all_adults(heard, device.clock.now().date())
+        if updated != case:  # unchanged if the answer is given again
+            save_case(updated, device, CustodyAct.CHANGED, "said that somebody was under 18")
+    raise not_all_adults_error(updated, device.clock.now().date())
 
 
 def _merged_situation(known: Situation, more: Situation) -> Situation:
@@ -152,7 +153,7 @@ def _merged_situation(known: Situation, more: Situation) -> Situation:
     return replace(known, **{**answers, "places": places})
 
 
-ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # limited because an item is in memory while it is sealed
+ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is encrypted
 _MB: Final = 1024 * 1024
 
 
@@ -173,16 +174,16 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
         raise ImpossibleTime(what="a sighting", when="in the future")
     tidy = replace(seen, where=_to_one_line(seen.where), handle=_to_one_line(seen.handle))
 
-    def with_sighting(case: Case) -> Case:
+    def append_sighting(case: Case) -> Case:
         numbered = replace(tidy, number=len(case.sightings) + 1)
         return replace(case, sightings=(*case.sightings, numbered))
 
-    return edit_case(name, device, with_sighting, "noted where a copy was seen")
+    return edit_case(name, device, append_sighting, "noted where a copy was seen")
 
 
 def add_statement(name: str, words: str, device: Device, *, sighting: int | None = None) -> Case:
     """Store a statement in the person's own words (level A0); otherwise like :func:`add_file`."""
-    return store_item(name, words.encode(), (Level.A0, A_STATEMENT, sighting), device)
+    return store_item(name, words.encode(), (EvidenceLevel.A0, A_STATEMENT, sighting), device)
 
 
 def add_file(
@@ -199,11 +200,11 @@ def add_file(
 
     Raises NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry, TooLargeToKeep.
     """
-    return store_item(name, data, (Level.A1, _to_one_line(what), sighting), device)
+    return store_item(name, data, (EvidenceLevel.A1, _to_one_line(what), sighting), device)
 
 
 def store_item(
-    name: str, data: bytes, about: tuple[Level, str, int | None], device: Device
+    name: str, data: bytes, about: tuple[EvidenceLevel, str, int | None], device: Device
 ) -> Case:
     """Store an item; ``about`` has its level, a line about it, and its sighting if any. Otherwise
     like :func:`add_file`.
@@ -225,7 +226,7 @@ def store_item(
 
 
 def _make_evidence(
-    case: Case, data: bytes, about: tuple[Level, str, int | None], device: Device
+    case: Case, data: bytes, about: tuple[EvidenceLevel, str, int | None], device: Device
 ) -> Evidence:
     level, what, sighting = about
     return Evidence(

@@ -12,8 +12,8 @@ from entrenous.base.language import month_day_in_words, translated, weekday_in_w
 Span = tuple[time, time]  # from the first moment to the last; an end of 00:00 is midnight
 IsHoliday = Callable[[str, date], bool]
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_RULE: Final = re.compile(r"(\w{3})(?:-(\w{3}))? (\S+(?:, \S+)*)")
-_SPAN: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
+_RULE_PATTERN: Final = re.compile(r"(\w{3})(?:-(\w{3}))? (\S+(?:, \S+)*)")
+_SPAN_PATTERN: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
 _LOOK_AHEAD_DAYS: Final = 15
 ALWAYS: Final = "always"
 
@@ -47,17 +47,18 @@ def parse_hours(text: str, zone: str = "", holidays_of: str = "") -> OpeningHour
     """Parse ``always``, or rules such as ``Mon-Fri 10:00-16:00; Sat 10:00-12:00, 14:00-16:00``.
 
     Raises:
-        ValueError: the text does not follow the grammar in docs/spec/help.md, or no such zone.
+        ValueError: the text does not follow the grammar in docs/spec/help.md.
+        ZoneInfoNotFoundError: there is no such time zone.
 
     >>> parse_hours("Fri-Sat 20:00-24:00", "Europe/London").week[4]
     ((datetime.time(20, 0), datetime.time(0, 0)),)
     """
     if text == ALWAYS:
         return OpeningHours((), "UTC", always=True)
-    ZoneInfo(zone)  # raises for an unknown zone; ZoneInfoNotFoundError is no ValueError
+    ZoneInfo(zone)  # raises for an unknown zone
     week: list[tuple[Span, ...]] = [()] * len(_DAYS)
     for rule in text.split("; "):
-        found = _RULE.fullmatch(rule)
+        found = _RULE_PATTERN.fullmatch(rule)
         if not found:
             raise ValueError(f"not a rule of opening hours: {rule!r}")
         first, last = _DAYS.index(found[1]), _DAYS.index(found[2] or found[1])
@@ -68,10 +69,10 @@ def parse_hours(text: str, zone: str = "", holidays_of: str = "") -> OpeningHour
     return OpeningHours(tuple(week), zone, holidays_of)
 
 
-def opening(hours: OpeningHours, now: datetime, is_holiday: IsHoliday) -> Opening:
+def opening_at(hours: OpeningHours, now: datetime, is_holiday: IsHoliday) -> Opening:
     """Return whether a line is open at ``now`` (aware), and when that changes.
 
-    An hour that a change of the clocks skips or repeats is read as the zone's rules say.
+    Hours that a change of the clocks skips or repeats are converted by the rules of the time zone.
     """
     if hours.always:
         return Opening(is_open=True, changes_at=None)
@@ -83,24 +84,24 @@ def opening(hours: OpeningHours, now: datetime, is_holiday: IsHoliday) -> Openin
     return Opening(is_open=False, changes_at=None)
 
 
-def opening_in_words(found: Opening, now: datetime, here: tzinfo | None) -> str:
+def opening_in_words(opening: Opening, now: datetime, here: tzinfo | None) -> str:
     """Format an opening: "opens tomorrow at 10:00 there, 05:00 your time".
 
     Args:
-        found: as returned by :func:`opening`.
+        opening: as returned by :func:`opening_at`.
         now: aware.
         here: the person's time zone; None means this machine's.
     """
-    if found.changes_at is None:
-        return translated("open day and night") if found.is_open else translated("closed now")
-    there, mine = found.changes_at, found.changes_at.astimezone(here)
+    if opening.changes_at is None:
+        return translated("open day and night") if opening.is_open else translated("closed now")
+    there, mine = opening.changes_at, opening.changes_at.astimezone(here)
     at = f"{there:%H:%M}"
     if there.utcoffset() != mine.utcoffset():
         my_day = "" if there.date() == mine.date() else f"{weekday_in_words(mine)} "
         at = translated("{there} there, {mine} your time").format(
             there=at, mine=f"{my_day}{mine:%H:%M}"
         )
-    if found.is_open:
+    if opening.is_open:
         return translated("open now, until {time}").format(time=at)
     return _opens_in_words(there, now).format(
         time=at, weekday=weekday_in_words(there), day=month_day_in_words(there)
@@ -118,13 +119,15 @@ def _spans_from(
         if hours.holidays_of and is_holiday(hours.holidays_of, day):
             continue
         for first, last in hours.week[day.weekday()]:
-            until = day + timedelta(1) if last <= first else day
+            end_day = day + timedelta(1) if last <= first else day
             start = datetime.combine(day, first, zone).astimezone(UTC)
-            yield start, datetime.combine(until, last, zone).astimezone(UTC)
+            yield start, datetime.combine(end_day, last, zone).astimezone(UTC)
 
 
 def _opens_in_words(there: datetime, now: datetime) -> str:
-    """Return when a line opens, in words, with {time}, {weekday} and {day} to fill in."""
+    """Return a sentence that says when a line opens, with the placeholders {time}, {weekday} and
+    {day}.
+    """
     days = (there.date() - now.astimezone(there.tzinfo).date()).days
     if days == 0:
         return translated("closed now, opens at {time}")
@@ -136,7 +139,7 @@ def _opens_in_words(there: datetime, now: datetime) -> str:
 
 
 def _parse_span(text: str) -> Span:
-    found = _SPAN.fullmatch(text)
+    found = _SPAN_PATTERN.fullmatch(text)
     if not found:
         raise ValueError(f"not a span of time: {text!r}")
     end = time(int(found[3]), int(found[4])) if found[3] else time()

@@ -41,10 +41,10 @@ class PlatformKind(StrEnum):
     FORUM = "forum"
     CLOUD = "cloud"
     REGISTRAR = "registrar"
-    GENERIC = "generic"  # no platform of its own: any site, any web host
+    GENERIC = "generic"  # stands for any site or web host without a record
 
 
-KIND_WORDS: Final[Mapping[PlatformKind, str]] = {
+PLATFORM_KIND_NAMES: Final[Mapping[PlatformKind, str]] = {
     PlatformKind.SOCIAL: translatable("a social network"),
     PlatformKind.MESSENGER: translatable("a messenger"),
     PlatformKind.SEARCH: translatable("a search engine"),
@@ -73,7 +73,7 @@ class HashProgramme(StrEnum):
     TAKE_IT_DOWN = "takeitdown"  # for pictures taken of people under 18
 
 
-class Paste(StrEnum):
+class PasteKind(StrEnum):
     """The answer to one question of a form; report_steps.py has the words."""
 
     LINKS = "links"  # where the picture is
@@ -99,17 +99,18 @@ class PlatformRecord:
     Attributes:
         id: the key in the table, e.g. "instagram".
         hosts: host names in ASCII; their subdomains belong to it too.
-        first_step: the one thing to do.
+        first_step: the one thing to do first.
         aliases: other names that people type.
         report_url: the form or page for intimate images, or else for any report.
         account_needed: whether a report needs an account there.
         on_behalf: whether somebody else may report for the person shown.
-        asks_for: what the form asks for, in its order; ``paste`` is parallel to it.
+        asks_for: the questions of the form, in order.
+        paste: the kind of answer to each of these questions.
         in_app: the path to a report inside the app or site.
         other_channel: other ways, e.g. for pictures that are not intimate.
-        dsa_contact: its EU contact point for users: an address, or an email address.
+        dsa_contact: the web or email address of its EU contact point for users.
         tida_process_url: its page for the US TAKE IT DOWN Act.
-        time: how long an answer takes, as the platform states.
+        time: how long an answer takes, according to the platform.
         receipt: the number, email or answer that comes back.
     """
 
@@ -127,7 +128,7 @@ class PlatformRecord:
     account_needed: bool | None = None
     on_behalf: bool | None = None
     asks_for: tuple[str, ...] = ()
-    paste: tuple[Paste, ...] = ()
+    paste: tuple[PasteKind, ...] = ()
     in_app: str = ""
     other_channel: str = ""
     hash_programme: tuple[HashProgramme, ...] = ()
@@ -143,7 +144,7 @@ class PlatformRecord:
 
     @property
     def name_in_words(self) -> str:
-        """The name; that of the record for any site or web host is in the person's language."""
+        """The name. A generic record (any site or web host) has a name in the person's language."""
         return translated(self.name) if self.kind is PlatformKind.GENERIC else self.name
 
     def cautions(self, today: date) -> tuple[str, ...]:
@@ -167,7 +168,7 @@ class _PlatformRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     aliases: tuple[str, ...] = ()
     report_url: str = ""
     asks_for: tuple[str, ...] = ()
-    paste: tuple[Paste, ...] = ()
+    paste: tuple[PasteKind, ...] = ()
     in_app: str = ""
     other_channel: str = ""
     hash_programme: tuple[HashProgramme, ...] = ()
@@ -187,10 +188,10 @@ class _Platforms(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 @cache
 def shipped_platforms() -> tuple[PlatformRecord, ...]:
     """Return every platform in this release, in the order of the table."""
-    return read_platforms(shipped_table(TABLE))
+    return read_platforms(shipped_table(PLATFORMS_TABLE))
 
 
-def platform_named(id_: str) -> PlatformRecord:
+def platform_by_id(id_: str) -> PlatformRecord:
     """Return the record with this id, e.g. "instagram"; raises NoSuchPlatform."""
     for record in shipped_platforms():
         if record.id == id_:
@@ -201,8 +202,8 @@ def platform_named(id_: str) -> PlatformRecord:
 def find_platform(name_or_url: str) -> PlatformRecord | None:
     """Find a platform by a name as people type it, or by the host of a web address.
 
-    A host belongs to a platform if it is one of its hosts or lies below one; the longest match
-    wins. None if nothing matches.
+    A host belongs to a platform if it is one of the platform's hosts or a subdomain of one; the
+    longest match wins. Returns None if nothing matches.
 
     >>> find_platform("https://www.instagram.com/p/1").id
     'instagram'
@@ -226,7 +227,7 @@ def platform_named_in_text(words: str) -> PlatformRecord | None:
     Names of fewer than five letters are left out: "line" and "x" mean other things too.
     """
     by_name, _ = _build_indexes()
-    spoken = [_fold_name(word) for word in re.findall(r"\w+", words[:WORDS_MAX])]
+    spoken = [_fold_name(word) for word in re.findall(r"\w+", words[:DESCRIPTION_CHARS_MAX])]
     for at in range(len(spoken)):
         for count in (3, 2, 1):  # "Only Fans" is one name
             name = "".join(spoken[at : at + count])
@@ -236,10 +237,12 @@ def platform_named_in_text(words: str) -> PlatformRecord | None:
 
 
 def host_of(url: str) -> str:
-    """Return the host that a browser would ask for a typed address, in ASCII; "" if there is none.
+    """Return the host that a browser would contact for a typed address, in ASCII; "" if there is
+    none.
 
     As in the WHATWG URL standard, a backslash ends the host like a slash, and a host may have
-    percent escapes and full-width letters. Only http and https addresses have one here.
+    percent escapes and full-width letters. Addresses with a scheme other than http or https count
+    as having no host.
 
     >>> host_of("HTTPS://me:secret@WWW.Example.org.:8443/a?b")
     'www.example.org'
@@ -250,7 +253,7 @@ def host_of(url: str) -> str:
         host = _ascii_host(unquote(parts.hostname or ""))
     except ValueError:  # UnicodeError included
         return ""
-    return host if parts.scheme in ("http", "https") and _HOST.fullmatch(host) else ""
+    return host if parts.scheme in ("http", "https") and _HOST_PATTERN.fullmatch(host) else ""
 
 
 def read_platforms(data: bytes) -> tuple[PlatformRecord, ...]:
@@ -258,20 +261,20 @@ def read_platforms(data: bytes) -> tuple[PlatformRecord, ...]:
 
     Raises BadTable for invalid TOML, an invalid column, or a host that two platforms claim.
     """
-    table = read_table(_Platforms, data, TABLE)
+    table = read_table(_Platforms, data, PLATFORMS_TABLE)
     records = tuple(_parse_record(id_, row, table.read_on) for id_, row in table.platform.items())
     _unique_index(_hosts_of_records(records))
     _unique_index(_names_of_records(records))
     return records
 
 
-TABLE: Final = "platforms.toml"
-_IGNORED: Final = str.maketrans("", "", "-_'\N{RIGHT SINGLE QUOTATION MARK}")
+PLATFORMS_TABLE: Final = "platforms.toml"
+_IGNORED_IN_NAMES: Final = str.maketrans("", "", "-_'\N{RIGHT SINGLE QUOTATION MARK}")
 URL_CHARS_MAX: Final = 4096
-WORDS_MAX: Final = 2000
+DESCRIPTION_CHARS_MAX: Final = 2000
 NAME_CHARS_MIN: Final = 5
 HOST_CHARS_MAX: Final = 254  # RFC 1035 section 2.3.4, with a final dot
-_HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_HOST_PATTERN: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def _parse_record(id_: str, row: _PlatformRow, read_on: date) -> PlatformRecord:
@@ -281,7 +284,7 @@ def _parse_record(id_: str, row: _PlatformRow, read_on: date) -> PlatformRecord:
     try:
         return PlatformRecord(id=id_, **columns)
     except ValueError as why:
-        raise BadTable(table=TABLE, entry=f"{id_}: {why}") from None
+        raise BadTable(table=PLATFORMS_TABLE, entry=f"{id_}: {why}") from None
 
 
 def _ascii_host(host: str) -> str:
@@ -300,7 +303,7 @@ def _parent_domains(host: str) -> Iterator[str]:
 def _fold_name(name: str) -> str:
     """Return a name for comparison, without case, spaces, hyphens and underscores."""
     plain = unicodedata.normalize("NFKC", name[:URL_CHARS_MAX]).casefold()
-    return "".join(plain.translate(_IGNORED).split())
+    return "".join(plain.translate(_IGNORED_IN_NAMES).split())
 
 
 @cache
@@ -323,6 +326,8 @@ def _unique_index(pairs: Iterator[tuple[str, PlatformRecord]]) -> Mapping[str, P
     found: dict[str, PlatformRecord] = {}
     for key, record in pairs:
         if key in found:
-            raise BadTable(table=TABLE, entry=f"{record.id}: {key} belongs to {found[key].id}")
+            raise BadTable(
+                table=PLATFORMS_TABLE, entry=f"{record.id}: {key} belongs to {found[key].id}"
+            )
         found[key] = record
     return MappingProxyType(found)

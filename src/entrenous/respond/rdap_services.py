@@ -11,8 +11,8 @@ import msgspec
 from entrenous.base.environment import Proxy
 from entrenous.base.language import translated
 
-IANA: Final = "https://data.iana.org/rdap/"
-NAMES_MAX: Final = 3
+IANA_LISTS_URL: Final = "https://data.iana.org/rdap/"
+NAMES_QUERIED_MAX: Final = 3
 PREFIX_CHARS_MAX: Final = 50
 Services = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
@@ -22,50 +22,52 @@ class _ServiceList(msgspec.Struct, frozen=True):
 
 
 def describe_who_learns_what(
-    host: str, proxy: Proxy | None, address: str = "", lists: str = IANA
+    host: str, proxy: Proxy | None, address: str = "", lists: str = IANA_LISTS_URL
 ) -> tuple[str, ...]:
     """Explain, before any query, who will learn what.
 
-    ``address`` is what the person typed as the site's address; ``lists`` is the location of the
-    lists.
+    ``address`` is what the person typed as the site's address. ``lists`` is the URL of the lists of
+    RDAP servers.
     """
-    sees = (
+    seen_address = (
         translated("your network address")
         if proxy is None
         else translated("the address of the proxy at {proxy}").format(proxy=proxy)
     )
     keeper = translated("{hostname}, which has the lists of servers: {sees}, not the site.").format(
-        hostname=urlsplit(lists).hostname, sees=sees
+        hostname=urlsplit(lists).hostname, sees=seen_address
     )
     names = " or ".join(names_to_ask(host))
     registry = translated(
         "The registry of the name, or whom it names: {names}, and {sees}."
-    ).format(names=names, sees=sees)
+    ).format(names=names, sees=seen_address)
     resolver = translated("The name server of your own network: {host}.").format(host=host)
     network = translated(
         "The registry of the site's network, or whom it names: the site's address, and {sees}."
-    ).format(sees=sees)
-    resolves = proxy is None and not address and bool(names)
-    knows = resolves or bool(address) or not names
+    ).format(sees=seen_address)
+    asks_name_server = proxy is None and not address and bool(names)
+    asks_network_registry = asks_name_server or bool(address) or not names
     return (
         keeper,
         *((registry,) if names else ()),
-        *((resolver,) if resolves else ()),
-        *((network,) if knows else ()),
+        *((resolver,) if asks_name_server else ()),
+        *((network,) if asks_network_registry else ()),
     )
 
 
 def names_to_ask(host: str) -> tuple[str, ...]:
     """Return the names to query: "site.example", then names below it, shortest first.
 
-    So the registry does not see a longer name, which may identify a person. If the name is a public
-    ending such as "co.uk", it is not registered, and the next one is queried. A numeric address has
-    no names.
+    The shortest comes first because a longer name, which the registry would see, may identify a
+    person. A public suffix such as "co.uk" is not a registered name, so the next longer name is
+    queried. A numeric address has no names.
     """
     if is_address(host):
         return ()
     labels = host.split(".")
-    return tuple(".".join(labels[-count:]) for count in range(2, len(labels) + 1))[:NAMES_MAX]
+    return tuple(".".join(labels[-count:]) for count in range(2, len(labels) + 1))[
+        :NAMES_QUERIED_MAX
+    ]
 
 
 def is_address(host: str) -> bool:
@@ -78,8 +80,8 @@ def is_address(host: str) -> bool:
 
 
 def read_services(untrusted_list: bytes) -> Services | None:
-    """Parse a list of RFC 9224: (entries, addresses of servers) for each service; None if
-    invalid.
+    """Parse a list in the format of RFC 9224 into (entries, addresses of servers) for each service;
+    None if it is invalid.
     """
     try:
         listed = msgspec.json.decode(untrusted_list, type=_ServiceList).services
@@ -101,9 +103,9 @@ def server_for_name(name: str, services: Services) -> str | None:
 
 def server_for_address(address: str, services: Services) -> str | None:
     """Return the server for the longest listed prefix of an address; RFC 9224 section 5."""
-    asked = ipaddress.ip_address(address)
+    ip_address = ipaddress.ip_address(address)
     matching = [
-        (_prefix_length(asked, entry), servers)
+        (_prefix_length(ip_address, entry), servers)
         for entries, servers in services
         for entry in entries
     ]
@@ -111,13 +113,13 @@ def server_for_address(address: str, services: Services) -> str | None:
     return _preferred_server(servers) if length >= 0 else None
 
 
-def _prefix_length(asked: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> int:
+def _prefix_length(ip_address: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> int:
     """Return the length of a prefix in bits if the address is in it, else -1."""
     try:
         prefix = ipaddress.ip_network(entry[:PREFIX_CHARS_MAX], strict=False)
     except ValueError:
         return -1
-    return prefix.prefixlen if asked in prefix else -1
+    return prefix.prefixlen if ip_address in prefix else -1
 
 
 def _preferred_server(servers: tuple[str, ...]) -> str | None:

@@ -11,21 +11,24 @@ from entrenous.respond.watch.states import WatchCheck, Watched, WatchEvent, Watc
 
 
 def find_reappearance(
-    case: Case, before: Watched, look: WatchCheck, now: datetime
+    case: Case, watched_before: Watched, check: WatchCheck, now: datetime
 ) -> Reappearance | None:
     """Return what a check found again, or None; each return is reported once.
 
-    A page that answers again counts if it had been gone. A compared picture counts also if a notice
-    had it removed.
+    A page that answers again counts if it was gone before. A picture that matches on comparison
+    also counts if it had been removed after a notice.
     """
-    compared = look.why in {WatchReason.PICTURE, WatchReason.PICTURE_ELSEWHERE}
-    if not compared and look.event is not WatchEvent.SEEN:
+    compared = check.why in {WatchReason.PICTURE, WatchReason.PICTURE_ELSEWHERE}
+    if not compared and check.event is not WatchEvent.SEEN:
         return None
-    ends = [before.gone_at, *(_removals_of(case, before.sighting) if compared else ())]
+    ends = [
+        watched_before.gone_at,
+        *(_removals_of(case, watched_before.sighting) if compared else ()),
+    ]
     known = [end for end in ends if end is not None]
-    if not known or _was_already_reported(case, before.sighting, max(known)):
+    if not known or _was_already_reported(case, watched_before.sighting, max(known)):
         return None
-    return Reappearance(before.sighting, now, compared)
+    return Reappearance(watched_before.sighting, now, compared)
 
 
 def _removals_of(case: Case, sighting: int) -> Iterator[datetime]:
@@ -43,8 +46,8 @@ def _names_sighting(notice: Notice, sighting: int) -> bool:
 
 
 def returned_steps(case: Case) -> Iterator[tuple[datetime, str]]:
-    """Yield a step for each sighting where the picture came back and nobody was asked again
-    since.
+    """Yield a step for each sighting where the picture came back and no new notice asks for its
+    removal.
     """
     newest = {one.sighting: one for one in case.returned}
     for one in newest.values():
@@ -52,36 +55,36 @@ def returned_steps(case: Case) -> Iterator[tuple[datetime, str]]:
             yield one.at, _reappearance_in_words(case, one)
 
 
-def _was_asked_again(case: Case, one: Reappearance) -> bool:
+def _was_asked_again(case: Case, reappearance: Reappearance) -> bool:
     return any(
-        notice.drafted_at >= one.at
+        notice.drafted_at >= reappearance.at
         and notice.state is not NoticeState.WITHDRAWN
-        and _names_sighting(notice, one.sighting)
+        and _names_sighting(notice, reappearance.sighting)
         for notice in case.notices
     )
 
 
-def returned_text(one: Reappearance) -> str:
+def returned_text(reappearance: Reappearance) -> str:
     """Say which picture came back, and when it was found."""
-    day = day_in_words(one.at)
-    if one.compared:
+    day = day_in_words(reappearance.at)
+    if reappearance.compared:
         return translated(
             "The picture was removed and is back at sighting {sighting}: it was found there on"
             " {day}."
-        ).format(sighting=one.sighting, day=day)
+        ).format(sighting=reappearance.sighting, day=day)
     return translated(
         "The page of sighting {sighting} answers again since {day}: look whether the picture is"
         " back."
-    ).format(sighting=one.sighting, day=day)
+    ).format(sighting=reappearance.sighting, day=day)
 
 
-def _reappearance_in_words(case: Case, one: Reappearance) -> str:
-    first = returned_text(one)
-    route = _last_route(case, one.sighting)
+def _reappearance_in_words(case: Case, reappearance: Reappearance) -> str:
+    first = returned_text(reappearance)
+    route = _last_route(case, reappearance.sighting)
     if route is None:
         words = translated("To ask for its removal, choose a route: entrenous law routes {name}")
         return f"{first} {words.format(name=case.name)}"
-    again = f"entrenous case notice {case.name} --route {route} --sighting {one.sighting}"
+    again = f"entrenous case notice {case.name} --route {route} --sighting {reappearance.sighting}"
     words = translated("Ask again, along the route that you used: {command}")
     return f"{first} {words.format(command=again)}"
 

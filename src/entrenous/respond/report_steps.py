@@ -19,13 +19,13 @@ from entrenous.respond.law.places import Place, place_name
 from entrenous.respond.nouns import AgeAnswer, Case, Sighting, SightingReach
 from entrenous.respond.platforms import (
     HashProgramme,
-    Paste,
+    PasteKind,
     PlatformKind,
     PlatformRecord,
     PrivateMessages,
     find_platform,
     host_of,
-    platform_named,
+    platform_by_id,
     platform_named_in_text,
 )
 from entrenous.respond.situation import Demand, Situation, Spread
@@ -46,18 +46,20 @@ class FormAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ReportSteps:
-    """What to do at one platform, in the order in which it is done. All texts are sentences.
+    """What to do at one platform, in order. All texts are sentences.
 
     Attributes:
         platform: its record, with the source of each fact.
-        first: the first step; before anything was shared, it is about the account.
-        answers: the form's questions in its order, or what to have ready if they were not read.
+        first: the first step; if nothing has been shared yet, it is about the account that
+            threatens.
+        answers: the form's questions in order, or what to have ready if they are not recorded.
         answers_known: whether the form's questions are recorded.
-        before: what to know before reporting: account, who may report.
+        before: what to know before reporting: whether an account is needed, and who may report.
         after: what comes back, how long it takes, what to do about new uploads.
-        in_chats: what the platform can do about a copy in a chat; empty if it has none.
+        in_chats: what the platform can do about a copy in a chat; empty if the platform has no
+            chats.
         cautions: cautions to show with these facts today.
-        cited: source, and day of reading.
+        cited: the source, and the day on which it was read.
     """
 
     platform: PlatformRecord
@@ -99,7 +101,11 @@ class ReportSteps:
                 for line in _answer_lines(number, one)
             ),
             *_indent(
-                *self.before, self.in_chats, *self.after, translated(NO_PICTURE), translated(MINOR)
+                *self.before,
+                self.in_chats,
+                *self.after,
+                translated(NO_PICTURE_NEEDED_NOTE),
+                translated(MINOR_NOTE),
             ),
             *_indent(*other_ways(record)),
             f"  {'; '.join((self.cited, *self.cautions))}",
@@ -107,11 +113,11 @@ class ReportSteps:
 
 
 def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -> ReportSteps:
-    """Return the steps for one platform, filled from a case's sightings there.
+    """Return the steps for one platform, filled in from the case's sightings there.
 
     Args:
         record: the platform.
-        about: a case, or only a situation: then places, accounts and days are gaps.
+        about: a case, or only a situation; with a situation, places, accounts and days are gaps.
         today: facts read long before this day carry a caution.
     """
     situation = about if isinstance(about, Situation) else about.situation
@@ -120,12 +126,14 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
     asked_or_ready = asked or (_what_to_have_ready(seen) if _takes_reports(record) else ())
     return ReportSteps(
         platform=record,
-        first=translated(_THREATENS if situation.posted is Spread.THREAT else record.first_step),
+        first=translated(
+            _FIRST_STEP_UNDER_THREAT if situation.posted is Spread.THREAT else record.first_step
+        ),
         answers=tuple(_form_answer(asks, paste, situation, seen) for asks, paste in asked_or_ready),
         answers_known=bool(asked),
         before=_before_reporting(record, on_behalf=situation.on_behalf),
         after=_after_reporting(record),
-        in_chats=translated(_CHATS[record.private_messages])
+        in_chats=translated(_PRIVATE_MESSAGES_TEXTS[record.private_messages])
         if record.private_messages is not None
         else "",
         cautions=record.cautions(today),
@@ -139,7 +147,8 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
 def sightings_at(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
     """Return the case's sightings at this platform.
 
-    For a generic record these are all pages elsewhere, for a search engine all pages.
+    For a generic record these are all pages on sites without a record; for a search engine, all
+    pages.
     """
     if record.kind is PlatformKind.SEARCH:
         return tuple(seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
@@ -150,10 +159,10 @@ def sightings_at(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
 
 
 def destinations(case: Case) -> tuple[PlatformRecord, ...]:
-    """Return the platforms of a case in the order of its sightings, each once.
+    """Return the platforms of a case in the order of its sightings, without duplicates.
 
-    Pages on a site without a record have the record "generic_site"; a chat without one has none.
-    A case about somebody under 18 goes to the people who help, and to no platform from here.
+    Pages on a site without a record have the record "generic_site"; a chat without one has none. A
+    case about somebody under 18 has no destinations: it goes to the people who help.
     """
     if case.age is not AgeAnswer.ADULTS:
         return ()
@@ -178,7 +187,7 @@ def destination_text(record: PlatformRecord, case: Case) -> str:
     which = (
         translated("sightings {numbers}") if len(numbers) > 1 else translated("sighting {numbers}")
     ).format(numbers=", ".join(numbers))
-    name = translated(UNKNOWN_SITE) if record.kind is PlatformKind.GENERIC else record.name
+    name = translated(UNKNOWN_SITE_NAME) if record.kind is PlatformKind.GENERIC else record.name
     command = f"entrenous case platform {record.id} --case {shell_quoted(case.name)}"
     return translated("Where it goes ({which}): {name}. The steps: {command}").format(
         which=which, name=name, command=command
@@ -188,7 +197,7 @@ def destination_text(record: PlatformRecord, case: Case) -> str:
 def _destination(seen: Sighting, situation: Situation) -> PlatformRecord | None:
     known = platform_of(seen, situation)
     elsewhere = known is None and seen.reach is SightingReach.PUBLIC
-    return platform_named(GENERIC_SITE) if elsewhere else known
+    return platform_by_id(GENERIC_SITE) if elsewhere else known
 
 
 def platform_of(seen: Sighting, situation: Situation) -> PlatformRecord | None:
@@ -200,41 +209,43 @@ def platform_of(seen: Sighting, situation: Situation) -> PlatformRecord | None:
 
 
 GENERIC_SITE: Final = "generic_site"
-NO_RECORD: Final = translatable("There is no record of this site here. What goes for any site:")
-UNKNOWN_SITE: Final = translatable("a site without a record here")
+NO_RECORD_NOTE: Final = translatable(
+    "There is no record of this site here. What goes for any site:"
+)
+UNKNOWN_SITE_NAME: Final = translatable("a site without a record here")
 WHAT_IS_ASKED: Final = translatable("It asks, in this order:")
 WHAT_TO_SAY: Final = translatable("Say this, in this order:")
 WHAT_TO_HAVE_READY: Final = translatable("What the form asks was not read. Have this ready:")
-NO_PICTURE: Final = translatable(
+NO_PICTURE_NEEDED_NOTE: Final = translatable(
     "The picture itself is not needed: links, accounts and dates are enough."
 )
-MINOR: Final = translatable(
+MINOR_NOTE: Final = translatable(
     "If anybody in it was under 18, do not copy or forward it. People who help: "
     "entrenous help --under-18"
 )
-_THREATENS: Final = translatable(
+_FIRST_STEP_UNDER_THREAT: Final = translatable(
     "Save the demand, then report the account that threatens, and its messages; a picture is not"
     " needed. Block it after that."
 )
-_BY_ADDRESS: Final = translatable(
+_HOST_LOOK_UP_HINT: Final = translatable(
     "Who runs or hosts such a site: entrenous case platform ADDRESS --look-up"
 )
-_ACCOUNT: Final[Mapping[bool | None, str]] = {
+_ACCOUNT_NEEDED_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("You need an account there, or somebody who has one."),
     False: translatable("You need no account there."),
     None: translatable("Whether you need an account there is not known."),
 }
-_FOR_HER: Final[Mapping[bool | None, str]] = {
+_OTHERS_MAY_REPORT_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("Somebody else may report it for you."),
     False: translatable("Somebody else cannot report it for you."),
     None: translatable("Whether somebody else may report it for you is not known."),
 }
-_ON_BEHALF: Final[Mapping[bool | None, str]] = {
+_REPORT_ON_BEHALF_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("You may report it for the person shown."),
     False: translatable("Only the person who has it there can report it, not somebody else."),
     None: translatable("Whether you may report it for the person shown is not known."),
 }
-_CHATS: Final[Mapping[str, str]] = {
+_PRIVATE_MESSAGES_TEXTS: Final[Mapping[str, str]] = {
     "reachable": translatable(
         "In a chat there: its staff can act on a report with the link of the message."
     ),
@@ -245,7 +256,7 @@ _CHATS: Final[Mapping[str, str]] = {
         "In a chat there: nobody looks at messages, so nobody there can remove one."
     ),
 }
-_BANKS: Final[Mapping[HashProgramme, str]] = {
+_HASH_BANK_NAMES: Final[Mapping[HashProgramme, str]] = {
     HashProgramme.STOPNCII: translatable("StopNCII (everybody in it was 18 or older)"),
     HashProgramme.TAKE_IT_DOWN: translatable("Take It Down (somebody in it was under 18)"),
 }
@@ -258,8 +269,11 @@ _NO_RECEIPT: Final = translatable(
 def _before_reporting(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, ...]:
     if not _takes_reports(record):
         return ()
-    others = _ON_BEHALF if on_behalf else _FOR_HER
-    return (translated(_ACCOUNT[record.account_needed]), translated(others[record.on_behalf]))
+    others = _REPORT_ON_BEHALF_TEXTS if on_behalf else _OTHERS_MAY_REPORT_TEXTS
+    return (
+        translated(_ACCOUNT_NEEDED_TEXTS[record.account_needed]),
+        translated(others[record.on_behalf]),
+    )
 
 
 def _takes_reports(record: PlatformRecord) -> bool:
@@ -274,7 +288,9 @@ def _after_reporting(record: PlatformRecord) -> tuple[str, ...]:
     """Say what comes back, how long it takes, and what stops new uploads."""
     if not _takes_reports(record):
         return ()
-    banks = f" {translated('and')} ".join(translated(_BANKS[one]) for one in record.hash_programme)
+    banks = f" {translated('and')} ".join(
+        translated(_HASH_BANK_NAMES[one]) for one in record.hash_programme
+    )
     return (
         translated("What comes back: {receipt}.").format(receipt=translated(record.receipt))
         if record.receipt
@@ -303,7 +319,7 @@ def other_ways(record: PlatformRecord) -> tuple[str, ...]:
         )
         if record.other_channel
         else "",
-        translated(_BY_ADDRESS) if record.kind is PlatformKind.GENERIC else "",
+        translated(_HOST_LOOK_UP_HINT) if record.kind is PlatformKind.GENERIC else "",
         translated("In the United States, under the TAKE IT DOWN Act: {us_page}").format(
             us_page=us_page
         )
@@ -317,25 +333,29 @@ def other_ways(record: PlatformRecord) -> tuple[str, ...]:
     )
 
 
-def _what_to_have_ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, Paste], ...]:
+def _what_to_have_ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, PasteKind], ...]:
     """Return what the person should have ready for a form whose questions are not recorded."""
     private = bool(seen) and all(one.reach is SightingReach.PRIVATE for one in seen)
     where = (
-        (translated("the chat"), Paste.CHAT)
+        (translated("the chat"), PasteKind.CHAT)
         if private
-        else (translated("the link of each place"), Paste.LINKS)
+        else (translated("the link of each place"), PasteKind.LINKS)
     )
     return (
         where,
-        (translated("the account that showed it"), Paste.ACCOUNT),
-        (translated("what happened"), Paste.WHY),
+        (translated("the account that showed it"), PasteKind.ACCOUNT),
+        (translated("what happened"), PasteKind.WHY),
     )
 
 
 def _form_answer(
-    asks: str, paste: Paste, situation: Situation, seen: tuple[Sighting, ...]
+    asks: str, paste: PasteKind, situation: Situation, seen: tuple[Sighting, ...]
 ) -> FormAnswer:
-    words = _WORDS[paste](situation, seen) if paste in _WORDS else translated(_FIXED.get(paste, ""))
+    words = (
+        _ANSWER_WRITERS[paste](situation, seen)
+        if paste in _ANSWER_WRITERS
+        else translated(_FIXED_ANSWERS.get(paste, ""))
+    )
     return FormAnswer(asks, words or f"[{asks}]", gap=not words)
 
 
@@ -362,7 +382,7 @@ def _country_names(situation: Situation, _: tuple[Sighting, ...]) -> str:
     return ", ".join(place_name(country, language_of_person()) for country in countries)
 
 
-def _what_it_is(situation: Situation, _: tuple[Sighting, ...]) -> str:
+def _real_or_altered(situation: Situation, _: tuple[Sighting, ...]) -> str:
     if situation.altered is None:
         return ""
     return (
@@ -386,9 +406,11 @@ def _what_happened(situation: Situation, seen: tuple[Sighting, ...]) -> str:
     elif situation.depicts_me is False:
         whom = translated("another person")
     is_threat = situation.posted is Spread.THREAT
-    first = translated(_FIRST[is_threat, bool(situation.intimate)]).format(whom=whom)
+    first = translated(_WHAT_HAPPENED_TEXTS[is_threat, bool(situation.intimate)]).format(whom=whom)
     kind = translated("It was made or changed by software.") if situation.altered else ""
-    demand = translated((_DEMANDS if is_threat else _DEMANDED).get(situation.demand, ""))
+    demand = translated(
+        (_CURRENT_DEMAND_TEXTS if is_threat else _PAST_DEMAND_TEXTS).get(situation.demand, "")
+    )
     days = "\n".join(_first_seen_day(one) for one in seen)
     return "\n".join(filter(None, (first, kind, demand, days)))
 
@@ -402,39 +424,40 @@ def _message_text(situation: Situation, seen: tuple[Sighting, ...]) -> str:
     return f"{_what_happened(situation, seen)}\n{links}"
 
 
-_FIRST: Final = {  # the key: whether this is a threat, and whether the picture is intimate
+# the key: whether this is a threat, and whether the picture is intimate
+_WHAT_HAPPENED_TEXTS: Final = {
     (True, True): translatable("Somebody threatens to share an intimate picture of {whom}."),
     (True, False): translatable("Somebody threatens to share a private picture of {whom}."),
     (False, True): translatable("An intimate picture of {whom} was shared here without consent."),
     (False, False): translatable("A private picture of {whom} was shared here without consent."),
 }
-_DEMANDS: Final[Mapping[Demand | None, str]] = {
+_CURRENT_DEMAND_TEXTS: Final[Mapping[Demand | None, str]] = {
     Demand.MONEY: translatable("Money is demanded so that it is not shared."),
     Demand.PICTURES: translatable("More pictures are demanded so that it is not shared."),
     Demand.OTHER: translatable("Something is demanded so that it is not shared."),
 }
-_DEMANDED: Final[Mapping[Demand | None, str]] = {
+_PAST_DEMAND_TEXTS: Final[Mapping[Demand | None, str]] = {
     Demand.MONEY: translatable("Money was demanded from me."),
     Demand.PICTURES: translatable("More pictures were demanded from me."),
     Demand.OTHER: translatable("Something was demanded from me."),
 }
-_FIXED: Final[Mapping[Paste, str]] = {
-    Paste.PROOF: translatable(
+_FIXED_ANSWERS: Final[Mapping[PasteKind, str]] = {
+    PasteKind.PROOF: translatable(
         "a screenshot with the picture covered, or nothing; do not send the picture again"
     ),
-    Paste.CONFIRM: translatable("confirm it only if it is true"),
-    Paste.CHOOSE: translatable("choose what the form offers for this"),
+    PasteKind.CONFIRM: translatable("confirm it only if it is true"),
+    PasteKind.CHOOSE: translatable("choose what the form offers for this"),
 }
-_WORDS: Final[Mapping[Paste, Callable[[Situation, tuple[Sighting, ...]], str]]] = {
-    Paste.LINKS: _sighting_links,
-    Paste.ACCOUNT: _account_names,
-    Paste.CHAT: _chat_names,
-    Paste.DOMAIN: _sighting_domains,
-    Paste.COUNTRY: _country_names,
-    Paste.WHY: _what_happened,
-    Paste.MESSAGE: _message_text,
-    Paste.WHOSE: _who_is_shown,
-    Paste.KIND: _what_it_is,
+_ANSWER_WRITERS: Final[Mapping[PasteKind, Callable[[Situation, tuple[Sighting, ...]], str]]] = {
+    PasteKind.LINKS: _sighting_links,
+    PasteKind.ACCOUNT: _account_names,
+    PasteKind.CHAT: _chat_names,
+    PasteKind.DOMAIN: _sighting_domains,
+    PasteKind.COUNTRY: _country_names,
+    PasteKind.WHY: _what_happened,
+    PasteKind.MESSAGE: _message_text,
+    PasteKind.WHOSE: _who_is_shown,
+    PasteKind.KIND: _real_or_altered,
 }
 
 

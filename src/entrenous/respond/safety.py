@@ -1,7 +1,8 @@
 """Put safety before evidence: ask a few questions, each of which can be skipped, and act on the
 answers.
 
-The answers are not stored unless a case is opened, and then only how far the picture has spread.
+No answer is stored unless a case is opened; then only the answer about how far the picture has
+spread is stored.
 """
 
 from collections.abc import Iterator
@@ -22,14 +23,14 @@ STOPPED_NOTE: Final = translatable(
 )
 GO_ON_QUESTION: Final = translatable("Go on with the case now? (yes, stop)")
 WHERE_QUESTION: Final = translatable("Which country do you live in? (skip)")
-YES_NO: Final = translatable("(yes, no, unsure, skip, stop)")
-YES_NO_UNSURE: Final = translatable("(yes, no, unsure, stop)")
-WHAT_TO_TYPE: Final = translatable(
+YES_NO_CHOICES: Final = translatable("(yes, no, unsure, skip, stop)")
+YES_NO_UNSURE_CHOICES: Final = translatable("(yes, no, unsure, stop)")
+NOT_UNDERSTOOD_NOTE: Final = translatable(
     "This answer was not understood. Choose one of the words in brackets."
 )
-_SKIP: Final = frozenset({"", "skip", "saltar", "omitir", "überspringen", "weiter"})
-_STOP: Final = frozenset({"stop", "quit", "parar", "stopp"})
-_UNSURE: Final = frozenset(
+_SKIP_WORDS: Final = frozenset({"", "skip", "saltar", "omitir", "überspringen", "weiter"})
+_STOP_WORDS: Final = frozenset({"stop", "quit", "parar", "stopp"})
+_UNSURE_WORDS: Final = frozenset(
     {"unsure", "not sure", "maybe", "perhaps", "i don't know", "don't know", "dont know", "?"}
     | {"i do not know", "i dont know", "no sé", "no se", "quizás", "quizas", "tal vez"}
     | {
@@ -42,7 +43,7 @@ _UNSURE: Final = frozenset(
         "weiss nicht",
     }
 )
-_POSTED: Final = {
+_SPREAD_OF_WORD: Final = {
     **{one.value: one for one in Spread},
     **dict.fromkeys(("público", "publico", "öffentlich"), Spread.PUBLIC),
     **dict.fromkeys(("grupo", "gruppe"), Spread.GROUP),
@@ -50,7 +51,7 @@ _POSTED: Final = {
     **dict.fromkeys(("amenaza", "drohung"), Spread.THREAT),
 }
 # number of help lines shown between two questions; entrenous help lists all
-_HELP_LINES_MAX: Final = 4
+_HELP_LINES_SHOWN_MAX: Final = 4
 
 
 class Reply(StrEnum):
@@ -91,29 +92,29 @@ def read_reply(typed: str) -> bool | Reply:
         return True
     if word in NO_WORDS:
         return False
-    return Reply.UNSURE if word in _UNSURE else _parse_no_answer(word)
+    return Reply.UNSURE if word in _UNSURE_WORDS else _parse_no_answer(word)
 
 
-def read_posted(typed: str) -> Spread | Reply:
+def read_spread(typed: str) -> Spread | Reply:
     """Parse how far the picture has spread."""
     word = typed.strip().casefold()
-    return _POSTED.get(word) or _parse_no_answer(word)
+    return _SPREAD_OF_WORD.get(word) or _parse_no_answer(word)
 
 
 def _parse_no_answer(word: str) -> Reply:
-    if word in _STOP:
+    if word in _STOP_WORDS:
         return Reply.STOP
-    return Reply.SKIP if word in _SKIP else Reply.UNCLEAR
+    return Reply.SKIP if word in _SKIP_WORDS else Reply.UNCLEAR
 
 
 def answer_when_unsure(question: str) -> bool:
-    """Return the cautious answers for somebody who is unsure: not safe, and perhaps watched."""
+    """Return the cautious answer for somebody who is unsure: not safe, or possibly watched."""
     return question != "safe"
 
 
 def danger_advice(places: tuple[Place, ...], now: datetime, here: tzinfo | None) -> Iterator[str]:
-    """Yield what to read first in danger: emergency numbers, help lines of the place, and what to
-    do.
+    """Yield what to read first in danger: emergency numbers, what to do, and help lines of these
+    places.
 
     Args:
         places: where the person lives, if that is known.
@@ -125,7 +126,7 @@ def danger_advice(places: tuple[Place, ...], now: datetime, here: tzinfo | None)
         yield emergency_in_words(numbers, now.date())
     yield from advice_in_words(advice(AdviceId.DANGER), now.date())
     yield ""
-    for line in who_helps(places, need)[:_HELP_LINES_MAX]:
+    for line in who_helps(places, need)[:_HELP_LINES_SHOWN_MAX]:
         yield from contact_in_words(line, now, here)[:2]
     if not places:
         yield translated(ABOUT_PLACES)

@@ -18,7 +18,7 @@ class PictureMaker(StrEnum):
 
 
 class Spread(StrEnum):
-    """How far the picture has spread; THREAT: nothing was shared yet."""
+    """How far the picture has spread. THREAT means that nothing has been shared yet."""
 
     PUBLIC = "public"
     GROUP = "group"
@@ -43,16 +43,16 @@ class Situation:
         places: where the person lives.
         platform_in: where the platform is established.
         platform: the id of a platform record, e.g. "instagram", or "".
-        platform_kind: e.g. "messenger", where no record is known, or "".
+        platform_kind: the kind of a platform that has no record, e.g. "messenger", or "".
         posted: how far the picture has spread.
         demand: what is demanded from the person.
-        intimate: whether it is nude, sexual or otherwise intimate.
-        altered: whether software made or changed it.
-        depicts_me: whether it shows the person.
-        taken_by: who took it.
-        recipient_known: whether the person knows who passed it on or makes threats.
-        on_behalf: somebody else acts for the person shown, with that person's consent.
-        name_must_stay_hidden: for safety, the uploader must not learn the person's name.
+        intimate: whether the picture is nude, sexual or otherwise intimate.
+        altered: whether software made or changed the picture.
+        depicts_me: whether the picture shows the person.
+        taken_by: who took the picture.
+        recipient_known: whether the person knows who passed the picture on or makes threats.
+        on_behalf: whether somebody acts for the person shown, with that person's consent.
+        name_must_stay_hidden: whether the uploader must not learn the person's name, for safety.
         language: the language of letters, an IETF tag; "" for the person's own.
     """
 

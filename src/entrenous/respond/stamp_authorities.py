@@ -1,7 +1,8 @@
-"""Known public timestamp authorities, and the roots that prove their stamps.
+"""Known public timestamp authorities, and the root certificates that prove their stamps.
 
-A root is never taken from the authority: it has to be in the platform's certificate bundle, with
-the SHA-256 that the table gives (facts/stamp-authorities.toml, docs/spec/case.md section 3).
+A root is never taken from the authority. It must be in the bundle of trusted certificates on this
+device, and have the SHA-256 in the table (facts/stamp-authorities.toml, docs/spec/case.md section
+3).
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,9 @@ from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 
 @dataclass(frozen=True, slots=True)
 class StampAuthority:
-    """A public RFC 3161 authority; ``root_sha256`` is the SHA-256 of its root's DER, in hex."""
+    """A public RFC 3161 authority. ``root_sha256`` is the SHA-256 of its root certificate's DER, in
+    hex.
+    """
 
     id: str
     name: str
@@ -41,13 +44,13 @@ class StampAuthority:
     def __post_init__(self) -> None:
         if urlsplit(self.url).scheme not in {"http", "https"}:
             raise ValueError("an authority has a web address")
-        if len(self.root_sha256) != _HEX_DIGITS or bytes.fromhex(self.root_sha256).hex() != (
+        if len(self.root_sha256) != _SHA256_HEX_DIGITS or bytes.fromhex(self.root_sha256).hex() != (
             self.root_sha256
         ):
             raise ValueError("a root has a SHA-256 of 64 lower-case hexadecimal digits")
 
 
-class _Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _AuthorityRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str
     url: str
     root: str
@@ -60,41 +63,44 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     read_on: date | None = None
 
 
-class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _AuthorityTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
-    authority: dict[str, _Row]
+    authority: dict[str, _AuthorityRow]
 
 
-_HEX_DIGITS: Final = 64
-_TABLE: Final = "stamp-authorities.toml"
-_END: Final = "-----END CERTIFICATE-----"
+_SHA256_HEX_DIGITS: Final = 64
+_TABLE_NAME: Final = "stamp-authorities.toml"
+_PEM_END_LINE: Final = "-----END CERTIFICATE-----"
 
 
 def read_stamp_authorities(table: bytes) -> tuple[StampAuthority, ...]:
     """Parse a table of authorities, in its order; raises BadTable."""
-    read = read_table(_Table, table, _TABLE)
+    parsed = read_table(_AuthorityTable, table, _TABLE_NAME)
     try:
         return tuple(
-            _parse_authority(id_, row, read.read_on) for id_, row in read.authority.items()
+            _parse_authority(id_, row, parsed.read_on) for id_, row in parsed.authority.items()
         )
     except ValueError as why:
-        raise BadTable(table=_TABLE, entry=str(why)) from None
+        raise BadTable(table=_TABLE_NAME, entry=str(why)) from None
 
 
 def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
-    """Return the authorities to ask, in order: this release's, or those of the settings.
+    """Return the authorities to ask, in order: those in this release, or those in the settings'
+    file.
 
     Raises BadTable; BadSetting if the settings' file cannot be read.
     """
     if settings.stamp_authorities is None:
-        return tuple(one for one in read_stamp_authorities(shipped_table(_TABLE)) if one.verified)
+        return tuple(
+            one for one in read_stamp_authorities(shipped_table(_TABLE_NAME)) if one.verified
+        )
     name = "ENTRENOUS_STAMP_AUTHORITIES"
     return read_stamp_authorities(_read_certificate_file(settings.stamp_authorities, name))
 
 
 def certificate_bundle(settings: Settings) -> bytes:
-    """Return the platform's trusted certificates, PEM: certifi's, or those of the settings.
+    """Return the trusted certificates in PEM: certifi's, or those in the settings' file.
 
     Raises BadSetting if the settings' file cannot be read.
     """
@@ -106,15 +112,17 @@ def certificate_bundle(settings: Settings) -> bytes:
 
 
 def root_in_bundle(authority: StampAuthority, bundle: bytes) -> bytes | None:
-    """Return the authority's root certificate, PEM, if the bundle (PEM) has it."""
+    """Return the authority's root certificate in PEM; None if the bundle (PEM) does not have it."""
     return bundled_certificates(bundle).get(authority.root_sha256)
 
 
 def bundled_certificates(bundle: bytes) -> dict[str, bytes]:
     """Return each certificate of a bundle (PEM) by the SHA-256 of its DER, in hex."""
     found = {}
-    for block in bundle.decode(errors="replace").split(_END):
-        pem = block[block.find("-----BEGIN CERTIFICATE-----") :].strip() + "\n" + _END + "\n"
+    for block in bundle.decode(errors="replace").split(_PEM_END_LINE):
+        pem = (
+            block[block.find("-----BEGIN CERTIFICATE-----") :].strip() + "\n" + _PEM_END_LINE + "\n"
+        )
         with suppress(ValueError):  # text after the last certificate is ignored
             found[sha256(PEM_cert_to_DER_cert(pem)).hex()] = pem.encode()
     return found
@@ -137,13 +145,13 @@ def kept_roots_text(name: str, roots: Iterable[bytes], settings: Settings) -> st
     ).format(name=name)
 
 
-def _parse_authority(id_: str, row: _Row, read_on: date) -> StampAuthority:
+def _parse_authority(id_: str, row: _AuthorityRow, read_on: date) -> StampAuthority:
     columns = {**asdict(row), "read_on": row.read_on or read_on}
     return StampAuthority(id=id_, **columns)
 
 
-def _read_certificate_file(place: Path, name: str) -> bytes:
+def _read_certificate_file(path: Path, name: str) -> bytes:
     try:
-        return place.read_bytes()
+        return path.read_bytes()
     except OSError:
         raise BadSetting(name=name, wanted="the path of a file that can be read") from None

@@ -14,7 +14,7 @@ from entrenous.base.language import translatable
 class Stamp:
     """An RFC 3161 timestamp over ``manifest``, verified against ``authorities`` (PEM).
 
-    ``token`` is the authority's whole DER response; ``at`` is the time it states.
+    ``token`` is the authority's whole response in DER; ``at`` is the time in that response.
     """
 
     manifest: bytes

@@ -1,4 +1,6 @@
-"""Name the next step for pages of a case whose platform was not asked yet to remove the picture."""
+"""Name the next step for pages of a case whose platform has not yet been asked to remove the
+picture.
+"""
 
 from typing import Final
 
@@ -8,7 +10,7 @@ from entrenous.respond.nouns import Case, Notice, NoticeState, Sighting, Sightin
 from entrenous.respond.platforms import host_of
 from entrenous.respond.report_steps import platform_of
 
-_ASKS: Final = frozenset(
+_REMOVAL_ROUTE_KINDS: Final = frozenset(
     {
         RouteKind.COPYRIGHT,
         RouteKind.PLATFORM,
@@ -17,22 +19,24 @@ _ASKS: Final = frozenset(
         RouteKind.HELPER,
     }
 )
-_FOR_ANY_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
-_LETTER: Final = translatable(
+_REPEATABLE_ROUTE_KINDS: Final = frozenset(
+    {RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA}
+)
+_REPEAT_LETTER_TEXT: Final = translatable(
     "No letter yet asks to remove it from place {number} ({where}). To write the same letter for"
     " it: entrenous case notice {name} --route {route} --sighting {number}. Other routes: entrenous"
     " law routes {name}"
 )
-_CHOOSE: Final = translatable(
+_CHOOSE_ROUTE_TEXT: Final = translatable(
     "No letter yet asks to remove it from place {number} ({where}). Choose what to do, and write"
     " the letter for it: entrenous law routes {name}"
 )
 
 
 def unreported_pages(case: Case) -> tuple[Sighting, ...]:
-    """Return the pages that no notice to their host names.
+    """Return the pages that no notice asks to take the picture off.
 
-    A search engine or the police may know of such a page, but the page stays online.
+    A notice to a search engine or to the police does not count, because the page stays online.
     """
     named = {seen.number for notice in _notices_asking_removal(case) for seen in notice.told}
     public = (seen for seen in case.sightings if seen.reach is SightingReach.PUBLIC)
@@ -40,12 +44,14 @@ def unreported_pages(case: Case) -> tuple[Sighting, ...]:
 
 
 def unreported_page_step(case: Case) -> str:
-    """Return the step for the first of these pages; "" if there is none, or nothing was drafted."""
-    left = unreported_pages(case)
-    if not case.notices or not left:
+    """Return the step for the first unreported page; "" if there is none, or if no notice was
+    drafted.
+    """
+    pages = unreported_pages(case)
+    if not case.notices or not pages:
         return ""
-    seen, route = left[0], _route_to_repeat(case)
-    words = _CHOOSE if route is None else _LETTER
+    seen, route = pages[0], _route_to_repeat(case)
+    words = _CHOOSE_ROUTE_TEXT if route is None else _REPEAT_LETTER_TEXT
     return translated(words).format(
         number=seen.number,
         where=_place_in_words(seen, case),
@@ -58,14 +64,16 @@ def _notices_asking_removal(case: Case) -> tuple[Notice, ...]:
     return tuple(
         notice
         for notice in case.notices
-        if notice.route.kind in _ASKS and notice.state is not NoticeState.WITHDRAWN
+        if notice.route.kind in _REMOVAL_ROUTE_KINDS and notice.state is not NoticeState.WITHDRAWN
     )
 
 
 def _route_to_repeat(case: Case) -> Route | None:
     """Return the route of the newest notice that can be repeated for another platform."""
     routes = (notice.route for notice in reversed(_notices_asking_removal(case)))
-    return next((one for one in routes if one.kind in _FOR_ANY_HOST and not one.platform), None)
+    return next(
+        (one for one in routes if one.kind in _REPEATABLE_ROUTE_KINDS and not one.platform), None
+    )
 
 
 def _place_in_words(seen: Sighting, case: Case) -> str:

@@ -1,6 +1,6 @@
 """Find out who helps in a place, and what to do first. Help that fits the need comes first.
 
-Nothing of this needs a vault or a case.
+Nothing here needs a vault or a case.
 """
 
 from collections.abc import Mapping
@@ -69,13 +69,28 @@ class Help:
     notes: tuple[str, ...]
 
 
-_ADULT: Final = (HelpKind.IMAGE_ABUSE, HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS)
-_THREAT: Final = (HelpKind.IMAGE_ABUSE, HelpKind.POLICE, HelpKind.CRISIS, HelpKind.VIOLENCE)
-_DANGER: Final = (HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS, HelpKind.IMAGE_ABUSE)
+_KIND_ORDER_FOR_ADULTS: Final = (
+    HelpKind.IMAGE_ABUSE,
+    HelpKind.VIOLENCE,
+    HelpKind.POLICE,
+    HelpKind.CRISIS,
+)
+_KIND_ORDER_UNDER_THREAT: Final = (
+    HelpKind.IMAGE_ABUSE,
+    HelpKind.POLICE,
+    HelpKind.CRISIS,
+    HelpKind.VIOLENCE,
+)
+_KIND_ORDER_IN_DANGER: Final = (
+    HelpKind.VIOLENCE,
+    HelpKind.POLICE,
+    HelpKind.CRISIS,
+    HelpKind.IMAGE_ABUSE,
+)
 
 
 def help_for(places: tuple[Place, ...], need: Need) -> Help:
-    """Return who helps in these places, and the first steps; worldwide help always."""
+    """Return who helps in these places, and the first steps. Worldwide help is always included."""
     contacts = who_helps(places, need)
     notes = [
         translated(NO_LINE).format(place=place_name(place, language_of_person()))
@@ -87,9 +102,9 @@ def help_for(places: tuple[Place, ...], need: Need) -> Help:
     if places and not need.under_18:
         notes.append(_next_commands(places, need))
     if need == Need():
-        notes.append(translated(ABOUT_NEEDS).format(places=_place_names(places)))
+        notes.append(translated(ABOUT_NEEDS).format(places=_place_options(places)))
     if need.threat and not need.under_18:
-        notes.append(translated(ABOUT_MINORS).format(places=_place_names(places)))
+        notes.append(translated(ABOUT_MINORS).format(places=_place_options(places)))
     if not places:
         notes.append(translated(ABOUT_PLACES))
     emergency = emergency_numbers(places)
@@ -99,9 +114,9 @@ def help_for(places: tuple[Place, ...], need: Need) -> Help:
 def who_helps(places: tuple[Place, ...], need: Need) -> tuple[HelpLine, ...]:
     """Return the help lines for people in these places, best first.
 
-    Nearest first (own place, EU, worldwide), then what fits the need, then verified ones. Adults
-    get lines for children only if their place has none about pictures; somebody under 18 gets only
-    lines for people of that age.
+    They are sorted by distance (the person's own place, EU, worldwide), then by how well they fit
+    the need; verified ones come first. Adults get lines for children only if their place has no
+    line about pictures. Somebody under 18 gets only lines that people of that age may use.
     """
     near = [line for line in shipped_help_lines() if _serves_places(line, places)]
     if need.under_18:
@@ -117,10 +132,10 @@ def who_helps(places: tuple[Place, ...], need: Need) -> tuple[HelpLine, ...]:
 
 
 def emergency_numbers(places: tuple[Place, ...]) -> tuple[EmergencyNumbers, ...]:
-    """Return the emergency numbers of these places' countries that are known, each once."""
+    """Return the known emergency numbers of these places' countries, without duplicates."""
     known = {numbers.place: numbers for numbers in shipped_emergency_numbers()}
     countries = dict.fromkeys(Place(place.partition("-")[0]) for place in places)
-    found = [known.get(country) or _is_in_union(country, known) for country in countries]
+    found = [known.get(country) or _numbers_of_union(country, known) for country in countries]
     return tuple(dict.fromkeys(numbers for numbers in found if numbers is not None))
 
 
@@ -131,11 +146,11 @@ def is_public_holiday(place: str, day: date) -> bool:
 
 def _next_commands(places: tuple[Place, ...], need: Need) -> str:
     return translated(_COMMANDS).format(
-        places=_place_names(places), what="threat" if need.threat else "public"
+        places=_place_options(places), what="threat" if need.threat else "public"
     )
 
 
-def _place_names(places: tuple[Place, ...]) -> str:
+def _place_options(places: tuple[Place, ...]) -> str:
     return "".join(f" --place {place}" for place in places)
 
 
@@ -162,23 +177,29 @@ def _need_rank(kind: HelpKind, need: Need) -> int:
     about_children = kind in (HelpKind.CHILDREN, HelpKind.IMAGE_ABUSE)
     if need.under_18 and about_children and not need.danger:
         return 0
-    order = _DANGER if need.danger else _THREAT if need.threat or need.under_18 else _ADULT
+    order = (
+        _KIND_ORDER_IN_DANGER
+        if need.danger
+        else _KIND_ORDER_UNDER_THREAT
+        if need.threat or need.under_18
+        else _KIND_ORDER_FOR_ADULTS
+    )
     return 1 + (*order, HelpKind.LEGAL, HelpKind.LGBT, HelpKind.CHILDREN).index(kind)
 
 
 def _serves_places(line: HelpLine, places: tuple[Place, ...]) -> bool:
-    return _is_for(line.place, tuple(place for place in places if place not in line.not_in))
+    return _serves_any_of(line.place, tuple(place for place in places if place not in line.not_in))
 
 
-def _is_for(where: Place, places: tuple[Place, ...]) -> bool:
-    """Return whether a line is for one of these places; lines of a country's parts are also for the
-    country.
+def _serves_any_of(where: Place, places: tuple[Place, ...]) -> bool:
+    """Return whether a line serves one of these places. A line for a part of a country also serves
+    the whole country.
     """
     return reaches(where, places) or where.partition("-")[0] in places
 
 
 def _substitutes_for_adults(line: HelpLine, covered: set[Place]) -> bool:
-    """Return whether a line for children is shown to adults, because there is none about
+    """Return whether a line for children is shown to adults, because their place has no line about
     pictures.
     """
     return line.place != WORLDWIDE and line.place not in covered
@@ -186,12 +207,12 @@ def _substitutes_for_adults(line: HelpLine, covered: set[Place]) -> bool:
 
 def _has_help_line(place: Place) -> bool:
     return any(
-        _is_for(line.place, (place,)) and line.place not in ("EU", WORLDWIDE)
+        _serves_any_of(line.place, (place,)) and line.place not in ("EU", WORLDWIDE)
         for line in shipped_help_lines()
     ) or place in ("EU", WORLDWIDE)
 
 
-def _is_in_union(
+def _numbers_of_union(
     country: Place, known: Mapping[Place, EmergencyNumbers]
 ) -> EmergencyNumbers | None:
     return known.get(Place("EU")) if country in EU else None

@@ -41,7 +41,7 @@ from entrenous.respond.manifest_format import (
     read_manifest,
     write_manifest,
 )
-from entrenous.respond.nouns import Level
+from entrenous.respond.nouns import EvidenceLevel
 from entrenous.stop.banks import read_hashes
 from entrenous.stop.client.registration_client import _HttpAnswer, _is_problem, _problem_detail
 from entrenous.stop.http.request_body import upload_in_form
@@ -147,7 +147,7 @@ def _with_digest(changed: bytes) -> bytes:
 
 
 def _evidence() -> bytes:
-    item = ManifestItem(1, Level.A1, datetime(2026, 11, 25, 12, tzinfo=UTC), b"\x02" * 32)
+    item = ManifestItem(1, EvidenceLevel.A1, datetime(2026, 11, 25, 12, tzinfo=UTC), b"\x02" * 32)
     return write_manifest(EvidenceManifest(NOON, b"\x01" * 32, (item,)))
 
 

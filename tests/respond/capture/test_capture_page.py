@@ -26,7 +26,7 @@ from entrenous.respond.case_status import close_case
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.custody import verify_chain
 from entrenous.respond.evidence import manifest_of
-from entrenous.respond.nouns import Level, NoSuchCaseEntry, SightingReach
+from entrenous.respond.nouns import EvidenceLevel, NoSuchCaseEntry, SightingReach
 from entrenous.respond.open_case import add_sighting, record_minor
 from entrenous.respond.watch.polite import NotOnTheWeb, SiteDidNotAnswer
 from tests.respond.capture.chain import chain
@@ -69,7 +69,7 @@ def captures(
     asking = CaptureContext(web, lambda: pauses.now_s, pauses.sleep, timedelta(hours=5, minutes=30))
     case = capture_page(name, 1, "for the police", asking, room.device)
     (item,) = case.evidence
-    assert (item.level, item.sighting) == (Level.A2, 1)
+    assert (item.level, item.sighting) == (EvidenceLevel.A2, 1)
     return room.vault.kept_file(item.blob)
 
 
@@ -298,7 +298,7 @@ def test_capture_is_in_custody_and_in_the_manifest(room: Room, site: Site) -> No
     case = find_case(room.vault.keys("cases")[0], room.device)
     assert verify_chain(case.name, room.device)[-1].item == 1
     (line,) = manifest_of(case, room.device).items
-    assert line.level is Level.A2
+    assert line.level is EvidenceLevel.A2
 
 
 def test_nothing_is_asked_or_written_for_a_case_that_takes_nothing(room: Room, site: Site) -> None:

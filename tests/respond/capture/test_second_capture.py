@@ -20,7 +20,7 @@ from entrenous.respond.capture.second_capture import (
 )
 from entrenous.respond.case_file import find_case
 from entrenous.respond.client.public_web import PublicWeb
-from entrenous.respond.nouns import Level
+from entrenous.respond.nouns import EvidenceLevel
 from entrenous.respond.open_case import add_sighting
 from tests.respond.room import Room, seen
 from tests.respond.watch.site import Site, picture, reply, running
@@ -50,7 +50,7 @@ def test_same_content_is_level_a3(room: Room, site: Site) -> None:
     site.pages["/post"] = reply(PAGE.format("another token"))  # but the same picture
     _, theirs = captured(Room(), site)
     item = add_second_capture(name, theirs, " a  helper ", room.device).evidence[-1]
-    assert item.level is Level.A3
+    assert item.level is EvidenceLevel.A3
     assert item.what == "a web archive by a helper; 1 answer is the same as in item 1"
     assert room.vault.kept_file(item.blob) == theirs
 
@@ -61,7 +61,7 @@ def test_other_content_is_only_a_file(room: Room, site: Site) -> None:
     site.pages |= {"/post": reply(PAGE.format("two")), "/p.jpg": picture("coffee")}
     _, theirs = captured(Room(), site)
     item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
-    assert item.level is Level.A1
+    assert item.level is EvidenceLevel.A1
     assert "no content in it is the same" in item.what
 
 
@@ -72,7 +72,7 @@ def test_same_content_at_another_address_is_not_the_same_page(room: Room, site: 
         other.pages = site.pages
         _, theirs = captured(Room(), other)
     item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
-    assert item.level is Level.A1
+    assert item.level is EvidenceLevel.A1
 
 
 @pytest.mark.real
@@ -80,7 +80,7 @@ def test_without_a_capture_of_our_own_there_is_nothing_second(room: Room, site: 
     _, theirs = captured(Room(), site)
     name = room.opens().name
     item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
-    assert item.level is Level.A1
+    assert item.level is EvidenceLevel.A1
 
 
 @pytest.mark.real

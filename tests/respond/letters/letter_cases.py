@@ -10,7 +10,7 @@ from entrenous.respond.law.law_tables import shipped_letters, shipped_routes
 from entrenous.respond.law.legal_route import Route, RouteId, RouteKind
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import keys_for
-from entrenous.respond.nouns import Case, Evidence, Level, NoticeState, Sighting
+from entrenous.respond.nouns import Case, Evidence, EvidenceLevel, NoticeState, Sighting
 from entrenous.respond.situation import PictureMaker, Spread
 from tests.respond.room import PAGE, START, lived_in, seen
 
@@ -25,7 +25,7 @@ _SAID: Final = replace(
     lived_in("US", "DE"), posted=Spread.PUBLIC, recipient_known=True, platform="instagram"
 )
 _SHOT: Final = Evidence(
-    1, Level.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
+    1, EvidenceLevel.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
 )
 #: Nothing sent, nothing kept, nothing said but where.
 BARE: Final = Case(

@@ -9,7 +9,7 @@ import pytest
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import LANGUAGES, shipped_plans
-from entrenous.respond.nouns import Case, Notice, Representative, Role
+from entrenous.respond.nouns import Case, Notice, Representative, RepresentativeRole
 from tests.respond.letters.checklist import SIGNS, missing_elements
 from tests.respond.letters.letter_cases import BARE, FILED, LATER, full_case, is_worded
 from tests.respond.room import START
@@ -40,7 +40,7 @@ def test_every_letter_passes_its_checklist(case: Case, language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_letter_by_somebody_else_passes_too(language: str) -> None:
-    acting = Representative(Role.FRIEND, "she asked me by telephone", START)
+    acting = Representative(RepresentativeRole.FRIEND, "she asked me by telephone", START)
     said = replace(CASES["full"].situation, on_behalf=True)
     case = replace(CASES["full"], representative=acting, situation=said)
     let = [route for route in FILED if route.representative.value != "no"]

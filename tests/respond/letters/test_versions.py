@@ -10,8 +10,8 @@ from entrenous.respond.letters.versions import (
     compare_notices,
     find_notice,
     keep_reference,
-    list_lines,
-    versions,
+    notice_list_lines,
+    notice_versions,
 )
 from entrenous.respond.nouns import Case, NoSuchCaseEntry
 from entrenous.respond.open_case import add_sighting
@@ -31,7 +31,7 @@ def case(room: Room) -> Case:
 
 
 def test_drafting_again_keeps_the_old_version(case: Case) -> None:
-    assert [(one.notice.route.id, one.version) for one in versions(case)] == [
+    assert [(one.notice.route.id, one.version) for one in notice_versions(case)] == [
         ("us-tida-removal", 1),
         ("us-tida-removal", 2),
         ("us-dmca-512c", 1),
@@ -41,11 +41,11 @@ def test_drafting_again_keeps_the_old_version(case: Case) -> None:
 
 
 def test_the_list_says_number_route_addressee_state_and_days(case: Case) -> None:
-    lines = list(list_lines(case))
+    lines = list(notice_list_lines(case))
     assert lines[2].startswith("2  us-tida-removal to pictures.example: drafted, version 2")
     assert lines[3] == "   drafted 26 November 2026"
     assert lines[-1].endswith("--show NUMBER")
-    (only,) = list_lines(replace(case, notices=()))
+    (only,) = notice_list_lines(replace(case, notices=()))
     assert "no notices yet" in only
 
 
@@ -66,5 +66,5 @@ def test_the_number_that_they_gave_is_kept_with_the_notice(case: Case, room: Roo
     keep_reference(case.name, 2, "NCII-77 / 4711", room.device)
     kept = find_case(case.name, room.device)
     assert [one.reference for one in kept.notices] == ["", "NCII-77 / 4711", ""]
-    assert "4711" not in "\n".join(list_lines(kept))
+    assert "4711" not in "\n".join(notice_list_lines(kept))
     assert "4711" not in "".join(step.what for step in kept.steps)

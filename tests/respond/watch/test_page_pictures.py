@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.respond.watch.page_pictures import PAGE_BYTES, PICTURES_MAX, picture_urls
+from entrenous.respond.watch.page_pictures import PAGE_BYTES_MAX, PICTURES_MAX, picture_urls
 
 PAGE = "https://site.example/posts/1"
 
@@ -75,7 +75,7 @@ def test_hostile_page_takes_little_time(page: str) -> None:
 
 
 def test_only_the_first_part_of_a_page_is_read() -> None:
-    page = b" " * PAGE_BYTES + b'<img src="/a.jpg">'
+    page = b" " * PAGE_BYTES_MAX + b'<img src="/a.jpg">'
     assert picture_urls(page, PAGE) == ()
 
 

@@ -16,7 +16,7 @@ from entrenous.respond.watch.states import (
     LONGEST_RETRY_WAIT,
     RARE_CHECK_INTERVAL,
     RARE_CHECKS_AFTER,
-    SENTENCES,
+    REASON_TEXTS,
     WATCH_TABLE,
     WatchCheck,
     Watched,
@@ -70,7 +70,7 @@ def test_gone_is_said_only_when_the_site_said_so() -> None:
 
 
 def test_every_reason_has_words() -> None:
-    assert set(SENTENCES) == set(WatchReason)
+    assert set(REASON_TEXTS) == set(WatchReason)
     assert watched_in_words(RECORD) == "unknown: nobody has looked yet"
 
 

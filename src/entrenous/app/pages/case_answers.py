@@ -5,7 +5,14 @@ from typing import Final
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.law.places import Place
-from entrenous.respond.nouns import AgeAnswer, Case, Representative, Role, Sighting, SightingReach
+from entrenous.respond.nouns import (
+    AgeAnswer,
+    Case,
+    Representative,
+    RepresentativeRole,
+    Sighting,
+    SightingReach,
+)
 from entrenous.respond.on_behalf import representative_with_consent
 from entrenous.respond.open_case import add_sighting, find_trace, open_case
 from entrenous.respond.platforms import find_platform, host_of
@@ -35,9 +42,9 @@ def situation_in(answers: dict[str, str]) -> Situation:
     )
 
 
-def role_in(answers: dict[str, str]) -> Role:
+def role_in(answers: dict[str, str]) -> RepresentativeRole:
     role = answers.get("role", "")
-    return Role(role) if role in set(Role) else Role.OTHER
+    return RepresentativeRole(role) if role in set(RepresentativeRole) else RepresentativeRole.OTHER
 
 
 def sighting_in(answers: dict[str, str], device: Device) -> Sighting | None:

@@ -24,7 +24,7 @@ from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.capture.saved_page import description_in_words
 from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.case_status import (
-    ARCHIVE_KEEPS,
+    ARCHIVE_KEEPS_CASE_NOTE,
     close_case,
     erase_case,
     erasure_receipt,
@@ -216,7 +216,7 @@ async def ending(request: Request) -> Response:
         "ending.html",
         it=await in_case(request, find_case),
         case=case_handle(request),
-        archive_keeps=translated(ARCHIVE_KEEPS),
+        archive_keeps=translated(ARCHIVE_KEEPS_CASE_NOTE),
     )
 
 
@@ -240,7 +240,7 @@ async def _erase(request: Request) -> Response:
         receipt = canonical_json(erasure_receipt(device)) + b"\n"
         erase_case(name, device)
         slots.drop(name)
-        words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS))
+        words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS_CASE_NOTE))
         told = say(
             "If somebody may ask whether you erased something, save the receipt. It has the time"
             " and a random number, and nothing about the case."

@@ -39,11 +39,11 @@ from entrenous.respond.capture.saved_page import (
 from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
 from entrenous.respond.evidence import (
-    checked_text,
     kept_in_words,
     read_evidence,
     stamp_or_wait,
     stamps_of,
+    verification_in_words,
     verified_bytes,
     verify_case,
 )
@@ -51,11 +51,11 @@ from entrenous.respond.export_item import (
     ExportedItem,
     export_item,
     exported_files,
-    how_to_check,
+    how_to_check_stamp,
 )
-from entrenous.respond.nouns import Level
+from entrenous.respond.nouns import EvidenceLevel
 from entrenous.respond.open_case import BEFORE_CAPTURE, add_file, add_statement
-from entrenous.respond.packs.make_pack import zipped
+from entrenous.respond.packs.make_pack import zip_files
 from entrenous.respond.stamp_authorities import kept_roots_text
 from entrenous.respond.timestamps import AUTHORITY_SEES, PROVES, StampPostponed
 
@@ -119,7 +119,9 @@ async def evidence(request: Request, words: str = "") -> Response:
         items=[(one, kept_in_words(one, case), stamps_of(one, case)) for one in case.evidence],
         described=description_in_words,
         shown={number for number, made in small.items() if made and made.data},
-        unseen=any(small[one.number] is None for one in case.evidence if one.level is not Level.A0),
+        unseen=any(
+            small[one.number] is None for one in case.evidence if one.level is not EvidenceLevel.A0
+        ),
         pages=[seen for seen in case.sightings if seen.where.startswith("http")],
         form=getattr(request.state, "form", None) or {},
     )
@@ -174,7 +176,7 @@ async def check(request: Request) -> Response:
         case = verify_case(name, device, check_stamp)
         roots = [one for at in case.stamps for one in certificate_fingerprints(at.authorities)]
         worth = kept_roots_text(name, roots, settings) if roots else ""
-        words = (*checked_text(case), *for_pages([worth]))
+        words = (*verification_in_words(case), *for_pages([worth]))
         return Outcome(say("Everything holds"), words, handle, "evidence")
 
     return start_job(request, say("Checking everything that was kept"), work, "outcome")
@@ -187,7 +189,7 @@ async def show_small(request: Request) -> Response:
 
     def work(device: Device, report: Report) -> Outcome:
         case = find_case(name, device)
-        items = [one for one in case.evidence if one.level is not Level.A0]
+        items = [one for one in case.evidence if one.level is not EvidenceLevel.A0]
         for done, one in enumerate(items):
             report(say("Making the pictures small"), done, len(items))
             if slots.find((_SLOT, name, one.number)) is None:
@@ -253,6 +255,6 @@ async def proofs(request: Request) -> Response:
         ),
     )
     files = exported_files(taken[0])
-    told = "\n".join(how_to_check(list(files)))
-    made = zipped({**files, "how-to-check.txt": f"{told}\n".encode()})
+    told = "\n".join(how_to_check_stamp(list(files)))
+    made = zip_files({**files, "how-to-check.txt": f"{told}\n".encode()})
     return file_response(request, made, f"item-{number}.zip")

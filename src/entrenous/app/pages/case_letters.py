@@ -24,12 +24,12 @@ from entrenous.respond.letters.draft import render_pdf, write_notice
 from entrenous.respond.letters.elements import claims
 from entrenous.respond.letters.fill_gaps import fill_gaps
 from entrenous.respond.letters.preview import notes_after_draft, notes_before_sending
-from entrenous.respond.letters.sightings import addressee_of, may_be_told
+from entrenous.respond.letters.sightings import addressee_of, sightings_to_pick_from
 from entrenous.respond.letters.versions import (
     compare_notices,
     find_notice,
     keep_reference,
-    versions,
+    notice_versions,
 )
 from entrenous.respond.letters.wordings import LANGUAGES, words_in
 from entrenous.respond.next_step import if_they_do_nothing
@@ -82,7 +82,7 @@ async def letter(request: Request, words: str = "") -> Response:
         platform=to.platform and state_of(request).login.stand_in("platform", to.platform.id),
         form_address=to.form or _site_of(notice),
         unknown=to.unknown,
-        places=may_be_told(case, notice.route),
+        places=sightings_to_pick_from(case, notice.route),
         chosen={seen.number for seen in notice.told},
         form=form,
     )
@@ -181,7 +181,7 @@ def _earlier(case: Case, notice: Notice) -> int | None:
     key = (notice.route.family, notice.to)
     same = [
         one.notice.number
-        for one in versions(case)
+        for one in notice_versions(case)
         if (one.notice.route.family, one.notice.to) == key and one.notice.number < notice.number
     ]
     return same[-1] if same else None

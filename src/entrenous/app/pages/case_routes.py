@@ -19,20 +19,20 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
-from entrenous.respond.law.ladders import CHAT, THREAT, shipped_ladder
+from entrenous.respond.law.ladders import CHAT_LADDER, THREAT_LADDER, shipped_ladder
 from entrenous.respond.law.law_tables import own_letter
 from entrenous.respond.law.legal_route import DocumentKind, RouteId
-from entrenous.respond.law.plan import HELP, Plan, PlanStep, plan_for
+from entrenous.respond.law.plan import HELP_KIND, Plan, PlanStep, plan_for
 from entrenous.respond.law.plan_view import NOT_ADVICE
 from entrenous.respond.law.routes import day_of_event, situation_of, versions_of
 from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.letters.sightings import OnlyInChats
 from entrenous.respond.nouns import Sighting
 from entrenous.respond.open_case import add_statement
-from entrenous.respond.platforms import PlatformRecord, platform_named, shipped_platforms
+from entrenous.respond.platforms import PlatformRecord, platform_by_id, shipped_platforms
 from entrenous.respond.report_steps import (
     GENERIC_SITE,
-    NO_PICTURE,
+    NO_PICTURE_NEEDED_NOTE,
     ReportSteps,
     other_ways,
     report_steps,
@@ -93,7 +93,7 @@ def show_plan(
             if step.platform
         },
         names={step.platform: _platform_name(step) for step in plan.steps},
-        help_kind=HELP,
+        help_kind=HELP_KIND,
     )
 
 
@@ -159,7 +159,7 @@ def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> 
         steps=steps,
         case=case,
         words=words,
-        no_picture=translated(NO_PICTURE),
+        no_picture=translated(NO_PICTURE_NEEDED_NOTE),
         is_unknown=steps.platform.id == GENERIC_SITE,
         others=for_pages(other_ways(steps.platform)),
     )
@@ -196,7 +196,7 @@ def plan_of(name: str, device: Device) -> Plan:
 
 
 def _words_to_send() -> dict[str, str]:
-    ladders = (shipped_ladder(CHAT), shipped_ladder(THREAT))
+    ladders = (shipped_ladder(CHAT_LADDER), shipped_ladder(THREAT_LADDER))
     return {step.id: step.words for one in ladders for step in one.steps if step.words}
 
 
@@ -209,7 +209,7 @@ def _letter_of(step: PlanStep) -> str:
 
 
 def _platform_name(step: PlanStep) -> str:
-    return platform_named(step.platform).name_in_words if step.platform else ""
+    return platform_by_id(step.platform).name_in_words if step.platform else ""
 
 
 def _platform(request: Request) -> PlatformRecord:

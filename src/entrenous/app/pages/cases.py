@@ -31,8 +31,8 @@ from entrenous.app.wording import for_pages
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.calendar_file import calendar_file, running_deadlines
-from entrenous.respond.case_file import describe_named_copies, find_case, named_copies
-from entrenous.respond.evidence import stamp_waits_text
+from entrenous.respond.case_file import describe_named_copies, find_case, trace_and_named_recipients
+from entrenous.respond.evidence import pending_stamp_text
 from entrenous.respond.law.deadlines import (
     Deadline,
     DeadlineState,
@@ -40,13 +40,13 @@ from entrenous.respond.law.deadlines import (
     deadlines,
 )
 from entrenous.respond.law.places import Place, place_name
-from entrenous.respond.letters.versions import versions
+from entrenous.respond.letters.versions import notice_versions
 from entrenous.respond.next_step import if_they_do_nothing, next_step
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
     CaseState,
-    Role,
+    RepresentativeRole,
     Sighting,
     SightingReach,
 )
@@ -143,19 +143,19 @@ async def show_case(request: Request) -> Response:
         case=case_handle(request),
         goes_to=goes_to,
         unknown=unknown_sites(found.case),
-        versions=versions(found.case),
+        versions=notice_versions(found.case),
     )
 
 
 def _case_page(name: str, device: Device) -> CasePage:
     case, now = find_case(name, device), device.clock.now()
     acting = case.representative
-    _, named = named_copies(case, device)
+    _, named = trace_and_named_recipients(case, device)
     said = (
         representative_in_words(acting) if acting else "",
         describe_named_copies(named),
         *(returned_text(back) for back in case.returned),
-        stamp_waits_text(case),
+        pending_stamp_text(case),
     )
     clocks = deadlines(case, now)
     step = next_page(next_step(case, now), case.name)
@@ -237,7 +237,7 @@ async def about(request: Request, words: str = "") -> Response:
         guesses=guesses(request, words),
         postings=tuple(Spread),
         demands=tuple(Demand),
-        roles=tuple(Role),
+        roles=tuple(RepresentativeRole),
     )
 
 

@@ -30,7 +30,7 @@ from entrenous.respond.help_report import (
 from entrenous.respond.law.places import COUNTRIES, Place, UnknownPlace, parse_place, place_name
 from entrenous.respond.safety import SafetyAnswers, read_reply
 from entrenous.respond.situation import Spread
-from entrenous.respond.telephone import Telephone, telephones
+from entrenous.respond.telephone import Telephone, telephones_in
 from entrenous.respond.who_helps import Need, emergency_numbers, help_for, who_helps
 
 _GUESSES: Final = 2
@@ -179,7 +179,7 @@ def need_in(answers: dict[str, str]) -> Need:
 def near_lines(request: Request, now: datetime) -> list[Line]:
     """Return the first people to turn to; those who can be telephoned come first."""
     found = who_helps(_places_near(request), need_in(state_of(request).login.answers))
-    found = tuple(sorted(found, key=lambda line: not telephones(line.phone_in_words)))
+    found = tuple(sorted(found, key=lambda line: not telephones_in(line.phone_in_words)))
     return shown_lines(found[:_SHOWN_AT_ONCE], now)
 
 
@@ -197,7 +197,7 @@ def shown_lines(lines: Sequence[HelpLine], now: datetime, *, under_18: bool = Fa
     return [
         Line(
             one,
-            telephones(one.phone_in_words),
+            telephones_in(one.phone_in_words),
             contact_facts(one, now, None, under_18=under_18),
         )
         for one in lines

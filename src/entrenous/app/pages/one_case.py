@@ -9,7 +9,7 @@ from starlette.responses import Response
 from entrenous.app.web import ResultGone, error_words, in_vault, state_of
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
-from entrenous.respond.custody import CASES
+from entrenous.respond.custody import CASES_TABLE
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ async def in_case(request: Request, work: Callable[[str, Device], T]) -> T:
     login, wanted = state_of(request).login, case_handle(request)
 
     def named(device: Device) -> T:
-        for name in device.vault.keys(CASES):
+        for name in device.vault.keys(CASES_TABLE):
             if login.stand_in("case", name) == wanted:
                 return work(name, device)
         raise ResultGone

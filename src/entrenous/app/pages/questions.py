@@ -37,9 +37,9 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable, translated
 from entrenous.respond.first_steps import AdviceId, advice, safety_questions
 from entrenous.respond.law.plan import plan_for
-from entrenous.respond.nouns import Role
+from entrenous.respond.nouns import RepresentativeRole
 from entrenous.respond.on_behalf import representative_with_consent
-from entrenous.respond.platforms import KIND_WORDS, PlatformKind, find_platform, host_of
+from entrenous.respond.platforms import PLATFORM_KIND_NAMES, PlatformKind, find_platform, host_of
 from entrenous.respond.safety import STOPPED_NOTE
 from entrenous.respond.situation import Demand, PictureMaker, Spread
 
@@ -193,8 +193,8 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
         way=way,
         back=NUMBERS[before[-1]] if before else None,
         guesses=guesses(request, words) if name == "place" else (),
-        roles=tuple(Role),
-        kinds=KIND_WORDS,
+        roles=tuple(RepresentativeRole),
+        kinds=PLATFORM_KIND_NAMES,
         step=len(before) + 1,
         steps=len(asked),
     )

@@ -31,7 +31,7 @@ from entrenous.device.device import Device
 from entrenous.respond.abuse_contacts import WRITE_TO_THE_HOST, AbuseLookUp, look_up_in_text
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.platforms import host_of
-from entrenous.respond.rdap_services import IANA, describe_who_learns_what, is_address
+from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_who_learns_what, is_address
 
 _NO_ADDRESS: Final = translatable("This is no web address. Copy it from the top of the browser.")
 _NO_NUMBER: Final = translatable(
@@ -152,4 +152,4 @@ def _outcome(heading: str, found: AbuseLookUp, it: Site) -> Outcome:
 
 def _lists() -> str:
     """Return the location of the registries' lists: the option's variable, as for the command."""
-    return os.environ.get("ENTRENOUS_CASE_PLATFORM_LISTS", IANA)
+    return os.environ.get("ENTRENOUS_CASE_PLATFORM_LISTS", IANA_LISTS_URL)

@@ -15,7 +15,7 @@ from entrenous.base.program import this_program
 from entrenous.device.device import Device
 from entrenous.respond.capture.web_archive import Capture, Exchange, write_wacz
 from entrenous.respond.case_file import CUSTODY_ACTOR, find_open_case
-from entrenous.respond.nouns import Case, Level, SightingReach
+from entrenous.respond.nouns import Case, EvidenceLevel, SightingReach
 from entrenous.respond.open_case import store_item
 from entrenous.respond.watch.page_pictures import picture_urls
 from entrenous.respond.watch.polite import (
@@ -114,7 +114,7 @@ def capture_page(name: str, number: int, why: str, asking: CaptureContext, devic
     capture = Capture(title, str(this_program()), page.url, recording.exchanges, facts)
     data = write_wacz(capture, device.clock.now(), device.dice)
     what = f"capture of sighting {number}, HTTP status {page.answer.status}"
-    return store_item(name, data, (Level.A2, what, number), device)
+    return store_item(name, data, (EvidenceLevel.A2, what, number), device)
 
 
 def _fetch_pictures(

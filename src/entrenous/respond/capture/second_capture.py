@@ -19,7 +19,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.evidence import read_evidence
-from entrenous.respond.nouns import Case, Evidence, Level
+from entrenous.respond.nouns import Case, Evidence, EvidenceLevel
 from entrenous.respond.open_case import store_item
 
 UNPACKED_MAX: Final = 256 * 1024 * 1024  # bytes of all records together
@@ -56,19 +56,19 @@ def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Devic
     """
     case = find_open_case(name, device)
     theirs = contents_of(untrusted_wacz)
-    own = [item for item in case.evidence if item.level is Level.A2]
+    own = [item for item in case.evidence if item.level is EvidenceLevel.A2]
     with device.vault.transaction():
         shared = [(_count_shared_addresses(case, one, theirs, device), one.number) for one in own]
         level, what = _describe_capture(who, *max(shared, default=(0, 0)))
         return store_item(name, untrusted_wacz, (level, what, None), device)
 
 
-def _describe_capture(who: str, shared: int, number: int) -> tuple[Level, str]:
+def _describe_capture(who: str, shared: int, number: int) -> tuple[EvidenceLevel, str]:
     by = f"a web archive by {' '.join(who.split())}"
     if not shared:
-        return Level.A1, f"{by}; no content in it is the same as in a capture here"
+        return EvidenceLevel.A1, f"{by}; no content in it is the same as in a capture here"
     count = "1 answer is" if shared == 1 else f"{shared} answers are"
-    return Level.A3, f"{by}; {count} the same as in item {number}"
+    return EvidenceLevel.A3, f"{by}; {count} the same as in item {number}"
 
 
 def _count_shared_addresses(

@@ -33,10 +33,10 @@ from entrenous.respond.abuse_contacts import (
     BadRdapAnswer,
     ContactRole,
     contacts_in_rdap,
-    host_first,
+    sort_host_first,
 )
 from entrenous.respond.rdap_services import (
-    IANA,
+    IANA_LISTS_URL,
     Services,
     is_address,
     names_to_ask,
@@ -53,7 +53,9 @@ class RdapFailed(Unreachable):
     """
 
 
-def look_up_site(host: str, address: str, proxy: Proxy | None, lists: str = IANA) -> AbuseLookUp:
+def look_up_site(
+    host: str, address: str, proxy: Proxy | None, lists: str = IANA_LISTS_URL
+) -> AbuseLookUp:
     """Ask the registries who registered and who hosts a site, as :func:`.describe_who_learns_what`
     says.
 
@@ -77,7 +79,9 @@ def resolved(host: str) -> tuple[str, ...]:
 
 @contextmanager
 def rdap_client(
-    proxy: Proxy | None = None, bootstrap: str = IANA, context: ssl.SSLContext | None = None
+    proxy: Proxy | None = None,
+    bootstrap: str = IANA_LISTS_URL,
+    context: ssl.SSLContext | None = None,
 ) -> Iterator["RdapClient"]:
     """Open a client; ``bootstrap`` is where the lists of RFC 9224 are, with a final slash."""
     tls = context or httpx.create_ssl_context(trust_env=False)
@@ -106,7 +110,7 @@ _UNLIMITED_BYTES: Final = 1 << 50
 class RdapClient:
     """Asks RDAP servers, with bounds on time, size and redirects."""
 
-    def __init__(self, client: httpx.Client, bootstrap: str = IANA) -> None:
+    def __init__(self, client: httpx.Client, bootstrap: str = IANA_LISTS_URL) -> None:
         self._client = client
         self._bootstrap = httpx.URL(bootstrap)
         self._local = is_loopback(self._bootstrap.host)  # the lists come from this machine
@@ -134,7 +138,7 @@ class RdapClient:
             raise failed[0]
         notes = [" ".join(str(why).split()) for why in failed]
         missing = () if public else (translated(NO_ADDRESS),)
-        return AbuseLookUp(host_first(contacts), (*notes, *missing))
+        return AbuseLookUp(sort_host_first(contacts), (*notes, *missing))
 
     def _look_up_registrar(self, host: str) -> tuple[AbuseContact, ...]:
         if not names_to_ask(host):

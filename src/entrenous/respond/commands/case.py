@@ -21,7 +21,7 @@ from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
 from entrenous.respond.breach import NoBreachLaw, breach_without_case, record_breach
 from entrenous.respond.case_file import all_cases, case_summaries, find_case
 from entrenous.respond.case_status import (
-    ARCHIVE_KEEPS,
+    ARCHIVE_KEEPS_CASE_NOTE,
     close_case,
     erase_case,
     erasure_receipt,
@@ -56,7 +56,14 @@ from entrenous.respond.commands.situation_options import (
 )
 from entrenous.respond.commands.watch import watch
 from entrenous.respond.law.places import Place, parse_place
-from entrenous.respond.nouns import AgeAnswer, Case, Representative, Role, Sighting, SightingReach
+from entrenous.respond.nouns import (
+    AgeAnswer,
+    Case,
+    Representative,
+    RepresentativeRole,
+    Sighting,
+    SightingReach,
+)
 from entrenous.respond.on_behalf import record_representative, representative_with_consent
 from entrenous.respond.open_case import (
     BEFORE_CAPTURE,
@@ -399,7 +406,7 @@ def erase(
             _write_receipt(written, receipt, canonical_json(erasure_receipt(device)) + b"\n")
         erase_case(name, device)
     gone = translated("{name} is erased from this device.").format(name=name)
-    print_line(f"{gone} {translated(ARCHIVE_KEEPS)}")
+    print_line(f"{gone} {translated(ARCHIVE_KEEPS_CASE_NOTE)}")
     if receipt is not None:
         print_line(
             translated(
@@ -439,7 +446,7 @@ def _safety_first(
 
 
 def _representative(
-    role: Role | None, consent: str, context: typer.Context
+    role: RepresentativeRole | None, consent: str, context: typer.Context
 ) -> Representative | None:
     """Return who acts for the person shown, or None; raises NoConsent."""
     if role is None:

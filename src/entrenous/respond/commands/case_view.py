@@ -6,8 +6,8 @@ from entrenous.base.errors import shell_quoted
 from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
 from entrenous.respond.capture.saved_page import description_in_words
-from entrenous.respond.case_file import describe_named_copies, named_copies
-from entrenous.respond.evidence import level_in_words, stamp_waits_text
+from entrenous.respond.case_file import describe_named_copies, trace_and_named_recipients
+from entrenous.respond.evidence import level_in_words, pending_stamp_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Breach, Case, Notice, Sighting
@@ -28,7 +28,7 @@ from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 def case_json(case: Case, device: Device) -> dict[str, object]:
     """A case as JSON, without its secrets: no hash of an item, no key, no content."""
     now = device.clock.now()
-    trace, named = named_copies(case, device)
+    trace, named = trace_and_named_recipients(case, device)
     return {
         "case": case.name,
         "state": case.state.value,
@@ -96,7 +96,7 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
         print_line(f"  {representative_in_words(case.representative)}")
     if said := situation_in_words(case.situation):
         print_line(f"  {said}")
-    _, named = named_copies(case, device)
+    _, named = trace_and_named_recipients(case, device)
     if fits := describe_named_copies(named):
         print_line(f"  {fits}")
     _print_sightings(case)
@@ -104,7 +104,7 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
         kept = translated("Kept, item {number}: {what} ({level})")
         what, level = description_in_words(item.what), level_in_words(item, case)
         print_line(f"  {kept.format(number=item.number, what=what, level=level)}")
-    if waits := stamp_waits_text(case):
+    if waits := pending_stamp_text(case):
         print_line(f"  {waits}")
     for one in case.notices:
         print_line(f"  {_notice_in_words(one)}")

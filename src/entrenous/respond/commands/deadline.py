@@ -15,7 +15,7 @@ from entrenous.respond.calendar_file import (
     running_deadlines,
 )
 from entrenous.respond.law.deadlines import deadlines
-from entrenous.respond.law.one_deadline import Event, OneDeadline, one_deadline
+from entrenous.respond.law.one_deadline import OneDeadline, RequestEvent, one_deadline
 from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.law.zones import capital_zone, moment_in_words
 from entrenous.terminal.output import print_json, print_line
@@ -102,15 +102,15 @@ def calendar(
         )
 
 
-def _parse_events(typed: list[str]) -> dict[Event, datetime]:
-    found: dict[Event, datetime] = {}
+def _parse_events(typed: list[str]) -> dict[RequestEvent, datetime]:
+    found: dict[RequestEvent, datetime] = {}
     for one in typed:
         what, equals, when = one.partition("=")
-        known = what.strip().casefold() in set(Event)
+        known = what.strip().casefold() in set(RequestEvent)
         if not (equals and known):
             raise typer.BadParameter(
                 translated("{one!r} is not WHAT=TIME, with one of: {events}").format(
-                    one=one, events=", ".join(Event)
+                    one=one, events=", ".join(RequestEvent)
                 )
             )
         moment = parse_time(when)
@@ -118,7 +118,7 @@ def _parse_events(typed: list[str]) -> dict[Event, datetime]:
             raise typer.BadParameter(
                 translated("{when!r} is too far ahead to count from").format(when=when)
             )
-        found[Event(what.strip().casefold())] = moment
+        found[RequestEvent(what.strip().casefold())] = moment
     return found
 
 

@@ -21,15 +21,15 @@ from entrenous.respond.commands.capture import capture
 from entrenous.respond.commands.packs import check, pack
 from entrenous.respond.evidence import (
     cases_to_stamp,
-    checked_text,
     stamp_or_wait,
+    verification_in_words,
     verify_case,
 )
 from entrenous.respond.export_item import (
     ExportedItem,
     export_item,
     exported_files,
-    how_to_check,
+    how_to_check_stamp,
 )
 from entrenous.respond.nouns import Case
 from entrenous.respond.stamp_authorities import (
@@ -159,7 +159,7 @@ def verify(
         )
         return
     print_line(f"{case.name}:")
-    for line in checked_text(case):
+    for line in verification_in_words(case):
         print_line(f"  {line}")
     for stamp in case.stamps:
         at = _to_the_second(stamp.at)
@@ -226,7 +226,7 @@ def export(
     print_line(translated("wrote {place}").format(place=place))
     for one in beside:
         print_line("  " + translated("and {one}").format(one=one))
-    for line in how_to_check([str(place), *map(str, beside)]):
+    for line in how_to_check_stamp([str(place), *map(str, beside)]):
         print_line(line)
 
 

@@ -14,14 +14,14 @@ from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.commands.case_view import print_case_answer
 from entrenous.respond.letters.draft import render_pdf, write_notice
-from entrenous.respond.letters.preview import preview
+from entrenous.respond.letters.preview import format_preview
 from entrenous.respond.letters.sightings import left_out_sightings
 from entrenous.respond.letters.versions import (
     compare_notices,
     find_notice,
     keep_reference,
-    list_lines,
-    versions,
+    notice_list_lines,
+    notice_versions,
 )
 from entrenous.respond.nouns import Case, Notice
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
@@ -149,7 +149,7 @@ def _show_notice(
     if as_json:
         print_json({"schema": "entrenous/notice/1", "case": name, **_notice_json(one, case)})
         return
-    print_line(preview(one, case, device.clock.now().date()))
+    print_line(format_preview(one, case, device.clock.now().date()))
     for file in (pdf, text):
         if file is not None:
             print_line(translated("Written: {file}").format(file=file))
@@ -192,15 +192,15 @@ def _print_comparison(case: Case, first: int, second: int, *, as_json: bool) -> 
 
 def _list_notices(case: Case, *, as_json: bool) -> None:
     if as_json:
-        shown = [_notice_summary(one.notice, one.version) for one in versions(case)]
+        shown = [_notice_summary(one.notice, one.version) for one in notice_versions(case)]
         print_json({"schema": "entrenous/notices/1", "case": case.name, "notices": shown})
         return
-    for line in list_lines(case):
+    for line in notice_list_lines(case):
         print_line(line)
 
 
 def _notice_json(one: Notice, case: Case) -> dict[str, object]:
-    version = next(other.version for other in versions(case) if other.notice == one)
+    version = next(other.version for other in notice_versions(case) if other.notice == one)
     return {
         **_notice_summary(one, version),
         "provision": one.route.provision,

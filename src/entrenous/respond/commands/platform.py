@@ -19,11 +19,11 @@ from entrenous.respond.platforms import (
     PlatformRecord,
     find_platform,
     host_of,
-    platform_named,
+    platform_by_id,
     shipped_platforms,
 )
-from entrenous.respond.rdap_services import IANA, describe_who_learns_what
-from entrenous.respond.report_steps import GENERIC_SITE, NO_RECORD, ReportSteps, report_steps
+from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_who_learns_what
+from entrenous.respond.report_steps import GENERIC_SITE, NO_RECORD_NOTE, ReportSteps, report_steps
 from entrenous.respond.situation import Situation
 from entrenous.terminal.output import hint, print_json, print_line, single_line
 from entrenous.terminal.session import session_of
@@ -64,7 +64,7 @@ def platform(
     ] = None,
     lists: Annotated[
         str, typer.Option(metavar="URL", help="Where the lists of RDAP servers are (RFC 9224).")
-    ] = IANA,
+    ] = IANA_LISTS_URL,
     yes: Annotated[bool, typer.Option("--yes", help="Look up without asking first.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -81,11 +81,11 @@ def platform(
     found = None if pasted is None else look_up_in_text(pasted)
     if look_up:
         found = _look_up_contacts(context, host, address, lists, yes=yes)
-    steps = report_steps(record or platform_named(GENERIC_SITE), _case_option(context, case), today)
+    steps = report_steps(record or platform_by_id(GENERIC_SITE), _case_option(context, case), today)
     if as_json:
         print_json(_report_steps_json(steps, found, known=record is not None))
         return
-    for line in (*(() if record else (translated(NO_RECORD),)), *steps.text):
+    for line in (*(() if record else (translated(NO_RECORD_NOTE),)), *steps.text):
         print_line(line)
     _print_contacts(found, typed, known=record is not None)
 

@@ -14,17 +14,17 @@ from entrenous.respond.law.places import Place, UnknownPlace, parse_place
 from entrenous.respond.nouns import AgeAnswer
 from entrenous.respond.safety import (
     GO_ON_QUESTION,
+    NOT_UNDERSTOOD_NOTE,
     STOPPED_NOTE,
-    WHAT_TO_TYPE,
     WHERE_QUESTION,
-    YES_NO,
-    YES_NO_UNSURE,
+    YES_NO_CHOICES,
+    YES_NO_UNSURE_CHOICES,
     Reply,
     SafetyAnswers,
     answer_when_unsure,
     danger_advice,
-    read_posted,
     read_reply,
+    read_spread,
     threat_advice,
     watched_advice,
 )
@@ -87,7 +87,7 @@ def ask_how_far(posted: Spread | None, places: tuple[Place, ...], *, ask: bool) 
         hint(question.why)
         hint(". ".join(f"{word}: {means}" for word, means in question.answers.items()) + ".")
         words = ", ".join(question.answers)
-        reply = _ask_until_understood(read_posted, f"{question.asks} ({words}, skip, stop)")
+        reply = _ask_until_understood(read_spread, f"{question.asks} ({words}, skip, stop)")
         posted = reply if isinstance(reply, Spread) else None
     if posted is Spread.THREAT:
         _print_lines(threat_advice(places, SystemClock().now()))
@@ -100,7 +100,7 @@ def ask_age() -> AgeAnswer:
     Raises typer.Exit on "stop".
     """
     question = safety_questions()["age"].asks
-    reply = _ask_until_understood(read_reply, f"{question} {translated(YES_NO_UNSURE)}")
+    reply = _ask_until_understood(read_reply, f"{question} {translated(YES_NO_UNSURE_CHOICES)}")
     known = {True: AgeAnswer.ADULTS, False: AgeAnswer.CHILD}
     return known[reply] if isinstance(reply, bool) else AgeAnswer.UNSURE
 
@@ -108,7 +108,7 @@ def ask_age() -> AgeAnswer:
 def _yes_or_no_answer(name: str) -> bool | None:
     question = safety_questions()[name]
     hint(question.asks)
-    reply = _ask_until_understood(read_reply, f"{question.why} {translated(YES_NO)}")
+    reply = _ask_until_understood(read_reply, f"{question.why} {translated(YES_NO_CHOICES)}")
     if reply is Reply.UNSURE:
         return answer_when_unsure(name)
     return reply if isinstance(reply, bool) else None
@@ -120,7 +120,7 @@ def _ask_until_understood(read: Callable[[str], Answer], question: str) -> Answe
     for _ in range(_REPEATS_MAX):
         if reply is not Reply.UNCLEAR:
             break
-        hint(translated(WHAT_TO_TYPE))
+        hint(translated(NOT_UNDERSTOOD_NOTE))
         reply = read(_prompt(question))
     _stop_if(reply is Reply.STOP)
     return reply

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from entrenous.respond.nouns import Role
+from entrenous.respond.nouns import RepresentativeRole
 
 Places = Annotated[
     list[str] | None,
@@ -29,7 +29,7 @@ Under18 = Annotated[
     bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
 ]
 ForSomebodyElse = Annotated[
-    Role | None,
+    RepresentativeRole | None,
     typer.Option("--for-somebody-else", help="You act for the person shown, as their ..."),
 ]
 PlatformIn = Annotated[

@@ -13,11 +13,11 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from entrenous.base.language import language_of_person, long_day_in_words, translatable, translated
-from entrenous.respond.law.counting_rules import CountingRule, Hours, MonthEnd
+from entrenous.respond.law.counting_rules import CountingRule, HoursRule, MonthEnd
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.working_days import (
     DayOff,
-    day_off,
+    day_off_reason,
     has_holidays,
     holiday_in_some_parts,
 )
@@ -26,13 +26,13 @@ from entrenous.respond.law.zones import place_in_words, zones_of
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
 _LAST_SECOND: Final = time(23, 59, 59, fold=1)  # the last second of a day is still in time
-_PERIOD: Final = re.compile(  # ISO 8601 durations, and working days, which it does not know
+_PERIOD_PATTERN: Final = re.compile(  # ISO 8601 durations, and working days, which ISO 8601 lacks
     r"(?:P(?:(?P<years>\d+)Y|(?P<months>\d+)M|(?P<days>\d+)D|T(?P<hours>\d+)H)(?![0-9A-Z])"
     r"|(?P<working>\d+) (?:business|working) days\b)"
 )
 
 
-class Unit(StrEnum):
+class PeriodUnit(StrEnum):
     """The unit of a period, as it appears in a sentence."""
 
     HOURS = "hours"
@@ -42,12 +42,15 @@ class Unit(StrEnum):
     YEARS = "years"
 
 
-_PERIODS: Final = {
-    Unit.HOURS: (translatable("one hour"), translatable("{count} hours")),
-    Unit.DAYS: (translatable("one day"), translatable("{count} days")),
-    Unit.WORKING: (translatable("one working day"), translatable("{count} working days")),
-    Unit.MONTHS: (translatable("one calendar month"), translatable("{count} calendar months")),
-    Unit.YEARS: (translatable("one year"), translatable("{count} years")),
+_PERIOD_TEXTS: Final = {
+    PeriodUnit.HOURS: (translatable("one hour"), translatable("{count} hours")),
+    PeriodUnit.DAYS: (translatable("one day"), translatable("{count} days")),
+    PeriodUnit.WORKING: (translatable("one working day"), translatable("{count} working days")),
+    PeriodUnit.MONTHS: (
+        translatable("one calendar month"),
+        translatable("{count} calendar months"),
+    ),
+    PeriodUnit.YEARS: (translatable("one year"), translatable("{count} years")),
 }
 
 
@@ -56,10 +59,10 @@ class Period:
     """A number of units, e.g. 48 hours."""
 
     number: int
-    unit: Unit
+    unit: PeriodUnit
 
     def __str__(self) -> str:
-        one, many = _PERIODS[self.unit]
+        one, many = _PERIOD_TEXTS[self.unit]
         return translated(one if self.number == 1 else many).format(count=self.number)
 
 
@@ -81,11 +84,11 @@ def read_period(clause: str) -> Period | None:
     >>> str(read_period("10 business days to confirm receipt"))
     '10 working days'
     """
-    found = _PERIOD.match(clause)
+    found = _PERIOD_PATTERN.match(clause)
     if found is None:
         return None
     unit, number = next((unit, int(n)) for unit, n in found.groupdict().items() if n)
-    return Period(number, Unit[unit.upper()])
+    return Period(number, PeriodUnit[unit.upper()])
 
 
 def count_period(start: datetime, period: Period, rule: CountingRule, place: Place) -> PeriodEnd:
@@ -95,26 +98,26 @@ def count_period(start: datetime, period: Period, rule: CountingRule, place: Pla
         start: the time of the event; aware.
         period: how much time the addressee has.
         rule: how the legal order counts.
-        place: whose clocks and holidays count. Of several time zones, the latest end counts.
+        place: whose clocks and holidays count. If it has several time zones, the latest end counts.
     """
-    if period.unit is Unit.HOURS and rule.hours is Hours.NOT_COUNTED:
+    if period.unit is PeriodUnit.HOURS and rule.hours is HoursRule.NOT_COUNTED:
         return PeriodEnd(None, (translated(rule.silent_hours),))
     zones = zones_of(place)
-    if period.unit is Unit.HOURS and rule.hours is Hours.ELAPSED:
+    if period.unit is PeriodUnit.HOURS and rule.hours is HoursRule.ELAPSED:
         zones = zones[:1]  # elapsed hours are the same in every time zone
     ends = [_TimeCount(start.astimezone(zone), zone, period, rule, place).end() for zone in zones]
     end = max(ends, key=lambda one: one.due_at or start)
     if len({one.due_at for one in ends}) > 1:
-        said = translated(
+        sentence = translated(
             "There are several time zones in {place}: the latest end is taken."
         ).format(place=place_in_words(place))
-        return PeriodEnd(end.due_at, (*end.working, said))
+        return PeriodEnd(end.due_at, (*end.working, sentence))
     return end
 
 
 @dataclass(frozen=True, slots=True)
 class _TimeCount:
-    """One count in one time zone; ``start`` is in that zone."""
+    """The calculation for one time zone; ``start`` is in that zone."""
 
     start: datetime
     zone: ZoneInfo
@@ -123,7 +126,7 @@ class _TimeCount:
     place: Place
 
     def end(self) -> PeriodEnd:
-        if self.period.unit is Unit.HOURS:
+        if self.period.unit is PeriodUnit.HOURS:
             return self._end_of_hours()
         last, working = _end_of_days(
             self.start.date(), self.period, self.rule, self.place, language_of_person()
@@ -133,14 +136,16 @@ class _TimeCount:
     def _end_of_hours(self) -> PeriodEnd:
         start, cited = self.start.astimezone(UTC), self.rule.cited(self.rule.cite_hours)
         length = self.period.number * _HOUR
-        if self.rule.hours is Hours.WORKING:
-            said = translated("Only the hours of working days count{cited}.").format(cited=cited)
-            return PeriodEnd(self._count_working_hours(length).astimezone(UTC), (said,))
-        if self.rule.hours is Hours.ELAPSED:
-            said = translated("{period} without a break, weekends and holidays too{cited}.").format(
-                period=_capitalized_period(self.period), cited=cited
+        if self.rule.hours is HoursRule.WORKING:
+            sentence = translated("Only the hours of working days count{cited}.").format(
+                cited=cited
             )
-            return PeriodEnd(start + length, (said,))
+            return PeriodEnd(self._count_working_hours(length).astimezone(UTC), (sentence,))
+        if self.rule.hours is HoursRule.ELAPSED:
+            sentence = translated(
+                "{period} without a break, weekends and holidays too{cited}."
+            ).format(period=_capitalized_period(self.period), cited=cited)
+            return PeriodEnd(start + length, (sentence,))
         begun = timedelta(
             minutes=self.start.minute,
             seconds=self.start.second,
@@ -148,17 +153,17 @@ class _TimeCount:
         )
         first = start - begun + _HOUR
         local = f"{first.astimezone(self.zone):%H:%M}"
-        said = translated(
+        sentence = translated(
             "The hour of the event does not count{cited}: the time starts at {local}."
         ).format(cited=cited, local=local)
         return PeriodEnd(
-            first + length, (said, translated("Hours run on weekends and holidays too."))
+            first + length, (sentence, translated("Hours run on weekends and holidays too."))
         )
 
     def _count_working_hours(self, left: timedelta) -> datetime:
         moment = self.start
         while True:
-            if day_off(moment.date(), self.place, self.rule.off):
+            if day_off_reason(moment.date(), self.place, self.rule.off):
                 moment = self._midnight_after(moment)
                 continue
             midnight = self._midnight_after(moment)
@@ -182,7 +187,9 @@ def _end_of_days(
 
 @dataclass(frozen=True, slots=True)
 class _DayCount:
-    """A count of whole days; ``event`` is the day of the event in the place's own calendar."""
+    """The calculation for periods of days or longer units; ``event`` is the event's day in local
+    time.
+    """
 
     event: date
     period: Period
@@ -192,10 +199,10 @@ class _DayCount:
     def end(self) -> tuple[date, tuple[str, ...]]:
         last, working = self._last_day()
         moved, moves = self._roll_to_working_day(last)
-        said = translated("The last day counts to its end, 24:00{cited}.").format(
+        sentence = translated("The last day counts to its end, 24:00{cited}.").format(
             cited=self.rule.cited(self.rule.cite_end)
         )
-        return moved, (*working, *moves, *self._note_unknown_holidays(moved), said)
+        return moved, (*working, *moves, *self._note_unknown_holidays(moved), sentence)
 
     def _last_day(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
@@ -204,64 +211,66 @@ class _DayCount:
         )
         if self._counts_working_days():
             return self._working_days(first)
-        if self.period.unit is Unit.DAYS:
+        if self.period.unit is PeriodUnit.DAYS:
             last = event + self.period.number * _DAY
-            said = translated("{period} after it: {day}.").format(
+            sentence = translated("{period} after it: {day}.").format(
                 period=_capitalized_period(self.period), day=_format_day(last)
             )
-            return self._with_enough_working_days(last, (first, said))
+            return self._with_enough_working_days(last, (first, sentence))
         return self._with_enough_working_days(*self._end_of_months())
 
     def _counts_working_days(self) -> bool:
         unit, short = self.period.unit, self.period.number <= self.rule.short_days
-        in_days = unit is Unit.DAYS and (self.rule.days == "working" or short)
-        return unit is Unit.WORKING or in_days
+        in_days = unit is PeriodUnit.DAYS and (self.rule.days == "working" or short)
+        return unit is PeriodUnit.WORKING or in_days
 
     def _working_days(self, first: str) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
         *_, last = self._next_working_days(event, self.period.number)
         between = (event + n * _DAY for n in range(1, (last - event).days))
         left_out = [
-            f"{_format_day(day)} ({self._day_off(day)})" for day in between if self._day_off(day)
+            f"{_format_day(day)} ({self._day_off_reason(day)})"
+            for day in between
+            if self._day_off_reason(day)
         ]
-        short = self.period.unit is Unit.DAYS and rule.days != "working"
+        short = self.period.unit is PeriodUnit.DAYS and rule.days != "working"
         cited = rule.cited(rule.cite_short if short else rule.cite_working)
         skipped = (
             " " + translated("Left out: {days}.").format(days=", ".join(left_out))
             if left_out
             else ""
         )
-        said = translated("Only working days count{cited}: number {number} is {day}.").format(
+        sentence = translated("Only working days count{cited}: number {number} is {day}.").format(
             cited=cited, number=self.period.number, day=_format_day(last)
         )
-        return last, (first, said + skipped)
+        return last, (first, sentence + skipped)
 
     def _next_working_days(self, day: date, number: int) -> Iterator[date]:
         yield day
         for _ in range(number):
             day += _DAY
-            while self._day_off(day):
+            while self._day_off_reason(day):
                 day += _DAY
             yield day
 
     def _end_of_months(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
-        number = self.period.number * (12 if self.period.unit is Unit.YEARS else 1)
+        number = self.period.number * (12 if self.period.unit is PeriodUnit.YEARS else 1)
         cited = rule.cited(rule.cite_months)
         begins = event + _DAY if rule.month_end is MonthEnd.DAY_BEFORE else event
-        same = _same_day(begins, number)
+        same = _same_day_of_later_month(begins, number)
         if same is not None:
             last = same - _DAY if rule.month_end is MonthEnd.DAY_BEFORE else same
-            said = translated("{period} from {event}: {day}{cited}.").format(
+            sentence = translated("{period} from {event}: {day}{cited}.").format(
                 period=_capitalized_period(self.period),
                 event=_format_day(event),
                 day=_format_day(last),
                 cited=cited,
             )
-            return last, (said,)
-        last = _last_of_month(begins, number)
+            return last, (sentence,)
+        last = _last_day_of_later_month(begins, number)
         last = last + _DAY if rule.missing_day == "next" else last
-        said = translated(
+        sentence = translated(
             "{period} from {event}: that month has no day {number}, so {last}{cited}."
         ).format(
             period=_capitalized_period(self.period),
@@ -270,39 +279,41 @@ class _DayCount:
             last=_format_day(last),
             cited=cited,
         )
-        return last, (said,)
+        return last, (sentence,)
 
     def _with_enough_working_days(
         self, last: date, working: tuple[str, ...]
     ) -> tuple[date, tuple[str, ...]]:
         least, rule = self.rule.least_working_days, self.rule
-        short = self.period.unit is Unit.DAYS and self.period.number < least
+        short = self.period.unit is PeriodUnit.DAYS and self.period.number < least
         if not least or short:
             return last, working
         *_, enough = self._next_working_days(self.event, least)
         if enough <= last:
             return last, working
         cited = rule.cited(rule.cite_least)
-        said = translated(
+        sentence = translated(
             "It must hold {least} working days{cited}, so it goes on to {day}."
         ).format(least=least, cited=cited, day=_format_day(enough))
-        return enough, (*working, said)
+        return enough, (*working, sentence)
 
     def _roll_to_working_day(self, last: date) -> tuple[date, tuple[str, ...]]:
         moved, why = last, []
-        while reason := self._day_off(moved):
+        while reason := self._day_off_reason(moved):
             why.append(f"{_format_day(moved)} ({reason})")
             moved += _DAY
         if not why:
             return moved, ()
         cited = self.rule.cited(self.rule.cite_roll)
-        said = translated("No working day: {names}. The end moves to {said}{cited}.").format(
+        sentence = translated("No working day: {names}. The end moves to {said}{cited}.").format(
             names=", ".join(why), said=_format_day(moved), cited=cited
         )
-        return moved, (said,)
+        return moved, (sentence,)
 
     def _note_unknown_holidays(self, last: date) -> tuple[str, ...]:
-        """Say which holidays are unknown: those of some parts, or all of them."""
+        """Say which holidays are not considered: those of only some parts of the place, or all of
+        them.
+        """
         if DayOff.HOLIDAY not in self.rule.off:
             return ()
         where = place_in_words(self.place)
@@ -319,8 +330,8 @@ class _DayCount:
         )
         return (some.format(place=where, day=_format_day(last), name=name),) if name else ()
 
-    def _day_off(self, day: date) -> str:
-        return day_off(day, self.place, self.rule.off)
+    def _day_off_reason(self, day: date) -> str:
+        return day_off_reason(day, self.place, self.rule.off)
 
 
 def _format_day(day: date) -> str:
@@ -332,12 +343,12 @@ def _capitalized_period(period: Period) -> str:
     return words[0].upper() + words[1:]
 
 
-def _same_day(day: date, months: int) -> date | None:
-    last = _last_of_month(day, months)
+def _same_day_of_later_month(day: date, months: int) -> date | None:
+    last = _last_day_of_later_month(day, months)
     return last.replace(day=day.day) if day.day <= last.day else None
 
 
-def _last_of_month(day: date, months: int) -> date:
+def _last_day_of_later_month(day: date, months: int) -> date:
     """Return the last day of the month that is ``months`` later."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, calendar.monthrange(year, month + 1)[1])

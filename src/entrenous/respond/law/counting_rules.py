@@ -1,4 +1,4 @@
-"""The types for how each legal order counts a time limit, as recorded in facts/counting.toml."""
+"""How each legal order counts a time limit, as recorded in facts/counting.toml."""
 
 from datetime import date
 from enum import StrEnum
@@ -11,14 +11,14 @@ from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.law.working_days import DayOff
 
-NONE: Final = "none"  # the rule for laws whose way of counting is not recorded
+DEFAULT_RULE_ID: Final = "none"  # the rule for laws whose way of counting is not recorded
 
 
-class Hours(StrEnum):
+class HoursRule(StrEnum):
     """How a period in hours runs."""
 
     ELAPSED = "elapsed"  # hour after hour, without a break
-    FULL = "full-hours"  # from the hour after the event
+    FULL = "full-hours"  # from the start of the next full hour after the event
     WORKING = "working"  # only in hours of working days
     NOT_COUNTED = "not-counted"
 
@@ -26,8 +26,9 @@ class Hours(StrEnum):
 class MonthEnd(StrEnum):
     """The day with which a period in months ends."""
 
-    SAME_DAY = "same-day"  # the number of the event's day
-    #: The day before the one with the same number as the day after the event.
+    SAME_DAY = "same-day"  # the same day of the month as the event
+    #: The period starts on the day after the event, and ends on the day before the date of that
+    #: start recurs.
     DAY_BEFORE = "day-before"
 
 
@@ -41,7 +42,7 @@ class CountingRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verified: bool
     verified_by: str
     kinds: frozenset[RouteKind] = frozenset()
-    hours: Hours = Hours.ELAPSED
+    hours: HoursRule = HoursRule.ELAPSED
     days: Literal["calendar", "working"] = "calendar"
     month_end: MonthEnd = MonthEnd.SAME_DAY
     missing_day: Literal["last", "next"] = "last"
@@ -70,7 +71,7 @@ class CountingRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return f" ({self.law}, {provision})" if provision else ""
 
 
-class _Counting(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _CountingTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
     order: dict[str, CountingRule]
@@ -84,9 +85,9 @@ def counting_rules() -> dict[str, CountingRule]:
 
 def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
     """Parse a table of counting rules; raises BadTable."""
-    table = read_table(_Counting, data, "counting.toml")
-    if NONE not in table.order:  # the rule for every law without a rule of its own
-        raise BadTable(table="counting.toml", entry=NONE)
+    table = read_table(_CountingTable, data, "counting.toml")
+    if DEFAULT_RULE_ID not in table.order:  # the rule for every law without a rule of its own
+        raise BadTable(table="counting.toml", entry=DEFAULT_RULE_ID)
     return {
         id_: msgspec.structs.replace(rule, read_on=rule.read_on or table.read_on)
         for id_, rule in table.order.items()
@@ -94,7 +95,7 @@ def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
 
 
 def rule_for(route: Route) -> CountingRule:
-    """Return the rule that counts a route's time: that of its jurisdiction, or of its country."""
+    """Return the rule for a route's time limits: that of its jurisdiction, or of its country."""
     return _rule_for(route.jurisdiction, route.kind)
 
 
@@ -105,4 +106,4 @@ def _rule_for(jurisdiction: str, kind: RouteKind) -> CountingRule:
         for rule in rules.values():
             if named in rule.jurisdictions and (not rule.kinds or kind in rule.kinds):
                 return rule
-    return rules[NONE]
+    return rules[DEFAULT_RULE_ID]

@@ -1,5 +1,7 @@
-"""Find out which deadlines run for whom, and until when. Deadlines bind platforms and authorities,
-never the person. Only an organisation has a deadline of its own, for a breach of its systems.
+"""Find out which deadlines run, whom they bind, and when they end.
+
+Deadlines bind platforms and authorities, never the person. The one exception is an organisation
+that uses Entrenous: it has a deadline itself after a breach of its systems.
 """
 
 import re
@@ -11,7 +13,12 @@ from typing import Final
 
 from entrenous.base.language import translatable, translated
 from entrenous.respond.law.counting import count_period, read_period
-from entrenous.respond.law.counting_rules import NONE, CountingRule, counting_rules, rule_for
+from entrenous.respond.law.counting_rules import (
+    DEFAULT_RULE_ID,
+    CountingRule,
+    counting_rules,
+    rule_for,
+)
 from entrenous.respond.law.legal_route import ClockStart, Route, RouteKind
 from entrenous.respond.law.places import WORLDWIDE, Place, reaches
 from entrenous.respond.law.zones import moment_in_words
@@ -29,7 +36,7 @@ class DeadlineState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A deadline of an addressee, never of the person; times are aware UTC.
+    """A deadline of an addressee. Times are aware UTC.
 
     ``yours`` marks an organisation's deadline for its own breach; its ``notice`` is 0.
 
@@ -55,25 +62,25 @@ class Deadline:
     @property
     def silent(self) -> bool:
         """True if the law sets no time limit, not even in words."""
-        return self.state is DeadlineState.NO_FIXED_TIME and self.rule in _SILENT
+        return self.state is DeadlineState.NO_FIXED_TIME and self.rule in _RULES_WITHOUT_LIMIT
 
 
-RECEIPT: Final = translatable("receipt")
-_SILENT: Final = frozenset({"none", "none published", "authority"})
+RECEIPT_TEXT: Final = translatable("receipt")
+_RULES_WITHOUT_LIMIT: Final = frozenset({"none", "none published", "authority"})
 # a semicolon inside brackets does not end a clause
 _CLAUSE_SEPARATOR: Final = re.compile(r";(?![^()]*\))")
-_CONFIRMS: Final = re.compile(r"\bconfirm")
-_REPORTS: Final = re.compile(r"\bstatus\b")
-_ANSWERS: Final = re.compile(r"\b(answer|decision|notify)\b")
-_URGENT: Final = (
+_CONFIRM_PATTERN: Final = re.compile(r"\bconfirm")
+_REPORT_PATTERN: Final = re.compile(r"\bstatus\b")
+_ANSWER_PATTERN: Final = re.compile(r"\b(answer|decision|notify)\b")
+_URGENCY_ORDER: Final = (
     DeadlineState.RUNNING,
     DeadlineState.MISSED,
     DeadlineState.NOT_STARTED,
     DeadlineState.MET,
     DeadlineState.NO_FIXED_TIME,
 )
-_OWN_PLACE: Final = {"EU/EEA": "EU", "US-states": "US"}
-_ANSWERED_BY_KIND: Final = frozenset({RouteKind.DATA, RouteKind.ESCALATION})
+_PLACE_OF_JURISDICTION: Final = {"EU/EEA": "EU", "US-states": "US"}
+_KINDS_THAT_REQUIRE_ANSWER: Final = frozenset({RouteKind.DATA, RouteKind.ESCALATION})
 
 
 class RequiredAct(Enum):
@@ -89,11 +96,11 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
     """Return all deadlines of all notices, most urgent first; those without a date come last.
 
     Args:
-        case: its notices carry the law as of their draft.
+        case: its notices contain the law as it was when they were drafted.
         now: aware, UTC.
     """
     clocks = [
-        _deadline(notice, clause, case.situation, now)
+        _make_deadline(notice, clause, case.situation, now)
         for notice in case.notices
         if notice.state is not NoticeState.WITHDRAWN
         for clause in clauses_of(notice.route)
@@ -104,13 +111,13 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
 
 
 def clauses_of(route: Route) -> tuple[str, ...]:
-    """Return the clauses of a route's deadline rule, in its order."""
+    """Return the clauses of a route's deadline rule, in order."""
     return clauses_in(route.deadline_rule)
 
 
 @lru_cache(maxsize=1024)
 def clauses_in(rule: str) -> tuple[str, ...]:
-    """Return the clauses of a deadline rule, in its order."""
+    """Return the clauses of a deadline rule, in order."""
     return tuple(clause.strip() for clause in _CLAUSE_SEPARATOR.split(rule))
 
 
@@ -124,14 +131,14 @@ def clause_due_at(
 
     Args:
         started_at: aware; when the clause's time began.
-        clause: of the route's deadline rule.
+        clause: one clause of the route's deadline rule.
         rule: how the legal order counts; None means the default rule.
         place: where the addressee has to act.
     """
     period = read_period(clause)
     if period is None:
         return None
-    return count_period(started_at, period, rule or counting_rules()[NONE], place).due_at
+    return count_period(started_at, period, rule or counting_rules()[DEFAULT_RULE_ID], place).due_at
 
 
 def addressee_place(route: Route, situation: Situation) -> Place:
@@ -150,7 +157,7 @@ def counting_place(jurisdiction: str, named: tuple[Place, ...]) -> Place:
     if jurisdiction == WORLDWIDE:
         return next(iter(named), WORLDWIDE)
     inside = (where for where in named if reaches(jurisdiction, (where,)))
-    own = Place(_OWN_PLACE.get(jurisdiction, jurisdiction))
+    own = Place(_PLACE_OF_JURISDICTION.get(jurisdiction, jurisdiction))
     found = next(inside, own)
     return own if own.startswith(f"{found}-") else found
 
@@ -165,31 +172,31 @@ def clause_duration(clause: str) -> str:
     return "" if period is None else str(period)
 
 
-def time_allowed(route: Route, what: RequiredAct) -> str:
-    """Return how much time an addressee has from receipt for ``what``, in words; "" if the law sets
+def time_allowed(route: Route, act: RequiredAct) -> str:
+    """Return how much time an addressee has from receipt for ``act``, in words; "" if the law sets
     no time.
 
-    A deadline that an authority starts does not depend on the person's letter.
+    A deadline that starts with the act of an authority gives "" too.
     """
     if route.clock is not ClockStart.RECEIPT:
         return ""
     timed = (one for one in clauses_of(route) if clause_duration(one))
-    return next((clause_duration(one) for one in timed if required_act(route, one) is what), "")
+    return next((clause_duration(one) for one in timed if required_act(route, one) is act), "")
 
 
 def hours_to_remove(route: Route) -> int | None:
-    """Return the number of whole hours from receipt to removal; None if the law sets no such
-    number.
+    """Return how many hours the addressee has from receipt to removal; None if the law sets no
+    number of hours.
     """
     return route.deadline_hours if time_allowed(route, RequiredAct.REMOVE) else None
 
 
-_THEIRS: Final = {
+_ADDRESSEE_TEXTS: Final = {
     DeadlineState.RUNNING: translatable("they have until {until}"),
     DeadlineState.MET: translatable("done in time; they had until {until}"),
     DeadlineState.MISSED: translatable("their time ran out on {until}"),
 }
-_YOURS: Final = {
+_ORGANISATION_TEXTS: Final = {
     DeadlineState.RUNNING: translatable("your organisation has until {until}"),
     DeadlineState.MET: translatable("done in time; your organisation had until {until}"),
     DeadlineState.MISSED: translatable("its time ran out on {until}"),
@@ -204,15 +211,15 @@ def deadline_in_words(deadline: Deadline) -> str:
     until = deadline.due_at and moment_in_words(deadline.due_at, deadline.place, deadline.here)
     if deadline.state is DeadlineState.NOT_STARTED:
         return f"{deadline.starts} {ground}"
-    words = _YOURS if deadline.yours else _THEIRS
+    words = _ORGANISATION_TEXTS if deadline.yours else _ADDRESSEE_TEXTS
     no_date = _NO_DATE if deadline.silent else _NO_DATE_BUT
-    said = translated(words.get(deadline.state, no_date)).format(
+    sentence = translated(words.get(deadline.state, no_date)).format(
         until=until, rule=translated(deadline.rule)
     )
-    return f"{said} {ground}"
+    return f"{sentence} {ground}"
 
 
-def _deadline(notice: Notice, clause: str, situation: Situation, now: datetime) -> Deadline:
+def _make_deadline(notice: Notice, clause: str, situation: Situation, now: datetime) -> Deadline:
     route, place = notice.route, addressee_place(notice.route, situation)
     began = _start_time(notice, clause)
     due_at = (
@@ -241,8 +248,8 @@ def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> li
     """Return an organisation's duties for its own breach: one clause has a time limit, the others
     none.
 
-    The hours run without a break from the time when it became aware. Regulation 1182/71, Art. 3(1),
-    may give up to an hour more; the organisation is shown the earlier end.
+    The hours run without a break from the time at which the organisation became aware. Regulation
+    1182/71, Art. 3(1), may allow up to one hour more; the earlier end is shown.
     """
     route, place = breach.route, addressee_place(breach.route, situation)
     found = []
@@ -287,7 +294,7 @@ def _start_time(notice: Notice, clause: str) -> datetime | None:
         return None
     if (
         required_act(notice.route, clause) is RequiredAct.CONFIRM
-    ):  # receipt cannot start the time for this clause
+    ):  # the clause requires a receipt, so its time starts before that
         return notice.sent_at
     return notice.received_at or notice.sent_at
 
@@ -314,7 +321,7 @@ def pauses_while_waiting(route: Route, rule: CountingRule) -> bool:
 
 
 def _start_in_words(notice: Notice, clause: str) -> str:
-    since = translated(notice.route.deadline_from or RECEIPT)
+    since = translated(notice.route.deadline_from or RECEIPT_TEXT)
     if not clause_duration(clause):
         return ""
     if notice.route.clock is ClockStart.RECEIPT:
@@ -342,28 +349,28 @@ def _deadline_state(
 def _fulfilled_at(notice: Notice, clause: str) -> datetime | None:
     """Return when the clause's act was first done: by a receipt, an answer, or the removal."""
     removed_at = notice.removed_at
-    if notice.state is NoticeState.REMOVED and removed_at is None:  # an older record
+    if notice.state is NoticeState.REMOVED and removed_at is None:  # stored by an older version
         removed_at = notice.answered_at
-    what = required_act(notice.route, clause)
-    done = [removed_at]
-    if what is not RequiredAct.REMOVE:
-        done.append(notice.answered_at)
-    if what is RequiredAct.CONFIRM:  # a request for more also confirms receipt
-        done += (notice.received_at, notice.asked_at)
-    return min(filter(None, done), default=None)
+    act = required_act(notice.route, clause)
+    done_times = [removed_at]
+    if act is not RequiredAct.REMOVE:
+        done_times.append(notice.answered_at)
+    if act is RequiredAct.CONFIRM:  # a request for more also confirms receipt
+        done_times += (notice.received_at, notice.asked_at)
+    return min(filter(None, done_times), default=None)
 
 
 def required_act(route: Route, clause: str) -> RequiredAct:
     """Return what the addressee has to do within a clause's time."""
-    if _CONFIRMS.search(clause):
+    if _CONFIRM_PATTERN.search(clause):
         return RequiredAct.CONFIRM
-    if _REPORTS.search(clause):
+    if _REPORT_PATTERN.search(clause):
         return RequiredAct.REPORT
-    if route.kind in _ANSWERED_BY_KIND or _ANSWERS.search(clause):
+    if route.kind in _KINDS_THAT_REQUIRE_ANSWER or _ANSWER_PATTERN.search(clause):
         return RequiredAct.ANSWER
     return RequiredAct.REMOVE
 
 
 def _urgency_key(deadline: Deadline) -> tuple[int, float, int]:
     due_at = deadline.due_at.timestamp() if deadline.due_at else 0.0
-    return (_URGENT.index(deadline.state), due_at, deadline.notice)
+    return (_URGENCY_ORDER.index(deadline.state), due_at, deadline.notice)

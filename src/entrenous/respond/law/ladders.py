@@ -17,17 +17,18 @@ from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import RouteKind, cautions
 from entrenous.respond.law.places import Place
 
-CHAT: Final = "chat"
-THREAT: Final = "threat"
+CHAT_LADDER: Final = "chat"
+THREAT_LADDER: Final = "threat"
 
 
 @dataclass(frozen=True, slots=True)
 class LadderStep:
-    """One step. ``what`` is the fact; a person reads ``says`` instead, if it is set. ``words`` are
-    for a message that they may send. ``kinds`` are the kinds of route that follow it; ``platform``
+    """One step. ``what`` is the fact; if ``says`` is set, people read that instead. ``words`` are a
+    message that the person may send. ``kinds`` are the kinds of route that follow it; ``platform``
     and ``help`` say whether the platform's record and help lines follow. ``if_demanded``: the step
-    applies to any demand. ``only_with_routes``: it is left out without a route of its kinds.
-    ``sender_known``: it addresses the person who passed the picture on.
+    also applies outside its ladder if something is demanded. ``only_with_routes``: the step is left
+    out if no route of its kinds applies. ``sender_known``: the step addresses the person who passed
+    the picture on.
     """
 
     id: str
@@ -65,7 +66,7 @@ class LadderStep:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Steps in their order; ``police`` says for each country who takes the report."""
+    """Ordered steps; ``police`` says for each country who takes the report."""
 
     name: str
     title: str
@@ -120,7 +121,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @cache
 def shipped_ladder(name: str) -> Ladder:
-    """Return the ladder ``CHAT`` or ``THREAT`` that this release contains."""
+    """Return the ladder ``CHAT_LADDER`` or ``THREAT_LADDER`` that this release contains."""
     return read_ladder(name, shipped_table(f"{name}-ladder.toml"))
 
 
@@ -134,9 +135,11 @@ def read_ladder(name: str, data: bytes) -> Ladder:
     table = read_table(_Table, data, file)
     if sorted(table.ladder.order) != sorted(table.step):
         raise BadTable(table=file, entry="order")
-    bare = [id_ for id_, row in table.step.items() if not (row.sources and row.verified_by)]
-    if bare:
-        raise BadTable(table=file, entry=f"{bare[0]} has no source")
+    without_source = [
+        id_ for id_, row in table.step.items() if not (row.sources and row.verified_by)
+    ]
+    if without_source:
+        raise BadTable(table=file, entry=f"{without_source[0]} has no source")
     steps = tuple(
         LadderStep(id=f"ladder-{name}-{id_}", read_on=table.read_on, **asdict(table.step[id_]))
         for id_ in table.ladder.order

@@ -24,8 +24,8 @@ from entrenous.respond.law.legal_route import (
 from entrenous.respond.situation import Spread
 
 # columns that may refer to another route with "as other-id"
-_MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")
-_SAME_NAMES: Final = (
+_REFERRING_COLUMNS: Final = ("scope", "who_may_file", "addressee", "escalation")
+_COPIED_COLUMNS: Final = (
     *("kind", "jurisdiction", "law", "provision", "intimate_only", "covers_private_sharing"),
     *("deadline_rule", "clock", "source", "verified", "verified_by", "deadline_from"),
     *("in_force_from", "in_force_until", "altered_only", "for_children", "penalty", "caution"),
@@ -106,8 +106,8 @@ class _Laws(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class LawChange:
     """A change of a route, or of the law around it, and the day from which it applies.
 
-    ``law`` is false for a bill or a draft, which is never offered. ``tell`` are sentences to show
-    with the route, each from its day on.
+    ``law`` is false for a bill or a draft, which is never offered. ``tell`` has sentences to show
+    with the route, each with the first day on which to show it.
     """
 
     id: str
@@ -132,7 +132,7 @@ def shipped_routes() -> tuple[Route, ...]:
 
 @cache
 def shipped_changes() -> tuple[LawChange, ...]:
-    """Return the known later changes of these laws, and bills."""
+    """Return the known later changes to these laws, including bills."""
     return read_changes(_shipped_laws())
 
 
@@ -140,7 +140,7 @@ def read_routes(laws: Mapping[str, bytes]) -> tuple[Route, ...]:
     """Parse the routes of the law tables, in their order.
 
     Args:
-        laws: the tables, by the name of their file; an id is in one of them only.
+        laws: the tables by file name. The same id may not be in two of them.
 
     Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
@@ -185,8 +185,8 @@ def _rows_of(tables: dict[str, _Laws]) -> dict[str, _RowInFile]:
 def _parse_route(id_: str, rows: dict[str, _RowInFile]) -> Route:
     row, family = rows[id_].row, rows[id_].row.version_of or id_
     model = _referenced_route(row.notice_must_contain, rows)
-    columns: dict[str, Any] = {name: getattr(row, name) for name in _SAME_NAMES}
-    columns |= {name: _resolve_reference(name, row, rows) for name in _MAY_FOLLOW}
+    columns: dict[str, Any] = {name: getattr(row, name) for name in _COPIED_COLUMNS}
+    columns |= {name: _resolve_reference(name, row, rows) for name in _REFERRING_COLUMNS}
     dangling = [one for one in row.next_routes if one not in rows]
     if dangling:
         raise BadTable(table=rows[id_].file, entry=f"{id_}: there is no route {dangling[0]}")
@@ -209,8 +209,8 @@ def _parse_route(id_: str, rows: dict[str, _RowInFile]) -> Route:
 
 def _resolve_reference(column: str, row: _RouteRow, rows: dict[str, _RowInFile]) -> str:
     text: str = getattr(row, column)
-    leader = _referenced_route((text,), rows)
-    return str(getattr(rows[leader].row, column)) if leader else text
+    referenced = _referenced_route((text,), rows)
+    return str(getattr(rows[referenced].row, column)) if referenced else text
 
 
 def _referenced_route(texts: tuple[str, ...], rows: dict[str, _RowInFile]) -> str | None:

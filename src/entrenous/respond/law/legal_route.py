@@ -13,10 +13,10 @@ from entrenous.respond.situation import Spread
 
 RouteId = NewType("RouteId", str)  # as in facts/laws/, e.g. "us-tida-removal"
 # facts read longer ago are shown with a caution; docs/spec/case.md section 4
-FRESH_DAYS: Final = 180
-STALE: Final = translatable("read more than {days} days ago: it may have changed")
-UNVERIFIED: Final = translatable("check with a help line")
-UNVERIFIED_CONTACT: Final = translatable("check first that this is still right")
+FACT_FRESH_DAYS: Final = 180
+STALE_CAUTION: Final = translatable("read more than {days} days ago: it may have changed")
+UNVERIFIED_CAUTION: Final = translatable("check with a help line")
+UNVERIFIED_CONTACT_CAUTION: Final = translatable("check first that this is still right")
 
 
 class RouteKind(StrEnum):
@@ -32,7 +32,7 @@ class RouteKind(StrEnum):
     SENDER = "sender"  # a demand to the person who passed it on
     COURT = "court"
     POLICE = "police"
-    ESCALATION = "escalation"  # possible only after somebody did not act
+    ESCALATION = "escalation"  # possible only after an addressee failed to act
     DUTY = "duty"  # the platform's own process; the person files nothing
 
 
@@ -41,10 +41,10 @@ class DocumentKind(StrEnum):
 
     FORM = translatable("form")  # the addressee's own form: fields in its order
     LETTER = translatable("letter")
-    POLICE_SHEET = translatable("police sheet")  # a page for a desk at the police or a prosecutor
+    POLICE_SHEET = translatable("police sheet")  # a page to take to the police or a prosecutor
     COURT_SHEET = translatable("court sheet")  # what an application to a court or tribunal needs
     HASH_BANK = translatable("hash bank")  # steps on the bank's own page; nothing is sent from here
-    # a complaint to a regulator that tells what happened before
+    # a complaint to a regulator, with the history of the notice before it
     COMPLAINT = translatable("complaint")
     NONE = translatable("none")  # the person files nothing
 
@@ -78,9 +78,10 @@ class Route:
     ``representative`` says whether somebody else may file it. ``sender_known``: the person must
     know who passed the picture on. ``depicted_only``: only the person shown, or their
     representative, may use it. ``maker_only``: only the person who took the picture may.
-    ``by_platform``: the place of the platform counts, too. ``form_at``: the field of the platform's
-    record that has the form for it. ``next_routes`` are the families to try next if this one did
-    not help, best first. docs/spec/case.md section 4 has every column.
+    ``by_platform``: the route also applies if only the platform is in the jurisdiction. ``form_at``
+    names the field of the platform's record that has the address of the form. ``next_routes`` are
+    the families to try, best first, if this route did not help. docs/spec/case.md section 4 has
+    every column.
     """
 
     id: RouteId
@@ -130,7 +131,9 @@ class Route:
             raise ValueError("a legal fact needs its source")
 
     def in_force(self, on: date) -> bool:
-        """Return whether this version is in force on that day; a missing bound is open."""
+        """Return whether this version is in force on that day. A missing first or last day means no
+        limit.
+        """
         begun = self.in_force_from is None or self.in_force_from <= on
         return begun and (self.in_force_until is None or on <= self.in_force_until)
 
@@ -143,7 +146,7 @@ class Route:
     def cited(self) -> str:
         """Format the source and the day of reading, which are shown with every fact.
 
-        Laws keep their names; only the letters of our own have a description instead.
+        Laws keep their names. The program's own letters have a translated description instead.
         """
         return translated("{law}, {provision}; source {source}, read on {read_on}").format(
             law=translated(self.law),
@@ -166,8 +169,8 @@ class RankedRoute:
 class RouteChoice:
     """The routes for one case, best first.
 
-    ``first`` is None if no route is verified: then a help line comes first, and can be asked about
-    ``others``. ``why`` is one sentence.
+    ``first`` is None if no route can be recommended, e.g. because none is verified. Then a help
+    line comes first, and can be asked about ``others``. ``why`` is one sentence.
     """
 
     first: RankedRoute | None
@@ -185,6 +188,6 @@ def cautions(read_on: date, today: date, *, verified: bool) -> tuple[str, ...]:
     >>> cautions(date(2026, 1, 1), date(2026, 12, 1), verified=False)
     ('check with a help line', 'read more than 180 days ago: it may have changed')
     """
-    said = () if verified else (translated(UNVERIFIED),)
-    old = today - read_on > timedelta(days=FRESH_DAYS)
-    return (*said, translated(STALE).format(days=FRESH_DAYS)) if old else said
+    texts = () if verified else (translated(UNVERIFIED_CAUTION),)
+    old = today - read_on > timedelta(days=FACT_FRESH_DAYS)
+    return (*texts, translated(STALE_CAUTION).format(days=FACT_FRESH_DAYS)) if old else texts

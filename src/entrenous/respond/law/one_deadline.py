@@ -1,5 +1,5 @@
-"""Count a single deadline without a case: the applicable version of a law, the date, and the
-reason.
+"""Calculate a single deadline without a case, and show which version of the law applies and how the
+date was found.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from entrenous.base.errors import NotFound, Refused
 from entrenous.base.language import day_in_words, duration_in_words, long_day_in_words, translated
-from entrenous.respond.law.counting import PeriodEnd, Unit, count_period, read_period
+from entrenous.respond.law.counting import PeriodEnd, PeriodUnit, count_period, read_period
 from entrenous.respond.law.counting_rules import CountingRule, rule_for
 from entrenous.respond.law.deadlines import (
     RequiredAct,
@@ -24,7 +24,7 @@ from entrenous.respond.law.places import Place
 from entrenous.respond.law.zones import capital_zone, moment_in_words, place_in_words
 
 
-class Event(StrEnum):
+class RequestEvent(StrEnum):
     """What happened to a request; the first two start a deadline."""
 
     SENT = "sent"
@@ -54,7 +54,7 @@ class EventsOutOfOrder(Refused):
 
 @dataclass(frozen=True, slots=True)
 class ClauseDue:
-    """When one clause of a rule falls due; None if it names no duration or gives no date."""
+    """One clause of a rule. ``due_at`` is None if the clause names no duration or gives no date."""
 
     clause: str
     due_at: datetime | None
@@ -62,10 +62,11 @@ class ClauseDue:
 
 @dataclass(frozen=True, slots=True)
 class OneDeadline:
-    """A deadline with its calculation. ``due_at`` (aware UTC) is that of the first clause with a
-    date.
+    """A deadline with its calculation. ``due_at`` (aware UTC) is the date of the first clause that
+    has one.
 
-    ``route`` is the version of the law that counts; if none was in force, the nearest one.
+    ``route`` is the version of the law in force on the day of the event, or else the nearest
+    version.
     """
 
     route: Route
@@ -84,16 +85,18 @@ class OneDeadline:
 
 def one_deadline(
     route_id: str,
-    events: Mapping[Event, datetime],
+    events: Mapping[RequestEvent, datetime],
     place: Place,
     routes: tuple[Route, ...] | None = None,
 ) -> OneDeadline:
-    """Count the deadline of a route from what happened.
+    """Calculate the deadline of a route from the events so far.
 
     Args:
-        route_id: a route, or a family of versions: then the day of the event picks the version.
-        events: aware times.
-        place: where the addressee has to act; the law's own place if the law does not reach it.
+        route_id: the id of one version of a route, or of a family. Of a family, the version in
+            force on the day of the event counts.
+        events: the events so far, with their times (aware).
+        place: where the addressee has to act. If the law does not apply there, the law's own place
+            counts instead.
         routes: the shipped table if None.
 
     Raises:
@@ -105,7 +108,7 @@ def one_deadline(
     ]
     if not versions:
         raise NoSuchRoute(route=route_id)
-    start = _starting_event(events)
+    start = _starting_time(events)
     where = counting_place(versions[0].jurisdiction, (place,))
     day = start.astimezone(capital_zone(where)).date()
     in_force = [one for one in versions if one.in_force(day)]
@@ -114,25 +117,27 @@ def one_deadline(
     counted = _count_clauses(in_force[0], events, where, day)
     if where == place:
         return counted
-    asked, own = place_in_words(place), place_in_words(where)
+    named_place, law_place = place_in_words(place), place_in_words(where)
     elsewhere = translated(
         "The clocks and holidays of {own} count, whose law it is, not those of {asked}."
-    ).format(own=own, asked=asked)
+    ).format(own=law_place, asked=named_place)
     return replace(counted, working=(elsewhere, *counted.working))
 
 
-def _starting_event(events: Mapping[Event, datetime]) -> datetime:
-    """Return the event that starts the clock; raises for a time before an earlier event."""
-    start = events.get(Event.RECEIVED) or events.get(Event.SENT)
+def _starting_time(events: Mapping[RequestEvent, datetime]) -> datetime:
+    """Return the time at which the deadline starts; raises NoStartingEvent, EventsOutOfOrder."""
+    start = events.get(RequestEvent.RECEIVED) or events.get(RequestEvent.SENT)
     if start is None:
         raise NoStartingEvent
-    order = [event for event in Event if event in events]
-    for earlier, later in ((Event.SENT, one) for one in order if Event.SENT in events):
+    order = [event for event in RequestEvent if event in events]
+    for earlier, later in (
+        (RequestEvent.SENT, one) for one in order if RequestEvent.SENT in events
+    ):
         if events[later] < events[earlier]:
             raise EventsOutOfOrder(earlier=earlier.value, later=later.value)
-    asked, supplied = events.get(Event.ASKED), events.get(Event.SUPPLIED)
+    asked, supplied = events.get(RequestEvent.ASKED), events.get(RequestEvent.SUPPLIED)
     if asked and supplied and supplied < asked:
-        raise EventsOutOfOrder(earlier=Event.ASKED.value, later=Event.SUPPLIED.value)
+        raise EventsOutOfOrder(earlier=RequestEvent.ASKED.value, later=RequestEvent.SUPPLIED.value)
     return start
 
 
@@ -157,7 +162,7 @@ def _note_not_in_force(route: Route, day: date, place: Place) -> OneDeadline:
 
 
 def _count_clauses(
-    route: Route, events: Mapping[Event, datetime], place: Place, day: date
+    route: Route, events: Mapping[RequestEvent, datetime], place: Place, day: date
 ) -> OneDeadline:
     rule = rule_for(route)
     clauses = clauses_of(route)
@@ -180,36 +185,46 @@ def _count_clauses(
 
 
 def _count_clause_end(
-    clause: str, route: Route, rule: CountingRule, events: Mapping[Event, datetime], place: Place
+    clause: str,
+    route: Route,
+    rule: CountingRule,
+    events: Mapping[RequestEvent, datetime],
+    place: Place,
 ) -> PeriodEnd | None:
     period = read_period(clause)
     if period is None:
         return None
-    start = _starting_event(events)
+    start = _starting_time(events)
     if required_act(route, clause) is RequiredAct.CONFIRM:
-        start = events.get(Event.SENT) or start
+        start = events.get(RequestEvent.SENT) or start
     return count_period(start + _pause_length(route, rule, events), period, rule, place)
 
 
-def _pause_length(route: Route, rule: CountingRule, events: Mapping[Event, datetime]) -> timedelta:
-    asked, supplied = events.get(Event.ASKED), events.get(Event.SUPPLIED)
+def _pause_length(
+    route: Route, rule: CountingRule, events: Mapping[RequestEvent, datetime]
+) -> timedelta:
+    asked, supplied = events.get(RequestEvent.ASKED), events.get(RequestEvent.SUPPLIED)
     if asked is None or supplied is None or not pauses_while_waiting(route, rule):
         return timedelta()
     return supplied - asked
 
 
 def _note_start(
-    route: Route, rule: CountingRule, events: Mapping[Event, datetime], place: Place, day: date
+    route: Route,
+    rule: CountingRule,
+    events: Mapping[RequestEvent, datetime],
+    place: Place,
+    day: date,
 ) -> Iterator[str]:
-    known = Event.RECEIVED if Event.RECEIVED in events else Event.SENT
+    known = RequestEvent.RECEIVED if RequestEvent.RECEIVED in events else RequestEvent.SENT
     when = moment_in_words(events[known], place)
-    said = (
+    sentence = (
         translated("The request was received on {when}.")
-        if known is Event.RECEIVED
+        if known is RequestEvent.RECEIVED
         else translated("The request was sent on {when}.")
     )
-    yield said.format(when=when)
-    if known is Event.SENT:
+    yield sentence.format(when=when)
+    if known is RequestEvent.SENT:
         yield translated(
             "When it was received is not known: if that was later, their time ends later."
         )
@@ -231,7 +246,7 @@ def _note_start(
     )
 
 
-def _note_clause(clause: str, end: PeriodEnd | None, place: Place, several: bool) -> Iterator[str]:  # noqa: FBT001
+def _note_clause(clause: str, end: PeriodEnd | None, place: Place, several: bool) -> Iterator[str]:  # noqa: FBT001 - one caller
     if end is None:
         yield translated("The law names no duration here, but says: {clause}.").format(
             clause=translated(clause)
@@ -249,11 +264,11 @@ def _note_clause(clause: str, end: PeriodEnd | None, place: Place, several: bool
 def _note_answers(
     route: Route,
     rule: CountingRule,
-    events: Mapping[Event, datetime],
+    events: Mapping[RequestEvent, datetime],
     place: Place,
     due_at: datetime | None,
 ) -> Iterator[str]:
-    asked, answered = events.get(Event.ASKED), events.get(Event.ANSWERED)
+    asked, answered = events.get(RequestEvent.ASKED), events.get(RequestEvent.ANSWERED)
     if asked and pauses_while_waiting(route, rule):
         yield translated("They asked for more on {moment}. {cite_asked}.").format(
             moment=moment_in_words(asked, place), cite_asked=translated(rule.cite_asked)
@@ -279,9 +294,9 @@ def _note_answers(
 
 def _note_silences(clauses: tuple[str, ...], rule: CountingRule) -> Iterator[str]:
     periods = [period for period in map(read_period, clauses) if period]
-    if rule.silent_hours and any(one.unit is Unit.HOURS for one in periods):
+    if rule.silent_hours and any(one.unit is PeriodUnit.HOURS for one in periods):
         yield translated(rule.silent_hours)
-    if rule.silent and any(one.unit is not Unit.HOURS for one in periods):
+    if rule.silent and any(one.unit is not PeriodUnit.HOURS for one in periods):
         yield translated(rule.silent)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from entrenous.respond.fact_tables import read_table, shipped_table
 
-#: Languages that are searched first, in this order; no name in them is ambiguous.
+#: Languages that are searched first, in this order; in these, no name stands for two countries.
 LARGE_LANGUAGES: Final = (
     *("en", "es", "fr", "pt", "de", "ar", "hi", "zh", "ru", "id", "bn", "ja", "ur", "tr", "ko"),
     *("vi", "it", "pl", "uk", "nl", "fa", "th", "sw", "ta", "te", "mr", "ro", "el", "cs", "sv"),
@@ -24,19 +24,19 @@ LARGE_LANGUAGES: Final = (
 # characters with at least this combining class of Unicode are accents
 _ACCENT_CLASS_MIN: Final = 200
 # categories that are kept: vowel signs, and letters newer than this Python's Unicode
-_KEPT: Final = ("Mn", "Mc", "Cn")
-_NOT_DECOMPOSED: Final = str.maketrans(
+_KEPT_CATEGORIES: Final = ("Mn", "Mc", "Cn")
+_LETTER_REPLACEMENTS: Final = str.maketrans(
     {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
 )
 _CLOSE_RATIO_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
 _SLIP_RATIO_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
 # this many letters of a name are enough to compare: "Trin" for "Trinidad"
 _PREFIX_LETTERS_MIN: Final = 4
-_SUGGESTIONS: Final = 3
+_SUGGESTIONS_MAX: Final = 3
 Names = Mapping[str, frozenset[str]]
 
 
-class _Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _PlacesTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     sources: tuple[str, ...]
     read_on: object
@@ -63,23 +63,28 @@ def codes_named_anywhere(name: str) -> frozenset[str]:
     return _names_anywhere().get(fold_name(name), frozenset())
 
 
-def nearly_named(name: str) -> frozenset[str]:
+def codes_nearly_named(name: str) -> frozenset[str]:
     """Return the codes of the places whose name in a large language differs from this one by a
     typing slip.
     """
-    every = {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
-    close = get_close_matches(fold_name(name), every, n=2 * _SUGGESTIONS, cutoff=_SLIP_RATIO_MIN)
+    all_names = {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
+    close = get_close_matches(
+        fold_name(name), all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_SLIP_RATIO_MIN
+    )
     return frozenset(chain.from_iterable(map(codes_named, close)))
 
 
 def closest_codes(name: str) -> tuple[str, ...]:
     """Return the codes of up to three places whose names look like this one, closest first."""
-    folded, every = fold_name(name), {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES))
-    longer = [known for known in sorted(every) if known.startswith(folded)]
-    close = get_close_matches(folded, every, n=2 * _SUGGESTIONS, cutoff=_CLOSE_RATIO_MIN)
+    folded, all_names = (
+        fold_name(name),
+        {*_names_in_table()}.union(*map(_names_in, LARGE_LANGUAGES)),
+    )
+    longer = [known for known in sorted(all_names) if known.startswith(folded)]
+    close = get_close_matches(folded, all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_CLOSE_RATIO_MIN)
     beginning = longer if len(folded) >= _PREFIX_LETTERS_MIN else []
     codes = chain.from_iterable(sorted(codes_named(found)) for found in (*close, *beginning))
-    return tuple(dict.fromkeys(codes))[:_SUGGESTIONS]
+    return tuple(dict.fromkeys(codes))[:_SUGGESTIONS_MAX]
 
 
 def parts_of(country: str) -> frozenset[str]:
@@ -88,15 +93,19 @@ def parts_of(country: str) -> frozenset[str]:
 
 
 def code_of_three_letters(letters: str) -> frozenset[str]:
-    """Return the two letters of an ISO 3166-1 code of three letters, such as DEU."""
-    from babel.core import get_global  # noqa: PLC0415 -- two letters need no Babel
+    """Return the two-letter code for a three-letter code of ISO 3166-1 such as DEU; empty if there
+    is none.
+    """
+    from babel.core import get_global  # noqa: PLC0415 -- slow; two-letter codes do not need it
 
     found = get_global("territory_aliases").get(letters.upper(), ())
     return frozenset(found) if len(letters) == len("DEU") and len(found) == 1 else frozenset()
 
 
 def name_of_code(code: str, language: str = "en") -> str:
-    """Return the name of a country in a language, or of a part in English; else the code itself."""
+    """Return the name of a country in a language, or of a part in English; the code itself if no
+    name is known.
+    """
     country, _, part = code.partition("-")
     if part:
         known = _places_table().parts.get(country, {}).get(part, ())
@@ -110,9 +119,9 @@ def fold_name(name: str) -> str:
     >>> fold_name("The Bahamas"), fold_name("Côte d'Ivoire"), fold_name("St. Lucia")
     ('bahamas', 'cotedivoire', 'saintlucia')
     """
-    plain = unicodedata.normalize("NFKD", name.casefold().translate(_NOT_DECOMPOSED))
+    plain = unicodedata.normalize("NFKD", name.casefold().translate(_LETTER_REPLACEMENTS))
     kept = "".join(
-        char if char.isalnum() or unicodedata.category(char) in _KEPT else " "
+        char if char.isalnum() or unicodedata.category(char) in _KEPT_CATEGORIES else " "
         for char in plain
         if unicodedata.combining(char) < _ACCENT_CLASS_MIN
     )
@@ -121,15 +130,13 @@ def fold_name(name: str) -> str:
 
 
 @cache
-def _places_table() -> _Places:
-    return read_table(_Places, shipped_table("places.toml"), "places.toml")
+def _places_table() -> _PlacesTable:
+    return read_table(_PlacesTable, shipped_table("places.toml"), "places.toml")
 
 
 @cache
 def _names_in_table() -> Names:
-    """Return the names in places.toml; names of several places come last, so that they take
-    precedence.
-    """
+    """Return the names in places.toml. Ambiguous names come last, so that they take precedence."""
     table = _places_table()
     names = [(name, code) for code, names in table.names.items() for name in names]
     parts = [
@@ -149,23 +156,23 @@ def _names_in(language: str) -> Names:
 
 @cache
 def _names_anywhere() -> Names:
-    from babel.localedata import load, locale_identifiers  # noqa: PLC0415 -- as below
+    from babel.localedata import load, locale_identifiers  # noqa: PLC0415 -- slow, rarely needed
 
     names = {
         (name, code)
         for language in locale_identifiers()
-        if not _OF_A_TERRITORY.search(language)
+        if not _REGIONAL_LOCALE_PATTERN.search(language)
         for code, name in load(language)["territories"].items()
         if len(code) == len("DE")
     }
     return _by_folded_name(names)
 
 
-_OF_A_TERRITORY: Final = re.compile(r"_([A-Z]{2}|\d{3})(_|$)")
+_REGIONAL_LOCALE_PATTERN: Final = re.compile(r"_([A-Z]{2}|\d{3})(_|$)")
 
 
 def _territory_names(language: str) -> Mapping[str, str]:
-    from babel.core import Locale  # noqa: PLC0415 -- two letters need no Babel
+    from babel.core import Locale  # noqa: PLC0415 -- slow; two-letter codes do not need it
 
     every = Locale.parse(language).territories
     return {code: name for code, name in every.items() if len(code) == len("DE")}

@@ -11,8 +11,8 @@ from entrenous.respond.law.place_names import (
     code_of_three_letters,
     codes_named,
     codes_named_anywhere,
+    codes_nearly_named,
     name_of_code,
-    nearly_named,
     parts_of,
 )
 
@@ -58,8 +58,8 @@ COUNTRIES: Final = frozenset(  # ISO 3166-1, and the user-assigned XK for Kosovo
     ]
 )
 _ALIASES: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
-_PARTS_ARE_KNOWN: Final = frozenset({"AU", "CA", "US"})
-_CODE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
+_COUNTRIES_WITH_KNOWN_PARTS: Final = frozenset({"AU", "CA", "US"})
+_CODE_PATTERN: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
 
 
 def parse_place(typed: str) -> Place:
@@ -79,7 +79,7 @@ def parse_place(typed: str) -> Place:
         or _known_places(codes_named(text))
         or _known_places(code_of_three_letters(text))
     )
-    found = found or _place_with_country(text) or _named_in_a_small_language(text)
+    found = found or _place_with_country(text) or _places_named_anywhere(text)
     if not found:
         closest = _known_places(closest_codes(text))
         if closest:
@@ -110,9 +110,9 @@ def _place_of_code(text: str) -> tuple[Place, ...]:
     if code in ("EU", WORLDWIDE):
         return (Place(code),)
     country, dash, part = code.partition("-")
-    parts = parts_of(country) if country in _PARTS_ARE_KNOWN else {part}
+    parts = parts_of(country) if country in _COUNTRIES_WITH_KNOWN_PARTS else {part}
     known = country in COUNTRIES and (not dash or part in parts)
-    return (Place(code),) if text.isascii() and _CODE.fullmatch(code) and known else ()
+    return (Place(code),) if text.isascii() and _CODE_PATTERN.fullmatch(code) and known else ()
 
 
 def _known_places(codes: Iterable[str]) -> tuple[Place, ...]:
@@ -120,14 +120,14 @@ def _known_places(codes: Iterable[str]) -> tuple[Place, ...]:
     return tuple(Place(code) for code in _sorted_places(codes) if code.partition("-")[0] in kept)
 
 
-def _named_in_a_small_language(text: str) -> tuple[Place, ...]:
-    """Return the places of this name in any language, and those whose name differs by a typing
+def _places_named_anywhere(text: str) -> tuple[Place, ...]:
+    """Return the places with this name in any language, and those whose name differs by a typing
     slip.
 
-    "Nigera" is Niger in one language, and nearly Nigeria in many.
+    Both are needed: "Nigera" is Niger in one language, but elsewhere a slip for Nigeria.
     """
     found = codes_named_anywhere(text)
-    return _known_places(found | nearly_named(text)) if found else ()
+    return _known_places(found | codes_nearly_named(text)) if found else ()
 
 
 def _sorted_places(codes: Iterable[str]) -> Iterable[str]:
@@ -151,8 +151,8 @@ def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
     )
 
 
-def _canonical_place(spoken: str) -> str:
-    country, dash, part = spoken.partition("-")
+def _canonical_place(code: str) -> str:
+    country, dash, part = code.partition("-")
     return f"{_ALIASES.get(country, country)}{dash}{part}"
 
 

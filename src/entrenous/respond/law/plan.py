@@ -1,7 +1,7 @@
-"""The steps for a situation, in order: what to do, where it goes, and the answer to expect.
+"""The steps for a situation, in order: what to do, whom to address, and which answer to expect.
 
-The order is defined in docs/spec/routes.md section 3; inside it, respond/law/routes.py ranks the
-routes.
+docs/spec/routes.md section 3 defines the order of the kinds of steps. Legal routes are ranked by
+respond/law/routes.py.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,14 @@ from typing import Final
 
 from entrenous.base.language import ENGLISH, language_of_person, translatable, translated
 from entrenous.respond.help_lines import HelpKind, HelpLine
-from entrenous.respond.law.deadlines import RECEIPT, RequiredAct, clause_duration, time_allowed
-from entrenous.respond.law.ladders import CHAT, THREAT, Ladder, LadderStep, shipped_ladder
+from entrenous.respond.law.deadlines import RECEIPT_TEXT, RequiredAct, clause_duration, time_allowed
+from entrenous.respond.law.ladders import (
+    CHAT_LADDER,
+    THREAT_LADDER,
+    Ladder,
+    LadderStep,
+    shipped_ladder,
+)
 from entrenous.respond.law.legal_route import (
     ClockStart,
     DocumentKind,
@@ -23,6 +29,7 @@ from entrenous.respond.law.legal_route import (
 from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.law.routes import (
     Refusal,
+    is_copyright_unsure,
     kind_rank,
     platform_kind,
     platform_record,
@@ -30,25 +37,24 @@ from entrenous.respond.law.routes import (
     refusals,
     routes_for,
     routes_for_minors,
-    unsure_copyright,
 )
 from entrenous.respond.letters.wordings import cited_in
 from entrenous.respond.platforms import (
     PlatformKind,
     PlatformRecord,
     PrivateMessages,
-    platform_named,
+    platform_by_id,
 )
 from entrenous.respond.situation import Demand, Situation, Spread
 from entrenous.respond.who_helps import Need, who_helps
 
-STEP: Final = "step"
-HELP: Final = "help"
+STEP_KIND: Final = "step"
+HELP_KIND: Final = "help"
 
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """One step. ``route`` is its id, ``kind`` a kind of document, or ``STEP`` or ``HELP``.
+    """One step. ``route`` is its id. ``kind`` is a DocumentKind, ``STEP_KIND`` or ``HELP_KIND``.
 
     ``title`` names it, ``to`` is the address or the addressee, ``expected`` the answer and when it
     is due, in words. ``platform`` is the id of the addressed platform's record, or "".
@@ -68,7 +74,7 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class ChildHelpHandOver:
-    """A hand-over to people who help, if somebody was under 18. Nothing is captured or stored."""
+    """A referral to people who help, if somebody was under 18. Nothing is captured or stored."""
 
     why: str
     contacts: tuple[HelpLine, ...]
@@ -76,7 +82,7 @@ class ChildHelpHandOver:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps in order, the routes that do not apply, and a hand-over if any.
+    """The steps in order, the routes that do not apply, and a referral if there is one.
 
     ``places`` are those whose laws and help lines were considered.
     """
@@ -88,113 +94,125 @@ class Plan:
     places: tuple[Place, ...] = ()
 
 
-_UNDER_18: Final = translatable(
+_UNDER_18_TEXT: Final = translatable(
     "Somebody in the picture was under 18 when it was taken. Nothing is captured or "
     "stored here; these people help free of charge, do not judge, and need no copy of "
     "the picture."
 )
-_LADDERS: Final = {Spread.GROUP: CHAT, Spread.PRIVATE: CHAT, Spread.THREAT: THREAT}
+_LADDER_OF_SPREAD: Final = {
+    Spread.GROUP: CHAT_LADDER,
+    Spread.PRIVATE: CHAT_LADDER,
+    Spread.THREAT: THREAT_LADDER,
+}
 
 
-def plan_for(said: Situation, on_date: date, today: date, *, under_18: bool = False) -> Plan:
+def plan_for(situation: Situation, on_date: date, today: date, *, under_18: bool = False) -> Plan:
     """Return the steps for a situation, the first one first.
 
     Args:
-        said: unanswered questions exclude nothing.
+        situation: unanswered questions exclude nothing.
         on_date: the day of the event, for courts and police.
-        today: the day whose duties apply, and on which facts are shown.
+        today: the day whose law decides about duties. Facts read long before it carry a caution.
         under_18: somebody in the picture was under 18 when it was taken.
     """
     if under_18:
-        return _plan_for_minor(said, on_date)
-    ranked = routes_for(said, on_date, today).ranked
-    ladder = _LADDERS.get(said.posted) if said.posted else None
+        return _plan_for_minor(situation, on_date)
+    ranked = routes_for(situation, on_date, today).ranked
+    ladder = _LADDER_OF_SPREAD.get(situation.posted) if situation.posted else None
     if ladder is None:
-        steps = _steps_by_rank(said, ranked, today)
+        steps = _steps_by_rank(situation, ranked, today)
     else:
-        steps = tuple(_steps_by_ladder(shipped_ladder(ladder), said, ranked, today))
-    steps = _add_demand_steps(steps, said, today)
+        steps = tuple(_steps_by_ladder(shipped_ladder(ladder), situation, ranked, today))
+    steps = _add_demand_steps(steps, situation, today)
     first = steps[0].route if steps else ""
-    return Plan(first, steps, refusals(said, on_date, today), places=said.places)
+    return Plan(first, steps, refusals(situation, on_date, today), places=situation.places)
 
 
-def _plan_for_minor(said: Situation, on_date: date) -> Plan:
-    contacts = who_helps(said.places, Need(under_18=True, threat=said.posted is Spread.THREAT))
-    routes = routes_for_minors(said, on_date)
+def _plan_for_minor(situation: Situation, on_date: date) -> Plan:
+    contacts = who_helps(
+        situation.places, Need(under_18=True, threat=situation.posted is Spread.THREAT)
+    )
+    routes = routes_for_minors(situation, on_date)
     banks = tuple(
-        _route_step(RankedRoute(route, translated(_BANK_FOR_MINORS)), said) for route in routes
+        _route_step(RankedRoute(route, translated(_BANK_FOR_MINORS)), situation) for route in routes
     )
     first = banks[0].route if banks else contacts[0].id
-    return Plan(first, banks, (), ChildHelpHandOver(translated(_UNDER_18), contacts), said.places)
+    return Plan(
+        first, banks, (), ChildHelpHandOver(translated(_UNDER_18_TEXT), contacts), situation.places
+    )
 
 
 _BANK_FOR_MINORS: Final = translatable("it stops the picture on the platforms that take part")
 
 
 def _steps_by_ladder(
-    ladder: Ladder, said: Situation, ranked: tuple[RankedRoute, ...], today: date
+    ladder: Ladder, situation: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> Iterator[PlanStep]:
-    """Yield each step of a ladder, with the platform, the routes and the people that belong to
-    it.
+    """Yield each step of a ladder, with the help lines, the platform report and the routes that
+    belong to it.
     """
     for step in ladder.steps:
-        routes = [_route_step(one, said) for one in ranked if one.route.kind in step.kinds]
-        nobody = step.sender_known and said.recipient_known is False
-        if nobody or (step.only_with_routes and not routes):
+        routes = [_route_step(one, situation) for one in ranked if one.route.kind in step.kinds]
+        sender_unknown = step.sender_known and situation.recipient_known is False
+        if sender_unknown or (step.only_with_routes and not routes):
             continue
-        people = list(_help_line_steps(said, today)) if step.help else []
+        people = list(_help_line_steps(situation, today)) if step.help else []
         yield from (one for one in people if one.verified)
-        yield _ladder_step(step, _police_contact(ladder, step, said), today)
+        yield _ladder_step(step, _police_contact(ladder, step, situation), today)
         yield from (one for one in people if not one.verified)
         if step.platform:
-            yield from _platform_steps(said, ranked, today)
+            yield from _platform_steps(situation, ranked, today)
         yield from routes
 
 
 def _steps_by_rank(
-    said: Situation, ranked: tuple[RankedRoute, ...], today: date
+    situation: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> tuple[PlanStep, ...]:
-    """Merge laws with the platform's own report; people come first if no route is verified."""
-    keyed = [(rank_key(one.route, said), _route_step(one, said)) for one in ranked]
-    reports = _platform_steps(said, ranked, today)
-    keyed.extend((_platform_key(report, said), report) for report in reports)
-    steps = [step for _, step in sorted(keyed, key=lambda pair: pair[0])]
-    people = list(_help_line_steps(said, today))
-    unsure = {one.route.family for one in ranked if unsure_copyright(one.route, said)}
+    """Merge the legal routes with the report to the platform. Help lines come first if no route is
+    certain.
+    """
+    ranked_steps = [(rank_key(one.route, situation), _route_step(one, situation)) for one in ranked]
+    reports = _platform_steps(situation, ranked, today)
+    ranked_steps.extend((_platform_key(report, situation), report) for report in reports)
+    steps = [step for _, step in sorted(ranked_steps, key=lambda pair: pair[0])]
+    people = list(_help_line_steps(situation, today))
+    unsure = {one.route.family for one in ranked if is_copyright_unsure(one.route, situation)}
     if not steps or not steps[0].verified or steps[0].route in unsure:
         return (*people, *steps)
     return (*steps, *people)
 
 
-def _platform_key(step: PlanStep, said: Situation) -> tuple[object, ...]:
+def _platform_key(step: PlanStep, situation: Situation) -> tuple[object, ...]:
     """Rank a platform's own report after its legal duties and those of regulators."""
-    after = kind_rank(RouteKind.REGULATOR, said) + 0.5
+    after = kind_rank(RouteKind.REGULATOR, situation) + 0.5
     return (not step.verified, False, False, False, after, False, False, 0, step.route)
 
 
 def _add_demand_steps(
-    steps: tuple[PlanStep, ...], said: Situation, today: date
+    steps: tuple[PlanStep, ...], situation: Situation, today: date
 ) -> tuple[PlanStep, ...]:
-    if said.posted is Spread.THREAT or said.demand in (None, Demand.NONE):
+    if situation.posted is Spread.THREAT or situation.demand in (None, Demand.NONE):
         return steps
     more = [
-        _ladder_step(step, "", today) for step in shipped_ladder(THREAT).steps if step.if_demanded
+        _ladder_step(step, "", today)
+        for step in shipped_ladder(THREAT_LADDER).steps
+        if step.if_demanded
     ]
-    sure = 1 if steps and steps[0].verified else 0  # no unverified step comes first
-    return (*steps[:sure], *more, *steps[sure:])
+    verified_first = 1 if steps and steps[0].verified else 0  # no unverified step comes first
+    return (*steps[:verified_first], *more, *steps[verified_first:])
 
 
 def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:
-    said = map(translated, (step.says,) if step.says else (step.what, step.caution))
+    texts = map(translated, (step.says,) if step.says else (step.what, step.caution))
     words = (
         translated('Words that you may use: "{words}"').format(words=translated(step.words))
         if step.words
         else ""
     )
-    parts = [*(text.rstrip(".") for text in said), words, *step.cautions(today)]
+    parts = [*(text.rstrip(".") for text in texts), words, *step.cautions(today)]
     return PlanStep(
         route=step.id,
-        kind=STEP,
+        kind=STEP_KIND,
         title=translated(step.name),
         why=". ".join(filter(None, parts)),
         to=to or translated(step.to),
@@ -205,24 +223,26 @@ def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:
     )
 
 
-def _police_contact(ladder: Ladder, step: LadderStep, said: Situation) -> str:
+def _police_contact(ladder: Ladder, step: LadderStep, situation: Situation) -> str:
     """Return who takes the report in the person's countries, for the step about the police."""
     if RouteKind.POLICE not in step.kinds:
         return ""
-    countries = dict.fromkeys(Place(place.partition("-")[0]) for place in said.places)
+    countries = dict.fromkeys(Place(place.partition("-")[0]) for place in situation.places)
     return "; ".join(translated(ladder.police[one]) for one in countries if one in ladder.police)
 
 
-def _help_line_steps(said: Situation, today: date) -> Iterator[PlanStep]:
-    """Yield help lines of the person's own places, at most three; crisis lines are only in
+def _help_line_steps(situation: Situation, today: date) -> Iterator[PlanStep]:
+    """Yield up to three help lines of the person's own places. Crisis lines are shown only by
     `entrenous help`.
     """
-    lines = who_helps(said.places, Need(threat=said.posted is Spread.THREAT))
-    near = [line for line in lines if line.place != WORLDWIDE and line.kind not in _NOT_FOR_THIS]
-    for line in near[:_PEOPLE]:
+    lines = who_helps(situation.places, Need(threat=situation.posted is Spread.THREAT))
+    near = [
+        line for line in lines if line.place != WORLDWIDE and line.kind not in _LEFT_OUT_HELP_KINDS
+    ]
+    for line in near[:_HELP_LINES_MAX]:
         yield PlanStep(
             route=line.id,
-            kind=HELP,
+            kind=HELP_KIND,
             title=line.name,
             why=". ".join([translated(line.who), *line.cautions(today)]),
             to=", ".join(filter(None, [line.phone_in_words, line.web])),
@@ -233,10 +253,10 @@ def _help_line_steps(said: Situation, today: date) -> Iterator[PlanStep]:
         )
 
 
-_PEOPLE: Final = 3
-_NOT_FOR_THIS: Final = frozenset({HelpKind.CRISIS, HelpKind.CHILDREN})
-_GENERIC: Final = ("generic_site", "generic_host")
-_HAS_PAGES: Final = frozenset(
+_HELP_LINES_MAX: Final = 3
+_LEFT_OUT_HELP_KINDS: Final = frozenset({HelpKind.CRISIS, HelpKind.CHILDREN})
+_GENERIC_RECORD_IDS: Final = ("generic_site", "generic_host")
+_PLATFORM_KINDS_WITH_PAGES: Final = frozenset(
     {
         *(PlatformKind.SOCIAL, PlatformKind.HOST, PlatformKind.ADULT, PlatformKind.DATING),
         *(PlatformKind.FORUM, PlatformKind.CLOUD, PlatformKind.GENERIC),
@@ -245,18 +265,18 @@ _HAS_PAGES: Final = frozenset(
 
 
 def _platform_steps(
-    said: Situation, ranked: tuple[RankedRoute, ...], today: date
+    situation: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> Iterator[PlanStep]:
     """Yield the report to the platform itself or, for a site without a record, how to find its
     host.
     """
-    record = platform_record(said)
+    record = platform_record(situation)
     if record is not None:
         if not _has_route_of_its_own(record, ranked):
-            yield _platform_step(record, said, today)
-    elif said.platform or platform_kind(said) in _HAS_PAGES:
-        for id_ in _GENERIC:
-            yield _platform_step(platform_named(id_), said, today)
+            yield _platform_step(record, situation, today)
+    elif situation.platform or platform_kind(situation) in _PLATFORM_KINDS_WITH_PAGES:
+        for id_ in _GENERIC_RECORD_IDS:
+            yield _platform_step(platform_by_id(id_), situation, today)
 
 
 def _has_route_of_its_own(record: PlatformRecord, ranked: tuple[RankedRoute, ...]) -> bool:
@@ -264,7 +284,7 @@ def _has_route_of_its_own(record: PlatformRecord, ranked: tuple[RankedRoute, ...
     return any(one.route.platform == record.id for one in ranked)
 
 
-_IN_CHATS: Final = {
+_CHAT_REPORT_TEXTS: Final = {
     PrivateMessages.REACHABLE: translatable("In its chats, staff can act on a report with a link"),
     PrivateMessages.IN_APP: translatable(
         "In its chats, only somebody who has the message can report it"
@@ -275,18 +295,18 @@ _IN_CHATS: Final = {
 }
 
 
-_ACCOUNT: Final = translatable(
+_REPORT_ACCOUNT_TEXT: Final = translatable(
     "Report the account that threatens there, once the demand is saved; a picture is not needed"
 )
 
 
-def _platform_step(record: PlatformRecord, said: Situation, today: date) -> PlanStep:
-    form = record.report_url if said.posted in (None, Spread.PUBLIC) else ""
+def _platform_step(record: PlatformRecord, situation: Situation, today: date) -> PlanStep:
+    form = record.report_url if situation.posted in (None, Spread.PUBLIC) else ""
     to = form or translated(record.in_app) or record.report_url or record.name_in_words
-    why = [*_what_to_report(record, said), *record.cautions(today)]
+    why = [*_what_to_report(record, situation), *record.cautions(today)]
     return PlanStep(
         route=f"platform-{record.id}",
-        kind=DocumentKind.FORM if to.startswith("https://") else STEP,
+        kind=DocumentKind.FORM if to.startswith("https://") else STEP_KIND,
         title=record.name_in_words,
         why=". ".join(why),
         to=to,
@@ -298,24 +318,24 @@ def _platform_step(record: PlatformRecord, said: Situation, today: date) -> Plan
     )
 
 
-def _what_to_report(record: PlatformRecord, said: Situation) -> Iterator[str]:
-    if said.posted is Spread.THREAT:
-        yield translated(_ACCOUNT)
+def _what_to_report(record: PlatformRecord, situation: Situation) -> Iterator[str]:
+    if situation.posted is Spread.THREAT:
+        yield translated(_REPORT_ACCOUNT_TEXT)
         return
     yield translated(record.first_step).rstrip(".")
-    if said.posted in (Spread.GROUP, Spread.PRIVATE) and record.private_messages is not None:
-        yield translated(_IN_CHATS[record.private_messages])
+    if situation.posted in (Spread.GROUP, Spread.PRIVATE) and record.private_messages is not None:
+        yield translated(_CHAT_REPORT_TEXTS[record.private_messages])
 
 
-def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
-    route, record = one.route, _platform_of_route(one.route, said)
+def _route_step(one: RankedRoute, situation: Situation) -> PlanStep:
+    route, record = one.route, _platform_of_route(one.route, situation)
     return PlanStep(
         route=route.family,
         kind=route.document,
-        title=_title(route),
+        title=_route_title(route),
         why=_why_with_notes(one),
-        to=_route_address(route, said),
-        expected=expected(route),
+        to=_route_address(route, situation),
+        expected=expected_answer(route),
         verified=route.verified,
         source=route.source,
         read_on=route.read_on,
@@ -324,8 +344,8 @@ def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
 
 
 def _why_with_notes(one: RankedRoute) -> str:
-    """Return the reason followed by the notes. A note that is a sentence of its own remains a
-    separate sentence.
+    """Return the reason followed by the notes. A note that is a full sentence stays a separate
+    sentence.
     """
     why = one.why
     for note in one.notes:
@@ -333,7 +353,7 @@ def _why_with_notes(one: RankedRoute) -> str:
     return why
 
 
-def _title(route: Route) -> str:
+def _route_title(route: Route) -> str:
     """Return the name of a route: translated, or as people of the person's language cite it."""
     title, language = f"{route.law}, {route.provision}", language_of_person()
     shown = f"{translated(route.law)}, {translated(route.provision)}"
@@ -341,19 +361,19 @@ def _title(route: Route) -> str:
     return (cited_in(route, language) if is_plain else "") or shown
 
 
-def _platform_of_route(route: Route, said: Situation) -> PlatformRecord | None:
+def _platform_of_route(route: Route, situation: Situation) -> PlatformRecord | None:
     """Return the record of the platform that a route addresses, if there is one."""
     if route.kind not in (RouteKind.PLATFORM, RouteKind.SEARCH):
         return None
-    return platform_named(route.platform) if route.platform else platform_record(said)
+    return platform_by_id(route.platform) if route.platform else platform_record(situation)
 
 
-def _route_address(route: Route, said: Situation) -> str:
+def _route_address(route: Route, situation: Situation) -> str:
     """Return a route's address: the form in the platform's record, or else the law's addressee."""
-    record, addressee = _platform_of_route(route, said), translated(route.addressee)
+    record, addressee = _platform_of_route(route, situation), translated(route.addressee)
     if record is None:
         return addressee
-    in_chat = said.posted in (Spread.GROUP, Spread.PRIVATE)
+    in_chat = situation.posted in (Spread.GROUP, Spread.PRIVATE)
     form = (
         (in_chat and translated(record.in_app))
         or getattr(record, route.form_at)
@@ -364,7 +384,7 @@ def _route_address(route: Route, said: Situation) -> str:
     return f"{record.name}: {addressee}"
 
 
-_COMES_BACK: Final = {
+_ANSWER_TEXTS: Final = {
     DocumentKind.FORM: translatable("an answer"),
     DocumentKind.LETTER: translatable("an answer"),
     DocumentKind.POLICE_SHEET: translatable("a case number"),
@@ -377,16 +397,16 @@ _COMES_BACK: Final = {
 }
 
 
-def expected(route: Route) -> str:
+def expected_answer(route: Route) -> str:
     """Return which answer to expect along a route, and when it is due, in words."""
-    since = translated(route.deadline_from or RECEIPT)
+    since = translated(route.deadline_from or RECEIPT_TEXT)
     if time := time_allowed(route, RequiredAct.REMOVE):
         return translated("removal within {time} of {since}").format(time=time, since=since)
     if time := time_allowed(route, RequiredAct.ANSWER):
         return translated("an answer within {time} of {since}").format(time=time, since=since)
     if time := time_allowed(route, RequiredAct.CONFIRM):
         return translated("a confirmation within {time} of {since}").format(time=time, since=since)
-    what = translated(_COMES_BACK[route.document])
+    what = translated(_ANSWER_TEXTS[route.document])
     if route.clock is ClockStart.ELSEWHERE and (time := clause_duration(route.deadline_rule)):
         return translated("{what}; the law gives {time} from: {deadline_from}").format(
             what=what, time=time, deadline_from=translated(route.deadline_from)

@@ -1,4 +1,6 @@
-"""A plan as one JSON object, or as lines for people. docs/spec/routes.md section 2 is the JSON."""
+"""A plan as one JSON object, or as lines for people. docs/spec/routes.md section 2 defines the
+JSON.
+"""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,7 +8,7 @@ from typing import Final
 from entrenous.base.language import language_of_person, translatable, translated
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import place_name
-from entrenous.respond.law.plan import HELP, STEP, ChildHelpHandOver, Plan, PlanStep
+from entrenous.respond.law.plan import HELP_KIND, STEP_KIND, ChildHelpHandOver, Plan, PlanStep
 
 NOT_ADVICE: Final = translatable(
     "Facts with a source, not advice. Every step is your choice; you can stop at any time."
@@ -54,11 +56,11 @@ def _hand_over_json(hand_over: ChildHelpHandOver) -> dict[str, object]:
 def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[str]:
     """Yield a plan line by line: the first steps in full, and the later ones by name.
 
-    ``case`` is the name of the plan's case, if any. ``in_full``: every step, and the routes that do
-    not apply.
+    ``case`` is the name of the plan's case, if any. ``in_full`` adds the details of every step, and
+    the routes that do not apply.
     """
     yield translated(NOT_ADVICE)
-    yield _for_whom_line(plan)
+    yield _places_line(plan)
     if plan.hand_over is not None:
         yield plan.hand_over.why
         for line in plan.hand_over.contacts:
@@ -66,29 +68,31 @@ def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[
                 filter(None, [line.name, line.phone_in_words, translated(line.hours), line.web])
             )
     for number, step in enumerate(plan.steps, start=1):
-        if in_full or number <= _SHOWN:
+        if in_full or number <= _STEPS_SHOWN_IN_FULL:
             yield from _step_lines(number, step)
         else:
             yield _step_title(number, step)
     if in_full and plan.refused:
         yield translated("Looked at, and not for this:")
         yield from (f"  {one.route}: {one.why}" for one in plan.refused)
-    if not in_full and (len(plan.steps) > _SHOWN or plan.refused):
+    if not in_full and (len(plan.steps) > _STEPS_SHOWN_IN_FULL or plan.refused):
         yield translated("To see every step, and what was looked at and does not fit, add --all.")
-    if any(_is_drafted(step) for step in plan.steps):
-        yield translated(_DRAFT if case else _DRAFT_WITHOUT).format(case=case)
+    if any(_can_be_drafted(step) for step in plan.steps):
+        yield translated(_HOW_TO_DRAFT_IN_CASE if case else _HOW_TO_DRAFT_WITHOUT_CASE).format(
+            case=case
+        )
 
 
-_SHOWN: Final = 3
-_NO_PLACE: Final = translatable(
+_STEPS_SHOWN_IN_FULL: Final = 3
+_NO_PLACE_TEXT: Final = translatable(
     "No place was named, so this is only what holds everywhere. For more, add --place Germany; in a"
     " case: entrenous case about NAME --place Germany"
 )
-_DRAFT: Final = translatable(
+_HOW_TO_DRAFT_IN_CASE: Final = translatable(
     "To draft what a step is filed with, use the word in brackets: entrenous case notice {case}"
     " --route WORD"
 )
-_DRAFT_WITHOUT: Final = translatable(
+_HOW_TO_DRAFT_WITHOUT_CASE: Final = translatable(
     "What a step with a word in brackets is filed with can be drafted in a case: entrenous case"
     " open"
 )
@@ -101,19 +105,19 @@ def how_to_draft(case: str, route: Route) -> str:
     return words.format(command=command)
 
 
-def _for_whom_line(plan: Plan) -> str:
+def _places_line(plan: Plan) -> str:
     language = language_of_person()
     named = ", ".join(f"{place_name(place, language)} ({place})" for place in plan.places)
-    return translated("For: {places}").format(places=named) if named else translated(_NO_PLACE)
+    return translated("For: {places}").format(places=named) if named else translated(_NO_PLACE_TEXT)
 
 
-def _is_drafted(step: PlanStep) -> bool:
-    """Return whether a letter, form or page is drafted for it; a platform's own report is not."""
-    return step.kind not in (STEP, HELP) and not step.route.startswith("platform-")
+def _can_be_drafted(step: PlanStep) -> bool:
+    """Return whether a document can be drafted for the step (for a report to a platform, none)."""
+    return step.kind not in (STEP_KIND, HELP_KIND) and not step.route.startswith("platform-")
 
 
 def _step_title(number: int, step: PlanStep) -> str:
-    word = f" [{step.route}]" if _is_drafted(step) else ""
+    word = f" [{step.route}]" if _can_be_drafted(step) else ""
     return f"{number}. {step.title}{word}"
 
 

@@ -1,6 +1,7 @@
 """Choose the legal routes that reach a situation, best first, with the reason for each rank.
 
-A route is a row of the law tables: every rule here reads its columns and knows no law by name.
+A route is a row of the law tables. The rules here read its columns, and never name a particular
+law.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class UnknownRoute(NotFound):
     """
 
 
-_ORDER: Final = (
+_KIND_ORDER: Final = (
     RouteKind.COPYRIGHT,
     RouteKind.PLATFORM,
     RouteKind.REGULATOR,
@@ -50,20 +51,20 @@ _ORDER: Final = (
 )
 # stands for no deadline, so that such a route ranks after every route with a deadline
 _NO_DEADLINE_HOURS: Final = 10**6
-_BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
-_CHATS: Final = frozenset({Spread.GROUP, Spread.PRIVATE})
-# answers that the person has given, and that a sighting in a chat does not change
-_NOT_BY_A_CHAT: Final = _CHATS | {Spread.THREAT}
-_NONE_VERIFIED: Final = translatable(
+_KINDS_UNDER_LAW_OF_EVENT_DAY: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
+_CHAT_SPREADS: Final = frozenset({Spread.GROUP, Spread.PRIVATE})
+# answers of the person that a sighting in a chat does not override
+_SPREADS_KEPT_DESPITE_CHAT: Final = _CHAT_SPREADS | {Spread.THREAT}
+_NONE_VERIFIED_TEXT: Final = translatable(
     "A help line comes first here, because no route for this case has been checked at "
     "its official text yet; it can tell you which of these holds."
 )
-_ONLY_COPYRIGHT: Final = translatable(
+_ONLY_COPYRIGHT_TEXT: Final = translatable(
     "A help line comes first here, because the only route for this case that has been "
     "checked is copyright: it needs that you took the picture, and your name may reach "
     "the uploader."
 )
-_NO_ROUTE: Final = translatable(
+_NO_ROUTE_TEXT: Final = translatable(
     "A help line comes first here, because none of the routes we know reaches this "
     "case; it may know more about the place you are in."
 )
@@ -78,7 +79,7 @@ class Refusal:
 
 
 def routes_for(
-    said: Situation,
+    situation: Situation,
     on_date: date,
     today: date,
     routes: tuple[Route, ...] | None = None,
@@ -88,28 +89,32 @@ def routes_for(
     """Return every route that may apply, best first, each in the version that counts.
 
     Args:
-        said: the person's answers; unanswered questions exclude nothing.
-        on_date: the day of the event: courts and police apply its law.
+        situation: the person's answers; unanswered questions exclude nothing.
+        on_date: the day of the event; courts and police apply the law of that day.
         today: the law of this day decides the duties of the addressees.
         routes: the shipped table if None.
         also_in_chats: the picture is also in a chat, besides the places that ``posted`` names.
     """
     table = shipped_routes() if routes is None else routes
-    fitting = [route for route in table if not reason_not_applicable(route, said, on_date, today)]
+    fitting = [
+        route for route in table if not reason_not_applicable(route, situation, on_date, today)
+    ]
     ranked = tuple(
         RankedRoute(
             route,
-            reason_for_route(route, said),
-            route_notes(route, said, today, in_chats=also_in_chats or said.posted in _CHATS),
+            reason_for_route(route, situation),
+            route_notes(
+                route, situation, today, in_chats=also_in_chats or situation.posted in _CHAT_SPREADS
+            ),
         )
-        for route in sorted(fitting, key=lambda route: rank_key(route, said))
+        for route in sorted(fitting, key=lambda route: rank_key(route, situation))
     )
     if not ranked:
-        return RouteChoice(None, (), translated(_NO_ROUTE))
-    if not ranked[0].route.verified or only_prevents(ranked[0].route, said):
-        return RouteChoice(None, ranked, translated(_NONE_VERIFIED))
-    if unsure_copyright(ranked[0].route, said):
-        return RouteChoice(None, ranked, translated(_ONLY_COPYRIGHT))
+        return RouteChoice(None, (), translated(_NO_ROUTE_TEXT))
+    if not ranked[0].route.verified or only_prevents_uploads(ranked[0].route, situation):
+        return RouteChoice(None, ranked, translated(_NONE_VERIFIED_TEXT))
+    if is_copyright_unsure(ranked[0].route, situation):
+        return RouteChoice(None, ranked, translated(_ONLY_COPYRIGHT_TEXT))
     first = ranked[0]
     why = translated("{law} ({provision}) comes first because {why}.").format(
         law=first.route.law, provision=first.route.provision, why=first.why
@@ -118,31 +123,31 @@ def routes_for(
 
 
 def refusals(
-    said: Situation, on_date: date, today: date, routes: tuple[Route, ...] | None = None
+    situation: Situation, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> tuple[Refusal, ...]:
-    """Return why each other route of these places does not apply; arguments as for
+    """Return the routes of these places that do not apply, with reasons; arguments as for
     :func:`routes_for`.
     """
     table = shipped_routes() if routes is None else routes
-    reasons = {route: reason_not_applicable(route, said, on_date, today) for route in table}
+    reasons = {route: reason_not_applicable(route, situation, on_date, today) for route in table}
     taken = {route.family for route, why in reasons.items() if not why}
     refused: dict[RouteId, str] = {}
     for route, why in reasons.items():
-        if why and why != translated(_ELSEWHERE) and route.family not in taken:
+        if why and why != translated(_OTHER_PLACE_TEXT) and route.family not in taken:
             refused.setdefault(route.family, why)
     return tuple(Refusal(family, why) for family, why in refused.items())
 
 
 def routes_for_minors(
-    said: Situation, today: date, routes: tuple[Route, ...] | None = None
+    situation: Situation, today: date, routes: tuple[Route, ...] | None = None
 ) -> tuple[Route, ...]:
-    """Return the routes for a picture of somebody under 18, those of the place first."""
+    """Return the routes for a picture of somebody under 18, those of the person's places first."""
     table = shipped_routes() if routes is None else routes
     fitting = [
         route
         for route in table
-        if route.for_children and _reaches_place(route, said) and route.in_force(today)
-        if not _refuse_by_picture(route, said)
+        if route.for_children and _reaches_place(route, situation) and route.in_force(today)
+        if not _why_not_by_picture(route, situation)
     ]
     return tuple(sorted(fitting, key=lambda route: (route.jurisdiction == WORLDWIDE, route.id)))
 
@@ -150,14 +155,14 @@ def routes_for_minors(
 def situation_of(case: Case) -> Situation:
     """Return a case's situation; sightings take precedence over the person's answers.
 
-    A copy in a chat counts as seen in a group, the wider of the two possibilities, unless the
-    answer was that it went from person to person. In a case about a threat, a chat is where the
-    threat was made. If all sightings are on one platform, that is the case's platform.
+    A copy in a chat counts as seen in a group chat, unless the person answered that it went from
+    person to person. In a case about a threat, a chat is where the threat was made. If all
+    sightings are on one platform, that is the case's platform.
     """
     said = replace(case.situation, platform=case.situation.platform or _only_platform(case))
     if any(sighting.reach is SightingReach.PUBLIC for sighting in case.sightings):
         return replace(said, posted=Spread.PUBLIC)
-    if case.sightings and said.posted not in _NOT_BY_A_CHAT:
+    if case.sightings and said.posted not in _SPREADS_KEPT_DESPITE_CHAT:
         return replace(said, posted=Spread.GROUP)
     return said
 
@@ -197,33 +202,35 @@ def versions_of(family: RouteId) -> tuple[Route, ...]:
 
 
 def day_of_event(case: Case) -> date:
-    """Return the day whose law counts in court: of the first sighting, or of opening the case."""
+    """Return the day whose law counts in court: that of the first sighting, or else when the case
+    was opened.
+    """
     days = [sighting.first_seen_at.date() for sighting in case.sightings]
     return min(days, default=case.opened_at.date())
 
 
-def reason_not_applicable(route: Route, said: Situation, on_date: date, today: date) -> str:
+def reason_not_applicable(route: Route, situation: Situation, on_date: date, today: date) -> str:
     """Return why a route does not apply, in words; "" if it may. Arguments as for
     :func:`routes_for`.
     """
-    if not _reaches_place(route, said):
-        return translated(_ELSEWHERE)
-    # Today's law decides about duties, that of the event's day about offences.
-    day = on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today
+    if not _reaches_place(route, situation):
+        return translated(_OTHER_PLACE_TEXT)
+    # Today's law decides about duties, the law on the day of the event about offences.
+    day = on_date if route.kind in _KINDS_UNDER_LAW_OF_EVENT_DAY else today
     if not route.in_force(day):
-        return _refuse_out_of_force(route, day)
-    return next(filter(None, (rule(route, said) for rule in _RULES)), "")
+        return _why_not_in_force(route, day)
+    return next(filter(None, (rule(route, situation) for rule in _REFUSAL_RULES)), "")
 
 
-_ELSEWHERE: Final = translatable("it is the law of another place")
+_OTHER_PLACE_TEXT: Final = translatable("it is the law of another place")
 
 
-def _reaches_place(route: Route, said: Situation) -> bool:
-    at_platform = (said.platform_in,) if said.platform_in and route.by_platform else ()
-    return reaches(route.jurisdiction, (*said.places, *at_platform))
+def _reaches_place(route: Route, situation: Situation) -> bool:
+    at_platform = (situation.platform_in,) if situation.platform_in and route.by_platform else ()
+    return reaches(route.jurisdiction, (*situation.places, *at_platform))
 
 
-def _refuse_out_of_force(route: Route, day: date) -> str:
+def _why_not_in_force(route: Route, day: date) -> str:
     if route.in_force_from and day < route.in_force_from:
         return translated("it is in force from {day} only").format(
             day=day_in_words(route.in_force_from)
@@ -233,7 +240,7 @@ def _refuse_out_of_force(route: Route, day: date) -> str:
     )
 
 
-def _refuse_by_age(route: Route, _: Situation) -> str:
+def _why_not_by_age(route: Route, _: Situation) -> str:
     return (
         translated("only if somebody in it was under 18 when it was taken")
         if route.for_children
@@ -241,34 +248,34 @@ def _refuse_by_age(route: Route, _: Situation) -> str:
     )
 
 
-def _refuse_by_duty(route: Route, _: Situation) -> str:
+def _why_not_by_duty(route: Route, _: Situation) -> str:
     owed = route.kind is RouteKind.DUTY
     return (
         translated("it is what the platform owes to the uploader; you file nothing") if owed else ""
     )
 
 
-def _refuse_by_picture(route: Route, said: Situation) -> str:
-    if route.intimate_only and said.intimate is False:
+def _why_not_by_picture(route: Route, situation: Situation) -> str:
+    if route.intimate_only and situation.intimate is False:
         return translated("only for an intimate picture")
-    if route.altered_only and said.altered is False:
+    if route.altered_only and situation.altered is False:
         return translated("only for a picture that software made or changed")
     return ""
 
 
-def _refuse_by_maker(route: Route, said: Situation) -> str:
-    other = route.maker_only and said.taken_by is PictureMaker.SOMEBODY_ELSE
+def _why_not_by_maker(route: Route, situation: Situation) -> str:
+    other = route.maker_only and situation.taken_by is PictureMaker.SOMEBODY_ELSE
     return translated("only for whoever took the picture") if other else ""
 
 
-def _refuse_by_subject(route: Route, said: Situation) -> str:
-    stranger = route.depicted_only and said.depicts_me is False and not said.on_behalf
+def _why_not_by_subject(route: Route, situation: Situation) -> str:
+    stranger = route.depicted_only and situation.depicts_me is False and not situation.on_behalf
     return (
         translated("only for the person in the picture, or who acts for them") if stranger else ""
     )
 
 
-_NOT_WHERE: Final = {
+_SPREAD_REFUSAL_TEXTS: Final = {
     Spread.PUBLIC: translatable("it does not reach what is public"),
     Spread.GROUP: translatable("it does not reach a copy in a chat"),
     Spread.PRIVATE: translatable("it does not reach a copy that was sent to one person"),
@@ -276,13 +283,17 @@ _NOT_WHERE: Final = {
 }
 
 
-def _refuse_by_spread(route: Route, said: Situation) -> str:
-    missed = said.posted is not None and said.posted not in route.posted
-    return translated(_NOT_WHERE[said.posted]) if missed and said.posted is not None else ""
+def _why_not_by_where_posted(route: Route, situation: Situation) -> str:
+    missed = situation.posted is not None and situation.posted not in route.posted
+    return (
+        translated(_SPREAD_REFUSAL_TEXTS[situation.posted])
+        if missed and situation.posted is not None
+        else ""
+    )
 
 
-def _refuse_by_platform_kind(route: Route, said: Situation) -> str:
-    kind = platform_kind(said)
+def _why_not_by_platform_kind(route: Route, situation: Situation) -> str:
+    kind = platform_kind(situation)
     missed = bool(kind and route.platform_kinds) and kind not in route.platform_kinds
     return (
         translated("it does not reach this kind of platform ({kind})").format(kind=kind)
@@ -291,8 +302,8 @@ def _refuse_by_platform_kind(route: Route, said: Situation) -> str:
     )
 
 
-def _refuse_by_sender(route: Route, said: Situation) -> str:
-    unknown = route.sender_known and said.recipient_known is False
+def _why_not_by_sender(route: Route, situation: Situation) -> str:
+    unknown = route.sender_known and situation.recipient_known is False
     return (
         translated("it goes against a person, and it is not known who passed it on")
         if unknown
@@ -300,72 +311,72 @@ def _refuse_by_sender(route: Route, said: Situation) -> str:
     )
 
 
-_RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
-    _refuse_by_duty,
-    _refuse_by_age,
-    _refuse_by_picture,
-    _refuse_by_maker,
-    _refuse_by_subject,
-    _refuse_by_spread,
-    _refuse_by_platform_kind,
-    _refuse_by_sender,
+_REFUSAL_RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
+    _why_not_by_duty,
+    _why_not_by_age,
+    _why_not_by_picture,
+    _why_not_by_maker,
+    _why_not_by_subject,
+    _why_not_by_where_posted,
+    _why_not_by_platform_kind,
+    _why_not_by_sender,
 )
 
 
-def platform_record(said: Situation) -> PlatformRecord | None:
+def platform_record(situation: Situation) -> PlatformRecord | None:
     """Return the record of the platform that was named, if there is one."""
-    return find_platform(said.platform) if said.platform else None
+    return find_platform(situation.platform) if situation.platform else None
 
 
-def platform_kind(said: Situation) -> str:
+def platform_kind(situation: Situation) -> str:
     """Return the kind of the platform from its record, or else from the person's answer; "" if
     neither is known.
     """
-    record = platform_record(said)
-    return str(record.kind) if record else said.platform_kind
+    record = platform_record(situation)
+    return str(record.kind) if record else situation.platform_kind
 
 
-def rank_key(route: Route, said: Situation) -> tuple[object, ...]:
-    """Return a sort key. Verified routes come first; then a copyright route needs the person's own
-    copyright; then count kind, open questions, and hours.
+def rank_key(route: Route, situation: Situation) -> tuple[object, ...]:
+    """Return a sort key: verified routes first, then those that surely fit, reach the picture
+    itself and may be used for others; then by kind, open questions, platform, and hours to removal.
     """
-    helps_others = not said.on_behalf or route.representative is not LawReach.NO
+    representative_may_file = not situation.on_behalf or route.representative is not LawReach.NO
     return (
         not route.verified,
-        unsure_copyright(route, said),
-        only_prevents(route, said),
-        not helps_others,
-        kind_rank(route.kind, said),
-        bool(open_questions(route, said)),
-        bool(said.platform) and route.platform not in ("", _record_id(said)),
+        is_copyright_unsure(route, situation),
+        only_prevents_uploads(route, situation),
+        not representative_may_file,
+        kind_rank(route.kind, situation),
+        bool(open_questions(route, situation)),
+        bool(situation.platform) and route.platform not in ("", _record_id(situation)),
         hours_to_remove(route) or _NO_DEADLINE_HOURS,
         route.id,
     )
 
 
-def kind_rank(kind: RouteKind, said: Situation) -> int:
+def kind_rank(kind: RouteKind, situation: Situation) -> int:
     """Return the rank of a kind; search engines come first if the picture was found in one."""
-    if kind is RouteKind.SEARCH and platform_kind(said) == PlatformKind.SEARCH:
+    if kind is RouteKind.SEARCH and platform_kind(situation) == PlatformKind.SEARCH:
         return -1
-    return _ORDER.index(kind)
+    return _KIND_ORDER.index(kind)
 
 
-def _record_id(said: Situation) -> str:
-    record = platform_record(said)
+def _record_id(situation: Situation) -> str:
+    record = platform_record(situation)
     return record.id if record else ""
 
 
-_HERS: Final = translatable(
+_OWN_COPYRIGHT_TEXT: Final = translatable(
     "you took the picture, so you may ask as its copyright owner, and in a study of one large"
     " platform all of 25 such notices were honoured within 25 hours, while none of 25 reports of"
     " non-consensual nudity was within 21 days (arXiv:2409.12138)"
 )
-_IF_HERS: Final = translatable(
+_MAYBE_OWN_COPYRIGHT_TEXT: Final = translatable(
     "if you took the picture yourself, you may ask as its copyright owner; in a study of one large"
     " platform all of 25 such notices were honoured within 25 hours, while none of 25 reports of"
     " non-consensual nudity was within 21 days (arXiv:2409.12138)"
 )
-_WHY: Final = {
+_REASON_TEXTS: Final = {
     RouteKind.PLATFORM: translatable("the platform itself has to act"),
     RouteKind.REGULATOR: translatable("an authority asks the platform for you"),
     RouteKind.DATA: translatable("a picture of you is personal data, whoever took it"),
@@ -383,89 +394,103 @@ _WHY: Final = {
     RouteKind.POLICE: translatable("it may be an offence; reporting it is your choice"),
     RouteKind.ESCALATION: translatable("it is for later, when somebody did not act"),
 }
-_ABOUT_CHATS: Final = {
+_CHAT_NOTES: Final = {
     LawReach.UNCLEAR: (translatable("it is unclear whether this reaches a copy inside a chat"),),
     LawReach.NO: (translatable("this does not reach the copy inside a chat"),),
 }
 
 
-def reason_for_route(route: Route, said: Situation) -> str:
-    """Return why to take this route, with the hours to removal if the law sets them."""
+def reason_for_route(route: Route, situation: Situation) -> str:
+    """Return the reason for taking this route, with the number of hours to removal if the law sets
+    one.
+    """
     if route.maker_only:
-        return translated(_HERS if said.taken_by is PictureMaker.ME else _IF_HERS)
+        return translated(
+            _OWN_COPYRIGHT_TEXT
+            if situation.taken_by is PictureMaker.ME
+            else _MAYBE_OWN_COPYRIGHT_TEXT
+        )
     hours = hours_to_remove(route)
-    why = translated(_WHY[route.kind])
+    why = translated(_REASON_TEXTS[route.kind])
     if not hours:
         return why
     return translated("{why}, within {hours} hours").format(why=why, hours=hours)
 
 
-def unsure_copyright(route: Route, said: Situation) -> bool:
+def is_copyright_unsure(route: Route, situation: Situation) -> bool:
     """Return whether this is a copyright route that may not fit the person.
 
-    Either the copyright may not be theirs, or the route may reveal their name.
+    Either the person may not own the copyright, or the route may reveal their name.
     """
-    free = said.taken_by is PictureMaker.ME and not said.name_must_stay_hidden
+    free = situation.taken_by is PictureMaker.ME and not situation.name_must_stay_hidden
     return route.maker_only and not free
 
 
-def only_prevents(route: Route, said: Situation) -> bool:
+def only_prevents_uploads(route: Route, situation: Situation) -> bool:
     """Return whether the route stops new uploads, but does not reach the chat with the picture."""
-    return said.posted in _CHATS and route.covers_private_sharing is LawReach.NO
+    return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is LawReach.NO
 
 
-def open_questions(route: Route, said: Situation) -> tuple[str, ...]:
+def open_questions(route: Route, situation: Situation) -> tuple[str, ...]:
     """Return conditions of this route that the person has not answered yet."""
     depends = (
         (
-            route.intimate_only and said.intimate is None,
+            route.intimate_only and situation.intimate is None,
             translated("only for an intimate picture; you can add whether this one is"),
         ),
         (
-            route.altered_only and said.altered is None,
+            route.altered_only and situation.altered is None,
             translated(
                 "only for a picture that software made or changed; you can add whether this was"
             ),
         ),
         (
-            route.maker_only and said.taken_by is PictureMaker.UNSAID,
+            route.maker_only and situation.taken_by is PictureMaker.UNSAID,
             translated("only if you took the picture yourself; you can add whether you did"),
         ),
         (
-            route.sender_known and said.recipient_known is None,
+            route.sender_known and situation.recipient_known is None,
             translated("only if you know who passed it on; you can add whether you do"),
         ),
     )
     return tuple(words for open_, words in depends if open_)
 
 
-_ONLY_HERSELF: Final = translatable(
+_ONLY_DEPICTED_MAY_FILE_NOTE: Final = translatable(
     "only the person in the picture can file this: prepare it together"
 )
-_MAYBE_FOR_HER: Final = translatable(
+_UNSURE_WHETHER_OTHERS_MAY_FILE_NOTE: Final = translatable(
     "whether you may file this for somebody else is not certain: ask a help line"
 )
 
 
 def route_notes(
-    route: Route, said: Situation, today: date, *, in_chats: bool = False
+    route: Route, situation: Situation, today: date, *, in_chats: bool = False
 ) -> tuple[str, ...]:
-    """Return the notes to show with a route: that it is unverified or outdated, has open questions,
-    or does not cover chats.
+    """Return the notes to show with a route, e.g. that it is unverified or was read long ago,
+    depends on open questions, or does not cover chats.
     """
-    texts = [*route.cautions(today), *open_questions(route, said), *later_changes(route, today)]
-    if route.maker_only and said.name_must_stay_hidden:
+    texts = [
+        *route.cautions(today),
+        *open_questions(route, situation),
+        *later_changes(route, today),
+    ]
+    if route.maker_only and situation.name_must_stay_hidden:
         texts.append(translated("your name may reach the uploader, which you want to avoid"))
-    if said.on_behalf and route.representative is not LawReach.YES:
+    if situation.on_behalf and route.representative is not LawReach.YES:
         only = route.representative is LawReach.NO
-        texts.append(translated(_ONLY_HERSELF if only else _MAYBE_FOR_HER))
+        texts.append(
+            translated(
+                _ONLY_DEPICTED_MAY_FILE_NOTE if only else _UNSURE_WHETHER_OTHERS_MAY_FILE_NOTE
+            )
+        )
     if in_chats:
-        texts.extend(map(translated, _ABOUT_CHATS.get(route.covers_private_sharing, ())))
+        texts.extend(map(translated, _CHAT_NOTES.get(route.covers_private_sharing, ())))
     return (*texts, *filter(None, [translated(route.caution)]))
 
 
 def later_changes(route: Route, day: date) -> tuple[str, ...]:
-    """Return what has changed around this route by that day, in sentences."""
+    """Return sentences about changes to this route, or to the law around it, up to that day."""
     return tuple(
         translated(says)
         for change in shipped_changes()

@@ -41,8 +41,8 @@ class UnknownPlatform(BadScenario):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The answers, and the day. ``under_18``: somebody in the picture was under 18 when it was
-    taken.
+    """The answers, and the day of the event. ``under_18``: somebody in the picture was under 18
+    when it was taken.
     """
 
     situation: Situation
@@ -71,26 +71,30 @@ def scenario_from(
     given: Mapping[str, object], today: date, *, name_must_stay_hidden: bool = False
 ) -> Scenario:
     """Return the scenario for keys and values; raises BadScenario, or UnknownPlace for a place."""
-    unknown = sorted(set(given) - set(_KEYS))
+    unknown = sorted(set(given) - set(_PARSER_OF_KEY))
     if unknown:
-        raise UnknownKey(key=unknown[0][:_SHOWN_CHARS_MAX], keys=", ".join(_KEYS))
-    read: dict[str, Any] = {key: _KEYS[key](key, value) for key, value in given.items()}
+        raise UnknownKey(key=unknown[0][:_SHOWN_CHARS_MAX], keys=", ".join(_PARSER_OF_KEY))
+    read: dict[str, Any] = {key: _PARSER_OF_KEY[key](key, value) for key, value in given.items()}
     if "platform_kind" not in read:
         _refuse_unknown_platform(read.get("platform", ""))
-    taken_by = _MAKER[read.pop("made_by_me", None)]
+    taken_by = _MAKER_OF_ANSWER[read.pop("made_by_me", None)]
     day, under_18 = read.pop("day", today), read.pop("under_18", False)
-    said = {_FIELDS.get(key, key): value for key, value in read.items()}
-    fields: dict[str, Any] = {"places": (), **said, "name_must_stay_hidden": name_must_stay_hidden}
+    answers = {_FIELD_OF_KEY.get(key, key): value for key, value in read.items()}
+    fields: dict[str, Any] = {
+        "places": (),
+        **answers,
+        "name_must_stay_hidden": name_must_stay_hidden,
+    }
     situation = Situation(**fields, taken_by=taken_by)
     return Scenario(situation, under_18, day)
 
 
-_MAKER: Final = {
+_MAKER_OF_ANSWER: Final = {
     True: PictureMaker.ME,
     False: PictureMaker.SOMEBODY_ELSE,
     None: PictureMaker.UNSAID,
 }
-_FIELDS: Final = {"lives_in": "places", "synthetic": "altered"}
+_FIELD_OF_KEY: Final = {"lives_in": "places", "synthetic": "altered"}
 
 
 def _parse_yes_or_no(key: str, value: object) -> bool:
@@ -106,13 +110,13 @@ def _parse_text(key: str, value: object) -> str:
 
 
 def _enum_parser(words: type[Word]) -> Callable[[str, object], Word]:
-    def parsed(key: str, value: object) -> Word:
+    def parse_word(key: str, value: object) -> Word:
         try:
             return words(_parse_text(key, value))
         except ValueError:
             raise _bad_value(key, value, "one of " + ", ".join(words)) from None
 
-    return parsed
+    return parse_word
 
 
 def _parse_places(key: str, value: object) -> tuple[Place, ...]:
@@ -132,7 +136,7 @@ def _parse_platform(key: str, value: object) -> str:
 
 
 def _refuse_unknown_platform(name: str) -> None:
-    """Raise UnknownPlatform for a name without a record; an address is a site without one."""
+    """Raise UnknownPlatform for a name without a record. A web address needs no record."""
     if name and "." not in name and find_platform(name) is None:
         raise UnknownPlatform(name=name[:_SHOWN_CHARS_MAX], kinds=", ".join(PlatformKind))
 
@@ -150,7 +154,7 @@ def _bad_value(key: str, value: object, allowed: str) -> BadValue:
     return BadValue(key=key, value=str(value)[:_SHOWN_CHARS_MAX], allowed=allowed)
 
 
-_KEYS: Final[Mapping[str, Callable[[str, object], object]]] = {
+_PARSER_OF_KEY: Final[Mapping[str, Callable[[str, object], object]]] = {
     "lives_in": _parse_places,
     "platform": _parse_platform,
     "platform_kind": _enum_parser(PlatformKind),

@@ -18,8 +18,10 @@ from entrenous.respond.law.places import Place
 _SATURDAY: Final = 5
 _SUNDAY: Final = 6
 _USUAL_WEEKEND: Final = frozenset({_SATURDAY, _SUNDAY})
-_PARTS: Final[Mapping[str, str]] = {"GB-EAW": "ENG"}  # England and Wales share their bank holidays
-_DAYS: Final = tuple(calendar.day_name)
+_LIBRARY_PART_OF_PLACE: Final[Mapping[str, str]] = {
+    "GB-EAW": "ENG"
+}  # England and Wales share their bank holidays
+_WEEKDAY_NAMES: Final = tuple(calendar.day_name)
 
 
 class DayOff(StrEnum):
@@ -27,7 +29,7 @@ class DayOff(StrEnum):
 
     SATURDAY = "saturday"
     SUNDAY = "sunday"
-    WEEKEND = "weekend"  # the weekend of that country
+    WEEKEND = "weekend"  # the weekend of the country, e.g. Friday and Saturday
     HOLIDAY = "holiday"
 
 
@@ -42,19 +44,19 @@ class _Holiday(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     observed: bool = False
 
 
-class _Holidays(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _HolidaysTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
     holiday: tuple[_Holiday, ...]
 
 
-def day_off(day: date, place: Place, kinds: frozenset[DayOff]) -> str:
+def day_off_reason(day: date, place: Place, kinds: frozenset[DayOff]) -> str:
     """Return why a day is off there, e.g. "Sunday" or "Good Friday"; "" on a working day.
 
     Args:
         day: in the place's own calendar.
         place: a country or a part of one.
-        kinds: the sorts of days that count as off.
+        kinds: the kinds of days that count as days off.
     """
     weekday = day.weekday()
     named = {_SATURDAY: DayOff.SATURDAY, _SUNDAY: DayOff.SUNDAY}.get(weekday)
@@ -72,10 +74,10 @@ def has_holidays(place: Place) -> bool:
 
 @lru_cache(maxsize=1024)
 def holidays_of(place: Place, year: int) -> Mapping[date, str]:
-    """Return a year's public holidays by date, with their English names; none if unknown.
+    """Return a year's public holidays by date, with their English names; empty if none are known.
 
-    For a country without a part, a holiday of most of its parts counts: Easter Monday in the United
-    Kingdom, which Scotland alone does not have.
+    For a whole country, a holiday counts if most of its parts have it, e.g. Easter Monday in the
+    United Kingdom, which only Scotland does not have.
     """
     if not has_holidays(place):
         return {}
@@ -93,13 +95,15 @@ def holiday_in_some_parts(day: date, place: Place) -> str:
 
 def _known_part(place: Place) -> str | None:
     country, _, part = place.partition("-")
-    part = _PARTS.get(place, part)
+    part = _LIBRARY_PART_OF_PLACE.get(place, part)
     return part if part in _parts_of(country) else None
 
 
 @lru_cache(maxsize=256)
 def _holidays_of_parts(place: Place, year: int, *, most: bool) -> dict[date, str]:
-    """Return the holidays of most, or of fewer, of a country's parts."""
+    """Return the holidays that most parts of a country have, or, if not ``most``, those that fewer
+    have.
+    """
     country = place.partition("-")[0]
     lists = [_library_holidays(country, part, year) for part in _parts_of(country)]
     counts = Counter(day for one in lists for day in one)
@@ -111,7 +115,7 @@ def _holidays_of_parts(place: Place, year: int, *, most: bool) -> dict[date, str
 def _library_holidays(country: str, part: str | None, year: int) -> dict[date, str]:
     import holidays  # noqa: PLC0415 - slow to load; most deadlines are hours
 
-    with warnings.catch_warnings():  # it warns about years with incomplete data
+    with warnings.catch_warnings():  # the library warns about years with incomplete data
         warnings.simplefilter("ignore")
         found = holidays.country_holidays(country, subdiv=part, years=year, language="en_US")
     own = dict(_additional_holidays(f"{country}-{part}" if part else country, year))
@@ -128,7 +132,7 @@ def _additional_holidays(place: str, year: int) -> Iterator[tuple[date, str]]:
 def _date_of(one: _Holiday, year: int) -> date:
     if one.nth:
         first = date(year, one.month, 1)
-        ahead = (_DAYS.index(one.weekday) - first.weekday()) % len(_DAYS)
+        ahead = (_WEEKDAY_NAMES.index(one.weekday) - first.weekday()) % len(_WEEKDAY_NAMES)
         return first + timedelta(days=ahead, weeks=one.nth - 1)
     day = date(year, one.month, one.day)
     moved = {_SATURDAY: -1, _SUNDAY: 1}.get(day.weekday(), 0) if one.observed else 0
@@ -136,27 +140,27 @@ def _date_of(one: _Holiday, year: int) -> date:
 
 
 @cache
-def _holidays_table() -> _Holidays:
-    return read_table(_Holidays, shipped_table("holidays.toml"), "holidays.toml")
+def _holidays_table() -> _HolidaysTable:
+    return read_table(_HolidaysTable, shipped_table("holidays.toml"), "holidays.toml")
 
 
 @cache
 def _listed_countries() -> frozenset[str]:
-    import holidays  # noqa: PLC0415
+    import holidays  # noqa: PLC0415 - slow to load
 
     return frozenset(holidays.list_supported_countries(include_aliases=False))
 
 
 @lru_cache(maxsize=256)
 def _parts_of(country: str) -> tuple[str, ...]:
-    import holidays  # noqa: PLC0415
+    import holidays  # noqa: PLC0415 - slow to load
 
     return tuple(holidays.country_holidays(country).subdivisions)
 
 
 @lru_cache(maxsize=256)
 def _weekend_days(country: str) -> frozenset[int]:
-    import holidays  # noqa: PLC0415
+    import holidays  # noqa: PLC0415 - slow to load
 
     if not has_holidays(Place(country)):
         return _USUAL_WEEKEND

@@ -19,11 +19,11 @@ from entrenous.base.language import (
 from entrenous.respond.fact_tables import read_table, shipped_table
 from entrenous.respond.law.places import WORLDWIDE, Place, place_name
 
-_WITH_ARTICLE: Final = re.compile("AE|BS|CD|CF|CG|DO|EU|GB|GM|KM|MH|MV|NL|PH|SB|SC|TC|US|VA")
+_PLACES_WITH_ARTICLE: Final = re.compile("AE|BS|CD|CF|CG|DO|EU|GB|GM|KM|MH|MV|NL|PH|SB|SC|TC|US|VA")
 _ENGLAND_AND_WALES: Final = "GB-EAW"
 
 
-class _Zones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _ZonesTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
     source: str
@@ -52,7 +52,9 @@ def zones_of(place: Place) -> tuple[ZoneInfo, ...]:
 
 @lru_cache(maxsize=512)
 def capital_zone(place: Place) -> ZoneInfo:
-    """Return the zone that decides the day of the law of a place."""
+    """Return the time zone that decides on which day an event took place, and so which version of
+    the law applies.
+    """
     country = place.partition("-")[0]
     if place == country and country in _zones_table().capital:
         return ZoneInfo(_zones_table().capital[country])
@@ -60,7 +62,7 @@ def capital_zone(place: Place) -> ZoneInfo:
 
 
 def zone_at(place: Place, moment: datetime) -> tzinfo | None:
-    """Return the zone of a place's clocks at that time; None if they differ."""
+    """Return the time zone of a place at that time; None if it has several that differ then."""
     zones = zones_of(place)
     alike = len({moment.astimezone(zone).utcoffset() for zone in zones}) == 1
     return zones[0] if alike and place != WORLDWIDE else None
@@ -72,7 +74,7 @@ def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -
     Args:
         moment: aware.
         place: the place whose clocks count. If it has several time zones, UTC is used.
-        here: where the person is; UTC stands beside the time if it is unknown or the same.
+        here: where the person is. If that is unknown, or has the same time, UTC is shown beside it.
 
     >>> moment_in_words(datetime(2026, 2, 26, 18, 40, tzinfo=UTC), Place("IN"))
     'Friday 27 February 2026, 00:10 in India (18:40 UTC the day before)'
@@ -92,29 +94,29 @@ def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -
 
 
 def place_in_words(place: Place) -> str:
-    """Return a place's name, in English as it is written after "in".
+    """Return a place's name. English names have the article that they need after "in".
 
     >>> place_in_words(Place("US")), place_in_words(Place("US-CA")), place_in_words(Place("DE-BY"))
     ('the United States', 'California', 'Germany (BY)')
     """
-    return _place_in(place, language_of_person())
+    return _place_words(place, language_of_person())
 
 
 @lru_cache(maxsize=512)
-def _place_in(place: Place, language: str) -> str:
+def _place_words(place: Place, language: str) -> str:
     if place == _ENGLAND_AND_WALES:
         return translated("England and Wales")
     country, _, part = place.partition("-")
     name = place_name(place, language)
     if part and name == place:
-        return f"{_place_in(Place(country), language)} ({part})"
-    with_article = language == ENGLISH and _WITH_ARTICLE.fullmatch(place)
+        return f"{_place_words(Place(country), language)} ({part})"
+    with_article = language == ENGLISH and _PLACES_WITH_ARTICLE.fullmatch(place)
     return f"the {name}" if with_article else name
 
 
 def _time_at_home(moment: datetime, local: datetime, here: Place | None) -> tuple[datetime, str]:
-    """Return the time where the person is, if it differs, otherwise in UTC; and the name of its
-    zone.
+    """Return the time where the person is if it differs from ``local``, otherwise UTC; and that
+    zone's name.
     """
     there = zone_at(here, moment) if here else None
     if here and there and moment.astimezone(there).utcoffset() != local.utcoffset():
@@ -130,8 +132,8 @@ def _other_day(beside: date, local: date) -> str:
 
 
 @cache
-def _zones_table() -> _Zones:
-    return read_table(_Zones, shipped_table("zones.toml"), "zones.toml")
+def _zones_table() -> _ZonesTable:
+    return read_table(_ZonesTable, shipped_table("zones.toml"), "zones.toml")
 
 
 @cache

@@ -11,14 +11,14 @@ from typing import Final
 from entrenous.respond.evidence import stamps_of
 from entrenous.respond.history import HistoryEvent, HistoryLine, history
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
-from entrenous.respond.letters.wordings import law_in, without_notes, words_in
+from entrenous.respond.letters.wordings import law_name_in, without_notes, words_in
 from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Sighting, SightingReach
 from entrenous.respond.situation import Demand, Spread
 
 
 @dataclass(frozen=True, slots=True)
 class CaseLines:
-    """The values of the placeholders, each as lines; empty where the case says nothing.
+    """The values of the placeholders in wordings, as lines of text; empty if the case says nothing.
 
     ``address`` is for the steps of a hash bank.
     """
@@ -64,13 +64,13 @@ def case_lines(draft: DraftContext) -> CaseLines:
     about = notices_about(case, draft.route)
     return CaseLines(
         places="\n".join(
-            f"{_sighting_place(sighting, frame)}{_return(sighting, case, frame)}"
+            f"{_sighting_place(sighting, frame)}{_reappearance_line(sighting, case, frame)}"
             for sighting in draft.told
         ),
         timeline="\n".join((*_timeline_lines(draft), *_demand_lines(case, frame))),
         sender="\n".join(_sender_accounts(draft)),
         kept="\n".join(_evidence_line(item, case, frame) for item in case.evidence),
-        history="\n".join(_notice_story(draft, about, requests=True)),
+        history="\n".join(_notice_history_lines(draft, about, requests=True)),
         answers="\n".join(_answer_lines(draft, about)),
         asked="\n".join(dict.fromkeys(f"- {notice.to}" for notice in about)),
         copies="\n".join(
@@ -85,34 +85,35 @@ def case_lines(draft: DraftContext) -> CaseLines:
 def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
     """Return the sent notices that a document along this route is about.
 
-    A complaint that follows a notice is about one addressee under the same law: the first without
-    such a complaint, otherwise the first. Notices after which the picture was removed count only if
-    this is true of all. A letter to an authority is about every sent notice.
+    A complaint is about the notices to one addressee under the same law: the first addressee whom
+    no complaint is about yet, or else the first of all. Notices after which the picture was removed
+    count only if there are no others. Any other document is about every sent notice.
     """
     sent = tuple(notice for notice in case.notices if notice.sent_at is not None)
     if route.kind is not RouteKind.ESCALATION:
         return sent
-    same = (
-        tuple(notice for notice in sent if _what_was_done(notice.route) == _what_was_done(route))
-        or sent
+    same_law = (
+        tuple(notice for notice in sent if _law_name(notice.route) == _law_name(route)) or sent
     )
-    first_asked = tuple(notice for notice in same if notice.route.kind is not RouteKind.ESCALATION)
-    asked = tuple(one for one in first_asked if one.state not in _DONE) or first_asked
-    named = {
+    requests = tuple(notice for notice in same_law if notice.route.kind is not RouteKind.ESCALATION)
+    candidates = tuple(one for one in requests if one.state not in _SETTLED_STATES) or requests
+    sightings_in_complaints = {
         sighting
         for notice in case.notices
         if notice.route.family == route.family and notice.state is not NoticeState.WITHDRAWN
         for sighting in notice.told
     }
-    fresh = (notice.to for notice in asked if not named.issuperset(notice.told))
-    first = next(fresh, next((notice.to for notice in asked), ""))
-    return tuple(notice for notice in asked if notice.to == first)
+    addressees_without_complaint = (
+        notice.to for notice in candidates if not sightings_in_complaints.issuperset(notice.told)
+    )
+    addressee = next(addressees_without_complaint, next((notice.to for notice in candidates), ""))
+    return tuple(notice for notice in candidates if notice.to == addressee)
 
 
-_DONE: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
+_SETTLED_STATES: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
-def _what_was_done(route: Route) -> str:
+def _law_name(route: Route) -> str:
     return route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
 
 
@@ -129,15 +130,15 @@ def _sighting_place(sighting: Sighting, frame: dict[str, str]) -> str:
     )
 
 
-def _return(sighting: Sighting, case: Case, frame: dict[str, str]) -> str:
+def _reappearance_line(sighting: Sighting, case: Case, frame: dict[str, str]) -> str:
     """Return a line which says that the picture was removed there and is back; "" if it did not
     come back.
     """
-    backs = [one for one in case.returned if one.sighting == sighting.number]
-    if not backs:
+    reappearances = [one for one in case.returned if one.sighting == sighting.number]
+    if not reappearances:
         return ""
-    key = "place_back" if backs[-1].compared else "place_answers"
-    return frame[key].format(at=_format_time(backs[-1].at))
+    key = "place_back" if reappearances[-1].compared else "place_answers"
+    return frame[key].format(at=_format_time(reappearances[-1].at))
 
 
 def _account_in_words(sighting: Sighting, frame: dict[str, str]) -> str:
@@ -168,7 +169,7 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
 
 
 _DESKS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
-_DEMANDS: Final = {
+_FRAME_KEY_OF_DEMAND: Final = {
     Demand.MONEY: "demand_money",
     Demand.PICTURES: "demand_pictures",
     Demand.OTHER: "demand_other",
@@ -179,13 +180,13 @@ def _demand_lines(case: Case, frame: dict[str, str]) -> Iterator[str]:
     """Yield the person's answers about a threat. The day of the threat is not stored."""
     if case.situation.posted is Spread.THREAT:
         yield frame["threatened"]
-    if case.situation.demand in _DEMANDS:
-        yield frame[_DEMANDS[case.situation.demand]]
+    if case.situation.demand in _FRAME_KEY_OF_DEMAND:
+        yield frame[_FRAME_KEY_OF_DEMAND[case.situation.demand]]
 
 
 def _sender_accounts(draft: DraftContext) -> Iterable[str]:
-    """Return the accounts that showed the picture. A letter about a threat names those of all
-    sightings.
+    """Return the accounts that showed the picture. A letter about a threat that names no sightings
+    has the accounts of all sightings.
     """
     threat_only = draft.route.posted == (Spread.THREAT,)
     seen = draft.case.sightings if threat_only and not draft.told else draft.told
@@ -202,7 +203,7 @@ def _evidence_line(item: Evidence, case: Case, frame: dict[str, str]) -> str:
     return frame["kept"].format(number=item.number, level=level, stamped=stamped)
 
 
-def _notice_story(
+def _notice_history_lines(
     draft: DraftContext, about: tuple[Notice, ...], *, requests: bool
 ) -> Iterator[str]:
     """Yield the lines about these notices: the requests, or what followed them."""
@@ -222,7 +223,7 @@ def _answer_lines(draft: DraftContext, about: tuple[Notice, ...]) -> Iterator[st
     """Yield the answers that were received, and for each notice without one, that no answer was
     received.
     """
-    yield from _notice_story(draft, about, requests=False)
+    yield from _notice_history_lines(draft, about, requests=False)
     for notice in about:
         if notice.answered_at is None:
             at, line = _format_time(draft.now), draft.frame["no_answer"]
@@ -234,18 +235,18 @@ def _history_line_in_words(line: HistoryLine, notice: Notice, language: str) -> 
     key = line.event.value
     if line.event is HistoryEvent.MISSED:
         key = "missed_open" if line.open else "missed_late"
-    law = law_in(notice.route, language)
+    law = law_name_in(notice.route, language)
     return frame[key].format(at=_format_time(line.at), number=notice.number, to=notice.to, law=law)
 
 
-_UNREAD: Final = re.compile(r"re-verify|not read|general knowledge")
+_UNCHECKED_FACT_PATTERN: Final = re.compile(r"re-verify|not read|general knowledge")
 
 
 def _law_lines(route: Route, language: str) -> Iterator[str]:
-    """Yield the law and, in English, what it covers and punishes, in our own words."""
+    """Yield the law. In English, also yield what the law covers and punishes, in our own words."""
     frame = words_in(language).frame
-    yield f"- {law_in(route, language)}"
+    yield f"- {law_name_in(route, language)}"
     if language == "en":
         yield frame["law_scope"].format(scope=without_notes(route.scope.strip()))
-        if route.penalty and not _UNREAD.search(route.penalty):
+        if route.penalty and not _UNCHECKED_FACT_PATTERN.search(route.penalty):
             yield frame["law_penalty"].format(penalty=route.penalty, on=route.read_on)

@@ -1,5 +1,5 @@
-"""Draft the document of a route: a letter, a form, a page for a desk, a complaint or the steps of a
-hash bank.
+"""Draft the document of a route: a letter, a form, a page for the police or a court, a complaint,
+or the steps of a hash bank.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from entrenous.respond.letters.elements import WordedElement, word_elements
 from entrenous.respond.letters.letter import letter_parts
 from entrenous.respond.letters.sheet import bank_parts, sheet_parts
 from entrenous.respond.letters.sightings import addressee_of, sightings_to_name
-from entrenous.respond.letters.wordings import language_for, law_in
+from entrenous.respond.letters.wordings import language_for, law_name_in
 from entrenous.respond.nouns import Case, DocumentPart, Notice
 
 
@@ -30,7 +30,7 @@ class NotYoursToFile(Refused):
     """
 
 
-_SHEETS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+_SHEET_DOCUMENTS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 
 
 def write_notice(
@@ -57,11 +57,11 @@ def write_notice(
     now = device.clock.now()
     route = own_letter(route_id) or find_route(route_id, case, day_of_event(case), now.date())
 
-    def with_draft(fresh: Case) -> Case:
+    def append_draft(fresh: Case) -> Case:
         drafted = draft_notice(fresh, route, now, sightings, language)
         return replace(fresh, notices=(*fresh.notices, drafted))
 
-    return edit_case(name, device, with_draft, f"drafted a notice: {route.law}").notices[-1]
+    return edit_case(name, device, append_draft, f"drafted a notice: {route.law}").notices[-1]
 
 
 def draft_notice(
@@ -71,7 +71,7 @@ def draft_notice(
     sightings: tuple[int, ...] = (),
     language: str = "",
 ) -> Notice:
-    """Draft a notice for one route from a case's facts; pure.
+    """Draft a notice for one route from a case's facts; nothing is stored.
 
     Args:
         case: its sightings say where the copy is; its situation decides what the letter may claim.
@@ -82,15 +82,15 @@ def draft_notice(
 
     Raises:
         NoSuchLanguage: there are no letters in that language.
-        NotYoursToFile: somebody else acts, and the law does not let them.
-        NoSuchCaseEntry, ChatNotReached, NoSightingToName, OnlyInChats, NoAddressee, NoAccount:
-            the letter would point at nothing, or have no addressee.
+        NotYoursToFile: somebody acts for the person shown, and the law does not let them.
+        NoSuchCaseEntry, ChatNotReached, NoSightingToName, OnlyInChats, NoAddressee, NoAccount: the
+            letter would point at nothing, or have no addressee.
     """
     _refuse_unentitled(case, route)
-    own = case.situation.language or language_of_person()
-    spoken = language_for(route, own, language)
+    person_language = case.situation.language or language_of_person()
+    letter_language = language_for(route, person_language, language)
     told = sightings_to_name(case, route, sightings)
-    draft = DraftContext(case, route, told, spoken, now)
+    draft = DraftContext(case, route, told, letter_language, now)
     with speaking(ENGLISH):  # a letter's own words come from its own language's table
         lines = case_lines(draft)
         worded = word_elements(draft, lines)
@@ -102,8 +102,8 @@ def draft_notice(
         elements=tuple(one.element for one in worded),
         letter=render_text(parts),
         told=told,
-        to=addressee_of(case, route, told, spoken).name or route.addressee,
-        language=spoken,
+        to=addressee_of(case, route, told, letter_language).name or route.addressee,
+        language=letter_language,
         parts=parts,
         other_gaps=_other_gaps(parts, worded),
     )
@@ -116,10 +116,10 @@ def render_text(parts: tuple[DocumentPart, ...]) -> str:
 
 
 def render_pdf(notice: Notice) -> bytes:
-    """Return a notice as an accessible PDF with title, language, bookmarks and tags; it contains
-    nothing else.
+    """Return a notice as an accessible PDF with title, language, bookmarks and tags, and no other
+    metadata.
     """
-    from entrenous.media.tagged_pdf import Block, Tag, write_tagged_pdf  # noqa: PLC0415 - fpdf2 is slow
+    from entrenous.media.tagged_pdf import Block, Tag, write_tagged_pdf  # noqa: PLC0415 - slow to load
 
     blocks = [
         Block(Tag.PARAGRAPH if at else Tag.HEADING if number else Tag.TITLE, line)
@@ -132,20 +132,21 @@ def render_pdf(notice: Notice) -> bytes:
 
 
 def _refuse_unentitled(case: Case, route: Route) -> None:
-    """Refuse a letter by somebody who may not file it under the law. Pages are not refused, because
-    they are written in the person's name.
+    """Refuse a letter by somebody who may not file it under the law. Pages for the police or a
+    court and steps of a hash bank are not refused, because they speak in the name of the person
+    shown.
     """
-    acts = case.representative is not None or case.situation.on_behalf
-    page = route.document in _SHEETS or route.document is DocumentKind.HASH_BANK
-    if acts and route.representative is LawReach.NO and not page:
-        raise NotYoursToFile(law=law_in(route, "en"), name=case.name)
+    by_representative = case.representative is not None or case.situation.on_behalf
+    in_own_name = route.document in _SHEET_DOCUMENTS or route.document is DocumentKind.HASH_BANK
+    if by_representative and route.representative is LawReach.NO and not in_own_name:
+        raise NotYoursToFile(law=law_name_in(route, "en"), name=case.name)
 
 
 def _other_gaps(
     parts: tuple[DocumentPart, ...], worded: tuple[WordedElement, ...]
 ) -> tuple[str, ...]:
-    """Return the gaps in a page's own sections. Gaps in the law's elements are stored
-    separately.
+    """Return the gaps outside the elements that the law requires. Gaps in those elements are stored
+    with them.
     """
     known = {gap for one in worded for gap in one.element.gaps}
     lines = (line for part in parts for line in part.lines if line not in known)
@@ -155,7 +156,7 @@ def _other_gaps(
 def _document_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
 ) -> tuple[DocumentPart, ...]:
-    if draft.route.document in _SHEETS:
+    if draft.route.document in _SHEET_DOCUMENTS:
         return sheet_parts(draft, worded, lines)
     if draft.route.document is DocumentKind.HASH_BANK:
         return bank_parts(draft, worded, lines)

@@ -12,9 +12,11 @@ from entrenous.respond.letters.wordings import Wording, keys_for, placeholders, 
 from entrenous.respond.nouns import Case, Notice, NoticeElement, SightingReach
 from entrenous.respond.situation import PictureMaker, Situation, Spread
 
-_AS_ONE_TEXT: Final = frozenset({DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT})
+_DOCUMENTS_AS_ONE_TEXT: Final = frozenset(
+    {DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT}
+)
 #: The gap that is written if the case lacks a fact.
-_GAPS: Final = {
+_GAP_KEY_OF_FACT: Final = {
     "places": "gap_places",
     "timeline": "gap_timeline",
     "sender": "gap_sender",
@@ -28,7 +30,9 @@ _GAPS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WordedKey:
-    """One wording as text; ``gaps`` are its missing parts, in brackets."""
+    """One wording, filled in with facts. ``gaps`` are the placeholders in it, in square brackets,
+    for missing facts.
+    """
 
     key: str
     title: str
@@ -49,7 +53,7 @@ class WordedElement:
 
 
 def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement, ...]:
-    """Put every element that the route's law requires into words, in its order.
+    """Put every element that the route's law requires into words, in the law's order.
 
     Missing facts become gaps; ``lines`` are the facts of the case.
     """
@@ -57,7 +61,7 @@ def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement,
     keys = keys_for(route)
     if keys is None:
         return tuple(_unworded_element(need) for need in route.elements)
-    headed = route.document not in _AS_ONE_TEXT
+    headed = route.document not in _DOCUMENTS_AS_ONE_TEXT
     return tuple(
         _join_wordings(
             need,
@@ -69,10 +73,10 @@ def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement,
 
 
 def applicable_keys(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ...]:
-    """Return the wordings that apply: before anything was shared, those about where it was seen are
-    left out.
+    """Return the keys of the wordings that apply. If nothing has been shared yet, wordings about
+    places are left out.
 
-    A wording that alone meets a requirement of the law is kept, with its gap.
+    If a wording about places is the only one for an element of the law, it is kept, with its gap.
     """
     if draft.case.situation.posted is not Spread.THREAT or draft.told:
         return keys
@@ -94,15 +98,15 @@ def _gap_for(name: str, draft: DraftContext) -> str:
     in_chat = any(seen.reach is SightingReach.PRIVATE for seen in draft.case.sightings)
     if name == "places" and in_chat:
         return draft.frame["gap_chat"]
-    return draft.frame[_GAPS[name]]
+    return draft.frame[_GAP_KEY_OF_FACT[name]]
 
 
-_OUR_NOTE: Final = re.compile(r"re-verify|per one|press:")
+_OWN_NOTE_PATTERN: Final = re.compile(r"re-verify|per one|press:")
 
 
 def is_stated_by_law(fact: str) -> bool:
-    """Return whether a fact has no note of ours about how it was read."""
-    return _OUR_NOTE.search(fact) is None
+    """Return whether a text is only what the law states, without a note of ours on its source."""
+    return _OWN_NOTE_PATTERN.search(fact) is None
 
 
 def speaks_for_somebody(case: Case, route: Route) -> bool:
@@ -120,7 +124,9 @@ def _unworded_element(need: str) -> WordedElement:
 
 
 def _join_wordings(need: str, keys: tuple[WordedKey, ...], *, headed: bool) -> WordedElement:
-    """Join wordings: each under its own heading on a page, as one text in a letter."""
+    """Join the wordings of one element: under headings of their own on a page, as one text in a
+    letter.
+    """
     rest = (f"\n{one.title}\n{one.text}" if headed else one.text for one in keys[1:])
     text = "\n".join((keys[0].text, *rest))
     gaps = tuple(gap for one in keys for gap in one.gaps)
@@ -133,22 +139,22 @@ def _fill_wording(key: str, draft: DraftContext) -> tuple[str, str]:
     acts = speaks_for_somebody(draft.case, draft.route)
     says = (acts and wording.says_for) or wording.says
     gap = (acts and wording.gap_for) or wording.gap
-    unsaid = _unmade_claims(wording, draft.case.situation)
+    open_claims = _unmade_claims(wording, draft.case.situation)
     if wording.says_for and draft.case.situation.depicts_me is False and not acts:
-        unsaid = (*unsaid, frame["only_if_shown"].format(says=_first_sentence(says)))
-    if unsaid:
-        here = frame["here"] if "{places}" in says else ""
-        return here, "\n".join(filter(None, [*unsaid, gap]))
+        open_claims = (*open_claims, frame["only_if_shown"].format(says=_first_sentence(says)))
+    if open_claims:
+        place_line = frame["here"] if "{places}" in says else ""
+        return place_line, "\n".join(filter(None, [*open_claims, gap]))
     if wording.law_language and wording.law_language != draft.language:
         return _with_law_text(key, says, acts=acts, language=draft.language), gap
     return says, gap
 
 
-def _unmade_claims(wording: Wording, said: Situation) -> tuple[str, ...]:
+def _unmade_claims(wording: Wording, situation: Situation) -> tuple[str, ...]:
     """Return, as gaps, the claims that the person has not made."""
     claims = (
-        wording.if_maker_unsaid if said.taken_by is not PictureMaker.ME else "",
-        wording.if_intimate_unsaid if said.intimate is None else "",
+        wording.if_maker_unsaid if situation.taken_by is not PictureMaker.ME else "",
+        wording.if_intimate_unsaid if situation.intimate is None else "",
     )
     return tuple(filter(None, claims))
 
@@ -172,9 +178,9 @@ def claims(notice: Notice, case: Case) -> dict[str, str]:
 def _with_law_text(key: str, says: str, *, acts: bool, language: str) -> str:
     """Return the law's own words, followed by what they mean in the letter's language."""
     law = words_in(words_in(language).element[key].law_language).element[key]
-    own = (acts and law.says_for) or law.says
-    beside = words_in(language).frame["not_my_language"].format(says=_first_sentence(says))
-    return f"{own}\n{beside}"
+    law_words = (acts and law.says_for) or law.says
+    meaning = words_in(language).frame["not_my_language"].format(says=_first_sentence(says))
+    return f"{law_words}\n{meaning}"
 
 
 def _first_sentence(says: str) -> str:

@@ -16,36 +16,36 @@ class AlreadySent(Refused):
     """
 
 
-def fill_gaps(name: str, number: int, given: Mapping[str, str], device: Device) -> Case:
+def fill_gaps(name: str, number: int, texts: Mapping[str, str], device: Device) -> Case:
     """Replace the gaps of a draft with the person's texts, and store it.
 
     Args:
         name: the case.
         number: the notice.
-        given: what to write for each gap of ``Notice.missing``; empty texts leave the gap.
+        texts: what to write for each gap of ``Notice.missing``; empty texts leave the gap.
         device: its vault stores the case.
 
     Raises:
         NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry.
-        AlreadySent: it was sent or withdrawn.
+        AlreadySent: the notice was sent or withdrawn.
     """
 
-    def filled_in(case: Case) -> Case:
+    def fill_notice_gaps(case: Case) -> Case:
         notice = find_notice(case, number)
         if notice.state is not NoticeState.DRAFTED:
             raise AlreadySent(name=name, number=number)
-        after = with_gaps_filled(notice, given)
+        after = with_gaps_filled(notice, texts)
         return replace(
             case, notices=tuple(after if one.number == number else one for one in case.notices)
         )
 
-    return edit_case(name, device, filled_in, f"notice {number}: filled in what was missing")
+    return edit_case(name, device, fill_notice_gaps, f"notice {number}: filled in what was missing")
 
 
-def with_gaps_filled(notice: Notice, given: Mapping[str, str]) -> Notice:
+def with_gaps_filled(notice: Notice, texts: Mapping[str, str]) -> Notice:
     """Return the notice with its gaps replaced everywhere: elements, parts and letter."""
-    words = {gap: text.strip() for gap, text in given.items() if text.strip()}
-    known = {gap: words[gap] for gap in notice.missing if gap in words}
+    filled = {gap: text.strip() for gap, text in texts.items() if text.strip()}
+    known = {gap: filled[gap] for gap in notice.missing if gap in filled}
     return replace(
         notice,
         elements=tuple(_fill_element(one, known) for one in notice.elements),
@@ -65,7 +65,7 @@ def _fill_part(part: DocumentPart, known: Mapping[str, str]) -> DocumentPart:
 
 
 def _replace_gaps(text: str, known: Mapping[str, str]) -> str:
-    """Replace each gap once; the person's texts are not searched again."""
+    """Replace every gap in a text, but none inside the person's own texts."""
     for gap in sorted(known, key=len, reverse=True):
         before, found, after = text.partition(gap)
         if found:

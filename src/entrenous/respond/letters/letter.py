@@ -9,18 +9,18 @@ from entrenous.respond.law.deadlines import RequiredAct, time_allowed
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.case_lines import DraftContext
 from entrenous.respond.letters.elements import WordedElement, is_stated_by_law, speaks_for_somebody
-from entrenous.respond.letters.sightings import ACCOUNT_THREAT, Addressee, addressee_of
-from entrenous.respond.letters.wordings import law_in, words_in
+from entrenous.respond.letters.sightings import ACCOUNT_THREAT_ROUTE, Addressee, addressee_of
+from entrenous.respond.letters.wordings import law_name_in, words_in
 from entrenous.respond.nouns import DocumentPart
-from entrenous.respond.platforms import Paste, PlatformRecord
+from entrenous.respond.platforms import PasteKind, PlatformRecord
 from entrenous.respond.report_steps import FormAnswer, report_steps
 
-_TITLES: Final = {
+_TITLE_KEYS: Final = {
     DocumentKind.COMPLAINT: "complaint_under",
     DocumentKind.LETTER: "letter_under",
     DocumentKind.FORM: "notice_under",
 }
-_ASKS: Final = {
+_REQUEST_KEYS: Final = {
     RouteKind.COPYRIGHT: "ask_copyright",
     RouteKind.PLATFORM: "ask_platform",
     RouteKind.DATA: "ask_data",
@@ -28,21 +28,22 @@ _ASKS: Final = {
 }
 # the elements of such a letter already contain the demands
 _KINDS_WITHOUT_REQUEST: Final = frozenset({RouteKind.SENDER})
-_WITHOUT_PICTURE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
+_KINDS_WITH_NO_PICTURE_NOTE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
 
 
 def letter_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...]
 ) -> tuple[DocumentPart, ...]:
-    """Lay out a letter: addressee, law, each element by number, the request, the time.
+    """Lay out a letter: the addressee, the law, the numbered elements, the request, and the
+    deadline.
 
-    A form's fields come first, if the platform's record has them.
+    If the platform's record has the fields of its form, they come before the elements.
     """
     route, frame = draft.route, draft.frame
-    to = addressee_of(draft.case, route, draft.told, draft.language)
+    addressee = addressee_of(draft.case, route, draft.told, draft.language)
     to_person = route.kind is RouteKind.SENDER
-    kind = "sender_letter" if to_person else _TITLES.get(route.document, "letter_under")
-    title = frame[kind].format(law=law_in(route, draft.language))
+    title_key = "sender_letter" if to_person else _TITLE_KEYS.get(route.document, "letter_under")
+    title = frame[title_key].format(law=law_name_in(route, draft.language))
     body = tuple(
         DocumentPart(
             f"{number}. {_element_heading(one, draft.language)}",
@@ -51,12 +52,12 @@ def letter_parts(
         for number, one in enumerate(worded, start=1)
     )
     closing = tuple(_closing_lines(route, draft.language))
-    ends = (DocumentPart(frame["request"], closing),) if closing else ()
+    closing_parts = (DocumentPart(frame["request"], closing),) if closing else ()
     return (
-        DocumentPart(title, tuple(_letter_head(draft, to))),
-        *_form_parts(draft, to),
+        DocumentPart(title, tuple(_letter_head(draft, addressee))),
+        *_form_parts(draft, addressee),
         *body,
-        *ends,
+        *closing_parts,
     )
 
 
@@ -71,15 +72,15 @@ def opening_lines(draft: DraftContext) -> Iterator[str]:
     yield draft.frame["behalf"].format(role=role)
 
 
-def _letter_head(draft: DraftContext, to: Addressee) -> Iterator[str]:
-    yield draft.frame["to"].format(addressee=_addressee_name(to, draft))
-    if to.form:
-        yield draft.frame["form_address"].format(address=to.form)
+def _letter_head(draft: DraftContext, addressee: Addressee) -> Iterator[str]:
+    yield draft.frame["to"].format(addressee=_addressee_name(addressee, draft))
+    if addressee.form:
+        yield draft.frame["form_address"].format(address=addressee.form)
     yield from opening_lines(draft)
 
 
-def _addressee_name(to: Addressee, draft: DraftContext) -> str:
-    return ", ".join(filter(None, (to.name, to.office))) or draft.frame["gap_sender"]
+def _addressee_name(addressee: Addressee, draft: DraftContext) -> str:
+    return ", ".join(filter(None, (addressee.name, addressee.office))) or draft.frame["gap_sender"]
 
 
 def _element_heading(one: WordedElement, language: str) -> str:
@@ -89,10 +90,10 @@ def _element_heading(one: WordedElement, language: str) -> str:
 
 def _closing_lines(route: Route, language: str) -> Iterator[str]:
     frame = words_in(language).frame
-    if route.kind in _KINDS_WITHOUT_REQUEST or route.family == ACCOUNT_THREAT:
+    if route.kind in _KINDS_WITHOUT_REQUEST or route.family == ACCOUNT_THREAT_ROUTE:
         return
-    yield frame[_ASKS.get(route.kind, "ask_other")]
-    if route.kind in _WITHOUT_PICTURE:
+    yield frame[_REQUEST_KEYS.get(route.kind, "ask_other")]
+    if route.kind in _KINDS_WITH_NO_PICTURE_NOTE:
         yield frame["no_picture"]
     yield from _time_lines(route, language)
 
@@ -107,7 +108,7 @@ def _time_lines(route: Route, language: str) -> Iterator[str]:
             return
 
 
-_SPAN: Final = re.compile(r"(one|\d+) (hour|day|calendar month)s?")
+_DURATION_PATTERN: Final = re.compile(r"(one|\d+) (hour|day|calendar month)s?")
 
 
 def _translate_duration(english: str, language: str) -> str:
@@ -116,7 +117,7 @@ def _translate_duration(english: str, language: str) -> str:
     >>> _translate_duration("48 hours", "de")
     '48 Stunden'
     """
-    found = _SPAN.fullmatch(english)
+    found = _DURATION_PATTERN.fullmatch(english)
     if found is None or language == "en":
         return english
     number = 1 if found[1] == "one" else int(found[1])
@@ -124,17 +125,25 @@ def _translate_duration(english: str, language: str) -> str:
     return words_in(language).frame[unit].format(n=number)
 
 
-def _form_parts(draft: DraftContext, to: Addressee) -> Iterator[DocumentPart]:
-    if draft.route.document is DocumentKind.FORM and to.platform and to.platform.asks_for:
-        yield _form_fields(draft, to.platform)
+def _form_parts(draft: DraftContext, addressee: Addressee) -> Iterator[DocumentPart]:
+    if (
+        draft.route.document is DocumentKind.FORM
+        and addressee.platform
+        and addressee.platform.asks_for
+    ):
+        yield _form_fields(draft, addressee.platform)
 
 
-_PLACES: Final = frozenset({Paste.LINKS, Paste.ACCOUNT, Paste.CHAT, Paste.DOMAIN, Paste.COUNTRY})
-_CHOICES: Final = frozenset({Paste.CHOOSE, Paste.CONFIRM, Paste.KIND})
+_ANSWERS_IN_ANY_LANGUAGE: Final = frozenset(
+    {PasteKind.LINKS, PasteKind.ACCOUNT, PasteKind.CHAT, PasteKind.DOMAIN, PasteKind.COUNTRY}
+)
+_ANSWERS_TO_CHOOSE: Final = frozenset({PasteKind.CHOOSE, PasteKind.CONFIRM, PasteKind.KIND})
 
 
 def _form_fields(draft: DraftContext, platform: PlatformRecord) -> DocumentPart:
-    """Return the form's fields in its order, with the text to paste; only named sightings count."""
+    """Return the form's fields in order, with the texts to paste, which use only the named
+    sightings.
+    """
     frame = draft.frame
     asked = frame["fields_from"].format(name=platform.name, day=platform.read_on)
     told_only = replace(draft.case, sightings=draft.told)
@@ -152,13 +161,17 @@ def _form_fields(draft: DraftContext, platform: PlatformRecord) -> DocumentPart:
     return DocumentPart(frame["fields"], (asked, *rows))
 
 
-def _text_to_paste(answer: FormAnswer, paste: Paste, language: str) -> str:
-    """Return the text to paste; for languages other than English, the sentences are in the text
-    below.
+def _text_to_paste(answer: FormAnswer, paste: PasteKind, language: str) -> str:
+    """Return the text to paste. In languages other than English, sentences are not repeated here,
+    but the letter's text below is referred to.
     """
     frame = words_in(language).frame
     if answer.gap:
         return frame["field_gap"].format(field=answer.asks)
-    if language == "en" or paste in _PLACES:
-        return f"\n{answer.paste}" if "\n" in answer.paste or paste in _PLACES else answer.paste
-    return frame["field_choose" if paste in _CHOICES else "field_text"]
+    if language == "en" or paste in _ANSWERS_IN_ANY_LANGUAGE:
+        return (
+            f"\n{answer.paste}"
+            if "\n" in answer.paste or paste in _ANSWERS_IN_ANY_LANGUAGE
+            else answer.paste
+        )
+    return frame["field_choose" if paste in _ANSWERS_TO_CHOOSE else "field_text"]

@@ -11,18 +11,18 @@ from entrenous.respond.letters.sightings import addressee_of, left_out_sightings
 from entrenous.respond.letters.wordings import words_in
 from entrenous.respond.nouns import Case, Notice, NoticeState, SightingReach
 
-NOT_SENT: Final = translatable("You have not sent it yet.")
-_SAFER: Final = translatable(
+NOT_SENT_NOTE: Final = translatable("You have not sent it yet.")
+_NOBODY_NAMED_NOTE: Final = translatable(
     "It holds no picture and names nobody who passed it on; it is stronger and safer that way."
 )
-_READ: Final = translatable(
+_SOMEBODY_NAMED_NOTE: Final = translatable(
     "It holds no picture, but {what}: read whether that says more than you want."
 )
-_LEFT_OUT: Final = translatable(
+_LEFT_OUT_NOTE: Final = translatable(
     "Left out, so that nobody learns more than they need: {places}. To choose "
     "yourself, add --sighting NUMBER, once for each."
 )
-_KINDS: Final = {
+_DOCUMENT_NOTES: Final = {
     DocumentKind.FORM: translatable(
         "This is for the addressee's own form: paste it there, field by field."
     ),
@@ -39,43 +39,45 @@ _KINDS: Final = {
         "This complaint tells what you asked before, and what came of it."
     ),
 }
-_ONLY_SHE: Final = translatable(
+_ONLY_DEPICTED_NOTE: Final = translatable(
     "Under this law only the person shown can file it, so it speaks in that person's "
     "own name. Let them read it, change it and bring it."
 )
-_PERHAPS: Final = translatable(
+_UNCLEAR_REPRESENTATIVE_NOTE: Final = translatable(
     "It is unclear whether this law lets somebody else file it. Ask a help line before you send it."
 )
-_UNKNOWN_SITE: Final = translatable(
+_UNKNOWN_SITE_NOTE: Final = translatable(
     "There is no record of {site} here, so its contact page or its web host gets this letter."
 )
-_IN: Final = translatable(
+_LANGUAGE_NOTE: Final = translatable(
     "It is written in {name}. To have it in another language, draft it again with "
     "--language: en, de, fr, es or pt."
 )
 
 
-def preview(notice: Notice, case: Case, today: date) -> str:
-    """Format a draft with what to know before sending it."""
+def format_preview(notice: Notice, case: Case, today: date) -> str:
+    """Format a draft, with notes on what to know before sending it."""
     before, after = notes_before_sending(notice, case, today), notes_after_draft(notice)
     return "\n".join((*before, "----", notice.letter, "----", *after, ""))
 
 
 def notes_before_sending(notice: Notice, case: Case, today: date) -> tuple[str, ...]:
-    """Return what to know before sending it, in sentences."""
+    """Return, in sentences, what to know before sending a draft."""
     route = notice.route
     know = (*route.cautions(today), *filter(None, [translated(route.caution)]))
     lines = (
         _sent_note(notice),
-        _gap_notes(notice),
-        _legal_ground_notes(notice),
+        _missing_parts_note(notice),
+        _named_accounts_note(notice),
         *_route_notes(notice, case),
     )
     return (*lines, *_titled_line(translated("Know first"), know))
 
 
 def notes_after_draft(notice: Notice) -> tuple[str, ...]:
-    """Return what the letter does not need, its legal basis, and what comes after it."""
+    """Return what the person can leave out of the letter, its legal basis, and the next step if it
+    fails.
+    """
     route = notice.route
     return (
         *_titled_line(translated("Not needed"), tuple(map(translated, route.leave_out))),
@@ -87,14 +89,17 @@ def notes_after_draft(notice: Notice) -> tuple[str, ...]:
 
 
 def _route_notes(notice: Notice, case: Case) -> Iterator[str]:
-    kind = _KINDS.get(notice.route.document)
+    kind = _DOCUMENT_NOTES.get(notice.route.document)
     yield from filter(None, [kind and translated(kind), _left_out_note(notice, case)])
     if notice.language != "en":
-        yield translated(_IN).format(name=words_in(notice.language).name)
+        yield translated(_LANGUAGE_NOTE).format(name=words_in(notice.language).name)
     if case.representative is not None or case.situation.on_behalf:
-        about = {LawReach.NO: _ONLY_SHE, LawReach.UNCLEAR: _PERHAPS}
-        said = about.get(notice.route.representative)
-        yield from filter(None, [said and translated(said)])
+        note_by_reach = {
+            LawReach.NO: _ONLY_DEPICTED_NOTE,
+            LawReach.UNCLEAR: _UNCLEAR_REPRESENTATIVE_NOTE,
+        }
+        note = note_by_reach.get(notice.route.representative)
+        yield from filter(None, [note and translated(note)])
     yield from _about_platform(notice, case)
 
 
@@ -103,7 +108,7 @@ def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
     addressee = addressee_of(case, notice.route, notice.told, notice.language)
     record = addressee.platform
     if addressee.unknown is not None:
-        yield translated(_UNKNOWN_SITE).format(site=addressee.name)
+        yield translated(_UNKNOWN_SITE_NOTE).format(site=addressee.name)
         yield how_to_find_the_host(addressee.unknown.where)
     if record is None:
         return
@@ -127,27 +132,27 @@ def _sent_note(notice: Notice) -> str:
         return (
             translated("You withdrew this draft; it was not sent.")
             if ended
-            else translated(NOT_SENT)
+            else translated(NOT_SENT_NOTE)
         )
     return translated("You sent it on {when} UTC.").format(when=f"{notice.sent_at:%Y-%m-%d %H:%M}")
 
 
-def _gap_notes(notice: Notice) -> str:
+def _missing_parts_note(notice: Notice) -> str:
     if not notice.missing:
         return translated("Nothing is missing. Read it once more: it speaks in your name.")
     missing = translated("Still missing, for you to fill in: {gaps}")
     return missing.format(gaps=" ".join(notice.missing))
 
 
-def _legal_ground_notes(notice: Notice) -> str:
+def _named_accounts_note(notice: Notice) -> str:
     what = []
     if any(sighting.reach is SightingReach.PRIVATE for sighting in notice.told):
         what.append(translated("your own words for a chat"))
     if any(sighting.handle for sighting in notice.told):
         what.append(translated("the name of an account"))
     if not what:
-        return translated(_SAFER)
-    return translated(_READ).format(what=f" {translated('and')} ".join(what))
+        return translated(_NOBODY_NAMED_NOTE)
+    return translated(_SOMEBODY_NAMED_NOTE).format(what=f" {translated('and')} ".join(what))
 
 
 def _left_out_note(notice: Notice, case: Case) -> str:
@@ -160,7 +165,7 @@ def _left_out_note(notice: Notice, case: Case) -> str:
         )
         for sighting in left_out_sightings(notice.told, case, notice.route)
     )
-    return translated(_LEFT_OUT).format(places=places) if places else ""
+    return translated(_LEFT_OUT_NOTE).format(places=places) if places else ""
 
 
 def _titled_line(title: str, texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
-"""Choose the sightings that a letter names, and its addressee; a letter that points nowhere is
-refused.
+"""Choose the sightings that a letter names, and its addressee. A letter that needs a place or an
+addressee and has none is refused.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from entrenous.respond.letters.wordings import (
     words_in,
 )
 from entrenous.respond.nouns import Case, NoSuchCaseEntry, NoticeState, Sighting, SightingReach
-from entrenous.respond.platforms import PlatformRecord, host_of, platform_named
+from entrenous.respond.platforms import PlatformRecord, host_of, platform_by_id
 from entrenous.respond.report_steps import platform_of
 
 
@@ -76,32 +76,35 @@ class Addressee:
     unknown: Sighting | None = None
 
 
-_ONE_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
-_NEED_A_PLACE: Final = _ONE_HOST | {RouteKind.SEARCH, RouteKind.HELPER}
-_DESKS: Final = {DocumentKind.POLICE_SHEET: "to_police", DocumentKind.COURT_SHEET: "to_court"}
-ACCOUNT_THREAT: Final = "account-threat"
+_KINDS_TO_ONE_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
+_KINDS_THAT_NEED_A_PLACE: Final = _KINDS_TO_ONE_HOST | {RouteKind.SEARCH, RouteKind.HELPER}
+_ADDRESSEE_KEY_BY_DOCUMENT: Final = {
+    DocumentKind.POLICE_SHEET: "to_police",
+    DocumentKind.COURT_SHEET: "to_court",
+}
+ACCOUNT_THREAT_ROUTE: Final = "account-threat"
 
 
 def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
     """Return the sightings that a document names; empty if it names no places.
 
     Args:
-        case: its sightings, and those that its notices have named.
+        case: its sightings, and the sightings that its notices name, are considered.
         route: a platform is told about one host, a search engine about every page.
-        picked: numbers of sightings; chats are named only if picked, or in a letter to a person if
-            it was seen nowhere else.
+        picked: numbers of sightings. A chat is named only if it is picked, or, in a letter to a
+            person, if it is the only sighting.
 
     Raises:
-        NoSuchCaseEntry: there is no sighting of that number.
-        ChatNotReached: a chat was picked, and the route covers none.
+        NoSuchCaseEntry: there is no sighting with that number.
+        ChatNotReached: a chat was picked, and the route does not cover chats.
         NoSightingToName, OnlyInChats: the addressee needs a place, and there is none to name.
         NoAddressee: the letter goes to a person, and nothing says who that is.
         NoAccount: the letter is about an account, and nothing says which.
     """
     told = sightings_for_notice(case, route, picked) if lists_places(route) else ()
-    if route.family == ACCOUNT_THREAT:
+    if route.family == ACCOUNT_THREAT_ROUTE:
         _refuse_without_account(case, told)
-    elif route.kind in _NEED_A_PLACE and lists_places(route) and not told:
+    elif route.kind in _KINDS_THAT_NEED_A_PLACE and lists_places(route) and not told:
         _refuse_without_place(case)
     elif route.kind is RouteKind.SENDER and not _knows_sender(case):
         raise NoAddressee(name=case.name)
@@ -115,7 +118,7 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
     """
     if picked:
         return tuple(_picked_sighting(number, case, route) for number in dict.fromkeys(picked))
-    if route.family == ACCOUNT_THREAT:
+    if route.family == ACCOUNT_THREAT_ROUTE:
         return ()
     public = tuple(
         sighting for sighting in case.sightings if sighting.reach is SightingReach.PUBLIC
@@ -126,13 +129,13 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
         return tuple(sighting for sighting in only if sighting.handle == sender)
     if route.kind is RouteKind.ESCALATION and (about := notices_about(case, route)):
         return tuple(dict.fromkeys(sighting for notice in about for sighting in notice.told))
-    if route.kind not in _ONE_HOST:
+    if route.kind not in _KINDS_TO_ONE_HOST:
         return public
     host = _next_host(case, route, public)
     return tuple(sighting for sighting in public if _sighting_host(sighting) == host)
 
 
-def may_be_told(case: Case, route: Route) -> tuple[Sighting, ...]:
+def sightings_to_pick_from(case: Case, route: Route) -> tuple[Sighting, ...]:
     """Return the sightings that the person may pick for a document along this route."""
     no_chats = route.covers_private_sharing is LawReach.NO
     told = case.sightings if lists_places(route) else ()
@@ -142,39 +145,39 @@ def may_be_told(case: Case, route: Route) -> tuple[Sighting, ...]:
 def lists_places(route: Route) -> bool:
     """Return whether documents along this route say where the picture is."""
     if route.kind in (RouteKind.POLICE, RouteKind.COURT, RouteKind.ESCALATION):
-        # a page for a desk contains a time line, and a complaint the history of a notice
+        # pages for the police or a court have a time line, and complaints the history of a notice
         return True
     return any(
         not placeholders(words.says).isdisjoint({"places", "timeline", "sender"})
-        for words in _wording_keys(route)
+        for words in _english_wordings(route)
     )
 
 
 def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...], language: str) -> Addressee:
-    """Return who gets a document: the platform by its record, a site by its host, an authority."""
+    """Return who gets a document: a person, a platform, a site without a record, an authority."""
     frame, office = words_in(language).frame, office_in(route, language)
-    if route.document in _DESKS:
-        return Addressee(frame[_DESKS[route.document]])
+    if route.document in _ADDRESSEE_KEY_BY_DOCUMENT:
+        return Addressee(frame[_ADDRESSEE_KEY_BY_DOCUMENT[route.document]])
     if route.kind is RouteKind.SENDER:
         handles = [seen.handle for seen in told if seen.handle]
         return Addressee(handles[0] if handles else _next_sender(case, route))
-    # this complaint goes to the platform's own system; others go to an authority
+    # this complaint goes to the platform's own complaint system; others go to an authority
     if route.family == "eu-dsa-20":
         return Addressee(next((one.to for one in notices_about(case, route)), ""), office)
-    if route.kind not in _NEED_A_PLACE or route.kind is RouteKind.HELPER:
+    if route.kind not in _KINDS_THAT_NEED_A_PLACE or route.kind is RouteKind.HELPER:
         return Addressee(office or route.addressee)
     record = _platform_record(case, route, told)
     if record is not None:
         return Addressee(record.name, office, _form_address(record, route), record)
-    return _site(route, told, office)
+    return _site_addressee(route, told, office)
 
 
-def _site(route: Route, told: tuple[Sighting, ...], office: str) -> Addressee:
-    """Return a site without a record."""
+def _site_addressee(route: Route, told: tuple[Sighting, ...], office: str) -> Addressee:
+    """Return a site without a record as the addressee."""
     site = next((seen for seen in told if seen.reach is SightingReach.PUBLIC), None)
     if site is None:
         return Addressee(route.addressee)
-    unknown = site if route.kind in _ONE_HOST and host_of(site.where) else None
+    unknown = site if route.kind in _KINDS_TO_ONE_HOST and host_of(site.where) else None
     return Addressee(_sighting_host(site), office, unknown=unknown)
 
 
@@ -187,18 +190,18 @@ def left_out_sightings(
     return tuple(sighting for sighting in case.sightings if sighting not in told)
 
 
-def _wording_keys(route: Route) -> Iterable[Wording]:
+def _english_wordings(route: Route) -> Iterable[Wording]:
     element = words_in("en").element
     return (element[key] for keys in keys_for(route) or () for key in keys)
 
 
 def _platform_record(case: Case, route: Route, told: tuple[Sighting, ...]) -> PlatformRecord | None:
     if route.platform:
-        return platform_named(route.platform)
-    seen = told or (case.sightings if route.family == ACCOUNT_THREAT else ())
+        return platform_by_id(route.platform)
+    seen = told or (case.sightings if route.family == ACCOUNT_THREAT_ROUTE else ())
     known = filter(None, (platform_of(one, case.situation) for one in seen))
-    named = case.situation.platform if route.family == ACCOUNT_THREAT else ""
-    return next(known, platform_named(named) if named else None)
+    named = case.situation.platform if route.family == ACCOUNT_THREAT_ROUTE else ""
+    return next(known, platform_by_id(named) if named else None)
 
 
 def _form_address(record: PlatformRecord, route: Route) -> str:
@@ -230,7 +233,7 @@ def _next_sender(case: Case, route: Route) -> str:
     """Return the first account to which no letter along this route was addressed, else the first
     account.
 
-    One person is not told who else passed it on.
+    So nobody is told who else passed the picture on.
     """
     handles = dict.fromkeys(seen.handle for seen in case.sightings if seen.handle)
     asked = {

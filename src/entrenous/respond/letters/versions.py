@@ -17,11 +17,13 @@ NO_DIFFERENCE: Final = translatable("Notices {first} and {second} have the same 
 NO_NOTICES: Final = translatable(
     "There are no notices yet. See which routes there are: entrenous law routes {name}"
 )
-_SHOW: Final = translatable("To read one again: entrenous case notice {name} --show NUMBER")
+_HOW_TO_SHOW_TEXT: Final = translatable(
+    "To read one again: entrenous case notice {name} --show NUMBER"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class NoticeVersion:
     """A notice, and its version number among drafts along the same route to the same addressee,
     from 1.
     """
@@ -30,20 +32,20 @@ class Version:
     version: int
 
 
-def versions(case: Case) -> tuple[Version, ...]:
+def notice_versions(case: Case) -> tuple[NoticeVersion, ...]:
     """Return all notices of a case, in the order in which they were drafted."""
     drafts = dict[tuple[str, str], int]()
     found = []
     for notice in case.notices:
         key = (notice.route.family, notice.to)
         drafts[key] = drafts.get(key, 0) + 1
-        found.append(Version(notice, drafts[key]))
+        found.append(NoticeVersion(notice, drafts[key]))
     return tuple(found)
 
 
-def list_lines(case: Case) -> Iterator[str]:
+def notice_list_lines(case: Case) -> Iterator[str]:
     """Yield one line for each notice: number, route, addressee, state and days."""
-    for one in versions(case):
+    for one in notice_versions(case):
         notice = one.notice
         again = translated(", version {version}").format(version=one.version)
         yield translated(
@@ -58,7 +60,7 @@ def list_lines(case: Case) -> Iterator[str]:
             language=words_in(notice.language).name,
         )
         yield f"   {'; '.join(_notice_days(notice))}"
-    yield translated(_SHOW if case.notices else NO_NOTICES).format(name=case.name)
+    yield translated(_HOW_TO_SHOW_TEXT if case.notices else NO_NOTICES).format(name=case.name)
 
 
 def find_notice(case: Case, number: int) -> Notice:
@@ -90,13 +92,15 @@ def keep_reference(name: str, number: int, reference: str, device: Device) -> Ca
     Raises NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry.
     """
 
-    def noted(case: Case) -> Case:
+    def set_reference(case: Case) -> Case:
         kept = replace(find_notice(case, number), reference=reference)
         return replace(
             case, notices=tuple(kept if one.number == number else one for one in case.notices)
         )
 
-    return edit_case(name, device, noted, f"notice {number}: kept the number that they gave")
+    return edit_case(
+        name, device, set_reference, f"notice {number}: kept the number that they gave"
+    )
 
 
 def _notice_days(notice: Notice) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Wording(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     law_language: str = ""
 
 
-class Language(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class LanguageWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """All words of one language: the frame around the elements, and the elements by key."""
 
     schema: Literal[1]
@@ -58,8 +58,8 @@ class _Sections(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sections: tuple[str, ...]
 
 
-class Plans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The table elements.toml."""
+class DocumentPlans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The table elements.toml: which wordings the documents of each route consist of."""
 
     schema: Literal[1]
     document: dict[DocumentKind, _Sections]
@@ -67,7 +67,7 @@ class Plans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @cache
-def words_in(language: str) -> Language:
+def words_in(language: str) -> LanguageWords:
     """Return the words of a language by its IETF tag, e.g. "de" or "pt-BR"; raises
     NoSuchLanguage.
     """
@@ -77,23 +77,23 @@ def words_in(language: str) -> Language:
     return read_words(shipped_table(f"{_FOLDER}/{tag}.toml"), f"{tag}.toml")
 
 
-def read_words(data: bytes, name: str) -> Language:
+def read_words(data: bytes, name: str) -> LanguageWords:
     """Parse the words of one language; raises BadTable."""
-    return read_table(Language, data, name)
+    return read_table(LanguageWords, data, name)
 
 
 @cache
-def shipped_plans() -> Plans:
+def shipped_plans() -> DocumentPlans:
     """Return the document plans of all routes."""
     return read_plans(shipped_table(f"{_FOLDER}/elements.toml"))
 
 
-def read_plans(data: bytes) -> Plans:
+def read_plans(data: bytes) -> DocumentPlans:
     """Parse elements.toml.
 
     Raises BadTable for invalid TOML, or a key that has no English wording.
     """
-    plans = read_table(Plans, data, "elements.toml")
+    plans = read_table(DocumentPlans, data, "elements.toml")
     known = words_in("en").element
     for id_, row in plans.route.items():
         for key in (key for keys in row.says for key in keys.split("+")):
@@ -116,9 +116,11 @@ def sections_of(document: DocumentKind) -> tuple[str, ...]:
     return row.sections if row else ()
 
 
-_NOTES: Final = re.compile(r"\s*[(;][^();]*(?:re-verify|re-read|general knowledge)[^();]*(?:\)|$)")
+_NOTE_PATTERN: Final = re.compile(
+    r"\s*[(;][^();]*(?:re-verify|re-read|general knowledge)[^();]*(?:\)|$)"
+)
 #: The language that an addressee in this jurisdiction reads, if there are letters in it.
-_READ_IN: Final[Mapping[str, str]] = {
+_LANGUAGE_OF_JURISDICTION: Final[Mapping[str, str]] = {
     **dict.fromkeys(("DE", "AT", "CH"), "de"),
     **dict.fromkeys(("FR", "BE", "CA-QC"), "fr"),
     **dict.fromkeys(("ES", "MX", "AR", "CL", "CO", "UY", "PE"), "es"),
@@ -128,37 +130,38 @@ _READ_IN: Final[Mapping[str, str]] = {
 }
 
 
-def language_for(route: Route, spoken: str, wished: str = "") -> str:
-    """Return the language of a letter: the requested one, or that of the law's country, or the
+def language_for(route: Route, spoken: str, requested: str = "") -> str:
+    """Return the language of a letter: the requested one, else that of the law's country, else the
     person's own.
 
     Args:
-        route: its jurisdiction.
-        spoken: an IETF tag; English is used if there are no letters in it.
-        wished: the requested language as an IETF tag, or "".
+        route: its jurisdiction decides if no language is requested.
+        spoken: the person's own language, an IETF tag; English is used if there are no letters in
+            it.
+        requested: the requested language as an IETF tag, or "".
 
     Raises:
-        NoSuchLanguage: for ``wished``.
+        NoSuchLanguage: there are no letters in the requested language.
     """
-    if wished:
-        return words_in(wished).language
-    if route.jurisdiction in _READ_IN:
-        return _READ_IN[route.jurisdiction]
+    if requested:
+        return words_in(requested).language
+    if route.jurisdiction in _LANGUAGE_OF_JURISDICTION:
+        return _LANGUAGE_OF_JURISDICTION[route.jurisdiction]
     try:
         return words_in(spoken).language
     except NoSuchLanguage:
         return "en"
 
 
-def law_in(route: Route, language: str) -> str:
-    """Return how a letter in a language cites the law: as readers of that language do, or as the
-    tables in laws/ do.
+def law_name_in(route: Route, language: str) -> str:
+    """Return the name of the law for a letter: as readers of that language cite it, or else as in
+    the tables in laws/.
     """
     return cited_in(route, language) or without_notes(f"{route.law}, {route.provision}")
 
 
 def cited_in(route: Route, language: str) -> str:
-    """Return how people of a language cite the law; "" if they cite it as in laws/."""
+    """Return how readers of a language cite the law; "" if they cite it as laws/ does."""
     row = shipped_plans().route.get(route.family)
     return row.cited.get(language, "") if row else ""
 
@@ -169,7 +172,7 @@ def without_notes(fact: str) -> str:
     >>> without_notes("s.162.1; 164.1 removal warrant (re-verify)")
     's.162.1; 164.1 removal warrant'
     """
-    return _NOTES.sub("", fact)
+    return _NOTE_PATTERN.sub("", fact)
 
 
 def office_in(route: Route, language: str) -> str:
@@ -181,7 +184,7 @@ def office_in(route: Route, language: str) -> str:
 
 
 def placeholders(text: str) -> frozenset[str]:
-    """Return the names in braces.
+    """Return the names of the placeholders in a text.
 
     >>> sorted(placeholders("{places} and {at}"))
     ['at', 'places']

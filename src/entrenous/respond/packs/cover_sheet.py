@@ -33,8 +33,8 @@ class PackSummary:
 
 
 Sections = tuple[tuple[str, tuple[str, ...]], ...]
-_TIME: Final = "%d %B %Y, %H:%M:%S UTC"
-_PROVES: Final = """
+_TIME_FORMAT: Final = "%d %B %Y, %H:%M:%S UTC"
+_WHAT_IT_PROVES: Final = """
 Each item is the one whose salted hash is listed: SHA-256 over the 32 bytes of its salt and the item
 itself.
 
@@ -45,7 +45,7 @@ made this pack.
 The chain of custody tells who stored, read and handed over what, when and why. No entry before the
 last stamp can be changed, taken out or put in without breaking the chain.
 """
-_PROVES_NOT: Final = """
+_WHAT_IT_DOES_NOT_PROVE: Final = """
 It does not prove that what a picture or a page shows is real, or who made it.
 
 It does not prove a time for items or entries that no stamp covers. Those rest on the word of the
@@ -57,7 +57,7 @@ makes a new list too: compare the fingerprint with the one that the person gives
 The certificates in the pack came with it. Compare their SHA-256 with what each authority publishes,
 or check with your own: --ca FILE.
 """
-_CHECK: Final = """
+_HOW_TO_CHECK: Final = """
 1. sha256sum -c SHA256SUMS
 
 2. python3 -I verify.py (Python 3.11 or newer with the package cryptography; 300 lines, which you
@@ -77,9 +77,9 @@ def summary_sections(summary: PackSummary) -> Sections:
     """Return the headings and paragraphs of a cover sheet, in order."""
     return (
         ("What is in it", tuple(_contents_paragraphs(summary))),
-        ("What it proves", _paragraphs(_PROVES)[: 3 if summary.for_court else 2]),
-        ("What it does not prove", _paragraphs(_PROVES_NOT)),
-        ("How to check it yourself", _paragraphs(_CHECK)),
+        ("What it proves", _paragraphs(_WHAT_IT_PROVES)[: 3 if summary.for_court else 2]),
+        ("What it does not prove", _paragraphs(_WHAT_IT_DOES_NOT_PROVE)),
+        ("How to check it yourself", _paragraphs(_HOW_TO_CHECK)),
     )
 
 
@@ -92,9 +92,9 @@ def cover_title(summary: PackSummary) -> str:
     return f"Evidence of {summary.case}, for {reader}"
 
 
-def read_me(summary: PackSummary) -> str:
+def readme_text(summary: PackSummary) -> str:
     """Return the README as text with a final line end."""
-    parts = [cover_title(summary), f"Made on {summary.packed_at.strftime(_TIME)}."]
+    parts = [cover_title(summary), f"Made on {summary.packed_at.strftime(_TIME_FORMAT)}."]
     for heading, paragraphs in summary_sections(summary):
         parts += [f"{heading}\n{'-' * len(heading)}", *paragraphs]
     return "\n\n".join(parts) + "\n"
@@ -102,13 +102,13 @@ def read_me(summary: PackSummary) -> str:
 
 def _contents_paragraphs(summary: PackSummary) -> Iterator[str]:
     for item in summary.items:
-        at = item.added_at.strftime(_TIME)
+        at = item.added_at.strftime(_TIME_FORMAT)
         level = f"{item.level.value}, {item.level.proves}"
         yield f"Item {item.number}: {level}. Stored on {at}, {item.size_bytes} bytes."
     if not summary.for_court:
         yield _PLATFORM_ITEMS
     for number, stamp in enumerate(summary.stamps, start=1):
-        yield f"Stamp {number}: {stamp.at.strftime(_TIME)}, by {stamp.authority_url}."
+        yield f"Stamp {number}: {stamp.at.strftime(_TIME_FORMAT)}, by {stamp.authority_url}."
     if not summary.stamps:
         yield "No stamp: nothing in this pack proves a time."
     if summary.tree is not None:
@@ -120,8 +120,8 @@ def _contents_paragraphs(summary: PackSummary) -> Iterator[str]:
 
 
 _MARGIN_MM: Final = 20.0
-_FAMILY: Final = "sans"
-_FACES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
+_FONT_FAMILY: Final = "sans"
+_FONT_FILES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
 
 
 def cover_sheet(summary: PackSummary) -> bytes:
@@ -129,17 +129,17 @@ def cover_sheet(summary: PackSummary) -> bytes:
     pdf = FPDF(format="A4")
     pdf.set_margin(_MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM)
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it logs each table it skips
-    for style, name in _FACES.items():
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it logs skipped tables
+    for style, name in _FONT_FILES.items():
         with as_file(files(base) / "fonts" / name) as face:
-            pdf.add_font(_FAMILY, style, face)
+            pdf.add_font(_FONT_FAMILY, style, face)
     pdf.set_title(cover_title(summary))
     pdf.set_lang("en-GB")
     pdf.set_producer("Entrenous")
     pdf.set_creation_date(summary.packed_at)
     pdf.add_page()
     _write_paragraph(pdf, cover_title(summary), 16.0, bold=True)
-    _write_paragraph(pdf, f"Made on {summary.packed_at.strftime(_TIME)}.", 9.5)
+    _write_paragraph(pdf, f"Made on {summary.packed_at.strftime(_TIME_FORMAT)}.", 9.5)
     for heading, paragraphs in summary_sections(summary):
         pdf.ln(2.5)
         _write_paragraph(pdf, heading, 12.0, bold=True)
@@ -149,6 +149,6 @@ def cover_sheet(summary: PackSummary) -> bytes:
 
 
 def _write_paragraph(pdf: FPDF, words: str, size: float, *, bold: bool = False) -> None:
-    pdf.set_font(_FAMILY, "B" if bold else "", size)
+    pdf.set_font(_FONT_FAMILY, "B" if bold else "", size)
     pdf.multi_cell(0, size * 0.5, words, align="L", new_x="LMARGIN", new_y="NEXT")
     pdf.ln(1.2)

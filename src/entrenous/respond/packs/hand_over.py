@@ -1,4 +1,4 @@
-"""Seal a pack for one recipient, and check a pack that was handed over, without a vault."""
+"""Encrypt a pack for one recipient, and check a pack that was handed over, without a vault."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,19 +35,19 @@ class PackDoesNotOpen(Malformed):
     """
 
 
-_AGE: Final = b"age-encryption.org/"
+_AGE_HEADER: Final = b"age-encryption.org/"
 _KEY_CHARS_MAX: Final = 4096
 
 
 def recipient_line(typed: str) -> str:
-    """Return the public key that was typed, or the first one in the file that was named.
+    """Return the public key that was typed, or the first key in the file whose path was typed.
 
     Raises NotARecipient if there is no usable key.
     """
-    place = Path(typed)
+    path = Path(typed)
     text = typed
-    if not typed.startswith(("age1", "ssh-")) and place.is_file():
-        text = place.read_text(errors="replace")[:_KEY_CHARS_MAX]
+    if not typed.startswith(("age1", "ssh-")) and path.is_file():
+        text = path.read_text(errors="replace")[:_KEY_CHARS_MAX]
     return recipient_key(text)
 
 
@@ -112,15 +112,15 @@ def check_packed(
 
     Args:
         untrusted_place: the pack's bytes, or the folder that it was unpacked to.
-        identity: opens an encrypted pack.
-        ca: trusted roots, PEM, instead of the pack's own.
+        identity: the private key for an encrypted pack.
+        ca: trusted root certificates in PEM, instead of those in the pack.
 
     Raises PackIsSealed, NotAnIdentity, PackDoesNotOpen.
     """
     from entrenous.respond.packs import verify_pack  # noqa: PLC0415 - loads cryptography
 
     place = untrusted_place
-    if isinstance(place, bytes) and place.startswith(_AGE):
+    if isinstance(place, bytes) and place.startswith(_AGE_HEADER):
         place = _decrypt_pack(place, identity)
     report = verify_pack.CheckReport()
     files = report.note("the pack", verify_pack.read_pack, place)

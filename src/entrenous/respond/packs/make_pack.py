@@ -19,7 +19,7 @@ from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.capture.saved_page import file_suffix
 from entrenous.respond.case_file import find_case, save_case
-from entrenous.respond.custody import Custody, CustodyAct, link_json, verify_chain
+from entrenous.respond.custody import CustodyAct, CustodyLink, link_json, verify_chain
 from entrenous.respond.evidence import (
     commitment,
     verified_bytes,
@@ -27,7 +27,7 @@ from entrenous.respond.evidence import (
 )
 from entrenous.respond.export_item import authorities_pem
 from entrenous.respond.nouns import Case, Evidence, NoSuchCaseEntry, Notice, Sighting
-from entrenous.respond.packs.cover_sheet import PackSummary, cover_sheet, read_me
+from entrenous.respond.packs.cover_sheet import PackSummary, cover_sheet, readme_text
 from entrenous.respond.timestamps import Stamp
 from entrenous.wire.encodings import canonical_json, write_time
 
@@ -51,8 +51,8 @@ class PackTooLarge(Refused):
 
 
 SCHEMA: Final = "entrenous/pack/1"
-VERIFIER: Final = "verify.py"
-_SUMS: Final = "SHA256SUMS"
+VERIFIER_FILE: Final = "verify.py"
+_SUMS_FILE: Final = "SHA256SUMS"
 _MB: Final = 1024 * 1024
 PACK_BYTES_MAX: Final = 1024 * _MB  # limited because a pack is in memory while it is made
 Files = dict[str, bytes]
@@ -61,20 +61,22 @@ Numbered = TypeVar("Numbered", Notice, Sighting)
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A pack's files by name; ``fingerprint`` is the SHA-256 of SHA256SUMS, which covers all."""
+    """A pack's files by name; ``fingerprint`` is the SHA-256 of SHA256SUMS, which lists all other
+    files.
+    """
 
     files: Mapping[str, bytes]
 
     @property
     def fingerprint(self) -> bytes:
-        return sha256(self.files[_SUMS])
+        return sha256(self.files[_SUMS_FILE])
 
     def zipped(self) -> bytes:
         """Return the ZIP file."""
-        return zipped(self.files)
+        return zip_files(self.files)
 
 
-def zipped(files: Mapping[str, bytes]) -> bytes:
+def zip_files(files: Mapping[str, bytes]) -> bytes:
     """Return a ZIP file, uncompressed; the same files give the same bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as packed:
@@ -93,8 +95,8 @@ def pack_for_court(
     check: Callable[[Stamp], object],
     write: Callable[[Pack], object],
 ) -> Pack:
-    """Pass a pack with all evidence to ``write``, and record that. If either fails, neither is
-    done.
+    """Pass a pack with all evidence to ``write``, and record the pack in the custody chain. Nothing
+    is recorded if ``write`` fails.
 
     Args:
         name: the case, which may be closed.
@@ -126,8 +128,8 @@ def pack_for_platform(
     device: Device,
     write: Callable[[Pack], object],
 ) -> Pack:
-    """Pass a pack without any picture to ``write``, and record that. If either fails, neither is
-    done.
+    """Pass a pack without any picture to ``write``, and record the pack in the custody chain.
+    Nothing is recorded if ``write`` fails.
 
     Args:
         name: the case, which may be closed.
@@ -177,8 +179,8 @@ def _entry_by_number(case: Case, what: str, found: Sequence[Numbered], number: i
 
 
 def _record_pack(case: Case, purpose: str, pack: Pack, device: Device) -> None:
-    told = f"{purpose}; its fingerprint is {pack.fingerprint.hex()}"
-    save_case(case, device, CustodyAct.PACKED, told)
+    text = f"{purpose}; its fingerprint is {pack.fingerprint.hex()}"
+    save_case(case, device, CustodyAct.PACKED, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ class _PackContents:
     tree: dict[str, object] | None = None
 
 
-def _court_contents(case: Case, links: tuple[Custody, ...], device: Device) -> _PackContents:
+def _court_contents(case: Case, links: tuple[CustodyLink, ...], device: Device) -> _PackContents:
     lines = [link_json(link) for link in links]
     files: Files = {"custody.jsonl": b"".join(line + b"\n" for line in lines)}
     rows = []
@@ -251,14 +253,14 @@ def _describe_pack(case: Case, contents: _PackContents, now: datetime) -> dict[s
 
 def _finish_pack(files: Files, summary: PackSummary) -> Pack:
     files["cover.pdf"] = cover_sheet(summary)
-    files["README.txt"] = read_me(summary).encode()
-    files[VERIFIER] = verifier_source()
+    files["README.txt"] = readme_text(summary).encode()
+    files[VERIFIER_FILE] = verifier_source()
     sums = "".join(f"{sha256(files[name]).hex()}  {name}\n" for name in sorted(files))
-    return Pack({**files, _SUMS: sums.encode()})
+    return Pack({**files, _SUMS_FILE: sums.encode()})
 
 
 def verifier_source() -> bytes:
-    """Return the verifier as packs contain it: one file that does not import Entrenous."""
+    """Return the verifier that packs contain: one file that does not import Entrenous."""
     return resources.files("entrenous.respond.packs").joinpath("verify_pack.py").read_bytes()
 
 

@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 SUMS, PACK, CUSTODY, ZEROS = "SHA256SUMS", "pack.json", "custody.jsonl", "0" * 64
 CLOCKS_APART = timedelta(minutes=5)  # a stamp may be this much older than the clock of the device
-# Object identifiers as DER has them. RFC 5652, RFC 3161, RFC 5035, RFC 5754, RFC 5758.
+# Object identifiers in DER, from RFC 5652, RFC 3161, RFC 5035, RFC 5754 and RFC 5758.
 SIGNED_DATA, TST_INFO = "2a864886f70d010702", "2a864886f70d0109100104"
 CONTENT_TYPE, DIGEST = "2a864886f70d010903", "2a864886f70d010904"
 SIGNER_V1, SIGNER_V2 = "2a864886f70d010910020c", "2a864886f70d010910022f"
@@ -34,7 +34,7 @@ HASHES: dict[str, type[SHA256 | SHA384 | SHA512]] = {  # alone, with RSA, with E
     **dict.fromkeys(("608648016503040202", "2a864886f70d01010c", "2a8648ce3d040303"), SHA384),
     **dict.fromkeys(("608648016503040203", "2a864886f70d01010d", "2a8648ce3d040304"), SHA512),
 }
-STAMP_FILES = (".json", ".tsr", ".pem")  # what was stamped, the stamp, what it was proven with
+STAMP_FILES = (".json", ".tsr", ".pem")  # the manifest, its stamp, and the certificates
 NOT_FOR_TIME = "its signer may not make time stamps"
 Part = tuple[int, bytes, bytes]  # tag, content, and both with their length
 Certificates = list[x509.Certificate]
@@ -46,7 +46,7 @@ class CheckFailed(Exception):
 
 
 class CheckReport:
-    """What was checked: whether each holds, in words; and what each stamp states."""
+    """The result: each check, with whether it holds, and what each valid stamp states."""
 
     def __init__(self) -> None:
         self.checks: list[tuple[bool, str]] = []
@@ -61,8 +61,8 @@ class CheckReport:
         try:
             found = check(*about)
         except Exception as why:  # noqa: BLE001 -- hostile bytes fail in ways that no list covers
-            told = why if isinstance(why, CheckFailed) else f"cannot be read ({type(why).__name__})"
-            self.checks.append((False, f"{what}: {told}"))
+            text = why if isinstance(why, CheckFailed) else f"cannot be read ({type(why).__name__})"
+            self.checks.append((False, f"{what}: {text}"))
             return None
         self.checks.append((True, what))
         return found
@@ -106,8 +106,8 @@ def check_described(report: CheckReport, files: Files, ca: bytes | None) -> None
     for number, item in items.items():
         report.note(f"item {number}", check_item, item, links, files)
     for row in pack["stamps"]:
-        said = report.note(f"stamp {row['stamp']}", check_stamp, row, items, links, files, ca)
-        report.stamps += [said] if said else []
+        statement = report.note(f"stamp {row['stamp']}", check_stamp, row, items, links, files, ca)
+        report.stamps += [statement] if statement else []
 
 
 def check_file_hashes(files: Files) -> None:
@@ -116,7 +116,7 @@ def check_file_hashes(files: Files) -> None:
 
 
 def read_json(data: bytes) -> Any:
-    """Read canonical JSON: one form for each value (RFC 8785; here no fractions)."""
+    """Read canonical JSON, which has one form for each value (RFC 8785; no fractions here)."""
     value = json.loads(data)
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     need(text.encode() == data, "is not in canonical form")
@@ -124,7 +124,7 @@ def read_json(data: bytes) -> Any:
 
 
 def check_custody(pack: Any, files: Files) -> list[Any]:
-    """Check the chain's links and the Merkle tree over them; a platform's pack has neither."""
+    """Check the chain's links and the Merkle tree over them. A pack for a platform has neither."""
     if pack["custody"] is None:
         need(pack["for"] == "platform" and CUSTODY not in files, "is missing")
         return []
@@ -133,8 +133,8 @@ def check_custody(pack: Any, files: Files) -> list[Any]:
     links, previous, before = list[Any](), ZEROS, ZEROS
     for number, line in enumerate(lines):
         link = read_json(line)
-        said = (link["number"], link["previous"], link["before"])
-        need(said == (number, previous, before), f"entry {number} does not follow the one before")
+        follows = (link["number"], link["previous"], link["before"]) == (number, previous, before)
+        need(follows, f"entry {number} does not follow the one before")
         previous, before = sha256(line), link["after"]
         links.append({**link, "hash": previous})
     root = root_of([hashlib.sha256(b"\0" + line).digest() for line in lines]).hex()
@@ -157,25 +157,25 @@ def check_item(item: Any, links: list[Any], files: Files) -> None:
         return  # a platform gets only the salted hash
     data, salt = files[item["file"]], files[item["salt"]]
     need(len(salt) == 32 and sha256(salt + data) == item["salted_sha256"], "its bytes changed")
-    told = {link["item_sha256"] for link in links if link["item"] == item["item"]}
-    need(told == {sha256(data)}, "the chain of custody tells of other bytes")
+    stored = {link["item_sha256"] for link in links if link["item"] == item["item"]}
+    need(stored == {sha256(data)}, "the chain of custody tells of other bytes")
 
 
 def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes | None) -> Any:
-    """Check what was stamped against the pack, and the stamp itself; return what it states."""
+    """Check a stamp, and its manifest against the pack; return what the stamp states."""
     manifest, token, pem = (files[f"stamps/{row['stamp']}{end}"] for end in STAMP_FILES)
-    said = read_json(manifest)
-    head = said["custody_head"]
+    stamped = read_json(manifest)
+    head = stamped["custody_head"]
     need(not links or head in {link["hash"] for link in links}, "it is over another chain")
-    for line in said["items"]:
+    for line in stamped["items"]:
         ours = items[line["item"]]
         need(all(ours[key] == value for key, value in line.items()), "an item is not as stamped")
     roots = x509.load_pem_x509_certificates(pem if ca is None else ca)
     at, proven = verify_token(token, manifest, roots)
     need(row["at"] == at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "it states another time")
-    written = datetime.strptime(said["written_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
+    written = datetime.strptime(stamped["written_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
     need(at >= written - CLOCKS_APART, "it is older than what it stamps")
-    covered = [line["item"] for line in said["items"]]
+    covered = [line["item"] for line in stamped["items"]]
     return {**row, "items": covered, "root_sha256": proven}
 
 
@@ -209,11 +209,11 @@ def verify_token(token: bytes, stamped: bytes, trusted: Certificates) -> tuple[d
     sent = [one for tag, part, _ in fields if tag == 0xA0 for one in parts_of(part)]
     known = [*trusted, *(x509.load_der_x509_certificate(whole) for _, _, whole in sent)]
     leaf = check_signer(parts_of(signer[1]), info, known)
-    told = parts_of(first_of(info))
-    algorithm, imprint = parts_of(told[2][1])
+    fields_of_info = parts_of(first_of(info))
+    algorithm, imprint = parts_of(fields_of_info[2][1])
     hashed = hashlib.new(HASHES[first_of(algorithm[1]).hex()].name, stamped)
     need(hashed.digest() == imprint[1], "it is over other bytes")
-    text, _, fraction = told[4][1].decode().rstrip("Z").partition(".")
+    text, _, fraction = fields_of_info[4][1].decode().rstrip("Z").partition(".")
     at = datetime.strptime(f"{text}.{fraction or '0'}", "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
     use = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     need(use.critical and list(use.value) == [ExtendedKeyUsageOID.TIME_STAMPING], NOT_FOR_TIME)
@@ -223,18 +223,18 @@ def verify_token(token: bytes, stamped: bytes, trusted: Certificates) -> tuple[d
 
 
 def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.Certificate:
-    """Verify the signature over the signed attributes, and what these say; return the signer's."""
+    """Verify the signed attributes and the signature over them; return the signer's certificate."""
     _, named, algorithm, attributes, signature_algorithm, signature = signer[:6]
     pairs = (parts_of(one[1]) for one in parts_of(attributes[1]))
-    said = {name[1].hex(): first_of(values[1]) for name, values in pairs}
+    stated = {name[1].hex(): first_of(values[1]) for name, values in pairs}
     hashed = first_of(algorithm[1]).hex()
-    need(said[CONTENT_TYPE].hex() == TST_INFO, "its signature is over something else")
-    same = hashlib.new(HASHES[hashed].name, info).digest() == said[DIGEST]
+    need(stated[CONTENT_TYPE].hex() == TST_INFO, "its signature is over something else")
+    same = hashlib.new(HASHES[hashed].name, info).digest() == stated[DIGEST]
     need(same, "its signature is over another time")
     issuer, serial = parts_of(named[1])
     number = int.from_bytes(serial[1], "big", signed=True)
     ours = [one for one in known if one.serial_number == number]
-    ours = [one for one in ours if one.issuer.public_bytes() == issuer[2] and is_named(said, one)]
+    ours = [one for one in ours if one.issuer.public_bytes() == issuer[2] and is_named(stated, one)]
     need(ours, "the certificate of its signer is missing")
     key, kind = ours[0].public_key(), first_of(signature_algorithm[1]).hex()
     scheme = HASHES.get(kind, HASHES[hashed])()  # "RSA" alone names no hash
@@ -250,11 +250,11 @@ def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.C
     return ours[0]
 
 
-def is_named(said: dict[str, bytes], one: x509.Certificate) -> bool:
+def is_named(stated: dict[str, bytes], one: x509.Certificate) -> bool:
     """Return whether the signed attributes name this very certificate (RFC 5035, RFC 5816)."""
-    name = parts_of(first_of(first_of(said.get(SIGNER_V2) or said[SIGNER_V1])))
-    kind: HashAlgorithm = SHA256() if SIGNER_V2 in said else SHA1()  # noqa: S303 -- RFC 2634's
-    if SIGNER_V2 in said and name[0][0] == 0x30:
+    name = parts_of(first_of(first_of(stated.get(SIGNER_V2) or stated[SIGNER_V1])))
+    kind: HashAlgorithm = SHA256() if SIGNER_V2 in stated else SHA1()  # noqa: S303 -- by RFC 2634
+    if SIGNER_V2 in stated and name[0][0] == 0x30:
         kind = HASHES[first_of(name[0][1]).hex()]()
     return one.fingerprint(kind) == next(part for tag, part, _ in name if tag == 0x04)
 
@@ -270,7 +270,7 @@ def trusted_roots_of(leaf: x509.Certificate, known: Certificates, at: datetime) 
 
 
 def is_issued_by(one: x509.Certificate, by: x509.Certificate) -> bool:
-    with suppress(Exception):  # another name, another signature, no such extension
+    with suppress(Exception):  # a different name or signature, or no such extension
         one.verify_directly_issued_by(by)
         return by.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     return False

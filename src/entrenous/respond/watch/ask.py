@@ -32,8 +32,8 @@ PICTURE_BYTES_MAX: Final = 8 * 1024 * 1024  # size of a file; a larger one is no
 PICTURES_BYTES_MAX: Final = 48 * 1024 * 1024  # all pictures of one page together
 CHECK_S_MAX: Final = 180.0  # after this many seconds, no further picture of a page is requested
 _NOT_MODIFIED: Final = 304
-_PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
-_HINDRANCES: Final = (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer)
+_PAGE_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
+_FETCH_ERRORS: Final = (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +41,38 @@ class PageChecker:
     """The tools of one check: the web, the case's fingerprints, and a sandboxed decoder."""
 
     web: PoliteWeb
-    looks: CaseHashes
+    case_hashes: CaseHashes
     read: Callable[[bytes], Picture]
 
     def check(self, record: Watched, where: str, now: datetime) -> WatchCheck:
-        """Request a sighting's address (``where``), conditionally if the picture was found before.
+        """Request a sighting's address (``where``). The request is conditional if the picture was
+        found there before.
 
-        Returns: the outcome; a site's behaviour never raises an error.
+        Returns the outcome. Whatever the site answers, no error is raised.
         """
-        asked = _conditional_headers(record, self.looks)
+        condition_headers = _conditional_headers(record, self.case_hashes)
         try:
-            fetched = self.web.fetch(where, PICTURE_BYTES_MAX, asked, at_home=is_local_url(where))
+            fetched = self.web.fetch(
+                where, PICTURE_BYTES_MAX, condition_headers, at_home=is_local_url(where)
+            )
         except RobotsForbid:
             return WatchCheck(WatchEvent.UNCLEAR, WatchReason.ROBOTS)
         except NotOnTheWeb:
             return WatchCheck(WatchEvent.UNCLEAR, WatchReason.NOT_PUBLIC)
         except SiteDidNotAnswer:
             return WatchCheck(WatchEvent.SILENT, WatchReason.SILENT)
-        if asked and fetched.answer.status == _NOT_MODIFIED:
+        if condition_headers and fetched.answer.status == _NOT_MODIFIED:
             return self._check_unchanged_page(record, where)
-        said = meaning_of_status(fetched.answer.status)
-        if said is not None:
+        meaning = meaning_of_status(fetched.answer.status)
+        if meaning is not None:
             wait = retry_after(fetched.answer.headers.get("retry-after", ""), now)
-            return WatchCheck(*said, wait=wait)
+            return WatchCheck(*meaning, wait=wait)
         return self._check_content(fetched, where)
 
     def _check_unchanged_page(self, record: Watched, where: str) -> WatchCheck:
-        """Request the picture of an unchanged page: it may be gone although the page is not."""
+        """Request the picture on an unchanged page, because the picture may still be gone."""
         kept = (record.etag, record.last_modified, record.picture_url)
-        if not self.looks.hashes:
+        if not self.case_hashes.hashes:
             return WatchCheck(WatchEvent.SEEN, WatchReason.ANSWERS, *kept)
         if record.picture_url == where or self._shows_case_picture(record.picture_url, where):
             return WatchCheck(WatchEvent.SEEN, WatchReason.PICTURE, *kept)
@@ -79,7 +82,7 @@ class PageChecker:
         answer, moved = fetched.answer, not same_page(fetched.url, where)
         readable = not answer.is_encoded and (_is_page(answer) or is_picture(answer.body))
         picture = self._find_picture(answer, fetched.url, where) if readable else None
-        found = None if not self.looks.hashes else picture is not None
+        found = None if not self.case_hashes.hashes else picture is not None
         event, why = meaning_of_content(found=found, readable=readable, moved=moved)
         if event is not WatchEvent.SEEN:
             return WatchCheck(event, why)
@@ -94,7 +97,7 @@ class PageChecker:
         """
         if is_picture(answer.body):
             return where if self._is_case_picture(answer) else None
-        if not self.looks.hashes:
+        if not self.case_hashes.hashes:
             return None
         return next(self._find_picture_on_page(answer, url, where), None)
 
@@ -114,28 +117,30 @@ class PageChecker:
         return answer is not None and self._is_case_picture(answer)
 
     def _fetch_picture(self, picture: str, where: str) -> WebAnswer | None:
-        """Return the answer of a picture's address, or None; ``where`` decides what is allowed."""
+        """Return the answer from a picture's address, or None. Addresses on this machine are
+        allowed only if the sighting's address, ``where``, is one too.
+        """
         try:
             return self.web.fetch(picture, PICTURE_BYTES_MAX, at_home=is_local_url(where)).answer
-        except _HINDRANCES:
+        except _FETCH_ERRORS:
             return None
 
     def _is_case_picture(self, answer: WebAnswer) -> bool:
         if meaning_of_status(answer.status) is not None or answer.is_cut or answer.is_encoded:
             return False
-        return shows_case_picture(answer.body, self.looks, self.read)
+        return shows_case_picture(answer.body, self.case_hashes, self.read)
 
 
-def _conditional_headers(record: Watched, looks: CaseHashes) -> dict[str, str]:
+def _conditional_headers(record: Watched, known: CaseHashes) -> dict[str, str]:
     """Return the headers of a conditional request (RFC 9110, section 13.1), or none.
 
-    Return no headers if there is now a picture to compare and the last check found none.
+    There are none if the case has a picture to compare with and the last check found no picture.
     """
-    if looks.hashes and not record.picture_url:
+    if known.hashes and not record.picture_url:
         return {}
-    asked = {"If-None-Match": record.etag, "If-Modified-Since": record.last_modified}
-    return {name: value for name, value in asked.items() if value}
+    condition_headers = {"If-None-Match": record.etag, "If-Modified-Since": record.last_modified}
+    return {name: value for name, value in condition_headers.items() if value}
 
 
 def _is_page(answer: WebAnswer) -> bool:
-    return answer.content_type in _PAGES
+    return answer.content_type in _PAGE_TYPES

@@ -23,12 +23,14 @@ from entrenous.respond.evidence import read_evidence
 from entrenous.respond.nouns import Case
 from entrenous.respond.watch.records import CASE_HASHES_TABLE
 
-PURPOSE: Final = "to compare it with watched pages"
+READ_PURPOSE: Final = "to compare it with watched pages"
 
 
 @dataclass(frozen=True, slots=True)
 class CaseHashes:
-    """PDQ hashes of a case's pictures (32 bytes each); ``items`` are those that were hashed."""
+    """PDQ hashes of a case's pictures (32 bytes each). ``items`` are the numbers of the items that
+    were hashed.
+    """
 
     hashes: tuple[bytes, ...] = ()
     items: tuple[int, ...] = ()
@@ -41,17 +43,17 @@ def case_hashes(case: Case, device: Device) -> CaseHashes:
     """Return the fingerprints of the trace's pictures and of every picture stored in a case.
 
     Reading an item for the first time is recorded in the chain of custody. Items that are not
-    pictures, or have too little detail, have none.
+    pictures, or have too little detail, have no fingerprint.
     """
     known = _CASE_HASHES.load(case.name, device.vault) or CaseHashes()
     hashes = dict.fromkeys((*known.hashes, *_hashes_of_traced(case, device)))
     fresh = [item.number for item in case.evidence if item.number not in known.items]
     for number in fresh:
         hashes |= dict.fromkeys(_item_hashes(case, number, device))
-    looks = CaseHashes(tuple(hashes), (*known.items, *fresh))
-    if looks != known:
-        _CASE_HASHES.store(looks, case.name, device.vault)
-    return looks
+    updated = CaseHashes(tuple(hashes), (*known.items, *fresh))
+    if updated != known:
+        _CASE_HASHES.store(updated, case.name, device.vault)
+    return updated
 
 
 def _hashes_of_traced(case: Case, device: Device) -> Iterator[bytes]:
@@ -62,8 +64,8 @@ def _hashes_of_traced(case: Case, device: Device) -> Iterator[bytes]:
         message = device.ledger.message_named(case.trace.message)
     except EntrenousError:
         return  # the message was sent from another device, or was deleted
-    for place in range(len(message.pictures)):
-        stored = device.ledger.picture_record(message.id, place)
+    for index in range(len(message.pictures)):
+        stored = device.ledger.picture_record(message.id, index)
         record = None if stored is None else read_picture_record(stored)
         if record is not None and any(record.bits):
             yield record.bits
@@ -73,14 +75,14 @@ def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
     item = next(one for one in case.evidence if one.number == number)
     if not is_picture(device.vault.kept_file(item.blob)):
         return
-    data = read_evidence(case.name, number, PURPOSE, device)
+    data = read_evidence(case.name, number, READ_PURPOSE, device)
     try:
         picture = device.read_picture(data)
     except EntrenousError:
         return
-    for turned in _view_hashes(picture):
-        if turned[UPRIGHT].quality >= PDQ_QUALITY_MIN:
-            yield turned[UPRIGHT].bits
+    for orientations in _view_hashes(picture):
+        if orientations[UPRIGHT].quality >= PDQ_QUALITY_MIN:
+            yield orientations[UPRIGHT].bits
 
 
 def is_picture(untrusted_data: bytes) -> bool:
@@ -93,38 +95,42 @@ def is_picture(untrusted_data: bytes) -> bool:
 
 
 def shows_case_picture(
-    untrusted_data: bytes, looks: CaseHashes, read: Callable[[bytes], Picture]
+    untrusted_data: bytes, known: CaseHashes, read: Callable[[bytes], Picture]
 ) -> bool:
-    """Return whether these bytes are a picture that looks like one of the case, in any orientation.
+    """Return whether these bytes are a picture that looks like one in the case, in any orientation.
 
     ``read`` decodes in a sandbox. Bytes that are not a complete picture match nothing.
     """
-    if not looks.hashes or not is_picture(untrusted_data):
+    if not known.hashes or not is_picture(untrusted_data):
         return False
     try:
         picture = read(untrusted_data)
     except EntrenousError:
         return False
     return any(
-        _is_near(view, looks) for turned in _view_hashes(picture) for view in turned.values()
+        _is_near(view, known)
+        for orientations in _view_hashes(picture)
+        for view in orientations.values()
     )
 
 
-Turned = dict[str, Fingerprint]
+HashesByOrientation = dict[str, Fingerprint]
 
 
-def _view_hashes(picture: Picture) -> Iterator[Turned]:
-    """Yield the eight orientations of a picture, then of the area inside each plain frame."""
+def _view_hashes(picture: Picture) -> Iterator[HashesByOrientation]:
+    """Yield the hashes of a picture in eight orientations, then those of the area inside each plain
+    border.
+    """
     pixels: Pixels = pixels_on_white(picture)
     yield dict(pixel_orientations(pixels, picture.original_size, picture.shrunk_by))
     for inner in without_borders(pixels):
         yield dict(pixel_orientations(inner))
 
 
-def _is_near(view: Fingerprint, looks: CaseHashes) -> bool:
+def _is_near(view: Fingerprint, known: CaseHashes) -> bool:
     if view.quality < PDQ_QUALITY_MIN:
         return False
     bits = int.from_bytes(view.bits, "big")
     return any(
-        (bits ^ int.from_bytes(known, "big")).bit_count() <= PDQ_RADIUS for known in looks.hashes
+        (bits ^ int.from_bytes(known, "big")).bit_count() <= PDQ_RADIUS for known in known.hashes
     )

@@ -44,8 +44,8 @@ class CheckedSighting:
 def check_due_sightings(
     device: Device, web: PoliteWeb, *, by_proxy: bool, name: str | None = None
 ) -> Iterator[CheckedSighting]:
-    """Check at most 50 due sightings, the longest overdue first; only those of one case if it is
-    named.
+    """Check up to 50 due sightings, the longest overdue first. If ``name`` is given, check only
+    those of that case.
 
     Closed cases, and cases in which somebody was under 18, are skipped.
 
@@ -76,38 +76,40 @@ def _case_to_check(record: Watched, device: Device) -> Case | None:
         if case.age is not AgeAnswer.ADULTS:
             forget_watching(record.case, device)
             return None
-        rest = host_postponed_until(host, device)
-        until = now + CHECK_INTERVAL if case.state is CaseState.CLOSED else rest or now
-        if until > now:
-            save_watched(replace(record, due_at=until), device)
+        postponed_until = host_postponed_until(host, device)
+        due_at = now + CHECK_INTERVAL if case.state is CaseState.CLOSED else postponed_until or now
+        if due_at > now:
+            save_watched(replace(record, due_at=due_at), device)
             return None
     return case
 
 
 def _check_sighting(record: Watched, case: Case, device: Device, web: PoliteWeb) -> CheckedSighting:
     where = find_sighting(case, record.sighting).where
-    asker = PageChecker(web, case_hashes(case, device), device.read_picture)
-    look = asker.check(record, where, device.clock.now())
-    return _store_outcome(record, look, host_of(where), device)
+    checker = PageChecker(web, case_hashes(case, device), device.read_picture)
+    check = checker.check(record, where, device.clock.now())
+    return _store_outcome(record, check, host_of(where), device)
 
 
-def _store_outcome(before: Watched, look: WatchCheck, host: str, device: Device) -> CheckedSighting:
+def _store_outcome(
+    before: Watched, check: WatchCheck, host: str, device: Device
+) -> CheckedSighting:
     """Store the outcome, unless watching was switched off in the meantime."""
     now = device.clock.now()
-    after = after_check(before, look, now, device.dice.token(_RANDOM_BYTES))
+    after = after_check(before, check, now, device.dice.token(_RANDOM_BYTES))
     with device.vault.transaction():
         postpone_host(host, after.due_at if after.failures else None, device)
         if load_watched(before.case, before.sighting, device) is None:
             return CheckedSighting(after, is_back=False)
         save_watched(after, device)
-        back = find_reappearance(find_case(before.case, device), before, look, now)
-        if back is not None:
-            _record_reappearance(back, before.case, device)
-    return CheckedSighting(after, back is not None)
+        reappearance = find_reappearance(find_case(before.case, device), before, check, now)
+        if reappearance is not None:
+            _record_reappearance(reappearance, before.case, device)
+    return CheckedSighting(after, reappearance is not None)
 
 
-def _record_reappearance(back: Reappearance, name: str, device: Device) -> None:
-    def with_return(case: Case) -> Case:
-        return replace(case, returned=(*case.returned, back))
+def _record_reappearance(reappearance: Reappearance, name: str, device: Device) -> None:
+    def append_reappearance(case: Case) -> Case:
+        return replace(case, returned=(*case.returned, reappearance))
 
-    edit_case(name, device, with_return, f"sighting {back.sighting} is there again")
+    edit_case(name, device, append_reappearance, f"sighting {reappearance.sighting} is there again")

@@ -7,28 +7,33 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 PICTURES_MAX: Final = 16
-PAGE_BYTES: Final = 2 * 1024 * 1024
+PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 _URL_CHARS_MAX: Final = 4096  # characters
 # Excluding "<" inside keeps the time linear for a page with a million unclosed tags.
-_TAG: Final = re.compile(r"<(base|img|link|meta|source|video)\b([^<>]{1,8192})>", re.IGNORECASE)
-_ATTRIBUTE: Final = re.compile(
+_TAG_PATTERN: Final = re.compile(
+    r"<(base|img|link|meta|source|video)\b([^<>]{1,8192})>", re.IGNORECASE
+)
+_ATTRIBUTE_PATTERN: Final = re.compile(
     r"""(?<![A-Za-z:-])([A-Za-z][A-Za-z:-]{0,40})\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)"""
 )
-_CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9._-]{1,40})""")
+_CHARSET_PATTERN: Final = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9._-]{1,40})""")
 _CHARSET_SEARCH_BYTES: Final = 1024  # browsers look for the character set in this many bytes
-_SHARED: Final = frozenset({"og:image", "og:image:url", "og:image:secure_url", "twitter:image"})
-_LAZY: Final = ("src", "data-src", "data-original", "poster")
+_SHARING_PROPERTIES: Final = frozenset(
+    {"og:image", "og:image:url", "og:image:secure_url", "twitter:image"}
+)
+_SOURCE_ATTRIBUTES: Final = ("src", "data-src", "data-original", "poster")
 
 
 def picture_urls(untrusted_page: bytes, url: str) -> tuple[str, ...]:
-    """Return the absolute addresses of a page's pictures, at most 16, each once; never raises.
+    """Return the absolute addresses of a page's pictures, at most 16, without duplicates; never
+    raises.
 
-    Those declared for sharing (og:image) come first, then the others in their order. ``data:``
-    addresses and everything else that is not on the web are skipped.
+    Those declared for sharing (og:image) come first, then the others in the order of the page.
+    ``data:`` addresses and everything else that is not on the web are skipped.
     """
     tags = [
         (name.lower(), _parse_attributes(inside))
-        for name, inside in _TAG.findall(_decode_page(untrusted_page[:PAGE_BYTES]))
+        for name, inside in _TAG_PATTERN.findall(_decode_page(untrusted_page[:PAGE_BYTES_MAX]))
     ]
     base = _base_url(tags, url)
     found: dict[str, None] = {}
@@ -45,9 +50,9 @@ Tags = list[tuple[str, dict[str, str]]]
 
 
 def _decode_page(data: bytes) -> str:
-    told = _CHARSET.search(data[:_CHARSET_SEARCH_BYTES])
+    charset = _CHARSET_PATTERN.search(data[:_CHARSET_SEARCH_BYTES])
     try:
-        return data.decode(told[1].decode() if told else "utf-8", "replace")
+        return data.decode(charset[1].decode() if charset else "utf-8", "replace")
     except (LookupError, UnicodeError):  # an unknown encoding, or one that is not for text
         return data.decode("latin-1")
 
@@ -55,29 +60,33 @@ def _decode_page(data: bytes) -> str:
 def _parse_attributes(inside: str) -> dict[str, str]:
     return {
         name.lower(): html.unescape(value.strip("\"'"))
-        for name, value in _ATTRIBUTE.findall(inside)
+        for name, value in _ATTRIBUTE_PATTERN.findall(inside)
     }
 
 
 def _base_url(tags: Tags, url: str) -> str:
-    references = (each.get("href", "") for name, each in tags if name == "base")
+    references = (attributes.get("href", "") for name, attributes in tags if name == "base")
     return _absolute_url(next(references, ""), url) or url
 
 
 def _declared_pictures(tags: Tags) -> Iterator[str]:
-    for name, each in tags:
-        if name == "meta" and (each.get("property") or each.get("name", "")).lower() in _SHARED:
-            yield each.get("content", "")
-        if name == "link" and each.get("rel", "").lower() == "image_src":
-            yield each.get("href", "")
+    for name, attributes in tags:
+        if (
+            name == "meta"
+            and (attributes.get("property") or attributes.get("name", "")).lower()
+            in _SHARING_PROPERTIES
+        ):
+            yield attributes.get("content", "")
+        if name == "link" and attributes.get("rel", "").lower() == "image_src":
+            yield attributes.get("href", "")
 
 
 def _shown_pictures(tags: Tags) -> Iterator[str]:
-    for name, each in tags:
+    for name, attributes in tags:
         if name in {"img", "video"}:
-            yield from (each[key] for key in _LAZY if key in each)
+            yield from (attributes[key] for key in _SOURCE_ATTRIBUTES if key in attributes)
         if name in {"img", "source"}:
-            yield _largest_in_srcset(each.get("srcset", ""))
+            yield _largest_in_srcset(attributes.get("srcset", ""))
 
 
 def _largest_in_srcset(srcset: str) -> str:
@@ -87,17 +96,17 @@ def _largest_in_srcset(srcset: str) -> str:
 
 
 def _absolute_url(reference: str, base: str) -> str:
-    """Return an address on the web, or "" if this is none."""
+    """Return the absolute address, or "" if it is not one on the web."""
     if not reference or len(reference) > _URL_CHARS_MAX:
         return ""
     try:
         joined = urljoin(base, reference.strip())
         parts = urlsplit(joined)
-        fine = (
+        is_on_web = (
             parts.scheme in {"http", "https"} and parts.hostname and len(joined) <= _URL_CHARS_MAX
         )
         _ = parts.port
     except ValueError:
         return ""
     printable = joined.isprintable() and " " not in joined
-    return joined.partition("#")[0] if fine and printable else ""
+    return joined.partition("#")[0] if is_on_web and printable else ""

@@ -14,7 +14,7 @@ from entrenous.base.errors import Refused, Unreachable
 from entrenous.respond.watch.robots import (
     EVERYTHING_ALLOWED,
     NOTHING_ALLOWED,
-    ROBOTS_BYTES,
+    ROBOTS_BYTES_MAX,
     ROBOTS_PATH,
     Robots,
     read_robots,
@@ -42,8 +42,9 @@ class NotOnTheWeb(Refused):
 
 @dataclass(frozen=True, slots=True)
 class RecordedTransfer:
-    """The bytes transferred for one request: both messages, the server's certificates (DER, its own
-    first) if it was encrypted, and its IP address if known.
+    """The bytes transferred for one request: the request and the response, the server's
+    certificates (DER, its own first) if the connection was encrypted, and the server's IP address
+    if known.
     """
 
     request: bytes
@@ -66,7 +67,7 @@ class WebAnswer:
 
     @property
     def content_type(self) -> str:
-        """The media type, in lower case, without parameters."""
+        """The media type in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
@@ -76,14 +77,14 @@ class WebAnswer:
 
 
 class Web(Protocol):
-    """Access to the public web: one request at a time, without following redirects, and with a
-    recording if wanted.
+    """Access to the public web: one request at a time, without following redirects. An
+    implementation may record the bytes.
     """
 
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
     ) -> WebAnswer:
-        """Request an address; ``at_home`` means that it may be on this machine.
+        """Request an address. ``at_home`` means that the address may be on this machine.
 
         Raises:
             SiteDidNotAnswer: there was no answer, or none in time.
@@ -101,15 +102,16 @@ class Fetched:
 
 REDIRECTS_MAX: Final = 5
 HOST_PAUSE_S: Final = 2.0  # between two requests to one host
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_UNAVAILABLE: Final = range(400, 500)
-_BUSY: Final = 429
+_REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
+_CLIENT_ERRORS: Final = range(400, 500)
+_TOO_MANY_REQUESTS: Final = 429
 _ADDRESS_CHARS_MAX: Final = 4096  # number of characters of an address
 
 
 @dataclass(slots=True)
 class PoliteWeb:
-    """Requests with a pause for each host and redirects; for one run, which remembers robots.txt.
+    """Requests pages with pauses between requests to the same host, and follows redirects. An
+    object is for one run, and remembers the robots.txt of each site.
 
     ``heeds_robots`` is false for a page that the person requests once, as with a browser:
     robots.txt is about programs that visit pages by themselves (RFC 9309 section 1).
@@ -133,24 +135,24 @@ class PoliteWeb:
     ) -> Fetched:
         """Get an address, following up to five redirects.
 
-        ``at_home``: the person gave an address on this machine, so others on it may be asked.
-        ``headers`` are sent to the site of ``url`` alone.
+        ``at_home``: the person gave an address on this machine, so other addresses on it may be
+        requested. ``headers`` are sent to the site of ``url`` alone.
 
         Raises:
             SiteDidNotAnswer: no answer, or too many redirects.
             RobotsForbid: robots.txt forbids the request.
             NotOnTheWeb: the address, or one that it redirects to, is not on the public web.
         """
-        here = web_address(url)
+        current = web_address(url)
         for _ in range(REDIRECTS_MAX + 1):
-            if self.heeds_robots and not self._site_rules(here, at_home=at_home).allow(here):
+            if self.heeds_robots and not self._site_rules(current, at_home=at_home).allow(current):
                 raise RobotsForbid
-            sent = headers if headers and _site_of_url(here) == _site_of_url(url) else {}
-            answer = self._get(here, sent, bytes_max, at_home=at_home)
-            onward = _redirect_target(answer, here)
-            if not onward:
-                return Fetched(answer, here)
-            here = web_address(onward)
+            sent = headers if headers and _site_of_url(current) == _site_of_url(url) else {}
+            answer = self._get(current, sent, bytes_max, at_home=at_home)
+            target = _redirect_target(answer, current)
+            if not target:
+                return Fetched(answer, current)
+            current = web_address(target)
         raise SiteDidNotAnswer(why="it led from one address to the next without an end")
 
     def _get(
@@ -158,9 +160,9 @@ class PoliteWeb:
     ) -> WebAnswer:
         host = urlsplit(url).netloc
         last_s = self._asked_s.get(host)
-        rest_s = 0.0 if last_s is None else last_s + self.pause_s - self.now_s()
-        if rest_s > 0:
-            self.sleep_s(rest_s)
+        pause_left_s = 0.0 if last_s is None else last_s + self.pause_s - self.now_s()
+        if pause_left_s > 0:
+            self.sleep_s(pause_left_s)
         try:
             return self.web.get(url, headers, bytes_max, at_home=at_home)
         finally:
@@ -177,16 +179,16 @@ class PoliteWeb:
         return known
 
     def _read_rules(self, url: str, *, at_home: bool) -> Robots | SiteDidNotAnswer:
-        here = url
+        current = url
         try:
             for _ in range(REDIRECTS_MAX + 1):
-                answer = self._get(here, {}, ROBOTS_BYTES, at_home=at_home)
-                onward = _redirect_target(answer, here)
-                if not onward:
+                answer = self._get(current, {}, ROBOTS_BYTES_MAX, at_home=at_home)
+                target = _redirect_target(answer, current)
+                if not target:
                     return _parse_rules(answer)
-                here = web_address(onward)
-        except SiteDidNotAnswer as silent:
-            return silent
+                current = web_address(target)
+        except SiteDidNotAnswer as error:
+            return error
         except NotOnTheWeb:
             # more than five redirects, or an invalid one, means that there are no rules (RFC 9309
             # section 2.3.1.2)
@@ -195,9 +197,9 @@ class PoliteWeb:
 
 
 def _parse_rules(answer: WebAnswer) -> Robots | SiteDidNotAnswer:
-    if answer.status in _UNAVAILABLE and answer.status != _BUSY:
+    if answer.status in _CLIENT_ERRORS and answer.status != _TOO_MANY_REQUESTS:
         return EVERYTHING_ALLOWED
-    if answer.status >= 500 or answer.status == _BUSY:
+    if answer.status >= 500 or answer.status == _TOO_MANY_REQUESTS:
         return SiteDidNotAnswer(why="it did not show its rules for programs")
     return NOTHING_ALLOWED if answer.is_encoded else read_robots(answer.body)
 
@@ -205,7 +207,7 @@ def _parse_rules(answer: WebAnswer) -> Robots | SiteDidNotAnswer:
 def _redirect_target(answer: WebAnswer, url: str) -> str:
     """Return the address that a redirect leads to, or ""."""
     target = answer.headers.get("location", "")
-    if answer.status not in _REDIRECTS or not target:
+    if answer.status not in _REDIRECT_STATUSES or not target:
         return ""
     try:
         return urljoin(url, target)
@@ -224,8 +226,8 @@ def web_address(url: str) -> str:
         _ = parts.port
     except ValueError:
         raise NotOnTheWeb from None
-    fine = parts.scheme in {"http", "https"} and parts.hostname and len(url) <= _ADDRESS_CHARS_MAX
-    if not fine or not url.isprintable():
+    is_web = parts.scheme in {"http", "https"} and parts.hostname and len(url) <= _ADDRESS_CHARS_MAX
+    if not is_web or not url.isprintable():
         raise NotOnTheWeb
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
@@ -233,7 +235,7 @@ def web_address(url: str) -> str:
 
 def refuse_private(url: str, *, at_home: bool) -> None:
     """Raise NotOnTheWeb if an address names this machine or a private network; names are not
-    resolved. ``at_home``: this machine may be asked.
+    resolved. ``at_home``: this machine is allowed.
     """
     host = _host_of_url(url)
     if at_home and is_loopback(host):
@@ -250,23 +252,23 @@ def _is_private_number(host: str) -> bool:
     return not is_public(host)
 
 
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: it contains an IPv4 address
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052; each contains an IPv4 address
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is on the public internet, even if it contains an IPv4
-    address.
+    """Return whether an IP address is on the public internet. For an IPv6 address that contains an
+    IPv4 address, the latter decides.
     """
-    number = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(number, ipaddress.IPv6Address):
-        inner = number.ipv4_mapped or number.sixtofour
-        if number in _NAT64:
-            inner = ipaddress.IPv4Address(number.packed[-4:])
-        if inner is not None:
-            return is_public(str(inner))
-        if number.teredo is not None:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        ipv4 = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            ipv4 = ipaddress.IPv4Address(ip.packed[-4:])
+        if ipv4 is not None:
+            return is_public(str(ipv4))
+        if ip.teredo is not None:
             return False
-    return number.is_global and not number.is_multicast
+    return ip.is_global and not ip.is_multicast
 
 
 def is_local_url(url: str) -> bool:
@@ -286,11 +288,11 @@ def _site_of_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def same_page(one: str, other: str) -> bool:
+def same_page(first: str, second: str) -> bool:
     """Return whether two addresses differ only in http/https, "www." and a slash at the end."""
 
-    def plain(url: str) -> tuple[str, str, str]:
+    def comparable_parts(url: str) -> tuple[str, str, str]:
         parts = urlsplit(web_address(url))
         return parts.netloc.lower().removeprefix("www."), parts.path.rstrip("/"), parts.query
 
-    return plain(one) == plain(other)
+    return comparable_parts(first) == comparable_parts(second)

@@ -1,5 +1,5 @@
-"""The vault's tables for watching. They are separate from the case files, so that checks add
-nothing to those.
+"""The vault's tables for watching. They are separate from the case files, so that checks do not
+change case files.
 
 One table has a record for each watched sighting. An index by due time finds what is due without
 reading any record. Other tables have the person's agreement, and the time when a host may be
@@ -33,15 +33,15 @@ class NotWatchable(Refused):
     """
 
 
-WATCHED_TABLE: Final = Table("watched", Watched)  # by case name / sighting in ten digits
+WATCHED_TABLE: Final = Table("watched", Watched)  # key: case name/sighting in ten digits
 DUE_TABLE: Final = "watch-due"  # key: time, case name and sighting; the value is empty
-CASE_HASHES_TABLE: Final = "watch-look"  # case name -> CaseHashes
+CASE_HASHES_TABLE: Final = "watch-look"  # key: case name; value: CaseHashes
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """When the person agreed to what watched sites see, and whether a proxy hid their address
-    then.
+    """When the person agreed to what watched sites see, and whether a proxy hid their address at
+    that time.
     """
 
     at: datetime
@@ -57,11 +57,11 @@ class HostPause:
 
 HOST_PAUSE_TABLE: Final = Table("watch-host", HostPause)  # by host
 AGREEMENT_TABLE: Final = Table("watch-agreed", Agreement)  # under "watch"
-_SEEN: Final = translatable(
+_SITE_SEES_TEXT: Final = translatable(
     "To look at a page, the app asks its site for it, as your browser does. The site, and other "
     "sites that its pictures come from, see:"
 )
-_KEPT: Final = translatable(
+_SITE_KEEPS_TEXT: Final = translatable(
     "They can keep that for as long as they like. If somebody you fear runs the site, "
     "they can see it too."
 )
@@ -78,11 +78,11 @@ def describe_what_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
         )
     )
     return (
-        translated(_SEEN),
+        translated(_SITE_SEES_TEXT),
         translated("- that this address was opened, and when;"),
         f"- {address};",
         translated('- that the program is called "Entrenous".'),
-        translated(_KEPT),
+        translated(_SITE_KEEPS_TEXT),
         translated("Nothing about you or your case is sent: no name, no picture, no fingerprint."),
     )
 
@@ -101,7 +101,8 @@ def has_agreed(device: Device, *, by_proxy: bool) -> bool:
 
 
 def start_watching(name: str, number: int, device: Device, *, by_proxy: bool) -> Watched:
-    """Begin to watch a sighting; the first check is due at once. For a watched one nothing changes.
+    """Begin to watch a sighting; the first check is due at once. If it is watched already, nothing
+    changes.
 
     Raises:
         NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry, NotWatchable.
@@ -122,8 +123,8 @@ def start_watching(name: str, number: int, device: Device, *, by_proxy: bool) ->
 
 
 def stop_watching(name: str, number: int, device: Device) -> None:
-    """Stop watching a sighting, and delete what was stored about it; one that is not watched is no
-    error.
+    """Stop watching a sighting, and delete what was stored about it. Nothing happens if it is not
+    watched.
 
     Raises NoSuchCase, NoSuchCaseEntry.
     """
@@ -173,8 +174,8 @@ def watched_in(name: str, device: Device) -> tuple[Watched, ...]:
 
 
 def due_sightings(now: datetime, device: Device, name: str | None = None) -> Iterator[Watched]:
-    """Yield the watched sightings that are due, the longest overdue first; only those of one case
-    if it is named.
+    """Yield the watched sightings that are due, the longest overdue first. If ``name`` is given,
+    yield only those of that case.
     """
     end = _time_key(now)
     for key in device.vault.keys(DUE_TABLE):
@@ -202,7 +203,7 @@ def host_postponed_until(host: str, device: Device) -> datetime | None:
 
 
 def postpone_host(host: str, until: datetime | None, device: Device) -> None:
-    """Store the time until which a host is not contacted; None: it answered."""
+    """Store the time until which a host is not contacted. None means that the host answered."""
     if until is None:
         HOST_PAUSE_TABLE.drop(host, device.vault)
     else:

@@ -7,15 +7,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 #: The name by which a site may address this program; it is also in the User-Agent header.
-PRODUCT: Final = "entrenous"
-ROBOTS_BYTES: Final = 512 * 1024  # RFC 9309 section 2.5 asks for at least 500 KiB
+PRODUCT_NAME: Final = "entrenous"
+ROBOTS_BYTES_MAX: Final = 512 * 1024  # RFC 9309 section 2.5 asks for at least 500 KiB
 ROBOTS_PATH: Final = "/robots.txt"
 _RULES_MAX: Final = 4096
-# number of characters; a longer pattern forbids every path that begins with its start
+# number of characters; a longer pattern is cut, and then matches every path that begins with it
 _PATTERN_CHARS_MAX: Final = 1024
-_LINE: Final = re.compile(r"\s*([A-Za-z-]+)\s*:\s*([^#]*)")
-_TOKEN: Final = re.compile(r"[A-Za-z_-]+")
-_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_LINE_PATTERN: Final = re.compile(r"\s*([A-Za-z-]+)\s*:\s*([^#]*)")
+_TOKEN_PATTERN: Final = re.compile(r"[A-Za-z_-]+")
+_ESCAPE_PATTERN: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Robots:
         )
         if path == ROBOTS_PATH:
             return True
-        fits = [rule for rule in self.rules if _matches_pattern(rule.pattern, path)]
-        return max(fits, key=_rule_rank).allows if fits else True
+        matching = [rule for rule in self.rules if _matches_pattern(rule.pattern, path)]
+        return max(matching, key=_rule_rank).allows if matching else True
 
 
 EVERYTHING_ALLOWED: Final = Robots()
@@ -61,7 +61,7 @@ def read_robots(untrusted_data: bytes) -> Robots:
 
     Groups that name the same program are one group. Unreadable lines are skipped.
     """
-    text = untrusted_data[:ROBOTS_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
+    text = untrusted_data[:ROBOTS_BYTES_MAX].decode("utf-8", "replace").removeprefix("\ufeff")
     named: dict[str, list[Rule]] = {}
     group: list[str] = []
     in_rules = False
@@ -73,22 +73,22 @@ def read_robots(untrusted_data: bytes) -> Robots:
             named.setdefault(group[-1], [])
         elif key in {"allow", "disallow"}:
             in_rules = True
-            for name in set(group) & {PRODUCT, "*"}:
+            for name in set(group) & {PRODUCT_NAME, "*"}:
                 if value and len(named[name]) < _RULES_MAX:
                     named[name].append(_parse_rule(value, allows=key == "allow"))
-    return Robots(tuple(named.get(PRODUCT, named.get("*", ()))))
+    return Robots(tuple(named.get(PRODUCT_NAME, named.get("*", ()))))
 
 
 def _parse_lines(text: str) -> Iterator[tuple[str, str]]:
     for line in re.split(r"\r\n|\r|\n", text):
-        found = _LINE.match(line)
+        found = _LINE_PATTERN.match(line)
         if found:
             yield found[1].lower(), found[2].strip()
 
 
 def _product_token(value: str) -> str:
     """Return the product token of a User-Agent line in lower case; "*" stands for every program."""
-    token = _TOKEN.match(value)
+    token = _TOKEN_PATTERN.match(value)
     return token[0].lower() if token else value[:1]
 
 
@@ -100,7 +100,7 @@ def _normalize_path(path: str) -> str:
     """Normalize a path: escapes of plain characters are undone, other escapes are in upper case,
     and non-ASCII characters are escaped (RFC 9309 section 2.2.2).
     """
-    plain = _ESCAPE.sub(_unescape, path)
+    plain = _ESCAPE_PATTERN.sub(_unescape, path)
     return "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in plain)
 
 
@@ -114,13 +114,13 @@ def _matches_pattern(pattern: str, path: str) -> bool:
     """Return whether a pattern matches; "*" stands for any text and a final "$" for the end. Each
     "*" takes linear time.
     """
-    to_end = pattern.endswith("$")
+    is_anchored = pattern.endswith("$")
     first, *parts = pattern.removesuffix("$").split("*")
     if not path.startswith(first):
         return False
-    if to_end and not parts:
+    if is_anchored and not parts:
         return path == first
-    at, last = len(first), parts.pop() if to_end else ""
+    at, last = len(first), parts.pop() if is_anchored else ""
     for part in parts:
         found = path.find(part, at)
         if found < 0:

@@ -1,7 +1,7 @@
 """The states of a watched sighting as one table, and when its next check is due (docs/spec/case.md,
 section 7).
 
-Pure: times and random numbers are passed in.
+The functions here have no side effects: times and random numbers are passed in.
 """
 
 from collections.abc import Mapping
@@ -39,23 +39,25 @@ class WatchEvent(StrEnum):
 _EVENTS: Final = tuple(WatchEvent)
 
 
-def _row(state: WatchState, after: str) -> dict[tuple[WatchState, WatchEvent], WatchState]:
+def _transitions_from(
+    state: WatchState, after: str
+) -> dict[tuple[WatchState, WatchEvent], WatchState]:
     names = zip(_EVENTS, after.split(), strict=True)
     return {(state, event): WatchState[name] for event, name in names}
 
 
 #: The columns are the events in the order of WatchEvent.
 WATCH_TABLE: Final[Mapping[tuple[WatchState, WatchEvent], WatchState]] = {
-    **_row(WatchState.UNKNOWN, "THERE GONE MOVED UNKNOWN UNKNOWN UNREACHABLE"),
-    **_row(WatchState.THERE, "THERE GONE MOVED UNKNOWN THERE UNREACHABLE"),
-    **_row(WatchState.GONE, "THERE GONE MOVED UNKNOWN GONE UNREACHABLE"),
-    **_row(WatchState.MOVED, "THERE GONE MOVED UNKNOWN MOVED UNREACHABLE"),
-    **_row(WatchState.UNREACHABLE, "THERE GONE MOVED UNKNOWN UNREACHABLE UNREACHABLE"),
+    **_transitions_from(WatchState.UNKNOWN, "THERE GONE MOVED UNKNOWN UNKNOWN UNREACHABLE"),
+    **_transitions_from(WatchState.THERE, "THERE GONE MOVED UNKNOWN THERE UNREACHABLE"),
+    **_transitions_from(WatchState.GONE, "THERE GONE MOVED UNKNOWN GONE UNREACHABLE"),
+    **_transitions_from(WatchState.MOVED, "THERE GONE MOVED UNKNOWN MOVED UNREACHABLE"),
+    **_transitions_from(WatchState.UNREACHABLE, "THERE GONE MOVED UNKNOWN UNREACHABLE UNREACHABLE"),
 }
 
 
 class WatchReason(StrEnum):
-    """The reason for the outcome of a check; :data:`SENTENCES` has its words."""
+    """The reason for the outcome of a check; :data:`REASON_TEXTS` has its words."""
 
     NOT_YET = "not-yet"
     PICTURE = "picture"
@@ -73,14 +75,14 @@ class WatchReason(StrEnum):
     SILENT = "silent"
 
 
-_STATES: Final = {
+_STATE_TEXTS: Final = {
     WatchState.UNKNOWN: translatable("unknown"),
     WatchState.THERE: translatable("still there"),
     WatchState.GONE: translatable("gone"),
     WatchState.MOVED: translatable("moved"),
     WatchState.UNREACHABLE: translatable("unreachable"),
 }
-SENTENCES: Final[Mapping[WatchReason, str]] = {
+REASON_TEXTS: Final[Mapping[WatchReason, str]] = {
     WatchReason.NOT_YET: translatable("nobody has looked yet"),
     WatchReason.PICTURE: translatable("the picture was found there"),
     WatchReason.ANSWERS: translatable(
@@ -119,7 +121,7 @@ class Watched:
 
     ``etag`` and ``last_modified`` are sent with the next check, and ``picture_url`` is requested
     again. ``failures`` counts the checks without an answer since the last answer. ``gone_at`` is
-    when it was first found gone; it is cleared when it is found again.
+    when the page was first found gone; it becomes None when the page is found again.
     """
 
     case: CaseName
@@ -138,8 +140,8 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class WatchCheck:
-    """The outcome of one check. ``wait`` is how long the site asked not to be contacted, if it
-    did.
+    """The outcome of one check. If the site asked not to be contacted for some time, ``wait`` is
+    that time.
     """
 
     event: WatchEvent
@@ -161,26 +163,27 @@ LONGEST_RETRY_WAIT: Final = timedelta(days=30)
 _RANDOM_SHARE: Final = 8
 _RANDOM_BYTES: Final = 2
 _FAILURES_MAX: Final = 20
-_ASKED_NOT_TO: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT_PUBLIC})
+_REASONS_FOR_RARE_CHECKS: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT_PUBLIC})
 
 
-def after_check(before: Watched, look: WatchCheck, now: datetime, random: bytes) -> Watched:
+def after_check(before: Watched, check: WatchCheck, now: datetime, random: bytes) -> Watched:
     """Return the record after a check at ``now``; ``random`` are 2 random bytes."""
-    event = look.event
+    event = check.event
     failed = event in {WatchEvent.BUSY, WatchEvent.SILENT}  # nothing was learnt about the page
     failures = min(before.failures + 1, _FAILURES_MAX) if failed else 0
     return Watched(
         case=before.case,
         sighting=before.sighting,
         since=before.since,
-        due_at=now + _randomize_interval(_interval(before, look, failures, now), random),
+        due_at=now
+        + _randomize_interval(_wait_until_next_check(before, check, failures, now), random),
         state=WATCH_TABLE[before.state, event],
-        why=look.why,
+        why=check.why,
         looked_at=now,
         failures=failures,
-        etag=before.etag if failed else look.etag,
-        last_modified=before.last_modified if failed else look.last_modified,
-        picture_url=before.picture_url if failed else look.picture_url,
+        etag=before.etag if failed else check.etag,
+        last_modified=before.last_modified if failed else check.last_modified,
+        picture_url=before.picture_url if failed else check.picture_url,
         gone_at=_gone_at(before, event, now),
     )
 
@@ -191,15 +194,17 @@ def _gone_at(before: Watched, event: WatchEvent, now: datetime) -> datetime | No
     return before.gone_at or (now if event is WatchEvent.NOT_FOUND else None)
 
 
-def _interval(before: Watched, look: WatchCheck, failures: int, now: datetime) -> timedelta:
+def _wait_until_next_check(
+    before: Watched, check: WatchCheck, failures: int, now: datetime
+) -> timedelta:
     if failures:
         doubled = min(FIRST_RETRY_WAIT * int(2 ** (failures - 1)), RARE_CHECK_INTERVAL)
-        return max(doubled, min(look.wait or doubled, LONGEST_RETRY_WAIT))
-    if look.why in _ASKED_NOT_TO:
+        return max(doubled, min(check.wait or doubled, LONGEST_RETRY_WAIT))
+    if check.why in _REASONS_FOR_RARE_CHECKS:
         return RARE_CHECK_INTERVAL
     gone_long = before.gone_at is not None and now - before.gone_at >= RARE_CHECKS_AFTER
     return (
-        RARE_CHECK_INTERVAL if gone_long and look.event is WatchEvent.NOT_FOUND else CHECK_INTERVAL
+        RARE_CHECK_INTERVAL if gone_long and check.event is WatchEvent.NOT_FOUND else CHECK_INTERVAL
     )
 
 
@@ -224,26 +229,26 @@ def retry_after(untrusted_value: str, now: datetime) -> timedelta | None:
     return min(max(until - now, timedelta(0)), LONGEST_RETRY_WAIT)
 
 
-_GONE: Final = frozenset({404, 410})
-_LEGAL: Final = 451
-_SIGN_IN: Final = frozenset({401, 402, 403, 407})
-_BUSY: Final = frozenset({429, 503})
-_OK: Final = frozenset({200, 203})
+_GONE_STATUSES: Final = frozenset({404, 410})
+_LEGAL_REASONS_STATUS: Final = 451
+_SIGN_IN_STATUSES: Final = frozenset({401, 402, 403, 407})
+_BUSY_STATUSES: Final = frozenset({429, 503})
+_OK_STATUSES: Final = frozenset({200, 203})
 
 
 def meaning_of_status(status: int) -> tuple[WatchEvent, WatchReason] | None:
     """Return the meaning of an HTTP status (RFC 9110, section 15; RFC 7725); None if the content
     decides. The caller handles 304, "not modified", since it knows the request.
     """
-    if status in _OK:
+    if status in _OK_STATUSES:
         return None
-    if status in _GONE:
+    if status in _GONE_STATUSES:
         return WatchEvent.NOT_FOUND, WatchReason.NOT_FOUND
-    if status == _LEGAL:
+    if status == _LEGAL_REASONS_STATUS:
         return WatchEvent.NOT_FOUND, WatchReason.WITHHELD
-    if status in _SIGN_IN:
+    if status in _SIGN_IN_STATUSES:
         return WatchEvent.UNCLEAR, WatchReason.SIGN_IN
-    if status in _BUSY:
+    if status in _BUSY_STATUSES:
         return WatchEvent.BUSY, WatchReason.BUSY
     return (
         (WatchEvent.SILENT, WatchReason.SILENT)
@@ -255,12 +260,12 @@ def meaning_of_status(status: int) -> tuple[WatchEvent, WatchReason] | None:
 def meaning_of_content(
     *, found: bool | None, readable: bool, moved: bool
 ) -> tuple[WatchEvent, WatchReason]:
-    """Return the event that a received page means.
+    """Return the event for the content that was received, with the reason.
 
     Args:
-        found: whether the picture is on it; None if there is no picture to compare with.
-        readable: whether it is a page or a picture.
-        moved: it came from another address than the sighting's.
+        found: whether the content shows the picture; None if there is no picture to compare with.
+        readable: whether the content is a page or a picture.
+        moved: whether the content came from an address other than the sighting's.
     """
     if moved:
         return (
@@ -281,5 +286,5 @@ def meaning_of_content(
 def watched_in_words(record: Watched) -> str:
     """Say what is known about a watched sighting, and why; never its address."""
     when = "" if record.looked_at is None else f" ({moment_in_words(record.looked_at)})"
-    state, why = translated(_STATES[record.state]), translated(SENTENCES[record.why])
+    state, why = translated(_STATE_TEXTS[record.state]), translated(REASON_TEXTS[record.why])
     return f"{state}: {why}{when}"
