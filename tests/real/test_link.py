@@ -206,7 +206,7 @@ def test_who_says_no_after_the_old_device_was_told_yes_is_told_of_there_at_once(
     new.types("no")
     assert b"revoke NAME --lost" in new.ends().err
     told = old.ends()
-    assert b"after you answered yes here" in told.err
+    assert b'You answered "yes" here' in told.err
     assert not json.loads(told.out)["answered"]
 
 

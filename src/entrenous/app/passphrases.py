@@ -25,12 +25,12 @@ _LETTERS: Final = (3, 9)
 
 
 class TypedDifferently(Refused):
-    """Type the passphrase twice in the same way. Nothing was changed."""
+    """The two passphrases are not the same. Nothing was changed. Type the same passphrase twice."""
 
 
 class EasilyGuessed(Refused):
-    """A computer could guess this passphrase if somebody gets the files that it protects. Choose
-    another one, or use it anyway. Nothing was changed yet.
+    """A computer could guess this passphrase if somebody gets the files that it protects. Choose a
+    different one, or use it anyway. Nothing has been changed yet.
     """
 
 

@@ -36,8 +36,8 @@ _STATUS: Final = {"refused": 409, "not-found": 404, "unreachable": 502, "malform
 
 
 class ResultGone(NotFound):
-    """This result is no longer in memory: it is deleted when the app is locked. Start again from
-    the first page.
+    """This result is no longer in memory, because results are deleted when the app is locked. Start
+    again from the first page.
     """
 
 

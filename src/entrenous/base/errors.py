@@ -97,8 +97,8 @@ class NoPrekeys(NotFound):
 class WrongToken(Unproven):
     """
     The relay did not accept the token for this mailbox. The invite may have ended or been used up,
-    or the person no longer accepts messages from you. If you have just added each other, the other
-    person runs this command first, then you do: entrenous inbox. Otherwise ask the person for a new
+    or the person no longer accepts messages from you. If you have just added each other, first the
+    other person and then you should run: entrenous inbox. Otherwise ask the person for a new
     invite.
     """
 
@@ -143,8 +143,8 @@ class TooLarge(Refused):
 
 class TooMany(Refused):
     """
-    The relay receives too many requests right now. Nothing was lost. Try again in {retry_after_s}
-    seconds.
+    The relay is receiving too many requests right now. Nothing was lost. Try again in
+    {retry_after_s} seconds.
     """
 
 
@@ -157,9 +157,9 @@ class MailboxFull(TooMany):
 
 class TooManyRegistered(TooMany):
     """
-    Your relay already stores {limit} people and devices that may write to you, and accepts no more.
-    Nothing was added, and nothing was lost. Remove people you no longer write with: entrenous
-    person forget NAME. Unused invites end by themselves.
+    Your relay already stores permission to write to you for {limit} people and devices, and accepts
+    no more. Nothing was added, and nothing was lost. Remove people you no longer write to:
+    entrenous person forget NAME. Unused invites end by themselves.
     """
 
 
@@ -297,7 +297,9 @@ class PostponedUntilClockIsRight(ClocksDiffer):
 
 
 class WaitedTooLong(Refused):
-    """A message waited on this device until it expired, so it will not be sent."""
+    """A message waited on this device until it expired, so it will not be sent. If it is still
+    needed, write it again.
+    """
 
 
 class NotUnderstood(Malformed):

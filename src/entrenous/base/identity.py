@@ -213,8 +213,8 @@ class ForkedDeviceList(Unproven):
     """
     There are two lists of this person's devices that contradict each other. Nothing was changed,
     and nothing is sent to the new list's devices. Either somebody intercepts your connection, or
-    somebody else has this person's keys. Talk to them another way that you trust before you write
-    to them again.
+    somebody else has this person's keys. Talk to them over another channel that you trust before
+    you write to them again.
     """
 
 

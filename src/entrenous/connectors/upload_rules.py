@@ -27,9 +27,9 @@ class StoppedUpload(Refused):
 
 class HeldUpload(Refused):
     """
-    This upload could not be read, so a person has to check it first. It was not accepted yet, and
-    nothing was published. Save it again as a new file and send that, or ask the people who run this
-    site{where}. Give them the case number {case}.
+    This upload could not be read, so a person has to check it first. It has not been accepted yet,
+    and nothing was published. Save it again as a new file and send that, or ask the people who run
+    this site{where}. Give them the case number {case}.
     """
 
 

@@ -24,8 +24,8 @@ from entrenous.terminal.session import NO, YES
 
 class NotOurs(Refused):
     """
-    {path} contains files that no demonstration made. Nothing was changed. Choose another folder:
-    entrenous demo --out DIR
+    {path} contains files that the demonstration did not make. Nothing was changed. Choose another
+    folder: entrenous demo --out DIR
     """
 
 

@@ -7,8 +7,8 @@ from entrenous.wire.relay_nouns import Locked
 
 class NotLockedAtRelay(Refused):
     """
-    This device was set up without a relay, so no relay counts its tries, and it unlocks anywhere.
-    There are no tries to allow. Nothing was changed.
+    This device was set up without a relay, so no relay counts wrong passphrases, and there are no
+    further tries to allow. Nothing was changed.
     """
 
 
@@ -34,7 +34,7 @@ class MailboxUnknown(Unreachable):
 class OutdatedCopy(Refused):
     """
     This is an older copy of the device's folder, for instance from a backup, and the passphrase of
-    the device was changed since. The relay does not unlock the older copy, so it stays locked.
+    the device has been changed since. The relay does not unlock the older copy, so it stays locked.
     Nothing was changed. The device itself opens as before, with its new passphrase.
     """
 
@@ -77,8 +77,8 @@ class DeviceWithoutRelay(Refused):
 
 
 class VaultNotFound(NotFound):
-    """There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --offline,
-    or to send and receive, too: entrenous setup --name YOU --relay URL
+    """There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --offline.
+    To send and receive as well: entrenous setup --name YOU --relay URL
     """
 
 

@@ -196,7 +196,7 @@ class SheetOfAnotherPerson(Refused):
 class OutdatedSheet(Refused):
     """
     The relay does not answer, and this recovery sheet cannot unlock this device without it. The
-    sheet belongs to another device, or was written before this one moved to its present relay or
+    sheet belongs to another device, or was written before this one moved to its current relay or
     mailbox. Nothing was changed. Try the newest sheet that was written on this device.
     """
 
@@ -241,11 +241,11 @@ class NoDeviceToRevokeFrom(NotFound):
 
 class SheetOfThisDevice(Refused):
     """
-    This recovery sheet was written on the device in {home}, which is this one and not lost. Nothing
-    was changed. If you want to revoke it all the same, that cannot be undone, and every copy of its
-    folder stays locked for good. First export what is in it: entrenous archive export --out DIR.
-    Then revoke it with an empty folder: ENTRENOUS_HOME=DIR entrenous device revoke --lost
-    --recovery FILE
+    This recovery sheet was written on the device in {home}, which is this device, so it is not
+    lost. Nothing was changed. You can still revoke this device, but that cannot be undone, and
+    every copy of its folder stays locked for good. First export what is in it: entrenous archive
+    export --out DIR. Then revoke it with an empty folder: ENTRENOUS_HOME=DIR entrenous device
+    revoke --lost --recovery FILE
     """
 
 
@@ -271,14 +271,14 @@ class RevocationTokenOutdated(Unproven):
     """
     {name} is NOT revoked at your relay: the token that this device has for it was replaced by a
     newer one, and {name} could not send the new one here. Another device of yours may have the new
-    token, and revokes {name} as soon as it learns of this. On each of your devices, run now:
-    entrenous inbox. The newest recovery sheet that was written on {name} revokes it too: entrenous
-    device revoke --lost --recovery FILE
+    token, and will revoke {name} as soon as it learns of this. On each of your devices, run now:
+    entrenous inbox. The newest recovery sheet that was written on {name} can revoke it too:
+    entrenous device revoke --lost --recovery FILE
     """
 
 
 class RevocationIncomplete(Unreachable):
     """
     The lost device is not revoked yet. {why} Entrenous does not repeat this by itself. Run the same
-    command again, on this machine or any other, until it says that the device is shut.
+    command again, on this machine or any other, until it says that the device is revoked.
     """

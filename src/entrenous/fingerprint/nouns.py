@@ -108,7 +108,9 @@ class Match:
 
 
 class BadFingerprint(Malformed):
-    """This is not a PDQ fingerprint, which has 64 hexadecimal digits. Nothing was changed."""
+    """This is not a PDQ fingerprint, which has 64 hexadecimal digits. Nothing was changed. To
+    compute one: entrenous fingerprint FILE
+    """
 
 
 class TooFlat(Refused):
@@ -332,17 +334,17 @@ EMBEDDINGS_MAX: Final = 100_000  # for one gate; they take 51 MB
 
 class EmbeddingModelMissing(Refused):
     """
-    Comparing pictures by what they look like needs a network that is not installed here. Nothing
-    was sent. With Python 3.12 or newer, install it, in the folder of Entrenous: .venv/bin/pip
-    install -e '.[embedding]'. Or leave --embedding out: the picture is still found by its
-    fingerprints.
+    Comparing pictures by what they look like needs a neural network that is not installed here.
+    Nothing was sent. With Python 3.12 or newer, install it, in the folder of Entrenous:
+    .venv/bin/pip install -e '.[embedding]'. Or leave --embedding out: the picture is still found by
+    its fingerprints.
     """
 
 
 class PlatformTakesNoEmbedding(Refused):
     """
-    The platform at {url} does not compare pictures by what they look like, or uses another network
-    for it. Nothing was sent. Give the same command without --embedding.
+    The platform at {url} does not compare pictures by what they look like, or uses a different
+    neural network for it. Nothing was sent. Run the same command without --embedding.
     """
 
 

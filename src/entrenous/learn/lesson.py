@@ -20,7 +20,7 @@ from entrenous.learn.markdown import Block, UnsupportedMarkdown, as_plain_text, 
 
 
 class NoSuchLesson(NotFound):
-    """There is no lesson called {name}. See which there are: entrenous learn"""
+    """There is no lesson called {name}. To list the lessons: entrenous learn"""
 
 
 class BadLesson(Malformed):

@@ -35,7 +35,7 @@ class EvidenceManifest:
 
 class BadManifest(Malformed):
     """This is not an evidence manifest that Entrenous wrote, or it was changed afterwards. Use the
-    exported file without any change.
+    exported file unchanged.
     """
 
 

@@ -281,11 +281,13 @@ class Case:
 
 
 class NoSuchCase(NotFound):
-    """There is no case called {name} on this device. See which there are: entrenous case list"""
+    """There is no case called {name} on this device. To list the cases: entrenous case list"""
 
 
 class NoSuchCaseEntry(NotFound):
-    """Case {name} has no {what} number {number}. See what it has: entrenous case show {name}"""
+    """Case {name} has no {what} number {number}. To see what it contains: entrenous case show
+    {name}
+    """
 
 
 class ImpossibleTime(Refused):

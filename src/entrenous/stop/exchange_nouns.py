@@ -304,8 +304,8 @@ class FetchAlreadyRunning(Refused):
 
 class NoCredentials(Refused):
     """
-    There are no credentials for {name}, so nothing was fetched. Set {variable}, or name a file that
-    you can read with --credentials. The form is: {form}.
+    There are no credentials for {name}, so nothing was fetched. Set {variable}, or pass a readable
+    file: --credentials FILE. The form is: {form}.
     """
 
 

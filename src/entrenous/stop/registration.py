@@ -323,7 +323,7 @@ class NoSuchProtection(NotFound):
 class RegistrationUnanswered(Unreachable):
     """
     The platform at {url} did not answer, so it is not known whether this was registered. To find
-    out, give the same command again: it does not register twice. To withdraw it: entrenous
+    out, run the same command again, which does not register it twice. To withdraw it: entrenous
     unprotect {claim}
     """
 
@@ -331,7 +331,7 @@ class RegistrationUnanswered(Unreachable):
 class FileHasOnlySound(Refused):
     """
     This file contains only sound, and you chose to leave sound out. Nothing was registered. To
-    register the sound, give the same command without --no-sound.
+    register the sound, run the same command without --no-sound.
     """
 
 

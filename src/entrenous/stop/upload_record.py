@@ -211,7 +211,9 @@ class Appeal:
 
 
 class NoSuchReview(NotFound):
-    """This gate has no upload with the case number {case}. Nothing was changed."""
+    """This gate has no upload with the case number {case}. Nothing was changed. Check the
+    number.
+    """
 
 
 class UploadNotKept(NoSuchReview):

@@ -77,11 +77,11 @@ class NoLock(NotFound):
 
 class RolledBack(Refused):
     """
-    This is an older copy of a device that was used elsewhere since, for instance a restored backup.
-    Using both would make its conversations less secret, so this copy no longer sends or receives.
-    What you sent, your originals and your cases are still here. To write from here again, link a
-    new device in another folder, from the device in use: entrenous device add. If you no longer
-    have that one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    This is an older copy of a device that has been used elsewhere since, for instance a restored
+    backup. Using both would make its conversations less secret, so this copy no longer sends or
+    receives. What you sent, your originals and your cases are still here. To write from here again,
+    link a new device in another folder, from the device in use: entrenous device add. If you no
+    longer have that one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
 
 

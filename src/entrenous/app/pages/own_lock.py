@@ -72,7 +72,7 @@ class NoSheetGiven(Refused):
 
 
 class NotThePassphrase(Refused):
-    """That is not this device's present passphrase. Nothing was changed."""
+    """That is not this device's current passphrase. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _LAST_PAGE_S = 1.0  # seconds for the last page and its style sheet to reach the
 
 
 class WordNotTyped(Refused):
-    """You did not type the word, so nothing was erased."""
+    """You did not type the word that the page asks for, so nothing was erased."""
 
 
 def routes() -> list[Route]:

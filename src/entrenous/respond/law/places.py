@@ -21,13 +21,14 @@ Place = NewType("Place", str)  # ISO 3166 country or subdivision, "EU" or "world
 
 class UnknownPlace(Refused):
     """{place} is not a place that Entrenous knows, so nothing was done. Give a country's name in
-    any language, or its two letters, with a state where it matters: Germany, DE, US-CA, Ontario.
+    any language, or its two-letter code, with a state where it matters: Germany, DE, US-CA,
+    Ontario.
     """
 
 
 class MisspelledPlace(UnknownPlace):
     """{place} is not a place that Entrenous knows, so nothing was done. Did you mean {closest}?
-    Type its name or its two letters.
+    Type its name or its two-letter code.
     """
 
 

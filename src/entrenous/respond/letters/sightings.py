@@ -30,10 +30,10 @@ class ChatNotReached(Refused):
 
 
 class NoSightingToName(Refused):
-    """Nothing was drafted: case {name} has no place yet where the picture can be seen, so whoever
-    gets this letter would have nothing to look at. Add the web address of the page (entrenous case
-    add {name} --url -). If it is only in a chat, whoever has the message can report it in the app.
-    To see these steps: entrenous law routes {name}
+    """Nothing was drafted: case {name} does not say yet where the picture can be seen, so the
+    recipient of this letter would have nothing to look at. Add the web address of the page
+    (entrenous case add {name} --url -). If the picture is only in a chat, somebody who has the
+    message can report it in the app. To see these steps: entrenous law routes {name}
     """
 
 

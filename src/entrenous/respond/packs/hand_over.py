@@ -25,13 +25,13 @@ class PackIsSealed(Refused):
 
 class NotAnIdentity(Malformed):
     """This file contains no private key that can open a pack. An age key begins with
-    AGE-SECRET-KEY-1; an SSH key must have no passphrase of its own.
+    AGE-SECRET-KEY-1; an SSH key must not be protected by a passphrase.
     """
 
 
 class PackDoesNotOpen(Malformed):
-    """This key does not open the pack: it was encrypted to another key, or was changed afterwards.
-    Ask the person who made it which key it was encrypted to.
+    """This key does not open the pack: the pack was encrypted to a different key, or was changed
+    afterwards. Ask the person who made the pack which key it was encrypted to.
     """
 
 

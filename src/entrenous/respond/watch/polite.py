@@ -35,8 +35,8 @@ class RobotsForbid(Refused):
 
 
 class NotOnTheWeb(Refused):
-    """This address is not on the public web, or leads to one that is not, such as a device in your
-    own network. It was not fetched. Check the address.
+    """This address is not on the public web, or leads to an address that is not, such as a device
+    in your own network. It was not fetched. Check the address.
     """
 
 

@@ -28,8 +28,8 @@ class WatchingNotAgreed(Refused):
 
 
 class NotWatchable(Refused):
-    """Sighting {number} of case {name} is a chat, and only web addresses can be watched from
-    here.
+    """Sighting {number} of case {name} is a chat, and only web addresses can be watched from here.
+    To see whether the picture is still there, look into the chat.
     """
 
 

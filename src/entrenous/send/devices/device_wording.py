@@ -66,16 +66,16 @@ _NOT_DONE: Final = {
 }
 _ALONE: Final = (
     translatable(
-        "The device that this recovery sheet was written on is shut: no passphrase opens its vault "
-        "any more, unless it had an offline window."
+        "The device that this recovery sheet was written on is revoked: no passphrase opens its "
+        "vault any more, unless it had an offline window."
     ),
     translatable(
         "People are NOT told: the sheet knows neither them nor your list of devices. What they "
         "send to it is refused from now on, and their programs still list that device as yours."
     ),
     translatable(
-        "If that device had moved to another relay after the sheet was written, it is not shut: "
-        "repeat this with the sheet that was written after the move."
+        "If that device had moved to another relay after the sheet was written, it is not "
+        "revoked: repeat this with the sheet that was written after the move."
     ),
 )
 

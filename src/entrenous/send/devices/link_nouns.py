@@ -118,9 +118,9 @@ class LinkEnded(Refused):
 
 class LinkEndedByOtherDevice(LinkEnded):
     """
-    Your other device ended the linking, so nothing was linked. Somebody answered there that the
-    pictures differ, or stopped it. If you did neither, somebody may be intercepting the connection.
-    Start again with a new code: entrenous device add
+    Linking was stopped on your other device, or somebody there answered that the pictures differ,
+    so nothing was linked. If that was not you, somebody may be intercepting the connection. Start
+    again with a new code: entrenous device add
     """
 
 
@@ -133,9 +133,9 @@ class LinkInterruptedByMove(LinkEnded):
 
 class LinkEndedAfterGrant(LinkEnded):
     """
-    The other device ended the linking after you answered yes here: somebody answered there that the
-    pictures differ, or stopped it. The new device is already on your list, and the people you write
-    with are notified of it. Remove it now: entrenous device revoke NAME --lost
+    You answered "yes" here, but linking was then stopped on the other device, or somebody there
+    answered that the pictures differ. The new device is already on your list of devices, and the
+    people you write to are notified of it. Remove it now: entrenous device revoke NAME --lost
     """
 
 
@@ -150,10 +150,10 @@ class LinkDiffers(Unproven):
 class LinkDiffersOnNewDevice(Unproven):
     """
     You answered that the two devices show different pictures, so this device was not linked:
-    somebody may be intercepting the connection. If you answered yes on your other device, a
-    stranger's device may now be on your list. Check it there: entrenous device list. If it is on
-    the list, remove it: entrenous device revoke NAME --lost. To start again there: entrenous device
-    add
+    somebody may be intercepting the connection. If you answered "yes" on your other device, a
+    stranger's device may now be on your list of devices. Check this on your other device: entrenous
+    device list. If it is on the list, remove it: entrenous device revoke NAME --lost. To start
+    again there: entrenous device add
     """
 
 
@@ -182,8 +182,9 @@ class LinkStoppedHere(LinkEnded):
 
 class StoppedAfterGrant(EntrenousError):
     """
-    Stopped, but {name} is already on your list. The people you write with are notified of it, and
-    linking continues by itself. If {name} never answers, remove it: entrenous device revoke NAME
+    Stopped, but {name} is already on your list of devices. The people you write to are notified of
+    it, and linking continues by itself. If {name} never answers, remove it: entrenous device revoke
+    NAME
     """
 
     family = "interrupted"  # none of the five: nothing failed, the user stopped it
@@ -191,8 +192,8 @@ class StoppedAfterGrant(EntrenousError):
 
 class StoppedAfterLinking(EntrenousError):
     """
-    Stopped, but this device is already on your list and stays there. Linking continues with the
-    next command here: entrenous inbox
+    Stopped, but this device is already on your list of devices and stays there. Linking continues
+    with the next command here: entrenous inbox
     """
 
     family = "interrupted"

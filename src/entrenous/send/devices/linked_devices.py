@@ -101,14 +101,14 @@ class UnknownDevice(NotFound):
 class CannotRevokeThisDevice(Refused):
     """
     That is the device you are using, and a device can only be revoked from another one. Nothing was
-    changed. On another device of yours: entrenous device revoke NAME
+    changed. Run this on another device of yours: entrenous device revoke NAME
     """
 
 
 class TooManyDevices(Refused):
     """
-    You already have 16 devices, the most that are possible. Nothing was changed. Revoke one that
-    you do not use: entrenous device revoke NAME
+    You already have 16 devices, the most that Entrenous allows. Nothing was changed. Revoke one
+    that you do not use: entrenous device revoke NAME
     """
 
 

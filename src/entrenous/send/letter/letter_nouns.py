@@ -284,7 +284,7 @@ class Content:
 
 class BadContent(Malformed):
     """
-    The message was decrypted, but its content is damaged, or another program made it. Nothing of it
+    The message was decrypted, but its content is damaged, or another program made it. No part of it
     is shown. Ask the person to send it again.
     """
 
@@ -318,7 +318,7 @@ class BadReaction(Refused):
 
 
 class NobodyToReactTo(NotFound):
-    """Nobody who has {name} is among your people any more, so the reaction was not sent."""
+    """You no longer know anybody who has {name}, so the reaction was not sent."""
 
 
 class NeedsUpdate(Malformed):

@@ -153,7 +153,7 @@ class StoppedWhileMarking(EntrenousError):
 class NoRoomForAllCopies(DiskFull):
     """The disk is full, so only {count} of {total} copies were written. Those are complete, and
     your vault records whose copy each one is, so a leak of one can be traced. Free some space, or
-    choose another folder with --out, and mark it again for the others.
+    choose another folder with --out, and mark the file again for the others.
     """
 
 

@@ -73,11 +73,11 @@ INBOX_TABLE: Final = Table(INBOX, Received)
 
 
 class UnsafeFiles(Malformed):
-    """{files} of {name}: not a picture, clip or sound in the form that Entrenous writes. It is
-    damaged, or contains other data as well. Such a file can attack the program that shows it, so no
-    part of the message was written. Ask the person what they sent. To write all of it unchanged,
-    for a program that can open such files safely: entrenous open {name} --unchecked. If the message
-    opens a limited number of times, add --export.
+    """{name} contains data that is not in the form in which Entrenous writes pictures, clips and
+    sounds: {files}. Such a file is damaged or contains other data as well, and can attack the
+    program that shows it, so no part of the message was written. Ask the person what they sent. To
+    write everything unchanged, for a program that can open such files safely: entrenous open {name}
+    --unchecked. If the message opens a limited number of times, add --export.
     """
 
 

@@ -80,14 +80,14 @@ class BadInvite(Malformed):
 
 class BadName(Refused):
     """
-    A name has 1 to 64 visible characters, and no space at either end. It does not begin with a
+    A name has 1 to 64 visible characters, and no space at either end. It must not begin with a
     dash, since a command would take that for an option. Nothing was changed. Choose another name.
     """
 
 
 class NotInvited(Refused):
     """
-    Somebody you do not know tried to write to you without an invite of yours. They were not added.
+    Somebody you do not know tried to write to you without an invite from you. They were not added.
     If you want to hear from them, give them a link: entrenous invite
     """
 

@@ -27,7 +27,7 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
         town.types(who, "inbox")
     town.types("ben", "send", "--text", "at six", "--to", "ana", "--confirm", "ana")
     said = town.nowhere(*town.by_sheet)
-    assert "is shut: no passphrase opens its vault any more" in said
+    assert "is revoked: no passphrase opens its vault any more" in said
     assert "168 hours" in said
     assert "People are NOT told" in said
     assert all(one.what in said and one.why in said for one in LOST_ALONE)
@@ -97,7 +97,7 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
 
 
 def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
-    assert "is this one and not lost" in town.types(
+    assert "so it is not lost" in town.types(
         "ana", *town.by_sheet, status=BY_FAMILY["refused"]
     )
     town.types("ana", "inbox")
