@@ -97,9 +97,7 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
 
 
 def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
-    assert "so it is not lost" in town.types(
-        "ana", *town.by_sheet, status=BY_FAMILY["refused"]
-    )
+    assert "so it is not lost" in town.types("ana", *town.by_sheet, status=BY_FAMILY["refused"])
     town.types("ana", "inbox")
 
 
