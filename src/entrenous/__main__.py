@@ -88,7 +88,7 @@ def _gate_app(
     chores = BackgroundTasks(
         (partial(forget_expired, exchange),), (partial(relist_due, platform, listings),)
     )
-    app = gate_app(platform, access, chores, look=figures_source(platform), judges=judges)
+    app = gate_app(platform, access, chores, count_rows=figures_source(platform), judges=judges)
     app.mount("/exchange", exchange_app(exchange))
     app.mount("/hma", hma_app(platform, access, listings, exchange.sources))
     if front.trusted_proxies:

@@ -84,12 +84,12 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
     digest = envelope_digest(envelope)
 
     def work(tx: RowTransaction) -> bool:
-        held = tx.get(StoredEnvelope, envelope.id)
-        if held is not None and equal_in_constant_time(held.digest, digest):
+        stored = tx.get(StoredEnvelope, envelope.id)
+        if stored is not None and equal_in_constant_time(stored.digest, digest):
             return False
         granted = require_sender(tx, envelope.mailbox, token, present)
-        if held is not None:
-            raise _duplicate_error(held, envelope)
+        if stored is not None:
+            raise _duplicate_error(stored, envelope)
         if envelope.expires_at <= present:
             refuse_clock_ahead(tx, present)
         refuse_invalid_expiry(envelope.expires_at, present, relay.limits)
@@ -146,10 +146,10 @@ def _require_mailbox_room(view: RowView, envelope: Envelope, limits: Limits) -> 
         require_room_in_group(view, envelope.share.group)
 
 
-def _duplicate_error(held: StoredEnvelope, envelope: Envelope) -> EntrenousError:
+def _duplicate_error(stored: StoredEnvelope, envelope: Envelope) -> EntrenousError:
     """Return the error for a post whose id is already known."""
-    if was_never_posted(held) and equal_in_constant_time(
-        held.withdraw_lock, envelope.withdraw_lock
+    if was_never_posted(stored) and equal_in_constant_time(
+        stored.withdraw_lock, envelope.withdraw_lock
     ):
         return TakenBack()
     return IdInUse()
@@ -198,11 +198,11 @@ def _store_envelope(
 
 
 def _next_sequence(tx: RowTransaction, envelope: Envelope) -> int:
-    held = tx.get(StoredMailbox, envelope.mailbox)
-    if held is None:
+    stored = tx.get(StoredMailbox, envelope.mailbox)
+    if stored is None:
         raise NoSuchMailbox
-    tx.put(replace(held, last_sequence=held.last_sequence + 1))
-    return held.last_sequence + 1
+    tx.put(replace(stored, last_sequence=stored.last_sequence + 1))
+    return stored.last_sequence + 1
 
 
 def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: datetime) -> None:
@@ -211,14 +211,14 @@ def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: da
     Both have the same withdraw lock (the hash of the token that withdraws them), which proves that
     the same sender posted both.
     """
-    held = tx.get(StoredBlob, blob)
-    if held is None or held.due_at <= present or held.mailbox != envelope.mailbox:
+    stored = tx.get(StoredBlob, blob)
+    if stored is None or stored.due_at <= present or stored.mailbox != envelope.mailbox:
         raise NoSuchBlob
-    if not equal_in_constant_time(held.withdraw_lock, envelope.withdraw_lock):
+    if not equal_in_constant_time(stored.withdraw_lock, envelope.withdraw_lock):
         raise NoSuchBlob
-    if held.envelope is not None:
+    if stored.envelope is not None:
         raise IdInUse
-    tx.put(replace(held, envelope=envelope.id, due_at=envelope.expires_at))
+    tx.put(replace(stored, envelope=envelope.id, due_at=envelope.expires_at))
 
 
 async def waiting_envelopes(
@@ -265,10 +265,10 @@ async def acknowledge(
     def work(tx: RowTransaction) -> None:
         require_owner(tx, mailbox, token)
         letter = tx.get(StoredLetter, envelope)
-        held = tx.get(StoredEnvelope, envelope)
-        if letter is not None and letter.mailbox == mailbox and held is not None:
+        stored = tx.get(StoredEnvelope, envelope)
+        if letter is not None and letter.mailbox == mailbox and stored is not None:
             tx.drop(StoredLetter, envelope)
-            _mark_delivered(tx, held, present)
+            _mark_delivered(tx, stored, present)
 
     await relay.mail.transact(work, lambda view: _prefetch_acknowledge(view, mailbox, envelope))
 
@@ -276,18 +276,18 @@ async def acknowledge(
 def _prefetch_acknowledge(view: RowView, mailbox: MailboxId, envelope: EnvelopeId) -> None:
     view.get(StoredMailbox, mailbox)
     view.get(StoredLetter, envelope)
-    held = view.get(StoredEnvelope, envelope)
-    if held is None or held.open_lock is not None:
+    stored = view.get(StoredEnvelope, envelope)
+    if stored is None or stored.open_lock is not None:
         view.get(StoredShare, envelope)
         view.find(StoredAttempt, envelope=envelope)
     view.find(StoredBlob, envelope=envelope)
 
 
-def _mark_delivered(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> None:
-    state = next_envelope_state(held.state, EnvelopeEvent.DELIVER, held.expires_at)
-    delivered = replace(held, state=state, delivered_at=present)
-    has_share = held.open_lock is not None and tx.get(StoredShare, held.envelope) is not None
-    if has_share or tx.find(StoredBlob, envelope=held.envelope):
+def _mark_delivered(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
+    state = next_envelope_state(stored.state, EnvelopeEvent.DELIVER, stored.expires_at)
+    delivered = replace(stored, state=state, delivered_at=present)
+    has_share = stored.open_lock is not None and tx.get(StoredShare, stored.envelope) is not None
+    if has_share or tx.find(StoredBlob, envelope=stored.envelope):
         tx.put(delivered)
     else:
         leave_tombstone(tx, delivered, present)

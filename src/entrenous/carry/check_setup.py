@@ -203,19 +203,24 @@ def _check_listen_address(settings: RelaySettings, _: datetime) -> Finding:
     return _passed_finding("address", f"{settings.listen} is free; no relay runs there now")
 
 
-def _check_metrics_address(listen: str, wanted: str) -> Finding:
+def _check_metrics_address(listen: str, metrics_listen: str) -> Finding:
     """Check the metrics address; "0.0.0.0" and "::" take the port on every address."""
-    (host, port), (other, its) = _split_host_and_port(listen), _split_host_and_port(wanted)
-    if port == its != 0 and (host == other or {host, other} & _ALL_ADDRESSES):
+    (host, port), (metrics_host, metrics_port) = (
+        _split_host_and_port(listen),
+        _split_host_and_port(metrics_listen),
+    )
+    if port == metrics_port != 0 and (
+        host == metrics_host or {host, metrics_host} & _ALL_ADDRESSES
+    ):
         return _failed_finding(
-            "metrics", f"metrics_listen, {wanted}, is where the relay is: take another"
+            "metrics", f"metrics_listen, {metrics_listen}, is where the relay is: take another"
         )
-    if are_metrics_at(other, its):
-        return _passed_finding("metrics", f"metrics are served at {wanted}")
-    fault = listen_fault(other, its)
+    if are_metrics_at(metrics_host, metrics_port):
+        return _passed_finding("metrics", f"metrics are served at {metrics_listen}")
+    fault = listen_fault(metrics_host, metrics_port)
     if fault:
-        return _failed_finding("metrics", f"{wanted} {fault}: change metrics_listen")
-    return _passed_finding("metrics", f"{wanted} is free; no metrics are served there now")
+        return _failed_finding("metrics", f"{metrics_listen} {fault}: change metrics_listen")
+    return _passed_finding("metrics", f"{metrics_listen} is free; no metrics are served there now")
 
 
 def _split_host_and_port(listen: str) -> tuple[str, int]:
@@ -260,7 +265,7 @@ async def collect_stats(relay: Relay) -> RelayStats:
     return await relay.mail.read(lambda view: _count_rows(view, relay.blobs.free_bytes()))
 
 
-def _count_rows(view: RowView, room: int | None) -> RelayStats:
+def _count_rows(view: RowView, free_bytes: int | None) -> RelayStats:
     blobs, blob_bytes = view.count_and_sum(StoredBlob, "size")
     swept = last_sweep(view)
     uploads, upload_bytes = view.count_and_sum(StoredUpload, "size")
@@ -275,7 +280,7 @@ def _count_rows(view: RowView, room: int | None) -> RelayStats:
         blob_bytes=blob_bytes,
         uploads=uploads,
         upload_bytes=upload_bytes,
-        free_bytes=room,
+        free_bytes=free_bytes,
         restored_at=restored_at(view),
         swept_at=swept.at if swept else None,
     )

@@ -82,67 +82,69 @@ async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
     """
 
     def work(tx: RowTransaction) -> None:
-        held = tx.get(StoredEnvelope, envelope)
-        if held is not None:
-            expire_if_due(tx, held, now(relay))
+        stored = tx.get(StoredEnvelope, envelope)
+        if stored is not None:
+            expire_if_due(tx, stored, now(relay))
 
     _, left = await relay.mail.transact(collecting_orphan_blobs(work))
     await remove_orphans_briefly(left, relay)
 
 
-def expire_if_due(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> StoredEnvelope:
+def expire_if_due(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> StoredEnvelope:
     """Return the envelope in its present state, after expiring it if it is due.
 
     Raises:
         RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope is due.
     """
-    if not _has_expired(held, present):
-        return held
+    if not _has_expired(stored, present):
+        return stored
     refuse_clock_ahead(tx, present)
-    return close_envelope(tx, held, EnvelopeEvent.EXPIRE, present)
+    return close_envelope(tx, stored, EnvelopeEvent.EXPIRE, present)
 
 
-def _has_expired(held: StoredEnvelope, present: datetime) -> bool:
-    return held.closed_at is None and present >= held.expires_at
+def _has_expired(stored: StoredEnvelope, present: datetime) -> bool:
+    return stored.closed_at is None and present >= stored.expires_at
 
 
 def close_envelope(
-    tx: RowTransaction, held: StoredEnvelope, event: EnvelopeEvent, present: datetime
+    tx: RowTransaction, stored: StoredEnvelope, event: EnvelopeEvent, present: datetime
 ) -> StoredEnvelope:
     """Delete an envelope's content after ``event``, and leave a tombstone."""
-    ended = replace(held, state=next_envelope_state(held.state, event, held.expires_at))
+    ended = replace(stored, state=next_envelope_state(stored.state, event, stored.expires_at))
     return leave_tombstone(tx, ended, present)
 
 
-def use_up_share(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> None:
+def use_up_share(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
     """Delete a share that may no longer be released.
 
     A letter that was not fetched yet is kept, so that the device can tell its user.
     """
-    if held.state is EnvelopeState.WAITING and tx.get(StoredLetter, held.envelope) is not None:
-        _drop_content(tx, held, present)
+    if stored.state is EnvelopeState.WAITING and tx.get(StoredLetter, stored.envelope) is not None:
+        _drop_content(tx, stored, present)
     else:
-        close_envelope(tx, held, EnvelopeEvent.USE_UP, present)
+        close_envelope(tx, stored, EnvelopeEvent.USE_UP, present)
 
 
-def leave_tombstone(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> StoredEnvelope:
+def leave_tombstone(
+    tx: RowTransaction, stored: StoredEnvelope, present: datetime
+) -> StoredEnvelope:
     """Delete what is left of an envelope, except a tombstone, which is kept for a number of days
     from the first call.
     """
-    tx.drop(StoredLetter, held.envelope)
-    _drop_content(tx, held, present)
-    closed_at = held.closed_at or present
-    buried = replace(held, closed_at=closed_at, due_at=closed_at + _TOMBSTONE_PERIOD)
+    tx.drop(StoredLetter, stored.envelope)
+    _drop_content(tx, stored, present)
+    closed_at = stored.closed_at or present
+    buried = replace(stored, closed_at=closed_at, due_at=closed_at + _TOMBSTONE_PERIOD)
     tx.put(buried)
     return buried
 
 
-def _drop_content(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> None:
-    if held.open_lock is not None:  # otherwise it never had a share
-        tx.drop(StoredShare, held.envelope)
-        for attempt in tx.find(StoredAttempt, envelope=held.envelope):
-            tx.drop(StoredAttempt, held.envelope, attempt.attempt)
-    for blob in tx.find(StoredBlob, envelope=held.envelope):
+def _drop_content(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
+    if stored.open_lock is not None:  # otherwise it never had a share
+        tx.drop(StoredShare, stored.envelope)
+        for attempt in tx.find(StoredAttempt, envelope=stored.envelope):
+            tx.drop(StoredAttempt, stored.envelope, attempt.attempt)
+    for blob in tx.find(StoredBlob, envelope=stored.envelope):
         delete_blob_row(tx, blob, present)
 
 
@@ -158,20 +160,20 @@ def delete_upload_row(tx: RowTransaction, upload: StoredUpload, present: datetim
     tx.put(OrphanBlob(upload.name, present))
 
 
-def empty_batch(tx: RowTransaction, gone: DeletedMailbox, present: datetime) -> bool:
+def empty_batch(tx: RowTransaction, deleted_mailbox: DeletedMailbox, present: datetime) -> bool:
     """Delete a batch of a deleted mailbox's contents, openable content first; return False if none
     is left.
 
     Work in batches, so that one large deletion does not block the relay.
     """
-    if gone.due_at != DUE_WHILE_EMPTYING:
+    if deleted_mailbox.due_at != DUE_WHILE_EMPTYING:
         return False
     for kind, limit, end in _ENDS_WITH_MAILBOX:
-        if rows := tx.find(kind, limit, mailbox=gone.mailbox):
+        if rows := tx.find(kind, limit, mailbox=deleted_mailbox.mailbox):
             for row in rows:
                 end(tx, row, present)
             return True
-    tx.put(replace(gone, due_at=present + timedelta(days=DELETED_MAILBOX_DAYS)))
+    tx.put(replace(deleted_mailbox, due_at=present + timedelta(days=DELETED_MAILBOX_DAYS)))
     return False
 
 
@@ -186,16 +188,16 @@ def _empty_any_mailbox(tx: RowTransaction, present: datetime) -> bool:
 def _revoke_envelope(
     tx: RowTransaction, row: StoredShare | StoredLetter, present: datetime
 ) -> None:
-    held = tx.get(StoredEnvelope, row.envelope)
-    if held is not None:
-        close_envelope(tx, held, EnvelopeEvent.REVOKE, present)
+    stored = tx.get(StoredEnvelope, row.envelope)
+    if stored is not None:
+        close_envelope(tx, stored, EnvelopeEvent.REVOKE, present)
     tx.drop(type(row), row.envelope)
 
 
 def _revoke_blob_row(tx: RowTransaction, blob: StoredBlob, present: datetime) -> None:
-    held = tx.get(StoredEnvelope, blob.envelope) if blob.envelope else None
-    if held is not None:
-        close_envelope(tx, held, EnvelopeEvent.REVOKE, present)
+    stored = tx.get(StoredEnvelope, blob.envelope) if blob.envelope else None
+    if stored is not None:
+        close_envelope(tx, stored, EnvelopeEvent.REVOKE, present)
     if tx.get(StoredBlob, blob.blob) is not None:
         delete_blob_row(tx, blob, present)
 
@@ -204,11 +206,11 @@ def drop_row(tx: RowTransaction, row: Any, _: datetime | None = None) -> None:
     tx.drop(type(row), *(getattr(row, name) for name in KEY_FIELDS[type(row)]))
 
 
-def _expire_envelope_row(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> None:
-    if _has_expired(held, present):
-        close_envelope(tx, held, EnvelopeEvent.EXPIRE, present)
-    elif held.closed_at is not None:
-        tx.drop(StoredEnvelope, held.envelope)
+def _expire_envelope_row(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
+    if _has_expired(stored, present):
+        close_envelope(tx, stored, EnvelopeEvent.EXPIRE, present)
+    elif stored.closed_at is not None:
+        tx.drop(StoredEnvelope, stored.envelope)
 
 
 _End = Callable[[RowTransaction, Any, datetime], None]
@@ -305,7 +307,7 @@ async def remove_orphan_blobs(relay: Relay) -> None:
             else:
                 gone.append(leftover.name)
         await relay.mail.transact(
-            partial(_record_removals, gone=gone, stuck=stuck, again=present + _RETRY_AFTER)
+            partial(_record_removals, removed=gone, stuck=stuck, retry_at=present + _RETRY_AFTER)
         )
     if failed:
         raise failed[0]
@@ -332,10 +334,10 @@ def _drop_orphan_rows(tx: RowTransaction, names: list[str]) -> None:
 
 
 def _record_removals(
-    tx: RowTransaction, gone: list[str], stuck: list[OrphanBlob], again: datetime
+    tx: RowTransaction, removed: list[str], stuck: list[OrphanBlob], retry_at: datetime
 ) -> None:
-    _drop_orphan_rows(tx, gone)
+    _drop_orphan_rows(tx, removed)
     for leftover in stuck:
         # No other process has deleted it meanwhile.
         if tx.get(OrphanBlob, leftover.name) is not None:
-            tx.put(replace(leftover, due_at=again))
+            tx.put(replace(leftover, due_at=retry_at))

@@ -280,7 +280,9 @@ async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None
 
     gone, left, more = await relay.mail.transact(work), list[str](), True
     while more:
-        part = collecting_orphan_blobs(partial(empty_batch, gone=gone, present=now(relay)))
+        part = collecting_orphan_blobs(
+            partial(empty_batch, deleted_mailbox=gone, present=now(relay))
+        )
         more, names = await relay.mail.transact(part)
         left += names
     await remove_orphans_briefly(left, relay)

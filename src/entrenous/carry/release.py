@@ -79,14 +79,16 @@ def _prefetch_release(view: RowView, envelope: EnvelopeId, attempt: bytes) -> No
 def _release_share(
     tx: RowTransaction, envelope: EnvelopeId, token: Secret, attempt: bytes, present: datetime
 ) -> Secret:
-    held = _require_open_token(tx, envelope, token)
-    state = next_envelope_state(_current_state(held, present), EnvelopeEvent.OPEN, held.expires_at)
+    stored = _require_open_token(tx, envelope, token)
+    state = next_envelope_state(
+        _current_state(stored, present), EnvelopeEvent.OPEN, stored.expires_at
+    )
     share = tx.get(StoredShare, envelope)
     if share is None:
         raise UsedUp
     before = tx.get(StoredAttempt, envelope, attempt)
     if before is None:
-        _record_attempt(tx, replace(held, state=state), share, attempt, present)
+        _record_attempt(tx, replace(stored, state=state), share, attempt, present)
     elif before.finished and share.opens is not None:
         # The device has finished this attempt, so a copy of its disk may be asking. If the device
         # itself repeats the request this late, it may not open the message again either.
@@ -95,35 +97,39 @@ def _release_share(
 
 
 def _require_open_token(view: RowView, envelope: EnvelopeId, token: Secret) -> StoredEnvelope:
-    held = view.get(StoredEnvelope, envelope)
-    if held is None or held.open_lock is None:
+    stored = view.get(StoredEnvelope, envelope)
+    if stored is None or stored.open_lock is None:
         raise NoSuchEnvelope
-    if not equal_in_constant_time(held.open_lock, token_hash(token)):
+    if not equal_in_constant_time(stored.open_lock, token_hash(token)):
         raise WrongToken
-    return held
+    return stored
 
 
-def _current_state(held: StoredEnvelope, present: datetime) -> EnvelopeState:
+def _current_state(stored: StoredEnvelope, present: datetime) -> EnvelopeState:
     """Return the state that :func:`.expire.expire_if_due` would set. Nothing is written here, since
     a later error would undo it.
     """
-    over = held.closed_at is None and present >= held.expires_at
+    over = stored.closed_at is None and present >= stored.expires_at
     return (
-        next_envelope_state(held.state, EnvelopeEvent.EXPIRE, held.expires_at)
+        next_envelope_state(stored.state, EnvelopeEvent.EXPIRE, stored.expires_at)
         if over
-        else held.state
+        else stored.state
     )
 
 
 def _record_attempt(
-    tx: RowTransaction, held: StoredEnvelope, share: StoredShare, attempt: bytes, present: datetime
+    tx: RowTransaction,
+    stored: StoredEnvelope,
+    share: StoredShare,
+    attempt: bytes,
+    present: datetime,
 ) -> None:
     """Record the attempt; with unlimited openings only the first thousand are recorded."""
     count_opening(tx, share)
-    if held.opened >= OPENS_MAX:
+    if stored.opened >= OPENS_MAX:
         return
-    tx.put(StoredAttempt(held.envelope, attempt, finished=False))
-    tx.put(replace(held, opened=held.opened + 1, opened_at=held.opened_at or present))
+    tx.put(StoredAttempt(stored.envelope, attempt, finished=False))
+    tx.put(replace(stored, opened=stored.opened + 1, opened_at=stored.opened_at or present))
 
 
 def join_group(tx: RowTransaction, envelope: Envelope, present: datetime) -> None:
@@ -135,12 +141,12 @@ def join_group(tx: RowTransaction, envelope: Envelope, present: datetime) -> Non
     share = envelope.share
     if share is None or share.group is None or share.opens is None:
         return
-    held = tx.get(StoredShareGroup, share.group)
-    if held is None or held.due_at <= present:
-        held = StoredShareGroup(share.group, share.opens, 0, envelope.expires_at)
-    elif held.opens != share.opens:
+    stored = tx.get(StoredShareGroup, share.group)
+    if stored is None or stored.due_at <= present:
+        stored = StoredShareGroup(share.group, share.opens, 0, envelope.expires_at)
+    elif stored.opens != share.opens:
         raise IdInUse
-    tx.put(replace(held, due_at=max(held.due_at, envelope.expires_at)))
+    tx.put(replace(stored, due_at=max(stored.due_at, envelope.expires_at)))
     close_used_up_group(tx, share.group, present)
 
 
@@ -148,16 +154,16 @@ def count_opening(tx: RowTransaction, share: StoredShare) -> None:
     """Count one opening; raises UsedUp if the group allows no more."""
     if share.opens is None:
         return
-    held = tx.get(StoredShareGroup, share.group) if share.group is not None else None
-    if held is None or held.opened >= held.opens:
+    stored = tx.get(StoredShareGroup, share.group) if share.group is not None else None
+    if stored is None or stored.opened >= stored.opens:
         raise UsedUp
-    tx.put(replace(held, opened=held.opened + 1))
+    tx.put(replace(stored, opened=stored.opened + 1))
 
 
 def close_used_up_group(tx: RowTransaction, group: bytes | None, present: datetime) -> None:
     """Close all envelopes of a used-up group, once every device has stored its content."""
-    held = tx.get(StoredShareGroup, group) if group is not None else None
-    if held is None or held.opened < held.opens:
+    stored = tx.get(StoredShareGroup, group) if group is not None else None
+    if stored is None or stored.opened < stored.opens:
         return
     envelopes = [share.envelope for share in tx.find(StoredShare, group=group)]
     if any(tx.count(StoredAttempt, envelope=one, finished=False) for one in envelopes):

@@ -41,17 +41,19 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
     present = now(relay)
 
     def work(tx: RowTransaction) -> EnvelopeStatus | datetime | None:
-        held = tx.get(StoredEnvelope, envelope)
-        if held is None:
-            held = _withdrawn_before_posting(
+        stored = tx.get(StoredEnvelope, envelope)
+        if stored is None:
+            stored = _withdrawn_before_posting(
                 envelope, token_hash(token), present + _ON_ITS_WAY, present
             )
-            tx.put(held)
-        held = _has_withdraw_token(held, token)
-        if was_never_posted(held):
-            return _block_posting_until(held, tx, present)
+            tx.put(stored)
+        stored = _has_withdraw_token(stored, token)
+        if was_never_posted(stored):
+            return _block_posting_until(stored, tx, present)
         return _envelope_status(
-            close_envelope(tx, _expired_if_due(tx, held, present), EnvelopeEvent.WITHDRAW, present)
+            close_envelope(
+                tx, _expired_if_due(tx, stored, present), EnvelopeEvent.WITHDRAW, present
+            )
         )
 
     status, left = await relay.mail.transact(collecting_orphan_blobs(work))
@@ -79,40 +81,42 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
     return status
 
 
-def _expired_if_due(tx: RowTransaction, held: StoredEnvelope, present: datetime) -> StoredEnvelope:
+def _expired_if_due(
+    tx: RowTransaction, stored: StoredEnvelope, present: datetime
+) -> StoredEnvelope:
     """Expire the envelope if it is due. An implausible clock does not prevent a withdrawal."""
     try:
-        return expire_if_due(tx, held, present)
+        return expire_if_due(tx, stored, present)
     except RelayClockAhead:
-        return held
+        return stored
 
 
 def _require_withdraw_token(
     tx: RowTransaction, envelope: EnvelopeId, token: Secret, present: datetime
 ) -> StoredEnvelope:
-    held = tx.get(StoredEnvelope, envelope)
-    if held is None or was_never_posted(held):
+    stored = tx.get(StoredEnvelope, envelope)
+    if stored is None or was_never_posted(stored):
         raise NoSuchEnvelope
-    return expire_if_due(tx, _has_withdraw_token(held, token), present)
+    return expire_if_due(tx, _has_withdraw_token(stored, token), present)
 
 
-def _has_withdraw_token(held: StoredEnvelope, token: Secret) -> StoredEnvelope:
-    if not equal_in_constant_time(held.withdraw_lock, token_hash(token)):
+def _has_withdraw_token(stored: StoredEnvelope, token: Secret) -> StoredEnvelope:
+    if not equal_in_constant_time(stored.withdraw_lock, token_hash(token)):
         raise WrongToken
-    return held
+    return stored
 
 
-def was_never_posted(held: StoredEnvelope) -> bool:
+def was_never_posted(stored: StoredEnvelope) -> bool:
     """Return whether this row only records that the id was withdrawn before anything was posted."""
-    return held.digest == _NEVER_POSTED_DIGEST
+    return stored.digest == _NEVER_POSTED_DIGEST
 
 
 def _block_posting_until(
-    held: StoredEnvelope, tx: RowTransaction, present: datetime
+    stored: StoredEnvelope, tx: RowTransaction, present: datetime
 ) -> datetime | None:
     restored = restored_at(tx)
     forgot = restored is not None and present < restored + _REMEMBERED
-    return None if forgot else held.expires_at
+    return None if forgot else stored.expires_at
 
 
 def _withdrawn_before_posting(
@@ -124,5 +128,5 @@ def _withdrawn_before_posting(
     )
 
 
-def _envelope_status(held: StoredEnvelope) -> EnvelopeStatus:
-    return EnvelopeStatus(held.state, held.opened, held.delivered_at, held.opened_at)
+def _envelope_status(stored: StoredEnvelope) -> EnvelopeStatus:
+    return EnvelopeStatus(stored.state, stored.opened, stored.delivered_at, stored.opened_at)

@@ -190,12 +190,12 @@ class ContentRequests:
         bank = await self._bank_of_request(request)
         hashed, form = await self.pictures.fingerprint(request)
         words = {**request.query_params, **form.untrusted_fields}
-        said_of_it = ContentMetadata.of(
+        metadata = ContentMetadata.of(
             words.get("note"), parse_json_parameter(words.get("metadata", ""))
         )
         if hashed.quality < PDQ_QUALITY_MIN:
             raise TooFlat(quality=hashed.quality)
-        return await self._add_hash(hashed.bits, bank, said_of_it)
+        return await self._add_hash(hashed.bits, bank, metadata)
 
     async def content(self, request: Request) -> Response:
         """Return a content by its number."""
@@ -234,8 +234,8 @@ class ContentRequests:
     async def _bank_of_request(self, request: Request) -> Bank:
         return await run_in_threadpool(bank_named, request.path_params["bank"], self.platform)
 
-    async def _add_hash(self, bits: bytes, bank: Bank, said_of_it: ContentMetadata) -> Response:
-        number, made = await run_in_threadpool(self._list_hash, bits, bank, said_of_it)
+    async def _add_hash(self, bits: bytes, bank: Bank, metadata: ContentMetadata) -> Response:
+        number, made = await run_in_threadpool(self._list_hash, bits, bank, metadata)
         answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
         return _with_background(answer, self._look_back_task(made))
 
@@ -245,12 +245,12 @@ class ContentRequests:
         return bank
 
     def _list_hash(
-        self, bits: bytes, bank: Bank, said_of_it: ContentMetadata
+        self, bits: bytes, bank: Bank, metadata: ContentMetadata
     ) -> tuple[int, Claim | None]:
-        number, made = add_content(bits, bank, said_of_it.note, self.platform)
-        if said_of_it.content_id:
+        number, made = add_content(bits, bank, metadata.note, self.platform)
+        if metadata.content_id:
             set_content_id(
-                find_content(number, bank, self.platform), said_of_it.content_id, self.listings
+                find_content(number, bank, self.platform), metadata.content_id, self.listings
             )
         return number, made
 

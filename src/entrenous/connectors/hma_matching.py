@@ -106,10 +106,10 @@ class HashMatch:
     bank: Bank
 
 
-def matches_near(seen: HashViews, platform: Platform) -> list[HashMatch]:
+def matches_near(views: HashViews, platform: Platform) -> list[HashMatch]:
     """Return claims with a whole picture's hash within their bank's radius, nearest first."""
     closest: dict[int, int] = {}
-    for one in platform.index.near([bits for _, bits in seen], part=False):
+    for one in platform.index.near([bits for _, bits in views], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
     claims = platform.bank.claims_on(closest)
     banks: dict[BankName, Bank] = {bank.name: bank for bank in effective_banks(platform)}
@@ -120,19 +120,21 @@ def matches_near(seen: HashViews, platform: Platform) -> list[HashMatch]:
     return sorted(inside, key=lambda match: (match.distance, match.number))
 
 
-def matches_in_banks(matches: list[HashMatch], wanted: Collection[str] | None) -> list[HashMatch]:
+def matches_in_banks(
+    matches: list[HashMatch], bank_names: Collection[str] | None
+) -> list[HashMatch]:
     """Return one match for each hash, in the banks with these names or in all banks.
 
     Matches that the gate does not act on are included.
     """
     first: dict[int, HashMatch] = {}
-    for match in _group_by_bank(matches, wanted):
+    for match in _group_by_bank(matches, bank_names):
         first.setdefault(match.number, match)
     return list(first.values())
 
 
 def matches_acted_on(
-    matches: list[HashMatch], wanted: Collection[str] | None
+    matches: list[HashMatch], bank_names: Collection[str] | None
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the matches that the gate would act on, by bank.
 
@@ -145,7 +147,7 @@ def matches_acted_on(
         if match.bank.name == RELEASED
     ]
     answer: dict[str, list[dict[str, Any]]] = {}
-    for match in _group_by_bank(matches, wanted):
+    for match in _group_by_bank(matches, bank_names):
         outcome = outcome_of_hit(_hash_match_json(match), match.claim, match.bank)
         is_answered = outcome is not Outcome.LET_THROUGH and is_released(
             outcome, _hash_match_json(match), match.claim, released
@@ -164,9 +166,13 @@ def describe_match(match: HashMatch) -> dict[str, Any]:
     return {"bank_content_id": match.number, "distance": str(match.distance)}
 
 
-def _group_by_bank(matches: list[HashMatch], wanted: Collection[str] | None) -> Iterator[HashMatch]:
+def _group_by_bank(
+    matches: list[HashMatch], bank_names: Collection[str] | None
+) -> Iterator[HashMatch]:
     shown = (match for match in matches if match.bank.name != RELEASED)
-    return (match for match in shown if wanted is None or hma_name(match.bank.name) in wanted)
+    return (
+        match for match in shown if bank_names is None or hma_name(match.bank.name) in bank_names
+    )
 
 
 def _hash_match_json(match: HashMatch) -> Match:
@@ -265,13 +271,13 @@ class MatchRequests:
         bits = distance(one, other)
         return json_answer({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
 
-    def _in_banks(self, seen: HashViews, untrusted_banks: str) -> Any:
+    def _in_banks(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)
-        return matches_in_banks(matches_near(seen, self.platform), wanted)
+        return matches_in_banks(matches_near(views, self.platform), wanted)
 
-    def _acted_on(self, seen: HashViews, untrusted_banks: str) -> Any:
+    def _acted_on(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)
-        return matches_acted_on(matches_near(seen, self.platform) if seen else [], wanted)
+        return matches_acted_on(matches_near(views, self.platform) if views else [], wanted)
 
 
 def json_answer(answer: Any, status: int = 200) -> JSONResponse:

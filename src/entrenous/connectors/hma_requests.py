@@ -168,11 +168,11 @@ async def json_object(request: Request) -> dict[str, Any]:
         raise BadParameter(why="the body is not a JSON object") from problem
 
 
-def json_member(said: dict[str, Any], name: str, kind: type[_T]) -> _T:
+def json_member(document: dict[str, Any], name: str, kind: type[_T]) -> _T:
     """Return a member of a JSON object; raises Missing, BadParameter."""
-    if name not in said:
+    if name not in document:
         raise MissingParameter(name=name)
-    value = said[name]
+    value = document[name]
     if not isinstance(value, kind) or isinstance(value, bool):
         raise BadParameter(why=f'"{name}" has the wrong type')
     return value

@@ -156,29 +156,33 @@ def fetch_source(
     ensure_bank(source.bank, platform.bank)
     run = _FetchInProgress(source, exchange, platform)
     before = exchange.sources.checkpoint(source.name)
-    at = checkpoint_to_fetch_from(before, fetcher.stale_after, exchange.clock.now())
-    if at.generation != before.generation:
-        note = _generation_note(at.generation, exchange.sources.count_live(source.name))
-        exchange.sources.store_page(source.name, [note], at)
-    for page in fetcher.pages(at.token):
-        at = run.store_page(page, at)
-    whole = replace(at, whole_at=exchange.clock.now())
-    done = not at.anew or run.withdraw_missing(at, accept=accept_shrinking)
+    checkpoint = checkpoint_to_fetch_from(before, fetcher.stale_after, exchange.clock.now())
+    if checkpoint.generation != before.generation:
+        note = _generation_note(checkpoint.generation, exchange.sources.count_live(source.name))
+        exchange.sources.store_page(source.name, [note], checkpoint)
+    for page in fetcher.pages(checkpoint.token):
+        checkpoint = run.store_page(page, checkpoint)
+    whole = replace(checkpoint, whole_at=exchange.clock.now())
+    done = not checkpoint.anew or run.withdraw_missing(checkpoint, accept=accept_shrinking)
     exchange.sources.store_page(source.name, (), replace(whole, anew=not done))
     return FetchResult(**run.count, reasons=tuple(run.reasons))
 
 
 def checkpoint_to_fetch_from(
-    at: Checkpoint, stale_after: timedelta | None, now: datetime
+    checkpoint: Checkpoint, stale_after: timedelta | None, now: datetime
 ) -> Checkpoint:
     """Return the checkpoint to fetch from; a stale one is replaced by a new generation."""
-    if at.begun_at is not None and not _is_stale(at, at.begun_at, stale_after, now):
-        return at
-    return Checkpoint(at.generation + 1, anew=True, begun_at=now, whole_at=at.whole_at)
+    if checkpoint.begun_at is not None and not _is_stale(
+        checkpoint, checkpoint.begun_at, stale_after, now
+    ):
+        return checkpoint
+    return Checkpoint(
+        checkpoint.generation + 1, anew=True, begun_at=now, whole_at=checkpoint.whole_at
+    )
 
 
 def _is_stale(
-    at: Checkpoint, begun_at: datetime, stale_after: timedelta | None, now: datetime
+    checkpoint: Checkpoint, begun_at: datetime, stale_after: timedelta | None, now: datetime
 ) -> bool:
     """Return whether the checkpoint is stale.
 
@@ -186,8 +190,8 @@ def _is_stale(
     """
     if stale_after is None:
         return False
-    if at.at_end and at.whole_at is not None:
-        return now - at.whole_at >= stale_after
+    if checkpoint.at_end and checkpoint.whole_at is not None:
+        return now - checkpoint.whole_at >= stale_after
     return now - begun_at >= max(stale_after, timedelta(days=1))
 
 
@@ -201,7 +205,7 @@ class _FetchInProgress:
     count: Counter[str] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
 
-    def store_page(self, page: SourcePage, at: Checkpoint) -> Checkpoint:
+    def store_page(self, page: SourcePage, checkpoint: Checkpoint) -> Checkpoint:
         """Store a page and return the checkpoint after it.
 
         After a crash at any point, each matching claim has a record by which it can be withdrawn,
@@ -209,41 +213,46 @@ class _FetchInProgress:
         """
         name, sources = self.source.name, self.exchange.sources
         known = sources.known_records(name, {key_sha256(record.key) for record in page.records})
-        merged = merge(name, at.generation, page.records, known)
+        merged = merge(name, checkpoint.generation, page.records, known)
         withdrawn = self.platform.bank.withdraw(*merged.withdraw)
         if merged.make:
             sources.store_page(
-                name, [pending_record(one) for one in merged.known if one.claim in merged.make], at
+                name,
+                [pending_record(one) for one in merged.known if one.claim in merged.make],
+                checkpoint,
             )
         state = ClaimState.CONFIRMED if self.source.confirmed else ClaimState.WAITING
         made = register_missing(merged.make, self.source.bank, state, self.platform)
-        at = replace(at, token=page.checkpoint)
+        checkpoint = replace(checkpoint, token=page.checkpoint)
         # The pseudo-record is stored with the page, so that a fetch that continues later knows that
         # records were unreadable.
         incomplete = (
-            replace(self._generation_record(at), hashes_sha256=_GENERATION_INCOMPLETE)
+            replace(self._generation_record(checkpoint), hashes_sha256=_GENERATION_INCOMPLETE)
             if page.refused
             else None
         )
-        sources.store_page(name, [*merged.known, *([incomplete] if incomplete else ())], at)
+        sources.store_page(name, [*merged.known, *([incomplete] if incomplete else ())], checkpoint)
         self.count.update(records=len(page.records), made=made, withdrawn=withdrawn)
         self.count["refused"] += len(page.refused)
         self.reasons = [*self.reasons, *page.refused][:_REPORTED_REASONS_MAX]
-        return at
+        return checkpoint
 
-    def _generation_record(self, at: Checkpoint) -> KnownRecord:
+    def _generation_record(self, checkpoint: Checkpoint) -> KnownRecord:
         name, sources = self.source.name, self.exchange.sources
         stored = sources.known_records(name, [GENERATION_RECORD_KEY]).get(GENERATION_RECORD_KEY)
-        return stored or _generation_note(at.generation, sources.count_live(name))
+        return stored or _generation_note(checkpoint.generation, sources.count_live(name))
 
-    def withdraw_missing(self, at: Checkpoint, *, accept: bool) -> bool:
+    def withdraw_missing(self, checkpoint: Checkpoint, *, accept: bool) -> bool:
         """Withdraw the claims that this generation did not contain.
 
         Return False, and withdraw none, if they are implausibly many, or if unreadable records may
         be among them.
         """
         name, sources = self.source.name, self.exchange.sources
-        unseen, note = sources.unseen_records(name, at.generation), self._generation_record(at)
+        unseen, note = (
+            sources.unseen_records(name, checkpoint.generation),
+            self._generation_record(checkpoint),
+        )
         shrunk = note.version >= _UNGUARDED_CLAIMS_MAX and 2 * len(unseen) > note.version
         incomplete = note.hashes_sha256 == _GENERATION_INCOMPLETE
         if unseen and (shrunk or incomplete) and not accept:
@@ -255,8 +264,8 @@ class _FetchInProgress:
         ):
             claims = [one.claim for one in batch if one.claim is not None]
             self.count["withdrawn"] += self.platform.bank.withdraw(*claims)
-            ended = [replace(one, generation=at.generation, claim=None) for one in batch]
-            sources.store_page(name, ended, at)
+            ended = [replace(one, generation=checkpoint.generation, claim=None) for one in batch]
+            sources.store_page(name, ended, checkpoint)
         return True
 
 
@@ -277,13 +286,13 @@ class FetchSchedule:
     _failures: dict[str, int] = field(default_factory=dict)
     _not_before: dict[str, datetime] = field(default_factory=dict)
 
-    def is_due(self, name: str, at: Checkpoint, now: datetime) -> bool:
-        """Return whether that source, which was read up to the checkpoint ``at``, is due now."""
+    def is_due(self, name: str, checkpoint: Checkpoint, now: datetime) -> bool:
+        """Return whether that source, which was read up to ``checkpoint``, is due now."""
         if now < self._not_before.get(name, now):
             return False
         # With abs(), a clock that was set back far does not stop fetching, and one that is slightly
         # behind does not hasten it.
-        return at.whole_at is None or abs(now - at.whole_at) >= self.every
+        return checkpoint.whole_at is None or abs(now - checkpoint.whole_at) >= self.every
 
     def record_success(self, name: str) -> None:
         """Record that a source was read to its end."""

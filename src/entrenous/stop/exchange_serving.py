@@ -134,18 +134,18 @@ def update_served_claims(exchange: Exchange) -> ChangeMark:
     return known
 
 
-def settle_marks(to_s: int, seen: ChangeMark, exchange: Exchange) -> ChangeMark:
+def settle_marks(to_s: int, seen_mark: ChangeMark, exchange: Exchange) -> ChangeMark:
     """From now on, keep all processes from dating a change before ``to_s``, even if their clocks
     are behind.
 
     Call this before answering a partner about the time up to that second.
 
     Returns:
-        The change mark up to which partners may see changes now; ``seen`` is the mark that
+        The change mark up to which partners may see changes now; ``seen_mark`` is the mark that
         :func:`update_marks` has just returned.
     """
-    if to_s <= seen.at_s + 1:  # the next mark will be later anyway
-        return seen
+    if to_s <= seen_mark.at_s + 1:  # the next mark will be later anyway
+        return seen_mark
     exchange.served.settle(to_s)
     # The new mark includes changes for which another process has meanwhile set a mark.
     return update_served_claims(exchange)
@@ -261,22 +261,22 @@ def changes_for(
 
 
 def group_by_hash(
-    partner: ExchangePartner, page: ChangePage, seen: int, exchange: Exchange
+    partner: ExchangePartner, page: ChangePage, newest_number_seen: int, exchange: Exchange
 ) -> tuple[HashStatus, ...]:
     """Group a page of changes by hash, for protocols that have hashes instead of claims.
 
-    Served claims are recorded, so that their withdrawal can be served too (section 5.2). ``seen``
-    is the number of the newest change that was known when the page was made.
+    Served claims are recorded, so that their withdrawal can be served too (section 5.2).
+    ``newest_number_seen`` is the number of the newest change that was known when the page was made.
     """
     live = [one for one in page.changes if one.state in MATCHING]
-    exchange.served.remember(partner, live, seen)
+    exchange.served.remember(partner, live, newest_number_seen)
     touched = _touched_hashes(partner, page, exchange)
     claims = exchange.served.claims_on_hashes(partner.banks, touched)
-    told = exchange.served.served_to(partner, [claim.claim for _, claim in claims])
+    served = exchange.served.served_to(partner, [claim.claim for _, claim in claims])
     cases = dict[bytes, list[ServedClaim]]()
     for bits, claim in claims:
         # Hide the withdrawal of claims that were served only to other partners.
-        if claim.state in MATCHING or claim.claim in told:
+        if claim.state in MATCHING or claim.claim in served:
             cases.setdefault(bits, []).append(claim)
     return tuple(
         HashStatus(bits, at_s, tuple(cases[bits]))
@@ -323,7 +323,7 @@ class PartnerOpinions:
     clock: Clock
     partners: PartnerStore
 
-    def give(self, partner: ExchangePartner, said: Mapping[ClaimId, Stance]) -> None:
+    def give(self, partner: ExchangePartner, stances: Mapping[ClaimId, Stance]) -> None:
         """Count these opinions in one transaction.
 
         Raises NoSuchClaim, and counts none, when a claim is in no bank of that partner.
@@ -337,21 +337,21 @@ class PartnerOpinions:
         def suspend_if_rejected(
             before: Iterable[PartnerOpinion], now: Iterable[PartnerOpinion], bank: BankStore
         ) -> None:
-            for claim in said:
+            for claim in stances:
                 if bank.claim(claim).bank not in partner.banks:
                     raise NoSuchClaim(claim=claim)
             old, against = _partners_against(before), _partners_against(now)
-            new = [claim for claim in said if partner.number in against[claim] - old[claim]]
+            new = [claim for claim in stances if partner.number in against[claim] - old[claim]]
             enough = [claim for claim in new if len(against[claim]) >= _PARTNERS_AGAINST_MAX]
             bank.move_all(ClaimEvent.SUSPEND, *enough)
 
-        self.partners.record_opinions(partner, said, self.clock.now(), suspend_if_rejected)
+        self.partners.record_opinions(partner, stances, self.clock.now(), suspend_if_rejected)
 
 
-def _partners_against(said: Iterable[PartnerOpinion]) -> Mapping[ClaimId, set[int]]:
+def _partners_against(opinions: Iterable[PartnerOpinion]) -> Mapping[ClaimId, set[int]]:
     """Return, for each claim, the numbers of the partners who are against it."""
     against = defaultdict[ClaimId, set[int]](set)
-    for one in said:
+    for one in opinions:
         if one.stance in STANCES_AGAINST:
             against[one.claim].add(one.number)
     return against
@@ -374,12 +374,12 @@ class PartnerSubmissions:
         register_missing(claims, partner.own_bank, ClaimState.WAITING, self.platform)
 
 
-def derived_claim_id(*of: bytes) -> ClaimId:
+def derived_claim_id(*origin: bytes) -> ClaimId:
     """Derive a claim's id from its origin.
 
     Equal origins give equal ids, which do not reveal the origin.
     """
-    parts = b"".join(len(part).to_bytes(4, "big") + part for part in of)
+    parts = b"".join(len(part).to_bytes(4, "big") + part for part in origin)
     return ClaimId(hashlib.sha256(_CLAIM_ID_CONTEXT + parts).digest()[:CLAIM_ID_BYTES].hex())
 
 

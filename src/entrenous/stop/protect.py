@@ -218,14 +218,14 @@ def refresh_protection(
     return asked
 
 
-def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection:
+def protect(fingerprint: Print, gate: RegistrationClient, device: Device) -> Protection:
     """Register fingerprints with a platform and return the only record that can withdraw them.
 
     The record is stored before the request, with ``state`` None. If the answer is lost, registering
     the same file again repeats that request and makes no second claim.
 
     Args:
-        what: fingerprints, made by :func:`fingerprint_file`.
+        fingerprint: the fingerprints, made by :func:`fingerprint_file`.
         gate: the platform.
         device: generates and keeps the holder's token; the platform sees only its hash.
 
@@ -237,12 +237,12 @@ def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection
             withdrawn in either case.
         GateBusy, GateRefused, BadAnswer: see RegistrationClient.
     """
-    _refuse_unused_embedding(what, gate)
-    sent_sha256 = _request_digest(what)
+    _refuse_unused_embedding(fingerprint, gate)
+    sent_sha256 = _request_digest(fingerprint)
     before = find_unanswered(sent_sha256, gate.url, device)
-    asked = before or _new_record(what.kind, sent_sha256, gate, device)
+    asked = before or _new_record(fingerprint.kind, sent_sha256, gate, device)
     try:
-        status = gate.register(ClaimRequest(what, holder_token_hash(asked.token)))
+        status = gate.register(ClaimRequest(fingerprint, holder_token_hash(asked.token)))
     except NoConnection:
         if before is None:  # otherwise an earlier request may have arrived
             delete_protection(asked, device)
@@ -262,14 +262,14 @@ def protect(what: Print, gate: RegistrationClient, device: Device) -> Protection
 
 
 def find_active_registration(
-    what: Print, gate: RegistrationClient, device: Device
+    fingerprint: Print, gate: RegistrationClient, device: Device
 ) -> Protection | None:
     """Return the registration of these same fingerprints if the platform confirms it is active.
 
     Raises:
         GateUnreachable, GateBusy, GateRefused, BadAnswer: see RegistrationClient.
     """
-    sent_sha256 = _request_digest(what)
+    sent_sha256 = _request_digest(fingerprint)
     for one in protections(device):
         is_it = (one.sent_sha256, one.gate_url) == (sent_sha256, gate.url)
         if is_it and one.state in MATCHING:
@@ -282,27 +282,27 @@ def find_active_registration(
     return None
 
 
-def _refuse_unused_embedding(what: Print, gate: RegistrationClient) -> None:
+def _refuse_unused_embedding(fingerprint: Print, gate: RegistrationClient) -> None:
     """Raise PlatformTakesNoEmbedding if the platform would not use the embedding.
 
     Sending it would then reveal more of the picture for nothing.
     """
-    wanted = what.embedding if isinstance(what, PicturePrint) else None
+    wanted = fingerprint.embedding if isinstance(fingerprint, PicturePrint) else None
     if wanted is not None and gate.embedding_taken() != wanted.model:
         raise PlatformTakesNoEmbedding(url=gate.url)
 
 
-def _request_digest(what: Print) -> bytes:
+def _request_digest(fingerprint: Print) -> bytes:
     """Return the SHA-256 by which a repeated request is recognized."""
-    match what:
+    match fingerprint:
         case PicturePrint(whole, parts, embedding):
             extra = (embedding.model.encode(), embedding.numbers) if embedding else ()
             sent = (whole.bits, *parts, *extra)
         case ClipPrint(video, sound):
             words = sound.words if sound else b""
-            sent = (what.kind.encode(), *video.hashes, *video.inner, words)
+            sent = (fingerprint.kind.encode(), *video.hashes, *video.inner, words)
         case SoundPrint(words):
-            sent = (what.kind.encode(), words)
+            sent = (fingerprint.kind.encode(), words)
     return hashlib.sha256(b"".join(sent)).digest()
 
 

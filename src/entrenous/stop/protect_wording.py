@@ -64,9 +64,9 @@ def describe_what_is_sent(medium: MediaKind, consent: Consent) -> str:
     return " ".join(map(translated, said))
 
 
-def describe_video(what: Print) -> str:
+def describe_video(fingerprint: Print) -> str:
     """Return in words what was found in a video to register."""
-    match what:
+    match fingerprint:
         case ClipPrint(video, None):
             return plural(
                 "Fingerprints of {count} moment, and nothing of its sound.",

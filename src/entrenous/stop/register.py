@@ -122,8 +122,8 @@ def _store_claim(request: ClaimRequest, platform: Platform, bank: BankName) -> C
     return claim
 
 
-def _make_registration(claim: Claim, what: Print, platform: Platform) -> Registration:
-    match what:
+def _make_registration(claim: Claim, fingerprint: Print, platform: Platform) -> Registration:
+    match fingerprint:
         case PicturePrint(whole, parts, embedding):
             named = embedding.model if embedding else None
             kept = embedding if named == embedding_taken(platform) else None
@@ -132,18 +132,18 @@ def _make_registration(claim: Claim, what: Print, platform: Platform) -> Registr
         case ClipPrint(video, sound):
             return Registration(claim, looks_back=True, video=video, sound=sound)
         case SoundPrint():
-            return Registration(claim, looks_back=True, sound=what)
+            return Registration(claim, looks_back=True, sound=fingerprint)
 
 
-def _refuse_indistinct(what: Print) -> None:
+def _refuse_indistinct(fingerprint: Print) -> None:
     """Refuse fingerprints that would match many others.
 
     A device leaves flat frames out of a video, so a request that has one is malformed.
     """
-    match what:
-        case PicturePrint() if what.quality < PDQ_QUALITY_MIN:
-            raise TooFlat(quality=what.quality)
-        case ClipPrint() if what.quality < PDQ_QUALITY_MIN:
+    match fingerprint:
+        case PicturePrint() if fingerprint.quality < PDQ_QUALITY_MIN:
+            raise TooFlat(quality=fingerprint.quality)
+        case ClipPrint() if fingerprint.quality < PDQ_QUALITY_MIN:
             raise BadClaim(why=f"a frame has a quality below {PDQ_QUALITY_MIN}")
         case ClipPrint(sound=SoundPrint() as sound) | (SoundPrint() as sound):
             refuse_too_quiet(sound)

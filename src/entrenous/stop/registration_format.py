@@ -125,9 +125,9 @@ def read_claim(untrusted_data: bytes) -> ClaimStatus:
     return ClaimStatus(ClaimId(form.claim), form.kind, form.state)
 
 
-def _form_of(what: Print) -> _Picture | _Video | _Sound:
+def _form_of(fingerprint: Print) -> _Picture | _Video | _Sound:
     """Return the request's form without its holder."""
-    match what:
+    match fingerprint:
         case PicturePrint(whole, parts, one):
             return _Picture(
                 schema=REQUEST_SCHEMA,
@@ -147,9 +147,9 @@ def _form_of(what: Print) -> _Picture | _Video | _Sound:
             return _Sound(schema=REQUEST_SCHEMA, holder="", sound=words.hex())
 
 
-def _frame_json(one: FramePrint) -> _Frame:
-    inner = msgspec.UNSET if one.inner is None else one.inner.hex()
-    return _Frame(one.at_ms, one.bits.hex(), one.quality, inner)
+def _frame_json(frame: FramePrint) -> _Frame:
+    inner = msgspec.UNSET if frame.inner is None else frame.inner.hex()
+    return _Frame(frame.at_ms, frame.bits.hex(), frame.quality, inner)
 
 
 def _parse_fingerprint(form: _Picture | _Video | _Sound) -> Print:

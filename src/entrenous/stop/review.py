@@ -223,8 +223,8 @@ def _first_frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[n
     return frames
 
 
-def _log_view(case: str, by: str, what: str, platform: Platform) -> None:
-    platform.bank.note("upload seen", case, {"by": by, "as": what})
+def _log_view(case: str, by: str, event: str, platform: Platform) -> None:
+    platform.bank.note("upload seen", case, {"by": by, "as": event})
 
 
 DISPUTES_MAX: Final = 3  # a claim is suspended when this many reviewers disagreed with it
@@ -326,17 +326,17 @@ def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
 
 
 def _close_case(
-    case: str, state: ReviewState, also: _Effect, by: str, platform: Platform
+    case: str, state: ReviewState, effect: _Effect, by: str, platform: Platform
 ) -> Review:
     keeps = platform.limits.look_back_days > 0
-    review = platform.reviews.close(case, state, also, by, keeps=keeps)
+    review = platform.reviews.close(case, state, effect, by, keeps=keeps)
     return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 
-def _only_if_shown(shown: Shown, also: _Effect) -> _Effect:
+def _only_if_shown(shown: Shown, effect: _Effect) -> _Effect:
     def check_and_apply(review: Review, bank: BankStore) -> None:
         _require_shown(review, shown)
-        also(review, bank)
+        effect(review, bank)
 
     return check_and_apply
 

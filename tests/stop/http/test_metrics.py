@@ -50,7 +50,7 @@ def look(platform: Platform, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def web(platform: Platform, access: GateAccess, look: Any) -> Any:
-    app = gate_app(platform, access, look=look)
+    app = gate_app(platform, access, count_rows=look)
     with httpx.Client(transport=Direct(app), base_url=URL) as client:
         yield client
 
@@ -99,7 +99,7 @@ def test_metrics_need_a_token(web: httpx.Client, token: dict[str, str]) -> None:
 def test_metrics_token_opens_nothing_else(
     platform: Platform, access: GateAccess, look: Any, hers: Any
 ) -> None:
-    app = gate_app(platform, replace(access, metrics=Secret(b"figures")), look=look)
+    app = gate_app(platform, replace(access, metrics=Secret(b"figures")), count_rows=look)
     shown = {"Authorization": "Bearer figures"}
     with httpx.Client(transport=Direct(app), base_url=URL, headers=shown) as web:
         held = bring(web, hers)["case"]
@@ -159,7 +159,7 @@ def test_queue_metrics_are_refreshed_once_a_minute(
     clock.wind(hours=1)
     assert figure(figures(web), "review_oldest_seconds") == 30 * 3600
     access = GateAccess(Secret(b"operator-token"))
-    fresh = gate_app(platform, access, look=lambda: (figures_of(platform), None))
+    fresh = gate_app(platform, access, count_rows=lambda: (figures_of(platform), None))
     with httpx.Client(transport=Direct(fresh), base_url=URL) as client:
         told = figures(client)
     assert figure(told, "review_oldest_seconds") == 31 * 3600

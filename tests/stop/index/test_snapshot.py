@@ -35,4 +35,4 @@ def test_cache_of_unrepeated_look_ups_is_bounded() -> None:
     one = known()
     for number in range(100):
         one.near([number.to_bytes(32, "big")], part=False)
-    assert len(one.asked) <= 32
+    assert len(one.cached_results) <= 32

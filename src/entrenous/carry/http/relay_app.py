@@ -121,16 +121,16 @@ class FastPath:
         response = await answer_request(handler, self._relay, self._watch, scope["path"], asked)
         await response(scope, receive, send)
 
-    def answer_buffered(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
+    def answer_buffered(self, request: BufferedRequest, tell: SendAnswer) -> bool:
         """Answer a completely received request; return False if it is not one of the three fast
         ones.
         """
-        params = _path_params(asked.path)
-        handler = params and _HANDLERS.get((asked.method, "envelope" in params))
+        params = _path_params(request.path)
+        handler = params and _HANDLERS.get((request.method, "envelope" in params))
         if not params or not handler:
             return False
-        brought = ReceivedRequest(params, asked.query, asked.headers, asked.body)
-        answering = answer_request(handler, self._relay, self._watch, asked.path, brought)
+        brought = ReceivedRequest(params, request.query, request.headers, request.body)
+        answering = answer_request(handler, self._relay, self._watch, request.path, brought)
         EagerCoroutine(
             answering, lambda said: tell(said.status_code, said.raw_headers, bytes(said.body))
         )

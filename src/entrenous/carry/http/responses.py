@@ -119,9 +119,9 @@ def _blank_problem(status: int) -> Response:
     return Response(body % (title, status), status, media_type=MEDIA_TYPE)
 
 
-def _refuse_old_protocol(said: str | None, path: str, floor: int) -> None:
+def _refuse_old_protocol(stated_version: str | None, path: str, floor: int) -> None:
     """Raise ProtocolTooOld unless this relay supports the client's protocol version."""
-    spoken = _ASSUMED_PROTOCOLS.get(path, "1") if said is None else said
+    spoken = _ASSUMED_PROTOCOLS.get(path, "1") if stated_version is None else stated_version
     if spoken not in _supported_versions(floor):
         ours = int(spoken) if spoken.isascii() and spoken.isdigit() and len(spoken) < 9 else 0
         raise ProtocolTooOld(floor=floor, newest=PROTOCOL_NEWEST, ours=ours)

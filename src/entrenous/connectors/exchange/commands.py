@@ -235,13 +235,13 @@ def fetch(
         done, failed = list[tuple[Source, FetchResult]](), list[tuple[Source, EntrenousError]]()
         for source in chosen:
             try:
-                told = fetch_from(
+                result = fetch_from(
                     source, exchange, platform, client, accept_shrinking=accept_shrinking
                 )
             except EntrenousError as error:
                 failed.append((source, error))
             else:
-                done.append((source, told))
+                done.append((source, result))
     _print_fetched(done, failed, as_json=as_json)
     if failed:
         raise failed[-1][1]
@@ -255,19 +255,20 @@ def _print_fetched(
 ) -> None:
     """Print the result of each fetch, and the error of each source that failed."""
     if as_json:
-        rows = [_fetch_json(source, told) for source, told in done]
+        rows = [_fetch_json(source, result) for source, result in done]
         rows += [{"source": one.name, "error": join_wrapped_lines(str(why))} for one, why in failed]
         print_json({"schema": "entrenous/exchange-fetch/1", "sources": rows})
         return
-    for source, told in done:
+    for source, result in done:
         print_line(
-            f"{source.name}: {told.made} new, {told.withdrawn} withdrawn, {told.refused} unreadable"
+            f"{source.name}: {result.made} new, {result.withdrawn} withdrawn, "
+            f"{result.refused} unreadable"
         )
-        for reason in told.reasons:
+        for reason in result.reasons:
             print_line(f"  {reason}")
-        if told.kept:
+        if result.kept:
             print_line(
-                f"  {told.kept} are missing there now: more than half, or some records could not"
+                f"  {result.kept} are missing there now: more than half, or some records could not"
             )
             print_line("  be read. So nothing was withdrawn.")
             print_line("  If the source is right, fetch it again with --accept-shrinking")
@@ -275,15 +276,15 @@ def _print_fetched(
         hint(f"{source.name}: {join_wrapped_lines(str(why))}")
 
 
-def _fetch_json(source: Source, told: FetchResult) -> dict[str, object]:
+def _fetch_json(source: Source, result: FetchResult) -> dict[str, object]:
     return {
         "source": source.name,
-        "records": told.records,
-        "made": told.made,
-        "withdrawn": told.withdrawn,
-        "refused": told.refused,
-        "reasons": told.reasons,
-        "kept": told.kept,
+        "records": result.records,
+        "made": result.made,
+        "withdrawn": result.withdrawn,
+        "refused": result.refused,
+        "reasons": result.reasons,
+        "kept": result.kept,
     }
 
 
@@ -302,43 +303,43 @@ def follow(
         return
     threading.Thread(target=_end_with_input, daemon=True).start()
     with open_existing(data) as (platform, _), exchange_client() as client:
-        rounds, exchange = FetchSchedule(every), exchange_of(platform)
+        schedule, exchange = FetchSchedule(every), exchange_of(platform)
         look_s = min(_LOOK_S_MAX, every.total_seconds() / _CHECKS_PER_INTERVAL)
         while True:
-            fetch_due(rounds, exchange, platform, client)
+            fetch_due(schedule, exchange, platform, client)
             threading.Event().wait(look_s)
 
 
 def fetch_due(
-    rounds: FetchSchedule, exchange: Exchange, platform: Platform, client: httpx.Client
+    schedule: FetchSchedule, exchange: Exchange, platform: Platform, client: httpx.Client
 ) -> None:
     """Fetch due sources; a failing one does not stop the others.
 
     Only the class of an error is logged, since its message may contain addresses and paths.
     """
-    for source in _due_sources(rounds, exchange):
+    for source in _due_sources(schedule, exchange):
         try:
-            told = fetch_from(source, exchange, platform, client)
+            result = fetch_from(source, exchange, platform, client)
         except FetchAlreadyRunning:
-            rounds.record_running_elsewhere(source.name, exchange.clock.now())
+            schedule.record_running_elsewhere(source.name, exchange.clock.now())
         except EntrenousError as why:
-            wait = rounds.record_failure(source.name, exchange.clock.now())
+            wait = schedule.record_failure(source.name, exchange.clock.now())
             said = {"event": "fetch-failed", "kind": type(why).__name__}
             said["again_s"] = str(round(wait.total_seconds()))
             _LOG.warning("fetch failed: %(kind)s", said, extra={"said": said})
         else:
-            rounds.record_success(source.name)
-            _warn_about_fetch(told)
+            schedule.record_success(source.name)
+            _warn_about_fetch(result)
 
 
-def _due_sources(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
+def _due_sources(schedule: FetchSchedule, exchange: Exchange) -> list[Source]:
     """Return the due sources; none while the database is unreachable."""
     sources, now = exchange.sources, exchange.clock.now()
     try:
         return [
             one
             for one in sources.sources()
-            if rounds.is_due(one.name, sources.checkpoint(one.name), now)
+            if schedule.is_due(one.name, sources.checkpoint(one.name), now)
         ]
     except EntrenousError as why:
         said = {"event": "fetch-waits", "kind": type(why).__name__}
@@ -346,10 +347,10 @@ def _due_sources(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
         return []
 
 
-def _warn_about_fetch(told: FetchResult) -> None:
+def _warn_about_fetch(result: FetchResult) -> None:
     """Warn the operator if missing records were not withdrawn, or some could not be read."""
-    if told.kept or told.refused:
-        said = {"event": "fetch-incomplete", "kept": told.kept, "unreadable": told.refused}
+    if result.kept or result.refused:
+        said = {"event": "fetch-incomplete", "kept": result.kept, "unreadable": result.refused}
         _LOG.warning("fetch incomplete: %(kept)d kept", said, extra={"said": said})
 
 

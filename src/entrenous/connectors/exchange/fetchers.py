@@ -121,14 +121,14 @@ class StopNcii:
             query["nextPageToken"] = cursor
         return json_page(self.web.name, self.web.get("/FetchHashes", query) or b"")
 
-    def _next_page_url(self, said: dict[str, object], before: str) -> tuple[bool, str, str]:
-        more, cursor = said.get("hasMoreRecords"), said.get("nextPageToken") or ""
+    def _next_page_url(self, answer: dict[str, object], before: str) -> tuple[bool, str, str]:
+        more, cursor = answer.get("hasMoreRecords"), answer.get("nextPageToken") or ""
         if not isinstance(more, bool) or not isinstance(cursor, str) or len(cursor) > _TOKEN_MAX:
             raise BadPage(name=self.web.name, why="it does not say what comes next")
         if more and cursor in ("", before):
             raise BadPage(name=self.web.name, why="it says that there is more, but not where")
         try:
-            following = str(parse_whole_number(said.get("nextSetTimestamp")))
+            following = str(parse_whole_number(answer.get("nextSetTimestamp")))
         except BadRecord:
             raise BadPage(name=self.web.name, why="it has no nextSetTimestamp") from None
         return more, cursor, following

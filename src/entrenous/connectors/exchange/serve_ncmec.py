@@ -96,7 +96,7 @@ def entries(page: ChangePage, times: Sequence[int], numbers: Numbers, exchange: 
 
 
 def _entry_element(
-    change: Change, at: str, numbers: Numbers, said: Sequence[PartnerOpinion]
+    change: Change, at: str, numbers: Numbers, opinions: Sequence[PartnerOpinion]
 ) -> str:
     head = (
         member(*numbers.owner(change.bank)),
@@ -114,17 +114,19 @@ def _entry_element(
         *head,
         xml_element("classification", "confirmed" if confirmed else "unconfirmed"),
         xml_element("fingerprints", "", *prints),
-        *_feedback_element(said),
+        *_feedback_element(opinions),
     )
 
 
-def _feedback_element(said: Sequence[PartnerOpinion]) -> list[str]:
-    agree = [member(one.number, one.partner) for one in said if one.stance not in STANCES_AGAINST]
+def _feedback_element(opinions: Sequence[PartnerOpinion]) -> list[str]:
+    agree = [
+        member(one.number, one.partner) for one in opinions if one.stance not in STANCES_AGAINST
+    ]
     inside = list[str]()
     if agree:
         members = xml_element("members", "", *agree)
         inside.append(xml_element("affirmativeFeedback", "", members, type="PDQ"))
-    against = [one for one in said if one.stance in STANCES_AGAINST]
+    against = [one for one in opinions if one.stance in STANCES_AGAINST]
     if against:
         reasons = (part for one in against for part in _reason_element(one))
         whole = xml_element("reasons", "", *reasons)
@@ -151,9 +153,9 @@ _LOG: Final = logging.getLogger("entrenous.exchange")
 _WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
 
 
-def ncmec_app(door: PartnerAuth) -> Starlette:
+def ncmec_app(auth: PartnerAuth) -> Starlette:
     """Return the API's application, to be mounted at any address."""
-    api = _NcmecApi(door, door.exchange)
+    api = _NcmecApi(auth, auth.exchange)
     feedback = "/v2/entries/{member:int}/{entry}/PDQ/feedback"
     routes = [
         Route("/v2/status", api.status),
@@ -178,7 +180,7 @@ class _Range:
 
 @dataclass(frozen=True, slots=True)
 class _NcmecApi:
-    door: PartnerAuth
+    auth: PartnerAuth
     exchange: Exchange
 
     async def status(self, request: Request) -> Response:
@@ -220,7 +222,7 @@ class _NcmecApi:
 
     async def _partner(self, request: Request) -> ExchangePartner:
         name, key = basic_credentials(request)
-        return await self.door.partner(request, key, name)
+        return await self.auth.partner(request, key, name)
 
     def _range(self, request: Request) -> _Range:
         from_s, to_s = _parse_date(request, "from"), _parse_date(request, "to")

@@ -88,9 +88,9 @@ class _Submission(msgspec.Struct):
     hashRecords: list[_Submitted]  # noqa: N815
 
 
-def stopncii_app(door: PartnerAuth) -> Starlette:
+def stopncii_app(auth: PartnerAuth) -> Starlette:
     """Return the API's application, to be mounted at any address."""
-    api = _StopNciiApi(door, door.exchange)
+    api = _StopNciiApi(auth, auth.exchange)
     routes = [
         Route("/FetchHashes", api.fetch),
         Route("/SubmitHashes", api.submit, methods=["POST"]),
@@ -103,7 +103,7 @@ def stopncii_app(door: PartnerAuth) -> Starlette:
 
 @dataclass(frozen=True, slots=True)
 class _StopNciiApi:
-    door: PartnerAuth
+    auth: PartnerAuth
     exchange: Exchange
 
     async def fetch(self, request: Request) -> Response:
@@ -147,7 +147,7 @@ class _StopNciiApi:
         shown = request.headers.get("ocp-apim-subscription-key", "")
         if Secret(shown.encode()) != Secret(request.headers.get("x-functions-key", "").encode()):
             raise WrongKey
-        return await self.door.partner(request, Secret(shown.encode()))
+        return await self.auth.partner(request, Secret(shown.encode()))
 
     def _page(
         self, partner: ExchangePartner, start_s: int, size: int, token: str
@@ -171,32 +171,32 @@ class _StopNciiApi:
             "hashRecords": records,
         }
 
-    def _checkpoint(self, page: ChangePage, upto: int, seen: ChangeMark, start_s: int) -> int:
+    def _checkpoint(self, page: ChangePage, upto: int, seen_mark: ChangeMark, start_s: int) -> int:
         """Return a start time that misses nothing, even for a client that stores it after every
         page.
         """
         if page.more:
             return seconds_first_seen([page.reached], self.exchange)[0] if page.reached else start_s
-        if upto >= seen.number:
+        if upto >= seen_mark.number:
             # A process with a slower clock may still date changes to the present second.
-            return seen.at_s + 1
+            return seen_mark.at_s + 1
         return seconds_first_seen([upto], self.exchange)[0] + 1
 
     def _record_opinions(
-        self, partner: ExchangePartner, said: Mapping[bytes, Stance | None]
+        self, partner: ExchangePartner, stances: Mapping[bytes, Stance | None]
     ) -> int:
         """Record opinions; return the number of hashes that this partner was not served."""
-        on = self.exchange.served.claims_on_hashes(partner.banks, list(said))
+        on = self.exchange.served.claims_on_hashes(partner.banks, list(stances))
         told = self.exchange.served.served_to(partner, [case.claim for _, case in on])
         served = [(bits, case) for bits, case in on if case.claim in told]
         given = {
             case.claim: stance
             for bits, case in served
-            if (stance := said[bits]) is not None and case.state is not ClaimState.WITHDRAWN
+            if (stance := stances[bits]) is not None and case.state is not ClaimState.WITHDRAWN
         }
         if given:
             self.exchange.opinions.give(partner, given)
-        return len(said.keys() - {bits for bits, _ in served})
+        return len(stances.keys() - {bits for bits, _ in served})
 
 
 def _records_json(hashes: Sequence[HashStatus], exchange: Exchange) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ def _records_json(hashes: Sequence[HashStatus], exchange: Exchange) -> list[dict
 
 
 def _record_json(
-    one: HashStatus, said: Mapping[ClaimId, list[PartnerOpinion]], ours: str
+    one: HashStatus, opinions: Mapping[ClaimId, list[PartnerOpinion]], ours: str
 ) -> dict[str, Any]:
     ended = "Withdrawn" if one.withdrawn else "Deleted"
     return {
@@ -217,7 +217,7 @@ def _record_json(
         "hashValue": one.bits.hex(),
         "hashStatus": "Active" if one.live else ended,
         "caseNumbers": {case.claim: _STATUS[case.state] for case in _usable_cases(one.cases)},
-        "CSPFeedbacks": _feedbacks_json(one, said, ours),
+        "CSPFeedbacks": _feedbacks_json(one, opinions, ours),
     }
 
 
@@ -227,7 +227,7 @@ def _usable_cases(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
 
 
 def _feedbacks_json(
-    one: HashStatus, said: Mapping[ClaimId, list[PartnerOpinion]], ours: str
+    one: HashStatus, opinions: Mapping[ClaimId, list[PartnerOpinion]], ours: str
 ) -> list[dict[str, Any]]:
     """Return the feedback on a hash as JSON.
 
@@ -237,7 +237,7 @@ def _feedbacks_json(
     if not one.live:
         tag = "withdrawn" if one.withdrawn else "suspended"
         return [{"feedbackValue": "NotBlocked", "tags": [tag], "source": ours}]
-    about = [opinion for case in one.cases for opinion in said.get(case.claim, ())]
+    about = [opinion for case in one.cases for opinion in opinions.get(case.claim, ())]
     by_partner = {opinion.partner: _feedback_json(opinion) for opinion in about}
     own = [{"feedbackValue": "Blocked", "tags": [], "source": ours}] if one.confirmed else []
     return [*own, *by_partner.values()]

@@ -191,18 +191,18 @@ def _list_waiting(client: ReviewClient, after: str, limit: int, *, as_json: bool
 
 
 def _queue_in_words(
-    queue: ShownQueue, found: list[ShownReview], *, more: bool, all_asked: bool
+    queue: ShownQueue, reviews: list[ShownReview], *, more: bool, all_asked: bool
 ) -> Iterator[str]:
     yield f"{queue.waiting:,} wait for a reviewer; you are {queue.reviewer} at this gate."
-    for one in found:
-        found_by = _FOUND_BY_WORDS.get(one.found, one.found)
-        yield f"{one.case}: {found_by}, {_arrival_in_words(one.at)}"
-        yield from (f"  {line}" for line in _facts_in_words(one))
+    for review in reviews:
+        found_by = _FOUND_BY_WORDS.get(review.found, review.found)
+        yield f"{review.case}: {found_by}, {_arrival_in_words(review.at)}"
+        yield from (f"  {line}" for line in _facts_in_words(review))
     if more:
-        yield f"There are more: --after {found[-1].case}"
-    elif all_asked and len(found) < queue.waiting:
-        yield f"{queue.waiting - len(found):,} that you confirmed wait for a second person."
-    if found:
+        yield f"There are more: --after {reviews[-1].case}"
+    elif all_asked and len(reviews) < queue.waiting:
+        yield f"{queue.waiting - len(reviews):,} that you confirmed wait for a second person."
+    if reviews:
         yield "To look, blurred: --show CASE --out FILE. To decide: --decide CASE confirm|release."
 
 
@@ -220,19 +220,19 @@ def _arrival_in_words(at: str) -> str:
     return f"came {moment:%Y-%m-%d %H:%M} UTC" + (f", {ago} ago" if hours >= 0 else "")
 
 
-def _facts_in_words(one: ShownReview) -> Iterator[str]:
+def _facts_in_words(review: ShownReview) -> Iterator[str]:
     """Yield the facts for a decision; reasons and references are other people's words."""
-    for match in one.matches:
+    for match in review.matches:
         yield _match_in_words(match)
-    if not one.matches:
+    if not review.matches:
         yield "it could not be read"
-    if one.gathered:
-        yield f"{one.gathered:,} more wait with it"
-    if one.reference:
-        yield f"your name for it: {one.reference}"
-    if one.first_confirmer:
-        yield f"{one.first_confirmer} confirmed it; a second person has to confirm it too"
-    if one.view is None:
+    if review.gathered:
+        yield f"{review.gathered:,} more wait with it"
+    if review.reference:
+        yield f"your name for it: {review.reference}"
+    if review.first_confirmer:
+        yield f"{review.first_confirmer} confirmed it; a second person has to confirm it too"
+    if review.view is None:
         yield "its bytes are not stored here: look at your own copy"
 
 

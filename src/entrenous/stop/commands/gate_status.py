@@ -54,9 +54,9 @@ def status(data: Data, as_json: AsJson = False) -> None:
     """Count registrations and waiting work, and say what is wrong, if anything is."""
     file = _index_file(data)  # read this before opening the gate, which repairs the file
     with open_existing(data) as (platform, _):
-        standing = figures_of(platform, with_shadow=True)
+        figures = figures_of(platform, with_shadow=True)
         wrong = [
-            *_problems(standing, file),
+            *_problems(figures, file),
             *_missing_reviewers_warning(platform),
             *_low_disk_warning(platform),
         ]
@@ -66,11 +66,11 @@ def status(data: Data, as_json: AsJson = False) -> None:
             wrong.append(NO_APPEAL)
         in_shadow = platform.limits.shadow
     if as_json:
-        print_json({**_status_json(standing, file), "in_shadow": in_shadow, "wrong": wrong})
+        print_json({**_status_json(figures, file), "in_shadow": in_shadow, "wrong": wrong})
         return
     if in_shadow:
         print_line(IN_SHADOW)
-    for line in (*_status_in_words(standing, file), *_shadow_in_words(standing)):
+    for line in (*_status_in_words(figures, file), *_shadow_in_words(figures)):
         print_line(line)
     for line in wrong or ["Nothing is wrong."]:
         print_line(line)
@@ -86,19 +86,19 @@ def _index_file(data: Path) -> _IndexFile:
             return _IndexFile("missing", None)
 
 
-def _problems(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
-    if standing.is_late:
-        waited = f"{_round_to_hours(standing.oldest_wait)} hours"
+def _problems(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
+    if figures.is_late:
+        waited = f"{_round_to_hours(figures.oldest_wait)} hours"
         yield f"The oldest review has waited {waited}; look at it before 48 are over."
-    if standing.due.slow_looks_skipped:
-        skipped = standing.due.slow_looks_skipped
+    if figures.due.slow_looks_skipped:
+        skipped = figures.due.slow_looks_skipped
         yield (
             f"{skipped:,} slow looks were skipped in the last 24 hours: this gate has less room or"
             " time than its uploads need (docs/operate.md)."
         )
     if file.condition == "damaged":
         yield "The index's file is damaged. Nothing is lost: the gate rebuilds it."
-    if file.condition == "missing" and standing.hashes:
+    if file.condition == "missing" and figures.hashes:
         yield "The index has no file yet: a gate that starts in this folder creates it."
 
 
@@ -159,32 +159,32 @@ def _unencrypted_warning(data: Path) -> Iterator[str]:
         )
 
 
-def _status_in_words(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
+def _status_in_words(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
     kinds: dict[str, list[str]] = defaultdict(list)
-    for (kind, state), count in sorted(standing.claims.items()):
+    for (kind, state), count in sorted(figures.claims.items()):
         kinds[kind].append(f"{count:,} {state}")
     for kind, states in kinds.items():
         yield f"Claims ({kind}): {', '.join(states)}."
-    yield f"{standing.hashes:,} fingerprints."
+    yield f"{figures.hashes:,} fingerprints."
     waits = (
         ""
-        if standing.oldest is None
-        else f", the oldest for {_round_to_hours(standing.oldest_wait)} h"
+        if figures.oldest is None
+        else f", the oldest for {_round_to_hours(figures.oldest_wait)} h"
     )
-    yield f"{standing.waiting:,} reviews wait for a person{waits}."
-    if standing.review_s is not None:
-        yield f"Half of the decisions came within {standing.review_s / _HOUR_S:.1f} h."
-    due = standing.due
+    yield f"{figures.waiting:,} reviews wait for a person{waits}."
+    if figures.review_s is not None:
+        yield f"Half of the decisions came within {figures.review_s / _HOUR_S:.1f} h."
+    due = figures.due
     yield f"{due.slow_looks:,} slow looks and {due.look_backs:,} look backs are due."
     if file.written_at is not None:
-        age = max(timedelta(), standing.at - file.written_at)
+        age = max(timedelta(), figures.at - file.written_at)
         yield f"The index's file is {file.condition}, written {_round_to_hours(age)} h ago."
 
 
-def _shadow_in_words(standing: GateFigures) -> Iterator[str]:
+def _shadow_in_words(figures: GateFigures) -> Iterator[str]:
     """Yield, for each bank in shadow mode, how many uploads it would have stopped, by distance."""
     lines: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for cell, count in standing.shadow.items():
+    for cell, count in figures.shadow.items():
         lines[cell.bank, cell.would].append((cell.distance, count))
     for (bank, would), counts in sorted(lines.items()):
         total = sum(count for _, count in counts)
@@ -192,24 +192,24 @@ def _shadow_in_words(standing: GateFigures) -> Iterator[str]:
         yield f"In shadow, {bank} would have done this in 30 days: {would} {total:,} ({each})."
 
 
-def _status_json(standing: GateFigures, file: _IndexFile) -> dict[str, object]:
-    age_s = None if file.written_at is None else (standing.at - file.written_at).total_seconds()
+def _status_json(figures: GateFigures, file: _IndexFile) -> dict[str, object]:
+    age_s = None if file.written_at is None else (figures.at - file.written_at).total_seconds()
     return {
-        "schema": "entrenous/gate-standing/1",
+        "schema": "entrenous/gate-figures/1",
         "claims": [
             {"kind": kind, "state": state, "count": count}
-            for (kind, state), count in sorted(standing.claims.items())
+            for (kind, state), count in sorted(figures.claims.items())
         ],
-        "hashes": standing.hashes,
-        "reviews": standing.waiting,
-        "oldest_s": round(standing.oldest_wait.total_seconds()),
-        "review_median_s": standing.review_s,
-        "slow_looks": standing.due.slow_looks,
-        "slow_looks_skipped": standing.due.slow_looks_skipped,
-        "look_backs": standing.due.look_backs,
+        "hashes": figures.hashes,
+        "reviews": figures.waiting,
+        "oldest_s": round(figures.oldest_wait.total_seconds()),
+        "review_median_s": figures.review_s,
+        "slow_looks": figures.due.slow_looks,
+        "slow_looks_skipped": figures.due.slow_looks_skipped,
+        "look_backs": figures.due.look_backs,
         "index_file": file.condition,
         "index_age_s": None if age_s is None else max(0, round(age_s)),
-        "shadow": [_shadow_json(cell, count) for cell, count in sorted(standing.shadow.items())],
+        "shadow": [_shadow_json(cell, count) for cell, count in sorted(figures.shadow.items())],
     }
 
 

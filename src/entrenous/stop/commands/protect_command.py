@@ -240,15 +240,15 @@ def protect(
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
     proxy = session_of(context).settings.proxy
     with opened_device(context) as device, open_registration_client(gate, proxy) as client:
-        desk = FileRegistrar(consent, client, device, asks=not yes)
+        registrar = FileRegistrar(consent, client, device, asks=not yes)
         if data is not None:
             with name_file_on_error([] if file is None else [file]):
-                made = desk.register(data)
+                made = registrar.register(data)
             _print_protection(made, as_json=as_json)
         elif message is not None:
             _protect_message(
                 message,
-                desk,
+                registrar,
                 session_of(context).apps["received files"],
                 as_json=as_json,
             )
@@ -256,19 +256,19 @@ def protect(
 
 def _protect_message(
     message: str,
-    desk: FileRegistrar,
+    registrar: FileRegistrar,
     received: Callable[[str, Device], Iterator[bytes]],
     *,
     as_json: bool,
 ) -> None:
     """Register what can be registered; then raise the first reason why a file was left out."""
     try:
-        desk.register_all(files_of(message, desk.device, received))
+        registrar.register_all(files_of(message, registrar.device, received))
     finally:
-        if desk.made:
-            _print_protections(desk.made, as_json=as_json)
-    if desk.left_out:
-        raise desk.left_out[0]
+        if registrar.made:
+            _print_protections(registrar.made, as_json=as_json)
+    if registrar.left_out:
+        raise registrar.left_out[0]
 
 
 def unprotect(
@@ -361,11 +361,11 @@ def _current_states(
 
     An unreachable platform is asked only once, since the user is waiting.
     """
-    silent = Counter[str]()
+    unreachable_gates = Counter[str]()
     with ExitStack() as clients:
         client_of = cache(lambda url: clients.enter_context(open_registration_client(url, proxy)))
-        answers = [_state_or_error(one, client_of, silent, device) for one in known]
-    for url, claims in silent.items():
+        answers = [_state_or_error(one, client_of, unreachable_gates, device) for one in known]
+    for url, claims in unreachable_gates.items():
         if claims > 1:
             hint(
                 translated("{count} claims at {url} are shown as they stood before.").format(
@@ -376,32 +376,37 @@ def _current_states(
 
 
 def _state_or_error(
-    one: Protection,
+    protection: Protection,
     client_of: Callable[[str], RegistrationClient],
-    silent: Counter[str],
+    unreachable_gates: Counter[str],
     device: Device,
 ) -> Protection:
-    if one.gate_url in silent:
-        silent[one.gate_url] += 1
-        return one
+    if protection.gate_url in unreachable_gates:
+        unreachable_gates[protection.gate_url] += 1
+        return protection
     try:
-        return refresh_protection(one, client_of(one.gate_url), device)
+        return refresh_protection(protection, client_of(protection.gate_url), device)
     except NoSuchClaim:
         hint(
             translated("{gate_url} has no claim {claim}.").format(
-                gate_url=one.gate_url, claim=one.claim
+                gate_url=protection.gate_url, claim=protection.claim
             )
         )
     except EntrenousError as error:
         hint(join_wrapped_lines(str(error)))
         if isinstance(error, Unreachable):
-            silent[one.gate_url] = 1
-    return one
+            unreachable_gates[protection.gate_url] = 1
+    return protection
 
 
-def _protection_json(one: Protection) -> dict[str, object]:
-    state = "asked" if one.state is None else one.state.value
-    return {"claim": one.claim, "kind": one.kind, "state": state, "gate": one.gate_url}
+def _protection_json(protection: Protection) -> dict[str, object]:
+    state = "asked" if protection.state is None else protection.state.value
+    return {
+        "claim": protection.claim,
+        "kind": protection.kind,
+        "state": state,
+        "gate": protection.gate_url,
+    }
 
 
 def _print_protection(protection: Protection, *, as_json: bool) -> None:
@@ -423,11 +428,14 @@ def _print_protection(protection: Protection, *, as_json: bool) -> None:
             )
 
 
-def _print_protections(made: Sequence[Protection], *, as_json: bool) -> None:
+def _print_protections(protections: Sequence[Protection], *, as_json: bool) -> None:
     if as_json:
         print_json(
-            {"schema": "entrenous/claims/1", "claims": [_protection_json(one) for one in made]}
+            {
+                "schema": "entrenous/claims/1",
+                "claims": [_protection_json(one) for one in protections],
+            }
         )
         return
-    for one in made:
+    for one in protections:
         _print_protection(one, as_json=False)

@@ -47,8 +47,8 @@ from entrenous.stop.register import embedding_taken
 def gate_app(
     platform: Platform,
     access: GateAccess,
-    chores: BackgroundTasks = BackgroundTasks(),  # noqa: B008 (frozen)
-    look: Callable[[], Snapshot] | None = None,
+    tasks: BackgroundTasks = BackgroundTasks(),  # noqa: B008 (frozen)
+    count_rows: Callable[[], Snapshot] | None = None,
     judges: JudgePool | None = None,
 ) -> Starlette:
     """Build the gate's ASGI application; ``prepare_banks`` must have created the platform's banks.
@@ -56,11 +56,11 @@ def gate_app(
     Args:
         platform: the gate.
         access: tokens and limits.
-        chores: further background tasks.
-        look: the function that counts database and index for the metrics.
+        tasks: further background tasks.
+        count_rows: the function that counts database and index for the metrics.
         judges: processes that judge pictures in parallel.
     """
-    meters = GateMetrics(look)
+    meters = GateMetrics(count_rows)
     uploads, claims = UploadRequests.of(platform, access, judges), ClaimRequests.of(platform)
     uploads.judged = partial(meters.count_decision, banks=partial(effective_banks, platform))
     reviews = ReviewRequests(platform, access, meters.count_review)
@@ -86,8 +86,8 @@ def gate_app(
     async def metrics(request: Request) -> Response:
         """Return the metrics for Prometheus. There is a token that permits only this."""
         require_metrics_token(request, access)
-        told = await run_in_threadpool(meters.text)
-        return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE_HEADERS)
+        metrics_text = await run_in_threadpool(meters.text)
+        return Response(metrics_text, media_type=CONTENT_TYPE, headers=PRIVATE_HEADERS)
 
     routes = [
         Route("/v1/status", status),
@@ -107,7 +107,7 @@ def gate_app(
     ]
     app = Starlette(
         routes=routes,
-        lifespan=lambda _: _run_background(platform, chores, judges),
+        lifespan=lambda _: _run_background(platform, tasks, judges),
         middleware=[Middleware(MetricsMiddleware, meters=meters)],
         exception_handlers={
             EntrenousError: on_error(access),
@@ -124,12 +124,12 @@ def gate_app(
 
 @asynccontextmanager
 async def _run_background(
-    platform: Platform, chores: BackgroundTasks, judges: JudgePool | None
+    platform: Platform, tasks: BackgroundTasks, judges: JudgePool | None
 ) -> AsyncIterator[None]:
     """Run background work while the gate serves."""
     async with (
-        run_recurring(chores.hourly, HOUR_S),
-        run_recurring((*minutely_tasks(platform), *chores.minutely), MINUTE_S),
+        run_recurring(tasks.hourly, HOUR_S),
+        run_recurring((*minutely_tasks(platform), *tasks.minutely), MINUTE_S),
         run_in_pieces(look_back_task(platform), MINUTE_S),
         run_recurring((partial(send_due_alerts, platform),), MINUTE_S),
         judges or nullcontext(),

@@ -32,11 +32,11 @@ Snapshot = tuple[GateFigures, IndexSize | None]
 
 
 class GateMetrics:
-    """The metrics of one gate process; ``look`` is called to count rows of the database and the
+    """The metrics of one gate process; ``count_rows`` counts the rows of the database and the
     index.
     """
 
-    def __init__(self, look: Callable[[], Snapshot] | None = None) -> None:
+    def __init__(self, count_rows: Callable[[], Snapshot] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         about = asdict(this_program())
@@ -55,8 +55,8 @@ class GateMetrics:
         )
         self._newest: deque[float] = deque(maxlen=_ANSWERS_KEPT_MAX)
         self.registry.register(_Quantiles(self._newest))
-        if look is not None:
-            self.registry.register(_DatabaseCollector(look))
+        if count_rows is not None:
+            self.registry.register(_DatabaseCollector(count_rows))
 
     def count_answer(self, event: str, status: int, took_s: float) -> None:
         self._answers.labels(event, str(status)).inc()
@@ -89,8 +89,8 @@ class GateMetrics:
         """Return all metrics in Prometheus' text format; raises BankUnreachable."""
         return generate_latest(self.registry)
 
-    def _make_counter(self, name: str, words: str, *labels: str) -> Counter:
-        return Counter(f"entrenous_gate_{name}", words, labels, registry=self.registry)
+    def _make_counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"entrenous_gate_{name}", help_text, labels, registry=self.registry)
 
 
 class MetricsMiddleware:
@@ -103,22 +103,22 @@ class MetricsMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status, is_told = time.perf_counter(), 500, False
+        began, status, is_answered = time.perf_counter(), 500, False
         event = event_of(scope["method"], scope["path"])
 
         async def send_and_count(message: Message) -> None:
-            nonlocal status, is_told
+            nonlocal status, is_answered
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
-                is_told = True
+                is_answered = True
                 self.meters.count_answer(event, status, time.perf_counter() - began)
 
         try:
             await self.app(scope, receive, send_and_count)
         except Exception:  # outer middleware answers with 500, unless the answer was sent already
-            if not is_told:
+            if not is_answered:
                 self.meters.count_answer(event, 500, time.perf_counter() - began)
             raise
 
@@ -153,11 +153,11 @@ class _Quantiles(Collector):
 
     def collect(self) -> Iterator[Metric]:
         name, every = "entrenous_gate_upload_seconds", sorted(self._newest)
-        told = SummaryMetricFamily(name, "The newest 1,000 answers to uploads.")
+        metric = SummaryMetricFamily(name, "The newest 1,000 answers to uploads.")
         for quantile in _QUANTILES:
             at = math.ceil(quantile * len(every)) - 1
-            told.add_sample(name, {"quantile": str(quantile)}, every[at] if every else math.nan)
-        yield told
+            metric.add_sample(name, {"quantile": str(quantile)}, every[at] if every else math.nan)
+        yield metric
 
 
 class _DatabaseCollector(Collector):
@@ -165,10 +165,10 @@ class _DatabaseCollector(Collector):
     minute.
     """
 
-    def __init__(self, look: Callable[[], Snapshot]) -> None:
-        self._look, self._lock = look, threading.Lock()
-        self._sight: Snapshot | None = None
-        self._looked_at = -math.inf
+    def __init__(self, count_rows: Callable[[], Snapshot]) -> None:
+        self._count_rows, self._lock = count_rows, threading.Lock()
+        self._last_counts: Snapshot | None = None
+        self._counted_at = -math.inf
 
     def describe(self) -> Iterator[Metric]:
         """Describe nothing, so that registering the collector does not query the database."""
@@ -176,40 +176,40 @@ class _DatabaseCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            if self._sight is None or time.monotonic() - self._looked_at >= _COUNT_VALID_S:
-                self._sight, self._looked_at = self._look(), time.monotonic()
-            standing, index = self._sight
-        due = standing.due
-        yield _claim_gauges(standing)
-        yield _make_gauge("hashes", "Distinct hashes.", standing.hashes)
-        yield _make_gauge("reviews_waiting", "Items that wait for a person.", standing.waiting)
-        waited_s = standing.oldest_wait.total_seconds()
+            if self._last_counts is None or time.monotonic() - self._counted_at >= _COUNT_VALID_S:
+                self._last_counts, self._counted_at = self._count_rows(), time.monotonic()
+            figures, index = self._last_counts
+        due = figures.due
+        yield _claim_gauges(figures)
+        yield _make_gauge("hashes", "Distinct hashes.", figures.hashes)
+        yield _make_gauge("reviews_waiting", "Items that wait for a person.", figures.waiting)
+        waited_s = figures.oldest_wait.total_seconds()
         yield _make_gauge("review_oldest_seconds", "How long the oldest has waited.", waited_s)
-        yield _median_gauge(standing)
+        yield _median_gauge(figures)
         yield _make_gauge("slow_looks_due", "Uploads that wait for the slow look.", due.slow_looks)
         skipped = due.slow_looks_skipped
         yield _make_gauge("slow_looks_skipped", "Slow looks skipped in the last 24 hours.", skipped)
         yield _make_gauge("look_backs_due", "Claims that wait for a look back.", due.look_backs)
         if index is not None:
-            yield from _index_gauges(standing, index)
+            yield from _index_gauges(figures, index)
 
 
-def _claim_gauges(standing: GateFigures) -> Metric:
+def _claim_gauges(figures: GateFigures) -> Metric:
     claims = GaugeMetricFamily("entrenous_gate_claims", "Claims.", labels=("kind", "state"))
-    for labels, count in standing.claims.items():
+    for labels, count in figures.claims.items():
         claims.add_metric(labels, count)
     return claims
 
 
-def _median_gauge(standing: GateFigures) -> Metric:
+def _median_gauge(figures: GateFigures) -> Metric:
     name = "entrenous_gate_review_seconds"
-    told = SummaryMetricFamily(name, "From the beginning of the wait to a person's decision.")
-    value = math.nan if standing.review_s is None else standing.review_s
-    told.add_sample(name, {"quantile": "0.5"}, value)
-    return told
+    metric = SummaryMetricFamily(name, "From the beginning of the wait to a person's decision.")
+    value = math.nan if figures.review_s is None else figures.review_s
+    metric.add_sample(name, {"quantile": "0.5"}, value)
+    return metric
 
 
-def _index_gauges(standing: GateFigures, index: IndexSize) -> Iterator[Metric]:
+def _index_gauges(figures: GateFigures, index: IndexSize) -> Iterator[Metric]:
     hashes = GaugeMetricFamily(
         "entrenous_gate_index_hashes", "What the index knows.", labels=("where",)
     )
@@ -217,9 +217,9 @@ def _index_gauges(standing: GateFigures, index: IndexSize) -> Iterator[Metric]:
     hashes.add_metric(("later",), index.later)
     yield hashes
     yield _make_gauge("index_bytes", "Bytes of the index's file.", index.size_bytes)
-    age_s = max(0.0, (standing.at - index.written_at).total_seconds())
+    age_s = max(0.0, (figures.at - index.written_at).total_seconds())
     yield _make_gauge("index_age_seconds", "How old the index's file is.", age_s)
 
 
-def _make_gauge(name: str, words: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"entrenous_gate_{name}", words, value=value)
+def _make_gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"entrenous_gate_{name}", help_text, value=value)

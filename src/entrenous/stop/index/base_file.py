@@ -85,13 +85,13 @@ def shard_of(bits: bytes, of: int) -> int:
     return bits[0] * of >> 8
 
 
-def not_in_base(news: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
+def not_in_base(new_entries: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
     """Return the entries that no shard's file has; ``upto`` has the highest entry number of each
     shard.
     """
-    if not news or news[0].number > max(upto):
-        return news
-    return [one for one in news if one.number > upto[shard_of(one.bits, len(upto))]]
+    if not new_entries or new_entries[0].number > max(upto):
+        return new_entries
+    return [one for one in new_entries if one.number > upto[shard_of(one.bits, len(upto))]]
 
 
 def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
@@ -110,23 +110,23 @@ Rows = tuple[NDArray[np.int64], Words]  # entry numbers (N,) and hashes (N, 4)
 
 def read_new_hashes(bank: BankStore, after: int) -> Iterator[Sequence[Entry]]:
     """Yield entries with a number above ``after``, in order, a page of the bank at a time."""
-    while news := bank.entries(after):
-        yield news
-        after = news[-1].number
+    while new_entries := bank.entries(after):
+        yield new_entries
+        after = new_entries[-1].number
 
 
 def read_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
     """Read a shard from the bank: whole pictures, and parts."""
     pages = [
-        tuple(shard.select(*_rows_of_entries(news, part=part)) for part in (False, True))
-        for news in read_new_hashes(bank, 0)
+        tuple(shard.select(*_rows_of_entries(new_entries, part=part)) for part in (False, True))
+        for new_entries in read_new_hashes(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
     return searchable(*_join_pages(whole), inverted=True), searchable(*_join_pages(parts))
 
 
-def _rows_of_entries(news: Sequence[Entry], *, part: bool) -> Rows:
-    entries = [entry for entry in news if entry.part is part]
+def _rows_of_entries(new_entries: Sequence[Entry], *, part: bool) -> Rows:
+    entries = [entry for entry in new_entries if entry.part is part]
     numbers = np.asarray([entry.number for entry in entries], dtype=np.int64)
     return numbers, as_words([entry.bits for entry in entries])
 
@@ -282,15 +282,15 @@ def file_identity(path: Path) -> tuple[int, int] | None:
     return about.st_dev, about.st_ino
 
 
-def rows_of(one: Searchable) -> Array:
+def rows_of(index: Searchable) -> Array:
     """Return the hashes of this index as words, shape (N, 4)."""
-    return one.words.T if isinstance(one, ScanIndex) else one.words
+    return index.words.T if isinstance(index, ScanIndex) else index.words
 
 
-def _sections_of(one: Searchable) -> list[Array]:
+def _sections_of(index: Searchable) -> list[Array]:
     none = np.zeros(0, dtype=np.uint32)
-    tables = [none, none] if isinstance(one, ScanIndex) else [one.starts, one.order]
-    made = zip(_SECTION_TYPES, [rows_of(one), one.entries, *tables], strict=True)
+    tables = [none, none] if isinstance(index, ScanIndex) else [index.starts, index.order]
+    made = zip(_SECTION_TYPES, [rows_of(index), index.entries, *tables], strict=True)
     return [np.ascontiguousarray(array, dtype=kind) for kind, array in made]
 
 

@@ -76,7 +76,7 @@ class FileIndex:
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, including the newest."""
-        return self._catch_up().near(hashes, part=part, ask=self._map)
+        return self._catch_up().near(hashes, part=part, map_search=self._map)
 
     def parts(self) -> int:
         """Return the number of part hashes known at the last look-up."""
@@ -177,14 +177,14 @@ class FileIndex:
         with self._lock:
             self._bases, self._known = bases, known
 
-    def _write_and_use(self, made: Callable[[Shard], Kinds]) -> None:
+    def _write_and_use(self, make_segments: Callable[[Shard], Kinds]) -> None:
         """Write and use bases; call it only with the write lock."""
-        self._use_bases(self._write_shards(made))
+        self._use_bases(self._write_shards(make_segments))
 
-    def _write_shards(self, made: Callable[[Shard], Kinds]) -> Bases:
+    def _write_shards(self, make_segments: Callable[[Shard], Kinds]) -> Bases:
         """Make and write shards one by one, to save memory, and map them from the disk."""
         for shard in self._shards:
-            write_base(self._folder / shard.file, *made(shard), shard)
+            write_base(self._folder / shard.file, *make_segments(shard), shard)
         remove_other_divisions(self._folder, self._shards)
         return tuple(read_base(self._folder / shard.file) for shard in self._shards)
 

@@ -41,8 +41,8 @@ class _NumberedSounds:
         found = self.index.near(views) if self.numbers else []
         return [replace(one, sound=self.numbers[one.sound]) for one in found]
 
-    def with_added_entries(self, news: Iterable[Numbered]) -> Self:
-        return self.of((*zip(self.numbers, self.prints, strict=True), *news))
+    def with_added_entries(self, new_entries: Iterable[Numbered]) -> Self:
+        return self.of((*zip(self.numbers, self.prints, strict=True), *new_entries))
 
 
 @dataclass(slots=True)
@@ -81,10 +81,10 @@ class RegisteredSounds:
             return self.seen
 
     def _catch_up(self) -> None:
-        while news := self.bank.sounds(self.seen):
-            self.seen = news[-1][0]
+        while new_entries := self.bank.sounds(self.seen):
+            self.seen = new_entries[-1][0]
             if self.base.numbers:
-                self.later = self.later.with_added_entries(news)
+                self.later = self.later.with_added_entries(new_entries)
             if not self.base.numbers or self._later_is_large():
                 self._rebuild_base()
 

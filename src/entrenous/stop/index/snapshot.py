@@ -37,18 +37,18 @@ class HashKind:
     def count(self) -> int:
         return sum(one.entries.size for one in (*self.bases, self.later))
 
-    def near(self, wanted: Words, ask: MapSearch = map) -> list[NearHash]:
+    def near(self, queries: Words, map_search: MapSearch = map) -> list[NearHash]:
         """Return all registered hashes within 31 bits.
 
-        ``ask`` applies the search to all shards, one after the other or at the same time.
+        ``map_search`` applies the search to all shards, one after the other or at the same time.
         """
-        found = ask(partial(_find_pairs, wanted), self.bases)
-        return Pairs.joined([*found, _find_pairs(wanted, self.later)]).to_near_hashes()
+        found = map_search(partial(_find_pairs, queries), self.bases)
+        return Pairs.joined([*found, _find_pairs(queries, self.later)]).to_near_hashes()
 
-    def with_added_entries(self, news: Sequence[Entry]) -> Self:
-        if not news:
+    def with_added_entries(self, new_entries: Sequence[Entry]) -> Self:
+        if not new_entries:
             return self
-        numbers, hashes = [one.number for one in news], [one.bits for one in news]
+        numbers, hashes = [one.number for one in new_entries], [one.bits for one in new_entries]
         return replace(self, later=self.later.with_added(numbers, hashes))
 
     def rows(self, shard: Shard) -> tuple[NDArray[np.int64], Words]:
@@ -72,7 +72,9 @@ class IndexSnapshot:
     parts: HashKind
     seen: int
     upto: tuple[int, ...]
-    asked: dict[tuple[bytes, ...], list[NearHash]] = field(default_factory=dict, init=False)
+    cached_results: dict[tuple[bytes, ...], list[NearHash]] = field(
+        default_factory=dict, init=False
+    )
 
     @classmethod
     def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
@@ -94,27 +96,29 @@ class IndexSnapshot:
         """Return how many hashes are not in the base."""
         return self.whole.later.entries.size + self.parts.later.entries.size
 
-    def near(self, hashes: Sequence[bytes], *, part: bool, ask: MapSearch = map) -> list[NearHash]:
+    def near(
+        self, hashes: Sequence[bytes], *, part: bool, map_search: MapSearch = map
+    ) -> list[NearHash]:
         """Return all registered hashes within 31 bits."""
         if part:
-            return self.parts.near(as_words(hashes), ask)
+            return self.parts.near(as_words(hashes), map_search)
         same = tuple(hashes)
-        found = self.asked.pop(same, None)
+        found = self.cached_results.pop(same, None)
         if found is None:
-            found = self.whole.near(as_words(hashes), ask)
-            if len(self.asked) >= _CACHED_RESULTS_MAX:
-                self.asked.clear()  # left over from uploads without a second look-up
-            self.asked[same] = found
+            found = self.whole.near(as_words(hashes), map_search)
+            if len(self.cached_results) >= _CACHED_RESULTS_MAX:
+                self.cached_results.clear()  # left over from uploads without a second look-up
+            self.cached_results[same] = found
         return found
 
-    def with_added_entries(self, news: Sequence[Entry]) -> Self:
+    def with_added_entries(self, new_entries: Sequence[Entry]) -> Self:
         """Return a snapshot that also has these entries of the bank, which are in order."""
-        if not news:
+        if not new_entries:
             return self
-        unknown = not_in_base(news, self.upto)
+        unknown = not_in_base(new_entries, self.upto)
         whole = self.whole.with_added_entries([one for one in unknown if not one.part])
         parts = self.parts.with_added_entries([one for one in unknown if one.part])
-        return replace(self, whole=whole, parts=parts, seen=news[-1].number)
+        return replace(self, whole=whole, parts=parts, seen=new_entries[-1].number)
 
     def sorted(self, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
         """Return all hashes of a shard, ready to be written as a base: whole pictures, and
@@ -124,5 +128,5 @@ class IndexSnapshot:
         return searchable(*whole, inverted=True), searchable(*parts)
 
 
-def _find_pairs(wanted: Words, one: Searchable) -> Pairs:
-    return one.pairs(wanted, PDQ_RADIUS)
+def _find_pairs(queries: Words, index: Searchable) -> Pairs:
+    return index.pairs(queries, PDQ_RADIUS)

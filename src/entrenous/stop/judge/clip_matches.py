@@ -22,7 +22,7 @@ MATCHING_MOMENTS_MIN: Final = (
     # a still picture.
     3
 )
-Place = tuple[Claim, int | None]
+ClaimFrame = tuple[Claim, int | None]
 """A claim on a registered hash, and the time of the frame with it (ms; None: a still picture)."""
 
 
@@ -40,7 +40,7 @@ class _ViewMatches:
 
     def least_distances(self) -> list[int]:
         """Return the least distance, in bits, in each matching half second."""
-        return [min(bits for _, bits in places) for places in self.found.values()]
+        return [min(bits for _, bits in claims_by_entry) for claims_by_entry in self.found.values()]
 
     def moments_in_order(self) -> int:
         """Return how many half seconds of the upload match the claim's frames in order.
@@ -58,13 +58,20 @@ class _ViewMatches:
 
     def distinct_claim_frames(self) -> int:
         """Return how many different frames of the claim match."""
-        return len({at for places in self.found.values() for at, _ in places if at is not None})
+        return len(
+            {
+                at
+                for claims_by_entry in self.found.values()
+                for at, _ in claims_by_entry
+                if at is not None
+            }
+        )
 
 
 def video_hits(
-    look: VideoViews,
+    video: VideoViews,
     near: Iterable[NearHash],
-    places: Mapping[int, Sequence[Place]],
+    claims_by_entry: Mapping[int, Sequence[ClaimFrame]],
     radius: Mapping[BankName, int],
 ) -> list[Hit]:
     """Return the claims that an uploaded video matches, by the best view of each, nearest first.
@@ -75,24 +82,24 @@ def video_hits(
     which time.
 
     Args:
-        look: the upload.
-        near: the index's results for ``look.hashes``.
-        places: by entry number, the matching claims on it with their times.
+        video: the upload.
+        near: the index's results for ``video.hashes``.
+        claims_by_entry: by entry number, the matching claims on it with their times.
         radius: by bank, the largest distance that counts.
     """
     best: dict[ClaimId, _ViewMatches] = {}
-    for pairs in _group_by_view(look, near, places, radius):
+    for pairs in _group_by_view(video, near, claims_by_entry, radius):
         known = best.get(pairs.claim.id)
         if known is None or _match_rank(pairs) > _match_rank(known):
             best[pairs.claim.id] = pairs
-    hits = [(_video_match(pairs, look), pairs.claim) for pairs in best.values()]
+    hits = [(_video_match(pairs, video), pairs.claim) for pairs in best.values()]
     return sorted(hits, key=lambda hit: (hit[0].part, hit[0].distance))
 
 
 def trimmed_hits(
-    look: VideoViews,
+    video: VideoViews,
     near: Iterable[NearHash],
-    places: Mapping[int, Sequence[Place]],
+    claims_by_entry: Mapping[int, Sequence[ClaimFrame]],
     radius: Mapping[BankName, int],
 ) -> list[Hit]:
     """Return the claims whose frames an uploaded video may show with their edges cut off, as parts.
@@ -101,15 +108,16 @@ def trimmed_hits(
     match two frames of the claim in the same orientation.
 
     Args:
-        look: the upload.
-        near: the results of the index of parts for ``look.trimmed``, in that order.
-        places: by entry number of a hash without edges, the matching claims on it with their times.
+        video: the upload.
+        near: the results of the index of parts for ``video.trimmed``, in that order.
+        claims_by_entry: by entry number of a hash without edges, the matching claims on it with
+            their times.
         radius: by bank, the largest distance that counts.
     """
     groups: dict[tuple[ClaimId, str], _ViewMatches] = {}
     for one in near:
-        view = look.trimmed[one.query]
-        for claim, at_ms in places.get(one.entry, ()):
+        view = video.trimmed[one.query]
+        for claim, at_ms in claims_by_entry.get(one.entry, ()):
             if one.distance <= radius[claim.bank]:
                 group = groups.setdefault((claim.id, view.how), _ViewMatches(claim, view.how))
                 group.found.setdefault(view.at_ms // HALF_SECOND_MS, []).append(
@@ -121,23 +129,25 @@ def trimmed_hits(
         if min(len(pairs.found), pairs.distinct_claim_frames()) >= 2
     ]
     best = {pairs.claim.id: pairs for pairs in sorted(enough, key=_match_rank)}
-    return [(replace(_video_match(pairs, look), part=True), pairs.claim) for pairs in best.values()]
+    return [
+        (replace(_video_match(pairs, video), part=True), pairs.claim) for pairs in best.values()
+    ]
 
 
 def _group_by_view(
-    look: VideoViews,
+    video: VideoViews,
     near: Iterable[NearHash],
-    places: Mapping[int, Sequence[Place]],
+    claims_by_entry: Mapping[int, Sequence[ClaimFrame]],
     radius: Mapping[BankName, int],
 ) -> list[_ViewMatches]:
     groups: dict[tuple[ClaimId, int], _ViewMatches] = {}
     for one in near:
-        view, frame = look.view_and_frame(one.query)
-        for claim, at_ms in places.get(one.entry, ()):
+        view, frame = video.view_and_frame(one.query)
+        for claim, at_ms in claims_by_entry.get(one.entry, ()):
             if one.distance <= radius[claim.bank]:
-                how = look.views[view].how
+                how = video.views[view].how
                 group = groups.setdefault((claim.id, view), _ViewMatches(claim, how))
-                group.found.setdefault(look.moment(frame), []).append((at_ms, one.distance))
+                group.found.setdefault(video.moment(frame), []).append((at_ms, one.distance))
     return list(groups.values())
 
 
@@ -145,14 +155,14 @@ def _match_rank(pairs: _ViewMatches) -> tuple[int, int, float]:
     return pairs.moments_in_order(), len(pairs.found), -median(pairs.least_distances())
 
 
-def _video_match(pairs: _ViewMatches, look: VideoViews) -> Match:
-    in_order_min = max(MATCHING_MOMENTS_MIN, SHARE_MIN * look.moments)
+def _video_match(pairs: _ViewMatches, video: VideoViews) -> Match:
+    in_order_min = max(MATCHING_MOMENTS_MIN, SHARE_MIN * video.moments)
     is_whole = (
         pairs.moments_in_order() >= in_order_min
         and pairs.distinct_claim_frames() >= MATCHING_MOMENTS_MIN
     )
     start_s = min(pairs.found) * HALF_SECOND_MS / 1000
-    how = f"{pairs.how}; {len(pairs.found)} of {look.moments} half seconds, from {start_s:.1f} s"
+    how = f"{pairs.how}; {len(pairs.found)} of {video.moments} half seconds, from {start_s:.1f} s"
     distance = round(median(pairs.least_distances()))
     return Match(pairs.claim.bank, pairs.claim.id, distance, how, part=not is_whole)
 

@@ -38,7 +38,7 @@ from entrenous.fingerprint.video_hash import (
     differing_bits,
     video_views,
 )
-from entrenous.stop.judge.clip_matches import Place, sound_hits, trimmed_hits, video_hits
+from entrenous.stop.judge.clip_matches import ClaimFrame, sound_hits, trimmed_hits, video_hits
 from entrenous.stop.judge.weigh import Hit
 from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
@@ -51,7 +51,7 @@ _HASHES_PER_LOOK_UP: Final = 1000
 # Tolerated difference between the length that a file declares and the time of its last frame.
 _DECLARED_LENGTH_TOLERANCE_S: Final = 1.0
 _NOTHING: Final = VideoViews((), ())
-Places = dict[int, list[Place]]
+ClaimsByEntry = dict[int, list[ClaimFrame]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +180,12 @@ def _near_hashes(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> 
             yield replace(one, query=one.query + start)
 
 
-def _claims_by_entry(entries: Collection[int], platform: Platform) -> Places:
+def _claims_by_entry(entries: Collection[int], platform: Platform) -> ClaimsByEntry:
     """Return the claims on each entry, without releases and hashes that reviewers added.
 
     The decision about a still picture does not apply to a clip that shows it.
     """
-    places: Places = {}
+    places: ClaimsByEntry = {}
     for entry, claim, at_ms in platform.bank.claims_by_hash(entries):
         if claim.bank != RELEASED and not claim.added:
             places.setdefault(entry, []).append((claim, at_ms))
@@ -200,8 +200,8 @@ def _claims_by_sound(sounds: Collection[int], platform: Platform) -> dict[int, l
 
 
 def _first_entries(
-    places: Places,
-    inner: Places,
+    places: ClaimsByEntry,
+    inner: ClaimsByEntry,
     alike: Sequence[SoundMatch],
     claims_by_sound: dict[int, list[Claim]],
 ) -> dict[ClaimId, int]:

@@ -23,7 +23,7 @@ from entrenous.base.picture import IncompletePicture, MediaKind, Picture, Pictur
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match, NearHash, SoundPrint
 from entrenous.media.file_kind import medium_of
-from entrenous.stop.judge.clip_matches import Place
+from entrenous.stop.judge.clip_matches import ClaimFrame
 from entrenous.stop.judge.scan import HashViews, Views, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,
@@ -137,12 +137,12 @@ def decide_upload(
     try:
         if medium_of(untrusted_data) is not MediaKind.PICTURE:
             return _decide_clip(upload, platform)
-        picture, seen = first_scan(untrusted_data, platform)
+        picture, first_views = first_scan(untrusted_data, platform)
     except UNREADABLE_ERRORS:
         outcome = outcome_for_unreadable(upload.sha256, platform)
         unread = Decision(outcome, new_case_number(platform), secret=_new_secret(platform))
         return _store_decision(unread, upload, platform)
-    return _decide_picture(picture, seen, upload, platform)
+    return _decide_picture(picture, first_views, upload, platform)
 
 
 def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
@@ -174,19 +174,19 @@ def _is_published(decision: Decision) -> bool:
 
 
 def _decide_picture(
-    picture: Picture, seen: Views, upload: _UploadInput, platform: Platform
+    picture: Picture, first_views: Views, upload: _UploadInput, platform: Platform
 ) -> Decision:
-    second = partial(_second_scan, upload.untrusted_data, picture, seen, platform)
-    whole = _find_near_views(seen.whole, platform, part=False)
+    second = partial(_second_scan, upload.untrusted_data, picture, first_views, platform)
+    whole = _find_near_views(first_views.whole, platform, part=False)
     parts = second()
     found, banks = _hits_within_radius(
         [*whole, *_find_near_views(parts, platform, part=True)], platform
     )
     decided = _make_decision(found, banks, upload, platform)
     decision = _store_decision(
-        decided, upload, platform, _StorableData(seen.bits, best_entry_number(found))
+        decided, upload, platform, _StorableData(first_views.bits, best_entry_number(found))
     )
-    again = _find_near_views(seen.whole, platform, part=False)
+    again = _find_near_views(first_views.whole, platform, part=False)
     if not parts:  # part hashes may have been registered since this upload was scanned
         again += _find_near_views(second(), platform, part=True)
     _check_newer_claims(decision, again, {near.entry for near, _, _ in whole}, platform)
@@ -194,7 +194,7 @@ def _decide_picture(
 
 
 def _second_scan(
-    untrusted_data: bytes, picture: Picture, seen: Views, platform: Platform
+    untrusted_data: bytes, picture: Picture, first_views: Views, platform: Platform
 ) -> HashViews:
     """Scan for parts; return nothing if the upload cannot be decoded again.
 
@@ -202,7 +202,7 @@ def _second_scan(
     scan looks for parts too.
     """
     try:
-        return second_scan(untrusted_data, picture, seen, platform)
+        return second_scan(untrusted_data, picture, first_views, platform)
     except UNREADABLE_ERRORS:
         return ()
 
@@ -218,15 +218,15 @@ def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
         sound_to_store,
     )
 
-    seen = scan_clip(upload.untrusted_data, platform)
-    frames, sound = frames_to_store(seen), sound_to_store(seen)
+    clip = scan_clip(upload.untrusted_data, platform)
+    frames, sound = frames_to_store(clip), sound_to_store(clip)
     known, newest = claims_near(frames, platform), platform.sounds.newest()
-    found, banks = clip_matches(seen, platform)
+    found, banks = clip_matches(clip, platform)
     decided = _make_decision(found, banks, upload, platform)
     kept = _StorableData(entry=best_entry_number(found), frames=frames, sound=sound)
     decision = _store_decision(decided, upload, platform, kept)
     if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
-        found, banks = clip_matches(seen, platform)
+        found, banks = clip_matches(clip, platform)
         if _weigh_found(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
             _hold_accepted(decision, found, banks, platform)
     return decision
@@ -273,8 +273,8 @@ def _hold_accepted(
     platform: Platform,
 ) -> None:
     if _is_published(decision) and (shown := matches_to_review(found, banks)) is not None:
-        find = RetroactiveMatch(decision.case, *shown)
-        platform.reviews.hold_retroactively(find, platform.limits.held_per_hash)
+        retroactive_match = RetroactiveMatch(decision.case, *shown)
+        platform.reviews.hold_retroactively(retroactive_match, platform.limits.held_per_hash)
 
 
 def find_hits(views_of_upload: HashViews, platform: Platform, *, part: bool) -> Iterator[Hit]:
@@ -307,7 +307,7 @@ def _hits_within_radius(
 
     Banks are read after the claims, so that the newest claim's bank is included.
     """
-    places: dict[int, list[Place]] = {}
+    places: dict[int, list[ClaimFrame]] = {}
     for entry, claim, at_ms in platform.bank.claims_by_hash(
         {near.entry for near, _, _ in near_views}
     ):
@@ -346,7 +346,7 @@ def _store_decision(
     decision: Decision,
     upload: _UploadInput,
     platform: Platform,
-    seen: _StorableData = _NO_STORABLE_DATA,
+    storable: _StorableData = _NO_STORABLE_DATA,
 ) -> Decision:
     """Store the decision in one row, and return it.
 
@@ -359,23 +359,23 @@ def _store_decision(
     answered = replace(answered, listed=_is_published_against_decision(decision, upload.publishes))
     waits = _waits_for_review(answered)
     refused = answered.outcome is Outcome.REFUSE and not waits
-    is_picture = seen.bits is not None
-    may_fit = is_picture or bool(seen.frames) or seen.sound is not None
+    is_picture = storable.bits is not None
+    may_fit = is_picture or bool(storable.frames) or storable.sound is not None
     looks_back = may_fit and not refused and platform.limits.look_back_days > 0
     slowly = is_picture and _is_published(answered) and platform.limits.slow_looks > 0
     review = Review(
         decision=replace(answered, outcome=Outcome.HOLD) if waits else answered,
         at=platform.clock.now(),
         state=ReviewState.WAITING if waits else ReviewState.CLOSED,
-        bits=seen.bits if waits or looks_back else None,
-        entry=seen.entry if waits else None,
+        bits=storable.bits if waits or looks_back else None,
+        entry=storable.entry if waits else None,
         reference=upload.reference if waits or refused or slowly or looks_back else "",
         found=FoundBy.PUBLISHED if answered.listed else FoundBy.UPLOAD,
         secret_sha256=hash_appeal_secret(decision.secret) if decision.secret else None,
         upload_sha256=upload.sha256 if waits or refused or looks_back else None,
         slow_look_due=slowly,
-        frames=seen.frames if looks_back else (),
-        sound=seen.sound if looks_back else None,
+        frames=storable.frames if looks_back else (),
+        sound=storable.sound if looks_back else None,
     )
     platform.reviews.record(review, None)
     return answered

@@ -284,8 +284,12 @@ def run_deferred_scan(platform: Platform) -> bool:
     upload = platform.reviews.lease_deferred_scan(LEASE)
     if upload is None:
         return False
-    find = _find_reviewable(upload, platform.read_picture(upload.untrusted_upload), platform)
-    if find is None or not platform.reviews.hold_retroactively(find, platform.limits.held_per_hash):
+    retroactive_match = _find_reviewable(
+        upload, platform.read_picture(upload.untrusted_upload), platform
+    )
+    if retroactive_match is None or not platform.reviews.hold_retroactively(
+        retroactive_match, platform.limits.held_per_hash
+    ):
         platform.reviews.finish_deferred_scan(upload.case)
     return True
 

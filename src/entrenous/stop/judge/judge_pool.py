@@ -159,14 +159,14 @@ def read_answer(answer: bytes) -> Decision:
     raise kind(**form["facts"])
 
 
-def _write_decision(one: Decision) -> dict[str, Any]:
+def _write_decision(decision: Decision) -> dict[str, Any]:
     return {
-        "outcome": one.outcome,
-        "case": one.case,
-        "matches": [asdict(match) for match in one.matches],
-        "would": one.would,
-        "secret": one.secret.reveal() if one.secret else None,
-        "listed": one.listed,
+        "outcome": decision.outcome,
+        "case": decision.case,
+        "matches": [asdict(match) for match in decision.matches],
+        "would": decision.would,
+        "secret": decision.secret.reveal() if decision.secret else None,
+        "listed": decision.listed,
     }
 
 

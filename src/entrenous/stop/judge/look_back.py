@@ -67,8 +67,14 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     every = {(one.id, one.added): one for one in (*sounds.each_claim(), *by_confirmation)}
     finds = chain(_matches_of_hashes(hashes, platform), _matches_of_sounds(sounds, platform))
     limit = platform.limits.held_per_hash
-    left = (rest for find in finds if (rest := _without_released(find, every, platform)))
-    return sum(platform.reviews.hold_retroactively(find, limit) for find in left)
+    left = (
+        rest
+        for retroactive_match in finds
+        if (rest := _without_released(retroactive_match, every, platform))
+    )
+    return sum(
+        platform.reviews.hold_retroactively(retroactive_match, limit) for retroactive_match in left
+    )
 
 
 def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
@@ -174,7 +180,9 @@ def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[Ret
 
 
 def _without_released(
-    find: RetroactiveMatch, claims: Mapping[tuple[ClaimId, bool], Claim], platform: Platform
+    retroactive_match: RetroactiveMatch,
+    claims: Mapping[tuple[ClaimId, bool], Claim],
+    platform: Platform,
 ) -> RetroactiveMatch | None:
     """Return the match without claims that a release covers or that the reviewer has seen; None if
     no claim is left.
@@ -183,7 +191,7 @@ def _without_released(
     reviewer the same question twice. The bank's outcome for whole matches applies even if only a
     frame matches, since the upload may be the whole video.
     """
-    upload = platform.reviews.review(find.case)
+    upload = platform.reviews.review(retroactive_match.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}
     hits = find_in(all_orientations(upload.bits), platform, part=False) if upload.bits else ()
     releases = [release_of(*hit) for hit in hits if hit[0].bank == RELEASED]
@@ -193,12 +201,12 @@ def _without_released(
     known = {match.claim for match in upload.decision.matches} if waits else set()
     left = tuple(
         match
-        for match in find.matches
+        for match in retroactive_match.matches
         if match.claim not in known
         for claim in [claims[match.claim, match.added]]
         if not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     )
-    return replace(find, matches=left) if left else None
+    return replace(retroactive_match, matches=left) if left else None
 
 
 def _entry_number(bits: bytes, platform: Platform) -> int:

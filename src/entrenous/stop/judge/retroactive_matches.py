@@ -77,8 +77,8 @@ def all_orientations(bits: bytes) -> tuple[tuple[str, bytes], ...]:
     """
     ways = rotate_hash(bits).items()
     return (
-        *((describe_edits(how), way) for how, way in ways),
-        *((describe_edits(how, INVERTED), inverted(way)) for how, way in ways),
+        *((describe_edits(how), orientation) for how, orientation in ways),
+        *((describe_edits(how, INVERTED), inverted(orientation)) for how, orientation in ways),
     )
 
 
@@ -119,19 +119,19 @@ class StoredUploads:
     words: Words
     clips: bool = False
 
-    def uploads(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def uploads(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return, for these indexes of hashes, the indexes of the uploads that they belong to."""
         if not self.clips:
-            return places
+            return positions
         firsts = [at == 0 or case != self.cases[at - 1] for at, case in enumerate(self.cases)]
-        return np.cumsum(firsts)[places]
+        return np.cumsum(firsts)[positions]
 
     def index_for(self, queries: int) -> Searchable:
         """Build an index of the hashes, numbered by position, that suits this many queries."""
-        places = np.arange(len(self.words))
+        positions = np.arange(len(self.words))
         if queries < _INDEX_QUERIES_MIN:
-            return ScanIndex(places, np.ascontiguousarray(self.words.T))
-        return searchable(places, self.words)
+            return ScanIndex(positions, np.ascontiguousarray(self.words.T))
+        return searchable(positions, self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,25 +188,25 @@ def matching_uploads(
     found = kept.index_for(_VIEWS_PER_HASH * len(ways)).pairs(_orientation_words(ways), PDQ_RADIUS)
     for _, near in groupby(_by_upload(found, kept), key=itemgetter(0)):
         matches = dict[ClaimId, tuple[Match, bytes, int]]()
-        for _, distance, query, place in near:
-            number, way = divmod(query, _VIEWS_PER_HASH)
+        for _, distance, query, position in near:
+            number, orientation = divmod(query, _VIEWS_PER_HASH)
             one = sought[number]
             if distance <= one.radius and one.claim.id not in matches:
                 part = kept.clips or one.claim.kind == VIDEO_KIND
-                how, added = describe_match(hows[way], one.claim), one.claim.added
+                how, added = describe_match(hows[orientation], one.claim), one.claim.added
                 match = Match(one.claim.bank, one.claim.id, distance, how, part, added)
-                matches[one.claim.id] = match, one.bits, place
+                matches[one.claim.id] = match, one.bits, position
         if matches:
             every = list(matches.values())
-            _, nearest, place = every[0]
+            _, nearest, position = every[0]
             yield RetroactiveMatches(
-                kept.cases[place], tuple(match for match, _, _ in every), nearest
+                kept.cases[position], tuple(match for match, _, _ in every), nearest
             )
 
 
 def _orientation_words(ways: Sequence[Mapping[str, bytes]]) -> Words:
     """Return (16 H, 4) words: the eight orientations of each hash, then the same inverted."""
-    words = as_words([bits for way in ways for bits in way.values()]).reshape(
+    words = as_words([bits for orientation in ways for bits in orientation.values()]).reshape(
         -1, _ORIENTATION_COUNT, 4
     )
     return np.concatenate([words, ~words], axis=1).reshape(-1, 4)

@@ -166,8 +166,8 @@ def matches_to_review(
 
     Return None if no hit needs action.
     """
-    asked = needing_action(found, banks)
-    entry = best_entry_number(asked)
+    acting_hits = needing_action(found, banks)
+    entry = best_entry_number(acting_hits)
     if entry is None:
         return None
-    return tuple(match for match, _ in best_hit_of_each_claim(hit for _, hit in asked)), entry
+    return tuple(match for match, _ in best_hit_of_each_claim(hit for _, hit in acting_hits)), entry

@@ -96,9 +96,9 @@ def reviewer_event(what: str, name: str) -> AuditEvent:
     return f"reviewer {what}", name, {}
 
 
-def append_event(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
+def append_event(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
     """Append events to the log; ``db`` is a transaction begun by ``writing``."""
-    rows = list(_chain_rows(audit_head(db), clock, told))
+    rows = list(_chain_rows(audit_head(db), clock, events))
     if not rows:
         return
     db.execute(AUDIT.insert(), [_from_row(row) for row in rows])
@@ -131,9 +131,9 @@ def audit_rows_after(db: sa.Connection, after: int, limit: int) -> tuple[AuditRo
     )
 
 
-def _chain_rows(head: Head, clock: Clock, told: Iterable[AuditEvent]) -> Iterable[AuditRow]:
+def _chain_rows(head: Head, clock: Clock, events: Iterable[AuditEvent]) -> Iterable[AuditRow]:
     at = clock.now()
-    for what, of, details in told:
+    for what, of, details in events:
         row = AuditRow.after(head, at, what, of, details)
         head = row.head
         yield row

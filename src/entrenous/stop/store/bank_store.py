@@ -54,15 +54,15 @@ class BankStore(BankQueries):
             register(db, self.clock, registrations)
 
     def register_new(
-        self, enough: Collection[ClaimState], *registrations: Registration
+        self, listed_states: Collection[ClaimState], *registrations: Registration
     ) -> dict[bytes, Claim]:
         """Store those registrations whose hash is not listed yet.
 
         All are of the same bank, and each has the hash of one picture.
 
-        A hash is listed if :meth:`listed` finds a claim on it in one of the states ``enough``.
-        Look-up and storage share one transaction, so if several imports add the same hash, only one
-        stores it. Either all new registrations are stored or none. Raises NoSuchBank.
+        A hash is listed if :meth:`listed` finds a claim on it in one of ``listed_states``. Look-up
+        and storage share one transaction, so if several imports add the same hash, only one stores
+        it. Either all new registrations are stored or none. Raises NoSuchBank.
 
         Returns:
             The claims that were already listed, by hash.
@@ -71,7 +71,7 @@ class BankStore(BankQueries):
         with writing(self.engine) as db:
             listed = dict[bytes, Claim]()
             for bank in {one.claim.bank for one in registrations}:
-                listed |= BankQueries(db, self.clock).listed(bank, hashes, enough)
+                listed |= BankQueries(db, self.clock).listed(bank, hashes, listed_states)
             register(db, self.clock, [one for one in registrations if one.whole[0] not in listed])
             return listed
 
@@ -154,16 +154,16 @@ class BankStore(BankQueries):
     def record_opinion(
         self,
         opinion: Opinion,
-        also: "Callable[[tuple[Opinion, ...], BankStore], None] | None" = None,
+        apply_consequences: "Callable[[tuple[Opinion, ...], BankStore], None] | None" = None,
     ) -> tuple[Opinion, ...]:
         """Store a key's opinion on a claim unless a newer one is stored; return all opinions on the
         claim.
 
-        ``also`` applies the opinion's consequences in the same transaction, so that both take
+        ``apply_consequences`` changes the bank in the same transaction, so that both changes take
         effect or neither. It is called with the opinions stored before, and with the bank that has
         this opinion.
 
-        Raises NoSuchClaim, NoSuchPartner, and what ``also`` raises.
+        Raises NoSuchClaim, NoSuchPartner, and what ``apply_consequences`` raises.
         """
         claim, key = opinion.claim, opinion.key
         values = {"stance": opinion.stance, "at": stored_time(opinion.at)}
@@ -179,8 +179,8 @@ class BankStore(BankQueries):
             if db.execute(newer).rowcount:
                 append_event(db, self.clock, opinion_event(opinion))
             now = opinions_on(db, claim)
-            if also is not None:
-                also(before, BankStore(db, self.clock))
+            if apply_consequences is not None:
+                apply_consequences(before, BankStore(db, self.clock))
             return now
 
     def add_partner(self, partner: Partner) -> None:

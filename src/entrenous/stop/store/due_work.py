@@ -57,19 +57,19 @@ class DueWork:
     held: UploadCipher = field(default_factory=UploadCipher)
     has_disk: Callable[[], bool] = lambda: True
 
-    def record_clock(self, every: timedelta) -> None:
+    def record_clock(self, interval: timedelta) -> None:
         """Record the clock's time, which all processes share; call this at the interval
-        ``every``.
+        ``interval``.
 
         It reads first, since usually there is nothing to write.
         """
         now = self.clock.now()
         before = self.clock_mark()
-        if before is not None and before.seen(now, every) == before:
+        if before is not None and before.seen(now, interval) == before:
             return
         with writing(self.engine) as db:
             before = _clock_mark(db)
-            mark = before.seen(now, every) if before else ClockMark(now)
+            mark = before.seen(now, interval) if before else ClockMark(now)
             db.execute(CLOCK.delete())
             odd_at = None if mark.odd_at is None else stored_time(mark.odd_at)
             row = {"id": 1, "at": stored_time(mark.at), "odd_at": odd_at, "odd_s": mark.odd_s}
@@ -218,7 +218,7 @@ class DueWork:
                 return count
             count, after = count + len(claims), claims[-1]
 
-    def finish_look_backs(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
+    def finish_look_backs(self, until: datetime, leased: Mapping[ClaimId, int]) -> None:
         """Record that the look-back for these claims, which were leased until ``until``, is done.
 
         A claim that changed meanwhile stays due, since the look-back did not cover its new state.
@@ -227,7 +227,7 @@ class DueWork:
         """
         same = CLAIM.c.id == sa.bindparam("of"), CLAIM.c.changed == sa.bindparam("as")
         done = CLAIM.update().where(*same, CLAIM.c.look_back_at >= stored_time(until))
-        rows = [{"of": claim, "as": changed} for claim, changed in taken.items()]
+        rows = [{"of": claim, "as": changed} for claim, changed in leased.items()]
         with writing(self.engine) as db:
             if rows:
                 db.execute(done.values(look_back_at=None), rows)

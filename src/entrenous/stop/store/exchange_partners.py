@@ -111,27 +111,29 @@ class PartnerStore:
     def record_opinions(
         self,
         partner: ExchangePartner,
-        said: Mapping[ClaimId, Stance],
+        stances: Mapping[ClaimId, Stance],
         at: datetime,
-        also: Callable[[tuple[PartnerOpinion, ...], tuple[PartnerOpinion, ...], BankStore], None]
+        apply_consequences: Callable[
+            [tuple[PartnerOpinion, ...], tuple[PartnerOpinion, ...], BankStore], None
+        ]
         | None = None,
     ) -> None:
         """Store a partner's opinions of claims, each replacing its previous one; all or none.
 
-        ``also`` applies their consequences in the same transaction: both take effect or neither.
-        It gets the opinions of these claims before and after, and the bank.
-        Raises what ``also`` raises.
+        ``apply_consequences`` changes the bank in the same transaction, so that both changes take
+        effect or neither. It is called with the opinions of these claims before and after, and with
+        the bank. Raises what ``apply_consequences`` raises.
         """
         of = {"partner": partner.number - OWN_NUMBER, "at": stored_time(at)}
         mine = OPINION.c.partner == of["partner"]
         with writing(self.engine) as db:
-            before = _read_opinions(db, said)
-            for batch in batches(said):
+            before = _read_opinions(db, stances)
+            for batch in batches(stances):
                 db.execute(OPINION.delete().where(mine, OPINION.c.claim.in_(batch)))
-                rows = [{**of, "claim": claim, "stance": said[claim]} for claim in batch]
+                rows = [{**of, "claim": claim, "stance": stances[claim]} for claim in batch]
                 db.execute(OPINION.insert(), rows)
-            if also is not None:
-                also(before, _read_opinions(db, said), BankStore(db, self.clock))
+            if apply_consequences is not None:
+                apply_consequences(before, _read_opinions(db, stances), BankStore(db, self.clock))
 
     def opinions_on(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
         """Return all opinions of these claims, in the order of partners' numbers."""

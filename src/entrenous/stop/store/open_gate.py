@@ -93,21 +93,21 @@ def engine_of(platform: Platform) -> sa.Engine:
     return engine
 
 
-def read_or_create_token(place: Path) -> Secret:
-    """Read the token in the file at ``place`` (256 bits, base64url); create it if it is missing.
+def read_or_create_token(path: Path) -> Secret:
+    """Read the token in the file at ``path`` (256 bits, base64url); create it if it is missing.
 
     Raises:
         BadTokenFile: the file contains something else. An empty token would admit every request
             without one, and a short one could be guessed.
     """
-    if not place.exists():
+    if not path.exists():
         with suppress(FileExistsError):  # another process created it first; use its token
-            create_private(place, to_base64url(secrets.token_bytes(TOKEN_BYTES)).encode())
-    token = place.read_bytes().strip()
+            create_private(path, to_base64url(secrets.token_bytes(TOKEN_BYTES)).encode())
+    token = path.read_bytes().strip()
     try:
         from_base64url(token.decode("latin-1"), TOKEN_BYTES)
     except NotUnderstood:
-        raise BadTokenFile(file=place) from None
+        raise BadTokenFile(file=path) from None
     return Secret(token)
 
 

@@ -62,14 +62,14 @@ def number_and_log_changes(db: sa.Connection, clock: Clock, *events: AuditEvent)
 
 
 def move_all(
-    db: sa.Connection, clock: Clock, every: Iterable[Claim], event: ClaimEvent
+    db: sa.Connection, clock: Clock, claims: Iterable[Claim], event: ClaimEvent
 ) -> list[Claim]:
     """Change the state of the claims for which CLAIM_TRANSITIONS allows it.
 
     Returns:
         These claims in their new state; the same object if nothing changed.
     """
-    may = [one for one in every if (one.state, event) in CLAIM_TRANSITIONS]
+    may = [one for one in claims if (one.state, event) in CLAIM_TRANSITIONS]
     states = [CLAIM_TRANSITIONS[one.state, event] for one in may]
     pairs = list(zip(may, states, strict=True))
     moved = [replace(one, state=to) for one, to in pairs if to is not one.state]
@@ -80,18 +80,18 @@ def move_all(
 def extend(
     db: sa.Connection,
     clock: Clock,
-    every: Iterable[Claim],
+    claims: Iterable[Claim],
     whole: Sequence[bytes],
     *,
     confirmed: bool,
 ) -> list[Claim]:
     """Add the hashes to those claims whose state lets them match uploads; return these claims."""
-    fitting = [claim for claim in every if claim.state in MATCHING]
+    fitting = [claim for claim in claims if claim.state in MATCHING]
     if fitting:
         owned = _owner_hashes(db, [claim.id for claim in fitting], whole)
-        given = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
-        _mark_added(db, fitting, given, owned, next_change(db) if confirmed else HOLDS)
-        _mark_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], given)
+        hash_numbers = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
+        _mark_added(db, fitting, hash_numbers, owned, next_change(db) if confirmed else HOLDS)
+        _mark_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], hash_numbers)
         number_and_log_changes(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
         _schedule_look_back(db, clock, fitting)
     return fitting
@@ -115,7 +115,7 @@ def _owner_hashes(
 def _mark_added(
     db: sa.Connection,
     claims: Iterable[Claim],
-    given: Mapping[bytes, int],
+    hash_numbers: Mapping[bytes, int],
     owned: Collection[tuple[str, int]],
     added: int,
 ) -> None:
@@ -126,16 +126,18 @@ def _mark_added(
     """
     is_it = CLAIM_HASH.c.claim == sa.bindparam("of"), CLAIM_HASH.c.number == sa.bindparam("on")
     newer = sa.or_(CLAIM_HASH.c.added.is_(None), CLAIM_HASH.c.added < added)
-    rows = [{"of": one.id, "on": number} for one in claims for number in given.values()]
+    rows = [{"of": one.id, "on": number} for one in claims for number in hash_numbers.values()]
     rows = [row for row in rows if (row["of"], row["on"]) not in owned]
     if rows:
         db.execute(CLAIM_HASH.update().where(*is_it, newer).values(added=added), rows)
 
 
-def _mark_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:
+def _mark_stills(
+    db: sa.Connection, videos: Iterable[ClaimId], hash_numbers: Mapping[bytes, int]
+) -> None:
     """Mark those frames of these videos as pictures too whose hashes a reviewer added."""
     shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
-    shown = shown.where(FRAME.c.number.in_(given.values()))
+    shown = shown.where(FRAME.c.number.in_(hash_numbers.values()))
     wanted = insert_on_conflict(db, FRAME)
     for batch in batches(videos):
         rows = wanted.from_select(

@@ -291,7 +291,7 @@ class ReviewQueue(ReviewDesk):
         self,
         case: str,
         state: ReviewState,
-        also: Callable[[Review, BankStore], None],
+        apply_decision: Callable[[Review, BankStore], None],
         by: str = OPERATOR,
         *,
         keeps: bool = False,
@@ -299,12 +299,12 @@ class ReviewQueue(ReviewDesk):
         """Decide a waiting upload once and delete its bytes; return the review as it was before.
 
         Uploads of the same item that are similar enough are decided too, and are named in the
-        result; the others stay one item. ``also`` applies the decision to the bank in the same
-        transaction, so that both take effect or neither. The log says who decided (``by``). With
-        ``keeps``, the data of a released upload that a look-back needs stays until
+        result; the others stay one item. ``apply_decision`` changes the bank in the same
+        transaction, so that both changes take effect or neither. The log says who decided (``by``).
+        With ``keeps``, the data of a released upload that a look-back needs stays until
         :meth:`delete_accepted_data`; otherwise it is deleted.
 
-        Raises NoSuchReview, AlreadyDecided, and what ``also`` raises.
+        Raises NoSuchReview, AlreadyDecided, and what ``apply_decision`` raises.
 
         All this is one transaction, so that two reviewers cannot both decide.
         """
@@ -319,7 +319,7 @@ class ReviewQueue(ReviewDesk):
             uploads.forget_decided(db, (case, *review.also), state, until, keeps=keeps)
             uploads.choose_new_lead(db, case)
             append_event(db, self.clock, review_event(review, state, by))
-            also(review, BankStore(db, self.clock))
+            apply_decision(review, BankStore(db, self.clock))
         scrub(self.engine)
         return review
 
@@ -350,7 +350,7 @@ class ReviewQueue(ReviewDesk):
         with reading(self.engine) as db:
             return uploads.kept_sounds(db, after, limit)
 
-    def hold_retroactively(self, find: RetroactiveMatch, held_per_hash: int) -> bool:
+    def hold_retroactively(self, retroactive_match: RetroactiveMatch, held_per_hash: int) -> bool:
         """Put an accepted or released upload into the review queue retroactively.
 
         For an upload that waits already, the new claims are added, so that it still waits if the
@@ -362,17 +362,23 @@ class ReviewQueue(ReviewDesk):
             any more.
         """
         with writing(self.engine) as db:
-            matching = matching_claims(db, [one.claim for one in find.matches])
-            left = [one for one in find.matches if one.claim in matching]
-            if not left or not uploads.quarantine_retroactively(db, self.clock, find, left):
-                if uploads.add_matches(db, find, left):
-                    append_event(db, self.clock, (FITS_MORE_EVENT, find.case, {}))
+            matching = matching_claims(db, [one.claim for one in retroactive_match.matches])
+            left = [one for one in retroactive_match.matches if one.claim in matching]
+            if not left or not uploads.quarantine_retroactively(
+                db, self.clock, retroactive_match, left
+            ):
+                if uploads.add_matches(db, retroactive_match, left):
+                    append_event(db, self.clock, (FITS_MORE_EVENT, retroactive_match.case, {}))
                 return False
-            review = uploads.get_review(db, find.case)
+            review = uploads.get_review(db, retroactive_match.case)
             lead = uploads.join_flood(db, self.clock, review, held_per_hash)
             if lead is not None and not uploads.flood_has_room(db, lead, review, held_per_hash):
                 uploads.drop_scanned_bytes(db, review)
-            append_event(db, self.clock, (RETROACTIVE_EVENTS[find.found], find.case, {}))
+            append_event(
+                db,
+                self.clock,
+                (RETROACTIVE_EVENTS[retroactive_match.found], retroactive_match.case, {}),
+            )
             return True
 
     def published(self, after: str, limit: int) -> tuple[Review, ...]:

@@ -76,20 +76,20 @@ _KEY_FILE_BYTES_MAX: Final = 4096
 _PERMISSIONS_OF_OTHERS: Final = 0o077
 
 
-def open_upload_keys(place: Path) -> tuple[Secret, ...]:
+def open_upload_keys(path: Path) -> tuple[Secret, ...]:
     """Read the gate's own file of keys; raises BadUploadKeys.
 
     If the file is missing, it is created with one key. It is made private.
     """
-    if not place.exists():
+    if not path.exists():
         with suppress(FileExistsError):  # another process created it first; use its key
-            create_private(place, binascii.b2a_base64(secrets.token_bytes(KEY_BYTES)))
+            create_private(path, binascii.b2a_base64(secrets.token_bytes(KEY_BYTES)))
     with suppress(OSError):  # upload_keys will report the problem
-        make_private(place)
-    return upload_keys(place)
+        make_private(path)
+    return upload_keys(path)
 
 
-def upload_keys(place: Path) -> tuple[Secret, ...]:
+def upload_keys(path: Path) -> tuple[Secret, ...]:
     """Read a file of keys that the operator made.
 
     It is never created here: if its disk is not mounted yet, the new key would be known to this
@@ -99,15 +99,15 @@ def upload_keys(place: Path) -> tuple[Secret, ...]:
         BadUploadKeys: it cannot be read, others can read it, or a line is not a key.
     """
     try:
-        with place.open("rb") as file:
+        with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _PERMISSIONS_OF_OTHERS:
-                raise BadUploadKeys(file=place, why="others can read it; chmod 600 it")
+                raise BadUploadKeys(file=path, why="others can read it; chmod 600 it")
             lines = file.read(_KEY_FILE_BYTES_MAX).split()
     except OSError:
-        raise BadUploadKeys(file=place, why="it is not there, or cannot be read") from None
+        raise BadUploadKeys(file=path, why="it is not there, or cannot be read") from None
     keys = tuple(_parse_key(line) for line in lines)
     if not keys or None in keys:
-        raise BadUploadKeys(file=place, why="each line is a key: 32 bytes in base64")
+        raise BadUploadKeys(file=path, why="each line is a key: 32 bytes in base64")
     return tuple(key for key in keys if key is not None)
 
 

@@ -358,38 +358,49 @@ def _split_hashes(frames: bytes) -> tuple[bytes, ...]:
 
 
 def quarantine_retroactively(
-    db: sa.Connection, clock: Clock, find: RetroactiveMatch, left: Sequence[Match]
+    db: sa.Connection,
+    clock: Clock,
+    retroactive_match: RetroactiveMatch,
+    new_matches: Sequence[Match],
 ) -> bool:
     """Move an accepted upload into the queue; return False if it is not accepted any more."""
     now: dict[str, Any] = {
         "state": ReviewState.WAITING,
         "outcome": Outcome.HOLD,
-        "found": find.found,
-        "matches": matches_json(left),
-        "entry": find.entry,
+        "found": retroactive_match.found,
+        "matches": matches_json(new_matches),
+        "entry": retroactive_match.entry,
         "waits_since": stored_time(clock.now()),
     }
     is_it: tuple[sa.ColumnElement[bool], ...]
     is_it = (sa.or_(sa.and_(*LET_THROUGH), RELEASED), IS_COMPARED)
-    if find.found is FoundBy.SLOW_LOOK:
-        now |= {"bits": find.bits, "upload_sha256": find.upload_sha256, "slow_look": None}
+    if retroactive_match.found is FoundBy.SLOW_LOOK:
+        now |= {
+            "bits": retroactive_match.bits,
+            "upload_sha256": retroactive_match.upload_sha256,
+            "slow_look": None,
+        }
         is_it = LET_THROUGH
-    waits = UPLOAD.update().where(UPLOAD.c.case_number == find.case, *is_it).values(now)
+    waits = (
+        UPLOAD.update().where(UPLOAD.c.case_number == retroactive_match.case, *is_it).values(now)
+    )
     return db.execute(waits).rowcount > 0
 
 
-def add_matches(db: sa.Connection, find: RetroactiveMatch, left: Sequence[Match]) -> bool:
+def add_matches(
+    db: sa.Connection, retroactive_match: RetroactiveMatch, new_matches: Sequence[Match]
+) -> bool:
     """Add new matches to a waiting upload; return False if none of them is new.
 
     A first confirmation is taken back, since that reviewer had not seen these matches.
     """
-    mine = sa.select(UPLOAD.c.matches).where(UPLOAD.c.case_number == find.case, WAITS)
+    mine = sa.select(UPLOAD.c.matches).where(UPLOAD.c.case_number == retroactive_match.case, WAITS)
     row = db.execute(mine).one_or_none()
     known = {match["claim"] for match in row.matches} if row else set()
-    more = [one for one in left if one.claim not in known]
+    more = [one for one in new_matches if one.claim not in known]
     if row and more:
         more_matches = [*row.matches, *matches_json(more)]
-        update_upload(db, find.case, matches=more_matches, first_confirmer=None)
+        update_upload(db, retroactive_match.case, matches=more_matches, first_confirmer=None)
     return bool(row and more)
 
 
