@@ -141,11 +141,11 @@ def account_in_a_loop() -> list[str]:
     """The account that a validator finds within a request, and after it."""
 
     async def view(_: Any) -> str:
-        return hook._account_of_request(hook._ASKED.get())
+        return hook._account_of_request(hook._CURRENT_REQUEST.get())
 
     ana = SimpleNamespace(user=SimpleNamespace(pk=7), META={})
     inside = asyncio.run(hook.with_account(view)(ana))
-    return [inside, hook._account_of_request(hook._ASKED.get())]
+    return [inside, hook._account_of_request(hook._CURRENT_REQUEST.get())]
 
 
 def main() -> None:

@@ -165,7 +165,7 @@ def wsgi_site(gate: Scripted) -> Iterator[int]:
     def behind(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return [b"decided" if wsgi.KEY in environ else b"undecided"]
+        return [b"decided" if wsgi.DECISION_ENVIRON_KEY in environ else b"undecided"]
 
     class Silent(WSGIRequestHandler):
         def log_message(self, *_: Any) -> None: ...

@@ -285,7 +285,7 @@ def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> 
 OFTEN = """
 from entrenous.connectors import synapse
 
-synapse._ASK_MS = 500
+synapse._POLL_INTERVAL_MS = 500
 Often = synapse.GateModule
 """
 

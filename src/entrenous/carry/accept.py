@@ -83,7 +83,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         )
     digest = envelope_digest(envelope)
 
-    def work(tx: RowTransaction) -> bool:
+    def store_unless_known(tx: RowTransaction) -> bool:
         stored = tx.get(StoredEnvelope, envelope.id)
         if stored is not None and equal_in_constant_time(stored.digest, digest):
             return False
@@ -98,7 +98,9 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         use_token(tx, granted)
         return True
 
-    new = await relay.mail.transact(work, lambda view: _prefetch_accept(view, envelope, token))
+    new = await relay.mail.transact(
+        store_unless_known, lambda view: _prefetch_accept(view, envelope, token)
+    )
     if new and relay.wake_ups is not None:
         relay.wake_ups.wake(envelope.mailbox)
     return new
@@ -115,11 +117,11 @@ async def check_sender(
         NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
     """
 
-    def work(view: RowView) -> None:
+    def require_valid_token(view: RowView) -> None:
         if view.get(StoredEnvelope, envelope) is None:
             require_sender(view, mailbox, token, now(relay))
 
-    await relay.mail.read(work)
+    await relay.mail.read(require_valid_token)
 
 
 def _prefetch_accept(view: RowView, envelope: Envelope, token: Secret) -> None:
@@ -240,7 +242,7 @@ async def waiting_envelopes(
             mailbox, after, present, min(limit, ENVELOPES_PER_PAGE_MAX), PAGE_FULL_BYTES
         )
 
-    def work(view: RowView) -> list[WaitingEnvelope]:
+    def list_letters_with_shares(view: RowView) -> list[WaitingEnvelope]:
         require_owner(view, mailbox, token)
         return [
             WaitingEnvelope(one.envelope, one.sequence, one.sealed, one.expires_at)
@@ -248,7 +250,7 @@ async def waiting_envelopes(
         ]
 
     return await relay.mail.read(
-        work, lambda view: (view.get(StoredMailbox, mailbox), letters(view))
+        list_letters_with_shares, lambda view: (view.get(StoredMailbox, mailbox), letters(view))
     )
 
 
@@ -262,7 +264,7 @@ async def acknowledge(
     """
     present = now(relay)
 
-    def work(tx: RowTransaction) -> None:
+    def delete_sealed_bytes(tx: RowTransaction) -> None:
         require_owner(tx, mailbox, token)
         letter = tx.get(StoredLetter, envelope)
         stored = tx.get(StoredEnvelope, envelope)
@@ -270,7 +272,9 @@ async def acknowledge(
             tx.drop(StoredLetter, envelope)
             _mark_delivered(tx, stored, present)
 
-    await relay.mail.transact(work, lambda view: _prefetch_acknowledge(view, mailbox, envelope))
+    await relay.mail.transact(
+        delete_sealed_bytes, lambda view: _prefetch_acknowledge(view, mailbox, envelope)
+    )
 
 
 def _prefetch_acknowledge(view: RowView, mailbox: MailboxId, envelope: EnvelopeId) -> None:

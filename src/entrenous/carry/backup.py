@@ -79,8 +79,8 @@ class DamagedBackup(Unproven):
     """
 
 
-BLOBS: Final = "blobs"
-_CONTENTS: Final = "backup.json"
+BLOBS_FOLDER: Final = "blobs"
+_CONTENTS_FILE: Final = "backup.json"
 _SCHEMA: Final = "entrenous/backup/1"
 
 
@@ -111,33 +111,33 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
 
 def _save_into(data: Path, out: Path, at: datetime) -> Backup:
     _copy_rows(data / DATABASE_NAME, out / DATABASE_NAME)
-    (out / BLOBS).mkdir(mode=0o700)
+    (out / BLOBS_FOLDER).mkdir(mode=0o700)
     saved, missing = list[BlobEntry](), list[str]()
     for entry in _list_blobs(out / DATABASE_NAME):
-        if _hard_link_or_copy(data / BLOBS / entry.name, out / BLOBS / entry.name):
+        if _hard_link_or_copy(data / BLOBS_FOLDER / entry.name, out / BLOBS_FOLDER / entry.name):
             saved.append(entry)
         else:
             missing.append(entry.name)
-    sync_folder(out / BLOBS)
+    sync_folder(out / BLOBS_FOLDER)
     backup = Backup(at, _file_sha256(out / DATABASE_NAME), tuple(saved), tuple(missing))
-    write_private(out / _CONTENTS, _encode_contents(backup))
+    write_private(out / _CONTENTS_FILE, _encode_contents(backup))
     return backup
 
 
 def read_backup(folder: Path) -> Backup:
     """Read the list of a backup's contents; raises BackupNotFound, DamagedBackup."""
     try:
-        untrusted_text = (folder / _CONTENTS).read_bytes()
+        untrusted_text = (folder / _CONTENTS_FILE).read_bytes()
     except OSError:
         raise BackupNotFound(path=folder) from None
     try:
         read = msgspec.json.decode(untrusted_text, type=_ContentsForm)
         made_at = datetime.fromtimestamp(read.made_at, UTC)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError):
-        raise DamagedBackup(path=folder, name=_CONTENTS) from None
+        raise DamagedBackup(path=folder, name=_CONTENTS_FILE) from None
     blobs = tuple(BlobEntry(*one) for one in read.blobs)
     if read.schema != _SCHEMA or not all(_is_hexadecimal_name(one.name) for one in blobs):
-        raise DamagedBackup(path=folder, name=_CONTENTS)
+        raise DamagedBackup(path=folder, name=_CONTENTS_FILE)
     return Backup(made_at, read.mail_sha256, blobs, tuple(read.missing))
 
 
@@ -152,7 +152,7 @@ def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
         DamagedBackup: the database is missing, altered, or was damaged when it was saved.
         OSError: the disk failed.
     """
-    (into / BLOBS).mkdir(mode=0o700, parents=True)
+    (into / BLOBS_FOLDER).mkdir(mode=0o700, parents=True)
     if not _copy_and_verify(
         folder / DATABASE_NAME, into / DATABASE_NAME, backup.mail_sha256
     ) or database_fault(into / DATABASE_NAME):
@@ -160,16 +160,18 @@ def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
     damaged = frozenset(
         one.name
         for one in backup.blobs
-        if not _copy_and_verify(folder / BLOBS / one.name, into / BLOBS / one.name, one.sha256)
+        if not _copy_and_verify(
+            folder / BLOBS_FOLDER / one.name, into / BLOBS_FOLDER / one.name, one.sha256
+        )
     )
-    sync_folder(into / BLOBS)
+    sync_folder(into / BLOBS_FOLDER)
     sync_folder(into)
     return damaged
 
 
 def _empty_folder_again(out: Path) -> None:
     """Empty the folder again, so that the command can be repeated."""
-    shutil.rmtree(out / BLOBS, ignore_errors=True)
+    shutil.rmtree(out / BLOBS_FOLDER, ignore_errors=True)
     for path in out.iterdir():
         with contextlib.suppress(OSError):
             path.unlink()
@@ -249,7 +251,7 @@ def _encode_contents(backup: Backup) -> bytes:
     return msgspec.json.encode(contents)
 
 
-_FRESH: Final = ".restoring"
+_RESTORING_FOLDER: Final = ".restoring"
 
 
 def back_up_relay(data: Path, out: Path) -> Backup:
@@ -283,7 +285,7 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
     """
     backup = read_backup(folder)
     with folder_errors(data):
-        fresh = data / _FRESH
+        fresh = data / _RESTORING_FOLDER
         shutil.rmtree(fresh, ignore_errors=True)  # left by an interrupted restore
         empty_folder(data)
         try:
@@ -291,7 +293,7 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
             gone = damaged | frozenset(backup.missing)
             with open_relay(fresh) as relay:
                 lost = asyncio.run(close_after_restore(relay, gone, with_shares=with_shares))
-            for name in (BLOBS, DATABASE_NAME):
+            for name in (BLOBS_FOLDER, DATABASE_NAME):
                 (fresh / name).rename(data / name)
                 sync_folder(data)
         finally:

@@ -50,8 +50,8 @@ class Finding:
     words: str
 
 
-_RENEW_BEFORE: Final = timedelta(days=14)
-_CLOCK_GRACE: Final = timedelta(minutes=2)
+_CERTIFICATE_RENEWAL_PERIOD: Final = timedelta(days=14)
+_CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 _ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not listened to
 
 
@@ -156,7 +156,7 @@ def _check_clock(settings: RelaySettings, now: datetime) -> Finding:
     mail = settings.data / DATABASE_NAME
     is_old = is_there(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
-    if written_at > now + _CLOCK_GRACE:
+    if written_at > now + _CLOCK_TOLERANCE:
         return _failed_finding(
             "clock", "the database was written later than it is now: set the clock"
         )
@@ -178,7 +178,7 @@ def _check_tls(settings: RelaySettings, now: datetime) -> Finding:
         return _failed_finding(
             "tls", f"the certificate holds from {since:%Y-%m-%d} to {until:%Y-%m-%d}"
         )
-    if until - now < _RENEW_BEFORE:
+    if until - now < _CERTIFICATE_RENEWAL_PERIOD:
         return _failed_finding("tls", f"the certificate ends on {until:%Y-%m-%d}: renew it")
     return _passed_finding("tls", f"the certificate holds until {until:%Y-%m-%d}")
 

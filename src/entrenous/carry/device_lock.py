@@ -113,7 +113,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
     """
     key = scalar_from_random(relay.dice.token(UNIFORM_BYTES))
 
-    def work(tx: RowTransaction) -> bool:
+    def store_new_lock(tx: RowTransaction) -> bool:
         require_owner(tx, mailbox, token)
         held = tx.get(StoredLock, mailbox)
         if held is None:
@@ -122,7 +122,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
             raise LockExists
         return held is None
 
-    return await relay.mail.transact(work)
+    return await relay.mail.transact(store_new_lock)
 
 
 async def evaluate_blinded(
@@ -141,7 +141,7 @@ async def evaluate_blinded(
     """
     check_element(untrusted_blinded)
 
-    def work(tx: RowTransaction) -> StoredLock:
+    def count_try(tx: RowTransaction) -> StoredLock:
         held = _lock_for_token(tx, mailbox, token)
         if equal_in_constant_time(held.asked or b"", untrusted_blinded):
             return held
@@ -150,7 +150,7 @@ async def evaluate_blinded(
         tx.put(counted)
         return counted
 
-    held = await relay.mail.transact(work)
+    held = await relay.mail.transact(count_try)
     return Evaluation(evaluate(held.key, untrusted_blinded), held.tries)
 
 
@@ -171,7 +171,7 @@ async def record_vault_unlock(
             since the owner's token is known only to somebody who unlocked a vault.
     """
 
-    def work(tx: RowTransaction) -> bool:
+    def restore_tries(tx: RowTransaction) -> bool:
         _refuse_deleted(tx, mailbox)
         require_owner(tx, mailbox, token)
         held = _with_all_tries(tx, mailbox, LockEvent.OPENED)
@@ -180,7 +180,7 @@ async def record_vault_unlock(
         tx.put(noted if continues else held)
         return continues
 
-    if not await relay.mail.transact(work):
+    if not await relay.mail.transact(restore_tries):
         raise RolledBack
 
 
@@ -192,15 +192,17 @@ async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> N
         NoLock: the key was deleted.
     """
 
-    def work(tx: RowTransaction) -> None:
+    def restore_tries(tx: RowTransaction) -> None:
         _refuse_deleted(tx, mailbox)
         require_closer(tx, mailbox, token)
         tx.put(_with_all_tries(tx, mailbox, LockEvent.RESET))
 
-    await relay.mail.transact(work)
+    await relay.mail.transact(restore_tries)
 
 
-async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> None:
+async def replace_unlock_token_hash(
+    mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay
+) -> None:
     """Replace the hash of the unlock token; repeating this is harmless.
 
     Raises:
@@ -208,14 +210,14 @@ async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rela
         NoLock: the key was deleted.
     """
 
-    def work(tx: RowTransaction) -> None:
+    def store_unlock_lock(tx: RowTransaction) -> None:
         _refuse_deleted(tx, mailbox)
         require_owner(tx, mailbox, token)
         held = _existing_lock(tx, mailbox)
         next_lock_state(lock_state(held), LockEvent.RENEW)
         tx.put(replace(held, unlock_lock=unlock_lock))
 
-    await relay.mail.transact(work)
+    await relay.mail.transact(store_unlock_lock)
 
 
 def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredLock:

@@ -45,7 +45,7 @@ _TOMBSTONE_PERIOD: Final = timedelta(days=TOMBSTONE_DAYS)
 _ENVELOPES_PER_BATCH: Final = 50  # envelopes per transaction, each with its letter, share and blobs
 _ROWS_PER_BATCH: Final = 500  # rows
 # Rows of each kind in one transaction, so that a sweep never delays a post for long.
-_BATCH: Final = 100
+_EXPIRED_ROWS_PER_BATCH: Final = 100
 #: ``due_at`` of a deleted mailbox that is not empty yet.
 DUE_WHILE_EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -81,12 +81,12 @@ async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
         RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope is due.
     """
 
-    def work(tx: RowTransaction) -> None:
+    def expire_row(tx: RowTransaction) -> None:
         stored = tx.get(StoredEnvelope, envelope)
         if stored is not None:
             expire_if_due(tx, stored, now(relay))
 
-    _, left = await relay.mail.transact(collecting_orphan_blobs(work))
+    _, left = await relay.mail.transact(collecting_orphan_blobs(expire_row))
     await remove_orphans_briefly(left, relay)
 
 
@@ -213,9 +213,9 @@ def _expire_envelope_row(tx: RowTransaction, stored: StoredEnvelope, present: da
         tx.drop(StoredEnvelope, stored.envelope)
 
 
-_End = Callable[[RowTransaction, Any, datetime], None]
+_EndRow = Callable[[RowTransaction, Any, datetime], None]
 #: How a row of each kind ends when it is due.
-_END_WHEN_DUE: Final[Mapping[type[Any], _End]] = {
+_END_WHEN_DUE: Final[Mapping[type[Any], _EndRow]] = {
     StoredEnvelope: _expire_envelope_row,
     StoredBlob: delete_blob_row,
     StoredToken: drop_row,
@@ -226,7 +226,7 @@ _END_WHEN_DUE: Final[Mapping[type[Any], _End]] = {
 }
 #: How rows end with their mailbox, and how many in one transaction. Uploads precede the blobs that
 #: they become.
-_ENDS_WITH_MAILBOX: Final[tuple[tuple[type[Any], int, _End], ...]] = (
+_ENDS_WITH_MAILBOX: Final[tuple[tuple[type[Any], int, _EndRow], ...]] = (
     (StoredShare, _ENVELOPES_PER_BATCH, _revoke_envelope),
     (StoredLetter, _ENVELOPES_PER_BATCH, _revoke_envelope),
     (StoredUpload, _ROWS_PER_BATCH, delete_upload_row),
@@ -241,7 +241,9 @@ _ENDS_WITH_MAILBOX: Final[tuple[tuple[type[Any], int, _End], ...]] = (
 def _expire_batch(tx: RowTransaction, present: datetime) -> int:
     """Expire a batch of each kind of row; return the number of rows."""
     due = [
-        (row, end) for kind, end in _END_WHEN_DUE.items() for row in tx.due(kind, present, _BATCH)
+        (row, end)
+        for kind, end in _END_WHEN_DUE.items()
+        for row in tx.due(kind, present, _EXPIRED_ROWS_PER_BATCH)
     ]
     for row, end in due:
         end(tx, row, present)
@@ -250,9 +252,9 @@ def _expire_batch(tx: RowTransaction, present: datetime) -> int:
 
 Answer = TypeVar("Answer")
 # When a blob could not be deleted, try again at the next sweep.
-_RETRY_AFTER: Final = timedelta(minutes=1)
+_RETRY_BLOB_AFTER: Final = timedelta(minutes=1)
 # Stop after this many failures: the store is unreachable, and each one may take minutes.
-_FAILURES_MAX: Final = 3
+_BLOB_FAILURES_MAX: Final = 3
 _ORPHAN_REMOVAL_S_MAX: Final = 2.0  # time for deleting all orphaned blobs of one request
 
 
@@ -263,11 +265,11 @@ def collecting_orphan_blobs(
     :func:`remove_orphans_briefly`.
     """
 
-    def wrapped(tx: RowTransaction) -> tuple[Answer, list[str]]:
+    def collect_orphans(tx: RowTransaction) -> tuple[Answer, list[str]]:
         collector = _OrphanCollector(tx)
         return work(collector), collector.names
 
-    return wrapped
+    return collect_orphans
 
 
 async def remove_orphans_briefly(names: Iterable[str], relay: Relay) -> None:
@@ -292,8 +294,10 @@ async def remove_orphan_blobs(relay: Relay) -> None:
             after the third failure.
     """
     present, failed = now(relay), list[EntrenousError]()
-    while len(failed) < _FAILURES_MAX and (
-        names := await relay.mail.read(lambda view: view.due(OrphanBlob, present, _BATCH))
+    while len(failed) < _BLOB_FAILURES_MAX and (
+        names := await relay.mail.read(
+            lambda view: view.due(OrphanBlob, present, _EXPIRED_ROWS_PER_BATCH)
+        )
     ):
         gone, stuck = list[str](), list[OrphanBlob]()
         for leftover in names:
@@ -302,12 +306,14 @@ async def remove_orphan_blobs(relay: Relay) -> None:
             except EntrenousError as why:
                 failed.append(why)
                 stuck.append(leftover)
-                if len(failed) == _FAILURES_MAX:
+                if len(failed) == _BLOB_FAILURES_MAX:
                     break
             else:
                 gone.append(leftover.name)
         await relay.mail.transact(
-            partial(_record_removals, removed=gone, stuck=stuck, retry_at=present + _RETRY_AFTER)
+            partial(
+                _record_removals, removed=gone, stuck=stuck, retry_at=present + _RETRY_BLOB_AFTER
+            )
         )
     if failed:
         raise failed[0]

@@ -111,7 +111,7 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
     """
     present = now(relay)
 
-    def work(view: RowView) -> StoredBlob:
+    def find_row(view: RowView) -> StoredBlob:
         held = view.get(StoredBlob, blob)
         if held is None or held.due_at <= present:
             raise NoSuchBlob
@@ -119,7 +119,7 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
             raise WrongToken
         return held
 
-    return await relay.mail.read(work)
+    return await relay.mail.read(find_row)
 
 
 async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
@@ -133,7 +133,7 @@ async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int
     """
     present = now(relay)
 
-    def work(view: RowView) -> StoredBlob | StoredUpload:
+    def find_row(view: RowView) -> StoredBlob | StoredUpload:
         held = view.get(StoredBlob, blob) or view.get(StoredUpload, blob)
         if held is None or held.due_at <= present:
             raise NoSuchBlob
@@ -141,7 +141,7 @@ async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int
             raise WrongToken
         return held
 
-    held = await relay.mail.read(work)
+    held = await relay.mail.read(find_row)
     whole = isinstance(held, StoredBlob)
     return held.size if whole else await relay.blobs.size(held.name), held.size
 
@@ -223,14 +223,14 @@ def _publish_blob(tx: RowTransaction, upload: StoredUpload, present: datetime) -
 async def _delete_partial_upload(upload: StoredUpload, relay: Relay) -> None:
     """Delete the bytes of an upload that cannot succeed."""
 
-    def work(tx: RowTransaction) -> None:
+    def drop_row_or_schedule(tx: RowTransaction) -> None:
         mine = tx.get(StoredUpload, upload.blob)
         if mine is not None and mine.name == upload.name:
             delete_upload_row(tx, mine, now(relay))
         elif getattr(tx.get(StoredBlob, upload.blob), "name", None) != upload.name:
             tx.put(OrphanBlob(upload.name, now(relay)))  # the mailbox was deleted meanwhile
 
-    _, left = await relay.mail.transact(collecting_orphan_blobs(work))
+    _, left = await relay.mail.transact(collecting_orphan_blobs(drop_row_or_schedule))
     await remove_orphans_briefly(left, relay)
 
 
@@ -241,13 +241,13 @@ async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
     unreachable database is ignored here, since the resumed upload will report it.
     """
 
-    def work(tx: RowTransaction) -> None:
+    def schedule_bytes_without_row(tx: RowTransaction) -> None:
         owners = (tx.get(StoredUpload, upload.blob), tx.get(StoredBlob, upload.blob))
         if not any(one is not None and one.name == upload.name for one in owners):
             tx.put(OrphanBlob(upload.name, now(relay)))
 
     with suppress(Unreachable):
-        _, left = await relay.mail.transact(collecting_orphan_blobs(work))
+        _, left = await relay.mail.transact(collecting_orphan_blobs(schedule_bytes_without_row))
         await remove_orphans_briefly(left, relay)
 
 

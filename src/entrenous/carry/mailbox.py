@@ -75,7 +75,7 @@ async def create_mailbox(
         MailboxesClosed: this relay makes no new mailboxes.
     """
 
-    def work(tx: RowTransaction) -> bool:
+    def store_new_mailbox(tx: RowTransaction) -> bool:
         if mailbox == _RESERVED_MAILBOX:
             raise IdInUse
         held = tx.get(StoredMailbox, mailbox)
@@ -87,7 +87,7 @@ async def create_mailbox(
             raise IdInUse
         return held is None
 
-    return await relay.mail.transact(work)
+    return await relay.mail.transact(store_new_mailbox)
 
 
 async def replace_key_bundle(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay) -> None:
@@ -100,11 +100,11 @@ async def replace_key_bundle(mailbox: MailboxId, token: Secret, card: bytes, rel
     if len(card) > CARD_BYTES_MAX:
         raise TooLarge(limit_bytes=CARD_BYTES_MAX)
 
-    def work(tx: RowTransaction) -> None:
+    def store_card(tx: RowTransaction) -> None:
         require_owner(tx, mailbox, token)
         tx.put(StoredKeyBundle(mailbox, card))
 
-    await relay.mail.transact(work)
+    await relay.mail.transact(store_card)
 
 
 async def find_key_bundle(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
@@ -116,14 +116,14 @@ async def find_key_bundle(mailbox: MailboxId, token: Secret, relay: Relay) -> by
     """
     present = now(relay)
 
-    def work(view: RowView) -> bytes:
+    def read_card(view: RowView) -> bytes:
         require_reader(view, mailbox, token, present)
         held = view.get(StoredKeyBundle, mailbox)
         if held is None:
             raise NoSuchMailbox
         return held.card
 
-    return await relay.mail.read(work)
+    return await relay.mail.read(read_card)
 
 
 def _has_same_locks(held: StoredMailbox, owner_lock: bytes, close_lock: bytes | None) -> bool:
@@ -151,7 +151,7 @@ async def add_prekeys(
     """
     _refuse_large_prekeys(prekeys)
 
-    def work(tx: RowTransaction) -> int:
+    def replace_keys(tx: RowTransaction) -> int:
         require_owner(tx, mailbox, token)
         held = tx.get(ReusableKeys, mailbox, device)
         if held is None:
@@ -162,7 +162,7 @@ async def add_prekeys(
         tx.put(ReusableKeys(mailbox, device, prekeys.fallback, prekeys.xwing))
         return tx.count(StoredOneTimeKey, mailbox=mailbox, device=device)
 
-    return await relay.mail.transact(work)
+    return await relay.mail.transact(replace_keys)
 
 
 async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, relay: Relay) -> int:
@@ -171,11 +171,11 @@ async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, rel
     Raises NoSuchMailbox, WrongToken.
     """
 
-    def work(view: RowView) -> int:
+    def count_keys(view: RowView) -> int:
         require_owner(view, mailbox, token)
         return view.count(StoredOneTimeKey, mailbox=mailbox, device=device)
 
-    return await relay.mail.read(work)
+    return await relay.mail.read(count_keys)
 
 
 async def claim_prekeys(
@@ -191,7 +191,7 @@ async def claim_prekeys(
     """
     present = now(relay)
 
-    def work(tx: RowTransaction) -> PrekeyBundle:
+    def take_keys(tx: RowTransaction) -> PrekeyBundle:
         tx.put(_with_claim_counted(require_sender(tx, mailbox, token, present), present))
         lasting = tx.get(ReusableKeys, mailbox, device)
         if lasting is None or lasting.fallback is None or lasting.xwing is None:
@@ -199,7 +199,7 @@ async def claim_prekeys(
         one_time = _take_one_time_key(tx, mailbox, device, present)
         return PrekeyBundle(device, one_time, lasting.fallback, lasting.xwing)
 
-    return await relay.mail.transact(work)
+    return await relay.mail.transact(take_keys)
 
 
 def _refuse_large_prekeys(prekeys: Prekeys) -> None:
@@ -251,10 +251,10 @@ async def set_close_lock(
 ) -> None:
     """Replace the token that may delete this mailbox; raises NoSuchMailbox, WrongToken."""
 
-    def work(tx: RowTransaction) -> None:
+    def store_close_lock(tx: RowTransaction) -> None:
         tx.put(replace(require_owner(tx, mailbox, token), close_lock=close_lock))
 
-    await relay.mail.transact(work)
+    await relay.mail.transact(store_close_lock)
 
 
 async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
@@ -268,7 +268,7 @@ async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None
         NoSuchMailbox, WrongToken: the token is neither the owner's nor the close token.
     """
 
-    def work(tx: RowTransaction) -> DeletedMailbox:
+    def replace_by_deleted_mailbox(tx: RowTransaction) -> DeletedMailbox:
         gone = tx.get(DeletedMailbox, mailbox)
         if gone is not None:
             return gone
@@ -278,7 +278,7 @@ async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None
         tx.put(DeletedMailbox(mailbox, DUE_WHILE_EMPTYING))
         return DeletedMailbox(mailbox, DUE_WHILE_EMPTYING)
 
-    gone, left, more = await relay.mail.transact(work), list[str](), True
+    gone, left, more = await relay.mail.transact(replace_by_deleted_mailbox), list[str](), True
     while more:
         part = collecting_orphan_blobs(
             partial(empty_batch, deleted_mailbox=gone, present=now(relay))

@@ -157,7 +157,7 @@ def open_present_relay(
         yield relay
 
 
-_ONLY: Final = 1
+_ONLY_ROW_KEY: Final = 1
 _NAME_BYTES: Final = 16
 
 
@@ -170,7 +170,7 @@ class DatabaseContents:
 
 
 def database_contents(view: RowView) -> DatabaseContents:
-    held = view.get(StoredRelayId, _ONLY)
+    held = view.get(StoredRelayId, _ONLY_ROW_KEY)
     return DatabaseContents(held.name if held else None, bool(view.find(StoredMailbox, 1)))
 
 
@@ -179,18 +179,18 @@ async def relay_id(relay: Relay) -> bytes:
 
     They are generated at the relay's first start. Copies of a database have the same id.
     """
-    fresh = StoredRelayId(_ONLY, relay.dice.token(_NAME_BYTES))
+    fresh = StoredRelayId(_ONLY_ROW_KEY, relay.dice.token(_NAME_BYTES))
 
-    def work(tx: RowTransaction) -> bytes:
-        held = tx.get(StoredRelayId, _ONLY)
+    def read_or_generate_id(tx: RowTransaction) -> bytes:
+        held = tx.get(StoredRelayId, _ONLY_ROW_KEY)
         if held is None:
             tx.put(fresh)
         return (held or fresh).name
 
-    return await relay.mail.transact(work)
+    return await relay.mail.transact(read_or_generate_id)
 
 
-_FILE: Final = "database.json"
+_NOTE_FILE: Final = "database.json"
 _SCHEMA: Final = "entrenous/relay-database/1"
 
 
@@ -202,7 +202,7 @@ class DatabaseNote:
     address: str
 
 
-class _NoteForm(msgspec.Struct, frozen=True):
+class _DatabaseNoteJson(msgspec.Struct, frozen=True):
     schema: str
     relay: str
     database: str
@@ -211,7 +211,7 @@ class _NoteForm(msgspec.Struct, frozen=True):
 def read_database_note(folder: Path) -> DatabaseNote | None:
     """Read the note in a folder; return None if there is no note or it cannot be read."""
     try:
-        untrusted = msgspec.json.decode((folder / _FILE).read_bytes(), type=_NoteForm)
+        untrusted = msgspec.json.decode((folder / _NOTE_FILE).read_bytes(), type=_DatabaseNoteJson)
         return DatabaseNote(bytes.fromhex(untrusted.relay), untrusted.database)
     except (OSError, msgspec.DecodeError, ValueError):
         return None
@@ -219,11 +219,12 @@ def read_database_note(folder: Path) -> DatabaseNote | None:
 
 def write_database_note(note: DatabaseNote, folder: Path) -> None:
     write_private(
-        folder / _FILE, msgspec.json.encode(_NoteForm(_SCHEMA, note.relay.hex(), note.address))
+        folder / _NOTE_FILE,
+        msgspec.json.encode(_DatabaseNoteJson(_SCHEMA, note.relay.hex(), note.address)),
     )
 
 
-_NEW = DatabaseContents(None, is_filled=False)
+_NO_DATABASE = DatabaseContents(None, is_filled=False)
 
 
 def check_database_note(settings: RelaySettings) -> None:
@@ -276,7 +277,7 @@ def _database_in_folder(settings: RelaySettings) -> DatabaseContents | None:
     mail = settings.data / DATABASE_NAME
     try:
         if not mail.is_file():
-            return _NEW
+            return _NO_DATABASE
         with open_read_only(mail) as rows:
             is_filled = bool(rows.execute("SELECT 1 FROM stored_mailbox LIMIT 1").fetchone())
             found = rows.execute("SELECT name FROM stored_relay_id").fetchone()
@@ -294,7 +295,7 @@ def _database_in_postgresql(url: str) -> DatabaseContents:
         with closing(open_postgres(url, create=False)) as mail:
             return asyncio.run(mail.read(database_contents))
     except UnusedDatabase:
-        return _NEW
+        return _NO_DATABASE
 
 
 def _database_address(settings: RelaySettings) -> str:

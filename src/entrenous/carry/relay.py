@@ -205,8 +205,8 @@ def wait_allowed(seconds: float) -> AbstractAsyncContextManager[object]:
     return asyncio.timeout(seconds)
 
 
-SWEEP_S: Final = 60  # seconds between two sweeps
-_EVERY: Final = timedelta(seconds=SWEEP_S)
+SWEEP_INTERVAL_S: Final = 60  # seconds between two sweeps
+_SWEEP_INTERVAL: Final = timedelta(seconds=SWEEP_INTERVAL_S)
 _ONLY_ROW_KEY: Final = 1  # the key of the only row
 
 
@@ -219,7 +219,7 @@ def last_sweep(view: RowView) -> ClockMark | None:
 def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
     """Record this sweep's clock, and return how it relates to the last sweep."""
     before = last_sweep(tx)
-    mark = before.seen(present, _EVERY) if before else ClockMark(present)
+    mark = before.seen(present, _SWEEP_INTERVAL) if before else ClockMark(present)
     if mark != before:
         tx.put(StoredSweep(_ONLY_ROW_KEY, mark.at, mark.odd_at, mark.odd_s))
     return mark

@@ -230,11 +230,11 @@ def _parse_log_kind(value: Any, _: Path) -> object:
 
 
 def _count_parser(least: int, most: int, unit: int = 1) -> Callable[[Any, Path], object]:
-    def read(value: Any, _: Path) -> object:
+    def parse_count(value: Any, _: Path) -> object:
         fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
         return value * unit if fits else None
 
-    return read
+    return parse_count
 
 
 def _parse_database(value: Any, _: Path) -> object:

@@ -56,7 +56,7 @@ async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, re
     """
     present = now(relay)
 
-    def work(tx: RowTransaction) -> None:
+    def store_finished_attempt(tx: RowTransaction) -> None:
         _require_open_token(tx, envelope, token)
         share = tx.get(StoredShare, envelope)
         if share is None or tx.get(StoredAttempt, envelope, attempt) is None:
@@ -65,7 +65,8 @@ async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, re
         close_used_up_group(tx, share.group, present)
 
     _, left = await relay.mail.transact(
-        collecting_orphan_blobs(work), lambda view: _prefetch_release(view, envelope, attempt)
+        collecting_orphan_blobs(store_finished_attempt),
+        lambda view: _prefetch_release(view, envelope, attempt),
     )
     await remove_orphans_briefly(left, relay)
 

@@ -133,8 +133,8 @@ async def wait_for_envelope(
 async def _has_letter(mailbox: MailboxId, token: Secret, relay: Relay) -> bool:
     present = now(relay)
 
-    def work(view: RowView) -> bool:
+    def find_letter(view: RowView) -> bool:
         require_owner(view, mailbox, token)
         return bool(view.letters(mailbox, 0, present, 1, 1))
 
-    return await relay.mail.read(work)
+    return await relay.mail.read(find_letter)

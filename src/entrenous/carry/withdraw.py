@@ -20,8 +20,8 @@ from entrenous.carry.restore import restored_at
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-_ON_ITS_WAY: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
-_REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)
+_IN_TRANSIT_PERIOD: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
+_TOMBSTONE_PERIOD: Final = timedelta(days=TOMBSTONE_DAYS)
 _NEVER_POSTED_DIGEST: Final = b""  # used as the digest if nothing was posted
 
 
@@ -40,11 +40,11 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
     """
     present = now(relay)
 
-    def work(tx: RowTransaction) -> EnvelopeStatus | datetime | None:
+    def delete_content(tx: RowTransaction) -> EnvelopeStatus | datetime | None:
         stored = tx.get(StoredEnvelope, envelope)
         if stored is None:
             stored = _withdrawn_before_posting(
-                envelope, token_hash(token), present + _ON_ITS_WAY, present
+                envelope, token_hash(token), present + _IN_TRANSIT_PERIOD, present
             )
             tx.put(stored)
         stored = _has_withdraw_token(stored, token)
@@ -56,7 +56,7 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
             )
         )
 
-    status, left = await relay.mail.transact(collecting_orphan_blobs(work))
+    status, left = await relay.mail.transact(collecting_orphan_blobs(delete_content))
     if status is None:
         raise NoSuchEnvelope
     if isinstance(status, datetime):
@@ -115,7 +115,7 @@ def _block_posting_until(
     stored: StoredEnvelope, tx: RowTransaction, present: datetime
 ) -> datetime | None:
     restored = restored_at(tx)
-    forgot = restored is not None and present < restored + _REMEMBERED
+    forgot = restored is not None and present < restored + _TOMBSTONE_PERIOD
     return None if forgot else stored.expires_at
 
 

@@ -139,7 +139,7 @@ class Body:
 Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-NAME: Final = DECISION_HEADER.lower().encode()
+DECISION_HEADER_NAME: Final = DECISION_HEADER.lower().encode()
 
 
 class GateMiddleware:
@@ -214,7 +214,7 @@ class GateMiddleware:
                 if reply is not None:
                     await send_reply(reply, send)
                     return
-                headers = [*headers, (NAME, header_value(answer).encode())]
+                headers = [*headers, (DECISION_HEADER_NAME, header_value(answer).encode())]
             await self._app({**scope, "headers": headers}, body.receive_again, send)
 
     async def _ask_gate(
@@ -254,7 +254,7 @@ def _is_decision_header(name: bytes) -> bool:
 
     Some servers treat underscores as hyphens.
     """
-    return name.lower().replace(b"_", b"-") == NAME
+    return name.lower().replace(b"_", b"-") == DECISION_HEADER_NAME
 
 
 def _header_values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:

@@ -23,10 +23,10 @@ from entrenous.stop.client.gate_answer import (
 )
 from entrenous.stop.client.upload_client import GateClient, hold_without_asking
 
-NAME: Final = "ENTRENOUS_GATE"
+SETTING_NAME: Final = "ENTRENOUS_GATE"
 #: The upload handler stores its answers in ``request.entrenous``, by the name of the field.
-ON_REQUEST: Final = "entrenous"
-_ASKED: Final = ContextVar[Any]("entrenous_request", default=None)
+REQUEST_ATTRIBUTE: Final = "entrenous"
+_CURRENT_REQUEST: Final = ContextVar[Any]("entrenous_request", default=None)
 
 
 @cache
@@ -34,9 +34,9 @@ def gate_client() -> GateClient:
     """Return the gate's client for this process, configured in Django's settings; raises
     BadSetting.
     """
-    given = getattr(settings, NAME, None)
+    given = getattr(settings, SETTING_NAME, None)
     if given is None:
-        raise BadSetting(name=NAME, wanted="set in settings.py, as docs/gate.md shows")
+        raise BadSetting(name=SETTING_NAME, wanted="set in settings.py, as docs/gate.md shows")
     return GateClient(read_client_settings(given))
 
 
@@ -46,21 +46,21 @@ def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     if iscoroutinefunction(get_response):
 
         async def answer_later(request: Any) -> Any:
-            token = _ASKED.set(request)
+            token = _CURRENT_REQUEST.set(request)
             try:
                 answer: Awaitable[Any] = get_response(request)
                 return await answer
             finally:
-                _ASKED.reset(token)
+                _CURRENT_REQUEST.reset(token)
 
         return answer_later
 
     def answer(request: Any) -> Any:
-        token = _ASKED.set(request)
+        token = _CURRENT_REQUEST.set(request)
         try:
             return get_response(request)
         finally:
-            _ASKED.reset(token)
+            _CURRENT_REQUEST.reset(token)
 
     return answer
 
@@ -85,7 +85,7 @@ class GateValidator:
     def __call__(self, file: Any) -> None:
         """Raise ValidationError with code "stopped" or "held"."""
         file.seek(0)
-        account, publishes = _account_of_request(_ASKED.get()), self.on_hold == "publish"
+        account, publishes = _account_of_request(_CURRENT_REQUEST.get()), self.on_hold == "publish"
         answer = gate_client().ask(file.chunks(), account=account, publishes_held=publishes)
         file.seek(0)
         file.entrenous = answer
@@ -142,7 +142,9 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
         """Ask the gate. Raises StopUpload for a file that is not accepted."""
         del file_size
         answer = self._answer()
-        answers: dict[str, list[GateAnswer]] = self.request.__dict__.setdefault(ON_REQUEST, {})
+        answers: dict[str, list[GateAnswer]] = self.request.__dict__.setdefault(
+            REQUEST_ATTRIBUTE, {}
+        )
         answers.setdefault(str(self.field_name), []).append(answer)
         is_held = answer.action is GateVerdict.HOLD and self.on_hold != "mark"
         if is_held or answer.action is GateVerdict.REFUSE:

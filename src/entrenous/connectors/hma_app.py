@@ -30,9 +30,9 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import SourceStore
 from entrenous.stop.store.registration_changes import ListingStore
 
-ALIVE = "I-AM-ALIVE"
-NOT_LOADED = "INDEX-NOT-LOADED"
-_ALWAYS_ON = "Only PDQ hashes are compared; put a bank into shadow instead."
+LIVE_ANSWER = "I-AM-ALIVE"
+INDEX_NOT_LOADED_ANSWER = "INDEX-NOT-LOADED"
+_PDQ_ALWAYS_ENABLED = "Only PDQ hashes are compared; put a bank into shadow instead."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class About:
         try:
             await run_in_threadpool(self.platform.bank.log_head)
         except BankUnreachable:
-            return PlainTextResponse(NOT_LOADED, 503, PRIVATE_HEADERS)
-        return PlainTextResponse(ALIVE, headers=PRIVATE_HEADERS)
+            return PlainTextResponse(INDEX_NOT_LOADED_ANSWER, 503, PRIVATE_HEADERS)
+        return PlainTextResponse(LIVE_ANSWER, headers=PRIVATE_HEADERS)
 
     async def live(self, _request: Request) -> Response:
         """Report that the process is alive."""
-        return PlainTextResponse(ALIVE, headers=PRIVATE_HEADERS)
+        return PlainTextResponse(LIVE_ANSWER, headers=PRIVATE_HEADERS)
 
     async def home(self, request: Request) -> Response:
         """Redirect to the status, since there are no pages."""
@@ -84,7 +84,7 @@ class About:
 
     async def change_signal_type(self, _request: Request) -> Response:
         """Refuse, and say what to do instead."""
-        raise NotSupportedHere(instead=_ALWAYS_ON)
+        raise NotSupportedHere(instead=_PDQ_ALWAYS_ENABLED)
 
     def _index_size(self) -> tuple[int, int]:
         head = self.platform.bank.log_head()
@@ -107,10 +107,10 @@ def describe_api(paths: dict[str, list[str]]) -> dict[str, Any]:
 
 
 Handler = Callable[[Request], Awaitable[Response]]
-Row = tuple[str, str, Handler]
-_CHANGES: Final = "POST PUT DELETE"
-_EVERY: Final = f"GET {_CHANGES}"
-_ANGLED: Final = str.maketrans("{}", "<>")  # Flask's syntax for paths
+RouteRow = tuple[str, str, Handler]
+_CHANGING_METHODS: Final = "POST PUT DELETE"
+_ALL_METHODS: Final = f"GET {_CHANGING_METHODS}"
+_BRACES_TO_ANGLE_BRACKETS: Final = str.maketrans("{}", "<>")  # Flask's syntax for paths
 
 
 def hma_app(
@@ -127,7 +127,9 @@ def hma_app(
     ]
 
     async def site_map(_request: Request) -> Response:
-        return json_answer(sorted(path.translate(_ANGLED) for path in _paths(rows)))
+        return json_answer(
+            sorted(path.translate(_BRACES_TO_ANGLE_BRACKETS) for path in _paths(rows))
+        )
 
     async def openapi(_request: Request) -> Response:
         return json_answer(describe_api(_paths(rows)))
@@ -150,7 +152,7 @@ def hma_app(
     return app
 
 
-def _about_routes(about: About) -> list[Row]:
+def _about_routes(about: About) -> list[RouteRow]:
     return [
         ("GET", "/", about.home),
         ("GET", "/m/index/status", about.index_status),
@@ -161,19 +163,19 @@ def _about_routes(about: About) -> list[Row]:
     ]
 
 
-def _exchange_routes(exchanges: ExchangeRequests) -> list[Row]:
+def _exchange_routes(exchanges: ExchangeRequests) -> list[RouteRow]:
     return [
         ("GET", "/c/exchanges", exchanges.exchanges),
-        (_CHANGES, "/c/exchanges", exchanges.refuse_change),
+        (_CHANGING_METHODS, "/c/exchanges", exchanges.refuse_change),
         ("GET", "/c/exchanges/apis", exchanges.apis),
-        (_EVERY, "/c/exchanges/{rest:path}", exchanges.refuse_change),
+        (_ALL_METHODS, "/c/exchanges/{rest:path}", exchanges.refuse_change),
         ("GET", "/c/exchange/{exchange}", exchanges.exchange),
         ("GET", "/c/exchange/{exchange}/status", exchanges.status),
-        (_CHANGES, "/c/exchange/{rest:path}", exchanges.refuse_change),
+        (_CHANGING_METHODS, "/c/exchange/{rest:path}", exchanges.refuse_change),
     ]
 
 
-def _matching_routes(matching: MatchRequests) -> list[Row]:
+def _matching_routes(matching: MatchRequests) -> list[RouteRow]:
     return [
         ("GET", "/h/hash", matching.hash_url),
         ("POST", "/h/hash", matching.hash_file),
@@ -184,7 +186,7 @@ def _matching_routes(matching: MatchRequests) -> list[Row]:
     ]
 
 
-def _curation_routes(curation: ContentRequests) -> list[Row]:
+def _curation_routes(curation: ContentRequests) -> list[RouteRow]:
     return [
         ("GET", "/c/banks", curation.banks),
         ("POST", "/c/banks", curation.make_bank),
@@ -199,17 +201,17 @@ def _curation_routes(curation: ContentRequests) -> list[Row]:
     ]
 
 
-def _route(row: Row, access: GateAccess) -> Route:
+def _route(row: RouteRow, access: GateAccess) -> Route:
     methods, path, handler = row
 
-    async def guarded(request: Request) -> Response:
+    async def handle_for_operator(request: Request) -> Response:
         require_operator(request, access)
         return await handler(request)
 
-    return Route(path, guarded, methods=methods.split())
+    return Route(path, handle_for_operator, methods=methods.split())
 
 
-def _paths(rows: list[Row]) -> dict[str, list[str]]:
+def _paths(rows: list[RouteRow]) -> dict[str, list[str]]:
     paths: dict[str, list[str]] = {"/status": ["GET"], "/status/live": ["GET"]}
     for methods, path, _ in rows:
         plain = path.replace(":path", "")

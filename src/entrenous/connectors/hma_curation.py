@@ -42,9 +42,9 @@ from entrenous.connectors.hma_requests import (
     json_member,
     json_object,
     new_name,
-    no_url,
     parse_flag,
     parse_pdq_signal,
+    refuse_url,
     require_pdq,
     visible_banks,
 )
@@ -59,14 +59,14 @@ from entrenous.stop.registration import Claim
 from entrenous.stop.store.exchange_partners import SourceStore
 from entrenous.stop.store.registration_changes import ListingStore
 
-_APIS: Final[Mapping[SourceKind, str]] = {
+_API_NAMES: Final[Mapping[SourceKind, str]] = {
     SourceKind.THREATEXCHANGE: "fb_threatexchange",
     SourceKind.FILE: "local_file",
     SourceKind.NCMEC: "ncmec",
     SourceKind.STOPNCII: "stop_ncii",
     SourceKind.HMA: "hma",  # HMA itself has no name for this kind
 }
-_BY_COMMAND: Final = (
+_HOW_TO_CHANGE_SOURCES: Final = (
     "Use the gate's own machine, since credentials are not sent over HTTP: entrenous gate exchange "
     "add, and entrenous gate exchange fetch"
 )
@@ -80,7 +80,7 @@ class ExchangeRequests:
 
     async def apis(self, _request: Request) -> Response:
         """Return the kinds of sources that a gate can fetch from."""
-        return json_answer(sorted(_APIS.values()))
+        return json_answer(sorted(_API_NAMES.values()))
 
     async def exchanges(self, _request: Request) -> Response:
         sources = await run_in_threadpool(self.sources.sources)
@@ -90,7 +90,7 @@ class ExchangeRequests:
         """Return a source's kind; its address may be private."""
         source = await run_in_threadpool(self._source_named, request.path_params["exchange"])
         return json_answer(
-            {"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True}
+            {"name": hma_name(source.name), "api": _API_NAMES[source.kind], "enabled": True}
         )
 
     async def status(self, request: Request) -> Response:
@@ -102,7 +102,7 @@ class ExchangeRequests:
 
     async def refuse_change(self, _request: Request) -> Response:
         """Refuse, and say what to do instead."""
-        raise NotSupportedHere(instead=_BY_COMMAND)
+        raise NotSupportedHere(instead=_HOW_TO_CHANGE_SOURCES)
 
     def _source_status(self, untrusted_name: str) -> dict[str, Any]:
         source = self._source_named(untrusted_name)
@@ -185,7 +185,7 @@ class ContentRequests:
 
     async def add_photo(self, request: Request) -> Response:
         """Add a picture's hash; the picture is not stored."""
-        no_url(request)
+        refuse_url(request)
         require_pdq(request)
         bank = await self._bank_of_request(request)
         hashed, form = await self.pictures.fingerprint(request)

@@ -20,10 +20,10 @@ from entrenous.connectors.hma_requests import (
     hma_name,
     json_member,
     json_object,
-    no_url,
     parse_bank_names,
     parse_flag,
     parse_pdq_signal,
+    refuse_url,
     require_pdq,
     required_parameter,
 )
@@ -48,7 +48,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import Outcome
 
-_PHOTO: Final = b"photo"
+_PHOTO_FIELD: Final = b"photo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
 def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
     """Parse a form; raises TwoFiles, or NoPhoto if there is no photo or a limit is exceeded."""
     try:
-        fields = parse_form(untrusted_form, boundary, file=_PHOTO)
+        fields = parse_form(untrusted_form, boundary, file=_PHOTO_FIELD)
     except (BrokenForm, LongForm) as problem:
         raise NoPhoto from problem
-    photo = fields.pop(_PHOTO, b"")
+    photo = fields.pop(_PHOTO_FIELD, b"")
     if not photo:
         raise NoPhoto
     return Form(
@@ -229,7 +229,7 @@ class MatchRequests:
 
     async def hash_file(self, request: Request) -> Response:
         """Return a picture's PDQ hash, or an empty one if it is too flat to compare."""
-        no_url(request)
+        refuse_url(request)
         require_pdq(request)
         hashed, _ = await self.pictures.fingerprint(request)
         return json_answer({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
@@ -247,7 +247,7 @@ class MatchRequests:
 
     async def lookup(self, request: Request) -> Response:
         """Return matches of a hash that the gate would act on, by bank."""
-        no_url(request)
+        refuse_url(request)
         seen = _parse_signal(request)
         banks = request.query_params.get("banks", "")
         return json_answer(await run_in_threadpool(self._acted_on, seen, banks))
@@ -256,7 +256,7 @@ class MatchRequests:
         """Return the same as :meth:`lookup`, for a picture in all orientations; nothing for a flat
         one.
         """
-        no_url(request)
+        refuse_url(request)
         require_pdq(request)
         seen = await self.pictures.views(request)
         banks = request.query_params.get("banks", "")

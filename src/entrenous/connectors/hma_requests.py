@@ -84,8 +84,8 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     GateBusy: 429,
     NotSupportedHere: 501,
 }
-_RETRY: Final = {"Retry-After": "5"}
-_HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY, 503: _RETRY}
+_RETRY_HEADER: Final = {"Retry-After": "5"}
+_HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY_HEADER, 503: _RETRY_HEADER}
 
 
 def on_error(_request: Request, error: Exception) -> Response:
@@ -131,7 +131,7 @@ def parse_flag(untrusted_value: object, name: str) -> bool:
     return text in _TRUE
 
 
-def no_url(request: Request) -> None:
+def refuse_url(request: Request) -> None:
     """Raise NoFetching if the request asks to fetch an address."""
     if "url" in request.query_params:
         raise NoFetching
@@ -179,13 +179,13 @@ def json_member(document: dict[str, Any], name: str, kind: type[_T]) -> _T:
 
 
 NAME_CHARS_MAX: Final = 64
-_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
+_HMA_NAME_PATTERN: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
 def hma_name(name: str) -> str:
     """Return the bank's name in HMA's characters: ``FROM_ALLY`` for ``from-ally``."""
     said = re.sub(r"[^A-Z0-9_]", "_", name.upper())
-    return said if _NAME.fullmatch(said) else f"_{said}"
+    return said if _HMA_NAME_PATTERN.fullmatch(said) else f"_{said}"
 
 
 def visible_banks(platform: Platform) -> tuple[Bank, ...]:
@@ -205,7 +205,7 @@ def bank_named(untrusted_name: str, platform: Platform) -> Bank:
 
 def new_name(untrusted_name: str, platform: Platform) -> BankName:
     """Return the name in this gate for a new bank; raises BadParameter, BankAlreadyExists."""
-    if len(untrusted_name) > NAME_CHARS_MAX or not _NAME.fullmatch(untrusted_name):
+    if len(untrusted_name) > NAME_CHARS_MAX or not _HMA_NAME_PATTERN.fullmatch(untrusted_name):
         why = f"a name has at most {NAME_CHARS_MAX} of A-Z, 0-9 and _, and no digit first"
         raise BadParameter(why=why)
     if untrusted_name in {hma_name(bank.name) for bank in platform.bank.banks()}:

@@ -12,7 +12,14 @@ import httpx
 
 from entrenous.base.environment import BadSetting
 from entrenous.base.errors import Unreachable
-from entrenous.connectors.asgi import NAME, App, GateMiddleware, Receive, Send, send_reply
+from entrenous.connectors.asgi import (
+    DECISION_HEADER_NAME,
+    App,
+    GateMiddleware,
+    Receive,
+    Send,
+    send_reply,
+)
 from entrenous.connectors.upload_rules import problem_document
 from entrenous.stop.client.gate_answer import ClientSettings, refuse_invalid_address
 
@@ -24,9 +31,16 @@ _HOP_HEADERS: Final = frozenset(
 # Headers that the sender's "Connection" header must not remove: the decision, and those that make
 # the server behind this proxy parse the request as the gate did.
 _PROTECTED_HEADERS: Final = frozenset(
-    (NAME, b"host", b"content-type", b"content-length", b"content-encoding", b"x-forwarded-for")
+    (
+        DECISION_HEADER_NAME,
+        b"host",
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"x-forwarded-for",
+    )
 )
-_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
+_HEADER_NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
 _TIMEOUT: Final = httpx.Timeout(300, connect=10)
 _LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4)
 
@@ -67,7 +81,7 @@ def proxy_app(
 
 
 def _header_name(text: str) -> bytes:
-    if text and not _NAME.fullmatch(text):
+    if text and not _HEADER_NAME_PATTERN.fullmatch(text):
         raise BadSetting(name="account_header", wanted="the name of a header, such as X-User")
     return text.lower().encode()
 

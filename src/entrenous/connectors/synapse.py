@@ -29,26 +29,26 @@ except ImportError:
 
 
 _LOG: Final = logging.getLogger("entrenous.hooks")
-_CHOICES: Final = ("publish", "quarantine")
+_ON_HOLD_CHOICES: Final = ("publish", "quarantine")
 #: Prefix of the case in ``quarantined_by``, so that only files hidden by us are shown again.
 _CASE_PREFIX: Final = "entrenous "
 # Synapse inserts a file's row only after the check, so hiding it is retried until the row exists.
 _HIDE_RETRY_MS: Final = 25
 _HIDE_TRIES_MAX: Final = 2400  # 2400 tries at 25 ms take a minute
-_ASK_MS: Final = 60_000
+_POLL_INTERVAL_MS: Final = 60_000
 _CASES_PER_QUERY_MAX: Final = 100  # at most this many cases are queried at a time
-_HIDE_OWN: Final = """
+_HIDE_OWN_FILE: Final = """
 UPDATE local_media_repository SET quarantined_by = ?
 WHERE media_id = ? AND media_length IS NOT NULL
 """
-_HIDE_REMOTE: Final = """
+_HIDE_REMOTE_FILE: Final = """
 UPDATE remote_media_cache SET quarantined_by = ? WHERE filesystem_id = ? AND media_origin = ?
 """
-_HIDDEN: Final = """
+_SELECT_HIDDEN_CASES: Final = """
 SELECT quarantined_by FROM local_media_repository WHERE quarantined_by LIKE ?
 UNION SELECT quarantined_by FROM remote_media_cache WHERE quarantined_by LIKE ?
 """
-_SHOW: Final = (
+_SHOW_STATEMENTS: Final = (
     "UPDATE local_media_repository SET quarantined_by = NULL WHERE quarantined_by = ?",
     "UPDATE remote_media_cache SET quarantined_by = NULL WHERE quarantined_by = ?",
 )
@@ -68,7 +68,7 @@ class ModuleSetting:
     on_hold: str = "publish"
 
     def __post_init__(self) -> None:
-        if self.on_hold not in _CHOICES:
+        if self.on_hold not in _ON_HOLD_CHOICES:
             raise BadSetting(name="on_hold", wanted='"publish" or "quarantine"')
 
 
@@ -86,7 +86,10 @@ class GateModule:
         )
         if config.on_hold == "quarantine":
             api.looping_background_call(
-                self._show_again, _ASK_MS, desc="entrenous_show", run_on_all_instances=True
+                self._show_again,
+                _POLL_INTERVAL_MS,
+                desc="entrenous_show",
+                run_on_all_instances=True,
             )
 
     @staticmethod
@@ -135,7 +138,9 @@ class GateModule:
         """
         by = _CASE_PREFIX + case
         sql, values = (
-            (_HIDE_OWN, (by, file)) if server is None else (_HIDE_REMOTE, (by, file, server))
+            (_HIDE_OWN_FILE, (by, file))
+            if server is None
+            else (_HIDE_REMOTE_FILE, (by, file, server))
         )
         if await self._api.run_db_interaction("entrenous_hide", _execute, sql, values):
             self._hidden[case] = None
@@ -154,7 +159,7 @@ class GateModule:
             state = await self._api.defer_to_thread(self._client.state_of, case)
             del self._hidden[case]
             if state in ("released", "closed"):
-                for sql in _SHOW:
+                for sql in _SHOW_STATEMENTS:
                     await self._api.run_db_interaction(
                         "entrenous_show", _execute, sql, (_CASE_PREFIX + case,)
                     )
@@ -170,7 +175,7 @@ def _execute(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
 
 
 def _hidden_by(transaction: Any) -> list[str]:
-    transaction.execute(_HIDDEN, (_CASE_PREFIX + "%", _CASE_PREFIX + "%"))
+    transaction.execute(_SELECT_HIDDEN_CASES, (_CASE_PREFIX + "%", _CASE_PREFIX + "%"))
     return [str(value) for (value,) in transaction.fetchall()]
 
 

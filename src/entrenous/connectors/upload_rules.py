@@ -86,7 +86,7 @@ class Reply:
     again_s: int | None = None
 
 
-_UNASKED: Final[dict[GateReason, tuple[type[EntrenousError], int]]] = {
+_ERRORS_WITHOUT_DECISION: Final[dict[GateReason, tuple[type[EntrenousError], int]]] = {
     GateReason.TOO_LARGE: (LargeUpload, 413),
     GateReason.TOO_MANY: (LargeUpload, 413),
     GateReason.OTHER_MEDIA: (UncheckableUpload, 415),
@@ -105,7 +105,7 @@ def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
         return StoppedUpload(**facts)
     if answer.case:
         return HeldUpload(**facts)
-    kind, _ = _UNASKED.get(answer.reason, (UncheckedUpload, 503))
+    kind, _ = _ERRORS_WITHOUT_DECISION.get(answer.reason, (UncheckedUpload, 503))
     return kind(**facts, minutes=-(-(answer.again_s or 0) // 60))
 
 
@@ -117,7 +117,11 @@ def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
     error = error_for(answer, appeal_url)
     if error is None or (answer.action is GateVerdict.HOLD and on_hold == "header"):
         return None
-    status = 422 if answer.case else _UNASKED.get(answer.reason, (UncheckedUpload, 503))[1]
+    status = (
+        422
+        if answer.case
+        else _ERRORS_WITHOUT_DECISION.get(answer.reason, (UncheckedUpload, 503))[1]
+    )
     return replace(
         problem_document(error, status, **_appeal_members(answer)), again_s=_again_s(answer, status)
     )
@@ -161,18 +165,18 @@ def reply_text(error: EntrenousError | None) -> str:
 DECISION_HEADER: Final = "Entrenous-Decision"
 FILES_MAX: Final = 32  # files per request; the gate is asked about each
 _FORM_BYTES_MAX: Final = 64 * 1024  # bytes of headers and other fields, besides the files
-_METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
-_WORD: Final = re.compile(r"[\w-]")
+_UPLOAD_METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
+_WORD_CHARACTER: Final = re.compile(r"[\w-]")
 # Servers parse some paths differently. This matches such a path as it was sent, in which one of the
 # characters . / ; \ % is percent-encoded.
 _ENCODED_SPECIAL: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
 # This matches such a path when it is decoded: it still has percent signs; or parameters of a
 # segment (dropped by Java servers); backslashes (slashes to some); invalid UTF-8; empty segments;
 # segments that end with dots or spaces (dropped by Windows); or a script before the route (PHP).
-_AMBIGUOUS: Final = re.compile(
+_AMBIGUOUS_PATH: Final = re.compile(
     r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
 )
-_ON_HOLD: Final = ("publish", "header")
+_ON_HOLD_CHOICES: Final = ("publish", "header")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,7 @@ class Rules:
     on_hold: str = "publish"
 
     def __post_init__(self) -> None:
-        if self.on_hold not in _ON_HOLD:
+        if self.on_hold not in _ON_HOLD_CHOICES:
             raise BadSetting(name="on_hold", wanted='"publish" or "header"')
         if not self.paths or not all(_is_path(path) for path in self.paths):
             raise BadSetting(name="paths", wanted='a list of paths, such as ["/api/v2/media"]')
@@ -216,7 +220,7 @@ class Rules:
             untrusted_target: the path as sent, if that server provides it, since an application
                 behind it may decode it differently.
         """
-        if method.upper() not in _METHODS:
+        if method.upper() not in _UPLOAD_METHODS:
             return False
         sent = untrusted_target.decode(errors="replace").partition("?")[0]
         if _ENCODED_SPECIAL.search(sent):
@@ -225,7 +229,7 @@ class Rules:
 
     def _covers(self, decoded: str) -> bool:
         plain = _normalize_path(decoded)
-        is_odd = not plain.isprintable() or _AMBIGUOUS.search(plain) is not None
+        is_odd = not plain.isprintable() or _AMBIGUOUS_PATH.search(plain) is not None
         return is_odd or any(
             _is_below(plain, _normalize_path(own)) for own in map(_unquote_path, self.paths)
         )
@@ -305,4 +309,4 @@ def _is_below(plain: str, own: str) -> bool:
     followed by anything except the rest of a longer word.
     """
     own = own.rstrip("/")
-    return plain.startswith(own) and _WORD.match(plain[len(own) :]) is None
+    return plain.startswith(own) and _WORD_CHARACTER.match(plain[len(own) :]) is None

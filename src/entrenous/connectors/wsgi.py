@@ -36,7 +36,7 @@ from entrenous.stop.client.upload_client import (
 )
 from entrenous.stop.client.uploaded_files import Unreadable
 
-KEY: Final = "HTTP_" + DECISION_HEADER.upper().replace("-", "_")
+DECISION_ENVIRON_KEY: Final = "HTTP_" + DECISION_HEADER.upper().replace("-", "_")
 
 
 def _remote_user(environ: Mapping[str, Any]) -> str:
@@ -81,7 +81,7 @@ class GateMiddleware:
         self._account = account
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ.pop(KEY, None)  # only this middleware may set it
+        environ.pop(DECISION_ENVIRON_KEY, None)  # only this middleware may set it
         if not self._rules.may_contain_upload(
             environ["REQUEST_METHOD"], _decoded_path(environ)
         ) or not _has_body(environ):
@@ -91,7 +91,7 @@ class GateMiddleware:
             reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
             if reply is not None:
                 return _send_reply(reply, start_response)
-            environ[KEY] = header_value(answer)
+            environ[DECISION_ENVIRON_KEY] = header_value(answer)
         return cast("Iterable[bytes]", self._app(environ, start_response))
 
     def _ask_gate(self, environ: dict[str, Any]) -> GateAnswer | None:

@@ -25,7 +25,7 @@ from entrenous.carry.device_lock import (
     lock_state,
     next_lock_state,
     record_vault_unlock,
-    renew_lock,
+    replace_unlock_token_hash,
 )
 from entrenous.carry.mailbox import close_mailbox, create_mailbox, set_close_lock
 from entrenous.carry.relay import Relay
@@ -166,9 +166,9 @@ def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: R
     told = ask(relay, 0)
     for wrong in (UNLOCK, CLOSE, OTHER):
         with pytest.raises(WrongToken):
-            at_once(renew_lock(BOX, wrong, token_hash(OTHER), relay))
+            at_once(replace_unlock_token_hash(BOX, wrong, token_hash(OTHER), relay))
     for _ in range(2):
-        at_once(renew_lock(BOX, OWNER, token_hash(OTHER), relay))
+        at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
         ask(relay, 0)
     again = at_once(evaluate_blinded(BOX, OTHER, QUESTIONS[0], relay))
@@ -176,14 +176,14 @@ def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: R
     assert at_once(evaluate_blinded(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
     at_once(close_mailbox(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
-        at_once(renew_lock(BOX, OWNER, token_hash(UNLOCK), relay))
+        at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(UNLOCK), relay))
 
 
 def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     at_once(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
-        at_once(renew_lock(other, OWNER, token_hash(OTHER), relay))
+        at_once(replace_unlock_token_hash(other, OWNER, token_hash(OTHER), relay))
 
 
 @pytest.mark.threat("database-changed")
@@ -197,7 +197,7 @@ def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
             evaluate_blinded(box, UNLOCK, QUESTIONS[0], relay),
             record_vault_unlock(box, OWNER, opened(1, 1), relay),
             allow_more_tries(box, CLOSE, relay),
-            renew_lock(box, OWNER, token_hash(UNLOCK), relay),
+            replace_unlock_token_hash(box, OWNER, token_hash(UNLOCK), relay),
         ):
             with pytest.raises(said):
                 at_once(asked)
@@ -308,7 +308,7 @@ class Tries(RuleBasedStateMachine):
     def renew(self) -> None:
         if not self.shut:
             self.token = OTHER if self.token == UNLOCK else UNLOCK
-            self.run(renew_lock(BOX, OWNER, token_hash(self.token), self.relay))
+            self.run(replace_unlock_token_hash(BOX, OWNER, token_hash(self.token), self.relay))
 
     @rule(sure=st.integers(0, 9))
     def close(self, sure: int) -> None:

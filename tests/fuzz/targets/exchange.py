@@ -105,7 +105,7 @@ TARGETS: Final = (
     ),
     Target(
         "exchange-missing",
-        holds(lambda data: read_missing(data).goes_on(41, 3), _goes_on),
+        holds(lambda data: read_missing(data).next_number_and_gap(41, 3), _goes_on),
         lambda: [b'{"message": "no", "next": 77}', b'{"next": null}', b'{"message": "no"}'],
     ),
 )

@@ -23,7 +23,7 @@ from entrenous.carry.device_lock import (
     evaluate_blinded,
     lock_state,
     record_vault_unlock,
-    renew_lock,
+    replace_unlock_token_hash,
 )
 from entrenous.carry.mailbox import close_mailbox
 from entrenous.carry.relay import Relay
@@ -157,7 +157,7 @@ def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
     if what == "reset":
         return allow_more_tries(BOX, CLOSE, relay)
     if what.startswith("renew"):
-        return renew_lock(BOX, OWNER, token_hash(TOKENS[int(what[-1])]), relay)
+        return replace_unlock_token_hash(BOX, OWNER, token_hash(TOKENS[int(what[-1])]), relay)
     if what == "close":
         return close_mailbox(BOX, OWNER, relay)
     name, _, generation = what.partition(" ")

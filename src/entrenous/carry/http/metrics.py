@@ -81,9 +81,9 @@ def _format_number(value: float | datetime | None) -> float:
 def metrics_app(meters: Metrics, relay: Relay) -> Starlette:
     """Serve ``GET /metrics`` and nothing else."""
 
-    async def show(_: Request) -> Response:
+    async def show_metrics(_: Request) -> Response:
         return Response(await meters.text(relay), media_type=CONTENT_TYPE_LATEST)
 
-    app = Starlette(routes=[Route("/metrics", show)])
+    app = Starlette(routes=[Route("/metrics", show_metrics)])
     app.router.redirect_slashes = False
     return app

@@ -30,7 +30,7 @@ from entrenous.carry.http.responses import (
     endpoint_for,
     ignore_metrics,
 )
-from entrenous.carry.relay import SWEEP_S, Relay
+from entrenous.carry.relay import SWEEP_INTERVAL_S, Relay
 from entrenous.carry.send_tokens import UploadsInProgress
 from entrenous.serving.buffered_requests import BufferedRequest, SendAnswer
 
@@ -46,10 +46,10 @@ class EagerCoroutine(Generic[Answer]):
     __slots__ = ("_coroutine", "_tell")
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, Answer], tell: Callable[[Answer], None]
+        self, coroutine: Coroutine[Any, Any, Answer], on_result: Callable[[Answer], None]
     ) -> None:
         self._coroutine = coroutine
-        self._tell = tell
+        self._tell = on_result
         self._advance()
 
     def _advance(self, _: object = None) -> None:
@@ -65,9 +65,9 @@ class EagerCoroutine(Generic[Answer]):
             waits.add_done_callback(self._advance)
 
 
-_Quick = Callable[[RelayRequest, Relay], Coroutine[Any, Any, Response]]
+_FastHandler = Callable[[RelayRequest, Relay], Coroutine[Any, Any, Response]]
 #: The handlers of the fast path, by method and by whether the path names an envelope.
-_HANDLERS: Final[Mapping[tuple[str, bool], _Quick]] = {
+_HANDLERS: Final[Mapping[tuple[str, bool], _FastHandler]] = {
     ("PUT", True): routes.post_envelope,
     ("GET", False): routes.list_envelopes,
     ("DELETE", True): routes.acknowledge_envelope,
@@ -121,7 +121,7 @@ class FastPath:
         response = await answer_request(handler, self._relay, self._watch, scope["path"], asked)
         await response(scope, receive, send)
 
-    def answer_buffered(self, request: BufferedRequest, tell: SendAnswer) -> bool:
+    def answer_buffered(self, request: BufferedRequest, on_result: SendAnswer) -> bool:
         """Answer a completely received request; return False if it is not one of the three fast
         ones.
         """
@@ -132,7 +132,7 @@ class FastPath:
         brought = ReceivedRequest(params, request.query, request.headers, request.body)
         answering = answer_request(handler, self._relay, self._watch, request.path, brought)
         EagerCoroutine(
-            answering, lambda said: tell(said.status_code, said.raw_headers, bytes(said.body))
+            answering, lambda said: on_result(said.status_code, said.raw_headers, bytes(said.body))
         )
         return True
 
@@ -194,7 +194,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
     ]
 
     @contextlib.asynccontextmanager
-    async def sweeping(_: Starlette) -> AsyncIterator[None]:
+    async def run_sweeps(_: Starlette) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(_expire_every_minute(one, relay))
             for one in (expire_due, remove_orphan_blobs)
@@ -206,7 +206,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
 
     app = Starlette(
         routes=app_routes,
-        lifespan=sweeping,
+        lifespan=run_sweeps,
         exception_handlers={HTTPException: answer_http_error},
     )
     app.router.redirect_slashes = False  # a redirect could make a client send its token elsewhere
@@ -233,4 +233,4 @@ async def _expire_every_minute(forget: Callable[[Relay], Awaitable[None]], relay
                 said := {"event": "sweep", "kind": type(why).__name__},
                 extra={"said": said},
             )
-        await asyncio.sleep(SWEEP_S)
+        await asyncio.sleep(SWEEP_INTERVAL_S)

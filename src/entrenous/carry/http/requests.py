@@ -13,7 +13,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.relay import wait_allowed
 from entrenous.wire.encodings import from_base64url
 
-SMALL_BODY: Final = 4096
+SMALL_BODY_BYTES_MAX: Final = 4096
 # Time in which the largest body other than a blob, 557 KB, must arrive: about 10 KB a second.
 _BODY_S_MAX: Final = 60.0
 
@@ -110,7 +110,7 @@ def is_large(request: RelayRequest) -> bool:
     if isinstance(request, ReceivedRequest):
         return False
     length = request.headers.get("content-length", "")
-    return not (length.isdigit() and len(length) < 5 and int(length) <= SMALL_BODY)
+    return not (length.isdigit() and len(length) < 5 and int(length) <= SMALL_BODY_BYTES_MAX)
 
 
 async def body_of(request: RelayRequest, limit: int) -> bytes:

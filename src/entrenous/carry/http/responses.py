@@ -40,7 +40,7 @@ _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
 }
 # Tells clients that a relay answers, and which protocol it uses.
 _PROTOCOL_HEADER: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)
-_CLOSE: Final = (b"connection", b"close")
+_CLOSE_HEADER: Final = (b"connection", b"close")
 #: The protocol version assumed for a request without the header, where that is not version 1.
 #: Monitoring programs ask for the status without the header.
 _ASSUMED_PROTOCOLS: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
@@ -102,7 +102,7 @@ async def answer_request(
         response = _problem_response(why)
     except ClientDisconnect:
         response = _blank_problem(HTTPStatus.REQUEST_TIMEOUT)
-        response.raw_headers.append(_CLOSE)  # the rest of the body is not read
+        response.raw_headers.append(_CLOSE_HEADER)  # the rest of the body is not read
     except Exception as why:  # noqa: BLE001 -- a bug must not end in a page that shows secrets
         _log_bug(handler, why)
         response = _problem_response(EntrenousError())

@@ -33,11 +33,11 @@ from entrenous.carry.device_lock import (
     create_lock,
     evaluate_blinded,
     record_vault_unlock,
-    renew_lock,
+    replace_unlock_token_hash,
 )
 from entrenous.carry.hold import find_blob, upload_blob, uploaded_bytes
 from entrenous.carry.http.requests import (
-    SMALL_BODY,
+    SMALL_BODY_BYTES_MAX,
     RelayRequest,
     blob_of,
     body_of,
@@ -139,7 +139,7 @@ async def at_minimum_pace(
 
 _HASH_BYTES: Final = 32
 _UNIX_SECONDS_MAX: Final = 253_402_300_799  # of the year 9999, in seconds since 1970
-_LENGTH_MAX: Final = 2**63 - 1
+_BLOB_BYTES_MAX: Final = 2**63 - 1
 
 
 async def put_blob(request: Request, relay: Relay) -> Response:
@@ -157,7 +157,7 @@ async def show_upload(request: Request, relay: Relay) -> Response:
     uploader.
     """
     came, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
-    return Response(relay_json.write_upload_progress(came, size), media_type=JSON)
+    return Response(relay_json.write_upload_progress(came, size), media_type=JSON_MEDIA_TYPE)
 
 
 async def get_blob(request: Request, relay: Relay) -> Response:
@@ -184,7 +184,7 @@ def _parse_deposit(request: Request, start: int) -> BlobDeposit:
     """Parse the announcement of a blob; the body has its bytes from ``start`` on."""
     asked = request.headers
     try:
-        length = parse_number(asked["content-length"], _LENGTH_MAX)
+        length = parse_number(asked["content-length"], _BLOB_BYTES_MAX)
         seconds = parse_number(asked["entrenous-expires-at"], _UNIX_SECONDS_MAX)
         fetch, withdraw = asked["entrenous-fetch-lock"], asked["entrenous-withdraw-lock"]
         sha256 = from_base64url(asked["entrenous-sha256"], _HASH_BYTES)
@@ -224,7 +224,7 @@ async def list_envelopes(request: RelayRequest, relay: Relay) -> Response:
         request.query_params.get("limit", str(ENVELOPES_PER_PAGE_MAX)), _SEQUENCE_MAX
     )
     page = await waiting_envelopes(mailbox_of(request), token_of(request), after, limit, relay)
-    return ShortResponse(200, relay_json.write_waiting(page), JSON)
+    return ShortResponse(200, relay_json.write_waiting(page), JSON_MEDIA_TYPE)
 
 
 async def acknowledge_envelope(request: RelayRequest, relay: Relay) -> Response:
@@ -235,14 +235,14 @@ async def acknowledge_envelope(request: RelayRequest, relay: Relay) -> Response:
 
 async def release_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/open``"""
-    attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY))
+    attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY_BYTES_MAX))
     share = await open_share(envelope_of(request), token_of(request), attempt, relay)
-    return Response(relay_json.write_share(share), media_type=JSON)
+    return Response(relay_json.write_share(share), media_type=JSON_MEDIA_TYPE)
 
 
 async def finish_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/finish``"""
-    attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY))
+    attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY_BYTES_MAX))
     await finish_attempt(envelope_of(request), token_of(request), attempt, relay)
     return Response(status_code=204)
 
@@ -250,18 +250,18 @@ async def finish_share(request: Request, relay: Relay) -> Response:
 async def withdraw_envelope(request: Request, relay: Relay) -> Response:
     """``POST /v1/envelopes/{envelope}/withdraw``"""
     status = await withdraw(envelope_of(request), token_of(request), relay)
-    return Response(relay_json.write_envelope_status(status), media_type=JSON)
+    return Response(relay_json.write_envelope_status(status), media_type=JSON_MEDIA_TYPE)
 
 
 async def show_state(request: Request, relay: Relay) -> Response:
     """``GET /v1/envelopes/{envelope}/state``"""
     status = await envelope_status(envelope_of(request), token_of(request), relay)
-    return Response(relay_json.write_envelope_status(status), media_type=JSON)
+    return Response(relay_json.write_envelope_status(status), media_type=JSON_MEDIA_TYPE)
 
 
 _WAKE_UP_BODY: Final = b"{}"  # the same whatever arrived and whoever sent it
 #: Close the connection too, since other requests need it.
-_CLOSE: Final = {"connection": "close"}
+_CLOSE_CONNECTION_HEADER: Final = {"connection": "close"}
 _NETWORK_BYTES: Final = 8  # the part of an IPv6 address that names one customer's network
 
 
@@ -275,9 +275,9 @@ async def wait_for_letter(request: Request, relay: Relay) -> Response:
     began_s = time.monotonic()
     comes = waiting if relay.wake_ups is None else _until_disconnect(request, waiting)
     if await comes:
-        return Response(_WAKE_UP_BODY, media_type=JSON)
+        return Response(_WAKE_UP_BODY, media_type=JSON_MEDIA_TYPE)
     is_early = time.monotonic() - began_s < seconds - 1
-    return Response(status_code=204, headers=_CLOSE if is_early else None)
+    return Response(status_code=204, headers=_CLOSE_CONNECTION_HEADER if is_early else None)
 
 
 def client_network(host: str) -> bytes:
@@ -313,21 +313,27 @@ async def _wait_for_disconnect(request: Request) -> None:
         pass
 
 
-JSON: Final = "application/json"
-_BATCH_BODY: Final = 2 * TOKEN_BATCH_MAX * 48 + SMALL_BODY
-_PREKEYS_BODY: Final = (ONE_TIME_KEYS * 2 + 2) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY
+JSON_MEDIA_TYPE: Final = "application/json"
+_TOKEN_BATCH_BYTES_MAX: Final = 2 * TOKEN_BATCH_MAX * 48 + SMALL_BODY_BYTES_MAX
+_PREKEYS_BYTES_MAX: Final = (
+    ONE_TIME_KEYS * 2 + 2
+) * PREKEY_BYTES_MAX * 4 // 3 + SMALL_BODY_BYTES_MAX
 
 
 async def show_status(_: Request, relay: Relay) -> Response:
     """``GET /v1/status``"""
     protocol = Protocol(relay.limits.floor, PROTOCOL_NEWEST)
     restored = await relay.mail.read(restored_at)
-    return Response(relay_json.write_status(protocol, restored, this_program()), media_type=JSON)
+    return Response(
+        relay_json.write_status(protocol, restored, this_program()), media_type=JSON_MEDIA_TYPE
+    )
 
 
 async def put_mailbox(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}``"""
-    owner_lock, close_lock = relay_json.read_mailbox_locks(await body_of(request, SMALL_BODY))
+    owner_lock, close_lock = relay_json.read_mailbox_locks(
+        await body_of(request, SMALL_BODY_BYTES_MAX)
+    )
     new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
     return Response(status_code=201 if new else 200)
 
@@ -347,38 +353,40 @@ async def show_card(request: Request, relay: Relay) -> Response:
 
 async def publish_prekeys(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/prekeys/{device}``"""
-    prekeys = relay_json.read_prekeys(await _read_owners_body(request, relay, _PREKEYS_BODY))
+    prekeys = relay_json.read_prekeys(await _read_owners_body(request, relay, _PREKEYS_BYTES_MAX))
     mailbox, device = mailbox_of(request), device_of(request)
     count = await add_prekeys(mailbox, token_of(request), device, prekeys, relay)
-    return Response(relay_json.write_key_count(count), media_type=JSON)
+    return Response(relay_json.write_key_count(count), media_type=JSON_MEDIA_TYPE)
 
 
 async def show_prekeys(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/prekeys/{device}``"""
     mailbox, device = mailbox_of(request), device_of(request)
     count = await count_prekeys(mailbox, token_of(request), device, relay)
-    return Response(relay_json.write_key_count(count), media_type=JSON)
+    return Response(relay_json.write_key_count(count), media_type=JSON_MEDIA_TYPE)
 
 
 async def hand_out_prekeys(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/prekeys/{device}/claim``"""
     mailbox, device = mailbox_of(request), device_of(request)
     bundle = await claim_prekeys(mailbox, token_of(request), device, relay)
-    return Response(relay_json.write_bundle(bundle), media_type=JSON)
+    return Response(relay_json.write_bundle(bundle), media_type=JSON_MEDIA_TYPE)
 
 
 async def grant_token(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/tokens/{lock}``"""
-    granted = relay_json.read_send_token(await body_of(request, SMALL_BODY), lock_in(request))
+    granted = relay_json.read_send_token(
+        await body_of(request, SMALL_BODY_BYTES_MAX), lock_in(request)
+    )
     new = await register_token(mailbox_of(request), token_of(request), granted, relay)
     return Response(status_code=201 if new else 200)
 
 
 async def change_tokens(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/tokens``"""
-    batch = relay_json.read_batch(await _read_owners_body(request, relay, _BATCH_BODY))
+    batch = relay_json.read_batch(await _read_owners_body(request, relay, _TOKEN_BATCH_BYTES_MAX))
     held = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
-    return Response(relay_json.write_stored_count(held), media_type=JSON)
+    return Response(relay_json.write_stored_count(held), media_type=JSON_MEDIA_TYPE)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:
@@ -397,21 +405,21 @@ async def _read_owners_body(request: Request, relay: Relay, limit: int) -> bytes
 
 async def put_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/lock``"""
-    unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY))
+    unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY_BYTES_MAX))
     new = await create_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=201 if new else 200)
 
 
 async def evaluate_question(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/evaluate``"""
-    blinded = relay_json.read_blinded_element(await body_of(request, SMALL_BODY))
+    blinded = relay_json.read_blinded_element(await body_of(request, SMALL_BODY_BYTES_MAX))
     answered = await evaluate_blinded(mailbox_of(request), token_of(request), blinded, relay)
-    return Response(relay_json.write_evaluation(answered), media_type=JSON)
+    return Response(relay_json.write_evaluation(answered), media_type=JSON_MEDIA_TYPE)
 
 
 async def confirm_unlock(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/opened``"""
-    opening = relay_json.read_vault_unlock(await body_of(request, SMALL_BODY))
+    opening = relay_json.read_vault_unlock(await body_of(request, SMALL_BODY_BYTES_MAX))
     await record_vault_unlock(mailbox_of(request), token_of(request), opening, relay)
     return Response(status_code=204)
 
@@ -424,14 +432,14 @@ async def reset_lock(request: Request, relay: Relay) -> Response:
 
 async def confirm_renewal(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/renew``"""
-    unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY))
-    await renew_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
+    unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY_BYTES_MAX))
+    await replace_unlock_token_hash(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=204)
 
 
 async def put_close_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/close-lock``"""
-    close_lock = relay_json.read_close_lock(await body_of(request, SMALL_BODY))
+    close_lock = relay_json.read_close_lock(await body_of(request, SMALL_BODY_BYTES_MAX))
     await set_close_lock(mailbox_of(request), token_of(request), close_lock, relay)
     return Response(status_code=204)
 

@@ -26,22 +26,22 @@ RETRY_S: Final = 10  # seconds; by then the server has usually noticed a broken 
 
 
 class ExclusiveUploads:
-    """Reserves the names of running uploads: at most ``most`` in total, and ``of_one`` per
-    owner.
+    """Reserves the names of running uploads: at most ``uploads_max`` in total, and
+    ``per_owner_max`` per owner.
     """
 
-    def __init__(self, most: float = math.inf, of_one: float = math.inf) -> None:
+    def __init__(self, uploads_max: float = math.inf, per_owner_max: float = math.inf) -> None:
         self._names: set[str] = set()
         self._owned: Counter[bytes] = Counter()
-        self._most = most
-        self._of_one = of_one
+        self._uploads_max = uploads_max
+        self._per_owner_max = per_owner_max
 
     @contextmanager
     def reserve(self, name: str, owner: bytes) -> Iterator[None]:
         """Reserve the name inside the block; raises TooMany if it is taken or there are too many
         uploads.
         """
-        full = len(self._names) >= self._most or self._owned[owner] >= self._of_one
+        full = len(self._names) >= self._uploads_max or self._owned[owner] >= self._per_owner_max
         if full or name in self._names:
             raise TooMany(retry_after_s=RETRY_S)
         self._names.add(name)
@@ -55,7 +55,7 @@ class ExclusiveUploads:
 
 SHORTEST_BYTES: Final = 1 << 16
 LONGEST_BYTES: Final = 1 << 20
-_PROMPT_S: Final = 0.1
+_PROMPT_REQUEST_S: Final = 0.1
 
 
 class ReadSize:
@@ -74,7 +74,7 @@ class ReadSize:
 
     def piece_requested(self) -> None:
         """Record that the reader wants the next piece."""
-        prompt = self._now_s() - self._since_s < _PROMPT_S
+        prompt = self._now_s() - self._since_s < _PROMPT_REQUEST_S
         self.bytes = min(2 * self.bytes, LONGEST_BYTES) if prompt else SHORTEST_BYTES
 
 
@@ -132,7 +132,7 @@ class PartialBlob:
         """Make the file durable, rename it to ``target`` while it is locked, and close it.
 
         Raises:
-            DamagedBlob: the whole has another hash.
+            DamagedBlob: the whole file has a different hash.
             NoSuchBlob: the blob was dropped meanwhile.
         """
         with self._lock:
@@ -188,7 +188,7 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
     return os.path.samestat(there, os.fstat(file.fileno()))
 
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileBlobs:
@@ -206,7 +206,7 @@ class FileBlobs:
         chunks: AsyncIterator[bytes],
         sha256: bytes,
         start: int = 0,
-        owner: bytes = b"",  # noqa: ARG002 -- many files take no more memory than few
+        owner: bytes = b"",  # noqa: ARG002 -- an upload to a file needs little memory
     ) -> None:
         with _disk_errors():
             # Not in a thread, and neither is close: otherwise a cancelled request would leave the
@@ -217,7 +217,7 @@ class FileBlobs:
                 await _write_stream(part, chunks)
                 await asyncio.to_thread(part.publish, sha256, self._folder / name)
             except OSError as why:
-                if why.errno in _FULL:
+                if why.errno in _DISK_FULL_ERRNOS:
                     part.discard()
                 raise
             finally:
@@ -303,4 +303,4 @@ def _disk_errors() -> Iterator[None]:
     except OSError as why:
         if isinstance(why, ConnectionError):
             raise
-        raise (DiskFull() if why.errno in _FULL else DiskFailed()) from why
+        raise (DiskFull() if why.errno in _DISK_FULL_ERRNOS else DiskFailed()) from why

@@ -116,7 +116,7 @@ def run_group(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
         tx = connection.begin([job.hint for job in group if job.hint is not None])
         outcomes = [run(connection, tx, job) for job in group]
         connection.commit(tx)
-    except Exception as why:  # noqa: BLE001 -- the database's, or our bug: it becomes the outcome
+    except Exception as why:  # noqa: BLE001 -- it becomes the outcome, even if it is a bug
         connection.roll_back()
         if len(group) == 1:
             is_known = isinstance(why, connection.errors)
@@ -132,7 +132,7 @@ def run(connection: GroupConnection, tx: UnitOfWork, job: Job) -> Outcome:
         return Outcome(job.work(tx))
     except connection.errors:
         raise
-    except Exception as why:  # noqa: BLE001 -- it belongs to the caller
+    except Exception as why:  # noqa: BLE001 -- it is raised in the caller
         tx.undo()
         return Outcome(error=why)
 
@@ -204,7 +204,7 @@ class GroupCommit:
 
     @property
     def leaves_reads_alone(self) -> bool:
-        """Whether reads need not wait for a group.
+        """Return whether reads need not wait for a group.
 
         Everything is durable, or only a statement that allows reads is running.
         """

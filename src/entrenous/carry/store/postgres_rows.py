@@ -29,12 +29,12 @@ from entrenous.serving.postgres_address import refuse_unreadable
 RELAY_WRITE_LOCK_ID: Final = (
     1  # for pg_advisory_xact_lock: a process holds it while it writes to a relay's tables
 )
-#: The level is named here instead of relying on the server's configuration: at a stricter level,
-#: the snapshot is older than the wait for the lock, and would lack what other processes committed
-#: during that wait.
+#: The isolation level is named here and not left to the server's configuration. At a stricter
+#: level, the snapshot would be taken before the wait for the lock, and would lack what other
+#: processes committed during that wait.
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _DATABASE_WAIT_S_MAX: Final = 12.0  # requests wait this long for a database that is restarting
-_AGAIN_S: Final = 0.2
+_RECONNECT_INTERVAL_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
 #: Returns a position in the write-ahead log: everything that a transaction can see is before it.
 _LOG_POSITION: Final = "SELECT pg_current_wal_insert_lsn()::text"
@@ -205,7 +205,7 @@ class PostgresConnection:
     def _reconnected(self) -> psycopg.Connection[Any]:
         """Return the connection, reconnecting if it was lost.
 
-        This waits for a database that is restarting, so call it in the thread, or when the
+        This waits for a database that is restarting, so call it in the worker thread, or when the
         connection is ready.
         """
         if self._connection is not None and self._is_connected():
@@ -218,15 +218,16 @@ class PostgresConnection:
             except psycopg.OperationalError:
                 if time.monotonic() - self._unreachable_since > _DATABASE_WAIT_S_MAX:
                     raise
-                if self._stopping.wait(_AGAIN_S):
+                if self._stopping.wait(_RECONNECT_INTERVAL_S):
                     raise
             else:
                 self._unreachable_since = None
                 return connection
 
     def _connect_both(self) -> psycopg.Connection[Any]:
-        """Open two connections, the second one for flushes. If one of them fails, close both, so
-        that a crash of the server ends both.
+        """Open two connections, the second one for flushes.
+
+        If either fails, close both, so that the two always belong to the same run of the server.
         """
         try:
             self._flushing = self._connect()
@@ -265,7 +266,7 @@ _STORAGE_TUNING: Final = (
 #: The table for the schema's version, which SQLite stores in the header of its file.
 _VERSION_TABLE: Final = (
     "CREATE TABLE held_schema (version bigint NOT NULL)",
-    f"INSERT INTO held_schema VALUES ({VERSION})",  # noqa: S608 -- our own number
+    f"INSERT INTO held_schema VALUES ({VERSION})",  # noqa: S608 -- the number is a constant of ours
 )
 
 
@@ -288,8 +289,8 @@ class PostgresRows:
     async def overwrite_deleted(self) -> None:
         """Vacuum all tables.
 
-        Freed places are then reused; until that happens, and in the write-ahead log, bytes of
-        deleted rows remain (docs/spec/relay.md section 8).
+        Freed space is then reused. Until that happens, bytes of deleted rows remain in the tables,
+        and for a while in the write-ahead log (docs/spec/relay.md section 8).
         """
         every = ", ".join(table_name(kind) for kind in KEY_FIELDS)
         await self._reader.submit_exclusive(f"VACUUM (SKIP_LOCKED) {every}")

@@ -15,10 +15,10 @@ from entrenous.carry.relay_settings import WakeLimits
 from entrenous.carry.wake_ups import LocalWakeUps
 
 _CHANNEL: Final = "entrenous_bell"
-_LOOK_S: Final = 0.5
-_AGAIN_S: Final = 1.0
+_CLOSING_CHECK_INTERVAL_S: Final = 0.5
+_RECONNECT_INTERVAL_S: Final = 1.0
 _UNSENT_WAKE_UPS_MAX: Final = (
-    10_000  # the most wake-ups that are kept while the database is unreachable
+    10_000  # at most this many wake-ups are kept while the database is unreachable
 )
 Connect = Callable[[], psycopg.Connection[Any]]
 
@@ -74,17 +74,17 @@ class PostgresWakeUps:
             thread.join()
 
     def _with_database(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
-        """Run ``work`` on a connection; if that is lost, run it again on a new one."""
+        """Run ``work`` on a connection; if the connection is lost, run it again on a new one."""
         while not self._ended.is_set():
             with contextlib.suppress(psycopg.Error), self._connect() as connection:
                 work(connection)
-            self._ended.wait(_AGAIN_S)
+            self._ended.wait(_RECONNECT_INTERVAL_S)
 
     def _listen_to_database(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(f"LISTEN {_CHANNEL}")
         self._listening.set()
         while not self._ended.is_set():
-            for notice in connection.notifies(timeout=_LOOK_S):
+            for notice in connection.notifies(timeout=_CLOSING_CHECK_INTERVAL_S):
                 self._wake_locally(notice.payload)
 
     def _wake_locally(self, untrusted_payload: str) -> None:

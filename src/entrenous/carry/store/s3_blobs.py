@@ -34,8 +34,8 @@ class _StoredParts(NamedTuple):
 
 @dataclass
 class _UploadInProgress:
-    """One upload: the random word in the names of its pieces, its stored pieces, and the hash of
-    all bytes so far.
+    """One upload: the random word in the names of its pieces, the pieces stored so far, and the
+    hash of all bytes so far.
     """
 
     name: str
@@ -94,7 +94,8 @@ class S3Blobs:
     async def drop(self, name: str) -> None:
         """Delete the marker that makes the blob complete, then its pieces.
 
-        A bucket's listing may lag behind, so the marker's pieces are deleted without it.
+        A bucket's listing may lag behind, so the pieces that the marker names are deleted without
+        listing.
         """
         with _errors():
             pieces = await self._pieces_of(name) or []

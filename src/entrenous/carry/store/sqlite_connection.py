@@ -20,7 +20,7 @@ from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 
 
 class DurableLog:
-    """The write-ahead log of a database; its file exists once something was committed.
+    """The write-ahead log of a database; its file exists once something has been committed.
 
     After a failed sync, nothing counts as durable any more: a later successful sync proves nothing
     about pages that the kernel could not write (danluu.com/fsyncgate). The relay has to be
@@ -58,8 +58,8 @@ _CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
 class Checkpoints:
-    """Checkpoints the log each time that about ``pages`` pages were written, and holds ``lock``
-    meanwhile.
+    """Checkpoints the log whenever about ``pages`` pages have been written, and holds ``lock``
+    during each checkpoint.
     """
 
     def __init__(self, connection: sqlite3.Connection, pages: int) -> None:

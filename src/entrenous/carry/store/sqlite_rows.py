@@ -64,7 +64,7 @@ _CHECKPOINT_PAGES: Final = (
 )
 _SMALL_DATABASE_BYTES_MAX: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
 _SCRUBS_PER_LARGE_REWRITE: Final = (
-    60  # a larger database is rewritten at one scrub of this many, once an hour
+    60  # a larger database is rewritten at every 60th scrub, once an hour
 )
 #: Free space that a rewrite needs, as a multiple of the file's size, as measured: first for a copy,
 #: then for the log.

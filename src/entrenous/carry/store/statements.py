@@ -37,10 +37,10 @@ _VALUE_LIST_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)
 class Query(NamedTuple):
     """A query, independent of the database.
 
-    ``rows`` and ``counts`` select by ``names`` for many tuples of values, ``given``. For the other
-    kinds of query, ``given`` has the arguments. ``find``: values and limit. ``letters``: mailbox,
-    sequence, time, limit and the bytes that fill a page. ``due``: time and limit. ``weigh``: the
-    field to sum and the values.
+    ``how`` is the kind of query. The kinds ``rows`` and ``counts`` select the rows whose fields
+    ``names`` equal one of the tuples in ``given``. For the other kinds, ``given`` has the
+    arguments. ``find``: values and limit. ``letters``: mailbox, sequence, time, limit and the bytes
+    that fill a page. ``due``: time and limit. ``count_and_sum``: the field to sum and the values.
     """
 
     how: How
@@ -80,8 +80,8 @@ class SqliteStatements:
     def rows(self, query: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
         """Return the rows of one query.
 
-        All rows are fetched at once, but letters one by one, since the first one may fill the page.
-        They can be read until the cursor executes another statement.
+        All rows are fetched at once, except letters: these are fetched one by one, since the first
+        one may fill the page. They can be read until the cursor executes another statement.
         """
         if query.how == "letters":
             ((text, given),) = self.selects(query)
@@ -113,8 +113,8 @@ def sqlite_values(values: Iterable[object]) -> list[object]:
 
     For bytes and None, sqlite3 searches for an adapter, which takes several times as long as
     copying the value; for a bytearray or a text it does not search (``need_adapt`` in CPython's
-    Modules/_sqlite/statement.c). So None becomes an empty text, which :func:`_placeholder` turns
-    into NULL.
+    Modules/_sqlite/statement.c). So None is passed as an empty text, which :func:`_placeholder`
+    turns into NULL.
     """
     return [
         bytearray(value) if type(value) is bytes else "" if value is None else value
@@ -137,7 +137,7 @@ class PostgresStatements:
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
         names = tuple(codecs(kind))
         values = list(zip(*(written_row(kind, row) for row in rows), strict=True))
-        rows_given = f"SELECT * FROM {_unnest(kind, names)}"  # noqa: S608 -- our own nouns
+        rows_given = f"SELECT * FROM {_unnest(kind, names)}"  # noqa: S608 -- names of our own classes
         yield _put(kind, rows_given), [list(one) for one in values]
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
@@ -172,7 +172,7 @@ def _single_statement(query: Query, mark: str, bytewise: str) -> Statement:
 @cache
 def _letters(mark: str) -> str:
     return (
-        f"SELECT {_columns(StoredLetter)} FROM {table_name(StoredLetter)} "  # noqa: S608 -- our own nouns
+        f"SELECT {_columns(StoredLetter)} FROM {table_name(StoredLetter)} "  # noqa: S608 -- names of our own classes
         f"WHERE mailbox = {mark} AND sequence > {mark} AND expires_at > {mark} "
         f"ORDER BY sequence LIMIT {mark}"
     )
@@ -181,7 +181,7 @@ def _letters(mark: str) -> str:
 @cache
 def _due(kind: type, mark: str, bytewise: str) -> str:
     return (
-        f"SELECT {_columns(kind)} FROM {table_name(kind)} WHERE due_at <= {mark} "  # noqa: S608 -- our own nouns
+        f"SELECT {_columns(kind)} FROM {table_name(kind)} WHERE due_at <= {mark} "  # noqa: S608 -- names of our own classes
         f"ORDER BY due_at, {_order(kind, bytewise)} LIMIT {mark}"
     )
 
@@ -190,7 +190,7 @@ def _due(kind: type, mark: str, bytewise: str) -> str:
 def _find(kind: type, names: tuple[str, ...], mark: str, bytewise: str) -> str:
     where = " AND ".join(f'"{name}" = {mark}' for name in names) or "1 = 1"
     return (
-        f"SELECT {_columns(kind)} FROM {table_name(kind)} WHERE {where} "  # noqa: S608 -- our own nouns
+        f"SELECT {_columns(kind)} FROM {table_name(kind)} WHERE {where} "  # noqa: S608 -- names of our own classes
         f"ORDER BY {_order(kind, bytewise)} LIMIT {mark}"
     )
 
@@ -205,17 +205,17 @@ def _count_and_sum(
     ]
     total = f'CAST(coalesce(sum("{what}"), 0) AS BIGINT)'
     where = " AND ".join(tests) or "1 = 1"
-    return f"SELECT count(*), {total} FROM {table_name(kind)} WHERE {where}"  # noqa: S608 -- our own nouns
+    return f"SELECT count(*), {total} FROM {table_name(kind)} WHERE {where}"  # noqa: S608 -- names of our own classes
 
 
 def _batched_select(how: How, kind: type, names: tuple[str, ...], among: str) -> str:
     table = table_name(kind)
     if how == "rows":
-        return f"SELECT {_columns(kind)} FROM {table} WHERE {among}"  # noqa: S608 -- our own nouns
+        return f"SELECT {_columns(kind)} FROM {table} WHERE {among}"  # noqa: S608 -- names of our own classes
     if not names:
-        return f"SELECT count(*) FROM {table}"  # noqa: S608 -- our own nouns
+        return f"SELECT count(*) FROM {table}"  # noqa: S608 -- names of our own classes
     listed = _list(names)
-    return f"SELECT {listed}, count(*) FROM {table} WHERE {among} GROUP BY {listed}"  # noqa: S608 -- our own nouns
+    return f"SELECT {listed}, count(*) FROM {table} WHERE {among} GROUP BY {listed}"  # noqa: S608 -- names of our own classes
 
 
 @cache
@@ -266,7 +266,7 @@ def _put(kind: type, rows: str, *, numbered: bool = False) -> str:
 
 
 def _delete(kind: type, among: str) -> str:
-    return f"DELETE FROM {table_name(kind)} WHERE {among}"  # noqa: S608 -- our own nouns
+    return f"DELETE FROM {table_name(kind)} WHERE {among}"  # noqa: S608 -- names of our own classes
 
 
 def _keys_condition(kind: type, names: tuple[str, ...]) -> str:
@@ -274,7 +274,7 @@ def _keys_condition(kind: type, names: tuple[str, ...]) -> str:
         return "true"
     if len(names) == 1:
         return f"{_list(names)} = ANY(%b::{_sql_type(kind, names[0])}[])"
-    return f"({_list(names)}) IN (SELECT * FROM {_unnest(kind, names)})"  # noqa: S608 -- our own nouns
+    return f"({_list(names)}) IN (SELECT * FROM {_unnest(kind, names)})"  # noqa: S608 -- names of our own classes
 
 
 def _unnest(kind: type, names: tuple[str, ...]) -> str:
@@ -343,8 +343,8 @@ def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 _WANTED: Final = ("mailbox", "sequence", "expires_at")
-#: The total length of the letters before a row. The length of a large value is stored in its row,
-#: so letters beyond a full page are not read for this.
+#: The total length of the letters before a row. PostgreSQL stores the length of a large value in
+#: the row itself, so computing this sum does not read the letters.
 _BYTES_BEFORE: Final = (
     "coalesce(sum(octet_length(sealed)) OVER (ORDER BY sequence "
     "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"
@@ -376,7 +376,7 @@ def _numbers_as_text() -> str:
     given = ", ".join(f"%b::{of[name].postgres}[]" for name in _WANTED)
     columns = ", ".join(f'page."{name}"' for name in of)
     return (
-        f"SELECT wanted.place, {columns} FROM unnest({given}, %b::bigint[], %b::bigint[]) "  # noqa: S608 -- our own nouns
+        f"SELECT wanted.place, {columns} FROM unnest({given}, %b::bigint[], %b::bigint[]) "  # noqa: S608 -- names of our own classes
         "WITH ORDINALITY AS wanted(mailbox, after, at, most, full_bytes, place) CROSS JOIN LATERAL "
         f"(SELECT letter.*, {_BYTES_BEFORE} AS before FROM {table_name(StoredLetter)} AS letter "
         "WHERE letter.mailbox = wanted.mailbox AND letter.sequence > wanted.after "

@@ -88,10 +88,14 @@ def written_row(kind: type, row: Any) -> list[object]:
 
 
 @cache
-def _converted_fields(kind: type, way: str) -> tuple[tuple[int, Callable[[Any], object]], ...]:
+def _converted_fields(
+    kind: type, direction: str
+) -> tuple[tuple[int, Callable[[Any], object]], ...]:
     """Return position and conversion of each field that needs a conversion."""
-    ways = [getattr(one, way) for one in codecs(kind).values()]
-    return tuple((at, convert) for at, convert in enumerate(ways) if convert is not _unchanged)
+    conversions = [getattr(one, direction) for one in codecs(kind).values()]
+    return tuple(
+        (at, convert) for at, convert in enumerate(conversions) if convert is not _unchanged
+    )
 
 
 @cache
@@ -128,11 +132,11 @@ def schema() -> sql.MetaData:
     return metadata
 
 
-def create_if_empty(connection: sql.Connection, found: int, *, create: bool) -> bool:
+def create_if_empty(connection: sql.Connection, found_version: int, *, create: bool) -> bool:
     """Create all tables in an empty database; the connection's transaction excludes other writers.
 
-    ``found`` is the schema version in the database, 0 if it has none; with ``create`` False an
-    empty database is refused.
+    ``found_version`` is the schema version in the database, 0 if it has none. With ``create`` False
+    an empty database is refused.
 
     Returns:
         Whether the tables were created; the caller then has to store VERSION.
@@ -141,12 +145,12 @@ def create_if_empty(connection: sql.Connection, found: int, *, create: bool) -> 
         NewerDatabase, OlderDatabase: another version of Entrenous created the tables.
         UnusedDatabase: it is empty, and ``create`` is False.
     """
-    if found > VERSION:
+    if found_version > VERSION:
         raise NewerDatabase
-    if found == VERSION:
+    if found_version == VERSION:
         return False
     inspector, tables = sql.inspect(connection), schema()
-    if found or any(inspector.has_table(name) for name in tables.tables):
+    if found_version or any(inspector.has_table(name) for name in tables.tables):
         raise OlderDatabase
     if not create:
         raise UnusedDatabase

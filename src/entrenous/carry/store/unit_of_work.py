@@ -203,7 +203,7 @@ class UnitOfWork:
             self._write(kind)
 
     def drop_cache(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
-        """After a commit, drop the cached rows, except those that their kind's predicate in
+        """After a commit, drop the cached rows, except those that the predicate for their kind in
         ``stay`` accepts.
         """
         self._counts.clear()
@@ -273,7 +273,7 @@ class UnitOfWork:
     def drop(self, kind: type[Any], *key: object) -> None:
         self._change(kind, key, None)
 
-    # --- what is known ---
+    # --- rows that are cached ---
 
     def _cached_row(self, kind: type, key: Key) -> Any:
         entry = self._held[kind].get(key)
@@ -349,7 +349,7 @@ class UnitOfWork:
         self._write_now(query.kind)
         return self._query(query)
 
-    # --- what is to be written ---
+    # --- changes to be written ---
 
     def _change(self, kind: type, key: Key, row: Any) -> None:
         held = self._held[kind]

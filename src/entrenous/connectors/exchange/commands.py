@@ -15,7 +15,7 @@ import typer
 
 from entrenous.base.errors import EntrenousError, shell_quoted
 from entrenous.base.identifiers import BankName
-from entrenous.connectors.exchange.exchange_client import exchange_client, variable_of
+from entrenous.connectors.exchange.exchange_client import credentials_variable, exchange_client
 from entrenous.connectors.exchange.fetchers import check_source, fetch_from
 from entrenous.serving.server_process import LogKind, start_log
 from entrenous.stop.exchange_fetch import FetchSchedule
@@ -68,7 +68,7 @@ def source_add(
     fetch = f"entrenous gate exchange fetch {shell_quoted(name)} --data {shell_quoted(data)}"
     print_line(f"{name} was added. Fetch it: {fetch}")
     if kind is not SourceKind.FILE and not file:
-        print_line(f"  Its credentials are read from {variable_of(source)}.")
+        print_line(f"  Its credentials are read from {credentials_variable(source)}.")
 
 
 def source_remove(
@@ -288,7 +288,7 @@ def _fetch_json(source: Source, result: FetchResult) -> dict[str, object]:
     }
 
 
-_LOOK_S_MAX: Final = 30.0
+_CHECK_INTERVAL_S_MAX: Final = 30.0
 _CHECKS_PER_INTERVAL: Final = 10  # how many times per interval to check which sources are due
 _LOG: Final = logging.getLogger("entrenous.gate")
 
@@ -304,7 +304,7 @@ def follow(
     threading.Thread(target=_end_with_input, daemon=True).start()
     with open_existing(data) as (platform, _), exchange_client() as client:
         schedule, exchange = FetchSchedule(every), exchange_of(platform)
-        look_s = min(_LOOK_S_MAX, every.total_seconds() / _CHECKS_PER_INTERVAL)
+        look_s = min(_CHECK_INTERVAL_S_MAX, every.total_seconds() / _CHECKS_PER_INTERVAL)
         while True:
             fetch_due(schedule, exchange, platform, client)
             threading.Event().wait(look_s)
@@ -354,11 +354,11 @@ def _warn_about_fetch(result: FetchResult) -> None:
         _LOG.warning("fetch incomplete: %(kept)d kept", said, extra={"said": said})
 
 
-def _end_with_input(end: Callable[[int], object] = os._exit) -> None:
+def _end_with_input(exit_process: Callable[[int], object] = os._exit) -> None:
     """Exit at once when standard input ends, even in the middle of a page.
 
     The next fetch resumes at the checkpoint, as after a crash.
     """
     with suppress(OSError, ValueError):
         sys.stdin.buffer.read()
-    end(0)
+    exit_process(0)

@@ -66,22 +66,22 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     TooManyRequests: 429,
     TimeNotReached: 429,  # clients obey Retry-After only with the status 429
 }
-_RETRY: Final = "5"
+_RETRY_AFTER_S: Final = "5"
 Handlers = dict[Any, Callable[[Request, Exception], Response]]
-_Say = Callable[[int, str], tuple[bytes, str]]
+_RenderError = Callable[[int, str], tuple[bytes, str]]
 
 
 def in_json() -> Handlers:
     """Return error handlers for StopNCII's protocol."""
-    return _error_handlers(_json)
+    return _error_handlers(_render_json)
 
 
 def in_xml() -> Handlers:
     """Return error handlers for NCMEC's protocol."""
-    return _error_handlers(_xml, challenge='Basic realm="exchange", charset="UTF-8"')
+    return _error_handlers(_render_xml, challenge='Basic realm="exchange", charset="UTF-8"')
 
 
-def _error_handlers(say: _Say, challenge: str = "") -> Handlers:
+def _error_handlers(say: _RenderError, challenge: str = "") -> Handlers:
     def on_error(_request: Request, error: Exception) -> Response:
         own = error if isinstance(error, EntrenousError) else ExchangeFault()
         if isinstance(own, BankUnreachable):  # only the operator may see details of the database
@@ -108,23 +108,23 @@ def _problem_fields(status: int, error: EntrenousError, challenge: str) -> dict[
     if status == HTTPStatus.UNAUTHORIZED and challenge:
         return {"WWW-Authenticate": challenge}
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        return {"Retry-After": str(error.facts.get("seconds", _RETRY))}
+        return {"Retry-After": str(error.facts.get("seconds", _RETRY_AFTER_S))}
     return {}
 
 
-def _json(status: int, message: str) -> tuple[bytes, str]:
+def _render_json(status: int, message: str) -> tuple[bytes, str]:
     return msgspec.json.encode({"statusCode": status, "message": message}), "application/json"
 
 
-def _xml(_status: int, message: str) -> tuple[bytes, str]:
+def _render_xml(_status: int, message: str) -> tuple[bytes, str]:
     return xml_document("error", xml_element("message", message)), "application/xml"
 
 
-AT_ONCE: Final = 600
-A_SECOND: Final = 20
-WRONG_KEYS_A_MINUTE: Final = 10
-_COUNTED_MAX: Final = 10_000  # names; when there are more, all counts are reset
-_NOTED_EVERY: Final = timedelta(minutes=1)
+REQUEST_BURST_MAX: Final = 600
+REQUESTS_PER_SECOND: Final = 20
+WRONG_KEYS_PER_MINUTE: Final = 10
+_COUNTED_NAMES_MAX: Final = 10_000  # names; when there are more, all counts are reset
+_REQUEST_TIME_RECORD_INTERVAL: Final = timedelta(minutes=1)
 _ARRIVAL_S_MAX: Final = 60
 
 
@@ -144,7 +144,7 @@ class Allowance:
 
     def take(self, name: str, now: datetime) -> None:
         """Take a token; raises TooManyRequests."""
-        if len(self.buckets) >= _COUNTED_MAX:
+        if len(self.buckets) >= _COUNTED_NAMES_MAX:
             self.buckets.clear()
         bucket = self.buckets.setdefault(name, _Bucket(self.at_once, now))
         passed_s = max(0.0, (now - bucket.at).total_seconds())
@@ -163,9 +163,11 @@ class PartnerAuth:
     """
 
     exchange: Exchange
-    requests: Allowance = field(default_factory=lambda: Allowance(AT_ONCE, A_SECOND))
+    requests: Allowance = field(
+        default_factory=lambda: Allowance(REQUEST_BURST_MAX, REQUESTS_PER_SECOND)
+    )
     wrong: Allowance = field(
-        default_factory=lambda: Allowance(WRONG_KEYS_A_MINUTE, WRONG_KEYS_A_MINUTE / 60)
+        default_factory=lambda: Allowance(WRONG_KEYS_PER_MINUTE, WRONG_KEYS_PER_MINUTE / 60)
     )
 
     async def partner(
@@ -179,7 +181,7 @@ class PartnerAuth:
             self.wrong.take(_client_network(request), now)
             raise
         self.requests.take(partner.name, now)
-        if partner.asked_at is None or now - partner.asked_at > _NOTED_EVERY:
+        if partner.asked_at is None or now - partner.asked_at > _REQUEST_TIME_RECORD_INTERVAL:
             await run_in_threadpool(self.exchange.partners.record_request, partner.name, now)
         return partner
 

@@ -33,8 +33,8 @@ from entrenous.stop.exchange_nouns import (
     SourceUnreachable,
 )
 
-_BYTES_MAX: Final = 4096
-_FORM: Final[Mapping[SourceKind, str]] = {
+_CREDENTIALS_BYTES_MAX: Final = 4096
+_CREDENTIALS_FORM: Final[Mapping[SourceKind, str]] = {
     SourceKind.STOPNCII: "function key,subscription key",
     SourceKind.NCMEC: "user:password",
     SourceKind.THREATEXCHANGE: "app|secret",
@@ -42,7 +42,7 @@ _FORM: Final[Mapping[SourceKind, str]] = {
 }
 
 
-def variable_of(source: Source) -> str:
+def credentials_variable(source: Source) -> str:
     """Return the environment variable for a source's credentials."""
     return f"ENTRENOUS_EXCHANGE_{source.name.upper().replace('-', '_')}"
 
@@ -90,7 +90,7 @@ def _headers(source: Source, text: str) -> dict[str, str]:
 
 
 def _read_credentials(source: Source, environment: Mapping[str, str]) -> Secret | None:
-    text = environment.get(variable_of(source), "").strip()
+    text = environment.get(credentials_variable(source), "").strip()
     if text:
         return Secret(text.encode())
     return _read_file(source) if source.credentials else None
@@ -105,28 +105,30 @@ def _read_file(source: Source) -> Secret | None:
         with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 raise CredentialsReadableByOthers(path=path)
-            text = file.read(_BYTES_MAX).strip()
+            text = file.read(_CREDENTIALS_BYTES_MAX).strip()
     except OSError:
         raise _missing_credentials(source) from None
     return Secret(text) if text else None
 
 
 def _malformed_credentials(source: Source) -> MalformedCredentials:
-    return MalformedCredentials(name=source.name, form=_FORM.get(source.kind, "nothing"))
+    return MalformedCredentials(
+        name=source.name, form=_CREDENTIALS_FORM.get(source.kind, "nothing")
+    )
 
 
 def _missing_credentials(source: Source) -> NoCredentials:
-    form = _FORM.get(source.kind, "nothing")
-    return NoCredentials(name=source.name, variable=variable_of(source), form=form)
+    form = _CREDENTIALS_FORM.get(source.kind, "nothing")
+    return NoCredentials(name=source.name, variable=credentials_variable(source), form=form)
 
 
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
-TRIES: Final = 6
+TRIES_MAX: Final = 6
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
 # These answers' bodies are read; the body of a 404 may say what comes next.
 _READ_STATUSES: Final = (200, 404)
-_AGAIN: Final = frozenset({429, 500, 502, 503, 504})
+_RETRY_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
 
@@ -211,13 +213,13 @@ class ExchangeHttp:
 
     def _request(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
         pause_s = _FIRST_PAUSE_S
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(TRIES_MAX)):
             status, body, wait_s = self._try_once(url)
             if status == 200:
                 return True, body
             if status == 404 and absent_ok:
                 return False, body
-            if status not in _AGAIN and status:
+            if status not in _RETRY_STATUSES and status:
                 raise SourceRefused(name=self.name, status=status)
             if left:
                 self.sleep_s(wait_s if wait_s is not None else pause_s * self.jitter())

@@ -20,16 +20,16 @@ from entrenous.connectors.exchange.untrusted_pages import (
 from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRecord
 
 _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
-_BEGINNING: Final = "1970-01-01T00:00:00Z"
+_FIRST_RANGE_START: Final = "1970-01-01T00:00:00Z"
 _SETTLING_TIME: Final = timedelta(seconds=5)  # the server may still be writing newer entries
 _NEXT_PAGE_VALID: Final = timedelta(hours=12)  # how long the address of a next page is valid
-_NEXT_MAX: Final = 2000
+_NEXT_ADDRESS_CHARS_MAX: Final = 2000
 
 
 class _RangePlace(msgspec.Struct, frozen=True):
     """The range of time that is being read, or, if ``to`` is None, the start of the next range."""
 
-    start: str = _BEGINNING
+    start: str = _FIRST_RANGE_START
     to: str = ""
     next: str = ""
     asked: str = ""
@@ -86,7 +86,7 @@ class Ncmec:
         path = following.text.strip() if following is not None else ""
         if not path:
             return _RangePlace(place.to)
-        if not path.startswith("/v2/") or len(path) > _NEXT_MAX or path == place.next:
+        if not path.startswith("/v2/") or len(path) > _NEXT_ADDRESS_CHARS_MAX or path == place.next:
             raise BadPage(name=self.web.name, why="its next page is at another place")
         asked = self.clock.now().strftime(_DATE)
         return msgspec.structs.replace(place, next=path, asked=asked)

@@ -76,9 +76,9 @@ def fetch_from(
 
 _PAGE_SIZE: Final = "800"
 _FIRST_START_TIME: Final = "10"  # the start time that the public client sends at first
-_TOKEN_MAX: Final = 2000
-_LIVE: Final = frozenset({"Unknown", "Received", "Active"})
-_ENDED: Final = frozenset({"Withdrawn", "Deleted"})
+_TOKEN_CHARS_MAX: Final = 2000
+_LIVE_STATUSES: Final = frozenset({"Unknown", "Received", "Active"})
+_ENDED_STATUSES: Final = frozenset({"Withdrawn", "Deleted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,11 @@ class StopNcii:
 
     def _next_page_url(self, answer: dict[str, object], before: str) -> tuple[bool, str, str]:
         more, cursor = answer.get("hasMoreRecords"), answer.get("nextPageToken") or ""
-        if not isinstance(more, bool) or not isinstance(cursor, str) or len(cursor) > _TOKEN_MAX:
+        if (
+            not isinstance(more, bool)
+            or not isinstance(cursor, str)
+            or len(cursor) > _TOKEN_CHARS_MAX
+        ):
             raise BadPage(name=self.web.name, why="it does not say what comes next")
         if more and cursor in ("", before):
             raise BadPage(name=self.web.name, why="it says that there is more, but not where")
@@ -144,16 +148,16 @@ def read_record(untrusted: object) -> SourceRecord | None:
         parse_whole_number(record.get("lastModtimestamp")),
     )
     status = record.get("hashStatus")
-    if status in _ENDED:
+    if status in _ENDED_STATUSES:
         return SourceRecord(bits.hex(), version)
-    if status not in _LIVE:
+    if status not in _LIVE_STATUSES:
         raise BadRecord("its status is unknown")
     return SourceRecord(bits.hex(), version, (bits,))
 
 
-_FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
-_LIMIT: Final = "500"
-_URL_MAX: Final = 4000
+_REQUESTED_FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
+_UPDATES_PER_PAGE: Final = "500"
+_URL_CHARS_MAX: Final = 4000
 _CLOCK_AHEAD_MAX: Final = timedelta(days=1)  # how far the source's clock may be ahead of ours
 
 
@@ -174,7 +178,12 @@ class ThreatExchange:
     def pages(self, token: str) -> Iterator[SourcePage]:
         """Yield all pages from the checkpoint to the newest update."""
         newest = int(token or 0)
-        query = {"start_time": str(newest), "limit": _LIMIT, "fields": _FIELDS, "types": "HASH_PDQ"}
+        query = {
+            "start_time": str(newest),
+            "limit": _UPDATES_PER_PAGE,
+            "fields": _REQUESTED_FIELDS,
+            "types": "HASH_PDQ",
+        }
         body = self.web.get(f"/{self.group}/threat_updates/", query) or b""
         seen = set[str]()
         while True:
@@ -204,7 +213,7 @@ class ThreatExchange:
         following = paging.get("next") if isinstance(paging, dict) else None
         if following is None:
             return ""
-        if not isinstance(following, str) or len(following) > _URL_MAX:
+        if not isinstance(following, str) or len(following) > _URL_CHARS_MAX:
             raise BadPage(name=self.web.name, why="the address of its next page is invalid")
         return following
 
@@ -223,7 +232,7 @@ def read_update(untrusted: object) -> SourceRecord | None:
     return SourceRecord(name, version, (parse_pdq_hash(update.get("indicator")),))
 
 
-_AT_ONCE: Final = 100  # numbers per page
+_CONTENTS_PER_PAGE: Final = 100  # numbers per page
 # When this many numbers in a row are missing, the end is assumed. Content of other banks does not
 # count as missing.
 _MISSING_NUMBERS_MAX: Final = 1_000
@@ -260,12 +269,12 @@ class Hma:
         number, missing = map(int, (token or "1 0").split(" "))
         while missing < _MISSING_NUMBERS_MAX:
             records, refused = list[SourceRecord](), list[str]()
-            for _ in range(_AT_ONCE):
+            for _ in range(_CONTENTS_PER_PAGE):
                 if missing >= _MISSING_NUMBERS_MAX:
                     break
                 found = self._read_content(number, refused)
                 if isinstance(found, Missing):
-                    number, missing = found.goes_on(number, missing)
+                    number, missing = found.next_number_and_gap(number, missing)
                 else:
                     number, missing = number + 1, 0
                     records.extend(found)
@@ -322,7 +331,7 @@ class Missing:
     said: bool = False
     next: int | None = None
 
-    def goes_on(self, number: int, missing: int) -> tuple[int, int]:
+    def next_number_and_gap(self, number: int, missing: int) -> tuple[int, int]:
         """Return the number to read next, and how many are missing in a row by then.
 
         The number always increases, since otherwise a server could keep us reading forever.

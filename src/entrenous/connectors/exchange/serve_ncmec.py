@@ -51,7 +51,7 @@ _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class MemberNumbers:
     """The numbers and names of members that the partner who asks may know."""
 
     ours: str
@@ -81,7 +81,9 @@ def member(number: int, name: str) -> str:
     return xml_element("member", name, id=number)
 
 
-def entries(page: ChangePage, times: Sequence[int], numbers: Numbers, exchange: Exchange) -> str:
+def entries(
+    page: ChangePage, times: Sequence[int], numbers: MemberNumbers, exchange: Exchange
+) -> str:
     """Return the XML element with a page's entries, of which there is at least one."""
     written = [time_from_seconds(at_s).strftime(_DATE) for at_s in times]
     claims = [one.claim for one in page.changes if one.state in MATCHING]
@@ -96,7 +98,7 @@ def entries(page: ChangePage, times: Sequence[int], numbers: Numbers, exchange: 
 
 
 def _entry_element(
-    change: Change, at: str, numbers: Numbers, opinions: Sequence[PartnerOpinion]
+    change: Change, at: str, numbers: MemberNumbers, opinions: Sequence[PartnerOpinion]
 ) -> str:
     head = (
         member(*numbers.owner(change.bank)),
@@ -140,13 +142,13 @@ def _reason_element(one: PartnerOpinion) -> tuple[str, str]:
 
 
 BODY_BYTES_MAX: Final = 16_000
-REASONS: Final = {
+FEEDBACK_REASONS: Final = {
     "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c01": Stance.NOT_INTIMATE,
     "6f0a3c1e-8d52-4b1f-9a53-5b8e0f7f2c02": Stance.DISPUTED,
 }
-_AHEAD_S_MAX: Final = 120
+_CLIENT_CLOCK_AHEAD_S_MAX: Final = 120
 _HALF_HOUR_S: Final = 1800
-_NEAR_S: Final = 60
+_HALF_HOUR_TOLERANCE_S: Final = 60
 _TIME_ZONE_OFFSET_S_MAX: Final = 14 * 3600  # seconds: the largest offset of any time zone from UTC
 _DATE_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _LOG: Final = logging.getLogger("entrenous.exchange")
@@ -191,7 +193,7 @@ class _NcmecApi:
     async def members(self, request: Request) -> Response:
         """Return the members that entries may come from, and the one that is asking."""
         partner = await self._partner(request)
-        numbers = await run_in_threadpool(Numbers.of, partner, self.exchange)
+        numbers = await run_in_threadpool(MemberNumbers.of, partner, self.exchange)
         return xml_response("members", *(member(*one) for one in numbers.members()))
 
     async def reasons(self, request: Request) -> Response:
@@ -199,7 +201,7 @@ class _NcmecApi:
         await self._partner(request)
         known = (
             xml_element("feedbackReason", "", guid=guid, name=stance)
-            for guid, stance in REASONS.items()
+            for guid, stance in FEEDBACK_REASONS.items()
         )
         inside = xml_element("availableFeedbackReasons", "", *known, type="PDQ")
         return xml_response("feedbackReasons", inside)
@@ -227,7 +229,7 @@ class _NcmecApi:
     def _range(self, request: Request) -> _Range:
         from_s, to_s = _parse_date(request, "from"), _parse_date(request, "to")
         ahead_s = to_s - unix_seconds(self.exchange.clock.now())
-        if ahead_s > _AHEAD_S_MAX:
+        if ahead_s > _CLIENT_CLOCK_AHEAD_S_MAX:
             raise TimeTooFarAhead(minutes=round(ahead_s / 60))
         if ahead_s > 0:  # otherwise the client's next range would miss the changes made until then
             raise TimeNotReached(seconds=ahead_s)
@@ -246,7 +248,7 @@ class _NcmecApi:
             wanted.after is not None
             or halves < 1
             or behind_s > _TIME_ZONE_OFFSET_S_MAX
-            or off_s > _NEAR_S
+            or off_s > _HALF_HOUR_TOLERANCE_S
         ):
             return {}
         said = {"event": "local-time-as-utc", "partner": partner.name}
@@ -263,7 +265,7 @@ class _NcmecApi:
             upto = self.exchange.served.number_before(wanted.to_s)
         page = changes_for(partner, after, min(upto, seen.number), wanted.size, self.exchange.feed)
         times = seconds_first_seen([one.number for one in page.changes], self.exchange)
-        numbers = Numbers.of(partner, self.exchange) if page.changes else None
+        numbers = MemberNumbers.of(partner, self.exchange) if page.changes else None
         inside = [] if numbers is None else [entries(page, times, numbers, self.exchange)]
         return [*inside, *_paging_element(wanted, page, upto)]
 
@@ -288,9 +290,9 @@ def _parse_stance(root: Element) -> Stance:
         if reasons is not None
         else []
     )
-    if not guids or any(guid not in REASONS for guid in guids):
+    if not guids or any(guid not in FEEDBACK_REASONS for guid in guids):
         raise BadQuery(why="it needs affirmative, or negative with a reason's guid")
-    return REASONS[guids[0]]
+    return FEEDBACK_REASONS[guids[0]]
 
 
 def _parse_date(request: Request, name: str) -> int:

@@ -45,13 +45,13 @@ from entrenous.stop.http.answers import PRIVATE_HEADERS
 from entrenous.stop.registration import MATCHING, STANCES_AGAINST, ClaimState, Stance
 
 Form = TypeVar("Form")
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 BODY_BYTES_MAX: Final = 1_000_000
-DEFAULT_PAGE: Final = 800
+DEFAULT_PAGE_SIZE: Final = 800
 _CASES_MAX: Final = 100  # one record names at most this many cases; all are counted
 # The names of PDQ that are accepted; the public client sends the second one by mistake.
 _PDQ_SIGNAL_NAMES: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
-_STANCE: Final[Mapping[str, Stance | None]] = {
+_STANCE_BY_FEEDBACK: Final[Mapping[str, Stance | None]] = {
     "Blocked": Stance.CONFIRMED,
     "NotBlocked": Stance.DISPUTED,
     "Unknown": None,
@@ -61,7 +61,7 @@ _STANCE: Final[Mapping[str, Stance | None]] = {
     "Withdrawn": None,
     "Deleted": None,
 }
-_STATUS: Final[Mapping[ClaimState, str]] = {
+_STATUS_BY_STATE: Final[Mapping[ClaimState, str]] = {
     ClaimState.WAITING: "Active",
     ClaimState.CONFIRMED: "Active",
     ClaimState.SUSPENDED: "Deleted",
@@ -110,7 +110,7 @@ class _StopNciiApi:
         """Return a page of hashes, in order of their latest change."""
         partner = await self._partner(request)
         start_s = query_number(request, "startTimestamp", 0)
-        size = min(query_number(request, "pageSize", DEFAULT_PAGE), PAGE_MAX)
+        size = min(query_number(request, "pageSize", DEFAULT_PAGE_SIZE), PAGE_MAX)
         if size < 1:
             raise BadQuery(why="a page has at least one record")
         token = request.query_params.get("nextPageToken", "")
@@ -216,7 +216,9 @@ def _record_json(
         "signalType": "ImagePDQ",
         "hashValue": one.bits.hex(),
         "hashStatus": "Active" if one.live else ended,
-        "caseNumbers": {case.claim: _STATUS[case.state] for case in _usable_cases(one.cases)},
+        "caseNumbers": {
+            case.claim: _STATUS_BY_STATE[case.state] for case in _usable_cases(one.cases)
+        },
         "CSPFeedbacks": _feedbacks_json(one, opinions, ours),
     }
 
@@ -262,7 +264,7 @@ def _parse_body(untrusted_body: bytes, form: type[Form]) -> Form:
         raise BadQuery(why="this is not JSON in StopNCII's form") from problem
 
 
-def _check_count(things: list[Thing]) -> list[Thing]:
+def _check_count(things: list[Item]) -> list[Item]:
     if len(things) > PAGE_MAX:
         raise BadQuery(why=f"at most {PAGE_MAX} at once")
     return things
@@ -276,6 +278,6 @@ def _parse_hash(untrusted_hex: str) -> bytes:
 
 
 def _parse_stance(untrusted_value: str) -> Stance | None:
-    if untrusted_value not in _STANCE:
+    if untrusted_value not in _STANCE_BY_FEEDBACK:
         raise BadQuery(why="there is no such feedback value")
-    return _STANCE[untrusted_value]
+    return _STANCE_BY_FEEDBACK[untrusted_value]

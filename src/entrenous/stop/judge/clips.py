@@ -50,7 +50,7 @@ SCAN_S_MAX: Final = timedelta(seconds=120)
 _HASHES_PER_LOOK_UP: Final = 1000
 # Tolerated difference between the length that a file declares and the time of its last frame.
 _DECLARED_LENGTH_TOLERANCE_S: Final = 1.0
-_NOTHING: Final = VideoViews((), ())
+_NO_VIDEO: Final = VideoViews((), ())
 ClaimsByEntry = dict[int, list[ClaimFrame]]
 
 
@@ -58,8 +58,8 @@ ClaimsByEntry = dict[int, list[ClaimFrame]]
 class ScannedClip:
     """The frames and the sound of an upload, for comparison; one of the two may be missing."""
 
-    look: VideoViews = _NOTHING
-    heard: tuple[SoundVariant, ...] = ()
+    video: VideoViews = _NO_VIDEO
+    sound_variants: tuple[SoundVariant, ...] = ()
 
 
 def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
@@ -73,50 +73,50 @@ def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
         DecoderDidNotStart: the decoder process did not start.
     """
     try:
-        look = _scan_video(untrusted_data, platform)
+        video = _scan_video(untrusted_data, platform)
     except UnsupportedVideoCodec:
         raise
     except NoVideoFound:
-        return ScannedClip(heard=_scan_sound(untrusted_data, platform))
+        return ScannedClip(sound_variants=_scan_sound(untrusted_data, platform))
     try:
-        return ScannedClip(look, _scan_sound(untrusted_data, platform))
+        return ScannedClip(video, _scan_sound(untrusted_data, platform))
     except NoSoundFound:
-        return ScannedClip(look)
+        return ScannedClip(video)
 
 
 def clip_matches(
-    seen: ScannedClip, platform: Platform
+    clip: ScannedClip, platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
     """Return the claims that a clip matches, and the banks, which are read after the claims.
 
     Each claim comes with the number of a registered hash, which is used to count floods; numbers of
     sounds are negative.
     """
-    whole = list(_near_hashes(seen.look.hashes, platform, part=False))
-    cut = list(_near_hashes([view.bits for view in seen.look.trimmed], platform, part=True))
-    alike = platform.sounds.near(seen.heard)
-    places, inner = (
+    whole = list(_near_hashes(clip.video.hashes, platform, part=False))
+    cut = list(_near_hashes([view.bits for view in clip.video.trimmed], platform, part=True))
+    alike = platform.sounds.near(clip.sound_variants)
+    claims_by_entry, inner = (
         _claims_by_entry({one.entry for one in near}, platform) for near in (whole, cut)
     )
     claims_by_sound = _claims_by_sound({one.sound for one in alike}, platform)
     banks = {bank.name: bank for bank in platform.bank.banks()}
     radius = {bank.name: bank.radius for bank in banks.values()}
     hits = [
-        *video_hits(seen.look, whole, places, radius),
-        *trimmed_hits(seen.look, cut, inner, radius),
+        *video_hits(clip.video, whole, claims_by_entry, radius),
+        *trimmed_hits(clip.video, cut, inner, radius),
         *sound_hits(alike, claims_by_sound),
     ]
-    entries = _first_entries(places, inner, alike, claims_by_sound)
+    entries = _first_entries(claims_by_entry, inner, alike, claims_by_sound)
     return [(entries[claim.id], (match, claim)) for match, claim in hits], banks
 
 
-def frames_to_store(seen: ScannedClip) -> tuple[bytes, ...]:
+def frames_to_store(clip: ScannedClip) -> tuple[bytes, ...]:
     """Return hashes of a clip's frames, upright and without bars, to store for later claims.
 
     Successive hashes differ at least as much as those of registered videos. There are at most
     FRAMES_KEPT_MAX, spread evenly over the clip.
     """
-    upright = [view for view in seen.look.views if view.how in (UPRIGHT, NO_BARS)]
+    upright = [view for view in clip.video.views if view.how in (UPRIGHT, NO_BARS)]
     kept = list[bytes]()
     for bits in upright[-1].hashes if upright else ():
         if not kept or differing_bits(bits, kept[-1]) > NEIGHBOUR_BITS:
@@ -125,13 +125,13 @@ def frames_to_store(seen: ScannedClip) -> tuple[bytes, ...]:
     return tuple(kept[::step])
 
 
-def sound_to_store(seen: ScannedClip) -> SoundPrint | None:
+def sound_to_store(clip: ScannedClip) -> SoundPrint | None:
     """Return the fingerprint of a clip's sound at its own speed, to store for later claims.
 
     It is cut to the length that can be registered. Return None if no five seconds of the sound are
     distinctive.
     """
-    as_it_is = next((one.words for one in seen.heard if one.how == AS_IT_IS), b"")
+    as_it_is = next((one.words for one in clip.sound_variants if one.how == AS_IT_IS), b"")
     words = as_it_is[: 4 * SOUND_WORDS_MAX]
     if not words or is_too_quiet(sound := SoundPrint(words)):
         return None
@@ -185,11 +185,11 @@ def _claims_by_entry(entries: Collection[int], platform: Platform) -> ClaimsByEn
 
     The decision about a still picture does not apply to a clip that shows it.
     """
-    places: ClaimsByEntry = {}
+    claims_by_entry: ClaimsByEntry = {}
     for entry, claim, at_ms in platform.bank.claims_by_hash(entries):
         if claim.bank != RELEASED and not claim.added:
-            places.setdefault(entry, []).append((claim, at_ms))
-    return places
+            claims_by_entry.setdefault(entry, []).append((claim, at_ms))
+    return claims_by_entry
 
 
 def _claims_by_sound(sounds: Collection[int], platform: Platform) -> dict[int, list[Claim]]:
@@ -200,7 +200,7 @@ def _claims_by_sound(sounds: Collection[int], platform: Platform) -> dict[int, l
 
 
 def _first_entries(
-    places: ClaimsByEntry,
+    claims_by_entry: ClaimsByEntry,
     inner: ClaimsByEntry,
     alike: Sequence[SoundMatch],
     claims_by_sound: dict[int, list[Claim]],
@@ -211,7 +211,7 @@ def _first_entries(
     Two encodings of a video are thus counted as one.
     """
     entries: dict[ClaimId, int] = {}
-    for by_entry in (places, inner):
+    for by_entry in (claims_by_entry, inner):
         for entry in sorted(by_entry):
             for claim, _ in by_entry[entry]:
                 entries.setdefault(claim.id, entry)
