@@ -50,7 +50,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import Addressee, addressees, write_letter
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.make import DeviceFile, Sending, seal_content
+from entrenous.send.message.make import DeviceFile, SendingContext, seal_content
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -117,9 +117,9 @@ def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
     return took
 
 
-def _sending(to: tuple[Addressee, ...], ana: Device) -> Sending:
+def _sending(to: tuple[Addressee, ...], ana: Device) -> SendingContext:
     people = sorted({one.contact.person.id: one.contact.person for one in to}.items())
-    return Sending(
+    return SendingContext(
         message=MessageId(ana.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=this_second(ana),

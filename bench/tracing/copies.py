@@ -17,7 +17,12 @@ from entrenous.base.limits import COPY_CONTEXT
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import stream
 from entrenous.media.picture_writer import write_picture
-from entrenous.send.copies.picture_copies import Original, new_seed, prepare_original, write_copy
+from entrenous.send.copies.picture_copies import (
+    PictureOriginal,
+    new_seed,
+    prepare_original,
+    write_copy,
+)
 from entrenous.watermark.chip_layout import stream_bytes
 from entrenous.watermark.embed import embed_mark
 
@@ -75,7 +80,7 @@ def quality(photo: str, size: Size, seed: int, *, perceptual: bool) -> Quality:
     )
 
 
-def marked_samples(original: Original, key: Secret) -> Rgb:
+def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
     """The samples that `write_copy` writes, before it writes them.
 
     Raises:

@@ -28,7 +28,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.device.sent_messages import Message
 from entrenous.send.copies.picture_copies import (
-    Original,
+    PictureOriginal,
     ledger_entry,
     new_seed,
     prepare_original,
@@ -76,7 +76,7 @@ class Scene:
     """A photograph, prepared for sending, and copies of it that other people got."""
 
     name: str
-    original: Original
+    original: PictureOriginal
     outsiders: tuple[Rgb, ...]
 
     @property

@@ -27,10 +27,10 @@ from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    ACCOUNT,
     CONTACT_TABLE,
+    OLM_ACCOUNT_RECORD,
     OWN_IDENTITY,
-    SIGNING_SEED,
+    SIGNING_SEED_RECORD,
     contacts,
 )
 from entrenous.device.sent_copies import RECEIPT_TABLE, ProvenReceipt, receipt_proofs
@@ -38,8 +38,8 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import (
     RECEIPT,
-    RECEIPT_CARD,
-    SEALED,
+    RECEIPT_KEY_BUNDLE,
+    SEALED_COPY,
     SELF,
     inbox_key,
     unpack,
@@ -58,7 +58,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
+from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
 from entrenous.stop.protect import PROTECTION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 from entrenous.wire.text import is_name
@@ -121,10 +121,10 @@ def secrets_of(device: Device) -> Iterator[bytes]:
     assert identity.home is not None
     held = [identity.master, identity.home.owner, identity.home.close]
     held += [contact.send_token for contact in contacts(device)]
-    held += [window.seed for window in WINDOW_OUT_TABLE.all(device.vault)]
+    held += [window.seed for window in TOKEN_RANGE_OUT_TABLE.all(device.vault)]
     yield from (secret.reveal() for secret in held if secret is not None)
-    yield device.vault.get(SELF, ACCOUNT) or b"no account"
-    yield device.vault.get(SELF, SIGNING_SEED) or b"no seed"
+    yield device.vault.get(SELF, OLM_ACCOUNT_RECORD) or b"no account"
+    yield device.vault.get(SELF, SIGNING_SEED_RECORD) or b"no seed"
     for received in INBOX_TABLE.all(device.vault):
         if received.manifest is not None:
             yield received.manifest.secret.reveal()
@@ -159,7 +159,7 @@ def test_import_into_a_vault_on_disk_restores_the_files(told: Told, tmp_path: Pa
         before = {file.name for file in (tmp_path / "files").iterdir()}
         assert sum(name.endswith(".age") for name in before) == 2  # a frame and a picture
         again = exported(anew)
-        assert imported(again, anew).nothing
+        assert imported(again, anew).has_nothing_new
         assert {file.name for file in (tmp_path / "files").iterdir()} == before
     assert imported(again, told.anew).received == 2
 
@@ -169,7 +169,7 @@ def test_second_import_adds_nothing(told: Told) -> None:
     anew = told.anew
     imported(told.tar, anew)
     before = everything(anew)
-    assert imported(told.tar, anew).nothing
+    assert imported(told.tar, anew).has_nothing_new
     assert everything(anew) == before
 
 
@@ -266,7 +266,7 @@ def test_taken_names_are_numbered_on_import(told: Told) -> None:
     assert len(set(names)) == 3
     assert told.sent in names
     before = everything(other.device)
-    assert imported(told.tar, other.device).nothing
+    assert imported(told.tar, other.device).has_nothing_new
     assert everything(other.device) == before
 
 
@@ -274,7 +274,7 @@ def test_import_keeps_local_changes(told: Told) -> None:
     anew = told.anew
     imported(told.tar, anew)
     rename_contact("ben", "Benedikt", anew)
-    assert imported(told.tar, anew).nothing
+    assert imported(told.tar, anew).has_nothing_new
     assert [one.name for one in contacts(anew)] == ["Benedikt"]
 
 
@@ -410,7 +410,7 @@ def test_invalid_receipts_are_not_imported(told: Told) -> None:
     RECEIPT_TABLE.store(replace(said, at=said.at + timedelta(days=1)), other, evil.vault)
     imported(exported(evil), anew)
     assert dict(anew.vault.items(RECEIPT)) == {}
-    assert dict(anew.vault.items(RECEIPT_CARD)) == {}
+    assert dict(anew.vault.items(RECEIPT_KEY_BUNDLE)) == {}
 
 
 def test_archive_tables_match_other_verbs_table_names() -> None:
@@ -418,7 +418,7 @@ def test_archive_tables_match_other_verbs_table_names() -> None:
         CASES_TABLE,
         LINKS_TABLE,
         PROTECTION_TABLE.name,
-    ) == (contents.CASES, contents.CUSTODY, contents.PROTECTION_TABLE)
+    ) == (contents.CASES_FOLDER, contents.CUSTODY_FOLDER, contents.PROTECTION_TABLE)
     assert Secret(bytes(32)) == NO_TOKEN
 
 
@@ -440,7 +440,7 @@ def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
         recall_message(sent.message.name, anew)
     assert imported(second, anew).sent == 0
     recall_message(sent.message.name, anew)
-    assert len(everything(anew)[0][SEALED]) == 1
+    assert len(everything(anew)[0][SEALED_COPY]) == 1
     before = everything(anew)
     imported(second, anew)
     assert everything(anew) == before

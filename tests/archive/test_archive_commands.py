@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from entrenous.archive.archive_wording import count_in_words
-from entrenous.archive.export import KEY, TAR
+from entrenous.archive.export import KEY_FILE_NAME, TAR_FILE_NAME
 from entrenous.base.identifiers import BlobId
 from entrenous.cli import run
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
@@ -100,18 +100,18 @@ def test_importing_a_non_archive_changes_nothing(
     assert archive("import", str(exported), words="other words here") == BY_FAMILY["refused"]
     assert archive("import", str(tmp_path)) == BY_FAMILY["not-found"]
     assert archive("import", str(tmp_path / "beach.jpg")) == BY_FAMILY["not-found"]
-    whole = (exported / TAR).read_bytes()
+    whole = (exported / TAR_FILE_NAME).read_bytes()
     for changed in (whole[:-1], b"", whole + b"\0"):
-        (exported / TAR).write_bytes(changed)
+        (exported / TAR_FILE_NAME).write_bytes(changed)
         assert archive("import", str(exported)) == BY_FAMILY["unproven"]
-    (exported / TAR).unlink()
+    (exported / TAR_FILE_NAME).unlink()
     assert archive("import", str(exported)) == BY_FAMILY["not-found"]
     assert list((tmp_path / "anew" / "files").iterdir()) == []
 
 
 def test_export_overwrites_nothing(exported: Path) -> None:
     before = {file.name: file.read_bytes() for file in exported.iterdir()}
-    assert set(before) == {KEY, TAR}
+    assert set(before) == {KEY_FILE_NAME, TAR_FILE_NAME}
     assert archive("export", "--out", str(exported)) == BY_FAMILY["refused"]
     assert {file.name: file.read_bytes() for file in exported.iterdir()} == before
     assert archive("export", "--out", str(exported / "new"), words="short") == BY_FAMILY["refused"]

@@ -122,7 +122,7 @@ def test_more_advanced_case_replaces_its_earlier_state(home: Home) -> None:
     assert verify_case(home.case, behind) == find_case(home.case, ahead)
     assert read_evidence(home.case, 2, "to look", behind) == b"another screenshot"
     before = everything(behind)
-    assert imported(home.tar, behind).nothing  # the local case is more advanced
+    assert imported(home.tar, behind).has_nothing_new  # the local case is more advanced
     assert everything(behind) == before
 
 
@@ -153,7 +153,7 @@ def test_crash_while_importing_leaves_the_device_unchanged(home: Home) -> None:
         if not lived:
             after = everything(device)[0]
             assert after in (before, whole[0]), f"after {moments} moments"  # all of it, or nothing
-            assert imported(home.tar, device).nothing == (after == whole[0])
+            assert imported(home.tar, device).has_nothing_new == (after == whole[0])
         assert everything(device) == whole, f"after {moments} moments"
         return lived
 

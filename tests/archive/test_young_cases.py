@@ -72,7 +72,7 @@ def test_pictures_of_cases_under_18_are_skipped_on_import(
     case, anew = young(kept(room), room), Room()
     with monkeypatch.context() as older:
         older.setattr(
-            "entrenous.archive.write_archive.files_of",
+            "entrenous.archive.write_archive.archived_files_of",
             lambda noun: (item.blob for item in noun.evidence),
         )
         tar = exported(room.device)
@@ -103,7 +103,7 @@ def test_erased_adult_case_is_restored(room: Room) -> None:
     assert imported(tar, room.device).cases == 1
     assert all_cases(room.device) == (case,)
     assert case.age is AgeAnswer.ADULTS
-    assert (contents.ERASED_TABLE, list(room.device.vault.items(ERASED_CASES_TABLE))) == (
+    assert (contents.ERASED_CASE_TABLE, list(room.device.vault.items(ERASED_CASES_TABLE))) == (
         ERASED_CASES_TABLE,
         [],
     )

@@ -13,11 +13,11 @@ from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    ACCOUNT,
-    ROLLED_BACK,
-    SIGNING_SEED,
-    UNCONFIRMED,
-    is_confirmed,
+    OLM_ACCOUNT_RECORD,
+    ROLLED_BACK_RECORD,
+    SIGNING_SEED_RECORD,
+    UNLOCK_UNCONFIRMED_RECORD,
+    may_advance_ratchets,
 )
 from entrenous.device.lock_errors import RevokedDeviceLocked, UnlockNotConfirmed
 from entrenous.device.relay_lock_client import begin_unlock, confirm_unlock, mailbox_address
@@ -104,8 +104,8 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
     opens(other)
     for drawer in (PEER, OWN_KEY, OUTBOX):
         assert list(other.vault.items(drawer)) == []
-    assert other.vault.get(SELF, ACCOUNT) is None
-    assert other.vault.get(SELF, SIGNING_SEED) is None
+    assert other.vault.get(SELF, OLM_ACCOUNT_RECORD) is None
+    assert other.vault.get(SELF, SIGNING_SEED_RECORD) is None
     assert [one.message.name for one in sent_messages(other)] == [sent]
     assert [one.name for one in received_messages(other)] == [name]
     assert open_message(name, other).files
@@ -138,7 +138,7 @@ def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
     for _ in range(3):
         with pytest.raises(RelayUnreachable):
             confirm_unlock(ana.device)
-        assert ana.vault.get(SELF, UNCONFIRMED) is not None
+        assert ana.vault.get(SELF, UNLOCK_UNCONFIRMED_RECORD) is not None
     room.back(HERE)
     confirm_unlock(ana.device)
     confirm_unlock(ana.device)
@@ -239,9 +239,9 @@ class Copies(RuleBasedStateMachine):
             self.taken += 1
             self.knows[which] = self.taken
         if fate == "heard":
-            assert is_confirmed(device) == allowed
+            assert may_advance_ratchets(device) == allowed
         if not allowed and arrives:
-            assert device.vault.get(SELF, ROLLED_BACK) is not None
+            assert device.vault.get(SELF, ROLLED_BACK_RECORD) is not None
             self.knows[which] = -1
 
 

@@ -6,7 +6,7 @@ import pytest
 import skimage.data
 
 from entrenous.base.picture import IncompletePicture
-from entrenous.device.open_device import for_many_pictures
+from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.media.sandbox.decoders import decode_untrusted
 from tests.stop.platform_for_tests import png
 from tests.trace.offline_device import offline_device
@@ -26,7 +26,7 @@ def servers() -> list[int]:
 def test_one_decoder_process_reads_all_pictures_and_ends_with_the_block() -> None:
     files = [png(skimage.data.coffee()), png(skimage.data.chelsea())]
     before = servers()
-    with for_many_pictures(offline_device()) as device:
+    with with_fast_picture_decoding(offline_device()) as device:
         assert servers() == before  # nobody waits for it who reads nothing
         assert [device.read_picture(one) for one in files] == [decode_untrusted(o) for o in files]
         with pytest.raises(IncompletePicture):

@@ -69,7 +69,7 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     **dict.fromkeys(
         ("send/commands/setup.py: sign.name", "send/commands/verify.py: sign.name"), ()
     ),  # messages() reads SIGNS
-    "send/devices/device_wording.py: _older_copies(before, after)": (),  # constants above
+    "send/devices/device_wording.py: _older_copies_in_words(before, after)": (),  # constants above
     "send/commands/inbox.py: removed.state.value": InboxState,
     "send/commands/message_list.py: str(message['why'])": InboxState,
     "send/commands/setup.py: question": (),  # constants above

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from entrenous.archive.export import KEY
+from entrenous.archive.export import KEY_FILE_NAME
 from entrenous.learn.facts import shipped_services
 from entrenous.learn.picture_places import NoSuchFolder, pictures_with_place
 from entrenous.learn.synced_folders import EXPORTS, SyncedPlace, synced_places
@@ -121,7 +121,7 @@ def test_exports_in_a_synchronized_folder_are_named(home: Path) -> None:
 
 
 def test_exports_are_called_as_the_archive_calls_them() -> None:
-    assert KEY in EXPORTS
+    assert KEY_FILE_NAME in EXPORTS
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"personal": {"path": 7}}', "\0" * 50])

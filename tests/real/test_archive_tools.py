@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.archive.export import KEY, TAR, export_archive, import_archive
+from entrenous.archive.export import KEY_FILE_NAME, TAR_FILE_NAME, export_archive, import_archive
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
@@ -166,8 +166,8 @@ def plain_tar(exported: Exported, folder: Path, program: str) -> Path:
 
 
 def _opened_with(program: str, archive: Path, tar: Path) -> None:
-    key = str(archive / KEY)
-    typed([program, "-d", "-i", key, "-o", str(tar), str(archive / TAR)])
+    key = str(archive / KEY_FILE_NAME)
+    typed([program, "-d", "-i", key, "-o", str(tar), str(archive / TAR_FILE_NAME)])
 
 
 def takes_in(folder: Path, exported: Exported) -> None:
@@ -179,7 +179,7 @@ def takes_in(folder: Path, exported: Exported) -> None:
 
 
 def test_ours_opens_ours(exported: Exported) -> None:
-    assert sorted(file.name for file in exported.folder.iterdir()) == [KEY, TAR]
+    assert sorted(file.name for file in exported.folder.iterdir()) == [KEY_FILE_NAME, TAR_FILE_NAME]
     assert {file.stat().st_mode & 0o777 for file in exported.folder.iterdir()} == {0o600}
     takes_in(exported.folder, exported)
 
@@ -201,9 +201,12 @@ def test_ours_opens_what_the_public_program_makes(
     )
     made = (tmp_path / "key").read_text()
     (tmp_path / "theirs").mkdir()
-    typed([program, "-p", "-o", str(tmp_path / "theirs" / KEY), str(tmp_path / "key")], times=2)
+    typed(
+        [program, "-p", "-o", str(tmp_path / "theirs" / KEY_FILE_NAME), str(tmp_path / "key")],
+        times=2,
+    )
     recipient = made.split("public key: ")[1].split()[0]
-    out = ["-o", str(tmp_path / "theirs" / TAR)]
+    out = ["-o", str(tmp_path / "theirs" / TAR_FILE_NAME)]
     subprocess.run([program, "-r", recipient, *out, str(tar)], check=True)
     takes_in(tmp_path / "theirs", exported)
 

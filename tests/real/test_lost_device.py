@@ -58,8 +58,8 @@ from entrenous.device.store.vault_folder import (
     AskRelay,
     RelayShare,
     Unlocked,
+    has_offline_window,
     has_vault,
-    has_window,
     read_head,
     unlock,
     write_head,
@@ -448,16 +448,16 @@ def test_a_window_that_is_over_is_closed_once_the_relay_has_answered(
     ask = RelayShareClient(town.home, town.courier, clock, SystemRandomSource())
     with pytest.raises(RevokedDeviceLocked) if shut else nullcontext():
         unlock(town.home, WORDS, ask)
-    assert not has_window(town.home)
+    assert not has_offline_window(town.home)
 
 
 def test_a_window_is_closed_by_hand_and_by_another_passphrase(town: Town) -> None:
     for close in (forbid, changes):
         with town.unlocked() as (device, unlocked):
             allow_offline(unlocked, 168, device.clock)
-            assert has_window(town.home)
+            assert has_offline_window(town.home)
             close(unlocked, device)
-            assert not has_window(town.home)
+            assert not has_offline_window(town.home)
 
 
 def forbid(unlocked: Unlocked, _: Device) -> None:
@@ -487,7 +487,7 @@ def test_a_window_ends_when_the_device_is_revoked(town: Town) -> None:
     for _ in range(2):
         with pytest.raises(RevokedDeviceLocked), town.opened():
             pass
-        assert not has_window(town.home)
+        assert not has_offline_window(town.home)
 
 
 def test_another_passphrase_replaces_the_first(town: Town) -> None:

@@ -13,8 +13,13 @@ from entrenous.base.identity import Contact
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.device.device import Vault
-from entrenous.device.identities import ACCOUNT, IDENTITY, SIGNING_SEED, Identity
-from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
+from entrenous.device.identities import (
+    IDENTITY_RECORD,
+    OLM_ACCOUNT_RECORD,
+    SIGNING_SEED_RECORD,
+    Identity,
+)
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import (
     CONTACT,
@@ -22,7 +27,7 @@ from entrenous.device.vault_tables import (
     INVITE,
     OWN_KEY,
     PEER,
-    SEALED,
+    SEALED_COPY,
     SELF,
     Table,
     unpack,
@@ -46,7 +51,7 @@ DRAWERS: dict[str, type] = {
     INVITE: InviteLink,
     OWN_KEY: OwnKey,
     PEER: Peer,
-    SEALED: SealedCopy,
+    SEALED_COPY: SealedCopy,
     "protection": Protection,
 }
 
@@ -70,11 +75,11 @@ def secrets_of(vault: Vault) -> Iterator[bytes]:
             yield from secrets_in(noun)
     for message in VaultLedger(vault).messages():
         yield from secrets_in(message)
-    identity = unpack(Identity, vault.get(SELF, IDENTITY) or b"")
+    identity = unpack(Identity, vault.get(SELF, IDENTITY_RECORD) or b"")
     assert identity.master is not None
     yield from (identity.master.reveal()[:32], identity.master.reveal()[32:])
     yield from secrets_in(identity)
-    for key in (ACCOUNT, SIGNING_SEED, "files-key"):
+    for key in (OLM_ACCOUNT_RECORD, SIGNING_SEED_RECORD, "files-key"):
         yield vault.get(SELF, key) or b""
 
 
@@ -115,7 +120,7 @@ def words(told: Evening) -> list[bytes]:
 def who_they_are(who: Shell) -> list[bytes]:
     """A person's id and public master keys: no secrets, but not the relay's business either."""
     with vault_of(who) as vault:
-        person = unpack(Identity, vault.get(SELF, IDENTITY) or b"").person
+        person = unpack(Identity, vault.get(SELF, IDENTITY_RECORD) or b"").person
     assert person is not None
     return [person.id, person.master.ed25519, person.master.mldsa65[:32]]
 
@@ -139,7 +144,7 @@ def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes
     held = all_bytes(told.relay.folder)
     assert b"age-encryption.org/v1" in held  # the file that still waits is really looked at
     with vault_of(told.ana) as vault:
-        (sealed, *_) = SEALED_TABLE.all(vault)
+        (sealed, *_) = SEALED_COPY_TABLE.all(vault)
     assert token_hash(sealed.withdraw_token) in held  # and so is its database
     assert found(words(told), held) == []
     assert found([*who_they_are(told.ana), *who_they_are(told.ben)], held) == []

@@ -17,7 +17,7 @@ from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, Recipie
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.clock_sanity import this_second
@@ -26,7 +26,7 @@ from entrenous.send.flush import FlushResult, flush
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonHead
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import DeviceFile, Sending, seal_content
+from entrenous.send.message.make import DeviceFile, SendingContext, seal_content
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.set_up import set_up
@@ -81,7 +81,7 @@ def lay_out(ana: Device) -> None:
     """A message to Ben with one large file, sealed and laid into the outbox."""
     (to,) = addressees(contact_named("ben", ana), ana)
     person = to.contact.person
-    sending = Sending(
+    sending = SendingContext(
         message=MessageId(ana.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=this_second(ana),
@@ -102,7 +102,7 @@ def lay_out(ana: Device) -> None:
         made.outer.envelope,
         made.outer.withdraw_token,
     )
-    SEALED_TABLE.store(copy, made.outer.envelope.hex(), ana.vault)
+    SEALED_COPY_TABLE.store(copy, made.outer.envelope.hex(), ana.vault)
 
 
 def bytes_there(relay: Server) -> int:

@@ -16,23 +16,27 @@ from entrenous.base.limits import AWAITING_LIST_DAYS
 from entrenous.base.secret import Secret
 from entrenous.device.identities import MailboxAddress, clear_next_lock, contacts
 from entrenous.device.relay_lock_client import former_addresses
-from entrenous.device.sent_messages import SEALED_TABLE
+from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
     AWAITING_LIST,
-    CLOSE,
+    EARLY_RECALL,
     INVITE,
-    NEXT_HOME,
-    OVERTAKEN,
-    RECALLED,
-    TALK,
-    WINDOW_OLD,
+    LAST_SENT,
+    MAILBOX_TO_DELETE,
+    PREPARED_MAILBOX,
+    TOKEN_RANGE_OLD,
+    UNCONFIRMED_RECALL,
     peer_key,
 )
 from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.move_device import move_device
-from entrenous.send.devices.next_mailbox import NEXT_HOME_TABLE, PreparedMailbox, prepare_to_follow
+from entrenous.send.devices.next_mailbox import (
+    PREPARED_MAILBOX_TABLE,
+    PreparedMailbox,
+    prepare_to_follow,
+)
 from entrenous.send.devices.old_mailbox import old_mailboxes_due
-from entrenous.send.devices.own_key_bundle import schedule_deletion
+from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, remove_received
 from entrenous.send.letter.arrivals import AWAITING_LIST_TABLE, AwaitingLetter, apply_recall
@@ -43,7 +47,7 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.contact_history import (
     LAST_HEARD_TABLE,
-    TALK_TABLE,
+    LAST_SENT_TABLE,
     LastHeard,
 )
 from entrenous.send.people.invite import add_person, make_invite
@@ -52,8 +56,8 @@ from entrenous.send.people.people_nouns import NAMED_HEAD_TABLE, NamedList
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.send.tokens.token_ranges import (
-    WINDOW_IN_TABLE,
-    WINDOW_OLD_TABLE,
+    TOKEN_RANGE_IN_TABLE,
+    TOKEN_RANGE_OLD_TABLE,
     IssuedRange,
     RetiredRange,
 )
@@ -151,8 +155,8 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_compared("ana", ben.device)
     name = ana.sends(SMALL, ben).name
-    (copy,) = SEALED_TABLE.all(ana.device.vault)
-    SEALED_TABLE.store(
+    (copy,) = SEALED_COPY_TABLE.all(ana.device.vault)
+    SEALED_COPY_TABLE.store(
         replace(copy, state=EnvelopeState.EXPIRED), copy.envelope.hex(), ana.device.vault
     )
     fetch_messages(ben.device)
@@ -216,7 +220,7 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: t
 
 
 def window(who: Person, to: Person) -> IssuedRange:
-    found = WINDOW_IN_TABLE.load(peer_key(*ids(to)), who.device.vault)
+    found = TOKEN_RANGE_IN_TABLE.load(peer_key(*ids(to)), who.device.vault)
     assert found is not None
     return found
 
@@ -241,7 +245,7 @@ def test_a_clock_that_is_behind_replaces_no_token_range(friends: Room) -> None:
         fetch_messages(ben.device)
     fetch_messages(ben.device)
     assert window(ben, ana).seed == seed
-    assert ben.device.vault.keys(WINDOW_OLD) == ()
+    assert ben.device.vault.keys(TOKEN_RANGE_OLD) == ()
 
 
 def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
@@ -250,7 +254,9 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
     for made_ahead in (False, True):
         drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
         old = RetiredRange(Secret(bytes(32)), 0, 8, drop_at)
-        WINDOW_OLD_TABLE.store(old, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault)
+        TOKEN_RANGE_OLD_TABLE.store(
+            old, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault
+        )
     looks_ahead(friends, ben)
     assert sum(one.seed == old.seed for one in retired(ben)) == 2
     friends.clock.wind(days=8)
@@ -259,7 +265,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
 
 
 def retired(who: Person) -> list[RetiredRange]:
-    return list(WINDOW_OLD_TABLE.all(who.device.vault))
+    return list(TOKEN_RANGE_OLD_TABLE.all(who.device.vault))
 
 
 def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -> None:
@@ -306,7 +312,7 @@ def test_an_unheard_recall_is_repeated_after_a_clock_error(friends: Room) -> Non
             fetch_messages(ana.device)
     fetch_messages(ana.device)
     assert state(ana) is EnvelopeState.TAKEN_BACK
-    assert not ana.device.vault.keys(OVERTAKEN)
+    assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
 
 
 def test_an_early_recall_note_survives_a_clock_that_was_ahead(friends: Room) -> None:
@@ -314,7 +320,7 @@ def test_an_early_recall_note_survives_a_clock_that_was_ahead(friends: Room) -> 
     apply_recall(RecallNote(MessageId(bytes(16))), ana.id, ben.device)
     with ahead(friends, ben):
         apply_recall(RecallNote(MessageId(bytes([1]) * 16)), ana.id, ben.device)
-    assert len(ben.device.vault.keys(RECALLED)) == 2
+    assert len(ben.device.vault.keys(EARLY_RECALL)) == 2
 
 
 @pytest.mark.parametrize("noted", ["give_up_at", "not_before"])
@@ -323,17 +329,19 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(friends: Room, no
     lost = friends.settles("lost")
     url, mailbox, owner = lost.home
     moment = friends.clock.moment + (YEAR if noted == "not_before" else timedelta(days=7))
-    schedule_deletion(replace(MailboxDeletion(url, mailbox, owner), **{noted: moment}), ana.device)
+    schedule_mailbox_deletion(
+        replace(MailboxDeletion(url, mailbox, owner), **{noted: moment}), ana.device
+    )
     with (
         ana.courier.playing(close_mailbox=failing(RelayUnreachable(host="x"))),
         ahead(friends, ana),
     ):
         fetch_messages(ana.device)
-    assert ana.device.vault.keys(CLOSE)
+    assert ana.device.vault.keys(MAILBOX_TO_DELETE)
     fetch_messages(ana.device)
     friends.clock.wind(hours=1)
     fetch_messages(ana.device)
-    assert not ana.device.vault.keys(CLOSE)
+    assert not ana.device.vault.keys(MAILBOX_TO_DELETE)
 
 
 def test_receipts_do_not_wait_for_a_future_date(friends: Room) -> None:
@@ -358,13 +366,13 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> Non
     new = PreparedMailbox(
         home, Secret(bytes(32)), leads=False, idle_since=hushed, hushed_since=hushed
     )
-    NEXT_HOME_TABLE.store(new, THERE, ana.device.vault)
+    PREPARED_MAILBOX_TABLE.store(new, THERE, ana.device.vault)
     with ahead(friends, ana):
         prepare_to_follow(ana.device)
-    assert ana.device.vault.keys(NEXT_HOME) == (THERE,)
+    assert ana.device.vault.keys(PREPARED_MAILBOX) == (THERE,)
     friends.clock.wind(days=7)
     prepare_to_follow(ana.device)
-    assert ana.device.vault.keys(NEXT_HOME) == ()
+    assert ana.device.vault.keys(PREPARED_MAILBOX) == ()
 
 
 def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
@@ -384,10 +392,10 @@ def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room)
     then = friends.clock.moment + YEAR
     LAST_HEARD_TABLE.store(LastHeard(then, looked_at=then), peer_key(*ids(ben)), ana.device.vault)
     store_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
-    (key,) = ana.device.vault.keys(TALK, ben.id.hex())
-    talk = TALK_TABLE.load(key, ana.device.vault)
+    (key,) = ana.device.vault.keys(LAST_SENT, ben.id.hex())
+    talk = LAST_SENT_TABLE.load(key, ana.device.vault)
     assert talk is not None
-    TALK_TABLE.store(replace(talk, asked_at=then), key, ana.device.vault)
+    LAST_SENT_TABLE.store(replace(talk, asked_at=then), key, ana.device.vault)
     friends.clock.wind(days=22)
     claims = ana.courier.calls["claim_prekeys"]
     assert "has been silent" in doubts(ana, "ben")["ben"]

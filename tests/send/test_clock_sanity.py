@@ -15,7 +15,7 @@ from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import Sending, seal_content
+from entrenous.send.message.make import SendingContext, seal_content
 from entrenous.send.message.states import ImplausibleClock, InboxState, MessageNotAtRelay
 from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import contact_named
@@ -85,7 +85,7 @@ def test_a_message_dated_in_the_far_future_expires_normally(
     ana, ben = friends["ana"], friends["ben"]
     knows = contact_named("ben", ana.device)
     (to,) = ensure_sessions(addressees(knows, ana.device), ana.device)
-    sending = Sending(
+    sending = SendingContext(
         MessageId(bytes(16)),
         MessageName("7-lunar-otter"),
         FAR,

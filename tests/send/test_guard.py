@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Trust
-from entrenous.device.vault_tables import SELF, TALK
+from entrenous.device.vault_tables import LAST_SENT, SELF
 from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import inspect
@@ -176,7 +176,7 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -
 def test_messages_sent_before_the_index_are_indexed(friends: Room) -> None:
     ana = friends["ana"]
     ana.sends(SMALL, friends["ben"])
-    for drawer, key in ((TALK, key) for key in ana.device.vault.keys(TALK)):
+    for drawer, key in ((LAST_SENT, key) for key in ana.device.vault.keys(LAST_SENT)):
         ana.device.vault.drop(drawer, key)
     ana.device.vault.drop(SELF, "talks-indexed")
     assert doubts(ana, "ben") == {}

@@ -17,7 +17,7 @@ from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Vault
 from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import UnknownMessage
-from entrenous.device.vault_tables import FINISH, inbox_key
+from entrenous.device.vault_tables import UNREPORTED_OPENING, inbox_key
 from entrenous.send import open as opening
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -172,7 +172,7 @@ def test_an_unreachable_relay_is_told_later_that_an_opening_is_complete(friends:
     token, blob = manifest.fetch_token, manifest.blobs[0].id
     assert fetched(ben.device.courier, HERE, blob, token)
     fetch_messages(ben.device)
-    assert list(ben.device.vault.items(FINISH)) == []
+    assert list(ben.device.vault.items(UNREPORTED_OPENING)) == []
     with pytest.raises(NoSuchBlob):
         fetched(ben.device.courier, HERE, blob, token)
 

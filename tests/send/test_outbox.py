@@ -20,7 +20,7 @@ from entrenous.base.errors import (
 )
 from entrenous.base.limits import UNREFERENCED_BLOB_HOURS
 from entrenous.device.identities import own_device
-from entrenous.device.sent_messages import SEALED_TABLE, SendState
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import OUTBOX, RELAY_TASK
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import FlushResult, flush
@@ -83,7 +83,7 @@ def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousErr
 
 
 def departures(who: Person) -> list[SendState]:
-    return sorted(copy.departure for copy in SEALED_TABLE.all(who.device.vault))
+    return sorted(copy.departure for copy in SEALED_COPY_TABLE.all(who.device.vault))
 
 
 def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:

@@ -15,8 +15,8 @@ from entrenous.base.errors import (
 )
 from entrenous.base.identifiers import MessageId
 from entrenous.base.limits import LETTERS_WAITING_MAX
-from entrenous.device.sent_messages import SEALED_TABLE, Recall
-from entrenous.device.vault_tables import OVERTAKEN, RECALLED
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, RecallResult
+from entrenous.device.vault_tables import EARLY_RECALL, UNCONFIRMED_RECALL
 from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import inbox_names
@@ -51,7 +51,7 @@ def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Room) -
     ben.opens_newest()
     friends.clock.wind(days=93)
     with ana.courier.playing(withdraw=GONE):
-        assert recall_message(name, ana.device) == (Recall("ben", opened=None, asked=True),)
+        assert recall_message(name, ana.device) == (RecallResult("ben", opened=None, asked=True),)
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -67,7 +67,7 @@ def test_a_recalled_copy_known_as_opened_stays_opened(friends: Room, *, again: b
         assert sent_messages(ana.device)[0].copies[0].describe_state == (
             "opened, then taken back" if again else "opened"
         )
-        assert recall_message(name, ana.device) == (Recall("ben", opened=True, asked=True),)
+        assert recall_message(name, ana.device) == (RecallResult("ben", opened=True, asked=True),)
 
 
 @pytest.mark.parametrize(("call", "asked"), [("post", True), ("upload_blob", False)])
@@ -81,7 +81,7 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
     (sent,) = sent_messages(ana.device)
     # If the unanswered post still arrives, its relay refuses it.
     assert recall_message(sent.message.name, ana.device) == (
-        Recall("ben", opened=False, asked=asked),
+        RecallResult("ben", opened=False, asked=asked),
     )
 
 
@@ -146,7 +146,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     (honest, arguments), *_ = late
     honest(*arguments)
     fetch_messages(ana.device)
-    (copy,) = SEALED_TABLE.all(ana.device.vault)
+    (copy,) = SEALED_COPY_TABLE.all(ana.device.vault)
     status = ana.courier.envelope_status(HERE, copy.envelope, copy.withdraw_token)
     assert (status.state is EnvelopeState.TAKEN_BACK) is copy.acknowledged is (minutes < 60)
 
@@ -174,7 +174,7 @@ def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Room) -> 
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, ben)
         (sent,) = sent_messages(ana.device)
-        assert recall_message(sent.message.name, ana.device) == (Recall("ben", opened=False),)
+        assert recall_message(sent.message.name, ana.device) == (RecallResult("ben", opened=False),)
         assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
     assert ben.received() == 0
 
@@ -186,7 +186,7 @@ def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
     with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete, match="ben may still"):
         recall_message(name, ana.device)
     assert sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
-    assert recall_message(name, ana.device) == (Recall("ben", opened=False, asked=True),)
+    assert recall_message(name, ana.device) == (RecallResult("ben", opened=False, asked=True),)
 
 
 @pytest.mark.threat("lying-relay")
@@ -198,10 +198,10 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
         fetch_messages(ana.device)  # still unreachable
-        assert ana.device.vault.keys(OVERTAKEN)
+        assert ana.device.vault.keys(UNCONFIRMED_RECALL)
     fetch_messages(ana.device)
     assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
-    assert not ana.device.vault.keys(OVERTAKEN)
+    assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
     assert ben.received() == 0
 
 
@@ -215,7 +215,7 @@ def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends:
         fetch_messages(ana.device)
         friends.clock.wind(hours=1)  # her clock counts as implausible until then
         fetch_messages(ana.device)
-    assert not ana.device.vault.keys(OVERTAKEN)
+    assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
 
 
 def sent_unheard(ana: Person) -> str:
@@ -314,17 +314,17 @@ def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -
     for number in range(LETTERS_WAITING_MAX + 5):
         takes_back(number)
         friends.clock.wind(seconds=1)
-    kept = ben.device.vault.keys(RECALLED)
+    kept = ben.device.vault.keys(EARLY_RECALL)
     assert len(kept) == LETTERS_WAITING_MAX
     assert kept[-1].endswith(MessageId((LETTERS_WAITING_MAX + 4).to_bytes(16)).hex())
     friends.clock.wind(days=32)
     fetch_messages(ben.device)
     friends.clock.wind(hours=1)  # his clock counts as implausible until then
     takes_back(0)
-    assert len(ben.device.vault.keys(RECALLED)) == 1
+    assert len(ben.device.vault.keys(EARLY_RECALL)) == 1
     block_contact("ana", ben.device)
     takes_back(1)
-    assert len(ben.device.vault.keys(RECALLED)) == 1
+    assert len(ben.device.vault.keys(EARLY_RECALL)) == 1
 
 
 def test_recall_does_not_claim_to_ask_an_unknown_device(friends: Room) -> None:
@@ -349,7 +349,7 @@ def test_a_refused_copy_is_recalled_with_the_others(friends: Room) -> None:
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
     assert recall_message(sent.message.name, ana.device) == (
-        Recall("ben", opened=False, asked=True),
+        RecallResult("ben", opened=False, asked=True),
     )
     assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
 

@@ -40,7 +40,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.tokens.issue import register_tokens
-from entrenous.send.tokens.token_ranges import WINDOW_IN_TABLE
+from entrenous.send.tokens.token_ranges import TOKEN_RANGE_IN_TABLE
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.room_text import writes
@@ -124,7 +124,7 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
 
 
 def _unused(who: Person) -> int:
-    (window,) = WINDOW_IN_TABLE.all(who.device.vault)
+    (window,) = TOKEN_RANGE_IN_TABLE.all(who.device.vault)
     return window.handed_out - window.next_unused
 
 

@@ -12,10 +12,10 @@ import pytest
 from entrenous.base.errors import EntrenousError
 from entrenous.device.sent_messages import SendState
 from entrenous.send.message.states import (
-    COPY_NEXT,
-    COPY_REFUSED,
-    MESSAGE_NEXT,
-    MESSAGE_REFUSED,
+    COPY_EVENT_ERRORS,
+    MESSAGE_EVENT_ERRORS,
+    NEXT_COPY_STATE,
+    NEXT_MESSAGE_STATE,
     CopyEvent,
     InboxState,
     MessageEvent,
@@ -58,44 +58,44 @@ def cell(state: StrEnum, event: StrEnum, following: Next, refused: Refused) -> s
 
 def test_the_state_diagrams_match_the_tables() -> None:
     page = MACHINE.read_text()
-    assert drawn("seal", COPY_NEXT, COPY_REFUSED, SendState, CopyEvent) in page
-    assert drawn("come", MESSAGE_NEXT, MESSAGE_REFUSED, InboxState, MessageEvent) in page
+    assert drawn("seal", NEXT_COPY_STATE, COPY_EVENT_ERRORS, SendState, CopyEvent) in page
+    assert drawn("come", NEXT_MESSAGE_STATE, MESSAGE_EVENT_ERRORS, InboxState, MessageEvent) in page
 
 
 def test_a_copy_that_may_have_left_never_waits_again() -> None:
-    assert SendState.WAITING not in COPY_NEXT.values()
+    assert SendState.WAITING not in NEXT_COPY_STATE.values()
 
 
 def test_every_copy_state_answers_a_cancellation() -> None:
     for state in SendState:
         off = (state, CopyEvent.CALL_OFF)
-        assert (off in COPY_NEXT) != (off in COPY_REFUSED)
-        assert can_be_cancelled(state) is (off in COPY_NEXT)
+        assert (off in NEXT_COPY_STATE) != (off in COPY_EVENT_ERRORS)
+        assert can_be_cancelled(state) is (off in NEXT_COPY_STATE)
 
 
 def test_only_a_copy_that_cannot_have_left_is_deleted() -> None:
-    gone = {state for (state, _), after in COPY_NEXT.items() if after is None}
+    gone = {state for (state, _), after in NEXT_COPY_STATE.items() if after is None}
     assert gone == {SendState.WAITING, SendState.REFUSED}
 
 
 def test_an_ended_message_state_never_opens() -> None:
     for state in ENDS:
-        assert (state, MessageEvent.OPEN) in MESSAGE_REFUSED
-        after = {now for (before, _), now in MESSAGE_NEXT.items() if before is state}
+        assert (state, MessageEvent.OPEN) in MESSAGE_EVENT_ERRORS
+        after = {now for (before, _), now in NEXT_MESSAGE_STATE.items() if before is state}
         assert after <= {InboxState.TAKEN_BACK}
 
 
 def test_every_message_state_can_be_recalled() -> None:
-    assert all((state, MessageEvent.TAKE_BACK) in MESSAGE_NEXT for state in InboxState)
-    assert {InboxState.WAITING, *MESSAGE_NEXT.values()} == set(InboxState)
+    assert all((state, MessageEvent.TAKE_BACK) in NEXT_MESSAGE_STATE for state in InboxState)
+    assert {InboxState.WAITING, *NEXT_MESSAGE_STATE.values()} == set(InboxState)
 
 
 def test_transitions_outside_the_tables_raise() -> None:
     for state, event in itertools.product(SendState, CopyEvent):
-        if COPY_NEXT.get((state, event)) is None:
+        if NEXT_COPY_STATE.get((state, event)) is None:
             with pytest.raises(KeyError):
                 next_departure(state, event)
-    arrows = {(before, after) for (before, _), after in MESSAGE_NEXT.items()}
+    arrows = {(before, after) for (before, _), after in NEXT_MESSAGE_STATE.items()}
     for one, other in itertools.permutations(InboxState, 2):
         if (one, other) in arrows:
             check_transition(one, other)

@@ -6,7 +6,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
-from entrenous.send.timeline import correspondents, hide_sent, timeline
+from entrenous.send.timeline import correspondents, hide_sent_message, timeline
 from tests.send.send_device import SMALL, Room, town_of_three
 
 
@@ -64,7 +64,7 @@ def test_other_recipients_and_a_recall_are_shown(town: Room) -> None:
 def test_hiding_a_sent_message_keeps_it_in_the_ledger(town: Room) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
     name = ana.sends(SMALL, ben, cleo).name
-    hide_sent(name, ben.id, ana.device)
+    hide_sent_message(name, ben.id, ana.device)
     assert timeline(ben.id, ana.device, 0, 9).entries == ()
     assert len(timeline(cleo.id, ana.device, 0, 9).entries) == 1
     assert ana.device.ledger.message_named(name).name == name

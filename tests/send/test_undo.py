@@ -6,13 +6,13 @@ from typing import NoReturn
 
 import pytest
 
-from entrenous.device.sent_messages import SEALED_TABLE, SendState
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
     OUTBOX,
     OWN_KEY,
     PEER,
     SELF,
-    WINDOW_OUT,
+    TOKEN_RANGE_OUT,
 )
 from entrenous.send import send
 from entrenous.send.fetch import fetch_messages
@@ -80,7 +80,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     after = records(ana)
     # The ratchet with its keys, and the token, are never moved back.
-    moves = {PEER, OWN_KEY, WINDOW_OUT}
+    moves = {PEER, OWN_KEY, TOKEN_RANGE_OUT}
     assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
         *moves,
         SELF,
@@ -147,7 +147,7 @@ def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     while not lived:
         before = friends["ben"].received()
         lived = survived(lambda device: _sealed(ana, device), ana.device, moments)
-        waiting = list(SEALED_TABLE.all(ana.device.vault))
+        waiting = list(SEALED_COPY_TABLE.all(ana.device.vault))
         sealed = [copy for copy in waiting if copy.departure is SendState.WAITING]
         fetch_messages(ana.device)
         assert friends["ben"].received() == before, f"after {moments} moments"

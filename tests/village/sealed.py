@@ -11,7 +11,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead, ReplyTo
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import DeviceFile, Sending, seal_content
+from entrenous.send.message.make import DeviceFile, SendingContext, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 
 
@@ -26,7 +26,7 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
     """Send files and a text, nothing of which is marked or looked at, to one device of a person."""
     contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
     (whom,) = ensure_sessions(addressees(contact, sender), sender)
-    sending = Sending(
+    sending = SendingContext(
         *(message, MessageName("7-large-whale"), this_second(sender), policy),
         ((contact.person.id, whom.key.device),),
         (PersonHead(contact.person.id, contact.person.epoch, contact.person.head),),

@@ -17,7 +17,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.hpke import OVERHEAD_BYTES
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import SIZES
-from entrenous.device.vault_tables import WINDOW_IN, WINDOW_OLD, Table
+from entrenous.device.vault_tables import TOKEN_RANGE_IN, TOKEN_RANGE_OLD, Table
 from entrenous.send.inbox import received_messages
 from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
 from tests.village.week import Asked, Week, in_memory, unb64
@@ -138,8 +138,8 @@ def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
     whose = {}
     for one in people:
         kinds: tuple[tuple[str, type[Any]], ...] = (
-            (WINDOW_IN, IssuedRange),
-            (WINDOW_OLD, RetiredRange),
+            (TOKEN_RANGE_IN, IssuedRange),
+            (TOKEN_RANGE_OLD, RetiredRange),
         )
         for drawer, kind in kinds:
             for key in one.device.vault.keys(drawer):

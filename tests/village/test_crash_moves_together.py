@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.device.device import Device
 from entrenous.device.identities import clear_next_lock
-from entrenous.device.vault_tables import GREET_DEVICE, NEXT_HOME, OUTBOX, RELAY_TASK
+from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, PREPARED_MAILBOX, RELAY_TASK
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
@@ -57,7 +57,7 @@ class Town:
         for one in others:
             one.sends(SMALL, self.ana)
         assert [one.received() for one in hers] == [count + 2 for count in before]
-        drawers = (OUTBOX, RELAY_TASK, GREET_DEVICE, NEXT_HOME)
+        drawers = (OUTBOX, RELAY_TASK, DEVICE_TO_GREET, PREPARED_MAILBOX)
         assert [one.device.vault.keys(name) for one in hers for name in drawers] == [()] * 8
         assert [take_undecryptable(one.device) for one in (*hers, *others)] == [0] * 4
 

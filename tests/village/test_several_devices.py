@@ -21,10 +21,10 @@ from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.flush import flush
 from entrenous.send.formats.sync_format import (
-    Shared,
     SharedBlock,
     SharedContact,
     SharedForgottenContact,
+    SharedRecord,
     write_sync,
 )
 from entrenous.send.inbox import received_messages
@@ -147,7 +147,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
     for _ in range(3):
         catch_up(phone, watch, more, ana)
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
-    said: Shared = {
+    said: SharedRecord = {
         SharedContact: SharedContact(ana.id, at, "x", trust=Trust.COMPARED, since=at, card=b""),
         SharedForgottenContact: SharedForgottenContact(ana.id, at),
         SharedBlock: SharedBlock(ana.id, at, blocked=True),

@@ -15,7 +15,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BadLetter, NotForThisMailbox
 from entrenous.crypto.seal import OuterLetter, open_first_letter, open_letter, open_outer_seal
 from entrenous.device.device import Vault
-from entrenous.device.identities import ACCOUNT, own_device
+from entrenous.device.identities import OLM_ACCOUNT_RECORD, own_device
 from entrenous.device.vault_tables import SELF
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import read_header, read_sealed, write_info
@@ -167,7 +167,7 @@ def _inner(session: Secret, letter: Heard) -> bool:
 
 
 def _begins(vault: Vault, letter: Heard) -> bool:
-    account = vault.get(SELF, ACCOUNT)
+    account = vault.get(SELF, OLM_ACCOUNT_RECORD)
     assert account is not None
     curve25519 = read_header(letter.around.untrusted_header).curve25519
     try:

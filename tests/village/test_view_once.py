@@ -14,12 +14,12 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay_rows import StoredShare
 from entrenous.carry.withdraw import withdraw
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
-from entrenous.device.vault_tables import DOWNLOAD, FINISH
+from entrenous.device.vault_tables import PARTIAL_DOWNLOAD, UNREPORTED_OPENING
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import Frame, FrameFile
 from entrenous.send.message.states import InboxState, OpenedElsewhere, Received
-from entrenous.send.open import Fill, open_message, open_message_to
+from entrenous.send.open import WriteFile, open_message, open_message_to
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -131,7 +131,7 @@ def test_nothing_of_it_is_kept_and_it_opens_once(friends: Room, ben: Person) -> 
     assert open_message(name, ben.device).files
     assert ben.vault._files == before
     assert (newest(ben).state, newest(ben).manifest) == (InboxState.USED_UP, None)
-    assert ben.vault.keys(DOWNLOAD) == ben.vault.keys(FINISH) == ()
+    assert ben.vault.keys(PARTIAL_DOWNLOAD) == ben.vault.keys(UNREPORTED_OPENING) == ()
     for drawer in ben.vault._drawers.values():
         for record in drawer.values():
             assert manifest.secret.reveal() not in record
@@ -166,7 +166,7 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
 ) -> None:
     name, shown = newest(ben).name, io.BytesIO()
 
-    def breaks(_number: int, _file: FrameFile, fill: Fill) -> None:
+    def breaks(_number: int, _file: FrameFile, fill: WriteFile) -> None:
         fill(shown)
         raise KeyboardInterrupt
 
@@ -215,7 +215,7 @@ def test_the_other_device_is_told_that_it_was_opened_elsewhere(ben: Person) -> N
         with pytest.raises(OpenedElsewhere, match=f"Another device of yours opened {name}"):
             open_message(name, ben.device)
     assert (newest(ben).state, newest(ben).manifest) == (InboxState.ELSEWHERE, None)
-    assert ben.vault.keys(DOWNLOAD) == ()
+    assert ben.vault.keys(PARTIAL_DOWNLOAD) == ()
 
 
 @pytest.mark.threat("view-once-bypass")

@@ -16,7 +16,7 @@ from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import MailboxAddress, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.status import copies_due, query_relays, record_relay_answers
+from entrenous.send.status import copies_to_query, query_relays, record_relay_answers
 
 _AGAIN_S: Final = 20.0  # wait after a relay did not answer
 # number of newest messages whose state is queried; receipts report on older ones
@@ -81,7 +81,7 @@ class MailWatch:
 
     def _ask_about_copies(self, courier: Courier) -> None:
         """Query the state of our newest messages; pages can use the vault while relays answer."""
-        due = self._vault.run(partial(copies_due, _ASKED_ABOUT)).result()
+        due = self._vault.run(partial(copies_to_query, _ASKED_ABOUT)).result()
         answers = tuple(query_relays(due, courier))
         self._vault.run(partial(record_relay_answers, answers)).result()
         self._events.publish()

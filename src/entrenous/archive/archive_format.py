@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An archive's list of parts, in order; ``person`` is None for a device without a relay."""
+    """An archive's list of parts, in order. ``person`` made it; None if the device had no relay."""
 
     made_at: datetime
     person: PersonId | None
@@ -93,7 +93,7 @@ class ImportReport:
     erased_cases: tuple[str, ...] = ()
 
     @property
-    def nothing(self) -> bool:
+    def has_nothing_new(self) -> bool:
         """Whether the archive had nothing that was new to this device."""
         counts = (self.people, self.circles, self.sent, self.received, self.traces)
         return not any((*counts, self.cases, self.protections))
@@ -180,7 +180,8 @@ def decrypt_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
 
 @contextmanager
 def encrypting_writer(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
-    """Yield a file whose content is encrypted into ``writer``, complete when the context ends.
+    """Yield a file whose content is encrypted into ``writer``. The ciphertext is complete when the
+    context ends.
 
     If it ends with an error, discard what was written.
 
@@ -188,13 +189,13 @@ def encrypting_writer(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
         OSError: from ``writer``.
     """
     source, sink = os.pipe()
-    with ThreadPoolExecutor(1) as beside:
-        done = beside.submit(_encrypt, key, source, writer)
+    with ThreadPoolExecutor(1) as executor:
+        done = executor.submit(_encrypt, key, source, writer)
         try:
             with os.fdopen(sink, "wb") as pipe:
                 yield pipe
         except BrokenPipeError:
-            done.result()  # raises the error that kept the thread from reading on
+            done.result()  # raises the error that stopped the thread
             raise
         done.result()
 
@@ -210,8 +211,8 @@ def decrypting_reader(key: Secret, untrusted_reader: BinaryIO) -> Iterator[Binar
         DecryptionFailed: the key is wrong, or bytes were changed, removed or added.
     """
     source, sink = os.pipe()
-    with ThreadPoolExecutor(1) as beside:
-        done = beside.submit(_decrypt, key, untrusted_reader, sink)
+    with ThreadPoolExecutor(1) as executor:
+        done = executor.submit(_decrypt, key, untrusted_reader, sink)
         try:
             with os.fdopen(source, "rb") as pipe:
                 yield pipe
@@ -235,8 +236,8 @@ def _decrypt(key: Secret, untrusted_reader: BinaryIO, sink: int) -> None:
 
 
 SCHEMA: Final = "entrenous/archive/1"
-INDEX: Final = "index.json"
-FILES: Final = "files/"
+INDEX_FILE_NAME: Final = "index.json"
+FILES_PREFIX: Final = "files/"
 INDEX_BYTES_MAX: Final = 64 * 1024**2
 RECORD_BYTES_MAX: Final = 128 * 1024**2
 FILE_BYTES_MAX: Final = 8 * 1024**3 - 1
@@ -319,7 +320,8 @@ def tar_end() -> bytes:
 
 
 def tar_entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
-    """Yield the files of a tar in order; read each before requesting the next, or it is lost.
+    """Yield the files of a tar in order. Read the content of each before you request the next;
+    otherwise it is lost.
 
     Raises:
         BadArchive: something is not a regular file or a folder, a header is damaged, or the tar
@@ -331,7 +333,7 @@ def tar_entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
             continue
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.size < 0:
             raise BadArchive
-        content = _Limited(untrusted_reader, info.size)
+        content = _LimitedReader(untrusted_reader, info.size)
         yield Entry(info.name, info.size, io.BufferedReader(content, _CHUNK_BYTES))
         while content.read(_CHUNK_BYTES):
             pass
@@ -363,7 +365,7 @@ def _parse_sha256(text: str) -> bytes:
 def _refuse_invalid_parts(parts: tuple[Part, ...]) -> None:
     if len({part.name for part in parts}) != len(parts):
         raise BadArchive
-    files = [part.name.startswith(FILES) for part in parts]
+    files = [part.name.startswith(FILES_PREFIX) for part in parts]
     if files != sorted(files):  # records come first, so that the files they name are known
         raise BadArchive
     for part in parts:
@@ -375,11 +377,11 @@ def _refuse_invalid_parts(parts: tuple[Part, ...]) -> None:
 
 def _part_bytes_max(name: str) -> int:
     """Return the maximum size in bytes of a part with this name."""
-    return FILE_BYTES_MAX if name.startswith(FILES) else RECORD_BYTES_MAX
+    return FILE_BYTES_MAX if name.startswith(FILES_PREFIX) else RECORD_BYTES_MAX
 
 
-class _Limited(io.RawIOBase):
-    """A reader of at most the next ``left`` bytes of another reader."""
+class _LimitedReader(io.RawIOBase):
+    """Reads at most the next ``left`` bytes of another reader."""
 
     def __init__(self, reader: BinaryIO, left: int) -> None:
         super().__init__()
@@ -388,8 +390,8 @@ class _Limited(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, room: Any) -> int:
-        data = self._reader.read(min(len(room), self.left))
-        room[: len(data)] = data
+    def readinto(self, buffer: Any) -> int:
+        data = self._reader.read(min(len(buffer), self.left))
+        buffer[: len(data)] = data
         self.left -= len(data)
         return len(data)

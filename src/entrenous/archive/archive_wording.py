@@ -8,7 +8,7 @@ from entrenous.archive.archive_format import ExportReport, ImportReport
 from entrenous.base.identifiers import PersonId
 from entrenous.base.language import plural, translated
 
-_COUNTED: Final[Mapping[str, Callable[[int], str]]] = MappingProxyType(
+_COUNT_WORDING: Final[Mapping[str, Callable[[int], str]]] = MappingProxyType(
     {
         "people": lambda count: plural("{count} person", "{count} people", count),
         "circles": lambda count: plural("{count} circle", "{count} circles", count),
@@ -23,58 +23,58 @@ _COUNTED: Final[Mapping[str, Callable[[int], str]]] = MappingProxyType(
 
 def count_in_words(name: str, count: int) -> str:
     """Return a count as text, given its name in the JSON answer."""
-    return _COUNTED[name](count)
+    return _COUNT_WORDING[name](count)
 
 
-def counts_by_name(taken: ImportReport) -> dict[str, int]:
+def counts_by_name(report: ImportReport) -> dict[str, int]:
     """Return the number of new items of each kind, by the names of the JSON answer."""
-    return {name: getattr(taken, name) for name in _COUNTED}
+    return {name: getattr(report, name) for name in _COUNT_WORDING}
 
 
-def describe_export(written: ExportReport) -> Iterator[str]:
-    """Yield what is not in an archive."""
-    if written.unopened:
+def describe_omissions(report: ExportReport) -> Iterator[str]:
+    """Yield sentences that say what an export left out."""
+    if report.unopened:
         yield plural(
             "{count} message is not in it, since it is still to be opened here.",
             "{count} messages are not in it, since they are still to be opened here.",
-            written.unopened,
+            report.unopened,
         )
-    if written.left_of_cases:
+    if report.left_of_cases:
         yield plural(
             "{count} file of cases in which somebody was, or may have been, under 18 stayed here. "
             "Where it was seen, and what you said, is in the archive.",
             "{count} files of cases in which somebody was, or may have been, under 18 stayed here. "
             "Where they were seen, and what you said, is in the archive.",
-            written.left_of_cases,
+            report.left_of_cases,
         )
-    if written.lost:
+    if report.lost:
         yield plural(
             "{count} file could not be put into it: missing or damaged on this device.",
             "{count} files could not be put into it: missing or damaged on this device.",
-            written.lost,
+            report.lost,
         )
 
 
-def describe_import(taken: ImportReport) -> Iterator[str]:
-    """Yield who made an archive, and what in it was new to this device."""
-    if taken.person is not None:
+def describe_import(report: ImportReport) -> Iterator[str]:
+    """Yield sentences that say who made an archive, and what in it was new to this device."""
+    if report.person is not None:
         yield translated("This archive was made by {person}.").format(
-            person=_person_label(taken.person, taken.made_by)
+            person=_person_label(report.person, report.made_by)
         )
-    if taken.nothing:
+    if report.has_nothing_new:
         yield translated("Nothing in it is new here.")
         return
-    new = [count_in_words(name, count) for name, count in counts_by_name(taken).items() if count]
+    new = [count_in_words(name, count) for name, count in counts_by_name(report).items() if count]
     yield translated("Imported: {what}.").format(what=", ".join(new))
 
 
-def describe_left_out(taken: ImportReport) -> Iterator[str]:
-    """Yield which cases were not imported, and why."""
-    for name in taken.other_cases:
+def describe_omitted_cases(report: ImportReport) -> Iterator[str]:
+    """Yield sentences that say which cases were not imported, and why."""
+    for name in report.other_cases:
         yield translated("{name} was left out: a different case of that name is here.").format(
             name=name
         )
-    for name in taken.erased_cases:
+    for name in report.erased_cases:
         yield translated(
             "{name} was left out: you erased it here, and somebody in it was, or may have been, "
             "under 18."

@@ -8,9 +8,9 @@ import typer
 from entrenous.archive.archive_format import ImportReport
 from entrenous.archive.archive_wording import (
     counts_by_name,
-    describe_export,
     describe_import,
-    describe_left_out,
+    describe_omissions,
+    describe_omitted_cases,
 )
 from entrenous.archive.export import export_archive, import_archive
 from entrenous.base.errors import shell_quoted
@@ -24,7 +24,7 @@ from entrenous.terminal.output import hint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.typed_input import Json
 
-Descriptor = Annotated[
+PassphraseDescriptor = Annotated[
     int | None,
     typer.Option(
         "--archive-passphrase-fd",
@@ -44,7 +44,7 @@ def join(app: typer.Typer) -> None:
 def export(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for it.")],
-    descriptor: Descriptor = None,
+    descriptor: PassphraseDescriptor = None,
     as_json: Json = False,
 ) -> None:
     """Export the people you know, what you sent and opened, and your cases into a folder.
@@ -54,21 +54,21 @@ def export(
     """
     with opened_device(context) as device:
         passphrase = ask_replacement_passphrase(descriptor, "--archive-passphrase-fd")
-        with step_bar(translated("Writing"), 0) as shown:
-            written = export_archive(out, passphrase, device, shown.set_progress)
-    index = written.index
+        with step_bar(translated("Writing"), 0) as bar:
+            report = export_archive(out, passphrase, device, bar.set_progress)
+    index = report.index
     if as_json:
-        told = {
+        contents = {
             "parts": len(index.parts),
             "bytes": index.size,
             "made_at": rfc3339_utc(index.made_at),
         }
-        left = {
-            "lost_files": written.lost,
-            "unopened": written.unopened,
-            "left_of_cases": written.left_of_cases,
+        omitted = {
+            "lost_files": report.lost,
+            "unopened": report.unopened,
+            "left_of_cases": report.left_of_cases,
         }
-        print_json({"schema": "entrenous/archive-export/1", **told, **left})
+        print_json({"schema": "entrenous/archive-export/1", **contents, **omitted})
         return
     parts = plural("{count} part", "{count} parts", len(index.parts))
     print_line(
@@ -76,7 +76,7 @@ def export(
             folder=out, parts=parts, bytes=number_in_words(index.size)
         )
     )
-    for line in describe_export(written):
+    for line in describe_omissions(report):
         hint(line)
     print_line(
         translated("On the other device: entrenous archive import {out}").format(
@@ -88,7 +88,7 @@ def export(
 def import_(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an archive.")],
-    descriptor: Descriptor = None,
+    descriptor: PassphraseDescriptor = None,
     as_json: Json = False,
 ) -> None:
     """Import an archive. What is here already stays; importing it twice adds nothing.
@@ -98,24 +98,24 @@ def import_(
     """
     with opened_device(context) as device:
         passphrase = ask_archive_passphrase(descriptor)
-        with step_bar(translated("Reading"), 0) as shown:
-            taken = import_archive(source, passphrase, device, shown.set_progress)
+        with step_bar(translated("Reading"), 0) as bar:
+            report = import_archive(source, passphrase, device, bar.set_progress)
     if as_json:
-        print_json({"schema": "entrenous/archive-import/1", **_print_counts(taken)})
+        print_json({"schema": "entrenous/archive-import/1", **_report_as_json(report)})
         return
-    for line in describe_import(taken):
+    for line in describe_import(report):
         print_line(line)
-    for line in describe_left_out(taken):
+    for line in describe_omitted_cases(report):
         hint(line)
 
 
-def _print_counts(taken: ImportReport) -> dict[str, object]:
-    person = None if taken.person is None else taken.person.hex()
+def _report_as_json(report: ImportReport) -> dict[str, object]:
+    person = None if report.person is None else report.person.hex()
     return {
-        "made_at": rfc3339_utc(taken.made_at),
+        "made_at": rfc3339_utc(report.made_at),
         "person": person,
-        "made_by": taken.made_by,
-        **counts_by_name(taken),
-        "other_cases": list(taken.other_cases),
-        "erased_cases": list(taken.erased_cases),
+        "made_by": report.made_by,
+        **counts_by_name(report),
+        "other_cases": list(report.other_cases),
+        "erased_cases": list(report.erased_cases),
     }

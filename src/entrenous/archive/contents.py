@@ -9,7 +9,7 @@ from entrenous.base.identity import Contact
 from entrenous.device.identities import KnownList
 from entrenous.device.sent_copies import ProvenReceipt, ReceiptCoverage
 from entrenous.device.sent_messages import Message, SealedCopy
-from entrenous.device.vault_tables import COVERED, RECEIPT, RECEIPT_CARD
+from entrenous.device.vault_tables import RECEIPT, RECEIPT_COVERAGE, RECEIPT_KEY_BUNDLE
 from entrenous.respond.custody import CustodyLink
 from entrenous.respond.nouns import AgeAnswer, Case, EvidenceLevel
 from entrenous.send.message.states import Received
@@ -17,51 +17,54 @@ from entrenous.send.people.circles import Circle
 from entrenous.stop.registration import Protection
 from entrenous.watermark.verdict import Trace
 
-CONTACTS: Final = "contacts"
-LISTS: Final = "lists"
-CIRCLES: Final = "circles"
-LEDGER: Final = "ledger"
-PICTURE_RECORDS: Final = "looks"
-SENT: Final = "sent"
-TRACES: Final = "traces"
-RECEIVED: Final = "received"
-KEYS: Final = "keys"
-CASES: Final = "cases"  # this and CUSTODY are also the names of vault tables
-CUSTODY: Final = "custody"
-ERASED_TABLE: Final = "erased-case"
-PROTECTIONS: Final = "protections"
+CONTACTS_FOLDER: Final = "contacts"
+DEVICE_LISTS_FOLDER: Final = "lists"
+CIRCLES_FOLDER: Final = "circles"
+LEDGER_FOLDER: Final = "ledger"
+PICTURE_RECORDS_FOLDER: Final = "looks"
+SENT_COPIES_FOLDER: Final = "sent"
+TRACES_FOLDER: Final = "traces"
+RECEIVED_FOLDER: Final = "received"
+FILE_KEYS_FOLDER: Final = "keys"
+# the vault tables of cases and of custody have the same names as these folders
+CASES_FOLDER: Final = "cases"
+CUSTODY_FOLDER: Final = "custody"
+ERASED_CASE_TABLE: Final = "erased-case"
+PROTECTIONS_FOLDER: Final = "protections"
 PROTECTION_TABLE: Final = "protection"
-COVERED_RECEIPTS: Final = "covered"
-RECEIPTS: Final = "receipts"
-RECEIPT_CARDS: Final = "receipt-cards"
+RECEIPT_COVERAGE_FOLDER: Final = "covered"
+RECEIPTS_FOLDER: Final = "receipts"
+RECEIPT_CARDS_FOLDER: Final = "receipt-cards"
 #: Tables of the vault that prove whose copy has which mark, by folder of the archive. They are
 #: copied unchanged.
 PROOF_TABLES: Final[Mapping[str, str]] = {
-    COVERED_RECEIPTS: COVERED,
-    RECEIPTS: RECEIPT,
-    RECEIPT_CARDS: RECEIPT_CARD,
+    RECEIPT_COVERAGE_FOLDER: RECEIPT_COVERAGE,
+    RECEIPTS_FOLDER: RECEIPT,
+    RECEIPT_CARDS_FOLDER: RECEIPT_KEY_BUNDLE,
 }
 RECORD_TYPES: Final[Mapping[str, type[Any]]] = {
-    CONTACTS: Contact,
-    LISTS: KnownList,
-    CIRCLES: Circle,
-    LEDGER: Message,
-    SENT: SealedCopy,
-    TRACES: Trace,
-    RECEIVED: Received,
-    CASES: Case,
-    CUSTODY: CustodyLink,
-    PROTECTIONS: Protection,
-    COVERED_RECEIPTS: ReceiptCoverage,
-    RECEIPTS: ProvenReceipt,
+    CONTACTS_FOLDER: Contact,
+    DEVICE_LISTS_FOLDER: KnownList,
+    CIRCLES_FOLDER: Circle,
+    LEDGER_FOLDER: Message,
+    SENT_COPIES_FOLDER: SealedCopy,
+    TRACES_FOLDER: Trace,
+    RECEIVED_FOLDER: Received,
+    CASES_FOLDER: Case,
+    CUSTODY_FOLDER: CustodyLink,
+    PROTECTIONS_FOLDER: Protection,
+    RECEIPT_COVERAGE_FOLDER: ReceiptCoverage,
+    RECEIPTS_FOLDER: ProvenReceipt,
 }
-# folders whose content is bytes in formats of their own
-RAW_FOLDERS: Final = (KEYS, PICTURE_RECORDS, RECEIPT_CARDS)
+# folders whose records are not instances of a class, but bytes in other formats
+RAW_FOLDERS: Final = (FILE_KEYS_FOLDER, PICTURE_RECORDS_FOLDER, RECEIPT_CARDS_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveRecord:
-    """One record of an archive, called ``folder/key``; ``noun`` is decoded from ``data``."""
+    """One record of an archive, called ``folder/key``. ``noun`` is ``data``, decoded into an
+    instance of the record's class.
+    """
 
     folder: str
     key: str
@@ -70,13 +73,13 @@ class ArchiveRecord:
 
 
 def records_in(folder: str, items: Sequence[ArchiveRecord]) -> Iterator[ArchiveRecord]:
-    """Return the records of one folder, in order."""
+    """Yield the records of one folder, in order."""
     return (item for item in items if item.folder == folder)
 
 
-def files_of(noun: object) -> Iterator[BlobId]:
-    """Yield the files of a record that are archived: all of them, except that a case in which
-    somebody was, or may have been, under 18 keeps only its words.
+def archived_files_of(noun: object) -> Iterator[BlobId]:
+    """Yield those files of a record that are archived. These are all of them, with one exception:
+    of a case in which somebody was, or may have been, under 18, only notes in words are archived.
     """
     if isinstance(noun, Message):
         yield from (picture.original for picture in noun.pictures)

@@ -22,10 +22,10 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import NOISE_BYTES
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
-from entrenous.device.store.vault_folder import refuse_weak
+from entrenous.device.store.vault_folder import refuse_weak_passphrase
 
-TAR: Final = "archive.tar.age"
-KEY: Final = "archive.key.age"
+TAR_FILE_NAME: Final = "archive.tar.age"
+KEY_FILE_NAME: Final = "archive.key.age"
 _KEY_BYTES: Final = 32
 _KEY_FILE_BYTES_MAX: Final = 128 * 1024
 
@@ -39,16 +39,16 @@ def export_archive(
         WeakPassphrase, NotEmpty, UnusableFolder, DiskFull, BadRecord: no archive was made.
         TooMuchForArchive: no archive was made, since no device could read it.
     """
-    refuse_weak(passphrase)
+    refuse_weak_passphrase(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))
     with folder_errors(out):
         empty_folder(out)
         try:
-            written = _write_to_folder(out / TAR, key, device, progress)
+            written = _write_to_folder(out / TAR_FILE_NAME, key, device, progress)
             noise = device.dice.token(NOISE_BYTES)
-            write_private(out / KEY, encrypt_key(key, passphrase, noise))
+            write_private(out / KEY_FILE_NAME, encrypt_key(key, passphrase, noise))
         except BaseException:
-            (out / TAR).unlink(missing_ok=True)
+            (out / TAR_FILE_NAME).unlink(missing_ok=True)
             raise
     return written
 
@@ -65,38 +65,38 @@ def import_archive(
     with folder_errors(folder):
         key = decrypt_key(_key_file(folder), passphrase)
         try:
-            with (folder / TAR).open("rb") as untrusted_file:
+            with (folder / TAR_FILE_NAME).open("rb") as untrusted_file:
                 return read_archive(decrypting_reader(key, untrusted_file), device, progress)
         except DecryptionFailed:
-            raise DamagedArchive(name=TAR) from None
+            raise DamagedArchive(name=TAR_FILE_NAME) from None
         except FileNotFoundError:
             raise ArchiveNotFound(path=folder) from None
 
 
 def export_to_file(
-    place: Path, passphrase: Secret, device: Device, progress: Progress
+    path: Path, passphrase: Secret, device: Device, progress: Progress
 ) -> ExportReport:
     """Write this device's archive into one file, for a browser to save: a ZIP of the two files.
 
     Raises WeakPassphrase, DiskFull, BadRecord, TooMuchForArchive.
     """
-    refuse_weak(passphrase)
+    refuse_weak_passphrase(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))
-    made: list[ExportReport] = []
+    reports: list[ExportReport] = []
 
-    def fill(file: BinaryIO) -> None:
-        with ZipFile(file, "w", ZIP_STORED) as both:
+    def write_zip(file: BinaryIO) -> None:
+        with ZipFile(file, "w", ZIP_STORED) as zip_file:
             with (
-                both.open(ZipInfo(TAR), "w", force_zip64=True) as part,
+                zip_file.open(ZipInfo(TAR_FILE_NAME), "w", force_zip64=True) as part,
                 encrypting_writer(key, cast("BinaryIO", part)) as sealed,
             ):
-                made.append(write_archive(sealed, device, progress))
+                reports.append(write_archive(sealed, device, progress))
             noise = device.dice.token(NOISE_BYTES)
-            both.writestr(ZipInfo(KEY), encrypt_key(key, passphrase, noise))
+            zip_file.writestr(ZipInfo(KEY_FILE_NAME), encrypt_key(key, passphrase, noise))
 
-    with folder_errors(place.parent):
-        write_private_with(place, fill)
-    return made[0]
+    with folder_errors(path.parent):
+        write_private_with(path, write_zip)
+    return reports[0]
 
 
 def import_from_file(
@@ -109,35 +109,38 @@ def import_from_file(
             changed.
     """
     try:
-        with ZipFile(untrusted_file) as both:
-            if any(both.getinfo(name).compress_type != ZIP_STORED for name in (TAR, KEY)):
+        with ZipFile(untrusted_file) as zip_file:
+            if any(
+                zip_file.getinfo(name).compress_type != ZIP_STORED
+                for name in (TAR_FILE_NAME, KEY_FILE_NAME)
+            ):
                 raise NotAnArchive
-            with both.open(KEY) as part:
+            with zip_file.open(KEY_FILE_NAME) as part:
                 key = decrypt_key(part.read(_KEY_FILE_BYTES_MAX + 1), passphrase)
-            with both.open(TAR) as part:
+            with zip_file.open(TAR_FILE_NAME) as part:
                 return read_archive(
                     decrypting_reader(key, cast("BinaryIO", part)), device, progress
                 )
     except DecryptionFailed:
-        raise DamagedArchive(name=TAR) from None
+        raise DamagedArchive(name=TAR_FILE_NAME) from None
     except (BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError):
         raise NotAnArchive from None
 
 
-def _write_to_folder(place: Path, key: Secret, device: Device, progress: Progress) -> ExportReport:
-    made: list[ExportReport] = []
+def _write_to_folder(path: Path, key: Secret, device: Device, progress: Progress) -> ExportReport:
+    reports: list[ExportReport] = []
 
-    def fill(file: object) -> None:
+    def write_tar(file: object) -> None:
         with encrypting_writer(key, file) as sealed:  # type: ignore[arg-type]
-            made.append(write_archive(sealed, device, progress))
+            reports.append(write_archive(sealed, device, progress))
 
-    write_private_with(place, fill)
-    return made[0]
+    write_private_with(path, write_tar)
+    return reports[0]
 
 
 def _key_file(folder: Path) -> bytes:
     try:
-        with (folder / KEY).open("rb") as file:
+        with (folder / KEY_FILE_NAME).open("rb") as file:
             return file.read(_KEY_FILE_BYTES_MAX + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise ArchiveNotFound(path=folder) from None

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, BinaryIO, cast
 
 from entrenous.archive.archive_format import (
-    FILES,
-    INDEX,
+    FILES_PREFIX,
     INDEX_BYTES_MAX,
+    INDEX_FILE_NAME,
     BadArchive,
     DamagedArchive,
     Entry,
@@ -22,15 +22,15 @@ from entrenous.archive.archive_format import (
     tar_entries,
 )
 from entrenous.archive.contents import (
-    CIRCLES,
-    CONTACTS,
-    LISTS,
+    CIRCLES_FOLDER,
+    CONTACTS_FOLDER,
+    DEVICE_LISTS_FOLDER,
     PROTECTION_TABLE,
-    PROTECTIONS,
+    PROTECTIONS_FOLDER,
     RAW_FOLDERS,
     RECORD_TYPES,
     ArchiveRecord,
-    files_of,
+    archived_files_of,
     records_in,
 )
 from entrenous.archive.take_records import (
@@ -47,7 +47,7 @@ from entrenous.base.identifiers import ID_BYTES, BlobId, PersonId
 from entrenous.crypto.hashing import HashingReader, sha256
 from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
-from entrenous.device.vault_tables import LIST, unpack
+from entrenous.device.vault_tables import DEVICE_LIST, unpack
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.people.circles import CIRCLE_TABLE, Circle, store_circle
 from entrenous.send.people.keep_contacts import contact_by_id, free_name, taken_names
@@ -60,7 +60,7 @@ class ImportedRecords:
     ciphertext.
     """
 
-    told: ImportReport
+    report: ImportReport
     files: frozenset[BlobId]
     sealed: frozenset[BlobId]
 
@@ -90,18 +90,20 @@ def import_records(
         erased_cases=cases.erased,
     )
     date_changes(device)
-    sealed = frozenset(blob for one in received for blob in one.kept)
-    plain = (blob for noun in (*ledger.new, *cases.new) for blob in files_of(noun))
+    sealed = frozenset(blob for message in received for blob in message.kept)
+    plain = (blob for noun in (*ledger.new, *cases.new) for blob in archived_files_of(noun))
     return ImportedRecords(report, sealed.union(plain), sealed)
 
 
 def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
-    """Store new people, with the proven history of their device lists.
+    """Store new people, with the verified history of their device lists.
 
     With the history, no relay can show an older list later.
     """
     known = {contact.person.id for contact in contacts(device)} | {own_person(device)}
-    fresh = [item.noun for item in records_in(CONTACTS, items) if item.noun.person.id not in known]
+    fresh = [
+        item.noun for item in records_in(CONTACTS_FOLDER, items) if item.noun.person.id not in known
+    ]
     taken = taken_names(device)
     for contact in fresh:
         name = _displayable_name(contact.name)
@@ -112,16 +114,16 @@ def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
         named = replace(contact, name=name, person=person)
         CONTACT_TABLE.store(named, contact.person.id.hex(), device.vault)
     new = {contact.person.id.hex() for contact in fresh}
-    for item in records_in(LISTS, items):
+    for item in records_in(DEVICE_LISTS_FOLDER, items):
         if item.key in new:
-            device.vault.put(LIST, item.key, item.data)
+            device.vault.put(DEVICE_LIST, item.key, item.data)
     return len(fresh)
 
 
 def _import_circles(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh: list[Circle] = [
         item.noun
-        for item in records_in(CIRCLES, items)
+        for item in records_in(CIRCLES_FOLDER, items)
         if not CIRCLE_TABLE.has(item.noun.id.hex(), device.vault)
     ]
     for circle in fresh:
@@ -139,7 +141,7 @@ def _displayable_name(untrusted: str) -> str:
 def _import_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh = [
         item
-        for item in records_in(PROTECTIONS, items)
+        for item in records_in(PROTECTIONS_FOLDER, items)
         if device.vault.get(PROTECTION_TABLE, item.noun.claim) is None
     ]
     for item in fresh:
@@ -152,18 +154,19 @@ def read_archive(
 ) -> ImportReport:
     """Import what is in an archive and not yet on this device.
 
-    ``opened`` yields its tar, and raises on exit if that was not authentic; only then is the import
-    committed.
+    ``opened`` yields the archive's tar. If the tar was not authentic, it raises on exit, and the
+    import is rolled back.
 
     Raises:
         BadArchive, DamagedArchive, DiskFull, and the errors of ``opened``: nothing was changed.
     """
-    reading = _ArchiveImport(device, progress)
+    importing = _ArchiveImport(device, progress)
     try:
         with device.vault.transaction(), opened as untrusted_reader:
-            return reading.import_all(tar_entries(untrusted_reader))
+            return importing.import_all(tar_entries(untrusted_reader))
     except BaseException:
-        for blob in reading.kept:  # records are rolled back by the vault, but files are not
+        # the vault rolls back records, but not files
+        for blob in importing.stored_files:
             device.vault.delete_file(blob)
         raise
 
@@ -175,12 +178,12 @@ class _ArchiveImport:
     device: Device
     progress: Progress
     done: int = 0
-    kept: list[BlobId] = field(default_factory=list)
+    stored_files: list[BlobId] = field(default_factory=list)
 
     def import_all(self, every: Iterator[Entry]) -> ImportReport:
         """Import everything, in the order of the index."""
         index = _read_index_entry(every)
-        named = [part for part in index.parts if not part.name.startswith(FILES)]
+        named = [part for part in index.parts if not part.name.startswith(FILES_PREFIX)]
         items = []
         for part in named:
             items.append(_parse_record_entry(_expect_entry(every, part), part))
@@ -193,13 +196,13 @@ class _ArchiveImport:
             self._report_progress(part, index)
         if next(every, None) is not None:
             raise BadArchive
-        return replace(taken.told, person=index.person, made_by=made_by)
+        return replace(taken.report, person=index.person, made_by=made_by)
 
     def _import_file(self, entry: Entry, part: Part, taken: ImportedRecords) -> None:
         blob, hashing = _blob_id(part.name), HashingReader(entry.content)
         reader, sealed = cast("BinaryIO", hashing), blob in taken.sealed
         if blob in taken.files and self.device.vault.keep_as(blob, reader, sealed=sealed):
-            self.kept.append(blob)
+            self.stored_files.append(blob)
         if hashing.read_to_end() != part.sha256:
             raise DamagedArchive(name=part.name)
 
@@ -217,7 +220,7 @@ def _name_of_maker(person: PersonId | None, device: Device) -> str | None:
 
 def _read_index_entry(every: Iterator[Entry]) -> Index:
     first = next(every, None)
-    if first is None or first.name != INDEX or first.size > INDEX_BYTES_MAX:
+    if first is None or first.name != INDEX_FILE_NAME or first.size > INDEX_BYTES_MAX:
         raise BadArchive
     return read_index(first.content.read())
 
@@ -250,9 +253,9 @@ def _parse_record(folder: str, data: bytes) -> Any:
 
 def _blob_id(name: str) -> BlobId:
     try:
-        blob = BlobId(bytes.fromhex(name.removeprefix(FILES)))
+        blob = BlobId(bytes.fromhex(name.removeprefix(FILES_PREFIX)))
     except ValueError:
         raise BadArchive from None
-    if len(blob) != ID_BYTES or name != FILES + blob.hex():
+    if len(blob) != ID_BYTES or name != FILES_PREFIX + blob.hex():
         raise BadArchive
     return blob

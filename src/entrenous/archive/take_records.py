@@ -11,17 +11,17 @@ from typing import Final
 
 from entrenous.archive.archive_format import BadArchive
 from entrenous.archive.contents import (
-    CASES,
-    COVERED_RECEIPTS,
-    CUSTODY,
-    ERASED_TABLE,
-    LEDGER,
-    PICTURE_RECORDS,
-    RECEIPT_CARDS,
-    RECEIPTS,
-    RECEIVED,
-    SENT,
-    TRACES,
+    CASES_FOLDER,
+    CUSTODY_FOLDER,
+    ERASED_CASE_TABLE,
+    LEDGER_FOLDER,
+    PICTURE_RECORDS_FOLDER,
+    RECEIPT_CARDS_FOLDER,
+    RECEIPT_COVERAGE_FOLDER,
+    RECEIPTS_FOLDER,
+    RECEIVED_FOLDER,
+    SENT_COPIES_FOLDER,
+    TRACES_FOLDER,
     ArchiveRecord,
     records_in,
 )
@@ -32,16 +32,16 @@ from entrenous.crypto.hashing import marks_hash, sha256
 from entrenous.crypto.statements import verify_key_bundle, verify_receipt
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import (
-    COVERED_TABLE,
+    RECEIPT_COVERAGE_TABLE,
     RECEIPT_TABLE,
     ProvenReceipt,
 )
-from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
 from entrenous.device.vault_tables import (
-    COVERED,
     RECEIPT,
-    RECEIPT_CARD,
-    SEALED,
+    RECEIPT_COVERAGE,
+    RECEIPT_KEY_BUNDLE,
+    SEALED_COPY,
     inbox_key,
     unpack,
 )
@@ -57,17 +57,19 @@ from entrenous.wire.text import is_name
 
 def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
     """Store valid receipts, the data that they cover, and the key bundles that prove them."""
-    for item in records_in(COVERED_RECEIPTS, items):
-        known = SEALED_TABLE.has(item.key, device.vault)
-        if known and not COVERED_TABLE.has(item.key, device.vault):
-            device.vault.put(COVERED, item.key, item.data)
-    cards = {item.key: item.data for item in records_in(RECEIPT_CARDS, items)}
+    for item in records_in(RECEIPT_COVERAGE_FOLDER, items):
+        known = SEALED_COPY_TABLE.has(item.key, device.vault)
+        if known and not RECEIPT_COVERAGE_TABLE.has(item.key, device.vault):
+            device.vault.put(RECEIPT_COVERAGE, item.key, item.data)
+    cards = {item.key: item.data for item in records_in(RECEIPT_CARDS_FOLDER, items)}
     people = _verified_people(cards)
-    for item in records_in(RECEIPTS, items):
+    for item in records_in(RECEIPTS_FOLDER, items):
         key, receipt = item.key.replace("/", " "), item.noun
-        if not RECEIPT_TABLE.has(key, device.vault) and _is_valid(key, receipt, people, device):
+        if not RECEIPT_TABLE.has(key, device.vault) and _is_valid_receipt(
+            key, receipt, people, device
+        ):
             device.vault.put(RECEIPT, key, item.data)
-            device.vault.put(RECEIPT_CARD, receipt.head.hex(), cards[receipt.head.hex()])
+            device.vault.put(RECEIPT_KEY_BUNDLE, receipt.head.hex(), cards[receipt.head.hex()])
 
 
 def _verified_people(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
@@ -83,26 +85,26 @@ def _verified_people(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
     return people
 
 
-def _is_valid(
+def _is_valid_receipt(
     key: str, receipt: ProvenReceipt, people: Mapping[bytes, Person], device: Device
 ) -> bool:
     """Check that a receipt was signed by the device that the copy was sent to."""
     envelope, _, event = key.partition(" ")
-    copy = SEALED_TABLE.load(envelope, device.vault)
-    covered = COVERED_TABLE.load(envelope, device.vault)
+    copy = SEALED_COPY_TABLE.load(envelope, device.vault)
+    covered = RECEIPT_COVERAGE_TABLE.load(envelope, device.vault)
     person = people.get(receipt.head)
     if copy is None or covered is None or person is None or event != str(int(receipt.event)):
         return False
     try:
-        said = read_receipt_statement(receipt.statement)
+        signed = read_receipt_statement(receipt.statement)
         signer = next(one for one in person.devices if one.device == copy.device)
         verify_receipt(receipt.statement, read_receipt_proof(receipt.proof), signer)
     except (EntrenousError, StopIteration):
         return False
     marks = marks_hash(write_commitments(covered.marks))
-    about = (said.message, said.envelope, said.recipient, said.device)
-    what = (said.head, said.event, said.at, said.manifest, said.marks)
-    return (about, person.id, what) == (
+    signed_recipient = (signed.message, signed.envelope, signed.recipient, signed.device)
+    signed_content = (signed.head, signed.event, signed.at, signed.manifest, signed.marks)
+    return (signed_recipient, person.id, signed_content) == (
         (copy.message, copy.envelope, copy.person, copy.device),
         copy.person,
         (receipt.head, receipt.event, receipt.at, covered.manifest, marks),
@@ -126,7 +128,7 @@ def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedLed
     here = {message.id: message.name for message in device.ledger.messages()}
     taken = {*here.values(), *inbox_names(device)}
     names, new = dict[MessageName, MessageName](), list[Message]()
-    for item in records_in(LEDGER, items):
+    for item in records_in(LEDGER_FOLDER, items):
         message: Message = item.noun
         if message.id in here:
             names[message.name] = here[message.id]
@@ -150,11 +152,11 @@ def _import_picture_records(
     Features that cannot be read are left out, and later computed again from the original.
     """
     pictures = {message.id: len(message.pictures) for message in new}
-    for item in records_in(PICTURE_RECORDS, items):
-        said = _PICTURE_RECORD_KEY.fullmatch(item.key)
-        if said is None:
+    for item in records_in(PICTURE_RECORDS_FOLDER, items):
+        match = _PICTURE_RECORD_KEY.fullmatch(item.key)
+        if match is None:
             continue
-        message, position = MessageId(bytes.fromhex(said[1])), int(said[2])
+        message, position = MessageId(bytes.fromhex(match[1])), int(match[2])
         if position < pictures.get(message, 0):
             device.ledger.store_existing_picture_record(message, position, item.data)
 
@@ -166,11 +168,11 @@ def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
     sent.
     """
     known = {message.id: message.sent_at for message in device.ledger.messages()}
-    for item in records_in(SENT, items):
+    for item in records_in(SENT_COPIES_FOLDER, items):
         copy: SealedCopy = item.noun
         key = copy.envelope.hex()
-        if copy.message in known and not SEALED_TABLE.has(key, device.vault):
-            device.vault.put(SEALED, key, item.data)
+        if copy.message in known and not SEALED_COPY_TABLE.has(key, device.vault):
+            device.vault.put(SEALED_COPY, key, item.data)
             index_copy(copy, known[copy.message], device.vault)
     import_receipts(items, device)
 
@@ -179,7 +181,7 @@ def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[Rec
     """Import received messages; returns the new ones."""
     taken = {message.name for message in device.ledger.messages()} | inbox_names(device)
     new = list[Received]()
-    for item in records_in(RECEIVED, items):
+    for item in records_in(RECEIVED_FOLDER, items):
         received: Received = item.noun
         key = inbox_key(received.sender, received.id)
         if INBOX_TABLE.has(key, device.vault):
@@ -204,7 +206,7 @@ def import_traces(items: Sequence[ArchiveRecord], ledger: ImportedLedger, device
     here = {(trace.at, trace.leak_sha256) for trace in device.ledger.traces()}
     numbers = {trace.number for trace in device.ledger.traces()}
     new = 0
-    for item in records_in(TRACES, items):
+    for item in records_in(TRACES_FOLDER, items):
         trace: Trace = item.noun
         if (trace.at, trace.leak_sha256) in here:
             continue
@@ -245,7 +247,7 @@ def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCase
     """
     chains = _custody_chains(items)
     new, others, erased = list[Case](), list[str](), list[str]()
-    for item in records_in(CASES, items):
+    for item in records_in(CASES_FOLDER, items):
         case: Case = item.noun
         if item.key != case.name:
             raise BadArchive
@@ -262,7 +264,7 @@ def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCase
 def _custody_chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRecord]]:
     """Return the custody chain of each case, by its name."""
     chains = dict[str, list[ArchiveRecord]]()
-    for item in records_in(CUSTODY, items):
+    for item in records_in(CUSTODY_FOLDER, items):
         name, _, number = item.key.partition("/")
         if number != f"{item.noun.number:010d}":
             raise BadArchive
@@ -273,7 +275,7 @@ def _custody_chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRec
 def _was_case_erased(links: Sequence[ArchiveRecord], device: Device) -> bool:
     """Check whether a case was erased here and must not return (docs/spec/case.md section 1)."""
     first = sha256(links[0].data).hex() if links else ""
-    return device.vault.get(ERASED_TABLE, first) is not None
+    return device.vault.get(ERASED_CASE_TABLE, first) is not None
 
 
 def _is_different_case(case: Case, links: Sequence[ArchiveRecord], device: Device) -> bool:
@@ -281,11 +283,11 @@ def _is_different_case(case: Case, links: Sequence[ArchiveRecord], device: Devic
 
     An earlier or a later state of the same case does not count as different.
     """
-    record = device.vault.get(CASES, case.name)
+    record = device.vault.get(CASES_FOLDER, case.name)
     if record is None:
         return False
     last = min(unpack(Case, record).links, case.links, len(links)) - 1
-    here = device.vault.get(CUSTODY, f"{case.name}/{last:010d}") if last >= 0 else None
+    here = device.vault.get(CUSTODY_FOLDER, f"{case.name}/{last:010d}") if last >= 0 else None
     return here is None or here != links[last].data
 
 
@@ -294,10 +296,10 @@ def _store_if_newer(
 ) -> tuple[Case, ...]:
     """Store a case; return it, or an empty tuple if this device's version is at least as new."""
     case: Case = item.noun
-    here = device.vault.get(CASES, case.name)
+    here = device.vault.get(CASES_FOLDER, case.name)
     if here is not None and unpack(Case, here).links >= case.links:
         return ()
-    device.vault.put(CASES, case.name, item.data)
-    for one in links:
-        device.vault.put(CUSTODY, one.key, one.data)
+    device.vault.put(CASES_FOLDER, case.name, item.data)
+    for link in links:
+        device.vault.put(CUSTODY_FOLDER, link.key, link.data)
     return (case,)

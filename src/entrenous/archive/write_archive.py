@@ -9,8 +9,8 @@ from itertools import chain
 from typing import BinaryIO, cast
 
 from entrenous.archive.archive_format import (
-    FILES,
-    INDEX,
+    FILES_PREFIX,
+    INDEX_FILE_NAME,
     ExportReport,
     Index,
     Part,
@@ -20,21 +20,21 @@ from entrenous.archive.archive_format import (
     write_index,
 )
 from entrenous.archive.contents import (
-    CASES,
-    CIRCLES,
-    CONTACTS,
-    CUSTODY,
-    KEYS,
-    LEDGER,
-    LISTS,
-    PICTURE_RECORDS,
+    CASES_FOLDER,
+    CIRCLES_FOLDER,
+    CONTACTS_FOLDER,
+    CUSTODY_FOLDER,
+    DEVICE_LISTS_FOLDER,
+    FILE_KEYS_FOLDER,
+    LEDGER_FOLDER,
+    PICTURE_RECORDS_FOLDER,
     PROOF_TABLES,
     PROTECTION_TABLE,
-    PROTECTIONS,
-    RECEIVED,
-    SENT,
-    TRACES,
-    files_of,
+    PROTECTIONS_FOLDER,
+    RECEIVED_FOLDER,
+    SENT_COPIES_FOLDER,
+    TRACES_FOLDER,
+    archived_files_of,
 )
 from entrenous.base.errors import NoSuchBlob
 from entrenous.base.identifiers import BlobId, PersonId
@@ -46,10 +46,10 @@ from entrenous.crypto.key_derivation import blob_key
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE, OWN_IDENTITY
-from entrenous.device.sent_messages import SEALED_TABLE, SendState
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
     CIRCLE,
-    LIST,
+    DEVICE_LIST,
     pack,
     unpack,
 )
@@ -66,29 +66,29 @@ def archive_records(device: Device) -> Iterator[Record]:
     """Yield all records, in the order of the archive."""
     return chain(
         _people_records(device),
-        _unchanged_records(CIRCLES, CIRCLE, device),
+        _unchanged_records(CIRCLES_FOLDER, CIRCLE, device),
         _ledger_records(device),
         _sent_records(device),
         _trace_records(device),
         _received_records(device),
         _case_records(device),
-        _unchanged_records(PROTECTIONS, PROTECTION_TABLE, device),
+        _unchanged_records(PROTECTIONS_FOLDER, PROTECTION_TABLE, device),
     )
 
 
 def archive_files(device: Device) -> tuple[BlobId, ...]:
     """Return the files that the records name, each once."""
-    cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
+    cases = (unpack(Case, record) for _, record in device.vault.items(CASES_FOLDER))
     nouns = chain(device.ledger.messages(), _archivable_received(device), cases)
-    return tuple(dict.fromkeys(blob for noun in nouns for blob in files_of(noun)))
+    return tuple(dict.fromkeys(blob for noun in nouns for blob in archived_files_of(noun)))
 
 
 def excluded_case_files(device: Device) -> int:
     """Return the number of files left out because somebody in their case was, or may have been,
     under 18.
     """
-    cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
-    return sum(len(case.evidence) - len(tuple(files_of(case))) for case in cases)
+    cases = (unpack(Case, record) for _, record in device.vault.items(CASES_FOLDER))
+    return sum(len(case.evidence) - len(tuple(archived_files_of(case))) for case in cases)
 
 
 def count_unopened(device: Device) -> int:
@@ -102,35 +102,38 @@ def count_unopened(device: Device) -> int:
 def _people_records(device: Device) -> Iterator[Record]:
     for contact in CONTACT_TABLE.all(device.vault):
         without = replace(contact, send_token=NO_TOKEN)
-        yield f"{CONTACTS}/{contact.person.id.hex()}", pack(without)
-    yield from _unchanged_records(LISTS, LIST, device)
+        yield f"{CONTACTS_FOLDER}/{contact.person.id.hex()}", pack(without)
+    yield from _unchanged_records(DEVICE_LISTS_FOLDER, DEVICE_LIST, device)
 
 
 def _ledger_records(device: Device) -> Iterator[Record]:
     for message in device.ledger.messages():
-        yield f"{LEDGER}/{message.id.hex()}", pack(message)
+        yield f"{LEDGER_FOLDER}/{message.id.hex()}", pack(message)
         for position in range(len(message.pictures)):
             look = device.ledger.picture_record(message.id, position)
             if look is not None:
-                yield f"{PICTURE_RECORDS}/{message.id.hex()}/{position:04d}", look
+                yield f"{PICTURE_RECORDS_FOLDER}/{message.id.hex()}/{position:04d}", look
 
 
 def _sent_records(device: Device) -> Iterator[Record]:
-    for copy in SEALED_TABLE.all(device.vault):
+    for copy in SEALED_COPY_TABLE.all(device.vault):
         if copy.departure is not SendState.WAITING:
-            yield f"{SENT}/{copy.envelope.hex()}", pack(copy)
+            yield f"{SENT_COPIES_FOLDER}/{copy.envelope.hex()}", pack(copy)
     for folder, table in PROOF_TABLES.items():
         yield from _unchanged_records(folder, table, device)
 
 
 def _trace_records(device: Device) -> Iterator[Record]:
     for trace in device.ledger.traces():
-        yield f"{TRACES}/{trace.number:08d}", pack(trace)
+        yield f"{TRACES_FOLDER}/{trace.number:08d}", pack(trace)
 
 
 def _received_records(device: Device) -> Iterator[Record]:
     for number, received in enumerate(_archivable_received(device)):
-        yield f"{RECEIVED}/{number:08d}", pack(replace(received, manifest=None, attempt=None))
+        yield (
+            f"{RECEIVED_FOLDER}/{number:08d}",
+            pack(replace(received, manifest=None, attempt=None)),
+        )
         yield from _file_keys(received)
 
 
@@ -139,7 +142,7 @@ def _file_keys(received: Received) -> Iterator[Record]:
     if received.key is not None:
         for place, blob in enumerate(received.kept):
             identity = age_identity(blob_key(received.key, place))
-            yield f"{KEYS}/{blob.hex()}", identity.reveal() + b"\n"
+            yield f"{FILE_KEYS_FOLDER}/{blob.hex()}", identity.reveal() + b"\n"
 
 
 def _archivable_received(device: Device) -> Iterator[Received]:
@@ -154,8 +157,8 @@ def _archivable_received(device: Device) -> Iterator[Received]:
 
 def _case_records(device: Device) -> Iterator[Record]:
     """Yield cases in exactly the form that their custody chains hash, and these chains."""
-    yield from _unchanged_records(CASES, CASES, device)
-    yield from _unchanged_records(CUSTODY, CUSTODY, device)
+    yield from _unchanged_records(CASES_FOLDER, CASES_FOLDER, device)
+    yield from _unchanged_records(CUSTODY_FOLDER, CUSTODY_FOLDER, device)
 
 
 def _unchanged_records(folder: str, table: str, device: Device) -> Iterator[Record]:
@@ -181,7 +184,7 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Expor
     parts = (*(Part(name, len(data), sha256(data)) for name, data in every), *present.values())
     index = Index(this_second(device), own_person(device), parts)
     out = _ProgressWriter(writer, index.size, progress)
-    _write_entry(INDEX, write_index(index), writer)
+    _write_entry(INDEX_FILE_NAME, write_index(index), writer)
     for name, data in every:
         _write_entry(name, data, cast("BinaryIO", out))
     for blob, part in present.items():
@@ -200,12 +203,12 @@ def own_person(device: Device) -> PersonId | None:
 
 def _measure_file(blob: BlobId, device: Device) -> Part | None:
     """Return a file's entry in the archive's index; None if the file is missing or damaged."""
-    seen = HashingWriter(cast("BinaryIO", _NullWriter()))
+    measured = HashingWriter(cast("BinaryIO", _NullWriter()))
     try:
-        device.vault.copy_file_to(blob, cast("BinaryIO", seen))
+        device.vault.copy_file_to(blob, cast("BinaryIO", measured))
     except (NoSuchBlob, DecryptionFailed):
         return None
-    return Part(FILES + blob.hex(), seen.size, seen.digest())
+    return Part(FILES_PREFIX + blob.hex(), measured.size, measured.digest())
 
 
 def _write_entry(name: str, data: bytes, writer: BinaryIO) -> None:

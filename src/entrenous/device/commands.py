@@ -87,11 +87,11 @@ def ask_passphrase(descriptor: int | None) -> Secret:
         NoPassphrase: none was given and there is no terminal.
         NoSuchDescriptor: the descriptor cannot be read.
     """
-    given = _passphrase_given(descriptor)
+    given = _given_passphrase(descriptor)
     return (
         given
         if given is not None
-        else _normalized_secret(_type_hidden(translated("Passphrase: "), translated(_VAULT_OPTION)))
+        else _normalized_secret(_ask_hidden(translated("Passphrase: "), translated(_VAULT_OPTION)))
     )
 
 
@@ -100,8 +100,8 @@ def ask_new_passphrase(descriptor: int | None) -> Secret:
 
     Raises NoPassphrase, PassphrasesDiffer.
     """
-    given = _passphrase_given(descriptor)
-    return given if given is not None else _type_twice(translated(_VAULT_OPTION))
+    given = _given_passphrase(descriptor)
+    return given if given is not None else _ask_twice(translated(_VAULT_OPTION))
 
 
 def ask_replacement_passphrase(descriptor: int | None, option: str) -> Secret:
@@ -114,7 +114,7 @@ def ask_replacement_passphrase(descriptor: int | None, option: str) -> Secret:
     return (
         _read_from_descriptor(descriptor, option)
         if descriptor is not None
-        else _type_twice(f"{option} N")
+        else _ask_twice(f"{option} N")
     )
 
 
@@ -123,11 +123,11 @@ def ask_archive_passphrase(descriptor: int | None) -> Secret:
     if descriptor is not None:
         return _read_from_descriptor(descriptor, "--archive-passphrase-fd")
     return _normalized_secret(
-        _type_hidden(translated("Passphrase of the archive: "), _ARCHIVE_OPTION)
+        _ask_hidden(translated("Passphrase of the archive: "), _ARCHIVE_OPTION)
     )
 
 
-def _passphrase_given(descriptor: int | None) -> Secret | None:
+def _given_passphrase(descriptor: int | None) -> Secret | None:
     if descriptor is not None:
         return _read_from_descriptor(descriptor, "--passphrase-fd")
     written = os.environ.get("ENTRENOUS_PASSPHRASE")
@@ -144,14 +144,14 @@ def _read_from_descriptor(descriptor: int, option: str) -> Secret:
         raise NoSuchDescriptor(number=descriptor, how=option) from None
 
 
-def _type_twice(how: str) -> Secret:
-    first = _type_hidden(translated("Choose a passphrase: "), how)
-    if _type_hidden(translated("Once more: "), how) != first:
+def _ask_twice(how: str) -> Secret:
+    first = _ask_hidden(translated("Choose a passphrase: "), how)
+    if _ask_hidden(translated("Once more: "), how) != first:
         raise PassphrasesDiffer
     return _normalized_secret(first)
 
 
-def _type_hidden(prompt: str, how: str) -> str:
+def _ask_hidden(prompt: str, how: str) -> str:
     if not sys.stdin.isatty():
         raise NoPassphrase(how=how)
     return getpass.getpass(prompt)

@@ -1,10 +1,10 @@
-"""Everything that a rule on a user's device may use: vault, ledger, relays, clock, randomness,
+"""What the code on a user's device works with: vault, ledger, relays, clock, randomness,
 decoders.
 
-`Vault` and `Courier` are protocols so that the packages with the rules import neither SQLCipher nor
-an HTTP client. The simulated world of the tests replaces both: it crashes the vault, and cuts,
-delays and forges the relays' answers. The HTTP client is imported at the first request, so that
-commands without requests start faster.
+`Vault` and `Courier` are protocols so that the code that uses them imports neither SQLCipher nor an
+HTTP client. The simulated world of the tests replaces both: it crashes the vault, and cuts, delays
+and forges the relays' answers. The HTTP client is imported at the first request, so that commands
+without requests start faster.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class Vault(Protocol):
 
         Raises:
             VaultFileMissing: there is no such file.
-            VaultFileDamaged: the file was changed or truncated. This may be detected only at its
-                end; discard what was written.
+            VaultFileDamaged: the file was changed or truncated. This may be detected only at the
+                end of the file. Discard what was written.
         """
 
     def open_sealed(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
@@ -140,10 +140,11 @@ def run_sequentially(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
 
 
 class Courier(Protocol):
-    """Relays as a device sees them. ``url`` is the relay's; docs/spec/relay.md has the semantics.
+    """Relays as a device sees them. ``url`` is the relay's address. docs/spec/relay.md specifies
+    the requests.
 
-    Every method raises RelayUnreachable without an answer, ProtocolTooOld if the relay requires a
-    newer client, and the errors that the relay reports (base/errors.py).
+    Every method raises RelayUnreachable if the relay does not answer, ProtocolTooOld if the relay
+    requires a newer client, and the errors that the relay reports (base/errors.py).
     """
 
     # Mailboxes, with their key bundles and send tokens (relay.md sections 2, 3).
@@ -284,11 +285,11 @@ class Courier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Everything that a rule on a person's device may use.
+    """What the code on a person's device works with.
 
     ``read_picture``, ``read_clip`` (frame by frame while its context is open) and ``read_sound``
     decode untrusted files, and ``check_copy`` checks that a received file has a form that our
-    writers make; outside of tests all four run in sandboxed processes. ``receipts``: whether
+    writers make; outside of tests all four run in sandboxed processes. ``receipts`` says whether
     verified contacts get receipts for their messages. ``embedder`` is None if the extra `embedding`
     is not installed. ``side_by_side`` queries several relays concurrently.
     """
@@ -321,7 +322,7 @@ def courier_of(
     """
     with ExitStack() as opened:
 
-        def make() -> Courier:
+        def make_courier() -> Courier:
             from entrenous.device.client import http_courier  # noqa: PLC0415 - loads httpx
 
             client = opened.enter_context(
@@ -331,7 +332,7 @@ def courier_of(
                 client.timeout = timeout_s
             return http_courier.HttpCourier(client, patience_s, pause_s=pause_s)
 
-        courier = _LazyCourier(make)
+        courier = _LazyCourier(make_courier)
         if settings.relay_ca is not None:
             # reports a bad certificate file at once, even if the command makes no request
             courier.courier()

@@ -14,7 +14,7 @@ from entrenous.device.identities import has_relay, own_device
 from entrenous.device.relay_lock_client import former_addresses
 
 _KEY_FILE: Final = "device.key"
-_OWN_FILES: Final = (
+_DEVICE_FILE_PATTERNS: Final = (
     _KEY_FILE,
     "vault.json",
     "vault.db*",
@@ -30,30 +30,33 @@ _FILES_FOLDER: Final = "files"
 
 
 def close_own_mailboxes(device: Device) -> bool:
-    """Have the relays delete this device's mailboxes, what waits there, and its part of the lock.
+    """Have the relays delete this device's mailboxes, the letters waiting there, and their part of
+    its lock.
 
     Returns:
         Whether nothing of this device is left at any relay; True for a device without a relay.
     """
     if not has_relay(device):
         return True
-    homes = [own_device(device).home, *(old.home for old in former_addresses(device))]
-    done = True
-    for home in homes:
+    addresses = [own_device(device).home, *(former.home for former in former_addresses(device))]
+    all_closed = True
+    for address in addresses:
         try:
-            device.courier.close_mailbox(home.relay_url, home.mailbox, home.close or home.owner)
+            device.courier.close_mailbox(
+                address.relay_url, address.mailbox, address.close or address.owner
+            )
         except NoSuchMailbox:
             continue
         except EntrenousError:
-            done = False
-    return done
+            all_closed = False
+    return all_closed
 
 
 def erase_folder(home: Path) -> tuple[str, ...]:
     """Delete everything that belongs to a device from its folder; its vault must be closed.
 
-    The key file goes first, overwritten: without it, nothing decrypts the rest, even if the disk
-    keeps deleted bytes.
+    The key file is overwritten and deleted first. Without it, nothing can decrypt the other files,
+    even if the disk keeps deleted bytes.
 
     Returns:
         The names of other files in the folder, which stay.
@@ -65,14 +68,14 @@ def erase_folder(home: Path) -> tuple[str, ...]:
         if not home.is_dir():
             return ()
         _overwrite_file(home / _KEY_FILE)
-        for pattern in _OWN_FILES:
-            for place in home.glob(pattern):
-                place.unlink(missing_ok=True)
+        for pattern in _DEVICE_FILE_PATTERNS:
+            for path in home.glob(pattern):
+                path.unlink(missing_ok=True)
         if (home / _FILES_FOLDER).is_dir():
             shutil.rmtree(home / _FILES_FOLDER)
-        left = tuple(sorted(place.name for place in home.iterdir()))
+        left = tuple(sorted(path.name for path in home.iterdir()))
         if not left:
-            with suppress(OSError):  # the folder may hold other people's files
+            with suppress(OSError):  # this process may lack the right to delete the folder
                 home.rmdir()
     return left
 

@@ -23,7 +23,7 @@ from entrenous.device.device import Device
 from entrenous.device.lock_errors import DeviceWithoutRelay, UnfinishedDevice, UnlockNotConfirmed
 from entrenous.device.vault_tables import (
     CONTACT,
-    LIST,
+    DEVICE_LIST,
     SELF,
     OwnRecord,
     Table,
@@ -48,7 +48,7 @@ FIRST_DEVICE_NAME = "device 1"
 
 
 def own_name(device: Device) -> str:
-    return (device.vault.get(SELF, DEVICE_NAME) or FIRST_DEVICE_NAME.encode()).decode()
+    return (device.vault.get(SELF, DEVICE_NAME_RECORD) or FIRST_DEVICE_NAME.encode()).decode()
 
 
 def own_other_devices(device: Device) -> Contact | None:
@@ -83,7 +83,7 @@ class MailboxAddress:
     """This device's mailbox address: the relay, the mailbox there, and the token that opens it.
 
     ``close`` is the token that deletes the mailbox; the person's other devices and recovery sheet
-    have it, too. None means that there is none yet.
+    have it, too. It is None until there is such a token.
     """
 
     relay_url: str
@@ -97,7 +97,7 @@ class Identity:
     """This device and its owner.
 
     All fields are None on a device that was set up without a relay, since it needs no keys.
-    ``master`` is private.
+    ``master`` is the private master key; None if it is not on this device.
     """
 
     name: str
@@ -117,22 +117,28 @@ class BadRelayAddress(Refused):
     """
 
 
-IDENTITY = "identity-2"
-ACCOUNT = "account"
-SIGNING_SEED = "signing-seed"  # the seed of this device's ML-DSA-65 key
-UNFINISHED = "set-up-unfinished"  # set while the mailbox does not exist yet, or is incomplete
-UNCONFIRMED = "unconfirmed"  # set until the relay has confirmed this opening of the vault
-ROLLED_BACK = "rolled-back"  # set if the relay knows a later generation of this vault
-CARD_TO_SHOW = "card-to-show"  # set while our key bundle is newer than the one at the relay
-DEVICE_NAME = "device-name"  # this device's name, which only the person's own devices see
+IDENTITY_RECORD = "identity-2"
+OLM_ACCOUNT_RECORD = "account"
+SIGNING_SEED_RECORD = "signing-seed"  # the seed of this device's ML-DSA-65 key
+SETUP_UNFINISHED_RECORD = (
+    "set-up-unfinished"  # set while the mailbox does not exist yet, or is incomplete
+)
+# Set until the relay has confirmed this unlock of the vault.
+UNLOCK_UNCONFIRMED_RECORD = "unconfirmed"
+ROLLED_BACK_RECORD = "rolled-back"  # set if the relay knows a later generation of this vault
+KEY_BUNDLE_TO_PUBLISH_RECORD = (
+    "card-to-show"  # set while our key bundle is newer than the one at the relay
+)
+DEVICE_NAME_RECORD = "device-name"  # this device's name, which only the person's own devices see
 # set while the relay's share of the vault's key is still at the old relay
-LOCK_TO_FOLLOW = "lock-to-follow"
+LOCK_TO_MOVE_RECORD = "lock-to-follow"
 
-OWN_IDENTITY: Final = OwnRecord(IDENTITY, Identity)
-_LOCK_TO_FOLLOW: Final = OwnRecord(LOCK_TO_FOLLOW, RelayLock)
-# the epoch of our list before which announcements of mailboxes for a move do not count
-READY_SINCE = "ready-since"
-NEXT_CLOSE = "next-close"  # the token that is to become the one that deletes our mailbox
+OWN_IDENTITY: Final = OwnRecord(IDENTITY_RECORD, Identity)
+_LOCK_TO_MOVE: Final = OwnRecord(LOCK_TO_MOVE_RECORD, RelayLock)
+# our list's epoch at the last loss or move; only mailboxes announced since then are used
+MOVE_READY_SINCE_RECORD = "ready-since"
+# the token that will replace the one that deletes our mailbox
+NEXT_CLOSE_TOKEN_RECORD = "next-close"  # noqa: S105 - a record's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,7 @@ def account_of(device: Device) -> Secret:
     Raises DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
     refuse_unconfirmed(device)
-    stored = device.vault.get(SELF, ACCOUNT)
+    stored = device.vault.get(SELF, OLM_ACCOUNT_RECORD)
     if stored is None:
         raise DeviceWithoutRelay
     return Secret(stored)
@@ -186,7 +192,7 @@ def signer_of(device: Device) -> DeviceSigner:
     """Return the device's private signing keys; raises DeviceWithoutRelay, RolledBack,
     UnlockNotConfirmed.
     """
-    account, seed = account_of(device), device.vault.get(SELF, SIGNING_SEED)
+    account, seed = account_of(device), device.vault.get(SELF, SIGNING_SEED_RECORD)
     if seed is None:
         raise DeviceWithoutRelay
     return DeviceSigner(account, Secret(seed))
@@ -200,28 +206,31 @@ def refuse_unconfirmed(device: Device) -> None:
         UnlockNotConfirmed: it was opened in an offline window, and the relay did not answer.
     """
     _refuse_rolled_back(device)
-    if device.vault.get(SELF, UNCONFIRMED) is not None:
+    if device.vault.get(SELF, UNLOCK_UNCONFIRMED_RECORD) is not None:
         raise UnlockNotConfirmed
 
 
-def is_confirmed(device: Device) -> bool:
+def may_advance_ratchets(device: Device) -> bool:
     """Return whether the ratchets of this device's sessions may advance now."""
-    return not any(device.vault.get(SELF, mark) is not None for mark in (UNCONFIRMED, ROLLED_BACK))
+    return not any(
+        device.vault.get(SELF, mark) is not None
+        for mark in (UNLOCK_UNCONFIRMED_RECORD, ROLLED_BACK_RECORD)
+    )
 
 
 def _refuse_rolled_back(device: Device) -> None:
-    if device.vault.get(SELF, ROLLED_BACK) is not None:
+    if device.vault.get(SELF, ROLLED_BACK_RECORD) is not None:
         raise RolledBack
 
 
 def store_account(account: Secret, device: Device) -> None:
-    device.vault.put(SELF, ACCOUNT, account.reveal())
+    device.vault.put(SELF, OLM_ACCOUNT_RECORD, account.reveal())
 
 
 def store_signer(signer: DeviceSigner, device: Device) -> None:
     """Store the keys of a new device."""
     store_account(signer.account, device)
-    device.vault.put(SELF, SIGNING_SEED, signer.seed.reveal())
+    device.vault.put(SELF, SIGNING_SEED_RECORD, signer.seed.reveal())
 
 
 def store_identity(identity: Identity, device: Device) -> None:
@@ -233,17 +242,17 @@ def store_next_lock(lock: RelayLock, device: Device) -> None:
 
     Call it in the transaction that moves the device.
     """
-    _LOCK_TO_FOLLOW.store(lock, device.vault)
+    _LOCK_TO_MOVE.store(lock, device.vault)
 
 
 def next_lock(device: Device) -> RelayLock | None:
     """Return the lock that the vault still has to get at a new relay; None if there is none."""
-    return _LOCK_TO_FOLLOW.load(device.vault)
+    return _LOCK_TO_MOVE.load(device.vault)
 
 
 def clear_next_lock(device: Device) -> None:
     """Record that the vault uses the new relay's lock, so that the old one can be deleted."""
-    _LOCK_TO_FOLLOW.drop(device.vault)
+    _LOCK_TO_MOVE.drop(device.vault)
 
 
 def refuse_local_address(relay_url: str, device: Device) -> None:
@@ -262,7 +271,7 @@ class KnownList:
     heads: tuple[Head, ...]
 
 
-LIST_TABLE: Final = Table(LIST, KnownList)
+DEVICE_LIST_TABLE: Final = Table(DEVICE_LIST, KnownList)
 
 
 def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
@@ -270,7 +279,7 @@ def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
     me = own_device(device)
     if contact.person.id == me.person.id:
         return list_heads(read_key_bundle(me.card).lists)
-    known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
+    known = DEVICE_LIST_TABLE.load(contact.person.id.hex(), device.vault)
     newest = Head(contact.person.epoch, contact.person.head)
     older = () if known is None else known.heads
     return (*(head for head in older if head.epoch < newest.epoch), newest)
@@ -278,7 +287,7 @@ def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
 
 def known_key_bundle(person: PersonId, device: Device) -> bytes | None:
     """Return a person's newest verified key bundle, encoded; None if there is none."""
-    known = LIST_TABLE.load(person.hex(), device.vault)
+    known = DEVICE_LIST_TABLE.load(person.hex(), device.vault)
     return None if known is None else known.card
 
 
@@ -302,11 +311,11 @@ def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes
 
 def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
     """Store a verified key bundle that is not older than the stored one."""
-    known = LIST_TABLE.load(person.hex(), device.vault)
+    known = DEVICE_LIST_TABLE.load(person.hex(), device.vault)
     heads = {} if known is None else {head.epoch: head for head in known.heads}
     heads |= {head.epoch: head for head in list_heads(read_key_bundle(card).lists)}
     ordered = tuple(heads[epoch] for epoch in sorted(heads))
-    LIST_TABLE.store(KnownList(card, ordered), person.hex(), device.vault)
+    DEVICE_LIST_TABLE.store(KnownList(card, ordered), person.hex(), device.vault)
 
 
 def check_head(contact: Contact, named: Head, device: Device) -> None:
@@ -315,14 +324,14 @@ def check_head(contact: Contact, named: Head, device: Device) -> None:
 
 
 def delete_device_list(person: PersonId, device: Device) -> None:
-    LIST_TABLE.drop(person.hex(), device.vault)
+    DEVICE_LIST_TABLE.drop(person.hex(), device.vault)
 
 
-Call = Callable[[PersonId | None, str], str]
+NameOf = Callable[[PersonId | None, str], str]
 FORMER_NAME: Final = translatable("{label} (not the one you know now)")
 
 
-def current_names(device: Device) -> Call:
+def current_names(device: Device) -> NameOf:
     """Return a function that returns the current name of a copy's recipient.
 
     For people who are no longer known, it returns the label from the time of sending, with a note
@@ -332,7 +341,7 @@ def current_names(device: Device) -> Call:
     names = {contact.person.id: contact.name for contact in contacts(device)}
     taken = {comparable_name(name) for name in names.values()}
 
-    def call(person: PersonId | None, label: str) -> str:
+    def name_of(person: PersonId | None, label: str) -> str:
         if person is None:
             return label
         known = (
@@ -342,4 +351,4 @@ def current_names(device: Device) -> Call:
         )
         return names.get(person, known)
 
-    return call
+    return name_of

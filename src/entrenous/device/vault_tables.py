@@ -13,83 +13,99 @@ from entrenous.device.device import Vault
 
 Noun = TypeVar("Noun")
 
-# Each comment names the table's key, and after a colon its content. PEER means a person and a
-# device, INBOX a sender and a message, because somebody else could claim the same device id or
-# message id.
+# Each comment names the key of a table's records, and after a colon their content. In a key, PEER
+# stands for a person and a device, and INBOX for a sender and a message, because somebody else
+# could use the same device id or message id.
 SELF: Final = "self"  # name: records about this device itself
 CONTACT: Final = "contact-2"  # person
 INVITE: Final = "invite"  # token hash: invite links that this device made
 LINK_NOTICE: Final = "link-notice"  # order: outcomes of links, to be shown once
 # hash of the last token: tokens to register before a letter hands them out
 RELAY_TASK: Final = "chore-2"
-BATCH: Final = "batch"  # order: encoded changes of tokens to send to our relay
-WITHDRAW: Final = "withdraw-2"  # hash of the last token: tokens to revoke
-WITHDRAWN: Final = "withdrawn"  # hash of the last token: tokens that the relay has revoked
-WINDOW_IN: Final = "window-in"  # PEER: the token range they may write to us with
-WINDOW_OLD: Final = "window-old"  # PEER and token hash: token ranges that were replaced
-COVERED: Final = "covered"  # envelope: what a receipt for our copy has to cover
+TOKEN_CHANGE: Final = "batch"  # noqa: S105 - order: encoded changes of tokens to send to our relay
+TOKEN_REVOCATION: Final = "withdraw-2"  # noqa: S105 - hash of the last token: tokens to revoke
+# hash of the last token: tokens that the relay has revoked
+REVOKED_TOKEN: Final = "withdrawn"  # noqa: S105
+TOKEN_RANGE_IN: Final = "window-in"  # noqa: S105 - PEER: the tokens with which they may write to us
+# PEER and token hash: token ranges that were replaced
+TOKEN_RANGE_OLD: Final = "window-old"  # noqa: S105
+RECEIPT_COVERAGE: Final = "covered"  # envelope: what a receipt for our copy has to cover
 # relay: when we last asked whether it was restored, and its last restore
-RESTORED: Final = "restored"
-SENT_FROM: Final = "sent-from"  # INBOX: the device that wrote the message
-OWED_RECEIPT: Final = "owed"  # PEER, envelope and event: receipts not sent yet
+RELAY_RESTORE: Final = "restored"
+SENDING_DEVICE: Final = "sent-from"  # INBOX: the device that sent the message
+OWED_RECEIPT: Final = "owed"  # PEER, envelope and event: receipts that have not been sent yet
 RECEIPT: Final = "receipt"  # envelope and event: receipts for our copies
 # head of a list: the key bundle that proves the receipts signed under that list
-RECEIPT_CARD: Final = "receipt-card"
-WINDOW_OUT: Final = "window-out"  # PEER: the token range we may write to them with
-# PEER: the same, received under a device list that we do not know yet
-WINDOW_TOLD: Final = "window-told"
+RECEIPT_KEY_BUNDLE: Final = "receipt-card"
+# PEER: the tokens with which we may write to them
+TOKEN_RANGE_OUT: Final = "window-out"  # noqa: S105
+# PEER: such a token range that came with a device list that we do not know yet
+TOKEN_RANGE_PENDING: Final = "window-told"  # noqa: S105
 PEER: Final = "peer-2"  # person and device: sessions
 OWN_KEY: Final = "own-key-2"  # X-Wing key id
-DRAFT: Final = "draft"  # draft: messages not sent yet
+DRAFT: Final = "draft"  # draft: messages that have not been sent yet
 OUTBOX: Final = "outbox"  # order: letters to post
-SEALED: Final = "sealed"  # envelope: copies that we sent
-OVERTAKEN: Final = "overtaken"  # envelope: copies recalled before their relay could be asked
+SEALED_COPY: Final = "sealed"  # envelope: copies that we sent
+# envelope: copies whose recall is to be repeated at their relay
+UNCONFIRMED_RECALL: Final = "overtaken"
 INBOX: Final = "inbox-2"  # sender and message
 INBOX_NAME: Final = "inbox-name"  # a name's words and number, and INBOX: an index
 TIMELINE: Final = "timeline"  # person, microsecond, sequence, side and message: an index
-SEALED_OF: Final = "sealed-of"  # message and envelope: an index of SEALED
+COPIES_BY_MESSAGE: Final = "sealed-of"  # message and envelope: an index of SEALED_COPY
 # INBOX: an index of messages that wait to be opened, and when each ends
 UNOPENED: Final = "unopened"
-SEEN: Final = "seen"  # envelope: letters that were processed, so that a repeated one is ignored
+# envelope: letters that were processed, so that a repeated one is ignored
+SEEN_LETTER: Final = "seen"
 # sender and message: messages that have arrived, so that a repeated one is ignored
 SEEN_MESSAGE: Final = "seen-message"
-GREET: Final = "greet"  # person: somebody used our invite, and we have not answered yet
+# person: people who used our invite and have not got our answer yet
+INVITE_USE_TO_ANSWER: Final = "greet"
 # INBOX: messages recalled before they arrived, and the time of the notification
-RECALLED: Final = "recalled"
-DOWNLOAD: Final = "download"  # INBOX and place: a partly downloaded blob
-FINISH: Final = "finish-2"  # INBOX and attempt: openings that were not reported to the relay yet
+EARLY_RECALL: Final = "recalled"
+PARTIAL_DOWNLOAD: Final = "download"  # INBOX and place: a partly downloaded blob
+# INBOX and attempt: openings that have not been reported to the relay yet
+UNREPORTED_OPENING: Final = "finish-2"
 # envelope: letters that could not be decrypted, not shown to the user yet
 UNDECRYPTABLE: Final = "aside"
 # envelope: letters that wait for a device list that we do not know yet
 AWAITING_LIST: Final = "late"
-FROM_NEWER_PROGRAM: Final = (
-    "newer"  # envelope: letters of a kind that only newer programs know, not shown to the user yet
-)
-LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
+# envelope: letters of a kind that only newer programs know, not shown to the user yet
+FROM_NEWER_PROGRAM: Final = "newer"
+DEVICE_LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
 CIRCLE: Final = "circle"  # circle
-TALK: Final = "talk"  # person, microsecond and message: the newest message that we sent
+LAST_SENT: Final = "talk"  # person, microsecond and message: the newest message that we sent
 LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last arrived
 KEY_CHANGE: Final = "changed"  # order: changes of keys, not shown to the user yet
-COMPARE: Final = "compare"  # person: a key comparison in progress
+KEY_COMPARISON: Final = "compare"  # person: a key comparison in progress
 REACTION: Final = "reaction"  # sender, message and person
 FIRST_TOKEN: Final = "first-token"  # noqa: S105 - PEER: the token of our first letter to a device
-GREETED: Final = "greeted"  # PEER: when we last told a device how to write to us
-GREET_DEVICE: Final = "greet-device"  # PEER: devices that we still have to tell how to write to us
-SIBLING: Final = "sibling"  # device: the person's other devices
+GREETING_SENT: Final = "greeted"  # PEER: when we last told a device how to write to us
+# PEER: devices that we still have to tell how to write to us
+DEVICE_TO_GREET: Final = "greet-device"
+LINKED_DEVICE: Final = "sibling"  # device: the person's other devices
 # person: the head of a device list that a letter names and that we have not seen
 NAMED_HEAD: Final = "named"
 FORK: Final = "fork"  # person: two lists that contradict each other, as evidence
-CLOSE: Final = "close"  # mailbox: mailboxes to be deleted
-NEXT_HOME: Final = "next-home"  # relay: mailboxes prepared for a move to that relay
-OLD_HOME: Final = "old-home"  # mailbox: former mailboxes, where letters may still arrive
-CLOSED: Final = "closed"  # mailbox: mailboxes of removed devices that were deleted recently
-STAMP: Final = "stamp"  # record: when it last changed, for records that our devices share
+MAILBOX_TO_DELETE: Final = "close"  # mailbox: mailboxes to be deleted
+PREPARED_MAILBOX: Final = "next-home"  # relay: mailboxes prepared for a move to that relay
+FORMER_ADDRESS: Final = "old-home"  # mailbox: former mailboxes, where letters may still arrive
+# mailbox: mailboxes of removed devices that were deleted recently
+DELETED_MAILBOX: Final = "closed"
+CHANGE_TIME: Final = "stamp"  # record: when it last changed, for records that our devices share
 # device and record: which version of a shared record our other device has
-SIBLING_KNOWS: Final = "told"
+SYNCED_VERSION: Final = "told"
 #: Tables that a rolled-back state must not use.
 RATCHET_TABLES: Final = (
-    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, AWAITING_LIST),
-    *(RELAY_TASK, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
+    *(PEER, OWN_KEY, OUTBOX, INVITE_USE_TO_ANSWER, UNREPORTED_OPENING, INVITE, AWAITING_LIST),
+    *(
+        RELAY_TASK,
+        TOKEN_CHANGE,
+        TOKEN_REVOCATION,
+        TOKEN_RANGE_IN,
+        TOKEN_RANGE_OLD,
+        TOKEN_RANGE_OUT,
+        TOKEN_RANGE_PENDING,
+    ),
 )
 
 

@@ -67,7 +67,7 @@ class ClockReading:
         if odd is not None and odd <= now < odd + _TRUSTED_AFTER:
             return replace(self, at=now)
         if odd is not None and now < odd:
-            base = self.believed or now  # it was set back, perhaps to the right time
+            base = self.believed or now  # the clock was set back, perhaps to the right time
         # Everything that was in transit has expired by then, so the exact time no longer matters.
         if abs(now - base) > MAX_TIME_IN_TRANSIT:
             return ClockReading(now, now, min(base, now))

@@ -74,7 +74,7 @@ def recipients_of_received(received: Received) -> frozenset[PersonId]:
     return frozenset(person for person, _ in received.manifest.audience)
 
 
-STRANGER: Final = translatable("somebody")
+STRANGER_LABEL: Final = translatable("somebody")
 
 
 def other_recipients(received: Received, me: PersonId, names: Mapping[PersonId, str]) -> list[str]:
@@ -82,13 +82,13 @@ def other_recipients(received: Received, me: PersonId, names: Mapping[PersonId, 
     first.
     """
     others = recipients_of_received(received) - {me, received.sender}
-    called = [names.get(person, STRANGER) for person in others]
-    return sorted(called, key=lambda name: (name == STRANGER, name))
+    called = [names.get(person, STRANGER_LABEL) for person in others]
+    return sorted(called, key=lambda name: (name == STRANGER_LABEL, name))
 
 
 def others_in_words(names: Sequence[str]) -> str:
     """Return the sentence that says who else has a message, and gets a reply to it."""
-    known = [name for name in names if name != STRANGER]
+    known = [name for name in names if name != STRANGER_LABEL]
     strangers = len(names) - len(known)
     if known:
         return translated("also to {names}").format(names=join_names(known, strangers))
@@ -100,7 +100,9 @@ def others_in_words(names: Sequence[str]) -> str:
 
 
 def record_sent(message: Message, draft: Draft, device: Device) -> None:
-    """Record a message that passed the guard; call it in the transaction that stores it."""
+    """Record a message whose recipients were checked (send/guard.py). Call it in the transaction
+    that stores the message.
+    """
     recipients = contacts_named(draft.to, device)
     for contact in recipients:
         add_sent_record(contact.person.id, _sent_record(message, draft, contact, device), device)

@@ -71,7 +71,7 @@ def find_draft(number: bytes, device: Device) -> StoredDraft:
 
 
 def remove_draft_file(number: bytes, place: int, device: Device) -> StoredDraft:
-    """Delete the file at this place, from 0, of a draft; a missing one is no error.
+    """Delete file number ``place`` of a draft, counted from 0; a missing file is no error.
 
     Raises NoSuchDraft.
     """

@@ -13,7 +13,7 @@ from entrenous.device.identities import (
     refuse_unconfirmed,
 )
 from entrenous.device.lock_errors import DeviceWithoutRelay
-from entrenous.device.vault_tables import SEEN
+from entrenous.device.vault_tables import SEEN_LETTER
 from entrenous.send.clock_sanity import record_clock
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
 from entrenous.send.devices.device_lists import freeze_contact
@@ -29,7 +29,7 @@ from entrenous.send.flush import flush
 from entrenous.send.letter.arrivals import (
     AWAITING_LIST_TABLE,
     apply_letter,
-    keep_for_later,
+    keep_until_list_known,
     record_undecryptable,
     take_openable_letters,
     take_update_notice,
@@ -42,12 +42,13 @@ from entrenous.send.letter.relay_tasks import repeat_after_restore
 from entrenous.send.open import report_finished_openings
 from entrenous.send.people.invite import answer_greetings
 from entrenous.send.people.people_nouns import NotInvited
-from entrenous.send.recall import recall_late_copies
+from entrenous.send.recall import retry_recalls
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.distribute import greet_devices, top_up_ranges
 from entrenous.wire.relay_nouns import RolledBack, WaitingEnvelope
 
-# The cause is this device, its disk or a relay, not the letter, so the letter stays at the relay.
+# Errors caused by this device, its disk or a relay, not by the letter. The letter stays at the
+# relay.
 _KEEP_AT_RELAY: Final = (RolledBack, DeviceWithoutRelay)
 
 
@@ -78,7 +79,7 @@ def fetch_messages(device: Device) -> FetchResult:
     send_sync_letters(device)
     problems = list[EntrenousError]()
     try:
-        count = _receive(me.home, problems, device)
+        count = _fetch_all_mailboxes(me.home, problems, device)
         top_up_prekeys(device)  # our own housekeeping, before letters leave (relay.md section 14)
     except EntrenousError:
         flush(device)
@@ -88,9 +89,13 @@ def fetch_messages(device: Device) -> FetchResult:
     return FetchResult(count, (*flush(device).problems, *take_update_notice(device), *problems))
 
 
-def _receive(home: MailboxAddress, problems: list[EntrenousError], device: Device) -> int:
-    """Fetch letters, and queue the answers to them; return the number of letters."""
-    count = _fetch_all(home, device) + _fetch_former_mailboxes(problems, device)
+def _fetch_all_mailboxes(
+    home: MailboxAddress, problems: list[EntrenousError], device: Device
+) -> int:
+    """Fetch letters from all our mailboxes, and queue the answers to them; return the number of
+    letters.
+    """
+    count = _fetch_mailbox(home, device) + _fetch_former_mailboxes(problems, device)
     report_finished_openings(device)
     answer_greetings(device)
     fetch_named_lists(device)
@@ -100,7 +105,7 @@ def _receive(home: MailboxAddress, problems: list[EntrenousError], device: Devic
     problems.extend(prepare_to_follow(device))
     send_sync_letters(device)
     repeat_after_restore(device)
-    recall_late_copies(device)
+    retry_recalls(device)
     top_up_ranges(device)
     send_receipts(device)
     return count
@@ -111,7 +116,7 @@ def _fetch_former_mailboxes(problems: list[EntrenousError], device: Device) -> i
     count = 0
     for old in old_mailboxes_due(device):
         try:
-            count += _fetch_all(old.home, device)
+            count += _fetch_mailbox(old.home, device)
             retire_old_mailbox(old, device)
         except EntrenousError as error:
             why = note_failed_fetch(old, error, device)
@@ -119,7 +124,7 @@ def _fetch_former_mailboxes(problems: list[EntrenousError], device: Device) -> i
     return count
 
 
-def _fetch_all(home: MailboxAddress, device: Device) -> int:
+def _fetch_mailbox(home: MailboxAddress, device: Device) -> int:
     count, after = 0, 0
     while page := device.courier.waiting_envelopes(home.relay_url, home.mailbox, home.owner, after):
         before = after
@@ -133,7 +138,7 @@ def _fetch_all(home: MailboxAddress, device: Device) -> int:
 
 
 def _process_if_new(waiting: WaitingEnvelope, device: Device) -> int:
-    if device.vault.get(SEEN, waiting.id.hex()) is not None:
+    if device.vault.get(SEEN_LETTER, waiting.id.hex()) is not None:
         return 0
     _process_letter(waiting, device)
     return 1
@@ -154,13 +159,13 @@ def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
         # A bad letter must not block the letters after it, and must not be fetched again and again.
         with device.vault.transaction():
             _mark_as_seen(key, device)
-            if not keep_for_later(waiting, why, device):
+            if not keep_until_list_known(waiting, why, device):
                 record_undecryptable(key, device)
             _record_named_lists(why, device)
 
 
 def _mark_as_seen(key: str, device: Device) -> None:
-    device.vault.put(SEEN, key, b"")
+    device.vault.put(SEEN_LETTER, key, b"")
     AWAITING_LIST_TABLE.drop(key, device.vault)
 
 
@@ -170,7 +175,7 @@ def _record_named_lists(why: EntrenousError, device: Device) -> None:
     if isinstance(why, ForkedDeviceList):
         freeze_contact(why, device)
     elif isinstance(missing, PersonHead):
-        # in this case it is proven that our own device wrote the letter
+        # in this case the letter is authenticated: our own device wrote it
         ours = missing.person == own_device(device).person.id
         note_named_list(
             missing.person, Head(missing.epoch, missing.head), device, own=False, proven=ours

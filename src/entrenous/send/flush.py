@@ -70,7 +70,7 @@ _UPLOADS_MAX: Final = 3  # times that the blobs of one letter are uploaded, at m
 # times that a letter gets a new expiry: once because it waited too long, and once because its relay
 # keeps letters for only a few days
 _NEW_EXPIRIES_MAX: Final = 2
-_UNDO_MAX: Final = timedelta(seconds=UNDO_WINDOW_S_MAX)
+_UNDO_WINDOW_MAX: Final = timedelta(seconds=UNDO_WINDOW_S_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,34 +111,37 @@ def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> FlushResult:
         stayed = {item.envelope.id: error for item in outbox_items(device)}
         return FlushResult(0, stayed, (error,))
     task_problems = do_relay_tasks(device)
-    round_ = _FlushPass(list(task_problems), on_sent)
+    current_pass = _FlushPass(list(task_problems), on_sent)
     for item in outbox_items(device):
-        why = _blocked_by(item, round_, task_problems, device) or _try_to_post(item, round_, device)
+        why = _blocked_by(item, current_pass, task_problems, device) or _try_to_post(
+            item, current_pass, device
+        )
         if why is None:
-            round_.left += 1
+            current_pass.left += 1
         else:
-            round_.stayed[item.envelope.id] = why
-    return FlushResult(round_.left, round_.stayed, tuple(round_.problems))
+            current_pass.stayed[item.envelope.id] = why
+    return FlushResult(current_pass.left, current_pass.stayed, tuple(current_pass.problems))
 
 
 def _blocked_by(
-    item: OutboxItem, round_: _FlushPass, task_problems: list[EntrenousError], device: Device
+    item: OutboxItem, current_pass: _FlushPass, task_problems: list[EntrenousError], device: Device
 ) -> EntrenousError | None:
     """Return why this item cannot be sent now; None if it can."""
     if (conflict := _frozen_contact_error(item, device)) is not None:
-        return conflict  # delays nothing else: letters that compare keys overtake it
+        # Holds up no other item, so that letters for comparing keys can still be sent.
+        return conflict
     mailbox = item.envelope.mailbox.hex()
-    for place in (item.relay_url, mailbox):
-        if place in round_.held_up:
-            return round_.held_up[place]
+    for destination in (item.relay_url, mailbox):
+        if destination in current_pass.held_up:
+            return current_pass.held_up[destination]
     if item.release_at is not None and _can_be_undone(item.release_at, device):
         until = format_local_time(item.release_at)
         name = _recipient_name(copy_in_envelope(item.envelope.id, device), device)
-        round_.held_up[mailbox] = why = UndoWindowStillOpen(name=name, until=until)
+        current_pass.held_up[mailbox] = why = UndoWindowStillOpen(name=name, until=until)
         return why
     awaits_registration = item.needs is not None and device.vault.get(RELAY_TASK, item.needs.hex())
     if awaits_registration and task_problems:
-        round_.held_up[mailbox] = task_problems[0]
+        current_pass.held_up[mailbox] = task_problems[0]
         return task_problems[0]
     return None
 
@@ -150,7 +153,7 @@ def _can_be_undone(until: datetime, device: Device) -> bool:
     and counts as past.
     """
     now = device.clock.now()
-    return now < until <= now + _UNDO_MAX
+    return now < until <= now + _UNDO_WINDOW_MAX
 
 
 def _frozen_contact_error(item: OutboxItem, device: Device) -> ContradictoryLists | None:
@@ -161,35 +164,37 @@ def _frozen_contact_error(item: OutboxItem, device: Device) -> ContradictoryList
     return None if copy is None else ContradictoryLists(name=copy.to)
 
 
-def _try_to_post(item: OutboxItem, round_: _FlushPass, device: Device) -> EntrenousError | None:
+def _try_to_post(
+    item: OutboxItem, current_pass: _FlushPass, device: Device
+) -> EntrenousError | None:
     """Post one item; return None on success, otherwise the reason.
 
-    The items that this one delays are recorded.
+    If other items have to wait for this one, this is recorded in ``current_pass``.
     """
     current = item
     try:
         ready = _with_token(item, device)
         if ready is None:
             if not has_no_token(item):  # a later hello may bring the token that the item needs
-                round_.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
+                current_pass.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
             return OutOfTokens()
         current = ready  # possibly for another relay
-        _post_in_time(current, round_.on_sent, device)
+        _post_with_accepted_expiry(current, current_pass.on_sent, device)
     except RETRY_LATER as why:
-        of_one = isinstance(why, _ONE_MAILBOX_ONLY)
-        place = current.envelope.mailbox.hex() if of_one else current.relay_url
-        round_.held_up[place] = why
-        round_.problems.append(why)
+        one_mailbox = isinstance(why, _ONE_MAILBOX_ONLY)
+        destination = current.envelope.mailbox.hex() if one_mailbox else current.relay_url
+        current_pass.held_up[destination] = why
+        current_pass.problems.append(why)
         return why
     except WrongToken as why:
         updated = without_refused_token(current, device)
         if updated is None:
-            round_.problems.append(_drop_refused(item, why, device))
+            current_pass.problems.append(_drop_refused(item, why, device))
             return why
         add_to_outbox(updated, device)
         return OutOfTokens()
     except EntrenousError as why:
-        round_.problems.append(_drop_refused(item, why, device))
+        current_pass.problems.append(_drop_refused(item, why, device))
         return why
     return None
 
@@ -202,10 +207,11 @@ def _with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     return ready
 
 
-def _post_in_time(
-    item: OutboxItem, on_sent: OnSent, device: Device, dates: int = _NEW_EXPIRIES_MAX
+def _post_with_accepted_expiry(
+    item: OutboxItem, on_sent: OnSent, device: Device, new_expiries_left: int = _NEW_EXPIRIES_MAX
 ) -> None:
-    """Post one item, with a new expiry if the relay refuses the one of a letter without content.
+    """Post one item. If it is a letter without content and the relay refuses its expiry, post it
+    again with a new one.
 
     Nothing in such a letter depends on its expiry, and a relay that refuses the expiry does not
     store the letter.
@@ -222,20 +228,20 @@ def _post_in_time(
         if copy is not None:
             raise explain_date_refusal(why, item, copy, device) from None
         updated = with_new_expiry(item, why, device)
-        if updated is None or not dates:
+        if updated is None or not new_expiries_left:
             raise clock_difference(
                 PostponedUntilClockIsRight, why, item.relay_url, device
             ) from None
         add_to_outbox(updated, device)
-        _post_in_time(updated, on_sent, device, dates - 1)
+        _post_with_accepted_expiry(updated, on_sent, device, new_expiries_left - 1)
 
 
 def _post_item(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
     copy = copy_in_envelope(item.envelope.id, device)
     if copy is None or copy.departure is not SendState.TRIED:
         _upload_blobs_of(item, on_sent, device)
-    # After an earlier try the relay may already have the letter, opened, with its blobs and token
-    # used up; it recognizes the letter by its bytes alone.
+    # After an earlier try the letter may already be at the relay, and even have been opened, so
+    # that its blobs and its token are used up. The relay recognizes the letter by its bytes alone.
     record_copy_event(item, CopyEvent.TRY, device)
     for _ in range(_UPLOADS_MAX):
         try:

@@ -1,4 +1,6 @@
-"""The guard against a wrong recipient: if it has a doubt, it asks for the recipient's name."""
+"""The guard: checks for signs of a wrong recipient before a message is sent. For each sign that
+they find (a doubt), the user has to type the recipient's name.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -47,7 +49,7 @@ _PERSON_CHECKS: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ..
 )
 # The checks for each person in a circle: nobody typed their names, and membership in the
 # conversation is checked for the circle as a whole.
-_MEMBER_CHECKS: Final = tuple(
+_CIRCLE_MEMBER_CHECKS: Final = tuple(
     reason
     for reason in _PERSON_CHECKS
     if reason not in {check_similar_names, check_mixed_alphabets, check_outside_conversation}
@@ -76,7 +78,7 @@ class Inspection:
     answers: frozenset[str]
 
     def confirmed_by(self, typed: Iterable[str]) -> "Inspection":
-        """Return the same with these names typed, besides those that were typed before."""
+        """Return this inspection with the names ``typed``, besides those that were typed before."""
         return replace(self, draft=replace(self.draft, confirmed=self.draft.confirmed.union(typed)))
 
     @property
@@ -170,7 +172,9 @@ def _person_doubt(contact: Contact, context: DraftContext) -> Doubt | None:
 def _circle_doubt(circle: Circle, context: DraftContext) -> Doubt | None:
     why = [text for reason in _CIRCLE_CHECKS for text in reason(circle, context)]
     present = [contact for contact in context.to if contact.person.id in circle.people]
-    each = [text for one in present for reason in _MEMBER_CHECKS for text in reason(one, context)]
+    each = [
+        text for one in present for reason in _CIRCLE_MEMBER_CHECKS for text in reason(one, context)
+    ]
     why += each[:_MEMBER_REASONS_MAX]
     if len(each) > _MEMBER_REASONS_MAX:
         why.append(

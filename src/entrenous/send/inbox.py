@@ -47,7 +47,9 @@ def received_messages(device: Device) -> tuple[Received, ...]:
 
 
 def received_at(key: str, device: Device) -> Received | None:
-    """Return the message under this key, or None; if it has expired, it is marked so."""
+    """Return the message under this key, or None. If it has expired, it is first marked as
+    expired.
+    """
     received = INBOX_TABLE.load(key, device.vault)
     return (
         None if received is None else _with_expiry_applied(trusted_time(device), received, device)
@@ -99,8 +101,8 @@ def remove_received(name: str, device: Device) -> Received:
 
 
 def store_message_state(received: Received, state: InboxState, device: Device) -> Received:
-    """Store a message in a new state; one that ends loses its keys and its files. Return it as it
-    is stored.
+    """Store a message in a new state, and return the stored version. If the message ends, its keys
+    and files are deleted.
 
     Raises:
         KeyError: the transition is not in the table, which is a bug.
@@ -135,7 +137,7 @@ def _has_ended_by(now: datetime, received: Received) -> bool:
 
 
 _INDEX_COMPLETE: Final = "inbox-names-indexed"  # set once older messages are indexed too
-_NAME_FORM: Final = re.compile(r"([1-9][0-9]{0,8})-([a-z]+-[a-z]+)")
+_NAME_PATTERN: Final = re.compile(r"([1-9][0-9]{0,8})-([a-z]+-[a-z]+)")
 
 
 def new_name(device: Device) -> MessageName:
@@ -146,16 +148,16 @@ def new_name(device: Device) -> MessageName:
 
 def is_message_name(name: str) -> bool:
     """Return whether a name has the form of :func:`new_name`, which is safe as a file name."""
-    return _NAME_FORM.fullmatch(name) is not None
+    return _NAME_PATTERN.fullmatch(name) is not None
 
 
 def free_message_name(wanted: MessageName, device: Device) -> MessageName:
     """Return the name for a received message, with the next free number if the name is in use here.
 
-    The sender, perhaps a stranger, chose the name, and files are named after messages: a name of
-    any other form is replaced by a new one.
+    The sender, perhaps a stranger, chose the name, and files are named after messages. So a name
+    that does not have the usual form is replaced by a new one.
     """
-    usual = _NAME_FORM.fullmatch(wanted)
+    usual = _NAME_PATTERN.fullmatch(wanted)
     if usual is None:
         return new_name(device)
     taken, number, name = _names_with_words(wanted, device), int(usual[1]), wanted
@@ -188,7 +190,7 @@ def _complete_index(device: Device) -> None:
         device.vault.put(SELF, _INDEX_COMPLETE, b"")
 
 
-def message_named(name: str, device: Device) -> ReplyTo:
+def reference_to_message(name: str, device: Device) -> ReplyTo:
     """Return the id of the message with this name that we sent or received.
 
     Raises:

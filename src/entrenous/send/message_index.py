@@ -1,7 +1,7 @@
 """Indexes of messages by person and of copies by message, so that a page of a conversation reads
 only its own messages.
 
-Call the functions that store in the transaction that stores the message itself.
+Call those functions that change an index within the transaction that stores the message.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from typing import Final
 
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.device.device import Vault
-from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
-    SEALED_OF,
+    COPIES_BY_MESSAGE,
     TIMELINE,
     UNOPENED,
     inbox_key,
@@ -52,27 +52,29 @@ def index_received(received: Received, vault: Vault) -> None:
 def index_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
     """Add a copy of a message that we sent to the indexes."""
     vault.put(TIMELINE, _place_key(_place_of(copy, sent_at)), b"")
-    vault.put(SEALED_OF, _copy_key(copy), b"")
+    vault.put(COPIES_BY_MESSAGE, _copy_key(copy), b"")
 
 
-def drop_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
+def drop_copy_from_indexes(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
     """Remove a copy that was never sent from the indexes."""
     vault.drop(TIMELINE, _place_key(_place_of(copy, sent_at)))
-    vault.drop(SEALED_OF, _copy_key(copy))
+    vault.drop(COPIES_BY_MESSAGE, _copy_key(copy))
 
 
-def hide_place(place: TimelinePlace, vault: Vault) -> None:
-    """Remove a message from the timeline; the message itself stays, to find a leak of it."""
+def hide_from_timeline(place: TimelinePlace, vault: Vault) -> None:
+    """Remove a message from the timeline. The message itself is kept, so that a leak of it can be
+    traced.
+    """
     vault.drop(TIMELINE, _place_key(place))
 
 
-def newest_places(vault: Vault) -> tuple[TimelinePlace, ...]:
+def newest_place_per_person(vault: Vault) -> tuple[TimelinePlace, ...]:
     """Return the place of the newest message with each person."""
     by_person = {key.partition(" ")[0]: key for key in vault.keys(TIMELINE)}
     return tuple(map(_parse_place_key, by_person.values()))
 
 
-def newest_sent(count: int, vault: Vault) -> tuple[TimelinePlace, ...]:
+def newest_sent_places(count: int, vault: Vault) -> tuple[TimelinePlace, ...]:
     """Return the places of our newest messages, oldest first; one message may have several."""
     mine = [key for key in vault.keys(TIMELINE) if f" {_MINE} " in key]
     return tuple(map(_parse_place_key, sorted(mine, key=lambda key: key.split(" ")[1])[-count:]))
@@ -101,8 +103,8 @@ class PlacesWith:
 def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...]:
     """Return the copies of a message that went, or will go, through a relay."""
     start = f"{message.hex()} "
-    envelopes = (key.removeprefix(start) for key in vault.keys(SEALED_OF, start))
-    found = (SEALED_TABLE.load(envelope, vault) for envelope in envelopes)
+    envelopes = (key.removeprefix(start) for key in vault.keys(COPIES_BY_MESSAGE, start))
+    found = (SEALED_COPY_TABLE.load(envelope, vault) for envelope in envelopes)
     return tuple(copy for copy in found if copy is not None)
 
 

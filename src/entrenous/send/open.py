@@ -26,7 +26,7 @@ from entrenous.crypto.key_derivation import blob_key, content_key
 from entrenous.device.device import Device
 from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import UnknownMessage
-from entrenous.device.vault_tables import FINISH, inbox_key
+from entrenous.device.vault_tables import UNREPORTED_OPENING, inbox_key
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.send.clock_sanity import is_clock_implausible
 from entrenous.send.formats.message_format import UnpaddingWriter, read_frame, write_manifest
@@ -43,8 +43,8 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.receipts_owed import owe_export_receipt
 from entrenous.send.message.blob_transfer import delete_download_parts, download
 from entrenous.send.message.states import (
-    FINISH_TABLE,
-    MESSAGE_REFUSED,
+    MESSAGE_EVENT_ERRORS,
+    UNREPORTED_OPENING_TABLE,
     CompletedOpening,
     ExportForbidden,
     ImplausibleClock,
@@ -59,15 +59,15 @@ from entrenous.send.message.transfer_progress import NO_WATCH, TransferWatch
 
 _FRAME_BYTES_MAX: Final = 256 * 1024  # bytes; 64 files and the longest text need less
 #: Writes a whole file of a message to a writer, a chunk at a time.
-Fill = Callable[[BinaryIO], None]
+WriteFile = Callable[[BinaryIO], None]
 #: Shows one file, numbered from 1. An exception from it undoes the opening as far as possible. Each
 #: Fill stays usable until the text is shown.
-Show = Callable[[int, FrameFile, Fill], None]
+ShowFile = Callable[[int, FrameFile, WriteFile], None]
 #: Shows the text, after all files. An exception from it also undoes the opening.
-Tell = Callable[[Frame], None]
+ShowText = Callable[[Frame], None]
 #: Receives the maximum total size of the files in bytes, if there are any, before the relay is
 #: asked for its key share. If it raises, the message stays unopened and can still be recalled.
-Ready = Callable[[int], None]
+CheckTotalSize = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,13 @@ def _accept_any_size(_: int) -> None:
     """Accept files of any total size."""
 
 
-def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who looks on
+def open_message_to(  # noqa: PLR0913, PLR0917 - the message, and a callback for each stage
     name: str,
-    show: Show,
+    show: ShowFile,
     device: Device,
     watch: TransferWatch = NO_WATCH,
-    tell: Tell | None = None,
-    ready: Ready = _accept_any_size,
+    tell: ShowText | None = None,
+    ready: CheckTotalSize = _accept_any_size,
     *,
     export: bool = False,
 ) -> Frame:
@@ -100,8 +100,8 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     The relay is asked for its key share at the first opening, and at each opening if openings are
     limited; otherwise later openings read the vault. A limited opening that ``show`` or ``tell``
     aborts may be repeated, since it counts only when everything was shown. A text must be shown by
-    ``tell``: after this returns, it is deleted. With ``export`` the shown data will
-    be kept: for limited openings the sender must allow that, and is notified.
+    ``tell``; it is deleted before this function returns. With ``export``, the caller will keep the
+    shown data. If openings are limited, the sender must have allowed that, and is notified.
 
     Raises:
         ExportForbidden, UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere,
@@ -111,10 +111,11 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
         Whatever ``show``, ``tell`` and ``ready`` raise.
     """
     received = find_received(name, device)
-    _refuse_ended(received)
+    _refuse_ended_message(received)
     if export:
         _require_export_allowed(received)
-    if received.key is not None and has_expired(received, device):  # else its relay says so
+    # The relay decides about a message whose key is not here.
+    if received.key is not None and has_expired(received, device):
         raise ImplausibleClock(name=name, when=format_local_time(received.expires_at))
     unlocked = _unlock_message(received, device, watch, ready)
     if received.opens is None and received.key is None:
@@ -132,7 +133,7 @@ def open_message(name: str, device: Device) -> Content:
     """Like :func:`open_message_to`, but return all files in memory."""
     files: list[ContentFile] = []
 
-    def show(_number: int, file: FrameFile, fill: Fill) -> None:
+    def show(_number: int, file: FrameFile, fill: WriteFile) -> None:
         buffer = io.BytesIO()
         fill(buffer)
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
@@ -162,7 +163,7 @@ def kept_file(name: str, number: int, device: Device) -> ContentFile:
         raise UnknownMessage(name=name)
     file, fill = kept.frame.files[number - 1], _file_writer(kept, number, device)
     fill(buffer)
-    if not _is_copy(file, fill, device):
+    if not _has_our_format(file, fill, device):
         raise UnsafeToShow(name=name)
     return ContentFile(file.media_type, buffer.getvalue(), file.role)
 
@@ -184,7 +185,7 @@ def download_message(name: str, device: Device, watch: TransferWatch = NO_WATCH)
             MessageRemovedHere, RelayUnreachable, DiskFull.
     """
     received = find_received(name, device)
-    _refuse_ended(received)
+    _refuse_ended_message(received)
     if received.key is None and received.manifest is not None:
         with suppress(NoSuchBlob):  # asking for the share tells why the blob is gone
             download(received, received.manifest, device, watch)
@@ -202,8 +203,8 @@ def report_finished_openings(device: Device) -> None:
 
     Retry unreachable ones later.
     """
-    for key, _ in list(device.vault.items(FINISH)):
-        finishing = FINISH_TABLE.load(key, device.vault)
+    for key, _ in list(device.vault.items(UNREPORTED_OPENING)):
+        finishing = UNREPORTED_OPENING_TABLE.load(key, device.vault)
         try:
             if finishing is not None:
                 device.courier.finish_opening(
@@ -213,17 +214,17 @@ def report_finished_openings(device: Device) -> None:
             continue
         except EntrenousError:
             pass  # the relay has nothing left to delete
-        FINISH_TABLE.drop(key, device.vault)
+        UNREPORTED_OPENING_TABLE.drop(key, device.vault)
 
 
-def _refuse_ended(received: Received) -> None:
-    refusal = MESSAGE_REFUSED.get((received.state, MessageEvent.OPEN))
+def _refuse_ended_message(received: Received) -> None:
+    refusal = MESSAGE_EVENT_ERRORS.get((received.state, MessageEvent.OPEN))
     if refusal is not None:
         raise refusal(name=received.name, when=format_local_time(received.expires_at))
 
 
 def _unlock_message(
-    received: Received, device: Device, watch: TransferWatch, ready: Ready
+    received: Received, device: Device, watch: TransferWatch, ready: CheckTotalSize
 ) -> _UnlockedMessage:
     """Return the message with its key; a message that turns out to have ended is stored as
     ended.
@@ -270,7 +271,7 @@ def _with_attempt(received: Received, device: Device) -> Received:
 
 
 def _download_and_unlock(
-    received: Received, device: Device, watch: TransferWatch, ready: Ready
+    received: Received, device: Device, watch: TransferWatch, ready: CheckTotalSize
 ) -> _UnlockedMessage:
     """Download all blobs, then ask for the key share."""
     manifest = received.manifest
@@ -312,12 +313,12 @@ def _read_frame(blob: BlobId, key: Secret, device: Device) -> Frame:
     return read_frame(buffer.getvalue())
 
 
-def _show_files(unlocked: _UnlockedMessage, show: Show, device: Device) -> None:
+def _show_files(unlocked: _UnlockedMessage, show: ShowFile, device: Device) -> None:
     for place, file in enumerate(unlocked.frame.files, 1):
         show(place, file, _file_writer(unlocked, place, device))
 
 
-def _file_writer(unlocked: _UnlockedMessage, place: int, device: Device) -> Fill:
+def _file_writer(unlocked: _UnlockedMessage, place: int, device: Device) -> WriteFile:
     """Return a function that writes the file with this number, from 1."""
 
     def fill(writer: BinaryIO) -> None:
@@ -362,7 +363,7 @@ def _record_finished_opening(received: Received, device: Device) -> None:
         manifest.relay_url, received.envelope, manifest.open_token, attempt
     )
     key = f"{inbox_key(received.sender, received.id)} {attempt.hex()}"
-    FINISH_TABLE.store(finishing, key, device.vault)
+    UNREPORTED_OPENING_TABLE.store(finishing, key, device.vault)
 
 
 class _FrameBuffer(io.BytesIO):
@@ -388,10 +389,10 @@ def unsafe_files(
         DecoderDidNotStart: the process could not start, so nothing is known about the files.
         Whatever the fill functions raise.
     """
-    return tuple(number for number, one in enumerate(files, 1) if not _is_copy(*one, device))
+    return tuple(number for number, one in enumerate(files, 1) if not _has_our_format(*one, device))
 
 
-def _is_copy(file: FrameFile, fill: Callable[[BinaryIO], None], device: Device) -> bool:
+def _has_our_format(file: FrameFile, fill: Callable[[BinaryIO], None], device: Device) -> bool:
     if file.media_type.partition("/")[0] != _MEDIA_KINDS[file.role]:
         return False
     try:

@@ -12,7 +12,7 @@ from entrenous.base.language import translated
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy, SendState, UnknownMessage
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import OUTBOX, Table
 from entrenous.send.clock_sanity import default_letter_expiry
 from entrenous.send.message.states import CopyEvent, next_departure
@@ -125,7 +125,7 @@ def outbox_items(device: Device) -> Iterator[OutboxItem]:
 
 def copy_in_envelope(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
     """Return the sealed copy that an envelope carries; None for a greeting, a recall or similar."""
-    return SEALED_TABLE.load(envelope.hex(), device.vault)
+    return SEALED_COPY_TABLE.load(envelope.hex(), device.vault)
 
 
 def _may_have_been_posted(item: OutboxItem, device: Device) -> bool:
@@ -142,7 +142,7 @@ def record_copy_event(item: OutboxItem, event: CopyEvent, device: Device) -> Sea
     departure = next_departure(copy.departure, event)
     if departure is not copy.departure:
         key = item.envelope.id.hex()
-        SEALED_TABLE.store(replace(copy, departure=departure), key, device.vault)
+        SEALED_COPY_TABLE.store(replace(copy, departure=departure), key, device.vault)
     return copy
 
 
@@ -206,7 +206,8 @@ def clock_difference(
 ) -> Kind:
     """Return the error for a relay that accepts none of our dates.
 
-    ``then``: our clock was wrong when the letter was written, and has been corrected since.
+    ``then`` says that our clock was wrong when the letter was written, and has been corrected
+    since.
     """
     differs = translated("is behind") if isinstance(why, Expired) else translated("is ahead of")
     if then:

@@ -12,7 +12,7 @@ from entrenous.device.device import Device
 from entrenous.media.previews import jpeg_of, small_jpeg, stronger_difference
 from entrenous.send.copies.picture_copies import new_seed, prepare_original, write_copy
 
-FACTOR: Final = 20  # a mark changes most pixels by one to three of 255 levels
+DIFFERENCE_FACTOR: Final = 20  # a mark changes most pixels by one to three of 255 levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class CopyPreview:
 
 
 def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) -> CopyPreview:
-    """Mark a reduced picture like a recipient's copy, and compare it with the original.
+    """Mark a scaled-down picture like a recipient's copy, and compare it with the original.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
     original = prepare_original(untrusted_data, longest_side_px, device)
     copy = device.read_picture(write_copy(original, new_seed(device)))
-    apart = stronger_difference(np.asarray(original.picture), np.asarray(copy), FACTOR)
+    apart = stronger_difference(np.asarray(original.picture), np.asarray(copy), DIFFERENCE_FACTOR)
     return CopyPreview(
         copy.width_px,
         copy.height_px,

@@ -12,16 +12,16 @@ from entrenous.base.identifiers import EnvelopeId, RecipientId
 from entrenous.base.language import translatable, translated
 from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS, TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
-from entrenous.device.identities import is_confirmed
+from entrenous.device.identities import may_advance_ratchets
 from entrenous.device.sent_messages import (
-    SEALED_TABLE,
+    SEALED_COPY_TABLE,
     Message,
-    Recall,
+    RecallResult,
     SealedCopy,
     SendState,
     UnknownMessage,
 )
-from entrenous.device.vault_tables import OVERTAKEN
+from entrenous.device.vault_tables import UNCONFIRMED_RECALL
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.conversations import undo_record_sent
 from entrenous.send.flush import RETRY_LATER, FlushResult, flush
@@ -38,13 +38,13 @@ from entrenous.send.outbox import drop_outbox_items
 from entrenous.send.status import Answer, ask_relays_about, sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-_TRANSIT_TIME: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
+_REQUEST_TRANSIT_TIME: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
 _RELAY_MEMORY: Final = timedelta(days=TOMBSTONE_DAYS)  # how long a relay remembers ended envelopes
 #: The status of a copy that its relay does not have and will refuse if it arrives.
 _REFUSED_IN_ADVANCE: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
 
 
-def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
+def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
     """Recall every copy of a message; return the result per copy.
 
     May be repeated: recalled copies stay recalled. Copies that still wait here are not sent. A
@@ -71,7 +71,8 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
             recalled[copy.envelope] = _recall_copy(message, copy, answer, device)
         except EntrenousError as error:
             problems[copy.to] = error
-            device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")  # retried at the next fetch
+            # retried at the next fetch
+            device.vault.put(UNCONFIRMED_RECALL, copy.envelope.hex(), b"")
     flushed = flush(device)  # letters that cannot leave now wait; the copies are already recalled
     if problems:
         who = dict.fromkeys(copy.to for copy in copies if copy.to in problems)
@@ -80,7 +81,7 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     return tuple(_recall_result(recalled[copy.envelope], flushed) for copy in copies)
 
 
-def recall_in_words(who: str, one: Recall) -> str:
+def recall_in_words(who: str, one: RecallResult) -> str:
     """Return a sentence on the result of recalling one copy; ``who`` is its recipient's name."""
     if one.opened is False:
         return translated(
@@ -90,7 +91,8 @@ def recall_in_words(who: str, one: Recall) -> str:
     return translated(_RECALL_SENTENCES[bool(one.opened), one.asked]).format(who=who)
 
 
-_RECALL_SENTENCES: Final = {  # whether it is known to have been opened, and whether they are asked
+# keys: whether the copy is known to have been opened, and whether its deletion is asked for
+_RECALL_SENTENCES: Final = {
     (True, True): translatable(
         "{who} had opened it. Their app is asked to delete it. Nothing can force it to, and they "
         "may have kept it."
@@ -118,10 +120,10 @@ class _RecalledCopy:
     note: EnvelopeId | None
 
 
-def _recall_result(one: _RecalledCopy, flushed: FlushResult) -> Recall:
+def _recall_result(one: _RecalledCopy, flushed: FlushResult) -> RecallResult:
     why = None if one.note is None else flushed.stayed.get(one.note)
     asked = one.note is not None and (why is None or isinstance(why, RETRY_LATER))
-    return Recall(one.to, one.opened, asked)
+    return RecallResult(one.to, one.opened, asked)
 
 
 def _withdraw_all(
@@ -136,8 +138,8 @@ def _withdraw_all(
 
 
 def _may_be_at_relay(copy: SealedCopy) -> bool:
-    """Return whether a copy may be at its relay; to recall one that was never posted needs no
-    relay.
+    """Return whether a copy may be at its relay. A copy that was never posted is recalled without
+    asking a relay.
     """
     return copy.departure is not SendState.WAITING
 
@@ -155,27 +157,27 @@ def _recall_copy(
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     taken_back = replace(taken_back, ended_at=ended_at)
     with device.vault.transaction():
-        SEALED_TABLE.store(taken_back, copy.envelope.hex(), device.vault)
+        SEALED_COPY_TABLE.store(taken_back, copy.envelope.hex(), device.vault)
         if copy.departure is SendState.TRIED and status is None:
-            device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")
+            device.vault.put(UNCONFIRMED_RECALL, copy.envelope.hex(), b"")
         # This includes copies that the relay says it never got or refused: relays can lie, and such
         # a copy may still be in transit.
-        tell = is_confirmed(device) and (left or opened is not False)
+        tell = may_advance_ratchets(device) and (left or opened is not False)
         note = _send_recall_note(message, copy, device) if tell else None
     return _RecalledCopy(copy.to, opened, note)
 
 
-def recall_late_copies(device: Device) -> None:
-    """Retry recalls: of copies that were still in transit, and at relays that were unreachable.
+def retry_recalls(device: Device) -> None:
+    """Retry the recalls of copies that were still in transit, or whose relays were unreachable.
 
     A relay is no longer asked if it has not known the copy for an hour, or has been unreachable for
     so long that the copy has expired there.
     """
     copies = list[SealedCopy]()
-    for key in device.vault.keys(OVERTAKEN):
-        copy = SEALED_TABLE.load(key, device.vault)
+    for key in device.vault.keys(UNCONFIRMED_RECALL):
+        copy = SEALED_COPY_TABLE.load(key, device.vault)
         if copy is None:
-            device.vault.drop(OVERTAKEN, key)
+            device.vault.drop(UNCONFIRMED_RECALL, key)
         else:
             copies.append(copy)
     for copy, answer in ask_relays_about(
@@ -192,12 +194,12 @@ def _retry_recall(copy: SealedCopy, answer: Answer, device: Device) -> None:
     try:
         message = device.ledger.message(copy.message)
     except UnknownMessage:  # its sending was cancelled
-        device.vault.drop(OVERTAKEN, copy.envelope.hex())
+        device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())
         return
     unreachable = isinstance(answer, EntrenousError)
     end = message.expires_at or message.sent_at
     if not unreachable or trusted_time(device) >= end + _RELAY_MEMORY:
-        device.vault.drop(OVERTAKEN, copy.envelope.hex())
+        device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())
     if not unreachable:
         _recall_copy(message, copy, answer, device)
 
@@ -206,12 +208,12 @@ def _record_late_status(copy: SealedCopy, status: EnvelopeStatus | None, device:
     if status is not None and status is not _REFUSED_IN_ADVANCE:
         opened = copy.opened or status.opened > 0
         arrived = replace(copy, departure=SendState.ACKNOWLEDGED, opened=opened)
-        SEALED_TABLE.store(arrived, copy.envelope.hex(), device.vault)
+        SEALED_COPY_TABLE.store(arrived, copy.envelope.hex(), device.vault)
     elif status is None:
         recalled_at = copy.ended_at or this_second(device)
-        if trusted_time(device) < recalled_at + _TRANSIT_TIME:
+        if trusted_time(device) < recalled_at + _REQUEST_TRANSIT_TIME:
             return
-    device.vault.drop(OVERTAKEN, copy.envelope.hex())
+    device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())
 
 
 def _withdraw_copy(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:

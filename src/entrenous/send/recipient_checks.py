@@ -1,4 +1,5 @@
-"""The guard's checks of a draft: one function per reason (docs/spec/people.md, section 2).
+"""The guard's checks of a draft (send/guard.py; docs/spec/people.md, section 2), one function per
+reason. Each yields its doubts: sentences that say why a recipient may be the wrong one.
 
 About a person: new, keys not compared, keys changed, silent for weeks, a name easily mistaken.
 About a circle or a conversation: many recipients, somebody new, somebody from outside. About a

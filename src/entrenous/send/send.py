@@ -1,4 +1,6 @@
-"""Send a message, from the guard to the relay's acknowledgement, or cancel it meanwhile."""
+"""Send a message: from the guard's checks (send/guard.py) to the acknowledgement by the relays.
+Until then, sending can be cancelled.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,7 +14,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import refuse_unconfirmed
 from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
-from entrenous.device.vault_tables import COVERED, SEALED
+from entrenous.device.vault_tables import RECEIPT_COVERAGE, SEALED_COPY
 from entrenous.send.conversations import undo_record_sent
 from entrenous.send.flush import FlushResult, flush
 from entrenous.send.guard import Inspection, inspect
@@ -31,16 +33,16 @@ from entrenous.send.message.draft import (
     WaitsInOutbox,
 )
 from entrenous.send.message.file_plan import plan_files
-from entrenous.send.message.make import Sending, make_message
+from entrenous.send.message.make import SendingContext, make_message
 from entrenous.send.message.states import can_be_cancelled
 from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, Stage, TransferWatch
-from entrenous.send.message_index import copies_of_message, drop_copy
+from entrenous.send.message_index import copies_of_message, drop_copy_from_indexes
 from entrenous.send.outbox import drop_outbox_items, release_message, waiting_bytes
 from entrenous.send.people.people_nouns import ContradictoryLists
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
 # An immediate retry does not help with these errors; each message says what does.
-_RETRY_DOES_NOT_HELP: Final = (
+_ERRORS_NOT_WORTH_RETRYING: Final = (
     UndoWindowStillOpen,
     OutOfTokens,
     ContradictoryLists,
@@ -76,7 +78,7 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
         WaitsInOutbox: it is sealed, but a relay is unreachable or the undo window was not
             waited for.
         RefusedForSome: every copy for some person was refused.
-        Undone: it was interrupted, and nothing of it is left.
+        SendingUndone: it was interrupted, and nothing of it is left.
         StoppedWhileSending: it was interrupted, but may have left.
         KeyboardInterrupt: it was interrupted before anything was stored, or after it was all
             sent.
@@ -85,7 +87,7 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
     inspection.require_answers()
     draft = inspection.draft
     all_devices = tuple(one for contact in inspection.to for one in addressees(contact, device))
-    _refuse_without_promise(draft, all_devices)
+    _refuse_unenforced_limits(draft, all_devices)
     preparing = ByteCounter(Stage.PREPARING, sum(map(len, draft.files)), watch)
     try:
         plan = plan_files(draft.files, draft.size_px, device, preparing)
@@ -107,7 +109,7 @@ def send_inspected(inspection: Inspection, device: Device, watch: TransferWatch)
     return PostedMessage(sending.name, dict(Counter(copy.to for copy in left)))
 
 
-def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
+def _refuse_unenforced_limits(draft: Draft, to: tuple[Addressee, ...]) -> None:
     """Refuse a limit on openings if a recipient's program does not promise to enforce it."""
     if draft.policy.opens is None:
         return
@@ -116,7 +118,9 @@ def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
         raise LimitNotSupportedByRecipient(names=", ".join(dict.fromkeys(others)))
 
 
-def _copies_that_left(sending: Sending, flushed: FlushResult, device: Device) -> list[SealedCopy]:
+def _copies_that_left(
+    sending: SendingContext, flushed: FlushResult, device: Device
+) -> list[SealedCopy]:
     """Return the copies of this message that their relays have.
 
     Problems of other letters are ignored. A device that accepts nothing any more is ignored if
@@ -141,7 +145,7 @@ def _copies_that_left(sending: Sending, flushed: FlushResult, device: Device) ->
         )
     if stayed:
         why = flushed.stayed[stayed[0].envelope]
-        waits = MessageNotSentYet if isinstance(why, _RETRY_DOES_NOT_HELP) else WaitsInOutbox
+        waits = MessageNotSentYet if isinstance(why, _ERRORS_NOT_WORTH_RETRYING) else WaitsInOutbox
         raise waits(name=sending.name, why=why)
     return left
 
@@ -150,8 +154,8 @@ def _recipient_names(copies: list[SealedCopy]) -> str:
     return ", ".join(dict.fromkeys(str(copy.to) for copy in copies)) or "nobody"
 
 
-def _sending_data(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending:
-    return Sending(
+def _sending_data(draft: Draft, to: tuple[Addressee, ...], device: Device) -> SendingContext:
+    return SendingContext(
         message=MessageId(device.dice.token(ID_BYTES)),
         name=new_name(device),
         sent_at=device.clock.now(),
@@ -205,9 +209,9 @@ def _undo_message(message: MessageId, device: Device) -> None:
     with device.vault.transaction():
         drop_outbox_items({copy.envelope for copy in copies}, device)
         for copy in copies:
-            for table in (SEALED, COVERED):
+            for table in (SEALED_COPY, RECEIPT_COVERAGE):
                 device.vault.drop(table, copy.envelope.hex())
-            drop_copy(copy, sent.sent_at, device.vault)
+            drop_copy_from_indexes(copy, sent.sent_at, device.vault)
         device.ledger.delete(message)
         undo_record_sent(message, device)
         for kept in _ledger_blobs(sent):

@@ -9,7 +9,7 @@ from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     OWN_IDENTITY,
-    UNFINISHED,
+    SETUP_UNFINISHED_RECORD,
     BadRelayAddress,
     Identity,
     MailboxAddress,
@@ -105,7 +105,7 @@ def _with_keys(name: str, device_id: DeviceId, home: MailboxAddress, device: Dev
     with device.vault.transaction():
         store_signer(signer, device)
         store_identity(identity, device)
-        device.vault.put(SELF, UNFINISHED, b"")
+        device.vault.put(SELF, SETUP_UNFINISHED_RECORD, b"")
         record_clock(device)
     return identity
 
@@ -117,7 +117,7 @@ def finish_set_up(device: Device) -> None:
     Raises:
         NotEncrypted, RelayUnreachable, ProtocolTooOld.
     """
-    if device.vault.get(SELF, UNFINISHED) is None:
+    if device.vault.get(SELF, SETUP_UNFINISHED_RECORD) is None:
         return
     me = own_device(device)
     home = me.home
@@ -125,7 +125,7 @@ def finish_set_up(device: Device) -> None:
     bundle = seal_bundle(me.card, me.person.id, home.mailbox)
     device.courier.publish_key_bundle(home.relay_url, home.mailbox, home.owner, bundle)
     publish_prekeys(device)
-    device.vault.drop(SELF, UNFINISHED)
+    device.vault.drop(SELF, SETUP_UNFINISHED_RECORD)
 
 
 def _new_device_id(device: Device) -> DeviceId:

@@ -11,10 +11,10 @@ from entrenous.base.errors import EntrenousError, NoSuchEnvelope
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
-from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy, SendState
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, SendState
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.message.states import CopyEvent, next_departure
-from entrenous.send.message_index import copies_of_message, newest_sent
+from entrenous.send.message_index import copies_of_message, newest_sent_places
 from entrenous.send.outbox import copy_in_envelope, outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
@@ -49,7 +49,9 @@ class SentStatus:
 
 
 def send_states_of(name: str, device: Device) -> frozenset[SendState]:
-    """Return whether the copies of a message have left; raises UnknownMessage."""
+    """Return the states in which the copies of a message are, from waiting here to sent or refused.
+    Raises UnknownMessage.
+    """
     copies = copies_of_message(device.ledger.message_named(name).id, device.vault)
     return frozenset(copy.departure for copy in copies)
 
@@ -94,17 +96,17 @@ def sent_messages(device: Device) -> tuple[SentStatus, ...]:
     return tuple(_sent_status(message, copies[message.id], check) for message in messages)
 
 
-def copies_due(newest: int, device: Device) -> tuple[SealedCopy, ...]:
+def copies_to_query(newest: int, device: Device) -> tuple[SealedCopy, ...]:
     """Return the copies of our newest messages whose status can still change, to ask their relays
     with :func:`query_relays`.
     """
-    recent = dict.fromkeys(place.message for place in newest_sent(newest, device.vault))
+    recent = dict.fromkeys(place.message for place in newest_sent_places(newest, device.vault))
     copies = {one: list(copies_of_message(one, device.vault)) for one in recent}
     reposted = _waiting_to_be_reposted(copies, device)
     return tuple(
         copy
         for message in recent
-        for copy in _changeable(device.ledger.message(message), copies[message], device)
+        for copy in _changeable_copies(device.ledger.message(message), copies[message], device)
         if copy.envelope not in reposted
     )
 
@@ -121,7 +123,7 @@ def record_relay_answers(answers: Iterable[tuple[SealedCopy, "Answer"]], device:
     meanwhile, changes nothing.
     """
     for asked, answer in answers:
-        copy = SEALED_TABLE.load(asked.envelope.hex(), device.vault)
+        copy = SEALED_COPY_TABLE.load(asked.envelope.hex(), device.vault)
         if copy != asked or isinstance(answer, EntrenousError):
             continue
         if answer is not None or copy.acknowledged:
@@ -135,7 +137,7 @@ def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
 
 def copies_by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
     copies = defaultdict[MessageId, list[SealedCopy]](list)
-    for copy in SEALED_TABLE.all(device.vault):
+    for copy in SEALED_COPY_TABLE.all(device.vault):
         copies[copy.message].append(copy)
     return copies
 
@@ -153,7 +155,7 @@ def _check_statuses(
     to_be_reposted = _waiting_to_be_reposted(copies, device)
     for message in messages:
         rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
-        for copy in _changeable(message, rest, device):
+        for copy in _changeable_copies(message, rest, device):
             if message.expires_at is not None and now >= message.expires_at + _RELAY_FORGETS_AFTER:
                 check.changed[copy.envelope] = _record_status(copy, None, device)
             else:
@@ -178,12 +180,14 @@ def _waiting_to_be_reposted(
     return frozenset(item.envelope.id for item in outbox_items(device))
 
 
-def _changeable(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
+def _changeable_copies(
+    message: Message, copies: list[SealedCopy], device: Device
+) -> Iterator[SealedCopy]:
     """Yield the copies whose status can still change.
 
-    An opened copy can until it expires, a refused one cannot. A copy posted without an answer may
-    have arrived. A copy marked as expired, as by a clock that was ahead, is asked about again until
-    it has expired.
+    The status of an opened copy can change until it expires, the status of a refused copy cannot. A
+    copy posted without an answer may have arrived. A copy marked as expired, as by a clock that was
+    ahead, is asked about again until it has expired.
     """
     end = message.expires_at
     ended = end is not None and device.clock.now() >= end
@@ -221,7 +225,7 @@ def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Devi
         opened_at=status.opened_at or copy.opened_at,
     )
     if updated != copy:
-        SEALED_TABLE.store(updated, copy.envelope.hex(), device.vault)
+        SEALED_COPY_TABLE.store(updated, copy.envelope.hex(), device.vault)
     return updated
 
 

@@ -20,8 +20,8 @@ from entrenous.send.message.states import InboxState, Received
 from entrenous.send.message_index import (
     TimelinePlace,
     copies_of_message,
-    hide_place,
-    newest_places,
+    hide_from_timeline,
+    newest_place_per_person,
     places_with,
     unopened_keys,
 )
@@ -45,8 +45,9 @@ class TimelineEntry:
     ``state`` is in words. ``text`` of a received message is known once it was opened. ``reply`` is
     the name of the answered message, and ``reactions`` has each sign with the names of those who
     gave it. ``also`` are the names of further people who have a copy; "somebody" stands for unknown
-    people. ``marked``: a file has a mark for this person's copy, or for ours. ``leaves``: a copy of
-    it has not left this device yet; ``refused``: a relay has refused one.
+    people. ``marked`` says whether a file has a mark for this person's copy, or for ours;
+    ``leaves``, whether a copy has not left this device yet; ``refused``, whether a relay has
+    refused a copy.
     """
 
     name: MessageName
@@ -91,7 +92,7 @@ def correspondents(device: Device) -> tuple[Correspondent, ...]:
     waiting = _count_unopened(device)
     found = (
         Correspondent(place.person, place.at, waiting[place.person])
-        for place in newest_places(device.vault)
+        for place in newest_place_per_person(device.vault)
     )
     return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
@@ -114,13 +115,13 @@ def timeline(person: PersonId, device: Device, skip: int, count: int) -> Timelin
     """
     places = places_with(person, device.vault)
     shown = places.newest(skip, count)
-    names, me = names_for(device), own_device(device).person.id
+    names, me = names_by_person(device), own_device(device).person.id
     entries = (_timeline_entry(place, names, me, device) for place in shown)
     older = max(0, len(places) - skip - len(shown))
     return TimelinePage(tuple(one for one in entries if one is not None), older)
 
 
-def hide_sent(name: str, person: PersonId, device: Device) -> None:
+def hide_sent_message(name: str, person: PersonId, device: Device) -> None:
     """Remove a message that we sent from the timeline with one person. It stays in the ledger, so
     that a leak of it can be traced. Raises UnknownMessage.
     """
@@ -128,10 +129,10 @@ def hide_sent(name: str, person: PersonId, device: Device) -> None:
     places = places_with(person, device.vault)
     for place in places.newest(0, len(places)):
         if place.mine and place.message == message.id:
-            hide_place(place, device.vault)
+            hide_from_timeline(place, device.vault)
 
 
-def names_for(device: Device) -> Mapping[PersonId, str]:
+def names_by_person(device: Device) -> Mapping[PersonId, str]:
     """Return the name of each known person, and "you" for ourselves."""
     known = {one.person.id: one.name for one in contacts(device)}
     return known | {own_device(device).person.id: translated("you")}

@@ -22,7 +22,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import account_of as keys_of
 from entrenous.device.identities import current_names
 from entrenous.device.lock_errors import DeviceWithoutRelay
-from entrenous.device.open_device import for_many_pictures
+from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.device.sent_copies import receipt_proofs
 from entrenous.terminal.media_files import name_file_on_error, read_media, require_supported_kind
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
@@ -330,7 +330,7 @@ def trace(
     wanted = explanation_options(explain, Choices(blind, veil), disclose=disclose)
     found = files_in(files or [])
     alone = read_media(found[0]) if len(found) == 1 and files == found else None
-    with opened_device(context) as opened, for_many_pictures(opened) as device:
+    with opened_device(context) as opened, with_fast_picture_decoding(opened) as device:
         if learn:
             _learn_pictures(device)
         if alone is not None:

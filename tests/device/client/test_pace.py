@@ -152,7 +152,7 @@ class TestForReal:
     def test_overlong_answer_is_not_read(self, courier: HttpCourier) -> None:
         def answers(mouth: socket.socket, _: threading.Event) -> None:
             mouth.recv(65536)
-            mouth.sendall(LONG + bytes(connections.SMALL_BYTES + 1))
+            mouth.sendall(LONG + bytes(connections.SMALL_ANSWER_BYTES_MAX + 1))
 
         with relay_that(answers) as url, pytest.raises(NotUnderstood):
             courier.status(url)

@@ -32,14 +32,14 @@ from entrenous.device.store.vault_folder import (
     Unlocked,
     VaultHead,
     change_key,
-    close_window,
     create,
-    has_window,
-    open_window,
+    delete_offline_window,
+    has_offline_window,
     read_head,
-    read_window,
+    read_offline_window,
     unlock,
     write_head,
+    write_offline_window,
 )
 from entrenous.wire.relay_nouns import Locked, RelayLock
 from tests.vaults import unlock_vault
@@ -251,25 +251,25 @@ def test_nothing_of_the_vault_stays_under_the_old_key(home: Path, relay: Holder)
 
 def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
     right, wrong = (stretch(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
-    assert read_window(tmp_path, right) is None
-    open_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
-    assert has_window(tmp_path)
+    assert read_offline_window(tmp_path, right) is None
+    write_offline_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
+    assert has_offline_window(tmp_path)
     assert (tmp_path / "offline.key").stat().st_mode & 0o777 == 0o600
-    assert read_window(tmp_path, right) == (UNTIL, Secret(b"o" * 64))
-    assert read_window(tmp_path, wrong) is None
-    close_window(tmp_path)
-    close_window(tmp_path)
-    assert not has_window(tmp_path)
+    assert read_offline_window(tmp_path, right) == (UNTIL, Secret(b"o" * 64))
+    assert read_offline_window(tmp_path, wrong) is None
+    delete_offline_window(tmp_path)
+    delete_offline_window(tmp_path)
+    assert not has_offline_window(tmp_path)
 
 
 _KILLED = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from entrenous.device.store.vault_folder import open_window
+from entrenous.device.store.vault_folder import write_offline_window
 from entrenous.base.secret import Secret
 Path.replace = lambda *_: os._exit(9)
-open_window(Path(sys.argv[1]), Secret(bytes(32)), Secret(bytes(64)), datetime.now(UTC))
+write_offline_window(Path(sys.argv[1]), Secret(bytes(32)), Secret(bytes(64)), datetime.now(UTC))
 """
 
 
@@ -289,7 +289,7 @@ def test_unfinished_window_file_is_deleted_on_close_and_on_opening_the_vault(
     home: Path, relay: Holder
 ) -> None:
     killed(home)
-    close_window(home)
+    delete_offline_window(home)
     assert passing_names(home) == []
     killed(home)
     reads(home, WORDS, relay)
@@ -304,7 +304,7 @@ def test_unfinished_window_file_is_deleted_on_close_and_on_opening_the_vault(
 def test_nothing_is_swept_while_another_process_may_be_writing(
     home: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vault_folder, "WAIT_S", 0)
+    monkeypatch.setattr(vault_folder, "LOCK_WAIT_S", 0)
     with contextlib.closing(unlock(home, WORDS, relay).vault):
         killed(home)
         with pytest.raises(VaultInUse):
@@ -323,4 +323,4 @@ def test_other_files_beside_the_vault_stay(home: Path, relay: Holder) -> None:
 @pytest.mark.parametrize("damage", [b"", b"age-encryption.org/v1\n", b"x" * 300])
 def test_damaged_offline_window_opens_nothing(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "offline.key").write_bytes(damage)
-    assert read_window(tmp_path, Secret(b"s" * 32)) is None
+    assert read_offline_window(tmp_path, Secret(b"s" * 32)) is None

@@ -26,7 +26,7 @@ from entrenous.send.devices.linked_devices import (
     MailboxUse,
 )
 from entrenous.send.formats.identity_formats import (
-    PREFIX,
+    INVITE_PREFIX,
     _checksum,
     read_invite,
     read_prekey,
@@ -35,7 +35,7 @@ from entrenous.send.formats.identity_formats import (
     write_prekey,
     write_sheet,
 )
-from entrenous.send.formats.linking import PREFIX as LINK_PREFIX
+from entrenous.send.formats.linking import LINK_CODE_PREFIX as LINK_PREFIX
 from entrenous.send.formats.linking import (
     padded_link,
     read_grant,
@@ -49,13 +49,13 @@ from entrenous.send.formats.linking import (
     write_offer,
 )
 from entrenous.send.formats.sync_format import (
-    Shared,
     SharedBlock,
     SharedCircle,
     SharedCloseToken,
     SharedContact,
     SharedForgottenContact,
     SharedMailboxes,
+    SharedRecord,
     comparable_form,
     read_sync,
     write_sync,
@@ -117,18 +117,18 @@ def _change_sheet(data: bytes, rng: Random) -> bytes:
         return change_bytes(data, rng)
 
 
-def _note_of(untrusted: bytes) -> Shared:
+def _note_of(untrusted: bytes) -> SharedRecord:
     """A note whose topic the first byte says."""
     topic = _TOPICS[untrusted[0] % len(_TOPICS)] if untrusted else SyncTopic.CONTACT
     return read_sync(SyncNote(topic, untrusted[1:]))
 
 
-def _note(shared: Shared) -> bytes:
+def _note(shared: SharedRecord) -> bytes:
     note = write_sync(shared)
     return bytes([_TOPICS.index(note.topic)]) + note.data
 
 
-def _noted(read: tuple[bytes, Shared]) -> bytes:
+def _noted(read: tuple[bytes, SharedRecord]) -> bytes:
     """The topic's byte as it came, and what is written of the note."""
     comparable_form(read[1])
     return read[0] + _note(read[1])[1:]
@@ -140,7 +140,7 @@ def _shared() -> list[bytes]:
         LinkedMailbox("https://relay.example", MailboxId(bytes([what]) * 16), _TOKEN, what)
         for what in MailboxUse
     )
-    every: tuple[Shared, ...] = (
+    every: tuple[SharedRecord, ...] = (
         SharedContact(PERSON, NOON, "Ben", Trust.BY_LINK, NOON, good("card"), True, lent),
         SharedForgottenContact(PERSON, NOON),
         SharedCircle(CircleId(b"o" * 16), NOON, "Friends", (PERSON,), NOON),
@@ -187,7 +187,7 @@ TARGETS: Final = (
         "invite",
         one_form(_text(read_invite), lambda invite: write_invite(invite).encode()),
         lambda: [*encoded("invite"), write_invite(INVITE).encode()],
-        text_after(PREFIX.encode()),
+        text_after(INVITE_PREFIX.encode()),
         longest=1100,
     ),
     Target(

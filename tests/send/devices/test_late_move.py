@@ -30,7 +30,7 @@ from entrenous.send.devices.next_mailbox import (
     prepared_mailboxes,
 )
 from entrenous.send.devices.own_devices import RevocationState, revoke_device
-from entrenous.send.devices.own_key_bundle import pending_deletions
+from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -43,7 +43,7 @@ from entrenous.send.people.circles import Circle, CircleId, circles, store_circl
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import greet_devices
 from entrenous.send.tokens.issue import issue_range
-from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
+from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
 from entrenous.send.tokens.use import forget_tokens_of
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
@@ -222,7 +222,7 @@ def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bo
     for name in ("tablet", "phone"):
         shut = revoke_device(name, lost=True, sheet=None, device=ana.device).shut
         assert shut is RevocationState.DONE
-    assert pending_deletions(ana.device) == ()
+    assert pending_mailbox_deletions(ana.device) == ()
     with pytest.raises(NoSuchMailbox):
         phone.device.courier.waiting_envelopes(THERE, new.home.mailbox, new.home.owner, 0)
 
@@ -342,7 +342,7 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
     some_days(ben, tablet, ana)
     key = peer_key(*ids(tablet))
     spent = held(ana, tablet)
-    WINDOW_OUT_TABLE.store(replace(spent, next=spent.until), key, ana.device.vault)
+    TOKEN_RANGE_OUT_TABLE.store(replace(spent, next=spent.until), key, ana.device.vault)
     third = links(town, ana, "third", "third")
     some_days(ben, third, ana, rounds=1)
     gets_ready(ben, tablet)

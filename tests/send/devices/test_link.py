@@ -15,7 +15,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.lock_errors import UnfinishedDevice
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
-from entrenous.device.vault_tables import CLOSE, SELF
+from entrenous.device.vault_tables import MAILBOX_TO_DELETE, SELF
 from entrenous.send.devices.link_new_device import (
     NewDeviceLink,
     confirm_on_new_device,
@@ -154,7 +154,7 @@ def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -
         start_on_new_device(here.code, None, phone.device)
     room.clock.wind(seconds=1)
     fetch_messages(ana.device)
-    assert not list(ana.device.vault.items(CLOSE))
+    assert not list(ana.device.vault.items(MAILBOX_TO_DELETE))
 
 
 @pytest.mark.threat("linking-phish")
@@ -243,7 +243,7 @@ def test_a_new_device_that_ends_after_the_old_one_said_yes_is_told_of_there(
         poll_old_device(here, ana.device)
     assert poll_old_device(here, ana.device) == here
     close_link_mailbox(here, ana.device)
-    assert not list(ana.device.vault.items(CLOSE))
+    assert not list(ana.device.vault.items(MAILBOX_TO_DELETE))
 
 
 @pytest.mark.threat("linking-phish")

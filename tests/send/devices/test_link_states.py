@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.send.devices.link_steps import NEXT, LinkEvent, LinkState, next_link_state
+from entrenous.send.devices.link_steps import NEXT_LINK_STATE, LinkEvent, LinkState, next_link_state
 
 MACHINE = Path(__file__).parents[3] / "docs/machines/link.md"
 IN_TURN = {
@@ -18,13 +18,14 @@ def arrows() -> set[str]:
     """Return the transitions in the diagram."""
     changes = {
         f"{state.value} --> {after.value}: {event.value}"
-        for (state, event), after in NEXT.items()
+        for (state, event), after in NEXT_LINK_STATE.items()
         if after not in {state, LinkState.ENDED}
     }
     ends = {
         f"{state.value} --> ended: anything else"
         for state in LinkState
-        if NEXT[state, LinkEvent.STOP] is LinkState.ENDED and state is not LinkState.ENDED
+        if NEXT_LINK_STATE[state, LinkEvent.STOP] is LinkState.ENDED
+        and state is not LinkState.ENDED
     }
     return changes | ends | {"[*] --> offered: code", "[*] --> asked: code"}
 
@@ -32,7 +33,9 @@ def arrows() -> set[str]:
 def rows() -> list[str]:
     """Return the transitions in the table."""
     return [
-        f"| **{state.value}** | " + " | ".join(NEXT[state, event] for event in LinkEvent) + " |"
+        f"| **{state.value}** | "
+        + " | ".join(NEXT_LINK_STATE[state, event] for event in LinkEvent)
+        + " |"
         for state in LinkState
     ]
 

@@ -9,12 +9,12 @@ from entrenous.base.limits import FORMER_MAILBOX_DAYS, PREPARED_MAILBOX_DAYS
 from entrenous.device.identities import clear_next_lock, next_lock, own_device
 from entrenous.device.lock_errors import RevokedDeviceLocked
 from entrenous.device.relay_lock_client import begin_unlock, former_addresses
-from entrenous.device.vault_tables import GREET_DEVICE, NEXT_HOME, OUTBOX, RELAY_TASK
+from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, PREPARED_MAILBOX, RELAY_TASK
 from entrenous.send.devices.linked_devices import MailboxUse, UnknownDevice, own_linked_devices
 from entrenous.send.devices.move_device import OtherDevicesMustMoveFirst, cancel_move, move_device
 from entrenous.send.devices.next_mailbox import MoveNotFollowed, WaitsForDevices, prepared_mailboxes
 from entrenous.send.devices.own_devices import RevocationState, revoke_device
-from entrenous.send.devices.own_key_bundle import pending_deletions
+from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable
@@ -53,7 +53,7 @@ def moves(ana: Person, *others: Person, url: str = THERE) -> None:
 
 
 def waiting(*people: Person) -> Sequence[Sequence[str]]:
-    drawers = OUTBOX, RELAY_TASK, GREET_DEVICE, NEXT_HOME
+    drawers = OUTBOX, RELAY_TASK, DEVICE_TO_GREET, PREPARED_MAILBOX
     return [key for one in people for name in drawers for key in one.device.vault.keys(name)]
 
 
@@ -209,7 +209,7 @@ def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(town: Room, *, turne
         revoke_device("phone", lost=True, sheet=None, device=ana.device).shut
         is RevocationState.DONE
     )
-    assert pending_deletions(ana.device) == ()
+    assert pending_mailbox_deletions(ana.device) == ()
     for url, mailbox, owner in (old, (THERE, new.home.mailbox, new.home.owner)):
         with pytest.raises(NoSuchMailbox):
             phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
@@ -236,8 +236,8 @@ def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
 def test_list_with_an_unknown_mailbox_is_not_accepted(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    before, ready = own_device(phone.device), phone.device.vault.get(NEXT_HOME, THERE)
-    phone.device.vault.drop(NEXT_HOME, THERE)
+    before, ready = own_device(phone.device), phone.device.vault.get(PREPARED_MAILBOX, THERE)
+    phone.device.vault.drop(PREPARED_MAILBOX, THERE)
     move_device(THERE, None, ana.device)
     catch_up(phone)
     assert own_device(phone.device) == before

@@ -20,14 +20,14 @@ from entrenous.device.identities import (
     BadRelayAddress,
     MailboxAddress,
     clear_next_lock,
-    is_confirmed,
+    may_advance_ratchets,
     next_lock,
     own_device,
 )
 from entrenous.device.lock_errors import UnlockNotConfirmed
 from entrenous.device.recovery_sheet import MasterKeyNotHere
 from entrenous.device.relay_lock_client import begin_unlock, former_addresses
-from entrenous.device.vault_tables import GREET_DEVICE, peer_key
+from entrenous.device.vault_tables import DEVICE_TO_GREET, peer_key
 from entrenous.send.devices.move_device import AlreadyAtRelay, MoveResult, move_device
 from entrenous.send.devices.own_devices import delete_master_key
 from entrenous.send.fetch import fetch_messages
@@ -43,7 +43,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.issue import issued_ranges
-from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
+from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RelayLock, RolledBack, TokenBatch, VaultUnlock
 from tests.send.devices.test_link import sheet_of
@@ -211,7 +211,7 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
     unblock_contact("ana", ben.device)
     flush(ben.device)
     catch_up(ana)
-    assert not ana.device.vault.keys(GREET_DEVICE)
+    assert not ana.device.vault.keys(DEVICE_TO_GREET)
     catch_up(ben, ana)
     assert contact_named("ana", ben.device).person.relay_url == THERE
     town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
@@ -301,7 +301,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     with ana.courier.playing(waiting_envelopes=late):
         catch_up(ana)
     catch_up(ana)
-    held = WINDOW_OUT_TABLE.load(theirs, ana.device.vault)
+    held = TOKEN_RANGE_OUT_TABLE.load(theirs, ana.device.vault)
     assert held is not None
     assert held.seed == newest.seed
     assert all_is_well(ana, cleo)
@@ -359,7 +359,7 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
     with pytest.raises(UnlockNotConfirmed):
         move_device(THERE, None, ana.device)
     move_device(THERE, sheet, ana.device)
-    assert is_confirmed(ana.device)
+    assert may_advance_ratchets(ana.device)
     catch_up(cleo, ana)
     cleo.sends(SMALL, ana)
     assert ana.opens_newest().files

@@ -10,7 +10,13 @@ from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.device.identities import own_device
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RevocationTokenOutdated
-from entrenous.device.vault_tables import FIRST_TOKEN, PEER, WINDOW_IN, WINDOW_OUT, peer_key
+from entrenous.device.vault_tables import (
+    FIRST_TOKEN,
+    PEER,
+    TOKEN_RANGE_IN,
+    TOKEN_RANGE_OUT,
+    peer_key,
+)
 from entrenous.send.devices.linked_devices import (
     CannotRevokeThisDevice,
     UnknownDevice,
@@ -24,7 +30,7 @@ from entrenous.send.devices.own_devices import (
     device_overview,
     revoke_device,
 )
-from entrenous.send.devices.own_key_bundle import pending_deletions
+from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable
@@ -86,9 +92,11 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
     (told,) = take_contact_changes(ben.device)
     assert (told.name, told.came, told.went) == ("ana", 0, 1)
     for one in everybody(home):
-        held = [one.device.vault.get(drawer, whose) for drawer in (PEER, WINDOW_OUT, FIRST_TOKEN)]
+        held = [
+            one.device.vault.get(drawer, whose) for drawer in (PEER, TOKEN_RANGE_OUT, FIRST_TOKEN)
+        ]
         assert held == [None, None, None]
-        assert one.device.vault.get(WINDOW_IN, whose) is None
+        assert one.device.vault.get(TOKEN_RANGE_IN, whose) is None
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1"]
     said = read_key_bundle(own_device(tablet.device).card).newest.said
     assert [(one.device, one.kind) for one in said.revoked] == [
@@ -158,10 +166,10 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
         told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
         assert told == RevokedDeviceResult("phone", RevocationState.WAITS)
         fetch_messages(ana.device)
-    assert [one.name for one in pending_deletions(ana.device)] == ["phone"]
+    assert [one.name for one in pending_mailbox_deletions(ana.device)] == ["phone"]
     home.clock.wind(hours=2)
     fetch_messages(ana.device)
-    assert pending_deletions(ana.device) == ()
+    assert pending_mailbox_deletions(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
 
@@ -177,14 +185,14 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     (name,) = (one.name for one in own_linked_devices(ana.device) if one.close is None)
     told = revoke_device(name, lost=True, sheet=None, device=ana.device)
     assert told == RevokedDeviceResult(name, RevocationState.ELSEWHERE)
-    assert pending_deletions(ana.device) == ()
+    assert pending_mailbox_deletions(ana.device) == ()
     catch_up(tablet)
     mail = own_device(watch.device).home
     watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)  # it is still there
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)
-    assert pending_deletions(phone.device) == ()
+    assert pending_mailbox_deletions(phone.device) == ()
 
 
 @pytest.mark.slow
@@ -226,7 +234,7 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
         sheet = replace(right, close=before)
     told = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
     assert told == RevokedDeviceResult("phone", RevocationState.DONE)
-    assert pending_deletions(ana.device) == ()
+    assert pending_mailbox_deletions(ana.device) == ()
 
 
 @pytest.mark.slow

@@ -43,13 +43,13 @@ from entrenous.send.formats.linking import (
 )
 from entrenous.send.formats.sync_format import (
     BadSync,
-    Shared,
     SharedBlock,
     SharedCircle,
     SharedCloseToken,
     SharedContact,
     SharedForgottenContact,
     SharedMailboxes,
+    SharedRecord,
     read_sync,
     write_sync,
 )
@@ -81,7 +81,7 @@ GRANT = Grant(
     ),
     proof=b"w" * 32,
 )
-SHARED: list[Shared] = [
+SHARED: list[SharedRecord] = [
     *(
         SharedContact(PERSON, AT, "Ben", trust, AT, b"card", receipts, ((DEVICE, LENT),))
         for trust in Trust

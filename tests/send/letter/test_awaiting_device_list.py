@@ -18,7 +18,7 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
-from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE
+from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
 from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, held, ids, link, links
 from tests.village.malicious_relay import failing
@@ -37,7 +37,9 @@ def town() -> Room:
     tablet = links(room, ana, "tablet", "tablet")
     catch_up(ben, phone, tablet, ana, ben, phone, tablet, ana)
     left = held(ana, phone)
-    WINDOW_OUT_TABLE.store(replace(left, next=left.until), peer_key(*ids(phone)), ana.device.vault)
+    TOKEN_RANGE_OUT_TABLE.store(
+        replace(left, next=left.until), peer_key(*ids(phone)), ana.device.vault
+    )
     revoke_device("tablet", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(OUTBOX)
     catch_up(ben)

@@ -18,7 +18,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import seal_letter
 from entrenous.device.identities import own_device
-from entrenous.device.vault_tables import LIST, peer_key
+from entrenous.device.vault_tables import DEVICE_LIST, peer_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
 from entrenous.send.letter.arrivals import take_undecryptable
@@ -218,7 +218,7 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
     contact = contact_named(forge.sender.name, reader)
     store_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
     forge.read(forge.letter())
-    reader.vault.drop(LIST, contact.person.id.hex())
+    reader.vault.drop(DEVICE_LIST, contact.person.id.hex())
     forge.is_refused(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1, from_epoch=2)))
 

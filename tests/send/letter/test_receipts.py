@@ -9,12 +9,12 @@ import pytest
 from entrenous.base.copies import ReceiptEvent
 from entrenous.base.identity import Trust
 from entrenous.device.identities import CONTACT_TABLE, own_device
-from entrenous.device.sent_copies import COVERED_TABLE, CopyState, copy_state
-from entrenous.device.sent_messages import SEALED_TABLE
+from entrenous.device.sent_copies import RECEIPT_COVERAGE_TABLE, CopyState, copy_state
+from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
-    COVERED,
     OWED_RECEIPT,
     RECEIPT,
+    RECEIPT_COVERAGE,
 )
 from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.fetch import fetch_messages
@@ -173,7 +173,9 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     ana, ben, caro = both["ana"], both["ben"], both.settles("caro")
     ana.adds(caro)
     writes(ana, "ben", "caro")
-    of_caro = next(copy for copy in SEALED_TABLE.all(ana.device.vault) if copy.person == caro.id)
+    of_caro = next(
+        copy for copy in SEALED_COPY_TABLE.all(ana.device.vault) if copy.person == caro.id
+    )
     fetch_messages(ben.device)
     (mine,) = owed(ben)
     key = ben.device.vault.keys(OWED_RECEIPT)[0]
@@ -194,9 +196,9 @@ def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(both: Room) -> 
     """The sender later changes her record of what she sent."""
     ana, ben = both["ana"], both["ben"]
     writes(ana, "ben")
-    (key,) = ana.device.vault.keys(COVERED)
-    (covered,) = COVERED_TABLE.all(ana.device.vault)
-    COVERED_TABLE.store(replace(covered, manifest=bytes(32)), key, ana.device.vault)
+    (key,) = ana.device.vault.keys(RECEIPT_COVERAGE)
+    (covered,) = RECEIPT_COVERAGE_TABLE.all(ana.device.vault)
+    RECEIPT_COVERAGE_TABLE.store(replace(covered, manifest=bytes(32)), key, ana.device.vault)
     fetch_messages(ben.device)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)

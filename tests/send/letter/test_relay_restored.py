@@ -13,8 +13,8 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.carry.restore import close_after_restore
 from entrenous.device.identities import own_device
-from entrenous.device.sent_messages import SEALED_TABLE, SendState
-from entrenous.device.vault_tables import CLOSED, RESTORED
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
+from entrenous.device.vault_tables import DELETED_MAILBOX, RELAY_RESTORE
 from entrenous.send.devices.own_devices import device_overview, revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.relay_tasks import repeat_after_restore
@@ -94,13 +94,13 @@ def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     ana = town.room.settles("ana")
     phone = links(town.room, ana, "phone", "phone")
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
-    assert ana.device.vault.keys(CLOSED) == (phone.home[1].hex(),)
+    assert ana.device.vault.keys(DELETED_MAILBOX) == (phone.home[1].hex(),)
     repeat_after_restore(ana.device)
     town.saves()
     town.room.clock.wind(days=EXPIRY_DAYS_MAX)
     town.is_put_back()
     fetch_messages(ana.device)
-    assert ana.device.vault.keys(CLOSED) == ()
+    assert ana.device.vault.keys(DELETED_MAILBOX) == ()
 
 
 def asked(town: Room, who: Person, days: int = 2) -> list[str]:
@@ -149,7 +149,7 @@ def test_relays_with_recent_recalls_are_asked_about_restores(
     assert asked(town, ana) == [THERE] * 2
     town.clock.wind(days=EXPIRY_DAYS_MAX)
     assert asked(town, ana) == []
-    assert ana.device.vault.keys(RESTORED) == (HERE,)
+    assert ana.device.vault.keys(RELAY_RESTORE) == (HERE,)
 
 
 def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
@@ -157,9 +157,9 @@ def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
 ) -> None:
     town, ana, eve = apart
     ana.sends(SMALL, eve)
-    (copy_,) = SEALED_TABLE.all(ana.device.vault)
+    (copy_,) = SEALED_COPY_TABLE.all(ana.device.vault)
     said = replace(copy_, state=EnvelopeState.TAKEN_BACK)
-    SEALED_TABLE.store(said, copy_.envelope.hex(), ana.device.vault)
+    SEALED_COPY_TABLE.store(said, copy_.envelope.hex(), ana.device.vault)
     assert asked(town, ana) == []
 
 
@@ -170,7 +170,7 @@ def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
     town.silence(THERE)
     with pytest.raises(WaitsInOutbox) as waits:
         ana.sends(SMALL, eve)
-    (copy_,) = SEALED_TABLE.all(ana.device.vault)
+    (copy_,) = SEALED_COPY_TABLE.all(ana.device.vault)
     assert copy_.departure is SendState.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
     town.back(THERE)

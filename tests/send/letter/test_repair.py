@@ -9,11 +9,11 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
-from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
     PEER,
-    WINDOW_IN,
-    WITHDRAW,
+    TOKEN_RANGE_IN,
+    TOKEN_REVOCATION,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -26,8 +26,8 @@ from entrenous.send.people.keep_contacts import forget_contact
 from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.token_ranges import (
-    WINDOW_IN_TABLE,
-    WINDOW_OUT_TABLE,
+    TOKEN_RANGE_IN_TABLE,
+    TOKEN_RANGE_OUT_TABLE,
     IssuedRange,
 )
 from entrenous.wire.relay_nouns import EnvelopeState, Protocol, TokenBatch
@@ -111,7 +111,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
-    (copy,) = SEALED_TABLE.all(ana.device.vault)
+    (copy,) = SEALED_COPY_TABLE.all(ana.device.vault)
     asked: list[bytes] = []
 
     def heard(honest: Honest, url: str, envelope: bytes, token: Any) -> Any:
@@ -136,7 +136,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     """Its backup predates both the removal of Caro and Ana's tokens."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
-    (of_caro,) = WINDOW_OUT_TABLE.all(caro.device.vault)
+    (of_caro,) = TOKEN_RANGE_OUT_TABLE.all(caro.device.vault)
     windows = dict(_windows(ben))
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
@@ -149,7 +149,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     with ben.courier.playing(status=restored(friends.clock.now())):
         fetch_messages(ben.device)
     flush(ben.device)
-    assert ben.device.vault.keys(WITHDRAW) == ()
+    assert ben.device.vault.keys(TOKEN_REVOCATION) == ()
     friends.honest.key_bundle(url, mailbox, _token(windows, ana))
     assert of_caro.seed is not None
     with pytest.raises(WrongToken):
@@ -159,8 +159,8 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
 
 
 def _windows(who: Person) -> list[tuple[str, IssuedRange]]:
-    keys = who.device.vault.keys(WINDOW_IN)
-    return list(zip(keys, WINDOW_IN_TABLE.all(who.device.vault), strict=True))
+    keys = who.device.vault.keys(TOKEN_RANGE_IN)
+    return list(zip(keys, TOKEN_RANGE_IN_TABLE.all(who.device.vault), strict=True))
 
 
 def _token(windows: dict[str, IssuedRange], of: Person) -> Any:

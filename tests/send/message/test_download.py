@@ -11,13 +11,13 @@ from entrenous.base.errors import RelayUnreachable, TakenBack
 from entrenous.base.identifiers import BlobId
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobChanged
-from entrenous.device.vault_tables import DOWNLOAD
+from entrenous.device.vault_tables import PARTIAL_DOWNLOAD
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
 from entrenous.send.message.states import Received
 from entrenous.send.message.transfer_progress import Stage, TransferWatch
-from entrenous.send.open import Fill, open_message, open_message_to
+from entrenous.send.open import WriteFile, open_message, open_message_to
 from entrenous.send.recall import recall_message
 from tests.send.send_device import SMALL, Person, Room
 
@@ -122,18 +122,18 @@ def test_partial_downloads_are_deleted_with_their_message(
     line.cut_after = 6000
     with pytest.raises(RelayUnreachable):
         open_message(newest(ben).name, ben.device)
-    assert len(ben.vault.keys(DOWNLOAD)) == 2
+    assert len(ben.vault.keys(PARTIAL_DOWNLOAD)) == 2
     recall_message(newest(ben).name, friends["ana"].device)
     with pytest.raises(TakenBack):
         open_message(newest(ben).name, ben.device)
     assert ben.vault._files == before
-    assert ben.vault.keys(DOWNLOAD) == ()
+    assert ben.vault.keys(PARTIAL_DOWNLOAD) == ()
 
 
 def test_download_progress_reports_bytes(ben: Person, line: Line) -> None:
     seen = list[tuple[Stage, int, int]]()
 
-    def show(_number: int, _file: FrameFile, fill: Fill) -> None:
+    def show(_number: int, _file: FrameFile, fill: WriteFile) -> None:
         fill(io.BytesIO())
 
     watch = TransferWatch(lambda *step: seen.append(step))

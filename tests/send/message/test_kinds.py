@@ -13,7 +13,7 @@ from entrenous.base.picture import NotAPicture, OnlyPicturesHaveASize
 from entrenous.crypto.hashing import mark_commitment
 from entrenous.device.sent_messages import Message
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import message_named, name_of_message, received_messages
+from entrenous.send.inbox import name_of_message, received_messages, reference_to_message
 from entrenous.send.letter.letter_nouns import Content, FileRole
 from entrenous.send.message.draft import LimitNotSupportedByRecipient, SendingUndone
 from entrenous.send.message.file_plan import plan_files
@@ -111,7 +111,7 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
     first, _ = sent(room)
     room.clock.wind(seconds=1)
     circle = add_to_circle("both", list(FRIENDS), ana.device)
-    reply = message_named(first.name, ana.device)
+    reply = reference_to_message(first.name, ana.device)
     draft = to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))
     send_message(draft, ana.device)
     fetch_messages(ben.device)
@@ -119,7 +119,7 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
     assert answer.manifest is not None
     assert (answer.manifest.reply, answer.manifest.circle) == (reply, circle.id)
     assert name_of_message(reply, ben.device) == first.name
-    assert message_named(first.name, ben.device) == reply
+    assert reference_to_message(first.name, ben.device) == reply
     assert name_of_message(reply, ana.device) == first.name
 
 

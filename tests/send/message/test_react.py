@@ -5,7 +5,7 @@ import pytest
 from entrenous.base.identifiers import MessageId
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import message_named, received_messages
+from entrenous.send.inbox import received_messages, reference_to_message
 from entrenous.send.letter.letter_nouns import BadReaction, NobodyToReactTo, Reaction
 from entrenous.send.message.react import accept_reaction, react, reactions_to
 from entrenous.send.people.keep_contacts import forget_contact
@@ -30,7 +30,7 @@ def newest(who: Person) -> str:
 
 
 def signs(who: Person, name: str) -> list[tuple[bytes, str | None]]:
-    meant = message_named(name, who.device)
+    meant = reference_to_message(name, who.device)
     kept = reactions_to(meant.sender, meant.message, who.device)
     return [(one.by, one.reaction.text) for one in kept]
 
@@ -60,7 +60,7 @@ def test_a_senders_own_reaction_reaches_all_recipients(three: Room) -> None:
 
 def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Room) -> None:
     ana, ben = three["ana"], three["ben"]
-    meant = message_named(newest(ben), ben.device)
+    meant = reference_to_message(newest(ben), ben.device)
     dan = three.settles("dan")
     ana.adds(dan)
     accept_reaction(Reaction(meant.sender, meant.message, "x"), dan.id, ana.device)
@@ -107,6 +107,6 @@ def test_a_received_reaction_with_line_breaks_is_ignored(friends: Room, sign: st
     fetch_messages(ben.device)
     with pytest.raises(BadReaction):
         react(name, sign, ben.device)
-    meant = message_named(name, ana.device)
+    meant = reference_to_message(name, ana.device)
     accept_reaction(Reaction(meant.sender, meant.message, sign), ben.id, ana.device)
     assert not reactions_to(meant.sender, meant.message, ana.device)

@@ -25,7 +25,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.write import addressees
 from entrenous.send.message import make
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import DeviceFile, SealedContent, Sending, seal_content
+from entrenous.send.message.make import DeviceFile, SealedContent, SendingContext, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Person, Room
 
@@ -35,7 +35,7 @@ LARGE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
 def sealed(ana: Person, *files: bytes) -> tuple[SealedContent, MessageId]:
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     person = to.contact.person
-    sending = Sending(
+    sending = SendingContext(
         message=MessageId(ana.device.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=this_second(ana.device),

@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.errors import DiskFailed, EntrenousError
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import GREET_DEVICE, OUTBOX, WINDOW_IN
+from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, TOKEN_RANGE_IN
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
@@ -113,12 +113,12 @@ def test_blocked_person_is_not_greeted(room: Room) -> None:
     room.silence(THERE)  # as long as she likes: it is her own relay
     phone = links(room, ana, "phone", "phone")
     catch_up(ana, phone, ana, phone)
-    assert phone.device.vault.keys(GREET_DEVICE)
+    assert phone.device.vault.keys(DEVICE_TO_GREET)
     room.clock.wind(seconds=2)
     block_contact("eve", ana.device)
     catch_up(ana, phone, ana, phone)
     assert contact_named("eve", phone.device).blocked
     room.back(THERE)
     catch_up(phone, eve)
-    assert phone.device.vault.keys(WINDOW_IN, eve.id.hex()) == ()
+    assert phone.device.vault.keys(TOKEN_RANGE_IN, eve.id.hex()) == ()
     assert len(contact_named("ana", eve.device).person.devices) == 1

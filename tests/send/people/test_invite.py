@@ -18,7 +18,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.device.identities import AddressOnThisMachine, contacts, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
-from entrenous.device.vault_tables import GREET, INVITE
+from entrenous.device.vault_tables import INVITE, INVITE_USE_TO_ANSWER
 from entrenous.send.devices.device_lists import fork_error, freeze_contact, unfreeze_contact
 from entrenous.send.devices.own_key_bundle import open_bundle, seal_bundle
 from entrenous.send.fetch import fetch_messages
@@ -484,7 +484,7 @@ def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(frien
     store_contact(unfreeze_contact(contact_named("ben", ana.device), ana.device), ana.device)
     fetch_messages(ana.device)
     assert fetch_messages(ben.device).came > 0
-    assert ana.device.vault.keys(GREET) == ()
+    assert ana.device.vault.keys(INVITE_USE_TO_ANSWER) == ()
 
 
 def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
@@ -536,11 +536,11 @@ def test_guest_with_a_missing_relay_is_greeted_later(room: Room) -> None:
     ana.sends(SMALL, ben)
     room.silence(THERE)
     assert ben.received() == 1
-    assert len(list(ben.device.vault.items(GREET))) == 1
+    assert len(list(ben.device.vault.items(INVITE_USE_TO_ANSWER))) == 1
     room.back(THERE)
     with ben.courier.playing(claim_prekeys=failing(TooMany(retry_after_s=60))):
         fetch_messages(ben.device)
-    assert len(list(ben.device.vault.items(GREET))) == 1
+    assert len(list(ben.device.vault.items(INVITE_USE_TO_ANSWER))) == 1
 
 
 def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
@@ -557,7 +557,7 @@ def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
         fetch_messages(ben.device)
     assert [contact.name for contact in contacts(ben.device)] == ["mallory"]
     assert ben.courier.calls["claim_prekeys"] == 1
-    assert list(ben.device.vault.items(GREET)) == []
+    assert list(ben.device.vault.items(INVITE_USE_TO_ANSWER)) == []
 
 
 def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(room: Room) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.guard.names import LOOKS
 from entrenous.send.people.similar_names import (
-    _distance,
+    _edit_distance,
     is_similar,
     mixes_alphabets,
     similar_forms,
@@ -33,8 +33,8 @@ def test_the_distance_is_the_number_of_slips() -> None:
         near = one_slip_from(word, "ab")
         further = {two for one in near for two in one_slip_from(one, "ab")}
         for other in words:
-            assert (_distance(word, other) <= 1) == (other in near)
-            assert (_distance(word, other) <= 2) == (other in further)
+            assert (_edit_distance(word, other) <= 1) == (other in near)
+            assert (_edit_distance(word, other) <= 2) == (other in further)
 
 
 @given(st.text(max_size=12), st.text(max_size=12))

@@ -19,7 +19,7 @@ from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
-from entrenous.send.message.make import Sending, seal_content
+from entrenous.send.message.make import SendingContext, seal_content
 from entrenous.send.people.circle_members import add_to_circle
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
@@ -64,7 +64,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
     (to,) = ensure_sessions(addressees(knows, sender.device), sender.device)
     people = [knows.person, *(own_device(one.device).person for one in others)]
     heads = [PersonHead(one.id, one.epoch, one.head) for one in people]
-    sending = Sending(
+    sending = SendingContext(
         MessageId(sender.device.dice.token(16)),
         MessageName("7-lunar-otter"),
         this_second(sender.device),

@@ -13,10 +13,10 @@ from entrenous.base.limits import TOKEN_RANGE_INDEXES_MAX, TOKEN_RANGE_SIZE, TOK
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.vault_tables import (
-    BATCH,
-    WINDOW_IN,
-    WINDOW_OUT,
-    WITHDRAW,
+    TOKEN_CHANGE,
+    TOKEN_RANGE_IN,
+    TOKEN_RANGE_OUT,
+    TOKEN_REVOCATION,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -26,9 +26,9 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import top_up_ranges
 from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
 from entrenous.send.tokens.token_ranges import (
-    WINDOW_IN_TABLE,
-    WINDOW_OUT_TABLE,
-    WITHDRAW_TABLE,
+    TOKEN_RANGE_IN_TABLE,
+    TOKEN_RANGE_OUT_TABLE,
+    TOKEN_REVOCATION_TABLE,
     IssuedRange,
 )
 from entrenous.wire.relay_nouns import TokenBatch
@@ -39,16 +39,16 @@ from tests.village.malicious_relay import Honest, failing
 
 def given(who: Person) -> IssuedRange:
     """The token range that she issued to the only device that she knows."""
-    (window,) = WINDOW_IN_TABLE.all(who.device.vault)
+    (window,) = TOKEN_RANGE_IN_TABLE.all(who.device.vault)
     return window
 
 
 def skips_to_the_last(who: Person) -> None:
     """The next letter uses the last token that she was given."""
-    (key,) = who.device.vault.keys(WINDOW_OUT)
-    held = WINDOW_OUT_TABLE.load(key, who.device.vault)
+    (key,) = who.device.vault.keys(TOKEN_RANGE_OUT)
+    held = TOKEN_RANGE_OUT_TABLE.load(key, who.device.vault)
     assert held is not None
-    WINDOW_OUT_TABLE.store(replace(held, next=held.until - 1), key, who.device.vault)
+    TOKEN_RANGE_OUT_TABLE.store(replace(held, next=held.until - 1), key, who.device.vault)
 
 
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
@@ -96,8 +96,10 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
     """Tokens withdrawn together can be linked, so one sender's letters must not be."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
-    (whose,) = ben.device.vault.keys(WINDOW_IN)
-    WINDOW_IN_TABLE.store(replace(given(ben), handed_out=400, until=400), whose, ben.device.vault)
+    (whose,) = ben.device.vault.keys(TOKEN_RANGE_IN)
+    TOKEN_RANGE_IN_TABLE.store(
+        replace(given(ben), handed_out=400, until=400), whose, ben.device.vault
+    )
     for index in (3, 5, 1, 200, 150, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
     assert given(ben).next_unused == 201
@@ -108,15 +110,15 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
 
 
 def taken(who: Person) -> list[tuple[int, int]]:
-    return [(one.first, one.until) for one in WITHDRAW_TABLE.all(who.device.vault)]
+    return [(one.first, one.until) for one in TOKEN_REVOCATION_TABLE.all(who.device.vault)]
 
 
 def test_a_long_token_range_is_replaced(friends: Room) -> None:
     ben = friends["ben"]
-    (whose,) = ben.device.vault.keys(WINDOW_IN)
+    (whose,) = ben.device.vault.keys(TOKEN_RANGE_IN)
     before, end = given(ben), TOKEN_RANGE_INDEXES_MAX
     used = replace(before, next_unused=end, handed_out=end, until=end)
-    WINDOW_IN_TABLE.store(used, whose, ben.device.vault)
+    TOKEN_RANGE_IN_TABLE.store(used, whose, ben.device.vault)
     top_up_ranges(ben.device)
     assert given(ben).seed != before.seed
     assert given(ben).first == end
@@ -135,12 +137,12 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
         writes(ana, "ben")
     problems = fetch_messages(ben.device).problems
     assert [type(problem) for problem in problems] == [TooManyRegistered]
-    assert len(ben.device.vault.keys(BATCH)) == 1
+    assert len(ben.device.vault.keys(TOKEN_CHANGE)) == 1
     assert holds(seed, TOKEN_RANGE_SIZE - 1, ben, friends)
     block_contact("ana", ben.device)
     flush(ben.device)
-    assert ben.device.vault.keys(WITHDRAW) == ()
-    assert ben.device.vault.keys(BATCH) == ()
+    assert ben.device.vault.keys(TOKEN_REVOCATION) == ()
+    assert ben.device.vault.keys(TOKEN_CHANGE) == ()
     until = 2 * TOKEN_RANGE_SIZE + 1
     assert not any(holds(seed, index, ben, friends) for index in range(until))
     flush(ben.device)
@@ -169,12 +171,12 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     with ben.courier.playing(change_tokens=trick):
         register_tokens(ben.device)
     assert told[3].add == added.add
-    assert ben.device.vault.keys(BATCH) == ()
+    assert ben.device.vault.keys(TOKEN_CHANGE) == ()
 
 
 def given_to(who: Person, by: Person) -> IssuedRange:
-    (key,) = by.device.vault.keys(WINDOW_IN, PersonId(who.id).hex())
-    window = WINDOW_IN_TABLE.load(key, by.device.vault)
+    (key,) = by.device.vault.keys(TOKEN_RANGE_IN, PersonId(who.id).hex())
+    window = TOKEN_RANGE_IN_TABLE.load(key, by.device.vault)
     assert window is not None
     return window
 
@@ -191,7 +193,7 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
     friends.clock.wind(days=130)
     problems = fetch_messages(ben.device).problems
     assert Expired not in {type(problem) for problem in problems}
-    assert ben.device.vault.keys(BATCH) == ()
+    assert ben.device.vault.keys(TOKEN_CHANGE) == ()
     caro = friends.settles("caro")
     caro.adds(ben)
     for who in (ben, caro):

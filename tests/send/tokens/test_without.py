@@ -21,7 +21,7 @@ from entrenous.send.letter.write import addressee_of, outer_without_content, wri
 from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.tokens.token_ranges import WINDOW_OUT_TABLE, HeldRange
+from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE, HeldRange
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.terminal.output import join_wrapped_lines
 from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
@@ -44,12 +44,12 @@ def town() -> Room:
 def loses_its_tokens(writer: Person, to: Person) -> HeldRange:
     """As on a device that was linked when the linking device had none to lend."""
     had = held(writer, to)
-    WINDOW_OUT_TABLE.store(HeldRange(), peer_key(*ids(to)), writer.device.vault)
+    TOKEN_RANGE_OUT_TABLE.store(HeldRange(), peer_key(*ids(to)), writer.device.vault)
     return had
 
 
 def is_told(writer: Person, to: Person, window: HeldRange) -> None:
-    WINDOW_OUT_TABLE.store(window, peer_key(*ids(to)), writer.device.vault)
+    TOKEN_RANGE_OUT_TABLE.store(window, peer_key(*ids(to)), writer.device.vault)
 
 
 def lends(lender: Person, to: Person, of: Person, count: int = 2) -> None:

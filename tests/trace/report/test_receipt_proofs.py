@@ -19,7 +19,7 @@ from entrenous.device.sent_copies import receipt_proofs
 from entrenous.device.sent_messages import Message
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.devices.device_lists import accept_list
-from entrenous.send.devices.own_key_bundle import places_in, sign_batch
+from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.keep_contacts import contact_named, mark_compared
@@ -170,7 +170,7 @@ def test_receipts_that_name_different_senders_are_refused(case: Case, disclosed:
     statement = write_receipt_statement(others)
     leaves = [receipt_leaf(statement)]
     batch = sign_batch(leaves, None, sign_receipts, case.ben.device)
-    proof = write_receipt_proof(ReceiptProof(places_in(leaves)[0], batch))
+    proof = write_receipt_proof(ReceiptProof(batch_positions(leaves)[0], batch))
     signed = SignedReceipt(statement, proof)
     claimed = replace(ben, proof=replace(ben.proof, receipts=(signed,)))
     assert set(check_proofs([claimed], disclosed.report.cards)) == {"ben"}

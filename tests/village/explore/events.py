@@ -11,8 +11,8 @@ from itertools import product
 
 from entrenous.device.sent_messages import SendState
 from entrenous.send.message.states import (
-    MESSAGE_NEXT,
-    MESSAGE_REFUSED,
+    MESSAGE_EVENT_ERRORS,
+    NEXT_MESSAGE_STATE,
     CopyEvent,
     InboxState,
     MessageEvent,
@@ -110,7 +110,7 @@ class Rules:
     def _can_open(self, device: Device) -> bool:
         if device.finish:
             return False
-        if (device.state, MessageEvent.OPEN) in MESSAGE_REFUSED:
+        if (device.state, MessageEvent.OPEN) in MESSAGE_EVENT_ERRORS:
             self.messages_met.add((device.state, MessageEvent.OPEN))
             return False
         return device.state is InboxState.WAITING or self.relay.opens is not None
@@ -216,7 +216,7 @@ class Rules:
 
     def _goes(self, device: Device, event: MessageEvent) -> Device:
         self.messages_met.add((device.state, event))
-        state = MESSAGE_NEXT[device.state, event]
+        state = NEXT_MESSAGE_STATE[device.state, event]
         over = state not in (InboxState.WAITING, InboxState.OPENED)
         attempt = 0 if over else device.attempt
         return device._replace(state=state, attempt=attempt)

@@ -20,9 +20,9 @@ from entrenous.carry.relay_rows import StoredEnvelope, StoredShare, StoredShareG
 from entrenous.crypto.hashing import sha256
 from entrenous.device.sent_messages import SendState
 from entrenous.send.message.states import (
-    COPY_NEXT,
-    MESSAGE_NEXT,
-    MESSAGE_REFUSED,
+    MESSAGE_EVENT_ERRORS,
+    NEXT_COPY_STATE,
+    NEXT_MESSAGE_STATE,
     CopyEvent,
     InboxState,
     MessageEvent,
@@ -83,8 +83,8 @@ def check_cells(rules: Rules) -> None:
             cell = (before, EVENTS[what])
             assert after in (before, NEXT.get(cell)), (before, what, after)
             assert (after is before) or cell not in REFUSED
-    assert rules.copies_met <= set(COPY_NEXT)
-    assert rules.messages_met <= {*MESSAGE_NEXT, *MESSAGE_REFUSED}
+    assert rules.copies_met <= set(NEXT_COPY_STATE)
+    assert rules.messages_met <= {*NEXT_MESSAGE_STATE, *MESSAGE_EVENT_ERRORS}
 
 
 def test_the_search_comes_to_every_cell_that_two_devices_and_a_recall_can_reach(

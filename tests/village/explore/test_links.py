@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrenous.send.devices.link_steps import NEXT, LinkEvent, LinkState, next_link_state
+from entrenous.send.devices.link_steps import NEXT_LINK_STATE, LinkEvent, LinkState, next_link_state
 
 pytestmark = pytest.mark.slow
 
@@ -34,4 +34,4 @@ def test_nothing_but_its_own_order_signs_a_list(
                 further[after, now] = further.get((after, now), 0) + count
         words = further
     assert sum(words.values()) == len(LinkEvent) ** EVENTS
-    assert met <= set(NEXT)
+    assert met <= set(NEXT_LINK_STATE)

@@ -21,12 +21,12 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.identities import clear_next_lock, own_device
-from entrenous.device.sent_messages import SEALED_TABLE, SendState
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
     AWAITING_LIST,
     OUTBOX,
+    TOKEN_RANGE_PENDING,
     UNDECRYPTABLE,
-    WINDOW_TOLD,
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.move_device import cancel_move, move_device
@@ -51,7 +51,7 @@ _LINKS_MAX: Final = 2
 _EMPTY_AT_LAST: Final = {
     OUTBOX: "letters that wait",
     AWAITING_LIST: "letters that wait for a list",
-    WINDOW_TOLD: "windows that wait for a list",
+    TOKEN_RANGE_PENDING: "windows that wait for a list",
 }
 _ROUNDS: Final = 6  # in which everybody looks in, two hours apart, until all has settled
 
@@ -133,7 +133,7 @@ class Town:
         try:
             who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
         except WaitsInOutbox:
-            copies = SEALED_TABLE.all(who.device.vault)
+            copies = SEALED_COPY_TABLE.all(who.device.vault)
             self.waited |= {copy.envelope for copy in copies if not copy.acknowledged}
             raise
 
@@ -248,7 +248,7 @@ class Town:
         here = {own_device(one.device).key.device: one for one in self.everybody}
         wrong = list[str]()
         for writer in self.everybody:
-            for copy in SEALED_TABLE.all(writer.device.vault):
+            for copy in SEALED_COPY_TABLE.all(writer.device.vault):
                 reader = here.get(copy.device)
                 if reader is None:
                     continue

@@ -18,7 +18,7 @@ from datetime import datetime
 from entrenous.base.identifiers import EnvelopeId, PersonId
 from entrenous.base.identity import Person
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
 from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE, Content
 from entrenous.send.message.states import Received
@@ -85,7 +85,7 @@ class Oracle:
             return None
         mine = own_device(who.device)
         messages = {one.id: one for one in sender.device.ledger.messages()}
-        for copy in SEALED_TABLE.all(sender.vault):
+        for copy in SEALED_COPY_TABLE.all(sender.vault):
             mine_too = (copy.person, copy.device) == (mine.person.id, mine.key.device)
             if mine_too and copy.message == received.id and copy.message in messages:
                 return messages[copy.message], copy

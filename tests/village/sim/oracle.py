@@ -15,14 +15,14 @@ import httpx
 
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.carry.relay_rows import StoredEnvelope, StoredLetter
-from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy, SendState
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState
 from entrenous.device.vault_tables import (
-    FINISH,
     INBOX,
     OUTBOX,
     RELAY_TASK,
-    SEEN,
+    SEEN_LETTER,
     UNDECRYPTABLE,
+    UNREPORTED_OPENING,
     inbox_key,
 )
 from entrenous.send.inbox import ENDED_STATES
@@ -86,7 +86,7 @@ class Oracle:
 
     def _forgotten(self, envelope: EnvelopeId, mailbox: bytes) -> None:
         for host in self.hosts.values():
-            durable = (SEEN, envelope.hex()) in host.records.durable
+            durable = (SEEN_LETTER, envelope.hex()) in host.records.durable
             if host.me.home.mailbox == mailbox and not durable:
                 self.is_wrong(f"{host.name}: a letter was acknowledged and is not on its disk")
 
@@ -104,7 +104,9 @@ class Oracle:
                 self.is_wrong("a letter that a relay had acknowledged was lost in a crash")
 
     def _is_on_a_device(self, envelope: EnvelopeId) -> bool:
-        return any((SEEN, envelope.hex()) in one.records.durable for one in self.hosts.values())
+        return any(
+            (SEEN_LETTER, envelope.hex()) in one.records.durable for one in self.hosts.values()
+        )
 
     # --- what lies on a device ------------------------------------------------------------------
 
@@ -172,10 +174,10 @@ class Oracle:
     def at_the_end(self, now: datetime) -> None:
         """Faults have stopped, and everybody has fetched: everything owed is there."""
         for host in self.hosts.values():
-            for drawer in (OUTBOX, RELAY_TASK, FINISH):
+            for drawer in (OUTBOX, RELAY_TASK, UNREPORTED_OPENING):
                 if host.vault.inner.keys(drawer):
                     self.is_wrong(f"{host.name}: something waits for ever in the drawer {drawer}")
-            for copy in SEALED_TABLE.all(host.vault):
+            for copy in SEALED_COPY_TABLE.all(host.vault):
                 self._owed(copy, host, now)
 
     def _owed(self, copy: SealedCopy, sender: Host, now: datetime) -> None:

@@ -17,7 +17,7 @@ from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.react import react
 from entrenous.send.message.states import INBOX_TABLE, Received
 from entrenous.send.message.transfer_progress import NO_WATCH
-from entrenous.send.open import Fill, open_message_to
+from entrenous.send.open import WriteFile, open_message_to
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
@@ -84,7 +84,7 @@ class Life:
         device, oracle = self.host.device, self.oracle
         begun = Begun(device.clock.now(), frozenset(oracle.withdrawn))
 
-        def show(_number: int, _file: FrameFile, fill: Fill) -> None:
+        def show(_number: int, _file: FrameFile, fill: WriteFile) -> None:
             fill(io.BytesIO())
 
         def tell(frame: Frame) -> None:

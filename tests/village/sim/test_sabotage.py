@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from entrenous.base.identifiers import ID_BYTES
-from entrenous.device.vault_tables import SEEN
+from entrenous.device.vault_tables import SEEN_LETTER
 from entrenous.send import fetch
 from tests.village.sim.run import Run
 from tests.village.sim.stores import SimMail, SimVault
@@ -65,7 +65,7 @@ def letters_not_recognised(patch: pytest.MonkeyPatch) -> None:
     honest = fetch._process_if_new
 
     def take_in(waiting: Any, device: Any) -> int:
-        device.vault.drop(SEEN, waiting.id.hex())
+        device.vault.drop(SEEN_LETTER, waiting.id.hex())
         return honest(waiting, device)
 
     patch.setattr(fetch, "_process_if_new", take_in)

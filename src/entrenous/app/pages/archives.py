@@ -27,7 +27,11 @@ from entrenous.app.web import (
     start_job,
     state_of,
 )
-from entrenous.archive.archive_wording import describe_export, describe_import, describe_left_out
+from entrenous.archive.archive_wording import (
+    describe_import,
+    describe_omissions,
+    describe_omitted_cases,
+)
 from entrenous.archive.export import export_to_file, import_archive, import_from_file
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
@@ -91,7 +95,7 @@ async def make(request: Request) -> Response:
 
         vault.call_at_lock(lambda: forget_archive(place))
         written = export_to_file(place, words, device, reached)
-        return Made(place.stat().st_size, tuple(describe_export(written)))
+        return Made(place.stat().st_size, tuple(describe_omissions(written)))
 
     return start_job(request, say("Making the archive"), work, "archive_made")
 
@@ -132,7 +136,7 @@ async def read(request: Request) -> Response:
             told = import_from_file(io.BytesIO(files[0].data), words, device, reached)
         else:
             told = import_archive(Path(folder), words, device, reached)
-        return Taken((*describe_import(told), *describe_left_out(told)))
+        return Taken((*describe_import(told), *describe_omitted_cases(told)))
 
     return start_job(request, say("Opening the archive"), work, "archive_taken")
 

@@ -19,7 +19,7 @@ from entrenous.app.wording import with_lists
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
-from entrenous.device.open_device import for_many_pictures
+from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.capture.saved_page import description_in_words
 from entrenous.respond.case_file import find_case, find_open_case
@@ -125,7 +125,7 @@ async def _start_look(request: Request) -> Response:
 
     def work(device: Device, report: Report) -> Outcome:
         web, lines = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep), list[str]()
-        with for_many_pictures(device) as decoding:
+        with with_fast_picture_decoding(device) as decoding:
             for one in check_due_sightings(decoding, web, by_proxy=proxy is not None, name=name):
                 lines.append(watched_in_words(one.record))
                 report(say("Looking at the pages"), len(lines), 0)

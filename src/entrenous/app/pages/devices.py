@@ -36,9 +36,9 @@ from entrenous.base.limits import LINK_MINUTES
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay, own_device
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.send.devices.device_wording import describe_revocation, not_shut_in_words
+from entrenous.send.devices.device_wording import describe_revocation, not_yet_revoked_in_words
 from entrenous.send.devices.own_devices import (
-    LOST,
+    LOST_DEVICE_CHECKLIST,
     ChecklistItem,
     DeviceOverview,
     device_overview,
@@ -96,7 +96,7 @@ async def devices(request: Request) -> Response:
         shown=shown,
         keys=keys,
         listed=[(login.handle("device", one.name), one) for one in shown.devices],
-        not_shut=list(not_shut_in_words(shown)),
+        not_shut=list(not_yet_revoked_in_words(shown)),
     )
 
 
@@ -259,7 +259,7 @@ async def revoke(request: Request) -> Response:
 
     def work(device: Device, _: object) -> Lost:
         done = revoke_device(name, lost=is_lost, sheet=sheet, device=device)
-        return Lost(tuple(describe_revocation(done)), LOST if is_lost else ())
+        return Lost(tuple(describe_revocation(done)), LOST_DEVICE_CHECKLIST if is_lost else ())
 
     return start_job(request, say("Taking it off your list"), work, "revoked")
 

@@ -28,7 +28,7 @@ from entrenous.app.web import (
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.device.device import Device
-from entrenous.device.open_device import for_many_pictures
+from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.trace.explain.pdf import write_pdf
 from entrenous.trace.explain.plots import svg
 from entrenous.trace.explain.sections import Account, Choices, account_of_file
@@ -81,7 +81,7 @@ async def look(request: Request) -> Response:
 
     def work(device: Device, report: Report) -> FoundFiles:
         originals, found = Originals(device.read_picture), list[Found]()
-        with for_many_pictures(device) as reader:
+        with with_fast_picture_decoding(device) as reader:
             for number, file in enumerate(files, start=1):
                 report(stage.format(number=number, total=len(files)), number - 1, len(files))
                 found.append(_trace(file, reader, originals))

@@ -25,7 +25,7 @@ from entrenous.base.errors import Unreachable
 from entrenous.base.identifiers import MessageName, PersonId
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.device.sent_messages import Recall
+from entrenous.device.sent_messages import RecallResult
 from entrenous.send.conversations import others_in_words
 from entrenous.send.inbox import remove_received
 from entrenous.send.letter.letter_nouns import FileRole
@@ -38,7 +38,7 @@ from entrenous.send.timeline import (
     Correspondent,
     TimelinePage,
     correspondents,
-    hide_sent,
+    hide_sent_message,
     timeline,
 )
 
@@ -164,14 +164,14 @@ async def answer(request: Request) -> Response:
     handle = typed(form, "person")
     person = state_of(request).login.named("person", handle) or ""
 
-    def act(device: Device) -> tuple[Recall, ...]:
+    def act(device: Device) -> tuple[RecallResult, ...]:
         match what:
             case "recall":
                 return recall_message(name, device)
             case "remove":
                 remove_received(name, device)
             case "hide":
-                hide_sent(name, PersonId(bytes.fromhex(person)), device)
+                hide_sent_message(name, PersonId(bytes.fromhex(person)), device)
             case _:
                 react(name, sign or None, device)
         return ()

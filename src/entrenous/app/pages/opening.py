@@ -32,10 +32,10 @@ from entrenous.app.web import (
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identity import Contact
 from entrenous.device.device import Device
-from entrenous.send.http.view_once import open_into
+from entrenous.send.http.view_once import open_for_view
 from entrenous.send.http.view_pages import ViewSession
 from entrenous.send.inbox import find_received
-from entrenous.send.letter.letter_nouns import SUFFIXES, ContentFile, FileRole
+from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, ContentFile, FileRole
 from entrenous.send.message.states import Received
 from entrenous.send.message.transfer_progress import Stage, TransferWatch
 from entrenous.send.open import download_message, kept_file, open_message_to
@@ -164,7 +164,9 @@ async def save_file(request: Request) -> Response:
     name, number = message_in(request), int(request.path_params["number"])
     kept = await in_vault(request, lambda device: kept_file(name, number, device))
     return file_response(
-        request, kept.data, f"{name}-{number}{SUFFIXES.get(kept.media_type, '.bin')}"
+        request,
+        kept.data,
+        f"{name}-{number}{FILE_SUFFIX_BY_MEDIA_TYPE.get(kept.media_type, '.bin')}",
     )
 
 
@@ -194,7 +196,7 @@ async def show_once(request: Request) -> Response:
     once = _once(request)
     if not once.look.request_opening():
         raise ShownAlready
-    opening = state_of(request).vault.run(partial(open_into, once.name, once.look))
+    opening = state_of(request).vault.run(partial(open_for_view, once.name, once.look))
     state_of(request).vault.call_at_lock(once.look.end)
     opening.add_done_callback(lambda done: _end_if_failed(once.look, done))
     shown = await asyncio.wrap_future(once.look.answer)

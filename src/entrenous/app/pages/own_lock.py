@@ -47,16 +47,16 @@ from entrenous.device.relay_lock_client import (
     forbid_offline,
     lock_at_new_relay,
 )
-from entrenous.device.store.vault_folder import Unlocked, has_window, is_passphrase
+from entrenous.device.store.vault_folder import Unlocked, has_offline_window, is_current_passphrase
 from entrenous.send.devices.device_wording import (
-    NOT_YOUR_TRIES,
+    ADVICE_AFTER_WRONG_TRIES,
     describe_move,
     describe_passphrase_change,
-    describe_shut_alone,
+    describe_revocation_by_sheet,
 )
 from entrenous.send.devices.move_device import cancel_move, move_device
 from entrenous.send.devices.own_devices import (
-    LOST_ALONE,
+    LOST_ONLY_DEVICE_CHECKLIST,
     delete_master_key,
     device_overview,
     make_recovery_sheet,
@@ -214,14 +214,14 @@ async def _more_tries(request: Request, given: RecoverySheet) -> Response:
         request,
         "told.html",
         heading=say("Ten more tries"),
-        said=[without_commands(translated(NOT_YOUR_TRIES))],
+        said=[without_commands(translated(ADVICE_AFTER_WRONG_TRIES))],
         back="unlock",
     )
 
 
 async def _shut(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(revoke_by_sheet, state_of(request).settings, given)
-    done = Lost(tuple(describe_shut_alone()), LOST_ALONE)
+    done = Lost(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
     to_do = checklist_in_words(done)
     return show(request, "revoked.html", said=done.said, to_do=to_do)
 
@@ -245,7 +245,7 @@ async def change(request: Request) -> Response:
     now = passphrase_in(form, "now")
 
     def check(_: Device) -> None:
-        if not is_passphrase(now, _unlocked(vault)):
+        if not is_current_passphrase(now, _unlocked(vault)):
             raise NotThePassphrase
 
     try:
@@ -273,7 +273,7 @@ async def told(request: Request) -> Response:
 
 async def offline(request: Request, words: str = "", status: int = 200) -> Response:
     home = state_of(request).settings.home
-    is_open = await in_vault(request, lambda _: has_window(home))
+    is_open = await in_vault(request, lambda _: has_offline_window(home))
     return show(
         request,
         "offline.html",

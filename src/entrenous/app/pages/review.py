@@ -43,7 +43,7 @@ from entrenous.send.drafts import (
     remove_draft_file,
 )
 from entrenous.send.guard import inspect
-from entrenous.send.inbox import message_named, received_named
+from entrenous.send.inbox import received_named, reference_to_message
 from entrenous.send.message.draft import Doubt, Draft, Policy
 from entrenous.send.people.circle_members import resolve_recipients
 from entrenous.send.people.contact_history import messages_sent_to
@@ -202,13 +202,13 @@ async def make_copy(request: Request) -> Response:
     draft = request.path_params["draft"]
 
     def work(device: Device, _: Report) -> TheirCopy:
-        from entrenous.send.preview import FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
+        from entrenous.send.preview import DIFFERENCE_FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
 
         kept = draft_in(request, device)
         if not 0 <= place < len(kept.files):
             raise NoSuchDraft
         made = preview_copy(device.vault.kept_file(kept.files[place]), _LARGE_PX, device)
-        return TheirCopy(draft, FACTOR, made)
+        return TheirCopy(draft, DIFFERENCE_FACTOR, made)
 
     return start_job(request, say("Marking a copy to look at"), work, "their_copy")
 
@@ -263,5 +263,5 @@ def as_draft(kept: StoredDraft, confirmed: frozenset[str], device: Device) -> Dr
         circles=going.circles,
         within=within,
         text=None if files else (kept.text or None),
-        reply=message_named(kept.reply, device) if kept.reply else None,
+        reply=reference_to_message(kept.reply, device) if kept.reply else None,
     )

@@ -28,7 +28,7 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.identifiers import MessageName
 from entrenous.base.limits import UNDO_WINDOW_S
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import Recall, SendState
+from entrenous.device.sent_messages import RecallResult, SendState
 from entrenous.send.drafts import (
     StoredDraft,
     discard_draft,
@@ -155,7 +155,7 @@ async def undo(request: Request) -> Response:
     """Undo sending before any part was sent, as if the message had never been written."""
     found = result_of(request, Sealed)
 
-    def cancel(device: Device) -> tuple[Recall, ...]:
+    def cancel(device: Device) -> tuple[RecallResult, ...]:
         try:
             cancel_sending(device.ledger.message_named(found.name).id, device)
         except StoppedWhileSending:  # a part of it was already sent

@@ -32,7 +32,7 @@ HEADERS: Final = {
 
 
 @dataclass(eq=False, slots=True)
-class _Connections:
+class _TokenTransport:
     transport: httpx.BaseTransport
     busy: int = 0
 
@@ -40,13 +40,13 @@ class _Connections:
 class PerTokenTransport(httpx.BaseTransport):
     """An HTTP transport that keeps a separate connection for each token at each relay.
 
-    The token is that of the ``Authorization`` header. ``make`` creates a transport from the URL of
-    its first request. Idle transports are closed as soon as another one is used.
+    The token is taken from the ``Authorization`` header. ``make`` creates a transport, given the
+    URL of the first request. Idle transports are closed as soon as another one is used.
     """
 
     def __init__(self, make: Callable[[httpx.URL], httpx.BaseTransport]) -> None:
         self._make = make
-        self._entries = dict[object, _Connections]()
+        self._entries = dict[object, _TokenTransport]()
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -76,17 +76,17 @@ class PerTokenTransport(httpx.BaseTransport):
                 entry.transport.close()
             self._entries.clear()
 
-    def _busy_transport(self, key: object, url: httpx.URL) -> _Connections:
+    def _busy_transport(self, key: object, url: httpx.URL) -> _TokenTransport:
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
                 entry.busy += 1
             self._close_idle()
             if entry is None:
-                entry = self._entries[key] = _Connections(self._make(url), busy=1)
+                entry = self._entries[key] = _TokenTransport(self._make(url), busy=1)
             return entry
 
-    def _release_transport(self, entry: _Connections) -> None:
+    def _release_transport(self, entry: _TokenTransport) -> None:
         with self._lock:
             entry.busy -= 1
 
@@ -134,10 +134,10 @@ def _sort_headers(request: httpx.Request) -> None:
     )
 
 
-#: The most bytes of an answer that is neither a page of letters nor a blob, so that it arrives
-#: within a minute.
-SMALL_BYTES: Final = 256 * 1024
-_WRITE_BYTES: Final = 64 * 1024  # bytes written or read at a time
+#: Maximum size of an answer that is neither a page of letters nor a blob. At the minimum rate, an
+#: answer of this size takes a minute.
+SMALL_ANSWER_BYTES_MAX: Final = 256 * 1024
+_PIECE_BYTES: Final = 64 * 1024  # bytes written or read at a time
 _PROXY_TIMEOUT_S: Final = (
     30.0  # seconds without an answer from a proxy; httpcore sets no timeout there
 )
@@ -159,7 +159,7 @@ class MinimumRate:
         self._since_s = now_s()
 
     def count_bytes(self, count: int) -> None:
-        """Count ``count`` more bytes that were moved."""
+        """Record that ``count`` more bytes were sent or received."""
         self._moved += count
         if self._moved >= self._least:  # a surplus does not count for the next interval
             self._moved, self._since_s = 0, self._now_s()
@@ -310,8 +310,8 @@ class _RateCheckedStream(httpcore.NetworkStream):
         """Write in pieces, because the underlying stream restarts its timeout after each partial
         write.
         """
-        for at in range(0, len(buffer), _WRITE_BYTES):
-            piece = buffer[at : at + _WRITE_BYTES]
+        for at in range(0, len(buffer), _PIECE_BYTES):
+            piece = buffer[at : at + _PIECE_BYTES]
             self._real.write(piece, _limited_timeout(timeout, httpcore.WriteTimeout))
             _count_moved_bytes(len(piece))
 
@@ -346,10 +346,10 @@ def _resolve(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-def _limited_timeout(timeout: float | None, late: type[Exception]) -> float | None:
+def _limited_timeout(timeout: float | None, timeout_error: type[Exception]) -> float | None:
     """Return the timeout in seconds, limited to the rest of the interval.
 
-    Raise ``late`` if no time is left.
+    Raise ``timeout_error`` if no time is left.
     """
     pace = _CURRENT_PACE.get()
     if timeout is None:
@@ -358,7 +358,7 @@ def _limited_timeout(timeout: float | None, late: type[Exception]) -> float | No
         return timeout
     left_s = pace.seconds_left()
     if left_s <= 0:
-        raise late
+        raise timeout_error
     return min(timeout, left_s)
 
 

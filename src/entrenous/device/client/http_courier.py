@@ -31,10 +31,10 @@ from entrenous.device.client.connections import (
 )
 from entrenous.device.client.relay_request import (
     PAGE_BYTES_MAX,
+    AnswerReader,
     PausedRequests,
     RelayCall,
     RetryPolicy,
-    Takes,
     TokenSubject,
     discard_body,
     send_request,
@@ -65,8 +65,8 @@ _RANDOM_SOURCE: Final = SystemRandomSource()
 
 
 class HttpCourier:
-    """A :class:`entrenous.device.device.Courier`, which documents its methods, with one HTTP
-    client.
+    """The protocol :class:`entrenous.device.device.Courier`, which documents the methods, over
+    HTTPS.
 
     ``patience_s``: how long to retry while a relay does not answer, measured with ``now_s``.
     ``pause_s``: the longest random pause between requests that a relay should not link
@@ -83,29 +83,34 @@ class HttpCourier:
     ) -> None:
         self._client = client
         self._patience_s, self._now_s, self._sleep_s = patience_s, now_s, sleep_s
-        rest = client.close_idle_connections if isinstance(client, RelayClient) else None
-        self._apart = PausedRequests(pause_s, _RANDOM_SOURCE, rest)
+        close_idle = client.close_idle_connections if isinstance(client, RelayClient) else None
+        self._pauses = PausedRequests(pause_s, _RANDOM_SOURCE, close_idle)
         self._patience = RetryPolicy(patience_s, now_s)
-        # The limits are separate: a large transfer may time out on a slow line, and this says
-        # nothing about short requests. The same is true of requests that wait for a letter.
-        self._of_wakes = RetryPolicy(patience_s, now_s)
-        self._of_files = RetryPolicy(patience_s, now_s)
+        # There are three policies: after a timeout of a large transfer, or of a request that waits
+        # for a letter, short requests may still succeed.
+        self._patience_for_wakes = RetryPolicy(patience_s, now_s)
+        self._patience_for_transfers = RetryPolicy(patience_s, now_s)
 
-    def _request(self, url: str, what: RelayCall, patience: RetryPolicy | None = None) -> bytes:
-        with self._apart.pausing_before(what):
-            return send_request(self._client, url, what, patience or self._patience)
+    def _request(self, url: str, call: RelayCall, patience: RetryPolicy | None = None) -> bytes:
+        with self._pauses.pausing_before(call):
+            return send_request(self._client, url, call, patience or self._patience)
 
-    def _stream(self, url: str, each_try: Callable[[], RelayCall], take: Takes) -> None:
+    def _stream(self, url: str, each_try: Callable[[], RelayCall], receive: AnswerReader) -> None:
         # the pause before the request depends on the first call; every further try calls each_try
         # again
         first = [each_try()]
 
-        def each() -> RelayCall:
+        def next_try() -> RelayCall:
             return first.pop() if first else each_try()
 
-        with self._apart.pausing_before(first[0]):
+        with self._pauses.pausing_before(first[0]):
             stream_request(
-                self._client, url, each, take, self._of_files, TRANSFER_BYTES_MIN_PER_INTERVAL
+                self._client,
+                url,
+                next_try,
+                receive,
+                self._patience_for_transfers,
+                TRANSFER_BYTES_MIN_PER_INTERVAL,
             )
 
     def create_mailbox(
@@ -178,17 +183,17 @@ class HttpCourier:
 
     def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/withdraw"
-        what = RelayCall(
+        call = RelayCall(
             "POST", path, withdraw_token, token_subject=TokenSubject.NOBODY
         )  # no pause before a recall: every second counts
-        return relay_json.read_envelope_status(self._request(url, what))
+        return relay_json.read_envelope_status(self._request(url, call))
 
     def envelope_status(
         self, url: str, envelope: EnvelopeId, withdraw_token: Secret
     ) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/state"
-        what = RelayCall("GET", path, withdraw_token, token_subject=TokenSubject.LETTER_STATE)
-        return relay_json.read_envelope_status(self._request(url, what))
+        call = RelayCall("GET", path, withdraw_token, token_subject=TokenSubject.LETTER_STATE)
+        return relay_json.read_envelope_status(self._request(url, call))
 
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
@@ -249,7 +254,7 @@ class HttpCourier:
         same; so this function waits for the rest of the time, at most ``patience_s``.
         """
         path, began_s = f"mailboxes/{to_base64url(mailbox)}/wake?seconds={seconds}", self._now_s()
-        if self._request(url, RelayCall("GET", path, owner), self._of_wakes):
+        if self._request(url, RelayCall("GET", path, owner), self._patience_for_wakes):
             return True
         left_s = seconds - (self._now_s() - began_s)
         if (rest_s := min(left_s, self._patience_s)) > 0:
@@ -264,7 +269,7 @@ class HttpCourier:
     def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
     ) -> None:
-        said = {
+        headers = {
             "Entrenous-Fetch-Lock": to_base64url(deposit.fetch_lock),
             "Entrenous-Withdraw-Lock": to_base64url(deposit.withdraw_lock),
             "Entrenous-Expires-At": str(int(deposit.expires_at.timestamp())),
@@ -276,7 +281,12 @@ class HttpCourier:
 
         def each_try() -> RelayCall:
             return RelayCall(
-                "PUT", path, token, _body_from(data, start), said, token_subject=TokenSubject.LETTER
+                "PUT",
+                path,
+                token,
+                _body_from(data, start),
+                headers,
+                token_subject=TokenSubject.LETTER,
             )
 
         self._stream(url, each_try, discard_body)
@@ -285,28 +295,28 @@ class HttpCourier:
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
     ) -> int:
         try:
-            what = RelayCall(
+            call = RelayCall(
                 "GET", _blob_path(mailbox, blob), withdraw_token, token_subject=TokenSubject.LETTER
             )
-            told = self._request(url, what)
+            answer = self._request(url, call)
         except NoSuchBlob:
             return 0
-        came, size = read_upload_progress(told)
-        if came > size:
+        received, size = read_upload_progress(answer)
+        if received > size:
             raise NotUnderstood
-        return came
+        return received
 
     def download_blob(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
-        coming = _Download(writer, start)
+        download = _Download(writer, start)
 
         def each_try() -> RelayCall:
             return RelayCall(
-                "GET", f"blobs/{to_base64url(blob)}", fetch_token, headers=coming.range_header()
+                "GET", f"blobs/{to_base64url(blob)}", fetch_token, headers=download.range_header()
             )
 
-        self._stream(url, each_try, coming.receive)
+        self._stream(url, each_try, download.receive)
 
 
 class _Download:
@@ -330,8 +340,8 @@ class _Download:
             self._at += len(chunk)
 
     def _is_continuation(self, answer: httpx.Response) -> bool:
-        said = answer.headers.get("content-range", "")
-        return answer.status_code == HTTPStatus.PARTIAL_CONTENT and said.startswith(
+        content_range = answer.headers.get("content-range", "")
+        return answer.status_code == HTTPStatus.PARTIAL_CONTENT and content_range.startswith(
             f"bytes {self._at}-"
         )
 
@@ -343,8 +353,8 @@ def _blob_path(mailbox: MailboxId, blob: BlobId) -> str:
 def _blob_length(deposit: BlobDeposit, data: bytes | BinaryIO) -> int:
     """Return the blob's length in bytes.
 
-    If ``data`` is bytes, this is their actual length, so that the relay detects a wrong
-    announcement.
+    If ``data`` is bytes, this is their actual length, so that the relay detects a wrong length in
+    ``deposit``.
     """
     return len(data) if isinstance(data, bytes) else deposit.size
 

@@ -31,7 +31,11 @@ from entrenous.base.errors import (
 from entrenous.base.limits import PROTOCOL_VERSION, TRANSFER_BYTES_MIN_PER_INTERVAL
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import NotAPoint
-from entrenous.device.client.connections import SMALL_BYTES, MinimumRate, minimum_rate_for_requests
+from entrenous.device.client.connections import (
+    SMALL_ANSWER_BYTES_MAX,
+    MinimumRate,
+    minimum_rate_for_requests,
+)
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.problem_details import MEDIA_TYPE, read_problem
 from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
@@ -48,7 +52,7 @@ _DISCONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 class RetryPolicy:
-    """Retries requests until ``seconds`` have passed since that relay last answered.
+    """Retries requests until ``seconds`` have passed since the relay last answered.
 
     After that, or after a timeout, requests to the same relay fail at once, so that a command waits
     for a relay only once.
@@ -121,7 +125,7 @@ class TokenSubject(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RelayCall:
-    """A request below ``/v1/`` of a relay, whose answer may have ``limit`` bytes.
+    """A request to a path below ``/v1/`` of a relay. The answer may have up to ``limit`` bytes.
 
     A chunked ``body`` needs a ``Content-Length`` in ``headers``.
     """
@@ -131,15 +135,15 @@ class RelayCall:
     token: Secret | None = None
     body: bytes | Iterable[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    limit: int = SMALL_BYTES
+    limit: int = SMALL_ANSWER_BYTES_MAX
     token_subject: TokenSubject = TokenSubject.OWN
 
 
 #: Reads the stream of a successful answer. It may be called again after a lost connection.
-Takes = Callable[[httpx.Response], None]
+AnswerReader = Callable[[httpx.Response], None]
 
 
-def send_request(client: httpx.Client, url: str, what: RelayCall, patience: RetryPolicy) -> bytes:
+def send_request(client: httpx.Client, url: str, call: RelayCall, patience: RetryPolicy) -> bytes:
     """Send a request and return the body of the answer.
 
     Raises:
@@ -147,47 +151,47 @@ def send_request(client: httpx.Client, url: str, what: RelayCall, patience: Retr
         RelayNotAuthenticated: the server's certificate is not the relay's.
         EntrenousError: an error that the relay reports.
     """
-    held = b""
+    body = b""
 
-    def take(answer: httpx.Response) -> None:
-        nonlocal held
-        held = _read_body(answer, what.limit)
+    def read_answer(answer: httpx.Response) -> None:
+        nonlocal body
+        body = _read_body(answer, call.limit)
 
-    stream_request(client, url, lambda: what, take, patience, _least_bytes(what))
-    return held
+    stream_request(client, url, lambda: call, read_answer, patience, _least_bytes(call))
+    return body
 
 
 def stream_request(  # noqa: PLR0913, PLR0917
     client: httpx.Client,
     url: str,
     each_try: Callable[[], RelayCall],
-    take: Takes,
+    read_answer: AnswerReader,
     patience: RetryPolicy,
     least_bytes: int,
 ) -> None:
-    """Send a request, and pass the answer to ``take``; after a lost connection, do both again.
+    """Send a request, and pass the answer to ``read_answer``. Repeat both after a lost connection.
 
     All tries together have to transfer ``least_bytes`` per minute; a slower relay counts as
     unreachable.
 
     Raises:
-        The errors of :func:`send_request` and of ``take``.
+        The errors of :func:`send_request` and of ``read_answer``.
     """
     base = _parse_relay_address(url)
     host = base.netloc.decode()
 
     def exchange() -> EntrenousError | None:
-        what = each_try()
-        target = f"{str(base).rstrip('/')}/v1/{what.path}"
-        headers = _headers(what)
+        call = each_try()
+        target = f"{str(base).rstrip('/')}/v1/{call.path}"
+        headers = _headers(call)
         with (
             _naming_certificate_errors(host),
-            client.stream(what.method, target, content=what.body, headers=headers) as answer,
+            client.stream(call.method, target, content=call.body, headers=headers) as answer,
         ):
             if answer.is_success and PROTOCOL_VERSION_HEADER in answer.headers:
-                take(answer)
+                read_answer(answer)
                 return None
-            return _relay_error(answer, _read_body(answer, SMALL_BYTES), host)
+            return _relay_error(answer, _read_body(answer, SMALL_ANSWER_BYTES_MAX), host)
 
     try:
         with minimum_rate_for_requests(MinimumRate(least_bytes)):
@@ -214,21 +218,21 @@ def _naming_certificate_errors(host: str) -> Iterator[None]:
         raise RelayNotAuthenticated(host=host) from None
 
 
-def _headers(what: RelayCall) -> dict[str, str]:
-    headers = {PROTOCOL_VERSION_HEADER: str(PROTOCOL_VERSION), **what.headers}
-    if what.token is not None:
-        headers["Authorization"] = f"Bearer {to_base64url(what.token.reveal())}"
+def _headers(call: RelayCall) -> dict[str, str]:
+    headers = {PROTOCOL_VERSION_HEADER: str(PROTOCOL_VERSION), **call.headers}
+    if call.token is not None:
+        headers["Authorization"] = f"Bearer {to_base64url(call.token.reveal())}"
     return headers
 
 
-def _least_bytes(what: RelayCall) -> int:
+def _least_bytes(call: RelayCall) -> int:
     """Return the minimum number of bytes per minute.
 
     It is lower for large transfers, so that they also succeed on slow lines.
     """
-    body = len(what.body) if isinstance(what.body, bytes) else 0
-    is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
-    return SMALL_BYTES if is_small else TRANSFER_BYTES_MIN_PER_INTERVAL
+    body = len(call.body) if isinstance(call.body, bytes) else 0
+    is_small = call.limit <= SMALL_ANSWER_BYTES_MAX and body <= SMALL_ANSWER_BYTES_MAX // 2
+    return SMALL_ANSWER_BYTES_MAX if is_small else TRANSFER_BYTES_MIN_PER_INTERVAL
 
 
 def _parse_relay_address(url: str) -> httpx.URL:
@@ -246,17 +250,17 @@ def _parse_relay_address(url: str) -> httpx.URL:
 
 def _read_body(answer: httpx.Response, limit: int) -> bytes:
     """Read the body; raises NotUnderstood if it has more than ``limit`` bytes."""
-    held = bytearray()
+    body = bytearray()
     for chunk in answer.iter_raw():
-        held += chunk
-        if len(held) > limit:
+        body += chunk
+        if len(body) > limit:
             raise NotUnderstood
-    return bytes(held)
+    return bytes(body)
 
 
 def discard_body(answer: httpx.Response) -> None:
     """Read and ignore the body of an answer, so that the connection can be reused."""
-    _read_body(answer, SMALL_BYTES)
+    _read_body(answer, SMALL_ANSWER_BYTES_MAX)
 
 
 def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
@@ -283,21 +287,22 @@ class PausedRequests:
     A pause takes a random part of ``longest_s`` seconds.
 
     The pause before the n-th letter in a row takes at most ``longest_s / n``, so that many
-    recipients take little longer than one. Before a pause, ``rest`` closes idle connections. A
-    pause is measured from the end of the previous request, so it includes the work in between.
+    recipients take little longer than one. Before a pause, ``close_idle`` is called to close idle
+    connections. A pause is measured from the end of the previous request, so it includes the work
+    in between.
     """
 
     def __init__(
         self,
         longest_s: float,
         dice: RandomSource,
-        rest: Callable[[], None] | None = None,
+        close_idle: Callable[[], None] | None = None,
         now_s: Callable[[], float] = time.monotonic,
         sleep_s: Callable[[float], None] = time.sleep,
     ) -> None:
         self._longest_s = longest_s
         self._dice = dice
-        self._rest = rest
+        self._close_idle = close_idle
         self._now_s = now_s
         self._sleep_s = sleep_s
         self._lock = threading.Lock()
@@ -306,15 +311,15 @@ class PausedRequests:
         self._ended_s = self._due_s = now_s()
 
     @contextmanager
-    def pausing_before(self, what: RelayCall) -> Iterator[None]:
+    def pausing_before(self, call: RelayCall) -> Iterator[None]:
         """Wait until this request may be sent; leave the context when the request is finished."""
-        if what.token_subject is TokenSubject.NOBODY:
+        if call.token_subject is TokenSubject.NOBODY:
             yield
             return
-        pause_s = self._pause_s(_pause_key(what))
+        pause_s = self._pause_s(_pause_key(call))
         if pause_s > 0:
-            if self._rest is not None:
-                self._rest()
+            if self._close_idle is not None:
+                self._close_idle()
             self._sleep_s(pause_s)
         try:
             yield
@@ -339,10 +344,10 @@ class PausedRequests:
         return self._longest_s * drawn / (1 << 8 * _RANDOM_BYTES)
 
 
-def _pause_key(what: RelayCall) -> tuple[TokenSubject, bytes]:
+def _pause_key(call: RelayCall) -> tuple[TokenSubject, bytes]:
     """Return a key that is equal for requests without a pause between them.
 
     All requests about this device have the same key; letters have one key per token.
     """
-    is_letter = what.token_subject is TokenSubject.LETTER and what.token is not None
-    return what.token_subject, what.token.reveal() if is_letter and what.token is not None else b""
+    is_letter = call.token_subject is TokenSubject.LETTER and call.token is not None
+    return call.token_subject, call.token.reveal() if is_letter and call.token is not None else b""

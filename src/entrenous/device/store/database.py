@@ -16,7 +16,7 @@ from entrenous.device.lock_errors import VaultInUse, WrongPassphrase
 
 # The folder's lock keeps other processes out, so SQLite needs no shared-memory file. That file
 # would be created at each opening, and on a full disk even reading would then fail.
-_SETTINGS: Final = (
+_PRAGMAS: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -30,8 +30,8 @@ CREATE TABLE record (
 """
 _CREATE_FILES: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _SELECT_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
-_SHARED_MEMORY_FULL: Final = 4874  # SQLITE_IOERR_SHMSIZE: no room for the shared-memory file
-_IO_ERROR: Final = 10  # SQLITE_IOERR, which is the low byte of all its extended codes
+_SHARED_MEMORY_FULL_CODE: Final = 4874  # SQLITE_IOERR_SHMSIZE: no room for the shared-memory file
+_IO_ERROR_CODE: Final = 10  # SQLITE_IOERR, which is the low byte of all its extended codes
 _READ_STATEMENTS: Final = ("SELECT", "PRAGMA")  # statements that change no row
 
 
@@ -45,7 +45,7 @@ class Database:
             WrongPassphrase: ``key`` is not the database's.
             DiskFull, DiskFailed.
         """
-        with name_disk_errors():
+        with translate_disk_errors():
             self._connection = _connect(folder / "vault.db", key)
             self.just_created = _create_if_empty(self._connection)
         self._depth = 0
@@ -54,9 +54,11 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
-    def before_first_change(self, do: Callable[[], object]) -> None:
-        """Call ``do`` once, before the next change; if it raises an error, nothing is changed."""
-        self._before_change = do
+    def before_first_change(self, action: Callable[[], object]) -> None:
+        """Call ``action`` once, before the next change. If it raises an error, the change is not
+        made.
+        """
+        self._before_change = action
 
     def rekey(self, key: Secret) -> None:
         """Re-encrypt the database in one transaction; durable on return."""
@@ -71,7 +73,7 @@ class Database:
             DiskFailed: the disk reported an error.
             BadRecord: a page of the database is damaged.
         """
-        with name_disk_errors():
+        with translate_disk_errors():
             if self._before_change is not None and not statement.startswith(_READ_STATEMENTS):
                 self._before_change()
                 self._before_change = None
@@ -99,11 +101,11 @@ class Database:
             raise
         self._end_transaction("COMMIT")
 
-    def _end_transaction(self, word: str) -> None:
+    def _end_transaction(self, statement: str) -> None:
         self._depth -= 1
         if self._depth == 0 and self._connection.in_transaction:
             try:
-                self.execute(word)
+                self.execute(statement)
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -128,7 +130,7 @@ def _connect(path: Path, key: Secret) -> Any:
     connection.execute("PRAGMA cipher_log_level = NONE")
     connection.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
     try:
-        for statement in (*_SETTINGS, _SELECT_TABLES):
+        for statement in (*_PRAGMAS, _SELECT_TABLES):
             connection.execute(statement)
     except sqlcipher3.DatabaseError as why:
         connection.close()
@@ -154,7 +156,7 @@ def _create_if_empty(connection: Any) -> bool:
 
 
 @contextlib.contextmanager
-def name_disk_errors() -> Iterator[None]:
+def translate_disk_errors() -> Iterator[None]:
     """Turn errors of SQLite and of the system about the disk into DiskFull and DiskFailed.
 
     An error about a damaged file is passed on.
@@ -163,9 +165,9 @@ def name_disk_errors() -> Iterator[None]:
         yield
     except sqlcipher3.OperationalError as why:
         code = getattr(why, "sqlite_errorcode", 0)  # sqlcipher3's own errors lack it
-        if "full" in str(why) or code == _SHARED_MEMORY_FULL:
+        if "full" in str(why) or code == _SHARED_MEMORY_FULL_CODE:
             raise DiskFull from None
-        if code & 0xFF == _IO_ERROR:
+        if code & 0xFF == _IO_ERROR_CODE:
             raise DiskFailed from None
         raise
     except OSError as why:

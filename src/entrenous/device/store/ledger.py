@@ -56,7 +56,9 @@ class Batch:
 
 
 class VaultLedger:
-    """Records whose copy each one is, and the features that find the original of a leaked copy."""
+    """Stores who got which copy, and the features by which the original of a leaked copy is
+    found.
+    """
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -103,7 +105,7 @@ class VaultLedger:
 
     def messages(self) -> Iterator[Message]:
         """Return all messages, oldest first."""
-        added = _by_file(self._vault.items(_COPY_TABLE))
+        added = _batches_by_file(self._vault.items(_COPY_TABLE))
         return _oldest_first(
             _with_batches(unpack(Message, record), added)
             for _, record in self._vault.items(_MESSAGE_TABLE)
@@ -139,7 +141,7 @@ class VaultLedger:
         message = unpack(Message, record)
         keys = self._vault.keys(_COPY_TABLE, message.id.hex())
         records = ((key, self._vault.get(_COPY_TABLE, key)) for key in keys)
-        return _with_batches(message, _by_file((key, one) for key, one in records if one))
+        return _with_batches(message, _batches_by_file((key, one) for key, one in records if one))
 
     def similar_names(self, name: str) -> frozenset[MessageName]:
         """Return the names that equal this one except for the number.
@@ -172,14 +174,14 @@ class VaultLedger:
 
         Those without a picture record come last, ordered by fingerprint.
         """
-        from entrenous.device.store.picture_looks import by_fingerprint  # noqa: PLC0415 - loads OpenCV
+        from entrenous.device.store.picture_looks import sort_by_fingerprint  # noqa: PLC0415 - loads OpenCV
 
         looks = self._picture_records()
         unlearnt = [
             ((message, place), self.message(message).pictures[place].fingerprint.bits)
             for message, place in self.pictures_without_record()
         ]
-        others = by_fingerprint(
+        others = sort_by_fingerprint(
             found,
             [(place, bits or bytes(PDQ_BYTES)) for place, bits in unlearnt],
             first_look=len(looks.places),
@@ -224,7 +226,7 @@ def _oldest_first(messages: Iterable[Message]) -> Iterator[Message]:
     return iter(sorted(messages, key=lambda message: message.sent_at))
 
 
-def _by_file(records: Iterable[tuple[str, bytes]]) -> Batches:
+def _batches_by_file(records: Iterable[tuple[str, bytes]]) -> Batches:
     found = defaultdict[str, list[bytes]](list)
     for key, record in records:
         found[key.rpartition(" ")[0]].append(record)

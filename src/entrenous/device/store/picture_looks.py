@@ -20,12 +20,12 @@ from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
 
 _UNRELATED_BITS: Final = 100  # hashes that differ in more bits than this do not count at all
-# weight of each bit by which a hash differs less, in units of a keypoint's weight
+# weight of each bit by which a hash differs less than that, in units of a keypoint's weight
 _WEIGHT_PER_BIT: Final = 0.5
 # if at least this many keypoints agree, colour layouts are not compared
 _ENOUGH_KEYPOINTS: Final = 12
-Counts = NDArray[np.int64]
-Place = tuple[MessageId, int]
+IntegerArray = NDArray[np.int64]
+PicturePlace = tuple[MessageId, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,17 +35,17 @@ class PictureRecords:
     ``hashes`` is an array of (L, 4) words. ``damaged`` are pictures whose record cannot be read.
     """
 
-    places: tuple[tuple[Place, ...], ...]
+    places: tuple[tuple[PicturePlace, ...], ...]
     hashes: Words
     gallery: Gallery
     layouts: Layouts
-    damaged: tuple[Place, ...]
+    damaged: tuple[PicturePlace, ...]
 
     @classmethod
     def read(cls, records: Iterable[tuple[str, bytes]]) -> Self:
         """Read all records, sorted by key, and merge equal ones."""
-        places: dict[PictureRecord, list[Place]] = {}
-        damaged: list[Place] = []
+        places: dict[PictureRecord, list[PicturePlace]] = {}
+        damaged: list[PicturePlace] = []
         for key, record in records:
             one, name = read_picture_record(record), key.partition(" ")
             place = MessageId(bytes.fromhex(name[0])), int(name[2])
@@ -68,7 +68,7 @@ class PictureRecords:
 
         If few keypoints agree, records with a similar colour layout are interleaved.
         """
-        bits = nearest_bits(self.hashes, found)
+        bits = nearest_hamming_distances(self.hashes, found)
         worth = np.maximum(_UNRELATED_BITS - bits, 0) * _WEIGHT_PER_BIT
         where: dict[int, frozenset[int]] = {}
         for vote in self.gallery.vote(pixels_on_white(found), Vocabulary.shipped()):
@@ -82,7 +82,7 @@ class PictureRecords:
         return list(self._candidates(order[:limit].tolist(), where, bits))
 
     def _candidates(
-        self, order: list[int], where: Mapping[int, frozenset[int]], bits: Counts
+        self, order: list[int], where: Mapping[int, frozenset[int]], bits: IntegerArray
     ) -> Iterator[Candidate]:
         explained: set[int] = set()
         for look in order:
@@ -93,31 +93,33 @@ class PictureRecords:
                 yield Candidate(*place, look, len(agreeing), fresh, int(bits[look]))
 
 
-def _interleave_orders(one: Counts, other: Counts) -> Counts:
+def _interleave_orders(first: IntegerArray, second: IntegerArray) -> IntegerArray:
     """Interleave two orders of records; keep the first occurrence of each record."""
-    both = np.stack([one, other], axis=1).ravel()
+    both = np.stack([first, second], axis=1).ravel()
     return both[np.sort(np.unique(both, return_index=True)[1])]
 
 
-def nearest_bits(hashes: Words, found: Picture) -> Counts:
+def nearest_hamming_distances(hashes: Words, found: Picture) -> IntegerArray:
     """Return the Hamming distance of each hash to the nearest orientation of the found picture."""
-    seen = [one.bits for one in orientations(found).values() if one.bits]
-    if not seen:
+    leak_hashes = [one.bits for one in orientations(found).values() if one.bits]
+    if not leak_hashes:
         return np.full(len(hashes), 256, np.int64)
-    apart = np.bitwise_count(hashes[:, None] ^ as_words(seen)[None]).sum(axis=2, dtype=np.int64)
-    return np.asarray(apart.min(axis=1))
+    distances = np.bitwise_count(hashes[:, None] ^ as_words(leak_hashes)[None]).sum(
+        axis=2, dtype=np.int64
+    )
+    return np.asarray(distances.min(axis=1))
 
 
-def by_fingerprint(
-    found: Picture, pictures: Sequence[tuple[Place, bytes]], first_look: int
+def sort_by_fingerprint(
+    found: Picture, pictures: Sequence[tuple[PicturePlace, bytes]], first_look: int
 ) -> list[Candidate]:
     """Return the pictures without a record, those with the most similar perceptual hash first."""
     if not pictures:
         return []
-    bits = nearest_bits(as_words([hash_ for _, hash_ in pictures]), found)
-    order = [int(at) for at in np.argsort(bits, kind="stable")]
-    places = [pictures[at][0] for at in order]
+    distances = nearest_hamming_distances(as_words([hash_ for _, hash_ in pictures]), found)
+    order = [int(index) for index in np.argsort(distances, kind="stable")]
+    places = [pictures[index][0] for index in order]
     return [
-        Candidate(message, place, first_look + at, 0, 0, int(bits[at]), learnt=False)
-        for at, (message, place) in zip(order, places, strict=True)
+        Candidate(message, place, first_look + index, 0, 0, int(distances[index]), learnt=False)
+        for index, (message, place) in zip(order, places, strict=True)
     ]

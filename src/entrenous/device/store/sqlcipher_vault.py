@@ -15,11 +15,11 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_file, unseal_stream
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.lock_errors import VaultFileDamaged, VaultFileMissing
-from entrenous.device.store.database import Database, lock_folder, name_disk_errors
+from entrenous.device.store.database import Database, lock_folder, translate_disk_errors
 
-WAIT_S: Final = 10.0  # seconds to wait for the vault, as long as another command may take
-_FILES_KEY: Final = ("self", "files-key")
-# suffix of a file that arrived encrypted, and was stored without encrypting it again
+LOCK_WAIT_S: Final = 10.0  # seconds to wait for another command to release the vault
+_FILES_KEY_RECORD: Final = ("self", "files-key")
+# suffix of files that arrived encrypted, and were stored without encrypting them again
 _UNSEALED_SUFFIX: Final = ".age"
 _CHUNK_BYTES: Final = 1024 * 1024  # bytes copied at a time
 
@@ -28,9 +28,10 @@ class SqlcipherVault:
     """A vault in a folder; :class:`entrenous.device.device.Vault` documents its methods."""
 
     def __init__(
-        self, folder: Path, key: Secret, *, wait_s: float = WAIT_S, held: int | None = None
+        self, folder: Path, key: Secret, *, wait_s: float = LOCK_WAIT_S, held: int | None = None
     ) -> None:
-        """Open or create the vault in ``folder``; ``held`` is its lock if the caller has locked it.
+        """Open or create the vault in ``folder``; ``held`` is the descriptor of its lock if the
+        caller has locked it already.
 
         Raises:
             WrongPassphrase: ``key`` is not this vault's.
@@ -195,7 +196,7 @@ class SqlcipherVault:
         )
 
     def _write_file(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
-        with name_disk_errors():
+        with translate_disk_errors():
             write_private_with(self._folder / "files" / name, fill)
         self._database.execute("INSERT INTO file VALUES (?)", name)
         self._forgotten = [one for one in self._forgotten if one != name]
@@ -217,7 +218,7 @@ class SqlcipherVault:
     @contextlib.contextmanager
     def _open_unsealed(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
         """Open a file that was stored without encrypting it again."""
-        with name_disk_errors():
+        with translate_disk_errors():
             try:
                 file = self._path_of(blob.hex() + _UNSEALED_SUFFIX).open(mode)
             except FileNotFoundError:
@@ -240,10 +241,10 @@ class SqlcipherVault:
                 place.unlink()
 
     def _load_files_key(self) -> Secret:
-        stored = self.get(*_FILES_KEY)
+        stored = self.get(*_FILES_KEY_RECORD)
         if stored is None:
             stored = secrets.token_bytes(32)
-            self.put(*_FILES_KEY, stored)
+            self.put(*_FILES_KEY_RECORD, stored)
         return Secret(stored)
 
 

@@ -43,12 +43,12 @@ from entrenous.device.lock_errors import (
     WrongPassphrase,
 )
 from entrenous.device.store.database import is_right_key, lock_folder
-from entrenous.device.store.sqlcipher_vault import WAIT_S, SqlcipherVault
+from entrenous.device.store.sqlcipher_vault import LOCK_WAIT_S, SqlcipherVault
 from entrenous.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, encode
 from entrenous.wire.relay_nouns import Locked, RelayLock
 
-PASSPHRASE_LEAST: Final = 8  # characters, at least; NIST SP 800-63B section 5.1.1.2
-_SHOWN_TRIES_MAX: Final = 3  # from this many tries left, the user is told their number
+PASSPHRASE_CHARACTERS_MIN: Final = 8  # characters, at least; NIST SP 800-63B section 5.1.1.2
+_TRIES_SHOWN_FROM: Final = 3  # with this many tries left or fewer, the user is told how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class RelayShare:
 
     ``kept_here`` says that the share came from this device's offline window, so no try was used.
 
-    ``outdated``: the relay does not know the newest token yet, so older copies still open.
+    ``outdated`` means that the relay does not know the newest token yet, so that older copies of
+    the device still open.
     """
 
     output: Secret = NO_OUTPUT
@@ -110,13 +111,15 @@ class Unlocked:
 def create(home: Path, passphrase: Secret) -> Unlocked:
     """Create an empty vault in ``home``, which need not exist. No relay has a share of its key.
 
-    The folder becomes a device at the vault's first change; until then, another set-up may use its
+    The folder becomes a device at the vault's first change; until then, another set-up may use the
     folder.
 
     Raises VaultExists, WeakPassphrase, VaultInUse, DiskFull.
     """
-    refuse_weak(passphrase)
-    held = lock_folder(home, WAIT_S)  # two set-ups at once must not overwrite each other's keys
+    refuse_weak_passphrase(passphrase)
+    held = lock_folder(
+        home, LOCK_WAIT_S
+    )  # two set-ups at once must not overwrite each other's keys
     try:
         return _create_files(home, passphrase, held)
     except BaseException:
@@ -125,13 +128,13 @@ def create(home: Path, passphrase: Secret) -> Unlocked:
         raise
 
 
-def refuse_weak(passphrase: Secret) -> None:
+def refuse_weak_passphrase(passphrase: Secret) -> None:
     """Raise WeakPassphrase if the passphrase is too short for a vault."""
-    if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_LEAST:
-        raise WeakPassphrase(least=PASSPHRASE_LEAST)
+    if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_CHARACTERS_MIN:
+        raise WeakPassphrase(least=PASSPHRASE_CHARACTERS_MIN)
 
 
-def is_passphrase(words: Secret, unlocked: Unlocked) -> bool:
+def is_current_passphrase(words: Secret, unlocked: Unlocked) -> bool:
     """Return whether this passphrase opens the vault now."""
     terms = unlocked.terms
     stretched = stretch(words, terms.salt, terms.cost)
@@ -175,11 +178,11 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
     """
     if not has_vault(home):
         raise VaultNotFound(home=home)
-    held = lock_folder(home, WAIT_S)
+    held = lock_folder(home, LOCK_WAIT_S)
     try:
-        # done even with a wrong passphrase, since a file may hold part of a key
+        # swept before the passphrase is checked, since an unfinished file may hold part of a key
         sweep_unfinished(home)
-        return _open_with(home, passphrase, ask, held)
+        return _unlock_locked_folder(home, passphrase, ask, held)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed the lock file already
             os.close(held)
@@ -238,7 +241,7 @@ def _write_first_head(home: Path, terms: KeyTerms) -> None:
         write_head(home, VaultHead(terms))
 
 
-def _open_with(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
+def _unlock_locked_folder(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
     head, part, asked = read_head(home), RelayShare(), 0
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch(passphrase, terms.salt, terms.cost)
@@ -282,7 +285,7 @@ def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
 
 
 def _passphrase_error(part: RelayShare) -> WrongPassphrase | Locked:
-    if part.tries is None or part.tries > _SHOWN_TRIES_MAX:
+    if part.tries is None or part.tries > _TRIES_SHOWN_FROM:
         return WrongPassphrase()
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 
@@ -381,18 +384,18 @@ def _encode_terms(terms: KeyTerms) -> _Terms:
 _OFFLINE_FILE: Final = "offline.key"
 
 
-def has_window(home: Path) -> bool:
+def has_offline_window(home: Path) -> bool:
     """Return whether an offline window exists, even an expired one."""
     return (home / _OFFLINE_FILE).is_file()
 
 
-def open_window(home: Path, stretched: Secret, output: Secret, until: datetime) -> None:
+def write_offline_window(home: Path, stretched: Secret, output: Secret, until: datetime) -> None:
     """Let the passphrase open the vault without the relay until ``until``."""
     plain = encode([int(until.timestamp()), output.reveal()])
     write_private(home / _OFFLINE_FILE, encrypt_blob(offline_key(stretched), plain))
 
 
-def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None:
+def read_offline_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None:
     """Return the offline window's end and the relay's share.
 
     None if the passphrase is wrong or there is no window.
@@ -405,7 +408,7 @@ def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None
         return None
 
 
-def close_window(home: Path) -> None:
+def delete_offline_window(home: Path) -> None:
     """Delete the offline window and temporary files; the caller must hold the vault's lock."""
     (home / _OFFLINE_FILE).unlink(missing_ok=True)
     sync_folder(home)

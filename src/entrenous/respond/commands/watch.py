@@ -93,7 +93,7 @@ def _ask_agreement() -> None:
 
 
 def _look_now(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
-    from entrenous.device.open_device import for_many_pictures  # noqa: PLC0415 -- loads decoders
+    from entrenous.device.open_device import with_fast_picture_decoding  # noqa: PLC0415 -- loads decoders
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
     from entrenous.respond.watch.look import check_due_sightings  # noqa: PLC0415 -- loads NumPy
     from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
@@ -101,7 +101,7 @@ def _look_now(name: str | None, context: typer.Context, device: Device, *, as_js
     proxy = session_of(context).settings.proxy
     web = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep)
     looked = []
-    with for_many_pictures(device) as decoding:
+    with with_fast_picture_decoding(device) as decoding:
         for one in check_due_sightings(decoding, web, by_proxy=proxy is not None, name=name):
             looked.append(one)
             if not as_json:

@@ -11,7 +11,7 @@ from entrenous.base.errors import Unreachable, shell_quoted
 from entrenous.base.language import day_in_words, plural, translated
 from entrenous.device.commands import opened_device, unlocked_device
 from entrenous.device.device import Device
-from entrenous.device.identities import has_relay, is_confirmed, own_device
+from entrenous.device.identities import has_relay, may_advance_ratchets, own_device
 from entrenous.device.lock_errors import VaultNotFound
 from entrenous.device.recovery_sheet import NoDeviceToRevokeFrom, revoke_by_sheet
 from entrenous.device.relay_lock_client import lock_at_new_relay, make_first_lock
@@ -24,13 +24,13 @@ from entrenous.send.devices.device_wording import (
     describe_joining,
     describe_move,
     describe_revocation,
-    describe_shut_alone,
-    not_shut_in_words,
+    describe_revocation_by_sheet,
+    not_yet_revoked_in_words,
 )
 from entrenous.send.devices.move_device import MoveResult, cancel_move, move_device
 from entrenous.send.devices.own_devices import (
-    LOST,
-    LOST_ALONE,
+    LOST_DEVICE_CHECKLIST,
+    LOST_ONLY_DEVICE_CHECKLIST,
     ChecklistItem,
     DeviceOverview,
     RevocationState,
@@ -42,13 +42,13 @@ from entrenous.terminal.output import key_fingerprint, print_json, print_line, r
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json, json_option
 
-Sheet = Annotated[
+SheetOption = Annotated[
     Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
 ]
 
 
 def join(app: typer.Typer) -> None:
-    device = vault_lock.commands()
+    device = vault_lock.device_command_group()
     device.command("add")(add)
     device.command("list")(list_devices)
     device.command("move")(move)
@@ -58,7 +58,7 @@ def join(app: typer.Typer) -> None:
 
 def add(
     context: typer.Context,
-    sheet: Sheet = None,
+    sheet: SheetOption = None,
     qr: Annotated[bool, typer.Option("--qr", help="The code as a QR code too.")] = False,
     as_json: Annotated[bool, json_option("One JSON object a line.")] = False,
 ) -> None:
@@ -96,7 +96,7 @@ def _device_list_lines(shown: DeviceOverview) -> Iterator[str]:
         if shown.master_here
         else translated("Your master key is on your recovery sheet.")
     )
-    yield from not_shut_in_words(shown)
+    yield from not_yet_revoked_in_words(shown)
     if shown.moves_to is not None:
         begun = (
             translated(
@@ -140,7 +140,7 @@ def _device_list_json(shown: DeviceOverview) -> dict[str, object]:
 def move(
     context: typer.Context,
     relay: Annotated[str, typer.Option(metavar="URL", help="The relay to move to.")],
-    sheet: Sheet = None,
+    sheet: SheetOption = None,
     as_json: Json = False,
 ) -> None:
     """Move to another relay with all your devices: people are told, and write there from then on.
@@ -157,7 +157,7 @@ def move(
         if not has_relay(device):
             _join(relay, unlocked, device, as_json=as_json)
             return
-        if is_confirmed(device):
+        if may_advance_ratchets(device):
             catch_up(device)
         if relay_address(relay) == own_device(device).home.relay_url:
             called_off = cancel_move(device)
@@ -166,7 +166,7 @@ def move(
                 _print_move_cancelled(relay, called_off, as_json=as_json)
                 return
         moved = move_device(relay, paper, device)
-        with suppress(Unreachable):  # the next command does it
+        with suppress(Unreachable):  # the next command moves the lock if this one cannot
             lock_at_new_relay(unlocked, device)
         catch_up(device)
     if as_json:
@@ -220,7 +220,7 @@ def revoke(
     lost: Annotated[
         bool, typer.Option("--lost", help="It was lost or stolen: also what else to do.")
     ] = False,
-    sheet: Sheet = None,
+    sheet: SheetOption = None,
     as_json: Json = False,
 ) -> None:
     """Take a device off your list for good: its vault stays shut, even with its passphrase.
@@ -240,7 +240,7 @@ def revoke(
                     "--lost --recovery FILE"
                 )
             )
-        _revoke_alone(context, sheet, as_json=as_json)
+        _revoke_by_sheet(context, sheet, as_json=as_json)
         return
     try:
         with opened_device(context) as device:
@@ -251,24 +251,31 @@ def revoke(
     except VaultNotFound as why:
         raise NoDeviceToRevokeFrom(home=why.facts["home"], name=name) from None
     if as_json:
-        to_do = _revoke_as_json(LOST) if lost else []
+        to_do = _revoke_as_json(LOST_DEVICE_CHECKLIST) if lost else []
         shut = {"shut": revoked.shut is RevocationState.DONE, "how": revoked.shut.value}
         print_json(
             {"schema": "entrenous/revoked/1", "device": revoked.name, **shut, "to_do": to_do}
         )
         return
-    for line in (*describe_revocation(revoked), *(_checklist_lines(LOST) if lost else ())):
+    for line in (
+        *describe_revocation(revoked),
+        *(_checklist_lines(LOST_DEVICE_CHECKLIST) if lost else ()),
+    ):
         print_line(line)
 
 
-def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None:
+def _revoke_by_sheet(context: typer.Context, sheet: Path, *, as_json: bool) -> None:
     """Revoke the device that the sheet was written on; a vault on this machine is not affected."""
     revoke_by_sheet(session_of(context).settings, read_sheet_file(sheet))
     if as_json:
-        told = {"shut": True, "people_told": False, "to_do": _revoke_as_json(LOST_ALONE)}
+        told = {
+            "shut": True,
+            "people_told": False,
+            "to_do": _revoke_as_json(LOST_ONLY_DEVICE_CHECKLIST),
+        }
         print_json({"schema": "entrenous/shut-by-sheet/1", **told})
         return
-    for line in (*describe_shut_alone(), *_checklist_lines(LOST_ALONE)):
+    for line in (*describe_revocation_by_sheet(), *_checklist_lines(LOST_ONLY_DEVICE_CHECKLIST)):
         print_line(line)
 
 

@@ -18,22 +18,22 @@ from entrenous.send.commands.catch_up import MESSAGES_DISCLAIMER, catch_up
 from entrenous.send.commands.message_list import (
     All,
     Last,
-    current_name_table,
+    current_people_names,
     person_filter,
     print_message,
     print_other_recipients,
     print_reply_and_reactions,
     print_text,
-    refuse_both,
+    refuse_last_with_all,
     select_messages,
     shown_messages,
 )
 from entrenous.send.inbox import find_received, received_messages, remove_received
-from entrenous.send.letter.letter_nouns import SUFFIXES, Frame, FrameFile
+from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, Frame, FrameFile
 from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.message.states import InboxState, MessageIsViewOnly, Received, UnsafeFiles
 from entrenous.send.message.transfer_progress import TransferWatch
-from entrenous.send.open import Fill, open_message_to, unsafe_files
+from entrenous.send.open import WriteFile, open_message_to, unsafe_files
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
@@ -75,7 +75,7 @@ def inbox(
     Before the first opening, taking back, expiry and counted openings are enforced by cryptography;
     after it, by the program of whoever opened the message.
     """
-    refuse_both(last, everything=everything)
+    refuse_last_with_all(last, everything=everything)
     with opened_device(context) as device:
         if remove is not None:
             _remove_message(remove, device, as_json=as_json)
@@ -108,7 +108,7 @@ def inbox(
 def _received_from(
     sender: list[str], every: tuple[Received, ...], device: Device
 ) -> tuple[Received, ...]:
-    names = current_name_table(device)
+    names = current_people_names(device)
     by = [names.sender(one) for one in every]
     who = person_filter(sender, by, device)
     return tuple(one for one, name in zip(every, by, strict=True) if who.matches(one.sender, name))
@@ -163,9 +163,9 @@ def open_(
     after it, by your program. Files that you write to a folder can't be taken back.
     """
     with opened_device(context) as device:
-        catch_up(device)  # earlier opened messages open without a relay
+        catch_up(device)  # messages that were opened before open without a relay
         received = find_received(message, device)
-        if _is_unopened(received):  # otherwise no receipt is owed any more
+        if _is_unopened(received):  # for an opened message, receipts were decided before
             _ask_about_receipts(received, device)
         counted = received.opens is not None
         if counted and not export:
@@ -190,42 +190,44 @@ def _write_message_files(
     message: str, out: Path, device: Device, *, export: bool, checked: bool, json: bool
 ) -> None:
     """Show a message's text, and write its files to a folder."""
-    files, arrived = FileGroup(), list[tuple[FrameFile, Fill]]()
-    told = asked = False
+    files, arrived = FileGroup(), list[tuple[FrameFile, WriteFile]]()
+    printed = opening_begun = False
     before = find_received(message, device)
-    (about,) = shown_messages([before], device)
+    (message_json,) = shown_messages([before], device)
 
-    def show(number: int, file: FrameFile, fill: Fill) -> None:
+    def add_file(number: int, file: FrameFile, fill: WriteFile) -> None:
         arrived.append((file, fill))
         files.add(file_path(message, number, file.media_type, out), file.size, fill)
 
-    def ready(size: int) -> None:
-        nonlocal asked
+    def begin_opening(size: int) -> None:
+        nonlocal opening_begun
         require_free_space(out, size)
-        asked = True  # from now on the relay may have counted the opening
+        opening_begun = True  # from now on the relay may have counted the opening
 
-    def tell(frame: Frame) -> None:
-        nonlocal told
+    def write_and_print(frame: Frame) -> None:
+        nonlocal printed
         if checked:
             _refuse_unsafe(message, arrived, device)
         files.write()  # only now are the names of all files known
-        _print_opened(frame.text, files.places, about, as_json=json)
-        told = True
+        _print_opened(frame.text, files.places, message_json, as_json=json)
+        printed = True
 
-    def over() -> bool:
+    def is_shown_for_good() -> bool:
         """Return whether the message was shown completely, and cannot be opened again."""
         kept = before.opens is None
-        return told and (kept or find_received(message, device).views > before.views)
+        return printed and (kept or find_received(message, device).views > before.views)
 
     try:
-        with stage_bars() as shown, files.remove_on_failure(over):
+        with stage_bars() as shown, files.remove_on_failure(is_shown_for_good):
             watch = TransferWatch(shown.report_bytes)
-            open_message_to(message, show, device, watch, tell, ready, export=export)
+            open_message_to(
+                message, add_file, device, watch, write_and_print, begin_opening, export=export
+            )
     except (AlreadyThere, DiskFull, UnsafeFiles, UnwritableFolder) as why:
-        if asked and not isinstance(why, RelayFull):
+        if opening_begun and not isinstance(why, RelayFull):
             hint(_hint_about_counted_opening(message, before.opens))
         raise
-    if about["opens"] is not None and not json:
+    if message_json["opens"] is not None and not json:
         hint(
             translated(
                 "It may be opened a limited number of times, so nothing of it was kept in your "
@@ -236,7 +238,7 @@ def _write_message_files(
 
 
 def _ask_about_receipts(message: Received, device: Device) -> None:
-    """Ask once whether a sender known by link gets receipts.
+    """Ask once whether a sender whose keys were not compared (known by link) gets receipts.
 
     Without a terminal, print how to decide.
     """
@@ -254,7 +256,7 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     set_receipts(sender.name, device, wanted=wanted)
 
 
-def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: Device) -> None:
+def _refuse_unsafe(message: str, files: list[tuple[FrameFile, WriteFile]], device: Device) -> None:
     """Raise UnsafeFiles or DecoderDidNotStart if a file is unsafe to write."""
     unsafe = unsafe_files(files, device)
     if unsafe:
@@ -265,17 +267,17 @@ def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: De
 
 def _hint_about_counted_opening(message: str, opens: int | None) -> str:
     """Return the hint about a failed opening that the relay may have counted."""
-    said = translated(
+    counted = translated(
         "{message} counts as opened now, though you have not seen it: its relay gave the key."
     ).format(message=message)
     if opens is None:
-        again = translated("Once the reason is gone, type the same again.")
-        return f"{said} {again}"
-    again = translated(
+        what_next = translated("Once the reason is gone, type the same again.")
+        return f"{counted} {what_next}"
+    what_next = translated(
         "That is one of the times it may be opened, and it still opens here until it is taken back "
         "or ends: once the reason is gone, type the same again."
     )
-    return f"{said} {again}"
+    return f"{counted} {what_next}"
 
 
 def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
@@ -284,7 +286,7 @@ def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
     Raises:
         UnknownMessage: the name would lead out of the folder, so it is not a message's name.
     """
-    plain = f"{message}-{number}{SUFFIXES.get(media_type, '.bin')}"
+    plain = f"{message}-{number}{FILE_SUFFIX_BY_MEDIA_TYPE.get(media_type, '.bin')}"
     if Path(plain).name != plain:
         raise UnknownMessage(name=message)
     return out / plain

@@ -23,7 +23,7 @@ from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.typed_input import Json
 
-_COPIES: Final = Path("copies")
+_DEFAULT_FOLDER: Final = Path("copies")
 
 
 def join(app: typer.Typer) -> None:
@@ -43,7 +43,7 @@ def mark(
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder to write the copies to.")
-    ] = _COPIES,
+    ] = _DEFAULT_FOLDER,
     size: Annotated[
         int | None, typer.Option(min=64, metavar="PIXELS", help="Longest side in pixels.")
     ] = None,

@@ -1,6 +1,6 @@
 """Choose which messages ``inbox`` and ``sent`` list, and print received ones.
 
-By default, people get the waiting and the newest messages, and scripts get all.
+By default, people see the messages that wait to be opened and the newest ones; scripts get all.
 """
 
 import shlex
@@ -13,8 +13,8 @@ import typer
 from entrenous.base.identifiers import PersonId
 from entrenous.base.language import ENGLISH, language_of_person, number_in_words, translated
 from entrenous.device.device import Device
-from entrenous.device.identities import Call, comparable_name, contacts, current_names, own_device
-from entrenous.send.conversations import STRANGER, other_recipients, others_in_words
+from entrenous.device.identities import NameOf, comparable_name, contacts, current_names, own_device
+from entrenous.send.conversations import STRANGER_LABEL, other_recipients, others_in_words
 from entrenous.send.inbox import ENDED_STATES, name_of_message
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, Received
@@ -23,12 +23,13 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.output import print_line, rfc3339_utc
 
 One = TypeVar("One")
-NEWEST: Final = 20
+NEWEST_LISTED: Final = 20
 Last = Annotated[
     int | None, typer.Option("--last", min=1, metavar="N", help="List the newest N, and no more.")
 ]
 All = Annotated[
-    bool, typer.Option("--all", help=f"List all, and not what waits and the newest {NEWEST}.")
+    bool,
+    typer.Option("--all", help=f"List all, and not what waits and the newest {NEWEST_LISTED}."),
 ]
 
 
@@ -79,7 +80,7 @@ class MessageList(Generic[One]):
             print_line(older.format(count=count, command=f"entrenous {command} {asked}--all"))
 
 
-def refuse_both(last: int | None, *, everything: bool) -> None:
+def refuse_last_with_all(last: int | None, *, everything: bool) -> None:
     """Raise BadParameter if both ``--last`` and ``--all`` were given."""
     if last is not None and everything:
         raise typer.BadParameter(translated("give either --last N or --all"))
@@ -88,10 +89,12 @@ def refuse_both(last: int | None, *, everything: bool) -> None:
 def select_messages(
     every: Sequence[One], waits: Callable[[One], bool], last: int | None, *, everything: bool
 ) -> MessageList[One]:
-    """Choose from messages, oldest first: all, the ``last`` ones, or waiting and newest ones."""
+    """Choose from messages, oldest first: all, the ``last`` ones, or those for which ``waits`` is
+    true and the newest ones.
+    """
     if everything:
         return MessageList(tuple(every), 0)
-    start = max(0, len(every) - (last or NEWEST))
+    start = max(0, len(every) - (last or NEWEST_LISTED))
     before = () if last else tuple(filter(waits, every[:start]))
     return MessageList((*before, *every[start:]), start - len(before))
 
@@ -100,18 +103,18 @@ def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dic
     """Yield these messages as JSON objects; people's names are read only once."""
     names = None
     for message in messages:
-        names = names or current_name_table(device)
+        names = names or current_people_names(device)
         yield _message_json(message, names, device)
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class PeopleNames:
     """Our own name, and the current names of everybody we know."""
 
     me: PersonId
     ours: str
     known: Mapping[PersonId, str]
-    call: Call
+    call: NameOf
 
     def sender(self, message: Received) -> str:
         """Return the sender's current name; if it is not known, the one stored with the message."""
@@ -122,7 +125,9 @@ class Names:
     def name_beside_message(self, person: PersonId) -> str:
         """Return the name under which to show a person beside a message."""
         return (
-            translated("you") if person == self.me else self.known.get(person, translated(STRANGER))
+            translated("you")
+            if person == self.me
+            else self.known.get(person, translated(STRANGER_LABEL))
         )
 
     def other_recipients(self, message: Received) -> list[str]:
@@ -130,14 +135,14 @@ class Names:
         return other_recipients(message, self.me, self.known)
 
 
-def current_name_table(device: Device) -> Names:
+def current_people_names(device: Device) -> PeopleNames:
     """Read the current names; raises DeviceWithoutRelay."""
     me = own_device(device)
     known = {contact.person.id: contact.name for contact in contacts(device)}
-    return Names(me.person.id, me.name, known, current_names(device))
+    return PeopleNames(me.person.id, me.name, known, current_names(device))
 
 
-def _message_json(message: Received, names: Names, device: Device) -> dict[str, object]:
+def _message_json(message: Received, names: PeopleNames, device: Device) -> dict[str, object]:
     # scripts see a single state for all messages that cannot be opened any more
     over = message.state in ENDED_STATES[1:]
     state = InboxState.EXPIRED if over else message.state

@@ -26,7 +26,7 @@ from entrenous.send.people.circle_members import (
 )
 from entrenous.send.people.circles import Circle, circles
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import forget_contact, no_common_protocol
+from entrenous.send.people.keep_contacts import forget_contact, protocol_mismatch_error
 from entrenous.send.people.notices import TRUST_WORDS
 from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
 from entrenous.send.people.qr_codes import qr_picture, qr_text
@@ -217,7 +217,7 @@ def block(context: typer.Context, name: str) -> None:
     print_line(
         translated(
             "{name} is blocked: {when}, your relay accepts nothing from them any more."
-        ).format(name=contact.name, when=_when(later))
+        ).format(name=contact.name, when=_refusal_start_in_words(later))
     )
     print_line(
         translated("No message tells them; when they write next, they see that it was refused.")
@@ -300,7 +300,7 @@ def forget(context: typer.Context, name: str) -> None:
     print_line(
         translated(
             "{name} is forgotten here; {when}, your relay accepts nothing from them any more."
-        ).format(name=contact.name, when=_when(later))
+        ).format(name=contact.name, when=_refusal_start_in_words(later))
     )
     if within:
         print_line(
@@ -317,8 +317,8 @@ def forget(context: typer.Context, name: str) -> None:
     )
 
 
-def _when(later: bool) -> str:
-    """Return the sentence that says when the relay begins to refuse what somebody sends."""
+def _refusal_start_in_words(later: bool) -> str:
+    """Return the words that say when the relay begins to refuse what somebody sends."""
     return translated("as soon as your relay has answered") if later else translated("from now on")
 
 
@@ -338,7 +338,7 @@ def _contact_json(contact: Contact) -> dict[str, object]:
 
 def _protocol_difference(contact: Contact, device: Device) -> str:
     """Return "newer" or "older" if their program is too new or too old for ours, else ""."""
-    match no_common_protocol(contact, device):
+    match protocol_mismatch_error(contact, device):
         case None:
             return ""
         case OwnProgramTooOld():
@@ -348,21 +348,21 @@ def _protocol_difference(contact: Contact, device: Device) -> str:
 
 
 def _trust_in_words(contact: Contact) -> str:
-    said = translated(TRUST_WORDS[contact.trust])
+    words = translated(TRUST_WORDS[contact.trust])
     if contact.changed_at is not None:
-        said += translated(", devices changed on {day}").format(
+        words += translated(", devices changed on {day}").format(
             day=day_in_words(contact.changed_at)
         )
-    return translated("blocked, {keys}").format(keys=said) if contact.blocked else said
+    return translated("blocked, {keys}").format(keys=words) if contact.blocked else words
 
 
-People = Annotated[
+PersonOption = Annotated[
     list[str] | None, typer.Option("--person", metavar="NAME", help="A person; may be repeated.")
 ]
 
 
 def circle_add(
-    context: typer.Context, name: str, person: People = None, as_json: Json = False
+    context: typer.Context, name: str, person: PersonOption = None, as_json: Json = False
 ) -> None:
     """Add people to a circle, creating it if there is none with that name.
 
@@ -395,7 +395,9 @@ def list_circles(context: typer.Context, as_json: Json = False) -> None:
         print_line(translated("None yet. Make one: entrenous circle add NAME --person NAME"))
 
 
-def remove(context: typer.Context, name: str, person: People = None, as_json: Json = False) -> None:
+def remove(
+    context: typer.Context, name: str, person: PersonOption = None, as_json: Json = False
+) -> None:
     """Remove people from a circle, or delete the whole circle; the people stay."""
     with opened_device(context) as device:
         left = remove_from_circle(name, person or [], device)

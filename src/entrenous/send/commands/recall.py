@@ -10,7 +10,7 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.device.identities import Call, current_names, own_device
+from entrenous.device.identities import NameOf, current_names, own_device
 from entrenous.device.sent_copies import CopyState, copy_state
 from entrenous.device.sent_messages import SendState
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
@@ -18,11 +18,11 @@ from entrenous.send.commands.message_list import (
     All,
     Last,
     person_filter,
-    refuse_both,
+    refuse_last_with_all,
     select_messages,
 )
 from entrenous.send.message.react import ReactionResult, react, reactions_to
-from entrenous.send.people.contact_history import copies_of
+from entrenous.send.people.contact_history import copies_of_media
 from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.status import SentStatus, sealed_copies, sent_messages
 from entrenous.terminal.output import hint_problems, print_json, print_line, rfc3339_utc
@@ -76,10 +76,10 @@ def sent(
 
     If you compared keys with a recipient, their device signs that the copy arrived and was opened.
     """
-    refuse_both(last, everything=everything)
+    refuse_last_with_all(last, everything=everything)
     with opened_device(context) as device:
         every, call = sent_messages(device), current_names(device)
-        messages = _sent_to(to, every, call, device) if to else every
+        messages = _filter_by_recipient(to, every, call, device) if to else every
         whole = everything or (as_json and last is None)
         found = select_messages(messages, _may_still_be_opened, last, everything=whole)
         us = own_device(device).person.id if any(one.copies for one in found.these) else None
@@ -114,40 +114,43 @@ def _print_sent(
         print_line("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
 
 
-def _sent_to(
-    names: list[str], every: tuple[SentStatus, ...], call: Call, device: Device
+def _filter_by_recipient(
+    names: list[str], every: tuple[SentStatus, ...], name_of: NameOf, device: Device
 ) -> tuple[SentStatus, ...]:
-    went = [tuple(_recipients(one, call)) for one in every]
-    who = person_filter(names, {name for some in went for _, name in some}, device)
+    recipients = [tuple(_recipients(status, name_of)) for status in every]
+    wanted = person_filter(names, {name for people in recipients for _, name in people}, device)
     return tuple(
-        one
-        for one, some in zip(every, went, strict=True)
-        if any(who.matches(*each) for each in some)
+        status
+        for status, people in zip(every, recipients, strict=True)
+        if any(wanted.matches(*person) for person in people)
     )
 
 
-def _recipients(one: SentStatus, call: Call) -> Iterator[tuple[PersonId | None, str]]:
+def _recipients(status: SentStatus, name_of: NameOf) -> Iterator[tuple[PersonId | None, str]]:
     """Yield each recipient, with the name under which the recipient is listed."""
-    if one.copies:
-        yield from ((copy.person, call(copy.person, copy.to)) for copy in one.copies)
+    if status.copies:
+        yield from ((copy.person, name_of(copy.person, copy.to)) for copy in status.copies)
     else:
-        yield from ((None, copy.to) for copy in copies_of(one.message))
+        yield from ((None, copy.to) for copy in copies_of_media(status.message))
 
 
-def _may_still_be_opened(one: SentStatus) -> bool:
+def _may_still_be_opened(status: SentStatus) -> bool:
     """Check whether a copy may still be opened for the first time."""
     return any(
         copy.state in (EnvelopeState.WAITING, EnvelopeState.DELIVERED)
         and copy.departure is not SendState.REFUSED
         and not copy.opened
-        for copy in one.copies
+        for copy in status.copies
     )
 
 
 def _current_names(name: str, device: Device) -> Mapping[str, str]:
     """Map each recipient's name from the time of sending to the current name."""
-    call, copies = current_names(device), sealed_copies(device.ledger.message_named(name), device)
-    return {copy.to: call(copy.person, copy.to) for copy in copies}
+    name_of, copies = (
+        current_names(device),
+        sealed_copies(device.ledger.message_named(name), device),
+    )
+    return {copy.to: name_of(copy.person, copy.to) for copy in copies}
 
 
 def _sent_json(
@@ -174,8 +177,9 @@ def describe_copy_state(fate: CopyState) -> str:
     """Describe the state of a copy and its time, as far as known."""
     if fate.at is None:
         return fate.state
-    if fate.signed:  # whole minutes (docs/spec/receipts.md): as a time, the start of the minute
-        # would look exact, and may be before the sending
+    # Signed times are in whole minutes (docs/spec/receipts.md). Shown as a time, the start of the
+    # minute would look exact, and it may be before the message was sent.
+    if fate.signed:
         signed = translated("{state} in the minute {minute}, signed by their device")
         return signed.format(state=fate.state, minute=f"{fate.at:%Y-%m-%dT%H:%MZ}")
     return f"{fate.state} {rfc3339_utc(fate.at)}"
@@ -188,25 +192,27 @@ def _precision_s(fate: CopyState) -> int | None:
     return 60 if fate.signed else 1
 
 
-def _copy_states(one: SentStatus, call: Call, device: Device) -> list[tuple[str, CopyState]]:
-    if one.copies:
-        fates = ((copy, copy_state(copy, one.message, device)) for copy in one.copies)
-        return [(call(copy.person, copy.to), fate) for copy, fate in fates]
-    labels = dict.fromkeys(copy.to for copy in copies_of(one.message))
+def _copy_states(
+    status: SentStatus, name_of: NameOf, device: Device
+) -> list[tuple[str, CopyState]]:
+    if status.copies:
+        fates = ((copy, copy_state(copy, status.message, device)) for copy in status.copies)
+        return [(name_of(copy.person, copy.to), fate) for copy, fate in fates]
+    labels = dict.fromkeys(copy.to for copy in copies_of_media(status.message))
     elsewhere = CopyState(translated("marked for another channel"), None, signed=False)
     return [(label, elsewhere) for label in labels]
 
 
 def _reactions_with_names(
-    one: SentStatus, us: PersonId | None, call: Call, device: Device
+    status: SentStatus, us: PersonId | None, name_of: NameOf, device: Device
 ) -> list[tuple[str, str]]:
-    """Return the reactions to a message; none are possible to one marked for another channel."""
-    if us is None or not one.copies:
+    """Return the reactions to a message. A message marked for another channel has none."""
+    if us is None or not status.copies:
         return []
-    names = {copy.person: call(copy.person, copy.to) for copy in one.copies}
+    names = {copy.person: name_of(copy.person, copy.to) for copy in status.copies}
     return [
-        (names.get(each.by, translated("you")), each.reaction.text or "")
-        for each in reactions_to(us, one.message.id, device)
+        (names.get(answer.by, translated("you")), answer.reaction.text or "")
+        for answer in reactions_to(us, status.message.id, device)
     ]
 
 

@@ -21,7 +21,7 @@ from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
 from entrenous.send.conversations import conversation_of, names_in
 from entrenous.send.flush import flush
 from entrenous.send.guard import Inspection, answers_doubt, inspect
-from entrenous.send.inbox import message_named
+from entrenous.send.inbox import reference_to_message
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.send.outbox import waiting_bytes
@@ -115,7 +115,8 @@ def send(
     Metadata is removed. Before the first opening, taking back, expiry and --once are enforced by
     cryptography; after it, by the recipient's program. Anybody can photograph a screen.
     """
-    del yes  # typed out of habit, it would confirm a recipient that nobody has checked
+    # People type --yes out of habit; it must not confirm a recipient that nobody has checked.
+    del yes
     if resume:
         with opened_device(context) as device:
             _resume_sending(device, as_json=as_json)
@@ -140,18 +141,18 @@ def send(
         draft = _add_recipients(written, to or [], within, reply, policy, device)
         stills = hint_animated(zip(files or (), written.files, strict=True))
         draft = replace(draft, confirmed=frozenset(confirm or ()))
-        inspection = _ask_about_doubts(inspect(draft, device))
+        inspection = _ask_to_confirm_recipients(inspect(draft, device))
         with checked_interrupts(once=True) as check, stage_bars() as shown:
             sent = send_inspected(inspection, device, _progress_watch(shown, check, device))
     _print_sent(sent, draft, stills, as_json=as_json)
 
 
 def _progress_watch(shown: Bars, check: Callable[[], None], device: Device) -> TransferWatch:
-    def step(stage: Stage, done: int, total: int) -> None:
+    def show_progress(stage: Stage, done: int, total: int) -> None:
         check()
         shown.report_bytes(stage, done, total)
 
-    return TransferWatch(step, undo_window(shown, device.clock.now, check))
+    return TransferWatch(show_progress, undo_window(shown, device.clock.now, check))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ def _add_recipients(
         circles=going.circles,
         within=belongs,
         text=written.text or None,
-        reply=None if reply is None else message_named(reply, device),
+        reply=None if reply is None else reference_to_message(reply, device),
         undo_s=written.undo_s,
     )
 
@@ -243,8 +244,10 @@ def _resume_sending(device: Device, *, as_json: bool) -> None:
         )
 
 
-def _ask_about_doubts(inspection: Inspection) -> Inspection:
-    """On a terminal, show the guard's doubts about recipients, and let the user type the names."""
+def _ask_to_confirm_recipients(inspection: Inspection) -> Inspection:
+    """On a terminal, show warnings about unusual recipients (send/guard.py), and let the user type
+    the names to confirm them.
+    """
     if not sys.stdin.isatty():
         return inspection
     typed = set[str]()
@@ -259,8 +262,8 @@ def _ask_about_doubts(inspection: Inspection) -> Inspection:
     return inspection.confirmed_by(typed)
 
 
-_POLL_S: Final = 0.1
-_HINT: Final = translatable("Undo: Ctrl-C")
+_UNDO_POLL_S: Final = 0.1
+_UNDO_HINT: Final = translatable("Undo: Ctrl-C")
 
 
 def undo_window(
@@ -281,9 +284,9 @@ def undo_window(
         total, end_s = max(1, round(whole_s)), ticks_s() + whole_s
         while (left_s := end_s - ticks_s()) > 0:
             check()
-            shown.report_count(translated(_HINT), min(total, total - int(left_s)), total)
-            sleep_s(min(_POLL_S, left_s))
-        shown.report_count(translated(_HINT), total, total)
+            shown.report_count(translated(_UNDO_HINT), min(total, total - int(left_s)), total)
+            sleep_s(min(_UNDO_POLL_S, left_s))
+        shown.report_count(translated(_UNDO_HINT), total, total)
         return True
 
     return wait

@@ -1,5 +1,5 @@
-"""``entrenous setup``: make a new device, or link this one to another. It also has both sides of
-linking, which ``entrenous device add`` uses.
+"""``entrenous setup``: make a new device, or link this one to another. Both sides of linking are
+here; ``entrenous device add`` uses them, too.
 """
 
 import sys
@@ -131,10 +131,14 @@ def _link_this_device(
     print_line(translated("next: entrenous person list"))
 
 
-Side = TypeVar("Side", OldDeviceLink, NewDeviceLink)
-_SAME: Final = frozenset({*YES_WORDS, "same"})
-_OTHER: Final = translatable("Does the other device show exactly the same? Type yes or no:")
-_YOUR_OTHER: Final = translatable("Does your other device show exactly the same? Type yes or no:")
+DeviceLinkSide = TypeVar("DeviceLinkSide", OldDeviceLink, NewDeviceLink)
+_YES_ANSWERS: Final = frozenset({*YES_WORDS, "same"})
+_OTHER_DEVICE_QUESTION: Final = translatable(
+    "Does the other device show exactly the same? Type yes or no:"
+)
+_YOUR_OTHER_DEVICE_QUESTION: Final = translatable(
+    "Does your other device show exactly the same? Type yes or no:"
+)
 
 
 def link_on_old_device(
@@ -152,7 +156,7 @@ def link_on_old_device(
         side = _process_until(
             LinkState.COMPARING, side, lambda now: poll_old_device(now, device), device
         )
-        same = _ask_whether_same(side.string, _OTHER, as_json=as_json)
+        same = _ask_whether_same(side.string, _OTHER_DEVICE_QUESTION, as_json=as_json)
     except BaseException:
         end_on_old_device(side, device)
         raise
@@ -203,7 +207,7 @@ def link_on_new_device(
         side = _process_until(
             LinkState.SHOWN, side, lambda now: poll_new_device(now, device), device
         )
-        if not _ask_whether_same(side.string, _YOUR_OTHER, as_json=as_json):
+        if not _ask_whether_same(side.string, _YOUR_OTHER_DEVICE_QUESTION, as_json=as_json):
             reject_on_new_device(side, device)
         side = confirm_on_new_device(side)
         hint(
@@ -255,8 +259,11 @@ def _print_link_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
 
 
 def _process_until(
-    state: LinkState, side: Side, look: Callable[[Side], Side], device: Device
-) -> Side:
+    state: LinkState,
+    side: DeviceLinkSide,
+    poll: Callable[[DeviceLinkSide], DeviceLinkSide],
+    device: Device,
+) -> DeviceLinkSide:
     """Process messages until the linking has this state, waiting for the relay in between.
 
     Raises:
@@ -264,10 +271,10 @@ def _process_until(
     """
     box = side.box
     while side.state is not state:
-        looked = look(side)
-        if looked == side:
+        polled = poll(side)
+        if polled == side:
             device.courier.wait_for_letter(box.relay_url, box.mailbox, box.owner, WAKE_REQUEST_S)
-        side = looked
+        side = polled
     return side
 
 
@@ -277,21 +284,21 @@ def wait_for_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
     The device is already on the list, so errors are only printed as hints.
     """
     try:
-        return _fetch_until_it_writes(side, device)
+        return _fetch_until_first_letter(side, device)
     except EntrenousError as error:
         hint(join_wrapped_lines(str(error)))
         return poll_old_device(side, device)
 
 
-def _fetch_until_it_writes(side: OldDeviceLink, device: Device) -> OldDeviceLink:
-    asked = 0
-    while side.state is not LinkState.LINKED and asked * WAKE_REQUEST_S < LINK_MINUTES * 60:
+def _fetch_until_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
+    waits = 0
+    while side.state is not LinkState.LINKED and waits * WAKE_REQUEST_S < LINK_MINUTES * 60:
         fetch_messages(device)
         side = poll_old_device(side, device)
         if side.state is not LinkState.LINKED:
             home = own_device(device).home
             device.courier.wait_for_letter(home.relay_url, home.mailbox, home.owner, WAKE_REQUEST_S)
-            asked += 1
+            waits += 1
     fetch_messages(device)
     return side
 
@@ -309,7 +316,7 @@ def _ask_whether_same(shown: ShortString, question: str, *, as_json: bool) -> bo
     typed = sys.stdin.readline()
     if not typed:
         raise typer.Abort
-    return typed.strip().casefold() in _SAME
+    return typed.strip().casefold() in _YES_ANSWERS
 
 
 def _print_linked(name: str, *, answered: bool, as_json: bool) -> None:

@@ -16,8 +16,8 @@ from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
 from entrenous.device.relay_lock_client import allow_offline, change_passphrase, forbid_offline
 from entrenous.send.commands.catch_up import catch_up
 from entrenous.send.devices.device_wording import (
-    NOT_YOUR_TRIES,
-    are_copies_shut,
+    ADVICE_AFTER_WRONG_TRIES,
+    are_older_copies_shut,
     describe_passphrase_change,
 )
 from entrenous.send.devices.own_devices import delete_master_key, make_recovery_sheet
@@ -40,7 +40,7 @@ def read_sheet_file(path: Path) -> RecoverySheet:
     return read_sheet(read_file(path).decode(errors="replace"))
 
 
-def commands() -> typer.Typer:
+def device_command_group() -> typer.Typer:
     """Return the group ``entrenous device`` with the commands of the lock; devices.py adds more."""
     device = typer.Typer(help="Your devices and their locks.", no_args_is_help=True)
     device.command("offline")(offline)
@@ -105,8 +105,9 @@ def recovery(
     """
     earlier = read_sheet_file(old) if old else None
     with unlocked_device(context) as (device, unlocked):
-        with suppress(DeviceWithoutRelay):  # there is nothing to recover, and it says so below
-            catch_up(device)  # may bring the news that a device was lost, which changes the sheet
+        # In that case, make_recovery_sheet below reports the error.
+        with suppress(DeviceWithoutRelay):
+            catch_up(device)  # may fetch the news that a device was lost, which changes the sheet
         sheet = make_recovery_sheet(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
         delete_master_key(device)
@@ -143,7 +144,7 @@ def unlock(
             "The relay allows ten more tries for the device that this sheet was written on."
         )
     )
-    print_line(translated(NOT_YOUR_TRIES))
+    print_line(translated(ADVICE_AFTER_WRONG_TRIES))
 
 
 def change(
@@ -167,7 +168,7 @@ def change(
         changed = change_passphrase(unlocked, words, device)
     if as_json:
         sheet = changed.terms.lock is not None
-        said = {"copies_shut": are_copies_shut(unlocked, changed), "new_sheet_needed": sheet}
+        said = {"copies_shut": are_older_copies_shut(unlocked, changed), "new_sheet_needed": sheet}
         print_json({"schema": "entrenous/passphrase/1", **said})
         return
     for line in describe_passphrase_change(unlocked, changed):

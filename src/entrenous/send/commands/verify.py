@@ -27,7 +27,7 @@ from entrenous.send.people.qr_codes import qr_picture, qr_text, read_qr
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import read_file, write_new
 
-_WAITING = {
+_WAITING_SENTENCES = {
     ComparisonStage.BEGUN: translatable(
         "Asked. On {name}'s device: entrenous person verify YOU --sas"
     ),
@@ -152,8 +152,8 @@ def _confirm_match(name: str, device: Device) -> None:
 
 
 def _print_comparison(name: str, comparing: Comparison, device: Device) -> None:
-    if comparing.stage in _WAITING:
-        print_line(translated(_WAITING[comparing.stage]).format(name=name))
+    if comparing.stage in _WAITING_SENTENCES:
+        print_line(translated(_WAITING_SENTENCES[comparing.stage]).format(name=name))
         print_line(
             translated("Then here: entrenous person verify {name} --sas").format(
                 name=shell_quoted(name)

@@ -60,7 +60,7 @@ from entrenous.watermark.pyramid import Plane
 
 _ALL_FRAMES: Final = FrameSelection()
 _TRIAL_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
-_TRIED_FRAMES: Final = 360
+_TRIAL_FRAMES_MAX: Final = 360
 _FRAMES_PER_STEP: Final = 8  # frames that each copy gets at a time
 # the survey's share of the time for preparing a clip, measured on 3 s of 720p
 _SURVEY_SHARE: Final = 0.2
@@ -88,9 +88,9 @@ class ClipOriginal:
 class _SharedFrame:
     """A frame, and the data that all copies of it share.
 
-    A node is a point in time with a pattern of its own; a frame lies between two of them. The data
-    are the local strength of the mark and, for both nodes, the weight and the camera's motion since
-    the node.
+    A node is a point in time at which the mark has a new pattern. A frame lies between two nodes.
+    The shared data are the local strength of the mark and, for each of the two nodes, its number,
+    its weight and the camera's motion since then.
     """
 
     frame: Frame
@@ -130,7 +130,7 @@ def prepare_clip(
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip, ClipTooSmallToMark.
     """
-    surveyed = survey(untrusted_data, device, share_range(reached, 0.0, _SURVEY_SHARE))
+    surveyed = survey_clip(untrusted_data, device, share_range(reached, 0.0, _SURVEY_SHARE))
     dither = Secret(device.dice.token(SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(stream(dither, DITHER_CONTEXT, sides[0] * sides[1]), np.uint8)
@@ -143,7 +143,7 @@ def prepare_clip(
         Camera.of(surveyed),
         noise.reshape(sides).astype(np.int16),
     )
-    return _with_quality(original, device, share_range(reached, _SURVEY_SHARE, 1.0))
+    return _with_measured_quality(original, device, share_range(reached, _SURVEY_SHARE, 1.0))
 
 
 def write_clips(
@@ -235,13 +235,15 @@ def _update_patterns(
         del patterns[node]
 
 
-def _with_quality(original: ClipOriginal, device: Device, reached: ShareCallback) -> ClipOriginal:
+def _with_measured_quality(
+    original: ClipOriginal, device: Device, reached: ShareCallback
+) -> ClipOriginal:
     """Choose the rate factor of the encoder from two trial copies, one coarser than the other."""
     wanted = [CopyOrder(_TRIAL_SEED, None, crf) for crf in TRIED_CRFS]
-    cuts = _trial_cuts(original.camera)
+    cuts = _trial_selections(original.camera)
     errors = [
-        _measure_errors(original, wanted, cut, device, each)
-        for cut, each in zip(cuts, split_shares(reached, len(cuts)), strict=True)
+        _measure_errors(original, wanted, cut, device, report_progress)
+        for cut, report_progress in zip(cuts, split_shares(reached, len(cuts)), strict=True)
     ]
     coarse, fine = np.mean(errors, axis=0)
     return replace(original, crf=rate_factor((float(coarse), float(fine))))
@@ -256,21 +258,23 @@ def _measure_errors(
 ) -> list[float]:
     trials = write_clips(original, wanted, device, cut, share_range(reached, 0.0, _ENCODING_SHARE))
     errors = []
-    for trial, each in zip(
+    for trial, report_progress in zip(
         trials, split_shares(share_range(reached, _ENCODING_SHARE, 1.0), len(trials)), strict=True
     ):
         with device.read_clip(original.source, cut) as clip:
-            frames = report_each_frame(clip.frames, report_share_done(cut, original.camera, each))
+            frames = report_each_frame(
+                clip.frames, report_share_done(cut, original.camera, report_progress)
+            )
             errors.append(copy_error(trial, frames))
     return errors
 
 
-def _trial_cuts(camera: Camera) -> list[FrameSelection]:
+def _trial_selections(camera: Camera) -> list[FrameSelection]:
     """Return the whole of a short clip, or two parts of a longer one: its start and its middle."""
     times = [float(at_s) for at_s in camera.times]
-    if len(times) <= _TRIED_FRAMES:
+    if len(times) <= _TRIAL_FRAMES_MAX:
         return [FrameSelection()]
-    half, middle = _TRIED_FRAMES // 2, len(times) // 2
+    half, middle = _TRIAL_FRAMES_MAX // 2, len(times) // 2
     return [
         FrameSelection(0.0, times[half]),
         FrameSelection(times[middle], times[middle + half - 1]),
@@ -278,8 +282,8 @@ def _trial_cuts(camera: Camera) -> list[FrameSelection]:
 
 
 _KEY_FRAME_INTERVAL_S: Final = 1.0
-_THUMB_INTERVAL_S: Final = 0.12
-_THUMB_PX: Final = 96
+_THUMBNAIL_INTERVAL_S: Final = 0.12
+_THUMBNAIL_SIDE_PX: Final = 96
 _KEY_FRAMES_MAX: Final = 240
 _KEY_SIDE_PX: Final = 640
 _KEYPOINTS_MAX: Final = 500
@@ -318,7 +322,7 @@ def frame_format(untrusted_data: bytes, device: Device) -> ClipFormat:
         return clip.shown
 
 
-def survey(
+def survey_clip(
     untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
 ) -> ClipMeasurements:
     """Decode the whole clip once, and measure it; ``reached`` is called with the progress, 0 to 1.
@@ -338,8 +342,11 @@ def survey(
             if not seen.keys or frame.at_s - seen.key_times[-1] >= longer * _KEY_FRAME_INTERVAL_S:
                 seen.keys.append(crew.submit(_key_frame, frame))
                 seen.key_times.append(frame.at_s)
-            if not seen.thumbs or frame.at_s - seen.thumb_times[-1] >= longer * _THUMB_INTERVAL_S:
-                seen.thumbs.append(shrink_for_timing(luma, _THUMB_PX))
+            if (
+                not seen.thumbs
+                or frame.at_s - seen.thumb_times[-1] >= longer * _THUMBNAIL_INTERVAL_S
+            ):
+                seen.thumbs.append(shrink_for_timing(luma, _THUMBNAIL_SIDE_PX))
                 seen.thumb_times.append(frame.at_s)
     if not seen.times:
         raise NoVideoFound

@@ -47,7 +47,8 @@ _SOUND_SHARE: Final = 0.05  # the sound's share of the time for preparing a clip
 _FRAMES_PLACE: Final = 0  # index of the frames among the message's media
 _SOUND_PLACE: Final = 1
 _NOT_STORED: Final = BlobId(b"")  # stands for a stored file until the first copy is made
-_BATCH_PIXELS: Final = 8_000_000  # pixels per frame over all encoders: each takes 105 bytes a pixel
+# Pixels of one frame of every encoder, added up; a pixel takes 105 bytes.
+_BATCH_PIXELS: Final = 8_000_000
 
 
 def mark_clip_copies(
@@ -112,7 +113,7 @@ def prepare_with_sound(
     return prepare_clip(untrusted_data, shown, device, seen), sound
 
 
-def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who watches the progress
+def clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and one callback
     original: ClipOriginal,
     sound: ClipSound | None,
     people: int,
@@ -120,7 +121,7 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who watches t
     room_bytes: int = _BATCH_BYTES,
     begun: Callable[[int], ShareCallback] = lambda _copies: ignore_share,
 ) -> Generator[MadeCopy, None, None]:
-    """Yield ``people`` copies, holding one batch in memory, of about ``room_bytes``.
+    """Yield ``people`` copies. One batch of them, about ``room_bytes``, is in memory at a time.
 
     ``begun`` is called before each pass with its number of copies, and returns the function that
     gets the pass's progress.
@@ -156,7 +157,7 @@ def _begin_recording(
 ) -> CopyRecording:
     marked_sound = sound if sound is not None and sound.contour else None
 
-    def begin(id_: MessageId, name: MessageName, at: datetime) -> Message:
+    def store_originals(id_: MessageId, name: MessageName, at: datetime) -> Message:
         source, survey = (
             device.vault.keep_file(original.source),
             device.vault.keep_file(pack(original.survey)),
@@ -169,7 +170,9 @@ def _begin_recording(
         return Message(id_, name, at, (), clips=(clip,), sounds=sounds)
 
     return CopyRecording(
-        device, (_FRAMES_PLACE,) if marked_sound is None else (_FRAMES_PLACE, _SOUND_PLACE), begin
+        device,
+        (_FRAMES_PLACE,) if marked_sound is None else (_FRAMES_PLACE, _SOUND_PLACE),
+        store_originals,
     )
 
 

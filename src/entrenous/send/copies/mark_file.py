@@ -19,7 +19,7 @@ from entrenous.device.sent_messages import Message
 from entrenous.media.file_kind import medium_of
 from entrenous.send.copies.picture_copies import (
     MadeCopy,
-    Original,
+    PictureOriginal,
     ledger_entry,
     new_seed,
     prepare_original,
@@ -75,11 +75,11 @@ def mark_copies(
 class _PictureMarking:
     """A message whose copies are being made.
 
-    ``batch`` was recorded last, and its first copy has number ``start``; ``handed`` copies have
-    been yielded.
+    ``batch`` is the batch of copies that was recorded last; its first copy has number ``start``.
+    ``handed`` is the number of copies that have been yielded.
     """
 
-    original: Original
+    original: PictureOriginal
     id: MessageId
     name: MessageName
     at: datetime
@@ -142,7 +142,7 @@ def _mark_picture(
         raise OnlyPicturesHaveASize
     if medium is MediaKind.CLIP:
         return _mark_clip(untrusted_data, to, device)
-    return _import_on_call("entrenous.send.copies.sound_copies:mark_sound_copies")(
+    return _lazy_import("entrenous.send.copies.sound_copies:mark_sound_copies")(
         untrusted_data, to, device
     )
 
@@ -150,7 +150,7 @@ def _mark_picture(
 def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> Marked:
     """Mark a clip; if it has no frames, mark its sound."""
     try:
-        yield from _import_on_call("entrenous.send.copies.mark_clip:mark_clip_copies")(
+        yield from _lazy_import("entrenous.send.copies.mark_clip:mark_clip_copies")(
             untrusted_data, to, device
         )
     except (
@@ -158,16 +158,16 @@ def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device)
     ):  # its frames exist but cannot be read, so marking its sound alone is not enough
         raise
     except NoVideoFound:
-        yield from _import_on_call("entrenous.send.copies.sound_copies:mark_sound_copies")(
+        yield from _lazy_import("entrenous.send.copies.sound_copies:mark_sound_copies")(
             untrusted_data, to, device
         )
 
 
-def _import_on_call(place: str) -> Callable[..., Marked]:
+def _lazy_import(qualified_name: str) -> Callable[..., Marked]:
     """Import a function when it is called: the video library is slow to load."""
-    module, _, name = place.partition(":")
-    found: Callable[..., Marked] = getattr(import_module(module), name)
-    return found
+    module, _, name = qualified_name.partition(":")
+    function: Callable[..., Marked] = getattr(import_module(module), name)
+    return function
 
 
 class CopyNotWritten(Exception):
@@ -175,9 +175,11 @@ class CopyNotWritten(Exception):
 
 
 class CopyRecording:
-    """A new message whose copies enter the ledger one by one, each at the same ``positions``.
+    """A new message whose copies enter the ledger one by one. Each copy is added to the message's
+    files at ``positions``.
 
-    ``begin`` stores the originals and makes the message, once the first copy is there.
+    ``begin`` is called when the first copy is there; it stores the originals and returns the
+    message.
     """
 
     def __init__(

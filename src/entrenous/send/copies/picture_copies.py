@@ -47,12 +47,12 @@ _TRIAL_SEED: Final = Secret(bytes(SEED_BYTES))  # the seed of the trial copy, wh
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Original:
+class PictureOriginal:
     """A picture about to be sent: its samples, what marking needs, and the secret of its dither.
 
-    ``dither_stream`` is expanded from that secret, and ``colours`` are the separated samples; every
-    copy needs all of both. ``look`` are the features by which the ledger finds a leak's original;
-    they are computed while the first copies are made.
+    ``dither_stream`` is expanded from the secret ``dither``, and ``colours`` are the separated
+    samples; both are made once for all copies. ``look`` has the features by which the ledger finds
+    the original of a leak; it is computed while the first copies are made.
     """
 
     source: bytes
@@ -117,31 +117,34 @@ class MadeCopy:
 
 def prepare_original(
     untrusted_data: bytes, size_px: int | None, device: Device, *, sparing: bool = False
-) -> Original:
-    """Decode a picture in the sandbox, reduce it if requested, and measure where marks can hide.
+) -> PictureOriginal:
+    """Decode a picture in the sandbox, scale it down if requested, and measure where marks can
+    hide.
 
-    Its features are computed at the same time, or before with ``sparing``, to save memory.
+    Its features are computed in another thread; or, with ``sparing``, first, to save memory.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
-    read = device.read_picture(untrusted_data)
-    picture = read if size_px is None else resize(read, size_px)
+    decoded = device.read_picture(untrusted_data)
+    picture = decoded if size_px is None else resize(decoded, size_px)
     # Each step keeps one processor busy; doing two at once takes twice the memory.
     look = (run_now if sparing else start_in_thread)(lambda: make_picture_record(picture))
     dither = Secret(device.dice.token(SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
     dither_stream = stream(dither, DITHER_CONTEXT, size)
     prepared = prepare_picture(np.asarray(picture))
-    apart = split_colours(prepared)
+    separated = split_colours(prepared)
 
-    def judge(trial: Canvas) -> int:
-        paint_copy(prepared, apart, _copy_stream(picture, _TRIAL_SEED), dither_stream, onto=trial)
+    def finer_steps_needed(trial: Canvas) -> int:
+        paint_copy(
+            prepared, separated, _copy_stream(picture, _TRIAL_SEED), dither_stream, onto=trial
+        )
         return finer_needed(picture, trial.pixels)
 
-    trial = TrialCopy(prepared.layout.full, judge)
-    return Original(
-        untrusted_data, picture, prepared, apart, dither, dither_stream, look, trial, size_px
+    trial = TrialCopy(prepared.layout.full, finer_steps_needed)
+    return PictureOriginal(
+        untrusted_data, picture, prepared, separated, dither, dither_stream, look, trial, size_px
     )
 
 
@@ -149,13 +152,13 @@ def new_seed(device: Device) -> Secret:
     return Secret(device.dice.token(SEED_BYTES))
 
 
-def write_copy(original: Original, seed: Secret) -> bytes:
+def write_copy(original: PictureOriginal, seed: Secret) -> bytes:
     """Return one marked copy as a file: no metadata, the original's format, size and colours."""
     return _write_painted(original, seed, new_canvas(*original.prepared.layout.full))
 
 
 def write_copies(
-    original: Original, seeds: Iterable[Secret]
+    original: PictureOriginal, seeds: Iterable[Secret]
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
     """Make copies in the order of their seeds, on all processors; yield batches of finished ones.
 
@@ -163,25 +166,25 @@ def write_copies(
     with the number of copies.
     """
     workers = pool_size(original.picture.pixels)
-    free = SimpleQueue[Canvas]()  # one canvas per worker, reused
+    free_canvases = SimpleQueue[Canvas]()  # one canvas per worker, reused
     for _ in range(workers):
-        free.put(new_canvas(*original.prepared.layout.full))
+        free_canvases.put(new_canvas(*original.prepared.layout.full))
 
-    def make(seed: Secret) -> MadeCopy:
-        onto = free.get()
+    def make_copy(seed: Secret) -> MadeCopy:
+        canvas = free_canvases.get()
         try:
-            data = _write_painted(original, seed, onto)
+            data = _write_painted(original, seed, canvas)
         finally:
-            free.put(onto)
+            free_canvases.put(canvas)
         return MadeCopy(seed, data, sha256(data))
 
-    return ordered_batches(make, seeds, workers)
+    return ordered_batches(make_copy, seeds, workers)
 
 
 def write_copies_per_recipient(
-    originals: Sequence[Original],
+    originals: Sequence[PictureOriginal],
     seeds: Sequence[tuple[Secret, ...]],
-    done: Callable[[Original], None],
+    done: Callable[[PictureOriginal], None],
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
     """For each recipient, yield their copies of all pictures, made on all processors.
 
@@ -190,33 +193,39 @@ def write_copies_per_recipient(
     each finished copy.
     """
 
-    def make(job: tuple[Original, Secret]) -> MadeCopy:
+    def make_copy(job: tuple[PictureOriginal, Secret]) -> MadeCopy:
         data = write_copy(*job)
         return MadeCopy(job[1], data, sha256(data))
 
     jobs = (job for own in seeds for job in zip(originals, own, strict=True))
     workers = pool_size(max(original.picture.pixels for original in originals), sparing=True)
-    making = ordered_results(make, jobs, workers) if workers > 1 else (make(job) for job in jobs)
+    making = (
+        ordered_results(make_copy, jobs, workers)
+        if workers > 1
+        else (make_copy(job) for job in jobs)
+    )
     with closing(making) as made:
         for _ in seeds:
             yield tuple(_report_each(originals, made, done))
 
 
 def _report_each(
-    originals: Sequence[Original], made: Iterator[MadeCopy], done: Callable[[Original], None]
+    originals: Sequence[PictureOriginal],
+    made: Iterator[MadeCopy],
+    done: Callable[[PictureOriginal], None],
 ) -> Iterator[MadeCopy]:
     for original, copy in zip(originals, made, strict=False):
         done(original)
         yield copy
 
 
-def _write_painted(original: Original, seed: Secret, onto: Canvas) -> bytes:
+def _write_painted(original: PictureOriginal, seed: Secret, onto: Canvas) -> bytes:
     original.trial.make(onto)
     _paint_copy(original, seed, onto)
     return write_picture(original.picture, onto.pixels, finer=original.finer)
 
 
-def _paint_copy(original: Original, seed: Secret, onto: Canvas) -> None:
+def _paint_copy(original: PictureOriginal, seed: Secret, onto: Canvas) -> None:
     key_stream = _copy_stream(original.picture, seed)
     paint_copy(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
 
@@ -225,7 +234,7 @@ def _copy_stream(picture: Picture, seed: Secret) -> bytes:
     return stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
 
 
-def ledger_entry(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:
+def ledger_entry(original: PictureOriginal, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:
     """Return the ledger's entry for one picture; ``kept`` is its source file in the vault."""
     return SentPicture(
         original=kept,
@@ -237,7 +246,9 @@ def ledger_entry(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> 
     )
 
 
-def store_features(message: MessageId, originals: Sequence[Original], device: Device) -> None:
+def store_features(
+    message: MessageId, originals: Sequence[PictureOriginal], device: Device
+) -> None:
     """Store the features of a recorded message's pictures, so that crops of them are found."""
     for position, original in enumerate(originals):
         device.ledger.store_existing_picture_record(message, position, original.look.result())

@@ -40,21 +40,21 @@ def mark_sound_copies(
     """
     sound = device.read_sound(untrusted_data)
     prepared = prepare_sound(np.asarray(sound), sound.rate_hz)
-    found_by = contour(prepared.mono)
+    search_index = contour(prepared.mono)
 
-    def begin(id_: MessageId, name: MessageName, at: datetime) -> Message:
-        kept = device.vault.keep_file(untrusted_data), device.vault.keep_file(found_by)
+    def store_original(id_: MessageId, name: MessageName, at: datetime) -> Message:
+        kept = device.vault.keep_file(untrusted_data), device.vault.keep_file(search_index)
         return Message(id_, name, at, (), sounds=(SentSound(*kept, sound.length_s, ()),))
 
-    def make(job: tuple[RecipientId, Secret]) -> tuple[Copy, bytes]:
+    def make_copy(job: tuple[RecipientId, Secret]) -> tuple[Copy, bytes]:
         data = write_copy(sound, prepared, job[1])
         return Copy(*job, sha256(data)), data
 
-    recording = CopyRecording(device, (0,), begin)
+    recording = CopyRecording(device, (0,), store_original)
     workers = sound_pool_size(sound)
     jobs = ((recipient, new_seed(device)) for recipient in to)
     suffix = written_as(sound.encoding).suffix
-    with closing(ordered_results(make, jobs, workers)) as finished:
+    with closing(ordered_results(make_copy, jobs, workers)) as finished:
         for copy, data in finished:
             yield from recording.hand_over(copy, MarkedFile(copy.to, data, suffix))
 

@@ -21,8 +21,8 @@ _SPARING_PIXELS_MAX: Final = 20_000_000
 
 
 def pool_size(pixels: int, *, sparing: bool = False) -> int:
-    """Return how many workers may work at once on pictures of this size: one per processor, as far
-    as memory allows, which is less for a caller that is ``sparing``.
+    """Return how many workers may work at once on pictures of this size: one per processor, or
+    fewer if they do not fit into memory. A ``sparing`` caller uses less memory.
     """
     at_once = _SPARING_PIXELS_MAX if sparing else _PIXELS_IN_PROGRESS_MAX
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -48,7 +48,7 @@ def run_now(work: Callable[[], Made]) -> Future[Made]:
 def ordered_batches(
     work: Callable[[Job], Made], jobs: Iterable[Job], workers: int, batch: int = _BATCH_JOBS_MAX
 ) -> Generator[tuple[Made, ...], None, None]:
-    """Yield the results of ``work`` in order, in batches of all that are ready.
+    """Yield the results of ``work`` in order. Each batch has all results that are ready.
 
     A job is taken when a worker is free. A job's exception is raised in its place; jobs in progress
     are then finished, and waiting ones cancelled.

@@ -31,7 +31,7 @@ from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
 
 _RETRY_INTERVAL: Final = timedelta(hours=24) / DEVICE_LIST_TRIES
-_NOT_THE_BUNDLES_FAULT: Final = (RolledBack, DeviceWithoutRelay)
+_ERRORS_OF_THIS_DEVICE: Final = (RolledBack, DeviceWithoutRelay)
 
 
 def note_named_list(
@@ -41,8 +41,8 @@ def note_named_list(
 
     ``own`` says whether one of that person's own devices named it. If the head is newer than the
     known one, or contradicts it, the list is asked for later. Other people may err or lie about a
-    person's list, so heads named by the person's own devices take precedence. Without a ``proven``
-    author, a missing list is not reported.
+    person's list, so heads named by the person's own devices take precedence. If the letter's
+    author is not authenticated (``proven`` is False), a missing list is not reported.
     """
     contact = contact_by_id(person, device)
     if contact is None:
@@ -94,19 +94,20 @@ def _ask_for_list(waiting: NamedList, contact: Contact, device: Device) -> None:
             )
     except ForkedDeviceList as fork:
         _handle_fork(fork, waiting, contact, device)
-    except _NOT_THE_BUNDLES_FAULT:
+    except _ERRORS_OF_THIS_DEVICE:
         raise
     except (Malformed, Unproven, Refused):
-        # A bad key bundle must stop neither the rest of this fetch nor every later one.
+        # A bad key bundle must not stop the rest of this fetch, nor later fetches.
         _count_try(waiting, contact, device)
 
 
 def _accept_shown_list(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, ...]:
-    """Accept a newer key bundle. Returns the list heads known then and those shown, oldest first.
+    """Accept a newer key bundle. Return all list heads that were known or that the bundle has,
+    oldest first.
 
     Raises:
         BadKeyBundle, BadSignature, AddressOnThisMachine.
-        ForkedDeviceList: it contradicts what we know.
+        ForkedDeviceList: the bundle contradicts a list that we know.
     """
     heads = {head.epoch: head for head in known_heads(contact, device)}
     if shown is not None:
@@ -136,8 +137,8 @@ def _compare_with_named(
 def _handle_fork(
     fork: ForkedDeviceList, waiting: NamedList, contact: Contact, device: Device
 ) -> None:
-    """Stop sending to the contact if a relay showed both lists; report a list that was only
-    named once.
+    """If signed bundles prove both lists, stop sending to the contact. If a letter only named the
+    other list, report it once.
     """
     with device.vault.transaction():
         if fork.facts:

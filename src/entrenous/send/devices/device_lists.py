@@ -1,7 +1,7 @@
 """Device lists: accept a contact's newer list, and sign our own next one (docs/spec/identity.md).
 
-A person whose lists contradict each other is frozen; data about devices that left a list is
-deleted.
+A contact whose lists contradict each other is frozen: this device sends them no messages until the
+keys are compared. Data about devices that left a list is deleted.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -37,10 +37,10 @@ from entrenous.crypto.statements import (
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    CARD_TO_SHOW,
     CONTACT_TABLE,
-    LIST_TABLE,
-    NEXT_CLOSE,
+    DEVICE_LIST_TABLE,
+    KEY_BUNDLE_TO_PUBLISH_RECORD,
+    NEXT_CLOSE_TOKEN_RECORD,
     OWN_IDENTITY,
     OwnIdentity,
     own_device,
@@ -51,24 +51,24 @@ from entrenous.device.identities import (
 )
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
 from entrenous.device.vault_tables import (
+    DEVICE_TO_GREET,
     FIRST_TOKEN,
-    GREET_DEVICE,
-    GREETED,
+    GREETING_SENT,
     LAST_HEARD,
     PEER,
     SELF,
-    WINDOW_OUT,
-    WINDOW_TOLD,
+    TOKEN_RANGE_OUT,
+    TOKEN_RANGE_PENDING,
     peer_key,
 )
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.linked_devices import (
-    SIBLING_TABLE,
+    LINKED_DEVICE_TABLE,
     LinkedDevice,
     TooManyDevices,
     free_device_name,
     linked_device_by_id,
-    mailbox_of,
+    mailbox_of_device,
     own_linked_devices,
     store_linked_device,
 )
@@ -79,7 +79,7 @@ from entrenous.send.devices.next_mailbox import (
     prepared_mailbox,
 )
 from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mailbox
-from entrenous.send.devices.own_key_bundle import schedule_deletion, sign_bundle
+from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion, sign_bundle
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import refuse_outbox_items
 from entrenous.send.people.contact_history import record_contact_change, record_contradiction
@@ -135,11 +135,19 @@ def unfreeze_contact(contact: Contact, device: Device) -> Contact:
 
 
 def _known_key_bundle(contact: Contact, device: Device) -> bytes:
-    known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
+    known = DEVICE_LIST_TABLE.load(contact.person.id.hex(), device.vault)
     return b"" if known is None else known.card
 
 
-_ABOUT_A_DEVICE = (PEER, LAST_HEARD, FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, GREETED, GREET_DEVICE)
+_TABLES_ABOUT_A_DEVICE = (
+    PEER,
+    LAST_HEARD,
+    FIRST_TOKEN,
+    TOKEN_RANGE_OUT,
+    TOKEN_RANGE_PENDING,
+    GREETING_SENT,
+    DEVICE_TO_GREET,
+)
 
 
 def removed_devices(before: Person, after: Person) -> tuple[DeviceId, ...]:
@@ -162,7 +170,7 @@ def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -
             OWN_KEY_TABLE.drop(key.hex(), device.vault)
         withdraw_range(whose, device)
         refuse_outbox_items(whose, device)
-        for table in _ABOUT_A_DEVICE:
+        for table in _TABLES_ABOUT_A_DEVICE:
             device.vault.drop(table, whose)
 
 
@@ -243,7 +251,7 @@ def sign_list_with(
 def sign_list_without(
     master: Secret, gone: DeviceId, kind: RevocationReason, device: Device
 ) -> KeyBundle:
-    """Sign a list that has this device among the revoked ones; returns the new key bundle."""
+    """Sign a list in which the device ``gone`` is revoked; returns the new key bundle."""
     card = read_key_bundle(own_device(device).card)
     said = card.newest.said
     revoked = (*said.revoked, RevokedDevice(gone, this_second(device), kind))
@@ -269,9 +277,9 @@ def sign_list_at(
 def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = False) -> bool:
     """Accept a newer key bundle of ours; call it in a transaction.
 
-    Devices that left it are forgotten; if it lists this device at another relay, we move. A bundle
-    is not accepted if it does not list this device (no device can revoke itself), or lists it at a
-    mailbox that it did not create.
+    Devices that are no longer listed are forgotten. If the bundle lists this device at another
+    relay, this device moves. A bundle is not accepted if it does not list this device (no device
+    can revoke itself), or lists it at a mailbox that this device did not create.
 
     Returns: whether it was accepted.
 
@@ -287,7 +295,7 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
     identity = OWN_IDENTITY.load(device.vault)
     if identity is None or not _is_device_listed(person, me):
         return False
-    here = person.relay_url, mailbox_of(me.key.device, person)
+    here = person.relay_url, mailbox_of_device(me.key.device, person)
     moves = here != (me.home.relay_url, me.home.mailbox)
     new = prepared_mailbox(person.relay_url, device) if moves else None
     if moves and (new is None or new.home.mailbox != here[1]):
@@ -298,10 +306,10 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
         identity, name=person.name, home=home, person=person, card=write_key_bundle(card)
     )
     store_identity(updated, device)
-    device.vault.put(SELF, CARD_TO_SHOW, b"")
+    device.vault.put(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD, b"")
     _close_mailboxes(gone, me, device)
     forget_devices(person.id, gone, device)
-    _remove_unlisted_siblings(listed - {me.key.device}, gone, device)
+    _remove_unlisted_devices(listed - {me.key.device}, gone, device)
     if new is not None:
         switch_mailbox(me, new, device, led=signed_here)
         forget_other_prepared(person, device)
@@ -328,24 +336,24 @@ def _compare_with_own(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
 def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
     """Schedule the deletion of revoked devices' mailboxes.
 
-    Every device of ours that knows a mailbox's token does this.
+    Every device of ours that knows a mailbox's token does this,
 
-    The revoking one may not know it.
+    because the revoking device may not know it.
     """
     for key in me.person.devices:
         one = linked_device_by_id(key.device, device) if key.device in gone else None
         for closing in () if one is None else deletions_for(one, me.home.relay_url, key, device):
-            schedule_deletion(closing, device)
+            schedule_mailbox_deletion(closing, device)
 
 
-def _remove_unlisted_siblings(
+def _remove_unlisted_devices(
     listed: Collection[DeviceId], gone: Collection[DeviceId], device: Device
 ) -> None:
     """Remove our devices that are no longer listed; add those that another device of ours has
     linked.
     """
     for one in gone:
-        SIBLING_TABLE.drop(one.hex(), device.vault)
+        LINKED_DEVICE_TABLE.drop(one.hex(), device.vault)
     for one in sorted(listed):
         if linked_device_by_id(one, device) is None:
             names = [own_name(device), *(known.name for known in own_linked_devices(device))]
@@ -355,14 +363,14 @@ def _remove_unlisted_siblings(
 def _replace_close_tokens(
     before: DeviceList, said: DeviceList, person: Person, device: Device
 ) -> None:
-    """If a device was lost, replace the tokens it knows that delete our mailboxes, and abandon
-    mailboxes prepared for a move.
+    """If a device was lost, replace those close tokens of our mailboxes that it knows, and abandon
+    the mailboxes prepared for a move.
     """
     known = {was.device for was in before.revoked}
     if any(was.device not in known and was.kind is _LOST for was in said.revoked):
         abandon_prepared_mailboxes(person, device)
         replace_close_tokens(device)
-        device.vault.put(SELF, NEXT_CLOSE, device.dice.token(TOKEN_BYTES))
+        device.vault.put(SELF, NEXT_CLOSE_TOKEN_RECORD, device.dice.token(TOKEN_BYTES))
 
 
 def _sign_next_list(

@@ -10,19 +10,19 @@ from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.devices.move_device import MoveResult
 from entrenous.send.devices.own_devices import DeviceOverview, RevocationState, RevokedDeviceResult
 
-_NOT_YET: Final = translatable(
+_NOT_SHUT_YET: Final = translatable(
     "Not shut yet: {name}. Your relay is asked again whenever this device fetches."
 )
-_NOT_TAKEN: Final = translatable(
+_CLOSE_TOKEN_REFUSED: Final = translatable(
     "NOT shut: {name}. Your relay does not accept the code with which this device would shut it; "
     "another device of yours, or a recovery sheet that was written on it, may have a newer one."
 )
 
 
-def not_shut_in_words(shown: DeviceOverview) -> Iterator[str]:
+def not_yet_revoked_in_words(shown: DeviceOverview) -> Iterator[str]:
     """Yield a sentence for each revoked device that the relay has not shut yet."""
     for name in shown.to_close:
-        words = _NOT_TAKEN if name in shown.refused else _NOT_YET
+        words = _CLOSE_TOKEN_REFUSED if name in shown.refused else _NOT_SHUT_YET
         yield translated(words).format(name=name)
 
 
@@ -32,12 +32,12 @@ _SHUT: Final = translatable(
 _OFF_LIST: Final = translatable(
     "{name} is off your list, and people are told as soon as their relays answer."
 )
-_WINDOW: Final = translatable(
+_OFFLINE_WINDOW: Final = translatable(
     "If you had allowed it to open without its relay, the right passphrase opens it until that "
     "time is over, at most {hours} hours after you allowed it; a thief's own program "
     "need not keep to that."
 )
-_NOT_DONE: Final = {
+_UNFINISHED_REVOCATION: Final = {
     RevocationState.WAITS: (
         translatable(
             "Your relay has not confirmed yet that its vault is shut; it is asked again whenever "
@@ -64,7 +64,7 @@ _NOT_DONE: Final = {
         ),
     ),
 }
-_ALONE: Final = (
+_SHUT_BY_SHEET: Final = (
     translatable(
         "The device that this recovery sheet was written on is revoked: no passphrase opens its "
         "vault any more, unless it had an offline window."
@@ -81,7 +81,7 @@ _ALONE: Final = (
 
 
 def _offline_window_in_words() -> str:
-    return translated(_WINDOW).format(hours=OFFLINE_HOURS_MAX)
+    return translated(_OFFLINE_WINDOW).format(hours=OFFLINE_HOURS_MAX)
 
 
 def describe_revocation(revoked: RevokedDeviceResult) -> Iterator[str]:
@@ -90,13 +90,13 @@ def describe_revocation(revoked: RevokedDeviceResult) -> Iterator[str]:
         yield translated(_SHUT).format(name=revoked.name)
     else:
         yield translated(_OFF_LIST).format(name=revoked.name)
-        yield from map(translated, _NOT_DONE[revoked.shut])
+        yield from map(translated, _UNFINISHED_REVOCATION[revoked.shut])
     yield _offline_window_in_words()
 
 
-def describe_shut_alone() -> Iterator[str]:
+def describe_revocation_by_sheet() -> Iterator[str]:
     """Yield what the user reads about a device that was shut with its recovery sheet alone."""
-    first, *others = map(translated, _ALONE)
+    first, *others = map(translated, _SHUT_BY_SHEET)
     yield from (first, _offline_window_in_words(), *others)
 
 
@@ -115,7 +115,7 @@ def describe_joining(joined: Identity) -> Iterator[str]:
 def describe_move(moved: MoveResult) -> Iterator[str]:
     """Yield what the user reads after this device moved to another relay."""
     yield translated("This device is at {relay} now.").format(relay=moved.relay_url)
-    yield translated(_UNTOLD if moved.letters else _TOLD)
+    yield translated(_NOT_EVERYBODY_TOLD if moved.letters else _EVERYBODY_TOLD)
     yield translated("What still comes to {relay} is fetched until {time}.").format(
         relay=moved.before, time=moment_in_words(moved.until)
     )
@@ -126,16 +126,16 @@ def describe_move(moved: MoveResult) -> Iterator[str]:
     )
 
 
-_UNTOLD: Final = translatable(
+_NOT_EVERYBODY_TOLD: Final = translatable(
     "Not everybody has been told yet; the rest happens whenever this device fetches."
 )
-_TOLD: Final = translatable("People were told, and write to you there.")
+_EVERYBODY_TOLD: Final = translatable("People were told, and write to you there.")
 
 
 def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[str]:
     """Yield what a changed passphrase means for this device and for older copies of its folder."""
     yield translated("From now on the new passphrase opens this device.")
-    yield translated(_older_copies(before, after))
+    yield translated(_older_copies_in_words(before, after))
     if after.terms.lock is not None:
         yield translated(
             "An earlier recovery sheet no longer opens it without the relay; write a new one: "
@@ -143,9 +143,9 @@ def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[st
         )
 
 
-def are_copies_shut(before: Unlocked, after: Unlocked) -> bool:
+def are_older_copies_shut(before: Unlocked, after: Unlocked) -> bool:
     """Return whether no passphrase opens older copies of the folder after a passphrase change."""
-    return _older_copies(before, after) == _COPIES_SHUT
+    return _older_copies_in_words(before, after) == _COPIES_SHUT
 
 
 _COPIES_SHUT: Final = translatable(
@@ -166,7 +166,7 @@ _COPIES_NEVER: Final = translatable(
 )
 
 
-def _older_copies(before: Unlocked, after: Unlocked) -> str:
+def _older_copies_in_words(before: Unlocked, after: Unlocked) -> str:
     if after.terms.lock is None:
         return _COPIES_NEVER
     if after.terms.lock == before.terms.lock:
@@ -174,7 +174,7 @@ def _older_copies(before: Unlocked, after: Unlocked) -> str:
     return _COPIES_NOT_YET if after.part.outdated else _COPIES_SHUT
 
 
-NOT_YOUR_TRIES: Final = translatable(
+ADVICE_AFTER_WRONG_TRIES: Final = translatable(
     "If the wrong tries were not yours, somebody may have a copy of its folder. Once it is open, a "
     "new passphrase shuts all older copies: entrenous passphrase change"
 )

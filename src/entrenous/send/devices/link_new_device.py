@@ -34,16 +34,16 @@ from entrenous.send.devices.link_nouns import (
     Offer,
 )
 from entrenous.send.devices.link_steps import (
-    OLD,
+    OLD_DEVICE_LABEL,
     LinkEvent,
     LinkMailbox,
     LinkState,
     create_link_mailbox,
     next_link_state,
-    next_message,
-    post_message,
-    post_stop,
+    post_link_message,
+    post_link_stop,
     store_new_identity,
+    take_next_link_message,
 )
 from entrenous.send.devices.own_key_bundle import ENFORCED_LIMITS
 from entrenous.send.formats.linking import (
@@ -124,7 +124,7 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
     box = create_link_mailbox(code.relay_url, offer.mailbox, owner, offer.close, device)
     promise = link_commitment(public_of(private), write_offer(offer))
     asked = write_link_message(LinkRequest(box.mailbox, box.token, promise))
-    post_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
+    post_link_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
     return NewDeviceLink(LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise)
 
 
@@ -174,7 +174,7 @@ def end_on_new_device(new: NewDeviceLink, device: Device) -> None:
     if own_other_devices(device) is not None:
         return
     code, until = new.code, new.box.until
-    post_stop(code.relay_url, code.mailbox, code.token, new.promise, until, device)
+    post_link_stop(code.relay_url, code.mailbox, code.token, new.promise, until, device)
     try:
         device.courier.close_mailbox(new.code.relay_url, new.box.mailbox, new.box.owner)
     except EntrenousError:
@@ -182,10 +182,10 @@ def end_on_new_device(new: NewDeviceLink, device: Device) -> None:
 
 
 def _process_next_message(new: NewDeviceLink, device: Device) -> NewDeviceLink:
-    came = next_message(new.box, device)
-    if came is None:
+    arrived = take_next_link_message(new.box, device)
+    if arrived is None:
         return new
-    message, encoded = came
+    message, encoded = arrived
     match message:
         case LinkAnswer() if next_link_state(new.state, LinkEvent.ANSWER) is LinkState.SHOWN:
             return _send_offer(new, message, encoded, device)
@@ -202,9 +202,9 @@ def _send_offer(
     shown = write_link_message(LinkReveal(public_of(new.private), sealed))
     transcript = link_transcript(new.asked, encoded)
     following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
-    following.string  # noqa: B018 - raises before anything is sent
+    following.string  # noqa: B018 - may raise LinkEnded, before anything is sent
     code, until = new.code, new.box.until
-    post_message(code.relay_url, code.mailbox, code.token, shown, until, device)
+    post_link_message(code.relay_url, code.mailbox, code.token, shown, until, device)
     return following
 
 
@@ -219,6 +219,6 @@ def _check_grant(grant: Grant, new: NewDeviceLink) -> None:
     """Check that the grant is from the device with which this one compared pictures."""
     if new.answer is None:
         raise LinkNotProven
-    proof = agreement_proof(new.private, new.answer.public, new.transcript, OLD)
+    proof = agreement_proof(new.private, new.answer.public, new.transcript, OLD_DEVICE_LABEL)
     if not equal_in_constant_time(proof, grant.proof):
         raise LinkNotProven

@@ -84,8 +84,9 @@ class Offer:
 class Grant:
     """What the new device receives from the old one.
 
-    That is the key bundle that lists it, the master key (unless that is on a recovery sheet), its
-    name, the other devices, and the old device's confirmation of the transcript.
+    These are the key bundle that lists the new device, the master key (unless it is on a recovery
+    sheet), the new device's name, the other devices, and the old device's confirmation of the
+    transcript.
     """
 
     card: bytes
@@ -187,7 +188,8 @@ class StoppedAfterGrant(EntrenousError):
     NAME
     """
 
-    family = "interrupted"  # none of the five: nothing failed, the user stopped it
+    # Not one of the five families in base/errors.py: nothing failed, the user stopped it.
+    family = "interrupted"
 
 
 class StoppedAfterLinking(EntrenousError):

@@ -33,12 +33,12 @@ from entrenous.send.devices.link_steps import (
     LinkEvent,
     LinkMailbox,
     LinkState,
-    add_to_list,
+    add_new_device_to_list,
     create_link_mailbox,
     next_link_state,
-    next_message,
-    post_message,
-    post_stop,
+    post_link_message,
+    post_link_stop,
+    take_next_link_message,
 )
 from entrenous.send.devices.linked_devices import (
     MailboxDeletion,
@@ -47,7 +47,7 @@ from entrenous.send.devices.linked_devices import (
     own_linked_devices,
 )
 from entrenous.send.devices.move_device import DevicesHaveNotFollowedMove
-from entrenous.send.devices.own_key_bundle import schedule_deletion
+from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.flush import flush
 from entrenous.send.formats.linking import (
     link_commitment,
@@ -106,17 +106,17 @@ def _refuse_if_devices_lag(device: Device) -> None:
     That device and the new one could not get tokens for each other.
     """
     me = own_device(device).person.id
-    late = [
+    lagging = [
         one.name
         for one in own_linked_devices(device)
         if mailbox_for_token(me, one.device, device) is not None
     ]
-    if late:
-        raise DevicesHaveNotFollowedMove(names=", ".join(late))
+    if lagging:
+        raise DevicesHaveNotFollowedMove(names=", ".join(lagging))
 
 
 def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDeviceLink:
-    """Start linking: create a mailbox for it alone.
+    """Start linking: create a mailbox for this linking alone.
 
     Raises:
         MasterKeyNotHere, SheetOfAnotherPerson, TooManyDevices, DevicesHaveNotFollowedMove,
@@ -131,7 +131,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
     finish_set_up(device)
     mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
     box = create_link_mailbox(me.home.relay_url, mailbox, owner, None, device)
-    schedule_deletion(MailboxDeletion(me.home.relay_url, mailbox, owner, box.until), device)
+    schedule_mailbox_deletion(MailboxDeletion(me.home.relay_url, mailbox, owner, box.until), device)
     return OldDeviceLink(
         state=LinkState.OFFERED,
         box=box,
@@ -162,8 +162,8 @@ def poll_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
 def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     """Record the user's answer that both devices show the same, list the new device, and notify it.
 
-    Checks first that linking did not end on the new device and that we did not move meanwhile:
-    only a revocation could undo the list.
+    Only a revocation can undo the list. So first check that linking did not end on the new device,
+    and that we have not moved meanwhile.
 
     Raises:
         LinkEnded, LinkEndedByOtherDevice, LinkInterruptedByMove, TooManyDevices, RelayUnreachable.
@@ -186,7 +186,7 @@ def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
         public=old.shown.public,
         transcript=old.transcript,
     )
-    add_to_list(compared, device)
+    add_new_device_to_list(compared, device)
     flush(device)
     return replace(old, state=LinkState.GRANTED)
 
@@ -205,7 +205,7 @@ def end_on_old_device(old: OldDeviceLink, device: Device) -> None:
     """End linking: tell the new device, and delete the mailbox once the relay answers."""
     if old.ask is not None:
         url, ask = old.box.relay_url, old.ask
-        post_stop(url, ask.mailbox, ask.token, ask.promise, old.until, device)
+        post_link_stop(url, ask.mailbox, ask.token, ask.promise, old.until, device)
     close_link_mailbox(old, device)
 
 
@@ -216,15 +216,17 @@ def is_granted(old: OldDeviceLink, device: Device) -> bool:
 
 def close_link_mailbox(old: OldDeviceLink, device: Device) -> None:
     """Stop reading messages of this linking, and delete its mailbox once the relay answers."""
-    schedule_deletion(MailboxDeletion(old.box.relay_url, old.box.mailbox, old.box.owner), device)
+    schedule_mailbox_deletion(
+        MailboxDeletion(old.box.relay_url, old.box.mailbox, old.box.owner), device
+    )
     flush(device)
 
 
 def _process_next_message(old: OldDeviceLink, device: Device) -> OldDeviceLink:
-    came = next_message(old.box, device)
-    if came is None:
+    arrived = take_next_link_message(old.box, device)
+    if arrived is None:
         return old
-    message, encoded = came
+    message, encoded = arrived
     match message:
         case LinkRequest() if next_link_state(old.state, LinkEvent.ASK) is LinkState.ANSWERED:
             return _answer_request(old, message, encoded, device)
@@ -241,7 +243,7 @@ def _answer_request(
     answer = LinkAnswer(public_of(old.private), public_key(old.unseal))
     answered = write_link_message(answer)
     url, until = old.box.relay_url, old.until
-    post_message(url, ask.mailbox, ask.token, answered, until, device)
+    post_link_message(url, ask.mailbox, ask.token, answered, until, device)
     return replace(old, state=LinkState.ANSWERED, ask=ask, asked=encoded, answered=answered)
 
 
@@ -259,7 +261,7 @@ def _check_reveal(old: OldDeviceLink, show: LinkReveal) -> OldDeviceLink:
         old, state=LinkState.COMPARING, shown=show, transcript=transcript, offer=said
     )
     try:
-        compared.string  # noqa: B018 - raises before anything is shown
+        compared.string  # noqa: B018 - may raise LinkEnded, before anything is shown
     except BadKey:
         raise LinkEnded from None
     return compared
@@ -269,19 +271,20 @@ def _check_for_first_letter(old: OldDeviceLink, device: Device) -> OldDeviceLink
     """Finish linking if the new device's first letter was fetched and accepted."""
     sibling = None if old.offer is None else linked_device_by_id(old.offer.device, device)
     if sibling is None or not sibling.heard:
-        _refuse_ended(old, device)
+        _refuse_if_ended_by_new_device(old, device)
         return old
     return replace(old, state=next_link_state(old.state, LinkEvent.HELLO))
 
 
-def _refuse_ended(old: OldDeviceLink, device: Device) -> None:
+def _refuse_if_ended_by_new_device(old: OldDeviceLink, device: Device) -> None:
     """Raise an error if the new device ended linking after the grant.
 
-    Its first letter would arrive in our own mailbox instead.
+    A message in the link mailbox can only say so, since the new device's first letter arrives in
+    our own mailbox.
     """
     try:
-        came = next_message(old.box, device)
+        arrived = take_next_link_message(old.box, device)
     except EntrenousError:
-        return  # time ran out, or the relay is unavailable: still unknown
-    if came is not None and isinstance(came[0], LinkStop):
+        return  # time ran out, or the relay does not answer, so nothing is known
+    if arrived is not None and isinstance(arrived[0], LinkStop):
         raise LinkEndedAfterGrant

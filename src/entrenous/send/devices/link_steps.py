@@ -27,8 +27,8 @@ from entrenous.crypto.short_auth_string import agreement_proof
 from entrenous.crypto.statements import sign_certificate, verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    DEVICE_NAME,
-    UNFINISHED,
+    DEVICE_NAME_RECORD,
+    SETUP_UNFINISHED_RECORD,
     Identity,
     MailboxAddress,
     OwnIdentity,
@@ -37,7 +37,7 @@ from entrenous.device.identities import (
     store_identity,
     store_signer,
 )
-from entrenous.device.vault_tables import GREET_DEVICE, SELF, peer_key
+from entrenous.device.vault_tables import DEVICE_TO_GREET, SELF, peer_key
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.device_lists import accept_own_bundle, sign_list_with
 from entrenous.send.devices.link_nouns import (
@@ -98,7 +98,7 @@ class LinkEvent(StrEnum):
     STOP = "stop"  # not the same, too late, or an invalid message
 
 
-_IN_TURN: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
+_REGULAR_STEPS: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
     (LinkState.OFFERED, LinkEvent.ASK): LinkState.ANSWERED,
     (LinkState.ANSWERED, LinkEvent.SHOW): LinkState.COMPARING,
     (LinkState.COMPARING, LinkEvent.SAME): LinkState.GRANTED,
@@ -108,16 +108,18 @@ _IN_TURN: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
     (LinkState.AGREED, LinkEvent.GRANT): LinkState.LINKED,
 }
 #: Once the list is signed, only ``entrenous device revoke`` can undo it.
-_STAYS: Final = (LinkState.GRANTED, LinkState.LINKED)
-NEXT: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
-    (state, event): _IN_TURN.get((state, event), state if state in _STAYS else LinkState.ENDED)
+_UNSTOPPABLE_STATES: Final = (LinkState.GRANTED, LinkState.LINKED)
+NEXT_LINK_STATE: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
+    (state, event): _REGULAR_STEPS.get(
+        (state, event), state if state in _UNSTOPPABLE_STATES else LinkState.ENDED
+    )
     for state in LinkState
     for event in LinkEvent
 }
 
 
 def next_link_state(state: LinkState, event: LinkEvent) -> LinkState:
-    return NEXT[state, event]
+    return NEXT_LINK_STATE[state, event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def link_envelope(mailbox: MailboxId, message: bytes, until: datetime, device: D
     )
 
 
-def post_message(  # noqa: PLR0913, PLR0917 - the address, and its time limit
+def post_link_message(  # noqa: PLR0913, PLR0917 - an address, a message and a time limit
     url: str, mailbox: MailboxId, token: Secret, message: bytes, until: datetime, device: Device
 ) -> None:
     """Post a message to the other side's mailbox.
@@ -180,18 +182,18 @@ def post_message(  # noqa: PLR0913, PLR0917 - the address, and its time limit
         raise clock_difference(ClocksDiffer, why, url, device) from None
 
 
-def post_stop(  # noqa: PLR0913, PLR0917 - as above
+def post_link_stop(  # noqa: PLR0913, PLR0917 - an address, a commitment and a time limit
     url: str, mailbox: MailboxId, token: Secret, promise: bytes, until: datetime, device: Device
 ) -> None:
     """Tell the other side that linking ended, if possible; otherwise its time runs out."""
     try:
         stop = write_link_message(LinkStop(promise))
-        post_message(url, mailbox, token, stop, until, device)
+        post_link_message(url, mailbox, token, stop, until, device)
     except EntrenousError:
         return  # linking has ended in any case, and the user could not do anything about the error
 
 
-def next_message(box: LinkMailbox, device: Device) -> tuple[LinkMessage, bytes] | None:
+def take_next_link_message(box: LinkMailbox, device: Device) -> tuple[LinkMessage, bytes] | None:
     """Return the oldest waiting message, decoded and encoded, and delete it; None if none waits.
 
     Raises:
@@ -235,9 +237,9 @@ def store_new_identity(
     with device.vault.transaction():
         store_signer(signer, device)
         store_identity(identity, device)
-        device.vault.put(SELF, UNFINISHED, b"")
-        device.vault.put(SELF, DEVICE_NAME, grant.name.encode())
-        _store_siblings(grant, person, device)
+        device.vault.put(SELF, SETUP_UNFINISHED_RECORD, b"")
+        device.vault.put(SELF, DEVICE_NAME_RECORD, grant.name.encode())
+        _store_other_devices(grant, person, device)
 
 
 def _listed_key(person: Person, offer: Offer) -> DeviceKey:
@@ -258,16 +260,16 @@ def _check_master(grant: Grant, card: KeyBundle) -> None:
         raise LinkNotProven
 
 
-def _store_siblings(grant: Grant, person: Person, device: Device) -> None:
+def _store_other_devices(grant: Grant, person: Person, device: Device) -> None:
     listed = {key.device for key in person.devices}
     for one in grant.siblings:
         if one.sibling.device in listed:
             store_linked_device(one.sibling, device)
             receive_lent_tokens(person.id, one.sibling.device, one.lent, device)
-            device.vault.put(GREET_DEVICE, peer_key(person.id, one.sibling.device), b"")
+            device.vault.put(DEVICE_TO_GREET, peer_key(person.id, one.sibling.device), b"")
 
 
-OLD: Final = b"old"  # identifies the old device in its confirmation of the transcript
+OLD_DEVICE_LABEL: Final = b"old"  # identifies the old device in its confirmation of the transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +291,7 @@ class ConfirmedLink:
     transcript: bytes
 
 
-def add_to_list(compared: ConfirmedLink, device: Device) -> None:
+def add_new_device_to_list(compared: ConfirmedLink, device: Device) -> None:
     """Sign the list with the new device, and queue the letters about it, in one transaction.
 
     Our other devices are told first, then the new one, then everybody else.
@@ -342,7 +344,9 @@ def _grant_item(
             _introduce_own_devices(window, device),
             *_introduce_contacts(compared.offer.device, device),
         ),
-        proof=agreement_proof(compared.private, compared.public, compared.transcript, OLD),
+        proof=agreement_proof(
+            compared.private, compared.public, compared.transcript, OLD_DEVICE_LABEL
+        ),
     )
     sealed = seal_grant(compared.offer.seal_to, compared.transcript, write_grant(grant))
     message = write_link_message(LinkGrant(sealed))

@@ -12,7 +12,7 @@ from entrenous.base.identity import Person
 from entrenous.base.language import translated
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import CLOSE, CLOSED, SIBLING, Table
+from entrenous.device.vault_tables import DELETED_MAILBOX, LINKED_DEVICE, MAILBOX_TO_DELETE, Table
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.text import with_number
 
@@ -53,7 +53,7 @@ class LinkedDevice:
     told_under: int = 0
 
 
-SIBLING_TABLE: Final = Table(SIBLING, LinkedDevice)
+LINKED_DEVICE_TABLE: Final = Table(LINKED_DEVICE, LinkedDevice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,10 @@ class MailboxDeletion:
     refused: bool = False
 
 
-CLOSED_TABLE: Final = Table(CLOSED, MailboxDeletion)
+DELETED_MAILBOX_TABLE: Final = Table(DELETED_MAILBOX, MailboxDeletion)
 
 
-CLOSE_TABLE: Final = Table(CLOSE, MailboxDeletion)
+MAILBOX_TO_DELETE_TABLE: Final = Table(MAILBOX_TO_DELETE, MailboxDeletion)
 
 
 class UnknownDevice(NotFound):
@@ -114,16 +114,16 @@ class TooManyDevices(Refused):
 
 def own_linked_devices(device: Device) -> tuple[LinkedDevice, ...]:
     """Return our other devices, sorted by name."""
-    found = SIBLING_TABLE.all(device.vault)
+    found = LINKED_DEVICE_TABLE.all(device.vault)
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
 
 def store_linked_device(sibling: LinkedDevice, device: Device) -> None:
-    SIBLING_TABLE.store(sibling, sibling.device.hex(), device.vault)
+    LINKED_DEVICE_TABLE.store(sibling, sibling.device.hex(), device.vault)
 
 
 def linked_device_by_id(key: DeviceId, device: Device) -> LinkedDevice | None:
-    return SIBLING_TABLE.load(key.hex(), device.vault)
+    return LINKED_DEVICE_TABLE.load(key.hex(), device.vault)
 
 
 def linked_device_named(name: str, device: Device) -> LinkedDevice:
@@ -137,9 +137,9 @@ def linked_device_named(name: str, device: Device) -> LinkedDevice:
     )
 
 
-def mailbox_of(one: DeviceId, person: Person) -> MailboxId | None:
+def mailbox_of_device(device_id: DeviceId, person: Person) -> MailboxId | None:
     """Return the mailbox of a person's device; None if they have no such device."""
-    return next((key.mailbox for key in person.devices if key.device == one), None)
+    return next((key.mailbox for key in person.devices if key.device == device_id), None)
 
 
 def free_device_name(wanted: str | None, taken: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from entrenous.base.limits import REPLACED_TOKEN_RANGES_MAX
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device, own_other_devices
-from entrenous.device.vault_tables import GREET_DEVICE, GREETED, peer_key
+from entrenous.device.vault_tables import DEVICE_TO_GREET, GREETING_SENT, peer_key
 from entrenous.send.devices.device_lists import accept_list, accept_own_bundle
 from entrenous.send.devices.linked_devices import linked_device_by_id, store_linked_device
 from entrenous.send.devices.old_mailbox import was_at_another_mailbox
@@ -24,7 +24,7 @@ from entrenous.send.letter.letter_nouns import (
     SyncNote,
 )
 from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
-from entrenous.send.tokens.issue import count_retired
+from entrenous.send.tokens.issue import count_replaced_ranges
 from entrenous.send.tokens.use import has_tokens_for, receive_range
 from entrenous.wire.key_bundle import read_key_bundle
 
@@ -41,7 +41,8 @@ def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) ->
 
 
 def send_bundle_to_contacts(device: Device) -> None:
-    """Queue our newest key bundle for every device of our contacts, in the same transaction.
+    """Queue our newest key bundle for every device of our contacts. Call it in the transaction that
+    accepts the bundle.
 
     Leave out blocked contacts, and contacts whose lists contradict each other. Devices without a
     session see the list at our relay.
@@ -61,16 +62,16 @@ def _write_bundle_letter(to: Addressee, device: Device) -> None:
         )
 
 
-_GREETED_AGAIN_S: Final = 24 * 3600
+_GREETING_INTERVAL_S: Final = 24 * 3600
 
 
 def is_from_own_device(header: Header, device: Device) -> bool:
-    """Check whether a proven letter is from another device of ours."""
+    """Check whether an authenticated letter is from another device of ours."""
     return header.from_person == own_device(device).person.id
 
 
 def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> None:
-    """Accept the tokens of another device of ours; send a greeting back once."""
+    """Accept the tokens that another device of ours sent, and greet that device once in return."""
     card = read_key_bundle(hello.card)
     with suppress(OutdatedDeviceList):  # the other device does not have the newest list yet
         accept_own_bundle(card, device)
@@ -91,10 +92,12 @@ def queue_greeting_back(header: Header, device: Device) -> None:
     The number per device is limited, since each greeting hands out tokens.
     """
     whose = peer_key(header.from_person, header.from_device)
-    anew = header.prekey is not None and header.counter > 1
-    often = count_retired(whose, device) >= REPLACED_TOKEN_RANGES_MAX
-    if device.vault.get(GREETED, whose) is None or (anew and not often):
-        device.vault.put(GREET_DEVICE, whose, b"")
+    starts_new_session = header.prekey is not None and header.counter > 1
+    had_many_ranges = count_replaced_ranges(whose, device) >= REPLACED_TOKEN_RANGES_MAX
+    if device.vault.get(GREETING_SENT, whose) is None or (
+        starts_new_session and not had_many_ranges
+    ):
+        device.vault.put(DEVICE_TO_GREET, whose, b"")
 
 
 def repeat_greeting(header: Header, device: Device, *, greets: bool) -> None:
@@ -105,10 +108,10 @@ def repeat_greeting(header: Header, device: Device, *, greets: bool) -> None:
     otherwise at most once a day, since letters may have crossed.
     """
     whose = peer_key(header.from_person, header.from_device)
-    greeted_at = int(device.vault.get(GREETED, whose) or 0)
-    is_fresh = 0 <= device.clock.now().timestamp() - greeted_at < _GREETED_AGAIN_S
+    greeted_at = int(device.vault.get(GREETING_SENT, whose) or 0)
+    is_fresh = 0 <= device.clock.now().timestamp() - greeted_at < _GREETING_INTERVAL_S
     if (greets or not is_fresh) and was_at_another_mailbox(header.to_epoch, device):
-        device.vault.put(GREET_DEVICE, whose, b"")
+        device.vault.put(DEVICE_TO_GREET, whose, b"")
 
 
 def accept_bundle_letter(

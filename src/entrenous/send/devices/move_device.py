@@ -10,7 +10,7 @@ from datetime import datetime
 from entrenous.base.errors import Refused, Unreachable
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.device.device import Device
-from entrenous.device.identities import is_confirmed, own_device, refuse_unconfirmed
+from entrenous.device.identities import may_advance_ratchets, own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.relay_lock_client import FormerAddress, confirm_unlock, former_addresses
 from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_at
@@ -53,8 +53,8 @@ class AlreadyAtRelay(Refused):
 
 @dataclass(frozen=True, slots=True)
 class MoveResult:
-    """The result of a move: the relays, until when the old mailbox is read, and how many letters
-    wait.
+    """The result of a move: both relays, the time until which the old mailbox is read, and the
+    number of letters that still wait.
     """
 
     before: str
@@ -66,8 +66,9 @@ class MoveResult:
 def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> MoveResult:
     """Move to another relay, and tell everybody how to write to us there.
 
-    Safe to repeat. Our other devices move too: on each, a command must first prepare a mailbox
-    there; then call this again. Until then the move can be cancelled (:func:`cancel_move`).
+    Safe to repeat. Our other devices move too. On each of them a command must first prepare a
+    mailbox there; then call this function again. Until then the move can be cancelled
+    (:func:`cancel_move`).
 
     With a recovery sheet (``sheet``), the old relay need not answer. The new relay then confirms
     that no copy of this device is in use (lock.md section 5).
@@ -85,7 +86,7 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
         if sheet is None:
             refuse_unconfirmed(device)
         others = own_linked_devices(device)
-        if others and not is_confirmed(device):
+        if others and not may_advance_ratchets(device):
             raise OtherDevicesMustMoveFirst(names=", ".join(one.name for one in others))
         new = prepare_to_lead(url, device)
         ready = _new_mailboxes(url, device)

@@ -20,7 +20,7 @@ from entrenous.base.limits import (
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    READY_SINCE,
+    MOVE_READY_SINCE_RECORD,
     AddressOnThisMachine,
     MailboxAddress,
     next_lock,
@@ -28,18 +28,18 @@ from entrenous.device.identities import (
     refuse_local_address,
 )
 from entrenous.device.relay_lock_client import former_addresses
-from entrenous.device.vault_tables import NEXT_HOME, SELF, Table
+from entrenous.device.vault_tables import PREPARED_MAILBOX, SELF, Table
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.linked_devices import (
     LinkedDevice,
     LinkedMailbox,
     MailboxDeletion,
     MailboxUse,
-    mailbox_of,
+    mailbox_of_device,
     own_linked_devices,
     store_linked_device,
 )
-from entrenous.send.devices.own_key_bundle import schedule_deletion
+from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.people.contact_history import record_move_progress
 from entrenous.send.people.people_nouns import FollowState
 from entrenous.send.tokens.use import mailbox_for_token
@@ -52,8 +52,9 @@ class PreparedMailbox:
     vault key.
 
     ``made`` says whether the relay has it, ``leads`` whether the user started the move on this
-    device. No device has led there since ``idle_since``, and the mailbox has not been announced
-    since ``hushed_since``; None if that is not so.
+    device. ``idle_since`` is the time since which no device has led a move there, and
+    ``hushed_since`` the time since which this device has not announced the mailbox. Both are None
+    while a device leads.
     """
 
     home: MailboxAddress
@@ -64,7 +65,7 @@ class PreparedMailbox:
     hushed_since: datetime | None = None
 
 
-NEXT_HOME_TABLE: Final = Table(NEXT_HOME, PreparedMailbox)
+PREPARED_MAILBOX_TABLE: Final = Table(PREPARED_MAILBOX, PreparedMailbox)
 
 
 class WaitsForDevices(Unreachable):
@@ -84,17 +85,17 @@ class MoveNotFollowed(Refused):
     """
 
 
-_READY: Final = (MailboxUse.LEADS, MailboxUse.FOLLOWS)
-_IDLE: Final = timedelta(days=PREPARED_MAILBOX_DAYS)
+_USES_WHEN_READY: Final = (MailboxUse.LEADS, MailboxUse.FOLLOWS)
+_IDLE_PERIOD: Final = timedelta(days=PREPARED_MAILBOX_DAYS)
 
 
 def prepared_mailbox(url: str, device: Device) -> PreparedMailbox | None:
     """Return the mailbox that this device prepared at a relay, or None."""
-    return NEXT_HOME_TABLE.load(url, device.vault)
+    return PREPARED_MAILBOX_TABLE.load(url, device.vault)
 
 
 def prepared_mailboxes(device: Device) -> tuple[PreparedMailbox, ...]:
-    return tuple(NEXT_HOME_TABLE.all(device.vault))
+    return tuple(PREPARED_MAILBOX_TABLE.all(device.vault))
 
 
 def lock_for_prepared(new: PreparedMailbox) -> RelayLock:
@@ -117,18 +118,18 @@ def cancel_next_mailbox(device: Device) -> None:
     _stop_leading_elsewhere(None, device)
 
 
-def _stop_leading_elsewhere(but: str | None, device: Device) -> None:
-    """Cancel the moves that this device leads, except to the relay ``but``.
+def _stop_leading_elsewhere(except_url: str | None, device: Device) -> None:
+    """Cancel the moves that this device leads, except to the relay ``except_url``.
 
     If we have other devices, the mailboxes are kept for a while, since a list that moves us there
     may be on its way.
     """
     for new in prepared_mailboxes(device):
-        if not new.leads or new.home.relay_url == but:
+        if not new.leads or new.home.relay_url == except_url:
             continue
         if own_linked_devices(device):
             idle = replace(new, leads=False, idle_since=this_second(device))
-            NEXT_HOME_TABLE.store(idle, new.home.relay_url, device.vault)
+            PREPARED_MAILBOX_TABLE.store(idle, new.home.relay_url, device.vault)
         else:
             _delete_unannounced(new, device)
 
@@ -170,23 +171,25 @@ def _prepare_to_follow_to(url: str, device: Device) -> None:
 
 
 def _delete_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
-    """Stop announcing an unused mailbox, and delete it after a while.
+    """Stop announcing an unused mailbox after some time, and delete it later.
 
-    A list that names it may still be on its way.
+    It is not deleted at once, since a list that names it may still be on its way.
     """
     now = this_second(device)
     if led:
         after = replace(new, idle_since=None, hushed_since=None)
     elif new.idle_since is None:
         after = replace(new, idle_since=now)
-    elif new.hushed_since is None and now - new.idle_since >= _IDLE / 2:
+    elif new.hushed_since is None and now - new.idle_since >= _IDLE_PERIOD / 2:
         after = replace(new, hushed_since=now)
-    elif new.hushed_since is not None and trusted_time(device) - new.hushed_since >= _IDLE / 2:
+    elif (
+        new.hushed_since is not None and trusted_time(device) - new.hushed_since >= _IDLE_PERIOD / 2
+    ):
         _delete_unannounced(new, device)
         return
     else:
         return
-    NEXT_HOME_TABLE.store(after, new.home.relay_url, device.vault)
+    PREPARED_MAILBOX_TABLE.store(after, new.home.relay_url, device.vault)
 
 
 def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
@@ -194,13 +197,13 @@ def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
     them. Call it in a transaction.
     """
     delete_prepared_mailboxes(None, device)
-    device.vault.put(SELF, READY_SINCE, str(lost_by.epoch).encode())
+    device.vault.put(SELF, MOVE_READY_SINCE_RECORD, str(lost_by.epoch).encode())
     _forget_prepared(lost_by, device)
 
 
 def forget_other_prepared(moved: Person, device: Device) -> None:
     """After a move, delete the records of other relays for which our devices had prepared."""
-    device.vault.put(SELF, READY_SINCE, str(moved.epoch).encode())
+    device.vault.put(SELF, MOVE_READY_SINCE_RECORD, str(moved.epoch).encode())
     _forget_prepared(moved, device)
 
 
@@ -211,10 +214,12 @@ def _forget_prepared(now: Person, device: Device) -> None:
     deletes its mailbox.
     """
     for one in own_linked_devices(device):
-        here = mailbox_of(one.device, now)
+        here = mailbox_of_device(one.device, now)
         old = one.told_under < now.epoch
         homes = tuple(
-            home for home in one.homes if not (old and home.what in _READY) or home.mailbox == here
+            home
+            for home in one.homes
+            if not (old and home.what in _USES_WHEN_READY) or home.mailbox == here
         )
         store_linked_device(replace(one, homes=homes), device)
 
@@ -224,23 +229,23 @@ def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> N
     for one in prepared_mailboxes(device):
         home = one.home
         if kept is None or home.mailbox != kept.home.mailbox:
-            until = this_second(device) + _IDLE
-            schedule_deletion(
+            until = this_second(device) + _IDLE_PERIOD
+            schedule_mailbox_deletion(
                 MailboxDeletion(home.relay_url, home.mailbox, home.owner, give_up_at=until), device
             )
-        NEXT_HOME_TABLE.drop(home.relay_url, device.vault)
+        PREPARED_MAILBOX_TABLE.drop(home.relay_url, device.vault)
 
 
 def deletions_for(
-    one: LinkedDevice, relay_url: str, key: DeviceKey, device: Device
+    revoked: LinkedDevice, relay_url: str, key: DeviceKey, device: Device
 ) -> tuple[MailboxDeletion, ...]:
     """Return the deletions for all mailboxes of a revoked device that it announced to us."""
-    told = [_deletion_of(home, one, device) for home in one.homes]
-    if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
+    told = [_mailbox_deletion(home, revoked, device) for home in revoked.homes]
+    if key.mailbox in {closing.mailbox for closing in told} or revoked.close is None:
         return tuple(told)
     if mailbox_for_token(own_device(device).person.id, key.device, device) is not None:
         return tuple(told)  # our token is for the mailbox that the device had before the move
-    return (MailboxDeletion(relay_url, key.mailbox, one.close, name=one.name), *told)
+    return (MailboxDeletion(relay_url, key.mailbox, revoked.close, name=revoked.name), *told)
 
 
 def own_mailboxes(device: Device) -> tuple[LinkedMailbox, ...]:
@@ -290,18 +295,18 @@ def ready_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
 
 
 def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
-    """Accept only mailboxes announced since the list of the last loss or move."""
-    since = int(device.vault.get(SELF, READY_SINCE) or 0)
+    """Return those mailboxes that were announced since the list of the last loss or move."""
+    since = int(device.vault.get(SELF, MOVE_READY_SINCE_RECORD) or 0)
     return {
         one.device: home.mailbox
         for one in own_linked_devices(device)
         for home in one.homes
-        if one.told_under >= since and home.relay_url == url and home.what in _READY
+        if one.told_under >= since and home.relay_url == url and home.what in _USES_WHEN_READY
     }
 
 
-def _deletion_of(home: LinkedMailbox, one: LinkedDevice, device: Device) -> MailboxDeletion:
-    """Return the deletion of a mailbox; a former one is not tried for ever.
+def _mailbox_deletion(home: LinkedMailbox, one: LinkedDevice, device: Device) -> MailboxDeletion:
+    """Return the deletion of a mailbox; for a former mailbox it has a time limit.
 
     A former mailbox only unlocks older copies of the folder, and its relay may be gone.
     """
@@ -316,13 +321,13 @@ def _prepare_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailbo
     new = prepared_mailbox(url, device) or _generate_mailbox(url, device, leads=leads)
     if leads:
         new = replace(new, leads=True, idle_since=None, hushed_since=None)
-    NEXT_HOME_TABLE.store(new, url, device.vault)
+    PREPARED_MAILBOX_TABLE.store(new, url, device.vault)
     home = new.home
     device.courier.create_mailbox(url, home.mailbox, home.owner, home.close)
     device.courier.create_lock(lock_for_prepared(new), home.owner)
     made = replace(new, made=True)
     with device.vault.transaction():
-        NEXT_HOME_TABLE.store(made, url, device.vault)
+        PREPARED_MAILBOX_TABLE.store(made, url, device.vault)
         if not leads:
             record_move_progress(url, FollowState.READY, device)
     return made
@@ -339,4 +344,4 @@ def _delete_unannounced(new: PreparedMailbox, device: Device) -> None:
     home = new.home
     with suppress(EntrenousError):
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
-    NEXT_HOME_TABLE.drop(home.relay_url, device.vault)
+    PREPARED_MAILBOX_TABLE.drop(home.relay_url, device.vault)

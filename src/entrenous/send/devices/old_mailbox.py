@@ -12,25 +12,25 @@ from entrenous.base.limits import FORMER_MAILBOX_DAYS, GENERATION_MAX, TOKEN_BYT
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    CARD_TO_SHOW,
-    LOCK_TO_FOLLOW,
-    NEXT_CLOSE,
-    UNFINISHED,
+    KEY_BUNDLE_TO_PUBLISH_RECORD,
+    LOCK_TO_MOVE_RECORD,
+    NEXT_CLOSE_TOKEN_RECORD,
+    SETUP_UNFINISHED_RECORD,
     MailboxAddress,
     OwnIdentity,
     contacts,
-    is_confirmed,
+    may_advance_ratchets,
     own_device,
     own_other_devices,
     store_next_lock,
 )
 from entrenous.device.relay_lock_client import (
-    OLD_HOME_TABLE,
+    FORMER_ADDRESS_TABLE,
     FormerAddress,
     former_addresses,
     report_unlock_to,
 )
-from entrenous.device.vault_tables import GREET_DEVICE, SELF, peer_key
+from entrenous.device.vault_tables import DEVICE_TO_GREET, SELF, peer_key
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.next_mailbox import (
@@ -38,8 +38,8 @@ from entrenous.send.devices.next_mailbox import (
     delete_prepared_mailboxes,
     lock_for_prepared,
 )
-from entrenous.send.devices.own_key_bundle import record_deletion
-from entrenous.send.letter.prekeys import forget_unpublished
+from entrenous.send.devices.own_key_bundle import record_mailbox_deletion
+from entrenous.send.letter.prekeys import discard_unpublished_prekeys
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressees
 from entrenous.send.outbox import drop_items_with_any_token
@@ -51,8 +51,8 @@ from entrenous.send.tokens.use import has_tokens_for, record_former_mailboxes
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import NoLock, RolledBack
 
-_ASK_AGAIN: Final = timedelta(hours=1)
-_GIVE_UP: Final = timedelta(
+_RETRY_INTERVAL: Final = timedelta(hours=1)
+_GIVE_UP_AFTER: Final = timedelta(
     days=FORMER_MAILBOX_DAYS
 )  # counted from the time when the mailbox should have been deleted
 
@@ -67,8 +67,8 @@ def record_former_mailbox(
     """
     now = this_second(device)
     until = now + timedelta(days=FORMER_MAILBOX_DAYS)
-    asked = now + _ASK_AGAIN if silent else None
-    OLD_HOME_TABLE.store(
+    asked = now + _RETRY_INTERVAL if silent else None
+    FORMER_ADDRESS_TABLE.store(
         FormerAddress(home, until, asked, next_close=next_close), home.mailbox.hex(), device.vault
     )
     return until
@@ -81,8 +81,8 @@ def our_relays(device: Device) -> frozenset[str]:
 
 
 def was_at_another_mailbox(epoch: int, device: Device) -> bool:
-    """Check whether this device was at another mailbox by our list of this epoch, or by the oldest
-    list in our key bundle if that is newer.
+    """Check whether our list of this epoch has this device at another mailbox. If the oldest list
+    in our key bundle is newer than that, it is used instead.
     """
     me = own_device(device)
     if epoch >= me.person.epoch:
@@ -103,7 +103,7 @@ def _is_fetch_due(old: FormerAddress, now: datetime) -> bool:
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
     """
-    return old.ask_after is None or not now < old.ask_after <= now + _ASK_AGAIN
+    return old.ask_after is None or not now < old.ask_after <= now + _RETRY_INTERVAL
 
 
 def replace_close_tokens(device: Device) -> None:
@@ -113,7 +113,9 @@ def replace_close_tokens(device: Device) -> None:
     """
     for old in former_addresses(device):
         fresh = Secret(device.dice.token(TOKEN_BYTES))
-        OLD_HOME_TABLE.store(replace(old, next_close=fresh), old.home.mailbox.hex(), device.vault)
+        FORMER_ADDRESS_TABLE.store(
+            replace(old, next_close=fresh), old.home.mailbox.hex(), device.vault
+        )
 
 
 def _send_close_token(old: FormerAddress, device: Device) -> FormerAddress:
@@ -127,7 +129,7 @@ def _send_close_token(old: FormerAddress, device: Device) -> FormerAddress:
         return old
     device.courier.set_close_token(home.relay_url, home.mailbox, home.owner, fresh)
     changed = replace(old, home=replace(home, close=fresh), next_close=None)
-    OLD_HOME_TABLE.store(changed, home.mailbox.hex(), device.vault)
+    FORMER_ADDRESS_TABLE.store(changed, home.mailbox.hex(), device.vault)
     return changed
 
 
@@ -140,7 +142,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         RelayUnreachable, NoSuchMailbox, WrongToken.
     """
     old = _send_close_token(old, device)
-    if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
+    if device.vault.get(SELF, LOCK_TO_MOVE_RECORD) is not None:
         return
     home, key = old.home, old.home.mailbox.hex()
     if not old.overtaken:
@@ -148,12 +150,14 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         # mailbox that is unknown right after a fetch has no lock.
         with suppress(RolledBack, NoLock, NoSuchMailbox):
             report_unlock_to(home, GENERATION_MAX, device)
-        OLD_HOME_TABLE.store(replace(old, ask_after=None, overtaken=True), key, device.vault)
+        FORMER_ADDRESS_TABLE.store(replace(old, ask_after=None, overtaken=True), key, device.vault)
     if trusted_time(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
         with device.vault.transaction():
-            record_deletion(MailboxDeletion(home.relay_url, home.mailbox, home.owner), device)
-            OLD_HOME_TABLE.drop(key, device.vault)
+            record_mailbox_deletion(
+                MailboxDeletion(home.relay_url, home.mailbox, home.owner), device
+            )
+            FORMER_ADDRESS_TABLE.drop(key, device.vault)
 
 
 def note_failed_fetch(
@@ -165,11 +169,11 @@ def note_failed_fetch(
     not know the mailbox, keep trying: it may temporarily use another database.
     """
     key, now = old.home.mailbox.hex(), this_second(device)
-    if isinstance(why, WrongToken) or trusted_time(device) >= old.until + _GIVE_UP:
-        if device.vault.get(SELF, LOCK_TO_FOLLOW) is None:
-            OLD_HOME_TABLE.drop(key, device.vault)
+    if isinstance(why, WrongToken) or trusted_time(device) >= old.until + _GIVE_UP_AFTER:
+        if device.vault.get(SELF, LOCK_TO_MOVE_RECORD) is None:
+            FORMER_ADDRESS_TABLE.drop(key, device.vault)
         return None
-    OLD_HOME_TABLE.store(replace(old, ask_after=now + _ASK_AGAIN), key, device.vault)
+    FORMER_ADDRESS_TABLE.store(replace(old, ask_after=now + _RETRY_INTERVAL), key, device.vault)
     return None if isinstance(why, NoSuchMailbox) else why
 
 
@@ -179,32 +183,32 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     The old mailbox is read for some days more. Everybody gets a greeting; our own devices get it at
     their old mailboxes. The user is notified, unless this device led the move (``led``).
     """
-    unsent = device.vault.get(SELF, NEXT_CLOSE)
+    unsent = device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD)
     next_close = None if unsent is None else Secret(unsent)
     record_former_mailbox(
-        before.home, device, silent=not is_confirmed(device), next_close=next_close
+        before.home, device, silent=not may_advance_ratchets(device), next_close=next_close
     )
     store_next_lock(lock_for_prepared(new), device)
     drop_items_with_any_token(device)
     forget_issued_tokens(device)
-    forget_unpublished(device)
-    for name in (NEXT_CLOSE, CARD_TO_SHOW):
+    discard_unpublished_prekeys(device)
+    for name in (NEXT_CLOSE_TOKEN_RECORD, KEY_BUNDLE_TO_PUBLISH_RECORD):
         device.vault.drop(SELF, name)
     delete_prepared_mailboxes(new, device)
-    device.vault.put(SELF, UNFINISHED, b"")
+    device.vault.put(SELF, SETUP_UNFINISHED_RECORD, b"")
     _queue_greetings(device)
     if not led:
         record_move_progress(new.home.relay_url, FollowState.MOVED, device)
-    _greet_siblings(before, device)
+    _greet_own_devices(before, device)
 
 
 def _queue_greetings(device: Device) -> None:
     for contact in contacts(device):
         for key in () if contact.blocked else contact.person.devices:
-            device.vault.put(GREET_DEVICE, peer_key(contact.person.id, key.device), b"")
+            device.vault.put(DEVICE_TO_GREET, peer_key(contact.person.id, key.device), b"")
 
 
-def _greet_siblings(before: OwnIdentity, device: Device) -> None:
+def _greet_own_devices(before: OwnIdentity, device: Device) -> None:
     """Greet our devices at their old mailboxes, which they read before and after the move.
 
     In reply they send us tokens for their new ones.
@@ -218,4 +222,4 @@ def _greet_siblings(before: OwnIdentity, device: Device) -> None:
         if has_session(to, device) and has_tokens_for(us, to.key.device, device):
             queue_greeting(to, None, device)
         else:
-            device.vault.put(GREET_DEVICE, whose, b"")
+            device.vault.put(DEVICE_TO_GREET, whose, b"")

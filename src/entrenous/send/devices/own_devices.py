@@ -14,8 +14,8 @@ from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    LOCK_TO_FOLLOW,
-    NEXT_CLOSE,
+    LOCK_TO_MOVE_RECORD,
+    NEXT_CLOSE_TOKEN_RECORD,
     OWN_IDENTITY,
     own_device,
     own_name,
@@ -37,19 +37,22 @@ from entrenous.send.devices.device_lists import (
     sign_list_without,
 )
 from entrenous.send.devices.linked_devices import (
-    CLOSE_TABLE,
-    CLOSED_TABLE,
+    DELETED_MAILBOX_TABLE,
+    MAILBOX_TO_DELETE_TABLE,
     CannotRevokeThisDevice,
     LinkedDevice,
     MailboxDeletion,
     MailboxUse,
     linked_device_by_id,
     linked_device_named,
-    mailbox_of,
+    mailbox_of_device,
 )
 from entrenous.send.devices.list_letters import send_bundle_to_contacts, send_bundle_to_own_devices
 from entrenous.send.devices.next_mailbox import move_target, unready_devices
-from entrenous.send.devices.own_key_bundle import pending_deletions, schedule_deletion
+from entrenous.send.devices.own_key_bundle import (
+    pending_mailbox_deletions,
+    schedule_mailbox_deletion,
+)
 from entrenous.send.devices.sync_send import forget_synced
 from entrenous.send.flush import flush
 from entrenous.send.outbox import OUTBOX_TABLE
@@ -70,8 +73,8 @@ class DeviceOverview:
     """The state of all our devices, this one first.
 
     ``to_close`` are the names of devices whose mailboxes are not deleted yet, ``refused`` those of
-    them for which the relay refused. ``letters`` counts all queued letters. ``moves_to`` is the
-    relay of a move started on this device, ``not_ready`` the devices that it waits for.
+    them whose deletion the relay refused. ``letters`` counts all queued letters. ``moves_to`` is
+    the relay of a move started on this device, ``not_ready`` the devices that it waits for.
     """
 
     devices: tuple[OwnDevice, ...]
@@ -93,7 +96,7 @@ def device_overview(device: Device) -> DeviceOverview:
             others.append(
                 OwnDevice(sibling.name, this=False, since=key.created_at, heard=sibling.heard)
             )
-    to_close, moves_to = pending_deletions(device), move_target(device)
+    to_close, moves_to = pending_mailbox_deletions(device), move_target(device)
     this = OwnDevice(own_name(device), this=True, since=me.key.created_at, heard=True)
     return DeviceOverview(
         devices=(this, *sorted(others, key=lambda one: one.name.casefold())),
@@ -116,16 +119,17 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
         NothingToRecover: no relay has a part of this vault's key.
         MasterKeyNotHere: the master key is on a sheet, and none was given.
         SheetOfAnotherPerson: the sheet given is somebody else's.
-        CloseTokenNotReplacedYet, LockNotMovedYet: its content is about to be replaced.
+        CloseTokenNotReplacedYet, LockNotMovedYet: what the sheet would contain is about to be
+            replaced.
     """
     identity = OWN_IDENTITY.load(device.vault)
     if identity is None or identity.person is None or identity.home is None:
         raise NothingToRecover
     if identity.home.close is None or not len(output):
         raise NothingToRecover
-    if device.vault.get(SELF, NEXT_CLOSE) is not None:
+    if device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is not None:
         raise CloseTokenNotReplacedYet
-    if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
+    if device.vault.get(SELF, LOCK_TO_MOVE_RECORD) is not None:
         raise LockNotMovedYet
     home, person = identity.home, identity.person.id
     if old is not None and old.person != person:
@@ -163,8 +167,8 @@ class RevokedDeviceResult:
 def revoke_device(
     name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device
 ) -> RevokedDeviceResult:
-    """Remove a device from our list for good, and have everything of it at the relay deleted:
-    waiting letters, its shares, and the relay's part of its vault's lock.
+    """Remove a device from our list for good. Have its relay delete all that it stores for the
+    device: waiting letters, shares, and its part of the vault's lock.
 
     Raises:
         UnknownDevice, CannotRevokeThisDevice, MasterKeyNotHere, SheetOfAnotherPerson,
@@ -174,7 +178,7 @@ def revoke_device(
     if name.strip().casefold() == own_name(device).casefold():
         raise CannotRevokeThisDevice
     one = linked_device_named(name, device)
-    mailbox = mailbox_of(one.device, own_device(device).person)
+    mailbox = mailbox_of_device(one.device, own_device(device).person)
     every = {home.mailbox for home in one.homes if home.what is not MailboxUse.LEFT}
     every |= {mailbox} if mailbox else set()
     master = find_master_key(sheet, device)
@@ -199,10 +203,10 @@ def _close_with_sheet(
     """
     if sheet is None or sheet.mailbox != mailbox:
         return
-    known = CLOSE_TABLE.load(sheet.mailbox.hex(), device.vault)
+    known = MAILBOX_TO_DELETE_TABLE.load(sheet.mailbox.hex(), device.vault)
     told = () if known is None else (known.token,)
     url = own_device(device).home.relay_url
-    schedule_deletion(
+    schedule_mailbox_deletion(
         MailboxDeletion(url, sheet.mailbox, sheet.close, name=one.name, others=told), device
     )
 
@@ -212,11 +216,11 @@ def _revocation_state(
 ) -> RevocationState:
     if mailbox is None:
         return RevocationState.ELSEWHERE
-    left = [CLOSE_TABLE.load(one.hex(), device.vault) for one in every]
+    left = [MAILBOX_TO_DELETE_TABLE.load(one.hex(), device.vault) for one in every]
     if any(one is not None for one in left):
         refused = any(one is not None and one.refused for one in left)
         return RevocationState.REFUSED if refused else RevocationState.WAITS
-    closed = CLOSED_TABLE.has(mailbox.hex(), device.vault)
+    closed = DELETED_MAILBOX_TABLE.has(mailbox.hex(), device.vault)
     return RevocationState.DONE if closed else RevocationState.ELSEWHERE
 
 
@@ -228,7 +232,7 @@ class ChecklistItem:
     why: str
 
 
-_ANY: Final = (
+_CHECKLIST_AFTER_ANY_LOSS: Final = (
     ChecklistItem(
         translatable("Change the passphrase wherever else you use it."),
         translatable(
@@ -253,8 +257,8 @@ _ANY: Final = (
         translatable("Insurers and platforms ask for it."),
     ),
 )
-LOST: Final = (
-    *_ANY,
+LOST_DEVICE_CHECKLIST: Final = (
+    *_CHECKLIST_AFTER_ANY_LOSS,
     ChecklistItem(
         translatable("Ask people to send again what only that device had received."),
         translatable(
@@ -277,8 +281,8 @@ LOST: Final = (
         ),
     ),
 )
-#: For a device that was shut with its recovery sheet alone, where nobody could be told.
-LOST_ALONE: Final = (
+#: For a device that was revoked with its recovery sheet alone, so that nobody could be notified.
+LOST_ONLY_DEVICE_CHECKLIST: Final = (
     ChecklistItem(
         translatable(
             "Tell the people you write to, by another way, and ask them to remove your keys: "
@@ -289,7 +293,7 @@ LOST_ALONE: Final = (
             "was shut, what is written there comes to them in your name until they do."
         ),
     ),
-    *_ANY,
+    *_CHECKLIST_AFTER_ANY_LOSS,
     ChecklistItem(
         translatable(
             "If you have another device, take the lost one off your list there: entrenous device "

@@ -1,5 +1,5 @@
-"""This device's own key bundle: certify devices, sign lists and batches, publish it at the relay;
-and update the relay: a newer bundle, a new close token, deleted mailboxes.
+"""This device's own key bundle: certify devices, sign lists and batches. Also what our relay has to
+be told: a newer bundle, a new close token, the deletion of mailboxes.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,8 +41,8 @@ from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.crypto.statements import certificate_hash, sign_certificate, sign_list
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    CARD_TO_SHOW,
-    NEXT_CLOSE,
+    KEY_BUNDLE_TO_PUBLISH_RECORD,
+    NEXT_CLOSE_TOKEN_RECORD,
     OWN_IDENTITY,
     MailboxAddress,
     own_device,
@@ -54,7 +54,11 @@ from entrenous.device.vault_tables import (
     SELF,
 )
 from entrenous.send.clock_sanity import trusted_time
-from entrenous.send.devices.linked_devices import CLOSE_TABLE, CLOSED_TABLE, MailboxDeletion
+from entrenous.send.devices.linked_devices import (
+    DELETED_MAILBOX_TABLE,
+    MAILBOX_TO_DELETE_TABLE,
+    MailboxDeletion,
+)
 from entrenous.send.people.people_nouns import InviteKeysDiffer
 from entrenous.wire.key_bundle import (
     newest_lists,
@@ -121,7 +125,8 @@ def sign_bundle(
 
 
 _LENGTH_BYTES: Final = 4
-_BARE_CARD: Final = b"\xa7"  # a key bundle's first byte (a CBOR map), never that of a length
+# First byte of a bundle in the older, unpadded form (a CBOR map); no length begins with it.
+_UNPADDED_BUNDLE_START: Final = b"\xa7"
 
 
 def seal_bundle(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
@@ -141,7 +146,7 @@ def open_bundle(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) ->
         opened = unseal_file(Secret(person), untrusted_shown, mailbox)
     except DecryptionFailed:
         raise InviteKeysDiffer from None
-    return opened if opened.startswith(_BARE_CARD) else _remove_padding(opened)
+    return opened if opened.startswith(_UNPADDED_BUNDLE_START) else _remove_padding(opened)
 
 
 def _remove_padding(opened: bytes) -> bytes:
@@ -175,12 +180,12 @@ def sign_batch(
     return SignedBatch(batch, statement, mldsa65_key(signer), sign(signer, statement))
 
 
-def places_in(leaves: Sequence[bytes]) -> tuple[BatchPosition, ...]:
+def batch_positions(leaves: Sequence[bytes]) -> tuple[BatchPosition, ...]:
     """Return the position and Merkle path of each statement of a batch, given their leaves."""
     return tuple(BatchPosition(*place) for place in enumerate(inclusion_proofs(leaves)))
 
 
-_ASK_AGAIN: Final = timedelta(hours=1)
+_RETRY_INTERVAL: Final = timedelta(hours=1)
 
 
 def update_relay(device: Device) -> list[EntrenousError]:
@@ -189,67 +194,67 @@ def update_relay(device: Device) -> list[EntrenousError]:
     Returns: the errors met; the next call tries again.
     """
     problems = list[EntrenousError]()
-    for work in (_publish_key_bundle, _send_close_token, *_due_deletions(device)):
+    for update in (_publish_key_bundle, _send_close_token, *_due_deletions(device)):
         try:
-            work(device)
+            update(device)
         except EntrenousError as error:
             problems.append(error)
     return problems
 
 
-def schedule_deletion(closing: MailboxDeletion, device: Device) -> None:
+def schedule_mailbox_deletion(closing: MailboxDeletion, device: Device) -> None:
     """Schedule the deletion of a mailbox once its relay answers, but not before ``not_before``."""
-    CLOSE_TABLE.store(closing, closing.mailbox.hex(), device.vault)
+    MAILBOX_TO_DELETE_TABLE.store(closing, closing.mailbox.hex(), device.vault)
 
 
-def repeat_deletions(relay_url: str, since: datetime, device: Device) -> None:
+def repeat_mailbox_deletions(relay_url: str, since: datetime, device: Device) -> None:
     """Repeat recent deletions at a relay that was restored and may have forgotten them.
 
     Call it in a transaction.
     """
-    for one in list(CLOSED_TABLE.all(device.vault)):
+    for one in list(DELETED_MAILBOX_TABLE.all(device.vault)):
         if one.closed_at is not None and one.closed_at < since:
-            CLOSED_TABLE.drop(one.mailbox.hex(), device.vault)
+            DELETED_MAILBOX_TABLE.drop(one.mailbox.hex(), device.vault)
         elif one.relay_url == relay_url:
-            schedule_deletion(replace(one, closed_at=None), device)
+            schedule_mailbox_deletion(replace(one, closed_at=None), device)
 
 
-def relays_with_deletions(since: datetime, device: Device) -> set[str]:
+def relays_with_mailbox_deletions(since: datetime, device: Device) -> set[str]:
     """Return the relays at which mailboxes were deleted since that time."""
-    every = CLOSED_TABLE.all(device.vault)
+    every = DELETED_MAILBOX_TABLE.all(device.vault)
     return {one.relay_url for one in every if one.closed_at is None or one.closed_at >= since}
 
 
 def resend_close_token(device: Device) -> None:
     """Tell our relay the close token of our mailbox again, unless it is about to change anyway."""
     close = own_device(device).home.close
-    if close is not None and device.vault.get(SELF, NEXT_CLOSE) is None:
-        device.vault.put(SELF, NEXT_CLOSE, close.reveal())
+    if close is not None and device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is None:
+        device.vault.put(SELF, NEXT_CLOSE_TOKEN_RECORD, close.reveal())
 
 
-def record_deletion(closing: MailboxDeletion, device: Device) -> None:
-    """Record that a device's mailbox was deleted, for :func:`repeat_deletions`."""
+def record_mailbox_deletion(closing: MailboxDeletion, device: Device) -> None:
+    """Record that a device's mailbox was deleted, for :func:`repeat_mailbox_deletions`."""
     closed = replace(closing, closed_at=device.clock.now())
-    CLOSED_TABLE.store(closed, closing.mailbox.hex(), device.vault)
+    DELETED_MAILBOX_TABLE.store(closed, closing.mailbox.hex(), device.vault)
 
 
-def pending_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
+def pending_mailbox_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
     """Return the mailboxes of devices that are not deleted yet."""
-    every = CLOSE_TABLE.all(device.vault)
+    every = MAILBOX_TO_DELETE_TABLE.all(device.vault)
     return tuple(one for one in every if one.name is not None)
 
 
 def _publish_key_bundle(device: Device) -> None:
-    if device.vault.get(SELF, CARD_TO_SHOW) is None:
+    if device.vault.get(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD) is None:
         return
     me = own_device(device)
     shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
     device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
-    device.vault.drop(SELF, CARD_TO_SHOW)
+    device.vault.drop(SELF, KEY_BUNDLE_TO_PUBLISH_RECORD)
 
 
 def _send_close_token(device: Device) -> None:
-    following = device.vault.get(SELF, NEXT_CLOSE)
+    following = device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD)
     identity = OWN_IDENTITY.load(device.vault)
     if following is None or identity is None or identity.home is None:
         return
@@ -257,15 +262,15 @@ def _send_close_token(device: Device) -> None:
     device.courier.set_close_token(home.relay_url, home.mailbox, home.owner, Secret(following))
     with device.vault.transaction():
         store_identity(replace(identity, home=home), device)
-        device.vault.drop(SELF, NEXT_CLOSE)
+        device.vault.drop(SELF, NEXT_CLOSE_TOKEN_RECORD)
 
 
 def _due_deletions(device: Device) -> list[Callable[[Device], None]]:
     now, surely = device.clock.now(), trusted_time(device)
-    every = list(CLOSE_TABLE.all(device.vault))
+    every = list(MAILBOX_TO_DELETE_TABLE.all(device.vault))
     for one in every:
         if one.give_up_at is not None and one.give_up_at <= surely:
-            CLOSE_TABLE.drop(one.mailbox.hex(), device.vault)
+            MAILBOX_TO_DELETE_TABLE.drop(one.mailbox.hex(), device.vault)
     return [partial(_delete_mailbox, one) for one in every if _is_deletion_due(one, now)]
 
 
@@ -274,7 +279,7 @@ def _is_deletion_due(one: MailboxDeletion, now: datetime) -> bool:
 
     A time more than an hour ahead counts as due, since a wrong clock recorded it.
     """
-    return one.not_before is None or not now < one.not_before <= now + _ASK_AGAIN
+    return one.not_before is None or not now < one.not_before <= now + _RETRY_INTERVAL
 
 
 def _delete_mailbox(one: MailboxDeletion, device: Device) -> None:
@@ -292,12 +297,14 @@ def _delete_mailbox(one: MailboxDeletion, device: Device) -> None:
         return
     except Unreachable:
         if one.give_up_at is not None:  # that relay may be gone for good
-            schedule_deletion(replace(one, not_before=device.clock.now() + _ASK_AGAIN), device)
+            schedule_mailbox_deletion(
+                replace(one, not_before=device.clock.now() + _RETRY_INTERVAL), device
+            )
         raise
     with device.vault.transaction():
         if one.name is not None:
-            record_deletion(one, device)
-        CLOSE_TABLE.drop(one.mailbox.hex(), device.vault)
+            record_mailbox_deletion(one, device)
+        MAILBOX_TO_DELETE_TABLE.drop(one.mailbox.hex(), device.vault)
 
 
 def _retry_later(one: MailboxDeletion, device: Device) -> None:
@@ -308,7 +315,9 @@ def _retry_later(one: MailboxDeletion, device: Device) -> None:
     """
     now = device.clock.now()
     give_up_at = one.give_up_at or now + timedelta(days=DELETED_MAILBOX_DAYS)
-    schedule_deletion(replace(one, not_before=now + _ASK_AGAIN, give_up_at=give_up_at), device)
+    schedule_mailbox_deletion(
+        replace(one, not_before=now + _RETRY_INTERVAL, give_up_at=give_up_at), device
+    )
 
 
 def _try_each_token(one: MailboxDeletion, device: Device) -> None:
@@ -329,7 +338,7 @@ def _report_refused_token(one: MailboxDeletion, name: str, device: Device) -> No
     Raises:
         RevocationTokenOutdated: the first time.
     """
-    again = device.clock.now() + _ASK_AGAIN
-    schedule_deletion(replace(one, refused=True, not_before=again), device)
+    again = device.clock.now() + _RETRY_INTERVAL
+    schedule_mailbox_deletion(replace(one, refused=True, not_before=again), device)
     if not one.refused:
         raise RevocationTokenOutdated(name=name)

@@ -20,7 +20,7 @@ from entrenous.device.identities import (
     store_device_list,
 )
 from entrenous.device.vault_tables import (
-    GREET_DEVICE,
+    DEVICE_TO_GREET,
     peer_key,
 )
 from entrenous.send.devices.device_lists import accept_list, freeze_contact
@@ -41,13 +41,13 @@ from entrenous.send.devices.sync_records import (
 )
 from entrenous.send.devices.sync_send import mark_for_resync, note_synced
 from entrenous.send.formats.sync_format import (
-    Shared,
     SharedBlock,
     SharedCircle,
     SharedCloseToken,
     SharedContact,
     SharedForgottenContact,
     SharedMailboxes,
+    SharedRecord,
     read_sync,
 )
 from entrenous.send.letter.letter_nouns import SyncNote
@@ -72,7 +72,7 @@ from entrenous.send.tokens.use import lacks_range, receive_lent_tokens
 from entrenous.wire.key_bundle import read_key_bundle
 
 
-def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Device) -> str:
+def resolve_name(wanted: str, before: str, owner: PersonId | CircleId, device: Device) -> str:
     """Choose the name for a person or circle that another device of ours calls ``wanted``.
 
     If two have the same name, a person keeps it rather than a circle, and the lower id rather than
@@ -80,9 +80,9 @@ def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Devi
     alike. ``before`` is the name used here so far. Call it in the transaction that stores the
     record, before storing.
     """
-    others = [one for one in _named_alike(wanted, device) if _id_of_named(one) != of]
-    if any(_naming_rank(_id_of_named(one)) < _naming_rank(of) for one in others):
-        name = free_name(wanted, device, of)
+    others = [one for one in _named_alike(wanted, device) if _id_of_named(one) != owner]
+    if any(_naming_rank(_id_of_named(one)) < _naming_rank(owner) for one in others):
+        name = free_name(wanted, device, owner)
         if name != before:
             record_renaming(wanted, name, device)
         return name
@@ -100,9 +100,9 @@ def _id_of_named(one: Contact | Circle) -> PersonId | CircleId:
     return one.person.id if isinstance(one, Contact) else one.id
 
 
-def _naming_rank(of: PersonId | CircleId) -> tuple[int, bytes]:
+def _naming_rank(owner: PersonId | CircleId) -> tuple[int, bytes]:
     """Sort key: people, whose ids are longer, come first; then by id."""
-    return -len(of), of
+    return -len(owner), owner
 
 
 def _rename_to_free(one: Contact | Circle, device: Device) -> None:
@@ -114,7 +114,7 @@ def _rename_to_free(one: Contact | Circle, device: Device) -> None:
         store_circle(renamed, device.vault)
 
 
-_ABOUT_SOMEBODY: Final = (SharedContact, SharedForgottenContact, SharedBlock)
+_RECORDS_ABOUT_PEOPLE: Final = (SharedContact, SharedForgottenContact, SharedBlock)
 
 
 def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
@@ -129,10 +129,11 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
     shared = read_sync(note)
     if isinstance(shared, SharedCloseToken | SharedMailboxes) and shared.device != sender:
         raise NotForThisMailbox(what="it is about another device of yours")
-    if isinstance(shared, _ABOUT_SOMEBODY) and shared.person == own_device(device).person.id:
+    if isinstance(shared, _RECORDS_ABOUT_PEOPLE) and shared.person == own_device(device).person.id:
         _apply_own_record(shared, device)
         return
-    # The outcome here may differ, as when a name is taken: then all_records dates it again.
+    # The record stored here may differ from the one received, for example if its name is taken
+    # here. Then all_records dates it as a new change.
     key, said = record_key(shared), Stamp(shared.at, record_digest(shared))
     known = stamp_of(key, device)
     if known is not None and _is_current(known, said, shared):
@@ -148,7 +149,7 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
     note_synced(sender, key, device)
 
 
-def _is_current(known: Stamp, said: Stamp, shared: Shared) -> bool:
+def _is_current(known: Stamp, said: Stamp, shared: SharedRecord) -> bool:
     """Return whether our record is at least as new as the one received.
 
     Records that a single device writes arrive in order.
@@ -158,7 +159,7 @@ def _is_current(known: Stamp, said: Stamp, shared: Shared) -> bool:
     return known.sort_key >= said.sort_key
 
 
-def _apply_record(shared: Shared, epoch: int, device: Device) -> None:
+def _apply_record(shared: SharedRecord, epoch: int, device: Device) -> None:
     match shared:
         case SharedContact():
             _apply_contact(shared, device)
@@ -192,7 +193,8 @@ def _apply_contact(shared: SharedContact, device: Device) -> None:
     if before is not None:
         after = record_contact_change(known, after, device)
     store_contact(after, device)
-    is_news = shared.since >= own_device(device).key.created_at  # not so on a newly linked device
+    # A newly linked device receives old contacts.
+    is_news = shared.since >= own_device(device).key.created_at
     if before is None and trust is Trust.BY_LINK and is_news:
         note_joined_elsewhere(after, device)
     _store_lent_tokens(shared, device)
@@ -206,10 +208,10 @@ def _store_lent_tokens(shared: SharedContact, device: Device) -> None:
         if kept is not None and key in listed:
             receive_lent_tokens(shared.person, key, lent, device)
             if not kept.blocked:
-                device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
+                device.vault.put(DEVICE_TO_GREET, peer_key(shared.person, key), b"")
 
 
-def _apply_own_record(shared: Shared, device: Device) -> None:
+def _apply_own_record(shared: SharedRecord, device: Device) -> None:
     """Accept a record about ourselves.
 
     Take its lent tokens for our devices that have sent us none yet. Ignore everything else in it.
@@ -219,7 +221,7 @@ def _apply_own_record(shared: Shared, device: Device) -> None:
     for key, lent in shared.lent:
         if linked_device_by_id(key, device) and lacks_range(shared.person, key, device):
             receive_lent_tokens(shared.person, key, lent, device)
-            device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
+            device.vault.put(DEVICE_TO_GREET, peer_key(shared.person, key), b"")
 
 
 def _new_contact(shared: SharedContact, device: Device) -> Contact:
@@ -254,7 +256,7 @@ def _apply_block(shared: SharedBlock, device: Device) -> None:
         return
     store_contact(replace(known, blocked=False), device)
     for key in known.person.devices:
-        device.vault.put(GREET_DEVICE, peer_key(known.person.id, key.device), b"")
+        device.vault.put(DEVICE_TO_GREET, peer_key(known.person.id, key.device), b"")
 
 
 def _apply_circle(shared: SharedCircle, device: Device) -> None:

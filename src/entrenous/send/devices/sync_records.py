@@ -14,35 +14,36 @@ from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
-    LIST_TABLE,
-    ROLLED_BACK,
+    DEVICE_LIST_TABLE,
+    ROLLED_BACK_RECORD,
     own_device,
     own_name,
 )
 from entrenous.device.vault_tables import (
+    CHANGE_TIME,
     SELF,
-    STAMP,
     Table,
 )
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import own_mailboxes
 from entrenous.send.formats.sync_format import (
-    Shared,
     SharedBlock,
     SharedCircle,
     SharedCloseToken,
     SharedContact,
     SharedForgottenContact,
     SharedMailboxes,
+    SharedRecord,
     comparable_form,
 )
 from entrenous.send.people.circles import CircleId, circles
 
-_CONTACT: Final = "contact "
-_CIRCLE: Final = "circle "
-_DEVICES_WHEN_INTRODUCED: Final = 2  # the number of devices when one has just linked the other
-_LATEST_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)  # another device may claim it
+_CONTACT_KEY_PREFIX: Final = "contact "
+_CIRCLE_KEY_PREFIX: Final = "circle "
+_DEVICES_WHEN_INTRODUCED: Final = 2  # if we have two devices, one has just linked the other
+# Another device may send it as the time of a change.
+_LATEST_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _EARLIEST_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -62,16 +63,16 @@ class Stamp:
         return self.at, self.digest
 
 
-STAMP_TABLE: Final = Table(STAMP, Stamp)
+CHANGE_TIME_TABLE: Final = Table(CHANGE_TIME, Stamp)
 
 
-def record_key(shared: Shared) -> str:
+def record_key(shared: SharedRecord) -> str:
     """Return the key of the subject that a record is about."""
     match shared:
         case SharedContact() | SharedForgottenContact():
             return contact_key(shared.person)
         case SharedCircle():
-            return _CIRCLE + shared.id.hex()
+            return _CIRCLE_KEY_PREFIX + shared.id.hex()
         case SharedCloseToken():
             return "close " + shared.device.hex()
         case SharedBlock():
@@ -82,23 +83,27 @@ def record_key(shared: Shared) -> str:
 
 def contact_key(person: PersonId) -> str:
     """Return the key of records about a person, including that they were forgotten."""
-    return _CONTACT + person.hex()
+    return _CONTACT_KEY_PREFIX + person.hex()
 
 
-def record_digest(shared: Shared) -> bytes:
+def record_digest(shared: SharedRecord) -> bytes:
     """Return a hash that is equal on devices with equal records."""
     return sha256(comparable_form(shared))
 
 
-def all_records(device: Device) -> dict[str, Shared]:
-    """Return every shared record by key, deleted ones included, with ``at`` the time of its last
-    change; changes since the last call are dated now. Call it in a transaction.
+def all_records(device: Device) -> dict[str, SharedRecord]:
+    """Return every shared record by key, deleted ones included. The field ``at`` of each is the
+    time of its last change; changes since the last call are dated now. Call it in a transaction.
     """
     now = this_second(device)
     found = {record_key(one): one for one in _current_records(now, device)}
     ours = contact_key(own_device(device).person.id)
-    for key in STAMP_TABLE.keys(device.vault):
-        if key not in found and key.startswith((_CONTACT, _CIRCLE)) and key != ours:
+    for key in CHANGE_TIME_TABLE.keys(device.vault):
+        if (
+            key not in found
+            and key.startswith((_CONTACT_KEY_PREFIX, _CIRCLE_KEY_PREFIX))
+            and key != ours
+        ):
             found[key] = _deletion_record(key, now)
     # Blocks sort first, so that on a new device nobody is unblocked until a later letter.
     return {key: _with_stamp(key, one, now, device) for key, one in sorted(found.items())}
@@ -109,17 +114,17 @@ def date_changes(device: Device) -> None:
 
     So a device that sends a change only days later does not undo newer changes made elsewhere.
     """
-    if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK) is None:
+    if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK_RECORD) is None:
         with device.vault.transaction():
             all_records(device)
 
 
 def stamp_of(key: str, device: Device) -> Stamp | None:
-    return STAMP_TABLE.load(key, device.vault)
+    return CHANGE_TIME_TABLE.load(key, device.vault)
 
 
 def store_stamp(key: str, stamp: Stamp, device: Device) -> None:
-    STAMP_TABLE.store(stamp, key, device.vault)
+    CHANGE_TIME_TABLE.store(stamp, key, device.vault)
 
 
 def is_known_blocked(person: PersonId, device: Device) -> bool:
@@ -129,7 +134,7 @@ def is_known_blocked(person: PersonId, device: Device) -> bool:
     return stamp is not None and stamp.digest == record_digest(said)
 
 
-def _with_stamp(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
+def _with_stamp(key: str, shared: SharedRecord, now: datetime, device: Device) -> SharedRecord:
     stamp, digest = stamp_of(key, device), record_digest(shared)
     if stamp is None or stamp.digest != digest:
         stamp = Stamp(_changed_at(shared, stamp, now), digest)
@@ -137,7 +142,7 @@ def _with_stamp(key: str, shared: Shared, now: datetime, device: Device) -> Shar
     return replace(shared, at=stamp.at)
 
 
-def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime:
+def _changed_at(shared: SharedRecord, before: Stamp | None, now: datetime) -> datetime:
     """Return the time of a change: now, or just after the change that it replaces if that one is
     later.
     """
@@ -148,7 +153,7 @@ def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime
     return _EARLIEST_TIME if never_blocked else now
 
 
-def _current_records(now: datetime, device: Device) -> Iterator[Shared]:
+def _current_records(now: datetime, device: Device) -> Iterator[SharedRecord]:
     known = tuple(CONTACT_TABLE.all(device.vault))
     yield from (_contact_record(one, now, device) for one in known)
     yield from (SharedBlock(one.person.id, now, one.blocked) for one in known)
@@ -165,7 +170,7 @@ def _current_records(now: datetime, device: Device) -> Iterator[Shared]:
 
 
 def _contact_record(contact: Contact, now: datetime, device: Device) -> SharedContact:
-    known = LIST_TABLE.load(contact.person.id.hex(), device.vault)
+    known = DEVICE_LIST_TABLE.load(contact.person.id.hex(), device.vault)
     return SharedContact(
         person=contact.person.id,
         at=now,
@@ -185,8 +190,8 @@ def _own_record(us: Person, now: datetime) -> SharedContact:
     return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_EARLIEST_TIME, card=b"")
 
 
-def _deletion_record(key: str, now: datetime) -> Shared:
+def _deletion_record(key: str, now: datetime) -> SharedRecord:
     what, _, name = key.partition(" ")
-    if what == _CIRCLE.strip():
+    if what == _CIRCLE_KEY_PREFIX.strip():
         return SharedCircle(CircleId(bytes.fromhex(name)), now, None, (), _EARLIEST_TIME)
     return SharedForgottenContact(PersonId(bytes.fromhex(name)), now)

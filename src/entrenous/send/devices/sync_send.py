@@ -7,14 +7,14 @@ from typing import Final
 from entrenous.base.identifiers import ID_BYTES, DeviceId, PersonId
 from entrenous.base.limits import LENT_TOKENS_PER_DEVICE
 from entrenous.device.device import Device
-from entrenous.device.identities import is_confirmed, own_device
-from entrenous.device.vault_tables import SIBLING_KNOWS, peer_key
+from entrenous.device.identities import may_advance_ratchets, own_device
+from entrenous.device.vault_tables import SYNCED_VERSION, peer_key
 from entrenous.send.devices.linked_devices import LinkedDevice, own_linked_devices
 from entrenous.send.devices.sync_records import all_records, contact_key, record_digest, stamp_of
 from entrenous.send.formats.sync_format import (
-    Shared,
     SharedContact,
     SharedForgottenContact,
+    SharedRecord,
     write_sync,
 )
 from entrenous.send.letter.letter_nouns import PEER_TABLE
@@ -23,7 +23,7 @@ from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.send.tokens.use import has_tokens_for, lend_tokens
 
-_DIGEST_AT: Final = 8  # offset of the digest, after the time in bytes
+_DIGEST_OFFSET: Final = 8  # offset of the digest, after the time in bytes
 _STAMP_BYTES: Final = 40  # time and digest; device ids follow
 
 
@@ -33,7 +33,7 @@ def send_sync_letters(device: Device) -> None:
     A device that has not written to us yet gets its letters after it has.
     """
     others = [one for one in own_linked_devices(device) if one.heard]
-    if not others or not is_confirmed(device):
+    if not others or not may_advance_ratchets(device):
         return
     with device.vault.transaction():
         records = all_records(device)
@@ -48,14 +48,15 @@ def note_synced(
 ) -> None:
     """Record that another device of ours has the present version of this record.
 
-    ``lacks`` are those devices of a contact for which we lent it no tokens yet (None: unchanged).
+    ``lacks`` are those devices of a contact for which we have lent the other device no tokens yet
+    (None: unchanged).
     """
     stamp = stamp_of(key, device)
     if stamp is not None:
-        before = device.vault.get(SIBLING_KNOWS, _synced_key(sibling, key)) or b""
+        before = device.vault.get(SYNCED_VERSION, _synced_key(sibling, key)) or b""
         still = before[_STAMP_BYTES:] if lacks is None else b"".join(lacks)
         device.vault.put(
-            SIBLING_KNOWS, _synced_key(sibling, key), _synced_state(key, device) + still
+            SYNCED_VERSION, _synced_key(sibling, key), _synced_state(key, device) + still
         )
 
 
@@ -70,13 +71,13 @@ def mark_contact_for_resync(person: PersonId, device: Device) -> None:
 
 def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None:
     """Have the next sync resend a contact to another device of ours that has forgotten it."""
-    device.vault.drop(SIBLING_KNOWS, _synced_key(sibling, contact_key(person)))
+    device.vault.drop(SYNCED_VERSION, _synced_key(sibling, contact_key(person)))
 
 
 def forget_synced(sibling: DeviceId, device: Device) -> None:
     """Forget what was sent to a device that is no longer ours."""
-    for key in device.vault.keys(SIBLING_KNOWS, sibling.hex()):
-        device.vault.drop(SIBLING_KNOWS, key)
+    for key in device.vault.keys(SYNCED_VERSION, sibling.hex()):
+        device.vault.drop(SYNCED_VERSION, key)
 
 
 def _can_write_to(to: Addressee, device: Device) -> bool:
@@ -86,10 +87,10 @@ def _can_write_to(to: Addressee, device: Device) -> bool:
 
 
 def _write_changed_records(
-    one: LinkedDevice, to: Addressee, records: dict[str, Shared], device: Device
+    one: LinkedDevice, to: Addressee, records: dict[str, SharedRecord], device: Device
 ) -> None:
     for key, shared in records.items():
-        told = device.vault.get(SIBLING_KNOWS, _synced_key(one.device, key))
+        told = device.vault.get(SYNCED_VERSION, _synced_key(one.device, key))
         knows = told is not None and told[:_STAMP_BYTES] == _synced_state(key, device)
         if told is not None and _was_forgotten(told, shared):
             told = None  # with the contact, the other device forgot the tokens that it was lent
@@ -104,7 +105,9 @@ def _write_changed_records(
         note_synced(one.device, key, device, [who for who in lacked if who not in lent])
 
 
-def _devices_without_tokens(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId]:
+def _devices_without_tokens(
+    told: bytes | None, shared: SharedRecord, device: Device
+) -> list[DeviceId]:
     """Return the contact's devices for which our other device was lent no tokens."""
     contact = contact_by_id(shared.person, device) if isinstance(shared, SharedContact) else None
     if contact is None or contact.blocked:
@@ -117,18 +120,18 @@ def _devices_without_tokens(told: bytes | None, shared: Shared, device: Device) 
     return [one for one in listed if one in lacked]
 
 
-def _was_forgotten(told: bytes, shared: Shared) -> bool:
+def _was_forgotten(told: bytes, shared: SharedRecord) -> bool:
     """Check whether our other device's last record says that this contact was forgotten."""
     if not isinstance(shared, SharedContact):
         return False
     gone = record_digest(SharedForgottenContact(shared.person, shared.at))
-    return told[_DIGEST_AT:_STAMP_BYTES] == gone
+    return told[_DIGEST_OFFSET:_STAMP_BYTES] == gone
 
 
-def _is_encodable(shared: Shared) -> bool:
+def _is_encodable(shared: SharedRecord) -> bool:
     """Check whether a record is valid.
 
-    An invalid one must neither stop the others nor use up tokens.
+    An invalid record must neither stop the other records nor use up tokens.
     """
     try:
         write_sync(shared)
@@ -137,7 +140,7 @@ def _is_encodable(shared: Shared) -> bool:
     return True
 
 
-def _with_tokens(shared: Shared, lacked: Sequence[DeviceId], device: Device) -> Shared:
+def _with_tokens(shared: SharedRecord, lacked: Sequence[DeviceId], device: Device) -> SharedRecord:
     """Add tokens for those devices, if we have any."""
     if not isinstance(shared, SharedContact):
         return shared
@@ -152,7 +155,7 @@ def _synced_state(key: str, device: Device) -> bytes:
     stamp = stamp_of(key, device)
     if stamp is None:
         return b""
-    return int(stamp.at.timestamp()).to_bytes(_DIGEST_AT, "big") + stamp.digest
+    return int(stamp.at.timestamp()).to_bytes(_DIGEST_OFFSET, "big") + stamp.digest
 
 
 def _synced_key(sibling: DeviceId, key: str) -> str:

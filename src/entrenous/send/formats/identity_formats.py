@@ -108,7 +108,7 @@ def _read_statement(encoded: bytes) -> Prekey:
     )
 
 
-PREFIX: Final = "entrenous:1:"
+INVITE_PREFIX: Final = "entrenous:1:"
 LINK_CHARS_MAX: Final = 1024
 _INVITE_VERSION: Final = 1
 
@@ -120,7 +120,9 @@ def write_invite(invite: Invite) -> str:
         ValueError: a field is not what the specification allows.
     """
     fields = [invite.name, invite.relay_url, invite.mailbox, invite.person, invite.token.reveal()]
-    return checked_text(PREFIX + to_base64url(encode([_INVITE_VERSION, *fields])), read_invite)
+    return checked_text(
+        INVITE_PREFIX + to_base64url(encode([_INVITE_VERSION, *fields])), read_invite
+    )
 
 
 def read_invite(untrusted_link: str) -> Invite:
@@ -130,7 +132,7 @@ def read_invite(untrusted_link: str) -> Invite:
         BadInvite: not a complete link of this version.
     """
     with bad_cbor_as(BadInvite):
-        fields = read_code(untrusted_link, PREFIX, LINK_CHARS_MAX)
+        fields = read_code(untrusted_link, INVITE_PREFIX, LINK_CHARS_MAX)
         version, name, relay_url, mailbox, person, token = as_list(fields, 6, 6)
         as_uint(version, _INVITE_VERSION, _INVITE_VERSION)
         return Invite(
@@ -175,7 +177,7 @@ _RECOVERY_VERSION: Final = 2
 _SHEET_CHARS_MAX: Final = 4096
 _SHEET_CODE: Final = re.compile(r"entrenous-recovery:2:([\w-]+(?:\s+[\w-]+)*)", re.ASCII)
 _CHECK_BYTES: Final = 4
-_LINE_CHARS: Final = 64  # characters per line, so that a person can compare and type it
+_LINE_CHARACTERS: Final = 64  # characters per line, so that a person can compare and type it
 
 
 def write_sheet(sheet: RecoverySheet) -> str:
@@ -191,7 +193,7 @@ def write_sheet(sheet: RecoverySheet) -> str:
         *(sheet.close.reveal(), sheet.output.reveal()),
     ]
     code = to_base64url(encode([*fields, _checksum(fields)]))
-    lines = [code[at : at + _LINE_CHARS] for at in range(0, len(code), _LINE_CHARS)]
+    lines = [code[at : at + _LINE_CHARACTERS] for at in range(0, len(code), _LINE_CHARACTERS)]
     return checked_text("\n".join([_SHEET_PREFIX + lines[0], *lines[1:], ""]), read_sheet)
 
 

@@ -62,8 +62,8 @@ from entrenous.wire.cbor import (
 from entrenous.wire.key_bundle import as_signed_batch, signed_batch_fields
 
 _SYNC_BYTES_MAX: Final = 100 * 1024
-_STEPS: Final = 4
-_STEP_BYTES_MAX: Final = 96
+_COMPARISON_STEPS_MAX: Final = 4
+_COMPARISON_STEP_BYTES_MAX: Final = 96
 
 
 def _parse_hello(value: object) -> Hello:
@@ -105,9 +105,9 @@ def _parse_reaction(value: object) -> Reaction:
 
 def _parse_comparison_step(value: object) -> CompareStep:
     transaction, step, data = as_list(value, 3, 3)
-    number = as_uint(step, _STEPS, 1)
+    number = as_uint(step, _COMPARISON_STEPS_MAX, 1)
     return CompareStep(
-        as_bytes(transaction, ID_BYTES), number, as_bytes_up_to(data, _STEP_BYTES_MAX)
+        as_bytes(transaction, ID_BYTES), number, as_bytes_up_to(data, _COMPARISON_STEP_BYTES_MAX)
     )
 
 
@@ -190,7 +190,7 @@ def write_sealed(key: bytes, around: bytes) -> bytes:
     bytes.
 
     Raises:
-        ValueError: the key id has another length.
+        ValueError: the key id has the wrong length.
     """
     if len(key) != KEY_ID_BYTES:
         raise ValueError("a key id has 8 bytes")
@@ -201,7 +201,7 @@ def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
     """Return the recipient's key id (8 bytes) and the sealed bytes for crypto/seal.py.
 
     Raises:
-        BadLetter: another version, or an impossible length.
+        BadLetter: the version is not supported, or the length is impossible.
     """
     if not 1 + KEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX or untrusted[0] != VERSION:
         raise BadLetter
@@ -351,7 +351,7 @@ def read_body(untrusted: bytes) -> Body:
     UnknownBody.
 
     Raises:
-        BadLetter: not a body, or a known kind in another form.
+        BadLetter: not a body, or a body of a known kind in an invalid form.
     """
     with bad_cbor_as(BadLetter):
         number, value = as_list(decode(untrusted), 2, 2)

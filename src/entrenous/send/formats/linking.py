@@ -41,15 +41,15 @@ from entrenous.wire.cbor import (
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.text import as_name, as_url
 
-PREFIX: Final = "entrenous-link:2:"
+LINK_CODE_PREFIX: Final = "entrenous-link:2:"
 _VERSION: Final = 2
 _CODE_CHARS_MAX: Final = 1024
 _TYPE_BYTE: Final = b"\x4c"
 _LENGTH_BYTES: Final = 4
 _LETTER_OVERHEAD: Final = 1145  # bytes; docs/spec/letter.md section 1
-_ENVELOPE_SIZES: Final = tuple(_LETTER_OVERHEAD + 1024 * 2**power for power in range(1, 8))
+_ENVELOPE_SIZES_BYTES: Final = tuple(_LETTER_OVERHEAD + 1024 * 2**power for power in range(1, 8))
 _XWING_BYTES: Final = 1216
-_SEALED_MAX: Final = 128 * 1024
+_SEALED_BYTES_MAX: Final = 128 * 1024
 
 
 def write_link_code(code: LinkCode) -> str:
@@ -59,7 +59,7 @@ def write_link_code(code: LinkCode) -> str:
         ValueError: a field is not what the specification allows.
     """
     fields = [_VERSION, code.relay_url, code.mailbox, code.token.reveal()]
-    return checked_text(PREFIX + to_base64url(encode(fields)), read_link_code)
+    return checked_text(LINK_CODE_PREFIX + to_base64url(encode(fields)), read_link_code)
 
 
 def read_link_code(untrusted_code: str) -> LinkCode:
@@ -69,7 +69,7 @@ def read_link_code(untrusted_code: str) -> LinkCode:
         BadLinkCode: not a complete code of this version.
     """
     with bad_cbor_as(BadLinkCode):
-        fields = read_code(untrusted_code, PREFIX, _CODE_CHARS_MAX)
+        fields = read_code(untrusted_code, LINK_CODE_PREFIX, _CODE_CHARS_MAX)
         version, relay_url, mailbox, token = as_list(fields, 4, 4)
         as_uint(version, _VERSION, _VERSION)
         return LinkCode(
@@ -100,13 +100,13 @@ def read_link_message(untrusted: bytes) -> LinkMessage:
 
 
 def padded_link(message: bytes) -> bytes:
-    """Pad a message for its envelope to a size that letters also have.
+    """Pad a message to one of the sizes that letters have, for its envelope.
 
     Raises:
         ValueError: the message is too long.
     """
     whole = _TYPE_BYTE + len(message).to_bytes(_LENGTH_BYTES, "big") + message
-    size = next((one for one in _ENVELOPE_SIZES if one >= len(whole)), None)
+    size = next((one for one in _ENVELOPE_SIZES_BYTES if one >= len(whole)), None)
     if size is None:
         raise ValueError("a message of a linking fits an envelope")
     return whole.ljust(size, b"\0")
@@ -123,7 +123,7 @@ def unpadded_link(untrusted: bytes) -> bytes:
     if not untrusted.startswith(_TYPE_BYTE) or len(untrusted) < end:
         raise BadLink
     message = untrusted[begin:end]
-    if len(message) > _ENVELOPE_SIZES[-1] - begin or padded_link(message) != untrusted:
+    if len(message) > _ENVELOPE_SIZES_BYTES[-1] - begin or padded_link(message) != untrusted:
         raise BadLink
     return message
 
@@ -158,12 +158,12 @@ def _parse_answer(fields: list[Any]) -> LinkAnswer:
 
 def _parse_reveal(fields: list[Any]) -> LinkReveal:
     public, sealed = as_list(fields, 2, 2)
-    return LinkReveal(as_bytes(public, 32), as_bytes_up_to(sealed, _SEALED_MAX))
+    return LinkReveal(as_bytes(public, 32), as_bytes_up_to(sealed, _SEALED_BYTES_MAX))
 
 
 def _parse_grant(fields: list[Any]) -> LinkGrant:
     (sealed,) = as_list(fields, 1, 1)
-    return LinkGrant(as_bytes_up_to(sealed, _SEALED_MAX))
+    return LinkGrant(as_bytes_up_to(sealed, _SEALED_BYTES_MAX))
 
 
 def _parse_stop(fields: list[Any]) -> LinkStop:
@@ -176,7 +176,7 @@ _PARSERS: Final = (_parse_request, _parse_answer, _parse_reveal, _parse_grant, _
 
 _MASTER_BYTES: Final = 64
 _ENFORCES_MAX: Final = 16
-_LENT_MAX: Final = 8
+_LENT_TOKENS_MAX: Final = 8
 
 
 def write_offer(offer: Offer) -> bytes:
@@ -252,7 +252,7 @@ def lent_token_fields(lent: tuple[LentToken, ...]) -> list[object]:
 
 def parse_lent_tokens(value: object) -> tuple[LentToken, ...]:
     """Read tokens lent by another device of ours."""
-    pairs = (as_list(entry, 2, 2) for entry in as_list(value, 0, _LENT_MAX))
+    pairs = (as_list(entry, 2, 2) for entry in as_list(value, 0, _LENT_TOKENS_MAX))
     return tuple(LentToken(as_uint(index), _parse_token(token)) for index, token in pairs)
 
 
@@ -304,8 +304,8 @@ def link_transcript(ask: bytes, answer: bytes) -> bytes:
     """Return the transcript: the first two messages as they were sent.
 
     The third message is left out: its key and offer were committed to in the first, but not their
-    encryption. With it, an attacker could encrypt the offer again and again until the comparison
-    strings match.
+    encryption. If it were included, an attacker could encrypt the offer again and again until the
+    comparison strings match.
     """
     return _TRANSCRIPT_LABEL + sha256(ask) + sha256(answer)
 

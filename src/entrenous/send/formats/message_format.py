@@ -41,14 +41,14 @@ from entrenous.wire.cbor import (
 from entrenous.wire.receipt import write_commitments
 from entrenous.wire.text import as_media_type, as_name, as_url
 
-_FIELDS: Final = 15
+_FIELD_NUMBER_MAX: Final = 15
 _MANIFEST_FIELDS: Final = (*range(1, 6), *range(11, 16))
 
 
 def write_manifest(manifest: Manifest) -> bytes:
     """Encode the manifest to which a content key is bound.
 
-    The CBOR list of the fields 1 to 5 and 11 to 15.
+    It is a CBOR list of fields 1 to 5 and 11 to 15.
     """
     fields = message_fields(manifest)
     return encode([fields[key] for key in _MANIFEST_FIELDS])
@@ -85,7 +85,7 @@ def parse_message(value: object) -> Manifest:
     Raises:
         BadCbor: not a message body.
     """
-    fields = as_map(value, _FIELDS)
+    fields = as_map(value, _FIELD_NUMBER_MAX)
     blobs = tuple(map(_parse_blob, as_list(fields[7], 1, BLOBS_PER_ENVELOPE_MAX)))
     audience = _parse_audience(fields[5])
     return Manifest(
@@ -180,7 +180,7 @@ def _parse_head(entry: object) -> PersonHead:
 
 
 VERSION: Final = 2
-_PADDED_MIN: Final = 4096
+_PADDED_BYTES_MIN: Final = 4096
 _LENGTH_BYTES: Final = 8
 
 
@@ -241,11 +241,11 @@ class UnpaddingWriter:
 
     def write(self, data: bytes) -> int:
         """Pass on the file's bytes; raise BadContent if the padding is not zero."""
-        own = data[: max(self._size - self._seen, 0)]
-        if own:
-            self._writer.write(own)
+        file_part = data[: max(self._size - self._seen, 0)]
+        if file_part:
+            self._writer.write(file_part)
         self._seen += len(data)
-        if data.count(0, len(own)) != len(data) - len(own):
+        if data.count(0, len(file_part)) != len(data) - len(file_part):
             raise BadContent
         return len(data)
 
@@ -264,10 +264,10 @@ def padded_length(length: int) -> int:
     Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
     PETS 2019, algorithm 1: at most 12 % longer, and it reveals only O(log log length) bits.
     """
-    exponent = max(length, _PADDED_MIN).bit_length() - 1
+    exponent = max(length, _PADDED_BYTES_MIN).bit_length() - 1
     zeros = exponent - exponent.bit_length()
     mask = (1 << zeros) - 1
-    return (max(length, _PADDED_MIN) + mask) & ~mask
+    return (max(length, _PADDED_BYTES_MIN) + mask) & ~mask
 
 
 class _PaddedReader(io.RawIOBase):
@@ -279,11 +279,11 @@ class _PaddedReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, room: Any, /) -> int:
-        size = min(len(room), self._end - self._at)
+    def readinto(self, buffer: Any, /) -> int:
+        size = min(len(buffer), self._end - self._at)
         part = self._data[self._at : self._at + size]
-        room[: len(part)] = part
-        room[len(part) : size] = bytes(size - len(part))
+        buffer[: len(part)] = part
+        buffer[len(part) : size] = bytes(size - len(part))
         self._at += size
         return size
 

@@ -100,7 +100,7 @@ class SharedMailboxes:
     homes: tuple[LinkedMailbox, ...]
 
 
-Shared = (
+SharedRecord = (
     SharedContact
     | SharedForgottenContact
     | SharedCircle
@@ -117,12 +117,12 @@ class BadSync(Malformed):
     """
 
 
-_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ZERO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: The positions are part of the wire format.
 _TRUST_BY_NUMBER: Final = (Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED)
 
 
-def write_sync(shared: Shared) -> SyncNote:
+def write_sync(shared: SharedRecord) -> SyncNote:
     """Encode a note.
 
     Raises:
@@ -135,28 +135,28 @@ def write_sync(shared: Shared) -> SyncNote:
     return SyncNote(topic, data)
 
 
-def read_sync(untrusted: SyncNote) -> Shared:
+def read_sync(untrusted: SyncNote) -> SharedRecord:
     """Decode a note.
 
     Raises:
-        BadSync: it has another form.
+        BadSync: the note has an invalid form.
     """
     with bad_cbor_as(BadSync):
         return _PARSERS[untrusted.topic](decode(untrusted.data))
 
 
-def comparable_form(shared: Shared) -> bytes:
-    """Encode the part whose change requires another note.
+def comparable_form(shared: SharedRecord) -> bytes:
+    """Encode the part of a record whose changes have to be sent in a new note.
 
     It leaves out the time, lent tokens, and the key bundle, which contacts send themselves.
     """
-    timeless = replace(shared, at=_NO_TIME)
+    timeless = replace(shared, at=_ZERO_TIME)
     if isinstance(timeless, SharedContact):
         timeless = replace(timeless, card=b"", lent=())
     return bytes([_TOPICS[type(timeless)]]) + encode(_record_fields(timeless))
 
 
-def _record_fields(shared: Shared) -> list[object]:
+def _record_fields(shared: SharedRecord) -> list[object]:
     match shared:
         case SharedContact():
             lent = [[device, lent_token_fields(tokens)] for device, tokens in shared.lent]
@@ -273,7 +273,7 @@ def _parse_device_id(value: object) -> DeviceId:
     return DeviceId(as_bytes(value, ID_BYTES))
 
 
-_TOPICS: Final[Mapping[type[Shared], SyncTopic]] = {
+_TOPICS: Final[Mapping[type[SharedRecord], SyncTopic]] = {
     SharedContact: SyncTopic.CONTACT,
     SharedForgottenContact: SyncTopic.CONTACT_GONE,
     SharedCircle: SyncTopic.CIRCLE,
@@ -281,7 +281,7 @@ _TOPICS: Final[Mapping[type[Shared], SyncTopic]] = {
     SharedBlock: SyncTopic.BLOCKED,
     SharedMailboxes: SyncTopic.HOMES,
 }
-_PARSERS: Final[Mapping[SyncTopic, Callable[[Any], Shared]]] = {
+_PARSERS: Final[Mapping[SyncTopic, Callable[[Any], SharedRecord]]] = {
     SyncTopic.CONTACT: _parse_contact,
     SyncTopic.CONTACT_GONE: _parse_forgotten_contact,
     SyncTopic.CIRCLE: _parse_circle,

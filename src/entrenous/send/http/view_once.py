@@ -14,7 +14,7 @@ from entrenous.send.http.view_pages import VIEW_SECONDS, ViewedContent, ViewSess
 from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
 from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
-from entrenous.send.open import Fill, download_message, open_message_to, unsafe_files
+from entrenous.send.open import WriteFile, download_message, open_message_to, unsafe_files
 from entrenous.serving.http_server import bind_socket, server_for, url_of
 from entrenous.serving.private_pages import open_browser
 from entrenous.terminal.output import hint, print_line
@@ -23,10 +23,10 @@ from entrenous.terminal.progress_bars import stage_bars
 
 @contextmanager
 def serve_view(look: ViewSession) -> Iterator[str]:
-    """Serve the page on the loopback inside the context; yields its address.
+    """Serve the page on the loopback interface inside the context; yields its address.
 
     Raises:
-        AddressTaken: the loopback cannot be listened on.
+        AddressTaken: the program cannot listen on the loopback interface.
     """
     with bind_socket("127.0.0.1", 0) as taken:
         server = server_for(view_app(look, taken))
@@ -48,8 +48,8 @@ def show_once(message: str, sender: str, device: Device) -> None:
     """Serve a page and wait; the relay is asked for its share only after *Show* is pressed there.
 
     Raises:
-        ViewNeverShown: nobody pressed it, so nothing was opened.
-        ViewNotCompleted, UnsafeToShow: it may be opened again.
+        ViewNeverShown: nobody pressed *Show*, so nothing was opened.
+        ViewNotCompleted, UnsafeToShow: the message may be opened again.
         AddressTaken, and the errors of :func:`.open_message_to`.
     """
     with stage_bars() as shown:
@@ -70,7 +70,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
         if not look.asked.is_set() or look.over.is_set():
             raise ViewNeverShown(name=message)
         try:
-            open_into(message, look, device)
+            open_for_view(message, look, device)
         except BaseException as why:
             look.report_failure(
                 why if isinstance(why, EntrenousError) else ViewNotCompleted(name=message)
@@ -80,26 +80,27 @@ def show_once(message: str, sender: str, device: Device) -> None:
     hint(translated("{message} was opened, and nothing of it was kept.").format(message=message))
 
 
-def open_into(message: str, look: ViewSession, device: Device) -> None:
-    """Open a message into a view; it counts once the page has requested every file.
+def open_for_view(message: str, look: ViewSession, device: Device) -> None:
+    """Open a message for a page to show. The opening counts once the page has requested
+    every file.
 
     Raises ViewNotCompleted, UnsafeToShow, and the errors of :func:`.open_message_to`.
     """
     files = list[ContentFile]()
 
-    def show(_number: int, file: FrameFile, fill: Fill) -> None:
+    def add_file(_number: int, file: FrameFile, fill: WriteFile) -> None:
         buffer = io.BytesIO()
         fill(buffer)
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
 
-    def tell(frame: Frame) -> None:
+    def provide_and_await_page(frame: Frame) -> None:
         _refuse_unsafe(message, frame, files, device)
         look.provide_content(ViewedContent(frame.text, tuple(files)))
         look.loaded.wait(_LOAD_TIMEOUT_S)
         if not look.has_requested_all():
             raise ViewNotCompleted(name=message)
 
-    open_message_to(message, show, device, tell=tell)
+    open_message_to(message, add_file, device, tell=provide_and_await_page)
 
 
 def _refuse_unsafe(message: str, frame: Frame, files: list[ContentFile], device: Device) -> None:

@@ -19,9 +19,9 @@ from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
     AWAITING_LIST,
+    EARLY_RECALL,
     FROM_NEWER_PROGRAM,
-    GREET,
-    RECALLED,
+    INVITE_USE_TO_ANSWER,
     UNDECRYPTABLE,
     Table,
     inbox_key,
@@ -74,7 +74,7 @@ from entrenous.send.tokens.use import receive_range
 from entrenous.wire.relay_nouns import WaitingEnvelope
 
 # the first argument is the body of the letter
-Handler = Callable[[Any, Letter, WaitingEnvelope, Device], None]
+ArrivalHandler = Callable[[Any, Letter, WaitingEnvelope, Device], None]
 
 
 def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> None:
@@ -82,7 +82,7 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
 
     Raises:
         NotInvited, AddressOnThisMachine, OutdatedDeviceList, ForkedDeviceList, NotForThisMailbox:
-            it has no effect.
+            the letter has no effect.
     """
     if is_blocked(letter.person.id, device) and not isinstance(letter.body, RecallNote):
         # the state of the session still advances, so that letters after an unblocking can be opened
@@ -129,7 +129,7 @@ def _on_hello(hello: Hello, letter: Letter, _waiting: WaitingEnvelope, device: D
         note_joined(invite, contact, letter.header.from_device, device)
     if invite is not None:
         mark_contact_for_resync(contact.person.id, device)
-        device.vault.put(GREET, contact.person.id.hex(), b"")
+        device.vault.put(INVITE_USE_TO_ANSWER, contact.person.id.hex(), b"")
     else:
         queue_greeting_back(letter.header, device)
 
@@ -164,7 +164,7 @@ def _on_message(
     )
     key = inbox_key(sender.person.id, message)
     owe_delivery_receipt(letter.header, received, device)
-    taken_back = device.vault.get(RECALLED, key) is not None
+    taken_back = device.vault.get(EARLY_RECALL, key) is not None
     store_message_state(
         received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device
     )
@@ -179,7 +179,7 @@ def _on_more_tokens(
 
 
 #: The function that applies each kind of body.
-ARRIVAL_HANDLERS: Final[Mapping[type[Any], Handler]] = {
+ARRIVAL_HANDLERS: Final[Mapping[type[Any], ArrivalHandler]] = {
     Hello: _on_hello,
     Manifest: _on_message,
     RecallNote: lambda note, letter, _, device: apply_recall(note, letter.person.id, device),
@@ -201,7 +201,7 @@ ARRIVAL_HANDLERS: Final[Mapping[type[Any], Handler]] = {
         note, sender_of(letter, device), device
     ),
 }
-_REMEMBERED_S: Final = int(MAX_TIME_IN_TRANSIT.total_seconds())
+_EARLY_RECALL_KEPT_S: Final = int(MAX_TIME_IN_TRANSIT.total_seconds())
 
 
 def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
@@ -217,7 +217,7 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
         store_message_state(received, InboxState.TAKEN_BACK, device)
         return
     contact = contact_by_id(sender, device)
-    if contact is not None and not contact.blocked:  # other people's messages do not arrive
+    if contact is not None and not contact.blocked:  # messages from anybody else are not accepted
         _remember_recall(key, sender, device)
 
 
@@ -227,13 +227,14 @@ def _remember_recall(key: str, sender: PersonId, device: Device) -> None:
     """
     now, trusted_now = int(device.clock.now().timestamp()), int(trusted_time(device).timestamp())
     kept = {
-        one: device.vault.get(RECALLED, one) for one in device.vault.keys(RECALLED, sender.hex())
+        one: device.vault.get(EARLY_RECALL, one)
+        for one in device.vault.keys(EARLY_RECALL, sender.hex())
     }
     by_age = sorted(kept, key=lambda one: int(kept[one] or 0))
-    expired = [one for one in by_age if int(kept[one] or 0) < trusted_now - _REMEMBERED_S]
+    expired = [one for one in by_age if int(kept[one] or 0) < trusted_now - _EARLY_RECALL_KEPT_S]
     for one in expired or by_age[: max(0, len(by_age) + 1 - LETTERS_WAITING_MAX)]:
-        device.vault.drop(RECALLED, one)
-    device.vault.put(RECALLED, key, str(now).encode())
+        device.vault.drop(EARLY_RECALL, one)
+    device.vault.put(EARLY_RECALL, key, str(now).encode())
 
 
 _COUNTED_LETTERS_MAX: Final = (
@@ -248,7 +249,7 @@ def record_undecryptable(envelope: str, device: Device) -> None:
 
 def take_undecryptable(device: Device) -> int:
     """Return and reset the number of letters that could not be decrypted."""
-    return _take_all(UNDECRYPTABLE, device)
+    return _count_and_clear(UNDECRYPTABLE, device)
 
 
 def record_unknown_kind(envelope: str, device: Device) -> None:
@@ -259,10 +260,10 @@ def record_unknown_kind(envelope: str, device: Device) -> None:
 
 def take_update_notice(device: Device) -> tuple[NeedsUpdate, ...]:
     """Ask for an update, once, if letters of an unknown kind arrived."""
-    return (NeedsUpdate(),) if _take_all(FROM_NEWER_PROGRAM, device) else ()
+    return (NeedsUpdate(),) if _count_and_clear(FROM_NEWER_PROGRAM, device) else ()
 
 
-def _take_all(table: str, device: Device) -> int:
+def _count_and_clear(table: str, device: Device) -> int:
     with device.vault.transaction():
         counted = device.vault.keys(table)
         for key in counted:
@@ -287,7 +288,7 @@ class AwaitingLetter:
 AWAITING_LIST_TABLE: Final = Table(AWAITING_LIST, AwaitingLetter)
 
 
-def keep_for_later(waiting: WaitingEnvelope, why: EntrenousError, device: Device) -> bool:
+def keep_until_list_known(waiting: WaitingEnvelope, why: EntrenousError, device: Device) -> bool:
     """Keep a rejected letter if the list that it names may still arrive; return whether it is kept.
     Only letters from contacts are kept. Call it in a transaction.
     """
@@ -300,11 +301,11 @@ def keep_for_later(waiting: WaitingEnvelope, why: EntrenousError, device: Device
     kept = list(AWAITING_LIST_TABLE.all(device.vault))
     if (
         len(kept) >= _KEPT_LETTERS_MAX
-        or sum(late.by == by for late in kept) >= _KEPT_PER_SENDER_MAX
+        or sum(waiting_letters.by == by for waiting_letters in kept) >= _KEPT_PER_SENDER_MAX
     ):
         return False
-    late = AwaitingLetter(waiting, lacks, by, this_second(device))
-    AWAITING_LIST_TABLE.store(late, waiting.id.hex(), device.vault)
+    waiting_letters = AwaitingLetter(waiting, lacks, by, this_second(device))
+    AWAITING_LIST_TABLE.store(waiting_letters, waiting.id.hex(), device.vault)
     return True
 
 
@@ -314,11 +315,11 @@ def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
     Letters stored for too long are counted as undecryptable.
     """
     now, due = trusted_time(device), list[WaitingEnvelope]()
-    for late in AWAITING_LIST_TABLE.all(device.vault):
-        key = late.waiting.id.hex()
-        if late.lacks.epoch <= _known_epoch(late.lacks, device):
-            due.append(late.waiting)
-        elif now - late.since > timedelta(days=AWAITING_LIST_DAYS):
+    for letters in AWAITING_LIST_TABLE.all(device.vault):
+        key = letters.waiting.id.hex()
+        if letters.lacks.epoch <= _known_epoch(letters.lacks, device):
+            due.append(letters.waiting)
+        elif now - letters.since > timedelta(days=AWAITING_LIST_DAYS):
             with device.vault.transaction():
                 record_undecryptable(key, device)
                 AWAITING_LIST_TABLE.drop(key, device.vault)

@@ -26,8 +26,8 @@ class XWingKey:
 class Address:
     """The data that both ends know before a letter is opened (docs/spec/letter.md section 2).
 
-    ``key`` identifies the recipient's X-Wing key; ``epoch`` and ``head`` (32 bytes) are those of
-    the device list under which the recipient gave that key. ``from_person`` and ``from_device`` are
+    ``key`` identifies the recipient's X-Wing key; ``epoch`` and ``head`` (32 bytes) identify the
+    device list under which the recipient gave us that key. ``from_person`` and ``from_device`` are
     None for a prekey, which anybody may use.
     """
 
@@ -90,8 +90,8 @@ class Manifest:
     """The body of a message: its name, its recipients, and half of its key.
 
     ``blobs`` are the frame and then the files; ``marks`` are the commitments to the files' marks
-    (32 bytes each, None for an unmarked file). ``heads`` cover exactly the audience.
-    ``may_export``: whether files may be kept although openings are limited.
+    (32 bytes each, None for an unmarked file). ``heads`` cover exactly the audience. ``may_export``
+    says whether files may be kept although openings are limited.
     """
 
     name: MessageName
@@ -234,7 +234,7 @@ class FileRole(IntEnum):
 
 
 #: The suffix of a written file, by its media type.
-SUFFIXES: Final = {
+FILE_SUFFIX_BY_MEDIA_TYPE: Final = {
     "image/jpeg": ".jpg",
     "image/png": ".png",
     "image/webp": ".webp",
@@ -334,9 +334,9 @@ class Peer:
 
     ``sessions`` are Olm sessions, the one to write with first. ``seal_to`` is the peer's latest
     X-Wing key; ``made_for_me`` tells whether it was made for this device or is a public prekey;
-    ``key_epoch`` and ``key_head`` are those of the list under which it was given. ``mine`` are the
-    ids of our own X-Wing keys that the peer may have sealed to, oldest first, and ``used`` the
-    newest that it did seal to. ``seen`` are the counters that have arrived.
+    ``key_epoch`` and ``key_head`` identify the list under which it was given. ``mine`` are the ids
+    of our own X-Wing keys that the peer may have sealed to, oldest first, and ``used`` the newest
+    that it did seal to. ``seen`` are the counters that have arrived.
     """
 
     device: DeviceId

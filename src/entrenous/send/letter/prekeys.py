@@ -21,12 +21,12 @@ from entrenous.send.clock_sanity import (
     this_second,
     trusted_time,
 )
-from entrenous.send.devices.own_key_bundle import places_in, sign_batch
+from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
 from entrenous.send.letter.letter_nouns import OWN_KEY_TABLE, OwnKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
 
-_TOP_UP_BELOW: Final = ONE_TIME_KEYS // 2
+_TOP_UP_BELOW_KEYS: Final = ONE_TIME_KEYS // 2
 _REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
 _DELETE_AFTER: Final = timedelta(days=14)  # time after which a replaced prekey is deleted
 _UNPUBLISHED_SET: Final = OwnRecord("prekeys", Prekeys)
@@ -41,7 +41,7 @@ class ReusableKeyStatements:
     xwing: bytes
 
 
-_LASTING: Final = OwnRecord("lasting-prekeys", ReusableKeyStatements)
+_REUSABLE_STATEMENTS: Final = OwnRecord("lasting-prekeys", ReusableKeyStatements)
 
 
 def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
@@ -65,12 +65,12 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
 
 def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.transaction():
-        current = None if lasting else _LASTING.load(device.vault)
+        current = None if lasting else _REUSABLE_STATEMENTS.load(device.vault)
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
         store_account(account, device)
         kept = current or _new_reusable_keys(me, device)
         statements = [
-            _statement(PrekeyKind.ONE_TIME, key_id, public, me, device)
+            _prekey_statement(PrekeyKind.ONE_TIME, key_id, public, me, device)
             for key_id, public in one_time.items()
         ]
         prekeys = _sign_prekey_set([*statements, kept.fallback, kept.xwing], me, device)
@@ -83,15 +83,15 @@ def _new_reusable_keys(me: OwnIdentity, device: Device) -> ReusableKeyStatements
     store_account(account, device)
     xwing = make_own_key(None, me, device)
     made = ReusableKeyStatements(
-        _statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
-        _statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
+        _prekey_statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
+        _prekey_statement(PrekeyKind.XWING, xwing.id, xwing.public, me, device),
     )
-    _LASTING.store(made, device.vault)
+    _REUSABLE_STATEMENTS.store(made, device.vault)
     return made
 
 
-def forget_unpublished(device: Device) -> None:
-    """Discard a set that the relay does not have yet: a new relay needs a complete set."""
+def discard_unpublished_prekeys(device: Device) -> None:
+    """Discard a set that the relay does not have yet, since a new relay needs a complete set."""
     _UNPUBLISHED_SET.drop(device.vault)
 
 
@@ -103,10 +103,12 @@ def top_up_prekeys(device: Device) -> None:
         home.relay_url, home.mailbox, home.owner, me.key.device
     )
     _redate_future_keys(device)
-    is_fresh = any(is_recent(key.made_at, _REPLACE_AFTER, device) for key in _public_keys(device))
-    if left_at_relay < _TOP_UP_BELOW or not is_fresh:
+    is_fresh = any(
+        is_recent(key.made_at, _REPLACE_AFTER, device) for key in _own_xwing_prekeys(device)
+    )
+    if left_at_relay < _TOP_UP_BELOW_KEYS or not is_fresh:
         publish_prekeys(device, lasting=not is_fresh)
-    _forget_old_prekeys(device)
+    _delete_old_prekeys(device)
 
 
 def _redate_future_keys(device: Device) -> None:
@@ -115,22 +117,22 @@ def _redate_future_keys(device: Device) -> None:
     date.
     """
     now = device.clock.now()
-    for key in _public_keys(device):
+    for key in _own_xwing_prekeys(device):
         if key.made_at - now > MAX_TIME_IN_TRANSIT and not is_clock_implausible(device):
             due = replace(key, made_at=now - _REPLACE_AFTER)
             OWN_KEY_TABLE.store(due, key.id.hex(), device.vault)
 
 
-def _public_keys(device: Device) -> list[OwnKey]:
+def _own_xwing_prekeys(device: Device) -> list[OwnKey]:
     """Return our X-Wing prekeys, oldest first."""
     public = [key for key in OWN_KEY_TABLE.all(device.vault) if key.peer is None]
     return sorted(public, key=lambda key: key.made_at)
 
 
-def _forget_old_prekeys(device: Device) -> None:
+def _delete_old_prekeys(device: Device) -> None:
     """Delete replaced prekeys once no more letters to them can be written."""
     now = trusted_time(device)
-    for key, successor in pairwise(_public_keys(device)):
+    for key, successor in pairwise(_own_xwing_prekeys(device)):
         if now - successor.made_at >= _DELETE_AFTER:
             OWN_KEY_TABLE.drop(key.id.hex(), device.vault)
 
@@ -144,7 +146,7 @@ def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
     return XWingKey(key_id, public_key(private))
 
 
-def _statement(
+def _prekey_statement(
     kind: PrekeyKind, key_id: bytes, public: bytes, me: OwnIdentity, device: Device
 ) -> bytes:
     now, person = this_second(device), me.person
@@ -154,16 +156,19 @@ def _statement(
 
 
 def _sign_prekey_set(statements: Sequence[bytes], me: OwnIdentity, device: Device) -> Prekeys:
-    """The set as the relay hands it out; the last two statements are those of the lasting keys.
+    """Return the set in the form in which the relay hands it out. The last two statements are those
+    of the reusable keys.
 
-    The Merkle tree is filled up with dummy leaves, so that all paths are equally long and an
-    answer's length does not reveal which keys it has.
+    The Merkle tree is filled up with dummy leaves, so that all paths are equally long and the
+    length of a relay's answer does not reveal which keys it has.
     """
     leaves = [*map(prekey_leaf, statements), *[_FILLER_LEAF] * (BATCH_SIZE_MAX - len(statements))]
     batch = sign_batch(leaves, me.home.mailbox, sign_prekeys, device)
     last = len(statements) - 1
     *one_time, fallback, xwing = (
         write_prekey(statement, place, batch if index == last else None)
-        for index, (statement, place) in enumerate(zip(statements, places_in(leaves), strict=False))
+        for index, (statement, place) in enumerate(
+            zip(statements, batch_positions(leaves), strict=False)
+        )
     )
     return Prekeys(tuple(one_time), fallback, xwing)

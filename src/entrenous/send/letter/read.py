@@ -74,7 +74,7 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     if not equal_in_constant_time(sha256(opened.body), header.body_sha256):
         raise NotForThisMailbox(what="its header names another body")
     body = read_body(opened.body)
-    person = _proven_sender(body, header, device)
+    person = _authenticated_sender(body, header, device)
     _check_lists(header, person, me, device)
     _check_counter(header, peer, device)
     _check_next_key(header)
@@ -134,7 +134,7 @@ def _try_session(session: Secret, outer: OuterLetter) -> OpenedLetter | None:
         return None
 
 
-def _proven_sender(body: Body, header: Header, device: Device) -> Person:
+def _authenticated_sender(body: Body, header: Header, device: Device) -> Person:
     """Return the person whose master key certified the device of this session."""
     contact = contact_by_id(header.from_person, device)
     if isinstance(body, Hello | RequestNote) or (isinstance(body, KeyBundleNote) and contact):
@@ -167,7 +167,7 @@ def _check_lists(header: Header, person: Person, me: OwnIdentity, device: Device
     """Check that both device lists named by the letter existed.
 
     An older list may be named: a person's other device may not know the newest one yet, and
-    membership in the newest list is checked by :func:`_proven_sender`.
+    membership in the newest list is checked by :func:`_authenticated_sender`.
     """
     contact = contact_by_id(person.id, device)
     shown = Head(person.epoch, person.head)
@@ -181,17 +181,17 @@ def _check_lists(header: Header, person: Person, me: OwnIdentity, device: Device
     older = named.epoch < max(person.epoch, known[-1].epoch)
     if older and named not in known:
         raise NotForThisMailbox(what="it was written under a card that is too old to be known")
-    _check_list_named_for_us(header, me)
+    _check_recipient_list(header, me)
 
 
-def _check_list_named_for_us(header: Header, me: OwnIdentity) -> None:
+def _check_recipient_list(header: Header, me: OwnIdentity) -> None:
     if header.from_person == me.person.id:
-        _check_sibling_list(header)
+        _check_own_device_list(header)
         return
     head = me.person.head
     if header.to_epoch < me.person.epoch:
         heads = {one.epoch: one.digest for one in list_heads(read_key_bundle(me.card).lists)}
-        # the list is too old for our key bundle to tell
+        # if our key bundle no longer has so old a list, the letter's word is taken
         head = heads.get(header.to_epoch, header.to_head)
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
@@ -202,7 +202,7 @@ def _check_list_named_for_us(header: Header, me: OwnIdentity) -> None:
         )
 
 
-def _check_sibling_list(header: Header) -> None:
+def _check_own_device_list(header: Header) -> None:
     """Check that a letter from another device of ours names the same list for both sides.
 
     The list may be newer than ours, since this letter may announce it.
@@ -260,7 +260,7 @@ def _drop_unneeded_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) ->
     """Delete our keys that are older than the newest one used, once no letter to them can arrive.
 
     A peer never uses an older key again, so only letters with lower counters can be encrypted with
-    one.
+    an older key.
     """
     used = _newer_used_key(own.id, peer)
     if used not in peer.mine:

@@ -14,16 +14,16 @@ from entrenous.crypto.statements import receipt_leaf, sign_receipts, verify_rece
 from entrenous.device.device import Device
 from entrenous.device.identities import key_bundle_with_head, own_device
 from entrenous.device.sent_copies import (
-    COVERED_TABLE,
+    RECEIPT_COVERAGE_TABLE,
     RECEIPT_TABLE,
     ProvenReceipt,
     ReceiptCoverage,
 )
-from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
-    RECEIPT_CARD,
+    RECEIPT_KEY_BUNDLE,
 )
-from entrenous.send.devices.own_key_bundle import places_in, sign_batch
+from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.letter.letter_nouns import Header
 from entrenous.send.letter.receipts_owed import (
     MAX_RECEIPT_DELAY,
@@ -95,9 +95,9 @@ def store_receipts(several: Receipts, header: Header, sender: Contact, device: D
     key = next(key for key in sender.person.devices if key.device == header.from_device)
     leaves = tuple(one.leaf for one in several.receipts)
     verify_receipts(leaves, several.batch, key)
-    for one, place in zip(several.receipts, places_in(leaves), strict=True):
-        copy = SEALED_TABLE.load(one.envelope.hex(), device.vault)
-        expected = COVERED_TABLE.load(one.envelope.hex(), device.vault)
+    for one, place in zip(several.receipts, batch_positions(leaves), strict=True):
+        copy = SEALED_COPY_TABLE.load(one.envelope.hex(), device.vault)
+        expected = RECEIPT_COVERAGE_TABLE.load(one.envelope.hex(), device.vault)
         if copy is not None and expected is not None:
             proof = write_receipt_proof(ReceiptProof(place, several.batch))
             _store_receipt(
@@ -135,11 +135,11 @@ def _store_receipt(
     proven = ProvenReceipt(one.event, one.at, encoded, proof, head)
     RECEIPT_TABLE.store(proven, f"{one.envelope.hex()} {int(one.event)}", device.vault)
     if one.event in {ReceiptEvent.OPENED, ReceiptEvent.EXPORTED}:
-        # A clock that was ahead may have marked it as expired.
+        # The copy may have been marked as expired by a clock that was ahead.
         state = EnvelopeState.OPENED if copy.state is EnvelopeState.EXPIRED else copy.state
         opened = replace(copy, state=state, opened=True)
         if opened != copy:
-            SEALED_TABLE.store(opened, one.envelope.hex(), device.vault)
+            SEALED_COPY_TABLE.store(opened, one.envelope.hex(), device.vault)
     _store_proving_bundle(person.id, head, device)
 
 
@@ -149,5 +149,5 @@ def _store_proving_bundle(person: PersonId, head: bytes, device: Device) -> None
     It has every device that signs under the list.
     """
     card = key_bundle_with_head(person, head, device)
-    if card is not None and device.vault.get(RECEIPT_CARD, head.hex()) is None:
-        device.vault.put(RECEIPT_CARD, head.hex(), card)
+    if card is not None and device.vault.get(RECEIPT_KEY_BUNDLE, head.hex()) is None:
+        device.vault.put(RECEIPT_KEY_BUNDLE, head.hex(), card)

@@ -11,10 +11,10 @@ from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.crypto.hashing import marks_hash, sha256
 from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE
-from entrenous.device.sent_copies import COVERED_TABLE, ReceiptCoverage
+from entrenous.device.sent_copies import RECEIPT_COVERAGE_TABLE, ReceiptCoverage
 from entrenous.device.vault_tables import (
     OWED_RECEIPT,
-    SENT_FROM,
+    SENDING_DEVICE,
     Table,
     inbox_key,
     peer_key,
@@ -43,7 +43,7 @@ OWED_RECEIPT_TABLE: Final = Table(OWED_RECEIPT, OwedReceipt)
 
 _DELAY_S_MIN: Final = 60
 _DELAY_S_MAX: Final = 900
-#: A due time further ahead than this was recorded by a clock that was ahead.
+#: If a receipt is due later than this, its time was recorded by a clock that was ahead.
 MAX_RECEIPT_DELAY: Final = timedelta(seconds=_DELAY_S_MAX)
 
 
@@ -53,7 +53,7 @@ def owe_delivery_receipt(header: Header, received: Received, device: Device) -> 
     Call it in the transaction that stores it.
     """
     key = inbox_key(received.sender, received.id)
-    device.vault.put(SENT_FROM, key, header.from_device)
+    device.vault.put(SENDING_DEVICE, key, header.from_device)
     _store_owed_receipt(ReceiptEvent.DELIVERED, received, device)
 
 
@@ -73,8 +73,8 @@ def owe_export_receipt(received: Received, device: Device) -> None:
 def may_get_receipts(person: PersonId, device: Device) -> bool:
     """Return whether a person may get receipts.
 
-    Their keys must be compared, or known by link with the user's consent, and their device lists
-    must not conflict.
+    Either their keys have been compared, or only an invite link vouches for the keys and the user
+    agreed to send receipts. Their device lists must not conflict.
     """
     contact = CONTACT_TABLE.load(person.hex(), device.vault)
     if contact is None or contact.blocked or contact.forked:
@@ -83,7 +83,7 @@ def may_get_receipts(person: PersonId, device: Device) -> bool:
 
 
 def _store_owed_receipt(event: ReceiptEvent, received: Received, device: Device) -> None:
-    sent_from = device.vault.get(SENT_FROM, inbox_key(received.sender, received.id))
+    sent_from = device.vault.get(SENDING_DEVICE, inbox_key(received.sender, received.id))
     manifest = received.manifest
     if not device.receipts or sent_from is None or manifest is None:
         return
@@ -122,4 +122,4 @@ def record_receipt_terms(manifest: Manifest, envelope: EnvelopeId, device: Devic
     Call it in the transaction that writes the letter.
     """
     covered = ReceiptCoverage(sha256(write_manifest(manifest)), manifest.marks)
-    COVERED_TABLE.store(covered, envelope.hex(), device.vault)
+    RECEIPT_COVERAGE_TABLE.store(covered, envelope.hex(), device.vault)

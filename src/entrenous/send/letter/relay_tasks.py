@@ -11,18 +11,18 @@ from entrenous.base.errors import EntrenousError, Expired, PostponedUntilClockIs
 from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import EXPIRY_DAYS_MAX, WAKE_REQUEST_S
 from entrenous.device.device import Device
-from entrenous.device.identities import NEXT_CLOSE, own_device
-from entrenous.device.sent_messages import SEALED_TABLE, SealedCopy, SendState
+from entrenous.device.identities import NEXT_CLOSE_TOKEN_RECORD, own_device
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState
 from entrenous.device.vault_tables import (
-    RESTORED,
+    RELAY_RESTORE,
+    REVOKED_TOKEN,
     SELF,
-    WITHDRAW,
-    WITHDRAWN,
+    TOKEN_REVOCATION,
 )
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.devices.own_key_bundle import (
-    relays_with_deletions,
-    repeat_deletions,
+    relays_with_mailbox_deletions,
+    repeat_mailbox_deletions,
     resend_close_token,
     update_relay,
 )
@@ -30,13 +30,13 @@ from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.outbox import clock_difference
 from entrenous.send.tokens.issue import issued_ranges, queue_registration, register_tokens
-from entrenous.send.tokens.token_ranges import WITHDRAW_TABLE, WITHDRAWN_TABLE
+from entrenous.send.tokens.token_ranges import REVOKED_TOKEN_TABLE, TOKEN_REVOCATION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def has_tokens_to_withdraw(device: Device) -> bool:
     """Return whether a withdrawal of tokens still has to be sent to our relay."""
-    return bool(WITHDRAW_TABLE.keys(device.vault))
+    return bool(TOKEN_REVOCATION_TABLE.keys(device.vault))
 
 
 def do_relay_tasks(device: Device) -> list[EntrenousError]:
@@ -46,9 +46,9 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
     returned. If the token that deletes our mailbox changes, letters to our other devices are put
     into the outbox: until they have left, no other device could close this one if it were lost.
     """
-    close_token_changes = device.vault.get(SELF, NEXT_CLOSE) is not None
+    close_token_changes = device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is not None
     problems = update_relay(device)
-    if close_token_changes and device.vault.get(SELF, NEXT_CLOSE) is None:
+    if close_token_changes and device.vault.get(SELF, NEXT_CLOSE_TOKEN_RECORD) is None:
         send_sync_letters(device)
     try:
         register_tokens(device)
@@ -79,57 +79,65 @@ def wait_for_letter(seconds: int, device: Device) -> bool:
 
 
 _REPEAT_PERIOD: Final = timedelta(days=EXPIRY_DAYS_MAX)
-_ASK_AGAIN_S: Final = 6 * 3600
+_RESTORE_CHECK_INTERVAL_S: Final = 6 * 3600
 # an attempt to reach a relay that does not answer keeps the vault in use for a minute
-_AFTER_SILENCE_S: Final = 3600
+_CHECK_INTERVAL_AFTER_FAILURE_S: Final = 3600
 
 
 def repeat_after_restore(device: Device) -> None:
     """Ask our relays sometimes whether they were restored, and repeat what they may have lost.
 
     Other relays are not asked unless there is something to repeat, because a relay learns when and
-    from where we connect. One that does not answer is asked again an hour later.
+    from where we connect. A relay that does not answer is asked again an hour later.
     """
     home = own_device(device).home.relay_url
-    known = dict(device.vault.items(RESTORED))
+    known = dict(device.vault.items(RELAY_RESTORE))
     if home in known and not any(_is_check_due(record, device) for record in known.values()):
         return  # reading all sent copies is slow, so it is done only when due
-    relays = {home, *_relays_with_repeats(device)}
+    relays = {home, *_relays_with_recent_requests(device)}
     for url in known.keys() - relays:
-        device.vault.drop(RESTORED, url)
+        device.vault.drop(RELAY_RESTORE, url)
     for url in sorted(relays):
         if _is_check_due(known.get(url), device):
             with suppress(EntrenousError):
-                _check_restored(url, home, device)
+                _repeat_if_restored(url, home, device)
 
 
-def _relays_with_repeats(device: Device) -> set[str]:
-    # Copies without our own recall date are recalled only according to their relay. That alone is
-    # no reason to ask it for ever.
+def _relays_with_recent_requests(device: Device) -> set[str]:
+    # For copies without our own recall date, only the relay said that they were recalled. Such a
+    # copy alone is no reason to ask that relay for ever.
     taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
-    return taken_back | relays_with_deletions(_repeat_since(device), device)
+    return taken_back | relays_with_mailbox_deletions(_repeat_since(device), device)
 
 
 def _is_check_due(record: bytes | None, device: Device) -> bool:
-    """Return whether it is time to ask a relay again; ``record`` is about the last time."""
+    """Return whether it is time to ask a relay again; ``record`` was stored when it was
+    last asked.
+    """
     if record is None:
         return True
-    return not 0 <= _unix_seconds_now(device) - int(record.split(b" ")[0]) < _ASK_AGAIN_S
+    return (
+        not 0 <= _unix_seconds_now(device) - int(record.split(b" ")[0]) < _RESTORE_CHECK_INTERVAL_S
+    )
 
 
-def _check_restored(url: str, home: str, device: Device) -> None:
+def _repeat_if_restored(url: str, home: str, device: Device) -> None:
     now = _unix_seconds_now(device)
-    _, known = (device.vault.get(RESTORED, url) or b"-1 ").split(b" ")
-    device.vault.put(RESTORED, url, b"%d %s" % (now + _AFTER_SILENCE_S - _ASK_AGAIN_S, known))
+    _, known = (device.vault.get(RELAY_RESTORE, url) or b"-1 ").split(b" ")
+    device.vault.put(
+        RELAY_RESTORE,
+        url,
+        b"%d %s" % (now + _CHECK_INTERVAL_AFTER_FAILURE_S - _RESTORE_CHECK_INTERVAL_S, known),
+    )
     _, restored_at = device.courier.status(url)
     seen = b"" if restored_at is None else b"%d" % int(restored_at.timestamp())
     if seen not in (b"", known):
         _withdraw_again(url, device)
         with device.vault.transaction():
-            repeat_deletions(url, _repeat_since(device), device)
+            repeat_mailbox_deletions(url, _repeat_since(device), device)
         if url == home:
             _repeat_to_own_relay(device)
-    device.vault.put(RESTORED, url, b"%d %s" % (now, seen))
+    device.vault.put(RELAY_RESTORE, url, b"%d %s" % (now, seen))
 
 
 def _withdraw_again(url: str, device: Device) -> None:
@@ -143,7 +151,7 @@ def _withdraw_again(url: str, device: Device) -> None:
 def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
     """Yield the copies recalled recently or at an unknown time, except those that never left."""
     since = _repeat_since(device)
-    for copy in SEALED_TABLE.all(device.vault):
+    for copy in SEALED_COPY_TABLE.all(device.vault):
         ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not SendState.WAITING
         if ended and (copy.ended_at is None or copy.ended_at >= since):
             yield copy
@@ -168,10 +176,10 @@ def _repeat_to_own_relay(device: Device) -> None:
     since = _repeat_since(device)
     with device.vault.transaction():
         resend_close_token(device)
-        for key in WITHDRAWN_TABLE.keys(device.vault):
-            done = WITHDRAWN_TABLE.load(key, device.vault)
+        for key in REVOKED_TOKEN_TABLE.keys(device.vault):
+            done = REVOKED_TOKEN_TABLE.load(key, device.vault)
             if done is not None and done.told_at is not None and done.told_at >= since:
-                device.vault.put(WITHDRAW, key, device.vault.get(WITHDRAWN, key) or b"")
+                device.vault.put(TOKEN_REVOCATION, key, device.vault.get(REVOKED_TOKEN, key) or b"")
         for peer_id, issued in list(issued_ranges(device)):
             person = PersonId(bytes.fromhex(peer_id.split()[0]))
             queue_registration(issued, range(issued.next_unused, issued.until), person, device)

@@ -24,7 +24,7 @@ from entrenous.send.tokens.issue import issue_range
 from entrenous.send.tokens.use import has_tokens_for, token_for
 from entrenous.wire.relay_nouns import PrekeyBundle
 
-_UNREACHED: Final = (NoPrekeys, NoSuchMailbox, WrongToken)
+_UNREACHABLE_DEVICE_ERRORS: Final = (NoPrekeys, NoSuchMailbox, WrongToken)
 
 
 def ensure_session(to: Addressee, device: Device) -> None:
@@ -66,7 +66,7 @@ def ensure_sessions(every: Iterable[Addressee], device: Device) -> tuple[Address
     for to in every:
         try:
             ensure_session(to, device)
-        except _UNREACHED as why:
+        except _UNREACHABLE_DEVICE_ERRORS as why:
             unreached.setdefault(to.contact.person.id, why)
         else:
             reached.append(to)

@@ -16,10 +16,10 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import check_blob
 from entrenous.crypto.nouns import BlobChanged, BlobRef
 from entrenous.device.device import Device, Vault
-from entrenous.device.sent_messages import SEALED_TABLE
+from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.letter.letter_nouns import Manifest
-from entrenous.send.message.states import DOWNLOAD_TABLE, DownloadPart, Received
+from entrenous.send.message.states import PARTIAL_DOWNLOAD_TABLE, DownloadPart, Received
 from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.send.outbox import OutboxItem
 from entrenous.wire.relay_nouns import BlobDeposit
@@ -44,7 +44,7 @@ def upload_blobs(item: OutboxItem, device: Device, on_sent: OnSent = ignore_sent
     Raises:
         RelayUnreachable, or a refusal; the relay stores the arrived part for a day.
     """
-    copy = SEALED_TABLE.load(item.envelope.id.hex(), device.vault)
+    copy = SEALED_COPY_TABLE.load(item.envelope.id.hex(), device.vault)
     token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
     for deposit, kept in item.blobs:
         _Upload(item, deposit, kept, token, device).upload(on_sent)
@@ -143,7 +143,8 @@ def download(
     """Download all blobs of a message into the vault, sealed, and check them.
 
     Raises:
-        BlobChanged: the relay sent other bytes than the sender named; they were not kept.
+        BlobChanged: the relay sent bytes other than those that the sender named; they were not
+            kept.
         NoSuchBlob, RelayUnreachable, DiskFull.
     """
     counted = ByteCounter(Stage.FETCHING, sum(ref.size for ref in manifest.blobs), watch)
@@ -158,17 +159,17 @@ def delete_download_parts(received: Received, vault: Vault, *, files: bool = Tru
     """Delete the records of a message's downloads, and the downloaded files if ``files`` is
     true.
     """
-    for key in DOWNLOAD_TABLE.keys(vault, f"{inbox_key(received.sender, received.id)} "):
-        part = DOWNLOAD_TABLE.load(key, vault)
+    for key in PARTIAL_DOWNLOAD_TABLE.keys(vault, f"{inbox_key(received.sender, received.id)} "):
+        part = PARTIAL_DOWNLOAD_TABLE.load(key, vault)
         if part is not None and files:
             vault.delete_file(part.kept)
-        DOWNLOAD_TABLE.drop(key, vault)
+        PARTIAL_DOWNLOAD_TABLE.drop(key, vault)
 
 
 def _download_blob(
     ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: ByteCounter
 ) -> BlobId:
-    part = DOWNLOAD_TABLE.load(key, device.vault)
+    part = PARTIAL_DOWNLOAD_TABLE.load(key, device.vault)
     present = _downloaded_bytes(part, ref, device.vault)
     if part is not None and part.whole and present == ref.size:
         counted.add(ref.size)
@@ -185,7 +186,7 @@ def _download_blob(
         return _mark_complete(part, key, device.vault)
     with device.vault.transaction():
         device.vault.delete_file(part.kept)
-        DOWNLOAD_TABLE.drop(key, device.vault)
+        PARTIAL_DOWNLOAD_TABLE.drop(key, device.vault)
     raise BlobChanged
 
 
@@ -204,22 +205,22 @@ def _begin_part(key: str, before: DownloadPart | None, vault: Vault) -> Download
         if before is not None:
             vault.delete_file(before.kept)
         part = DownloadPart(vault.keep_sealed(b""))
-        DOWNLOAD_TABLE.store(part, key, vault)
+        PARTIAL_DOWNLOAD_TABLE.store(part, key, vault)
     return part
 
 
-def _fetch_and_check(  # noqa: PLR0913, PLR0917 - one blob's way from the relay to the vault
+def _fetch_and_check(  # noqa: PLR0913, PLR0917 - a download needs each of these
     part: DownloadPart,
     present: int,
     ref: BlobRef,
     manifest: Manifest,
     device: Device,
-    more: Callable[[int], None],
+    on_bytes: Callable[[int], None],
 ) -> bool:
     """Download the missing bytes; return whether the blob matches the letter's reference."""
     if present < ref.size:
         with device.vault.append_sealed(part.kept) as file:
-            rest = cast("BinaryIO", _LimitedWriter(file, ref.size - present, more))
+            rest = cast("BinaryIO", _LimitedWriter(file, ref.size - present, on_bytes))
             device.courier.download_blob(
                 manifest.relay_url, ref.id, manifest.fetch_token, rest, present
             )
@@ -232,7 +233,7 @@ def _fetch_and_check(  # noqa: PLR0913, PLR0917 - one blob's way from the relay 
 
 
 def _mark_complete(part: DownloadPart, key: str, vault: Vault) -> BlobId:
-    DOWNLOAD_TABLE.store(DownloadPart(part.kept, whole=True), key, vault)
+    PARTIAL_DOWNLOAD_TABLE.store(DownloadPart(part.kept, whole=True), key, vault)
     return part.kept
 
 

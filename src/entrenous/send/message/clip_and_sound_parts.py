@@ -121,13 +121,13 @@ class SoundPart:
     def copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        def make(seed: Secret) -> tuple[MadeCopy, ...]:
+        def make_copy(seed: Secret) -> tuple[MadeCopy, ...]:
             data = write_copy(self.sound, self.prepared, seed)
             return (MadeCopy(seed, data, sha256(data)),)
 
         seeds = (new_seed(device) for _ in range(people))
         marking.add(0)  # shows the progress bar before the first is done
-        with closing(ordered_results(make, seeds, sound_pool_size(self.sound))) as made:
+        with closing(ordered_results(make_copy, seeds, sound_pool_size(self.sound))) as made:
             for one in made:
                 marking.add(len(self.source))
                 yield one

@@ -1,4 +1,6 @@
-"""A draft and its policy, the guard's doubts, and the errors of sending."""
+"""A draft and its policy, the doubts that the guard (send/guard.py) has about its recipients, and
+the errors of sending.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -128,7 +130,8 @@ class CopyRefused(Refused):
 class SendingUndone(EntrenousError):
     """Undone: nothing was sent to anybody."""
 
-    family = "interrupted"  # nothing failed, so it is in none of the five families
+    # Nothing failed, so it is in none of the five families in base/errors.py.
+    family = "interrupted"
 
 
 class StoppedWhileSending(EntrenousError):

@@ -66,7 +66,7 @@ class FilePart(Protocol):
         ...
 
 
-T = TypeVar("T")
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class FilePlan:
         for part in self.parts:
             part.store_features(message, device)
 
-    def _in_message_order(self, by_part: Sequence[tuple[T, ...]]) -> tuple[T, ...]:
+    def _in_message_order(self, by_part: Sequence[tuple[Entry, ...]]) -> tuple[Entry, ...]:
         placed = {
             place: one
             for part, several in zip(self.parts, by_part, strict=True)
@@ -136,7 +136,7 @@ def plan_files(
         raise OnlyPicturesHaveASize
     parts: list[FilePart] = []
     if pictures:
-        prepare = _import_on_demand("entrenous.send.message.picture_parts:prepare_picture_part")
+        prepare = _lazy_import("entrenous.send.message.picture_parts:prepare_picture_part")
         parts.append(prepare(pictures, size_px, device, preparing))
     for place, data in by_kind[MediaKind.CLIP]:
         parts.append(_plan_clip(place, data, device, preparing.counting_callback(len(data))))
@@ -145,7 +145,7 @@ def plan_files(
     return FilePlan(tuple(parts))
 
 
-def _next_copies(part: FilePart, copies: Iterator[T]) -> T:
+def _next_copies(part: FilePart, copies: Iterator[Entry]) -> Entry:
     """Return the next copies of a part; a clip may be shorter when it is read again."""
     with about_file(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
@@ -157,9 +157,9 @@ def _plan_clip(
     """Prepare a clip, or a file without frames as a sound."""
     try:
         with about_file(place):
-            return _import_on_demand(
-                "entrenous.send.message.clip_and_sound_parts:prepare_clip_part"
-            )(place, untrusted_data, device, reached)
+            return _lazy_import("entrenous.send.message.clip_and_sound_parts:prepare_clip_part")(
+                place, untrusted_data, device, reached
+            )
     except UnsupportedVideoCodec:  # it has pictures, so it must not be sent as sound alone
         raise
     except NoVideoFound:
@@ -170,13 +170,13 @@ def _plan_sound(
     place: int, untrusted_data: bytes, device: Device, reached: ShareCallback
 ) -> FilePart:
     with about_file(place):
-        return _import_on_demand("entrenous.send.message.clip_and_sound_parts:prepare_sound_part")(
+        return _lazy_import("entrenous.send.message.clip_and_sound_parts:prepare_sound_part")(
             place, untrusted_data, device, reached
         )
 
 
-def _import_on_demand(place: str) -> Callable[..., FilePart]:
+def _lazy_import(qualified_name: str) -> Callable[..., FilePart]:
     """Import a function on demand: text needs no marking code, pictures no video library."""
-    module, _, name = place.partition(":")
-    found: Callable[..., FilePart] = getattr(import_module(module), name)
-    return found
+    module, _, name = qualified_name.partition(":")
+    function: Callable[..., FilePart] = getattr(import_module(module), name)
+    return function

@@ -28,7 +28,7 @@ from entrenous.crypto.hashing import HashingWriter, mark_commitment, token_hash
 from entrenous.crypto.key_derivation import blob_key, content_key, share_group
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SEALED_TABLE, Message, SealedCopy
+from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
 from entrenous.send.conversations import record_sent
 from entrenous.send.formats.message_format import (
     padded_length,
@@ -72,7 +72,7 @@ class _SealedDeviceCopies:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class SendingContext:
     """Data that all copies of one message share.
 
     ``groups`` is the secret from which share groups are derived.
@@ -96,7 +96,7 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     draft: Draft,
     plan: FilePlan,
     to: tuple[Addressee, ...],
-    sending: Sending,
+    sending: SendingContext,
     device: Device,
     watch: TransferWatch,
 ) -> datetime | None:
@@ -119,7 +119,7 @@ class _MessageInProgress:
 
     draft: Draft
     plan: FilePlan
-    sending: Sending
+    sending: SendingContext
     device: Device
     made: list[_SealedDeviceCopies] = field(default_factory=list)
 
@@ -163,7 +163,7 @@ class _MessageInProgress:
             outer = replace(one.sealed.outer, release_at=release_at)
             write_letter(one.sealed.manifest, one.to, outer, device)
             copy = _sealed_copy(one, self.sending)
-            SEALED_TABLE.store(copy, outer.envelope.hex(), device.vault)
+            SEALED_COPY_TABLE.store(copy, outer.envelope.hex(), device.vault)
             index_copy(copy, message.sent_at, device.vault)
         return release_at
 
@@ -193,7 +193,7 @@ def _ledger_copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
     )
 
 
-def _sealed_copy(made: _SealedDeviceCopies, sending: Sending) -> SealedCopy:
+def _sealed_copy(made: _SealedDeviceCopies, sending: SendingContext) -> SealedCopy:
     return SealedCopy(
         message=sending.message,
         to=RecipientId(made.to.contact.name),
@@ -205,8 +205,8 @@ def _sealed_copy(made: _SealedDeviceCopies, sending: Sending) -> SealedCopy:
     )
 
 
-# bytes; smaller ciphertext is written at once, larger one in chunks
-_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024
+# ciphertext of up to this size is written at once, larger ciphertext in chunks
+_IN_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def seal_content(
     files: tuple[DeviceFile, ...],
     text: str | None,
     to: Addressee,
-    sending: Sending,
+    sending: SendingContext,
     device: Device,
 ) -> SealedContent:
     """Encrypt each file for one device; the key is split between its letter and its relay.
@@ -282,7 +282,7 @@ def _padded_blobs(
         yield padded_reader(one.file.data), padded_length(len(one.file.data))
 
 
-def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
+def _manifest(to: Addressee, sending: SendingContext, device: Device) -> Manifest:
     return Manifest(
         name=sending.name,
         sent_at=sending.sent_at.replace(microsecond=0),
@@ -305,7 +305,7 @@ def _encrypt(key: Secret, padded: BinaryIO, size: int, device: Device) -> tuple[
     """Encrypt a blob into the vault; return its id there, its size in bytes and its SHA-256."""
     if size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
-    if size <= _MEMORY_BYTES_MAX:
+    if size <= _IN_MEMORY_BYTES_MAX:
         buffer = io.BytesIO()
         length, sha256 = _encrypt_into(buffer, key, padded)
         kept = device.vault.keep_sealed(buffer.getvalue())

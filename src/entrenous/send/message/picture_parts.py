@@ -12,7 +12,7 @@ from entrenous.base.identifiers import MessageId
 from entrenous.device.device import Device
 from entrenous.send.copies.picture_copies import (
     MadeCopy,
-    Original,
+    PictureOriginal,
     ledger_entry,
     new_seed,
     prepare_original,
@@ -27,7 +27,7 @@ from entrenous.send.message.transfer_progress import ByteCounter
 @dataclass(frozen=True, slots=True)
 class PicturePart:
     places: tuple[int, ...]
-    originals: tuple[Original, ...]
+    originals: tuple[PictureOriginal, ...]
 
     @property
     def copy_shapes(self) -> tuple[CopyShape, ...]:
@@ -69,7 +69,7 @@ def prepare_picture_part(
 
 def _prepare_picture(
     place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: ByteCounter
-) -> Original:
+) -> PictureOriginal:
     reached = preparing.counting_callback(len(untrusted_data))
     with about_file(place):
         original = prepare_original(untrusted_data, size_px, device, sparing=True)

@@ -8,13 +8,13 @@ from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.limits import REACTION_BYTES_MAX
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device, refuse_unconfirmed
-from entrenous.device.sent_messages import SEALED_TABLE
+from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
     inbox_key,
 )
 from entrenous.send.conversations import conversation_of, names_in
 from entrenous.send.flush import flush
-from entrenous.send.inbox import message_named
+from entrenous.send.inbox import reference_to_message
 from entrenous.send.letter.letter_nouns import (
     REACTION_TABLE,
     BadReaction,
@@ -29,7 +29,7 @@ from entrenous.send.letter.write import addressees, outer_without_content, write
 from entrenous.send.message.states import INBOX_TABLE
 from entrenous.send.people.keep_contacts import (
     contacts_named,
-    no_common_protocol,
+    protocol_mismatch_error,
     refuse_other_protocols,
 )
 
@@ -55,11 +55,11 @@ def react(name: str, sign: str | None, device: Device) -> ReactionResult:
     """
     refuse_unconfirmed(device)
     _require_valid_reaction(sign)
-    meant = message_named(name, device)
+    meant = reference_to_message(name, device)
     reaction = Reaction(meant.sender, meant.message, sign)
     known = contacts_named(names_in(conversation_of(name, device), device), device)
     readers = [one for one in known if not one.forked]
-    people = [one for one in readers if no_common_protocol(one, device) is None]
+    people = [one for one in readers if protocol_mismatch_error(one, device) is None]
     if not people:
         refuse_other_protocols(readers, device)
         raise NobodyToReactTo(name=name)
@@ -81,7 +81,8 @@ def accept_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
     transaction that moves the ratchet.
     """
     if reaction.text is not None and not is_valid_reaction(reaction.text):
-        return  # a modified program sent it; in a list it would look like lines of its own
+        # Only a modified program sends such a text, which could look like separate lines in a list.
+        return
     if by in _people_who_have(ReplyTo(reaction.sender, reaction.message), device):
         store_reaction(reaction, by, device)
 
@@ -107,7 +108,7 @@ def reactions_to(
 def _people_who_have(meant: ReplyTo, device: Device) -> set[PersonId]:
     """Return the people who are known to have a message; empty if this device does not have it."""
     if meant.sender == own_device(device).person.id:
-        sent = SEALED_TABLE.all(device.vault)
+        sent = SEALED_COPY_TABLE.all(device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}
     key = inbox_key(meant.sender, meant.message)
     received = INBOX_TABLE.load(key, device.vault)

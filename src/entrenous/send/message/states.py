@@ -1,5 +1,5 @@
-"""The states of a sent copy and of a received message: two tables, drawn in docs/machines/. Also a
-received message as its device stores it, and the records of opening one.
+"""The states of a sent copy and of a received message, with their transitions (drawn in
+docs/machines/). Also a received message as its device stores it, and records about opening it.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from entrenous.base.identifiers import BlobId, EnvelopeId, MessageId, MessageNam
 from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.device.sent_messages import SendState
-from entrenous.device.vault_tables import DOWNLOAD, FINISH, INBOX, Table
+from entrenous.device.vault_tables import INBOX, PARTIAL_DOWNLOAD, UNREPORTED_OPENING, Table
 from entrenous.send.letter.letter_nouns import Manifest, ReplyTo
 from entrenous.send.message.draft import StoppedWhileSending
 
 
 class InboxState(StrEnum):
-    """The state of a received message; the transitions are in ``MESSAGE_NEXT``."""
+    """The state of a received message; the transitions are in ``NEXT_MESSAGE_STATE``."""
 
     WAITING = translatable("waiting")
     OPENED = translatable("opened")
@@ -106,7 +106,7 @@ _WAITING: Final = SendState.WAITING
 _TRIED: Final = SendState.TRIED
 _ACKNOWLEDGED: Final = SendState.ACKNOWLEDGED
 _REFUSED: Final = SendState.REFUSED
-COPY_NEXT: Final[Mapping[tuple[SendState, CopyEvent], SendState | None]] = {
+NEXT_COPY_STATE: Final[Mapping[tuple[SendState, CopyEvent], SendState | None]] = {
     (_WAITING, CopyEvent.TRY): _TRIED,
     (_WAITING, CopyEvent.REFUSE): _REFUSED,
     (_WAITING, CopyEvent.CALL_OFF): None,  # as if it had never been made
@@ -115,7 +115,7 @@ COPY_NEXT: Final[Mapping[tuple[SendState, CopyEvent], SendState | None]] = {
     (_TRIED, CopyEvent.REFUSE): _REFUSED,
     (_REFUSED, CopyEvent.CALL_OFF): None,
 }
-COPY_REFUSED: Final[Mapping[tuple[SendState, CopyEvent], type[EntrenousError]]] = {
+COPY_EVENT_ERRORS: Final[Mapping[tuple[SendState, CopyEvent], type[EntrenousError]]] = {
     (_TRIED, CopyEvent.CALL_OFF): StoppedWhileSending,
     (_ACKNOWLEDGED, CopyEvent.CALL_OFF): StoppedWhileSending,
 }
@@ -126,7 +126,7 @@ _EXPIRED: Final = InboxState.EXPIRED
 _USED_UP: Final = InboxState.USED_UP
 _ELSEWHERE: Final = InboxState.ELSEWHERE
 _REMOVED: Final = InboxState.REMOVED
-MESSAGE_NEXT: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] = {
+NEXT_MESSAGE_STATE: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] = {
     (_UNOPENED, MessageEvent.OPEN): _OPENED,
     (_UNOPENED, MessageEvent.USE_UP): _USED_UP,
     (_UNOPENED, MessageEvent.MISS): _ELSEWHERE,
@@ -161,7 +161,7 @@ class MessageRemovedHere(Refused):
     """
 
 
-MESSAGE_REFUSED: Final[Mapping[tuple[InboxState, MessageEvent], type[EntrenousError]]] = {
+MESSAGE_EVENT_ERRORS: Final[Mapping[tuple[InboxState, MessageEvent], type[EntrenousError]]] = {
     (_TAKEN_BACK, MessageEvent.OPEN): TakenBack,
     (_EXPIRED, MessageEvent.OPEN): Expired,
     (_USED_UP, MessageEvent.OPEN): UsedUp,
@@ -176,7 +176,7 @@ def next_departure(departure: SendState, event: CopyEvent) -> SendState:
     Raises:
         KeyError: the event is impossible in this state, or ends the copy; either is a bug.
     """
-    reached = COPY_NEXT[departure, event]
+    reached = NEXT_COPY_STATE[departure, event]
     if reached is None:
         raise KeyError(departure, event)
     return reached
@@ -184,16 +184,16 @@ def next_departure(departure: SendState, event: CopyEvent) -> SendState:
 
 def can_be_cancelled(departure: SendState) -> bool:
     """Return whether it is certain that a copy was not sent."""
-    return (departure, CopyEvent.CALL_OFF) in COPY_NEXT
+    return (departure, CopyEvent.CALL_OFF) in NEXT_COPY_STATE
 
 
 def check_transition(state: InboxState, reached: InboxState) -> None:
     """Check that a message may change from ``state`` to ``reached`` in one step or none.
 
     Raises:
-        KeyError: it cannot, which is a bug.
+        KeyError: the change is not possible, which is a bug.
     """
-    transitions = ((before, after) for (before, _), after in MESSAGE_NEXT.items())
+    transitions = ((before, after) for (before, _), after in NEXT_MESSAGE_STATE.items())
     if state is not reached and (state, reached) not in transitions:
         raise KeyError(state, reached)
 
@@ -206,12 +206,12 @@ class DownloadPart:
     whole: bool = False
 
 
-DOWNLOAD_TABLE: Final = Table(DOWNLOAD, DownloadPart)
+PARTIAL_DOWNLOAD_TABLE: Final = Table(PARTIAL_DOWNLOAD, DownloadPart)
 
 
 @dataclass(frozen=True, slots=True)
 class CompletedOpening:
-    """A completed opening that was not reported to its relay yet; ``attempt`` has 16 bytes."""
+    """A completed opening that has not been reported to its relay yet; ``attempt`` has 16 bytes."""
 
     relay_url: str
     envelope: EnvelopeId
@@ -219,7 +219,7 @@ class CompletedOpening:
     attempt: bytes
 
 
-FINISH_TABLE: Final = Table(FINISH, CompletedOpening)
+UNREPORTED_OPENING_TABLE: Final = Table(UNREPORTED_OPENING, CompletedOpening)
 
 
 class MessageNotAtRelay(Unreachable):

@@ -78,7 +78,7 @@ class ByteCounter:
     def counting_callback(self, size: int) -> ShareCallback:
         """Return a callback for ``size`` bytes that are done gradually, all of them at share 1.
 
-        It reports once immediately, before any of them is done, since they may take long.
+        It reports once immediately, before any byte is done, since the first may take long.
         """
         told = 0
 

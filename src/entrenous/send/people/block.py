@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from entrenous.base.identity import Contact, Trust
 from entrenous.device.device import Device
-from entrenous.device.vault_tables import GREET, GREET_DEVICE
+from entrenous.device.vault_tables import DEVICE_TO_GREET, INVITE_USE_TO_ANSWER
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.outbox import refuse_outbox_items
 from entrenous.send.people.invite import queue_hello
@@ -14,15 +14,15 @@ from entrenous.send.people.keep_contacts import (
     refuse_bad_name,
     store_contact,
 )
-from entrenous.send.people.people_nouns import COMPARE_TABLE
+from entrenous.send.people.people_nouns import KEY_COMPARISON_TABLE
 from entrenous.send.tokens.issue import withdraw_tokens_of
 
 
 def block_contact(name: str, device: Device) -> Contact:
     """Block a person: accept nothing from them, and revoke their send tokens.
 
-    Their queued outbox items are dropped, except recalls. Our relay learns of it with the next
-    flush; messages that arrive before then, or by an invite they still hold, have no effect.
+    Their queued outbox items are dropped, except recalls. The next flush tells our relay. Messages
+    that arrive before then, or through an invite that the person still has, have no effect.
 
     Raises:
         UnknownPerson.
@@ -32,10 +32,10 @@ def block_contact(name: str, device: Device) -> Contact:
         withdraw_tokens_of(contact.person.id, device)
         person_key = contact.person.id.hex()
         refuse_outbox_items(person_key, device, but_recalls=True)
-        for key in device.vault.keys(GREET_DEVICE, person_key):
-            device.vault.drop(GREET_DEVICE, key)
-        device.vault.drop(GREET, person_key)
-        COMPARE_TABLE.drop(person_key, device.vault)
+        for key in device.vault.keys(DEVICE_TO_GREET, person_key):
+            device.vault.drop(DEVICE_TO_GREET, key)
+        device.vault.drop(INVITE_USE_TO_ANSWER, person_key)
+        KEY_COMPARISON_TABLE.drop(person_key, device.vault)
         store_contact(contact, device)
         date_changes(device)
     return contact

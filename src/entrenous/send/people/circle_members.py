@@ -44,7 +44,7 @@ def resolve_recipients(names: list[str], device: Device) -> Recipients:
     """
     people, named = list[Contact](), list[Circle]()
     for name in names:
-        circle = _contacts_or_circle(name, device)
+        circle = _find_circle(name, device)
         if circle is None:
             people.extend(contacts_named([name], device))
         else:
@@ -60,7 +60,7 @@ def resolve_recipients(names: list[str], device: Device) -> Recipients:
 
 def circle_named(name: str, device: Device) -> Circle:
     """Return the circle with this name, ignoring case; raises UnknownCircle."""
-    circle = _contacts_or_circle(name, device)
+    circle = _find_circle(name, device)
     if circle is None:
         known = ", ".join(one.name for one in circles(device.vault))
         raise UnknownCircle(name=name, known=known or translated("none yet"))
@@ -72,7 +72,7 @@ def people_by_name(name: str, device: Device) -> frozenset[PersonId]:
 
     Empty for an unknown name.
     """
-    if (circle := _contacts_or_circle(name, device)) is not None:
+    if (circle := _find_circle(name, device)) is not None:
         return frozenset(circle.people)
     seen = comparable_name(name)
     return frozenset(one.person.id for one in contacts(device) if comparable_name(one.name) == seen)
@@ -96,7 +96,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
         BadName, NameTaken, UnknownPerson, CircleFull, EmptyCircle.
     """
     added = tuple(sorted({one.person.id for one in contacts_named(people, device)}))
-    known = _contacts_or_circle(name, device)
+    known = _find_circle(name, device)
     if known is None:
         refuse_bad_name(name)
         if any(comparable_name(one.name) == comparable_name(name) for one in contacts(device)):
@@ -138,6 +138,6 @@ def _without_people(circle: Circle, people: list[str], device: Device) -> Circle
     return replace(circle, people=tuple(one for one in circle.people if one not in removed_ids))
 
 
-def _contacts_or_circle(name: str, device: Device) -> Circle | None:
+def _find_circle(name: str, device: Device) -> Circle | None:
     every = circles(device.vault)
     return next((one for one in every if comparable_name(one.name) == comparable_name(name)), None)

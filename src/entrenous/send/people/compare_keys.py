@@ -32,7 +32,7 @@ from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.people.people_nouns import (
-    COMPARE_TABLE,
+    KEY_COMPARISON_TABLE,
     CodeDoesNotMatch,
     CodeOfOwnDevice,
     Comparison,
@@ -47,18 +47,18 @@ from entrenous.send.people.people_nouns import (
 
 def comparison_with(person: PersonId, device: Device) -> Comparison | None:
     """Return the comparison in progress with a person; None if there is none or it expired."""
-    found = COMPARE_TABLE.load(person.hex(), device.vault)
+    found = KEY_COMPARISON_TABLE.load(person.hex(), device.vault)
     if found is None or device.clock.now() - found.began_at > timedelta(hours=COMPARE_HOURS):
         return None
     return found
 
 
 def store_comparison(person: PersonId, comparing: Comparison, device: Device) -> None:
-    COMPARE_TABLE.store(comparing, person.hex(), device.vault)
+    KEY_COMPARISON_TABLE.store(comparing, person.hex(), device.vault)
 
 
 def delete_comparison(person: PersonId, device: Device) -> None:
-    COMPARE_TABLE.drop(person.hex(), device.vault)
+    KEY_COMPARISON_TABLE.drop(person.hex(), device.vault)
 
 
 def auth_string_of(comparing: Comparison, person: PersonId, device: Device) -> ShortString:
@@ -208,7 +208,9 @@ def _answer_comparison(asked: Comparison, contact: Contact, device: Device) -> C
 
 
 def _our_side(private: Secret, device: Device) -> ComparisonSide:
-    """Return our half, identical to what the other side reads from the letter written now."""
+    """Return our side of the comparison, exactly as the other device will read it from the letter
+    that is written now.
+    """
     me = own_device(device)
     return ComparisonSide(me.key.device, me.person.head, public_of(private))
 
@@ -243,7 +245,7 @@ def process_step(step: CompareStep, header: Header, contact: Contact, device: De
     if known.their_device not in {None, header.from_device}:
         return
     try:
-        _STEPS[step.step](known, step, header, contact, device)
+        _STEP_HANDLERS[step.step](known, step, header, contact, device)
     except BadKey:
         delete_comparison(contact.person.id, device)
 
@@ -323,7 +325,9 @@ def _store_as_ready(met: Comparison, contact: Contact, device: Device) -> None:
     store_comparison(contact.person.id, ready, device)
 
 
-_STEPS: Final[Mapping[int, Callable[[Comparison, CompareStep, Header, Contact, Device], None]]] = {
+_STEP_HANDLERS: Final[
+    Mapping[int, Callable[[Comparison, CompareStep, Header, Contact, Device], None]]
+] = {
     2: _on_key_shown,
     3: _on_key_revealed,
     4: _on_match_confirmed,
@@ -341,7 +345,7 @@ def qr_code_text_for(name: str, device: Device) -> str:
         UnknownPerson, DeviceWithoutRelay.
     """
     theirs = contact_named(name, device).person.id
-    return _code_text(own_device(device).person.id, theirs)
+    return _qr_code_text(own_device(device).person.id, theirs)
 
 
 def accept_qr_code(name: str, untrusted_code: str, device: Device) -> Contact:
@@ -359,15 +363,15 @@ def accept_qr_code(name: str, untrusted_code: str, device: Device) -> Contact:
     shown, theirs = untrusted_code.encode(), contact.person.id
     if not untrusted_code.startswith(_QR_PREFIX):
         raise NoCodeInPicture
-    if equal_in_constant_time(shown, _code_text(ours, theirs).encode()):
+    if equal_in_constant_time(shown, _qr_code_text(ours, theirs).encode()):
         raise CodeOfOwnDevice(name=contact.name)
-    if not equal_in_constant_time(shown, _code_text(theirs, ours).encode()):
+    if not equal_in_constant_time(shown, _qr_code_text(theirs, ours).encode()):
         _downgrade_link_trust(contact, device)
         raise CodeDoesNotMatch(name=contact.name)
     return mark_compared(name, device)
 
 
-def _code_text(shows: PersonId, reads: PersonId) -> str:
+def _qr_code_text(shows: PersonId, reads: PersonId) -> str:
     digest = sha256(_QR_CONTEXT + shows + reads)
     return _QR_PREFIX + base64.b32encode(digest).decode().rstrip("=")
 

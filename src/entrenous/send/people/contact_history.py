@@ -1,7 +1,7 @@
 """Each contact's history: when they were last heard from, recent messages to them, key changes.
 
-The guard uses it. A key change is recorded when it is seen, and reported once
-(docs/spec/people.md, section 4).
+The guard (the checks before a message is sent, send/guard.py) uses this history. A key change is
+recorded when it is seen, and reported once (docs/spec/people.md, section 4).
 """
 
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from entrenous.device.identities import CONTACT_TABLE
 from entrenous.device.sent_messages import Message
 from entrenous.device.vault_tables import (
     LAST_HEARD,
+    LAST_SENT,
     SELF,
-    TALK,
     Table,
     peer_key,
 )
@@ -53,7 +53,7 @@ class SentRecord:
     asked_at: datetime | None = None
 
 
-TALK_TABLE: Final = Table(TALK, SentRecord)
+LAST_SENT_TABLE: Final = Table(LAST_SENT, SentRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class LastHeard:
 LAST_HEARD_TABLE: Final = Table(LAST_HEARD, LastHeard)
 
 
-_ASK_AGAIN: Final = timedelta(hours=24)  # each query uses up one of their one-time keys
+_QUERY_INTERVAL: Final = timedelta(hours=24)  # each query uses up one of their one-time keys
 
 
 def note_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
@@ -88,12 +88,12 @@ def query_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
     """Ask their relay when the device's newest X-Wing prekey was made, and record the answer.
 
     A running device replaces that prekey every week (docs/spec/identity.md section 5). Nothing
-    changes if the relay does not answer or shows an old one.
+    changes if the relay does not answer or shows an old prekey.
     """
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = LAST_HEARD_TABLE.load(whose, device.vault)
     looked_at = None if heard is None else heard.looked_at
-    if looked_at is not None and is_recent(looked_at, _ASK_AGAIN, device):
+    if looked_at is not None and is_recent(looked_at, _QUERY_INTERVAL, device):
         return
     at = last_heard_at(contact, key, device)
     with suppress(EntrenousError):
@@ -118,7 +118,7 @@ def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime
 
 
 # several are kept, so that an earlier one remains when some messages are cancelled
-_RECORDS_PER_PERSON_MAX: Final = 5
+_SENT_RECORDS_PER_PERSON_MAX: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEXED_KEY: Final = "talks-indexed"  # set once messages older than this index were added to it
 
@@ -126,8 +126,8 @@ _INDEXED_KEY: Final = "talks-indexed"  # set once messages older than this index
 def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
     """Return the latest few messages to a person, oldest first."""
     _build_index_once(device)
-    keys = TALK_TABLE.keys(device.vault, _history_key(person))
-    found = (TALK_TABLE.load(key, device.vault) for key in keys)
+    keys = LAST_SENT_TABLE.keys(device.vault, _history_key(person))
+    found = (LAST_SENT_TABLE.load(key, device.vault) for key in keys)
     return tuple(talk for talk in found if talk is not None)
 
 
@@ -139,18 +139,18 @@ def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
 
 def forget_sent_records(person: PersonId, vault: Vault) -> None:
     """Delete the records of messages to a person; if added again, the person counts as new."""
-    for key in TALK_TABLE.keys(vault, _history_key(person)):
-        TALK_TABLE.drop(key, vault)
+    for key in LAST_SENT_TABLE.keys(vault, _history_key(person)):
+        LAST_SENT_TABLE.drop(key, vault)
 
 
 def forget_cancelled_message(message: MessageId, device: Device) -> None:
     """Delete the record of a message that was cancelled before any of it was sent."""
-    for key in TALK_TABLE.keys(device.vault):
+    for key in LAST_SENT_TABLE.keys(device.vault):
         if key.endswith(message.hex()):
-            TALK_TABLE.drop(key, device.vault)
+            LAST_SENT_TABLE.drop(key, device.vault)
 
 
-def copies_of(message: Message) -> Iterator[Copy]:
+def copies_of_media(message: Message) -> Iterator[Copy]:
     """Iterate over all copies made of a message's media."""
     for picture in message.pictures:
         yield from picture.copies
@@ -171,7 +171,7 @@ def _build_index_once(device: Device) -> None:
 
 
 def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRecord]]:
-    copies = tuple(copies_of(message))
+    copies = tuple(copies_of_media(message))
     for person in {copy.person for copy in copies if copy.person is not None}:
         devices = {copy.device for copy in copies if copy.person == person}
         known = frozenset(one for one in devices if one is not None)
@@ -183,9 +183,9 @@ def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId,
 def _store_sent_record(person: PersonId, talk: SentRecord, vault: Vault) -> None:
     start = _history_key(person)
     microseconds = (talk.at - _EPOCH) // timedelta(microseconds=1)
-    TALK_TABLE.store(talk, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
-    for old in TALK_TABLE.keys(vault, start)[:-_RECORDS_PER_PERSON_MAX]:
-        TALK_TABLE.drop(old, vault)
+    LAST_SENT_TABLE.store(talk, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
+    for old in LAST_SENT_TABLE.keys(vault, start)[:-_SENT_RECORDS_PER_PERSON_MAX]:
+        LAST_SENT_TABLE.drop(old, vault)
 
 
 def _history_key(person: PersonId) -> str:
@@ -224,8 +224,8 @@ def record_contradiction(name: str | None, lists: Contradiction, device: Device)
 
 
 def record_renaming(was: str, name: str, device: Device) -> None:
-    """Record, to be reported once, that a person or circle was renamed because another has that
-    name.
+    """Record, to be reported once, that a person or circle was renamed because another one has the
+    same name.
 
     Call it in the transaction that renames.
     """

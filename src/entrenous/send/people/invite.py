@@ -32,7 +32,7 @@ from entrenous.device.identities import (
     store_device_list,
 )
 from entrenous.device.vault_tables import (
-    GREET,
+    INVITE_USE_TO_ANSWER,
 )
 from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.device_lists import accept_list, forget_devices, removed_devices
@@ -105,8 +105,8 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
 def add_person(link: str, name: str, device: Device) -> Contact:
     """Add the owner of an invite link as a contact known by link, and send them our tokens.
 
-    If a contact's device lists contradict each other, compare keys with or forget the contact
-    first: the link could lead to the wrong list.
+    If a contact's device lists contradict each other, first compare keys with the contact, or
+    forget the contact. Otherwise the link could lead to the wrong list.
 
     Raises:
         BadInvite, BadName, NameTaken, OwnInviteLink, ContradictoryLists, InviteKeysDiffer,
@@ -214,7 +214,7 @@ def answer_greetings(device: Device) -> None:
     Separate from the transaction that accepts their hello: a wrong relay address in it must not
     delay the letters after it.
     """
-    for person, _ in list(device.vault.items(GREET)):
+    for person, _ in list(device.vault.items(INVITE_USE_TO_ANSWER)):
         with suppress(Unreachable, TooMany, NoPrekeys):
             _greet_invited(person, device)
 
@@ -227,11 +227,13 @@ def _greet_invited(person: str, device: Device) -> None:
         with device.vault.transaction():
             if contact is not None:
                 queue_hello(contact, None, device)
-            device.vault.drop(GREET, person)
+            device.vault.drop(INVITE_USE_TO_ANSWER, person)
     except (Unreachable, TooMany, NoPrekeys):
         raise
     except EntrenousError:
-        device.vault.drop(GREET, person)  # their keys or their address will never be valid
+        device.vault.drop(
+            INVITE_USE_TO_ANSWER, person
+        )  # their keys or their address will never be valid
 
 
 def _device_of_invite(invite: Invite, person: Person) -> DeviceId:

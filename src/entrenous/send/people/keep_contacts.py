@@ -21,11 +21,11 @@ from entrenous.device.identities import (
     own_other_devices,
 )
 from entrenous.device.vault_tables import (
+    DEVICE_TO_GREET,
     FIRST_TOKEN,
     FORK,
-    GREET,
-    GREET_DEVICE,
-    GREETED,
+    GREETING_SENT,
+    INVITE_USE_TO_ANSWER,
     NAMED_HEAD,
     peer_key,
 )
@@ -36,7 +36,7 @@ from entrenous.send.outbox import drop_items_with_token, refuse_outbox_items
 from entrenous.send.people.circles import circles, remove_from_all_circles
 from entrenous.send.people.contact_history import forget_last_heard, forget_sent_records
 from entrenous.send.people.people_nouns import (
-    COMPARE_TABLE,
+    KEY_COMPARISON_TABLE,
     BadName,
     ContactProgramTooOld,
     NameTaken,
@@ -78,10 +78,10 @@ def _list_known_names(name: str, by_name: Mapping[str, Contact]) -> str:
     """List a few known names, those most similar to ``name`` first."""
     near = get_close_matches(comparable_name(name), by_name, NAMES_SHOWN)
     seen = dict.fromkeys((*near, *by_name))
-    told = join_names([by_name[one].name for one in seen])
+    listed = join_names([by_name[one].name for one in seen])
     if len(by_name) > NAMES_SHOWN:
-        told += f" {translated('(all of them: entrenous person list)')}"
-    return told or translated("nobody yet")
+        listed += f" {translated('(all of them: entrenous person list)')}"
+    return listed or translated("nobody yet")
 
 
 def contact_by_id(person: bytes, device: Device) -> Contact | None:
@@ -102,19 +102,19 @@ def store_contact(contact: Contact, device: Device) -> None:
     person = contact.person.id
     known = CONTACT_TABLE.load(person.hex(), device.vault)
     renamed = known is None or comparable_name(known.name) != comparable_name(contact.name)
-    if renamed and comparable_name(contact.name) in taken_names(device, but=person):
+    if renamed and comparable_name(contact.name) in taken_names(device, except_owner=person):
         raise NameTaken(name=contact.name)
     CONTACT_TABLE.store(contact, person.hex(), device.vault)
 
 
-def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
+def free_name(wanted: str, device: Device, owner: bytes | None = None) -> str:
     """Return ``wanted``, or the first free name of "wanted 2", "wanted 3" and so on.
 
-    ``of`` is the person or circle to be named, whose own name counts as free. Long names are
+    ``owner`` is the person or circle to be named, whose own name counts as free. Long names are
     shortened. Leading dashes, which a command would take for an option, are dropped; a name with
     nothing visible becomes "nameless".
     """
-    taken, wanted = taken_names(device, but=of), wanted.lstrip("-").strip()
+    taken, wanted = taken_names(device, except_owner=owner), wanted.lstrip("-").strip()
     wanted = wanted if comparable_name(wanted) else DEFAULT_CONTACT_NAME
     name, number = wanted, 2
     while comparable_name(name) in taken:
@@ -122,17 +122,21 @@ def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
     return name
 
 
-def taken_names(device: Device, but: bytes | None = None) -> set[str]:
-    """Return the names, normalized for comparison, of all people and circles except ``but``."""
-    people = {comparable_name(one.name) for one in contacts(device) if one.person.id != but}
-    return people | {comparable_name(one.name) for one in circles(device.vault) if one.id != but}
+def taken_names(device: Device, except_owner: bytes | None = None) -> set[str]:
+    """Return the names of all people and circles except ``except_owner``, normalized."""
+    people = {
+        comparable_name(one.name) for one in contacts(device) if one.person.id != except_owner
+    }
+    return people | {
+        comparable_name(one.name) for one in circles(device.vault) if one.id != except_owner
+    }
 
 
 def compare_bundle(shown: KeyBundle, known: Contact, device: Device) -> HistoryRelation:
     """Compare a verified key bundle with the one we know (docs/spec/identity.md section 3).
 
     Raises:
-        OutdatedDeviceList, ForkedDeviceList, BadSignature: it is not accepted.
+        OutdatedDeviceList, ForkedDeviceList, BadSignature: the bundle must not be accepted.
     """
     standing = compare_heads(known_heads(known, device), list_heads(shown.lists))
     card = known_key_bundle(known.person.id, device)
@@ -164,9 +168,9 @@ def forget_contact(name: str, device: Device) -> Contact:
         refuse_outbox_items(contact.person.id.hex(), device, but_recalls=True)
         for lock in withdraw_tokens_of(contact.person.id, device):
             drop_items_with_token(lock, device)
-        device.vault.drop(GREET, contact.person.id.hex())
+        device.vault.drop(INVITE_USE_TO_ANSWER, contact.person.id.hex())
         CONTACT_TABLE.drop(contact.person.id.hex(), device.vault)
-        COMPARE_TABLE.drop(contact.person.id.hex(), device.vault)
+        KEY_COMPARISON_TABLE.drop(contact.person.id.hex(), device.vault)
         forget_tokens_of(contact.person.id, device)
         remove_from_all_circles(contact.person.id, device.vault)
         forget_sent_records(contact.person.id, device.vault)
@@ -185,7 +189,7 @@ def _forget_session(whose: str, device: Device) -> None:
 
     In a later session, the other device refuses used numbers.
     """
-    for table in (FIRST_TOKEN, GREETED, GREET_DEVICE):
+    for table in (FIRST_TOKEN, GREETING_SENT, DEVICE_TO_GREET):
         device.vault.drop(table, whose)
     peer = PEER_TABLE.load(whose, device.vault)
     if peer is not None:
@@ -201,12 +205,12 @@ def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
         OwnProgramTooOld, ContactProgramTooOld: for the first contact without a common version.
     """
     for contact in to:
-        why = no_common_protocol(contact, device)
+        why = protocol_mismatch_error(contact, device)
         if why is not None:
             raise why
 
 
-def no_common_protocol(
+def protocol_mismatch_error(
     contact: Contact, device: Device
 ) -> OwnProgramTooOld | ContactProgramTooOld | None:
     """Return why a contact could not read what we write (docs/spec/identity.md section 3).

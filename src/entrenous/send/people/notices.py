@@ -26,12 +26,12 @@ TRUST_WORDS: Final = {
 def describe_change(changed: ContactChange) -> str:
     """Return the notice of one change, in a few sentences."""
     if changed.lists is not None:
-        words = _OF_OTHERS if changed.name else _OF_OURS
+        words = _CONTACT_LIST_SENTENCES if changed.name else _OWN_LIST_SENTENCES
         return fill_message(translated(words[changed.lists]), name=changed.name)
     if changed.moving is not None:
-        return fill_message(translated(_MOVING[changed.moving]), relay=changed.name)
+        return fill_message(translated(_MOVE_SENTENCES[changed.moving]), relay=changed.name)
     if changed.was is not None:
-        return translated(_RENAMED).format(was=changed.was, name=changed.name)
+        return translated(_RENAMED_SENTENCE).format(was=changed.was, name=changed.name)
     return " ".join(_describe_device_changes(changed))
 
 
@@ -60,8 +60,8 @@ def _describe_device_changes(changed: ContactChange) -> Iterator[str]:
 
 def describe_link_notice(notice: InviteNotice) -> str:
     """Return the notice of a link event: who, when, with which device, and what to do."""
-    said = fill_message(
-        translated(_LINKS[notice.event]),
+    sentence = fill_message(
+        translated(_LINK_EVENT_SENTENCES[notice.event]),
         at=moment_in_words(notice.at),
         name=notice.name,
         called=notice.called,
@@ -72,11 +72,13 @@ def describe_link_notice(notice: InviteNotice) -> str:
         else "",
     )
     if notice.for_one and notice.before:
-        said += " " + fill_message(translated(_IN_TWO_HANDS), who=notice.before[0])
+        sentence += " " + fill_message(translated(_LINK_USED_TWICE_SENTENCE), who=notice.before[0])
     if notice.alike:
         others = join_names(notice.alike)
-        said += " " + fill_message(translated(_ALIKE), name=notice.name, others=others)
-    return said
+        sentence += " " + fill_message(
+            translated(_SIMILAR_NAME_SENTENCE), name=notice.name, others=others
+        )
+    return sentence
 
 
 def describe_undecryptable(count: int) -> str:
@@ -90,8 +92,8 @@ def describe_undecryptable(count: int) -> str:
 
 
 def no_receipts_in_words(name: str) -> str:
-    """Say that somebody known by link gets no receipts, before asking whether they should get
-    some.
+    """Return the sentence that says that somebody known by link gets no receipts. It is shown
+    before :func:`ask_for_receipts_in_words`.
     """
     return translated(
         "You know {name} by a link only, so {name}'s program is not told when you get and open "
@@ -121,7 +123,7 @@ def _describe_device(notice: InviteNotice) -> str:
     )
 
 
-_LINKS: Final = {
+_LINK_EVENT_SENTENCES: Final = {
     InviteEvent.JOINED: translatable(
         'Somebody who calls themselves "{called}" joined by {link} on {at}, with {device}. You '
         "call them {name}, and know them by link only: others may have read it on its way. "
@@ -142,21 +144,21 @@ _LINKS: Final = {
         "another way, and ask for a new one."
     ),
 }
-_IN_TWO_HANDS: Final = translatable(
+_LINK_USED_TWICE_SENTENCE: Final = translatable(
     "So two people have had a link that was for one, and {who} may not be who you mean: {who} "
     "counts as unknown unless you compared keys. Ask in another way, and compare: "
     "entrenous person verify {who}. If {who} is not who you mean, make a new link after this: "
     "entrenous person forget {who}"
 )
-_ALIKE: Final = translatable(
+_SIMILAR_NAME_SENTENCE: Final = translatable(
     "The name {name} is easily mistaken for {others}: entrenous person rename"
 )
-_RENAMED: Final = translatable(
+_RENAMED_SENTENCE: Final = translatable(
     "Two of your devices called two different people or circles {was}. So that a name means the "
     "same on all of them, one is now called {name}. Check which is which before you send anything: "
     "entrenous person list, entrenous circle list"
 )
-_MOVING: Final = {
+_MOVE_SENTENCES: Final = {
     FollowState.READY: translatable(
         "Another device of yours is about to move to {relay}, and this one is ready to follow. "
         "Continue there: entrenous device move --relay {relay}"
@@ -167,7 +169,7 @@ _MOVING: Final = {
         "opens this device; write a new one: entrenous device recovery --out FILE"
     ),
 }
-_OF_OTHERS: Final = {
+_CONTACT_LIST_SENTENCES: Final = {
     Contradiction.FORKED: translatable(
         "There are two lists of {name}'s devices that contradict each other, so nothing is sent to "
         "{name} any more. Either somebody stands in between, or somebody else has {name}'s keys. "
@@ -184,7 +186,7 @@ _OF_OTHERS: Final = {
         "device, do not send anything private before you have asked in another way."
     ),
 }
-_OF_OURS: Final = {
+_OWN_LIST_SENTENCES: Final = {
     Contradiction.FORKED: translatable(
         "There is a second list of your own devices that contradicts the one here. If you did not "
         "link or revoke on two devices at once, whoever made it has your master key. Tell the "

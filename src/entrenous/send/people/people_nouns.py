@@ -10,10 +10,10 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Head
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
-    COMPARE,
     FORK,
     INVITE,
     KEY_CHANGE,
+    KEY_COMPARISON,
     LINK_NOTICE,
     NAMED_HEAD,
     Table,
@@ -141,7 +141,7 @@ class Comparison:
     they_agree: bool = False
 
 
-COMPARE_TABLE: Final = Table(COMPARE, Comparison)
+KEY_COMPARISON_TABLE: Final = Table(KEY_COMPARISON, Comparison)
 
 
 class NothingToCompare(NotFound):
@@ -214,9 +214,10 @@ class InviteNotice:
     """A link event, stored until it is shown.
 
     ``name`` is what we call the person, ``called`` what they call themselves. ``device`` is the
-    device that came and ``made_at`` when it says that it was set up; None if the event is not about
-    a device. ``meant_for`` is the name that the link was made for, ``before`` the names of those it
-    let in earlier, ``for_one`` whether it was for one person, and ``alike`` others' similar names.
+    device with which the person came, and ``made_at`` when it says that it was set up; None if the
+    event is not about a device. ``meant_for`` is the name that the link was made for, ``before``
+    the names of those it let in earlier, ``for_one`` whether it was for one person, and ``alike``
+    others' similar names.
     """
 
     event: InviteEvent
@@ -289,8 +290,8 @@ class ContactProgramTooOld(Refused):
 class NamedList:
     """The newest list head that was named for a person, and our tries to fetch that list.
 
-    ``own`` says whether one of the person's own devices named it, ``proven`` whether it is proven
-    who named it.
+    ``own`` says whether one of the person's own devices named it, ``proven`` whether the author of
+    the letter that named it is authenticated.
     """
 
     head: Head
@@ -310,7 +311,8 @@ NAMED_HEAD_TABLE: Final = Table(NAMED_HEAD, NamedList)
 
 @dataclass(frozen=True, slots=True)
 class ForkEvidence:
-    """The evidence of two contradictory lists: our key bundle, and the list head named elsewhere.
+    """The evidence of two contradictory lists: the key bundle that this device had, and the list
+    head named elsewhere.
 
     ``shown`` is the other key bundle, if there was one.
     """

@@ -27,7 +27,7 @@ def read_qr(untrusted_data: bytes) -> str:
         NoCodeInPicture, and the decoding errors, such as NotAPicture.
     """
     import cv2  # noqa: PLC0415 - only a code in a picture needs it
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np  # noqa: PLC0415 - only a code in a picture needs it
 
     pixels = np.asarray(decode_untrusted(untrusted_data))
     for side_px in _SIDES_PX:
@@ -41,7 +41,7 @@ def read_qr(untrusted_data: bytes) -> str:
 
 
 def qr_text(link: str) -> str:
-    """Draw a QR code in half blocks for a dark terminal, two rows of squares a line, with a light
+    """Draw a QR code in half blocks for a dark terminal, two rows of squares per line, with a light
     frame.
 
     It uses correction level L, so that an invite fits into 80 columns.

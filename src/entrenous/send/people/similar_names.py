@@ -9,7 +9,7 @@ from typing import Final
 from entrenous.device.identities import comparable_name
 
 # Look-alikes of each small letter, after accents have been removed.
-_SMALL: Final = {
+_SMALL_LOOK_ALIKES: Final = {
     "a": "ɑαа",
     "b": "ƅьвʙ",
     "c": "ᴄсϲ",
@@ -41,7 +41,7 @@ _SMALL: Final = {
     "oe": "œ",
 }
 # Letters whose capitals look alike, though the small letters do not.
-_CAPITAL: Final = {
+_CAPITAL_LOOK_ALIKES: Final = {
     "b": "β8",
     "h": "ηн",
     "m": "μ",
@@ -52,13 +52,13 @@ _CAPITAL: Final = {
     "e": "э",
 }
 # NFKC would make these a sigma, which does not look like a c
-_LUNATE: Final = {0x3F2: "c", 0x3F9: "c"}
-_DRAWN_TOGETHER: Final = {"rn": "m", "vv": "w"}
+_LUNATE_SIGMAS: Final = {0x3F2: "c", 0x3F9: "c"}
+_LOOK_ALIKE_PAIRS: Final = {"rn": "m", "vv": "w"}
 _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
 _LONG_NAME_LETTERS: Final = 6  # letters from which two typing errors are tolerated
 _SHORT_FORM_LETTERS_MIN: Final = 2  # letters that a short form has at least
 _TWO_SYLLABLES: Final = 2
-_SYLLABLES: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
+_SYLLABIC_SCRIPTS: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
 
 def is_similar(one: str, other: str) -> bool:
@@ -83,14 +83,18 @@ def mixes_alphabets(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def similar_forms(name: str) -> tuple[str, str, str]:
     """Return a name as displayed, and its skeletons in small letters and in capitals."""
-    drawn = unicodedata.normalize("NFD", comparable_name(name.translate(_LUNATE)))
+    drawn = unicodedata.normalize("NFD", comparable_name(name.translate(_LUNATE_SIGMAS)))
     bare = "".join(char for char in drawn if not unicodedata.combining(char))
-    return comparable_name(name), _skeleton(bare, _TO_SMALL), _skeleton(bare, _TO_CAPITAL)
+    return (
+        comparable_name(name),
+        _skeleton(bare, _SMALL_SKELETON_TABLE),
+        _skeleton(bare, _CAPITAL_SKELETON_TABLE),
+    )
 
 
 def _skeleton(bare: str, table: Mapping[int, str]) -> str:
     drawn = bare.translate(table)
-    for pair, one in _DRAWN_TOGETHER.items():
+    for pair, one in _LOOK_ALIKE_PAIRS.items():
         drawn = drawn.replace(pair, one)
     return drawn
 
@@ -124,17 +128,17 @@ def _typing_errors_allowed(seen: str) -> int:
     It is 0 for names of two syllabic characters, as in Chinese.
     """
     signs = (unicodedata.name(char, "") for char in seen)
-    if len(seen) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABLES) for sign in signs):
+    if len(seen) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABIC_SCRIPTS) for sign in signs):
         return 0
     return 2 if len(seen) >= _LONG_NAME_LETTERS else 1
 
 
 def _is_within_distance(slips: int, a: str, b: str) -> bool:
     slips = slips if min(len(a), len(b)) >= _LONG_NAME_LETTERS else min(slips, 1)
-    return abs(len(a) - len(b)) <= slips and _distance(a, b) <= slips
+    return abs(len(a) - len(b)) <= slips and _edit_distance(a, b) <= slips
 
 
-def _distance(a: str, b: str) -> int:
+def _edit_distance(a: str, b: str) -> int:
     """Return the Damerau-Levenshtein distance, the unrestricted form that allows edits between
     transposed letters (Lowrance and Wagner 1975).
     """
@@ -153,5 +157,5 @@ def _distance(a: str, b: str) -> int:
     return rows[-1][-1]
 
 
-_TO_SMALL: Final = _translation_table(_SMALL)
-_TO_CAPITAL: Final = _TO_SMALL | _translation_table(_CAPITAL)
+_SMALL_SKELETON_TABLE: Final = _translation_table(_SMALL_LOOK_ALIKES)
+_CAPITAL_SKELETON_TABLE: Final = _SMALL_SKELETON_TABLE | _translation_table(_CAPITAL_LOOK_ALIKES)

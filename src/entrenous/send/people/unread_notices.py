@@ -22,12 +22,12 @@ from entrenous.send.people.people_nouns import (
     LINK_NOTICE_TABLE,
 )
 
-_LETTERS = "letters"
+_LETTERS_NOTICE_ID = "letters"
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadNotice:
-    """A notice in words; ``id`` dismisses it."""
+    """A notice in words; ``id`` identifies it for :func:`dismiss_notice`."""
 
     id: str
     words: str
@@ -40,7 +40,7 @@ def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
 
 def dismiss_notice(number: str, device: Device) -> None:
     """Remove a notice that the user has read; a missing one is no error."""
-    if number == _LETTERS:
+    if number == _LETTERS_NOTICE_ID:
         take_undecryptable(device)
         return
     table, _, key = number.partition(" ")
@@ -65,4 +65,4 @@ def _change_notices(device: Device) -> Iterator[UnreadNotice]:
 def _letter_notices(device: Device) -> Iterator[UnreadNotice]:
     count = len(device.vault.keys(UNDECRYPTABLE))
     if count:
-        yield UnreadNotice(_LETTERS, describe_undecryptable(count))
+        yield UnreadNotice(_LETTERS_NOTICE_ID, describe_undecryptable(count))

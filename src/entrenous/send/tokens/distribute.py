@@ -20,11 +20,11 @@ from entrenous.base.limits import (
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
 from entrenous.device.device import Device
-from entrenous.device.identities import is_confirmed, own_device
+from entrenous.device.identities import may_advance_ratchets, own_device
 from entrenous.device.vault_tables import (
+    DEVICE_TO_GREET,
     FIRST_TOKEN,
-    GREET_DEVICE,
-    GREETED,
+    GREETING_SENT,
     peer_key,
 )
 from entrenous.send.clock_sanity import (
@@ -40,17 +40,17 @@ from entrenous.send.tokens.issue import (
     extend_range,
     issue_range,
     issued_ranges,
-    withdraw_expired,
+    withdraw_expired_ranges,
     withdraw_range,
 )
 from entrenous.send.tokens.token_ranges import (
-    WINDOW_IN_TABLE,
-    WINDOW_OUT_TABLE,
+    TOKEN_RANGE_IN_TABLE,
+    TOKEN_RANGE_OUT_TABLE,
     IssuedRange,
 )
-from entrenous.send.tokens.use import drop_lent, drop_refused, has_tokens_for
+from entrenous.send.tokens.use import drop_lent_tokens, drop_refused_token, has_tokens_for
 
-_TRY_LATER = (Unreachable, TooMany, NoPrekeys)
+_RETRYABLE_ERRORS = (Unreachable, TooMany, NoPrekeys)
 
 
 def greet_devices(device: Device) -> None:
@@ -58,15 +58,15 @@ def greet_devices(device: Device) -> None:
 
     A device whose relay is unreachable, or that has published no keys yet, is greeted next time.
     """
-    for peer_id in device.vault.keys(GREET_DEVICE) if is_confirmed(device) else ():
-        with suppress(*_TRY_LATER):
+    for peer_id in device.vault.keys(DEVICE_TO_GREET) if may_advance_ratchets(device) else ():
+        with suppress(*_RETRYABLE_ERRORS):
             _greet_device(peer_id, device)
 
 
 def count_devices_to_greet(device: Device) -> int:
     """Return the number of devices still to be greeted that we can write to."""
     count = 0
-    for peer_id in device.vault.keys(GREET_DEVICE):
+    for peer_id in device.vault.keys(DEVICE_TO_GREET):
         to = _addressee_for(peer_id, device)
         count += to is not None and has_tokens_for(to.contact, to.key.device, device)
     return count
@@ -77,34 +77,34 @@ def _addressee_for(peer_id: str, device: Device) -> Addressee | None:
     return addressee_of(PersonId(person), DeviceId(key), device)
 
 
-def _greet_device(peer_id: str, device: Device, *, anew: bool = False) -> None:
-    """Greet one device; with ``anew`` in a new session, since it may have forgotten the existing
-    ones.
+def _greet_device(peer_id: str, device: Device, *, in_new_session: bool = False) -> None:
+    """Greet one device. With ``in_new_session``, begin a new session, since the device may have
+    forgotten the existing ones.
     """
     to = _addressee_for(peer_id, device)
     if to is not None and to.contact.forked:
         return  # retried once the lists of that person agree again
-    anew = anew or _was_lent_again(peer_id, device)
+    in_new_session = in_new_session or _was_lent_again(peer_id, device)
     try:
         with device.vault.transaction():
             if to is not None and not to.contact.blocked:
                 if not has_tokens_for(to.contact, to.key.device, device):
                     return  # waits until that device, or another one of ours, gives us tokens
-                if anew:
+                if in_new_session:
                     replace_session(to, device)
-                queue_greeting(to, _still_invited_by(to, device), device)
-                drop_lent(peer_id, device)
-            device.vault.drop(GREET_DEVICE, peer_id)
-    except _TRY_LATER:
+                queue_greeting(to, _invite_lock_to_name(to, device), device)
+                drop_lent_tokens(peer_id, device)
+            device.vault.drop(DEVICE_TO_GREET, peer_id)
+    except _RETRYABLE_ERRORS:
         raise
     except WrongToken:
-        if drop_refused(peer_id, device):
-            _greet_device(peer_id, device, anew=anew)  # now with the next token
+        if drop_refused_token(peer_id, device):
+            _greet_device(peer_id, device, in_new_session=in_new_session)  # now with the next token
         else:
-            device.vault.drop(GREET_DEVICE, peer_id)
+            device.vault.drop(DEVICE_TO_GREET, peer_id)
     except EntrenousError:
         # the keys of that device, or our tokens for it, will never be valid
-        device.vault.drop(GREET_DEVICE, peer_id)
+        device.vault.drop(DEVICE_TO_GREET, peer_id)
 
 
 def _was_lent_again(peer_id: str, device: Device) -> bool:
@@ -112,14 +112,16 @@ def _was_lent_again(peer_id: str, device: Device) -> bool:
 
     That device added the person again, who may have withdrawn our range.
     """
-    held = WINDOW_OUT_TABLE.load(peer_id, device.vault)
+    held = TOKEN_RANGE_OUT_TABLE.load(peer_id, device.vault)
     return held is not None and held.seed is not None and bool(held.lent)
 
 
-def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
-    """Return the lock of the invite to name, unless an earlier hello is known to have arrived."""
+def _invite_lock_to_name(to: Addressee, device: Device) -> bytes | None:
+    """Return the lock of the invite that the hello has to name; None if an earlier hello is known
+    to have arrived.
+    """
     peer_id = peer_key(to.contact.person.id, to.key.device)
-    held = WINDOW_OUT_TABLE.load(peer_id, device.vault)
+    held = TOKEN_RANGE_OUT_TABLE.load(peer_id, device.vault)
     if held is not None and (held.seed is not None or held.lent):
         return None
     token = device.vault.get(FIRST_TOKEN, peer_id)
@@ -134,8 +136,8 @@ def queue_greeting(to: Addressee, invite_lock: bytes | None, device: Device) -> 
     outer = outer_without_content(device)
     write_letter(hello, to, outer, device)
     peer_id, now = peer_key(to.contact.person.id, to.key.device), device.clock.now()
-    device.vault.put(GREETED, peer_id, b"%d" % int(now.timestamp()))
-    device.vault.drop(GREET_DEVICE, peer_id)
+    device.vault.put(GREETING_SENT, peer_id, b"%d" % int(now.timestamp()))
+    device.vault.drop(DEVICE_TO_GREET, peer_id)
     return outer.envelope
 
 
@@ -150,7 +152,7 @@ def top_up_ranges(device: Device) -> None:
     Ranges of devices that are on no list any more are withdrawn. The letters are put into the
     outbox; devices that cannot be reached now are handled next time.
     """
-    withdraw_expired(device)
+    withdraw_expired_ranges(device)
     for peer_id, issued in list(issued_ranges(device)):
         person, key = (bytes.fromhex(part) for part in peer_id.split())
         to = addressee_of(PersonId(person), DeviceId(key), device)
@@ -168,7 +170,7 @@ RangeTask = Callable[[IssuedRange, str, Addressee, Device], None]
 
 
 def _due_task(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask | None:
-    """Return the task that is due for a range."""
+    """Return the task that is due for a range, or None."""
     heads = to.contact.person.head, own_device(device).person.head
     age = device.clock.now() - issued.made_at
     too_old = age >= _REPLACE_AFTER or _was_issued_in_future(age, device)
@@ -191,7 +193,7 @@ def _was_issued_in_future(age: timedelta, device: Device) -> bool:
 
 
 def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
-    """Return whether most of the last tokens were used, or the last top-up is a while ago.
+    """Return whether most of the last tokens were used, or the last top-up was a while ago.
 
     The limit exists because a device that skips tokens would make us register more and more of
     them.
@@ -212,7 +214,7 @@ def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Devi
         used_count=0,
         told_at=this_second(device),
     )
-    WINDOW_IN_TABLE.store(extended, peer_id, device.vault)
+    TOKEN_RANGE_IN_TABLE.store(extended, peer_id, device.vault)
     _send_tokens(extended, issued.next_unused, to, device)
 
 

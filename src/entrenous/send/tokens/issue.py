@@ -30,11 +30,11 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
-    BATCH,
     RELAY_TASK,
-    WINDOW_OLD,
-    WITHDRAW,
-    WITHDRAWN,
+    REVOKED_TOKEN,
+    TOKEN_CHANGE,
+    TOKEN_RANGE_OLD,
+    TOKEN_REVOCATION,
     peer_key,
 )
 from entrenous.send.clock_sanity import (
@@ -44,12 +44,12 @@ from entrenous.send.clock_sanity import (
     trusted_time,
 )
 from entrenous.send.tokens.token_ranges import (
-    BATCH_TABLE,
     RELAY_TASK_TABLE,
-    WINDOW_IN_TABLE,
-    WINDOW_OLD_TABLE,
-    WITHDRAW_TABLE,
-    WITHDRAWN_TABLE,
+    REVOKED_TOKEN_TABLE,
+    TOKEN_CHANGE_TABLE,
+    TOKEN_RANGE_IN_TABLE,
+    TOKEN_RANGE_OLD_TABLE,
+    TOKEN_REVOCATION_TABLE,
     IssuedRange,
     QueuedRegistration,
     RegistrationBatch,
@@ -68,7 +68,7 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
     previous range, so that an index identifies its range.
     """
     peer_id, now = peer_key(person.id, key), this_second(device)
-    previous = WINDOW_IN_TABLE.load(peer_id, device.vault)
+    previous = TOKEN_RANGE_IN_TABLE.load(peer_id, device.vault)
     if previous is not None:
         _retire_range(previous, peer_id, device)
     first = 0 if previous is None else previous.until
@@ -78,7 +78,7 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
         *(person.head, own_device(device).person.head),
     )
     queue_registration(issued, range(first, end), person.id, device)
-    WINDOW_IN_TABLE.store(issued, peer_id, device.vault)
+    TOKEN_RANGE_IN_TABLE.store(issued, peer_id, device.vault)
     return issued
 
 
@@ -87,7 +87,7 @@ def extend_range(issued: IssuedRange, peer_id: str, until: int, device: Device) 
     person = PersonId(bytes.fromhex(peer_id.split(maxsplit=1)[0]))
     queue_registration(issued, range(issued.until, until), person, device)
     extended = replace(issued, until=max(until, issued.until))
-    WINDOW_IN_TABLE.store(extended, peer_id, device.vault)
+    TOKEN_RANGE_IN_TABLE.store(extended, peer_id, device.vault)
     return extended
 
 
@@ -97,7 +97,9 @@ def queue_registration(
     """Queue these tokens for registration with the next batch."""
     if indexes:
         registration = QueuedRegistration(person, issued.seed, indexes.start, indexes.stop)
-        RELAY_TASK_TABLE.store(registration, _last_lock(issued.seed, indexes).hex(), device.vault)
+        RELAY_TASK_TABLE.store(
+            registration, _last_token_lock_of(issued.seed, indexes).hex(), device.vault
+        )
 
 
 def last_token_lock(issued: IssuedRange) -> bytes:
@@ -113,13 +115,13 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
     link tokens that are withdrawn together.
     """
     peer_id = peer_key(person, key)
-    issued = WINDOW_IN_TABLE.load(peer_id, device.vault)
+    issued = TOKEN_RANGE_IN_TABLE.load(peer_id, device.vault)
     if issued is None or index is None or not issued.first <= index < issued.handed_out:
         return
     if index < issued.next_unused:
         skipped = tuple(one for one in issued.skipped if one != index)
         used = issued.used_count + len(issued.skipped) - len(skipped)
-        WINDOW_IN_TABLE.store(
+        TOKEN_RANGE_IN_TABLE.store(
             replace(issued, skipped=skipped, used_count=used), peer_id, device.vault
         )
         return
@@ -132,41 +134,41 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
         used_count=issued.used_count + 1,
         skipped=skipped[-TOKEN_RANGE_SKIPPED_MAX:],
     )
-    WINDOW_IN_TABLE.store(noted, peer_id, device.vault)
+    TOKEN_RANGE_IN_TABLE.store(noted, peer_id, device.vault)
 
 
 def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
     """Withdraw all tokens issued to a person; return the locks that outbox items may wait for. Call
     it in a transaction; the relay is told with the next relay tasks.
     """
-    keys = WINDOW_IN_TABLE.keys(device.vault, person.hex())
+    keys = TOKEN_RANGE_IN_TABLE.keys(device.vault, person.hex())
     needs = []
     for key in keys:
-        issued = WINDOW_IN_TABLE.load(key, device.vault)
+        issued = TOKEN_RANGE_IN_TABLE.load(key, device.vault)
         needs.append(last_token_lock(issued) if issued else b"")
         withdraw_range(key, device)
-    for key in WINDOW_OLD_TABLE.keys(device.vault, person.hex()):
+    for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault, person.hex()):
         _withdraw_old(key, device)
     return tuple(needs)
 
 
 def withdraw_range(peer_id: str, device: Device) -> None:
-    issued = WINDOW_IN_TABLE.load(peer_id, device.vault)
+    issued = TOKEN_RANGE_IN_TABLE.load(peer_id, device.vault)
     if issued is not None:
         _withdraw_indexes(issued.seed, range(issued.first, issued.until), device)
-        WINDOW_IN_TABLE.drop(peer_id, device.vault)
-    for key in WINDOW_OLD_TABLE.keys(device.vault, peer_id):
+        TOKEN_RANGE_IN_TABLE.drop(peer_id, device.vault)
+    for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault, peer_id):
         _withdraw_old(key, device)
 
 
-def withdraw_expired(device: Device) -> None:
+def withdraw_expired_ranges(device: Device) -> None:
     """Withdraw the replaced ranges that are no longer valid.
 
     If a clock that was far ahead set the end of a range, its remaining days start now.
     """
     now, trusted_now = device.clock.now(), trusted_time(device)
-    for key in WINDOW_OLD_TABLE.keys(device.vault):
-        retired = WINDOW_OLD_TABLE.load(key, device.vault)
+    for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault):
+        retired = TOKEN_RANGE_OLD_TABLE.load(key, device.vault)
         if retired is None:
             continue
         too_far = retired.drop_at - now > _RETIRED_VALIDITY + MAX_TIME_IN_TRANSIT
@@ -175,7 +177,7 @@ def withdraw_expired(device: Device) -> None:
                 _withdraw_old(key, device)
         elif too_far and not is_clock_implausible(device):
             retired = replace(retired, drop_at=now + _RETIRED_VALIDITY)
-            WINDOW_OLD_TABLE.store(retired, key, device.vault)
+            TOKEN_RANGE_OLD_TABLE.store(retired, key, device.vault)
 
 
 def forget_issued_tokens(device: Device) -> None:
@@ -183,40 +185,40 @@ def forget_issued_tokens(device: Device) -> None:
 
     New ranges start at the index where the old ones ended.
     """
-    for table in (RELAY_TASK, BATCH, WITHDRAW, WITHDRAWN, WINDOW_OLD):
+    for table in (RELAY_TASK, TOKEN_CHANGE, TOKEN_REVOCATION, REVOKED_TOKEN, TOKEN_RANGE_OLD):
         for key in device.vault.keys(table):
             device.vault.drop(table, key)
     for key, issued in list(issued_ranges(device)):
         end = issued.until
         ended = replace(issued, first=end, next_unused=end, handed_out=end, skipped=())
-        WINDOW_IN_TABLE.store(ended, key, device.vault)
+        TOKEN_RANGE_IN_TABLE.store(ended, key, device.vault)
 
 
 def issued_ranges(device: Device) -> Iterator[tuple[str, IssuedRange]]:
     """Yield every issued range with the ``peer_key`` of its device."""
-    for key in WINDOW_IN_TABLE.keys(device.vault):
-        issued = WINDOW_IN_TABLE.load(key, device.vault)
+    for key in TOKEN_RANGE_IN_TABLE.keys(device.vault):
+        issued = TOKEN_RANGE_IN_TABLE.load(key, device.vault)
         if issued is not None:
             yield key, issued
 
 
-def count_retired(peer_id: str, device: Device) -> int:
+def count_replaced_ranges(peer_id: str, device: Device) -> int:
     """Return the number of replaced ranges of one device that are still valid."""
-    return len(WINDOW_OLD_TABLE.keys(device.vault, peer_id))
+    return len(TOKEN_RANGE_OLD_TABLE.keys(device.vault, peer_id))
 
 
 def _retire_range(issued: IssuedRange, peer_id: str, device: Device) -> None:
     drop_at = this_second(device) + _RETIRED_VALIDITY
     retired = RetiredRange(issued.seed, issued.first, issued.until, drop_at)
     name = token_hash(send_token(issued.seed, issued.first)).hex()
-    WINDOW_OLD_TABLE.store(retired, f"{peer_id} {name}", device.vault)
+    TOKEN_RANGE_OLD_TABLE.store(retired, f"{peer_id} {name}", device.vault)
 
 
 def _withdraw_old(key: str, device: Device) -> None:
-    retired = WINDOW_OLD_TABLE.load(key, device.vault)
+    retired = TOKEN_RANGE_OLD_TABLE.load(key, device.vault)
     if retired is not None:
         _withdraw_indexes(retired.seed, range(retired.first, retired.until), device)
-    WINDOW_OLD_TABLE.drop(key, device.vault)
+    TOKEN_RANGE_OLD_TABLE.drop(key, device.vault)
 
 
 def _withdraw_indexes(seed: Secret, indexes: range, device: Device) -> None:
@@ -230,7 +232,7 @@ def _withdraw_indexes(seed: Secret, indexes: range, device: Device) -> None:
 
 def _queue_withdrawal(seed: Secret, part: range, device: Device) -> None:
     withdrawal = TokenWithdrawal(seed, part.start, part.stop)
-    WITHDRAW_TABLE.store(withdrawal, _last_lock(seed, part).hex(), device.vault)
+    TOKEN_REVOCATION_TABLE.store(withdrawal, _last_token_lock_of(seed, part).hex(), device.vault)
 
 
 def _split_into_runs(indexes: Sequence[int]) -> Iterator[range]:
@@ -242,13 +244,13 @@ def _split_into_runs(indexes: Sequence[int]) -> Iterator[range]:
             start = place
 
 
-def locks_of(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
+def token_locks(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
     """Return the locks of tokens that are to be registered or withdrawn."""
     indexes = range(tokens.first, tokens.until)
     return (token_hash(send_token(tokens.seed, index)) for index in indexes)
 
 
-def _last_lock(seed: Secret, indexes: range) -> bytes:
+def _last_token_lock_of(seed: Secret, indexes: range) -> bytes:
     return token_hash(send_token(seed, indexes[-1]))
 
 
@@ -256,8 +258,9 @@ Tokens = TypeVar("Tokens", QueuedRegistration, TokenWithdrawal)
 _BATCH_PEOPLE_MIN: Final = (
     2  # a batch for fewer people is easy to recognize, so it gets more padding
 )
-_COVER_PEOPLE: Final = 4  # people who get further tokens as well, to hide for whom the others are
-_COVER_TOKENS_MIN: Final = 4  # the fewest tokens for each of them
+# At most this many other people get tokens too, to hide who needs them.
+_COVER_PEOPLE_MAX: Final = 4
+_COVER_TOKENS_MIN: Final = 4  # at least this many tokens for each of them
 _TOKEN_VALIDITY: Final = timedelta(
     days=TOKEN_RANGE_DAYS + REPLACED_TOKEN_RANGE_DAYS + 3
 )  # the last three days are slack
@@ -290,7 +293,7 @@ def _may_succeed_later(why: EntrenousError) -> bool:
 
 def _send_batches(device: Device) -> None:
     while True:
-        for key in BATCH_TABLE.keys(device.vault):
+        for key in TOKEN_CHANGE_TABLE.keys(device.vault):
             _send_batch(key, device)
         with device.vault.transaction():
             if not _assemble_batch(device):
@@ -299,7 +302,7 @@ def _send_batches(device: Device) -> None:
 
 def _send_batch(key: str, device: Device) -> None:
     pending, home = (
-        BATCH_TABLE.load(key, device.vault),
+        TOKEN_CHANGE_TABLE.load(key, device.vault),
         own_device(device).home,
     )
     if pending is None:
@@ -310,14 +313,14 @@ def _send_batch(key: str, device: Device) -> None:
             RELAY_TASK_TABLE.drop(registration, device.vault)
         for withdrawal in pending.withdrawals:
             _record_withdrawn(withdrawal, device)
-        BATCH_TABLE.drop(key, device.vault)
+        TOKEN_CHANGE_TABLE.drop(key, device.vault)
 
 
 def _record_withdrawn(key: str, device: Device) -> None:
-    done = WITHDRAW_TABLE.load(key, device.vault)
+    done = TOKEN_REVOCATION_TABLE.load(key, device.vault)
     if done is not None:
-        WITHDRAWN_TABLE.store(replace(done, told_at=device.clock.now()), key, device.vault)
-    WITHDRAW_TABLE.drop(key, device.vault)
+        REVOKED_TOKEN_TABLE.store(replace(done, told_at=device.clock.now()), key, device.vault)
+    TOKEN_REVOCATION_TABLE.drop(key, device.vault)
 
 
 def _assemble_batch(device: Device) -> bool:
@@ -335,7 +338,7 @@ def _assemble_batch(device: Device) -> bool:
         drop=_pad_locks(withdrawals.values(), 0, device),
         expires_at=_token_expiry(device),
     )
-    BATCH_TABLE.store(
+    TOKEN_CHANGE_TABLE.store(
         RegistrationBatch(batch, tuple(registrations), tuple(withdrawals)), "0", device.vault
     )
     return True
@@ -343,11 +346,13 @@ def _assemble_batch(device: Device) -> bool:
 
 def _split_batches(device: Device) -> None:
     """Replace the waiting batches: first all withdrawals, then the remaining registrations."""
-    refused = [BATCH_TABLE.load(key, device.vault) for key in BATCH_TABLE.keys(device.vault)]
-    for key in BATCH_TABLE.keys(device.vault):
-        BATCH_TABLE.drop(key, device.vault)
+    refused = [
+        TOKEN_CHANGE_TABLE.load(key, device.vault) for key in TOKEN_CHANGE_TABLE.keys(device.vault)
+    ]
+    for key in TOKEN_CHANGE_TABLE.keys(device.vault):
+        TOKEN_CHANGE_TABLE.drop(key, device.vault)
     waiting, laid = _queued_withdrawals(device), list[RegistrationBatch]()
-    withdrawn_locks = frozenset(lock for one in waiting.values() for lock in locks_of(one))
+    withdrawn_locks = frozenset(lock for one in waiting.values() for lock in token_locks(one))
     until, later = _token_expiry(device), list[RegistrationBatch]()
     for one in (one for one in refused if one is not None):
         if one.withdrawals:
@@ -367,7 +372,7 @@ def _split_batches(device: Device) -> None:
         laid.append(RegistrationBatch(TokenBatch((), drop, until), (), tuple(withdrawals)))
         waiting = {key: one for key, one in waiting.items() if key not in withdrawals}
     for order, pending in enumerate((*laid, *later)):
-        BATCH_TABLE.store(pending, f"{order:06d}", device.vault)
+        TOKEN_CHANGE_TABLE.store(pending, f"{order:06d}", device.vault)
 
 
 def _token_expiry(device: Device) -> datetime:
@@ -387,8 +392,8 @@ def _queued_registrations(device: Device) -> dict[str, QueuedRegistration]:
 
 
 def _queued_withdrawals(device: Device) -> dict[str, TokenWithdrawal]:
-    keys = WITHDRAW_TABLE.keys(device.vault)
-    found = ((key, WITHDRAW_TABLE.load(key, device.vault)) for key in keys)
+    keys = TOKEN_REVOCATION_TABLE.keys(device.vault)
+    found = ((key, TOKEN_REVOCATION_TABLE.load(key, device.vault)) for key in keys)
     return {key: one for key, one in found if one is not None}
 
 
@@ -412,7 +417,7 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
         one for one in issued_ranges(device) if bytes.fromhex(one[0].split()[0]) not in people
     ]
     others.sort(key=lambda one: one[1].until - one[1].next_unused)
-    for key, issued in others[:_COVER_PEOPLE]:
+    for key, issued in others[:_COVER_PEOPLE_MAX]:
         until = max(issued.until + _COVER_TOKENS_MIN, issued.next_unused + TOKEN_RANGE_SIZE)
         extend_range(issued, key, min(until, issued.next_unused + TOKEN_RANGE_UNUSED_MAX), device)
 
@@ -422,7 +427,7 @@ def _pad_locks(tokens: Iterable[Tokens], further: int, device: Device) -> tuple[
     random.
     """
     return _pad_with_random_locks(
-        [lock for one in tokens for lock in locks_of(one)], further, device
+        [lock for one in tokens for lock in token_locks(one)], further, device
     )
 
 

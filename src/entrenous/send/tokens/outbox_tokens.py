@@ -31,7 +31,7 @@ def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     """Return the item with a token that its relay accepts; None if there is none yet.
 
     An item whose range was replaced and has expired, or that was written without a token, gets
-    another one. If that token is valid at another mailbox, the item goes there, unless it has
+    another token. If that token is valid at another mailbox, the item goes there, unless it has
     files, whose location is fixed in the letter. Call it in the transaction that stores the item.
 
     Raises:
@@ -56,7 +56,8 @@ def has_no_token(item: OutboxItem) -> bool:
 
 
 def without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | None:
-    """Return the item without its refused token, to wait for another; None if it must be dropped.
+    """Return the item without its refused token, to wait for another; None if the item must be
+    dropped.
 
     Only a lent token is replaced: the device that lent it may be lost, and its tokens with it. A
     token that came from its issuer is not replaced.

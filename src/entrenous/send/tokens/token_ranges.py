@@ -9,14 +9,14 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Head
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
-    BATCH,
     RELAY_TASK,
-    WINDOW_IN,
-    WINDOW_OLD,
-    WINDOW_OUT,
-    WINDOW_TOLD,
-    WITHDRAW,
-    WITHDRAWN,
+    REVOKED_TOKEN,
+    TOKEN_CHANGE,
+    TOKEN_RANGE_IN,
+    TOKEN_RANGE_OLD,
+    TOKEN_RANGE_OUT,
+    TOKEN_RANGE_PENDING,
+    TOKEN_REVOCATION,
     Table,
 )
 from entrenous.wire.relay_nouns import TokenBatch
@@ -48,7 +48,7 @@ class IssuedRange:
     told_at: datetime | None = None
 
 
-WINDOW_IN_TABLE: Final = Table(WINDOW_IN, IssuedRange)
+TOKEN_RANGE_IN_TABLE: Final = Table(TOKEN_RANGE_IN, IssuedRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class RetiredRange:
     drop_at: datetime
 
 
-WINDOW_OLD_TABLE: Final = Table(WINDOW_OLD, RetiredRange)
+TOKEN_RANGE_OLD_TABLE: Final = Table(TOKEN_RANGE_OLD, RetiredRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,10 @@ class HeldRange:
     """The tokens for writing to one device of another person.
 
     ``next`` is the index of the next token of ``seed``; those below ``until`` are registered.
-    ``lent`` tokens are used while there is no seed, and before them the first token (an invite's).
-    ``told_by`` is the counter of the letter that brought this seed, since letters from an old
-    mailbox may arrive after newer ones. ``place`` is where the tokens are valid, if the device is
-    listed elsewhere now.
+    While there is no seed, the ``lent`` tokens are used; if there are none, the first token (an
+    invite's) is used. ``told_by`` is the counter of the letter that brought this seed, since
+    letters from an old mailbox may arrive after newer ones. ``place`` is where the tokens are
+    valid, if the device is listed elsewhere now.
     """
 
     seed: Secret | None = None
@@ -114,7 +114,7 @@ class HeldRange:
     place: TokenMailbox | None = None
 
 
-WINDOW_OUT_TABLE: Final = Table(WINDOW_OUT, HeldRange)
+TOKEN_RANGE_OUT_TABLE: Final = Table(TOKEN_RANGE_OUT, HeldRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class AnnouncedRange:
     under: Head
 
 
-WINDOW_TOLD_TABLE: Final = Table(WINDOW_TOLD, AnnouncedRange)
+TOKEN_RANGE_PENDING_TABLE: Final = Table(TOKEN_RANGE_PENDING, AnnouncedRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,10 @@ class TokenWithdrawal:
     told_at: datetime | None = None
 
 
-WITHDRAWN_TABLE: Final = Table(WITHDRAWN, TokenWithdrawal)
+REVOKED_TOKEN_TABLE: Final = Table(REVOKED_TOKEN, TokenWithdrawal)
 
 
-WITHDRAW_TABLE: Final = Table(WITHDRAW, TokenWithdrawal)
+TOKEN_REVOCATION_TABLE: Final = Table(TOKEN_REVOCATION, TokenWithdrawal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class RegistrationBatch:
     withdrawals: tuple[str, ...]
 
 
-BATCH_TABLE: Final = Table(BATCH, RegistrationBatch)
+TOKEN_CHANGE_TABLE: Final = Table(TOKEN_CHANGE, RegistrationBatch)
 
 
 class OutOfTokens(Unreachable):

@@ -17,7 +17,7 @@ from entrenous.crypto.statements import list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
-    LIST_TABLE,
+    DEVICE_LIST_TABLE,
     NO_TOKEN,
     OWN_IDENTITY,
     AddressOnThisMachine,
@@ -25,16 +25,16 @@ from entrenous.device.identities import (
     refuse_local_address,
 )
 from entrenous.device.vault_tables import (
+    DEVICE_TO_GREET,
     FIRST_TOKEN,
-    GREET_DEVICE,
-    WINDOW_OUT,
-    WINDOW_TOLD,
+    TOKEN_RANGE_OUT,
+    TOKEN_RANGE_PENDING,
     peer_key,
 )
 from entrenous.send.letter.letter_nouns import Header
 from entrenous.send.tokens.token_ranges import (
-    WINDOW_OUT_TABLE,
-    WINDOW_TOLD_TABLE,
+    TOKEN_RANGE_OUT_TABLE,
+    TOKEN_RANGE_PENDING_TABLE,
     AnnouncedRange,
     HeldRange,
     LentToken,
@@ -45,7 +45,8 @@ from entrenous.wire.key_bundle import read_key_bundle
 
 
 def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
-    """Return the token for a device before it gave us a range: the invite's.
+    """Return the token to use until a device has given us a range. It is the token of the
+    invite.
 
     Returns :data:`NO_TOKEN` if we have no token for the device. A token for another device must not
     be used, since the relay would learn that both devices belong to one person.
@@ -60,7 +61,9 @@ def keep_first_token(person: PersonId, of: DeviceId, token: Secret, device: Devi
     device.vault.put(FIRST_TOKEN, peer_key(person, of), token.reveal())
 
 
-_LENT_MAX: Final = 16  # the most lent tokens kept for one device, from the devices that lent last
+_LENT_TOKENS_MAX: Final = (
+    16  # the most lent tokens kept for one device, from the devices that lent last
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,10 @@ def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool =
 def use_range_token(peer_id: str, held: HeldRange, device: Device) -> Token | None:
     """Use up the next token of a range, or a lent one; None if there is neither."""
     if held.seed is not None:
-        WINDOW_OUT_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
+        TOKEN_RANGE_OUT_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
         return Token(send_token(held.seed, held.next), held.next)
     if held.lent:
-        WINDOW_OUT_TABLE.store(replace(held, lent=held.lent[1:]), peer_id, device.vault)
+        TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=held.lent[1:]), peer_id, device.vault)
         return Token(held.lent[0].token, held.lent[0].index)
     return None
 
@@ -119,9 +122,10 @@ def has_tokens_for(contact: Contact, key: DeviceId, device: Device) -> bool:
 def receive_range(header: Header, seed: Secret, first: int, device: Device) -> None:
     """Store the range that the sender of a letter gives us.
 
-    A new range, or an extension of the current one. A different range in a letter older than the
-    current range's is ignored. The tokens are valid at the device's mailbox in the list under which
-    it wrote; they wait until we know that list.
+    The range is a new one, or an extension of the current one. A different range in a letter older
+    than the current range's is ignored. The tokens are valid at the mailbox that the sender's
+    device has in the list under which the letter was written. If we do not know that list yet, the
+    range is stored until we do.
 
     Raises:
         AddressOnThisMachine: the device was on this machine.
@@ -134,19 +138,19 @@ def receive_range(header: Header, seed: Secret, first: int, device: Device) -> N
     if not is_under_unknown_list(told, device):
         _store_range(told, peer_id, device)
         return
-    waiting = WINDOW_TOLD_TABLE.load(peer_id, device.vault)
+    waiting = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
     if waiting is None or waiting.counter < told.counter:
-        WINDOW_TOLD_TABLE.store(told, peer_id, device.vault)
+        TOKEN_RANGE_PENDING_TABLE.store(told, peer_id, device.vault)
 
 
 def receive_waiting_ranges(person: PersonId, device: Device) -> None:
     """Store waiting ranges whose device list is known now; call it in the transaction that stores
     the list.
     """
-    for peer_id in WINDOW_TOLD_TABLE.keys(device.vault, person.hex()):
-        told = WINDOW_TOLD_TABLE.load(peer_id, device.vault)
+    for peer_id in TOKEN_RANGE_PENDING_TABLE.keys(device.vault, person.hex()):
+        told = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
         if told is not None and not is_under_unknown_list(told, device):
-            WINDOW_TOLD_TABLE.drop(peer_id, device.vault)
+            TOKEN_RANGE_PENDING_TABLE.drop(peer_id, device.vault)
             with suppress(AddressOnThisMachine):  # in this case nothing of the range was stored
                 if is_under_known_list(told, device):
                     _store_range(told, peer_id, device)
@@ -163,7 +167,7 @@ def _store_range(told: AnnouncedRange, peer_id: str, device: Device) -> None:
     else:
         old, place = _as_replaced_range(held, device), mailbox_under_list(told, held.place, device)
         held = HeldRange(told.seed, told.first, until, old, told_by=told.counter, place=place)
-    WINDOW_OUT_TABLE.store(held, peer_id, device.vault)
+    TOKEN_RANGE_OUT_TABLE.store(held, peer_id, device.vault)
 
 
 def use_invite_token_for(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
@@ -173,7 +177,7 @@ def use_invite_token_for(person: PersonId, key: DeviceId, token: Secret, device:
 
 
 def forget_tokens_of(person: PersonId, device: Device) -> None:
-    for table in (WINDOW_OUT, WINDOW_TOLD, FIRST_TOKEN):
+    for table in (TOKEN_RANGE_OUT, TOKEN_RANGE_PENDING, FIRST_TOKEN):
         for key in device.vault.keys(table, person.hex()):
             device.vault.drop(table, key)
 
@@ -191,7 +195,7 @@ def lend_tokens(
         return ()
     until = min(held.next + count, held.until)
     lent = tuple(LentToken(at, send_token(held.seed, at)) for at in range(held.next, until))
-    WINDOW_OUT_TABLE.store(replace(held, next=max(until, held.next)), peer_id, device.vault)
+    TOKEN_RANGE_OUT_TABLE.store(replace(held, next=max(until, held.next)), peer_id, device.vault)
     return lent
 
 
@@ -202,8 +206,8 @@ def receive_lent_tokens(
     peer_id = peer_key(person, key)
     held = held_range(peer_id, device)
     place = held.place if held.seed is not None or held.lent else None
-    kept = (*held.lent, *lent)[-_LENT_MAX:]
-    WINDOW_OUT_TABLE.store(replace(held, lent=kept, place=place), peer_id, device.vault)
+    kept = (*held.lent, *lent)[-_LENT_TOKENS_MAX:]
+    TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=kept, place=place), peer_id, device.vault)
 
 
 def lacks_range(person: PersonId, key: DeviceId, device: Device) -> bool:
@@ -211,7 +215,7 @@ def lacks_range(person: PersonId, key: DeviceId, device: Device) -> bool:
     return held_range(peer_key(person, key), device).seed is None
 
 
-def drop_refused(peer_id: str, device: Device) -> bool:
+def drop_refused_token(peer_id: str, device: Device) -> bool:
     """Drop a refused token; return whether there is another one.
 
     The device that lent it may be lost. If tokens were lent since a range was given, the range is
@@ -222,21 +226,21 @@ def drop_refused(peer_id: str, device: Device) -> bool:
         return False
     lent = held.lent if held.seed is not None else held.lent[1:]
     place = None if held.seed is not None else held.place
-    WINDOW_OUT_TABLE.store(HeldRange(lent=lent, place=place), peer_id, device.vault)
+    TOKEN_RANGE_OUT_TABLE.store(HeldRange(lent=lent, place=place), peer_id, device.vault)
     return True
 
 
-def drop_lent(peer_id: str, device: Device) -> None:
+def drop_lent_tokens(peer_id: str, device: Device) -> None:
     """Drop the lent tokens for a device that has given us a range."""
     held = held_range(peer_id, device)
     if held.seed is not None:
-        WINDOW_OUT_TABLE.store(replace(held, lent=()), peer_id, device.vault)
+        TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=()), peer_id, device.vault)
 
 
 def is_only_reserved_left(peer_id: str, held: HeldRange, device: Device) -> bool:
     """Return whether the only token left is a lent one that is reserved for the first hello."""
     is_last = held.seed is None and len(held.lent) == 1
-    return is_last and device.vault.get(GREET_DEVICE, peer_id) is not None
+    return is_last and device.vault.get(DEVICE_TO_GREET, peer_id) is not None
 
 
 def _as_replaced_range(held: HeldRange, device: Device) -> ReplacedRange | None:
@@ -262,7 +266,7 @@ def are_tokens_valid(contact: Contact, through: DeviceId, device: Device) -> boo
     if through not in {key.device for key in with_range}:
         return False
     return all(
-        _is_valid(contact, key, send_token(held.seed, held.next), device)
+        _is_token_valid(contact, key, send_token(held.seed, held.next), device)
         for key, held in with_range.items()
         if held.seed is not None
     )
@@ -278,11 +282,11 @@ def may_write_now(contact: Contact, device: Device) -> bool:
     ]
     with suppress(EntrenousError):
         tokens = [(key, token_for(contact, key.device, device)) for key in reachable]
-        return any(_is_valid(contact, key, token, device) for key, token in tokens)
+        return any(_is_token_valid(contact, key, token, device) for key, token in tokens)
     return True
 
 
-def _is_valid(contact: Contact, key: DeviceKey, token: Secret, device: Device) -> bool:
+def _is_token_valid(contact: Contact, key: DeviceKey, token: Secret, device: Device) -> bool:
     try:
         device.courier.key_bundle(*token_route_to(contact.person, key, device), token)
     except (WrongToken, NoSuchMailbox):
@@ -292,7 +296,7 @@ def _is_valid(contact: Contact, key: DeviceKey, token: Secret, device: Device) -
 
 def held_range(peer_id: str, device: Device) -> HeldRange:
     """Return the tokens for a device, given its ``peer_key``."""
-    return WINDOW_OUT_TABLE.load(peer_id, device.vault) or HeldRange()
+    return TOKEN_RANGE_OUT_TABLE.load(peer_id, device.vault) or HeldRange()
 
 
 def record_former_mailboxes(before: Person, after: Person, device: Device) -> None:
@@ -309,7 +313,7 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
         held = held_range(peer_id, device)
         has_some = held.seed is not None or held.lent or device.vault.get(FIRST_TOKEN, peer_id)
         if was != here and held.place is None and has_some:
-            WINDOW_OUT_TABLE.store(
+            TOKEN_RANGE_OUT_TABLE.store(
                 replace(held, place=TokenMailbox(*was, head)), peer_id, device.vault
             )
 
@@ -388,7 +392,7 @@ def _known_heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
     own = _own_card(person, device)
     if own is not None:
         return list_heads(read_key_bundle(own).lists)
-    known = LIST_TABLE.load(person.hex(), device.vault)
+    known = DEVICE_LIST_TABLE.load(person.hex(), device.vault)
     return () if known is None else known.heads
 
 

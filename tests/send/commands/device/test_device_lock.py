@@ -15,7 +15,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.crypto.vault_key import Cost
-from entrenous.device.identities import NEXT_CLOSE, own_device
+from entrenous.device.identities import NEXT_CLOSE_TOKEN_RECORD, own_device
 from entrenous.device.store.vault_folder import KeyTerms, RelayShare, Unlocked
 from entrenous.device.vault_tables import SELF
 from entrenous.send.devices.device_wording import describe_passphrase_change
@@ -92,7 +92,7 @@ def test_sheet_is_written_only_once_the_relay_has_its_token(
     """The relay must get the new token after a loss first; it did not answer the command before."""
     following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
-        device.vault.put(SELF, NEXT_CLOSE, following.reveal())
+        device.vault.put(SELF, NEXT_CLOSE_TOKEN_RECORD, following.reveal())
     answer("device", "recovery", "--out", str(sheet))
     assert read_sheet(sheet.read_text()).close == following
     answer("device", "list")

@@ -20,7 +20,11 @@ from entrenous.send.commands.catch_up import describe_change
 from entrenous.send.devices.device_wording import describe_revocation
 from entrenous.send.devices.link_new_device import start_on_new_device
 from entrenous.send.devices.link_old_device import start_on_old_device
-from entrenous.send.devices.own_devices import LOST, RevocationState, RevokedDeviceResult
+from entrenous.send.devices.own_devices import (
+    LOST_DEVICE_CHECKLIST,
+    RevocationState,
+    RevokedDeviceResult,
+)
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, Contradiction
 from entrenous.terminal.session import BY_FAMILY, USAGE, YES
@@ -82,7 +86,7 @@ def test_device_list_shows_every_device(home: Path, said: Said) -> None:
     told = said("device", "revoke", "phone", "--lost")
     assert "phone is revoked: no passphrase opens its vault any more, unless" in told
     assert "168 hours" in told
-    assert all(one.what in told for one in LOST)
+    assert all(one.what in told for one in LOST_DEVICE_CHECKLIST)
     assert "phone" not in said("device", "list")
     answer = json.loads(said("device", "list", "--json"))
     assert (answer["schema"], answer["not_shut_yet"]) == ("entrenous/devices/1", [])
