@@ -48,7 +48,7 @@ test: .venv/.dev .venv-synapse/.done system
 # FUZZ_HOURS is the time for each target.
 nightly: .venv/.dev .venv-synapse/.done system
 	$(STATIC)
-	ENTRENOUS_NIGHTLY=1 $(PYTEST) --randomly-seed=default --hypothesis-profile=default --timeout=1800
+	ENTRENOUS_NIGHTLY=1 $(PYTEST) --randomly-seed=default --hypothesis-profile=nightly --timeout=1800
 	for kills in kills gate_kills; do for where in "" --postgresql; do \
 	  $(BIN)/python -m tests.real.$$kills --kills 50 $$where || exit 1; done; done
 	for village in siege sim moving; do $(BIN)/python -m tests.village.$$village.run --runs 200 || exit 1; done

@@ -389,7 +389,7 @@ def test_websockets_and_lifespan_pass_unchanged() -> None:
     assert [scope["type"] for scope, _, _ in seen] == ["lifespan", "websocket"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM]))
 def test_passed_request_is_unchanged(pieces: list[bytes], kind: str) -> None:
     behind, gate = Application(), Scripted()

@@ -306,5 +306,5 @@ class Chains(RuleBasedStateMachine):
 @pytest.mark.threat("server-adds-device")
 def test_rolling_back_and_forking_are_found_out_and_honest_changes_are_not() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Chains, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+        Chains, settings=settings(max_examples=40, stateful_step_count=25)
     )

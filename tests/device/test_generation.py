@@ -254,4 +254,4 @@ def losing(fate: str, honest: Honest, *given: object) -> None:
 
 
 class TestCopies(Copies.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=30, stateful_step_count=25)

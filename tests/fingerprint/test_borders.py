@@ -5,7 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.fingerprint import borders
@@ -100,7 +100,6 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
 
 
 @pytest.mark.slow
-@settings(deadline=None)  # a large picture takes a moment on a busy machine
 @given(
     seed=st.integers(0, 2**32 - 1),
     size=st.tuples(st.integers(20, 1400), st.integers(20, 1400)),

@@ -102,7 +102,7 @@ def test_a_short_sound_has_few_words_or_none(count: int) -> None:
     ),
     st.sampled_from([8000, 11_025, 16_000, 44_100, 48_000, 96_000]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_samples_have_words(samples: NDArray[np.float32], rate_hz: int) -> None:
     words = ours(samples, rate_hz)
     assert words.dtype == np.uint32

@@ -56,7 +56,7 @@ def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=4), st.integers(0, 31), st.data())
 def test_any_query_at_any_radius(hashes: list[bytes], radius: int, data: st.DataObject) -> None:
     near = st.integers(0, len(bank()) - 1).map(lambda row: bank()[row][1])
@@ -81,7 +81,7 @@ def complement(bits: bytes) -> bytes:
     return bytes(byte ^ 0xFF for byte in bits)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(0, 34), st.booleans()), max_size=6),
     st.integers(0, 31),

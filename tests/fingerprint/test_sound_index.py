@@ -145,7 +145,7 @@ def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
 
 
 @given(st.integers(0, 2**32), st.floats(0.0, 0.12), st.integers(STRETCH, 45), st.integers(0, 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_index_equals_comparing_every_position(
     seed: int, errors: float, length: int, at: int
 ) -> None:
@@ -167,7 +167,6 @@ def test_index_equals_comparing_every_position(
     st.lists(arrays(np.uint32, st.integers(1, 60)), max_size=4),
     arrays(np.uint32, st.integers(0, 60)),
 )
-@settings(deadline=None)
 def test_arbitrary_registered_words_are_harmless(
     prints: list[NDArray[np.uint32]], words: NDArray[np.uint32]
 ) -> None:
@@ -186,7 +185,6 @@ def test_too_frequent_word_is_ignored() -> None:
 
 
 @given(arrays(np.uint32, st.integers(0, 80)))
-@settings(deadline=None)
 def test_lively_words_come_in_whole_stretches(words: NDArray[np.uint32]) -> None:
     awake = is_distinctive(words)
     assert awake.shape == words.shape

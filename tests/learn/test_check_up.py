@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.program import Program
@@ -133,7 +133,6 @@ def test_a_passphrase_that_was_not_given_is_not_judged() -> None:
     assert paths(FINE, None)["passphrase"] is LeakPath.UNKNOWN
 
 
-@settings(deadline=None)  # zxcvbn is slow on a busy machine
 @given(st.text(min_size=8, max_size=90))
 def test_nothing_of_the_passphrase_is_said(passphrase: str) -> None:
     said = repr(looked(passphrase=Secret(passphrase.encode())))

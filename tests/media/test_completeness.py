@@ -21,9 +21,7 @@ from entrenous.media.picture_reader import read_picture
 
 Files = dict[str, bytes]
 HARMLESS_TAIL = {"gif": 2}  # its last bytes only mark the end
-BOUNDED = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+BOUNDED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def bomb(side_px: int = 50_000) -> bytes:

@@ -76,7 +76,7 @@ def test_a_long_paragraph_goes_on_over_pages_with_a_tag_on_each() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_any_text_can_be_printed(text: str) -> None:
     assert written([Block(Tag.TITLE, "x"), Block(Tag.PARAGRAPH, text)]).startswith(b"%PDF-1.")

@@ -190,7 +190,6 @@ def test_any_sequence_of_actions_keeps_a_case_consistent(authority: HttpTimestam
         settings=settings(
             max_examples=25,
             stateful_step_count=STEPS,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrenous.respond.law.counting import Period, PeriodUnit, count_period, read_period
@@ -60,7 +60,6 @@ def test_the_law_of_the_day_and_of_the_place_counts(row: dict[str, Any]) -> None
         assert found.route.id == row["version"]
 
 
-@settings(deadline=None)  # lists of holidays are loaded on the way
 @given(moments, st.timedeltas(timedelta(), timedelta(days=45)), periods, st.data())
 @example(datetime(2026, 1, 31, tzinfo=UTC), timedelta(days=1), Period(1, PeriodUnit.MONTHS), None)
 @example(datetime(2026, 4, 2, 10, tzinfo=UTC), timedelta(days=1), Period(2, PeriodUnit.DAYS), None)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.respond.help_lines import shipped_help_lines
@@ -102,7 +102,6 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
         parse_hours("Mon 10:00-11:00", "Europe/Nowhere")
 
 
-@settings(deadline=None)  # the first holiday takes a moment
 @given(
     st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001 -- made aware below
     st.sampled_from([line for line in shipped_help_lines() if line.opening]),

@@ -175,9 +175,7 @@ def test_a_stamp_says_when_and_by_whom_and_keeps_what_proves_it(
 
 @pytest.mark.real
 @needs_openssl
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_changed_token_states_another_time_or_other_bytes(
     data: st.DataObject, stamps: HttpTimestampAuthority

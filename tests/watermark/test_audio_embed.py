@@ -67,7 +67,7 @@ def test_both_channels_carry_the_same_mark_in_their_own_sound() -> None:
     assert np.allclose(change.mean(1), embed_sound(mixed, stream)[:, 0] - both.mono, atol=2e-6)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 2**31))
 def test_the_mark_is_linear_in_its_chips(seed: int) -> None:
     """Averaged copies have averaged marks; the inverted key removes a mark."""

@@ -26,7 +26,7 @@ def test_a_higher_score_is_never_likelier(score: float, more: float) -> None:
     assert upper_tail(score + more) <= upper_tail(score)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=10))
 def test_bound_holds_exactly_for_every_small_sum_of_signs(weights: list[float]) -> None:
     unit = np.array(weights) / np.linalg.norm(weights)

@@ -17,7 +17,7 @@ def drawn(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(3, 60), st.integers(3, 60), st.integers(0, 1000))
 def test_a_filter_is_its_own_adjoint(rows: int, columns: int, seed: int) -> None:
     passed = ChannelFilter(np.abs(drawn(seed, rows, columns)))

@@ -59,7 +59,7 @@ def test_a_mark_is_47_db_below_the_picture() -> None:
     assert 10.0 * math.log10(255.0**2 / np.mean(error**2)) >= 46.5
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.8, 1.25), st.floats(-0.3, 0.3), st.floats(-400, 400), st.floats(-400, 400))
 def test_warp_back_is_the_adjoint_of_the_warp(
     scale: float, turn: float, x: float, y: float

@@ -33,7 +33,7 @@ def close(left: float, right: float, size: int) -> bool:
     return abs(left - right) <= 1e-4 * np.sqrt(size) + 1e-4 * abs(left)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sides, sides, seeds)
 def test_unweave_is_the_adjoint_of_weave(rows: int, columns: int, seed: int) -> None:
     cells = drawn(seed, (rows + 1) // 2, (columns + 1) // 2)
@@ -43,7 +43,7 @@ def test_unweave_is_the_adjoint_of_weave(rows: int, columns: int, seed: int) -> 
     assert close(forth, back, rows * columns)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sides, sides, seeds, st.integers(1, 4))
 def test_pyramids_have_exact_adjoints(rows: int, columns: int, seed: int, levels: int) -> None:
     plane = drawn(seed, rows, columns)

@@ -276,4 +276,4 @@ class Household(RuleBasedStateMachine):
 
 
 TestHousehold = Household.TestCase
-TestHousehold.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestHousehold.settings = settings(max_examples=40, stateful_step_count=25)

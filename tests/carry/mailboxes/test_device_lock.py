@@ -337,12 +337,12 @@ class TriesOnDisk(Tries):
 
 
 class TestTries(Tries.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+    settings = settings(max_examples=40, stateful_step_count=30)
 
 
 @pytest.mark.usefixtures("socket_enabled")
 class TestTriesOnDisk(TriesOnDisk.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=5, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=5, stateful_step_count=25)
 
 
 def drawn() -> str:

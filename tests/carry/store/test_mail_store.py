@@ -472,7 +472,6 @@ def _runs(machine: type[AgainstMemory], examples: int) -> None:
     many = settings(
         max_examples=examples,
         stateful_step_count=15,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
     run_state_machine_as_test(machine, settings=many)  # type: ignore[no-untyped-call]

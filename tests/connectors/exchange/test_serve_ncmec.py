@@ -256,9 +256,7 @@ def test_feedback_on_other_banks_is_refused(room: Room, web: httpx.Client, key: 
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.sampled_from(["from", "to", "start", "size", "max"]), st.text(max_size=30))
 )

@@ -546,9 +546,7 @@ def test_long_body_is_not_read(room: Room, web: httpx.Client) -> None:
     assert answer.status_code == 413
 
 
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.sampled_from(["SubmitHashes", "SubmitFeedback"]))
 def test_random_bytes_are_refused(room: Room, web: httpx.Client, noise: bytes, what: str) -> None:
     key = room.keys.get("noisy") or room.partner("noisy", submits=True)[1]

@@ -520,7 +520,6 @@ def test_vault_on_disk_behaves_like_vault_in_memory() -> None:
     few = settings(
         max_examples=12,
         stateful_step_count=20,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
     run_state_machine_as_test(Alike, settings=few)

@@ -84,7 +84,7 @@ def test_child_reports_errors(files: Files) -> None:
         assert jail.read(files["png"]) == read_picture(files["png"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_damage_gives_the_same_answer_inside_and_outside(
     files: Files, warm: PictureDecoder, data: st.DataObject

@@ -69,9 +69,9 @@ def test_encoding_that_the_page_names_is_used() -> None:
     ],
 )
 def test_hostile_page_takes_little_time(page: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(picture_urls(page.encode(), PAGE)) <= PICTURES_MAX
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0
 
 
 def test_only_the_first_part_of_a_page_is_read() -> None:

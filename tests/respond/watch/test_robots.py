@@ -139,9 +139,9 @@ def test_byte_order_mark_and_unknown_lines_are_passed_over() -> None:
     ],
 )
 def test_hostile_file_takes_little_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     read_robots(text.encode()).allow(SITE + "/" + "a" * 4000)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 @given(st.binary(max_size=300), st.text(max_size=40))

@@ -95,9 +95,7 @@ def test_a_link_with_a_wrong_letter_adds_nobody(room: Room, place: int) -> None:
     assert nobody_was_added(ana)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=200) | st.binary(max_size=200).map(link_of))
 def test_pasted_text_is_a_link_or_is_refused(room: Room, pasted: str) -> None:
     with pytest.raises(BadInvite):

@@ -83,9 +83,7 @@ def test_truncation_at_any_boundary_is_detected(
         read_base(tmp_path / "base")
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_flipped_bit_is_detected(written: Path, tmp_path: Path, data: st.DataObject) -> None:
     whole = bytearray(written.read_bytes())
@@ -103,9 +101,7 @@ def _size(ends: list[int], at: int) -> int:
     return ends[at] - ends[at - 1]
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_random_bytes_are_no_base(tmp_path: Path, noise: bytes) -> None:
     (tmp_path / "base").write_bytes(noise)

@@ -42,7 +42,7 @@ def words(rng: np.random.Generator, count: int) -> Words:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from([0.0, 0.05, 0.12]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_retroactive_sounds_match_as_uploads_would_have(
     seed: int, uploads: int, share: float
 ) -> None:

@@ -53,7 +53,7 @@ def test_any_name_can_be_printed(account: Account, name: str) -> None:
     assert pages(write_pdf(replace(account, rows=(row,), named=named, pictures=None))) >= 3
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_no_text_breaks_the_pdf(account: Account, name: str) -> None:
     row = Row(name, "1.0", "1", "below 2", "not named", named=False)
