@@ -290,9 +290,11 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
         empty_folder(data)
         try:
             damaged = copy_back(folder, backup, fresh)
-            gone = damaged | frozenset(backup.missing)
+            missing_blobs = damaged | frozenset(backup.missing)
             with open_relay(fresh) as relay:
-                lost = asyncio.run(close_after_restore(relay, gone, with_shares=with_shares))
+                lost = asyncio.run(
+                    close_after_restore(relay, missing_blobs, with_shares=with_shares)
+                )
             for name in (BLOBS_FOLDER, DATABASE_NAME):
                 (fresh / name).rename(data / name)
                 sync_folder(data)
@@ -327,8 +329,10 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
 
 
 async def _close_restored_relay(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
-    held = await relay.mail.read(lambda view: view.find(StoredBlob))
-    missing = frozenset([blob.name for blob in held if not await _is_blob_readable(blob, relay)])
+    stored_blobs = await relay.mail.read(lambda view: view.find(StoredBlob))
+    missing = frozenset(
+        [blob.name for blob in stored_blobs if not await _is_blob_readable(blob, relay)]
+    )
     return await close_after_restore(relay, missing, with_shares=with_shares), len(missing)
 
 

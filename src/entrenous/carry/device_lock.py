@@ -74,18 +74,18 @@ REFUSED: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]] = {
 }
 
 
-def lock_state(held: StoredLock | None) -> LockState:
-    """Return the state of a lock; ``held`` is None if it was deleted or never made."""
-    if held is None:
+def lock_state(stored: StoredLock | None) -> LockState:
+    """Return the state of a lock; ``stored`` is None if it was deleted or never made."""
+    if stored is None:
         return LockState.SHUT
-    if held.tries >= UNLOCK_TRIES:
+    if stored.tries >= UNLOCK_TRIES:
         return LockState.READY
-    return LockState.TRIED if held.tries else LockState.LOCKED
+    return LockState.TRIED if stored.tries else LockState.LOCKED
 
 
-def request_event(held: StoredLock | None) -> LockEvent:
+def request_event(stored: StoredLock | None) -> LockEvent:
     """Return ASK_LAST if the next request uses the last try, otherwise ASK."""
-    last = held is not None and held.tries == 1
+    last = stored is not None and stored.tries == 1
     return LockEvent.ASK_LAST if last else LockEvent.ASK
 
 
@@ -115,12 +115,12 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
 
     def store_new_lock(tx: RowTransaction) -> bool:
         require_owner(tx, mailbox, token)
-        held = tx.get(StoredLock, mailbox)
-        if held is None:
+        stored = tx.get(StoredLock, mailbox)
+        if stored is None:
             tx.put(StoredLock(mailbox, key, unlock_lock, UNLOCK_TRIES))
-        elif not equal_in_constant_time(held.unlock_lock, unlock_lock):
+        elif not equal_in_constant_time(stored.unlock_lock, unlock_lock):
             raise LockExists
-        return held is None
+        return stored is None
 
     return await relay.mail.transact(store_new_lock)
 
@@ -142,16 +142,16 @@ async def evaluate_blinded(
     check_element(untrusted_blinded)
 
     def count_try(tx: RowTransaction) -> StoredLock:
-        held = _lock_for_token(tx, mailbox, token)
-        if equal_in_constant_time(held.asked or b"", untrusted_blinded):
-            return held
-        next_lock_state(lock_state(held), request_event(held))
-        counted = replace(held, tries=held.tries - 1, asked=untrusted_blinded)
+        stored = _lock_for_token(tx, mailbox, token)
+        if equal_in_constant_time(stored.asked or b"", untrusted_blinded):
+            return stored
+        next_lock_state(lock_state(stored), request_event(stored))
+        counted = replace(stored, tries=stored.tries - 1, asked=untrusted_blinded)
         tx.put(counted)
         return counted
 
-    held = await relay.mail.transact(count_try)
-    return Evaluation(evaluate(held.key, untrusted_blinded), held.tries)
+    stored = await relay.mail.transact(count_try)
+    return Evaluation(evaluate(stored.key, untrusted_blinded), stored.tries)
 
 
 async def record_vault_unlock(
@@ -174,10 +174,10 @@ async def record_vault_unlock(
     def restore_tries(tx: RowTransaction) -> bool:
         _refuse_deleted(tx, mailbox)
         require_owner(tx, mailbox, token)
-        held = _with_all_tries(tx, mailbox, LockEvent.OPENED)
-        continues = _is_next_unlock(opening, held)
-        noted = replace(held, generation=opening.generation, opening=opening.number)
-        tx.put(noted if continues else held)
+        stored = _with_all_tries(tx, mailbox, LockEvent.OPENED)
+        continues = _is_next_unlock(opening, stored)
+        noted = replace(stored, generation=opening.generation, opening=opening.number)
+        tx.put(noted if continues else stored)
         return continues
 
     if not await relay.mail.transact(restore_tries):
@@ -213,34 +213,35 @@ async def replace_unlock_token_hash(
     def store_unlock_lock(tx: RowTransaction) -> None:
         _refuse_deleted(tx, mailbox)
         require_owner(tx, mailbox, token)
-        held = _existing_lock(tx, mailbox)
-        next_lock_state(lock_state(held), LockEvent.RENEW)
-        tx.put(replace(held, unlock_lock=unlock_lock))
+        stored = _existing_lock(tx, mailbox)
+        next_lock_state(lock_state(stored), LockEvent.RENEW)
+        tx.put(replace(stored, unlock_lock=unlock_lock))
 
     await relay.mail.transact(store_unlock_lock)
 
 
 def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredLock:
     _refuse_deleted(view, mailbox)
-    held = _existing_lock(view, mailbox)
-    if not equal_in_constant_time(held.unlock_lock, token_hash(token)):
+    stored = _existing_lock(view, mailbox)
+    if not equal_in_constant_time(stored.unlock_lock, token_hash(token)):
         raise WrongToken
-    return held
+    return stored
 
 
-def _is_next_unlock(opening: VaultUnlock, held: StoredLock) -> bool:
-    if opening.generation != held.generation or held.opening is None:
-        return opening.generation > held.generation
+def _is_next_unlock(opening: VaultUnlock, stored: StoredLock) -> bool:
+    if opening.generation != stored.generation or stored.opening is None:
+        return opening.generation > stored.generation
     return any(
-        equal_in_constant_time(held.opening, number) for number in (opening.number, *opening.before)
+        equal_in_constant_time(stored.opening, number)
+        for number in (opening.number, *opening.before)
     )
 
 
 def _with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> StoredLock:
     """Return the lock with all its tries restored; raises NoSuchMailbox."""
-    held = _existing_lock(view, mailbox)
-    next_lock_state(lock_state(held), event)
-    return replace(held, tries=UNLOCK_TRIES)
+    stored = _existing_lock(view, mailbox)
+    next_lock_state(lock_state(stored), event)
+    return replace(stored, tries=UNLOCK_TRIES)
 
 
 def _refuse_deleted(view: RowView, mailbox: MailboxId) -> None:
@@ -253,7 +254,7 @@ def _existing_lock(view: RowView, mailbox: MailboxId) -> StoredLock:
     """Return the lock; raises NoSuchMailbox. A missing lock was not necessarily deleted: the relay
     may run with another database.
     """
-    held = view.get(StoredLock, mailbox)
-    if held is None:
+    stored = view.get(StoredLock, mailbox)
+    if stored is None:
         raise NoSuchMailbox
-    return held
+    return stored

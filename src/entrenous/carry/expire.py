@@ -86,8 +86,8 @@ async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
         if stored is not None:
             expire_if_due(tx, stored, now(relay))
 
-    _, left = await relay.mail.transact(collecting_orphan_blobs(expire_row))
-    await remove_orphans_briefly(left, relay)
+    _, orphans = await relay.mail.transact(collecting_orphan_blobs(expire_row))
+    await remove_orphans_briefly(orphans, relay)
 
 
 def expire_if_due(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> StoredEnvelope:

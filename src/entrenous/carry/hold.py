@@ -112,12 +112,12 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
     present = now(relay)
 
     def find_row(view: RowView) -> StoredBlob:
-        held = view.get(StoredBlob, blob)
-        if held is None or held.due_at <= present:
+        stored = view.get(StoredBlob, blob)
+        if stored is None or stored.due_at <= present:
             raise NoSuchBlob
-        if not equal_in_constant_time(held.fetch_lock, token_hash(token)):
+        if not equal_in_constant_time(stored.fetch_lock, token_hash(token)):
             raise WrongToken
-        return held
+        return stored
 
     return await relay.mail.read(find_row)
 
@@ -134,16 +134,16 @@ async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int
     present = now(relay)
 
     def find_row(view: RowView) -> StoredBlob | StoredUpload:
-        held = view.get(StoredBlob, blob) or view.get(StoredUpload, blob)
-        if held is None or held.due_at <= present:
+        stored = view.get(StoredBlob, blob) or view.get(StoredUpload, blob)
+        if stored is None or stored.due_at <= present:
             raise NoSuchBlob
-        if not equal_in_constant_time(held.withdraw_lock, token_hash(token)):
+        if not equal_in_constant_time(stored.withdraw_lock, token_hash(token)):
             raise WrongToken
-        return held
+        return stored
 
-    held = await relay.mail.read(find_row)
-    whole = isinstance(held, StoredBlob)
-    return held.size if whole else await relay.blobs.size(held.name), held.size
+    stored = await relay.mail.read(find_row)
+    whole = isinstance(stored, StoredBlob)
+    return stored.size if whole else await relay.blobs.size(stored.name), stored.size
 
 
 def _would_use_reserved_space(size: int, relay: Relay) -> bool:
@@ -167,14 +167,14 @@ def _begin_upload(
     complete.
     """
     present = now(relay)
-    held = tx.get(StoredBlob, new.blob)
-    if held is not None and held.due_at <= present:
-        delete_blob_row(tx, held, present)
-        held = None
-    if held is not None and _is_same_upload(held, new):
+    stored = tx.get(StoredBlob, new.blob)
+    if stored is not None and stored.due_at <= present:
+        delete_blob_row(tx, stored, present)
+        stored = None
+    if stored is not None and _is_same_upload(stored, new):
         return None
     require_sender(tx, new.mailbox, token, present)
-    if held is not None:
+    if stored is not None:
         raise IdInUse
     refuse_invalid_expiry(deposit.expires_at, present, relay.limits)
     upload = _existing_upload(tx, new, present)
@@ -202,19 +202,19 @@ def _existing_upload(
 
 def _publish_blob(tx: RowTransaction, upload: StoredUpload, present: datetime) -> bool:
     """Turn the upload into a blob; return False if another upload of the same blob was faster."""
-    held = tx.get(StoredBlob, upload.blob)
-    if held is not None and _is_same_upload(held, upload):
+    stored = tx.get(StoredBlob, upload.blob)
+    if stored is not None and _is_same_upload(stored, upload):
         return False
-    if held is not None:
+    if stored is not None:
         raise IdInUse
-    mine = tx.get(StoredUpload, upload.blob)
-    if mine is None or mine.name != upload.name or mine.due_at <= present:
+    row = tx.get(StoredUpload, upload.blob)
+    if row is None or row.name != upload.name or row.due_at <= present:
         raise NoSuchBlob  # this upload took so long that it expired
     tx.drop(StoredUpload, upload.blob)
     tx.put(
         StoredBlob(
-            *(mine.blob, mine.name, mine.mailbox, mine.size, mine.sha256),
-            *(mine.fetch_lock, mine.withdraw_lock, None, mine.due_at),
+            *(row.blob, row.name, row.mailbox, row.size, row.sha256),
+            *(row.fetch_lock, row.withdraw_lock, None, row.due_at),
         )
     )
     return True
@@ -224,14 +224,14 @@ async def _delete_partial_upload(upload: StoredUpload, relay: Relay) -> None:
     """Delete the bytes of an upload that cannot succeed."""
 
     def drop_row_or_schedule(tx: RowTransaction) -> None:
-        mine = tx.get(StoredUpload, upload.blob)
-        if mine is not None and mine.name == upload.name:
-            delete_upload_row(tx, mine, now(relay))
+        row = tx.get(StoredUpload, upload.blob)
+        if row is not None and row.name == upload.name:
+            delete_upload_row(tx, row, now(relay))
         elif getattr(tx.get(StoredBlob, upload.blob), "name", None) != upload.name:
             tx.put(OrphanBlob(upload.name, now(relay)))  # the mailbox was deleted meanwhile
 
-    _, left = await relay.mail.transact(collecting_orphan_blobs(drop_row_or_schedule))
-    await remove_orphans_briefly(left, relay)
+    _, orphans = await relay.mail.transact(collecting_orphan_blobs(drop_row_or_schedule))
+    await remove_orphans_briefly(orphans, relay)
 
 
 async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
@@ -247,19 +247,19 @@ async def _keep_for_resumption(upload: StoredUpload, relay: Relay) -> None:
             tx.put(OrphanBlob(upload.name, now(relay)))
 
     with suppress(Unreachable):
-        _, left = await relay.mail.transact(collecting_orphan_blobs(schedule_bytes_without_row))
-        await remove_orphans_briefly(left, relay)
+        _, orphans = await relay.mail.transact(collecting_orphan_blobs(schedule_bytes_without_row))
+        await remove_orphans_briefly(orphans, relay)
 
 
 async def _yield_while_row_exists(
     upload: StoredUpload, chunks: AsyncIterator[bytes], relay: Relay
 ) -> AsyncIterator[bytes]:
     """Yield the chunks while the upload's row exists; raise NoSuchBlob once the row is gone."""
-    came, looked_at = 0, now(relay)
+    received_bytes, looked_at = 0, now(relay)
     async for chunk in chunks:
-        came += len(chunk)
-        if came >= _ROW_CHECK_BYTES or now(relay) - looked_at >= _ROW_CHECK_INTERVAL:
-            came, looked_at = 0, now(relay)
+        received_bytes += len(chunk)
+        if received_bytes >= _ROW_CHECK_BYTES or now(relay) - looked_at >= _ROW_CHECK_INTERVAL:
+            received_bytes, looked_at = 0, now(relay)
             if not await _has_upload_row(upload, relay):
                 raise NoSuchBlob
         yield chunk
@@ -268,26 +268,26 @@ async def _yield_while_row_exists(
 async def _has_upload_row(upload: StoredUpload, relay: Relay) -> bool:
     """Return whether the upload's row exists; assume so if the database is unreachable."""
     try:
-        mine = await relay.mail.read(lambda view: view.get(StoredUpload, upload.blob))
+        row = await relay.mail.read(lambda view: view.get(StoredUpload, upload.blob))
     except DatabaseAway:
         return True
-    return mine is not None and mine.name == upload.name
+    return row is not None and row.name == upload.name
 
 
-def _is_same_upload(held: StoredBlob | StoredUpload, new: StoredUpload) -> bool:
-    placed = (held.mailbox, held.size) == (new.mailbox, new.size)
-    locked = equal_in_constant_time(held.fetch_lock, new.fetch_lock)
-    taken = equal_in_constant_time(held.withdraw_lock, new.withdraw_lock)
-    return placed and locked and taken and equal_in_constant_time(held.sha256, new.sha256)
+def _is_same_upload(stored: StoredBlob | StoredUpload, new: StoredUpload) -> bool:
+    placed = (stored.mailbox, stored.size) == (new.mailbox, new.size)
+    locked = equal_in_constant_time(stored.fetch_lock, new.fetch_lock)
+    taken = equal_in_constant_time(stored.withdraw_lock, new.withdraw_lock)
+    return placed and locked and taken and equal_in_constant_time(stored.sha256, new.sha256)
 
 
 async def _exact_size(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield exactly ``size`` bytes; raise DamagedBlob as soon as there are more or fewer."""
-    seen = 0
+    received_bytes = 0
     async for chunk in chunks:
-        seen += len(chunk)
-        if seen > size:
+        received_bytes += len(chunk)
+        if received_bytes > size:
             raise DamagedBlob
         yield chunk
-    if seen != size:
+    if received_bytes != size:
         raise DamagedBlob

@@ -78,14 +78,14 @@ async def create_mailbox(
     def store_new_mailbox(tx: RowTransaction) -> bool:
         if mailbox == _RESERVED_MAILBOX:
             raise IdInUse
-        held = tx.get(StoredMailbox, mailbox)
-        if held is None and tx.get(DeletedMailbox, mailbox) is None:
+        stored = tx.get(StoredMailbox, mailbox)
+        if stored is None and tx.get(DeletedMailbox, mailbox) is None:
             if not relay.limits.mailbox_open:
                 raise MailboxesClosed
             tx.put(StoredMailbox(mailbox, owner_lock, close_lock=close_lock))
-        elif held is None or not _has_same_locks(held, owner_lock, close_lock):
+        elif stored is None or not _has_same_locks(stored, owner_lock, close_lock):
             raise IdInUse
-        return held is None
+        return stored is None
 
     return await relay.mail.transact(store_new_mailbox)
 
@@ -118,17 +118,17 @@ async def find_key_bundle(mailbox: MailboxId, token: Secret, relay: Relay) -> by
 
     def read_card(view: RowView) -> bytes:
         require_reader(view, mailbox, token, present)
-        held = view.get(StoredKeyBundle, mailbox)
-        if held is None:
+        stored = view.get(StoredKeyBundle, mailbox)
+        if stored is None:
             raise NoSuchMailbox
-        return held.card
+        return stored.card
 
     return await relay.mail.read(read_card)
 
 
-def _has_same_locks(held: StoredMailbox, owner_lock: bytes, close_lock: bytes | None) -> bool:
-    return equal_in_constant_time(held.owner_lock, owner_lock) and equal_in_constant_time(
-        held.close_lock or b"", close_lock or b""
+def _has_same_locks(stored: StoredMailbox, owner_lock: bytes, close_lock: bytes | None) -> bool:
+    return equal_in_constant_time(stored.owner_lock, owner_lock) and equal_in_constant_time(
+        stored.close_lock or b"", close_lock or b""
     )
 
 
@@ -153,8 +153,8 @@ async def add_prekeys(
 
     def replace_keys(tx: RowTransaction) -> int:
         require_owner(tx, mailbox, token)
-        held = tx.get(ReusableKeys, mailbox, device)
-        if held is None:
+        stored = tx.get(ReusableKeys, mailbox, device)
+        if stored is None:
             require_room_for_device(tx, mailbox)
         _drop_replaced_prekeys(tx, mailbox, device, prekeys)
         for signed in prekeys.one_time:
@@ -224,15 +224,15 @@ def _add_one_time_key(tx: RowTransaction, key: StoredOneTimeKey) -> None:
         tx.put(key)
 
 
-def _with_claim_counted(held: StoredToken, present: datetime) -> StoredToken:
-    over_at = held.claims_since + _HOUR
-    if held.claims == 0 or present >= over_at:
-        return replace(held, claims=1, claims_since=present)
-    if held.claims >= (
-        SINGLE_USE_TOKEN_CLAIMS_PER_HOUR if held.uses == 1 else PREKEY_CLAIMS_PER_HOUR
+def _with_claim_counted(stored: StoredToken, present: datetime) -> StoredToken:
+    over_at = stored.claims_since + _HOUR
+    if stored.claims == 0 or present >= over_at:
+        return replace(stored, claims=1, claims_since=present)
+    if stored.claims >= (
+        SINGLE_USE_TOKEN_CLAIMS_PER_HOUR if stored.uses == 1 else PREKEY_CLAIMS_PER_HOUR
     ):
         raise TooMany(retry_after_s=int((over_at - present).total_seconds()))
-    return replace(held, claims=held.claims + 1)
+    return replace(stored, claims=stored.claims + 1)
 
 
 def _take_one_time_key(
@@ -269,20 +269,24 @@ async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None
     """
 
     def replace_by_deleted_mailbox(tx: RowTransaction) -> DeletedMailbox:
-        gone = tx.get(DeletedMailbox, mailbox)
-        if gone is not None:
-            return gone
+        deleted_mailbox = tx.get(DeletedMailbox, mailbox)
+        if deleted_mailbox is not None:
+            return deleted_mailbox
         require_closer(tx, mailbox, token)
         for kind in (StoredMailbox, StoredLock, StoredKeyBundle):
             tx.drop(kind, mailbox)
         tx.put(DeletedMailbox(mailbox, DUE_WHILE_EMPTYING))
         return DeletedMailbox(mailbox, DUE_WHILE_EMPTYING)
 
-    gone, left, more = await relay.mail.transact(replace_by_deleted_mailbox), list[str](), True
+    deleted_mailbox, orphans, more = (
+        await relay.mail.transact(replace_by_deleted_mailbox),
+        list[str](),
+        True,
+    )
     while more:
         part = collecting_orphan_blobs(
-            partial(empty_batch, deleted_mailbox=gone, present=now(relay))
+            partial(empty_batch, deleted_mailbox=deleted_mailbox, present=now(relay))
         )
         more, names = await relay.mail.transact(part)
-        left += names
-    await remove_orphans_briefly(left, relay)
+        orphans += names
+    await remove_orphans_briefly(orphans, relay)

@@ -170,8 +170,8 @@ class DatabaseContents:
 
 
 def database_contents(view: RowView) -> DatabaseContents:
-    held = view.get(StoredRelayId, _ONLY_ROW_KEY)
-    return DatabaseContents(held.name if held else None, bool(view.find(StoredMailbox, 1)))
+    stored = view.get(StoredRelayId, _ONLY_ROW_KEY)
+    return DatabaseContents(stored.name if stored else None, bool(view.find(StoredMailbox, 1)))
 
 
 async def relay_id(relay: Relay) -> bytes:
@@ -182,10 +182,10 @@ async def relay_id(relay: Relay) -> bytes:
     fresh = StoredRelayId(_ONLY_ROW_KEY, relay.dice.token(_NAME_BYTES))
 
     def read_or_generate_id(tx: RowTransaction) -> bytes:
-        held = tx.get(StoredRelayId, _ONLY_ROW_KEY)
-        if held is None:
+        stored = tx.get(StoredRelayId, _ONLY_ROW_KEY)
+        if stored is None:
             tx.put(fresh)
-        return (held or fresh).name
+        return (stored or fresh).name
 
     return await relay.mail.transact(read_or_generate_id)
 

@@ -212,8 +212,8 @@ _ONLY_ROW_KEY: Final = 1  # the key of the only row
 
 def last_sweep(view: RowView) -> ClockMark | None:
     """Return the time up to which everything due was deleted; None before the first sweep."""
-    held = view.get(StoredSweep, _ONLY_ROW_KEY)
-    return ClockMark(held.swept_at, held.odd_at, held.odd_s) if held else None
+    stored = view.get(StoredSweep, _ONLY_ROW_KEY)
+    return ClockMark(stored.swept_at, stored.odd_at, stored.odd_s) if stored else None
 
 
 def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:

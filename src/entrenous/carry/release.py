@@ -64,11 +64,11 @@ async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, re
         tx.put(StoredAttempt(envelope, attempt, finished=True))
         close_used_up_group(tx, share.group, present)
 
-    _, left = await relay.mail.transact(
+    _, orphans = await relay.mail.transact(
         collecting_orphan_blobs(store_finished_attempt),
         lambda view: _prefetch_release(view, envelope, attempt),
     )
-    await remove_orphans_briefly(left, relay)
+    await remove_orphans_briefly(orphans, relay)
 
 
 def _prefetch_release(view: RowView, envelope: EnvelopeId, attempt: bytes) -> None:

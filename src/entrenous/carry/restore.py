@@ -63,8 +63,8 @@ async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_sha
 
 
 def restored_at(view: RowView) -> datetime | None:
-    held = view.get(StoredRestore, 1)
-    return held.restored_at if held else None
+    stored = view.get(StoredRestore, 1)
+    return stored.restored_at if stored else None
 
 
 def _drop_uploads(tx: RowTransaction, present: datetime) -> int:
@@ -79,9 +79,9 @@ def _close_envelopes(tx: RowTransaction, present: datetime) -> int:
     """Close a batch of envelopes that have a share; drop shares without an envelope."""
     shares = tx.find(StoredShare, _ROWS_PER_BATCH)
     for share in shares:
-        held = tx.get(StoredEnvelope, share.envelope)
-        if held is not None and held.closed_at is None:
-            close_envelope(tx, held, EnvelopeEvent.RESTORE, present)
+        stored = tx.get(StoredEnvelope, share.envelope)
+        if stored is not None and stored.closed_at is None:
+            close_envelope(tx, stored, EnvelopeEvent.RESTORE, present)
         else:
             tx.drop(StoredShare, share.envelope)
     return len(shares)
@@ -117,12 +117,12 @@ def _close_without_blobs(tx: RowTransaction, missing: frozenset[str], present: d
     """
     ended = 0
     for blob in (blob for name in missing for blob in tx.find(StoredBlob, name=name)):
-        held = tx.get(StoredEnvelope, blob.envelope) if blob.envelope else None
-        if held is None:
+        stored = tx.get(StoredEnvelope, blob.envelope) if blob.envelope else None
+        if stored is None:
             delete_blob_row(tx, blob, present)
-        elif held.closed_at is None:
-            close_envelope(tx, held, EnvelopeEvent.RESTORE, present)
+        elif stored.closed_at is None:
+            close_envelope(tx, stored, EnvelopeEvent.RESTORE, present)
             ended += 1
         else:
-            leave_tombstone(tx, held, present)
+            leave_tombstone(tx, stored, present)
     return ended

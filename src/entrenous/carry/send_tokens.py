@@ -64,12 +64,12 @@ async def register_token(
 
     def work(tx: RowTransaction) -> bool:
         require_owner(tx, mailbox, token)
-        held = tx.get(StoredToken, mailbox, granted.lock)
-        if held is None:
+        stored = tx.get(StoredToken, mailbox, granted.lock)
+        if stored is None:
             require_room_for_tokens(tx.count(StoredToken, mailbox=mailbox), 1)
         fresh = StoredToken(mailbox, granted.lock, None, 0, 0, present, None)
-        tx.put(replace(held or fresh, uses=granted.uses, due_at=granted.expires_at))
-        return held is None
+        tx.put(replace(stored or fresh, uses=granted.uses, due_at=granted.expires_at))
+        return stored is None
 
     return await relay.mail.transact(work)
 
@@ -98,13 +98,13 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
         require_owner(tx, mailbox, token)
         for lock in batch.drop:
             tx.drop(StoredToken, mailbox, lock)
-        held = tx.count(StoredToken, mailbox=mailbox)
+        registered = tx.count(StoredToken, mailbox=mailbox)
         new = [lock for lock in batch.add if tx.get(StoredToken, mailbox, lock) is None]
         if new:  # a batch that only removes tokens is always accepted
-            require_room_for_tokens(held, len(new))
+            require_room_for_tokens(registered, len(new))
         for lock in new:
             tx.put(StoredToken(mailbox, lock, 1, 0, 0, today, batch.expires_at))
-        return held + len(new)
+        return registered + len(new)
 
     def prefetch(view: RowView) -> None:
         view.get(StoredMailbox, mailbox)
@@ -140,10 +140,10 @@ async def check_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
 
 def require_owner(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
     """Return the mailbox, if ``token`` is its owner's; raises NoSuchMailbox, WrongToken."""
-    held = _require_mailbox(view, mailbox)
-    if not equal_in_constant_time(held.owner_lock, token_hash(token)):
+    stored = _require_mailbox(view, mailbox)
+    if not equal_in_constant_time(stored.owner_lock, token_hash(token)):
         raise WrongToken
-    return held
+    return stored
 
 
 def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
@@ -152,13 +152,13 @@ def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMa
     Raises:
         NoSuchMailbox, WrongToken.
     """
-    held = _require_mailbox(view, mailbox)
+    stored = _require_mailbox(view, mailbox)
     shown = token_hash(token)
-    if not equal_in_constant_time(held.owner_lock, shown) and not equal_in_constant_time(
-        held.close_lock or b"", shown
+    if not equal_in_constant_time(stored.owner_lock, shown) and not equal_in_constant_time(
+        stored.close_lock or b"", shown
     ):
         raise WrongToken
-    return held
+    return stored
 
 
 def require_sender(
@@ -166,13 +166,13 @@ def require_sender(
 ) -> StoredToken:
     """Return the send token if it is valid; raises NoSuchMailbox, WrongToken, RelayClockAhead."""
     _require_mailbox(view, mailbox)
-    held = view.get(StoredToken, mailbox, token_hash(token))
-    if held is None or (held.uses is not None and held.used >= held.uses):
+    stored = view.get(StoredToken, mailbox, token_hash(token))
+    if stored is None or (stored.uses is not None and stored.used >= stored.uses):
         raise WrongToken
-    if held.due_at is not None and held.due_at <= present:
+    if stored.due_at is not None and stored.due_at <= present:
         refuse_clock_ahead(view, present)
         raise WrongToken
-    return held
+    return stored
 
 
 def require_reader(view: RowView, mailbox: MailboxId, token: Secret, present: datetime) -> None:
@@ -181,24 +181,24 @@ def require_reader(view: RowView, mailbox: MailboxId, token: Secret, present: da
         require_sender(view, mailbox, token, present)
 
 
-def use_token(tx: RowTransaction, held: StoredToken) -> None:
+def use_token(tx: RowTransaction, stored: StoredToken) -> None:
     """Count one accepted envelope, unless the token is unlimited; delete the token if it is used
     up.
     """
-    if held.uses is None:
+    if stored.uses is None:
         return
-    used = replace(held, used=held.used + 1)
-    if used.used >= held.uses:
-        tx.drop(StoredToken, held.mailbox, held.lock)
+    used = replace(stored, used=stored.used + 1)
+    if used.used >= stored.uses:
+        tx.drop(StoredToken, stored.mailbox, stored.lock)
     else:
         tx.put(used)
 
 
 def _require_mailbox(view: RowView, mailbox: MailboxId) -> StoredMailbox:
-    held = view.get(StoredMailbox, mailbox)
-    if held is None:
+    stored = view.get(StoredMailbox, mailbox)
+    if stored is None:
         raise NoSuchMailbox
-    return held
+    return stored
 
 
 # Seconds; there is room only once the owner has opened the device, so asking sooner is useless.
@@ -246,9 +246,9 @@ def require_room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: 
             raise MailboxFull(retry_after_s=_RETRY_S)
 
 
-def require_room_for_tokens(held: int, more: int) -> None:
+def require_room_for_tokens(registered: int, more: int) -> None:
     """Raise TooManyRegistered unless ``more`` tokens may join those that are registered."""
-    if held + more > TOKENS_MAX:
+    if registered + more > TOKENS_MAX:
         raise TooManyRegistered(limit=TOKENS_MAX, retry_after_s=_RETRY_S)
 
 

@@ -56,12 +56,12 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
             )
         )
 
-    status, left = await relay.mail.transact(collecting_orphan_blobs(delete_content))
+    status, orphans = await relay.mail.transact(collecting_orphan_blobs(delete_content))
     if status is None:
         raise NoSuchEnvelope
     if isinstance(status, datetime):
         raise NoSuchEnvelope(refused_until=status)
-    await remove_orphans_briefly(left, relay)
+    await remove_orphans_briefly(orphans, relay)
     return status
 
 
@@ -76,8 +76,8 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
     work = collecting_orphan_blobs(
         lambda tx: _envelope_status(_require_withdraw_token(tx, envelope, token, present))
     )
-    status, left = await relay.mail.transact(work)
-    await remove_orphans_briefly(left, relay)
+    status, orphans = await relay.mail.transact(work)
+    await remove_orphans_briefly(orphans, relay)
     return status
 
 

@@ -180,8 +180,8 @@ class ContentRequests:
         bits = parse_pdq_signal(json_member(wanted, SIGNAL, str))
         if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
-        said = ContentMetadata.of(wanted.get("note"), wanted.get("metadata"))
-        return await self._add_hash(bits, bank, said)
+        metadata = ContentMetadata.of(wanted.get("note"), wanted.get("metadata"))
+        return await self._add_hash(bits, bank, metadata)
 
     async def add_photo(self, request: Request) -> Response:
         """Add a picture's hash; the picture is not stored."""

@@ -154,10 +154,10 @@ def matches_acted_on(
         )
         if match.bank.shadow or is_answered:
             continue
-        said = describe_match(match)
+        described = describe_match(match)
         contents = answer.setdefault(hma_name(match.bank.name), [])
-        if said not in contents:
-            contents.append(said)
+        if described not in contents:
+            contents.append(described)
     return answer
 
 
@@ -236,21 +236,21 @@ class MatchRequests:
 
     async def raw_lookup(self, request: Request) -> Response:
         """Return all matches of a hash, including those in banks in shadow mode."""
-        seen = _parse_signal(request)
+        views = _parse_signal(request)
         with_distance = parse_flag(
             request.query_params.get("include_distance", ""), "include_distance"
         )
         banks = request.query_params.get("banks", "")
-        found = await run_in_threadpool(self._in_banks, seen, banks)
+        found = await run_in_threadpool(self._in_banks, views, banks)
         matches = [describe_match(match) if with_distance else match.number for match in found]
         return json_answer({"matches": matches})
 
     async def lookup(self, request: Request) -> Response:
         """Return matches of a hash that the gate would act on, by bank."""
         refuse_url(request)
-        seen = _parse_signal(request)
+        views = _parse_signal(request)
         banks = request.query_params.get("banks", "")
-        return json_answer(await run_in_threadpool(self._acted_on, seen, banks))
+        return json_answer(await run_in_threadpool(self._acted_on, views, banks))
 
     async def lookup_file(self, request: Request) -> Response:
         """Return the same as :meth:`lookup`, for a picture in all orientations; nothing for a flat
@@ -258,14 +258,14 @@ class MatchRequests:
         """
         refuse_url(request)
         require_pdq(request)
-        seen = await self.pictures.views(request)
+        views = await self.pictures.views(request)
         banks = request.query_params.get("banks", "")
-        return json_answer({SIGNAL: await run_in_threadpool(self._acted_on, seen, banks)})
+        return json_answer({SIGNAL: await run_in_threadpool(self._acted_on, views, banks)})
 
     async def compare(self, request: Request) -> Response:
-        asked = await json_object(request)
-        pair = json_member(asked, SIGNAL, list)
-        if len(asked) > 1 or len(pair) != 2:
+        document = await json_object(request)
+        pair = json_member(document, SIGNAL, list)
+        if len(document) > 1 or len(pair) != 2:
             raise BadParameter(why=f'{{"{SIGNAL}": [hash, hash]}} is expected')
         one, other = (Fingerprint(SIGNAL, parse_pdq_signal(signal), 0) for signal in pair)
         bits = distance(one, other)

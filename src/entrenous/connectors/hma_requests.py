@@ -94,17 +94,17 @@ def on_error(_request: Request, error: Exception) -> Response:
     if own is not error:
         log_bug(error)
     status = status_of(type(own), _STATUS)
-    said: dict[str, Any] = {"message": " ".join(str(own).split())}
+    content: dict[str, Any] = {"message": " ".join(str(own).split())}
     if isinstance(own, NoSuchContent) and "next" in own.facts:
-        said["next"] = own.facts["next"]
-    return JSONResponse(said, status, PRIVATE_HEADERS | _HEADERS.get(status, {}))
+        content["next"] = own.facts["next"]
+    return JSONResponse(content, status, PRIVATE_HEADERS | _HEADERS.get(status, {}))
 
 
 def on_http_error(_request: Request, error: Exception) -> Response:
     """Answer the framework's errors, such as an unknown address or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
-    said = {"message": HTTPStatus(error.status_code).phrase}
-    return JSONResponse(said, error.status_code, PRIVATE_HEADERS | dict(error.headers or {}))
+    content = {"message": HTTPStatus(error.status_code).phrase}
+    return JSONResponse(content, error.status_code, PRIVATE_HEADERS | dict(error.headers or {}))
 
 
 SIGNAL: Final = "pdq"
@@ -184,8 +184,8 @@ _HMA_NAME_PATTERN: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 def hma_name(name: str) -> str:
     """Return the bank's name in HMA's characters: ``FROM_ALLY`` for ``from-ally``."""
-    said = re.sub(r"[^A-Z0-9_]", "_", name.upper())
-    return said if _HMA_NAME_PATTERN.fullmatch(said) else f"_{said}"
+    converted = re.sub(r"[^A-Z0-9_]", "_", name.upper())
+    return converted if _HMA_NAME_PATTERN.fullmatch(converted) else f"_{converted}"
 
 
 def visible_banks(platform: Platform) -> tuple[Bank, ...]:

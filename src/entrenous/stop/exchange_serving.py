@@ -293,9 +293,9 @@ def _touched_hashes(
     Withdrawn claims count only if they were served to this partner.
     """
     ended = [one.claim for one in page.changes if one.state not in MATCHING]
-    told = exchange.served.served_to(partner, ended)
+    served_claims = exchange.served.served_to(partner, ended)
     hashes = {one.claim: one.hashes for one in page.changes if one.state in MATCHING}
-    hashes |= {claim: served.hashes for claim, served in told.items()}
+    hashes |= {claim: served.hashes for claim, served in served_claims.items()}
     times = seconds_first_seen([one.number for one in page.changes], exchange)
     touched = dict[bytes, int]()
     for change, at_s in zip(page.changes, times, strict=True):

@@ -35,9 +35,9 @@ def backup(
     saved = back_up_relay(_require_local_relay(settings_of(settings, data)), out)
     total = sum(blob.size for blob in saved.blobs)
     if as_json:
-        told = {"blobs": len(saved.blobs), "blob_bytes": total, "missing": len(saved.missing)}
+        document = {"blobs": len(saved.blobs), "blob_bytes": total, "missing": len(saved.missing)}
         made_at = rfc3339_utc(saved.made_at)
-        print_json({"schema": "entrenous/relay-backup/1", "made_at": made_at, **told})
+        print_json({"schema": "entrenous/relay-backup/1", "made_at": made_at, **document})
         return
     print_line(
         f"The relay is saved in {out}: {len(saved.blobs):,} blobs, {total // MEGABYTE:,} MB."
@@ -61,8 +61,8 @@ def restore(
     done = restore_relay(source, into, with_shares=with_shares)
     if as_json:
         made_at = rfc3339_utc(done.backup.made_at)
-        told = {"made_at": made_at, "lost": done.lost, "damaged": done.damaged}
-        print_json({"schema": "entrenous/relay-restore/1", **told, "with_shares": with_shares})
+        document = {"made_at": made_at, "lost": done.lost, "damaged": done.damaged}
+        print_json({"schema": "entrenous/relay-restore/1", **document, "with_shares": with_shares})
         return
     print_line(f"The relay of {rfc3339_utc(done.backup.made_at)} is in {into}.")
     _print_lost_blobs(done.lost)
@@ -84,8 +84,8 @@ def restored(
     """
     lost, missing = mark_restored(settings_of(settings, data), with_shares=with_shares)
     if as_json:
-        told = {"lost": lost, "missing": missing, "with_shares": with_shares}
-        print_json({"schema": "entrenous/relay-restored/1", **told})
+        document = {"lost": lost, "missing": missing, "with_shares": with_shares}
+        print_json({"schema": "entrenous/relay-restored/1", **document})
         return
     print_line("The relay knows that it was restored, and may be started.")
     _print_lost_blobs(lost)

@@ -32,36 +32,40 @@ def check(
     Exit status 1 means that something has to be fixed.
     """
     findings = check_relay(settings_of(settings, data, listen))
-    fine = all(finding.ok for finding in findings)
+    all_ok = all(finding.ok for finding in findings)
     if as_json:
-        told = [{"part": one.part, "ok": one.ok, "words": one.words} for one in findings]
-        print_json({"schema": "entrenous/relay-check/1", "ok": fine, "findings": told})
+        document = [{"part": one.part, "ok": one.ok, "words": one.words} for one in findings]
+        print_json({"schema": "entrenous/relay-check/1", "ok": all_ok, "findings": document})
     else:
         for one in findings:
             print_line(f"{'ok ' if one.ok else 'no '} {one.part}: {one.words}")
-    raise typer.Exit(YES if fine else NO)
+    raise typer.Exit(YES if all_ok else NO)
 
 
 def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:
     """Show how much a relay holds, in numbers without names; it may be running."""
-    wanted = settings_of(settings, data)
-    with open_present_relay(wanted.data, wanted.database, wanted.blobs) as relay:
-        held = asyncio.run(collect_stats(relay))
-    restored = rfc3339_utc(held.restored_at) if held.restored_at else None
-    swept = rfc3339_utc(held.swept_at) if held.swept_at else None
+    relay_settings = settings_of(settings, data)
+    with open_present_relay(
+        relay_settings.data, relay_settings.database, relay_settings.blobs
+    ) as relay:
+        counts = asyncio.run(collect_stats(relay))
+    restored = rfc3339_utc(counts.restored_at) if counts.restored_at else None
+    swept = rfc3339_utc(counts.swept_at) if counts.swept_at else None
     if as_json:
-        told = {**asdict(held), "restored_at": restored, "swept_at": swept}
-        print_json({"schema": "entrenous/relay-stats/1", **told})
+        document = {**asdict(counts), "restored_at": restored, "swept_at": swept}
+        print_json({"schema": "entrenous/relay-stats/1", **document})
         return
     print_line(
-        f"{held.mailboxes:,} mailboxes, {held.locks:,} locks of devices, {held.tokens:,} tokens"
+        f"{counts.mailboxes:,} mailboxes, {counts.locks:,} locks of devices, "
+        f"{counts.tokens:,} tokens"
     )
-    print_line(f"{held.letters:,} letters wait, {held.shares:,} shares are held")
+    print_line(f"{counts.letters:,} letters wait, {counts.shares:,} shares are held")
     print_line(
-        f"{held.blobs:,} blobs, {held.blob_bytes // MEGABYTE:,} MB; {held.uploads:,} on their way"
+        f"{counts.blobs:,} blobs, {counts.blob_bytes // MEGABYTE:,} MB; "
+        f"{counts.uploads:,} on their way"
     )
-    if held.free_bytes is not None:
-        print_line(f"{held.free_bytes // MEGABYTE:,} MB are free")
+    if counts.free_bytes is not None:
+        print_line(f"{counts.free_bytes // MEGABYTE:,} MB are free")
     if swept:
         print_line(f"everything due by {swept} was deleted")
     if restored:

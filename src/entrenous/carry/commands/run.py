@@ -44,10 +44,10 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
 ) -> None:
     """Run a relay: it carries sealed messages and can never read one."""
-    wanted = settings_of(settings, data, listen)
-    host, port = host_and_port(wanted.listen)
-    certificate = _certificate_from_settings(wanted)
-    start_log(wanted.log, sys.stderr)
+    relay_settings = settings_of(settings, data, listen)
+    host, port = host_and_port(relay_settings.listen)
+    certificate = _certificate_from_settings(relay_settings)
+    start_log(relay_settings.log, sys.stderr)
 
     def announce(url: str) -> None:
         if as_json:
@@ -56,12 +56,14 @@ def run(
             print_line(f"The relay serves at {url}. Stop it with Ctrl-C.")
 
     if not other_database:
-        check_database_note(wanted)
-    wakes = wake_limits(connections_max(), behind_proxy=wanted.behind_proxy)
-    limits = replace(wanted.limits, wakes=wakes)
-    with open_relay(wanted.data, limits, database=wanted.database, blobs=wanted.blobs) as relay:
-        record_database(relay, wanted)
-        app, second = _build_apps(wanted, relay, _load_served_apps(context))
+        check_database_note(relay_settings)
+    wakes = wake_limits(connections_max(), behind_proxy=relay_settings.behind_proxy)
+    limits = replace(relay_settings.limits, wakes=wakes)
+    with open_relay(
+        relay_settings.data, limits, database=relay_settings.database, blobs=relay_settings.blobs
+    ) as relay:
+        record_database(relay, relay_settings)
+        app, second = _build_apps(relay_settings, relay, _load_served_apps(context))
         with _name_address_in_use(second):
             serve(app, host, port, announce, _serve_options(certificate, second, relay))
 
@@ -105,15 +107,17 @@ def _load_served_apps(context: typer.Context) -> Apps:
     return session.apps
 
 
-def _certificate_from_settings(wanted: RelaySettings) -> Certificate | None:
-    if wanted.tls_cert is None or wanted.tls_key is None:
+def _certificate_from_settings(relay_settings: RelaySettings) -> Certificate | None:
+    if relay_settings.tls_cert is None or relay_settings.tls_key is None:
         return None
-    return Certificate(wanted.tls_cert, wanted.tls_key)
+    return Certificate(relay_settings.tls_cert, relay_settings.tls_key)
 
 
-def _build_apps(wanted: RelaySettings, relay: Relay, apps: Apps) -> tuple[Any, SecondApp | None]:
+def _build_apps(
+    relay_settings: RelaySettings, relay: Relay, apps: Apps
+) -> tuple[Any, SecondApp | None]:
     """Return the relay's application, and the one that serves its metrics if they are wanted."""
-    if wanted.metrics_listen is None:
+    if relay_settings.metrics_listen is None:
         return apps["relay"](relay), None
     app, metrics = apps["metered relay"](relay)
-    return app, SecondApp(metrics, *host_and_port(wanted.metrics_listen))
+    return app, SecondApp(metrics, *host_and_port(relay_settings.metrics_listen))

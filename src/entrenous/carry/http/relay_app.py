@@ -117,8 +117,8 @@ class FastPath:
         if not params or not handler:
             await self._app(scope, receive, send)
             return
-        asked = FastRequest(scope, receive, params)
-        response = await answer_request(handler, self._relay, self._watch, scope["path"], asked)
+        request = FastRequest(scope, receive, params)
+        response = await answer_request(handler, self._relay, self._watch, scope["path"], request)
         await response(scope, receive, send)
 
     def answer_buffered(self, request: BufferedRequest, on_result: SendAnswer) -> bool:
@@ -132,7 +132,10 @@ class FastPath:
         brought = ReceivedRequest(params, request.query, request.headers, request.body)
         answering = answer_request(handler, self._relay, self._watch, request.path, brought)
         EagerCoroutine(
-            answering, lambda said: on_result(said.status_code, said.raw_headers, bytes(said.body))
+            answering,
+            lambda log_fields: on_result(
+                log_fields.status_code, log_fields.raw_headers, bytes(log_fields.body)
+            ),
         )
         return True
 
@@ -225,12 +228,12 @@ async def _expire_every_minute(forget: Callable[[Relay], Awaitable[None]], relay
         try:
             await forget(relay)
         except RelayClockAhead as why:
-            said = {"event": "clock-ahead", **why.facts}
-            log.warning("clock ahead by %(days)d days", said, extra={"said": said})
+            log_fields = {"event": "clock-ahead", **why.facts}
+            log.warning("clock ahead by %(days)d days", log_fields, extra={"said": log_fields})
         except Exception as why:  # noqa: BLE001 -- the next minute tries again
             log.error(  # noqa: TRY400
                 "sweep failed: %(kind)s",
-                said := {"event": "sweep", "kind": type(why).__name__},
-                extra={"said": said},
+                log_fields := {"event": "sweep", "kind": type(why).__name__},
+                extra={"said": log_fields},
             )
         await asyncio.sleep(SWEEP_INTERVAL_S)

@@ -133,10 +133,10 @@ async def body_of(request: RelayRequest, limit: int) -> bytes:
 
 async def chunks_of(request: RelayRequest, limit: int) -> AsyncIterator[bytes]:
     """Yield the body as it arrives; raises TooLarge once it is longer than ``limit`` bytes."""
-    seen = 0
+    received_bytes = 0
     async for chunk in request.stream():
-        seen += len(chunk)
-        if seen > limit:
+        received_bytes += len(chunk)
+        if received_bytes > limit:
             raise TooLarge(limit_bytes=limit)
         yield chunk
 

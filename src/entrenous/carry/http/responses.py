@@ -121,9 +121,9 @@ def _blank_problem(status: int) -> Response:
 
 def _refuse_old_protocol(stated_version: str | None, path: str, floor: int) -> None:
     """Raise ProtocolTooOld unless this relay supports the client's protocol version."""
-    spoken = _ASSUMED_PROTOCOLS.get(path, "1") if stated_version is None else stated_version
-    if spoken not in _supported_versions(floor):
-        ours = int(spoken) if spoken.isascii() and spoken.isdigit() and len(spoken) < 9 else 0
+    version = _ASSUMED_PROTOCOLS.get(path, "1") if stated_version is None else stated_version
+    if version not in _supported_versions(floor):
+        ours = int(version) if version.isascii() and version.isdigit() and len(version) < 9 else 0
         raise ProtocolTooOld(floor=floor, newest=PROTOCOL_NEWEST, ours=ours)
 
 
@@ -148,17 +148,17 @@ def _log_response(handler: Callable[..., Any], response: Response) -> None:
     if _LOG.isEnabledFor(logging.INFO):
         size = int(response.headers.get("content-length", 0))
         event, status, bits = _event_name(handler), response.status_code, size.bit_length()
-        said = {"event": event, "status": status, "size_bits": bits}
-        _LOG.info("%s %d size<=2^%d", event, status, bits, extra={"said": said})
+        log_fields = {"event": event, "status": status, "size_bits": bits}
+        _LOG.info("%s %d size<=2^%d", event, status, bits, extra={"said": log_fields})
 
 
 def _log_bug(handler: Callable[..., Any], why: Exception) -> None:
     frames = traceback.extract_tb(why.__traceback__)
     path = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
     kind = type(why).__name__
-    said = {"event": "bug", "handler": _event_name(handler), "kind": kind, "at": path}
+    log_fields = {"event": "bug", "handler": _event_name(handler), "kind": kind, "at": path}
     words = "bug in %(handler)s: %(kind)s at %(at)s"
-    _LOG.error(words, said, extra={"said": said})
+    _LOG.error(words, log_fields, extra={"said": log_fields})
 
 
 def _event_name(handler: Callable[..., Any]) -> str:

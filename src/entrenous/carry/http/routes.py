@@ -120,7 +120,7 @@ async def at_minimum_pace(
     Raises:
         ClientDisconnect: too few bytes arrived, so the sender counts as disconnected.
     """
-    came, left_s = 0, TRANSFER_INTERVAL_S
+    received_bytes, left_s = 0, TRANSFER_INTERVAL_S
     while True:
         since_s = now_s()
         try:
@@ -130,10 +130,10 @@ async def at_minimum_pace(
             return
         except TimeoutError:
             raise ClientDisconnect from None
-        came, left_s = came + len(chunk), left_s - (now_s() - since_s)
+        received_bytes, left_s = received_bytes + len(chunk), left_s - (now_s() - since_s)
         # Bytes beyond the minimum do not count for a later minute.
-        if came >= TRANSFER_BYTES_MIN_PER_INTERVAL:
-            came, left_s = 0, TRANSFER_INTERVAL_S
+        if received_bytes >= TRANSFER_BYTES_MIN_PER_INTERVAL:
+            received_bytes, left_s = 0, TRANSFER_INTERVAL_S
         yield chunk
 
 
@@ -148,46 +148,48 @@ async def put_blob(request: Request, relay: Relay) -> Response:
     deposit, token = _parse_deposit(request, start), token_of(request)
     chunks = at_minimum_pace(chunks_of(request, BLOB_BYTES_MAX))
     with request.app.state.coming.counting(token_hash(token), deposit.size - start):
-        new = await upload_blob(deposit, token, chunks, relay, start)
-    return Response(status_code=201 if new else 200)
+        is_new = await upload_blob(deposit, token, chunks, relay, start)
+    return Response(status_code=201 if is_new else 200)
 
 
 async def show_upload(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: return how much of the blob is stored, to its
     uploader.
     """
-    came, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
-    return Response(relay_json.write_upload_progress(came, size), media_type=JSON_MEDIA_TYPE)
+    received_bytes, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
+    return Response(
+        relay_json.write_upload_progress(received_bytes, size), media_type=JSON_MEDIA_TYPE
+    )
 
 
 async def get_blob(request: Request, relay: Relay) -> Response:
     """``GET /v1/blobs/{blob}``, with ranges (RFC 9110 section 14); reading is never counted."""
-    held = await find_blob(blob_of(request), token_of(request), relay)
-    headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(held.sha256)}"'}
+    blob = await find_blob(blob_of(request), token_of(request), relay)
+    headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(blob.sha256)}"'}
     try:
-        part = parse_range(request.headers, held.size, headers["ETag"])
+        part = parse_range(request.headers, blob.size, headers["ETag"])
     except RangeNotSatisfiable:
-        headers["Content-Range"] = f"bytes */{held.size}"
+        headers["Content-Range"] = f"bytes */{blob.size}"
         return Response(status_code=416, headers=headers)
-    start, stop = part or (0, held.size)
+    start, stop = part or (0, blob.size)
     if part:
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{held.size}"
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.size}"
     headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
         stop = start  # the server sends no body, so none is read
-    chunks = await relay.blobs.read(held.name, start, stop)
+    chunks = await relay.blobs.read(blob.name, start, stop)
     kind = "application/octet-stream"
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
 
 
 def _parse_deposit(request: Request, start: int) -> BlobDeposit:
     """Parse the announcement of a blob; the body has its bytes from ``start`` on."""
-    asked = request.headers
+    headers = request.headers
     try:
-        length = parse_number(asked["content-length"], _BLOB_BYTES_MAX)
-        seconds = parse_number(asked["entrenous-expires-at"], _UNIX_SECONDS_MAX)
-        fetch, withdraw = asked["entrenous-fetch-lock"], asked["entrenous-withdraw-lock"]
-        sha256 = from_base64url(asked["entrenous-sha256"], _HASH_BYTES)
+        length = parse_number(headers["content-length"], _BLOB_BYTES_MAX)
+        seconds = parse_number(headers["entrenous-expires-at"], _UNIX_SECONDS_MAX)
+        fetch, withdraw = headers["entrenous-fetch-lock"], headers["entrenous-withdraw-lock"]
+        sha256 = from_base64url(headers["entrenous-sha256"], _HASH_BYTES)
     except KeyError:
         raise NotUnderstood from None
     size = start + length
@@ -213,8 +215,8 @@ async def post_envelope(request: RelayRequest, relay: Relay) -> Response:
     envelope = relay_json.read_envelope(
         await body_of(request, _ENVELOPE_BODY_BYTES_MAX), name, mailbox
     )
-    new = await accept(envelope, token, relay)
-    return ShortResponse(201 if new else 200)
+    is_new = await accept(envelope, token, relay)
+    return ShortResponse(201 if is_new else 200)
 
 
 async def list_envelopes(request: RelayRequest, relay: Relay) -> Response:
@@ -296,16 +298,19 @@ async def _until_disconnect(request: Request, waiting: Coroutine[Any, Any, bool]
     Raises:
         ClientDisconnect: the client hung up.
     """
-    answer, gone = asyncio.create_task(waiting), asyncio.create_task(_wait_for_disconnect(request))
+    answer, disconnect = (
+        asyncio.create_task(waiting),
+        asyncio.create_task(_wait_for_disconnect(request)),
+    )
     try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answer, disconnect), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise ClientDisconnect
         return answer.result()
     finally:
-        for task in (answer, gone):
+        for task in (answer, disconnect):
             task.cancel()
-        await asyncio.gather(answer, gone, return_exceptions=True)
+        await asyncio.gather(answer, disconnect, return_exceptions=True)
 
 
 async def _wait_for_disconnect(request: Request) -> None:
@@ -334,8 +339,8 @@ async def put_mailbox(request: Request, relay: Relay) -> Response:
     owner_lock, close_lock = relay_json.read_mailbox_locks(
         await body_of(request, SMALL_BODY_BYTES_MAX)
     )
-    new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
-    return Response(status_code=201 if new else 200)
+    is_new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
+    return Response(status_code=201 if is_new else 200)
 
 
 async def publish_card(request: Request, relay: Relay) -> Response:
@@ -378,15 +383,15 @@ async def grant_token(request: Request, relay: Relay) -> Response:
     granted = relay_json.read_send_token(
         await body_of(request, SMALL_BODY_BYTES_MAX), lock_in(request)
     )
-    new = await register_token(mailbox_of(request), token_of(request), granted, relay)
-    return Response(status_code=201 if new else 200)
+    is_new = await register_token(mailbox_of(request), token_of(request), granted, relay)
+    return Response(status_code=201 if is_new else 200)
 
 
 async def change_tokens(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/tokens``"""
     batch = relay_json.read_batch(await _read_owners_body(request, relay, _TOKEN_BATCH_BYTES_MAX))
-    held = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
-    return Response(relay_json.write_stored_count(held), media_type=JSON_MEDIA_TYPE)
+    registered = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
+    return Response(relay_json.write_stored_count(registered), media_type=JSON_MEDIA_TYPE)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:
@@ -406,8 +411,8 @@ async def _read_owners_body(request: Request, relay: Relay, limit: int) -> bytes
 async def put_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/lock``"""
     unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY_BYTES_MAX))
-    new = await create_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
-    return Response(status_code=201 if new else 200)
+    is_new = await create_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
+    return Response(status_code=201 if is_new else 200)
 
 
 async def evaluate_question(request: Request, relay: Relay) -> Response:

@@ -259,17 +259,17 @@ async def _write_stream(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None
 
     The bytes that have arrived are written even if the stream ends with an error.
     """
-    held, writing = bytearray(), None
+    buffered, writing = bytearray(), None
     try:
         async for chunk in chunks:
-            held += chunk
-            if len(held) >= WRITE_BYTES:
+            buffered += chunk
+            if len(buffered) >= WRITE_BYTES:
                 await _finish_write(writing)
-                writing = asyncio.create_task(asyncio.to_thread(part.write, held))
-                held = bytearray()
+                writing = asyncio.create_task(asyncio.to_thread(part.write, buffered))
+                buffered = bytearray()
     finally:
         await _finish_write(writing)
-        part.write(held)
+        part.write(buffered)
 
 
 async def _finish_write(writing: asyncio.Task[None] | None) -> None:

@@ -89,8 +89,8 @@ def source_remove(
     with open_existing(data) as (platform, _):
         removed = remove_source(name, exchange_of(platform), platform, withdraw=wanted)
     if as_json:
-        said = {"schema": "entrenous/exchange-source/1", "name": name, "removed": True}
-        print_json(said | {"withdrawn": removed.withdrawn, "kept": removed.kept})
+        document = {"schema": "entrenous/exchange-source/1", "name": name, "removed": True}
+        print_json(document | {"withdrawn": removed.withdrawn, "kept": removed.kept})
         return
     print_line(f"{name} was removed, and is not fetched any more.")
     if removed.withdrawn:
@@ -167,8 +167,8 @@ def partner_add(
             platform.bank.bank(one)
         key = add_partner(name, banks, exchange_of(platform), submits=may_submit).reveal().decode()
     if as_json:
-        said = {"schema": "entrenous/exchange-partner/1", "name": name, "banks": banks}
-        print_json(said | {"may_submit": may_submit, "key": key})
+        document = {"schema": "entrenous/exchange-partner/1", "name": name, "banks": banks}
+        print_json(document | {"may_submit": may_submit, "key": key})
         return
     print_line(f"{name} may fetch: {', '.join(banks)}.")
     print_line(f"  Its key, shown only now: {key}")
@@ -324,9 +324,9 @@ def fetch_due(
             schedule.record_running_elsewhere(source.name, exchange.clock.now())
         except EntrenousError as why:
             wait = schedule.record_failure(source.name, exchange.clock.now())
-            said = {"event": "fetch-failed", "kind": type(why).__name__}
-            said["again_s"] = str(round(wait.total_seconds()))
-            _LOG.warning("fetch failed: %(kind)s", said, extra={"said": said})
+            log_fields = {"event": "fetch-failed", "kind": type(why).__name__}
+            log_fields["again_s"] = str(round(wait.total_seconds()))
+            _LOG.warning("fetch failed: %(kind)s", log_fields, extra={"said": log_fields})
         else:
             schedule.record_success(source.name)
             _warn_about_fetch(result)
@@ -342,16 +342,20 @@ def _due_sources(schedule: FetchSchedule, exchange: Exchange) -> list[Source]:
             if schedule.is_due(one.name, sources.checkpoint(one.name), now)
         ]
     except EntrenousError as why:
-        said = {"event": "fetch-waits", "kind": type(why).__name__}
-        _LOG.warning("fetch waits: %(kind)s", said, extra={"said": said})
+        log_fields = {"event": "fetch-waits", "kind": type(why).__name__}
+        _LOG.warning("fetch waits: %(kind)s", log_fields, extra={"said": log_fields})
         return []
 
 
 def _warn_about_fetch(result: FetchResult) -> None:
     """Warn the operator if missing records were not withdrawn, or some could not be read."""
     if result.kept or result.refused:
-        said = {"event": "fetch-incomplete", "kept": result.kept, "unreadable": result.refused}
-        _LOG.warning("fetch incomplete: %(kept)d kept", said, extra={"said": said})
+        log_fields = {
+            "event": "fetch-incomplete",
+            "kept": result.kept,
+            "unreadable": result.refused,
+        }
+        _LOG.warning("fetch incomplete: %(kept)d kept", log_fields, extra={"said": log_fields})
 
 
 def _end_with_input(exit_process: Callable[[int], object] = os._exit) -> None:

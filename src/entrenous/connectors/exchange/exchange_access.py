@@ -39,8 +39,8 @@ NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
 
 def xml_element(name: str, text: str = "", /, *inside: str, **attributes: object) -> str:
     """Return an XML element as text; ``text`` is escaped, and ``inside`` has complete elements."""
-    said = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
-    return f"<{name}{said}>{escape(text)}{''.join(inside)}</{name}>"
+    attribute_text = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
+    return f"<{name}{attribute_text}>{escape(text)}{''.join(inside)}</{name}>"
 
 
 def xml_document(root: str, *inside: str) -> bytes:
@@ -188,9 +188,9 @@ class PartnerAuth:
 
 def basic_credentials(request: Request) -> tuple[str, Secret]:
     """Return name and key from Basic authentication (RFC 7617); raises WrongKey."""
-    scheme, _, said = request.headers.get("authorization", "").partition(" ")
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     try:
-        pair = base64.b64decode(said.strip(), validate=True).decode("utf-8")
+        pair = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise WrongKey from None
     name, colon, key = pair.partition(":")

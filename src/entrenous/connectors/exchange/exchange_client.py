@@ -240,12 +240,12 @@ class ExchangeHttp:
             return 0, b"", None
 
     def _read_body(self, answer: httpx.Response) -> bytes:
-        held = bytearray()
+        received = bytearray()
         for chunk in answer.iter_bytes():
-            held += chunk
-            if len(held) > PAGE_BYTES_MAX:
+            received += chunk
+            if len(received) > PAGE_BYTES_MAX:
                 raise BadPage(name=self.name, why="it is longer than 16 MB")
-        return bytes(held)
+        return bytes(received)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -254,11 +254,11 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
 
     RFC 9110, section 10.2.3: a number or a date.
     """
-    said = headers.get("retry-after", "").strip()
-    if said.isascii() and said.isdecimal():
-        return float(min(int(said[:9]), _LONGEST_PAUSE_S))
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdecimal():
+        return float(min(int(value[:9]), _LONGEST_PAUSE_S))
     try:
-        at = parsedate_to_datetime(said)
+        at = parsedate_to_datetime(value)
         wait_s = (at - datetime.now(UTC)).total_seconds()  # noqa: TID251 -- the server sends a real date
     except (ValueError, TypeError):
         return None

@@ -96,15 +96,15 @@ class StopNcii:
         If an earlier fetch's page token is refused, start again from its start time.
         """
         start, _, cursor = (token or _FIRST_START_TIME).partition(" ")
-        said = self._resumed(start, cursor)
+        page = self._resumed(start, cursor)
         more = True
         while more:
-            said = said or self._request_page(start, cursor)
-            more, cursor, following = self._next_page_url(said, cursor)
-            raw = list_in(self.web.name, said, "hashRecords")
+            page = page or self._request_page(start, cursor)
+            more, cursor, following = self._next_page_url(page, cursor)
+            raw = list_in(self.web.name, page, "hashRecords")
             records, refused = read_all(raw, read_record)
             place = f"{start} {cursor}" if more else following
-            said = {}
+            page = {}
             yield SourcePage(records, place, refused)
 
     def _resumed(self, start: str, cursor: str) -> dict[str, object]:
@@ -281,8 +281,8 @@ class Hma:
             yield SourcePage(tuple(records), f"{number} {missing}", tuple(refused))
 
     def _check_bank(self) -> None:
-        said = json_page(self.web.name, self.web.get(f"/c/bank/{self.bank}") or b"")
-        if said.get("name") != self.bank:
+        bank = json_page(self.web.name, self.web.get(f"/c/bank/{self.bank}") or b"")
+        if bank.get("name") != self.bank:
             raise BadPage(name=self.web.name, why="that is not the bank")
 
     def _read_content(
@@ -344,10 +344,10 @@ class Missing:
 def read_missing(untrusted_body: bytes) -> Missing:
     """Parse the hint to the next number in the body of a 404; HMA's own servers give none."""
     try:
-        said = msgspec.json.decode(untrusted_body, type=_NextHint)
+        hint = msgspec.json.decode(untrusted_body, type=_NextHint)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Missing()
-    return Missing() if said.next is msgspec.UNSET else Missing(said=True, next=said.next)
+    return Missing() if hint.next is msgspec.UNSET else Missing(said=True, next=hint.next)
 
 
 def _problem_reason(problem: Exception) -> str:

@@ -87,11 +87,11 @@ def entries(
     """Return the XML element with a page's entries, of which there is at least one."""
     written = [time_from_seconds(at_s).strftime(_DATE) for at_s in times]
     claims = [one.claim for one in page.changes if one.state in MATCHING]
-    said = dict[ClaimId, list[PartnerOpinion]]()
+    opinions = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.opinions_on(claims):
-        said.setdefault(opinion.claim, []).append(opinion)
+        opinions.setdefault(opinion.claim, []).append(opinion)
     inside = [
-        _entry_element(one, at, numbers, said.get(one.claim, []))
+        _entry_element(one, at, numbers, opinions.get(one.claim, []))
         for one, at in zip(page.changes, written, strict=True)
     ]
     return xml_element("images", "", *inside, maxTimestamp=max(written))
@@ -251,9 +251,9 @@ class _NcmecApi:
             or off_s > _HALF_HOUR_TOLERANCE_S
         ):
             return {}
-        said = {"event": "local-time-as-utc", "partner": partner.name}
+        log_fields = {"event": "local-time-as-utc", "partner": partner.name}
         words = "partner %(partner)s may send local time as UTC"
-        _LOG.warning(words, said, extra={"said": said})
+        _LOG.warning(words, log_fields, extra={"said": log_fields})
         return {"Warning": _WARNING}
 
     def _page(self, partner: ExchangePartner, wanted: _Range) -> list[str]:

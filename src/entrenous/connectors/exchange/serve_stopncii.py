@@ -186,25 +186,27 @@ class _StopNciiApi:
         self, partner: ExchangePartner, stances: Mapping[bytes, Stance | None]
     ) -> int:
         """Record opinions; return the number of hashes that this partner was not served."""
-        on = self.exchange.served.claims_on_hashes(partner.banks, list(stances))
-        told = self.exchange.served.served_to(partner, [case.claim for _, case in on])
-        served = [(bits, case) for bits, case in on if case.claim in told]
-        given = {
+        served_claims = self.exchange.served.claims_on_hashes(partner.banks, list(stances))
+        served_here = self.exchange.served.served_to(
+            partner, [case.claim for _, case in served_claims]
+        )
+        served = [(bits, case) for bits, case in served_claims if case.claim in served_here]
+        opinions = {
             case.claim: stance
             for bits, case in served
             if (stance := stances[bits]) is not None and case.state is not ClaimState.WITHDRAWN
         }
-        if given:
-            self.exchange.opinions.give(partner, given)
+        if opinions:
+            self.exchange.opinions.give(partner, opinions)
         return len(stances.keys() - {bits for bits, _ in served})
 
 
 def _records_json(hashes: Sequence[HashStatus], exchange: Exchange) -> list[dict[str, Any]]:
     claims = {case.claim for one in hashes for case in one.cases}
-    said = dict[ClaimId, list[PartnerOpinion]]()
+    opinions = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.opinions_on(claims):
-        said.setdefault(opinion.claim, []).append(opinion)
-    return [_record_json(one, said, exchange.name) for one in hashes]
+        opinions.setdefault(opinion.claim, []).append(opinion)
+    return [_record_json(one, opinions, exchange.name) for one in hashes]
 
 
 def _record_json(

@@ -155,22 +155,22 @@ def account_of(name: str | None, address: object) -> str:
     if name:
         return name
     try:
-        asked = ipaddress.ip_address(str(address))
+        ip_address = ipaddress.ip_address(str(address))
     except ValueError:
         return ""
-    asked = getattr(asked, "ipv4_mapped", None) or asked
-    if not asked.is_global:  # the address of the platform's own proxy, which all users share
+    ip_address = getattr(ip_address, "ipv4_mapped", None) or ip_address
+    if not ip_address.is_global:  # the address of the platform's own proxy, which all users share
         return ""
-    bits = asked.max_prefixlen if asked.version == 4 else _HOUSEHOLD_BITS
-    return f"network\0{ipaddress.ip_network((asked, bits), strict=False)}"
+    bits = ip_address.max_prefixlen if ip_address.version == 4 else _HOUSEHOLD_BITS
+    return f"network\0{ipaddress.ip_network((ip_address, bits), strict=False)}"
 
 
 def account_header(account: str, token: Secret) -> dict[str, str]:
     """Return the header that names the account by its hash, or no header if it is unknown."""
     if not account:
         return {}
-    said = b"entrenous/1 account\0" + account.encode(errors="surrogateescape")
-    name = hmac.digest(token.reveal(), said, "sha256")[:_ACCOUNT_HASH_BYTES]
+    hashed = b"entrenous/1 account\0" + account.encode(errors="surrogateescape")
+    name = hmac.digest(token.reveal(), hashed, "sha256")[:_ACCOUNT_HASH_BYTES]
     return {ACCOUNT_HEADER: base64.urlsafe_b64encode(name).rstrip(b"=").decode()}
 
 
@@ -319,12 +319,12 @@ def _parse_decision(untrusted_body: bytes) -> GateAnswer:
     passed, with an "appeal" beside it. Such a reply is not accepted as a decision.
     """
     document = _parse_document(untrusted_body)
-    case, said = document.get("case"), document.get("decision")
-    if document.get("schema") != _SCHEMA or said not in tuple(GateVerdict):
+    case, decision = document.get("case"), document.get("decision")
+    if document.get("schema") != _SCHEMA or decision not in tuple(GateVerdict):
         return held_answer(GateReason.MALFORMED)
     if not isinstance(case, str) or _CASE.fullmatch(case) is None:
         return held_answer(GateReason.MALFORMED)
-    if said == GateVerdict.LET_THROUGH and "appeal" in document:
+    if decision == GateVerdict.LET_THROUGH and "appeal" in document:
         return held_answer(GateReason.WRONG_TOKEN)
     would, secret = document.get("shadow"), document.get("secret", "")
     if (
@@ -336,7 +336,7 @@ def _parse_decision(untrusted_body: bytes) -> GateAnswer:
     would = None if would is None else GateVerdict(would)
     listed = document.get("published") is True
     return GateAnswer(
-        GateVerdict(said), GateReason.GATE, case, would=would, secret=secret, listed=listed
+        GateVerdict(decision), GateReason.GATE, case, would=would, secret=secret, listed=listed
     )
 
 

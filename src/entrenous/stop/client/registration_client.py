@@ -93,8 +93,8 @@ class RegistrationClient:
         answer = self._request("GET", "/v1/status")
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
-        said = _parse_object(answer.untrusted_body).get("embedding")
-        return said if isinstance(said, str) else None
+        model = _parse_object(answer.untrusted_body).get("embedding")
+        return model if isinstance(model, str) else None
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
         """Register fingerprints; raises TooFlat, SoundTooQuiet.
@@ -155,12 +155,12 @@ class RegistrationClient:
         return said
 
     def _read_answer(self, answer: httpx.Response) -> bytes:
-        held = bytearray()
+        received = bytearray()
         for chunk in answer.iter_bytes():
-            held += chunk
-            if len(held) > _ANSWER_BYTES_MAX:
+            received += chunk
+            if len(received) > _ANSWER_BYTES_MAX:
                 raise BadAnswer(url=self.url)
-        return bytes(held)
+        return bytes(received)
 
     def _parse_claim(self, answer: _HttpAnswer) -> ClaimStatus:
         if answer.status in _NOT_A_GATE or 400 <= answer.status < 500:
@@ -193,8 +193,8 @@ def _is_problem(answer: _HttpAnswer, kind: type[EntrenousError]) -> bool:
 
 
 def _problem_detail(answer: _HttpAnswer) -> str:
-    said = str(_parse_document(answer).get("detail", f"status {answer.status}"))
-    plain = " ".join(said.split())  # turns line ends into spaces
+    detail = str(_parse_document(answer).get("detail", f"status {answer.status}"))
+    plain = " ".join(detail.split())  # turns line ends into spaces
     return "".join(letter for letter in plain if letter.isprintable())[:_DETAIL_CHARACTERS_MAX]
 
 

@@ -164,12 +164,12 @@ class ReviewClient:
         return said
 
     def _read_answer(self, answer: httpx.Response) -> bytes:
-        held = bytearray()
+        received = bytearray()
         for chunk in answer.iter_bytes():
-            held += chunk
-            if len(held) > self.answer_bytes_max:
+            received += chunk
+            if len(received) > self.answer_bytes_max:
                 raise BadAnswer(url=self._error_name)
-        return bytes(held)
+        return bytes(received)
 
     def _error_from_answer(
         self, answer: httpx.Response, untrusted_body: bytes, case: str

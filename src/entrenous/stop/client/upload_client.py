@@ -362,7 +362,7 @@ def _with_operator_choice(
 def _log_answer(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
     """Log the decision and its case number, but nothing from the upload."""
     answer = replace(answer, shadow=setting.shadow)
-    said: dict[str, object] = {
+    log_fields: dict[str, object] = {
         "event": "upload",
         "decision": answer.verdict.value,
         "why": answer.reason.value.replace(" ", "-"),
@@ -375,7 +375,7 @@ def _log_answer(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
         "upload decision=%(decision)s why=%(why)s case=%(case)s would=%(would)s shadow=%(shadow)s"
     )
     if answer.listed:
-        said["published"] = True
+        log_fields["published"] = True
         words += " published=True"
-    _LOG.log(level, words, said, extra={"said": said})
+    _LOG.log(level, words, log_fields, extra={"said": log_fields})
     return answer

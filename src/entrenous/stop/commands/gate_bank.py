@@ -139,8 +139,8 @@ def policy(
         bank = set_policy(BankName(name), wanted, platform)
         due = schedule_look_backs(bank, platform) if looks_back else 0
     if as_json:
-        told = {"schema": "entrenous/bank/1", **_bank_json(bank)}
-        print_json(told | ({"look_backs_due": due} if looks_back else {}))
+        document = {"schema": "entrenous/bank/1", **_bank_json(bank)}
+        print_json(document | ({"look_backs_due": due} if looks_back else {}))
         return
     print_line(_bank_in_words(bank))
     if looks_back:
@@ -158,8 +158,8 @@ def suspend(
     with open_existing(data) as (platform, _):
         ended = suspend_claim(ClaimId(claim), platform)
     if as_json:
-        told = {"claim": ended.id, "kind": ended.kind, "state": ended.state}
-        print_json({"schema": "entrenous/claim/1", **told})
+        document = {"claim": ended.id, "kind": ended.kind, "state": ended.state}
+        print_json({"schema": "entrenous/claim/1", **document})
         return
     print_line(
         f"Claim {join_wrapped_lines(claim)} is {ended.state}: nothing is held or refused for it."

@@ -76,8 +76,8 @@ def proxy(
 
     Each decision is logged in one line on standard error, without anything from the upload.
     """
-    given = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
-    setting = settings_from_options(gate, token_file, other_media=other_media, **given)
+    options = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
+    setting = settings_from_options(gate, token_file, other_media=other_media, **options)
     start_hooks_log(sys.stderr)
     where = [path.strip() for path in paths.split(",") if path.strip()]
     app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold, account_header)
@@ -156,11 +156,11 @@ def drop(
     """
     if mail == bool(files) or (mail and quarantine is not None):
         raise typer.BadParameter("give files, or --mail without --quarantine")
-    asked = {"other_media": other_media, "shadow": shadow}
+    options = {"other_media": other_media, "shadow": shadow}
     failed = list[EntrenousError]()
     with (
         _exit_with_try_again_status(),
-        closing(GateClient(settings_from_options(gate, token_file, **asked))) as client,
+        closing(GateClient(settings_from_options(gate, token_file, **options))) as client,
     ):
         if mail:
             answers = _ask_about_mail_parts(client, account)
@@ -228,8 +228,8 @@ def _prepare_quarantine(quarantine: Path, files: list[Path]) -> None:
     """
     try:
         quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
-        its = quarantine.stat().st_dev
-        elsewhere = [file for file in files if file.parent.stat().st_dev != its]
+        device_number = quarantine.stat().st_dev
+        elsewhere = [file for file in files if file.parent.stat().st_dev != device_number]
     except OSError:
         raise UnusableFolder(path=quarantine) from None
     if not os.access(quarantine, os.W_OK | os.X_OK):

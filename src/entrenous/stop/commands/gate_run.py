@@ -212,10 +212,10 @@ def _judge_one(platform: Platform, answers: int) -> bool:
 
     The memory of the upload is released before this waits for the next one.
     """
-    asked = read_judge_request(partial(read_from, REQUEST_FD))
-    if asked is None:
+    judge_request = read_judge_request(partial(read_from, REQUEST_FD))
+    if judge_request is None:
         return False
-    upload, reference, publishes = asked
+    upload, reference, publishes = judge_request
     decide = partial(decide_upload, upload, platform, reference, publishes)
     write_to(answers, write_answer(decide))
     return True

@@ -262,8 +262,8 @@ def show(
         rows = list(islice(wanted, _ROWS_MAX + 1))
     shown, more = rows[:_ROWS_MAX], len(rows) > _ROWS_MAX
     if as_json:
-        said = [_audit_as_json(row) for row in shown]
-        print_json({"schema": "entrenous/audit-rows/1", "rows": said, "more": more})
+        documents = [_audit_as_json(row) for row in shown]
+        print_json({"schema": "entrenous/audit-rows/1", "rows": documents, "more": more})
         return
     for row in shown:
         details = "".join(f" {name}={value}" for name, value in sorted(row.details.items()))
@@ -273,5 +273,5 @@ def show(
 
 
 def _audit_as_json(row: AuditRow) -> dict[str, object]:
-    said = {"number": row.number, "at": rfc3339_utc(row.at), "what": row.what, "of": row.of}
-    return {**said, "details": dict(row.details), "hash": row.hash.hex()}
+    document = {"number": row.number, "at": rfc3339_utc(row.at), "what": row.what, "of": row.of}
+    return {**document, "details": dict(row.details), "hash": row.hash.hex()}

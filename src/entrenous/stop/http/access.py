@@ -121,12 +121,12 @@ def publishes_of(request: Request, role: Role) -> Publishes:
     Raises:
         BadPublishes.
     """
-    said = request.headers.get(PUBLISHES_HEADER)
-    if said is None or role is not Role.OPERATOR:
+    header = request.headers.get(PUBLISHES_HEADER)
+    if header is None or role is not Role.OPERATOR:
         return Publishes.NOTHING
-    if said not in (Publishes.HELD, Publishes.ALL):
+    if header not in (Publishes.HELD, Publishes.ALL):
         raise BadPublishes
-    return Publishes(said)
+    return Publishes(header)
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:
@@ -303,12 +303,12 @@ class Accounts:
             BadAccount.
         """
         if role is Role.OPERATOR:
-            said = request.headers.get(ACCOUNT_HEADER)
-            if said is None:
+            account = request.headers.get(ACCOUNT_HEADER)
+            if account is None:
                 return self._anonymous_name()
-            if not _ACCOUNT.fullmatch(said):
+            if not _ACCOUNT.fullmatch(account):
                 raise BadAccount
-            return ((self._account_key("account", said), 1),)
+            return ((self._account_key("account", account), 1),)
         client = request.client.host if request.client else ""
         return tuple(
             (self._account_key("network", name), times) for name, times in client_networks(client)
@@ -345,8 +345,8 @@ class Accounts:
         return ((self._account_key("nobody", ""), _ANONYMOUS_LIMIT_FACTOR),)
 
     def _account_key(self, kind: str, text: str) -> bytes:
-        said = f"{kind}\0{text}".encode()
-        return hmac.digest(self.key.reveal(), said, "sha256")[:_NAME_BYTES]
+        text_with_kind = f"{kind}\0{text}".encode()
+        return hmac.digest(self.key.reveal(), text_with_kind, "sha256")[:_NAME_BYTES]
 
 
 def _is_limit_reached(names: Names, counts: dict[bytes, int], most: int) -> bool:

@@ -80,13 +80,13 @@ def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> 
 
 def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
     """Return the match with the claim's id, state, reason and partners' opinions."""
-    shown = match_for_operator(match) | {"claim": match.claim}
+    document = match_for_operator(match) | {"claim": match.claim}
     if match.claim not in facts:
-        return shown
-    known = facts[match.claim]
-    reason = {"reason": known.claim.reason} if known.claim.reason else {}
-    said = {stance: known.opinions.get(stance, 0) for stance in Stance}
-    return shown | {"state": known.claim.state} | reason | {"opinions": said}
+        return document
+    claim_facts = facts[match.claim]
+    reason = {"reason": claim_facts.claim.reason} if claim_facts.claim.reason else {}
+    opinions = {stance: claim_facts.opinions.get(stance, 0) for stance in Stance}
+    return document | {"state": claim_facts.claim.state} | reason | {"opinions": opinions}
 
 
 def appeal_answer(case: str) -> dict[str, Any]:
@@ -150,9 +150,9 @@ def on_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
     title = HTTPStatus(error.status_code).phrase
     body = {"type": "about:blank", "title": title, "status": error.status_code}
-    said = msgspec.json.encode(body)
+    content = msgspec.json.encode(body)
     headers = PRIVATE_HEADERS | dict(error.headers or {})
-    return Response(said, error.status_code, headers, media_type=MEDIA_TYPE)
+    return Response(content, error.status_code, headers, media_type=MEDIA_TYPE)
 
 
 def on_disconnect(_request: Request, _error: Exception) -> Response:
@@ -170,8 +170,8 @@ def log_bug(error: Exception) -> None:
     """Log the error's class and the functions and lines in its traceback, never values."""
     frames = traceback.extract_tb(error.__traceback__)
     path = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
-    said = {"event": "bug", "kind": type(error).__name__, "at": path}
-    _LOG.error("bug: %(kind)s at %(at)s", said, extra={"said": said})
+    log_fields = {"event": "bug", "kind": type(error).__name__, "at": path}
+    _LOG.error("bug: %(kind)s at %(at)s", log_fields, extra={"said": log_fields})
 
 
 def _problem_response(error: EntrenousError) -> Response:

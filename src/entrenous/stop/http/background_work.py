@@ -29,8 +29,8 @@ async def run_after_answer(
     try:
         return await anyio.to_thread.run_sync(partial(work, *args), limiter=places)
     except EntrenousError as why:
-        said = {"event": "afterwards", "kind": type(why).__name__}
-        _LOG.error("after an answer: %(kind)s", said, extra={"said": said})
+        log_fields = {"event": "afterwards", "kind": type(why).__name__}
+        _LOG.error("after an answer: %(kind)s", log_fields, extra={"said": log_fields})
         return None
 
 
@@ -108,19 +108,21 @@ def look_back_task(platform: Platform) -> Callable[[], object]:
 def send_due_alerts(platform: Platform) -> None:
     """Send due alerts. This is a task of its own, since the alert program may take a while."""
     for failed in send_alert(platform):
-        said = {"event": "page-failed", **failed.facts}
-        _LOG.error("page failed: %(kind)s", said, extra={"said": said})
+        log_fields = {"event": "page-failed", **failed.facts}
+        _LOG.error("page failed: %(kind)s", log_fields, extra={"said": log_fields})
 
 
 def _record_clock(platform: Platform) -> None:
     days = record_clock(platform)
     if days:
-        said = {"event": "clock-ahead", "days": days}
-        _LOG.warning("clock ahead by %(days)d days", said, extra={"said": said})
+        log_fields = {"event": "clock-ahead", "days": days}
+        _LOG.warning("clock ahead by %(days)d days", log_fields, extra={"said": log_fields})
 
 
 def _skip_overdue_scans(platform: Platform) -> None:
     skipped = skip_deferred_scans(platform)
     if skipped and platform.limits.slow_looks > 0:  # otherwise the operator turned them off
-        said = {"event": "slow-look-skipped", "uploads": skipped}
-        _LOG.warning("slow look skipped: %(uploads)d uploads", said, extra={"said": said})
+        log_fields = {"event": "slow-look-skipped", "uploads": skipped}
+        _LOG.warning(
+            "slow look skipped: %(uploads)d uploads", log_fields, extra={"said": log_fields}
+        )

@@ -142,5 +142,5 @@ def _check_printable(request: ClaimRequest) -> ClaimRequest:
 def _claim_response(
     claim: Claim, status_code: int = 200, background_task: BackgroundTask | None = None
 ) -> Response:
-    said = write_claim(ClaimStatus(claim.id, claim.kind, claim.state))
-    return Response(said, status_code, PRIVATE_HEADERS, "application/json", background_task)
+    body = write_claim(ClaimStatus(claim.id, claim.kind, claim.state))
+    return Response(body, status_code, PRIVATE_HEADERS, "application/json", background_task)

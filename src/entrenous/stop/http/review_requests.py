@@ -115,8 +115,8 @@ class ReviewRequests:
     async def view(self, request: Request) -> Response:
         """Return the picture of a case as a small, grey, blurred PNG."""
         by = await self._reviewer(request)
-        look = partial(blurred_view, case_in(request), by, self.platform)
-        data = await anyio.to_thread.run_sync(look, limiter=self.views)
+        make_view = partial(blurred_view, case_in(request), by, self.platform)
+        data = await anyio.to_thread.run_sync(make_view, limiter=self.views)
         return Response(data, media_type="image/png", headers=_UPLOAD_HEADERS)
 
     async def held_upload(self, request: Request) -> Response:
@@ -149,7 +149,7 @@ def parse_verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, Shown]:
         "release": (release, ReviewState.RELEASED),
     }
     try:
-        said = msgspec.json.decode(untrusted_data, type=_Verdict)
-        return (*verbs[said.decision], said.shown)
+        verdict = msgspec.json.decode(untrusted_data, type=_Verdict)
+        return (*verbs[verdict.decision], verdict.shown)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as problem:
         raise BadVerdict from problem

@@ -97,10 +97,10 @@ class UploadRequests:
             publishes = publishes_of(request, role)
             if self._may_answer_reveal(publishes):
                 self.accounts.count(names, self.platform.clock.now())
-            sent = await read_upload(request, self.access.upload_bytes_max)
+            received = await read_upload(request, self.access.upload_bytes_max)
             if role is not Role.OPERATOR:
-                sent = replace(sent, reference="")
-            data, reference = sent.untrusted_data, sent.reference
+                received = replace(received, reference="")
+            data, reference = received.untrusted_data, received.reference
             if medium_of(data) is MediaKind.PICTURE:
                 if self.judges is not None and self.deciding.borrowed_tokens:
                     # This is a second concurrent picture, so start the judges.
@@ -127,8 +127,8 @@ class UploadRequests:
             await run_in_threadpool(appeal, case, secret, None, self.platform)
             return JSONResponse(appeal_answer(case), headers=PRIVATE_HEADERS)
         async with take_place(self.appeals, case):
-            sent = await read_upload(request, self.access.upload_bytes_max)
-            data = sent.untrusted_data or None
+            received = await read_upload(request, self.access.upload_bytes_max)
+            data = received.untrusted_data or None
             await run_in_threadpool(appeal, case, secret, data, self.platform)
         return JSONResponse(appeal_answer(case), headers=PRIVATE_HEADERS)
 

@@ -146,13 +146,13 @@ class BankQueries:
         Only claims on pictures, and in one of these states, count.
         """
         joined = HASH.join(CLAIM_HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-        wanted = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
+        query = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
         mine = CLAIM.c.bank == bank, CLAIM.c.kind == PICTURE_KIND, CLAIM.c.state.in_(states)
         with reading(self.engine) as db:
             return {
                 bytes(row.bits): to_claim(row)
                 for batch in batches(dict.fromkeys(hashes))
-                for row in db.execute(wanted.where(*mine, HASH.c.bits.in_(batch)))
+                for row in db.execute(query.where(*mine, HASH.c.bits.in_(batch)))
             }
 
     def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
@@ -183,11 +183,11 @@ class BankQueries:
         """
         found: dict[ClaimId, dict[bytes, Claim]] = defaultdict(dict)
         joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-        wanted = sa.select(HASH.c.bits, CLAIM_HASH.c.added, CLAIM).select_from(joined)
-        wanted = wanted.where(CLAIM_HASH.c.added.is_not(None))
+        query = sa.select(HASH.c.bits, CLAIM_HASH.c.added, CLAIM).select_from(joined)
+        query = query.where(CLAIM_HASH.c.added.is_not(None))
         with reading(self.engine) as db:
             for batch in batches(dict.fromkeys(claims)):
-                for row in db.execute(wanted.where(CLAIM_HASH.c.claim.in_(batch))):
+                for row in db.execute(query.where(CLAIM_HASH.c.claim.in_(batch))):
                     added = claim_on_hash(to_claim(row), row.added)
                     found[ClaimId(row.id)][bytes(row.bits)] = added
         return dict(found)
@@ -218,11 +218,11 @@ class BankQueries:
         The query walks the index of claims by hash, so that no claim is read twice.
         """
         joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-        wanted = sa.select(CLAIM_HASH.c.number).select_from(joined)
-        wanted = wanted.where(CLAIM_HASH.c.number > after, CLAIM.c.bank == bank)
-        wanted = wanted.where(HASH.c.part.is_(False), IS_PICTURE)
+        query = sa.select(CLAIM_HASH.c.number).select_from(joined)
+        query = query.where(CLAIM_HASH.c.number > after, CLAIM.c.bank == bank)
+        query = query.where(HASH.c.part.is_(False), IS_PICTURE)
         with reading(self.engine) as db:
-            return db.execute(wanted.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
+            return db.execute(query.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
 
     def claims_by_hash(self, entries: Collection[int]) -> tuple[ClaimOnHash, ...]:
         """Return matching claims on these hashes of pictures and of frames of videos.
@@ -248,20 +248,20 @@ class BankQueries:
 
         It may return only the first ones: ask again after the last.
         """
-        wanted = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
+        query = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
         with reading_once(self.engine) as db:
-            rows = db.execute(wanted.order_by(SOUND.c.number).limit(_SOUNDS_PER_READ_MAX))
+            rows = db.execute(query.order_by(SOUND.c.number).limit(_SOUNDS_PER_READ_MAX))
             return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
 
     def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
         """Return the number and the sound of each claim that has a sound."""
         joined = CLAIM_SOUND.join(SOUND, SOUND.c.number == CLAIM_SOUND.c.number)
-        wanted = sa.select(CLAIM_SOUND.c.claim, SOUND.c.number, SOUND.c.words).select_from(joined)
+        query = sa.select(CLAIM_SOUND.c.claim, SOUND.c.number, SOUND.c.words).select_from(joined)
         with reading(self.engine) as db:
             return {
                 ClaimId(row.claim): (row.number, SoundPrint(bytes(row.words)))
                 for batch in batches(dict.fromkeys(claims))
-                for row in db.execute(wanted.where(CLAIM_SOUND.c.claim.in_(batch)))
+                for row in db.execute(query.where(CLAIM_SOUND.c.claim.in_(batch)))
             }
 
     def claims_on_sounds(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
@@ -270,22 +270,22 @@ class BankQueries:
         The database is queried even for zero sounds, so that timing reveals no match.
         """
         joined = CLAIM_SOUND.join(CLAIM, CLAIM.c.id == CLAIM_SOUND.c.claim)
-        wanted = sa.select(CLAIM_SOUND.c.number, CLAIM).select_from(joined)
-        wanted = wanted.where(CLAIM.c.state.in_(MATCHING))
+        query = sa.select(CLAIM_SOUND.c.number, CLAIM).select_from(joined)
+        query = query.where(CLAIM.c.state.in_(MATCHING))
         with reading(self.engine) as db:
             return tuple(
                 (row.number, to_claim(row))
                 for batch in batches(sorted(sounds) or [0])
-                for row in db.execute(wanted.where(CLAIM_SOUND.c.number.in_(batch)))
+                for row in db.execute(query.where(CLAIM_SOUND.c.number.in_(batch)))
             )
 
     def embeddings(self, after: int) -> tuple[RegisteredEmbedding, ...]:
         """Return embeddings numbered above ``after``, in order, to update an index. It may return
         only the first ones.
         """
-        wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
+        query = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
         with reading_once(self.engine) as db:
-            rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_PER_READ_MAX))
+            rows = db.execute(query.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_PER_READ_MAX))
             return tuple(
                 RegisteredEmbedding(
                     row.number,
@@ -324,9 +324,9 @@ class BankQueries:
         A claim appears only at its newest number; a withdrawn one has no hashes. Hashes that
         :meth:`extend` added without confirmation stay on this platform.
         """
-        wanted = sa.select(CLAIM).where(CLAIM.c.changed > after).order_by(CLAIM.c.changed)
+        query = sa.select(CLAIM).where(CLAIM.c.changed > after).order_by(CLAIM.c.changed)
         with reading(self.engine) as db:
-            rows = db.execute(wanted.limit(limit)).all()
+            rows = db.execute(query.limit(limit)).all()
             hashes = wholes_of(db, [row.id for row in rows], shared=True)
         return tuple(
             Change(
@@ -353,10 +353,10 @@ class BankQueries:
 
 
 def _rows_for_hashes(
-    db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]
+    db: sa.Connection, entries: Collection[int], query: sa.Select[Any]
 ) -> Iterator[Any]:
     for batch in batches(sorted(entries) or [0]):
-        yield from db.execute(wanted, {"numbers": batch})
+        yield from db.execute(query, {"numbers": batch})
 
 
 def _claims_by_number(rows: Iterable[Any]) -> tuple[ClaimOnHash, ...]:
@@ -374,9 +374,9 @@ def _opinion_counts(
     db: sa.Connection, claims: Collection[ClaimId]
 ) -> Mapping[ClaimId, Counter[Stance]]:
     found: dict[ClaimId, Counter[Stance]] = defaultdict(Counter)
-    wanted = sa.select(OPINION.c.claim, OPINION.c.stance, sa.func.count().label("many"))
-    wanted = wanted.group_by(OPINION.c.claim, OPINION.c.stance)
+    query = sa.select(OPINION.c.claim, OPINION.c.stance, sa.func.count().label("many"))
+    query = query.group_by(OPINION.c.claim, OPINION.c.stance)
     for batch in batches(dict.fromkeys(claims)):
-        for row in db.execute(wanted.where(OPINION.c.claim.in_(batch))):
+        for row in db.execute(query.where(OPINION.c.claim.in_(batch))):
             found[ClaimId(row.claim)][Stance(row.stance)] = row.many
     return found

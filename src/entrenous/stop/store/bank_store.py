@@ -44,8 +44,8 @@ class BankStore(BankQueries):
         """Create a bank, or replace the policy of the one with that name."""
         values = asdict(bank)
         with writing(self.engine) as db:
-            wanted = insert_on_conflict(db, BANK).values(values)
-            db.execute(wanted.on_conflict_do_update(index_elements=["name"], set_=values))
+            insertion = insert_on_conflict(db, BANK).values(values)
+            db.execute(insertion.on_conflict_do_update(index_elements=["name"], set_=values))
             append_event(db, self.clock, bank_event(bank))
 
     def register(self, *registrations: Registration) -> None:
@@ -148,8 +148,8 @@ class BankStore(BankQueries):
         """
         with writing(self.engine) as db:
             when = {"at": stored_time(at), "number": next_change(db)}
-            wanted = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)
-            db.execute(wanted.on_conflict_do_update(index_elements=["sha256"], set_=when))
+            insertion = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)
+            db.execute(insertion.on_conflict_do_update(index_elements=["sha256"], set_=when))
 
     def record_opinion(
         self,
@@ -172,8 +172,8 @@ class BankStore(BankQueries):
             get_claim(db, claim)
             if db.execute(PARTNER.select().where(PARTNER.c.key == key)).one_or_none() is None:
                 raise NoSuchPartner
-            wanted = insert_on_conflict(db, OPINION).values(claim=claim, key=key, **values)
-            newer = wanted.on_conflict_do_update(
+            insertion = insert_on_conflict(db, OPINION).values(claim=claim, key=key, **values)
+            newer = insertion.on_conflict_do_update(
                 index_elements=["claim", "key"], set_=values, where=OPINION.c.at < values["at"]
             )
             if db.execute(newer).rowcount:
@@ -187,8 +187,8 @@ class BankStore(BankQueries):
         """Add another platform, or change its name."""
         renamed = {"name": partner.name}
         with writing(self.engine) as db:
-            wanted = insert_on_conflict(db, PARTNER).values(key=partner.key, name=partner.name)
-            db.execute(wanted.on_conflict_do_update(index_elements=["key"], set_=renamed))
+            insertion = insert_on_conflict(db, PARTNER).values(key=partner.key, name=partner.name)
+            db.execute(insertion.on_conflict_do_update(index_elements=["key"], set_=renamed))
             append_event(db, self.clock, partner_event(partner))
 
     def drop_partner(self, key: bytes) -> None:

@@ -156,9 +156,9 @@ def refuse_other_version(db: sa.Connection, numbered: sa.Table, known: int) -> N
     Raises:
         NewerBank, OlderBank.
     """
-    found = db.execute(sa.select(sa.func.max(numbered.c.version))).scalar_one()
-    if found != known:
-        raise NewerBank if found > known else OlderBank
+    stored_version = db.execute(sa.select(sa.func.max(numbered.c.version))).scalar_one()
+    if stored_version != known:
+        raise NewerBank if stored_version > known else OlderBank
 
 
 def _access_problem(path: Path) -> str:

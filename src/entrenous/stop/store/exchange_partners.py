@@ -142,11 +142,11 @@ class PartnerStore:
 
 
 def _read_opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
-    wanted = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
+    query = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
     found = [
         PartnerOpinion(row.name, row.partner + OWN_NUMBER, ClaimId(row.claim), Stance(row.stance))
         for batch in batches(claims)
-        for row in db.execute(wanted.where(OPINION.c.claim.in_(batch)))
+        for row in db.execute(query.where(OPINION.c.claim.in_(batch)))
     ]
     return tuple(sorted(found, key=lambda one: (one.number, one.claim)))
 
@@ -210,9 +210,9 @@ class SourceStore:
 
     def checkpoint(self, name: str) -> Checkpoint:
         """Return the source's checkpoint; a fresh one if it was never read."""
-        wanted = sa.select(CHECKPOINT).where(CHECKPOINT.c.source == name)
+        query = sa.select(CHECKPOINT).where(CHECKPOINT.c.source == name)
         with reading(self.engine) as db:
-            row = db.execute(wanted).one_or_none()
+            row = db.execute(query).one_or_none()
         if row is None:
             return Checkpoint()
         times = (_stored_datetime(row.begun_at), _stored_datetime(row.whole_at))
@@ -220,12 +220,12 @@ class SourceStore:
 
     def known_records(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
         """Return the stored states of records, by the SHA-256 of their keys."""
-        wanted = sa.select(RECORD).where(RECORD.c.source == name)
+        query = sa.select(RECORD).where(RECORD.c.source == name)
         with reading(self.engine) as db:
             return {
                 row.key_sha256: _known_from_row(row)
                 for batch in batches(keys)
-                for row in db.execute(wanted.where(RECORD.c.key_sha256.in_(batch)))
+                for row in db.execute(query.where(RECORD.c.key_sha256.in_(batch)))
             }
 
     def store_page(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
@@ -240,23 +240,23 @@ class SourceStore:
 
     def unseen_records(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
         """Return records with a claim that were not seen in this generation."""
-        wanted = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
+        query = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
         with reading(self.engine) as db:
-            rows = db.execute(wanted.where(RECORD.c.generation < generation))
+            rows = db.execute(query.where(RECORD.c.generation < generation))
             return tuple(map(_known_from_row, rows))
 
     def count_live(self, name: str) -> int:
         """Count the source's records that have a claim."""
-        wanted = sa.select(sa.func.count()).select_from(RECORD)
+        query = sa.select(sa.func.count()).select_from(RECORD)
         with reading(self.engine) as db:
-            live = wanted.where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
+            live = query.where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
             return db.execute(live).scalar_one()
 
 
 def _generation(db: sa.Connection, name: str) -> int:
     """Return the present generation of a source, or 0 before its first."""
-    wanted = sa.select(CHECKPOINT.c.generation).where(CHECKPOINT.c.source == name)
-    return int(db.execute(wanted).scalar() or 0)
+    query = sa.select(CHECKPOINT.c.generation).where(CHECKPOINT.c.source == name)
+    return int(db.execute(query).scalar() or 0)
 
 
 def _last_generation(db: sa.Connection, name: str) -> int:

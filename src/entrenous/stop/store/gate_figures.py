@@ -84,24 +84,22 @@ def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
         sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_KEY_CHECKS_MAX)
     )
     head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, PREFIX_BYTES)
-    wanted = sa.select(head).where(UPLOAD.c.number.in_(oldest))
-    wanted = wanted.where(UPLOAD.c.untrusted_upload.is_not(None))
+    query = sa.select(head).where(UPLOAD.c.number.in_(oldest))
+    query = query.where(UPLOAD.c.untrusted_upload.is_not(None))
     with reading(engine) as db:
-        return sum(not held.has_key_of(bytes(one)) for one in db.execute(wanted).scalars())
+        return sum(not held.has_key_of(bytes(one)) for one in db.execute(query).scalars())
 
 
 def _count_claims(db: sa.Connection) -> dict[tuple[str, str], int]:
-    wanted = sa.select(CLAIM.c.kind, CLAIM.c.state, sa.func.count())
-    rows = db.execute(wanted.group_by(CLAIM.c.kind, CLAIM.c.state))
+    query = sa.select(CLAIM.c.kind, CLAIM.c.state, sa.func.count())
+    rows = db.execute(query.group_by(CLAIM.c.kind, CLAIM.c.state))
     return {(kind, state): count for kind, state, count in rows}
 
 
 def _queue_length_and_start(db: sa.Connection) -> tuple[int, datetime | None]:
     """Return the number of waiting items, and when the oldest began to wait."""
-    wanted = (
-        sa.select(sa.func.count(), sa.func.min(_WAITS_SINCE)).select_from(UPLOAD).where(*SINGLE)
-    )
-    count, oldest = db.execute(wanted).one()
+    query = sa.select(sa.func.count(), sa.func.min(_WAITS_SINCE)).select_from(UPLOAD).where(*SINGLE)
+    count, oldest = db.execute(query).one()
     return count, None if oldest is None else read_time(oldest)
 
 
@@ -115,8 +113,8 @@ def _median_review_s(db: sa.Connection) -> float | None:
     decided = AUDIT.c.number > head - _AUDIT_ROWS_MAX, AUDIT.c.what.in_(_DECISION_EVENTS)
     newest = sa.select(AUDIT.c.at, AUDIT.c.of).where(*decided)
     some = newest.order_by(AUDIT.c.number.desc()).limit(_DECISIONS_MAX).subquery()
-    wanted = sa.select(some.c.at - _WAITS_SINCE).join(UPLOAD, UPLOAD.c.case_number == some.c.of)
-    took = [one for one in db.execute(wanted).scalars() if one >= 0]
+    query = sa.select(some.c.at - _WAITS_SINCE).join(UPLOAD, UPLOAD.c.case_number == some.c.of)
+    took = [one for one in db.execute(query).scalars() if one >= 0]
     return median(took) / 1e6 if took else None
 
 
@@ -126,9 +124,9 @@ def _count_shadow_outcomes(
     """Count the outcomes of banks in shadow mode or, with ``every``, of all banks."""
     names = sa.select(BANK.c.name)
     shadow_banks = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
-    wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
-    wanted = wanted.where(UPLOAD.c.would.is_not(None), UPLOAD.c.at >= stored_time(since))
-    rows = db.execute(wanted.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_UPLOADS_MAX))
+    query = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
+    query = query.where(UPLOAD.c.would.is_not(None), UPLOAD.c.at >= stored_time(since))
+    rows = db.execute(query.order_by(UPLOAD.c.at.desc()).limit(_SHADOW_UPLOADS_MAX))
     return dict(
         Counter(
             cell for row in rows for cell in _shadow_cells(row.would, row.matches, shadow_banks)

@@ -103,12 +103,12 @@ def _owner_hashes(
     """Return the pairs of claim and hash number that an owner registered as a picture, not as a
     frame of a video.
     """
-    wanted = sa.select(CLAIM_HASH.c.claim, CLAIM_HASH.c.number).join(HASH).where(IS_PICTURE)
+    query = sa.select(CLAIM_HASH.c.claim, CLAIM_HASH.c.number).join(HASH).where(IS_PICTURE)
     mine = HASH.c.bits.in_(whole), HASH.c.part.is_(False), CLAIM_HASH.c.added.is_(None)
     return {
         (row.claim, row.number)
         for batch in batches(claims)
-        for row in db.execute(wanted.where(*mine, CLAIM_HASH.c.claim.in_(batch)))
+        for row in db.execute(query.where(*mine, CLAIM_HASH.c.claim.in_(batch)))
     }
 
 
@@ -138,9 +138,9 @@ def _mark_stills(
     """Mark those frames of these videos as pictures too whose hashes a reviewer added."""
     shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
     shown = shown.where(FRAME.c.number.in_(hash_numbers.values()))
-    wanted = insert_on_conflict(db, FRAME)
+    insertion = insert_on_conflict(db, FRAME)
     for batch in batches(videos):
-        rows = wanted.from_select(
+        rows = insertion.from_select(
             ["claim", "number", "at_ms"], shown.where(FRAME.c.claim.in_(batch))
         )
         db.execute(rows.on_conflict_do_nothing())
@@ -226,10 +226,10 @@ class ListingStore:
             for batch in batches(claims):
                 live = sa.select(CLAIM.c.id).where(CLAIM.c.id.in_(batch), _LIVE)
                 rows = [{"claim": claim, **values} for claim in db.execute(live).scalars()]
-                wanted = insert_on_conflict(db, LISTING)
+                insertion = insert_on_conflict(db, LISTING)
                 if rows:
                     db.execute(
-                        wanted.on_conflict_do_update(index_elements=["claim"], set_=values), rows
+                        insertion.on_conflict_do_update(index_elements=["claim"], set_=values), rows
                     )
 
     def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Listing]:
@@ -243,9 +243,9 @@ class ListingStore:
 
     def due(self, at: datetime) -> tuple[ClaimId, ...]:
         """Return claims whose ``on_at`` is not after ``at``."""
-        wanted = sa.select(LISTING.c.claim).where(LISTING.c.on_at <= stored_time(at))
+        query = sa.select(LISTING.c.claim).where(LISTING.c.on_at <= stored_time(at))
         with reading(self.engine) as db:
-            rows = db.execute(wanted.order_by(LISTING.c.on_at, LISTING.c.claim))
+            rows = db.execute(query.order_by(LISTING.c.on_at, LISTING.c.claim))
             return tuple(ClaimId(claim) for claim in rows.scalars())
 
     def annotate(self, claims: Collection[ClaimId], note: str) -> None:

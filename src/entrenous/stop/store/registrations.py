@@ -116,13 +116,13 @@ def get_claim(db: sa.Connection, claim: ClaimId) -> Claim:
 
 def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
     """Return the claims that exist, each once, in the given order."""
-    wanted = list(dict.fromkeys(claims))
+    query = list(dict.fromkeys(claims))
     found = {
         row.id: to_claim(row)
-        for batch in batches(wanted)
+        for batch in batches(query)
         for row in db.execute(sa.select(CLAIM).where(CLAIM.c.id.in_(batch)))
     }
-    return [found[claim] for claim in wanted if claim in found]
+    return [found[claim] for claim in query if claim in found]
 
 
 def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
@@ -132,10 +132,10 @@ def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId
 
 def opinions_on(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
     """Return opinions on a claim, oldest first."""
-    wanted = sa.select(OPINION).where(OPINION.c.claim == claim)
+    query = sa.select(OPINION).where(OPINION.c.claim == claim)
     return tuple(
         Opinion(claim, Stance(row.stance), read_time(row.at), bytes(row.key))
-        for row in db.execute(wanted.order_by(OPINION.c.at, OPINION.c.key))
+        for row in db.execute(query.order_by(OPINION.c.at, OPINION.c.key))
     )
 
 
@@ -148,9 +148,9 @@ def wholes_of(
     only hold uploads on this platform are left out, since partners do not get them.
     """
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
-    wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
+    query = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
     for batch in batches(claims):
-        mine = wanted.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
+        mine = query.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
         if shared:
             mine = mine.where(CLAIM_HASH.c.added.is_distinct_from(HOLDS))
         mine = mine if frames else mine.where(IS_PICTURE)
@@ -198,7 +198,7 @@ def next_change(db: sa.Connection) -> int:
 
 
 def add_hashes(
-    db: sa.Connection, wanted: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
+    db: sa.Connection, query: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
 ) -> dict[bytes, int]:
     """Link claims to hashes, which are stored if they are new.
 
@@ -206,7 +206,7 @@ def add_hashes(
         The number of each hash.
     """
     given = dict[bytes, int]()
-    for batch in batches(dict.fromkeys(wanted)):
+    for batch in batches(dict.fromkeys(query)):
         every = list(dict.fromkeys(bits for _, bits in batch))
         rows = [{"bits": bits, "part": part} for bits in every]
         db.execute(insert_on_conflict(db, HASH).on_conflict_do_nothing(), rows)

@@ -112,9 +112,9 @@ class ReviewDesk(DueWork):
 
     def reviewer_with(self, token_sha256: bytes) -> Reviewer | None:
         """Return the reviewer whose token has this hash, or None."""
-        wanted = sa.select(REVIEWER).where(REVIEWER.c.token_sha256 == token_sha256)
+        query = sa.select(REVIEWER).where(REVIEWER.c.token_sha256 == token_sha256)
         with reading_once(self.engine) as db:
-            row = db.execute(wanted).one_or_none()
+            row = db.execute(query).one_or_none()
         return None if row is None else Reviewer(row.name, read_time(row.added_at))
 
     def confirm_first(self, case: str, by: str) -> bool:
@@ -259,13 +259,13 @@ class ReviewQueue(ReviewDesk):
         If there is no such case, start with the first upload. Of uploads that wait as one item, the
         first counts. Cases whose first confirmation is by ``but_confirmed_by`` are skipped.
         """
-        wanted = sa.select(UPLOAD.c.case_number).where(*SINGLE)
+        query = sa.select(UPLOAD.c.case_number).where(*SINGLE)
         if but_confirmed_by:
-            wanted = wanted.where(UPLOAD.c.first_confirmer.is_distinct_from(but_confirmed_by))
+            query = query.where(UPLOAD.c.first_confirmer.is_distinct_from(but_confirmed_by))
         if after:
-            wanted = wanted.where(uploads.is_after(after))
+            query = query.where(uploads.is_after(after))
         with reading(self.engine) as db:
-            case = db.execute(wanted.order_by(UPLOAD.c.number).limit(1)).scalar()
+            case = db.execute(query.order_by(UPLOAD.c.number).limit(1)).scalar()
             return None if case is None else uploads.review_with_count(db, case)
 
     def review(self, case: str) -> Review:
@@ -278,10 +278,10 @@ class ReviewQueue(ReviewDesk):
 
         Raises NoSuchReview; UploadNotKept if the upload is decided, or if no bytes were kept.
         """
-        wanted = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
-        wanted = wanted.where(WAITS)
+        query = sa.select(UPLOAD.c.untrusted_upload).where(UPLOAD.c.case_number == case)
+        query = query.where(WAITS)
         with reading(self.engine) as db:
-            data = db.execute(wanted).scalar()
+            data = db.execute(query).scalar()
             if data is None:
                 uploads.get_review(db, case)
                 raise UploadNotKept(case=case)
@@ -325,9 +325,9 @@ class ReviewQueue(ReviewDesk):
 
     def waiting(self) -> int:
         """Count the waiting items."""
-        wanted = sa.select(sa.func.count()).select_from(UPLOAD).where(*SINGLE)
+        query = sa.select(sa.func.count()).select_from(UPLOAD).where(*SINGLE)
         with reading(self.engine) as db:
-            return db.execute(wanted).scalar_one()
+            return db.execute(query).scalar_one()
 
     def kept_pictures(self, after: int, limit: int) -> tuple[StoredPicture, ...]:
         """Return, by number, waiting and accepted uploads whose hash is kept.
@@ -413,9 +413,9 @@ class ReviewQueue(ReviewDesk):
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
         """Return whether this is the hash of that case's secret. Reads only, in constant time."""
-        wanted = sa.select(UPLOAD.c.secret_sha256).where(UPLOAD.c.case_number == case)
+        query = sa.select(UPLOAD.c.secret_sha256).where(UPLOAD.c.case_number == case)
         with reading(self.engine) as db:
-            known = db.execute(wanted).scalar()
+            known = db.execute(query).scalar()
         return known is not None and hmac.compare_digest(bytes(known), secret_sha256)
 
     def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:

@@ -92,10 +92,8 @@ def with_cases(review: Review, also: Sequence[Review]) -> Review:
 
 def waiting_with(db: sa.Connection, case: str) -> list[Review]:
     """Return waiting uploads that this case represents, oldest first."""
-    wanted = (
-        sa.select(*REVIEW_COLUMNS).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
-    )
-    return [review_from_row(row) for row in db.execute(wanted)]
+    query = sa.select(*REVIEW_COLUMNS).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    return [review_from_row(row) for row in db.execute(query)]
 
 
 def update_upload(db: sa.Connection, case: str, **values: Any) -> None:
@@ -230,27 +228,25 @@ def review_from_row(row: Any) -> Review:
 
 def _count_flood(db: sa.Connection) -> None:
     """Count one more flood that has not been reported."""
-    wanted = insert_on_conflict(db, PAGE).values(kind=AlertKind.FLOOD, untold=1)
+    insertion = insert_on_conflict(db, PAGE).values(kind=AlertKind.FLOOD, untold=1)
     more = {"untold": PAGE.c.untold + 1}
-    db.execute(wanted.on_conflict_do_update(index_elements=["kind"], set_=more))
+    db.execute(insertion.on_conflict_do_update(index_elements=["kind"], set_=more))
 
 
 def _existing_lead(db: sa.Connection, review: Review) -> str | None:
     """Return the case that already represents waiting uploads of the same registered hash."""
-    wanted = sa.select(UPLOAD.c.lead).where(
+    query = sa.select(UPLOAD.c.lead).where(
         *_same_kind_condition(review), UPLOAD.c.lead.is_not(None)
     )
-    lead: str | None = db.execute(wanted.limit(1)).scalar()
+    lead: str | None = db.execute(query.limit(1)).scalar()
     return lead
 
 
 def _ungrouped_like(db: sa.Connection, review: Review) -> list[Review]:
     """Return other waiting uploads of the same hash without a lead, oldest first."""
-    wanted = sa.select(*REVIEW_COLUMNS).where(
-        *_same_kind_condition(review), UPLOAD.c.lead.is_(None)
-    )
-    wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
-    return [review_from_row(row) for row in db.execute(wanted)]
+    query = sa.select(*REVIEW_COLUMNS).where(*_same_kind_condition(review), UPLOAD.c.lead.is_(None))
+    query = query.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
+    return [review_from_row(row) for row in db.execute(query)]
 
 
 def _same_kind_condition(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
@@ -313,9 +309,9 @@ def _clip_prints(
     limit: int,
 ) -> list[tuple[int, str, bytes]]:
     """Return the number, the case and the value of ``column`` of clips that were not refused."""
-    wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
-    wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
-    while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
+    query = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
+    query = query.order_by(UPLOAD_FRAMES.c.number).limit(limit)
+    while rows := db.execute(query.where(UPLOAD_FRAMES.c.number > after)).all():
         cases = _comparable_numbers(db, [row[0] for row in rows])
         if cases:
             return [(row[0], cases[row[0]], bytes(row[1])) for row in rows if row[0] in cases]
@@ -452,10 +448,10 @@ def _retroactive_reviews(db: sa.Connection, claims: Collection[ClaimId]) -> list
     match.
     """
     late = sa.select(UPLOAD.c.number).where(*PUBLISHED, UPLOAD.c.number > 0)
-    wanted = sa.select(UPLOAD.c.case_number, UPLOAD.c.matches).where(UPLOAD.c.number.in_(late))
+    query = sa.select(UPLOAD.c.case_number, UPLOAD.c.matches).where(UPLOAD.c.number.in_(late))
     matched = [
         row.case_number
-        for row in db.execute(wanted)
+        for row in db.execute(query)
         if any(match["claim"] in claims for match in row.matches)
     ]
     return [get_review(db, case) for case in matched]
