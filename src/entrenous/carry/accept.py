@@ -67,7 +67,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         TakenBack: the sender took the envelope back before it arrived.
         IdInUse: a different envelope has this id, a blob belongs to a different envelope, or the
             group of the share allows a different number of openings.
-        NoSuchBlob: a blob that the envelope names is not stored, or another sender uploaded it.
+        NoSuchBlob: a blob that the envelope names is not stored, or a different sender uploaded it.
         TooLarge, TooFarAhead, Expired: the envelope exceeds the relay's limits.
         MailboxFull: the mailbox already has the maximum number of letters or shares, or the group
             has the maximum number of shares.

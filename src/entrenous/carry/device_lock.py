@@ -36,7 +36,7 @@ class LockState(StrEnum):
 
 class LockEvent(StrEnum):
     ASK = "ask"  # somebody with the device's folder tries a passphrase; more tries are left
-    ASK_LAST = "ask for the last time"  # the same, but no try is left afterwards
+    ASK_LAST = "ask for the last time"  # the same, after which no try is left
     OPENED = "opened"  # the vault was opened: the owner's token is stored only in it
     RESET = "reset"  # another device, or the recovery sheet, allows ten more tries
     RENEW = "renew"  # the passphrase was changed: the old unlock token no longer works

@@ -77,7 +77,7 @@ async def register_token(
 async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay: Relay) -> int:
     """Add many single-use tokens and drop others, in one transaction.
 
-    This may be repeated as long as none of the added tokens was used.
+    This may be repeated until one of the added tokens has been used.
 
     Returns:
         The number of tokens registered afterwards.

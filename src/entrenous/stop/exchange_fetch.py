@@ -271,7 +271,7 @@ class _FetchInProgress:
 
 # The longest pause after failures, or the usual interval, if that is longer.
 _BACKOFF_MAX: Final = timedelta(hours=6)
-# The pause before a source is tried again that another process is fetching.
+# The pause before another attempt at a source that another process is fetching.
 _RECHECK_AFTER: Final = timedelta(minutes=1)
 _DOUBLINGS_MAX: Final = 16
 

@@ -395,7 +395,7 @@ def register_missing(
     state: ClaimState,
     platform: Platform,
 ) -> int:
-    """Register those of these claims that do not exist yet, in one transaction.
+    """Register the claims that do not exist yet, in one transaction.
 
     For them, a search of earlier uploads (a look-back) is scheduled.
 

@@ -263,8 +263,8 @@ class ShadowCell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexSize:
-    """The number of hashes in an index file and of those added since; the size and the time of the
-    file.
+    """The number of hashes in an index file and of hashes added later, and the file's size and
+    time.
     """
 
     in_file: int

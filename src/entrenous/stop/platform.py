@@ -25,8 +25,8 @@ class IndexStore(Protocol):
 
     Implementations keep it in files, update it in a thread, or open it at the first look-up.
 
-    A look-up finds every hash that any process registered before the call. It may still find
-    withdrawn hashes, so check its results with ``BankStore.claims_on``.
+    A look-up finds every hash that any process registered before the call. The look-up may still
+    find withdrawn hashes, so check its results with ``BankStore.claims_on``.
     """
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:

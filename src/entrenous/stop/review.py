@@ -347,9 +347,7 @@ def _require_shown(review: Review, shown: Shown) -> None:
 
 
 def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
-    """Compute the hash of a picture whose bytes were kept but not its hash; return None for
-    others.
-    """
+    """Compute the hash of a picture of which only the bytes were stored; return None for others."""
     review = platform.reviews.review(case)
     if review.bits is not None or not review.has_bytes:
         return None
@@ -429,7 +427,8 @@ def _live_matches(review: Review, bank: BankStore) -> list[Match]:
 def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
     """Dispute claims, and suspend those with enough disputes.
 
-    All are written at once, since one hash may have thousands of claims and uploads wait meanwhile.
+    All are written at once, since one hash may have thousands of claims, and uploads have to wait
+    for this.
     """
     disputed = bank.dispute(*claims)
     waiting = [one for one in disputed if one.state is ClaimState.WAITING]

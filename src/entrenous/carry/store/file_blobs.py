@@ -59,9 +59,7 @@ _PROMPT_REQUEST_S: Final = 0.1
 
 
 class ReadSize:
-    """Chooses the length of the next read, ``bytes``, which doubles as long as the reader
-    keeps up.
-    """
+    """Chooses the length of the next read, ``bytes``, which doubles while the reader keeps up."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self.bytes = SHORTEST_BYTES

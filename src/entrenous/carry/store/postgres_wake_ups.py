@@ -61,9 +61,7 @@ class PostgresWakeUps:
         self._local.stop_waiting()
 
     def is_listening(self, seconds: float) -> bool:
-        """Wait at most that many seconds; return whether this process listens to the database by
-        then.
-        """
+        """Wait at most that long; return whether this process is listening to the database."""
         return self._listening.wait(seconds)
 
     def close(self) -> None:

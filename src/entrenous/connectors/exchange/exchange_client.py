@@ -135,8 +135,8 @@ _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 def exchange_client() -> httpx.Client:
     """Return a client for TLS 1.2 or newer, without redirects and proxies.
 
-    httpx logs every URL, and those of some exchanges contain cursors that give access, so its log
-    is restricted to warnings.
+    httpx logs every URL. Some exchanges put cursors that give access into their URLs, so the log of
+    httpx is restricted to warnings.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)
     context = httpx.create_ssl_context(trust_env=False)

@@ -67,7 +67,7 @@ def fetch_from(
     Raises:
         FetchAlreadyRunning, NoCredentials, MalformedCredentials, CredentialsReadableByOthers,
         BadSource.
-        Others: those of :func:`fetch_source`.
+        Others: what :func:`fetch_source` raises.
     """
     fetcher = fetcher_of(source, client, exchange.clock, os.environ)
     with source_lock(engine_of(platform), source.name):
@@ -166,7 +166,7 @@ class ThreatExchange:
     """A fetcher for ThreatExchange's API; the checkpoint is the time of the newest update read so
     far.
 
-    Updates are ordered by time; those of the last second are read twice. The address of the next
+    Updates are ordered by time. Updates of the last second are read twice. The address of the next
     page is never stored, since it may contain the token.
     """
 

@@ -258,8 +258,8 @@ _ACCOUNT: Final = re.compile(r"[!-~]{1,128}")
 # counted.
 _NAMES_REMEMBERED_MAX: Final = 200_000
 _NAME_BYTES: Final = 16
-# All uploads without a known account count as one account. It has this multiple of the limit on
-# refusals, and no limit on uploads.
+# All uploads without a known account count as one account. That account has this multiple of the
+# limit on refusals, and no limit on uploads.
 _ANONYMOUS_LIMIT_FACTOR: Final = 50
 #: Hashes of the names under which a client is counted, each with a multiple of the limit.
 Names = tuple[tuple[bytes, int], ...]
@@ -361,7 +361,7 @@ def _add_one(names: Names, counts: dict[bytes, int]) -> None:
 
 _FORWARDED_HEADER: Final = b"x-forwarded-for"
 # Matches a node of RFC 7239, section 6, without quotes, or IPv6 without brackets, as proxies write
-# it. It does not match "unknown" and obfuscated names.
+# it. Neither "unknown" nor obfuscated names match.
 _FORWARDED_PORT: Final = r"(?::(?:\d{1,5}|_[\w.-]+))?"
 _FORWARDED_HOP: Final = re.compile(
     rf"(?P<four>[\d.]+){_FORWARDED_PORT}|\[(?P<six>[\da-f:.]+)\]{_FORWARDED_PORT}|(?P<bare>[\da-f:.]+)",

@@ -63,7 +63,8 @@ async def run_recurring(works: Tasks, every_s: float) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def run_in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
-    """Run ``work`` in a thread as long as it returns True, and again after ``every_s`` seconds.
+    """Run ``work`` in a thread repeatedly while it returns True, and again after ``every_s``
+    seconds.
 
     Between calls it pauses three times as long as the call took, to leave most of the machine to
     uploads. Closing waits for at most one call.

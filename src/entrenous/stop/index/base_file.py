@@ -70,7 +70,7 @@ class Shard:
         return np.asarray(first * np.uint16(self.of) >> 8 == self.number)
 
     def select(self, entries: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Words]:
-        """Return those of these entries and hashes that belong to this shard."""
+        """Return the entries, with their hashes, that belong to this shard."""
         if self.of == 1:
             return entries, words
         here = self.contains(words)
@@ -410,7 +410,7 @@ class BaseVerifier:
     def verify_some(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more; after the end, the next call starts over.
 
-        Returns False if any bytes have changed, and then in all later calls.
+        Once any bytes have changed, this and all later calls return False.
         """
         while self._sound and self._left and most_bytes > 0:
             data, wanted = self._left[0]

@@ -74,7 +74,7 @@ class RegisteredSounds:
     def newest(self) -> int:
         """Return the number of the newest sound; 0 if there was none.
 
-        If the newest sound was withdrawn, the number may be that of an older one.
+        If the newest sound was withdrawn, this may be the number of an older sound.
         """
         with self.lock:
             self._catch_up()

@@ -208,7 +208,7 @@ def _second_scan(
 
 
 def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
-    """Decide on a clip; claims are queried after decoding, so that newer ones count."""
+    """Decide on a clip; claims are queried after decoding, so that claims made meanwhile count."""
     # Imported here: judging pictures need not load the libraries for clips and sounds.
     from entrenous.stop.judge.clips import (  # noqa: PLC0415
         claims_near,

@@ -118,9 +118,9 @@ def deferred_views(
     """Yield all views of the deferred scan: about 6,000 of whole pictures, then about 13,000 of
     parts.
 
-    Views of parts are made only if ``has_parts`` says that there are hashes to compare with. It is
-    called after the views of whole pictures have been looked up, because looking them up updates
-    the index.
+    Views of parts are made only if ``has_parts`` says that there are hashes to compare with.
+    ``has_parts`` is called after the views of whole pictures have been looked up, because looking
+    them up updates the index.
     """
     grey = thumbnail(pixels_on_white(picture))
     if min(grey.shape) < SIDE_PX_MIN:

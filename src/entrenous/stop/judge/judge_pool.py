@@ -79,7 +79,7 @@ def _keep_process_running(
     command: Sequence[str], restart_after_s: float, closing: threading.Event
 ) -> None:
     while not closing.is_set():
-        with suppress(OSError):  # there is not enough memory for another process: try again later
+        with suppress(OSError):  # memory is too short for a new process: try again later
             _run_process(command, closing)
         closing.wait(restart_after_s)
 
@@ -266,7 +266,7 @@ class JudgePool:
         return read_answer(answer)
 
     def _idle_process(self) -> Process | None:
-        """Return an idle process that has not ended meanwhile; None if there is none."""
+        """Return an idle process that is still running; None if there is none."""
         while self._idle:
             judge = self._idle.pop()
             if judge.returncode is None:

@@ -37,7 +37,7 @@ HashViews = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """An upload's hashes, each with its edits; ``bits`` and ``quality`` are those of the unedited
+    """An upload's hashes, each with its edits; ``bits`` and ``quality`` belong to the unedited
     upload.
     """
 

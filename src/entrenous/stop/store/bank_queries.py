@@ -141,7 +141,7 @@ class BankQueries:
     def listed(
         self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
     ) -> dict[bytes, Claim]:
-        """Return those of these whole-picture hashes that this bank has, with one claim each.
+        """Return the whole-picture hashes among ``hashes`` that this bank has, with one claim each.
 
         Only claims on pictures, and in one of these states, count.
         """

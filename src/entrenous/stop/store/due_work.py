@@ -61,7 +61,7 @@ class DueWork:
         """Record the clock's time, which all processes share; call this at the interval
         ``interval``.
 
-        It reads first, since usually there is nothing to write.
+        The stored time is read first, since usually there is nothing to write.
         """
         now = self.clock.now()
         before = self.clock_mark()
@@ -111,7 +111,7 @@ class DueWork:
     def lease_deferred_scan(self, lease: timedelta) -> DeferredScan | None:
         """Lease the oldest upload whose deferred scan no other process has leased, or return None.
 
-        It reads first, since usually there is none.
+        Whether there is one is read first, since usually there is none.
         """
         now = self.clock.now()
         is_over = UPLOAD.c.slow_look_at <= stored_time(now)

@@ -219,7 +219,7 @@ class ServedStore:
     def served_to(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
     ) -> Mapping[ClaimId, ServedClaim]:
-        """Return those of these claims that are recorded as served to this partner."""
+        """Return the claims among ``claims`` that are recorded as served to this partner."""
         wanted = _select_served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
         told = wanted.where(SERVED_TO.c.partner == partner.number - OWN_NUMBER)
         found = dict[ClaimId, ServedClaim]()

@@ -177,7 +177,7 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
 
     Raises:
         GateNotFound: ``folder`` contains neither tokens nor settings nor a database.
-        Others: those of :func:`open_platform`.
+        Others: what :func:`open_platform` raises.
     """
     if not is_gate(folder):
         raise GateNotFound(path=folder)

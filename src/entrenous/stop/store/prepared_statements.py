@@ -131,7 +131,7 @@ def _convert_row(row: Sequence[Any], changes: _Converters) -> Sequence[Any]:
 
 @contextmanager
 def _driver_connection(db: sa.Connection) -> Iterator[Any]:
-    """Yield the driver's own connection; those of sqlite3 and psycopg both have ``execute``."""
+    """Yield the driver's own connection, which has ``execute`` in sqlite3 and in psycopg."""
     held = db.connection
     try:
         yield held.driver_connection

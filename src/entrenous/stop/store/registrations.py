@@ -126,7 +126,7 @@ def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]
 
 
 def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
-    """Return those of these claims that uploads are compared with."""
+    """Return the claims among ``claims`` that uploads are compared with."""
     return {claim.id for claim in existing_claims(db, claims) if claim.state in MATCHING}
 
 

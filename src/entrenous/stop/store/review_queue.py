@@ -332,7 +332,7 @@ class ReviewQueue(ReviewDesk):
     def kept_pictures(self, after: int, limit: int) -> tuple[StoredPicture, ...]:
         """Return, by number, waiting and accepted uploads whose hash is kept.
 
-        Those that a person released are among them.
+        Uploads that a person released are included.
         """
         with reading(self.engine) as db:
             return uploads.kept_pictures(db, after, limit)
@@ -340,7 +340,7 @@ class ReviewQueue(ReviewDesk):
     def kept_clips(self, after: int, limit: int) -> tuple[StoredClip, ...]:
         """Return, by number, once accepted clips whose frame hashes are kept.
 
-        Those that wait now, or were decided since, are among them.
+        Clips that wait now, or were decided later, are included.
         """
         with reading(self.engine) as db:
             return uploads.kept_clips(db, after, limit)
@@ -390,9 +390,10 @@ class ReviewQueue(ReviewDesk):
             return uploads.published(db, after, limit)
 
     def delete_accepted_data(self, before: datetime) -> int:
-        """Delete the hashes, frames, sounds and references of uploads accepted before then.
+        """Delete the hashes, frames, sounds and references of uploads accepted earlier than
+        ``before``.
 
-        Uploads that a person released are among them. Returns how many.
+        Uploads that a person released are included. Returns the number of uploads.
         """
         old = UPLOAD.update().where(UPLOAD.c.at < stored_time(before))
         old = old.values(bits=None, upload_sha256=None, reference="")

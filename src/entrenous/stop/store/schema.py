@@ -214,7 +214,7 @@ def read_time(stored: int) -> datetime:
 # ``lead``: the case that represents this one in the queue, if many wait as one item.
 # ``waits_since``: when it entered the queue, if later than ``at``.
 # ``slow_look``: "due", then "kept" once the bytes are stored for it, or "skipped"; null if it was
-# done or is not needed. It may be taken at ``slow_look_at``.
+# done or is not needed. A process may start it from ``slow_look_at`` on.
 # ``first_confirmer``: who confirmed first, while a second person has to.
 # ``listed_until``: the end of the time in which the platform is told to remove an upload that it
 # had published and that a reviewer confirmed.

@@ -79,7 +79,7 @@ _PERMISSIONS_OF_OTHERS: Final = 0o077
 def open_upload_keys(path: Path) -> tuple[Secret, ...]:
     """Read the gate's own file of keys; raises BadUploadKeys.
 
-    If the file is missing, it is created with one key. It is made private.
+    If the file is missing, it is created with one key. The file is made private.
     """
     if not path.exists():
         with suppress(FileExistsError):  # another process created it first; use its key

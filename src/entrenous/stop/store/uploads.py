@@ -112,7 +112,7 @@ def forget_decided(
 
     A refused upload keeps its SHA-256, for an appeal. With ``keeps``, the data that look-backs need
     stays. A confirmed upload that had been published keeps its reference and is listed for removal
-    ``until`` then.
+    until ``until``.
     """
     mine = UPLOAD.c.case_number == sa.bindparam("case")
     those = [{"case": case} for case in cases]
@@ -333,7 +333,8 @@ def forget_clips(db: sa.Connection, before: datetime) -> int:
 def _comparable_numbers(
     db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
 ) -> dict[int, str]:
-    """Return those of these uploads that were let through, released, or wait, with their cases.
+    """Return the uploads among ``numbers`` that were let through, released, or wait, with their
+    cases.
 
     Selected by number alone: with a condition on the state, SQLite would use the index on states
     and read every upload.
