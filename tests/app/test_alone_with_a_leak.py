@@ -94,8 +94,11 @@ def test_a_threat_with_nothing_posted_yet(mode: Mode, browser: Browser, tmp_path
         ana.exactly("Keep it")
         ana.press("Back to the case", "link")
         assert page.get_by_text("Before anything appears, let platforms refuse it").is_visible()
+        assert page.get_by_role("link", name="Everything that can be done").is_visible()
         ana.press("Show me how")
         assert "StopNCII" in page.get_by_role("region").inner_text()
+        site = page.get_by_role("link", name="Open their page in a new window")
+        assert site.get_attribute("href") == "https://stopncii.org"
         ana.press("Back to the case", "link")
         ana.press("Open the letter", "link")
         ana.press("I did it")

@@ -1,6 +1,7 @@
 """One case from its letter to its end: filled in, sent, counted, stamped, packed, erased."""
 
 import json
+import subprocess
 import threading
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import server_for
-from tests.app.served import opened_page, served_app, set_up
+from tests.app.served import PHONE, opened_page, served_app, set_up
 from tests.app.walker import Walker, begin_case
 from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
 
@@ -28,10 +29,15 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
         ana.press("Letter: ask")
         letter = page.get_by_role("region")
         assert "[your signature; a typed name is one]" in letter.inner_text()
+        _is_seen_at_once(page, "Save as PDF")
+        assert page.get_by_text("It holds no picture").is_hidden()  # folded until it is asked for
         ana.fill("your signature; a typed name is one", "Ana Ruiz")
+        ana.tick("This is true, so write: This is an intimate visual depiction.")
         ana.press("Write it into the letter")
-        assert "Ana Ruiz" in letter.inner_text()
-        assert ana.saved("Save as text")[1].decode().count("Ana Ruiz") == 1
+        for words in ("Ana Ruiz", "This is an intimate visual depiction."):
+            assert words in letter.inner_text()
+            assert ana.saved("Save as text")[1].decode().count(words) == 1
+            assert words in _text_of(ana.saved("Save as PDF")[1])
         ana.unfold("Another language")
         page.get_by_label("Language of the letter").select_option("de")
         ana.press("Write a new version")
@@ -42,16 +48,31 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
         ana.press("I sent it")
         assert page.get_by_role("alert").get_by_text("cannot be in the future").is_visible()
         ana.press("I sent it")
+        assert page.get_by_text("If they do nothing by then").is_visible()
         ana.fill("The number that they gave you", "case 77")
         ana.press("Keep the number")
         assert page.get_by_label("The number that they gave you").input_value() == "case 77"
         ana.press("Their form, and what to paste", "link")
         assert page.get_by_label("the link of each place").input_value().endswith("/p/123")
         ana.press("Back", "link")
+        assert page.get_by_text("Nothing to do now: they have until").is_visible()
+        assert page.get_by_text("The next step is to write to: FTC").is_visible()
         name, dates = ana.saved("Save as calendar reminders")
         assert name == "reminders.ics"
         assert b"Reminder 1" in dates
         assert not any(word in dates.lower() for word in (b"act", b"instagram", b"entrenous"))
+
+
+def _is_seen_at_once(page: Page, link: str) -> None:
+    """Check that a link is on the first screen of a phone."""
+    box = page.get_by_role("link", name=link).bounding_box()
+    assert box
+    assert box["y"] + box["height"] < PHONE["height"]
+
+
+def _text_of(pdf: bytes) -> str:
+    said = subprocess.run(["pdftotext", "-", "-"], input=pdf, capture_output=True, check=True)
+    return " ".join(said.stdout.decode().split())
 
 
 @needs_openssl
@@ -74,6 +95,8 @@ def test_evidence_is_stamped_by_one_button_and_waits_where_nobody_answers(
             ana.press("Keep evidence", "link")
             ana.fill("Or note something in your own words", "I saw it on Monday")
             ana.exactly("Keep it")
+            kept = page.get_by_text("Unchanged since then. These are your own words.")
+            assert "No outside proof of time yet." in kept.inner_text()
             table = tmp_path / "table.toml"
             good = table.read_text()
             table.write_text(good.replace(url, "http://127.0.0.1:9/"))
@@ -87,6 +110,8 @@ def test_evidence_is_stamped_by_one_button_and_waits_where_nobody_answers(
             ana.begin("Have all of it stamped")
             ana.arrives("It is stamped")
             assert page.get_by_text("existed by then").is_visible()
+            ana.follow("Back")
+            assert page.get_by_text("An outside service confirms that it existed").is_visible()
         server.shutdown()
 
 

@@ -33,6 +33,11 @@ def test_help_opens_without_a_vault_and_its_numbers_can_be_called(
         numbers = page.get_by_role("link", name="Call 112")
         assert numbers.get_attribute("href") == "tel:112"
         first = page.get_by_role("heading", level=3).first.inner_text()
+        kinds = page.get_by_role("heading", level=2).all_inner_texts()
+        assert kinds[:2] == ["Whom you can call or write to", "Services on the web"]
+        assert page.get_by_role("listitem").first.locator("a[href^='tel:']").count() > 0
+        sites = page.get_by_role("list").filter(has_text="StopNCII.org (SWGfL)").first
+        assert sites.locator("a[href^='tel:']").count() == 0
         ana.unfold("You said: Germany")
         ana.tick("I am not safe right now")
         ana.press("Show who helps")
@@ -77,6 +82,14 @@ def test_a_threat_has_a_way_of_its_own(browser: Browser, tmp_path: Path) -> None
             page.get_by_role("button", name="Somebody threatens me").click()
             assert page.get_by_label("Somebody threatens to share pictures").is_checked()
             assert page.get_by_text("Do not pay, and send nothing more").is_visible()
+            page.get_by_role("button", name="Go on: save the demand").click()
+            expect(page.get_by_role("heading", level=1)).to_have_text("Are you safe right now?")
+            for answer in ("Yes", "No", "Yes"):
+                page.get_by_role("button", name=answer, exact=True).click()
+            expect(page.get_by_role("heading", level=1)).to_have_text(
+                "Which country do you live in?"  # how far it has come is known
+            )
+            page.get_by_role("button", name="Stop").click()
 
 
 def test_without_copies_the_search_says_where_to_begin(browser: Browser, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.learn.questions import all_questions
-from tests.app.served import no_violations, opened_page, served_app
+from tests.app.served import PHONE, no_violations, opened_page, served_app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -26,6 +26,9 @@ def test_a_teacher_prints_a_lessons_sheet(
         page.get_by_label("It mostly brings the next demand").check()
         page.get_by_role("button", name="See if that is right").click()
         page.get_by_role("status").wait_for()
+        box = page.get_by_role("status").bounding_box()
+        assert box
+        assert box["y"] < PHONE["height"] / 2  # the answer is seen without scrolling
         no_violations(page)
         with page.expect_download() as saved:
             page.get_by_role("link", name="Sheet in A4").click()

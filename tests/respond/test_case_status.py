@@ -238,6 +238,12 @@ def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Ro
     assert next_step(sends(room, case, 1), START).startswith("You have not sent letter 2 yet")
 
 
+def test_a_draft_that_was_written_again_is_not_asked_for(room: Room) -> None:
+    case = drafted(room, "us-tida-removal", "us-tida-removal")
+    assert next_step(case, START).startswith("You have not sent letter 2 yet")
+    assert next_step(sends(room, case, 2), START).startswith("Nothing to do now")
+
+
 def test_request_for_more_is_a_next_step(room: Room, case: Case) -> None:
     sends(room, case, 1)
     asked = record_notice_event(case.name, 1, NoticeEvent.ASK, START, room.device)

@@ -292,7 +292,7 @@ def _check_disk_encryption(seen: CheckUpInput) -> Advice:
         translated("No encryption was seen on the disk that the vault is on."),
         translated(
             "This is not urgent. When you have a quiet day, make a backup and turn on disk "
-            "encryption; on some systems that means installing anew."
+            "encryption; on some systems you have to install everything again."
         ),
         translated("The same settings turn it off again, where the system offers that."),
     )

@@ -187,8 +187,20 @@ def _question_steps(case: Case) -> Iterator[tuple[datetime, str]]:
 
 def _draft_steps(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[datetime, str]]:
     for draft in case.notices:
-        if draft.state is NoticeState.DRAFTED and draft.route.document in kinds:
+        is_draft = draft.state is NoticeState.DRAFTED and draft.route.document in kinds
+        if is_draft and not _has_newer_version(draft, case):
             yield draft.drafted_at, _draft_step(draft, case)
+
+
+def _has_newer_version(draft: Notice, case: Case) -> bool:
+    """Return whether the letter was written again later, e.g. in another language."""
+    told = {seen.number for seen in draft.told}
+    return any(
+        later.number > draft.number
+        and (later.route.family, later.to) == (draft.route.family, draft.to)
+        and told <= {seen.number for seen in later.told}
+        for later in case.notices
+    )
 
 
 _DRAFT_TEXTS: Final = {

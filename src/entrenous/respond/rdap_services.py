@@ -39,11 +39,12 @@ def describe_who_learns_what(
     )
     names = " or ".join(names_to_ask(host))
     registry = translated(
-        "The registry of the name, or whom it names: {names}, and {sees}."
+        "The registry of the name, or the company that it points to: {names}, and {sees}."
     ).format(names=names, sees=seen_address)
     resolver = translated("The name server of your own network: {host}.").format(host=host)
     network = translated(
-        "The registry of the site's network, or whom it names: the site's address, and {sees}."
+        "The registry of the site's network, or the company that it points to: the site's address,"
+        " and {sees}."
     ).format(sees=seen_address)
     asks_name_server = proxy is None and not address and bool(names)
     asks_network_registry = asks_name_server or bool(address) or not names

@@ -233,17 +233,17 @@ _HOST_LOOK_UP_HINT: Final = translatable(
 _ACCOUNT_NEEDED_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("You need an account there, or somebody who has one."),
     False: translatable("You need no account there."),
-    None: translatable("Whether you need an account there is not known."),
+    None: translatable("It is not known whether you need an account there."),
 }
 _OTHERS_MAY_REPORT_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("Somebody else may report it for you."),
     False: translatable("Somebody else cannot report it for you."),
-    None: translatable("Whether somebody else may report it for you is not known."),
+    None: translatable("It is not known whether somebody else may report it for you."),
 }
 _REPORT_ON_BEHALF_TEXTS: Final[Mapping[bool | None, str]] = {
     True: translatable("You may report it for the person shown."),
     False: translatable("Only the person who has it there can report it, not somebody else."),
-    None: translatable("Whether you may report it for the person shown is not known."),
+    None: translatable("It is not known whether you may report it for the person shown."),
 }
 _PRIVATE_MESSAGES_TEXTS: Final[Mapping[str, str]] = {
     "reachable": translatable(
