@@ -49,17 +49,20 @@ def test_sets_of_attacks_have_names() -> None:
         narrowed(full(1), [], [], ["soft"])
 
 
+@pytest.mark.slow
 def test_ordinary_leaks_of_a_small_grid_are_named(rows: list[Row]) -> None:
     assert all(row.right and not row.wrong for row in rows)
     assert all(len(row.others) == 3 for row in rows)
     assert all(row.score > 10 > row.innocent for row in rows)
 
 
+@pytest.mark.slow
 def test_a_cell_is_the_same_whatever_else_is_run(sent: Sent, rows: list[Row]) -> None:
     again = traced(Cell("coffee", Size.XS, "crop50+q70", 1), sent)
     assert (again.score, again.others) == (rows[2].score, rows[2].others)
 
 
+@pytest.mark.slow
 def test_the_last_line_has_the_fields_that_were_promised(rows: list[Row]) -> None:
     cost = Cost("coffee", "L", 12.0, 24, 3.0, 2.0, 5.0, 2.0, 1.0, 300.0)
     last = summary.line(rows, [], [cost], [])
@@ -83,6 +86,7 @@ def test_what_ruins_a_picture_is_not_counted() -> None:
     assert summary.line([ruined], [], [], [])["attacks"] == 0
 
 
+@pytest.mark.slow
 def test_documents_make_a_page(tmp_path: Path, rows: list[Row]) -> None:
     keep(tmp_path, "grid", summary.grid(rows, 1, ["nowhere M"]))
     page = (tmp_path / "README.md").read_text()
@@ -91,6 +95,7 @@ def test_documents_make_a_page(tmp_path: Path, rows: list[Row]) -> None:
     assert kept(tmp_path)["grid"]["sets"]["core"]["XS"] == {"leaks": 3, "right": 3, "wrong": 0}
 
 
+@pytest.mark.slow
 def test_innocents_of_one_leak_are_scored_and_not_named() -> None:
     photos = ("coffee", "astronaut")
     opened = {name: scene(name, Size.XS, 1) for name in photos}
@@ -132,6 +137,7 @@ def test_packed_rows_are_taken_up_by_the_same_code_alone(tmp_path: Path) -> None
     assert packed_rows(file, 2, "c0de") == packed_rows(file, 1, "0ther") == []
 
 
+@pytest.mark.slow
 def test_merged_copies_name_colluders_alone(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
     some = {way: LEAKS[way] for way in ("average+q70", "max+q75", "tiles of 1/8+q75")}
     monkeypatch.setattr("bench.tracing.collusion.COUNTS", (2,))
@@ -170,6 +176,7 @@ def test_ratios_of_a_known_law_are_calibrated() -> None:
         assert abs(stated - observed) < 4 * np.sqrt(max(stated * (1 - stated), 1e-3) / count)
 
 
+@pytest.mark.slow
 def test_an_innocent_reaches_a_ratio_no_more_often_than_one_in_it(rows: list[Row]) -> None:
     found = calibration(rows)
     assert found.true.size == 3

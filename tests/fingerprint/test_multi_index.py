@@ -29,6 +29,7 @@ def built(substrings: int) -> Segment:
     return Segment.built(plan_of(substrings), np.asarray(numbers), as_words(hashes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("substrings", PLANS)
 def test_every_distance_from_0_to_32(substrings: int) -> None:
     rng = np.random.default_rng(substrings)

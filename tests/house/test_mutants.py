@@ -30,11 +30,13 @@ def test_every_room_has_files_and_tests() -> None:
         assert all((ROOT / tests).exists() for tests in room.tests)
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_mutants() -> None:
     drawn = list(draw("guard", 5, seed=1))
     assert drawn == list(draw("guard", 5, seed=1)) != list(draw("guard", 5, seed=2))
 
 
+@pytest.mark.slow
 def test_a_mutant_changes_one_statement_and_no_words_that_people_read() -> None:
     for mutant in draw("guard", 40, seed=3):
         compile(mutant.source, mutant.place.file, "exec")

@@ -9,6 +9,8 @@ from entrenous.send.recall import recall_message
 from entrenous.send.timeline import correspondents, hide_sent_message, timeline
 from tests.send.send_device import SMALL, Room, town_of_three
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def town() -> Room:

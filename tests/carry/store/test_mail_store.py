@@ -122,6 +122,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", EVERY_KIND, ids=lambda row: type(row).__name__)
 def test_row_is_read_back_unchanged(bench: Bench, row: object) -> None:
     kind: type = type(row)

@@ -84,6 +84,7 @@ def test_first_field_of_a_name_counts() -> None:
     assert len(form.untrusted_fields) == 16
 
 
+@pytest.mark.slow
 @given(st.text(max_size=70) | st.integers() | st.none() | st.binary())
 def test_invalid_hash_is_refused(noise: object) -> None:
     with pytest.raises(BadFingerprint):

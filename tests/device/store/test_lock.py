@@ -189,6 +189,7 @@ def fuse(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "cut_at", "holds"),
     [

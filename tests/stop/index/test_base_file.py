@@ -83,6 +83,7 @@ def test_truncation_at_any_boundary_is_detected(
         read_base(tmp_path / "base")
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_flipped_bit_is_detected(written: Path, tmp_path: Path, data: st.DataObject) -> None:
