@@ -21,7 +21,7 @@ from entrenous.learn.check_up import (
 )
 from entrenous.learn.facts import STEPS_MAX, shipped_order, shipped_questions
 from entrenous.learn.picture_places import PicturesFound
-from entrenous.learn.questions import HELP, all_questions
+from entrenous.learn.questions import HELP_COMMAND, all_questions
 from entrenous.learn.synced_folders import SyncedPlace
 from entrenous.learn.this_machine import MachineFacts, SystemVersion
 
@@ -293,7 +293,7 @@ def test_safe_answers_to_everything_need_no_step() -> None:
 def test_a_threat_leaves_the_check_up_and_advises_no_change() -> None:
     answers = {"unknown-sessions": "yes", "threat": "yes"}
     found = looked(replace(FINE, disk_encrypted=False), answers=answers)
-    assert found.help == HELP == "entrenous help --threat"
+    assert found.help == HELP_COMMAND == "entrenous help --threat"
     assert found.has_step
     assert {one.next_step for one in found.advice} == {None}
     assert {one.undo for one in found.advice} == {None}

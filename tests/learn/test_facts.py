@@ -8,9 +8,9 @@ import pytest
 from entrenous.learn.facts import (
     BadFacts,
     SyncService,
-    _Questions,
-    _Synced,
-    _Systems,
+    _QuestionsTable,
+    _SyncedTable,
+    _SystemsTable,
     read_table,
     shipped_questions,
     shipped_services,
@@ -51,14 +51,14 @@ def test_the_six_programs_that_synchronize_folders_are_known() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "was", "becomes"),
     [
-        ("facts/systems.toml", _Systems, "ends = 2030-06-30", "ends = 'never'"),
-        ("facts/systems.toml", _Systems, "schema = 1", "schema = 1\nmore = 2"),
-        ("facts/systems.toml", _Systems, 'name = "Debian 13"\n', ""),
-        ("facts/synced.toml", _Synced, '([^"]+)', '([^"]+'),
-        ("facts/synced.toml", _Synced, '([^"]+)', "none"),
-        ("facts/synced.toml", _Synced, 'id = "onedrive"', 'id = "onedrive"\nmore = 1'),
-        ("questions.toml", _Questions, 'path = "open"', 'path = "ajar"'),
-        ("questions.toml", _Questions, "verified = true\n", ""),
+        ("facts/systems.toml", _SystemsTable, "ends = 2030-06-30", "ends = 'never'"),
+        ("facts/systems.toml", _SystemsTable, "schema = 1", "schema = 1\nmore = 2"),
+        ("facts/systems.toml", _SystemsTable, 'name = "Debian 13"\n', ""),
+        ("facts/synced.toml", _SyncedTable, '([^"]+)', '([^"]+'),
+        ("facts/synced.toml", _SyncedTable, '([^"]+)', "none"),
+        ("facts/synced.toml", _SyncedTable, 'id = "onedrive"', 'id = "onedrive"\nmore = 1'),
+        ("questions.toml", _QuestionsTable, 'path = "open"', 'path = "ajar"'),
+        ("questions.toml", _QuestionsTable, "verified = true\n", ""),
     ],
 )
 def test_a_damaged_table_is_refused(name: str, kind: type, was: str, becomes: str) -> None:
@@ -75,7 +75,7 @@ def test_more_than_twelve_questions_are_refused() -> None:
     assert len(table["question"]) == 12
     more = f"{text_of('questions.toml')}\n[[question]]{block}"
     with pytest.raises(BadFacts):
-        read_table("questions", more.encode(), _Questions)
+        read_table("questions", more.encode(), _QuestionsTable)
 
 
 @pytest.mark.parametrize("asked", all_questions(), ids=lambda one: one.id)

@@ -10,7 +10,7 @@ from PIL import Image
 from entrenous.archive.export import KEY_FILE_NAME
 from entrenous.learn.facts import shipped_services
 from entrenous.learn.picture_places import NoSuchFolder, pictures_with_place
-from entrenous.learn.synced_folders import EXPORTS, SyncedPlace, synced_places
+from entrenous.learn.synced_folders import EXPORT_KIND_OF_NAME, SyncedPlace, synced_places
 
 SERVICES = shipped_services().service
 
@@ -121,7 +121,7 @@ def test_exports_in_a_synchronized_folder_are_named(home: Path) -> None:
 
 
 def test_exports_are_called_as_the_archive_calls_them() -> None:
-    assert KEY_FILE_NAME in EXPORTS
+    assert KEY_FILE_NAME in EXPORT_KIND_OF_NAME
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"personal": {"path": 7}}', "\0" * 50])
@@ -177,7 +177,7 @@ def test_what_is_too_large_or_damaged_is_counted_as_unread(
     at = whole.index(b"Exif\0\0") + 10
     (tmp_path / "b.jpg").write_bytes(whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :])
     assert pictures_with_place(tmp_path).unread == 1
-    monkeypatch.setattr("entrenous.learn.picture_places.BYTES_MAX", 100)
+    monkeypatch.setattr("entrenous.learn.picture_places.PICTURE_BYTES_MAX", 100)
     assert (found := pictures_with_place(tmp_path)).unread == 2
     assert found.with_place == ()
 

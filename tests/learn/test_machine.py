@@ -10,9 +10,9 @@ import pytest
 
 from entrenous.learn.this_machine import (
     _linux_version,
-    disk_encrypted,
     inspect_machine,
-    open_to_others,
+    is_disk_encrypted,
+    names_open_to_others,
     system_version,
 )
 
@@ -33,13 +33,13 @@ def home(tmp_path: Path) -> Path:
 
 @posix
 def test_a_closed_folder_is_closed(home: Path) -> None:
-    assert open_to_others(home) == ()
+    assert names_open_to_others(home) == ()
 
 
 @posix
 def test_a_closed_folder_covers_what_is_in_it(home: Path) -> None:
     (home / "vault.db").chmod(0o644)
-    assert open_to_others(home) == ()
+    assert names_open_to_others(home) == ()
 
 
 @posix
@@ -48,11 +48,11 @@ def test_an_open_folder_is_named_with_everything_open_in_it(home: Path, mode: in
     home.chmod(mode)
     (home / "blobs" / "one").chmod(0o640)
     (home / "a link").symlink_to("vault.db")  # its own mode means nothing
-    assert open_to_others(home) == (".", "blobs/one")
+    assert names_open_to_others(home) == (".", "blobs/one")
 
 
 def test_a_folder_that_is_not_there_cannot_be_seen(tmp_path: Path) -> None:
-    assert open_to_others(tmp_path / "none") is None
+    assert names_open_to_others(tmp_path / "none") is None
 
 
 class Disk:
@@ -88,7 +88,7 @@ def test_luks_disk_counts_as_encrypted(disk: Disk, home: Path) -> None:
     disk.mounts("254:0", home.parent)
     disk.device("8:1")
     disk.device("254:0", "CRYPT-LUKS2-0a1b-vault", "8:1")
-    assert disk_encrypted(home, disk.root) is True
+    assert is_disk_encrypted(home, disk.root) is True
 
 
 def test_a_volume_on_luks_is_seen_through(disk: Disk, home: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_volume_on_luks_is_seen_through(disk: Disk, home: Path) -> None:
     disk.device("8:1")
     disk.device("254:0", "CRYPT-LUKS2-0a1b-disk", "8:1")
     disk.device("254:1", "LVM-abc", "254:0")
-    assert disk_encrypted(home, disk.root) is True
+    assert is_disk_encrypted(home, disk.root) is True
 
 
 def test_a_plain_disk_is_seen_and_the_deepest_newest_mount_counts(disk: Disk, home: Path) -> None:
@@ -105,25 +105,25 @@ def test_a_plain_disk_is_seen_and_the_deepest_newest_mount_counts(disk: Disk, ho
     disk.mounts("254:0", "/")
     disk.mounts("254:0", home)  # hidden by the next one
     disk.mounts("8:2", home)
-    assert disk_encrypted(home, disk.root) is False
+    assert is_disk_encrypted(home, disk.root) is False
 
 
 def test_an_encrypting_file_system_is_seen(disk: Disk, home: Path) -> None:
     disk.mounts("0:44", home, "fuse.gocryptfs", "/cipher")
-    assert disk_encrypted(home, disk.root) is True
+    assert is_disk_encrypted(home, disk.root) is True
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "overlay", "nfs4", "zfs"])
 def test_other_storage_gives_unknown(kind: str, disk: Disk, home: Path) -> None:
     disk.mounts("0:33", "/", kind, "none")
-    assert disk_encrypted(home, disk.root) is None
+    assert is_disk_encrypted(home, disk.root) is None
 
 
 @pytest.mark.parametrize("table", [None, "", "nonsense\n", "36 35 8:1 / / rw - \n"])
 def test_invalid_mountinfo_gives_unknown(table: str | None, disk: Disk, home: Path) -> None:
     if table is not None:
         (disk.root / "proc/self/mountinfo").write_text(table)
-    assert disk_encrypted(home, disk.root) is None
+    assert is_disk_encrypted(home, disk.root) is None
 
 
 def test_looking_at_this_very_machine_says_only_what_it_sees(home: Path) -> None:

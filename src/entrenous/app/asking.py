@@ -1,5 +1,5 @@
-"""Questions before something is deleted or cannot be undone: the person is asked once, on a page of
-its own that says what happens.
+"""Questions before something is deleted or done for good. The person is asked once, on a separate
+page that says what will happen.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from entrenous.app.web import show, state_of
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, what happens after a yes, and the words of both buttons."""
+    """A question, what happens after a yes, and the labels of both buttons."""
 
     heading: str
     said: tuple[str, ...]
@@ -23,13 +23,13 @@ class Question:
 
 
 def is_sure(form: FormData) -> bool:
-    """Return whether this form comes from the page that asked."""
+    """Return whether this form comes from the page that asked, where the person said yes."""
     return typed(form, "sure") == "yes"
 
 
 def ask(request: Request, form: FormData, question: Question) -> Response:
-    """Ask, on a page that posts the same form again; the other button leads back to the page that
-    was shown last.
+    """Show a page that asks. Its yes button posts the same form again; the other leads back to the
+    page that was shown last.
     """
     fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     back = state_of(request).shown

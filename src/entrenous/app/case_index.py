@@ -1,4 +1,4 @@
-"""The cases of this device, each with the deadline that is due first. Only changed cases are read
+"""The cases of this device, each with the deadline that ends first. Only changed cases are decoded
 again.
 """
 
@@ -13,13 +13,13 @@ from entrenous.respond.custody import CASES_TABLE
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
 from entrenous.respond.nouns import Case, CaseState, NoticeState
 
-_DATED: Final = (DeadlineState.RUNNING, DeadlineState.MISSED)
-_SETTLED: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
+_STATES_WITH_DATE: Final = (DeadlineState.RUNNING, DeadlineState.MISSED)
+_SETTLED_STATES: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
 
 
 @dataclass(frozen=True, slots=True)
 class CaseDue:
-    """A case, and the end of its first unsettled deadline, which is None if no deadline runs."""
+    """A case, and when its first unsettled deadline ends or has ended; None if there is none."""
 
     name: CaseName
     opened_at: datetime
@@ -37,7 +37,9 @@ class CaseDue:
 
 @dataclass(slots=True, eq=False)
 class CaseIndex:
-    """Caches the deadlines of every case in the unlocked vault; call :meth:`forget` on locking."""
+    """Caches the deadlines of every case in the unlocked vault. Call :meth:`forget` when the app is
+    locked.
+    """
 
     _known: dict[str, tuple[int, CaseDue]] = field(default_factory=dict)
 
@@ -47,7 +49,9 @@ class CaseIndex:
         for name, record in device.vault.items(CASES_TABLE):
             mark, known = hash(record), self._known.get(name)
             is_same = known is not None and known[0] == mark
-            found[name] = known if known and is_same else (mark, _due(unpack(Case, record), now))
+            found[name] = (
+                known if known and is_same else (mark, _case_due(unpack(Case, record), now))
+            )
         self._known = found
         return sorted((due for _, due in found.values()), key=lambda due: due.order)
 
@@ -55,12 +59,12 @@ class CaseIndex:
         self._known.clear()
 
 
-def _due(case: Case, now: datetime) -> CaseDue:
-    settled = {one.number for one in case.notices if one.state in _SETTLED}
+def _case_due(case: Case, now: datetime) -> CaseDue:
+    settled = {one.number for one in case.notices if one.state in _SETTLED_STATES}
     ends = [
         clock.due_at
         for clock in deadlines(case, now)
-        if clock.due_at and clock.state in _DATED and clock.notice not in settled
+        if clock.due_at and clock.state in _STATES_WITH_DATE and clock.notice not in settled
     ]
     is_open = case.state is CaseState.OPEN
     return CaseDue(case.name, case.opened_at, is_open, min(ends, default=None))

@@ -14,7 +14,7 @@ from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import host_and_port
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1"})
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1"})
 
 
 def join(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def open_app(
         return
     settings = session_of(context).settings
     host, port = host_and_port(listen)
-    if host not in _LOOPBACK:
+    if host not in _LOOPBACK_HOSTS:
         raise typer.BadParameter(
             translated("--listen takes 127.0.0.1 or [::1]: your pages are for you alone")
         )
@@ -61,14 +61,14 @@ def open_app(
             print_json({"schema": "entrenous/app/1", "url": link})
             return
         opened = browser and open_browser(link)
-        said = translated("Open this in your browser: {link}")
+        text = translated("Open this in your browser: {link}")
         if opened:
-            said = translated("Your browser opens: {link}")
-        print_line(said.format(link=link))
+            text = translated("Your browser opens: {link}")
+        print_line(text.format(link=link))
         hint(translated("The link works once. Stop with Ctrl-C."))
 
-    with bind_socket(host, port) as taken:
-        serve_on(taken, person_pages(settings, login, taken), announce)
+    with bind_socket(host, port) as listening:
+        serve_on(listening, person_pages(settings, login, listening), announce)
 
 
 def _change_menu(*, add: bool, quiet: bool) -> None:

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from entrenous.base.errors import Malformed, Refused
 
 BODY_BYTES_MAX: Final = 640 << 20
-# a form up to this size is read to its end, so that typed text is kept
-_READ_BYTES_MAX: Final = 4 << 30
+# a larger form is not read to its end, so its typed text is lost
+_READ_TO_END_BYTES_MAX: Final = 4 << 30
 _FILES_MAX: Final = 64
 _FIELDS_MAX: Final = 256
 _FIELD_BYTES_MAX: Final = 1 << 20
@@ -37,9 +37,8 @@ class ChosenFile:
 
 
 class _InMemoryParser(MultiPartParser):
-    """A parser that keeps files in memory. Of a form with more than BODY_BYTES_MAX, it reads
-    everything but keeps only typed text, so that the browser gets its answer and nothing typed is
-    lost.
+    """A parser that keeps files in memory. If the files have more than BODY_BYTES_MAX, it reads
+    them but does not keep them, so that the browser gets its answer and typed text is not lost.
     """
 
     spool_max_size = BODY_BYTES_MAX  # a larger part would be written to a temporary file
@@ -58,20 +57,21 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def read_form(request: Request) -> FormData:
-    """Return the posted form. It is kept if the page then finds the vault locked.
+    """Return the posted form. It is also stored in the request, so that it is kept if the vault is
+    locked.
 
     Raises TooMuchAtOnce, BrokenForm.
     """
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         parser: FormParser | MultiPartParser = _InMemoryParser(
             request.headers,
-            _limited(request),
+            _limited_stream(request),
             max_files=_FILES_MAX,
             max_fields=_FIELDS_MAX,
             max_part_size=_FIELD_BYTES_MAX,
         )
     else:
-        parser = FormParser(request.headers, _limited(request))
+        parser = FormParser(request.headers, _limited_stream(request))
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError):
@@ -100,7 +100,7 @@ def all_typed(form: FormData, name: str) -> list[str]:
 
 
 async def chosen_files(form: FormData, name: str) -> list[ChosenFile]:
-    """Return the files chosen in one field, without empty ones."""
+    """Return the files that were chosen in one field, without empty files."""
     found = []
     for part in form.getlist(name):
         if isinstance(part, UploadFile):
@@ -109,10 +109,10 @@ async def chosen_files(form: FormData, name: str) -> list[ChosenFile]:
     return [one for one in found if one.data]
 
 
-async def _limited(request: Request) -> AsyncGenerator[bytes]:
+async def _limited_stream(request: Request) -> AsyncGenerator[bytes]:
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size > _READ_BYTES_MAX:
+        if size > _READ_TO_END_BYTES_MAX:
             raise TooMuchAtOnce(limit_mb=BODY_BYTES_MAX >> 20)
         yield part

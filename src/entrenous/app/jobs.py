@@ -19,7 +19,7 @@ from entrenous.device.device import Device
 
 T = TypeVar("T")
 _HANDLE_BYTES: Final = 9
-_ENDED_KEPT: Final = 50
+_ENDED_JOBS_MAX: Final = 50
 
 
 class Events:
@@ -37,7 +37,7 @@ class Events:
                 self._loop.call_soon_threadsafe(self._wake)
 
     async def changes(self) -> AsyncIterator[None]:
-        """Yield whenever something changed; several changes at once count as one."""
+        """Yield after each change. Changes that come before the caller is ready count as one."""
         self._loop = asyncio.get_running_loop()
         changed = asyncio.Event()
         self._waiting.add(changed)
@@ -56,11 +56,11 @@ class Events:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One piece of work. ``stage`` describes it in words; ``done`` of ``total`` steps are complete,
-    and a ``total`` of 0 means that their number is unknown.
+    """One piece of work. ``stage`` says in words what it is doing; ``done`` of ``total`` steps are
+    complete. A ``total`` of 0 means that the number of steps is unknown.
 
-    ``page`` is the name of the page that shows the result, once there is one. Work that runs
-    ``beside`` the vault continues when the vault is locked, and its result is then deleted.
+    ``page`` is the route name of the page that shows the result. Work that runs ``beside`` the
+    vault continues when the vault is locked, and its result is then deleted.
     """
 
     title: str
@@ -70,7 +70,7 @@ class Job:
     done: int = 0
     total: int = 0
     future: "Future[Any]" = field(default_factory=Future)
-    form: FormData | None = None  # the form that began it, and the page of that form
+    form: FormData | None = None  # the form that started the job, and its page
     form_page: str = "/"
     beside: bool = False
 
@@ -88,7 +88,9 @@ Report = Callable[[str, int, int], None]
 
 
 class Jobs:
-    """The jobs of this process, newest last; ended ones are forgotten after the newest fifty."""
+    """The jobs of this process, newest last. Of the jobs that have ended, only the newest fifty are
+    kept.
+    """
 
     def __init__(self, vault: VaultSession, events: Events) -> None:
         self._vault = vault
@@ -117,7 +119,7 @@ class Jobs:
         job.future.add_done_callback(lambda _: self._events.publish())
         self._jobs[job.handle] = job
         run = contextvars.copy_context().run
-        Thread(target=_fulfil, args=(job.future, lambda: run(work)), daemon=True).start()
+        Thread(target=_run_into_future, args=(job.future, lambda: run(work)), daemon=True).start()
         self._forget_old()
         return job
 
@@ -128,8 +130,8 @@ class Jobs:
         return tuple(job for job in self._jobs.values() if not job.is_over)
 
     def forget(self) -> None:
-        """Forget finished jobs, and those that run beside the vault. This is called on locking and
-        leaving.
+        """Forget finished jobs, and those that run beside the vault. Call this when the app is
+        locked or left.
         """
         self._jobs = {
             handle: job for handle, job in self._jobs.items() if not (job.is_over or job.beside)
@@ -141,11 +143,11 @@ class Jobs:
 
     def _forget_old(self) -> None:
         ended = [handle for handle, job in self._jobs.items() if job.is_over]
-        for handle in ended[:-_ENDED_KEPT]:
+        for handle in ended[:-_ENDED_JOBS_MAX]:
             del self._jobs[handle]
 
 
-def _fulfil(future: "Future[Any]", work: Callable[[], object]) -> None:
+def _run_into_future(future: "Future[Any]", work: Callable[[], object]) -> None:
     try:
         future.set_result(work())
     except BaseException as why:  # noqa: BLE001 - handed to the page that shows the job

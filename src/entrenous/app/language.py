@@ -23,8 +23,8 @@ from entrenous.base.language import (
 
 __all__ = ["LANGUAGES", "Language", "language_for"]
 
-_FORM: Final = '<form autocomplete="off" '
-_STORED: Final = re.compile(r'autocomplete="(?:new|current)-password"')
+_FORM_TAG_WITHOUT_STORING: Final = '<form autocomplete="off" '
+_PASSWORD_ATTRIBUTE_PATTERN: Final = re.compile(r'autocomplete="(?:new|current)-password"')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class Language:
     sentences: Catalogue
 
     def template(self, name: str) -> jinja2.Template:
-        """Return a template that speaks this language."""
+        """Return a template whose sentences are in this language."""
         return _templates(self).get_template(name)
 
     def day(self, at: datetime) -> str:
@@ -61,16 +61,16 @@ class Language:
         return locale_of(self.tag)
 
 
-def language_for(wanted: str) -> Language:
+def language_for(header: str) -> Language:
     """Return the best language for a tag or an Accept-Language header (RFC 9110, 12.5.4).
 
-    If none of them matches, the language of the environment is used.
+    If no language matches, that of the environment is used.
     """
-    if wanted == PSEUDO:
+    if header == PSEUDO:
         return _language(PSEUDO)
-    asked = [part.partition(";")[0].strip().replace("-", "_") for part in wanted.split(",")]
+    tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
     try:
-        best = negotiate_locale([tag for tag in asked if tag], LANGUAGES)
+        best = negotiate_locale([tag for tag in tags if tag], LANGUAGES)
     except ValueError:
         best = None
     return _language(best or language_of_person())
@@ -83,25 +83,26 @@ def _language(tag: str) -> Language:
 
 @cache
 def _templates(language: Language) -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_read),
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read_template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.install_gettext_translations(language.sentences, newstyle=True)  # type: ignore[attr-defined]
-    return made
+    environment.install_gettext_translations(language.sentences, newstyle=True)  # type: ignore[attr-defined]
+    return environment
 
 
-def _read(name: str) -> str:
-    """Return a template's source, with attributes that stop browsers from storing what is typed.
+def _read_template(name: str) -> str:
+    """Return a template's source, with attributes that stop browsers from storing typed text.
 
-    Browsers store form fields in their profile and for restoring after a crash, unless each form
-    forbids it. They offer to store a password together with the name in the field beside it, and
-    keep that name even if they may not store the password, unless the field is marked as a one-time
-    code.
+    Browsers store form fields in their profile, and to restore pages after a crash, unless the form
+    forbids it. For a password, they offer to store it with the name in the field beside it, and
+    keep that name even if the person declines, unless the field is marked as a one-time code.
     """
     text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
-    return _STORED.sub('autocomplete="one-time-code"', text.replace("<form ", _FORM))
+    return _PASSWORD_ATTRIBUTE_PATTERN.sub(
+        'autocomplete="one-time-code"', text.replace("<form ", _FORM_TAG_WITHOUT_STORING)
+    )

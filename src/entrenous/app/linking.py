@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from entrenous.app.jobs import Events
-from entrenous.app.vault_session import Lock, StoppedByLock, VaultLocked, VaultSession
+from entrenous.app.vault_session import GiveLock, StoppedByLock, VaultLocked, VaultSession
 from entrenous.base.errors import EntrenousError, Unreachable
 from entrenous.base.secret import Secret
 from entrenous.crypto.short_auth_string import ShortString
@@ -40,9 +40,9 @@ from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
 
-_STOP_CHECK_S: Final = 5  # the longest delay before a stop is noticed
-_LOOK_EVERY_S: Final = 1.0
-_ACT_S: Final = 2
+_LETTER_WAIT_S: Final = 5  # the longest delay before a stop is noticed
+_POLL_INTERVAL_S: Final = 1.0
+_EFFECT_WAIT_S: Final = 2
 T = TypeVar("T")
 
 
@@ -57,11 +57,11 @@ class Answer(StrEnum):
 class Linking:
     """The progress of a linking.
 
-    ``stage`` is None at first; ``string`` is set while and after both devices show it; ``error``
-    says why linking ended without a new device.
+    ``stage`` is None at first. ``string`` is set as soon as both devices show it. ``error`` says
+    why linking ended without a new device.
 
-    ``name`` is the new device's name once it is on the list; ``answered`` is whether it has written
-    since.
+    ``name`` is the new device's name once it is on the device list; ``answered`` is whether it has
+    written to this device since then.
     """
 
     is_new = False
@@ -87,7 +87,7 @@ class Linking:
         return self.stage is LinkState.LINKED
 
     def answer(self, given: Answer) -> None:
-        """Accept the person's answer, or stop the linking."""
+        """Accept the person's answer, or their request to stop."""
         if given is Answer.STOP:
             self._stopped = True
         self._answers.put(given)
@@ -96,9 +96,9 @@ class Linking:
         self.answer(Answer.STOP)
 
     async def acted(self) -> None:
-        """Wait a moment until the answer has had its effect, so that the next page shows it."""
+        """Wait up to two seconds for the effect of the answer, so that the next page shows it."""
         before = (self.stage, self.is_over)
-        for _ in range(_ACT_S * 20):
+        for _ in range(_EFFECT_WAIT_S * 20):
             if (self.stage, self.is_over) != before:
                 return
             await asyncio.sleep(0.05)
@@ -122,7 +122,7 @@ class Linking:
             refuse_late()
             self._refuse_stopped()
             with contextlib.suppress(queue.Empty):
-                return self._answers.get(timeout=_LOOK_EVERY_S) is Answer.SAME
+                return self._answers.get(timeout=_POLL_INTERVAL_S) is Answer.SAME
 
 
 class LinkingOnOld(Linking):
@@ -150,9 +150,9 @@ class LinkingOnOld(Linking):
 
     def _decided(self, side: OldDeviceLink) -> OldDeviceLink:
         def check() -> None:
-            with _until_it_answers():
+            with _retry_later_if_unreachable():
                 # the other device may end the linking in the meantime
-                self._in_vault(partial(_polled, side))
+                self._in_vault(partial(_poll_unless_timed_out, side))
 
         if not self._asked(check):
             self._in_vault(lambda device: reject_on_old_device(side, device))
@@ -160,19 +160,19 @@ class LinkingOnOld(Linking):
         def confirm(device: Device) -> OldDeviceLink:
             fetch_messages(device)  # another device may have changed the list in the meantime
             granted = confirm_on_old_device(side, device)
-            self.name = _called(granted, device)
+            self.name = _name_of_new_device(granted, device)
             return granted
 
         return self._in_vault(confirm)
 
     def _await_first_letter(self, side: OldDeviceLink) -> None:
-        """Wait for the new device, now on the list, to write; its letter is fetched with all
-        others.
+        """Wait until the new device, which is on the list now, has written. Its message is fetched
+        like any other.
         """
         try:
             side = self._until(LinkState.LINKED, side)
         except LinkEnded as why:
-            # linking ended, but not by a timeout or the person's choice
+            # after a timeout or a stop here, the new device stays linked; other reasons are errors
             if type(why) not in {LinkEnded, LinkStoppedHere}:
                 raise
         self._in_vault(lambda device: close_link_mailbox(side, device))
@@ -182,11 +182,11 @@ class LinkingOnOld(Linking):
             while side.state is not state:
                 self._refuse_stopped()
                 before = side
-                with _until_it_answers():
-                    side = self._in_vault(partial(_polled, side))
+                with _retry_later_if_unreachable():
+                    side = self._in_vault(partial(_poll_unless_timed_out, side))
                     if side == before:
                         courier.wait_for_letter(
-                            side.box.relay_url, side.box.mailbox, side.box.owner, _STOP_CHECK_S
+                            side.box.relay_url, side.box.mailbox, side.box.owner, _LETTER_WAIT_S
                         )
                 self._show(side.state)
         return side
@@ -196,8 +196,8 @@ class LinkingOnOld(Linking):
         return self._vault.run(work).result()
 
     def _give_up(self, side: OldDeviceLink | None) -> None:
-        """Tell the other device that linking ended, unless this one is locked or the other is
-        already on the list.
+        """Tell the other device that linking ended, unless the vault is locked or the other device
+        is already on the list.
         """
 
         def end(device: Device) -> None:
@@ -209,33 +209,35 @@ class LinkingOnOld(Linking):
 
 
 @contextlib.contextmanager
-def _until_it_answers() -> Iterator[None]:
-    """Wait briefly if a relay does not answer. The relay is contacted again until time runs out."""
+def _retry_later_if_unreachable() -> Iterator[None]:
+    """If a relay does not answer, wait briefly instead of failing. The caller asks again until the
+    linking times out.
+    """
     try:
         yield
     except Unreachable:
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_INTERVAL_S)
 
 
-def _polled(side: OldDeviceLink, device: Device) -> OldDeviceLink:
+def _poll_unless_timed_out(side: OldDeviceLink, device: Device) -> OldDeviceLink:
     side.box.refuse_after_timeout(device)
     return poll_old_device(side, device)
 
 
-def _called(side: OldDeviceLink, device: Device) -> str:
+def _name_of_new_device(side: OldDeviceLink, device: Device) -> str:
     known = None if side.offer is None else linked_device_by_id(side.offer.device, device)
     return "" if known is None else known.name
 
 
 class LinkingHere(Linking):
-    """The new device's side: this device becomes one of the person's."""
+    """The new device's side: this device becomes one of the person's devices."""
 
     is_new = True
 
     def start(self, code: str, name: str | None, passphrase: Secret) -> None:
-        """Begin; ``name`` is what the person calls this device."""
+        """Start linking. ``name`` is the person's name for this device."""
 
-        def fill(device: Device, lock: Lock) -> None:
+        def fill(device: Device, lock: GiveLock) -> None:
             side = start_on_new_device(code, name, device)
             try:
                 lock(side.home)
@@ -261,11 +263,11 @@ class LinkingHere(Linking):
         while side.state is not state:
             self._refuse_stopped()
             self._show(side.state)
-            with _until_it_answers():
+            with _retry_later_if_unreachable():
                 before, side = side, poll_new_device(side, device)
                 if side == before:
                     device.courier.wait_for_letter(
-                        box.relay_url, box.mailbox, box.owner, _STOP_CHECK_S
+                        box.relay_url, box.mailbox, box.owner, _LETTER_WAIT_S
                     )
         self._show(side.state)
         return side

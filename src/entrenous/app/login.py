@@ -17,7 +17,7 @@ _TOKEN_BYTES: Final = 32
 
 @dataclass(slots=True, eq=False)
 class Login:
-    """The one-time link, and the one browser session that it begins."""
+    """The one-time link, and the one browser session that it starts."""
 
     link: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
     _cookie: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
@@ -46,7 +46,7 @@ class Login:
 
     def handle(self, kind: str, name: str) -> str:
         """Return a random stand-in for a name, so that addresses in the browser's history reveal
-        nothing; it is valid until the app is locked.
+        nothing. The stand-in is valid until the app is locked.
         """
         made = self._handles.setdefault((kind, name), secrets.token_urlsafe(9))
         self._named[kind, made] = name
@@ -57,9 +57,9 @@ class Login:
         return self._named.get((kind, handle))
 
     def stand_in(self, kind: str, name: str) -> str:
-        """Return a stand-in for a name that is the same before and after the app was locked.
+        """Return a stand-in for a name that stays the same when the app is locked and unlocked.
 
-        It is not stored: the name is found by comparing the stand-ins of all names.
+        Stand-ins of this kind are not stored: to find the name, compare the stand-ins of all names.
         """
         made = hmac.digest(self._key, f"{kind}/{name}".encode(), "sha256")
         return base64.urlsafe_b64encode(made[:9]).decode()
@@ -69,7 +69,7 @@ class Login:
         self._forms[path] = form
 
     def take_form(self, path: str) -> FormData | None:
-        """Return what was typed into the page at ``path`` before it could be processed."""
+        """Return and forget what was typed into the page at ``path``; None if nothing is kept."""
         return self._forms.pop(path, None)
 
     def forget_handles(self) -> None:
@@ -78,7 +78,9 @@ class Login:
         self._named.clear()
 
     def set_answers_aside(self) -> None:
-        """Hide the answers until :meth:`take_answers_up` is called, because the app is locked."""
+        """Hide the answers until :meth:`take_answers_up` is called. Call this when the app is
+        locked.
+        """
         self._set_aside |= self.answers
         self.answers.clear()
 

@@ -1,5 +1,5 @@
 """Fetch new messages while the vault is unlocked: once at first, then whenever the relay reports
-some.
+new ones.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.status import copies_to_query, query_relays, record_relay_answers
 
-_AGAIN_S: Final = 20.0  # wait after a relay did not answer
-# number of newest messages whose state is queried; receipts report on older ones
-_ASKED_ABOUT: Final = 100
+_RETRY_WAIT_S: Final = 20.0  # wait after a relay did not answer
+# the states of this many newest messages are queried; for older ones, receipts arrive
+_MESSAGES_QUERIED_MAX: Final = 100
 # After this many requests without news, fetch all the same, which also sends the outbox. If a
 # message waits for a relay that was unreachable, fetch after the first one.
-_ROUNDS_WITHOUT_REPORT: Final = 6
+_REQUESTS_BETWEEN_FETCHES: Final = 6
 
 
 class MailWatch:
-    """Keeps the inbox up to date. ``problem`` says why the last fetch failed, if it did, and
-    ``others`` why messages for other people's relays could not be sent.
+    """Keeps the inbox up to date. ``problem`` is the error of the last fetch, if it failed;
+    ``others`` are the errors of messages that could not be sent to other people's relays.
     """
 
     def __init__(self, settings: Settings, vault: VaultSession, events: Events) -> None:
@@ -44,7 +44,7 @@ class MailWatch:
         threading.Thread(target=self._watch, args=(self._closed,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop watching; a running request ends by itself."""
+        """Stop watching. A running request is not interrupted."""
         self._closed.set()
 
     def look_after(self, seconds: float) -> None:
@@ -52,11 +52,11 @@ class MailWatch:
         unlocked then.
         """
 
-        def look() -> None:
+        def fetch_if_unlocked() -> None:
             with contextlib.suppress(VaultLocked):
                 self._vault.run(self._fetch)
 
-        timer = threading.Timer(seconds, look)
+        timer = threading.Timer(seconds, fetch_if_unlocked)
         timer.daemon = True
         timer.start()
 
@@ -80,8 +80,10 @@ class MailWatch:
         self._events.publish()
 
     def _ask_about_copies(self, courier: Courier) -> None:
-        """Query the state of our newest messages; pages can use the vault while relays answer."""
-        due = self._vault.run(partial(copies_to_query, _ASKED_ABOUT)).result()
+        """Query the states of the newest sent messages. Pages can use the vault while relays
+        answer.
+        """
+        due = self._vault.run(partial(copies_to_query, _MESSAGES_QUERIED_MAX)).result()
         answers = tuple(query_relays(due, courier))
         self._vault.run(partial(record_relay_answers, answers)).result()
         self._events.publish()
@@ -89,7 +91,7 @@ class MailWatch:
     def _wait_for_news(
         self, home: MailboxAddress, courier: Courier, closed: threading.Event
     ) -> None:
-        for _ in range(1 if self.others else _ROUNDS_WITHOUT_REPORT):
+        for _ in range(1 if self.others else _REQUESTS_BETWEEN_FETCHES):
             if closed.is_set():
                 return
             try:
@@ -98,7 +100,7 @@ class MailWatch:
                 ):
                     return
             except Unreachable:
-                closed.wait(_AGAIN_S)
+                closed.wait(_RETRY_WAIT_S)
                 return
 
 

@@ -15,13 +15,13 @@ from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import GUESSES_LOG10_MIN, guesses_log10
 
-_WORD_COUNT: Final = 5  # number of words, chosen from some 7,750, which gives 64 bits
-#: Beginnings of words that are not offered: they could hurt somebody whose pictures got out.
-_NOT_OFFERED: Final = re.compile(
+_WORD_COUNT: Final = 5  # each of some 7,750 words, which gives 64 bits in all
+#: Beginnings of words that are not suggested, since they could hurt somebody whose pictures leaked.
+_NOT_SUGGESTED_PATTERN: Final = re.compile(
     "gonad|undress|unclothed|unzip|uncover|groin|pelvis|bust|thong|underwear|grope|mating|a?sham|"
     "expos|unwed|lust|filth|predator|hurt|hatred|revenge|venge|reveal|snitch"
 )
-_LETTERS: Final = (3, 9)
+_WORD_LETTERS_RANGE: Final = (3, 9)
 
 
 class TypedDifferently(Refused):
@@ -35,7 +35,9 @@ class EasilyGuessed(Refused):
 
 
 def passphrase_in(form: FormData, name: str) -> Secret:
-    """Return the passphrase in a field, in NFC: keyboards encode accents differently."""
+    """Return the passphrase in a field, in Unicode's NFC, since keyboards encode accents
+    differently.
+    """
     value = form.get(name, "")
     text = value if isinstance(value, str) else ""
     return Secret(unicodedata.normalize("NFC", text).encode(errors="surrogateescape"))
@@ -55,26 +57,28 @@ def chosen_passphrase(form: FormData) -> Secret:
 
 
 def passphrase_fields(why: EntrenousError | None) -> dict[str, object]:
-    """Return what ``new_passphrase.html`` shows: a suggestion, and why it asks again."""
+    """Return the variables of ``new_passphrase.html``: a suggestion, and why it asks again."""
     return {
         "words": "" if why is None else error_words(why),
-        "suggestion": suggestion(),
+        "suggestion": suggest_passphrase(),
         "may_be_weak": isinstance(why, EasilyGuessed),
     }
 
 
-def suggestion() -> str:
-    """Return five random words of EFF's long list (Bonneau 2016), with blanks between them."""
+def suggest_passphrase() -> str:
+    """Return five random words from EFF's long list (Bonneau 2016), separated by spaces."""
     return " ".join(secrets.choice(_words()) for _ in range(_WORD_COUNT))
 
 
 def is_weak(passphrase: Secret) -> bool:
-    """Return whether somebody who has the vault's files could guess it (zxcvbn; Wheeler 2016)."""
+    """Return whether somebody who has the vault's files could guess the passphrase (zxcvbn; Wheeler
+    2016).
+    """
     return guesses_log10(passphrase) < GUESSES_LOG10_MIN
 
 
 @cache
 def _words() -> tuple[str, ...]:
-    shortest, longest = _LETTERS
-    every = xkcd_password.generate_wordlist("eff-long", shortest, longest)
-    return tuple(word for word in every if not _NOT_OFFERED.match(word))
+    shortest, longest = _WORD_LETTERS_RANGE
+    all_words = xkcd_password.generate_wordlist("eff-long", shortest, longest)
+    return tuple(word for word in all_words if not _NOT_SUGGESTED_PATTERN.match(word))

@@ -1,4 +1,4 @@
-"""The person's preferences for the pages. None is secret, so they are read before the vault is
+"""The person's preferences for the pages. They are not secret, so they are read before the vault is
 unlocked.
 """
 
@@ -10,15 +10,15 @@ import msgspec
 
 from entrenous.base.files import write_private
 
-_FILE: Final = "app.json"
+_FILE_NAME: Final = "app.json"
 ICONS: Final = ("icon", "icon-lines", "icon-dot")
 TEXT_SIZES: Final = (100, 125, 150, 200)
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """Language (a tag, or "" for the browser's), size of text in per cent, and the neutral title
-    and icon.
+    """The language (a tag, or "" for the browser's), the text size in per cent, and the neutral
+    title and icon.
     """
 
     language: str = ""
@@ -30,7 +30,7 @@ class Preferences:
 def read_preferences(home: Path) -> Preferences:
     """Read the preferences; a missing or damaged file gives the defaults."""
     try:
-        read = msgspec.json.decode((home / _FILE).read_bytes(), type=dict[str, Any])
+        read = msgspec.json.decode((home / _FILE_NAME).read_bytes(), type=dict[str, Any])
         return msgspec.convert(read, Preferences)
     except (OSError, msgspec.MsgspecError):
         return Preferences()
@@ -40,5 +40,5 @@ def change_preferences(home: Path, **changes: object) -> Preferences:
     """Change and store preferences; raises OSError."""
     changed = replace(read_preferences(home), **changes)  # type: ignore[arg-type]
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(home / _FILE, msgspec.json.encode(asdict(changed)))
+    write_private(home / _FILE_NAME, msgspec.json.encode(asdict(changed)))
     return changed

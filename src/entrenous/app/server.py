@@ -48,45 +48,45 @@ _ASSETS: Final = {
     "house.js": "text/javascript",
     **{f"{name}.svg": "image/svg+xml" for name in ICONS},
 }
-_FAULT: Final = translatable(
+_FAULT_MESSAGE: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
 )
 
 
 def all_routes() -> list[Route]:
-    """Return every page's address: the routes of each module in ``pages`` that has some."""
+    """Return the routes of all modules in ``pages``."""
     found = (import_module(f"{pages.__name__}.{one.name}") for one in iter_modules(pages.__path__))
     return [route for page in found if hasattr(page, "routes") for route in page.routes()]
 
 
-def person_pages(chosen: Settings, login: Login, taken: socket.socket) -> ASGIApp:
-    """Return the application for one browser on the socket ``taken``.
+def person_pages(settings: Settings, login: Login, listening: socket.socket) -> ASGIApp:
+    """Return the application for one browser on the socket ``listening``.
 
     ``login.link`` is the last part of the one-time address: ``/enter/LINK``.
     """
     events, routes = Events(), all_routes()
-    state = _state(chosen, login, events)
+    state = _make_state(settings, login, events)
     app = Starlette(
         routes=[Route(f"/static/{name}", _asset(name, kind)) for name, kind in _ASSETS.items()]
         + [Mount("/", routes=routes, middleware=[Middleware(_OnlyThisBrowser)])],
         exception_handlers={EntrenousError: answer_error, 404: _no_such_page},
     )
     app.state.entrenous, state.pages = state, tuple(routes)
-    return PrivatePages(app, taken)
+    return PrivatePages(app, listening)
 
 
-def _state(chosen: Settings, login: Login, events: Events) -> AppState:
-    vault = VaultSession(chosen)
-    jobs, mail = Jobs(vault, events), MailWatch(chosen, vault, events)
+def _make_state(settings: Settings, login: Login, events: Events) -> AppState:
+    vault = VaultSession(settings)
+    jobs, mail = Jobs(vault, events), MailWatch(settings, vault, events)
 
-    def opened() -> None:
+    def after_open() -> None:
         mail.start()
         login.take_answers_up()
         vault.run(lambda device: state.warnings.extend(_warnings(vault, device)))
 
     slots, index = Slots(), CaseIndex()
 
-    def closed() -> None:
+    def after_close() -> None:
         slots.forget()
         mail.stop()
         state.warnings.clear()
@@ -95,12 +95,12 @@ def _state(chosen: Settings, login: Login, events: Events) -> AppState:
         jobs.forget()
         events.publish()
 
-    # The answers are hidden at once; the rest is cleared when no running work can add to it.
-    vault.on_open, vault.on_lock, vault.on_close = opened, login.set_answers_aside, closed
-    preferences = read_preferences(chosen.home)
-    forget_archive(chosen.home / ARCHIVE_FILE)  # may have been left by a process that was killed
+    # The answers are hidden at once. The rest is cleared later, when no running work can add to it.
+    vault.on_open, vault.on_lock, vault.on_close = after_open, login.set_answers_aside, after_close
+    preferences = read_preferences(settings.home)
+    forget_archive(settings.home / ARCHIVE_FILE)  # a process that was killed may have left the file
     state = AppState(
-        chosen, vault, login, events, jobs, mail, preferences, slots=slots, cases=index
+        settings, vault, login, events, jobs, mail, preferences, slots=slots, cases=index
     )
     return state
 
@@ -109,12 +109,12 @@ def _warnings(vault: VaultSession, device: Device) -> tuple[str, ...]:
     """Return warnings about wrong passphrases that were tried since the last unlock."""
     if vault.unlocked is None:
         return ()
-    said = take_failed_tries_warning(vault.unlocked, own_name(device))
-    return tuple(without_commands(one) for one in said)
+    sentences = take_failed_tries_warning(vault.unlocked, own_name(device))
+    return tuple(without_commands(one) for one in sentences)
 
 
 class _OnlyThisBrowser:
-    """Admits only the browser that opened the one-time link; anybody may open the link itself."""
+    """Admits only the browser that opened the one-time link. The link itself needs no admission."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -135,7 +135,7 @@ class _OnlyThisBrowser:
         except Exception as bug:
             if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would contain private data
                 raise
-            words = translated(_FAULT).format(kind=type(bug).__name__)
+            words = translated(_FAULT_MESSAGE).format(kind=type(bug).__name__)
             await show_error(request, words, 500, posted(request))(scope, receive, send)
 
 

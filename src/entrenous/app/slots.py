@@ -1,5 +1,5 @@
-"""Pictures and sounds at the size of their place on a page, cached in memory until the app is
-locked.
+"""Pictures and sounds as pages show them, cached in memory until the app is locked. A picture is
+scaled down to the size at which a page shows it.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from entrenous.media.file_kind import medium_of
 from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound_untrusted
 
-#: The kind of place, the message or file that it belongs to, and its number.
-Key = tuple[str, str, int]
-_BYTES_MAX: Final = 96 << 20
-_LISTEN_HZ: Final = 24_000
+#: The kind of use on a page, the message or file that it belongs to, and a number.
+PageFileKey = tuple[str, str, int]
+_CACHE_BYTES_MAX: Final = 96 << 20
+_SOUND_SAMPLE_RATE_HZ: Final = 24_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +30,18 @@ class Shown:
 
 
 class Slots:
-    """A cache of files for pages; when it is full, the least recently used are dropped.
+    """A cache of files for pages. When it is full, the least recently used files are dropped.
 
-    ``kinds`` are the kinds of files in messages that pages showed.
+    ``kinds`` has the kinds of files in each message that a page has shown.
     """
 
     def __init__(self) -> None:
         self.kinds = dict[str, tuple[str, ...]]()
-        self._kept: OrderedDict[Key, Shown] = OrderedDict()
+        self._kept: OrderedDict[PageFileKey, Shown] = OrderedDict()
         self._pool: DecoderPool | None = None
         self._lock = threading.Lock()
 
-    async def get(self, key: Key, make: Callable[[], Shown]) -> Shown:
+    async def get(self, key: PageFileKey, make: Callable[[], Shown]) -> Shown:
         """Return the file for this key; if it is not cached, ``make`` is called in a thread."""
         found = self.find(key)
         if found is not None:
@@ -50,17 +50,17 @@ class Slots:
         self.keep(key, made)
         return made
 
-    def find(self, key: Key) -> Shown | None:
+    def find(self, key: PageFileKey) -> Shown | None:
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
             return found
 
-    def keep(self, key: Key, made: Shown) -> None:
+    def keep(self, key: PageFileKey, made: Shown) -> None:
         with self._lock:
             self._kept[key] = made
-            while sum(len(one.data) for one in self._kept.values()) > _BYTES_MAX:
+            while sum(len(one.data) for one in self._kept.values()) > _CACHE_BYTES_MAX:
                 self._kept.popitem(last=False)
 
     def drop(self, message: str) -> None:
@@ -71,7 +71,7 @@ class Slots:
                 del self._kept[key]
 
     def forget(self) -> None:
-        """Forget every file, and end the decoder processes; locking calls this."""
+        """Forget every file, and end the decoder processes. Call this when the app is locked."""
         with self._lock:
             self.kinds.clear()
             self._kept.clear()
@@ -80,7 +80,7 @@ class Slots:
             pool.close()
 
     def picture(self, untrusted_data: bytes, side_px: int) -> Shown:
-        """Decode a picture in the sandbox and reduce it; raises the errors of reading it."""
+        """Decode a picture in the sandbox and scale it down; raises the errors of the decoder."""
         from entrenous.media.previews import small_jpeg  # noqa: PLC0415 - loads NumPy
 
         picture = self._decoder().read(untrusted_data, at_least_px=side_px)
@@ -89,7 +89,7 @@ class Slots:
     def preview(self, untrusted_data: bytes, side_px: int) -> Shown:
         """Return a picture, the first frame of a clip, or a playable sound.
 
-        Raises the errors of reading it.
+        Raises the errors of the decoder.
         """
         medium = medium_of(untrusted_data)
         if medium is MediaKind.PICTURE:
@@ -102,7 +102,7 @@ class Slots:
         return _sound(untrusted_data)
 
     def decode(self, untrusted_data: bytes) -> Picture:
-        """Decode a picture in the sandbox at full size; raises the errors of reading it."""
+        """Decode a picture in the sandbox at full size; raises the errors of the decoder."""
         return self._decoder().read(untrusted_data)
 
     def _decoder(self) -> DecoderPool:
@@ -125,4 +125,4 @@ def _first_frame(untrusted_data: bytes, side_px: int) -> Shown:
 def _sound(untrusted_data: bytes) -> Shown:
     from entrenous.media.previews import wav_of  # noqa: PLC0415 - loads NumPy
 
-    return Shown(wav_of(decode_sound_untrusted(untrusted_data, _LISTEN_HZ)), "audio/wav")
+    return Shown(wav_of(decode_sound_untrusted(untrusted_data, _SOUND_SAMPLE_RATE_HZ)), "audio/wav")

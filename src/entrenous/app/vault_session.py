@@ -1,7 +1,7 @@
-"""The unlocked vault: one thread owns the device, and pages submit their work to it.
+"""The unlocked vault. One thread owns the device, and pages submit their work to this thread.
 
-SQLCipher's connection belongs to the thread that opened it. The one thread also runs the pages'
-work in sequence, like commands.
+A connection of SQLCipher may be used only by the thread that opened it. With one thread, the work
+of the pages also runs in sequence, like commands.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from entrenous.device.open_device import create_lockable_device, open_unlocked
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.store.vault_folder import Unlocked
 
-_LOOK_EVERY_S: Final = 0.5
+_POLL_INTERVAL_S: Final = 0.5
 T = TypeVar("T")
 #: Gives a new vault its lock at a mailbox.
-Lock = Callable[[MailboxAddress], None]
+GiveLock = Callable[[MailboxAddress], None]
 
 
 class VaultLocked(Refused):
@@ -44,10 +44,10 @@ class VaultSession:
     """The device of this process while it is unlocked.
 
     Any thread may call its methods. ``on_open`` and ``on_close`` are called each time the vault has
-    been opened and closed, and ``on_lock`` as soon as it accepts no more work. It locks by itself
-    after ``settings.lock_after_s`` without :meth:`touch`. ``settings`` count from the next opening.
-    ``unlocked`` has the parts of the vault's key, for work in the vault's thread that changes its
-    lock.
+    been opened and closed, and ``on_lock`` as soon as the session accepts no more work. The session
+    locks by itself after ``settings.lock_after_s`` without :meth:`touch`. New ``settings`` take
+    effect at the next opening. ``unlocked`` has the parts of the vault's key, for work in the
+    vault's thread that changes the lock of the vault.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -61,7 +61,7 @@ class VaultSession:
         self._touched_at = 0.0
         self._ends: list[Callable[[], None]] = []
         self._guard = threading.Lock()
-        # number of locks so far: an unlock that was under way meanwhile does not open the vault
+        # number of times locked; if it grows during an unlock, the vault is not opened
         self._locks = 0
 
     @property
@@ -72,24 +72,27 @@ class VaultSession:
         """Open the vault; the future raises the errors of :func:`.open_unlocked`."""
         return self._start(lambda: open_unlocked(self.settings, lambda: passphrase, sheet))
 
-    def create(self, passphrase: Secret, fill: Callable[[Device, Lock], object]) -> Future[None]:
-        """Make a device, have ``fill`` set it up, and open it.
+    def create(
+        self, passphrase: Secret, fill: Callable[[Device, GiveLock], object]
+    ) -> Future[None]:
+        """Make a device, let ``fill`` set it up, and open it.
 
-        ``fill`` also gets the function that locks the device at a mailbox. The future raises the
-        errors of :func:`.create_lockable_device` and of ``fill``.
+        ``fill`` also receives a function that gives the device its lock at a mailbox. The future
+        raises the errors of :func:`.create_lockable_device` and of ``fill``.
         """
 
-        def made() -> AbstractContextManager[tuple[Device, Unlocked]]:
+        def make_and_open() -> AbstractContextManager[tuple[Device, Unlocked]]:
             with create_lockable_device(self.settings, lambda: passphrase) as (device, lock):
                 fill(device, lock)
             return open_unlocked(self.settings, lambda: passphrase)
 
-        return self._start(made)
+        return self._start(make_and_open)
 
     def run(self, work: Callable[[Device], T]) -> "Future[T]":
-        """Have the vault's thread call ``work`` with the device, in the caller's language.
+        """Let the vault's thread call ``work`` with the device, in the caller's language.
 
-        Raises VaultLocked at once, or through the future if the vault is locked meanwhile.
+        Raises VaultLocked at once, or through the future if the vault is locked before ``work``
+        runs.
         """
         future: Future[T] = Future()
         with self._guard:
@@ -108,7 +111,7 @@ class VaultSession:
             raise StoppedByLock
 
     def call_at_lock(self, end: Callable[[], None]) -> None:
-        """Have ``end`` called when the vault is locked, so that waiting work releases it."""
+        """Register ``end`` to be called on locking, so that work that waits for something ends."""
         self._ends.append(end)
 
     def lock(self, *, wait: bool = False) -> None:
@@ -131,12 +134,12 @@ class VaultSession:
         opened: Future[None] = Future()
         before, locks = self._thread, self._locks
 
-        def hold() -> None:
+        def wait_and_hold() -> None:
             if before is not None:
-                before.join()  # the previous thread may still be closing the vault
+                before.join()  # the thread before this one may still be closing the vault
             self._hold(enter, opened, locks)
 
-        self._thread = threading.Thread(target=hold, daemon=True)
+        self._thread = threading.Thread(target=wait_and_hold, daemon=True)
         self._thread.start()
         return opened
 
@@ -163,7 +166,7 @@ class VaultSession:
     def _begin(
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", locks: int
     ) -> None:
-        """Accept work; raises VaultLocked if it was locked while it was being unlocked."""
+        """Accept work; raises VaultLocked if the session was locked during the unlock."""
         with self._guard:
             if self._locks != locks:
                 raise VaultLocked
@@ -178,8 +181,8 @@ class VaultSession:
                 self.lock()
                 return
             with contextlib.suppress(queue.Empty):
-                do, future = work.get(timeout=_LOOK_EVERY_S)
-                _answer(do, future, device)
+                work_of_page, future = work.get(timeout=_POLL_INTERVAL_S)
+                _answer(work_of_page, future, device)
 
     def _close(
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]"
@@ -197,15 +200,15 @@ class VaultSession:
 
 
 def _in_context(
-    context: contextvars.Context, do: Callable[[Device], Any], device: Device
+    context: contextvars.Context, work: Callable[[Device], Any], device: Device
 ) -> object:
-    return context.run(do, device)
+    return context.run(work, device)
 
 
-def _answer(do: Callable[[Device], Any], future: Future[Any], device: Device) -> None:
+def _answer(work: Callable[[Device], Any], future: Future[Any], device: Device) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
-        future.set_result(do(device))
+        future.set_result(work(device))
     except BaseException as why:  # noqa: BLE001 - handed to whoever waits
         future.set_exception(why)

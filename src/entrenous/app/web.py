@@ -1,4 +1,4 @@
-"""What every page uses: the state of the app, its templates, forms, and answers to errors."""
+"""Functions that every page uses: the state of the app, templates, forms, and error pages."""
 
 import asyncio
 import mimetypes
@@ -31,8 +31,8 @@ from entrenous.device.store.vault_folder import has_vault
 
 T = TypeVar("T")
 Page = Callable[[Request], Awaitable[Response]]
-_RANGE: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
-_STATUS: Final = {"refused": 409, "not-found": 404, "unreachable": 502, "malformed": 400}
+_RANGE_PATTERN: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
+_STATUS_OF_FAMILY: Final = {"refused": 409, "not-found": 404, "unreachable": 502, "malformed": 400}
 
 
 class ResultGone(NotFound):
@@ -53,7 +53,7 @@ class AppState:
     mail: MailWatch
     preferences: Preferences
     wanted: str = "/"  # the page to show after unlocking
-    linking: Linking | None = None  # a linking in progress, seen from the old or the new device
+    linking: Linking | None = None  # a linking in progress, on the old or the new device
     warnings: list[str] = field(default_factory=list)  # warnings that the person has not seen yet
     shown: str = "/"  # the page that was shown last
     pages: tuple[Route, ...] = ()
@@ -65,7 +65,7 @@ class AppState:
         return has_vault(self.settings.home)
 
     def use(self, settings: Settings) -> None:
-        """Apply other settings from the next unlock on."""
+        """Use these settings from the next unlock on."""
         self.settings = settings
         self.vault.settings = settings
         self.mail.settings = settings
@@ -79,9 +79,11 @@ def state_of(request: Request) -> AppState:
 
 
 async def in_vault(request: Request, work: Callable[[Device], T]) -> T:
-    """Call ``work`` with the device in the vault's thread; raises VaultLocked and its errors."""
+    """Call ``work`` with the device in the vault's thread; raises VaultLocked, and whatever
+    ``work`` raises.
+    """
     state = state_of(request)
-    # the page checks for news by itself, so this is no activity of the person
+    # pages poll for news with this header, so the request does not count as activity of the person
     if "x-live" not in request.headers:
         state.vault.touch()
     return await asyncio.wrap_future(state.vault.run(work))
@@ -98,7 +100,7 @@ def start_job(
 
 
 def start_beside(request: Request, title: str, work: Callable[[], object], page: str) -> Response:
-    """Start long work that needs no vault, otherwise like :func:`start_job`."""
+    """Start long work that needs no vault, and show its progress as :func:`start_job` does."""
     return _progress_of(state_of(request).jobs.start_beside(title, work, page), request)
 
 
@@ -126,7 +128,7 @@ def go_to(request: Request, name: str, **parts: object) -> Response:
 
 
 def language_of(request: Request) -> Language:
-    """Return the language that the person chose here or for every command, otherwise the
+    """Return the language that the person chose in the app or for all commands, otherwise the
     browser's.
     """
     chosen = state_of(request).preferences.language or os.environ.get("ENTRENOUS_LANGUAGE")
@@ -156,9 +158,10 @@ def show(request: Request, template: str, *, status: int = 200, **context: Any) 
 
 
 async def answer_error(request: Request, why: Exception) -> Response:
-    """Show one of our errors as a page; a locked vault leads to the page that unlocks it.
+    """Show an error as a page; for a locked vault, show the page that unlocks it.
 
-    The input is kept for the page of the form, to which the error's page links back.
+    The person's input is kept, so that the error page can link back to the form with the input in
+    it.
     """
     if isinstance(why, VaultLocked):
         return _ask_to_unlock(request)
@@ -167,7 +170,7 @@ async def answer_error(request: Request, why: Exception) -> Response:
 
 def status_of(why: BaseException) -> int:
     """Return the HTTP status of an error."""
-    return _STATUS.get(why.family, 500) if isinstance(why, EntrenousError) else 500
+    return _STATUS_OF_FAMILY.get(why.family, 500) if isinstance(why, EntrenousError) else 500
 
 
 def show_error(
@@ -190,9 +193,11 @@ def file_response(request: Request, data: bytes, name: str) -> Response:
 
 
 def shown_file(request: Request, data: bytes, media_type: str) -> Response:
-    """Return a file, or the range that a player asks for (RFC 9110, 14.2)."""
+    """Return a file for the page to show, or the range of it that a player asks for (RFC 9110,
+    14.2).
+    """
     headers = {"accept-ranges": "bytes"}
-    wanted = _RANGE.fullmatch(request.headers.get("range", ""))
+    wanted = _RANGE_PATTERN.fullmatch(request.headers.get("range", ""))
     if wanted is None:
         return Response(data, media_type=media_type, headers=headers)
     first, last = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
@@ -216,12 +221,12 @@ def _ask_to_unlock(request: Request) -> Response:
 
 
 def posted(request: Request) -> FormData | None:
-    """Return the input of the form that this request posts, once it was read."""
+    """Return the form that this request posted, or None if it has not been read."""
     return getattr(request.state, "form", None)
 
 
 def page_of_form(request: Request) -> str:
-    """Return the address of the form's own page, or of the page that was shown last."""
+    """Return the address of the page with the posted form, or of the page that was shown last."""
     asked = {**request.scope, "method": "GET"}
     is_page = any(page.matches(asked)[0] is Match.FULL for page in state_of(request).pages)
     return request.url.path if is_page else state_of(request).shown
@@ -230,7 +235,7 @@ def page_of_form(request: Request) -> str:
 def is_ours(request: Request) -> bool:
     """Return whether the request comes from the browser that opened the one-time link.
 
-    A request that changes anything must also come from one of our own pages.
+    A request that may change something must also come from one of the app's pages.
     """
     if not state_of(request).login.knows(request.cookies.get(COOKIE)):
         return False

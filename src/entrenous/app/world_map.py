@@ -14,26 +14,26 @@ import msgspec
 Point = tuple[float, float]
 Ring = tuple[Point, ...]
 _HALF_WIDTH, _HALF_HEIGHT = 36.0, 22.0  # degrees around the place
-# offsets at which the land is drawn, so that it continues on either side
-_LONGITUDES: Final = (-360.0, 0.0, 360.0)
+# the land is drawn three times with these offsets, so that it continues on both sides
+_LONGITUDE_OFFSETS: Final = (-360.0, 0.0, 360.0)
 _UNITS_PER_DEGREE: Final = 10.0  # drawing units per degree
 
 
 def map_around(latitude: float, longitude: float) -> str:
-    """Return the path data of the land around a place, for ``viewBox="0 0 720 440"``, with the
-    place in the middle; latitudes near a pole are drawn as they come.
+    """Return the SVG path data of the land around a place, for ``viewBox="0 0 720 440"``. The place
+    is in the middle; near a pole, the part of the map beyond the pole stays empty.
     """
     parts = []
-    for ring in _rings():
-        for shift in _LONGITUDES:
+    for ring in _land_outlines():
+        for shift in _LONGITUDE_OFFSETS:
             moved = tuple((x + shift - longitude, latitude - y) for x, y in ring)
-            clipped = _clipped(moved)
+            clipped = _clip_to_map(moved)
             if clipped:
-                parts.append(_path(clipped))
+                parts.append(_svg_path(clipped))
     return "".join(parts)
 
 
-def _path(ring: Sequence[Point]) -> str:
+def _svg_path(ring: Sequence[Point]) -> str:
     points = (
         f"{(x + _HALF_WIDTH) * _UNITS_PER_DEGREE:.0f} {(y + _HALF_HEIGHT) * _UNITS_PER_DEGREE:.0f}"
         for x, y in ring
@@ -41,9 +41,9 @@ def _path(ring: Sequence[Point]) -> str:
     return f"M{'L'.join(points)}Z"
 
 
-def _clipped(ring: Ring) -> Sequence[Point]:
-    """Return the part of a polygon inside the map, clipped at one side after the other (Sutherland
-    and Hodgman, 1974).
+def _clip_to_map(ring: Ring) -> Sequence[Point]:
+    """Return the part of a polygon inside the map. The polygon is clipped at each side in turn
+    (Sutherland and Hodgman, 1974).
     """
     found: Sequence[Point] = ring
     for axis, limit, sign in (
@@ -52,11 +52,11 @@ def _clipped(ring: Ring) -> Sequence[Point]:
         (1, -_HALF_HEIGHT, 1.0),
         (1, _HALF_HEIGHT, -1.0),
     ):
-        found = tuple(_beyond(found, axis, limit, sign))
+        found = tuple(_clip_at_side(found, axis, limit, sign))
     return found
 
 
-def _beyond(ring: Sequence[Point], axis: int, limit: float, sign: float) -> Iterator[Point]:
+def _clip_at_side(ring: Sequence[Point], axis: int, limit: float, sign: float) -> Iterator[Point]:
     for number, end in enumerate(ring):
         start = ring[number - 1]
         inside = [(point[axis] - limit) * sign >= 0.0 for point in (start, end)]
@@ -71,21 +71,21 @@ def _beyond(ring: Sequence[Point], axis: int, limit: float, sign: float) -> Iter
 
 
 @cache
-def _rings() -> tuple[Ring, ...]:
+def _land_outlines() -> tuple[Ring, ...]:
     """Return the outlines of all land, as longitude and latitude in degrees."""
     data = files(__package__).joinpath("land", "land-110m.json").read_bytes()
     topology: dict[str, Any] = msgspec.json.decode(data)
-    arcs = _arcs(topology)
+    arcs = _decode_arcs(topology)
     polygons = (
         polygon
         for geometry in topology["objects"]["land"]["geometries"]
         for polygon in geometry["arcs"]
     )
-    return tuple(_ring(outline, arcs) for polygon in polygons for outline in polygon)
+    return tuple(_join_arcs(outline, arcs) for polygon in polygons for outline in polygon)
 
 
-def _arcs(topology: dict[str, Any]) -> list[Ring]:
-    """Decode the arcs: differences of whole numbers (TopoJSON 1.0, 2.1.3)."""
+def _decode_arcs(topology: dict[str, Any]) -> list[Ring]:
+    """Decode the arcs, which are stored as differences of whole numbers (TopoJSON 1.0, 2.1.3)."""
     (across, along), (left, low) = (
         topology["transform"]["scale"],
         topology["transform"]["translate"],
@@ -101,8 +101,10 @@ def _arcs(topology: dict[str, Any]) -> list[Ring]:
     return found
 
 
-def _ring(outline: Sequence[int], arcs: Sequence[Ring]) -> Ring:
-    """Join arcs; a negative number is an arc backwards, and neighbours share a point."""
+def _join_arcs(outline: Sequence[int], arcs: Sequence[Ring]) -> Ring:
+    """Join arcs to a ring. A negative number means an arc in reverse; consecutive arcs share a
+    point.
+    """
     points = list[Point]()
     for number in outline:
         arc = arcs[number] if number >= 0 else arcs[~number][::-1]

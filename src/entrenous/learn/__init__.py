@@ -1,1 +1,1 @@
-"""LEARN: the check-up, whose findings each say how to close a leak path, and the lessons."""
+"""LEARN: the check-up, which finds leak paths and says how to close them, and the lessons."""

@@ -16,7 +16,7 @@ from entrenous.base.errors import UPDATE
 from entrenous.base.language import day_in_words, translated
 from entrenous.base.secret import Secret
 from entrenous.learn.facts import (
-    STALE_DAYS,
+    FACT_STALE_DAYS,
     STEPS_MAX,
     CheckUpQuestion,
     SystemEnd,
@@ -27,7 +27,7 @@ from entrenous.learn.facts import (
     source_in_words,
 )
 from entrenous.learn.picture_places import FILES_MAX, PicturesFound
-from entrenous.learn.questions import HELP, all_questions, answer_of, is_threatened
+from entrenous.learn.questions import HELP_COMMAND, all_questions, answer_of, is_threatened
 from entrenous.learn.this_machine import MachineFacts, SystemVersion
 
 
@@ -46,7 +46,8 @@ class Advice:
     """One finding of the check-up, and the next step.
 
     ``closes`` names the leak path in words, e.g. "somebody reads the vault's files"; ``undo`` says
-    how to take the step back. ``source`` and ``read_on`` are where and when a fact was read.
+    how to undo the step. ``source`` and ``read_on`` say where and when the fact behind the finding
+    was read.
     """
 
     check: str
@@ -63,7 +64,7 @@ class Advice:
 class CheckUpInput:
     """The input of one check-up: the machine, a folder of pictures, and the person's answers.
 
-    ``answers`` has the key of an answer for each question's id; skipped questions are missing.
+    ``answers`` maps the id of each answered question to the key of its answer.
     """
 
     facts: MachineFacts
@@ -75,7 +76,7 @@ class CheckUpInput:
 
 @dataclass(frozen=True, slots=True)
 class CheckUp:
-    """Findings, the next steps first. ``help`` is the command that comes before all of them."""
+    """Findings, those with next steps first. ``help`` is a command to run before any next step."""
 
     advice: tuple[Advice, ...]
     help: str | None = None
@@ -86,19 +87,19 @@ class CheckUp:
 
 
 GUESSES_LOG10_MIN: Final = 10.0  # zxcvbn's "very unguessable"; Wheeler 2016, USENIX Security 25
-# number of characters; a longer passphrase is judged by its beginning
-_ZXCVBN_LENGTH_MAX: Final = 72
-_NAMES_SHOWN: Final = 3
+# number of characters; of a longer passphrase, only the beginning is judged
+_ZXCVBN_CHARS_MAX: Final = 72
+_NAMES_SHOWN_MAX: Final = 3
 
 
-def check_up(seen: CheckUpInput) -> CheckUp:
-    """Return the findings about the input. Open paths come first, those most worth closing before
-    others.
+def check_up(given: CheckUpInput) -> CheckUp:
+    """Return the findings about the input. Open paths come first, sorted by how much it helps to
+    close them.
 
     If the person is threatened, no step is advised: help comes first, and a changed setting may be
     noticed.
     """
-    machine = [
+    machine_checks = [
         _check_passphrase,
         _check_program,
         _check_system,
@@ -107,42 +108,46 @@ def check_up(seen: CheckUpInput) -> CheckUp:
         _check_disk_encryption,
         _check_picture_places,
     ]
-    found = [one for check in machine if (one := check(seen))]
-    found += [one for asked in all_questions() if (one := _advice_from_answer(asked, seen))]
-    ranked = sorted(found, key=lambda one: (_FIRST.index(one.path), _check_order(one.check)))
-    if is_threatened(seen.answers):
-        return CheckUp(tuple(replace(one, next_step=None, undo=None) for one in ranked), HELP)
+    found = [one for check in machine_checks if (one := check(given))]
+    found += [one for question in all_questions() if (one := _advice_from_answer(question, given))]
+    ranked = sorted(
+        found, key=lambda one: (_LEAK_PATH_ORDER.index(one.path), _check_order(one.check))
+    )
+    if is_threatened(given.answers):
+        return CheckUp(
+            tuple(replace(one, next_step=None, undo=None) for one in ranked), HELP_COMMAND
+        )
     return CheckUp(tuple(_limit_steps(ranked)))
 
 
 def guesses_log10(passphrase: Secret) -> float:
     """Estimate the guesses needed, as a power of ten (zxcvbn)."""
-    words = passphrase.reveal().decode(errors="replace")[:_ZXCVBN_LENGTH_MAX]
+    words = passphrase.reveal().decode(errors="replace")[:_ZXCVBN_CHARS_MAX]
     return float(zxcvbn(words)["guesses_log10"]) if words else 0.0
 
 
-_FIRST: Final = (LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED)
+_LEAK_PATH_ORDER: Final = (LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED)
 
 
 def _check_order(check: str) -> int:
-    """Return a check's place in the order of facts/order.toml; unlisted ones come last."""
+    """Return a check's position in facts/order.toml; checks that are not listed there come last."""
     names = [one.id for one in shipped_order()]
     return names.index(check) if check in names else len(names)
 
 
-def _check_passphrase(seen: CheckUpInput) -> Advice:
-    say = _advice_factory(
+def _check_passphrase(given: CheckUpInput) -> Advice:
+    make_advice = _advice_factory(
         "passphrase", translated("somebody who gets hold of the vault guesses its passphrase")
     )
-    if seen.passphrase is None:
-        return say(LeakPath.UNKNOWN, translated("The passphrase was not looked at."))
-    power = guesses_log10(seen.passphrase)
+    if given.passphrase is None:
+        return make_advice(LeakPath.UNKNOWN, translated("The passphrase was not looked at."))
+    power = guesses_log10(given.passphrase)
     found = translated(
         "A clever guesser would need about 10 to the power of {power:.0f} tries."
     ).format(power=power)
     if power >= GUESSES_LOG10_MIN:
-        return say(LeakPath.CLOSED, found)
-    return say(
+        return make_advice(LeakPath.CLOSED, found)
+    return make_advice(
         LeakPath.OPEN,
         found,
         translated(
@@ -153,26 +158,26 @@ def _check_passphrase(seen: CheckUpInput) -> Advice:
     )
 
 
-def _check_program(seen: CheckUpInput) -> Advice:
-    say = _advice_factory(
+def _check_program(given: CheckUpInput) -> Advice:
+    make_advice = _advice_factory(
         "program", translated("an error of this program that is known by now lets somebody in")
     )
     newer = translated(
         "Whether there is a newer one cannot be seen from here, because nothing leaves this"
         " machine."
     )
-    updated = seen.facts.updated_on
+    updated = given.facts.updated_on
     if updated is None:
-        this = translated("This is {program}.").format(program=seen.facts.program)
-        return say(LeakPath.UNKNOWN, f"{this} {newer}")
+        this = translated("This is {program}.").format(program=given.facts.program)
+        return make_advice(LeakPath.UNKNOWN, f"{this} {newer}")
     this = translated("This is {program}, last updated here on {day}.").format(
-        program=seen.facts.program, day=day_in_words(updated)
+        program=given.facts.program, day=day_in_words(updated)
     )
     found = f"{this} {newer}"
-    if (seen.today - updated).days <= STALE_DAYS:
-        return say(LeakPath.UNKNOWN, found)
+    if (given.today - updated).days <= FACT_STALE_DAYS:
+        return make_advice(LeakPath.UNKNOWN, found)
     undo = translated("git checkout with the commit above brings the old one back.")
-    return say(
+    return make_advice(
         LeakPath.OPEN,
         found,
         translated("Update it: {update}.").format(update=translated(UPDATE)),
@@ -180,16 +185,18 @@ def _check_program(seen: CheckUpInput) -> Advice:
     )
 
 
-def _check_system(seen: CheckUpInput) -> Advice:
-    say = _advice_factory(
+def _check_system(given: CheckUpInput) -> Advice:
+    make_advice = _advice_factory(
         "system", translated("a known error of a system without updates lets somebody in")
     )
-    version, table = seen.facts.version, shipped_systems()
+    version, table = given.facts.version, shipped_systems()
     if version is None:
-        return say(LeakPath.UNKNOWN, translated("This system does not say which version it is."))
-    known = _support_end(version, table.system)
-    if known is None:
-        return say(
+        return make_advice(
+            LeakPath.UNKNOWN, translated("This system does not say which version it is.")
+        )
+    support_end = _support_end(version, table.system)
+    if support_end is None:
+        return make_advice(
             LeakPath.UNKNOWN,
             translated(
                 "This is {shown}. Until when it gets security updates is not known here."
@@ -198,18 +205,29 @@ def _check_system(seen: CheckUpInput) -> Advice:
                 "Look up on the maker's page until when your version gets security updates."
             ),
         )
-    ends = known.ends_enterprise if version.enterprise and known.ends_enterprise else known.ends
-    where = source_in_words(known.source, table.read_on, seen.today)
-    say = _advice_factory("system", say(LeakPath.UNKNOWN, "").closes, (known.source, table.read_on))
-    if seen.today <= ends:
+    ends = (
+        support_end.ends_enterprise
+        if version.enterprise and support_end.ends_enterprise
+        else support_end.ends
+    )
+    where = source_in_words(support_end.source, table.read_on, given.today)
+    make_advice = _advice_factory(
+        "system", make_advice(LeakPath.UNKNOWN, "").closes, (support_end.source, table.read_on)
+    )
+    if given.today <= ends:
         found = translated("{name} gets security updates until {day} ({where}).").format(
-            name=known.name, day=day_in_words(ends), where=where
+            name=support_end.name, day=day_in_words(ends), where=where
         )
-        return say(LeakPath.CLOSED, found)
-    return say(
+        return make_advice(LeakPath.CLOSED, found)
+    return make_advice(
         LeakPath.OPEN,
         translated("The updates for everybody ended for {name} on {day} ({where}). {note}")
-        .format(name=known.name, day=day_in_words(ends), where=where, note=translated(known.note))
+        .format(
+            name=support_end.name,
+            day=day_in_words(ends),
+            where=where,
+            note=translated(support_end.note),
+        )
         .rstrip(),
         translated(
             "Make a backup, then move to a version that still gets updates. Until then keep "
@@ -220,46 +238,50 @@ def _check_system(seen: CheckUpInput) -> Advice:
 
 
 def _support_end(version: SystemVersion, known: tuple[SystemEnd, ...]) -> SystemEnd | None:
-    wanted = (version.system, version.version)
-    return next((one for one in known if (one.system, one.version) == wanted), None)
+    key = (version.system, version.version)
+    return next((one for one in known if (one.system, one.version) == key), None)
 
 
-def _check_permissions(seen: CheckUpInput) -> Advice:
-    say = _advice_factory(
+def _check_permissions(given: CheckUpInput) -> Advice:
+    make_advice = _advice_factory(
         "vault files", translated("another account on this computer reads the vault's files")
     )
-    loose, home = seen.facts.open_to_others, seen.facts.home
-    if loose is None:
+    open_names, home = given.facts.open_to_others, given.facts.home
+    if open_names is None:
         step = translated("Look at who may open this folder: {home}").format(home=home)
         found = translated("Who may read the vault's files cannot be seen here.")
-        return say(LeakPath.UNKNOWN, found, step)
-    if loose:
-        return say(
+        return make_advice(LeakPath.UNKNOWN, found, step)
+    if open_names:
+        return make_advice(
             LeakPath.OPEN,
-            translated("Others may open: {named}.").format(named=_join_names(loose)),
+            translated("Others may open: {named}.").format(named=_join_names(open_names)),
             translated('Close them: chmod -R go-rwx "{home}"').format(home=home),
             translated('Open them again: chmod -R go+rX "{home}"').format(home=home),
         )
-    return say(LeakPath.CLOSED, translated("Only your own account may read the vault's files."))
+    return make_advice(
+        LeakPath.CLOSED, translated("Only your own account may read the vault's files.")
+    )
 
 
-def _check_synced_folders(seen: CheckUpInput) -> Advice:
+def _check_synced_folders(given: CheckUpInput) -> Advice:
     services = shipped_services().service
-    say = _advice_factory(
+    make_advice = _advice_factory(
         "synced folders", translated("a copy of the vault or of an export goes to a cloud")
     )
-    places = seen.facts.synced
+    places = given.facts.synced
     if places is None:
-        return say(LeakPath.UNKNOWN, translated("Synchronized folders were not looked at."))
+        return make_advice(LeakPath.UNKNOWN, translated("Synchronized folders were not looked at."))
     if not places:
         *most, last = (one.name for one in services)
-        known = translated("{first} and {second}").format(first=", ".join(most), second=last)
-        return say(
+        service_names = translated("{first} and {second}").format(
+            first=", ".join(most), second=last
+        )
+        return make_advice(
             LeakPath.CLOSED,
-            translated("In the folders of {known} neither was seen.").format(known=known),
+            translated("In the folders of {known} neither was seen.").format(known=service_names),
         )
     first = places[0]
-    return say(
+    return make_advice(
         LeakPath.OPEN,
         translated("In a folder of {service} there is {named}.").format(
             service=first.service, named=_join_names(tuple(one.at for one in places))
@@ -272,22 +294,24 @@ def _check_synced_folders(seen: CheckUpInput) -> Advice:
     )
 
 
-def _check_disk_encryption(seen: CheckUpInput) -> Advice:
-    say = _advice_factory(
+def _check_disk_encryption(given: CheckUpInput) -> Advice:
+    make_advice = _advice_factory(
         "disk encryption", translated("somebody who has the disk reads what programs left on it")
     )
-    encrypted = seen.facts.disk_encrypted
+    encrypted = given.facts.disk_encrypted
     if encrypted is None:
-        return say(
+        return make_advice(
             LeakPath.UNKNOWN,
             translated("Whether the disk is encrypted cannot be seen from here."),
             translated("Look in the settings of {system} whether the disk is encrypted.").format(
-                system=seen.facts.system
+                system=given.facts.system
             ),
         )
     if encrypted:
-        return say(LeakPath.CLOSED, translated("The disk that the vault is on is encrypted."))
-    return say(
+        return make_advice(
+            LeakPath.CLOSED, translated("The disk that the vault is on is encrypted.")
+        )
+    return make_advice(
         LeakPath.OPEN,
         translated("No encryption was seen on the disk that the vault is on."),
         translated(
@@ -298,24 +322,26 @@ def _check_disk_encryption(seen: CheckUpInput) -> Advice:
     )
 
 
-def _check_picture_places(seen: CheckUpInput) -> Advice | None:
-    if seen.pictures is None:
+def _check_picture_places(given: CheckUpInput) -> Advice | None:
+    if given.pictures is None:
         return None
-    say = _advice_factory("pictures with a place", translated("a picture tells where it was taken"))
-    looked = seen.pictures
-    told = translated("{count} of {read} pictures tell where they were taken.").format(
-        count=len(looked.with_place), read=looked.read
+    make_advice = _advice_factory(
+        "pictures with a place", translated("a picture tells where it was taken")
+    )
+    pictures = given.pictures
+    summary = translated("{count} of {read} pictures tell where they were taken.").format(
+        count=len(pictures.with_place), read=pictures.read
     )
     rest = ""
-    if looked.unread:
-        rest += " " + translated("{count} could not be read.").format(count=looked.unread)
-    if not looked.whole:
-        left = translated("There are more than {count} files; the rest was left out.")
-        rest += " " + left.format(count=FILES_MAX)
-    if looked.with_place:
-        return say(
+    if pictures.unread:
+        rest += " " + translated("{count} could not be read.").format(count=pictures.unread)
+    if not pictures.whole:
+        too_many = translated("There are more than {count} files; the rest was left out.")
+        rest += " " + too_many.format(count=FILES_MAX)
+    if pictures.with_place:
+        return make_advice(
             LeakPath.OPEN,
-            f"{told}{rest}",
+            f"{summary}{rest}",
             translated(
                 "Send copies without the place: entrenous send and entrenous mark write none. For "
                 "new photos, take the camera's permission for your location away."
@@ -323,52 +349,54 @@ def _check_picture_places(seen: CheckUpInput) -> Advice | None:
             translated("Give the camera the permission again."),
         )
     if rest:
-        return say(LeakPath.UNKNOWN, f"{told}{rest}")
-    return say(
+        return make_advice(LeakPath.UNKNOWN, f"{summary}{rest}")
+    return make_advice(
         LeakPath.CLOSED,
-        translated("None of {read} pictures tells where it was taken.").format(read=looked.read),
+        translated("None of {read} pictures tells where it was taken.").format(read=pictures.read),
     )
 
 
-def _advice_from_answer(asked: CheckUpQuestion, seen: CheckUpInput) -> Advice | None:
-    """Return what an answer says; None for a question that was skipped."""
-    key = seen.answers.get(asked.id)
-    answer = None if key is None else answer_of(asked, key)
+def _advice_from_answer(question: CheckUpQuestion, given: CheckUpInput) -> Advice | None:
+    """Return the finding that an answer leads to; None for a question that was skipped."""
+    key = given.answers.get(question.id)
+    answer = None if key is None else answer_of(question, key)
     if answer is None:
         return None
     path = LeakPath(answer.path)
     closed = path is LeakPath.CLOSED
     return Advice(
-        check=asked.id,
+        check=question.id,
         path=path,
-        closes=asked.closes,
-        found=f"{asked.question} {answer.says}.",
-        next_step=None if closed else asked.step,
-        undo=None if closed else asked.undo,
-        source=asked.source,
+        closes=question.closes,
+        found=f"{question.question} {answer.says}.",
+        next_step=None if closed else question.step,
+        undo=None if closed else question.undo,
+        source=question.source,
         read_on=shipped_questions().read_on,
     )
 
 
 def _join_names(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    if len(names) <= _NAMES_SHOWN:
+    shown = ", ".join(names[:_NAMES_SHOWN_MAX])
+    if len(names) <= _NAMES_SHOWN_MAX:
         return shown
-    more = translated("and {number} more").format(number=len(names) - _NAMES_SHOWN)
+    more = translated("and {number} more").format(number=len(names) - _NAMES_SHOWN_MAX)
     return f"{shown} {more}"
 
 
 def _advice_factory(
     check: str, closes: str, fact: tuple[str, date] | tuple[None, None] = (None, None)
 ) -> Callable[..., Advice]:
-    """Return a function that makes a finding from a path, its words, a next step and how to undo
-    it.
+    """Return a function that makes a finding from the path's state, a text, a next step, and how to
+    undo the step.
     """
 
-    def say(path: LeakPath, found: str, step: str | None = None, undo: str | None = None) -> Advice:
+    def make_advice(
+        path: LeakPath, found: str, step: str | None = None, undo: str | None = None
+    ) -> Advice:
         return Advice(check, path, closes, found, step, undo, *fact)
 
-    return say
+    return make_advice
 
 
 def _limit_steps(advice: list[Advice]) -> list[Advice]:

@@ -20,24 +20,24 @@ INDEX: Final = "index.html"
 
 
 def site_files(lessons: Sequence[Lesson]) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the bytes of every file: an index, and for each lesson a page and a sheet
-    for each paper. The same lessons give the same bytes.
+    """Yield the name and the bytes of every file: an index and, for each lesson, a page and one
+    printable sheet per paper size. The same lessons give the same bytes.
     """
     yield INDEX, _render_page("index.html.j2", lessons=lessons)
-    for place, one in enumerate(lessons):
+    for position, lesson in enumerate(lessons):
         yield (
-            f"{one.name}.html",
+            f"{lesson.name}.html",
             _render_page(
                 "lesson.html.j2",
-                lesson=one,
-                body=as_html(one.text),
-                sheets={paper.name.title(): sheet_name(one, paper) for paper in Paper},
-                before=lessons[place - 1] if place else None,
-                after=lessons[place + 1] if place + 1 < len(lessons) else None,
+                lesson=lesson,
+                body=as_html(lesson.text),
+                sheets={paper.name.title(): sheet_name(lesson, paper) for paper in Paper},
+                before=lessons[position - 1] if position else None,
+                after=lessons[position + 1] if position + 1 < len(lessons) else None,
             ),
         )
         for paper in Paper:
-            yield sheet_name(one, paper), write_sheet(one, paper)
+            yield sheet_name(lesson, paper), write_sheet(lesson, paper)
 
 
 def sheet_name(lesson: Lesson, paper: Paper) -> str:
@@ -45,7 +45,7 @@ def sheet_name(lesson: Lesson, paper: Paper) -> str:
 
 
 def _render_page(template: str, **shown: object) -> bytes:
-    """Render one page. ``body`` comes from our own Markdown renderer, which escapes it."""
+    """Render one page. A ``body`` comes from our own Markdown renderer, which has escaped it."""
     style = _read_asset("style.css")
     environment = jinja2.Environment(
         autoescape=True,
@@ -67,7 +67,9 @@ def _render_page(template: str, **shown: object) -> bytes:
 
 
 def _content_security_policy(style: str) -> str:
-    """Content security policy: nothing runs or loads; the style sheet is allowed by its hash."""
+    """Return a content security policy that lets nothing run or load. The style sheet is allowed by
+    its hash.
+    """
     digest = base64.b64encode(sha256(style.encode())).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 

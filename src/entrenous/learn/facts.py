@@ -1,7 +1,7 @@
 """The tables of the check-up: systems, synchronized folders, questions and the order of steps.
 
-Each is strictly parsed: an unknown, missing or wrong field refuses the whole table
-(docs/spec/learn.md section 2).
+Parsing is strict: a table with an unknown, missing or wrong field is refused (docs/spec/learn.md
+section 2).
 """
 
 import re
@@ -16,7 +16,7 @@ import msgspec
 from entrenous.base.errors import Malformed
 from entrenous.base.language import day_in_words, translated
 
-STALE_DAYS: Final = 180
+FACT_STALE_DAYS: Final = 180
 QUESTIONS_MAX: Final = 12
 STEPS_MAX: Final = 5
 
@@ -39,8 +39,8 @@ class SystemEnd(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     note: str = ""
 
 
-class Setting(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A program's settings file, and the pattern whose first group is a folder."""
+class SettingsFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A program's settings file, and a pattern whose only group matches a folder in it."""
 
     file: str
     pattern: str
@@ -58,13 +58,13 @@ class SyncService(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     markers: tuple[str, ...]
     folders: tuple[str, ...]
     variables: tuple[str, ...]
-    settings: tuple[Setting, ...]
+    settings: tuple[SettingsFile, ...]
     source: str
     verified: bool
     verified_by: str
 
 
-class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class QuestionAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """One possible answer. ``path`` says whether the leak path is then open or closed."""
 
     key: str
@@ -73,13 +73,13 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class CheckUpQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One question that only the person can answer; always skippable."""
+    """One question that only the person can answer. It can always be skipped."""
 
     id: str
     question: str
     why: str
     closes: str
-    answers: Annotated[tuple[Answer, ...], msgspec.Meta(min_length=2)]
+    answers: Annotated[tuple[QuestionAnswer, ...], msgspec.Meta(min_length=2)]
     step: str
     undo: str
     source: str
@@ -92,25 +92,25 @@ class OrderedCheck(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reason: str
 
 
-class _Systems(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _SystemsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
     read_on: date
     system: tuple[SystemEnd, ...]
 
 
-class _Synced(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _SyncedTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
     read_on: date
     service: tuple[SyncService, ...]
 
 
-class _Questions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _QuestionsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
     read_on: date
     question: Annotated[tuple[CheckUpQuestion, ...], msgspec.Meta(max_length=QUESTIONS_MAX)]
 
 
-class _Order(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _OrderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
     check: tuple[OrderedCheck, ...]
 
@@ -119,24 +119,24 @@ _Table = TypeVar("_Table")
 
 
 @cache
-def shipped_systems() -> _Systems:
-    return _read_shipped_table("facts/systems.toml", _Systems)
+def shipped_systems() -> _SystemsTable:
+    return _read_shipped_table("facts/systems.toml", _SystemsTable)
 
 
 @cache
-def shipped_services() -> _Synced:
-    return _read_shipped_table("facts/synced.toml", _Synced)
+def shipped_services() -> _SyncedTable:
+    return _read_shipped_table("facts/synced.toml", _SyncedTable)
 
 
 @cache
-def shipped_questions() -> _Questions:
-    return _read_shipped_table("questions.toml", _Questions)
+def shipped_questions() -> _QuestionsTable:
+    return _read_shipped_table("questions.toml", _QuestionsTable)
 
 
 @cache
 def shipped_order() -> tuple[OrderedCheck, ...]:
     """Return the names of all checks and questions, those with the most effective steps first."""
-    return _read_shipped_table("facts/order.toml", _Order).check
+    return _read_shipped_table("facts/order.toml", _OrderTable).check
 
 
 def read_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
@@ -148,19 +148,19 @@ def read_table(name: str, data: bytes, kind: type[_Table]) -> _Table:
 
 
 def is_stale(read_on: date, today: date) -> bool:
-    """Return whether a fact was read so long ago that this has to be mentioned."""
-    return (today - read_on).days > STALE_DAYS
+    """Return whether a fact was read so long ago that the person has to be told."""
+    return (today - read_on).days > FACT_STALE_DAYS
 
 
 def source_in_words(source: str, read_on: date, today: date) -> str:
-    """Return where and when a fact was read, and that this is long ago if it is."""
-    late = (
+    """Say where and when a fact was read, and whether that is long ago."""
+    stale_note = (
         translated("; that is more than 180 days ago, so look there")
         if is_stale(read_on, today)
         else ""
     )
     return translated("{source}, read on {day}{late}").format(
-        source=source, day=day_in_words(read_on), late=late
+        source=source, day=day_in_words(read_on), late=stale_note
     )
 
 

@@ -27,7 +27,7 @@ class BadLesson(Malformed):
     """The lesson {name} that came with Entrenous is damaged: {why}. Install Entrenous again."""
 
 
-class Source(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class LessonSource(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Where a lesson's facts were read, and on which day."""
 
     title: str
@@ -35,7 +35,7 @@ class Source(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     read_on: date
 
 
-class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class LessonQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The question at a lesson's end; ``right`` counts its choices from 1."""
 
     ask: str
@@ -54,14 +54,14 @@ class _FrontMatter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     closes: str
     try_now: str
     undo: str
-    sources: tuple[Source, ...]
-    question: Question
+    sources: tuple[LessonSource, ...]
+    question: LessonQuestion
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One lesson. ``closes`` is the leak path in words, ``try_now`` the one thing to try and
-    ``undo`` how to take it back; ``text`` is Markdown of the subset in markdown.py.
+    """One lesson. ``closes`` is the leak path in words, ``try_now`` the one thing to try, and
+    ``undo`` how to undo it. ``text`` is Markdown, within the subset in markdown.py.
     """
 
     name: str
@@ -70,8 +70,8 @@ class Lesson:
     closes: str
     try_now: str
     undo: str
-    sources: tuple[Source, ...]
-    question: Question
+    sources: tuple[LessonSource, ...]
+    question: LessonQuestion
     text: str
 
     @property
@@ -84,22 +84,22 @@ _SUFFIX: Final = ".md"
 
 
 def all_lessons() -> tuple[Lesson, ...]:
-    """Return all lessons in the person's language, in their own order."""
+    """Return all lessons in the person's language, sorted by ``order``."""
     return lessons_in_language(language_of_person())
 
 
 @cache
 def lessons_in_language(language: str) -> tuple[Lesson, ...]:
-    """Return all lessons in a language; those that nobody has translated are English."""
-    files = {file.name: file for file in _markdown(_lessons_folder())}
-    files |= {file.name: file for file in _markdown(_lessons_folder() / language)}
+    """Return all lessons in a language. Lessons without a translation are in English."""
+    files = {file.name: file for file in _markdown_files(_lessons_folder())}
+    files |= {file.name: file for file in _markdown_files(_lessons_folder() / language)}
     read = [
         read_lesson(name.removesuffix(_SUFFIX), file.read_bytes()) for name, file in files.items()
     ]
     return tuple(sorted(read, key=lambda one: one.order))
 
 
-def _markdown(folder: Traversable) -> Iterator[Traversable]:
+def _markdown_files(folder: Traversable) -> Iterator[Traversable]:
     if folder.is_dir():
         yield from (file for file in folder.iterdir() if file.name.endswith(_SUFFIX))
 
@@ -133,13 +133,13 @@ def _split_front_matter(content: str) -> tuple[str, str]:
     return head, text.strip()
 
 
-def is_right(question: Question, answer: int) -> bool:
+def is_right(question: LessonQuestion, answer: int) -> bool:
     """Return whether the choice with this number, from 1, is the right one."""
     return answer == question.right
 
 
-def verdict_in_words(question: Question, answer: int) -> str:
-    """Say whether an answer is right, and why. The sentence about a wrong one is reassuring."""
+def verdict_in_words(question: LessonQuestion, answer: int) -> str:
+    """Say whether an answer is right, and why. If it is wrong, the sentence is kind about that."""
     if is_right(question, answer):
         return translated("Yes. {why}").format(why=question.why)
     right = question.choices[question.right - 1]

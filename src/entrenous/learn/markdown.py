@@ -1,7 +1,7 @@
 """The Markdown of lessons: paragraphs, headings, lists, emphasis, code words and links.
 
-Lessons are read by markdown-it-py (CommonMark). Anything outside of the subset is refused, raw HTML
-included, so that text, page and PDF show the same.
+Lessons are parsed by markdown-it-py (CommonMark). Anything else, such as raw HTML, is refused, so
+that plain text, page and PDF show the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class BlockKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a line. ``url`` is empty unless it is a link."""
+    """A piece of a line. ``url`` is empty unless the piece is a link."""
 
     text: str
     strong: bool = False
@@ -48,25 +48,25 @@ class Block:
         return "".join(span.text for span in self.spans)
 
 
-_BLOCKS: Final = frozenset(
+_BLOCK_TOKENS: Final = frozenset(
     {
         *("paragraph_open", "paragraph_close", "heading_open", "heading_close", "inline"),
         *("bullet_list_open", "bullet_list_close", "ordered_list_open", "ordered_list_close"),
         *("list_item_open", "list_item_close"),
     }
 )
-_LIST_KINDS: Final = {
+_KIND_OF_LIST_TOKEN: Final = {
     "bullet_list_open": BlockKind.BULLET,
     "ordered_list_open": BlockKind.NUMBERED,
 }
-_LISTS_CLOSED: Final = frozenset({"bullet_list_close", "ordered_list_close"})
-_HEADING: Final = "h2"
+_LIST_END_TOKENS: Final = frozenset({"bullet_list_close", "ordered_list_close"})
+_HEADING_TAG: Final = "h2"
 
 
 def read_blocks(text: str) -> tuple[Block, ...]:
     """Parse Markdown of the subset; raises UnsupportedMarkdown."""
     reader = MarkdownIt("commonmark", {"html": True})  # so that HTML is recognised, and refused
-    reader.validateLink = bool  # type: ignore[method-assign, assignment]  # any address; _spans refuses some
+    reader.validateLink = bool  # type: ignore[method-assign, assignment]  # accept any address; _parse_spans refuses some
     return tuple(_parse_blocks(reader.parse(text)))
 
 
@@ -80,12 +80,12 @@ def as_plain_text(blocks: Sequence[Block], width: int) -> str:
     """Render blocks for a terminal of ``width`` columns, with an empty line between blocks."""
     shown = list[str]()
     for before, block in zip([None, *blocks], blocks, strict=False):
-        follows = before is not None and before.kind is block.kind in _ITEMS
+        follows = before is not None and before.kind is block.kind in _ITEM_KINDS
         shown += [*([] if follows or before is None else [""]), _block_as_plain_text(block, width)]
     return "\n".join(shown)
 
 
-_ITEMS: Final = frozenset({BlockKind.BULLET, BlockKind.NUMBERED})
+_ITEM_KINDS: Final = frozenset({BlockKind.BULLET, BlockKind.NUMBERED})
 
 
 def _block_as_plain_text(block: Block, width: int) -> str:
@@ -106,9 +106,9 @@ def _parse_blocks(tokens: Sequence[Token]) -> Iterator[Block]:
     kind, number, nested = BlockKind.PARAGRAPH, 0, False
     for token in tokens:
         _refuse_unsupported_token(token, nested=nested)
-        if token.type in _LIST_KINDS:
-            kind, number, nested = _LIST_KINDS[token.type], 0, True
-        elif token.type in _LISTS_CLOSED:
+        if token.type in _KIND_OF_LIST_TOKEN:
+            kind, number, nested = _KIND_OF_LIST_TOKEN[token.type], 0, True
+        elif token.type in _LIST_END_TOKENS:
             kind, nested = BlockKind.PARAGRAPH, False
         elif token.type == "list_item_open":
             number += 1
@@ -122,11 +122,11 @@ def _parse_blocks(tokens: Sequence[Token]) -> Iterator[Block]:
 
 
 def _refuse_unsupported_token(token: Token, *, nested: bool) -> None:
-    if token.type not in _BLOCKS or (nested and token.type in _LIST_KINDS):
+    if token.type not in _BLOCK_TOKENS or (nested and token.type in _KIND_OF_LIST_TOKEN):
         raise UnsupportedMarkdown(
             "a list in a list" if nested else token.type.removesuffix("_open")
         )
-    if token.type == "heading_open" and token.tag != _HEADING:
+    if token.type == "heading_open" and token.tag != _HEADING_TAG:
         raise UnsupportedMarkdown("a heading other than ##")
 
 

@@ -13,7 +13,7 @@ from entrenous.media.file_kind import kind_of
 from entrenous.media.picture_place import has_place
 
 FILES_MAX: Final = 20_000
-BYTES_MAX: Final = 64 << 20  # size of a picture; a larger one is counted as not read
+PICTURE_BYTES_MAX: Final = 64 << 20  # size of a picture file; a larger one is counted as unread
 _HEAD_BYTES: Final = 512
 
 
@@ -25,11 +25,11 @@ class NoSuchFolder(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class PicturesFound:
-    """The result for a folder: ``read`` counts pictures, ``with_place`` names those that tell a
-    place.
+    """The result for a folder. ``read`` is the number of pictures that were read; ``with_place``
+    names those whose metadata says where they were taken.
 
     ``unread`` counts pictures that were too large, damaged or not accessible. ``whole`` is False if
-    there were more than FILES_MAX files, and the rest was left out.
+    there were more than FILES_MAX files, so that some were left out.
     """
 
     folder: str
@@ -40,19 +40,21 @@ class PicturesFound:
 
 
 def pictures_with_place(folder: Path) -> PicturesFound:
-    """Look through a folder and those below it; links are not followed. Raises NoSuchFolder."""
+    """Find pictures with a place in and below a folder; links are not followed. Raises
+    NoSuchFolder.
+    """
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         raise NoSuchFolder(path=folder)
     read, unread, seen, named = 0, 0, 0, list[str]()
     for seen, file in enumerate(_files_below(folder), 1):
         if seen > FILES_MAX:
             break
-        told = _read_picture_place(file)
-        read += told is not None
-        unread += told is None
-        if told == _PLACE:
+        finding = _read_picture_place(file)
+        read += finding is not None
+        unread += finding is None
+        if finding == _PLACE:
             named.append(str(file.relative_to(folder)))
-        read -= told == _NO_PICTURE
+        read -= finding == _NO_PICTURE
     return PicturesFound(str(folder), read, tuple(named), unread, whole=seen <= FILES_MAX)
 
 
@@ -62,21 +64,21 @@ _NO_PICTURE: Final = "no picture"
 
 
 def _read_picture_place(file: Path) -> str | None:
-    """Return the metadata finding for one file; None for a picture that cannot be read
-    completely.
+    """Return whether a file is a picture, and whether its metadata names a place; None for a
+    picture that cannot be read completely.
     """
     try:
         with file.open("rb") as opened:
             head = opened.read(_HEAD_BYTES)
             kind_of(head)
-            if os.fstat(opened.fileno()).st_size > BYTES_MAX:
+            if os.fstat(opened.fileno()).st_size > PICTURE_BYTES_MAX:
                 return None
-            told = has_place(head + opened.read())
+            has_place_ = has_place(head + opened.read())
     except NotAPicture:
         return _NO_PICTURE
     except OSError:
         return None
-    return {True: _PLACE, False: _NO_PLACE, None: None}[told]
+    return {True: _PLACE, False: _NO_PLACE, None: None}[has_place_]
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from entrenous.base.errors import Malformed
 from entrenous.base.language import language_of_person, speaking, translatable, translated
-from entrenous.learn.facts import Answer, CheckUpQuestion, shipped_questions
+from entrenous.learn.facts import CheckUpQuestion, QuestionAnswer, shipped_questions
 
-THREAT: Final = "threat"
-#: The command that helps under a threat; it belongs to another verb, and the person runs it.
-HELP: Final = "entrenous help --threat"
-SKIP: Final = "skip"
-HELP_FIRST: Final = (
+THREAT_QUESTION: Final = "threat"
+#: The command that shows help for somebody who is threatened; the person runs it.
+HELP_COMMAND: Final = "entrenous help --threat"
+SKIP_KEY: Final = "skip"
+HELP_FIRST_SENTENCES: Final = (
     translatable(
         "Then help comes first, and no setting has to be changed now: somebody who watches may"
         " see it."
@@ -39,7 +39,9 @@ class _AnswersFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def all_questions() -> tuple[CheckUpQuestion, ...]:
-    """Return the questions in the order in which they are asked; the threat is the last."""
+    """Return the questions in the order in which they are asked; the question about a threat is the
+    last.
+    """
     return _questions_in(language_of_person())
 
 
@@ -49,24 +51,26 @@ def _questions_in(language: str) -> tuple[CheckUpQuestion, ...]:
         return tuple(map(_translated_question, shipped_questions().question))
 
 
-def _translated_question(asked: CheckUpQuestion) -> CheckUpQuestion:
+def _translated_question(question: CheckUpQuestion) -> CheckUpQuestion:
     """Return a question in the person's language."""
-    words = {name: translated(getattr(asked, name)) for name in _WORDS}
-    answers = tuple(replace(one, says=translated(one.says)) for one in asked.answers)
-    return replace(asked, **words, answers=answers)
+    fields = {name: translated(getattr(question, name)) for name in _TRANSLATED_FIELDS}
+    answers = tuple(replace(one, says=translated(one.says)) for one in question.answers)
+    return replace(question, **fields, answers=answers)
 
 
-_WORDS: Final = ("question", "why", "closes", "step", "undo")
+_TRANSLATED_FIELDS: Final = ("question", "why", "closes", "step", "undo")
 
 
 def threat_help_text() -> tuple[str, ...]:
-    """Return the sentence that is shown under a threat."""
-    return tuple(translated(line).format(help=HELP) for line in HELP_FIRST)
+    """Return the sentences that are shown to somebody who is threatened."""
+    return tuple(translated(line).format(help=HELP_COMMAND) for line in HELP_FIRST_SENTENCES)
 
 
 def read_answers(data: bytes) -> dict[str, str]:
-    """Parse an answers file: the key of an answer for each question's id; skipped ones are left
-    out. Raises BadAnswers.
+    """Parse an answers file. Return the key of the answer for the id of each question that was not
+    skipped.
+
+    Raises BadAnswers.
     """
     try:
         given = msgspec.json.decode(data, type=_AnswersFile).answers
@@ -78,15 +82,15 @@ def read_answers(data: bytes) -> dict[str, str]:
             raise BadAnswers(
                 why=translated("number {number} answers no question").format(number=number)
             )
-        if key != SKIP and answer_of(known[name], key) is None:
+        if key != SKIP_KEY and answer_of(known[name], key) is None:
             raise BadAnswers(why=translated("{name} has no such answer").format(name=name))
-    return {name: key for name, key in given.items() if key != SKIP}
+    return {name: key for name, key in given.items() if key != SKIP_KEY}
 
 
-def answer_of(question: CheckUpQuestion, key: str) -> Answer | None:
+def answer_of(question: CheckUpQuestion, key: str) -> QuestionAnswer | None:
     """Return the answer with this key; None if there is none."""
     return next((one for one in question.answers if one.key == key), None)
 
 
 def is_threatened(answers: Mapping[str, str]) -> bool:
-    return answers.get(THREAT) == "yes"
+    return answers.get(THREAT_QUESTION) == "yes"

@@ -21,18 +21,18 @@ class Paper(StrEnum):
     LETTER = "letter"
 
 
-_FAMILY: Final = "sans"
-_FACES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
+_FONT_FAMILY: Final = "sans"
+_FONT_FILES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
 _MARGIN_MM: Final = 18.0
 _INDENT_MM: Final = 6.0
 _POINT_MM: Final = 25.4 / 72.0
 _LINE_HEIGHT_FACTOR: Final = 1.32  # times the font size
 # the largest size with which a lesson fits on a page is used
 _FONT_SIZES_PT: Final = (11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0)
-_SMALL: Final = 0.8
-_INK: Final = (34, 38, 43)
-_SOFT: Final = (86, 92, 100)
-_ACCENT: Final = (31, 95, 150)
+_SMALL_FONT_FACTOR: Final = 0.8
+_TEXT_COLOUR: Final = (34, 38, 43)
+_SECONDARY_COLOUR: Final = (86, 92, 100)
+_HEADING_COLOUR: Final = (31, 95, 150)
 
 
 class LessonTooLong(ValueError):
@@ -40,7 +40,7 @@ class LessonTooLong(ValueError):
 
 
 def write_sheet(lesson: Lesson, paper: Paper) -> bytes:
-    """Render a lesson on one page; the same lesson gives the same bytes. Raises LessonTooLong."""
+    """Render a lesson on one page. The same lesson gives the same bytes. Raises LessonTooLong."""
     for size in _FONT_SIZES_PT:
         sheet = _Sheet(lesson, paper, size)
         try:
@@ -59,7 +59,9 @@ class _Sheet:
         self._size = size
         self._add_line(lesson.title, size * 1.6, bold=True)
         self._add_line(
-            translated("This closes: {closes}.").format(closes=lesson.closes), size, colour=_SOFT
+            translated("This closes: {closes}.").format(closes=lesson.closes),
+            size,
+            colour=_SECONDARY_COLOUR,
         )
         self._add_gap(0.4)
         for before, block in zip([None, *lesson.blocks], lesson.blocks, strict=False):
@@ -68,7 +70,9 @@ class _Sheet:
             self._add_block(block)
         self._add_part(translated("One thing to try"), lesson.try_now)
         self._add_line(
-            translated("To undo it: {undo}").format(undo=lesson.undo), size, colour=_SOFT
+            translated("To undo it: {undo}").format(undo=lesson.undo),
+            size,
+            colour=_SECONDARY_COLOUR,
         )
         self._add_part(translated("One question"), lesson.question.ask)
         for number, choice in enumerate(lesson.question.choices, 1):
@@ -78,7 +82,7 @@ class _Sheet:
             right=lesson.question.right, why=lesson.question.why
         )
         self._add_gap(0.4)
-        self._add_line(answer, size * _SMALL, colour=_SOFT)
+        self._add_line(answer, size * _SMALL_FONT_FACTOR, colour=_SECONDARY_COLOUR)
 
     def _sources(self, lesson: Lesson) -> None:
         self._add_gap(0.6)
@@ -86,10 +90,10 @@ class _Sheet:
             words = translated("{title}. {url} (read on {day})").format(
                 title=one.title, url=one.url, day=day_in_words(one.read_on)
             )
-            self._add_line(words, self._size * _SMALL * 0.9, colour=_SOFT)
+            self._add_line(words, self._size * _SMALL_FONT_FACTOR * 0.9, colour=_SECONDARY_COLOUR)
 
     def close(self) -> None:
-        """Close the files of the typefaces, which the library leaves open."""
+        """Close the font files, which the library leaves open."""
         for face in self.pdf.fonts.values():
             if isinstance(face, TTFFont):
                 face.ttfont.close()
@@ -101,7 +105,7 @@ class _Sheet:
     def _add_block(self, block: Block) -> None:
         if block.kind is BlockKind.HEADING:
             self._add_gap(0.45)
-            self._add_line(block.text, self._size * 1.12, bold=True, colour=_ACCENT)
+            self._add_line(block.text, self._size * 1.12, bold=True, colour=_HEADING_COLOUR)
         elif block.kind is BlockKind.PARAGRAPH:
             self._add_spans(block)
         else:
@@ -109,7 +113,7 @@ class _Sheet:
             self._add_list_item(mark, block)
 
     def _add_list_item(self, mark: str, block: Block) -> None:
-        self._set_letters(self._size)
+        self._set_font(self._size)
         self.pdf.set_x(_MARGIN_MM)
         self.pdf.cell(_INDENT_MM, self._height(self._size), mark)
         self.pdf.set_left_margin(_MARGIN_MM + _INDENT_MM)
@@ -118,7 +122,7 @@ class _Sheet:
         self.pdf.set_x(_MARGIN_MM)
 
     def _add_spans(self, block: Block) -> None:
-        """Typeset words line by line; lines break only at spaces, whatever a word looks like."""
+        """Typeset words line by line. Lines break only at spaces, never inside a word."""
         height, room = self._height(self._size), self.pdf.w - self.pdf.r_margin
         for pieces in _words_of_block(block):
             wide = sum(self._width(piece) for piece in pieces)
@@ -126,13 +130,13 @@ class _Sheet:
                 self.pdf.ln(height)
             for piece in pieces:
                 self.pdf.cell(self._width(piece), height, piece.text)
-            self._set_letters(self._size)
+            self._set_font(self._size)
             self.pdf.cell(self.pdf.get_string_width(" "), height, " ")
         self.pdf.ln(height)
 
     def _width(self, piece: Span) -> float:
         """Return the width of a piece in mm. The font of the piece remains selected."""
-        self._set_letters(self._size, bold=piece.strong or piece.code)
+        self._set_font(self._size, bold=piece.strong or piece.code)
         return float(self.pdf.get_string_width(piece.text))
 
     def _add_line(
@@ -141,15 +145,15 @@ class _Sheet:
         size: float,
         *,
         bold: bool = False,
-        colour: tuple[int, int, int] = _INK,
+        colour: tuple[int, int, int] = _TEXT_COLOUR,
     ) -> None:
-        self._set_letters(size, bold=bold, colour=colour)
+        self._set_font(size, bold=bold, colour=colour)
         self.pdf.multi_cell(0, self._height(size), words, align="L", new_x="LMARGIN", new_y="NEXT")
 
-    def _set_letters(
-        self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _INK
+    def _set_font(
+        self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _TEXT_COLOUR
     ) -> None:
-        self.pdf.set_font(_FAMILY, "B" if bold else "", size)
+        self.pdf.set_font(_FONT_FAMILY, "B" if bold else "", size)
         self.pdf.set_text_color(*colour)
 
     def _add_gap(self, lines: float) -> None:
@@ -161,7 +165,7 @@ class _Sheet:
 
 
 def _is_apart(before: Block, block: Block) -> bool:
-    """Return whether there is a gap between two blocks; a heading has its own."""
+    """Return whether there has to be a gap between two blocks. A heading brings its own gap."""
     is_text = BlockKind.HEADING not in {before.kind, block.kind}
     return is_text and (before.kind is not block.kind or block.kind is BlockKind.PARAGRAPH)
 
@@ -183,9 +187,9 @@ def _empty_pdf(lesson: Lesson, paper: Paper) -> FPDF:
     pdf.set_margin(_MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM * 0.7)
     pdf.c_margin = 0.0
-    for style, name in _FACES.items():
+    for style, name in _FONT_FILES.items():
         with as_file(files(base) / "fonts" / name) as face:
-            pdf.add_font(_FAMILY, style, face)
+            pdf.add_font(_FONT_FAMILY, style, face)
     pdf.set_title(lesson.title)
     pdf.set_lang(language_of_person())
     pdf.set_producer("Entrenous")

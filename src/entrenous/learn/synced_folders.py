@@ -1,7 +1,7 @@
 """Find out whether the vault or an export is in a folder that a program copies to other machines.
 
-Synchronized folders are recognized by facts/synced.toml: files that such a program leaves in its
-folder, its usual places, environment variables, and its own settings. Nothing else is read.
+facts/synced.toml says how to recognize such a program's folder: by files that it leaves there, by
+its usual paths, by environment variables, or by its settings. Nothing else is read.
 """
 
 import html
@@ -19,8 +19,8 @@ from entrenous.learn.facts import SyncService
 
 @dataclass(frozen=True, slots=True)
 class SyncedPlace:
-    """A vault or an export in a synchronized folder: ``holds`` says which of them, and ``at`` where
-    it is.
+    """A vault or an export in a synchronized folder. ``holds`` says what was found, and ``at``
+    where.
     """
 
     service: str
@@ -28,8 +28,11 @@ class SyncedPlace:
     at: str
 
 
-#: The names of an exported archive and of exported evidence; tests/learn compares them.
-EXPORTS: Final = {"archive.key.age": "an archive", "case-*-item-*": "an exported item of a case"}
+#: The names of exports; tests/learn checks that exports still have these names.
+EXPORT_KIND_OF_NAME: Final = {
+    "archive.key.age": "an archive",
+    "case-*-item-*": "an exported item of a case",
+}
 ENTRIES_MAX: Final = 20_000  # number of names examined in one synchronized folder
 _SETTINGS_BYTES_MAX: Final = 1 << 20
 
@@ -40,7 +43,7 @@ def synced_places(
     environment: Mapping[str, str],
     services: Sequence[SyncService],
 ) -> tuple[SyncedPlace, ...]:
-    """Return which vault and exports are in synchronized folders, and where.
+    """Return the vault, if it is in a synchronized folder, and the exports in such folders.
 
     Args:
         vault: the device's folder.
@@ -62,7 +65,7 @@ def synced_places(
 def _synced_roots(
     service: SyncService, person_home: Path, environment: Mapping[str, str]
 ) -> Iterator[Path]:
-    """Yield the folders that a program synchronizes, as far as they exist."""
+    """Yield the existing folders that a program synchronizes."""
     named = [
         *(Path(value) for name in service.variables if (value := environment.get(name))),
         *_roots_from_known_folders(service, person_home),
@@ -97,25 +100,27 @@ def _is_below(folder: Path, roots: Sequence[Path]) -> bool:
 
 
 def _has_marker_above(folder: Path, service: SyncService) -> bool:
-    """Return whether the folder or one above it has a marker of the program."""
+    """Return whether a folder, or one that contains it, has a marker file of the program."""
     with suppress(OSError):
-        whole = folder.resolve()
-        for above in (whole, *whole.parents):
+        resolved = folder.resolve()
+        for above in (resolved, *resolved.parents):
             if any(_has_marker(above, marker) for marker in service.markers):
                 return True
     return False
 
 
 def _has_marker(folder: Path, marker: str) -> bool:
-    """Return whether a folder has a marker; a marker that ends in "/" is a folder itself."""
+    """Return whether a folder contains a marker. A marker that ends in "/" is a folder itself."""
     wants_folder = marker.endswith("/")
     return any(one.is_dir() is wants_folder for one in folder.glob(marker.rstrip("/")))
 
 
 def _find_exports(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield the kinds of exports in a folder, by name, among its first ENTRIES_MAX entries."""
+    """Yield the kind and the path of each export, found by its name, among the first ENTRIES_MAX
+    files below a folder.
+    """
     for place in islice(_files_below(root), ENTRIES_MAX):
-        for pattern, holds in EXPORTS.items():
+        for pattern, holds in EXPORT_KIND_OF_NAME.items():
             if fnmatch(place.name, pattern):
                 yield holds, str(place)
 

@@ -1,8 +1,9 @@
 """Inspect this machine: versions, file permissions, synchronized folders, disk encryption.
 
-To find the encryption, the device's folder is followed to its mount (``/proc/self/mountinfo``,
-proc(5)), the block device and its layers (``/sys/dev/block``): dm-crypt volumes have ``CRYPT-`` in
-``dm/uuid``. Other kinds of storage cannot be judged.
+To find out whether the disk is encrypted, look up the mount of the device's folder
+(``/proc/self/mountinfo``, proc(5)), then its block device and the layers below
+(``/sys/dev/block``). The ``dm/uuid`` of a dm-crypt volume begins with ``CRYPT-``. Other kinds of
+storage cannot be judged.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class MachineFacts:
     """What this program can see of the machine; None means "cannot see", never "fine".
 
     ``home`` is the device's folder. ``open_to_others`` are names inside it ("." is the folder
-    itself) that another account may read or write. ``disk_encrypted`` refers to the folder's disk
-    and exists on Linux only. ``updated_on`` is the day of this program's newest file.
+    itself) that another account may read or write. ``disk_encrypted`` is about the disk with that
+    folder, and known on Linux only. ``updated_on`` is the day of this program's newest file.
     """
 
     system: str
@@ -39,17 +40,17 @@ class MachineFacts:
     open_to_others: tuple[str, ...] | None = None
     disk_encrypted: bool | None = None
     version: SystemVersion | None = None
-    program: Program = Program()  # noqa: RUF009 -- it is frozen
+    program: Program = Program()  # noqa: RUF009 -- Program is immutable
     updated_on: date | None = None
     synced: tuple[SyncedPlace, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SystemVersion:
-    """A system as facts/systems.toml names it: Debian 12 is "debian", "12".
+    """A system and its version as in facts/systems.toml: Debian 12 is "debian", "12".
 
-    ``shown`` is the system's own name. ``enterprise`` is set for editions of Windows with other
-    dates.
+    ``shown`` is the name that the system gives itself. ``enterprise`` is true for editions of
+    Windows that get updates for longer.
     """
 
     system: str
@@ -58,8 +59,14 @@ class SystemVersion:
     enterprise: bool = False
 
 
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_ENCRYPTING: Final = ("ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs", "fuse.securefs")
+_MODE_BITS_OF_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_ENCRYPTING_FILE_SYSTEMS: Final = (
+    "ecryptfs",
+    "fuse.gocryptfs",
+    "fuse.encfs",
+    "fuse.cryfs",
+    "fuse.securefs",
+)
 
 
 class _Mount(NamedTuple):
@@ -75,8 +82,8 @@ def inspect_machine(home: Path) -> MachineFacts:
     return MachineFacts(
         system=system or translated("this computer"),
         home=str(home),
-        open_to_others=open_to_others(home) if os.name == "posix" else None,
-        disk_encrypted=disk_encrypted(home) if system == "Linux" else None,
+        open_to_others=names_open_to_others(home) if os.name == "posix" else None,
+        disk_encrypted=is_disk_encrypted(home) if system == "Linux" else None,
         version=system_version(system),
         program=this_program(),
         updated_on=_newest_file(Path(entrenous.__file__).parent),
@@ -89,9 +96,9 @@ def system_version(system: str) -> SystemVersion | None:
     if system == "Linux":
         with suppress(OSError):
             return _linux_version(platform.freedesktop_os_release())
-    if system == "Darwin" and (whole := platform.mac_ver()[0]):
-        major = whole if whole.startswith("10.") else whole.split(".")[0]
-        return SystemVersion("macos", ".".join(major.split(".")[:2]), f"macOS {whole}")
+    if system == "Darwin" and (version := platform.mac_ver()[0]):
+        major = version if version.startswith("10.") else version.split(".")[0]
+        return SystemVersion("macos", ".".join(major.split(".")[:2]), f"macOS {version}")
     if system == "Windows" and (build := platform.version().split(".")[-1]).isdigit():
         edition = platform.win32_edition() or ""
         enterprise = edition.startswith(("Enterprise", "Education"))
@@ -99,41 +106,44 @@ def system_version(system: str) -> SystemVersion | None:
     return None
 
 
-def _linux_version(told: dict[str, str]) -> SystemVersion | None:
-    """Read os-release(5); a rolling system has no version."""
-    if not told.get("VERSION_ID"):
+def _linux_version(os_release: dict[str, str]) -> SystemVersion | None:
+    """Return the version from the fields of os-release(5); None for a rolling release, which has
+    none.
+    """
+    if not os_release.get("VERSION_ID"):
         return None
-    shown = told.get("PRETTY_NAME") or f"{told['ID']} {told['VERSION_ID']}"
-    return SystemVersion(told["ID"], told["VERSION_ID"], shown)
+    shown = os_release.get("PRETTY_NAME") or f"{os_release['ID']} {os_release['VERSION_ID']}"
+    return SystemVersion(os_release["ID"], os_release["VERSION_ID"], shown)
 
 
 def _newest_file(package: Path) -> date | None:
-    """Return the day of the newest source file: when this program was last updated here."""
+    """Return the day of the newest source file, on which this program was last updated here."""
     with suppress(OSError):
         newest = max(file.stat().st_mtime for file in package.rglob("*.py"))
         return datetime.fromtimestamp(newest, UTC).date()
     return None
 
 
-def open_to_others(home: Path) -> tuple[str, ...] | None:
-    """Return names in and below ``home`` that other accounts may use; None if that cannot be seen.
+def names_open_to_others(home: Path) -> tuple[str, ...] | None:
+    """Return the names in and below ``home`` that other accounts may use; None if they cannot be
+    seen.
 
     If ``home`` itself is closed, the modes of files in it do not matter.
     """
     try:
         if not _is_open_to_others(home):
             return ()
-        loose = [entry for entry in (home, *home.rglob("*")) if _is_open_to_others(entry)]
+        open_entries = [entry for entry in (home, *home.rglob("*")) if _is_open_to_others(entry)]
     except OSError:
         return None
-    return tuple(sorted(str(entry.relative_to(home)) for entry in loose))
+    return tuple(sorted(str(entry.relative_to(home)) for entry in open_entries))
 
 
-def disk_encrypted(home: Path, root: Path = Path("/")) -> bool | None:
+def is_disk_encrypted(home: Path, root: Path = Path("/")) -> bool | None:
     """Return whether the disk of ``home`` is encrypted; None if that cannot be seen."""
     try:
         mount = _mount_of(home.resolve(), root)
-        if mount is None or mount.kind in _ENCRYPTING:
+        if mount is None or mount.kind in _ENCRYPTING_FILE_SYSTEMS:
             return None if mount is None else True
         disk = root / "sys/dev/block" / _device_number(mount, root)
         return (
@@ -147,11 +157,13 @@ def disk_encrypted(home: Path, root: Path = Path("/")) -> bool | None:
 
 def _is_open_to_others(entry: Path) -> bool:
     mode = entry.lstat().st_mode
-    return not stat.S_ISLNK(mode) and bool(mode & _OTHERS)
+    return not stat.S_ISLNK(mode) and bool(mode & _MODE_BITS_OF_OTHERS)
 
 
 def _mount_of(home: Path, root: Path) -> _Mount | None:
-    """Return the mount of ``home``: the deepest, and there the last, which hides the others."""
+    """Return the mount that ``home`` is on: the deepest; of several at the same point, the last,
+    which hides the others.
+    """
     lines = (root / "proc/self/mountinfo").read_text().splitlines()
     above = [mount for mount in map(_parse_mount, lines) if home.is_relative_to(mount.point)]
     deepest = max((len(mount.point.parts) for mount in above), default=0)
@@ -171,7 +183,9 @@ def _unescape_octal(text: str) -> str:
 
 
 def _device_number(mount: _Mount, root: Path) -> str:
-    """Return the block device's number, by its source where btrfs and others have a virtual one."""
+    """Return the block device's number. Where the mount has a virtual number, as with btrfs, the
+    number of its source is returned.
+    """
     if not mount.number.startswith("0:") or not mount.source.startswith("/dev/"):
         return mount.number
     device = (root / mount.source.lstrip("/")).stat().st_rdev

@@ -110,7 +110,7 @@ def record(content: bytes, encoding: str = "identity") -> bytes:
 
 @pytest.mark.parametrize("times", [1, 300])
 def test_decompression_bombs_are_refused(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrenous.respond.capture.second_capture.UNPACKED_MAX", 1_000_000)
+    monkeypatch.setattr("entrenous.respond.capture.second_capture.UNPACKED_BYTES_MAX", 1_000_000)
     bomb = zlib.compress(bytes(10_000_000 // times))
     with pytest.raises(NotAWebArchive):
         contents_of(wacz(record(bomb, "deflate") * times))

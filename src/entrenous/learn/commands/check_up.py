@@ -23,8 +23,8 @@ from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import NO, YES, session_of
 from entrenous.terminal.typed_input import STDIN_MARK, STDIN_OPTION_ADVICE, Json, read_typed_text
 
-MARK: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
-_STOP: Final = frozenset({"s", "stop", "q", "quit"})
+WORD_OF_PATH: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
+_STOP_WORDS: Final = frozenset({"s", "stop", "q", "quit"})
 
 
 def join(app: typer.Typer) -> None:
@@ -82,7 +82,7 @@ def _collect_answers(typed: str, context: typer.Context) -> bytes:
 
 
 def _ask_passphrase(descriptor: int | None) -> Secret | None:
-    """Ask for the passphrase to judge it; without one, that check is skipped."""
+    """Ask for the passphrase, so that its strength can be judged. None skips that check."""
     try:
         return ask_passphrase(descriptor)
     except NoPassphrase:
@@ -91,44 +91,44 @@ def _ask_passphrase(descriptor: int | None) -> Secret | None:
 
 def _ask_questions() -> dict[str, str]:
     """Ask the questions, one at a time; each can be skipped, and all can be stopped."""
-    every = all_questions()
+    questions = all_questions()
     hint(
         translated(
             "{count} questions. Press Enter to skip one, or type s to stop. Nothing is kept."
-        ).format(count=len(every))
+        ).format(count=len(questions))
     )
     given = dict[str, str]()
-    for number, asked in enumerate(every, 1):
-        typed = _ask_question(
-            asked, translated("{number} of {total}").format(number=number, total=len(every))
+    for number, question in enumerate(questions, 1):
+        key = _ask_question(
+            question, translated("{number} of {total}").format(number=number, total=len(questions))
         )
-        if typed is None:
+        if key is None:
             break
-        if typed:
-            given[asked.id] = typed
+        if key:
+            given[question.id] = key
     return given
 
 
-def _ask_question(asked: CheckUpQuestion, place: str) -> str | None:
-    """Return the key of the answer, "" for a skipped question, None to stop."""
+def _ask_question(question: CheckUpQuestion, position: str) -> str | None:
+    """Return the key of the answer; "" if the question was skipped, None if the person stopped."""
     hint("")
-    hint(f"{place}: {asked.question}")
-    hint(f"  {asked.why}")
-    for number, answer in enumerate(asked.answers, 1):
+    hint(f"{position}: {question.question}")
+    hint(f"  {question.why}")
+    for number, answer in enumerate(question.answers, 1):
         hint(f"  {number}  {answer.says}")
     while True:
         typed = typer.prompt(
             translated("Your answer"), err=True, default="", show_default=False
         ).strip()
-        if typed.casefold() in _STOP:
+        if typed.casefold() in _STOP_WORDS:
             return None
         if not typed:
             return ""
-        if typed.isdigit() and 1 <= int(typed) <= len(asked.answers):
-            return asked.answers[int(typed) - 1].key
+        if typed.isdigit() and 1 <= int(typed) <= len(question.answers):
+            return question.answers[int(typed) - 1].key
         hint(
             translated("Type a number from 1 to {count}, Enter to skip, or s to stop.").format(
-                count=len(asked.answers)
+                count=len(question.answers)
             )
         )
 
@@ -139,7 +139,7 @@ def _print_check_up(found: CheckUp, named: tuple[str, ...] | None) -> None:
             print_line(line)
         return
     for one in found.advice:
-        print_line(f"{MARK[one.path.value]} {one.closes}")
+        print_line(f"{WORD_OF_PATH[one.path.value]} {one.closes}")
         print_line(f"        {one.found}")
         if one.next_step:
             step = translated("next: {step}").format(step=one.next_step)

@@ -27,7 +27,7 @@ Quiz = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at
 
 
 class _LessonGroup(TyperGroup):
-    """The group ``learn``: each lesson is a command of its own."""
+    """The command group ``learn``, in which each lesson is a command."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         found = super().get_command(ctx, cmd_name)
@@ -45,7 +45,7 @@ def join(app: typer.Typer) -> None:
     learn.callback()(list_lessons)
     learn.command("export")(export)
     for one in all_lessons():
-        learn.command(one.name, help=one.title)(_show_lesson(one))
+        learn.command(one.name, help=one.title)(_make_show_command(one))
     app.add_typer(learn, name="learn")
 
 
@@ -53,11 +53,11 @@ def list_lessons(context: typer.Context) -> None:
     """Five-minute lessons; each ends in one setting changed."""
     if context.invoked_subcommand is not None:
         return
-    wide = max(len(one.name) for one in all_lessons())
+    width = max(len(one.name) for one in all_lessons())
     for one in all_lessons():
-        print_line(f"{one.name:{wide}}  {one.title}")
+        print_line(f"{one.name:{width}}  {one.title}")
         closes = translated("closes: {what}").format(what=one.closes)
-        print_line(f"{'':{wide}}  {closes}")
+        print_line(f"{'':{width}}  {closes}")
     print_line(translated("read one: entrenous learn where-copies-hide"))
 
 
@@ -79,31 +79,31 @@ def export(
     )
 
 
-def _show_lesson(one: Lesson) -> Callable[[bool], None]:
+def _make_show_command(lesson: Lesson) -> Callable[[bool], None]:
     def show(quiz: Quiz = False) -> None:
         width = min(shutil.get_terminal_size().columns, _COLUMNS_MAX)
-        print_line(lesson_as_text(one, width))
+        print_line(lesson_as_text(lesson, width))
         if quiz:
-            raise typer.Exit(NO if _ask_lesson_question(one) is False else YES)
+            raise typer.Exit(NO if _ask_lesson_question(lesson) is False else YES)
 
     return show
 
 
-def _ask_lesson_question(one: Lesson) -> bool | None:
+def _ask_lesson_question(lesson: Lesson) -> bool | None:
     """Ask a lesson's question. Return whether the answer is right, or None if the question was
     skipped.
     """
     if not sys.stdin.isatty():
         raise typer.BadParameter(translated("there is no terminal to ask you at: leave out --quiz"))
     hint("")
-    hint(one.question.ask)
-    for number, choice in enumerate(one.question.choices, 1):
+    hint(lesson.question.ask)
+    for number, choice in enumerate(lesson.question.choices, 1):
         hint(f"  {number}  {choice}")
-    answer = _read_choice(len(one.question.choices))
+    answer = _read_choice(len(lesson.question.choices))
     if answer is None:
         return None
-    print_line(verdict_in_words(one.question, answer))
-    return is_right(one.question, answer)
+    print_line(verdict_in_words(lesson.question, answer))
+    return is_right(lesson.question, answer)
 
 
 def _read_choice(most: int) -> int | None:

@@ -33,10 +33,10 @@ from entrenous.respond.watch.records import find_sighting, host_of
 from entrenous.wire.encodings import write_time
 
 SCHEMA: Final = "entrenous/capture/1"
-PAGE_BYTES: Final = 16 * 1024 * 1024
-ALL_BYTES: Final = 64 * 1024 * 1024
-ALL_S: Final = 120.0  # after this many seconds, no further picture is requested
-PAUSE_S: Final = 0.5  # seconds between two requests to one host
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+CAPTURE_BYTES_MAX: Final = 64 * 1024 * 1024
+PICTURES_TIME_MAX_S: Final = 120.0  # after this many seconds, no further picture is requested
+HOST_PAUSE_S: Final = 0.5  # seconds between two requests to one host
 
 
 class NotCapturable(Refused):
@@ -56,7 +56,7 @@ class RecordingWeb:
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
     ) -> WebAnswer:
-        """Do the same as :meth:`Web.get`, and keep the exchange."""
+        """Call :meth:`Web.get` of ``web``, and keep the exchange."""
         at = self.clock.now()
         answer = self.web.get(url, headers, bytes_max, at_home=at_home)
         self.exchanges.append(Exchange(at, url, answer, answer.wire or RecordedTransfer(b"", b"")))
@@ -65,7 +65,9 @@ class RecordingWeb:
 
 @dataclass(frozen=True, slots=True)
 class CaptureContext:
-    """Settings of a capture: its web, pauses, and the offset of the person's own clock from UTC."""
+    """Settings of a capture: access to the web, functions for time and pauses, and the offset of
+    local time from UTC.
+    """
 
     web: Web
     now_s: Callable[[], float]
@@ -74,15 +76,15 @@ class CaptureContext:
     by_proxy: bool = False
 
 
-def capture_page(name: str, number: int, why: str, asking: CaptureContext, device: Device) -> Case:
+def capture_page(name: str, number: int, why: str, context: CaptureContext, device: Device) -> Case:
     """Capture the page of a sighting with its pictures, and store it in the case as level A2.
 
     Args:
         name: the case.
         number: the sighting, which has a web address.
         why: the reason for the capture, in one line; it is stored in the capture.
-        asking: the web and the settings of the capture.
-        device: its vault stores the capture, sealed.
+        context: the web and the settings of the capture.
+        device: its vault stores the capture, encrypted.
 
     Raises:
         NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry, NotCapturable: nothing was requested.
@@ -91,10 +93,12 @@ def capture_page(name: str, number: int, why: str, asking: CaptureContext, devic
     seen = find_sighting(find_open_case(name, device), number)
     if seen.reach is not SightingReach.PUBLIC or not host_of(seen.where):
         raise NotCapturable(name=name, number=number)
-    recording = RecordingWeb(asking.web, device.clock)
-    polite = PoliteWeb(recording, asking.now_s, asking.sleep_s, heeds_robots=False, pause_s=PAUSE_S)
+    recording = RecordingWeb(context.web, device.clock)
+    polite = PoliteWeb(
+        recording, context.now_s, context.sleep_s, heeds_robots=False, pause_s=HOST_PAUSE_S
+    )
     started = device.clock.now()
-    page = polite.fetch(seen.where, PAGE_BYTES, at_home=is_local_url(seen.where))
+    page = polite.fetch(seen.where, PAGE_BYTES_MAX, at_home=is_local_url(seen.where))
     missing = _fetch_pictures(polite, page, recording, at_home=is_local_url(seen.where))
     facts = {
         "schema": SCHEMA,
@@ -102,11 +106,11 @@ def capture_page(name: str, number: int, why: str, asking: CaptureContext, devic
         "url_final": page.url,
         "started_at": write_time(started),
         "ended_at": write_time(device.clock.now()),
-        "local_time": _on_local_clock(started, asking.local_offset),
+        "local_time": _on_local_clock(started, context.local_offset),
         "tool": str(this_program()),
         "who": CUSTODY_ACTOR,
         "why": why,
-        "by_proxy": asking.by_proxy,
+        "by_proxy": context.by_proxy,
         "pictures_missing": missing,
         "whole": not any(one.answer.is_cut for one in recording.exchanges),
     }
@@ -123,12 +127,14 @@ def _fetch_pictures(
     """Fetch the pictures that a page shows, within limits. Return how many of them failed."""
     start_s, missing = polite.now_s(), 0
     for url in picture_urls(page.answer.body, page.url) if _is_html(page.answer) else ():
-        taken = sum(len(one.answer.body) for one in recording.exchanges)
-        if taken >= ALL_BYTES or polite.now_s() - start_s > ALL_S:
+        received_bytes = sum(len(one.answer.body) for one in recording.exchanges)
+        if received_bytes >= CAPTURE_BYTES_MAX or polite.now_s() - start_s > PICTURES_TIME_MAX_S:
             missing += 1
             continue
         try:
-            polite.fetch(url, min(PAGE_BYTES, ALL_BYTES - taken), at_home=at_home)
+            polite.fetch(
+                url, min(PAGE_BYTES_MAX, CAPTURE_BYTES_MAX - received_bytes), at_home=at_home
+            )
         except (RobotsForbid, NotOnTheWeb, SiteDidNotAnswer):
             missing += 1
     return missing

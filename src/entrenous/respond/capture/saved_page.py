@@ -14,17 +14,21 @@ from entrenous.base.picture import MediaKind, NotAPicture
 from entrenous.media.file_kind import kind_of, medium_of
 
 A_STATEMENT: Final = translatable("a statement")
-UNKNOWN: Final = translatable("a file")
+UNKNOWN_FILE: Final = translatable("a file")
 _EXAMINED_BYTES: Final = 4096  # number of bytes that are examined
-_HTML: Final = re.compile(rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE)
-_MHTML: Final = re.compile(rb"^content-type:\s*multipart/related\b", re.IGNORECASE | re.MULTILINE)
-_HEADER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
-_GZIP: Final = b"\x1f\x8b"
-_WORDS: Final[Mapping[MediaKind, str]] = {
+_HTML_PATTERN: Final = re.compile(
+    rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE
+)
+_MHTML_PATTERN: Final = re.compile(
+    rb"^content-type:\s*multipart/related\b", re.IGNORECASE | re.MULTILINE
+)
+_HEADER_PATTERN: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_MEDIA_DESCRIPTIONS: Final[Mapping[MediaKind, str]] = {
     MediaKind.CLIP: translatable("a video"),
     MediaKind.SOUND: translatable("a sound"),
 }
-_PICTURE: Final = "a screenshot or picture ({kind})"
+_PICTURE_DESCRIPTION: Final = "a screenshot or picture ({kind})"
 
 
 def describe_file(untrusted_data: bytes) -> str:
@@ -34,28 +38,29 @@ def describe_file(untrusted_data: bytes) -> str:
         "a PDF": start.startswith(b"%PDF-"),
         "a web archive (WARC)": _unpacked_start(start).startswith(b"WARC/"),
         "a web archive (WACZ)": start.startswith(b"PK\x03\x04") and _is_wacz(untrusted_data),
-        "a saved page (HTML)": bool(_HTML.match(start)),
-        "a saved page (MHTML)": bool(_HEADER.match(start) and _MHTML.search(start)),
+        "a saved page (HTML)": bool(_HTML_PATTERN.match(start)),
+        "a saved page (MHTML)": bool(_HEADER_PATTERN.match(start) and _MHTML_PATTERN.search(start)),
     }
-    told = next((what for what, is_it in signs.items() if is_it), "")
-    return told or _describe_media(untrusted_data)
+    description = next((what for what, is_it in signs.items() if is_it), "")
+    return description or _describe_media(untrusted_data)
 
 
-_PICTURES: Final = re.compile(r"a screenshot or picture \((\w+)\)")
+_PICTURE_PATTERN: Final = re.compile(r"a screenshot or picture \((\w+)\)")
 
 
 def description_in_words(what: str) -> str:
-    """Return a stored description in the person's language; other people's words as they are.
+    """Return a stored description in the person's language. Descriptions that somebody typed stay
+    as they are.
 
     >>> description_in_words("a PDF"), description_in_words("what Ana saved")
     ('a PDF', 'what Ana saved')
     """
-    if picture := _PICTURES.fullmatch(what):
+    if picture := _PICTURE_PATTERN.fullmatch(what):
         return translated("a screenshot or picture ({kind})").format(kind=picture[1])
     return translated(what) if what in _DESCRIPTIONS else what
 
 
-_SUFFIXES: Final[Mapping[str, str]] = {
+_SUFFIX_OF_DESCRIPTION: Final[Mapping[str, str]] = {
     translatable("a PDF"): ".pdf",
     translatable("a web archive (WARC)"): ".warc",
     translatable("a web archive (WACZ)"): ".wacz",
@@ -65,7 +70,9 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "a screenshot or picture (PNG)": ".png",
 }
 
-_DESCRIPTIONS: Final = frozenset({A_STATEMENT, UNKNOWN, *_WORDS.values(), *_SUFFIXES})
+_DESCRIPTIONS: Final = frozenset(
+    {A_STATEMENT, UNKNOWN_FILE, *_MEDIA_DESCRIPTIONS.values(), *_SUFFIX_OF_DESCRIPTION}
+)
 
 
 def file_suffix(untrusted_data: bytes) -> str:
@@ -73,18 +80,18 @@ def file_suffix(untrusted_data: bytes) -> str:
     unknown.
     """
     other = ".zip" if untrusted_data.startswith(b"PK\x03\x04") else ".bin"
-    return _SUFFIXES.get(describe_file(untrusted_data), other)
+    return _SUFFIX_OF_DESCRIPTION.get(describe_file(untrusted_data), other)
 
 
 def _describe_media(untrusted_data: bytes) -> str:
     try:
-        return _PICTURE.format(kind=kind_of(untrusted_data).upper())
+        return _PICTURE_DESCRIPTION.format(kind=kind_of(untrusted_data).upper())
     except NotAPicture:
-        return _WORDS.get(medium_of(untrusted_data), UNKNOWN)
+        return _MEDIA_DESCRIPTIONS.get(medium_of(untrusted_data), UNKNOWN_FILE)
 
 
 def _unpacked_start(start: bytes) -> bytes:
-    if not start.startswith(_GZIP):
+    if not start.startswith(_GZIP_MAGIC):
         return start
     try:
         return zlib.decompressobj(zlib.MAX_WBITS + 16).decompress(start, 16)

@@ -1,8 +1,8 @@
 """Add a second capture of the same page by somebody else, which gives level A3 if both saw the same
 content.
 
-It reads other people's WACZ files, so everything is bounded, and only the presence of content in
-them is trusted.
+WACZ files come from other people, so all sizes are limited, and the only fact that is taken from
+them is which content they have for which address.
 """
 
 import io
@@ -22,12 +22,12 @@ from entrenous.respond.evidence import read_evidence
 from entrenous.respond.nouns import Case, Evidence, EvidenceLevel
 from entrenous.respond.open_case import store_item
 
-UNPACKED_MAX: Final = 256 * 1024 * 1024  # bytes of all records together
+UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all records together
 _RECORDS_MAX: Final = 20_000
 _WARCS_MAX: Final = 16
-_OK: Final = "200"
-_PURPOSE: Final = "to compare it with a second capture"
-_BROKEN: Final = (
+_STATUS_OK: Final = "200"
+_READ_PURPOSE: Final = "to compare it with a second capture"
+_PARSE_ERRORS: Final = (
     *(zipfile.BadZipFile, zlib.error, ArchiveLoadFailed, EOFError, OSError),
     *(ValueError, KeyError, IndexError, AttributeError, TypeError, NotImplementedError),
     *(RuntimeError, UnicodeError, OverflowError, MemoryError),
@@ -56,9 +56,11 @@ def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Devic
     """
     case = find_open_case(name, device)
     theirs = contents_of(untrusted_wacz)
-    own = [item for item in case.evidence if item.level is EvidenceLevel.A2]
+    own_captures = [item for item in case.evidence if item.level is EvidenceLevel.A2]
     with device.vault.transaction():
-        shared = [(_count_shared_addresses(case, one, theirs, device), one.number) for one in own]
+        shared = [
+            (_count_shared_addresses(case, one, theirs, device), one.number) for one in own_captures
+        ]
         level, what = _describe_capture(who, *max(shared, default=(0, 0)))
         return store_item(name, untrusted_wacz, (level, what, None), device)
 
@@ -74,8 +76,8 @@ def _describe_capture(who: str, shared: int, number: int) -> tuple[EvidenceLevel
 def _count_shared_addresses(
     case: Case, item: Evidence, theirs: Mapping[str, bytes], device: Device
 ) -> int:
-    """Return how many addresses have the same content in an item and in their capture."""
-    ours = contents_of(read_evidence(case.name, item.number, _PURPOSE, device))
+    """Return how many addresses have the same content in an item and in the other capture."""
+    ours = contents_of(read_evidence(case.name, item.number, _READ_PURPOSE, device))
     return sum(theirs.get(url) == digest for url, digest in ours.items())
 
 
@@ -87,12 +89,12 @@ def contents_of(untrusted_wacz: bytes) -> Mapping[str, bytes]:
     """
     try:
         return dict(_content_hashes(untrusted_wacz))
-    except _BROKEN:
+    except _PARSE_ERRORS:
         raise NotAWebArchive from None
 
 
 def _content_hashes(untrusted_wacz: bytes) -> Iterator[tuple[str, bytes]]:
-    left = UNPACKED_MAX
+    left = UNPACKED_BYTES_MAX
     records = 0
     for warc in _warc_files(untrusted_wacz):
         for record in ArchiveIterator(io.BytesIO(warc)):
@@ -101,7 +103,7 @@ def _content_hashes(untrusted_wacz: bytes) -> Iterator[tuple[str, bytes]]:
                 raise ValueError("too many records")
             if record.rec_type != "response" or record.http_headers is None:
                 continue
-            if record.http_headers.get_statuscode() != _OK:
+            if record.http_headers.get_statuscode() != _STATUS_OK:
                 continue
             content = record.content_stream().read(left + 1)
             left -= len(content)
@@ -116,7 +118,7 @@ def _warc_files(untrusted_wacz: bytes) -> Iterator[bytes]:
         names = [name for name in container.namelist() if name.startswith("archive/")]
         for name in names[:_WARCS_MAX]:
             with container.open(name) as file:
-                data = file.read(UNPACKED_MAX + 1)
-            if len(data) > UNPACKED_MAX:
+                data = file.read(UNPACKED_BYTES_MAX + 1)
+            if len(data) > UNPACKED_BYTES_MAX:
                 raise ValueError("too large")
             yield data

@@ -1,7 +1,7 @@
 """Write captured requests as a WARC (ISO 28500) inside a WACZ 1.1.1, all in memory.
 
-docs/spec/case.md section 8 says what each record holds. The container is a small format and written
-here; PyPI ``wacz`` validates it in the tests.
+docs/spec/case.md section 8 says what each record contains. The container format is small, so it is
+written here; in the tests, the PyPI package ``wacz`` validates it.
 """
 
 import io
@@ -24,8 +24,8 @@ from entrenous.respond.watch.polite import RecordedTransfer, WebAnswer
 
 WACZ_VERSION: Final = "1.1.1"
 WARC_FILE: Final = "data.warc.gz"
-CERTIFICATES: Final = "application/pem-certificate-chain"  # RFC 8555 section 9.1
-_FACTS: Final = "application/json"
+CERTIFICATES_MEDIA_TYPE: Final = "application/pem-certificate-chain"  # RFC 8555 section 9.1
+_FACTS_MEDIA_TYPE: Final = "application/json"
 _HEADERS_END: Final = b"\r\n\r\n"
 _ZIP_YEAR_MIN: Final = 1980
 _UUID_BYTES: Final = 16
@@ -43,8 +43,8 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A capture: ``facts`` say who, why and with what. The first exchange requested the sighting's
-    address; ``url`` is the address of the page after redirects.
+    """A capture. ``facts`` say who made it, why, and with which tool. The first exchange requested
+    the sighting's address; ``url`` is the address of the page after redirects.
     """
 
     title: str
@@ -63,33 +63,33 @@ def write_wacz(capture: Capture, created: datetime, dice: RandomSource) -> bytes
         "indexes/index.cdx": index,
         "pages/pages.jsonl": _pages_file(capture, page),
     }
-    package = _json(
+    package = _to_json(
         {
             "profile": "data-package",
             "wacz_version": WACZ_VERSION,
             "title": capture.title,
-            "created": _seconds(created),
+            "created": _format_seconds(created),
             "software": capture.software,
             "mainPageUrl": page.url,
-            "mainPageDate": _seconds(page.at),
+            "mainPageDate": _format_seconds(page.at),
             "resources": [_resource(path, data) for path, data in files.items()],
         }
     )
-    digest = _json({"path": "datapackage.json", "hash": _digest(package)})
-    whole = {**files, "datapackage.json": package, "datapackage-digest.json": digest}
-    return stored_zip(whole, created)
+    digest = _to_json({"path": "datapackage.json", "hash": _digest(package)})
+    all_files = {**files, "datapackage.json": package, "datapackage-digest.json": digest}
+    return stored_zip(all_files, created)
 
 
 def stored_zip(files: Mapping[str, bytes], at: datetime) -> bytes:
     """Return a ZIP file of uncompressed files, byte for byte the same for the same input."""
-    held = io.BytesIO()
+    buffer = io.BytesIO()
     year = max(at.year, _ZIP_YEAR_MIN)
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as container:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as container:
         for path, data in files.items():
             entry = zipfile.ZipInfo(path, (year, at.month, at.day, at.hour, at.minute, at.second))
             entry.external_attr = 0o600 << 16
             container.writestr(entry, data)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def _resource(path: str, data: bytes) -> dict[str, object]:
@@ -99,25 +99,29 @@ def _resource(path: str, data: bytes) -> dict[str, object]:
 
 def _pages_file(capture: Capture, page: Exchange) -> bytes:
     head = {"format": "json-pages-1.0", "id": "pages", "title": "All Pages"}
-    line = {"id": "page", "url": page.url, "ts": _seconds(page.at), "title": capture.title}
+    line = {"id": "page", "url": page.url, "ts": _format_seconds(page.at), "title": capture.title}
     return b"".join(json.dumps(each).encode() + b"\n" for each in (head, line))
 
 
 def _write_warc(capture: Capture, created: datetime, dice: RandomSource) -> tuple[bytes, bytes]:
     """Return the WARC, and then its index in CDXJ."""
-    held = io.BytesIO()
-    writer = _WarcWriter(held, dice)
+    buffer = io.BytesIO()
+    writer = _WarcWriter(buffer, dice)
     info = f"software: {capture.software}\r\nformat: WARC File Format 1.1\r\n".encode()
     writer.write("warcinfo", created, info, "application/warc-fields", {})
     lines = list[str]()
     for one in capture.exchanges:
-        start = held.tell()
+        start = buffer.tell()
         response = writer.write_exchange(one)
         lines.append(_index_line(one, start, response.end - start))
     writer.write(
-        "metadata", created, _json(capture.facts), _FACTS, {"WARC-Target-URI": capture.url}
+        "metadata",
+        created,
+        _to_json(capture.facts),
+        _FACTS_MEDIA_TYPE,
+        {"WARC-Target-URI": capture.url},
     )
-    return held.getvalue(), "".join(sorted(lines)).encode()
+    return buffer.getvalue(), "".join(sorted(lines)).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,33 +133,39 @@ class _WrittenRecord:
 class _WarcWriter:
     """Writes WARC 1.1 records whose blocks are exactly the given bytes."""
 
-    def __init__(self, held: io.BytesIO, dice: RandomSource) -> None:
-        self._held = held
+    def __init__(self, buffer: io.BytesIO, dice: RandomSource) -> None:
+        self._held = buffer
         self._dice = dice
-        self._writer = WARCWriter(held, gzip=True, warc_version="1.1")
+        self._writer = WARCWriter(buffer, gzip=True, warc_version="1.1")
 
-    def write_exchange(self, one: Exchange) -> _WrittenRecord:
+    def write_exchange(self, exchange: Exchange) -> _WrittenRecord:
         """Write response, request and certificates; returns the response's record."""
-        about = {"WARC-Target-URI": one.url}
-        server = {"WARC-IP-Address": one.wire.ip} if one.wire.ip else {}
-        cut = {"WARC-Truncated": "length"} if one.answer.is_cut else {}
-        payload = {"WARC-Payload-Digest": _digest(payload_of(one.wire.response))}
+        uri_header = {"WARC-Target-URI": exchange.url}
+        ip_header = {"WARC-IP-Address": exchange.wire.ip} if exchange.wire.ip else {}
+        truncated_header = {"WARC-Truncated": "length"} if exchange.answer.is_cut else {}
+        digest_header = {"WARC-Payload-Digest": _digest(payload_of(exchange.wire.response))}
         response = self.write(
             "response",
-            one.at,
-            one.wire.response,
+            exchange.at,
+            exchange.wire.response,
             _http_block_type("response"),
-            about | server | cut | payload,
+            uri_header | ip_header | truncated_header | digest_header,
         )
-        beside = about | {"WARC-Concurrent-To": response.id}
-        self.write("request", one.at, one.wire.request, _http_block_type("request"), beside)
-        if one.wire.certificates:
-            chain = "".join(map(DER_cert_to_PEM_cert, one.wire.certificates)).encode()
-            self.write("metadata", one.at, chain, CERTIFICATES, beside)
+        related_headers = uri_header | {"WARC-Concurrent-To": response.id}
+        self.write(
+            "request",
+            exchange.at,
+            exchange.wire.request,
+            _http_block_type("request"),
+            related_headers,
+        )
+        if exchange.wire.certificates:
+            chain = "".join(map(DER_cert_to_PEM_cert, exchange.wire.certificates)).encode()
+            self.write("metadata", exchange.at, chain, CERTIFICATES_MEDIA_TYPE, related_headers)
         return response
 
     def write(
-        self, kind: str, at: datetime, block: bytes, media: str, more: Mapping[str, str]
+        self, kind: str, at: datetime, block: bytes, media: str, extra_headers: Mapping[str, str]
     ) -> _WrittenRecord:
         name = UUID(bytes=self._dice.token(_UUID_BYTES), version=4)
         headers: dict[str, str] = {
@@ -163,7 +173,7 @@ class _WarcWriter:
             "WARC-Record-ID": f"<urn:uuid:{name}>",
             "WARC-Date": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "WARC-Block-Digest": _digest(block),
-            **more,
+            **extra_headers,
         }
         headers.setdefault("WARC-Payload-Digest", _digest(payload_of(block)))
         record = self._writer.create_warc_record(
@@ -183,23 +193,25 @@ def _http_block_type(kind: str) -> str:
 
 
 def payload_of(message: bytes) -> bytes:
-    """Return the body of an HTTP message as it was sent; for other bytes, all of them."""
+    """Return the body of an HTTP message as it was sent. Bytes that are not an HTTP message are
+    returned whole.
+    """
     head, end, body = message.partition(_HEADERS_END)
     return body if end and b"HTTP/" in head.partition(b"\r\n")[0] else message
 
 
-def _index_line(one: Exchange, offset: int, length: int) -> str:
+def _index_line(exchange: Exchange, offset: int, length: int) -> str:
     """Return a line of CDXJ: a sortable key, the time, and where the record is."""
     about: dict[str, Any] = {
-        "url": one.url,
-        "mime": one.answer.content_type,
-        "status": str(one.answer.status),
-        "digest": _digest(payload_of(one.wire.response)),
+        "url": exchange.url,
+        "mime": exchange.answer.content_type,
+        "status": str(exchange.answer.status),
+        "digest": _digest(payload_of(exchange.wire.response)),
         "length": str(length),
         "offset": str(offset),
         "filename": WARC_FILE,
     }
-    return f"{sort_key(one.url)} {one.at:%Y%m%d%H%M%S} {json.dumps(about)}\n"
+    return f"{sort_key(exchange.url)} {exchange.at:%Y%m%d%H%M%S} {json.dumps(about)}\n"
 
 
 def sort_key(url: str) -> str:
@@ -210,15 +222,15 @@ def sort_key(url: str) -> str:
     """
     parts = urlsplit(url.lower())
     host = (parts.hostname or "").removeprefix("www.")
-    named = ",".join(reversed(host.split(".")))
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    port = f":{parts.port}" if parts.port not in {None, usual} else ""
+    reversed_host = ",".join(reversed(host.split(".")))
+    default_port = {"http": 80, "https": 443}.get(parts.scheme)
+    port = f":{parts.port}" if parts.port not in {None, default_port} else ""
     path = parts.path.rstrip("/") or "/"
     query = f"?{'&'.join(sorted(parts.query.split('&')))}" if parts.query else ""
-    return f"{named}{port}){path}{query}"
+    return f"{reversed_host}{port}){path}{query}"
 
 
-def _json(value: Mapping[str, object]) -> bytes:
+def _to_json(value: Mapping[str, object]) -> bytes:
     return json.dumps(value, indent=2, ensure_ascii=False).encode()
 
 
@@ -226,5 +238,5 @@ def _digest(data: bytes) -> str:
     return f"sha256:{sha256(data).hex()}"
 
 
-def _seconds(at: datetime) -> str:
+def _format_seconds(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,1 +1,1 @@
-"""Clients for what RESPOND asks over the network: stamp authorities and watched pages."""
+"""Network clients for stamp authorities, RDAP servers, and pages of the public web."""

@@ -35,16 +35,16 @@ from entrenous.respond.watch.polite import (
     refuse_private,
 )
 
-TIME_MAX_S: Final = 30.0  # limit for one request with its whole answer
-_CONNECT_S: Final = 10.0
-_HEADER_VALUE_MAX: Final = 8192  # characters
-_PIECE: Final = 64 * 1024
+REQUEST_TIME_MAX_S: Final = 30.0  # limit for one request with its whole answer
+_CONNECT_TIMEOUT_S: Final = 10.0
+_HEADER_VALUE_CHARS_MAX: Final = 8192  # characters
+_CHUNK_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True)
 class PublicWeb:
-    """A :class:`entrenous.respond.watch.polite.Web`; with ``records``, answers have the transferred
-    bytes.
+    """An implementation of :class:`entrenous.respond.watch.polite.Web`. If ``records`` is true,
+    answers contain the transferred bytes.
     """
 
     proxy: Proxy | None = None
@@ -52,7 +52,7 @@ class PublicWeb:
     context: ssl.SSLContext = field(
         default_factory=lambda: httpx.create_ssl_context(trust_env=False)
     )
-    time_max_s: float = TIME_MAX_S
+    time_max_s: float = REQUEST_TIME_MAX_S
 
     def __post_init__(self) -> None:
         for library in ("httpx", "httpcore"):  # these libraries log every address
@@ -68,24 +68,28 @@ class PublicWeb:
             minimum_rate_for_requests(MinimumRate(sys.maxsize, each_s=self.time_max_s)),
         ):
             address = httpx.URL(url)
-            line = _RecordingNetwork(self._network(address, at_home=at_home))
+            network = _RecordingNetwork(self._network(address, at_home=at_home))
             route = proxy_route_for(address, self.proxy)
             with (
-                RateLimitedTransport(self.context, route, line) as transport,
+                RateLimitedTransport(self.context, route, network) as transport,
                 httpx.Client(
                     transport=transport,
-                    timeout=httpx.Timeout(self.time_max_s, connect=_CONNECT_S),
+                    timeout=httpx.Timeout(self.time_max_s, connect=_CONNECT_TIMEOUT_S),
                     headers=HEADERS,
                     cookies=no_cookies(),
                     trust_env=False,
                     follow_redirects=False,
                 ) as client,
-                client.stream("GET", address, headers=headers, extensions=line.traced()) as answer,
+                client.stream(
+                    "GET", address, headers=headers, extensions=network.traced()
+                ) as answer,
             ):
-                return self._read_answer(answer, line, bytes_max)
+                return self._read_answer(answer, network, bytes_max)
 
     def _network(self, url: httpx.URL, *, at_home: bool) -> RateCheckedNetwork:
-        """Return sockets that refuse private addresses; a proxy resolves names itself."""
+        """Return a network that refuses private addresses. With a proxy, which resolves names
+        itself, the resolved addresses are not checked here.
+        """
         if self.proxy is not None and not is_loopback(url.host):
             return RateCheckedNetwork(self.proxy)
         return RateCheckedNetwork(
@@ -93,24 +97,24 @@ class PublicWeb:
         )
 
     def _read_answer(
-        self, answer: httpx.Response, line: "_RecordingNetwork", bytes_max: int
+        self, answer: httpx.Response, network: "_RecordingNetwork", bytes_max: int
     ) -> WebAnswer:
         stream = answer.extensions.get("network_stream")
         certificates = _certificates(stream)
         server = stream.get_extra_info("server_addr") if stream and self.proxy is None else None
         body = bytearray()
-        for part in answer.iter_raw(_PIECE):
+        for part in answer.iter_raw(_CHUNK_BYTES):
             body += part
             if len(body) > bytes_max:
                 break
         wire = RecordedTransfer(
-            bytes(line.written),
-            _final_response(line.read),
+            bytes(network.written),
+            _final_response(network.read),
             certificates,
             str(server[0]) if server else "",
         )
         headers = {
-            name.lower(): value[:_HEADER_VALUE_MAX] for name, value in answer.headers.items()
+            name.lower(): value[:_HEADER_VALUE_CHARS_MAX] for name, value in answer.headers.items()
         }
         return WebAnswer(
             answer.status_code,
@@ -133,7 +137,7 @@ def _require_loopback(address: str) -> bool:
 
 
 def _final_response(received: bytearray) -> bytes:
-    """Return a response without interim ones (1xx, RFC 9110 section 15.2) before it."""
+    """Return a response without the interim responses (1xx, RFC 9110 section 15.2) before it."""
     rest = bytes(received)
     while rest[:5] == b"HTTP/" and rest[9:10] == b"1" and b"\r\n\r\n" in rest:
         rest = rest.partition(b"\r\n\r\n")[2]
@@ -142,7 +146,9 @@ def _final_response(received: bytearray) -> bytes:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Translate network errors to SiteDidNotAnswer, without any address in its message."""
+    """Translate network errors to SiteDidNotAnswer or NotOnTheWeb, without any address in the
+    message.
+    """
     try:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
@@ -155,10 +161,10 @@ def _translate_errors() -> Iterator[None]:
         )
         raise SiteDidNotAnswer(why=f"{why} did not answer" if why == "the proxy" else why) from None
     except httpx.HTTPError as error:
-        raise SiteDidNotAnswer(why=_reason(error)) from None
+        raise SiteDidNotAnswer(why=_describe_failure(error)) from None
 
 
-def _reason(error: httpx.HTTPError) -> str:
+def _describe_failure(error: httpx.HTTPError) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -170,7 +176,7 @@ def _reason(error: httpx.HTTPError) -> str:
 
 
 def _certificates(stream: Any) -> tuple[bytes, ...]:
-    """Return the certificates that a server showed, DER, its own first; none over plain HTTP."""
+    """Return the certificates that a server showed, in DER, its own first; none over plain HTTP."""
     tls = stream.get_extra_info("ssl_object") if stream is not None else None
     if tls is None:
         return ()
@@ -191,8 +197,8 @@ def _to_der(certificate: Any) -> bytes:
 class _RecordingNetwork(httpcore.NetworkBackend):
     """A network that copies the decrypted bytes sent and received for the last request."""
 
-    def __init__(self, real: httpcore.NetworkBackend) -> None:
-        self._real = real
+    def __init__(self, inner: httpcore.NetworkBackend) -> None:
+        self._real = inner
         self.written = bytearray()
         self.read = bytearray()
 
@@ -201,12 +207,12 @@ class _RecordingNetwork(httpcore.NetworkBackend):
         a proxy.
         """
 
-        def begin(event: str, _: Mapping[str, Any]) -> None:
+        def clear_before_request(event: str, _: Mapping[str, Any]) -> None:
             if event == "http11.send_request_headers.started":
                 self.written.clear()
                 self.read.clear()
 
-        return {"trace": begin}
+        return {"trace": clear_before_request}
 
     def connect_tcp(
         self,
@@ -221,14 +227,14 @@ class _RecordingNetwork(httpcore.NetworkBackend):
 
 
 class _RecordingStream(httpcore.NetworkStream):
-    def __init__(self, real: httpcore.NetworkStream, line: _RecordingNetwork) -> None:
-        self._real = real
-        self._line = line
+    def __init__(self, inner: httpcore.NetworkStream, network: _RecordingNetwork) -> None:
+        self._real = inner
+        self._line = network
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        came = self._real.read(max_bytes, timeout)
-        self._line.read += came
-        return came
+        data = self._real.read(max_bytes, timeout)
+        self._line.read += data
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._line.written += buffer

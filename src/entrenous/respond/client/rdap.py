@@ -1,8 +1,8 @@
 """Look up who registered a name and who hosts a site by RDAP, only when the person asks for it.
 
-RFC 9082 (queries), RFC 9083 (answers), RFC 9224 (which server to ask). IANA's lists of servers are
-fetched for each look-up and not shipped: they change often, and fetching one tells IANA nothing
-about the site.
+The standards are RFC 9082 (queries), RFC 9083 (answers) and RFC 9224 (which server to ask). IANA's
+lists of servers are fetched for each look-up and not shipped: they change often, and fetching one
+tells IANA nothing about the site.
 """
 
 import ipaddress
@@ -59,16 +59,16 @@ def look_up_site(
     """Ask the registries who registered and who hosts a site, as :func:`.describe_who_learns_what`
     says.
 
-    ``address`` is what the person typed as the site's network address, or ""; through a proxy no
-    name is resolved here. Raises RdapFailed, BadRdapAnswer.
+    ``address`` is what the person typed as the site's network address, or "". If a proxy is used,
+    no name is resolved here. Raises RdapFailed, BadRdapAnswer.
     """
     typed = address or (host if is_address(host) else "")
-    known = (typed,) if typed else () if proxy is not None else resolved(host)
+    known = (typed,) if typed else () if proxy is not None else resolve_host(host)
     with rdap_client(proxy, lists) as client:
         return client.look_up(host, known)
 
 
-def resolved(host: str) -> tuple[str, ...]:
+def resolve_host(host: str) -> tuple[str, ...]:
     """Return the network addresses of a host, as resolved by this machine."""
     try:
         found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
@@ -83,7 +83,7 @@ def rdap_client(
     bootstrap: str = IANA_LISTS_URL,
     context: ssl.SSLContext | None = None,
 ) -> Iterator["RdapClient"]:
-    """Open a client; ``bootstrap`` is where the lists of RFC 9224 are, with a final slash."""
+    """Open a client; ``bootstrap`` is the URL of the lists of RFC 9224, with a final slash."""
     tls = context or httpx.create_ssl_context(trust_env=False)
     transport = PerTokenTransport(
         lambda url: RateLimitedTransport(tls, proxy_route_for(url, proxy))
@@ -99,10 +99,10 @@ def rdap_client(
 
 
 TIMEOUT_S: Final = 15.0  # limit for each step; a whole look-up must end within a minute
-# largest list that is read; IANA's list of names has about 100 KB
+# limit for a list of servers; IANA's list of names has about 100 KB
 LIST_BYTES_MAX: Final = 2 * 1024 * 1024
 REDIRECTS_MAX: Final = 3
-_FOUND: Final = frozenset({301, 302, 303, 307, 308})
+_REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 # more than any answer has, so that only the time limit ends a look-up
 _UNLIMITED_BYTES: Final = 1 << 50
 
@@ -120,10 +120,10 @@ class RdapClient:
 
         Args:
             host: in ASCII; queried by its shortest names first, e.g. "site.example".
-            addresses: those of the host; the first public one is queried.
+            addresses: the network addresses of the host; the first public one is queried.
 
         Raises:
-            RdapFailed, BadRdapAnswer: nothing was found. This is the first failure.
+            RdapFailed, BadRdapAnswer: nothing was found; the first failure is raised.
         """
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []
@@ -175,8 +175,10 @@ class RdapClient:
             raise BadRdapAnswer(server=self._bootstrap.host)
         return found
 
-    def _get(self, url: httpx.URL, asked: str, most: int) -> bytes | None:
-        """Return the body of an answer, or None if the server knows nothing about it (404)."""
+    def _get(self, url: httpx.URL, asked: str, bytes_max: int) -> bytes | None:
+        """Return the body of an answer, or None if the server knows nothing about what was asked
+        (404).
+        """
         origin = url
         self._refuse_private(url, None, asked)
         for _ in range(REDIRECTS_MAX + 1):
@@ -185,8 +187,8 @@ class RdapClient:
                     if answer.status_code == httpx.codes.NOT_FOUND:
                         return None
                     if answer.status_code == httpx.codes.OK:
-                        return _read_body(answer, asked, most)
-                    if answer.status_code not in _FOUND:
+                        return _read_body(answer, asked, bytes_max)
+                    if answer.status_code not in _REDIRECT_STATUSES:
                         why = f"HTTP status {answer.status_code}"
                         raise RdapFailed(server=url.host, asked=asked, why=why)
                     url = _redirect_target(url, answer.headers.get("Location", ""), asked)
@@ -198,7 +200,8 @@ class RdapClient:
     def _refuse_private(self, url: httpx.URL, origin: httpx.URL | None, asked: str) -> None:
         """Refuse plain HTTP and this machine, unless the person's own list is on this machine.
 
-        A name that resolves to a private address is stopped by its certificate.
+        A name that resolves to a private address is not refused here, but its server has no valid
+        certificate for the name.
         """
         if origin is not None and _origin(url) == _origin(origin):
             return
@@ -216,11 +219,11 @@ NO_ADDRESS: Final = translatable(
 NO_SERVER: Final = "no RDAP server is listed for it"
 
 
-def _read_body(answer: httpx.Response, asked: str, most: int) -> bytes:
+def _read_body(answer: httpx.Response, asked: str, bytes_max: int) -> bytes:
     data = b""
     for part in answer.iter_raw():  # the bytes as sent, without decompression
         data += part
-        if len(data) > most:
+        if len(data) > bytes_max:
             host = answer.request.url.host
             raise RdapFailed(server=host, asked=asked, why="the answer is too long")
     return data

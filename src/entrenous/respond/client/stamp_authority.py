@@ -49,10 +49,10 @@ def timestamp_authority(
 def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
     """Open a client that asks the known public authorities for a stamp, one after the other.
 
-    Each one's stamps and its TLS have to lead to the root that the table names, which is taken from
-    the certificate bundle. Raises BadTable, BadSetting.
+    The stamps of each authority have to lead to the root that the table names. That root, like the
+    roots for TLS, is taken from the certificate bundle. Raises BadTable, BadSetting.
 
-    The function that it yields raises NoAuthorityAnswered, with each one's reason.
+    The function that it yields raises NoAuthorityAnswered, with the reason of each authority.
     """
     bundle = certificate_bundle(settings)
     known = known_stamp_authorities(settings)
@@ -60,7 +60,7 @@ def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
     transport = PerTokenTransport(
         lambda asked: RateLimitedTransport(context, proxy_route_for(asked, settings.proxy))
     )
-    with httpx.Client(transport=transport, timeout=_PATIENCE_S, trust_env=False) as client:
+    with httpx.Client(transport=transport, timeout=_TIMEOUT_S, trust_env=False) as client:
         yield lambda manifest: _stamp_by_first_answering(manifest, known, bundle, client)
 
 
@@ -94,7 +94,7 @@ def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
         raise InvalidTimestamp(why="it states another time")
 
 
-_PATIENCE_S: Final = 15.0  # limit for each of several authorities
+_TIMEOUT_S: Final = 15.0  # limit for each of several authorities
 QUERY_MEDIA_TYPE: Final = "application/timestamp-query"
 REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
 REPLY_BYTES_MAX: Final = 64 * 1024  # real answers have 1 to 8 KiB

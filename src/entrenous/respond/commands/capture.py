@@ -46,8 +46,10 @@ def capture(
         find_open_case(name, device)  # nothing about anybody under 18 is requested
         agree_first(device, by_proxy=by_proxy, yes=yes)
         web = PublicWeb(proxy, records=True)
-        asking = CaptureContext(web, time.monotonic, time.sleep, _local_offset(device), by_proxy)
-        case = capture_page(name, sighting, why, asking, device)
+        capture_context = CaptureContext(
+            web, time.monotonic, time.sleep, _local_offset(device), by_proxy
+        )
+        case = capture_page(name, sighting, why, capture_context, device)
         print_case_answer(case, device, as_json=as_json)
 
 

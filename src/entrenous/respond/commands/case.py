@@ -107,11 +107,11 @@ Consent = Annotated[
         metavar="-|TEXT", help=f"{STDIN_OPTION_ADVICE} Who agreed that you act, how, and to what."
     ),
 ]
-_HELP_ALL_THE_SAME: Final = translatable(
+_NO_DEVICE_NOTE: Final = translatable(
     "Without one, no case is kept. The questions that follow still lead to people who help; stop at"
     " any time."
 )
-_MAKER: Final = {
+_MAKER_OF_ANSWER: Final = {
     True: PictureMaker.ME,
     False: PictureMaker.SOMEBODY_ELSE,
     None: PictureMaker.UNSAID,
@@ -195,17 +195,17 @@ def open_(
     situation = replace(
         situation, platform=read_typed_line(platform, translated("The platform"), context)
     )
-    acting = _representative(for_somebody_else, consent, context)
+    representative = _representative(for_somebody_else, consent, context)
     with opened_device(context) as device:
         since = (aware_at or device.clock.now()) if breach_ else None
         if name is None:
             trace = None if from_trace is None else find_trace(from_trace, device)
             with device.vault.transaction():
-                case = open_case(trace, situation, age, device, acting)
+                case = open_case(trace, situation, age, device, representative)
                 case = record_breach(case.name, since, device) if since else case
         else:
             case = _reopen_with_facts(name, situation, device, under_18=under_18)
-            case = record_representative(name, acting, device) if acting else case
+            case = record_representative(name, representative, device) if representative else case
             case = record_breach(name, since, device) if since else case
         print_case_answer(case, device, as_json=as_json)
     if not as_json:
@@ -246,13 +246,13 @@ def about(
         depicts_me=shows_me,
         recipient_known=sender,
     )
-    acting = None if under_18 else _representative(for_somebody_else, consent, context)
+    representative = None if under_18 else _representative(for_somebody_else, consent, context)
     with opened_device(context) as device:
         if under_18:
             record_minor(name, more, device)
         with device.vault.transaction():
             case = describe_case(name, more, device)
-            case = record_representative(name, acting, device) if acting else case
+            case = record_representative(name, representative, device) if representative else case
         print_case_answer(case, device, as_json=as_json)
 
 
@@ -346,13 +346,13 @@ def add(
         raise typer.BadParameter(translated("give a file, --url, --chat or --statement"))
     data, kind = (None, "") if file is None else read_saved(file)
     with opened_device(context) as device:
-        goes_to: tuple[PlatformRecord, ...] = ()
+        platforms: tuple[PlatformRecord, ...] = ()
         with device.vault.transaction():
             moment = seen_at or device.clock.now()
             for where, reach in ((url, SightingReach.PUBLIC), (chat, SightingReach.PRIVATE)):
                 if where:
                     case = add_sighting(name, Sighting(where, reach, moment, handle), device)
-                    goes_to += destinations(replace(case, sightings=case.sightings[-1:]))
+                    platforms += destinations(replace(case, sightings=case.sightings[-1:]))
             if statement:
                 add_statement(name, statement, device)
             if data is not None and captured_by:
@@ -360,7 +360,7 @@ def add(
             elif data is not None:
                 add_file(name, data, what or kind, device)
         # Outside the transaction, so that a closed output does not undo the addition.
-        print_case_answer(find_case(name, device), device, as_json=as_json, steps_for=goes_to)
+        print_case_answer(find_case(name, device), device, as_json=as_json, steps_for=platforms)
 
 
 def _add_second_capture(name: str, data: bytes, who: str, device: Device) -> None:
@@ -405,8 +405,8 @@ def erase(
         if receipt is not None:
             _write_receipt(written, receipt, canonical_json(erasure_receipt(device)) + b"\n")
         erase_case(name, device)
-    gone = translated("{name} is erased from this device.").format(name=name)
-    print_line(f"{gone} {translated(ARCHIVE_KEEPS_CASE_NOTE)}")
+    erased = translated("{name} is erased from this device.").format(name=name)
+    print_line(f"{erased} {translated(ARCHIVE_KEEPS_CASE_NOTE)}")
     if receipt is not None:
         print_line(
             translated(
@@ -415,11 +415,11 @@ def erase(
         )
 
 
-def _write_receipt(written: FileGroup, place: Path, data: bytes) -> None:
-    def fill(file: BinaryIO) -> None:
+def _write_receipt(written: FileGroup, path: Path, data: bytes) -> None:
+    def write_data(file: BinaryIO) -> None:
         file.write(data)
 
-    written.add(place, len(data), fill)
+    written.add(path, len(data), write_data)
     written.write()
 
 
@@ -428,21 +428,24 @@ def _tell_without_device(context: typer.Context) -> None:
     home = session_of(context).settings.home
     if sys.stdin.isatty() and not has_vault(home):
         hint(str(VaultNotFound(home=home)))
-        hint(translated(_HELP_ALL_THE_SAME))
+        hint(translated(_NO_DEVICE_NOTE))
 
 
 def _safety_first(
-    answers: SafetyAnswers, said: Situation, *, adults: bool, under_18: bool
+    answers: SafetyAnswers, situation: Situation, *, adults: bool, under_18: bool
 ) -> tuple[Situation, AgeAnswer]:
-    """Ask the safety questions that no option answered: safe, watched, age, how far.
+    """Ask the safety questions that no option answered: whether the person is safe or watched,
+    everybody's age, and how far the picture has spread.
 
     Raises ForYoungPeople, typer.Exit.
     """
     ask = sys.stdin.isatty()
-    answers, places = ask_about_safety(answers, said.places, ask=ask)
+    answers, places = ask_about_safety(answers, situation.places, ask=ask)
     age = _age_answer(adults=adults, under_18=under_18)
     pass_age_gate(age, places, SystemClock().now().date())
-    return replace(said, places=places, posted=ask_how_far(answers.posted, places, ask=ask)), age
+    return replace(
+        situation, places=places, posted=ask_how_far(answers.posted, places, ask=ask)
+    ), age
 
 
 def _representative(
@@ -478,7 +481,7 @@ def _situation(
         places=tuple(parse_place(typed) for typed in place or ()),
         intimate=intimate,
         altered=altered,
-        taken_by=_MAKER[taken_by_me],
+        taken_by=_MAKER_OF_ANSWER[taken_by_me],
         name_must_stay_hidden=hide_my_name,
     )
 

@@ -26,7 +26,7 @@ from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 
 
 def case_json(case: Case, device: Device) -> dict[str, object]:
-    """A case as JSON, without its secrets: no hash of an item, no key, no content."""
+    """Return a case as JSON, without its secrets: no hash of an item, no key, no content."""
     now = device.clock.now()
     trace, named = trace_and_named_recipients(case, device)
     return {
@@ -94,18 +94,18 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     print_line(opened.format(name=case.name, day=day, state=state))
     if case.representative is not None:
         print_line(f"  {representative_in_words(case.representative)}")
-    if said := situation_in_words(case.situation):
-        print_line(f"  {said}")
+    if answers := situation_in_words(case.situation):
+        print_line(f"  {answers}")
     _, named = trace_and_named_recipients(case, device)
-    if fits := describe_named_copies(named):
-        print_line(f"  {fits}")
+    if named_copies := describe_named_copies(named):
+        print_line(f"  {named_copies}")
     _print_sightings(case)
     for item in case.evidence:
         kept = translated("Kept, item {number}: {what} ({level})")
         what, level = description_in_words(item.what), level_in_words(item, case)
         print_line(f"  {kept.format(number=item.number, what=what, level=level)}")
-    if waits := pending_stamp_text(case):
-        print_line(f"  {waits}")
+    if pending_stamp := pending_stamp_text(case):
+        print_line(f"  {pending_stamp}")
     for one in case.notices:
         print_line(f"  {_notice_in_words(one)}")
     for clock in deadlines(case, now):
@@ -121,19 +121,19 @@ def next_in_words(case: Case, now: datetime) -> str:
     return translated("next: {step}").format(step=next_step(case, now))
 
 
-def _notice_in_words(one: Notice) -> str:
-    said = translated("Notice {number} to {to}: {law}, {state}")
-    if not one.to:
-        said = translated("Notice {number}: {law}, {state}")
-    law, state = translated(one.route.law), translated(one.state.value)
-    return said.format(number=one.number, to=translated(one.to), law=law, state=state)
+def _notice_in_words(notice: Notice) -> str:
+    text = translated("Notice {number} to {to}: {law}, {state}")
+    if not notice.to:
+        text = translated("Notice {number}: {law}, {state}")
+    law, state = translated(notice.route.law), translated(notice.state.value)
+    return text.format(number=notice.number, to=translated(notice.to), law=law, state=state)
 
 
 def _clock_in_words(clock: Deadline) -> str:
-    said = translated("Clock of notice {number}: {deadline}")
+    text = translated("Clock of notice {number}: {deadline}")
     if not clock.notice:
-        said = translated("Clock: {deadline}")
-    return said.format(number=clock.notice, deadline=deadline_in_words(clock))
+        text = translated("Clock: {deadline}")
+    return text.format(number=clock.notice, deadline=deadline_in_words(clock))
 
 
 def _print_sightings(case: Case) -> None:
@@ -180,8 +180,8 @@ def _deadline_json(clock: Deadline) -> dict[str, object]:
 
 
 def how_to_name_a_place(case: Case) -> str:
-    """Suggest naming a place: laws and helpers depend on it, and a case can be opened without
-    one.
+    """Suggest naming a place, because the laws and the helpers depend on it, and a case can be
+    opened without one.
     """
     command = f"entrenous case about {shell_quoted(case.name)} --place GB"
     return translated("For the laws and helpers of your place: {command}").format(command=command)

@@ -1,4 +1,6 @@
-"""``entrenous law deadline`` and ``entrenous case calendar``: until when somebody has to act."""
+"""``entrenous law deadline`` and ``entrenous case calendar``: the date by which somebody has to
+act.
+"""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +25,7 @@ from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import Json, parse_time
 
 _EXIT_NO_DATE: Final = 1  # exit status: there is no date
-_LATEST_YEAR: Final = 2200  # lists of holidays and time zones mean nothing far ahead
+_LATEST_YEAR: Final = 2200  # holidays and time zones are not known further ahead
 Ics = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it for a calendar (.ics).")]
 PlainTitles = Annotated[
     bool, typer.Option("--plain-titles", help="Name the law in the calendar, not Reminder 1.")
@@ -53,7 +55,7 @@ def deadline(
     alarm: Alarm = None,
     as_json: Json = False,
 ) -> None:
-    """Count until when somebody has to act under a law, with the working line by line. Exit status
+    """Work out the date by which somebody has to act under a law, and show each step. Exit status
     1: there is no date.
     """
     found = one_deadline(route, _parse_events(event), _parse_place(country, region))
@@ -68,7 +70,7 @@ def deadline(
     else:
         for line in found.working:
             print_line(f"  {line}")
-        print_line(_print_deadline(found))
+        print_line(_deadline_in_words(found))
     raise typer.Exit(0 if found.due_at else _EXIT_NO_DATE)
 
 
@@ -134,7 +136,7 @@ def _alarm_before(hours: int | None) -> timedelta | None:
     return None if hours is None else timedelta(hours=hours)
 
 
-def _print_deadline(found: OneDeadline) -> str:
+def _deadline_in_words(found: OneDeadline) -> str:
     if found.due_at is not None:
         return translated("They have until {due_at}.").format(
             due_at=moment_in_words(found.due_at, found.place)
@@ -164,5 +166,7 @@ def _deadline_json(found: OneDeadline) -> dict[str, object]:
 
 
 def _local_time(moment: datetime | None, place: Place) -> str | None:
-    """Format a time with the offset of the place (RFC 3339), so that its date is the law's."""
+    """Format a time with the offset of the place (RFC 3339), so that it shows the date that counts
+    there.
+    """
     return None if moment is None else moment.astimezone(capital_zone(place)).isoformat()

@@ -141,9 +141,9 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a case again: its custody chain, every item, every stamp."""
-    given = None if ca is None else read_file(ca)
+    given_ca = None if ca is None else read_file(ca)
     with opened_device(context) as device:
-        case = verify_case(name, device, partial(check_stamp, authorities=given))
+        case = verify_case(name, device, partial(check_stamp, authorities=given_ca))
     bundled = bundled_certificates(certificate_bundle(session_of(context).settings))
     if as_json:
         print_json(
@@ -153,8 +153,10 @@ def verify(
                 "items": len(case.evidence),
                 "stamps": len(case.stamps),
                 "links": case.links,
-                "ca": "kept" if given is None else "given",
-                "stamped": [_proof_in_words(stamp, given, bundled) for stamp in case.stamps],
+                "ca": "kept" if given_ca is None else "given",
+                "stamped": [
+                    _stamp_json_with_roots(stamp, given_ca, bundled) for stamp in case.stamps
+                ],
             }
         )
         return
@@ -169,7 +171,7 @@ def verify(
                 at=at, authority_url=stamp.authority_url
             )
         )
-        for root in _trusted_roots(stamp, given):
+        for root in _trusted_roots(stamp, given_ca):
             sha256 = root.hex(":").upper()
             print_line(
                 "    "
@@ -177,15 +179,15 @@ def verify(
                     sha256=sha256
                 )
             )
-    if case.stamps and given is None:
+    if case.stamps and given_ca is None:
         roots = (root for one in case.stamps for root in _trusted_roots(one, None))
         print_line(f"  {kept_roots_text(case.name, roots, session_of(context).settings)}")
 
 
-def _proof_in_words(
-    stamp: Stamp, given: bytes | None, bundled: Mapping[str, bytes]
+def _stamp_json_with_roots(
+    stamp: Stamp, given_ca: bytes | None, bundled: Mapping[str, bytes]
 ) -> dict[str, object]:
-    roots = [root.hex() for root in _trusted_roots(stamp, given)]
+    roots = [root.hex() for root in _trusted_roots(stamp, given_ca)]
     return {
         "at": rfc3339_utc(stamp.at),
         "authority": stamp.authority_url,
@@ -194,8 +196,8 @@ def _proof_in_words(
     }
 
 
-def _trusted_roots(stamp: Stamp, given: bytes | None) -> tuple[bytes, ...]:
-    return certificate_fingerprints(stamp.authorities if given is None else given)
+def _trusted_roots(stamp: Stamp, given_ca: bytes | None) -> tuple[bytes, ...]:
+    return certificate_fingerprints(stamp.authorities if given_ca is None else given_ca)
 
 
 def export(
@@ -218,20 +220,20 @@ def export(
     written, purpose = FileGroup(), read_typed_line(purpose, translated("What for"), context)
     with opened_device(context) as device, written.remove_on_failure(lambda: False):
         export_item(name, item, purpose, device, partial(_write_exported_item, written, out, name))
-    place, *beside = written.places
+    place, *other_files = written.places
     if as_json:
-        shown = {"file": str(place), "beside": [str(one) for one in beside]}
+        shown = {"file": str(place), "beside": [str(one) for one in other_files]}
         print_json({"schema": "entrenous/evidence-export/1", **shown})
         return
     print_line(translated("wrote {place}").format(place=place))
-    for one in beside:
+    for one in other_files:
         print_line("  " + translated("and {one}").format(one=one))
-    for line in how_to_check_stamp([str(place), *map(str, beside)]):
+    for line in how_to_check_stamp([str(place), *map(str, other_files)]):
         print_line(line)
 
 
-def _write_exported_item(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:
-    for file, data in exported_files(taken, f"{name}-").items():
+def _write_exported_item(written: FileGroup, out: Path, name: str, exported: ExportedItem) -> None:
+    for file, data in exported_files(exported, f"{name}-").items():
         written.add(out / file, len(data), partial(_write_bytes, data))
     written.write()
 

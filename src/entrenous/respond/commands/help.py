@@ -40,8 +40,8 @@ def help_(
     """Show who helps where you live, and what to do first: no set-up, nothing leaves this
     device.
     """
-    said = (" ".join(country),) if country else ()
-    places = tuple(dict.fromkeys(parse_place(typed) for typed in (*said, *(place or ()))))
+    typed_country = (" ".join(country),) if country else ()
+    places = tuple(dict.fromkeys(parse_place(typed) for typed in (*typed_country, *(place or ()))))
     need = Need(under_18=under_18, threat=threat, danger=danger, watched=watched)
     found, now = help_for(places, need), SystemClock().now()
     if as_json:

@@ -28,11 +28,11 @@ from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import STDIN_MARK, Json, read_typed_line, time_option
 
-_USAGE: Final = translatable(
+_USAGE_ERROR: Final = translatable(
     "give one of --route, --show, --compare, --number-of, or an event: --sent, --received, "
     "--asked, --supplied, --partly, --removed, --refused, --withdrawn"
 )
-_NUMBER: Final = translatable("The number (and PIN) that they gave you")
+_REFERENCE_PROMPT: Final = translatable("The number (and PIN) that they gave you")
 
 
 def _number_option(about: str) -> typer.models.OptionInfo:
@@ -103,13 +103,15 @@ def notice(
     happened = [(event, number) for event, number in typed.items() if number is not None]
     acts = [one for one in (route, show, compare_two, number_of) if one is not None]
     if len(happened) + len(acts) > 1:
-        raise typer.BadParameter(translated(_USAGE))
+        raise typer.BadParameter(translated(_USAGE_ERROR))
     if (sighting or language) and route is None:
         raise typer.BadParameter(translated("--sighting and --language go with --route ID"))
     if (pdf or text) and route is None and show is None:
         raise typer.BadParameter(translated("--pdf and --text go with --route ID or --show NUMBER"))
     reference = (
-        read_typed_line(STDIN_MARK, translated(_NUMBER), context) if number_of is not None else ""
+        read_typed_line(STDIN_MARK, translated(_REFERENCE_PROMPT), context)
+        if number_of is not None
+        else ""
     )
     with opened_device(context) as device:
         if route is not None:

@@ -18,7 +18,7 @@ from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import NO, YES
 from entrenous.terminal.typed_input import Json
 
-_ONE_KEY: Final = translatable(
+_KEY_NEEDED_ERROR: Final = translatable(
     "a pack for a court or the police needs --to RECIPIENT, their key, so that "
     "nobody else can open it; one for a platform does not. Without a key of "
     "theirs, write single items instead, to show or hand over: entrenous "
@@ -61,7 +61,7 @@ def pack(
     case.
     """
     if (reader is PackReader.PLATFORM) == (to is not None):
-        raise typer.BadParameter(translated(_ONE_KEY))
+        raise typer.BadParameter(translated(_KEY_NEEDED_ERROR))
     if to is not None and (notice or sighting):
         raise typer.BadParameter(
             translated("--notice and --sighting are for a platform; others get all")
@@ -99,19 +99,19 @@ def pack(
         print_line(translated("No picture is in it. README.txt in it says what it proves."))
 
 
-def _encrypt_pack(written: FileGroup, place: Path, key: str, made: Pack) -> None:
-    _store_file(written, place, encrypt_for(key, made.zipped()))
+def _encrypt_pack(written: FileGroup, path: Path, key: str, made: Pack) -> None:
+    _store_file(written, path, encrypt_for(key, made.zipped()))
 
 
-def _write_pack(written: FileGroup, place: Path, made: Pack) -> None:
-    _store_file(written, place, made.zipped())
+def _write_pack(written: FileGroup, path: Path, made: Pack) -> None:
+    _store_file(written, path, made.zipped())
 
 
-def _store_file(written: FileGroup, place: Path, data: bytes) -> None:
-    def fill(file: BinaryIO) -> None:
+def _store_file(written: FileGroup, path: Path, data: bytes) -> None:
+    def write_data(file: BinaryIO) -> None:
         file.write(data)
 
-    written.add(place, len(data), fill)
+    written.add(path, len(data), write_data)
     written.write()
 
 

@@ -1,4 +1,6 @@
-"""``entrenous law routes``: which routes reach a case, or what happened where there is no case."""
+"""``entrenous law routes``: which legal routes apply to a case or, without one, to what you say
+happened.
+"""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -43,10 +45,10 @@ from entrenous.terminal.typed_input import (
     read_typed_text,
 )
 
-_USAGE: Final = translatable(
+_USAGE_ERROR: Final = translatable(
     "give a case, or say where you live and what happened: --place GB --what public"
 )
-_ALONE: Final = translatable("a case or --scenario goes without other options")
+_ALONE_ERROR: Final = translatable("a case or --scenario goes without other options")
 _HELP_LINES_MAX: Final = 6  # help lines beside a case's routes; entrenous help lists all
 _What = Annotated[
     Spread | None,
@@ -107,7 +109,7 @@ def routes(
     """List the routes that may apply, best first, with their sources, and people who help. Without
     a case, say what happened: it needs no set-up and no passphrase, and nothing is stored.
     """
-    said = {
+    options = {
         "lives_in": place,
         "posted": what,
         "platform": platform,
@@ -123,20 +125,20 @@ def routes(
         "on_behalf": for_somebody_else is not None or None,
         "day": day,
     }
-    given = {key: value for key, value in said.items() if value not in (None, "")}
+    given = {key: value for key, value in options.items() if value not in (None, "")}
     if (name is not None) + (scenario is not None) + bool(given or hide_my_name) != 1:
-        raise typer.BadParameter(translated(_ALONE if name or scenario else _USAGE))
+        raise typer.BadParameter(translated(_ALONE_ERROR if name or scenario else _USAGE_ERROR))
     if name is not None:
         _print_for_case(context, name, as_json=as_json, in_full=in_full)
         return
     today = SystemClock().now().date()
     if scenario is not None:
-        asked = read_scenario(_read_scenario_file(scenario, context), today)
+        read = read_scenario(_read_scenario_file(scenario, context), today)
     else:
         if platform:
             given["platform"] = read_typed_line(platform, translated("Where it is"), context)
-        asked = scenario_from(given, today, name_must_stay_hidden=hide_my_name)
-    _print_answer(asked, as_json=as_json, in_full=in_full)
+        read = scenario_from(given, today, name_must_stay_hidden=hide_my_name)
+    _print_answer(read, as_json=as_json, in_full=in_full)
 
 
 def _read_scenario_file(path: Path, context: typer.Context) -> bytes:
@@ -151,8 +153,8 @@ def _read_scenario_file(path: Path, context: typer.Context) -> bytes:
         raise typer.BadParameter(f"{path}: {why.strerror}") from None
 
 
-def _print_answer(asked: Scenario, *, as_json: bool, in_full: bool) -> None:
-    plan = plan_for(asked.situation, asked.day, asked.day, under_18=asked.under_18)
+def _print_answer(scenario: Scenario, *, as_json: bool, in_full: bool) -> None:
+    plan = plan_for(scenario.situation, scenario.day, scenario.day, under_18=scenario.under_18)
     if as_json:
         print_json(plan_json(plan))
         return
@@ -180,18 +182,18 @@ def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full
             {
                 "schema": "entrenous/routes/1",
                 "why": choice.why,
-                "routes": [_refusal_json(one) for one in choice.ranked],
+                "routes": [_ranked_route_json(one) for one in choice.ranked],
             }
         )
         return
-    said = situation_of(case)
-    if said.posted in (
+    situation = situation_of(case)
+    if situation.posted in (
         Spread.GROUP,
         Spread.PRIVATE,
         Spread.THREAT,
-    ):  # a ladder, not a law, is first
+    ):  # here the steps of a ladder (ladders.py) come before any law
         _print_plan(
-            plan_for(said, day_of_event(case), today), in_full=in_full, case=shell_quoted(name)
+            plan_for(situation, day_of_event(case), today), in_full=in_full, case=shell_quoted(name)
         )
         return
     print_line(choice.why)
@@ -212,7 +214,7 @@ def _print_for_case(context: typer.Context, name: str, *, as_json: bool, in_full
         print_line(f"  {helps}")
 
 
-def _refusal_json(one: RankedRoute) -> dict[str, object]:
+def _ranked_route_json(one: RankedRoute) -> dict[str, object]:
     return {
         "route": one.route.id,
         "law": one.route.law,

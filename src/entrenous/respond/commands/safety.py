@@ -58,17 +58,17 @@ def ask_about_safety(
 ) -> tuple[SafetyAnswers, tuple[Place, ...]]:
     """Return answers and places; missing ones are asked for if ``ask`` is true.
 
-    The consequences of an answer are printed to standard error at once. Raises typer.Exit on
+    Advice that follows from an answer is printed to standard error at once. Raises typer.Exit on
     "stop".
     """
-    safe = answers.safe if answers.safe is not None or not ask else _yes_or_no_answer("safe")
+    safe = answers.safe if answers.safe is not None or not ask else _ask_yes_or_no("safe")
     if safe is False:
         places = places or (_ask_place() if ask else ())
         now = SystemClock().now()
         _print_lines(danger_advice(places, now, None))
         _ask_to_go_on(ask=ask)
     watched = (
-        answers.watched if answers.watched is not None or not ask else _yes_or_no_answer("watched")
+        answers.watched if answers.watched is not None or not ask else _ask_yes_or_no("watched")
     )
     if watched is True:
         _print_lines(watched_advice(SystemClock().now()))
@@ -77,8 +77,8 @@ def ask_about_safety(
 
 
 def ask_how_far(posted: Spread | None, places: tuple[Place, ...], *, ask: bool) -> Spread | None:
-    """Return how far the picture has spread, asking for it if it is missing; says what to do about
-    a threat.
+    """Return how far the picture has spread, and ask for it if it is missing. If there is only a
+    threat, print what to do.
 
     Raises typer.Exit on "stop".
     """
@@ -105,7 +105,7 @@ def ask_age() -> AgeAnswer:
     return known[reply] if isinstance(reply, bool) else AgeAnswer.UNSURE
 
 
-def _yes_or_no_answer(name: str) -> bool | None:
+def _ask_yes_or_no(name: str) -> bool | None:
     question = safety_questions()[name]
     hint(question.asks)
     reply = _ask_until_understood(read_reply, f"{question.why} {translated(YES_NO_CHOICES)}")
@@ -115,7 +115,9 @@ def _yes_or_no_answer(name: str) -> bool | None:
 
 
 def _ask_until_understood(read: Callable[[str], Answer], question: str) -> Answer:
-    """Ask again if the answer is not understood, a few times; raises typer.Exit on "stop"."""
+    """Ask a question, and repeat it a few times if the answer is not understood; raises typer.Exit
+    on "stop".
+    """
     reply = read(_prompt(question))
     for _ in range(_REPEATS_MAX):
         if reply is not Reply.UNCLEAR:

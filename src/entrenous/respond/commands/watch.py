@@ -57,7 +57,7 @@ def watch(
             refuse_unless_adults(find_case(name, device), device.clock.now().date())
             _switch_watching(name, on or [], off or [], device, by_proxy=by_proxy, yes=yes)
         if once:
-            _look_now(name, context, device, as_json=as_json)
+            _check_now(name, context, device, as_json=as_json)
         elif name is not None:
             _show_watched(name, watched_in(name, device), as_json=as_json)
 
@@ -92,7 +92,7 @@ def _ask_agreement() -> None:
     refuse_unless_agreed(translated("Do you agree to that?"))
 
 
-def _look_now(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
+def _check_now(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
     from entrenous.device.open_device import with_fast_picture_decoding  # noqa: PLC0415 -- loads decoders
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
     from entrenous.respond.watch.look import check_due_sightings  # noqa: PLC0415 -- loads NumPy
