@@ -27,7 +27,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def _write(page: Page, to: str, photo: Path | None, text: str) -> None:
-    start(page, "Send something Copies that only the right people open")
+    start(page, "Send something Each person gets a copy of their own")
     if photo is not None:
         page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
     page.get_by_label("Your message").fill(text)

@@ -1,5 +1,7 @@
 """Reduced pictures: right size, right colours, no bleeding from transparent areas."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,3 +50,12 @@ def test_transparent_colours_do_not_bleed() -> None:
 def test_size_below_one_is_refused(files: dict[str, bytes]) -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
         resize(read_picture(files["png"]), 0)
+
+
+def test_a_large_jpeg_that_its_decoder_reduced_is_reduced_further() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (4000, 3000), "teal").save(file, "JPEG")
+    picture = read_picture(file.getvalue(), at_least_px=480)
+    assert picture.shrunk_by > 1
+    smaller = resize(picture, 480)
+    assert (smaller.width_px, smaller.height_px, smaller.shrunk_by) == (480, 360, 1)

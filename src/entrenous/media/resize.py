@@ -34,7 +34,14 @@ def resize(picture: Picture, longest_side_px: int) -> Picture:
     smaller = _to_image(picture).resize(size, Image.Resampling.LANCZOS)
     alpha = smaller.getchannel("A").tobytes() if picture.alpha is not None else None
     samples = smaller.convert("RGB").tobytes() if alpha is not None else smaller.tobytes()
-    return replace(picture, width_px=size[0], height_px=size[1], samples=samples, alpha=alpha)
+    return replace(
+        picture,
+        width_px=size[0],
+        height_px=size[1],
+        samples=samples,
+        alpha=alpha,
+        original_size=None,  # its sizes fit no factor of a decoder any more
+    )
 
 
 def _to_image(picture: Picture) -> Image.Image:
