@@ -18,7 +18,7 @@ from bench.load.cycles import LETTER_BYTES
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
-from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_token
@@ -67,7 +67,7 @@ async def _line(relay: Relay, until: float) -> int:
     while time.perf_counter() < until:
         name = EnvelopeId(os.urandom(16))
         await accept(Envelope(name, mailbox, sealed, tomorrow, lock), token, relay)
-        page = await waiting_envelopes(mailbox, owner, count, 1, relay)
+        page = await list_waiting_envelopes(mailbox, owner, count, 1, relay)
         if [one.id for one in page] != [name]:
             raise SystemExit("a letter that was accepted is not handed over")
         await acknowledge(mailbox, owner, name, relay)

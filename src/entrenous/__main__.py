@@ -52,7 +52,7 @@ def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
     from entrenous.carry.http.relay_app import relay_app
 
     meters = Metrics()
-    return relay_app(relay, meters.answered), metrics_app(meters, relay)
+    return relay_app(relay, meters.count_response), metrics_app(meters, relay)
 
 
 def _gate_app(

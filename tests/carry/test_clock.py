@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import Expired, RelayClockAhead
-from entrenous.carry.accept import accept, waiting_envelopes
+from entrenous.carry.accept import accept, list_waiting_envelopes
 from entrenous.carry.expire import expire_due
 from entrenous.carry.relay import Relay, last_sweep
 from entrenous.carry.relay_rows import StoredLetter, StoredShare, StoredToken
@@ -73,7 +73,7 @@ def test_clock_that_is_wrong_for_minutes_expires_nothing(
     assert sweeps(relay) == []
     assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
     assert [
-        one.id for one in at_once(waiting_envelopes(post.mailbox, post.owner, 0, 9, relay))
+        one.id for one in at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 9, relay))
     ] == [post.id]
 
 

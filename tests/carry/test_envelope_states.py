@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack
-from entrenous.carry.envelope_states import NEXT, REFUSED, EnvelopeEvent, next_envelope_state
+from entrenous.carry.envelope_states import (
+    ENVELOPE_REFUSALS,
+    ENVELOPE_TRANSITIONS,
+    EnvelopeEvent,
+    next_envelope_state,
+)
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import NOON
 
@@ -21,8 +26,8 @@ MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
 def drawn() -> str:
     """Parse the table in docs/machines/envelope.md."""
     arrows = [
-        f"    {state.name.lower()} --> {NEXT[state, event].name.lower()}: {event}"
-        for state, event in NEXT
+        f"    {state.name.lower()} --> {ENVELOPE_TRANSITIONS[state, event].name.lower()}: {event}"
+        for state, event in ENVELOPE_TRANSITIONS
     ]
     head = "| | " + " | ".join(EnvelopeEvent) + " |\n|" + " --- |" * (1 + len(EnvelopeEvent))
     rows = [
@@ -34,9 +39,9 @@ def drawn() -> str:
 
 
 def cell(state: EnvelopeState, event: EnvelopeEvent) -> str:
-    if (state, event) in REFUSED:
-        return f"`{REFUSED[state, event].__name__}`"
-    return str(NEXT.get((state, event), ""))
+    if (state, event) in ENVELOPE_REFUSALS:
+        return f"`{ENVELOPE_REFUSALS[state, event].__name__}`"
+    return str(ENVELOPE_TRANSITIONS.get((state, event), ""))
 
 
 def test_the_drawing_shows_the_table() -> None:
@@ -44,23 +49,35 @@ def test_the_drawing_shows_the_table() -> None:
 
 
 def test_closed_states_are_final() -> None:
-    assert {NEXT[state, event] for state, event in NEXT if state in ENDS} == set(ENDS)
-    assert all(NEXT[state, event] is state for state, event in NEXT if state in ENDS)
+    assert {
+        ENVELOPE_TRANSITIONS[state, event] for state, event in ENVELOPE_TRANSITIONS if state in ENDS
+    } == set(ENDS)
+    assert all(
+        ENVELOPE_TRANSITIONS[state, event] is state
+        for state, event in ENVELOPE_TRANSITIONS
+        if state in ENDS
+    )
 
 
 def test_no_state_returns_to_waiting() -> None:
     waiting = EnvelopeState.WAITING
-    assert {state for state, event in NEXT if NEXT[state, event] is waiting} == {waiting}
+    assert {
+        state
+        for state, event in ENVELOPE_TRANSITIONS
+        if ENVELOPE_TRANSITIONS[state, event] is waiting
+    } == {waiting}
 
 
 def test_every_state_can_be_reached_and_taken_back() -> None:
-    assert {EnvelopeState.WAITING, *NEXT.values()} == set(EnvelopeState)
-    assert all((state, EnvelopeEvent.WITHDRAW) in NEXT for state in EnvelopeState)
+    assert {EnvelopeState.WAITING, *ENVELOPE_TRANSITIONS.values()} == set(EnvelopeState)
+    assert all((state, EnvelopeEvent.WITHDRAW) in ENVELOPE_TRANSITIONS for state in EnvelopeState)
 
 
 def test_opening_is_defined_in_every_state() -> None:
     for state in EnvelopeState:
-        assert ((state, EnvelopeEvent.OPEN) in NEXT) != ((state, EnvelopeEvent.OPEN) in REFUSED)
+        assert ((state, EnvelopeEvent.OPEN) in ENVELOPE_TRANSITIONS) != (
+            (state, EnvelopeEvent.OPEN) in ENVELOPE_REFUSALS
+        )
 
 
 def test_every_refused_opening_names_its_error() -> None:
@@ -76,6 +93,6 @@ def test_every_refused_opening_names_its_error() -> None:
 
 def test_envelope_event_missing_from_the_table_is_a_bug() -> None:
     every = set(itertools.product(EnvelopeState, EnvelopeEvent))
-    for state, event in every - set(NEXT) - set(REFUSED):
+    for state, event in every - set(ENVELOPE_TRANSITIONS) - set(ENVELOPE_REFUSALS):
         with pytest.raises(KeyError):
             next_envelope_state(state, event, NOON)

@@ -11,7 +11,7 @@ import pytest
 from entrenous.base.errors import Expired, NoSuchEnvelope
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
-from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.hold import upload_blob
 from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
@@ -136,7 +136,7 @@ def test_reading_a_due_envelope_expires_it(relay: Relay, clock: WoundClock) -> N
     post = Post()
     at_once(arrive(relay, post))
     clock.wind(days=7)
-    assert at_once(waiting_envelopes(post.mailbox, post.owner, 0, 50, relay)) == []
+    assert at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay)) == []
     with pytest.raises(Expired):
         at_once(open_share(post.id, post.open, post.attempt(), relay))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack, UsedUp
-from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.relay_rows import StoredShare
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.withdraw import envelope_status, withdraw
@@ -92,7 +92,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def it_waits_only_while_it_should(self) -> None:
-        page = at_once(waiting_envelopes(self.one.mailbox, self.one.owner, 0, 50, self.relay))
+        page = at_once(list_waiting_envelopes(self.one.mailbox, self.one.owner, 0, 50, self.relay))
         gone = self.delivered or self.taken_back or self.is_late() or self.is_used_up()
         assert len(page) == (not gone)
 

@@ -230,7 +230,7 @@ def test_slow_sender_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 POST = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
-LARGE = FINE + bytes(asgi.SMALL_BYTES)
+LARGE = FINE + bytes(asgi.SMALL_BODY_BYTES_MAX)
 
 
 def sender(*pieces: bytes, ends: bool = True) -> Any:

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.environment import BadSetting
-from entrenous.connectors.upload_rules import header_value, headers_of, reply_to, rules_of
+from entrenous.connectors.upload_rules import header_value, headers_of, make_rules, reply_to
 from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest
 from tests.connectors.running_gates import CASE
 
-MEDIA = rules_of(["/api/v2/media", "/avatar/"], "publish")
+MEDIA = make_rules(["/api/v2/media", "/avatar/"], "publish")
 
 
 @pytest.mark.parametrize(
@@ -71,26 +71,26 @@ def test_raw_target_counts_as_well(sent: bytes) -> None:
 
 @pytest.mark.parametrize("own", ["/caf%C3%A9//up", "/caf\u00e9/up/", "/CAFE\u0301/up"])
 def test_path_settings_are_normalized(own: str) -> None:
-    assert rules_of([own], "publish").may_contain_upload(
+    assert make_rules([own], "publish").may_contain_upload(
         "POST", "/caf\u00e9/up/7", b"/caf%c3%a9/up/7"
     )
 
 
 @given(st.text())
 def test_root_path_covers_everything(path: str) -> None:
-    assert rules_of(["/"], "publish").may_contain_upload("POST", f"/{path}")
+    assert make_rules(["/"], "publish").may_contain_upload("POST", f"/{path}")
 
 
 @pytest.mark.parametrize("paths", [[], "/upload", ["upload"], [7], ["/a/../b"]])
 def test_invalid_paths_are_refused(paths: list[str]) -> None:
     with pytest.raises(BadSetting, match="paths"):
-        rules_of(paths, "publish")
+        make_rules(paths, "publish")
 
 
 @pytest.mark.parametrize("on_hold", ["refuse", "answer", "Publish", ""])
 def test_invalid_on_hold_is_refused(on_hold: str) -> None:
     with pytest.raises(BadSetting, match="on_hold"):
-        rules_of(["/"], on_hold)
+        make_rules(["/"], on_hold)
 
 
 HELD = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)  # and not listed: it could not be read
@@ -157,7 +157,7 @@ def test_reply_to_the_uploader(answer: GateAnswer, on_hold: str, status: int, ki
 
 
 def test_account_limit_reply_has_retry_after() -> None:
-    answer = GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, again_s=1501)
+    answer = GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, retry_after_s=1501)
     reply = reply_to(answer, "publish", "https://site.example/appeal")
     assert reply is not None
     said = json.loads(reply.body)

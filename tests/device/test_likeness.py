@@ -13,7 +13,7 @@ from entrenous.fingerprint.embedding import OnnxEmbedder, to_square
 from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.deferred_scan import deferred_matches, run_deferred_scan
-from entrenous.stop.register import embedding_taken, register_claim
+from entrenous.stop.register import accepted_embedding_model, register_claim
 from entrenous.stop.registration import ClaimRequest
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Outcome
@@ -36,7 +36,7 @@ def askew(pixels: Any) -> Any:
 @pytest.mark.skipif(INSTALLED, reason="the extra 'embedding' is installed")
 def test_no_embedding_without_the_extra(tmp_path: Path) -> None:
     with open_platform(tmp_path / "gate") as (platform, _):
-        assert embedding_taken(platform) is None
+        assert accepted_embedding_model(platform) is None
 
 
 @pytest.mark.real

@@ -24,7 +24,7 @@ from entrenous.stop.judge.decide import Decision, decide_upload, store_upload_by
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import fingerprint_picture_file, protect
-from entrenous.stop.register import embedding_taken, register_claim, withdraw_claim
+from entrenous.stop.register import accepted_embedding_model, register_claim, withdraw_claim
 from entrenous.stop.registration import ClaimRequest, ClaimStatus, Consent, Opinion, Protection
 from entrenous.stop.registration_format import read_claim, read_request, write_claim, write_request
 from entrenous.stop.store.bank_store import BankStore
@@ -63,8 +63,8 @@ class NearGate:
     url: str = "http://127.0.0.1:7802"
     sent: list[bytes] = field(default_factory=list)
 
-    def embedding_taken(self) -> str | None:
-        return embedding_taken(self.platform)
+    def accepted_embedding_model(self) -> str | None:
+        return accepted_embedding_model(self.platform)
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
         self.sent.append(write_request(request))

@@ -223,7 +223,7 @@ def _link_blob(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: da
     tx.put(replace(stored, envelope=envelope.id, due_at=envelope.expires_at))
 
 
-async def waiting_envelopes(
+async def list_waiting_envelopes(
     mailbox: MailboxId, token: Secret, after: int, limit: int, relay: Relay
 ) -> list[WaitingEnvelope]:
     """List envelopes with a sequence above ``after``, oldest first.

@@ -8,7 +8,7 @@ from typing import Final
 
 from entrenous.base.environment import SystemClock, is_loopback
 from entrenous.base.errors import EntrenousError
-from entrenous.carry.open_relay import DATABASE_NAME, check_database_note, postgres_fault
+from entrenous.carry.open_relay import DATABASE_NAME, check_database_note, find_postgres_fault
 from entrenous.carry.relay import Relay, RowView, last_sweep
 from entrenous.carry.relay_rows import (
     StoredBlob,
@@ -131,7 +131,7 @@ def _check_database(settings: RelaySettings, _: datetime) -> Finding:
 
 def _check_either_database(settings: RelaySettings) -> Finding:
     if settings.database is not None:
-        fault = postgres_fault(settings.database)
+        fault = find_postgres_fault(settings.database)
         return (
             _failed_finding("database", fault)
             if fault

@@ -47,7 +47,7 @@ _READY: Final = LockState.READY
 _TRIED: Final = LockState.TRIED
 _LOCKED: Final = LockState.LOCKED
 _SHUT: Final = LockState.SHUT
-NEXT: Final[Mapping[tuple[LockState, LockEvent], LockState]] = {
+LOCK_TRANSITIONS: Final[Mapping[tuple[LockState, LockEvent], LockState]] = {
     (_READY, LockEvent.ASK): _TRIED,
     (_READY, LockEvent.OPENED): _READY,
     (_READY, LockEvent.RESET): _READY,
@@ -65,7 +65,7 @@ NEXT: Final[Mapping[tuple[LockState, LockEvent], LockState]] = {
     (_LOCKED, LockEvent.CLOSE): _SHUT,
     (_SHUT, LockEvent.CLOSE): _SHUT,
 }
-REFUSED: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]] = {
+LOCK_REFUSALS: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]] = {
     (_LOCKED, LockEvent.ASK): Locked,
     (_SHUT, LockEvent.ASK): NoLock,
     (_SHUT, LockEvent.OPENED): NoLock,
@@ -96,9 +96,9 @@ def next_lock_state(state: LockState, event: LockEvent) -> LockState:
         Locked, NoLock: the lock no longer allows this event.
         KeyError: the event cannot happen in this state: a bug.
     """
-    if (state, event) in REFUSED:
-        raise REFUSED[state, event]
-    return NEXT[state, event]
+    if (state, event) in LOCK_REFUSALS:
+        raise LOCK_REFUSALS[state, event]
+    return LOCK_TRANSITIONS[state, event]
 
 
 async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> bool:

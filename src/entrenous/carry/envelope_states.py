@@ -26,7 +26,7 @@ _TAKEN_BACK: Final = EnvelopeState.TAKEN_BACK
 _EXPIRED: Final = EnvelopeState.EXPIRED
 _REVOKED: Final = EnvelopeState.REVOKED
 _LOST: Final = EnvelopeState.LOST
-NEXT: Final[Mapping[tuple[EnvelopeState, EnvelopeEvent], EnvelopeState]] = {
+ENVELOPE_TRANSITIONS: Final[Mapping[tuple[EnvelopeState, EnvelopeEvent], EnvelopeState]] = {
     (_WAITING, EnvelopeEvent.DELIVER): _DELIVERED,
     (_WAITING, EnvelopeEvent.OPEN): _OPENED,
     (_WAITING, EnvelopeEvent.USE_UP): _WAITING,
@@ -53,7 +53,7 @@ NEXT: Final[Mapping[tuple[EnvelopeState, EnvelopeEvent], EnvelopeState]] = {
     (_REVOKED, EnvelopeEvent.WITHDRAW): _REVOKED,
     (_LOST, EnvelopeEvent.WITHDRAW): _LOST,
 }
-REFUSED: Final[Mapping[tuple[EnvelopeState, EnvelopeEvent], type[EntrenousError]]] = {
+ENVELOPE_REFUSALS: Final[Mapping[tuple[EnvelopeState, EnvelopeEvent], type[EntrenousError]]] = {
     (_TAKEN_BACK, EnvelopeEvent.OPEN): TakenBack,
     (_EXPIRED, EnvelopeEvent.OPEN): Expired,
     (_REVOKED, EnvelopeEvent.OPEN): NoSuchEnvelope,
@@ -70,6 +70,6 @@ def next_envelope_state(
         TakenBack, Expired, NoSuchEnvelope: the envelope can no longer be opened.
         KeyError: the event cannot happen in this state: a bug.
     """
-    if (state, event) in REFUSED:
-        raise REFUSED[state, event](when=expires_at)
-    return NEXT[state, event]
+    if (state, event) in ENVELOPE_REFUSALS:
+        raise ENVELOPE_REFUSALS[state, event](when=expires_at)
+    return ENVELOPE_TRANSITIONS[state, event]

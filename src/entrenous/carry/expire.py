@@ -21,7 +21,7 @@ from entrenous.carry.relay import (
     record_sweep,
     refuse_clock_ahead,
     refuse_sweep_ahead,
-    wait_allowed,
+    wait_timeout,
 )
 from entrenous.carry.relay_rows import (
     KEY_FIELDS,
@@ -276,7 +276,7 @@ async def remove_orphans_briefly(names: Iterable[str], relay: Relay) -> None:
     """Delete orphaned blob bytes after a request, for at most two seconds."""
     gone = list[str]()
     with suppress(EntrenousError, TimeoutError):
-        async with wait_allowed(_ORPHAN_REMOVAL_S_MAX):
+        async with wait_timeout(_ORPHAN_REMOVAL_S_MAX):
             for name in names:
                 await relay.blobs.drop(name)
                 gone.append(name)

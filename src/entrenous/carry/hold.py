@@ -122,7 +122,7 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
     return await relay.mail.read(find_row)
 
 
-async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
+async def count_uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
     """Return how many bytes of a blob are stored, and its full size in bytes.
 
     Only its uploader, who has the withdraw token, may ask.

@@ -106,7 +106,7 @@ def _open_bucket(url: str) -> BlobStore:
     return open_s3(url)
 
 
-def postgres_fault(url: str) -> str | None:
+def find_postgres_fault(url: str) -> str | None:
     """Return, in words, why a relay cannot use that PostgreSQL database; None if it can."""
     try:
         with ExitStack() as opened:

@@ -193,7 +193,7 @@ def now(relay: Relay) -> datetime:
     return relay.clock.now().replace(microsecond=0)
 
 
-def wait_allowed(seconds: float) -> AbstractAsyncContextManager[object]:
+def wait_timeout(seconds: float) -> AbstractAsyncContextManager[object]:
     """Return a context that raises TimeoutError after that many seconds.
 
     Without an event loop, as in simulations, there is no limit.

@@ -80,7 +80,7 @@ class Limits:
             raise ValueError("a limit is too small")
 
     @property
-    def loose_bytes(self) -> int:
+    def unclaimed_blob_bytes_max(self) -> int:
         """The maximum bytes of all blobs of a mailbox that no envelope names yet."""
         return min(UNREFERENCED_BYTES_MAX, self.mailbox_bytes)
 
@@ -247,32 +247,36 @@ def _parse_bucket(value: Any, _: Path) -> object:
     return value if fits else None
 
 
-_ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
+_EXPECTED_ADDRESS: Final = "a host and a port, such as 127.0.0.1:7801"
 #: The keys of the file that are fields of RelaySettings with the same name.
 _SETTING_KEYS: Final[Mapping[str, _SettingKey]] = {
     "data": _SettingKey("the path of a folder", _parse_path),
     "database": _SettingKey("the address of a PostgreSQL, postgresql://...", _parse_database),
     "blobs": _SettingKey("the address of a bucket, s3://bucket/prefix", _parse_bucket),
-    "listen": _SettingKey(_ADDRESS, _parse_listen),
+    "listen": _SettingKey(_EXPECTED_ADDRESS, _parse_listen),
     "tls_cert": _SettingKey("the path of a PEM file", _parse_path),
     "tls_key": _SettingKey("the path of a PEM file", _parse_path),
     "behind_proxy": _SettingKey("true or false", _parse_flag),
-    "metrics_listen": _SettingKey(_ADDRESS, _parse_listen),
+    "metrics_listen": _SettingKey(_EXPECTED_ADDRESS, _parse_listen),
     "log": _SettingKey('"errors", "text" or "json"', _parse_log_kind),
 }
-_PROTOCOLS: Final = f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}"
-_LETTERS: Final = f"1 to {LETTERS_WAITING_MAX} letters"
-_MEGABYTES: Final = f"1 to {_MAILBOX_MB_MAX} megabytes"
+_EXPECTED_PROTOCOLS: Final = f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}"
+_EXPECTED_LETTERS: Final = f"1 to {LETTERS_WAITING_MAX} letters"
+_EXPECTED_MEGABYTES: Final = f"1 to {_MAILBOX_MB_MAX} megabytes"
 #: The keys of the file that are fields of Limits.
 _LIMIT_KEYS: Final[Mapping[str, _SettingKey]] = {
-    "floor": _SettingKey(_PROTOCOLS, _count_parser(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"),
+    "floor": _SettingKey(
+        _EXPECTED_PROTOCOLS, _count_parser(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"
+    ),
     "keep_days": _SettingKey(
         f"1 to {EXPIRY_DAYS_MAX} days", _count_parser(1, EXPIRY_DAYS_MAX), "keep_days"
     ),
     "mailbox_open": _SettingKey("true or false", _parse_flag, "mailbox_open"),
-    "quota_letters": _SettingKey(_LETTERS, _count_parser(1, LETTERS_WAITING_MAX), "letters"),
+    "quota_letters": _SettingKey(
+        _EXPECTED_LETTERS, _count_parser(1, LETTERS_WAITING_MAX), "letters"
+    ),
     "quota_mailbox_mb": _SettingKey(
-        _MEGABYTES, _count_parser(1, _MAILBOX_MB_MAX, MEGABYTE), "mailbox_bytes"
+        _EXPECTED_MEGABYTES, _count_parser(1, _MAILBOX_MB_MAX, MEGABYTE), "mailbox_bytes"
     ),
     "quota_coming_mb": _SettingKey(
         "1 megabyte or more", _count_parser(1, _MB_MAX, MEGABYTE), "coming_bytes"
@@ -281,8 +285,8 @@ _LIMIT_KEYS: Final[Mapping[str, _SettingKey]] = {
         "0 megabytes or more", _count_parser(0, _MB_MAX, MEGABYTE), "free_bytes_min"
     ),
 }
-_KEYS: Final = {**_SETTING_KEYS, **_LIMIT_KEYS}
-_SERVED_FREE_MB: Final = 1000  # megabytes; the default for a relay with a settings file
+_ALL_KEYS: Final = {**_SETTING_KEYS, **_LIMIT_KEYS}
+_DEFAULT_FREE_MB_MIN: Final = 1000  # megabytes; the default for a relay with a settings file
 
 
 def read_relay_settings(path: Path) -> RelaySettings:
@@ -295,7 +299,7 @@ def read_relay_settings(path: Path) -> RelaySettings:
     """
     table = _parse_table(path)
     for name in table:
-        if name not in _KEYS:
+        if name not in _ALL_KEYS:
             raise UnknownRelaySetting(path=path, name=name)
     given = {name: _read_setting(path, name, table) for name in _SETTING_KEYS if name in table}
     if ("tls_cert" in given) != ("tls_key" in given):
@@ -311,12 +315,12 @@ def _read_limits(path: Path, table: Mapping[str, Any]) -> Limits:
         for name, key in _LIMIT_KEYS.items()
         if name in table
     }
-    defaults: dict[str, Any] = {"free_bytes_min": _SERVED_FREE_MB * MEGABYTE}
+    defaults: dict[str, Any] = {"free_bytes_min": _DEFAULT_FREE_MB_MIN * MEGABYTE}
     return Limits(**{**defaults, **given})
 
 
 def _read_setting(path: Path, name: str, table: Mapping[str, Any]) -> Any:
-    key = _KEYS[name]
+    key = _ALL_KEYS[name]
     value = key.read(table[name], path.parent)
     if value is None:
         raise BadRelaySetting(path=path, name=name, wanted=key.wanted)

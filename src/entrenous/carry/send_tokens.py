@@ -202,13 +202,13 @@ def _require_mailbox(view: RowView, mailbox: MailboxId) -> StoredMailbox:
 
 
 # Seconds; there is room only once the owner has opened the device, so asking sooner is useless.
-_RETRY_S: Final = 3600
+_FULL_MAILBOX_RETRY_S: Final = 3600
 
 
 def require_room_for_letter(view: RowView, mailbox: MailboxId, limits: Limits) -> None:
     """Raise MailboxFull unless one more letter may wait in a mailbox."""
     if view.count(StoredLetter, mailbox=mailbox) >= min(limits.letters, LETTERS_WAITING_MAX):
-        raise MailboxFull(retry_after_s=_RETRY_S)
+        raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
 def require_room_for_share(view: RowView, mailbox: MailboxId) -> None:
@@ -217,7 +217,7 @@ def require_room_for_share(view: RowView, mailbox: MailboxId) -> None:
     A share outlives its fetched letter, so the bound on waiting letters does not cover it.
     """
     if view.count(StoredShare, mailbox=mailbox) >= SHARES_MAX:
-        raise MailboxFull(retry_after_s=_RETRY_S)
+        raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
 def require_room_in_group(view: RowView, group: bytes) -> None:
@@ -227,7 +227,7 @@ def require_room_in_group(view: RowView, group: bytes) -> None:
     wait.
     """
     if view.count(StoredShare, group=group) >= GROUP_SHARES_MAX:
-        raise MailboxFull(retry_after_s=_RETRY_S)
+        raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
 def require_room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: Limits) -> None:
@@ -239,23 +239,26 @@ def require_room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: 
     loose = view.count_and_sum(StoredBlob, "size", mailbox=mailbox, envelope=None)
     every = view.count_and_sum(StoredBlob, "size", mailbox=mailbox)
     for (rows, total), (rows_max, bytes_max) in (
-        (loose, (UNREFERENCED_BLOBS_MAX, min(limits.loose_bytes, UNREFERENCED_BYTES_MAX))),
+        (
+            loose,
+            (UNREFERENCED_BLOBS_MAX, min(limits.unclaimed_blob_bytes_max, UNREFERENCED_BYTES_MAX)),
+        ),
         (every, (MAILBOX_BLOBS_MAX, min(limits.mailbox_bytes, MAILBOX_BYTES_MAX))),
     ):
         if rows + coming[0] >= rows_max or total + coming[1] + size > bytes_max:
-            raise MailboxFull(retry_after_s=_RETRY_S)
+            raise MailboxFull(retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
 def require_room_for_tokens(registered: int, more: int) -> None:
     """Raise TooManyRegistered unless ``more`` tokens may join those that are registered."""
     if registered + more > TOKENS_MAX:
-        raise TooManyRegistered(limit=TOKENS_MAX, retry_after_s=_RETRY_S)
+        raise TooManyRegistered(limit=TOKENS_MAX, retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
 def require_room_for_device(view: RowView, mailbox: MailboxId) -> None:
     """Raise TooManyRegistered unless one more device may publish keys at a mailbox."""
     if view.count(ReusableKeys, mailbox=mailbox) >= PREKEY_DEVICES_MAX:
-        raise TooManyRegistered(limit=PREKEY_DEVICES_MAX, retry_after_s=_RETRY_S)
+        raise TooManyRegistered(limit=PREKEY_DEVICES_MAX, retry_after_s=_FULL_MAILBOX_RETRY_S)
 
 
 _QUOTA_RETRY_S: Final = 60

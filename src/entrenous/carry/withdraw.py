@@ -47,13 +47,11 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
                 envelope, token_hash(token), present + _IN_TRANSIT_PERIOD, present
             )
             tx.put(stored)
-        stored = _has_withdraw_token(stored, token)
+        stored = _checked_by_withdraw_token(stored, token)
         if was_never_posted(stored):
             return _block_posting_until(stored, tx, present)
         return _envelope_status(
-            close_envelope(
-                tx, _expired_if_due(tx, stored, present), EnvelopeEvent.WITHDRAW, present
-            )
+            close_envelope(tx, _expire_if_due(tx, stored, present), EnvelopeEvent.WITHDRAW, present)
         )
 
     status, orphans = await relay.mail.transact(collecting_orphan_blobs(delete_content))
@@ -81,9 +79,7 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
     return status
 
 
-def _expired_if_due(
-    tx: RowTransaction, stored: StoredEnvelope, present: datetime
-) -> StoredEnvelope:
+def _expire_if_due(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> StoredEnvelope:
     """Expire the envelope if it is due. An implausible clock does not prevent a withdrawal."""
     try:
         return expire_if_due(tx, stored, present)
@@ -97,10 +93,10 @@ def _require_withdraw_token(
     stored = tx.get(StoredEnvelope, envelope)
     if stored is None or was_never_posted(stored):
         raise NoSuchEnvelope
-    return expire_if_due(tx, _has_withdraw_token(stored, token), present)
+    return expire_if_due(tx, _checked_by_withdraw_token(stored, token), present)
 
 
-def _has_withdraw_token(stored: StoredEnvelope, token: Secret) -> StoredEnvelope:
+def _checked_by_withdraw_token(stored: StoredEnvelope, token: Secret) -> StoredEnvelope:
     if not equal_in_constant_time(stored.withdraw_lock, token_hash(token)):
         raise WrongToken
     return stored

@@ -11,13 +11,13 @@ from entrenous.connectors.upload_rules import (
     FILES_MAX,
     Reply,
     SlowUpload,
+    body_bytes_limit,
     files_of,
     header_value,
     headers_of,
-    limit_of,
+    make_rules,
     problem_document,
     reply_to,
-    rules_of,
 )
 from entrenous.stop.client.gate_answer import (
     ClientSettings,
@@ -35,7 +35,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 # At most this many large bodies are in memory; of each further one 64 kB is read, then it waits.
 LARGE_BODIES_MAX: Final = 16
-SMALL_BYTES: Final = 64 * 1024
+SMALL_BODY_BYTES_MAX: Final = 64 * 1024
 # Seconds that a large body waits for a place; then it is treated as if the gate were busy.
 PLACE_WAIT_S_MAX: Final = 10
 # Seconds in which a body must arrive, so that a slow sender does not keep a place from others.
@@ -105,14 +105,14 @@ class Body:
             TimeoutError: the body took too long to arrive.
         """
         with anyio.fail_after(ARRIVAL_S_MAX):
-            await self._hold_body(SMALL_BYTES)
+            await self._collect_body(SMALL_BODY_BYTES_MAX)
         if not self._has_ended:
             await self._place.take()
             with anyio.fail_after(ARRIVAL_S_MAX):
-                await self._hold_body(limit)
+                await self._collect_body(limit)
         self.is_whole = self._has_ended and len(self.held) <= limit
 
-    async def _hold_body(self, limit: int) -> None:
+    async def _collect_body(self, limit: int) -> None:
         pieces = [self.held]
         size = len(self.held)
         try:
@@ -173,7 +173,7 @@ class GateMiddleware:
         known = setting if isinstance(setting, ClientSettings) else read_client_settings(setting)
         self._app = app
         self._setting = known
-        self._rules = rules_of(paths, on_hold)
+        self._rules = make_rules(paths, on_hold)
         self._client = client or AsyncGateClient(known)
         self._account = account
         self._room = anyio.Semaphore(LARGE_BODIES_MAX)
@@ -221,7 +221,7 @@ class GateMiddleware:
         self, body: Body, headers: list[tuple[bytes, bytes]], account: str
     ) -> GateAnswer | None:
         try:
-            await body.read(limit_of(self._setting.upload_bytes_max))
+            await body.read(body_bytes_limit(self._setting.upload_bytes_max))
         except NoRoom:
             return hold_without_asking(GateReason.BUSY, self._setting)
         if not body.is_whole:

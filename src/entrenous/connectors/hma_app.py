@@ -16,8 +16,8 @@ from entrenous.base.errors import EntrenousError
 from entrenous.connectors.hma_curation import ContentRequests, ExchangeRequests
 from entrenous.connectors.hma_matching import MatchRequests, PictureRequests, json_answer
 from entrenous.connectors.hma_requests import (
-    CONTENT,
-    SIGNAL,
+    CONTENT_TYPE,
+    SIGNAL_TYPE,
     NotSupportedHere,
     on_error,
     on_http_error,
@@ -36,7 +36,7 @@ _PDQ_ALWAYS_ENABLED = "Only PDQ hashes are compared; put a bank into shadow inst
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class AboutRequests:
     """Handlers about the service itself."""
 
     platform: Platform
@@ -61,7 +61,7 @@ class About:
         """Return the number of hashes, and the time of the latest change."""
         require_pdq(request)
         size, at = await run_in_threadpool(self._index_size)
-        return json_answer({SIGNAL: {"present": True, "built_to": at, "size": size}})
+        return json_answer({SIGNAL_TYPE: {"present": True, "built_to": at, "size": size}})
 
     async def signal_index(self, request: Request) -> Response:
         """Return the same as :meth:`index_status`, in HMA's other form: every stored hash is
@@ -70,16 +70,16 @@ class About:
         require_pdq(request)
         size, at = await run_in_threadpool(self._index_size)
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}
-        return json_answer({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
+        return json_answer({SIGNAL_TYPE: full | {"newest_db_item": at, "index_built_to": at}})
 
     async def signal_types(self, _request: Request) -> Response:
         """Return the signal types: only PDQ, which is always enabled."""
-        return json_answer([{"name": SIGNAL, "enabled_ratio": 1.0}])
+        return json_answer([{"name": SIGNAL_TYPE, "enabled_ratio": 1.0}])
 
     async def content_types(self, _request: Request) -> Response:
         """Return the content types: only photos, since this API does not compare clips."""
         return json_answer(
-            [{"name": CONTENT, "enabled": True}, {"name": "video", "enabled": False}]
+            [{"name": CONTENT_TYPE, "enabled": True}, {"name": "video", "enabled": False}]
         )
 
     async def change_signal_type(self, _request: Request) -> Response:
@@ -117,7 +117,7 @@ def hma_app(
     platform: Platform, access: GateAccess, listings: ListingStore, sources: SourceStore
 ) -> Starlette:
     """Build HMA's API over this platform's banks, for holders of the operator's token."""
-    about = About(platform)
+    about = AboutRequests(platform)
     pictures = PictureRequests.of(platform, access)
     rows = [
         *_about_routes(about),
@@ -152,7 +152,7 @@ def hma_app(
     return app
 
 
-def _about_routes(about: About) -> list[RouteRow]:
+def _about_routes(about: AboutRequests) -> list[RouteRow]:
     return [
         ("GET", "/", about.home),
         ("GET", "/m/index/status", about.index_status),

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.connectors.hma_requests import (
-    SIGNAL,
+    SIGNAL_TYPE,
     BadParameter,
     MissingParameter,
     NoSuchContent,
@@ -27,7 +27,7 @@ from entrenous.stop.registration import Claim, ClaimEvent, ClaimState
 from entrenous.stop.store.registration_changes import ListingStore
 
 NOTE_CHARS_MAX: Final = 255
-LONGEST_OFF: Final = timedelta(days=5 * 365)
+SWITCHED_OFF_PERIOD_MAX: Final = timedelta(days=5 * 365)
 _OFF, _ON = 0, 1  # special values of "disable_until_ts": off for good, and on
 _NO_RANDOM_SHARE: Final = (
     "A bank cannot act on a random share of uploads: it acts, or it is in shadow and only records. "
@@ -74,7 +74,7 @@ class ContentChange:
                 raise MissingParameter(name="disable_until_ts")
             return cls(note=note)
         at_s = json_member(wanted, "disable_until_ts", int)
-        if not 0 <= at_s <= (now + LONGEST_OFF).timestamp():
+        if not 0 <= at_s <= (now + SWITCHED_OFF_PERIOD_MAX).timestamp():
             raise BadParameter(why='"disable_until_ts" is 0, 1, or a time within five years')
         if at_s == _OFF:
             return cls(on=False, note=note)
@@ -252,7 +252,7 @@ def describe_bank(bank: Bank) -> dict[str, Any]:
 
 
 def signals_of(one: Content) -> dict[str, str]:
-    return {SIGNAL: one.bits.hex()}
+    return {SIGNAL_TYPE: one.bits.hex()}
 
 
 def _require_own(one: Content) -> tuple[Claim, ...]:

@@ -33,7 +33,7 @@ from entrenous.connectors.hma_contents import (
 from entrenous.connectors.hma_matching import PictureRequests, json_answer
 from entrenous.connectors.hma_requests import (
     NAME_CHARS_MAX,
-    SIGNAL,
+    SIGNAL_TYPE,
     BadParameter,
     NoSuchContent,
     NotSupportedHere,
@@ -177,8 +177,8 @@ class ContentRequests:
     async def add_signal(self, request: Request) -> Response:
         """Add a hash."""
         bank, wanted = await self._bank_of_request(request), await json_object(request)
-        bits = parse_pdq_signal(json_member(wanted, SIGNAL, str))
-        if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
+        bits = parse_pdq_signal(json_member(wanted, SIGNAL_TYPE, str))
+        if unknown := set(wanted) - {SIGNAL_TYPE, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
         metadata = ContentMetadata.of(wanted.get("note"), wanted.get("metadata"))
         return await self._add_hash(bits, bank, metadata)
@@ -236,7 +236,7 @@ class ContentRequests:
 
     async def _add_hash(self, bits: bytes, bank: Bank, metadata: ContentMetadata) -> Response:
         number, made = await run_in_threadpool(self._list_hash, bits, bank, metadata)
-        answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
+        answer = {"id": number, "signals": {SIGNAL_TYPE: bits.hex()}}
         return _with_background(answer, self._look_back_task(made))
 
     def _create_bank(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (run in a thread)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from entrenous.base.identifiers import BankName
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
 from entrenous.connectors.hma_requests import (
-    SIGNAL,
+    SIGNAL_TYPE,
     BadParameter,
     NoFetching,
     NoPhoto,
@@ -232,7 +232,7 @@ class MatchRequests:
         refuse_url(request)
         require_pdq(request)
         hashed, _ = await self.pictures.fingerprint(request)
-        return json_answer({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
+        return json_answer({SIGNAL_TYPE: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
         """Return all matches of a hash, including those in banks in shadow mode."""
@@ -260,16 +260,16 @@ class MatchRequests:
         require_pdq(request)
         views = await self.pictures.views(request)
         banks = request.query_params.get("banks", "")
-        return json_answer({SIGNAL: await run_in_threadpool(self._acted_on, views, banks)})
+        return json_answer({SIGNAL_TYPE: await run_in_threadpool(self._acted_on, views, banks)})
 
     async def compare(self, request: Request) -> Response:
         document = await json_object(request)
-        pair = json_member(document, SIGNAL, list)
+        pair = json_member(document, SIGNAL_TYPE, list)
         if len(document) > 1 or len(pair) != 2:
-            raise BadParameter(why=f'{{"{SIGNAL}": [hash, hash]}} is expected')
-        one, other = (Fingerprint(SIGNAL, parse_pdq_signal(signal), 0) for signal in pair)
+            raise BadParameter(why=f'{{"{SIGNAL_TYPE}": [hash, hash]}} is expected')
+        one, other = (Fingerprint(SIGNAL_TYPE, parse_pdq_signal(signal), 0) for signal in pair)
         bits = distance(one, other)
-        return json_answer({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
+        return json_answer({SIGNAL_TYPE: [bits <= PDQ_RADIUS, {"distance": bits}]})
 
     def _in_banks(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)

@@ -107,8 +107,8 @@ def on_http_error(_request: Request, error: Exception) -> Response:
     return JSONResponse(content, error.status_code, PRIVATE_HEADERS | dict(error.headers or {}))
 
 
-SIGNAL: Final = "pdq"
-CONTENT: Final = "photo"
+SIGNAL_TYPE: Final = "pdq"
+CONTENT_TYPE: Final = "photo"
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off", ""})
@@ -144,10 +144,10 @@ def require_pdq(request: Request, *, needs: bool = False) -> None:
     query = request.query_params
     wanted = [required_parameter(request, "signal_type")] if needs else query.getlist("signal_type")
     wanted += [one.strip() for one in query.get("types", "").split(",") if one.strip()]
-    if any(one != SIGNAL for one in wanted):
-        raise BadParameter(why=f'the only signal type here is "{SIGNAL}"')
-    if query.get("content_type", CONTENT) != CONTENT:
-        raise BadParameter(why=f'the only content type here is "{CONTENT}"')
+    if any(one != SIGNAL_TYPE for one in wanted):
+        raise BadParameter(why=f'the only signal type here is "{SIGNAL_TYPE}"')
+    if query.get("content_type", CONTENT_TYPE) != CONTENT_TYPE:
+        raise BadParameter(why=f'the only content type here is "{CONTENT_TYPE}"')
 
 
 def parse_pdq_signal(untrusted_signal: object) -> bytes:

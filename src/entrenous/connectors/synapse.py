@@ -152,7 +152,7 @@ class GateModule:
     async def _show_again(self) -> None:
         """Show files that a reviewer released or whose claim was withdrawn."""
         if not self._knows_all:
-            found = await self._api.run_db_interaction("entrenous_hidden", _hidden_by)
+            found = await self._api.run_db_interaction("entrenous_hidden", _select_hidden_cases)
             self._hidden |= {by.removeprefix(_CASE_PREFIX): None for by in found}
             self._knows_all = True
         for case in list(self._hidden)[:_CASES_PER_QUERY_MAX]:
@@ -174,7 +174,7 @@ def _execute(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
     return int(transaction.rowcount)
 
 
-def _hidden_by(transaction: Any) -> list[str]:
+def _select_hidden_cases(transaction: Any) -> list[str]:
     transaction.execute(_SELECT_HIDDEN_CASES, (_CASE_PREFIX + "%", _CASE_PREFIX + "%"))
     return [str(value) for (value,) in transaction.fetchall()]
 

@@ -78,12 +78,12 @@ class SlowUpload(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply: status, media type and body. ``again_s`` is the value of Retry-After in seconds."""
+    """A reply: status, media type and body; ``retry_after_s`` is the value of Retry-After."""
 
     status: int
     kind: str
     body: bytes
-    again_s: int | None = None
+    retry_after_s: int | None = None
 
 
 _ERRORS_WITHOUT_DECISION: Final[dict[GateReason, tuple[type[EntrenousError], int]]] = {
@@ -106,7 +106,7 @@ def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
     if answer.case:
         return HeldUpload(**facts)
     kind, _ = _ERRORS_WITHOUT_DECISION.get(answer.reason, (UncheckedUpload, 503))
-    return kind(**facts, minutes=-(-(answer.again_s or 0) // 60))
+    return kind(**facts, minutes=-(-(answer.retry_after_s or 0) // 60))
 
 
 def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
@@ -123,12 +123,13 @@ def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
         else _ERRORS_WITHOUT_DECISION.get(answer.reason, (UncheckedUpload, 503))[1]
     )
     return replace(
-        problem_document(error, status, **_appeal_members(answer)), again_s=_again_s(answer, status)
+        problem_document(error, status, **_appeal_members(answer)),
+        retry_after_s=_again_s(answer, status),
     )
 
 
 def _again_s(answer: GateAnswer, status: int) -> int | None:
-    return _RETRY_S if status == 503 else answer.again_s
+    return _RETRY_S if status == 503 else answer.retry_after_s
 
 
 def _appeal_members(answer: GateAnswer) -> dict[str, str]:
@@ -151,7 +152,7 @@ def problem_document(error: EntrenousError, status: int, **more: str) -> Reply:
 
 
 def headers_of(reply: Reply) -> list[tuple[str, str]]:
-    again = [] if reply.again_s is None else [("Retry-After", str(reply.again_s))]
+    again = [] if reply.retry_after_s is None else [("Retry-After", str(reply.retry_after_s))]
     length = ("Content-Length", str(len(reply.body)))
     return [("Content-Type", reply.kind), length, ("Cache-Control", "no-store"), *again]
 
@@ -235,12 +236,12 @@ class Rules:
         )
 
 
-def rules_of(paths: Iterable[str], on_hold: str) -> Rules:
+def make_rules(paths: Iterable[str], on_hold: str) -> Rules:
     """Build rules; raises BadSetting, for example if ``paths`` is a string instead of a list."""
     return Rules(() if isinstance(paths, str) else tuple(paths), on_hold)
 
 
-def limit_of(upload_bytes_max: int) -> int:
+def body_bytes_limit(upload_bytes_max: int) -> int:
     """Return how many bytes of a body are kept in memory until the gate has answered."""
     return upload_bytes_max + _FORM_BYTES_MAX
 
@@ -291,9 +292,9 @@ def _is_path(path: object) -> bool:
     return {".", ".."}.isdisjoint(path.split("/"))
 
 
-def _unquote_path(own: str) -> str:
+def _unquote_path(operator_path: str) -> str:
     """Normalize an operator's path, which may be encoded and have repeated slashes."""
-    return re.sub("/+", "/", unquote(own))
+    return re.sub("/+", "/", unquote(operator_path))
 
 
 def _normalize_path(path: str) -> str:
@@ -302,11 +303,14 @@ def _normalize_path(path: str) -> str:
     return plain if plain.startswith("/") else f"/{plain}"
 
 
-def _is_below(plain: str, own: str) -> bool:
-    """Return whether ``plain`` is ``own`` or below it.
+def _is_below(plain: str, operator_path: str) -> bool:
+    """Return whether ``plain`` is ``operator_path`` or below it.
 
-    Servers map "media", "media/", "media.json" and "media:a" to one route, so ``own`` may be
-    followed by anything except the rest of a longer word.
+    Servers map "media", "media/", "media.json" and "media:a" to one route, so ``operator_path`` may
+    be followed by anything except the rest of a longer word.
     """
-    own = own.rstrip("/")
-    return plain.startswith(own) and _WORD_CHARACTER.match(plain[len(own) :]) is None
+    operator_path = operator_path.rstrip("/")
+    return (
+        plain.startswith(operator_path)
+        and _WORD_CHARACTER.match(plain[len(operator_path) :]) is None
+    )

@@ -13,12 +13,12 @@ from entrenous.connectors.upload_rules import (
     FILES_MAX,
     Reply,
     ask_about_files,
+    body_bytes_limit,
     files_of,
     header_value,
     headers_of,
-    limit_of,
+    make_rules,
     reply_to,
-    rules_of,
 )
 from entrenous.stop.client.gate_answer import (
     ClientSettings,
@@ -75,7 +75,7 @@ class GateMiddleware:
     ) -> None:
         known = setting if isinstance(setting, ClientSettings) else read_client_settings(setting)
         self._app = app
-        self._rules = rules_of(paths, on_hold)
+        self._rules = make_rules(paths, on_hold)
         self._client = client or GateClient(known)
         self._setting = known
         self._account = account
@@ -97,7 +97,7 @@ class GateMiddleware:
     def _ask_gate(self, environ: dict[str, Any]) -> GateAnswer | None:
         """Return the answer for the request's uploads; the body can be read again afterwards."""
         body = _Body(environ)
-        whole = body.read_up_to(limit_of(self._setting.upload_bytes_max))
+        whole = body.read_up_to(body_bytes_limit(self._setting.upload_bytes_max))
         environ["wsgi.input"] = io.BufferedReader(body)
         if whole is None:
             return hold_without_asking(GateReason.TOO_LARGE, self._setting)

@@ -27,7 +27,7 @@ from entrenous.stop.nouns import (
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
 from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
-from entrenous.stop.upload_record import NAME, Outcome
+from entrenous.stop.upload_record import REVIEWER_NAME_PATTERN, Outcome
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
@@ -66,7 +66,7 @@ def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
         raise BankTakesNoLists(bank=name)
     exists = name in {bank.name for bank in platform.bank.banks()}
     # Banks that HMA's clients made may have other names.
-    if not exists and not NAME.fullmatch(untrusted_name):
+    if not exists and not REVIEWER_NAME_PATTERN.fullmatch(untrusted_name):
         raise BadBankName
     return name
 

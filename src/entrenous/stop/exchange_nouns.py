@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
     from entrenous.stop.store.exchange_served import ServedStore
 
-PAGE_MAX: Final = 1000  # records per page in both protocols; section 1.3
+PAGE_RECORDS_MAX: Final = 1000  # records per page in both protocols; section 1.3
 OWN_NUMBER: Final = 1  # this platform's number among NCMEC's members
-NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
+EXCHANGE_NAME_PATTERN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ExchangePartner:
     asked_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
+        if not EXCHANGE_NAME_PATTERN.fullmatch(self.name):
             raise ValueError("a partner's name has 2 to 40 of the characters a-z, 0-9 and -")
         if self.number <= OWN_NUMBER:
             raise ValueError("partners are numbered from 2")
@@ -112,7 +112,7 @@ class Source:
     credentials: str = ""
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
+        if not EXCHANGE_NAME_PATTERN.fullmatch(self.name):
             raise BadSource(why="a name has 2 to 40 of the characters a-z, 0-9 and -")
         if self.kind is SourceKind.THREATEXCHANGE and not self.part.isdecimal():
             raise BadSource(why="ThreatExchange needs the number of a privacy group")

@@ -323,7 +323,7 @@ class PartnerOpinions:
     clock: Clock
     partners: PartnerStore
 
-    def give(self, partner: ExchangePartner, stances: Mapping[ClaimId, Stance]) -> None:
+    def record(self, partner: ExchangePartner, stances: Mapping[ClaimId, Stance]) -> None:
         """Count these opinions in one transaction.
 
         Raises NoSuchClaim, and counts none, when a claim is in no bank of that partner.

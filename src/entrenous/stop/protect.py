@@ -288,7 +288,7 @@ def _refuse_unused_embedding(fingerprint: Print, gate: RegistrationClient) -> No
     Sending it would then reveal more of the picture for nothing.
     """
     wanted = fingerprint.embedding if isinstance(fingerprint, PicturePrint) else None
-    if wanted is not None and gate.embedding_taken() != wanted.model:
+    if wanted is not None and gate.accepted_embedding_model() != wanted.model:
         raise PlatformTakesNoEmbedding(url=gate.url)
 
 

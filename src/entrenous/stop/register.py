@@ -81,7 +81,7 @@ def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName 
         raise
 
 
-def embedding_taken(platform: Platform) -> str | None:
+def accepted_embedding_model(platform: Platform) -> str | None:
     """Return the network whose embeddings are compared here.
 
     Return None if none are compared, or if there is no room for more.
@@ -126,7 +126,7 @@ def _make_registration(claim: Claim, fingerprint: Print, platform: Platform) -> 
     match fingerprint:
         case PicturePrint(whole, parts, embedding):
             named = embedding.model if embedding else None
-            kept = embedding if named == embedding_taken(platform) else None
+            kept = embedding if named == accepted_embedding_model(platform) else None
             hashes = (whole.bits,), parts
             return Registration(claim, *hashes, looks_back=True, embedding=kept)
         case ClipPrint(video, sound):

@@ -275,7 +275,7 @@ class BadReference(Malformed):
 
 # Names the holder of the operator's token, so it is not allowed as a reviewer's name.
 OPERATOR: Final = "operator"
-NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
+REVIEWER_NAME_PATTERN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +292,7 @@ class Reviewer:
 
 def is_reviewer_name(name: str) -> bool:
     """Return whether a reviewer may have this name."""
-    return NAME.fullmatch(name) is not None and name != OPERATOR
+    return REVIEWER_NAME_PATTERN.fullmatch(name) is not None and name != OPERATOR
 
 
 class BadReviewerName(Malformed):

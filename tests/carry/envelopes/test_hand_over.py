@@ -3,7 +3,7 @@
 import pytest
 
 from entrenous.base.limits import ENVELOPES_PER_PAGE_MAX, PAGE_FULL_BYTES, SEALED_BYTES_MAX
-from entrenous.carry.accept import accept, waiting_envelopes
+from entrenous.carry.accept import accept, list_waiting_envelopes
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_token
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 def pages(relay: Relay, post: Post, limit: int = ENVELOPES_PER_PAGE_MAX) -> list[list[int]]:
     """Return the sequences on each page until an empty one."""
     found, after = list[list[int]](), 0
-    while page := run(waiting_envelopes(post.mailbox, post.owner, after, limit, relay)):
+    while page := run(list_waiting_envelopes(post.mailbox, post.owner, after, limit, relay)):
         found.append([one.sequence for one in page])
         after = page[-1].sequence
     return found

@@ -22,7 +22,7 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.carry.accept import accept
-from entrenous.carry.hold import find_blob, upload_blob, uploaded_bytes
+from entrenous.carry.hold import count_uploaded_bytes, find_blob, upload_blob
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
@@ -119,14 +119,14 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
         await ready(relay, post)
         with pytest.raises(ConnectionError):
             await upload_blob(post.deposit(), post.token, breaks(), relay)
-        assert await uploaded_bytes(post.blob_id, post.withdraw, relay) == (1000, 5000)
+        assert await count_uploaded_bytes(post.blob_id, post.withdraw, relay) == (1000, 5000)
         with pytest.raises(WrongToken):
-            await uploaded_bytes(post.blob_id, post.token, relay)
+            await count_uploaded_bytes(post.blob_id, post.token, relay)
         with pytest.raises(WrongOffset):
             await upload_blob(post.deposit(), post.token, stream(post.blob[1001:]), relay, 1001)
         rest = stream(post.blob[1000:])
         assert await upload_blob(post.deposit(), post.token, rest, relay, 1000)
-        assert await uploaded_bytes(post.blob_id, post.withdraw, relay) == (5000, 5000)
+        assert await count_uploaded_bytes(post.blob_id, post.withdraw, relay) == (5000, 5000)
         assert await read(relay, post) == post.blob
         assert await read(relay, post) == post.blob
 
@@ -164,7 +164,7 @@ def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
         with pytest.raises(DamagedBlob):
             await upload_blob(post.deposit(), post.token, stream(bytes(4000)), relay, 1000)
         with pytest.raises(NoSuchBlob):
-            await uploaded_bytes(post.blob_id, post.withdraw, relay)
+            await count_uploaded_bytes(post.blob_id, post.withdraw, relay)
 
     asyncio.run(story())
     assert (rows(relay, StoredBlob), rows(relay, OrphanBlob), rows(relay, StoredUpload)) == (
@@ -193,7 +193,7 @@ def test_upload_cannot_be_resumed_after_a_day() -> None:
     clock.wind(hours=24)
     run(expire(relay))
     with pytest.raises(NoSuchBlob):
-        run(uploaded_bytes(post.blob_id, post.withdraw, relay))
+        run(count_uploaded_bytes(post.blob_id, post.withdraw, relay))
     with pytest.raises(WrongOffset):
         run(upload_blob(post.deposit(), post.token, stream(post.blob[9:]), relay, 9))
     assert run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
@@ -214,7 +214,7 @@ def test_upload_interrupted_anywhere_arrives_unchanged(
         rest = broken(post.blob[start : max(start, stop)])
         with pytest.raises(ConnectionError):
             at_once(upload_blob(post.deposit(), post.token, rest, relay, start))
-        came, _ = at_once(uploaded_bytes(post.blob_id, post.withdraw, relay))
+        came, _ = at_once(count_uploaded_bytes(post.blob_id, post.withdraw, relay))
         assert came >= start
     assert at_once(upload_blob(post.deposit(), post.token, stream(post.blob[came:]), relay, came))
     assert at_once(read(relay, post)) == post.blob

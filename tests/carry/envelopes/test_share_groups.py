@@ -15,7 +15,7 @@ from entrenous.base.errors import IdInUse, MailboxFull, TakenBack, UsedUp
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.limits import DEVICES_MAX, GROUP_SHARES_MAX
 from entrenous.base.secret import Secret
-from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import StoredAttempt, StoredBlob, StoredShare, StoredShareGroup
 from entrenous.carry.release import finish_attempt, open_share
@@ -68,7 +68,7 @@ def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
     attempt = phone.attempt()
     opened(relay, phone, attempt)
     at_once(finish_attempt(phone.id, phone.open, attempt, relay))
-    (letter,) = at_once(waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
+    (letter,) = at_once(list_waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
     assert letter.sealed == laptop.sealed
     with pytest.raises(UsedUp):
         opened(relay, laptop, laptop.attempt())

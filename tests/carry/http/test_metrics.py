@@ -37,7 +37,7 @@ def meters() -> Metrics:
 @pytest.fixture
 def post(relay: Relay, meters: Metrics) -> Post:
     """Do one of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
-    post, courier = Post(), memory_courier({URL: relay_app(relay, meters.answered)})
+    post, courier = Post(), memory_courier({URL: relay_app(relay, meters.count_response)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
     courier.register_token(URL, post.mailbox, post.owner, post.granted())
     courier.upload_blob(URL, post.token, post.deposit(), post.blob)

@@ -15,8 +15,8 @@ from entrenous.base.errors import IdInUse, NoSuchMailbox, WrongToken
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.device_lock import (
-    NEXT,
-    REFUSED,
+    LOCK_REFUSALS,
+    LOCK_TRANSITIONS,
     LockEvent,
     LockState,
     allow_more_tries,
@@ -349,7 +349,7 @@ def drawn() -> str:
     """Parse the table in docs/machines/device.md."""
     arrows = [
         f"    {state.name.lower()} --> {after.name.lower()}: {event}"
-        for (state, event), after in NEXT.items()
+        for (state, event), after in LOCK_TRANSITIONS.items()
     ]
     head = "| | " + " | ".join(LockEvent) + " |\n|" + " --- |" * (1 + len(LockEvent))
     rows = [
@@ -361,9 +361,9 @@ def drawn() -> str:
 
 
 def cell(state: LockState, event: LockEvent) -> str:
-    if (state, event) in REFUSED:
-        return f"`{REFUSED[state, event].__name__}`"
-    return str(NEXT.get((state, event), ""))
+    if (state, event) in LOCK_REFUSALS:
+        return f"`{LOCK_REFUSALS[state, event].__name__}`"
+    return str(LOCK_TRANSITIONS.get((state, event), ""))
 
 
 def test_the_drawing_shows_the_table() -> None:
@@ -371,15 +371,15 @@ def test_the_drawing_shows_the_table() -> None:
 
 
 def test_shut_lock_stays_shut() -> None:
-    assert {after for (state, _), after in NEXT.items() if state is LockState.SHUT} == {
+    assert {after for (state, _), after in LOCK_TRANSITIONS.items() if state is LockState.SHUT} == {
         LockState.SHUT
     }
-    assert all((state, LockEvent.CLOSE) in NEXT for state in LockState)
+    assert all((state, LockEvent.CLOSE) in LOCK_TRANSITIONS for state in LockState)
 
 
 def test_lock_event_missing_from_the_table_is_a_bug() -> None:
     every = set(itertools.product(LockState, LockEvent))
-    for state, event in every - set(NEXT) - set(REFUSED):
+    for state, event in every - set(LOCK_TRANSITIONS) - set(LOCK_REFUSALS):
         with pytest.raises(KeyError):
             next_lock_state(state, event)
 

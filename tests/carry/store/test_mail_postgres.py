@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from entrenous.base.errors import DatabaseAway
 from entrenous.base.identifiers import EnvelopeId, MailboxId
-from entrenous.carry.open_relay import postgres_fault
+from entrenous.carry.open_relay import find_postgres_fault
 from entrenous.carry.relay_rows import NewerDatabase, OlderDatabase, StoredLetter, UnusedDatabase
 from entrenous.carry.store.postgres_rows import (
     RELAY_WRITE_LOCK_ID,
@@ -55,7 +55,7 @@ def test_unreadable_database_address_is_not_repeated_in_the_error(url: str) -> N
     assert "`database`" in str(caught.value)
     assert "hunter" not in str(caught.value)
     assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
-    fault = postgres_fault(url)
+    fault = find_postgres_fault(url)
     assert fault is not None
     assert "hunter" not in fault
 
@@ -79,7 +79,7 @@ def tables(url: str) -> set[str]:
 def test_only_a_relays_start_creates_postgresql_tables(empty: str) -> None:
     with pytest.raises(UnusedDatabase, match="entrenous relay run"):
         open_postgres(empty, create=False)
-    assert postgres_fault(empty) is None
+    assert find_postgres_fault(empty) is None
     assert tables(empty) == set()
     open_postgres(empty).close()
     assert tables(empty) == {"held_schema", *schema().tables}
@@ -124,7 +124,7 @@ def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
     with pytest.raises(refusal):
         open_postgres(url, create=create)
     assert tables(url) == before
-    fault = postgres_fault(url)
+    fault = find_postgres_fault(url)
     assert fault is not None
     assert advice in fault
 

@@ -1,6 +1,6 @@
 """A fast download is read in large pieces, and a slow one holds little in memory."""
 
-from entrenous.carry.store.file_blobs import LONGEST_BYTES, SHORTEST_BYTES, ReadSize
+from entrenous.carry.store.file_blobs import LONGEST_READ_BYTES, SHORTEST_READ_BYTES, ReadSize
 
 
 def test_read_size_grows_for_fast_readers_only() -> None:
@@ -12,6 +12,12 @@ def test_read_size_grows_for_fast_readers_only() -> None:
         stride.piece_passed()
         clock[0] += took_s
         stride.piece_requested()
-    grown = [SHORTEST_BYTES << step for step in range(5)]
-    assert grown[-1] == LONGEST_BYTES
-    assert sizes == [*grown, LONGEST_BYTES, LONGEST_BYTES, SHORTEST_BYTES, SHORTEST_BYTES]
+    grown = [SHORTEST_READ_BYTES << step for step in range(5)]
+    assert grown[-1] == LONGEST_READ_BYTES
+    assert sizes == [
+        *grown,
+        LONGEST_READ_BYTES,
+        LONGEST_READ_BYTES,
+        SHORTEST_READ_BYTES,
+        SHORTEST_READ_BYTES,
+    ]

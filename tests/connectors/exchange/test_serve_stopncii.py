@@ -441,12 +441,12 @@ def test_old_opinions_do_not_undo_a_later_confirmation(room: Room) -> None:
     partners = [room.partner(name)[0] for name in ("one", "two", "three", "four", "five")]
     claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
     for partner in partners[:3]:
-        opinions.give(partner, {claim: Stance.DISPUTED})
+        opinions.record(partner, {claim: Stance.DISPUTED})
     room.bank.move(claim, ClaimEvent.CONFIRM)
-    opinions.give(partners[3], {claim: Stance.CONFIRMED})
-    opinions.give(partners[0], {claim: Stance.NOT_INTIMATE})  # was against before
+    opinions.record(partners[3], {claim: Stance.CONFIRMED})
+    opinions.record(partners[0], {claim: Stance.NOT_INTIMATE})  # was against before
     assert room.bank.claim(claim).state is ClaimState.CONFIRMED
-    opinions.give(partners[4], {claim: Stance.DISPUTED})
+    opinions.record(partners[4], {claim: Stance.DISPUTED})
     assert room.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
@@ -458,13 +458,13 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
     claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
     room.bank.move(claim, ClaimEvent.CONFIRM)
     for partner in partners[:2]:
-        opinions.give(partner, {claim: Stance.DISPUTED})
+        opinions.record(partner, {claim: Stance.DISPUTED})
     with monkeypatch.context() as dying:
         dying.delattr(BankStore, "move_all")
         with pytest.raises(AttributeError):
-            opinions.give(partners[2], {claim: Stance.DISPUTED})
+            opinions.record(partners[2], {claim: Stance.DISPUTED})
     assert len(room.exchange.partners.opinions_on([claim])) == 2
-    opinions.give(partners[2], {claim: Stance.DISPUTED})  # asked again, for it was not answered
+    opinions.record(partners[2], {claim: Stance.DISPUTED})  # asked again, for it was not answered
     assert room.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
@@ -476,13 +476,13 @@ def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room)
     sa.event.listen(engine, "before_cursor_execute", lambda *said: told.append(said[2]))
     sa.event.listen(engine, "commit", lambda _: told.append("COMMIT"))
     for partner in partners:
-        room.exchange.opinions.give(partner, said)
+        room.exchange.opinions.record(partner, said)
     each = "\n".join(told).split("COMMIT")
     assert sum("INSERT INTO" in one for one in each) == 3  # transactions that write
     assert {room.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
     more = {_claim(room, "hers too", bits(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):
-        room.exchange.opinions.give(partners[0], {**more, ClaimId("none"): Stance.DISPUTED})
+        room.exchange.opinions.record(partners[0], {**more, ClaimId("none"): Stance.DISPUTED})
     assert room.exchange.partners.opinions_on(list(more)) == ()
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import unquote
 
-from entrenous.connectors.upload_rules import rules_of
+from entrenous.connectors.upload_rules import make_rules
 from entrenous.stop.client.gate_answer import GateAnswer, GateVerdict, read_reply, read_state
 from entrenous.stop.client.uploaded_files import media_in_mail, uploads_in
 from tests.connectors.form_readings import COVERED, java_like, leads_there, python_like
@@ -33,7 +33,7 @@ def _brought(untrusted: bytes) -> tuple[bytes, list[bytes]]:
     return body, uploads_in(body, kind.decode("latin-1"))
 
 
-_RULES: Final = rules_of([COVERED], "publish")
+_RULES: Final = make_rules([COVERED], "publish")
 
 
 def _looked_at(untrusted: bytes) -> tuple[str, bool]:

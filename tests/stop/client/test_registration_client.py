@@ -111,12 +111,12 @@ def test_malformed_answer_of_a_gate(content: bytes) -> None:
     ],
 )
 def test_gate_names_its_embedding_model(content: bytes, taken: str | None) -> None:
-    assert gate_that_answers(200, content).embedding_taken() == taken
+    assert gate_that_answers(200, content).accepted_embedding_model() == taken
 
 
 def test_failing_gate_gets_no_embedding() -> None:
     with pytest.raises(GateUnreachable):
-        gate_that_answers(500, b'{"embedding":"a-network"}').embedding_taken()
+        gate_that_answers(500, b'{"embedding":"a-network"}').accepted_embedding_model()
 
 
 def test_endless_answer_is_cut_off() -> None:

@@ -103,7 +103,7 @@ def test_other_statuses_hold_the_upload(status: int, why: GateReason) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "again_s"),
+    ("facts", "retry_after_s"),
     [
         ({"retry_after_s": 1500}, 1500),
         ({}, 3600),
@@ -113,12 +113,14 @@ def test_other_statuses_hold_the_upload(status: int, why: GateReason) -> None:
     ],
 )
 def test_account_limit_is_not_a_gate_failure(
-    facts: object, again_s: int, caplog: pytest.LogCaptureFixture
+    facts: object, retry_after_s: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": facts}
     gate = Scripted(lambda _: httpx.Response(429, json=problem))
     with caplog.at_level("INFO", "entrenous.hooks"):
-        assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, again_s=again_s)
+        assert both(gate, FINE) == GateAnswer(
+            GateVerdict.HOLD, GateReason.ACCOUNT, retry_after_s=retry_after_s
+        )
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 

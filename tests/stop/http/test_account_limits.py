@@ -167,7 +167,7 @@ def test_account_name_is_neither_stored_nor_logged(
     names = [each.names_of(_request(b"ana@example.org"), Role.OPERATOR) for each in (one, other)]
     assert names[0] != names[1]  # what is known of one process is of no use with another
     one.count(names[0], NOON)
-    one.was_refused(names[0], NOON)
+    one.count_refusal(names[0], NOON)
     kept = repr((one.uploads, one.refused))
     assert "ana" not in kept
     assert [len(name) for name in one.uploads] == [16]
@@ -197,7 +197,7 @@ def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
     names = one.names_of(_request(b"", address), Role.UPLOADER)
     for _ in range(1000):
         one.count(names, NOON)
-        one.was_refused(names, NOON)
+        one.count_refusal(names, NOON)
 
 
 def test_ipv6_household_counts_as_one_account(access: GateAccess) -> None:

@@ -20,7 +20,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.connectors.exchange.exchange_access import body_of, in_json, in_xml
+from entrenous.connectors.exchange.exchange_access import (
+    body_of,
+    json_error_handlers,
+    xml_error_handlers,
+)
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.answers import on_bug
 from entrenous.stop.http.gate_app import gate_app
@@ -90,7 +94,7 @@ def test_disconnected_upload_is_not_a_gate_fault(
     assert 'status="500"' not in told
 
 
-@pytest.mark.parametrize("errors", [in_json, in_xml])
+@pytest.mark.parametrize("errors", [json_error_handlers, xml_error_handlers])
 def test_disconnected_partner_is_not_a_gate_fault(
     errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -25,7 +25,7 @@ from entrenous.stop.judge.deferred_scan import (
 )
 from entrenous.stop.platform import EmbeddingComparison
 from entrenous.stop.protect import fingerprint_picture_file, protect
-from entrenous.stop.register import embedding_taken
+from entrenous.stop.register import accepted_embedding_model
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
 from tests.embedder import FineEmbedder
 from tests.stop.platform_for_tests import NearGate, Room, picture
@@ -145,7 +145,7 @@ def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any
     other = replace(what, embedding=Embedding(what.embedding.numbers, "another-network"))
 
     class Unasked(NearGate):
-        def embedding_taken(self) -> str | None:
+        def accepted_embedding_model(self) -> str | None:
             return "another-network"
 
     asked = protect(other, Unasked(room.platform), room.device)
@@ -164,8 +164,8 @@ def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
 
 
 def test_gate_names_the_network_that_it_uses(room: Room) -> None:
-    assert embedding_taken(room.platform) == MODEL
-    assert embedding_taken(replace(room.platform, likeness=None)) is None
+    assert accepted_embedding_model(room.platform) == MODEL
+    assert accepted_embedding_model(replace(room.platform, likeness=None)) is None
 
 
 def test_angle_maps_cosines_to_256ths_of_a_half_turn() -> None:

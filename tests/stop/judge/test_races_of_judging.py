@@ -46,8 +46,8 @@ class Meanwhile:
         self.looked.append(True)
         return self.index.near(hashes, part=part)
 
-    def parts(self) -> int:
-        count = self.index.parts()
+    def part_count(self) -> int:
+        count = self.index.part_count()
         if self.looked:
             self._once()
         return count

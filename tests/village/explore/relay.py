@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from entrenous.base.errors import EntrenousError, NoSuchEnvelope
 from entrenous.base.secret import Secret
-from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
+from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.hold import find_blob, upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
@@ -188,7 +188,7 @@ class Explored:
         post = self.posts[copy]
         blobs = self._blobs(disk)
         relay = Relay(self.rows.mail(disk.rows), blobs, WoundClock(), CountingDice())
-        letters = at_once(waiting_envelopes(post.mailbox, post.owner, 0, 50, relay))
+        letters = at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay))
         try:
             held = at_once(find_blob(post.blob_id, post.fetch, relay))
         except EntrenousError:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.carry import accept, release, withdraw
-from entrenous.carry.envelope_states import NEXT, REFUSED, EnvelopeEvent
+from entrenous.carry.envelope_states import ENVELOPE_REFUSALS, ENVELOPE_TRANSITIONS, EnvelopeEvent
 from entrenous.carry.expire import close_envelope
 from entrenous.carry.relay import RowTransaction
 from entrenous.carry.relay_rows import StoredEnvelope, StoredShare, StoredShareGroup
@@ -81,8 +81,8 @@ def check_cells(rules: Rules) -> None:
     for before, what, after in rules.relay.met:
         if before is not None and what in EVENTS:
             cell = (before, EVENTS[what])
-            assert after in (before, NEXT.get(cell)), (before, what, after)
-            assert (after is before) or cell not in REFUSED
+            assert after in (before, ENVELOPE_TRANSITIONS.get(cell)), (before, what, after)
+            assert (after is before) or cell not in ENVELOPE_REFUSALS
     assert rules.copies_met <= set(NEXT_COPY_STATE)
     assert rules.messages_met <= {*NEXT_MESSAGE_STATE, *MESSAGE_EVENT_ERRORS}
 

@@ -15,8 +15,8 @@ from entrenous.base.limits import UNLOCK_TRIES
 from entrenous.base.secret import Secret
 from entrenous.carry import device_lock
 from entrenous.carry.device_lock import (
-    NEXT,
-    REFUSED,
+    LOCK_REFUSALS,
+    LOCK_TRANSITIONS,
     LockEvent,
     LockState,
     allow_more_tries,
@@ -132,14 +132,14 @@ class Locks:
             assert after == before  # sent again, answered again, and not counted
             return
         state, event = lock_state(before), _event(what, before)
-        if (state, event) in REFUSED:
+        if (state, event) in LOCK_REFUSALS:
             assert refused in (
-                REFUSED[state, event],
+                LOCK_REFUSALS[state, event],
                 NoSuchMailbox,
             )  # the mailbox is looked at first
             assert after == before
         elif what != "close" or before is not None:
-            assert lock_state(after) is NEXT[state, event]
+            assert lock_state(after) is LOCK_TRANSITIONS[state, event]
         self.met.add((state, event, None if refused else lock_state(after)))
 
 
@@ -187,7 +187,7 @@ def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
     locks, moments = explored(EVENTS)
     assert moments > 5_000
     met = {(state, event) for state, event, _ in locks.met}
-    assert met == {*NEXT, *REFUSED}
+    assert met == {*LOCK_TRANSITIONS, *LOCK_REFUSALS}
 
 
 def test_it_finds_a_try_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ _GAUGE_NAMES: Final[Mapping[str, str]] = {
 
 
 class Metrics:
-    """One relay's metrics; :meth:`answered` is called for each response."""
+    """One relay's metrics; :meth:`count_response` is called for each response."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -57,7 +57,7 @@ class Metrics:
         }
         self._counted_at = float("-inf")
 
-    def answered(self, event: str, status: int, took_s: float) -> None:
+    def count_response(self, event: str, status: int, took_s: float) -> None:
         self._answers.labels(event, str(status)).inc()
         self._seconds.labels(event).observe(took_s)
 

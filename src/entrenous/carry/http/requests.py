@@ -10,7 +10,7 @@ from entrenous.base.errors import NotUnderstood, TooLarge, WrongToken
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.base.limits import LOCK_BYTES, TOKEN_BYTES
 from entrenous.base.secret import Secret
-from entrenous.carry.relay import wait_allowed
+from entrenous.carry.relay import wait_timeout
 from entrenous.wire.encodings import from_base64url
 
 SMALL_BODY_BYTES_MAX: Final = 4096
@@ -125,7 +125,7 @@ async def body_of(request: RelayRequest, limit: int) -> bytes:
             raise TooLarge(limit_bytes=limit)
         return request.body
     try:
-        async with wait_allowed(_BODY_S_MAX):
+        async with wait_timeout(_BODY_S_MAX):
             return b"".join([chunk async for chunk in chunks_of(request, limit)])
     except TimeoutError:
         raise ClientDisconnect from None

@@ -27,7 +27,7 @@ from entrenous.base.limits import (
     WAKE_REQUEST_S_MAX,
 )
 from entrenous.base.program import this_program
-from entrenous.carry.accept import accept, acknowledge, check_sender, waiting_envelopes
+from entrenous.carry.accept import accept, acknowledge, check_sender, list_waiting_envelopes
 from entrenous.carry.device_lock import (
     allow_more_tries,
     create_lock,
@@ -35,7 +35,7 @@ from entrenous.carry.device_lock import (
     record_vault_unlock,
     replace_unlock_token_hash,
 )
-from entrenous.carry.hold import find_blob, upload_blob, uploaded_bytes
+from entrenous.carry.hold import count_uploaded_bytes, find_blob, upload_blob
 from entrenous.carry.http.requests import (
     SMALL_BODY_BYTES_MAX,
     RelayRequest,
@@ -61,7 +61,7 @@ from entrenous.carry.mailbox import (
     replace_key_bundle,
     set_close_lock,
 )
-from entrenous.carry.relay import Relay, wait_allowed
+from entrenous.carry.relay import Relay, wait_timeout
 from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.restore import restored_at
 from entrenous.carry.send_tokens import add_tokens, check_owner, register_token, withdraw_token
@@ -72,7 +72,7 @@ from entrenous.wire import relay_json
 from entrenous.wire.encodings import from_base64url, to_base64url
 from entrenous.wire.relay_nouns import BlobDeposit, Protocol
 
-_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+_RANGE_PATTERN: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 class RangeNotSatisfiable(Exception):
@@ -88,7 +88,7 @@ def parse_range(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, 
     Raises:
         RangeNotSatisfiable: the range begins after the last byte.
     """
-    found = _RANGE.fullmatch(headers.get("range", ""))
+    found = _RANGE_PATTERN.fullmatch(headers.get("range", ""))
     if not found or headers.get("if-range", etag) != etag:
         return None
     first, last = found.groups()
@@ -124,7 +124,7 @@ async def at_minimum_pace(
     while True:
         since_s = now_s()
         try:
-            async with wait_allowed(left_s):
+            async with wait_timeout(left_s):
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return
@@ -156,7 +156,7 @@ async def show_upload(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: return how much of the blob is stored, to its
     uploader.
     """
-    received_bytes, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
+    received_bytes, size = await count_uploaded_bytes(blob_of(request), token_of(request), relay)
     return Response(
         relay_json.write_upload_progress(received_bytes, size), media_type=JSON_MEDIA_TYPE
     )
@@ -225,7 +225,7 @@ async def list_envelopes(request: RelayRequest, relay: Relay) -> Response:
     limit = parse_number(
         request.query_params.get("limit", str(ENVELOPES_PER_PAGE_MAX)), _SEQUENCE_MAX
     )
-    page = await waiting_envelopes(mailbox_of(request), token_of(request), after, limit, relay)
+    page = await list_waiting_envelopes(mailbox_of(request), token_of(request), after, limit, relay)
     return ShortResponse(200, relay_json.write_waiting(page), JSON_MEDIA_TYPE)
 
 
@@ -418,8 +418,8 @@ async def put_lock(request: Request, relay: Relay) -> Response:
 async def evaluate_question(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/evaluate``"""
     blinded = relay_json.read_blinded_element(await body_of(request, SMALL_BODY_BYTES_MAX))
-    answered = await evaluate_blinded(mailbox_of(request), token_of(request), blinded, relay)
-    return Response(relay_json.write_evaluation(answered), media_type=JSON_MEDIA_TYPE)
+    evaluation = await evaluate_blinded(mailbox_of(request), token_of(request), blinded, relay)
+    return Response(relay_json.write_evaluation(evaluation), media_type=JSON_MEDIA_TYPE)
 
 
 async def confirm_unlock(request: Request, relay: Relay) -> Response:

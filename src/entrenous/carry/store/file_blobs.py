@@ -22,7 +22,7 @@ from typing import BinaryIO, Final
 from entrenous.base.errors import DamagedBlob, DiskFailed, DiskFull, NoSuchBlob, TooMany
 from entrenous.base.files import sync_folder
 
-RETRY_S: Final = 10  # seconds; by then the server has usually noticed a broken connection
+RETRY_AFTER_S: Final = 10  # seconds; by then the server has usually noticed a broken connection
 
 
 class ExclusiveUploads:
@@ -43,7 +43,7 @@ class ExclusiveUploads:
         """
         full = len(self._names) >= self._uploads_max or self._owned[owner] >= self._per_owner_max
         if full or name in self._names:
-            raise TooMany(retry_after_s=RETRY_S)
+            raise TooMany(retry_after_s=RETRY_AFTER_S)
         self._names.add(name)
         self._owned[owner] += 1
         try:
@@ -53,8 +53,8 @@ class ExclusiveUploads:
             self._owned -= Counter([owner])
 
 
-SHORTEST_BYTES: Final = 1 << 16
-LONGEST_BYTES: Final = 1 << 20
+SHORTEST_READ_BYTES: Final = 1 << 16
+LONGEST_READ_BYTES: Final = 1 << 20
 _PROMPT_REQUEST_S: Final = 0.1
 
 
@@ -62,7 +62,7 @@ class ReadSize:
     """Chooses the length of the next read, ``bytes``, which doubles while the reader keeps up."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
-        self.bytes = SHORTEST_BYTES
+        self.bytes = SHORTEST_READ_BYTES
         self._now_s = now_s
         self._since_s = now_s()
 
@@ -73,11 +73,11 @@ class ReadSize:
     def piece_requested(self) -> None:
         """Record that the reader wants the next piece."""
         prompt = self._now_s() - self._since_s < _PROMPT_REQUEST_S
-        self.bytes = min(2 * self.bytes, LONGEST_BYTES) if prompt else SHORTEST_BYTES
+        self.bytes = min(2 * self.bytes, LONGEST_READ_BYTES) if prompt else SHORTEST_READ_BYTES
 
 
 WRITE_BYTES: Final = 1 << 20  # bytes per write
-_SYNC_BYTES: Final = 16 << 20  # bytes; a crash of the machine loses at most this many
+_BYTES_PER_SYNC: Final = 16 << 20  # bytes; a crash of the machine loses at most this many
 _READ_BYTES: Final = 1 << 20
 
 
@@ -138,7 +138,7 @@ class PartialBlob:
                 raise DamagedBlob
             os.ftruncate(self._file.fileno(), self._at)
             os.fsync(self._file.fileno())
-            if not _is_at(self._path, self._file):
+            if not _is_file_at(self._path, self._file):
                 raise NoSuchBlob
             self._path.rename(target)
             self._file.close()
@@ -154,7 +154,7 @@ class PartialBlob:
             self._file.close()
 
     def _sync_often(self) -> None:
-        if self._at - self._synced >= _SYNC_BYTES and not self._file.closed:
+        if self._at - self._synced >= _BYTES_PER_SYNC and not self._file.closed:
             os.fdatasync(self._file.fileno())
             self._synced = self._at
 
@@ -168,16 +168,16 @@ def _open_locked(path: Path) -> BinaryIO:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise TooMany(retry_after_s=RETRY_S) from None
+            raise TooMany(retry_after_s=RETRY_AFTER_S) from None
         except BaseException:
             file.close()
             raise
-        if _is_at(path, file):
+        if _is_file_at(path, file):
             return file
         file.close()
 
 
-def _is_at(path: Path, file: BinaryIO) -> bool:
+def _is_file_at(path: Path, file: BinaryIO) -> bool:
     """Return whether ``path`` still names this open file."""
     try:
         there = path.stat(follow_symlinks=False)

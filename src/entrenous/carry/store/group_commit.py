@@ -15,7 +15,7 @@ from entrenous.carry.relay import RowView
 from entrenous.carry.store.unit_of_work import UnitOfWork, View
 
 Hint = Callable[[RowView], object]
-GROUP_MAX: Final = 256
+GROUP_JOBS_MAX: Final = 256
 
 
 class GroupConnection(Protocol):
@@ -243,7 +243,7 @@ class GroupCommit:
     def _run_when_quiet(self, seen: int = 0) -> None:
         """Wait while the event loop brings more jobs, since a large group costs less per job."""
         waiting = len(self._jobs) + len(self._reads)
-        if seen < waiting < GROUP_MAX:
+        if seen < waiting < GROUP_JOBS_MAX:
             asyncio.get_running_loop().call_soon(self._run_when_quiet, waiting)
         else:
             self._run_group()
@@ -286,13 +286,13 @@ class GroupCommit:
 
     def _dequeue_reads(self) -> list[Job]:
         with self._lock:
-            return [self._reads.popleft() for _ in range(min(len(self._reads), GROUP_MAX))]
+            return [self._reads.popleft() for _ in range(min(len(self._reads), GROUP_JOBS_MAX))]
 
     def _dequeue_jobs(self, *, with_exclusive: bool) -> list[Job]:
         """Dequeue the jobs before the next exclusive one, or that one alone."""
         group: list[Job] = []
         with self._lock:
-            while self._jobs and len(group) < GROUP_MAX:
+            while self._jobs and len(group) < GROUP_JOBS_MAX:
                 if self._jobs[0].exclusive and (group or not with_exclusive):
                     break
                 group.append(self._jobs.popleft())

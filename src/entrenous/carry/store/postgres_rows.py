@@ -32,7 +32,7 @@ RELAY_WRITE_LOCK_ID: Final = (
 #: The isolation level is named here and not left to the server's configuration. At a stricter
 #: level, the snapshot would be taken before the wait for the lock, and would lack what other
 #: processes committed during that wait.
-BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+BEGIN_STATEMENT: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _DATABASE_WAIT_S_MAX: Final = 12.0  # requests wait this long for a database that is restarting
 _RECONNECT_INTERVAL_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
@@ -84,7 +84,7 @@ class PostgresConnection:
 
     def _begin(self, connection: psycopg.Connection[Any]) -> None:
         if self._writes:
-            connection.execute(BEGIN)
+            connection.execute(BEGIN_STATEMENT)
             connection.execute("SET LOCAL synchronous_commit = off")
             connection.execute("SELECT pg_advisory_xact_lock(%b)", [RELAY_WRITE_LOCK_ID])
         else:
@@ -336,7 +336,7 @@ def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) ->
     """Ensure that the tables exist and have this version; one process creates them."""
     engine = sql.create_engine("postgresql+psycopg://", creator=connect, poolclass=sql.NullPool)
     with engine.connect() as connection:
-        connection.exec_driver_sql(BEGIN)
+        connection.exec_driver_sql(BEGIN_STATEMENT)
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({RELAY_WRITE_LOCK_ID})")
         if create_if_empty(connection, _version(connection), create=create):
             for statement in (*_VERSION_TABLE, *_STORAGE_TUNING):

@@ -101,7 +101,7 @@ class Checkpoints:
 
 
 _CACHED_ROWS_MAX: Final = 4096  # cached between groups
-_SEALED_MAX: Final = 8192
+_CACHED_SEALED_BYTES_MAX: Final = 8192
 _PAGE_BITS: Final = 12
 
 
@@ -201,7 +201,7 @@ def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:
 
 
 def _is_small(letter: Any) -> bool:
-    return len(letter.sealed) <= _SEALED_MAX
+    return len(letter.sealed) <= _CACHED_SEALED_BYTES_MAX
 
 
 def _keep_no_rows(_: object) -> bool:

@@ -29,7 +29,7 @@ def cut_full_page(letters: Iterable[StoredLetter], full_bytes: int) -> list[Stor
 
 
 Statement = tuple[str, list[object]]
-How = Literal["rows", "counts", "find", "letters", "due", "count_and_sum"]
+QueryKind = Literal["rows", "counts", "find", "letters", "due", "count_and_sum"]
 # The lengths of value lists; there are few, so that few statements are prepared.
 _VALUE_LIST_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)
 
@@ -43,7 +43,7 @@ class Query(NamedTuple):
     that fill a page. ``due``: time and limit. ``count_and_sum``: the field to sum and the values.
     """
 
-    how: How
+    how: QueryKind
     kind: type
     names: tuple[str, ...]
     given: tuple[Any, ...]
@@ -154,9 +154,9 @@ def _single_statement(query: Query, mark: str, bytewise: str) -> Statement:
         # The limit in bytes is unused here: the reader stops fetching when the page is full.
         mailbox, after, at, limit, _ = given
         values = [mailbox, after, write_value(StoredLetter, "expires_at", at), limit]
-        return _letters(mark), values
+        return _select_letters(mark), values
     if query.how == "due":
-        return _due(kind, mark, bytewise), [write_value(kind, "due_at", given[0]), given[1]]
+        return _select_due(kind, mark, bytewise), [write_value(kind, "due_at", given[0]), given[1]]
     if query.how == "count_and_sum":
         what, *values = given
         lacking = tuple(value is None for value in values)
@@ -166,32 +166,32 @@ def _single_statement(query: Query, mark: str, bytewise: str) -> Statement:
         return _count_and_sum(kind, what, names, lacking, mark), wanted
     *values, limit = given
     wanted = [write_value(kind, name, value) for name, value in zip(names, values, strict=True)]
-    return _find(kind, names, mark, bytewise), [*wanted, limit]
+    return _select_equal(kind, names, mark, bytewise), [*wanted, limit]
 
 
 @cache
-def _letters(mark: str) -> str:
+def _select_letters(mark: str) -> str:
     return (
-        f"SELECT {_columns(StoredLetter)} FROM {table_name(StoredLetter)} "  # noqa: S608 -- names of our own classes
+        f"SELECT {_column_list(StoredLetter)} FROM {table_name(StoredLetter)} "  # noqa: S608 -- names of our own classes
         f"WHERE mailbox = {mark} AND sequence > {mark} AND expires_at > {mark} "
         f"ORDER BY sequence LIMIT {mark}"
     )
 
 
 @cache
-def _due(kind: type, mark: str, bytewise: str) -> str:
+def _select_due(kind: type, mark: str, bytewise: str) -> str:
     return (
-        f"SELECT {_columns(kind)} FROM {table_name(kind)} WHERE due_at <= {mark} "  # noqa: S608 -- names of our own classes
-        f"ORDER BY due_at, {_order(kind, bytewise)} LIMIT {mark}"
+        f"SELECT {_column_list(kind)} FROM {table_name(kind)} WHERE due_at <= {mark} "  # noqa: S608 -- names of our own classes
+        f"ORDER BY due_at, {_order_clause(kind, bytewise)} LIMIT {mark}"
     )
 
 
 @cache
-def _find(kind: type, names: tuple[str, ...], mark: str, bytewise: str) -> str:
+def _select_equal(kind: type, names: tuple[str, ...], mark: str, bytewise: str) -> str:
     where = " AND ".join(f'"{name}" = {mark}' for name in names) or "1 = 1"
     return (
-        f"SELECT {_columns(kind)} FROM {table_name(kind)} WHERE {where} "  # noqa: S608 -- names of our own classes
-        f"ORDER BY {_order(kind, bytewise)} LIMIT {mark}"
+        f"SELECT {_column_list(kind)} FROM {table_name(kind)} WHERE {where} "  # noqa: S608 -- names of our own classes
+        f"ORDER BY {_order_clause(kind, bytewise)} LIMIT {mark}"
     )
 
 
@@ -208,18 +208,18 @@ def _count_and_sum(
     return f"SELECT count(*), {total} FROM {table_name(kind)} WHERE {where}"  # noqa: S608 -- names of our own classes
 
 
-def _batched_select(how: How, kind: type, names: tuple[str, ...], among: str) -> str:
+def _batched_select(how: QueryKind, kind: type, names: tuple[str, ...], among: str) -> str:
     table = table_name(kind)
     if how == "rows":
-        return f"SELECT {_columns(kind)} FROM {table} WHERE {among}"  # noqa: S608 -- names of our own classes
+        return f"SELECT {_column_list(kind)} FROM {table} WHERE {among}"  # noqa: S608 -- names of our own classes
     if not names:
         return f"SELECT count(*) FROM {table}"  # noqa: S608 -- names of our own classes
-    listed = _list(names)
+    listed = _join_names(names)
     return f"SELECT {listed}, count(*) FROM {table} WHERE {among} GROUP BY {listed}"  # noqa: S608 -- names of our own classes
 
 
 @cache
-def _batched_select_listed(how: How, kind: type, names: tuple[str, ...], count: int) -> str:
+def _batched_select_listed(how: QueryKind, kind: type, names: tuple[str, ...], count: int) -> str:
     return _batched_select(how, kind, names, _among_listed(names, count) if names else "1")
 
 
@@ -247,9 +247,9 @@ def _delete_listed(kind: type, count: int) -> str:
 def _among_listed(names: tuple[str, ...], count: int) -> str:
     """Return the condition that these fields equal one of ``count`` tuples."""
     if len(names) == 1:
-        return f"{_list(names)} IN ({', '.join('?' * count)})"
+        return f"{_join_names(names)} IN ({', '.join('?' * count)})"
     one = "(" + ", ".join("?" * len(names)) + ")"
-    return f"({_list(names)}) IN (VALUES {', '.join([one] * count)})"
+    return f"({_join_names(names)}) IN (VALUES {', '.join([one] * count)})"
 
 
 @cache
@@ -260,8 +260,9 @@ def _put(kind: type, rows: str, *, numbered: bool = False) -> str:
     # Without WHERE, SQLite parses the ON of ON CONFLICT as part of a join.
     where = "WHERE true " if rows.startswith("SELECT") else ""
     return (
-        f"INSERT INTO {table_name(kind)} ({'rowid, ' * numbered}{_columns(kind)}) {rows} {where}"
-        f"ON CONFLICT ({_list(KEY_FIELDS[kind])}) DO {act}"
+        f"INSERT INTO {table_name(kind)} "
+        f"({'rowid, ' * numbered}{_column_list(kind)}) {rows} {where}"
+        f"ON CONFLICT ({_join_names(KEY_FIELDS[kind])}) DO {act}"
     )
 
 
@@ -273,8 +274,8 @@ def _keys_condition(kind: type, names: tuple[str, ...]) -> str:
     if not names:
         return "true"
     if len(names) == 1:
-        return f"{_list(names)} = ANY(%b::{_sql_type(kind, names[0])}[])"
-    return f"({_list(names)}) IN (SELECT * FROM {_unnest(kind, names)})"  # noqa: S608 -- names of our own classes
+        return f"{_join_names(names)} = ANY(%b::{_sql_type(kind, names[0])}[])"
+    return f"({_join_names(names)}) IN (SELECT * FROM {_unnest(kind, names)})"  # noqa: S608 -- names of our own classes
 
 
 def _unnest(kind: type, names: tuple[str, ...]) -> str:
@@ -296,18 +297,18 @@ def _arrays(
 
 
 @cache
-def _columns(kind: type) -> str:
-    return _list(tuple(codecs(kind)))
+def _column_list(kind: type) -> str:
+    return _join_names(tuple(codecs(kind)))
 
 
-def _order(kind: type, bytewise: str) -> str:
+def _order_clause(kind: type, bytewise: str) -> str:
     of = codecs(kind)
     return ", ".join(
         f'"{name}"' + (bytewise if of[name].postgres == "text" else "") for name in KEY_FIELDS[kind]
     )
 
 
-def _list(names: tuple[str, ...]) -> str:
+def _join_names(names: tuple[str, ...]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
@@ -342,7 +343,7 @@ def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield part + part[-1:] * (length - len(part))
 
 
-_WANTED: Final = ("mailbox", "sequence", "expires_at")
+_LETTER_QUERY_FIELDS: Final = ("mailbox", "sequence", "expires_at")
 #: The total length of the letters before a row. PostgreSQL stores the length of a large value in
 #: the row itself, so computing this sum does not read the letters.
 _BYTES_BEFORE: Final = (
@@ -373,7 +374,7 @@ def split_by_query(rows: Sequence[Sequence[Any]], count: int) -> list[list[Seque
 @cache
 def _numbers_as_text() -> str:
     of = codecs(StoredLetter)
-    given = ", ".join(f"%b::{of[name].postgres}[]" for name in _WANTED)
+    given = ", ".join(f"%b::{of[name].postgres}[]" for name in _LETTER_QUERY_FIELDS)
     columns = ", ".join(f'page."{name}"' for name in of)
     return (
         f"SELECT wanted.place, {columns} FROM unnest({given}, %b::bigint[], %b::bigint[]) "  # noqa: S608 -- names of our own classes

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import RowView
 from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
-from entrenous.carry.store.statements import How, Query
+from entrenous.carry.store.statements import Query, QueryKind
 
 Key = tuple[Any, ...]
 UNKNOWN: Final = object()  # stands for a row that was not read yet
@@ -88,7 +88,9 @@ class Prefetch:
     def __init__(self, cached: Callable[[type, Key], Any], *, pages: bool) -> None:
         self._cached = cached
         self._pages = pages
-        self._many: dict[tuple[How, type, tuple[str, ...]], dict[tuple[object, ...], None]] = {}
+        self._many: dict[
+            tuple[QueryKind, type, tuple[str, ...]], dict[tuple[object, ...], None]
+        ] = {}
         self._ones: dict[Query, None] = {}
 
     def queries(self) -> Sequence[Query]:
@@ -132,7 +134,7 @@ class Prefetch:
         return []
 
     def _add(
-        self, how: How, kind: type, names: tuple[str, ...], values: tuple[object, ...]
+        self, how: QueryKind, kind: type, names: tuple[str, ...], values: tuple[object, ...]
     ) -> None:
         self._many.setdefault((how, kind, names), {})[values] = None
 

@@ -71,29 +71,29 @@ Handlers = dict[Any, Callable[[Request, Exception], Response]]
 _RenderError = Callable[[int, str], tuple[bytes, str]]
 
 
-def in_json() -> Handlers:
+def json_error_handlers() -> Handlers:
     """Return error handlers for StopNCII's protocol."""
     return _error_handlers(_render_json)
 
 
-def in_xml() -> Handlers:
+def xml_error_handlers() -> Handlers:
     """Return error handlers for NCMEC's protocol."""
     return _error_handlers(_render_xml, challenge='Basic realm="exchange", charset="UTF-8"')
 
 
-def _error_handlers(say: _RenderError, challenge: str = "") -> Handlers:
+def _error_handlers(render: _RenderError, challenge: str = "") -> Handlers:
     def on_error(_request: Request, error: Exception) -> Response:
         own = error if isinstance(error, EntrenousError) else ExchangeFault()
         if isinstance(own, BankUnreachable):  # only the operator may see details of the database
             own = BankUnreachable(why="it is busy or stopped")
         status = status_of(type(own), _STATUS)
-        body, media_type = say(status, " ".join(str(own).split()))
+        body, media_type = render(status, " ".join(str(own).split()))
         headers = PRIVATE_HEADERS | _problem_fields(status, own, challenge)
         return Response(body, status, headers, media_type=media_type)
 
     def on_http_error(_request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        body, media_type = say(status, HTTPStatus(status).phrase)
+        body, media_type = render(status, HTTPStatus(status).phrase)
         return Response(body, status, PRIVATE_HEADERS, media_type=media_type)
 
     return {
@@ -136,22 +136,22 @@ class _Bucket:
 
 @dataclass(slots=True)
 class Allowance:
-    """A token bucket per name, in memory: ``at_once`` tokens, refilled with ``a_second``."""
+    """A token bucket per name, in memory: ``burst_max`` tokens, refilled with ``per_second``."""
 
-    at_once: int
-    a_second: float
+    burst_max: int
+    per_second: float
     buckets: dict[str, _Bucket] = field(default_factory=dict)
 
     def take(self, name: str, now: datetime) -> None:
         """Take a token; raises TooManyRequests."""
         if len(self.buckets) >= _COUNTED_NAMES_MAX:
             self.buckets.clear()
-        bucket = self.buckets.setdefault(name, _Bucket(self.at_once, now))
+        bucket = self.buckets.setdefault(name, _Bucket(self.burst_max, now))
         passed_s = max(0.0, (now - bucket.at).total_seconds())
-        bucket.left = min(self.at_once, bucket.left + passed_s * self.a_second)
+        bucket.left = min(self.burst_max, bucket.left + passed_s * self.per_second)
         bucket.at = now
         if bucket.left < 1:
-            raise TooManyRequests(seconds=max(1, round((1 - bucket.left) / self.a_second)))
+            raise TooManyRequests(seconds=max(1, round((1 - bucket.left) / self.per_second)))
         bucket.left -= 1
 
 
@@ -222,10 +222,12 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
 
 def query_number(request: Request, name: str, default: int | None = None) -> int:
     """Return a whole number in the query, or ``default`` if it is missing; raises BadQuery."""
-    return whole_number(request.query_params.get(name, "" if default is None else str(default)))
+    return parse_whole_number(
+        request.query_params.get(name, "" if default is None else str(default))
+    )
 
 
-def whole_number(untrusted_text: str) -> int:
+def parse_whole_number(untrusted_text: str) -> int:
     """Parse up to 18 ASCII digits; raises BadQuery."""
     if not (untrusted_text.isascii() and untrusted_text.isdecimal() and len(untrusted_text) <= 18):
         raise BadQuery(why="a number is missing or malformed")

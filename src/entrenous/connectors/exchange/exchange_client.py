@@ -60,10 +60,10 @@ def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str
         if source.kind is SourceKind.HMA:
             return {}
         raise _missing_credentials(source)
-    return _headers(source, known.reveal().decode("latin-1"))
+    return _credential_headers(source, known.reveal().decode("latin-1"))
 
 
-def check_file(source: Source) -> None:
+def check_credentials_file(source: Source) -> None:
     """Check the source's credentials file, if it has one; raises what :func:`headers_for`
     raises.
     """
@@ -71,10 +71,10 @@ def check_file(source: Source) -> None:
         known = _read_file(source)
         if known is None:
             raise _missing_credentials(source)
-        _headers(source, known.reveal().decode("latin-1"))
+        _credential_headers(source, known.reveal().decode("latin-1"))
 
 
-def _headers(source: Source, text: str) -> dict[str, str]:
+def _credential_headers(source: Source, text: str) -> dict[str, str]:
     if not text.isprintable() or not text.isascii():
         raise _malformed_credentials(source)
     if source.kind is SourceKind.STOPNCII:
@@ -144,7 +144,7 @@ def exchange_client() -> httpx.Client:
     return httpx.Client(verify=context, timeout=_TIMEOUT, trust_env=False)
 
 
-def check_place(place: str) -> httpx.URL:
+def parse_exchange_address(place: str) -> httpx.URL:
     """Parse the address of an exchange; raises BadSource unless it is https, or http to this
     machine.
     """

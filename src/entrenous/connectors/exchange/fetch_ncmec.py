@@ -19,7 +19,7 @@ from entrenous.connectors.exchange.untrusted_pages import (
 )
 from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRecord
 
-_DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
+_DATE_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 _FIRST_RANGE_START: Final = "1970-01-01T00:00:00Z"
 _SETTLING_TIME: Final = timedelta(seconds=5)  # the server may still be writing newer entries
 _NEXT_PAGE_VALID: Final = timedelta(hours=12)  # how long the address of a next page is valid
@@ -38,7 +38,7 @@ class _RangePlace(msgspec.Struct, frozen=True):
     def read(cls, token: str) -> Self:
         return msgspec.json.decode(token, type=cls) if token else cls()
 
-    def written(self) -> str:
+    def to_token(self) -> str:
         return msgspec.json.encode(self).decode()
 
 
@@ -59,7 +59,7 @@ class Ncmec:
             root = self._request_page(place)
             records, refused = read_all(_read_entries(root), read_entry)
             place = self._place_after(root, place)
-            yield SourcePage(records, place.written(), refused)
+            yield SourcePage(records, place.to_token(), refused)
 
     def _resumed(self, place: _RangePlace) -> _RangePlace:
         """Resume at the next page if its address is still valid, else read the range again."""
@@ -67,7 +67,7 @@ class Ncmec:
         held = place.asked and now - _parse_time(place.asked) <= _NEXT_PAGE_VALID
         if place.next and held:
             return place
-        return _RangePlace(place.start, (now - _SETTLING_TIME).strftime(_DATE))
+        return _RangePlace(place.start, (now - _SETTLING_TIME).strftime(_DATE_FORMAT))
 
     def _request_page(self, place: _RangePlace) -> Element:
         if place.next:
@@ -88,7 +88,7 @@ class Ncmec:
             return _RangePlace(place.to)
         if not path.startswith("/v2/") or len(path) > _NEXT_ADDRESS_CHARS_MAX or path == place.next:
             raise BadPage(name=self.web.name, why="its next page is at another place")
-        asked = self.clock.now().strftime(_DATE)
+        asked = self.clock.now().strftime(_DATE_FORMAT)
         return msgspec.structs.replace(place, next=path, asked=asked)
 
 
@@ -128,4 +128,4 @@ def _unix_seconds(timestamp: Element | None) -> int:
 
 
 def _parse_time(text: str) -> datetime:
-    return datetime.strptime(text, _DATE).replace(tzinfo=UTC)
+    return datetime.strptime(text, _DATE_FORMAT).replace(tzinfo=UTC)

@@ -19,9 +19,9 @@ import msgspec
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.connectors.exchange.exchange_client import (
     ExchangeHttp,
-    check_file,
-    check_place,
+    check_credentials_file,
     headers_for,
+    parse_exchange_address,
 )
 from entrenous.connectors.exchange.fetch_ncmec import Ncmec
 from entrenous.connectors.exchange.untrusted_pages import (
@@ -273,7 +273,7 @@ class Hma:
                 if missing >= _MISSING_NUMBERS_MAX:
                     break
                 found = self._read_content(number, refused)
-                if isinstance(found, Missing):
+                if isinstance(found, MissingContent):
                     number, missing = found.next_number_and_gap(number, missing)
                 else:
                     number, missing = number + 1, 0
@@ -287,7 +287,7 @@ class Hma:
 
     def _read_content(
         self, number: int, refused: list[str]
-    ) -> "tuple[SourceRecord, ...] | Missing":
+    ) -> "tuple[SourceRecord, ...] | MissingContent":
         """Return the record with this number, in a tuple; an empty tuple if it is malformed or of
         another bank.
         """
@@ -322,7 +322,7 @@ class Hma:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingContent:
     """There is no content with this number.
 
     With ``said``, the server named the ``next`` number that exists, or None after the last.
@@ -341,13 +341,17 @@ class Missing:
         return (number, _MISSING_NUMBERS_MAX) if self.next is None else (self.next, 0)
 
 
-def read_missing(untrusted_body: bytes) -> Missing:
+def read_missing(untrusted_body: bytes) -> MissingContent:
     """Parse the hint to the next number in the body of a 404; HMA's own servers give none."""
     try:
         hint = msgspec.json.decode(untrusted_body, type=_NextHint)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Missing()
-    return Missing() if hint.next is msgspec.UNSET else Missing(said=True, next=hint.next)
+        return MissingContent()
+    return (
+        MissingContent()
+        if hint.next is msgspec.UNSET
+        else MissingContent(said=True, next=hint.next)
+    )
 
 
 def _problem_reason(problem: Exception) -> str:
@@ -434,8 +438,8 @@ def check_source(source: Source) -> None:
             fetched.
     """
     if source.kind is not SourceKind.FILE:
-        check_place(source.place)
-        check_file(source)
+        parse_exchange_address(source.place)
+        check_credentials_file(source)
     elif not Path(source.place).is_file():
         raise BadSource(why="there is no such file")
 
@@ -451,7 +455,7 @@ def fetcher_of(
     """
     if source.kind is SourceKind.FILE:
         return HashFile(source.name, Path(source.place))
-    check_place(source.place)
+    parse_exchange_address(source.place)
     web = ExchangeHttp(source.name, source.place, client, headers_for(source, environment))
     if source.kind is SourceKind.STOPNCII:
         return StopNcii(web)

@@ -18,15 +18,15 @@ from entrenous.connectors.exchange.exchange_access import (
     PartnerAuth,
     basic_credentials,
     body_of,
-    in_xml,
     query_number,
     xml_element,
+    xml_error_handlers,
     xml_response,
 )
 from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
 from entrenous.stop.exchange_nouns import (
     OWN_NUMBER,
-    PAGE_MAX,
+    PAGE_RECORDS_MAX,
     BadQuery,
     BadXml,
     Exchange,
@@ -47,7 +47,7 @@ from entrenous.stop.exchange_serving import (
 )
 from entrenous.stop.registration import MATCHING, STANCES_AGAINST, Change, ClaimState, Stance
 
-_DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
+_DATE_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def entries(
     page: ChangePage, times: Sequence[int], numbers: MemberNumbers, exchange: Exchange
 ) -> str:
     """Return the XML element with a page's entries, of which there is at least one."""
-    written = [time_from_seconds(at_s).strftime(_DATE) for at_s in times]
+    written = [time_from_seconds(at_s).strftime(_DATE_FORMAT) for at_s in times]
     claims = [one.claim for one in page.changes if one.state in MATCHING]
     opinions = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.opinions_on(claims):
@@ -152,7 +152,9 @@ _HALF_HOUR_TOLERANCE_S: Final = 60
 _TIME_ZONE_OFFSET_S_MAX: Final = 14 * 3600  # seconds: the largest offset of any time zone from UTC
 _DATE_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _LOG: Final = logging.getLogger("entrenous.exchange")
-_WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
+_LOCAL_TIME_WARNING: Final = (
+    '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
+)
 
 
 def ncmec_app(auth: PartnerAuth) -> Starlette:
@@ -166,7 +168,7 @@ def ncmec_app(auth: PartnerAuth) -> Starlette:
         Route("/v2/feedback/PDQ/reasons", api.reasons),
         Route(feedback, api.feedback, methods=["PUT"]),
     ]
-    app = Starlette(routes=routes, exception_handlers=in_xml())
+    app = Starlette(routes=routes, exception_handlers=xml_error_handlers())
     app.router.redirect_slashes = False  # a redirect could send the key elsewhere
     return app
 
@@ -209,9 +211,9 @@ class _NcmecApi:
     async def entries(self, request: Request) -> Response:
         """Return a page of entries that changed within a range of time."""
         partner = await self._partner(request)
-        wanted = self._range(request)
-        headers = self._future_time_warning(partner, wanted)
-        inside = await run_in_threadpool(self._page, partner, wanted)
+        time_range = self._range(request)
+        headers = self._future_time_warning(partner, time_range)
+        inside = await run_in_threadpool(self._page, partner, time_range)
         return xml_response("queryResult", *inside, **headers)
 
     async def feedback(self, request: Request) -> Response:
@@ -219,7 +221,7 @@ class _NcmecApi:
         partner = await self._partner(request)
         stance = _parse_stance(read_xml(await body_of(request, BODY_BYTES_MAX), BODY_BYTES_MAX))
         entry = ClaimId(request.path_params["entry"][:64])
-        await run_in_threadpool(self.exchange.opinions.give, partner, {entry: stance})
+        await run_in_threadpool(self.exchange.opinions.record, partner, {entry: stance})
         return xml_response("feedbackSubmissionResult")
 
     async def _partner(self, request: Request) -> ExchangePartner:
@@ -234,18 +236,18 @@ class _NcmecApi:
         if ahead_s > 0:  # otherwise the client's next range would miss the changes made until then
             raise TimeNotReached(seconds=ahead_s)
         if "start" not in request.query_params:
-            return _Range(from_s, to_s, None, 0, PAGE_MAX)
-        size = min(max(query_number(request, "size", PAGE_MAX), 1), PAGE_MAX)
+            return _Range(from_s, to_s, None, 0, PAGE_RECORDS_MAX)
+        size = min(max(query_number(request, "size", PAGE_RECORDS_MAX), 1), PAGE_RECORDS_MAX)
         return _Range(
             from_s, to_s, query_number(request, "start"), query_number(request, "max"), size
         )
 
-    def _future_time_warning(self, partner: ExchangePartner, wanted: _Range) -> dict[str, str]:
-        behind_s = unix_seconds(self.exchange.clock.now()) - wanted.to_s
+    def _future_time_warning(self, partner: ExchangePartner, time_range: _Range) -> dict[str, str]:
+        behind_s = unix_seconds(self.exchange.clock.now()) - time_range.to_s
         halves = round(behind_s / _HALF_HOUR_S)
         off_s = abs(behind_s - halves * _HALF_HOUR_S)
         if (
-            wanted.after is not None
+            time_range.after is not None
             or halves < 1
             or behind_s > _TIME_ZONE_OFFSET_S_MAX
             or off_s > _HALF_HOUR_TOLERANCE_S
@@ -254,27 +256,29 @@ class _NcmecApi:
         log_fields = {"event": "local-time-as-utc", "partner": partner.name}
         words = "partner %(partner)s may send local time as UTC"
         _LOG.warning(words, log_fields, extra={"said": log_fields})
-        return {"Warning": _WARNING}
+        return {"Warning": _LOCAL_TIME_WARNING}
 
-    def _page(self, partner: ExchangePartner, wanted: _Range) -> list[str]:
+    def _page(self, partner: ExchangePartner, time_range: _Range) -> list[str]:
         seen = update_marks(self.exchange)
-        after, upto = wanted.after, wanted.upto
+        after, upto = time_range.after, time_range.upto
         if after is None:
-            seen = settle_marks(wanted.to_s, seen, self.exchange)
-            after = number_before(wanted.from_s, self.exchange)
-            upto = self.exchange.served.number_before(wanted.to_s)
-        page = changes_for(partner, after, min(upto, seen.number), wanted.size, self.exchange.feed)
+            seen = settle_marks(time_range.to_s, seen, self.exchange)
+            after = number_before(time_range.from_s, self.exchange)
+            upto = self.exchange.served.number_before(time_range.to_s)
+        page = changes_for(
+            partner, after, min(upto, seen.number), time_range.size, self.exchange.feed
+        )
         times = seconds_first_seen([one.number for one in page.changes], self.exchange)
         numbers = MemberNumbers.of(partner, self.exchange) if page.changes else None
         inside = [] if numbers is None else [entries(page, times, numbers, self.exchange)]
-        return [*inside, *_paging_element(wanted, page, upto)]
+        return [*inside, *_paging_element(time_range, page, upto)]
 
 
-def _paging_element(wanted: _Range, page: ChangePage, upto: int) -> list[str]:
+def _paging_element(time_range: _Range, page: ChangePage, upto: int) -> list[str]:
     if not page.more:
         return []
-    said = {"from": _format_time(wanted.from_s), "to": _format_time(wanted.to_s)}
-    said |= {"start": str(page.reached), "size": str(wanted.size), "max": str(upto)}
+    said = {"from": _format_time(time_range.from_s), "to": _format_time(time_range.to_s)}
+    said |= {"start": str(page.reached), "size": str(time_range.size), "max": str(upto)}
     query = "&".join(f"{name}={value}" for name, value in said.items())
     return [xml_element("paging", "", xml_element("next", f"/v2/entries?{query}"))]
 
@@ -300,11 +304,11 @@ def _parse_date(request: Request, name: str) -> int:
     if not _DATE_FORM.fullmatch(text):
         raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z")
     try:
-        at = datetime.strptime(text[:19] + "Z", _DATE).replace(tzinfo=UTC)
+        at = datetime.strptime(text[:19] + "Z", _DATE_FORMAT).replace(tzinfo=UTC)
     except ValueError as problem:
         raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z") from problem
     return unix_seconds(at)
 
 
 def _format_time(at_s: int) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime(_DATE)
+    return datetime.fromtimestamp(at_s, UTC).strftime(_DATE_FORMAT)

@@ -17,12 +17,12 @@ from entrenous.base.secret import Secret
 from entrenous.connectors.exchange.exchange_access import (
     PartnerAuth,
     body_of,
-    in_json,
+    json_error_handlers,
+    parse_whole_number,
     query_number,
-    whole_number,
 )
 from entrenous.stop.exchange_nouns import (
-    PAGE_MAX,
+    PAGE_RECORDS_MAX,
     BadQuery,
     ChangeMark,
     Exchange,
@@ -96,7 +96,7 @@ def stopncii_app(auth: PartnerAuth) -> Starlette:
         Route("/SubmitHashes", api.submit, methods=["POST"]),
         Route("/SubmitFeedback", api.feedback, methods=["POST"]),
     ]
-    app = Starlette(routes=routes, exception_handlers=in_json())
+    app = Starlette(routes=routes, exception_handlers=json_error_handlers())
     app.router.redirect_slashes = False  # a redirect could send the key elsewhere
     return app
 
@@ -110,7 +110,7 @@ class _StopNciiApi:
         """Return a page of hashes, in order of their latest change."""
         partner = await self._partner(request)
         start_s = query_number(request, "startTimestamp", 0)
-        size = min(query_number(request, "pageSize", DEFAULT_PAGE_SIZE), PAGE_MAX)
+        size = min(query_number(request, "pageSize", DEFAULT_PAGE_SIZE), PAGE_RECORDS_MAX)
         if size < 1:
             raise BadQuery(why="a page has at least one record")
         token = request.query_params.get("nextPageToken", "")
@@ -197,7 +197,7 @@ class _StopNciiApi:
             if (stance := stances[bits]) is not None and case.state is not ClaimState.WITHDRAWN
         }
         if opinions:
-            self.exchange.opinions.give(partner, opinions)
+            self.exchange.opinions.record(partner, opinions)
         return len(stances.keys() - {bits for bits, _ in served})
 
 
@@ -256,7 +256,7 @@ def _parse_token(untrusted_text: str) -> tuple[int, int]:
     after, dot, upto = untrusted_text.partition(".")
     if not dot:
         raise BadQuery(why="this page token is unknown")
-    return whole_number(after), whole_number(upto)
+    return parse_whole_number(after), parse_whole_number(upto)
 
 
 def _parse_body(untrusted_body: bytes, form: type[Form]) -> Form:
@@ -267,8 +267,8 @@ def _parse_body(untrusted_body: bytes, form: type[Form]) -> Form:
 
 
 def _check_count(things: list[Item]) -> list[Item]:
-    if len(things) > PAGE_MAX:
-        raise BadQuery(why=f"at most {PAGE_MAX} at once")
+    if len(things) > PAGE_RECORDS_MAX:
+        raise BadQuery(why=f"at most {PAGE_RECORDS_MAX} at once")
     return things
 
 

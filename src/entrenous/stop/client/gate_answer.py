@@ -109,8 +109,8 @@ def _read_token(file: object, environ: Mapping[str, str]) -> Secret:
         raise BadSetting(name="token_file", wanted=wanted) from None
 
 
-def _require_setting(name: str, holds: bool, wanted: str) -> None:  # noqa: FBT001 -- private, one use
-    if not holds:
+def _require_setting(name: str, is_valid: bool, wanted: str) -> None:  # noqa: FBT001 -- private, one use
+    if not is_valid:
         raise BadSetting(name=name, wanted=wanted)
 
 
@@ -201,7 +201,7 @@ class GateReason(StrEnum):
 
 _STRICTNESS: Final = (GateVerdict.LET_THROUGH, GateVerdict.HOLD, GateVerdict.REFUSE)
 #: Reasons that mean that something does not work, so that the operator should look at it.
-FAILURES: Final = frozenset(
+FAILURE_REASONS: Final = frozenset(
     (
         GateReason.AWAY,
         GateReason.BUSY,
@@ -220,8 +220,8 @@ class GateAnswer:
     to appeal. ``would`` is the decision that banks in shadow mode would have made. With ``shadow``,
     the hook only asks and logs: apply :attr:`action`, not ``verdict``. ``listed`` says that the
     gate knows that the platform publishes the upload anyway, and lists it as published. ``also``
-    has the cases of the request's other uploads. ``again_s`` is the number of seconds until the
-    gate accepts uploads of this account again.
+    has the cases of the request's other uploads. ``retry_after_s`` is the number of seconds until
+    the gate accepts uploads of this account again.
     """
 
     verdict: GateVerdict
@@ -230,7 +230,7 @@ class GateAnswer:
     shadow: bool = False
     would: GateVerdict | None = None
     secret: str = field(default="", repr=False)
-    again_s: int | None = None
+    retry_after_s: int | None = None
     listed: bool = False
     also: tuple[str, ...] = ()
 
@@ -265,12 +265,12 @@ def _strictness(answer: GateAnswer) -> tuple[int, int]:
 REPLY_BYTES_MAX: Final = 64 * 1024  # a reply needs some hundred bytes
 STATE_BYTES_MAX: Final = 4 * 1024 * 1024  # a review has every claim that the upload matches
 _STATES: Final = ("waiting", "confirmed", "released", "closed")
-_CASE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
+_CASE_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECRET_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _SCHEMA: Final = "entrenous/decision/1"
 _TOO_MANY_UPLOADS: Final = "urn:entrenous:unreachable:too-many-uploads"
 _HOUR_S: Final = 3600
-_REASONS: Final[Mapping[int, GateReason]] = {
+_REASON_BY_STATUS: Final[Mapping[int, GateReason]] = {
     HTTPStatus.UNAUTHORIZED: GateReason.WRONG_TOKEN,
     HTTPStatus.FORBIDDEN: GateReason.WRONG_TOKEN,
     HTTPStatus.REQUEST_TIMEOUT: GateReason.SLOW,
@@ -292,7 +292,7 @@ def read_reply(status: int, untrusted_body: bytes) -> GateAnswer:
         return held_answer(GateReason.AWAY)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return _busy_reason(untrusted_body)
-    return held_answer(_REASONS.get(status, GateReason.MALFORMED))
+    return held_answer(_REASON_BY_STATUS.get(status, GateReason.MALFORMED))
 
 
 def read_state(status: int, untrusted_body: bytes) -> str:
@@ -308,8 +308,8 @@ def _busy_reason(untrusted_body: bytes) -> GateAnswer:
     if document.get("type") != _TOO_MANY_UPLOADS or not isinstance(facts, dict):
         return held_answer(GateReason.BUSY)
     wait_s = facts.get("retry_after_s")
-    again_s = wait_s if type(wait_s) is int and 0 < wait_s <= _HOUR_S else _HOUR_S
-    return GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, again_s=again_s)
+    retry_after_s = wait_s if type(wait_s) is int and 0 < wait_s <= _HOUR_S else _HOUR_S
+    return GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, retry_after_s=retry_after_s)
 
 
 def _parse_decision(untrusted_body: bytes) -> GateAnswer:
@@ -322,7 +322,7 @@ def _parse_decision(untrusted_body: bytes) -> GateAnswer:
     case, decision = document.get("case"), document.get("decision")
     if document.get("schema") != _SCHEMA or decision not in tuple(GateVerdict):
         return held_answer(GateReason.MALFORMED)
-    if not isinstance(case, str) or _CASE.fullmatch(case) is None:
+    if not isinstance(case, str) or _CASE_PATTERN.fullmatch(case) is None:
         return held_answer(GateReason.MALFORMED)
     if decision == GateVerdict.LET_THROUGH and "appeal" in document:
         return held_answer(GateReason.WRONG_TOKEN)
@@ -342,7 +342,7 @@ def _parse_decision(untrusted_body: bytes) -> GateAnswer:
 
 def _is_valid_secret(text: str) -> bool:
     """Return whether this is a secret in base64url, or empty, since older gates send none."""
-    return _SECRET.fullmatch(text) is not None
+    return _SECRET_PATTERN.fullmatch(text) is not None
 
 
 def _parse_document(untrusted_body: bytes) -> dict[str, Any]:

@@ -53,12 +53,15 @@ def open_registration_client(
 _ANSWER_BYTES_MAX: Final = 64 * 1024  # an answer about a claim needs some hundred bytes
 _DETAIL_CHARACTERS_MAX: Final = 300  # characters of a gate's own words that are shown
 # Without compression, so that the size of an answer can be limited.
-_UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
-_NOT_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # this includes failures of TLS
-_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_UNCOMPRESSED_HEADER: Final = {"Accept-Encoding": "identity"}
+_CONNECTION_ERRORS: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+)  # this includes failures of TLS
+_BUSY_STATUSES: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 # Statuses that no gate sends, since a gate never redirects and knows the methods used here. A
 # server that sends one is not a gate.
-_NOT_A_GATE: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
+_NOT_A_GATE_STATUSES: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class RegistrationClient:
         self.url = url.rstrip("/")
         self._http = client
 
-    def embedding_taken(self) -> str | None:
+    def accepted_embedding_model(self) -> str | None:
         """Return the name of the network whose embeddings the platform compares, or None.
 
         The request is GET /v1/status. The result is also None if the answer names no network.
@@ -139,18 +142,18 @@ class RegistrationClient:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> _HttpAnswer:
-        sent = {**_UNCOMPRESSED, **(headers or {})}
+        sent = {**_UNCOMPRESSED_HEADER, **(headers or {})}
         try:
             with self._http.stream(method, self.url + path, content=body, headers=sent) as answer:
                 kind = answer.headers.get("content-type", "")
                 said = _HttpAnswer(answer.status_code, kind, self._read_answer(answer))
-        except _NOT_CONNECTED as problem:
+        except _CONNECTION_ERRORS as problem:
             raise NoConnection(url=self.url) from problem
         except httpx.HTTPError as problem:
             raise GateUnreachable(url=self.url) from problem
         except (httpx.InvalidURL, UnicodeError):  # not a host name
             raise NotAGate(url=self.url) from None
-        if said.status in _BUSY:
+        if said.status in _BUSY_STATUSES:
             raise GateBusy
         return said
 
@@ -163,7 +166,7 @@ class RegistrationClient:
         return bytes(received)
 
     def _parse_claim(self, answer: _HttpAnswer) -> ClaimStatus:
-        if answer.status in _NOT_A_GATE or 400 <= answer.status < 500:
+        if answer.status in _NOT_A_GATE_STATUSES or 400 <= answer.status < 500:
             raise GateRefused(url=self.url, detail=_problem_detail(answer))
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)

@@ -44,7 +44,7 @@ def asgi_client(app: App) -> httpx.Client:
 
 
 Form = TypeVar("Form", bound=msgspec.Struct)
-_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_BUSY_STATUSES: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _DETAIL_CHARS_MAX: Final = 300
 _CASE_ERRORS: Final = {urn_of(kind): kind for kind in (NoSuchReview, NoView, UploadNotKept)}
 
@@ -176,7 +176,7 @@ class ReviewClient:
     ) -> EntrenousError:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             return WrongReviewToken(url=self._error_name)
-        if answer.status_code in _BUSY:
+        if answer.status_code in _BUSY_STATUSES:
             return GateBusy()
         if not 400 <= answer.status_code < 500:
             return GateUnreachable(url=self._error_name)

@@ -18,7 +18,7 @@ import httpx
 
 from entrenous.base.environment import BadSetting
 from entrenous.stop.client.gate_answer import (
-    FAILURES,
+    FAILURE_REASONS,
     REPLY_BYTES_MAX,
     STATE_BYTES_MAX,
     ClientSettings,
@@ -106,10 +106,10 @@ class OutgoingUpload:
 
 
 _LOG: Final = logging.getLogger("entrenous.hooks")
-_REFERENCE: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
+_REFERENCE_PATTERN: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
 # Idle connections are kept for a shorter time than gates keep them, so that no connection is used
 # that the gate has just closed.
-_LIMITS: Final = httpx.Limits(max_connections=64, keepalive_expiry=10)
+_CONNECTION_LIMITS: Final = httpx.Limits(max_connections=64, keepalive_expiry=10)
 
 
 class GateClient:
@@ -130,7 +130,7 @@ class GateClient:
             verify=_tls_context(setting),
             trust_env=False,
             follow_redirects=False,
-            limits=_LIMITS,
+            limits=_CONNECTION_LIMITS,
         )
 
     def ask(  # noqa: PLR0913 - all but one have a default
@@ -239,7 +239,7 @@ class AsyncGateClient:
             verify=_tls_context(setting),
             trust_env=False,
             follow_redirects=False,
-            limits=_LIMITS,
+            limits=_CONNECTION_LIMITS,
             timeout=setting.budget_s,
         )
 
@@ -316,7 +316,7 @@ def _headers(
     }
     if isinstance(untrusted, bytes):
         headers["Content-Length"] = str(len(untrusted))
-    if _REFERENCE.fullmatch(reference):
+    if _REFERENCE_PATTERN.fullmatch(reference):
         headers["Entrenous-Reference"] = reference
     return headers | account_header(account, setting.token)
 
@@ -370,7 +370,7 @@ def _log_answer(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
         "would": "-" if answer.would is None else answer.would.value,
         "shadow": answer.shadow,
     }
-    level = logging.WARNING if answer.reason in FAILURES else logging.INFO
+    level = logging.WARNING if answer.reason in FAILURE_REASONS else logging.INFO
     words = (
         "upload decision=%(decision)s why=%(why)s case=%(case)s would=%(would)s shadow=%(shadow)s"
     )

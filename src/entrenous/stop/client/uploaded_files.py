@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 
-_SVG: Final = re.compile(rb"<(?:[\w.-]+:)?svg[\s>:/]|<!DOCTYPE\s+svg", re.IGNORECASE)
+_SVG_START: Final = re.compile(rb"<(?:[\w.-]+:)?svg[\s>:/]|<!DOCTYPE\s+svg", re.IGNORECASE)
 # Complete items that may precede the first element of an XML file (XML 1.0, section 2.8).
 _XML_PROLOG: Final = re.compile(
     rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[\]<>]*>)*+", re.DOTALL | re.IGNORECASE
@@ -40,7 +40,7 @@ _INCOMPLETE_XML_ITEM: Final = re.compile(
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _EBCDIC_XML_START: Final = b"\x4c\x6f\xa7\x94"  # "<?xm" (XML 1.0, appendix F)
 _GZIP_START: Final = b"\x1f\x8b"  # RFC 1952
-_INFLATED_MAX: Final = 4096
+_INFLATED_BYTES_MAX: Final = 4096
 
 
 def may_be_drawing(untrusted_start: bytes, *, is_cut: bool) -> bool:
@@ -61,7 +61,7 @@ def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
     plain = start.replace(b"\0", b"")
     if start and not plain:
         return False  # the file has only zero bytes
-    if _SVG.search(plain) is not None:
+    if _SVG_START.search(plain) is not None:
         return True
     before = _XML_PROLOG.match(plain)
     rest = plain[before.end() if before else 0 :]
@@ -73,7 +73,7 @@ def _decompress_start(start: bytes) -> bytes:
     not gzip.
     """
     try:
-        return zlib.decompressobj(wbits=31).decompress(start, _INFLATED_MAX)
+        return zlib.decompressobj(wbits=31).decompress(start, _INFLATED_BYTES_MAX)
     except zlib.error:
         return b""
 
@@ -81,7 +81,7 @@ def _decompress_start(start: bytes) -> bytes:
 START_BYTES: Final = 1024  # first bytes that suffice to recognize media
 # The first bytes of pictures. A text cannot begin like this: each start is longer than a word, or
 # has bytes that no text has.
-_PICTURES: Final = (
+_PICTURE_STARTS: Final = (
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),  # JPEG XL (ISO/IEC 18181-2, 9)
     *(b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),  # JPEG 2000 (T.800, I.5.1)
     *(b"II+\0", b"MM\0+", b"II\xbc"),  # BigTIFF; JPEG XR
@@ -95,17 +95,17 @@ _PICTURES: Final = (
     *(b"%!PS", b"\xc5\xd0\xd3\xc6", b"\xd7\xcd\xc6\x9a", b"AT&TFORM"),  # PostScript, WMF, DjVu
     *(b"\x59\xa6\x6a\x95", b"\xb1\x68\xde\x3a", b"SIMPLE  ="),  # Sun, DCX, FITS
 )
-_FILMS_AND_SOUNDS: Final = (
+_VIDEO_AND_SOUND_STARTS: Final = (
     *(b"FLV\x01", b".RMF", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF
     *(b"\0\0\1", b"\0\0\0\1"),  # MPEG's start codes (H.222.0, 2.4.2; H.264, annex B)
     *(b"YUV4MPEG2 ", b"DKIF\0", b"\x06\x0e\x2b\x34", b"nut/multimedia"),  # IVF, MXF
     *(b".snd\0", b"caff\0", b"wvpk", b"MAC \x96\x0f", b"DSD \x1c\0", b"\x0b\x77"),
 )
-_STARTS: Final = _PICTURES + _FILMS_AND_SOUNDS
+_MEDIA_STARTS: Final = _PICTURE_STARTS + _VIDEO_AND_SOUND_STARTS
 # Portable any-maps (netpbm: width and height, with comments between), XBM and XPM (both are C),
 # PCX, SGI, IFF, TGA (only a header with few possible values), BMP without its file header, EMF,
 # DICOM, MSP and IM.
-_PATTERNS: Final = re.compile(
+_MEDIA_PATTERNS: Final = re.compile(
     rb"P[1-6]\s*(?:#|\s{99}|\s\d{99}|\s\d+\s{99}|\s\d+\s+[\d#])|P7(?:\s*\n| 332)|P[Ff]4?\n-?\d"
     rb"|[^\0]*?(?:#define[ \t]+\S*width[ \t]|/\*[ \t]*XPM[ \t]*\*/|! XPM2)"
     rb"|\n[\0\2-\5][\0\1][\1\2\4\x08]|\x01\xda[\0\1][\1\2]"
@@ -125,13 +125,17 @@ def is_media(untrusted_start: bytes) -> bool:
     read.
     """
     start = untrusted_start[:START_BYTES]
-    if medium_of(start) is not MediaKind.PICTURE or start.startswith(_STARTS) or _is_stream(start):
+    if (
+        medium_of(start) is not MediaKind.PICTURE
+        or start.startswith(_MEDIA_STARTS)
+        or _is_stream(start)
+    ):
         return True
     try:
         kind_of(start)
     except NotAPicture:
         is_cut = len(start) == START_BYTES
-        return _PATTERNS.match(start) is not None or may_be_drawing(start, is_cut=is_cut)
+        return _MEDIA_PATTERNS.match(start) is not None or may_be_drawing(start, is_cut=is_cut)
     return True
 
 
@@ -145,7 +149,7 @@ def _is_stream(start: bytes) -> bool:
 
 
 PARTS_MAX: Final = 1000
-_FORM: Final = "multipart/form-data"
+_FORM_TYPE: Final = "multipart/form-data"
 _TEXT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
 _NOT_ENCODED: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: not encoded
 _BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046
@@ -182,7 +186,7 @@ def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str =
     except UnicodeError:
         raise Unreadable from None
     kind = declared.decode("latin-1").strip().lower()
-    if kind == _FORM:
+    if kind == _FORM_TYPE:
         return _uploaded_files(_split_parts(untrusted_body, options.get(b"boundary", b"")))
     if kind.startswith("multipart/"):
         raise Unreadable
@@ -289,12 +293,12 @@ class _PartCollector:
 
 
 MAIL_PARTS_MAX: Final = 500
-_MEDIA: Final = ("image", "video", "audio")
-_CODING: Final = "Content-Transfer-Encoding"
+_MEDIA_MAIN_TYPES: Final = ("image", "video", "audio")
+_ENCODING_HEADER: Final = "Content-Transfer-Encoding"
 _MAIL_NOT_ENCODED: Final = frozenset(
     ("7bit", "8bit", "binary")
 )  # RFC 2045, section 6.2: not encoded
-_ONCE: Final = (_CODING, "Content-Type")
+_HEADERS_ALLOWED_ONCE: Final = (_ENCODING_HEADER, "Content-Type")
 
 
 class NotAMail(Malformed):
@@ -343,7 +347,7 @@ def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
 
 def _media_files(parts: list[Message]) -> Iterator[MailFile]:
     for part in parts:
-        says_media = part.get_content_maintype() in _MEDIA
+        says_media = part.get_content_maintype() in _MEDIA_MAIN_TYPES
         try:
             data = _content_of_part(part)
         except AmbiguousPart:
@@ -355,9 +359,9 @@ def _media_files(parts: list[Message]) -> Iterator[MailFile]:
 
 def _content_of_part(part: Message) -> bytes:
     """Return the bytes of a part; b"" if it contains other parts. Raises AmbiguousPart."""
-    if part.defects or any(len(part.get_all(name, ())) > 1 for name in _ONCE):
+    if part.defects or any(len(part.get_all(name, ())) > 1 for name in _HEADERS_ALLOWED_ONCE):
         raise AmbiguousPart
-    coding = str(part.get(_CODING, "7bit")).strip().lower()
+    coding = str(part.get(_ENCODING_HEADER, "7bit")).strip().lower()
     is_container = part.get_content_maintype() in ("multipart", "message")
     if is_container and (coding not in _MAIL_NOT_ENCODED or not part.is_multipart()):
         # RFC 2046, sections 5.1 and 5.2: such a part is never encoded, and always contains parts.
@@ -366,7 +370,7 @@ def _content_of_part(part: Message) -> bytes:
         raise AmbiguousPart  # the rest is in another message
     if is_container:
         return b""
-    del part[_CODING]  # so that the library returns the encoded bytes
+    del part[_ENCODING_HEADER]  # so that the library returns the encoded bytes
     raw = part.get_payload(decode=True)
     return _decode_part(raw, coding) if isinstance(raw, bytes) else b""
 

@@ -324,7 +324,7 @@ class Accounts:
             raise self._too_many_uploads(now)
         _add_one(known, self.uploads)
 
-    def was_refused(self, names: Names, now: datetime) -> None:
+    def count_refusal(self, names: Names, now: datetime) -> None:
         """Count one more refusal, of an upload that was counted."""
         self._start_hour(now)
         _add_one(names, self.refused)

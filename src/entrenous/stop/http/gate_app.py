@@ -41,7 +41,7 @@ from entrenous.stop.http.review_requests import ReviewRequests
 from entrenous.stop.http.upload_requests import UploadRequests
 from entrenous.stop.judge.judge_pool import JudgePool
 from entrenous.stop.platform import Platform
-from entrenous.stop.register import embedding_taken
+from entrenous.stop.register import accepted_embedding_model
 
 
 def gate_app(
@@ -70,7 +70,7 @@ def gate_app(
         counts.
         """
         waiting = await run_in_threadpool(platform.reviews.waiting)
-        embedding = await run_in_threadpool(embedding_taken, platform)
+        embedding = await run_in_threadpool(accepted_embedding_model, platform)
         answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
         answer |= {"embedding": embedding, **asdict(this_program())}
         if request.headers.get("authorization"):

@@ -84,7 +84,7 @@ class ClaimRequests:
 
     platform: Platform
     per_hour: HourlyLimit
-    looking_back: anyio.CapacityLimiter
+    look_back_limiter: anyio.CapacityLimiter
 
     @classmethod
     def of(cls, platform: Platform) -> Self:
@@ -99,7 +99,7 @@ class ClaimRequests:
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
         claim = await run_in_threadpool(self._register_body, body)
         looking = BackgroundTask(
-            run_after_answer, look_back_now, self.platform, places=self.looking_back
+            run_after_answer, look_back_now, self.platform, places=self.look_back_limiter
         )
         return _claim_response(claim, 201, looking)
 

@@ -111,7 +111,7 @@ class UploadRequests:
                 async with _wait_for_place(self.clips):
                     decision = await self._decide(data, reference, publishes)
         if decision.outcome is Outcome.REFUSE and not decision.listed:
-            self.accounts.was_refused(names, self.platform.clock.now())
+            self.accounts.count_refusal(names, self.platform.clock.now())
         answer = decision_for(role, decision, self.access.appeal_url)
         return JSONResponse(
             answer,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
 SHARDS_MAX: Final = 64
-_UNDIVIDED: Final = "base"
+_SINGLE_SHARD_FILE_NAME: Final = "base"
 _FIRST_BYTE_MASK: Final = np.uint64(0xFF)  # mask of a hash's first byte: words are little-endian
 
 
@@ -60,7 +60,11 @@ class Shard:
     @property
     def file(self) -> str:
         """Return the name of the shard's file."""
-        return _UNDIVIDED if self.of == 1 else f"{_UNDIVIDED}-{self.number}-of-{self.of}"
+        return (
+            _SINGLE_SHARD_FILE_NAME
+            if self.of == 1
+            else f"{_SINGLE_SHARD_FILE_NAME}-{self.number}-of-{self.of}"
+        )
 
     def contains(self, words: Words) -> NDArray[np.bool_]:
         """Return for each of these hashes, shape (N, 4), whether it belongs to this shard: shape
@@ -100,7 +104,7 @@ def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
     They contain hashes and are no longer updated.
     """
     current = {shard.file for shard in shards}
-    for path in folder.glob(f"{_UNDIVIDED}*"):
+    for path in folder.glob(f"{_SINGLE_SHARD_FILE_NAME}*"):
         if path.name not in current:
             path.unlink(missing_ok=True)
 

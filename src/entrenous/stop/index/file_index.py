@@ -78,7 +78,7 @@ class FileIndex:
         """Return all registered hashes within 31 bits, including the newest."""
         return self._catch_up().near(hashes, part=part, map_search=self._map)
 
-    def parts(self) -> int:
+    def part_count(self) -> int:
         """Return the number of part hashes known at the last look-up."""
         return self._known.parts.count
 

@@ -167,7 +167,7 @@ def _video_match(pairs: _ViewMatches, video: VideoViews) -> Match:
     return Match(pairs.claim.bank, pairs.claim.id, distance, how, part=not is_whole)
 
 
-_BITS: Final = 8 * PDQ_BYTES
+_HASH_BITS: Final = 8 * PDQ_BYTES
 
 
 def sound_hits(alike: Iterable[SoundMatch], claims: Mapping[int, Sequence[Claim]]) -> list[Hit]:
@@ -190,4 +190,4 @@ def sound_hits(alike: Iterable[SoundMatch], claims: Mapping[int, Sequence[Claim]
 
 def _sound_match(one: SoundMatch, claim: Claim) -> Match:
     how = f"{one.how}; {one.length_s:.1f} s of sound, from {one.at_s:.1f} s"
-    return Match(claim.bank, claim.id, round(_BITS * one.errors), how, part=True)
+    return Match(claim.bank, claim.id, round(_HASH_BITS * one.errors), how, part=True)

@@ -103,7 +103,7 @@ def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]
     """
     found = [
         (entry, (replace(match, part=True), claim))
-        for some in deferred_views(picture, lambda: platform.index.parts() > 0)
+        for some in deferred_views(picture, lambda: platform.index.part_count() > 0)
         for entry, (match, claim) in find_numbered_hits(some.views, platform, part=some.part)
         if claim.bank != RELEASED
     ]

@@ -237,13 +237,13 @@ class DueWork:
         one = sa.select(sa.func.count()).select_from(UPLOAD)
         lately = UPLOAD.c.at >= stored_time(self.clock.now() - DAY)
         backs = sa.select(sa.func.count()).select_from(CLAIM)
-        query = (
+        queries = (
             one.where(_SCAN_HAS_BYTES),
             one.where(_SCAN_SKIPPED, lately),
             backs.where(CLAIM.c.look_back_at.is_not(None)),
         )
         with reading(self.engine) as db:
-            return DueCounts(*(db.execute(count).scalar_one() for count in query))
+            return DueCounts(*(db.execute(count).scalar_one() for count in queries))
 
 
 def _clock_mark(db: sa.Connection) -> ClockMark | None:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.exchange_nouns import (
-    NAME,
+    EXCHANGE_NAME_PATTERN,
     OWN_NUMBER,
     BadPartnerName,
     Checkpoint,
@@ -66,7 +66,7 @@ class PartnerStore:
 
         Partners are numbered from 2, since 1 is the number of this gate itself.
         """
-        if not NAME.fullmatch(name):
+        if not EXCHANGE_NAME_PATTERN.fullmatch(name):
             raise BadPartnerName
         values = {"name": name, "banks": sorted(banks), "submits": submits, "key_sha256": key}
         with writing(self.engine) as db:

@@ -116,13 +116,13 @@ def get_claim(db: sa.Connection, claim: ClaimId) -> Claim:
 
 def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
     """Return the claims that exist, each once, in the given order."""
-    query = list(dict.fromkeys(claims))
+    unique_claims = list(dict.fromkeys(claims))
     found = {
         row.id: to_claim(row)
-        for batch in batches(query)
+        for batch in batches(unique_claims)
         for row in db.execute(sa.select(CLAIM).where(CLAIM.c.id.in_(batch)))
     }
-    return [found[claim] for claim in query if claim in found]
+    return [found[claim] for claim in unique_claims if claim in found]
 
 
 def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
@@ -198,7 +198,7 @@ def next_change(db: sa.Connection) -> int:
 
 
 def add_hashes(
-    db: sa.Connection, query: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
+    db: sa.Connection, links: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
 ) -> dict[bytes, int]:
     """Link claims to hashes, which are stored if they are new.
 
@@ -206,7 +206,7 @@ def add_hashes(
         The number of each hash.
     """
     given = dict[bytes, int]()
-    for batch in batches(dict.fromkeys(query)):
+    for batch in batches(dict.fromkeys(links)):
         every = list(dict.fromkeys(bits for _, bits in batch))
         rows = [{"bits": bits, "part": part} for bits in every]
         db.execute(insert_on_conflict(db, HASH).on_conflict_do_nothing(), rows)
